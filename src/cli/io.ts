@@ -1,0 +1,35 @@
+import type { Readable, Writable } from 'node:stream';
+
+/** What a command needs of the process that it runs in. */
+export interface CommandIo {
+  stdin: Readable;
+  stdout: Writable & { isTTY?: boolean };
+  stderr: Writable;
+  env: Readonly<Record<string, string | undefined>>;
+  /** Calls `listener` at SIGINT or SIGTERM instead of dying; returns a function that undoes it. */
+  onStopSignal(listener: (signal: NodeJS.Signals) => void): () => void;
+}
+
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
+/** The running process. */
+export const processIo: CommandIo = {
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: process.env,
+  onStopSignal(listener) {
+    for (const signal of STOP_SIGNALS) process.on(signal, listener);
+    return () => {
+      for (const signal of STOP_SIGNALS) process.off(signal, listener);
+    };
+  },
+};
+
+/** Exit code of a command that was stopped by Ctrl-C: 128 and the number of SIGINT. */
+export const EXIT_INTERRUPTED = 130;
+
+/** What to tell a person of an error. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,20 @@
+/** Where a server listens. Without a host, on all interfaces. */
+export interface ListenAddress {
+  host?: string;
+  port: number;
+}
+
+const ADDRESS = /^(?:\[(?<ipv6>[^\]]+)\]|(?<host>[^:[\]]*)):(?<port>\d{1,5})$/;
+
+/** Parses Go's form of an address: `:8080`, `localhost:8080`, `[::1]:8080`. Undefined when it is none. */
+export function parseListenAddress(text: string): ListenAddress | undefined {
+  const { ipv6, host, port } = ADDRESS.exec(text)?.groups ?? {};
+  if (port === undefined || Number(port) > 65_535) return undefined;
+  const name = ipv6 || host;
+  return name ? { host: name, port: Number(port) } : { port: Number(port) };
+}
+
+/** The address as it is given on a command line. */
+export function formatListenAddress({ host = '', port }: ListenAddress): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}

@@ -1,0 +1,42 @@
+import { type Command, CommanderError } from 'commander';
+import type { CommandIo } from './io.ts';
+
+/** How parsing went: go on, or leave with this exit code. */
+export type Parsed = { exitCode: number } | { exitCode?: undefined };
+
+/**
+ * Parses the arguments of a command. Long options may have one dash or two, as
+ * Go's do: `-root DIR`, `-root=DIR`, `--root DIR`. Help goes to stdout; a
+ * mistake is one line on stderr.
+ *
+ * @param usageExitCode exit code for a mistake
+ */
+export function parseArguments(
+  command: Command,
+  argv: readonly string[],
+  io: CommandIo,
+  usageExitCode: number,
+): Parsed {
+  command.exitOverride().configureOutput({
+    writeOut: (text) => io.stdout.write(text),
+    writeErr: (text) => io.stderr.write(text),
+    outputError: (text, write) => write(`${command.name()}: ${text.replace(/^error: /, '')}`),
+  });
+  try {
+    command.parse(withDoubleDashes(command, argv), { from: 'user' });
+    return {};
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return { exitCode: error.exitCode === 0 ? 0 : usageExitCode };
+  }
+}
+
+function withDoubleDashes(command: Command, argv: readonly string[]): string[] {
+  const names = new Set(['--help', ...command.options.map(({ long }) => long)]);
+  const end = argv.indexOf('--');
+  return argv.map((argument, i) => {
+    const doubled = `-${argument}`;
+    const isLongOption = names.has(doubled.split('=', 1)[0]) && (end === -1 || i < end);
+    return isLongOption ? doubled : argument;
+  });
+}

@@ -1,0 +1,46 @@
+import type { IncomingMessage } from 'node:http';
+import {
+  AppendConflictError,
+  ForbiddenPathError,
+  type HttpfstreamError,
+  ResourceNotFoundError,
+  UnexpectedStatusError,
+} from '../errors.ts';
+
+/** How much of an error's body is looked at. */
+const MAX_BODY_BYTES = 8192;
+
+/** Turns a server's refusal into the error that it means. Reads the body, as far as it matters. */
+export async function refusalOf(response: IncomingMessage): Promise<HttpfstreamError> {
+  const status = response.statusCode ?? 0;
+  const { code, detail } = problemOf(await textOf(response));
+  const message = detail === undefined ? `HTTP status ${status}` : `HTTP status ${status}: ${detail}`;
+  if (status === 404) return new ResourceNotFoundError('file does not exist');
+  if (code === 'HFS_FORBIDDEN_PATH') return new ForbiddenPathError(message);
+  if (status === 403) return new AppendConflictError(message);
+  return new UnexpectedStatusError(status, message);
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of response) {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes > MAX_BODY_BYTES) break;
+    }
+  } catch {
+    // The status says enough.
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+/** The original answers in plain text, this server in problem+json when asked to. */
+function problemOf(body: string): { code?: unknown; detail?: unknown } {
+  try {
+    return Object(JSON.parse(body));
+  } catch {
+    return { detail: body.trim() === '' ? undefined : body.trim().slice(0, 200) };
+  }
+}

@@ -1,0 +1,18 @@
+import { InvalidUrlError } from '../errors.ts';
+
+const PROTOCOLS = ['http:', 'https:', 'ws:', 'wss:'];
+
+/**
+ * Parses the URL of a resource.
+ *
+ * @throws {InvalidUrlError} when it is none, or neither http(s) nor ws(s)
+ */
+export function targetUrl(url: string | URL): URL {
+  if (!URL.canParse(String(url))) throw new InvalidUrlError(`invalid URL: ${url}`);
+  const target = new URL(url);
+  if (!PROTOCOLS.includes(target.protocol)) {
+    throw new InvalidUrlError(`the URL must begin with http:// or https://: ${url}`);
+  }
+  target.hash = '';
+  return target;
+}

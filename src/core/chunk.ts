@@ -1,0 +1,39 @@
+/** Lays committed bytes out for the wire. Followers with the same encoder share what it returns. */
+export type Encoder = (parts: readonly Uint8Array[]) => Buffer;
+
+/** A run of committed bytes that is still in memory. */
+export class Chunk {
+  /** Position of the first byte. */
+  readonly start: number;
+  /** Position after the last byte. */
+  readonly end: number;
+  readonly #parts: readonly Buffer[];
+  readonly #encoded = new Map<Encoder, Buffer>();
+
+  constructor(start: number, parts: readonly Buffer[]) {
+    this.start = start;
+    this.end = start + parts.reduce((bytes, part) => bytes + part.length, 0);
+    this.#parts = parts;
+  }
+
+  /** The bytes from `position` on, encoded. The whole chunk is encoded once for all who take it. */
+  encodedFrom(position: number, encode: Encoder): Buffer {
+    if (position !== this.start) return encode(this.#partsFrom(position));
+    let encoded = this.#encoded.get(encode);
+    if (encoded === undefined) {
+      encoded = encode(this.#parts);
+      this.#encoded.set(encode, encoded);
+    }
+    return encoded;
+  }
+
+  #partsFrom(position: number): Buffer[] {
+    const parts: Buffer[] = [];
+    let start = this.start;
+    for (const part of this.#parts) {
+      if (position < start + part.length) parts.push(part.subarray(Math.max(0, position - start)));
+      start += part.length;
+    }
+    return parts;
+  }
+}

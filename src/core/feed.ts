@@ -1,0 +1,109 @@
+import type { AppendFile } from '../storage/append-file.ts';
+import { ChunkWindow } from './chunk-window.ts';
+import type { EndReason } from './end-reason.ts';
+import { Follower, type FollowerSink } from './follower.ts';
+
+/** Who made a feed and is told how it goes. */
+export interface FeedOwner {
+  /** Called once, when no more bytes will come; followers may still be behind. */
+  ended(): void;
+  /** Called once, when the feed has ended and the last follower has left. */
+  idle(): void;
+}
+
+/**
+ * The live state of one resource: how many bytes are committed, and who
+ * follows. Followers pull; the feed only wakes them.
+ */
+export class Feed {
+  /** The file that holds every committed byte. Open until the feed has ended and the last follower left. */
+  readonly file: AppendFile;
+  /** The newest committed bytes, as far as a follower still wants them. */
+  readonly window = new ChunkWindow();
+  readonly #followers = new Set<Follower>();
+  readonly #owner: FeedOwner;
+  #committed: number;
+  #behind = 0;
+  #endReason: EndReason | undefined;
+  #idle = false;
+
+  /** @param file the open file; its size is where the feed begins, and the owner closes it */
+  constructor(file: AppendFile, owner: FeedOwner) {
+    this.file = file;
+    this.#committed = file.stat.size;
+    this.#owner = owner;
+  }
+
+  /** The position up to which the file's bytes are good; only these are ever sent. */
+  get committed(): number {
+    return this.#committed;
+  }
+
+  /** Set when no more bytes will come. */
+  get endReason(): EndReason | undefined {
+    return this.#endReason;
+  }
+
+  /** How many follow at the moment. */
+  get followerCount(): number {
+    return this.#followers.size;
+  }
+
+  /**
+   * Raises `committed` by bytes that are in the file at `start`, and wakes the
+   * followers. The one place that does. Bytes below `committed` are known
+   * already and change nothing.
+   */
+  commit(start: number, parts: readonly Buffer[]): void {
+    const end = parts.reduce((position, part) => position + part.length, start);
+    if (end <= this.#committed) return;
+    this.#committed = end;
+    this.#behind = this.#followers.size;
+    if (this.#behind === 0) {
+      this.window.clear();
+      return;
+    }
+    this.window.push(start, parts);
+    this.#wake();
+  }
+
+  /** Makes a follower at `position`, between 0 and `committed`. It begins with its first `drained`. */
+  join(position: number, sink: FollowerSink): Follower {
+    const follower = new Follower(this, position, sink);
+    this.#followers.add(follower);
+    if (position < this.#committed) this.#behind++;
+    return follower;
+  }
+
+  /** Called by a follower that leaves. */
+  leave(follower: Follower): void {
+    this.#followers.delete(follower);
+    if (follower.position < this.#committed) this.caughtUp();
+    this.#checkIdle();
+  }
+
+  /** Called by a follower that has just taken the last committed byte. */
+  caughtUp(): void {
+    this.#behind--;
+    if (this.#behind === 0) this.window.clear();
+  }
+
+  /** Ends the feed: every follower is ended as soon as it has everything. The first reason stays. */
+  end(reason: EndReason): void {
+    if (this.#endReason !== undefined) return;
+    this.#endReason = reason;
+    this.#owner.ended();
+    this.#wake();
+    this.#checkIdle();
+  }
+
+  #wake(): void {
+    for (const follower of this.#followers) follower.pump();
+  }
+
+  #checkIdle(): void {
+    if (this.#endReason === undefined || this.#followers.size > 0 || this.#idle) return;
+    this.#idle = true;
+    this.#owner.idle();
+  }
+}

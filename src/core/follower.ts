@@ -1,0 +1,106 @@
+import type { Encoder } from './chunk.ts';
+import type { EndReason } from './end-reason.ts';
+import type { Feed } from './feed.ts';
+
+/** Bytes that a follower behind the window reads from the file at a time. */
+const READ_BLOCK_BYTES = 256 * 1024;
+
+/** Where a follower's bytes go. */
+export interface FollowerSink {
+  /** How the bytes are laid out for this sink. */
+  readonly encode: Encoder;
+  /** Takes encoded bytes; false means that it is full and will call {@link Follower.drained}. */
+  write(encoded: Buffer): boolean;
+  /** Called once, when everything was written; the follower has left its feed. */
+  end(reason: EndReason): void;
+  /** Called once instead of `end` when the file could not be read; the follower has left its feed. */
+  fail(error: unknown): void;
+}
+
+/**
+ * A position in a feed that moves on whenever there are bytes and the sink is
+ * not full. It holds no queue: what it has not taken is in the file.
+ */
+export class Follower {
+  readonly #feed: Feed;
+  readonly #sink: FollowerSink;
+  #position: number;
+  #full = true;
+  #reading = false;
+  #left = false;
+
+  /** Made by {@link Feed.join}. Sleeps until the first `drained`. */
+  constructor(feed: Feed, position: number, sink: FollowerSink) {
+    this.#feed = feed;
+    this.#position = position;
+    this.#sink = sink;
+  }
+
+  /** Position of the next byte that the sink gets. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Tells that the sink takes bytes, from now on or again. */
+  drained(): void {
+    this.#full = false;
+    this.pump();
+  }
+
+  /** Stops following. Idempotent; the sink is not called any more. */
+  leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    // The feed may close the file when the last one leaves, so not while it is read.
+    if (!this.#reading) this.#feed.leave(this);
+  }
+
+  /** Moves on as far as it goes. The feed calls it when there may be more. */
+  pump(): void {
+    while (!this.#full && !this.#reading && !this.#left) {
+      if (this.#position === this.#feed.committed) {
+        const reason = this.#feed.endReason;
+        if (reason === undefined) return;
+        this.leave();
+        this.#sink.end(reason);
+        return;
+      }
+      const chunk = this.#feed.window.at(this.#position);
+      if (chunk === undefined) {
+        void this.#readBlock();
+        return;
+      }
+      this.#write(chunk.encodedFrom(this.#position, this.#sink.encode), chunk.end);
+    }
+  }
+
+  #write(encoded: Buffer, end: number): void {
+    this.#position = end;
+    this.#full = !this.#sink.write(encoded);
+    if (end === this.#feed.committed) this.#feed.caughtUp();
+  }
+
+  async #readBlock(): Promise<void> {
+    const start = this.#position;
+    const length = Math.min(READ_BLOCK_BYTES, this.#feed.committed - start);
+    this.#reading = true;
+    let block: Buffer | undefined;
+    let failure: unknown;
+    try {
+      block = await this.#feed.file.read(start, length);
+    } catch (error) {
+      failure = error;
+    }
+    this.#reading = false;
+
+    if (this.#left) {
+      this.#feed.leave(this);
+    } else if (block === undefined || block.length === 0) {
+      this.leave();
+      this.#sink.fail(failure ?? new Error('the file is shorter than what was committed'));
+    } else {
+      this.#write(this.#sink.encode([block]), start + block.length);
+      this.pump();
+    }
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * One class for each failure, one `code` for each class. Browser-safe.
+ *
+ * `message` is meant for the person at the other end of the connection: it
+ * never contains a path of the server's machine. What an operator needs beyond
+ * that is in `cause`.
+ */
+
+/** The base of every error that httpfstream makes; `code` is stable, `message` is not. */
+export abstract class HttpfstreamError extends Error {
+  /** A stable identifier to branch on. */
+  abstract readonly code: string;
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** The path cannot name a resource: control characters, malformed escapes, too long. */
+export class InvalidPathError extends HttpfstreamError {
+  readonly code = 'HFS_INVALID_PATH';
+}
+
+/** The request is malformed in another way than its path. */
+export class InvalidRequestError extends HttpfstreamError {
+  readonly code = 'HFS_INVALID_REQUEST';
+}
+
+/** The path may not be written: it is reserved, or leads out of the root. */
+export class ForbiddenPathError extends HttpfstreamError {
+  readonly code = 'HFS_FORBIDDEN_PATH';
+}
+
+/** A file stands where a directory is needed, or the other way round. */
+export class PathConflictError extends HttpfstreamError {
+  readonly code = 'HFS_PATH_CONFLICT';
+}
+
+/** Nothing is stored at the path. */
+export class ResourceNotFoundError extends HttpfstreamError {
+  readonly code = 'HFS_RESOURCE_NOT_FOUND';
+}
+
+/** Another appender holds the resource. */
+export class AppendConflictError extends HttpfstreamError {
+  readonly code = 'HFS_APPEND_CONFLICT';
+}
+
+/** The request must be a WebSocket handshake. */
+export class UpgradeRequiredError extends HttpfstreamError {
+  readonly code = 'HFS_UPGRADE_REQUIRED';
+}
+
+/** The method is not supported at this URL. */
+export class MethodNotAllowedError extends HttpfstreamError {
+  readonly code = 'HFS_METHOD_NOT_ALLOWED';
+}
+
+/** The server is shutting down and takes no new work. */
+export class ServerClosingError extends HttpfstreamError {
+  readonly code = 'HFS_SERVER_CLOSING';
+}
+
+/** The disk is full or the quota is used up. */
+export class StorageFullError extends HttpfstreamError {
+  readonly code = 'HFS_STORAGE_FULL';
+}
+
+/** The server has run out of file descriptors for the moment. */
+export class StorageBusyError extends HttpfstreamError {
+  readonly code = 'HFS_STORAGE_BUSY';
+}
+
+/** The file system refused for a reason that is the operator's business; see `cause`. */
+export class StorageError extends HttpfstreamError {
+  readonly code = 'HFS_STORAGE_ERROR';
+}
+
+/** The storage root cannot be used; see `cause`. */
+export class InvalidRootError extends HttpfstreamError {
+  readonly code = 'HFS_INVALID_ROOT';
+}
+
+/** A peer broke the WebSocket framing rules (RFC 6455); `closeCode` is what to answer. */
+export class FramingError extends HttpfstreamError {
+  readonly code = 'HFS_FRAMING_ERROR';
+  /** 1002 for a protocol error, 1009 for a message over the limit. */
+  readonly closeCode: number;
+
+  constructor(message: string, closeCode: number) {
+    super(message);
+    this.closeCode = closeCode;
+  }
+}
+
+/** The URL is not an http, https, ws or wss URL. */
+export class InvalidUrlError extends HttpfstreamError {
+  readonly code = 'HFS_INVALID_URL';
+}
+
+/** The server answered with a status that the client does not expect. */
+export class UnexpectedStatusError extends HttpfstreamError {
+  readonly code = 'HFS_UNEXPECTED_STATUS';
+  /** The HTTP status of the answer. */
+  readonly status: number;
+
+  constructor(status: number, message = `HTTP status ${status}`, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+  }
+}
+
+/** The server could not be reached, or the handshake broke; see `cause`. */
+export class ConnectionError extends HttpfstreamError {
+  readonly code = 'HFS_CONNECTION';
+}
+
+/** The stream broke before its end; what was read or acknowledged until then is good. */
+export class StreamInterruptedError extends HttpfstreamError {
+  readonly code = 'HFS_STREAM_INTERRUPTED';
+  /** The WebSocket close code, 1006 when the connection broke without one. */
+  readonly closeCode: number;
+
+  constructor(message: string, closeCode: number, options?: ErrorOptions) {
+    super(message, options);
+    this.closeCode = closeCode;
+  }
+}

@@ -1,0 +1,18 @@
+/** The server side: a Fastify plugin, its options, and the errors it makes. */
+export {
+  AppendConflictError,
+  ForbiddenPathError,
+  HttpfstreamError,
+  InvalidPathError,
+  InvalidRootError,
+  MethodNotAllowedError,
+  PathConflictError,
+  ResourceNotFoundError,
+  ServerClosingError,
+  StorageBusyError,
+  StorageError,
+  StorageFullError,
+  UpgradeRequiredError,
+} from './errors.ts';
+export { httpfstream } from './server/plugin.ts';
+export type { HttpfstreamOptions } from './server/settings.ts';

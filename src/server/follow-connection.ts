@@ -1,0 +1,96 @@
+import type { Socket } from 'node:net';
+import type { WebSocket } from 'ws';
+import type { EndReason } from '../core/end-reason.ts';
+import type { Feed } from '../core/feed.ts';
+import type { Follower, FollowerSink } from '../core/follower.ts';
+import { CloseCode, LEGACY_MESSAGE_BYTES } from '../protocol.ts';
+import { messageEncoder } from '../websocket/message-encoder.ts';
+import { Opcode } from '../websocket/opcode.ts';
+import type { ConnectionGroup } from './connection-group.ts';
+import type { KeepAlive } from './keep-alive.ts';
+
+/** The original's follower reads nothing but short, unfragmented text messages. */
+const encodeLegacyMessages = messageEncoder(Opcode.text, LEGACY_MESSAGE_BYTES);
+
+const PING_FRAME = Buffer.of(0x80 | Opcode.ping, 0);
+
+/** How a feed's end is told to a client that knows nothing but close codes. */
+const CLOSE_OF_REASON: Readonly<Record<EndReason, readonly [code: number, text?: string]>> = {
+  finished: [CloseCode.finished],
+  interrupted: [CloseCode.interrupted, 'the appender was lost'],
+  shutdown: [CloseCode.goingAway, 'the server is shutting down'],
+};
+
+/**
+ * How long a follower may take nothing at all after its feed has ended, and how
+ * long the close handshake may take. Long, because a slow reader still has the
+ * system's buffers to empty, and a close before that would lose them.
+ */
+export const CLOSE_PATIENCE_MS = 300_000;
+
+export interface FollowContext {
+  connections: ConnectionGroup<FollowConnection>;
+  keepAlive: KeepAlive;
+  keepAliveMs: number;
+}
+
+/** One follower's connection, from before its upgrade to its end. */
+export class FollowConnection implements FollowerSink {
+  readonly encode = encodeLegacyMessages;
+  readonly #feed: Feed;
+  readonly #socket: Socket;
+  readonly #context: FollowContext;
+  readonly #follower: Follower;
+  #websocket: WebSocket | undefined;
+  #quietMs = 0;
+
+  /** Joins the feed, before the upgrade. It leaves when the connection closes, upgraded or not. */
+  constructor(feed: Feed, socket: Socket, context: FollowContext) {
+    this.#feed = feed;
+    this.#socket = socket;
+    this.#context = context;
+    this.#follower = feed.join(0, this);
+    context.connections.add(this);
+    socket.once('close', () => this.#closed());
+  }
+
+  /** Starts to send. Bytes go past `ws`, in frames that all followers share; what `ws` sends is whole frames, too. */
+  start(websocket: WebSocket): void {
+    this.#websocket = websocket;
+    this.#context.keepAlive.add(this);
+    this.#socket.on('drain', () => this.#follower.drained());
+    this.#follower.drained();
+  }
+
+  write(encoded: Buffer): boolean {
+    this.#quietMs = 0;
+    return this.#socket.write(encoded);
+  }
+
+  end(reason: EndReason): void {
+    this.#websocket?.close(...CLOSE_OF_REASON[reason]);
+  }
+
+  fail(): void {
+    this.#websocket?.close(CloseCode.interrupted, 'the file cannot be read');
+  }
+
+  /** Pings a quiet follower; cuts one that has taken nothing for too long after the end. */
+  keepAlive(): void {
+    const takesFrames =
+      this.#websocket?.readyState === this.#websocket?.OPEN && this.#socket.writableLength === 0;
+    if (this.#feed.endReason !== undefined && this.#quietMs > CLOSE_PATIENCE_MS) this.terminate();
+    else if (this.#quietMs > 0 && takesFrames) this.#socket.write(PING_FRAME);
+    this.#quietMs += this.#context.keepAliveMs;
+  }
+
+  terminate(): void {
+    this.#socket.destroy();
+  }
+
+  #closed(): void {
+    this.#follower.leave();
+    this.#context.keepAlive.delete(this);
+    this.#context.connections.delete(this);
+  }
+}

@@ -1,0 +1,32 @@
+/** A connection that wants to be looked after. */
+export interface KeptAlive {
+  /** Called at every interval. */
+  keepAlive(): void;
+}
+
+/** Looks after all quiet connections with one timer, which runs only while there are any. */
+export class KeepAlive {
+  readonly #intervalMs: number;
+  readonly #connections = new Set<KeptAlive>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(intervalMs: number) {
+    this.#intervalMs = intervalMs;
+  }
+
+  add(connection: KeptAlive): void {
+    this.#connections.add(connection);
+    this.#timer ??= setInterval(() => this.#sweep(), this.#intervalMs).unref();
+  }
+
+  delete(connection: KeptAlive): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #sweep(): void {
+    for (const connection of this.#connections) connection.keepAlive();
+  }
+}

@@ -1,0 +1,60 @@
+import type { FastifyRequest } from 'fastify';
+import { InvalidRequestError, UpgradeRequiredError } from '../errors.ts';
+import { VERB_HEADER, VERB_QUERY, type Verb } from '../protocol.ts';
+import { ResourcePath } from '../storage/resource-path.ts';
+
+/** The verb of a request: the header wins over the query, and only `APPEND` appends. */
+export function verbOf(request: FastifyRequest): Verb {
+  const header = request.headers[VERB_HEADER];
+  const query = (request.query as Record<string, unknown>)[VERB_QUERY];
+  return firstOf(header || query) === 'APPEND' ? 'APPEND' : 'FOLLOW';
+}
+
+/**
+ * The resource that a request to the `/*` route names.
+ *
+ * @throws what {@link ResourcePath.parse} throws
+ */
+export function resourceOf(request: FastifyRequest): ResourcePath {
+  return ResourcePath.parse(wildcardOf(request));
+}
+
+/** The path below the prefix as the client sent it, with its escapes decoded once. */
+export function wildcardOf(request: FastifyRequest): string {
+  return (request.params as { '*': string })['*'];
+}
+
+/** The query string as the client sent it, with its question mark; empty without one. */
+export function queryStringOf(request: FastifyRequest): string {
+  const mark = request.url.indexOf('?');
+  return mark === -1 ? '' : request.url.slice(mark);
+}
+
+/** Whether the request asks for a WebSocket. Other upgrades (`h2c`, say) are answered without one. */
+export function asksForWebSocket(request: FastifyRequest): boolean {
+  return request.ws && request.method === 'GET' && request.headers.upgrade?.toLowerCase() === 'websocket';
+}
+
+const KEY = /^[+/0-9A-Za-z]{22}==$/;
+
+/**
+ * Checks a handshake before anything is opened for it (RFC 6455, section 4.2.1).
+ *
+ * @throws {UpgradeRequiredError} when it is none
+ * @throws {InvalidRequestError} when its key or version is wrong
+ */
+export function assertHandshake(request: FastifyRequest): void {
+  if (!asksForWebSocket(request)) {
+    throw new UpgradeRequiredError('to append, connect with a WebSocket');
+  }
+  if (!KEY.test(request.headers['sec-websocket-key'] ?? '')) {
+    throw new InvalidRequestError('the Sec-WebSocket-Key header is missing or invalid');
+  }
+  if (request.headers['sec-websocket-version'] !== '13') {
+    throw new InvalidRequestError('the Sec-WebSocket-Version header must be 13');
+  }
+}
+
+function firstOf(value: unknown): unknown {
+  return Array.isArray(value) ? value[0] : value;
+}

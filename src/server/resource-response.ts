@@ -1,0 +1,80 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FeedRegistry } from '../core/feed-registry.ts';
+import { ResourceNotFoundError } from '../errors.ts';
+import { ResourcePath } from '../storage/resource-path.ts';
+import type { Root } from '../storage/root.ts';
+import type { StoredFile } from '../storage/stored-file.ts';
+import { sendListing, wantsJson } from './directory-response.ts';
+import { sendFile } from './file-response.ts';
+import { queryStringOf, wildcardOf } from './request-target.ts';
+
+const INDEX_NAME = 'index.html';
+
+/** Answers plain reads: files and directories as they are now. */
+export class ResourceResponder {
+  readonly #root: Root;
+  readonly #registry: FeedRegistry;
+  readonly #prefix: string;
+
+  /** @param prefix what stands before every resource's path in URLs; empty or `/…` */
+  constructor(root: Root, registry: FeedRegistry, prefix: string) {
+    this.#root = root;
+    this.#registry = registry;
+    this.#prefix = prefix;
+  }
+
+  /**
+   * Sends a file, a directory's listing or its index page, or a redirect to
+   * the one URL that a resource has.
+   *
+   * @throws {ResourceNotFoundError} when there is nothing at the path
+   */
+  async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+    const clean = resource.toString();
+    if (clean !== `/${wildcardOf(request)}` && !request.ws) {
+      return this.#redirect(request, reply, resource.toUrlPath());
+    }
+    const file = await this.#root.openRead(resource);
+    const isDirectory = file.stat.kind === 'directory';
+    if (!isDirectory && !resource.trailingSlash) return this.#sendFile(request, reply, resource, file);
+    await file.close();
+    if (!isDirectory) return this.#redirect(request, reply, resource.toUrlPath().slice(0, -1));
+    if (!resource.trailingSlash && !resource.isRoot) {
+      return this.#redirect(request, reply, `${resource.toUrlPath()}/`);
+    }
+    return this.#sendDirectory(request, reply, resource);
+  }
+
+  async #sendDirectory(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    resource: ResourcePath,
+  ): Promise<FastifyReply> {
+    if (!wantsJson(request)) {
+      const index = ResourcePath.parse(`${resource}${INDEX_NAME}`);
+      const file = await this.#root.openRead(index).catch(ignoreMissing);
+      if (file?.stat.kind === 'file') return this.#sendFile(request, reply, index, file);
+      await file?.close();
+    }
+    return sendListing(request, reply, resource, this.#root, this.#registry);
+  }
+
+  #sendFile(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    resource: ResourcePath,
+    file: StoredFile,
+  ): Promise<FastifyReply> {
+    const { identity, size } = file.stat;
+    const committed = this.#registry.live(identity)?.committed ?? size;
+    return sendFile(request, reply, file, resource.segments.at(-1) ?? '', committed);
+  }
+
+  #redirect(request: FastifyRequest, reply: FastifyReply, urlPath: string): FastifyReply {
+    return reply.redirect(`${this.#prefix}${urlPath}${queryStringOf(request)}`, 301);
+  }
+}
+
+function ignoreMissing(error: unknown): undefined {
+  if (!(error instanceof ResourceNotFoundError)) throw error;
+}

@@ -1,0 +1,41 @@
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { MethodNotAllowedError } from '../errors.ts';
+import { sendFailure } from './failure.ts';
+import { httpfstream } from './plugin.ts';
+
+/** Time for a client to send its whole request head. */
+const HEADERS_TIMEOUT_MS = 10_000;
+
+/** How often Node looks for clients that exceed it. */
+const CONNECTIONS_CHECK_MS = 2000;
+
+/** Time for downloads to end once the server closes and its feeds have ended. */
+const DOWNLOADS_CLOSE_MS = 2000;
+
+/** Options of the standalone server. */
+export interface StandaloneOptions {
+  /** Directory that holds the resources. */
+  root: string;
+  /** Where it logs. */
+  logger: FastifyBaseLogger;
+}
+
+/** Makes the server that `httpfstream-server` runs: the plugin, at `/`, and nothing else. Call `listen` on it. */
+export async function createStandaloneServer({ root, logger }: StandaloneOptions): Promise<FastifyInstance> {
+  const app = Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    frameworkErrors: (error, request, reply) => sendFailure(error, request, reply),
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: CONNECTIONS_CHECK_MS },
+  });
+  // The plugin has every URL, so what finds no route has a method that Fastify does not know.
+  app.setNotFoundHandler((request, reply) =>
+    sendFailure(new MethodNotAllowedError(`${request.method} is not supported here`), request, reply),
+  );
+  await app.register(httpfstream, { root });
+  // Downloads that have not ended by then are cut, so that closing is bounded.
+  app.addHook('preClose', async () => {
+    setTimeout(() => app.server.closeAllConnections(), DOWNLOADS_CLOSE_MS).unref();
+  });
+  return app;
+}

@@ -1,0 +1,195 @@
+import fs, { constants } from 'node:fs';
+import path from 'node:path';
+import { ForbiddenPathError, InvalidRootError, PathConflictError, ResourceNotFoundError } from '../errors.ts';
+import { AppendFile } from './append-file.ts';
+import * as fileIo from './file-io.ts';
+import { RESERVED_SEGMENT, type ResourcePath } from './resource-path.ts';
+import { hasErrno, storageFailure } from './storage-failure.ts';
+import { StoredFile } from './stored-file.ts';
+
+const DIRECTORY_MODE = 0o755;
+const FILE_MODE = 0o600;
+
+// O_NONBLOCK, so that opening a FIFO does not wait for its other end for ever.
+const SAFELY = constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** One name in a directory. */
+export interface DirectoryEntry extends fileIo.FileStat {
+  name: string;
+}
+
+/**
+ * The directory that holds everything. Every method takes a cleaned path and
+ * refuses what a symlink would lead out of the directory.
+ */
+export class Root {
+  /** Absolute, with symlinks resolved. Never shown to a client. */
+  readonly #directory: string;
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /**
+   * Opens a root; makes the directory if it is missing.
+   *
+   * @throws {InvalidRootError} when it cannot be made, entered or written
+   */
+  static async open(directory: string): Promise<Root> {
+    try {
+      await fs.promises.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+      const real = await fs.promises.realpath(directory);
+      await fs.promises.access(real, constants.R_OK | constants.W_OK | constants.X_OK);
+      return new Root(real);
+    } catch (cause) {
+      const reason = cause instanceof Error && 'code' in cause ? ` (${cause.code})` : '';
+      throw new InvalidRootError(`cannot use ${directory} as the root directory${reason}`, { cause });
+    }
+  }
+
+  /**
+   * Tells what is at a path.
+   *
+   * @throws {ResourceNotFoundError} when nothing is, or it is out of the root
+   */
+  async stat(resource: ResourcePath): Promise<fileIo.FileStat> {
+    const real = await this.#existing(resource);
+    return readingFailure(async () => fileIo.describe(await fs.promises.stat(real, { bigint: true })));
+  }
+
+  /**
+   * Opens a file or a directory for reading; `stat` tells which. The caller closes it.
+   *
+   * @throws {ResourceNotFoundError} when there is neither, or it is out of the root
+   */
+  async openRead(resource: ResourcePath): Promise<StoredFile> {
+    const real = await this.#existing(resource);
+    const fd = await readingFailure(() => fileIo.open(real, constants.O_RDONLY | SAFELY));
+    const stat = await describeOrClose(fd);
+    if (stat.kind === 'other') {
+      await fileIo.close(fd);
+      throw notFound();
+    }
+    return new StoredFile(fd, stat);
+  }
+
+  /**
+   * Opens a regular file for appending; makes it, and the directories that
+   * lead to it, if they are missing. The caller closes it.
+   *
+   * @throws {PathConflictError} when a directory is at the path, or a file on the way to it
+   * @throws {ForbiddenPathError} when the path leads out of the root
+   */
+  async openAppend(resource: ResourcePath): Promise<AppendFile> {
+    if (resource.isRoot) throw new PathConflictError('the root is a directory');
+    const target = await this.#appendTarget(resource);
+    let fd: number;
+    try {
+      fd = await fileIo.open(target, constants.O_RDWR | constants.O_CREAT | SAFELY, FILE_MODE);
+    } catch (error) {
+      if (hasErrno(error, 'ELOOP')) throw leadsOut(error);
+      throw storageFailure(error);
+    }
+    const stat = await describeOrClose(fd);
+    if (stat.kind !== 'file') {
+      await fileIo.close(fd);
+      throw new PathConflictError('there is no regular file at this path');
+    }
+    return new AppendFile(fd, stat);
+  }
+
+  /**
+   * Yields what is in a directory, in no order. Names that a URL cannot carry,
+   * symlinks that lead nowhere or out, and the server's own files are left out.
+   *
+   * @throws {ResourceNotFoundError} when there is no such directory
+   */
+  async *list(resource: ResourcePath): AsyncGenerator<DirectoryEntry, void, undefined> {
+    const real = await this.#existing(resource);
+    const directory = await readingFailure(() => fs.promises.opendir(real));
+    for await (const { name } of directory) {
+      if (resource.isRoot && name.toLowerCase() === RESERVED_SEGMENT) continue;
+      try {
+        const target = await fs.promises.realpath(path.join(real, name));
+        if (!this.#contains(target)) continue;
+        const stat = fileIo.describe(await fs.promises.stat(target, { bigint: true }));
+        if (stat.kind !== 'other') yield { name, ...stat };
+      } catch (error) {
+        // Gone since its name was read, or a symlink to nothing.
+        if (!hasErrno(error, 'ENOENT', 'ELOOP', 'EACCES')) throw storageFailure(error);
+      }
+    }
+  }
+
+  #locate(resource: ResourcePath): string {
+    return path.join(this.#directory, ...resource.segments);
+  }
+
+  #contains(real: string): boolean {
+    const [first] = path.relative(this.#directory, real).split(path.sep);
+    return first !== '..' && first?.toLowerCase() !== RESERVED_SEGMENT;
+  }
+
+  /** The real path of something that is there. */
+  async #existing(resource: ResourcePath): Promise<string> {
+    const real = await readingFailure(() => fs.promises.realpath(this.#locate(resource)));
+    if (!this.#contains(real)) throw notFound();
+    return real;
+  }
+
+  /** Where to open or make the file; its directory is there afterwards. */
+  async #appendTarget(resource: ResourcePath): Promise<string> {
+    try {
+      const { real, missing } = await this.#deepestExisting(resource);
+      if (!this.#contains(real)) throw leadsOut();
+      const name = missing.pop();
+      if (name === undefined) return real;
+      const parent = path.join(real, ...missing);
+      if (missing.length > 0) await fs.promises.mkdir(parent, { recursive: true, mode: DIRECTORY_MODE });
+      return path.join(parent, name);
+    } catch (error) {
+      throw error instanceof ForbiddenPathError ? error : storageFailure(error);
+    }
+  }
+
+  async #deepestExisting(resource: ResourcePath): Promise<{ real: string; missing: string[] }> {
+    const missing: string[] = [];
+    let at = this.#locate(resource);
+    for (;;) {
+      try {
+        return { real: await fs.promises.realpath(at), missing };
+      } catch (error) {
+        if (!hasErrno(error, 'ENOENT') || at === this.#directory) throw error;
+        missing.unshift(path.basename(at));
+        at = path.dirname(at);
+      }
+    }
+  }
+}
+
+/** A reader is not told why: a file on the way, or a name that cannot be, is simply not there. */
+async function readingFailure<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO')) throw notFound(error);
+    throw storageFailure(error);
+  }
+}
+
+async function describeOrClose(fd: number): Promise<fileIo.FileStat> {
+  try {
+    return await fileIo.fstat(fd);
+  } catch (error) {
+    await fileIo.close(fd);
+    throw storageFailure(error);
+  }
+}
+
+function notFound(cause?: unknown): ResourceNotFoundError {
+  return new ResourceNotFoundError('there is nothing at this path', { cause });
+}
+
+function leadsOut(cause?: unknown): ForbiddenPathError {
+  return new ForbiddenPathError('the path leads out of the root', { cause });
+}

@@ -1,0 +1,34 @@
+import {
+  type HttpfstreamError,
+  InvalidPathError,
+  PathConflictError,
+  ResourceNotFoundError,
+  StorageBusyError,
+  StorageError,
+  StorageFullError,
+} from '../errors.ts';
+
+/** Whether `error` is the operating system's, with one of the codes (`ENOENT`, …). */
+export function hasErrno(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+}
+
+/** What an operating system's error means to the one who asked. The error itself becomes the cause. */
+export function storageFailure(cause: unknown): HttpfstreamError {
+  const options = { cause };
+  if (hasErrno(cause, 'ENOENT')) return new ResourceNotFoundError('there is nothing at this path', options);
+  if (hasErrno(cause, 'ENOTDIR', 'EISDIR', 'EEXIST')) {
+    return new PathConflictError(
+      'a file stands where a directory is needed, or the other way round',
+      options,
+    );
+  }
+  if (hasErrno(cause, 'ENAMETOOLONG')) return new InvalidPathError('the path is too long', options);
+  if (hasErrno(cause, 'ENOSPC', 'EDQUOT', 'EFBIG')) {
+    return new StorageFullError("the server's disk is full", options);
+  }
+  if (hasErrno(cause, 'EMFILE', 'ENFILE')) {
+    return new StorageBusyError('the server has too many files open', options);
+  }
+  return new StorageError("the server's file system refused", options);
+}

@@ -1,0 +1,88 @@
+import type { Socket } from 'node:net';
+import type { WebSocket } from 'ws';
+import { FramingError } from '../errors.ts';
+import { CloseCode } from '../protocol.ts';
+import { FrameDecoder } from './frame-decoder.ts';
+import { Opcode } from './opcode.ts';
+
+export interface PayloadTapOptions {
+  /** Whether the peer must mask its frames (a client) or must not (a server). */
+  masked: boolean;
+  /** Longest message, in payload bytes. */
+  maxMessageBytes: number;
+  /** Gets the payload of every data message as it arrives. */
+  onPayload: (bytes: Buffer) => void;
+  /** Called with the error when the peer breaks the rules; the close frame is already sent. */
+  onFramingError: (error: FramingError) => void;
+  /** Held up to: the peer's close frame is answered when this resolves. Gets its close code. */
+  beforeClose?: (code: number) => Promise<void>;
+}
+
+/**
+ * Takes the payload out of a WebSocket's connection before `ws` sees it.
+ *
+ * `ws` hands out whole messages, so it has to hold each one, and a message may
+ * be as long as the stream. The tap puts itself between the socket and `ws`:
+ * payload goes to `onPayload` as it arrives, control frames go on to `ws`, which
+ * stays in charge of pings, the close handshake and its time limits. Pause and
+ * resume the flow with `websocket.pause()` and `websocket.resume()`.
+ *
+ * Attach it in the turn of the event loop in which the WebSocket opened.
+ */
+export class PayloadTap {
+  readonly #websocket: WebSocket;
+  readonly #options: PayloadTapOptions;
+  readonly #decoder: FrameDecoder;
+  readonly #forward: (bytes: Buffer) => void;
+  #done = false;
+
+  constructor(websocket: WebSocket, socket: Socket, options: PayloadTapOptions) {
+    const listeners = socket.listeners('data');
+    if (listeners.length !== 1) throw new Error('ws is expected to read its socket with one listener');
+    const [wsListener] = listeners as [(bytes: Buffer) => void];
+    this.#forward = (bytes) => wsListener.call(socket, bytes);
+    this.#websocket = websocket;
+    this.#options = options;
+    this.#decoder = new FrameDecoder({
+      masked: options.masked,
+      maxMessageBytes: options.maxMessageBytes,
+      onPayload: options.onPayload,
+      onControl: (opcode, payload, frame) => this.#takeControl(opcode, payload, frame),
+    });
+    socket.off('data', wsListener);
+    socket.on('data', (bytes: Buffer) => this.#decode(bytes));
+  }
+
+  /** Whether the peer is between two messages, so that an end here tears none. */
+  get betweenMessages(): boolean {
+    return this.#decoder.betweenMessages;
+  }
+
+  #decode(bytes: Buffer): void {
+    if (this.#done) return;
+    try {
+      this.#decoder.decode(bytes);
+    } catch (error) {
+      if (!(error instanceof FramingError)) throw error;
+      this.#done = true;
+      this.#websocket.close(error.closeCode, error.message);
+      this.#options.onFramingError(error);
+    }
+  }
+
+  #takeControl(opcode: number, payload: Buffer, frame: Buffer): void {
+    if (this.#done) return;
+    if (opcode !== Opcode.close) {
+      this.#forward(frame);
+      return;
+    }
+    this.#done = true;
+    const { beforeClose } = this.#options;
+    if (beforeClose === undefined) {
+      this.#forward(frame);
+      return;
+    }
+    const code = payload.length < 2 ? CloseCode.none : payload.readUInt16BE(0);
+    void beforeClose(code).finally(() => this.#forward(frame));
+  }
+}
