@@ -11,7 +11,7 @@ export class ChunkWindow {
   #chunks: Chunk[] = [];
   #end = 0;
 
-  /** Adds bytes at `start`; the oldest chunks make room. */
+  /** Adds bytes at `start`. Call `trim` when those who keep up have taken them. */
   push(start: number, parts: readonly Buffer[]): void {
     if (start !== this.#end) this.clear();
     let at = start;
@@ -29,7 +29,6 @@ export class ChunkWindow {
     }
     if (gatheredBytes > 0) this.#chunks.push(new Chunk(at, gathered));
     this.#end = at + gatheredBytes;
-    this.#trim();
   }
 
   /** The chunk that holds the byte at `position`, if it is still in memory. */
@@ -50,7 +49,8 @@ export class ChunkWindow {
     this.#chunks = [];
   }
 
-  #trim(): void {
+  /** Lets the oldest bytes go, down to the size of the window. */
+  trim(): void {
     let surplus = 0;
     while (
       surplus < this.#chunks.length - 1 &&

@@ -65,6 +65,7 @@ export class Feed {
     }
     this.window.push(start, parts);
     this.#wake();
+    this.window.trim();
   }
 
   /** Makes a follower at `position`, between 0 and `committed`. It begins with its first `drained`. */
