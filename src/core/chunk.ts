@@ -1,6 +1,9 @@
 /** Lays committed bytes out for the wire. Followers with the same encoder share what it returns. */
 export type Encoder = (parts: readonly Uint8Array[]) => Buffer;
 
+/** Longest chunk, single parts that are longer aside: what a stalled follower holds on to. */
+const CHUNK_BYTES = 128 * 1024;
+
 /** A run of committed bytes that is still in memory. */
 export class Chunk {
   /** Position of the first byte. */
@@ -36,4 +39,22 @@ export class Chunk {
     }
     return parts;
   }
+}
+
+/** Groups bytes that begin at `start` into chunks. */
+export function* chunksOf(start: number, parts: readonly Buffer[]): Generator<Chunk, void, undefined> {
+  let at = start;
+  let gathered: Buffer[] = [];
+  let gatheredBytes = 0;
+  for (const part of parts) {
+    if (gatheredBytes > 0 && gatheredBytes + part.length > CHUNK_BYTES) {
+      yield new Chunk(at, gathered);
+      at += gatheredBytes;
+      gathered = [];
+      gatheredBytes = 0;
+    }
+    gathered.push(part);
+    gatheredBytes += part.length;
+  }
+  if (gatheredBytes > 0) yield new Chunk(at, gathered);
 }

@@ -1,4 +1,5 @@
 import type { AppendFile } from '../storage/append-file.ts';
+import { chunksOf } from './chunk.ts';
 import { ChunkWindow } from './chunk-window.ts';
 import type { EndReason } from './end-reason.ts';
 import { Follower, type FollowerSink } from './follower.ts';
@@ -55,17 +56,15 @@ export class Feed {
    * already and change nothing.
    */
   commit(start: number, parts: readonly Buffer[]): void {
-    const end = parts.reduce((position, part) => position + part.length, start);
-    if (end <= this.#committed) return;
-    this.#committed = end;
-    this.#behind = this.#followers.size;
-    if (this.#behind === 0) {
-      this.window.clear();
-      return;
+    // Chunk by chunk, because one that all followers take in a row stays in the processor's cache.
+    for (const chunk of chunksOf(start, parts)) {
+      if (chunk.end <= this.#committed) continue;
+      this.#committed = chunk.end;
+      this.#behind = this.#followers.size;
+      if (this.#behind === 0) continue;
+      this.window.push(chunk);
+      this.#wake();
     }
-    this.window.push(start, parts);
-    this.#wake();
-    this.window.trim();
   }
 
   /** Makes a follower at `position`, between 0 and `committed`. It begins with its first `drained`. */
