@@ -5,7 +5,7 @@ import type { Feed } from './feed.ts';
 import type { Syncer } from './syncer.ts';
 
 /** Bytes waiting for the disk from which on an appender is asked to pause. */
-const HIGH_WATER_MARK_BYTES = 4 * 1024 * 1024;
+const HIGH_WATER_MARK_BYTES = 2 * 1024 * 1024;
 
 /** Bytes waiting for the disk below which it may go on. */
 const LOW_WATER_MARK_BYTES = 1024 * 1024;
@@ -52,7 +52,7 @@ export class Appender {
   /**
    * Takes bytes, which the caller gives away. After the end they are dropped.
    *
-   * @returns false when more than a few MiB wait for the disk: pause until `drained`
+   * @returns false when too many bytes wait for the disk: pause until `drained`
    */
   append(bytes: Buffer): boolean {
     if (!this.#accepting || bytes.length === 0) return true;

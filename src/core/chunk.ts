@@ -1,5 +1,8 @@
-/** Lays committed bytes out for the wire. Followers with the same encoder share what it returns. */
-export type Encoder = (parts: readonly Uint8Array[]) => Buffer;
+/** Lays committed bytes out for the wire, as buffers to be written one after the other. */
+export type Encoder = (parts: readonly Buffer[]) => readonly Buffer[];
+
+/** More pieces than this are joined at once: each costs about as much as copying a few hundred bytes. */
+const MAX_PIECES = 32;
 
 /** Longest chunk, single parts that are longer aside: what a stalled follower holds on to. */
 const CHUNK_BYTES = 128 * 1024;
@@ -11,7 +14,7 @@ export class Chunk {
   /** Position after the last byte. */
   readonly end: number;
   readonly #parts: readonly Buffer[];
-  readonly #encoded = new Map<Encoder, Buffer>();
+  readonly #encoded = new Map<Encoder, readonly Buffer[]>();
 
   constructor(start: number, parts: readonly Buffer[]) {
     this.start = start;
@@ -19,14 +22,19 @@ export class Chunk {
     this.#parts = parts;
   }
 
-  /** The bytes from `position` on, encoded. The whole chunk is encoded once for all who take it. */
-  encodedFrom(position: number, encode: Encoder): Buffer {
+  /**
+   * The bytes from `position` on, encoded. The first follower that takes the
+   * chunk gets it uncopied; when a second one comes it is joined to one buffer,
+   * which all others share.
+   */
+  encodedFrom(position: number, encode: Encoder): readonly Buffer[] {
     if (position !== this.start) return encode(this.#partsFrom(position));
     let encoded = this.#encoded.get(encode);
-    if (encoded === undefined) {
-      encoded = encode(this.#parts);
-      this.#encoded.set(encode, encoded);
-    }
+    if (encoded === undefined) encoded = encode(this.#parts);
+    else if (encoded.length === 1) return encoded;
+    else encoded = [Buffer.concat(encoded)];
+    if (encoded.length > MAX_PIECES) encoded = [Buffer.concat(encoded)];
+    this.#encoded.set(encode, encoded);
     return encoded;
   }
 

@@ -10,7 +10,7 @@ export interface FollowerSink {
   /** How the bytes are laid out for this sink. */
   readonly encode: Encoder;
   /** Takes encoded bytes; false means that it is full and will call {@link Follower.drained}. */
-  write(encoded: Buffer): boolean;
+  write(encoded: readonly Buffer[]): boolean;
   /** Called once, when everything was written; the follower has left its feed. */
   end(reason: EndReason): void;
   /** Called once instead of `end` when the file could not be read; the follower has left its feed. */
@@ -74,7 +74,7 @@ export class Follower {
     }
   }
 
-  #write(encoded: Buffer, end: number): void {
+  #write(encoded: readonly Buffer[], end: number): void {
     this.#position = end;
     this.#full = !this.#sink.write(encoded);
     if (end === this.#feed.committed) this.#feed.caughtUp();

@@ -62,9 +62,15 @@ export class FollowConnection implements FollowerSink {
     this.#follower.drained();
   }
 
-  write(encoded: Buffer): boolean {
+  write(encoded: readonly Buffer[]): boolean {
     this.#quietMs = 0;
-    return this.#socket.write(encoded);
+    const socket = this.#socket;
+    let isBelowMark = true;
+    if (encoded.length > 1) socket.cork();
+    for (const bytes of encoded) isBelowMark = socket.write(bytes);
+    if (encoded.length > 1) socket.uncork();
+    // Beyond the mark and yet empty: the system has taken everything at once.
+    return isBelowMark || socket.writableLength === 0;
   }
 
   end(reason: EndReason): void {

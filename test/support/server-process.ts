@@ -1,0 +1,58 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+
+const SERVER = fileURLToPath(new URL('../../dist/bin/httpfstream-server.js', import.meta.url));
+
+/** `httpfstream-server` as a process of its own, on a free port. */
+export class ServerProcess {
+  readonly child: ChildProcess;
+  readonly port: number;
+
+  private constructor(child: ChildProcess, port: number) {
+    this.child = child;
+    this.port = port;
+  }
+
+  /** Starts it and waits until it listens. It is killed after the test if it still runs. */
+  static async start(root: string): Promise<ServerProcess> {
+    const child = spawn(process.execPath, [SERVER, '-root', root, '-http', '127.0.0.1:0'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => {
+      child.kill('SIGKILL');
+    });
+    for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
+      const port = /listening at http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+      if (port === undefined) continue;
+      child.stdout?.resume();
+      return new ServerProcess(child, Number(port));
+    }
+    throw new Error('the server ended before it listened');
+  }
+
+  url(path: string): string {
+    return `http://127.0.0.1:${this.port}${path}`;
+  }
+
+  /** Sends a signal and resolves with how the process ended: its exit code or the signal's name. */
+  async stop(signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
+    const exited = once(this.child, 'exit');
+    this.child.kill(signal);
+    const [code, killedBy] = await exited;
+    return code ?? killedBy;
+  }
+
+  /** Resident memory, in MiB. Linux only. */
+  residentMiB(): number {
+    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.child.pid}/status`, 'utf8'))?.[1]) / 1024;
+  }
+
+  /** How many file descriptors it has open. Linux only. */
+  descriptorCount(): number {
+    return readdirSync(`/proc/${this.child.pid}/fd`).length;
+  }
+}
