@@ -1,5 +1,6 @@
 import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { WebSocket } from 'ws';
 import { FeedRegistry } from '../core/feed-registry.ts';
 import { MethodNotAllowedError } from '../errors.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
@@ -56,42 +57,41 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     await closed;
   });
   if (!app.hasDecorator('websocketServer')) {
-    await app.register(fastifyWebsocket, {
-      errorHandler: (_error, socket) => socket.terminate(),
-      options: WEBSOCKET_OPTIONS,
-    });
+    await app.register(fastifyWebsocket, { options: WEBSOCKET_OPTIONS });
   }
   app.setErrorHandler(sendFailure);
 
   async function openAppend(request: FastifyRequest, resource: ResourcePath): Promise<void> {
     assertHandshake(request);
-    const connection = new AppendConnection(
-      resource,
-      request.raw.socket,
-      { registry, connections: appends, maxMessageBytes: settings.maxMessageBytes },
-      request.log,
-    );
+    const context = { registry, connections: appends, maxMessageBytes: settings.maxMessageBytes };
+    const connection = new AppendConnection(resource, request.raw.socket, context, request.log);
     await connection.open();
     upgrades.set(request, connection);
   }
 
-  /** Returns false when nobody appends to the resource. */
-  async function openFollow(request: FastifyRequest, resource: ResourcePath): Promise<boolean> {
+  async function openFollow(request: FastifyRequest, resource: ResourcePath): Promise<void> {
     const { identity } = await root.stat(resource);
     const feed = registry.live(identity);
-    if (feed === undefined) return false;
+    if (feed === undefined || request.raw.socket.destroyed) return;
     assertHandshake(request);
     const context = { connections: follows, keepAlive, keepAliveMs: settings.keepAliveMs };
     upgrades.set(request, new FollowConnection(feed, request.raw.socket, context));
-    return true;
   }
 
-  /** Decides before the upgrade: what is not opened here is answered as plain HTTP. */
-  async function onRequest(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  /**
+   * Decides before the upgrade: what is not opened here is answered as plain
+   * HTTP. The last hook before the handler, so that whatever an application's
+   * own hooks refuse has opened nothing.
+   */
+  async function preHandler(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const resource = resourceOf(request);
-    if (verbOf(request) === 'APPEND') return openAppend(request, resource);
-    if (asksForWebSocket(request) && (await openFollow(request, resource))) return;
-    if (request.ws) {
+    if (verbOf(request) === 'APPEND') await openAppend(request, resource);
+    else if (asksForWebSocket(request)) await openFollow(request, resource);
+
+    if (upgrades.has(request)) {
+      // Attached to the socket, the response would live as long as the connection does.
+      reply.raw.detachSocket(request.raw.socket);
+    } else if (request.ws) {
       reply.header('connection', 'close');
       // Node has let go of the socket for the upgrade and no longer passes this on.
       request.raw.socket.on('drain', () => reply.raw.emit('drain'));
@@ -103,15 +103,14 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     return responder.send(request, reply, resourceOf(request));
   }
 
-  app.route({
-    method: 'GET',
-    url: '/*',
-    exposeHeadRoute: false,
-    onRequest,
-    handler,
-    wsHandler: (websocket, request) => upgrades.get(request)?.start(websocket),
-  });
-  app.route({ method: 'HEAD', url: '/*', onRequest, handler });
+  function wsHandler(websocket: WebSocket, request: FastifyRequest): void {
+    // In place of @fastify/websocket's listener, which would keep the request for as long; ws closes by itself.
+    websocket.removeAllListeners('error').on('error', ignore);
+    upgrades.get(request)?.start(websocket);
+  }
+
+  app.route({ method: 'GET', url: '/*', exposeHeadRoute: false, preHandler, handler, wsHandler });
+  app.route({ method: 'HEAD', url: '/*', preHandler, handler });
   app.route({
     method: app.supportedMethods.filter((method) => method !== 'GET' && method !== 'HEAD'),
     url: '/*',
@@ -119,6 +118,8 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     handler: refuseMethod,
   });
 }
+
+function ignore(): void {}
 
 async function refuseMethod(request: FastifyRequest): Promise<never> {
   throw new MethodNotAllowedError(`${request.method} is not supported here`);

@@ -40,7 +40,10 @@ export class PayloadTap {
     const listeners = socket.listeners('data');
     if (listeners.length !== 1) throw new Error('ws is expected to read its socket with one listener');
     const [wsListener] = listeners as [(bytes: Buffer) => void];
-    this.#forward = (bytes) => wsListener.call(socket, bytes);
+    this.#forward = (bytes) => {
+      // What comes after the end concerns nobody: ws has let go of the socket.
+      if (websocket.readyState !== websocket.CLOSED && !socket.destroyed) wsListener.call(socket, bytes);
+    };
     this.#websocket = websocket;
     this.#options = options;
     this.#decoder = new FrameDecoder({

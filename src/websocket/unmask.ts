@@ -1,11 +1,14 @@
-import { unmask } from 'bufferutil';
-
 /**
  * Undoing the masking of client frames (RFC 6455, section 5.3). `phase` is how
  * many payload bytes of the frame came before.
  */
 
-/** Unmasks `bytes` in place. For long payloads: one call into native code. */
+/** From native code where that could be installed, as ws does. */
+const { unmask } = await import('bufferutil').catch(() => ({
+  unmask: (bytes: Uint8Array, mask: Uint8Array) => unmaskDown(bytes, 0, bytes.length, 0, mask, 0),
+}));
+
+/** Unmasks `bytes` in place. For long payloads. */
 export function unmaskInPlace(bytes: Uint8Array, mask: Uint8Array, phase: number): void {
   unmask(bytes, phase % 4 === 0 ? mask : mask.map((_, i) => mask[(phase + i) & 3]!));
 }

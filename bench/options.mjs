@@ -1,0 +1,56 @@
+import { parseArgs } from 'node:util';
+
+export const USAGE = `Usage: npm run bench -- [--quick] [--runs N] [--only NAME,NAME]
+
+  --runs N     timed runs of each figure; the median counts (default 5)
+  --quick      small sizes: shows that all of it works, not how fast it is
+  --only LIST  only these, by name or by the part before the dash: fanout, fanout-100
+  --help       this text
+`;
+
+/** A mistake in the arguments. */
+export class UsageError extends Error {}
+
+/**
+ * Reads the command line.
+ *
+ * @param {string[]} argv arguments without the program's name
+ * @returns {{ runs: number, quick: boolean, only: string[], help: boolean }}
+ * @throws {UsageError}
+ */
+export function readOptions(argv) {
+  let values;
+  try {
+    ({ values } = parseArgs({
+      args: argv,
+      options: {
+        runs: { type: 'string', default: '5' },
+        quick: { type: 'boolean', default: false },
+        only: { type: 'string', default: '' },
+        help: { type: 'boolean', default: false },
+      },
+    }));
+  } catch (error) {
+    throw new UsageError(error.message, { cause: error });
+  }
+  if (!/^[1-9]\d{0,2}$/.test(values.runs)) throw new UsageError('--runs takes a number from 1 to 999');
+  return { ...values, runs: Number(values.runs), only: values.only.split(',').filter(Boolean) };
+}
+
+/**
+ * The benchmarks that `--only` names, in their own order; all when it names none.
+ *
+ * @throws {UsageError} for a name that none has
+ */
+export function selectBenchmarks(benchmarks, only) {
+  const isNamedBy = (wanted) => (benchmark) =>
+    benchmark.name === wanted || benchmark.name.startsWith(`${wanted}-`);
+  for (const wanted of only) {
+    if (!benchmarks.some(isNamedBy(wanted))) {
+      const names = benchmarks.map(({ name }) => name).join(', ');
+      throw new UsageError(`there is no benchmark "${wanted}"; there are ${names}`);
+    }
+  }
+  if (only.length === 0) return benchmarks;
+  return benchmarks.filter((benchmark) => only.some((wanted) => isNamedBy(wanted)(benchmark)));
+}

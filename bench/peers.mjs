@@ -1,0 +1,96 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findNginx, hasNchan, writeNchanConfig, writeStaticConfig } from './nginx.mjs';
+import { freePort, startProcess, stopProcess, waitForPort } from './processes.mjs';
+
+const SERVER = fileURLToPath(new URL('../dist/bin/httpfstream-server.js', import.meta.url));
+const NAIVE_SERVER = fileURLToPath(new URL('naive-server.mjs', import.meta.url));
+
+/** nchan keeps a header of its own with each message. */
+const NCHAN_MESSAGE_OVERHEAD_BYTES = 1024;
+
+/** A `{name}` in these is the resource's. */
+const PATH_TARGETS = { appendTarget: '/{name}?verb=APPEND', followTarget: '/{name}' };
+const CHANNEL_TARGETS = { appendTarget: '/pub?id={name}', followTarget: '/sub?id={name}' };
+
+/**
+ * The servers that are compared, ours first. `launch` says how to start one on
+ * `port` with its files below `root`; `directory` is for anything else.
+ */
+export const PEERS = {
+  httpfstream: {
+    title: 'httpfstream',
+    isInstalled: () => existsSync(SERVER),
+    targets: PATH_TARGETS,
+    keepsFile: true,
+    launch: ({ root, port }) => [
+      process.execPath,
+      [SERVER, '-root', root, '-http', `127.0.0.1:${port}`, '-log-level', 'error'],
+    ],
+  },
+  naive: {
+    title: 'naive ws',
+    isInstalled: () => true,
+    targets: PATH_TARGETS,
+    keepsFile: true,
+    launch: ({ root, port }) => [process.execPath, [NAIVE_SERVER, root, String(port)]],
+  },
+  nchan: {
+    title: 'nginx+nchan',
+    isInstalled: hasNchan,
+    targets: CHANNEL_TARGETS,
+    textMessages: true,
+    // It numbers the messages of a second with 16 bits: a channel that gets more than 32,767 stops for good.
+    maxMessages: 30_000,
+    launch: ({ directory, port, traffic }) => [
+      findNginx(),
+      writeNchanConfig(directory, port, {
+        bufferMessages: traffic.messages,
+        bufferBytes: traffic.messages * (traffic.messageBytes + NCHAN_MESSAGE_OVERHEAD_BYTES) * 2 + 2 ** 26,
+      }),
+    ],
+  },
+  nginx: {
+    title: 'nginx',
+    isInstalled: () => findNginx() !== undefined,
+    launch: ({ directory, root, port }) => [findNginx(), writeStaticConfig(directory, root, port)],
+  },
+};
+
+/** As much of the traffic as the peer stands. */
+export function boundedTraffic(peer, traffic) {
+  const bound = (messages) => Math.min(messages, peer.maxMessages ?? messages);
+  return {
+    ...traffic,
+    messages: bound(traffic.messages),
+    warmUpMessages: bound(traffic.warmUpMessages),
+  };
+}
+
+/**
+ * Starts a fresh server of a peer, calls `use` with what a load generator must
+ * know of it, and stops it, whatever happens.
+ *
+ * @param {object} peer one of {@link PEERS}
+ * @param {{ directory: string, root: string, traffic?: { messages: number, messageBytes: number } }} place
+ *   a directory of its own, the files' root in it, and how much will be appended at most
+ */
+export async function withServer(peer, place, use) {
+  const port = await freePort();
+  const [command, args] = peer.launch({ ...place, port });
+  const child = startProcess(command, args);
+  try {
+    await waitForPort(port, child);
+    return await use({
+      ...peer.targets,
+      port,
+      pid: child.pid,
+      opcode: peer.textMessages ? 1 : 2,
+      keepsFile: peer.keepsFile === true,
+      file: path.join(place.root, '{name}'),
+    });
+  } finally {
+    await stopProcess(child);
+  }
+}

@@ -1,0 +1,149 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { appendAndFollow, type CommandLine } from './support/append-and-follow.ts';
+import { type BuiltImage, buildWithoutDocker, parseDockerignore } from './support/docker-build.ts';
+import { environmentOf, healthCommand, onlyInstruction, parseDockerfile } from './support/dockerfile.ts';
+import { loggedPort, PATH, runProgram, startProgram } from './support/program.ts';
+
+const CHECKOUT = path.join(import.meta.dirname, '..');
+const DOCKERFILE = path.join(CHECKOUT, 'docker/Dockerfile');
+
+describe('the Dockerfile', async () => {
+  const stages = parseDockerfile(await readFile(DOCKERFILE, 'utf8'));
+  const last = stages.at(-1)!;
+
+  test('has a stage that builds and a stage that runs, both on Node 24 slim', () => {
+    expect(stages.map(({ base, name }) => [base, name])).toEqual([
+      ['node:24-slim', 'build'],
+      ['node:24-slim', undefined],
+    ]);
+  });
+
+  test('runs as an unprivileged user', () => {
+    expect(onlyInstruction(last, 'USER').text).toBe('node');
+  });
+
+  test('keeps the files in a volume', () => {
+    expect(onlyInstruction(last, 'VOLUME').args).toEqual([environmentOf(last).HTTPFSTREAM_ROOT]);
+  });
+
+  test('exposes the port that the server listens on', () => {
+    expect(`:${onlyInstruction(last, 'EXPOSE').text}`).toBe(environmentOf(last).HTTPFSTREAM_HTTP);
+  });
+
+  test('lets signals reach the server, and asks for the orderly stop', () => {
+    expect(onlyInstruction(last, 'ENTRYPOINT').isExecForm).toBe(true);
+    expect(onlyInstruction(last, 'STOPSIGNAL').text).toBe('SIGTERM');
+  });
+
+  test('checks the health with what the slim image has', () => {
+    const { isExecForm, args } = healthCommand(onlyInstruction(last, 'HEALTHCHECK'));
+    expect(isExecForm).toBe(true);
+    expect(args[0]).toBe('node');
+  });
+
+  test('agrees with compose.yaml', async () => {
+    const compose = await readFile(path.join(CHECKOUT, 'docker/compose.yaml'), 'utf8');
+    const port = onlyInstruction(last, 'EXPOSE').text;
+    expect(compose).toContain('context: ..\n');
+    expect(compose).toContain('dockerfile: docker/Dockerfile\n');
+    expect(compose).toContain(`- "${port}:${port}"\n`);
+    expect(compose).toContain(`- data:${onlyInstruction(last, 'VOLUME').text}\n`);
+    expect(compose).toContain('read_only: true\n');
+  });
+});
+
+test('the build context has nothing but what the build needs', async () => {
+  const isIgnored = parseDockerignore(await readFile(path.join(CHECKOUT, '.dockerignore'), 'utf8'));
+  const stages = parseDockerfile(await readFile(DOCKERFILE, 'utf8'));
+  const needed = stages
+    .flatMap(({ instructions }) => instructions)
+    .filter(({ name, flags }) => name === 'COPY' && flags.from === undefined)
+    .flatMap(({ args }) => args.slice(0, -1));
+  const sent = (await readdir(CHECKOUT)).filter((name) => !isIgnored(name));
+  expect(sent.toSorted()).toEqual(needed.toSorted());
+});
+
+describe('the image, built step by step as the Dockerfile says', () => {
+  let image: BuiltImage;
+  /** Environment of a process in the image, and nothing else. */
+  let env: Record<string, string>;
+
+  beforeAll(async () => {
+    const directory = await mkdtemp(path.join(os.tmpdir(), 'httpfstream-image-'));
+    const remove = () => rm(directory, { recursive: true, force: true });
+    try {
+      image = await buildWithoutDocker(DOCKERFILE, CHECKOUT, directory);
+    } catch (error) {
+      await remove();
+      throw error;
+    }
+    env = { PATH, ...environmentOf(image.stage) };
+    env.HTTPFSTREAM_ROOT = image.inImage(env.HTTPFSTREAM_ROOT!);
+    return remove;
+  }, 180_000);
+
+  const localised = (args: string[]) => args.map((arg) => (arg.startsWith('/') ? image.inImage(arg) : arg));
+
+  /** Like `docker run IMAGE -http 127.0.0.1:0`. */
+  const startServer = async () => {
+    const [command, ...args] = localised(onlyInstruction(image.stage, 'ENTRYPOINT').args);
+    const options = { cwd: image.workingDirectory, env };
+    const server = startProgram(command!, [...args, '-http', '127.0.0.1:0'], options);
+    return { server, port: await loggedPort(server) };
+  };
+
+  const checkHealth = (port: number) => {
+    const [command, ...args] = localised(healthCommand(onlyInstruction(image.stage, 'HEALTHCHECK')).args);
+    return runProgram(command!, args, {
+      cwd: image.workingDirectory,
+      env: { ...env, HTTPFSTREAM_HTTP: `:${port}` },
+    });
+  };
+
+  test('contains only what runs', async () => {
+    const contents = await readdir(image.workingDirectory);
+    expect(contents.toSorted()).toEqual(['dist', 'node_modules', 'package.json']);
+    const packages = await readdir(path.join(image.workingDirectory, 'node_modules'));
+    expect(packages).toContain('fastify');
+    expect(packages).not.toContain('typescript');
+  });
+
+  test('gives its user the volume', () => {
+    const volume = onlyInstruction(image.stage, 'VOLUME').text;
+    expect(existsSync(image.inImage(volume))).toBe(true);
+    expect(image.owners).toEqual([`node:node ${volume}`]);
+  });
+
+  test('appends, follows and keeps the bytes in the volume', async () => {
+    const { port } = await startServer();
+    const program = (name: string): CommandLine => ['node', image.inImage(`/app/dist/bin/${name}.js`)];
+    const bytes = await appendAndFollow(
+      program('httpfstream-append'),
+      program('httpfstream-follow'),
+      `http://127.0.0.1:${port}/logs/build.log`,
+      { env },
+    );
+    const volume = image.inImage(onlyInstruction(image.stage, 'VOLUME').text);
+    expect((await readFile(path.join(volume, 'logs/build.log'))).equals(bytes)).toBe(true);
+  });
+
+  test('is healthy while the server answers, and not when it has gone', async () => {
+    const { server, port } = await startServer();
+    expect(await checkHealth(port)).toMatchObject({ exitCode: 0, stderr: '' });
+    server.kill('SIGKILL');
+    await server.ended;
+    expect(await checkHealth(port)).toMatchObject({ exitCode: 1 });
+  });
+
+  test('stops in order, soon, when the container is stopped', async () => {
+    const { server } = await startServer();
+    const stoppedAt = performance.now();
+    server.kill(onlyInstruction(image.stage, 'STOPSIGNAL').text as NodeJS.Signals);
+    expect(await server.ended).toMatchObject({ exitCode: 0, signal: null, stderr: '' });
+    expect(performance.now() - stoppedAt).toBeLessThan(5000);
+  });
+});
