@@ -31,10 +31,20 @@ export function rangesFor(
   if (range === undefined || size === 0) return { kind: 'whole' };
   if (ifRange !== undefined && ifRange !== etag && ifRange !== lastModified) return { kind: 'whole' };
 
-  const parsed = parseRange(size, range, { combine: true });
+  const parsed = parseRange(size, normalise(range, size), { combine: true });
   if (parsed === -1) return { kind: 'unsatisfiable' };
   if (parsed === -2 || parsed.type !== 'bytes' || parsed.length > MAX_RANGES) return { kind: 'whole' };
   return { kind: 'partial', ranges: parsed.map(({ start, end }) => ({ start, end: end + 1 })) };
+}
+
+/**
+ * range-parser takes the unit in lower case only, and no suffix that is longer
+ * than the representation, which means all of it.
+ */
+function normalise(range: string, size: number): string {
+  return range
+    .replace(/^bytes(?==)/i, 'bytes')
+    .replace(/(?<=[=,]\s*-)\d+/g, (suffix) => String(Math.min(Number(suffix), size)));
 }
 
 /** The `Content-Range` of one part. */

@@ -51,11 +51,7 @@ export async function sendListing(
   }
   entries.sort((a, b) => (a.name < b.name ? -1 : 1));
 
-  reply.headers({
-    'cache-control': 'no-cache',
-    'x-content-type-options': 'nosniff',
-    vary: 'Accept',
-  });
+  reply.headers({ 'cache-control': 'no-cache', 'x-content-type-options': 'nosniff' });
   if (wantsJson(request)) {
     reply.type('application/json; charset=utf-8');
     return reply.send(JSON.stringify({ path: resource.toString(), entries, truncated }));

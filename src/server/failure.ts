@@ -20,7 +20,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
 const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   HFS_INVALID_REQUEST: { 'sec-websocket-version': '13' },
   HFS_METHOD_NOT_ALLOWED: { allow: 'GET, HEAD' },
-  HFS_UPGRADE_REQUIRED: { upgrade: 'websocket', connection: 'Upgrade' },
+  HFS_UPGRADE_REQUIRED: { upgrade: 'websocket', connection: 'upgrade, close' },
   HFS_SERVER_CLOSING: { 'retry-after': '1' },
 };
 
@@ -46,7 +46,11 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
   );
 
   reply.code(status).headers(failure.headers).header('x-content-type-options', 'nosniff');
-  if (request.ws) reply.header('connection', 'close');
+  if ('upgrade' in request.raw && request.raw.upgrade === true) {
+    // Node has let go of the socket, and not every refusal passes the hook of @fastify/websocket that closes it.
+    reply.header('connection', 'close');
+    reply.raw.once('finish', () => request.raw.socket.destroySoon());
+  }
   const wanted = accepts(request.raw).type(['text/plain', 'application/problem+json', 'application/json']);
   if (wanted === false || wanted === 'text/plain') {
     return reply.type('text/plain; charset=utf-8').send(`${detail}\n`);

@@ -13,14 +13,12 @@ import { KeepAlive } from './keep-alive.ts';
 import { asksForWebSocket, assertHandshake, resourceOf, verbOf } from './request-target.ts';
 import { ResourceResponder } from './resource-response.ts';
 import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
+import { UpgradeSockets } from './upgrade-sockets.ts';
 
 const WEBSOCKET_OPTIONS = {
   closeTimeout: CLOSE_PATIENCE_MS,
-  // No subprotocol is spoken, so none that is offered is accepted.
-  handleProtocols: () => false as const,
   // Followers have nothing to say, and appenders' messages do not pass through ws.
   maxPayload: 1024,
-  perMessageDeflate: false,
   skipUTF8Validation: true,
 };
 
@@ -48,12 +46,16 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const responder = new ResourceResponder(root, registry, app.prefix);
   const upgrades = new WeakMap<FastifyRequest, AppendConnection | FollowConnection>();
 
+  const upgradeSockets = new UpgradeSockets(app.server);
+
   // Before @fastify/websocket, whose own hook would close everybody without a word.
   app.addHook('preClose', async () => {
+    upgradeSockets.refuse();
     const closed = registry.close();
     for (const connection of appends) connection.shutDown();
     await appends.drain(settings.closeTimeoutMs);
     await follows.drain(settings.closeTimeoutMs);
+    upgradeSockets.terminate();
     await closed;
   });
   if (!app.hasDecorator('websocketServer')) {
@@ -89,6 +91,9 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     else if (asksForWebSocket(request)) await openFollow(request, resource);
 
     if (upgrades.has(request)) {
+      // No subprotocol or extension is spoken, whatever else the application's WebSockets may speak.
+      request.raw.headers['sec-websocket-protocol'] = undefined;
+      request.raw.headers['sec-websocket-extensions'] = undefined;
       // Attached to the socket, the response would live as long as the connection does.
       reply.raw.detachSocket(request.raw.socket);
     } else if (request.ws) {

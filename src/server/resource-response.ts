@@ -50,6 +50,7 @@ export class ResourceResponder {
     reply: FastifyReply,
     resource: ResourcePath,
   ): Promise<FastifyReply> {
+    reply.header('vary', 'Accept');
     if (!wantsJson(request)) {
       const index = ResourcePath.parse(`${resource}${INDEX_NAME}`);
       const file = await this.#root.openRead(index).catch(ignoreMissing);

@@ -18,25 +18,45 @@ export type Piece = Buffer | Range;
  * Errors when the file turns out to be shorter than a range.
  */
 export function streamPieces(file: StoredFile, pieces: readonly Piece[]): Readable {
-  return Readable.from(readPieces(file, pieces), { objectMode: false, highWaterMark: BLOCK_BYTES });
+  return new PieceStream(file, pieces);
 }
 
-async function* readPieces(file: StoredFile, pieces: readonly Piece[]): AsyncGenerator<Buffer> {
-  try {
-    for (const piece of pieces) {
-      if (Buffer.isBuffer(piece)) yield piece;
-      else yield* readRange(file, piece);
-    }
-  } finally {
-    await file.close();
+class PieceStream extends Readable {
+  readonly #file: StoredFile;
+  readonly #pieces: Piece[];
+  /** Settles when the file is not being read. */
+  #reading: Promise<void> = Promise.resolve();
+
+  constructor(file: StoredFile, pieces: readonly Piece[]) {
+    super({ highWaterMark: BLOCK_BYTES });
+    this.#file = file;
+    this.#pieces = [...pieces];
   }
-}
 
-async function* readRange(file: StoredFile, { start, end }: Range): AsyncGenerator<Buffer> {
-  for (let position = start; position < end; ) {
-    const block = await file.read(position, Math.min(BLOCK_BYTES, end - position));
-    if (block.length === 0) throw new Error('the file has become shorter while it was read');
-    position += block.length;
-    yield block;
+  override _read(): void {
+    const piece = this.#pieces.shift();
+    if (piece === undefined) this.push(null);
+    else if (Buffer.isBuffer(piece)) this.push(piece);
+    else this.#reading = this.#readRange(piece);
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#reading
+      .then(() => this.#file.close())
+      .then(
+        () => callback(error),
+        (closeError) => callback(error ?? closeError),
+      );
+  }
+
+  async #readRange({ start, end }: Range): Promise<void> {
+    try {
+      const block = await this.#file.read(start, Math.min(BLOCK_BYTES, end - start));
+      if (block.length === 0) throw new Error('the file has become shorter while it was read');
+      if (start + block.length < end) this.#pieces.unshift({ start: start + block.length, end });
+      this.push(block);
+    } catch (error) {
+      this.destroy(error as Error);
+    }
   }
 }

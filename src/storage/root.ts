@@ -3,7 +3,7 @@ import path from 'node:path';
 import { ForbiddenPathError, InvalidRootError, PathConflictError, ResourceNotFoundError } from '../errors.ts';
 import { AppendFile } from './append-file.ts';
 import * as fileIo from './file-io.ts';
-import { RESERVED_SEGMENT, type ResourcePath } from './resource-path.ts';
+import { RESERVED_SEGMENT, ResourcePath } from './resource-path.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import { StoredFile } from './stored-file.ts';
 
@@ -108,7 +108,7 @@ export class Root {
     const real = await this.#existing(resource);
     const directory = await readingFailure(() => fs.promises.opendir(real));
     for await (const { name } of directory) {
-      if (resource.isRoot && name.toLowerCase() === RESERVED_SEGMENT) continue;
+      if (!isAddressable(resource, name)) continue;
       try {
         const target = await fs.promises.realpath(path.join(real, name));
         if (!this.#contains(target)) continue;
@@ -145,10 +145,11 @@ export class Root {
       const name = missing.pop();
       if (name === undefined) return real;
       const parent = path.join(real, ...missing);
-      if (missing.length > 0) await fs.promises.mkdir(parent, { recursive: true, mode: DIRECTORY_MODE });
+      if (missing.length > 0) await makeDirectories(parent);
       return path.join(parent, name);
     } catch (error) {
-      throw error instanceof ForbiddenPathError ? error : storageFailure(error);
+      if (error instanceof ForbiddenPathError) throw error;
+      throw hasErrno(error, 'ELOOP') ? leadsOut(error) : storageFailure(error);
     }
   }
 
@@ -164,6 +165,23 @@ export class Root {
         at = path.dirname(at);
       }
     }
+  }
+}
+
+async function makeDirectories(directory: string): Promise<void> {
+  try {
+    await fs.promises.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+  } catch (error) {
+    // Its beginning exists, so a symlink to nothing is in the way.
+    throw hasErrno(error, 'ENOENT') ? leadsOut(error) : error;
+  }
+}
+
+function isAddressable(directory: ResourcePath, name: string): boolean {
+  try {
+    return ResourcePath.parse(`${directory}/${name}`) !== undefined;
+  } catch {
+    return false;
   }
 }
 

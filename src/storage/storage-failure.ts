@@ -17,7 +17,7 @@ export function hasErrno(error: unknown, ...codes: readonly string[]): boolean {
 export function storageFailure(cause: unknown): HttpfstreamError {
   const options = { cause };
   if (hasErrno(cause, 'ENOENT')) return new ResourceNotFoundError('there is nothing at this path', options);
-  if (hasErrno(cause, 'ENOTDIR', 'EISDIR', 'EEXIST')) {
+  if (hasErrno(cause, 'ENOTDIR', 'EISDIR', 'EEXIST', 'ENXIO')) {
     return new PathConflictError(
       'a file stands where a directory is needed, or the other way round',
       options,

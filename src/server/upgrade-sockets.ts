@@ -1,0 +1,37 @@
+import type { Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+/**
+ * The connections that asked for an upgrade, whatever they were answered. Node
+ * lets go of them when they ask and does not close them with the server, so
+ * one that was refused and does not hang up would keep it from closing.
+ */
+export class UpgradeSockets {
+  readonly #sockets = new Set<Duplex>();
+  #closing = false;
+
+  /** Keeps account of `server`'s connections from now on. */
+  constructor(server: Server) {
+    server.on('upgrade', (_request, socket) => {
+      // A closing server refuses in this turn of the event loop; the answer still goes out.
+      if (this.#closing) setImmediate(() => endSoon(socket));
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+  }
+
+  /** Tells that what asks from now on will be refused. */
+  refuse(): void {
+    this.#closing = true;
+  }
+
+  /** Cuts off all that are left. */
+  terminate(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+function endSoon(socket: Duplex): void {
+  if (socket.writableLength === 0) socket.destroy();
+  else socket.once('drain', () => socket.destroy());
+}

@@ -1,0 +1,243 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import path from 'node:path';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
+import { temporaryDirectory } from '../support/server.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { buildCommands, portOf, RunningCommand, run, startServerCommand } from './command.ts';
+
+const MIB = 1024 * 1024;
+
+beforeAll(buildCommands, 60_000);
+
+/** Appends through a server that was started in some way, and ends it. */
+async function rootIsUsed(command: RunningCommand, root: string, host = '127.0.0.1'): Promise<void> {
+  const appender = await OriginalAppender.connect(`http://${host}:${await portOf(command)}/a`);
+  await appender.write('x');
+  await appender.close();
+  await waitFor(
+    () =>
+      stat(path.join(root, 'a')).then(
+        ({ size }) => size === 1,
+        () => false,
+      ),
+    'the file',
+  );
+  command.signal('SIGTERM');
+  expect(await command.exit).toBe(0);
+}
+
+describe('the options', () => {
+  test.each([
+    [(root: string) => [`-root=${root}`, '-http=127.0.0.1:0']],
+    [(root: string) => ['-root', root, '-http', '127.0.0.1:0']],
+    [(root: string) => [`--root=${root}`, '--http=localhost:0', '-log-level=info']],
+    [(root: string) => ['--root', root, '--http', ':0']],
+  ])('may have one dash or two and their value after = or a space (%#)', async (args) => {
+    const root = await temporaryDirectory();
+    await rootIsUsed(new RunningCommand('httpfstream-server', args(root)), root, 'localhost');
+  });
+
+  test('may come from the environment, and the command line wins', async () => {
+    const root = await temporaryDirectory();
+    const env = { HTTPFSTREAM_ROOT: root, HTTPFSTREAM_HTTP: '127.0.0.1:0', HTTPFSTREAM_LOG_LEVEL: 'info' };
+    await rootIsUsed(new RunningCommand('httpfstream-server', [], { env }), root);
+    const other = await temporaryDirectory();
+    await rootIsUsed(new RunningCommand('httpfstream-server', [`-root=${other}`], { env }), other);
+  });
+
+  test('the root is made if it is missing, and is ./data without an option', async () => {
+    const cwd = await temporaryDirectory();
+    const command = new RunningCommand('httpfstream-server', ['-http=127.0.0.1:0'], { cwd });
+    await rootIsUsed(command, path.join(cwd, 'data'));
+  });
+
+  test.each(['-h', '--help'])(
+    '%s names every option and shows examples, on stdout, exit code 0',
+    async (option) => {
+      const { exit, stdout, stderr } = await run('httpfstream-server', [option]);
+      expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
+      for (const text of [
+        '--root',
+        '--http',
+        '--log-level',
+        '--version',
+        '--help',
+        'HTTPFSTREAM_ROOT',
+        'HTTPFSTREAM_HTTP',
+        'HTTPFSTREAM_LOG_LEVEL',
+        ':8080',
+        './data',
+        'Examples:',
+      ]) {
+        expect(stdout).toContain(text);
+      }
+    },
+  );
+
+  test('--version shows the version', async () => {
+    const manifest = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
+    expect(await run('httpfstream-server', ['--version'])).toMatchObject({
+      exit: 0,
+      stdout: `${manifest.version}\n`,
+    });
+  });
+
+  test.each([
+    [['-nonsense']],
+    [['--root']],
+    [['-http=8080']],
+    [['-http', ':99999']],
+    [['-log-level=loud']],
+    [['an argument']],
+  ])('%j is wrong usage: one line on stderr, exit code 2', async (args) => {
+    const cwd = await temporaryDirectory();
+    const { exit, stdout, stderr } = await run('httpfstream-server', args, { cwd });
+    expect({ exit, stdout }).toEqual({ exit: 2, stdout: '' });
+    expect(stderr).toMatch(/^httpfstream-server: [^\n]+\n$/);
+  });
+
+  test('a wrong environment variable is wrong usage, too', async () => {
+    const env = { HTTPFSTREAM_HTTP: 'nonsense' };
+    const { exit, stderr } = await run('httpfstream-server', [], { env, cwd: await temporaryDirectory() });
+    expect(exit).toBe(2);
+    expect(stderr).toMatch(/^httpfstream-server: [^\n]+\n$/);
+  });
+});
+
+describe('what makes it impossible to run', () => {
+  test('a port in use is one line on stderr, exit code 1', async () => {
+    const blocker = createServer();
+    await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => {
+      blocker.close();
+    });
+    const address = `127.0.0.1:${(blocker.address() as AddressInfo).port}`;
+    const root = await temporaryDirectory();
+    const { exit, stderr } = await run('httpfstream-server', [`-root=${root}`, `-http=${address}`]);
+    expect({ exit, stderr }).toEqual({
+      exit: 1,
+      stderr: `httpfstream-server: cannot listen on ${address}: the port is in use\n`,
+    });
+  });
+
+  test('a host that this machine has not is one line on stderr, exit code 1', async () => {
+    const root = await temporaryDirectory();
+    const { exit, stderr } = await run('httpfstream-server', [`-root=${root}`, '-http=192.0.2.1:0']);
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/^httpfstream-server: cannot listen on 192\.0\.2\.1:0: [^\n]+\n$/);
+  });
+
+  test('a root that is a file is one line on stderr that names it, exit code 1', async () => {
+    const root = path.join(await temporaryDirectory(), 'file');
+    await writeFile(root, '');
+    const { exit, stderr } = await run('httpfstream-server', [`-root=${root}`, '-http=127.0.0.1:0']);
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/^httpfstream-server: [^\n]+\n$/);
+    expect(stderr).toContain(root);
+  });
+});
+
+describe('the end', () => {
+  test.each(['SIGTERM', 'SIGINT'] as const)(
+    '%s closes in order: followers are told, files are whole, exit code 0',
+    async (signal) => {
+      const server = await startServerCommand();
+      const bytes = randomBytes(MIB);
+      const appender = await OriginalAppender.connect(server.url('/a'));
+      const follower = await OriginalFollower.connect(server.url('/a'));
+      await appender.write(bytes);
+      await waitFor(() => follower.byteCount === bytes.length, 'the bytes');
+      server.command.signal(signal);
+      expect(await follower.outcome).toMatchObject({ exitCode: 0, closeCode: 1001 });
+      expect(await server.command.exit).toBe(0);
+      expect((await readFile(server.file('a'))).equals(bytes)).toBe(true);
+      expect(server.command.stderr).toBe('');
+    },
+  );
+
+  test('a second signal ends it at once', async () => {
+    const server = await startServerCommand();
+    // It never reads that it is to go, so that the server waits for it.
+    await OriginalAppender.connect(server.url('/a'));
+    server.command.signal('SIGTERM');
+    await waitFor(() => server.command.stdout.includes('"closing"'), 'the closing to begin');
+    const begun = performance.now();
+    server.command.signal('SIGTERM');
+    expect(await server.command.exit).not.toBe(0);
+    expect(performance.now() - begun).toBeLessThan(1000);
+  });
+
+  test('a peer that does not react holds it up for a bounded time', async () => {
+    const server = await startServerCommand();
+    const appender = await OriginalAppender.connect(server.url('/a'));
+    const stalled = await OriginalFollower.connect(server.url('/a'), { stalled: true });
+    await appender.write(randomBytes(16 * MIB));
+    server.command.signal('SIGTERM');
+    const begun = performance.now();
+    expect(await server.command.exit).toBe(0);
+    expect(performance.now() - begun).toBeLessThan(8000);
+    stalled.resume();
+    expect((await stalled.outcome).closeCode).not.toBe(1000);
+  });
+
+  const HANDSHAKE =
+    'Host: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n' +
+    `Sec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\n\r\n`;
+
+  /** Connects, sends a request, and reads no more than the beginning of the answer. */
+  async function stalledRequest(port: number, head: string): Promise<Socket> {
+    const socket = connect({ port, host: '127.0.0.1' });
+    socket.on('error', () => undefined);
+    onTestFinished(() => {
+      socket.destroy();
+    });
+    socket.write(head);
+    await once(socket, 'readable');
+    return socket;
+  }
+
+  test.each([
+    ['a handshake with a malformed escape', `GET /%zz HTTP/1.1\r\n${HANDSHAKE}`],
+    ['a handshake with a method that it does not know', `LINK /a HTTP/1.1\r\n${HANDSHAKE}`],
+    ['a handshake for what does not exist', `GET /none HTTP/1.1\r\n${HANDSHAKE}`],
+    ['a handshake for an idle file, of which the answer is not read', `GET /idle HTTP/1.1\r\n${HANDSHAKE}`],
+    ['a download that is not read', 'GET /idle HTTP/1.1\r\nHost: x\r\n\r\n'],
+  ])('%s does not hold it up: exit code 0', async (_, head) => {
+    const server = await startServerCommand();
+    await writeFile(server.file('idle'), Buffer.alloc(64 * MIB));
+    await stalledRequest(server.port, head);
+    server.command.signal('SIGTERM');
+    await waitFor(() => server.command.hasExited, 'the exit', 8000);
+    expect(await server.command.exit).toBe(0);
+    expect(server.command.stderr).toBe('');
+  });
+
+  test('clients that were refused and have left do not matter', async () => {
+    const server = await startServerCommand();
+    for (const target of ['/%zz', '/none', '/']) {
+      const socket = await stalledRequest(server.port, `GET ${target} HTTP/1.1\r\n${HANDSHAKE}`);
+      socket.destroy();
+    }
+    await fetch(server.url('/'));
+    server.command.signal('SIGTERM');
+    expect(await server.command.exit).toBe(0);
+  });
+
+  test('a client that sends half a request does not hold it up', async () => {
+    const server = await startServerCommand();
+    const socket = connect({ port: server.port, host: '127.0.0.1' });
+    socket.on('error', () => undefined);
+    onTestFinished(() => {
+      socket.destroy();
+    });
+    await new Promise<void>((resolve) => socket.write('GET / HTTP/1.1\r\nHost:', () => resolve()));
+    await fetch(server.url('/'));
+    server.command.signal('SIGTERM');
+    await waitFor(() => server.command.hasExited, 'the exit', 6000);
+    expect(await server.command.exit).toBe(0);
+  });
+});

@@ -1,0 +1,75 @@
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { onTestFinished } from 'vitest';
+import { acceptOf } from '../support/original-frames.ts';
+
+/** Resolves with what a promise rejects with; undefined when it does not. */
+export function rejection(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => undefined,
+    (error) => error,
+  );
+}
+
+/** What reading a stream to its end fails with. */
+export function readingError(readable: Readable): Promise<unknown> {
+  return rejection(buffer(readable));
+}
+
+/**
+ * Runs a server that treats each handshake as a test wants it, until the test is over.
+ *
+ * @returns its base URL and the sockets that are open
+ */
+export async function startRawServer(onHandshake: (socket: Socket, request: IncomingMessage) => void) {
+  const server = createServer();
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  server.on('upgrade', (request, socket: Socket) => {
+    socket.on('error', () => undefined);
+    onHandshake(socket, request);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/a`, sockets };
+}
+
+/** Accepts a handshake. */
+export function accept(socket: Socket, request: IncomingMessage): void {
+  socket.write(
+    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+      `Sec-WebSocket-Accept: ${acceptOf(String(request.headers['sec-websocket-key']))}\r\n\r\n`,
+  );
+}
+
+/** How many handles and timers of a kind keep the process alive. */
+export function activeResources(kind: 'Timeout' | 'TCPSocketWrap'): number {
+  return process.getActiveResourcesInfo().filter((name) => name === kind).length;
+}
+
+/** Counts the listeners that a signal has at the moment. */
+export function watchedSignal(): { controller: AbortController; listeners: () => number } {
+  const controller = new AbortController();
+  const { signal } = controller;
+  let count = 0;
+  const add = signal.addEventListener.bind(signal);
+  const remove = signal.removeEventListener.bind(signal);
+  signal.addEventListener = (...args: Parameters<typeof add>) => {
+    count++;
+    add(...args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    count--;
+    remove(...args);
+  };
+  return { controller, listeners: () => count };
+}
