@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { type AppendOptions, openAppend } from './open-append.ts';
 
@@ -18,7 +18,7 @@ export type AppendSource =
  * `signal` aborts, the append ends as interrupted.
  *
  * @param url http, https, ws or wss URL of the resource
- * @param source is read no faster than the server takes it, and released at the end
+ * @param source is read no faster than the server takes it, and released at the end, or when it yields next
  * @throws {InvalidUrlError} and what {@link openAppend} errors with; the source's error; the signal's reason
  */
 export async function append(
@@ -26,5 +26,7 @@ export async function append(
   source: AppendSource,
   options: AppendOptions = {},
 ): Promise<void> {
-  await pipeline(source, openAppend(url, options));
+  const writable = openAppend(url, options);
+  // The pipeline alone would wait for a source that is stuck, whatever has happened to the append.
+  await Promise.all([finished(writable), pipeline(source, writable)]);
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import WebSocket from 'ws';
 import { ConnectionError } from '../errors.ts';
-import { VERB_HEADER, type Verb } from '../protocol.ts';
+import { CloseCode, VERB_HEADER, type Verb } from '../protocol.ts';
 
 /** Time for the server to answer the handshake. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;
@@ -10,6 +10,10 @@ const HANDSHAKE_TIMEOUT_MS = 30_000;
 /** Time for the server to answer a close frame: it may have much to write before that. */
 const CLOSE_TIMEOUT_MS = 300_000;
 
+/** Time that a connection may take to close when nothing depends on it any more. */
+const FAREWELL_MS = 1000;
+
+/** What every connection to a server can be given. */
 export interface ConnectOptions {
   /** Extra request headers, `authorization` for instance. */
   headers?: Readonly<Record<string, string>>;
@@ -55,4 +59,16 @@ export function connect(url: URL, verb: Verb, options: ConnectOptions, handlers:
     handlers.onError(new ConnectionError(message, { cause }));
   });
   return websocket;
+}
+
+/** Whether a close frame with this code says that all is well. */
+export function isCleanClose(code: number): boolean {
+  return code === CloseCode.finished || code === CloseCode.none;
+}
+
+/** Lets the close handshake come to its end, but not for long, and without keeping the process alive. */
+export function terminateSoon(websocket: WebSocket | undefined): void {
+  if (websocket === undefined || websocket.readyState === WebSocket.CLOSED) return;
+  const timer = setTimeout(() => websocket.terminate(), FAREWELL_MS).unref();
+  websocket.once('close', () => clearTimeout(timer));
 }

@@ -5,7 +5,7 @@ import type { WebSocket } from 'ws';
 import { StreamInterruptedError } from '../errors.ts';
 import { CloseCode } from '../protocol.ts';
 import { PayloadTap } from '../websocket/payload-tap.ts';
-import { type ConnectOptions, connect } from './connect.ts';
+import { type ConnectOptions, connect, isCleanClose, terminateSoon } from './connect.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
 import { refusalOf } from './refusal.ts';
 import { targetUrl } from './target-url.ts';
@@ -35,37 +35,22 @@ export function follow(url: string | URL, options: FollowOptions = {}): Readable
 }
 
 class FollowStream extends Readable {
-  readonly #url: URL;
-  readonly #options: FollowOptions;
-  #websocket: WebSocket | undefined;
+  readonly #websocket: WebSocket | undefined;
   /** Where the bytes come from once the server has accepted. */
   #source: { pause(): void; resume(): void } | undefined;
+  #hasCloseFrame = false;
 
   constructor(url: URL, options: FollowOptions) {
     super({ highWaterMark: HIGH_WATER_MARK_BYTES });
-    this.#url = url;
-    this.#options = options;
     destroyOnAbort(this, options.signal);
-  }
-
-  override _construct(callback: (error?: Error) => void): void {
-    const websocket = connect(this.#url, 'FOLLOW', this.#options, {
-      onOpen: (socket) => {
-        this.#takeMessages(websocket, socket);
-        callback();
-        this.emit('open');
+    if (this.destroyed) return;
+    const websocket = connect(url, 'FOLLOW', options, {
+      onOpen: (socket) => this.#takeMessages(websocket, socket),
+      onResponse: (response) => {
+        if (response.statusCode === 200) this.#takeBody(response);
+        else void refusalOf(response).then((error) => this.destroy(error));
       },
-      onResponse: async (response) => {
-        if (response.statusCode !== 200) {
-          callback(await refusalOf(response));
-          websocket.terminate();
-          return;
-        }
-        this.#takeBody(response);
-        callback();
-        this.emit('open');
-      },
-      onError: callback,
+      onError: (error) => this.destroy(error),
     });
     this.#websocket = websocket;
   }
@@ -75,7 +60,8 @@ class FollowStream extends Readable {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#websocket?.terminate();
+    if (this.#hasCloseFrame) terminateSoon(this.#websocket);
+    else this.#websocket?.terminate();
     callback(error);
   }
 
@@ -87,11 +73,16 @@ class FollowStream extends Readable {
       maxMessageBytes: Number.MAX_SAFE_INTEGER,
       onPayload: (bytes) => this.#take(bytes),
       onFramingError: (error) => this.destroy(error),
+      beforeClose: (code, reason) => {
+        this.#hasCloseFrame = true;
+        if (isCleanClose(code)) this.push(null);
+        else this.destroy(interrupted(code, reason));
+      },
     });
-    websocket.once('close', (code, reason) => {
-      if (code === CloseCode.finished || code === CloseCode.none) this.push(null);
-      else this.destroy(interrupted(code, reason.toString()));
+    websocket.once('close', () => {
+      if (!this.#hasCloseFrame) this.destroy(interrupted(CloseCode.abnormal, ''));
     });
+    this.emit('open');
   }
 
   /** An idle resource: the server answers the handshake with the file. */
@@ -102,6 +93,7 @@ class FollowStream extends Readable {
     response.once('error', (cause) => {
       this.destroy(new StreamInterruptedError('the connection broke', CloseCode.abnormal, { cause }));
     });
+    this.emit('open');
   }
 
   #take(bytes: Buffer): void {

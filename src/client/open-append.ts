@@ -1,8 +1,10 @@
+import type { Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { StreamInterruptedError } from '../errors.ts';
 import { CloseCode } from '../protocol.ts';
-import { type ConnectOptions, connect } from './connect.ts';
+import { PayloadTap } from '../websocket/payload-tap.ts';
+import { type ConnectOptions, connect, isCleanClose, terminateSoon } from './connect.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
 import { refusalOf } from './refusal.ts';
 import { targetUrl } from './target-url.ts';
@@ -12,9 +14,6 @@ const HIGH_WATER_MARK_BYTES = 1024 * 1024;
 
 /** The original cuts an appender of which it hears nothing for 25 s. */
 const HEARTBEAT_MS = 10_000;
-
-/** Time to tell the server that an append was given up. */
-const FAREWELL_MS = 1000;
 
 /** Options of {@link openAppend}. */
 export interface AppendOptions extends ConnectOptions {
@@ -40,92 +39,106 @@ export function openAppend(url: string | URL, options: AppendOptions = {}): Writ
 }
 
 class AppendStream extends Writable {
-  readonly #url: URL;
-  readonly #options: AppendOptions;
-  #websocket: WebSocket | undefined;
+  readonly #websocket: WebSocket | undefined;
+  #isOpen = false;
+  /** What to do when the connection is open. */
+  #onOpen: (() => void) | undefined;
+  /** The callback of `_final`, or of a write that failed: called when the end is known. */
+  #onEnd: ((error?: Error) => void) | undefined;
+  #hasEnded = false;
   #heartbeat: NodeJS.Timeout | undefined;
-  #onClosed: ((error?: Error) => void) | undefined;
   #connectionError: Error | undefined;
 
   constructor(url: URL, options: AppendOptions) {
     super({ highWaterMark: HIGH_WATER_MARK_BYTES });
-    this.#url = url;
-    this.#options = options;
     destroyOnAbort(this, options.signal);
-  }
-
-  override _construct(callback: (error?: Error) => void): void {
-    const websocket = connect(this.#url, 'APPEND', this.#options, {
-      onOpen: () => {
-        websocket.on('error', (error) => {
-          this.#connectionError = error;
-        });
-        websocket.once('close', (code, reason) => this.#closed(code, reason.toString()));
-        this.#heartbeat = setInterval(() => websocket.pong(), HEARTBEAT_MS).unref();
-        callback();
-        this.emit('open');
-      },
-      onResponse: async (response) => {
-        callback(await refusalOf(response));
-        websocket.terminate();
-      },
-      onError: callback,
+    if (this.destroyed) return;
+    const websocket = connect(url, 'APPEND', options, {
+      onOpen: (socket) => this.#opened(websocket, socket),
+      onResponse: (response) => void refusalOf(response).then((error) => this.destroy(error)),
+      onError: (error) => this.destroy(error),
     });
     this.#websocket = websocket;
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error) => void): void {
-    this.#send(chunk, callback);
+    this.#whenOpen(() => this.#send(chunk, callback));
   }
 
   override _writev(chunks: { chunk: Buffer }[], callback: (error?: Error) => void): void {
-    this.#send(Buffer.concat(chunks.map(({ chunk }) => chunk)), callback);
+    this.#whenOpen(() => this.#send(Buffer.concat(chunks.map(({ chunk }) => chunk)), callback));
   }
 
   override _final(callback: (error?: Error) => void): void {
-    this.#onClosed = callback;
-    this.#websocket?.close(CloseCode.finished);
+    this.#whenOpen(() => {
+      this.#onEnd = callback;
+      this.#websocket?.close(CloseCode.finished);
+    });
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     clearInterval(this.#heartbeat);
-    const websocket = this.#websocket;
-    if (websocket?.readyState === websocket?.OPEN) {
+    if (this.#isOpen) {
       // A bare close would be a clean end.
-      websocket?.close(CloseCode.goingAway);
-      setTimeout(() => websocket?.terminate(), FAREWELL_MS).unref();
+      this.#websocket?.close(CloseCode.goingAway);
+      terminateSoon(this.#websocket);
     } else {
-      websocket?.terminate();
+      this.#websocket?.terminate();
     }
     callback(error);
   }
 
+  #opened(websocket: WebSocket, socket: Socket): void {
+    this.#isOpen = true;
+    new PayloadTap(websocket, socket, {
+      masked: false,
+      maxMessageBytes: Number.MAX_SAFE_INTEGER,
+      // A server has nothing to say to an appender but how it ends.
+      onPayload: () => {},
+      onFramingError: (error) => this.destroy(error),
+      beforeClose: (code, reason) => this.#ended(code, reason),
+    });
+    websocket.on('error', (error) => {
+      this.#connectionError = error;
+    });
+    websocket.once('close', () => this.#ended(CloseCode.abnormal, ''));
+    this.#heartbeat = setInterval(() => websocket.pong(), HEARTBEAT_MS).unref();
+    this.emit('open');
+    this.#onOpen?.();
+  }
+
+  #whenOpen(action: () => void): void {
+    if (this.#isOpen) action();
+    else this.#onOpen = action;
+  }
+
   /** Sends text messages, whatever the bytes are: the original drops binary ones. */
   #send(bytes: Buffer, callback: (error?: Error) => void): void {
-    const websocket = this.#websocket as WebSocket;
     const message = bytes.subarray(0, HIGH_WATER_MARK_BYTES);
     const rest = bytes.subarray(HIGH_WATER_MARK_BYTES);
-    websocket.send(message, { binary: false }, (error) => {
+    this.#websocket?.send(message, { binary: false }, (error) => {
       // The reason is known, and told, when the connection has closed.
-      if (error) this.#onClosed = callback;
+      if (error) this.#onEnd = callback;
       else if (rest.length > 0) this.#send(rest, callback);
       else callback();
     });
   }
 
-  #closed(code: number, reason: string): void {
+  #ended(code: number, reason: string): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
     clearInterval(this.#heartbeat);
-    const isEnd = this.writableEnded && (code === CloseCode.finished || code === CloseCode.none);
-    const error = isEnd ? undefined : this.#interrupted(code, reason);
-    if (this.#onClosed) this.#onClosed(error);
+    const isEnd = this.writableEnded && isCleanClose(code);
+    const error = isEnd ? undefined : interrupted(code, reason, this.#connectionError);
+    if (this.#onEnd) this.#onEnd(error);
     else if (error) this.destroy(error);
   }
+}
 
-  #interrupted(code: number, reason: string): StreamInterruptedError {
-    const text =
-      code === CloseCode.abnormal
-        ? 'the connection broke before the server confirmed the end'
-        : `the server ended the append (close code ${code}${reason === '' ? '' : `: ${reason}`})`;
-    return new StreamInterruptedError(text, code, { cause: this.#connectionError });
-  }
+function interrupted(code: number, reason: string, cause: Error | undefined): StreamInterruptedError {
+  const text =
+    code === CloseCode.abnormal
+      ? 'the connection broke before the server confirmed the end'
+      : `the server ended the append (close code ${code}${reason === '' ? '' : `: ${reason}`})`;
+  return new StreamInterruptedError(text, code, { cause });
 }

@@ -98,6 +98,8 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
       reply.raw.detachSocket(request.raw.socket);
     } else if (request.ws) {
       reply.header('connection', 'close');
+      // A follower may read as slowly as it likes.
+      request.raw.socket.setTimeout(0);
       // Node has let go of the socket for the upgrade and no longer passes this on.
       request.raw.socket.on('drain', () => reply.raw.emit('drain'));
       await responder.send(request, reply, resource);

@@ -1,5 +1,12 @@
 import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+
+/**
+ * How long one of them may be quiet without having been upgraded: long enough
+ * for an application's hooks, and the end of those that nobody closes.
+ */
+const QUIET_MS = 5000;
 
 /**
  * The connections that asked for an upgrade, whatever they were answered. Node
@@ -17,6 +24,8 @@ export class UpgradeSockets {
       if (this.#closing) setImmediate(() => endSoon(socket));
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
+      // ws lifts the limit when it upgrades.
+      (socket as Socket).setTimeout(QUIET_MS, () => socket.destroy());
     });
   }
 

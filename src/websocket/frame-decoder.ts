@@ -68,42 +68,46 @@ export class FrameDecoder {
     let runStart = 0;
     let runEnd = 0;
     let at = 0;
-    while (at < chunk.length) {
-      if (this.#frameRemaining > 0) {
-        const end = Math.min(at + this.#frameRemaining, chunk.length);
-        if (this.#masked && end - at < LONG_PAYLOAD_BYTES) {
-          unmaskDown(chunk, at, end, runEnd, this.#mask, this.#maskPhase);
-          runEnd += end - at;
-        } else {
-          if (runEnd > runStart) this.#onPayload(chunk.subarray(runStart, runEnd));
-          const payload = chunk.subarray(at, end);
-          if (this.#masked) unmaskInPlace(payload, this.#mask, this.#maskPhase);
-          this.#onPayload(payload);
-          runStart = runEnd = end;
+    try {
+      while (at < chunk.length) {
+        if (this.#frameRemaining > 0) {
+          const end = Math.min(at + this.#frameRemaining, chunk.length);
+          if (this.#masked && end - at < LONG_PAYLOAD_BYTES) {
+            unmaskDown(chunk, at, end, runEnd, this.#mask, this.#maskPhase);
+            runEnd += end - at;
+          } else {
+            if (runEnd > runStart) this.#onPayload(chunk.subarray(runStart, runEnd));
+            const payload = chunk.subarray(at, end);
+            if (this.#masked) unmaskInPlace(payload, this.#mask, this.#maskPhase);
+            this.#onPayload(payload);
+            runStart = runEnd = end;
+          }
+          this.#maskPhase += end - at;
+          this.#frameRemaining -= end - at;
+          at = end;
+          continue;
         }
-        this.#maskPhase += end - at;
-        this.#frameRemaining -= end - at;
-        at = end;
-        continue;
-      }
 
-      const headerBytes = this.#headerBytes(chunk, at);
-      const isControl = (chunk[at]! & 0x08) !== 0;
-      const unitBytes = isControl ? headerBytes + (chunk[at + 1]! & 0x7f) : headerBytes;
-      if (headerBytes === 0 || at + unitBytes > chunk.length) {
-        this.#carry = Buffer.from(chunk.subarray(at));
-        break;
+        const headerBytes = this.#headerBytes(chunk, at);
+        const isControl = (chunk[at]! & 0x08) !== 0;
+        const unitBytes = isControl ? headerBytes + (chunk[at + 1]! & 0x7f) : headerBytes;
+        if (headerBytes === 0 || at + unitBytes > chunk.length) {
+          this.#carry = Buffer.from(chunk.subarray(at));
+          break;
+        }
+        if (isControl) {
+          if (runEnd > runStart) this.#onPayload(chunk.subarray(runStart, runEnd));
+          this.#takeControl(Buffer.from(chunk.subarray(at, at + unitBytes)), headerBytes);
+          runStart = runEnd = at + unitBytes;
+        } else {
+          this.#beginFrame(chunk, at, headerBytes);
+        }
+        at += unitBytes;
       }
-      if (isControl) {
-        if (runEnd > runStart) this.#onPayload(chunk.subarray(runStart, runEnd));
-        this.#takeControl(Buffer.from(chunk.subarray(at, at + unitBytes)), headerBytes);
-        runStart = runEnd = at + unitBytes;
-      } else {
-        this.#beginFrame(chunk, at, headerBytes);
-      }
-      at += unitBytes;
+    } finally {
+      // Also what came before a violation.
+      if (runEnd > runStart) this.#onPayload(chunk.subarray(runStart, runEnd));
     }
-    if (runEnd > runStart) this.#onPayload(chunk.subarray(runStart, runEnd));
   }
 
   /** Length of the header at `at`, 0 while its second byte has not come. Checks the two. */

@@ -14,8 +14,8 @@ export interface PayloadTapOptions {
   onPayload: (bytes: Buffer) => void;
   /** Called with the error when the peer breaks the rules; the close frame is already sent. */
   onFramingError: (error: FramingError) => void;
-  /** Held up to: the peer's close frame is answered when this resolves. Gets its close code. */
-  beforeClose?: (code: number) => Promise<void>;
+  /** Gets the code and reason of the peer's close frame, which is answered when this resolves. */
+  beforeClose: (code: number, reason: string) => Promise<void> | void;
 }
 
 /**
@@ -49,7 +49,9 @@ export class PayloadTap {
     this.#decoder = new FrameDecoder({
       masked: options.masked,
       maxMessageBytes: options.maxMessageBytes,
-      onPayload: options.onPayload,
+      onPayload: (bytes) => {
+        if (!this.#done) options.onPayload(bytes);
+      },
       onControl: (opcode, payload, frame) => this.#takeControl(opcode, payload, frame),
     });
     socket.off('data', wsListener);
@@ -67,6 +69,7 @@ export class PayloadTap {
       this.#decoder.decode(bytes);
     } catch (error) {
       if (!(error instanceof FramingError)) throw error;
+      if (this.#done) return;
       this.#done = true;
       this.#websocket.close(error.closeCode, error.message);
       this.#options.onFramingError(error);
@@ -75,17 +78,14 @@ export class PayloadTap {
 
   #takeControl(opcode: number, payload: Buffer, frame: Buffer): void {
     if (this.#done) return;
-    if (opcode !== Opcode.close) {
-      this.#forward(frame);
-      return;
-    }
+    if (opcode === Opcode.close) void this.#takeClose(payload, frame);
+    else this.#forward(frame);
+  }
+
+  async #takeClose(payload: Buffer, frame: Buffer): Promise<void> {
     this.#done = true;
-    const { beforeClose } = this.#options;
-    if (beforeClose === undefined) {
-      this.#forward(frame);
-      return;
-    }
     const code = payload.length < 2 ? CloseCode.none : payload.readUInt16BE(0);
-    void beforeClose(code).finally(() => this.#forward(frame));
+    await this.#options.beforeClose(code, payload.toString('utf8', 2));
+    this.#forward(frame);
   }
 }

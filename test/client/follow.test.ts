@@ -263,7 +263,7 @@ describe('follow', () => {
   });
 
   test('to destroy it while it connects closes the connection', async () => {
-    const server = await startRawServer(() => undefined);
+    const server = await startRawServer((socket) => void socket.resume().on('end', () => socket.end()));
     const readable = follow(server.url);
     await waitFor(() => server.sockets.size === 1, 'the connection');
     readable.destroy();

@@ -240,7 +240,7 @@ describe('openAppend', () => {
   });
 
   test('an abort while it connects destroys it with the reason', { timeout: 2000 }, async () => {
-    const server = await startRawServer(() => undefined);
+    const server = await startRawServer((socket) => void socket.resume().on('end', () => socket.end()));
     const controller = new AbortController();
     const writable = openAppend(server.url, { signal: controller.signal });
     const failed = failureOf(writable);

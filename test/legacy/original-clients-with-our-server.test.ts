@@ -133,7 +133,7 @@ describe('a handshake that is not accepted', () => {
     }
     await holder.close();
     // One may be kept alive by fetch, which asked for the listing.
-    await waitFor(async () => (await connections(server)) <= 1, 'the connections to be gone', 2000);
+    await waitFor(async () => (await connections(server)) <= 1, 'the connections to be gone', 8000);
   });
 });
 

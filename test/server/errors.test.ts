@@ -53,7 +53,7 @@ async function answerToTheEnd(
 ): Promise<RawAnswer> {
   const socket = await openSocket(port);
   writeHead(socket, requestLine, headers);
-  return parseAnswer(await readToEnd(socket, 3000));
+  return parseAnswer(await readToEnd(socket, 8000));
 }
 
 const REFUSALS = [

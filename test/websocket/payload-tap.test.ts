@@ -28,6 +28,7 @@ class TappedServer {
         maxMessageBytes: 1e9,
         onPayload: (bytes) => this.chunks.push(bytes),
         onFramingError: (error) => this.framingErrors.push(error),
+        beforeClose: () => undefined,
         ...options,
       });
       websocket.on('pong', (bytes) => this.pongs.push(String(bytes)));
@@ -265,6 +266,7 @@ describe('PayloadTap', () => {
         maxMessageBytes: 1e9,
         onPayload: (bytes) => chunks.push(bytes),
         onFramingError: (error) => errors.push(error),
+        beforeClose: () => undefined,
       });
     });
     await waitFor(() => errors.length > 0, 'the refusal');
