@@ -5,7 +5,7 @@ export type Encoder = (parts: readonly Buffer[]) => readonly Buffer[];
 const MAX_PIECES = 32;
 
 /** Longest chunk, single parts that are longer aside: what a stalled follower holds on to. */
-const CHUNK_BYTES = 128 * 1024;
+const CHUNK_BYTES = 256 * 1024;
 
 /** A run of committed bytes that is still in memory. */
 export class Chunk {
