@@ -57,6 +57,11 @@ export class MethodNotAllowedError extends HttpfstreamError {
   readonly code = 'HFS_METHOD_NOT_ALLOWED';
 }
 
+/** No byte of the resource is in the ranges that were asked for. */
+export class RangeNotSatisfiableError extends HttpfstreamError {
+  readonly code = 'HFS_RANGE_NOT_SATISFIABLE';
+}
+
 /** The server is shutting down and takes no new work. */
 export class ServerClosingError extends HttpfstreamError {
   readonly code = 'HFS_SERVER_CLOSING';

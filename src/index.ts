@@ -7,6 +7,7 @@ export {
   InvalidRootError,
   MethodNotAllowedError,
   PathConflictError,
+  RangeNotSatisfiableError,
   ResourceNotFoundError,
   ServerClosingError,
   StorageBusyError,

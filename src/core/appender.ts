@@ -14,7 +14,7 @@ const LOW_WATER_MARK_BYTES = 1024 * 1024;
 export interface AppenderOwner {
   /** Called when {@link Appender.append} returned false and may be called again. */
   drained(): void;
-  /** Called once when the disk refused bytes; the feed has ended as `interrupted`. */
+  /** Called once when the disk refused bytes; the feed ends as `interrupted`. */
   failed(error: HttpfstreamError): void;
 }
 
@@ -35,6 +35,7 @@ export class Appender {
   #pauseAsked = false;
   #accepting = true;
   #flushing: Promise<void> | undefined;
+  #synced: Promise<void> = Promise.resolve();
   #failure: HttpfstreamError | undefined;
 
   constructor(feed: Feed, owner: AppenderOwner, syncer: Syncer) {
@@ -64,22 +65,21 @@ export class Appender {
   }
 
   /**
-   * Takes no more bytes, writes what it has and ends the feed. Idempotent; the
-   * first reason stays. Never rejects: see `failure`.
+   * Takes no more bytes, writes what it has and ends the feed: for `reason`, or
+   * as `interrupted` if the disk refused bytes. Idempotent; the first reason
+   * stays. Never rejects: see `failure`.
    */
   async end(reason: EndReason): Promise<void> {
     this.#accepting = false;
     await this.#flushing;
-    this.feed.end(reason);
+    this.feed.end(this.#failure === undefined ? reason : 'interrupted');
   }
 
   /** Makes the bytes written so far durable. A refusal ends the feed. Never rejects. */
-  async sync(): Promise<void> {
-    try {
-      await this.feed.file.sync();
-    } catch (error) {
-      this.#fail(error);
-    }
+  sync(): Promise<void> {
+    // One after the other, so that when the last one settles the file may be closed.
+    this.#synced = this.#synced.then(() => this.feed.file.sync()).catch((error) => this.#fail(error));
+    return this.#synced;
   }
 
   async #flush(): Promise<void> {
@@ -115,7 +115,8 @@ export class Appender {
     this.#accepting = false;
     this.#pending = [];
     this.#failure = storageFailure(error);
-    this.feed.end('interrupted');
     this.#owner.failed(this.#failure);
+    // Not before a write that is under way: the file may be closed then.
+    void this.end('interrupted');
   }
 }

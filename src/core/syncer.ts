@@ -11,7 +11,10 @@ export interface Syncable {
  */
 export class Syncer {
   readonly #intervalMs: number;
+  /** Written since their last turn. */
   #dirty = new Set<Syncable>();
+  /** Those whose turn it is. */
+  #due = new Set<Syncable>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -29,6 +32,7 @@ export class Syncer {
   /** Tells that `file` takes care of itself from now on. */
   forget(file: Syncable): void {
     this.#dirty.delete(file);
+    this.#due.delete(file);
   }
 
   /** Stops for good. Idempotent. */
@@ -43,9 +47,10 @@ export class Syncer {
   }
 
   async #syncAll(): Promise<void> {
-    const files = this.#dirty;
+    this.#due = this.#dirty;
     this.#dirty = new Set();
-    for (const file of files) await file.sync();
+    for (const file of this.#due) await file.sync();
+    this.#due.clear();
     this.#timer = undefined;
     if (this.#dirty.size > 0 && !this.#closed) this.#arm();
   }

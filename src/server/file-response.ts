@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fresh from 'fresh';
+import { RangeNotSatisfiableError } from '../errors.ts';
 import { type Piece, streamPieces } from '../storage/range-stream.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import { contentRange, multipartBody, rangesFor } from './byte-ranges.ts';
@@ -38,8 +39,8 @@ export async function sendFile(
 
     const answer = rangesFor(request.headers, size, etag, lastModified);
     if (answer.kind === 'unsatisfiable') {
-      await file.close();
-      return reply.code(416).header('content-range', `bytes */${size}`).send();
+      reply.header('content-range', `bytes */${size}`);
+      throw new RangeNotSatisfiableError(`the resource has ${size} bytes`);
     }
     const contentType =
       contentTypeOfName(name) ?? contentTypeOfBytes(await file.read(0, Math.min(size, SNIFFED_BYTES)));

@@ -72,6 +72,8 @@ export class ResourceResponder {
   }
 
   #redirect(request: FastifyRequest, reply: FastifyReply, urlPath: string): FastifyReply {
+    // What is a file now may be a directory later.
+    reply.header('cache-control', 'no-cache');
     return reply.redirect(`${this.#prefix}${urlPath}${queryStringOf(request)}`, 301);
   }
 }

@@ -5,6 +5,7 @@ export class StoredFile {
   /** State of the file when it was opened. */
   readonly stat: fileIo.FileStat;
   protected readonly fd: number;
+  #closed: Promise<void> | undefined;
 
   constructor(fd: number, stat: fileIo.FileStat) {
     this.fd = fd;
@@ -16,8 +17,9 @@ export class StoredFile {
     return fileIo.readBlock(this.fd, position, length);
   }
 
-  /** Must be called once, and nothing after it. */
+  /** Lets the file go. Idempotent, because the number of a closed file is soon another's. */
   close(): Promise<void> {
-    return fileIo.close(this.fd);
+    this.#closed ??= fileIo.close(this.fd);
+    return this.#closed;
   }
 }

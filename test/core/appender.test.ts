@@ -119,7 +119,41 @@ describe('an appender', () => {
     };
     appender.append(Buffer.from('x'));
     await waitFor(() => owner.failures.length === 1, 'the failure');
+    await appender.end('finished');
     expect(appender.feed.endReason).toBe('interrupted');
+  });
+
+  test('whose bytes cannot be made durable lets a write that is under way come to its end before its file is closed', async () => {
+    const core = await startCore();
+    const owner = new RecordingOwner();
+    const appender = await core.open('a', owner);
+    const { file } = appender.feed;
+    const calls: string[] = [];
+    let release = () => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const write = file.write.bind(file);
+    file.write = async (buffers, position) => {
+      await gate;
+      await write(buffers, position);
+      calls.push('written');
+    };
+    const close = file.close.bind(file);
+    file.close = () => {
+      calls.push('closed');
+      return close();
+    };
+    file.sync = async () => {
+      throw systemError('EIO');
+    };
+    appender.append(Buffer.from('x'));
+    await appender.sync();
+    expect(owner.failures).toHaveLength(1);
+    expect(calls).toEqual([]);
+    release();
+    await core.registry.close();
+    expect(calls).toEqual(['written', 'closed']);
   });
 
   test('makes its bytes durable while it goes on, and at its end', async () => {
