@@ -1,8 +1,7 @@
 import { finished } from 'node:stream/promises';
-import { Command } from 'commander';
 import { openAppend } from '../client/open-append.ts';
+import { EXIT_FAILURE, parseClientCommand } from './client-command.ts';
 import { type CommandIo, EXIT_INTERRUPTED, messageOf } from './io.ts';
-import { parseArguments } from './parse-arguments.ts';
 
 /**
  * Runs `httpfstream-append`: appends standard input to the resource at a URL.
@@ -11,19 +10,9 @@ import { parseArguments } from './parse-arguments.ts';
  * @returns the exit code: 0 when everything was appended, 130 after Ctrl-C, else 1
  */
 export async function runAppend(argv: readonly string[], io: CommandIo): Promise<number> {
-  const command = new Command('httpfstream-append')
-    .description('Appends standard input to a resource on an httpfstream server, as it comes.')
-    .usage('[-v] URL')
-    .argument('<URL>', 'http or https URL of the resource')
-    .option('-v, --verbose', 'tell what is being done')
-    .helpOption('-h, --help', 'show this help')
-    .addHelpText('after', HELP);
-  const { exitCode } = parseArguments(command, argv, io, 1);
-  if (exitCode !== undefined) return exitCode;
-
-  const [url] = command.args as [string];
-  const log = (line: string) => io.stderr.write(`${line}\n`);
-  const logVerbose = command.opts().verbose ? log : () => undefined;
+  const command = parseClientCommand(COMMAND, argv, io);
+  if (typeof command === 'number') return command;
+  const { url, log, logVerbose } = command;
   logVerbose(`appending from stdin to ${url}`);
   try {
     const isInterrupted = await appendFrom(url, io);
@@ -31,7 +20,7 @@ export async function runAppend(argv: readonly string[], io: CommandIo): Promise
     return isInterrupted ? EXIT_INTERRUPTED : 0;
   } catch (error) {
     log(`failed to append from stdin to ${url}: ${messageOf(error)}`);
-    return 1;
+    return EXIT_FAILURE;
   } finally {
     io.stdin.destroy();
   }
@@ -58,11 +47,15 @@ async function appendFrom(url: string, io: CommandIo): Promise<boolean> {
   return isInterrupted;
 }
 
-const HELP = `
+const COMMAND = {
+  name: 'httpfstream-append',
+  description: 'Appends standard input to a resource on an httpfstream server, as it comes.',
+  help: `
 Ctrl-C ends the append cleanly: what was read is sent, and followers see the end.
 
 Exit codes: 0 everything was appended; 1 failure or wrong usage; 130 Ctrl-C.
 
 Examples:
   cat foo.txt | httpfstream-append http://localhost:8080/foo.txt
-  make 2>&1 | tee build.log | httpfstream-append -v http://localhost:8080/builds/42.log`;
+  make 2>&1 | tee build.log | httpfstream-append -v http://localhost:8080/builds/42.log`,
+};

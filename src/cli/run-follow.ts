@@ -1,9 +1,8 @@
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { Command } from 'commander';
 import { follow } from '../client/follow.ts';
+import { EXIT_FAILURE, parseClientCommand } from './client-command.ts';
 import { type CommandIo, messageOf } from './io.ts';
-import { parseArguments } from './parse-arguments.ts';
 
 /**
  * Runs `httpfstream-follow`: writes the resource at a URL to standard output,
@@ -13,21 +12,9 @@ import { parseArguments } from './parse-arguments.ts';
  * @returns the exit code: 0 when the stream ended or standard output was closed, else 1
  */
 export async function runFollow(argv: readonly string[], io: CommandIo): Promise<number> {
-  const command = new Command('httpfstream-follow')
-    .description(
-      'Writes a resource on an httpfstream server to standard output: what is there, then what comes.',
-    )
-    .usage('[-v] URL')
-    .argument('<URL>', 'http or https URL of the resource')
-    .option('-v, --verbose', 'tell what is being done')
-    .helpOption('-h, --help', 'show this help')
-    .addHelpText('after', HELP);
-  const { exitCode } = parseArguments(command, argv, io, 1);
-  if (exitCode !== undefined) return exitCode;
-
-  const [url] = command.args as [string];
-  const log = (line: string) => io.stderr.write(`${line}\n`);
-  const logVerbose = command.opts().verbose ? log : () => undefined;
+  const command = parseClientCommand(COMMAND, argv, io);
+  if (typeof command === 'number') return command;
+  const { url, log, logVerbose } = command;
   logVerbose(`following data at ${url} (ctrl-C to exit)`);
 
   let failure = 'failed to begin following';
@@ -40,7 +27,7 @@ export async function runFollow(argv: readonly string[], io: CommandIo): Promise
     return 0;
   } catch (error) {
     log(`${failure} ${url}: ${messageOf(error)}`);
-    return 1;
+    return EXIT_FAILURE;
   }
 }
 
@@ -62,9 +49,14 @@ async function copy(readable: Readable, writable: Writable): Promise<number> {
   return bytes;
 }
 
-const HELP = `
+const COMMAND = {
+  name: 'httpfstream-follow',
+  description:
+    'Writes a resource on an httpfstream server to standard output: what is there, then what comes.',
+  help: `
 Exit codes: 0 the stream ended, or standard output was closed; 1 failure, a broken stream, or wrong usage.
 
 Examples:
   httpfstream-follow http://localhost:8080/foo.txt
-  httpfstream-follow http://localhost:8080/builds/42.log | grep --line-buffered error`;
+  httpfstream-follow http://localhost:8080/builds/42.log | grep --line-buffered error`,
+};
