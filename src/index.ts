@@ -4,6 +4,7 @@ export {
   ForbiddenPathError,
   HttpfstreamError,
   InvalidPathError,
+  InvalidRequestError,
   InvalidRootError,
   MethodNotAllowedError,
   PathConflictError,

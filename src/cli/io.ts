@@ -5,19 +5,20 @@ export interface CommandIo {
   stdin: Readable;
   stdout: Writable & { isTTY?: boolean };
   stderr: Writable;
-  env: Readonly<Record<string, string | undefined>>;
   /** Calls `listener` at SIGINT or SIGTERM instead of dying; returns a function that undoes it. */
   onStopSignal(listener: (signal: NodeJS.Signals) => void): () => void;
 }
 
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
+// That nobody reads a log or a help text any more is no reason to die; where it matters, the writer is told.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
 /** The running process. */
 export const processIo: CommandIo = {
   stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
-  env: process.env,
   onStopSignal(listener) {
     for (const signal of STOP_SIGNALS) process.on(signal, listener);
     return () => {

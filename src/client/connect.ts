@@ -10,8 +10,14 @@ const HANDSHAKE_TIMEOUT_MS = 30_000;
 /** Time for the server to answer a close frame: it may have much to write before that. */
 const CLOSE_TIMEOUT_MS = 300_000;
 
+/** Quiet time after which TCP starts to probe whether the server's machine is still there. */
+export const TCP_KEEP_ALIVE_MS = 30_000;
+
 /** Time that a connection may take to close when nothing depends on it any more. */
 const FAREWELL_MS = 1000;
+
+// Not in ws's types yet.
+const UNTYPED_OPTIONS = { closeTimeout: CLOSE_TIMEOUT_MS };
 
 /** What every connection to a server can be given. */
 export interface ConnectOptions {
@@ -35,7 +41,7 @@ export function connect(url: URL, verb: Verb, options: ConnectOptions, handlers:
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     perMessageDeflate: false,
     skipUTF8Validation: true,
-    ...{ closeTimeout: CLOSE_TIMEOUT_MS },
+    ...UNTYPED_OPTIONS,
   });
   let socket: Socket | undefined;
   let settled = false;

@@ -5,7 +5,7 @@ import type { WebSocket } from 'ws';
 import { StreamInterruptedError } from '../errors.ts';
 import { CloseCode } from '../protocol.ts';
 import { PayloadTap } from '../websocket/payload-tap.ts';
-import { type ConnectOptions, connect, isCleanClose, terminateSoon } from './connect.ts';
+import { type ConnectOptions, connect, isCleanClose, TCP_KEEP_ALIVE_MS, terminateSoon } from './connect.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
 import { refusalOf } from './refusal.ts';
 import { targetUrl } from './target-url.ts';
@@ -67,6 +67,7 @@ class FollowStream extends Readable {
 
   #takeMessages(websocket: WebSocket, socket: Socket): void {
     this.#source = websocket;
+    socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     new PayloadTap(websocket, socket, {
       masked: false,
       // Nothing is held, so the original may send its whole history as one message.
@@ -88,6 +89,8 @@ class FollowStream extends Readable {
   /** An idle resource: the server answers the handshake with the file. */
   #takeBody(response: IncomingMessage): void {
     this.#source = response;
+    // The time limit of the handshake; whoever reads may take as long as it likes.
+    response.socket.setTimeout(0);
     response.on('data', (bytes: Buffer) => this.#take(bytes));
     response.once('end', () => this.push(null));
     response.once('error', (cause) => {

@@ -4,7 +4,7 @@ import type { WebSocket } from 'ws';
 import { StreamInterruptedError } from '../errors.ts';
 import { CloseCode } from '../protocol.ts';
 import { PayloadTap } from '../websocket/payload-tap.ts';
-import { type ConnectOptions, connect, isCleanClose, terminateSoon } from './connect.ts';
+import { type ConnectOptions, connect, isCleanClose, TCP_KEEP_ALIVE_MS, terminateSoon } from './connect.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
 import { refusalOf } from './refusal.ts';
 import { targetUrl } from './target-url.ts';
@@ -43,8 +43,10 @@ class AppendStream extends Writable {
   #isOpen = false;
   /** What to do when the connection is open. */
   #onOpen: (() => void) | undefined;
-  /** The callback of `_final`, or of a write that failed: called when the end is known. */
-  #onEnd: ((error?: Error) => void) | undefined;
+  /** The callback of `_final`. */
+  #onEnd: (() => void) | undefined;
+  /** The close frame was sent, after every byte. */
+  #isClosing = false;
   #hasEnded = false;
   #heartbeat: NodeJS.Timeout | undefined;
   #connectionError: Error | undefined;
@@ -72,6 +74,7 @@ class AppendStream extends Writable {
   override _final(callback: (error?: Error) => void): void {
     this.#whenOpen(() => {
       this.#onEnd = callback;
+      this.#isClosing = true;
       this.#websocket?.close(CloseCode.finished);
     });
   }
@@ -90,6 +93,7 @@ class AppendStream extends Writable {
 
   #opened(websocket: WebSocket, socket: Socket): void {
     this.#isOpen = true;
+    socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     new PayloadTap(websocket, socket, {
       masked: false,
       maxMessageBytes: Number.MAX_SAFE_INTEGER,
@@ -117,9 +121,9 @@ class AppendStream extends Writable {
     const message = bytes.subarray(0, HIGH_WATER_MARK_BYTES);
     const rest = bytes.subarray(HIGH_WATER_MARK_BYTES);
     this.#websocket?.send(message, { binary: false }, (error) => {
-      // The reason is known, and told, when the connection has closed.
-      if (error) this.#onEnd = callback;
-      else if (rest.length > 0) this.#send(rest, callback);
+      // Why it failed is told when the connection has closed, which destroys the stream.
+      if (error) return;
+      if (rest.length > 0) this.#send(rest, callback);
       else callback();
     });
   }
@@ -128,10 +132,10 @@ class AppendStream extends Writable {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     clearInterval(this.#heartbeat);
-    const isEnd = this.writableEnded && isCleanClose(code);
+    const isEnd = this.#isClosing && isCleanClose(code);
     const error = isEnd ? undefined : interrupted(code, reason, this.#connectionError);
-    if (this.#onEnd) this.#onEnd(error);
-    else if (error) this.destroy(error);
+    if (error) this.destroy(error);
+    else this.#onEnd?.();
   }
 }
 

@@ -3,6 +3,9 @@ import type { Chunk } from './chunk.ts';
 /** How many of the newest bytes stay in memory for the followers of one feed. */
 const WINDOW_BYTES = 1024 * 1024;
 
+/** Most chunks that stay in memory: small ones cost more than their bytes. */
+const MAX_CHUNKS = 256;
+
 /** The newest committed chunks of a feed, in order and without a gap. */
 export class ChunkWindow {
   readonly #chunks: Chunk[] = [];
@@ -12,7 +15,8 @@ export class ChunkWindow {
     const chunks = this.#chunks;
     if (chunks.at(-1)?.end !== chunk.start) this.clear();
     chunks.push(chunk);
-    let surplus = 0;
+    // In batches, because taking one from the front moves all the others.
+    let surplus = chunks.length > 2 * MAX_CHUNKS ? chunks.length - MAX_CHUNKS : 0;
     while (chunk.end - (chunks[surplus] as Chunk).end >= WINDOW_BYTES) surplus++;
     if (surplus > 0) chunks.splice(0, surplus);
   }

@@ -45,11 +45,6 @@ export class Feed {
     return this.#endReason;
   }
 
-  /** How many follow at the moment. */
-  get followerCount(): number {
-    return this.#followers.size;
-  }
-
   /**
    * Raises `committed` by bytes that are in the file at `start`, and wakes the
    * followers. The one place that does. Bytes below `committed` are known

@@ -90,8 +90,10 @@ export class AppendConnection implements AppenderOwner {
         this.#cutSoon();
       },
       // Answered when the bytes are in the file, so that the answer means that they are.
-      beforeClose: (code) =>
-        appender.end(this.#reasonFor(code === CloseCode.finished || code === CloseCode.none)),
+      beforeClose: (code) => {
+        const isClean = code === CloseCode.finished || code === CloseCode.none;
+        return appender.end(this.#reasonFor(isClean && this.#tap?.betweenMessages === true));
+      },
     });
   }
 

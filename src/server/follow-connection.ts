@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { FastifyBaseLogger } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { EndReason } from '../core/end-reason.ts';
 import type { Feed } from '../core/feed.ts';
@@ -29,6 +30,7 @@ const CLOSE_OF_REASON: Readonly<Record<EndReason, readonly [code: number, text?:
 export const CLOSE_PATIENCE_MS = 300_000;
 
 export interface FollowContext {
+  log: FastifyBaseLogger;
   connections: ConnectionGroup<FollowConnection>;
   keepAlive: KeepAlive;
   keepAliveMs: number;
@@ -42,7 +44,11 @@ export class FollowConnection implements FollowerSink {
   readonly #context: FollowContext;
   readonly #follower: Follower;
   #websocket: WebSocket | undefined;
+  /** Time without a write. */
   #quietMs = 0;
+  /** Time without progress since the feed has ended. */
+  #stuckMs = 0;
+  #unsentBytes = 0;
 
   /** Joins the feed, before the upgrade. It leaves when the connection closes, upgraded or not. */
   constructor(feed: Feed, socket: Socket, context: FollowContext) {
@@ -77,17 +83,24 @@ export class FollowConnection implements FollowerSink {
     this.#websocket?.close(...CLOSE_OF_REASON[reason]);
   }
 
-  fail(): void {
+  fail(error: unknown): void {
+    this.#context.log.error({ err: error }, 'a follower cannot be served: the file cannot be read');
     this.#websocket?.close(CloseCode.interrupted, 'the file cannot be read');
   }
 
-  /** Pings a quiet follower; cuts one that has taken nothing for too long after the end. */
+  /** Pings a quiet follower; cuts one that takes nothing for too long after the end. */
   keepAlive(): void {
-    const takesFrames =
-      this.#websocket?.readyState === this.#websocket?.OPEN && this.#socket.writableLength === 0;
-    if (this.#feed.endReason !== undefined && this.#quietMs > CLOSE_PATIENCE_MS) this.terminate();
-    else if (this.#quietMs > 0 && takesFrames) this.#socket.write(PING_FRAME);
-    this.#quietMs += this.#context.keepAliveMs;
+    const { keepAliveMs } = this.#context;
+    const unsentBytes = this.#socket.writableLength;
+    const isStuck =
+      this.#feed.endReason !== undefined && unsentBytes > 0 && unsentBytes === this.#unsentBytes;
+    this.#stuckMs = isStuck ? this.#stuckMs + keepAliveMs : 0;
+    this.#unsentBytes = unsentBytes;
+    if (this.#stuckMs >= CLOSE_PATIENCE_MS) this.terminate();
+
+    const isOpen = this.#websocket?.readyState === this.#websocket?.OPEN;
+    if (this.#quietMs >= keepAliveMs && unsentBytes === 0 && isOpen) this.#socket.write(PING_FRAME);
+    this.#quietMs += keepAliveMs;
   }
 
   terminate(): void {

@@ -44,9 +44,10 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const follows = new ConnectionGroup<FollowConnection>();
   const keepAlive = new KeepAlive(settings.keepAliveMs);
   const responder = new ResourceResponder(root, registry, app.prefix);
+  const followContext = { log: app.log, connections: follows, keepAlive, keepAliveMs: settings.keepAliveMs };
   const upgrades = new WeakMap<FastifyRequest, AppendConnection | FollowConnection>();
 
-  const upgradeSockets = new UpgradeSockets(app.server);
+  const upgradeSockets = UpgradeSockets.of(app.server);
 
   // Before @fastify/websocket, whose own hook would close everybody without a word.
   app.addHook('preClose', async () => {
@@ -61,6 +62,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   if (!app.hasDecorator('websocketServer')) {
     await app.register(fastifyWebsocket, { options: WEBSOCKET_OPTIONS });
   }
+  app.websocketServer.on('connection', (_websocket, request) => upgradeSockets.release(request.socket));
   app.setErrorHandler(sendFailure);
 
   async function openAppend(request: FastifyRequest, resource: ResourcePath): Promise<void> {
@@ -76,8 +78,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     const feed = registry.live(identity);
     if (feed === undefined || request.raw.socket.destroyed) return;
     assertHandshake(request);
-    const context = { connections: follows, keepAlive, keepAliveMs: settings.keepAliveMs };
-    upgrades.set(request, new FollowConnection(feed, request.raw.socket, context));
+    upgrades.set(request, new FollowConnection(feed, request.raw.socket, followContext));
   }
 
   /**

@@ -21,12 +21,22 @@ export interface HttpfstreamOptions {
 /** The options with every default filled in. */
 export type Settings = Required<HttpfstreamOptions>;
 
-/** Fills in the defaults. */
+/**
+ * Fills in the defaults.
+ *
+ * @throws {TypeError} for a number that is none, or not positive
+ */
 export function normaliseOptions(options: HttpfstreamOptions): Settings {
-  return {
+  const settings = {
     root: options.root,
     maxMessageBytes: options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES,
     keepAliveMs: options.keepAliveMs ?? 15_000,
     closeTimeoutMs: options.closeTimeoutMs ?? 2000,
   };
+  for (const [name, value] of Object.entries(settings)) {
+    if (name !== 'root' && !(Number.isSafeInteger(value) && Number(value) > 0)) {
+      throw new TypeError(`the option ${name} must be a positive integer`);
+    }
+  }
+  return settings;
 }

@@ -84,8 +84,15 @@ export class PayloadTap {
 
   async #takeClose(payload: Buffer, frame: Buffer): Promise<void> {
     this.#done = true;
-    const code = payload.length < 2 ? CloseCode.none : payload.readUInt16BE(0);
+    const code = payload.length === 0 ? CloseCode.none : closeCodeOf(payload);
     await this.#options.beforeClose(code, payload.toString('utf8', 2));
+    // ws refuses what is malformed.
     this.#forward(frame);
   }
+}
+
+/** The code in a close frame; a protocol error when it may not be there (RFC 6455, section 7.4). */
+function closeCodeOf(payload: Buffer): number {
+  const code = payload.length === 1 ? CloseCode.none : payload.readUInt16BE(0);
+  return code === CloseCode.none || code === CloseCode.abnormal ? CloseCode.protocolError : code;
 }

@@ -12,7 +12,6 @@ function parse(...argv: string[]) {
     stdin: Readable.from([]),
     stdout,
     stderr,
-    env: {},
     onStopSignal: () => () => undefined,
   };
   const command = new Command('the-command')
