@@ -259,4 +259,16 @@ describe('openAppend', () => {
     expect(listeners()).toBe(0);
     await waitFor(() => activeResources('TCPSocketWrap') === 0, 'the sockets to close');
   });
+
+  test('a server that ends with 1000 before it has everything has interrupted it', async () => {
+    const server = await startRawServer((socket, request) => {
+      accept(socket, request);
+      socket.once('data', () => socket.write(Buffer.of(0x88, 2, 0x03, 0xe8)));
+      socket.resume();
+    });
+    const writable = openAppend(server.url);
+    const failed = failureOf(writable);
+    writable.end(Buffer.alloc(20 * 1024 * 1024));
+    expect(await failed).toBeInstanceOf(StreamInterruptedError);
+  });
 });

@@ -63,6 +63,22 @@ describe('a feed', () => {
     await appender.end('finished');
   });
 
+  test('keeps few chunks in memory however small they are, and loses none of their bytes', async () => {
+    const core = await startCore();
+    const appender = await core.open('a');
+    const stalled = join(appender, 0, 0);
+    for (let i = 0; i < 1000; i++) {
+      appender.append(text(1, String.fromCharCode(97 + (i % 26))));
+      await waitFor(() => appender.feed.committed === i + 1, 'the byte');
+    }
+    expect(appender.feed.window.at(0)).toBeUndefined();
+    expect(appender.feed.window.at(999)).toBeDefined();
+    stalled.drain();
+    await appender.end('finished');
+    await waitFor(() => stalled.endReason !== undefined, 'the end');
+    expect(stalled.bytes.equals(await core.contents('a'))).toBe(true);
+  });
+
   test('lets its window go when the last one that is behind leaves', async () => {
     const core = await startCore();
     const appender = await core.open('a');
