@@ -2,7 +2,6 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
-import { InvalidRootError } from '../errors.ts';
 import { createStandaloneServer } from '../server/standalone.ts';
 import { type CommandIo, messageOf } from './io.ts';
 import { formatListenAddress, type ListenAddress, parseListenAddress } from './listen-address.ts';
@@ -55,13 +54,16 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
     io.stderr.write(`httpfstream-server: ${message}\n`);
     return EXIT_FAILURE;
   };
-  let app: FastifyInstance | undefined;
+  let app: FastifyInstance;
   try {
     app = await createStandaloneServer({ root, logger: makeLogger(logLevel, io) });
+  } catch (error) {
+    return fail(messageOf(error));
+  }
+  try {
     await listen(app, http);
   } catch (error) {
-    await app?.close();
-    if (error instanceof InvalidRootError) return fail(error.message);
+    await app.close();
     return fail(`cannot listen on ${formatListenAddress(http)}: ${listenFailure(error)}`);
   }
 

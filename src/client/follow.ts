@@ -68,7 +68,7 @@ class FollowStream extends Readable {
   #takeMessages(websocket: WebSocket, socket: Socket): void {
     this.#source = websocket;
     socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
-    new PayloadTap(websocket, socket, {
+    const tap = new PayloadTap(websocket, socket, {
       masked: false,
       // Nothing is held, so the original may send its whole history as one message.
       maxMessageBytes: Number.MAX_SAFE_INTEGER,
@@ -76,7 +76,7 @@ class FollowStream extends Readable {
       onFramingError: (error) => this.destroy(error),
       beforeClose: (code, reason) => {
         this.#hasCloseFrame = true;
-        if (isCleanClose(code)) this.push(null);
+        if (isCleanClose(code) && tap.betweenMessages) this.push(null);
         else this.destroy(interrupted(code, reason));
       },
     });

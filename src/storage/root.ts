@@ -37,7 +37,7 @@ export class Root {
    */
   static async open(directory: string): Promise<Root> {
     try {
-      await fs.promises.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+      await makeDirectories(path.resolve(directory));
       const real = await fs.promises.realpath(directory);
       await fs.promises.access(real, constants.R_OK | constants.W_OK | constants.X_OK);
       return new Root(real);
@@ -145,7 +145,8 @@ export class Root {
       const name = missing.pop();
       if (name === undefined) return real;
       const parent = path.join(real, ...missing);
-      if (missing.length > 0) await makeDirectories(parent);
+      // A symlink to nothing is in the way when what exists takes no directory.
+      if (missing.length > 0) await makeDirectories(parent).catch(refuseDangling);
       return path.join(parent, name);
     } catch (error) {
       if (error instanceof ForbiddenPathError) throw error;
@@ -168,13 +169,28 @@ export class Root {
   }
 }
 
+/** As `mkdir -p`. Node's own never comes back where a parent exists and yet takes no directories, as `/proc`. */
 async function makeDirectories(directory: string): Promise<void> {
   try {
-    await fs.promises.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+    await makeDirectory(directory);
   } catch (error) {
-    // Its beginning exists, so a symlink to nothing is in the way.
-    throw hasErrno(error, 'ENOENT') ? leadsOut(error) : error;
+    if (!hasErrno(error, 'ENOENT') || directory === path.dirname(directory)) throw error;
+    await makeDirectories(path.dirname(directory));
+    await makeDirectory(directory);
   }
+}
+
+async function makeDirectory(directory: string): Promise<void> {
+  try {
+    await fs.promises.mkdir(directory, { mode: DIRECTORY_MODE });
+  } catch (error) {
+    const isThere = hasErrno(error, 'EEXIST') && (await isDirectory(directory));
+    if (!isThere) throw error;
+  }
+}
+
+async function isDirectory(name: string): Promise<boolean> {
+  return (await fs.promises.stat(name).catch(() => undefined))?.isDirectory() === true;
 }
 
 function isAddressable(directory: ResourcePath, name: string): boolean {
@@ -202,6 +218,10 @@ async function describeOrClose(fd: number): Promise<fileIo.FileStat> {
     await fileIo.close(fd);
     throw storageFailure(error);
   }
+}
+
+function refuseDangling(error: unknown): never {
+  throw hasErrno(error, 'ENOENT', 'EEXIST') ? leadsOut(error) : error;
 }
 
 function notFound(cause?: unknown): ResourceNotFoundError {
