@@ -42,6 +42,16 @@ export class ResourceNotFoundError extends HttpfstreamError {
   readonly code = 'HFS_RESOURCE_NOT_FOUND';
 }
 
+/** The resource is not what it was: deleted, or deleted and made anew. */
+export class ResourceGoneError extends HttpfstreamError {
+  readonly code = 'HFS_RESOURCE_GONE';
+}
+
+/** The file has another size than the appender expects. */
+export class PositionMismatchError extends HttpfstreamError {
+  readonly code = 'HFS_POSITION_MISMATCH';
+}
+
 /** Another appender holds the resource. */
 export class AppendConflictError extends HttpfstreamError {
   readonly code = 'HFS_APPEND_CONFLICT';
@@ -131,4 +141,14 @@ export class StreamInterruptedError extends HttpfstreamError {
     super(message, options);
     this.closeCode = closeCode;
   }
+}
+
+/** The file became shorter than what was already read of it. */
+export class StreamTruncatedError extends HttpfstreamError {
+  readonly code = 'HFS_STREAM_TRUNCATED';
+}
+
+/** The server is one of the original's kind and cannot do what was asked for. */
+export class UnsupportedError extends HttpfstreamError {
+  readonly code = 'HFS_UNSUPPORTED';
 }

@@ -8,12 +8,15 @@ export {
   InvalidRootError,
   MethodNotAllowedError,
   PathConflictError,
+  PositionMismatchError,
   RangeNotSatisfiableError,
+  ResourceGoneError,
   ResourceNotFoundError,
   ServerClosingError,
   StorageBusyError,
   StorageError,
   StorageFullError,
+  StreamTruncatedError,
   UpgradeRequiredError,
 } from './errors.ts';
 export { httpfstream } from './server/plugin.ts';

@@ -12,6 +12,74 @@ export const VERB_HEADER = 'x-verb';
 /** Query parameter that names the verb when the header is absent. */
 export const VERB_QUERY = 'verb';
 
+/**
+ * The WebSocket subprotocol with positions, acknowledgements and honest ends.
+ * A client that does not negotiate it is a legacy client.
+ */
+export const SUBPROTOCOL = 'httpfstream.v2';
+
+/** Names of the query parameters that a client of {@link SUBPROTOCOL} may send. */
+export const QueryName = {
+  /** Follower: first byte wanted; negative: that many bytes before the end. */
+  from: 'from',
+  /** Follower: the last so many lines. */
+  lines: 'lines',
+  /** Follower: seconds to wait for a resource that does not exist yet. */
+  wait: 'wait',
+  /** Both: refuse if the file was made anew since it had this generation. */
+  generation: 'generation',
+  /** Appender: a random token that the client made; who brings it again goes on. */
+  session: 'session',
+  /** Appender: the position at which the session must begin. */
+  expect: 'expect',
+} as const;
+
+/**
+ * Why a stream ended: its appender `finished` cleanly, or was lost or refused
+ * (`interrupted`); the file was `deleted` or made anew, or cut to less than was
+ * sent (`truncated`); or the server shuts down and will be back (`shutdown`).
+ */
+export type EndReason = 'finished' | 'interrupted' | 'deleted' | 'truncated' | 'shutdown';
+
+/** First message to both: what follows begins at `position`. */
+export interface OpenMessage {
+  type: 'open';
+  generation: number;
+  position: number;
+  /** Whether somebody appends. */
+  live: boolean;
+}
+
+/** To an appender: the bytes below `position` are safe. */
+export interface AckMessage {
+  type: 'ack';
+  position: number;
+}
+
+/** Last message before the close. */
+export interface EndMessage {
+  type: 'end';
+  position: number;
+  /** `missing`: the resource did not appear while the follower waited. */
+  reason: EndReason | 'missing';
+  /** For people: what went wrong. */
+  detail?: string;
+}
+
+/** To a follower: the appender's connection broke, or the resource is not there yet; and it is (back). */
+export interface StatusMessage {
+  type: 'waiting' | 'live';
+}
+
+/** A text message from the server, as one JSON object. Ignore those of other types. */
+export type ControlMessage = OpenMessage | AckMessage | EndMessage | StatusMessage;
+
+/** Longest text message, in bytes. */
+export const MAX_CONTROL_BYTES = 4096;
+
+/** Longest binary message that a server sends to a follower, in payload bytes. */
+export const MAX_DATA_BYTES = 1024 * 1024;
+
 /** WebSocket close codes as this project uses them (RFC 6455, section 7.4.1). */
 export const CloseCode = {
   /** The appender ended cleanly and every byte was delivered. */
@@ -19,6 +87,8 @@ export const CloseCode = {
   /** The endpoint goes away: the server shuts down, or a client gives up. */
   goingAway: 1001,
   protocolError: 1002,
+  /** A text message came from an appender that speaks {@link SUBPROTOCOL}. */
+  unsupportedData: 1003,
   /** Never sent: the close frame carried no code. */
   none: 1005,
   /** Never sent: the connection broke without a close frame. */
@@ -26,6 +96,8 @@ export const CloseCode = {
   messageTooBig: 1009,
   /** The stream broke: the appender was lost or the disk refused its bytes. */
   interrupted: 1011,
+  /** The server shuts down and will be back. */
+  serviceRestart: 1012,
 } as const;
 
 /**

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
+import type { HttpfstreamOptions } from '../server/settings.ts';
 import { createStandaloneServer } from '../server/standalone.ts';
 import { type CommandIo, messageOf } from './io.ts';
 import { formatListenAddress, type ListenAddress, parseListenAddress } from './listen-address.ts';
@@ -11,9 +12,14 @@ import { parseArguments } from './parse-arguments.ts';
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
+/** What a timer takes, and more than anybody waits: a day. */
+const MAX_GRACE_SECONDS = 86_400;
+
 interface ServerCommandOptions {
   root: string;
   http: ListenAddress;
+  durability: NonNullable<HttpfstreamOptions['durability']>;
+  grace: number;
   logLevel: string;
 }
 
@@ -38,6 +44,18 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
         .default({ port: 8080 }, ':8080'),
     )
     .addOption(
+      new Option('--durability <LEVEL>', 'acknowledge bytes when the system (os) or the disk (disk) has them')
+        .env('HTTPFSTREAM_DURABILITY')
+        .choices(['os', 'disk'])
+        .default('os'),
+    )
+    .addOption(
+      new Option('--grace <SECONDS>', 'how long an append waits for a client whose connection broke')
+        .env('HTTPFSTREAM_GRACE')
+        .argParser(secondsOption)
+        .default(15),
+    )
+    .addOption(
       new Option('--log-level <LEVEL>', 'how much to log')
         .env('HTTPFSTREAM_LOG_LEVEL')
         .choices(['debug', 'info', 'warn', 'error', 'silent'])
@@ -49,14 +67,19 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   const { exitCode } = parseArguments(command, argv, io, EXIT_USAGE);
   if (exitCode !== undefined) return exitCode;
 
-  const { root, http, logLevel } = command.opts<ServerCommandOptions>();
+  const { root, http, durability, grace, logLevel } = command.opts<ServerCommandOptions>();
   const fail = (message: string) => {
     io.stderr.write(`httpfstream-server: ${message}\n`);
     return EXIT_FAILURE;
   };
   let app: FastifyInstance;
   try {
-    app = await createStandaloneServer({ root, logger: makeLogger(logLevel, io) });
+    app = await createStandaloneServer({
+      root,
+      durability,
+      graceMs: Math.round(grace * 1000),
+      logger: makeLogger(logLevel, io),
+    });
   } catch (error) {
     return fail(messageOf(error));
   }
@@ -104,6 +127,14 @@ function listenAddressOption(text: string): ListenAddress {
   if (address === undefined)
     throw new InvalidArgumentError('It must look like :8080, localhost:8080 or [::1]:8080.');
   return address;
+}
+
+function secondsOption(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() === '' || !(seconds >= 0 && seconds <= MAX_GRACE_SECONDS)) {
+    throw new InvalidArgumentError(`It must be a number of seconds, at most ${MAX_GRACE_SECONDS}.`);
+  }
+  return seconds;
 }
 
 function listenFailure(error: unknown): string {

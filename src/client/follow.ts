@@ -1,58 +1,143 @@
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
-import type { WebSocket } from 'ws';
-import { StreamInterruptedError } from '../errors.ts';
-import { CloseCode } from '../protocol.ts';
-import { PayloadTap } from '../websocket/payload-tap.ts';
-import { type ConnectOptions, connect, isCleanClose, TCP_KEEP_ALIVE_MS, terminateSoon } from './connect.ts';
+import {
+  type HttpfstreamError,
+  RangeNotSatisfiableError,
+  ResourceGoneError,
+  ResourceNotFoundError,
+  StreamInterruptedError,
+  StreamTruncatedError,
+  UnsupportedError,
+} from '../errors.ts';
+import {
+  CloseCode,
+  type ControlMessage,
+  type EndMessage,
+  type EndReason,
+  type OpenMessage,
+  QueryName,
+} from '../protocol.ts';
+import { Connection, type ConnectionEnd, connectionError } from './connection.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
-import { refusalOf } from './refusal.ts';
+import type { StreamOptions } from './options.ts';
+import { isTransient, refusalOf } from './refusal.ts';
+import { Backoff } from './retry.ts';
+import { failureOfClose, failureOfEnd, interrupted, reasonOf } from './stream-failure.ts';
 import { targetUrl } from './target-url.ts';
 
 const HIGH_WATER_MARK_BYTES = 1024 * 1024;
 
+/** A connection that lasted so long was good, whatever came of it. */
+const GOOD_CONNECTION_MS = 10_000;
+
 /** Options of {@link follow}. */
-export interface FollowOptions extends ConnectOptions {
-  /** Gives up when aborted: the stream is destroyed with the signal's reason. */
-  signal?: AbortSignal;
+export interface FollowOptions extends StreamOptions {
+  /** First byte wanted; negative: that many bytes before the end. Default 0. */
+  from?: number;
+  /** Only the last so many lines, then what comes. Not together with `from`. */
+  lines?: number;
+  /** Fails with {@link ResourceGoneError} unless the file has this generation, which `open` told. */
+  generation?: number;
+  /** How long to wait for a resource that does not exist yet, in seconds. Default 0. */
+  wait?: number;
+}
+
+/** What a follower is told first. */
+export interface FollowOpening {
+  /** Tells the file from one that is made anew; undefined from a legacy server. */
+  generation: number | undefined;
+  /** Position of the first byte that comes. */
+  position: number;
+  /** Whether somebody appends; undefined from a legacy server. */
+  live: boolean | undefined;
+}
+
+/** A readable of a resource's bytes. */
+export interface FollowStream extends Readable {
+  /** Position in the file of the next byte that arrives. */
+  readonly position: number;
+  /** Tells the file from one that is made anew; undefined before `open`, and from a legacy server. */
+  readonly generation: number | undefined;
+  /** Why the stream ended. */
+  readonly reason: EndReason | undefined;
 }
 
 /**
- * Follows a resource: everything that was written, then what is being written,
- * until its appender ends. An idle resource is read as it is.
+ * Follows a resource: what was written, then what is being written, until its
+ * appender ends. An idle resource is read as it is. When the connection breaks
+ * it goes on through a new one, at its position.
  *
  * The result is a Node readable of bytes and an async iterable of Buffers. It
- * emits `open` when the server has accepted, ends only when the stream ended
- * cleanly, and errors otherwise: {@link ResourceNotFoundError},
- * {@link UnexpectedStatusError}, {@link ConnectionError}, {@link StreamInterruptedError}.
+ * emits `open` (a {@link FollowOpening}) when the server has accepted, `waiting`
+ * when the appender was lost and may come back, or the resource is not there
+ * yet, and `live` when it is back. It ends only when the stream `finished`,
+ * and errors otherwise: {@link StreamInterruptedError},
+ * {@link ResourceGoneError} when the file was deleted or made anew,
+ * {@link StreamTruncatedError}, {@link ResourceNotFoundError},
+ * {@link RangeNotSatisfiableError}, {@link UnexpectedStatusError},
+ * {@link ConnectionError} when the first connection fails, {@link UnsupportedError}
+ * when a legacy server cannot do what is asked for.
  *
  * @param url http, https, ws or wss URL of the resource
  * @throws {InvalidUrlError}
+ * @throws {TypeError} for options that make no sense
  */
-export function follow(url: string | URL, options: FollowOptions = {}): Readable {
-  return new FollowStream(targetUrl(url), options);
+export function follow(url: string | URL, options: FollowOptions = {}): FollowStream {
+  return new ResumingFollow(targetUrl(url), options);
 }
 
-class FollowStream extends Readable {
-  readonly #websocket: WebSocket | undefined;
+class ResumingFollow extends Readable implements FollowStream {
+  readonly #url: URL;
+  readonly #options: FollowOptions;
+  readonly #backoff: Backoff;
+  /** In terms of `performance.now()`. */
+  readonly #waitUntil: number;
+  #connection: Connection | undefined;
+  #openedAt = 0;
+  #retryTimer: NodeJS.Timeout | undefined;
   /** Where the bytes come from once the server has accepted. */
   #source: { pause(): void; resume(): void } | undefined;
-  #hasCloseFrame = false;
+  /** Whether the server has begun to serve, be it that it waits for the resource. */
+  #isServed = false;
+  #wasOpen = false;
+  #isLegacy = false;
+  #position = 0;
+  #generation: number | undefined;
+  #reason: EndReason | undefined;
+  #failure: HttpfstreamError | undefined;
+  /** Bytes that a legacy server sends and nobody wants. */
+  #skip = 0;
 
   constructor(url: URL, options: FollowOptions) {
     super({ highWaterMark: HIGH_WATER_MARK_BYTES });
+    if (options.from !== undefined && options.lines !== undefined) {
+      throw new TypeError('the options from and lines exclude each other');
+    }
+    this.#url = url;
+    this.#options = options;
+    this.#backoff = new Backoff(options.retry);
+    this.#waitUntil = performance.now() + (options.wait ?? 0) * 1000;
     destroyOnAbort(this, options.signal);
-    if (this.destroyed) return;
-    const websocket = connect(url, 'FOLLOW', options, {
-      onOpen: (socket) => this.#takeMessages(websocket, socket),
-      onResponse: (response) => {
-        if (response.statusCode === 200) this.#takeBody(response);
-        else void refusalOf(response).then((error) => this.destroy(error));
-      },
-      onError: (error) => this.destroy(error),
-    });
-    this.#websocket = websocket;
+    if (!this.destroyed) this.#connect();
+  }
+
+  get position(): number {
+    return this.#position;
+  }
+
+  get generation(): number | undefined {
+    return this.#generation;
+  }
+
+  get reason(): EndReason | undefined {
+    return this.#reason;
+  }
+
+  /** An error comes after the bytes that came before it. */
+  override read(size?: number): Buffer | null {
+    const bytes = super.read(size);
+    this.#failIfDrained();
+    return bytes;
   }
 
   override _read(): void {
@@ -60,54 +145,175 @@ class FollowStream extends Readable {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    if (this.#hasCloseFrame) terminateSoon(this.#websocket);
-    else this.#websocket?.terminate();
+    clearTimeout(this.#retryTimer);
+    this.#connection?.abandon();
     callback(error);
   }
 
-  #takeMessages(websocket: WebSocket, socket: Socket): void {
-    this.#source = websocket;
-    socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
-    const tap = new PayloadTap(websocket, socket, {
-      masked: false,
-      // Nothing is held, so the original may send its whole history as one message.
-      maxMessageBytes: Number.MAX_SAFE_INTEGER,
-      onPayload: (bytes) => this.#take(bytes),
-      onFramingError: (error) => this.destroy(error),
-      beforeClose: (code, reason) => {
-        this.#hasCloseFrame = true;
-        if (isCleanClose(code) && tap.betweenMessages) this.push(null);
-        else this.destroy(interrupted(code, reason));
+  #connect(): void {
+    const url = new URL(this.#url);
+    for (const [name, value] of Object.entries(this.#query())) {
+      if (value !== undefined) url.searchParams.set(name, String(value));
+    }
+    this.#source = undefined;
+    this.#connection = new Connection(url, 'FOLLOW', this.#options.headers, {
+      onOpen: (connection) => {
+        this.#openedAt = performance.now();
+        this.#source = connection;
+        if (!connection.isV2) this.#openedLegacy();
       },
+      onResponse: (response) => void this.#answered(response),
+      onPayload: (bytes) => this.#takeBytes(bytes),
+      onMessage: (message) => this.#take(message),
+      onEnd: (end) => this.#disconnected(end),
     });
-    websocket.once('close', () => {
-      if (!this.#hasCloseFrame) this.destroy(interrupted(CloseCode.abnormal, ''));
-    });
-    this.emit('open');
   }
 
-  /** An idle resource: the server answers the handshake with the file. */
+  #query(): Record<string, number | undefined> {
+    if (this.#wasOpen) {
+      return { [QueryName.from]: this.#position, [QueryName.generation]: this.#generation };
+    }
+    const { from, lines, generation } = this.#options;
+    const waitSeconds = Math.ceil((this.#waitUntil - performance.now()) / 1000);
+    return {
+      [QueryName.from]: from,
+      [QueryName.lines]: lines,
+      [QueryName.generation]: generation,
+      [QueryName.wait]: waitSeconds > 0 ? waitSeconds : undefined,
+    };
+  }
+
+  #take(message: ControlMessage): void {
+    this.#isServed = true;
+    if (message.type === 'open') this.#opened(message);
+    else if (message.type === 'end') this.#ended(message);
+    else if (message.type === 'waiting' || message.type === 'live') this.emit(message.type);
+  }
+
+  #opened({ generation, position, live }: OpenMessage): void {
+    if (!this.#wasOpen) {
+      this.#wasOpen = true;
+      this.#generation = generation;
+      this.#position = position;
+      this.emit('open', { generation, position, live } satisfies FollowOpening);
+    } else if (position !== this.#position) {
+      this.#fail(interrupted(`the server goes on at ${position} instead of ${this.#position}`));
+    }
+  }
+
+  #openedLegacy(): void {
+    const { from = 0, lines, generation } = this.#options;
+    if (this.#wasOpen) {
+      this.#fail(interrupted('the server no longer speaks the protocol that resuming needs'));
+      return;
+    }
+    if (from < 0 || lines !== undefined || generation !== undefined) {
+      this.destroy(new UnsupportedError('the server cannot start anywhere but at a position'));
+      return;
+    }
+    this.#wasOpen = true;
+    this.#isLegacy = true;
+    this.#skip = from;
+    this.#position = from;
+    this.emit('open', { generation: undefined, position: from, live: undefined } satisfies FollowOpening);
+  }
+
+  #takeBytes(bytes: Buffer): void {
+    const wanted = this.#skip === 0 ? bytes : bytes.subarray(this.#skip);
+    this.#skip -= bytes.length - wanted.length;
+    if (wanted.length === 0) return;
+    this.#position += wanted.length;
+    this.#backoff.reset();
+    if (!this.push(wanted)) this.#source?.pause();
+  }
+
+  #ended(end: EndMessage): void {
+    const { reason } = end;
+    // The close that comes next says that the server will be back.
+    if (reason === 'shutdown') return;
+    if (reason !== 'missing' && end.position !== this.#position) {
+      this.#fail(interrupted(`the stream ended at ${end.position}, but came to ${this.#position}`));
+    } else if (reason === 'finished') {
+      this.#reason = reason;
+      this.#connection?.abandon(CloseCode.finished);
+      this.push(null);
+    } else {
+      this.#fail(failureOfEnd(end));
+    }
+  }
+
+  #disconnected(end: ConnectionEnd): void {
+    const isClean = end.code === CloseCode.finished || end.code === CloseCode.none;
+    if (this.#isLegacy && isClean && end.isBetweenMessages) {
+      this.#reason = 'finished';
+      this.push(null);
+    } else if (this.#isLegacy) this.#fail(failureOfClose(end));
+    else if (this.#isServed) this.#retry(connectionError(end));
+    else this.destroy(connectionError(end));
+  }
+
+  async #answered(response: IncomingMessage): Promise<void> {
+    if (response.statusCode === 200 && !this.#isServed) {
+      this.#takeBody(response);
+      return;
+    }
+    const error = await refusalOf(response);
+    if (this.destroyed) return;
+    if (!this.#isServed) this.destroy(error);
+    else if (isTransient(response.statusCode)) this.#retry(error);
+    else this.#fail(this.#wasOpen ? failureOfResume(error) : error);
+  }
+
+  /** An idle resource of a legacy server, which answers the handshake with the file. */
   #takeBody(response: IncomingMessage): void {
+    this.#openedLegacy();
+    if (this.destroyed) {
+      response.destroy();
+      return;
+    }
     this.#source = response;
     // The time limit of the handshake; whoever reads may take as long as it likes.
     response.socket.setTimeout(0);
-    response.on('data', (bytes: Buffer) => this.#take(bytes));
-    response.once('end', () => this.push(null));
-    response.once('error', (cause) => {
-      this.destroy(new StreamInterruptedError('the connection broke', CloseCode.abnormal, { cause }));
+    this.once('close', () => response.destroy());
+    response.on('data', (bytes: Buffer) => this.#takeBytes(bytes));
+    response.once('end', () => {
+      this.#reason = 'finished';
+      this.push(null);
     });
-    this.emit('open');
+    response.once('error', (cause) => {
+      this.#fail(new StreamInterruptedError('the connection broke', CloseCode.abnormal, { cause }));
+    });
   }
 
-  #take(bytes: Buffer): void {
-    if (!this.push(bytes)) this.#source?.pause();
+  #retry(error: HttpfstreamError): void {
+    if (performance.now() - this.#openedAt > GOOD_CONNECTION_MS) this.#backoff.reset();
+    const delayMs = this.#backoff.next();
+    if (delayMs === undefined) {
+      this.#fail(interrupted(`the connection broke before the end of the stream: ${error.message}`, error));
+      return;
+    }
+    this.#options.onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error });
+    this.#retryTimer = setTimeout(() => this.#connect(), delayMs);
+  }
+
+  /** Errors, when what has come is read. */
+  #fail(error: HttpfstreamError): void {
+    this.#reason ??= reasonOf(error);
+    this.#connection?.abandon(CloseCode.goingAway);
+    this.#failure = error;
+    this.#failIfDrained();
+  }
+
+  #failIfDrained(): void {
+    if (this.#failure !== undefined && this.readableLength === 0) this.destroy(this.#failure);
   }
 }
 
-function interrupted(code: number, reason: string): StreamInterruptedError {
-  if (code === CloseCode.abnormal) {
-    return new StreamInterruptedError('the connection broke before the end of the stream', code);
-  }
-  const text = reason === '' ? '' : `: ${reason}`;
-  return new StreamInterruptedError(`the stream was interrupted (close code ${code}${text})`, code);
+/** What a refusal means to one who has followed already. */
+function failureOfResume(error: HttpfstreamError): HttpfstreamError {
+  if (error instanceof ResourceNotFoundError)
+    return new ResourceGoneError('the file was deleted', { cause: error });
+  if (error instanceof RangeNotSatisfiableError)
+    return new StreamTruncatedError('the file was cut', { cause: error });
+  return error;
 }

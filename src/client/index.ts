@@ -6,11 +6,18 @@ export {
   FramingError,
   HttpfstreamError,
   InvalidUrlError,
+  PositionMismatchError,
+  RangeNotSatisfiableError,
+  ResourceGoneError,
   ResourceNotFoundError,
   StreamInterruptedError,
+  StreamTruncatedError,
   UnexpectedStatusError,
+  UnsupportedError,
 } from '../errors.ts';
+export type { EndReason } from '../protocol.ts';
 export { type AppendSource, append } from './append.ts';
-export type { ConnectOptions } from './connect.ts';
-export { type FollowOptions, follow } from './follow.ts';
-export { type AppendOptions, openAppend } from './open-append.ts';
+export { type FollowOpening, type FollowOptions, type FollowStream, follow } from './follow.ts';
+export { type AppendOptions, type AppendStream, openAppend } from './open-append.ts';
+export type { StreamOptions } from './options.ts';
+export type { ReconnectEvent, RetryOptions } from './retry.ts';

@@ -1,148 +1,304 @@
-import type { Socket } from 'node:net';
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { Writable } from 'node:stream';
-import type { WebSocket } from 'ws';
-import { StreamInterruptedError } from '../errors.ts';
-import { CloseCode } from '../protocol.ts';
-import { PayloadTap } from '../websocket/payload-tap.ts';
-import { type ConnectOptions, connect, isCleanClose, TCP_KEEP_ALIVE_MS, terminateSoon } from './connect.ts';
+import { finished } from 'node:stream/promises';
+import {
+  type HttpfstreamError,
+  ResourceGoneError,
+  StreamInterruptedError,
+  StreamTruncatedError,
+} from '../errors.ts';
+import { CloseCode, type ControlMessage, type EndMessage, type OpenMessage, QueryName } from '../protocol.ts';
+import { Connection, type ConnectionEnd, connectionError } from './connection.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
-import { refusalOf } from './refusal.ts';
+import type { StreamOptions } from './options.ts';
+import { isTransient, refusalOf } from './refusal.ts';
+import { ResendBuffer } from './resend-buffer.ts';
+import { Backoff } from './retry.ts';
+import { failureOfClose, failureOfEnd, interrupted } from './stream-failure.ts';
 import { targetUrl } from './target-url.ts';
 
-/** Bytes that are buffered before `write` asks to wait; also the longest message. */
-const HIGH_WATER_MARK_BYTES = 1024 * 1024;
+const DEFAULT_BUFFER_BYTES = 8 * 1024 * 1024;
 
-/** The original cuts an appender of which it hears nothing for 25 s. */
-const HEARTBEAT_MS = 10_000;
+/** Longest message. */
+const MESSAGE_BYTES = 256 * 1024;
+
+/** Bytes in the hands of the system and of ws from which on nothing more is sent for the moment. */
+const MAX_UNSENT_BYTES = 1024 * 1024;
+
+/** A connection that lasted so long was good, whatever came of it. */
+const GOOD_CONNECTION_MS = 10_000;
 
 /** Options of {@link openAppend}. */
-export interface AppendOptions extends ConnectOptions {
-  /** Gives up when aborted: the append ends as interrupted and the stream is destroyed with the signal's reason. */
-  signal?: AbortSignal;
+export interface AppendOptions extends StreamOptions {
+  /** How many unacknowledged bytes are kept, to be sent again; when there are more, `write` asks to wait. Default 8 MiB. */
+  bufferBytes?: number;
+  /** The size that the file must have when the append begins; it fails with {@link PositionMismatchError} otherwise. */
+  expect?: number;
+  /** Called as the server acknowledges: so many bytes of this append are safe. */
+  onAck?: (acknowledgedBytes: number) => void;
+}
+
+/** A writable whose bytes are appended to a resource. */
+export interface AppendStream extends Writable {
+  /** Position in the file of this append's first byte; undefined before `open`, and for a legacy server. */
+  readonly startPosition: number | undefined;
+  /** How many bytes of this append are safe. */
+  readonly acknowledgedBytes: number;
+  /** Ends the append, and resolves when the server has confirmed that all of it is safe. Rejects with what went wrong. */
+  close(): Promise<void>;
 }
 
 /**
  * Opens a resource to append to it, and makes it if it is missing.
  *
  * The result is a Node writable; it emits `open` when the server has accepted,
- * and `finish` when the server has confirmed the end, which this project's
- * server does once every byte is in the file. To `destroy` it before that ends
- * the append as interrupted. Errors: {@link AppendConflictError} while another
- * appender holds the resource, {@link ForbiddenPathError},
- * {@link UnexpectedStatusError}, {@link ConnectionError}, {@link StreamInterruptedError}.
+ * and `finish` when the server has confirmed the end. When its connection
+ * breaks it goes on through a new one, with exactly the bytes that had not
+ * arrived. To `destroy` it before the end ends the append as interrupted.
+ * Errors: {@link AppendConflictError} while another appender holds the
+ * resource, {@link PositionMismatchError}, {@link ForbiddenPathError},
+ * {@link UnexpectedStatusError}, {@link ConnectionError} when the first
+ * connection fails, {@link StreamInterruptedError} when it could not go on,
+ * {@link ResourceGoneError} and {@link StreamTruncatedError} when the file was
+ * deleted or cut meanwhile.
+ *
+ * A legacy server acknowledges nothing but the end: with it a connection that
+ * breaks is an error.
  *
  * @param url http, https, ws or wss URL of the resource
  * @throws {InvalidUrlError}
+ * @throws {TypeError} for options that make no sense
  */
-export function openAppend(url: string | URL, options: AppendOptions = {}): Writable {
-  return new AppendStream(targetUrl(url), options);
+export function openAppend(url: string | URL, options: AppendOptions = {}): AppendStream {
+  return new ResumingAppend(targetUrl(url), options);
 }
 
-class AppendStream extends Writable {
-  readonly #websocket: WebSocket | undefined;
+class ResumingAppend extends Writable implements AppendStream {
+  readonly #url: URL;
+  readonly #options: AppendOptions;
+  readonly #buffer: ResendBuffer;
+  readonly #backoff: Backoff;
+  readonly #session = randomBytes(18).toString('base64url');
+  #connection: Connection | undefined;
+  #openedAt = 0;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #start: number | undefined;
+  #generation: number | undefined;
+  /** Whether bytes may be sent. */
   #isOpen = false;
-  /** What to do when the connection is open. */
-  #onOpen: (() => void) | undefined;
+  #wasOpen = false;
+  #isLegacy = false;
+  /** How far it was sent, counted from the beginning of this append. */
+  #sent = 0;
+  /** What the buffer has no room for, and the callback that waits for it. */
+  #waiting: Uint8Array[] = [];
+  #onAccepted: ((error?: Error) => void) | undefined;
   /** The callback of `_final`. */
-  #onEnd: (() => void) | undefined;
-  /** The close frame was sent, after every byte. */
+  #onFinished: (() => void) | undefined;
   #isClosing = false;
-  #hasEnded = false;
-  #heartbeat: NodeJS.Timeout | undefined;
-  #connectionError: Error | undefined;
 
   constructor(url: URL, options: AppendOptions) {
-    super({ highWaterMark: HIGH_WATER_MARK_BYTES });
+    super({ decodeStrings: true });
+    const { bufferBytes = DEFAULT_BUFFER_BYTES } = options;
+    if (!Number.isSafeInteger(bufferBytes) || bufferBytes <= 0) {
+      throw new TypeError('the option bufferBytes must be a positive integer');
+    }
+    this.#url = url;
+    this.#options = options;
+    this.#buffer = new ResendBuffer(bufferBytes);
+    this.#backoff = new Backoff(options.retry);
     destroyOnAbort(this, options.signal);
-    if (this.destroyed) return;
-    const websocket = connect(url, 'APPEND', options, {
-      onOpen: (socket) => this.#opened(websocket, socket),
-      onResponse: (response) => void refusalOf(response).then((error) => this.destroy(error)),
-      onError: (error) => this.destroy(error),
-    });
-    this.#websocket = websocket;
+    if (!this.destroyed) this.#connect();
+  }
+
+  get startPosition(): number | undefined {
+    return this.#start;
+  }
+
+  get acknowledgedBytes(): number {
+    return this.#buffer.start;
+  }
+
+  async close(): Promise<void> {
+    this.end();
+    await finished(this);
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error) => void): void {
-    this.#whenOpen(() => this.#send(chunk, callback));
+    this.#waiting.push(chunk);
+    this.#onAccepted = callback;
+    this.#accept();
   }
 
   override _writev(chunks: { chunk: Buffer }[], callback: (error?: Error) => void): void {
-    this.#whenOpen(() => this.#send(Buffer.concat(chunks.map(({ chunk }) => chunk)), callback));
+    this.#waiting.push(...chunks.map(({ chunk }) => chunk));
+    this.#onAccepted = callback;
+    this.#accept();
   }
 
   override _final(callback: (error?: Error) => void): void {
-    this.#whenOpen(() => {
-      this.#onEnd = callback;
-      this.#isClosing = true;
-      this.#websocket?.close(CloseCode.finished);
-    });
+    this.#onFinished = callback;
+    this.#finishIfDone();
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    clearInterval(this.#heartbeat);
-    if (this.#isOpen) {
-      // A bare close would be a clean end.
-      this.#websocket?.close(CloseCode.goingAway);
-      terminateSoon(this.#websocket);
-    } else {
-      this.#websocket?.terminate();
-    }
+    clearTimeout(this.#retryTimer);
+    // A bare close would be a clean end for a legacy server.
+    this.#connection?.abandon(CloseCode.goingAway);
+    this.#buffer.clear();
+    this.#waiting = [];
     callback(error);
   }
 
-  #opened(websocket: WebSocket, socket: Socket): void {
-    this.#isOpen = true;
-    socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
-    new PayloadTap(websocket, socket, {
-      masked: false,
-      maxMessageBytes: Number.MAX_SAFE_INTEGER,
-      // A server has nothing to say to an appender but how it ends.
+  #connect(): void {
+    const url = new URL(this.#url);
+    const query = url.searchParams;
+    query.set(QueryName.session, this.#session);
+    const expect = this.#start ?? this.#options.expect;
+    if (expect !== undefined) query.set(QueryName.expect, String(expect));
+    if (this.#generation !== undefined) query.set(QueryName.generation, String(this.#generation));
+    this.#isClosing = false;
+    this.#connection = new Connection(url, 'APPEND', this.#options.headers, {
+      onOpen: (connection) => {
+        this.#openedAt = performance.now();
+        if (!connection.isV2) this.#openedLegacy();
+      },
+      onResponse: (response) => void this.#refused(response),
+      // A server has nothing to say to an appender but control messages.
       onPayload: () => {},
-      onFramingError: (error) => this.destroy(error),
-      beforeClose: (code, reason) => this.#ended(code, reason),
+      onMessage: (message) => this.#take(message),
+      onEnd: (end) => this.#disconnected(end),
     });
-    websocket.on('error', (error) => {
-      this.#connectionError = error;
-    });
-    websocket.once('close', () => this.#ended(CloseCode.abnormal, ''));
-    this.#heartbeat = setInterval(() => websocket.pong(), HEARTBEAT_MS).unref();
+  }
+
+  #take(message: ControlMessage): void {
+    if (message.type === 'open') this.#opened(message);
+    else if (message.type === 'ack') this.#acknowledged(message.position);
+    else if (message.type === 'end') this.#ended(message);
+  }
+
+  #opened({ generation, position }: OpenMessage): void {
+    this.#start ??= position;
+    this.#generation = generation;
+    const arrived = position - this.#start;
+    if (arrived < this.#buffer.start || arrived > this.#sent) {
+      this.destroy(interrupted(`the server has ${arrived} bytes of this append, which cannot be`));
+      return;
+    }
+    this.#sent = arrived;
+    this.#isOpen = true;
+    this.#announce();
+    this.#send();
+    this.#finishIfDone();
+  }
+
+  #openedLegacy(): void {
+    if (this.#wasOpen) {
+      this.destroy(interrupted('the server no longer speaks the protocol that resuming needs'));
+      return;
+    }
+    this.#isLegacy = true;
+    this.#isOpen = true;
+    this.#announce();
+    this.#send();
+    this.#finishIfDone();
+  }
+
+  #announce(): void {
+    if (this.#wasOpen) return;
+    this.#wasOpen = true;
     this.emit('open');
-    this.#onOpen?.();
   }
 
-  #whenOpen(action: () => void): void {
-    if (this.#isOpen) action();
-    else this.#onOpen = action;
+  #acknowledged(position: number): void {
+    this.#release(position - (this.#start ?? 0));
+    this.#backoff.reset();
+    this.#options.onAck?.(this.#buffer.start);
   }
 
-  /** Sends text messages, whatever the bytes are: the original drops binary ones. */
-  #send(bytes: Buffer, callback: (error?: Error) => void): void {
-    const message = bytes.subarray(0, HIGH_WATER_MARK_BYTES);
-    const rest = bytes.subarray(HIGH_WATER_MARK_BYTES);
-    this.#websocket?.send(message, { binary: false }, (error) => {
-      // Why it failed is told when the connection has closed, which destroys the stream.
-      if (error) return;
-      if (rest.length > 0) this.#send(rest, callback);
-      else callback();
-    });
+  /** Forgets what is safe, and takes what waits for the room. */
+  #release(acknowledged: number): void {
+    this.#buffer.release(Math.min(acknowledged, this.#sent));
+    this.#accept();
+    this.#finishIfDone();
   }
 
-  #ended(code: number, reason: string): void {
-    if (this.#hasEnded) return;
-    this.#hasEnded = true;
-    clearInterval(this.#heartbeat);
-    const isEnd = this.#isClosing && isCleanClose(code);
-    const error = isEnd ? undefined : interrupted(code, reason, this.#connectionError);
-    if (error) this.destroy(error);
-    else this.#onEnd?.();
+  #accept(): void {
+    while (this.#waiting.length > 0) {
+      const [chunk] = this.#waiting as [Uint8Array];
+      const count = this.#buffer.push(chunk);
+      if (count < chunk.length) {
+        this.#waiting[0] = chunk.subarray(count);
+        break;
+      }
+      this.#waiting.shift();
+    }
+    this.#send();
+    if (this.#waiting.length > 0) return;
+    const callback = this.#onAccepted;
+    this.#onAccepted = undefined;
+    callback?.();
   }
-}
 
-function interrupted(code: number, reason: string, cause: Error | undefined): StreamInterruptedError {
-  const text =
-    code === CloseCode.abnormal
-      ? 'the connection broke before the server confirmed the end'
-      : `the server ended the append (close code ${code}${reason === '' ? '' : `: ${reason}`})`;
-  return new StreamInterruptedError(text, code, { cause });
+  #send(): void {
+    const connection = this.#connection;
+    while (
+      this.#isOpen &&
+      connection !== undefined &&
+      this.#sent < this.#buffer.end &&
+      connection.bufferedBytes < MAX_UNSENT_BYTES
+    ) {
+      const message = this.#buffer.view(this.#sent, MESSAGE_BYTES);
+      this.#sent += message.length;
+      const sent = this.#sent;
+      connection.send(message, () => {
+        if (connection !== this.#connection) return;
+        // As much as a legacy server ever tells.
+        if (this.#isLegacy) this.#release(sent);
+        this.#send();
+      });
+    }
+  }
+
+  #finishIfDone(): void {
+    const isDone = this.#onFinished !== undefined && this.#buffer.start === this.#buffer.end;
+    if (!isDone || !this.#isOpen || this.#isClosing) return;
+    this.#isClosing = true;
+    this.#connection?.close(CloseCode.finished);
+  }
+
+  #ended(end: EndMessage): void {
+    // After a shutdown the close that comes next says that the server will be back.
+    if (end.reason !== 'shutdown') this.destroy(failureOfEnd(end));
+  }
+
+  #disconnected(end: ConnectionEnd): void {
+    this.#isOpen = false;
+    const isConfirmed = end.code === CloseCode.finished || (this.#isLegacy && end.code === CloseCode.none);
+    if (this.#isClosing && isConfirmed) this.#onFinished?.();
+    else if (this.#isLegacy) this.destroy(failureOfClose(end));
+    else if (this.#wasOpen) this.#retry(connectionError(end));
+    else this.destroy(connectionError(end));
+  }
+
+  async #refused(response: IncomingMessage): Promise<void> {
+    const error = await refusalOf(response);
+    if (this.destroyed) return;
+    if (!this.#wasOpen) this.destroy(error);
+    else if (isTransient(response.statusCode)) this.#retry(error);
+    else if (error instanceof ResourceGoneError) this.destroy(error);
+    else this.destroy(interrupted(`the append cannot go on: ${error.message}`, error));
+  }
+
+  #retry(error: HttpfstreamError): void {
+    if (performance.now() - this.#openedAt > GOOD_CONNECTION_MS) this.#backoff.reset();
+    const delayMs = this.#backoff.next();
+    if (delayMs === undefined) {
+      this.destroy(interrupted(`the append was not confirmed: ${error.message}`, error));
+      return;
+    }
+    this.#options.onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error });
+    this.#retryTimer = setTimeout(() => this.#connect(), delayMs);
+  }
 }

@@ -3,6 +3,9 @@ import {
   AppendConflictError,
   ForbiddenPathError,
   type HttpfstreamError,
+  PositionMismatchError,
+  RangeNotSatisfiableError,
+  ResourceGoneError,
   ResourceNotFoundError,
   UnexpectedStatusError,
 } from '../errors.ts';
@@ -10,12 +13,23 @@ import {
 /** How much of an error's body is looked at. */
 const MAX_BODY_BYTES = 8192;
 
+/** Statuses of servers and proxies that may do better later. */
+const TRANSIENT: readonly (number | undefined)[] = [408, 429, 500, 502, 503, 504];
+
+/** Whether it makes sense to ask again after a refusal with this status. */
+export function isTransient(status: number | undefined): boolean {
+  return TRANSIENT.includes(status);
+}
+
 /** Turns a server's refusal into the error that it means. Reads the body, as far as it matters. */
 export async function refusalOf(response: IncomingMessage): Promise<HttpfstreamError> {
   const status = response.statusCode ?? 0;
   const { code, detail } = problemOf(await textOf(response));
   const message = detail === undefined ? `HTTP status ${status}` : `HTTP status ${status}: ${detail}`;
   if (status === 404) return new ResourceNotFoundError('file does not exist');
+  if (status === 410) return new ResourceGoneError(detail === undefined ? message : String(detail));
+  if (status === 416) return new RangeNotSatisfiableError(message);
+  if (code === 'HFS_POSITION_MISMATCH') return new PositionMismatchError(message);
   if (code === 'HFS_FORBIDDEN_PATH') return new ForbiddenPathError(message);
   if (status === 403) return new AppendConflictError(message);
   return new UnexpectedStatusError(status, message);

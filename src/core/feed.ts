@@ -1,7 +1,7 @@
-import type { AppendFile } from '../storage/append-file.ts';
+import type { EndReason } from '../protocol.ts';
+import type { StoredFile } from '../storage/stored-file.ts';
 import { chunksOf } from './chunk.ts';
 import { ChunkWindow } from './chunk-window.ts';
-import type { EndReason } from './end-reason.ts';
 import { Follower, type FollowerSink } from './follower.ts';
 
 /** Who made a feed and is told how it goes. */
@@ -18,7 +18,7 @@ export interface FeedOwner {
  */
 export class Feed {
   /** The file that holds every committed byte. Open until the feed has ended and the last follower left. */
-  readonly file: AppendFile;
+  readonly file: StoredFile;
   /** The newest committed bytes, as far as a follower still wants them. */
   readonly window = new ChunkWindow();
   readonly #followers = new Set<Follower>();
@@ -26,18 +26,27 @@ export class Feed {
   #committed: number;
   #behind = 0;
   #endReason: EndReason | undefined;
+  #isWaiting = false;
   #idle = false;
 
-  /** @param file the open file; its size is where the feed begins, and the owner closes it */
-  constructor(file: AppendFile, owner: FeedOwner) {
+  /**
+   * @param file the open file, which the owner closes
+   * @param size how much of it is good by now
+   */
+  constructor(file: StoredFile, size: number, owner: FeedOwner) {
     this.file = file;
-    this.#committed = file.stat.size;
+    this.#committed = size;
     this.#owner = owner;
   }
 
   /** The position up to which the file's bytes are good; only these are ever sent. */
   get committed(): number {
     return this.#committed;
+  }
+
+  /** Whether the appender was lost and may come back. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
   }
 
   /** Set when no more bytes will come. */
@@ -81,6 +90,13 @@ export class Feed {
   caughtUp(): void {
     this.#behind--;
     if (this.#behind === 0) this.window.clear();
+  }
+
+  /** Tells the followers that the appender was lost and may come back, or that it is back. */
+  setWaiting(isWaiting: boolean): void {
+    if (isWaiting === this.#isWaiting) return;
+    this.#isWaiting = isWaiting;
+    for (const follower of this.#followers) follower.sink.waiting(isWaiting);
   }
 
   /** Ends the feed: every follower is ended as soon as it has everything. The first reason stays. */

@@ -1,5 +1,5 @@
+import type { EndReason } from '../protocol.ts';
 import type { Encoder } from './chunk.ts';
-import type { EndReason } from './end-reason.ts';
 import type { Feed } from './feed.ts';
 
 /** Bytes that a follower behind the window reads from the file at a time. */
@@ -11,6 +11,8 @@ export interface FollowerSink {
   readonly encode: Encoder;
   /** Takes encoded bytes; false means that it is full and will call {@link Follower.drained}. */
   write(encoded: readonly Buffer[]): boolean;
+  /** Called when the appender was lost and may come back, and when it is back. */
+  waiting(isWaiting: boolean): void;
   /** Called once, when everything was written; the follower has left its feed. */
   end(reason: EndReason): void;
   /** Called once instead of `end` when the file could not be read; the follower has left its feed. */
@@ -22,8 +24,8 @@ export interface FollowerSink {
  * not full. It holds no queue: what it has not taken is in the file.
  */
 export class Follower {
-  readonly #feed: Feed;
-  readonly #sink: FollowerSink;
+  readonly feed: Feed;
+  readonly sink: FollowerSink;
   #position: number;
   #full = true;
   #reading = false;
@@ -31,9 +33,9 @@ export class Follower {
 
   /** Made by {@link Feed.join}. Sleeps until the first `drained`. */
   constructor(feed: Feed, position: number, sink: FollowerSink) {
-    this.#feed = feed;
+    this.feed = feed;
     this.#position = position;
-    this.#sink = sink;
+    this.sink = sink;
   }
 
   /** Position of the next byte that the sink gets. */
@@ -52,54 +54,57 @@ export class Follower {
     if (this.#left) return;
     this.#left = true;
     // The feed may close the file when the last one leaves, so not while it is read.
-    if (!this.#reading) this.#feed.leave(this);
+    if (!this.#reading) this.feed.leave(this);
   }
 
   /** Moves on as far as it goes. The feed calls it when there may be more. */
   pump(): void {
     while (!this.#full && !this.#reading && !this.#left) {
-      if (this.#position === this.#feed.committed) {
-        const reason = this.#feed.endReason;
+      if (this.#position === this.feed.committed) {
+        const reason = this.feed.endReason;
         if (reason === undefined) return;
         this.leave();
-        this.#sink.end(reason);
+        this.sink.end(reason);
         return;
       }
-      const chunk = this.#feed.window.at(this.#position);
+      const chunk = this.feed.window.at(this.#position);
       if (chunk === undefined) {
         void this.#readBlock();
         return;
       }
-      this.#write(chunk.encodedFrom(this.#position, this.#sink.encode), chunk.end);
+      this.#write(chunk.encodedFrom(this.#position, this.sink.encode), chunk.end);
     }
   }
 
   #write(encoded: readonly Buffer[], end: number): void {
     this.#position = end;
-    this.#full = !this.#sink.write(encoded);
-    if (end === this.#feed.committed) this.#feed.caughtUp();
+    this.#full = !this.sink.write(encoded);
+    if (end === this.feed.committed) this.feed.caughtUp();
   }
 
   async #readBlock(): Promise<void> {
     const start = this.#position;
-    const length = Math.min(READ_BLOCK_BYTES, this.#feed.committed - start);
+    const length = Math.min(READ_BLOCK_BYTES, this.feed.committed - start);
     this.#reading = true;
     let block: Buffer | undefined;
     let failure: unknown;
     try {
-      block = await this.#feed.file.read(start, length);
+      block = await this.feed.file.read(start, length);
     } catch (error) {
       failure = error;
     }
     this.#reading = false;
 
     if (this.#left) {
-      this.#feed.leave(this);
-    } else if (block === undefined || block.length === 0) {
+      this.feed.leave(this);
+    } else if (block === undefined) {
       this.leave();
-      this.#sink.fail(failure ?? new Error('the file is shorter than what was committed'));
+      this.sink.fail(failure);
+    } else if (block.length === 0) {
+      this.leave();
+      this.sink.end('truncated');
     } else {
-      this.#write(this.#sink.encode([block]), start + block.length);
+      this.#write(this.sink.encode([block]), start + block.length);
       this.pump();
     }
   }

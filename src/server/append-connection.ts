@@ -2,13 +2,15 @@ import type { Socket } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Appender, AppenderOwner } from '../core/appender.ts';
-import type { EndReason } from '../core/end-reason.ts';
-import type { FeedRegistry } from '../core/feed-registry.ts';
-import type { HttpfstreamError } from '../errors.ts';
-import { CloseCode } from '../protocol.ts';
+import type { AppendRequest, FeedRegistry } from '../core/feed-registry.ts';
+import { FramingError, type HttpfstreamError } from '../errors.ts';
+import { CloseCode, type ControlMessage, type EndReason } from '../protocol.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import { PayloadTap } from '../websocket/payload-tap.ts';
 import type { ConnectionGroup } from './connection-group.ts';
+import type { AppendEnd, Dialect } from './dialect.ts';
+import type { KeepAlive } from './keep-alive.ts';
+import { Liveness } from './liveness.ts';
 
 /** Quiet time after which TCP starts to probe whether an appender's machine is still there. */
 const TCP_KEEP_ALIVE_MS = 30_000;
@@ -16,37 +18,58 @@ const TCP_KEEP_ALIVE_MS = 30_000;
 /** How long an appender that was told to go may stay: the original's client never reads that it was. */
 const FAREWELL_MS = 1000;
 
+/** While bytes keep coming, an acknowledgement for each so many of them, … */
+const ACK_BYTES = 1024 * 1024;
+
+/** … and after this time at the latest. */
+const ACK_INTERVAL_MS = 50;
+
 export interface AppendContext {
   registry: FeedRegistry;
   connections: ConnectionGroup<AppendConnection>;
+  keepAlive: KeepAlive;
+  keepAliveMs: number;
   maxMessageBytes: number;
 }
 
 /**
- * One appender's connection, from before its upgrade to the end of its append.
+ * One appender's connection, from before its upgrade to its end.
  *
- * It sends nothing while the append goes on, not even a ping: the original's
- * client never reads, and what lies unread when it closes turns its close into
- * a reset that throws away its last bytes. For the same reason a bare TCP close
- * between two messages is a clean end.
+ * A legacy client is sent nothing while the append goes on, not even a ping:
+ * the original's never reads, and what lies unread when it closes turns its
+ * close into a reset that throws away its last bytes.
  */
 export class AppendConnection implements AppenderOwner {
   readonly #resource: ResourcePath;
+  readonly #dialect: Dialect;
   readonly #socket: Socket;
   readonly #context: AppendContext;
   readonly #log: FastifyBaseLogger;
+  readonly #liveness: Liveness;
   readonly #openedAt = performance.now();
   #appender: Appender | undefined;
   #websocket: WebSocket | undefined;
   #tap: PayloadTap | undefined;
+  #isDeposed = false;
   #shuttingDown = false;
   #farewell: NodeJS.Timeout | undefined;
+  #ackedPosition = -1;
+  #ackedAt = 0;
+  #ackDue = false;
 
-  constructor(resource: ResourcePath, socket: Socket, context: AppendContext, log: FastifyBaseLogger) {
+  constructor(
+    resource: ResourcePath,
+    dialect: Dialect,
+    socket: Socket,
+    context: AppendContext,
+    log: FastifyBaseLogger,
+  ) {
     this.#resource = resource;
+    this.#dialect = dialect;
     this.#socket = socket;
     this.#context = context;
     this.#log = log;
+    this.#liveness = new Liveness(socket, context.keepAliveMs);
   }
 
   /**
@@ -55,17 +78,18 @@ export class AppendConnection implements AppenderOwner {
    *
    * @throws what {@link FeedRegistry.openAppend} throws
    */
-  async open(): Promise<void> {
-    const appender = await this.#context.registry.openAppend(this.#resource, this);
+  async open(request: AppendRequest): Promise<void> {
+    const appender = await this.#context.registry.openAppend(this.#resource, request, this);
     this.#appender = appender;
+    await appender.ready();
     if (this.#socket.destroyed) {
-      void appender.end('interrupted');
+      appender.release();
       return;
     }
     this.#context.connections.add(this);
     this.#socket.once('close', (hadError) => void this.#closed(appender, hadError));
     this.#log.info(
-      { resource: this.#resource.toString(), position: appender.startPosition },
+      { resource: this.#resource.toString(), position: appender.received, start: appender.startPosition },
       'append opened',
     );
   }
@@ -75,12 +99,14 @@ export class AppendConnection implements AppenderOwner {
     const appender = this.#appender as Appender;
     this.#websocket = websocket;
     this.#socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+    if (this.#dialect.answersPings) this.#context.keepAlive.add(this);
     this.#tap = new PayloadTap(websocket, this.#socket, {
       masked: true,
       maxMessageBytes: this.#context.maxMessageBytes,
       onPayload: (bytes) => {
         if (!appender.append(bytes)) websocket.pause();
       },
+      onText: this.#dialect.appendsText ? undefined : refuseText,
       onFramingError: (error) => {
         this.#log.warn(
           { resource: this.#resource.toString(), code: error.code },
@@ -90,57 +116,118 @@ export class AppendConnection implements AppenderOwner {
         this.#cutSoon();
       },
       // Answered when the bytes are in the file, so that the answer means that they are.
-      beforeClose: (code) => {
-        const isClean = code === CloseCode.finished || code === CloseCode.none;
-        return appender.end(this.#reasonFor(isClean && this.#tap?.betweenMessages === true));
-      },
+      beforeClose: (code) =>
+        this.#end(appender, this.#dialect.endOfClose(code, this.#tap?.betweenMessages === true)),
     });
+    this.#tell({
+      type: 'open',
+      generation: appender.feed.file.stat.generation,
+      position: appender.received,
+      live: true,
+    });
+    this.#acknowledge();
   }
 
   drained(): void {
     this.#websocket?.resume();
   }
 
-  failed(error: HttpfstreamError): void {
+  safe(position: number): void {
+    const isFarAhead = position - this.#ackedPosition >= ACK_BYTES;
+    if (isFarAhead || performance.now() - this.#ackedAt >= ACK_INTERVAL_MS) this.#acknowledge();
+    else if (!this.#ackDue) {
+      this.#ackDue = true;
+      setImmediate(() => this.#acknowledgeAll());
+    }
+  }
+
+  lost(reason: EndReason, error: HttpfstreamError): void {
     this.#log.error({ resource: this.#resource.toString(), err: error }, `append failed: ${error.message}`);
+    const position = this.#appender?.safePosition ?? 0;
+    this.#tell({ type: 'end', position, reason, detail: error.message });
     this.#websocket?.close(CloseCode.interrupted, error.message);
     this.#websocket?.resume();
     this.#cutSoon();
   }
 
+  deposed(): void {
+    this.#isDeposed = true;
+    this.terminate();
+  }
+
   /** Tells the appender to go; what it still sends until it does is appended. */
   shutDown(): void {
     this.#shuttingDown = true;
-    if (this.#websocket === undefined) this.terminate();
-    else this.#websocket.close(CloseCode.goingAway, 'the server is shutting down');
+    if (this.#websocket === undefined) {
+      this.terminate();
+      return;
+    }
+    this.#tell({ type: 'end', position: this.#appender?.safePosition ?? 0, reason: 'shutdown' });
+    this.#websocket.close(this.#dialect.closeCode('shutdown'), 'the server is shutting down');
+  }
+
+  /** Cuts an appender that does not answer. */
+  keepAlive(intervalMs: number): void {
+    if (this.#isOpen && !this.#websocket?.isPaused && this.#liveness.tick(intervalMs)) this.terminate();
   }
 
   terminate(): void {
     this.#socket.destroy();
   }
 
+  /** Once the client waits for nothing more than this: not while bytes keep coming. */
+  #acknowledgeAll(): void {
+    this.#ackDue = false;
+    if (this.#appender?.safePosition === this.#appender?.received) this.#acknowledge();
+  }
+
+  #acknowledge(): void {
+    // A connection that takes over holds the session before it is open.
+    const safePosition = this.#appender?.safePosition;
+    if (!this.#isOpen || safePosition === undefined || safePosition === this.#ackedPosition) return;
+    this.#ackedPosition = safePosition;
+    this.#ackedAt = performance.now();
+    this.#tell({ type: 'ack', position: safePosition });
+  }
+
+  #tell(message: ControlMessage): void {
+    const frame = this.#dialect.control(message);
+    if (this.#isOpen && frame.length > 0) this.#socket.write(frame);
+  }
+
+  get #isOpen(): boolean {
+    return this.#websocket !== undefined && this.#websocket.readyState === this.#websocket.OPEN;
+  }
+
   #cutSoon(): void {
     this.#farewell ??= setTimeout(() => this.terminate(), FAREWELL_MS);
   }
 
-  #reasonFor(clean: boolean): EndReason {
-    if (this.#shuttingDown) return 'shutdown';
-    return clean ? 'finished' : 'interrupted';
+  async #end(appender: Appender, how: AppendEnd): Promise<void> {
+    if (this.#shuttingDown) await appender.end('shutdown');
+    else if (how === 'lost') appender.release();
+    else await appender.end(how);
+    if (how === 'finished') this.#acknowledge();
   }
 
   async #closed(appender: Appender, hadError: boolean): Promise<void> {
     clearTimeout(this.#farewell);
-    const bareClose = !hadError && this.#socket.readableEnded && this.#tap?.betweenMessages === true;
-    await appender.end(this.#reasonFor(bareClose));
+    this.#context.keepAlive.delete(this);
+    const isOrderly = !hadError && this.#socket.readableEnded && this.#tap?.betweenMessages === true;
+    await this.#end(appender, this.#dialect.endOfConnection(isOrderly));
     this.#context.connections.delete(this);
     this.#log.info(
       {
         resource: this.#resource.toString(),
-        reason: appender.feed.endReason,
+        reason: this.#isDeposed ? 'deposed' : (appender.feed.endReason ?? 'lost'),
         bytes: appender.feed.committed - appender.startPosition,
         durationMs: Math.round(performance.now() - this.#openedAt),
       },
       'append closed',
     );
   }
+}
+
+function refuseText(): never {
+  throw new FramingError('an appender sends binary messages only', CloseCode.unsupportedData);
 }

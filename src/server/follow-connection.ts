@@ -1,25 +1,21 @@
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import type { WebSocket } from 'ws';
-import type { EndReason } from '../core/end-reason.ts';
-import type { Feed } from '../core/feed.ts';
+import type { Encoder } from '../core/chunk.ts';
 import type { Follower, FollowerSink } from '../core/follower.ts';
-import { CloseCode, LEGACY_MESSAGE_BYTES } from '../protocol.ts';
-import { messageEncoder } from '../websocket/message-encoder.ts';
-import { Opcode } from '../websocket/opcode.ts';
+import { HttpfstreamError } from '../errors.ts';
+import { CloseCode, type ControlMessage, type EndReason } from '../protocol.ts';
 import type { ConnectionGroup } from './connection-group.ts';
+import type { Dialect } from './dialect.ts';
 import type { KeepAlive } from './keep-alive.ts';
+import { Liveness } from './liveness.ts';
 
-/** The original's follower reads nothing but short, unfragmented text messages. */
-const encodeLegacyMessages = messageEncoder(Opcode.text, LEGACY_MESSAGE_BYTES);
-
-const PING_FRAME = Buffer.of(0x80 | Opcode.ping, 0);
-
-/** How a feed's end is told to a client that knows nothing but close codes. */
-const CLOSE_OF_REASON: Readonly<Record<EndReason, readonly [code: number, text?: string]>> = {
-  finished: [CloseCode.finished],
-  interrupted: [CloseCode.interrupted, 'the appender was lost'],
-  shutdown: [CloseCode.goingAway, 'the server is shutting down'],
+/** What people read in the close frame, where the reason is not the whole story. */
+const CLOSE_TEXTS: Readonly<Partial<Record<EndReason, string>>> = {
+  interrupted: 'the appender was lost',
+  deleted: 'the file was deleted',
+  truncated: 'the file was cut',
+  shutdown: 'the server is shutting down',
 };
 
 /**
@@ -38,38 +34,52 @@ export interface FollowContext {
 
 /** One follower's connection, from before its upgrade to its end. */
 export class FollowConnection implements FollowerSink {
-  readonly encode = encodeLegacyMessages;
-  readonly #feed: Feed;
+  readonly #dialect: Dialect;
   readonly #socket: Socket;
   readonly #context: FollowContext;
-  readonly #follower: Follower;
+  readonly #liveness: Liveness;
+  readonly #closed = new AbortController();
+  #follower: Follower | undefined;
   #websocket: WebSocket | undefined;
-  /** Time without a write. */
-  #quietMs = 0;
   /** Time without progress since the feed has ended. */
   #stuckMs = 0;
   #unsentBytes = 0;
 
-  /** Joins the feed, before the upgrade. It leaves when the connection closes, upgraded or not. */
-  constructor(feed: Feed, socket: Socket, context: FollowContext) {
-    this.#feed = feed;
+  constructor(dialect: Dialect, socket: Socket, context: FollowContext) {
+    this.#dialect = dialect;
     this.#socket = socket;
     this.#context = context;
-    this.#follower = feed.join(0, this);
+    this.#liveness = new Liveness(socket, context.keepAliveMs);
     context.connections.add(this);
-    socket.once('close', () => this.#closed());
+    socket.once('close', () => this.#leave());
+  }
+
+  get encode(): Encoder {
+    return this.#dialect.encode;
+  }
+
+  /** Aborts when the connection has closed. */
+  get signal(): AbortSignal {
+    return this.#closed.signal;
+  }
+
+  /** Gives it what it follows: before the upgrade, or later, when the resource is there. */
+  follow(follower: Follower): void {
+    this.#follower = follower;
+    if (this.signal.aborted) follower.leave();
+    else if (this.#websocket !== undefined) this.#open(follower);
   }
 
   /** Starts to send. Bytes go past `ws`, in frames that all followers share; what `ws` sends is whole frames, too. */
   start(websocket: WebSocket): void {
     this.#websocket = websocket;
     this.#context.keepAlive.add(this);
-    this.#socket.on('drain', () => this.#follower.drained());
-    this.#follower.drained();
+    this.#socket.on('drain', () => this.#follower?.drained());
+    if (this.#follower === undefined) this.#tell({ type: 'waiting' });
+    else this.#open(this.#follower);
   }
 
   write(encoded: readonly Buffer[]): boolean {
-    this.#quietMs = 0;
     const socket = this.#socket;
     let isBelowMark = true;
     if (encoded.length > 1) socket.cork();
@@ -79,36 +89,68 @@ export class FollowConnection implements FollowerSink {
     return isBelowMark || socket.writableLength === 0;
   }
 
+  waiting(isWaiting: boolean): void {
+    this.#tell({ type: isWaiting ? 'waiting' : 'live' });
+  }
+
   end(reason: EndReason): void {
-    this.#websocket?.close(...CLOSE_OF_REASON[reason]);
+    this.#tell({ type: 'end', position: this.#follower?.position ?? 0, reason });
+    this.#websocket?.close(this.#dialect.closeCode(reason), CLOSE_TEXTS[reason]);
   }
 
   fail(error: unknown): void {
+    if (this.signal.aborted) return;
     this.#context.log.error({ err: error }, 'a follower cannot be served: the file cannot be read');
-    this.#websocket?.close(CloseCode.interrupted, 'the file cannot be read');
+    const detail = error instanceof HttpfstreamError ? error.message : 'the file cannot be read';
+    this.refuse('interrupted', detail);
   }
 
-  /** Pings a quiet follower; cuts one that takes nothing for too long after the end. */
-  keepAlive(): void {
-    const { keepAliveMs } = this.#context;
-    const unsentBytes = this.#socket.writableLength;
-    const isStuck =
-      this.#feed.endReason !== undefined && unsentBytes > 0 && unsentBytes === this.#unsentBytes;
-    this.#stuckMs = isStuck ? this.#stuckMs + keepAliveMs : 0;
-    this.#unsentBytes = unsentBytes;
-    if (this.#stuckMs >= CLOSE_PATIENCE_MS) this.terminate();
+  /** Ends a connection that cannot be served. */
+  refuse(reason: EndReason | 'missing', detail: string): void {
+    this.#tell({ type: 'end', position: this.#follower?.position ?? 0, reason, detail });
+    this.#websocket?.close(CloseCode.interrupted, detail);
+  }
 
-    const isOpen = this.#websocket?.readyState === this.#websocket?.OPEN;
-    if (this.#quietMs >= keepAliveMs && unsentBytes === 0 && isOpen) this.#socket.write(PING_FRAME);
-    this.#quietMs += keepAliveMs;
+  /** Closes a connection that still waits for its resource; the others are closed by the end of their feed. */
+  shutDown(): void {
+    if (this.#follower === undefined) this.end('shutdown');
+  }
+
+  /** Cuts a follower that does not answer, or takes nothing for too long after the end. */
+  keepAlive(intervalMs: number): void {
+    const unsentBytes = this.#socket.writableLength;
+    const hasEnded = this.#follower?.feed.endReason !== undefined;
+    const isStuck = hasEnded && unsentBytes > 0 && unsentBytes === this.#unsentBytes;
+    this.#stuckMs = isStuck ? this.#stuckMs + intervalMs : 0;
+    this.#unsentBytes = unsentBytes;
+    const isDead = this.#isOpen && this.#liveness.tick(intervalMs) && this.#dialect.answersPings;
+    if (isDead || this.#stuckMs >= CLOSE_PATIENCE_MS) this.terminate();
   }
 
   terminate(): void {
     this.#socket.destroy();
   }
 
-  #closed(): void {
-    this.#follower.leave();
+  #open(follower: Follower): void {
+    const { feed, position } = follower;
+    const { generation } = feed.file.stat;
+    this.#tell({ type: 'open', generation, position, live: feed.endReason === undefined });
+    if (feed.isWaiting) this.#tell({ type: 'waiting' });
+    follower.drained();
+  }
+
+  #tell(message: ControlMessage): void {
+    const frame = this.#dialect.control(message);
+    if (this.#isOpen && frame.length > 0) this.#socket.write(frame);
+  }
+
+  get #isOpen(): boolean {
+    return this.#websocket !== undefined && this.#websocket.readyState === this.#websocket.OPEN;
+  }
+
+  #leave(): void {
+    this.#closed.abort();
+    this.#follower?.leave();
     this.#context.keepAlive.delete(this);
     this.#context.connections.delete(this);
   }

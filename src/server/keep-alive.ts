@@ -1,10 +1,10 @@
 /** A connection that wants to be looked after. */
 export interface KeptAlive {
   /** Called at every interval. */
-  keepAlive(): void;
+  keepAlive(intervalMs: number): void;
 }
 
-/** Looks after all quiet connections with one timer, which runs only while there are any. */
+/** Looks after all connections with one timer, which runs only while there are any. */
 export class KeepAlive {
   readonly #intervalMs: number;
   readonly #connections = new Set<KeptAlive>();
@@ -27,6 +27,6 @@ export class KeepAlive {
   }
 
   #sweep(): void {
-    for (const connection of this.#connections) connection.keepAlive();
+    for (const connection of this.#connections) connection.keepAlive(this.#intervalMs);
   }
 }

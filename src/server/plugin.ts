@@ -1,19 +1,24 @@
 import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
-import { FeedRegistry } from '../core/feed-registry.ts';
-import { MethodNotAllowedError } from '../errors.ts';
+import { FeedRegistry, type FollowRequest } from '../core/feed-registry.ts';
+import { MethodNotAllowedError, ResourceNotFoundError } from '../errors.ts';
+import { SUBPROTOCOL } from '../protocol.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import { Root } from '../storage/root.ts';
 import { AppendConnection } from './append-connection.ts';
 import { ConnectionGroup } from './connection-group.ts';
+import type { Dialect } from './dialect.ts';
 import { sendFailure } from './failure.ts';
 import { CLOSE_PATIENCE_MS, FollowConnection } from './follow-connection.ts';
 import { KeepAlive } from './keep-alive.ts';
+import { legacyDialect } from './legacy-dialect.ts';
+import { appendRequestOf, followRequestOf } from './request-query.ts';
 import { asksForWebSocket, assertHandshake, resourceOf, verbOf } from './request-target.ts';
 import { ResourceResponder } from './resource-response.ts';
 import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
 import { UpgradeSockets } from './upgrade-sockets.ts';
+import { v2Dialect } from './v2-dialect.ts';
 
 const WEBSOCKET_OPTIONS = {
   closeTimeout: CLOSE_PATIENCE_MS,
@@ -39,12 +44,14 @@ const WEBSOCKET_OPTIONS = {
 export async function httpfstream(app: FastifyInstance, options: HttpfstreamOptions): Promise<void> {
   const settings = normaliseOptions(options);
   const root = await Root.open(settings.root);
-  const registry = new FeedRegistry(root);
+  const registry = new FeedRegistry(root, settings);
   const appends = new ConnectionGroup<AppendConnection>();
   const follows = new ConnectionGroup<FollowConnection>();
-  const keepAlive = new KeepAlive(settings.keepAliveMs);
+  const { keepAliveMs, maxMessageBytes } = settings;
+  const keepAlive = new KeepAlive(Math.ceil(keepAliveMs / 2));
   const responder = new ResourceResponder(root, registry, app.prefix);
-  const followContext = { log: app.log, connections: follows, keepAlive, keepAliveMs: settings.keepAliveMs };
+  const followContext = { log: app.log, connections: follows, keepAlive, keepAliveMs };
+  const appendContext = { registry, connections: appends, keepAlive, keepAliveMs, maxMessageBytes };
   const upgrades = new WeakMap<FastifyRequest, AppendConnection | FollowConnection>();
 
   const upgradeSockets = UpgradeSockets.of(app.server);
@@ -54,6 +61,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     upgradeSockets.refuse();
     const closed = registry.close();
     for (const connection of appends) connection.shutDown();
+    for (const connection of follows) connection.shutDown();
     await appends.drain(settings.closeTimeoutMs);
     await follows.drain(settings.closeTimeoutMs);
     upgradeSockets.terminate();
@@ -67,18 +75,48 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
 
   async function openAppend(request: FastifyRequest, resource: ResourcePath): Promise<void> {
     assertHandshake(request);
-    const context = { registry, connections: appends, maxMessageBytes: settings.maxMessageBytes };
-    const connection = new AppendConnection(resource, request.raw.socket, context, request.log);
-    await connection.open();
+    const { socket } = request.raw;
+    const connection = new AppendConnection(resource, dialectOf(request), socket, appendContext, request.log);
+    await connection.open(appendRequestOf(request));
+    upgrades.set(request, connection);
+  }
+
+  /** A legacy client that follows what nobody appends to gets the file, in place of an upgrade. */
+  async function openLegacyFollow(request: FastifyRequest, resource: ResourcePath): Promise<void> {
+    const feed = await registry.liveFeed(resource);
+    if (feed === undefined || feed.endReason !== undefined || request.raw.socket.destroyed) return;
+    assertHandshake(request);
+    const connection = new FollowConnection(legacyDialect, request.raw.socket, followContext);
+    connection.follow(feed.join(0, connection));
     upgrades.set(request, connection);
   }
 
   async function openFollow(request: FastifyRequest, resource: ResourcePath): Promise<void> {
-    const { identity } = await root.stat(resource);
-    const feed = registry.live(identity);
-    if (feed === undefined || request.raw.socket.destroyed) return;
     assertHandshake(request);
-    upgrades.set(request, new FollowConnection(feed, request.raw.socket, followContext));
+    const { waitMs, ...wanted } = followRequestOf(request);
+    const connection = new FollowConnection(v2Dialect, request.raw.socket, followContext);
+    try {
+      connection.follow(await registry.follow(resource, wanted, connection));
+    } catch (error) {
+      if (!(error instanceof ResourceNotFoundError) || waitMs === 0) throw error;
+      void followLater(connection, resource, wanted, waitMs);
+    }
+    upgrades.set(request, connection);
+  }
+
+  async function followLater(
+    connection: FollowConnection,
+    resource: ResourcePath,
+    wanted: FollowRequest,
+    waitMs: number,
+  ): Promise<void> {
+    try {
+      const isThere = await registry.arrival(resource, waitMs, connection.signal);
+      if (isThere) connection.follow(await registry.follow(resource, wanted, connection));
+      else connection.refuse('missing', 'the resource did not appear in time');
+    } catch (error) {
+      connection.fail(error);
+    }
   }
 
   /**
@@ -89,11 +127,13 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   async function preHandler(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const resource = resourceOf(request);
     if (verbOf(request) === 'APPEND') await openAppend(request, resource);
-    else if (asksForWebSocket(request)) await openFollow(request, resource);
+    else if (asksForWebSocket(request)) {
+      await (dialectOf(request) === v2Dialect ? openFollow : openLegacyFollow)(request, resource);
+    }
 
     if (upgrades.has(request)) {
-      // No subprotocol or extension is spoken, whatever else the application's WebSockets may speak.
-      request.raw.headers['sec-websocket-protocol'] = undefined;
+      // No other subprotocol and no extension is spoken, whatever else the application's WebSockets may speak.
+      request.raw.headers['sec-websocket-protocol'] = dialectOf(request).subprotocol;
       request.raw.headers['sec-websocket-extensions'] = undefined;
       // Attached to the socket, the response would live as long as the connection does.
       reply.raw.detachSocket(request.raw.socket);
@@ -125,6 +165,12 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     onRequest: refuseMethod,
     handler: refuseMethod,
   });
+}
+
+/** The dialect of a client: whether it offers the subprotocol. */
+function dialectOf(request: FastifyRequest): Dialect {
+  const offered = request.headers['sec-websocket-protocol']?.split(',') ?? [];
+  return offered.some((name) => name.trim() === SUBPROTOCOL) ? v2Dialect : legacyDialect;
 }
 
 function ignore(): void {}

@@ -1,3 +1,4 @@
+import type { Durability } from '../core/group-writer.ts';
 import { DEFAULT_MAX_MESSAGE_BYTES } from '../protocol.ts';
 
 /** Options of the Fastify plugin, beside Fastify's own `prefix`. */
@@ -9,8 +10,19 @@ export interface HttpfstreamOptions {
    * are refused with close code 1009. Default 104,857,600 (100 MiB).
    */
   maxMessageBytes?: number;
-  /** Quiet time after which a follower is pinged, in milliseconds. Default 15,000. */
+  /**
+   * Quiet time after which a client is pinged, in milliseconds. One that speaks
+   * the subprotocol and does not answer is cut after twice that. Default 10,000.
+   */
   keepAliveMs?: number;
+  /** How long a session waits for an appender whose connection broke, in milliseconds. Default 15,000; 0: not at all. */
+  graceMs?: number;
+  /**
+   * When appended bytes are acknowledged: once the system has them (`os`: they
+   * survive a crash of this process), or once the disk has (`disk`: and a loss
+   * of power). Default `os`.
+   */
+  durability?: Durability;
   /**
    * How long a closing server waits for its clients before it cuts them, in
    * milliseconds: once for appenders, once for followers. Default 2,000.
@@ -24,19 +36,28 @@ export type Settings = Required<HttpfstreamOptions>;
 /**
  * Fills in the defaults.
  *
- * @throws {TypeError} for a number that is none, or not positive
+ * @throws {TypeError} for a number that is none, or not positive, and for an unknown durability
  */
 export function normaliseOptions(options: HttpfstreamOptions): Settings {
   const settings = {
     root: options.root,
     maxMessageBytes: options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES,
-    keepAliveMs: options.keepAliveMs ?? 15_000,
+    keepAliveMs: options.keepAliveMs ?? 10_000,
+    graceMs: options.graceMs ?? 15_000,
+    durability: options.durability ?? 'os',
     closeTimeoutMs: options.closeTimeoutMs ?? 2000,
   };
-  for (const [name, value] of Object.entries(settings)) {
-    if (name !== 'root' && !(Number.isSafeInteger(value) && Number(value) > 0)) {
+  if (settings.durability !== 'os' && settings.durability !== 'disk') {
+    throw new TypeError("the option durability must be 'os' or 'disk'");
+  }
+  const { maxMessageBytes, keepAliveMs, closeTimeoutMs, graceMs } = settings;
+  for (const [name, value] of Object.entries({ maxMessageBytes, keepAliveMs, closeTimeoutMs })) {
+    if (!Number.isSafeInteger(value) || value <= 0) {
       throw new TypeError(`the option ${name} must be a positive integer`);
     }
+  }
+  if (!Number.isSafeInteger(graceMs) || graceMs < 0) {
+    throw new TypeError('the option graceMs must be an integer that is not negative');
   }
   return settings;
 }

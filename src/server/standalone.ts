@@ -2,6 +2,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { MethodNotAllowedError } from '../errors.ts';
 import { sendFailure } from './failure.ts';
 import { httpfstream } from './plugin.ts';
+import type { HttpfstreamOptions } from './settings.ts';
 
 /** Time for a client to send its whole request head. */
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -12,16 +13,17 @@ const CONNECTIONS_CHECK_MS = 2000;
 /** Time for downloads to end once the server closes and its feeds have ended. */
 const DOWNLOADS_CLOSE_MS = 2000;
 
-/** Options of the standalone server. */
-export interface StandaloneOptions {
-  /** Directory that holds the resources. */
-  root: string;
+/** Options of the standalone server: the plugin's, and its own. */
+export interface StandaloneOptions extends HttpfstreamOptions {
   /** Where it logs. */
   logger: FastifyBaseLogger;
 }
 
 /** Makes the server that `httpfstream-server` runs: the plugin, at `/`, and nothing else. Call `listen` on it. */
-export async function createStandaloneServer({ root, logger }: StandaloneOptions): Promise<FastifyInstance> {
+export async function createStandaloneServer({
+  logger,
+  ...options
+}: StandaloneOptions): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -32,7 +34,7 @@ export async function createStandaloneServer({ root, logger }: StandaloneOptions
   app.setNotFoundHandler((request, reply) =>
     sendFailure(new MethodNotAllowedError(`${request.method} is not supported here`), request, reply),
   );
-  await app.register(httpfstream, { root });
+  await app.register(httpfstream, options);
   // Downloads that have not ended by then are cut, so that closing is bounded.
   app.addHook('preClose', async () => {
     setTimeout(() => app.server.closeAllConnections(), DOWNLOADS_CLOSE_MS).unref();

@@ -4,6 +4,7 @@ import { ForbiddenPathError, InvalidRootError, PathConflictError, ResourceNotFou
 import { AppendFile } from './append-file.ts';
 import * as fileIo from './file-io.ts';
 import { RESERVED_SEGMENT, ResourcePath } from './resource-path.ts';
+import { SidecarStore } from './sidecar-store.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import { StoredFile } from './stored-file.ts';
 
@@ -70,22 +71,23 @@ export class Root {
       await fileIo.close(fd);
       throw notFound();
     }
-    return new StoredFile(fd, stat);
+    return new StoredFile(fd, stat, this.#locationOf(real));
   }
 
   /**
-   * Opens a regular file for appending; makes it, and the directories that
-   * lead to it, if they are missing. The caller closes it.
+   * Opens a regular file for appending. The caller closes it.
    *
+   * @param options.create whether to make the file, and the directories that lead to it, if they are missing
+   * @throws {ResourceNotFoundError} when it is missing and may not be made
    * @throws {PathConflictError} when a directory is at the path, or a file on the way to it
    * @throws {ForbiddenPathError} when the path leads out of the root
    */
-  async openAppend(resource: ResourcePath): Promise<AppendFile> {
+  async openAppend(resource: ResourcePath, { create }: { create: boolean }): Promise<AppendFile> {
     if (resource.isRoot) throw new PathConflictError('the root is a directory');
-    const target = await this.#appendTarget(resource);
+    const target = await (create ? this.#appendTarget(resource) : this.#existing(resource));
     let fd: number;
     try {
-      fd = await fileIo.open(target, constants.O_RDWR | constants.O_CREAT | SAFELY, FILE_MODE);
+      fd = await fileIo.open(target, constants.O_RDWR | (create ? constants.O_CREAT : 0) | SAFELY, FILE_MODE);
     } catch (error) {
       if (hasErrno(error, 'ELOOP')) throw leadsOut(error);
       throw storageFailure(error);
@@ -95,7 +97,21 @@ export class Root {
       await fileIo.close(fd);
       throw new PathConflictError('there is no regular file at this path');
     }
-    return new AppendFile(fd, stat);
+    return new AppendFile(fd, stat, this.#locationOf(target));
+  }
+
+  /**
+   * Makes the names of a file and of the directories that lead to it survive a loss of power.
+   *
+   * @param location path below the root, with symlinks resolved
+   */
+  syncNames(location: string): Promise<void> {
+    return fileIo.syncDirectories(path.dirname(path.join(this.#directory, location)), this.#directory);
+  }
+
+  /** The server's own files, beside those that URLs can name. */
+  sidecars(): SidecarStore {
+    return new SidecarStore(path.join(this.#directory, RESERVED_SEGMENT, 'meta'));
   }
 
   /**
@@ -123,6 +139,10 @@ export class Root {
 
   #locate(resource: ResourcePath): string {
     return path.join(this.#directory, ...resource.segments);
+  }
+
+  #locationOf(real: string): string {
+    return path.relative(this.#directory, real);
   }
 
   #contains(real: string): boolean {

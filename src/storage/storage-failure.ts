@@ -1,5 +1,5 @@
 import {
-  type HttpfstreamError,
+  HttpfstreamError,
   InvalidPathError,
   PathConflictError,
   ResourceNotFoundError,
@@ -13,8 +13,9 @@ export function hasErrno(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code));
 }
 
-/** What an operating system's error means to the one who asked. The error itself becomes the cause. */
+/** What an operating system's error means to the one who asked; it becomes the cause. Our own errors stay as they are. */
 export function storageFailure(cause: unknown): HttpfstreamError {
+  if (cause instanceof HttpfstreamError) return cause;
   const options = { cause };
   if (hasErrno(cause, 'ENOENT')) return new ResourceNotFoundError('there is nothing at this path', options);
   if (hasErrno(cause, 'ENOTDIR', 'EISDIR', 'EEXIST', 'ENXIO')) {

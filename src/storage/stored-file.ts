@@ -4,12 +4,20 @@ import * as fileIo from './file-io.ts';
 export class StoredFile {
   /** State of the file when it was opened. */
   readonly stat: fileIo.FileStat;
+  /** Path below the root, with symlinks resolved. */
+  readonly location: string;
   protected readonly fd: number;
   #closed: Promise<void> | undefined;
 
-  constructor(fd: number, stat: fileIo.FileStat) {
+  constructor(fd: number, stat: fileIo.FileStat, location: string) {
     this.fd = fd;
     this.stat = stat;
+    this.location = location;
+  }
+
+  /** What it is like by now. */
+  state(): Promise<fileIo.FileState> {
+    return fileIo.fstate(this.fd);
   }
 
   /** Reads up to `length` bytes from `position` on; fewer only at the end of the file. */

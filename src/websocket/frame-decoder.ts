@@ -1,5 +1,5 @@
 import { FramingError } from '../errors.ts';
-import { CloseCode } from '../protocol.ts';
+import { CloseCode, MAX_CONTROL_BYTES } from '../protocol.ts';
 import { Opcode } from './opcode.ts';
 import { unmaskDown, unmaskInPlace } from './unmask.ts';
 
@@ -8,8 +8,10 @@ export interface FrameDecoderOptions {
   masked: boolean;
   /** Longest message, in payload bytes over all of its fragments. */
   maxMessageBytes: number;
-  /** Gets the payload of text and binary messages in order, as it comes: views into the decoded chunk. */
+  /** Gets the payload of messages in order, as it comes: views into the decoded chunk. */
   onPayload: (bytes: Buffer) => void;
+  /** Gets text messages, whole. Without it they are payload as binary ones are. */
+  onText?: ((text: string) => void) | undefined;
   /** Gets each control frame: its opcode, its payload (unmasked) and the whole frame as it came. */
   onControl: (opcode: number, payload: Buffer, frame: Buffer) => void;
 }
@@ -23,12 +25,14 @@ const NO_BYTES = Buffer.alloc(0);
  * Decodes a stream of WebSocket frames without ever holding a message: payload
  * is handed on as it arrives, whatever the length of the message and wherever
  * the connection cuts it. Messages are bytes here: text is not checked to be
- * UTF-8, and where a message ends is not told.
+ * UTF-8, and where a message ends is not told. Only where text messages mean
+ * something else than bytes are they gathered and told apart.
  */
 export class FrameDecoder {
   readonly #masked: boolean;
   readonly #maxMessageBytes: number;
   readonly #onPayload: FrameDecoderOptions['onPayload'];
+  readonly #onText: FrameDecoderOptions['onText'];
   readonly #onControl: FrameDecoderOptions['onControl'];
   /** The beginning of a header or control frame that the last chunk cut. */
   #carry = NO_BYTES;
@@ -38,6 +42,8 @@ export class FrameDecoder {
   #messageBytes = 0;
   /** A frame without FIN came, and its continuation has not. */
   #fragmented = false;
+  /** What has come of a text message that is told apart; undefined outside of one. */
+  #text: Buffer[] | undefined;
   readonly #mask = new Uint8Array(4);
   #maskPhase = 0;
 
@@ -45,6 +51,7 @@ export class FrameDecoder {
     this.#masked = options.masked;
     this.#maxMessageBytes = options.maxMessageBytes;
     this.#onPayload = options.onPayload;
+    this.#onText = options.onText;
     this.#onControl = options.onControl;
   }
 
@@ -72,7 +79,11 @@ export class FrameDecoder {
       while (at < chunk.length) {
         if (this.#frameRemaining > 0) {
           const end = Math.min(at + this.#frameRemaining, chunk.length);
-          if (this.#masked && end - at < LONG_PAYLOAD_BYTES) {
+          if (this.#text !== undefined) {
+            const part = Buffer.from(chunk.subarray(at, end));
+            if (this.#masked) unmaskInPlace(part, this.#mask, this.#maskPhase);
+            this.#text.push(part);
+          } else if (this.#masked && end - at < LONG_PAYLOAD_BYTES) {
             unmaskDown(chunk, at, end, runEnd, this.#mask, this.#maskPhase);
             runEnd += end - at;
           } else {
@@ -85,6 +96,7 @@ export class FrameDecoder {
           this.#maskPhase += end - at;
           this.#frameRemaining -= end - at;
           at = end;
+          this.#endText();
           continue;
         }
 
@@ -101,6 +113,11 @@ export class FrameDecoder {
           runStart = runEnd = at + unitBytes;
         } else {
           this.#beginFrame(chunk, at, headerBytes);
+          if (this.#text !== undefined && runEnd > runStart) {
+            this.#onPayload(chunk.subarray(runStart, runEnd));
+            runStart = runEnd;
+          }
+          this.#endText();
         }
         at += unitBytes;
       }
@@ -140,17 +157,25 @@ export class FrameDecoder {
     if (length === 126) length = chunk.readUInt16BE(at + 2);
     else if (length === 127) length = chunk.readUInt32BE(at + 2) * 2 ** 32 + chunk.readUInt32BE(at + 6);
 
-    if ((first & 0x0f) !== Opcode.continuation) this.#messageBytes = 0;
+    const opcode = first & 0x0f;
+    if (opcode !== Opcode.continuation) this.#messageBytes = 0;
+    if (opcode === Opcode.text && this.#onText !== undefined) this.#text = [];
     this.#messageBytes += length;
-    if (this.#messageBytes > this.#maxMessageBytes) {
-      throw new FramingError(
-        `a message is longer than ${this.#maxMessageBytes} bytes`,
-        CloseCode.messageTooBig,
-      );
+    const limit = this.#text === undefined ? this.#maxMessageBytes : MAX_CONTROL_BYTES;
+    if (this.#messageBytes > limit) {
+      throw new FramingError(`a message is longer than ${limit} bytes`, CloseCode.messageTooBig);
     }
     this.#fragmented = first < 0x80;
     this.#frameRemaining = length;
     if (this.#masked) this.#readMask(chunk, at + headerBytes - 4);
+  }
+
+  /** Hands a text message on when the last of it has come. */
+  #endText(): void {
+    if (this.#text === undefined || this.#frameRemaining > 0 || this.#fragmented) return;
+    const text = Buffer.concat(this.#text).toString();
+    this.#text = undefined;
+    this.#onText?.(text);
   }
 
   #takeControl(frame: Buffer, headerBytes: number): void {

@@ -12,6 +12,8 @@ export interface PayloadTapOptions {
   maxMessageBytes: number;
   /** Gets the payload of every data message as it arrives. */
   onPayload: (bytes: Buffer) => void;
+  /** Gets text messages, whole, where they are not bytes; it may refuse one by throwing a {@link FramingError}. */
+  onText?: ((text: string) => void) | undefined;
   /** Called with the error when the peer breaks the rules; the close frame is already sent. */
   onFramingError: (error: FramingError) => void;
   /** Gets the code and reason of the peer's close frame, which is answered when this resolves. */
@@ -52,6 +54,11 @@ export class PayloadTap {
       onPayload: (bytes) => {
         if (!this.#done) options.onPayload(bytes);
       },
+      onText:
+        options.onText &&
+        ((text) => {
+          if (!this.#done) options.onText?.(text);
+        }),
       onControl: (opcode, payload, frame) => this.#takeControl(opcode, payload, frame),
     });
     socket.off('data', wsListener);

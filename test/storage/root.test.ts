@@ -42,7 +42,7 @@ async function readText(root: Root, text: string): Promise<string> {
 }
 
 async function appendText(root: Root, text: string, bytes: string): Promise<string> {
-  const file = await root.openAppend(resource(text));
+  const file = await root.openAppend(resource(text), { create: true });
   try {
     await file.write([Buffer.from(bytes)], file.stat.size);
     return file.stat.identity;
@@ -139,8 +139,8 @@ describe('reading', () => {
     await symlink('.httpfstream/state', at('file-link'));
     await expect(root.openRead(resource('link/state'))).rejects.toThrow(ResourceNotFoundError);
     await expect(root.openRead(resource('file-link'))).rejects.toThrow(ResourceNotFoundError);
-    await expect(root.openAppend(resource('link/state'))).rejects.toThrow(ForbiddenPathError);
-    await expect(root.openAppend(resource('link/new'))).rejects.toThrow(ForbiddenPathError);
+    await expect(root.openAppend(resource('link/state'), { create: true })).rejects.toThrow(ForbiddenPathError);
+    await expect(root.openAppend(resource('link/new'), { create: true })).rejects.toThrow(ForbiddenPathError);
   });
 
   it('follows symlinks inside the root, to the same identity', async () => {
@@ -230,7 +230,7 @@ describe('opening to append', () => {
   ])('refuses a symlink out of the root to %s and writes nothing', async (_what, text, target) => {
     const { root, at, outside } = await makeRoot();
     await symlink(target(outside), at('link'));
-    await expect(root.openAppend(resource(text))).rejects.toSatisfy(
+    await expect(root.openAppend(resource(text), { create: true })).rejects.toSatisfy(
       (error) => error instanceof ForbiddenPathError || error instanceof PathConflictError,
     );
     expect(await readdir(outside)).toEqual(['secret']);
@@ -241,7 +241,7 @@ describe('opening to append', () => {
     const { root, at } = await makeRoot();
     await symlink('nowhere', at('dangling'));
     await symlink('loop', at('loop'));
-    await expect(root.openAppend(resource(text))).rejects.toThrow(ForbiddenPathError);
+    await expect(root.openAppend(resource(text), { create: true })).rejects.toThrow(ForbiddenPathError);
     expect((await readdir(at())).sort()).toEqual(['dangling', 'loop']);
   });
 
@@ -261,7 +261,7 @@ describe('opening to append', () => {
     await symlink('f', at('link'));
     execFileSync('mkfifo', [at('fifo')]);
     await listenOn(at('socket'));
-    await expect(root.openAppend(resource(text))).rejects.toThrow(PathConflictError);
+    await expect(root.openAppend(resource(text), { create: true })).rejects.toThrow(PathConflictError);
     expect(await readFile(at('f'), 'utf8')).toBe('hello');
   });
 
@@ -278,7 +278,7 @@ describe('opening to append', () => {
     const { root, at, directory } = await makeRoot();
     await chmod(path.dirname(directory), 0o755);
     await mkdir(at('locked'), { mode: 0o555 });
-    const failure = await asOrdinaryUser(() => root.openAppend(resource('locked/f'))).catch((error) => error);
+    const failure = await asOrdinaryUser(() => root.openAppend(resource('locked/f'), { create: true })).catch((error) => error);
     expect(failure).toBeInstanceOf(StorageError);
     expect(failure.cause).toMatchObject({ code: 'EACCES' });
     expect(failure.message).not.toContain(directory);
@@ -299,7 +299,7 @@ describe('opening to append', () => {
     const before = await openDescriptors();
     for (let i = 0; i < 20; i++) {
       for (const text of ['d', 'fifo', 'missing/../d', 'fifo/x']) {
-        await root.openAppend(resource(text)).catch(() => undefined);
+        await root.openAppend(resource(text), { create: true }).catch(() => undefined);
         await root.openRead(resource('fifo')).catch(() => undefined);
         await root.openRead(resource('missing')).catch(() => undefined);
       }

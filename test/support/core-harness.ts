@@ -2,9 +2,10 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Appender, AppenderOwner } from '../../src/core/appender.ts';
 import type { Encoder } from '../../src/core/chunk.ts';
-import type { EndReason } from '../../src/core/end-reason.ts';
-import { FeedRegistry } from '../../src/core/feed-registry.ts';
+import { type AppendRequest, FeedRegistry, type RegistryOptions } from '../../src/core/feed-registry.ts';
 import type { Follower, FollowerSink } from '../../src/core/follower.ts';
+import type { EndReason } from '../../src/protocol.ts';
+import type { AppendFile } from '../../src/storage/append-file.ts';
 import { ResourcePath } from '../../src/storage/resource-path.ts';
 import { Root } from '../../src/storage/root.ts';
 import { temporaryDirectory } from './server.ts';
@@ -17,6 +18,8 @@ export class CollectingSink implements FollowerSink {
   readonly received: Buffer[] = [];
   follower: Follower | undefined;
   endReason: EndReason | undefined;
+  /** What it was told of its appender's absence, in order. */
+  readonly waits: boolean[] = [];
   failure: unknown;
   /** How many more writes it takes before it is full. */
   room = Number.POSITIVE_INFINITY;
@@ -25,6 +28,10 @@ export class CollectingSink implements FollowerSink {
     this.received.push(...encoded.map((bytes) => Buffer.from(bytes)));
     this.room--;
     return this.room > 0;
+  }
+
+  waiting(isWaiting: boolean): void {
+    this.waits.push(isWaiting);
   }
 
   end(reason: EndReason): void {
@@ -49,24 +56,34 @@ export class CollectingSink implements FollowerSink {
 /** An owner that keeps what it is told. */
 export class RecordingOwner implements AppenderOwner {
   drains = 0;
-  failures: unknown[] = [];
+  safePosition = 0;
+  isDeposed = false;
+  readonly failures: unknown[] = [];
 
   drained(): void {
     this.drains++;
   }
 
-  failed(error: unknown): void {
+  safe(position: number): void {
+    this.safePosition = position;
+  }
+
+  lost(_reason: EndReason, error: unknown): void {
     this.failures.push(error);
+  }
+
+  deposed(): void {
+    this.isDeposed = true;
   }
 }
 
 /** A registry over an empty root, without any HTTP. */
-export async function startCore() {
-  const directory = await temporaryDirectory();
+export async function startCore(options: Partial<RegistryOptions> & { directory?: string } = {}) {
+  const directory = options.directory ?? (await temporaryDirectory());
   const root = await Root.open(directory);
-  const registry = new FeedRegistry(root);
-  const open = (name: string, owner: AppenderOwner = new RecordingOwner()) =>
-    registry.openAppend(ResourcePath.parse(name), owner);
+  const registry = new FeedRegistry(root, { durability: 'os', graceMs: 15_000, ...options });
+  const open = (name: string, owner: AppenderOwner = new RecordingOwner(), request: AppendRequest = {}) =>
+    registry.openAppend(ResourcePath.parse(name), request, owner);
   const contents = (name: string) => readFile(path.join(directory, name));
   return { directory, root, registry, open, contents };
 }
@@ -77,4 +94,9 @@ export function join(appender: Appender, position = 0, room?: number): Collectin
   sink.follower = appender.feed.join(position, sink);
   sink.drain(room);
   return sink;
+}
+
+/** The file that an appender writes, to make it fail. */
+export function fileOf(appender: Appender): AppendFile {
+  return appender.feed.file as AppendFile;
 }

@@ -17,9 +17,9 @@ export class ServerProcess {
     this.port = port;
   }
 
-  /** Starts it and waits until it listens. It is killed after the test if it still runs. */
-  static async start(root: string): Promise<ServerProcess> {
-    const child = spawn(process.execPath, [SERVER, '-root', root, '-http', '127.0.0.1:0'], {
+  /** Starts it, with more arguments if need be, and waits until it listens. It is killed after the test if it still runs. */
+  static async start(root: string, args: readonly string[] = []): Promise<ServerProcess> {
+    const child = spawn(process.execPath, [SERVER, '-root', root, '-http', '127.0.0.1:0', ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     onTestFinished(() => {

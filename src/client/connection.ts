@@ -1,0 +1,225 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import WebSocket from 'ws';
+import { ConnectionError, FramingError } from '../errors.ts';
+import { CloseCode, type ControlMessage, SUBPROTOCOL, VERB_HEADER, type Verb } from '../protocol.ts';
+import { PayloadTap } from '../websocket/payload-tap.ts';
+
+/** Time for the server to answer the handshake. */
+const HANDSHAKE_TIMEOUT_MS = 30_000;
+
+/** Time for the server to answer a close frame: it may have much to write before that. */
+const CLOSE_TIMEOUT_MS = 300_000;
+
+/** Quiet time after which TCP starts to probe whether the server's machine is still there. */
+const TCP_KEEP_ALIVE_MS = 30_000;
+
+/** Time that a connection may take to close when nothing depends on it any more. */
+const FAREWELL_MS = 1000;
+
+/** How often a sign of life is sent. The original cuts an appender of which it hears nothing for 25 s. */
+const HEARTBEAT_MS = 10_000;
+
+/** How long the server may be silent, for all the pings, before the connection counts as broken. */
+const SILENCE_MS = 25_000;
+
+// Not in ws's types yet.
+const UNTYPED_OPTIONS = { closeTimeout: CLOSE_TIMEOUT_MS };
+
+/** How a connection ended. */
+export interface ConnectionEnd {
+  /** The server's close code; 1006 when the connection broke without one. */
+  code: number;
+  /** The text that came with it. */
+  reason: string;
+  /** Whether it came between two messages. */
+  isBetweenMessages: boolean;
+  /** What broke the connection, if that is known. */
+  error: Error | undefined;
+}
+
+/** What a connection tells. Nothing is called after `abandon`. */
+export interface ConnectionHandlers {
+  /** The WebSocket is open. */
+  onOpen: (connection: Connection) => void;
+  /** The server answered without upgrading. Nothing else is called then. */
+  onResponse: (response: IncomingMessage) => void;
+  onPayload: (bytes: Buffer) => void;
+  /** Only where the subprotocol is spoken. */
+  onMessage: (message: ControlMessage) => void;
+  /** The last call, for connections that could not be made, too. */
+  onEnd: (end: ConnectionEnd) => void;
+}
+
+/** One WebSocket to a server, from its handshake on. */
+export class Connection {
+  readonly #websocket: WebSocket;
+  readonly #handlers: ConnectionHandlers;
+  #socket: Socket | undefined;
+  #tap: PayloadTap | undefined;
+  #isV2 = false;
+  #isOver = false;
+  #error: Error | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #bytesRead = 0;
+  #silentMs = 0;
+
+  /** Starts the handshake. */
+  constructor(
+    url: URL,
+    verb: Verb,
+    headers: Readonly<Record<string, string>> | undefined,
+    handlers: ConnectionHandlers,
+  ) {
+    this.#handlers = handlers;
+    const websocket = new WebSocket(url, [SUBPROTOCOL], {
+      headers: { accept: 'application/problem+json, */*;q=0.5', ...headers, [VERB_HEADER]: verb },
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      perMessageDeflate: false,
+      skipUTF8Validation: true,
+      ...UNTYPED_OPTIONS,
+    });
+    this.#websocket = websocket;
+    websocket.once('upgrade', (response) => this.#negotiated(response));
+    websocket.once('open', () => this.#opened());
+    websocket.once('unexpected-response', (_request, response) => {
+      if (this.#isOver) return;
+      this.#isOver = true;
+      handlers.onResponse(response);
+    });
+    websocket.on('error', (error) => {
+      this.#error ??= error;
+    });
+    websocket.once('close', () => this.#end(CloseCode.abnormal, '', false));
+  }
+
+  /** Whether the server speaks the subprotocol. Known once it is open. */
+  get isV2(): boolean {
+    return this.#isV2;
+  }
+
+  /** Bytes that wait for the network. */
+  get bufferedBytes(): number {
+    return this.#websocket.bufferedAmount;
+  }
+
+  /** Sends a message, binary where the subprotocol is spoken: the original drops those. The bytes are copied. */
+  send(bytes: Buffer, callback: () => void): void {
+    // Why it failed is told by the end of the connection.
+    this.#websocket.send(bytes, { binary: this.#isV2 }, (error) => {
+      if (!error) callback();
+    });
+  }
+
+  /** Lets the server wait. */
+  pause(): void {
+    this.#websocket.pause();
+  }
+
+  resume(): void {
+    this.#websocket.resume();
+  }
+
+  /** Starts to end in order. */
+  close(code: number): void {
+    this.#websocket.close(code);
+  }
+
+  /**
+   * Lets go of it, at once or, when the close handshake was begun, within a
+   * second; without keeping the process alive.
+   */
+  abandon(code?: number): void {
+    this.#isOver = true;
+    clearInterval(this.#heartbeat);
+    const websocket = this.#websocket;
+    if (websocket.readyState === WebSocket.OPEN && code !== undefined) websocket.close(code);
+    if (websocket.readyState !== WebSocket.CLOSING) {
+      websocket.terminate();
+      return;
+    }
+    websocket.resume();
+    const timer = setTimeout(() => websocket.terminate(), FAREWELL_MS).unref();
+    websocket.once('close', () => clearTimeout(timer));
+  }
+
+  /** The original's server knows no subprotocols, which ws takes for an error. */
+  #negotiated(response: IncomingMessage): void {
+    this.#socket = response.socket;
+    this.#isV2 = response.headers['sec-websocket-protocol'] === SUBPROTOCOL;
+    response.headers['sec-websocket-protocol'] ??= SUBPROTOCOL;
+  }
+
+  #opened(): void {
+    const websocket = this.#websocket;
+    const socket = this.#socket as Socket;
+    socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+    this.#tap = new PayloadTap(websocket, socket, {
+      masked: false,
+      // Nothing is held, so the original may send its whole history as one message.
+      maxMessageBytes: Number.MAX_SAFE_INTEGER,
+      onPayload: (bytes) => {
+        if (!this.#isOver) this.#handlers.onPayload(bytes);
+      },
+      onText: this.#isV2 ? (text) => this.#takeText(text) : undefined,
+      onFramingError: (error) => {
+        this.#error ??= error;
+        this.#end(error.closeCode, error.message, false);
+      },
+      beforeClose: (code, reason) => this.#end(code, reason, this.#tap?.betweenMessages === true),
+    });
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS / 2).unref();
+    this.#handlers.onOpen(this);
+  }
+
+  #takeText(text: string): void {
+    if (this.#isOver) return;
+    const message = parseControl(text);
+    if (message === undefined) {
+      throw new FramingError('the server sent text that is not a control message', CloseCode.protocolError);
+    }
+    this.#handlers.onMessage(message);
+  }
+
+  #beat(): void {
+    if (this.#websocket.readyState !== WebSocket.OPEN) return;
+    if (this.#isV2) this.#websocket.ping();
+    else this.#websocket.pong();
+    const { bytesRead } = this.#socket as Socket;
+    const isSilent = bytesRead === this.#bytesRead && !this.#websocket.isPaused;
+    this.#bytesRead = bytesRead;
+    this.#silentMs = isSilent ? this.#silentMs + HEARTBEAT_MS / 2 : 0;
+    if (!this.#isV2 || this.#silentMs < SILENCE_MS) return;
+    this.#error ??= new ConnectionError('the server has fallen silent');
+    this.#websocket.terminate();
+  }
+
+  #end(code: number, reason: string, isBetweenMessages: boolean): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearInterval(this.#heartbeat);
+    this.#handlers.onEnd({ code, reason, isBetweenMessages, error: this.#error });
+  }
+}
+
+function parseControl(text: string): ControlMessage | undefined {
+  try {
+    const message = JSON.parse(text);
+    return typeof message?.type === 'string' ? message : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What to tell of a connection that broke, or could not be made. */
+export function connectionError({ code, reason, error }: ConnectionEnd): ConnectionError {
+  if (error !== undefined) {
+    // An address that was tried in several ways fails with an error that says nothing but its code.
+    const message = error.message || String((error as NodeJS.ErrnoException).code);
+    return error instanceof ConnectionError ? error : new ConnectionError(message, { cause: error });
+  }
+  if (code === CloseCode.abnormal) return new ConnectionError('the connection broke');
+  return new ConnectionError(
+    `the server closed the connection (close code ${code}${reason && `: ${reason}`})`,
+  );
+}

@@ -1,0 +1,16 @@
+import type { ReconnectEvent, RetryOptions } from './retry.ts';
+
+/** What every stream can be given. */
+export interface StreamOptions {
+  /** Extra request headers, `authorization` for instance. */
+  headers?: Readonly<Record<string, string>>;
+  /** Gives up when aborted: the stream is destroyed with the signal's reason. */
+  signal?: AbortSignal;
+  /**
+   * How a stream goes on whose connection broke; false: not at all. The first
+   * connection is not tried again: what is wrong from the start is told at once.
+   */
+  retry?: RetryOptions | false;
+  /** Called before each attempt to go on. */
+  onReconnect?: (event: ReconnectEvent) => void;
+}

@@ -1,0 +1,44 @@
+import {
+  type HttpfstreamError,
+  ResourceGoneError,
+  ResourceNotFoundError,
+  StreamInterruptedError,
+  StreamTruncatedError,
+} from '../errors.ts';
+import { CloseCode, type EndMessage, type EndReason } from '../protocol.ts';
+import type { ConnectionEnd } from './connection.ts';
+
+/** The error of a stream that broke for good. */
+export function interrupted(message: string, cause?: Error): StreamInterruptedError {
+  return new StreamInterruptedError(message, CloseCode.interrupted, { cause });
+}
+
+/** The error for a stream that the server ended for another reason than that it was finished. */
+export function failureOfEnd({ reason, detail }: EndMessage): HttpfstreamError {
+  switch (reason) {
+    case 'deleted':
+      return new ResourceGoneError(detail ?? 'the file was deleted');
+    case 'truncated':
+      return new StreamTruncatedError(detail ?? 'the file was cut');
+    case 'missing':
+      return new ResourceNotFoundError('file does not exist');
+    default:
+      return interrupted(`the stream was interrupted: ${detail ?? 'the appender was lost'}`);
+  }
+}
+
+/** The error for a stream of a legacy server, which tells its end by close codes only. */
+export function failureOfClose({ code, reason, error }: ConnectionEnd): StreamInterruptedError {
+  const text =
+    code === CloseCode.abnormal
+      ? 'the connection broke before the end of the stream'
+      : `the stream was interrupted (close code ${code}${reason && `: ${reason}`})`;
+  return new StreamInterruptedError(text, code, { cause: error });
+}
+
+/** The reason that an error stands for, if it is one of a stream's end. */
+export function reasonOf(error: HttpfstreamError): EndReason | undefined {
+  if (error instanceof StreamInterruptedError) return 'interrupted';
+  if (error instanceof ResourceGoneError) return 'deleted';
+  return error instanceof StreamTruncatedError ? 'truncated' : undefined;
+}

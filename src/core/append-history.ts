@@ -1,0 +1,89 @@
+import type { EndReason } from '../protocol.ts';
+import type { AppendRecord, SidecarStore } from '../storage/sidecar-store.ts';
+import type { StoredFile } from '../storage/stored-file.ts';
+
+/**
+ * What is remembered of the last append to each file, over restarts: whose it
+ * was, where it began, and how it ended.
+ */
+export class AppendHistory {
+  readonly #sidecars: SidecarStore;
+  readonly #isDurable: boolean;
+  /** Until then the sessions that a server before this one left open wait for their clients. */
+  readonly #awaitedUntilMs: number;
+
+  /**
+   * @param options.isDurable whether what is remembered must survive a loss of power
+   * @param options.graceMs how long from now on the sessions of a server before this one wait
+   */
+  constructor(sidecars: SidecarStore, { isDurable, graceMs }: { isDurable: boolean; graceMs: number }) {
+    this.#sidecars = sidecars;
+    this.#isDurable = isDurable;
+    this.#awaitedUntilMs = performance.now() + graceMs;
+  }
+
+  /** How much longer the sessions of a server before this one wait, in milliseconds; 0 when that is over. */
+  get remainingGraceMs(): number {
+    return Math.max(0, this.#awaitedUntilMs - performance.now());
+  }
+
+  /** The last append to a file. Undefined when there was none. */
+  async last({ location, stat }: StoredFile): Promise<AppendRecord | undefined> {
+    return (await this.#sidecars.read(location, stat.generation))?.append;
+  }
+
+  /** Whether the client of an append, which no session of this server is, may still come back. */
+  isAwaited(last: AppendRecord | undefined): last is AppendRecord {
+    return last?.state === 'open' && last.session !== undefined && this.remainingGraceMs > 0;
+  }
+
+  /** Remembers that an append has begun, or goes on. */
+  async begin({ location, stat }: StoredFile, append: AppendRecord): Promise<void> {
+    const sidecar = { path: location, generation: stat.generation, append };
+    await this.#sidecars.write(sidecar, { durable: this.#isDurable });
+  }
+
+  /**
+   * Remembers how an append ended. Never rejects: if it cannot be written, the
+   * append stays `open`, which is taken for interrupted later, or is forgotten.
+   *
+   * @param append what was remembered at its beginning
+   * @param end size of the file
+   */
+  async end(
+    { location, stat }: StoredFile,
+    append: AppendRecord,
+    end: number,
+    reason: EndReason,
+  ): Promise<void> {
+    // A session that waits for its client is open, and what is said of a file that is gone counts no more.
+    if (reason === 'shutdown' || reason === 'deleted') return;
+    const state = reason === 'finished' ? 'finished' : 'interrupted';
+    try {
+      await this.#replace(location, stat.generation, { ...append, state, end });
+    } catch {
+      if (state === 'finished') await this.#sidecars.remove(location).catch(() => undefined);
+    }
+  }
+
+  /**
+   * Takes back that an append has begun, after one that brought nothing: a
+   * handshake that a proxy repeats too late must not undo how the last append ended.
+   */
+  async undo({ location, stat }: StoredFile, last: AppendRecord): Promise<void> {
+    await this.#replace(location, stat.generation, last).catch(() => undefined);
+  }
+
+  /** Unless the file was made anew meanwhile, and the sidecar is the new one's. */
+  async #replace(location: string, generation: number, append: AppendRecord): Promise<void> {
+    const current = await this.#sidecars.read(location, generation);
+    if (current !== undefined)
+      await this.#sidecars.write({ ...current, append }, { durable: this.#isDurable });
+  }
+}
+
+/** Whether the client that comes with `session` is the one whose append was recorded, and nobody wrote since. */
+export function isContinuedBy(last: AppendRecord, session: string | undefined, size: number): boolean {
+  if (session === undefined || last.session !== session) return false;
+  return last.end === undefined ? last.start <= size : last.end === size;
+}

@@ -1,0 +1,40 @@
+import type { StoredFile } from '../storage/stored-file.ts';
+import { Feed } from './feed.ts';
+
+/** Makes feeds, and closes the file of each when it has ended and its last follower has left. */
+export class OpenFeeds {
+  /** One for each open file; settled, and gone from here, when it is closed. */
+  readonly #files = new Set<Promise<void>>();
+
+  /**
+   * Makes a feed of a file, which is its own from now on.
+   *
+   * @param size how much of the file is good
+   * @param ended called when no more bytes will come; the file stays open until what it returns has settled
+   */
+  open(file: StoredFile, size: number, ended: () => Promise<void>): Feed {
+    let settled: Promise<void>;
+    let closed: () => void;
+    const open = new Promise<void>((resolve) => {
+      closed = resolve;
+    });
+    this.#files.add(open);
+    return new Feed(file, size, {
+      ended: () => {
+        settled = ended();
+      },
+      idle: async () => {
+        await settled;
+        // A close that fails has lost nothing: what was written was synced, or reported, before.
+        await file.close().catch(() => undefined);
+        this.#files.delete(open);
+        closed();
+      },
+    });
+  }
+
+  /** Resolves when all files are closed. */
+  async closed(): Promise<void> {
+    await Promise.all(this.#files);
+  }
+}

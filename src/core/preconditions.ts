@@ -1,0 +1,20 @@
+import { PositionMismatchError, ResourceGoneError, ResourceNotFoundError } from '../errors.ts';
+
+/** @throws {PositionMismatchError} when a session would begin at `start` and must begin elsewhere */
+export function assertStart(start: number, expected: number | undefined): void {
+  if (expected === undefined || expected === start) return;
+  throw new PositionMismatchError(`the append would begin at ${start}, not at ${expected}`);
+}
+
+/** @throws {ResourceGoneError} when another generation is wanted than the file has */
+export function assertGeneration(actual: number, wanted: number | undefined): void {
+  if (wanted !== undefined && wanted !== actual) {
+    throw new ResourceGoneError('the file was deleted and made anew');
+  }
+}
+
+/** What it means that something is not there: it is gone for those who name its generation, since they have seen it. */
+export function asGone(error: unknown, generation: number | undefined): unknown {
+  if (generation === undefined || !(error instanceof ResourceNotFoundError)) return error;
+  return new ResourceGoneError('the file was deleted', { cause: error });
+}

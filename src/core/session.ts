@@ -1,0 +1,147 @@
+import { type HttpfstreamError, ResourceGoneError, StreamTruncatedError } from '../errors.ts';
+import type { EndReason } from '../protocol.ts';
+import type { AppendFile } from '../storage/append-file.ts';
+import { Appender, type AppenderOwner } from './appender.ts';
+import type { Feed } from './feed.ts';
+import { type Durability, GroupWriter } from './group-writer.ts';
+import type { Syncer } from './syncer.ts';
+
+/** What a session is made of. */
+export interface SessionOptions {
+  feed: Feed;
+  file: AppendFile;
+  /** The client's token; without one the session ends with its connection. */
+  token: string | undefined;
+  /** Position at which the session began; below `feed.committed` when it goes on. */
+  start: number;
+  /** How long it waits for an appender that was lost, in milliseconds. */
+  graceMs: number;
+  durability: Durability;
+  syncer: Syncer;
+  /** How the append before it ended, if there was one: its own, when it `goesOn`. */
+  before: 'finished' | 'interrupted' | undefined;
+  /** Whether the client has begun it before. */
+  goesOn: boolean;
+  /** Remembers how the session ended, before anybody is told. Never rejects. */
+  record: (reason: EndReason) => Promise<void>;
+  /** Remembers instead how the append before it ended. Never rejects. */
+  takeBack: () => Promise<void>;
+}
+
+/**
+ * The one append to a feed, from its beginning to its end. Connections may come
+ * and go meanwhile: at any time one {@link Appender}, or none, holds it.
+ */
+export class Session {
+  readonly feed: Feed;
+  /** Position at which it began. */
+  readonly start: number;
+  readonly #token: string | undefined;
+  readonly #options: SessionOptions;
+  readonly #writer: GroupWriter;
+  readonly #sizeBefore: number;
+  #holder: Appender | undefined;
+  #grace: NodeJS.Timeout | undefined;
+  #ended: Promise<void> | undefined;
+
+  constructor(options: SessionOptions) {
+    const { feed, file, token, start, durability, syncer } = options;
+    this.feed = feed;
+    this.start = start;
+    this.#token = token;
+    this.#options = options;
+    this.#sizeBefore = feed.committed;
+    this.#writer = new GroupWriter(feed, file, durability, syncer, {
+      drained: () => this.#holder?.owner.drained(),
+      safe: (position) => this.#holder?.owner.safe(position),
+      failed: (error) => this.lose(error),
+    });
+  }
+
+  /** What writes its bytes. */
+  get writer(): GroupWriter {
+    return this.#writer;
+  }
+
+  /** Set when it ends or has ended; settles when it has. Never rejects. */
+  get ended(): Promise<void> | undefined {
+    return this.#ended;
+  }
+
+  /** Whether the client that brings `token` is the one that began it. */
+  belongsTo(token: string | undefined): boolean {
+    return token !== undefined && token === this.#token;
+  }
+
+  /** Whether `appender` holds it. */
+  isHeldBy(appender: Appender): boolean {
+    return this.#holder === appender;
+  }
+
+  /** Gives the session to a new connection; the one before, if it is still there, is deposed. */
+  attach(owner: AppenderOwner): Appender {
+    const deposed = this.#holder;
+    this.#holder = new Appender(this, owner);
+    clearTimeout(this.#grace);
+    deposed?.owner.deposed();
+    this.feed.setWaiting(false);
+    return this.#holder;
+  }
+
+  /** Waits for its client, whose connection was lost; ends as `interrupted` when it has not come back in time. */
+  awaitReturn(graceMs = this.#options.graceMs): void {
+    this.#holder = undefined;
+    if (this.#ended !== undefined) return;
+    const isRepeated = this.#options.goesOn && this.#broughtNothing && this.#options.before !== undefined;
+    if (this.#token === undefined || graceMs <= 0 || isRepeated) {
+      void this.end('interrupted');
+      return;
+    }
+    this.feed.setWaiting(true);
+    this.#grace = setTimeout(() => void this.end('interrupted'), graceMs).unref();
+  }
+
+  /** Ends because of what happened to its file; the holder is told. */
+  lose(error: HttpfstreamError): void {
+    if (this.#ended !== undefined) return;
+    const reason = reasonOf(error);
+    this.#holder?.owner.lost(reason, error);
+    void this.end(reason);
+  }
+
+  /**
+   * Takes no more bytes, writes what it has and ends the feed: for `reason`, or
+   * for what went wrong. Idempotent; the first reason stays. Never rejects.
+   */
+  end(reason: EndReason): Promise<void> {
+    this.#ended ??= this.#end(reason);
+    return this.#ended;
+  }
+
+  async #end(reason: EndReason): Promise<void> {
+    clearTimeout(this.#grace);
+    this.#writer.stop();
+    await this.#writer.secured();
+    const { failure } = this.#writer;
+    const { before, goesOn, record, takeBack } = this.#options;
+    // The handshake that a proxy repeated too late, say: it must not undo how the last append ended.
+    const isLost = reason === 'interrupted' && failure === undefined;
+    if (isLost && this.#broughtNothing && before !== undefined) {
+      await takeBack();
+      this.feed.end(goesOn ? before : reason);
+      return;
+    }
+    const actual = failure === undefined ? reason : reasonOf(failure);
+    await record(actual);
+    this.feed.end(actual);
+  }
+
+  get #broughtNothing(): boolean {
+    return this.#writer.received === this.#sizeBefore;
+  }
+}
+
+function reasonOf(error: HttpfstreamError): EndReason {
+  if (error instanceof ResourceGoneError) return 'deleted';
+  return error instanceof StreamTruncatedError ? 'truncated' : 'interrupted';
+}

@@ -1,0 +1,26 @@
+import { CloseCode, LEGACY_MESSAGE_BYTES } from '../protocol.ts';
+import { messageEncoder } from '../websocket/message-encoder.ts';
+import { Opcode } from '../websocket/opcode.ts';
+import type { Dialect } from './dialect.ts';
+
+const NOTHING = Buffer.alloc(0);
+
+/** The original's clients, and whoever else did not ask for the subprotocol. */
+export const legacyDialect: Dialect = {
+  subprotocol: undefined,
+  // The original's follower reads nothing but short, unfragmented text messages.
+  encode: messageEncoder(Opcode.text, LEGACY_MESSAGE_BYTES),
+  control: () => NOTHING,
+  closeCode: (reason) => {
+    if (reason === 'finished') return CloseCode.finished;
+    return reason === 'shutdown' ? CloseCode.goingAway : CloseCode.interrupted;
+  },
+  answersPings: false,
+  appendsText: true,
+  endOfClose: (code, isBetweenMessages) => {
+    const isClean = code === CloseCode.finished || code === CloseCode.none;
+    return isClean && isBetweenMessages ? 'finished' : 'interrupted';
+  },
+  // It is how the original's client ends.
+  endOfConnection: (isOrderly) => (isOrderly ? 'finished' : 'interrupted'),
+};

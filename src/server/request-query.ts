@@ -1,0 +1,65 @@
+import type { FastifyRequest } from 'fastify';
+import type { AppendRequest, FollowRequest } from '../core/feed-registry.ts';
+import { InvalidRequestError } from '../errors.ts';
+import { QueryName } from '../protocol.ts';
+
+/** Longest time for which a follower may ask to wait for its resource: a day. */
+const MAX_WAIT_SECONDS = 86_400;
+
+const SESSION = /^[\w-]{16,128}$/;
+
+/**
+ * What a follower's query asks for, and for how many milliseconds it waits for a resource that is missing.
+ *
+ * @throws {InvalidRequestError} when a parameter is malformed
+ */
+export function followRequestOf(request: FastifyRequest): FollowRequest & { waitMs: number } {
+  const from = integerOf(request, QueryName.from, Number.MIN_SAFE_INTEGER);
+  const lines = integerOf(request, QueryName.lines, 0);
+  if (from !== undefined && lines !== undefined) {
+    throw new InvalidRequestError('the query parameters from and lines exclude each other');
+  }
+  const generation = integerOf(request, QueryName.generation, 0);
+  const wait = Number(parameterOf(request, QueryName.wait) ?? 0);
+  if (!(wait >= 0 && wait <= MAX_WAIT_SECONDS)) {
+    throw new InvalidRequestError(
+      `the query parameter wait must be between 0 and ${MAX_WAIT_SECONDS} seconds`,
+    );
+  }
+  return { from, lines, generation, waitMs: wait * 1000 };
+}
+
+/**
+ * What an appender's query asks for.
+ *
+ * @throws {InvalidRequestError} when a parameter is malformed
+ */
+export function appendRequestOf(request: FastifyRequest): AppendRequest {
+  const session = parameterOf(request, QueryName.session);
+  if (session !== undefined && !SESSION.test(session)) {
+    throw new InvalidRequestError('the query parameter session must be 16 to 128 letters, digits, - or _');
+  }
+  return {
+    session,
+    expect: integerOf(request, QueryName.expect, 0),
+    generation: integerOf(request, QueryName.generation, 0),
+  };
+}
+
+function integerOf(request: FastifyRequest, name: string, min: number): number | undefined {
+  const text = parameterOf(request, name);
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value) || value < min) {
+    throw new InvalidRequestError(
+      `the query parameter ${name} must be a whole number${min === 0 ? ', not negative' : ''}`,
+    );
+  }
+  return value;
+}
+
+/** The parameter's value as it was sent; when it came several times, the first. */
+function parameterOf(request: FastifyRequest, name: string): string | undefined {
+  const value = (request.query as Record<string, string | string[] | undefined>)[name];
+  return Array.isArray(value) ? value[0] : value;
+}

@@ -1,0 +1,29 @@
+import { CloseCode, type EndReason, MAX_CONTROL_BYTES, MAX_DATA_BYTES, SUBPROTOCOL } from '../protocol.ts';
+import { messageEncoder } from '../websocket/message-encoder.ts';
+import { Opcode } from '../websocket/opcode.ts';
+import type { Dialect } from './dialect.ts';
+
+const encodeControl = messageEncoder(Opcode.text, MAX_CONTROL_BYTES);
+
+const CLOSE_CODES: Readonly<Record<EndReason, number>> = {
+  finished: CloseCode.finished,
+  interrupted: CloseCode.interrupted,
+  deleted: CloseCode.interrupted,
+  truncated: CloseCode.interrupted,
+  shutdown: CloseCode.serviceRestart,
+};
+
+/** Clients that speak {@link SUBPROTOCOL}. */
+export const v2Dialect: Dialect = {
+  subprotocol: SUBPROTOCOL,
+  encode: messageEncoder(Opcode.binary, MAX_DATA_BYTES),
+  control: (message) => Buffer.concat(encodeControl([Buffer.from(JSON.stringify(message))])),
+  closeCode: (reason) => CLOSE_CODES[reason],
+  answersPings: true,
+  appendsText: false,
+  endOfClose: (code, isBetweenMessages) => {
+    if (code === CloseCode.finished && isBetweenMessages) return 'finished';
+    return code === CloseCode.goingAway ? 'interrupted' : 'lost';
+  },
+  endOfConnection: () => 'lost',
+};
