@@ -18,7 +18,7 @@ const TCP_KEEP_ALIVE_MS = 30_000;
 const FAREWELL_MS = 1000;
 
 /** How often a sign of life is sent. The original cuts an appender of which it hears nothing for 25 s. */
-const HEARTBEAT_MS = 10_000;
+const HEARTBEAT_MS = 5000;
 
 /** How long the server may be silent, for all the pings, before the connection counts as broken. */
 const SILENCE_MS = 25_000;
@@ -54,6 +54,7 @@ export interface ConnectionHandlers {
 /** One WebSocket to a server, from its handshake on. */
 export class Connection {
   readonly #websocket: WebSocket;
+  readonly #verb: Verb;
   readonly #handlers: ConnectionHandlers;
   #socket: Socket | undefined;
   #tap: PayloadTap | undefined;
@@ -71,6 +72,7 @@ export class Connection {
     headers: Readonly<Record<string, string>> | undefined,
     handlers: ConnectionHandlers,
   ) {
+    this.#verb = verb;
     this.#handlers = handlers;
     const websocket = new WebSocket(url, [SUBPROTOCOL], {
       headers: { accept: 'application/problem+json, */*;q=0.5', ...headers, [VERB_HEADER]: verb },
@@ -134,11 +136,18 @@ export class Connection {
     clearInterval(this.#heartbeat);
     const websocket = this.#websocket;
     if (websocket.readyState === WebSocket.OPEN && code !== undefined) websocket.close(code);
-    if (websocket.readyState !== WebSocket.CLOSING) {
+    // What is closing without having been open has nothing to wait for.
+    if (websocket.readyState !== WebSocket.CLOSING || this.#tap === undefined) {
       websocket.terminate();
       return;
     }
     websocket.resume();
+    this.#terminateSoon();
+  }
+
+  /** Nothing depends on it any more. */
+  #terminateSoon(): void {
+    const websocket = this.#websocket;
     const timer = setTimeout(() => websocket.terminate(), FAREWELL_MS).unref();
     websocket.once('close', () => clearTimeout(timer));
   }
@@ -168,7 +177,7 @@ export class Connection {
       },
       beforeClose: (code, reason) => this.#end(code, reason, this.#tap?.betweenMessages === true),
     });
-    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS / 2).unref();
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS).unref();
     this.#handlers.onOpen(this);
   }
 
@@ -184,11 +193,11 @@ export class Connection {
   #beat(): void {
     if (this.#websocket.readyState !== WebSocket.OPEN) return;
     if (this.#isV2) this.#websocket.ping();
-    else this.#websocket.pong();
+    else if (this.#verb === 'APPEND') this.#websocket.pong();
     const { bytesRead } = this.#socket as Socket;
     const isSilent = bytesRead === this.#bytesRead && !this.#websocket.isPaused;
     this.#bytesRead = bytesRead;
-    this.#silentMs = isSilent ? this.#silentMs + HEARTBEAT_MS / 2 : 0;
+    this.#silentMs = isSilent ? this.#silentMs + HEARTBEAT_MS : 0;
     if (!this.#isV2 || this.#silentMs < SILENCE_MS) return;
     this.#error ??= new ConnectionError('the server has fallen silent');
     this.#websocket.terminate();
@@ -198,17 +207,32 @@ export class Connection {
     if (this.#isOver) return;
     this.#isOver = true;
     clearInterval(this.#heartbeat);
+    if (this.#websocket.readyState !== WebSocket.CLOSED) this.#terminateSoon();
     this.#handlers.onEnd({ code, reason, isBetweenMessages, error: this.#error });
   }
 }
 
+/** Undefined when it is none, or one that makes no sense. */
 function parseControl(text: string): ControlMessage | undefined {
+  let message: ControlMessage;
   try {
-    const message = JSON.parse(text);
-    return typeof message?.type === 'string' ? message : undefined;
+    message = JSON.parse(text);
   } catch {
     return undefined;
   }
+  switch (message?.type) {
+    case 'open':
+      return isCount(message.position) && isCount(message.generation) ? message : undefined;
+    case 'ack':
+    case 'end':
+      return isCount(message.position) ? message : undefined;
+    default:
+      return typeof message === 'object' ? message : undefined;
+  }
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
 /** What to tell of a connection that broke, or could not be made. */

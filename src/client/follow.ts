@@ -20,15 +20,12 @@ import {
 import { Connection, type ConnectionEnd, connectionError } from './connection.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
 import type { StreamOptions } from './options.ts';
+import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
-import { Backoff } from './retry.ts';
 import { failureOfClose, failureOfEnd, interrupted, reasonOf } from './stream-failure.ts';
 import { targetUrl } from './target-url.ts';
 
 const HIGH_WATER_MARK_BYTES = 1024 * 1024;
-
-/** A connection that lasted so long was good, whatever came of it. */
-const GOOD_CONNECTION_MS = 10_000;
 
 /** Options of {@link follow}. */
 export interface FollowOptions extends StreamOptions {
@@ -89,12 +86,10 @@ export function follow(url: string | URL, options: FollowOptions = {}): FollowSt
 class ResumingFollow extends Readable implements FollowStream {
   readonly #url: URL;
   readonly #options: FollowOptions;
-  readonly #backoff: Backoff;
+  readonly #reconnector: Reconnector;
   /** In terms of `performance.now()`. */
   readonly #waitUntil: number;
   #connection: Connection | undefined;
-  #openedAt = 0;
-  #retryTimer: NodeJS.Timeout | undefined;
   /** Where the bytes come from once the server has accepted. */
   #source: { pause(): void; resume(): void } | undefined;
   /** Whether the server has begun to serve, be it that it waits for the resource. */
@@ -115,7 +110,7 @@ class ResumingFollow extends Readable implements FollowStream {
     }
     this.#url = url;
     this.#options = options;
-    this.#backoff = new Backoff(options.retry);
+    this.#reconnector = new Reconnector(options);
     this.#waitUntil = performance.now() + (options.wait ?? 0) * 1000;
     destroyOnAbort(this, options.signal);
     if (!this.destroyed) this.#connect();
@@ -145,7 +140,7 @@ class ResumingFollow extends Readable implements FollowStream {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    clearTimeout(this.#retryTimer);
+    this.#reconnector.cancel();
     this.#connection?.abandon();
     callback(error);
   }
@@ -158,7 +153,7 @@ class ResumingFollow extends Readable implements FollowStream {
     this.#source = undefined;
     this.#connection = new Connection(url, 'FOLLOW', this.#options.headers, {
       onOpen: (connection) => {
-        this.#openedAt = performance.now();
+        this.#reconnector.opened();
         this.#source = connection;
         if (!connection.isV2) this.#openedLegacy();
       },
@@ -223,7 +218,7 @@ class ResumingFollow extends Readable implements FollowStream {
     this.#skip -= bytes.length - wanted.length;
     if (wanted.length === 0) return;
     this.#position += wanted.length;
-    this.#backoff.reset();
+    this.#reconnector.progressed();
     if (!this.push(wanted)) this.#source?.pause();
   }
 
@@ -286,14 +281,8 @@ class ResumingFollow extends Readable implements FollowStream {
   }
 
   #retry(error: HttpfstreamError): void {
-    if (performance.now() - this.#openedAt > GOOD_CONNECTION_MS) this.#backoff.reset();
-    const delayMs = this.#backoff.next();
-    if (delayMs === undefined) {
-      this.#fail(interrupted(`the connection broke before the end of the stream: ${error.message}`, error));
-      return;
-    }
-    this.#options.onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error });
-    this.#retryTimer = setTimeout(() => this.#connect(), delayMs);
+    if (this.#reconnector.schedule(error, () => this.#connect())) return;
+    this.#fail(interrupted(`the connection broke before the end of the stream: ${error.message}`, error));
   }
 
   /** Errors, when what has come is read. */

@@ -12,9 +12,9 @@ import { CloseCode, type ControlMessage, type EndMessage, type OpenMessage, Quer
 import { Connection, type ConnectionEnd, connectionError } from './connection.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
 import type { StreamOptions } from './options.ts';
+import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
 import { ResendBuffer } from './resend-buffer.ts';
-import { Backoff } from './retry.ts';
 import { failureOfClose, failureOfEnd, interrupted } from './stream-failure.ts';
 import { targetUrl } from './target-url.ts';
 
@@ -25,9 +25,6 @@ const MESSAGE_BYTES = 256 * 1024;
 
 /** Bytes in the hands of the system and of ws from which on nothing more is sent for the moment. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
-
-/** A connection that lasted so long was good, whatever came of it. */
-const GOOD_CONNECTION_MS = 10_000;
 
 /** Options of {@link openAppend}. */
 export interface AppendOptions extends StreamOptions {
@@ -78,11 +75,9 @@ class ResumingAppend extends Writable implements AppendStream {
   readonly #url: URL;
   readonly #options: AppendOptions;
   readonly #buffer: ResendBuffer;
-  readonly #backoff: Backoff;
+  readonly #reconnector: Reconnector;
   readonly #session = randomBytes(18).toString('base64url');
   #connection: Connection | undefined;
-  #openedAt = 0;
-  #retryTimer: NodeJS.Timeout | undefined;
   #start: number | undefined;
   #generation: number | undefined;
   /** Whether bytes may be sent. */
@@ -107,7 +102,7 @@ class ResumingAppend extends Writable implements AppendStream {
     this.#url = url;
     this.#options = options;
     this.#buffer = new ResendBuffer(bufferBytes);
-    this.#backoff = new Backoff(options.retry);
+    this.#reconnector = new Reconnector(options);
     destroyOnAbort(this, options.signal);
     if (!this.destroyed) this.#connect();
   }
@@ -143,7 +138,8 @@ class ResumingAppend extends Writable implements AppendStream {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    clearTimeout(this.#retryTimer);
+    this.#reconnector.cancel();
+    this.#isOpen = false;
     // A bare close would be a clean end for a legacy server.
     this.#connection?.abandon(CloseCode.goingAway);
     this.#buffer.clear();
@@ -161,7 +157,7 @@ class ResumingAppend extends Writable implements AppendStream {
     this.#isClosing = false;
     this.#connection = new Connection(url, 'APPEND', this.#options.headers, {
       onOpen: (connection) => {
-        this.#openedAt = performance.now();
+        this.#reconnector.opened();
         if (!connection.isV2) this.#openedLegacy();
       },
       onResponse: (response) => void this.#refused(response),
@@ -182,15 +178,12 @@ class ResumingAppend extends Writable implements AppendStream {
     this.#start ??= position;
     this.#generation = generation;
     const arrived = position - this.#start;
-    if (arrived < this.#buffer.start || arrived > this.#sent) {
+    if (arrived < this.#buffer.start || arrived > this.#sent || this.#isOpen) {
       this.destroy(interrupted(`the server has ${arrived} bytes of this append, which cannot be`));
       return;
     }
     this.#sent = arrived;
-    this.#isOpen = true;
-    this.#announce();
-    this.#send();
-    this.#finishIfDone();
+    this.#begin();
   }
 
   #openedLegacy(): void {
@@ -199,27 +192,34 @@ class ResumingAppend extends Writable implements AppendStream {
       return;
     }
     this.#isLegacy = true;
+    this.#begin();
+  }
+
+  #begin(): void {
     this.#isOpen = true;
-    this.#announce();
+    if (!this.#wasOpen) {
+      this.#wasOpen = true;
+      this.emit('open');
+    }
     this.#send();
     this.#finishIfDone();
   }
 
-  #announce(): void {
-    if (this.#wasOpen) return;
-    this.#wasOpen = true;
-    this.emit('open');
-  }
-
   #acknowledged(position: number): void {
-    this.#release(position - (this.#start ?? 0));
-    this.#backoff.reset();
-    this.#options.onAck?.(this.#buffer.start);
+    const acknowledged = position - (this.#start ?? 0);
+    if (acknowledged > this.#sent) {
+      this.destroy(interrupted('the server acknowledges bytes that were not sent'));
+      return;
+    }
+    if (acknowledged <= this.#buffer.start) return;
+    this.#reconnector.progressed();
+    this.#buffer.release(acknowledged);
+    this.#options.onAck?.(acknowledged);
+    this.#released();
   }
 
-  /** Forgets what is safe, and takes what waits for the room. */
-  #release(acknowledged: number): void {
-    this.#buffer.release(Math.min(acknowledged, this.#sent));
+  /** Takes what waits for the room. */
+  #released(): void {
     this.#accept();
     this.#finishIfDone();
   }
@@ -255,7 +255,10 @@ class ResumingAppend extends Writable implements AppendStream {
       connection.send(message, () => {
         if (connection !== this.#connection) return;
         // As much as a legacy server ever tells.
-        if (this.#isLegacy) this.#release(sent);
+        if (this.#isLegacy) {
+          this.#buffer.release(sent);
+          this.#released();
+        }
         this.#send();
       });
     }
@@ -292,13 +295,7 @@ class ResumingAppend extends Writable implements AppendStream {
   }
 
   #retry(error: HttpfstreamError): void {
-    if (performance.now() - this.#openedAt > GOOD_CONNECTION_MS) this.#backoff.reset();
-    const delayMs = this.#backoff.next();
-    if (delayMs === undefined) {
-      this.destroy(interrupted(`the append was not confirmed: ${error.message}`, error));
-      return;
-    }
-    this.#options.onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error });
-    this.#retryTimer = setTimeout(() => this.#connect(), delayMs);
+    if (this.#reconnector.schedule(error, () => this.#connect())) return;
+    this.destroy(interrupted(`the append was not confirmed: ${error.message}`, error));
   }
 }

@@ -13,10 +13,10 @@ import {
 /** How much of an error's body is looked at. */
 const MAX_BODY_BYTES = 8192;
 
-/** Statuses of servers and proxies that may do better later. */
-const TRANSIENT: readonly (number | undefined)[] = [408, 429, 500, 502, 503, 504];
+/** Statuses of servers and proxies that may do better later; 400 is for a request whose end was torn off. */
+const TRANSIENT: readonly (number | undefined)[] = [400, 408, 429, 500, 502, 503, 504];
 
-/** Whether it makes sense to ask again after a refusal with this status. */
+/** Whether it makes sense to go on asking after a refusal with this status, once the server has accepted. */
 export function isTransient(status: number | undefined): boolean {
   return TRANSIENT.includes(status);
 }

@@ -35,8 +35,8 @@ const WEBSOCKET_OPTIONS = {
  * plugin registers it for itself.
  *
  * `app.close()` closes in this order: new appends are refused with 503;
- * appenders are told (close code 1001), have `closeTimeoutMs` to go and are cut
- * off; followers get what is committed and are told (1001), have
+ * appenders are told (close code 1012, legacy ones 1001), have `closeTimeoutMs` to go and are cut
+ * off; followers get what is committed and are told (1012, 1001), have
  * `closeTimeoutMs` to take it and are cut off; files are synced and closed.
  *
  * @throws {InvalidRootError} at registration, when the root cannot be used

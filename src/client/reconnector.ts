@@ -1,0 +1,53 @@
+import type { HttpfstreamError } from '../errors.ts';
+import type { StreamOptions } from './options.ts';
+import { Backoff } from './retry.ts';
+
+/** A connection that lasted so long was good, whatever came of it. */
+const GOOD_CONNECTION_MS = 10_000;
+
+/** Decides when a stream whose connection broke connects again. */
+export class Reconnector {
+  readonly #backoff: Backoff;
+  readonly #onReconnect: StreamOptions['onReconnect'];
+  #openedAt = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #isCancelled = false;
+
+  /** @throws {TypeError} for retry options that make no sense */
+  constructor({ retry, onReconnect }: StreamOptions) {
+    this.#backoff = new Backoff(retry);
+    this.#onReconnect = onReconnect;
+  }
+
+  /** Tells that a connection was made. */
+  opened(): void {
+    this.#openedAt = performance.now();
+  }
+
+  /** Tells that the stream has moved on. */
+  progressed(): void {
+    this.#backoff.reset();
+  }
+
+  /**
+   * Calls `connect` when it is time, unless there have been enough attempts.
+   *
+   * @param error why it is needed
+   * @returns false when there have been enough
+   */
+  schedule(error: HttpfstreamError, connect: () => void): boolean {
+    if (performance.now() - this.#openedAt > GOOD_CONNECTION_MS) this.#backoff.reset();
+    const delayMs = this.#backoff.next();
+    if (delayMs === undefined) return false;
+    this.#onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error });
+    // Who was told may have cancelled.
+    if (!this.#isCancelled) this.#timer = setTimeout(connect, delayMs);
+    return true;
+  }
+
+  /** Connects no more. */
+  cancel(): void {
+    this.#isCancelled = true;
+    clearTimeout(this.#timer);
+  }
+}
