@@ -227,7 +227,7 @@ function parseControl(text: string): ControlMessage | undefined {
     case 'end':
       return isCount(message.position) ? message : undefined;
     default:
-      return typeof message === 'object' ? message : undefined;
+      return typeof message === 'object' && message !== null ? message : undefined;
   }
 }
 

@@ -144,6 +144,8 @@ class ResumingAppend extends Writable implements AppendStream {
     this.#connection?.abandon(CloseCode.goingAway);
     this.#buffer.clear();
     this.#waiting = [];
+    // Node calls back only the writes that it still holds.
+    this.#onAccepted?.(error ?? interrupted('the append was destroyed'));
     callback(error);
   }
 

@@ -9,7 +9,8 @@ const GOOD_CONNECTION_MS = 10_000;
 export class Reconnector {
   readonly #backoff: Backoff;
   readonly #onReconnect: StreamOptions['onReconnect'];
-  #openedAt = 0;
+  /** Of the connection that broke last; undefined for attempts that made none. */
+  #openedAt: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isCancelled = false;
 
@@ -36,7 +37,9 @@ export class Reconnector {
    * @returns false when there have been enough
    */
   schedule(error: HttpfstreamError, connect: () => void): boolean {
-    if (performance.now() - this.#openedAt > GOOD_CONNECTION_MS) this.#backoff.reset();
+    const lastedMs = this.#openedAt === undefined ? 0 : performance.now() - this.#openedAt;
+    if (lastedMs > GOOD_CONNECTION_MS) this.#backoff.reset();
+    this.#openedAt = undefined;
     const delayMs = this.#backoff.next();
     if (delayMs === undefined) return false;
     this.#onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error });

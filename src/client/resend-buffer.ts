@@ -50,9 +50,9 @@ export class ResendBuffer {
     this.#start = Math.max(this.#start, position);
   }
 
-  /** Lets its memory go. */
+  /** Lets its memory go, and forgets what is not released. */
   clear(): void {
-    this.#start = this.#end;
+    this.#end = this.#start;
     this.#ring = Buffer.alloc(0);
   }
 

@@ -1,4 +1,5 @@
 import {
+  FramingError,
   type HttpfstreamError,
   ResourceGoneError,
   ResourceNotFoundError,
@@ -28,7 +29,8 @@ export function failureOfEnd({ reason, detail }: EndMessage): HttpfstreamError {
 }
 
 /** The error for a stream of a legacy server, which tells its end by close codes only. */
-export function failureOfClose({ code, reason, error }: ConnectionEnd): StreamInterruptedError {
+export function failureOfClose({ code, reason, error }: ConnectionEnd): HttpfstreamError {
+  if (error instanceof FramingError) return error;
   const text =
     code === CloseCode.abnormal
       ? 'the connection broke before the end of the stream'

@@ -87,3 +87,9 @@ export function isContinuedBy(last: AppendRecord, session: string | undefined, s
   if (session === undefined || last.session !== session) return false;
   return last.end === undefined ? last.start <= size : last.end === size;
 }
+
+/** Why nothing more comes of a file to which nobody appends: how the last append ended, if all of it is still there. */
+export function reasonOf({ state, end = 0 }: AppendRecord, size: number): EndReason {
+  if (state !== 'finished') return 'interrupted';
+  return size < end ? 'truncated' : 'finished';
+}

@@ -35,7 +35,7 @@ export class Arrivals {
   async wait(resource: ResourcePath, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
     signal.throwIfAborted();
     if (this.#closed) return false;
-    const key = resource.toString();
+    const { key } = resource;
     const place = this.#places.get(key) ?? { resource, waiters: new Set() };
     this.#places.set(key, place);
     let waiter: Waiter | undefined;
@@ -57,7 +57,7 @@ export class Arrivals {
 
   /** Tells that a file is at the path. */
   notify(resource: ResourcePath): void {
-    for (const { settle } of this.#places.get(resource.toString())?.waiters ?? []) settle(true);
+    for (const { settle } of this.#places.get(resource.key)?.waiters ?? []) settle(true);
   }
 
   /** Nobody waits any longer. */

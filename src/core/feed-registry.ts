@@ -1,10 +1,15 @@
-import { AppendConflictError, PathConflictError, ServerClosingError } from '../errors.ts';
+import {
+  AppendConflictError,
+  PathConflictError,
+  ResourceNotFoundError,
+  ServerClosingError,
+} from '../errors.ts';
 import type { AppendFile } from '../storage/append-file.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { AppendRecord } from '../storage/sidecar-store.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
-import { AppendHistory, isContinuedBy } from './append-history.ts';
+import { AppendHistory, isContinuedBy, reasonOf } from './append-history.ts';
 import type { Appender, AppenderOwner } from './appender.ts';
 import { Arrivals } from './arrivals.ts';
 import type { Feed } from './feed.ts';
@@ -14,8 +19,9 @@ import type { Durability } from './group-writer.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { OpenFeeds } from './open-feeds.ts';
 import { asGone, assertGeneration, assertStart } from './preconditions.ts';
+import type { AppendRequest, FollowRequest } from './request.ts';
 import { Session } from './session.ts';
-import { type StartPosition, startAt, startOfLastLines } from './start-position.ts';
+import { startAt, startOfLastLines } from './start-position.ts';
 import { Syncer } from './syncer.ts';
 
 /** Longest time for which written bytes wait to be made durable while a session goes on. */
@@ -34,22 +40,6 @@ export interface RegistryOptions {
   graceMs: number;
 }
 
-/** What an appender asks for. */
-export interface AppendRequest {
-  /** The client's own random token; who brings it again goes on with the session. */
-  session?: string | undefined;
-  /** Position at which the session must begin. */
-  expect?: number | undefined;
-  /** Generation that the file must have. */
-  generation?: number | undefined;
-}
-
-/** What a follower asks for. */
-export interface FollowRequest extends StartPosition {
-  /** Generation that the file must have. */
-  generation?: number | undefined;
-}
-
 /**
  * All feeds, and who may append: one session for each file. Files are told
  * apart by their identity on the disk, so that two names of one file (through
@@ -63,7 +53,10 @@ export class FeedRegistry {
   readonly #watch: FileWatch;
   readonly #arrivals: Arrivals;
   readonly #feeds = new OpenFeeds();
-  readonly #lock = new KeyedLock();
+  /** Who opens the same path to append takes turns, … */
+  readonly #openings = new KeyedLock();
+  /** … and who looks at the sessions of the same file, by its identity. */
+  readonly #files = new KeyedLock();
   /** The sessions that have not ended, by the identity of their file. */
   readonly #sessions = new Map<string, Session>();
   #closing = false;
@@ -94,15 +87,11 @@ export class FeedRegistry {
    */
   async openAppend(resource: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
     this.#refuseWhenClosing();
-    const file = await this.#openFile(resource, request.generation);
-    this.#arrivals.notify(resource);
-    return this.#lock.run(file.stat.identity, async () => {
-      try {
-        const session = (await this.#running(file, request)) ?? (await this.#begin(resource, file, request));
-        return session.attach(owner);
-      } finally {
-        if (this.live(file.stat.identity)?.file !== file) await file.close();
-      }
+    // From before the file is made, so that who finds it can wait until there is a session.
+    return this.#openings.run(resource.key, async () => {
+      const appender = await this.#open(resource, request, owner);
+      this.#arrivals.notify(resource);
+      return appender;
     });
   }
 
@@ -129,6 +118,7 @@ export class FeedRegistry {
   /** The feed of a resource, if somebody appends to it or is expected back. */
   async liveFeed(resource: ResourcePath): Promise<Feed | undefined> {
     const { identity } = await this.#root.stat(resource);
+    await this.#openings.settled(resource.key);
     return this.live(identity) ?? (await this.#restore(resource, identity))?.feed;
   }
 
@@ -162,18 +152,33 @@ export class FeedRegistry {
     if (this.#closing) throw new ServerClosingError('the server is shutting down');
   }
 
-  async #openFile(resource: ResourcePath, generation: number | undefined): Promise<AppendFile> {
-    try {
-      const file = await this.#root.openAppend(resource, { create: generation === undefined });
+  async #open(resource: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
+    const file = await this.#openFile(resource, request);
+    return this.#files.run(file.stat.identity, async () => {
       try {
-        assertGeneration(file.stat.generation, generation);
-        return file;
-      } catch (error) {
-        await file.close();
-        throw error;
+        const session = (await this.#running(file, request)) ?? (await this.#begin(resource, file, request));
+        return session.attach(owner);
+      } finally {
+        if (this.live(file.stat.identity)?.file !== file) await file.close();
       }
+    });
+  }
+
+  /** A file is made only for a session that may begin at 0. */
+  async #openFile(resource: ResourcePath, { expect = 0, generation }: AppendRequest): Promise<AppendFile> {
+    let file: AppendFile;
+    try {
+      file = await this.#root.openAppend(resource, { create: expect === 0 && generation === undefined });
     } catch (error) {
+      if (error instanceof ResourceNotFoundError && generation === undefined) assertStart(0, expect);
       throw asGone(error, generation);
+    }
+    try {
+      assertGeneration(file.stat.generation, generation);
+      return file;
+    } catch (error) {
+      await file.close();
+      throw error;
     }
   }
 
@@ -197,11 +202,7 @@ export class FeedRegistry {
     if (!goesOn && this.#history.isAwaited(last)) throw conflict();
     const start = goesOn ? last.start : size;
     assertStart(start, request.expect);
-    if (this.#options.durability === 'disk') {
-      // What an earlier server wrote may be in the system's memory only.
-      await file.sync();
-      await this.#root.syncNames(file.location);
-    }
+    await this.#secure(file);
     const append: AppendRecord = {
       ...(request.session && { session: request.session }),
       start,
@@ -212,16 +213,24 @@ export class FeedRegistry {
     return this.#startSession(resource, file, size, append, last);
   }
 
+  /** What an earlier server wrote may be in the system's memory only. */
+  async #secure(file: AppendFile): Promise<void> {
+    if (this.#options.durability === 'os') return;
+    await file.sync();
+    await this.#root.syncNames(file.location);
+  }
+
   /** A session that was left open by the server before this one, while its client may still come back. */
   #restore(resource: ResourcePath, identity: string): Promise<Session | undefined> | undefined {
     if (this.#history.remainingGraceMs === 0 || this.#closing) return undefined;
-    return this.#lock.run(identity, async () => {
+    return this.#files.run(identity, async () => {
       const running = this.#sessions.get(identity);
       if (running !== undefined) return running;
       const file = await this.#root.openAppend(resource, { create: false });
       try {
         const last = await this.#history.last(file);
         const { size } = await file.state();
+        await this.#secure(file);
         if (
           file.stat.identity !== identity ||
           !this.#history.isAwaited(last) ||
@@ -297,8 +306,9 @@ export class FeedRegistry {
         lines === undefined
           ? startAt(request.from, committed)
           : await startOfLastLines(lines, file, committed);
+      await this.#openings.settled(resource.key);
       await this.#restore(resource, identity);
-      follower = await this.#lock.run(identity, () => this.#joinAt(position, file, sink));
+      follower = await this.#files.run(identity, () => this.#joinAt(position, file, sink));
       return follower;
     } finally {
       if (follower?.feed.file !== file) await file.close();
@@ -312,7 +322,7 @@ export class FeedRegistry {
     const { size } = await file.state();
     const feed = this.#feeds.open(file, size, async () => {});
     const follower = feed.join(Math.min(position, size), sink);
-    feed.end(last === undefined || last.state === 'finished' ? 'finished' : 'interrupted');
+    feed.end(last === undefined ? 'finished' : reasonOf(last, size));
     return follower;
   }
 }

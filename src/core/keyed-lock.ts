@@ -13,4 +13,9 @@ export class KeyedLock {
       if (this.#last.get(key) === turn) this.#last.delete(key);
     }
   }
+
+  /** Resolves when all who have come by now with this key are done. */
+  async settled(key: string): Promise<void> {
+    await this.#last.get(key)?.catch(() => undefined);
+  }
 }

@@ -38,7 +38,8 @@ export class FollowConnection implements FollowerSink {
   readonly #socket: Socket;
   readonly #context: FollowContext;
   readonly #liveness: Liveness;
-  readonly #closed = new AbortController();
+  /** Made for those who wait only: there are many connections. */
+  #aborter: AbortController | undefined;
   #follower: Follower | undefined;
   #websocket: WebSocket | undefined;
   /** Time without progress since the feed has ended. */
@@ -60,13 +61,15 @@ export class FollowConnection implements FollowerSink {
 
   /** Aborts when the connection has closed. */
   get signal(): AbortSignal {
-    return this.#closed.signal;
+    this.#aborter ??= new AbortController();
+    if (this.#socket.destroyed) this.#aborter.abort();
+    return this.#aborter.signal;
   }
 
   /** Gives it what it follows: before the upgrade, or later, when the resource is there. */
   follow(follower: Follower): void {
     this.#follower = follower;
-    if (this.signal.aborted) follower.leave();
+    if (this.#socket.destroyed) follower.leave();
     else if (this.#websocket !== undefined) this.#open(follower);
   }
 
@@ -99,7 +102,7 @@ export class FollowConnection implements FollowerSink {
   }
 
   fail(error: unknown): void {
-    if (this.signal.aborted) return;
+    if (this.#socket.destroyed) return;
     this.#context.log.error({ err: error }, 'a follower cannot be served: the file cannot be read');
     const detail = error instanceof HttpfstreamError ? error.message : 'the file cannot be read';
     this.refuse('interrupted', detail);
@@ -149,7 +152,7 @@ export class FollowConnection implements FollowerSink {
   }
 
   #leave(): void {
-    this.#closed.abort();
+    this.#aborter?.abort();
     this.#follower?.leave();
     this.#context.keepAlive.delete(this);
     this.#context.connections.delete(this);

@@ -1,7 +1,8 @@
 import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
-import { FeedRegistry, type FollowRequest } from '../core/feed-registry.ts';
+import { FeedRegistry } from '../core/feed-registry.ts';
+import type { FollowRequest } from '../core/request.ts';
 import { MethodNotAllowedError, ResourceNotFoundError } from '../errors.ts';
 import { SUBPROTOCOL } from '../protocol.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
@@ -76,8 +77,9 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   async function openAppend(request: FastifyRequest, resource: ResourcePath): Promise<void> {
     assertHandshake(request);
     const { socket } = request.raw;
-    const connection = new AppendConnection(resource, dialectOf(request), socket, appendContext, request.log);
-    await connection.open(appendRequestOf(request));
+    const dialect = dialectOf(request);
+    const connection = new AppendConnection(resource, dialect, socket, appendContext, request.log);
+    await connection.open(dialect === v2Dialect ? appendRequestOf(request) : {});
     upgrades.set(request, connection);
   }
 

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import type { AppendRequest, FollowRequest } from '../core/feed-registry.ts';
+import type { AppendRequest, FollowRequest } from '../core/request.ts';
 import { InvalidRequestError } from '../errors.ts';
 import { QueryName } from '../protocol.ts';
 
@@ -20,8 +20,9 @@ export function followRequestOf(request: FastifyRequest): FollowRequest & { wait
     throw new InvalidRequestError('the query parameters from and lines exclude each other');
   }
   const generation = integerOf(request, QueryName.generation, 0);
-  const wait = Number(parameterOf(request, QueryName.wait) ?? 0);
-  if (!(wait >= 0 && wait <= MAX_WAIT_SECONDS)) {
+  const waitText = parameterOf(request, QueryName.wait) ?? '0';
+  const wait = Number(waitText);
+  if (!/^\d+(\.\d+)?$/.test(waitText) || wait > MAX_WAIT_SECONDS) {
     throw new InvalidRequestError(
       `the query parameter wait must be between 0 and ${MAX_WAIT_SECONDS} seconds`,
     );

@@ -58,6 +58,11 @@ export class ResourcePath {
     return this.segments.length === 0;
   }
 
+  /** The same for all paths that name the same file. */
+  get key(): string {
+    return this.segments.join('/');
+  }
+
   /** The cleaned path as people write it: `/a/b`, `/a/b/`, `/`. Not percent-encoded. */
   toString(): string {
     return `/${this.segments.join('/')}${this.trailingSlash ? '/' : ''}`;

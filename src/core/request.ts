@@ -1,0 +1,17 @@
+import type { StartPosition } from './start-position.ts';
+
+/** What an appender asks for. */
+export interface AppendRequest {
+  /** The client's own random token; who brings it again goes on with the session. */
+  session?: string | undefined;
+  /** Position at which the session must begin. */
+  expect?: number | undefined;
+  /** Generation that the file must have. */
+  generation?: number | undefined;
+}
+
+/** What a follower asks for. */
+export interface FollowRequest extends StartPosition {
+  /** Generation that the file must have. */
+  generation?: number | undefined;
+}
