@@ -80,6 +80,9 @@ export const MAX_CONTROL_BYTES = 4096;
 /** Longest binary message that a server sends to a follower, in payload bytes. */
 export const MAX_DATA_BYTES = 1024 * 1024;
 
+/** How often a client of this package gives a sign of life by itself, in milliseconds. */
+export const HEARTBEAT_MS = 5000;
+
 /** WebSocket close codes as this project uses them (RFC 6455, section 7.4.1). */
 export const CloseCode = {
   /** The appender ended cleanly and every byte was delivered. */

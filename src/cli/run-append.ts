@@ -1,61 +1,125 @@
-import { finished } from 'node:stream/promises';
-import { openAppend } from '../client/open-append.ts';
-import { EXIT_FAILURE, parseClientCommand } from './client-command.ts';
+import {
+  type AppendCommand,
+  nameOfSource,
+  parseAppendCommand,
+  type SourceRequest,
+} from './append-command.ts';
+import { appendCommandOutput } from './append-command-output.ts';
+import { type AppendSource, stdinSource } from './append-source.ts';
+import { EXIT_FAILURE } from './client-command.ts';
+import { fileSource } from './file-source.ts';
 import { type CommandIo, EXIT_INTERRUPTED, messageOf } from './io.ts';
+import { Progress } from './progress.ts';
+import { remoteSource } from './remote-source.ts';
+import { resourceSize } from './resource-size.ts';
+import { namedTarget } from './target-name.ts';
+import { Transfer } from './transfer.ts';
 
 /**
- * Runs `httpfstream-append`: appends standard input to the resource at a URL.
+ * Runs `httpfstream-append`: appends standard input, files, what a URL answers
+ * or what a command writes to the resource at a URL.
  *
  * @param argv arguments without the program's name
- * @returns the exit code: 0 when everything was appended, 130 after Ctrl-C, else 1
+ * @returns the exit code: 0 when everything was appended, 130 after Ctrl-C, the command's, else 1
  */
 export async function runAppend(argv: readonly string[], io: CommandIo): Promise<number> {
-  const command = parseClientCommand(COMMAND, argv, io);
+  const command = parseAppendCommand(argv, io);
   if (typeof command === 'number') return command;
-  const { url, log, logVerbose } = command;
-  logVerbose(`appending from stdin to ${url}`);
+  const { source } = command;
+  const name = nameOfSource(source);
+  if (source.kind === 'command') {
+    const startProgress = () => progressOf(command, io, { size: undefined, position: 0 });
+    return appendCommandOutput(source.argv, { ...command, name, startProgress }, io);
+  }
+  return appendSource(source, { ...command, name }, io);
+}
+
+async function appendSource(
+  request: Exclude<SourceRequest, { kind: 'command' }>,
+  command: AppendCommand & { name: string },
+  io: CommandIo,
+): Promise<number> {
+  const { name, resume, log, logVerbose } = command;
+  let { url } = command;
+  let isInterrupted = false;
+  let source: AppendSource | undefined;
+  let progress: Progress | undefined;
+  let restoreSignals = () => {};
   try {
-    const isInterrupted = await appendFrom(url, io);
-    logVerbose(`finished appending from stdin to ${url}`);
+    source = await sourceOf(request, io);
+    const { size, mayEndAnywhere } = source;
+    url = namedTarget(url, { hasName: request.kind !== 'stdin', fileName: source.fileName });
+    const position = resume ? await resumePosition(url, size) : 0;
+    if (resume && position === size) {
+      logVerbose(`nothing left to append from ${name} to ${url}: all ${size} bytes are there`);
+      return 0;
+    }
+    logVerbose(`appending from ${name} to ${url}${resume ? `, from byte ${position} on` : ''}`);
+    const readable = await source.open(position);
+    progress = progressOf(command, io, { size, position });
+    const transfer = new Transfer(readable, url, {
+      expect: resume ? position : undefined,
+      tee: command.tee ? io.stdout : undefined,
+      progress,
+      log,
+      logVerbose,
+    });
+    restoreSignals = io.onStopSignal(() => {
+      // The second time it does not wait for the server any more.
+      if (isInterrupted || !mayEndAnywhere) transfer.destroy(new Error('interrupted'));
+      else transfer.end();
+      isInterrupted = true;
+    });
+    try {
+      await transfer.done();
+    } finally {
+      readable.destroy();
+    }
+    progress?.succeed();
+    logVerbose(`finished appending from ${name} to ${url}`);
     return isInterrupted ? EXIT_INTERRUPTED : 0;
   } catch (error) {
-    log(`failed to append from stdin to ${url}: ${messageOf(error)}`);
-    return EXIT_FAILURE;
-  } finally {
-    io.stdin.destroy();
-  }
-}
-
-/** Returns whether it was told to stop before the end of standard input. */
-async function appendFrom(url: string, io: CommandIo): Promise<boolean> {
-  const writable = openAppend(url);
-  let isInterrupted = false;
-  const restoreSignals = io.onStopSignal(() => {
-    // The second time it does not wait for the server any more.
-    if (isInterrupted) writable.destroy(new Error('interrupted'));
-    isInterrupted = true;
-    io.stdin.unpipe(writable);
-    writable.end();
-  });
-  io.stdin.once('error', (error) => writable.destroy(error));
-  io.stdin.pipe(writable);
-  try {
-    await finished(writable);
+    progress?.stop();
+    log(`failed to append from ${name} to ${url}: ${messageOf(error)}`);
+    return isInterrupted ? EXIT_INTERRUPTED : EXIT_FAILURE;
   } finally {
     restoreSignals();
+    source?.close();
   }
-  return isInterrupted;
 }
 
-const COMMAND = {
-  name: 'httpfstream-append',
-  description: 'Appends standard input to a resource on an httpfstream server, as it comes.',
-  help: `
-Ctrl-C ends the append cleanly: what was read is sent, and followers see the end.
+function sourceOf(
+  request: Exclude<SourceRequest, { kind: 'command' }>,
+  io: CommandIo,
+): Promise<AppendSource> | AppendSource {
+  switch (request.kind) {
+    case 'stdin':
+      return stdinSource(io.stdin);
+    case 'files':
+      return fileSource(request.paths);
+    case 'url':
+      return remoteSource(request.url);
+  }
+}
 
-Exit codes: 0 everything was appended; 1 failure or wrong usage; 130 Ctrl-C.
+/** How much of a source the resource has already. */
+async function resumePosition(url: string, size: number | undefined): Promise<number> {
+  const position = (await resourceSize(url)) ?? 0;
+  if (size !== undefined && position > size) {
+    throw new Error(`the resource has ${position} bytes already, and the source only ${size}`);
+  }
+  return position;
+}
 
-Examples:
-  cat foo.txt | httpfstream-append http://localhost:8080/foo.txt
-  make 2>&1 | tee build.log | httpfstream-append -v http://localhost:8080/builds/42.log`,
-};
+/** Shows progress on a terminal, unless what is appended, or typed, appears there. */
+function progressOf(
+  { tee, source }: AppendCommand,
+  io: CommandIo,
+  options: { size: number | undefined; position: number },
+): Progress | undefined {
+  const isTyped = source.kind === 'stdin' && io.stdin.isTTY;
+  // ora would never come to an end of clearing lines of width 0.
+  const canShow = io.stderr.isTTY && io.stderr.columns;
+  if (!canShow || (tee && io.stdout.isTTY) || isTyped) return undefined;
+  return new Progress(io.stderr, options);
+}

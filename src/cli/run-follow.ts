@@ -1,62 +1,87 @@
-import type { Readable, Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { follow } from '../client/follow.ts';
-import { EXIT_FAILURE, parseClientCommand } from './client-command.ts';
-import { type CommandIo, messageOf } from './io.ts';
+import { EXIT_FAILURE } from './client-command.ts';
+import { followAgain } from './follow-again.ts';
+import { type FollowCommand, parseFollowCommand } from './follow-command.ts';
+import { FollowingStopped } from './follow-failure.ts';
+import { followOnce } from './follow-once.ts';
+import { FileOutput, type FollowOutput, StandardOutput } from './follow-output.ts';
+import { type CommandIo, EXIT_INTERRUPTED, messageOf } from './io.ts';
+import { watchReader } from './reader-watch.ts';
 
 /**
- * Runs `httpfstream-follow`: writes the resource at a URL to standard output,
- * until its appender ends.
+ * Runs `httpfstream-follow`: writes resources to standard output or to a file,
+ * until their streams end.
  *
  * @param argv arguments without the program's name
- * @returns the exit code: 0 when the stream ended or standard output was closed, else 1
+ * @returns the exit code: 0 when the stream ended or standard output was closed, 130 after
+ *   Ctrl-C, 3 when it was interrupted, 4 when the file is gone, else 1
  */
 export async function runFollow(argv: readonly string[], io: CommandIo): Promise<number> {
-  const command = parseClientCommand(COMMAND, argv, io);
+  const command = parseFollowCommand(argv, io);
   if (typeof command === 'number') return command;
-  const { url, log, logVerbose } = command;
-  logVerbose(`following data at ${url} (ctrl-C to exit)`);
-
-  let failure = 'failed to begin following';
-  try {
-    const readable = follow(url).once('open', () => {
-      failure = 'error following';
-    });
-    const bytes = await copy(readable, io.stdout);
-    logVerbose(`finished following (read ${bytes} bytes)`);
-    return 0;
-  } catch (error) {
-    log(`${failure} ${url}: ${messageOf(error)}`);
-    return EXIT_FAILURE;
-  }
-}
-
-/**
- * Copies until the end of `readable`, or until nobody reads `writable` any more.
- *
- * @returns how many bytes were read
- */
-async function copy(readable: Readable, writable: Writable): Promise<number> {
-  let bytes = 0;
-  readable.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
+  const stop = new AbortController();
+  // Undone at the first signal, so that a second one ends the process at once.
+  const restoreSignals = io.onStopSignal(() => {
+    restoreSignals();
+    stop.abort(new FollowingStopped('interrupted', EXIT_INTERRUPTED));
   });
   try {
-    await pipeline(readable, writable, { end: false });
+    const { file } = command;
+    if (file === undefined) return await followToStandardOutput(command, io, stop);
+    return await followToFile(file, command, stop.signal);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
+    if (!(error instanceof FollowingStopped)) throw error;
+    return error.exitCode;
+  } finally {
+    restoreSignals();
   }
-  return bytes;
 }
 
-const COMMAND = {
-  name: 'httpfstream-follow',
-  description:
-    'Writes a resource on an httpfstream server to standard output: what is there, then what comes.',
-  help: `
-Exit codes: 0 the stream ended, or standard output was closed; 1 failure, a broken stream, or wrong usage.
+async function followToStandardOutput(
+  command: FollowCommand,
+  { stdout }: CommandIo,
+  stop: AbortController,
+): Promise<number> {
+  const output = new StandardOutput(stdout, { hasHeaders: command.urls.length > 1, signal: stop.signal });
+  const end = () => stop.abort(new FollowingStopped('nobody reads standard output', 0));
+  const onError = (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') return end();
+    command.log(`cannot write to standard output: ${messageOf(error)}`);
+    stop.abort(new FollowingStopped('standard output failed', EXIT_FAILURE, { cause: error }));
+  };
+  stdout.once('error', onError);
+  const endWatching = watchReader(stdout.fd, end);
+  try {
+    return await followAll(command, output, stop.signal);
+  } finally {
+    endWatching();
+    stdout.off('error', onError);
+  }
+}
 
-Examples:
-  httpfstream-follow http://localhost:8080/foo.txt
-  httpfstream-follow http://localhost:8080/builds/42.log | grep --line-buffered error`,
-};
+async function followToFile(path: string, command: FollowCommand, signal: AbortSignal): Promise<number> {
+  let output: FileOutput;
+  try {
+    output = await FileOutput.open(path);
+  } catch (error) {
+    command.log(`cannot write to ${path}: ${messageOf(error)}`);
+    return EXIT_FAILURE;
+  }
+  try {
+    return await followAll({ ...command, start: { from: output.size } }, output, signal);
+  } finally {
+    await output.close();
+  }
+}
+
+/** Returns the largest of the exit codes. */
+async function followAll(
+  { urls, start, waitSeconds, again, file, log, logVerbose }: FollowCommand,
+  output: FollowOutput,
+  signal: AbortSignal,
+): Promise<number> {
+  const follow = again ? followAgain : followOnce;
+  // With -F, who waits on the server would not be told of what is wrong meanwhile.
+  const wait = waitSeconds === undefined || again ? {} : { wait: waitSeconds };
+  const options = { output, signal, file, log, logVerbose, start: { ...start, ...wait } };
+  return Math.max(...(await Promise.all(urls.map((url) => follow(url, options)))));
+}

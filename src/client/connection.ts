@@ -2,7 +2,14 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import WebSocket from 'ws';
 import { ConnectionError, FramingError } from '../errors.ts';
-import { CloseCode, type ControlMessage, SUBPROTOCOL, VERB_HEADER, type Verb } from '../protocol.ts';
+import {
+  CloseCode,
+  type ControlMessage,
+  HEARTBEAT_MS,
+  SUBPROTOCOL,
+  VERB_HEADER,
+  type Verb,
+} from '../protocol.ts';
 import { PayloadTap } from '../websocket/payload-tap.ts';
 
 /** Time for the server to answer the handshake. */
@@ -16,9 +23,6 @@ const TCP_KEEP_ALIVE_MS = 30_000;
 
 /** Time that a connection may take to close when nothing depends on it any more. */
 const FAREWELL_MS = 1000;
-
-/** How often a sign of life is sent. The original cuts an appender of which it hears nothing for 25 s. */
-const HEARTBEAT_MS = 5000;
 
 /** How long the server may be silent, for all the pings, before the connection counts as broken. */
 const SILENCE_MS = 25_000;
@@ -193,6 +197,7 @@ export class Connection {
   #beat(): void {
     if (this.#websocket.readyState !== WebSocket.OPEN) return;
     if (this.#isV2) this.#websocket.ping();
+    // The original cuts an appender of which it hears nothing for 25 s.
     else if (this.#verb === 'APPEND') this.#websocket.pong();
     const { bytesRead } = this.#socket as Socket;
     const isSilent = bytesRead === this.#bytesRead && !this.#websocket.isPaused;

@@ -2,11 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import {
   type HttpfstreamError,
-  RangeNotSatisfiableError,
   ResourceGoneError,
   ResourceNotFoundError,
   StreamInterruptedError,
-  StreamTruncatedError,
   UnsupportedError,
 } from '../errors.ts';
 import {
@@ -22,7 +20,7 @@ import { destroyOnAbort } from './destroy-on-abort.ts';
 import type { StreamOptions } from './options.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
-import { failureOfClose, failureOfEnd, interrupted, reasonOf } from './stream-failure.ts';
+import { failureOfClose, failureOfEnd, failureOfResume, interrupted, reasonOf } from './stream-failure.ts';
 import { targetUrl } from './target-url.ts';
 
 const HIGH_WATER_MARK_BYTES = 1024 * 1024;
@@ -51,7 +49,7 @@ export interface FollowOpening {
 
 /** A readable of a resource's bytes. */
 export interface FollowStream extends Readable {
-  /** Position in the file of the next byte that arrives. */
+  /** Position in the file of the next byte that is read from here. */
   readonly position: number;
   /** Tells the file from one that is made anew; undefined before `open`, and from a legacy server. */
   readonly generation: number | undefined;
@@ -95,7 +93,11 @@ class ResumingFollow extends Readable implements FollowStream {
   /** Whether the server has begun to serve, be it that it waits for the resource. */
   #isServed = false;
   #wasOpen = false;
+  /** Whether the connection has told where its bytes begin. */
+  #isOpen = false;
+  #isWaiting = false;
   #isLegacy = false;
+  /** Of the next byte that arrives. */
   #position = 0;
   #generation: number | undefined;
   #reason: EndReason | undefined;
@@ -117,7 +119,7 @@ class ResumingFollow extends Readable implements FollowStream {
   }
 
   get position(): number {
-    return this.#position;
+    return this.#position - this.readableLength;
   }
 
   get generation(): number | undefined {
@@ -151,6 +153,7 @@ class ResumingFollow extends Readable implements FollowStream {
       if (value !== undefined) url.searchParams.set(name, String(value));
     }
     this.#source = undefined;
+    this.#isOpen = false;
     this.#connection = new Connection(url, 'FOLLOW', this.#options.headers, {
       onOpen: (connection) => {
         this.#reconnector.opened();
@@ -182,10 +185,12 @@ class ResumingFollow extends Readable implements FollowStream {
     this.#isServed = true;
     if (message.type === 'open') this.#opened(message);
     else if (message.type === 'end') this.#ended(message);
-    else if (message.type === 'waiting' || message.type === 'live') this.emit(message.type);
+    else if (message.type === 'waiting' || message.type === 'live')
+      this.#tellWaiting(message.type === 'waiting');
   }
 
   #opened({ generation, position, live }: OpenMessage): void {
+    this.#isOpen = true;
     if (!this.#wasOpen) {
       this.#wasOpen = true;
       this.#generation = generation;
@@ -193,7 +198,15 @@ class ResumingFollow extends Readable implements FollowStream {
       this.emit('open', { generation, position, live } satisfies FollowOpening);
     } else if (position !== this.#position) {
       this.#fail(interrupted(`the server goes on at ${position} instead of ${this.#position}`));
+    } else if (this.#isWaiting && live) {
+      // It came back while this one was away itself.
+      this.#tellWaiting(false);
     }
+  }
+
+  #tellWaiting(isWaiting: boolean): void {
+    this.#isWaiting = isWaiting;
+    this.emit(isWaiting ? 'waiting' : 'live');
   }
 
   #openedLegacy(): void {
@@ -207,6 +220,7 @@ class ResumingFollow extends Readable implements FollowStream {
       return;
     }
     this.#wasOpen = true;
+    this.#isOpen = true;
     this.#isLegacy = true;
     this.#skip = from;
     this.#position = from;
@@ -214,6 +228,10 @@ class ResumingFollow extends Readable implements FollowStream {
   }
 
   #takeBytes(bytes: Buffer): void {
+    if (!this.#isOpen) {
+      this.#fail(interrupted('the server sent bytes before it said which'));
+      return;
+    }
     const wanted = this.#skip === 0 ? bytes : bytes.subarray(this.#skip);
     this.#skip -= bytes.length - wanted.length;
     if (wanted.length === 0) return;
@@ -296,13 +314,4 @@ class ResumingFollow extends Readable implements FollowStream {
   #failIfDrained(): void {
     if (this.#failure !== undefined && this.readableLength === 0) this.destroy(this.#failure);
   }
-}
-
-/** What a refusal means to one who has followed already. */
-function failureOfResume(error: HttpfstreamError): HttpfstreamError {
-  if (error instanceof ResourceNotFoundError)
-    return new ResourceGoneError('the file was deleted', { cause: error });
-  if (error instanceof RangeNotSatisfiableError)
-    return new StreamTruncatedError('the file was cut', { cause: error });
-  return error;
 }

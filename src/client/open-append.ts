@@ -92,6 +92,7 @@ class ResumingAppend extends Writable implements AppendStream {
   /** The callback of `_final`. */
   #onFinished: (() => void) | undefined;
   #isClosing = false;
+  #acknowledgedBytes = 0;
 
   constructor(url: URL, options: AppendOptions) {
     super({ decodeStrings: true });
@@ -112,7 +113,7 @@ class ResumingAppend extends Writable implements AppendStream {
   }
 
   get acknowledgedBytes(): number {
-    return this.#buffer.start;
+    return this.#acknowledgedBytes;
   }
 
   async close(): Promise<void> {
@@ -215,6 +216,7 @@ class ResumingAppend extends Writable implements AppendStream {
     }
     if (acknowledged <= this.#buffer.start) return;
     this.#reconnector.progressed();
+    this.#acknowledgedBytes = acknowledged;
     this.#buffer.release(acknowledged);
     this.#options.onAck?.(acknowledged);
     this.#released();
@@ -256,7 +258,7 @@ class ResumingAppend extends Writable implements AppendStream {
       const sent = this.#sent;
       connection.send(message, () => {
         if (connection !== this.#connection) return;
-        // As much as a legacy server ever tells.
+        // What a legacy server was sent cannot be sent again.
         if (this.#isLegacy) {
           this.#buffer.release(sent);
           this.#released();
@@ -281,8 +283,13 @@ class ResumingAppend extends Writable implements AppendStream {
   #disconnected(end: ConnectionEnd): void {
     this.#isOpen = false;
     const isConfirmed = end.code === CloseCode.finished || (this.#isLegacy && end.code === CloseCode.none);
-    if (this.#isClosing && isConfirmed) this.#onFinished?.();
-    else if (this.#isLegacy) this.destroy(failureOfClose(end));
+    if (this.#isClosing && isConfirmed) {
+      if (this.#isLegacy) {
+        this.#acknowledgedBytes = this.#sent;
+        this.#options.onAck?.(this.#sent);
+      }
+      this.#onFinished?.();
+    } else if (this.#isLegacy) this.destroy(failureOfClose(end));
     else if (this.#wasOpen) this.#retry(connectionError(end));
     else this.destroy(connectionError(end));
   }

@@ -20,6 +20,9 @@ export interface ReconnectEvent {
   error: HttpfstreamError;
 }
 
+/** More than a timer takes fires at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** Delays between attempts: exponential, with jitter, so that clients that were cut together do not come back together. */
 export class Backoff {
   readonly #times: number;
@@ -47,7 +50,7 @@ export class Backoff {
   /** The wait before the next attempt, in milliseconds; undefined when there have been enough. */
   next(): number | undefined {
     if (this.#attempts >= this.#times) return undefined;
-    const delayMs = Math.min(this.#maxDelayMs, this.#minDelayMs * 2 ** this.#attempts);
+    const delayMs = Math.min(this.#maxDelayMs, MAX_TIMER_MS, this.#minDelayMs * 2 ** this.#attempts);
     this.#attempts++;
     return Math.round(delayMs * (0.5 + Math.random() / 2));
   }

@@ -1,6 +1,7 @@
 import {
   FramingError,
   type HttpfstreamError,
+  RangeNotSatisfiableError,
   ResourceGoneError,
   ResourceNotFoundError,
   StreamInterruptedError,
@@ -43,4 +44,13 @@ export function reasonOf(error: HttpfstreamError): EndReason | undefined {
   if (error instanceof StreamInterruptedError) return 'interrupted';
   if (error instanceof ResourceGoneError) return 'deleted';
   return error instanceof StreamTruncatedError ? 'truncated' : undefined;
+}
+
+/** What a refusal means to one who has followed already. */
+export function failureOfResume(error: HttpfstreamError): HttpfstreamError {
+  if (error instanceof ResourceNotFoundError)
+    return new ResourceGoneError('the file was deleted', { cause: error });
+  if (error instanceof RangeNotSatisfiableError)
+    return new StreamTruncatedError('the file was cut', { cause: error });
+  return error;
 }

@@ -2,6 +2,9 @@ import type { EndReason } from '../protocol.ts';
 import type { AppendRecord, SidecarStore } from '../storage/sidecar-store.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 
+/** As good as the record of a file to which nobody ever appended. */
+const NOTHING: AppendRecord = { start: 0, state: 'finished' };
+
 /**
  * What is remembered of the last append to each file, over restarts: whose it
  * was, where it began, and how it ended.
@@ -35,6 +38,18 @@ export class AppendHistory {
   /** Whether the client of an append, which no session of this server is, may still come back. */
   isAwaited(last: AppendRecord | undefined): last is AppendRecord {
     return last?.state === 'open' && last.session !== undefined && this.remainingGraceMs > 0;
+  }
+
+  /** Why nothing more comes of a file of this size, to which nobody appends. Never rejects. */
+  async endReason(file: StoredFile, size: number): Promise<EndReason> {
+    try {
+      const { state, end = 0 } = (await this.last(file)) ?? NOTHING;
+      if (state !== 'finished') return 'interrupted';
+      return size < end ? 'truncated' : 'finished';
+    } catch {
+      // Rather this than to say `finished` of what broke.
+      return 'interrupted';
+    }
   }
 
   /** Remembers that an append has begun, or goes on. */
@@ -86,10 +101,4 @@ export class AppendHistory {
 export function isContinuedBy(last: AppendRecord, session: string | undefined, size: number): boolean {
   if (session === undefined || last.session !== session) return false;
   return last.end === undefined ? last.start <= size : last.end === size;
-}
-
-/** Why nothing more comes of a file to which nobody appends: how the last append ended, if all of it is still there. */
-export function reasonOf({ state, end = 0 }: AppendRecord, size: number): EndReason {
-  if (state !== 'finished') return 'interrupted';
-  return size < end ? 'truncated' : 'finished';
 }

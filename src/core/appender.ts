@@ -46,9 +46,9 @@ export class Appender {
     return this.#session.writer.safePosition;
   }
 
-  /** Set when bytes were refused. */
+  /** Set when bytes were refused, or the file is no longer what it was. */
   get failure(): HttpfstreamError | undefined {
-    return this.#session.writer.failure;
+    return this.#session.failure;
   }
 
   /** Resolves when what came through an earlier connection is in the file. */

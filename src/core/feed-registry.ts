@@ -1,15 +1,10 @@
-import {
-  AppendConflictError,
-  PathConflictError,
-  ResourceNotFoundError,
-  ServerClosingError,
-} from '../errors.ts';
+import { PathConflictError, ResourceNotFoundError, ServerClosingError } from '../errors.ts';
 import type { AppendFile } from '../storage/append-file.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { AppendRecord } from '../storage/sidecar-store.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
-import { AppendHistory, isContinuedBy, reasonOf } from './append-history.ts';
+import { AppendHistory, isContinuedBy } from './append-history.ts';
 import type { Appender, AppenderOwner } from './appender.ts';
 import { Arrivals } from './arrivals.ts';
 import type { Feed } from './feed.ts';
@@ -18,7 +13,7 @@ import type { Follower, FollowerSink } from './follower.ts';
 import type { Durability } from './group-writer.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { OpenFeeds } from './open-feeds.ts';
-import { asGone, assertGeneration, assertStart } from './preconditions.ts';
+import { asGone, assertGeneration, assertStart, conflict } from './preconditions.ts';
 import type { AppendRequest, FollowRequest } from './request.ts';
 import { Session } from './session.ts';
 import { startAt, startOfLastLines } from './start-position.ts';
@@ -117,9 +112,16 @@ export class FeedRegistry {
 
   /** The feed of a resource, if somebody appends to it or is expected back. */
   async liveFeed(resource: ResourcePath): Promise<Feed | undefined> {
-    const { identity } = await this.#root.stat(resource);
+    const { identity, kind } = await this.#root.stat(resource);
     await this.#openings.settled(resource.key);
-    return this.live(identity) ?? (await this.#restore(resource, identity))?.feed;
+    const feed = this.live(identity);
+    if (feed !== undefined || kind !== 'file' || this.#history.remainingGraceMs === 0) return feed;
+    const file = await this.#root.openRead(resource);
+    try {
+      return (await this.#restore(resource, file))?.feed;
+    } finally {
+      await file.close();
+    }
   }
 
   /**
@@ -157,6 +159,7 @@ export class FeedRegistry {
     return this.#files.run(file.stat.identity, async () => {
       try {
         const session = (await this.#running(file, request)) ?? (await this.#begin(resource, file, request));
+        this.#refuseWhenClosing();
         return session.attach(owner);
       } finally {
         if (this.live(file.stat.identity)?.file !== file) await file.close();
@@ -221,8 +224,11 @@ export class FeedRegistry {
   }
 
   /** A session that was left open by the server before this one, while its client may still come back. */
-  #restore(resource: ResourcePath, identity: string): Promise<Session | undefined> | undefined {
-    if (this.#history.remainingGraceMs === 0 || this.#closing) return undefined;
+  async #restore(resource: ResourcePath, found: StoredFile): Promise<Session | undefined> {
+    const { identity } = found.stat;
+    if (this.#closing || this.#history.remainingGraceMs === 0) return undefined;
+    // What cannot be read is nobody's.
+    if (!this.#history.isAwaited(await this.#history.last(found).catch(() => undefined))) return undefined;
     return this.#files.run(identity, async () => {
       const running = this.#sessions.get(identity);
       if (running !== undefined) return running;
@@ -231,13 +237,8 @@ export class FeedRegistry {
         const last = await this.#history.last(file);
         const { size } = await file.state();
         await this.#secure(file);
-        if (
-          file.stat.identity !== identity ||
-          !this.#history.isAwaited(last) ||
-          last.start > size ||
-          this.#closing
-        )
-          return undefined;
+        const isGone = file.stat.identity !== identity || this.#closing;
+        if (isGone || !this.#history.isAwaited(last) || last.start > size) return undefined;
         const session = this.#startSession(resource, file, size, last, undefined);
         session.awaitReturn(this.#history.remainingGraceMs);
         return session;
@@ -268,6 +269,7 @@ export class FeedRegistry {
       token: append.session,
       start: append.start,
       graceMs: this.#options.graceMs,
+      isClosing: () => this.#closing,
       durability: this.#options.durability,
       syncer: this.#syncer,
       before: last?.state === 'open' ? undefined : last?.state,
@@ -307,7 +309,7 @@ export class FeedRegistry {
           ? startAt(request.from, committed)
           : await startOfLastLines(lines, file, committed);
       await this.#openings.settled(resource.key);
-      await this.#restore(resource, identity);
+      await this.#restore(resource, file);
       follower = await this.#files.run(identity, () => this.#joinAt(position, file, sink));
       return follower;
     } finally {
@@ -318,15 +320,11 @@ export class FeedRegistry {
   async #joinAt(position: number, file: StoredFile, sink: FollowerSink): Promise<Follower> {
     const running = this.#sessions.get(file.stat.identity);
     if (running !== undefined) return running.feed.join(Math.min(position, running.feed.committed), sink);
-    const last = await this.#history.last(file);
     const { size } = await file.state();
+    const reason = await this.#history.endReason(file, size);
     const feed = this.#feeds.open(file, size, async () => {});
     const follower = feed.join(Math.min(position, size), sink);
-    feed.end(last === undefined ? 'finished' : reasonOf(last, size));
+    feed.end(reason);
     return follower;
   }
-}
-
-function conflict(): AppendConflictError {
-  return new AppendConflictError('the path already has an active appender');
 }

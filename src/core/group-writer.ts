@@ -113,7 +113,6 @@ export class GroupWriter {
     while (this.#pending.length > 0 && this.#failure === undefined) {
       const start = this.#feed.committed;
       try {
-        await this.#checkFile(start);
         const parts = this.#pending;
         this.#pending = [];
         await this.#write(parts, start);
@@ -132,21 +131,41 @@ export class GroupWriter {
     this.#flushing = undefined;
   }
 
-  /** That the file is still what was written so far: to write on in another one would do harm. */
-  async #checkFile(size: number): Promise<void> {
-    const state = await this.#file.state();
-    if (!state.isLinked) throw new ResourceGoneError('the file was deleted');
-    if (state.size < size) throw new StreamTruncatedError('the file was cut');
-    if (state.size > size) throw new StorageError('another program writes to the file');
-  }
-
+  /** Writes, and finds out whether it was this file and this place: what another program does to a file is no append. */
   async #write(parts: readonly Buffer[], start: number): Promise<void> {
+    const size = parts.reduce((bytes, part) => bytes + part.length, start);
     try {
       await this.#file.write(parts, start);
     } catch (error) {
-      // Cuts a torn tail off. If even this fails, the next session begins at the size that the file then has.
-      await this.#file.truncate(start).catch(() => undefined);
+      await this.#cutTornTail(start, size);
       throw error;
+    }
+    const state = await this.#file.state();
+    if (!state.isLinked) throw new ResourceGoneError('the file was deleted');
+    if (state.size === size) return;
+    await this.#takeBack(parts, state.size);
+    if (state.size < size) throw new StreamTruncatedError('the file was cut');
+    throw new StorageError('another program writes to the file');
+  }
+
+  /** Leaves the file as the other program did, if these bytes are the last in it. */
+  async #takeBack(parts: readonly Buffer[], size: number): Promise<void> {
+    const bytes = Buffer.concat(parts);
+    const start = Math.max(0, size - bytes.length);
+    try {
+      if ((await this.#file.read(start, bytes.length)).equals(bytes)) await this.#file.truncate(start);
+    } catch {
+      // They were not committed, and nobody was told of them.
+    }
+  }
+
+  /** If this fails, the next session begins at the size that the file then has. */
+  async #cutTornTail(start: number, end: number): Promise<void> {
+    try {
+      const { size } = await this.#file.state();
+      if (size > start && size <= end) await this.#file.truncate(start);
+    } catch {
+      // The error of the write tells more.
     }
   }
 

@@ -1,4 +1,9 @@
-import { PositionMismatchError, ResourceGoneError, ResourceNotFoundError } from '../errors.ts';
+import {
+  AppendConflictError,
+  PositionMismatchError,
+  ResourceGoneError,
+  ResourceNotFoundError,
+} from '../errors.ts';
 
 /** @throws {PositionMismatchError} when a session would begin at `start` and must begin elsewhere */
 export function assertStart(start: number, expected: number | undefined): void {
@@ -17,4 +22,9 @@ export function assertGeneration(actual: number, wanted: number | undefined): vo
 export function asGone(error: unknown, generation: number | undefined): unknown {
   if (generation === undefined || !(error instanceof ResourceNotFoundError)) return error;
   return new ResourceGoneError('the file was deleted', { cause: error });
+}
+
+/** What another client gets that wants to append. */
+export function conflict(): AppendConflictError {
+  return new AppendConflictError('the path already has an active appender');
 }

@@ -16,6 +16,8 @@ export interface SessionOptions {
   start: number;
   /** How long it waits for an appender that was lost, in milliseconds. */
   graceMs: number;
+  /** Whether the server closes, so that it waits for nobody. */
+  isClosing: () => boolean;
   durability: Durability;
   syncer: Syncer;
   /** How the append before it ended, if there was one: its own, when it `goesOn`. */
@@ -43,6 +45,7 @@ export class Session {
   #holder: Appender | undefined;
   #grace: NodeJS.Timeout | undefined;
   #ended: Promise<void> | undefined;
+  #failure: HttpfstreamError | undefined;
 
   constructor(options: SessionOptions) {
     const { feed, file, token, start, durability, syncer } = options;
@@ -66,6 +69,11 @@ export class Session {
   /** Set when it ends or has ended; settles when it has. Never rejects. */
   get ended(): Promise<void> | undefined {
     return this.#ended;
+  }
+
+  /** Set when bytes were refused, or the file is no longer what it was. */
+  get failure(): HttpfstreamError | undefined {
+    return this.#failure;
   }
 
   /** Whether the client that brings `token` is the one that began it. */
@@ -92,6 +100,10 @@ export class Session {
   awaitReturn(graceMs = this.#options.graceMs): void {
     this.#holder = undefined;
     if (this.#ended !== undefined) return;
+    if (this.#options.isClosing()) {
+      void this.end('shutdown');
+      return;
+    }
     const isRepeated = this.#options.goesOn && this.#broughtNothing && this.#options.before !== undefined;
     if (this.#token === undefined || graceMs <= 0 || isRepeated) {
       void this.end('interrupted');
@@ -103,8 +115,10 @@ export class Session {
 
   /** Ends because of what happened to its file; the holder is told. */
   lose(error: HttpfstreamError): void {
-    if (this.#ended !== undefined) return;
+    if (this.#failure !== undefined || this.feed.endReason !== undefined) return;
+    this.#failure = error;
     const reason = reasonOf(error);
+    // Also when it is ending: the end that its client waits for will be another one.
     this.#holder?.owner.lost(reason, error);
     void this.end(reason);
   }
@@ -122,7 +136,7 @@ export class Session {
     clearTimeout(this.#grace);
     this.#writer.stop();
     await this.#writer.secured();
-    const { failure } = this.#writer;
+    const failure = this.#failure;
     const { before, goesOn, record, takeBack } = this.#options;
     // The handshake that a proxy repeated too late, say: it must not undo how the last append ended.
     const isLost = reason === 'interrupted' && failure === undefined;

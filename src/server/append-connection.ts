@@ -53,6 +53,8 @@ export class AppendConnection implements AppenderOwner {
   #tap: PayloadTap | undefined;
   #isDeposed = false;
   #shuttingDown = false;
+  /** What happened to the file. */
+  #loss: [reason: EndReason, error: HttpfstreamError] | undefined;
   #farewell: NodeJS.Timeout | undefined;
   #ackedPosition = -1;
   #ackedAt = 0;
@@ -83,6 +85,7 @@ export class AppendConnection implements AppenderOwner {
     const appender = await this.#context.registry.openAppend(this.#resource, request, this);
     this.#appender = appender;
     await appender.ready();
+    if (appender.failure !== undefined) throw appender.failure;
     if (this.#socket.destroyed) {
       appender.release();
       return;
@@ -127,6 +130,7 @@ export class AppendConnection implements AppenderOwner {
       live: true,
     });
     this.#acknowledge();
+    if (this.#loss !== undefined) this.#tellLoss(...this.#loss);
   }
 
   drained(): void {
@@ -144,11 +148,8 @@ export class AppendConnection implements AppenderOwner {
 
   lost(reason: EndReason, error: HttpfstreamError): void {
     this.#log.error({ resource: this.#resource.toString(), err: error }, `append failed: ${error.message}`);
-    const position = this.#appender?.safePosition ?? 0;
-    this.#tell({ type: 'end', position, reason, detail: error.message });
-    this.#websocket?.close(CloseCode.interrupted, error.message);
-    this.#websocket?.resume();
-    this.#cutSoon();
+    this.#loss = [reason, error];
+    if (this.#websocket !== undefined) this.#tellLoss(reason, error);
   }
 
   deposed(): void {
@@ -198,6 +199,14 @@ export class AppendConnection implements AppenderOwner {
 
   get #isOpen(): boolean {
     return this.#websocket !== undefined && this.#websocket.readyState === this.#websocket.OPEN;
+  }
+
+  #tellLoss(reason: EndReason, error: HttpfstreamError): void {
+    const position = this.#appender?.safePosition ?? 0;
+    this.#tell({ type: 'end', position, reason, detail: error.message });
+    this.#websocket?.close(CloseCode.interrupted, error.message);
+    this.#websocket?.resume();
+    this.#cutSoon();
   }
 
   #cutSoon(): void {

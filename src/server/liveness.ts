@@ -1,9 +1,16 @@
 import type { Socket } from 'node:net';
+import { HEARTBEAT_MS } from '../protocol.ts';
 import { Opcode } from '../websocket/opcode.ts';
 
 const PING_FRAME = Buffer.of(0x80 | Opcode.ping, 0);
 
-/** Pings a peer that is quiet, and tells when it has not answered for too long. */
+/** So many unread bytes may stand before a ping that the peer takes long to come to it, … */
+const LONG_READ_BYTES = 64 * 1024;
+
+/** … and so long it may be silent then. */
+const LONG_READ_MS = 300_000;
+
+/** Pings a peer that is quiet, and tells when it has been silent for too long. */
 export class Liveness {
   readonly #socket: Socket;
   readonly #keepAliveMs: number;
@@ -11,38 +18,48 @@ export class Liveness {
   #bytesWritten = 0;
   /** Time without a byte from the peer or to it. */
   #quietMs = 0;
-  /** Time since the ping that is not answered. */
+  /** Time without a byte from the peer. */
   #silentMs = 0;
-  #isPinged = false;
+  /** Time since the ping that is not answered. */
+  #pingedMs: number | undefined;
+  /** Whether it has given signs of life that nobody asked for, as the clients of this package do. */
+  #isBeating = false;
+  /** How many bytes it was sent since it was heard. */
+  #unansweredBytes = 0;
 
   constructor(socket: Socket, keepAliveMs: number) {
     this.#socket = socket;
     this.#keepAliveMs = keepAliveMs;
   }
 
-  /**
-   * Looks after the peer; to be called at every interval.
-   *
-   * @returns whether it has not answered a ping for as long as a ping takes to be sent
-   */
+  /** Looks after the peer; to be called at every interval. Returns whether it must be taken for dead. */
   tick(intervalMs: number): boolean {
-    const { bytesRead, bytesWritten, writableLength } = this.#socket;
+    this.#observe(intervalMs);
+    if (this.#isBeating && this.#silentMs >= Math.max(2 * this.#keepAliveMs, 3 * HEARTBEAT_MS)) return true;
+    if (this.#pingedMs !== undefined) {
+      return this.#pingedMs >= (this.#unansweredBytes > LONG_READ_BYTES ? LONG_READ_MS : this.#keepAliveMs);
+    }
+    if (this.#quietMs >= this.#keepAliveMs && this.#socket.writableLength === 0) this.#ping();
+    return false;
+  }
+
+  #observe(intervalMs: number): void {
+    const { bytesRead, bytesWritten } = this.#socket;
     const isHeard = bytesRead !== this.#bytesRead;
-    this.#quietMs = isHeard || bytesWritten !== this.#bytesWritten ? 0 : this.#quietMs + intervalMs;
+    const writtenBytes = bytesWritten - this.#bytesWritten;
+    if (isHeard && this.#pingedMs === undefined) this.#isBeating = true;
+    if (isHeard) this.#pingedMs = undefined;
+    else if (this.#pingedMs !== undefined) this.#pingedMs += intervalMs;
+    this.#quietMs = isHeard || writtenBytes > 0 ? 0 : this.#quietMs + intervalMs;
     this.#silentMs = isHeard ? 0 : this.#silentMs + intervalMs;
-    if (isHeard) this.#isPinged = false;
+    this.#unansweredBytes = isHeard ? writtenBytes : this.#unansweredBytes + writtenBytes;
     this.#bytesRead = bytesRead;
     this.#bytesWritten = bytesWritten;
+  }
 
-    // Bytes that it has not taken yet stand before the ping: it may be slow.
-    if (writableLength > 0) return false;
-    if (this.#isPinged) return this.#silentMs >= this.#keepAliveMs;
-    if (this.#quietMs >= this.#keepAliveMs) {
-      this.#socket.write(PING_FRAME);
-      this.#bytesWritten = this.#socket.bytesWritten;
-      this.#isPinged = true;
-      this.#silentMs = 0;
-    }
-    return false;
+  #ping(): void {
+    this.#socket.write(PING_FRAME);
+    this.#bytesWritten = this.#socket.bytesWritten;
+    this.#pingedMs = 0;
   }
 }

@@ -2,12 +2,16 @@ import * as fileIo from './file-io.ts';
 import { StoredFile } from './stored-file.ts';
 
 /**
- * A file opened to be appended to and read. Positions are the caller's: it
- * writes at the place that it counted itself, so that what a failed write left
- * behind is cut away and never ends up in the middle.
+ * A file opened to be appended to and read. It is written at its end, whatever
+ * another program may have done to it, so that nobody's bytes are overwritten;
+ * the caller finds out whether that was the place that it counted.
  */
 export class AppendFile extends StoredFile {
-  /** Writes all of `buffers` at `position`; rejects if a single byte is refused. */
+  /**
+   * Writes all of `buffers`; rejects if a single byte is refused.
+   *
+   * @param position where the end of the file should be
+   */
   write(buffers: readonly Buffer[], position: number): Promise<void> {
     return fileIo.writeAll(this.fd, buffers, position);
   }

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { hasErrno } from './storage-failure.ts';
 
 /** File descriptor calls as promises: half the cost of a FileHandle's in the hot path. */
 export const fdatasync = promisify(fs.fdatasync);
@@ -22,6 +23,33 @@ export interface FileStat {
   size: number;
   /** Time of the last change of the content, in nanoseconds since 1970. */
   mtimeNs: bigint;
+}
+
+/**
+ * As `mkdir -p`. Node's own never comes back where a parent exists and yet takes
+ * no directories, as `/proc`, and calls a full disk a missing directory.
+ */
+export async function makeDirectories(directory: string, mode: number): Promise<void> {
+  try {
+    await makeDirectory(directory, mode);
+  } catch (error) {
+    if (!hasErrno(error, 'ENOENT') || directory === path.dirname(directory)) throw error;
+    await makeDirectories(path.dirname(directory), mode);
+    await makeDirectory(directory, mode);
+  }
+}
+
+async function makeDirectory(directory: string, mode: number): Promise<void> {
+  try {
+    await fs.promises.mkdir(directory, { mode });
+  } catch (error) {
+    const isThere = hasErrno(error, 'EEXIST') && (await isDirectory(directory));
+    if (!isThere) throw error;
+  }
+}
+
+async function isDirectory(name: string): Promise<boolean> {
+  return (await fs.promises.stat(name).catch(() => undefined))?.isDirectory() === true;
 }
 
 /** Makes the names in a directory survive a loss of power, and its own name, and so on up to `top`. */

@@ -38,7 +38,7 @@ export class Root {
    */
   static async open(directory: string): Promise<Root> {
     try {
-      await makeDirectories(path.resolve(directory));
+      await fileIo.makeDirectories(path.resolve(directory), DIRECTORY_MODE);
       const real = await fs.promises.realpath(directory);
       await fs.promises.access(real, constants.R_OK | constants.W_OK | constants.X_OK);
       return new Root(real);
@@ -87,7 +87,11 @@ export class Root {
     const target = await (create ? this.#appendTarget(resource) : this.#existing(resource));
     let fd: number;
     try {
-      fd = await fileIo.open(target, constants.O_RDWR | (create ? constants.O_CREAT : 0) | SAFELY, FILE_MODE);
+      fd = await fileIo.open(
+        target,
+        constants.O_RDWR | constants.O_APPEND | (create ? constants.O_CREAT : 0) | SAFELY,
+        FILE_MODE,
+      );
     } catch (error) {
       if (hasErrno(error, 'ELOOP')) throw leadsOut(error);
       throw storageFailure(error);
@@ -166,7 +170,7 @@ export class Root {
       if (name === undefined) return real;
       const parent = path.join(real, ...missing);
       // A symlink to nothing is in the way when what exists takes no directory.
-      if (missing.length > 0) await makeDirectories(parent).catch(refuseDangling);
+      if (missing.length > 0) await fileIo.makeDirectories(parent, DIRECTORY_MODE).catch(refuseDangling);
       return path.join(parent, name);
     } catch (error) {
       if (error instanceof ForbiddenPathError) throw error;
@@ -187,30 +191,6 @@ export class Root {
       }
     }
   }
-}
-
-/** As `mkdir -p`. Node's own never comes back where a parent exists and yet takes no directories, as `/proc`. */
-async function makeDirectories(directory: string): Promise<void> {
-  try {
-    await makeDirectory(directory);
-  } catch (error) {
-    if (!hasErrno(error, 'ENOENT') || directory === path.dirname(directory)) throw error;
-    await makeDirectories(path.dirname(directory));
-    await makeDirectory(directory);
-  }
-}
-
-async function makeDirectory(directory: string): Promise<void> {
-  try {
-    await fs.promises.mkdir(directory, { mode: DIRECTORY_MODE });
-  } catch (error) {
-    const isThere = hasErrno(error, 'EEXIST') && (await isDirectory(directory));
-    if (!isThere) throw error;
-  }
-}
-
-async function isDirectory(name: string): Promise<boolean> {
-  return (await fs.promises.stat(name).catch(() => undefined))?.isDirectory() === true;
 }
 
 function isAddressable(directory: ResourcePath, name: string): boolean {

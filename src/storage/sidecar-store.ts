@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { syncDirectories } from './file-io.ts';
+import { makeDirectories, syncDirectories } from './file-io.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 
 const DIRECTORY_MODE = 0o700;
@@ -68,7 +68,7 @@ export class SidecarStore {
     const file = this.#fileOf(sidecar.path);
     const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
     try {
-      await fs.promises.mkdir(path.dirname(file), { recursive: true, mode: DIRECTORY_MODE });
+      await makeDirectories(path.dirname(file), DIRECTORY_MODE);
       const handle = await fs.promises.open(temporary, 'wx', FILE_MODE);
       try {
         await handle.writeFile(`${JSON.stringify(sidecar)}\n`);

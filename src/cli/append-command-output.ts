@@ -1,0 +1,91 @@
+import { finished } from 'node:stream/promises';
+import { targetUrl } from '../client/target-url.ts';
+import type { AppendCommand } from './append-command.ts';
+import { EXIT_FAILURE } from './client-command.ts';
+import { type CommandIo, EXIT_INTERRUPTED, messageOf } from './io.ts';
+import type { Progress } from './progress.ts';
+import { RunningCommand } from './running-command.ts';
+import { Transfer } from './transfer.ts';
+
+const EXIT_CANNOT_RUN = 126;
+const EXIT_NOT_FOUND = 127;
+
+/** What is needed besides the command line of the command. */
+export interface AppendCommandOutputOptions extends AppendCommand {
+  /** What messages call the command. */
+  name: string;
+  /** Begins to show how far it has come. */
+  startProgress: () => Progress | undefined;
+}
+
+/**
+ * Runs a command and appends what it writes. The command runs to its end
+ * whatever becomes of the append.
+ *
+ * @returns the exit code
+ */
+export async function appendCommandOutput(
+  commandLine: readonly string[],
+  { name, url, tee, log, logVerbose, startProgress }: AppendCommandOutputOptions,
+  io: CommandIo,
+): Promise<number> {
+  let command: RunningCommand;
+  try {
+    targetUrl(url);
+  } catch (error) {
+    log(`failed to append from ${name} to ${url}: ${messageOf(error)}`);
+    return EXIT_FAILURE;
+  }
+  try {
+    command = await RunningCommand.start(commandLine);
+  } catch (error) {
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    log(`failed to run ${name}: ${isMissing ? 'command not found' : messageOf(error)}`);
+    return isMissing ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+  }
+
+  logVerbose(`appending from ${name} to ${url}`);
+  const progress = startProgress();
+  const options = { expect: undefined, tee: tee ? io.stdout : undefined, progress, log, logVerbose };
+  const transfer = new Transfer(command.output, url, options);
+  const appended = transfer.done().then(
+    () => true,
+    (error) => {
+      progress?.stop();
+      log(`failed to append from ${name} to ${url}: ${messageOf(error)}`);
+      return false;
+    },
+  );
+  const ended = finished(command.output, { cleanup: true }).catch(() => {});
+  const everything = Promise.all([command.exit, appended, ended]);
+
+  let restoreSignals = () => {};
+  const givenUp = new Promise<undefined>((resolve) => {
+    let isStopping = false;
+    restoreSignals = io.onStopSignal((signal) => {
+      // The terminal sends SIGINT to the command, too.
+      if (signal === 'SIGTERM') command.kill(signal);
+      if (isStopping) {
+        transfer.destroy(new Error('interrupted'));
+        command.abandon();
+        resolve(undefined);
+      } else if (command.hasExited) {
+        // What still holds the pipe is not what was asked for.
+        transfer.end();
+      }
+      isStopping = true;
+    });
+  });
+  try {
+    const outcome = await Promise.race([everything, givenUp]);
+    if (outcome === undefined) return EXIT_INTERRUPTED;
+    const [exitCode, isAppended] = outcome;
+    if (!isAppended) return exitCode === 0 ? EXIT_FAILURE : exitCode;
+    progress?.succeed();
+    logVerbose(`finished appending from ${name} to ${url}`);
+    return exitCode;
+  } finally {
+    restoreSignals();
+    progress?.stop();
+  }
+}

@@ -1,0 +1,112 @@
+import { Option } from 'commander';
+import { type ClientLog, clientCommand, parseClientCommand, refuseUsage } from './client-command.ts';
+import type { CommandIo } from './io.ts';
+import { isDirectoryUrl } from './target-name.ts';
+
+/** Where the bytes of an append are to come from. */
+export type SourceRequest =
+  | { kind: 'stdin' }
+  | { kind: 'files'; paths: readonly string[] }
+  | { kind: 'url'; url: string }
+  | { kind: 'command'; argv: readonly string[] };
+
+/** What messages call a source. */
+export function nameOfSource(source: SourceRequest): string {
+  switch (source.kind) {
+    case 'stdin':
+      return 'stdin';
+    case 'files':
+      return source.paths.join(', ');
+    case 'url':
+      return source.url;
+    case 'command':
+      return `\`${source.argv.join(' ')}\``;
+  }
+}
+
+/** What `httpfstream-append` was told to do. */
+export interface AppendCommand extends ClientLog {
+  /** URL of the resource, as it was typed. */
+  url: string;
+  source: SourceRequest;
+  /** Whether what is appended goes to standard output, too. */
+  tee: boolean;
+  /** Whether to go on with what is partly there. */
+  resume: boolean;
+}
+
+interface Options {
+  tee?: true;
+  resume?: true;
+  fromFile?: string[];
+  fromUrl?: string;
+}
+
+/** Parses the arguments of `httpfstream-append`. Returns the exit code when it is over with that. */
+export function parseAppendCommand(argv: readonly string[], io: CommandIo): AppendCommand | number {
+  const end = argv.indexOf('--');
+  const commandLine = end === -1 ? undefined : argv.slice(end + 1);
+  const command = clientCommand(TEXTS)
+    .argument('<URL>', 'http or https URL of the resource')
+    .addOption(
+      new Option('--from-file <FILE>', 'append a file; may come several times, for one after the other')
+        .argParser((path, paths: string[] = []) => [...paths, path])
+        .conflicts('fromUrl'),
+    )
+    .option('--from-url <URL>', 'append what GET of another URL answers')
+    .option('--resume', 'go on where the resource ends, with a file or URL of which a part was appended')
+    .option('--tee', 'write what is appended to standard output, too');
+  const log = parseClientCommand(command, end === -1 ? argv : argv.slice(0, end), io);
+  if (typeof log === 'number') return log;
+
+  const { tee, resume, fromFile, fromUrl } = command.opts<Options>();
+  const [url] = command.args as [string];
+  const refuse = (message: string) => refuseUsage(command, message, io);
+  if (commandLine !== undefined) {
+    if (commandLine.length === 0) return refuse('a command must follow --');
+    if (fromFile || fromUrl) return refuse('a command cannot be used with --from-file or --from-url');
+  }
+  const source = sourceOf(commandLine, fromFile, fromUrl);
+  if (resume && (source.kind === 'stdin' || source.kind === 'command')) {
+    return refuse('--resume needs --from-file or --from-url');
+  }
+  if (source.kind === 'files' && source.paths.length > 1 && isDirectoryUrl(url)) {
+    return refuse('with several files, the URL must not end in /');
+  }
+  return { url, source, tee: tee === true, resume: resume === true, ...log };
+}
+
+function sourceOf(
+  commandLine: readonly string[] | undefined,
+  fromFile: readonly string[] | undefined,
+  fromUrl: string | undefined,
+): SourceRequest {
+  if (commandLine) return { kind: 'command', argv: commandLine };
+  if (fromFile) return { kind: 'files', paths: fromFile };
+  if (fromUrl !== undefined) return { kind: 'url', url: fromUrl };
+  return { kind: 'stdin' };
+}
+
+const TEXTS = {
+  name: 'httpfstream-append',
+  usage: '[-v] [--tee] [--resume] [--from-file FILE]... [--from-url URL] URL [-- COMMAND ARGS...]',
+  description: `Appends to a resource on an httpfstream server, as it comes: standard input, files, what another
+URL answers, or what a command writes to its standard output and standard error.`,
+  help: `
+If URL ends in "/", the name of the file (or of what --from-url brings) is added. --resume compares sizes, not bytes.
+
+A command runs whatever becomes of the append, and its exit code is passed on. When the append fails, that is told,
+and the command goes on.
+
+Ctrl-C ends an append from standard input cleanly: what was read is sent, and followers see the end. It breaks off
+one from a file or URL. A command gets it too, and what it still says is appended. The second Ctrl-C does not wait.
+
+Exit codes: 0 everything was appended; 1 failure or wrong usage; 130 Ctrl-C. With a command: the command's (128 and
+the signal's number if one killed it, 127 if there is no such command), or 1 if that is 0 and the append failed.
+
+Examples:
+  cat foo.txt | httpfstream-append http://localhost:8080/foo.txt
+  httpfstream-append --tee http://localhost:8080/builds/42.log -- make -j4
+  httpfstream-append --resume --from-file big.iso http://localhost:8080/images/
+  httpfstream-append --from-url https://example.com/data.csv http://localhost:8080/mirror/`,
+};

@@ -1,0 +1,121 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FollowOptions } from '../client/follow.ts';
+import {
+  ConnectionError,
+  RangeNotSatisfiableError,
+  ResourceGoneError,
+  ResourceNotFoundError,
+  StreamInterruptedError,
+  StreamTruncatedError,
+  UnexpectedStatusError,
+} from '../errors.ts';
+import { type FollowResourceOptions, failFollowing, stopFollowing } from './follow-once.ts';
+import { FollowPass } from './follow-pass.ts';
+import { messageOf } from './io.ts';
+
+const INTERVAL_MS = 1000;
+
+/**
+ * Follows a resource over all its appenders, as `tail -F` does: after each end
+ * asks again, from where it was; begins anew with a file that was cut or made anew.
+ *
+ * @returns the exit code, when it cannot go on
+ * @throws the signal's reason
+ */
+export async function followAgain(url: string, options: FollowResourceOptions): Promise<number> {
+  return new PersistentFollow(url, options).run();
+}
+
+class PersistentFollow {
+  readonly #url: string;
+  readonly #options: FollowResourceOptions;
+  #start: FollowOptions;
+  /** It was there at some time. */
+  #wasThere = false;
+  /** What is wrong for the time being, so that it is told once. */
+  #trouble: 'missing' | 'unreachable' | undefined;
+  /** What to say when it is open the next time. */
+  #news: string | undefined;
+
+  constructor(url: string, options: FollowResourceOptions) {
+    this.#url = url;
+    this.#options = options;
+    this.#start = options.start;
+  }
+
+  async run(): Promise<number> {
+    const { signal, logVerbose } = this.#options;
+    logVerbose(`following data at ${this.#url} (ctrl-C to exit)`);
+    for (;;) {
+      const pass = new FollowPass(this.#url, { ...this.#options, onOpen: () => this.#opened() });
+      const error = await pass.run(this.#start).then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      );
+      if (signal.aborted) stopFollowing(pass, this.#options);
+      if (pass.isOpen) this.#goOnAfter(pass);
+      const isAnew = isGone(error) && this.#options.file === undefined && this.#wasThere;
+      if (isAnew) this.#beginAnew(error);
+      else if (error instanceof ResourceNotFoundError) this.#missing(error);
+      else if (isUnreachable(error)) this.#unreachable(error);
+      else if (error !== undefined && !(error instanceof StreamInterruptedError)) {
+        return failFollowing(this.#url, pass, error, this.#options);
+      }
+      if (!isAnew) await delay(INTERVAL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+  }
+
+  #opened(): void {
+    if (this.#news !== undefined) this.#tell(this.#news);
+    this.#news = undefined;
+    this.#trouble = undefined;
+    this.#wasThere = true;
+  }
+
+  #goOnAfter(pass: FollowPass): void {
+    const { position: from, generation } = pass;
+    this.#start = { from, ...(generation !== undefined && { generation }) };
+    if (pass.bytes === 0) return;
+    const reason = pass.reason ?? 'ended';
+    this.#options.logVerbose(`${this.#url}: ${reason} (read ${pass.bytes} bytes); asking again`);
+  }
+
+  #beginAnew(error: unknown): void {
+    this.#start = { from: 0 };
+    this.#news = undefined;
+    if (error instanceof ResourceGoneError) this.#news = ' has been replaced; following the new file';
+    else this.#tell(': file truncated');
+  }
+
+  #missing(error: Error): void {
+    this.#start = { from: 0 };
+    this.#news = ' has appeared; following the new file';
+    if (this.#trouble === 'missing') return;
+    this.#trouble = 'missing';
+    if (this.#wasThere) this.#tell(` has become inaccessible: ${error.message}`);
+    else this.#tell(`: ${error.message}; waiting for it`);
+  }
+
+  #unreachable(error: Error): void {
+    if (this.#trouble === 'unreachable') return;
+    this.#trouble = 'unreachable';
+    this.#tell(` cannot be reached: ${messageOf(error)}; trying again`);
+  }
+
+  #tell(text: string): void {
+    this.#options.log(`httpfstream-follow: ${this.#url}${text}`);
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return (
+    error instanceof ResourceGoneError ||
+    error instanceof StreamTruncatedError ||
+    error instanceof RangeNotSatisfiableError
+  );
+}
+
+/** Whether the server is away for a while, and not of another opinion. */
+function isUnreachable(error: unknown): error is Error {
+  return error instanceof ConnectionError || (error instanceof UnexpectedStatusError && error.status >= 500);
+}

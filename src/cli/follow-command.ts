@@ -1,0 +1,146 @@
+import { InvalidArgumentError, Option } from 'commander';
+import { type ClientLog, clientCommand, parseClientCommand, refuseUsage } from './client-command.ts';
+import type { CommandIo } from './io.ts';
+
+/** For how long `--wait` waits when it has no value. */
+const DEFAULT_WAIT_SECONDS = 3600;
+
+/** The server's limit. */
+const MAX_WAIT_SECONDS = 86_400;
+
+/** Where to begin: at a byte, at the last lines, or with neither at the beginning. */
+export interface FollowStart {
+  /** First byte wanted; negative: that many bytes before the end. */
+  from?: number;
+  lines?: number;
+}
+
+/** What `httpfstream-follow` was told to do. */
+export interface FollowCommand extends ClientLog {
+  /** URLs of the resources, as they were typed. */
+  urls: readonly string[];
+  start: FollowStart;
+  /** How many seconds to wait for a resource that does not exist yet. */
+  waitSeconds: number | undefined;
+  /** Whether to go on after each end. */
+  again: boolean;
+  /** Where to write instead of standard output. */
+  file: string | undefined;
+}
+
+interface Options {
+  lines?: FollowStart;
+  bytes?: FollowStart;
+  from?: FollowStart;
+  wait?: number;
+  F?: true;
+  output?: string;
+}
+
+/** Parses the arguments of `httpfstream-follow`. Returns the exit code when it is over with that. */
+export function parseFollowCommand(argv: readonly string[], io: CommandIo): FollowCommand | number {
+  const command = clientCommand(TEXTS)
+    .argument('<URL...>', 'http or https URLs of the resources')
+    .addOption(
+      new Option('-n, --lines <LINES>', 'begin with the last LINES lines')
+        .argParser(parseLines)
+        .conflicts(['bytes', 'from', 'output']),
+    )
+    .addOption(
+      new Option('-c, --bytes <BYTES>', 'begin with the last BYTES bytes; +N: with the Nth byte')
+        .argParser(parseBytes)
+        .conflicts(['from', 'output']),
+    )
+    .addOption(
+      new Option('--from <N>', 'begin after the first N bytes; -N: with the last N bytes')
+        .argParser(parseFrom)
+        .conflicts('output'),
+    )
+    .addOption(
+      new Option(
+        '--wait [S]',
+        'wait up to S seconds, an hour without =S, for a resource that is missing',
+      ).argParser(parseWait),
+    )
+    .option('-F', 'go on after each end until Ctrl-C, also when the file is cut, deleted or made anew')
+    .option('-o, --output <FILE>', 'write to FILE instead; if it exists, go on at its end')
+    .configureHelp({ optionTerm: ({ flags }) => flags.replace(' [S]', '[=S]') });
+  const log = parseClientCommand(command, withWaitTime(argv), io);
+  if (typeof log === 'number') return log;
+
+  const { lines, bytes, from, wait, F, output } = command.opts<Options>();
+  const urls = [...new Set(command.args)];
+  if (output !== undefined && urls.length > 1) {
+    return refuseUsage(command, '--output needs exactly one URL', io);
+  }
+  return {
+    urls,
+    start: lines ?? bytes ?? from ?? {},
+    waitSeconds: wait,
+    again: F === true,
+    file: output,
+    ...log,
+  };
+}
+
+/** Gives `--wait` its value, so that it does not take the URL for it. */
+function withWaitTime(argv: readonly string[]): string[] {
+  const end = argv.indexOf('--');
+  return argv.map((argument, i) => {
+    const isBare = /^--?wait$/.test(argument) && (end === -1 || i < end);
+    return isBare ? `--wait=${DEFAULT_WAIT_SECONDS}` : argument;
+  });
+}
+
+function parseLines(text: string): FollowStart {
+  return { lines: wholeNumber(text, /^\d+$/) };
+}
+
+function parseBytes(text: string): FollowStart {
+  // As tail counts: the first byte is +1, and +0 is the same.
+  if (text.startsWith('+')) return { from: Math.max(0, wholeNumber(text, /^\+\d+$/) - 1) };
+  const bytes = wholeNumber(text, /^\d+$/);
+  return bytes === 0 ? { lines: 0 } : { from: -bytes };
+}
+
+function parseFrom(text: string): FollowStart {
+  return { from: wholeNumber(text, /^-?\d+$/) };
+}
+
+function parseWait(text: string): number {
+  const seconds = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || seconds > MAX_WAIT_SECONDS) {
+    throw new InvalidArgumentError(`It must be a number of seconds, at most ${MAX_WAIT_SECONDS}.`);
+  }
+  return seconds;
+}
+
+function wholeNumber(text: string, form: RegExp): number {
+  const number = Number(text);
+  if (!form.test(text) || !Number.isSafeInteger(number)) {
+    throw new InvalidArgumentError('It must be a whole number.');
+  }
+  // There is no -0.
+  return number === 0 ? 0 : number;
+}
+
+const TEXTS = {
+  name: 'httpfstream-follow',
+  usage: '[-v] [-n LINES | -c BYTES | --from N] [--wait[=S]] [-F] [-o FILE] URL...',
+  description:
+    'Writes a resource on an httpfstream server to standard output: what is there, then what comes.',
+  help: `
+Several resources are followed at the same time, each piece under a header that names its URL, as tail does.
+
+With -o the bytes in FILE are taken for the first ones of the resource; it is an error if that is shorter. With -F,
+too, it then ends when the resource is cut, deleted or made anew, so that FILE never mixes two.
+
+Exit codes: 0 the stream ended, or standard output was closed; 1 failure or wrong usage; 3 the stream was interrupted;
+4 it was deleted, made anew or cut to less than was read; 130 Ctrl-C. With several URLs the largest.
+
+Examples:
+  httpfstream-follow http://localhost:8080/foo.txt
+  httpfstream-follow -n 20 http://localhost:8080/builds/42.log | grep --line-buffered error
+  httpfstream-follow -F http://localhost:8080/a.log http://localhost:8080/b.log
+  httpfstream-follow -o big.iso http://localhost:8080/images/big.iso`,
+};

@@ -1,0 +1,22 @@
+import { ResourceGoneError, StreamInterruptedError, StreamTruncatedError } from '../errors.ts';
+import { EXIT_FAILURE } from './client-command.ts';
+
+const EXIT_STREAM_INTERRUPTED = 3;
+const EXIT_GONE = 4;
+
+/** Why following ends before the streams do. */
+export class FollowingStopped extends Error {
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number, options?: ErrorOptions) {
+    super(message, options);
+    this.exitCode = exitCode;
+  }
+}
+
+/** The exit code that tells how following failed. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof StreamInterruptedError) return EXIT_STREAM_INTERRUPTED;
+  if (error instanceof ResourceGoneError || error instanceof StreamTruncatedError) return EXIT_GONE;
+  return EXIT_FAILURE;
+}

@@ -1,0 +1,61 @@
+import type { FollowOptions } from '../client/follow.ts';
+import { RangeNotSatisfiableError } from '../errors.ts';
+import { exitCodeOf } from './follow-failure.ts';
+import { FollowPass, type FollowPassOptions } from './follow-pass.ts';
+import { messageOf } from './io.ts';
+import { resourceSize } from './resource-size.ts';
+
+/** How {@link followOnce} and {@link followAgain} follow. */
+export interface FollowResourceOptions extends Omit<FollowPassOptions, 'onOpen'> {
+  /** Where to begin, and how long to wait for the resource. */
+  start: FollowOptions;
+  /** The file that is written, of which `start.from` is the size. */
+  file: string | undefined;
+  log: (line: string) => void;
+}
+
+/**
+ * Follows a resource to the end of its stream, and says how that went.
+ *
+ * @returns the exit code
+ * @throws the signal's reason
+ */
+export async function followOnce(url: string, options: FollowResourceOptions): Promise<number> {
+  const { start, signal, logVerbose } = options;
+  const pass = new FollowPass(url, { ...options, onOpen: () => {} });
+  logVerbose(`following data at ${url} (ctrl-C to exit)`);
+  try {
+    await pass.run(start);
+    logVerbose(`finished following (read ${pass.bytes} bytes)`);
+    return 0;
+  } catch (error) {
+    if (signal.aborted) stopFollowing(pass, options);
+    return failFollowing(url, pass, error, options);
+  }
+}
+
+/** Says how far a resource was followed that is to be followed no more. */
+export function stopFollowing(pass: FollowPass, { signal, logVerbose }: FollowResourceOptions): never {
+  logVerbose(`stopped following (read ${pass.bytes} bytes): ${messageOf(signal.reason)}`);
+  throw signal.reason;
+}
+
+/** Says why a resource cannot be followed any more. Returns the exit code. */
+export async function failFollowing(
+  url: string,
+  pass: FollowPass,
+  error: unknown,
+  { start, file, log, logVerbose }: FollowResourceOptions,
+): Promise<number> {
+  const failure = pass.isOpen ? 'error following' : 'failed to begin following';
+  const isTooShort = file !== undefined && !pass.isOpen && error instanceof RangeNotSatisfiableError;
+  const message = isTooShort ? await sizesText(url, file, start.from as number) : messageOf(error);
+  log(`${failure} ${url}: ${message}`);
+  if (pass.isOpen) logVerbose(`stopped following (read ${pass.bytes} bytes)`);
+  return exitCodeOf(error);
+}
+
+async function sizesText(url: string, file: string, size: number): Promise<string> {
+  const remoteSize = await resourceSize(url).catch(() => undefined);
+  return `${file} has ${size} bytes, more than the ${remoteSize ?? 'fewer'} bytes there`;
+}

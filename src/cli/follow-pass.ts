@@ -1,0 +1,89 @@
+import type { FollowOptions } from '../client/follow.ts';
+import { follow } from '../client/follow.ts';
+import { reconnectText } from './client-command.ts';
+import type { FollowOutput } from './follow-output.ts';
+
+/** What {@link FollowPass} is given by those who run it. */
+export interface FollowPassOptions {
+  output: FollowOutput;
+  signal: AbortSignal;
+  logVerbose: (line: string) => void;
+  /** Called when the server has accepted. */
+  onOpen: () => void;
+}
+
+/** One time that a resource is followed until its end. */
+export class FollowPass {
+  readonly #url: string;
+  readonly #options: FollowPassOptions;
+  #isOpen = false;
+  #bytes = 0;
+  #position = 0;
+  #generation: number | undefined;
+  #reason: string | undefined;
+
+  constructor(url: string, options: FollowPassOptions) {
+    this.#url = url;
+    this.#options = options;
+  }
+
+  /** Whether the server has accepted. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** How many bytes were written. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Position after the last byte that was written. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Which file it was, if the server tells. */
+  get generation(): number | undefined {
+    return this.#generation;
+  }
+
+  /** Why the stream ended, if the server told. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  /**
+   * Copies from where `start` says to the end of the stream.
+   *
+   * @throws what {@link follow} errors with; the signal's reason; what the output throws
+   */
+  async run(start: FollowOptions): Promise<void> {
+    const { output, signal, logVerbose, onOpen } = this.#options;
+    const url = this.#url;
+    const readable = follow(url, {
+      ...start,
+      signal,
+      onReconnect: (event) => logVerbose(`${url}: ${reconnectText(event)}`),
+    });
+    readable.once('open', ({ generation, position }) => {
+      this.#isOpen = true;
+      this.#generation = generation;
+      this.#position = position;
+      onOpen();
+    });
+    readable.on('waiting', () => {
+      logVerbose(this.#isOpen ? `${url}: waiting for the appender` : `${url}: waiting for the file`);
+    });
+    readable.on('live', () => logVerbose(`${url}: live`));
+    try {
+      for await (const chunk of readable as AsyncIterable<Buffer>) {
+        await output.write(chunk, url);
+        this.#bytes += chunk.length;
+        // Not the readable's, which is ahead by what it holds.
+        this.#position += chunk.length;
+      }
+    } finally {
+      this.#reason = readable.reason;
+    }
+  }
+}

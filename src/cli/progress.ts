@@ -1,0 +1,106 @@
+import ora, { type Ora } from 'ora';
+import { formatBytes } from './byte-size.ts';
+import type { CommandIo } from './io.ts';
+
+const BAR_COLUMNS = 20;
+const RATE_WINDOW_MS = 5000;
+const SAMPLE_MS = 250;
+
+/** What is known of an append when it begins. */
+export interface ProgressOptions {
+  /** How many bytes there are in all, when that is known. */
+  size: number | undefined;
+  /** How many of them are there already. */
+  position: number;
+}
+
+/**
+ * Shows on a terminal how far an append has come: a bar when the size is known,
+ * or else what was sent and what is safe. On anything but a terminal it shows
+ * nothing. The cursor, hidden meanwhile, is back after {@link stop}, and when
+ * the process is killed by a signal.
+ */
+export class Progress {
+  readonly #options: ProgressOptions;
+  readonly #spinner: Ora;
+  readonly #startMs = performance.now();
+  /** When how much had been sent, from the beginning of the window on. */
+  readonly #samples: { atMs: number; bytes: number }[] = [];
+  #sentBytes = 0;
+  #acknowledgedBytes = 0;
+
+  constructor(stderr: CommandIo['stderr'], options: ProgressOptions) {
+    this.#options = options;
+    this.#spinner = ora({
+      stream: stderr as NodeJS.WriteStream,
+      text: 'appending',
+      suffixText: () => this.#text(),
+      discardStdin: false,
+    });
+    // Disabled, it would write a line.
+    if (this.#spinner.isEnabled) this.#spinner.start();
+  }
+
+  sent(bytes: number): void {
+    this.#sentBytes += bytes;
+  }
+
+  /** @param bytes how many bytes of this append are safe by now */
+  acknowledged(bytes: number): void {
+    this.#acknowledgedBytes = bytes;
+  }
+
+  /** Removes what is shown. */
+  stop(): void {
+    if (this.#spinner.isSpinning) this.#spinner.stop();
+  }
+
+  /** Leaves a line that says how it went. */
+  succeed(): void {
+    if (!this.#spinner.isSpinning) return;
+    const seconds = (performance.now() - this.#startMs) / 1000;
+    const rate = formatBytes(this.#sentBytes / seconds);
+    const text = `appended ${formatBytes(this.#sentBytes)} in ${seconds.toFixed(1)} s (${rate}/s)`;
+    this.#spinner.stopAndPersist({ symbol: '✔', text, suffixText: '' });
+  }
+
+  #text(): string {
+    const { size, position } = this.#options;
+    const rate = this.#rate();
+    if (size === undefined) {
+      const acknowledged = formatBytes(this.#acknowledgedBytes);
+      return `${formatBytes(this.#sentBytes)} sent, ${acknowledged} acknowledged, ${formatBytes(rate)}/s`;
+    }
+    const done = Math.min(position + this.#sentBytes, size);
+    const fraction = size === 0 ? 1 : done / size;
+    const amount = `${formatBytes(done)} of ${formatBytes(size)}`;
+    const left = rate > 0 ? `, ${formatSeconds((size - done) / rate)} left` : '';
+    return `${bar(fraction)} ${Math.floor(fraction * 100)}% ${amount}, ${formatBytes(rate)}/s${left}`;
+  }
+
+  /** Bytes in a second, over the last few seconds. */
+  #rate(): number {
+    const atMs = performance.now();
+    const isDue = atMs - (this.#samples.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY) >= SAMPLE_MS;
+    if (isDue) this.#samples.push({ atMs, bytes: this.#sentBytes });
+    while (this.#samples.length > 1 && atMs - this.#samples[0]!.atMs > RATE_WINDOW_MS) this.#samples.shift();
+    const oldest = this.#samples[0]!;
+    const elapsedMs = atMs - oldest.atMs;
+    return elapsedMs === 0 ? 0 : ((this.#sentBytes - oldest.bytes) / elapsedMs) * 1000;
+  }
+}
+
+function bar(fraction: number): string {
+  const filled = Math.floor(fraction * BAR_COLUMNS);
+  const tip = filled < BAR_COLUMNS ? '>' : '';
+  return `[${'='.repeat(filled)}${tip}${' '.repeat(BAR_COLUMNS - filled - tip.length)}]`;
+}
+
+/** `3 s`, `2:05`, `1:02:03`. */
+function formatSeconds(exact: number): string {
+  const seconds = Math.ceil(exact);
+  if (seconds < 60) return `${seconds} s`;
+  const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  if (parts[0] === 0) parts.shift();
+  return parts.map((part, i) => (i === 0 ? String(part) : String(part).padStart(2, '0'))).join(':');
+}

@@ -1,0 +1,86 @@
+import type { IncomingMessage } from 'node:http';
+import { type Readable, Transform, type TransformCallback } from 'node:stream';
+import { ConnectionError, UnexpectedStatusError } from '../errors.ts';
+import type { AppendSource } from './append-source.ts';
+import { type Answer, contentLengthOf, request } from './http-request.ts';
+import { remoteFileName } from './remote-file-name.ts';
+
+/**
+ * What GET of a URL answers. The request is made here, so that nothing is
+ * appended when it fails.
+ *
+ * @throws {UnexpectedStatusError} unless the status is 2xx, and what {@link request} throws
+ */
+export async function remoteSource(url: string): Promise<AppendSource> {
+  const answer = await get(url, {});
+  const { response } = answer;
+  const size = contentLengthOf(response);
+  return {
+    size,
+    fileName: remoteFileName(answer.url, response.headers['content-disposition']),
+    mayEndAnywhere: false,
+    async open(position) {
+      if (position === 0) return new Body(response, size, 0);
+      response.destroy();
+      return openAt(url, position, size);
+    },
+    close: () => response.destroy(),
+  };
+}
+
+async function openAt(url: string, position: number, size: number | undefined): Promise<Readable> {
+  const { status, response } = await get(url, { range: `bytes=${position}-` });
+  const length = contentLengthOf(response);
+  if (status !== 206) return new Body(response, length, position);
+  const { start, total } = CONTENT_RANGE.exec(response.headers['content-range'] ?? '')?.groups ?? {};
+  const hasOtherSize = size !== undefined && total !== '*' && Number(total) !== size;
+  if (Number(start) !== position || hasOtherSize) {
+    response.destroy();
+    throw new UnexpectedStatusError(status, `the answer is not the range from ${position} on`);
+  }
+  return new Body(response, length, 0);
+}
+
+const CONTENT_RANGE = /^bytes (?<start>\d+)-\d+\/(?<total>\d+|\*)$/;
+
+async function get(url: string, headers: Record<string, string>): Promise<Answer> {
+  const answer = await request(url, { method: 'GET', headers });
+  if (answer.status >= 200 && answer.status < 300) return answer;
+  answer.response.destroy();
+  throw new UnexpectedStatusError(answer.status);
+}
+
+/** The body of an answer, without its first bytes. Errors unless it is whole. */
+class Body extends Transform {
+  readonly #size: number | undefined;
+  #receivedBytes = 0;
+  #skipBytes: number;
+
+  constructor(response: IncomingMessage, size: number | undefined, skipBytes: number) {
+    super();
+    this.#size = size;
+    this.#skipBytes = skipBytes;
+    response.once('error', (cause) => this.destroy(this.#brokenOff(cause)));
+    this.once('close', () => response.destroy());
+    response.pipe(this);
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
+    this.#receivedBytes += chunk.length;
+    const skipped = Math.min(this.#skipBytes, chunk.length);
+    this.#skipBytes -= skipped;
+    if (skipped < chunk.length) this.push(chunk.subarray(skipped));
+    callback();
+  }
+
+  override _flush(callback: TransformCallback): void {
+    if (this.#size !== undefined && this.#receivedBytes !== this.#size) callback(this.#brokenOff(undefined));
+    else if (this.#skipBytes > 0) callback(new ConnectionError('the body ends before what is already there'));
+    else callback();
+  }
+
+  #brokenOff(cause: Error | undefined): ConnectionError {
+    const size = this.#size === undefined ? '' : ` of ${this.#size}`;
+    return new ConnectionError(`the body broke off after ${this.#receivedBytes}${size} bytes`, { cause });
+  }
+}

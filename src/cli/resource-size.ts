@@ -1,0 +1,21 @@
+import { ConnectionError, UnexpectedStatusError } from '../errors.ts';
+import { contentLengthOf, request } from './http-request.ts';
+
+/**
+ * Asks a server how many bytes a resource has; undefined when it does not exist.
+ *
+ * @param url http, https, ws or wss URL of the resource
+ * @throws {UnexpectedStatusError} and what {@link request} throws
+ */
+export async function resourceSize(url: string | URL): Promise<number | undefined> {
+  const { status, response } = await request(String(url).replace(/^ws/i, 'http'), {
+    method: 'HEAD',
+    headers: {},
+  });
+  response.destroy();
+  if (status === 404) return undefined;
+  if (status !== 200) throw new UnexpectedStatusError(status);
+  const size = contentLengthOf(response);
+  if (size === undefined) throw new ConnectionError('the server does not tell the size of the resource');
+  return size;
+}

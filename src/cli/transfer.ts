@@ -1,0 +1,67 @@
+import { type Readable, Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { type AppendStream, openAppend } from '../client/open-append.ts';
+import { type ClientLog, reconnectText } from './client-command.ts';
+import type { Progress } from './progress.ts';
+import { Tee } from './tee.ts';
+
+/** What happens beside the append. */
+export interface TransferOptions extends ClientLog {
+  /** The size that the resource must have at the beginning. */
+  expect: number | undefined;
+  /** Gets a copy, until nobody reads it any more. */
+  tee: Writable | undefined;
+  progress: Progress | undefined;
+}
+
+/**
+ * Appends what a readable yields, which is read no faster than the server and
+ * the copy take it. It is read on when the append or the copy has failed, until
+ * it is destroyed.
+ *
+ * @throws {InvalidUrlError}
+ */
+export class Transfer {
+  readonly #readable: Readable;
+  readonly #writable: AppendStream;
+
+  constructor(readable: Readable, url: string, options: TransferOptions) {
+    const { expect, tee, progress, log, logVerbose } = options;
+    this.#readable = readable;
+    this.#writable = openAppend(url, {
+      ...(expect !== undefined && { expect }),
+      onAck: (bytes) => progress?.acknowledged(bytes),
+      onReconnect: (event) => logVerbose(reconnectText(event)),
+    });
+    readable.once('error', (error) => this.#writable.destroy(error));
+    readable.pipe(this.#writable);
+    // A readable that lost its last destination would stop.
+    readable.pipe(
+      new Writable({
+        write(chunk: Buffer, _encoding, callback) {
+          progress?.sent(chunk.length);
+          callback();
+        },
+      }),
+    );
+    if (tee) readable.pipe(new Tee(tee, log));
+  }
+
+  /** Resolves when the server has confirmed the end; rejects when the append has failed. */
+  async done(): Promise<void> {
+    await finished(this.#writable);
+  }
+
+  /** Reads no more, and ends the append cleanly after what was read. */
+  end(): void {
+    this.#readable.unpipe();
+    this.#readable.destroy();
+    this.#writable.end();
+  }
+
+  /** Ends the append as interrupted, and reads no more. */
+  destroy(error: Error): void {
+    this.#writable.destroy(error);
+    this.#readable.destroy();
+  }
+}
