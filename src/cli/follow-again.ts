@@ -54,14 +54,14 @@ class PersistentFollow {
       );
       if (signal.aborted) stopFollowing(pass, this.#options);
       if (pass.isOpen) this.#goOnAfter(pass);
-      const isAnew = isGone(error) && this.#options.file === undefined && this.#wasThere;
-      if (isAnew) this.#beginAnew(error);
+      const mayBeginAnew = this.#options.file === undefined && this.#wasThere;
+      if (mayBeginAnew && isGone(error)) this.#beginAnew(error);
       else if (error instanceof ResourceNotFoundError) this.#missing(error);
       else if (isUnreachable(error)) this.#unreachable(error);
       else if (error !== undefined && !(error instanceof StreamInterruptedError)) {
         return failFollowing(this.#url, pass, error, this.#options);
       }
-      if (!isAnew) await delay(INTERVAL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+      await delay(INTERVAL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   }
 

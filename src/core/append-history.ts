@@ -1,6 +1,7 @@
 import type { EndReason } from '../protocol.ts';
-import type { AppendRecord, SidecarStore } from '../storage/sidecar-store.ts';
+import type { AppendRecord, Sidecar, SidecarStore } from '../storage/sidecar-store.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
+import type { Syncer } from './syncer.ts';
 
 /** As good as the record of a file to which nobody ever appended. */
 const NOTHING: AppendRecord = { start: 0, state: 'finished' };
@@ -11,6 +12,7 @@ const NOTHING: AppendRecord = { start: 0, state: 'finished' };
  */
 export class AppendHistory {
   readonly #sidecars: SidecarStore;
+  readonly #syncer: Syncer;
   readonly #isDurable: boolean;
   /** Until then the sessions that a server before this one left open wait for their clients. */
   readonly #awaitedUntilMs: number;
@@ -19,8 +21,13 @@ export class AppendHistory {
    * @param options.isDurable whether what is remembered must survive a loss of power
    * @param options.graceMs how long from now on the sessions of a server before this one wait
    */
-  constructor(sidecars: SidecarStore, { isDurable, graceMs }: { isDurable: boolean; graceMs: number }) {
+  constructor(
+    sidecars: SidecarStore,
+    syncer: Syncer,
+    { isDurable, graceMs }: { isDurable: boolean; graceMs: number },
+  ) {
     this.#sidecars = sidecars;
+    this.#syncer = syncer;
     this.#isDurable = isDurable;
     this.#awaitedUntilMs = performance.now() + graceMs;
   }
@@ -54,8 +61,7 @@ export class AppendHistory {
 
   /** Remembers that an append has begun, or goes on. */
   async begin({ location, stat }: StoredFile, append: AppendRecord): Promise<void> {
-    const sidecar = { path: location, generation: stat.generation, append };
-    await this.#sidecars.write(sidecar, { durable: this.#isDurable });
+    await this.#write({ path: location, generation: stat.generation, append });
   }
 
   /**
@@ -92,8 +98,12 @@ export class AppendHistory {
   /** Unless the file was made anew meanwhile, and the sidecar is the new one's. */
   async #replace(location: string, generation: number, append: AppendRecord): Promise<void> {
     const current = await this.#sidecars.read(location, generation);
-    if (current !== undefined)
-      await this.#sidecars.write({ ...current, append }, { durable: this.#isDurable });
+    if (current !== undefined) await this.#write({ ...current, append });
+  }
+
+  async #write(sidecar: Sidecar): Promise<void> {
+    if (!this.#isDurable) await this.#sidecars.write(sidecar, { durable: false });
+    else await this.#syncer.run(() => this.#sidecars.write(sidecar, { durable: true }));
   }
 }
 

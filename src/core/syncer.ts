@@ -1,3 +1,11 @@
+import { Slots } from './slots.ts';
+
+/**
+ * How many syncs may be under way: Node has four threads for files, and a disk
+ * that is slow to sync must not keep them all from reading and writing.
+ */
+const MAX_SYNCS = 2;
+
 /** Something whose written bytes can be made durable. */
 export interface Syncable {
   /** Never rejects: what fails is its own affair. */
@@ -5,9 +13,8 @@ export interface Syncable {
 }
 
 /**
- * Makes recently written files durable now and then: one timer for all of
- * them, armed only while one was written, and one file at a time, so that the
- * disk's slowness never takes the threads that writing needs.
+ * Makes files durable: recently written ones now and then, with one timer that
+ * is armed only while one was written, and one file at a time; others at once.
  */
 export class Syncer {
   readonly #intervalMs: number;
@@ -15,12 +22,18 @@ export class Syncer {
   #dirty = new Set<Syncable>();
   /** Those whose turn it is. */
   #due = new Set<Syncable>();
+  readonly #slots = new Slots(MAX_SYNCS);
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
   /** @param intervalMs longest time between a write and the sync that covers it, the disk's own time aside */
   constructor(intervalMs: number) {
     this.#intervalMs = intervalMs;
+  }
+
+  /** Runs an action that waits for the disk, when not too many others do; what it returns or throws is passed on. */
+  run<T>(action: () => Promise<T>): Promise<T> {
+    return this.#slots.run(action);
   }
 
   /** Tells that `file` was written. */

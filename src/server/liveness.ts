@@ -14,8 +14,8 @@ const LONG_READ_MS = 300_000;
 export class Liveness {
   readonly #socket: Socket;
   readonly #keepAliveMs: number;
-  #bytesRead = 0;
-  #bytesWritten = 0;
+  #bytesRead: number;
+  #bytesWritten: number;
   /** Time without a byte from the peer or to it. */
   #quietMs = 0;
   /** Time without a byte from the peer. */
@@ -30,6 +30,8 @@ export class Liveness {
   constructor(socket: Socket, keepAliveMs: number) {
     this.#socket = socket;
     this.#keepAliveMs = keepAliveMs;
+    this.#bytesRead = socket.bytesRead;
+    this.#bytesWritten = socket.bytesWritten;
   }
 
   /** Looks after the peer; to be called at every interval. Returns whether it must be taken for dead. */
