@@ -139,35 +139,31 @@ export class GroupWriter {
     try {
       await this.#file.write(parts, start);
     } catch (error) {
-      await this.#cutTornTail(start, size);
+      await this.#takeBack(parts, start);
       throw error;
     }
     const state = await this.#file.state();
     if (!state.isLinked) throw new ResourceGoneError('the file was deleted');
     if (state.size === size) return;
-    await this.#takeBack(parts, state.size);
+    await this.#takeBack(parts, state.size - size + start);
     if (state.size < size) throw new StreamTruncatedError('the file was cut');
     throw new StorageError('another program writes to the file');
   }
 
-  /** Leaves the file as the other program did, if these bytes are the last in it. */
-  async #takeBack(parts: readonly Buffer[], size: number): Promise<void> {
+  /**
+   * Cuts off what was written of `parts` from `start` on, a torn tail for
+   * instance, if nothing else is there: another program's bytes stay. If this
+   * fails, the next session begins at the size that the file then has.
+   */
+  async #takeBack(parts: readonly Buffer[], start: number): Promise<void> {
     const bytes = Buffer.concat(parts);
-    const start = Math.max(0, size - bytes.length);
     try {
-      if ((await this.#file.read(start, bytes.length)).equals(bytes)) await this.#file.truncate(start);
+      const written = await this.#file.read(Math.max(0, start), bytes.length + 1);
+      const isOurs =
+        start >= 0 && written.length <= bytes.length && written.equals(bytes.subarray(0, written.length));
+      if (isOurs) await this.#file.truncate(start);
     } catch {
       // They were not committed, and nobody was told of them.
-    }
-  }
-
-  /** If this fails, the next session begins at the size that the file then has. */
-  async #cutTornTail(start: number, end: number): Promise<void> {
-    try {
-      const { size } = await this.#file.state();
-      if (size > start && size <= end) await this.#file.truncate(start);
-    } catch {
-      // The error of the write tells more.
     }
   }
 
