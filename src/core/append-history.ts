@@ -51,8 +51,8 @@ export class AppendHistory {
   async endReason(file: StoredFile, size: number): Promise<EndReason> {
     try {
       const { state, end = 0 } = (await this.last(file)) ?? NOTHING;
-      if (state !== 'finished') return 'interrupted';
-      return size < end ? 'truncated' : 'finished';
+      // Shorter than it was: a loss of power, say, took what was not synced yet.
+      return state === 'finished' && size >= end ? 'finished' : 'interrupted';
     } catch {
       // Rather this than to say `finished` of what broke.
       return 'interrupted';

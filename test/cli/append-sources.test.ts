@@ -1,0 +1,368 @@
+import { randomBytes } from 'node:crypto';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { OriginalFollower } from '../support/original-clients.ts';
+import { startServer, temporaryDirectory } from '../support/server.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { buildCommands, RunningCommand, run, startServerCommand } from './command.ts';
+import { startSource } from './http-source.ts';
+
+const MIB = 1024 * 1024;
+const MAX_MEMORY_BYTES = 200 * MIB;
+
+beforeAll(buildCommands, 60_000);
+
+const append = (...args: string[]) => run('httpfstream-append', args);
+
+async function fileWith(content: string | Uint8Array, name = 'file'): Promise<string> {
+  const file = path.join(await temporaryDirectory(), name);
+  await writeFile(file, content);
+  return file;
+}
+
+describe('--from-file', () => {
+  test('appends a file, and with -v says so', async () => {
+    const server = await startServer();
+    const bytes = randomBytes(3 * MIB + 1);
+    const [file, url] = [await fileWith(bytes), server.url('/a')];
+    const { exit, stdout, stderr } = await append('-v', '--from-file', file, url);
+    expect({ exit, stdout, stderr }).toEqual({
+      exit: 0,
+      stdout: '',
+      stderr: `appending from ${file} to ${url}\nfinished appending from ${file} to ${url}\n`,
+    });
+    expect((await readFile(`${server.root}/a`)).equals(bytes)).toBe(true);
+  });
+
+  test('may come several times: the files are appended in that order', async () => {
+    const server = await startServer();
+    const files = [await fileWith('one '), await fileWith(''), await fileWith('two')];
+    const options = files.flatMap((file) => ['-from-file', file]);
+    expect(await append(...options, server.url('/a'))).toMatchObject({ exit: 0, stderr: '' });
+    expect(await readFile(`${server.root}/a`, 'utf8')).toBe('one two');
+  });
+
+  test('a URL that ends in / gets the name of the file', async () => {
+    const server = await startServer();
+    const file = await fileWith('x', 'ä b#c?.txt');
+    expect(await append('--from-file', file, server.url('/dir/'))).toMatchObject({ exit: 0, stderr: '' });
+    expect(await readFile(`${server.root}/dir/ä b#c?.txt`, 'utf8')).toBe('x');
+  });
+
+  test.each(['none', '.'])(
+    'a file that cannot be read (%s) is told, and nothing is appended',
+    async (name) => {
+      const server = await startServer();
+      const file = path.join(await temporaryDirectory(), name);
+      const good = await fileWith('x');
+      const url = server.url('/a');
+      const { exit, stderr } = await append('--from-file', good, '--from-file', file, url);
+      expect(exit).toBe(1);
+      expect(stderr).toMatch(/^failed to append from [^\n]+: E(NOENT|ISDIR): [^\n]+\n$/);
+      expect(await readdir(server.root)).not.toContain('a');
+    },
+  );
+});
+
+describe('--from-url', () => {
+  test('appends what GET answers, after redirects, as it is stored', async () => {
+    const server = await startServer();
+    const source = await startSource((request, response) => {
+      if (request.url === '/') response.writeHead(302, { location: '/next?x=1' }).end();
+      else response.end(`${request.method} ${request.url} ${request.headers['accept-encoding']}`);
+    });
+    const url = server.url('/a');
+    const { exit, stderr } = await append('-v', '--from-url', source, url);
+    expect({ exit, stderr }).toEqual({
+      exit: 0,
+      stderr: `appending from ${source} to ${url}\nfinished appending from ${source} to ${url}\n`,
+    });
+    expect(await readFile(`${server.root}/a`, 'utf8')).toBe('GET /next?x=1 identity');
+  });
+
+  test('appends what comes at once, with a copy', async () => {
+    const server = await startServer();
+    const writes: ((text: string) => void)[] = [];
+    const source = await startSource((_, response) => writes.push((text) => response.write(text)));
+    const command = new RunningCommand('httpfstream-append', [
+      '--tee',
+      '--from-url',
+      source,
+      server.url('/a'),
+    ]);
+    await waitFor(() => writes.length === 1, 'the request');
+    for (let i = 1; i <= 3; i++) {
+      writes[0]?.('x');
+      await waitFor(() => command.stdoutBytes === i, `byte ${i}`);
+    }
+    command.signal('SIGINT');
+    expect(await command.exit).toBe(130);
+  });
+
+  test.each([
+    [
+      'the name in Content-Disposition',
+      { 'content-disposition': 'attachment; filename="n.txt"' },
+      '/x',
+      'n.txt',
+    ],
+    [
+      'its extended name first',
+      { 'content-disposition': `attachment; filename="n"; filename*=UTF-8''%c3%a4.txt` },
+      '/x',
+      'ä.txt',
+    ],
+    ['no path', { 'content-disposition': 'attachment; filename="../../etc/passwd"' }, '/x', 'passwd'],
+    [
+      'no path of Windows',
+      { 'content-disposition': 'attachment; filename="..\\\\..\\\\a.txt"' },
+      '/x',
+      'a.txt',
+    ],
+    [
+      'no encoded path',
+      { 'content-disposition': `attachment; filename*=UTF-8''%2e%2e%2fa.txt` },
+      '/x',
+      'a.txt',
+    ],
+    ['no control characters', { 'content-disposition': `attachment; filename*=UTF-8''a%00%0ab` }, '/x', 'ab'],
+    ['not ..', { 'content-disposition': 'attachment; filename=".."' }, '/x', 'x'],
+    ['the last segment of the URL', {}, '/dir/a%20b.txt?c=/d', 'a b.txt'],
+  ])('a URL that ends in / gets %s', async (_, headers: Record<string, string>, urlPath, name) => {
+    const server = await startServer();
+    const source = await startSource((_request, response) => response.writeHead(200, headers).end('x'));
+    const url = new URL(urlPath, source).href;
+    expect(await append('--from-url', url, server.url('/dir/'))).toMatchObject({ exit: 0, stderr: '' });
+    expect(await readdir(`${server.root}/dir`)).toEqual([name]);
+  });
+
+  test('a URL that ends in / is refused when there is no name', async () => {
+    const server = await startServer();
+    const source = await startSource((_, response) => response.end('x'));
+    const { exit, stderr } = await append('--from-url', source, server.url('/dir/'));
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/^failed to append from [^\n]+ name [^\n]+\n$/);
+    expect(await readdir(server.root)).not.toContain('dir');
+  });
+
+  test.each([404, 500])('status %i is told, and nothing is appended', async (status) => {
+    const server = await startServer();
+    const source = await startSource((_, response) => response.writeHead(status).end('no'));
+    const url = server.url('/a');
+    const { exit, stderr } = await append('--from-url', source, url);
+    expect({ exit, stderr }).toEqual({
+      exit: 1,
+      stderr: `failed to append from ${source} to ${url}: HTTP status ${status}\n`,
+    });
+    expect(await readdir(server.root)).not.toContain('a');
+  });
+
+  test.each(['nonsense', 'ftp://127.0.0.1/a', 'http://127.0.0.1:1/'])(
+    '%s is told, exit code 1',
+    async (source) => {
+      const server = await startServer();
+      const { exit, stderr } = await append('--from-url', source, server.url('/a'));
+      expect(exit).toBe(1);
+      expect(stderr).toMatch(/^failed to append from [^\n]+: [^\n]+\n$/);
+    },
+  );
+
+  test('redirects without end are told', async () => {
+    const server = await startServer();
+    const source = await startSource((_, response) => response.writeHead(302, { location: '/' }).end());
+    const { exit, stderr } = await append('--from-url', source, server.url('/a'));
+    expect({ exit, stderr }).toMatchObject({ exit: 1, stderr: expect.stringContaining('redirects') });
+  });
+
+  test.each([
+    ['before its Content-Length', { 'content-length': '100' }],
+    ['in the middle of its chunks', {}],
+  ])('a body that breaks off %s is no clean end: exit code 1', async (_, headers) => {
+    const server = await startServer();
+    let cut = () => {};
+    const source = await startSource((_request, response) => {
+      response.writeHead(200, headers);
+      response.write('part');
+      cut = () => response.destroy();
+    });
+    const command = new RunningCommand('httpfstream-append', ['--from-url', source, server.url('/a')]);
+    await waitFor(
+      () =>
+        stat(`${server.root}/a`).then(
+          ({ size }) => size === 4,
+          () => false,
+        ),
+      'the part',
+    );
+    const follower = await OriginalFollower.connect(server.url('/a'));
+    cut();
+    expect(await command.exit).toBe(1);
+    expect(command.stderr).toMatch(/^failed to append [^\n]+ broke off after 4 (of 100 )?bytes\n$/);
+    expect(await follower.outcome).toMatchObject({ exitCode: 1, closeCode: 1011 });
+  });
+
+  test('a body that is compressed nevertheless is appended as it is, like its Content-Length says', async () => {
+    const server = await startServer();
+    const bytes = randomBytes(1000);
+    const source = await startSource((_, response) =>
+      response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': bytes.length }).end(bytes),
+    );
+    expect(await append('--from-url', source, server.url('/a'))).toMatchObject({ exit: 0, stderr: '' });
+    expect((await readFile(`${server.root}/a`)).equals(bytes)).toBe(true);
+  });
+
+  test('256 MiB take no more memory than little does', async () => {
+    const server = await startServerCommand();
+    const block = randomBytes(MIB);
+    let end = () => {};
+    const source = await startSource((_, response) => {
+      let blocks = 0;
+      end = () => void response.end();
+      const write = () => {
+        while (blocks < 256) {
+          blocks++;
+          if (!response.write(block)) return;
+        }
+      };
+      response.on('drain', write);
+      write();
+    });
+    const command = new RunningCommand('httpfstream-append', ['--from-url', source, server.url('/a')]);
+    await waitFor(
+      () =>
+        stat(server.file('a')).then(
+          ({ size }) => size === 256 * MIB,
+          () => false,
+        ),
+      'all bytes',
+      20_000,
+    );
+    expect(await command.peakMemoryBytes()).toBeLessThan(MAX_MEMORY_BYTES);
+    end();
+    expect(await command.exit).toBe(0);
+  });
+
+  test('Ctrl-C is no clean end: the rest is missing; exit code 130', async () => {
+    const server = await startServer();
+    const source = await startSource((_, response) => void response.write('part'));
+    const command = new RunningCommand('httpfstream-append', ['--from-url', source, server.url('/a')]);
+    const text = () => readFile(`${server.root}/a`, 'utf8').catch(() => '');
+    await waitFor(async () => (await text()) === 'part', 'the part');
+    const follower = await OriginalFollower.connect(server.url('/a'));
+    command.signal('SIGINT');
+    expect(await command.exit).toBe(130);
+    expect(await follower.outcome).toMatchObject({ exitCode: 1, closeCode: 1011 });
+  });
+});
+
+describe('--resume', () => {
+  test.each([
+    ['none', ''],
+    ['a part', 'one '],
+    ['more than the first file', 'one tw'],
+  ])('with files, when %s is there, the rest is appended', async (_, there) => {
+    const server = await startServer();
+    if (there !== '') await writeFile(`${server.root}/a`, there);
+    const [one, two] = [await fileWith('one '), await fileWith('two')];
+    const options = ['--resume', '--from-file', one, '--from-file', two];
+    expect(await append(...options, server.url('/a'))).toMatchObject({ exit: 0, stderr: '' });
+    expect(await readFile(`${server.root}/a`, 'utf8')).toBe('one two');
+  });
+
+  test('when all is there nothing is appended: -v says so, exit code 0', async () => {
+    const server = await startServer();
+    await writeFile(`${server.root}/a`, 'whole');
+    const [file, url] = [await fileWith('whole'), server.url('/a')];
+    const { exit, stderr } = await append('-v', '--resume', '--from-file', file, url);
+    expect({ exit, stderr }).toEqual({
+      exit: 0,
+      stderr: `nothing left to append from ${file} to ${url}: all 5 bytes are there\n`,
+    });
+  });
+
+  test('when more is there than the source has, that is an error that names both sizes', async () => {
+    const server = await startServer();
+    await writeFile(`${server.root}/a`, 'too much');
+    const { exit, stderr } = await append(
+      '--resume',
+      '--from-file',
+      await fileWith('short'),
+      server.url('/a'),
+    );
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/^failed to append from [^\n]+ 8 bytes [^\n]+ 5\n$/);
+    expect(await readFile(`${server.root}/a`, 'utf8')).toBe('too much');
+  });
+
+  test.each([
+    ['by a range', true],
+    ['by reading over what is there, where the source knows no ranges', false],
+  ])('with a URL goes on %s', async (_, knowsRanges) => {
+    const server = await startServer();
+    await writeFile(`${server.root}/a`, 'one ');
+    const source = await startSource((request, response) => {
+      if (knowsRanges && request.headers.range === 'bytes=4-') {
+        response.writeHead(206, { 'content-range': 'bytes 4-6/7' }).end('two');
+      } else {
+        response.writeHead(200, { 'content-length': 7 }).end('one two');
+      }
+    });
+    expect(await append('--resume', '--from-url', source, server.url('/a'))).toMatchObject({
+      exit: 0,
+      stderr: '',
+    });
+    expect(await readFile(`${server.root}/a`, 'utf8')).toBe('one two');
+  });
+
+  test.each(['bytes 3-6/7', 'bytes 4-7/8', 'nonsense'])(
+    'with a URL a range that is not the one asked for (%s) is an error, and nothing is appended',
+    async (range) => {
+      const server = await startServer();
+      await writeFile(`${server.root}/a`, 'one ');
+      const source = await startSource((request, response) => {
+        if (request.headers.range === undefined)
+          response.writeHead(200, { 'content-length': 7 }).end('one two');
+        else response.writeHead(206, { 'content-range': range }).end('two');
+      });
+      const { exit, stderr } = await append('--resume', '--from-url', source, server.url('/a'));
+      expect(exit).toBe(1);
+      expect(stderr).toMatch(/^failed to append [^\n]+ range [^\n]+\n$/m);
+      expect(await readFile(`${server.root}/a`, 'utf8')).toBe('one ');
+    },
+  );
+
+  test('with a URL of unknown size that ends before what is there, that is an error', async () => {
+    const server = await startServer();
+    await writeFile(`${server.root}/a`, 'too much');
+    const source = await startSource((_, response) => {
+      response.write('sh');
+      response.end('ort');
+    });
+    const { exit } = await append('--resume', '--from-url', source, server.url('/a'));
+    expect(exit).toBe(1);
+    expect(await readFile(`${server.root}/a`, 'utf8')).toBe('too much');
+  });
+
+  test('an append that was broken off by Ctrl-C is completed', async () => {
+    const server = await startServerCommand();
+    const bytes = randomBytes(32 * MIB);
+    const file = await fileWith(bytes);
+    const first = new RunningCommand('httpfstream-append', ['--from-file', file, server.url('/a')]);
+    await waitFor(
+      () =>
+        stat(server.file('a')).then(
+          ({ size }) => size > 0,
+          () => false,
+        ),
+      'some bytes',
+    );
+    first.signal('SIGINT');
+    await first.exit;
+    await waitFor(
+      async () => (await append('--resume', '--from-file', file, server.url('/a'))).exit === 0,
+      'the rest',
+    );
+    expect((await readFile(server.file('a'))).equals(bytes)).toBe(true);
+  });
+});

@@ -1,0 +1,253 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readFile, stat } from 'node:fs/promises';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
+import { OriginalServer } from '../support/original-server.ts';
+import { startServer } from '../support/server.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { buildCommands, portOf, RunningCommand, run, startServerCommand } from './command.ts';
+import { APPEND, shell } from './shell.ts';
+
+const MIB = 1024 * 1024;
+const MAX_MEMORY_BYTES = 200 * MIB;
+
+beforeAll(buildCommands, 60_000);
+
+async function sizeOf(file: string): Promise<number> {
+  return (await stat(file).catch(() => undefined))?.size ?? -1;
+}
+
+describe('httpfstream-append', () => {
+  test('appends its standard input and says nothing', async () => {
+    const server = await startServer();
+    const { exit, stdout, stderr } = await run('httpfstream-append', [server.url('/a')], {
+      input: 'hello\n',
+    });
+    expect({ exit, stdout, stderr }).toEqual({ exit: 0, stdout: '', stderr: '' });
+    expect(await readFile(`${server.root}/a`, 'utf8')).toBe('hello\n');
+  });
+
+  test('makes an empty file of an empty input', async () => {
+    const server = await startServer();
+    expect((await run('httpfstream-append', [server.url('/a')])).exit).toBe(0);
+    expect(await readFile(`${server.root}/a`, 'utf8')).toBe('');
+  });
+
+  test.each(['-v', '--verbose'])('with %s it says on stderr what it does', async (option) => {
+    const server = await startServer();
+    const url = server.url('/a');
+    const { exit, stdout, stderr } = await run('httpfstream-append', [option, url], { input: 'x' });
+    expect({ exit, stdout }).toEqual({ exit: 0, stdout: '' });
+    expect(stderr).toBe(`appending from stdin to ${url}\nfinished appending from stdin to ${url}\n`);
+  });
+
+  test('sends what it reads at once', async () => {
+    const server = await startServer();
+    const command = new RunningCommand('httpfstream-append', [server.url('/a')]);
+    for (let i = 1; i <= 5; i++) {
+      command.child.stdin.write('x');
+      await waitFor(async () => (await sizeOf(`${server.root}/a`)) === i, `byte ${i}`);
+    }
+    command.child.stdin.end();
+    expect(await command.exit).toBe(0);
+  });
+
+  test('a conflict is told with its status, exit code 1', async () => {
+    const server = await startServer();
+    const url = server.url('/a');
+    await OriginalAppender.connect(url);
+    const { exit, stdout, stderr } = await run('httpfstream-append', [url], { input: 'x' });
+    expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' });
+    expect(stderr).toBe(
+      `failed to append from stdin to ${url}: HTTP status 403: the path already has an active appender\n`,
+    );
+  });
+
+  test('a conflict is told at once, while nothing comes from standard input', async () => {
+    const server = await startServer();
+    await OriginalAppender.connect(server.url('/a'));
+    const command = new RunningCommand('httpfstream-append', [server.url('/a')]);
+    expect(await command.exit).toBe(1);
+  });
+
+  test.each([
+    ['a refused connection', 'http://127.0.0.1:1/a'],
+    ['no URL', 'nonsense'],
+    ['another scheme', 'ftp://127.0.0.1/a'],
+  ])('%s is one line on stderr and exit code 1', async (_, url) => {
+    const { exit, stdout, stderr } = await run('httpfstream-append', [url], { input: 'x' });
+    expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' });
+    expect(stderr).toMatch(/^failed to append from stdin to [^\n]+\n$/);
+    expect(stderr.startsWith(`failed to append from stdin to ${url}: `)).toBe(true);
+  });
+
+  test.each([[[]], [['a', 'b']], [['-x', 'http://h/a']]])(
+    'the arguments %j are wrong usage: one line, exit code 1',
+    async (args) => {
+      const { exit, stdout, stderr } = await run('httpfstream-append', args);
+      expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' });
+      expect(stderr).toMatch(/^httpfstream-append: [^\n]+\n$/);
+    },
+  );
+
+  test('-h prints help with examples on stdout, exit code 0', async () => {
+    const { exit, stdout, stderr } = await run('httpfstream-append', ['-h']);
+    expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
+    for (const text of [
+      '-v',
+      '--tee',
+      '--resume',
+      '--from-file',
+      '--from-url',
+      '--',
+      'Exit codes:',
+      'Examples:',
+    ]) {
+      expect(stdout).toContain(text);
+    }
+  });
+
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    '%s ends it cleanly: what was read is in the file, exit code 130',
+    async (signal) => {
+      const server = await startServer();
+      const url = server.url('/a');
+      const command = new RunningCommand('httpfstream-append', ['-v', url]);
+      command.child.stdin.write('what was read');
+      await waitFor(async () => (await sizeOf(`${server.root}/a`)) === 13, 'the bytes');
+      const follower = await OriginalFollower.connect(url);
+      command.signal(signal);
+      expect(await command.exit).toBe(130);
+      expect(await follower.outcome).toMatchObject({ exitCode: 0, closeCode: 1000 });
+      expect(await readFile(`${server.root}/a`, 'utf8')).toBe('what was read');
+    },
+  );
+
+  test('a second SIGINT does not wait for a server that hangs', async () => {
+    const server = await OriginalServer.start();
+    const command = new RunningCommand('httpfstream-append', [server.url('/a')]);
+    command.child.stdin.write('x');
+    await waitFor(() => server.content('/a').length === 1, 'the byte');
+    server.hang();
+    command.child.stdin.write(randomBytes(32 * MIB));
+    command.signal('SIGINT');
+    await expect(waitFor(() => command.hasExited, 'an exit that must not come', 300)).rejects.toThrow(
+      'in vain',
+    );
+    command.signal('SIGINT');
+    await waitFor(() => command.hasExited, 'the exit', 3000);
+    expect(await command.exit).toBe(130);
+    expect(command.stderr).toBe(`failed to append from stdin to ${server.url('/a')}: interrupted\n`);
+  });
+
+  test('256 MiB take no more memory than little does', async () => {
+    const server = await startServerCommand();
+    const command = new RunningCommand('httpfstream-append', [server.url('/a')]);
+    const block = randomBytes(MIB);
+    for (let i = 0; i < 256; i++)
+      if (!command.child.stdin.write(block)) await once(command.child.stdin, 'drain');
+    await waitFor(async () => (await sizeOf(server.file('a'))) === 256 * MIB, 'all bytes');
+    expect(await command.peakMemoryBytes()).toBeLessThan(MAX_MEMORY_BYTES);
+    expect(await server.command.peakMemoryBytes()).toBeLessThan(MAX_MEMORY_BYTES);
+    command.child.stdin.end();
+    expect(await command.exit).toBe(0);
+  });
+
+  test('a server that is killed and comes back is waited for: with -v that is told, and no byte is lost', async () => {
+    const first = await startServerCommand();
+    const command = new RunningCommand('httpfstream-append', ['-v', first.url('/a')]);
+    command.child.stdin.write('before ');
+    await waitFor(async () => (await sizeOf(first.file('a'))) === 7, 'the bytes');
+    first.command.signal('SIGKILL');
+    await waitFor(() => command.stderr.includes('attempt 1'), 'the first attempt');
+    command.child.stdin.end('after');
+    await portOf(
+      new RunningCommand('httpfstream-server', [`-root=${first.root}`, `-http=127.0.0.1:${first.port}`]),
+    );
+    expect(await command.exit).toBe(0);
+    expect(command.stderr).toMatch(/\nconnection lost \([^\n]+\): trying again in \d+\.\d s \(attempt 1\)\n/);
+    expect(await readFile(first.file('a'), 'utf8')).toBe('before after');
+  });
+
+  test('a server of the original that goes away is told, exit code 1, while nothing comes from standard input', async () => {
+    const server = await OriginalServer.start();
+    const command = new RunningCommand('httpfstream-append', [server.url('/a')]);
+    command.child.stdin.write('x');
+    await waitFor(() => server.content('/a').length === 1, 'the byte');
+    server.crash();
+    expect(await command.exit).toBe(1);
+    expect(command.stderr).toMatch(/^failed to append from stdin to [^\n]+\n$/);
+  });
+
+  test('with --tee what is appended goes to standard output, too', async () => {
+    const server = await startServer();
+    const bytes = randomBytes(4 * MIB);
+    const outcome = await run('httpfstream-append', ['--tee', server.url('/a')], { input: bytes });
+    expect(outcome).toMatchObject({ exit: 0, stderr: '' });
+    expect(outcome.bytes.equals(bytes)).toBe(true);
+    expect((await readFile(`${server.root}/a`)).equals(bytes)).toBe(true);
+  });
+
+  test('with --tee it is no faster than whoever reads its output, and takes no memory for that', async () => {
+    const server = await startServer();
+    const command = new RunningCommand('httpfstream-append', ['--tee', server.url('/a')]);
+    command.child.stdout.pause();
+    const bytes = randomBytes(64 * MIB);
+    command.child.stdin.end(bytes);
+    let before = -2;
+    await waitFor(async () => {
+      const size = await sizeOf(`${server.root}/a`);
+      const stands = size > 0 && size === before;
+      before = size;
+      if (!stands) await new Promise((resolve) => setTimeout(resolve, 200));
+      return stands;
+    }, 'the append to stand still');
+    expect(before).toBeLessThan(32 * MIB);
+    expect(await command.peakMemoryBytes()).toBeLessThan(MAX_MEMORY_BYTES);
+    command.child.stdout.resume();
+    expect(await command.exit).toBe(0);
+    expect(command.stdout.equals(bytes)).toBe(true);
+    expect(await sizeOf(`${server.root}/a`)).toBe(bytes.length);
+  });
+
+  test('with --tee a closed standard output ends the copying only', async () => {
+    const server = await startServer();
+    const command = new RunningCommand('httpfstream-append', ['--tee', server.url('/a')]);
+    command.child.stdin.write('x');
+    await waitFor(() => command.stdoutBytes === 1, 'the copy');
+    command.child.stdout.destroy();
+    command.child.stdin.write('y'.repeat(MIB));
+    command.child.stdin.end('z');
+    expect(await command.exit).toBe(0);
+    expect(command.stderr).toBe('');
+    expect(await sizeOf(`${server.root}/a`)).toBe(MIB + 2);
+  });
+
+  test('with --tee a standard output that fails is told, and the append goes on', async () => {
+    const server = await startServer();
+    const command = shell(`printf xyz | ${APPEND} --tee ${server.url('/a')} > /dev/full`);
+    const { exitCode, stderr } = await command.ended;
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 0,
+      stderr: expect.stringMatching(/^cannot write to standard output: ENOSPC[^\n]+\n$/),
+    });
+    expect(await readFile(`${server.root}/a`, 'utf8')).toBe('xyz');
+  });
+
+  test.each([
+    [['--from-file', 'f', '--from-url', 'http://h/b', 'http://h/a'], '--from-url'],
+    [['--from-file', 'f', 'http://h/a', '--', 'true'], 'a command'],
+    [['--from-url', 'http://h/b', 'http://h/a', '--', 'true'], 'a command'],
+    [['http://h/a', '--'], 'a command'],
+    [['--resume', 'http://h/a'], '--resume'],
+    [['--resume', 'http://h/a', '--', 'true'], '--resume'],
+    [['-from-file', 'f', '-from-file', 'g', 'http://h/'], 'end in /'],
+    [['--', 'true'], 'URL'],
+  ])('the arguments %j are wrong usage: one line that names %s, exit code 1', async (args, text) => {
+    const { exit, stdout, stderr } = await run('httpfstream-append', args);
+    expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' });
+    expect(stderr).toMatch(/^httpfstream-append: [^\n]+\n$/);
+    expect(stderr).toContain(text);
+  });
+});

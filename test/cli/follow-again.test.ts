@@ -1,0 +1,183 @@
+import { appendFile, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { OriginalAppender } from '../support/original-clients.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { buildCommands, portOf, RunningCommand, run, startServerCommand } from './command.ts';
+
+beforeAll(buildCommands, 60_000);
+
+/** Begins to follow with -F and other options. */
+function followAgain(server: { url: TestServer['url'] }, ...options: string[]) {
+  const command = new RunningCommand('httpfstream-follow', ['-F', ...options, server.url('/a')]);
+  return {
+    command,
+    shows: (text: string) =>
+      waitFor(() => command.stdout.toString() === text, `the output to be ${text}`).catch((cause) => {
+        throw new Error(`it was ${command.stdout}, and it said: ${command.stderr}`, { cause });
+      }),
+    says: (text: string) => waitFor(() => command.stderr.includes(text), `it to say: ${text}`),
+  };
+}
+
+const append = (server: { url: TestServer['url'] }, input: string) =>
+  run('httpfstream-append', [server.url('/a')], { input });
+
+describe('httpfstream-follow -F', () => {
+  test('goes on over appenders, until Ctrl-C: exit code 130', async () => {
+    const server = await startServer();
+    const { command, shows } = followAgain(server);
+    await append(server, 'one ');
+    await shows('one ');
+    await append(server, 'two ');
+    await shows('one two ');
+    const lost = await OriginalAppender.connect(server.url('/a'));
+    await lost.write('three ');
+    await shows('one two three ');
+    await lost.reset();
+    await append(server, 'four');
+    await shows('one two three four');
+    command.signal('SIGINT');
+    expect(await command.exit).toBe(130);
+  });
+
+  test('waits for a file that is not there, and says so once', async () => {
+    const server = await startServer();
+    const url = server.url('/a');
+    const { command, shows, says } = followAgain(server, '-n', '1');
+    await says('file does not exist');
+    await append(server, 'one\ntwo\n');
+    await shows('one\ntwo\n');
+    expect(command.stderr).toBe(
+      `httpfstream-follow: ${url}: file does not exist; waiting for it\nhttpfstream-follow: ${url} has appeared; following the new file\n`,
+    );
+  });
+
+  test.each([
+    ['-n', '1', 'two\n'],
+    ['-c', '3', 'wo\n'],
+    ['--from', '4', 'two\n'],
+  ])('%s %s counts at the beginning only', async (option, value, beginning) => {
+    const server = await startServer();
+    await writeFile(`${server.root}/a`, 'one\ntwo\n');
+    const { shows } = followAgain(server, option, value);
+    await shows(beginning);
+    await append(server, 'three\nfour\n');
+    await shows(`${beginning}three\nfour\n`);
+  });
+
+  test('sees what another program appends to the file', async () => {
+    const server = await startServer();
+    await writeFile(`${server.root}/a`, 'one ');
+    const { shows } = followAgain(server);
+    await shows('one ');
+    await appendFile(`${server.root}/a`, 'two');
+    await shows('one two');
+  });
+
+  test.each(['live', 'idle'])('begins anew with a file that is cut while it is %s', async (state) => {
+    const server = await startServer();
+    const url = server.url('/a');
+    const appender = new RunningCommand('httpfstream-append', [url]);
+    appender.child.stdin.write('long text');
+    await waitFor(
+      () =>
+        stat(`${server.root}/a`).then(
+          ({ size }) => size > 0,
+          () => false,
+        ),
+      'the file',
+    );
+    const { command, shows, says } = followAgain(server);
+    await shows('long text');
+    if (state === 'idle') {
+      appender.child.stdin.end();
+      await appender.exit;
+    }
+    await truncate(`${server.root}/a`, 4);
+    await says(`httpfstream-follow: ${url}: file truncated\n`);
+    await shows('long textlong');
+    expect(command.stderr.match(/truncated/g)).toHaveLength(1);
+  });
+
+  test.each(['live', 'idle'])('begins anew with a file that is made anew while it is %s', async (state) => {
+    const server = await startServer();
+    const url = server.url('/a');
+    const appender = new RunningCommand('httpfstream-append', [url]);
+    appender.child.stdin.write('old ');
+    await waitFor(
+      () =>
+        stat(`${server.root}/a`).then(
+          ({ size }) => size > 0,
+          () => false,
+        ),
+      'the file',
+    );
+    const { command, shows, says } = followAgain(server);
+    await shows('old ');
+    if (state === 'idle') {
+      appender.child.stdin.end();
+      await appender.exit;
+    }
+    await rm(`${server.root}/a`);
+    await says(`httpfstream-follow: ${url} has become inaccessible: file does not exist\n`);
+    await writeFile(`${server.root}/a`, 'brand new');
+    await shows('old brand new');
+    expect(command.stderr).toContain(`httpfstream-follow: ${url} has appeared; following the new file\n`);
+    expect(command.stderr.match(/\n/g)).toHaveLength(2);
+  });
+
+  test('notices a file that was made anew between two looks, although it is longer', async () => {
+    const server = await startServer();
+    const url = server.url('/a');
+    await writeFile(`${server.root}/a`, 'old ');
+    const { shows, says } = followAgain(server);
+    await shows('old ');
+    await rm(`${server.root}/a`);
+    await append(server, 'new and longer');
+    await shows('old new and longer');
+    await says('following the new file\n');
+    expect((await stat(`${server.root}/a`)).size).toBe(14);
+    expect(url).toContain('/a');
+  });
+
+  test('waits for a server that is away, and says so once', async () => {
+    const server = await startServerCommand();
+    await writeFile(server.file('a'), 'one ');
+    const { command, shows, says } = followAgain(server);
+    await shows('one ');
+    server.command.signal('SIGKILL');
+    await says(`httpfstream-follow: ${server.url('/a')} cannot be reached: `);
+    await appendFile(server.file('a'), 'two');
+    await portOf(
+      new RunningCommand('httpfstream-server', [`-root=${server.root}`, `-http=127.0.0.1:${server.port}`]),
+    );
+    await shows('one two');
+    expect(command.stderr.match(/\n/g)).toHaveLength(1);
+  });
+
+  test('what cannot become better ends it: exit code 1', async () => {
+    expect((await run('httpfstream-follow', ['-F', 'nonsense'])).exit).toBe(1);
+    const server = await startServer();
+    await writeFile(`${server.root}/a`, 'short');
+    const { exit, stderr } = await run('httpfstream-follow', ['-F', '--from', '9', server.url('/a')]);
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/^failed to begin following [^\n]+\n$/);
+    expect(await readFile(`${server.root}/a`, 'utf8')).toBe('short');
+  });
+
+  test('with -v each end is told', async () => {
+    const server = await startServer();
+    const url = server.url('/a');
+    await writeFile(`${server.root}/a`, 'one');
+    const { command, says } = followAgain(server, '-v');
+    await says(`${url}: finished (read 3 bytes); asking again\n`);
+    const lost = await OriginalAppender.connect(url);
+    await lost.write('two');
+    await waitFor(() => command.stdoutBytes === 6, 'the bytes');
+    await lost.reset();
+    await says(`${url}: interrupted (read 3 bytes); asking again\n`);
+    command.signal('SIGTERM');
+    expect(await command.exit).toBe(130);
+  });
+});

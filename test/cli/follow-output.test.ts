@@ -1,0 +1,174 @@
+import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { OriginalAppender } from '../support/original-clients.ts';
+import { startServer, temporaryDirectory } from '../support/server.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { buildCommands, RunningCommand, run } from './command.ts';
+import { FOLLOW } from './shell.ts';
+import { hasTerminals, Terminal } from './terminal.ts';
+
+beforeAll(buildCommands, 60_000);
+
+const textOf = (file: string) => readFile(file, 'utf8').catch(() => '');
+
+describe('httpfstream-follow -o FILE', () => {
+  test('writes into a new file, and nothing to standard output', async () => {
+    const server = await startServer();
+    await writeFile(`${server.root}/a`, 'hello');
+    const file = path.join(await temporaryDirectory(), 'copy');
+    expect(await run('httpfstream-follow', ['-o', file, server.url('/a')])).toMatchObject({
+      exit: 0,
+      stdout: '',
+      stderr: '',
+    });
+    expect(await textOf(file)).toBe('hello');
+  });
+
+  test('goes on at the size of an existing file, live', async () => {
+    const server = await startServer();
+    const file = path.join(await temporaryDirectory(), 'copy');
+    await writeFile(file, 'HEL');
+    const appender = await OriginalAppender.connect(server.url('/a'));
+    await appender.write('hello');
+    const command = new RunningCommand('httpfstream-follow', ['-output', file, server.url('/a')]);
+    await waitFor(async () => (await textOf(file)) === 'HELlo', 'the history');
+    await appender.write(' world');
+    await waitFor(async () => (await textOf(file)) === 'HELlo world', 'what came');
+    await appender.close();
+    expect(await command.exit).toBe(0);
+  });
+
+  test('a file that is complete stays as it is, exit code 0', async () => {
+    const server = await startServer();
+    const file = path.join(await temporaryDirectory(), 'copy');
+    await Promise.all([file, `${server.root}/a`].map((each) => writeFile(each, 'hello')));
+    expect((await run('httpfstream-follow', ['-o', file, server.url('/a')])).exit).toBe(0);
+    expect(await textOf(file)).toBe('hello');
+  });
+
+  test.each([[[]], [['-F']]])(
+    'a file that is longer than the resource is an error that names both sizes (%j)',
+    async (options) => {
+      const server = await startServer();
+      const file = path.join(await temporaryDirectory(), 'copy');
+      await writeFile(file, 'longer');
+      await writeFile(`${server.root}/a`, 'short');
+      const { exit, stderr } = await run('httpfstream-follow', [...options, '-o', file, server.url('/a')]);
+      expect(exit).toBe(1);
+      expect(stderr).toBe(
+        `failed to begin following ${server.url('/a')}: ${file} has 6 bytes, more than the 5 bytes there\n`,
+      );
+      expect(await textOf(file)).toBe('longer');
+    },
+  );
+
+  test('with -F it ends when the resource is cut, and never mixes two: exit code 4', async () => {
+    const server = await startServer();
+    const file = path.join(await temporaryDirectory(), 'copy');
+    const append = new RunningCommand('httpfstream-append', [server.url('/a')]);
+    append.child.stdin.write('hello');
+    await waitFor(async () => (await textOf(`${server.root}/a`)) === 'hello', 'the file');
+    const command = new RunningCommand('httpfstream-follow', ['-F', '-o', file, server.url('/a')]);
+    await waitFor(async () => (await textOf(file)) === 'hello', 'the copy');
+    await truncate(`${server.root}/a`, 1);
+    expect(await command.exit).toBe(4);
+    expect(await textOf(file)).toBe('hello');
+  });
+
+  test('a file that cannot be made is one line on stderr, exit code 1', async () => {
+    const server = await startServer();
+    await mkdir(`${server.root}/directory`);
+    const args = ['-o', `${server.root}/directory`, server.url('/a')];
+    const { exit, stderr } = await run('httpfstream-follow', args);
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/^cannot write to [^\n]+: EISDIR: [^\n]+\n$/);
+  });
+});
+
+describe('httpfstream-follow with several URLs', () => {
+  test('writes each under its header, as tail does, when the source changes', async () => {
+    const server = await startServer();
+    const [a, b] = [server.url('/a'), server.url('/b')];
+    const [one, two] = [await OriginalAppender.connect(a), await OriginalAppender.connect(b)];
+    const command = new RunningCommand('httpfstream-follow', [a, b]);
+    const expected: string[] = [];
+    const writes = [
+      [one, 'a1\n', `==> ${a} <==\na1\n`],
+      [one, 'a2', 'a2'],
+      [two, 'b1\n', `\n==> ${b} <==\nb1\n`],
+      [one, 'a3\n', `\n==> ${a} <==\na3\n`],
+    ] as const;
+    for (const [appender, text, shown] of writes) {
+      await appender.write(text);
+      expected.push(shown);
+      await waitFor(() => command.stdout.toString() === expected.join(''), `${text} to appear`);
+    }
+    await one.close();
+    await two.close();
+    expect(await command.exit).toBe(0);
+    expect(command.stderr).toBe('');
+  });
+
+  test('one that fails does not stop the others; the exit code is the largest', async () => {
+    const server = await startServer();
+    const [a, b, none] = [server.url('/a'), server.url('/b'), server.url('/none')];
+    const [one, two] = [await OriginalAppender.connect(a), await OriginalAppender.connect(b)];
+    const command = new RunningCommand('httpfstream-follow', [a, b, none]);
+    await waitFor(
+      () => command.stderr === `failed to begin following ${none}: file does not exist\n`,
+      'the failure',
+    );
+    await one.write('x');
+    await waitFor(() => command.stdout.toString().endsWith('x'), 'the byte');
+    await one.reset();
+    await waitFor(() => command.stderr.includes(`error following ${a}: `), 'the interruption');
+    await two.write('y');
+    await waitFor(() => command.stdout.toString().endsWith('y'), 'the byte of the other');
+    await two.close();
+    expect(await command.exit).toBe(3);
+  });
+
+  test('a URL that is given twice is followed once, without a header', async () => {
+    const server = await startServer();
+    await writeFile(`${server.root}/a`, 'hello');
+    expect(await run('httpfstream-follow', [server.url('/a'), server.url('/a')])).toMatchObject({
+      exit: 0,
+      stdout: 'hello',
+    });
+  });
+
+  test('Ctrl-C ends all: exit code 130', async () => {
+    const server = await startServer();
+    const appender = await OriginalAppender.connect(server.url('/a'));
+    await appender.write('x');
+    const command = new RunningCommand('httpfstream-follow', ['-F', server.url('/a'), server.url('/none')]);
+    await waitFor(() => command.stdout.toString().endsWith('x'), 'the byte');
+    command.signal('SIGINT');
+    expect(await command.exit).toBe(130);
+  });
+
+  test.skipIf(!hasTerminals)('headers are coloured on a terminal, but not with NO_COLOR', async () => {
+    const server = await startServer();
+    const [a, b] = [server.url('/a'), server.url('/b')];
+    await writeFile(`${server.root}/a`, 'a\n');
+    await writeFile(`${server.root}/b`, 'b\n');
+    const coloured = new Terminal(`${FOLLOW} ${a} ${b}`);
+    expect(await coloured.ended).toMatchObject({ exitCode: 0 });
+    expect(coloured.output).toContain(`\u001b[1;36m==> ${a} <==\u001b[0m\r\na\r\n`);
+    const plain = new Terminal(`${FOLLOW} ${a} ${b}`, { env: { NO_COLOR: '1' } });
+    expect(await plain.ended).toMatchObject({ exitCode: 0 });
+    expect(plain.output).toContain(`==> ${a} <==\r\na\r\n`);
+    expect(plain.output).not.toContain('\u001b');
+  });
+
+  test.skipIf(!hasTerminals)('Ctrl-C at a terminal: exit code 130', async () => {
+    const server = await startServer();
+    const appender = await OriginalAppender.connect(server.url('/a'));
+    await appender.write('x');
+    const terminal = new Terminal(`${FOLLOW} ${server.url('/a')}`);
+    await waitFor(() => terminal.output.endsWith('x'), 'the byte');
+    terminal.ctrlC();
+    expect(await terminal.ended).toMatchObject({ exitCode: 130 });
+  });
+});
