@@ -5,6 +5,8 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import WebSocket from 'ws';
+import { follow } from '../src/client/follow.ts';
+import { openAppend } from '../src/client/open-append.ts';
 import { pattern } from './support/pattern.ts';
 import { Peer } from './support/peers.ts';
 import { temporaryDirectory } from './support/server.ts';
@@ -19,16 +21,52 @@ const { appenders, followersOfEach, seconds } = process.env.HTTPFSTREAM_SOAK
 const MESSAGE_INTERVAL_MS = 50;
 
 /** Follows and keeps a digest, not the bytes. */
-async function digestFollower(url: string) {
+interface DigestFollower {
+  digest: () => string;
+  hasEnded: boolean;
+  isFinished: boolean;
+}
+
+async function legacyFollower(url: string): Promise<DigestFollower> {
   const websocket = new WebSocket(url, { headers: { 'X-Verb': 'FOLLOW' }, skipUTF8Validation: true });
   const hash = createHash('sha256');
-  const state = { closeCode: undefined as number | undefined, digest: () => hash.digest('hex') };
+  const follower = { digest: () => hash.digest('hex'), hasEnded: false, isFinished: false };
   websocket.on('message', (message: Buffer) => hash.update(message));
   websocket.on('close', (code) => {
-    state.closeCode = code;
+    follower.hasEnded = true;
+    follower.isFinished = code === 1000;
   });
   await once(websocket, 'open');
-  return state;
+  return follower;
+}
+
+async function clientFollower(url: string): Promise<DigestFollower> {
+  const stream = follow(url);
+  const hash = createHash('sha256');
+  const follower = { digest: () => hash.digest('hex'), hasEnded: false, isFinished: false };
+  stream.on('data', (chunk: Buffer) => hash.update(chunk));
+  stream.on('error', () => undefined);
+  stream.on('close', () => {
+    follower.hasEnded = true;
+    follower.isFinished = stream.readableEnded && stream.reason === 'finished';
+  });
+  await once(stream, 'open');
+  return follower;
+}
+
+/** What sends and ends. */
+type StreamAppender = Pick<Peer, 'send' | 'end'>;
+
+async function clientAppender(url: string): Promise<StreamAppender> {
+  const stream = openAppend(url);
+  await once(stream, 'open');
+  return {
+    send: (bytes) =>
+      new Promise((resolve, reject) => {
+        stream.write(bytes, (error) => (error ? reject(error) : resolve()));
+      }),
+    end: () => stream.close(),
+  };
 }
 
 test(`${appenders} appenders with ${followersOfEach} followers each lose nothing, and leave nothing behind`, async () => {
@@ -40,8 +78,14 @@ test(`${appenders} appenders with ${followersOfEach} followers each lose nothing
   const streams = await Promise.all(
     Array.from({ length: appenders }, async (_, i) => {
       const url = server.url(`/stream-${i}`);
-      const appender = await Peer.connect(url, 'APPEND');
-      const followers = await Promise.all(Array.from({ length: followersOfEach }, () => digestFollower(url)));
+      // Half of each speak the subprotocol, in every combination.
+      const appender: StreamAppender =
+        i % 2 === 0 ? await Peer.connect(url, 'APPEND') : await clientAppender(url);
+      const followers = await Promise.all(
+        Array.from({ length: followersOfEach }, (_, j) =>
+          j % 2 === 0 ? legacyFollower(url) : clientFollower(url),
+        ),
+      );
       return { name: `stream-${i}`, appender, followers, size: 0 };
     }),
   );
@@ -67,7 +111,7 @@ test(`${appenders} appenders with ${followersOfEach} followers each lose nothing
     })(),
   ]);
   await waitFor(
-    () => streams.every(({ followers }) => followers.every(({ closeCode }) => closeCode !== undefined)),
+    () => streams.every(({ followers }) => followers.every(({ hasEnded }) => hasEnded)),
     'all ends',
   );
 
@@ -76,7 +120,7 @@ test(`${appenders} appenders with ${followersOfEach} followers each lose nothing
     expect(file.equals(pattern(0, size))).toBe(true);
     const digest = createHash('sha256').update(file).digest('hex');
     for (const follower of followers) {
-      expect(follower.closeCode).toBe(1000);
+      expect(follower.isFinished).toBe(true);
       expect(follower.digest()).toBe(digest);
     }
   }

@@ -12,7 +12,7 @@ import {
 } from '../protocol.ts';
 import { PayloadTap } from '../websocket/payload-tap.ts';
 
-/** Time for the server to answer the handshake. */
+/** Time for the server to answer the handshake, and for its first message. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 
 /** Time for the server to answer a close frame: it may have much to write before that. */
@@ -68,6 +68,9 @@ export class Connection {
   #heartbeat: NodeJS.Timeout | undefined;
   #bytesRead = 0;
   #silentMs = 0;
+  /** Whether the first message has come, and how long it has not. */
+  #isGreeted = false;
+  #ungreetedMs = 0;
 
   /** Starts the handshake. */
   constructor(
@@ -191,6 +194,7 @@ export class Connection {
     if (message === undefined) {
       throw new FramingError('the server sent text that is not a control message', CloseCode.protocolError);
     }
+    this.#isGreeted = true;
     this.#handlers.onMessage(message);
   }
 
@@ -203,8 +207,12 @@ export class Connection {
     const isSilent = bytesRead === this.#bytesRead && !this.#websocket.isPaused;
     this.#bytesRead = bytesRead;
     this.#silentMs = isSilent ? this.#silentMs + HEARTBEAT_MS : 0;
-    if (!this.#isV2 || this.#silentMs < SILENCE_MS) return;
-    this.#error ??= new ConnectionError('the server has fallen silent');
+    this.#ungreetedMs += HEARTBEAT_MS;
+    const isUngreeted = !this.#isGreeted && this.#ungreetedMs >= HANDSHAKE_TIMEOUT_MS;
+    if (!this.#isV2 || (this.#silentMs < SILENCE_MS && !isUngreeted)) return;
+    this.#error ??= new ConnectionError(
+      isUngreeted ? 'the server does not begin' : 'the server has fallen silent',
+    );
     this.#websocket.terminate();
   }
 

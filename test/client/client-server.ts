@@ -43,10 +43,11 @@ export async function startRawServer(onHandshake: (socket: Socket, request: Inco
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/a`, sockets };
 }
 
-/** Accepts a handshake. */
-export function accept(socket: Socket, request: IncomingMessage): void {
+/** Accepts a handshake, as the original does or with a subprotocol. */
+export function accept(socket: Socket, request: IncomingMessage, subprotocol?: string): void {
   socket.write(
     'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+      (subprotocol === undefined ? '' : `Sec-WebSocket-Protocol: ${subprotocol}\r\n`) +
       `Sec-WebSocket-Accept: ${acceptOf(String(request.headers['sec-websocket-key']))}\r\n\r\n`,
   );
 }

@@ -139,7 +139,7 @@ describe('follow', () => {
   });
 
   test.each([1001, 1011, 1012, 4000])(
-    'close %d is a StreamInterruptedError after what came before',
+    'close %d of a legacy server is a StreamInterruptedError after what came before',
     async (code) => {
       const server = await startRawServer((socket, request) => {
         accept(socket, request);
@@ -159,7 +159,7 @@ describe('follow', () => {
   test.each([
     ['1000', closePayload(1000)],
     ['no code', Buffer.alloc(0)],
-  ])('close with %s is the end', async (_, payload) => {
+  ])('close with %s of a legacy server is the end', async (_, payload) => {
     const server = await startRawServer((socket, request) => {
       accept(socket, request);
       socket.end(Buffer.concat([frame(Op.text, 'hello'), frame(Op.close, payload)]));
@@ -167,7 +167,7 @@ describe('follow', () => {
     expect(String(await buffer(follow(server.url)))).toBe('hello');
   });
 
-  test('the close frame is the end, even when the server then keeps the connection open', async () => {
+  test('the close frame of a legacy server is the end, even when it then keeps the connection open', async () => {
     const server = await startRawServer((socket, request) => {
       accept(socket, request);
       socket.write(Buffer.concat([frame(Op.text, 'hello'), frame(Op.close, closePayload(1000))]));
@@ -179,7 +179,7 @@ describe('follow', () => {
     expect(String(await read)).toBe('hello');
   });
 
-  test('the end of the connection without a close frame is a StreamInterruptedError', async () => {
+  test('the end of a legacy connection without a close frame is a StreamInterruptedError', async () => {
     const server = await startRawServer((socket, request) => {
       accept(socket, request);
       socket.end(frame(Op.text, 'hello'));
@@ -190,7 +190,7 @@ describe('follow', () => {
     });
   });
 
-  test('a server that breaks the framing rules is an error', async () => {
+  test('a legacy server that breaks the framing rules is an error', async () => {
     const server = await startRawServer((socket, request) => {
       accept(socket, request);
       socket.write(frame(Op.text, 'masked', { masked: true }));

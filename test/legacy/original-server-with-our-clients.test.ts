@@ -68,7 +68,59 @@ describe('the emulated server and clients', () => {
   });
 });
 
+describe('our clients', () => {
+  test('offer the subprotocol, take it that the original does not know it, and go on without', async () => {
+    const server = await OriginalServer.start();
+    const writable = await opened(server.url('/a'));
+    const readable = follow(server.url('/a'));
+    const [opening] = await once(readable, 'open');
+    expect(opening).toEqual({ generation: undefined, position: 0, live: undefined });
+    expect(writable.startPosition).toBeUndefined();
+    for (const { headers } of server.requests) {
+      expect(headers['sec-websocket-protocol']).toBe('httpfstream.v2');
+      expect(headers['sec-websocket-extensions']).toBeUndefined();
+    }
+    writable.end('x');
+    await finished(writable);
+    expect(String(await buffer(readable))).toBe('x');
+    expect(server.requests).toHaveLength(2);
+  });
+
+  test('do not connect again when the original crashes: it would append twice, or begin anew', async () => {
+    const server = await OriginalServer.start();
+    let reconnects = 0;
+    const options = { retry: { minDelayMs: 1 }, onReconnect: () => reconnects++ };
+    const writable = openAppend(server.url('/a'), options);
+    const failed = finished(writable).catch((error) => error);
+    await once(writable, 'open');
+    const followed = errorOf(follow(server.url('/a'), options));
+    await waitFor(() => server.followerCount('/a') === 1, 'the follower');
+    server.crash();
+    expect(await failed).toBeInstanceOf(StreamInterruptedError);
+    expect(await followed).toBeInstanceOf(StreamInterruptedError);
+    expect(reconnects).toBe(0);
+    expect(server.requests).toHaveLength(2);
+  });
+});
+
 describe('our appender', () => {
+  test('calls nothing safe that the original has not confirmed', async () => {
+    const server = await OriginalServer.start();
+    const acks: number[] = [];
+    const writable = openAppend(server.url('/a'), { onAck: (bytes) => acks.push(bytes) });
+    const failed = finished(writable).catch((error) => error);
+    await once(writable, 'open');
+    server.hang();
+    await new Promise((resolve) => writable.write('into the void', resolve));
+    // What the system has taken is not yet what the original has.
+    await new Promise((resolve) => writable.write('!', resolve));
+    server.crash();
+    expect(await failed).toBeInstanceOf(StreamInterruptedError);
+    expect(String(server.content('/a'))).toBe('');
+    expect(writable.acknowledgedBytes).toBe(0);
+    expect(acks).toEqual([]);
+  });
+
   test('sends text, which the original takes, whatever the bytes are', async () => {
     const server = await OriginalServer.start();
     const bytes = randomBytes(5 * MIB);

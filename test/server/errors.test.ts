@@ -19,6 +19,7 @@ import {
 } from '../support/http-raw.ts';
 import { request } from '../support/http-request.ts';
 import { cutConnectionsAfterTest, startStandalone } from '../support/http-standalone.ts';
+import { resourceNames } from '../support/root-files.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
 
 const APPEND = 'X-Verb: APPEND';
@@ -115,7 +116,7 @@ describe('the standalone server', () => {
         });
         expect(forPrograms.body).not.toContain(server.root);
       }
-      expect((await readdir(server.root)).sort()).toEqual(['d', 'etc', 'f', 'fifo', 'live', 'locked']);
+      expect(await resourceNames(server.root)).toEqual(['d', 'etc', 'f', 'fifo', 'live', 'locked']);
     },
   );
 
@@ -321,7 +322,7 @@ describe.each([
     socket.write(Buffer.concat([Buffer.from(head), HELLO_FRAME]));
     expect(parseAnswer(await readHead(socket)).status).toBe(101);
     await expect.poll(async () => (await rawGet(port, '/f')).body).toBe('hello');
-    expect(await readdir(root)).toEqual(['f']);
+    expect(await resourceNames(root)).toEqual(['f']);
   });
 
   it('for a refused append leaves the resource free', async () => {

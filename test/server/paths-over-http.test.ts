@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { appendAll, fileText, openAppender, openWebSocket, payloadOf } from '../support/http-append.ts';
 import { HANDSHAKE, rawGet, rawHandshake, rawRequest } from '../support/http-raw.ts';
+import { resourceNames } from '../support/root-files.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -201,7 +202,7 @@ describe('appending to a path', () => {
     expect(status).toBe(101);
     socket.end(Buffer.from([0x81, 0x85, 0, 0, 0, 0, ...Buffer.from('hello')]));
     await waitFor(async () => (await fileText(server, name)) === 'hello', `hello in ${name}`);
-    expect((await readdir(server.root)).length).toBe(1);
+    expect(await resourceNames(server.root)).toHaveLength(1);
   });
 
   it.each([

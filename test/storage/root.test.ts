@@ -139,7 +139,9 @@ describe('reading', () => {
     await symlink('.httpfstream/state', at('file-link'));
     await expect(root.openRead(resource('link/state'))).rejects.toThrow(ResourceNotFoundError);
     await expect(root.openRead(resource('file-link'))).rejects.toThrow(ResourceNotFoundError);
-    await expect(root.openAppend(resource('link/state'), { create: true })).rejects.toThrow(ForbiddenPathError);
+    await expect(root.openAppend(resource('link/state'), { create: true })).rejects.toThrow(
+      ForbiddenPathError,
+    );
     await expect(root.openAppend(resource('link/new'), { create: true })).rejects.toThrow(ForbiddenPathError);
   });
 
@@ -278,7 +280,9 @@ describe('opening to append', () => {
     const { root, at, directory } = await makeRoot();
     await chmod(path.dirname(directory), 0o755);
     await mkdir(at('locked'), { mode: 0o555 });
-    const failure = await asOrdinaryUser(() => root.openAppend(resource('locked/f'), { create: true })).catch((error) => error);
+    const failure = await asOrdinaryUser(() => root.openAppend(resource('locked/f'), { create: true })).catch(
+      (error) => error,
+    );
     expect(failure).toBeInstanceOf(StorageError);
     expect(failure.cause).toMatchObject({ code: 'EACCES' });
     expect(failure.message).not.toContain(directory);

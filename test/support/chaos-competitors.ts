@@ -8,6 +8,14 @@ import type { Random } from './random.ts';
 
 const MAX_APPEND_BYTES = 200_000;
 
+/** So many bytes in a row are never right by chance. */
+const MAX_CHANCE_BYTES = 8;
+
+const RETRY_DELAYS = [
+  { minDelayMs: 1, maxDelayMs: 10 },
+  { minDelayMs: 100, maxDelayMs: 400 },
+] as const;
+
 /** One append by one of many clients that want the same resource. */
 export interface CompetingAppend {
   name: string;
@@ -20,6 +28,12 @@ export interface CompetingAppend {
   acknowledged: number;
   /** Where it began, if it did. */
   startPosition: number | undefined;
+}
+
+/** What one of them left in the file. */
+interface Block {
+  append: CompetingAppend;
+  length: number;
 }
 
 /** Tries one append, as patient or impatient as it comes. */
@@ -43,9 +57,10 @@ export async function competingAppend(
   };
   const givesUp = random.chance(0.1) ? [AbortSignal.timeout(random.logInteger(1, 200))] : [];
   const stream = openAppend(url, {
-    // Half of them have trouble from the first byte on.
-    headers: random.chance(0.5) ? { [CLIENT_HEADER]: name } : {},
-    retry: { times: random.pick([1, 5, 100]), minDelayMs: 1, maxDelayMs: random.pick([10, 600]) },
+    // Some have trouble from the first byte on.
+    headers: random.chance(0.9) ? { [CLIENT_HEADER]: name } : {},
+    // Some are back at once, others maybe too late.
+    retry: { times: random.pick([1, 5, 20]), ...random.pick(RETRY_DELAYS) },
     signal: AbortSignal.any([signal, ...givesUp]),
     onAck: (bytes) => {
       result.acknowledged = bytes;
@@ -74,35 +89,49 @@ export function assertWholeBlocks(
   known: KnownBytes,
   appends: readonly CompetingAppend[],
 ): void {
-  const rest = new Set(appends);
+  const rest = new Map<number | undefined, CompetingAppend[]>();
+  for (const append of appends) {
+    const others = rest.get(append.startPosition);
+    if (others === undefined) rest.set(append.startPosition, [append]);
+    else others.push(append);
+  }
+  /** The one that left most at a position; what was told to have finished comes first. */
+  const blockAt = (position: number): Block | undefined => {
+    const blocks = (rest.get(position) ?? []).map((append) => {
+      const bytes = file.subarray(position, position + append.size);
+      return { append, length: known.matchingBytes(append.offset, bytes) };
+    });
+    const score = ({ append, length }: Block) =>
+      length + (append.outcome === 'finished' && length === append.size ? MAX_APPEND_BYTES : 0);
+    return blocks.filter(({ length }) => length > 0).sort((a, b) => score(b) - score(a))[0];
+  };
+
   const seen: string[] = [];
   for (let position = 0; position < file.length; ) {
     const where = `at ${position} of ${file.length}, after ${seen.slice(-5).join('; ') || 'nothing'},`;
-    let best: CompetingAppend | undefined;
-    let length = 0;
-    for (const append of rest) {
-      // Nothing is sent before it is known where it goes.
-      if (append.startPosition !== position) continue;
-      const matching = known.matchingBytes(append.offset, file.subarray(position, position + append.size));
-      if (matching > length) {
-        best = append;
-        length = matching;
-      }
+    const block = blockAt(position);
+    if (block === undefined) throw new Error(`${where} are ${strangers(file, position, known, appends)}`);
+    const { append } = block;
+    let { length } = block;
+    rest.get(position)?.splice(rest.get(position)?.indexOf(append) as number, 1);
+    // The bytes after it may by chance be those that it would have had next.
+    for (let shorter = length - 1; shorter > 0 && shorter > length - MAX_CHANCE_BYTES; shorter--) {
+      const next = position + length;
+      if (append.outcome === 'finished' || next === file.length || blockAt(next) !== undefined) break;
+      if (blockAt(position + shorter) !== undefined) length = shorter;
     }
-    if (best === undefined) throw new Error(`${where} are ${strangers(file, position, known, appends)}`);
-    rest.delete(best);
-    seen.push(`${length} bytes at ${position} of ${describe(best)}`);
-    const isWhole = length === best.size;
+    seen.push(`${length} bytes at ${position} of ${describe(append)}`);
+    const isWhole = length === append.size;
     if (
-      best.outcome === 'refused' ||
-      (best.outcome === 'finished' && !isWhole) ||
-      length < best.acknowledged
+      append.outcome === 'refused' ||
+      (append.outcome === 'finished' && !isWhole) ||
+      length < append.acknowledged
     ) {
       throw new Error(`${where} are ${seen.at(-1)}`);
     }
     position += length;
   }
-  for (const append of rest) {
+  for (const append of [...rest.values()].flat()) {
     if (append.outcome === 'finished' || append.acknowledged > 0) {
       throw new Error(`nothing is left of ${describe(append)}`);
     }
@@ -119,9 +148,9 @@ function strangers(
   const sample = file.subarray(position, position + 24);
   const found = appends
     .map((append) => ({ append, at: known.slice(append.offset, append.size).indexOf(sample) }))
-    .filter(({ at }) => at >= 0)
+    .filter(({ append, at }) => at >= 0 && append.startPosition !== undefined)
     .map(({ append, at }) => `those from ${at} on of ${describe(append)}`);
-  return `strange bytes, ${sample.toString('hex')}: ${found.join(', or ') || 'nobody sent them'}`;
+  return `strange bytes, ${sample.toString('hex')}: ${found.slice(-3).join(', or ') || 'nobody sent them'}`;
 }
 
 function describe({ name, outcome, size, acknowledged, startPosition, error }: CompetingAppend): string {

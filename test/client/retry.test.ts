@@ -1,0 +1,67 @@
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { follow, openAppend } from '../../src/client/index.ts';
+import { Backoff, type RetryOptions } from '../../src/client/retry.ts';
+
+function delays(backoff: Backoff, count: number): (number | undefined)[] {
+  return Array.from({ length: count }, () => backoff.next());
+}
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+describe('the waits between attempts', () => {
+  test('double from the shortest to the longest, and stay there', () => {
+    vi.spyOn(Math, 'random').mockReturnValue(1 - Number.EPSILON);
+    const backoff = new Backoff({ minDelayMs: 100, maxDelayMs: 1000 });
+    expect(delays(backoff, 6)).toEqual([100, 200, 400, 800, 1000, 1000]);
+    expect(backoff.attempts).toBe(6);
+  });
+
+  test('are 0.1 s to 10 s long without options, and there are a hundred', () => {
+    vi.spyOn(Math, 'random').mockReturnValue(1 - Number.EPSILON);
+    const backoff = new Backoff(undefined);
+    const all = delays(backoff, 100);
+    expect(all[0]).toBe(100);
+    expect(all.at(-1)).toBe(10_000);
+    expect(backoff.next()).toBeUndefined();
+  });
+
+  test('differ, so that clients that were cut together do not come back together', () => {
+    const firsts = Array.from({ length: 200 }, () => new Backoff({ minDelayMs: 1000 }).next() as number);
+    expect(Math.min(...firsts)).toBeGreaterThanOrEqual(500);
+    expect(Math.max(...firsts)).toBeLessThanOrEqual(1000);
+    expect(new Set(firsts).size).toBeGreaterThan(20);
+  });
+
+  test('are bounded however many attempts there were', () => {
+    const backoff = new Backoff({ times: Number.POSITIVE_INFINITY, maxDelayMs: 50 });
+    expect(delays(backoff, 3000).every((delayMs) => delayMs !== undefined && delayMs <= 50)).toBe(true);
+  });
+
+  test('begin anew after a success', () => {
+    vi.spyOn(Math, 'random').mockReturnValue(1 - Number.EPSILON);
+    const backoff = new Backoff({ times: 2, minDelayMs: 10 });
+    expect(delays(backoff, 3)).toEqual([10, 20, undefined]);
+    backoff.reset();
+    expect(backoff.attempts).toBe(0);
+    expect(delays(backoff, 3)).toEqual([10, 20, undefined]);
+  });
+
+  test.each([[false as const], [{ times: 0 }]])('are none with retry: %j', (options) => {
+    expect(new Backoff(options).next()).toBeUndefined();
+  });
+
+  test('may be no wait at all', () => {
+    expect(delays(new Backoff({ times: 2, minDelayMs: 0 }), 3)).toEqual([0, 0, undefined]);
+  });
+});
+
+describe.each(['times', 'minDelayMs', 'maxDelayMs'])('the option retry.%s', (name) => {
+  test.each([-1, Number.NaN, 'soon'])('must not be %s', (value) => {
+    const retry = { [name]: value } as unknown as RetryOptions;
+    expect(() => new Backoff(retry)).toThrow(TypeError);
+    expect(() => openAppend('http://127.0.0.1:1/a', { retry })).toThrow(`retry.${name}`);
+    expect(() => follow('http://127.0.0.1:1/a', { retry })).toThrow(`retry.${name}`);
+  });
+});

@@ -1,0 +1,103 @@
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { HttpfstreamError } from '../../src/errors.ts';
+import { type Sidecar, SidecarStore } from '../../src/storage/sidecar-store.ts';
+import { temporaryDirectory } from '../support/server.ts';
+
+const NOT_DURABLE = { durable: false };
+
+const sidecar = (location: string, start = 0, generation = 1): Sidecar => ({
+  path: location,
+  generation,
+  append: { session: 'x'.repeat(16), start, state: 'open' },
+});
+
+async function openStore() {
+  const root = await temporaryDirectory();
+  const directory = path.join(root, '.httpfstream', 'meta');
+  const files = async () =>
+    (await readdir(directory, { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => path.join(parentPath, name));
+  return { root, store: new SidecarStore(directory), files };
+}
+
+describe('what is remembered of a resource', () => {
+  test.each([false, true])('is what was written last (durable: %s)', async (durable) => {
+    const { store } = await openStore();
+    expect(await store.read('f', 1)).toBeUndefined();
+    await store.write(sidecar('f', 1), { durable });
+    await store.write(sidecar('f', 2), { durable });
+    expect(await store.read('f', 1)).toEqual(sidecar('f', 2));
+  });
+
+  test('says nothing of a file that was made anew', async () => {
+    const { store } = await openStore();
+    await store.write(sidecar('f'), NOT_DURABLE);
+    expect(await store.read('f', 2)).toBeUndefined();
+  });
+
+  test('is kept apart for every name, however long, odd or like another it is', async () => {
+    const { store } = await openStore();
+    const names = ['f', 'F', 'f/g', 'f.json', 'é', 'e\u0301', '..', 'a\\b', 'a b', `${'x/'.repeat(1500)}f`];
+    for (const [i, name] of names.entries()) await store.write(sidecar(name, i), NOT_DURABLE);
+    for (const [i, name] of names.entries()) expect((await store.read(name, 1))?.append.start).toBe(i);
+    await store.remove('f');
+    expect(await store.read('f', 1)).toBeUndefined();
+    expect((await store.read('f/g', 1))?.append.start).toBe(2);
+  });
+
+  test('may be forgotten twice', async () => {
+    const { store } = await openStore();
+    await store.write(sidecar('f'), NOT_DURABLE);
+    await store.remove('f');
+    await store.remove('f');
+    expect(await store.read('f', 1)).toBeUndefined();
+  });
+
+  test.each(['', '{', 'null', '[]', '"x"', '{"generation":1}', '{"generation":1,"append":{}}'])(
+    'is nothing when the document is %j, and is written anew',
+    async (text) => {
+      const { store, files } = await openStore();
+      await store.write(sidecar('f'), NOT_DURABLE);
+      const [file] = await files();
+      await writeFile(file as string, text);
+      expect(await store.read('f', 1)).toBeUndefined();
+      await store.write(sidecar('f', 7), NOT_DURABLE);
+      expect((await store.read('f', 1))?.append.start).toBe(7);
+    },
+  );
+
+  test('is one whole document whoever writes at the same time, with nothing left over', async () => {
+    const { store, files } = await openStore();
+    const numbers = Array.from({ length: 30 }, (_, i) => i);
+    await Promise.all(numbers.map((i) => store.write(sidecar('f', i), NOT_DURABLE)));
+    expect(numbers).toContain((await store.read('f', 1))?.append.start);
+    const left = await files();
+    expect(left).toHaveLength(1);
+    expect(JSON.parse(await readFile(left[0] as string, 'utf8')).path).toBe('f');
+  });
+
+  test('is for the user of the server alone', async () => {
+    const { root, store, files } = await openStore();
+    await store.write(sidecar('f'), NOT_DURABLE);
+    for (const name of [path.join(root, '.httpfstream'), ...(await files())]) {
+      expect([name, (await stat(name)).mode & 0o077]).toEqual([name, 0]);
+    }
+  });
+
+  test('that cannot be written is an error of ours, leaves the old one, and nothing beside it', async () => {
+    const { root, store, files } = await openStore();
+    await store.write(sidecar('f'), NOT_DURABLE);
+    const [file] = await files();
+    await rm(file as string);
+    await mkdir(file as string);
+    await expect(store.write(sidecar('f', 1), NOT_DURABLE)).rejects.toBeInstanceOf(HttpfstreamError);
+    expect(await files()).toEqual([]);
+    await rm(path.join(root, '.httpfstream'), { recursive: true });
+    await writeFile(path.join(root, '.httpfstream'), 'somebody else’s');
+    await expect(store.write(sidecar('f', 1), NOT_DURABLE)).rejects.toBeInstanceOf(HttpfstreamError);
+    expect(await readFile(path.join(root, '.httpfstream'), 'utf8')).toBe('somebody else’s');
+  });
+});
