@@ -39,7 +39,10 @@ export class AppendHistory {
 
   /** The last append to a file. Undefined when there was none. */
   async last({ location, stat }: StoredFile): Promise<AppendRecord | undefined> {
-    return (await this.#sidecars.read(location, stat.generation))?.append;
+    const append = (await this.#sidecars.read(location, stat.generation))?.append;
+    // Nothing was brought since it had finished.
+    const isFinished = append?.state === 'open' && append.finishedAt === stat.size;
+    return isFinished ? { ...append, state: 'finished', end: stat.size } : append;
   }
 
   /** Whether the client of an append, which no session of this server is, may still come back. */

@@ -48,6 +48,8 @@ export class SessionRegistry {
   readonly #files = new KeyedLock();
   /** Those that have not ended, by the identity of their file. */
   readonly #sessions = new Map<string, Session>();
+  /** Tokens of the clients that are being let in. */
+  readonly #returning = new Set<string>();
   #closing = false;
 
   /** @param feeds opens the feeds, and closes their files */
@@ -80,8 +82,14 @@ export class SessionRegistry {
    */
   async open(resource: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
     this.#refuseWhenClosing();
-    // From before the file is made, so that who finds it can wait until there is a session.
-    return this.#openings.run(resource.key, () => this.#open(resource, request, owner));
+    const { session = '' } = request;
+    this.#returning.add(session);
+    try {
+      // From before the file is made, so that who finds it can wait until there is a session.
+      return await this.#openings.run(resource.key, () => this.#open(resource, request, owner));
+    } finally {
+      this.#returning.delete(session);
+    }
   }
 
   /**
@@ -196,6 +204,7 @@ export class SessionRegistry {
       ...(request.session && { session: request.session }),
       start,
       state: 'open',
+      ...(goesOn && last.state === 'finished' && { finishedAt: size }),
     };
     await this.history.begin(file, append);
     this.#refuseWhenClosing();
@@ -232,6 +241,7 @@ export class SessionRegistry {
       token: append.session,
       start: append.start,
       graceMs: this.#options.graceMs,
+      isReturning: () => append.session !== undefined && this.#returning.has(append.session),
       isClosing: () => this.#closing,
       durability: this.#options.durability,
       syncer: this.#syncer,

@@ -6,6 +6,9 @@ import type { Feed } from './feed.ts';
 import { type Durability, GroupWriter } from './group-writer.ts';
 import type { Syncer } from './syncer.ts';
 
+/** Time between two looks whether a client that is on the way has been let in. */
+const RETURN_MS = 100;
+
 /** What a session is made of. */
 export interface SessionOptions {
   feed: Feed;
@@ -16,6 +19,8 @@ export interface SessionOptions {
   start: number;
   /** How long it waits for an appender that was lost, in milliseconds. */
   graceMs: number;
+  /** Whether its client is on the way, and only the server is slow to let it in. */
+  isReturning: () => boolean;
   /** Whether the server closes, so that it waits for nobody. */
   isClosing: () => boolean;
   durability: Durability;
@@ -110,7 +115,7 @@ export class Session {
       return;
     }
     this.feed.setWaiting(true);
-    this.#grace = setTimeout(() => void this.end('interrupted'), graceMs).unref();
+    this.#grace = setTimeout(() => this.#graceIsOver(), graceMs).unref();
   }
 
   /** Ends because of what happened to its file; the holder is told. */
@@ -130,6 +135,11 @@ export class Session {
   end(reason: EndReason): Promise<void> {
     this.#ended ??= this.#end(reason);
     return this.#ended;
+  }
+
+  #graceIsOver(): void {
+    if (this.#options.isReturning()) this.#grace = setTimeout(() => this.#graceIsOver(), RETURN_MS).unref();
+    else void this.end('interrupted');
   }
 
   async #end(reason: EndReason): Promise<void> {

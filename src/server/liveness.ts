@@ -24,14 +24,16 @@ export class Liveness {
   #pingedMs: number | undefined;
   /** Whether it has given signs of life that nobody asked for, as the clients of this package do. */
   #isBeating = false;
-  /** How many bytes it was sent since it was heard. */
-  #unansweredBytes = 0;
+  /** Of what it was sent, how much stood before the last ping, and how much it has read for sure. */
+  #pingEnd = 0;
+  #readTo: number;
 
   constructor(socket: Socket, keepAliveMs: number) {
     this.#socket = socket;
     this.#keepAliveMs = keepAliveMs;
     this.#bytesRead = socket.bytesRead;
     this.#bytesWritten = socket.bytesWritten;
+    this.#readTo = socket.bytesWritten;
   }
 
   /** Looks after the peer; to be called at every interval. Returns whether it must be taken for dead. */
@@ -39,7 +41,7 @@ export class Liveness {
     this.#observe(intervalMs);
     if (this.#isBeating && this.#silentMs >= Math.max(2 * this.#keepAliveMs, 3 * HEARTBEAT_MS)) return true;
     if (this.#pingedMs !== undefined) {
-      return this.#pingedMs >= (this.#unansweredBytes > LONG_READ_BYTES ? LONG_READ_MS : this.#keepAliveMs);
+      return this.#pingedMs >= (this.#hasMuchToRead ? LONG_READ_MS : this.#keepAliveMs);
     }
     if (this.#quietMs >= this.#keepAliveMs && this.#socket.writableLength === 0) this.#ping();
     return false;
@@ -48,13 +50,13 @@ export class Liveness {
   #observe(intervalMs: number): void {
     const { bytesRead, bytesWritten } = this.#socket;
     const isHeard = bytesRead !== this.#bytesRead;
-    const writtenBytes = bytesWritten - this.#bytesWritten;
+    const isWritten = bytesWritten !== this.#bytesWritten;
     if (isHeard && this.#pingedMs === undefined) this.#isBeating = true;
+    if (isHeard && this.#pingedMs !== undefined) this.#readTo = this.#pingEnd;
     if (isHeard) this.#pingedMs = undefined;
     else if (this.#pingedMs !== undefined) this.#pingedMs += intervalMs;
-    this.#quietMs = isHeard || writtenBytes > 0 ? 0 : this.#quietMs + intervalMs;
+    this.#quietMs = isHeard || isWritten ? 0 : this.#quietMs + intervalMs;
     this.#silentMs = isHeard ? 0 : this.#silentMs + intervalMs;
-    this.#unansweredBytes = isHeard ? writtenBytes : this.#unansweredBytes + writtenBytes;
     this.#bytesRead = bytesRead;
     this.#bytesWritten = bytesWritten;
   }
@@ -62,6 +64,11 @@ export class Liveness {
   #ping(): void {
     this.#socket.write(PING_FRAME);
     this.#bytesWritten = this.#socket.bytesWritten;
+    this.#pingEnd = this.#bytesWritten;
     this.#pingedMs = 0;
+  }
+
+  get #hasMuchToRead(): boolean {
+    return this.#pingEnd - this.#readTo > LONG_READ_BYTES;
   }
 }

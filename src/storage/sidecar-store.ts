@@ -17,6 +17,8 @@ export interface AppendRecord {
   state: 'open' | 'finished' | 'interrupted';
   /** Size of the file at the end. Missing while it is open. */
   end?: number;
+  /** Size of the file when it had finished and was opened again, by a repeated handshake for instance. */
+  finishedAt?: number;
 }
 
 /** What is remembered of a resource beside its bytes. */

@@ -68,7 +68,7 @@ export class ChaosAppender implements ChaosClient {
       signal,
       headers: { [CLIENT_HEADER]: this.#name },
       retry: RETRY,
-      bufferBytes: this.#random.pick([64 * 1024, 1024 * 1024, 8 * 1024 * 1024]),
+      bufferBytes: this.#random.pick([5000, 64 * 1024, 1024 * 1024, 8 * 1024 * 1024]),
       onAck: (bytes) => {
         if (bytes < this.acknowledged || bytes > this.sent) {
           stream.destroy(

@@ -152,7 +152,7 @@ export class ChaosConnection {
     this.#down.spare(spared);
   }
 
-  /** @param rest what the direction has and has not forwarded */
+  /** @param rest what came in this direction and was not forwarded */
   async fault(fault: Fault, direction: DirectionName, rest: Buffer): Promise<void> {
     const { client, server } = this;
     const random = this.#random;
@@ -171,7 +171,7 @@ export class ChaosConnection {
         return;
       }
       case 'halfClose': {
-        // A server answers half a request with 400, which is final.
+        // A server answers half a request with 400, which is final for a first connection.
         if (this.#up.forwardedBytes < this.#head.length) return this.cut();
         (direction === 'up' ? this.#up : this.#down).halfClose();
         await this.#linger();
@@ -228,6 +228,7 @@ export class ChaosConnection {
     socket.write(this.#head);
     const mode = random.pick(['cutAtOnce', 'left', 'leftUnread'] as const);
     if (mode === 'leftUnread') socket.pause();
+    await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
     if (mode !== 'cutAtOnce') await this.#linger();
     socket.resume();
     if (random.chance(0.5)) reset(socket);
