@@ -38,6 +38,8 @@ export function makeBenchmarks({ quick }) {
     latency(100, sized(5000, 500)),
     stalledFollower(sized(256 * MIB, 32 * MIB)),
     idleFollowers(sized(8000, 1000), sized(16_000, 1000)),
+    acknowledgements(64, true, sized(5000, 500)),
+    acknowledgements(64, false, sized(5000, 500)),
     largeFile(sized(1024 * MIB, 128 * MIB)),
     smallFile(sized(5, 1)),
   ];
@@ -154,6 +156,23 @@ function idleFollowers(wanted, idleMs) {
         const result = await load('idle', { target, followers, idleMs });
         return { ...result, kilobytesPerFollower: result.bytesPerFollower && result.bytesPerFollower / 1000 };
       }),
+  };
+}
+
+function acknowledgements(appenders, isDurable, durationMs) {
+  return {
+    name: isDurable ? 'acks-disk' : 'acks-os',
+    title: `${appenders} appenders that wait for each ack, 200 bytes${isDurable ? ', fdatasync' : ''}`,
+    peers: isDurable ? ['httpfstream', 'naive'] : ['httpfstream'],
+    figures: [
+      { key: 'acknowledgedPerSecond', label: 'acknowledged', unit: 'messages/s', better: 'higher' },
+      { key: 'ackP50Ms', label: 'p50', unit: 'ms', better: 'lower' },
+      { key: 'ackP99Ms', label: 'p99', unit: 'ms', better: 'lower' },
+    ],
+    measure: ({ serve, load }) =>
+      serve({ ...NO_TRAFFIC, isDurable }, ({ target }) =>
+        load('acks', { target, appenders, messageBytes: 200, durationMs }),
+      ),
   };
 }
 

@@ -2,12 +2,13 @@
 // server. Gets what to do as one JSON argument and prints the figures as one
 // line of JSON on stdout; a failure is one line on stderr and exit code 1.
 
+import { acks } from './load/acks.mjs';
 import { download } from './load/download.mjs';
 import { idle } from './load/idle.mjs';
 import { latency } from './load/latency.mjs';
 import { throughput } from './load/throughput.mjs';
 
-const MODES = { download, idle, latency, throughput };
+const MODES = { acks, download, idle, latency, throughput };
 
 const { mode, ...parameters } = JSON.parse(process.argv[2]);
 try {

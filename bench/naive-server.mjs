@@ -2,13 +2,16 @@
 // sends it to whoever is there. It has no history, no back-pressure and no
 // limit on what it queues for a slow follower. It is here to be compared with.
 //
-//   node naive-server.mjs DIRECTORY PORT
+//   node naive-server.mjs DIRECTORY PORT [--durable]
+//
+// With --durable it acknowledges each message, after a write and an fdatasync of its own.
 
 import { createWriteStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { WebSocketServer } from 'ws';
 
-const [directory, port] = process.argv.slice(2);
+const [directory, port, mode] = process.argv.slice(2);
 const followersOfPath = new Map();
 
 function followersOf(pathname) {
@@ -27,6 +30,10 @@ server.on('connection', (socket, request) => {
     socket.on('close', () => followers.delete(socket));
     return;
   }
+  if (mode === '--durable') {
+    appendDurably(socket, path.join(directory, path.basename(pathname)));
+    return;
+  }
   const file = createWriteStream(path.join(directory, path.basename(pathname)), { flags: 'a' });
   socket.on('message', (message, isBinary) => {
     file.write(message);
@@ -37,3 +44,19 @@ server.on('connection', (socket, request) => {
     for (const follower of followers) follower.close(1000);
   });
 });
+
+async function appendDurably(socket, name) {
+  const file = await open(name, 'a');
+  let position = 0;
+  let turn = Promise.resolve();
+  socket.on('message', (message) => {
+    turn = turn.then(async () => {
+      await file.write(message);
+      await file.datasync();
+      position += message.length;
+      socket.send(JSON.stringify({ type: 'ack', position }));
+    });
+  });
+  socket.on('close', () => turn.finally(() => file.close()));
+  socket.send(JSON.stringify({ type: 'open', generation: 0, position, live: true }));
+}

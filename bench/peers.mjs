@@ -24,9 +24,12 @@ export const PEERS = {
     isInstalled: () => existsSync(SERVER),
     targets: PATH_TARGETS,
     keepsFile: true,
-    launch: ({ root, port }) => [
+    launch: ({ root, port, traffic }) => [
       process.execPath,
-      [SERVER, '-root', root, '-http', `127.0.0.1:${port}`, '-log-level', 'error'],
+      [
+        ...[SERVER, '-root', root, '-http', `127.0.0.1:${port}`, '-log-level', 'error'],
+        ...(traffic.isDurable ? ['-durability', 'disk'] : []),
+      ],
     ],
   },
   naive: {
@@ -34,7 +37,10 @@ export const PEERS = {
     isInstalled: () => true,
     targets: PATH_TARGETS,
     keepsFile: true,
-    launch: ({ root, port }) => [process.execPath, [NAIVE_SERVER, root, String(port)]],
+    launch: ({ root, port, traffic }) => [
+      process.execPath,
+      [NAIVE_SERVER, root, String(port), ...(traffic.isDurable ? ['--durable'] : [])],
+    ],
   },
   nchan: {
     title: 'nginx+nchan',

@@ -99,7 +99,7 @@ export class FeedRegistry {
   async close(): Promise<void> {
     this.#sessions.close();
     await this.#feeds.closed();
-    this.#sessions.stop();
+    await this.#sessions.stop();
     this.#arrivals.close();
   }
 

@@ -105,9 +105,7 @@ export class GroupWriter {
   /** Makes the bytes written so far survive a loss of power. Never rejects: see `failure`. */
   sync(): Promise<void> {
     // One after the other, so that when the last one settles the file may be closed.
-    this.#synced = this.#synced
-      .then(() => this.#syncer.run(() => this.#file.sync()))
-      .catch((error) => this.#fail(error));
+    this.#synced = this.#synced.then(() => this.#syncer.sync(this.#file)).catch((error) => this.#fail(error));
     return this.#synced;
   }
 

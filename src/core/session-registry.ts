@@ -4,6 +4,7 @@ import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { AppendRecord } from '../storage/sidecar-store.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
+import { SyncThreads } from '../storage/sync-threads.ts';
 import { AppendHistory, isContinuedBy } from './append-history.ts';
 import type { Appender, AppenderOwner } from './appender.ts';
 import type { Feed } from './feed.ts';
@@ -18,6 +19,9 @@ import { Syncer } from './syncer.ts';
 
 /** Longest time for which written bytes wait to be made durable while a session goes on. */
 const SYNC_INTERVAL_MS = 1000;
+
+/** How many syncs go to the disk together where appenders wait for them. */
+const SYNC_THREADS = 8;
 
 /** Time between two looks at the file of a quiet session. */
 const WATCH_INTERVAL_MS = 1000;
@@ -40,7 +44,7 @@ export class SessionRegistry {
   readonly #root: Root;
   readonly #feeds: OpenFeeds;
   readonly #options: SessionRegistryOptions;
-  readonly #syncer = new Syncer(SYNC_INTERVAL_MS);
+  readonly #syncer: Syncer;
   readonly #watch: FileWatch;
   /** Who opens the same path takes turns, … */
   readonly #openings = new KeyedLock();
@@ -58,6 +62,8 @@ export class SessionRegistry {
     this.#feeds = feeds;
     this.#options = options;
     const { durability, graceMs } = options;
+    const threads = durability === 'disk' ? new SyncThreads(SYNC_THREADS) : undefined;
+    this.#syncer = new Syncer(SYNC_INTERVAL_MS, threads);
     this.history = new AppendHistory(root.sidecars(), this.#syncer, {
       isDurable: durability === 'disk',
       graceMs,
@@ -139,9 +145,9 @@ export class SessionRegistry {
     }
   }
 
-  /** Stops its timers. */
-  stop(): void {
-    this.#syncer.close();
+  /** Lets its timers and threads go, when all feeds are closed. */
+  async stop(): Promise<void> {
+    await this.#syncer.close();
   }
 
   #refuseWhenClosing(): void {
@@ -214,10 +220,8 @@ export class SessionRegistry {
   /** What an earlier server wrote may be in the system's memory only. */
   async #secure(file: AppendFile): Promise<void> {
     if (this.#options.durability === 'os') return;
-    await this.#syncer.run(async () => {
-      await file.sync();
-      await this.#root.syncNames(file.location);
-    });
+    await this.#syncer.sync(file);
+    await this.#syncer.run(() => this.#root.syncNames(file.location));
   }
 
   #startSession(

@@ -1,8 +1,10 @@
+import type { AppendFile } from '../storage/append-file.ts';
+import type { SyncThreads } from '../storage/sync-threads.ts';
 import { Slots } from './slots.ts';
 
 /**
- * How many syncs may be under way: Node has four threads for files, and a disk
- * that is slow to sync must not keep them all from reading and writing.
+ * How many syncs may be under way in the threads that Node has for files, which
+ * are four: a disk that is slow to sync must not keep them all from reading and writing.
  */
 const MAX_SYNCS = 2;
 
@@ -22,13 +24,25 @@ export class Syncer {
   #dirty = new Set<Syncable>();
   /** Those whose turn it is. */
   #due = new Set<Syncable>();
+  readonly #threads: SyncThreads | undefined;
   readonly #slots = new Slots(MAX_SYNCS);
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  /** @param intervalMs longest time between a write and the sync that covers it, the disk's own time aside */
-  constructor(intervalMs: number) {
+  /**
+   * @param intervalMs longest time between a write and the sync that covers it, the disk's own time aside
+   * @param threads sync in place of Node's threads, where many wait for it
+   */
+  constructor(intervalMs: number, threads?: SyncThreads) {
     this.#intervalMs = intervalMs;
+    this.#threads = threads;
+  }
+
+  /** Makes what was written to a file survive a loss of power, at once. */
+  sync(file: AppendFile): Promise<void> {
+    const threads = this.#threads;
+    if (threads === undefined) return this.#slots.run(() => file.sync());
+    return file.sync((fd) => threads.fdatasync(fd));
   }
 
   /** Runs an action that waits for the disk, when not too many others do; what it returns or throws is passed on. */
@@ -48,11 +62,12 @@ export class Syncer {
     this.#due.delete(file);
   }
 
-  /** Stops for good. Idempotent. */
-  close(): void {
+  /** Stops for good, when nothing is to be synced any more. Idempotent. */
+  async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    await this.#threads?.close();
   }
 
   #arm(): void {

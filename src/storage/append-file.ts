@@ -21,8 +21,12 @@ export class AppendFile extends StoredFile {
     return fileIo.ftruncate(this.fd, size);
   }
 
-  /** Makes what was written survive a loss of power. */
-  sync(): Promise<void> {
-    return fileIo.fdatasync(this.fd);
+  /**
+   * Makes what was written survive a loss of power.
+   *
+   * @param fdatasync does it
+   */
+  sync(fdatasync: (fd: number) => Promise<void> = fileIo.fdatasync): Promise<void> {
+    return fdatasync(this.fd);
   }
 }
