@@ -31,7 +31,7 @@ server.on('connection', (socket, request) => {
     return;
   }
   if (mode === '--durable') {
-    appendDurably(socket, path.join(directory, path.basename(pathname)));
+    void appendDurably(socket, path.join(directory, path.basename(pathname)));
     return;
   }
   const file = createWriteStream(path.join(directory, path.basename(pathname)), { flags: 'a' });

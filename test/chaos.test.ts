@@ -104,6 +104,21 @@ test.each([
       const runs = clients.map((client) => client.run(over.signal));
       await withinTime(Promise.all([...runs, killAndRestart()]), timeoutMs, clients, over);
 
+      // A proxy that repeats what it does not know to be done changes nothing.
+      await proxy.repeatHandshakes();
+      const latecomers = appenders.map((appender, i) => {
+        const latecomer = new ChaosFollower(`latecomer ${i}`, appender, random.fork(4000 + i));
+        followers.push(latecomer);
+        return latecomer;
+      });
+      const late = new AbortController();
+      await withinTime(
+        Promise.all(latecomers.map((client) => client.run(late.signal))),
+        timeoutMs,
+        latecomers,
+        late,
+      );
+
       for (const appender of appenders) {
         const file = await readFile(fileOf(appender));
         expect(appender.known.difference(0, file)).toBeUndefined();
@@ -124,7 +139,7 @@ test.each([
     await proxy.close();
     expect(await server.stop('SIGTERM')).toBe(0);
   },
-  timeoutMs + GRACE_MS,
+  2 * timeoutMs + GRACE_MS,
 );
 
 test.each([{ kills: 0 }, { kills }])(

@@ -28,7 +28,7 @@ test('one file at a time is synced, and none that is forgotten while it waits fo
   await waitFor(() => third.syncs === 1, 'the third turn');
   third.release();
   expect(second.syncs).toBe(0);
-  syncer.close();
+  await syncer.close();
 });
 
 test('what is written during its own sync is synced again', async () => {
@@ -40,5 +40,5 @@ test('what is written during its own sync is synced again', async () => {
   file.release();
   await waitFor(() => file.syncs === 2, 'the second sync');
   file.release();
-  syncer.close();
+  await syncer.close();
 });

@@ -156,6 +156,13 @@ test('the first connection of a client that says who it is is spared', async () 
   second.socket.write(head);
   await waitFor(() => second.hasEnded, 'the cut');
   expect(first.hasEnded).toBe(false);
+
+  const repeated = proxy.repeatHandshakes();
+  const third = () => target.ends[3] as End;
+  await waitFor(() => target.ends.length === 4 && third().bytes.equals(head), 'the handshake once more');
+  third().socket.write('a');
+  await repeated;
+  await waitFor(() => third().isClosed, 'the cut');
 });
 
 test('connections can be cut, reset, stalled and refused by hand', async () => {

@@ -63,7 +63,8 @@ export class ChaosProxy {
   readonly #settings: ChaosSettings;
   readonly #connections = new Set<ChaosConnection>();
   readonly #sockets = new Set<Socket>();
-  readonly #knownClients = new Set<string>();
+  /** The newest handshake of each client that says who it is. */
+  readonly #handshakes = new Map<string, string>();
   readonly #closing = new AbortController();
   #isRefusing = false;
 
@@ -143,6 +144,21 @@ export class ChaosProxy {
     this.#isRefusing = isRefusing;
   }
 
+  /**
+   * Says the newest handshake of each client once more to the server, and cuts
+   * it off when it was answered. Only of clients that say who they are.
+   */
+  async repeatHandshakes(): Promise<void> {
+    const answers = [...this.#handshakes.values()].map(async (head) => {
+      const socket = net.connect({ host: '127.0.0.1', port: this.targetPort });
+      this.#keep(socket);
+      socket.on('error', () => undefined).write(head, 'latin1');
+      await new Promise((resolve) => socket.once('data', resolve).once('close', resolve));
+      socket.destroy();
+    });
+    await Promise.all(answers);
+  }
+
   /** Cuts everything and takes nothing any more. Idempotent. */
   async close(): Promise<void> {
     this.#closing.abort();
@@ -186,8 +202,9 @@ export class ChaosProxy {
 
   #sparedBytes(head: string): number {
     const client = new RegExp(`^${CLIENT_HEADER}: *(.*?)\r$`, 'im').exec(head)?.[1];
-    if (client === undefined || this.#knownClients.has(client)) return 0;
-    this.#knownClients.add(client);
-    return SPARED_BYTES;
+    if (client === undefined) return 0;
+    const isFirst = !this.#handshakes.has(client);
+    this.#handshakes.set(client, head);
+    return isFirst ? SPARED_BYTES : 0;
   }
 }
