@@ -134,7 +134,7 @@ export class ConnectionError extends HttpfstreamError {
 /** The stream broke before its end; what was read or acknowledged until then is good. */
 export class StreamInterruptedError extends HttpfstreamError {
   readonly code = 'HFS_STREAM_INTERRUPTED';
-  /** The WebSocket close code, 1006 when the connection broke without one. */
+  /** The WebSocket close code with which a legacy server ended the stream; 1006 when none came. */
   readonly closeCode: number;
 
   constructor(message: string, closeCode: number, options?: ErrorOptions) {

@@ -1,4 +1,6 @@
 /** The server side: a Fastify plugin, its options, and the errors it makes. */
+
+export type { Durability } from './core/group-writer.ts';
 export {
   AppendConflictError,
   ForbiddenPathError,

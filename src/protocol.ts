@@ -80,6 +80,9 @@ export const MAX_CONTROL_BYTES = 4096;
 /** Longest binary message that a server sends to a follower, in payload bytes. */
 export const MAX_DATA_BYTES = 1024 * 1024;
 
+/** Longest time for which a follower may ask to wait for its resource, in seconds: a day. */
+export const MAX_WAIT_SECONDS = 86_400;
+
 /** How often a client of this package gives a sign of life by itself, in milliseconds. */
 export const HEARTBEAT_MS = 5000;
 

@@ -162,14 +162,13 @@ function failWrites(behave: (bytes: Buffer) => { written: number } | { error: st
   const spy = vi.spyOn(fs, 'writev').mockImplementation(((
     fd: number,
     buffers: readonly Buffer[],
-    position: number,
     callback: (error: Error | null, written?: number) => void,
   ) => {
     const bytes = Buffer.concat(buffers);
     const how = behave(bytes);
-    if (how === undefined) writev(fd, buffers, position, callback as never);
+    if (how === undefined) writev(fd, buffers, callback as never);
     else if ('error' in how) setImmediate(callback, systemError(how.error));
-    else writev(fd, [bytes.subarray(0, how.written)], position, callback as never);
+    else writev(fd, [bytes.subarray(0, how.written)], callback as never);
   }) as never);
   onTestFinished(() => spy.mockRestore());
 }

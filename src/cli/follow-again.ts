@@ -56,13 +56,26 @@ class PersistentFollow {
       if (pass.isOpen) this.#goOnAfter(pass);
       const mayBeginAnew = this.#options.file === undefined && this.#wasThere;
       if (mayBeginAnew && isGone(error)) this.#beginAnew(error);
-      else if (error instanceof ResourceNotFoundError) this.#missing(error);
+      else if (error instanceof ResourceNotFoundError && this.#mayWait) this.#missing(error);
       else if (isUnreachable(error)) this.#unreachable(error);
       else if (error !== undefined && !(error instanceof StreamInterruptedError)) {
-        return failFollowing(this.#url, pass, error, this.#options);
+        return failFollowing(this.#url, pass, this.#failureOf(error), {
+          ...this.#options,
+          start: this.#start,
+        });
       }
       await delay(INTERVAL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
+  }
+
+  /** Whether what appears where nothing is may be followed: not where a file holds the one that was there. */
+  get #mayWait(): boolean {
+    return this.#options.file === undefined || !this.#wasThere;
+  }
+
+  #failureOf(error: unknown): unknown {
+    if (!(error instanceof ResourceNotFoundError)) return error;
+    return new ResourceGoneError('the file was deleted', { cause: error });
   }
 
   #opened(): void {
@@ -88,7 +101,8 @@ class PersistentFollow {
   }
 
   #missing(error: Error): void {
-    this.#start = { from: 0 };
+    // What a file holds is taken for the beginning of what will appear.
+    if (this.#options.file === undefined) this.#start = { from: 0 };
     this.#news = ' has appeared; following the new file';
     if (this.#trouble === 'missing') return;
     this.#trouble = 'missing';

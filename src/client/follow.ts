@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import {
   type HttpfstreamError,
+  RangeNotSatisfiableError,
   ResourceGoneError,
   ResourceNotFoundError,
   StreamInterruptedError,
@@ -12,12 +13,13 @@ import {
   type ControlMessage,
   type EndMessage,
   type EndReason,
+  MAX_WAIT_SECONDS,
   type OpenMessage,
   QueryName,
 } from '../protocol.ts';
 import { Connection, type ConnectionEnd, connectionError } from './connection.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
-import type { StreamOptions } from './options.ts';
+import { assertInteger, type StreamOptions } from './options.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
 import { failureOfClose, failureOfEnd, failureOfResume, interrupted, reasonOf } from './stream-failure.ts';
@@ -107,9 +109,7 @@ class ResumingFollow extends Readable implements FollowStream {
 
   constructor(url: URL, options: FollowOptions) {
     super({ highWaterMark: HIGH_WATER_MARK_BYTES });
-    if (options.from !== undefined && options.lines !== undefined) {
-      throw new TypeError('the options from and lines exclude each other');
-    }
+    assertOptions(options);
     this.#url = url;
     this.#options = options;
     this.#reconnector = new Reconnector(options);
@@ -257,10 +257,8 @@ class ResumingFollow extends Readable implements FollowStream {
 
   #disconnected(end: ConnectionEnd): void {
     const isClean = end.code === CloseCode.finished || end.code === CloseCode.none;
-    if (this.#isLegacy && isClean && end.isBetweenMessages) {
-      this.#reason = 'finished';
-      this.push(null);
-    } else if (this.#isLegacy) this.#fail(failureOfClose(end));
+    if (this.#isLegacy && isClean && end.isBetweenMessages) this.#finishLegacy();
+    else if (this.#isLegacy) this.#fail(failureOfClose(end));
     else if (this.#isServed) this.#retry(connectionError(end));
     else this.destroy(connectionError(end));
   }
@@ -289,13 +287,19 @@ class ResumingFollow extends Readable implements FollowStream {
     response.socket.setTimeout(0);
     this.once('close', () => response.destroy());
     response.on('data', (bytes: Buffer) => this.#takeBytes(bytes));
-    response.once('end', () => {
-      this.#reason = 'finished';
-      this.push(null);
-    });
+    response.once('end', () => this.#finishLegacy());
     response.once('error', (cause) => {
       this.#fail(new StreamInterruptedError('the connection broke', CloseCode.abnormal, { cause }));
     });
+  }
+
+  #finishLegacy(): void {
+    if (this.#skip > 0) {
+      this.#fail(new RangeNotSatisfiableError(`the file has fewer than ${this.#options.from} bytes`));
+      return;
+    }
+    this.#reason = 'finished';
+    this.push(null);
   }
 
   #retry(error: HttpfstreamError): void {
@@ -313,5 +317,17 @@ class ResumingFollow extends Readable implements FollowStream {
 
   #failIfDrained(): void {
     if (this.#failure !== undefined && this.readableLength === 0) this.destroy(this.#failure);
+  }
+}
+
+function assertOptions({ from, lines, generation, wait = 0 }: FollowOptions): void {
+  if (from !== undefined && lines !== undefined) {
+    throw new TypeError('the options from and lines exclude each other');
+  }
+  assertInteger('from', from, Number.MIN_SAFE_INTEGER);
+  assertInteger('lines', lines, 0);
+  assertInteger('generation', generation, 0);
+  if (!(wait >= 0 && wait <= MAX_WAIT_SECONDS)) {
+    throw new TypeError(`the option wait must be a number of seconds from 0 to ${MAX_WAIT_SECONDS}`);
   }
 }

@@ -11,7 +11,7 @@ import {
 import { CloseCode, type ControlMessage, type EndMessage, type OpenMessage, QueryName } from '../protocol.ts';
 import { Connection, type ConnectionEnd, connectionError } from './connection.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
-import type { StreamOptions } from './options.ts';
+import { assertInteger, type StreamOptions } from './options.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
 import { ResendBuffer } from './resend-buffer.ts';
@@ -97,9 +97,8 @@ class ResumingAppend extends Writable implements AppendStream {
   constructor(url: URL, options: AppendOptions) {
     super({ decodeStrings: true });
     const { bufferBytes = DEFAULT_BUFFER_BYTES } = options;
-    if (!Number.isSafeInteger(bufferBytes) || bufferBytes <= 0) {
-      throw new TypeError('the option bufferBytes must be a positive integer');
-    }
+    assertInteger('bufferBytes', bufferBytes, 1);
+    assertInteger('expect', options.expect, 0);
     this.#url = url;
     this.#options = options;
     this.#buffer = new ResendBuffer(bufferBytes);

@@ -14,3 +14,10 @@ export interface StreamOptions {
   /** Called before each attempt to go on. */
   onReconnect?: (event: ReconnectEvent) => void;
 }
+
+/** @throws {TypeError} when the option is given and no integer from `min` on */
+export function assertInteger(name: string, value: number | undefined, min: number): void {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= min)) return;
+  const limit = min === Number.MIN_SAFE_INTEGER ? '' : `, ${min} or more`;
+  throw new TypeError(`the option ${name} must be an integer${limit}`);
+}

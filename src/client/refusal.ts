@@ -10,15 +10,21 @@ import {
   UnexpectedStatusError,
 } from '../errors.ts';
 
+/** What the original's server answers when somebody else appends. */
+const ORIGINAL_CONFLICT = /already has an active/;
+
 /** How much of an error's body is looked at. */
 const MAX_BODY_BYTES = 8192;
 
-/** Statuses of servers and proxies that may do better later; 400 is for a request whose end was torn off. */
-const TRANSIENT: readonly (number | undefined)[] = [400, 408, 429, 500, 502, 503, 504];
+/** Server errors that will be the same the next time: not implemented, HTTP version, disk full. */
+const LASTING: readonly number[] = [501, 505, 507];
 
-/** Whether it makes sense to go on asking after a refusal with this status, once the server has accepted. */
-export function isTransient(status: number | undefined): boolean {
-  return TRANSIENT.includes(status);
+/**
+ * Whether it makes sense to go on asking after a refusal with this status, once
+ * the server has accepted. 400 is for a request whose end was torn off.
+ */
+export function isTransient(status = 0): boolean {
+  return [400, 408, 429].includes(status) || (status >= 500 && !LASTING.includes(status));
 }
 
 /** Turns a server's refusal into the error that it means. Reads the body, as far as it matters. */
@@ -31,7 +37,10 @@ export async function refusalOf(response: IncomingMessage): Promise<HttpfstreamE
   if (status === 416) return new RangeNotSatisfiableError(message);
   if (code === 'HFS_POSITION_MISMATCH') return new PositionMismatchError(message);
   if (code === 'HFS_FORBIDDEN_PATH') return new ForbiddenPathError(message);
-  if (status === 403) return new AppendConflictError(message);
+  // The original's server gives no code.
+  const isConflict =
+    code === 'HFS_APPEND_CONFLICT' || (code === undefined && ORIGINAL_CONFLICT.test(message));
+  if (status === 403 && isConflict) return new AppendConflictError(message);
   return new UnexpectedStatusError(status, message);
 }
 

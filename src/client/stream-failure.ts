@@ -12,7 +12,7 @@ import type { ConnectionEnd } from './connection.ts';
 
 /** The error of a stream that broke for good. */
 export function interrupted(message: string, cause?: Error): StreamInterruptedError {
-  return new StreamInterruptedError(message, CloseCode.interrupted, { cause });
+  return new StreamInterruptedError(message, CloseCode.abnormal, { cause });
 }
 
 /** The error for a stream that the server ended for another reason than that it was finished. */

@@ -1,5 +1,5 @@
 import type { EndReason } from '../protocol.ts';
-import type { AppendRecord, Sidecar, SidecarStore } from '../storage/sidecar-store.ts';
+import type { AppendRecord, SidecarStore } from '../storage/sidecar-store.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import type { Syncer } from './syncer.ts';
 
@@ -38,8 +38,8 @@ export class AppendHistory {
   }
 
   /** The last append to a file. Undefined when there was none. */
-  async last({ location, stat }: StoredFile): Promise<AppendRecord | undefined> {
-    const append = (await this.#sidecars.read(location, stat.generation))?.append;
+  async last({ stat }: StoredFile): Promise<AppendRecord | undefined> {
+    const append = (await this.#sidecars.read(stat.fingerprint))?.append;
     // Nothing was brought since it had finished.
     const isFinished = append?.state === 'open' && append.finishedAt === stat.size;
     return isFinished ? { ...append, state: 'finished', end: stat.size } : append;
@@ -62,9 +62,9 @@ export class AppendHistory {
     }
   }
 
-  /** Remembers that an append has begun, or goes on. */
-  async begin({ location, stat }: StoredFile, append: AppendRecord): Promise<void> {
-    await this.#write({ path: location, generation: stat.generation, append });
+  /** Remembers an append that has begun, or goes on. */
+  async begin(file: StoredFile, append: AppendRecord): Promise<void> {
+    await this.#write(file, append);
   }
 
   /**
@@ -74,39 +74,28 @@ export class AppendHistory {
    * @param append what was remembered at its beginning
    * @param end size of the file
    */
-  async end(
-    { location, stat }: StoredFile,
-    append: AppendRecord,
-    end: number,
-    reason: EndReason,
-  ): Promise<void> {
-    // A session that waits for its client is open, and what is said of a file that is gone counts no more.
-    if (reason === 'shutdown' || reason === 'deleted') return;
+  async end(file: StoredFile, append: AppendRecord, end: number, reason: EndReason): Promise<void> {
+    // A session that waits for its client over a restart is open.
+    if (reason === 'shutdown') return;
+    const { fingerprint } = file.stat;
     const state = reason === 'finished' ? 'finished' : 'interrupted';
     try {
-      await this.#replace(location, stat.generation, { ...append, state, end });
+      if (reason === 'deleted' && !(await file.state()).isLinked) await this.#sidecars.remove(fingerprint);
+      else await this.#write(file, { ...append, state, end });
     } catch {
-      if (state === 'finished') await this.#sidecars.remove(location).catch(() => undefined);
+      if (state === 'finished') await this.#sidecars.remove(fingerprint).catch(() => undefined);
     }
   }
 
-  /**
-   * Takes back that an append has begun, after one that brought nothing: a
-   * handshake that a proxy repeats too late must not undo how the last append ended.
-   */
-  async undo({ location, stat }: StoredFile, last: AppendRecord): Promise<void> {
-    await this.#replace(location, stat.generation, last).catch(() => undefined);
+  /** Remembers an append as it was before. Never rejects. */
+  async undo(file: StoredFile, last: AppendRecord): Promise<void> {
+    await this.#write(file, last).catch(() => undefined);
   }
 
-  /** Unless the file was made anew meanwhile, and the sidecar is the new one's. */
-  async #replace(location: string, generation: number, append: AppendRecord): Promise<void> {
-    const current = await this.#sidecars.read(location, generation);
-    if (current !== undefined) await this.#write({ ...current, append });
-  }
-
-  async #write(sidecar: Sidecar): Promise<void> {
-    if (!this.#isDurable) await this.#sidecars.write(sidecar, { durable: false });
-    else await this.#syncer.run(() => this.#sidecars.write(sidecar, { durable: true }));
+  async #write({ location, stat }: StoredFile, append: AppendRecord): Promise<void> {
+    const write = (durable: boolean) =>
+      this.#sidecars.write(stat.fingerprint, { path: location, append }, { durable });
+    await (this.#isDurable ? this.#syncer.run(() => write(true)) : write(false));
   }
 }
 

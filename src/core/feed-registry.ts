@@ -24,6 +24,8 @@ export class FeedRegistry {
   readonly #feeds = new OpenFeeds();
   readonly #sessions: SessionRegistry;
   readonly #arrivals: Arrivals;
+  /** The feeds of files to which nobody appends, while they are sent, by fingerprint. */
+  readonly #idle = new Map<string, Feed>();
 
   constructor(root: Root, options: RegistryOptions) {
     this.#root = root;
@@ -51,16 +53,22 @@ export class FeedRegistry {
    * Follows a resource. While nobody appends, the follower gets what is there
    * and the reason for which the last append ended.
    *
+   * @param signal gives up a search for the last lines
    * @throws {PathConflictError} when a directory is at the path
    * @throws {ResourceGoneError} when the file is of another generation, or missing and a generation was asked for
    * @throws {RangeNotSatisfiableError} when it is to begin beyond the end
    * @throws what {@link Root.openRead} throws
    */
-  async follow(resource: ResourcePath, request: FollowRequest, sink: FollowerSink): Promise<Follower> {
+  async follow(
+    resource: ResourcePath,
+    request: FollowRequest,
+    sink: FollowerSink,
+    signal: AbortSignal,
+  ): Promise<Follower> {
     try {
       return (
         (await this.#followAtOnce(resource, request, sink)) ??
-        (await this.#followFile(resource, request, sink))
+        (await this.#followFile(resource, request, sink, signal))
       );
     } catch (error) {
       throw asGone(error, request.generation);
@@ -116,7 +124,12 @@ export class FeedRegistry {
     return feed.join(startAt(request.from, feed.committed), sink);
   }
 
-  async #followFile(resource: ResourcePath, request: FollowRequest, sink: FollowerSink): Promise<Follower> {
+  async #followFile(
+    resource: ResourcePath,
+    request: FollowRequest,
+    sink: FollowerSink,
+    signal: AbortSignal,
+  ): Promise<Follower> {
     const file = await this.#root.openRead(resource);
     let follower: Follower | undefined;
     try {
@@ -128,7 +141,7 @@ export class FeedRegistry {
       const position =
         lines === undefined
           ? startAt(request.from, committed)
-          : await startOfLastLines(lines, file, committed);
+          : await startOfLastLines(lines, file, committed, signal);
       await this.#sessions.find(resource, file);
       follower = await this.#sessions.exclusively(identity, () => this.#joinAt(position, file, sink));
       return follower;
@@ -142,7 +155,16 @@ export class FeedRegistry {
     if (live !== undefined) return live.join(Math.min(position, live.committed), sink);
     const { size } = await file.state();
     const reason = await this.#sessions.history.endReason(file, size);
-    const feed = this.#feeds.open(file, size, async () => {});
+    const { fingerprint } = file.stat;
+    const idle = this.#idle.get(fingerprint);
+    if (idle?.committed === size && idle.endReason === reason)
+      return idle.join(Math.min(position, size), sink);
+    const feed = this.#feeds.open(file, size, {
+      idle: () => {
+        if (this.#idle.get(fingerprint) === feed) this.#idle.delete(fingerprint);
+      },
+    });
+    this.#idle.set(fingerprint, feed);
     const follower = feed.join(Math.min(position, size), sink);
     feed.end(reason);
     return follower;

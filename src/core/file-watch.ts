@@ -13,6 +13,7 @@ export class FileWatch {
   readonly #intervalMs: number;
   readonly #watched = new Map<Session, ResourcePath>();
   #timer: NodeJS.Timeout | undefined;
+  #isLooking = false;
 
   /** @param intervalMs time between two looks, that of looking aside */
   constructor(root: Root, intervalMs: number) {
@@ -28,16 +29,18 @@ export class FileWatch {
 
   delete(session: Session): void {
     this.#watched.delete(session);
-    if (this.#watched.size > 0) return;
+    if (this.#watched.size > 0 || this.#isLooking) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
+  /** While it looks, the timer that is over counts as armed. */
   #arm(): void {
     this.#timer ??= setTimeout(() => void this.#look(), this.#intervalMs).unref();
   }
 
   async #look(): Promise<void> {
+    this.#isLooking = true;
     for (const [session, resource] of this.#watched) {
       const { committed, file } = session.feed;
       try {
@@ -50,6 +53,7 @@ export class FileWatch {
           session.lose(new ResourceGoneError('the file was deleted'));
       }
     }
+    this.#isLooking = false;
     this.#timer = undefined;
     if (this.#watched.size > 0) this.#arm();
   }

@@ -135,7 +135,7 @@ export class GroupWriter {
   async #write(parts: readonly Buffer[], start: number): Promise<void> {
     const size = parts.reduce((bytes, part) => bytes + part.length, start);
     try {
-      await this.#file.write(parts, start);
+      await this.#file.write(parts);
     } catch (error) {
       await this.#takeBack(parts, start);
       throw error;

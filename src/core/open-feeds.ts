@@ -10,10 +10,11 @@ export class OpenFeeds {
    * Makes a feed of a file, which is its own from now on.
    *
    * @param size how much of the file is good
-   * @param ended called when no more bytes will come; the file stays open until what it returns has settled
+   * @param owner.ended called when no more bytes will come; the file stays open until what it returns has settled
+   * @param owner.idle called when nobody may join any more
    */
-  open(file: StoredFile, size: number, ended: () => Promise<void>): Feed {
-    let settled: Promise<void>;
+  open(file: StoredFile, size: number, owner: { ended?: () => Promise<void>; idle?: () => void }): Feed {
+    let settled: Promise<void> | undefined;
     let closed: () => void;
     const open = new Promise<void>((resolve) => {
       closed = resolve;
@@ -21,9 +22,10 @@ export class OpenFeeds {
     this.#files.add(open);
     return new Feed(file, size, {
       ended: () => {
-        settled = ended();
+        settled = owner.ended?.();
       },
       idle: async () => {
+        owner.idle?.();
         await settled;
         // A close that fails has lost nothing: what was written was synced, or reported, before.
         await file.close().catch(() => undefined);

@@ -52,8 +52,8 @@ export class SessionRegistry {
   readonly #files = new KeyedLock();
   /** Those that have not ended, by the identity of their file. */
   readonly #sessions = new Map<string, Session>();
-  /** Tokens of the clients that are being let in. */
-  readonly #returning = new Set<string>();
+  /** Tokens of the clients that are being let in, and how many requests bring each. */
+  readonly #returning = new Map<string, number>();
   #closing = false;
 
   /** @param feeds opens the feeds, and closes their files */
@@ -89,12 +89,14 @@ export class SessionRegistry {
   async open(resource: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
     this.#refuseWhenClosing();
     const { session = '' } = request;
-    this.#returning.add(session);
+    this.#returning.set(session, (this.#returning.get(session) ?? 0) + 1);
     try {
       // From before the file is made, so that who finds it can wait until there is a session.
       return await this.#openings.run(resource.key, () => this.#open(resource, request, owner));
     } finally {
-      this.#returning.delete(session);
+      const others = (this.#returning.get(session) as number) - 1;
+      if (others > 0) this.#returning.set(session, others);
+      else this.#returning.delete(session);
     }
   }
 
@@ -214,7 +216,7 @@ export class SessionRegistry {
     };
     await this.history.begin(file, append);
     this.#refuseWhenClosing();
-    return this.#startSession(resource, file, size, append, last);
+    return this.#startSession(resource, file, size, append, goesOn ? last : undefined);
   }
 
   /** What an earlier server wrote may be in the system's memory only. */
@@ -229,15 +231,17 @@ export class SessionRegistry {
     file: AppendFile,
     size: number,
     append: AppendRecord,
-    last: AppendRecord | undefined,
+    own: AppendRecord | undefined,
   ): Session {
     const { identity } = file.stat;
-    const feed = this.#feeds.open(file, size, async () => {
-      this.#sessions.delete(identity);
-      this.#watch.delete(session);
-      this.#syncer.forget(session.writer);
-      if (session.writer.safePosition > size && this.#options.durability === 'os')
-        await session.writer.sync();
+    const feed = this.#feeds.open(file, size, {
+      ended: async () => {
+        this.#sessions.delete(identity);
+        this.#watch.delete(session);
+        this.#syncer.forget(session.writer);
+        if (session.writer.safePosition > size && this.#options.durability === 'os')
+          await session.writer.sync();
+      },
     });
     const session = new Session({
       feed,
@@ -249,10 +253,9 @@ export class SessionRegistry {
       isClosing: () => this.#closing,
       durability: this.#options.durability,
       syncer: this.#syncer,
-      before: last?.state === 'open' ? undefined : last?.state,
-      goesOn: append.session !== undefined && append.session === last?.session,
+      endedBefore: own === undefined || own.state === 'open' ? undefined : own.state,
       record: (reason) => this.history.end(file, append, feed.committed, reason),
-      takeBack: () => this.history.undo(file, last as AppendRecord),
+      takeBack: () => this.history.undo(file, own as AppendRecord),
     });
     this.#sessions.set(identity, session);
     this.#watch.add(session, resource);

@@ -25,13 +25,11 @@ export interface SessionOptions {
   isClosing: () => boolean;
   durability: Durability;
   syncer: Syncer;
-  /** How the append before it ended, if there was one: its own, when it `goesOn`. */
-  before: 'finished' | 'interrupted' | undefined;
-  /** Whether the client has begun it before. */
-  goesOn: boolean;
+  /** How it had ended already, if its client came back after that. */
+  endedBefore: 'finished' | 'interrupted' | undefined;
   /** Remembers how the session ended, before anybody is told. Never rejects. */
   record: (reason: EndReason) => Promise<void>;
-  /** Remembers instead how the append before it ended. Never rejects. */
+  /** Remembers instead how it had ended already. Never rejects. */
   takeBack: () => Promise<void>;
 }
 
@@ -109,7 +107,7 @@ export class Session {
       void this.end('shutdown');
       return;
     }
-    const isRepeated = this.#options.goesOn && this.#broughtNothing && this.#options.before !== undefined;
+    const isRepeated = this.#options.endedBefore !== undefined && this.#broughtNothing;
     if (this.#token === undefined || graceMs <= 0 || isRepeated) {
       void this.end('interrupted');
       return;
@@ -147,12 +145,12 @@ export class Session {
     this.#writer.stop();
     await this.#writer.secured();
     const failure = this.#failure;
-    const { before, goesOn, record, takeBack } = this.#options;
-    // The handshake that a proxy repeated too late, say: it must not undo how the last append ended.
+    const { endedBefore, record, takeBack } = this.#options;
+    // The handshake that a proxy repeated too late, say: it must not undo how the append had ended.
     const isLost = reason === 'interrupted' && failure === undefined;
-    if (isLost && this.#broughtNothing && before !== undefined) {
+    if (isLost && this.#broughtNothing && endedBefore !== undefined) {
       await takeBack();
-      this.feed.end(goesOn ? before : reason);
+      this.feed.end(endedBefore);
       return;
     }
     const actual = failure === undefined ? reason : reasonOf(failure);

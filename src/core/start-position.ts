@@ -9,8 +9,11 @@ export interface StartPosition {
   lines?: number | undefined;
 }
 
-/** Large, because each read is a trip to another thread; small enough for the last lines to be there at once. */
-const BLOCK_BYTES = 64 * 1024;
+/** The first read is small, so that the last lines are there at once; … */
+const FIRST_BLOCK_BYTES = 64 * 1024;
+
+/** … each one after it is twice as large up to this, because each is a trip to another thread. */
+const MAX_BLOCK_BYTES = 1024 * 1024;
 
 const NEWLINE = 0x0a;
 
@@ -32,14 +35,22 @@ export function startAt(from: number | undefined, size: number): number {
  * a last line without its newline is a line.
  *
  * @param size how many bytes of the file count
+ * @param signal gives up a search that takes long: the file may be all one line
+ * @throws the signal's reason when it aborts
  */
-export async function startOfLastLines(lines: number, file: StoredFile, size: number): Promise<number> {
+export async function startOfLastLines(
+  lines: number,
+  file: StoredFile,
+  size: number,
+  signal: AbortSignal,
+): Promise<number> {
   if (lines === 0) return size;
   let remaining = lines;
   // The newline at the very end ends the last line; it begins none.
   let end = size - 1;
-  while (end > 0) {
-    const start = Math.max(0, end - BLOCK_BYTES);
+  for (let length = FIRST_BLOCK_BYTES; end > 0; length = Math.min(2 * length, MAX_BLOCK_BYTES)) {
+    signal.throwIfAborted();
+    const start = Math.max(0, end - length);
     const block = await file.read(start, end - start);
     for (
       let at = block.lastIndexOf(NEWLINE);

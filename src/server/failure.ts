@@ -44,7 +44,13 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
   const { status, code, detail } = failure;
   const level = status >= 500 && status !== 503 ? 'error' : 'info';
   request.log[level](
-    { status, code, method: request.method, url: request.url, ...(level === 'error' && { err: error }) },
+    {
+      status,
+      code,
+      method: request.method,
+      path: request.url.split('?', 1)[0],
+      ...(level === 'error' && { err: error }),
+    },
     `refused: ${detail}`,
   );
 

@@ -3,7 +3,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Encoder } from '../core/chunk.ts';
 import type { Follower, FollowerSink } from '../core/follower.ts';
-import { HttpfstreamError } from '../errors.ts';
+import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '../errors.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../protocol.ts';
 import type { ConnectionGroup } from './connection-group.ts';
 import type { Dialect } from './dialect.ts';
@@ -103,9 +103,15 @@ export class FollowConnection implements FollowerSink {
 
   fail(error: unknown): void {
     if (this.#socket.destroyed) return;
-    this.#context.log.error({ err: error }, 'a follower cannot be served: the file cannot be read');
-    const detail = error instanceof HttpfstreamError ? error.message : 'the file cannot be read';
-    this.refuse('interrupted', detail);
+    if (error instanceof ResourceGoneError) this.refuse('deleted', error.message);
+    else if (error instanceof RangeNotSatisfiableError) this.refuse('truncated', error.message);
+    else {
+      this.#context.log.error({ err: error }, 'a follower cannot be served');
+      this.refuse(
+        'interrupted',
+        error instanceof HttpfstreamError ? error.message : 'the file cannot be read',
+      );
+    }
   }
 
   /** Ends a connection that cannot be served. */

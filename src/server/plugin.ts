@@ -98,7 +98,9 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     const { waitMs, ...wanted } = followRequestOf(request);
     const connection = new FollowConnection(v2Dialect, request.raw.socket, followContext);
     try {
-      connection.follow(await registry.follow(resource, wanted, connection));
+      // Finding the last lines of a large file may take longer than a handshake otherwise may.
+      request.raw.socket.setTimeout(0);
+      connection.follow(await registry.follow(resource, wanted, connection, connection.signal));
     } catch (error) {
       if (!(error instanceof ResourceNotFoundError) || waitMs === 0) throw error;
       void followLater(connection, resource, wanted, waitMs);
@@ -112,10 +114,15 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     wanted: FollowRequest,
     waitMs: number,
   ): Promise<void> {
+    const deadline = performance.now() + waitMs;
     try {
-      const isThere = await registry.arrival(resource, waitMs, connection.signal);
-      if (isThere) connection.follow(await registry.follow(resource, wanted, connection));
-      else connection.refuse('missing', 'the resource did not appear in time');
+      while (await registry.arrival(resource, deadline - performance.now(), connection.signal)) {
+        const follower = await registry
+          .follow(resource, wanted, connection, connection.signal)
+          .catch(ignoreMissing);
+        if (follower !== undefined) return connection.follow(follower);
+      }
+      connection.refuse('missing', 'the resource did not appear in time');
     } catch (error) {
       connection.fail(error);
     }
@@ -176,6 +183,11 @@ function dialectOf(request: FastifyRequest): Dialect {
 }
 
 function ignore(): void {}
+
+/** It was there, and is gone again. */
+function ignoreMissing(error: unknown): undefined {
+  if (!(error instanceof ResourceNotFoundError)) throw error;
+}
 
 async function refuseMethod(request: FastifyRequest): Promise<never> {
   throw new MethodNotAllowedError(`${request.method} is not supported here`);

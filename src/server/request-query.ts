@@ -1,10 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { AppendRequest, FollowRequest } from '../core/request.ts';
 import { InvalidRequestError } from '../errors.ts';
-import { QueryName } from '../protocol.ts';
-
-/** Longest time for which a follower may ask to wait for its resource: a day. */
-const MAX_WAIT_SECONDS = 86_400;
+import { MAX_WAIT_SECONDS, QueryName } from '../protocol.ts';
 
 const SESSION = /^[\w-]{16,128}$/;
 

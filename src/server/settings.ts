@@ -30,6 +30,9 @@ export interface HttpfstreamOptions {
   closeTimeoutMs?: number;
 }
 
+/** More than a timer takes fires at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** The options with every default filled in. */
 export type Settings = Required<HttpfstreamOptions>;
 
@@ -51,13 +54,14 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     throw new TypeError("the option durability must be 'os' or 'disk'");
   }
   const { maxMessageBytes, keepAliveMs, closeTimeoutMs, graceMs } = settings;
-  for (const [name, value] of Object.entries({ maxMessageBytes, keepAliveMs, closeTimeoutMs })) {
-    if (!Number.isSafeInteger(value) || value <= 0) {
-      throw new TypeError(`the option ${name} must be a positive integer`);
-    }
-  }
-  if (!Number.isSafeInteger(graceMs) || graceMs < 0) {
-    throw new TypeError('the option graceMs must be an integer that is not negative');
-  }
+  assertInteger('maxMessageBytes', maxMessageBytes, 1, Number.MAX_SAFE_INTEGER);
+  assertInteger('keepAliveMs', keepAliveMs, 1, MAX_TIMER_MS);
+  assertInteger('closeTimeoutMs', closeTimeoutMs, 1, MAX_TIMER_MS);
+  assertInteger('graceMs', graceMs, 0, MAX_TIMER_MS);
   return settings;
+}
+
+function assertInteger(name: string, value: number, min: number, max: number): void {
+  if (Number.isSafeInteger(value) && value >= min && value <= max) return;
+  throw new TypeError(`the option ${name} must be an integer from ${min} to ${max}`);
 }

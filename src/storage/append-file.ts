@@ -7,13 +7,9 @@ import { StoredFile } from './stored-file.ts';
  * the caller finds out whether that was the place that it counted.
  */
 export class AppendFile extends StoredFile {
-  /**
-   * Writes all of `buffers`; rejects if a single byte is refused.
-   *
-   * @param position where the end of the file should be
-   */
-  write(buffers: readonly Buffer[], position: number): Promise<void> {
-    return fileIo.writeAll(this.fd, buffers, position);
+  /** Writes all of `buffers`; rejects if a single byte is refused. */
+  write(buffers: readonly Buffer[]): Promise<void> {
+    return fileIo.writeAll(this.fd, buffers);
   }
 
   /** Cuts everything from `size` on. */

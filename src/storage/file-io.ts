@@ -16,9 +16,11 @@ export interface FileStat {
   identity: string;
   /**
    * Tells a file from one that was made anew in its place: when it was made, in
-   * microseconds since 1970, or its inode number where the file system does not know.
+   * microseconds since 1970, or (53 bits of) its inode number where the file system does not know.
    */
   generation: number;
+  /** Equal for two paths exactly when they lead to the same file, over restarts, too: inode and generation. */
+  fingerprint: string;
   /** Bytes. */
   size: number;
   /** Time of the last change of the content, in nanoseconds since 1970. */
@@ -73,22 +75,19 @@ export async function readBlock(fd: number, position: number, length: number): P
   return filled === length ? block : block.subarray(0, filled);
 }
 
-/** Writes all of `buffers` at `position`, going on after short writes. */
-export async function writeAll(fd: number, buffers: readonly Buffer[], position: number): Promise<void> {
+/** Writes all of `buffers` where the descriptor writes (at the end, with O_APPEND), going on after short writes. */
+export async function writeAll(fd: number, buffers: readonly Buffer[]): Promise<void> {
   let rest = buffers;
-  let at = position;
-  while (rest.length > 0) {
-    const written = await writeOnce(fd, rest, at);
-    at += written;
-    rest = without(rest, written);
-  }
+  while (rest.length > 0) rest = without(rest, await writeOnce(fd, rest));
 }
 
 export function describe(stat: fs.BigIntStats): FileStat {
+  const generation = Number(BigInt.asUintN(53, stat.birthtimeNs > 0n ? stat.birthtimeNs / 1000n : stat.ino));
   return {
     kind: stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : 'other',
     identity: `${stat.dev}:${stat.ino}`,
-    generation: Number(stat.birthtimeNs > 0n ? stat.birthtimeNs / 1000n : stat.ino),
+    generation,
+    fingerprint: `${stat.ino}-${generation}`,
     size: Number(stat.size),
     mtimeNs: stat.mtimeNs,
   };
@@ -124,9 +123,9 @@ function readOnce(fd: number, block: Buffer, offset: number, position: number): 
   });
 }
 
-function writeOnce(fd: number, buffers: readonly Buffer[], position: number): Promise<number> {
+function writeOnce(fd: number, buffers: readonly Buffer[]): Promise<number> {
   return new Promise((resolve, reject) => {
-    fs.writev(fd, buffers, position, (error, written) => (error ? reject(error) : resolve(written)));
+    fs.writev(fd, buffers, (error, written) => (error ? reject(error) : resolve(written)));
   });
 }
 

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { makeDirectories, syncDirectories } from './file-io.ts';
@@ -23,17 +23,18 @@ export interface AppendRecord {
 
 /** What is remembered of a resource beside its bytes. */
 export interface Sidecar {
-  /** Path of the file below the root, with symlinks resolved; for people. */
+  /** Path of the file below the root when this was written; for people. */
   path: string;
-  /** Of the file that this was written for; it says nothing of one made anew. */
-  generation: number;
   append: AppendRecord;
 }
 
+/** As good as a document that is damaged: something broke. */
+const DAMAGED: Sidecar = { path: '', append: { start: 0, state: 'interrupted' } };
+
 /**
- * Small JSON documents, one for each resource that needs one, each replaced as
- * a whole. They are named by a hash of the resource's path, so that every path
- * has a name that is short enough and none is another's directory.
+ * Small JSON documents, one for each file that needs one, each replaced as a
+ * whole. They belong to the file, not to its name: they go with it when it is
+ * renamed, and one that takes its name has none.
  */
 export class SidecarStore {
   readonly #directory: string;
@@ -43,31 +44,23 @@ export class SidecarStore {
     this.#directory = directory;
   }
 
-  /**
-   * Reads the sidecar of a file.
-   *
-   * @param location path below the root, with symlinks resolved
-   * @returns undefined when there is none, or it is of another generation, or it is no longer readable
-   */
-  async read(location: string, generation: number): Promise<Sidecar | undefined> {
-    let text: string;
+  /** Reads the sidecar of a file. Undefined when there is none. */
+  async read(fingerprint: string): Promise<Sidecar | undefined> {
     try {
-      text = await fs.promises.readFile(this.#fileOf(location), 'utf8');
+      return parse(await fs.promises.readFile(this.#fileOf(fingerprint), 'utf8'));
     } catch (error) {
       if (hasErrno(error, 'ENOENT')) return undefined;
       throw storageFailure(error);
     }
-    const sidecar = parse(text);
-    return sidecar?.generation === generation ? sidecar : undefined;
   }
 
   /**
-   * Replaces the sidecar of the file at `sidecar.path`. After a crash there is the old one or the new one.
+   * Replaces the sidecar of a file. After a crash there is the old one or the new one.
    *
    * @param options.durable whether it must survive a loss of power when this resolves
    */
-  async write(sidecar: Sidecar, { durable }: { durable: boolean }): Promise<void> {
-    const file = this.#fileOf(sidecar.path);
+  async write(fingerprint: string, sidecar: Sidecar, { durable }: { durable: boolean }): Promise<void> {
+    const file = this.#fileOf(fingerprint);
     const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
     try {
       await makeDirectories(path.dirname(file), DIRECTORY_MODE);
@@ -86,27 +79,34 @@ export class SidecarStore {
     }
   }
 
-  /** Forgets a resource. */
-  async remove(location: string): Promise<void> {
+  /** Forgets a file. */
+  async remove(fingerprint: string): Promise<void> {
     try {
-      await fs.promises.rm(this.#fileOf(location), { force: true });
+      await fs.promises.rm(this.#fileOf(fingerprint), { force: true });
     } catch (error) {
       throw storageFailure(error);
     }
   }
 
-  #fileOf(location: string): string {
-    const name = createHash('sha256').update(location).digest('hex');
-    return path.join(this.#directory, name.slice(0, 2), `${name.slice(2)}.json`);
+  /** In a hundred directories, so that none is too long. */
+  #fileOf(fingerprint: string): string {
+    return path.join(this.#directory, fingerprint.slice(-2), `${fingerprint}.json`);
   }
 }
 
-function parse(text: string): Sidecar | undefined {
+function parse(text: string): Sidecar {
   try {
     const sidecar = JSON.parse(text);
-    const isOne = Number.isSafeInteger(sidecar?.generation) && Number.isSafeInteger(sidecar?.append?.start);
-    return isOne ? sidecar : undefined;
+    return isAppendRecord(sidecar?.append) ? sidecar : DAMAGED;
   } catch {
-    return undefined;
+    return DAMAGED;
   }
+}
+
+function isAppendRecord(value: Partial<AppendRecord> | undefined): boolean {
+  const { session = '', start, state, end = 0, finishedAt = 0 } = value ?? {};
+  const areSizes = [start, end, finishedAt].every(Number.isSafeInteger);
+  return (
+    areSizes && typeof session === 'string' && ['open', 'finished', 'interrupted'].includes(String(state))
+  );
 }

@@ -44,9 +44,9 @@ describe('an appender', () => {
     const file = fileOf(appender);
     const write = file.write.bind(file);
     const batches: number[] = [];
-    file.write = (buffers, position) => {
+    file.write = (buffers) => {
       batches.push(buffers.length);
-      return write(buffers, position);
+      return write(buffers);
     };
     for (let i = 0; i < 100; i++) appender.append(Buffer.from('x'));
     await appender.end('finished');
@@ -63,9 +63,9 @@ describe('an appender', () => {
     const gate = new Promise<void>((resolve) => {
       release = resolve;
     });
-    file.write = async (buffers, position) => {
+    file.write = async (buffers) => {
       await gate;
-      await write(buffers, position);
+      await write(buffers);
     };
     let appended = 0;
     while (appender.append(Buffer.alloc(65_536))) appended += 65_536;
@@ -91,8 +91,8 @@ describe('an appender', () => {
       await waitFor(() => sink.bytes.length === 4, 'the good bytes');
       const file = fileOf(appender);
       const write = file.write.bind(file);
-      file.write = async (_buffers, position) => {
-        await write([Buffer.from('to')], position);
+      file.write = async (_buffers) => {
+        await write([Buffer.from('to')]);
         throw systemError(code);
       };
       appender.append(Buffer.from('torn'));
@@ -145,9 +145,9 @@ describe('an appender', () => {
     };
     appender.append(Buffer.from('x'));
     await waitFor(() => appender.feed.committed === 1, 'the first write');
-    file.write = async (buffers, position) => {
+    file.write = async (buffers) => {
       await gate;
-      await write(buffers, position);
+      await write(buffers);
       calls.push('written');
     };
     appender.append(Buffer.from('y'));

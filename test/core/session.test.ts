@@ -19,11 +19,11 @@ function holdWrite(appender: Appender): { isHeld: () => boolean; release: (error
   const gate = new Promise<Error | undefined>((resolve) => {
     release = resolve;
   });
-  file.write = async (buffers, position) => {
+  file.write = async (buffers) => {
     isHeld = true;
     const error = await gate;
     if (error !== undefined) throw error;
-    await write(buffers, position);
+    await write(buffers);
   };
   return { isHeld: () => isHeld, release };
 }

@@ -405,7 +405,7 @@ describe('a session', () => {
     expect(await textOf(server)).toBe('all');
   });
 
-  test('of another client that brought nothing and was lost does not undo the end before', async () => {
+  test('of another client that was lost is an append that was interrupted, though it brought nothing', async () => {
     const server = await startServer({ graceMs: 100 });
     const first = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
     await first.send('all');
@@ -414,7 +414,7 @@ describe('a session', () => {
     const follower = await V2Peer.follow(server.url('/f'));
     late.cut();
     await follower.closed();
-    expect(await endOf(server.url('/f'))).toEqual(['finished', 1000]);
+    expect(await endOf(server.url('/f'))).toEqual(['interrupted', 1011]);
   });
 });
 

@@ -236,21 +236,24 @@ const RUBBISH: [string, string | Buffer][] = [
 ];
 
 describe('what the server keeps beside the files', () => {
-  test.each(RUBBISH)('is ignored when it is %s: the server goes on', async (_what, rubbish) => {
-    const root = await stoppedInAppend();
-    const sidecars = await sidecarsOf(root);
-    expect(sidecars).toHaveLength(1);
-    for (const file of sidecars) await writeFile(file, rubbish);
-    const server = await startServer({ root, graceMs: 60_000 });
-    const follower = await followed(server.url('/f'));
-    expect([follower.text, follower.closeCode]).toEqual(['one ', 1000]);
-    expect((await rawGet(server.port, '/f', HANDSHAKE)).body).toBe('one ');
-    const appender = await V2Peer.append(server.url('/f'), { session: stranger, expect: 4 });
-    await appender.send('two');
-    await appender.finish();
-    expect((await rememberedIn(root)).f?.state).toBe('finished');
-    expect(await textOf(server)).toBe('one two');
-  });
+  test.each(RUBBISH)(
+    'is taken for an append that was interrupted when it is %s: the server goes on',
+    async (_what, rubbish) => {
+      const root = await stoppedInAppend();
+      const sidecars = await sidecarsOf(root);
+      expect(sidecars).toHaveLength(1);
+      for (const file of sidecars) await writeFile(file, rubbish);
+      const server = await startServer({ root, graceMs: 60_000 });
+      const follower = await followed(server.url('/f'));
+      expect([follower.text, follower.closeCode]).toEqual(['one ', 1011]);
+      expect((await rawGet(server.port, '/f', HANDSHAKE)).body).toBe('one ');
+      const appender = await V2Peer.append(server.url('/f'), { session: stranger, expect: 4 });
+      await appender.send('two');
+      await appender.finish();
+      expect((await rememberedIn(root)).f?.state).toBe('finished');
+      expect(await textOf(server)).toBe('one two');
+    },
+  );
 
   test.each([
     ['a nonsensical state', { state: 'unheard-of' }],

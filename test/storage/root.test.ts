@@ -44,7 +44,7 @@ async function readText(root: Root, text: string): Promise<string> {
 async function appendText(root: Root, text: string, bytes: string): Promise<string> {
   const file = await root.openAppend(resource(text), { create: true });
   try {
-    await file.write([Buffer.from(bytes)], file.stat.size);
+    await file.write([Buffer.from(bytes)]);
     return file.stat.identity;
   } finally {
     await file.close();

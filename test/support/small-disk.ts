@@ -108,7 +108,6 @@ async function failingDisk(): Promise<SmallDisk> {
   writing.mockImplementation(((
     fd: number,
     buffers: readonly Buffer[],
-    position: number,
     callback: (error: Error | null, written?: number) => void,
   ) => {
     const bytes = Buffer.concat(buffers);
@@ -118,7 +117,7 @@ async function failingDisk(): Promise<SmallDisk> {
     }
     const fitting = bytes.subarray(0, Math.min(bytes.length, room));
     room -= fitting.length;
-    writev(fd, [fitting], position, callback as never);
+    writev(fd, [fitting], callback as never);
   }) as never);
   const { write } = SidecarStore.prototype;
   const remembering = vi.spyOn(SidecarStore.prototype, 'write');
