@@ -30,6 +30,8 @@ export const QueryName = {
   generation: 'generation',
   /** Appender: a random token that the client made; who brings it again goes on. */
   session: 'session',
+  /** Appender: a number that grows with each request of the session, so that a repeated one is known. */
+  attempt: 'attempt',
   /** Appender: the position at which the session must begin. */
   expect: 'expect',
 } as const;

@@ -387,6 +387,18 @@ describe('a file that is appended to and', () => {
     await others.goOn();
   });
 
+  test.each(CHANGES)('is %s and then closed is not called finished', async (_what, change, reason) => {
+    const server = await startServer({ graceMs: 5000 });
+    const appender = await V2Peer.append(server.url('/f'), { session });
+    const follower = await V2Peer.follow(server.url('/f'));
+    await appender.append(pattern(0, 1000), 1000);
+    await change(path.join(server.root, 'f'));
+    await appender.finish();
+    await follower.closed();
+    expect(appender.ending).toEqual([reason, 1011]);
+    expect(follower.ending).toEqual([reason, 1011]);
+  });
+
   test.each(CHANGES)(
     'is %s between two writes ends everything with the reason, and nothing is written any more',
     async (_what, change, reason) => {

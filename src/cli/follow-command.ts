@@ -1,12 +1,10 @@
 import { InvalidArgumentError, Option } from 'commander';
+import { MAX_WAIT_SECONDS } from '../protocol.ts';
 import { type ClientLog, clientCommand, parseClientCommand, refuseUsage } from './client-command.ts';
 import type { CommandIo } from './io.ts';
 
 /** For how long `--wait` waits when it has no value. */
 const DEFAULT_WAIT_SECONDS = 3600;
-
-/** The server's limit. */
-const MAX_WAIT_SECONDS = 86_400;
 
 /** Where to begin: at a byte, at the last lines, or with neither at the beginning. */
 export interface FollowStart {
@@ -132,11 +130,12 @@ const TEXTS = {
   help: `
 Several resources are followed at the same time, each piece under a header that names its URL, as tail does.
 
-With -o the bytes in FILE are taken for the first ones of the resource; it is an error if that is shorter. With -F,
-too, it then ends when the resource is cut, deleted or made anew, so that FILE never mixes two.
+With -o the bytes in FILE are taken for the first ones of the resource, be it one that is not there yet; it is an
+error if that is shorter. With -F, too, it then ends when the resource is cut, deleted or made anew, so that FILE never
+mixes two.
 
 Exit codes: 0 the stream ended, or standard output was closed; 1 failure or wrong usage; 3 the stream was interrupted;
-4 it was deleted, made anew or cut to less than was read; 130 Ctrl-C. With several URLs the largest.
+4 it was deleted, made anew, or is shorter than what was read or FILE; 130 Ctrl-C. With several URLs the largest.
 
 Examples:
   httpfstream-follow http://localhost:8080/foo.txt

@@ -2,7 +2,9 @@ import { ResourceGoneError, StreamInterruptedError, StreamTruncatedError } from 
 import { EXIT_FAILURE } from './client-command.ts';
 
 const EXIT_STREAM_INTERRUPTED = 3;
-const EXIT_GONE = 4;
+
+/** The resource is no more what it was, or what a file holds of it. */
+export const EXIT_GONE = 4;
 
 /** Why following ends before the streams do. */
 export class FollowingStopped extends Error {

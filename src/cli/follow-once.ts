@@ -1,6 +1,6 @@
 import type { FollowOptions } from '../client/follow.ts';
 import { RangeNotSatisfiableError } from '../errors.ts';
-import { exitCodeOf } from './follow-failure.ts';
+import { EXIT_GONE, exitCodeOf } from './follow-failure.ts';
 import { FollowPass, type FollowPassOptions } from './follow-pass.ts';
 import { messageOf } from './io.ts';
 import { resourceSize } from './resource-size.ts';
@@ -48,11 +48,11 @@ export async function failFollowing(
   { start, file, log, logVerbose }: FollowResourceOptions,
 ): Promise<number> {
   const failure = pass.isOpen ? 'error following' : 'failed to begin following';
-  const isTooShort = file !== undefined && !pass.isOpen && error instanceof RangeNotSatisfiableError;
+  const isTooShort = file !== undefined && error instanceof RangeNotSatisfiableError;
   const message = isTooShort ? await sizesText(url, file, start.from as number) : messageOf(error);
   log(`${failure} ${url}: ${message}`);
   if (pass.isOpen) logVerbose(`stopped following (read ${pass.bytes} bytes)`);
-  return exitCodeOf(error);
+  return isTooShort ? EXIT_GONE : exitCodeOf(error);
 }
 
 async function sizesText(url: string, file: string, size: number): Promise<string> {

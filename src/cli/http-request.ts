@@ -1,9 +1,13 @@
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import { ConnectionError, InvalidUrlError, UnexpectedStatusError } from '../errors.ts';
+import { targetUrl } from '../client/target-url.ts';
+import { ConnectionError, UnexpectedStatusError } from '../errors.ts';
 import { packageVersion } from './package-version.ts';
 
 const MAX_REDIRECTS = 10;
+
+/** Time for a server to answer with a head. */
+const ANSWER_TIMEOUT_MS = 30_000;
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
@@ -23,9 +27,10 @@ export interface Answer {
 
 /**
  * Asks for a URL as it is stored, without compression, and follows redirects.
- * There is no limit to the time between two chunks of the body: it may be a live stream.
+ * Each head must come within 30 s. There is no limit to the time between two
+ * chunks of the body: it may be a live stream.
  *
- * @param url http or https URL
+ * @param url http, https, ws or wss URL
  * @throws {InvalidUrlError}, {@link ConnectionError}, {@link UnexpectedStatusError} after too many redirects
  */
 export async function request(url: string | URL, options: RequestOptions): Promise<Answer> {
@@ -49,18 +54,15 @@ export function contentLengthOf({ headers }: IncomingMessage): number | undefine
 }
 
 function httpUrl(url: string | URL): URL {
-  if (!URL.canParse(String(url))) throw new InvalidUrlError(`invalid URL: ${url}`);
-  const parsed = new URL(url);
-  if (!['http:', 'https:'].includes(parsed.protocol)) {
-    throw new InvalidUrlError(`the URL must begin with http:// or https://: ${url}`);
-  }
-  return parsed;
+  const target = targetUrl(url);
+  target.protocol = target.protocol.replace('ws', 'http');
+  return target;
 }
 
 function send(url: URL, { method, headers }: RequestOptions): Promise<IncomingMessage> {
   const { request: start } = url.protocol === 'https:' ? https : http;
   return new Promise((resolve, reject) => {
-    start(url, {
+    const request = start(url, {
       method,
       // The process is to end with the answer.
       agent: false,
@@ -69,9 +71,17 @@ function send(url: URL, { method, headers }: RequestOptions): Promise<IncomingMe
         'accept-encoding': 'identity',
         ...headers,
       },
-    })
-      .once('response', resolve)
+    });
+    const timer = setTimeout(() => {
+      request.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`));
+    }, ANSWER_TIMEOUT_MS);
+    request
+      .once('response', (response) => {
+        clearTimeout(timer);
+        resolve(response);
+      })
       .once('error', (cause) => {
+        clearTimeout(timer);
         // An address that was tried in several ways fails with an error that says nothing but its code.
         const message = cause.message || String((cause as NodeJS.ErrnoException).code);
         reject(new ConnectionError(message, { cause }));

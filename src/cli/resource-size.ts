@@ -8,10 +8,7 @@ import { contentLengthOf, request } from './http-request.ts';
  * @throws {UnexpectedStatusError} and what {@link request} throws
  */
 export async function resourceSize(url: string | URL): Promise<number | undefined> {
-  const { status, response } = await request(String(url).replace(/^ws/i, 'http'), {
-    method: 'HEAD',
-    headers: {},
-  });
+  const { status, response } = await request(url, { method: 'HEAD', headers: {} });
   response.destroy();
   if (status === 404) return undefined;
   if (status !== 200) throw new UnexpectedStatusError(status);

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import {
   type AppendCommand,
   nameOfSource,
@@ -50,12 +51,11 @@ async function appendSource(
     const { size, mayEndAnywhere } = source;
     url = namedTarget(url, { hasName: request.kind !== 'stdin', fileName: source.fileName });
     const position = resume ? await resumePosition(url, size) : 0;
-    if (resume && position === size) {
-      logVerbose(`nothing left to append from ${name} to ${url}: all ${size} bytes are there`);
-      return 0;
-    }
-    logVerbose(`appending from ${name} to ${url}${resume ? `, from byte ${position} on` : ''}`);
-    const readable = await source.open(position);
+    const isWhole = resume && position === size;
+    if (isWhole) logVerbose(`nothing left to append from ${name} to ${url}: all ${size} bytes are there`);
+    else logVerbose(`appending from ${name} to ${url}${resume ? `, from byte ${position} on` : ''}`);
+    // With nothing left there still is the end to be told: who sent the last byte may have been lost before that.
+    const readable = isWhole ? Readable.from([]) : await source.open(position);
     progress = progressOf(command, io, { size, position });
     const transfer = new Transfer(readable, url, {
       expect: resume ? position : undefined,
@@ -76,7 +76,7 @@ async function appendSource(
       readable.destroy();
     }
     progress?.succeed();
-    logVerbose(`finished appending from ${name} to ${url}`);
+    if (!isWhole) logVerbose(`finished appending from ${name} to ${url}`);
     return isInterrupted ? EXIT_INTERRUPTED : 0;
   } catch (error) {
     progress?.stop();

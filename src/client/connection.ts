@@ -27,6 +27,9 @@ const FAREWELL_MS = 1000;
 /** How long the server may be silent, for all the pings, before the connection counts as broken. */
 const SILENCE_MS = 25_000;
 
+/** Close codes that say what the peer will not have: protocol error, kind of data, text, policy, size (RFC 6455, section 7.4.1). */
+const REFUSALS: readonly number[] = [1002, 1003, 1007, 1008, 1009];
+
 // Not in ws's types yet.
 const UNTYPED_OPTIONS = { closeTimeout: CLOSE_TIMEOUT_MS };
 
@@ -237,11 +240,18 @@ function parseControl(text: string): ControlMessage | undefined {
     case 'open':
       return isCount(message.position) && isCount(message.generation) ? message : undefined;
     case 'ack':
-    case 'end':
       return isCount(message.position) ? message : undefined;
+    case 'end':
+      return isCount(message.position) ? { ...message, ...printable(message.detail) } : undefined;
     default:
       return typeof message === 'object' && message !== null ? message : undefined;
   }
+}
+
+/** It may be shown on a terminal. */
+function printable(detail: unknown): { detail?: string } {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
+  return typeof detail === 'string' ? { detail: detail.replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ') } : {};
 }
 
 function isCount(value: unknown): boolean {
@@ -259,4 +269,9 @@ export function connectionError({ code, reason, error }: ConnectionEnd): Connect
   return new ConnectionError(
     `the server closed the connection (close code ${code}${reason && `: ${reason}`})`,
   );
+}
+
+/** Whether the server closed with a code that says that it would refuse the same the next time, too. */
+export function isRefusal({ code, error }: ConnectionEnd): boolean {
+  return error === undefined && REFUSALS.includes(code);
 }

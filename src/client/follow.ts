@@ -17,7 +17,7 @@ import {
   type OpenMessage,
   QueryName,
 } from '../protocol.ts';
-import { Connection, type ConnectionEnd, connectionError } from './connection.ts';
+import { Connection, type ConnectionEnd, connectionError, isRefusal } from './connection.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
 import { assertInteger, type StreamOptions } from './options.ts';
 import { Reconnector } from './reconnector.ts';
@@ -151,6 +151,8 @@ class ResumingFollow extends Readable implements FollowStream {
     const url = new URL(this.#url);
     for (const [name, value] of Object.entries(this.#query())) {
       if (value !== undefined) url.searchParams.set(name, String(value));
+      // What the URL itself asks for is for the beginning.
+      else if (this.#wasOpen) url.searchParams.delete(name);
     }
     this.#source = undefined;
     this.#isOpen = false;
@@ -169,7 +171,12 @@ class ResumingFollow extends Readable implements FollowStream {
 
   #query(): Record<string, number | undefined> {
     if (this.#wasOpen) {
-      return { [QueryName.from]: this.#position, [QueryName.generation]: this.#generation };
+      return {
+        [QueryName.from]: this.#position,
+        [QueryName.lines]: undefined,
+        [QueryName.generation]: this.#generation,
+        [QueryName.wait]: undefined,
+      };
     }
     const { from, lines, generation } = this.#options;
     const waitSeconds = Math.ceil((this.#waitUntil - performance.now()) / 1000);
@@ -196,6 +203,8 @@ class ResumingFollow extends Readable implements FollowStream {
       this.#generation = generation;
       this.#position = position;
       this.emit('open', { generation, position, live } satisfies FollowOpening);
+    } else if (generation !== this.#generation) {
+      this.#fail(new ResourceGoneError('the file was deleted and made anew'));
     } else if (position !== this.#position) {
       this.#fail(interrupted(`the server goes on at ${position} instead of ${this.#position}`));
     } else if (this.#isWaiting && live) {
@@ -258,7 +267,7 @@ class ResumingFollow extends Readable implements FollowStream {
   #disconnected(end: ConnectionEnd): void {
     const isClean = end.code === CloseCode.finished || end.code === CloseCode.none;
     if (this.#isLegacy && isClean && end.isBetweenMessages) this.#finishLegacy();
-    else if (this.#isLegacy) this.#fail(failureOfClose(end));
+    else if (this.#isLegacy || isRefusal(end)) this.#fail(failureOfClose(end));
     else if (this.#isServed) this.#retry(connectionError(end));
     else this.destroy(connectionError(end));
   }

@@ -9,7 +9,7 @@ import {
   StreamTruncatedError,
 } from '../errors.ts';
 import { CloseCode, type ControlMessage, type EndMessage, type OpenMessage, QueryName } from '../protocol.ts';
-import { Connection, type ConnectionEnd, connectionError } from './connection.ts';
+import { Connection, type ConnectionEnd, connectionError, isRefusal } from './connection.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
 import { assertInteger, type StreamOptions } from './options.ts';
 import { Reconnector } from './reconnector.ts';
@@ -92,7 +92,10 @@ class ResumingAppend extends Writable implements AppendStream {
   /** The callback of `_final`. */
   #onFinished: (() => void) | undefined;
   #isClosing = false;
+  #isConfirmed = false;
   #acknowledgedBytes = 0;
+  /** How often it has connected. */
+  #attempts = 0;
 
   constructor(url: URL, options: AppendOptions) {
     super({ decodeStrings: true });
@@ -118,6 +121,8 @@ class ResumingAppend extends Writable implements AppendStream {
   async close(): Promise<void> {
     this.end();
     await finished(this);
+    // A stream that was destroyed has finished for Node, when all its bytes were taken.
+    if (!this.#isConfirmed) throw interrupted('the append was destroyed');
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error) => void): void {
@@ -153,6 +158,7 @@ class ResumingAppend extends Writable implements AppendStream {
     const url = new URL(this.#url);
     const query = url.searchParams;
     query.set(QueryName.session, this.#session);
+    query.set(QueryName.attempt, String(this.#attempts++));
     const expect = this.#start ?? this.#options.expect;
     if (expect !== undefined) query.set(QueryName.expect, String(expect));
     if (this.#generation !== undefined) query.set(QueryName.generation, String(this.#generation));
@@ -178,9 +184,10 @@ class ResumingAppend extends Writable implements AppendStream {
 
   #opened({ generation, position }: OpenMessage): void {
     this.#start ??= position;
-    this.#generation = generation;
+    this.#generation ??= generation;
     const arrived = position - this.#start;
-    if (arrived < this.#buffer.start || arrived > this.#sent || this.#isOpen) {
+    const isOther = generation !== this.#generation || this.#isOpen;
+    if (arrived < this.#buffer.start || arrived > this.#sent || isOther) {
       this.destroy(interrupted(`the server has ${arrived} bytes of this append, which cannot be`));
       return;
     }
@@ -287,8 +294,9 @@ class ResumingAppend extends Writable implements AppendStream {
         this.#acknowledgedBytes = this.#sent;
         this.#options.onAck?.(this.#sent);
       }
+      this.#isConfirmed = true;
       this.#onFinished?.();
-    } else if (this.#isLegacy) this.destroy(failureOfClose(end));
+    } else if (this.#isLegacy || isRefusal(end)) this.destroy(failureOfClose(end));
     else if (this.#wasOpen) this.#retry(connectionError(end));
     else this.destroy(connectionError(end));
   }

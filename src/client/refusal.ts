@@ -21,10 +21,11 @@ const LASTING: readonly number[] = [501, 505, 507];
 
 /**
  * Whether it makes sense to go on asking after a refusal with this status, once
- * the server has accepted. 400 is for a request whose end was torn off.
+ * the server has accepted. 400 is for a request whose end was torn off; 404 is a
+ * proxy's, because the server answers 410 to those who name the generation.
  */
 export function isTransient(status = 0): boolean {
-  return [400, 408, 429].includes(status) || (status >= 500 && !LASTING.includes(status));
+  return [400, 404, 408, 429].includes(status) || (status >= 500 && !LASTING.includes(status));
 }
 
 /** Turns a server's refusal into the error that it means. Reads the body, as far as it matters. */

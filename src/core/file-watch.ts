@@ -1,4 +1,9 @@
-import { ResourceGoneError, ResourceNotFoundError, StreamTruncatedError } from '../errors.ts';
+import {
+  type HttpfstreamError,
+  ResourceGoneError,
+  ResourceNotFoundError,
+  StreamTruncatedError,
+} from '../errors.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { Session } from './session.ts';
@@ -42,19 +47,30 @@ export class FileWatch {
   async #look(): Promise<void> {
     this.#isLooking = true;
     for (const [session, resource] of this.#watched) {
-      const { committed, file } = session.feed;
-      try {
-        const { identity, size } = await this.#root.stat(resource);
-        if (identity !== file.stat.identity) session.lose(new ResourceGoneError('the file was made anew'));
-        else if (size < committed) session.lose(new StreamTruncatedError('the file was cut'));
-      } catch (error) {
-        // What else may go wrong, a write will tell.
-        if (error instanceof ResourceNotFoundError)
-          session.lose(new ResourceGoneError('the file was deleted'));
-      }
+      const change = await this.examine(session, resource);
+      if (change !== undefined) session.lose(change);
     }
     this.#isLooking = false;
     this.#timer = undefined;
     if (this.#watched.size > 0) this.#arm();
+  }
+
+  /**
+   * Finds out what another program has done to the file of a session that writes
+   * nothing at the moment. Never rejects; undefined when all is well.
+   *
+   * @param resource the name under which the file was opened
+   */
+  async examine({ feed }: Session, resource: ResourcePath): Promise<HttpfstreamError | undefined> {
+    try {
+      const { identity, size } = await this.#root.stat(resource);
+      if (identity !== feed.file.stat.identity) return new ResourceGoneError('the file was made anew');
+      return size < feed.committed ? new StreamTruncatedError('the file was cut') : undefined;
+    } catch (error) {
+      // What else may go wrong, a write will tell.
+      return error instanceof ResourceNotFoundError
+        ? new ResourceGoneError('the file was deleted')
+        : undefined;
+    }
   }
 }

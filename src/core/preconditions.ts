@@ -18,6 +18,12 @@ export function assertGeneration(actual: number, wanted: number | undefined): vo
   }
 }
 
+/** @throws {AppendConflictError} when a request of a session is not newer than the last one: a proxy repeats it, say */
+export function assertNewer(attempt: number | undefined, last: number | undefined): void {
+  if (attempt === undefined || last === undefined || attempt > last) return;
+  throw new AppendConflictError('the session has come back with a newer request');
+}
+
 /** What it means that something is not there: it is gone for those who name its generation, since they have seen it. */
 export function asGone(error: unknown, generation: number | undefined): unknown {
   if (generation === undefined || !(error instanceof ResourceNotFoundError)) return error;

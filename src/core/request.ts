@@ -4,6 +4,8 @@ import type { StartPosition } from './start-position.ts';
 export interface AppendRequest {
   /** The client's own random token; who brings it again goes on with the session. */
   session?: string | undefined;
+  /** Grows with each request of a session: one that is not above the last is a repetition. */
+  attempt?: number | undefined;
   /** Position at which the session must begin. */
   expect?: number | undefined;
   /** Generation that the file must have. */

@@ -12,7 +12,7 @@ import { FileWatch } from './file-watch.ts';
 import type { Durability } from './group-writer.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import type { OpenFeeds } from './open-feeds.ts';
-import { asGone, assertGeneration, assertStart, conflict } from './preconditions.ts';
+import { asGone, assertGeneration, assertNewer, assertStart, conflict } from './preconditions.ts';
 import type { AppendRequest } from './request.ts';
 import { Session } from './session.ts';
 import { Syncer } from './syncer.ts';
@@ -162,7 +162,7 @@ export class SessionRegistry {
       try {
         const session = (await this.#running(file, request)) ?? (await this.#begin(resource, file, request));
         this.#refuseWhenClosing();
-        return session.attach(owner);
+        return session.attach(owner, request.attempt);
       } finally {
         if (this.live(file.stat.identity)?.file !== file) await file.close();
       }
@@ -192,6 +192,7 @@ export class SessionRegistry {
     const session = this.#sessions.get(file.stat.identity);
     if (session === undefined) return undefined;
     if (!session.belongsTo(request.session)) throw conflict();
+    assertNewer(request.attempt, session.attempt);
     if (session.ended === undefined) {
       assertStart(session.start, request.expect);
       return session;
@@ -205,6 +206,7 @@ export class SessionRegistry {
     const last = await this.history.last(file);
     const goesOn = last !== undefined && isContinuedBy(last, request.session, size);
     if (!goesOn && this.history.isAwaited(last)) throw conflict();
+    if (goesOn) assertNewer(request.attempt, last.attempt);
     const start = goesOn ? last.start : size;
     assertStart(start, request.expect);
     await this.#secure(file);
@@ -214,7 +216,7 @@ export class SessionRegistry {
       state: 'open',
       ...(goesOn && last.state === 'finished' && { finishedAt: size }),
     };
-    await this.history.begin(file, append);
+    await this.history.begin(file, withAttempt(append, request.attempt));
     this.#refuseWhenClosing();
     return this.#startSession(resource, file, size, append, goesOn ? last : undefined);
   }
@@ -243,7 +245,7 @@ export class SessionRegistry {
           await session.writer.sync();
       },
     });
-    const session = new Session({
+    const session: Session = new Session({
       feed,
       file,
       token: append.session,
@@ -254,11 +256,17 @@ export class SessionRegistry {
       durability: this.#options.durability,
       syncer: this.#syncer,
       endedBefore: own === undefined || own.state === 'open' ? undefined : own.state,
-      record: (reason) => this.history.end(file, append, feed.committed, reason),
+      examine: () => this.#watch.examine(session, resource),
+      record: (reason) =>
+        this.history.end(file, withAttempt(append, session.attempt), feed.committed, reason),
       takeBack: () => this.history.undo(file, own as AppendRecord),
     });
     this.#sessions.set(identity, session);
     this.#watch.add(session, resource);
     return session;
   }
+}
+
+function withAttempt(append: AppendRecord, attempt: number | undefined): AppendRecord {
+  return attempt === undefined ? append : { ...append, attempt };
 }

@@ -27,6 +27,8 @@ export interface SessionOptions {
   syncer: Syncer;
   /** How it had ended already, if its client came back after that. */
   endedBefore: 'finished' | 'interrupted' | undefined;
+  /** Finds out what happened to the file. Never rejects. */
+  examine: () => Promise<HttpfstreamError | undefined>;
   /** Remembers how the session ended, before anybody is told. Never rejects. */
   record: (reason: EndReason) => Promise<void>;
   /** Remembers instead how it had ended already. Never rejects. */
@@ -46,6 +48,7 @@ export class Session {
   readonly #writer: GroupWriter;
   readonly #sizeBefore: number;
   #holder: Appender | undefined;
+  #attempt: number | undefined;
   #grace: NodeJS.Timeout | undefined;
   #ended: Promise<void> | undefined;
   #failure: HttpfstreamError | undefined;
@@ -89,9 +92,19 @@ export class Session {
     return this.#holder === appender;
   }
 
-  /** Gives the session to a new connection; the one before, if it is still there, is deposed. */
-  attach(owner: AppenderOwner): Appender {
+  /** Number of its client's last request, if it counts them. */
+  get attempt(): number | undefined {
+    return this.#attempt;
+  }
+
+  /**
+   * Gives the session to a new connection; the one before, if it is still there, is deposed.
+   *
+   * @param attempt number of the client's request, if it counts them
+   */
+  attach(owner: AppenderOwner, attempt: number | undefined): Appender {
     const deposed = this.#holder;
+    this.#attempt = attempt;
     this.#holder = new Appender(this, owner);
     clearTimeout(this.#grace);
     deposed?.owner.deposed();
@@ -144,6 +157,10 @@ export class Session {
     clearTimeout(this.#grace);
     this.#writer.stop();
     await this.#writer.secured();
+    // What is called finished must be there.
+    const change =
+      reason === 'finished' && this.#failure === undefined ? await this.#options.examine() : undefined;
+    if (change !== undefined) this.lose(change);
     const failure = this.#failure;
     const { endedBefore, record, takeBack } = this.#options;
     // The handshake that a proxy repeated too late, say: it must not undo how the append had ended.

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import { FeedRegistry } from '../core/feed-registry.ts';
 import type { FollowRequest } from '../core/request.ts';
-import { MethodNotAllowedError, ResourceNotFoundError } from '../errors.ts';
+import { MethodNotAllowedError, ResourceNotFoundError, UpgradeRequiredError } from '../errors.ts';
 import { SUBPROTOCOL } from '../protocol.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import { Root } from '../storage/root.ts';
@@ -138,6 +138,8 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     if (verbOf(request) === 'APPEND') await openAppend(request, resource);
     else if (asksForWebSocket(request)) {
       await (dialectOf(request) === v2Dialect ? openFollow : openLegacyFollow)(request, resource);
+    } else if (dialectOf(request) === v2Dialect) {
+      throw new UpgradeRequiredError('a proxy on the way does not pass WebSocket handshakes');
     }
 
     if (upgrades.has(request)) {

@@ -39,6 +39,7 @@ export function appendRequestOf(request: FastifyRequest): AppendRequest {
   }
   return {
     session,
+    attempt: integerOf(request, QueryName.attempt, 0),
     expect: integerOf(request, QueryName.expect, 0),
     generation: integerOf(request, QueryName.generation, 0),
   };

@@ -11,6 +11,8 @@ const FILE_MODE = 0o600;
 export interface AppendRecord {
   /** The appender's token, if it sent one. */
   session?: string;
+  /** Number of the appender's last request, if it counts them. */
+  attempt?: number;
   /** Position at which its session began. */
   start: number;
   /** How it ended, or `open` if it has not: in this process, or in one that was killed. */
@@ -104,8 +106,8 @@ function parse(text: string): Sidecar {
 }
 
 function isAppendRecord(value: Partial<AppendRecord> | undefined): boolean {
-  const { session = '', start, state, end = 0, finishedAt = 0 } = value ?? {};
-  const areSizes = [start, end, finishedAt].every(Number.isSafeInteger);
+  const { session = '', attempt = 0, start, state, end = 0, finishedAt = 0 } = value ?? {};
+  const areSizes = [attempt, start, end, finishedAt].every(Number.isSafeInteger);
   return (
     areSizes && typeof session === 'string' && ['open', 'finished', 'interrupted'].includes(String(state))
   );

@@ -236,25 +236,28 @@ describe('an append to a server that does not acknowledge', () => {
 });
 
 describe('an append whose connection broke', () => {
-  test.each(['408', '429', '500', '502', '503', '504'])('asks again after a %s', async (status) => {
-    const server = await FakeServer.start(
-      (connection) => {
-        open(connection);
-        acknowledgeAll(connection);
-      },
-      (number) => (number === 1 || number === 2 ? status : undefined),
-    );
-    const attempts: number[] = [];
-    const writable = startAppend(server, { onReconnect: ({ attempt }) => attempts.push(attempt) });
-    await once(writable, 'open');
-    server.connection(0).cut();
-    writable.write('x');
-    await writable.close();
-    expect(attempts).toEqual([1, 2, 3]);
-    expect(server.queries).toHaveLength(4);
-  });
+  test.each(['400', '404', '408', '429', '500', '502', '503', '504', '522'])(
+    'asks again after a %s',
+    async (status) => {
+      const server = await FakeServer.start(
+        (connection) => {
+          open(connection);
+          acknowledgeAll(connection);
+        },
+        (number) => (number === 1 || number === 2 ? status : undefined),
+      );
+      const attempts: number[] = [];
+      const writable = startAppend(server, { onReconnect: ({ attempt }) => attempts.push(attempt) });
+      await once(writable, 'open');
+      server.connection(0).cut();
+      writable.write('x');
+      await writable.close();
+      expect(attempts).toEqual([1, 2, 3]);
+      expect(server.queries).toHaveLength(4);
+    },
+  );
 
-  test.each(['401', '403', '404', '409', '507'])('gives up after a %s', async (status) => {
+  test.each(['401', '403', '409', '507'])('gives up after a %s', async (status) => {
     const server = await FakeServer.start(
       (connection) => {
         open(connection);
@@ -663,4 +666,15 @@ test('an append stays with a server that answers its pings and says nothing else
   }
   expect(server.connections).toHaveLength(1);
   expect(writable.destroyed).toBe(false);
+});
+
+test('an append that is destroyed after its end was asked for is not closed', async () => {
+  const server = await FakeServer.start(open);
+  const writable = startAppend(server);
+  await once(writable, 'open');
+  writable.write('not acknowledged');
+  const closed = writable.close();
+  writable.destroy();
+  await expect(closed).rejects.toThrow();
+  await expect(writable.close()).rejects.toThrow();
 });

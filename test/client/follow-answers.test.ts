@@ -96,23 +96,25 @@ describe('a follower asks', () => {
 });
 
 describe('a follower whose connection broke', () => {
-  test.each(['408', '429', '500', '502', '503', '504'])('asks again after a %s', async (status) => {
-    const server = await FakeServer.start(
-      (connection, number) => {
-        open(connection);
-        if (number === 0) connection.cut();
-        else finish(connection, 0);
-      },
-      (number) => (number === 1 || number === 2 ? status : undefined),
-    );
-    const attempts: number[] = [];
-    await buffer(startFollow(server.url, { onReconnect: ({ attempt }) => attempts.push(attempt) }));
-    expect(attempts).toEqual([1, 2, 3]);
-  });
+  test.each(['400', '404', '408', '429', '500', '502', '503', '504', '522'])(
+    'asks again after a %s',
+    async (status) => {
+      const server = await FakeServer.start(
+        (connection, number) => {
+          open(connection);
+          if (number === 0) connection.cut();
+          else finish(connection, 0);
+        },
+        (number) => (number === 1 || number === 2 ? status : undefined),
+      );
+      const attempts: number[] = [];
+      await buffer(startFollow(server.url, { onReconnect: ({ attempt }) => attempts.push(attempt) }));
+      expect(attempts).toEqual([1, 2, 3]);
+    },
+  );
 
   test.each([
     ['410', ResourceGoneError, 'deleted'],
-    ['404', ResourceGoneError, 'deleted'],
     ['416', StreamTruncatedError, 'truncated'],
     ['401', UnexpectedStatusError, undefined],
     ['507', UnexpectedStatusError, undefined],
@@ -673,5 +675,20 @@ describe('a follower of a legacy server', () => {
     const { bytes, error } = await read;
     expect(String(bytes)).toBe('hello');
     expect(error).toBeInstanceOf(StreamInterruptedError);
+  });
+});
+
+test('what the URL itself asks for is asked for once: a follower that goes on does so at its position', async () => {
+  const server = await FakeServer.start((connection, number) => {
+    open(connection);
+    if (number === 0) connection.cut();
+    else finish(connection, 0);
+  });
+  await buffer(startFollow(`${server.url}?lines=3&wait=5&color=red`));
+  expect(Object.fromEntries(server.queries[0] ?? [])).toEqual({ lines: '3', wait: '5', color: 'red' });
+  expect(Object.fromEntries(server.queries[1] ?? [])).toEqual({
+    from: '0',
+    generation: expect.any(String),
+    color: 'red',
   });
 });

@@ -367,6 +367,22 @@ describe('a session', () => {
     expect(await textOf(server)).toBe('old one two three');
   });
 
+  test('whose client counts its requests is not given to one that is repeated, nor is it cut by it', async () => {
+    const server = await startServer();
+    const session = sessionOf('a');
+    const first = await V2Peer.append(server.url('/f'), { session, attempt: 0 });
+    await first.append('one ', 4);
+    const second = await V2Peer.append(server.url('/f'), { session, attempt: 1, expect: 0 });
+    for (const attempt of [0, 1]) {
+      expect(await refusalOf(server.url('/f'), 'APPEND', { session, attempt })).toEqual(CONFLICT);
+    }
+    await second.append('two', 7);
+    await second.finish();
+    expect(await refusalOf(server.url('/f'), 'APPEND', { session, attempt: 1 })).toEqual(CONFLICT);
+    expect(await textOf(server)).toBe('one two');
+    expect(await endOf(server.url('/f'))).toEqual(['finished', 1000]);
+  });
+
   test('whose end is asked for again, by a handshake that comes too late, stays finished', async () => {
     const server = await startServer({ graceMs: 60_000 });
     const session = sessionOf('a');

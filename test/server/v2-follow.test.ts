@@ -460,11 +460,12 @@ describe('a client that', () => {
     },
   );
 
-  test('asks without a handshake for what is appended to gets what is there, whatever it offers', async () => {
+  test('asks without a handshake and offers the subprotocol is told with 426: a proxy took the handshake away', async () => {
     const { url } = await startServer();
     const appender = await V2Peer.append(url('/g'));
     await appender.append('one', 3);
-    expect((await get(url('/g'), { 'sec-websocket-protocol': V2 })).body.toString()).toBe('one');
+    expect((await get(url('/g'), { 'sec-websocket-protocol': V2 })).status).toBe(426);
+    expect((await get(url('/g'))).body.toString()).toBe('one');
     expect((await head(url('/g'))).headers['content-length']).toBe('3');
     await appender.finish();
   });

@@ -380,3 +380,26 @@ async function finishOne(appender: V2Peer): Promise<boolean> {
   await appender.finish();
   return true;
 }
+
+describe('what is remembered of an append', () => {
+  test('is known under every name of the file, and goes with it when it is renamed', async () => {
+    const server = await startServer({ graceMs: 50 });
+    const appender = await V2Peer.append(server.url('/f'), { session });
+    await appender.append('one ', 4);
+    await link(path.join(server.root, 'f'), path.join(server.root, 'hard'));
+    appender.websocket.close(1001);
+    await appender.closed();
+    await rename(path.join(server.root, 'f'), path.join(server.root, 'renamed'));
+    for (const name of ['/hard', '/renamed']) {
+      const follower = await followed(server.url(name));
+      expect([follower.text, follower.closeCode]).toEqual(['one ', 1011]);
+    }
+  });
+
+  test('keeps strangers out under every name of the file after a restart', async () => {
+    const root = await stoppedInAppend();
+    await link(path.join(root, 'f'), path.join(root, 'hard'));
+    const server = await startServer({ root, graceMs: 60_000 });
+    expect(await refusalOf(server.url('/hard'), 'APPEND', { session: stranger })).toEqual(CONFLICT);
+  });
+});
