@@ -52,8 +52,16 @@ export function refuseUsage(command: Command, message: string, io: CommandIo): n
   return EXIT_FAILURE;
 }
 
-/** What to say of a connection that is made anew. */
-export function reconnectText({ attempt, delayMs, error }: ReconnectEvent): string {
+/** The attempt that is told without `-v`, too: by then the connection has been lost for a few seconds. */
+const TOLD_ATTEMPT = 5;
+
+/** Tells that a connection is made anew. */
+export function tellReconnect(
+  { attempt, delayMs, error }: ReconnectEvent,
+  { log, logVerbose }: ClientLog,
+  prefix = '',
+): void {
   const seconds = (delayMs / 1000).toFixed(1);
-  return `connection lost (${error.message}): trying again in ${seconds} s (attempt ${attempt})`;
+  const tell = attempt === TOLD_ATTEMPT ? log : logVerbose;
+  tell(`${prefix}connection lost (${error.message}): trying again in ${seconds} s (attempt ${attempt})`);
 }

@@ -55,7 +55,12 @@ async function* readFrom(files: readonly NamedFile[], position: number): AsyncGe
       start -= size;
       continue;
     }
-    yield* createReadStream(file, { start, highWaterMark: BLOCK_BYTES });
+    let bytes = start;
+    for await (const block of createReadStream(file, { start, highWaterMark: BLOCK_BYTES })) {
+      bytes += block.length;
+      yield block;
+    }
+    if (size !== undefined && bytes < size) throw new Error(`${file} became shorter while it was read`);
     start = 0;
   }
 }

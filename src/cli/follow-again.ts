@@ -56,7 +56,10 @@ class PersistentFollow {
       if (pass.isOpen) this.#goOnAfter(pass);
       const mayBeginAnew = this.#options.file === undefined && this.#wasThere;
       if (mayBeginAnew && isGone(error)) this.#beginAnew(error);
-      else if (error instanceof ResourceNotFoundError && this.#mayWait) this.#missing(error);
+      else if (error instanceof ResourceNotFoundError && this.#start.generation !== undefined) {
+        // The server tells those who name a generation that it is gone: this is a proxy's answer.
+        this.#unreachable(error);
+      } else if (error instanceof ResourceNotFoundError && this.#mayWait) this.#missing(error);
       else if (isUnreachable(error)) this.#unreachable(error);
       else if (error !== undefined && !(error instanceof StreamInterruptedError)) {
         return failFollowing(this.#url, pass, this.#failureOf(error), {

@@ -11,7 +11,6 @@ export interface FollowResourceOptions extends Omit<FollowPassOptions, 'onOpen'>
   start: FollowOptions;
   /** The file that is written, of which `start.from` is the size. */
   file: string | undefined;
-  log: (line: string) => void;
 }
 
 /**

@@ -1,13 +1,12 @@
 import type { FollowOptions } from '../client/follow.ts';
 import { follow } from '../client/follow.ts';
-import { reconnectText } from './client-command.ts';
+import { type ClientLog, tellReconnect } from './client-command.ts';
 import type { FollowOutput } from './follow-output.ts';
 
 /** What {@link FollowPass} is given by those who run it. */
-export interface FollowPassOptions {
+export interface FollowPassOptions extends ClientLog {
   output: FollowOutput;
   signal: AbortSignal;
-  logVerbose: (line: string) => void;
   /** Called when the server has accepted. */
   onOpen: () => void;
 }
@@ -63,7 +62,7 @@ export class FollowPass {
     const readable = follow(url, {
       ...start,
       signal,
-      onReconnect: (event) => logVerbose(`${url}: ${reconnectText(event)}`),
+      onReconnect: (event) => tellReconnect(event, this.#options, `${url}: `),
     });
     readable.once('open', ({ generation, position }) => {
       this.#isOpen = true;

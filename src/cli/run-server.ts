@@ -83,21 +83,25 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   } catch (error) {
     return fail(messageOf(error));
   }
+  let restoreSignals = () => {};
+  // From before the first client can know that it listens.
+  const stopped = new Promise<NodeJS.Signals>((resolve) => {
+    // Undone at the first signal, so that a second one ends the process at once.
+    restoreSignals = io.onStopSignal((signal) => {
+      restoreSignals();
+      resolve(signal);
+    });
+  });
   try {
     await listen(app, http);
   } catch (error) {
+    restoreSignals();
     await app.close();
     return fail(`cannot listen on ${formatListenAddress(http)}: ${listenFailure(error)}`);
   }
 
   app.log.info({ root }, 'ready');
-  const signal = await new Promise<NodeJS.Signals>((resolve) => {
-    // Undone at the first signal, so that a second one ends the process at once.
-    const undo = io.onStopSignal((received) => {
-      undo();
-      resolve(received);
-    });
-  });
+  const signal = await stopped;
   app.log.info({ signal }, 'closing');
   await app.close();
   app.log.info('closed');

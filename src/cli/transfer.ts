@@ -1,7 +1,7 @@
 import { type Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { type AppendStream, openAppend } from '../client/open-append.ts';
-import { type ClientLog, reconnectText } from './client-command.ts';
+import { type ClientLog, tellReconnect } from './client-command.ts';
 import type { Progress } from './progress.ts';
 import { Tee } from './tee.ts';
 
@@ -26,12 +26,12 @@ export class Transfer {
   readonly #writable: AppendStream;
 
   constructor(readable: Readable, url: string, options: TransferOptions) {
-    const { expect, tee, progress, log, logVerbose } = options;
+    const { expect, tee, progress, log } = options;
     this.#readable = readable;
     this.#writable = openAppend(url, {
       ...(expect !== undefined && { expect }),
       onAck: (bytes) => progress?.acknowledged(bytes),
-      onReconnect: (event) => logVerbose(reconnectText(event)),
+      onReconnect: (event) => tellReconnect(event, options),
     });
     readable.once('error', (error) => this.#writable.destroy(error));
     readable.pipe(this.#writable);
