@@ -1,10 +1,38 @@
-import { defineConfig } from 'vitest/config';
+import { availableParallelism } from 'node:os';
+import { configDefaults, defineConfig } from 'vitest/config';
+
+/** Files that build, measure what they and their children take, or load all cores by themselves. */
+const ALONE = [
+  'test/chaos.test.ts',
+  'test/client/leaks.test.ts',
+  'test/container.test.ts',
+  'test/legacy/memory.test.ts',
+  'test/package.test.ts',
+  'test/soak-memory.test.ts',
+  'test/soak.test.ts',
+  'test/streaming.test.ts',
+];
+
+const TIMEOUTS = { testTimeout: 30_000, hookTimeout: 30_000 };
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
     reporters: ['default', './test/support/count-reporter.ts'],
+    projects: [
+      {
+        test: {
+          ...TIMEOUTS,
+          name: 'together',
+          include: ['test/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, ...ALONE],
+          // Most of them wait most of the time: for timers, disks and each other's processes.
+          maxWorkers: Math.max(3, availableParallelism()),
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: { ...TIMEOUTS, name: 'alone', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 1 } },
+      },
+    ],
   },
 });

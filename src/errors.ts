@@ -52,6 +52,11 @@ export class PositionMismatchError extends HttpfstreamError {
   readonly code = 'HFS_POSITION_MISMATCH';
 }
 
+/** The request of an appender is not newer than its last one: it was repeated on the way. */
+export class RepeatedRequestError extends HttpfstreamError {
+  readonly code = 'HFS_REPEATED_REQUEST';
+}
+
 /** Another appender holds the resource. */
 export class AppendConflictError extends HttpfstreamError {
   readonly code = 'HFS_APPEND_CONFLICT';

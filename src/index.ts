@@ -12,6 +12,7 @@ export {
   PathConflictError,
   PositionMismatchError,
   RangeNotSatisfiableError,
+  RepeatedRequestError,
   ResourceGoneError,
   ResourceNotFoundError,
   ServerClosingError,

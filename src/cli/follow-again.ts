@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { FollowOptions } from '../client/follow.ts';
+import type { FollowOptions } from '../client/follow-options.ts';
 import {
   ConnectionError,
   RangeNotSatisfiableError,

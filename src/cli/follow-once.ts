@@ -1,4 +1,4 @@
-import type { FollowOptions } from '../client/follow.ts';
+import type { FollowOptions } from '../client/follow-options.ts';
 import { RangeNotSatisfiableError } from '../errors.ts';
 import { EXIT_GONE, exitCodeOf } from './follow-failure.ts';
 import { FollowPass, type FollowPassOptions } from './follow-pass.ts';

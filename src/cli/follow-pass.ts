@@ -1,5 +1,5 @@
-import type { FollowOptions } from '../client/follow.ts';
 import { follow } from '../client/follow.ts';
+import type { FollowOptions } from '../client/follow-options.ts';
 import { type ClientLog, tellReconnect } from './client-command.ts';
 import type { FollowOutput } from './follow-output.ts';
 

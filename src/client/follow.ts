@@ -13,31 +13,18 @@ import {
   type ControlMessage,
   type EndMessage,
   type EndReason,
-  MAX_WAIT_SECONDS,
   type OpenMessage,
   QueryName,
 } from '../protocol.ts';
 import { Connection, type ConnectionEnd, connectionError, isRefusal } from './connection.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
-import { assertInteger, type StreamOptions } from './options.ts';
+import { assertOptions, type FollowOptions } from './follow-options.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
 import { failureOfClose, failureOfEnd, failureOfResume, interrupted, reasonOf } from './stream-failure.ts';
 import { targetUrl } from './target-url.ts';
 
 const HIGH_WATER_MARK_BYTES = 1024 * 1024;
-
-/** Options of {@link follow}. */
-export interface FollowOptions extends StreamOptions {
-  /** First byte wanted; negative: that many bytes before the end. Default 0. */
-  from?: number;
-  /** Only the last so many lines, then what comes. Not together with `from`. */
-  lines?: number;
-  /** Fails with {@link ResourceGoneError} unless the file has this generation, which `open` told. */
-  generation?: number;
-  /** How long to wait for a resource that does not exist yet, in seconds. Default 0. */
-  wait?: number;
-}
 
 /** What a follower is told first. */
 export interface FollowOpening {
@@ -326,17 +313,5 @@ class ResumingFollow extends Readable implements FollowStream {
 
   #failIfDrained(): void {
     if (this.#failure !== undefined && this.readableLength === 0) this.destroy(this.#failure);
-  }
-}
-
-function assertOptions({ from, lines, generation, wait = 0 }: FollowOptions): void {
-  if (from !== undefined && lines !== undefined) {
-    throw new TypeError('the options from and lines exclude each other');
-  }
-  assertInteger('from', from, Number.MIN_SAFE_INTEGER);
-  assertInteger('lines', lines, 0);
-  assertInteger('generation', generation, 0);
-  if (!(wait >= 0 && wait <= MAX_WAIT_SECONDS)) {
-    throw new TypeError(`the option wait must be a number of seconds from 0 to ${MAX_WAIT_SECONDS}`);
   }
 }

@@ -17,7 +17,8 @@ export {
 } from '../errors.ts';
 export type { EndReason } from '../protocol.ts';
 export { type AppendSource, append } from './append.ts';
-export { type FollowOpening, type FollowOptions, type FollowStream, follow } from './follow.ts';
+export { type FollowOpening, type FollowStream, follow } from './follow.ts';
+export type { FollowOptions } from './follow-options.ts';
 export { type AppendOptions, type AppendStream, openAppend } from './open-append.ts';
 export type { StreamOptions } from './options.ts';
 export type { ReconnectEvent, RetryOptions } from './retry.ts';

@@ -4,6 +4,7 @@ import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import {
   type HttpfstreamError,
+  RepeatedRequestError,
   ResourceGoneError,
   StreamInterruptedError,
   StreamTruncatedError,
@@ -304,7 +305,9 @@ class ResumingAppend extends Writable implements AppendStream {
   async #refused(response: IncomingMessage): Promise<void> {
     const error = await refusalOf(response);
     if (this.destroyed) return;
-    if (!this.#wasOpen) this.destroy(error);
+    // A copy of the request, made on the way, came first: the next one is newer.
+    if (error instanceof RepeatedRequestError) this.#retry(error);
+    else if (!this.#wasOpen) this.destroy(error);
     else if (isTransient(response.statusCode)) this.#retry(error);
     else if (error instanceof ResourceGoneError) this.destroy(error);
     else this.destroy(interrupted(`the append cannot go on: ${error.message}`, error));

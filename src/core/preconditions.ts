@@ -1,6 +1,7 @@
 import {
   AppendConflictError,
   PositionMismatchError,
+  RepeatedRequestError,
   ResourceGoneError,
   ResourceNotFoundError,
 } from '../errors.ts';
@@ -18,10 +19,10 @@ export function assertGeneration(actual: number, wanted: number | undefined): vo
   }
 }
 
-/** @throws {AppendConflictError} when a request of a session is not newer than the last one: a proxy repeats it, say */
+/** @throws {RepeatedRequestError} when a request of a session is not newer than the last one: a proxy repeats it, say */
 export function assertNewer(attempt: number | undefined, last: number | undefined): void {
   if (attempt === undefined || last === undefined || attempt > last) return;
-  throw new AppendConflictError('the session has come back with a newer request');
+  throw new RepeatedRequestError('the session has come with this request, or a newer one, before');
 }
 
 /** What it means that something is not there: it is gone for those who name its generation, since they have seen it. */

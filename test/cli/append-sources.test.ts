@@ -281,6 +281,38 @@ describe('--resume', () => {
     });
   });
 
+  test('when all is there and its end was never told, it is told', async () => {
+    const server = await startServerCommand('--grace', '0.1');
+    const [file, url] = [await fileWith('whole'), server.url('/a')];
+    const lost = new RunningCommand('httpfstream-append', [url]);
+    lost.child.stdin.write('whole');
+    await waitFor(
+      () =>
+        stat(server.file('a')).then(
+          ({ size }) => size === 5,
+          () => false,
+        ),
+      'all bytes',
+    );
+    lost.signal('SIGKILL');
+    expect(await run('httpfstream-follow', [url])).toMatchObject({ exit: 3, stdout: 'whole' });
+    expect(await append('--resume', '--from-file', file, url)).toMatchObject({ exit: 0, stderr: '' });
+    expect(await run('httpfstream-follow', [url])).toMatchObject({ exit: 0, stdout: 'whole' });
+  });
+
+  test('when all of a URL is there it is not asked for a range', async () => {
+    const server = await startServer();
+    await writeFile(`${server.root}/a`, 'whole');
+    const ranges: unknown[] = [];
+    const source = await startSource((request, response) => {
+      ranges.push(request.headers.range);
+      response.writeHead(200, { 'content-length': 5 }).end('whole');
+    });
+    const { exit, stderr } = await append('--resume', '--from-url', source, server.url('/a'));
+    expect({ exit, stderr, ranges }).toEqual({ exit: 0, stderr: '', ranges: [undefined] });
+    expect(await readFile(`${server.root}/a`, 'utf8')).toBe('whole');
+  });
+
   test('when more is there than the source has, that is an error that names both sizes', async () => {
     const server = await startServer();
     await writeFile(`${server.root}/a`, 'too much');

@@ -195,15 +195,11 @@ describe('httpfstream-append', () => {
     command.child.stdout.pause();
     const bytes = randomBytes(64 * MIB);
     command.child.stdin.end(bytes);
-    let before = -2;
-    await waitFor(async () => {
-      const size = await sizeOf(`${server.root}/a`);
-      const stands = size > 0 && size === before;
-      before = size;
-      if (!stands) await new Promise((resolve) => setTimeout(resolve, 200));
-      return stands;
-    }, 'the append to stand still');
-    expect(before).toBeLessThan(32 * MIB);
+    await waitFor(async () => (await sizeOf(`${server.root}/a`)) > 0, 'the first bytes');
+    // In the time that it takes one whose output nobody holds up, this one would be done, too.
+    const other = await run('httpfstream-append', ['--tee', server.url('/b')], { input: bytes });
+    expect(other.exit).toBe(0);
+    expect(await sizeOf(`${server.root}/a`)).toBeLessThan(32 * MIB);
     expect(await command.peakMemoryBytes()).toBeLessThan(MAX_MEMORY_BYTES);
     command.child.stdout.resume();
     expect(await command.exit).toBe(0);

@@ -1,27 +1,12 @@
-import { appendFile, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { OriginalAppender } from '../support/original-clients.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { startServer } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { buildCommands, portOf, RunningCommand, run, startServerCommand } from './command.ts';
+import { append, followAgain } from './following-again.ts';
 
 beforeAll(buildCommands, 60_000);
-
-/** Begins to follow with -F and other options. */
-function followAgain(server: { url: TestServer['url'] }, ...options: string[]) {
-  const command = new RunningCommand('httpfstream-follow', ['-F', ...options, server.url('/a')]);
-  return {
-    command,
-    shows: (text: string) =>
-      waitFor(() => command.stdout.toString() === text, `the output to be ${text}`).catch((cause) => {
-        throw new Error(`it was ${command.stdout}, and it said: ${command.stderr}`, { cause });
-      }),
-    says: (text: string) => waitFor(() => command.stderr.includes(text), `it to say: ${text}`),
-  };
-}
-
-const append = (server: { url: TestServer['url'] }, input: string) =>
-  run('httpfstream-append', [server.url('/a')], { input });
 
 describe('httpfstream-follow -F', () => {
   test('goes on over appenders, until Ctrl-C: exit code 130', async () => {
@@ -73,72 +58,6 @@ describe('httpfstream-follow -F', () => {
     await shows('one ');
     await appendFile(`${server.root}/a`, 'two');
     await shows('one two');
-  });
-
-  test.each(['live', 'idle'])('begins anew with a file that is cut while it is %s', async (state) => {
-    const server = await startServer();
-    const url = server.url('/a');
-    const appender = new RunningCommand('httpfstream-append', [url]);
-    appender.child.stdin.write('long text');
-    await waitFor(
-      () =>
-        stat(`${server.root}/a`).then(
-          ({ size }) => size > 0,
-          () => false,
-        ),
-      'the file',
-    );
-    const { command, shows, says } = followAgain(server);
-    await shows('long text');
-    if (state === 'idle') {
-      appender.child.stdin.end();
-      await appender.exit;
-    }
-    await truncate(`${server.root}/a`, 4);
-    await says(`httpfstream-follow: ${url}: file truncated\n`);
-    await shows('long textlong');
-    expect(command.stderr.match(/truncated/g)).toHaveLength(1);
-  });
-
-  test.each(['live', 'idle'])('begins anew with a file that is made anew while it is %s', async (state) => {
-    const server = await startServer();
-    const url = server.url('/a');
-    const appender = new RunningCommand('httpfstream-append', [url]);
-    appender.child.stdin.write('old ');
-    await waitFor(
-      () =>
-        stat(`${server.root}/a`).then(
-          ({ size }) => size > 0,
-          () => false,
-        ),
-      'the file',
-    );
-    const { command, shows, says } = followAgain(server);
-    await shows('old ');
-    if (state === 'idle') {
-      appender.child.stdin.end();
-      await appender.exit;
-    }
-    await rm(`${server.root}/a`);
-    await says(`httpfstream-follow: ${url} has become inaccessible: file does not exist\n`);
-    await writeFile(`${server.root}/a`, 'brand new');
-    await shows('old brand new');
-    expect(command.stderr).toContain(`httpfstream-follow: ${url} has appeared; following the new file\n`);
-    expect(command.stderr.match(/\n/g)).toHaveLength(2);
-  });
-
-  test('notices a file that was made anew between two looks, although it is longer', async () => {
-    const server = await startServer();
-    const url = server.url('/a');
-    await writeFile(`${server.root}/a`, 'old ');
-    const { shows, says } = followAgain(server);
-    await shows('old ');
-    await rm(`${server.root}/a`);
-    await append(server, 'new and longer');
-    await shows('old new and longer');
-    await says('following the new file\n');
-    expect((await stat(`${server.root}/a`)).size).toBe(14);
-    expect(url).toContain('/a');
   });
 
   test('waits for a server that is away, and says so once', async () => {

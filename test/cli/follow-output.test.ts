@@ -1,10 +1,12 @@
-import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { OriginalAppender } from '../support/original-clients.ts';
+import { OriginalServer } from '../support/original-server.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { buildCommands, RunningCommand, run } from './command.ts';
+import { startSource } from './http-source.ts';
 import { FOLLOW } from './shell.ts';
 import { hasTerminals, Terminal } from './terminal.ts';
 
@@ -48,14 +50,14 @@ describe('httpfstream-follow -o FILE', () => {
   });
 
   test.each([[[]], [['-F']]])(
-    'a file that is longer than the resource is an error that names both sizes (%j)',
+    'a file that is longer than the resource is an error that names both sizes, exit code 4 (%j)',
     async (options) => {
       const server = await startServer();
       const file = path.join(await temporaryDirectory(), 'copy');
       await writeFile(file, 'longer');
       await writeFile(`${server.root}/a`, 'short');
       const { exit, stderr } = await run('httpfstream-follow', [...options, '-o', file, server.url('/a')]);
-      expect(exit).toBe(1);
+      expect(exit).toBe(4);
       expect(stderr).toBe(
         `failed to begin following ${server.url('/a')}: ${file} has 6 bytes, more than the 5 bytes there\n`,
       );
@@ -74,6 +76,85 @@ describe('httpfstream-follow -o FILE', () => {
     await truncate(`${server.root}/a`, 1);
     expect(await command.exit).toBe(4);
     expect(await textOf(file)).toBe('hello');
+  });
+
+  test.each([
+    ['deleted', undefined],
+    ['made anew', 'something else'],
+  ])('with -F it ends when an idle resource is %s: exit code 4', async (_, anew) => {
+    const server = await startServer();
+    const file = path.join(await temporaryDirectory(), 'copy');
+    await writeFile(`${server.root}/a`, 'hello');
+    const command = new RunningCommand('httpfstream-follow', ['-F', '-o', file, server.url('/a')]);
+    await waitFor(async () => (await textOf(file)) === 'hello', 'the copy');
+    await rm(`${server.root}/a`);
+    if (anew !== undefined) await writeFile(`${server.root}/a`, anew);
+    expect(await command.exit).toBe(4);
+    expect(await textOf(file)).toBe('hello');
+  });
+
+  test('with -F it ends when a resource of a legacy server was deleted: exit code 4', async () => {
+    let requests = 0;
+    const url = await startSource((_, response) => {
+      requests++;
+      if (requests === 1) response.end('hello');
+      else if (requests === 2) response.writeHead(404).end();
+      else response.end('something else');
+    });
+    const file = path.join(await temporaryDirectory(), 'copy');
+    const { exit, stderr } = await run('httpfstream-follow', ['-F', '-o', file, url]);
+    expect({ exit, stderr }).toEqual({
+      exit: 4,
+      stderr: `failed to begin following ${url}: the file was deleted\n`,
+    });
+    expect(await textOf(file)).toBe('hello');
+  });
+
+  describe.each([
+    [
+      'this',
+      async () => {
+        const server = await startServer();
+        const put = async (text: string) => {
+          await writeFile(`${server.root}/new`, text);
+          await rename(`${server.root}/new`, `${server.root}/a`);
+        };
+        return { url: server.url('/a'), put };
+      },
+    ],
+    [
+      'the original',
+      async () => {
+        const server = await OriginalServer.start();
+        return { url: server.url('/a'), put: async (text: string) => server.write('/a', text) };
+      },
+    ],
+  ])('with -F, from a server of %s kind, where the resource is not there yet,', (_, start) => {
+    const wait = async () => {
+      const { url, put } = await start();
+      const file = path.join(await temporaryDirectory(), 'copy');
+      await writeFile(file, 'hello');
+      const command = new RunningCommand('httpfstream-follow', ['-F', '-o', file, url]);
+      await waitFor(() => command.stderr.includes('waiting for it'), 'it to wait');
+      return { put, file, command };
+    };
+
+    test('the file is taken for its beginning', async () => {
+      const { put, file, command } = await wait();
+      await put('hello world');
+      await waitFor(async () => (await textOf(file)).length > 5, 'the rest');
+      expect(await textOf(file)).toBe('hello world');
+      command.signal('SIGINT');
+      expect(await command.exit).toBe(130);
+    });
+
+    test('it ends when one appears that is shorter than the file: exit code 4', async () => {
+      const { put, file, command } = await wait();
+      await put('hi');
+      expect(await command.exit).toBe(4);
+      expect(command.stderr).toContain(`${file} has 5 bytes, more than the `);
+      expect(await textOf(file)).toBe('hello');
+    });
   });
 
   test('a file that cannot be made is one line on stderr, exit code 1', async () => {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { readFile, stat, truncate, unlink, writeFile } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -12,6 +13,7 @@ import { FOLLOW, shell } from './shell.ts';
 
 const MIB = 1024 * 1024;
 const MAX_MEMORY_BYTES = 200 * MIB;
+const SETPRIV = '/usr/bin/setpriv';
 
 beforeAll(buildCommands, 60_000);
 
@@ -270,6 +272,17 @@ describe('httpfstream-follow', () => {
       stdout: 'first\n',
       stderr: 'exit code 0\n',
     });
+  });
+
+  test('writes to a pipe that another user made, where it can be run as another one', async () => {
+    const server = await startServer();
+    await writeFile(`${server.root}/a`, 'hello');
+    const isRoot = process.getuid?.() === 0 && existsSync(SETPRIV);
+    const asNobody = isRoot ? `${SETPRIV} --reuid=65534 --regid=65534 --clear-groups` : '';
+    const { stdout, stderr } = await shell(
+      `{ ${asNobody} ${FOLLOW} ${server.url('/a')}; echo "exit code $?" >&2; } | cat`,
+    ).ended;
+    expect({ stdout: stdout.toString(), stderr }).toEqual({ stdout: 'hello', stderr: 'exit code 0\n' });
   });
 
   test('a standard output that fails is told, exit code 1', async () => {

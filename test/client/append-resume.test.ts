@@ -279,7 +279,9 @@ describe('an append whose server', () => {
     const bytes = randomBytes(20 * MIB);
     const writable = startAppend(url, { bufferBytes: MIB });
     await once(writable, 'open');
-    const read = buffer(follow(url, { retry: QUICK }));
+    const readable = follow(url, { retry: QUICK });
+    const read = buffer(readable);
+    await once(readable, 'open');
     for (let i = 0; i < 3; i++) {
       const part = bytes.subarray((i * bytes.length) / 4, ((i + 1) * bytes.length) / 4);
       const written = write(writable, part, 50_000);

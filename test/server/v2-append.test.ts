@@ -374,11 +374,17 @@ describe('a session', () => {
     await first.append('one ', 4);
     const second = await V2Peer.append(server.url('/f'), { session, attempt: 1, expect: 0 });
     for (const attempt of [0, 1]) {
-      expect(await refusalOf(server.url('/f'), 'APPEND', { session, attempt })).toEqual(CONFLICT);
+      expect(await refusalOf(server.url('/f'), 'APPEND', { session, attempt })).toEqual([
+        409,
+        'HFS_REPEATED_REQUEST',
+      ]);
     }
     await second.append('two', 7);
     await second.finish();
-    expect(await refusalOf(server.url('/f'), 'APPEND', { session, attempt: 1 })).toEqual(CONFLICT);
+    expect(await refusalOf(server.url('/f'), 'APPEND', { session, attempt: 1 })).toEqual([
+      409,
+      'HFS_REPEATED_REQUEST',
+    ]);
     expect(await textOf(server)).toBe('one two');
     expect(await endOf(server.url('/f'))).toEqual(['finished', 1000]);
   });

@@ -1,0 +1,27 @@
+import { MAX_WAIT_SECONDS } from '../protocol.ts';
+import { assertInteger, type StreamOptions } from './options.ts';
+
+/** Options of `follow`. */
+export interface FollowOptions extends StreamOptions {
+  /** First byte wanted; negative: that many bytes before the end. Default 0. */
+  from?: number;
+  /** Only the last so many lines, then what comes. Not together with `from`. */
+  lines?: number;
+  /** Fails with {@link ResourceGoneError} unless the file has this generation, which `open` told. */
+  generation?: number;
+  /** How long to wait for a resource that does not exist yet, in seconds. Default 0. */
+  wait?: number;
+}
+
+/** @throws {TypeError} for options that make no sense */
+export function assertOptions({ from, lines, generation, wait = 0 }: FollowOptions): void {
+  if (from !== undefined && lines !== undefined) {
+    throw new TypeError('the options from and lines exclude each other');
+  }
+  assertInteger('from', from, Number.MIN_SAFE_INTEGER);
+  assertInteger('lines', lines, 0);
+  assertInteger('generation', generation, 0);
+  if (!(wait >= 0 && wait <= MAX_WAIT_SECONDS)) {
+    throw new TypeError(`the option wait must be a number of seconds from 0 to ${MAX_WAIT_SECONDS}`);
+  }
+}

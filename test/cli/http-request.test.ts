@@ -1,0 +1,47 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { request } from '../../src/cli/http-request.ts';
+import { ConnectionError } from '../../src/errors.ts';
+import { startSource } from './http-source.ts';
+
+const GET = { method: 'GET', headers: {} } as const;
+
+describe('the time that a server has to answer', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  test.each(['at once', 'after a redirect'])('ends after 30 s, when it is silent %s', async (when) => {
+    let hear = () => {};
+    const heard = new Promise<void>((resolve) => {
+      hear = resolve;
+    });
+    const url = await startSource(({ url }, response) => {
+      if (when === 'after a redirect' && url === '/') response.writeHead(302, { location: '/next' }).end();
+      else hear();
+    });
+    const failure = request(url, GET).catch((error: unknown) => error);
+    await heard;
+    vi.advanceTimersByTime(29_999);
+    expect(vi.getTimerCount()).toBe(1);
+    vi.advanceTimersByTime(1);
+    const error = await failure;
+    expect(error).toBeInstanceOf(ConnectionError);
+    expect((error as Error).message).toBe('no answer within 30 s');
+  });
+
+  test('is over with the head of the answer: the body may take any time', async () => {
+    let finish = () => {};
+    const url = await startSource((_, response) => {
+      response.write('begun, ');
+      finish = () => void response.end('done');
+    });
+    const { response } = await request(url, GET);
+    expect(vi.getTimerCount()).toBe(0);
+    finish();
+    expect(Buffer.concat(await response.toArray()).toString()).toBe('begun, done');
+  });
+
+  test('leaves no timer when there is no server', async () => {
+    await expect(request('http://127.0.0.1:1/', GET)).rejects.toThrow('ECONNREFUSED');
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
