@@ -7,6 +7,8 @@ export const hasTerminals = /util-linux/.test(
   spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout ?? '',
 );
 
+if (!hasTerminals) process.stderr.write('script of util-linux is not here: nothing is tried at a terminal\n');
+
 /** A command line that runs at a terminal; it is killed after the test. */
 export class Terminal {
   /** How it ended; `stdout` is all that appeared. */
