@@ -38,7 +38,7 @@ export async function refusalOf(response: IncomingMessage): Promise<HttpfstreamE
   if (status === 410) return new ResourceGoneError(detail === undefined ? message : String(detail));
   if (status === 416) return new RangeNotSatisfiableError(message);
   if (code === 'HFS_POSITION_MISMATCH') return new PositionMismatchError(message);
-  if (code === 'HFS_REPEATED_REQUEST') return new RepeatedRequestError(message);
+  if (status === 425) return new RepeatedRequestError(message);
   if (code === 'HFS_FORBIDDEN_PATH') return new ForbiddenPathError(message);
   // The original's server gives no code.
   const isConflict =

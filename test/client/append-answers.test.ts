@@ -236,7 +236,7 @@ describe('an append to a server that does not acknowledge', () => {
 });
 
 describe('an append whose connection broke', () => {
-  test.each(['400', '404', '408', '429', '500', '502', '503', '504', '522'])(
+  test.each(['400', '404', '408', '425', '429', '500', '502', '503', '504', '522'])(
     'asks again after a %s',
     async (status) => {
       const server = await FakeServer.start(
