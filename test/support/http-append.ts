@@ -45,6 +45,9 @@ export async function openAppender(target: Target, urlPath: string, bytes?: stri
   if (bytes === undefined) return websocket;
   websocket.send(bytes);
   await waitFor(async () => (await fileText(target, urlPath)).endsWith(bytes), `${bytes} in ${urlPath}`);
+  // In the file is not yet committed.
+  const answered = async () => (await (await fetch(target.url(urlPath))).text()).endsWith(bytes);
+  await waitFor(answered, `${bytes} to be committed`);
   return websocket;
 }
 
