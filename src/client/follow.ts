@@ -240,7 +240,9 @@ class ResumingFollow extends Readable implements FollowStream {
     const { reason } = end;
     // The close that comes next says that the server will be back.
     if (reason === 'shutdown') return;
-    if (reason !== 'missing' && end.position !== this.#position) {
+    if (reason === 'finished' && !this.#isOpen) {
+      this.#fail(interrupted('the stream ended before it began'));
+    } else if (reason !== 'missing' && end.position !== this.#position) {
       this.#fail(interrupted(`the stream ended at ${end.position}, but came to ${this.#position}`));
     } else if (reason === 'finished') {
       this.#reason = reason;

@@ -48,8 +48,6 @@ export function reasonOf(error: HttpfstreamError): EndReason | undefined {
 
 /** What a refusal means to one who has followed already. */
 export function failureOfResume(error: HttpfstreamError): HttpfstreamError {
-  if (error instanceof ResourceNotFoundError)
-    return new ResourceGoneError('the file was deleted', { cause: error });
   if (error instanceof RangeNotSatisfiableError)
     return new StreamTruncatedError('the file was cut', { cause: error });
   return error;

@@ -67,11 +67,6 @@ export class GroupWriter {
     return this.#safe;
   }
 
-  /** Set when bytes were refused. */
-  get failure(): HttpfstreamError | undefined {
-    return this.#failure;
-  }
-
   /**
    * Takes bytes, which the caller gives away. After `stop` they are dropped.
    *
@@ -91,18 +86,18 @@ export class GroupWriter {
     this.#accepting = false;
   }
 
-  /** Resolves when everything that was taken is in the file, or refused. Never rejects: see `failure`. */
+  /** Resolves when everything that was taken is in the file, or refused. Never rejects: see `failed`. */
   async flushed(): Promise<void> {
     await this.#flushing;
   }
 
-  /** Resolves when everything that was taken is safe, or refused. Never rejects: see `failure`. */
+  /** Resolves when everything that was taken is safe, or refused. Never rejects: see `failed`. */
   async secured(): Promise<void> {
     await this.#flushing;
     await this.#securing;
   }
 
-  /** Makes the bytes written so far survive a loss of power. Never rejects: see `failure`. */
+  /** Makes the bytes written so far survive a loss of power. Never rejects: see `failed`. */
   sync(): Promise<void> {
     // One after the other, so that when the last one settles the file may be closed.
     this.#synced = this.#synced.then(() => this.#syncer.sync(this.#file)).catch((error) => this.#fail(error));

@@ -692,3 +692,13 @@ test('what the URL itself asks for is asked for once: a follower that goes on do
     color: 'red',
   });
 });
+
+test('a stream that is called finished before it began is interrupted', async () => {
+  const server = await FakeServer.start((connection) => {
+    connection.tell({ type: 'waiting' });
+    connection.tell({ type: 'end', position: 0, reason: 'finished' });
+  });
+  const readable = startFollow(server.url);
+  await expect(buffer(readable)).rejects.toBeInstanceOf(StreamInterruptedError);
+  expect(readable.reason).toBe('interrupted');
+});
