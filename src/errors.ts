@@ -82,6 +82,95 @@ export class ServerClosingError extends HttpfstreamError {
   readonly code = 'HFS_SERVER_CLOSING';
 }
 
+/** The stream was closed: nothing can be appended to it any more. */
+export class StreamClosedError extends HttpfstreamError {
+  readonly code = 'HFS_STREAM_CLOSED';
+  /** Its size in bytes. */
+  readonly size: number;
+
+  constructor(message: string, size: number) {
+    super(message);
+    this.size = size;
+  }
+}
+
+/** The stream was deleted, and lives on in its forks only. */
+export class StreamGoneError extends HttpfstreamError {
+  readonly code = 'HFS_STREAM_GONE';
+}
+
+/** Something else is at the path than what was to be made there. */
+export class StreamConflictError extends HttpfstreamError {
+  readonly code = 'HFS_STREAM_CONFLICT';
+}
+
+/** The path holds other content than what was to be stored there. */
+export class ContentMismatchError extends HttpfstreamError {
+  readonly code = 'HFS_CONTENT_MISMATCH';
+}
+
+/** What was to be appended is of another type than the stream. */
+export class ContentTypeMismatchError extends HttpfstreamError {
+  readonly code = 'HFS_CONTENT_TYPE_MISMATCH';
+}
+
+/** The `Stream-Seq` is not above the last one. */
+export class SequenceConflictError extends HttpfstreamError {
+  readonly code = 'HFS_SEQUENCE_CONFLICT';
+}
+
+/** A producer has skipped a request. */
+export class ProducerGapError extends HttpfstreamError {
+  readonly code = 'HFS_PRODUCER_GAP';
+  /** Number of the request that comes next. */
+  readonly expected: number;
+  /** Number of the request that came. */
+  readonly received: number;
+
+  constructor(expected: number, received: number) {
+    super(`the producer's next request is number ${expected}, not ${received}`);
+    this.expected = expected;
+    this.received = received;
+  }
+}
+
+/** A producer was replaced by a newer one of the same name. */
+export class ProducerFencedError extends HttpfstreamError {
+  readonly code = 'HFS_PRODUCER_FENCED';
+  /** Epoch of the newer one. */
+  readonly epoch: number;
+
+  constructor(epoch: number) {
+    super(`the producer's epoch is ${epoch} by now`);
+    this.epoch = epoch;
+  }
+}
+
+/** An appender holds the resource for longer; single appends have to wait. */
+export class AppendBusyError extends HttpfstreamError {
+  readonly code = 'HFS_APPEND_BUSY';
+}
+
+/** Another server uses the root. */
+export class RootInUseError extends HttpfstreamError {
+  readonly code = 'HFS_ROOT_IN_USE';
+}
+
+/** The body of a request is longer than what is taken at once. */
+export class PayloadTooLargeError extends HttpfstreamError {
+  readonly code = 'HFS_PAYLOAD_TOO_LARGE';
+}
+
+/** Nothing more came of the body of a request for too long. */
+export class BodyTimeoutError extends HttpfstreamError {
+  readonly code = 'HFS_BODY_TIMEOUT';
+}
+
+/** The body of a request has an encoding that is not known here. */
+export class UnsupportedEncodingError extends HttpfstreamError {
+  readonly code = 'HFS_UNSUPPORTED_ENCODING';
+}
+
 /** The disk is full or the quota is used up. */
 export class StorageFullError extends HttpfstreamError {
   readonly code = 'HFS_STORAGE_FULL';

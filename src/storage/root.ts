@@ -1,14 +1,17 @@
+import { randomBytes } from 'node:crypto';
 import fs, { constants } from 'node:fs';
 import path from 'node:path';
 import { ForbiddenPathError, InvalidRootError, PathConflictError, ResourceNotFoundError } from '../errors.ts';
 import { AppendFile } from './append-file.ts';
 import * as fileIo from './file-io.ts';
+import { NewFile } from './new-file.ts';
+import { RepairFile } from './repair-file.ts';
 import { RESERVED_SEGMENT, ResourcePath } from './resource-path.ts';
-import { SidecarStore } from './sidecar-store.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import { StoredFile } from './stored-file.ts';
 
 const DIRECTORY_MODE = 0o755;
+const OWN_DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 
 // O_NONBLOCK, so that opening a FIFO does not wait for its other end for ever.
@@ -113,9 +116,100 @@ export class Root {
     return fileIo.syncDirectories(path.dirname(path.join(this.#directory, location)), this.#directory);
   }
 
-  /** The server's own files, beside those that URLs can name. */
-  sidecars(): SidecarStore {
-    return new SidecarStore(path.join(this.#directory, RESERVED_SEGMENT, 'meta'));
+  /**
+   * Makes an empty file that has no name in the root yet. The caller publishes or discards it.
+   *
+   * @throws what the disk does
+   */
+  async newFile(): Promise<NewFile> {
+    const directory = this.own('incoming');
+    const name = path.join(directory, randomBytes(12).toString('hex'));
+    try {
+      await fileIo.makeDirectories(directory, OWN_DIRECTORY_MODE);
+      const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL;
+      const fd = await fileIo.open(name, flags, FILE_MODE);
+      return new NewFile(fd, await describeOrClose(fd), name);
+    } catch (error) {
+      throw storageFailure(error);
+    }
+  }
+
+  /**
+   * Gives a new file its name in the root, and makes the directories that lead to it.
+   *
+   * @returns the path below the root; undefined when something has that name, and then nothing has changed
+   * @throws {PathConflictError} when a file stands on the way
+   * @throws {ForbiddenPathError} when the path leads out of the root
+   */
+  async publish(file: NewFile, resource: ResourcePath): Promise<string | undefined> {
+    if (resource.isRoot) throw new PathConflictError('the root is a directory');
+    const target = await this.#appendTarget(resource);
+    try {
+      await file.publish(target);
+    } catch (error) {
+      if (hasErrno(error, 'EEXIST')) return undefined;
+      throw storageFailure(error);
+    }
+    return this.#locationOf(target);
+  }
+
+  /**
+   * Takes a file's name away. Who has it open keeps its bytes.
+   *
+   * @throws {ResourceNotFoundError} when there is nothing
+   * @throws {PathConflictError} when there is no file, or it has another name, too: a symlink leads to it
+   */
+  async remove(resource: ResourcePath): Promise<void> {
+    const real = await this.#existing(resource);
+    if (real !== this.#locate(resource)) {
+      throw new PathConflictError('a symlink leads to the file: delete the file itself');
+    }
+    try {
+      await fs.promises.unlink(real);
+    } catch (error) {
+      throw hasErrno(error, 'EPERM', 'EISDIR')
+        ? new PathConflictError('there is no file at this path')
+        : storageFailure(error);
+    }
+  }
+
+  /**
+   * Opens a regular file to put it right. The caller closes it.
+   *
+   * @param location path below the root, with symlinks resolved
+   * @throws {ResourceNotFoundError} when it is not there any more
+   */
+  async openRepair(location: string): Promise<RepairFile> {
+    const name = path.join(this.#directory, location);
+    const fd = await readingFailure(() => fileIo.open(name, constants.O_RDWR | SAFELY));
+    return new RepairFile(fd, await describeOrClose(fd), location);
+  }
+
+  /**
+   * Moves what a file has from `size` on out of it, to where an operator finds it.
+   *
+   * @returns where that is, absolute
+   */
+  async setAside(file: AppendFile, size: number): Promise<string> {
+    const surplus = await this.newFile();
+    try {
+      await surplus.copy(file, size, (await file.state()).size);
+      await surplus.sync();
+      const name = path.join(this.own('aside'), `${file.stat.fingerprint}-${size}-${Date.now()}`);
+      await fileIo.makeDirectories(this.own('aside'), OWN_DIRECTORY_MODE);
+      await surplus.publish(name);
+      await file.truncate(size);
+      return name;
+    } catch (error) {
+      throw storageFailure(error);
+    } finally {
+      await surplus.discard();
+    }
+  }
+
+  /** A directory of the server's own, beside what URLs can name; absolute. */
+  own(name: 'meta' | 'redo' | 'incoming' | 'gone' | 'aside'): string {
+    return path.join(this.#directory, RESERVED_SEGMENT, name);
   }
 
   /**

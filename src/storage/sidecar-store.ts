@@ -1,11 +1,12 @@
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { makeDirectories, syncDirectories } from './file-io.ts';
+import { writeDocument } from './document.ts';
+import { KeyedLock } from './keyed-lock.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
+import { isStreamState, type StreamState } from './stream-state.ts';
 
-const DIRECTORY_MODE = 0o700;
-const FILE_MODE = 0o600;
+/** How many documents are kept in memory. */
+const MAX_CACHED = 4096;
 
 /** What is remembered of the last append to a resource. */
 export interface AppendRecord {
@@ -27,19 +28,31 @@ export interface AppendRecord {
 export interface Sidecar {
   /** Path of the file below the root when this was written; for people. */
   path: string;
-  append: AppendRecord;
+  /** The last append through a session. */
+  append?: AppendRecord;
+  /** What makes it a stream. */
+  stream?: StreamState;
 }
 
 /** As good as a document that is damaged: something broke. */
 const DAMAGED: Sidecar = { path: '', append: { start: 0, state: 'interrupted' } };
 
+interface Cached {
+  sidecar: Sidecar | undefined;
+  /** When its stream was read or written last, in milliseconds since 1970. */
+  accessedMs: number;
+}
+
 /**
  * Small JSON documents, one for each file that needs one, each replaced as a
  * whole. They belong to the file, not to its name: they go with it when it is
- * renamed, and one that takes its name has none.
+ * renamed, and one that takes its name has none. Nobody else writes them.
  */
 export class SidecarStore {
   readonly #directory: string;
+  readonly #lock = new KeyedLock();
+  /** Those used last at the end. */
+  readonly #cache = new Map<string, Cached>();
 
   /** @param directory absolute; made when the first document is written */
   constructor(directory: string) {
@@ -48,46 +61,110 @@ export class SidecarStore {
 
   /** Reads the sidecar of a file. Undefined when there is none. */
   async read(fingerprint: string): Promise<Sidecar | undefined> {
+    return (await this.#load(fingerprint)).sidecar;
+  }
+
+  /** When the stream of a file was read or written last, in milliseconds since 1970, give or take what {@link touch} says. */
+  async accessedMs(fingerprint: string): Promise<number> {
+    return (await this.#load(fingerprint)).accessedMs;
+  }
+
+  /**
+   * Tells that a stream is read or written now. Never rejects.
+   *
+   * @param toleranceMs how old what is on the disk may be, so that not each access is a write
+   */
+  async touch(fingerprint: string, toleranceMs: number): Promise<void> {
     try {
-      return parse(await fs.promises.readFile(this.#fileOf(fingerprint), 'utf8'));
-    } catch (error) {
-      if (hasErrno(error, 'ENOENT')) return undefined;
-      throw storageFailure(error);
+      const cached = await this.#load(fingerprint);
+      const nowMs = Date.now();
+      const isOld = nowMs - cached.accessedMs >= toleranceMs;
+      cached.accessedMs = nowMs;
+      if (isOld) await fs.promises.utimes(this.#fileOf(fingerprint), nowMs / 1000, nowMs / 1000);
+    } catch {
+      // What cannot be noted lives shorter after a restart.
     }
   }
 
   /**
-   * Replaces the sidecar of a file. After a crash there is the old one or the new one.
+   * Replaces the sidecar of a file by what `change` makes of it. After a crash there is the old one or the new one.
    *
    * @param options.durable whether it must survive a loss of power when this resolves
    */
-  async write(fingerprint: string, sidecar: Sidecar, { durable }: { durable: boolean }): Promise<void> {
-    const file = this.#fileOf(fingerprint);
-    const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
-    try {
-      await makeDirectories(path.dirname(file), DIRECTORY_MODE);
-      const handle = await fs.promises.open(temporary, 'wx', FILE_MODE);
-      try {
-        await handle.writeFile(`${JSON.stringify(sidecar)}\n`);
-        if (durable) await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await fs.promises.rename(temporary, file);
-      if (durable) await syncDirectories(path.dirname(file), path.dirname(path.dirname(this.#directory)));
-    } catch (error) {
-      await fs.promises.rm(temporary, { force: true }).catch(() => undefined);
-      throw storageFailure(error);
-    }
+  async update(
+    fingerprint: string,
+    change: (sidecar: Sidecar | undefined) => Sidecar,
+    { durable }: { durable: boolean },
+  ): Promise<void> {
+    await this.#lock.run(fingerprint, async () => {
+      const { sidecar } = this.#cached(fingerprint) ?? (await this.#readFile(fingerprint));
+      await this.#replace(fingerprint, change(sidecar), durable);
+    });
+  }
+
+  /** Replaces the sidecar of a file as {@link update} does, whatever it was. */
+  write(fingerprint: string, sidecar: Sidecar, options: { durable: boolean }): Promise<void> {
+    return this.update(fingerprint, () => sidecar, options);
   }
 
   /** Forgets a file. */
   async remove(fingerprint: string): Promise<void> {
+    await this.#lock.run(fingerprint, async () => {
+      this.#cache.delete(fingerprint);
+      try {
+        await fs.promises.rm(this.#fileOf(fingerprint), { force: true });
+      } catch (error) {
+        throw storageFailure(error);
+      }
+    });
+  }
+
+  async #load(fingerprint: string): Promise<Cached> {
+    const cached = this.#cached(fingerprint);
+    if (cached !== undefined) return cached;
+    // Not while it is replaced.
+    return this.#lock.run(
+      fingerprint,
+      async () => this.#cached(fingerprint) ?? this.#remember(fingerprint, await this.#readFile(fingerprint)),
+    );
+  }
+
+  /** Keeps it as the one used last. */
+  #cached(fingerprint: string): Cached | undefined {
+    const cached = this.#cache.get(fingerprint);
+    if (cached === undefined) return undefined;
+    this.#cache.delete(fingerprint);
+    this.#cache.set(fingerprint, cached);
+    return cached;
+  }
+
+  #remember(fingerprint: string, cached: Cached): Cached {
+    this.#cache.set(fingerprint, cached);
+    if (this.#cache.size > MAX_CACHED) this.#cache.delete(this.#cache.keys().next().value as string);
+    return cached;
+  }
+
+  async #readFile(fingerprint: string): Promise<Cached> {
     try {
-      await fs.promises.rm(this.#fileOf(fingerprint), { force: true });
+      const handle = await fs.promises.open(this.#fileOf(fingerprint));
+      try {
+        const { mtimeMs } = await handle.stat();
+        return { sidecar: parse(await handle.readFile('utf8')), accessedMs: mtimeMs };
+      } finally {
+        await handle.close();
+      }
     } catch (error) {
+      if (hasErrno(error, 'ENOENT')) return { sidecar: undefined, accessedMs: Date.now() };
       throw storageFailure(error);
     }
+  }
+
+  async #replace(fingerprint: string, sidecar: Sidecar, durable: boolean): Promise<void> {
+    const accessedMs = this.#cache.get(fingerprint)?.accessedMs ?? Date.now();
+    // A change that is no access must not be taken for one.
+    const mtimeMs = sidecar.stream?.ttlSeconds === undefined ? undefined : accessedMs;
+    await writeDocument(this.#fileOf(fingerprint), sidecar, { durable, mtimeMs });
+    this.#remember(fingerprint, { sidecar, accessedMs });
   }
 
   /** In a hundred directories, so that none is too long. */
@@ -99,13 +176,17 @@ export class SidecarStore {
 function parse(text: string): Sidecar {
   try {
     const sidecar = JSON.parse(text);
-    return isAppendRecord(sidecar?.append) ? sidecar : DAMAGED;
+    const isWhole =
+      isAppendRecord(sidecar?.append) &&
+      (sidecar.stream === undefined ? sidecar.append !== undefined : isStreamState(sidecar.stream));
+    return isWhole ? sidecar : DAMAGED;
   } catch {
     return DAMAGED;
   }
 }
 
 function isAppendRecord(value: Partial<AppendRecord> | undefined): boolean {
+  if (value === undefined) return true;
   const { session = '', attempt = 0, start, state, end = 0, finishedAt = 0 } = value ?? {};
   const areSizes = [attempt, start, end, finishedAt].every(Number.isSafeInteger);
   return (

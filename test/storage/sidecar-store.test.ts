@@ -41,10 +41,10 @@ describe('what is remembered of a resource', () => {
     const { store } = await openStore();
     const files = ['1-1', '1-2', '2-1', '11-1', '1-11', '18446744073709551615-9007199254740991'];
     for (const [i, file] of files.entries()) await store.write(file, sidecar(i), NOT_DURABLE);
-    for (const [i, file] of files.entries()) expect((await store.read(file))?.append.start).toBe(i);
+    for (const [i, file] of files.entries()) expect((await store.read(file))?.append?.start).toBe(i);
     await store.remove('1-1');
     expect(await store.read('1-1')).toBeUndefined();
-    expect((await store.read('1-2'))?.append.start).toBe(1);
+    expect((await store.read('1-2'))?.append?.start).toBe(1);
   });
 
   test('may be forgotten twice', async () => {
@@ -62,9 +62,9 @@ describe('what is remembered of a resource', () => {
       await store.write('1-1', sidecar(), NOT_DURABLE);
       const [file] = await files();
       await writeFile(file as string, text);
-      expect((await store.read('1-1'))?.append.state).toBe('interrupted');
+      expect((await store.read('1-1'))?.append?.state).toBe('interrupted');
       await store.write('1-1', sidecar(7), NOT_DURABLE);
-      expect((await store.read('1-1'))?.append.start).toBe(7);
+      expect((await store.read('1-1'))?.append?.start).toBe(7);
     },
   );
 
@@ -72,7 +72,7 @@ describe('what is remembered of a resource', () => {
     const { store, files } = await openStore();
     const numbers = Array.from({ length: 30 }, (_, i) => i);
     await Promise.all(numbers.map((i) => store.write('1-1', sidecar(i), NOT_DURABLE)));
-    expect(numbers).toContain((await store.read('1-1'))?.append.start);
+    expect(numbers).toContain((await store.read('1-1'))?.append?.start);
     const left = await files();
     expect(left).toHaveLength(1);
     expect(JSON.parse(await readFile(left[0] as string, 'utf8')).path).toBe('f');

@@ -1,0 +1,49 @@
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { makeDirectories, syncDirectories } from './file-io.ts';
+import { RESERVED_SEGMENT } from './resource-path.ts';
+import { storageFailure } from './storage-failure.ts';
+
+const DIRECTORY_MODE = 0o700;
+const FILE_MODE = 0o600;
+
+/** How a document of the server's own is written. */
+export interface DocumentOptions {
+  /** Whether it must survive a loss of power when it is written. */
+  durable: boolean;
+  /** What its last change is to be dated, in milliseconds since 1970. Default: now. */
+  mtimeMs?: number | undefined;
+}
+
+/** Replaces a small JSON document: after a crash there is the old one or the new one. Makes its directory. */
+export async function writeDocument(
+  file: string,
+  document: object,
+  { durable, mtimeMs }: DocumentOptions,
+): Promise<void> {
+  const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    await makeDirectories(path.dirname(file), DIRECTORY_MODE);
+    const handle = await fs.promises.open(temporary, 'wx', FILE_MODE);
+    try {
+      await handle.writeFile(`${JSON.stringify(document)}\n`);
+      if (mtimeMs !== undefined) await handle.utimes(mtimeMs / 1000, mtimeMs / 1000);
+      if (durable) await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await fs.promises.rename(temporary, file);
+    if (durable) await syncDirectories(path.dirname(file), ownerOf(file));
+  } catch (error) {
+    await fs.promises.rm(temporary, { force: true }).catch(() => undefined);
+    throw storageFailure(error);
+  }
+}
+
+/** The root, which holds the server's own directory. */
+function ownerOf(file: string): string {
+  let at = path.dirname(file);
+  while (path.basename(at) !== RESERVED_SEGMENT && at !== path.dirname(at)) at = path.dirname(at);
+  return path.dirname(at);
+}

@@ -1,0 +1,55 @@
+import fs from 'node:fs';
+import { AppendFile } from './append-file.ts';
+import type { FileStat } from './file-io.ts';
+import { storageFailure } from './storage-failure.ts';
+import type { StoredFile } from './stored-file.ts';
+
+const COPY_BLOCK_BYTES = 1024 * 1024;
+
+/** A file that is being filled and has no name in the root yet: all of it appears there at once, or nothing. */
+export class NewFile extends AppendFile {
+  readonly #name: string;
+  #size = 0;
+
+  /** @param name where it is until it is published, absolute */
+  constructor(fd: number, stat: FileStat, name: string) {
+    super(fd, stat, '');
+    this.#name = name;
+  }
+
+  /** Bytes that were written. */
+  get size(): number {
+    return this.#size;
+  }
+
+  override async write(buffers: readonly Buffer[]): Promise<void> {
+    try {
+      await super.write(buffers);
+    } catch (error) {
+      throw storageFailure(error);
+    }
+    for (const { length } of buffers) this.#size += length;
+  }
+
+  /** Appends what another file has from `start` up to but not including `end`. */
+  async copy(source: StoredFile, start: number, end: number): Promise<void> {
+    for (let at = start; at < end; ) {
+      const block = await source.read(at, Math.min(COPY_BLOCK_BYTES, end - at));
+      if (block.length === 0) throw storageFailure(new Error('the source has become shorter'));
+      await this.write([block]);
+      at += block.length;
+    }
+  }
+
+  /** Gives it its name; rejects with EEXIST when something has it. It is to be closed all the same. */
+  async publish(target: string): Promise<void> {
+    await fs.promises.link(this.#name, target);
+    await fs.promises.unlink(this.#name);
+  }
+
+  /** Throws it away, unless it was published. Never rejects. */
+  async discard(): Promise<void> {
+    await this.close().catch(() => undefined);
+    await fs.promises.rm(this.#name, { force: true }).catch(() => undefined);
+  }
+}

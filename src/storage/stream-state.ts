@@ -1,0 +1,59 @@
+/** A stretch of a fork's bytes that was copied: how positions in it are named. */
+export interface Inheritance {
+  /** Generation of the stream that the bytes were appended to. */
+  generation: number;
+  /** Position up to which, and including which, its names are used. */
+  end: number;
+}
+
+/** Where a fork came from. */
+export interface ForkOrigin {
+  /** Path of the source as in its URL, decoded. */
+  path: string;
+  /** Fingerprint of the source's file. */
+  fingerprint: string;
+  /** What the request said, to know it again. */
+  offset?: string;
+  subOffset?: number;
+  /** How the copied bytes' positions are named, in order. */
+  inherited: readonly Inheritance[];
+}
+
+/** What a producer has brought last: its id, its epoch, and the number of its request. */
+export type ProducerEntry = readonly [id: string, epoch: number, seq: number];
+
+/** What is remembered of a stream beside its bytes. */
+export interface StreamState {
+  /** Grows by one with each change, so that one that was made already is known. */
+  version: number;
+  /** Bytes that belong to it. */
+  size: number;
+  /** As it was given. Missing for a file that was not made as a stream: its name tells. */
+  contentType?: string;
+  /** Whether nothing will be appended any more. */
+  closed?: true;
+  /** The producer that closed it, and with which request. */
+  closedBy?: ProducerEntry;
+  /** How long it lives after it was read or written last, in seconds. */
+  ttlSeconds?: number;
+  /** When it ends to live, as it was given (RFC 3339). */
+  expiresAt?: string;
+  /** The last `Stream-Seq`. */
+  seq?: string;
+  /** Those that came last at the end. */
+  producers?: readonly ProducerEntry[];
+  origin?: ForkOrigin;
+  /** Fingerprints of its forks that live. */
+  forks?: readonly string[];
+}
+
+/** The state of a file that was not made as a stream. */
+export function untypedState(size: number): StreamState {
+  return { version: 0, size };
+}
+
+/** Whether a document says this much at least that can be worked with. */
+export function isStreamState(value: unknown): value is StreamState {
+  const { version, size } = (value ?? {}) as Partial<StreamState>;
+  return Number.isSafeInteger(version) && Number.isSafeInteger(size);
+}
