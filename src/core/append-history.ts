@@ -1,5 +1,5 @@
 import type { EndReason } from '../protocol.ts';
-import type { AppendRecord, SidecarStore } from '../storage/sidecar-store.ts';
+import type { AppendRecord, Sidecar, SidecarStore } from '../storage/sidecar-store.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import type { Syncer } from './syncer.ts';
 
@@ -93,8 +93,8 @@ export class AppendHistory {
   }
 
   async #write({ location, stat }: StoredFile, append: AppendRecord): Promise<void> {
-    const write = (durable: boolean) =>
-      this.#sidecars.write(stat.fingerprint, { path: location, append }, { durable });
+    const change = (sidecar: Sidecar | undefined) => ({ ...sidecar, path: location, append });
+    const write = (durable: boolean) => this.#sidecars.update(stat.fingerprint, change, { durable });
     await (this.#isDurable ? this.#syncer.run(() => write(true)) : write(false));
   }
 }

@@ -1,7 +1,12 @@
 import { PathConflictError } from '../errors.ts';
+import { RedoLog } from '../storage/redo-log.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
+import { SidecarStore } from '../storage/sidecar-store.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
+import { SyncThreads } from '../storage/sync-threads.ts';
+import { Tombstones } from '../storage/tombstones.ts';
+import { AppendHistory } from './append-history.ts';
 import type { Appender, AppenderOwner } from './appender.ts';
 import { Arrivals } from './arrivals.ts';
 import type { Feed } from './feed.ts';
@@ -11,28 +16,94 @@ import { asGone, assertGeneration } from './preconditions.ts';
 import type { AppendRequest, FollowRequest } from './request.ts';
 import { SessionRegistry, type SessionRegistryOptions } from './session-registry.ts';
 import { startAt, startOfLastLines } from './start-position.ts';
+import { type Report, recover } from './streams/recovery.ts';
+import { StreamLifecycle } from './streams/stream-lifecycle.ts';
+import type { StreamRecord } from './streams/stream-record.ts';
+import { StreamRegistry } from './streams/stream-registry.ts';
+import { StreamStore } from './streams/stream-store.ts';
+import { Syncer } from './syncer.ts';
+
+/** Longest time for which written bytes wait to be made durable while a session goes on. */
+const SYNC_INTERVAL_MS = 1000;
+
+/** How many syncs go to the disk together where appenders wait for them. */
+const SYNC_THREADS = 8;
 
 /** Time between two looks for resources that are waited for; those made by an append are noticed at once. */
 const ARRIVAL_INTERVAL_MS = 500;
 
 /** Options of {@link FeedRegistry}. */
-export type RegistryOptions = SessionRegistryOptions;
+export interface RegistryOptions extends SessionRegistryOptions {
+  /** Told what an operator should know. Default: nobody. */
+  report?: Report;
+}
 
-/** All feeds: who appends, and where followers join. */
+/** All feeds and streams: who appends, and where followers join. */
 export class FeedRegistry {
   readonly #root: Root;
-  readonly #feeds = new OpenFeeds();
+  readonly #syncer: Syncer;
+  readonly #feeds: OpenFeeds;
   readonly #sessions: SessionRegistry;
+  readonly #held: StreamRegistry;
+  readonly #store: StreamStore;
+  readonly #log: RedoLog<StreamRecord>;
+  readonly #report: Report;
   readonly #arrivals: Arrivals;
+  /** How streams come and go. */
+  readonly streams: StreamLifecycle;
   /** The feeds of files to which nobody appends, while they are sent, by fingerprint. */
   readonly #idle = new Map<string, Feed>();
 
+  /** Call {@link recover} before anything else. */
   constructor(root: Root, options: RegistryOptions) {
+    const { durability, graceMs, report = () => {} } = options;
+    const isDurable = durability === 'disk';
+    const threads = isDurable ? new SyncThreads(SYNC_THREADS) : undefined;
+    const sidecars = new SidecarStore(root.own('meta'));
     this.#root = root;
-    this.#sessions = new SessionRegistry(root, this.#feeds, options);
+    this.#report = report;
+    this.#syncer = new Syncer(SYNC_INTERVAL_MS, threads);
     this.#arrivals = new Arrivals(root, ARRIVAL_INTERVAL_MS);
+    this.#store = new StreamStore(sidecars, isDurable);
+    this.#log = new RedoLog(root.own('redo'), threads && ((fd) => threads.fdatasync(fd)));
+    this.#feeds = new OpenFeeds((file, position) => this.#held.advance(file.stat.fingerprint, position));
+    this.#sessions = new SessionRegistry(
+      {
+        root,
+        feeds: this.#feeds,
+        syncer: this.#syncer,
+        history: new AppendHistory(sidecars, this.#syncer, { isDurable, graceMs }),
+        admit: (file, resource) => this.#held.admitSession(file, resource),
+      },
+      options,
+    );
+    this.#held = new StreamRegistry({
+      root,
+      store: this.#store,
+      log: this.#log,
+      syncer: this.#syncer,
+      isDurable,
+      sessionSize: (identity) => this.live(identity)?.committed,
+      report,
+    });
+    this.streams = new StreamLifecycle({
+      root,
+      store: this.#store,
+      streams: this.#held,
+      tombstones: new Tombstones(root.own('gone')),
+      syncer: this.#syncer,
+      isDurable,
+      made: (resource) => this.#arrivals.notify(resource),
+      deleted: (identity) => this.#sessions.deleted(identity),
+    });
   }
 
+  /** Makes good what a server before this one has left when it was killed. */
+  async recover(): Promise<void> {
+    const count = await recover(this.#root, this.#store, this.#log, this.#report);
+    if (count > 0)
+      this.#report('the server before this one was killed: its redo log was made good', { streams: count });
+  }
   /** The feed of the file with this identity, while somebody appends to it. */
   live(identity: string): Feed | undefined {
     return this.#sessions.live(identity);
@@ -44,6 +115,7 @@ export class FeedRegistry {
    * @throws what {@link SessionRegistry.open} throws
    */
   async openAppend(resource: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
+    await this.streams.expire(resource);
     const appender = await this.#sessions.open(resource, request, owner);
     this.#arrivals.notify(resource);
     return appender;
@@ -66,6 +138,7 @@ export class FeedRegistry {
     signal: AbortSignal,
   ): Promise<Follower> {
     try {
+      await this.streams.expire(resource);
       return (
         (await this.#followAtOnce(resource, request, sink)) ??
         (await this.#followFile(resource, request, sink, signal))
@@ -77,6 +150,7 @@ export class FeedRegistry {
 
   /** The feed of a resource, if somebody appends to it or is expected back. */
   async liveFeed(resource: ResourcePath): Promise<Feed | undefined> {
+    await this.streams.expire(resource);
     const { identity, kind } = await this.#root.stat(resource);
     const feed = this.live(identity);
     if (feed !== undefined || kind !== 'file') return feed;
@@ -107,7 +181,8 @@ export class FeedRegistry {
   async close(): Promise<void> {
     this.#sessions.close();
     await this.#feeds.closed();
-    await this.#sessions.stop();
+    await this.#held.close();
+    await this.#syncer.close();
     this.#arrivals.close();
   }
 

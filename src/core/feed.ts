@@ -6,6 +6,8 @@ import { Follower, type FollowerSink } from './follower.ts';
 
 /** Who made a feed and is told how it goes. */
 export interface FeedOwner {
+  /** Called when `committed` has grown. */
+  committed(position: number): void;
   /** Called once, when no more bytes will come; followers may still be behind. */
   ended(): void;
   /** Called once, when the feed has ended and the last follower has left. */
@@ -69,6 +71,7 @@ export class Feed {
       this.window.push(chunk);
       this.#wake();
     }
+    this.#owner.committed(this.#committed);
   }
 
   /** Makes a follower at `position`, between 0 and `committed`. It begins with its first `drained`. */

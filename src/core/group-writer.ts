@@ -1,8 +1,9 @@
-import { type HttpfstreamError, ResourceGoneError, StorageError, StreamTruncatedError } from '../errors.ts';
+import type { HttpfstreamError } from '../errors.ts';
 import type { AppendFile } from '../storage/append-file.ts';
 import { storageFailure } from '../storage/storage-failure.ts';
 import type { Feed } from './feed.ts';
 import type { Syncer } from './syncer.ts';
+import { writeAtEnd } from './write-at-end.ts';
 
 /** Bytes waiting for the disk from which on an appender is asked to pause. */
 const HIGH_WATER_MARK_BYTES = 2 * 1024 * 1024;
@@ -110,7 +111,7 @@ export class GroupWriter {
       try {
         const parts = this.#pending;
         this.#pending = [];
-        await this.#write(parts, start);
+        await writeAtEnd(this.#file, start, parts);
         this.#feed.commit(start, parts);
       } catch (error) {
         this.#fail(error);
@@ -124,40 +125,6 @@ export class GroupWriter {
       }
     }
     this.#flushing = undefined;
-  }
-
-  /** Writes, and finds out whether it was this file and this place: what another program does to a file is no append. */
-  async #write(parts: readonly Buffer[], start: number): Promise<void> {
-    const size = parts.reduce((bytes, part) => bytes + part.length, start);
-    try {
-      await this.#file.write(parts);
-    } catch (error) {
-      await this.#takeBack(parts, start);
-      throw error;
-    }
-    const state = await this.#file.state();
-    if (!state.isLinked) throw new ResourceGoneError('the file was deleted');
-    if (state.size === size) return;
-    await this.#takeBack(parts, state.size - size + start);
-    if (state.size < size) throw new StreamTruncatedError('the file was cut');
-    throw new StorageError('another program writes to the file');
-  }
-
-  /**
-   * Cuts off what was written of `parts` from `start` on, a torn tail for
-   * instance, if nothing else is there: another program's bytes stay. If this
-   * fails, the next session begins at the size that the file then has.
-   */
-  async #takeBack(parts: readonly Buffer[], start: number): Promise<void> {
-    const bytes = Buffer.concat(parts);
-    try {
-      const written = await this.#file.read(Math.max(0, start), bytes.length + 1);
-      const isOurs =
-        start >= 0 && written.length <= bytes.length && written.equals(bytes.subarray(0, written.length));
-      if (isOurs) await this.#file.truncate(start);
-    } catch {
-      // They were not committed, and nobody was told of them.
-    }
   }
 
   #committedIsSafe(): void {

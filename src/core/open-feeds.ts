@@ -5,6 +5,12 @@ import { Feed } from './feed.ts';
 export class OpenFeeds {
   /** One for each open file; settled, and gone from here, when it is closed. */
   readonly #files = new Set<Promise<void>>();
+  readonly #committed: (file: StoredFile, position: number) => void;
+
+  /** @param committed called when more bytes of a file are committed */
+  constructor(committed: (file: StoredFile, position: number) => void) {
+    this.#committed = committed;
+  }
 
   /**
    * Makes a feed of a file, which is its own from now on.
@@ -21,6 +27,7 @@ export class OpenFeeds {
     });
     this.#files.add(open);
     return new Feed(file, size, {
+      committed: (position) => this.#committed(file, position),
       ended: () => {
         settled = owner.ended?.();
       },

@@ -1,27 +1,20 @@
-import { ResourceNotFoundError, ServerClosingError } from '../errors.ts';
+import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '../errors.ts';
 import type { AppendFile } from '../storage/append-file.ts';
+import { KeyedLock } from '../storage/keyed-lock.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { AppendRecord } from '../storage/sidecar-store.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
-import { SyncThreads } from '../storage/sync-threads.ts';
-import { AppendHistory, isContinuedBy } from './append-history.ts';
+import { type AppendHistory, isContinuedBy } from './append-history.ts';
 import type { Appender, AppenderOwner } from './appender.ts';
 import type { Feed } from './feed.ts';
 import { FileWatch } from './file-watch.ts';
 import type { Durability } from './group-writer.ts';
-import { KeyedLock } from './keyed-lock.ts';
 import type { OpenFeeds } from './open-feeds.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from './preconditions.ts';
 import type { AppendRequest } from './request.ts';
 import { Session } from './session.ts';
-import { Syncer } from './syncer.ts';
-
-/** Longest time for which written bytes wait to be made durable while a session goes on. */
-const SYNC_INTERVAL_MS = 1000;
-
-/** How many syncs go to the disk together where appenders wait for them. */
-const SYNC_THREADS = 8;
+import type { Syncer } from './syncer.ts';
 
 /** Time between two looks at the file of a quiet session. */
 const WATCH_INTERVAL_MS = 1000;
@@ -31,6 +24,19 @@ export interface SessionRegistryOptions {
   durability: Durability;
   /** How long a session waits for an appender that was lost, in milliseconds. */
   graceMs: number;
+}
+
+/** What sessions share with others. */
+export interface SessionDependencies {
+  root: Root;
+  /** Opens the feeds, and closes their files. */
+  feeds: OpenFeeds;
+  syncer: Syncer;
+  history: AppendHistory;
+  /**
+   * Asks whether a session may begin, and keeps others from the file until what it returns is called.
+   */
+  admit: (file: StoredFile, resource: ResourcePath) => Promise<() => void>;
 }
 
 /**
@@ -43,6 +49,7 @@ export class SessionRegistry {
   readonly history: AppendHistory;
   readonly #root: Root;
   readonly #feeds: OpenFeeds;
+  readonly #admit: SessionDependencies['admit'];
   readonly #options: SessionRegistryOptions;
   readonly #syncer: Syncer;
   readonly #watch: FileWatch;
@@ -56,18 +63,13 @@ export class SessionRegistry {
   readonly #returning = new Map<string, number>();
   #closing = false;
 
-  /** @param feeds opens the feeds, and closes their files */
-  constructor(root: Root, feeds: OpenFeeds, options: SessionRegistryOptions) {
+  constructor({ root, feeds, syncer, history, admit }: SessionDependencies, options: SessionRegistryOptions) {
     this.#root = root;
     this.#feeds = feeds;
+    this.#syncer = syncer;
+    this.#admit = admit;
     this.#options = options;
-    const { durability, graceMs } = options;
-    const threads = durability === 'disk' ? new SyncThreads(SYNC_THREADS) : undefined;
-    this.#syncer = new Syncer(SYNC_INTERVAL_MS, threads);
-    this.history = new AppendHistory(root.sidecars(), this.#syncer, {
-      isDurable: durability === 'disk',
-      graceMs,
-    });
+    this.history = history;
     this.#watch = new FileWatch(root, WATCH_INTERVAL_MS);
   }
 
@@ -122,7 +124,8 @@ export class SessionRegistry {
         await this.#secure(file);
         const isGone = file.stat.identity !== identity || this.#closing;
         if (isGone || !this.history.isAwaited(last) || last.start > size) return undefined;
-        const session = this.#startSession(resource, file, size, last, undefined);
+        const readmit = await this.#admit(file, resource);
+        const session = this.#startSession({ resource, file, size, append: last, own: undefined, readmit });
         session.awaitReturn(this.history.remainingGraceMs);
         return session;
       } finally {
@@ -147,9 +150,9 @@ export class SessionRegistry {
     }
   }
 
-  /** Lets its timers and threads go, when all feeds are closed. */
-  async stop(): Promise<void> {
-    await this.#syncer.close();
+  /** Tells that a file was deleted by this server. */
+  deleted(identity: string): void {
+    this.#sessions.get(identity)?.lose(new ResourceGoneError('the file was deleted'));
   }
 
   #refuseWhenClosing(): void {
@@ -209,16 +212,33 @@ export class SessionRegistry {
     if (goesOn) assertNewer(request.attempt, last.attempt);
     const start = goesOn ? last.start : size;
     assertStart(start, request.expect);
+    const readmit = await this.#admit(file, resource);
+    try {
+      const append = await this.#record(file, request, { size, start, last: goesOn ? last : undefined });
+      const own = goesOn ? last : undefined;
+      return this.#startSession({ resource, file, size, append, own, readmit });
+    } catch (error) {
+      readmit();
+      throw error;
+    }
+  }
+
+  /** Remembers a session that begins, or goes on with the `last` append. */
+  async #record(
+    file: AppendFile,
+    request: AppendRequest,
+    { size, start, last }: { size: number; start: number; last: AppendRecord | undefined },
+  ): Promise<AppendRecord> {
     await this.#secure(file);
     const append: AppendRecord = {
       ...(request.session && { session: request.session }),
       start,
       state: 'open',
-      ...(goesOn && last.state === 'finished' && { finishedAt: size }),
+      ...(last?.state === 'finished' && { finishedAt: size }),
     };
     await this.history.begin(file, withAttempt(append, request.attempt));
     this.#refuseWhenClosing();
-    return this.#startSession(resource, file, size, append, goesOn ? last : undefined);
+    return append;
   }
 
   /** What an earlier server wrote may be in the system's memory only. */
@@ -228,19 +248,14 @@ export class SessionRegistry {
     await this.#syncer.run(() => this.#root.syncNames(file.location));
   }
 
-  #startSession(
-    resource: ResourcePath,
-    file: AppendFile,
-    size: number,
-    append: AppendRecord,
-    own: AppendRecord | undefined,
-  ): Session {
+  #startSession({ resource, file, size, append, own, readmit }: SessionStart): Session {
     const { identity } = file.stat;
     const feed = this.#feeds.open(file, size, {
       ended: async () => {
         this.#sessions.delete(identity);
         this.#watch.delete(session);
         this.#syncer.forget(session.writer);
+        readmit();
         if (session.writer.safePosition > size && this.#options.durability === 'os')
           await session.writer.sync();
       },
@@ -265,6 +280,17 @@ export class SessionRegistry {
     this.#watch.add(session, resource);
     return session;
   }
+}
+
+interface SessionStart {
+  resource: ResourcePath;
+  file: AppendFile;
+  size: number;
+  append: AppendRecord;
+  /** The append that it goes on with, if that had ended. */
+  own: AppendRecord | undefined;
+  /** Lets others append to the file again. */
+  readmit: () => void;
 }
 
 function withAttempt(append: AppendRecord, attempt: number | undefined): AppendRecord {

@@ -1,0 +1,49 @@
+import { StreamConflictError } from '../../errors.ts';
+import type { ResourcePath } from '../../storage/resource-path.ts';
+import type { StreamState } from '../../storage/stream-state.ts';
+import { isEqualType } from './stream-type.ts';
+
+/** Where a fork begins. */
+export interface ForkRequest {
+  source: ResourcePath;
+  /** Token of a position of the source. Undefined: its end. */
+  offset: string | undefined;
+  /** How many bytes, or values of a JSON stream, after that. */
+  subOffset: number;
+}
+
+/** What is to be made. */
+export interface CreateRequest {
+  /** As it was given. */
+  contentType: string | undefined;
+  ttlSeconds: number | undefined;
+  /** As it was given (RFC 3339). */
+  expiresAt: string | undefined;
+  isClosed: boolean;
+  fork: ForkRequest | undefined;
+  /** Whether nothing but content was brought: a file is to be stored there, whatever it is. */
+  isUpload: boolean;
+}
+
+/** @throws {StreamConflictError} when a stream is not what was to be made */
+export function assertMatches(state: StreamState, type: string | undefined, request: CreateRequest): void {
+  const { contentType, ttlSeconds, expiresAt, fork } = request;
+  if (contentType !== undefined && type !== undefined && !isEqualType(type, contentType)) {
+    throw new StreamConflictError(`the stream is there, and of the type ${type}`);
+  }
+  const { origin } = state;
+  const isSameFork =
+    origin?.path === fork?.source.key &&
+    origin?.offset === fork?.offset &&
+    (origin?.subOffset ?? 0) === (fork?.subOffset ?? 0);
+  if (!isSameFork)
+    throw new StreamConflictError('the stream is there, and was forked from elsewhere or not at all');
+  // A fork that asks for no end of its own has its source's.
+  const isInherited = fork !== undefined && ttlSeconds === undefined && expiresAt === undefined;
+  if (!isInherited && (state.ttlSeconds !== ttlSeconds || state.expiresAt !== expiresAt)) {
+    throw new StreamConflictError('the stream is there, and expires at another time');
+  }
+  if ((state.closed === true) !== request.isClosed) {
+    throw new StreamConflictError(`the stream is there, and is ${state.closed ? 'closed' : 'not closed'}`);
+  }
+}

@@ -1,0 +1,65 @@
+import { InvalidRequestError, ProducerFencedError, ProducerGapError } from '../../errors.ts';
+import type { ProducerEntry } from '../../storage/stream-state.ts';
+
+/** How many producers a stream remembers; beyond that the one that was quiet for longest is forgotten. */
+const MAX_PRODUCERS = 10_000;
+
+/** A request of an idempotent producer. */
+export interface ProducerRequest {
+  id: string;
+  epoch: number;
+  seq: number;
+}
+
+/** What the producers of a stream have brought last (Durable Streams protocol, section 5.2.1). */
+export class Producers {
+  /** Those that came last at the end. */
+  readonly #last = new Map<string, ProducerRequest>();
+
+  constructor(entries: readonly ProducerEntry[] = []) {
+    for (const [id, epoch, seq] of entries) this.#last.set(id, { id, epoch, seq });
+  }
+
+  /** The last request of a producer that counted. */
+  get(id: string): ProducerRequest | undefined {
+    return this.#last.get(id);
+  }
+
+  /** Remembers a request; undefined forgets the producer. */
+  set(id: string, request: ProducerRequest | undefined): void {
+    this.#last.delete(id);
+    if (request === undefined) return;
+    this.#last.set(id, request);
+    if (this.#last.size > MAX_PRODUCERS) this.#last.delete(this.#last.keys().next().value as string);
+  }
+
+  /**
+   * Whether a request was made before.
+   *
+   * @throws {ProducerFencedError} when a newer producer of the same name has come
+   * @throws {ProducerGapError} when a request before it is missing
+   * @throws {InvalidRequestError} when a new epoch does not begin at 0
+   */
+  isRepeated({ id, epoch, seq }: ProducerRequest): boolean {
+    this.assertNotFenced(id, epoch);
+    const last = this.#last.get(id);
+    if (last === undefined || epoch > last.epoch) {
+      if (seq === 0) return false;
+      if (last === undefined) throw new ProducerGapError(0, seq);
+      throw new InvalidRequestError('a new Producer-Epoch begins with Producer-Seq 0');
+    }
+    if (seq > last.seq + 1) throw new ProducerGapError(last.seq + 1, seq);
+    return seq <= last.seq;
+  }
+
+  /** @throws {ProducerFencedError} when a newer producer of the same name has come */
+  assertNotFenced(id: string, epoch: number): void {
+    const last = this.#last.get(id);
+    if (last !== undefined && epoch < last.epoch) throw new ProducerFencedError(last.epoch);
+  }
+
+  /** What a sidecar keeps. */
+  entries(): ProducerEntry[] {
+    return Array.from(this.#last.values(), ({ id, epoch, seq }) => [id, epoch, seq]);
+  }
+}

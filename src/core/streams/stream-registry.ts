@@ -1,0 +1,237 @@
+import { ResourceGoneError, ServerClosingError } from '../../errors.ts';
+import type { AppendFile } from '../../storage/append-file.ts';
+import { KeyedLock } from '../../storage/keyed-lock.ts';
+import type { RedoLog } from '../../storage/redo-log.ts';
+import type { ResourcePath } from '../../storage/resource-path.ts';
+import type { Root } from '../../storage/root.ts';
+import type { StoredFile } from '../../storage/stored-file.ts';
+import type { StreamState } from '../../storage/stream-state.ts';
+import type { Syncer } from '../syncer.ts';
+import { Checkpoints } from './checkpoints.ts';
+import type { Report } from './recovery.ts';
+import { Stream } from './stream.ts';
+import { OffsetNames } from './stream-offset.ts';
+import type { StreamRecord } from './stream-record.ts';
+import type { StreamStore } from './stream-store.ts';
+
+/** How many streams that nobody uses keep their files open. */
+const MAX_IDLE = 256;
+
+/** Time after which those that nobody has used are let go: once to twice that. */
+const IDLE_MS = 2000;
+
+/** What streams are kept with. */
+export interface StreamRegistryOptions {
+  root: Root;
+  store: StreamStore;
+  log: RedoLog<StreamRecord>;
+  syncer: Syncer;
+  /** Whether an append is safe only when it survives a loss of power. */
+  isDurable: boolean;
+  /** The bytes that count of a file to which a session appends. */
+  sessionSize: (identity: string) => number | undefined;
+  report: Report;
+}
+
+interface OpenedFile {
+  file: AppendFile;
+  size: number;
+}
+
+/** What readers are to know of a stream. */
+export interface StreamView {
+  state: StreamState;
+  names: OffsetNames;
+}
+
+interface Holding {
+  stream: Stream;
+  users: number;
+}
+
+/** The streams that somebody uses, or whose sidecars are behind the log. */
+export class StreamRegistry {
+  readonly #options: StreamRegistryOptions;
+  readonly #checkpoints: Checkpoints;
+  readonly #opening = new KeyedLock();
+  readonly #holdings = new Map<string, Holding>();
+  /** Those that nobody uses, the ones used last at the end. */
+  readonly #idle = new Set<Stream>();
+  /** Those that were used since the last look. */
+  readonly #recent = new Set<Stream>();
+  #timer: NodeJS.Timeout | undefined;
+  #isClosing = false;
+
+  constructor(options: StreamRegistryOptions) {
+    this.#options = options;
+    this.#checkpoints = new Checkpoints(options.log, (stream) => this.#letGo(stream));
+  }
+
+  /** The stream of a file, if it is held. */
+  held(fingerprint: string): Stream | undefined {
+    return this.#holdings.get(fingerprint)?.stream;
+  }
+
+  /**
+   * Holds the stream of an open file until {@link release}.
+   *
+   * @param resource the name under which it was opened
+   */
+  async acquire(file: StoredFile, resource: ResourcePath): Promise<Stream> {
+    if (this.#isClosing) throw new ServerClosingError('the server is shutting down');
+    const { fingerprint } = file.stat;
+    const holding =
+      this.#holdings.get(fingerprint) ??
+      (await this.#opening.run(fingerprint, async () => {
+        const held = this.#holdings.get(fingerprint);
+        if (held !== undefined) return held;
+        const made = { stream: await this.#make(file, resource), users: 0 };
+        this.#holdings.set(fingerprint, made);
+        return made;
+      }));
+    holding.users++;
+    this.#idle.delete(holding.stream);
+    this.#recent.add(holding.stream);
+    // Another program may have appended since.
+    if (!holding.stream.isWriting) holding.stream.advance((await this.view(file)).state.size);
+    return holding.stream;
+  }
+
+  /** To be called once for each {@link acquire}. */
+  release(stream: Stream): void {
+    const holding = this.#holdings.get(stream.fingerprint) as Holding;
+    holding.users--;
+    this.#letGo(stream);
+  }
+
+  /** Whether anybody uses the stream of a file at the moment. */
+  isUsed(fingerprint: string): boolean {
+    return (this.#holdings.get(fingerprint)?.users ?? 0) > 0;
+  }
+
+  /** What is to be seen of the stream of an open file, now. */
+  async view(file: StoredFile): Promise<StreamView> {
+    const { fingerprint, generation, identity } = file.stat;
+    const held = this.held(fingerprint);
+    if (held?.isWriting) return { state: held.state, names: held.names };
+    const { state } = await this.#options.store.read(file.stat);
+    const known = held === undefined ? state : { ...held.state, size: state.size };
+    const size = this.#options.sessionSize(identity) ?? known.size;
+    return { state: { ...known, size }, names: new OffsetNames(generation, state.origin?.inherited) };
+  }
+
+  /**
+   * Keeps single appends out while a session appends to an open file.
+   *
+   * @returns to be called when the session is over
+   * @throws what {@link Stream.admitSession} throws
+   */
+  async admitSession(file: StoredFile, resource: ResourcePath): Promise<() => void> {
+    const stream = await this.acquire(file, resource);
+    try {
+      const readmit = await stream.admitSession();
+      return () => {
+        readmit();
+        this.release(stream);
+      };
+    } catch (error) {
+      this.release(stream);
+      throw error;
+    }
+  }
+
+  /** Tells that a session has brought bytes. */
+  advance(fingerprint: string, size: number): void {
+    this.held(fingerprint)?.advance(size);
+  }
+
+  /** Tells that a file was deleted. */
+  async delete(stream: Stream): Promise<void> {
+    this.#checkpoints.forget(stream);
+    await stream.gone();
+  }
+
+  /** Takes no more appends, makes all that is in the log safe beside the files, and lets them go. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    clearTimeout(this.#timer);
+    for (const { stream } of this.#holdings.values()) stream.shutDown();
+    await this.#checkpoints.close();
+    await Promise.all(Array.from(this.#holdings.values(), ({ stream }) => stream.cool()));
+  }
+
+  async #make(file: StoredFile, resource: ResourcePath): Promise<Stream> {
+    const { store, log, syncer, isDurable, sessionSize } = this.#options;
+    const { location, stat } = file;
+    const { fingerprint, generation, identity } = stat;
+    const { state } = await store.read(stat);
+    const stream: Stream = new Stream({
+      fingerprint,
+      location,
+      generation,
+      state: { ...state, size: sessionSize(identity) ?? state.size },
+      type: state.contentType,
+      log,
+      isDurable,
+      openFile: (known) => this.#openFile(fingerprint, resource, known),
+      sync: (opened) => syncer.sync(opened),
+      save: (changed) => store.save(fingerprint, location, changed),
+      logged: () => this.#checkpoints.add(stream),
+    });
+    return stream;
+  }
+
+  /** Of a file that was written behind the stream's back what belongs to it stays. */
+  async #openFile(fingerprint: string, resource: ResourcePath, known: StreamState): Promise<OpenedFile> {
+    const { root, store, report } = this.#options;
+    const file = await root.openAppend(resource, { create: false });
+    try {
+      if (file.stat.fingerprint !== fingerprint) throw new ResourceGoneError('the file was made anew');
+      const { size } = await file.state();
+      const { state } = await store.read({ ...file.stat, size });
+      const owned = Math.max(Math.min(known.size, size), state.size);
+      if (owned < size) {
+        const aside = await root.setAside(file, owned);
+        report('bytes of which no producer knows were set aside', {
+          resource: resource.toString(),
+          position: owned,
+          aside,
+        });
+      }
+      return { file, size: owned };
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** Lets a stream go when it is not needed any more, or keeps it for a while. */
+  #letGo(stream: Stream): void {
+    const holding = this.#holdings.get(stream.fingerprint);
+    if (this.#isClosing || holding?.stream !== stream || holding.users > 0 || this.#checkpoints.has(stream))
+      return;
+    if (stream.isGone) {
+      this.#drop(stream);
+      return;
+    }
+    this.#idle.add(stream);
+    if (this.#idle.size > MAX_IDLE) this.#drop(this.#idle.values().next().value as Stream);
+    this.#timer ??= setTimeout(() => this.#dropIdle(), IDLE_MS).unref();
+  }
+
+  #drop(stream: Stream): void {
+    this.#idle.delete(stream);
+    this.#recent.delete(stream);
+    this.#holdings.delete(stream.fingerprint);
+    // What it has brought is in the sidecar, so that it does not matter whether this works.
+    void stream.cool().catch(() => undefined);
+  }
+
+  /** Drops those that were idle the last time, too. */
+  #dropIdle(): void {
+    this.#timer = undefined;
+    for (const stream of this.#idle) if (!this.#recent.has(stream)) this.#drop(stream);
+    this.#recent.clear();
+    if (this.#idle.size > 0) this.#timer = setTimeout(() => this.#dropIdle(), IDLE_MS).unref();
+  }
+}

@@ -1,0 +1,72 @@
+import type { FileStat } from '../../storage/file-io.ts';
+import type { AppendRecord, SidecarStore } from '../../storage/sidecar-store.ts';
+import { type StreamState, untypedState } from '../../storage/stream-state.ts';
+import { accessToleranceMs } from './stream-expiry.ts';
+
+/** What the disk has of a stream. */
+export interface StoredStream {
+  state: StreamState;
+  /** When it was read or written last, in milliseconds since 1970. */
+  accessedMs: number;
+}
+
+/** What is remembered of streams beside their bytes. */
+export class StreamStore {
+  readonly #sidecars: SidecarStore;
+  readonly #isDurable: boolean;
+  #wasKilled = false;
+
+  /** @param isDurable whether what is remembered must survive a loss of power */
+  constructor(sidecars: SidecarStore, isDurable: boolean) {
+    this.#sidecars = sidecars;
+    this.#isDurable = isDurable;
+  }
+
+  /** Tells that the server before this one did not close: files may have more than was remembered. */
+  wasKilled(): void {
+    this.#wasKilled = true;
+  }
+
+  /** Reads what is remembered of a file. */
+  async read({ fingerprint, size }: FileStat): Promise<StoredStream> {
+    const sidecar = await this.#sidecars.read(fingerprint);
+    const { stream } = sidecar ?? {};
+    const accessedMs = await this.#sidecars.accessedMs(fingerprint);
+    if (stream === undefined) return { state: untypedState(size), accessedMs };
+    const known = this.#knownSize(stream, sidecar?.append);
+    return { state: { ...stream, size: Math.min(size, known) }, accessedMs };
+  }
+
+  /** Tells that a stream is read or written now. */
+  async touch(fingerprint: string, state: StreamState): Promise<void> {
+    const toleranceMs = accessToleranceMs(state);
+    if (toleranceMs !== undefined) await this.#sidecars.touch(fingerprint, toleranceMs);
+  }
+
+  /** @param location path below the root */
+  async save(fingerprint: string, location: string, stream: StreamState): Promise<void> {
+    await this.#sidecars.update(fingerprint, (sidecar) => ({ ...sidecar, path: location, stream }), {
+      durable: this.#isDurable,
+    });
+  }
+
+  /** Whether anything is remembered of a file. */
+  async isKnown(fingerprint: string): Promise<boolean> {
+    return (await this.#sidecars.read(fingerprint)) !== undefined;
+  }
+
+  async remove(fingerprint: string): Promise<void> {
+    await this.#sidecars.remove(fingerprint);
+  }
+
+  /**
+   * How much of a file belongs to its stream at most. Of one that has producers
+   * nothing beyond what is known of them: when the log was damaged, the file has
+   * what its producer does not know to have brought, and will bring again.
+   */
+  #knownSize({ size, producers }: StreamState, append: AppendRecord | undefined): number {
+    if (!this.#wasKilled || producers === undefined || append?.state === 'open')
+      return Number.POSITIVE_INFINITY;
+    return Math.max(size, append?.end ?? 0);
+  }
+}

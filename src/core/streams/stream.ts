@@ -1,0 +1,168 @@
+import {
+  AppendBusyError,
+  ContentTypeMismatchError,
+  ResourceGoneError,
+  ServerClosingError,
+  StreamClosedError,
+} from '../../errors.ts';
+import type { StreamState } from '../../storage/stream-state.ts';
+import { AppendPipeline, type PipelineOptions } from './append-pipeline.ts';
+import type { StreamAppend } from './append-rules.ts';
+import type { ProducerRequest } from './producers.ts';
+import { OffsetNames } from './stream-offset.ts';
+import { isJsonType } from './stream-type.ts';
+
+/** What a stream is made of. */
+export interface StreamOptions extends Omit<PipelineOptions, 'settled'> {
+  /** Generation of the file. */
+  generation: number;
+}
+
+/** What came of an append. */
+export interface Appended {
+  /** Whether it was made before. */
+  isRepeated: boolean;
+  /** The producer's last request that counted. */
+  producer: ProducerRequest | undefined;
+  /** The stream after it. */
+  state: StreamState;
+}
+
+/** The live state of one stream, which appends change and readers wait on. */
+export class Stream {
+  readonly fingerprint: string;
+  readonly generation: number;
+  /** What it holds; undefined if that is not known. */
+  readonly type: string | undefined;
+  /** How its positions are named. */
+  readonly names: OffsetNames;
+  readonly #appends: AppendPipeline;
+  #isHeldBySession = false;
+  #isGone = false;
+  #isClosing = false;
+  readonly #watchers = new Set<() => void>();
+  #isTelling = false;
+
+  constructor({ generation, ...options }: StreamOptions) {
+    this.fingerprint = options.fingerprint;
+    this.generation = generation;
+    this.type = options.type;
+    this.names = new OffsetNames(generation, options.state.origin?.inherited);
+    this.#appends = new AppendPipeline({ ...options, settled: () => this.#tell() });
+  }
+
+  /** What is in the file, and counts. Its producers are not told. */
+  get state(): StreamState {
+    return this.#appends.settled;
+  }
+
+  /** Whether it was deleted. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /** Whether the server closes. */
+  get isClosing(): boolean {
+    return this.#isClosing;
+  }
+
+  /** Whether its file is open to be appended to: nobody but {@link append} does. */
+  get isWriting(): boolean {
+    return this.#appends.isOpen;
+  }
+
+  /**
+   * Appends all of it or nothing. Resolves when that is safe and readers can have it.
+   *
+   * @throws {AppendBusyError} while a session holds the file
+   * @throws {ResourceGoneError} when the stream was deleted
+   * @throws what {@link AppendPipeline.append} throws
+   */
+  async append(append: StreamAppend): Promise<Appended> {
+    const after = await this.#appends.append(append, () => this.#assertFree());
+    const { producer } = append;
+    return {
+      isRepeated: after === undefined,
+      producer: producer && this.#appends.producer(producer.id),
+      state: after ?? this.state,
+    };
+  }
+
+  /**
+   * Keeps single appends out while a session appends to the file.
+   *
+   * @returns lets them in again
+   * @throws {StreamClosedError} when nothing may be appended any more
+   * @throws {ContentTypeMismatchError} when not every byte may be
+   */
+  admitSession(): Promise<() => void> {
+    return this.#appends.quietly(async () => {
+      if (this.state.closed === true) throw new StreamClosedError('the stream is closed', this.state.size);
+      if (isJsonType(this.type)) {
+        throw new ContentTypeMismatchError('a stream of JSON values takes them by POST only');
+      }
+      // From now on the file has bytes of which the log does not know.
+      await this.#appends.remember();
+      await this.#appends.cool();
+      this.#isHeldBySession = true;
+      return () => {
+        this.#isHeldBySession = false;
+      };
+    });
+  }
+
+  /** Counts bytes that a session, or another program, has brought. */
+  advance(size: number): void {
+    if (size > this.state.size) this.#appends.amend({ size });
+  }
+
+  /** Changes what does not come through appends, and saves that. */
+  async amend(change: (state: StreamState) => Partial<StreamState>): Promise<void> {
+    await this.#appends.quietly(() => this.#appends.amend(change(this.state)));
+    await this.checkpoint();
+  }
+
+  /** Makes what is in the file safe, and remembers it beside the file, so that the log is not needed for it. */
+  async checkpoint(): Promise<void> {
+    if (!this.#isGone) await this.#appends.checkpoint();
+  }
+
+  /** Lets the file go when nothing is under way; the next append opens it again. */
+  cool(): Promise<void> {
+    return this.#appends.quietly(() => this.#appends.cool());
+  }
+
+  /** Tells that the file was deleted. */
+  async gone(): Promise<void> {
+    this.#isGone = true;
+    this.#tell();
+    await this.cool();
+  }
+
+  /** Takes no more appends: the server closes. */
+  shutDown(): void {
+    this.#isClosing = true;
+    this.#tell();
+  }
+
+  /** Calls `listener` soon after something has changed that readers can see. Returns what ends that. */
+  watch(listener: () => void): () => void {
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
+  }
+
+  #assertFree(): void {
+    if (this.#isGone) throw new ResourceGoneError('the stream was deleted');
+    if (this.#isClosing) throw new ServerClosingError('the server is shutting down');
+    if (this.#isHeldBySession) throw new AppendBusyError('an appender holds the resource');
+  }
+
+  #tell(): void {
+    if (this.#isTelling || this.#watchers.size === 0) return;
+    this.#isTelling = true;
+    queueMicrotask(() => {
+      this.#isTelling = false;
+      for (const listener of [...this.#watchers]) listener();
+    });
+  }
+}

@@ -1,0 +1,45 @@
+import { ResourceGoneError, StorageError, StreamTruncatedError } from '../errors.ts';
+import type { AppendFile } from '../storage/append-file.ts';
+
+/**
+ * Writes `parts` at the end of a file, and finds out whether it was this file
+ * and this place: what another program does to a file is no append. What cannot
+ * stay is taken back.
+ *
+ * @param start size that the file should have
+ * @throws {ResourceGoneError} when the file was deleted
+ * @throws {StreamTruncatedError} when it was cut
+ * @throws {StorageError} when another program has written to it
+ */
+export async function writeAtEnd(file: AppendFile, start: number, parts: readonly Buffer[]): Promise<void> {
+  const size = parts.reduce((bytes, part) => bytes + part.length, start);
+  try {
+    await file.write(parts);
+  } catch (error) {
+    await takeBack(file, start, parts);
+    throw error;
+  }
+  const state = await file.state();
+  if (!state.isLinked) throw new ResourceGoneError('the file was deleted');
+  if (state.size === size) return;
+  await takeBack(file, state.size - size + start, parts);
+  if (state.size < size) throw new StreamTruncatedError('the file was cut');
+  throw new StorageError('another program writes to the file');
+}
+
+/**
+ * Cuts off what was written of `parts` from `start` on, a torn tail for
+ * instance, if nothing else is there: another program's bytes stay. If this
+ * fails, the next append begins at the size that the file then has.
+ */
+export async function takeBack(file: AppendFile, start: number, parts: readonly Buffer[]): Promise<void> {
+  const bytes = Buffer.concat(parts);
+  try {
+    const written = await file.read(Math.max(0, start), bytes.length + 1);
+    const isOurs =
+      start >= 0 && written.length <= bytes.length && written.equals(bytes.subarray(0, written.length));
+    if (isOurs) await file.truncate(start);
+  } catch {
+    // They were not committed, and nobody was told of them.
+  }
+}
