@@ -8,9 +8,11 @@ const ALONE = [
   'test/container.test.ts',
   'test/legacy/memory.test.ts',
   'test/package.test.ts',
+  'test/producers-crash.test.ts',
   'test/soak-memory.test.ts',
   'test/soak.test.ts',
   'test/streaming.test.ts',
+  'test/streams/idle-readers.test.ts',
 ];
 
 const TIMEOUTS = { testTimeout: 30_000, hookTimeout: 30_000 };

@@ -27,7 +27,7 @@ const ACK_INTERVAL_MS = 50;
 
 export interface AppendContext {
   registry: FeedRegistry;
-  connections: ConnectionGroup<AppendConnection>;
+  connections: ConnectionGroup;
   keepAlive: KeepAlive;
   keepAliveMs: number;
   maxMessageBytes: number;

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import mimeTypes from 'mime-types';
+import type { StoredFile } from '../storage/stored-file.ts';
 
 /** How many of a file's first bytes tell text from other data when its name does not. */
 export const SNIFFED_BYTES = 512;
@@ -19,4 +20,14 @@ export function contentTypeOfBytes(head: Buffer): string {
   return BINARY_DATA.test(head.toString('latin1', 0, SNIFFED_BYTES))
     ? 'application/octet-stream'
     : 'text/plain; charset=utf-8';
+}
+
+/**
+ * The Content-Type of a file.
+ *
+ * @param name of the file in the URL
+ * @param size how many bytes of it count
+ */
+export async function contentTypeOf(name: string, file: StoredFile, size: number): Promise<string> {
+  return contentTypeOfName(name) ?? contentTypeOfBytes(await file.read(0, Math.min(size, SNIFFED_BYTES)));
 }

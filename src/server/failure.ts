@@ -1,6 +1,7 @@
 import accepts from 'accepts';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { HttpfstreamError } from '../errors.ts';
+import { isBodyUnderWay, LastWords } from './last-words.ts';
 
 /** What each failure is on the wire. What is not here is 500. */
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
@@ -8,41 +9,93 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_INVALID_REQUEST: 400,
   HFS_FORBIDDEN_PATH: 403,
   HFS_APPEND_CONFLICT: 403,
+  HFS_PRODUCER_FENCED: 403,
   HFS_RESOURCE_NOT_FOUND: 404,
   HFS_METHOD_NOT_ALLOWED: 405,
+  HFS_BODY_TIMEOUT: 408,
   HFS_PATH_CONFLICT: 409,
   HFS_POSITION_MISMATCH: 409,
+  HFS_STREAM_TRUNCATED: 409,
+  HFS_STREAM_CLOSED: 409,
+  HFS_STREAM_CONFLICT: 409,
+  HFS_CONTENT_MISMATCH: 409,
+  HFS_CONTENT_TYPE_MISMATCH: 409,
+  HFS_SEQUENCE_CONFLICT: 409,
+  HFS_PRODUCER_GAP: 409,
   HFS_RESOURCE_GONE: 410,
+  HFS_STREAM_GONE: 410,
+  HFS_PAYLOAD_TOO_LARGE: 413,
+  HFS_UNSUPPORTED_ENCODING: 415,
   HFS_RANGE_NOT_SATISFIABLE: 416,
   HFS_REPEATED_REQUEST: 425,
   HFS_UPGRADE_REQUIRED: 426,
   HFS_SERVER_CLOSING: 503,
   HFS_STORAGE_BUSY: 503,
+  HFS_APPEND_BUSY: 503,
   HFS_STORAGE_FULL: 507,
 };
 
 const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   HFS_INVALID_REQUEST: { 'sec-websocket-version': '13' },
-  HFS_METHOD_NOT_ALLOWED: { allow: 'GET, HEAD' },
+  HFS_METHOD_NOT_ALLOWED: { allow: 'DELETE, GET, HEAD, OPTIONS, POST, PUT' },
+  HFS_UNSUPPORTED_ENCODING: { 'accept-encoding': 'gzip, deflate, br' },
   HFS_UPGRADE_REQUIRED: { upgrade: 'websocket', connection: 'upgrade, close' },
   HFS_SERVER_CLOSING: { 'retry-after': '1' },
+  HFS_APPEND_BUSY: { 'retry-after': '1' },
 };
 
-interface Failure {
+/** A failure as the client is told. */
+export interface Problem {
   status: number;
+  /** Stable. */
   code: string;
-  /** For the client: nothing of the server's machine. */
+  /** For people: nothing of the server's machine. */
   detail: string;
-  headers: Readonly<Record<string, string>>;
+}
+
+/** What a failure is on the wire. */
+export function problemOf(error: Error): Problem {
+  if (error instanceof HttpfstreamError) {
+    return { status: STATUS_OF_CODE[error.code] ?? 500, code: error.code, detail: error.message };
+  }
+  const { statusCode = 500, code = 'HFS_INTERNAL' } = error as Partial<FastifyError>;
+  // The framework's refusals (a malformed escape, say) are for the client; its failures are not.
+  return { status: statusCode, code, detail: statusCode < 500 ? error.message : 'internal error' };
 }
 
 /**
- * Answers a request that failed: a short text for people, or
- * `application/problem+json` (RFC 9457) for those who ask for JSON. The log gets the cause.
+ * Answers a request that failed: `application/problem+json` (RFC 9457), or a
+ * short text for those who ask for that. The log gets the cause.
  */
 export function sendFailure(error: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const failure = describe(error);
-  const { status, code, detail } = failure;
+  const problem = problemOf(error);
+  logFailure(error, problem, request);
+  const { status, code, detail } = problem;
+  reply
+    .code(status)
+    .headers(HEADERS_OF_CODE[code] ?? {})
+    .header('x-content-type-options', 'nosniff');
+  if ('upgrade' in request.raw && request.raw.upgrade === true) {
+    // Node has let go of the socket, and not every refusal passes the hook of @fastify/websocket that closes it.
+    reply.header('connection', 'close');
+    reply.raw.once('finish', () => request.raw.socket.destroySoon());
+  }
+  if (prefersText(request)) {
+    return sendText(request, reply.type('text/plain; charset=utf-8'), `${detail}\n`);
+  }
+  const document = JSON.stringify({ type: 'about:blank', title: code, status, detail, code });
+  return sendText(request, reply.type('application/problem+json'), document);
+}
+
+/** Sends a short answer, also while the client still sends. */
+export function sendText(request: FastifyRequest, reply: FastifyReply, text: string): FastifyReply {
+  const bytes = Buffer.from(text);
+  if (!isBodyUnderWay(request.raw)) return reply.send(bytes);
+  reply.headers({ connection: 'close', 'content-length': bytes.length });
+  return reply.send(new LastWords(request.raw, bytes));
+}
+
+function logFailure(error: Error, { status, code, detail }: Problem, request: FastifyRequest): void {
   const level = status >= 500 && status !== 503 ? 'error' : 'info';
   request.log[level](
     {
@@ -54,30 +107,16 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
     },
     `refused: ${detail}`,
   );
-
-  reply.code(status).headers(failure.headers).header('x-content-type-options', 'nosniff');
-  if ('upgrade' in request.raw && request.raw.upgrade === true) {
-    // Node has let go of the socket, and not every refusal passes the hook of @fastify/websocket that closes it.
-    reply.header('connection', 'close');
-    reply.raw.once('finish', () => request.raw.socket.destroySoon());
-  }
-  const wanted = accepts(request.raw).type(['text/plain', 'application/problem+json', 'application/json']);
-  if (wanted === false || wanted === 'text/plain') {
-    return reply.type('text/plain; charset=utf-8').send(`${detail}\n`);
-  }
-  return reply
-    .type('application/problem+json')
-    .serializer(JSON.stringify)
-    .send({ type: 'about:blank', title: code, status, detail, code });
 }
 
-function describe(error: Error): Failure {
-  if (error instanceof HttpfstreamError) {
-    const status = STATUS_OF_CODE[error.code] ?? 500;
-    return { status, code: error.code, detail: error.message, headers: HEADERS_OF_CODE[error.code] ?? {} };
-  }
-  const { statusCode = 500, code = 'HFS_INTERNAL' } = error as Partial<FastifyError>;
-  // The framework's refusals (a malformed escape, say) are for the client; its failures are not.
-  const detail = statusCode < 500 ? error.message : 'internal error';
-  return { status: statusCode, code, detail, headers: {} };
+/** People see the refusal of a handshake in a terminal, if at all; other clients must ask for text. */
+function prefersText(request: FastifyRequest): boolean {
+  const json = ['application/problem+json', 'application/json'];
+  const types = isHandshake(request) ? ['text/plain', ...json] : [...json, 'text/plain'];
+  const wanted = accepts(request.raw).type(types) || types[0];
+  return wanted === 'text/plain';
+}
+
+function isHandshake({ headers }: FastifyRequest): boolean {
+  return headers.upgrade?.toLowerCase() === 'websocket';
 }

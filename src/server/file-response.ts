@@ -1,88 +1,84 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import fresh from 'fresh';
+import type { StreamView } from '../core/streams/stream-registry.ts';
 import { RangeNotSatisfiableError } from '../errors.ts';
-import { type Piece, streamPieces } from '../storage/range-stream.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
+import type { StreamState } from '../storage/stream-state.ts';
 import { contentRange, multipartBody, rangesFor } from './byte-ranges.ts';
-import { contentTypeOfBytes, contentTypeOfName, SNIFFED_BYTES } from './content-type.ts';
-
-/** Up to this size a body is read at once instead of streamed. */
-const SMALL_BODY_BYTES = 64 * 1024;
+import { contentTypeOf } from './content-type.ts';
+import { isFresh } from './is-fresh.ts';
+import { sendBytes } from './send-bytes.ts';
+import { type JsonForm, jsonFormOf, sendArray } from './streams/json-response.ts';
+import { expiryHeaders, streamHeaders } from './streams/stream-headers.ts';
 
 /**
- * Answers GET and HEAD with the first `size` bytes of a file: whole or in
- * ranges, or not at all when the client has them already. Closes the file.
+ * Answers GET and HEAD with a file: whole or in ranges, or not at all when the
+ * client has it already. Closes the file.
  *
- * @param size the committed bytes; the file may be growing beyond them
+ * @param view what is to be seen of it: the file may be growing beyond that
  */
 export async function sendFile(
   request: FastifyRequest,
   reply: FastifyReply,
   file: StoredFile,
   name: string,
-  size: number,
+  view: StreamView,
 ): Promise<FastifyReply> {
   try {
-    const etag = `"${size.toString(36)}-${file.stat.mtimeNs.toString(36)}"`;
+    const { state } = view;
+    const { size } = state;
+    const form = jsonFormOf(request, state);
+    const etag = tagOf(file, state, form);
     const lastModified = new Date(Number(file.stat.mtimeNs / 1_000_000n)).toUTCString();
     reply.headers({
       'accept-ranges': 'bytes',
-      'cache-control': 'no-cache',
+      'cache-control': request.method === 'HEAD' ? 'no-store' : 'no-cache',
+      'cross-origin-resource-policy': 'cross-origin',
+      ...streamHeaders(view, size),
+      ...expiryHeaders(state),
       etag,
       'last-modified': lastModified,
       'x-content-type-options': 'nosniff',
     });
-    if (fresh(request.headers, { etag, 'last-modified': lastModified })) {
+    const range = { start: 0, end: size };
+    const contentType = form?.contentType ?? state.contentType ?? (await contentTypeOf(name, file, size));
+    if (form !== undefined) reply.header('vary', 'Accept');
+    // That it was closed is news, though nothing was written.
+    const date = state.closed === true ? {} : { 'last-modified': lastModified };
+    if (isFresh(request.headers, { etag, ...date })) {
       await file.close();
       return reply.code(304).send();
     }
 
+    if (form?.isArray) {
+      reply.removeHeader('accept-ranges');
+      return await sendArray(request, reply.type(contentType), file, range);
+    }
     const answer = rangesFor(request.headers, size, etag, lastModified);
     if (answer.kind === 'unsatisfiable') {
       reply.header('content-range', `bytes */${size}`);
       throw new RangeNotSatisfiableError(`the resource has ${size} bytes`);
     }
-    const contentType =
-      contentTypeOfName(name) ?? contentTypeOfBytes(await file.read(0, Math.min(size, SNIFFED_BYTES)));
     const [first, second] = answer.kind === 'partial' ? answer.ranges : [];
     if (answer.kind === 'whole' || first === undefined) {
-      return await sendPieces(request, reply.type(contentType), file, [{ start: 0, end: size }], size);
+      return await sendBytes(request, reply.type(contentType), file, [range], size);
     }
     reply.code(206);
     if (second === undefined) {
       reply.type(contentType).header('content-range', contentRange(first, size));
-      return await sendPieces(request, reply, file, [first], first.end - first.start);
+      return await sendBytes(request, reply, file, [first], first.end - first.start);
     }
     const body = multipartBody(answer.ranges, size, contentType);
-    return await sendPieces(request, reply.type(body.contentType), file, body.pieces, body.contentLength);
+    return await sendBytes(request, reply.type(body.contentType), file, body.pieces, body.contentLength);
   } catch (error) {
     await file.close();
     throw error;
   }
 }
 
-async function sendPieces(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  file: StoredFile,
-  pieces: readonly Piece[],
-  contentLength: number,
-): Promise<FastifyReply> {
-  reply.header('content-length', contentLength);
-  if (request.method === 'HEAD') {
-    await file.close();
-    return reply.send();
-  }
-  const [piece] = pieces;
-  if (
-    pieces.length === 1 &&
-    piece !== undefined &&
-    !Buffer.isBuffer(piece) &&
-    contentLength <= SMALL_BODY_BYTES
-  ) {
-    const body = await file.read(piece.start, contentLength);
-    await file.close();
-    return reply.send(body);
-  }
-  return reply.send(streamPieces(file, pieces));
+/** Changes whenever what is sent does: with the bytes, when the file is made anew, when a stream is closed. */
+function tagOf({ stat }: StoredFile, { size, closed }: StreamState, form: JsonForm | undefined): string {
+  const parts = [size, stat.mtimeNs, stat.generation].map((part) => part.toString(36));
+  if (closed === true) parts.push('c');
+  if (form?.isArray) parts.push('a');
+  return `"${parts.join('-')}"`;
 }

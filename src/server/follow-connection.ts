@@ -27,7 +27,7 @@ export const CLOSE_PATIENCE_MS = 300_000;
 
 export interface FollowContext {
   log: FastifyBaseLogger;
-  connections: ConnectionGroup<FollowConnection>;
+  connections: ConnectionGroup;
   keepAlive: KeepAlive;
   keepAliveMs: number;
 }

@@ -2,24 +2,26 @@ import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import { FeedRegistry } from '../core/feed-registry.ts';
-import type { FollowRequest } from '../core/request.ts';
-import { MethodNotAllowedError, ResourceNotFoundError, UpgradeRequiredError } from '../errors.ts';
-import { SUBPROTOCOL } from '../protocol.ts';
+import type { Report } from '../core/streams/recovery.ts';
+import { MethodNotAllowedError, UpgradeRequiredError } from '../errors.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import { Root } from '../storage/root.ts';
-import { AppendConnection } from './append-connection.ts';
 import { ConnectionGroup } from './connection-group.ts';
-import type { Dialect } from './dialect.ts';
+import { Continues } from './continues.ts';
+import { allowOrigins, answerPreflight } from './cors.ts';
 import { sendFailure } from './failure.ts';
-import { CLOSE_PATIENCE_MS, FollowConnection } from './follow-connection.ts';
+import { CLOSE_PATIENCE_MS } from './follow-connection.ts';
+import { HttpAppendResponder, isHttpAppend } from './http-append-responder.ts';
+import { HttpFollowResponder } from './http-follow-responder.ts';
 import { KeepAlive } from './keep-alive.ts';
-import { legacyDialect } from './legacy-dialect.ts';
-import { appendRequestOf, followRequestOf } from './request-query.ts';
-import { asksForWebSocket, assertHandshake, resourceOf, verbOf } from './request-target.ts';
+import { asksForWebSocket, asksToFollow, resourceOf, verbOf } from './request-target.ts';
 import { ResourceResponder } from './resource-response.ts';
 import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
+import { LiveStreams } from './streams/live-streams.ts';
+import { StreamResponder } from './streams/stream-responder.ts';
 import { UpgradeSockets } from './upgrade-sockets.ts';
 import { v2Dialect } from './v2-dialect.ts';
+import { dialectOf, WebSocketUpgrades } from './websocket-upgrades.ts';
 
 const WEBSOCKET_OPTIONS = {
   closeTimeout: CLOSE_PATIENCE_MS,
@@ -27,6 +29,9 @@ const WEBSOCKET_OPTIONS = {
   maxPayload: 1024,
   skipUTF8Validation: true,
 };
+
+/** Methods that have a meaning here, beside GET and HEAD. */
+const METHODS = ['PUT', 'POST', 'DELETE', 'OPTIONS'];
 
 /**
  * The server as a Fastify plugin: `app.register(httpfstream, { root, prefix })`.
@@ -36,33 +41,48 @@ const WEBSOCKET_OPTIONS = {
  * plugin registers it for itself.
  *
  * `app.close()` closes in this order: new appends are refused with 503;
- * appenders are told (close code 1012, legacy ones 1001), have `closeTimeoutMs` to go and are cut
- * off; followers get what is committed and are told (1012, 1001), have
- * `closeTimeoutMs` to take it and are cut off; files are synced and closed.
+ * appenders are told (close code 1012, legacy ones 1001; 503 over plain HTTP), have
+ * `closeTimeoutMs` to go and are cut off; followers get what is committed and are told
+ * (1012, 1001; a broken connection over plain HTTP), have `closeTimeoutMs` to take it and
+ * are cut off; files are synced and closed.
  *
  * @throws {InvalidRootError} at registration, when the root cannot be used
  */
 export async function httpfstream(app: FastifyInstance, options: HttpfstreamOptions): Promise<void> {
   const settings = normaliseOptions(options);
   const root = await Root.open(settings.root);
-  const registry = new FeedRegistry(root, settings);
-  const appends = new ConnectionGroup<AppendConnection>();
-  const follows = new ConnectionGroup<FollowConnection>();
+  const report: Report = (message, detail) => app.log.warn(detail, message);
+  const registry = new FeedRegistry(root, { ...settings, report });
+  await registry.recover();
+  const appends = new ConnectionGroup();
+  const follows = new ConnectionGroup();
   const { keepAliveMs, maxMessageBytes } = settings;
+  const { log, prefix } = app;
   const keepAlive = new KeepAlive(Math.ceil(keepAliveMs / 2));
-  const responder = new ResourceResponder(root, registry, app.prefix);
-  const followContext = { log: app.log, connections: follows, keepAlive, keepAliveMs };
-  const appendContext = { registry, connections: appends, keepAlive, keepAliveMs, maxMessageBytes };
-  const upgrades = new WeakMap<FastifyRequest, AppendConnection | FollowConnection>();
-
+  const continues = Continues.of(app.server);
   const upgradeSockets = UpgradeSockets.of(app.server);
+
+  const reads = new ResourceResponder(root, registry, prefix);
+  const httpFollows = new HttpFollowResponder(registry, { log, connections: follows, keepAlive });
+  const httpAppends = new HttpAppendResponder({ root, registry, connections: appends, continues, prefix });
+  const streams = new StreamResponder({
+    ...settings,
+    streams: registry.streams,
+    newFile: () => root.newFile(),
+    prefix,
+    sse: { log, connections: follows, keepAlive, live: new LiveStreams(registry.streams) },
+  });
+  const upgrades = new WebSocketUpgrades(
+    { registry, connections: appends, keepAlive, keepAliveMs, maxMessageBytes },
+    { log, connections: follows, keepAlive, keepAliveMs },
+  );
 
   // Before @fastify/websocket, whose own hook would close everybody without a word.
   app.addHook('preClose', async () => {
     upgradeSockets.refuse();
     const closed = registry.close();
-    for (const connection of appends) connection.shutDown();
-    for (const connection of follows) connection.shutDown();
+    appends.shutDown();
+    follows.shutDown();
     await appends.drain(settings.closeTimeoutMs);
     await follows.drain(settings.closeTimeoutMs);
     upgradeSockets.terminate();
@@ -73,60 +93,11 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   }
   app.websocketServer.on('connection', (_websocket, request) => upgradeSockets.release(request.socket));
   app.setErrorHandler(sendFailure);
-
-  async function openAppend(request: FastifyRequest, resource: ResourcePath): Promise<void> {
-    assertHandshake(request);
-    const { socket } = request.raw;
-    const dialect = dialectOf(request);
-    const connection = new AppendConnection(resource, dialect, socket, appendContext, request.log);
-    await connection.open(dialect === v2Dialect ? appendRequestOf(request) : {});
-    upgrades.set(request, connection);
-  }
-
-  /** A legacy client that follows what nobody appends to gets the file, in place of an upgrade. */
-  async function openLegacyFollow(request: FastifyRequest, resource: ResourcePath): Promise<void> {
-    const feed = await registry.liveFeed(resource);
-    if (feed === undefined || feed.endReason !== undefined || request.raw.socket.destroyed) return;
-    assertHandshake(request);
-    const connection = new FollowConnection(legacyDialect, request.raw.socket, followContext);
-    connection.follow(feed.join(0, connection));
-    upgrades.set(request, connection);
-  }
-
-  async function openFollow(request: FastifyRequest, resource: ResourcePath): Promise<void> {
-    assertHandshake(request);
-    const { waitMs, ...wanted } = followRequestOf(request);
-    const connection = new FollowConnection(v2Dialect, request.raw.socket, followContext);
-    try {
-      // Finding the last lines of a large file may take longer than a handshake otherwise may.
-      request.raw.socket.setTimeout(0);
-      connection.follow(await registry.follow(resource, wanted, connection, connection.signal));
-    } catch (error) {
-      if (!(error instanceof ResourceNotFoundError) || waitMs === 0) throw error;
-      void followLater(connection, resource, wanted, waitMs);
-    }
-    upgrades.set(request, connection);
-  }
-
-  async function followLater(
-    connection: FollowConnection,
-    resource: ResourcePath,
-    wanted: FollowRequest,
-    waitMs: number,
-  ): Promise<void> {
-    const deadline = performance.now() + waitMs;
-    try {
-      while (await registry.arrival(resource, deadline - performance.now(), connection.signal)) {
-        const follower = await registry
-          .follow(resource, wanted, connection, connection.signal)
-          .catch(ignoreMissing);
-        if (follower !== undefined) return connection.follow(follower);
-      }
-      connection.refuse('missing', 'the resource did not appear in time');
-    } catch (error) {
-      connection.fail(error);
-    }
-  }
+  app.addHook('onRequest', allowOrigins(settings.corsOrigins));
+  continues.hold((request) => isHttpAppend(request, prefix));
+  // Whoever wants the body reads it.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
 
   /**
    * Decides before the upgrade: what is not opened here is answered as plain
@@ -135,10 +106,9 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
    */
   async function preHandler(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const resource = resourceOf(request);
-    if (verbOf(request) === 'APPEND') await openAppend(request, resource);
-    else if (asksForWebSocket(request)) {
-      await (dialectOf(request) === v2Dialect ? openFollow : openLegacyFollow)(request, resource);
-    } else if (dialectOf(request) === v2Dialect) {
+    if (verbOf(request) === 'APPEND') await upgrades.openAppend(request, resource);
+    else if (asksForWebSocket(request)) await upgrades.openFollow(request, resource);
+    else if (dialectOf(request) === v2Dialect) {
       throw new UpgradeRequiredError('a proxy on the way does not pass WebSocket handshakes');
     }
 
@@ -154,41 +124,68 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
       request.raw.socket.setTimeout(0);
       // Node has let go of the socket for the upgrade and no longer passes this on.
       request.raw.socket.on('drain', () => reply.raw.emit('drain'));
-      await responder.send(request, reply, resource);
+      await read(request, reply, resource);
     }
   }
 
-  function handler(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    return responder.send(request, reply, resourceOf(request));
+  /** Answers GET and HEAD. */
+  async function read(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    resource: ResourcePath,
+  ): Promise<FastifyReply> {
+    if (request.method === 'GET' && !asksForWebSocket(request)) {
+      if (asksToFollow(request)) return httpFollows.send(request, reply, resource);
+      const answer = await httpFollows.sendRange(request, reply, resource);
+      if (answer !== undefined) return answer;
+    }
+    if (!asksToFollow(request) && isStreamRead(request)) return streams.send(request, reply, resource);
+    return reads.send(request, reply, resource);
   }
 
-  function wsHandler(websocket: WebSocket, request: FastifyRequest): void {
-    // In place of @fastify/websocket's listener, which would keep the request for as long; ws closes by itself.
-    websocket.removeAllListeners('error').on('error', ignore);
-    upgrades.get(request)?.start(websocket);
+  /** Answers the other methods. */
+  async function write(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { method } = request;
+    const isAppend = (method === 'PUT' || method === 'POST') && verbOf(request) === 'APPEND';
+    if (isAppend) return httpAppends.send(request, reply, resourceOf(request));
+    if (method === 'OPTIONS') return answerPreflight(reply);
+    return streams.send(request, reply, resourceOf(request));
   }
 
-  app.route({ method: 'GET', url: '/*', exposeHeadRoute: false, preHandler, handler, wsHandler });
-  app.route({ method: 'HEAD', url: '/*', preHandler, handler });
   app.route({
-    method: app.supportedMethods.filter((method) => method !== 'GET' && method !== 'HEAD'),
+    method: 'GET',
     url: '/*',
-    onRequest: refuseMethod,
-    handler: refuseMethod,
+    exposeHeadRoute: false,
+    preHandler,
+    handler: (request, reply) => read(request, reply, resourceOf(request)),
+    wsHandler: (websocket: WebSocket, request: FastifyRequest): void => {
+      // In place of @fastify/websocket's listener, which would keep the request for as long; ws closes by itself.
+      websocket.removeAllListeners('error').on('error', ignore);
+      upgrades.start(request, websocket);
+    },
   });
+  app.route({
+    method: 'HEAD',
+    url: '/*',
+    preHandler,
+    handler: (request, reply) => read(request, reply, resourceOf(request)),
+  });
+  app.route({ method: METHODS, url: '/*', preHandler: refuseUpgrade, handler: write });
+  const others = app.supportedMethods.filter((method) => !['GET', 'HEAD', ...METHODS].includes(method));
+  app.route({ method: others, url: '/*', onRequest: refuseMethod, handler: refuseMethod });
 }
 
-/** The dialect of a client: whether it offers the subprotocol. */
-function dialectOf(request: FastifyRequest): Dialect {
-  const offered = request.headers['sec-websocket-protocol']?.split(',') ?? [];
-  return offered.some((name) => name.trim() === SUBPROTOCOL) ? v2Dialect : legacyDialect;
+/** Whether GET or HEAD is one of the Durable Streams protocol. */
+function isStreamRead(request: FastifyRequest): boolean {
+  const query = request.query as Record<string, unknown>;
+  return 'offset' in query || 'live' in query;
 }
 
 function ignore(): void {}
 
-/** It was there, and is gone again. */
-function ignoreMissing(error: unknown): undefined {
-  if (!(error instanceof ResourceNotFoundError)) throw error;
+/** Node has let go of a connection that asked for an upgrade, and reads no body from it. */
+async function refuseUpgrade(request: FastifyRequest): Promise<void> {
+  if (request.ws) await refuseMethod(request);
 }
 
 async function refuseMethod(request: FastifyRequest): Promise<never> {

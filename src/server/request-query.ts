@@ -45,6 +45,18 @@ export function appendRequestOf(request: FastifyRequest): AppendRequest {
   };
 }
 
+/**
+ * Refuses what only makes sense for an append to one file.
+ *
+ * @throws {InvalidRequestError} when the query asks for anything of an appender
+ */
+export function assertNoAppendRequest(request: FastifyRequest): void {
+  for (const name of [QueryName.session, QueryName.attempt, QueryName.expect, QueryName.generation]) {
+    if (parameterOf(request, name) === undefined) continue;
+    throw new InvalidRequestError(`the query parameter ${name} does not go together with a form`);
+  }
+}
+
 function integerOf(request: FastifyRequest, name: string, min: number): number | undefined {
   const text = parameterOf(request, name);
   if (text === undefined) return undefined;

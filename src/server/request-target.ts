@@ -10,6 +10,18 @@ export function verbOf(request: FastifyRequest): Verb {
   return firstOf(header || query) === 'APPEND' ? 'APPEND' : 'FOLLOW';
 }
 
+/** Whether a request asks to follow in so many words. */
+export function asksToFollow(request: FastifyRequest): boolean {
+  const header = request.headers[VERB_HEADER];
+  const query = (request.query as Record<string, unknown>)[VERB_QUERY];
+  return firstOf(header || query) === 'FOLLOW';
+}
+
+/** The URL of a path on this server, as the client reached it; the path alone when it did not say how. */
+export function absoluteUrl({ protocol, host }: FastifyRequest, path: string): string {
+  return host === '' ? path : `${protocol}://${host}${path}`;
+}
+
 /**
  * The resource that a request to the `/*` route names.
  *

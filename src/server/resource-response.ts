@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FeedRegistry } from '../core/feed-registry.ts';
+import type { StreamView } from '../core/streams/stream-registry.ts';
 import { ResourceNotFoundError } from '../errors.ts';
 import { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
@@ -34,7 +35,7 @@ export class ResourceResponder {
     if (clean !== `/${wildcardOf(request)}` && !request.ws) {
       return this.#redirect(request, reply, resource.toUrlPath());
     }
-    const file = await this.#root.openRead(resource);
+    const file = await this.#registry.streams.openAny(resource);
     const isDirectory = file.stat.kind === 'directory';
     if (!isDirectory && !resource.trailingSlash) return this.#sendFile(request, reply, resource, file);
     await file.close();
@@ -53,22 +54,29 @@ export class ResourceResponder {
     reply.header('vary', 'Accept');
     if (!wantsJson(request)) {
       const index = ResourcePath.parse(`${resource}${INDEX_NAME}`);
-      const file = await this.#root.openRead(index).catch(ignoreMissing);
+      const file = await this.#registry.streams.openAny(index).catch(ignoreMissing);
       if (file?.stat.kind === 'file') return this.#sendFile(request, reply, index, file);
       await file?.close();
     }
     return sendListing(request, reply, resource, this.#root, this.#registry);
   }
 
-  #sendFile(
+  async #sendFile(
     request: FastifyRequest,
     reply: FastifyReply,
     resource: ResourcePath,
     file: StoredFile,
   ): Promise<FastifyReply> {
-    const { identity, size } = file.stat;
-    const committed = this.#registry.live(identity)?.committed ?? size;
-    return sendFile(request, reply, file, resource.segments.at(-1) ?? '', committed);
+    const { streams } = this.#registry;
+    let view: StreamView;
+    try {
+      view = await streams.view(file);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    if (request.method === 'GET') void streams.touch(file.stat.fingerprint, view.state);
+    return sendFile(request, reply, file, resource.segments.at(-1) ?? '', view);
   }
 
   #redirect(request: FastifyRequest, reply: FastifyReply, urlPath: string): FastifyReply {

@@ -24,6 +24,15 @@ export interface HttpfstreamOptions {
    */
   durability?: Durability;
   /**
+   * How long a long-poll of the Durable Streams protocol waits for bytes, in
+   * milliseconds. Default 20,000.
+   */
+  longPollMs?: number;
+  /** Longest time without a byte of a body that is not an appender session, in milliseconds. Default 30,000. */
+  bodyIdleTimeoutMs?: number;
+  /** Origins whose pages may use this server (CORS), as `https://example.com`; `*` for all. Default none. */
+  corsOrigins?: readonly string[];
+  /**
    * How long a closing server waits for its clients before it cuts them, in
    * milliseconds: once for appenders, once for followers. Default 2,000.
    */
@@ -48,16 +57,21 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     keepAliveMs: options.keepAliveMs ?? 10_000,
     graceMs: options.graceMs ?? 15_000,
     durability: options.durability ?? 'os',
+    longPollMs: options.longPollMs ?? 20_000,
+    bodyIdleTimeoutMs: options.bodyIdleTimeoutMs ?? 30_000,
+    corsOrigins: options.corsOrigins ?? [],
     closeTimeoutMs: options.closeTimeoutMs ?? 2000,
   };
   if (settings.durability !== 'os' && settings.durability !== 'disk') {
     throw new TypeError("the option durability must be 'os' or 'disk'");
   }
-  const { maxMessageBytes, keepAliveMs, closeTimeoutMs, graceMs } = settings;
+  const { maxMessageBytes, keepAliveMs, closeTimeoutMs, graceMs, longPollMs, bodyIdleTimeoutMs } = settings;
   assertInteger('maxMessageBytes', maxMessageBytes, 1, Number.MAX_SAFE_INTEGER);
   assertInteger('keepAliveMs', keepAliveMs, 1, MAX_TIMER_MS);
   assertInteger('closeTimeoutMs', closeTimeoutMs, 1, MAX_TIMER_MS);
   assertInteger('graceMs', graceMs, 0, MAX_TIMER_MS);
+  assertInteger('longPollMs', longPollMs, 1, MAX_TIMER_MS);
+  assertInteger('bodyIdleTimeoutMs', bodyIdleTimeoutMs, 1, MAX_TIMER_MS);
   return settings;
 }
 

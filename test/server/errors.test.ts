@@ -95,7 +95,11 @@ describe('the standalone server', () => {
       const ask = (accept: readonly string[]) =>
         asOrdinaryUser(() => rawRequest(server.port, `${line} HTTP/1.1`, [...headers, ...accept]));
 
-      for (const accept of [[], ['Accept: */*'], ['Accept: text/html,*/*;q=0.8'], ['Accept: image/png']]) {
+      // What a handshake is refused with, people see in their terminal.
+      const isHandshake = headers.includes(HANDSHAKE[0] as never);
+      const undecided = [[], ['Accept: */*'], ['Accept: text/html,*/*;q=0.8'], ['Accept: image/png']];
+      const text = ['Accept: text/plain', 'Accept: text/plain, application/json;q=0.9'].map((line) => [line]);
+      for (const accept of isHandshake ? [...undecided, ...text] : text) {
         const forPeople = await ask(accept);
         expect([accept, forPeople.status]).toEqual([accept, status]);
         expect(forPeople.headers).toMatchObject({
@@ -105,10 +109,14 @@ describe('the standalone server', () => {
         expect(forPeople.body).toMatch(/^[^\n]{8,}\n$/);
         expect(forPeople.body).not.toContain(server.root);
       }
-      for (const accept of ['application/json', PROBLEM, `${PROBLEM}, */*;q=0.5`]) {
-        const forPrograms = await ask([`Accept: ${accept}`]);
-        expect(forPrograms.status).toBe(status);
-        expect(forPrograms.headers['content-type']).toMatch(/^application\/problem\+json\b/);
+      const json = ['application/json', PROBLEM, `${PROBLEM}, */*;q=0.5`].map((type) => [`Accept: ${type}`]);
+      for (const accept of isHandshake ? json : [...undecided, ...json]) {
+        const forPrograms = await ask(accept);
+        expect([accept, forPrograms.status]).toEqual([accept, status]);
+        expect(forPrograms.headers).toMatchObject({
+          'content-type': PROBLEM,
+          'x-content-type-options': 'nosniff',
+        });
         expect(JSON.parse(forPrograms.body)).toMatchObject({
           status,
           code,
@@ -142,7 +150,7 @@ describe('the standalone server', () => {
           method,
           urlPath,
           405,
-          'GET, HEAD',
+          'GET, HEAD, POST, PUT',
         ]);
       }
       const asked = await rawRequest(port, `${method} /f HTTP/1.1`, [`Accept: ${PROBLEM}`]);

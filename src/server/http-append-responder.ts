@@ -1,0 +1,128 @@
+import type { IncomingMessage } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { VERB_HEADER, VERB_QUERY } from '../protocol.ts';
+import { ResourcePath } from '../storage/resource-path.ts';
+import type { Connection, ConnectionGroup } from './connection-group.ts';
+import type { Continues } from './continues.ts';
+import { sendText } from './failure.ts';
+import { HttpAppend, type HttpAppendContext } from './http-append.ts';
+import { isMultipart, MultipartAppend } from './multipart-append.ts';
+import { RequestBody } from './request-body.ts';
+import { appendRequestOf, assertNoAppendRequest } from './request-query.ts';
+import { absoluteUrl } from './request-target.ts';
+
+/** Quiet time after which TCP starts to probe whether a client's machine is still there. */
+const TCP_KEEP_ALIVE_MS = 30_000;
+
+/** What answers appends needs of the server. */
+export interface HttpAppendSettings extends Omit<HttpAppendContext, 'log'> {
+  connections: ConnectionGroup;
+  continues: Continues;
+  /** What stands before every resource's path in URLs; empty or `/…`. */
+  prefix: string;
+}
+
+/** Whether a request, of which nothing but its head is known, is an append below `prefix` that brings a body. */
+export function isHttpAppend({ method, url = '', headers }: IncomingMessage, prefix: string): boolean {
+  if ((method !== 'PUT' && method !== 'POST') || !url.startsWith(`${prefix}/`)) return false;
+  const query = new URLSearchParams(url.slice(url.indexOf('?') + 1));
+  return (headers[VERB_HEADER] || query.get(VERB_QUERY)) === 'APPEND';
+}
+
+/** Answers `PUT` and `POST` with verb `APPEND`, when the body has ended. */
+export class HttpAppendResponder {
+  readonly #settings: HttpAppendSettings;
+
+  constructor(settings: HttpAppendSettings) {
+    this.#settings = settings;
+  }
+
+  /**
+   * Appends the body of a request, or the parts of a form.
+   *
+   * @throws what {@link HttpAppend} and {@link MultipartAppend} throw
+   */
+  send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+    return isMultipart(request)
+      ? this.#sendParts(request, reply, resource)
+      : this.#sendBody(request, reply, resource);
+  }
+
+  async #sendBody(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    resource: ResourcePath,
+  ): Promise<FastifyReply> {
+    // A trailing slash asks for a directory, and is dropped.
+    const file = ResourcePath.parse(resource.key);
+    const body = new RequestBody(request);
+    const append = new HttpAppend(file, this.#contextOf(request));
+    await append.open(appendRequestOf(request));
+    const connection = {
+      shutDown: () => append.shutDown(),
+      terminate: () => request.raw.socket.destroy(),
+    };
+    const appended = await this.#during(connection, request, reply, () => append.append(body));
+    if (appended === undefined) return hangUp(request, reply);
+    if (append.isNew)
+      reply.header('location', absoluteUrl(request, this.#settings.prefix + file.toUrlPath()));
+    return answer(request, reply.code(append.isNew ? 201 : 200), appended);
+  }
+
+  async #sendParts(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    directory: ResourcePath,
+  ): Promise<FastifyReply> {
+    assertNoAppendRequest(request);
+    const body = new RequestBody(request);
+    const append = new MultipartAppend(directory, request.headers, this.#contextOf(request));
+    await append.assertDirectory();
+    const connection = {
+      shutDown: () => append.shutDown(),
+      terminate: () => request.raw.socket.destroy(),
+    };
+    const answered = await this.#during(connection, request, reply, () => append.append(body));
+    if (answered === undefined) return hangUp(request, reply);
+    return answer(request, reply.code(answered.status), answered.parts);
+  }
+
+  /** Lets the client send its body, and keeps its connection while `action` goes on. */
+  async #during<T>(
+    connection: Connection,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    action: () => Promise<T>,
+  ): Promise<T> {
+    const { connections, continues } = this.#settings;
+    const { socket } = request.raw;
+    connections.add(connection);
+    socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+    continues.release(request.raw, reply.raw);
+    try {
+      return await action();
+    } finally {
+      connections.delete(connection);
+    }
+  }
+
+  #contextOf(request: FastifyRequest): HttpAppendContext {
+    const { root, registry } = this.#settings;
+    return { root, registry, log: request.log };
+  }
+}
+
+function answer(request: FastifyRequest, reply: FastifyReply, document: unknown): FastifyReply {
+  reply.type('application/json; charset=utf-8').headers({
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  });
+  return sendText(request, reply, JSON.stringify(document));
+}
+
+/** Nobody is there any more who would read an answer, or has come back through another connection. */
+function hangUp(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  reply.hijack();
+  request.raw.socket.destroy();
+  return reply;
+}

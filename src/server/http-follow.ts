@@ -1,0 +1,174 @@
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
+import type { Encoder } from '../core/chunk.ts';
+import type { Follower, FollowerSink } from '../core/follower.ts';
+import { ServerClosingError } from '../errors.ts';
+import type { EndReason } from '../protocol.ts';
+import type { Connection, ConnectionGroup } from './connection-group.ts';
+import { CLOSE_PATIENCE_MS } from './follow-connection.ts';
+import { encodeChunk, encodePlainly, LAST_CHUNK } from './http-follow-encoders.ts';
+import type { KeepAlive, KeptAlive } from './keep-alive.ts';
+
+/** Quiet time after which TCP starts to probe whether a client's machine is still there. */
+const TCP_KEEP_ALIVE_MS = 30_000;
+
+/** How long a client of HTTP/1.0 has to take the last bytes before its connection is reset. */
+const RESET_DELAY_MS = 1000;
+
+/** What followers need of the server. */
+export interface HttpFollowContext {
+  log: FastifyBaseLogger;
+  connections: ConnectionGroup;
+  keepAlive: KeepAlive;
+}
+
+/**
+ * A follower's answer, from the request to its end. The body ends cleanly when
+ * the stream has finished; at every other end the connection breaks.
+ *
+ * Bytes go past Node's response, in chunks that all followers share.
+ */
+export class HttpFollow implements FollowerSink, Connection, KeptAlive {
+  readonly encode: Encoder;
+  readonly #response: ServerResponse;
+  readonly #socket: Socket;
+  readonly #context: HttpFollowContext;
+  readonly #isChunked: boolean;
+  readonly #isUpgrade: boolean;
+  readonly #aborter = new AbortController();
+  #follower: Follower | undefined;
+  #hasLeft = false;
+  /** Time without progress since the feed has ended. */
+  #stuckMs = 0;
+  #unsentBytes = 0;
+  #reset: NodeJS.Timeout | undefined;
+
+  constructor(request: FastifyRequest, reply: FastifyReply, context: HttpFollowContext) {
+    this.#response = reply.raw;
+    this.#socket = request.raw.socket;
+    this.#context = context;
+    this.#isChunked = request.raw.httpVersion !== '1.0';
+    this.#isUpgrade = request.ws;
+    this.encode = this.#isChunked ? encodeChunk : encodePlainly;
+    context.connections.add(this);
+    // A response that waits for its turn is not told that the connection is gone.
+    this.#socket.on('close', this.leave);
+    this.#response.on('close', this.leave);
+    // Finding the last lines of a large file, or the file itself, may take long.
+    this.#socket.setTimeout(0);
+    if (this.#socket.destroyed) this.leave();
+  }
+
+  /** Aborts when the connection has closed, or the server closes before there is anything to follow. */
+  get signal(): AbortSignal {
+    return this.#aborter.signal;
+  }
+
+  /** Whether there is nobody any more. */
+  get hasLeft(): boolean {
+    return this.#hasLeft;
+  }
+
+  /** Answers, and starts to send. */
+  begin(follower: Follower, status: number, headers: OutgoingHttpHeaders): void {
+    if (this.#hasLeft) {
+      follower.leave();
+      return;
+    }
+    this.#follower = follower;
+    const start = () => this.#start(follower, status, headers);
+    // Behind another request's answer it has no socket yet.
+    if (this.#response.socket === null) this.#response.once('socket', start);
+    else start();
+  }
+
+  write(encoded: readonly Buffer[]): boolean {
+    const socket = this.#socket;
+    let isBelowMark = true;
+    if (encoded.length > 1) socket.cork();
+    for (const bytes of encoded) isBelowMark = socket.write(bytes);
+    if (encoded.length > 1) socket.uncork();
+    // Beyond the mark and yet empty: the system has taken everything at once.
+    return isBelowMark || socket.writableLength === 0;
+  }
+
+  /** A body cannot say it. */
+  waiting(): void {}
+
+  end(reason: EndReason): void {
+    if (reason !== 'finished') this.#breakOff();
+    else if (this.#isChunked) this.#response.end(LAST_CHUNK);
+    else this.#response.end();
+  }
+
+  fail(error: unknown): void {
+    if (!this.#hasLeft) this.#context.log.error({ err: error }, 'a follower cannot be served');
+    this.#breakOff();
+  }
+
+  /** Refuses one that still waits for its resource; the others end with their feed. */
+  shutDown(): void {
+    if (this.#follower === undefined) {
+      this.#aborter.abort(new ServerClosingError('the server is shutting down'));
+    }
+  }
+
+  /** Cuts a follower that takes nothing for too long after the end. */
+  keepAlive(intervalMs: number): void {
+    const unsentBytes = this.#socket.writableLength;
+    const hasEnded = this.#follower?.feed.endReason !== undefined;
+    const isStuck = hasEnded && unsentBytes > 0 && unsentBytes === this.#unsentBytes;
+    this.#stuckMs = isStuck ? this.#stuckMs + intervalMs : 0;
+    this.#unsentBytes = unsentBytes;
+    if (this.#stuckMs >= CLOSE_PATIENCE_MS) this.terminate();
+  }
+
+  terminate(): void {
+    this.#socket.destroy();
+  }
+
+  /** Lets go of everything. Called when the answer is over, or the connection; by others when there is no answer. */
+  readonly leave = (): void => {
+    this.#hasLeft = true;
+    clearTimeout(this.#reset);
+    this.#socket.off('close', this.leave).off('drain', this.#drained);
+    this.#response.off('close', this.leave);
+    this.#aborter.abort();
+    this.#follower?.leave();
+    this.#context.keepAlive.delete(this);
+    this.#context.connections.delete(this);
+  };
+
+  readonly #drained = (): void => this.#follower?.drained();
+
+  #start(follower: Follower, status: number, headers: OutgoingHttpHeaders): void {
+    if (this.#hasLeft) return;
+    const response = this.#response;
+    response.writeHead(status, {
+      ...headers,
+      ...(this.#isChunked && { 'transfer-encoding': 'chunked' }),
+      ...((!this.#isChunked || this.#isUpgrade) && { connection: 'close' }),
+    });
+    // The chunks are made here.
+    response.chunkedEncoding = false;
+    this.#socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+    this.#socket.on('drain', this.#drained);
+    this.#context.keepAlive.add(this);
+    this.#socket.cork();
+    response.flushHeaders();
+    follower.drained();
+    this.#socket.uncork();
+  }
+
+  /** What was sent arrives; a client of HTTP/1.0 would take a mere close for the end. */
+  #breakOff(): void {
+    if (this.#isChunked) {
+      this.#socket.destroySoon();
+      return;
+    }
+    this.#socket.write('', () => {
+      this.#reset = setTimeout(() => this.#socket.resetAndDestroy(), RESET_DELAY_MS);
+    });
+  }
+}

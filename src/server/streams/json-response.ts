@@ -1,0 +1,71 @@
+import { Transform } from 'node:stream';
+import accepts from 'accepts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isJsonType } from '../../core/streams/stream-type.ts';
+import { type Range, streamPieces } from '../../storage/range-stream.ts';
+import type { StoredFile } from '../../storage/stored-file.ts';
+import type { StreamState } from '../../storage/stream-state.ts';
+import { SMALL_BODY_BYTES } from '../send-bytes.ts';
+import { arrayOfLines, commasForLineEnds } from './json-values.ts';
+
+const LINE_FEED = 0x0a;
+const LINES_TYPE = 'application/x-ndjson';
+
+/** How the values of a JSON stream are sent. */
+export interface JsonForm {
+  /** As one array, or else one a line, as they are in the file. */
+  isArray: boolean;
+  contentType: string;
+}
+
+/** How a client wants the values of a JSON stream; undefined for other streams. */
+export function jsonFormOf(request: FastifyRequest, { contentType }: StreamState): JsonForm | undefined {
+  if (contentType === undefined || !isJsonType(contentType)) return undefined;
+  const isArray = accepts(request.raw).type(['application/json', LINES_TYPE]) !== LINES_TYPE;
+  return { isArray, contentType: isArray ? contentType : LINES_TYPE };
+}
+
+/** Answers with the values of a JSON stream as an array. Closes the file. */
+export async function sendArray(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  file: StoredFile,
+  range: Range,
+): Promise<FastifyReply> {
+  if (request.method === 'HEAD') {
+    await file.close();
+    return reply.send();
+  }
+  const length = range.end - range.start;
+  if (length > SMALL_BODY_BYTES) return reply.send(streamPieces(file, [range]).pipe(new ArrayOfLines()));
+  try {
+    return reply.send(arrayOfLines(await file.read(range.start, length)));
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes an array of what are values, one a line, in constant memory. */
+class ArrayOfLines extends Transform {
+  /** Whether the last byte was a line end, which is a comma only if something follows. */
+  #isLineOver = false;
+
+  constructor() {
+    super();
+    this.push('[');
+  }
+
+  override _transform(block: Buffer, _encoding: string, callback: () => void): void {
+    if (this.#isLineOver) this.push(',');
+    this.#isLineOver = block.at(-1) === LINE_FEED;
+    const lines = this.#isLineOver ? block.subarray(0, -1) : block;
+    commasForLineEnds(lines);
+    if (lines.length > 0) this.push(lines);
+    callback();
+  }
+
+  override _flush(callback: () => void): void {
+    this.push(']');
+    callback();
+  }
+}

@@ -1,0 +1,179 @@
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
+import type { Connection, ConnectionGroup } from '../connection-group.ts';
+import { encodeChunk, LAST_CHUNK } from '../http-follow-encoders.ts';
+import type { KeepAlive, KeptAlive } from '../keep-alive.ts';
+import { isAhead, nextCursor } from './cursor.ts';
+import type { LiveStream, LiveStreams } from './live-streams.ts';
+import { controlEvent, frameOf, type StreamEvent } from './sse-events.ts';
+
+/** Quiet time after which TCP starts to probe whether a client's machine is still there. */
+const TCP_KEEP_ALIVE_MS = 30_000;
+
+/** After this time the client is to come back, so that caches on the way can share answers. */
+const LIFETIME_MS = 60_000;
+
+/** Time after which a comment is sent, so that nobody on the way takes a quiet connection for dead. */
+const COMMENT_INTERVAL_MS = 15_000;
+
+/** How long a client may take nothing at all. */
+const PATIENCE_MS = 120_000;
+
+const COMMENT = Buffer.concat(encodeChunk([Buffer.from(':\n\n')]));
+
+/** What readers of events need of the server. */
+export interface SseContext {
+  log: FastifyBaseLogger;
+  connections: ConnectionGroup;
+  keepAlive: KeepAlive;
+  live: LiveStreams;
+}
+
+/**
+ * One reader of a stream's events, from its answer's head to its end. It is a
+ * position: what it has not taken is in the file.
+ */
+export class SseConnection implements Connection, KeptAlive {
+  readonly #context: SseContext;
+  readonly #live: LiveStream;
+  readonly #response: ServerResponse;
+  readonly #socket: Socket;
+  readonly #unwatch: () => void;
+  /** Above the intervals' numbers, if the client's was. */
+  readonly #cursor: string | undefined;
+  #position: number;
+  #isFull = false;
+  #isReading = false;
+  #isOver = false;
+  #ageMs = 0;
+  #quietMs = 0;
+  #stuckMs = 0;
+
+  /**
+   * Takes the live stream over, and answers.
+   *
+   * @param start position of the first byte
+   * @param cursor what the client brought
+   */
+  constructor(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    context: SseContext,
+    { live, start, cursor }: { live: LiveStream; start: number; cursor: string | undefined },
+  ) {
+    this.#context = context;
+    this.#live = live;
+    this.#response = reply.raw;
+    this.#socket = request.raw.socket;
+    this.#cursor = isAhead(cursor) ? nextCursor(cursor) : undefined;
+    this.#position = start;
+    this.#unwatch = live.stream.watch(() => this.#pump());
+    context.connections.add(this);
+    context.keepAlive.add(this);
+    this.#socket.setTimeout(0);
+    this.#socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+    this.#socket.once('close', this.#leave);
+    this.#response.once('close', this.#leave);
+    this.#socket.on('drain', this.#drained);
+    const headers = reply.getHeaders() as OutgoingHttpHeaders;
+    reply.hijack();
+    if (this.#response.socket === null) this.#response.once('socket', () => this.#begin(headers));
+    else this.#begin(headers);
+  }
+
+  /** The end of the stream's life in this process: the client comes back to the next. */
+  shutDown(): void {
+    this.#end();
+  }
+
+  terminate(): void {
+    this.#socket.destroy();
+  }
+
+  keepAlive(intervalMs: number): void {
+    this.#ageMs += intervalMs;
+    this.#quietMs += intervalMs;
+    this.#stuckMs = this.#isFull ? this.#stuckMs + intervalMs : 0;
+    if (this.#stuckMs >= PATIENCE_MS) this.terminate();
+    else if (this.#isFull || this.#isReading) return;
+    else if (this.#ageMs >= LIFETIME_MS) this.#end();
+    else if (this.#quietMs >= COMMENT_INTERVAL_MS) this.#write(COMMENT);
+  }
+
+  readonly #drained = (): void => {
+    this.#isFull = false;
+    this.#pump();
+  };
+
+  readonly #leave = (): void => {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#unwatch();
+    this.#socket.off('close', this.#leave).off('drain', this.#drained);
+    this.#context.connections.delete(this);
+    this.#context.keepAlive.delete(this);
+    this.#context.live.release(this.#live);
+  };
+
+  #begin(headers: OutgoingHttpHeaders): void {
+    if (this.#isOver) return;
+    const response = this.#response;
+    response.writeHead(200, { ...headers, 'transfer-encoding': 'chunked' });
+    // The chunks are made here, once for all readers.
+    response.chunkedEncoding = false;
+    response.flushHeaders();
+    const { size } = this.#live.stream.state;
+    if (this.#position === size) this.#control();
+    this.#pump();
+  }
+
+  /** Moves on as far as it goes. */
+  #pump(): void {
+    if (this.#isFull || this.#isReading || this.#isOver || !this.#response.headersSent) return;
+    const { stream } = this.#live;
+    if (stream.isGone) this.#end();
+    else if (this.#position < stream.state.size) void this.#send();
+    else if (stream.state.closed === true) this.#control();
+  }
+
+  async #send(): Promise<void> {
+    const { stream } = this.#live;
+    const { state } = stream;
+    this.#isReading = true;
+    let event: StreamEvent | undefined;
+    try {
+      event = await this.#live.event(this.#position, nextCursor(this.#cursor));
+    } catch (error) {
+      this.#context.log.error({ err: error }, 'a reader cannot be served');
+      this.terminate();
+    }
+    this.#isReading = false;
+    if (this.#isOver) return;
+    if (event !== undefined) {
+      this.#position = event.end;
+      this.#write(event.frame);
+      if (event.isLast) this.#end();
+    }
+    // Else it waits for the rest of a character.
+    if (event !== undefined || stream.state !== state) this.#pump();
+  }
+
+  #control(): void {
+    const { stream } = this.#live;
+    const control = controlEvent(stream.state, stream.names, this.#position, nextCursor(this.#cursor));
+    this.#write(frameOf(control));
+    if (stream.state.closed === true) this.#end();
+  }
+
+  #write(frame: Buffer): void {
+    this.#quietMs = 0;
+    // Beyond the mark and yet empty: the system has taken everything at once.
+    this.#isFull = !this.#socket.write(frame) && this.#socket.writableLength > 0;
+  }
+
+  #end(): void {
+    if (!this.#isOver) this.#response.end(LAST_CHUNK);
+    this.#leave();
+  }
+}

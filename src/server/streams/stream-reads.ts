@@ -1,0 +1,189 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Stream } from '../../core/streams/stream.ts';
+import type { StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
+import type { StreamView } from '../../core/streams/stream-registry.ts';
+import { ResourceNotFoundError, ServerClosingError } from '../../errors.ts';
+import type { ResourcePath } from '../../storage/resource-path.ts';
+import type { StoredFile } from '../../storage/stored-file.ts';
+import { StreamHeader } from '../../stream-protocol.ts';
+import { contentTypeOf } from '../content-type.ts';
+import { isFresh } from '../is-fresh.ts';
+import { sendBytes } from '../send-bytes.ts';
+import { nextCursor } from './cursor.ts';
+import { type JsonForm, jsonFormOf, sendArray } from './json-response.ts';
+import { SseConnection, type SseContext } from './sse-connection.ts';
+import { closedHeader, expiryHeaders, streamHeaders, streamTag } from './stream-headers.ts';
+import { type ReadRequest, readRequestOf } from './stream-request.ts';
+
+/** What the reading half of the protocol needs of the server. */
+export interface StreamReadsOptions {
+  streams: StreamLifecycle;
+  /** How long a long-poll waits, in milliseconds. */
+  longPollMs: number;
+  sse: SseContext;
+}
+
+/** Answers GET and HEAD of the Durable Streams protocol. */
+export class StreamReads {
+  readonly #options: StreamReadsOptions;
+
+  constructor(options: StreamReadsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Answers a read with `offset` or `live`.
+   *
+   * @throws {InvalidRequestError} when a parameter is malformed
+   * @throws {ResourceGoneError} when the stream does not have the offset (any more)
+   * @throws what {@link StreamLifecycle.open} throws
+   */
+  async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+    const wanted = readRequestOf(request);
+    if (request.method === 'HEAD') wanted.live = undefined;
+    if (wanted.live === 'sse') return this.#sendEvents(request, reply, resource, wanted);
+    if (wanted.live === 'long-poll') return this.#poll(request, reply, resource, wanted);
+    const file = await this.#options.streams.open(resource);
+    return this.#sendFrom(request, reply, resource, file, wanted);
+  }
+
+  /** Answers with what is there from an offset on. Closes the file. */
+  async #sendFrom(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    resource: ResourcePath,
+    file: StoredFile,
+    { offset, live, cursor }: ReadRequest,
+  ): Promise<FastifyReply> {
+    const { streams } = this.#options;
+    let view: StreamView;
+    let start: number;
+    let form: JsonForm | undefined;
+    try {
+      view = await streams.view(file);
+      const { state, names } = view;
+      form = jsonFormOf(request, state);
+      start = offset === 'now' ? state.size : names.positionOf(offset ?? '-1', state.size);
+      const name = resource.segments.at(-1) ?? '';
+      reply.headers({
+        'content-type':
+          form?.contentType ?? state.contentType ?? (await contentTypeOf(name, file, state.size)),
+        ...(form && { vary: 'Accept' }),
+        'cache-control': offset === 'now' || request.method === 'HEAD' ? 'no-store' : 'no-cache',
+        'cross-origin-resource-policy': 'cross-origin',
+        'x-content-type-options': 'nosniff',
+        ...streamHeaders(view, state.size),
+        ...expiryHeaders(state),
+        ...(live !== undefined && state.closed !== true && { [StreamHeader.cursor]: nextCursor(cursor) }),
+      });
+      if (request.method !== 'HEAD') void streams.touch(file.stat.fingerprint, state);
+      const etag = streamTag(view, start, form);
+      if (offset !== 'now') reply.header('etag', etag);
+      if (offset !== 'now' && isFresh(request.headers, { etag })) {
+        await file.close();
+        return reply.code(304).send();
+      }
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    const range = { start, end: view.state.size };
+    if (form?.isArray) return sendArray(request, reply, file, range);
+    return sendBytes(request, reply, file, [range], range.end - range.start);
+  }
+
+  async #poll(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    resource: ResourcePath,
+    wanted: ReadRequest,
+  ): Promise<FastifyReply> {
+    const { streams } = this.#options;
+    const stream = await streams.acquire(resource);
+    try {
+      void streams.touch(stream.fingerprint, stream.state);
+      const { names } = stream;
+      const { offset = '-1' } = wanted;
+      const { size } = stream.state;
+      const start = offset === 'now' ? size : names.positionOf(offset, size);
+      await this.#waitBeyond(stream, start, request);
+      if (stream.isGone) throw new ResourceNotFoundError('the stream was deleted');
+      if (stream.isClosing) throw new ServerClosingError('the server is shutting down');
+      if (stream.state.size > start) {
+        const file = await streams.open(resource);
+        return await this.#sendFrom(request, reply, resource, file, {
+          ...wanted,
+          offset: names.nameOf(start),
+        });
+      }
+      const { state } = stream;
+      return await reply
+        .code(204)
+        .headers({
+          [StreamHeader.nextOffset]: names.nameOf(state.size),
+          [StreamHeader.upToDate]: 'true',
+          ...closedHeader(state),
+          ...(state.closed !== true && { [StreamHeader.cursor]: nextCursor(wanted.cursor) }),
+          'cache-control': 'no-store',
+          'cross-origin-resource-policy': 'cross-origin',
+          'x-content-type-options': 'nosniff',
+        })
+        .send();
+    } finally {
+      void streams.touch(stream.fingerprint, stream.state);
+      streams.release(stream);
+    }
+  }
+
+  /** Resolves when there is more than `position`, nothing will come, the time is over or the client has gone. */
+  async #waitBeyond(stream: Stream, position: number, request: FastifyRequest): Promise<void> {
+    const isOver = () => {
+      const { size, closed } = stream.state;
+      return size > position || closed === true || stream.isGone || stream.isClosing;
+    };
+    if (isOver()) return;
+    const { socket } = request.raw;
+    await new Promise<void>((resolve) => {
+      const settle = () => {
+        clearTimeout(timer);
+        unwatch();
+        socket.off('close', settle);
+        resolve();
+      };
+      const timer = setTimeout(settle, this.#options.longPollMs);
+      const unwatch = stream.watch(() => {
+        if (isOver()) settle();
+      });
+      socket.once('close', settle);
+      if (socket.destroyed) settle();
+    });
+  }
+
+  async #sendEvents(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    resource: ResourcePath,
+    { offset = '-1', cursor }: ReadRequest,
+  ): Promise<FastifyReply> {
+    const { sse } = this.#options;
+    const live = await sse.live.acquire(resource);
+    try {
+      const { state, names } = live.stream;
+      const start = offset === 'now' ? state.size : names.positionOf(offset, state.size);
+      reply.headers({
+        'content-type': 'text/event-stream',
+        'cache-control': 'no-cache, no-store, no-transform',
+        'x-accel-buffering': 'no',
+        'x-content-type-options': 'nosniff',
+        'cross-origin-resource-policy': 'cross-origin',
+        ...(live.encoding === 'base64' && { [StreamHeader.sseEncoding]: 'base64' }),
+        ...(state.closed === true && start === state.size && closedHeader(state)),
+      });
+      new SseConnection(request, reply, sse, { live, start, cursor });
+      return reply;
+    } catch (error) {
+      sse.live.release(live);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,156 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Stream } from '../../core/streams/stream.ts';
+import type { StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
+import { isJsonType, isSameType } from '../../core/streams/stream-type.ts';
+import { InvalidRequestError } from '../../errors.ts';
+import type { NewFile } from '../../storage/new-file.ts';
+import type { ResourcePath } from '../../storage/resource-path.ts';
+import { MAX_APPEND_BYTES, StreamHeader } from '../../stream-protocol.ts';
+import { contentTypeOfName } from '../content-type.ts';
+import { collectBody } from '../request-body.ts';
+import { absoluteUrl } from '../request-target.ts';
+import { linesOfJson } from './json-values.ts';
+import { storeBody } from './store-body.ts';
+import { closedHeader, expiryHeaders, setRefusalHeaders } from './stream-headers.ts';
+import { asksToClose, createRequestOf, hasBody, producerOf, sequenceOf } from './stream-request.ts';
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** What the writing half of the protocol needs of the server. */
+export interface StreamWritesOptions {
+  streams: StreamLifecycle;
+  /** Makes a file that has no name yet. */
+  newFile: () => Promise<NewFile>;
+  /** What stands before every resource's path in URLs; empty or `/…`. */
+  prefix: string;
+  /** Longest time without a byte of a body, in milliseconds. */
+  bodyIdleTimeoutMs: number;
+}
+
+/** Answers PUT, POST and DELETE of the Durable Streams protocol. */
+export class StreamWrites {
+  readonly #options: StreamWritesOptions;
+
+  constructor(options: StreamWritesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Creates a stream, or stores a file.
+   *
+   * @throws what {@link createRequestOf} and {@link StreamLifecycle.create} throw
+   */
+  async create(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+    const { streams, prefix } = this.#options;
+    const wanted = createRequestOf(request, prefix);
+    const isWhole = wanted.fork !== undefined || isJsonType(wanted.contentType);
+    const content = await (isWhole || !hasBody(request) ? this.#collect(request) : this.#store(request));
+    if (content === undefined) return reply.hijack();
+    try {
+      const bytes = Buffer.isBuffer(content) && isJsonType(wanted.contentType) ? jsonOf(content) : content;
+      const { isNew, stream } = await streams.create(resource, wanted, bytes);
+      try {
+        return await this.#created(request, reply, resource, stream, isNew);
+      } finally {
+        streams.release(stream);
+      }
+    } finally {
+      if (!Buffer.isBuffer(content)) await content.discard();
+    }
+  }
+
+  /**
+   * Appends to a stream, closes it, or both.
+   *
+   * @throws {InvalidRequestError} when a header or the body is malformed
+   * @throws what {@link Stream.append} throws
+   */
+  async append(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+    const { streams } = this.#options;
+    const producer = producerOf(request);
+    const seq = sequenceOf(request);
+    const close = asksToClose(request);
+    const contentType = request.headers['content-type'];
+    const body = await this.#collect(request);
+    if (body === undefined) return reply.hijack();
+    const stream = await streams.acquire(resource);
+    try {
+      if (body.length === 0 && !close) throw new InvalidRequestError('the body is empty');
+      if (body.length > 0 && !contentType) throw new InvalidRequestError('the Content-Type is missing');
+      const isJson =
+        body.length > 0 && isJsonType(stream.type) && isSameType(stream.type as string, contentType);
+      const bytes = isJson && stream.state.closed !== true ? valuesOf(body) : body;
+      const appended = await stream.append({ bytes, contentType, seq, producer, close });
+      void streams.touch(stream.fingerprint, appended.state);
+      reply.header(StreamHeader.nextOffset, stream.names.nameOf(appended.state.size));
+      reply.headers({ ...closedHeader(appended.state), 'x-content-type-options': 'nosniff' });
+      if (appended.producer !== undefined) {
+        reply.header(StreamHeader.producerEpoch, String(appended.producer.epoch));
+        reply.header(StreamHeader.producerSeq, String(appended.producer.seq));
+      }
+      const hasNews = producer !== undefined && bytes.length > 0 && !appended.isRepeated;
+      return reply.code(hasNews ? 200 : 204).send();
+    } catch (error) {
+      setRefusalHeaders(reply, error, stream.names);
+      throw error;
+    } finally {
+      streams.release(stream);
+    }
+  }
+
+  /** @throws what {@link StreamLifecycle.delete} throws */
+  async delete(_request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+    await this.#options.streams.delete(resource);
+    return reply.code(204).header('x-content-type-options', 'nosniff').send();
+  }
+
+  async #created(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    resource: ResourcePath,
+    { state, names, type }: Stream,
+    isNew: boolean,
+  ): Promise<FastifyReply> {
+    const name = resource.segments.at(-1) ?? '';
+    reply.headers({
+      'content-type': type ?? contentTypeOfName(name) ?? 'application/octet-stream',
+      [StreamHeader.nextOffset]: names.nameOf(state.size),
+      ...closedHeader(state),
+      ...expiryHeaders(state),
+      'x-content-type-options': 'nosniff',
+    });
+    if (isNew)
+      reply.header('location', absoluteUrl(request, `${this.#options.prefix}${resource.toUrlPath()}`));
+    return reply.code(isNew ? 201 : 200).send();
+  }
+
+  async #collect(request: FastifyRequest): Promise<Buffer | undefined> {
+    if (!hasBody(request)) return NO_BYTES;
+    const { bodyIdleTimeoutMs: idleTimeoutMs } = this.#options;
+    return collectBody(request, { maxBytes: MAX_APPEND_BYTES, idleTimeoutMs });
+  }
+
+  async #store(request: FastifyRequest): Promise<NewFile | undefined> {
+    const { newFile, bodyIdleTimeoutMs: idleTimeoutMs } = this.#options;
+    const file = await newFile();
+    try {
+      if (await storeBody(request, file, { idleTimeoutMs })) return file;
+    } catch (error) {
+      await file.discard();
+      throw error;
+    }
+    await file.discard();
+    return undefined;
+  }
+}
+
+function jsonOf(body: Buffer): Buffer {
+  return body.length === 0 ? body : linesOfJson(body);
+}
+
+/** @throws {InvalidRequestError} when there is none, or it is not JSON */
+function valuesOf(body: Buffer): Buffer {
+  const lines = linesOfJson(body);
+  if (lines.length === 0) throw new InvalidRequestError('the array has no values');
+  return lines;
+}
