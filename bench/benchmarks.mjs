@@ -6,6 +6,7 @@ import path from 'node:path';
 import { findProgram } from './nginx.mjs';
 import { openFilesLimit } from './process-stats.mjs';
 import { runProcess } from './processes.mjs';
+import { makeStreamBenchmarks } from './stream-benchmarks.mjs';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -42,6 +43,7 @@ export function makeBenchmarks({ quick }) {
     acknowledgements(64, false, sized(5000, 500)),
     largeFile(sized(1024 * MIB, 128 * MIB)),
     smallFile(sized(5, 1)),
+    ...makeStreamBenchmarks({ quick }),
   ];
 }
 

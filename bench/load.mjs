@@ -6,9 +6,28 @@ import { acks } from './load/acks.mjs';
 import { download } from './load/download.mjs';
 import { idle } from './load/idle.mjs';
 import { latency } from './load/latency.mjs';
+import { live } from './load/live.mjs';
+import { liveStalled } from './load/live-stalled.mjs';
+import { many, manyCheck } from './load/many.mjs';
+import { posts } from './load/posts.mjs';
+import { tail } from './load/tail.mjs';
 import { throughput } from './load/throughput.mjs';
+import { upload } from './load/upload.mjs';
 
-const MODES = { acks, download, idle, latency, throughput };
+const MODES = {
+  acks,
+  download,
+  idle,
+  latency,
+  live,
+  liveStalled,
+  many,
+  manyCheck,
+  posts,
+  tail,
+  throughput,
+  upload,
+};
 
 const { mode, ...parameters } = JSON.parse(process.argv[2]);
 try {

@@ -2,10 +2,12 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findNginx, hasNchan, writeNchanConfig, writeStaticConfig } from './nginx.mjs';
-import { freePort, startProcess, stopProcess, waitForPort } from './processes.mjs';
+import { endProcess, freePort, startProcess, stopProcess, waitForPort } from './processes.mjs';
 
 const SERVER = fileURLToPath(new URL('../dist/bin/httpfstream-server.js', import.meta.url));
 const NAIVE_SERVER = fileURLToPath(new URL('naive-server.mjs', import.meta.url));
+const STREAMS_SERVER = fileURLToPath(new URL('durable-streams-server.mjs', import.meta.url));
+const STREAMS_PACKAGE = fileURLToPath(new URL('../node_modules/@durable-streams/server', import.meta.url));
 
 /** nchan keeps a header of its own with each message. */
 const NCHAN_MESSAGE_OVERHEAD_BYTES = 1024;
@@ -62,6 +64,11 @@ export const PEERS = {
     isInstalled: () => findNginx() !== undefined,
     launch: ({ directory, root, port }) => [findNginx(), writeStaticConfig(directory, root, port)],
   },
+  durableStreams: {
+    title: 'durable-streams',
+    isInstalled: () => existsSync(STREAMS_PACKAGE),
+    launch: ({ root, port }) => [process.execPath, [STREAMS_SERVER, root, String(port)]],
+  },
 };
 
 /** As much of the traffic as the peer stands. */
@@ -81,22 +88,36 @@ export function boundedTraffic(peer, traffic) {
  * @param {object} peer one of {@link PEERS}
  * @param {{ directory: string, root: string, traffic?: { messages: number, messageBytes: number } }} place
  *   a directory of its own, the files' root in it, and how much will be appended at most
+ * @param {(server: { target: object, restart: (signal: string) => Promise<object> }) => Promise<object>} use
+ *   `restart` ends the server with a signal and starts it again on the same files: a new `target`, and
+ *   `startSeconds`, from the start of the process until it listens
  */
 export async function withServer(peer, place, use) {
-  const port = await freePort();
-  const [command, args] = peer.launch({ ...place, port });
-  const child = startProcess(command, args);
-  try {
+  let child;
+  const start = async () => {
+    const port = await freePort();
+    const startedAt = performance.now();
+    child = startProcess(...peer.launch({ ...place, port }));
     await waitForPort(port, child);
-    return await use({
+    const startSeconds = (performance.now() - startedAt) / 1000;
+    const target = {
       ...peer.targets,
       port,
       pid: child.pid,
       opcode: peer.textMessages ? 1 : 2,
       keepsFile: peer.keepsFile === true,
       file: path.join(place.root, '{name}'),
-    });
+    };
+    return { target, startSeconds };
+  };
+  const restart = async (signal) => {
+    await endProcess(child, signal);
+    return start();
+  };
+  try {
+    const { target } = await start();
+    return await use({ target, restart });
   } finally {
-    await stopProcess(child);
+    if (child !== undefined) await stopProcess(child);
   }
 }

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const START_TIMEOUT_MS = 15_000;
 const STOP_TIMEOUT_MS = 5000;
+const END_TIMEOUT_MS = 30_000;
 
 const running = new Set();
 
@@ -52,6 +53,15 @@ export async function runProcess(command, args, { timeoutMs }) {
 export async function stopProcess(child) {
   killGroup(child);
   await Promise.race([child.closed, delay(STOP_TIMEOUT_MS, undefined, { ref: false })]);
+}
+
+/** Sends a process a signal and waits until it has gone; throws when it has not. */
+export async function endProcess(child, signal) {
+  child.kill(signal);
+  const ended = child.closed.then(() => true);
+  if (!(await Promise.race([ended, delay(END_TIMEOUT_MS, false, { ref: false })]))) {
+    throw new Error(`the server had not ended ${END_TIMEOUT_MS / 1000} s after ${signal}`);
+  }
 }
 
 /** Kills everything that still runs. Synchronous, for the process's own end. */

@@ -46,6 +46,39 @@ export function formatTable(benchmarks) {
   return [...lines, '', ...skipped, LEGEND].join('\n');
 }
 
+/** Which of the wanted figures were reached; nothing when none of the benchmarks has one. */
+export function formatTargets(benchmarks) {
+  const lines = benchmarks.flatMap(({ title, figures, results }) =>
+    figures
+      .filter(({ target }) => target !== undefined && results[OURS] !== undefined)
+      .map((figure) => `${title}: ${figure.label}: ${formatTarget(figure, results)}\n`),
+  );
+  return lines.length === 0 ? '' : `\nWanted:\n${lines.join('')}`;
+}
+
+function formatTarget({ key, unit, better, target }, results) {
+  const ours = results[OURS].median;
+  const value = ours[key];
+  if (target.times === undefined) {
+    const [word, wanted] = target.atMost === undefined ? ['least', target.atLeast] : ['most', target.atMost];
+    const isMet = word === 'least' ? value >= wanted : value <= wanted;
+    return `${formatValue(value)} ${unit}, wanted at ${word} ${formatNumber(wanted)}: ${verdict(value, isMet)}`;
+  }
+  const other = target.over === undefined ? results[target.peer]?.median[key] : ours[target.over];
+  const ratio = better === 'higher' ? value / other : other / value;
+  const known = Number.isFinite(ratio) ? ratio : undefined;
+  return `x${formatValue(known)}, wanted x${target.times}: ${verdict(known, known >= target.times)}`;
+}
+
+function verdict(value, isMet) {
+  if (value === undefined) return 'not measured';
+  return isMet ? 'reached' : 'MISSED';
+}
+
+function formatValue(value) {
+  return value === undefined ? '?' : formatNumber(value);
+}
+
 const LEGEND = `(xN): httpfstream is N times better than this peer.
 *: the load generator was busy for 90 % of the time or more; the server may be faster than this.`;
 

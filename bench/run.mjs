@@ -10,7 +10,7 @@ import { describeMachine } from './machine.mjs';
 import { readOptions, selectBenchmarks, USAGE, UsageError } from './options.mjs';
 import { boundedTraffic, PEERS, withServer } from './peers.mjs';
 import { killAll, runProcess } from './processes.mjs';
-import { formatTable, medianOfRuns } from './report.mjs';
+import { formatTable, formatTargets, medianOfRuns } from './report.mjs';
 
 const LOAD = fileURLToPath(new URL('load.mjs', import.meta.url));
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url));
@@ -62,6 +62,7 @@ async function main(argv) {
     `${described.join(', ')}\nmedian of ${options.runs}${options.quick ? ', --quick' : ''}\n`,
   );
   process.stdout.write(`\n${formatTable(measured)}\n`);
+  process.stdout.write(formatTargets(measured));
   mkdirSync(RESULTS, { recursive: true });
   const file = path.join(RESULTS, `${startedAt.replaceAll(':', '-')}.json`);
   writeFileSync(file, `${JSON.stringify({ startedAt, options, machine, benchmarks: measured }, null, 2)}\n`);
@@ -103,7 +104,9 @@ async function serve(peer, wantedTraffic, use) {
   mkdirSync(root);
   const traffic = boundedTraffic(peer, wantedTraffic);
   try {
-    return await withServer(peer, { directory, root, traffic }, (target) => use({ target, root, traffic }));
+    return await withServer(peer, { directory, root, traffic }, (server) =>
+      use({ ...server, root, traffic }),
+    );
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
