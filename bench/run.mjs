@@ -112,9 +112,9 @@ async function serve(peer, wantedTraffic, use) {
   }
 }
 
-async function load(mode, parameters) {
+async function load(mode, parameters, { timeoutMs = LOAD_TIMEOUT_MS } = {}) {
   const task = JSON.stringify({ mode, temporaryDirectory, ...parameters });
-  return JSON.parse(await runProcess(process.execPath, [LOAD, task], { timeoutMs: LOAD_TIMEOUT_MS }));
+  return JSON.parse(await runProcess(process.execPath, [LOAD, task], { timeoutMs }));
 }
 
 function hasFailed({ results }) {

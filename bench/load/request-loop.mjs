@@ -12,7 +12,7 @@ const WARM_UP_SHARE = 0.25;
  * @param {import('./http-connection.mjs').HttpConnection[]} connections
  * @param {Buffer[]} requests one for each connection, sent again and again
  * @param {number} status what each must be answered with
- * @returns requests per second, latency, and `answered`: how many there were, the warm-up's included
+ * @returns requests per second, latency, the server's processor time, and `answered`: how many there were, the warm-up's included
  */
 export async function requestLoop({ pid, connections, requests, status: wanted, durationMs }) {
   let isRunning = true;
@@ -61,6 +61,7 @@ export async function requestLoop({ pid, connections, requests, status: wanted, 
     ...rest,
     answered,
     requestsPerSecond: answeredTimed / seconds,
+    serverMicrosecondsPerRequest: rest.serverCpuSeconds && (rest.serverCpuSeconds * 1e6) / answeredTimed,
     p50Ms: sorted[Math.floor(sorted.length / 2)],
     p99Ms: sorted[Math.floor(sorted.length * 0.99)],
   };

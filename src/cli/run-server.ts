@@ -1,27 +1,16 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command } from 'commander';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
-import type { HttpfstreamOptions } from '../server/settings.ts';
 import { createStandaloneServer } from '../server/standalone.ts';
 import { type CommandIo, messageOf } from './io.ts';
-import { formatListenAddress, type ListenAddress, parseListenAddress } from './listen-address.ts';
+import { formatListenAddress, type ListenAddress } from './listen-address.ts';
 import { packageVersion } from './package-version.ts';
 import { parseArguments } from './parse-arguments.ts';
+import { addServerOptions, type ServerOptions } from './server-options.ts';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
-
-/** What a timer takes, and more than anybody waits: a day. */
-const MAX_GRACE_SECONDS = 86_400;
-
-interface ServerCommandOptions {
-  root: string;
-  http: ListenAddress;
-  durability: NonNullable<HttpfstreamOptions['durability']>;
-  grace: number;
-  logLevel: string;
-}
 
 /**
  * Runs `httpfstream-server` until SIGINT or SIGTERM.
@@ -30,44 +19,15 @@ interface ServerCommandOptions {
  * @returns the exit code: 0 after an orderly stop, 1 when it cannot run, 2 for a bad option
  */
 export async function runServer(argv: readonly string[], io: CommandIo): Promise<number> {
-  const command = new Command('httpfstream-server')
+  const command = addServerOptions(new Command('httpfstream-server'))
     .description('Serves the files below a directory over HTTP, to append to and to follow.')
-    .addOption(
-      new Option('--root <DIR>', 'directory that holds the files; made if it is missing')
-        .env('HTTPFSTREAM_ROOT')
-        .default('./data'),
-    )
-    .addOption(
-      new Option('--http <ADDR>', 'address to listen on; without a host, all interfaces')
-        .env('HTTPFSTREAM_HTTP')
-        .argParser(listenAddressOption)
-        .default({ port: 8080 }, ':8080'),
-    )
-    .addOption(
-      new Option('--durability <LEVEL>', 'acknowledge bytes when the system (os) or the disk (disk) has them')
-        .env('HTTPFSTREAM_DURABILITY')
-        .choices(['os', 'disk'])
-        .default('os'),
-    )
-    .addOption(
-      new Option('--grace <SECONDS>', 'how long an append waits for a client whose connection broke')
-        .env('HTTPFSTREAM_GRACE')
-        .argParser(secondsOption)
-        .default(15),
-    )
-    .addOption(
-      new Option('--log-level <LEVEL>', 'how much to log')
-        .env('HTTPFSTREAM_LOG_LEVEL')
-        .choices(['debug', 'info', 'warn', 'error', 'silent'])
-        .default('info'),
-    )
     .version(packageVersion(), '--version', 'show the version')
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', HELP);
   const { exitCode } = parseArguments(command, argv, io, EXIT_USAGE);
   if (exitCode !== undefined) return exitCode;
 
-  const { root, http, durability, grace, logLevel } = command.opts<ServerCommandOptions>();
+  const { root, http, durability, grace, longPoll, cors, logLevel } = command.opts<ServerOptions>();
   const fail = (message: string) => {
     io.stderr.write(`httpfstream-server: ${message}\n`);
     return EXIT_FAILURE;
@@ -78,6 +38,8 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
       root,
       durability,
       graceMs: Math.round(grace * 1000),
+      longPollMs: Math.round(longPoll * 1000),
+      corsOrigins: cors,
       logger: makeLogger(logLevel, io),
     });
   } catch (error) {
@@ -124,21 +86,6 @@ function makeLogger(level: string, io: CommandIo): Logger {
     { level, base: null },
     PinoPretty({ destination: io.stdout, sync: true, translateTime: 'SYS:HH:MM:ss' }),
   );
-}
-
-function listenAddressOption(text: string): ListenAddress {
-  const address = parseListenAddress(text);
-  if (address === undefined)
-    throw new InvalidArgumentError('It must look like :8080, localhost:8080 or [::1]:8080.');
-  return address;
-}
-
-function secondsOption(text: string): number {
-  const seconds = Number(text);
-  if (text.trim() === '' || !(seconds >= 0 && seconds <= MAX_GRACE_SECONDS)) {
-    throw new InvalidArgumentError(`It must be a number of seconds, at most ${MAX_GRACE_SECONDS}.`);
-  }
-  return seconds;
 }
 
 function listenFailure(error: unknown): string {

@@ -36,10 +36,13 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
 };
 
 const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  // The rest of the body may never come.
+  HFS_BODY_TIMEOUT: { connection: 'close' },
   HFS_INVALID_REQUEST: { 'sec-websocket-version': '13' },
   HFS_METHOD_NOT_ALLOWED: { allow: 'DELETE, GET, HEAD, OPTIONS, POST, PUT' },
   HFS_UNSUPPORTED_ENCODING: { 'accept-encoding': 'gzip, deflate, br' },
   HFS_UPGRADE_REQUIRED: { upgrade: 'websocket', connection: 'upgrade, close' },
+  HFS_STREAM_CLOSED: { 'stream-closed': 'true' },
   HFS_SERVER_CLOSING: { 'retry-after': '1' },
   HFS_APPEND_BUSY: { 'retry-after': '1' },
 };

@@ -1,7 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { StreamAppend } from '../core/streams/append-rules.ts';
 import { VERB_HEADER, VERB_QUERY } from '../protocol.ts';
 import { ResourcePath } from '../storage/resource-path.ts';
+import { StreamHeader } from '../stream-protocol.ts';
 import type { Connection, ConnectionGroup } from './connection-group.ts';
 import type { Continues } from './continues.ts';
 import { sendText } from './failure.ts';
@@ -10,6 +12,8 @@ import { isMultipart, MultipartAppend } from './multipart-append.ts';
 import { RequestBody } from './request-body.ts';
 import { appendRequestOf, assertNoAppendRequest } from './request-query.ts';
 import { absoluteUrl } from './request-target.ts';
+import { closedHeader } from './streams/stream-headers.ts';
+import { asksToClose } from './streams/stream-request.ts';
 
 /** Quiet time after which TCP starts to probe whether a client's machine is still there. */
 const TCP_KEEP_ALIVE_MS = 30_000;
@@ -25,9 +29,18 @@ export interface HttpAppendSettings extends Omit<HttpAppendContext, 'log'> {
 /** Whether a request, of which nothing but its head is known, is an append below `prefix` that brings a body. */
 export function isHttpAppend({ method, url = '', headers }: IncomingMessage, prefix: string): boolean {
   if ((method !== 'PUT' && method !== 'POST') || !url.startsWith(`${prefix}/`)) return false;
-  const query = new URLSearchParams(url.slice(url.indexOf('?') + 1));
-  return (headers[VERB_HEADER] || query.get(VERB_QUERY)) === 'APPEND';
+  const [, query = ''] = url.split(/\?(.*)/s, 2);
+  return (headers[VERB_HEADER] || new URLSearchParams(query).get(VERB_QUERY)) === 'APPEND';
 }
+
+/** Closes a stream. */
+const CLOSE: StreamAppend = {
+  bytes: Buffer.alloc(0),
+  contentType: undefined,
+  seq: undefined,
+  producer: undefined,
+  close: true,
+};
 
 /** Answers `PUT` and `POST` with verb `APPEND`, when the body has ended. */
 export class HttpAppendResponder {
@@ -64,6 +77,17 @@ export class HttpAppendResponder {
     };
     const appended = await this.#during(connection, request, reply, () => append.append(body));
     if (appended === undefined) return hangUp(request, reply);
+    const { registry } = this.#settings;
+    const stream = await registry.streams.acquire(file);
+    try {
+      if (asksToClose(request)) await stream.append(CLOSE);
+      reply.headers({
+        [StreamHeader.nextOffset]: stream.names.nameOf(appended.position),
+        ...closedHeader(stream.state),
+      });
+    } finally {
+      registry.streams.release(stream);
+    }
     if (append.isNew)
       reply.header('location', absoluteUrl(request, this.#settings.prefix + file.toUrlPath()));
     return answer(request, reply.code(append.isNew ? 201 : 200), appended);

@@ -9,6 +9,7 @@ import { contentTypeOf } from './content-type.ts';
 import { HttpFollow, type HttpFollowContext } from './http-follow.ts';
 import { liveRangeOf } from './live-range.ts';
 import { followRequestOf } from './request-query.ts';
+import { wildcardOf } from './request-target.ts';
 
 /** The answer's head, as far as it is not the same for all. */
 interface Head {
@@ -51,7 +52,8 @@ export class HttpFollowResponder {
     resource: ResourcePath,
   ): Promise<FastifyReply | undefined> {
     const range = liveRangeOf(request.headers);
-    if (range === undefined) return undefined;
+    // A path that is not clean is redirected first.
+    if (range === undefined || resource.trailingSlash || !isClean(request, resource)) return undefined;
     const feed = await this.#registry.liveFeed(resource).catch(ignoreMissing);
     if (feed === undefined || feed.endReason !== undefined || range.start > feed.committed) return undefined;
     const head = {
@@ -73,7 +75,9 @@ export class HttpFollowResponder {
     try {
       follower = await this.#follow(connection, resource, wanted, waitMs);
       const { feed, position } = follower;
-      const contentType = await contentTypeOf(resource.segments.at(-1) ?? '', feed.file, feed.committed);
+      const { state } = await this.#registry.streams.view(feed.file);
+      const contentType =
+        state.contentType ?? (await contentTypeOf(resource.segments.at(-1) ?? '', feed.file, feed.committed));
       reply.headers({
         'content-type': contentType,
         'cache-control': 'no-store, no-transform',
@@ -113,6 +117,10 @@ export class HttpFollowResponder {
       }
     }
   }
+}
+
+function isClean(request: FastifyRequest, resource: ResourcePath): boolean {
+  return resource.toString() === `/${wildcardOf(request)}`;
 }
 
 function ignoreMissing(error: unknown): undefined {

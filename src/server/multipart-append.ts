@@ -38,7 +38,7 @@ export class MultipartAppend implements BodyReader {
   readonly #busboy: BusboyInstance;
   readonly #answers: PartAnswer[] = [];
   #body: ByteSource | undefined;
-  /** The one whose bytes come at the moment; those before it are complete. */
+  /** The one whose bytes come at the moment; those before it are whole. */
   #part: MultipartPart | undefined;
   #append: HttpAppend | undefined;
   /** How many parts have begun and are not yet stored. */
@@ -66,11 +66,12 @@ export class MultipartAppend implements BodyReader {
       throw new InvalidRequestError('the Content-Type has no proper boundary', { cause });
     }
     this.#busboy.on('file', (_field, stream, filename) => this.#begin(stream, filename ?? ''));
-    this.#busboy.on('partsLimit', () =>
-      this.#fail(new PayloadTooLargeError(`the form has more than ${MAX_PARTS} parts`)),
-    );
+    this.#busboy.on('partsLimit', () => {
+      this.#part?.succeed();
+      this.failed(new PayloadTooLargeError(`the form has more than ${MAX_PARTS} parts`));
+    });
     this.#busboy.on('error', (cause) =>
-      this.#fail(new InvalidRequestError('the body is not a proper form', { cause })),
+      this.failed(new InvalidRequestError('the body is not a proper form', { cause })),
     );
     this.#busboy.on('drain', () => this.#goOn());
     this.#busboy.on('finish', () => {
@@ -130,8 +131,9 @@ export class MultipartAppend implements BodyReader {
   }
 
   failed(error: HttpfstreamError): void {
+    this.#failure ??= error;
     this.#part?.fail(error);
-    this.#fail(error);
+    this.#settle();
   }
 
   cut(): void {
@@ -144,11 +146,6 @@ export class MultipartAppend implements BodyReader {
   shutDown(): void {
     this.#append?.shutDown();
     this.failed(new ServerClosingError('the server is shutting down'));
-  }
-
-  #fail(error: HttpfstreamError): void {
-    this.#failure ??= error;
-    this.#settle();
   }
 
   #checkEnd(): void {
@@ -166,6 +163,7 @@ export class MultipartAppend implements BodyReader {
 
   #begin(stream: BusboyFileStream, filename: string): void {
     const part = new MultipartPart(stream);
+    this.#part?.succeed();
     this.#part = part;
     this.#openCount++;
     this.#stored = this.#stored.then(async () => {

@@ -6,11 +6,19 @@ import type { BodyReader, ByteSource } from './request-body.ts';
 export class MultipartPart implements ByteSource {
   readonly #stream: BusboyFileStream;
   #reader: BodyReader | undefined;
-  /** What its reader is told when everything that has come is read, and the end of the part was not there. */
+  /** Whether its end has come; it may not be read yet. */
+  #isWhole = false;
+  /** What its reader is told instead of the end. */
   #breakOff: ((reader: BodyReader) => void) | undefined;
 
   constructor(stream: BusboyFileStream) {
     this.#stream = stream;
+    // busboy ends a torn part as it ends a whole one, and does not always tell the part before that.
+    const push = stream.push.bind(stream);
+    stream.push = (bytes, encoding) => {
+      if (bytes === null) this.#isWhole = true;
+      return push(bytes, encoding);
+    };
     stream.on('error', (cause: unknown) =>
       this.fail(new InvalidRequestError('the form ends within a part', { cause })),
     );
@@ -18,12 +26,12 @@ export class MultipartPart implements ByteSource {
 
   read(reader: BodyReader): void {
     this.#reader = reader;
-    this.#stream.once('end', () => this.#settle()?.ended());
-    this.#stream.on('data', (bytes: Buffer) => {
-      this.#reader?.take(bytes);
-      this.#checkEnd();
+    this.#stream.once('end', () => {
+      if (this.#reader === undefined) return;
+      if (this.#breakOff === undefined) this.#reader.ended();
+      else this.#breakOff(this.#reader);
     });
-    this.#checkEnd();
+    this.#stream.on('data', (bytes: Buffer) => this.#reader?.take(bytes));
   }
 
   pause(): void {
@@ -32,7 +40,6 @@ export class MultipartPart implements ByteSource {
 
   resume(): void {
     this.#stream.resume();
-    this.#checkEnd();
   }
 
   discard(): void {
@@ -40,31 +47,25 @@ export class MultipartPart implements ByteSource {
     this.#stream.resume();
   }
 
-  /** Tells that nothing more comes of it, if it is not complete, and why. */
+  /** Tells that the next part has begun: this one's end, which busboy tells somewhat later, is certain. */
+  succeed(): void {
+    this.#isWhole = true;
+  }
+
+  /** Tells that nothing more comes of it, if it is not whole, and why. */
   fail(error: HttpfstreamError): void {
-    this.#breakOff ??= (reader) => reader.failed(error);
-    this.#checkEnd();
+    this.#end((reader) => reader.failed(error));
   }
 
-  /** Tells that the connection broke, if it is not complete. */
+  /** Tells that the connection broke, if it is not whole. */
   cut(): void {
-    this.#breakOff ??= (reader) => reader.cut();
-    this.#checkEnd();
+    this.#end((reader) => reader.cut());
   }
 
-  #checkEnd(): void {
-    if (this.#breakOff === undefined || this.#reader === undefined) return;
-    // Later than the end of the part, which comes by itself after its last byte.
-    setImmediate(() => {
-      if (this.#stream.isPaused() || this.#stream.readableLength > 0) return;
-      const reader = this.#settle();
-      if (reader !== undefined) this.#breakOff?.(reader);
-    });
-  }
-
-  #settle(): BodyReader | undefined {
-    const reader = this.#reader;
-    this.#reader = undefined;
-    return reader;
+  /** What has come is read first. */
+  #end(breakOff: (reader: BodyReader) => void): void {
+    if (this.#isWhole) return;
+    this.#breakOff = breakOff;
+    this.#stream.push(null);
   }
 }

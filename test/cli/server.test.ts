@@ -63,11 +63,15 @@ describe('the options', () => {
       for (const text of [
         '--root',
         '--http',
+        '--long-poll',
+        '--cors',
         '--log-level',
         '--version',
         '--help',
         'HTTPFSTREAM_ROOT',
         'HTTPFSTREAM_HTTP',
+        'HTTPFSTREAM_LONG_POLL',
+        'HTTPFSTREAM_CORS',
         'HTTPFSTREAM_LOG_LEVEL',
         ':8080',
         './data',
@@ -92,6 +96,12 @@ describe('the options', () => {
     [['-http=8080']],
     [['-http', ':99999']],
     [['-log-level=loud']],
+    [['-long-poll=soon']],
+    [['-long-poll', '0']],
+    [['-long-poll', '-1']],
+    [['-cors', 'example.com']],
+    [['-cors', 'https://example.com/path']],
+    [['-cors', 'https://example.com,nonsense']],
     [['an argument']],
   ])('%j is wrong usage: one line on stderr, exit code 2', async (args) => {
     const cwd = await temporaryDirectory();
@@ -105,6 +115,65 @@ describe('the options', () => {
     const { exit, stderr } = await run('httpfstream-server', [], { env, cwd: await temporaryDirectory() });
     expect(exit).toBe(2);
     expect(stderr).toMatch(/^httpfstream-server: [^\n]+\n$/);
+  });
+});
+
+/** Starts a server and makes the stream `/s`; returns its URL. */
+async function streamOf(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
+  const root = await temporaryDirectory();
+  const command = new RunningCommand(
+    'httpfstream-server',
+    [`-root=${root}`, '-http=127.0.0.1:0', '-log-level=info', ...args],
+    { env },
+  );
+  const url = `http://127.0.0.1:${await portOf(command)}/s`;
+  expect((await fetch(url, { method: 'PUT', headers: { 'content-type': 'text/plain' } })).status).toBe(201);
+  return url;
+}
+
+describe('-long-poll', () => {
+  test.each([
+    [['-long-poll', '0.2'], {}],
+    [[], { HTTPFSTREAM_LONG_POLL: '0.2' }],
+    [['--long-poll=0.2'], { HTTPFSTREAM_LONG_POLL: '60' }],
+  ])('%j %j is how long a reader waits for bytes', async (args, env) => {
+    const url = await streamOf(args, env as Record<string, string>);
+    const startMs = performance.now();
+    const tail = '0000000000000000_0000000000000000';
+    const { status } = await fetch(`${url}?offset=${tail}&live=long-poll`);
+    expect(status).toBe(204);
+    expect(performance.now() - startMs).toBeGreaterThan(150);
+    // Not the 20 s that are the default.
+    expect(performance.now() - startMs).toBeLessThan(10_000);
+  });
+});
+
+describe('-cors', () => {
+  const ONE = 'https://one.example';
+  const OTHER = 'http://other.example:8080';
+  const STRANGER = 'https://stranger.example';
+  test.each([
+    [[], {}, []],
+    [['-cors', ONE], {}, [ONE]],
+    [['-cors', ONE, `--cors=${OTHER}`], {}, [ONE, OTHER]],
+    [['-cors', `${ONE}, ${OTHER}`], {}, [ONE, OTHER]],
+    [['-cors', 'HTTPS://One.Example'], {}, [ONE]],
+    [[], { HTTPFSTREAM_CORS: `${ONE},${OTHER}` }, [ONE, OTHER]],
+    [['-cors', ONE], { HTTPFSTREAM_CORS: OTHER }, [ONE]],
+    [[], { HTTPFSTREAM_CORS: '' }, []],
+  ])('%j %j allows %j and no other', async (args, env, allowed) => {
+    const url = await streamOf(args, env as Record<string, string>);
+    const granted = async (origin: string) =>
+      (await fetch(url, { headers: { origin } })).headers.get('access-control-allow-origin');
+    for (const origin of [ONE, OTHER, STRANGER]) {
+      expect(await granted(origin)).toBe((allowed as string[]).includes(origin) ? origin : null);
+    }
+  });
+
+  test('* allows all', async () => {
+    const url = await streamOf(['-cors', '*']);
+    const { headers } = await fetch(url, { headers: { origin: STRANGER } });
+    expect(headers.get('access-control-allow-origin')).toBe('*');
   });
 });
 

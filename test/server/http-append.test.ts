@@ -453,6 +453,21 @@ describe('Expect: 100-continue', () => {
     expect((await appender.end('text')).status).toBe(201);
   });
 
+  it('is asked for, and answered, wherever the verb is, and for what only looks like one, too', async () => {
+    const server = await startServer();
+    const headers = { ...EXPECT, 'x-verb': 'APPEND' };
+    for (const [query, more] of [
+      ['?a=%3F&verb=%41PPEND', EXPECT],
+      ['', headers],
+      ['?verb=FOLLOW', headers],
+      ['&verb=APPEND', { ...EXPECT, 'content-type': 'text/plain' }],
+    ] as const) {
+      const sent = new Upload(server.url(`/f${query}`), { headers: more });
+      await waitFor(() => sent.isContinued, `the 100 of ${query}`);
+      expect((await sent.end('x')).status).toBeLessThan(300);
+    }
+  });
+
   it.each([
     ['another appender', '/live', 403, {}],
     ['a directory', '/d', 409, {}],

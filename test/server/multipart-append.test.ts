@@ -191,12 +191,12 @@ describe('a form with verb APPEND', () => {
     );
   });
 
-  it('of a thousand small files, in one go, stores them all', async () => {
+  it('of many small files, in one go, stores them all', async () => {
     const server = await startServer();
-    const parts = Array.from({ length: 1000 }, (_, i) => ({ filename: `f-${i}`, body: `content ${i}` }));
+    const parts = Array.from({ length: 200 }, (_, i) => ({ filename: `f-${i}`, body: `content ${i}` }));
     const answer = await post(server.url(`/d/${APPEND}`), parts);
-    expect([answer.status, jsonOf<Entry[]>(answer).length]).toEqual([201, 1000]);
-    expect(await fileText(server, '/d/f-999')).toBe('content 999');
+    expect([answer.status, jsonOf<Entry[]>(answer).length]).toEqual([201, 200]);
+    expect(await fileText(server, '/d/f-199')).toBe('content 199');
   });
 
   it('of many files as long as a stream takes a bounded amount of memory', async () => {
@@ -368,16 +368,26 @@ describe('a form that breaks off', () => {
     expect([await whole.untilEnd(), whole.text]).toEqual(['clean', 'all of it']);
   });
 
-  it.each([
-    ['within the head of a part', headOf({ filename: 'x' }).subarray(0, 30)],
-    ['before its first delimiter', Buffer.from('text')],
-  ])('%s is refused', async (_where, body) => {
+  it('within the head of a part is refused, and the part before is whole', async () => {
     const server = await startServer();
-    const whole = partOf({ filename: 'whole', body: 'all of it' });
-    const answer = await upload(server.url(`/d/${APPEND}`), Buffer.concat([whole, body]), { headers: FORM });
-    expect([answer.status, jsonOf<Entry[]>(answer).map(({ name }) => name)]).toEqual([400, ['whole', '']]);
-    expect((await upload(server.url(`/e/${APPEND}`), body, { headers: FORM })).status).toBe(400);
-    expect(await resourceNames(server.root)).toEqual(['d']);
+    const head = headOf({ filename: 'x' }).subarray(0, 30);
+    const body = Buffer.concat([partOf({ filename: 'whole', body: 'all of it' }), head]);
+    const answer = await upload(server.url(`/d/${APPEND}`), body, { headers: FORM });
+    expect([answer.status, jsonOf<Entry[]>(answer).map(({ name, bytes }) => [name, bytes])]).toEqual([
+      400,
+      [
+        ['whole', 9],
+        ['', undefined],
+      ],
+    ]);
+  });
+
+  it('before its first part is refused', async () => {
+    const server = await startServer();
+    for (const body of ['text', `--${BOUNDARY}`, headOf({ filename: 'x' }).subarray(0, 40)]) {
+      expect((await upload(server.url(`/d/${APPEND}`), body, { headers: FORM })).status).toBe(400);
+    }
+    expect(await resourceNames(server.root)).toEqual([]);
   });
 
   it('in its encoding interrupts the file that is open', async () => {

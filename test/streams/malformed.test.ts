@@ -133,7 +133,6 @@ describe('a header that is malformed is 400, and nothing is made or appended:', 
       [from, 'Stream-Fork-Offset: 0000000000000000_0000000000000000', `Stream-Fork-Sub-Offset: ${TOO_LARGE}`],
       ['Stream-Fork-Sub-Offset: 0'],
       ['Stream-Forked-From: /%zz'],
-      ['Stream-Forked-From: /%00'],
     ];
     for (const headers of wrong) {
       const answer = await exchangeWhole('PUT /fork', headers);
@@ -141,6 +140,7 @@ describe('a header that is malformed is 400, and nothing is made or appended:', 
     }
     const nowhere = [
       '/missing',
+      '/%00',
       '/text/below',
       '/../../etc/passwd',
       '',
@@ -258,8 +258,11 @@ describe('a header that is odd', () => {
     ];
     for (const [index, type] of types.entries()) {
       const made = await exchangeWhole(`PUT /typed/${index}`, [`Content-Type: ${type}`], 'x');
-      expect([type.slice(0, 30), [201, 400].includes(made.status)]).toEqual([type.slice(0, 30), true]);
-      if (made.status === 400) continue;
+      expect([type.slice(0, 30), [201, 400, 415].includes(made.status)]).toEqual([type.slice(0, 30), true]);
+      if (made.status !== 201) {
+        expect(codeOf(made)).toBeDefined();
+        continue;
+      }
       const read = await exchange(`GET /typed/${index}?offset=-1`, []);
       expect(read.headers['content-type']).toBe(type);
     }
@@ -504,7 +507,10 @@ describe('the framing of a body', () => {
       'HTTP/1.1 409',
       'HTTP/1.1 200',
     ]);
-    expect(text.endsWith('bytesonetwothree')).toBe(true);
+    // They may be worked on at the same time.
+    const stored = (await new StreamPeer(server, '/text').read()).text;
+    expect(stored.length).toBe('bytesonetwothree'.length);
+    for (const part of ['bytes', 'one', 'two', 'three']) expect(stored).toContain(part);
   });
 });
 

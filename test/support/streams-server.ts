@@ -72,7 +72,7 @@ export class KilledServer implements StreamsServer {
 
   constructor(root: string, args: readonly string[] = []) {
     this.root = root;
-    this.#args = ['-long-poll', String(LONG_POLL_MS / 1000), '-log-level', 'info', ...args];
+    this.#args = args;
   }
 
   get process(): ServerProcess {

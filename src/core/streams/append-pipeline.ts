@@ -106,7 +106,14 @@ export class AppendPipeline {
    * @throws what {@link judge} throws, and what the disk does
    */
   async append(append: StreamAppend, assertFree: () => void): Promise<StreamState | undefined> {
-    const file = await this.#ready(append, assertFree);
+    // Looked at again after each wait: between the look and the judgement nothing may happen.
+    let file = this.#readyFile(append);
+    while (file === undefined) {
+      assertFree();
+      await (this.#exclusive ?? this.#exclusively(() => this.#prepare(append)));
+      file = this.#readyFile(append);
+    }
+    assertFree();
     const after = judge(this.#state, this.#producers, this.#options.type, append);
     if (after === undefined) return this.#repeat(append, assertFree);
     const before = this.#last;
@@ -121,15 +128,13 @@ export class AppendPipeline {
     return after;
   }
 
-  /** Waits until appends may be let in, and everything is there for this one. */
-  async #ready(append: StreamAppend, assertFree: () => void): Promise<AppendFile> {
-    for (;;) {
-      while (this.#exclusive !== undefined) await this.#exclusive;
-      assertFree();
-      const isKnown = append.producer === undefined || this.#hasProducers;
-      if (this.#file !== undefined && this.#voidVersion === undefined && isKnown) return this.#file;
-      await this.#exclusively(() => this.#prepare(append));
-    }
+  /** The file, if an append may be let in at once. */
+  #readyFile({ producer }: StreamAppend): AppendFile | undefined {
+    const isReady =
+      this.#exclusive === undefined &&
+      this.#voidVersion === undefined &&
+      (producer === undefined || this.#hasProducers);
+    return isReady ? this.#file : undefined;
   }
 
   /** What it repeats may be under way, and be refused: then this is not a repetition. */

@@ -2,6 +2,7 @@ import { Transform } from 'node:stream';
 import accepts from 'accepts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isJsonType } from '../../core/streams/stream-type.ts';
+import { InvalidRequestError } from '../../errors.ts';
 import { type Range, streamPieces } from '../../storage/range-stream.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
@@ -23,6 +24,13 @@ export function jsonFormOf(request: FastifyRequest, { contentType }: StreamState
   if (contentType === undefined || !isJsonType(contentType)) return undefined;
   const isArray = accepts(request.raw).type(['application/json', LINES_TYPE]) !== LINES_TYPE;
   return { isArray, contentType: isArray ? contentType : LINES_TYPE };
+}
+
+/** @throws {InvalidRequestError} when a position is within a line: nobody was told that one */
+export async function assertBetweenLines(file: StoredFile, position: number): Promise<void> {
+  if (position === 0) return;
+  const [before] = await file.read(position - 1, 1);
+  if (before !== LINE_FEED) throw new InvalidRequestError('the offset is within a value');
 }
 
 /** Answers with the values of a JSON stream as an array. Closes the file. */

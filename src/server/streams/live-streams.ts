@@ -3,6 +3,7 @@ import type { StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { contentTypeOf } from '../content-type.ts';
+import { assertBetweenLines } from './json-response.ts';
 import { type EventEncoding, eventEncodingOf, readEvent, type StreamEvent } from './sse-events.ts';
 
 /** A stream that is read live: its readers share one open file, and the event that they all want next. */
@@ -33,6 +34,11 @@ export class LiveStream {
       this.#last = readEvent(this.stream, this.#file, start, cursor, this.encoding);
     }
     return this.#last;
+  }
+
+  /** @throws {InvalidRequestError} when events cannot begin at a position */
+  async assertStart(position: number): Promise<void> {
+    if (this.encoding === 'json') await assertBetweenLines(this.#file, position);
   }
 
   /** Lets the file go. */

@@ -39,7 +39,6 @@ export function streamTag({ state, names }: StreamView, start: number, form: Jso
 /** Adds to the answer what a refusal says beside its status. */
 export function setRefusalHeaders(reply: FastifyReply, error: unknown, names: OffsetNames | undefined): void {
   if (error instanceof StreamClosedError) {
-    reply.header(StreamHeader.closed, 'true');
     if (names !== undefined) reply.header(StreamHeader.nextOffset, names.nameOf(error.size));
   } else if (error instanceof ProducerFencedError) {
     reply.header(StreamHeader.producerEpoch, String(error.epoch));

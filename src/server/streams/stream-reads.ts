@@ -10,7 +10,7 @@ import { contentTypeOf } from '../content-type.ts';
 import { isFresh } from '../is-fresh.ts';
 import { sendBytes } from '../send-bytes.ts';
 import { nextCursor } from './cursor.ts';
-import { type JsonForm, jsonFormOf, sendArray } from './json-response.ts';
+import { assertBetweenLines, type JsonForm, jsonFormOf, sendArray } from './json-response.ts';
 import { SseConnection, type SseContext } from './sse-connection.ts';
 import { closedHeader, expiryHeaders, streamHeaders, streamTag } from './stream-headers.ts';
 import { type ReadRequest, readRequestOf } from './stream-request.ts';
@@ -64,6 +64,7 @@ export class StreamReads {
       const { state, names } = view;
       form = jsonFormOf(request, state);
       start = offset === 'now' ? state.size : names.positionOf(offset ?? '-1', state.size);
+      if (form !== undefined) await assertBetweenLines(file, start);
       const name = resource.segments.at(-1) ?? '';
       reply.headers({
         'content-type':
@@ -170,6 +171,7 @@ export class StreamReads {
     try {
       const { state, names } = live.stream;
       const start = offset === 'now' ? state.size : names.positionOf(offset, state.size);
+      await live.assertStart(start);
       reply.headers({
         'content-type': 'text/event-stream',
         'cache-control': 'no-cache, no-store, no-transform',

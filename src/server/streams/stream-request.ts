@@ -85,16 +85,14 @@ function forkRequestOf(request: FastifyRequest, prefix: string): ForkRequest | u
 
 /** The path of a URL of this server. */
 function sourceOf(urlPath: string, prefix: string): ResourcePath {
-  let decoded: string;
   try {
-    decoded = decodeURIComponent(urlPath.split(/[?#]/, 1)[0] as string);
+    const decoded = decodeURIComponent(urlPath.split(/[?#]/, 1)[0] as string);
+    if (decoded.startsWith(`${prefix}/`)) return ResourcePath.parse(decoded.slice(prefix.length));
   } catch (cause) {
+    if (cause instanceof ForbiddenPathError) throw cause;
     throw new InvalidRequestError('Stream-Forked-From is not the path of a URL', { cause });
   }
-  if (!decoded.startsWith(`${prefix}/`)) {
-    throw new InvalidRequestError(`Stream-Forked-From must begin with ${prefix}/`);
-  }
-  return ResourcePath.parse(decoded.slice(prefix.length));
+  throw new InvalidRequestError(`Stream-Forked-From must begin with ${prefix}/`);
 }
 
 /** @throws {InvalidRequestError} when a header is missing or malformed */

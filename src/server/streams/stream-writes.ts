@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Stream } from '../../core/streams/stream.ts';
 import type { StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
 import { isJsonType, isSameType } from '../../core/streams/stream-type.ts';
-import { InvalidRequestError } from '../../errors.ts';
+import { ContentTypeMismatchError, InvalidRequestError } from '../../errors.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import { MAX_APPEND_BYTES, StreamHeader } from '../../stream-protocol.ts';
@@ -77,6 +77,7 @@ export class StreamWrites {
     try {
       if (body.length === 0 && !close) throw new InvalidRequestError('the body is empty');
       if (body.length > 0 && !contentType) throw new InvalidRequestError('the Content-Type is missing');
+      assertTypeOfName(resource, stream, contentType, body);
       const isJson =
         body.length > 0 && isJsonType(stream.type) && isSameType(stream.type as string, contentType);
       const bytes = isJson && stream.state.closed !== true ? valuesOf(body) : body;
@@ -141,6 +142,20 @@ export class StreamWrites {
     }
     await file.discard();
     return undefined;
+  }
+}
+
+/** A file that was not made as a stream has the type that its name says. */
+function assertTypeOfName(
+  resource: ResourcePath,
+  { type, state }: Stream,
+  contentType: string | undefined,
+  body: Buffer,
+): void {
+  const expected = contentTypeOfName(resource.segments.at(-1) ?? '');
+  if (type !== undefined || expected === undefined || body.length === 0 || state.closed === true) return;
+  if (!isSameType(expected, contentType)) {
+    throw new ContentTypeMismatchError(`by its name the file is of the type ${expected}`);
   }
 }
 

@@ -1,0 +1,105 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { HttpfstreamOptions } from '../server/settings.ts';
+import { type ListenAddress, parseListenAddress } from './listen-address.ts';
+
+/** What a timer takes, and more than anybody waits: a day. */
+const MAX_SECONDS = 86_400;
+
+const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@,]+$/;
+
+/** The options of `httpfstream-server` as they were given, or their defaults. */
+export interface ServerOptions {
+  root: string;
+  http: ListenAddress;
+  durability: NonNullable<HttpfstreamOptions['durability']>;
+  /** In seconds. */
+  grace: number;
+  /** In seconds. */
+  longPoll: number;
+  cors: readonly string[];
+  logLevel: string;
+}
+
+/** Declares the options. Each may come from the environment instead. */
+export function addServerOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--root <DIR>', 'directory that holds the files; made if it is missing')
+        .env('HTTPFSTREAM_ROOT')
+        .default('./data'),
+    )
+    .addOption(
+      new Option('--http <ADDR>', 'address to listen on; without a host, all interfaces')
+        .env('HTTPFSTREAM_HTTP')
+        .argParser(listenAddressOption)
+        .default({ port: 8080 }, ':8080'),
+    )
+    .addOption(
+      new Option('--durability <LEVEL>', 'acknowledge bytes when the system (os) or the disk (disk) has them')
+        .env('HTTPFSTREAM_DURABILITY')
+        .choices(['os', 'disk'])
+        .default('os'),
+    )
+    .addOption(
+      new Option('--grace <SECONDS>', 'how long an append waits for a client whose connection broke')
+        .env('HTTPFSTREAM_GRACE')
+        .argParser(secondsOption)
+        .default(15),
+    )
+    .addOption(
+      new Option('--long-poll <SECONDS>', 'how long a long-poll waits for bytes')
+        .env('HTTPFSTREAM_LONG_POLL')
+        .argParser(positiveSecondsOption)
+        .default(20),
+    )
+    .addOption(
+      new Option(
+        '--cors <ORIGIN>',
+        'origin whose pages may use this server, or *; may be repeated, or a list with commas',
+      )
+        .env('HTTPFSTREAM_CORS')
+        .argParser(originsOption)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option('--log-level <LEVEL>', 'how much to log')
+        .env('HTTPFSTREAM_LOG_LEVEL')
+        .choices(['debug', 'info', 'warn', 'error', 'silent'])
+        .default('info'),
+    );
+}
+
+function listenAddressOption(text: string): ListenAddress {
+  const address = parseListenAddress(text);
+  if (address === undefined)
+    throw new InvalidArgumentError('It must look like :8080, localhost:8080 or [::1]:8080.');
+  return address;
+}
+
+function secondsOption(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() === '' || !(seconds >= 0 && seconds <= MAX_SECONDS)) {
+    throw new InvalidArgumentError(`It must be a number of seconds, at most ${MAX_SECONDS}.`);
+  }
+  return seconds;
+}
+
+function positiveSecondsOption(text: string): number {
+  const seconds = secondsOption(text);
+  if (seconds < 0.001) throw new InvalidArgumentError('It must be at least 0.001.');
+  return seconds;
+}
+
+/** @param others what the same option has brought before */
+function originsOption(text: string, others: readonly string[]): readonly string[] {
+  const origins = text
+    .split(',')
+    .map((origin) => origin.trim().toLowerCase())
+    .filter((origin) => origin !== '');
+  for (const origin of origins) {
+    if (origin !== '*' && !ORIGIN.test(origin)) {
+      throw new InvalidArgumentError('It must look like https://example.com, with no path, or be *.');
+    }
+  }
+  return [...others, ...origins];
+}
