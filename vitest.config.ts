@@ -11,6 +11,7 @@ const ALONE = [
   'test/producers-crash.test.ts',
   'test/soak-memory.test.ts',
   'test/soak.test.ts',
+  'test/streaming-http.test.ts',
   'test/streaming.test.ts',
   'test/streams/idle-readers.test.ts',
 ];

@@ -134,6 +134,10 @@ describe.each(DURABILITIES)('with the durability %s', (durability) => {
       await expectEachLineOnce(server, producers, context);
       damages.delete('none');
       expect(damages.size, context()).toBeGreaterThan(0);
+      // Else nothing was lost that anybody could have brought twice.
+      const forgotten = producers.reduce((sum, producer) => sum + producer.forgotten, 0);
+      if (KILLS > 10) expect(forgotten, context()).toBeGreaterThan(0);
+      if (process.env.BB) console.log('BB', forgotten, producers.map((p) => p.acknowledged).join(), torn.join('; '));
     },
     TIMEOUT_MS,
   );

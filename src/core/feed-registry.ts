@@ -65,7 +65,7 @@ export class FeedRegistry {
     this.#syncer = new Syncer(SYNC_INTERVAL_MS, threads);
     this.#arrivals = new Arrivals(root, ARRIVAL_INTERVAL_MS);
     this.#store = new StreamStore(sidecars, isDurable);
-    this.#log = new RedoLog(root.own('redo'), threads && ((fd) => threads.fdatasync(fd)));
+    this.#log = new RedoLog(root.own('redo'), isDurable);
     this.#feeds = new OpenFeeds((file, position) => this.#held.advance(file.stat.fingerprint, position));
     this.#sessions = new SessionRegistry(
       {
@@ -182,6 +182,7 @@ export class FeedRegistry {
     this.#sessions.close();
     await this.#feeds.closed();
     await this.#held.close();
+    await this.#log.close();
     await this.#syncer.close();
     this.#arrivals.close();
   }

@@ -1,5 +1,6 @@
 import { ResourceGoneError, StorageError, StreamTruncatedError } from '../errors.ts';
 import type { AppendFile } from '../storage/append-file.ts';
+import type { FileState } from '../storage/file-io.ts';
 
 /**
  * Writes `parts` at the end of a file, and finds out whether it was this file
@@ -7,19 +8,35 @@ import type { AppendFile } from '../storage/append-file.ts';
  * stay is taken back.
  *
  * @param start size that the file should have
- * @throws {ResourceGoneError} when the file was deleted
- * @throws {StreamTruncatedError} when it was cut
- * @throws {StorageError} when another program has written to it
+ * @throws what {@link assertWritten} throws, and what the disk does
  */
 export async function writeAtEnd(file: AppendFile, start: number, parts: readonly Buffer[]): Promise<void> {
-  const size = parts.reduce((bytes, part) => bytes + part.length, start);
   try {
     await file.write(parts);
   } catch (error) {
     await takeBack(file, start, parts);
     throw error;
   }
-  const state = await file.state();
+  await assertWritten(file, start, parts, await file.state());
+}
+
+/**
+ * Finds out whether `parts`, which were written at the end of a file, are where
+ * they should be. What cannot stay is taken back.
+ *
+ * @param start size that the file should have had before
+ * @param state of the file afterwards
+ * @throws {ResourceGoneError} when the file was deleted
+ * @throws {StreamTruncatedError} when it was cut
+ * @throws {StorageError} when another program has written to it
+ */
+export async function assertWritten(
+  file: AppendFile,
+  start: number,
+  parts: readonly Buffer[],
+  state: FileState,
+): Promise<void> {
+  const size = parts.reduce((bytes, part) => bytes + part.length, start);
   if (!state.isLinked) throw new ResourceGoneError('the file was deleted');
   if (state.size === size) return;
   await takeBack(file, state.size - size + start, parts);

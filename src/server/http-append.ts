@@ -37,7 +37,7 @@ export class HttpAppend implements AppenderOwner, BodyReader {
   #source: ByteSource | undefined;
   #isOver = false;
   /** Settled by what comes first: the end of the bytes, or what keeps them from being appended. */
-  #settle: (end: Promise<EndOfAppend> | EndOfAppend) => void = () => undefined;
+  #settle: (end: EndOfAppend) => void = () => undefined;
   readonly #end = new Promise<EndOfAppend>((resolve) => {
     this.#settle = resolve;
   });

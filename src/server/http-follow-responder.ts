@@ -43,24 +43,21 @@ export class HttpFollowResponder {
   /**
    * Sends a range that ends where the file will have its end (RFC 8673).
    *
-   * @returns undefined when the request asks for none, or nobody appends: to be answered as any other
+   * @returns false when the request asks for none, or nobody appends: to be answered as any other
    * @throws what {@link FeedRegistry.follow} throws
    */
-  async sendRange(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    resource: ResourcePath,
-  ): Promise<FastifyReply | undefined> {
+  async sendRange(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<boolean> {
     const range = liveRangeOf(request.headers);
     // A path that is not clean is redirected first.
-    if (range === undefined || resource.trailingSlash || !isClean(request, resource)) return undefined;
+    if (range === undefined || resource.trailingSlash || !isClean(request, resource)) return false;
     const feed = await this.#registry.liveFeed(resource).catch(ignoreMissing);
-    if (feed === undefined || feed.endReason !== undefined || range.start > feed.committed) return undefined;
+    if (feed === undefined || feed.endReason !== undefined || range.start > feed.committed) return false;
     const head = {
       status: 206,
       headers: { 'accept-ranges': 'bytes', 'content-range': range.contentRange },
     };
-    return this.#send(request, reply, resource, { wanted: { from: range.start }, waitMs: 0 }, head);
+    await this.#send(request, reply, resource, { wanted: { from: range.start }, waitMs: 0 }, head);
+    return true;
   }
 
   async #send(

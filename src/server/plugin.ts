@@ -16,6 +16,7 @@ import { HttpFollowResponder } from './http-follow-responder.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { asksForWebSocket, asksToFollow, resourceOf, verbOf } from './request-target.ts';
 import { ResourceResponder } from './resource-response.ts';
+import { RootLock } from './root-lock.ts';
 import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
 import { LiveStreams } from './streams/live-streams.ts';
 import { StreamResponder } from './streams/stream-responder.ts';
@@ -44,16 +45,23 @@ const METHODS = ['PUT', 'POST', 'DELETE', 'OPTIONS'];
  * appenders are told (close code 1012, legacy ones 1001; 503 over plain HTTP), have
  * `closeTimeoutMs` to go and are cut off; followers get what is committed and are told
  * (1012, 1001; a broken connection over plain HTTP), have `closeTimeoutMs` to take it and
- * are cut off; files are synced and closed.
+ * are cut off; files are synced and closed; another server may have the root.
  *
  * @throws {InvalidRootError} at registration, when the root cannot be used
+ * @throws {RootInUseError} at registration, when another server uses the root
  */
 export async function httpfstream(app: FastifyInstance, options: HttpfstreamOptions): Promise<void> {
   const settings = normaliseOptions(options);
   const root = await Root.open(settings.root);
   const report: Report = (message, detail) => app.log.warn(detail, message);
+  const lock = await RootLock.acquire(root.own('lock'), { root: settings.root, report });
   const registry = new FeedRegistry(root, { ...settings, report });
-  await registry.recover();
+  try {
+    await registry.recover();
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
   const appends = new ConnectionGroup();
   const follows = new ConnectionGroup();
   const { keepAliveMs, maxMessageBytes } = settings;
@@ -86,7 +94,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     await appends.drain(settings.closeTimeoutMs);
     await follows.drain(settings.closeTimeoutMs);
     upgradeSockets.terminate();
-    await closed;
+    await closed.finally(() => lock.release());
   });
   if (!app.hasDecorator('websocketServer')) {
     await app.register(fastifyWebsocket, { options: WEBSOCKET_OPTIONS });
@@ -136,8 +144,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   ): Promise<FastifyReply> {
     if (request.method === 'GET' && !asksForWebSocket(request)) {
       if (asksToFollow(request)) return httpFollows.send(request, reply, resource);
-      const answer = await httpFollows.sendRange(request, reply, resource);
-      if (answer !== undefined) return answer;
+      if (await httpFollows.sendRange(request, reply, resource)) return reply;
     }
     if (!asksToFollow(request) && isStreamRead(request)) return streams.send(request, reply, resource);
     return reads.send(request, reply, resource);

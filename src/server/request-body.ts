@@ -124,7 +124,7 @@ export class RequestBody implements ByteSource {
 
   #fail(message: string, cause?: unknown): void {
     // A request that is cut has an error, too.
-    if (this.#request.destroyed && !this.#request.complete) this.#cut();
+    if (this.#request.destroyed && !this.#request.readableEnded) this.#cut();
     else this.#settle()?.failed(new InvalidRequestError(message, { cause }));
   }
 

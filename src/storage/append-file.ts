@@ -7,6 +7,11 @@ import { StoredFile } from './stored-file.ts';
  * the caller finds out whether that was the place that it counted.
  */
 export class AppendFile extends StoredFile {
+  /** For threads that write to it. */
+  get descriptor(): number {
+    return this.fd;
+  }
+
   /** Writes all of `buffers`; rejects if a single byte is refused. */
   write(buffers: readonly Buffer[]): Promise<void> {
     return fileIo.writeAll(this.fd, buffers);

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { makeDirectories, syncDirectories } from './file-io.ts';
 import { RESERVED_SEGMENT } from './resource-path.ts';
-import { storageFailure } from './storage-failure.ts';
+import { hasErrno, storageFailure } from './storage-failure.ts';
 
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
@@ -23,9 +23,16 @@ export async function writeDocument(
   { durable, mtimeMs }: DocumentOptions,
 ): Promise<void> {
   const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
+  const directory = path.dirname(file);
+  let top = directory;
   try {
-    await makeDirectories(path.dirname(file), DIRECTORY_MODE);
-    const handle = await fs.promises.open(temporary, 'wx', FILE_MODE);
+    const open = () => fs.promises.open(temporary, 'wx', FILE_MODE);
+    const handle = await open().catch(async (error) => {
+      if (!hasErrno(error, 'ENOENT')) throw error;
+      await makeDirectories(directory, DIRECTORY_MODE);
+      top = ownerOf(file);
+      return open();
+    });
     try {
       await handle.writeFile(`${JSON.stringify(document)}\n`);
       if (mtimeMs !== undefined) await handle.utimes(mtimeMs / 1000, mtimeMs / 1000);
@@ -34,7 +41,7 @@ export async function writeDocument(
       await handle.close();
     }
     await fs.promises.rename(temporary, file);
-    if (durable) await syncDirectories(path.dirname(file), ownerOf(file));
+    if (durable) await syncDirectories(directory, top);
   } catch (error) {
     await fs.promises.rm(temporary, { force: true }).catch(() => undefined);
     throw storageFailure(error);

@@ -1,17 +1,14 @@
 import fs, { constants } from 'node:fs';
 import path from 'node:path';
+import { CommitThread, type WriteOutcome } from './commit-thread.ts';
 import * as fileIo from './file-io.ts';
+import { RedoBatch, type RedoWriter, type WaitingRecord } from './redo-batch.ts';
 import { decodeRecords, encodeRecord, type RedoRecord } from './redo-record.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 const SEGMENT_NAME = /^(\d{10})\.log$/;
-
-interface Waiter {
-  resolve: () => void;
-  reject: (error: unknown) => void;
-}
 
 interface Segment {
   number: number;
@@ -35,20 +32,22 @@ export interface Replay<Header> {
  */
 export class RedoLog<Header extends object> {
   readonly #directory: string;
-  readonly #sync: ((fd: number) => Promise<void>) | undefined;
+  readonly #isDurable: boolean;
+  readonly #thread = new CommitThread();
   #segment: Segment | undefined;
   #nextNumber = 1;
-  #pending: Buffer[] = [];
-  #waiters: Waiter[] = [];
-  #flushing: Promise<void> | undefined;
+  #waiting: WaitingRecord[] = [];
+  #isFlushing = false;
+  /** Those who wait for a new segment. */
+  #rotations: ((upTo: number) => void)[] = [];
 
   /**
    * @param directory absolute; made when the first record is written
-   * @param sync makes an open file survive a loss of power; without it records survive a crash of this process
+   * @param isDurable whether records are safe only when they survive a loss of power
    */
-  constructor(directory: string, sync?: (fd: number) => Promise<void>) {
+  constructor(directory: string, isDurable: boolean) {
     this.#directory = directory;
-    this.#sync = sync;
+    this.#isDurable = isDurable;
   }
 
   /** Bytes that were written since the last {@link rotate}. */
@@ -63,19 +62,18 @@ export class RedoLog<Header extends object> {
     return { records: this.#read(numbers), isEmpty: numbers.length === 0 };
   }
 
-  /**
-   * Writes a record. Those of one caller keep their order.
-   *
-   * @returns a promise that resolves when it is safe; it rejects for all records
-   * that wait when one cannot be written, and they are not in the log then
-   */
-  append(header: Header, payload: Buffer): Promise<void> {
-    this.#pending.push(...encodeRecord(header, payload));
-    const written = new Promise<void>((resolve, reject) => {
-      this.#waiters.push({ resolve, reject });
-    });
-    this.#flushing ??= this.#flush();
-    return written;
+  /** Takes a record, and tells its writer when it is safe. Those of one writer keep their order. */
+  append(header: Header, payload: Buffer, writer: RedoWriter): void {
+    this.#waiting.push({ writer, parts: encodeRecord(header, payload), hasPayload: payload.length > 0 });
+    if (this.#isFlushing) return;
+    this.#isFlushing = true;
+    // What comes in the same turn of the event loop is written together.
+    setImmediate(() => void this.#flush());
+  }
+
+  /** Drops what waits of a writer. */
+  withdraw(writer: RedoWriter): void {
+    this.#waiting = this.#waiting.filter((other) => other.writer !== writer);
   }
 
   /**
@@ -83,12 +81,16 @@ export class RedoLog<Header extends object> {
    *
    * @returns the number up to which segments may be dropped once all that is in them is made good
    */
-  async rotate(): Promise<number> {
-    await this.#flushing;
-    const segment = this.#segment;
-    this.#segment = undefined;
-    if (segment !== undefined) await fileIo.close(segment.fd);
-    return this.#nextNumber - 1;
+  rotate(): Promise<number> {
+    return new Promise((resolve) => {
+      this.#rotations.push(resolve);
+      if (!this.#isFlushing) this.#letRotate();
+    });
+  }
+
+  /** Lets its thread go, when nothing is to be appended any more. */
+  async close(): Promise<void> {
+    await this.#thread.close();
   }
 
   /** Forgets the segments up to a number. */
@@ -98,35 +100,54 @@ export class RedoLog<Header extends object> {
     }
   }
 
+  /** Never rejects. */
   async #flush(): Promise<void> {
-    while (this.#pending.length > 0) {
-      // What comes in the same turn of the event loop is written together.
-      await new Promise<void>((resolve) => setImmediate(resolve));
-      const buffers = this.#pending;
-      const waiters = this.#waiters;
-      this.#pending = [];
-      this.#waiters = [];
+    while (this.#waiting.length > 0) {
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      const batch = new RedoBatch(waiting);
       try {
-        await this.#write(buffers);
-        for (const { resolve } of waiters) resolve();
+        batch.tell(await this.#commit(batch));
       } catch (error) {
         // Also those that came meanwhile: they may build on the ones that failed.
-        const later = this.#waiters;
-        this.#pending = [];
-        this.#waiters = [];
-        for (const { reject } of [...waiters, ...later]) reject(storageFailure(error));
+        const writers = new Set([...waiting, ...this.#waiting.splice(0)].map(({ writer }) => writer));
+        for (const writer of writers) writer.refused(storageFailure(error));
       }
+      this.#letRotate();
     }
-    this.#flushing = undefined;
+    this.#isFlushing = false;
+    this.#letRotate();
   }
 
-  async #write(buffers: readonly Buffer[]): Promise<void> {
+  /** Between two batches no segment is being written. */
+  #letRotate(): void {
+    const rotations = this.#rotations.splice(0);
+    if (rotations.length === 0) return;
+    const segment = this.#segment;
+    this.#segment = undefined;
+    const upTo = this.#nextNumber - 1;
+    // A close that fails has lost nothing: what was written was synced, or need not be.
+    const closed =
+      segment === undefined ? Promise.resolve() : fileIo.close(segment.fd).catch(() => undefined);
+    void closed.then(() => {
+      for (const resolve of rotations) resolve(upTo);
+    });
+  }
+
+  async #commit(batch: RedoBatch): Promise<WriteOutcome[]> {
     this.#segment ??= await this.#begin();
     const segment = this.#segment;
     try {
-      await fileIo.writeAll(segment.fd, buffers);
-      await this.#sync?.(segment.fd);
-      segment.size += buffers.reduce((bytes, buffer) => bytes + buffer.length, 0);
+      const { bytes, writes } = batch;
+      const size = segment.size + bytes.length;
+      const outcomes = await this.#thread.commit({
+        log: segment.fd,
+        batch: bytes,
+        isDurable: this.#isDurable,
+        writes,
+      });
+      segment.size = size;
+      return outcomes;
     } catch (error) {
       await this.#cutBack(segment);
       throw error;
@@ -137,7 +158,7 @@ export class RedoLog<Header extends object> {
   async #cutBack(segment: Segment): Promise<void> {
     try {
       await fileIo.ftruncate(segment.fd, segment.size);
-      await this.#sync?.(segment.fd);
+      if (this.#isDurable) await fileIo.fdatasync(segment.fd);
     } catch {
       this.#segment = undefined;
       await fileIo.close(segment.fd).catch(() => undefined);
@@ -150,7 +171,7 @@ export class RedoLog<Header extends object> {
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND;
     const fd = await fileIo.open(this.#fileOf(number), flags, FILE_MODE);
     try {
-      if (this.#sync !== undefined) {
+      if (this.#isDurable) {
         await fileIo.syncDirectories(this.#directory, path.dirname(path.dirname(this.#directory)));
       }
       return { number, fd, size: 0 };

@@ -208,7 +208,7 @@ export class Root {
   }
 
   /** A directory of the server's own, beside what URLs can name; absolute. */
-  own(name: 'meta' | 'redo' | 'incoming' | 'gone' | 'aside'): string {
+  own(name: 'meta' | 'redo' | 'incoming' | 'gone' | 'aside' | 'expiring' | 'lock'): string {
     return path.join(this.#directory, RESERVED_SEGMENT, name);
   }
 

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { appendAll, closeWebSocket, fileText, openAppender } from '../support/http-append.ts';
 import { Download } from '../support/http-bodies.ts';
+import { descriptorsBackTo, openDescriptors } from '../support/http-descriptors.ts';
 import { get, head } from '../support/http-request.ts';
 import { startProgram } from '../support/program.ts';
 import { startServer } from '../support/server.ts';
@@ -99,6 +100,21 @@ describe('a live range', () => {
     expect((await get(server.url('/d/f/'), headers)).status).toBe(301);
     expect((await get(server.url('/e'), headers)).status).toBe(301);
     expect((await get(server.url('/.httpfstream/x'), headers)).status).toBe(403);
+  });
+
+  it('leaves nothing open when it is over, however it ends', async () => {
+    const server = await startServer();
+    const appender = await openAppender(server, '/f', 'so far');
+    const baseline = await openDescriptors();
+    const headers = { range: `bytes=0-${MAX}` };
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => Download.open(server.url('/f'), { headers })),
+    );
+    for (const { request } of answers.slice(5)) request.destroy();
+    await closeWebSocket(appender);
+    for (const answer of answers.slice(0, 5)) expect(await answer.untilEnd()).toBe('clean');
+    // The appender's own are closed by now, too.
+    await descriptorsBackTo(baseline - 2);
   });
 
   it('does not take the place of what verb FOLLOW asks for', async () => {

@@ -17,9 +17,17 @@ export class ServerProcess {
     this.port = port;
   }
 
-  /** Starts it, with more arguments if need be, and waits until it listens. It is killed after the test if it still runs. */
-  static async start(root: string, args: readonly string[] = []): Promise<ServerProcess> {
-    const child = spawn(process.execPath, [SERVER, '-root', root, '-http', '127.0.0.1:0', ...args], {
+  /**
+   * Starts it, with more arguments if need be, also for Node, and waits until it
+   * listens. It is killed after the test if it still runs.
+   */
+  static async start(
+    root: string,
+    args: readonly string[] = [],
+    nodeArgs: readonly string[] = [],
+  ): Promise<ServerProcess> {
+    const serverArgs = ['-root', root, '-http', '127.0.0.1:0', ...args];
+    const child = spawn(process.execPath, [...nodeArgs, SERVER, ...serverArgs], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     onTestFinished(() => {

@@ -1,10 +1,13 @@
 import type { AppendFile } from '../../storage/append-file.ts';
+import type { WriteOutcome } from '../../storage/commit-thread.ts';
+import type { RedoWriter } from '../../storage/redo-batch.ts';
 import type { RedoLog } from '../../storage/redo-log.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
-import { takeBack, writeAtEnd } from '../write-at-end.ts';
-import { judge, type StreamAppend } from './append-rules.ts';
-import { type ProducerRequest, Producers } from './producers.ts';
+import { assertWritten, takeBack, writeAtEnd } from '../write-at-end.ts';
+import type { StreamAppend } from './append-rules.ts';
+import type { ProducerRequest } from './producers.ts';
+import { type Change, StreamChanges } from './stream-changes.ts';
 import { recordOf, type StreamRecord } from './stream-record.ts';
 
 /** More bytes than this go straight to the file, and only that they do goes through the log. */
@@ -36,66 +39,46 @@ export interface PipelineOptions {
   settled: () => void;
 }
 
-/** An append that was let in and is not in the file yet. */
-interface Operation {
-  append: StreamAppend;
-  before: StreamState;
-  after: StreamState;
-  producerBefore: ProducerRequest | undefined;
-  written: () => void;
-  refused: (error: unknown) => void;
-}
-
 /**
  * The way of appends into one stream. They are judged one after the other as
- * they come, each as if those before it were made; written down in the redo log,
- * those of all streams together; then written to the file, and count.
+ * they come, each as if those before it were made; then written down in the redo
+ * log and to the file, together with those of all streams, and count.
  */
-export class AppendPipeline {
+export class AppendPipeline implements RedoWriter {
   readonly #options: PipelineOptions;
-  /** With every append that was let in; … */
-  #state: StreamState;
-  /** … with those that are in the file. */
-  #settled: StreamState;
-  readonly #producers: Producers;
-  /** Whether the sidecar says that there are any. */
+  readonly #changes: StreamChanges;
+  /** Whether the sidecar says that there are producers. */
   #hasProducers: boolean;
   #file: AppendFile | undefined;
-  /** Those under way, in order. */
-  #operations: Operation[] = [];
-  /** Those of them that are in the log. */
-  #logged: Operation[] = [];
-  #writing: Promise<void> | undefined;
   /** The last sync for a checkpoint. */
   #synced: Promise<void> | undefined;
-  /** Settles when what was let in by now is in the file, or refused. */
-  #last: Promise<unknown> = Promise.resolve();
   /** Set while nothing is let in; settles when that is over. */
   #exclusive: Promise<unknown> | undefined;
   /** The highest version that the log may have of an append that was refused after all. */
   #voidVersion: number | undefined;
+  /** Settles when what such an append has left in the file is gone. */
+  #cleaned: Promise<unknown> | undefined;
 
   constructor(options: PipelineOptions) {
+    const { state, type } = options;
     this.#options = options;
-    this.#state = options.state;
-    this.#settled = options.state;
-    this.#producers = new Producers(options.state.producers);
-    this.#hasProducers = options.state.producers !== undefined;
+    this.#changes = new StreamChanges(state, type);
+    this.#hasProducers = state.producers !== undefined;
   }
 
   /** What is in the file, and counts; without the producers. */
   get settled(): StreamState {
-    return this.#settled;
+    return this.#changes.settled;
   }
 
-  /** Whether the file is open to be appended to. */
-  get isOpen(): boolean {
-    return this.#file !== undefined;
+  /** The file, while it is open to be appended to. */
+  get file(): AppendFile | undefined {
+    return this.#file;
   }
 
   /** The last request of a producer that was let in. */
   producer(id: string): ProducerRequest | undefined {
-    return this.#producers.get(id);
+    return this.#changes.producer(id);
   }
 
   /**
@@ -103,60 +86,66 @@ export class AppendPipeline {
    *
    * @param assertFree throws when nothing may be appended at the moment
    * @returns the stream after it; undefined when it was made before
-   * @throws what {@link judge} throws, and what the disk does
+   * @throws what {@link StreamChanges.letIn} throws, and what the disk does
    */
   async append(append: StreamAppend, assertFree: () => void): Promise<StreamState | undefined> {
-    // Looked at again after each wait: between the look and the judgement nothing may happen.
-    let file = this.#readyFile(append);
-    while (file === undefined) {
-      assertFree();
-      await (this.#exclusive ?? this.#exclusively(() => this.#prepare(append)));
-      file = this.#readyFile(append);
-    }
-    assertFree();
-    const after = judge(this.#state, this.#producers, this.#options.type, append);
-    if (after === undefined) return this.#repeat(append, assertFree);
-    const before = this.#last;
     const isLarge = append.bytes.length > MAX_LOGGED_BYTES;
-    const made = new Promise<void>((resolve, reject) => {
-      const operation = this.#letIn(append, after, resolve, reject);
-      if (isLarge) void this.#exclusively(() => before.then(() => this.#makeLarge(operation, file)));
-      else void this.#make(operation, file);
-    });
-    this.#last = made.catch(ignore);
-    await made;
-    return after;
+    for (let hasWaited = false; ; hasWaited = true) {
+      // Looked at again after each wait: between the look and the judgement nothing may happen.
+      while (!this.#isReady(append)) {
+        assertFree();
+        await (this.#exclusive ?? this.#exclusively(() => this.#prepare(append)));
+      }
+      assertFree();
+      const change = this.#changes.letIn(append);
+      if (change !== undefined) {
+        if (isLarge) void this.#exclusively(() => this.#makeLarge(change));
+        else this.#options.log.append(this.#recordOf(change), append.bytes, this);
+        await change.made;
+        return change.after;
+      }
+      if (hasWaited) return undefined;
+      // What it repeats may be under way, and be refused: then this is no repetition.
+      await this.#changes.drained();
+    }
   }
 
-  /** The file, if an append may be let in at once. */
-  #readyFile({ producer }: StreamAppend): AppendFile | undefined {
-    const isReady =
-      this.#exclusive === undefined &&
-      this.#voidVersion === undefined &&
-      (producer === undefined || this.#hasProducers);
-    return isReady ? this.#file : undefined;
+  /** Called by the log. */
+  committed(count: number, outcome: WriteOutcome | undefined): void {
+    this.#options.logged();
+    const changes = this.#changes.pending.slice(0, count);
+    const start = (changes[0] as Change).before.size;
+    const { size } = (changes.at(-1) as Change).after;
+    if (outcome === undefined || (outcome.state?.size === size && outcome.state.isLinked)) {
+      this.#settle(count);
+      return;
+    }
+    const file = this.#file as AppendFile;
+    const parts = changes.map(({ append }) => append.bytes);
+    const cleaned = outcome.state
+      ? assertWritten(file, start, parts, outcome.state)
+      : takeBack(file, start, parts).then(() => Promise.reject(outcome.error));
+    this.#void(cleaned);
   }
 
-  /** What it repeats may be under way, and be refused: then this is not a repetition. */
-  async #repeat(append: StreamAppend, assertFree: () => void): Promise<StreamState | undefined> {
-    await this.#last;
-    const after = judge(this.#state, this.#producers, this.#options.type, append);
-    return after === undefined ? undefined : this.append(append, assertFree);
+  /** Called by the log when it does not have the appends under way. */
+  refused(error: unknown): void {
+    this.#changes.refuse(error);
   }
 
   /** Runs `action` while nothing is under way, and lets nothing in until it is done. */
   async quietly<T>(action: () => T | Promise<T>): Promise<T> {
     while (this.#exclusive !== undefined) await this.#exclusive;
     return this.#exclusively(async () => {
-      await this.#last;
+      await this.#changes.drained();
+      await this.#cleaned;
       return action();
     });
   }
 
   /** Changes what does not come through appends; while nothing is under way. */
   amend(change: Partial<StreamState>): void {
-    this.#state = { ...this.#state, ...change };
-    this.#settled = { ...this.#settled, ...change };
+    this.#changes.amend(change);
     this.#options.settled();
   }
 
@@ -164,7 +153,7 @@ export class AppendPipeline {
   async checkpoint(): Promise<void> {
     const state = await this.quietly(() => {
       this.#synced = this.#file && this.#options.sync(this.#file);
-      return this.#snapshot();
+      return this.#changes.snapshot(this.#hasProducers);
     });
     await this.#synced;
     await this.#options.save(state);
@@ -173,7 +162,7 @@ export class AppendPipeline {
   /** As {@link checkpoint}; while nothing is under way. */
   async remember(): Promise<void> {
     if (this.#file !== undefined) await this.#options.sync(this.#file);
-    await this.#options.save(this.#snapshot());
+    await this.#options.save(this.#changes.snapshot(this.#hasProducers));
   }
 
   /** Lets the file go; the next append opens it again. While nothing is under way. */
@@ -189,6 +178,15 @@ export class AppendPipeline {
     }
   }
 
+  #isReady({ producer }: StreamAppend): boolean {
+    return (
+      this.#exclusive === undefined &&
+      this.#file !== undefined &&
+      this.#voidVersion === undefined &&
+      (producer === undefined || this.#hasProducers)
+    );
+  }
+
   async #exclusively<T>(action: () => Promise<T>): Promise<T> {
     const done = action();
     this.#exclusive = done.then(ignore, ignore);
@@ -200,15 +198,8 @@ export class AppendPipeline {
   }
 
   async #prepare({ producer }: StreamAppend): Promise<void> {
-    await this.#last;
-    if (producer !== undefined && !this.#hasProducers) {
-      // From now on nothing in the file counts that no producer is known to have brought.
-      this.#hasProducers = true;
-      await this.remember().catch((error) => {
-        this.#hasProducers = false;
-        throw error;
-      });
-    }
+    await this.#changes.drained();
+    await this.#cleaned;
     if (this.#voidVersion !== undefined) {
       await this.cool();
       // From now on what the log has of the appends that were refused is void.
@@ -216,122 +207,69 @@ export class AppendPipeline {
       await this.remember();
       this.#voidVersion = undefined;
     }
+    if (producer !== undefined && !this.#hasProducers) {
+      if (this.#file !== undefined) await this.#options.sync(this.#file);
+      // From now on nothing in the file counts that no producer is known to have brought.
+      await this.#options.save(this.#changes.snapshot(true));
+      this.#hasProducers = true;
+    }
     if (this.#file !== undefined) return;
-    const { file, size } = await this.#options.openFile(this.#settled);
+    const { file, size } = await this.#options.openFile(this.settled);
     this.#file = file;
     this.amend({ size });
   }
 
-  #letIn(
-    append: StreamAppend,
-    after: StreamState,
-    written: () => void,
-    refused: (error: unknown) => void,
-  ): Operation {
-    const { producer } = append;
-    const producerBefore = producer && this.#producers.get(producer.id);
-    const operation = { append, before: this.#state, after, producerBefore, written, refused };
-    this.#state = after;
-    if (producer !== undefined) this.#producers.set(producer.id, producer);
-    this.#operations.push(operation);
-    return operation;
-  }
-
-  async #make(operation: Operation, file: AppendFile): Promise<void> {
-    try {
-      await this.#log(operation, operation.append.bytes);
-    } catch (error) {
-      this.#refuseFrom(operation, error);
-      return;
-    }
-    // Else it was refused with one before it, though the log has it.
-    if (!this.#operations.includes(operation)) return;
-    this.#options.logged();
-    this.#logged.push(operation);
-    this.#writing ??= this.#write(file);
-  }
-
-  /** Writes what is in the log to the file: what came meanwhile together. */
-  async #write(file: AppendFile): Promise<void> {
-    // What the log has taken together is told one after the other in the same turn.
-    await Promise.resolve();
-    while (this.#logged.length > 0) {
-      const operations = this.#logged;
-      this.#logged = [];
-      const [first] = operations as [Operation];
-      try {
-        const parts = operations.map(({ append }) => append.bytes).filter(({ length }) => length > 0);
-        if (parts.length > 0) await writeAtEnd(file, first.before.size, parts);
-        this.#settle(operations);
-      } catch (error) {
-        this.#voidFrom(first, error);
-      }
-    }
-    this.#writing = undefined;
-  }
-
-  #settle(operations: readonly Operation[]): void {
-    this.#operations.splice(0, operations.length);
-    this.#settled = (operations.at(-1) as Operation).after;
+  #settle(count: number): void {
+    this.#changes.settle(count);
     this.#options.settled();
-    for (const { written } of operations) written();
   }
 
   /** The log says first where the bytes will be, and when they are there, that they count. */
-  async #makeLarge(operation: Operation, file: AppendFile): Promise<void> {
+  async #makeLarge(change: Change): Promise<void> {
+    const { append, before } = change;
+    while (this.#changes.pending[0] !== change) await (this.#changes.pending[0] as Change).made.catch(ignore);
+    const file = this.#file as AppendFile;
+    const parts = [append.bytes];
     try {
-      await this.#log(operation, NO_BYTES, { intent: true });
+      await this.#log({ ...this.#recordOf(change), intent: true });
     } catch (error) {
-      this.#refuseFrom(operation, error);
+      this.refused(error);
       return;
     }
     this.#options.logged();
-    const start = operation.before.size;
-    const parts = [operation.append.bytes];
-    try {
-      await writeAtEnd(file, start, parts);
+    const written = writeAtEnd(file, before.size, parts).then(async () => {
       try {
         if (this.#options.isDurable) await this.#options.sync(file);
-        await this.#log(operation, NO_BYTES);
+        await this.#log(this.#recordOf(change));
       } catch (error) {
-        await takeBack(file, start, parts);
+        await takeBack(file, before.size, parts);
         throw error;
       }
-      this.#settle([operation]);
-    } catch (error) {
-      this.#voidFrom(operation, error);
-    }
-  }
-
-  /** Refuses an append that is not in the log, and those after it, which were judged as if it were made. */
-  #refuseFrom(operation: Operation, error: unknown): void {
-    const at = this.#operations.indexOf(operation);
-    if (at === -1) return;
-    const refused = this.#operations.splice(at);
-    for (const { append, producerBefore } of refused.toReversed()) {
-      if (append.producer !== undefined) this.#producers.set(append.producer.id, producerBefore);
-    }
-    this.#state = operation.before;
-    const failure = storageFailure(error);
-    for (const { refused: tell } of refused) tell(failure);
+    });
+    await written.then(() => this.#settle(1), ignore);
+    if (this.#changes.pending.length > 0) this.#void(written);
   }
 
   /** Refuses appends that are in the log, which is made void before the next one. */
-  #voidFrom(operation: Operation, error: unknown): void {
-    this.#voidVersion = Math.max(this.#voidVersion ?? 0, this.#state.version);
-    this.#logged = [];
-    this.#refuseFrom(operation, error);
+  #void(cleaned: Promise<unknown>): void {
+    this.#options.log.withdraw(this);
+    this.#voidVersion = this.#changes.version;
+    this.#cleaned = cleaned.catch((error) => this.#changes.refuse(storageFailure(error)));
   }
 
-  #log({ append, before, after }: Operation, payload: Buffer, kind?: { intent: true }): Promise<void> {
+  #log(record: StreamRecord): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#options.log.append(record, NO_BYTES, {
+        file: undefined,
+        committed: () => resolve(),
+        refused: reject,
+      });
+    });
+  }
+
+  #recordOf({ append, before, after }: Change): StreamRecord {
     const { fingerprint: file, location: path } = this.#options;
-    const record = recordOf({ file, path }, append, before, after);
-    return this.#options.log.append({ ...record, ...kind }, payload);
-  }
-
-  #snapshot(): StreamState {
-    const { producers: _, ...state } = this.#settled;
-    return this.#hasProducers ? { ...state, producers: this.#producers.entries() } : state;
+    return recordOf({ file, path }, append, before, after);
   }
 }
 

@@ -2,14 +2,20 @@ import type { RedoLog } from '../../storage/redo-log.ts';
 import type { Stream } from './stream.ts';
 import type { StreamRecord } from './stream-record.ts';
 
-/** Longest time for which a stream's sidecar is behind the log. */
-const INTERVAL_MS = 1000;
+/** Quiet time after which sidecars are brought up to date, … */
+const IDLE_MS = 1000;
+
+/** … and longest time for which one is behind. */
+const MAX_AGE_MS = 10_000;
 
 /** How large the log becomes before that, … */
 const MAX_LOG_BYTES = 16 * 1024 * 1024;
 
 /** … and how many streams it is about: what a start after a crash has to put right. */
-const MAX_STREAMS = 1000;
+const MAX_STREAMS = 500;
+
+/** How many streams may be behind before others have to wait: those that are keep their files open. */
+const MAX_BEHIND = 1000;
 
 /** How many streams are brought up to date at a time. */
 const PARALLEL = 4;
@@ -22,6 +28,9 @@ export class Checkpoints {
   #behind = new Set<Stream>();
   /** … and those whose turn it is. */
   #due = new Set<Stream>();
+  /** When the first and the last of them came, in terms of `performance.now()`. */
+  #firstMs = 0;
+  #lastMs = 0;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #isClosed = false;
@@ -34,11 +43,21 @@ export class Checkpoints {
 
   /** Tells that the log has more of a stream than its sidecar. */
   add(stream: Stream): void {
+    this.#lastMs = performance.now();
+    if (this.#behind.size === 0) this.#firstMs = this.#lastMs;
     this.#behind.add(stream);
     if (this.#isClosed) return;
     const isDue = this.#behind.size >= MAX_STREAMS || this.#log.size >= MAX_LOG_BYTES;
     if (isDue) this.#start();
-    else this.#arm();
+    else this.#arm(IDLE_MS);
+  }
+
+  /** Resolves when not too many are behind. */
+  async room(): Promise<void> {
+    while (this.#behind.size + this.#due.size >= MAX_BEHIND && !this.#isClosed) {
+      this.#start();
+      await this.#running;
+    }
   }
 
   /** Whether a stream's sidecar is behind. */
@@ -60,6 +79,23 @@ export class Checkpoints {
     await this.#run();
   }
 
+  #arm(delayMs: number): void {
+    this.#timer ??= setTimeout(() => this.#look(), delayMs).unref();
+  }
+
+  /** Starts if it is quiet, or has not been for too long. */
+  #look(): void {
+    this.#timer = undefined;
+    const nowMs = performance.now();
+    const restMs = Math.min(this.#lastMs + IDLE_MS, this.#firstMs + MAX_AGE_MS) - nowMs;
+    if (restMs > 0) this.#arm(restMs);
+    else this.#start();
+  }
+
+  #start(): void {
+    this.#running ??= this.#run();
+  }
+
   /** Never rejects. */
   async #run(): Promise<void> {
     clearTimeout(this.#timer);
@@ -69,7 +105,7 @@ export class Checkpoints {
       const upTo = await this.#log.rotate();
       this.#due = this.#behind;
       this.#behind = new Set();
-      const streams = this.#due.values();
+      const streams = [...this.#due].values();
       const bringUpToDate = async () => {
         for (const stream of streams) isWhole = (await this.#checkpoint(stream)) && isWhole;
       };
@@ -79,18 +115,11 @@ export class Checkpoints {
       // The log is as it was, and the next run tries again.
     }
     this.#running = undefined;
-    if (this.#behind.size > 0 && !this.#isClosed) this.#arm();
-  }
-
-  #arm(): void {
-    this.#timer ??= setTimeout(() => this.#start(), INTERVAL_MS).unref();
-  }
-
-  #start(): void {
-    this.#running ??= this.#run();
+    if (this.#behind.size > 0 && !this.#isClosed) this.#arm(IDLE_MS);
   }
 
   async #checkpoint(stream: Stream): Promise<boolean> {
+    if (!this.#due.has(stream)) return true;
     try {
       await stream.checkpoint();
       this.#due.delete(stream);
@@ -98,7 +127,7 @@ export class Checkpoints {
       return true;
     } catch {
       this.#due.delete(stream);
-      this.#behind.add(stream);
+      if (!stream.isGone) this.#behind.add(stream);
       return stream.isGone;
     }
   }

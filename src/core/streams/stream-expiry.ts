@@ -14,6 +14,11 @@ export function isExpired({ ttlSeconds, expiresAt }: StreamState, accessedMs: nu
   return ttlSeconds !== undefined && nowMs >= accessedMs + ttlSeconds * 1000;
 }
 
+/** Whether a stream ends to live by itself. */
+export function canExpire({ ttlSeconds, expiresAt }: StreamState): boolean {
+  return ttlSeconds !== undefined || expiresAt !== undefined;
+}
+
 /** How old what the disk says of the last access to a stream may be, in milliseconds. Undefined when nobody asks. */
 export function accessToleranceMs({ ttlSeconds }: StreamState): number | undefined {
   return ttlSeconds === undefined ? undefined : ttlSeconds * 1000 * TOLERANCE;

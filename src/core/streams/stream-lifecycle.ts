@@ -112,6 +112,8 @@ export class StreamLifecycle {
    * @throws what {@link open} throws
    */
   async acquire(resource: ResourcePath): Promise<Stream> {
+    const writing = this.#options.streams.acquireWriting(resource);
+    if (writing !== undefined) return writing;
     const file = await this.open(resource);
     try {
       return await this.#options.streams.acquire(file, resource);

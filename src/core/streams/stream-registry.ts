@@ -10,12 +10,16 @@ import type { Syncer } from '../syncer.ts';
 import { Checkpoints } from './checkpoints.ts';
 import type { Report } from './recovery.ts';
 import { Stream } from './stream.ts';
+import { canExpire } from './stream-expiry.ts';
 import { OffsetNames } from './stream-offset.ts';
 import type { StreamRecord } from './stream-record.ts';
 import type { StreamStore } from './stream-store.ts';
 
 /** How many streams that nobody uses keep their files open. */
 const MAX_IDLE = 256;
+
+/** How long a path leads to where it led. */
+const SEEN_MS = 1000;
 
 /** Time after which those that nobody has used are let go: once to twice that. */
 const IDLE_MS = 2000;
@@ -47,6 +51,8 @@ export interface StreamView {
 interface Holding {
   stream: Stream;
   users: number;
+  /** Paths at which it was seen. */
+  keys: Set<string>;
 }
 
 /** The streams that somebody uses, or whose sidecars are behind the log. */
@@ -59,6 +65,8 @@ export class StreamRegistry {
   readonly #idle = new Set<Stream>();
   /** Those that were used since the last look. */
   readonly #recent = new Set<Stream>();
+  /** At which paths streams were seen, and when. */
+  readonly #seen = new Map<string, { stream: Stream; atMs: number }>();
   #timer: NodeJS.Timeout | undefined;
   #isClosing = false;
 
@@ -85,7 +93,7 @@ export class StreamRegistry {
       (await this.#opening.run(fingerprint, async () => {
         const held = this.#holdings.get(fingerprint);
         if (held !== undefined) return held;
-        const made = { stream: await this.#make(file, resource), users: 0 };
+        const made = { stream: await this.#make(file, resource), users: 0, keys: new Set<string>() };
         this.#holdings.set(fingerprint, made);
         return made;
       }));
@@ -93,6 +101,8 @@ export class StreamRegistry {
     this.#idle.delete(holding.stream);
     this.#recent.add(holding.stream);
     // Another program may have appended since.
+    holding.keys.add(resource.key);
+    this.#seen.set(resource.key, { stream: holding.stream, atMs: performance.now() });
     if (!holding.stream.isWriting) holding.stream.advance((await this.view(file)).state.size);
     return holding.stream;
   }
@@ -102,6 +112,32 @@ export class StreamRegistry {
     const holding = this.#holdings.get(stream.fingerprint) as Holding;
     holding.users--;
     this.#letGo(stream);
+  }
+
+  /**
+   * Holds the stream at a path that is being appended to, without a look at the disk: that it
+   * is still there was seen a moment ago, and each append looks again.
+   */
+  acquireWriting({ key }: ResourcePath): Stream | undefined {
+    const seen = this.#seen.get(key);
+    if (seen === undefined) return undefined;
+    const { stream, atMs } = seen;
+    const holding = this.#holdings.get(stream.fingerprint);
+    const isSure =
+      holding?.stream === stream &&
+      stream.isWriting &&
+      !stream.isGone &&
+      !canExpire(stream.state) &&
+      !this.#isClosing &&
+      performance.now() - atMs < SEEN_MS;
+    if (!isSure) {
+      this.#seen.delete(key);
+      return undefined;
+    }
+    holding.users++;
+    this.#idle.delete(stream);
+    this.#recent.add(stream);
+    return stream;
   }
 
   /** Whether anybody uses the stream of a file at the moment. */
@@ -184,6 +220,7 @@ export class StreamRegistry {
   /** Of a file that was written behind the stream's back what belongs to it stays. */
   async #openFile(fingerprint: string, resource: ResourcePath, known: StreamState): Promise<OpenedFile> {
     const { root, store, report } = this.#options;
+    await this.#checkpoints.room();
     const file = await root.openAppend(resource, { create: false });
     try {
       if (file.stat.fingerprint !== fingerprint) throw new ResourceGoneError('the file was made anew');
@@ -222,6 +259,8 @@ export class StreamRegistry {
   #drop(stream: Stream): void {
     this.#idle.delete(stream);
     this.#recent.delete(stream);
+    const holding = this.#holdings.get(stream.fingerprint);
+    for (const key of holding?.keys ?? []) this.#seen.delete(key);
     this.#holdings.delete(stream.fingerprint);
     // What it has brought is in the sidecar, so that it does not matter whether this works.
     void stream.cool().catch(() => undefined);

@@ -13,13 +13,13 @@ export interface StoredStream {
 /** What is remembered of streams beside their bytes. */
 export class StreamStore {
   readonly #sidecars: SidecarStore;
-  readonly #isDurable: boolean;
+  /** Whether what is remembered must survive a loss of power. */
+  readonly isDurable: boolean;
   #wasKilled = false;
 
-  /** @param isDurable whether what is remembered must survive a loss of power */
   constructor(sidecars: SidecarStore, isDurable: boolean) {
     this.#sidecars = sidecars;
-    this.#isDurable = isDurable;
+    this.isDurable = isDurable;
   }
 
   /** Tells that the server before this one did not close: files may have more than was remembered. */
@@ -46,7 +46,7 @@ export class StreamStore {
   /** @param location path below the root */
   async save(fingerprint: string, location: string, stream: StreamState): Promise<void> {
     await this.#sidecars.update(fingerprint, (sidecar) => ({ ...sidecar, path: location, stream }), {
-      durable: this.#isDurable,
+      durable: this.isDurable,
     });
   }
 

@@ -68,7 +68,7 @@ export class Stream {
 
   /** Whether its file is open to be appended to: nobody but {@link append} does. */
   get isWriting(): boolean {
-    return this.#appends.isOpen;
+    return this.#appends.file !== undefined;
   }
 
   /**

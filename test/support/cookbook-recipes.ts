@@ -1,0 +1,66 @@
+const BEGINNING = '<!-- cookbook -->';
+const END = '<!-- end of the cookbook -->';
+
+const BLOCK = /(?<text>[^\n]+(?:\n[^\n]+)*)\n\n```(?<language>\w+)\n(?<code>[\s\S]*?)\n```/g;
+
+/** Lines that say what is printed; as comments, so that a block can be pasted as it is. */
+const OUTPUT_LINE = /^(?:#|\/\/)>(?: (?<text>.*))?$/;
+
+/** Stands for any part of a line, or alone on it for any lines. */
+const ELLIPSIS = '…';
+
+/** A block of code of the cookbook. */
+export interface Recipe {
+  /** The beginning of the text before it. */
+  title: string;
+  /** `sh` or `js`. */
+  language: string;
+  code: string;
+  /** The lines that it is to print. */
+  output: readonly string[];
+}
+
+/**
+ * The recipes of a cookbook in Markdown, between its two comments.
+ *
+ * @throws when the comments are missing, or a block of code cannot be told from the text
+ */
+export function recipesOf(markdown: string): Recipe[] {
+  const [, rest] = markdown.split(BEGINNING);
+  const [cookbook, after] = rest?.split(END) ?? [];
+  if (cookbook === undefined || after === undefined) throw new Error('there is no cookbook');
+  const recipes = Array.from(cookbook.matchAll(BLOCK), ({ groups }) => recipeOf(groups as BlockGroups));
+  const fences = cookbook.match(/^```/gm)?.length ?? 0;
+  if (fences !== 2 * recipes.length) throw new Error('not every block of the cookbook has a text before it');
+  return recipes;
+}
+
+interface BlockGroups {
+  text: string;
+  language: string;
+  code: string;
+}
+
+function recipeOf({ text, language, code }: BlockGroups): Recipe {
+  const lines = code.split('\n');
+  const isOutput = (line: string) => OUTPUT_LINE.test(line);
+  return {
+    title: text.replaceAll('\n', ' ').split(/[.:;](?: |$)/, 1)[0] as string,
+    language,
+    code: lines.filter((line) => !isOutput(line)).join('\n'),
+    output: lines.filter(isOutput).map((line) => OUTPUT_LINE.exec(line)?.groups?.text ?? ''),
+  };
+}
+
+/** What matches the output of a recipe. Blank lines at its end do not count. */
+export function patternOf({ output }: Recipe): RegExp {
+  const lines = output.map((line) => (line === ELLIPSIS ? '(?:.*\n)*?' : `${patternOfLine(line)}\n`));
+  return new RegExp(`^${lines.join('')}\n*$`);
+}
+
+function patternOfLine(line: string): string {
+  return line
+    .split(ELLIPSIS)
+    .map((part) => part.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'))
+    .join('.*');
+}
