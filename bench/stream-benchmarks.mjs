@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { findProgram } from './nginx.mjs';
 import { residentBytes } from './process-stats.mjs';
+import { median } from './report.mjs';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -29,7 +30,7 @@ export function makeStreamBenchmarks({ quick }) {
     streamTail(sized(5000, 1000)),
     streamFanOut('long-poll', 'long-poll', sized(50, 10)),
     streamFanOut('sse', 'SSE', sized(50, 10)),
-    streamStalled(sized(10 * MIB, 2 * MIB)),
+    streamStalled(sized(10 * MIB, 2 * MIB), sized(3, 1)),
     manyStreams(sized(100_000, 5000)),
     httpUpload(sized(2048 * MIB, 256 * MIB)),
   ];
@@ -143,7 +144,7 @@ function streamFanOut(kind, title, appends) {
   };
 }
 
-function streamStalled(bytes) {
+function streamStalled(bytes, rounds) {
   const messageBytes = 64 * KIB;
   const parameters = { readers: 10, messageBytes, messages: bytes / messageBytes };
   return {
@@ -164,13 +165,19 @@ function streamStalled(bytes) {
     async measure({ serve, load }) {
       const pass = (stalled) =>
         serve(NO_MESSAGES, ({ target }) => load('liveStalled', { target, ...parameters, stalled }));
-      const without = await pass(0);
-      const withOne = await pass(1);
+      const without = [];
+      const withOne = [];
+      for (let round = 0; round < rounds; round++) {
+        without.push(await pass(0));
+        withOne.push(await pass(1));
+      }
+      const withoutSeconds = median(without.map(({ seconds }) => seconds));
+      const seconds = median(withOne.map((figures) => figures.seconds));
       return {
-        ...withOne,
-        delivered: (bytes * parameters.readers) / 1e6 / withOne.seconds,
-        kept: (without.seconds / withOne.seconds) * 100,
-        growth: megabytes(withOne.serverResidentGrowthBytes),
+        seconds,
+        delivered: (bytes * parameters.readers) / 1e6 / seconds,
+        kept: (withoutSeconds / seconds) * 100,
+        growth: megabytes(median(withOne.map((figures) => figures.serverResidentGrowthBytes))),
       };
     },
   };

@@ -17,8 +17,12 @@ const [KILLS, PRODUCERS, TIMEOUT_MS] = process.env.HTTPFSTREAM_SOAK
 
 const DURABILITIES = process.env.HTTPFSTREAM_SOAK ? (['os', 'disk'] as const) : (['os'] as const);
 
-/** Longest time between two kills. */
-const MAX_LIFE_MS = 400;
+/** Longest time between two kills, … */
+const MAX_LIFE_MS = 500;
+
+/** … and now and then more: long enough for a checkpoint, which begins a second after the first append. */
+const LONG_LIFE_MS = 1600;
+const LONG_LIFE_EVERY = 4;
 
 beforeAll(buildCommands, 60_000);
 
@@ -56,7 +60,8 @@ async function killUnderLoad(
 
   for (let kill = 0; kill < KILLS && !over.signal.aborted; kill++) {
     await eachIsAnswered();
-    await sleep(random.logInteger(1, MAX_LIFE_MS));
+    const isLong = kill % LONG_LIFE_EVERY === LONG_LIFE_EVERY - 1;
+    await sleep(random.integer(1, isLong ? LONG_LIFE_MS : MAX_LIFE_MS));
     await server.stop();
     await afterKill();
     await server.start();
@@ -137,7 +142,6 @@ describe.each(DURABILITIES)('with the durability %s', (durability) => {
       // Else nothing was lost that anybody could have brought twice.
       const forgotten = producers.reduce((sum, producer) => sum + producer.forgotten, 0);
       if (KILLS > 10) expect(forgotten, context()).toBeGreaterThan(0);
-      if (process.env.BB) console.log('BB', forgotten, producers.map((p) => p.acknowledged).join(), torn.join('; '));
     },
     TIMEOUT_MS,
   );

@@ -3,9 +3,9 @@ const STALL_MS = 10_000;
 
 /**
  * Settles as `promise` does, or rejects when `progress()` has given the same
- * number for ten seconds.
+ * number for ten seconds, or `stallMs`.
  */
-export async function whileProgressing(promise, progress, what) {
+export async function whileProgressing(promise, progress, what, { stallMs = STALL_MS } = {}) {
   let timer;
   const stalled = new Promise((_, reject) => {
     let last = progress();
@@ -15,8 +15,8 @@ export async function whileProgressing(promise, progress, what) {
       if (now !== last) {
         last = now;
         since = performance.now();
-      } else if (performance.now() - since > STALL_MS) {
-        reject(new Error(`${what}: nothing moved for ${STALL_MS / 1000} s at ${now}`));
+      } else if (performance.now() - since > stallMs) {
+        reject(new Error(`${what}: nothing moved for ${stallMs / 1000} s at ${now}`));
       }
     }, CHECK_MS);
   });

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
 import { createStandaloneServer } from '../server/standalone.ts';
+import { runCheck } from './check-command.ts';
 import { type CommandIo, messageOf } from './io.ts';
 import { formatListenAddress, type ListenAddress } from './listen-address.ts';
 import { packageVersion } from './package-version.ts';
@@ -16,7 +17,7 @@ const EXIT_USAGE = 2;
  * Runs `httpfstream-server` until SIGINT or SIGTERM.
  *
  * @param argv arguments without the program's name
- * @returns the exit code: 0 after an orderly stop, 1 when it cannot run, 2 for a bad option
+ * @returns the exit code: 0 after an orderly stop, 1 when it cannot run, 2 for a bad option; with `--check` what {@link runCheck} returns
  */
 export async function runServer(argv: readonly string[], io: CommandIo): Promise<number> {
   const command = addServerOptions(new Command('httpfstream-server'))
@@ -27,11 +28,12 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   const { exitCode } = parseArguments(command, argv, io, EXIT_USAGE);
   if (exitCode !== undefined) return exitCode;
 
-  const { root, http, durability, grace, longPoll, cors, logLevel } = command.opts<ServerOptions>();
+  const { root, http, durability, grace, longPoll, cors, check, logLevel } = command.opts<ServerOptions>();
   const fail = (message: string) => {
     io.stderr.write(`httpfstream-server: ${message}\n`);
     return EXIT_FAILURE;
   };
+  if (check) return runCheck(root, io);
   let app: FastifyInstance;
   try {
     app = await createStandaloneServer({
@@ -107,9 +109,11 @@ Every option may have one dash or two, and its value may follow "=" or a space.
 SIGINT or SIGTERM closes in order; a second one ends the process at once.
 
 Exit codes: 0 closed in order; 1 cannot run; 2 wrong usage.
+With --check: 0 all is well, or was put right; 1 something was lost or cannot be put right; 2 wrong usage.
 
 Examples:
   httpfstream-server                                  ./data on port 8080, all interfaces
   httpfstream-server -root=/srv/logs -http=:9000
   httpfstream-server -http localhost:8080 -log-level warn
-  HTTPFSTREAM_ROOT=/srv/logs httpfstream-server`;
+  HTTPFSTREAM_ROOT=/srv/logs httpfstream-server
+  httpfstream-server --check -root /srv/logs          verify and repair, while no server runs`;

@@ -17,6 +17,7 @@ export interface ServerOptions {
   /** In seconds. */
   longPoll: number;
   cors: readonly string[];
+  check: boolean;
   logLevel: string;
 }
 
@@ -60,6 +61,11 @@ export function addServerOptions(command: Command): Command {
         .env('HTTPFSTREAM_CORS')
         .argParser(originsOption)
         .default([], 'none'),
+    )
+    .addOption(
+      new Option('--check', 'verify the root, repair what can be, and say what was done; serves nothing').default(
+        false,
+      ),
     )
     .addOption(
       new Option('--log-level <LEVEL>', 'how much to log')

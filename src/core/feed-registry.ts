@@ -1,4 +1,5 @@
 import { PathConflictError } from '../errors.ts';
+import { ExpiryIndex } from '../storage/expiry-index.ts';
 import { RedoLog } from '../storage/redo-log.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
@@ -16,6 +17,8 @@ import { asGone, assertGeneration } from './preconditions.ts';
 import type { AppendRequest, FollowRequest } from './request.ts';
 import { SessionRegistry, type SessionRegistryOptions } from './session-registry.ts';
 import { startAt, startOfLastLines } from './start-position.ts';
+import { cleanUp } from './streams/clean-up.ts';
+import { ExpirySweep } from './streams/expiry-sweep.ts';
 import { type Report, recover } from './streams/recovery.ts';
 import { StreamLifecycle } from './streams/stream-lifecycle.ts';
 import type { StreamRecord } from './streams/stream-record.ts';
@@ -31,6 +34,9 @@ const SYNC_THREADS = 8;
 
 /** Time between two looks for resources that are waited for; those made by an append are noticed at once. */
 const ARRIVAL_INTERVAL_MS = 500;
+
+/** Time between two looks for streams that have outlived their time and that nobody asks for. */
+const SWEEP_INTERVAL_MS = 30_000;
 
 /** Options of {@link FeedRegistry}. */
 export interface RegistryOptions extends SessionRegistryOptions {
@@ -49,6 +55,7 @@ export class FeedRegistry {
   readonly #log: RedoLog<StreamRecord>;
   readonly #report: Report;
   readonly #arrivals: Arrivals;
+  readonly #sweep: ExpirySweep;
   /** How streams come and go. */
   readonly streams: StreamLifecycle;
   /** The feeds of files to which nobody appends, while they are sent, by fingerprint. */
@@ -86,9 +93,11 @@ export class FeedRegistry {
       sessionSize: (identity) => this.live(identity)?.committed,
       report,
     });
+    const expiring = new ExpiryIndex(root.own('expiring'));
     this.streams = new StreamLifecycle({
       root,
       store: this.#store,
+      expiring,
       streams: this.#held,
       tombstones: new Tombstones(root.own('gone')),
       syncer: this.#syncer,
@@ -96,14 +105,18 @@ export class FeedRegistry {
       made: (resource) => this.#arrivals.notify(resource),
       deleted: (identity) => this.#sessions.deleted(identity),
     });
+    this.#sweep = new ExpirySweep(expiring, this.streams, this.#store, report, SWEEP_INTERVAL_MS);
   }
 
   /** Makes good what a server before this one has left when it was killed. */
   async recover(): Promise<void> {
+    await cleanUp(this.#root, this.#store, () => {});
     const count = await recover(this.#root, this.#store, this.#log, this.#report);
     if (count > 0)
       this.#report('the server before this one was killed: its redo log was made good', { streams: count });
+    this.#sweep.start();
   }
+
   /** The feed of the file with this identity, while somebody appends to it. */
   live(identity: string): Feed | undefined {
     return this.#sessions.live(identity);
@@ -180,6 +193,7 @@ export class FeedRegistry {
    */
   async close(): Promise<void> {
     this.#sessions.close();
+    await this.#sweep.close();
     await this.#feeds.closed();
     await this.#held.close();
     await this.#log.close();

@@ -10,6 +10,8 @@ export interface AppendRequest {
   expect?: number | undefined;
   /** Generation that the file must have. */
   generation?: number | undefined;
+  /** Whether the stream is closed when the append has finished. */
+  closes?: boolean;
 }
 
 /** What a follower asks for. */

@@ -4,6 +4,7 @@ import { KeyedLock } from '../storage/keyed-lock.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { AppendRecord } from '../storage/sidecar-store.ts';
+import { storageFailure } from '../storage/storage-failure.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import { type AppendHistory, isContinuedBy } from './append-history.ts';
 import type { Appender, AppenderOwner } from './appender.ts';
@@ -14,6 +15,7 @@ import type { OpenFeeds } from './open-feeds.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from './preconditions.ts';
 import type { AppendRequest } from './request.ts';
 import { Session } from './session.ts';
+import type { Admission } from './streams/stream-registry.ts';
 import type { Syncer } from './syncer.ts';
 
 /** Time between two looks at the file of a quiet session. */
@@ -33,10 +35,8 @@ export interface SessionDependencies {
   feeds: OpenFeeds;
   syncer: Syncer;
   history: AppendHistory;
-  /**
-   * Asks whether a session may begin, and keeps others from the file until what it returns is called.
-   */
-  admit: (file: StoredFile, resource: ResourcePath) => Promise<() => void>;
+  /** Asks whether a session may begin, and keeps single appends from the file until it is over. */
+  admit: (file: StoredFile, resource: ResourcePath) => Promise<Admission>;
 }
 
 /**
@@ -124,8 +124,8 @@ export class SessionRegistry {
         await this.#secure(file);
         const isGone = file.stat.identity !== identity || this.#closing;
         if (isGone || !this.history.isAwaited(last) || last.start > size) return undefined;
-        const readmit = await this.#admit(file, resource);
-        const session = this.#startSession({ resource, file, size, append: last, own: undefined, readmit });
+        const admission = await this.#admit(file, resource);
+        const session = this.#startSession({ resource, file, size, append: last, own: undefined, admission });
         session.awaitReturn(this.history.remainingGraceMs);
         return session;
       } finally {
@@ -165,7 +165,7 @@ export class SessionRegistry {
       try {
         const session = (await this.#running(file, request)) ?? (await this.#begin(resource, file, request));
         this.#refuseWhenClosing();
-        return session.attach(owner, request.attempt);
+        return session.attach(owner, request);
       } finally {
         if (this.live(file.stat.identity)?.file !== file) await file.close();
       }
@@ -212,13 +212,13 @@ export class SessionRegistry {
     if (goesOn) assertNewer(request.attempt, last.attempt);
     const start = goesOn ? last.start : size;
     assertStart(start, request.expect);
-    const readmit = await this.#admit(file, resource);
+    const admission = await this.#admit(file, resource);
     try {
       const append = await this.#record(file, request, { size, start, last: goesOn ? last : undefined });
       const own = goesOn ? last : undefined;
-      return this.#startSession({ resource, file, size, append, own, readmit });
+      return this.#startSession({ resource, file, size, append, own, admission });
     } catch (error) {
-      readmit();
+      admission.end();
       throw error;
     }
   }
@@ -248,14 +248,14 @@ export class SessionRegistry {
     await this.#syncer.run(() => this.#root.syncNames(file.location));
   }
 
-  #startSession({ resource, file, size, append, own, readmit }: SessionStart): Session {
+  #startSession({ resource, file, size, append, own, admission }: SessionStart): Session {
     const { identity } = file.stat;
     const feed = this.#feeds.open(file, size, {
       ended: async () => {
         this.#sessions.delete(identity);
         this.#watch.delete(session);
         this.#syncer.forget(session.writer);
-        readmit();
+        admission.end();
         if (session.writer.safePosition > size && this.#options.durability === 'os')
           await session.writer.sync();
       },
@@ -271,7 +271,9 @@ export class SessionRegistry {
       durability: this.#options.durability,
       syncer: this.#syncer,
       endedBefore: own === undefined || own.state === 'open' ? undefined : own.state,
-      examine: () => this.#watch.examine(session, resource),
+      complete: async (closes) =>
+        (await this.#watch.examine(session, resource)) ??
+        (closes ? await admission.close().then(() => undefined, storageFailure) : undefined),
       record: (reason) =>
         this.history.end(file, withAttempt(append, session.attempt), feed.committed, reason),
       takeBack: () => this.history.undo(file, own as AppendRecord),
@@ -289,8 +291,7 @@ interface SessionStart {
   append: AppendRecord;
   /** The append that it goes on with, if that had ended. */
   own: AppendRecord | undefined;
-  /** Lets others append to the file again. */
-  readmit: () => void;
+  admission: Admission;
 }
 
 function withAttempt(append: AppendRecord, attempt: number | undefined): AppendRecord {

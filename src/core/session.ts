@@ -4,6 +4,7 @@ import type { AppendFile } from '../storage/append-file.ts';
 import { Appender, type AppenderOwner } from './appender.ts';
 import type { Feed } from './feed.ts';
 import { type Durability, GroupWriter } from './group-writer.ts';
+import type { AppendRequest } from './request.ts';
 import type { Syncer } from './syncer.ts';
 
 /** Time between two looks whether a client that is on the way has been let in. */
@@ -27,8 +28,13 @@ export interface SessionOptions {
   syncer: Syncer;
   /** How it had ended already, if its client came back after that. */
   endedBefore: 'finished' | 'interrupted' | undefined;
-  /** Finds out what happened to the file. Never rejects. */
-  examine: () => Promise<HttpfstreamError | undefined>;
+  /**
+   * Finds out what happened to the file before it is called finished, and closes the stream if it is to be closed.
+   * Never rejects.
+   *
+   * @returns what keeps the append from having finished
+   */
+  complete: (closes: boolean) => Promise<HttpfstreamError | undefined>;
   /** Remembers how the session ended, before anybody is told. Never rejects. */
   record: (reason: EndReason) => Promise<void>;
   /** Remembers instead how it had ended already. Never rejects. */
@@ -49,6 +55,7 @@ export class Session {
   readonly #sizeBefore: number;
   #holder: Appender | undefined;
   #attempt: number | undefined;
+  #closes = false;
   #grace: NodeJS.Timeout | undefined;
   #ended: Promise<void> | undefined;
   #failure: HttpfstreamError | undefined;
@@ -100,11 +107,12 @@ export class Session {
   /**
    * Gives the session to a new connection; the one before, if it is still there, is deposed.
    *
-   * @param attempt number of the client's request, if it counts them
+   * @param request of the client
    */
-  attach(owner: AppenderOwner, attempt: number | undefined): Appender {
+  attach(owner: AppenderOwner, { attempt, closes = false }: AppendRequest): Appender {
     const deposed = this.#holder;
     this.#attempt = attempt;
+    this.#closes = closes;
     this.#holder = new Appender(this, owner);
     clearTimeout(this.#grace);
     deposed?.owner.deposed();
@@ -159,7 +167,9 @@ export class Session {
     await this.#writer.secured();
     // What is called finished must be there.
     const change =
-      reason === 'finished' && this.#failure === undefined ? await this.#options.examine() : undefined;
+      reason === 'finished' && this.#failure === undefined
+        ? await this.#options.complete(this.#closes)
+        : undefined;
     if (change !== undefined) this.lose(change);
     const failure = this.#failure;
     const { endedBefore, record, takeBack } = this.#options;

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { VERB_HEADER } from '../protocol.ts';
 import { StreamHeader } from '../stream-protocol.ts';
+import { addVary } from './vary.ts';
 
 const METHODS = 'DELETE, GET, HEAD, OPTIONS, POST, PUT';
 
@@ -32,7 +33,7 @@ export function allowOrigins(origins: readonly string[]) {
   const isForAll = origins.includes('*');
   return async ({ headers }: FastifyRequest, reply: FastifyReply): Promise<void> => {
     const { origin } = headers;
-    if (!isForAll && origins.length > 0) reply.header('vary', 'Origin');
+    if (!isForAll && origins.length > 0) addVary(reply, 'Origin');
     if (origin === undefined || !(isForAll || origins.includes(origin))) return;
     reply.headers({
       'access-control-allow-origin': isForAll ? '*' : origin,

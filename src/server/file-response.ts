@@ -9,6 +9,7 @@ import { isFresh } from './is-fresh.ts';
 import { sendBytes } from './send-bytes.ts';
 import { type JsonForm, jsonFormOf, sendArray } from './streams/json-response.ts';
 import { expiryHeaders, streamHeaders } from './streams/stream-headers.ts';
+import { addVary } from './vary.ts';
 
 /**
  * Answers GET and HEAD with a file: whole or in ranges, or not at all when the
@@ -41,7 +42,7 @@ export async function sendFile(
     });
     const range = { start: 0, end: size };
     const contentType = form?.contentType ?? state.contentType ?? (await contentTypeOf(name, file, size));
-    if (form !== undefined) reply.header('vary', 'Accept');
+    if (form !== undefined) addVary(reply, 'Accept');
     // That it was closed is news, though nothing was written.
     const date = state.closed === true ? {} : { 'last-modified': lastModified };
     if (isFresh(request.headers, { etag, ...date })) {

@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { StreamAppend } from '../core/streams/append-rules.ts';
 import { VERB_HEADER, VERB_QUERY } from '../protocol.ts';
 import { ResourcePath } from '../storage/resource-path.ts';
 import { StreamHeader } from '../stream-protocol.ts';
@@ -13,7 +12,6 @@ import { RequestBody } from './request-body.ts';
 import { appendRequestOf, assertNoAppendRequest } from './request-query.ts';
 import { absoluteUrl } from './request-target.ts';
 import { closedHeader } from './streams/stream-headers.ts';
-import { asksToClose } from './streams/stream-request.ts';
 
 /** Quiet time after which TCP starts to probe whether a client's machine is still there. */
 const TCP_KEEP_ALIVE_MS = 30_000;
@@ -32,15 +30,6 @@ export function isHttpAppend({ method, url = '', headers }: IncomingMessage, pre
   const [, query = ''] = url.split(/\?(.*)/s, 2);
   return (headers[VERB_HEADER] || new URLSearchParams(query).get(VERB_QUERY)) === 'APPEND';
 }
-
-/** Closes a stream. */
-const CLOSE: StreamAppend = {
-  bytes: Buffer.alloc(0),
-  contentType: undefined,
-  seq: undefined,
-  producer: undefined,
-  close: true,
-};
 
 /** Answers `PUT` and `POST` with verb `APPEND`, when the body has ended. */
 export class HttpAppendResponder {
@@ -77,20 +66,23 @@ export class HttpAppendResponder {
     };
     const appended = await this.#during(connection, request, reply, () => append.append(body));
     if (appended === undefined) return hangUp(request, reply);
-    const { registry } = this.#settings;
-    const stream = await registry.streams.acquire(file);
-    try {
-      if (asksToClose(request)) await stream.append(CLOSE);
-      reply.headers({
-        [StreamHeader.nextOffset]: stream.names.nameOf(appended.position),
-        ...closedHeader(stream.state),
-      });
-    } finally {
-      registry.streams.release(stream);
-    }
+    await this.#describe(reply, file);
     if (append.isNew)
       reply.header('location', absoluteUrl(request, this.#settings.prefix + file.toUrlPath()));
     return answer(request, reply.code(append.isNew ? 201 : 200), appended);
+  }
+
+  /** Adds what is to be known of the stream. Another program may have taken the file away by now. */
+  async #describe(reply: FastifyReply, resource: ResourcePath): Promise<void> {
+    const { streams } = this.#settings.registry;
+    try {
+      const stream = await streams.acquire(resource);
+      const { names, state } = stream;
+      streams.release(stream);
+      reply.headers({ [StreamHeader.nextOffset]: names.nameOf(state.size), ...closedHeader(state) });
+    } catch {
+      // What was appended was appended.
+    }
   }
 
   async #sendParts(
@@ -141,7 +133,7 @@ function answer(request: FastifyRequest, reply: FastifyReply, document: unknown)
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
   });
-  return sendText(request, reply, JSON.stringify(document));
+  return sendText(request, reply, `${JSON.stringify(document)}\n`);
 }
 
 /** Nobody is there any more who would read an answer, or has come back through another connection. */

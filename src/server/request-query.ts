@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import type { AppendRequest, FollowRequest } from '../core/request.ts';
 import { InvalidRequestError } from '../errors.ts';
 import { MAX_WAIT_SECONDS, QueryName } from '../protocol.ts';
+import { asksToClose } from './streams/stream-request.ts';
 
 const SESSION = /^[\w-]{16,128}$/;
 
@@ -42,6 +43,7 @@ export function appendRequestOf(request: FastifyRequest): AppendRequest {
     attempt: integerOf(request, QueryName.attempt, 0),
     expect: integerOf(request, QueryName.expect, 0),
     generation: integerOf(request, QueryName.generation, 0),
+    closes: asksToClose(request),
   };
 }
 

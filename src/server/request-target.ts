@@ -1,7 +1,8 @@
 import type { FastifyRequest } from 'fastify';
-import { InvalidRequestError, UpgradeRequiredError } from '../errors.ts';
+import { ForbiddenPathError, InvalidRequestError, UpgradeRequiredError } from '../errors.ts';
 import { VERB_HEADER, VERB_QUERY, type Verb } from '../protocol.ts';
 import { ResourcePath } from '../storage/resource-path.ts';
+import { SUBSCRIPTIONS_SEGMENT } from '../stream-protocol.ts';
 
 /** The verb of a request: the header wins over the query, and only `APPEND` appends. */
 export function verbOf(request: FastifyRequest): Verb {
@@ -26,9 +27,12 @@ export function absoluteUrl({ protocol, host }: FastifyRequest, path: string): s
  * The resource that a request to the `/*` route names.
  *
  * @throws what {@link ResourcePath.parse} throws
+ * @throws {ForbiddenPathError} for what the Durable Streams protocol keeps for subscriptions
  */
 export function resourceOf(request: FastifyRequest): ResourcePath {
-  return ResourcePath.parse(wildcardOf(request));
+  const resource = ResourcePath.parse(wildcardOf(request));
+  if (resource.segments[0] !== SUBSCRIPTIONS_SEGMENT) return resource;
+  throw new ForbiddenPathError('the path is reserved for subscriptions, which this server does not have');
 }
 
 /** The path below the prefix as the client sent it, with its escapes decoded once. */

@@ -1,13 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FeedRegistry } from '../core/feed-registry.ts';
-import type { StreamView } from '../core/streams/stream-registry.ts';
+import { viewOf } from '../core/streams/stream-registry.ts';
 import { ResourceNotFoundError } from '../errors.ts';
 import { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
+import { untypedState } from '../storage/stream-state.ts';
 import { sendListing, wantsJson } from './directory-response.ts';
 import { sendFile } from './file-response.ts';
 import { queryStringOf, wildcardOf } from './request-target.ts';
+import { addVary } from './vary.ts';
 
 const INDEX_NAME = 'index.html';
 
@@ -51,7 +53,7 @@ export class ResourceResponder {
     reply: FastifyReply,
     resource: ResourcePath,
   ): Promise<FastifyReply> {
-    reply.header('vary', 'Accept');
+    addVary(reply, 'Accept');
     if (!wantsJson(request)) {
       const index = ResourcePath.parse(`${resource}${INDEX_NAME}`);
       const file = await this.#registry.streams.openAny(index).catch(ignoreMissing);
@@ -68,13 +70,8 @@ export class ResourceResponder {
     file: StoredFile,
   ): Promise<FastifyReply> {
     const { streams } = this.#registry;
-    let view: StreamView;
-    try {
-      view = await streams.view(file);
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
+    // The bytes are there whatever has become of what is remembered beside them.
+    const view = await streams.view(file).catch(() => viewOf(file, untypedState(file.stat.size)));
     if (request.method === 'GET') void streams.touch(file.stat.fingerprint, view.state);
     return sendFile(request, reply, file, resource.segments.at(-1) ?? '', view);
   }

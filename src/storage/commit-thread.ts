@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import type { FileState } from './file-io.ts';
 
 /**
  * What the thread does: writes a batch to the log, syncs it, and only then
@@ -9,6 +10,7 @@ import { Worker } from 'node:worker_threads';
 const THREAD = `
   const fs = require('node:fs');
   const { parentPort } = require('node:worker_threads');
+  const failureOf = ({ code, message }) => ({ code, message });
   const writeAll = (fd, buffers) => {
     let rest = buffers;
     while (rest.length > 0) {
@@ -23,7 +25,7 @@ const THREAD = `
       const { size, nlink } = fs.fstatSync(fd);
       return { state: { size, isLinked: nlink > 0 } };
     } catch (error) {
-      return { error };
+      return { error: failureOf(error) };
     }
   };
   parentPort.on('message', ({ log, batch, isDurable, writes }) => {
@@ -31,7 +33,7 @@ const THREAD = `
       writeAll(log, [batch]);
       if (isDurable) fs.fdatasyncSync(log);
     } catch (error) {
-      parentPort.postMessage({ error });
+      parentPort.postMessage({ error: failureOf(error) });
       return;
     }
     parentPort.postMessage({ outcomes: writes.map((each) => write(each, batch)) });
@@ -47,7 +49,7 @@ export interface FileWrite {
 
 /** What became of a file that was written: what it is like afterwards, or what went wrong. */
 export type WriteOutcome =
-  | { state: { size: number; isLinked: boolean }; error?: undefined }
+  | { state: FileState; error?: undefined }
   | { error: unknown; state?: undefined };
 
 /** A batch for the log. */
@@ -60,10 +62,16 @@ export interface Batch {
   writes: FileWrite[];
 }
 
+/** What an error is between threads: a copy of it would come without its code. */
+interface Failure {
+  code: string | undefined;
+  message: string;
+}
+
 interface Answer {
   /** Set when the log was not written. */
-  error?: unknown;
-  outcomes?: WriteOutcome[];
+  error?: Failure;
+  outcomes?: ({ state: FileState } | { error: Failure })[];
 }
 
 /**
@@ -93,8 +101,8 @@ export class CommitThread {
       thread.once('message', ({ error, outcomes = [] }: Answer) => {
         thread.off('error', fail);
         thread.unref();
-        if (error === undefined) resolve(outcomes);
-        else reject(error);
+        if (error === undefined) resolve(outcomes.map(outcomeOf));
+        else reject(errorOf(error));
       });
       thread.postMessage(batch, [batch.batch.buffer]);
     });
@@ -105,4 +113,12 @@ export class CommitThread {
     await this.#thread?.terminate();
     this.#thread = undefined;
   }
+}
+
+function outcomeOf(outcome: { state: FileState } | { error: Failure }): WriteOutcome {
+  return 'state' in outcome ? outcome : { error: errorOf(outcome.error) };
+}
+
+function errorOf({ code, message }: Failure): Error {
+  return Object.assign(new Error(message), { code });
 }

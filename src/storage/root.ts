@@ -9,6 +9,7 @@ import { RepairFile } from './repair-file.ts';
 import { RESERVED_SEGMENT, ResourcePath } from './resource-path.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import { StoredFile } from './stored-file.ts';
+import { type FoundName, walk } from './walk.ts';
 
 const DIRECTORY_MODE = 0o755;
 const OWN_DIRECTORY_MODE = 0o700;
@@ -205,6 +206,15 @@ export class Root {
     } finally {
       await surplus.discard();
     }
+  }
+
+  /**
+   * Yields every name below the root, see {@link walk}.
+   *
+   * @param unreadable called with each directory that cannot be read
+   */
+  walk(unreadable: (directory: string) => void): AsyncGenerator<FoundName, void, undefined> {
+    return walk(this.#directory, unreadable);
   }
 
   /** A directory of the server's own, beside what URLs can name; absolute. */

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { writeDocument } from './document.ts';
 import { KeyedLock } from './keyed-lock.ts';
+import { moveAside, readDirectory } from './own-directory.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import { isStreamState, type StreamState } from './stream-state.ts';
 
@@ -36,6 +37,11 @@ export interface Sidecar {
 
 /** As good as a document that is damaged: something broke. */
 const DAMAGED: Sidecar = { path: '', append: { start: 0, state: 'interrupted' } };
+
+/** Whether this stands for a document that is damaged. */
+export function isDamaged(sidecar: Sidecar | undefined): boolean {
+  return sidecar === DAMAGED;
+}
 
 interface Cached {
   sidecar: Sidecar | undefined;
@@ -105,6 +111,31 @@ export class SidecarStore {
   /** Replaces the sidecar of a file as {@link update} does, whatever it was. */
   write(fingerprint: string, sidecar: Sidecar, options: { durable: boolean }): Promise<void> {
     return this.update(fingerprint, () => sidecar, options);
+  }
+
+  /** Yields the names, absolute, of all documents; of one that was not written to its end without a fingerprint. */
+  async *all(): AsyncGenerator<{ name: string; fingerprint: string | undefined }, void, undefined> {
+    for (const directory of await readDirectory(this.#directory)) {
+      for (const entry of await readDirectory(path.join(this.#directory, directory))) {
+        const name = path.join(this.#directory, directory, entry);
+        const fingerprint = path.basename(entry, '.json');
+        if (entry.endsWith('.tmp')) yield { name, fingerprint: undefined };
+        else if (name === this.#fileOf(fingerprint)) yield { name, fingerprint };
+      }
+    }
+  }
+
+  /**
+   * Moves a document to where an operator finds it.
+   *
+   * @param directory made if it is missing
+   * @returns where it is, absolute
+   */
+  async setAside(fingerprint: string, directory: string): Promise<string> {
+    return this.#lock.run(fingerprint, async () => {
+      this.#cache.delete(fingerprint);
+      return moveAside(this.#fileOf(fingerprint), directory);
+    });
   }
 
   /** Forgets a file. */

@@ -6,12 +6,16 @@ export interface Inheritance {
   end: number;
 }
 
-/** Where a fork came from. */
-export interface ForkOrigin {
-  /** Path of the source as in its URL, decoded. */
+/** Leads to another stream. */
+export interface StreamLink {
+  /** Path as in its URL, decoded. */
   path: string;
-  /** Fingerprint of the source's file. */
+  /** Fingerprint of its file. */
   fingerprint: string;
+}
+
+/** Where a fork came from. */
+export interface ForkOrigin extends StreamLink {
   /** What the request said, to know it again. */
   offset?: string;
   subOffset?: number;
@@ -43,8 +47,8 @@ export interface StreamState {
   /** Those that came last at the end. */
   producers?: readonly ProducerEntry[];
   origin?: ForkOrigin;
-  /** Fingerprints of its forks that live. */
-  forks?: readonly string[];
+  /** Its forks that live, or of which forks live. */
+  forks?: readonly StreamLink[];
 }
 
 /** The state of a file that was not made as a stream. */

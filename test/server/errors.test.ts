@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdir, readdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -19,7 +19,7 @@ import {
 } from '../support/http-raw.ts';
 import { request } from '../support/http-request.ts';
 import { cutConnectionsAfterTest, startStandalone } from '../support/http-standalone.ts';
-import { resourceNames } from '../support/root-files.ts';
+import { RESERVED, resourceNames } from '../support/root-files.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
 
 const APPEND = 'X-Verb: APPEND';
@@ -92,6 +92,7 @@ describe('the standalone server', () => {
     async (_what, line, headers, status, code) => {
       const server = await furnish(await startStandalone());
       await giveToOrdinaryUser(server.root);
+      await giveToOrdinaryUser(path.join(server.root, RESERVED));
       await asOrdinaryUser(() => openAppender(server, '/live'));
       const ask = (accept: readonly string[]) =>
         asOrdinaryUser(() => rawRequest(server.port, `${line} HTTP/1.1`, [...headers, ...accept]));
@@ -220,7 +221,7 @@ describe.each([
     const socket = await openSocket(port);
     writeHead(socket, 'GET /new/file HTTP/1.1', [...headers, APPEND]);
     expect(parseAnswer(await readHead(socket)).status).toBe(status);
-    expect(await readdir(root)).toEqual([]);
+    expect(await resourceNames(root)).toEqual([]);
     expect((await rawHandshake(port, '/new/file', [APPEND])).status).toBe(101);
   });
 
@@ -230,7 +231,7 @@ describe.each([
       const { port, root } = await start();
       const { status } = await rawHandshake(port, '/new/file', [APPEND, `Sec-WebSocket-Protocol: ${offer}`]);
       if (status === 101) return;
-      expect([status, await readdir(root)]).toEqual([400, []]);
+      expect([status, await resourceNames(root)]).toEqual([400, []]);
     },
   );
 
@@ -254,7 +255,7 @@ describe.each([
     const { port, root } = await start();
     const answer = await answerToTheEnd(port, `${method} /new HTTP/1.1`, [...HANDSHAKE, APPEND]);
     expect(statuses).toContain(answer.status);
-    expect(await readdir(root)).toEqual([]);
+    expect(await resourceNames(root)).toEqual([]);
   });
 
   it.each([
@@ -350,6 +351,6 @@ describe('an append without a handshake', () => {
     const answer = await answerToTheEnd(port, 'GET /new?verb=APPEND HTTP/1.1', ['Connection: close']);
     expect([answer.status, answer.headers.upgrade]).toEqual([426, 'websocket']);
     expect(answer.headers.connection?.toLowerCase()).toContain('upgrade');
-    expect(await readdir(root)).toEqual([]);
+    expect(await resourceNames(root)).toEqual([]);
   });
 });

@@ -371,19 +371,22 @@ describe('the connection of a follower', () => {
     expect(answers[2]).toMatch(/^one (two)?$/);
   });
 
-  it('that breaks while another answer is before it leaves nothing behind', async () => {
+  it.each([
+    ['a follower', FOLLOW],
+    ['a plain answer', ''],
+  ])('that breaks while another answer is before %s leaves nothing behind', async (_what, query) => {
     const server = await startServer();
-    await writeFile(path.join(server.root, 'big'), Buffer.alloc(64 * MiB));
-    await openAppender(server, '/f', 'one');
+    for (const name of ['before', 'big']) {
+      await writeFile(path.join(server.root, name), Buffer.alloc(64 * MiB));
+    }
     const baseline = await openDescriptors();
     const socket = await openSocket(server.port);
     socket.pause();
-    socket.write(`GET /big HTTP/1.1\r\nHost: test\r\n\r\nGET /f${FOLLOW} HTTP/1.1\r\nHost: test\r\n\r\n`);
-    await waitFor(async () => (await openDescriptors()) > baseline, 'the answer to begin');
-    await get(server.url('/f'));
+    socket.write(`GET /before HTTP/1.1\r\nHost: test\r\n\r\nGET /big${query} HTTP/1.1\r\nHost: test\r\n\r\n`);
+    // The connection's two ends, and both files.
+    await waitFor(async () => (await openDescriptors()) >= baseline + 4, 'both answers to begin');
     socket.destroy();
     await descriptorsBackTo(baseline);
-    await server.app.close();
   });
 
   it('of HTTP/1.0 gets plain bytes, and ends with them', async () => {

@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { FeedRegistry } from '../../src/core/feed-registry.ts';
 import { fileText, openAppender } from '../support/http-append.ts';
 import { Download, jsonOf, Upload, upload } from '../support/http-bodies.ts';
 import { descriptorsBackTo, openDescriptors } from '../support/http-descriptors.ts';
@@ -197,6 +199,37 @@ describe('a form with verb APPEND', () => {
     const answer = await post(server.url(`/d/${APPEND}`), parts);
     expect([answer.status, jsonOf<Entry[]>(answer).length]).toEqual([201, 200]);
     expect(await fileText(server, '/d/f-199')).toBe('content 199');
+  });
+
+  it('is held back while a file waits to be opened', async () => {
+    const server = await startServer();
+    const sockets: Socket[] = [];
+    server.app.server.on('connection', (socket) => void sockets.push(socket));
+    const { openAppend } = FeedRegistry.prototype;
+    let release: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const opening = vi.spyOn(FeedRegistry.prototype, 'openAppend');
+    opening.mockImplementation(async function slowly(this: FeedRegistry, ...args) {
+      await gate;
+      return openAppend.apply(this, args);
+    });
+    onTestFinished(() => opening.mockRestore());
+    const parts = Array.from({ length: 300 }, (_, i) => ({ filename: `f-${i}`, body: pattern(i, 10_000) }));
+    const answer = post(server.url(`/d/${APPEND}`), parts);
+    await waitFor(() => opening.mock.calls.length > 0, 'the first file');
+    let before = -1;
+    await waitFor(async () => {
+      const read = sockets[0]?.bytesRead ?? 0;
+      const isHeldBack = read === before;
+      before = read;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return isHeldBack;
+    }, 'the client to be held back');
+    expect(before).toBeLessThan(MiB);
+    release();
+    expect(jsonOf<Entry[]>(await answer).map(({ bytes }) => bytes)).toEqual(Array(300).fill(10_000));
   });
 
   it('of many files as long as a stream takes a bounded amount of memory', async () => {

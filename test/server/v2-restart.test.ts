@@ -144,6 +144,7 @@ describe('after a restart during an append', () => {
     await giveToOrdinaryUser(root);
     await giveToOrdinaryUser(path.join(root, 'f'));
     const server = await startServer({ root, graceMs: 60_000 });
+    await giveToOrdinaryUser(path.join(root, RESERVED));
     await asOrdinaryUser(async () => {
       expect((await rawGet(server.port, '/f', HANDSHAKE)).body).toBe('read');
       const follower = await followed(server.url('/f'));

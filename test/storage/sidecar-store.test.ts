@@ -19,7 +19,8 @@ async function openStore() {
     (await readdir(directory, { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile())
       .map(({ parentPath, name }) => path.join(parentPath, name));
-  return { root, store: new SidecarStore(directory), files };
+  const reopen = () => new SidecarStore(directory);
+  return { root, store: reopen(), files, reopen };
 }
 
 describe('what is remembered of a resource', () => {
@@ -58,10 +59,11 @@ describe('what is remembered of a resource', () => {
   test.each(['', '{', 'null', '[]', '"x"', '{"generation":1}', '{"generation":1,"append":{}}'])(
     'says that something broke when the document is %j, and is written anew',
     async (text) => {
-      const { store, files } = await openStore();
-      await store.write('1-1', sidecar(), NOT_DURABLE);
+      const { store: before, files, reopen } = await openStore();
+      await before.write('1-1', sidecar(), NOT_DURABLE);
       const [file] = await files();
       await writeFile(file as string, text);
+      const store = reopen();
       expect((await store.read('1-1'))?.append?.state).toBe('interrupted');
       await store.write('1-1', sidecar(7), NOT_DURABLE);
       expect((await store.read('1-1'))?.append?.start).toBe(7);

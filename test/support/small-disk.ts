@@ -119,11 +119,11 @@ async function failingDisk(): Promise<SmallDisk> {
     room -= fitting.length;
     writev(fd, [fitting], callback as never);
   }) as never);
-  const { write } = SidecarStore.prototype;
-  const remembering = vi.spyOn(SidecarStore.prototype, 'write');
+  const { update } = SidecarStore.prototype;
+  const remembering = vi.spyOn(SidecarStore.prototype, 'update');
   remembering.mockImplementation(async function limited(this: SidecarStore, ...args) {
     if (room <= 0) throw storageFailure(systemError('ENOSPC'));
-    await write.apply(this, args);
+    await update.apply(this, args);
   });
   onTestFinished(() => {
     writing.mockRestore();

@@ -22,7 +22,7 @@ export interface StreamsServer extends UrlSource {
 }
 
 /** The standalone server within this process, closed in order and started again. */
-class InProcessServer implements StreamsServer {
+export class InProcessServer implements StreamsServer {
   readonly root: string;
   readonly #options: Partial<HttpfstreamOptions>;
   #app: FastifyInstance | undefined;

@@ -50,8 +50,10 @@ export class AppendPipeline implements RedoWriter {
   /** Whether the sidecar says that there are producers. */
   #hasProducers: boolean;
   #file: AppendFile | undefined;
-  /** The last sync for a checkpoint. */
-  #synced: Promise<void> | undefined;
+  /** Settles when the last sync is over. */
+  #syncing: Promise<void> = Promise.resolve();
+  /** Whether the file was written since. */
+  #isWritten = false;
   /** Set while nothing is let in; settles when that is over. */
   #exclusive: Promise<unknown> | undefined;
   /** The highest version that the log may have of an append that was refused after all. */
@@ -152,16 +154,17 @@ export class AppendPipeline implements RedoWriter {
   /** Makes what is in the file safe, and remembers it beside the file, so that the log is not needed for it. */
   async checkpoint(): Promise<void> {
     const state = await this.quietly(() => {
-      this.#synced = this.#file && this.#options.sync(this.#file);
+      this.#sync();
       return this.#changes.snapshot(this.#hasProducers);
     });
-    await this.#synced;
+    await this.#syncing;
     await this.#options.save(state);
   }
 
   /** As {@link checkpoint}; while nothing is under way. */
   async remember(): Promise<void> {
-    if (this.#file !== undefined) await this.#options.sync(this.#file);
+    this.#sync();
+    await this.#syncing;
     await this.#options.save(this.#changes.snapshot(this.#hasProducers));
   }
 
@@ -170,12 +173,28 @@ export class AppendPipeline implements RedoWriter {
     const file = this.#file;
     this.#file = undefined;
     if (file === undefined) return;
-    await this.#synced?.catch(ignore);
     try {
-      await this.#options.sync(file);
+      this.#sync(file);
+      await this.#syncing;
     } finally {
       await file.close();
     }
+  }
+
+  /** Begins to make what is in the file safe from a loss of power, after what is under way of that. */
+  #sync(file = this.#file): void {
+    if (file === undefined || !this.#isWritten) return;
+    this.#isWritten = false;
+    this.#syncing = this.#syncing.catch(ignore).then(async () => {
+      try {
+        await this.#options.sync(file);
+      } catch (error) {
+        this.#isWritten = true;
+        throw error;
+      }
+    });
+    // Whoever needs it waits for it.
+    this.#syncing.catch(ignore);
   }
 
   #isReady({ producer }: StreamAppend): boolean {
@@ -208,7 +227,8 @@ export class AppendPipeline implements RedoWriter {
       this.#voidVersion = undefined;
     }
     if (producer !== undefined && !this.#hasProducers) {
-      if (this.#file !== undefined) await this.#options.sync(this.#file);
+      this.#sync();
+      await this.#syncing;
       // From now on nothing in the file counts that no producer is known to have brought.
       await this.#options.save(this.#changes.snapshot(true));
       this.#hasProducers = true;
@@ -220,6 +240,7 @@ export class AppendPipeline implements RedoWriter {
   }
 
   #settle(count: number): void {
+    this.#isWritten = true;
     this.#changes.settle(count);
     this.#options.settled();
   }

@@ -1,6 +1,7 @@
 import { StreamConflictError } from '../../errors.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
+import type { Inherited } from './fork-tree.ts';
 import { isEqualType } from './stream-type.ts';
 
 /** Where a fork begins. */
@@ -23,6 +24,31 @@ export interface CreateRequest {
   fork: ForkRequest | undefined;
   /** Whether nothing but content was brought: a file is to be stored there, whatever it is. */
   isUpload: boolean;
+}
+
+/**
+ * What a new stream is.
+ *
+ * @param size of what it begins with, in bytes
+ * @param inherited what it takes over from the stream that it is forked from
+ */
+export function initialState(
+  { contentType, ttlSeconds, expiresAt, isClosed }: CreateRequest,
+  size: number,
+  inherited: Inherited | undefined,
+): StreamState {
+  const type = contentType ?? inherited?.type;
+  const ends = ttlSeconds !== undefined || expiresAt !== undefined;
+  return {
+    version: 1,
+    size,
+    ...(type !== undefined && { contentType: type }),
+    ...(isClosed && { closed: true as const }),
+    ...(!ends && inherited?.expiry),
+    ...(ttlSeconds !== undefined && { ttlSeconds }),
+    ...(expiresAt !== undefined && { expiresAt }),
+    ...(inherited && { origin: inherited.origin }),
+  };
 }
 
 /** @throws {StreamConflictError} when a stream is not what was to be made */

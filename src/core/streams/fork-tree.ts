@@ -7,7 +7,7 @@ import {
 import type { NewFile } from '../../storage/new-file.ts';
 import { ResourcePath } from '../../storage/resource-path.ts';
 import type { Root } from '../../storage/root.ts';
-import type { ForkOrigin, StreamState } from '../../storage/stream-state.ts';
+import type { ForkOrigin, StreamLink, StreamState } from '../../storage/stream-state.ts';
 import type { Tombstone, Tombstones } from '../../storage/tombstones.ts';
 import type { ForkRequest } from './create-request.ts';
 import { forkPosition } from './fork-position.ts';
@@ -54,12 +54,18 @@ export class ForkTree {
    * Copies what a fork begins with, and remembers the fork with its source.
    *
    * @param contentType what the fork is to hold
+   * @param path of the fork
    * @throws {ResourceNotFoundError} when the source is not there
    * @throws {StreamConflictError} when it was deleted
    * @throws {ContentTypeMismatchError} when it holds something else
    * @throws what {@link forkPosition} throws
    */
-  async copy(request: ForkRequest, contentType: string | undefined, fork: NewFile): Promise<Inherited> {
+  async copy(
+    request: ForkRequest,
+    contentType: string | undefined,
+    fork: NewFile,
+    path: string,
+  ): Promise<Inherited> {
     const { source: resource, offset, subOffset } = request;
     const source = await this.#holder.acquire(resource).catch(asConflict);
     try {
@@ -76,7 +82,8 @@ export class ForkTree {
       } finally {
         await file.close();
       }
-      await source.amend(({ forks = [] }) => ({ forks: [...forks, fork.stat.fingerprint] }));
+      const link = { path, fingerprint: fork.stat.fingerprint };
+      await source.amend(({ forks = [] }) => ({ forks: [...forks, link] }));
       if (source.isGone) throw new StreamConflictError('the source was deleted');
       const { ttlSeconds, expiresAt } = source.state;
       return {
@@ -104,9 +111,9 @@ export class ForkTree {
     fingerprint: string,
     { forks = [], origin }: StreamState,
   ): Promise<boolean> {
-    const living: string[] = [];
+    const living: StreamLink[] = [];
     // A server that was killed while it made one may have left its name here.
-    for (const fork of forks) if (await this.#store.isKnown(fork)) living.push(fork);
+    for (const fork of forks) if (await this.isLiving(fork)) living.push(fork);
     if (living.length === 0) return false;
     const tombstone: Tombstone = {
       path: resource.key,
@@ -118,12 +125,18 @@ export class ForkTree {
     return true;
   }
 
+  /** Whether a fork is there, or forks of it are. */
+  async isLiving({ path, fingerprint }: StreamLink): Promise<boolean> {
+    if (await this.#store.isKnown(fingerprint)) return true;
+    return (await this.#tombstones.read(path))?.fingerprint === fingerprint;
+  }
+
   /** Tells the source of a fork that the fork is no more; what is kept only for its forks goes with the last one. */
   async leave(fork: string, origin: Pick<ForkOrigin, 'path' | 'fingerprint'> | undefined): Promise<void> {
     if (origin === undefined) return;
     const tombstone = await this.#tombstones.read(origin.path);
     if (tombstone?.fingerprint === origin.fingerprint) {
-      const forks = tombstone.forks.filter((other) => other !== fork);
+      const forks = tombstone.forks.filter(({ fingerprint }) => fingerprint !== fork);
       if (forks.length > 0) {
         await this.#tombstones.write({ ...tombstone, forks }, { durable: this.#isDurable });
         return;
@@ -136,7 +149,9 @@ export class ForkTree {
     if (source === undefined) return;
     try {
       if (source.fingerprint !== origin.fingerprint) return;
-      await source.amend(({ forks = [] }) => ({ forks: forks.filter((other) => other !== fork) }));
+      await source.amend(({ forks = [] }) => ({
+        forks: forks.filter(({ fingerprint }) => fingerprint !== fork),
+      }));
     } finally {
       this.#holder.release(source);
     }

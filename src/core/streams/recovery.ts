@@ -28,7 +28,6 @@ export async function recover(
 ): Promise<number> {
   const { records, isEmpty } = await log.replay();
   if (isEmpty) return 0;
-  store.wasKilled();
   // The log is as long as a checkpoint lets it become, which is little.
   const streams = new Map<string, RedoRecord<StreamRecord>[]>();
   for await (const record of records) {

@@ -4,14 +4,22 @@ import type { StreamState } from '../../storage/stream-state.ts';
 const TOLERANCE = 0.05;
 
 /**
- * Whether a stream has outlived its time.
+ * When a stream has outlived its time, in milliseconds since 1970. Undefined when it never has.
  *
  * @param accessedMs when it was read or written last, in milliseconds since 1970
  */
-export function isExpired({ ttlSeconds, expiresAt }: StreamState, accessedMs: number): boolean {
-  const nowMs = Date.now();
-  if (expiresAt !== undefined && nowMs >= Date.parse(expiresAt)) return true;
-  return ttlSeconds !== undefined && nowMs >= accessedMs + ttlSeconds * 1000;
+export function expiryMs({ ttlSeconds, expiresAt }: StreamState, accessedMs: number): number | undefined {
+  const ends = [
+    ...(expiresAt === undefined ? [] : [Date.parse(expiresAt)]),
+    ...(ttlSeconds === undefined ? [] : [accessedMs + ttlSeconds * 1000]),
+  ];
+  return ends.length === 0 ? undefined : Math.min(...ends);
+}
+
+/** Whether a stream has outlived its time. */
+export function isExpired(state: StreamState, accessedMs: number): boolean {
+  const endMs = expiryMs(state, accessedMs);
+  return endMs !== undefined && Date.now() >= endMs;
 }
 
 /** Whether a stream ends to live by itself. */

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
-  ContentMismatchError,
   PathConflictError,
   ResourceNotFoundError,
   StreamConflictError,
   StreamGoneError,
 } from '../../errors.ts';
+import type { ExpiryIndex } from '../../storage/expiry-index.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
@@ -14,11 +14,11 @@ import type { StoredFile } from '../../storage/stored-file.ts';
 import type { ForkOrigin, StreamState } from '../../storage/stream-state.ts';
 import type { Tombstones } from '../../storage/tombstones.ts';
 import type { Syncer } from '../syncer.ts';
-import { assertMatches, type CreateRequest } from './create-request.ts';
+import { assertMatches, type CreateRequest, initialState } from './create-request.ts';
 import { ForkTree, type Inherited } from './fork-tree.ts';
-import { hasSameContent } from './same-content.ts';
+import { assertSameContent } from './same-content.ts';
 import type { Stream } from './stream.ts';
-import { isExpired } from './stream-expiry.ts';
+import { expiryMs, isExpired } from './stream-expiry.ts';
 import type { StreamRegistry, StreamView } from './stream-registry.ts';
 import type { StreamStore } from './stream-store.ts';
 
@@ -33,6 +33,7 @@ export interface LifecycleOptions {
   root: Root;
   store: StreamStore;
   tombstones: Tombstones;
+  expiring: ExpiryIndex;
   streams: StreamRegistry;
   syncer: Syncer;
   /** Whether what is made must survive a loss of power when that is told. */
@@ -114,12 +115,7 @@ export class StreamLifecycle {
   async acquire(resource: ResourcePath): Promise<Stream> {
     const writing = this.#options.streams.acquireWriting(resource);
     if (writing !== undefined) return writing;
-    const file = await this.open(resource);
-    try {
-      return await this.#options.streams.acquire(file, resource);
-    } finally {
-      await file.close();
-    }
+    return this.#hold(await this.open(resource), resource);
   }
 
   /** To be called once for each stream that was acquired or created. */
@@ -157,7 +153,8 @@ export class StreamLifecycle {
         }
         if (await this.#make(resource, request, content)) {
           this.#options.made(resource);
-          return { isNew: true, stream: await this.acquire(resource) };
+          // Even if its time is over already.
+          return { isNew: true, stream: await this.#hold(await this.#openFile(resource), resource) };
         }
       }
       throw new PathConflictError('there is something at this path that is no file');
@@ -179,6 +176,15 @@ export class StreamLifecycle {
         await file.close();
       }
     });
+  }
+
+  /** Holds the stream of an open file, which is closed. */
+  async #hold(file: StoredFile, resource: ResourcePath): Promise<Stream> {
+    try {
+      return await this.#options.streams.acquire(file, resource);
+    } finally {
+      await file.close();
+    }
   }
 
   async #openFile(resource: ResourcePath): Promise<StoredFile> {
@@ -203,9 +209,9 @@ export class StreamLifecycle {
       const { state, accessedMs } = await store.read(file.stat);
       // Who reads live keeps it alive.
       return isExpired(state, streams.isUsed(fingerprint) ? Date.now() : accessedMs);
-    } catch (error) {
-      await file.close();
-      throw error;
+    } catch {
+      // What cannot be read is not deleted for that.
+      return false;
     }
   }
 
@@ -227,7 +233,7 @@ export class StreamLifecycle {
       const stream = await streams.acquire(file, resource);
       try {
         if (!request.isUpload) assertMatches(stream.state, stream.type, request);
-        else if (!Buffer.isBuffer(content)) await assertSameContent(stream, file, content);
+        else if (!Buffer.isBuffer(content)) await assertSameContent(file, stream.state.size, content);
         return stream;
       } catch (error) {
         streams.release(stream);
@@ -240,28 +246,20 @@ export class StreamLifecycle {
 
   /** Makes a stream. False when something has taken its name meanwhile. */
   async #make(resource: ResourcePath, request: CreateRequest, content: Buffer | NewFile): Promise<boolean> {
-    const { root, store, syncer, isDurable } = this.#options;
-    const { contentType, ttlSeconds, expiresAt, isClosed, fork } = request;
+    const { root, store, syncer, expiring, isDurable } = this.#options;
+    const { contentType, fork } = request;
     const file = Buffer.isBuffer(content) ? await root.newFile() : content;
     const { fingerprint } = file.stat;
     let inherited: Inherited | undefined;
     try {
-      inherited = fork && (await this.#forks.copy(fork, contentType, file));
+      inherited = fork && (await this.#forks.copy(fork, contentType, file, resource.key));
       if (Buffer.isBuffer(content) && content.length > 0) await file.write([content]);
-      const type = contentType ?? inherited?.type;
-      const ends = ttlSeconds !== undefined || expiresAt !== undefined;
       if (isDurable) await syncer.sync(file);
       // From before it has a name: no file is a stream without what is remembered of it.
-      await store.save(fingerprint, resource.key, {
-        version: 1,
-        size: file.size,
-        ...(type !== undefined && { contentType: type }),
-        ...(isClosed && { closed: true as const }),
-        ...(!ends && inherited?.expiry),
-        ...(ttlSeconds !== undefined && { ttlSeconds }),
-        ...(expiresAt !== undefined && { expiresAt }),
-        ...(inherited && { origin: inherited.origin }),
-      });
+      const state = initialState(request, file.size, inherited);
+      await store.save(fingerprint, resource.key, state);
+      const endMs = expiryMs(state, Date.now());
+      if (endMs !== undefined) await expiring.add({ fingerprint, path: resource.key }, endMs);
       const location = await root.publish(file, resource);
       if (location !== undefined) {
         if (isDurable) await syncer.run(() => root.syncNames(location));
@@ -303,6 +301,7 @@ export class StreamLifecycle {
 
   async #forget(fingerprint: string, origin: ForkOrigin | undefined): Promise<void> {
     await this.#options.store.remove(fingerprint);
+    await this.#options.expiring.remove(fingerprint);
     await this.#forks.leave(fingerprint, origin);
   }
 }
@@ -311,14 +310,6 @@ async function assertFile(file: StoredFile): Promise<StoredFile> {
   if (file.stat.kind === 'file') return file;
   await file.close();
   throw new PathConflictError('there is a directory at this path');
-}
-
-async function assertSameContent(stream: Stream, file: StoredFile, content: NewFile): Promise<void> {
-  const { size } = stream.state;
-  if (content.size === size && (await hasSameContent(file, content, size))) return;
-  throw new ContentMismatchError(
-    'there is other content at this path, and nothing is overwritten: append with ?verb=APPEND, or delete it first',
-  );
 }
 
 function ignoreGone(error: unknown): void {

@@ -48,6 +48,19 @@ export interface StreamView {
   names: OffsetNames;
 }
 
+/** What is to be seen of a file as a stream. */
+export function viewOf({ stat }: StoredFile, state: StreamState): StreamView {
+  return { state, names: new OffsetNames(stat.generation, state.origin?.inherited) };
+}
+
+/** A session's hold of a stream. */
+export interface Admission {
+  /** Closes the stream; what the session has brought is in the file. */
+  close(): Promise<void>;
+  /** Lets others append again. To be called once. */
+  end(): void;
+}
+
 interface Holding {
   stream: Stream;
   users: number;
@@ -147,28 +160,30 @@ export class StreamRegistry {
 
   /** What is to be seen of the stream of an open file, now. */
   async view(file: StoredFile): Promise<StreamView> {
-    const { fingerprint, generation, identity } = file.stat;
+    const { fingerprint, identity } = file.stat;
     const held = this.held(fingerprint);
     if (held?.isWriting) return { state: held.state, names: held.names };
     const { state } = await this.#options.store.read(file.stat);
     const known = held === undefined ? state : { ...held.state, size: state.size };
     const size = this.#options.sessionSize(identity) ?? known.size;
-    return { state: { ...known, size }, names: new OffsetNames(generation, state.origin?.inherited) };
+    return viewOf(file, { ...known, size });
   }
 
   /**
    * Keeps single appends out while a session appends to an open file.
    *
-   * @returns to be called when the session is over
    * @throws what {@link Stream.admitSession} throws
    */
-  async admitSession(file: StoredFile, resource: ResourcePath): Promise<() => void> {
+  async admitSession(file: StoredFile, resource: ResourcePath): Promise<Admission> {
     const stream = await this.acquire(file, resource);
     try {
       const readmit = await stream.admitSession();
-      return () => {
-        readmit();
-        this.release(stream);
+      return {
+        close: () => stream.amend(({ version }) => ({ version: version + 1, closed: true })),
+        end: () => {
+          readmit();
+          this.release(stream);
+        },
       };
     } catch (error) {
       this.release(stream);

@@ -15,16 +15,10 @@ export class StreamStore {
   readonly #sidecars: SidecarStore;
   /** Whether what is remembered must survive a loss of power. */
   readonly isDurable: boolean;
-  #wasKilled = false;
 
   constructor(sidecars: SidecarStore, isDurable: boolean) {
     this.#sidecars = sidecars;
     this.isDurable = isDurable;
-  }
-
-  /** Tells that the server before this one did not close: files may have more than was remembered. */
-  wasKilled(): void {
-    this.#wasKilled = true;
   }
 
   /** Reads what is remembered of a file. */
@@ -33,7 +27,7 @@ export class StreamStore {
     const { stream } = sidecar ?? {};
     const accessedMs = await this.#sidecars.accessedMs(fingerprint);
     if (stream === undefined) return { state: untypedState(size), accessedMs };
-    const known = this.#knownSize(stream, sidecar?.append);
+    const known = knownSize(stream, sidecar?.append);
     return { state: { ...stream, size: Math.min(size, known) }, accessedMs };
   }
 
@@ -58,15 +52,14 @@ export class StreamStore {
   async remove(fingerprint: string): Promise<void> {
     await this.#sidecars.remove(fingerprint);
   }
+}
 
-  /**
-   * How much of a file belongs to its stream at most. Of one that has producers
-   * nothing beyond what is known of them: when the log was damaged, the file has
-   * what its producer does not know to have brought, and will bring again.
-   */
-  #knownSize({ size, producers }: StreamState, append: AppendRecord | undefined): number {
-    if (!this.#wasKilled || producers === undefined || append?.state === 'open')
-      return Number.POSITIVE_INFINITY;
-    return Math.max(size, append?.end ?? 0);
-  }
+/**
+ * How much of a file belongs to its stream at most. Of one that has producers
+ * nothing beyond what is known of them: when the log was damaged, the file has
+ * what its producer does not know to have brought, and will bring again.
+ */
+function knownSize({ size, producers }: StreamState, append: AppendRecord | undefined): number {
+  if (producers === undefined || append?.state === 'open') return Number.POSITIVE_INFINITY;
+  return Math.max(size, append?.end ?? 0);
 }

@@ -1,4 +1,4 @@
-import { Transform } from 'node:stream';
+import { pipeline, Transform } from 'node:stream';
 import accepts from 'accepts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isJsonType } from '../../core/streams/stream-type.ts';
@@ -6,7 +6,7 @@ import { InvalidRequestError } from '../../errors.ts';
 import { type Range, streamPieces } from '../../storage/range-stream.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
-import { SMALL_BODY_BYTES } from '../send-bytes.ts';
+import { SMALL_BODY_BYTES, sendStream } from '../send-bytes.ts';
 import { arrayOfLines, commasForLineEnds } from './json-values.ts';
 
 const LINE_FEED = 0x0a;
@@ -45,7 +45,11 @@ export async function sendArray(
     return reply.send();
   }
   const length = range.end - range.start;
-  if (length > SMALL_BODY_BYTES) return reply.send(streamPieces(file, [range]).pipe(new ArrayOfLines()));
+  if (length > SMALL_BODY_BYTES) {
+    // What goes wrong with one of them ends the other, and the answer.
+    const array = pipeline(streamPieces(file, [range]), new ArrayOfLines(), () => undefined);
+    return sendStream(request, reply, array);
+  }
   try {
     return reply.send(arrayOfLines(await file.read(range.start, length)));
   } finally {

@@ -9,6 +9,7 @@ import { StreamHeader } from '../../stream-protocol.ts';
 import { contentTypeOf } from '../content-type.ts';
 import { isFresh } from '../is-fresh.ts';
 import { sendBytes } from '../send-bytes.ts';
+import { addVary } from '../vary.ts';
 import { nextCursor } from './cursor.ts';
 import { assertBetweenLines, type JsonForm, jsonFormOf, sendArray } from './json-response.ts';
 import { SseConnection, type SseContext } from './sse-connection.ts';
@@ -64,12 +65,14 @@ export class StreamReads {
       const { state, names } = view;
       form = jsonFormOf(request, state);
       start = offset === 'now' ? state.size : names.positionOf(offset ?? '-1', state.size);
-      if (form !== undefined) await assertBetweenLines(file, start);
+      if (form !== undefined) {
+        addVary(reply, 'Accept');
+        await assertBetweenLines(file, start);
+      }
       const name = resource.segments.at(-1) ?? '';
       reply.headers({
         'content-type':
           form?.contentType ?? state.contentType ?? (await contentTypeOf(name, file, state.size)),
-        ...(form && { vary: 'Accept' }),
         'cache-control': offset === 'now' || request.method === 'HEAD' ? 'no-store' : 'no-cache',
         'cross-origin-resource-policy': 'cross-origin',
         'x-content-type-options': 'nosniff',

@@ -3,7 +3,7 @@ import type { CreateRequest, ForkRequest } from '../../core/streams/create-reque
 import type { ProducerRequest } from '../../core/streams/producers.ts';
 import { ForbiddenPathError, InvalidRequestError } from '../../errors.ts';
 import { ResourcePath } from '../../storage/resource-path.ts';
-import { StreamHeader, StreamQuery, SUBSCRIPTIONS_SEGMENT } from '../../stream-protocol.ts';
+import { StreamHeader, StreamQuery } from '../../stream-protocol.ts';
 
 const WHOLE_NUMBER = /^(0|[1-9]\d*)$/;
 
@@ -22,13 +22,6 @@ export interface ReadRequest {
   offset: string | undefined;
   live: LiveMode | undefined;
   cursor: string | undefined;
-}
-
-/** @throws {ForbiddenPathError} for paths that the protocol keeps for itself */
-export function assertNoSubscription(resource: ResourcePath): void {
-  if (resource.segments[0] === SUBSCRIPTIONS_SEGMENT) {
-    throw new ForbiddenPathError('the path is reserved for subscriptions, which this server does not have');
-  }
 }
 
 /** @throws {InvalidRequestError} when a parameter is malformed */

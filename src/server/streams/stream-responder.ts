@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import { StreamReads, type StreamReadsOptions } from './stream-reads.ts';
-import { assertNoSubscription } from './stream-request.ts';
 import { StreamWrites, type StreamWritesOptions } from './stream-writes.ts';
 
 /** Answers the requests of the Durable Streams protocol. */
@@ -14,13 +13,8 @@ export class StreamResponder {
     this.#writes = new StreamWrites(options);
   }
 
-  /**
-   * Answers GET and HEAD with `offset` or `live`, PUT, POST and DELETE.
-   *
-   * @throws {ForbiddenPathError} for what is reserved for subscriptions
-   */
+  /** Answers GET and HEAD with `offset` or `live`, PUT, POST and DELETE. */
   async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
-    assertNoSubscription(resource);
     switch (request.method) {
       case 'PUT':
         return this.#writes.create(request, reply, resource);

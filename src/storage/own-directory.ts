@@ -1,0 +1,33 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { makeDirectories } from './file-io.ts';
+import { hasErrno, storageFailure } from './storage-failure.ts';
+
+const DIRECTORY_MODE = 0o700;
+
+/** The names in one of the server's own directories, which may be missing. */
+export async function readDirectory(directory: string): Promise<string[]> {
+  try {
+    return await fs.promises.readdir(directory);
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return [];
+    throw storageFailure(error);
+  }
+}
+
+/**
+ * Moves a file of the server's own to where an operator finds it.
+ *
+ * @param directory made if it is missing
+ * @returns where it is, absolute
+ */
+export async function moveAside(name: string, directory: string): Promise<string> {
+  const target = path.join(directory, `${Date.now()}-${path.basename(name)}`);
+  try {
+    await makeDirectories(directory, DIRECTORY_MODE);
+    await fs.promises.rename(name, target);
+    return target;
+  } catch (error) {
+    throw storageFailure(error);
+  }
+}

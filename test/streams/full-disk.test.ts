@@ -1,0 +1,121 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { smallDisks } from '../support/small-disk.ts';
+import { StreamPeer } from '../support/streams-requests.ts';
+import { InProcessServer, type StreamsServer } from '../support/streams-server.ts';
+
+const KiB = 1024;
+
+/** The made-up one does not know of all the ways in which streams are written. */
+const DISKS = smallDisks().filter(([kind]) => !kind.includes('made to fail'));
+
+async function startOn(directory: string): Promise<StreamsServer> {
+  const server = new InProcessServer(directory, {});
+  onTestFinished(() => server.stop());
+  await server.start();
+  return server;
+}
+
+const lineOf = (seq: number, bytes: number) => `${seq} ${'.'.repeat(bytes)}\n`;
+
+/** Whether each line is there whole, once and in order. */
+function expectLines(text: string, count: number, bytes: number): void {
+  const lines = text.split('\n');
+  expect(lines.pop()).toBe('');
+  expect(lines.map((line) => line.length)).toEqual(
+    Array.from({ length: count }, (_, seq) => lineOf(seq, bytes).length - 1),
+  );
+  expect(lines.map((line) => line.split(' ')[0])).toEqual(
+    Array.from({ length: count }, (_, seq) => String(seq)),
+  );
+}
+
+test.skipIf(DISKS.length > 0)('full disks cannot be had here', () => undefined);
+
+describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
+  test.each([
+    ['small batches', 5 * KiB],
+    ['batches over 256 KiB', 300 * KiB],
+  ] as const)('%s are refused with 507 as a whole, and come in once there is room', async (_what, bytes) => {
+    const disk = await makeDisk();
+    const server = await startOn(disk.directory);
+    const stream = new StreamPeer(server, '/stream');
+    const other = new StreamPeer(server, '/other');
+    await stream.create();
+    await other.create({}, 'other');
+    const produce = (seq: number) => stream.produce(lineOf(seq, bytes), { seq });
+    const first = await produce(0);
+    expect(first.status).toBe(200);
+
+    await disk.fill(bytes / 2);
+    let seq = 1;
+    let refusals = 0;
+    for (let requests = 0; requests < 200 && refusals < 3; requests++) {
+      const answer = await produce(seq);
+      if (answer.status === 507) {
+        expect(answer.code).toBe('HFS_STORAGE_FULL');
+        refusals++;
+      } else {
+        expect([200, 204]).toContain(answer.status);
+        seq++;
+      }
+    }
+    expect(refusals).toBe(3);
+    expectLines(String(await stream.readAll()), seq, bytes);
+    expect((await other.read()).text).toBe('other');
+
+    await disk.makeRoom();
+    const taken = await produce(seq);
+    const repeated = await produce(seq);
+    expect([taken.status, repeated.status]).toEqual([200, 204]);
+    seq++;
+    expectLines(String(await stream.readAll()), seq, bytes);
+    await server.restart();
+    const again = await produce(seq - 1);
+    const next = await produce(seq);
+    expect([again.status, next.status]).toEqual([204, 200]);
+    expectLines(String(await stream.readAll()), seq + 1, bytes);
+  });
+
+  test('many producers of one stream at once lose nothing that was taken, and can bring the rest', async () => {
+    const disk = await makeDisk();
+    const server = await startOn(disk.directory);
+    const stream = new StreamPeer(server, '/stream');
+    await stream.create();
+    await stream.append('begun\n');
+    const bytes = 4 * KiB;
+    const lines = Array.from({ length: 10 }, (_, producer) =>
+      Array.from({ length: 12 }, (_, seq) => `${producer}-${seq} ${'.'.repeat(bytes)}`),
+    );
+    let isFull = false;
+    await disk.fill(200 * KiB);
+    const produceAll = async (producer: number) => {
+      const own = lines[producer] as string[];
+      for (let seq = 0, requests = 0; seq < own.length && requests < 2000; requests++) {
+        const { status } = await stream.produce(`${own[seq]}\n`, { id: `p${producer}`, seq });
+        expect([200, 204, 507]).toContain(status);
+        if (status !== 507) seq++;
+        else if (!isFull) {
+          isFull = true;
+          setTimeout(() => void disk.makeRoom(), 200);
+        }
+      }
+    };
+    await Promise.all(lines.map((_, producer) => produceAll(producer)));
+    expect(isFull).toBe(true);
+    const stored = String(await stream.readAll())
+      .split('\n')
+      .slice(1, -1);
+    for (const [producer, own] of lines.entries()) {
+      expect(
+        stored.filter((line) => line.startsWith(`${producer}-`)).map((line) => line.split(' ')[0]),
+      ).toEqual(own.map((line) => line.split(' ')[0]));
+    }
+    expect(stored.length).toBe(120);
+    await server.restart();
+    expect(
+      String(await stream.readAll())
+        .split('\n')
+        .slice(1, -1),
+    ).toEqual(stored);
+  });
+});
