@@ -63,9 +63,10 @@ export function addServerOptions(command: Command): Command {
         .default([], 'none'),
     )
     .addOption(
-      new Option('--check', 'verify the root, repair what can be, and say what was done; serves nothing').default(
-        false,
-      ),
+      new Option(
+        '--check',
+        'verify the root, repair what can be, and say what was done; serves nothing',
+      ).default(false),
     )
     .addOption(
       new Option('--log-level <LEVEL>', 'how much to log')

@@ -48,9 +48,7 @@ export interface FileWrite {
 }
 
 /** What became of a file that was written: what it is like afterwards, or what went wrong. */
-export type WriteOutcome =
-  | { state: FileState; error?: undefined }
-  | { error: unknown; state?: undefined };
+export type WriteOutcome = { state: FileState; error?: undefined } | { error: unknown; state?: undefined };
 
 /** A batch for the log. */
 export interface Batch {

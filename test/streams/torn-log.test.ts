@@ -15,7 +15,7 @@ import {
 import { waitFor } from '../support/wait-for.ts';
 
 /** `HTTPFSTREAM_SOAK=1` runs the long form, `npm test` the short one. */
-const RANDOM_CUTS = process.env.HTTPFSTREAM_SOAK ? 200 : 6;
+const RANDOM_CUTS = process.env.HTTPFSTREAM_SOAK ? 200 : 4;
 
 const TIMEOUT_MS = process.env.HTTPFSTREAM_SOAK ? 600_000 : 60_000;
 
@@ -137,10 +137,10 @@ async function waitForCheckpoint(server: KilledServer): Promise<void> {
   await waitFor(hasNoLog, 'the redo log to be dropped', 30_000);
 }
 
-/** What is done to the log: cut at each end of a record and beside it, cut and changed anywhere. */
+/** What is done to the log: cut at each end of a record and a byte before it, cut and changed anywhere. */
 function damaged(log: Buffer, random: Random): [what: string, log: Buffer][] {
   const ends = [0, ...recordEnds(log)];
-  const cuts = ends.flatMap((end) => [end - 1, end, end + 1]);
+  const cuts = ends.flatMap((end) => [end - 1, end]);
   cuts.push(...Array.from({ length: RANDOM_CUTS }, () => random.integer(0, log.length)));
   const inside = [...new Set(cuts)].filter((cut) => cut >= 0 && cut <= log.length).sort((a, b) => a - b);
   const flips = Array.from({ length: RANDOM_CUTS }, () => {

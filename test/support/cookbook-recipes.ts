@@ -29,7 +29,9 @@ export function recipesOf(markdown: string): Recipe[] {
   const [, rest] = markdown.split(BEGINNING);
   const [cookbook, after] = rest?.split(END) ?? [];
   if (cookbook === undefined || after === undefined) throw new Error('there is no cookbook');
-  const recipes = Array.from(cookbook.matchAll(BLOCK), ({ groups }) => recipeOf(groups as BlockGroups));
+  const recipes = Array.from(cookbook.matchAll(BLOCK), ({ groups }) =>
+    recipeOf(groups as unknown as BlockGroups),
+  );
   const fences = cookbook.match(/^```/gm)?.length ?? 0;
   if (fences !== 2 * recipes.length) throw new Error('not every block of the cookbook has a text before it');
   return recipes;

@@ -142,10 +142,7 @@ export class FileCheck {
     const file = await root.openRepair(location);
     try {
       const aside = await root.setAside(file, size);
-      findings.repaired(
-        location,
-        `${stat.size - size} bytes of which no producer knows; moved to ${aside}`,
-      );
+      findings.repaired(location, `${stat.size - size} bytes of which no producer knows; moved to ${aside}`);
     } finally {
       await file.close();
     }

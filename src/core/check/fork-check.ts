@@ -1,8 +1,9 @@
 import type { Root } from '../../storage/root.ts';
 import type { SidecarStore } from '../../storage/sidecar-store.ts';
+import type { StreamLink } from '../../storage/stream-state.ts';
 import type { Tombstone, Tombstones } from '../../storage/tombstones.ts';
-import type { Findings } from './findings.ts';
 import { reasonOf } from './file-check.ts';
+import type { Findings } from './findings.ts';
 
 /** What forks are checked with. */
 export interface ForkCheckOptions {
@@ -84,7 +85,7 @@ export class ForkCheck {
     return true;
   }
 
-  #isThere(fork: string): boolean {
-    return this.#options.known.has(fork) || this.#buried.has(fork);
+  #isThere({ fingerprint }: StreamLink): boolean {
+    return this.#options.known.has(fingerprint) || this.#buried.has(fingerprint);
   }
 }

@@ -1,10 +1,10 @@
-import { ResourcePath } from '../../storage/resource-path.ts';
 import type { ExpiryIndex } from '../../storage/expiry-index.ts';
 import { removeLeftOver } from '../../storage/left-overs.ts';
+import { ResourcePath } from '../../storage/resource-path.ts';
 import type { Root } from '../../storage/root.ts';
 import { isDamaged, type SidecarStore } from '../../storage/sidecar-store.ts';
-import { type Findings } from './findings.ts';
 import { reasonOf } from './file-check.ts';
+import type { Findings } from './findings.ts';
 
 /** What is checked of what has no file. */
 export interface OrphanCheckOptions {

@@ -62,7 +62,8 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
   try {
     await cleanUp(root, store, (name) => findings.repaired(name, 'was not written to its end; removed'));
     const count = await recover(root, store, log, report);
-    if (count > 0) findings.repaired('redo log', `the server was killed; ${count} streams brought up to date`);
+    if (count > 0)
+      findings.repaired('redo log', `the server was killed; ${count} streams brought up to date`);
     const files = new FileCheck({ root, sidecars, store, expiring, streams, findings });
     let isWhole = true;
     const names = root.walk((directory) => {

@@ -113,8 +113,8 @@ export class StreamLifecycle {
    * @throws what {@link open} throws
    */
   async acquire(resource: ResourcePath): Promise<Stream> {
-    const writing = this.#options.streams.acquireWriting(resource);
-    if (writing !== undefined) return writing;
+    const used = this.#options.streams.acquireUsed(resource);
+    if (used !== undefined) return used;
     return this.#hold(await this.open(resource), resource);
   }
 

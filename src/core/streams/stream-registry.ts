@@ -128,17 +128,17 @@ export class StreamRegistry {
   }
 
   /**
-   * Holds the stream at a path that is being appended to, without a look at the disk: that it
-   * is still there was seen a moment ago, and each append looks again.
+   * Holds the stream at a path that is in use, without a look at the disk: that it is still
+   * there was seen a moment ago, and each append looks again.
    */
-  acquireWriting({ key }: ResourcePath): Stream | undefined {
+  acquireUsed({ key }: ResourcePath): Stream | undefined {
     const seen = this.#seen.get(key);
     if (seen === undefined) return undefined;
     const { stream, atMs } = seen;
     const holding = this.#holdings.get(stream.fingerprint);
     const isSure =
       holding?.stream === stream &&
-      stream.isWriting &&
+      (stream.isWriting || holding.users > 0) &&
       !stream.isGone &&
       !canExpire(stream.state) &&
       !this.#isClosing &&

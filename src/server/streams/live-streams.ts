@@ -4,19 +4,51 @@ import type { ResourcePath } from '../../storage/resource-path.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { contentTypeOf } from '../content-type.ts';
 import { assertBetweenLines } from './json-response.ts';
+import { arrayOfLines } from './json-values.ts';
 import { type EventEncoding, eventEncodingOf, readEvent, type StreamEvent } from './sse-events.ts';
 
-/** A stream that is read live: its readers share one open file, and the event that they all want next. */
+/** What several readers want at the same time is read once. */
+class SharedRead<T> {
+  #key = '';
+  #last: Promise<T> | undefined;
+  readonly #underWay = new Set<Promise<T>>();
+
+  get(key: string, read: () => Promise<T>): Promise<T> {
+    if (this.#last !== undefined && key === this.#key) return this.#last;
+    const reading = read();
+    this.#key = key;
+    this.#last = reading;
+    this.#underWay.add(reading);
+    const over = () => this.#underWay.delete(reading);
+    reading.then(over, () => {
+      over();
+      // The next one tries again.
+      if (this.#last === reading) this.#last = undefined;
+    });
+    return reading;
+  }
+
+  /** Resolves when nothing is being read. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#underWay);
+  }
+}
+
+/** A stream that is read live: its readers share one open file, and what they all want next. */
 export class LiveStream {
   readonly stream: Stream;
+  /** What it holds. */
+  readonly contentType: string;
+  /** How its bytes become data of events. */
   readonly encoding: EventEncoding;
   readonly #file: StoredFile;
-  #lastKey = '';
-  #last: Promise<StreamEvent | undefined> | undefined;
+  readonly #events = new SharedRead<StreamEvent | undefined>();
+  readonly #blocks = new SharedRead<Buffer>();
 
-  constructor(stream: Stream, file: StoredFile, encoding: EventEncoding) {
+  constructor(stream: Stream, file: StoredFile, contentType: string) {
     this.stream = stream;
-    this.encoding = encoding;
+    this.contentType = contentType;
+    this.encoding = eventEncodingOf(contentType);
     this.#file = file;
   }
 
@@ -28,22 +60,27 @@ export class LiveStream {
    */
   event(start: number, cursor: string): Promise<StreamEvent | undefined> {
     const { size, closed } = this.stream.state;
-    const key = `${start} ${size} ${closed} ${cursor}`;
-    if (key !== this.#lastKey || this.#last === undefined) {
-      this.#lastKey = key;
-      this.#last = readEvent(this.stream, this.#file, start, cursor, this.encoding);
-    }
-    return this.#last;
+    return this.#events.get(`${start} ${size} ${closed} ${cursor}`, () =>
+      readEvent(this.stream, this.#file, start, cursor, this.encoding),
+    );
   }
 
-  /** @throws {InvalidRequestError} when events cannot begin at a position */
+  /** The bytes from `start` up to but not including `end`; those of JSON values as an array, if that is asked for. */
+  block(start: number, end: number, isArray: boolean): Promise<Buffer> {
+    return this.#blocks.get(`${start} ${end} ${isArray}`, async () => {
+      const bytes = await this.#file.read(start, end - start);
+      return isArray ? arrayOfLines(bytes) : bytes;
+    });
+  }
+
+  /** @throws {InvalidRequestError} when a position is within a JSON value */
   async assertStart(position: number): Promise<void> {
     if (this.encoding === 'json') await assertBetweenLines(this.#file, position);
   }
 
   /** Lets the file go. */
   async close(): Promise<void> {
-    await this.#last?.catch(() => undefined);
+    await Promise.all([this.#events.settled(), this.#blocks.settled()]);
     await this.#file.close();
   }
 }
@@ -106,7 +143,7 @@ export class LiveStreams {
         await file.close();
         return other;
       }
-      const holding = { live: new LiveStream(stream, file, eventEncodingOf(type)), readers: 0 };
+      const holding = { live: new LiveStream(stream, file, type), readers: 0 };
       this.#holdings.set(stream, holding);
       return holding;
     } catch (error) {

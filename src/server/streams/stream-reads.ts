@@ -8,13 +8,19 @@ import type { StoredFile } from '../../storage/stored-file.ts';
 import { StreamHeader } from '../../stream-protocol.ts';
 import { contentTypeOf } from '../content-type.ts';
 import { isFresh } from '../is-fresh.ts';
-import { sendBytes } from '../send-bytes.ts';
+import { SMALL_BODY_BYTES, sendBytes } from '../send-bytes.ts';
 import { addVary } from '../vary.ts';
 import { nextCursor } from './cursor.ts';
 import { assertBetweenLines, type JsonForm, jsonFormOf, sendArray } from './json-response.ts';
 import { SseConnection, type SseContext } from './sse-connection.ts';
 import { closedHeader, expiryHeaders, streamHeaders, streamTag } from './stream-headers.ts';
 import { type ReadRequest, readRequestOf } from './stream-request.ts';
+
+/** What browsers are told of every answer. */
+const READ_HEADERS = {
+  'cross-origin-resource-policy': 'cross-origin',
+  'x-content-type-options': 'nosniff',
+};
 
 /** What the reading half of the protocol needs of the server. */
 export interface StreamReadsOptions {
@@ -54,45 +60,31 @@ export class StreamReads {
     reply: FastifyReply,
     resource: ResourcePath,
     file: StoredFile,
-    { offset, live, cursor }: ReadRequest,
+    wanted: ReadRequest,
   ): Promise<FastifyReply> {
     const { streams } = this.#options;
-    let view: StreamView;
-    let start: number;
-    let form: JsonForm | undefined;
+    const { offset } = wanted;
+    let answer: StreamAnswer;
     try {
-      view = await streams.view(file);
+      const view = await streams.view(file);
       const { state, names } = view;
-      form = jsonFormOf(request, state);
-      start = offset === 'now' ? state.size : names.positionOf(offset ?? '-1', state.size);
-      if (form !== undefined) {
-        addVary(reply, 'Accept');
-        await assertBetweenLines(file, start);
-      }
+      const form = jsonFormOf(request, state);
+      const start = offset === 'now' ? state.size : names.positionOf(offset ?? '-1', state.size);
+      if (form !== undefined) await assertBetweenLines(file, start);
       const name = resource.segments.at(-1) ?? '';
-      reply.headers({
-        'content-type':
-          form?.contentType ?? state.contentType ?? (await contentTypeOf(name, file, state.size)),
-        'cache-control': offset === 'now' || request.method === 'HEAD' ? 'no-store' : 'no-cache',
-        'cross-origin-resource-policy': 'cross-origin',
-        'x-content-type-options': 'nosniff',
-        ...streamHeaders(view, state.size),
-        ...expiryHeaders(state),
-        ...(live !== undefined && state.closed !== true && { [StreamHeader.cursor]: nextCursor(cursor) }),
-      });
+      const contentType = state.contentType ?? (await contentTypeOf(name, file, state.size));
+      answer = { view, start, form, contentType };
       if (request.method !== 'HEAD') void streams.touch(file.stat.fingerprint, state);
-      const etag = streamTag(view, start, form);
-      if (offset !== 'now') reply.header('etag', etag);
-      if (offset !== 'now' && isFresh(request.headers, { etag })) {
-        await file.close();
-        return reply.code(304).send();
-      }
     } catch (error) {
       await file.close();
       throw error;
     }
-    const range = { start, end: view.state.size };
-    if (form?.isArray) return sendArray(request, reply, file, range);
+    if (hasAlready(request, reply, answer, wanted)) {
+      await file.close();
+      return reply.code(304).send();
+    }
+    const range = { start: answer.start, end: answer.view.state.size };
+    if (answer.form?.isArray) return sendArray(request, reply, file, range);
     return sendBytes(request, reply, file, [range], range.end - range.start);
   }
 
@@ -102,40 +94,33 @@ export class StreamReads {
     resource: ResourcePath,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
-    const { streams } = this.#options;
-    const stream = await streams.acquire(resource);
+    const { streams, sse } = this.#options;
+    const live = await sse.live.acquire(resource);
+    const { stream, contentType } = live;
+    const { names } = stream;
     try {
-      void streams.touch(stream.fingerprint, stream.state);
-      const { names } = stream;
       const { offset = '-1' } = wanted;
-      const { size } = stream.state;
-      const start = offset === 'now' ? size : names.positionOf(offset, size);
+      const start = offset === 'now' ? stream.state.size : names.positionOf(offset, stream.state.size);
+      await live.assertStart(start);
       await this.#waitBeyond(stream, start, request);
       if (stream.isGone) throw new ResourceNotFoundError('the stream was deleted');
       if (stream.isClosing) throw new ServerClosingError('the server is shutting down');
-      if (stream.state.size > start) {
+      const { state } = stream;
+      if (state.size === start) return sendNothing(reply, { state, names }, wanted);
+      if (state.size - start > SMALL_BODY_BYTES) {
         const file = await streams.open(resource);
         return await this.#sendFrom(request, reply, resource, file, {
           ...wanted,
           offset: names.nameOf(start),
         });
       }
-      const { state } = stream;
-      return await reply
-        .code(204)
-        .headers({
-          [StreamHeader.nextOffset]: names.nameOf(state.size),
-          [StreamHeader.upToDate]: 'true',
-          ...closedHeader(state),
-          ...(state.closed !== true && { [StreamHeader.cursor]: nextCursor(wanted.cursor) }),
-          'cache-control': 'no-store',
-          'cross-origin-resource-policy': 'cross-origin',
-          'x-content-type-options': 'nosniff',
-        })
-        .send();
+      const form = jsonFormOf(request, state);
+      const body = await live.block(start, state.size, form?.isArray === true);
+      const answer = { view: { state, names }, start, form, contentType };
+      if (hasAlready(request, reply, answer, wanted)) return reply.code(304).send();
+      return reply.send(body);
     } finally {
-      void streams.touch(stream.fingerprint, stream.state);
-      streams.release(stream);
+      sse.live.release(live);
     }
   }
 
@@ -179,8 +164,7 @@ export class StreamReads {
         'content-type': 'text/event-stream',
         'cache-control': 'no-cache, no-store, no-transform',
         'x-accel-buffering': 'no',
-        'x-content-type-options': 'nosniff',
-        'cross-origin-resource-policy': 'cross-origin',
+        ...READ_HEADERS,
         ...(live.encoding === 'base64' && { [StreamHeader.sseEncoding]: 'base64' }),
         ...(state.closed === true && start === state.size && closedHeader(state)),
       });
@@ -191,4 +175,52 @@ export class StreamReads {
       throw error;
     }
   }
+}
+
+interface StreamAnswer {
+  view: StreamView;
+  /** Position of the first byte. */
+  start: number;
+  form: JsonForm | undefined;
+  contentType: string;
+}
+
+/** Says what an answer has. Returns whether the client has it already. */
+function hasAlready(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { view, start, form, contentType }: StreamAnswer,
+  { offset, live, cursor }: ReadRequest,
+): boolean {
+  const { state } = view;
+  const isPassing = offset === 'now' && live === undefined;
+  const etag = streamTag(view, start, form);
+  if (form !== undefined) addVary(reply, 'Accept');
+  reply.headers({
+    ...READ_HEADERS,
+    'content-type': form?.contentType ?? contentType,
+    'cache-control': isPassing || request.method === 'HEAD' ? 'no-store' : 'no-cache',
+    ...streamHeaders(view, state.size),
+    ...expiryHeaders(state),
+    ...(live !== undefined && state.closed !== true && { [StreamHeader.cursor]: nextCursor(cursor) }),
+    ...(!isPassing && { etag }),
+  });
+  return !isPassing && isFresh(request.headers, { etag });
+}
+
+/** Answers a poll for which nothing has come. */
+function sendNothing(
+  reply: FastifyReply,
+  { state, names }: StreamView,
+  { cursor }: ReadRequest,
+): FastifyReply {
+  return reply
+    .code(204)
+    .headers({
+      ...READ_HEADERS,
+      ...streamHeaders({ state, names }, state.size),
+      ...(state.closed !== true && { [StreamHeader.cursor]: nextCursor(cursor) }),
+      'cache-control': 'no-store',
+    })
+    .send();
 }

@@ -1,0 +1,521 @@
+import { randomBytes } from 'node:crypto';
+import {
+  appendFile,
+  chmod,
+  cp,
+  link,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
+import path from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
+import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
+import { ServerProcess } from '../support/server-process.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { buildCommands, run } from './command.ts';
+
+beforeAll(buildCommands, 60_000);
+
+interface Checked {
+  exit: number | string;
+  /** What was found. */
+  lines: string[];
+  summary: string;
+}
+
+async function check(root: string): Promise<Checked> {
+  const { exit, stdout, stderr } = await run('httpfstream-server', ['--check', '-root', root]);
+  expect(stderr).toBe('');
+  const lines = stdout.trimEnd().split('\n');
+  return { exit: exit as number, lines: lines.slice(0, -1), summary: lines.at(-1) as string };
+}
+
+/** What a second run must say of everything. */
+async function isWell(root: string): Promise<void> {
+  const { exit, lines, summary } = await check(root);
+  expect({ exit, lines }).toEqual({ exit: 0, lines: [] });
+  expect(summary).toMatch(/: all is well$/);
+}
+
+const own = (root: string, ...names: string[]) => path.join(root, '.httpfstream', ...names);
+
+async function put(server: TestServer, name: string, headers: Record<string, string> = {}, body = 'text') {
+  const answer = await fetch(server.url(`/${name}`), {
+    method: 'PUT',
+    headers: { 'content-type': 'text/plain', ...headers },
+    ...(body !== '' && { body }),
+  });
+  expect(answer.status).toBe(201);
+}
+
+async function post(url: string, body: string, headers: Record<string, string> = {}): Promise<number> {
+  const answer = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'text/plain', ...headers },
+    body,
+  });
+  return answer.status;
+}
+
+/** A root that a server has filled and closed. */
+async function filled(fill: (server: TestServer) => Promise<void>): Promise<string> {
+  const server = await startServer();
+  await fill(server);
+  await server.app.close();
+  return server.root;
+}
+
+/** Names of the sidecars, absolute, by the paths that they say. */
+async function sidecars(root: string): Promise<Record<string, string>> {
+  const names = await readdir(own(root, 'meta'), { recursive: true }).catch(() => []);
+  const documents = names.filter((name) => name.endsWith('.json')).map((name) => own(root, 'meta', name));
+  const entries = documents.map(async (name) => {
+    const text = await readFile(name, 'utf8');
+    return [text.startsWith('{') ? JSON.parse(text).path : text, name] as const;
+  });
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+const sidecarOf = async (root: string, name: string) => (await sidecars(root))[name] as string;
+const asideNames = (root: string) => readdir(own(root, 'aside')).catch(() => []);
+
+describe('httpfstream-server --check', () => {
+  test.each(['-check', '--check'])('%s says that all is well, and changes nothing', async (option) => {
+    const root = await filled(async (server) => {
+      await put(server, 'a/plain');
+      await put(server, 'json', { 'content-type': 'application/json' }, '[1,{"a":[2]},"x\\ny"]');
+      await put(server, 'empty', { 'content-type': 'application/json' }, '');
+      await put(server, 'ttl', { 'stream-ttl': '600' });
+      await put(server, 'closed', { 'stream-closed': 'true' });
+      await put(server, 'fork', { 'stream-forked-from': '/closed' });
+      await put(server, 'buried');
+      await put(server, 'of-buried', { 'stream-forked-from': '/buried' });
+      expect((await fetch(server.url('/buried'), { method: 'DELETE' })).status).toBe(204);
+      expect(await post(server.url('/a/plain'), 'more', producer(0))).toBe(200);
+      expect((await fetch(server.url('/session?verb=APPEND'), { method: 'PUT', body: 'x' })).status).toBe(
+        201,
+      );
+    });
+    await writeFile(path.join(root, 'foreign.json'), 'no JSON');
+    const before = await snapshot(root);
+    const { exit, stdout, stderr } = await run('httpfstream-server', [option, '-root', root]);
+    expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
+    expect(stdout).toBe('9 files looked at, of 8 of them something is remembered: all is well\n');
+    expect(await snapshot(root)).toEqual(before);
+  });
+
+  test('refuses while a server runs', async () => {
+    const { root } = await startServer();
+    expect(await run('httpfstream-server', ['--check', '-root', root])).toMatchObject({
+      exit: 1,
+      stdout: '',
+      stderr: `httpfstream-server: another server uses ${root}\n`,
+    });
+  });
+
+  test('makes no root that is not there', async () => {
+    const root = path.join(await temporaryDirectory(), 'missing');
+    expect(await run('httpfstream-server', ['--check', '-root', root])).toMatchObject({
+      exit: 1,
+      stdout: '',
+      stderr: `httpfstream-server: there is no directory ${root}\n`,
+    });
+    await expect(stat(root)).rejects.toThrow('ENOENT');
+  });
+
+  test('lets a server have the root afterwards', async () => {
+    const root = await filled((server) => put(server, 'a'));
+    await isWell(root);
+    expect(await readdir(own(root, 'lock'))).toEqual([]);
+    await startServer({ root });
+  });
+});
+
+/** Everything in a root, but for the directories that come and go. */
+async function snapshot(root: string): Promise<Record<string, string>> {
+  const entries = await readdir(root, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  const contents = files.map(async ({ parentPath, name }) => {
+    const file = path.join(parentPath, name);
+    return [file, `${(await stat(file)).mtimeMs} ${await readFile(file, 'latin1')}`] as const;
+  });
+  return Object.fromEntries(await Promise.all(contents));
+}
+
+function producer(seq: number): Record<string, string> {
+  return { 'producer-id': 'p', 'producer-epoch': '0', 'producer-seq': String(seq) };
+}
+
+describe('what a server has left that was killed', () => {
+  test('is made good from its log', async () => {
+    const root = await temporaryDirectory();
+    const server = await ServerProcess.start(root);
+    const url = server.url('/s');
+    await fetch(url, { method: 'PUT', headers: { 'content-type': 'text/plain' } });
+    for (let seq = 0; seq < 20; seq++) expect(await post(url, `line ${seq}\n`, producer(seq))).toBe(200);
+    await server.stop('SIGKILL');
+    // As if the system had not taken it to the disk.
+    await truncate(path.join(root, 's'), 30);
+    const { exit, lines } = await check(root);
+    expect({ exit, lines }).toEqual({
+      exit: 0,
+      lines: [expect.stringMatching(/^redo log: the server was killed; 1 streams? brought up to date$/)],
+    });
+    const text = Array.from({ length: 20 }, (_, seq) => `line ${seq}\n`).join('');
+    expect(await readFile(path.join(root, 's'), 'utf8')).toBe(text);
+    expect(JSON.parse(await readFile(await sidecarOf(root, 's'), 'utf8')).stream).toMatchObject({
+      size: text.length,
+      producers: [['p', 0, 19]],
+    });
+    await isWell(root);
+  });
+
+  test('and whose log is torn: bytes of which no producer knows are set aside', async () => {
+    const root = await temporaryDirectory();
+    const server = await ServerProcess.start(root);
+    const url = server.url('/s');
+    await fetch(url, { method: 'PUT', headers: { 'content-type': 'text/plain' } });
+    expect(await post(url, 'first\n', producer(0))).toBe(200);
+    await waitFor(
+      async () => /"producers":\[\[/.test(await readFile(await sidecarOf(root, 's'), 'utf8')),
+      'a checkpoint',
+    );
+    expect(await post(url, 'second\n', producer(1))).toBe(200);
+    await server.stop('SIGKILL');
+    for (const name of await readdir(own(root, 'redo'))) await truncate(own(root, 'redo', name), 5);
+    const { exit, lines } = await check(root);
+    expect({ exit, lines }).toEqual({
+      exit: 0,
+      lines: [expect.stringMatching(/^s: 7 bytes of which no producer knows; moved to .*aside/)],
+    });
+    expect(await readFile(path.join(root, 's'), 'utf8')).toBe('first\n');
+    const [aside] = await asideNames(root);
+    expect(await readFile(own(root, 'aside', aside as string), 'utf8')).toBe('second\n');
+    await isWell(root);
+  });
+
+  test('is removed: documents and files that were not written to their end', async () => {
+    const root = await filled((server) => put(server, 'published'));
+    const directory = path.dirname(await sidecarOf(root, 'published'));
+    const leftOvers = [
+      `${directory}/1-1.json.abc.tmp`,
+      own(root, 'gone/x.json.abc.tmp'),
+      own(root, 'incoming/x'),
+    ];
+    for (const name of leftOvers) {
+      await mkdir(path.dirname(name), { recursive: true });
+      await writeFile(name, 'left over');
+    }
+    // Killed between its two names.
+    const twice = own(root, 'incoming/twice');
+    await link(path.join(root, 'published'), twice);
+    // What is remembered of the one that was not published.
+    const fingerprint = await fingerprintOf(own(root, 'incoming/x'));
+    const sidecar = own(root, 'meta', fingerprint.slice(-2), `${fingerprint}.json`);
+    await mkdir(path.dirname(sidecar), { recursive: true });
+    await writeFile(sidecar, JSON.stringify({ path: 'x', stream: { version: 1, size: 9 } }));
+    const { exit, lines } = await check(root);
+    expect(exit).toBe(0);
+    expect(lines.sort()).toEqual(
+      [...leftOvers, twice].map((name) => `${name}: was not written to its end; removed`).sort(),
+    );
+    for (const name of [...leftOvers, twice, sidecar]) await expect(stat(name)).rejects.toThrow('ENOENT');
+    expect(await readFile(path.join(root, 'published'), 'utf8')).toBe('text');
+    await isWell(root);
+  });
+
+  test('is removed at its next start, too', async () => {
+    const root = await filled((server) => put(server, 'published'));
+    const leftOver = own(root, 'incoming/x');
+    const temporary = own(root, 'gone/x.json.abc.tmp');
+    await mkdir(own(root, 'gone'), { recursive: true });
+    await writeFile(leftOver, 'left over');
+    await writeFile(temporary, 'left over');
+    await link(path.join(root, 'published'), own(root, 'incoming/twice'));
+    const fingerprint = await fingerprintOf(leftOver);
+    const sidecar = own(root, 'meta', fingerprint.slice(-2), `${fingerprint}.json`);
+    await mkdir(path.dirname(sidecar), { recursive: true });
+    await writeFile(sidecar, JSON.stringify({ path: 'x', stream: { version: 1, size: 9 } }));
+    const server = await startServer({ root });
+    expect(await readdir(own(root, 'incoming'))).toEqual([]);
+    expect(await readdir(own(root, 'gone'))).toEqual([]);
+    await expect(stat(sidecar)).rejects.toThrow('ENOENT');
+    expect((await fetch(server.url('/published'))).headers.get('content-type')).toBe('text/plain');
+  });
+});
+
+async function fingerprintOf(name: string): Promise<string> {
+  const { ino, birthtimeNs } = await stat(name, { bigint: true });
+  return `${ino}-${BigInt.asUintN(53, birthtimeNs / 1000n)}`;
+}
+
+describe('what is remembered of a file', () => {
+  test('is moved aside when it is damaged, and nobody is told that the file is whole', async () => {
+    const root = await filled((server) => put(server, 'a'));
+    await writeFile(await sidecarOf(root, 'a'), 'damaged');
+    const { exit, lines } = await check(root);
+    expect({ exit, lines }).toEqual({
+      exit: 0,
+      lines: [expect.stringMatching(/^a: what was remembered of it is damaged; moved to .*aside/)],
+    });
+    const [aside] = await asideNames(root);
+    expect(await readFile(own(root, 'aside', aside as string), 'utf8')).toBe('damaged');
+    await isWell(root);
+    const server = await startServer({ root });
+    await expect((await fetch(server.url('/a?verb=FOLLOW'))).text()).rejects.toThrow();
+  });
+
+  test('is removed when the file is no more, and stays when it was renamed', async () => {
+    const root = await filled(async (server) => {
+      await put(server, 'deleted', { 'stream-ttl': '600' });
+      await put(server, 'renamed', { 'content-type': 'text/x-own' });
+      await put(server, 'odd');
+    });
+    await unlink(path.join(root, 'deleted'));
+    await mkdir(path.join(root, 'd'));
+    await rename(path.join(root, 'renamed'), path.join(root, 'd/new'));
+    // No text, and no path that a URL could name.
+    const odd = Buffer.concat([Buffer.from(`${root}/odd-`), Buffer.from([0xff, 0x0a])]);
+    await rename(path.join(root, 'odd'), odd);
+    const { exit, lines } = await check(root);
+    expect(exit).toBe(0);
+    expect(lines).toEqual([
+      'deleted: is no more; what was remembered of it is removed',
+      expect.stringMatching(/^[0-9-]+: noted to be deleted in time, and is no more; removed$/),
+    ]);
+    expect(Object.keys(await sidecars(root)).sort()).toEqual(['odd', 'renamed']);
+    await isWell(root);
+    const server = await startServer({ root });
+    expect((await fetch(server.url('/d/new'))).headers.get('content-type')).toBe('text/x-own');
+  });
+
+  test('is moved aside when the file looks as if it came from a backup', async () => {
+    const root = await filled((server) => put(server, 'a'));
+    await cp(path.join(root, 'a'), path.join(root, 'copy'));
+    await rename(path.join(root, 'copy'), path.join(root, 'a'));
+    const { exit, lines } = await check(root);
+    expect(exit).toBe(0);
+    expect(lines).toEqual([expect.stringMatching(/^a: another file is there .*; moved to .*aside/)]);
+    expect(await asideNames(root)).toHaveLength(1);
+    await isWell(root);
+  });
+
+  test('is not removed because a symlink hides the file, or leads to it', async () => {
+    const root = await filled((server) => put(server, 'd/a'));
+    await symlink('d', path.join(root, 'link'));
+    await symlink('.', path.join(root, 'd/loop'));
+    await symlink(root, path.join(root, 'd/up'));
+    await symlink('nothing', path.join(root, 'dangling'));
+    await isWell(root);
+  });
+
+  test.runIf(process.getuid?.() === 0)('is left as it is when a directory cannot be read', async () => {
+    const root = await filled(async (server) => {
+      await put(server, 'd/a');
+      await put(server, 'b');
+    });
+    await giveToOrdinaryUser(root);
+    await unlink(path.join(root, 'b'));
+    await chmod(path.join(root, 'd'), 0);
+    const { checkDirectory } = await import('../../src/server/check-directory.ts');
+    for (const name of await readdir(own(root), { recursive: true }))
+      await giveToOrdinaryUser(own(root, name));
+    await giveToOrdinaryUser(own(root));
+    const lines: string[] = [];
+    const isGood = await asOrdinaryUser(() => checkDirectory(root, (line) => lines.push(line)));
+    expect(isGood).toBe(false);
+    expect(lines[0]).toBe(`${root}/d: cannot be read; what is remembered of its files is left as it is`);
+    expect(Object.keys(await sidecars(root)).sort()).toEqual(['b', 'd/a']);
+  });
+
+  test('is corrected when the file has become shorter, and that is a loss', async () => {
+    const root = await filled(async (server) => {
+      await put(server, 'stream', { 'stream-closed': 'true' }, 'x'.repeat(100));
+      const answer = await fetch(server.url('/session?verb=APPEND'), {
+        method: 'PUT',
+        body: 'y'.repeat(100),
+      });
+      expect(answer.status).toBe(201);
+    });
+    await truncate(path.join(root, 'stream'), 60);
+    await truncate(path.join(root, 'session'), 90);
+    const { exit, lines, summary } = await check(root);
+    expect(exit).toBe(1);
+    expect(lines.sort()).toEqual([
+      'session: 10 bytes are missing at its end; it is remembered to end at 90, interrupted',
+      'stream: 40 bytes are missing at its end; it is remembered to end at 60, interrupted',
+    ]);
+    expect(summary).toMatch(/: 0 findings put right, 2 that are not, or not without a loss$/);
+    await isWell(root);
+    const server = await startServer({ root });
+    await expect((await fetch(server.url('/session?verb=FOLLOW'))).text()).rejects.toThrow();
+    expect((await fetch(server.url('/stream?offset=-1'))).headers.get('stream-next-offset')).toMatch(
+      /_0*60$/,
+    );
+  });
+
+  test('is more than the file itself says when other programs append', async () => {
+    const root = await filled((server) => put(server, 'a'));
+    await appendFile(path.join(root, 'a'), 'more');
+    await isWell(root);
+    expect(await readFile(path.join(root, 'a'), 'utf8')).toBe('textmore');
+  });
+});
+
+describe('a stream', () => {
+  test('that has outlived its time is deleted, with what was remembered of it', async () => {
+    const root = await filled(async (server) => {
+      await put(server, 'ttl', { 'stream-ttl': '1' });
+      await put(server, 'at', { 'stream-expires-at': new Date(Date.now() + 1000).toISOString() });
+      await put(server, 'fork', { 'stream-forked-from': '/at', 'stream-ttl': '600' });
+      await put(server, 'stays', { 'stream-ttl': '600' });
+    });
+    await waitFor(
+      async () => Date.now() > (await stat(path.join(root, 'fork'))).mtimeMs + 1500,
+      'their time',
+    );
+    const { exit, lines } = await check(root);
+    expect(exit).toBe(0);
+    expect(lines.sort()).toEqual([
+      'at: had outlived its time; deleted',
+      'ttl: had outlived its time; deleted',
+    ]);
+    expect(Object.keys(await sidecars(root)).sort()).toEqual(['fork', 'stays']);
+    expect(await readdir(own(root, 'gone'))).toHaveLength(1);
+    await isWell(root);
+    const server = await startServer({ root });
+    expect((await fetch(server.url('/at'))).status).toBe(410);
+    expect((await fetch(server.url('/ttl'))).status).toBe(404);
+  });
+
+  test('that is to be deleted in time is noted for it', async () => {
+    const root = await filled((server) => put(server, 'ttl', { 'stream-ttl': '600' }));
+    const [noted] = await readdir(own(root, 'expiring'));
+    await rm(own(root, 'expiring'), { recursive: true });
+    const before = (await stat(await sidecarOf(root, 'ttl'))).mtimeMs;
+    const { exit, lines } = await check(root);
+    expect({ exit, lines }).toEqual({
+      exit: 0,
+      lines: ['ttl: that it is to be deleted in time was not noted; noted'],
+    });
+    expect(await readdir(own(root, 'expiring'))).toEqual([noted]);
+    // A check is no access.
+    expect((await stat(await sidecarOf(root, 'ttl'))).mtimeMs).toBe(before);
+    await isWell(root);
+  });
+
+  test.each([
+    ['a line that is none', '{"a":1}\nnonsense\n{"b":2}\n', 8],
+    ['two values in a line', '1 2\n', 0],
+    ['an empty line', '1\n\n2\n', 2],
+    ['a line without an end', '1\n2', 2],
+    ['what is no UTF-8', Buffer.from([0x22, 0xff, 0x22, 0x0a]), 0],
+  ])('of JSON values is told of when it has %s, and left as it is', async (_what, bytes, position) => {
+    const root = await filled((server) => put(server, 'json', { 'content-type': 'application/json' }, '[]'));
+    await writeFile(path.join(root, 'json'), bytes);
+    for (let round = 0; round < 2; round++) {
+      const { exit, lines } = await check(root);
+      expect({ exit, lines }).toEqual({
+        exit: 1,
+        lines: [`json: a stream of JSON values, and the line at ${position} is none; left as it is`],
+      });
+    }
+    expect(await readFile(path.join(root, 'json'))).toEqual(Buffer.from(bytes));
+  });
+
+  test('of JSON values may have lines that are longer than a block', async () => {
+    const long = JSON.stringify(randomBytes(1_500_000).toString('hex'));
+    const root = await filled((server) =>
+      put(server, 'json', { 'content-type': 'application/json' }, `[${long},1,${long}]`),
+    );
+    await isWell(root);
+  });
+});
+
+describe('what streams and their forks remember of each other', () => {
+  test('is corrected when forks are no more, through all generations', async () => {
+    const root = await filled(async (server) => {
+      await put(server, 'living');
+      await put(server, 'lost', { 'stream-forked-from': '/living' });
+      await put(server, 'kept', { 'stream-forked-from': '/living' });
+      await put(server, 'a');
+      await put(server, 'b', { 'stream-forked-from': '/a' });
+      await put(server, 'c', { 'stream-forked-from': '/b' });
+      for (const name of ['/b', '/a'])
+        expect((await fetch(server.url(name), { method: 'DELETE' })).status).toBe(204);
+    });
+    expect(await readdir(own(root, 'gone'))).toHaveLength(2);
+    await unlink(path.join(root, 'lost'));
+    await unlink(path.join(root, 'c'));
+    const { exit, lines } = await check(root);
+    expect(exit).toBe(0);
+    expect(lines.sort()).toEqual([
+      'a: was deleted, and none of its forks is left; its name is free',
+      'b: was deleted, and none of its forks is left; its name is free',
+      'c: is no more; what was remembered of it is removed',
+      'living: 1 of its forks are no more; forgotten',
+      'lost: is no more; what was remembered of it is removed',
+    ]);
+    expect(await readdir(own(root, 'gone'))).toEqual([]);
+    expect(JSON.parse(await readFile(await sidecarOf(root, 'living'), 'utf8')).stream.forks).toHaveLength(1);
+    await isWell(root);
+    const server = await startServer({ root });
+    await put(server, 'a');
+  });
+
+  test('stays while a fork of a fork lives', async () => {
+    const root = await filled(async (server) => {
+      await put(server, 'a');
+      await put(server, 'b', { 'stream-forked-from': '/a' });
+      await put(server, 'c', { 'stream-forked-from': '/b' });
+      for (const name of ['/b', '/a'])
+        expect((await fetch(server.url(name), { method: 'DELETE' })).status).toBe(204);
+    });
+    await isWell(root);
+    expect(await readdir(own(root, 'gone'))).toHaveLength(2);
+  });
+
+  test('is moved aside when it is damaged, and undone when a deletion came to no end', async () => {
+    const root = await filled(async (server) => {
+      await put(server, 'a');
+      await put(server, 'b', { 'stream-forked-from': '/a' });
+      await put(server, 'c', { 'stream-forked-from': '/b' });
+      expect((await fetch(server.url('/b'), { method: 'DELETE' })).status).toBe(204);
+    });
+    const [name] = await readdir(own(root, 'gone'));
+    const buried = JSON.parse(await readFile(own(root, 'gone', name as string), 'utf8'));
+    await writeFile(own(root, 'gone', `${'0'.repeat(64)}.json`), 'damaged');
+    // The tombstone was written, and the server killed.
+    await writeFile(path.join(root, 'b'), 'text');
+    const fingerprint = await fingerprintOf(path.join(root, 'b'));
+    const sidecar = own(root, 'meta', fingerprint.slice(-2), `${fingerprint}.json`);
+    await mkdir(path.dirname(sidecar), { recursive: true });
+    await writeFile(
+      sidecar,
+      JSON.stringify({
+        path: 'b',
+        stream: { version: 1, size: 4, forks: buried.forks, origin: buried.origin },
+      }),
+    );
+    await writeFile(own(root, 'gone', name as string), JSON.stringify({ ...buried, fingerprint }));
+    const { exit, lines } = await check(root);
+    expect(exit).toBe(0);
+    expect(lines.sort()).toEqual([
+      expect.stringMatching(/^\/.*0000\.json: is damaged; moved to .*aside/),
+      expect.stringMatching(/^a: 1 of its forks are no more; forgotten$/),
+      'b: was not deleted to the end, and lives; that it was deleted is forgotten',
+    ]);
+    await isWell(root);
+    const server = await startServer({ root });
+    expect(await (await fetch(server.url('/b'))).text()).toBe('text');
+  });
+});
