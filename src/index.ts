@@ -15,6 +15,7 @@ export {
   RepeatedRequestError,
   ResourceGoneError,
   ResourceNotFoundError,
+  RootInUseError,
   ServerClosingError,
   StorageBusyError,
   StorageError,

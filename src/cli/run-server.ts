@@ -5,7 +5,8 @@ import { PinoPretty } from 'pino-pretty';
 import { createStandaloneServer } from '../server/standalone.ts';
 import { runCheck } from './check-command.ts';
 import { type CommandIo, messageOf } from './io.ts';
-import { formatListenAddress, type ListenAddress } from './listen-address.ts';
+import { listen } from './listen.ts';
+import { formatListenAddress } from './listen-address.ts';
 import { packageVersion } from './package-version.ts';
 import { parseArguments } from './parse-arguments.ts';
 import { addServerOptions, type ServerOptions } from './server-options.ts';
@@ -70,16 +71,6 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   await app.close();
   app.log.info('closed');
   return 0;
-}
-
-async function listen(app: FastifyInstance, { host, port }: ListenAddress): Promise<void> {
-  try {
-    await app.listen({ host: host ?? '::', port });
-  } catch (error) {
-    const hasNoIpv6 = (error as NodeJS.ErrnoException).code === 'EAFNOSUPPORT';
-    if (host !== undefined || !hasNoIpv6) throw error;
-    await app.listen({ host: '0.0.0.0', port });
-  }
 }
 
 function makeLogger(level: string, io: CommandIo): Logger {

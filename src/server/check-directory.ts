@@ -1,6 +1,8 @@
 import fs from 'node:fs';
+import path from 'node:path';
 import { checkRoot } from '../core/check/root-check.ts';
 import { InvalidRootError } from '../errors.ts';
+import { RESERVED_SEGMENT } from '../storage/resource-path.ts';
 import { Root } from '../storage/root.ts';
 import { RootLock } from './root-lock.ts';
 
@@ -9,12 +11,13 @@ import { RootLock } from './root-lock.ts';
  *
  * @param tell is given a line for each finding, and one at the end
  * @returns whether all is well now, and nothing was lost
- * @throws {InvalidRootError} when there is no such directory, or it cannot be used
+ * @throws {InvalidRootError} when there is no such directory, or it cannot be used, or another user serves it
  * @throws {RootInUseError} when a server uses it
  */
 export async function checkDirectory(directory: string, tell: (line: string) => void): Promise<boolean> {
   const stat = await fs.promises.stat(directory).catch(() => undefined);
   if (!stat?.isDirectory()) throw new InvalidRootError(`there is no directory ${directory}`);
+  await assertServedByThisUser(directory);
   const root = await Root.open(directory);
   const lock = await RootLock.acquire(root.own('lock'), {
     root: directory,
@@ -25,4 +28,12 @@ export async function checkDirectory(directory: string, tell: (line: string) => 
   } finally {
     await lock.release();
   }
+}
+
+/** What is repaired belongs to who repairs it, and must not be out of the server's reach then. */
+async function assertServedByThisUser(directory: string): Promise<void> {
+  const own = await fs.promises.stat(path.join(directory, RESERVED_SEGMENT)).catch(() => undefined);
+  const user = process.geteuid?.();
+  if (own === undefined || user === undefined || own.uid === user) return;
+  throw new InvalidRootError(`${directory} is served by the user ${own.uid}: check it as that user`);
 }

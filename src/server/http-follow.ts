@@ -35,7 +35,6 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   readonly #socket: Socket;
   readonly #context: HttpFollowContext;
   readonly #isChunked: boolean;
-  readonly #isUpgrade: boolean;
   readonly #aborter = new AbortController();
   #follower: Follower | undefined;
   #hasLeft = false;
@@ -49,7 +48,6 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
     this.#socket = request.raw.socket;
     this.#context = context;
     this.#isChunked = request.raw.httpVersion !== '1.0';
-    this.#isUpgrade = request.ws;
     this.encode = this.#isChunked ? encodeChunk : encodePlainly;
     context.connections.add(this);
     // A response that waits for its turn is not told that the connection is gone.
@@ -148,7 +146,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
     response.writeHead(status, {
       ...headers,
       ...(this.#isChunked && { 'transfer-encoding': 'chunked' }),
-      ...((!this.#isChunked || this.#isUpgrade) && { connection: 'close' }),
+      ...(!this.#isChunked && { connection: 'close' }),
     });
     // The chunks are made here.
     response.chunkedEncoding = false;

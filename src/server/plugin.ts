@@ -13,6 +13,7 @@ import { sendFailure } from './failure.ts';
 import { CLOSE_PATIENCE_MS } from './follow-connection.ts';
 import { HttpAppendResponder, isHttpAppend } from './http-append-responder.ts';
 import { HttpFollowResponder } from './http-follow-responder.ts';
+import { IgnoredUpgrades } from './ignored-upgrades.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { asksForWebSocket, asksToFollow, resourceOf, verbOf } from './request-target.ts';
 import { ResourceResponder } from './resource-response.ts';
@@ -68,6 +69,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const { log, prefix } = app;
   const keepAlive = new KeepAlive(Math.ceil(keepAliveMs / 2));
   const continues = Continues.of(app.server);
+  const ignoredUpgrades = IgnoredUpgrades.of(app.server);
   const upgradeSockets = UpgradeSockets.of(app.server);
 
   const reads = new ResourceResponder(root, registry, prefix);
@@ -94,6 +96,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     await appends.drain(settings.closeTimeoutMs);
     await follows.drain(settings.closeTimeoutMs);
     upgradeSockets.terminate();
+    ignoredUpgrades.terminate();
     await closed.finally(() => lock.release());
   });
   if (!app.hasDecorator('websocketServer')) {
@@ -190,7 +193,7 @@ function isStreamRead(request: FastifyRequest): boolean {
 
 function ignore(): void {}
 
-/** Node has let go of a connection that asked for an upgrade, and reads no body from it. */
+/** Node has let go of a connection that asked for a WebSocket, and reads no body from it. */
 async function refuseUpgrade(request: FastifyRequest): Promise<void> {
   if (request.ws) await refuseMethod(request);
 }

@@ -46,9 +46,9 @@ export function queryStringOf(request: FastifyRequest): string {
   return mark === -1 ? '' : request.url.slice(mark);
 }
 
-/** Whether the request asks for a WebSocket. Other upgrades (`h2c`, say) are answered without one. */
+/** Whether the request asks for a WebSocket. */
 export function asksForWebSocket(request: FastifyRequest): boolean {
-  return request.ws && request.method === 'GET' && request.headers.upgrade?.toLowerCase() === 'websocket';
+  return request.ws && request.method === 'GET';
 }
 
 const KEY = /^[+/0-9A-Za-z]{22}==$/;

@@ -48,15 +48,12 @@ export class RootLock {
     directory: string,
     { root, report }: { root: string; report: Report },
   ): Promise<RootLock> {
+    let lock: RootLock | undefined;
     try {
       await makeDirectories(directory, DIRECTORY_MODE);
       const handle = await fs.promises.open(directory, 'r');
       try {
-        for (let attempts = 1; attempts <= MAX_ATTEMPTS; attempts++) {
-          const lock = await RootLock.#tryOnce(directory, handle.fd);
-          if (lock !== undefined) return lock;
-          await delay(Math.random() * MAX_PAUSE_MS);
-        }
+        lock = await RootLock.#tryOften(directory, handle.fd);
       } finally {
         await handle.close();
       }
@@ -67,7 +64,8 @@ export class RootLock {
       });
       return new RootLock(undefined, '');
     }
-    throw new RootInUseError(`another server uses ${root}`);
+    if (lock === undefined) throw new RootInUseError(`another server uses ${root}`);
+    return lock;
   }
 
   /** Lets others have the root. Never rejects. */
@@ -75,6 +73,18 @@ export class RootLock {
     if (this.#server === undefined) return;
     await fs.promises.rm(this.#name, { force: true }).catch(() => undefined);
     await new Promise((resolve) => this.#server?.close(resolve));
+  }
+
+  static async #tryOften(directory: string, fd: number): Promise<RootLock | undefined> {
+    for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
+      const lock = await RootLock.#tryOnce(directory, fd).catch(async (error) => {
+        // Who cannot be seen can see.
+        if (await isAlone(directory, fd, '')) throw error;
+      });
+      if (lock !== undefined) return lock;
+      await delay(Math.random() * MAX_PAUSE_MS);
+    }
+    return undefined;
   }
 
   /** Listens first and looks then, so that of two who do so at the same time one sees the other at least. */

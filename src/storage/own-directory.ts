@@ -22,10 +22,17 @@ export async function readDirectory(directory: string): Promise<string[]> {
  * @returns where it is, absolute
  */
 export async function moveAside(name: string, directory: string): Promise<string> {
+  const copy = await copyAside(name, directory);
+  await fs.promises.rm(name, { force: true });
+  return copy;
+}
+
+/** As {@link moveAside}, and leaves the file where it is, too. */
+export async function copyAside(name: string, directory: string): Promise<string> {
   const target = path.join(directory, `${Date.now()}-${path.basename(name)}`);
   try {
     await makeDirectories(directory, DIRECTORY_MODE);
-    await fs.promises.rename(name, target);
+    await fs.promises.copyFile(name, target);
     return target;
   } catch (error) {
     throw storageFailure(error);

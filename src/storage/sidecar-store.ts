@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { writeDocument } from './document.ts';
 import { KeyedLock } from './keyed-lock.ts';
-import { moveAside, readDirectory } from './own-directory.ts';
+import { copyAside, readDirectory } from './own-directory.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import { isStreamState, type StreamState } from './stream-state.ts';
 
@@ -126,16 +126,13 @@ export class SidecarStore {
   }
 
   /**
-   * Moves a document to where an operator finds it.
+   * Copies a document to where an operator finds it.
    *
    * @param directory made if it is missing
-   * @returns where it is, absolute
+   * @returns where the copy is, absolute
    */
-  async setAside(fingerprint: string, directory: string): Promise<string> {
-    return this.#lock.run(fingerprint, async () => {
-      this.#cache.delete(fingerprint);
-      return moveAside(this.#fileOf(fingerprint), directory);
-    });
+  copyAside(fingerprint: string, directory: string): Promise<string> {
+    return this.#lock.run(fingerprint, () => copyAside(this.#fileOf(fingerprint), directory));
   }
 
   /** Forgets a file. */

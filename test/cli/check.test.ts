@@ -132,6 +132,16 @@ describe('httpfstream-server --check', () => {
     await expect(stat(root)).rejects.toThrow('ENOENT');
   });
 
+  test.runIf(process.getuid?.() === 0)('refuses to leave files that the server cannot read', async () => {
+    const root = await filled((server) => put(server, 'a'));
+    await giveToOrdinaryUser(own(root));
+    expect(await run('httpfstream-server', ['--check', '-root', root])).toMatchObject({
+      exit: 1,
+      stdout: '',
+      stderr: `httpfstream-server: ${root} is served by the user 65534: check it as that user\n`,
+    });
+  });
+
   test('lets a server have the root afterwards', async () => {
     const root = await filled((server) => put(server, 'a'));
     await isWell(root);
@@ -450,18 +460,22 @@ describe('what streams and their forks remember of each other', () => {
       await put(server, 'a');
       await put(server, 'b', { 'stream-forked-from': '/a' });
       await put(server, 'c', { 'stream-forked-from': '/b' });
-      for (const name of ['/b', '/a'])
+      await put(server, 'd', { 'stream-forked-from': '/c' });
+      await put(server, 'e', { 'stream-forked-from': '/d' });
+      for (const name of ['/b', '/a', '/d', '/c'])
         expect((await fetch(server.url(name), { method: 'DELETE' })).status).toBe(204);
     });
-    expect(await readdir(own(root, 'gone'))).toHaveLength(2);
+    expect(await readdir(own(root, 'gone'))).toHaveLength(4);
     await unlink(path.join(root, 'lost'));
-    await unlink(path.join(root, 'c'));
+    await unlink(path.join(root, 'e'));
     const { exit, lines } = await check(root);
     expect(exit).toBe(0);
     expect(lines.sort()).toEqual([
       'a: was deleted, and none of its forks is left; its name is free',
       'b: was deleted, and none of its forks is left; its name is free',
-      'c: is no more; what was remembered of it is removed',
+      'c: was deleted, and none of its forks is left; its name is free',
+      'd: was deleted, and none of its forks is left; its name is free',
+      'e: is no more; what was remembered of it is removed',
       'living: 1 of its forks are no more; forgotten',
       'lost: is no more; what was remembered of it is removed',
     ]);

@@ -1,14 +1,17 @@
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { link, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import Fastify from 'fastify';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { RootInUseError } from '../../src/errors.ts';
 import { httpfstream } from '../../src/server/plugin.ts';
 import { RootLock } from '../../src/server/root-lock.ts';
 import { buildCommands, run } from '../cli/command.ts';
+import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
 import { ServerProcess } from '../support/server-process.ts';
 
@@ -88,7 +91,7 @@ describe('a root', () => {
   });
 
   test('is never had by two of many who come at the same moment, also after a kill', async () => {
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 8; round++) {
       const { acquire, at } = await lockable();
       await leaveDeadSocket(at);
       const results = await Promise.allSettled(Array.from({ length: 6 }, acquire));
@@ -108,6 +111,18 @@ describe('a root', () => {
     expect(told).toEqual([]);
   });
 
+  test('that is in use is refused to one that could not lock it', async () => {
+    const { acquire, at, told } = await lockable();
+    await mkdir(at, { recursive: true });
+    for (const directory of [at, path.dirname(at)]) await giveToOrdinaryUser(directory);
+    const lock = await asOrdinaryUser(acquire);
+    await chmod(at, 0o555);
+    await expect(asOrdinaryUser(acquire)).rejects.toBeInstanceOf(RootInUseError);
+    expect(told).toEqual([]);
+    await chmod(at, 0o755);
+    await lock.release();
+  });
+
   test('that cannot be locked is used, and that is told', async () => {
     const file = path.join(await temporaryDirectory(), 'file');
     await writeFile(file, '');
@@ -124,6 +139,20 @@ describe('a root', () => {
 
 describe('httpfstream-server', () => {
   beforeAll(buildCommands, 60_000);
+
+  test('is not kept running by its lock', async () => {
+    const module = fileURLToPath(new URL('../../dist/src/server/root-lock.js', import.meta.url));
+    const directory = path.join(await temporaryDirectory(), 'lock');
+    const script = `import { RootLock } from ${JSON.stringify(module)};
+      await RootLock.acquire(${JSON.stringify(directory)}, { root: '', report: console.error });`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' });
+    onTestFinished(() => {
+      child.kill('SIGKILL');
+    });
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    // It was locked, and not released.
+    expect(await readdir(directory)).toHaveLength(1);
+  });
 
   test('does not start where another one runs, paused ones too, and does where one was killed', async () => {
     const root = await temporaryDirectory();

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { buildCommands } from '../cli/command.ts';
 import { appendAll, closeWebSocket, openWebSocket } from '../support/http-append.ts';
+import { openSocket, parseAnswer, readToEnd, writeHead } from '../support/http-raw.ts';
 import { StreamPeer } from '../support/streams-requests.ts';
-import { LONG_POLL_MS, startStreams } from '../support/streams-server.ts';
+import { LONG_POLL_MS, startKilled, startStreams } from '../support/streams-server.ts';
 import { parseEvents, SseReader } from '../support/streams-sse.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -10,6 +12,8 @@ import { waitFor } from '../support/wait-for.ts';
 const CHARACTER = Buffer.from('😀');
 
 const REPLACEMENT = '\u{fffd}';
+
+beforeAll(buildCommands, 60_000);
 
 async function startStream(body?: string, contentType?: string) {
   const server = await startStreams();
@@ -379,6 +383,49 @@ describe('bytes of a WebSocket appender', () => {
     await stream.append('c;');
     expect((await stream.plain()).text).toBe('a;b;c;');
     expect((await stream.read()).text).toBe('a;b;c;');
+  });
+});
+
+describe('a reader that takes nothing', () => {
+  test('holds up neither appends nor other readers, and what it has not taken is not kept for it', async () => {
+    const server = await startKilled();
+    const stream = new StreamPeer(server, '/stream');
+    await stream.create();
+    const stalled = await Promise.all(Array.from({ length: 10 }, () => openSocket(server.port)));
+    for (const socket of stalled) {
+      writeHead(socket, `GET ${stream.path}?offset=-1&live=sse HTTP/1.1`);
+      socket.pause();
+    }
+    const reader = await SseReader.open(stream.url);
+    const block = `${'x'.repeat(1023)}\n`.repeat(1024);
+    await stream.append(block);
+    await waitFor(() => reader.bytes.length > block.length, 'the first block');
+    const before = server.process.residentMiB();
+    const blocks = 40;
+    for (let k = 1; k < blocks; k++) expect((await stream.append(block)).status).toBe(204);
+    await waitFor(() => reader.data.length >= (block.length - 1024) * blocks, 'all blocks', 20_000);
+    expect(reader.isClosed).toBe(false);
+    // 10 readers that lack 40 MiB each.
+    expect(server.process.residentMiB() - before).toBeLessThan(150);
+    for (const socket of stalled) expect(socket.destroyed).toBe(false);
+  });
+
+  test('gets all of it when it goes on', async () => {
+    const { server, stream } = await startStream();
+    const socket = await openSocket(server.port);
+    writeHead(socket, `GET ${stream.path}?offset=-1&live=sse HTTP/1.1`, ['Connection: close']);
+    socket.pause();
+    const lines = Array.from({ length: 5000 }, (_, k) => `${k} ${'.'.repeat(1000)}`);
+    for (let k = 0; k < lines.length; k += 500)
+      await stream.append(`${lines.slice(k, k + 500).join('\n')}\n`);
+    await stream.close();
+    const whole = readToEnd(socket, 20_000);
+    socket.resume();
+    const answer = parseAnswer(await whole);
+    const events = parseEvents(answer.body);
+    const data = events.filter(({ event }) => event === 'data').map(({ data }) => data);
+    expect(data.join('') === `${lines.join('\n')}\n`).toBe(true);
+    expect(events.at(-1)?.data).toContain('"streamClosed":true');
   });
 });
 

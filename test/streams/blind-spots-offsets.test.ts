@@ -154,6 +154,19 @@ describe('an offset', () => {
     }
   });
 
+  test('is never given twice, however soon a stream is deleted and made anew', async () => {
+    const { stream, tail } = await startStream('0123456789');
+    const offsets = [tail];
+    for (let round = 0; round < 40; round++) {
+      expect((await stream.delete()).status).toBe(204);
+      const made = await stream.create({}, '0123456789');
+      expect(made.status).toBe(201);
+      offsets.push(made.nextOffset);
+    }
+    expect(new Set(offsets).size).toBe(offsets.length);
+    for (const old of offsets.slice(0, -1)) expect((await stream.read(old)).status).toBe(410);
+  });
+
   test('of a deleted stream is 410 to long-polls and events too, and after a restart', async () => {
     const { server, stream, tail } = await startStream();
     await stream.delete();

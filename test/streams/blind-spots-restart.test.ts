@@ -356,3 +356,26 @@ describe.each(WAYS)('a server that is %s', (_, start) => {
     expect(String(await fileOf(server, '/a.txt'))).toBe('other');
   });
 });
+
+test('a server keeps few files open and little in memory, however many streams there were', async () => {
+  const server = await startKilled();
+  const create = async (index: number) => {
+    const stream = new StreamPeer(server, `/many/${index}`);
+    expect((await stream.create()).status).toBe(201);
+    expect((await stream.produce('line\n', { seq: 0 })).status).toBe(200);
+    expect((await stream.close()).status).toBe(204);
+  };
+  let next = 0;
+  const createSome = async () => {
+    while (next < 1500) await create(next++);
+  };
+  await create(next++);
+  const before = server.process.descriptorCount();
+  await Promise.all(Array.from({ length: 16 }, createSome));
+  await waitFor(() => server.process.descriptorCount() <= before + 20, 'files to be closed', 20_000);
+  await server.restart();
+  expect(server.process.descriptorCount()).toBeLessThanOrEqual(before + 20);
+  const last = new StreamPeer(server, '/many/1499');
+  expect((await last.produce('line\n', { seq: 0 })).status).toBe(409);
+  expect((await last.read()).headers['stream-closed']).toBe('true');
+});

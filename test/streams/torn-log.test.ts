@@ -1,9 +1,10 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { buildCommands } from '../cli/command.ts';
 import { appendAll, openAppender } from '../support/http-append.ts';
 import { Random } from '../support/random.ts';
+import { RESERVED } from '../support/root-files.ts';
 import { StreamPeer } from '../support/streams-requests.ts';
 import { RootImage, recordEnds } from '../support/streams-root-image.ts';
 import {
@@ -133,8 +134,8 @@ const SCENES: Readonly<Record<string, Play>> = {
 
 /** A checkpoint begins a new log and drops the old one. */
 async function waitForCheckpoint(server: KilledServer): Promise<void> {
-  const hasNoLog = async () => (await RootImage.take(server.root)).log.length === 0;
-  await waitFor(hasNoLog, 'the redo log to be dropped', 30_000);
+  const redo = path.join(server.root, RESERVED, 'redo');
+  await waitFor(async () => (await readdir(redo)).length === 0, 'the redo log to be dropped', 30_000);
 }
 
 /** What is done to the log: cut at each end of a record and a byte before it, cut and changed anywhere. */

@@ -14,6 +14,7 @@ export class RootImage {
     this.#contents = contents;
   }
 
+  /** Of a root that no server uses: nothing may come or go meanwhile. */
   static async take(root: string): Promise<RootImage> {
     const contents = new Map<string, Buffer>();
     for (const name of await filesIn(root)) contents.set(name, await readFile(path.join(root, name)));

@@ -110,7 +110,7 @@ export class FileCheck {
   /** The file is no stream any more, and nobody may take what is there for the whole of an append. */
   async #replaceDamaged({ location, stat }: Subject): Promise<void> {
     const { root, sidecars, findings } = this.#options;
-    const aside = await sidecars.setAside(stat.fingerprint, root.own('aside'));
+    const aside = await sidecars.copyAside(stat.fingerprint, root.own('aside'));
     const append = { start: 0, state: 'interrupted', end: stat.size } as const;
     await sidecars.write(stat.fingerprint, { path: location, append }, { durable: true });
     findings.repaired(location, `what was remembered of it is damaged; moved to ${aside}`);

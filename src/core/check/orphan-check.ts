@@ -13,7 +13,7 @@ export interface OrphanCheckOptions {
   expiring: ExpiryIndex;
   findings: Findings;
   /** Fingerprints of the files of which something is remembered. */
-  known: ReadonlySet<string>;
+  known: Set<string>;
 }
 
 /** Removes what is remembered of files that are no more. */
@@ -49,21 +49,20 @@ export class OrphanCheck {
     const where = sidecar?.path || name;
     const other = await this.#fingerprintAt(sidecar?.path);
     // Moved there while the root was walked.
-    if (other === fingerprint) return;
-    if (isDamaged(sidecar)) {
-      const aside = await sidecars.setAside(fingerprint, root.own('aside'));
-      findings.repaired(where, `is damaged; moved to ${aside}`);
-    } else if (other !== undefined) {
-      // It may be a copy of the file, from a backup for instance, and this all that is known of it.
-      const aside = await sidecars.setAside(fingerprint, root.own('aside'));
-      findings.repaired(
-        where,
-        `another file is there than the one of which this was remembered; moved to ${aside}`,
-      );
-    } else {
-      await sidecars.remove(fingerprint);
-      findings.repaired(where, 'is no more; what was remembered of it is removed');
+    if (other === fingerprint) {
+      this.#options.known.add(fingerprint);
+      return;
     }
+    let what = 'is no more; what was remembered of it is removed';
+    if (isDamaged(sidecar) || other !== undefined) {
+      const aside = await sidecars.copyAside(fingerprint, root.own('aside'));
+      what = isDamaged(sidecar)
+        ? `is damaged; moved to ${aside}`
+        : // It may be a copy of the file, from a backup for instance, and this all that is known of it.
+          `another file is there than the one of which this was remembered; moved to ${aside}`;
+    }
+    await sidecars.remove(fingerprint);
+    findings.repaired(where, what);
   }
 
   async #fingerprintAt(location: string | undefined): Promise<string | undefined> {

@@ -5,22 +5,19 @@ import {
   StreamConflictError,
   StreamGoneError,
 } from '../../errors.ts';
-import type { ExpiryIndex } from '../../storage/expiry-index.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
-import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import type { ForkOrigin, StreamState } from '../../storage/stream-state.ts';
+import type { StreamState } from '../../storage/stream-state.ts';
 import type { Tombstones } from '../../storage/tombstones.ts';
-import type { Syncer } from '../syncer.ts';
-import { assertMatches, type CreateRequest, initialState } from './create-request.ts';
-import { ForkTree, type Inherited } from './fork-tree.ts';
-import { assertSameContent } from './same-content.ts';
+import type { CreateRequest } from './create-request.ts';
+import { ForkTree } from './fork-tree.ts';
 import type { Stream } from './stream.ts';
-import { expiryMs, isExpired } from './stream-expiry.ts';
-import type { StreamRegistry, StreamView } from './stream-registry.ts';
-import type { StreamStore } from './stream-store.ts';
+import { isExpired } from './stream-expiry.ts';
+import { assertFile, StreamFiles } from './stream-files.ts';
+import { type MakerOptions, StreamMaker } from './stream-maker.ts';
+import type { StreamView } from './stream-registry.ts';
 
 /** Within a tick of the system's coarse clock a file that is made anew looks as old as the one before. */
 const CLOCK_TICK_MS = 20;
@@ -29,15 +26,8 @@ const CLOCK_TICK_MS = 20;
 const MAX_ATTEMPTS = 3;
 
 /** What streams are made and deleted with. */
-export interface LifecycleOptions {
-  root: Root;
-  store: StreamStore;
+export interface LifecycleOptions extends MakerOptions {
   tombstones: Tombstones;
-  expiring: ExpiryIndex;
-  streams: StreamRegistry;
-  syncer: Syncer;
-  /** Whether what is made must survive a loss of power when that is told. */
-  isDurable: boolean;
   /** Called when a file was made. */
   made: (resource: ResourcePath) => void;
   /** Called when a file was deleted, before anybody can make it anew. */
@@ -55,7 +45,9 @@ export interface Created {
 /** How streams come and go. */
 export class StreamLifecycle {
   readonly #options: LifecycleOptions;
+  readonly #files: StreamFiles;
   readonly #forks: ForkTree;
+  readonly #maker: StreamMaker;
   /** Who makes or deletes what is at the same path takes turns. */
   readonly #paths = new KeyedLock();
 
@@ -66,6 +58,8 @@ export class StreamLifecycle {
       acquire: (resource) => this.acquire(resource),
       release: (stream) => options.streams.release(stream),
     });
+    this.#files = new StreamFiles(root, tombstones);
+    this.#maker = new StreamMaker(options, this.#files, this.#forks);
   }
 
   /**
@@ -75,18 +69,18 @@ export class StreamLifecycle {
    * @throws {StreamGoneError} when there was a stream, of which forks live
    */
   async openAny(resource: ResourcePath): Promise<StoredFile> {
-    const file = await this.#openAny(resource);
+    const file = await this.#files.openAny(resource);
     if (file.stat.kind === 'directory' || !(await this.#isExpired(file))) return file;
     await file.close();
     await this.#paths.run(resource.key, async () => {
-      const expired = await this.#openAny(resource);
+      const expired = await this.#files.openAny(resource);
       try {
         if (await this.#isExpired(expired)) await this.#remove(resource, expired);
       } finally {
         await expired.close();
       }
     });
-    return this.#openAny(resource);
+    return this.#files.openAny(resource);
   }
 
   /**
@@ -146,15 +140,15 @@ export class StreamLifecycle {
     await this.expire(resource).catch(ignoreGone);
     return this.#paths.run(resource.key, async () => {
       for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
-        const found = await this.#find(resource, request, content);
+        const found = await this.#maker.find(resource, request, content);
         if (found !== undefined) return { isNew: false, stream: found };
         if ((await this.#options.tombstones.read(resource.key)) !== undefined) {
           throw new StreamConflictError('a stream was here that lives on in its forks');
         }
-        if (await this.#make(resource, request, content)) {
+        if (await this.#maker.make(resource, request, content)) {
           this.#options.made(resource);
           // Even if its time is over already.
-          return { isNew: true, stream: await this.#hold(await this.#openFile(resource), resource) };
+          return { isNew: true, stream: await this.#hold(await this.#files.openFile(resource), resource) };
         }
       }
       throw new PathConflictError('there is something at this path that is no file');
@@ -169,7 +163,7 @@ export class StreamLifecycle {
   async delete(resource: ResourcePath): Promise<void> {
     await this.expire(resource);
     await this.#paths.run(resource.key, async () => {
-      const file = await this.#openFile(resource);
+      const file = await this.#files.openFile(resource);
       try {
         await this.#remove(resource, file);
       } finally {
@@ -187,21 +181,6 @@ export class StreamLifecycle {
     }
   }
 
-  async #openFile(resource: ResourcePath): Promise<StoredFile> {
-    return assertFile(await this.#openAny(resource));
-  }
-
-  async #openAny(resource: ResourcePath): Promise<StoredFile> {
-    const { root, tombstones } = this.#options;
-    try {
-      return await root.openRead(resource);
-    } catch (error) {
-      const isGone =
-        error instanceof ResourceNotFoundError && (await tombstones.read(resource.key)) !== undefined;
-      throw isGone ? new StreamGoneError('the stream was deleted', { cause: error }) : error;
-    }
-  }
-
   async #isExpired(file: StoredFile): Promise<boolean> {
     const { streams, store } = this.#options;
     const { fingerprint } = file.stat;
@@ -215,69 +194,9 @@ export class StreamLifecycle {
     }
   }
 
-  /** The stream that is there, if it is what was to be made. */
-  async #find(
-    resource: ResourcePath,
-    request: CreateRequest,
-    content: Buffer | NewFile,
-  ): Promise<Stream | undefined> {
-    let file: StoredFile;
-    try {
-      file = await this.#openFile(resource);
-    } catch (error) {
-      if (error instanceof ResourceNotFoundError || error instanceof StreamGoneError) return undefined;
-      throw error;
-    }
-    const { streams } = this.#options;
-    try {
-      const stream = await streams.acquire(file, resource);
-      try {
-        if (!request.isUpload) assertMatches(stream.state, stream.type, request);
-        else if (!Buffer.isBuffer(content)) await assertSameContent(file, stream.state.size, content);
-        return stream;
-      } catch (error) {
-        streams.release(stream);
-        throw error;
-      }
-    } finally {
-      await file.close();
-    }
-  }
-
-  /** Makes a stream. False when something has taken its name meanwhile. */
-  async #make(resource: ResourcePath, request: CreateRequest, content: Buffer | NewFile): Promise<boolean> {
-    const { root, store, syncer, expiring, isDurable } = this.#options;
-    const { contentType, fork } = request;
-    const file = Buffer.isBuffer(content) ? await root.newFile() : content;
-    const { fingerprint } = file.stat;
-    let inherited: Inherited | undefined;
-    try {
-      inherited = fork && (await this.#forks.copy(fork, contentType, file, resource.key));
-      if (Buffer.isBuffer(content) && content.length > 0) await file.write([content]);
-      if (isDurable) await syncer.sync(file);
-      // From before it has a name: no file is a stream without what is remembered of it.
-      const state = initialState(request, file.size, inherited);
-      await store.save(fingerprint, resource.key, state);
-      const endMs = expiryMs(state, Date.now());
-      if (endMs !== undefined) await expiring.add({ fingerprint, path: resource.key }, endMs);
-      const location = await root.publish(file, resource);
-      if (location !== undefined) {
-        if (isDurable) await syncer.run(() => root.syncNames(location));
-        return true;
-      }
-    } catch (error) {
-      await this.#forget(fingerprint, inherited?.origin);
-      throw error;
-    } finally {
-      if (Buffer.isBuffer(content)) await file.discard();
-    }
-    await this.#forget(fingerprint, inherited?.origin);
-    return false;
-  }
-
   /** Whoever opens the path next finds nothing. */
   async #remove(resource: ResourcePath, file: StoredFile): Promise<void> {
-    const { root, streams, tombstones, deleted } = this.#options;
+    const { root, streams, tombstones, syncer, isDurable, deleted } = this.#options;
     const { fingerprint, identity, generation } = file.stat;
     const stream = await streams.acquire(file, resource);
     try {
@@ -291,25 +210,14 @@ export class StreamLifecycle {
       }
       await streams.delete(stream);
       deleted(identity);
-      await this.#forget(fingerprint, isBuried ? undefined : state.origin);
+      if (isDurable) await syncer.run(() => root.syncNames(file.location));
+      await this.#maker.forget(fingerprint, isBuried ? undefined : state.origin);
       const ageMs = Date.now() - generation / 1000;
       if (ageMs >= 0 && ageMs < CLOCK_TICK_MS) await delay(CLOCK_TICK_MS);
     } finally {
       streams.release(stream);
     }
   }
-
-  async #forget(fingerprint: string, origin: ForkOrigin | undefined): Promise<void> {
-    await this.#options.store.remove(fingerprint);
-    await this.#options.expiring.remove(fingerprint);
-    await this.#forks.leave(fingerprint, origin);
-  }
-}
-
-async function assertFile(file: StoredFile): Promise<StoredFile> {
-  if (file.stat.kind === 'file') return file;
-  await file.close();
-  throw new PathConflictError('there is a directory at this path');
 }
 
 function ignoreGone(error: unknown): void {

@@ -1,0 +1,48 @@
+import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../errors.ts';
+import type { ResourcePath } from '../../storage/resource-path.ts';
+import type { Root } from '../../storage/root.ts';
+import type { StoredFile } from '../../storage/stored-file.ts';
+import type { Tombstones } from '../../storage/tombstones.ts';
+
+/** What is at the paths of streams. */
+export class StreamFiles {
+  readonly #root: Root;
+  readonly #tombstones: Tombstones;
+
+  constructor(root: Root, tombstones: Tombstones) {
+    this.#root = root;
+    this.#tombstones = tombstones;
+  }
+
+  /**
+   * Opens the file or directory at a path.
+   *
+   * @throws {ResourceNotFoundError} when there is neither
+   * @throws {StreamGoneError} when there was a stream, of which forks live
+   */
+  async openAny(resource: ResourcePath): Promise<StoredFile> {
+    try {
+      return await this.#root.openRead(resource);
+    } catch (error) {
+      const isGone =
+        error instanceof ResourceNotFoundError && (await this.#tombstones.read(resource.key)) !== undefined;
+      throw isGone ? new StreamGoneError('the stream was deleted', { cause: error }) : error;
+    }
+  }
+
+  /**
+   * As {@link openAny}, of files only.
+   *
+   * @throws {PathConflictError} when there is a directory
+   */
+  async openFile(resource: ResourcePath): Promise<StoredFile> {
+    return assertFile(await this.openAny(resource));
+  }
+}
+
+/** @throws {PathConflictError} when what is open is a directory, which is closed then */
+export async function assertFile(file: StoredFile): Promise<StoredFile> {
+  if (file.stat.kind === 'file') return file;
+  await file.close();
+  throw new PathConflictError('there is a directory at this path');
+}

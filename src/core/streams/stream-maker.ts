@@ -1,0 +1,111 @@
+import { ResourceNotFoundError, StreamGoneError } from '../../errors.ts';
+import type { ExpiryIndex } from '../../storage/expiry-index.ts';
+import type { NewFile } from '../../storage/new-file.ts';
+import type { ResourcePath } from '../../storage/resource-path.ts';
+import type { Root } from '../../storage/root.ts';
+import type { StoredFile } from '../../storage/stored-file.ts';
+import type { ForkOrigin } from '../../storage/stream-state.ts';
+import type { Syncer } from '../syncer.ts';
+import { assertMatches, type CreateRequest, initialState } from './create-request.ts';
+import type { ForkTree, Inherited } from './fork-tree.ts';
+import { assertSameContent } from './same-content.ts';
+import type { Stream } from './stream.ts';
+import { expiryMs } from './stream-expiry.ts';
+import type { StreamFiles } from './stream-files.ts';
+import type { StreamRegistry } from './stream-registry.ts';
+import type { StreamStore } from './stream-store.ts';
+
+/** What streams are made with. */
+export interface MakerOptions {
+  root: Root;
+  store: StreamStore;
+  expiring: ExpiryIndex;
+  streams: StreamRegistry;
+  syncer: Syncer;
+  /** Whether what is made must survive a loss of power when that is told. */
+  isDurable: boolean;
+}
+
+/** Makes streams, or finds that they are there. Whoever calls it takes turns at a path. */
+export class StreamMaker {
+  readonly #options: MakerOptions;
+  readonly #files: StreamFiles;
+  readonly #forks: ForkTree;
+
+  constructor(options: MakerOptions, files: StreamFiles, forks: ForkTree) {
+    this.#options = options;
+    this.#files = files;
+    this.#forks = forks;
+  }
+
+  /**
+   * The stream that is there, to be released; undefined when none is.
+   *
+   * @throws {StreamConflictError} {@link ContentMismatchError} when it is not what was to be made
+   */
+  async find(
+    resource: ResourcePath,
+    request: CreateRequest,
+    content: Buffer | NewFile,
+  ): Promise<Stream | undefined> {
+    let file: StoredFile;
+    try {
+      file = await this.#files.openFile(resource);
+    } catch (error) {
+      if (error instanceof ResourceNotFoundError || error instanceof StreamGoneError) return undefined;
+      throw error;
+    }
+    const { streams } = this.#options;
+    try {
+      const stream = await streams.acquire(file, resource);
+      try {
+        if (!request.isUpload) assertMatches(stream.state, stream.type, request);
+        else if (!Buffer.isBuffer(content)) await assertSameContent(file, stream.state.size, content);
+        return stream;
+      } catch (error) {
+        streams.release(stream);
+        throw error;
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Makes a stream. False when something has taken its name meanwhile. */
+  async make(resource: ResourcePath, request: CreateRequest, content: Buffer | NewFile): Promise<boolean> {
+    const { root, store, syncer, expiring, isDurable } = this.#options;
+    const { contentType, fork } = request;
+    if (fork?.source.key === resource.key) throw new ResourceNotFoundError('the source is not there');
+    const file = Buffer.isBuffer(content) ? await root.newFile() : content;
+    const { fingerprint } = file.stat;
+    let inherited: Inherited | undefined;
+    let isMade = false;
+    try {
+      inherited = fork && (await this.#forks.copy(fork, contentType, file, resource.key));
+      if (Buffer.isBuffer(content) && content.length > 0) await file.write([content]);
+      if (isDurable) await syncer.sync(file);
+      // From before it has a name: no file is a stream without what is remembered of it.
+      const state = initialState(request, file.size, inherited);
+      await store.save(fingerprint, resource.key, state);
+      const endMs = expiryMs(state, Date.now());
+      if (endMs !== undefined) await expiring.add({ fingerprint, path: resource.key }, endMs);
+      const location = await root.publish(file, resource);
+      if (location !== undefined) {
+        isMade = true;
+        if (isDurable) await syncer.run(() => root.syncNames(location));
+        return true;
+      }
+      return false;
+    } finally {
+      if (!isMade) await this.forget(fingerprint, inherited?.origin);
+      if (Buffer.isBuffer(content)) await file.discard();
+    }
+  }
+
+  /** Forgets what is remembered of a file that is no more. */
+  async forget(fingerprint: string, origin: ForkOrigin | undefined): Promise<void> {
+    await this.#options.store.remove(fingerprint);
+    await this.#options.expiring.remove(fingerprint);
+    await this.#forks.leave(fingerprint, origin);
+  }
+}
