@@ -83,8 +83,14 @@ export class AppendHistory {
       if (reason === 'deleted' && !(await file.state()).isLinked) await this.#sidecars.remove(fingerprint);
       else await this.#write(file, { ...append, state, end });
     } catch {
-      if (state === 'finished') await this.#sidecars.remove(fingerprint).catch(() => undefined);
+      if (state === 'finished') await this.#forget(fingerprint).catch(() => undefined);
     }
+  }
+
+  /** Rather no record than one of an append that goes on; but what makes the file a stream must stay. */
+  async #forget(fingerprint: string): Promise<void> {
+    const sidecar = await this.#sidecars.read(fingerprint);
+    if (sidecar?.stream === undefined) await this.#sidecars.remove(fingerprint);
   }
 
   /** Remembers an append as it was before. Never rejects. */

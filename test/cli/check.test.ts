@@ -457,11 +457,12 @@ describe('what streams and their forks remember of each other', () => {
       await put(server, 'living');
       await put(server, 'lost', { 'stream-forked-from': '/living' });
       await put(server, 'kept', { 'stream-forked-from': '/living' });
-      await put(server, 'a');
-      await put(server, 'b', { 'stream-forked-from': '/a' });
-      await put(server, 'c', { 'stream-forked-from': '/b' });
-      await put(server, 'd', { 'stream-forked-from': '/c' });
-      await put(server, 'e', { 'stream-forked-from': '/d' });
+      // Not in the order in which they are found.
+      await put(server, 'd');
+      await put(server, 'c', { 'stream-forked-from': '/d' });
+      await put(server, 'b', { 'stream-forked-from': '/c' });
+      await put(server, 'a', { 'stream-forked-from': '/b' });
+      await put(server, 'e', { 'stream-forked-from': '/a' });
       for (const name of ['/b', '/a', '/d', '/c'])
         expect((await fetch(server.url(name), { method: 'DELETE' })).status).toBe(204);
     });

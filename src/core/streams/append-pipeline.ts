@@ -153,12 +153,14 @@ export class AppendPipeline implements RedoWriter {
 
   /** Makes what is in the file safe, and remembers it beside the file, so that the log is not needed for it. */
   async checkpoint(): Promise<void> {
-    const state = await this.quietly(() => {
+    const [state, voidVersion] = await this.quietly(() => {
+      this.#passVoid();
       this.#sync();
-      return this.#changes.snapshot(this.#hasProducers);
+      return [this.#changes.snapshot(this.#hasProducers), this.#voidVersion] as const;
     });
     await this.#syncing;
     await this.#options.save(state);
+    if (voidVersion === this.#voidVersion) this.#voidVersion = undefined;
   }
 
   /** As {@link checkpoint}; while nothing is under way. */
@@ -221,8 +223,7 @@ export class AppendPipeline implements RedoWriter {
     await this.#cleaned;
     if (this.#voidVersion !== undefined) {
       await this.cool();
-      // From now on what the log has of the appends that were refused is void.
-      this.amend({ version: this.#voidVersion + 1 });
+      this.#passVoid();
       await this.remember();
       this.#voidVersion = undefined;
     }
@@ -237,6 +238,12 @@ export class AppendPipeline implements RedoWriter {
     const { file, size } = await this.#options.openFile(this.settled);
     this.#file = file;
     this.amend({ size });
+  }
+
+  /** Once this is remembered, what the log has of appends that were refused is void. */
+  #passVoid(): void {
+    const version = (this.#voidVersion ?? -1) + 1;
+    if (version > this.settled.version) this.#changes.amend({ version });
   }
 
   #settle(count: number): void {

@@ -102,7 +102,7 @@ export class Stream {
         throw new ContentTypeMismatchError('a stream of JSON values takes them by POST only');
       }
       // From now on the file has bytes of which the log does not know.
-      await this.#appends.remember();
+      if (this.state.version > 0) await this.#appends.remember();
       await this.#appends.cool();
       this.#isHeldBySession = true;
       return () => {
