@@ -39,9 +39,10 @@ export class AppendHistory {
 
   /** The last append to a file. Undefined when there was none. */
   async last({ stat }: StoredFile): Promise<AppendRecord | undefined> {
-    const append = (await this.#sidecars.read(stat.fingerprint))?.append;
-    // Nothing was brought since it had finished.
-    const isFinished = append?.state === 'open' && append.finishedAt === stat.size;
+    const { append, stream } = (await this.#sidecars.read(stat.fingerprint)) ?? {};
+    // Nothing was brought since it had finished; or it had, and that it closed the stream was told before.
+    const isFinished =
+      append?.state === 'open' && (append.finishedAt === stat.size || stream?.closed === true);
     return isFinished ? { ...append, state: 'finished', end: stat.size } : append;
   }
 

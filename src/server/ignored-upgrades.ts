@@ -6,9 +6,6 @@ import { headWithoutUpgrade } from './request-head.ts';
 /** A connection with the response that Node writes to it now, if any. */
 type HttpSocket = Socket & { _httpMessage?: ServerResponse | null };
 
-/** Node 22.21 and 24.9 ask whether a request is to be upgraded. */
-type AskingServer = Server & { shouldUpgradeCallback?: (request: IncomingMessage) => boolean };
-
 /** One for each server, however often the plugin is mounted on it. */
 const ofServer = new WeakMap<Server, IgnoredUpgrades>();
 
@@ -19,19 +16,17 @@ const ofServer = new WeakMap<Server, IgnoredUpgrades>();
  *
  * Node lets go of a connection that asks for an upgrade before it has read a
  * body, for the sake of whoever listens for upgrades to WebSockets. So it is
- * given the connection once more, with a request that asks for none.
+ * given the connection once more, with a request that asks for none. (That newer
+ * versions can be told what to upgrade is no help: those lose what comes in one
+ * packet with a request whose upgrade they ignore.)
  */
 export class IgnoredUpgrades {
   readonly #server: Server;
   /** Connections with earlier requests that are not answered yet. */
   readonly #waiting = new Set<Socket>();
 
-  private constructor(server: AskingServer) {
+  private constructor(server: Server) {
     this.#server = server;
-    const isUpgraded = server.shouldUpgradeCallback?.bind(server);
-    if (isUpgraded !== undefined) {
-      server.shouldUpgradeCallback = (request) => asksForWebSocket(request) && isUpgraded(request);
-    }
     // Who listens for upgrades is not to see them. What Fastify's second server for `localhost` passes on comes here, too.
     const emit = server.emit.bind(server) as (event: string, ...args: unknown[]) => boolean;
     server.emit = (event: string, ...args: unknown[]) => {
@@ -96,13 +91,10 @@ export class IgnoredUpgrades {
       }
       this.#waiting.delete(socket);
       socket.off('error', cut).off('timeout', cut).off('end', cutSoon).off('drain', passOn);
-      socket.off('readable', ignore);
       if (socket.writable) takeUp();
     };
     this.#waiting.add(socket);
     socket.on('error', cut).on('timeout', cut).on('end', cutSoon).on('drain', passOn);
-    // Keeps what comes from being thrown away, should somebody resume the socket.
-    socket.on('readable', ignore);
     next();
   }
 }

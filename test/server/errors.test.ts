@@ -204,6 +204,7 @@ describe.each([
   ['the standalone server', startStandalone],
   ['the plugin', startPlugin],
 ])('a handshake with %s', (_what, start) => {
+  const CLOSE = 'Connection: close';
   const without = (name: string) => HANDSHAKE.filter((header) => !header.startsWith(`${name}:`));
 
   it.each([
@@ -272,8 +273,8 @@ describe.each([
   it.each([
     ['an idle file, to follow', 'GET', HANDSHAKE],
     ['an idle file, with a bad key', 'GET', [...without('Sec-WebSocket-Key')]],
-    ['an idle file, for h2c', 'GET', [...without('Upgrade'), 'Upgrade: h2c']],
-    ['an idle file, for several protocols', 'GET', [...without('Upgrade'), 'Upgrade: h2c, TLS/1.0']],
+    ['an idle file, for h2c', 'GET', [...without('Upgrade'), 'Upgrade: h2c', CLOSE]],
+    ['an idle file, for several protocols', 'GET', [...without('Upgrade'), 'Upgrade: h2c, TLS/1.0', CLOSE]],
     ['an idle file, by HEAD', 'HEAD', HANDSHAKE],
   ])('that is for %s, is answered plainly', async (_what, method, headers) => {
     const server = await start();
@@ -293,6 +294,7 @@ describe.each([
     const answer = await answerToTheEnd(server.port, 'GET /f HTTP/1.1', [
       ...without('Upgrade'),
       'Upgrade: h2c',
+      CLOSE,
     ]);
     expect([answer.status, answer.body]).toEqual([200, 'so far']);
   });

@@ -114,11 +114,14 @@ describe('a whole file', () => {
   it('of 40 MiB arrives byte for byte as the answer to an upgrade that is not taken', async () => {
     const content = randomBytes(40 * 1024 * 1024);
     const { port } = await serve(content);
-    for (const upgrade of ['h2c', 'websocket']) {
+    for (const [upgrade, connection] of [
+      ['h2c', 'Upgrade, close'],
+      ['websocket', 'Upgrade'],
+    ]) {
       const socket = await openSocket(port);
       writeHead(socket, 'GET /f.txt HTTP/1.1', [
         `Upgrade: ${upgrade}`,
-        'Connection: Upgrade',
+        `Connection: ${connection}`,
         'Sec-WebSocket-Version: 13',
         'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
       ]);

@@ -687,7 +687,7 @@ describe('beside other things', () => {
     const server = await startServer();
     expect((await get(server.url(`/f${APPEND}`))).status).toBe(426);
     const answer = await rawRequest(server.port, `PUT /f${APPEND} HTTP/1.1`, [
-      'Upgrade: h2c',
+      'Upgrade: websocket',
       'Connection: Upgrade',
       'Content-Length: 0',
     ]);

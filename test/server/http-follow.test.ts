@@ -426,7 +426,7 @@ describe('the connection of a follower', () => {
   it('that asked for h2c is served all the same', async () => {
     const server = await startServer();
     const appender = await openAppender(server, '/f', 'one ');
-    const answer = rawGet(server.port, `/f${FOLLOW}`, ['Upgrade: h2c', 'Connection: Upgrade']);
+    const answer = rawGet(server.port, `/f${FOLLOW}`, ['Upgrade: h2c', 'Connection: Upgrade, close']);
     await waitFor(
       () => new Promise((resolve) => server.app.server.getConnections((_error, n) => resolve(n === 2))),
       'the follower',

@@ -6,6 +6,7 @@ import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
 import { assertWritten, takeBack, writeAtEnd } from '../write-at-end.ts';
 import type { StreamAppend } from './append-rules.ts';
+import { FileSync } from './file-sync.ts';
 import type { ProducerRequest } from './producers.ts';
 import { type Change, StreamChanges } from './stream-changes.ts';
 import { recordOf, type StreamRecord } from './stream-record.ts';
@@ -27,6 +28,12 @@ export interface PipelineOptions {
   log: RedoLog<StreamRecord>;
   /** Opens the file to be appended to, of which `size` bytes belong to the stream. */
   openFile: (state: StreamState) => Promise<{ file: AppendFile; size: number }>;
+  /**
+   * Resolves when one more file may be opened.
+   *
+   * @throws what keeps others from being closed
+   */
+  room: () => Promise<void>;
   /** Makes what was written to the file survive a loss of power. */
   sync: (file: AppendFile) => Promise<void>;
   /** Whether an append is safe only when it survives a loss of power. */
@@ -50,10 +57,7 @@ export class AppendPipeline implements RedoWriter {
   /** Whether the sidecar says that there are producers. */
   #hasProducers: boolean;
   #file: AppendFile | undefined;
-  /** Settles when the last sync is over. */
-  #syncing: Promise<void> = Promise.resolve();
-  /** Whether the file was written since. */
-  #isWritten = false;
+  readonly #sync: FileSync;
   /** Set while nothing is let in; settles when that is over. */
   #exclusive: Promise<unknown> | undefined;
   /** The highest version that the log may have of an append that was refused after all. */
@@ -62,8 +66,9 @@ export class AppendPipeline implements RedoWriter {
   #cleaned: Promise<unknown> | undefined;
 
   constructor(options: PipelineOptions) {
-    const { state, type } = options;
+    const { state, type, sync } = options;
     this.#options = options;
+    this.#sync = new FileSync(sync);
     this.#changes = new StreamChanges(state, type);
     this.#hasProducers = state.producers !== undefined;
   }
@@ -92,16 +97,19 @@ export class AppendPipeline implements RedoWriter {
    */
   async append(append: StreamAppend, assertFree: () => void): Promise<StreamState | undefined> {
     const isLarge = append.bytes.length > MAX_LOGGED_BYTES;
+    if (this.#file === undefined) await this.#options.room();
     for (let hasWaited = false; ; hasWaited = true) {
       // Looked at again after each wait: between the look and the judgement nothing may happen.
       while (!this.#isReady(append)) {
         assertFree();
-        await (this.#exclusive ?? this.#exclusively(() => this.#prepare(append)));
+        if (this.#sync.lost !== undefined) throw this.#sync.lost;
+        if (this.#exclusive !== undefined) await this.#exclusive;
+        else await this.#exclusively(() => this.#prepare(append));
       }
       assertFree();
       const change = this.#changes.letIn(append);
       if (change !== undefined) {
-        if (isLarge) void this.#exclusively(() => this.#makeLarge(change));
+        if (isLarge) this.#exclusively(() => this.#makeLarge(change)).catch((error) => this.refused(error));
         else this.#options.log.append(this.#recordOf(change), append.bytes, this);
         await change.made;
         return change.after;
@@ -155,19 +163,22 @@ export class AppendPipeline implements RedoWriter {
   async checkpoint(): Promise<void> {
     const [state, voidVersion] = await this.quietly(() => {
       this.#passVoid();
-      this.#sync();
+      this.#sync.begin(this.#file);
       return [this.#changes.snapshot(this.#hasProducers), this.#voidVersion] as const;
     });
-    await this.#syncing;
+    await this.#sync.done();
     await this.#options.save(state);
     if (voidVersion === this.#voidVersion) this.#voidVersion = undefined;
   }
 
-  /** As {@link checkpoint}; while nothing is under way. */
+  /** As {@link checkpoint}, if there is anything to be remembered; while nothing is under way. */
   async remember(): Promise<void> {
-    this.#sync();
-    await this.#syncing;
+    this.#passVoid();
+    if (this.settled.version === 0) return;
+    this.#sync.begin(this.#file);
+    await this.#sync.done();
     await this.#options.save(this.#changes.snapshot(this.#hasProducers));
+    this.#voidVersion = undefined;
   }
 
   /** Lets the file go; the next append opens it again. While nothing is under way. */
@@ -176,33 +187,18 @@ export class AppendPipeline implements RedoWriter {
     this.#file = undefined;
     if (file === undefined) return;
     try {
-      this.#sync(file);
-      await this.#syncing;
+      this.#sync.begin(file);
+      await this.#sync.done();
     } finally {
       await file.close();
     }
-  }
-
-  /** Begins to make what is in the file safe from a loss of power, after what is under way of that. */
-  #sync(file = this.#file): void {
-    if (file === undefined || !this.#isWritten) return;
-    this.#isWritten = false;
-    this.#syncing = this.#syncing.catch(ignore).then(async () => {
-      try {
-        await this.#options.sync(file);
-      } catch (error) {
-        this.#isWritten = true;
-        throw error;
-      }
-    });
-    // Whoever needs it waits for it.
-    this.#syncing.catch(ignore);
   }
 
   #isReady({ producer }: StreamAppend): boolean {
     return (
       this.#exclusive === undefined &&
       this.#file !== undefined &&
+      this.#sync.lost === undefined &&
       this.#voidVersion === undefined &&
       (producer === undefined || this.#hasProducers)
     );
@@ -223,13 +219,11 @@ export class AppendPipeline implements RedoWriter {
     await this.#cleaned;
     if (this.#voidVersion !== undefined) {
       await this.cool();
-      this.#passVoid();
       await this.remember();
-      this.#voidVersion = undefined;
     }
     if (producer !== undefined && !this.#hasProducers) {
-      this.#sync();
-      await this.#syncing;
+      this.#sync.begin(this.#file);
+      await this.#sync.done();
       // From now on nothing in the file counts that no producer is known to have brought.
       await this.#options.save(this.#changes.snapshot(true));
       this.#hasProducers = true;
@@ -247,7 +241,7 @@ export class AppendPipeline implements RedoWriter {
   }
 
   #settle(count: number): void {
-    this.#isWritten = true;
+    this.#sync.written();
     this.#changes.settle(count);
     this.#options.settled();
   }
@@ -255,7 +249,12 @@ export class AppendPipeline implements RedoWriter {
   /** The log says first where the bytes will be, and when they are there, that they count. */
   async #makeLarge(change: Change): Promise<void> {
     const { append, before } = change;
-    while (this.#changes.pending[0] !== change) await (this.#changes.pending[0] as Change).made.catch(ignore);
+    while (this.#changes.pending[0] !== change) {
+      const [first] = this.#changes.pending;
+      // It was refused together with one before it.
+      if (first === undefined) return;
+      await first.made.catch(ignore);
+    }
     const file = this.#file as AppendFile;
     const parts = [append.bytes];
     try {

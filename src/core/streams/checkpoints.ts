@@ -1,4 +1,7 @@
+import type { HttpfstreamError } from '../../errors.ts';
 import type { RedoLog } from '../../storage/redo-log.ts';
+import { storageFailure } from '../../storage/storage-failure.ts';
+import type { Report } from './recovery.ts';
 import type { Stream } from './stream.ts';
 import type { StreamRecord } from './stream-record.ts';
 
@@ -24,6 +27,7 @@ const PARALLEL = 4;
 export class Checkpoints {
   readonly #log: RedoLog<StreamRecord>;
   readonly #done: (stream: Stream) => void;
+  readonly #report: Report;
   /** Those of which the log has more than the sidecar, … */
   #behind = new Set<Stream>();
   /** … and those whose turn it is. */
@@ -34,11 +38,14 @@ export class Checkpoints {
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #isClosed = false;
+  /** What went wrong with the last run. */
+  #failure: HttpfstreamError | undefined;
 
   /** @param done called when a stream's sidecar has all that the log had */
-  constructor(log: RedoLog<StreamRecord>, done: (stream: Stream) => void) {
+  constructor(log: RedoLog<StreamRecord>, done: (stream: Stream) => void, report: Report) {
     this.#log = log;
     this.#done = done;
+    this.#report = report;
   }
 
   /** Tells that the log has more of a stream than its sidecar. */
@@ -52,11 +59,16 @@ export class Checkpoints {
     else this.#arm(IDLE_MS);
   }
 
-  /** Resolves when not too many are behind. */
+  /**
+   * Resolves when not too many are behind.
+   *
+   * @throws what keeps them behind
+   */
   async room(): Promise<void> {
     while (this.#behind.size + this.#due.size >= MAX_BEHIND && !this.#isClosed) {
       this.#start();
       await this.#running;
+      if (this.#failure !== undefined) throw this.#failure;
     }
   }
 
@@ -100,35 +112,44 @@ export class Checkpoints {
   async #run(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    let isWhole = true;
+    let failure: HttpfstreamError | undefined;
     try {
       const upTo = await this.#log.rotate();
       this.#due = this.#behind;
       this.#behind = new Set();
       const streams = [...this.#due].values();
       const bringUpToDate = async () => {
-        for (const stream of streams) isWhole = (await this.#checkpoint(stream)) && isWhole;
+        for (const stream of streams) failure = (await this.#checkpoint(stream)) ?? failure;
       };
       await Promise.all(Array.from({ length: PARALLEL }, bringUpToDate));
-      if (isWhole) await this.#log.drop(upTo);
-    } catch {
-      // The log is as it was, and the next run tries again.
+      if (failure === undefined) await this.#log.drop(upTo);
+    } catch (error) {
+      failure = storageFailure(error);
     }
+    // The log keeps what it has, and the next run tries again.
+    if (failure !== undefined && this.#failure === undefined) {
+      this.#report('the redo log cannot be shortened: a stream cannot be brought up to date', {
+        reason: String(failure.cause ?? failure),
+      });
+    }
+    this.#failure = failure;
     this.#running = undefined;
     if (this.#behind.size > 0 && !this.#isClosed) this.#arm(IDLE_MS);
   }
 
-  async #checkpoint(stream: Stream): Promise<boolean> {
-    if (!this.#due.has(stream)) return true;
+  /** Returns what went wrong. */
+  async #checkpoint(stream: Stream): Promise<HttpfstreamError | undefined> {
+    if (!this.#due.has(stream)) return undefined;
     try {
       await stream.checkpoint();
       this.#due.delete(stream);
       this.#done(stream);
-      return true;
-    } catch {
+      return undefined;
+    } catch (error) {
       this.#due.delete(stream);
-      if (!stream.isGone) this.#behind.add(stream);
-      return stream.isGone;
+      if (stream.isGone) return undefined;
+      this.#behind.add(stream);
+      return storageFailure(error);
     }
   }
 }

@@ -4,6 +4,7 @@ import {
   StreamConflictError,
   StreamGoneError,
 } from '../../errors.ts';
+import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import { ResourcePath } from '../../storage/resource-path.ts';
 import type { Root } from '../../storage/root.ts';
@@ -17,6 +18,8 @@ import { isSameType } from './stream-type.ts';
 
 /** What a fork takes over from its source. */
 export interface Inherited {
+  /** To be released. */
+  source: Stream;
   origin: ForkOrigin;
   type: string | undefined;
   expiry: Pick<StreamState, 'ttlSeconds' | 'expiresAt'>;
@@ -35,6 +38,8 @@ export class ForkTree {
   readonly #store: StreamStore;
   readonly #isDurable: boolean;
   readonly #holder: StreamHolder;
+  /** Who changes what is known of the forks of the same source takes turns. Nobody waits for a path's turn in it. */
+  readonly #sources = new KeyedLock();
 
   constructor(
     root: Root,
@@ -51,42 +56,25 @@ export class ForkTree {
   }
 
   /**
-   * Copies what a fork begins with, and remembers the fork with its source.
+   * Copies what a fork begins with.
    *
    * @param contentType what the fork is to hold
-   * @param path of the fork
    * @throws {ResourceNotFoundError} when the source is not there
    * @throws {StreamConflictError} when it was deleted
    * @throws {ContentTypeMismatchError} when it holds something else
    * @throws what {@link forkPosition} throws
    */
-  async copy(
-    request: ForkRequest,
-    contentType: string | undefined,
-    fork: NewFile,
-    path: string,
-  ): Promise<Inherited> {
+  async copy(request: ForkRequest, contentType: string | undefined, fork: NewFile): Promise<Inherited> {
     const { source: resource, offset, subOffset } = request;
     const source = await this.#holder.acquire(resource).catch(asConflict);
     try {
       if (contentType !== undefined && source.type !== undefined && !isSameType(source.type, contentType)) {
         throw new ContentTypeMismatchError(`the source is of the type ${source.type}`);
       }
-      const file = await this.#root.openRead(resource);
-      let position: number;
-      try {
-        if (file.stat.fingerprint !== source.fingerprint)
-          throw new StreamConflictError('the source was made anew');
-        position = await forkPosition(source, file, request);
-        await fork.copy(file, 0, position);
-      } finally {
-        await file.close();
-      }
-      const link = { path, fingerprint: fork.stat.fingerprint };
-      await source.amend(({ forks = [] }) => ({ forks: [...forks, link] }));
-      if (source.isGone) throw new StreamConflictError('the source was deleted');
+      const position = await this.#copyPrefix(source, request, fork);
       const { ttlSeconds, expiresAt } = source.state;
       return {
+        source,
         origin: {
           path: resource.key,
           fingerprint: source.fingerprint,
@@ -100,29 +88,55 @@ export class ForkTree {
           ...(expiresAt !== undefined && { expiresAt }),
         },
       };
-    } finally {
+    } catch (error) {
       this.#holder.release(source);
+      throw error;
     }
   }
 
-  /** Leaves a tombstone of a stream that is to be deleted, if forks of it live. */
-  async bury(
-    resource: ResourcePath,
-    fingerprint: string,
-    { forks = [], origin }: StreamState,
-  ): Promise<boolean> {
-    const living: StreamLink[] = [];
-    // A server that was killed while it made one may have left its name here.
-    for (const fork of forks) if (await this.isLiving(fork)) living.push(fork);
-    if (living.length === 0) return false;
-    const tombstone: Tombstone = {
-      path: resource.key,
-      fingerprint,
-      forks: living,
-      ...(origin && { origin }),
-    };
-    await this.#tombstones.write(tombstone, { durable: this.#isDurable });
-    return true;
+  /**
+   * Remembers a fork, of which everything else is remembered by now, with its source.
+   *
+   * @throws {StreamConflictError} when the source was deleted meanwhile
+   */
+  async link(source: Stream, { path }: ForkOrigin, fork: StreamLink): Promise<void> {
+    await this.#sources.run(path, async () => {
+      if (source.isGone) throw new StreamConflictError('the source was deleted');
+      await source.amend(({ forks = [] }) => ({ forks: [...forks, fork] }));
+    });
+  }
+
+  /** To be called once for what {@link copy} has returned. */
+  release({ source }: Inherited): void {
+    this.#holder.release(source);
+  }
+
+  /**
+   * Deletes a stream, and leaves a tombstone if forks of it live.
+   *
+   * @param remove takes the file away, after which the stream is gone
+   * @returns whether there is a tombstone
+   */
+  bury(resource: ResourcePath, stream: Stream, remove: () => Promise<void>): Promise<boolean> {
+    return this.#sources.run(resource.key, async () => {
+      const { fingerprint } = stream;
+      const { forks = [], origin } = stream.state;
+      const living: StreamLink[] = [];
+      // A server that was killed while it made one may have left its name here.
+      for (const fork of forks) if (await this.isLiving(fork)) living.push(fork);
+      const isBuried = living.length > 0;
+      if (isBuried) {
+        const tombstone = { path: resource.key, fingerprint, forks: living, ...(origin && { origin }) };
+        await this.#tombstones.write(tombstone, { durable: this.#isDurable });
+      }
+      try {
+        await remove();
+      } catch (error) {
+        if (isBuried) await this.#tombstones.remove(resource.key);
+        throw error;
+      }
+      return isBuried;
+    });
   }
 
   /** Whether a fork is there, or forks of it are. */
@@ -132,28 +146,50 @@ export class ForkTree {
   }
 
   /** Tells the source of a fork that the fork is no more; what is kept only for its forks goes with the last one. */
-  async leave(fork: string, origin: Pick<ForkOrigin, 'path' | 'fingerprint'> | undefined): Promise<void> {
+  async leave(fork: string, origin: StreamLink | undefined): Promise<void> {
     if (origin === undefined) return;
-    const tombstone = await this.#tombstones.read(origin.path);
-    if (tombstone?.fingerprint === origin.fingerprint) {
-      const forks = tombstone.forks.filter(({ fingerprint }) => fingerprint !== fork);
-      if (forks.length > 0) {
-        await this.#tombstones.write({ ...tombstone, forks }, { durable: this.#isDurable });
-        return;
-      }
-      await this.#tombstones.remove(origin.path);
-      await this.leave(origin.fingerprint, tombstone.origin);
-      return;
-    }
     const source = await this.#holder.acquire(ResourcePath.parse(origin.path)).catch(ignoreMissing);
-    if (source === undefined) return;
     try {
-      if (source.fingerprint !== origin.fingerprint) return;
-      await source.amend(({ forks = [] }) => ({
-        forks: forks.filter(({ fingerprint }) => fingerprint !== fork),
-      }));
+      const buried = await this.#sources.run(origin.path, () => this.#unlink(fork, origin, source));
+      if (buried !== undefined) await this.leave(origin.fingerprint, buried.origin);
     } finally {
-      this.#holder.release(source);
+      if (source !== undefined) this.#holder.release(source);
+    }
+  }
+
+  /** Returns the tombstone of the source, if it went with its last fork. */
+  async #unlink(
+    fork: string,
+    origin: StreamLink,
+    source: Stream | undefined,
+  ): Promise<Tombstone | undefined> {
+    const others = (forks: readonly StreamLink[]) => forks.filter(({ fingerprint }) => fingerprint !== fork);
+    const tombstone = await this.#tombstones.read(origin.path);
+    if (tombstone?.fingerprint !== origin.fingerprint) {
+      const isSource = source?.fingerprint === origin.fingerprint && !source.isGone;
+      if (isSource) await source.amend(({ forks = [] }) => ({ forks: others(forks) }));
+      return undefined;
+    }
+    const forks = others(tombstone.forks);
+    if (forks.length > 0) {
+      await this.#tombstones.write({ ...tombstone, forks }, { durable: this.#isDurable });
+      return undefined;
+    }
+    await this.#tombstones.remove(origin.path);
+    return tombstone;
+  }
+
+  async #copyPrefix(source: Stream, request: ForkRequest, fork: NewFile): Promise<number> {
+    const file = await this.#root.openRead(request.source);
+    try {
+      if (file.stat.fingerprint !== source.fingerprint) {
+        throw new StreamConflictError('the source was made anew');
+      }
+      const position = await forkPosition(source, file, request);
+      await fork.copy(file, 0, position);
+      return position;
+    } finally {
+      await file.close();
     }
   }
 }

@@ -101,9 +101,10 @@ async function replay(
     }
     intent = header.intent ? header : undefined;
     if (header.intent) continue;
-    if (payload.length > 0 && size < start + length) {
+    // Also what is there: the disk may have lost what the system still has.
+    if (payload.length > 0) {
       await file.writeAt(start, payload);
-      size = start + length;
+      size = Math.max(size, start + length);
     }
     after = {
       ...after,

@@ -196,22 +196,18 @@ export class StreamLifecycle {
 
   /** Whoever opens the path next finds nothing. */
   async #remove(resource: ResourcePath, file: StoredFile): Promise<void> {
-    const { root, streams, tombstones, syncer, isDurable, deleted } = this.#options;
+    const { root, streams, syncer, isDurable, deleted } = this.#options;
     const { fingerprint, identity, generation } = file.stat;
     const stream = await streams.acquire(file, resource);
     try {
-      const { state } = stream;
-      const isBuried = await this.#forks.bury(resource, fingerprint, state);
-      try {
+      const { origin } = stream.state;
+      const isBuried = await this.#forks.bury(resource, stream, async () => {
         await root.remove(resource);
-      } catch (error) {
-        if (isBuried) await tombstones.remove(resource.key);
-        throw error;
-      }
-      await streams.delete(stream);
+        await streams.delete(stream);
+      });
       deleted(identity);
       if (isDurable) await syncer.run(() => root.syncNames(file.location));
-      await this.#maker.forget(fingerprint, isBuried ? undefined : state.origin);
+      await this.#maker.forget(fingerprint, isBuried ? undefined : origin);
       const ageMs = Date.now() - generation / 1000;
       if (ageMs >= 0 && ageMs < CLOCK_TICK_MS) await delay(CLOCK_TICK_MS);
     } finally {

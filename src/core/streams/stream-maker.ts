@@ -81,12 +81,15 @@ export class StreamMaker {
     let inherited: Inherited | undefined;
     let isMade = false;
     try {
-      inherited = fork && (await this.#forks.copy(fork, contentType, file, resource.key));
+      inherited = fork && (await this.#forks.copy(fork, contentType, file));
       if (Buffer.isBuffer(content) && content.length > 0) await file.write([content]);
       if (isDurable) await syncer.sync(file);
       // From before it has a name: no file is a stream without what is remembered of it.
       const state = initialState(request, file.size, inherited);
       await store.save(fingerprint, resource.key, state);
+      if (inherited !== undefined) {
+        await this.#forks.link(inherited.source, inherited.origin, { path: resource.key, fingerprint });
+      }
       const endMs = expiryMs(state, Date.now());
       if (endMs !== undefined) await expiring.add({ fingerprint, path: resource.key }, endMs);
       const location = await root.publish(file, resource);
@@ -97,6 +100,7 @@ export class StreamMaker {
       }
       return false;
     } finally {
+      if (inherited !== undefined) this.#forks.release(inherited);
       if (!isMade) await this.forget(fingerprint, inherited?.origin);
       if (Buffer.isBuffer(content)) await file.discard();
     }

@@ -85,7 +85,7 @@ export class StreamRegistry {
 
   constructor(options: StreamRegistryOptions) {
     this.#options = options;
-    this.#checkpoints = new Checkpoints(options.log, (stream) => this.#letGo(stream));
+    this.#checkpoints = new Checkpoints(options.log, (stream) => this.#letGo(stream), options.report);
   }
 
   /** The stream of a file, if it is held. */
@@ -116,7 +116,13 @@ export class StreamRegistry {
     // Another program may have appended since.
     holding.keys.add(resource.key);
     this.#seen.set(resource.key, { stream: holding.stream, atMs: performance.now() });
-    if (!holding.stream.isWriting) holding.stream.advance((await this.view(file)).state.size);
+    try {
+      const { state } = holding.stream.isWriting ? holding.stream : await this.view(file);
+      if (!holding.stream.isWriting) holding.stream.advance(state.size);
+    } catch (error) {
+      this.release(holding.stream);
+      throw error;
+    }
     return holding.stream;
   }
 
@@ -224,6 +230,7 @@ export class StreamRegistry {
       type: state.contentType,
       log,
       isDurable,
+      room: () => this.#checkpoints.room(),
       openFile: (known) => this.#openFile(fingerprint, resource, known),
       sync: (opened) => syncer.sync(opened),
       save: (changed) => store.save(fingerprint, location, changed),
@@ -235,7 +242,6 @@ export class StreamRegistry {
   /** Of a file that was written behind the stream's back what belongs to it stays. */
   async #openFile(fingerprint: string, resource: ResourcePath, known: StreamState): Promise<OpenedFile> {
     const { root, store, report } = this.#options;
-    await this.#checkpoints.room();
     const file = await root.openAppend(resource, { create: false });
     try {
       if (file.stat.fingerprint !== fingerprint) throw new ResourceGoneError('the file was made anew');

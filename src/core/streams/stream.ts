@@ -102,7 +102,7 @@ export class Stream {
         throw new ContentTypeMismatchError('a stream of JSON values takes them by POST only');
       }
       // From now on the file has bytes of which the log does not know.
-      if (this.state.version > 0) await this.#appends.remember();
+      await this.#appends.remember();
       await this.#appends.cool();
       this.#isHeldBySession = true;
       return () => {
@@ -136,7 +136,8 @@ export class Stream {
   async gone(): Promise<void> {
     this.#isGone = true;
     this.#tell();
-    await this.cool();
+    // Nobody needs its bytes any more.
+    await this.cool().catch(() => undefined);
   }
 
   /** Takes no more appends: the server closes. */
