@@ -66,7 +66,7 @@ export class FeedRegistry {
     const { durability, graceMs, report = () => {} } = options;
     const isDurable = durability === 'disk';
     const threads = isDurable ? new SyncThreads(SYNC_THREADS) : undefined;
-    const sidecars = new SidecarStore(root.own('meta'));
+    const sidecars = new SidecarStore(root.own('meta'), root.own('aside'));
     this.#root = root;
     this.#report = report;
     this.#syncer = new Syncer(SYNC_INTERVAL_MS, threads);

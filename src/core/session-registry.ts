@@ -120,11 +120,15 @@ export class SessionRegistry {
       const file = await this.#root.openAppend(resource, { create: false });
       try {
         const last = await this.history.last(file);
-        const { size } = await file.state();
         await this.#secure(file);
         const isGone = file.stat.identity !== identity || this.#closing;
-        if (isGone || !this.history.isAwaited(last) || last.start > size) return undefined;
+        if (isGone || !this.history.isAwaited(last)) return undefined;
         const admission = await this.#admit(file, resource);
+        const { size } = await file.state().catch(() => ({ size: -1 }));
+        if (last.start > size) {
+          admission.end();
+          return undefined;
+        }
         const session = this.#startSession({ resource, file, size, append: last, own: undefined, admission });
         session.awaitReturn(this.history.remainingGraceMs);
         return session;
@@ -205,15 +209,16 @@ export class SessionRegistry {
   }
 
   async #begin(resource: ResourcePath, file: AppendFile, request: AppendRequest): Promise<Session> {
-    const { size } = await file.state();
-    const last = await this.history.last(file);
-    const goesOn = last !== undefined && isContinuedBy(last, request.session, size);
-    if (!goesOn && this.history.isAwaited(last)) throw conflict();
-    if (goesOn) assertNewer(request.attempt, last.attempt);
-    const start = goesOn ? last.start : size;
-    assertStart(start, request.expect);
     const admission = await this.#admit(file, resource);
     try {
+      // Only now: single appends may have been under way.
+      const { size } = await file.state();
+      const last = await this.history.last(file);
+      const goesOn = last !== undefined && isContinuedBy(last, request.session, size);
+      if (!goesOn && this.history.isAwaited(last)) throw conflict();
+      if (goesOn) assertNewer(request.attempt, last.attempt);
+      const start = goesOn ? last.start : size;
+      assertStart(start, request.expect);
       const append = await this.#record(file, request, { size, start, last: goesOn ? last : undefined });
       const own = goesOn ? last : undefined;
       return this.#startSession({ resource, file, size, append, own, admission });

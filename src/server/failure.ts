@@ -47,6 +47,9 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
   HFS_APPEND_BUSY: { 'retry-after': '1' },
 };
 
+/** What happens to servers, and is said once by others. */
+const EXPECTED: readonly number[] = [503, 507];
+
 /** A failure as the client is told. */
 export interface Problem {
   status: number;
@@ -61,9 +64,15 @@ export function problemOf(error: Error): Problem {
   if (error instanceof HttpfstreamError) {
     return { status: STATUS_OF_CODE[error.code] ?? 500, code: error.code, detail: error.message };
   }
-  const { statusCode = 500, code = 'HFS_INTERNAL' } = error as Partial<FastifyError>;
-  // The framework's refusals (a malformed escape, say) are for the client; its failures are not.
-  return { status: statusCode, code, detail: statusCode < 500 ? error.message : 'internal error' };
+  const { statusCode = 500, code } = error as Partial<FastifyError>;
+  // The framework's refusals are for the client; its failures are not.
+  if (statusCode >= 500) return { status: statusCode, code: 'HFS_INTERNAL', detail: 'internal error' };
+  const isPath = code === 'FST_ERR_BAD_URL';
+  return {
+    status: statusCode,
+    code: isPath ? 'HFS_INVALID_PATH' : 'HFS_INVALID_REQUEST',
+    detail: error.message,
+  };
 }
 
 /**
@@ -99,7 +108,7 @@ export function sendText(request: FastifyRequest, reply: FastifyReply, text: str
 }
 
 function logFailure(error: Error, { status, code, detail }: Problem, request: FastifyRequest): void {
-  const level = status >= 500 && status !== 503 ? 'error' : 'info';
+  const level = status >= 500 && !EXPECTED.includes(status) ? 'error' : 'info';
   request.log[level](
     {
       status,

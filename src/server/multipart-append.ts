@@ -15,6 +15,7 @@ import { type Appended, HttpAppend, type HttpAppendContext } from './http-append
 import { partName } from './multipart-name.ts';
 import { MultipartPart } from './multipart-part.ts';
 import type { BodyReader, ByteSource } from './request-body.ts';
+import { assertNotReserved } from './request-target.ts';
 
 const MAX_PARTS = 1000;
 
@@ -178,6 +179,7 @@ export class MultipartAppend implements BodyReader {
     try {
       const name = partName(filename);
       const file = ResourcePath.parse(`${this.#directory.key}/${name}`);
+      assertNotReserved(file);
       const append = new HttpAppend(file, this.#context);
       await append.open({});
       this.#append = append;

@@ -31,7 +31,13 @@ export function absoluteUrl({ protocol, host }: FastifyRequest, path: string): s
  */
 export function resourceOf(request: FastifyRequest): ResourcePath {
   const resource = ResourcePath.parse(wildcardOf(request));
-  if (resource.segments[0] !== SUBSCRIPTIONS_SEGMENT) return resource;
+  assertNotReserved(resource);
+  return resource;
+}
+
+/** @throws {ForbiddenPathError} for what the Durable Streams protocol keeps for subscriptions */
+export function assertNotReserved({ segments }: ResourcePath): void {
+  if (segments[0] !== SUBSCRIPTIONS_SEGMENT) return;
   throw new ForbiddenPathError('the path is reserved for subscriptions, which this server does not have');
 }
 

@@ -1,5 +1,6 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { MethodNotAllowedError } from '../errors.ts';
+import { answerClientError } from './client-error.ts';
 import { sendFailure } from './failure.ts';
 import { httpfstream } from './plugin.ts';
 import type { HttpfstreamOptions } from './settings.ts';
@@ -27,6 +28,7 @@ export async function createStandaloneServer({
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
+    clientErrorHandler: answerClientError,
     frameworkErrors: (error, request, reply) => sendFailure(error, request, reply),
     http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: CONNECTIONS_CHECK_MS },
   });

@@ -123,9 +123,11 @@ export class RedoLog<Header extends object> {
   #letRotate(): void {
     const rotations = this.#rotations.splice(0);
     if (rotations.length === 0) return;
-    const segment = this.#segment;
-    this.#segment = undefined;
-    const upTo = this.#nextNumber - 1;
+    // One without records goes on.
+    const isEmpty = this.#segment?.size === 0;
+    const segment = isEmpty ? undefined : this.#segment;
+    if (!isEmpty) this.#segment = undefined;
+    const upTo = this.#nextNumber - (isEmpty ? 2 : 1);
     // A close that fails has lost nothing: what was written was synced, or need not be.
     const closed =
       segment === undefined ? Promise.resolve() : fileIo.close(segment.fd).catch(() => undefined);

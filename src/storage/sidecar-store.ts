@@ -1,10 +1,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { writeDocument } from './document.ts';
+import { makeDirectories } from './file-io.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { copyAside, readDirectory } from './own-directory.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import { isStreamState, type StreamState } from './stream-state.ts';
+
+const DIRECTORY_MODE = 0o700;
 
 /** How many documents are kept in memory. */
 const MAX_CACHED = 4096;
@@ -33,10 +36,12 @@ export interface Sidecar {
   append?: AppendRecord;
   /** What makes it a stream. */
   stream?: StreamState;
+  /** Set when the document is damaged: nobody knows what else it said. Not in the document. */
+  isDamaged?: true;
 }
 
 /** As good as a document that is damaged: something broke. */
-const DAMAGED: Sidecar = { path: '', append: { start: 0, state: 'interrupted' } };
+const DAMAGED: Sidecar = { path: '', append: { start: 0, state: 'interrupted' }, isDamaged: true };
 
 /** Whether this stands for a document that is damaged. */
 export function isDamaged(sidecar: Sidecar | undefined): boolean {
@@ -56,13 +61,18 @@ interface Cached {
  */
 export class SidecarStore {
   readonly #directory: string;
+  readonly #asideDirectory: string;
   readonly #lock = new KeyedLock();
   /** Those used last at the end. */
   readonly #cache = new Map<string, Cached>();
 
-  /** @param directory absolute; made when the first document is written */
-  constructor(directory: string) {
+  /**
+   * @param directory absolute; made when the first document is written
+   * @param asideDirectory where damaged documents go before they are replaced, absolute
+   */
+  constructor(directory: string, asideDirectory: string) {
     this.#directory = directory;
+    this.#asideDirectory = asideDirectory;
   }
 
   /** Reads the sidecar of a file. Undefined when there is none. */
@@ -104,7 +114,9 @@ export class SidecarStore {
   ): Promise<void> {
     await this.#lock.run(fingerprint, async () => {
       const { sidecar } = this.#cached(fingerprint) ?? (await this.#readFile(fingerprint));
-      await this.#replace(fingerprint, change(sidecar), durable);
+      if (sidecar?.isDamaged) await this.#setAside(fingerprint);
+      const { isDamaged: _, ...whole } = change(sidecar);
+      await this.#replace(fingerprint, whole, durable);
     });
   }
 
@@ -183,6 +195,17 @@ export class SidecarStore {
       }
     } catch (error) {
       if (hasErrno(error, 'ENOENT')) return { sidecar: undefined, accessedMs: Date.now() };
+      throw storageFailure(error);
+    }
+  }
+
+  /** Keeps a damaged document for an operator to look at. */
+  async #setAside(fingerprint: string): Promise<void> {
+    const aside = path.join(this.#asideDirectory, `${fingerprint}-${Date.now()}.json`);
+    try {
+      await makeDirectories(this.#asideDirectory, DIRECTORY_MODE);
+      await fs.promises.copyFile(this.#fileOf(fingerprint), aside);
+    } catch (error) {
       throw storageFailure(error);
     }
   }

@@ -32,6 +32,8 @@ export interface StreamState {
   version: number;
   /** Bytes that belong to it. */
   size: number;
+  /** Names its positions in place of the file's, since another program has cut the file: in microseconds since 1970. */
+  generation?: number;
   /** As it was given. Missing for a file that was not made as a stream: its name tells. */
   contentType?: string;
   /** Whether nothing will be appended any more. */

@@ -123,8 +123,8 @@ test.skipIf(!hasIpv6)(
     const lookup = vi.spyOn(dns, 'lookup').mockImplementation(((host: string, ...rest: unknown[]) => {
       const done = rest.at(-1) as (...answer: unknown[]) => void;
       const isAll = (rest[0] as { all?: boolean }).all === true;
-      const one = host === '::1' ? BOTH[1] : BOTH[0];
-      setImmediate(() => (isAll ? done(null, BOTH) : done(null, one?.address, one?.family)));
+      const all = host === 'localhost' ? BOTH : BOTH.filter(({ address }) => address === host);
+      setImmediate(() => (isAll ? done(null, all) : done(null, all[0]?.address, all[0]?.family)));
     }) as never);
     onTestFinished(() => lookup.mockRestore());
     const app = Fastify();

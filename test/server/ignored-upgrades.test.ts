@@ -176,12 +176,14 @@ describe('requests', () => {
   });
 
   it('to a WebSocket may follow on a connection that has ignored others', async () => {
-    const { port, upgraded } = await startIgnoring();
+    const { port, upgraded, upgrades } = await startIgnoring();
     const bytes = headOf('GET / HTTP/1.1') + headOf('GET / HTTP/1.1');
     const socket = await openSocket(port);
     socket.write(bytes);
     await readHead(socket);
     await new Promise((resolve) => setTimeout(resolve, 100));
+    // None waits any more.
+    upgrades.terminate();
     const answer = readToEnd(socket);
     socket.write(headOf('GET /ws HTTP/1.1', ['Upgrade: websocket', 'Connection: upgrade']));
     expect((await answer).toString()).toContain('HTTP/1.1 101 ');
@@ -199,6 +201,16 @@ describe('requests', () => {
       socket.write(part);
     }
     expect((await answers).toString()).toContain('"abcdefghij"');
+  });
+
+  it('are not taken up behind an answer that closes the connection', async () => {
+    const { server, port } = await startIgnoring();
+    const methods: unknown[] = [];
+    server.on('request', ({ method }) => methods.push(method));
+    const bytes = headOf('GET /?50 HTTP/1.1', ['Connection: close']) + headOf('PUT / HTTP/1.1');
+    await exchange(port, Buffer.from(bytes), []);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(methods).toEqual(['GET']);
   });
 
   it('are not held to the time that the connection may be idle', async () => {
@@ -235,6 +247,35 @@ describe('connections', () => {
     expect(counts.size).toBeLessThanOrEqual(2);
   });
 
+  it('keep no listeners of their time of waiting', async () => {
+    const { server, port } = await startIgnoring();
+    const connected = once(server, 'connection') as Promise<[Socket]>;
+    const socket = await openSocket(port);
+    const [inside] = await connected;
+    let answers = '';
+    socket.on('data', (bytes) => {
+      answers += bytes;
+    });
+    const answerCount = () => answers.split('HTTP/1.1 200 ').length - 1;
+    socket.write(headOf('PUT / HTTP/1.1', [...OFFER, 'Content-Length: 0']));
+    await waitFor(() => answerCount() === 1, 'the first answer');
+    const names = ['error', 'timeout', 'end', 'drain', 'close', 'data', 'readable', 'pause', 'resume'];
+    const counts = () => names.map((name) => inside.listenerCount(name));
+    const before = counts();
+    socket.write(headOf('GET /?2 HTTP/1.1').repeat(20));
+    await waitFor(() => answerCount() === 21, 'all answers');
+    expect(counts()).toEqual(before);
+  });
+
+  it('are cut while they wait when they are quiet for longer than the server lets them', async () => {
+    const { server, port } = await startIgnoring();
+    server.timeout = 200;
+    const socket = await openSocket(port);
+    const end = readToEnd(socket, 5000);
+    socket.write(headOf('GET /?60000 HTTP/1.1', []) + headOf('GET / HTTP/1.1'));
+    expect((await end).length).toBe(0);
+  });
+
   it('are all gone when their clients are, however they went', async () => {
     const { server, port, upgrades } = await startIgnoring();
     const failures: unknown[] = [];
@@ -263,8 +304,10 @@ describe('connections', () => {
     }
     // Who only waits behind an answer that does not come is known to have gone when that is written.
     await waitFor(async () => (await count()) <= 30, 'most to go');
-    upgrades.terminate();
-    await waitFor(async () => (await count()) === 0, 'all to go');
+    await waitFor(async () => {
+      upgrades.terminate();
+      return (await count()) === 0;
+    }, 'all to go');
     expect(failures).toEqual([]);
   });
 

@@ -19,7 +19,7 @@ async function openStore() {
     (await readdir(directory, { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile())
       .map(({ parentPath, name }) => path.join(parentPath, name));
-  const reopen = () => new SidecarStore(directory);
+  const reopen = () => new SidecarStore(directory, path.join(root, '.httpfstream', 'aside'));
   return { root, store: reopen(), files, reopen };
 }
 

@@ -11,10 +11,13 @@ export async function resourceNames(root: string): Promise<string[]> {
 
 /** Paths of the documents that a server keeps beside the resources of its root. */
 export async function sidecarsOf(root: string): Promise<string[]> {
-  const entries = await readdir(path.join(root, RESERVED), { recursive: true, withFileTypes: true }).catch(
-    () => [],
-  );
-  return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => path.join(parentPath, name));
+  const entries = await readdir(path.join(root, RESERVED, 'meta'), {
+    recursive: true,
+    withFileTypes: true,
+  }).catch(() => []);
+  return entries
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.json'))
+    .map(({ parentPath, name }) => path.join(parentPath, name));
 }
 
 /** What a server remembers of the last append to each of its resources, by their paths. */

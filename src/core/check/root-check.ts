@@ -28,7 +28,7 @@ const SYNC_INTERVAL_MS = 1000;
  */
 export async function checkRoot(root: Root, tell: (line: string) => void): Promise<boolean> {
   const findings = new Findings(tell);
-  const sidecars = new SidecarStore(root.own('meta'));
+  const sidecars = new SidecarStore(root.own('meta'), root.own('aside'));
   // What is put right is to survive a loss of power, whatever the server promises.
   const isDurable = true;
   const store = new StreamStore(sidecars, isDurable);

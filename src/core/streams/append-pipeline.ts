@@ -1,3 +1,4 @@
+import { AppendBusyError, StorageError } from '../../errors.ts';
 import type { AppendFile } from '../../storage/append-file.ts';
 import type { WriteOutcome } from '../../storage/commit-thread.ts';
 import type { RedoWriter } from '../../storage/redo-batch.ts';
@@ -133,7 +134,7 @@ export class AppendPipeline implements RedoWriter {
     const file = this.#file as AppendFile;
     const parts = changes.map(({ append }) => append.bytes);
     const cleaned = outcome.state
-      ? assertWritten(file, start, parts, outcome.state)
+      ? assertWritten(file, start, parts, outcome.state).catch(asBusy)
       : takeBack(file, start, parts).then(() => Promise.reject(outcome.error));
     this.#void(cleaned);
   }
@@ -231,7 +232,8 @@ export class AppendPipeline implements RedoWriter {
     if (this.#file !== undefined) return;
     const { file, size } = await this.#options.openFile(this.settled);
     this.#file = file;
-    this.amend({ size });
+    const isCut = size < this.settled.size;
+    this.amend({ size, ...(isCut && { generation: Date.now() * 1000 }) });
   }
 
   /** Once this is remembered, what the log has of appends that were refused is void. */
@@ -282,6 +284,8 @@ export class AppendPipeline implements RedoWriter {
     this.#options.log.withdraw(this);
     this.#voidVersion = this.#changes.version;
     this.#cleaned = cleaned.catch((error) => this.#changes.refuse(storageFailure(error)));
+    // Soon, because a server that is killed before would make them after all; what fails is tried again.
+    this.checkpoint().catch(ignore);
   }
 
   #log(record: StreamRecord): Promise<void> {
@@ -298,6 +302,12 @@ export class AppendPipeline implements RedoWriter {
     const { fingerprint: file, location: path } = this.#options;
     return recordOf({ file, path }, append, before, after);
   }
+}
+
+/** The next append finds out what is in the file by now. */
+function asBusy(error: unknown): never {
+  if (!(error instanceof StorageError)) throw error;
+  throw new AppendBusyError('another program has written to the file', { cause: error });
 }
 
 function ignore(): void {}

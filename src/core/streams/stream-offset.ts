@@ -1,5 +1,5 @@
 import { InvalidRequestError, ResourceGoneError } from '../../errors.ts';
-import type { Inheritance } from '../../storage/stream-state.ts';
+import type { Inheritance, StreamState } from '../../storage/stream-state.ts';
 
 const TOKEN = /^(\d{16})_(\d{16})$/;
 const BEGINNING = `${'0'.repeat(16)}_${'0'.repeat(16)}`;
@@ -55,6 +55,11 @@ export class OffsetNames {
   #generationAt(position: number): number {
     return this.#inherited.find(({ end }) => position <= end)?.generation ?? this.#generation;
   }
+}
+
+/** @param generation of the stream's file */
+export function namesOf(generation: number, state: StreamState): OffsetNames {
+  return new OffsetNames(state.generation ?? generation, state.origin?.inherited);
 }
 
 function pad(value: number): string {

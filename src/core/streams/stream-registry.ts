@@ -11,7 +11,7 @@ import { Checkpoints } from './checkpoints.ts';
 import type { Report } from './recovery.ts';
 import { Stream } from './stream.ts';
 import { canExpire } from './stream-expiry.ts';
-import { OffsetNames } from './stream-offset.ts';
+import { namesOf, type OffsetNames } from './stream-offset.ts';
 import type { StreamRecord } from './stream-record.ts';
 import type { StreamStore } from './stream-store.ts';
 
@@ -50,7 +50,7 @@ export interface StreamView {
 
 /** What is to be seen of a file as a stream. */
 export function viewOf({ stat }: StoredFile, state: StreamState): StreamView {
-  return { state, names: new OffsetNames(stat.generation, state.origin?.inherited) };
+  return { state, names: namesOf(stat.generation, state) };
 }
 
 /** A session's hold of a stream. */
@@ -170,7 +170,9 @@ export class StreamRegistry {
     const held = this.held(fingerprint);
     if (held?.isWriting) return { state: held.state, names: held.names };
     const { state } = await this.#options.store.read(file.stat);
-    const known = held === undefined ? state : { ...held.state, size: state.size };
+    // What is held may be ahead of what is remembered.
+    const heldSize = Math.min(held?.state.size ?? 0, file.stat.size);
+    const known = held === undefined ? state : { ...held.state, size: Math.max(heldSize, state.size) };
     const size = this.#options.sessionSize(identity) ?? known.size;
     return viewOf(file, { ...known, size });
   }
@@ -221,11 +223,12 @@ export class StreamRegistry {
     const { store, log, syncer, isDurable, sessionSize } = this.#options;
     const { location, stat } = file;
     const { fingerprint, generation, identity } = stat;
-    const { state } = await store.read(stat);
+    const { state, isDamaged } = await store.read(stat);
     const stream: Stream = new Stream({
       fingerprint,
       location,
       generation,
+      isDamaged,
       state: { ...state, size: sessionSize(identity) ?? state.size },
       type: state.contentType,
       log,

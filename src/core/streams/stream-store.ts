@@ -8,6 +8,8 @@ export interface StoredStream {
   state: StreamState;
   /** When it was read or written last, in milliseconds since 1970. */
   accessedMs: number;
+  /** Whether what was remembered is damaged, so that the state is a guess. */
+  isDamaged: boolean;
 }
 
 /** What is remembered of streams beside their bytes. */
@@ -22,13 +24,21 @@ export class StreamStore {
   }
 
   /** Reads what is remembered of a file. */
-  async read({ fingerprint, size }: FileStat): Promise<StoredStream> {
+  async read({ fingerprint, size, mtimeNs }: FileStat): Promise<StoredStream> {
     const sidecar = await this.#sidecars.read(fingerprint);
     const { stream } = sidecar ?? {};
     const accessedMs = await this.#sidecars.accessedMs(fingerprint);
-    if (stream === undefined) return { state: untypedState(size), accessedMs };
+    if (stream === undefined)
+      return { state: untypedState(size), accessedMs, isDamaged: sidecar?.isDamaged === true };
     const known = knownSize(stream, sidecar?.append);
-    return { state: { ...stream, size: Math.min(size, known) }, accessedMs };
+    // Another program has cut it: what its positions named is gone.
+    const isCut = size < stream.size;
+    const state = {
+      ...stream,
+      size: Math.min(size, known),
+      ...(isCut && { generation: Number(mtimeNs / 1000n) }),
+    };
+    return { state, accessedMs, isDamaged: false };
   }
 
   /** Tells that a stream is read or written now. */

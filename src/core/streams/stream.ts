@@ -3,19 +3,22 @@ import {
   ContentTypeMismatchError,
   ResourceGoneError,
   ServerClosingError,
+  StorageError,
   StreamClosedError,
 } from '../../errors.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
 import { AppendPipeline, type PipelineOptions } from './append-pipeline.ts';
 import type { StreamAppend } from './append-rules.ts';
 import type { ProducerRequest } from './producers.ts';
-import { OffsetNames } from './stream-offset.ts';
+import { namesOf, type OffsetNames } from './stream-offset.ts';
 import { isJsonType } from './stream-type.ts';
 
 /** What a stream is made of. */
 export interface StreamOptions extends Omit<PipelineOptions, 'settled'> {
   /** Generation of the file. */
   generation: number;
+  /** Whether what was remembered is damaged, so that the state is a guess. */
+  isDamaged: boolean;
 }
 
 /** What came of an append. */
@@ -34,21 +37,29 @@ export class Stream {
   readonly generation: number;
   /** What it holds; undefined if that is not known. */
   readonly type: string | undefined;
-  /** How its positions are named. */
-  readonly names: OffsetNames;
+  #names: OffsetNames;
+  #generationOfNames: number | undefined;
   readonly #appends: AppendPipeline;
+  readonly #isDamaged: boolean;
   #isHeldBySession = false;
   #isGone = false;
   #isClosing = false;
   readonly #watchers = new Set<() => void>();
   #isTelling = false;
 
-  constructor({ generation, ...options }: StreamOptions) {
+  constructor({ generation, isDamaged, ...options }: StreamOptions) {
+    this.#isDamaged = isDamaged;
     this.fingerprint = options.fingerprint;
     this.generation = generation;
     this.type = options.type;
-    this.names = new OffsetNames(generation, options.state.origin?.inherited);
-    this.#appends = new AppendPipeline({ ...options, settled: () => this.#tell() });
+    this.#names = namesOf(generation, options.state);
+    this.#generationOfNames = options.state.generation;
+    this.#appends = new AppendPipeline({ ...options, settled: () => this.#settled() });
+  }
+
+  /** How its positions are named. */
+  get names(): OffsetNames {
+    return this.#names;
   }
 
   /** What is in the file, and counts. Its producers are not told. */
@@ -79,7 +90,14 @@ export class Stream {
    * @throws what {@link AppendPipeline.append} throws
    */
   async append(append: StreamAppend): Promise<Appended> {
-    const after = await this.#appends.append(append, () => this.#assertFree());
+    let after: StreamState | undefined;
+    try {
+      after = await this.#appends.append(append, () => this.#assertFree());
+    } catch (error) {
+      // Its readers are told, too.
+      if (error instanceof ResourceGoneError && !this.#isGone) void this.gone();
+      throw error;
+    }
     const { producer } = append;
     return {
       isRepeated: after === undefined,
@@ -154,8 +172,19 @@ export class Stream {
 
   #assertFree(): void {
     if (this.#isGone) throw new ResourceGoneError('the stream was deleted');
+    if (this.#isDamaged) {
+      throw new StorageError('what is remembered of the stream is damaged: the server must be checked');
+    }
     if (this.#isClosing) throw new ServerClosingError('the server is shutting down');
     if (this.#isHeldBySession) throw new AppendBusyError('an appender holds the resource');
+  }
+
+  #settled(): void {
+    if (this.state.generation !== this.#generationOfNames) {
+      this.#generationOfNames = this.state.generation;
+      this.#names = namesOf(this.generation, this.state);
+    }
+    this.#tell();
   }
 
   #tell(): void {

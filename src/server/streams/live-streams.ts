@@ -1,5 +1,6 @@
 import type { Stream } from '../../core/streams/stream.ts';
 import type { StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
+import { ResourceNotFoundError } from '../../errors.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { contentTypeOf } from '../content-type.ts';
@@ -108,8 +109,12 @@ export class LiveStreams {
     const stream = await this.#streams.acquire(resource);
     void this.#streams.touch(stream.fingerprint, stream.state);
     try {
-      const holding = this.#holdings.get(stream) ?? (await this.#open(resource, stream));
+      const opened = this.#holdings.has(stream) ? undefined : await this.#open(resource, stream);
+      // Somebody may have been faster.
+      const holding = this.#holdings.get(stream) ?? { live: opened as LiveStream, readers: 0 };
+      this.#holdings.set(stream, holding);
       holding.readers++;
+      if (opened !== undefined && opened !== holding.live) void opened.close().catch(() => undefined);
       return holding.live;
     } catch (error) {
       this.#streams.release(stream);
@@ -132,20 +137,15 @@ export class LiveStreams {
     this.#streams.release(stream);
   }
 
-  async #open(resource: ResourcePath, stream: Stream): Promise<Holding> {
+  async #open(resource: ResourcePath, stream: Stream): Promise<LiveStream> {
     const file = await this.#streams.open(resource);
     try {
+      if (file.stat.fingerprint !== stream.fingerprint) {
+        throw new ResourceNotFoundError('the stream was deleted');
+      }
       const name = resource.segments.at(-1) ?? '';
       const type = stream.type ?? (await contentTypeOf(name, file, stream.state.size));
-      // Somebody may have opened it meanwhile.
-      const other = this.#holdings.get(stream);
-      if (other !== undefined) {
-        await file.close();
-        return other;
-      }
-      const holding = { live: new LiveStream(stream, file, type), readers: 0 };
-      this.#holdings.set(stream, holding);
-      return holding;
+      return new LiveStream(stream, file, type);
     } catch (error) {
       await file.close();
       throw error;

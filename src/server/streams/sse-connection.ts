@@ -133,6 +133,8 @@ export class SseConnection implements Connection, KeptAlive {
     if (this.#isFull || this.#isReading || this.#isOver || !this.#response.headersSent) return;
     const { stream } = this.#live;
     if (stream.isGone) this.#end();
+    // Cut by another program: what it has is not what is there.
+    else if (this.#position > stream.state.size) this.terminate();
     else if (this.#position < stream.state.size) void this.#send();
     else if (stream.state.closed === true) this.#control();
   }

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Stream } from '../../core/streams/stream.ts';
 import type { StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
 import type { StreamView } from '../../core/streams/stream-registry.ts';
-import { ResourceNotFoundError, ServerClosingError } from '../../errors.ts';
+import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '../../errors.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { StreamHeader } from '../../stream-protocol.ts';
@@ -104,9 +104,13 @@ export class StreamReads {
       await live.assertStart(start);
       await this.#waitBeyond(stream, start, request);
       if (stream.isGone) throw new ResourceNotFoundError('the stream was deleted');
+      if (stream.state.size < start) throw new ResourceGoneError('the file was cut');
       if (stream.isClosing) throw new ServerClosingError('the server is shutting down');
       const { state } = stream;
-      if (state.size === start) return sendNothing(reply, { state, names }, wanted);
+      if (state.size === start) {
+        await this.#assertThere(resource, stream);
+        return sendNothing(reply, { state, names }, wanted);
+      }
       if (state.size - start > SMALL_BODY_BYTES) {
         const file = await streams.open(resource);
         return await this.#sendFrom(request, reply, resource, file, {
@@ -128,7 +132,7 @@ export class StreamReads {
   async #waitBeyond(stream: Stream, position: number, request: FastifyRequest): Promise<void> {
     const isOver = () => {
       const { size, closed } = stream.state;
-      return size > position || closed === true || stream.isGone || stream.isClosing;
+      return size !== position || closed === true || stream.isGone || stream.isClosing;
     };
     if (isOver()) return;
     const { socket } = request.raw;
@@ -146,6 +150,13 @@ export class StreamReads {
       socket.once('close', settle);
       if (socket.destroyed) settle();
     });
+  }
+
+  /** @throws {ResourceNotFoundError} when another program has taken the file away meanwhile */
+  async #assertThere(resource: ResourcePath, { fingerprint }: Stream): Promise<void> {
+    const file = await this.#options.streams.open(resource);
+    await file.close();
+    if (file.stat.fingerprint !== fingerprint) throw new ResourceNotFoundError('the stream was deleted');
   }
 
   async #sendEvents(
