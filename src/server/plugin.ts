@@ -15,6 +15,7 @@ import { HttpAppendResponder, isHttpAppend } from './http-append-responder.ts';
 import { HttpFollowResponder } from './http-follow-responder.ts';
 import { IgnoredUpgrades } from './ignored-upgrades.ts';
 import { KeepAlive } from './keep-alive.ts';
+import { PipelinedRequests } from './pipelined-requests.ts';
 import { asksForWebSocket, asksToFollow, resourceOf, verbOf } from './request-target.ts';
 import { ResourceResponder } from './resource-response.ts';
 import { RootLock } from './root-lock.ts';
@@ -91,6 +92,8 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   app.addHook('preClose', async () => {
     upgradeSockets.refuse();
     const closed = registry.close();
+    // Whoever waits for it comes later.
+    closed.catch(ignore);
     appends.shutDown();
     follows.shutDown();
     await appends.drain(settings.closeTimeoutMs);
@@ -104,6 +107,8 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   }
   app.websocketServer.on('connection', (_websocket, request) => upgradeSockets.release(request.socket));
   app.setErrorHandler(sendFailure);
+  const pipelined = new PipelinedRequests();
+  app.addHook('onRequest', (request, reply) => pipelined.wait(request, reply));
   app.addHook('onRequest', allowOrigins(settings.corsOrigins));
   continues.hold((request) => isHttpAppend(request, prefix));
   // Whoever wants the body reads it.

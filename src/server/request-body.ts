@@ -3,12 +3,14 @@ import { Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import type { FastifyRequest } from 'fastify';
 import {
+  AppendBusyError,
   BodyTimeoutError,
   type HttpfstreamError,
   InvalidRequestError,
   PayloadTooLargeError,
   UnsupportedEncodingError,
 } from '../errors.ts';
+import type { ByteBudget } from './byte-budget.ts';
 
 /** Who takes the bytes of a {@link ByteSource}. Of `ended`, `failed` and `cut` one is called, once, last. */
 export interface BodyReader {
@@ -157,7 +159,9 @@ export class RequestBody implements ByteSource {
  *
  * @param options.maxBytes longest body, decoded
  * @param options.idleTimeoutMs longest time without a byte, in milliseconds
+ * @param options.budget of which the body takes its length; the caller gives that back
  * @returns the body; undefined when the connection broke before its end
+ * @throws {AppendBusyError} when the budget is used up
  * @throws {PayloadTooLargeError} when it is longer
  * @throws {BodyTimeoutError} when nothing came for too long
  * @throws {UnsupportedEncodingError} when it is encoded in a way that is not known
@@ -165,7 +169,7 @@ export class RequestBody implements ByteSource {
  */
 export async function collectBody(
   request: FastifyRequest,
-  { maxBytes, idleTimeoutMs }: { maxBytes: number; idleTimeoutMs: number },
+  { maxBytes, idleTimeoutMs, budget }: { maxBytes: number; idleTimeoutMs: number; budget: ByteBudget },
 ): Promise<Buffer | undefined> {
   const body = new RequestBody(request, { idleTimeoutMs });
   const tooLarge = () => new PayloadTooLargeError(`the body is longer than ${maxBytes} bytes`);
@@ -174,18 +178,23 @@ export async function collectBody(
   let size = 0;
   return new Promise((resolve, reject) => {
     const fail = (error: HttpfstreamError) => {
+      budget.giveBack(size);
       body.discard();
       reject(error);
     };
     body.read({
       take: (bytes) => {
+        if (size + bytes.length > maxBytes) return fail(tooLarge());
+        if (!budget.take(bytes.length)) return fail(new AppendBusyError('too many bodies are under way'));
         size += bytes.length;
-        if (size > maxBytes) fail(tooLarge());
-        else chunks.push(bytes);
+        chunks.push(bytes);
       },
       ended: () => resolve(Buffer.concat(chunks, size)),
       failed: fail,
-      cut: () => resolve(undefined),
+      cut: () => {
+        budget.giveBack(size);
+        resolve(undefined);
+      },
     });
   });
 }

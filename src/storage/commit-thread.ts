@@ -95,9 +95,10 @@ export class CommitThread {
         this.#thread = undefined;
         reject(error);
       };
-      thread.once('error', fail);
+      const exit = () => fail(new Error('the thread that commits has ended'));
+      thread.once('error', fail).once('exit', exit);
       thread.once('message', ({ error, outcomes = [] }: Answer) => {
-        thread.off('error', fail);
+        thread.off('error', fail).off('exit', exit);
         thread.unref();
         if (error === undefined) resolve(outcomes.map(outcomeOf));
         else reject(errorOf(error));

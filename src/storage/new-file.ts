@@ -44,7 +44,8 @@ export class NewFile extends AppendFile {
   /** Gives it its name; rejects with EEXIST when something has it. It is to be closed all the same. */
   async publish(target: string): Promise<void> {
     await fs.promises.link(this.#name, target);
-    await fs.promises.unlink(this.#name);
+    // Else the next start does.
+    await fs.promises.unlink(this.#name).catch(() => undefined);
   }
 
   /** Throws it away, unless it was published. Never rejects. */

@@ -12,8 +12,12 @@ export interface RedoWriter {
    * @param outcome what became of the file; undefined if nothing was to be written to it
    */
   committed(count: number, outcome: WriteOutcome | undefined): void;
-  /** Called when none of the records that wait are in the log: one could not be written. */
-  refused(error: HttpfstreamError): void;
+  /**
+   * Called when none of the records that wait are in the log: one could not be written.
+   *
+   * @param isSure false when some may be in it all the same
+   */
+  refused(error: HttpfstreamError, isSure: boolean): void;
 }
 
 /** A record that waits for the log. */

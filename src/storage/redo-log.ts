@@ -111,7 +111,7 @@ export class RedoLog<Header extends object> {
       } catch (error) {
         // Also those that came meanwhile: they may build on the ones that failed.
         const writers = new Set([...waiting, ...this.#waiting.splice(0)].map(({ writer }) => writer));
-        for (const writer of writers) writer.refused(storageFailure(error));
+        for (const writer of writers) writer.refused(storageFailure(error), this.#segment !== undefined);
       }
       this.#letRotate();
     }

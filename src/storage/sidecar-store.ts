@@ -52,6 +52,8 @@ interface Cached {
   sidecar: Sidecar | undefined;
   /** When its stream was read or written last, in milliseconds since 1970. */
   accessedMs: number;
+  /** What the disk has of that. */
+  notedMs: number;
 }
 
 /**
@@ -94,9 +96,10 @@ export class SidecarStore {
     try {
       const cached = await this.#load(fingerprint);
       const nowMs = Date.now();
-      const isOld = nowMs - cached.accessedMs >= toleranceMs;
       cached.accessedMs = nowMs;
-      if (isOld) await fs.promises.utimes(this.#fileOf(fingerprint), nowMs / 1000, nowMs / 1000);
+      if (nowMs - cached.notedMs < toleranceMs) return;
+      cached.notedMs = nowMs;
+      await fs.promises.utimes(this.#fileOf(fingerprint), nowMs / 1000, nowMs / 1000);
     } catch {
       // What cannot be noted lives shorter after a restart.
     }
@@ -189,12 +192,12 @@ export class SidecarStore {
       const handle = await fs.promises.open(this.#fileOf(fingerprint));
       try {
         const { mtimeMs } = await handle.stat();
-        return { sidecar: parse(await handle.readFile('utf8')), accessedMs: mtimeMs };
+        return { sidecar: parse(await handle.readFile('utf8')), accessedMs: mtimeMs, notedMs: mtimeMs };
       } finally {
         await handle.close();
       }
     } catch (error) {
-      if (hasErrno(error, 'ENOENT')) return { sidecar: undefined, accessedMs: Date.now() };
+      if (hasErrno(error, 'ENOENT')) return { sidecar: undefined, accessedMs: Date.now(), notedMs: 0 };
       throw storageFailure(error);
     }
   }
@@ -215,7 +218,7 @@ export class SidecarStore {
     // A change that is no access must not be taken for one.
     const mtimeMs = sidecar.stream?.ttlSeconds === undefined ? undefined : accessedMs;
     await writeDocument(this.#fileOf(fingerprint), sidecar, { durable, mtimeMs });
-    this.#remember(fingerprint, { sidecar, accessedMs });
+    this.#remember(fingerprint, { sidecar, accessedMs, notedMs: accessedMs });
   }
 
   /** In a hundred directories, so that none is too long. */

@@ -59,7 +59,7 @@ async function answerToTheEnd(
 }
 
 const REFUSALS = [
-  ['a malformed escape', 'GET /%zz', [], 400, 'FST_ERR_BAD_URL'],
+  ['a malformed escape', 'GET /%zz', [], 400, 'HFS_INVALID_PATH'],
   ['a control character', 'GET /%00', [], 400, 'HFS_INVALID_PATH'],
   ['a long name', `GET /${'x'.repeat(256)}`, [], 400, 'HFS_INVALID_PATH'],
   ['a reserved path', 'GET /.httpfstream/x', [], 403, 'HFS_FORBIDDEN_PATH'],

@@ -140,7 +140,8 @@ export class AppendPipeline implements RedoWriter {
   }
 
   /** Called by the log when it does not have the appends under way. */
-  refused(error: unknown): void {
+  refused(error: unknown, isSure = true): void {
+    if (!isSure) this.#voidVersion = this.#changes.version;
     this.#changes.refuse(error);
   }
 

@@ -92,10 +92,13 @@ export class StreamLifecycle {
     return assertFile(await this.openAny(resource));
   }
 
-  /** Deletes what is at a path if it has outlived its time. Whatever else is there, or not, is for others to find out. */
+  /** Deletes what is at a path if it has outlived its time; else it is used now. Whatever else is there, or not, is for others to find out. */
   async expire(resource: ResourcePath): Promise<void> {
     try {
-      await (await this.open(resource)).close();
+      const file = await this.open(resource);
+      await file.close();
+      const { state } = await this.#options.store.read(file.stat);
+      await this.touch(file.stat.fingerprint, state);
     } catch (error) {
       if (!(error instanceof ResourceNotFoundError || error instanceof PathConflictError)) throw error;
     }

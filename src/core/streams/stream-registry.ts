@@ -190,6 +190,7 @@ export class StreamRegistry {
         close: () => stream.amend(({ version }) => ({ version: version + 1, closed: true })),
         end: () => {
           readmit();
+          void this.#options.store.touch(stream.fingerprint, stream.state);
           this.release(stream);
         },
       };
@@ -216,7 +217,8 @@ export class StreamRegistry {
     clearTimeout(this.#timer);
     for (const { stream } of this.#holdings.values()) stream.shutDown();
     await this.#checkpoints.close();
-    await Promise.all(Array.from(this.#holdings.values(), ({ stream }) => stream.cool()));
+    // What fails is in the log, and made good by the next start.
+    await Promise.allSettled(Array.from(this.#holdings.values(), ({ stream }) => stream.cool()));
   }
 
   async #make(file: StoredFile, resource: ResourcePath): Promise<Stream> {

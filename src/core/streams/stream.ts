@@ -101,7 +101,7 @@ export class Stream {
     const { producer } = append;
     return {
       isRepeated: after === undefined,
-      producer: producer && this.#appends.producer(producer.id),
+      producer: after === undefined ? producer && this.#appends.producer(producer.id) : producer,
       state: after ?? this.state,
     };
   }
@@ -136,8 +136,20 @@ export class Stream {
 
   /** Changes what does not come through appends, and saves that. */
   async amend(change: (state: StreamState) => Partial<StreamState>): Promise<void> {
-    await this.#appends.quietly(() => this.#appends.amend(change(this.state)));
-    await this.checkpoint();
+    let before: Partial<StreamState> = {};
+    await this.#appends.quietly(() => {
+      const changed = change(this.state);
+      before = Object.fromEntries(
+        Object.keys(changed).map((key) => [key, this.state[key as keyof StreamState]]),
+      );
+      this.#appends.amend(changed);
+    });
+    try {
+      await this.checkpoint();
+    } catch (error) {
+      await this.#appends.quietly(() => this.#appends.amend(before));
+      throw error;
+    }
   }
 
   /** Makes what is in the file safe, and remembers it beside the file, so that the log is not needed for it. */

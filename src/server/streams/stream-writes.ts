@@ -6,6 +6,7 @@ import { ContentTypeMismatchError, InvalidRequestError } from '../../errors.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import { MAX_APPEND_BYTES, StreamHeader } from '../../stream-protocol.ts';
+import { ByteBudget } from '../byte-budget.ts';
 import { contentTypeOfName } from '../content-type.ts';
 import { collectBody } from '../request-body.ts';
 import { absoluteUrl } from '../request-target.ts';
@@ -13,6 +14,9 @@ import { linesOfJson } from './json-values.ts';
 import { storeBody } from './store-body.ts';
 import { closedHeader, expiryHeaders, setRefusalHeaders } from './stream-headers.ts';
 import { asksToClose, createRequestOf, hasBody, producerOf, sequenceOf } from './stream-request.ts';
+
+/** How many bytes of bodies may be in memory together. */
+const MAX_BODIES_BYTES = 256 * 1024 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -30,6 +34,8 @@ export interface StreamWritesOptions {
 /** Answers PUT, POST and DELETE of the Durable Streams protocol. */
 export class StreamWrites {
   readonly #options: StreamWritesOptions;
+  /** What is held of bodies until they are appended. */
+  readonly #bodies = new ByteBudget(MAX_BODIES_BYTES);
 
   constructor(options: StreamWritesOptions) {
     this.#options = options;
@@ -55,7 +61,8 @@ export class StreamWrites {
         streams.release(stream);
       }
     } finally {
-      if (!Buffer.isBuffer(content)) await content.discard();
+      if (Buffer.isBuffer(content)) this.#bodies.giveBack(content.length);
+      else await content.discard();
     }
   }
 
@@ -73,7 +80,13 @@ export class StreamWrites {
     const contentType = request.headers['content-type'];
     const body = await this.#collect(request);
     if (body === undefined) return reply.hijack();
-    const stream = await streams.acquire(resource);
+    let stream: Stream;
+    try {
+      stream = await streams.acquire(resource);
+    } catch (error) {
+      this.#bodies.giveBack(body.length);
+      throw error;
+    }
     try {
       if (body.length === 0 && !close) throw new InvalidRequestError('the body is empty');
       if (body.length > 0 && !contentType) throw new InvalidRequestError('the Content-Type is missing');
@@ -95,6 +108,7 @@ export class StreamWrites {
       setRefusalHeaders(reply, error, stream.names);
       throw error;
     } finally {
+      this.#bodies.giveBack(body.length);
       streams.release(stream);
     }
   }
@@ -125,10 +139,11 @@ export class StreamWrites {
     return reply.code(isNew ? 201 : 200).send();
   }
 
+  /** What it returns is to be given back to the budget. */
   async #collect(request: FastifyRequest): Promise<Buffer | undefined> {
     if (!hasBody(request)) return NO_BYTES;
     const { bodyIdleTimeoutMs: idleTimeoutMs } = this.#options;
-    return collectBody(request, { maxBytes: MAX_APPEND_BYTES, idleTimeoutMs });
+    return collectBody(request, { maxBytes: MAX_APPEND_BYTES, idleTimeoutMs, budget: this.#bodies });
   }
 
   async #store(request: FastifyRequest): Promise<NewFile | undefined> {

@@ -1,0 +1,40 @@
+import type { Socket } from 'node:net';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+/** How many requests of one connection may wait for their turn before nothing more is read from it. */
+const MAX_WAITING = 16;
+
+/**
+ * Lets the requests of a connection begin one after the other. Those that a
+ * client has sent ahead would open their files and read from them, though
+ * nobody can have their answers yet.
+ */
+export class PipelinedRequests {
+  /** How many wait, by connection. */
+  readonly #waiting = new WeakMap<Socket, number>();
+
+  /** Resolves when it is the request's turn, or its connection is gone. A hook for `onRequest`. */
+  async wait(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const response = reply.raw;
+    const { socket } = request.raw;
+    // Behind another request's answer a response has no connection yet.
+    if (response.socket !== null || socket.destroyed) return;
+    const count = (this.#waiting.get(socket) ?? 0) + 1;
+    this.#waiting.set(socket, count);
+    if (count === MAX_WAITING) socket.pause();
+    await new Promise<void>((resolve) => {
+      const settle = () => {
+        response.off('socket', settle);
+        socket.off('close', settle);
+        resolve();
+      };
+      // With a listener for each, which may be many.
+      socket.setMaxListeners(0);
+      response.once('socket', settle);
+      socket.once('close', settle);
+    });
+    const left = (this.#waiting.get(socket) as number) - 1;
+    this.#waiting.set(socket, left);
+    if (left === MAX_WAITING - 1 && !socket.destroyed) socket.resume();
+  }
+}
