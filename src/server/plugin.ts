@@ -108,7 +108,11 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   app.websocketServer.on('connection', (_websocket, request) => upgradeSockets.release(request.socket));
   app.setErrorHandler(sendFailure);
   const pipelined = new PipelinedRequests();
-  app.addHook('onRequest', (request, reply) => pipelined.wait(request, reply));
+  app.addHook('onRequest', async (request, reply) => {
+    await pipelined.wait(request, reply);
+    // Nobody is there any more.
+    return request.raw.socket.destroyed ? reply.hijack() : undefined;
+  });
   app.addHook('onRequest', allowOrigins(settings.corsOrigins));
   continues.hold((request) => isHttpAppend(request, prefix));
   // Whoever wants the body reads it.

@@ -308,14 +308,31 @@ describe('what is remembered of a file', () => {
     expect((await fetch(server.url('/d/new'))).headers.get('content-type')).toBe('text/x-own');
   });
 
-  test('is moved aside when the file looks as if it came from a backup', async () => {
+  test('goes to the copies when the whole root was copied: closed streams stay closed', async () => {
+    let offset = '';
+    const root = await filled(async (server) => {
+      await put(server, 'closed', { 'stream-closed': 'true' });
+      await put(server, 'open', { 'stream-ttl': '9999' });
+      offset = (await fetch(server.url('/open'))).headers.get('stream-next-offset') as string;
+    });
+    const copy = path.join(await temporaryDirectory(), 'copy');
+    await cp(root, copy, { recursive: true, filter: (name) => !name.includes('lock') });
+    expect((await check(copy)).exit).toBe(0);
+    await isWell(copy);
+    const server = await startServer({ root: copy });
+    expect(await post(server.url('/closed'), 'more')).toBe(409);
+    expect((await fetch(server.url('/open'))).headers.get('stream-ttl')).toBe('9999');
+    expect((await fetch(server.url(`/open?offset=${offset}`))).status).toBe(200);
+  });
+
+  test('goes to a copy of the file that came in its place', async () => {
     const root = await filled((server) => put(server, 'a'));
     await cp(path.join(root, 'a'), path.join(root, 'copy'));
     await rename(path.join(root, 'copy'), path.join(root, 'a'));
     const { exit, lines } = await check(root);
     expect(exit).toBe(0);
-    expect(lines).toEqual([expect.stringMatching(/^a: another file is there .*; moved to .*aside/)]);
-    expect(await asideNames(root)).toHaveLength(1);
+    expect(lines).toEqual([expect.stringMatching(/^a: is a copy of the file/)]);
+    expect(await asideNames(root)).toHaveLength(0);
     await isWell(root);
   });
 

@@ -1,8 +1,10 @@
 import type { ExpiryIndex } from '../../storage/expiry-index.ts';
+import type { FileStat } from '../../storage/file-io.ts';
 import { removeLeftOver } from '../../storage/left-overs.ts';
 import { ResourcePath } from '../../storage/resource-path.ts';
 import type { Root } from '../../storage/root.ts';
-import { isDamaged, type SidecarStore } from '../../storage/sidecar-store.ts';
+import { isDamaged, type Sidecar, type SidecarStore } from '../../storage/sidecar-store.ts';
+import { expiryMs } from '../streams/stream-expiry.ts';
 import { reasonOf } from './file-check.ts';
 import type { Findings } from './findings.ts';
 
@@ -47,10 +49,19 @@ export class OrphanCheck {
     const { root, sidecars, findings } = this.#options;
     const sidecar = await sidecars.read(fingerprint);
     const where = sidecar?.path || name;
-    const other = await this.#fingerprintAt(sidecar?.path);
+    const there = await this.#statAt(sidecar?.path);
+    const other = there?.fingerprint;
     // Moved there while the root was walked.
     if (other === fingerprint) {
       this.#options.known.add(fingerprint);
+      return;
+    }
+    if (there !== undefined && sidecar !== undefined && this.#isCopy(there, sidecar)) {
+      await this.#adopt(there, sidecar, fingerprint);
+      findings.repaired(
+        where,
+        "is a copy of the file of which something is remembered; that is the copy's now",
+      );
       return;
     }
     let what = 'is no more; what was remembered of it is removed';
@@ -58,16 +69,35 @@ export class OrphanCheck {
       const aside = await sidecars.copyAside(fingerprint, root.own('aside'));
       what = isDamaged(sidecar)
         ? `is damaged; moved to ${aside}`
-        : // It may be a copy of the file, from a backup for instance, and this all that is known of it.
-          `another file is there than the one of which this was remembered; moved to ${aside}`;
+        : `another file is there than the one of which this was remembered; moved to ${aside}`;
     }
     await sidecars.remove(fingerprint);
     findings.repaired(where, what);
   }
 
-  async #fingerprintAt(location: string | undefined): Promise<string | undefined> {
+  /** Whether a file of which nothing is remembered is the one that was, from a backup for instance. */
+  #isCopy({ fingerprint, size }: FileStat, sidecar: Sidecar): boolean {
+    const isAlone = !this.#options.known.has(fingerprint) && !isDamaged(sidecar);
+    return isAlone && size === Math.max(sidecar.stream?.size ?? 0, sidecar.append?.end ?? 0);
+  }
+
+  /** Remembers of a copy what is remembered of the file; its positions keep their names. */
+  async #adopt(copy: FileStat, sidecar: Sidecar, fingerprint: string): Promise<void> {
+    const { sidecars, expiring, known } = this.#options;
+    const generation = Number(fingerprint.slice(fingerprint.indexOf('-') + 1));
+    const stream = sidecar.stream && { generation, ...sidecar.stream };
+    await sidecars.write(copy.fingerprint, { ...sidecar, ...(stream && { stream }) }, { durable: true });
+    const endMs = stream && expiryMs(stream, Date.now());
+    if (endMs !== undefined) {
+      await expiring.add({ fingerprint: copy.fingerprint, path: sidecar.path }, endMs);
+    }
+    known.add(copy.fingerprint);
+    await sidecars.remove(fingerprint);
+  }
+
+  async #statAt(location: string | undefined): Promise<FileStat | undefined> {
     try {
-      return location ? (await this.#options.root.stat(ResourcePath.parse(location))).fingerprint : undefined;
+      return location ? await this.#options.root.stat(ResourcePath.parse(location)) : undefined;
     } catch {
       return undefined;
     }
