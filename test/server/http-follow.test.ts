@@ -374,23 +374,28 @@ describe('the connection of a follower', () => {
   it.each([
     ['a follower', FOLLOW],
     ['a plain answer', ''],
-  ])('that breaks while another answer is before %s leaves nothing behind, and opens nothing before its turn', async (_what, query) => {
-    const server = await startServer();
-    for (const name of ['before', 'big']) {
-      await writeFile(path.join(server.root, name), Buffer.alloc(64 * MiB));
-    }
-    const baseline = await openDescriptors();
-    const socket = await openSocket(server.port);
-    socket.pause();
-    socket.write(`GET /before HTTP/1.1\r\nHost: test\r\n\r\nGET /big${query} HTTP/1.1\r\nHost: test\r\n\r\n`);
-    // The connection's two ends, and one file.
-    await waitFor(async () => (await openDescriptors()) >= baseline + 3, 'the first answer to begin');
-    socket.write('GET /big HTTP/1.1\r\nHost: test\r\n\r\n'.repeat(50));
-    expect((await head(server.url('/big'))).status).toBe(200);
-    expect(await openDescriptors()).toBeLessThan(baseline + 20);
-    socket.destroy();
-    await descriptorsBackTo(baseline);
-  });
+  ])(
+    'that breaks while another answer is before %s leaves nothing behind, and opens nothing before its turn',
+    async (_what, query) => {
+      const server = await startServer();
+      for (const name of ['before', 'big']) {
+        await writeFile(path.join(server.root, name), Buffer.alloc(64 * MiB));
+      }
+      const baseline = await openDescriptors();
+      const socket = await openSocket(server.port);
+      socket.pause();
+      socket.write(
+        `GET /before HTTP/1.1\r\nHost: test\r\n\r\nGET /big${query} HTTP/1.1\r\nHost: test\r\n\r\n`,
+      );
+      // The connection's two ends, and one file.
+      await waitFor(async () => (await openDescriptors()) >= baseline + 3, 'the first answer to begin');
+      socket.write('GET /big HTTP/1.1\r\nHost: test\r\n\r\n'.repeat(50));
+      expect((await head(server.url('/big'))).status).toBe(200);
+      expect(await openDescriptors()).toBeLessThan(baseline + 20);
+      socket.destroy();
+      await descriptorsBackTo(baseline);
+    },
+  );
 
   it('of HTTP/1.0 gets plain bytes, and ends with them', async () => {
     const server = await startServer();
