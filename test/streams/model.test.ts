@@ -187,8 +187,8 @@ function shortened(bytes: Buffer): string {
 }
 
 test.each([
-  ['closed and started again', () => startStreams(), 6 * FACTOR],
-  ['killed and started again', () => startKilled(), 3 * FACTOR],
+  ['closed and started again', () => startStreams(), 4 * FACTOR],
+  ['killed and started again', () => startKilled(), 2 * FACTOR],
 ] as const)(
   'whatever is done to streams on a server that is now and then %s, they are what the protocol says',
   async (_, start, programs) => {
