@@ -9,6 +9,7 @@ import type { ConnectionGroup } from './connection-group.ts';
 import type { Dialect } from './dialect.ts';
 import type { KeepAlive } from './keep-alive.ts';
 import { Liveness } from './liveness.ts';
+import { SocketSink } from './socket-sink.ts';
 
 /** What people read in the close frame, where the reason is not the whole story. */
 const CLOSE_TEXTS: Readonly<Partial<Record<EndReason, string>>> = {
@@ -36,19 +37,18 @@ export interface FollowContext {
 export class FollowConnection implements FollowerSink {
   readonly #dialect: Dialect;
   readonly #socket: Socket;
+  readonly #sink: SocketSink;
   readonly #context: FollowContext;
   readonly #liveness: Liveness;
   /** Made for those who wait only: there are many connections. */
   #aborter: AbortController | undefined;
   #follower: Follower | undefined;
   #websocket: WebSocket | undefined;
-  /** Time without progress since the feed has ended. */
-  #stuckMs = 0;
-  #unsentBytes = 0;
 
   constructor(dialect: Dialect, socket: Socket, context: FollowContext) {
     this.#dialect = dialect;
     this.#socket = socket;
+    this.#sink = new SocketSink(socket);
     this.#context = context;
     this.#liveness = new Liveness(socket, context.keepAliveMs);
     context.connections.add(this);
@@ -83,13 +83,7 @@ export class FollowConnection implements FollowerSink {
   }
 
   write(encoded: readonly Buffer[]): boolean {
-    const socket = this.#socket;
-    let isBelowMark = true;
-    if (encoded.length > 1) socket.cork();
-    for (const bytes of encoded) isBelowMark = socket.write(bytes);
-    if (encoded.length > 1) socket.uncork();
-    // Beyond the mark and yet empty: the system has taken everything at once.
-    return isBelowMark || socket.writableLength === 0;
+    return this.#sink.write(encoded);
   }
 
   waiting(isWaiting: boolean): void {
@@ -127,13 +121,10 @@ export class FollowConnection implements FollowerSink {
 
   /** Cuts a follower that does not answer, or takes nothing for too long after the end. */
   keepAlive(intervalMs: number): void {
-    const unsentBytes = this.#socket.writableLength;
     const hasEnded = this.#follower?.feed.endReason !== undefined;
-    const isStuck = hasEnded && unsentBytes > 0 && unsentBytes === this.#unsentBytes;
-    this.#stuckMs = isStuck ? this.#stuckMs + intervalMs : 0;
-    this.#unsentBytes = unsentBytes;
+    const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
     const isDead = this.#isOpen && this.#liveness.tick(intervalMs) && this.#dialect.answersPings;
-    if (isDead || this.#stuckMs >= CLOSE_PATIENCE_MS) this.terminate();
+    if (isDead || stuckMs >= CLOSE_PATIENCE_MS) this.terminate();
   }
 
   terminate(): void {

@@ -9,6 +9,7 @@ import type { Connection, ConnectionGroup } from './connection-group.ts';
 import { CLOSE_PATIENCE_MS } from './follow-connection.ts';
 import { encodeChunk, encodePlainly, LAST_CHUNK } from './http-follow-encoders.ts';
 import type { KeepAlive, KeptAlive } from './keep-alive.ts';
+import { SocketSink } from './socket-sink.ts';
 
 /** Quiet time after which TCP starts to probe whether a client's machine is still there. */
 const TCP_KEEP_ALIVE_MS = 30_000;
@@ -33,19 +34,18 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   readonly encode: Encoder;
   readonly #response: ServerResponse;
   readonly #socket: Socket;
+  readonly #sink: SocketSink;
   readonly #context: HttpFollowContext;
   readonly #isChunked: boolean;
   readonly #aborter = new AbortController();
   #follower: Follower | undefined;
   #hasLeft = false;
-  /** Time without progress since the feed has ended. */
-  #stuckMs = 0;
-  #unsentBytes = 0;
   #reset: NodeJS.Timeout | undefined;
 
   constructor(request: FastifyRequest, reply: FastifyReply, context: HttpFollowContext) {
     this.#response = reply.raw;
     this.#socket = request.raw.socket;
+    this.#sink = new SocketSink(this.#socket);
     this.#context = context;
     this.#isChunked = request.raw.httpVersion !== '1.0';
     this.encode = this.#isChunked ? encodeChunk : encodePlainly;
@@ -82,13 +82,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   }
 
   write(encoded: readonly Buffer[]): boolean {
-    const socket = this.#socket;
-    let isBelowMark = true;
-    if (encoded.length > 1) socket.cork();
-    for (const bytes of encoded) isBelowMark = socket.write(bytes);
-    if (encoded.length > 1) socket.uncork();
-    // Beyond the mark and yet empty: the system has taken everything at once.
-    return isBelowMark || socket.writableLength === 0;
+    return this.#sink.write(encoded);
   }
 
   /** A body cannot say it. */
@@ -114,12 +108,9 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
 
   /** Cuts a follower that takes nothing for too long after the end. */
   keepAlive(intervalMs: number): void {
-    const unsentBytes = this.#socket.writableLength;
     const hasEnded = this.#follower?.feed.endReason !== undefined;
-    const isStuck = hasEnded && unsentBytes > 0 && unsentBytes === this.#unsentBytes;
-    this.#stuckMs = isStuck ? this.#stuckMs + intervalMs : 0;
-    this.#unsentBytes = unsentBytes;
-    if (this.#stuckMs >= CLOSE_PATIENCE_MS) this.terminate();
+    const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
+    if (stuckMs >= CLOSE_PATIENCE_MS) this.terminate();
   }
 
   terminate(): void {

@@ -1,5 +1,6 @@
 import fs, { constants } from 'node:fs';
 import path from 'node:path';
+import { type HttpfstreamError, StorageBusyError, StorageError, StorageFullError } from '../errors.ts';
 import { CommitThread, type WriteOutcome } from './commit-thread.ts';
 import * as fileIo from './file-io.ts';
 import { RedoBatch, type RedoWriter, type WaitingRecord } from './redo-batch.ts';
@@ -111,7 +112,8 @@ export class RedoLog<Header extends object> {
       } catch (error) {
         // Also those that came meanwhile: they may build on the ones that failed.
         const writers = new Set([...waiting, ...this.#waiting.splice(0)].map(({ writer }) => writer));
-        for (const writer of writers) writer.refused(storageFailure(error), this.#segment !== undefined);
+        const failure = redoFailure(error);
+        for (const writer of writers) writer.refused(failure, this.#segment !== undefined);
       }
       this.#letRotate();
     }
@@ -205,4 +207,11 @@ export class RedoLog<Header extends object> {
   #fileOf(number: number): string {
     return path.join(this.#directory, `${String(number).padStart(10, '0')}.log`);
   }
+}
+
+/** A full disk is for the client to know; what else is wrong with the server's own files is not its path's fault. */
+function redoFailure(error: unknown): HttpfstreamError {
+  const failure = storageFailure(error);
+  if (failure instanceof StorageFullError || failure instanceof StorageBusyError) return failure;
+  return new StorageError("the server's redo log cannot be written", { cause: error });
 }

@@ -1,4 +1,7 @@
+import { rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { temporaryDirectory } from '../support/server.ts';
 import { smallDisks } from '../support/small-disk.ts';
 import { StreamPeer } from '../support/streams-requests.ts';
 import { InProcessServer, type StreamsServer } from '../support/streams-server.ts';
@@ -29,7 +32,22 @@ function expectLines(text: string, count: number, bytes: number): void {
   );
 }
 
-test.skipIf(DISKS.length > 0)('full disks cannot be had here', () => undefined);
+test('a redo log that cannot be written refuses appends as a whole, and they come in once it can', async () => {
+  const root = await temporaryDirectory();
+  const server = await startOn(root);
+  const stream = new StreamPeer(server, '/stream');
+  await stream.create();
+  // Where its directory is to be.
+  await writeFile(path.join(root, '.httpfstream/redo'), '');
+  for (const bytes of [10, 300 * KiB]) {
+    const refused = await stream.produce(lineOf(0, bytes), { seq: 0 });
+    expect([refused.status, refused.code]).toEqual([500, 'HFS_STORAGE_ERROR']);
+  }
+  expect((await stream.read()).text).toBe('');
+  await rm(path.join(root, '.httpfstream/redo'));
+  for (const seq of [0, 1]) expect((await stream.produce(lineOf(seq, 10), { seq })).status).toBe(200);
+  expectLines((await stream.read()).text, 2, 10);
+});
 
 describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
   test.each([

@@ -1,7 +1,7 @@
 import http from 'node:http';
 import type { Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
-import type { Answer } from './http-request.ts';
+import { type Answer, answerOf } from './http-request.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface BodyOptions {
@@ -25,18 +25,7 @@ export class Upload {
     this.request.on('continue', () => {
       this.isContinued = true;
     });
-    this.answer = new Promise((resolve, reject) => {
-      this.request.once('response', (response) => {
-        const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
-        response.once('error', reject);
-        response.once('end', () => {
-          const { statusCode = 0, headers } = response;
-          resolve({ status: statusCode, headers, body: Buffer.concat(chunks) });
-        });
-      });
-      this.request.once('error', reject);
-    });
+    this.answer = answerOf(this.request);
     this.answer.catch(() => undefined);
   }
 

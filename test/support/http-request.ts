@@ -12,7 +12,18 @@ export function request(
   { method = 'GET', headers = {} }: { method?: string; headers?: http.OutgoingHttpHeaders } = {},
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = http.request(url, { method, headers, agent: false, timeout: 10_000 }, (response) => {
+    const outgoing = http.request(url, { method, headers, agent: false, timeout: 10_000 });
+    answerOf(outgoing).then(resolve, reject);
+    outgoing.once('timeout', () => outgoing.destroy(new Error('the server did not answer')));
+    outgoing.end();
+  });
+}
+
+/** Reads the whole answer of a request that is under way. */
+export function answerOf(outgoing: http.ClientRequest): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    outgoing.once('error', reject);
+    outgoing.once('response', (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.once('error', reject);
@@ -21,9 +32,6 @@ export function request(
         resolve({ status: statusCode, headers, body: Buffer.concat(chunks) });
       });
     });
-    outgoing.once('timeout', () => outgoing.destroy(new Error('the server did not answer')));
-    outgoing.once('error', reject);
-    outgoing.end();
   });
 }
 

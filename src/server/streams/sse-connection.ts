@@ -4,6 +4,7 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Connection, ConnectionGroup } from '../connection-group.ts';
 import { encodeChunk, LAST_CHUNK } from '../http-follow-encoders.ts';
 import type { KeepAlive, KeptAlive } from '../keep-alive.ts';
+import { SocketSink } from '../socket-sink.ts';
 import { isAhead, nextCursor } from './cursor.ts';
 import type { LiveStream, LiveStreams } from './live-streams.ts';
 import { controlEvent, frameOf, type StreamEvent } from './sse-events.ts';
@@ -39,6 +40,7 @@ export class SseConnection implements Connection, KeptAlive {
   readonly #live: LiveStream;
   readonly #response: ServerResponse;
   readonly #socket: Socket;
+  readonly #sink: SocketSink;
   readonly #unwatch: () => void;
   /** Above the intervals' numbers, if the client's was. */
   readonly #cursor: string | undefined;
@@ -66,6 +68,7 @@ export class SseConnection implements Connection, KeptAlive {
     this.#live = live;
     this.#response = reply.raw;
     this.#socket = request.raw.socket;
+    this.#sink = new SocketSink(this.#socket);
     this.#cursor = isAhead(cursor) ? nextCursor(cursor) : undefined;
     this.#position = start;
     this.#unwatch = live.stream.watch(() => this.#pump());
@@ -170,8 +173,7 @@ export class SseConnection implements Connection, KeptAlive {
 
   #write(frame: Buffer): void {
     this.#quietMs = 0;
-    // Beyond the mark and yet empty: the system has taken everything at once.
-    this.#isFull = !this.#socket.write(frame) && this.#socket.writableLength > 0;
+    this.#isFull = !this.#sink.write([frame]);
   }
 
   #end(): void {

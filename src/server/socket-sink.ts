@@ -1,0 +1,36 @@
+import type { Socket } from 'node:net';
+
+/** Sends what is laid out already, past what made the connection, and sees whether the client takes it. */
+export class SocketSink {
+  readonly #socket: Socket;
+  #unsentBytes = 0;
+  #stuckMs = 0;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  /** Sends all of it; false means that the socket is full, and will drain. */
+  write(encoded: readonly Buffer[]): boolean {
+    const socket = this.#socket;
+    let isBelowMark = true;
+    if (encoded.length > 1) socket.cork();
+    for (const bytes of encoded) isBelowMark = socket.write(bytes);
+    if (encoded.length > 1) socket.uncork();
+    // Beyond the mark and yet empty: the system has taken everything at once.
+    return isBelowMark || socket.writableLength === 0;
+  }
+
+  /**
+   * How long the client has taken nothing, in milliseconds. To be called at every interval.
+   *
+   * @param isLast whether nothing more is written, so that only the client can be the cause
+   */
+  stuckMs(intervalMs: number, isLast: boolean): number {
+    const unsentBytes = this.#socket.writableLength;
+    const isStuck = isLast && unsentBytes > 0 && unsentBytes === this.#unsentBytes;
+    this.#stuckMs = isStuck ? this.#stuckMs + intervalMs : 0;
+    this.#unsentBytes = unsentBytes;
+    return this.#stuckMs;
+  }
+}
