@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
+import { PATIENCE_MS } from './test/support/patience.ts';
 
 /** Files that build, measure what they and their children take, or load all cores by themselves. */
 const ALONE = [
@@ -16,10 +17,12 @@ const ALONE = [
   'test/streams/idle-readers.test.ts',
 ];
 
-const TIMEOUTS = { testTimeout: 30_000, hookTimeout: 30_000 };
+// Ends what hangs. A wait within a test ends earlier, and says what it waited for.
+const TIMEOUTS = { testTimeout: 2 * PATIENCE_MS, hookTimeout: 2 * PATIENCE_MS };
 
 export default defineConfig({
   test: {
+    globalSetup: './test/support/build-commands.ts',
     reporters: ['default', './test/support/count-reporter.ts'],
     projects: [
       {

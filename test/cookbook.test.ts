@@ -3,7 +3,6 @@ import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { buildCommands } from './cli/command.ts';
 import { patternOf, type Recipe, recipesOf } from './support/cookbook-recipes.ts';
 import { type CookbookServer, startCookbookServer } from './support/cookbook-server.ts';
 import { PATH, runProgram } from './support/program.ts';
@@ -15,8 +14,6 @@ const ADDRESS = 'http://localhost:8080';
 
 /** What the recipes take from a checkout. */
 const FILES = ['LICENSE', 'package.json'];
-
-const RECIPE_TIMEOUT_MS = 20_000;
 
 /** What the recipes need of curl: `%header{…}`. */
 const MIN_CURL = [7, 84] as const;
@@ -56,11 +53,10 @@ describe.runIf(hasCurl)('the cookbook, from its first recipe to its last', () =>
   let server: CookbookServer;
 
   beforeAll(async () => {
-    await buildCommands();
     directory = await mkdtemp(path.join(os.tmpdir(), 'httpfstream-cookbook-'));
     for (const name of FILES) await cp(path.join(PROJECT, name), path.join(directory, name));
     server = await startCookbookServer(path.join(directory, 'data'));
-  }, 90_000);
+  });
 
   afterAll(async () => {
     await server?.stop();
@@ -68,11 +64,11 @@ describe.runIf(hasCurl)('the cookbook, from its first recipe to its last', () =>
   });
 
   const titled = recipes.map((recipe) => [recipe.title, recipe] as const);
-  test.each(titled)('%s', { timeout: RECIPE_TIMEOUT_MS + 5000 }, async (_title, recipe) => {
+  test.each(titled)('%s', async (_title, recipe) => {
     const [command, args] = commandOf(recipe, recipe.code.replaceAll(ADDRESS, server.address));
     // Nothing of the machine's: neither its proxies nor its .curlrc.
     const env = { PATH, HOME: directory, LC_ALL: 'C' };
-    const ended = await runProgram(command, args, { cwd: directory, env, timeoutMs: RECIPE_TIMEOUT_MS });
+    const ended = await runProgram(command, args, { cwd: directory, env });
     const printed = ended.stdout.toString().replaceAll('\r\n', '\n').replaceAll(server.address, ADDRESS);
     expect(ended.stderr).toBe('');
     expect(printed.endsWith('\n') ? printed : `${printed}\n`).toMatch(patternOf(recipe));

@@ -24,8 +24,7 @@ describe('the package, packed and installed in an empty directory', () => {
       directory = path.join(parent, 'project');
       await mkdir(directory);
       const env = { ...process.env, PATH, npm_config_prefer_offline: 'true' };
-      const npm = (args: string[], cwd: string) =>
-        runSuccessfully('npm', args, { cwd, env, timeoutMs: 80_000 });
+      const npm = (args: string[], cwd: string) => runSuccessfully('npm', args, { cwd, env });
       const packArgs = ['pack', '--ignore-scripts', '--json', '--pack-destination', parent];
       const [{ filename, files }] = JSON.parse(await npm(packArgs, CHECKOUT));
       packed = files.map((file: { path: string }) => file.path);
@@ -36,7 +35,7 @@ describe('the package, packed and installed in an empty directory', () => {
       throw error;
     }
     return remove;
-  }, 180_000);
+  });
 
   const command = (name: string) => path.join(directory, 'node_modules/.bin', name);
 

@@ -128,4 +128,4 @@ test(`${appenders} appenders with ${followersOfEach} followers each lose nothing
   expect(Math.max(...half) - (half[0] as number)).toBeLessThan(48);
   await waitFor(() => server.descriptorCount() <= descriptorsBefore, 'all descriptors to be closed');
   expect(await server.stop('SIGTERM')).toBe(0);
-}, 180_000);
+});

@@ -1,13 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { OriginalServer } from '../support/original-server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { buildCommands, RunningCommand, run, startServerCommand } from './command.ts';
+import { RunningCommand, run, startServerCommand } from './command.ts';
 
 const MIB = 1024 * 1024;
-
-beforeAll(buildCommands, 60_000);
 
 async function sizeOf(file: string): Promise<number> {
   return (await stat(file).catch(() => undefined))?.size ?? -1;

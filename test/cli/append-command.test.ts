@@ -1,13 +1,11 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
 import { OriginalServer } from '../support/original-server.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { buildCommands, RunningCommand, run } from './command.ts';
-
-beforeAll(buildCommands, 60_000);
+import { RunningCommand, run } from './command.ts';
 
 const append = (...args: string[]) => run('httpfstream-append', args);
 const textOf = (file: string) => readFile(file, 'utf8').catch(() => '');

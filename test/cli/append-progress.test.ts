@@ -1,15 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { OriginalFollower } from '../support/original-clients.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { buildCommands } from './command.ts';
 import { startSource } from './http-source.ts';
 import { APPEND, shell } from './shell.ts';
 import { hasTerminals, Terminal } from './terminal.ts';
-
-beforeAll(buildCommands, 60_000);
 
 describe.skipIf(!hasTerminals)('httpfstream-append at a terminal', () => {
   test('shows a bar with percent, amount and rate when the size is known, and how it went', async () => {

@@ -1,17 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { OriginalFollower } from '../support/original-clients.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { buildCommands, RunningCommand, run, startServerCommand } from './command.ts';
+import { RunningCommand, run, startServerCommand } from './command.ts';
 import { startSource } from './http-source.ts';
 
 const MIB = 1024 * 1024;
 const MAX_MEMORY_BYTES = 200 * MIB;
-
-beforeAll(buildCommands, 60_000);
 
 const append = (...args: string[]) => run('httpfstream-append', args);
 
@@ -236,7 +234,6 @@ describe('--from-url', () => {
           () => false,
         ),
       'all bytes',
-      20_000,
     );
     expect(await command.peakMemoryBytes()).toBeLessThan(MAX_MEMORY_BYTES);
     end();

@@ -16,14 +16,12 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import path from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { buildCommands, run } from './command.ts';
-
-beforeAll(buildCommands, 60_000);
+import { run } from './command.ts';
 
 interface Checked {
   exit: number | string;

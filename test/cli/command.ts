@@ -1,9 +1,8 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { onTestFinished } from 'vitest';
 import { temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -11,43 +10,6 @@ import { waitFor } from '../support/wait-for.ts';
 export type CommandName = 'httpfstream-server' | 'httpfstream-append' | 'httpfstream-follow';
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
-const BUILD_LOCK = path.join(PROJECT, 'node_modules/.building');
-const BUILD_TIMEOUT_MS = 60_000;
-
-/** Compiles the commands if their sources are newer. Test files that run at the same time take turns. */
-export async function buildCommands(): Promise<void> {
-  await waitFor(
-    () => mkdir(BUILD_LOCK).then(() => true, isStaleLock),
-    'another build to end',
-    BUILD_TIMEOUT_MS,
-  );
-  try {
-    const [source, built] = await Promise.all([newest('src', 'bin'), newest('dist')]);
-    if (built <= source) await promisify(execFile)('npm', ['run', '--silent', 'build'], { cwd: PROJECT });
-  } finally {
-    await rm(BUILD_LOCK, { recursive: true, force: true });
-  }
-}
-
-async function isStaleLock(): Promise<false> {
-  const made = await stat(BUILD_LOCK).catch(() => undefined);
-  if (made && Date.now() - made.mtimeMs > BUILD_TIMEOUT_MS)
-    await rm(BUILD_LOCK, { recursive: true, force: true });
-  return false;
-}
-
-/** Time of the newest file in directories of the project; 0 when there is none. */
-async function newest(...directories: string[]): Promise<number> {
-  let latest = 0;
-  for (const directory of directories) {
-    const names = await readdir(path.join(PROJECT, directory), { recursive: true }).catch(() => []);
-    for (const name of names) {
-      const file = await stat(path.join(PROJECT, directory, name));
-      if (file.isFile()) latest = Math.max(latest, file.mtimeMs);
-    }
-  }
-  return latest;
-}
 
 export interface CommandOptions {
   env?: Record<string, string>;

@@ -1,11 +1,9 @@
 import { rm, stat, truncate, writeFile } from 'node:fs/promises';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { startServer } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { buildCommands, RunningCommand } from './command.ts';
+import { RunningCommand } from './command.ts';
 import { append, followAgain } from './following-again.ts';
-
-beforeAll(buildCommands, 60_000);
 
 describe('httpfstream-follow -F', () => {
   test.each(['live', 'idle'])('begins anew with a file that is cut while it is %s', async (state) => {

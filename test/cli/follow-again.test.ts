@@ -1,12 +1,10 @@
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { OriginalAppender } from '../support/original-clients.ts';
 import { startServer } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { buildCommands, portOf, RunningCommand, run, startServerCommand } from './command.ts';
+import { portOf, RunningCommand, run, startServerCommand } from './command.ts';
 import { append, followAgain } from './following-again.ts';
-
-beforeAll(buildCommands, 60_000);
 
 describe('httpfstream-follow -F', () => {
   test('goes on over appenders, until Ctrl-C: exit code 130', async () => {

@@ -1,16 +1,14 @@
 import { mkdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { OriginalAppender } from '../support/original-clients.ts';
 import { OriginalServer } from '../support/original-server.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { buildCommands, RunningCommand, run } from './command.ts';
+import { RunningCommand, run } from './command.ts';
 import { startSource } from './http-source.ts';
 import { FOLLOW } from './shell.ts';
 import { hasTerminals, Terminal } from './terminal.ts';
-
-beforeAll(buildCommands, 60_000);
 
 const textOf = (file: string) => readFile(file, 'utf8').catch(() => '');
 

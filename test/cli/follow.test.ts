@@ -3,19 +3,17 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { readFile, stat, truncate, unlink, writeFile } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { OriginalAppender } from '../support/original-clients.ts';
 import { OriginalServer } from '../support/original-server.ts';
 import { startServer } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { buildCommands, portOf, RunningCommand, run, startServerCommand } from './command.ts';
+import { portOf, RunningCommand, run, startServerCommand } from './command.ts';
 import { FOLLOW, shell } from './shell.ts';
 
 const MIB = 1024 * 1024;
 const MAX_MEMORY_BYTES = 200 * MIB;
 const SETPRIV = '/usr/bin/setpriv';
-
-beforeAll(buildCommands, 60_000);
 
 describe('httpfstream-follow', () => {
   test('writes an idle file to standard output and says nothing', async () => {

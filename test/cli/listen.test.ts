@@ -95,9 +95,7 @@ test.skipIf(!hasIpv6).each(['127.0.0.1', '::1'])(
     expect(await statusOf(follower)).toBe(200);
     const { port } = app.server.address() as AddressInfo;
     const gone = Promise.all([idle, follower, appender].map((socket) => once(socket.resume(), 'close')));
-    const startedAt = performance.now();
     await app.close();
-    expect(performance.now() - startedAt).toBeLessThan(5000);
     await gone;
     const late = net.connect(port, host);
     await expect(once(late, 'connect')).rejects.toThrow();

@@ -4,7 +4,7 @@ import { readFile, rm, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { finished } from 'node:stream/promises';
-import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import {
   type AppendOptions,
   type AppendStream,
@@ -15,7 +15,6 @@ import {
   StreamInterruptedError,
   StreamTruncatedError,
 } from '../../src/client/index.ts';
-import { buildCommands } from '../cli/command.ts';
 import { ChaosProxy, NO_CHAOS } from '../support/chaos-proxy.ts';
 import { Random } from '../support/random.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
@@ -270,8 +269,6 @@ describe('an append whose file is', () => {
 });
 
 describe('an append whose server', () => {
-  beforeAll(buildCommands, 60_000);
-
   test('is killed and started again goes on, and so do its followers', async () => {
     const root = await temporaryDirectory();
     let server = await ServerProcess.start(root);

@@ -169,9 +169,7 @@ describe('append', () => {
     expect(listeners()).toBe(0);
   });
 
-  test('an abort while it connects rejects with the reason, an AbortError by default', {
-    timeout: 2000,
-  }, async () => {
+  test('an abort while it connects rejects with the reason, an AbortError by default', async () => {
     const server = await startServer();
     const { source, isStarted } = reluctant();
     const controller = new AbortController();

@@ -18,7 +18,7 @@ import {
 import { OriginalAppender } from '../support/original-clients.ts';
 import { closePayload, frame, Op } from '../support/original-frames.ts';
 import { startServer } from '../support/server.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor, waitWhile } from '../support/wait-for.ts';
 import { accept, activeResources, readingError, startRawServer, watchedSignal } from './client-server.ts';
 
 const MIB = 1024 * 1024;
@@ -175,7 +175,7 @@ describe('follow', () => {
     });
     const readable = follow(server.url);
     const read = buffer(readable);
-    await waitFor(() => readable.readableEnded, 'the end', 3000);
+    await waitFor(() => readable.readableEnded, 'the end');
     expect(String(await read)).toBe('hello');
   });
 
@@ -238,10 +238,7 @@ describe('follow', () => {
     await once(readable, 'open');
     await appender.write('hello');
     await appender.close();
-    await waitFor(() => readable.readableLength === 5 || readable.readableEnded, 'the bytes', 500).catch(
-      () => undefined,
-    );
-    expect(readable.readableEnded).toBe(false);
+    await waitWhile(() => !readable.readableEnded, 'the end is held back');
     expect(String(await buffer(readable))).toBe('hello');
   });
 
@@ -267,7 +264,7 @@ describe('follow', () => {
     const readable = follow(server.url);
     await waitFor(() => server.sockets.size === 1, 'the connection');
     readable.destroy();
-    await waitFor(() => server.sockets.size === 0, 'the connection to go', 2000);
+    await waitFor(() => server.sockets.size === 0, 'the connection to go');
   });
 
   test('to destroy it before it begins is no error', async () => {

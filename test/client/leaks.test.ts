@@ -100,11 +100,7 @@ describe.each([
       }
     };
     const isQuiet = async () =>
-      waitFor(
-        () => network.network.socketCount === 0,
-        'the connections through the network to be gone',
-        5000,
-      );
+      waitFor(() => network.network.socketCount === 0, 'the connections through the network to be gone');
     await runAll(AT_A_TIME);
     await isQuiet();
     const before = activeResources();
@@ -125,7 +121,6 @@ describe.each([
         );
       },
       `only ${JSON.stringify(before)} to be left`,
-      5000,
     ).catch((error) => {
       throw new Error(`${error.message}; there is ${JSON.stringify(activeResources())}`, { cause: error });
     });

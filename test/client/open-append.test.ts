@@ -240,7 +240,7 @@ describe('openAppend', () => {
     expect(listeners()).toBe(0);
   });
 
-  test('an abort while it connects destroys it with the reason', { timeout: 2000 }, async () => {
+  test('an abort while it connects destroys it with the reason', async () => {
     const server = await startRawServer((socket) => void socket.resume().on('end', () => socket.end()));
     const controller = new AbortController();
     const writable = openAppend(server.url, { signal: controller.signal });

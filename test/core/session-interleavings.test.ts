@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import type { Appender } from '../../src/core/appender.ts';
 import { AppendConflictError } from '../../src/errors.ts';
 import { type CollectingSink, join, RecordingOwner, startCore } from '../support/core-harness.ts';
+import { NEVER_MS } from '../support/patience.ts';
 import { pattern } from '../support/pattern.ts';
 import { rememberedIn } from '../support/root-files.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -40,7 +41,7 @@ test.each(['os', 'disk'] as const)(
   async (durability) => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
-        const options = { durability, graceMs: 60_000 };
+        const options = { durability, graceMs: NEVER_MS };
         let core = await startCore(options);
         let owner = new RecordingOwner();
         let appender = await core.open('a', owner, { session, expect: 0 });
@@ -111,5 +112,4 @@ test.each(['os', 'disk'] as const)(
       { numRuns: durability === 'os' ? 60 : 20 },
     );
   },
-  60_000,
 );

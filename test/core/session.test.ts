@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { Appender } from '../../src/core/appender.ts';
 import { AppendConflictError, PositionMismatchError, ServerClosingError } from '../../src/errors.ts';
 import { fileOf, join, RecordingOwner, startCore } from '../support/core-harness.ts';
+import { NEVER_MS } from '../support/patience.ts';
 import { rememberedIn } from '../support/root-files.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -110,7 +111,7 @@ describe('a session', () => {
   });
 
   test('that waits for its client is over when the registry closes, and goes on in the next one', async () => {
-    const core = await startCore({ graceMs: 60_000 });
+    const core = await startCore({ graceMs: NEVER_MS });
     const appender = await core.open('a', undefined, { session });
     const sink = join(appender);
     appender.append(Buffer.from('one '));
@@ -120,7 +121,7 @@ describe('a session', () => {
     await core.registry.close();
     expect(sink.endReason).toBe('shutdown');
     expect((await rememberedIn(core.directory)).a).toEqual({ session, start: 0, state: 'open' });
-    const next = await startCore({ directory: core.directory, graceMs: 60_000 });
+    const next = await startCore({ directory: core.directory, graceMs: NEVER_MS });
     await expect(next.open('a', undefined, { session: stranger })).rejects.toThrow(AppendConflictError);
     const back = await next.open('a', undefined, { session, expect: 0 });
     expect(back.received).toBe(4);
@@ -129,7 +130,7 @@ describe('a session', () => {
   });
 
   test('cannot be taken over any more once the registry closes', async () => {
-    const core = await startCore({ graceMs: 60_000 });
+    const core = await startCore({ graceMs: NEVER_MS });
     const appender = await core.open('a', undefined, { session });
     const owner = new RecordingOwner();
     const taking = core.open('a', owner, { session });
@@ -140,7 +141,7 @@ describe('a session', () => {
   });
 
   test('that is lost during its grace by what happens to its file ends at once', async () => {
-    const core = await startCore({ graceMs: 60_000 });
+    const core = await startCore({ graceMs: NEVER_MS });
     const appender = await core.open('a', undefined, { session });
     const sink = join(appender);
     appender.append(Buffer.from('bytes'));
@@ -155,7 +156,7 @@ describe('a session', () => {
   });
 
   test('whose file is deleted, renamed, replaced or cut while it is quiet ends, and who is behind gets what is left', async () => {
-    const core = await startCore({ graceMs: 60_000 });
+    const core = await startCore({ graceMs: NEVER_MS });
     // All at once, because the look at quiet files comes once a second.
     const endings = CHANGES.map(async ([change, reason], i) => {
       const owner = new RecordingOwner();

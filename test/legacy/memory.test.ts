@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { buildCommands, startServerCommand } from '../cli/command.ts';
+import { describe, expect, test } from 'vitest';
+import { startServerCommand } from '../cli/command.ts';
 import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
 import { FrameReader, frame, Op, ORIGINAL_FRAGMENT_BYTES } from '../support/original-frames.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -16,8 +16,6 @@ const MAX_MESSAGE_BYTES = 100 * MIB;
 
 const BLOCK_FRAMES = 100;
 const BLOCK_BYTES = BLOCK_FRAMES * ORIGINAL_FRAGMENT_BYTES;
-
-beforeAll(buildCommands, 60_000);
 
 /** Appends one message in the original's fragments, of `blocks` times a million bytes. */
 async function writeLongMessage(appender: OriginalAppender, blocks: number): Promise<void> {

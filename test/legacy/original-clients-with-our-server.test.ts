@@ -133,7 +133,7 @@ describe('a handshake that is not accepted', () => {
     }
     await holder.close();
     // One may be kept alive by fetch, which asked for the listing.
-    await waitFor(async () => (await connections(server)) <= 1, 'the connections to be gone', 8000);
+    await waitFor(async () => (await connections(server)) <= 1, 'the connections to be gone');
   });
 });
 
@@ -361,9 +361,7 @@ describe('the end', () => {
 });
 
 describe('the faults of the original', () => {
-  test('no byte is both in the history and live, and none is lost between them', {
-    timeout: 20_000,
-  }, async () => {
+  test('no byte is both in the history and live, and none is lost between them', async () => {
     const server = await startServer();
     const appender = await OriginalAppender.connect(server.url('/a'));
     const followers: Promise<OriginalFollower>[] = [];
@@ -385,9 +383,7 @@ describe('the faults of the original', () => {
     }
   });
 
-  test('whatever joins, stalls, goes on and is cut while bytes come, each follower has them exactly once', {
-    timeout: 30_000,
-  }, async () => {
+  test('whatever joins, stalls, goes on and is cut while bytes come, each follower has them exactly once', async () => {
     const server = await startServer();
     const step = fc.oneof(
       fc.record({ do: fc.constant('append' as const), bytes: fc.integer({ min: 1, max: 300_000 }) }),

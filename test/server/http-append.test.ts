@@ -14,6 +14,7 @@ import { descriptorsBackTo, openDescriptors } from '../support/http-descriptors.
 import { openSocket, parseAnswer, rawRequest, readHead, readToEnd, writeHead } from '../support/http-raw.ts';
 import { get, request } from '../support/http-request.ts';
 import { cutConnectionsAfterTest, startStandalone } from '../support/http-standalone.ts';
+import { NEVER_MS } from '../support/patience.ts';
 import { pattern } from '../support/pattern.ts';
 import { resourceNames } from '../support/root-files.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
@@ -27,7 +28,7 @@ const SESSION = `&session=${sessionOf('a')}`;
 
 /** Waits until the file has this content. */
 async function untilFile(server: Pick<TestServer, 'root'>, urlPath: string, text: string): Promise<void> {
-  await waitFor(async () => (await fileText(server, urlPath)) === text, `${text} in ${urlPath}`, 5000);
+  await waitFor(async () => (await fileText(server, urlPath)) === text, `${text} in ${urlPath}`);
 }
 
 /** How a follower that comes now sees the end. */
@@ -203,7 +204,6 @@ describe('an append is refused', () => {
     await mkdir(path.join(server.root, 'd'));
     const socket = await openSocket(server.port);
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-    const startedAt = performance.now();
     writeHead(socket, `PUT /d${APPEND} HTTP/1.1`, ['Content-Length: 1000000000000']);
     const block = Buffer.alloc(65_536);
     const send = () => {
@@ -217,7 +217,6 @@ describe('an append is refused', () => {
     const answer = parseAnswer(Buffer.concat(chunks));
     expect([answer.status, answer.headers.connection]).toEqual([409, 'close']);
     expect(JSON.parse(answer.body).code).toBe('HFS_PATH_CONFLICT');
-    expect(performance.now() - startedAt).toBeLessThan(4000);
   });
 });
 
@@ -609,14 +608,13 @@ describe('when something happens meanwhile', () => {
 
   it('the server closes: 503, what has come is in the file, and a session may come back to the next one', async () => {
     const root = await temporaryDirectory();
-    const server = await startServer({ root, closeTimeoutMs: 3000 });
+    const server = await startServer({ root, closeTimeoutMs: NEVER_MS });
     const plain = new Upload(server.url(`/plain${APPEND}`));
     const resumable = new Upload(server.url(`/f${APPEND}${SESSION}`));
     await plain.write('so far');
     await resumable.write('one ');
     await untilFile(server, '/f', 'one ');
     await untilFile(server, '/plain', 'so far');
-    const startedAt = performance.now();
     const closed = server.app.close();
     for (const appender of [plain, resumable]) {
       const answer = await appender.answer;
@@ -624,7 +622,6 @@ describe('when something happens meanwhile', () => {
       appender.cut();
     }
     await closed;
-    expect(performance.now() - startedAt).toBeLessThan(2500);
     const next = await startServer({ root });
     const answer = await upload(next.url(`/f${APPEND}${SESSION}`), 'two');
     expect([answer.status, jsonOf(answer).bytes, await fileText(next, '/f')]).toEqual([200, 3, 'one two']);
@@ -642,9 +639,7 @@ describe('when something happens meanwhile', () => {
     socket.on('drain', send).pause();
     send();
     await waitFor(async () => (await fileText(server, '/f')) !== '', 'bytes');
-    const startedAt = performance.now();
     await server.app.close();
-    expect(performance.now() - startedAt).toBeLessThan(2500);
   });
 
   it('the disk is slow: the client is held back, and nothing is lost', async () => {

@@ -19,6 +19,7 @@ import { descriptorsBackTo, openDescriptors } from '../support/http-descriptors.
 import { openSocket, parseAnswer, rawGet, readHead, readToEnd, writeHead } from '../support/http-raw.ts';
 import { get, head } from '../support/http-request.ts';
 import { cutConnectionsAfterTest, startStandalone } from '../support/http-standalone.ts';
+import { NEVER_MS } from '../support/patience.ts';
 import { pattern } from '../support/pattern.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
 import { V2Peer } from '../support/v2-peers.ts';
@@ -219,16 +220,14 @@ describe('a body that ends', () => {
   });
 
   it('breaks when the server closes, after the last byte, and waiting ones are refused', async () => {
-    const server = await startServer({ closeTimeoutMs: 2000 });
+    const server = await startServer({ closeTimeoutMs: NEVER_MS });
     await openAppender(server, '/f', 'so far');
     const follower = await Download.open(server.url(`/f${FOLLOW}`));
     const waiting = Download.ask(server.url(`/later${FOLLOW}&wait=60`));
     await follower.untilText('so far');
     await waitFor(() => waiting.socket?.bytesWritten > 0, 'the request to be sent');
     await get(server.url('/f'));
-    const startedAt = performance.now();
     await server.app.close();
-    expect(performance.now() - startedAt).toBeLessThan(1900);
     expect(await follower.untilEnd()).toBe('broken');
     await waiting.untilEnd();
     expect([waiting.status, JSON.parse(waiting.text).code]).toEqual([503, 'HFS_SERVER_CLOSING']);
@@ -239,15 +238,13 @@ describe('a body that ends', () => {
     await writeFile(path.join(server.root, 'f'), Buffer.alloc(64 * MiB));
     const follower = await Download.open(server.url(`/f${FOLLOW}`));
     follower.pause();
-    const startedAt = performance.now();
     await server.app.close();
-    expect(performance.now() - startedAt).toBeLessThan(1500);
     follower.resume();
     expect(await follower.untilEnd()).toBe('broken');
   });
 
   it('stays open while the appender is away, and goes on when it is back', async () => {
-    const server = await startServer({ graceMs: 10_000 });
+    const server = await startServer({ graceMs: NEVER_MS });
     const query = { session: 'a'.repeat(32) };
     const appender = await V2Peer.append(server.url('/f'), query);
     appender.websocket.send(Buffer.from('one '));
@@ -310,7 +307,7 @@ describe('a follower that waits', () => {
     const app = Fastify({
       logger: { level: 'info', stream: { write: (line: string) => void lines.push(line) } },
     });
-    await app.register(httpfstream, { root: await temporaryDirectory(), closeTimeoutMs: 2000 });
+    await app.register(httpfstream, { root: await temporaryDirectory(), closeTimeoutMs: NEVER_MS });
     const base = await app.listen({ host: '127.0.0.1', port: 0 });
     cutConnectionsAfterTest(app);
     const followers = Array.from({ length: 20 }, () => Download.ask(`${base}/later${FOLLOW}&wait=60`));
@@ -318,9 +315,7 @@ describe('a follower that waits', () => {
     for (const { request } of followers) request.destroy();
     const ends = await Promise.allSettled(waits.mock.results.map(({ value }) => value));
     expect(ends.every(({ status }) => status === 'rejected')).toBe(true);
-    const startedAt = performance.now();
     await app.close();
-    expect(performance.now() - startedAt).toBeLessThan(1000);
     expect(lines.filter((line) => line.includes('refused') || line.includes('error'))).toEqual([]);
   });
 });

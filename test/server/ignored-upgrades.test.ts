@@ -103,7 +103,7 @@ describe('requests', () => {
   /** Sends `bytes` cut where `cuts` say, and returns all that comes. */
   async function exchange(port: number, bytes: Buffer, cuts: readonly number[]): Promise<string> {
     const socket = await openSocket(port);
-    const answer = readToEnd(socket, 20_000);
+    const answer = readToEnd(socket);
     let from = 0;
     for (const to of [...cuts.map((cut) => cut % bytes.length).sort((a, b) => a - b), bytes.length]) {
       socket.write(bytes.subarray(from, to));
@@ -131,7 +131,7 @@ describe('requests', () => {
       { numRuns: 150 },
     );
     expect(ignoring.upgraded).toEqual([]);
-  }, 120_000);
+  });
 
   it.each([
     ['HTTP/1.0', headOf('GET / HTTP/1.0', LAST_OFFER), /^HTTP\/1\.1 200 /],
@@ -271,7 +271,7 @@ describe('connections', () => {
     const { server, port } = await startIgnoring();
     server.timeout = 200;
     const socket = await openSocket(port);
-    const end = readToEnd(socket, 5000);
+    const end = readToEnd(socket);
     socket.write(headOf('GET /?60000 HTTP/1.1', []) + headOf('GET / HTTP/1.1'));
     expect((await end).length).toBe(0);
   });
@@ -328,7 +328,7 @@ describe('connections', () => {
     onTestFinished(() => void server.close());
     const socket = await openSocket((server.address() as AddressInfo).port);
     socket.write(headOf('GET /1 HTTP/1.1', []) + headOf('GET /2 HTTP/1.1', LAST_OFFER));
-    const answers = await readToEnd(socket, 20_000);
+    const answers = await readToEnd(socket);
     expect(answers.length).toBeGreaterThan(2 * 200 * 64 * 1024);
   });
 });
@@ -434,9 +434,7 @@ describe('a server of ours', () => {
     writeHead(socket, 'GET /f?verb=FOLLOW HTTP/1.1', OFFER);
     writeHead(socket, 'GET /f HTTP/1.1', OFFER);
     await waitFor(() => socket.bytesRead > 100, 'the follower');
-    const startedAt = performance.now();
     await server.app.close();
-    expect(performance.now() - startedAt).toBeLessThan(6000);
     expect(((await answer).toString().match(/HTTP\/1\.1 /g) ?? []).length).toBe(1);
   });
 

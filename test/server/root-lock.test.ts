@@ -6,11 +6,11 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Fastify from 'fastify';
-import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { RootInUseError } from '../../src/errors.ts';
 import { httpfstream } from '../../src/server/plugin.ts';
 import { RootLock } from '../../src/server/root-lock.ts';
-import { buildCommands, run } from '../cli/command.ts';
+import { run } from '../cli/command.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
 import { ServerProcess } from '../support/server-process.ts';
@@ -138,8 +138,6 @@ describe('a root', () => {
 });
 
 describe('httpfstream-server', () => {
-  beforeAll(buildCommands, 60_000);
-
   test('is not kept running by its lock', async () => {
     const module = fileURLToPath(new URL('../../dist/src/server/root-lock.js', import.meta.url));
     const directory = path.join(await temporaryDirectory(), 'lock');

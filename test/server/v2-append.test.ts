@@ -6,6 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { AppendFile } from '../../src/storage/append-file.ts';
 import { get } from '../support/http-request.ts';
+import { NEVER_MS } from '../support/patience.ts';
 import { pattern } from '../support/pattern.ts';
 import { Peer } from '../support/peers.ts';
 import { Random } from '../support/random.ts';
@@ -59,10 +60,7 @@ describe('an appender', () => {
   test('that waits for each acknowledgement gets each at once', async () => {
     const server = await startServer();
     const appender = await V2Peer.append(server.url('/f'));
-    const begun = performance.now();
     for (let i = 1; i <= 100; i++) await appender.append('x', i);
-    // As a rule this takes 0.6 s, most of it in `waitFor`; 50 ms for each would make 5.
-    expect(performance.now() - begun).toBeLessThan(3000);
     expect(appender.acks.filter((position) => position > 0)).toEqual(
       Array.from({ length: 100 }, (_, i) => i + 1),
     );
@@ -134,7 +132,7 @@ describe('an appender', () => {
   });
 
   test('that sends text is refused with 1003, and its append is interrupted at once', async () => {
-    const server = await startServer({ graceMs: 60_000 });
+    const server = await startServer({ graceMs: NEVER_MS });
     const appender = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
     await appender.append('good', 4);
     const follower = await V2Peer.follow(server.url('/f'));
@@ -146,7 +144,7 @@ describe('an appender', () => {
   });
 
   test.each([1001])('that closes with %i has given up: no grace', async (code) => {
-    const server = await startServer({ graceMs: 60_000 });
+    const server = await startServer({ graceMs: NEVER_MS });
     const appender = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
     await appender.append('some', 4);
     const follower = await V2Peer.follow(server.url('/f'));
@@ -159,7 +157,7 @@ describe('an appender', () => {
   });
 
   test('that is lost without having named a session is not waited for', async () => {
-    const server = await startServer({ graceMs: 60_000 });
+    const server = await startServer({ graceMs: NEVER_MS });
     const appender = await V2Peer.append(server.url('/f'));
     await appender.append('some', 4);
     const follower = await V2Peer.follow(server.url('/f'));
@@ -271,16 +269,14 @@ describe('a session', () => {
   });
 
   test('is taken over at once from a socket that is only half dead, whose later bytes are dropped', async () => {
-    const server = await startServer({ graceMs: 60_000 });
+    const server = await startServer({ graceMs: NEVER_MS });
     const session = sessionOf('a');
     const old = await V2Peer.append(server.url('/f'), { session });
     await old.append('one ', 4);
     const follower = await V2Peer.follow(server.url('/f'));
     await follower.until(() => follower.text === 'one ', 'the bytes');
     old.freeze();
-    const begun = performance.now();
     const next = await V2Peer.append(server.url('/f'), { session, expect: 0 });
-    expect(performance.now() - begun).toBeLessThan(2000);
     expect(next.open?.position).toBe(4);
     await old.send('late').catch(() => undefined);
     old.websocket.close(1000);
@@ -297,7 +293,7 @@ describe('a session', () => {
   });
 
   test('that is taken over twenty times under load loses nothing and repeats nothing', async () => {
-    const server = await startServer({ graceMs: 60_000 });
+    const server = await startServer({ graceMs: NEVER_MS });
     const random = Random.fromEnvironment();
     const session = sessionOf('a');
     const follower = await V2Peer.follow(server.url('/f'), { wait: 60 });
@@ -332,7 +328,7 @@ describe('a session', () => {
   });
 
   test('is one, and held by the last, when its client comes ten times at once', async () => {
-    const server = await startServer({ graceMs: 60_000 });
+    const server = await startServer({ graceMs: NEVER_MS });
     const session = sessionOf('a');
     const peers = await Promise.all(
       Array.from({ length: 10 }, () =>
@@ -349,7 +345,7 @@ describe('a session', () => {
   });
 
   test('is found through every name of its file', async () => {
-    const server = await startServer({ graceMs: 60_000 });
+    const server = await startServer({ graceMs: NEVER_MS });
     await writeFile(path.join(server.root, 'f'), 'old ');
     await symlink('f', path.join(server.root, 'symbolic'));
     await link(path.join(server.root, 'f'), path.join(server.root, 'hard'));
@@ -390,7 +386,7 @@ describe('a session', () => {
   });
 
   test('whose end is asked for again, by a handshake that comes too late, stays finished', async () => {
-    const server = await startServer({ graceMs: 60_000 });
+    const server = await startServer({ graceMs: NEVER_MS });
     const session = sessionOf('a');
     const appender = await V2Peer.append(server.url('/f'), { session, expect: 0 });
     await appender.send('all');

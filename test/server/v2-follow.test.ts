@@ -3,6 +3,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { get, head } from '../support/http-request.ts';
+import { NEVER_MS } from '../support/patience.ts';
 import { pattern } from '../support/pattern.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
 import { type Query, refusalOf, sessionOf, V2, V2Peer } from '../support/v2-peers.ts';
@@ -186,7 +187,7 @@ describe('a follower of a file that nobody appends to', () => {
         ],
       },
     );
-  }, 30_000);
+  });
 });
 
 describe('a follower of a live append', () => {
@@ -250,7 +251,7 @@ describe('a follower of a live append', () => {
   });
 
   test('is told when the connection of the appender is cut and when it is back, and so is one that comes in between', async () => {
-    const { url } = await startServer({ graceMs: 10_000 });
+    const { url } = await startServer({ graceMs: NEVER_MS });
     const appender = await V2Peer.append(url('/g'), { session: sessionOf('a') });
     await appender.append('one ', 4);
     const follower = await V2Peer.follow(url('/g'));
@@ -295,11 +296,8 @@ describe('a follower that waits for its resource', () => {
     const { url } = await startServer();
     const followers = await Promise.all([1, 2, 3].map(() => V2Peer.follow(url('/d/later'), { wait: 60 })));
     for (const peer of followers) await peer.until(() => peer.story.join() === 'waiting', 'waiting');
-    const begun = performance.now();
     const appender = await V2Peer.append(url('/d/later'));
     for (const peer of followers) await peer.until(() => peer.open !== undefined, 'the first message');
-    // The look at the disk comes twice a second.
-    expect(performance.now() - begun).toBeLessThan(400);
     await appender.send('here');
     await appender.finish();
     for (const peer of followers) {
@@ -384,7 +382,7 @@ describe('a follower that waits for its resource', () => {
 
 describe('when the server shuts down', () => {
   test('followers are told after their tail to come back, and so are appenders', async () => {
-    const { app, url } = await startServer({ closeTimeoutMs: 5000 });
+    const { app, url } = await startServer({ closeTimeoutMs: NEVER_MS });
     const appender = await V2Peer.append(url('/f'), { session: sessionOf('a') });
     const follower = await V2Peer.follow(url('/f'));
     await appender.append('some bytes', 10);
@@ -397,16 +395,14 @@ describe('when the server shuts down', () => {
   });
 
   test('followers that wait for an appender or for a resource are told, at once', async () => {
-    const { app, url } = await startServer({ closeTimeoutMs: 5000, graceMs: 60_000 });
+    const { app, url } = await startServer({ closeTimeoutMs: NEVER_MS, graceMs: NEVER_MS });
     const appender = await V2Peer.append(url('/f'), { session: sessionOf('a') });
     const follower = await V2Peer.follow(url('/f'));
     const waiting = await V2Peer.follow(url('/later'), { wait: 60 });
     await waiting.until(() => waiting.story.join() === 'waiting', 'waiting');
     appender.cut();
     await follower.until(() => follower.story.at(-1) === 'waiting', 'waiting');
-    const begun = performance.now();
     await app.close();
-    expect(performance.now() - begun).toBeLessThan(2000);
     for (const peer of [follower, waiting]) {
       await peer.closed();
       expect(peer.ending).toEqual(['shutdown', 1012]);
@@ -416,7 +412,7 @@ describe('when the server shuts down', () => {
 
 describe('a client that', () => {
   test('offers no subprotocol gets text messages only, and no control messages', async () => {
-    const { url } = await startServer({ graceMs: 10_000 });
+    const { url } = await startServer({ graceMs: NEVER_MS });
     const appender = await V2Peer.append(url('/g'), { session: sessionOf('a') });
     await appender.append('one ', 4);
     const legacy = await V2Peer.follow(url('/g'), {}, { protocols: [] });

@@ -1,45 +1,40 @@
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { fileText, openWebSocket, payloadOf } from '../support/http-append.ts';
+import { NEVER_MS, PATIENCE_MS } from '../support/patience.ts';
 import { startServer } from '../support/server.ts';
 import { sessionOf, V2Peer } from '../support/v2-peers.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const KEEP_ALIVE_MS = 60;
 
-/** A ping at the latest one and a half intervals after the last sign of life, an interval for the answer, and the sweep's own. */
-const BOUND_MS = 4 * KEEP_ALIVE_MS;
-
 const MiB = 1024 * 1024;
 
 /** Resolves after the server has pinged `websocket` as many times: by then it would have cut who does not answer. */
 async function pings(peer: Pick<V2Peer, 'websocket'>, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
-    await once(peer.websocket, 'ping', { signal: AbortSignal.timeout(5000) });
+    await once(peer.websocket, 'ping', { signal: AbortSignal.timeout(PATIENCE_MS) });
   }
 }
 
 describe('a client that speaks the subprotocol and answers no pings', () => {
-  test('is cut within the bound when it follows', async () => {
+  test('is cut when it follows', async () => {
     const server = await startServer({ keepAliveMs: KEEP_ALIVE_MS });
     const appender = await V2Peer.append(server.url('/f'));
     const begun = performance.now();
     const follower = await V2Peer.follow(server.url('/f'), {}, { answersPings: false });
     await follower.closed();
-    expect(performance.now() - begun).toBeLessThan(BOUND_MS + 500);
     expect(performance.now() - begun).toBeGreaterThan(2 * KEEP_ALIVE_MS - 20);
     expect(follower.ending).toEqual([undefined, 1006]);
     expect(appender.closeCode).toBeUndefined();
   });
 
-  test('is cut within the bound when it appends, and its session waits for it', async () => {
-    const server = await startServer({ keepAliveMs: KEEP_ALIVE_MS, graceMs: 60_000 });
+  test('is cut when it appends, and its session waits for it', async () => {
+    const server = await startServer({ keepAliveMs: KEEP_ALIVE_MS, graceMs: NEVER_MS });
     const session = sessionOf('a');
     const appender = await V2Peer.append(server.url('/f'), { session }, { answersPings: false });
     const follower = await V2Peer.follow(server.url('/f'));
-    const begun = performance.now();
     await follower.until(() => follower.story.includes('waiting'), 'waiting');
-    expect(performance.now() - begun).toBeLessThan(BOUND_MS + 500);
     await appender.closed();
     expect(appender.closeCode).toBe(1006);
     const back = await V2Peer.append(server.url('/f'), { session });
@@ -49,12 +44,10 @@ describe('a client that speaks the subprotocol and answers no pings', () => {
     expect([follower.text, ...follower.ending]).toEqual(['back', 'finished', 1000]);
   });
 
-  test('is cut within the bound when it waits for its resource', async () => {
+  test('is cut when it waits for its resource', async () => {
     const server = await startServer({ keepAliveMs: KEEP_ALIVE_MS });
-    const begun = performance.now();
     const follower = await V2Peer.follow(server.url('/later'), { wait: 60 }, { answersPings: false });
     await follower.closed();
-    expect(performance.now() - begun).toBeLessThan(BOUND_MS + 500);
     expect(follower.closeCode).toBe(1006);
   });
 

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
 import { HANDSHAKE, rawGet } from '../support/http-raw.ts';
 import { get } from '../support/http-request.ts';
+import { NEVER_MS } from '../support/patience.ts';
 import { pattern } from '../support/pattern.ts';
 import { Peer } from '../support/peers.ts';
 import { RESERVED, rememberedIn, sidecarsOf } from '../support/root-files.ts';
@@ -27,7 +28,7 @@ async function followed(url: string, query: Query = {}): Promise<V2Peer> {
 
 /** A root as a server leaves it that was stopped during an append of `one `. */
 async function stoppedInAppend(query: Query = { session }): Promise<string> {
-  const server = await startServer({ graceMs: 60_000 });
+  const server = await startServer({ graceMs: NEVER_MS });
   const appender = await V2Peer.append(server.url('/f'), query);
   await appender.append('one ', 4);
   await server.app.close();
@@ -37,7 +38,7 @@ async function stoppedInAppend(query: Query = { session }): Promise<string> {
 describe('after a restart during an append', () => {
   test('the session goes on, and strangers are refused', async () => {
     const root = await stoppedInAppend();
-    const server = await startServer({ root, graceMs: 60_000 });
+    const server = await startServer({ root, graceMs: NEVER_MS });
     expect(await refusalOf(server.url('/f'), 'APPEND', { session: stranger })).toEqual(CONFLICT);
     expect(await refusalOf(server.url('/f'), 'APPEND')).toEqual(CONFLICT);
     await expect(Peer.connect(server.url('/f'), 'APPEND')).rejects.toThrow('403');
@@ -52,7 +53,7 @@ describe('after a restart during an append', () => {
 
   test('a follower that comes before the appender is told to wait, and sees the append go on', async () => {
     const root = await stoppedInAppend();
-    const server = await startServer({ root, graceMs: 60_000 });
+    const server = await startServer({ root, graceMs: NEVER_MS });
     const follower = await V2Peer.follow(server.url('/f'), { from: 2 });
     await follower.until(() => follower.story.join() === 'open,waiting,bytes', 'the bytes so far');
     expect(follower.open).toMatchObject({ position: 2, live: true });
@@ -110,7 +111,7 @@ describe('after a restart during an append', () => {
 
   test('nobody is waited for who had named no session', async () => {
     const root = await stoppedInAppend({});
-    const server = await startServer({ root, graceMs: 60_000 });
+    const server = await startServer({ root, graceMs: NEVER_MS });
     expect((await followed(server.url('/f'))).ending).toEqual(['interrupted', 1011]);
     const appender = await V2Peer.append(server.url('/f'), { session });
     await appender.finish();
@@ -120,7 +121,7 @@ describe('after a restart during an append', () => {
     const root = await stoppedInAppend();
     await writeFile(path.join(root, 'new'), 'new');
     await rename(path.join(root, 'new'), path.join(root, 'f'));
-    const server = await startServer({ root, graceMs: 60_000 });
+    const server = await startServer({ root, graceMs: NEVER_MS });
     expect((await followed(server.url('/f'))).ending).toEqual(['finished', 1000]);
     const other = await V2Peer.append(server.url('/f'), { session: stranger });
     await other.finish();
@@ -133,7 +134,7 @@ describe('after a restart during an append', () => {
   test('directories are served as ever', async () => {
     const root = await stoppedInAppend();
     await mkdir(path.join(root, 'd'));
-    const server = await startServer({ root, graceMs: 60_000 });
+    const server = await startServer({ root, graceMs: NEVER_MS });
     expect((await rawGet(server.port, '/', HANDSHAKE)).status).toBe(200);
     expect((await rawGet(server.port, '/d/', HANDSHAKE)).status).toBe(200);
   });
@@ -143,7 +144,7 @@ describe('after a restart during an append', () => {
     await writeFile(path.join(root, 'f'), 'read', { mode: 0o444 });
     await giveToOrdinaryUser(root);
     await giveToOrdinaryUser(path.join(root, 'f'));
-    const server = await startServer({ root, graceMs: 60_000 });
+    const server = await startServer({ root, graceMs: NEVER_MS });
     await giveToOrdinaryUser(path.join(root, RESERVED));
     await asOrdinaryUser(async () => {
       expect((await rawGet(server.port, '/f', HANDSHAKE)).body).toBe('read');
@@ -196,7 +197,7 @@ describe('after a restart', () => {
     await appender.append('all', 3);
     await appender.close(closedWith);
     await first.app.close();
-    const server = await startServer({ root: first.root, graceMs: 60_000 });
+    const server = await startServer({ root: first.root, graceMs: NEVER_MS });
     expect((await followed(server.url('/f'))).ending).toEqual([reason, closeCode]);
     const other = await V2Peer.append(server.url('/f'), { session: stranger });
     await other.finish();
@@ -208,7 +209,7 @@ describe('after a restart', () => {
     await appender.send('all');
     await appender.finish();
     await first.app.close();
-    const server = await startServer({ root: first.root, graceMs: 60_000 });
+    const server = await startServer({ root: first.root, graceMs: NEVER_MS });
     const repeated = await V2Peer.append(server.url('/f'), { session, expect: 0 });
     expect(repeated.open?.position).toBe(3);
     repeated.cut();
@@ -219,7 +220,7 @@ describe('after a restart', () => {
   test('files of other programs are finished', async () => {
     const root = await temporaryDirectory();
     await writeFile(path.join(root, 'f'), 'theirs');
-    const server = await startServer({ root, graceMs: 60_000 });
+    const server = await startServer({ root, graceMs: NEVER_MS });
     expect((await followed(server.url('/f'))).ending).toEqual(['finished', 1000]);
   });
 });
@@ -244,7 +245,7 @@ describe('what the server keeps beside the files', () => {
       const sidecars = await sidecarsOf(root);
       expect(sidecars).toHaveLength(1);
       for (const file of sidecars) await writeFile(file, rubbish);
-      const server = await startServer({ root, graceMs: 60_000 });
+      const server = await startServer({ root, graceMs: NEVER_MS });
       const follower = await followed(server.url('/f'));
       expect([follower.text, follower.closeCode]).toEqual(['one ', 1011]);
       expect((await rawGet(server.port, '/f', HANDSHAKE)).body).toBe('one ');
@@ -282,7 +283,7 @@ describe('what the server keeps beside the files', () => {
       await rm(file);
       await mkdir(file);
     }
-    const server = await startServer({ root, graceMs: 60_000 });
+    const server = await startServer({ root, graceMs: NEVER_MS });
     const follower = await followed(server.url('/f'));
     expect(follower.text).toBe('one ');
     expect((await get(server.url('/f'))).body.toString()).toBe('one ');
@@ -400,7 +401,7 @@ describe('what is remembered of an append', () => {
   test('keeps strangers out under every name of the file after a restart', async () => {
     const root = await stoppedInAppend();
     await link(path.join(root, 'f'), path.join(root, 'hard'));
-    const server = await startServer({ root, graceMs: 60_000 });
+    const server = await startServer({ root, graceMs: NEVER_MS });
     expect(await refusalOf(server.url('/hard'), 'APPEND', { session: stranger })).toEqual(CONFLICT);
   });
 });

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { buildCommands } from '../cli/command.ts';
+import { describe, expect, test } from 'vitest';
 import { appendAll, closeWebSocket, openWebSocket } from '../support/http-append.ts';
 import { openSocket, parseAnswer, readToEnd, writeHead } from '../support/http-raw.ts';
+import { NEVER_MS } from '../support/patience.ts';
 import { StreamPeer } from '../support/streams-requests.ts';
 import { LONG_POLL_MS, startKilled, startStreams } from '../support/streams-server.ts';
 import { parseEvents, SseReader } from '../support/streams-sse.ts';
@@ -12,8 +12,6 @@ import { waitFor } from '../support/wait-for.ts';
 const CHARACTER = Buffer.from('😀');
 
 const REPLACEMENT = '\u{fffd}';
-
-beforeAll(buildCommands, 60_000);
 
 async function startStream(body?: string, contentType?: string) {
   const server = await startStreams();
@@ -201,16 +199,14 @@ describe('events', () => {
 
 describe('deleting a stream', () => {
   test('wakes long-polls at once, who are told that it is gone', async () => {
-    const server = await startStreams({ longPollMs: 20_000 });
+    const server = await startStreams({ longPollMs: NEVER_MS });
     const stream = new StreamPeer(server, '/stream');
     const { nextOffset } = await stream.create({}, 'bytes');
     const polls = [stream.longPoll(nextOffset), stream.longPoll('now'), stream.longPoll(nextOffset)];
     // So that they wait by then.
     await waitFor(async () => (await stream.head()).status === 200, 'an answer');
-    const started = performance.now();
     expect((await stream.delete()).status).toBe(204);
     for (const poll of polls) expect([404, 410]).toContain((await poll).status);
-    expect(performance.now() - started).toBeLessThan(5000);
   });
 
   test('ends events at once, and never with streamClosed', async () => {
@@ -261,7 +257,7 @@ describe('a long-poll', () => {
   });
 
   test('is answered when the server closes', async () => {
-    const server = await startStreams({ longPollMs: 20_000 });
+    const server = await startStreams({ longPollMs: NEVER_MS });
     const stream = new StreamPeer(server, '/stream');
     const { nextOffset } = await stream.create({}, 'bytes');
     const reader = await SseReader.open(stream.url);
@@ -271,11 +267,9 @@ describe('a long-poll', () => {
       () => 'broken off',
     );
     await waitFor(async () => (await stream.head()).status === 200, 'an answer');
-    const started = performance.now();
     await server.stop();
     expect([204, 503, 'broken off']).toContain(await polled);
     await reader.waitForClose();
-    expect(performance.now() - started).toBeLessThan(5000);
   });
 });
 
@@ -403,7 +397,7 @@ describe('a reader that takes nothing', () => {
     const before = server.process.residentMiB();
     const blocks = 40;
     for (let k = 1; k < blocks; k++) expect((await stream.append(block)).status).toBe(204);
-    await waitFor(() => reader.data.length >= (block.length - 1024) * blocks, 'all blocks', 20_000);
+    await waitFor(() => reader.data.length >= (block.length - 1024) * blocks, 'all blocks');
     expect(reader.isClosed).toBe(false);
     // 10 readers that lack 40 MiB each.
     expect(server.process.residentMiB() - before).toBeLessThan(150);
@@ -419,7 +413,7 @@ describe('a reader that takes nothing', () => {
     for (let k = 0; k < lines.length; k += 500)
       await stream.append(`${lines.slice(k, k + 500).join('\n')}\n`);
     await stream.close();
-    const whole = readToEnd(socket, 20_000);
+    const whole = readToEnd(socket);
     socket.resume();
     const answer = parseAnswer(await whole);
     const events = parseEvents(answer.body);

@@ -1,15 +1,12 @@
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { buildCommands } from '../cli/command.ts';
+import { describe, expect, test } from 'vitest';
 import { appendAll, openAppender } from '../support/http-append.ts';
 import { pattern } from '../support/pattern.ts';
 import { StreamPeer, send } from '../support/streams-requests.ts';
 import { startKilled, startStreams } from '../support/streams-server.ts';
 import { SseReader } from '../support/streams-sse.ts';
 import { waitFor } from '../support/wait-for.ts';
-
-beforeAll(buildCommands, 60_000);
 
 const fileOf = (server: { root: string }, urlPath: string) => readFile(path.join(server.root, urlPath));
 
@@ -380,7 +377,7 @@ test('a server keeps few files open and little in memory, however many streams t
   await create(next++);
   const before = server.process.descriptorCount();
   await Promise.all(Array.from({ length: 16 }, createSome));
-  await waitFor(() => server.process.descriptorCount() <= before + 20, 'files to be closed', 20_000);
+  await waitFor(() => server.process.descriptorCount() <= before + 20, 'files to be closed');
   await server.restart();
   expect(server.process.descriptorCount()).toBeLessThanOrEqual(before + 20);
   const last = new StreamPeer(server, '/many/1499');

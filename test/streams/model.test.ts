@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
-import { buildCommands } from '../cli/command.ts';
+import { expect, test } from 'vitest';
 import { appendAll } from '../support/http-append.ts';
 import { Random } from '../support/random.ts';
 import { type ModelStream, StreamsModel } from '../support/streams-model.ts';
@@ -24,8 +23,6 @@ const WEIGHTS = {
   delete: 4,
   restart: 1,
 } as const;
-
-beforeAll(buildCommands, 60_000);
 
 /** Does things at random to a server and to the model, and compares. */
 class Comparison {
@@ -197,5 +194,4 @@ test.each([
       await new Comparison(await start(), new Random(random.seed + program)).run(150);
     }
   },
-  60_000 * FACTOR,
 );

@@ -8,6 +8,7 @@ import { openAppend } from '../../src/client/open-append.ts';
 import { ConnectionError } from '../../src/errors.ts';
 import { CLIENT_HEADER } from './chaos-proxy.ts';
 import type { KnownBytes } from './known-bytes.ts';
+import { PATIENCE_MS } from './patience.ts';
 import type { Random } from './random.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -136,7 +137,6 @@ export class ChaosFollower implements ChaosClient {
     await waitFor(
       () => appender.isFinished || (joinsAt < appender.size && appender.sent >= joinsAt),
       `${this.#name} to begin: ${appender.describe()}`,
-      600_000,
     );
     try {
       while (!(await this.#follow(signal))) await sleep(20);
@@ -223,14 +223,13 @@ export class ChaosFollower implements ChaosClient {
   }
 }
 
-/** Rejects when it takes too long or `over` aborts, which it makes it do in the end, and tells where everybody stood. */
-export async function withinTime(
+/** Rejects when it hangs or `over` aborts, which it makes it do in the end, and tells where everybody stood. */
+export async function withoutHanging(
   promise: Promise<unknown>,
-  timeoutMs: number,
   clients: readonly ChaosClient[],
   over: AbortController,
 ): Promise<void> {
-  const timer = setTimeout(() => over.abort(new Error(`not done after ${timeoutMs} ms`)), timeoutMs);
+  const timer = setTimeout(() => over.abort(new Error(`not done after ${PATIENCE_MS} ms`)), PATIENCE_MS);
   const aborted = once(over.signal, 'abort').then(() => {
     throw over.signal.reason;
   });

@@ -3,8 +3,6 @@ import path from 'node:path';
 import { environmentOf, type Instruction, parseDockerfile, type Stage } from './dockerfile.ts';
 import { PATH, runSuccessfully } from './program.ts';
 
-const RUN_TIMEOUT_MS = 85_000;
-
 /** Instructions that change no file; they are for whoever starts the image. */
 const METADATA = ['ENV', 'USER', 'VOLUME', 'EXPOSE', 'STOPSIGNAL', 'HEALTHCHECK', 'ENTRYPOINT'];
 
@@ -163,7 +161,6 @@ class StageBuild implements BuiltImage {
         ...environmentOf(this.stage),
         PATH: `${tools}${path.delimiter}${PATH}`,
       },
-      timeoutMs: RUN_TIMEOUT_MS,
     });
     const owners = await readFile(notes, 'utf8');
     this.owners.push(...owners.replaceAll(`${this.#directory}/`, '/').split('\n').filter(Boolean));

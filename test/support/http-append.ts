@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import WebSocket from 'ws';
+import { PATIENCE_MS } from './patience.ts';
 import type { TestServer } from './server.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -66,12 +67,9 @@ export async function closeWebSocket(websocket: WebSocket): Promise<void> {
 }
 
 /** How a connection is closed by the server. Ask before it can have happened. */
-export function closeOf(
-  websocket: WebSocket,
-  patienceMs = 10_000,
-): Promise<{ code: number; reason: string }> {
+export function closeOf(websocket: WebSocket): Promise<{ code: number; reason: string }> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`not closed after ${patienceMs} ms`)), patienceMs);
+    const timer = setTimeout(() => reject(new Error(`not closed after ${PATIENCE_MS} ms`)), PATIENCE_MS);
     websocket.once('close', (code, reason) => {
       clearTimeout(timer);
       resolve({ code, reason: reason.toString() });

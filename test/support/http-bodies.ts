@@ -114,14 +114,14 @@ export class Download {
 
   /** Waits until this text, and nothing else, has come. */
   async untilText(text: string): Promise<void> {
-    await waitFor(() => this.text === text, `the text ${JSON.stringify(text)}`, 5000).catch((error) => {
+    await waitFor(() => this.text === text, `the text ${JSON.stringify(text)}`).catch((error) => {
       throw new Error(`${error.message}; there is ${JSON.stringify(this.text.slice(0, 200))}`);
     });
   }
 
   /** Waits for the end of the body, or of the connection. */
   async untilEnd(): Promise<'clean' | 'broken'> {
-    await waitFor(() => this.end !== undefined, 'the end of the body', 8000);
+    await waitFor(() => this.end !== undefined, 'the end of the body');
     return this.end as 'clean' | 'broken';
   }
 

@@ -11,6 +11,5 @@ export async function descriptorsBackTo(baseline: number): Promise<void> {
   await waitFor(
     async () => (await openDescriptors()) <= baseline,
     `the descriptors to be ${baseline} again, after there were ${await openDescriptors()}`,
-    4000,
   );
 }

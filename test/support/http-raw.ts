@@ -1,5 +1,6 @@
 import net from 'node:net';
 import { onTestFinished } from 'vitest';
+import { PATIENCE_MS } from './patience.ts';
 
 /** An answer as it came through the socket. */
 export interface RawAnswer {
@@ -8,8 +9,6 @@ export interface RawAnswer {
   headers: Record<string, string>;
   body: string;
 }
-
-const PATIENCE_MS = 8000;
 
 /** Opens a connection that is gone after the test. */
 export async function openSocket(port: number): Promise<net.Socket> {
@@ -41,7 +40,7 @@ export async function rawRequest(
   const socket = await openSocket(port);
   const hasConnection = headers.some((header) => /^connection:/i.test(header));
   writeHead(socket, requestLine, hasConnection ? headers : [...headers, 'Connection: close']);
-  return parseAnswer(await readUntil(socket, isWhole, PATIENCE_MS));
+  return parseAnswer(await readUntil(socket, isWhole));
 }
 
 /** `GET` of a path that goes over the wire as it stands here, byte for byte. */
@@ -69,26 +68,22 @@ export async function rawHandshake(
 }
 
 /** Resolves with everything that comes until the other side closes. */
-export function readToEnd(socket: net.Socket, patienceMs = PATIENCE_MS): Promise<Buffer> {
-  return readUntil(socket, () => false, patienceMs);
+export function readToEnd(socket: net.Socket): Promise<Buffer> {
+  return readUntil(socket, () => false);
 }
 
 /** Resolves with what has come as soon as it has a whole head in it. */
 export function readHead(socket: net.Socket): Promise<Buffer> {
-  return readUntil(socket, (chunks) => Buffer.concat(chunks).includes('\r\n\r\n'), PATIENCE_MS);
+  return readUntil(socket, (chunks) => Buffer.concat(chunks).includes('\r\n\r\n'));
 }
 
-function readUntil(
-  socket: net.Socket,
-  isEnough: (chunks: readonly Buffer[]) => boolean,
-  patienceMs: number,
-): Promise<Buffer> {
+function readUntil(socket: net.Socket, isEnough: (chunks: readonly Buffer[]) => boolean): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     const timer = setTimeout(() => {
       const seen = JSON.stringify(Buffer.concat(chunks).toString('latin1', 0, 300));
-      reject(new Error(`the server had not closed the connection after ${patienceMs} ms; it sent ${seen}`));
-    }, patienceMs);
+      reject(new Error(`the server had not closed the connection after ${PATIENCE_MS} ms; it sent ${seen}`));
+    }, PATIENCE_MS);
     const finish = () => {
       clearTimeout(timer);
       socket.off('data', take).off('close', finish).off('end', finish);

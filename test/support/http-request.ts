@@ -1,4 +1,5 @@
 import http from 'node:http';
+import { PATIENCE_MS } from './patience.ts';
 
 export interface Answer {
   status: number;
@@ -12,7 +13,7 @@ export function request(
   { method = 'GET', headers = {} }: { method?: string; headers?: http.OutgoingHttpHeaders } = {},
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = http.request(url, { method, headers, agent: false, timeout: 10_000 });
+    const outgoing = http.request(url, { method, headers, agent: false, timeout: PATIENCE_MS });
     answerOf(outgoing).then(resolve, reject);
     outgoing.once('timeout', () => outgoing.destroy(new Error('the server did not answer')));
     outgoing.end();

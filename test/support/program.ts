@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import type { Writable } from 'node:stream';
 import { onTestFinished } from 'vitest';
+import { PATIENCE_MS } from './patience.ts';
 import { waitFor } from './wait-for.ts';
 
 /** PATH with the running Node first, so that `node` in a child is the same version. */
@@ -39,15 +40,15 @@ export function startProgram(command: string, args: readonly string[], options: 
   return program;
 }
 
-/** Runs a program to its end, with nothing on stdin; kills it and its children after `timeoutMs`. */
+/** Runs a program to its end, with nothing on stdin; kills it and its children when it hangs. */
 export async function runProgram(
   command: string,
   args: readonly string[],
-  { timeoutMs = 20_000, ...options }: ProgramOptions & { timeoutMs?: number } = {},
+  options: ProgramOptions = {},
 ): Promise<Ended> {
   const program = launch(command, args, options, true);
   program.stdin.end();
-  const timer = setTimeout(() => program.kill('SIGKILL'), timeoutMs);
+  const timer = setTimeout(() => program.kill('SIGKILL'), PATIENCE_MS);
   try {
     return await program.ended;
   } finally {
@@ -59,7 +60,7 @@ export async function runProgram(
 export async function runSuccessfully(
   command: string,
   args: readonly string[],
-  options: ProgramOptions & { timeoutMs?: number } = {},
+  options: ProgramOptions = {},
 ): Promise<string> {
   const { exitCode, signal, stdout, stderr } = await runProgram(command, args, options);
   if (exitCode === 0) return stdout.toString();

@@ -34,9 +34,9 @@ export class IdleReaders {
   }
 
   /** Resolves when each one has got `text` among what came last. */
-  async waitForAll(text: string, timeoutMs: number): Promise<void> {
+  async waitForAll(text: string): Promise<void> {
     const isSeen = () => this.#seen.every((seen) => seen.includes(text));
-    await waitFor(isSeen, `${text} at each of ${this.#seen.length} readers`, timeoutMs).catch((cause) => {
+    await waitFor(isSeen, `${text} at each of ${this.#seen.length} readers`).catch((cause) => {
       const lacking = this.#seen.filter((seen) => !seen.includes(text));
       const example = JSON.stringify(lacking[0]);
       throw new Error(`${lacking.length} of ${this.#seen.length} lack ${text}; one has ${example}`, {

@@ -1,5 +1,6 @@
 import http from 'node:http';
 import { Readable } from 'node:stream';
+import { PATIENCE_MS } from './patience.ts';
 
 /** What a server answered, with what Durable Streams clients look at. */
 export interface StreamAnswer {
@@ -19,20 +20,19 @@ export interface StreamRequest {
   body?: string | Buffer | Iterable<string | Buffer> | AsyncIterable<string | Buffer>;
   /** Default: a connection of its own. */
   agent?: http.Agent;
-  timeoutMs?: number;
 }
 
 /** Sends one request and reads the whole answer. Rejects when the connection breaks. */
 export function send(
   method: string,
   url: string,
-  { headers = {}, body, agent, timeoutMs = 15_000 }: StreamRequest = {},
+  { headers = {}, body, agent }: StreamRequest = {},
 ): Promise<StreamAnswer> {
   return new Promise((resolve, reject) => {
     const outgoing = http.request(url, { method, headers, agent: agent ?? false });
     const timer = setTimeout(() => {
-      outgoing.destroy(new Error(`${method} ${url} was not answered within ${timeoutMs} ms`));
-    }, timeoutMs);
+      outgoing.destroy(new Error(`${method} ${url} was not answered within ${PATIENCE_MS} ms`));
+    }, PATIENCE_MS);
     const fail = (error: Error) => {
       clearTimeout(timer);
       reject(error);
