@@ -10,7 +10,7 @@ import { type AppendSource, stdinSource } from './append-source.ts';
 import { EXIT_FAILURE } from './client-command.ts';
 import { fileSource } from './file-source.ts';
 import { type CommandIo, EXIT_INTERRUPTED, messageOf } from './io.ts';
-import { Progress } from './progress.ts';
+import type { Progress, ProgressOptions } from './progress.ts';
 import { remoteSource } from './remote-source.ts';
 import { resourceSize } from './resource-size.ts';
 import { namedTarget } from './target-name.ts';
@@ -29,7 +29,8 @@ export async function runAppend(argv: readonly string[], io: CommandIo): Promise
   const { source } = command;
   const name = nameOfSource(source);
   if (source.kind === 'command') {
-    const startProgress = () => progressOf(command, io, { size: undefined, position: 0 });
+    const progressOf = await loadProgress(command, io);
+    const startProgress = () => progressOf({ size: undefined, position: 0 });
     return appendCommandOutput(source.argv, { ...command, name, startProgress }, io);
   }
   return appendSource(source, { ...command, name }, io);
@@ -47,6 +48,7 @@ async function appendSource(
   let progress: Progress | undefined;
   let restoreSignals = () => {};
   try {
+    const progressOf = await loadProgress(command, io);
     source = await sourceOf(request, io);
     const { size, mayEndAnywhere } = source;
     url = namedTarget(url, { hasName: request.kind !== 'stdin', fileName: source.fileName });
@@ -56,7 +58,7 @@ async function appendSource(
     else logVerbose(`appending from ${name} to ${url}${resume ? `, from byte ${position} on` : ''}`);
     // With nothing left there still is the end to be told: who sent the last byte may have been lost before that.
     const readable = isWhole ? Readable.from([]) : await source.open(position);
-    progress = progressOf(command, io, { size, position });
+    progress = progressOf({ size, position });
     const transfer = new Transfer(readable, url, {
       expect: resume ? position : undefined,
       tee: command.tee ? io.stdout : undefined,
@@ -111,15 +113,18 @@ async function resumePosition(url: string, size: number | undefined): Promise<nu
   return position;
 }
 
-/** Shows progress on a terminal, unless what is appended, or typed, appears there. */
-function progressOf(
+/**
+ * Makes ready to show progress on a terminal, unless what is appended, or typed,
+ * appears there. Loads what draws only then: it takes a third of the start.
+ */
+async function loadProgress(
   { tee, source }: AppendCommand,
   io: CommandIo,
-  options: { size: number | undefined; position: number },
-): Progress | undefined {
+): Promise<(options: ProgressOptions) => Progress | undefined> {
   const isTyped = source.kind === 'stdin' && io.stdin.isTTY;
   // ora would never come to an end of clearing lines of width 0.
   const canShow = io.stderr.isTTY && io.stderr.columns;
-  if (!canShow || (tee && io.stdout.isTTY) || isTyped) return undefined;
-  return new Progress(io.stderr, options);
+  if (!canShow || (tee && io.stdout.isTTY) || isTyped) return () => undefined;
+  const { Progress } = await import('./progress.ts');
+  return (options) => new Progress(io.stderr, options);
 }
