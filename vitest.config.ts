@@ -33,6 +33,8 @@ export default defineConfig({
           exclude: [...configDefaults.exclude, ...ALONE],
           // Most of them wait most of the time: for timers, disks and each other's processes.
           maxWorkers: Math.max(4, availableParallelism()),
+          // Each worker loads the server and its libraries once.
+          isolate: false,
           sequence: { groupOrder: 0 },
         },
       },

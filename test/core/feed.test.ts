@@ -25,7 +25,7 @@ describe('a feed', () => {
     appender.append(text(5, 'y'));
     await appender.end('finished');
     await waitFor(() => sink.endReason !== undefined, 'the end');
-    expect(sink.bytes).toEqual(Buffer.concat([text(299_900, 'x'), text(5, 'y')]));
+    expect(sink.bytes.equals(Buffer.concat([text(299_900, 'x'), text(5, 'y')]))).toBe(true);
   });
 
   test('lets all followers of one encoder share the encoded bytes', async () => {

@@ -1,12 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { PATIENCE_MS } from './patience.ts';
 
+const MAX_POLL_MS = 25;
+
 /** Resolves when `condition` holds; rejects when it hangs. */
 export async function waitFor(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
+  const begun = performance.now();
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`waited ${PATIENCE_MS / 1000} s in vain for ${what}`);
-    await delay(5);
+    const waitedMs = performance.now() - begun;
+    if (waitedMs > PATIENCE_MS) throw new Error(`waited ${PATIENCE_MS / 1000} s in vain for ${what}`);
+    // What comes soon is seen soon, and what takes long is not asked for too often.
+    await delay(Math.min(waitedMs / 4, MAX_POLL_MS));
   }
 }
 

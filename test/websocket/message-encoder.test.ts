@@ -23,7 +23,7 @@ describe('messageEncoder', () => {
         (parts, max, opcode) => {
           const frames = framesOf(messageEncoder(opcode, max)(parts));
           const bytes = Buffer.concat(parts);
-          expect(Buffer.concat(frames.map(({ payload }) => payload))).toEqual(bytes);
+          expect(Buffer.concat(frames.map(({ payload }) => payload)).equals(bytes)).toBe(true);
           expect(frames).toHaveLength(Math.ceil(bytes.length / max));
           for (const frame of frames) {
             expect(frame).toMatchObject({ fin: true, masked: false, opcode });
