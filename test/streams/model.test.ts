@@ -8,7 +8,7 @@ import { StreamPeer } from '../support/streams-requests.ts';
 import { type StreamsServer, startKilled, startStreams } from '../support/streams-server.ts';
 
 /** `HTTPFSTREAM_SOAK=1` runs the long form, `npm test` the short one. */
-const FACTOR = process.env.HTTPFSTREAM_SOAK ? 10 : 1;
+const FACTOR = process.env.HTTPFSTREAM_SOAK ? 20 : 1;
 
 const PATHS = ['/a', '/b', '/c', '/d', '/dir/e'] as const;
 
@@ -184,8 +184,8 @@ function shortened(bytes: Buffer): string {
 }
 
 test.each([
-  ['closed and started again', () => startStreams(), 4 * FACTOR],
-  ['killed and started again', () => startKilled(), 2 * FACTOR],
+  ['closed and started again', () => startStreams(), 2 * FACTOR],
+  ['killed and started again', () => startKilled(), FACTOR],
 ] as const)(
   'whatever is done to streams on a server that is now and then %s, they are what the protocol says',
   async (_, start, programs) => {
