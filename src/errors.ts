@@ -72,6 +72,11 @@ export class MethodNotAllowedError extends HttpfstreamError {
   readonly code = 'HFS_METHOD_NOT_ALLOWED';
 }
 
+/** The resource is not (any more) what the request is meant for. */
+export class PreconditionFailedError extends HttpfstreamError {
+  readonly code = 'HFS_PRECONDITION_FAILED';
+}
+
 /** No byte of the resource is in the ranges that were asked for. */
 export class RangeNotSatisfiableError extends HttpfstreamError {
   readonly code = 'HFS_RANGE_NOT_SATISFIABLE';

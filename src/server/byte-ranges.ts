@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import parseRange from 'range-parser';
 import type { Piece, Range } from '../storage/range-stream.ts';
+import type { LastModified } from './last-modified.ts';
 
 /** More ranges than this in one request are answered with the whole file. */
 const MAX_RANGES = 100;
@@ -18,18 +19,18 @@ export type RangeAnswer =
  * @param headers of the request: `range` and `if-range` are looked at
  * @param size of the representation in bytes
  * @param etag strong entity tag of the representation
- * @param lastModified as in the `Last-Modified` header
  */
 export function rangesFor(
   headers: IncomingHttpHeaders,
   size: number,
   etag: string,
-  lastModified: string,
+  lastModified: LastModified,
 ): RangeAnswer {
   const { range, 'if-range': ifRange } = headers;
   // To ask an empty file for its first bytes is not worth an error.
   if (range === undefined || size === 0) return { kind: 'whole' };
-  if (ifRange !== undefined && ifRange !== etag && ifRange !== lastModified) return { kind: 'whole' };
+  const isSame = ifRange === undefined || ifRange === etag || lastModified.isStronglyEqualTo(String(ifRange));
+  if (!isSame) return { kind: 'whole' };
 
   const parsed = parseRange(size, normalise(range, size), { combine: true });
   if (parsed === -1) return { kind: 'unsatisfiable' };

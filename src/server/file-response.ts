@@ -4,8 +4,9 @@ import { RangeNotSatisfiableError } from '../errors.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import type { StreamState } from '../storage/stream-state.ts';
 import { contentRange, multipartBody, rangesFor } from './byte-ranges.ts';
+import { assertUnchanged, isFresh } from './conditions.ts';
 import { contentTypeOf } from './content-type.ts';
-import { isFresh } from './is-fresh.ts';
+import { LastModified } from './last-modified.ts';
 import { sendBytes } from './send-bytes.ts';
 import { type JsonForm, jsonFormOf, sendArray } from './streams/json-response.ts';
 import { expiryHeaders, streamHeaders } from './streams/stream-headers.ts';
@@ -29,7 +30,8 @@ export async function sendFile(
     const { size } = state;
     const form = jsonFormOf(request, state);
     const etag = tagOf(file, state, form);
-    const lastModified = new Date(Number(file.stat.mtimeNs / 1_000_000n)).toUTCString();
+    const changedMs = Number(file.stat.mtimeNs / 1_000_000n);
+    const lastModified = new LastModified(changedMs, size === file.stat.size, Date.now());
     reply.headers({
       'accept-ranges': 'bytes',
       'cache-control': request.method === 'HEAD' ? 'no-store' : 'no-cache',
@@ -37,15 +39,15 @@ export async function sendFile(
       ...streamHeaders(view, size),
       ...expiryHeaders(state),
       etag,
-      'last-modified': lastModified,
+      'last-modified': lastModified.header,
       'x-content-type-options': 'nosniff',
     });
     const range = { start: 0, end: size };
     const contentType = form?.contentType ?? state.contentType ?? (await contentTypeOf(name, file, size));
     if (form !== undefined) addVary(reply, 'Accept');
+    assertUnchanged(request.headers, { etag, lastModified });
     // That it was closed is news, though nothing was written.
-    const date = state.closed === true ? {} : { 'last-modified': lastModified };
-    if (isFresh(request.headers, { etag, ...date })) {
+    if (isFresh(request.headers, { etag, lastModified: state.closed === true ? undefined : lastModified })) {
       await file.close();
       return reply.code(304).send();
     }

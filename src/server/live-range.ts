@@ -11,6 +11,8 @@ export interface LiveRange {
 /** From this last position on a range means: and whatever comes. */
 const VERY_LARGE = 2n ** 53n - 1n;
 
+const CONDITIONS = ['if-match', 'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since'];
+
 const RANGE = /^bytes=(\d{1,16})-(\d{16,20})$/i;
 
 /**
@@ -20,7 +22,6 @@ const RANGE = /^bytes=(\d{1,16})-(\d{16,20})$/i;
 export function liveRangeOf(headers: IncomingHttpHeaders): LiveRange | undefined {
   const [, first, last] = RANGE.exec(headers.range ?? '') ?? [];
   if (first === undefined || last === undefined || BigInt(last) < VERY_LARGE) return undefined;
-  const isConditional = ['if-range', 'if-none-match', 'if-modified-since'].some((name) => name in headers);
-  if (isConditional) return undefined;
+  if (CONDITIONS.some((name) => name in headers)) return undefined;
   return { start: Number(first), contentRange: `bytes ${first}-${last}/*` };
 }

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { appendFile, mkdir, stat, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, utimes, writeFile } from 'node:fs/promises';
+import type http from 'node:http';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -17,14 +18,30 @@ async function serve(content: string | Buffer, name = 'f.txt') {
   const server = await startServer();
   await mkdir(path.dirname(path.join(server.root, name)), { recursive: true });
   await writeFile(path.join(server.root, name), content);
-  return { ...server, file: server.url(`/${name}`) };
+  return { ...server, file: server.url(`/${name}`), ageTo: ageing(path.join(server.root, name)) };
 }
+
+/** Sets when the last change of a file was, in seconds before now. Resolves to that time in milliseconds. */
+function ageing(file: string) {
+  return async (seconds: number): Promise<number> => {
+    const changedMs = Date.now() - seconds * 1000;
+    await utimes(file, changedMs / 1000, changedMs / 1000);
+    return changedMs;
+  };
+}
+
+const httpDate = (timeMs: number) => new Date(timeMs).toUTCString();
 
 /** A server with one file that somebody appends to: what is asked for is the same. */
 async function serveLive(content: string, name = 'f.txt') {
   const server = await startServer();
   const appender = await openAppender(server, `/${name}`, content);
-  return { ...server, file: server.url(`/${name}`), appender };
+  return {
+    ...server,
+    file: server.url(`/${name}`),
+    appender,
+    ageTo: ageing(path.join(server.root, name)),
+  };
 }
 
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
@@ -48,8 +65,9 @@ describe('a whole file', () => {
       'accept-ranges': 'bytes',
       'x-content-type-options': 'nosniff',
       'cache-control': 'no-cache',
-      'last-modified': (await stat(path.join(root, 'f.txt'))).mtime.toUTCString(),
     });
+    await utimes(path.join(root, 'f.txt'), 1000, 1000.9);
+    expect((await get(file)).headers['last-modified']).toBe(new Date(1_000_000).toUTCString());
     expect(answer.headers.etag).toMatch(/^"[!#-~]+"$/);
     expect(answer.headers).not.toHaveProperty('content-range');
     expect(answer.headers).not.toHaveProperty('transfer-encoding');
@@ -168,14 +186,60 @@ describe.each([
   });
 
   it('is not sent again to who has it since its last change', async () => {
-    const { file } = await start(DIGITS);
+    const { file, ageTo } = await start(DIGITS);
+    const changedMs = await ageTo(3600);
     const lastModified = (await get(file)).headers['last-modified'] as string;
-    const shifted = (seconds: number) => new Date(Date.parse(lastModified) + seconds * 1000).toUTCString();
+    expect(lastModified).toBe(httpDate(changedMs));
     const statusSince = async (value: string) => (await get(file, { 'if-modified-since': value })).status;
     expect(await statusSince(lastModified)).toBe(304);
-    expect(await statusSince(shifted(60))).toBe(304);
-    expect(await statusSince(shifted(-1))).toBe(200);
+    expect(await statusSince(httpDate(changedMs + 60_000))).toBe(304);
+    expect(await statusSince(httpDate(changedMs - 1000))).toBe(200);
     expect(await statusSince('yesterday')).toBe(200);
+    // In that second it may yet change.
+    expect(await statusSince(httpDate(Date.now()))).toBe(200);
+    expect(await statusSince(httpDate(Date.now() + 60_000))).toBe(200);
+  });
+
+  it('is told under a date that no later state has, in the second in which it was changed', async () => {
+    const { file, ageTo } = await start(DIGITS);
+    for (const ageSeconds of [0, -3600]) {
+      const changedMs = await ageTo(ageSeconds);
+      const answer = await get(file);
+      const toldMs = Date.parse(answer.headers['last-modified'] as string);
+      expect(toldMs).toBeLessThan(Math.floor(changedMs / 1000) * 1000);
+      expect(toldMs).toBeLessThan(Date.parse(answer.headers.date as string));
+      for (const since of [toldMs, changedMs]) {
+        const conditional = { 'if-modified-since': httpDate(since) };
+        expect((await get(file, conditional)).status).toBe(200);
+        expect((await head(file, conditional)).status).toBe(200);
+      }
+    }
+    // As if that second was over, and the file has grown in it.
+    const told = (await get(file)).headers['last-modified'] as string;
+    await ageTo(0);
+    expect((await get(file, { 'if-modified-since': told })).status).toBe(200);
+  });
+
+  it('is sent to nobody who means another one', async () => {
+    const { file, ageTo } = await start(DIGITS);
+    const changedMs = await ageTo(3600);
+    const { etag } = (await get(file)).headers;
+    const statusIf = async (headers: http.OutgoingHttpHeaders) => {
+      const { status } = await get(file, headers);
+      expect((await head(file, headers)).status).toBe(status);
+      return status;
+    };
+    for (const same of [etag, '*', `"x", ${etag}`]) expect(await statusIf({ 'if-match': same })).toBe(200);
+    for (const other of ['"x"', `W/${etag}`, `"x${etag}`]) {
+      expect([other, await statusIf({ 'if-match': other })]).toEqual([other, 412]);
+    }
+    expect(await statusIf({ 'if-unmodified-since': httpDate(changedMs) })).toBe(200);
+    expect(await statusIf({ 'if-unmodified-since': httpDate(changedMs - 1000) })).toBe(412);
+    expect(await statusIf({ 'if-unmodified-since': 'yesterday' })).toBe(200);
+    // The tag counts, and it comes before what is sent only if it is another one.
+    expect(await statusIf({ 'if-match': etag, 'if-unmodified-since': httpDate(0) })).toBe(200);
+    expect(await statusIf({ 'if-match': '"x"', 'if-none-match': etag })).toBe(412);
+    expect(await statusIf({ 'if-match': etag, 'if-none-match': etag })).toBe(304);
   });
 
   it('is told by its entity tag rather than its date when both are named', async () => {
@@ -269,7 +333,8 @@ describe.each([
   });
 
   it('sends a range only if the validator is still right', async () => {
-    const { file } = await start(DIGITS);
+    const { file, ageTo } = await start(DIGITS);
+    await ageTo(3600);
     const { etag, 'last-modified': lastModified } = (await get(file)).headers;
     const bodyIf = async (value?: string) =>
       textOf(await get(file, { range: 'bytes=2-5', 'if-range': value }));
@@ -277,6 +342,20 @@ describe.each([
     expect(await bodyIf(lastModified)).toBe('2345');
     for (const stale of ['"x"', `W/${etag}`, 'Thu, 01 Jan 1970 00:00:00 GMT', 'garbage']) {
       expect(await bodyIf(stale)).toBe(DIGITS);
+    }
+  });
+
+  it('sends a range under a date only if that is a minute old', async () => {
+    const { file, ageTo } = await start(DIGITS);
+    for (const [ageSeconds, body] of [
+      [62, '2345'],
+      [58, DIGITS],
+      [0, DIGITS],
+    ] as const) {
+      await ageTo(ageSeconds);
+      const lastModified = (await get(file)).headers['last-modified'];
+      const answer = await get(file, { range: 'bytes=2-5', 'if-range': lastModified });
+      expect([ageSeconds, textOf(answer)]).toEqual([ageSeconds, body]);
     }
   });
 

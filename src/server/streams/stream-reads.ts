@@ -6,8 +6,8 @@ import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '..
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { StreamHeader } from '../../stream-protocol.ts';
+import { assertUnchanged, isFresh } from '../conditions.ts';
 import { contentTypeOf } from '../content-type.ts';
-import { isFresh } from '../is-fresh.ts';
 import { SMALL_BODY_BYTES, sendBytes } from '../send-bytes.ts';
 import { addVary } from '../vary.ts';
 import { nextCursor } from './cursor.ts';
@@ -65,6 +65,7 @@ export class StreamReads {
     const { streams } = this.#options;
     const { offset } = wanted;
     let answer: StreamAnswer;
+    let isKnown: boolean;
     try {
       const view = await streams.view(file);
       const { state, names } = view;
@@ -75,11 +76,12 @@ export class StreamReads {
       const contentType = state.contentType ?? (await contentTypeOf(name, file, state.size));
       answer = { view, start, form, contentType };
       if (request.method !== 'HEAD') void streams.touch(file.stat.fingerprint, state);
+      isKnown = hasAlready(request, reply, answer, wanted);
     } catch (error) {
       await file.close();
       throw error;
     }
-    if (hasAlready(request, reply, answer, wanted)) {
+    if (isKnown) {
       await file.close();
       return reply.code(304).send();
     }
@@ -196,7 +198,12 @@ interface StreamAnswer {
   contentType: string;
 }
 
-/** Says what an answer has. Returns whether the client has it already. */
+/**
+ * Says what an answer has.
+ *
+ * @returns whether the client has it already
+ * @throws {PreconditionFailedError} when the client means something else
+ */
 function hasAlready(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -216,7 +223,9 @@ function hasAlready(
     ...(live !== undefined && state.closed !== true && { [StreamHeader.cursor]: nextCursor(cursor) }),
     ...(!isPassing && { etag }),
   });
-  return !isPassing && isFresh(request.headers, { etag });
+  if (isPassing) return false;
+  assertUnchanged(request.headers, { etag });
+  return isFresh(request.headers, { etag });
 }
 
 /** Answers a poll for which nothing has come. */
