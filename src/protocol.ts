@@ -3,7 +3,7 @@
  * original program's clients impose. Browser-safe; imports nothing.
  */
 
-/** What a request wants of a resource. Anything that is not `APPEND` follows. */
+/** What a request wants of a resource. */
 export type Verb = 'APPEND' | 'FOLLOW';
 
 /** Request header that names the verb; it wins over the query parameter. */

@@ -18,7 +18,7 @@ export function answerClientError({ code = '' }: Error & { code?: string }, sock
   const status = STATUS_OF_CODE[code] ?? 400;
   const title = 'HFS_INVALID_REQUEST';
   const detail = status === 400 ? 'this is not a request of HTTP/1.1' : STATUS_CODES[status];
-  const body = JSON.stringify({ type: 'about:blank', title, status, detail, code: title });
+  const body = `${JSON.stringify({ type: 'about:blank', title, status, detail, code: title })}\n`;
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
       'Content-Type: application/problem+json\r\nX-Content-Type-Options: nosniff\r\n' +

@@ -54,7 +54,7 @@ export async function sendListing(
   reply.headers({ 'cache-control': 'no-cache', 'x-content-type-options': 'nosniff' });
   if (wantsJson(request)) {
     reply.type('application/json; charset=utf-8');
-    return reply.send(JSON.stringify({ path: resource.toString(), entries, truncated }));
+    return reply.send(`${JSON.stringify({ path: resource.toString(), entries, truncated })}\n`);
   }
   reply.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
   return reply.type('text/html; charset=utf-8').send(page(resource, entries, truncated));

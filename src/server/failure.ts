@@ -97,7 +97,7 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
     return sendText(request, reply.type('text/plain; charset=utf-8'), `${detail}\n`);
   }
   const document = JSON.stringify({ type: 'about:blank', title: code, status, detail, code });
-  return sendText(request, reply.type('application/problem+json'), document);
+  return sendText(request, reply.type('application/problem+json'), `${document}\n`);
 }
 
 /** Sends a short answer, also while the client still sends. */

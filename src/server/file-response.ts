@@ -54,7 +54,7 @@ export async function sendFile(
 
     if (form?.isArray) {
       reply.removeHeader('accept-ranges');
-      return await sendArray(request, reply.type(contentType), file, range);
+      return await sendArray(request, reply.type(contentType), file, range, '\n');
     }
     const answer = rangesFor(request.headers, size, etag, lastModified);
     if (answer.kind === 'unsatisfiable') {

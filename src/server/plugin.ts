@@ -6,6 +6,7 @@ import type { Report } from '../core/streams/recovery.ts';
 import { MethodNotAllowedError, UpgradeRequiredError } from '../errors.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import { Root } from '../storage/root.ts';
+import { StreamQuery } from '../stream-protocol.ts';
 import { ConnectionGroup } from './connection-group.ts';
 import { Continues } from './continues.ts';
 import { allowOrigins, answerPreflight } from './cors.ts';
@@ -16,7 +17,8 @@ import { HttpFollowResponder } from './http-follow-responder.ts';
 import { IgnoredUpgrades } from './ignored-upgrades.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { PipelinedRequests } from './pipelined-requests.ts';
-import { asksForWebSocket, asksToFollow, resourceOf, verbOf } from './request-target.ts';
+import { assertParameters } from './query-parameters.ts';
+import { asksForWebSocket, resourceOf, verbOf } from './request-target.ts';
 import { ResourceResponder } from './resource-response.ts';
 import { RootLock } from './root-lock.ts';
 import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
@@ -125,6 +127,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
    * own hooks refuse has opened nothing.
    */
   async function preHandler(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    assertParameters(request);
     const resource = resourceOf(request);
     if (verbOf(request) === 'APPEND') await upgrades.openAppend(request, resource);
     else if (asksForWebSocket(request)) await upgrades.openFollow(request, resource);
@@ -154,20 +157,20 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     reply: FastifyReply,
     resource: ResourcePath,
   ): Promise<FastifyReply> {
+    const isFollow = verbOf(request) === 'FOLLOW';
     if (request.method === 'GET' && !asksForWebSocket(request)) {
-      if (asksToFollow(request)) return httpFollows.send(request, reply, resource);
+      if (isFollow) return httpFollows.send(request, reply, resource);
       if (await httpFollows.sendRange(request, reply, resource)) return reply;
     }
-    if (!asksToFollow(request) && isStreamRead(request)) return streams.send(request, reply, resource);
+    if (!isFollow && isStreamRead(request)) return streams.send(request, reply, resource);
     return reads.send(request, reply, resource);
   }
 
   /** Answers the other methods. */
   async function write(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const { method } = request;
-    const isAppend = (method === 'PUT' || method === 'POST') && verbOf(request) === 'APPEND';
-    if (isAppend) return httpAppends.send(request, reply, resourceOf(request));
-    if (method === 'OPTIONS') return answerPreflight(reply);
+    if (request.method === 'OPTIONS') return answerPreflight(reply);
+    assertParameters(request);
+    if (verbOf(request) === 'APPEND') return httpAppends.send(request, reply, resourceOf(request));
     return streams.send(request, reply, resourceOf(request));
   }
 
@@ -196,8 +199,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
 
 /** Whether GET or HEAD is one of the Durable Streams protocol. */
 function isStreamRead(request: FastifyRequest): boolean {
-  const query = request.query as Record<string, unknown>;
-  return 'offset' in query || 'live' in query;
+  return Object.values(StreamQuery).some((name) => name in (request.query as object));
 }
 
 function ignore(): void {}

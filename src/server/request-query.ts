@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import type { AppendRequest, FollowRequest } from '../core/request.ts';
 import { InvalidRequestError } from '../errors.ts';
 import { MAX_WAIT_SECONDS, QueryName } from '../protocol.ts';
+import { parameterOf } from './query-parameters.ts';
 import { asksToClose } from './streams/stream-request.ts';
 
 const SESSION = /^[\w-]{16,128}$/;
@@ -69,10 +70,4 @@ function integerOf(request: FastifyRequest, name: string, min: number): number |
     );
   }
   return value;
-}
-
-/** The parameter's value as it was sent; when it came several times, the first. */
-function parameterOf(request: FastifyRequest, name: string): string | undefined {
-  const value = (request.query as Record<string, string | string[] | undefined>)[name];
-  return Array.isArray(value) ? value[0] : value;
 }

@@ -4,18 +4,20 @@ import { VERB_HEADER, VERB_QUERY, type Verb } from '../protocol.ts';
 import { ResourcePath } from '../storage/resource-path.ts';
 import { SUBSCRIPTIONS_SEGMENT } from '../stream-protocol.ts';
 
-/** The verb of a request: the header wins over the query, and only `APPEND` appends. */
-export function verbOf(request: FastifyRequest): Verb {
-  const header = request.headers[VERB_HEADER];
-  const query = (request.query as Record<string, unknown>)[VERB_QUERY];
-  return firstOf(header || query) === 'APPEND' ? 'APPEND' : 'FOLLOW';
+/**
+ * The verb of a request, if it names one; the header wins over the query.
+ *
+ * @throws {InvalidRequestError} when one of them is another word
+ */
+export function verbOf(request: FastifyRequest): Verb | undefined {
+  const inQuery = toVerb((request.query as Record<string, unknown>)[VERB_QUERY]);
+  return toVerb(request.headers[VERB_HEADER]) ?? inQuery;
 }
 
-/** Whether a request asks to follow in so many words. */
-export function asksToFollow(request: FastifyRequest): boolean {
-  const header = request.headers[VERB_HEADER];
-  const query = (request.query as Record<string, unknown>)[VERB_QUERY];
-  return firstOf(header || query) === 'FOLLOW';
+function toVerb(word: unknown): Verb | undefined {
+  if (word === 'APPEND' || word === 'FOLLOW') return word;
+  if (word === undefined || word === '') return undefined;
+  throw new InvalidRequestError('the verb must be APPEND or FOLLOW, in capitals, and be named once');
 }
 
 /** The URL of a path on this server, as the client reached it; the path alone when it did not say how. */
@@ -75,8 +77,4 @@ export function assertHandshake(request: FastifyRequest): void {
   if (request.headers['sec-websocket-version'] !== '13') {
     throw new InvalidRequestError('the Sec-WebSocket-Version header must be 13');
   }
-}
-
-function firstOf(value: unknown): unknown {
-  return Array.isArray(value) ? value[0] : value;
 }

@@ -33,12 +33,17 @@ export async function assertBetweenLines(file: StoredFile, position: number): Pr
   if (before !== LINE_FEED) throw new InvalidRequestError('the offset is within a value');
 }
 
-/** Answers with the values of a JSON stream as an array. Closes the file. */
+/**
+ * Answers with the values of a JSON stream as an array. Closes the file.
+ *
+ * @param end what comes after it: a line end for people's terminals, nothing where the protocol is exact
+ */
 export async function sendArray(
   request: FastifyRequest,
   reply: FastifyReply,
   file: StoredFile,
   range: Range,
+  end: '\n' | '' = '',
 ): Promise<FastifyReply> {
   if (request.method === 'HEAD') {
     await file.close();
@@ -47,11 +52,11 @@ export async function sendArray(
   const length = range.end - range.start;
   if (length > SMALL_BODY_BYTES) {
     // What goes wrong with one of them ends the other, and the answer.
-    const array = pipeline(streamPieces(file, [range]), new ArrayOfLines(), () => undefined);
+    const array = pipeline(streamPieces(file, [range]), new ArrayOfLines(end), () => undefined);
     return sendStream(request, reply, array);
   }
   try {
-    return reply.send(arrayOfLines(await file.read(range.start, length)));
+    return reply.send(Buffer.concat([arrayOfLines(await file.read(range.start, length)), Buffer.from(end)]));
   } finally {
     await file.close();
   }
@@ -61,9 +66,11 @@ export async function sendArray(
 class ArrayOfLines extends Transform {
   /** Whether the last byte was a line end, which is a comma only if something follows. */
   #isLineOver = false;
+  readonly #end: string;
 
-  constructor() {
+  constructor(end: string) {
     super();
+    this.#end = end;
     this.push('[');
   }
 
@@ -77,7 +84,7 @@ class ArrayOfLines extends Transform {
   }
 
   override _flush(callback: () => void): void {
-    this.push(']');
+    this.push(`]${this.#end}`);
     callback();
   }
 }

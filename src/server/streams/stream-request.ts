@@ -4,6 +4,7 @@ import type { ProducerRequest } from '../../core/streams/producers.ts';
 import { ForbiddenPathError, InvalidRequestError } from '../../errors.ts';
 import { ResourcePath } from '../../storage/resource-path.ts';
 import { StreamHeader, StreamQuery } from '../../stream-protocol.ts';
+import { parameterOf } from '../query-parameters.ts';
 
 const WHOLE_NUMBER = /^(0|[1-9]\d*)$/;
 
@@ -28,14 +29,15 @@ export interface ReadRequest {
 export function readRequestOf(request: FastifyRequest): ReadRequest {
   const offset = parameterOf(request, StreamQuery.offset);
   const live = parameterOf(request, StreamQuery.live);
+  const cursor = parameterOf(request, StreamQuery.cursor);
   if (live !== undefined && live !== 'long-poll' && live !== 'sse') {
     throw new InvalidRequestError('the query parameter live must be long-poll or sse');
   }
   if (offset === '') throw new InvalidRequestError('the offset is empty');
-  if (live !== undefined && offset === undefined) {
+  if ((live !== undefined || cursor !== undefined) && offset === undefined) {
     throw new InvalidRequestError('a live read needs the query parameter offset');
   }
-  return { offset, live, cursor: parameterOf(request, StreamQuery.cursor) };
+  return { offset, live, cursor };
 }
 
 /** What PUT asks for. @throws {InvalidRequestError} when a header is malformed */
@@ -137,11 +139,5 @@ function wholeNumber(text: string, name: string): number {
   if (!WHOLE_NUMBER.test(text) || !Number.isSafeInteger(value)) {
     throw new InvalidRequestError(`${name} must be a whole number, not negative, without leading zeros`);
   }
-  return value;
-}
-
-function parameterOf(request: FastifyRequest, name: string): string | undefined {
-  const value = (request.query as Record<string, string | string[] | undefined>)[name];
-  if (Array.isArray(value)) throw new InvalidRequestError(`the query parameter ${name} came more than once`);
   return value;
 }

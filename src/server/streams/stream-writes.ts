@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Stream } from '../../core/streams/stream.ts';
 import type { StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
 import { isJsonType, isSameType } from '../../core/streams/stream-type.ts';
-import { ContentTypeMismatchError, InvalidRequestError } from '../../errors.ts';
+import { ContentTypeMismatchError, InvalidRequestError, ResourceNotFoundError } from '../../errors.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import { MAX_APPEND_BYTES, StreamHeader } from '../../stream-protocol.ts';
@@ -17,6 +17,11 @@ import { asksToClose, createRequestOf, hasBody, producerOf, sequenceOf } from '.
 
 /** How many bytes of bodies may be in memory together. */
 const MAX_BODIES_BYTES = 256 * 1024 * 1024;
+
+/** The type that curl gives a body if it is told none. */
+const FORM_TYPE = 'application/x-www-form-urlencoded';
+
+const HINT = 'to append to a plain file, which is made if it is missing, say ?verb=APPEND';
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -85,11 +90,12 @@ export class StreamWrites {
       stream = await streams.acquire(resource);
     } catch (error) {
       this.#bodies.giveBack(body.length);
-      throw error;
+      throw withHint(error, contentType);
     }
     try {
       if (body.length === 0 && !close) throw new InvalidRequestError('the body is empty');
-      if (body.length > 0 && !contentType) throw new InvalidRequestError('the Content-Type is missing');
+      if (body.length > 0 && !contentType)
+        throw new InvalidRequestError(`the Content-Type is missing; ${HINT}`);
       assertTypeOfName(resource, stream, contentType, body);
       const isJson =
         body.length > 0 && isJsonType(stream.type) && isSameType(stream.type as string, contentType);
@@ -106,7 +112,7 @@ export class StreamWrites {
       return reply.code(hasNews ? 200 : 204).send();
     } catch (error) {
       setRefusalHeaders(reply, error, stream.names);
-      throw error;
+      throw withHint(error, contentType);
     } finally {
       this.#bodies.giveBack(body.length);
       streams.release(stream);
@@ -158,6 +164,18 @@ export class StreamWrites {
     await file.discard();
     return undefined;
   }
+}
+
+/** Tells of the other way to append who says no type, or the one that curl says by itself. */
+function withHint(error: unknown, contentType: string | undefined): unknown {
+  if (contentType && !isSameType(FORM_TYPE, contentType)) return error;
+  if (error instanceof ResourceNotFoundError) {
+    return new ResourceNotFoundError(`${error.message}; ${HINT}`, { cause: error });
+  }
+  if (error instanceof ContentTypeMismatchError) {
+    return new ContentTypeMismatchError(`${error.message}; ${HINT}`, { cause: error });
+  }
+  return error;
 }
 
 /** A file that was not made as a stream has the type that its name says. */
