@@ -176,6 +176,16 @@ export class UnsupportedEncodingError extends HttpfstreamError {
   readonly code = 'HFS_UNSUPPORTED_ENCODING';
 }
 
+/** The body of a request is framed in a way that is not known here. */
+export class UnsupportedTransferError extends HttpfstreamError {
+  readonly code = 'HFS_UNSUPPORTED_TRANSFER';
+}
+
+/** The client expects what the server does not do (`Expect`). */
+export class ExpectationFailedError extends HttpfstreamError {
+  readonly code = 'HFS_EXPECTATION_FAILED';
+}
+
 /** The disk is full or the quota is used up. */
 export class StorageFullError extends HttpfstreamError {
   readonly code = 'HFS_STORAGE_FULL';

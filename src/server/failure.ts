@@ -28,8 +28,10 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_PAYLOAD_TOO_LARGE: 413,
   HFS_UNSUPPORTED_ENCODING: 415,
   HFS_RANGE_NOT_SATISFIABLE: 416,
+  HFS_EXPECTATION_FAILED: 417,
   HFS_REPEATED_REQUEST: 425,
   HFS_UPGRADE_REQUIRED: 426,
+  HFS_UNSUPPORTED_TRANSFER: 501,
   HFS_SERVER_CLOSING: 503,
   HFS_STORAGE_BUSY: 503,
   HFS_APPEND_BUSY: 503,
@@ -49,7 +51,7 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
 };
 
 /** What happens to servers, and is said once by others. */
-const EXPECTED: readonly number[] = [503, 507];
+const EXPECTED: readonly number[] = [501, 503, 507];
 
 /** A failure as the client is told. */
 export interface Problem {

@@ -10,7 +10,7 @@ import { HttpAppend, type HttpAppendContext } from './http-append.ts';
 import { isMultipart, MultipartAppend } from './multipart-append.ts';
 import { RequestBody } from './request-body.ts';
 import { appendRequestOf, assertNoAppendRequest } from './request-query.ts';
-import { absoluteUrl } from './request-target.ts';
+import { absoluteUrl, splitTarget } from './request-target.ts';
 import { closedHeader } from './streams/stream-headers.ts';
 
 /** Quiet time after which TCP starts to probe whether a client's machine is still there. */
@@ -26,9 +26,9 @@ export interface HttpAppendSettings extends Omit<HttpAppendContext, 'log'> {
 
 /** Whether a request, of which nothing but its head is known, is an append below `prefix` that brings a body. */
 export function isHttpAppend({ method, url = '', headers }: IncomingMessage, prefix: string): boolean {
-  if ((method !== 'PUT' && method !== 'POST') || !url.startsWith(`${prefix}/`)) return false;
-  const [, query = ''] = url.split(/\?(.*)/s, 2);
-  return (headers[VERB_HEADER] || new URLSearchParams(query).get(VERB_QUERY)) === 'APPEND';
+  const { path, queryString } = splitTarget(url);
+  if ((method !== 'PUT' && method !== 'POST') || !path.startsWith(`${prefix}/`)) return false;
+  return (headers[VERB_HEADER] || new URLSearchParams(queryString).get(VERB_QUERY)) === 'APPEND';
 }
 
 /** Answers `PUT` and `POST` with verb `APPEND`, when the body has ended. */

@@ -16,6 +16,7 @@ import { HttpAppendResponder, isHttpAppend } from './http-append-responder.ts';
 import { HttpFollowResponder } from './http-follow-responder.ts';
 import { IgnoredUpgrades } from './ignored-upgrades.ts';
 import { KeepAlive } from './keep-alive.ts';
+import { allowAnyType } from './media-type.ts';
 import { PipelinedRequests } from './pipelined-requests.ts';
 import { assertParameters } from './query-parameters.ts';
 import { asksForWebSocket, resourceOf, verbOf } from './request-target.ts';
@@ -117,6 +118,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   });
   app.addHook('onRequest', allowOrigins(settings.corsOrigins));
   continues.hold((request) => isHttpAppend(request, prefix));
+  app.addHook('onRequest', allowAnyType);
   // Whoever wants the body reads it.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));

@@ -9,6 +9,7 @@ import {
   InvalidRequestError,
   PayloadTooLargeError,
   UnsupportedEncodingError,
+  UnsupportedTransferError,
 } from '../errors.ts';
 import type { ByteBudget } from './byte-budget.ts';
 
@@ -199,9 +200,21 @@ export async function collectBody(
   });
 }
 
-/** @throws {UnsupportedEncodingError} when it is not known */
+/**
+ * The one encoding that is to be undone; empty if there is none.
+ *
+ * @throws {UnsupportedEncodingError} when it is not known, or there are several
+ * @throws {UnsupportedTransferError} when the body is coded a second time, for its way
+ */
 function encodingOf({ headers }: IncomingMessage): string {
-  const encoding = headers['content-encoding']?.trim().toLowerCase() ?? '';
-  if (encoding === '' || encoding === 'identity' || Object.hasOwn(DECODERS, encoding)) return encoding;
+  // Node undoes the last one, and lets the others pass.
+  if ((headers['transfer-encoding'] ?? 'chunked').trim().toLowerCase() !== 'chunked') {
+    throw new UnsupportedTransferError('the Transfer-Encoding must be chunked');
+  }
+  const names = (headers['content-encoding'] ?? '').toLowerCase().split(',');
+  const [encoding = '', second] = names
+    .map((name) => name.trim())
+    .filter((name) => name !== '' && name !== 'identity');
+  if (second === undefined && (encoding === '' || Object.hasOwn(DECODERS, encoding))) return encoding;
   throw new UnsupportedEncodingError('the Content-Encoding must be gzip, deflate, br or identity');
 }

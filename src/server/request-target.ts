@@ -1,5 +1,10 @@
 import type { FastifyRequest } from 'fastify';
-import { ForbiddenPathError, InvalidRequestError, UpgradeRequiredError } from '../errors.ts';
+import {
+  ForbiddenPathError,
+  InvalidPathError,
+  InvalidRequestError,
+  UpgradeRequiredError,
+} from '../errors.ts';
 import { VERB_HEADER, VERB_QUERY, type Verb } from '../protocol.ts';
 import { ResourcePath } from '../storage/resource-path.ts';
 import { SUBSCRIPTIONS_SEGMENT } from '../stream-protocol.ts';
@@ -30,8 +35,10 @@ export function absoluteUrl({ protocol, host }: FastifyRequest, path: string): s
  *
  * @throws what {@link ResourcePath.parse} throws
  * @throws {ForbiddenPathError} for what the Durable Streams protocol keeps for subscriptions
+ * @throws {InvalidPathError} for `*`, which names the server and no resource
  */
 export function resourceOf(request: FastifyRequest): ResourcePath {
+  if (request.url === '*') throw new InvalidPathError('* is not the path of a resource');
   const resource = ResourcePath.parse(wildcardOf(request));
   assertNotReserved(resource);
   return resource;
@@ -48,16 +55,23 @@ export function wildcardOf(request: FastifyRequest): string {
   return (request.params as { '*': string })['*'];
 }
 
-/** The query string as the client sent it, with its question mark; empty without one. */
-export function queryStringOf(request: FastifyRequest): string {
-  const mark = request.url.indexOf('?');
-  return mark === -1 ? '' : request.url.slice(mark);
+/**
+ * A request's target as the client sent it, taken apart; of one in absolute
+ * form (RFC 9112, section 3.2.2) without its scheme and host.
+ *
+ * @returns the path, and the query string with its question mark, which is empty without one
+ */
+export function splitTarget(url: string): { path: string; queryString: string } {
+  const [, path = '', queryString = ''] = TARGET.exec(url) as RegExpExecArray;
+  return { path: path || '/', queryString };
 }
 
 /** Whether the request asks for a WebSocket. */
 export function asksForWebSocket(request: FastifyRequest): boolean {
   return request.ws && request.method === 'GET';
 }
+
+const TARGET = /^(?:[a-z][-+.\da-z]*:\/\/[^/?]*)?([^?]*)(.*)$/is;
 
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
 

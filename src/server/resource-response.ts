@@ -8,7 +8,8 @@ import type { StoredFile } from '../storage/stored-file.ts';
 import { untypedState } from '../storage/stream-state.ts';
 import { sendListing, wantsJson } from './directory-response.ts';
 import { sendFile } from './file-response.ts';
-import { queryStringOf, wildcardOf } from './request-target.ts';
+import { relativeLocation } from './relative-location.ts';
+import { splitTarget, wildcardOf } from './request-target.ts';
 import { addVary } from './vary.ts';
 
 const INDEX_NAME = 'index.html';
@@ -79,7 +80,8 @@ export class ResourceResponder {
   #redirect(request: FastifyRequest, reply: FastifyReply, urlPath: string): FastifyReply {
     // What is a file now may be a directory later.
     reply.header('cache-control', 'no-cache');
-    return reply.redirect(`${this.#prefix}${urlPath}${queryStringOf(request)}`, 301);
+    const { path, queryString } = splitTarget(request.url);
+    return reply.redirect(relativeLocation(path, `${this.#prefix}${urlPath}`) + queryString, 301);
   }
 }
 

@@ -1,12 +1,19 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { MethodNotAllowedError } from '../errors.ts';
 import { answerClientError } from './client-error.ts';
+import { refuseExpectations } from './expectations.ts';
 import { sendFailure } from './failure.ts';
 import { httpfstream } from './plugin.ts';
 import type { HttpfstreamOptions } from './settings.ts';
 
 /** Time for a client to send its whole request head. */
 const HEADERS_TIMEOUT_MS = 10_000;
+
+/**
+ * Longest request line and headers together: 32 KiB of cookies, as some single
+ * sign-ons have them, beside a long path.
+ */
+const MAX_HEAD_BYTES = 64 * 1024;
 
 /** How often Node looks for clients that exceed it. */
 const CONNECTIONS_CHECK_MS = 2000;
@@ -30,8 +37,13 @@ export async function createStandaloneServer({
     logController: new LogController({ disableRequestLogging: true }),
     clientErrorHandler: answerClientError,
     frameworkErrors: (error, request, reply) => sendFailure(error, request, reply),
-    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: CONNECTIONS_CHECK_MS },
+    http: {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
+      maxHeaderSize: MAX_HEAD_BYTES,
+    },
   });
+  refuseExpectations(app);
   // The plugin has every URL, so what finds no route has a method that Fastify does not know.
   app.setNotFoundHandler((request, reply) =>
     sendFailure(new MethodNotAllowedError(`${request.method} is not supported here`), request, reply),

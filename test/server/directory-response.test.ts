@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { ListedEntry } from '../../src/server/directory-response.ts';
 import { appendAll, openAppender } from '../support/http-append.ts';
 import { descriptorsBackTo, openDescriptors } from '../support/http-descriptors.ts';
+import { rawGet } from '../support/http-raw.ts';
 import { get, head } from '../support/http-request.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
@@ -172,9 +173,10 @@ describe('a listing', () => {
       expect(url.endsWith('/')).toBe(true);
       const html = (await get(url)).body.toString();
       expect(unescapeHtml(/<h1>(.*)<\/h1>/.exec(html)?.[1] ?? '')).toBe(`/${text}`);
-      const redirect = await get(url.slice(0, -1));
+      const bare = url.slice(0, -1);
+      const redirect = await get(bare);
       expect(redirect.status).toBe(301);
-      expect(new URL(redirect.headers.location ?? '', url).href).toBe(url);
+      expect(new URL(redirect.headers.location ?? '', bare).href).toBe(url);
     }
   });
 
@@ -233,7 +235,10 @@ describe('the one URL', () => {
     await symlink('d', path.join(server.root, 'link'));
     for (const request of [get, head]) {
       const answer = await request(server.url(from));
-      expect([answer.status, answer.headers.location]).toEqual([301, to]);
+      expect([answer.status, new URL(answer.headers.location ?? '', server.url(from)).href]).toEqual([
+        301,
+        server.url(to),
+      ]);
     }
   });
 
@@ -241,12 +246,17 @@ describe('the one URL', () => {
     ['/files/d', '/files/d/'],
     ['/files/f/', '/files/f'],
     ['/files//f', '/files/f'],
-  ])('keeps the prefix: %s redirects to %s', async (from, to) => {
+    ['/files/d/..//f', '/files/f'],
+    ['/files//', '/files/'],
+  ])('keeps the prefix, and another one that a proxy takes away: %s redirects to %s', async (from, to) => {
     const server = await startServer({ prefix: '/files' });
     await mkdir(path.join(server.root, 'd'));
     await writeFile(path.join(server.root, 'f'), 'hello');
-    const answer = await get(server.url(from));
-    expect([answer.status, answer.headers.location]).toEqual([301, to]);
+    const answer = await rawGet(server.port, from);
+    expect(answer.status).toBe(301);
+    for (const origin of ['http://test', 'https://proxy.example/outer', 'http://proxy.example/x/files']) {
+      expect(new URL(answer.headers.location ?? '', origin + from).href).toBe(origin + to);
+    }
   });
 });
 

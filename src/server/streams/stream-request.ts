@@ -4,6 +4,7 @@ import type { ProducerRequest } from '../../core/streams/producers.ts';
 import { ForbiddenPathError, InvalidRequestError } from '../../errors.ts';
 import { ResourcePath } from '../../storage/resource-path.ts';
 import { StreamHeader, StreamQuery } from '../../stream-protocol.ts';
+import { isMediaType, sentTypeOf } from '../media-type.ts';
 import { parameterOf } from '../query-parameters.ts';
 
 const WHOLE_NUMBER = /^(0|[1-9]\d*)$/;
@@ -51,10 +52,13 @@ export function createRequestOf(request: FastifyRequest, prefix: string): Create
   if (expiresAt !== undefined && (!TIMESTAMP.test(expiresAt) || Number.isNaN(Date.parse(expiresAt)))) {
     throw new InvalidRequestError('Stream-Expires-At must be a time as in RFC 3339');
   }
-  const contentType = headerOf(request, 'content-type');
+  const contentType = sentTypeOf(request);
+  if (contentType !== undefined && !isMediaType(contentType)) {
+    throw new InvalidRequestError('the Content-Type is malformed');
+  }
   const hasStreamHeader = Object.keys(request.headers).some((name) => name.startsWith('stream-'));
   return {
-    contentType: contentType === '' ? undefined : contentType,
+    contentType,
     ttlSeconds,
     expiresAt,
     isClosed: asksToClose(request),

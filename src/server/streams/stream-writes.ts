@@ -8,6 +8,7 @@ import type { ResourcePath } from '../../storage/resource-path.ts';
 import { MAX_APPEND_BYTES, StreamHeader } from '../../stream-protocol.ts';
 import { ByteBudget } from '../byte-budget.ts';
 import { contentTypeOfName } from '../content-type.ts';
+import { isMediaType, sentTypeOf } from '../media-type.ts';
 import { collectBody } from '../request-body.ts';
 import { absoluteUrl } from '../request-target.ts';
 import { linesOfJson } from './json-values.ts';
@@ -82,7 +83,7 @@ export class StreamWrites {
     const producer = producerOf(request);
     const seq = sequenceOf(request);
     const close = asksToClose(request);
-    const contentType = request.headers['content-type'];
+    const contentType = sentTypeOf(request);
     const body = await this.#collect(request);
     if (body === undefined) return reply.hijack();
     let stream: Stream;
@@ -94,8 +95,7 @@ export class StreamWrites {
     }
     try {
       if (body.length === 0 && !close) throw new InvalidRequestError('the body is empty');
-      if (body.length > 0 && !contentType)
-        throw new InvalidRequestError(`the Content-Type is missing; ${HINT}`);
+      if (body.length > 0) assertType(contentType);
       assertTypeOfName(resource, stream, contentType, body);
       const isJson =
         body.length > 0 && isJsonType(stream.type) && isSameType(stream.type as string, contentType);
@@ -166,9 +166,15 @@ export class StreamWrites {
   }
 }
 
+/** @throws {InvalidRequestError} when it is missing, or none */
+function assertType(contentType: string | undefined): void {
+  if (contentType === undefined) throw new InvalidRequestError(`the Content-Type is missing; ${HINT}`);
+  if (!isMediaType(contentType)) throw new InvalidRequestError(`the Content-Type is malformed; ${HINT}`);
+}
+
 /** Tells of the other way to append who says no type, or the one that curl says by itself. */
 function withHint(error: unknown, contentType: string | undefined): unknown {
-  if (contentType && !isSameType(FORM_TYPE, contentType)) return error;
+  if (contentType !== undefined && !isSameType(FORM_TYPE, contentType)) return error;
   if (error instanceof ResourceNotFoundError) {
     return new ResourceNotFoundError(`${error.message}; ${HINT}`, { cause: error });
   }
