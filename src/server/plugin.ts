@@ -84,7 +84,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     streams: registry.streams,
     newFile: () => root.newFile(),
     prefix,
-    sse: { log, connections: follows, keepAlive, live: new LiveStreams(registry.streams) },
+    sse: { log, connections: follows, keepAlive, keepAliveMs, live: new LiveStreams(registry.streams) },
   });
   const upgrades = new WebSocketUpgrades(
     { registry, connections: appends, keepAlive, keepAliveMs, maxMessageBytes },

@@ -11,8 +11,9 @@ export interface HttpfstreamOptions {
    */
   maxMessageBytes?: number;
   /**
-   * Quiet time after which a client is pinged, in milliseconds. One that speaks
-   * the subprotocol and does not answer is cut after twice that. Default 10,000.
+   * Quiet time after which a client is pinged, and a reader of events sent a
+   * comment, in milliseconds. One that speaks the subprotocol and does not
+   * answer is cut after twice that. Default 10,000.
    */
   keepAliveMs?: number;
   /** How long a session waits for an appender whose connection broke, in milliseconds. Default 15,000; 0: not at all. */

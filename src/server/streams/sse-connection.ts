@@ -15,9 +15,6 @@ const TCP_KEEP_ALIVE_MS = 30_000;
 /** After this time the client is to come back, so that caches on the way can share answers. */
 const LIFETIME_MS = 60_000;
 
-/** Time after which a comment is sent, so that nobody on the way takes a quiet connection for dead. */
-const COMMENT_INTERVAL_MS = 15_000;
-
 /** How long a client may take nothing at all. */
 const PATIENCE_MS = 120_000;
 
@@ -28,6 +25,8 @@ export interface SseContext {
   log: FastifyBaseLogger;
   connections: ConnectionGroup;
   keepAlive: KeepAlive;
+  /** Quiet time after which a comment is sent, so that nobody on the way takes the connection for dead, in milliseconds. */
+  keepAliveMs: number;
   live: LiveStreams;
 }
 
@@ -101,7 +100,7 @@ export class SseConnection implements Connection, KeptAlive {
     if (this.#stuckMs >= PATIENCE_MS) this.terminate();
     else if (this.#isFull || this.#isReading) return;
     else if (this.#ageMs >= LIFETIME_MS) this.#end();
-    else if (this.#quietMs >= COMMENT_INTERVAL_MS) this.#write(COMMENT);
+    else if (this.#quietMs >= this.#context.keepAliveMs) this.#write(COMMENT);
   }
 
   readonly #drained = (): void => {
