@@ -201,9 +201,7 @@ export async function collectBody(
 }
 
 /**
- * The one encoding that is to be undone; empty if there is none.
- *
- * @throws {UnsupportedEncodingError} when it is not known, or there are several
+ * @throws {UnsupportedEncodingError} when it is not known
  * @throws {UnsupportedTransferError} when the body is coded a second time, for its way
  */
 function encodingOf({ headers }: IncomingMessage): string {
@@ -211,10 +209,7 @@ function encodingOf({ headers }: IncomingMessage): string {
   if ((headers['transfer-encoding'] ?? 'chunked').trim().toLowerCase() !== 'chunked') {
     throw new UnsupportedTransferError('the Transfer-Encoding must be chunked');
   }
-  const names = (headers['content-encoding'] ?? '').toLowerCase().split(',');
-  const [encoding = '', second] = names
-    .map((name) => name.trim())
-    .filter((name) => name !== '' && name !== 'identity');
-  if (second === undefined && (encoding === '' || Object.hasOwn(DECODERS, encoding))) return encoding;
+  const encoding = headers['content-encoding']?.trim().toLowerCase() ?? '';
+  if (encoding === '' || encoding === 'identity' || Object.hasOwn(DECODERS, encoding)) return encoding;
   throw new UnsupportedEncodingError('the Content-Encoding must be gzip, deflate, br or identity');
 }
