@@ -4,12 +4,12 @@ import { RangeNotSatisfiableError } from '../errors.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import type { StreamState } from '../storage/stream-state.ts';
 import { contentRange, multipartBody, rangesFor } from './byte-ranges.ts';
-import { assertUnchanged, isFresh } from './conditions.ts';
+import { assertUnchanged, isFresh, type Validators } from './conditions.ts';
 import { contentTypeOf } from './content-type.ts';
 import { LastModified } from './last-modified.ts';
 import { sendBytes } from './send-bytes.ts';
 import { type JsonForm, jsonFormOf, sendArray } from './streams/json-response.ts';
-import { expiryHeaders, streamHeaders } from './streams/stream-headers.ts';
+import { expiryHeaders, streamHeaders, streamTag } from './streams/stream-headers.ts';
 import { addVary } from './vary.ts';
 
 /**
@@ -30,8 +30,7 @@ export async function sendFile(
     const { size } = state;
     const form = jsonFormOf(request, state);
     const etag = tagOf(file, state, form);
-    const changedMs = Number(file.stat.mtimeNs / 1_000_000n);
-    const lastModified = new LastModified(changedMs, size === file.stat.size, Date.now());
+    const lastModified = lastModifiedOf(file, state);
     reply.headers({
       'accept-ranges': 'bytes',
       'cache-control': request.method === 'HEAD' ? 'no-store' : 'no-cache',
@@ -45,9 +44,10 @@ export async function sendFile(
     const range = { start: 0, end: size };
     const contentType = form?.contentType ?? state.contentType ?? (await contentTypeOf(name, file, size));
     if (form !== undefined) addVary(reply, 'Accept');
-    assertUnchanged(request.headers, { etag, lastModified });
+    assertUnchanged(request.headers, { etags: [etag], lastModified });
     // That it was closed is news, though nothing was written.
-    if (isFresh(request.headers, { etag, lastModified: state.closed === true ? undefined : lastModified })) {
+    const date = state.closed === true ? undefined : lastModified;
+    if (isFresh(request.headers, { etags: [etag], lastModified: date })) {
       await file.close();
       return reply.code(304).send();
     }
@@ -76,6 +76,18 @@ export async function sendFile(
     await file.close();
     throw error;
   }
+}
+
+/** What tells this state of a file from others, in whatever form it was read. */
+export function validatorsOf(file: StoredFile, view: StreamView): Validators {
+  const { state } = view;
+  const forms = [undefined, { isArray: true, contentType: '' }];
+  const etags = forms.flatMap((form) => [tagOf(file, state, form), streamTag(view, 0, form)]);
+  return { etags, lastModified: lastModifiedOf(file, state) };
+}
+
+function lastModifiedOf({ stat }: StoredFile, { size }: StreamState): LastModified {
+  return new LastModified(Number(stat.mtimeNs / 1_000_000n), size === stat.size, Date.now());
 }
 
 /** Changes whenever what is sent does: with the bytes, when the file is made anew, when a stream is closed. */

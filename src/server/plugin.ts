@@ -172,8 +172,10 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   async function write(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     if (request.method === 'OPTIONS') return answerPreflight(reply);
     assertParameters(request);
-    if (verbOf(request) === 'APPEND') return httpAppends.send(request, reply, resourceOf(request));
-    return streams.send(request, reply, resourceOf(request));
+    const resource = resourceOf(request);
+    await reads.assertChangeable(request, resource);
+    if (verbOf(request) === 'APPEND') return httpAppends.send(request, reply, resource);
+    return streams.send(request, reply, resource);
   }
 
   app.route({

@@ -6,8 +6,9 @@ import { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import { untypedState } from '../storage/stream-state.ts';
+import { assertChangeable, isConditional } from './conditions.ts';
 import { sendListing, wantsJson } from './directory-response.ts';
-import { sendFile } from './file-response.ts';
+import { sendFile, validatorsOf } from './file-response.ts';
 import { relativeLocation } from './relative-location.ts';
 import { splitTarget, wildcardOf } from './request-target.ts';
 import { addVary } from './vary.ts';
@@ -47,6 +48,26 @@ export class ResourceResponder {
       return this.#redirect(request, reply, `${resource.toUrlPath()}/`);
     }
     return this.#sendDirectory(request, reply, resource);
+  }
+
+  /**
+   * Checks the conditions under which a request is to change a resource. It is
+   * not kept from others meanwhile: of two requests at a time both may pass.
+   *
+   * @throws {PreconditionFailedError} when one does not hold
+   */
+  async assertChangeable({ headers }: FastifyRequest, resource: ResourcePath): Promise<void> {
+    if (!isConditional(headers)) return;
+    const file = await this.#registry.streams.openAny(resource).catch(ignoreMissing);
+    try {
+      const isFile = file?.stat.kind === 'file';
+      assertChangeable(
+        headers,
+        isFile ? validatorsOf(file, await this.#registry.streams.view(file)) : undefined,
+      );
+    } finally {
+      await file?.close();
+    }
   }
 
   async #sendDirectory(

@@ -1,4 +1,5 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import type http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -95,7 +96,11 @@ describe('a request', () => {
     ['the unexpected', 417],
   ])('that expects %s is answered %d first', async (expectation, status) => {
     const socket = await openSocket(server.port);
-    writeHead(socket, 'PUT /expect?verb=APPEND HTTP/1.1', [`Expect: ${expectation}`, 'Content-Length: 3']);
+    const name = encodeURIComponent(expectation);
+    writeHead(socket, `PUT /expect-${name}?verb=APPEND HTTP/1.1`, [
+      `Expect: ${expectation}`,
+      'Content-Length: 3',
+    ]);
     const first = parseAnswer(await readHead(socket));
     expect(first.status).toBe(status);
     if (status === 417) expect(JSON.parse(first.body).code).toBe('HFS_EXPECTATION_FAILED');
@@ -180,5 +185,28 @@ describe('a request', () => {
     }
     const answer = await rawRequest(server.port, 'GET /f.txt HTTP/1.1', [`Cookie: ${'x'.repeat(80 * KIB)}`]);
     expect([answer.status, JSON.parse(answer.body).status]).toEqual([431, 431]);
+  });
+});
+
+describe('a request that is to change something under a condition', () => {
+  it('does so only if the condition holds', async () => {
+    const url = server.url('/conditional');
+    const statusIf = async (method: string, headers: http.OutgoingHttpHeaders, query = '') =>
+      (await send(method, url + query, { headers: { 'content-type': 'text/plain', ...headers }, body: 'x' }))
+        .status;
+    expect(await statusIf('PUT', { 'if-match': '*' })).toBe(412);
+    expect(await statusIf('PUT', { 'if-none-match': '*' })).toBe(201);
+    expect(await statusIf('PUT', { 'if-none-match': '*' })).toBe(412);
+    const old = (await send('GET', url)).headers.etag;
+    expect(await statusIf('POST', { 'if-match': old })).toBe(204);
+    for (const method of ['PUT', 'POST', 'DELETE']) {
+      expect([method, await statusIf(method, { 'if-match': old })]).toEqual([method, 412]);
+      const longAgo = { 'if-unmodified-since': new Date(0).toUTCString() };
+      expect([method, await statusIf(method, longAgo)]).toEqual([method, 412]);
+    }
+    expect(await statusIf('PUT', { 'if-match': old }, '?verb=APPEND')).toBe(412);
+    expect((await send('GET', url)).text).toBe('xx');
+    const { etag } = (await send('GET', `${url}?offset=-1`)).headers;
+    expect(await statusIf('DELETE', { 'if-match': `"other", ${etag}` })).toBe(204);
   });
 });

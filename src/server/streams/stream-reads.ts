@@ -224,8 +224,8 @@ function hasAlready(
     ...(!isPassing && { etag }),
   });
   if (isPassing) return false;
-  assertUnchanged(request.headers, { etag });
-  return isFresh(request.headers, { etag });
+  assertUnchanged(request.headers, { etags: [etag] });
+  return isFresh(request.headers, { etags: [etag] });
 }
 
 /** Answers a poll for which nothing has come. */
