@@ -7,6 +7,7 @@ const ALONE = [
   'test/chaos.test.ts',
   'test/client/leaks.test.ts',
   'test/container.test.ts',
+  'test/fuzz/fuzz.test.ts',
   'test/legacy/memory.test.ts',
   'test/package.test.ts',
   'test/producers-crash.test.ts',
