@@ -27,6 +27,16 @@ export class InvalidRequestError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_REQUEST';
 }
 
+/** The server is not known by the name under which it was asked. */
+export class UnknownHostError extends HttpfstreamError {
+  readonly code = 'HFS_UNKNOWN_HOST';
+}
+
+/** A browser asked on behalf of a page of another origin. */
+export class ForeignOriginError extends HttpfstreamError {
+  readonly code = 'HFS_FOREIGN_ORIGIN';
+}
+
 /** The path may not be written: it is reserved, or leads out of the root. */
 export class ForbiddenPathError extends HttpfstreamError {
   readonly code = 'HFS_FORBIDDEN_PATH';

@@ -1,3 +1,4 @@
+import type { AddressInfo } from 'node:net';
 import { Command } from 'commander';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
@@ -6,7 +7,7 @@ import { createStandaloneServer } from '../server/standalone.ts';
 import { runCheck } from './check-command.ts';
 import { type CommandIo, messageOf } from './io.ts';
 import { listen } from './listen.ts';
-import { formatListenAddress } from './listen-address.ts';
+import { formatListenAddress, hostToAsk, isLoopback } from './listen-address.ts';
 import { packageVersion } from './package-version.ts';
 import { parseArguments } from './parse-arguments.ts';
 import { addServerOptions, type ServerOptions } from './server-options.ts';
@@ -29,7 +30,7 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   const { exitCode } = parseArguments(command, argv, io, EXIT_USAGE);
   if (exitCode !== undefined) return exitCode;
 
-  const { root, http, durability, grace, longPoll, cors, check, logLevel } = command.opts<ServerOptions>();
+  const { root, http, check, logLevel, ...options } = command.opts<ServerOptions>();
   const fail = (message: string) => {
     io.stderr.write(`httpfstream-server: ${message}\n`);
     return EXIT_FAILURE;
@@ -39,10 +40,13 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   try {
     app = await createStandaloneServer({
       root,
-      durability,
-      graceMs: Math.round(grace * 1000),
-      longPollMs: Math.round(longPoll * 1000),
-      corsOrigins: cors,
+      durability: options.durability,
+      graceMs: Math.round(options.grace * 1000),
+      longPollMs: Math.round(options.longPoll * 1000),
+      corsOrigins: options.cors,
+      allowedHosts: options.allowHost,
+      index: options.index,
+      trustProxy: options.trustProxy,
       logger: makeLogger(logLevel, io),
     });
   } catch (error) {
@@ -65,7 +69,13 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
     return fail(`cannot listen on ${formatListenAddress(http)}: ${listenFailure(error)}`);
   }
 
-  app.log.info({ root }, 'ready');
+  const { port } = app.server.address() as AddressInfo;
+  const url = `http://${formatListenAddress({ host: hostToAsk(http), port })}/`;
+  app.log.info({ root, url }, 'ready');
+  if (!isLoopback(http)) {
+    app.log.warn('there are no rights: whoever reaches this address can read, append and delete');
+  }
+  if (io.stdout.isTTY) io.stdout.write(firstSteps(url));
   const signal = await stopped;
   app.log.info({ signal }, 'closing');
   await app.close();
@@ -79,6 +89,18 @@ function makeLogger(level: string, io: CommandIo): Logger {
     { level, base: null },
     PinoPretty({ destination: io.stdout, sync: true, translateTime: 'SYS:HH:MM:ss' }),
   );
+}
+
+/** What to try, for somebody who has started a server and sees it. */
+function firstSteps(url: string): string {
+  return `
+  ${url}
+
+  Append, and follow in another terminal:
+    date | curl -T - '${url}hello.log?verb=APPEND'
+    curl -N '${url}hello.log?verb=FOLLOW&wait=60'
+
+`;
 }
 
 function listenFailure(error: unknown): string {
@@ -103,8 +125,8 @@ Exit codes: 0 closed in order; 1 cannot run; 2 wrong usage.
 With --check: 0 all is well, or was put right; 1 something was lost or cannot be put right; 2 wrong usage.
 
 Examples:
-  httpfstream-server                                  ./data on port 8080, all interfaces
-  httpfstream-server -root=/srv/logs -http=:9000
-  httpfstream-server -http localhost:8080 -log-level warn
+  httpfstream-server                                  ./data on port 8080, for this machine only
+  httpfstream-server -root=/srv/logs -http=:9000      for everybody who can reach it
+  httpfstream-server -http 127.0.0.1:8080 -trust-proxy -allow-host logs.example.com
   HTTPFSTREAM_ROOT=/srv/logs httpfstream-server
   httpfstream-server --check -root /srv/logs          verify and repair, while no server runs`;

@@ -7,6 +7,10 @@ import type { Root } from '../storage/root.ts';
 /** A listing stops after this many names, and says so. */
 const MAX_ENTRIES = 10_000;
 
+/** The page needs nothing but its own style, and nobody else may show it. */
+const PAGE_POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /** One line of a listing, as its JSON form has it. */
 export interface ListedEntry {
   name: string;
@@ -56,7 +60,7 @@ export async function sendListing(
     reply.type('application/json; charset=utf-8');
     return reply.send(`${JSON.stringify({ path: resource.toString(), entries, truncated })}\n`);
   }
-  reply.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
+  reply.header('content-security-policy', PAGE_POLICY);
   return reply.type('text/html; charset=utf-8').send(page(resource, entries, truncated));
 }
 

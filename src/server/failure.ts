@@ -2,12 +2,14 @@ import accepts from 'accepts';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { HttpfstreamError } from '../errors.ts';
 import { isBodyUnderWay, LastWords } from './last-words.ts';
+import { splitTarget } from './request-target.ts';
 
 /** What each failure is on the wire. What is not here is 500. */
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_INVALID_PATH: 400,
   HFS_INVALID_REQUEST: 400,
   HFS_FORBIDDEN_PATH: 403,
+  HFS_FOREIGN_ORIGIN: 403,
   HFS_APPEND_CONFLICT: 403,
   HFS_PRODUCER_FENCED: 403,
   HFS_RESOURCE_NOT_FOUND: 404,
@@ -29,6 +31,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_UNSUPPORTED_ENCODING: 415,
   HFS_RANGE_NOT_SATISFIABLE: 416,
   HFS_EXPECTATION_FAILED: 417,
+  HFS_UNKNOWN_HOST: 421,
   HFS_REPEATED_REQUEST: 425,
   HFS_UPGRADE_REQUIRED: 426,
   HFS_UNSUPPORTED_TRANSFER: 501,
@@ -39,6 +42,8 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
 };
 
 const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  // The same request of another page may be allowed.
+  HFS_FOREIGN_ORIGIN: { vary: 'Origin', 'cache-control': 'no-store' },
   // The rest of the body may never come.
   HFS_BODY_TIMEOUT: { connection: 'close' },
   HFS_INVALID_REQUEST: { 'sec-websocket-version': '13' },
@@ -117,7 +122,7 @@ function logFailure(error: Error, { status, code, detail }: Problem, request: Fa
       status,
       code,
       method: request.method,
-      path: request.url.split('?', 1)[0],
+      path: splitTarget(request.url).path,
       ...(level === 'error' && { err: error }),
     },
     `refused: ${detail}`,

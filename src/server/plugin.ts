@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
@@ -9,17 +10,19 @@ import { Root } from '../storage/root.ts';
 import { StreamQuery } from '../stream-protocol.ts';
 import { ConnectionGroup } from './connection-group.ts';
 import { Continues } from './continues.ts';
-import { allowOrigins, answerPreflight } from './cors.ts';
+import { allowOrigins, tellMethods } from './cors.ts';
 import { sendFailure } from './failure.ts';
 import { CLOSE_PATIENCE_MS } from './follow-connection.ts';
+import { Gate } from './gate.ts';
 import { HttpAppendResponder, isHttpAppend } from './http-append-responder.ts';
 import { HttpFollowResponder } from './http-follow-responder.ts';
 import { IgnoredUpgrades } from './ignored-upgrades.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { allowAnyType } from './media-type.ts';
+import { PagePaths } from './page-paths.ts';
 import { PipelinedRequests } from './pipelined-requests.ts';
 import { assertParameters } from './query-parameters.ts';
-import { asksForWebSocket, resourceOf, verbOf } from './request-target.ts';
+import { asksForWebSocket, resourceOf, splitTarget, verbOf } from './request-target.ts';
 import { ResourceResponder } from './resource-response.ts';
 import { RootLock } from './root-lock.ts';
 import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
@@ -76,7 +79,8 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const ignoredUpgrades = IgnoredUpgrades.of(app.server);
   const upgradeSockets = UpgradeSockets.of(app.server);
 
-  const reads = new ResourceResponder(root, registry, prefix);
+  const pages = new PagePaths(prefix);
+  const reads = new ResourceResponder(root, registry, { prefix, index: settings.index, pages });
   const httpFollows = new HttpFollowResponder(registry, { log, connections: follows, keepAlive });
   const httpAppends = new HttpAppendResponder({ root, registry, connections: appends, continues, prefix });
   const streams = new StreamResponder({
@@ -110,14 +114,23 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   }
   app.websocketServer.on('connection', (_websocket, request) => upgradeSockets.release(request.socket));
   app.setErrorHandler(sendFailure);
+  const gate = new Gate({ ...settings, pages });
+  app.addHook('onRequest', async (request, reply) => {
+    gate.check(request);
+    // Appends are told to go on when what they want is held.
+    if (!isHttpAppend(request.raw, prefix)) continues.release(request.raw, reply.raw);
+  });
   const pipelined = new PipelinedRequests();
   app.addHook('onRequest', async (request, reply) => {
     await pipelined.wait(request, reply);
     // Nobody is there any more.
     return request.raw.socket.destroyed ? reply.hijack() : undefined;
   });
-  app.addHook('onRequest', allowOrigins(settings.corsOrigins));
-  continues.hold((request) => isHttpAppend(request, prefix));
+  app.addHook('onRequest', tellMethods);
+  await allowOrigins(app, settings.corsOrigins);
+  continues.hold(
+    (request) => isHttpAppend(request, prefix) || (isBelow(prefix, request) && gate.mayRefuse(request)),
+  );
   app.addHook('onRequest', allowAnyType);
   // Whoever wants the body reads it.
   app.removeAllContentTypeParsers();
@@ -170,7 +183,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
 
   /** Answers the other methods. */
   async function write(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    if (request.method === 'OPTIONS') return answerPreflight(reply);
+    if (request.method === 'OPTIONS') return reply.code(204).send();
     assertParameters(request);
     const resource = resourceOf(request);
     await reads.assertChangeable(request, resource);
@@ -196,7 +209,10 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     preHandler,
     handler: (request, reply) => read(request, reply, resourceOf(request)),
   });
-  app.route({ method: METHODS, url: '/*', preHandler: refuseUpgrade, handler: write });
+  // Where CORS has taken it, it answers by itself.
+  const hasOptions = app.hasRoute({ method: 'OPTIONS', url: `${prefix}/*` });
+  const methods = METHODS.filter((method) => method !== 'OPTIONS' || !hasOptions);
+  app.route({ method: methods, url: '/*', preHandler: refuseUpgrade, handler: write });
   const others = app.supportedMethods.filter((method) => !['GET', 'HEAD', ...METHODS].includes(method));
   app.route({ method: others, url: '/*', onRequest: refuseMethod, handler: refuseMethod });
 }
@@ -204,6 +220,10 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
 /** Whether GET or HEAD is one of the Durable Streams protocol. */
 function isStreamRead(request: FastifyRequest): boolean {
   return Object.values(StreamQuery).some((name) => name in (request.query as object));
+}
+
+function isBelow(prefix: string, { url = '' }: IncomingMessage): boolean {
+  return splitTarget(url).path.startsWith(`${prefix}/`);
 }
 
 function ignore(): void {}

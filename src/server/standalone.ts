@@ -25,16 +25,23 @@ const DOWNLOADS_CLOSE_MS = 2000;
 export interface StandaloneOptions extends HttpfstreamOptions {
   /** Where it logs. */
   logger: FastifyBaseLogger;
+  /**
+   * Proxies whose word counts of where and how a client has asked (`X-Forwarded-Host`, `-Proto`, `-For`): addresses,
+   * networks as `10.0.0.0/8`, or `loopback`, `linklocal`, `uniquelocal`. Default none.
+   */
+  trustProxy?: readonly string[];
 }
 
 /** Makes the server that `httpfstream-server` runs: the plugin, at `/`, and nothing else. Call `listen` on it. */
 export async function createStandaloneServer({
   logger,
+  trustProxy = [],
   ...options
 }: StandaloneOptions): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
+    trustProxy: trustProxy.length > 0 && [...trustProxy],
     clientErrorHandler: answerClientError,
     frameworkErrors: (error, request, reply) => sendFailure(error, request, reply),
     http: {
