@@ -9,7 +9,7 @@ import { RepairFile } from './repair-file.ts';
 import { RESERVED_SEGMENT, ResourcePath } from './resource-path.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import { StoredFile } from './stored-file.ts';
-import { type FoundName, walk } from './walk.ts';
+import { type FoundName, fingerprintOf, fingerprintsIn, walk } from './walk.ts';
 
 const DIRECTORY_MODE = 0o755;
 const OWN_DIRECTORY_MODE = 0o700;
@@ -187,25 +187,23 @@ export class Root {
   }
 
   /**
-   * Moves what a file has from `size` on out of it, to where an operator finds it.
+   * Which file is at a place. Symlinks are not followed.
    *
-   * @returns where that is, absolute
+   * @param location path below the root
+   * @returns its fingerprint; undefined when there is no regular file
    */
-  async setAside(file: AppendFile, size: number): Promise<string> {
-    const surplus = await this.newFile();
-    try {
-      await surplus.copy(file, size, (await file.state()).size);
-      await surplus.sync();
-      const name = path.join(this.own('aside'), `${file.stat.fingerprint}-${size}-${Date.now()}`);
-      await fileIo.makeDirectories(this.own('aside'), OWN_DIRECTORY_MODE);
-      await surplus.publish(name);
-      await file.truncate(size);
-      return name;
-    } catch (error) {
-      throw storageFailure(error);
-    } finally {
-      await surplus.discard();
-    }
+  async fingerprintAt(location: string): Promise<string | undefined> {
+    return fingerprintOf(path.join(this.#directory, location));
+  }
+
+  /**
+   * Which files are in a directory: their names by their fingerprints. Symlinks are not followed.
+   *
+   * @param location of the directory, as a path below the root
+   * @param maxNames how many names are looked at at most
+   */
+  fingerprintsIn(location: string, maxNames: number): Promise<Map<string, string>> {
+    return fingerprintsIn(path.join(this.#directory, location), maxNames);
   }
 
   /**
@@ -218,7 +216,7 @@ export class Root {
   }
 
   /** A directory of the server's own, beside what URLs can name; absolute. */
-  own(name: 'meta' | 'redo' | 'incoming' | 'gone' | 'aside' | 'expiring' | 'lock'): string {
+  own(name: 'meta' | 'redo' | 'quarantine' | 'incoming' | 'gone' | 'aside' | 'expiring' | 'lock'): string {
     return path.join(this.#directory, RESERVED_SEGMENT, name);
   }
 

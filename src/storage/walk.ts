@@ -1,8 +1,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, type FileStat } from './file-io.ts';
+import { readDirectory } from './own-directory.ts';
 import { RESERVED_SEGMENT } from './resource-path.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
+
+/** How many files are looked at at a time. */
+const PARALLEL_LOOKS = 16;
 
 const SLASH = Buffer.from('/');
 
@@ -47,6 +51,25 @@ export async function statFound({ name }: FoundName): Promise<FileStat | undefin
     if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw storageFailure(error);
   }
+}
+
+/** The fingerprint of the regular file at a name, absolute; undefined when there is none. */
+export async function fingerprintOf(name: string): Promise<string | undefined> {
+  return (await statFound({ name: Buffer.from(name), location: undefined }))?.fingerprint;
+}
+
+/** The names in a directory of regular files, by fingerprint; of so many names at most, and none if there is no directory. */
+export async function fingerprintsIn(directory: string, maxNames: number): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  const names = (await readDirectory(directory)).slice(0, maxNames).values();
+  const look = async () => {
+    for (const name of names) {
+      const fingerprint = await fingerprintOf(path.join(directory, name));
+      if (fingerprint !== undefined) found.set(fingerprint, name);
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL_LOOKS }, look));
+  return found;
 }
 
 /** Names as bytes, of which Node's types do not know. */

@@ -10,11 +10,15 @@ import { ResourcePath } from '../../storage/resource-path.ts';
 import type { Root } from '../../storage/root.ts';
 import type { ForkOrigin, StreamLink, StreamState } from '../../storage/stream-state.ts';
 import type { Tombstone, Tombstones } from '../../storage/tombstones.ts';
+import { FileFinder } from '../recovery/file-finder.ts';
 import type { ForkRequest } from './create-request.ts';
 import { forkPosition } from './fork-position.ts';
 import type { Stream } from './stream.ts';
 import type { StreamStore } from './stream-store.ts';
 import { isSameType } from './stream-type.ts';
+
+/** How many tombstones are looked at at a start. */
+const MAX_SETTLED = 10_000;
 
 /** What a fork takes over from its source. */
 export interface Inherited {
@@ -40,6 +44,8 @@ export class ForkTree {
   readonly #holder: StreamHolder;
   /** Who changes what is known of the forks of the same source takes turns. Nobody waits for a path's turn in it. */
   readonly #sources = new KeyedLock();
+  /** Fingerprints of forks that their sources know, and that have no name yet. */
+  readonly #unnamed = new Set<string>();
 
   constructor(
     root: Root,
@@ -95,19 +101,22 @@ export class ForkTree {
   }
 
   /**
-   * Remembers a fork, of which everything else is remembered by now, with its source.
+   * Remembers a fork, of which everything else is remembered by now, with its source. To be {@link release}d once it has
+   * its name, or will have none.
    *
    * @throws {StreamConflictError} when the source was deleted meanwhile
    */
   async link(source: Stream, { path }: ForkOrigin, fork: StreamLink): Promise<void> {
     await this.#sources.run(path, async () => {
       if (source.isGone) throw new StreamConflictError('the source was deleted');
+      this.#unnamed.add(fork.fingerprint);
       await source.amend(({ forks = [] }) => ({ forks: [...forks, fork] }));
     });
   }
 
-  /** To be called once for what {@link copy} has returned. */
-  release({ source }: Inherited): void {
+  /** To be called once for what {@link copy} has returned for a fork. */
+  release({ source }: Inherited, fork: string): void {
+    this.#unnamed.delete(fork);
     this.#holder.release(source);
   }
 
@@ -132,17 +141,54 @@ export class ForkTree {
       try {
         await remove();
       } catch (error) {
-        if (isBuried) await this.#tombstones.remove(resource.key);
+        // If it stays it is settled by whoever comes next.
+        if (isBuried) await this.#tombstones.remove(resource.key).catch(() => undefined);
         throw error;
       }
+      // One of a server that was killed before it had deleted the stream; see there.
+      if (!isBuried) await this.#tombstones.remove(resource.key).catch(() => undefined);
       return isBuried;
     });
   }
 
   /** Whether a fork is there, or forks of it are. */
-  async isLiving({ path, fingerprint }: StreamLink): Promise<boolean> {
-    if (await this.#store.isKnown(fingerprint)) return true;
-    return (await this.#tombstones.read(path))?.fingerprint === fingerprint;
+  async isLiving(fork: StreamLink): Promise<boolean> {
+    if (this.#unnamed.has(fork.fingerprint) || (await this.#isThere(fork))) return true;
+    return (await this.#tombstones.read(fork.path))?.fingerprint === fork.fingerprint;
+  }
+
+  /**
+   * Finishes what a server that was killed has left half done: a tombstone goes if
+   * its stream lives, or no fork of it does. And then those of streams that it was forked from.
+   *
+   * @returns whether there is a tombstone at the path
+   */
+  async settle(resourcePath: string): Promise<boolean> {
+    const removed = await this.#sources.run(resourcePath, async () => {
+      const tombstone = await this.#tombstones.read(resourcePath);
+      if (tombstone === undefined) return { tombstone, isSettled: false };
+      const isThere = await this.#isThere(tombstone);
+      const living: StreamLink[] = [];
+      for (const fork of isThere ? [] : tombstone.forks) if (await this.isLiving(fork)) living.push(fork);
+      if (living.length === 0) await this.#tombstones.remove(resourcePath);
+      else if (living.length < tombstone.forks.length) {
+        await this.#tombstones.write({ ...tombstone, forks: living }, { durable: this.#isDurable });
+      }
+      return { tombstone, isThere, isSettled: living.length === 0 };
+    });
+    const { tombstone, isThere, isSettled } = removed;
+    if (tombstone === undefined) return false;
+    if (isSettled && !isThere) await this.leave(tombstone.fingerprint, tombstone.origin);
+    return !isSettled;
+  }
+
+  /** {@link settle}s all tombstones, up to a number: a start is not to take long for the others, which are settled when they are met. */
+  async settleAll(): Promise<void> {
+    let looks = 0;
+    for await (const { tombstone } of this.#tombstones.all()) {
+      if (looks++ === MAX_SETTLED) return;
+      if (tombstone !== undefined) await this.settle(tombstone.path);
+    }
   }
 
   /** Tells the source of a fork that the fork is no more; what is kept only for its forks goes with the last one. */
@@ -177,6 +223,13 @@ export class ForkTree {
     }
     await this.#tombstones.remove(origin.path);
     return tombstone;
+  }
+
+  /** Whether the file of a stream is where it was, or below another name beside that. */
+  async #isThere({ path, fingerprint }: StreamLink): Promise<boolean> {
+    const remembered = await this.#store.location(fingerprint);
+    const locations = [path, ...(remembered ? [remembered] : [])];
+    return (await new FileFinder(this.#root).find(fingerprint, locations)) !== undefined;
   }
 
   async #copyPrefix(source: Stream, request: ForkRequest, fork: NewFile): Promise<number> {

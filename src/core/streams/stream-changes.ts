@@ -90,14 +90,20 @@ export class StreamChanges {
     for (const { resolve } of settled) resolve();
   }
 
-  /** Takes all back that are under way: they were judged one upon the other. */
-  refuse(error: unknown): void {
+  /**
+   * Takes all back that are under way: they were judged one upon the other.
+   *
+   * @returns tells those who wait for them
+   */
+  takeBack(): (error: unknown) => void {
     const refused = this.#pending.splice(0);
     for (const { append, producerBefore } of refused.toReversed()) {
       if (append.producer !== undefined) this.#producers.set(append.producer.id, producerBefore);
     }
     this.#state = refused[0]?.before ?? this.#state;
-    for (const { reject } of refused) reject(error);
+    return (error) => {
+      for (const { reject } of refused) reject(error);
+    };
   }
 
   /** Resolves when those under way by now are in the file, or refused. */

@@ -1,14 +1,16 @@
 import { ResourceGoneError, ServerClosingError } from '../../errors.ts';
 import type { AppendFile } from '../../storage/append-file.ts';
+import { setAside } from '../../storage/aside.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
+import type { Quarantine } from '../../storage/quarantine.ts';
 import type { RedoLog } from '../../storage/redo-log.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
+import type { Report } from '../report.ts';
 import type { Syncer } from '../syncer.ts';
 import { Checkpoints } from './checkpoints.ts';
-import type { Report } from './recovery.ts';
 import { Stream } from './stream.ts';
 import { canExpire } from './stream-expiry.ts';
 import { namesOf, type OffsetNames } from './stream-offset.ts';
@@ -29,6 +31,7 @@ export interface StreamRegistryOptions {
   root: Root;
   store: StreamStore;
   log: RedoLog<StreamRecord>;
+  quarantine: Quarantine<StreamRecord>;
   syncer: Syncer;
   /** Whether an append is safe only when it survives a loss of power. */
   isDurable: boolean;
@@ -85,7 +88,7 @@ export class StreamRegistry {
 
   constructor(options: StreamRegistryOptions) {
     this.#options = options;
-    this.#checkpoints = new Checkpoints(options.log, (stream) => this.#letGo(stream), options.report);
+    this.#checkpoints = new Checkpoints(options, (stream) => this.#letGo(stream));
   }
 
   /** The stream of a file, if it is held. */
@@ -209,6 +212,8 @@ export class StreamRegistry {
   async delete(stream: Stream): Promise<void> {
     this.#checkpoints.forget(stream);
     await stream.gone();
+    // Else the next start finds out that nobody needs it.
+    await this.#options.quarantine.remove(stream.fingerprint).catch(() => undefined);
   }
 
   /** Takes no more appends, makes all that is in the log safe beside the files, and lets them go. */
@@ -222,7 +227,7 @@ export class StreamRegistry {
   }
 
   async #make(file: StoredFile, resource: ResourcePath): Promise<Stream> {
-    const { store, log, syncer, isDurable, sessionSize } = this.#options;
+    const { store, log, quarantine, syncer, isDurable, sessionSize } = this.#options;
     const { location, stat } = file;
     const { fingerprint, generation, identity } = stat;
     const { state, isDamaged } = await store.read(stat);
@@ -231,11 +236,13 @@ export class StreamRegistry {
       location,
       generation,
       isDamaged,
+      isIsolated: quarantine.files.has(fingerprint),
       state: { ...state, size: sessionSize(identity) ?? state.size },
       type: state.contentType,
       log,
       isDurable,
       room: () => this.#checkpoints.room(),
+      assertRoom: () => this.#checkpoints.assertRoom(),
       openFile: (known) => this.#openFile(fingerprint, resource, known),
       sync: (opened) => syncer.sync(opened),
       save: (changed) => store.save(fingerprint, location, changed),
@@ -254,7 +261,7 @@ export class StreamRegistry {
       const { state } = await store.read({ ...file.stat, size });
       const owned = Math.max(Math.min(known.size, size), state.size);
       if (owned < size) {
-        const aside = await root.setAside(file, owned);
+        const aside = await setAside(root, file, owned);
         report('bytes of which no producer knows were set aside', {
           resource: resource.toString(),
           position: owned,

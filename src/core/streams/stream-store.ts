@@ -47,11 +47,35 @@ export class StreamStore {
     if (toleranceMs !== undefined) await this.#sidecars.touch(fingerprint, toleranceMs);
   }
 
-  /** @param location path below the root */
-  async save(fingerprint: string, location: string, stream: StreamState): Promise<void> {
+  /**
+   * @param location path below the root
+   * @param options.syncsName false when {@link syncNames} follows, which is cheaper for many
+   */
+  async save(
+    fingerprint: string,
+    location: string,
+    stream: StreamState,
+    { syncsName = true }: { syncsName?: boolean } = {},
+  ): Promise<void> {
     await this.#sidecars.update(fingerprint, (sidecar) => ({ ...sidecar, path: location, stream }), {
       durable: this.isDurable,
+      syncsName,
     });
+  }
+
+  /** Makes what was saved without its name survive a loss of power, if it must. */
+  async syncNames(fingerprints: Iterable<string>): Promise<void> {
+    if (this.isDurable) await this.#sidecars.syncNames(fingerprints);
+  }
+
+  /** Where a file was when something of it was remembered last, as a path below the root; undefined when nothing is. */
+  async location(fingerprint: string): Promise<string | undefined> {
+    return (await this.#sidecars.read(fingerprint))?.path;
+  }
+
+  /** The version of a stream that is remembered; 0 when none is. */
+  async version(fingerprint: string): Promise<number> {
+    return (await this.#sidecars.read(fingerprint))?.stream?.version ?? 0;
   }
 
   /** Whether anything is remembered of a file. */

@@ -1,0 +1,158 @@
+import type { HttpfstreamError } from '../../errors.ts';
+import type { RedoRecord } from '../../storage/redo-record.ts';
+import type { RepairFile } from '../../storage/repair-file.ts';
+import type { Root } from '../../storage/root.ts';
+import { storageFailure } from '../../storage/storage-failure.ts';
+import type { Report } from '../report.ts';
+import type { StreamRecord } from '../streams/stream-record.ts';
+import type { StreamStore } from '../streams/stream-store.ts';
+import type { Syncer } from '../syncer.ts';
+import type { FileFinder } from './file-finder.ts';
+import { Salvage } from './salvage.ts';
+import { StreamReplay } from './stream-replay.ts';
+
+/** What streams are put right with. */
+export interface RepairOptions {
+  root: Root;
+  store: StreamStore;
+  syncer: Syncer;
+  finder: FileFinder;
+  report: Report;
+}
+
+/** Puts one stream right, with the records that a log has of it. */
+export class StreamRepair {
+  readonly fingerprint: string;
+  readonly #options: RepairOptions;
+  readonly #salvage: Salvage;
+  /** Where its file was last, as a path below the root. */
+  #path: string;
+  /** Records that were not made yet. */
+  #remaining = 0;
+  /** Where its file is; undefined when it is nowhere, or was not looked for yet. */
+  #location: string | undefined;
+  #replay: StreamReplay | undefined;
+  /** The version up to which its file was known to have everything. */
+  #knownVersion = 0;
+  #isForgotten = false;
+  #hasBegun = false;
+  #file: RepairFile | undefined;
+  #failure: HttpfstreamError | undefined;
+
+  /** @param path of its file below the root, as a record says */
+  constructor(fingerprint: string, path: string, options: RepairOptions) {
+    this.fingerprint = fingerprint;
+    this.#path = path;
+    this.#options = options;
+    this.#salvage = new Salvage(options.root);
+  }
+
+  get path(): string {
+    return this.#location ?? this.#path;
+  }
+
+  /** Whether all of its records were made. */
+  get isComplete(): boolean {
+    return this.#remaining === 0;
+  }
+
+  /** What keeps it from being put right. */
+  get failure(): HttpfstreamError | undefined {
+    return this.#failure;
+  }
+
+  /** Whether its file is open. */
+  get isOpen(): boolean {
+    return this.#file !== undefined;
+  }
+
+  /** Counts a record that is to be made. */
+  announce({ path }: StreamRecord): void {
+    this.#path = path;
+    this.#remaining++;
+  }
+
+  /** Makes the next record. Never rejects. */
+  async make(record: RedoRecord<StreamRecord>): Promise<void> {
+    this.#remaining--;
+    await this.#try(async () => {
+      if (!this.#hasBegun) await this.#begin();
+      if (this.#isForgotten) return;
+      if (this.#location === undefined) {
+        if (record.header.version > this.#knownVersion) await this.#salvage.take(record);
+        return;
+      }
+      const replay = this.#replay as StreamReplay;
+      await replay.make(record, await this.#open(this.#location));
+      if (replay.isTorn) await this.#salvage.take(record);
+    });
+  }
+
+  /** Makes what was made safe, and remembers it, but for the name of what it is remembered in. Never rejects. */
+  async finish(): Promise<void> {
+    await this.#try(async () => {
+      if (this.#location !== undefined && this.#replay !== undefined) {
+        await this.#save(this.#replay, this.#location);
+      }
+      await this.#tellSalvaged();
+    });
+    await this.#salvage.close();
+    await this.rest();
+  }
+
+  /** Closes its file until it is needed again. Never rejects. */
+  async rest(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await this.#try(async () => file?.close());
+  }
+
+  async #begin(): Promise<void> {
+    const { store, finder } = this.#options;
+    this.#hasBegun = true;
+    const remembered = await store.location(this.fingerprint);
+    const locations = [this.#path, ...(remembered ? [remembered] : [])];
+    this.#location = await finder.find(this.fingerprint, locations);
+    // What is remembered of a file goes with it when the server deletes it.
+    this.#isForgotten = this.#location === undefined && remembered === undefined;
+    if (this.#location === undefined) this.#knownVersion = await store.version(this.fingerprint);
+    else {
+      const { stat } = await this.#open(this.#location);
+      this.#replay = new StreamReplay((await store.read(stat)).state, stat.size);
+    }
+  }
+
+  async #save(replay: StreamReplay, location: string): Promise<void> {
+    const { store, syncer } = this.#options;
+    const file = await this.#open(location);
+    await replay.finish(file);
+    if (!replay.hasChanged) return;
+    // Else the system has it, as it had when the appends were answered.
+    if (store.isDurable) await syncer.sync(file);
+    await store.save(this.fingerprint, location, replay.state, { syncsName: false });
+  }
+
+  async #tellSalvaged(): Promise<void> {
+    const { position } = this.#salvage;
+    if (position === undefined) return;
+    const aside = await this.#salvage.publish(this.path, this.fingerprint);
+    const message = this.#replay
+      ? 'the redo log is damaged: appends after this position are lost'
+      : 'the file of appends in the redo log is not to be found: they are lost from this position on';
+    this.#options.report(message, { path: this.path, position, ...(aside && { aside }) });
+  }
+
+  async #open(location: string): Promise<RepairFile> {
+    this.#file ??= await this.#options.root.openRepair(location);
+    return this.#file;
+  }
+
+  async #try(action: () => Promise<unknown>): Promise<void> {
+    if (this.#failure !== undefined) return;
+    try {
+      await action();
+    } catch (error) {
+      this.#failure = storageFailure(error);
+    }
+  }
+}
