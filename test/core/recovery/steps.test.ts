@@ -1,0 +1,198 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { checkRoot } from '../../../src/core/check/root-check.ts';
+import { FeedRegistry } from '../../../src/core/feed-registry.ts';
+import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../../src/errors.ts';
+import { ResourcePath } from '../../../src/storage/resource-path.ts';
+import { Root } from '../../../src/storage/root.ts';
+import { buildCommands } from '../../cli/command.ts';
+import { CrashModel, type Fact } from '../../support/crash-model.ts';
+import { runProgram } from '../../support/program.ts';
+import { Random } from '../../support/random.ts';
+import { temporaryDirectory } from '../../support/server.ts';
+
+const CHILD = fileURLToPath(new URL('../../support/crash-child.mjs', import.meta.url));
+const HOOK = fileURLToPath(new URL('../../support/crash-hook.cjs', import.meta.url));
+
+/** `HTTPFSTREAM_SOAK=1` takes every step of every operation, `npm test` one or two of each. */
+const IS_SOAK = process.env.HTTPFSTREAM_SOAK !== undefined;
+
+/** The long form takes the time that it takes. */
+const TIMEOUT_MS = IS_SOAK ? 3_600_000 : 120_000;
+
+const OPERATIONS = [
+  'make a stream',
+  'make a fork',
+  'make a stream that expires',
+  'append to a stream',
+  'append to a stream as a producer',
+  'append for the first time as a producer',
+  'append to many streams at once',
+  'append much at once',
+  'append much to a file that nobody made as a stream',
+  'append the last line',
+  'set aside what no producer knows',
+  'append in a session',
+  'bring a sidecar up to date',
+  'close in order',
+  'delete a stream',
+  'delete a stream that was forked',
+  'delete the last fork',
+  'delete what has outlived its time',
+];
+
+/** What is done to a root that a killed server has left. */
+const SECOND_OPERATIONS = ['recover after a kill', 'check after a kill'];
+
+const DURABILITIES = ['os', 'disk'] as const;
+
+/** What happens at a step: the process dies before or after it, the disk is full from there on, or it fails. */
+const HOWS = ['before', 'after', 'ENOSPC', 'EIO'] as const;
+
+interface Step {
+  at: number;
+  how: (typeof HOWS)[number];
+}
+
+beforeAll(buildCommands);
+
+/** Runs one operation in a process of its own. */
+async function play(root: string, operation: string, durability: string, step: Step | undefined) {
+  const end = step?.how === 'EIO' ? 'close' : 'kill';
+  const { stdout } = await runProgram(
+    process.execPath,
+    ['--require', HOOK, CHILD, root, durability, operation, end],
+    { env: { ...process.env, CRASH_STEP: JSON.stringify(step ?? {}) } },
+  );
+  return stdout
+    .toString()
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Fact);
+}
+
+async function start(directory: string): Promise<FeedRegistry> {
+  const registry = new FeedRegistry(await Root.open(directory), { durability: 'os', graceMs: 0 });
+  await registry.recover();
+  return registry;
+}
+
+/** Whether all is well by now, and what was found. */
+async function check(directory: string): Promise<{ isWell: boolean; lines: string[] }> {
+  const lines: string[] = [];
+  const isWell = await checkRoot(await Root.open(directory), (line) => lines.push(line));
+  return { isWell, lines };
+}
+
+/** What a reader gets; undefined when there is nothing. */
+async function readStream({ streams }: FeedRegistry, name: string): Promise<string | undefined> {
+  try {
+    const file = await streams.open(ResourcePath.parse(name));
+    try {
+      return (await file.read(0, (await streams.view(file)).state.size)).toString();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (error instanceof ResourceNotFoundError || error instanceof StreamGoneError) return undefined;
+    throw error;
+  }
+}
+
+/** What was acknowledged is there once, what was refused is not. */
+async function expectKept(directory: string, registry: FeedRegistry, model: CrashModel, hasSurplus: boolean) {
+  for (const [name, { exists }] of model.paths) {
+    const text = await readStream(registry, name);
+    if (exists !== 'may') expect(text !== undefined, `${name} is there`).toBe(exists === 'must');
+    if (text === undefined) continue;
+    model.paths.get(name)?.assertHolds(text);
+    if (!hasSurplus) expect(await readFile(path.join(directory, name), 'utf8')).toBe(text);
+  }
+}
+
+/** Names can be deleted, made and deleted again. */
+async function expectFree({ streams }: FeedRegistry, names: readonly string[]) {
+  const request = {
+    contentType: 'text/plain',
+    ttlSeconds: undefined,
+    expiresAt: undefined,
+    isClosed: false,
+    fork: undefined,
+    isUpload: false,
+  };
+  for (const name of names) await streams.delete(ResourcePath.parse(name)).catch(ignoreMissing);
+  for (const name of names) {
+    const { isNew, stream } = await streams.create(ResourcePath.parse(name), request, Buffer.from('again\n'));
+    streams.release(stream);
+    expect(isNew, `${name} is made`).toBe(true);
+    await streams.delete(ResourcePath.parse(name));
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  const isMissing =
+    error instanceof ResourceNotFoundError ||
+    error instanceof StreamGoneError ||
+    error instanceof PathConflictError;
+  if (!isMissing) throw error;
+}
+
+/** Starts, or checks and starts, what is left, and looks at all of it. */
+async function expectWhole(
+  directory: string,
+  facts: readonly Fact[],
+  isCheckedFirst: boolean,
+  hasSurplus: boolean,
+) {
+  const model = new CrashModel(facts);
+  if (isCheckedFirst) {
+    await check(directory);
+    expect((await check(directory)).lines).toEqual([expect.stringMatching(/: all is well$/)]);
+  }
+  const registry = await start(directory);
+  try {
+    await expectKept(directory, registry, model, hasSurplus && !isCheckedFirst);
+    await expectFree(registry, [...model.paths.keys()]);
+  } finally {
+    await registry.close();
+  }
+  const { isWell, lines } = await check(directory);
+  expect({ isWell, lines }).toMatchObject({ isWell: true });
+  expect((await check(directory)).lines).toEqual([expect.stringMatching(/: all is well$/)]);
+}
+
+/** One run on a root of its own. Returns how many steps it had. */
+async function run(operation: string, durability: string, step: Step | undefined, isCheckedFirst: boolean) {
+  const directory = path.join(await temporaryDirectory(), 'root');
+  const before = SECOND_OPERATIONS.includes(operation)
+    ? await play(directory, 'be killed', durability, undefined)
+    : [];
+  const facts = await play(directory, operation, durability, step);
+  await expectWhole(directory, [...before, ...facts], isCheckedFirst, operation.startsWith('set aside'));
+  return facts.at(-1)?.steps ?? 0;
+}
+
+describe.each([...OPERATIONS, ...SECOND_OPERATIONS])('%s:', { timeout: TIMEOUT_MS }, (operation) => {
+  const random = Random.fromEnvironment().fork(operation.length);
+  const durabilities = IS_SOAK ? DURABILITIES : [random.pick(DURABILITIES)];
+  test.each(durabilities)(
+    'a crash or an error at any step leaves what was acknowledged, once, and nothing that was refused (%s)',
+    async (durability) => {
+      const count = await run(operation, durability, undefined, random.chance(0.5));
+      expect(count).toBeGreaterThan(0);
+      const all = Array.from({ length: count }, (_, index) =>
+        HOWS.map((how) => ({ at: index + 1, how })),
+      ).flat();
+      const steps = IS_SOAK ? all : [random.pick(all), random.pick(all)];
+      for (const step of steps) {
+        const isCheckedFirst = random.chance(0.5);
+        const context = `HTTPFSTREAM_SEED=${random.seed}: ${operation}, ${durability}, ${JSON.stringify(step)}, ${isCheckedFirst ? 'check first' : ''}`;
+        await run(operation, durability, step, isCheckedFirst).catch((error) => {
+          throw new Error(`${context}: ${error}`, { cause: error });
+        });
+      }
+    },
+  );
+});
