@@ -128,7 +128,7 @@ export class SidecarStore {
   /** Makes the names of sidecars that were written survive a loss of power: each directory once. */
   async syncNames(fingerprints: Iterable<string>): Promise<void> {
     const directories = new Set(Array.from(fingerprints, (each) => path.dirname(this.#fileOf(each))));
-    for (const directory of directories) await syncDirectories(directory, directory);
+    await Promise.all(Array.from(directories, (directory) => syncDirectories(directory, directory)));
   }
 
   /** Replaces the sidecar of a file as {@link update} does, whatever it was. */

@@ -98,6 +98,7 @@ export class StreamRepair {
     });
     await this.#salvage.close();
     await this.rest();
+    this.#replay = undefined;
   }
 
   /** Closes its file until it is needed again. Never rejects. */

@@ -29,6 +29,11 @@ export interface Inherited {
   expiry: Pick<StreamState, 'ttlSeconds' | 'expiresAt'>;
 }
 
+/** What became of a tombstone: none was there, or it is needed, or its stream lives after all, or no fork does. */
+type Settled =
+  | { outcome: 'missing'; tombstone?: undefined }
+  | { outcome: 'needed' | 'undone' | 'forgotten'; tombstone: Tombstone };
+
 /** How streams are held, see {@link StreamLifecycle}. */
 export interface StreamHolder {
   acquire(resource: ResourcePath): Promise<Stream>;
@@ -132,7 +137,8 @@ export class ForkTree {
       const { forks = [], origin } = stream.state;
       const living: StreamLink[] = [];
       // A server that was killed while it made one may have left its name here.
-      for (const fork of forks) if (await this.isLiving(fork)) living.push(fork);
+      const finder = new FileFinder(this.#root);
+      for (const fork of forks) if (await this.#isLiving(fork, finder)) living.push(fork);
       const isBuried = living.length > 0;
       if (isBuried) {
         const tombstone = { path: resource.key, fingerprint, forks: living, ...(origin && { origin }) };
@@ -151,43 +157,28 @@ export class ForkTree {
     });
   }
 
-  /** Whether a fork is there, or forks of it are. */
-  async isLiving(fork: StreamLink): Promise<boolean> {
-    if (this.#unnamed.has(fork.fingerprint) || (await this.#isThere(fork))) return true;
-    return (await this.#tombstones.read(fork.path))?.fingerprint === fork.fingerprint;
-  }
-
   /**
-   * Finishes what a server that was killed has left half done: a tombstone goes if
-   * its stream lives, or no fork of it does. And then those of streams that it was forked from.
+   * Finishes what a server that was killed has left half done: a tombstone goes if its stream lives, or no
+   * fork of it does. Then those of the streams go that it was the last fork of.
    *
    * @returns whether there is a tombstone at the path
    */
-  async settle(resourcePath: string): Promise<boolean> {
-    const removed = await this.#sources.run(resourcePath, async () => {
-      const tombstone = await this.#tombstones.read(resourcePath);
-      if (tombstone === undefined) return { tombstone, isSettled: false };
-      const isThere = await this.#isThere(tombstone);
-      const living: StreamLink[] = [];
-      for (const fork of isThere ? [] : tombstone.forks) if (await this.isLiving(fork)) living.push(fork);
-      if (living.length === 0) await this.#tombstones.remove(resourcePath);
-      else if (living.length < tombstone.forks.length) {
-        await this.#tombstones.write({ ...tombstone, forks: living }, { durable: this.#isDurable });
-      }
-      return { tombstone, isThere, isSettled: living.length === 0 };
-    });
-    const { tombstone, isThere, isSettled } = removed;
-    if (tombstone === undefined) return false;
-    if (isSettled && !isThere) await this.leave(tombstone.fingerprint, tombstone.origin);
-    return !isSettled;
+  async settle(resourcePath: string, finder = new FileFinder(this.#root)): Promise<boolean> {
+    const { tombstone, outcome } = await this.#sources.run(resourcePath, () =>
+      this.#settle(resourcePath, finder),
+    );
+    if (outcome === 'forgotten') await this.leave(tombstone.fingerprint, tombstone.origin);
+    return outcome === 'needed';
   }
 
-  /** {@link settle}s all tombstones, up to a number: a start is not to take long for the others, which are settled when they are met. */
+  /** {@link settle}s tombstones at a start: so many that it takes no longer. The others are when something is made in their place. */
   async settleAll(): Promise<void> {
+    const finder = new FileFinder(this.#root);
     let looks = 0;
     for await (const { tombstone } of this.#tombstones.all()) {
       if (looks++ === MAX_SETTLED) return;
-      if (tombstone !== undefined) await this.settle(tombstone.path);
+      // One that cannot be looked at is in nobody else's way.
+      if (tombstone !== undefined) await this.settle(tombstone.path, finder).catch(() => undefined);
     }
   }
 
@@ -225,11 +216,31 @@ export class ForkTree {
     return tombstone;
   }
 
-  /** Whether the file of a stream is where it was, or below another name beside that. */
-  async #isThere({ path, fingerprint }: StreamLink): Promise<boolean> {
+  async #settle(resourcePath: string, finder: FileFinder): Promise<Settled> {
+    const tombstone = await this.#tombstones.read(resourcePath);
+    if (tombstone === undefined) return { outcome: 'missing' };
+    const isUndone = await this.#isThere(tombstone, finder);
+    const forks: StreamLink[] = [];
+    for (const fork of tombstone.forks) if (await this.#isLiving(fork, finder)) forks.push(fork);
+    if (isUndone || forks.length === 0) {
+      await this.#tombstones.remove(resourcePath);
+      return { tombstone, outcome: isUndone ? 'undone' : 'forgotten' };
+    }
+    if (forks.length < tombstone.forks.length) {
+      await this.#tombstones.write({ ...tombstone, forks }, { durable: this.#isDurable });
+    }
+    return { tombstone, outcome: 'needed' };
+  }
+
+  /** Whether a fork is there, or is about to be, or forks of it are. */
+  async #isLiving(fork: StreamLink, finder: FileFinder): Promise<boolean> {
+    if (this.#unnamed.has(fork.fingerprint) || (await this.#isThere(fork, finder))) return true;
+    return (await this.#tombstones.read(fork.path))?.fingerprint === fork.fingerprint;
+  }
+
+  async #isThere({ path, fingerprint }: StreamLink, finder: FileFinder): Promise<boolean> {
     const remembered = await this.#store.location(fingerprint);
-    const locations = [path, ...(remembered ? [remembered] : [])];
-    return (await new FileFinder(this.#root).find(fingerprint, locations)) !== undefined;
+    return (await finder.find(fingerprint, [path, ...(remembered ? [remembered] : [])])) !== undefined;
   }
 
   async #copyPrefix(source: Stream, request: ForkRequest, fork: NewFile): Promise<number> {

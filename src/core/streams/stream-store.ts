@@ -78,11 +78,6 @@ export class StreamStore {
     return (await this.#sidecars.read(fingerprint))?.stream?.version ?? 0;
   }
 
-  /** Whether anything is remembered of a file. */
-  async isKnown(fingerprint: string): Promise<boolean> {
-    return (await this.#sidecars.read(fingerprint)) !== undefined;
-  }
-
   async remove(fingerprint: string): Promise<void> {
     await this.#sidecars.remove(fingerprint);
   }

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { checkRoot } from '../../../src/core/check/root-check.ts';
 import { FeedRegistry } from '../../../src/core/feed-registry.ts';
@@ -9,12 +8,10 @@ import { ResourcePath } from '../../../src/storage/resource-path.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { buildCommands } from '../../cli/command.ts';
 import { CrashModel, type Fact } from '../../support/crash-model.ts';
-import { runProgram } from '../../support/program.ts';
+import { DURABILITIES, HOWS, type Play, play } from '../../support/crash-root.ts';
 import { Random } from '../../support/random.ts';
 import { temporaryDirectory } from '../../support/server.ts';
-
-const CHILD = fileURLToPath(new URL('../../support/crash-child.mjs', import.meta.url));
-const HOOK = fileURLToPath(new URL('../../support/crash-hook.cjs', import.meta.url));
+import { makeStream, textOf } from '../../support/streams-core.ts';
 
 /** `HTTPFSTREAM_SOAK=1` takes every step of every operation, `npm test` one or two of each. */
 const IS_SOAK = process.env.HTTPFSTREAM_SOAK !== undefined;
@@ -46,32 +43,7 @@ const OPERATIONS = [
 /** What is done to a root that a killed server has left. */
 const SECOND_OPERATIONS = ['recover after a kill', 'check after a kill'];
 
-const DURABILITIES = ['os', 'disk'] as const;
-
-/** What happens at a step: the process dies before or after it, the disk is full from there on, or it fails. */
-const HOWS = ['before', 'after', 'ENOSPC', 'EIO'] as const;
-
-interface Step {
-  at: number;
-  how: (typeof HOWS)[number];
-}
-
 beforeAll(buildCommands);
-
-/** Runs one operation in a process of its own. */
-async function play(root: string, operation: string, durability: string, step: Step | undefined) {
-  const end = step?.how === 'EIO' ? 'close' : 'kill';
-  const { stdout } = await runProgram(
-    process.execPath,
-    ['--require', HOOK, CHILD, root, durability, operation, end],
-    { env: { ...process.env, CRASH_STEP: JSON.stringify(step ?? {}) } },
-  );
-  return stdout
-    .toString()
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as Fact);
-}
 
 async function start(directory: string): Promise<FeedRegistry> {
   const registry = new FeedRegistry(await Root.open(directory), { durability: 'os', graceMs: 0 });
@@ -87,18 +59,11 @@ async function check(directory: string): Promise<{ isWell: boolean; lines: strin
 }
 
 /** What a reader gets; undefined when there is nothing. */
-async function readStream({ streams }: FeedRegistry, name: string): Promise<string | undefined> {
-  try {
-    const file = await streams.open(ResourcePath.parse(name));
-    try {
-      return (await file.read(0, (await streams.view(file)).state.size)).toString();
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (error instanceof ResourceNotFoundError || error instanceof StreamGoneError) return undefined;
-    throw error;
-  }
+function readStream(registry: FeedRegistry, name: string): Promise<string | undefined> {
+  return textOf(registry, name).catch((error) => {
+    ignoreMissing(error);
+    return undefined;
+  });
 }
 
 /** What was acknowledged is there once, what was refused is not. */
@@ -113,21 +78,11 @@ async function expectKept(directory: string, registry: FeedRegistry, model: Cras
 }
 
 /** Names can be deleted, made and deleted again. */
-async function expectFree({ streams }: FeedRegistry, names: readonly string[]) {
-  const request = {
-    contentType: 'text/plain',
-    ttlSeconds: undefined,
-    expiresAt: undefined,
-    isClosed: false,
-    fork: undefined,
-    isUpload: false,
-  };
-  for (const name of names) await streams.delete(ResourcePath.parse(name)).catch(ignoreMissing);
+async function expectFree(registry: FeedRegistry, names: readonly string[]) {
+  for (const name of names) await registry.streams.delete(ResourcePath.parse(name)).catch(ignoreMissing);
   for (const name of names) {
-    const { isNew, stream } = await streams.create(ResourcePath.parse(name), request, Buffer.from('again\n'));
-    streams.release(stream);
-    expect(isNew, `${name} is made`).toBe(true);
-    await streams.delete(ResourcePath.parse(name));
+    expect(await makeStream(registry, name, 'again\n'), `${name} is made`).toBe(true);
+    await registry.streams.delete(ResourcePath.parse(name));
   }
 }
 
@@ -164,12 +119,13 @@ async function expectWhole(
 }
 
 /** One run on a root of its own. Returns how many steps it had. */
-async function run(operation: string, durability: string, step: Step | undefined, isCheckedFirst: boolean) {
+async function run(operation: string, options: Play, isCheckedFirst: boolean): Promise<number> {
   const directory = path.join(await temporaryDirectory(), 'root');
-  const before = SECOND_OPERATIONS.includes(operation)
-    ? await play(directory, 'be killed', durability, undefined)
+  const isSecond = SECOND_OPERATIONS.includes(operation);
+  const before = isSecond
+    ? await play(directory, 'be killed', { ...options, step: undefined, closes: false })
     : [];
-  const facts = await play(directory, operation, durability, step);
+  const facts = await play(directory, operation, options);
   await expectWhole(directory, [...before, ...facts], isCheckedFirst, operation.startsWith('set aside'));
   return facts.at(-1)?.steps ?? 0;
 }
@@ -180,7 +136,7 @@ describe.each([...OPERATIONS, ...SECOND_OPERATIONS])('%s:', { timeout: TIMEOUT_M
   test.each(durabilities)(
     'a crash or an error at any step leaves what was acknowledged, once, and nothing that was refused (%s)',
     async (durability) => {
-      const count = await run(operation, durability, undefined, random.chance(0.5));
+      const count = await run(operation, { durability }, random.chance(0.5));
       expect(count).toBeGreaterThan(0);
       const all = Array.from({ length: count }, (_, index) =>
         HOWS.map((how) => ({ at: index + 1, how })),
@@ -189,9 +145,11 @@ describe.each([...OPERATIONS, ...SECOND_OPERATIONS])('%s:', { timeout: TIMEOUT_M
       for (const step of steps) {
         const isCheckedFirst = random.chance(0.5);
         const context = `HTTPFSTREAM_SEED=${random.seed}: ${operation}, ${durability}, ${JSON.stringify(step)}, ${isCheckedFirst ? 'check first' : ''}`;
-        await run(operation, durability, step, isCheckedFirst).catch((error) => {
-          throw new Error(`${context}: ${error}`, { cause: error });
-        });
+        await run(operation, { durability, step, closes: random.chance(0.3) }, isCheckedFirst).catch(
+          (error) => {
+            throw new Error(`${context}: ${error}`, { cause: error });
+          },
+        );
       }
     },
   );
