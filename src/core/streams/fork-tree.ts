@@ -238,7 +238,10 @@ export class ForkTree {
     return (await this.#tombstones.read(fork.path))?.fingerprint === fork.fingerprint;
   }
 
+  /** Whether the file of a stream is at its path, or beside it. */
   async #isThere({ path, fingerprint }: StreamLink, finder: FileFinder): Promise<boolean> {
+    const there = await this.#root.stat(ResourcePath.parse(path)).catch(ignoreMissing);
+    if (there?.fingerprint === fingerprint) return true;
     const remembered = await this.#store.location(fingerprint);
     return (await finder.find(fingerprint, [path, ...(remembered ? [remembered] : [])])) !== undefined;
   }
