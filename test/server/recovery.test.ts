@@ -1,16 +1,13 @@
 import { pino } from 'pino';
-import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { StreamStore } from '../../src/core/streams/stream-store.ts';
 import { createStandaloneServer } from '../../src/server/standalone.ts';
 import { storageFailure } from '../../src/storage/storage-failure.ts';
-import { buildCommands } from '../cli/command.ts';
 import { killedRoot } from '../support/crash-root.ts';
 import { temporaryDirectory } from '../support/server.ts';
 import { systemError } from '../support/small-disk.ts';
 import { StreamPeer } from '../support/streams-requests.ts';
 import { InProcessServer } from '../support/streams-server.ts';
-
-beforeAll(buildCommands);
 
 test('a start that fails lets the root go, and the next one has everything', async () => {
   const server = new InProcessServer(await killedRoot(), {});

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
-import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { checkRoot } from '../../../src/core/check/root-check.ts';
 import { FeedRegistry } from '../../../src/core/feed-registry.ts';
 import type { Report } from '../../../src/core/report.ts';
@@ -9,13 +9,10 @@ import { AppendFile } from '../../../src/storage/append-file.ts';
 import { ResourcePath } from '../../../src/storage/resource-path.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
-import { buildCommands } from '../../cli/command.ts';
 import { killedRoot } from '../../support/crash-root.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { systemError } from '../../support/small-disk.ts';
 import { appendLine, textOf } from '../../support/streams-core.ts';
-
-beforeAll(buildCommands);
 
 interface Told {
   message: string;

@@ -1,20 +1,17 @@
 import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { FeedRegistry } from '../../../src/core/feed-registry.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { ExpiryIndex } from '../../../src/storage/expiry-index.ts';
 import { ResourcePath } from '../../../src/storage/resource-path.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
-import { buildCommands } from '../../cli/command.ts';
 import { killedRoot } from '../../support/crash-root.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { systemError } from '../../support/small-disk.ts';
 import { makeFork, makeStream, textOf } from '../../support/streams-core.ts';
-
-beforeAll(buildCommands);
 
 async function start(directory: string, durability: 'os' | 'disk' = 'os') {
   const registry = new FeedRegistry(await Root.open(directory), { durability, graceMs: 0 });

@@ -1,13 +1,10 @@
 import path from 'node:path';
-import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { FeedRegistry } from '../../../src/core/feed-registry.ts';
 import { Root } from '../../../src/storage/root.ts';
-import { buildCommands } from '../../cli/command.ts';
 import { play, type Step } from '../../support/crash-root.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { appendLine, textOf } from '../../support/streams-core.ts';
-
-beforeAll(buildCommands);
 
 /** What a stream has after a kill -9, when an append had met an error at a step, and what that was answered. */
 async function afterKill(operation: string, step?: Step) {
