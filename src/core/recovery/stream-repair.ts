@@ -114,8 +114,9 @@ export class StreamRepair {
     const remembered = await store.location(this.fingerprint);
     const locations = [this.#path, ...(remembered ? [remembered] : [])];
     this.#location = await finder.find(this.fingerprint, locations);
-    // What is remembered of a file goes with it when the server deletes it.
+    // What is remembered of a file goes with it when the server deletes it: then nobody misses it.
     this.#isForgotten = this.#location === undefined && remembered === undefined;
+    if (!this.#isForgotten) this.#location ??= await finder.findAnywhere(this.fingerprint);
     if (this.#location === undefined) this.#knownVersion = await store.version(this.fingerprint);
     else {
       const { stat } = await this.#open(this.#location);

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { checkRoot } from '../../../src/core/check/root-check.ts';
@@ -71,10 +71,18 @@ describe('after a kill -9, a file that another program has moved', () => {
     expect(listing.mock.calls.length).toBeLessThanOrEqual(2);
   });
 
-  test('and is nowhere near: its bytes are where an operator finds them, and that is told', async () => {
+  test('is found in another directory', async () => {
     const root = await killedRoot();
-    await mkdir(path.join(root, 'elsewhere'));
-    await rename(path.join(root, 'two'), path.join(root, 'elsewhere', 'two'));
+    await mkdir(path.join(root, 'a/b'), { recursive: true });
+    await rename(path.join(root, 'two'), path.join(root, 'a/b/c'));
+    const { registry, about } = await start(root);
+    expect(await textOf(registry, 'a/b/c')).toBe(linesOf('two'));
+    expect(about('not to be found')).toEqual([]);
+  });
+
+  test('and is nowhere: its bytes are where an operator finds them, and that is told', async () => {
+    const root = await killedRoot();
+    await rm(path.join(root, 'two'));
     const { registry, about } = await start(root);
     const [told] = about('not to be found');
     expect(told?.detail).toMatchObject({ path: 'two', position: 0 });
