@@ -11,8 +11,8 @@ import type { Syncer } from '../syncer.ts';
 import { FileFinder } from './file-finder.ts';
 import { type RepairOptions, StreamRepair } from './stream-repair.ts';
 
-/** How many streams are made safe at a time. */
-const PARALLEL = 16;
+/** How many records are made at a time. */
+const PARALLEL = 32;
 
 /** How many files are kept open for the next record. */
 const MAX_OPEN = 128;
@@ -45,7 +45,8 @@ export class Recovery {
   readonly #streams = new Map<string, StreamRepair>();
   /** Those whose files are open, the ones used last at the end. */
   readonly #open = new Set<StreamRepair>();
-  readonly #finishing = new Set<Promise<void>>();
+  /** Records that are being made. */
+  readonly #underWay = new Set<Promise<void>>();
   #step = 'looking at the redo log';
   #doneCount = 0;
   #bytes = 0;
@@ -66,7 +67,7 @@ export class Recovery {
       return await this.#run();
     } finally {
       clearInterval(timer);
-      await Promise.all(this.#finishing);
+      await Promise.all(this.#underWay);
       for (const stream of this.#open) await stream.rest();
     }
   }
@@ -79,7 +80,7 @@ export class Recovery {
     for await (const { header } of this.#records(replay)) this.#streamOf(header).announce(header);
     this.#step = 'bringing streams up to date';
     for await (const record of this.#records(replay)) await this.#make(record);
-    await Promise.all(this.#finishing);
+    await Promise.all(this.#underWay);
     await store.syncNames(this.#streams.keys());
     this.#step = 'emptying the redo log';
     await this.#isolateFailed(replay);
@@ -102,25 +103,25 @@ export class Recovery {
     return stream;
   }
 
+  /** Begins to make a record; many streams are under way at a time. */
   async #make(record: RedoRecord<StreamRecord>): Promise<void> {
+    if (this.#underWay.size >= PARALLEL) await Promise.race(this.#underWay);
     const stream = this.#streamOf(record.header);
-    await stream.make(record);
-    this.#open.delete(stream);
-    if (stream.isComplete) {
-      if (this.#finishing.size >= PARALLEL) await Promise.race(this.#finishing);
-      const finishing = stream.finish().then(() => {
-        this.#doneCount++;
-        this.#finishing.delete(finishing);
-      });
-      this.#finishing.add(finishing);
-      return;
-    }
-    if (!stream.isOpen) return;
+    const made = stream.make(record).then((isLast) => {
+      this.#underWay.delete(made);
+      this.#open.delete(stream);
+      if (isLast) this.#doneCount++;
+      else this.#keepOpen(stream);
+    });
+    this.#underWay.add(made);
+  }
+
+  #keepOpen(stream: StreamRepair): void {
     this.#open.add(stream);
     if (this.#open.size <= MAX_OPEN) return;
-    const [longest] = this.#open as Set<StreamRepair> & Iterable<StreamRepair>;
-    this.#open.delete(longest as StreamRepair);
-    await longest?.rest();
+    const longest = this.#open.values().next().value as StreamRepair;
+    this.#open.delete(longest);
+    void longest.rest();
   }
 
   /** The others are not to wait for a few that cannot be made good. */

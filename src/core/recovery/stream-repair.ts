@@ -20,7 +20,7 @@ export interface RepairOptions {
   report: Report;
 }
 
-/** Puts one stream right, with the records that a log has of it. */
+/** Puts one stream right, with the records that a log has of it, one after the other. */
 export class StreamRepair {
   readonly fingerprint: string;
   readonly #options: RepairOptions;
@@ -38,6 +38,8 @@ export class StreamRepair {
   #hasBegun = false;
   #file: RepairFile | undefined;
   #failure: HttpfstreamError | undefined;
+  /** Settles when what was asked for by now is done. Never rejects. */
+  #last: Promise<void> = Promise.resolve();
 
   /** @param path of its file below the root, as a record says */
   constructor(fingerprint: string, path: string, options: RepairOptions) {
@@ -51,19 +53,9 @@ export class StreamRepair {
     return this.#location ?? this.#path;
   }
 
-  /** Whether all of its records were made. */
-  get isComplete(): boolean {
-    return this.#remaining === 0;
-  }
-
   /** What keeps it from being put right. */
   get failure(): HttpfstreamError | undefined {
     return this.#failure;
-  }
-
-  /** Whether its file is open. */
-  get isOpen(): boolean {
-    return this.#file !== undefined;
   }
 
   /** Counts a record that is to be made. */
@@ -72,40 +64,23 @@ export class StreamRepair {
     this.#remaining++;
   }
 
-  /** Makes the next record. Never rejects. */
-  async make(record: RedoRecord<StreamRecord>): Promise<void> {
+  /**
+   * Makes the next record; after the last one everything is safe and remembered, but for the name of what it is
+   * remembered in. Never rejects.
+   *
+   * @returns whether it was the last one
+   */
+  async make(record: RedoRecord<StreamRecord>): Promise<boolean> {
     this.#remaining--;
-    await this.#try(async () => {
-      if (!this.#hasBegun) await this.#begin();
-      if (this.#isForgotten) return;
-      if (this.#location === undefined) {
-        if (record.header.version > this.#knownVersion) await this.#salvage.take(record);
-        return;
-      }
-      const replay = this.#replay as StreamReplay;
-      await replay.make(record, await this.#open(this.#location));
-      if (replay.isTorn) await this.#salvage.take(record);
-    });
-  }
-
-  /** Makes what was made safe, and remembers it, but for the name of what it is remembered in. Never rejects. */
-  async finish(): Promise<void> {
-    await this.#try(async () => {
-      if (this.#location !== undefined && this.#replay !== undefined) {
-        await this.#save(this.#replay, this.#location);
-      }
-      await this.#tellSalvaged();
-    });
-    await this.#salvage.close();
-    await this.rest();
-    this.#replay = undefined;
+    const isLast = this.#remaining === 0;
+    await this.#inTurn(() => this.#make(record));
+    if (isLast) await this.#inTurn(() => this.#finish());
+    return isLast;
   }
 
   /** Closes its file until it is needed again. Never rejects. */
-  async rest(): Promise<void> {
-    const file = this.#file;
-    this.#file = undefined;
-    await this.#try(async () => file?.close());
+  rest(): Promise<void> {
+    return this.#inTurn(() => this.#close());
   }
 
   async #begin(): Promise<void> {
@@ -121,6 +96,31 @@ export class StreamRepair {
     else {
       const { stat } = await this.#open(this.#location);
       this.#replay = new StreamReplay((await store.read(stat)).state, stat.size);
+    }
+  }
+
+  async #make(record: RedoRecord<StreamRecord>): Promise<void> {
+    if (this.#failure !== undefined) return;
+    if (!this.#hasBegun) await this.#begin();
+    if (this.#isForgotten) return;
+    if (this.#location === undefined) {
+      if (record.header.version > this.#knownVersion) await this.#salvage.take(record);
+      return;
+    }
+    const replay = this.#replay as StreamReplay;
+    await replay.make(record, await this.#open(this.#location));
+    if (replay.isTorn) await this.#salvage.take(record);
+  }
+
+  async #finish(): Promise<void> {
+    try {
+      if (this.#failure !== undefined) return;
+      if (this.#location !== undefined) await this.#save(this.#replay as StreamReplay, this.#location);
+      await this.#tellSalvaged();
+    } finally {
+      this.#replay = undefined;
+      await this.#salvage.close();
+      await this.#close();
     }
   }
 
@@ -149,12 +149,16 @@ export class StreamRepair {
     return this.#file;
   }
 
-  async #try(action: () => Promise<unknown>): Promise<void> {
-    if (this.#failure !== undefined) return;
-    try {
-      await action();
-    } catch (error) {
-      this.#failure = storageFailure(error);
-    }
+  async #close(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close();
+  }
+
+  #inTurn(action: () => Promise<void>): Promise<void> {
+    this.#last = this.#last.then(action).catch((error) => {
+      this.#failure ??= storageFailure(error);
+    });
+    return this.#last;
   }
 }
