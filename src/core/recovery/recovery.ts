@@ -3,6 +3,7 @@ import type { Quarantine } from '../../storage/quarantine.ts';
 import type { RedoLog, Replay } from '../../storage/redo-log.ts';
 import type { RedoRecord } from '../../storage/redo-record.ts';
 import type { Root } from '../../storage/root.ts';
+import { storageFailure } from '../../storage/storage-failure.ts';
 import type { Report } from '../report.ts';
 import { MAX_QUARANTINED } from '../streams/checkpoints.ts';
 import type { StreamRecord } from '../streams/stream-record.ts';
@@ -65,10 +66,12 @@ export class Recovery {
     const timer = setInterval(() => this.#tellProgress(), PROGRESS_MS);
     try {
       return await this.#run();
+    } catch (error) {
+      throw storageFailure(error);
     } finally {
       clearInterval(timer);
       await Promise.all(this.#underWay);
-      for (const stream of this.#open) await stream.rest();
+      for (const stream of this.#streams.values()) await stream.close();
     }
   }
 
@@ -81,7 +84,8 @@ export class Recovery {
     this.#step = 'bringing streams up to date';
     for await (const record of this.#records(replay)) await this.#make(record);
     await Promise.all(this.#underWay);
-    await store.syncNames(this.#streams.keys());
+    const saved = [...this.#streams.values()].filter(({ isSaved }) => isSaved);
+    await store.syncNames(saved.map(({ fingerprint }) => fingerprint));
     this.#step = 'emptying the redo log';
     await this.#isolateFailed(replay);
     for (const file of quarantine.files) if (!this.#hasFailed(file)) await quarantine.remove(file);

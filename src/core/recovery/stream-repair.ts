@@ -35,6 +35,7 @@ export class StreamRepair {
   /** The version up to which its file was known to have everything. */
   #knownVersion = 0;
   #isForgotten = false;
+  #isSaved = false;
   #hasBegun = false;
   #file: RepairFile | undefined;
   #failure: HttpfstreamError | undefined;
@@ -56,6 +57,11 @@ export class StreamRepair {
   /** What keeps it from being put right. */
   get failure(): HttpfstreamError | undefined {
     return this.#failure;
+  }
+
+  /** Whether what it has become was remembered; the name of what that is in is not safe yet. */
+  get isSaved(): boolean {
+    return this.#isSaved;
   }
 
   /** Counts a record that is to be made. */
@@ -80,7 +86,13 @@ export class StreamRepair {
 
   /** Closes its file until it is needed again. Never rejects. */
   rest(): Promise<void> {
-    return this.#inTurn(() => this.#close());
+    return this.#inTurn(() => this.#closeFile());
+  }
+
+  /** Lets go of everything, wherever it is. Never rejects. */
+  async close(): Promise<void> {
+    await this.rest();
+    await this.#salvage.close();
   }
 
   async #begin(): Promise<void> {
@@ -120,7 +132,7 @@ export class StreamRepair {
     } finally {
       this.#replay = undefined;
       await this.#salvage.close();
-      await this.#close();
+      await this.#closeFile();
     }
   }
 
@@ -132,6 +144,7 @@ export class StreamRepair {
     // Else the system has it, as it had when the appends were answered.
     if (store.isDurable) await syncer.sync(file);
     await store.save(this.fingerprint, location, replay.state, { syncsName: false });
+    this.#isSaved = true;
   }
 
   async #tellSalvaged(): Promise<void> {
@@ -149,7 +162,7 @@ export class StreamRepair {
     return this.#file;
   }
 
-  async #close(): Promise<void> {
+  async #closeFile(): Promise<void> {
     const file = this.#file;
     this.#file = undefined;
     await file?.close();

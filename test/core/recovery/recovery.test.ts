@@ -93,14 +93,18 @@ describe('after a kill -9, a file that another program has moved', () => {
     expect(await own(root, 'redo')).toEqual([]);
   });
 
-  test('is not missed when the server had deleted it', async () => {
-    const root = await killedRoot('delete a stream');
-    const { told } = await start(root);
-    expect(told.map(({ message }) => message)).toEqual([
-      'the server before this one was killed: its redo log was made good',
-    ]);
-    expect(await own(root, 'aside')).toEqual([]);
-  });
+  test.each(['os', 'disk'] as const)(
+    'is not missed when the server had deleted it (%s)',
+    async (durability) => {
+      const root = await killedRoot('delete a stream', { durability });
+      await rm(path.join(root, RESERVED, 'meta'), { recursive: true });
+      const { told } = await start(root, durability);
+      expect(told.map(({ message }) => message)).toEqual([
+        'the server before this one was killed: its redo log was made good',
+      ]);
+      expect(await own(root, 'aside')).toEqual([]);
+    },
+  );
 });
 
 describe('a recovery that fails', () => {
