@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { describe, type FileStat } from './file-io.ts';
+import type { FileStat } from './file-io.ts';
+import type { HeldPath, PathHolder } from './held-path.ts';
 import { RESERVED_SEGMENT } from './resource-path.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 
@@ -21,12 +22,15 @@ export interface FoundName {
  */
 export async function* walk(
   top: string,
+  holder: PathHolder,
   unreadable: (directory: string) => void,
 ): AsyncGenerator<FoundName, void, undefined> {
   const pending = [Buffer.from(top)];
   for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
+    let held: HeldPath | undefined;
     try {
-      for await (const entry of await openDirectory(at)) {
+      held = await holdExactly(holder, at);
+      for await (const entry of await openDirectory(held.entry)) {
         const name = Buffer.concat([at, SLASH, entry.name]);
         const isOwn = at.toString() === top && entry.name.toString().toLowerCase() === RESERVED_SEGMENT;
         if (!entry.isDirectory()) yield { name, location: locationOf(top, name) };
@@ -34,24 +38,38 @@ export async function* walk(
       }
     } catch (error) {
       if (!hasErrno(error, 'ENOENT', 'ENOTDIR')) unreadable(at.toString());
+    } finally {
+      held?.release();
     }
   }
 }
 
 /** What is at a name that was found; undefined when there is no regular file any more. */
-export async function statFound({ name }: FoundName): Promise<FileStat | undefined> {
+export async function statFound(holder: PathHolder, { name }: FoundName): Promise<FileStat | undefined> {
+  let held: HeldPath | undefined;
   try {
-    const stat = describe(await fs.promises.lstat(name, { bigint: true }));
-    return stat.kind === 'file' ? stat : undefined;
+    held = await holdExactly(holder, name);
+    const stat = await held.stat();
+    return stat.kind === 'file' && stat.isLinked ? stat : undefined;
   } catch (error) {
     if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw storageFailure(error);
+  } finally {
+    held?.release();
   }
+}
+
+/** Rejects as if nothing were there when a directory on the way was swapped for a symlink since it was found. */
+async function holdExactly(holder: PathHolder, name: Buffer): Promise<HeldPath> {
+  const held = await holder.hold(name, { noFollow: true });
+  if (held.real === name.toString()) return held;
+  held.release();
+  throw Object.assign(new Error('ENOENT: moved meanwhile'), { code: 'ENOENT' });
 }
 
 /** Names as bytes, of which Node's types do not know. */
 async function openDirectory(
-  directory: Buffer,
+  directory: string,
 ): Promise<AsyncIterable<{ name: Buffer; isDirectory(): boolean }>> {
   const opened: unknown = await fs.promises.opendir(directory, {
     encoding: 'buffer' as BufferEncoding,

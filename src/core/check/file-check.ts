@@ -4,7 +4,7 @@ import type { FileStat } from '../../storage/file-io.ts';
 import { ResourcePath } from '../../storage/resource-path.ts';
 import type { Root } from '../../storage/root.ts';
 import { isDamaged, type Sidecar, type SidecarStore } from '../../storage/sidecar-store.ts';
-import { type FoundName, statFound } from '../../storage/walk.ts';
+import type { FoundName } from '../../storage/walk.ts';
 import { expiryMs } from '../streams/stream-expiry.ts';
 import type { StreamLifecycle } from '../streams/stream-lifecycle.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
@@ -54,7 +54,7 @@ export class FileCheck {
   async check(found: FoundName): Promise<void> {
     const where = found.location ?? found.name.toString();
     try {
-      const stat = await statFound(found);
+      const stat = await this.#options.root.statFound(found);
       if (stat === undefined) return;
       this.#count++;
       const { fingerprint } = stat;
