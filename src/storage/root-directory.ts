@@ -188,6 +188,15 @@ export function appendingError(error: unknown): Error {
   return hasErrno(error, 'ELOOP') || error instanceof OutsideError ? leadsOut(error) : storageFailure(error);
 }
 
+/** As {@link appendingFailure}, where a symlink is known to be there. */
+export function symlinkFailure<T>(action: () => Promise<T>): Promise<T> {
+  return appendingFailure(() =>
+    action().catch((error) => {
+      throw hasErrno(error, 'ENOENT') ? leadsOut(error) : error;
+    }),
+  );
+}
+
 function ignoreExisting(error: unknown): true {
   if (!hasErrno(error, 'EEXIST')) throw error;
   return true;

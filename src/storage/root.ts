@@ -10,7 +10,6 @@ import { RepairFile } from './repair-file.ts';
 import { RESERVED_SEGMENT, ResourcePath } from './resource-path.ts';
 import {
   appendingError,
-  appendingFailure,
   DIRECTORY_MODE,
   leadsOut,
   nameOf,
@@ -18,6 +17,7 @@ import {
   OutsideError,
   RootDirectory,
   readingFailure,
+  symlinkFailure,
 } from './root-directory.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import { StoredFile } from './stored-file.ts';
@@ -321,15 +321,6 @@ function isAddressable(directory: ResourcePath, name: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** As {@link appendingFailure}, where a symlink is known to be there. */
-function symlinkFailure<T>(action: () => Promise<T>): Promise<T> {
-  return appendingFailure(() =>
-    action().catch((error) => {
-      throw hasErrno(error, 'ENOENT') ? leadsOut(error) : error;
-    }),
-  );
 }
 
 /** @throws {ResourceNotFoundError} when it was deleted after it was looked up */
