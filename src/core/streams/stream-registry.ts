@@ -53,6 +53,13 @@ export function viewOf({ stat }: StoredFile, state: StreamState): StreamView {
   return { state, names: namesOf(stat.generation, state) };
 }
 
+/** What is held of a stream, which may be ahead of what is remembered, as far as the file has it. */
+async function ahead(held: StreamState, remembered: StreamState, file: StoredFile): Promise<StreamState> {
+  // It may be ahead of the look at the file when it was opened, too.
+  const { size } = held.size > file.stat.size ? await file.state() : file.stat;
+  return { ...held, size: Math.max(Math.min(held.size, size), remembered.size) };
+}
+
 /** A session's hold of a stream. */
 export interface Admission {
   /** Closes the stream; what the session has brought is in the file. */
@@ -169,10 +176,8 @@ export class StreamRegistry {
     const { fingerprint, identity } = file.stat;
     const held = this.held(fingerprint);
     if (held?.isWriting) return { state: held.state, names: held.names };
-    const { state } = await this.#options.store.read(file.stat);
-    // What is held may be ahead of what is remembered.
-    const heldSize = Math.min(held?.state.size ?? 0, file.stat.size);
-    const known = held === undefined ? state : { ...held.state, size: Math.max(heldSize, state.size) };
+    const { state } = await this.#options.store.readOf(file);
+    const known = held === undefined ? state : await ahead(held.state, state, file);
     const size = this.#options.sessionSize(identity) ?? known.size;
     return viewOf(file, { ...known, size });
   }
@@ -225,7 +230,7 @@ export class StreamRegistry {
     const { store, log, syncer, isDurable, sessionSize } = this.#options;
     const { location, stat } = file;
     const { fingerprint, generation, identity } = stat;
-    const { state, isDamaged } = await store.read(stat);
+    const { state, isDamaged } = await store.readOf(file);
     const stream: Stream = new Stream({
       fingerprint,
       location,
@@ -250,8 +255,9 @@ export class StreamRegistry {
     const file = await root.openAppend(resource, { create: false });
     try {
       if (file.stat.fingerprint !== fingerprint) throw new ResourceGoneError('the file was made anew');
-      const { size } = await file.state();
-      const { state } = await store.read({ ...file.stat, size });
+      const stat = await file.look();
+      const { size } = stat;
+      const { state } = await store.read(stat);
       const owned = Math.max(Math.min(known.size, size), state.size);
       if (owned < size) {
         const aside = await root.setAside(file, owned);
