@@ -9,6 +9,9 @@ import { hasErrno, storageFailure } from './storage-failure.ts';
 /** How deep directories are made: each costs the disk, and each sync of a name in it, too. What is deeper is served. */
 const MAX_MADE_DEPTH = 64;
 
+/** Because each read of a directory is a trip to another thread. */
+const NAMES_AT_A_TIME = 256;
+
 /** Mode of the directories that are made. */
 export const DIRECTORY_MODE = 0o755;
 
@@ -101,6 +104,25 @@ export class RootDirectory {
       if (error instanceof OutsideError || hasErrno(error, 'ENOENT', 'ELOOP', 'EACCES', 'ENOTDIR'))
         return undefined;
       throw error;
+    }
+  }
+
+  /**
+   * Yields the names in a directory, each with what leads to it until the next one.
+   *
+   * @throws {ResourceNotFoundError} when there is no such directory
+   */
+  async *entries(resource: ResourcePath): AsyncGenerator<{ name: string; entry: string }, void, undefined> {
+    const held = await readingFailure(() => this.find(resource, { directory: true }));
+    try {
+      const directory = await readingFailure(() =>
+        fs.promises.opendir(held.entry, { bufferSize: NAMES_AT_A_TIME }),
+      );
+      for await (const { name } of directory) yield { name, entry: path.join(held.entry, name) };
+    } catch (error) {
+      throw storageFailure(error);
+    } finally {
+      held.release();
     }
   }
 

@@ -269,19 +269,20 @@ export class Root {
    * @throws {ResourceNotFoundError} when there is no such directory
    */
   async *list(resource: ResourcePath): AsyncGenerator<DirectoryEntry, void, undefined> {
-    const held = await readingFailure(() => this.#directory.find(resource, { directory: true }));
-    try {
-      const directory = await readingFailure(() => fs.promises.opendir(held.entry));
-      for await (const { name } of directory) {
-        if (!isAddressable(resource, name)) continue;
-        const stat = await this.#directory.statEntry(path.join(held.entry, name));
-        if (stat !== undefined && stat.kind !== 'other') yield { name, ...stat };
-      }
-    } catch (error) {
-      throw storageFailure(error);
-    } finally {
-      held.release();
+    for await (const { name, entry } of this.#directory.entries(resource)) {
+      if (!isAddressable(resource, name)) continue;
+      const stat = await this.#directory.statEntry(entry);
+      if (stat !== undefined && stat.kind !== 'other') yield { name, ...stat };
     }
+  }
+
+  /**
+   * Yields the names in a directory, in no order, whatever they lead to.
+   *
+   * @throws {ResourceNotFoundError} when there is no such directory
+   */
+  async *names(resource: ResourcePath): AsyncGenerator<string, void, undefined> {
+    for await (const { name } of this.#directory.entries(resource)) yield name;
   }
 
   async #openExisting(resource: ResourcePath): Promise<AppendFile> {
