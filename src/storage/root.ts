@@ -3,6 +3,7 @@ import fs, { constants } from 'node:fs';
 import path from 'node:path';
 import { InvalidRootError, PathConflictError } from '../errors.ts';
 import { AppendFile } from './append-file.ts';
+import { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
 import type { HeldPath } from './held-path.ts';
 import { NewFile } from './new-file.ts';
@@ -44,6 +45,7 @@ export interface DirectoryEntry extends fileIo.FileStat {
  */
 export class Root {
   readonly #directory: RootDirectory;
+  readonly #blocks = new BlockPool();
 
   private constructor(directory: RootDirectory) {
     this.#directory = directory;
@@ -90,7 +92,7 @@ export class Root {
         if (kind === 'other') throw notFound();
       }),
     );
-    return new StoredFile(fd, stat, location);
+    return new StoredFile(fd, stat, location, this.#blocks);
   }
 
   /**
@@ -124,7 +126,12 @@ export class Root {
       await fileIo.close(fd);
       throw noFile();
     }
-    return new AppendFile(fd, stat, this.#directory.locationOf(path.join(directory.real, name)));
+    return new AppendFile(
+      fd,
+      stat,
+      this.#directory.locationOf(path.join(directory.real, name)),
+      this.#blocks,
+    );
   }
 
   /**
@@ -148,7 +155,7 @@ export class Root {
       await fileIo.makeDirectories(directory, OWN_DIRECTORY_MODE);
       const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL;
       const fd = await fileIo.open(name, flags, FILE_MODE);
-      return new NewFile(fd, await describeOrClose(fd), name);
+      return new NewFile(fd, await describeOrClose(fd), name, this.#blocks);
     } catch (error) {
       throw storageFailure(error);
     }
@@ -218,7 +225,7 @@ export class Root {
   async openRepair(location: string): Promise<RepairFile> {
     const name = path.join(this.#directory.name, location);
     const { fd, stat } = await readingFailure(() => this.#openThere(name, constants.O_RDWR, assertFile));
-    return new RepairFile(fd, stat, location);
+    return new RepairFile(fd, stat, location, this.#blocks);
   }
 
   /**
@@ -288,7 +295,7 @@ export class Root {
   async #openExisting(resource: ResourcePath): Promise<AppendFile> {
     const name = this.#directory.locate(resource);
     const { fd, stat, location } = await this.#openThere(name, APPENDING, assertFile);
-    return new AppendFile(fd, stat, location);
+    return new AppendFile(fd, stat, location, this.#blocks);
   }
 
   /**

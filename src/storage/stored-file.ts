@@ -1,3 +1,4 @@
+import type { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
 import { storageFailure } from './storage-failure.ts';
 
@@ -7,11 +8,14 @@ export class StoredFile {
   readonly stat: fileIo.FileStat;
   /** Path below the root, with symlinks resolved. */
   readonly location: string;
+  /** In which it is read for clients. */
+  readonly blocks: BlockPool;
   protected readonly fd: number;
   #closed: Promise<void> | undefined;
 
-  constructor(fd: number, stat: fileIo.FileStat, location: string) {
+  constructor(fd: number, stat: fileIo.FileStat, location: string, blocks: BlockPool) {
     this.fd = fd;
+    this.blocks = blocks;
     this.stat = stat;
     this.location = location;
   }
