@@ -31,17 +31,13 @@ export async function sendBytes(
   }
 }
 
-/** Answers with a stream, which is destroyed when the client goes. When it breaks off, so does the connection. */
+/** Answers with a stream, which is destroyed when the client goes. */
 export function sendStream(request: FastifyRequest, reply: FastifyReply, stream: Readable): FastifyReply {
   const { socket } = request.raw;
   // Node does not tell it to a response that waits behind another one on the connection.
   const destroy = () => void stream.destroy();
   socket.once('close', destroy);
   stream.once('close', () => socket.off('close', destroy));
-  stream.once('error', () => {
-    // Before that the failure is the answer.
-    if (reply.raw.headersSent) socket.resetAndDestroy();
-  });
   if (socket.destroyed) destroy();
   return reply.send(stream);
 }

@@ -1,9 +1,8 @@
 import fs from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import type { Socket } from 'node:net';
 import path from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { openSocket, rawGet, rawRequest, writeHead } from '../support/http-raw.ts';
+import { openSocket, rawGet, rawRequest, readToEnd, writeHead } from '../support/http-raw.ts';
 import { startServer } from '../support/server.ts';
 import { V2Peer } from '../support/v2-peers.ts';
 
@@ -20,14 +19,6 @@ function breakDisk(from: number): void {
     if (position >= from) setImmediate(callback, refusal());
     else read(...args);
   }) as typeof fs.read);
-}
-
-/** How a connection breaks; undefined when it closes. */
-function failureOf(socket: Socket): Promise<unknown> {
-  return new Promise((resolve) => {
-    socket.once('error', resolve).once('close', () => resolve(undefined));
-    socket.resume();
-  });
 }
 
 afterEach(() => {
@@ -70,23 +61,14 @@ describe('a disk that gives an error', () => {
     ['a file', '/large', 'HTTP/1.1'],
     ['a file over HTTP/1.0', '/large', 'HTTP/1.0'],
     ['a stream from an offset', '/large?offset=-1', 'HTTP/1.1'],
-  ])('resets the connection when it comes in the middle of %s', async (_what, urlPath, version) => {
+  ])('breaks the answer off when it comes in the middle of %s', async (_what, urlPath, version) => {
     const { port } = await serve();
     breakDisk(3 * MiB);
     const socket = await openSocket(port);
     writeHead(socket, `GET ${urlPath} ${version}`);
-    expect(await failureOf(socket)).toMatchObject({ code: 'ECONNRESET' });
-  });
-
-  it('resets the connection in the middle of the values of a stream, which have no length', async () => {
-    const { port, root, url } = await serve();
-    const headers = { 'content-type': 'application/json' };
-    expect((await fetch(url('/json'), { method: 'PUT', headers, body: '[]' })).status).toBe(201);
-    await fs.promises.appendFile(path.join(root, 'json'), '1\n'.repeat(SIZE / 2));
-    breakDisk(3 * MiB);
-    const socket = await openSocket(port);
-    writeHead(socket, 'GET /json HTTP/1.0');
-    expect(await failureOf(socket)).toMatchObject({ code: 'ECONNRESET' });
+    const answer = await readToEnd(socket);
+    expect(answer.toString('latin1', 0, 500)).toContain(`content-length: ${SIZE}`);
+    expect(answer.length).toBeLessThan(SIZE);
   });
 
   it('is told to a follower as the end of an append that was interrupted', async () => {
