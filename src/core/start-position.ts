@@ -1,7 +1,7 @@
 import { InvalidRequestError, RangeNotSatisfiableError } from '../errors.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 
-/** How many lines may be asked for. */
+/** How many lines are looked for. */
 export const MAX_LINES = 10_000_000;
 
 /** How far from the end they are looked for, in bytes. */
@@ -51,10 +51,10 @@ export async function startOfLastLines(
   size: number,
   signal: AbortSignal,
 ): Promise<number> {
-  assertLines(lines);
   signal.throwIfAborted();
   // Each has one byte at least.
   if (lines >= size) return 0;
+  assertLines(lines);
   if (lines === 0) return size;
   let remaining = lines;
   // The newline at the very end ends the last line; it begins none.
