@@ -19,6 +19,7 @@ import { Recovery } from './recovery/recovery.ts';
 import type { Report } from './report.ts';
 import type { AppendRequest, FollowRequest } from './request.ts';
 import { SessionRegistry, type SessionRegistryOptions } from './session-registry.ts';
+import { Slots } from './slots.ts';
 import { startAt, startOfLastLines } from './start-position.ts';
 import { cleanUp } from './streams/clean-up.ts';
 import { ExpirySweep } from './streams/expiry-sweep.ts';
@@ -34,7 +35,10 @@ const SYNC_INTERVAL_MS = 1000;
 /** How many syncs go to the disk together where appenders wait for them. */
 const SYNC_THREADS = 8;
 
-/** Time between two looks for resources that are waited for; those made by an append are noticed at once. */
+/** How many files are searched for their last lines at a time: each search keeps a thread and the processor busy. */
+const MAX_SEARCHES = 2;
+
+/** Time between two looks for resources that are waited for; what this server makes is noticed at once. */
 const ARRIVAL_INTERVAL_MS = 500;
 
 /** Time between two looks for streams that have outlived their time and that nobody asks for. */
@@ -58,6 +62,7 @@ export class FeedRegistry {
   readonly #quarantine: Quarantine<StreamRecord>;
   readonly #report: Report;
   readonly #arrivals: Arrivals;
+  readonly #searches = new Slots(MAX_SEARCHES);
   readonly #sweep: ExpirySweep;
   /** How streams come and go. */
   readonly streams: StreamLifecycle;
@@ -249,7 +254,7 @@ export class FeedRegistry {
       const position =
         lines === undefined
           ? startAt(request.from, committed)
-          : await startOfLastLines(lines, file, committed, signal);
+          : await this.#searches.run(() => startOfLastLines(lines, file, committed, signal));
       await this.#sessions.find(resource, file);
       follower = await this.#sessions.exclusively(identity, () => this.#joinAt(position, file, sink));
       return follower;

@@ -6,7 +6,7 @@ import type { Quarantine } from '../../storage/quarantine.ts';
 import { ResourcePath } from '../../storage/resource-path.ts';
 import type { Root } from '../../storage/root.ts';
 import { isDamaged, type Sidecar, type SidecarStore } from '../../storage/sidecar-store.ts';
-import { type FoundName, statFound } from '../../storage/walk.ts';
+import type { FoundName } from '../../storage/walk.ts';
 import { expiryMs } from '../streams/stream-expiry.ts';
 import type { StreamLifecycle } from '../streams/stream-lifecycle.ts';
 import type { StreamRecord } from '../streams/stream-record.ts';
@@ -58,7 +58,7 @@ export class FileCheck {
   async check(found: FoundName): Promise<void> {
     const where = found.location ?? found.name.toString();
     try {
-      const stat = await statFound(found);
+      const stat = await this.#options.root.statFound(found);
       if (stat === undefined) return;
       this.#count++;
       const { fingerprint } = stat;

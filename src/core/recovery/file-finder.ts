@@ -1,6 +1,5 @@
 import path from 'node:path';
 import type { Root } from '../../storage/root.ts';
-import { statFound } from '../../storage/walk.ts';
 
 /** How many names are looked at in a directory at most, and in the whole root. */
 const MAX_NAMES = 100_000;
@@ -56,7 +55,7 @@ export class FileFinder {
     let looks = 0;
     for await (const name of this.#root.walk(() => {})) {
       if (looks++ === MAX_NAMES) break;
-      const stat = await statFound(name);
+      const stat = await this.#root.statFound(name);
       if (stat !== undefined && name.location !== undefined) found.set(stat.fingerprint, name.location);
     }
     return found;

@@ -218,10 +218,10 @@ export class AppendPipeline implements RedoWriter {
       this.#hasProducers = true;
     }
     if (this.#file !== undefined) return;
-    const { file, size } = await this.#options.openFile(this.settled);
+    const known = this.settled;
+    const { file, size } = await this.#options.openFile(known);
     this.#file = file;
-    const isCut = size < this.settled.size;
-    this.amend({ size, ...(isCut && { generation: Date.now() * 1000 }) });
+    this.amend(this.#changes.found(known, size));
   }
 
   /** What was written before is lost, too, if this fails. */

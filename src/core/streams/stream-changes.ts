@@ -117,6 +117,18 @@ export class StreamChanges {
     this.#settled = { ...this.#settled, ...change };
   }
 
+  /**
+   * What a look at the file changes.
+   *
+   * @param known what was known before it: what it did not see of that is gone, and of what
+   *   was seen since, of another program's bytes for instance, it says nothing
+   * @param size of the file
+   */
+  found(known: StreamState, size: number): Partial<StreamState> {
+    if (size < known.size) return { size, generation: Date.now() * 1000 };
+    return { size: Math.max(size, this.#settled.size) };
+  }
+
   /** What is to be remembered; while nothing is under way. */
   snapshot(hasProducers: boolean): StreamState {
     const { producers: _, ...state } = this.#settled;

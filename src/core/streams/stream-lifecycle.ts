@@ -195,7 +195,7 @@ export class StreamLifecycle {
     const { streams, store } = this.#options;
     const { fingerprint } = file.stat;
     try {
-      const { state, accessedMs } = await store.read(file.stat);
+      const { state, accessedMs } = await store.readOf(file);
       // Who reads live keeps it alive.
       return isExpired(state, streams.isUsed(fingerprint) ? Date.now() : accessedMs);
     } catch {

@@ -56,6 +56,13 @@ export function viewOf({ stat }: StoredFile, state: StreamState): StreamView {
   return { state, names: namesOf(stat.generation, state) };
 }
 
+/** What is held of a stream, which may be ahead of what is remembered, as far as the file has it. */
+async function ahead(held: StreamState, remembered: StreamState, file: StoredFile): Promise<StreamState> {
+  // It may be ahead of the look at the file when it was opened, too.
+  const { size } = held.size > file.stat.size ? await file.state() : file.stat;
+  return { ...held, size: Math.max(Math.min(held.size, size), remembered.size) };
+}
+
 /** A session's hold of a stream. */
 export interface Admission {
   /** Closes the stream; what the session has brought is in the file. */
@@ -172,10 +179,8 @@ export class StreamRegistry {
     const { fingerprint, identity } = file.stat;
     const held = this.held(fingerprint);
     if (held?.isWriting) return { state: held.state, names: held.names };
-    const { state } = await this.#options.store.read(file.stat);
-    // What is held may be ahead of what is remembered.
-    const heldSize = Math.min(held?.state.size ?? 0, file.stat.size);
-    const known = held === undefined ? state : { ...held.state, size: Math.max(heldSize, state.size) };
+    const { state } = await this.#options.store.readOf(file);
+    const known = held === undefined ? state : await ahead(held.state, state, file);
     const size = this.#options.sessionSize(identity) ?? known.size;
     return viewOf(file, { ...known, size });
   }
@@ -230,7 +235,7 @@ export class StreamRegistry {
     const { store, log, quarantine, syncer, isDurable, sessionSize } = this.#options;
     const { location, stat } = file;
     const { fingerprint, generation, identity } = stat;
-    const { state, isDamaged } = await store.read(stat);
+    const { state, isDamaged } = await store.readOf(file);
     const stream: Stream = new Stream({
       fingerprint,
       location,
@@ -257,16 +262,14 @@ export class StreamRegistry {
     const file = await root.openAppend(resource, { create: false });
     try {
       if (file.stat.fingerprint !== fingerprint) throw new ResourceGoneError('the file was made anew');
-      const { size } = await file.state();
-      const { state } = await store.read({ ...file.stat, size });
+      const stat = await file.look();
+      const { size } = stat;
+      const { state } = await store.read(stat);
       const owned = Math.max(Math.min(known.size, size), state.size);
       if (owned < size) {
         const aside = await setAside(root, file, owned);
-        report('bytes of which no producer knows were set aside', {
-          resource: resource.toString(),
-          position: owned,
-          aside,
-        });
+        const detail = { resource: resource.toString(), position: owned, aside };
+        report('bytes of which no producer knows were set aside', detail);
       }
       return { file, size: owned };
     } catch (error) {
@@ -280,10 +283,7 @@ export class StreamRegistry {
     const holding = this.#holdings.get(stream.fingerprint);
     if (this.#isClosing || holding?.stream !== stream || holding.users > 0 || this.#checkpoints.has(stream))
       return;
-    if (stream.isGone) {
-      this.#drop(stream);
-      return;
-    }
+    if (stream.isGone) return this.#drop(stream);
     this.#idle.add(stream);
     if (this.#idle.size > MAX_IDLE) this.#drop(this.#idle.values().next().value as Stream);
     this.#timer ??= setTimeout(() => this.#dropIdle(), IDLE_MS).unref();
