@@ -283,7 +283,10 @@ export class StreamRegistry {
     const holding = this.#holdings.get(stream.fingerprint);
     if (this.#isClosing || holding?.stream !== stream || holding.users > 0 || this.#checkpoints.has(stream))
       return;
-    if (stream.isGone) return this.#drop(stream);
+    if (stream.isGone) {
+      this.#drop(stream);
+      return;
+    }
     this.#idle.add(stream);
     if (this.#idle.size > MAX_IDLE) this.#drop(this.#idle.values().next().value as Stream);
     this.#timer ??= setTimeout(() => this.#dropIdle(), IDLE_MS).unref();
