@@ -211,6 +211,11 @@ export class StorageError extends HttpfstreamError {
   readonly code = 'HFS_STORAGE_ERROR';
 }
 
+/** What was asked for could not be made safe, nor taken back for sure: it may be there, now or after a restart. */
+export class OutcomeUnknownError extends HttpfstreamError {
+  readonly code = 'HFS_OUTCOME_UNKNOWN';
+}
+
 /** The storage root cannot be used; see `cause`. */
 export class InvalidRootError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_ROOT';

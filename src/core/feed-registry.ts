@@ -1,5 +1,6 @@
 import { PathConflictError } from '../errors.ts';
 import { ExpiryIndex } from '../storage/expiry-index.ts';
+import { Quarantine } from '../storage/quarantine.ts';
 import { RedoLog } from '../storage/redo-log.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
@@ -14,12 +15,14 @@ import type { Feed } from './feed.ts';
 import type { Follower, FollowerSink } from './follower.ts';
 import { OpenFeeds } from './open-feeds.ts';
 import { asGone, assertGeneration } from './preconditions.ts';
+import { Recovery } from './recovery/recovery.ts';
+import type { Report } from './report.ts';
 import type { AppendRequest, FollowRequest } from './request.ts';
 import { SessionRegistry, type SessionRegistryOptions } from './session-registry.ts';
+import { Slots } from './slots.ts';
 import { startAt, startOfLastLines } from './start-position.ts';
 import { cleanUp } from './streams/clean-up.ts';
 import { ExpirySweep } from './streams/expiry-sweep.ts';
-import { type Report, recover } from './streams/recovery.ts';
 import { StreamLifecycle } from './streams/stream-lifecycle.ts';
 import type { StreamRecord } from './streams/stream-record.ts';
 import { StreamRegistry } from './streams/stream-registry.ts';
@@ -32,7 +35,10 @@ const SYNC_INTERVAL_MS = 1000;
 /** How many syncs go to the disk together where appenders wait for them. */
 const SYNC_THREADS = 8;
 
-/** Time between two looks for resources that are waited for; those made by an append are noticed at once. */
+/** How many files are searched for their last lines at a time: each search keeps a thread and the processor busy. */
+const MAX_SEARCHES = 2;
+
+/** Time between two looks for resources that are waited for; what this server makes is noticed at once. */
 const ARRIVAL_INTERVAL_MS = 500;
 
 /** Time between two looks for streams that have outlived their time and that nobody asks for. */
@@ -53,8 +59,10 @@ export class FeedRegistry {
   readonly #held: StreamRegistry;
   readonly #store: StreamStore;
   readonly #log: RedoLog<StreamRecord>;
+  readonly #quarantine: Quarantine<StreamRecord>;
   readonly #report: Report;
   readonly #arrivals: Arrivals;
+  readonly #searches = new Slots(MAX_SEARCHES);
   readonly #sweep: ExpirySweep;
   /** How streams come and go. */
   readonly streams: StreamLifecycle;
@@ -73,6 +81,7 @@ export class FeedRegistry {
     this.#arrivals = new Arrivals(root, ARRIVAL_INTERVAL_MS);
     this.#store = new StreamStore(sidecars, isDurable);
     this.#log = new RedoLog(root.own('redo'), isDurable);
+    this.#quarantine = new Quarantine(root.own('quarantine'));
     this.#feeds = new OpenFeeds((file, position) => this.#held.advance(file.stat.fingerprint, position));
     this.#sessions = new SessionRegistry(
       {
@@ -88,6 +97,7 @@ export class FeedRegistry {
       root,
       store: this.#store,
       log: this.#log,
+      quarantine: this.#quarantine,
       syncer: this.#syncer,
       isDurable,
       sessionSize: (identity) => this.live(identity)?.committed,
@@ -108,12 +118,25 @@ export class FeedRegistry {
     this.#sweep = new ExpirySweep(expiring, this.streams, this.#store, report, SWEEP_INTERVAL_MS);
   }
 
-  /** Makes good what a server before this one has left when it was killed. */
+  /**
+   * Makes good what a server before this one has left when it was killed. It takes the time that it takes,
+   * and tells every second how far it is. After a failure nothing is lost: it can be run again by another registry.
+   */
   async recover(): Promise<void> {
+    const report = this.#report;
     await cleanUp(this.#root, this.#store, () => {});
-    const count = await recover(this.#root, this.#store, this.#log, this.#report);
+    const count = await new Recovery({
+      root: this.#root,
+      store: this.#store,
+      log: this.#log,
+      quarantine: this.#quarantine,
+      syncer: this.#syncer,
+      report,
+      progress: report,
+    }).run();
+    await this.streams.settleTombstones();
     if (count > 0)
-      this.#report('the server before this one was killed: its redo log was made good', { streams: count });
+      report('the server before this one was killed: its redo log was made good', { streams: count });
     this.#sweep.start();
   }
 
@@ -231,7 +254,7 @@ export class FeedRegistry {
       const position =
         lines === undefined
           ? startAt(request.from, committed)
-          : await startOfLastLines(lines, file, committed, signal);
+          : await this.#searches.run(() => startOfLastLines(lines, file, committed, signal));
       await this.#sessions.find(resource, file);
       follower = await this.#sessions.exclusively(identity, () => this.#joinAt(position, file, sink));
       return follower;

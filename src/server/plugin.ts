@@ -3,7 +3,7 @@ import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import { FeedRegistry } from '../core/feed-registry.ts';
-import type { Report } from '../core/streams/recovery.ts';
+import type { Report } from '../core/report.ts';
 import { MethodNotAllowedError, UpgradeRequiredError } from '../errors.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import { Root } from '../storage/root.ts';
@@ -55,6 +55,10 @@ const METHODS = ['PUT', 'POST', 'DELETE', 'OPTIONS'];
  * (1012, 1001; a broken connection over plain HTTP), have `closeTimeoutMs` to take it and
  * are cut off; files are synced and closed; another server may have the root.
  *
+ * After a server that was killed the registration takes as long as its redo log needs to be made
+ * good, which is told every second: Fastify's `pluginTimeout` (10 s) must not be in the way, so set it to 0.
+ * If it fails nothing is lost, and it can be tried again.
+ *
  * @throws {InvalidRootError} at registration, when the root cannot be used
  * @throws {RootInUseError} at registration, when another server uses the root
  */
@@ -67,7 +71,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   try {
     await registry.recover();
   } catch (error) {
-    await lock.release();
+    await registry.close().finally(() => lock.release());
     throw error;
   }
   const appends = new ConnectionGroup();

@@ -44,6 +44,8 @@ export async function createStandaloneServer({
     trustProxy: trustProxy.length > 0 && [...trustProxy],
     clientErrorHandler: answerClientError,
     frameworkErrors: (error, request, reply) => sendFailure(error, request, reply),
+    // To make good what a server that was killed has left takes the time that it takes.
+    pluginTimeout: 0,
     http: {
       headersTimeout: HEADERS_TIMEOUT_MS,
       connectionsCheckingInterval: CONNECTIONS_CHECK_MS,

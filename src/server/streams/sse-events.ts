@@ -7,7 +7,7 @@ import { encodeChunk } from '../http-follow-encoders.ts';
 import { arrayOfLines } from './json-values.ts';
 
 /** Most bytes in one event, single JSON values aside. */
-const MAX_EVENT_BYTES = 256 * 1024;
+const MAX_EVENT_BYTES = 64 * 1024;
 
 const LINE_FEED = 0x0a;
 const LINE_END = /\r\n|\r|\n/;
