@@ -263,10 +263,9 @@ export class StreamRegistry {
     try {
       if (file.stat.fingerprint !== fingerprint) throw new ResourceGoneError('the file was made anew');
       const stat = await file.look();
-      const { size } = stat;
       const { state } = await store.read(stat);
-      const owned = Math.max(Math.min(known.size, size), state.size);
-      if (owned < size) {
+      const owned = Math.max(Math.min(known.size, stat.size), state.size);
+      if (owned < stat.size) {
         const aside = await setAside(root, file, owned);
         const detail = { resource: resource.toString(), position: owned, aside };
         report('bytes of which no producer knows were set aside', detail);
