@@ -39,10 +39,10 @@ export function absoluteUrl(request: FastifyRequest, path: string): string {
  *
  * @throws what {@link ResourcePath.parse} throws
  * @throws {ForbiddenPathError} for what the Durable Streams protocol keeps for subscriptions
- * @throws {InvalidPathError} for `*`, which names the server and no resource
+ * @throws {InvalidPathError} for a target that is neither a path nor a URL with one: `*`, say, which names the server
  */
 export function resourceOf(request: FastifyRequest): ResourcePath {
-  if (request.url === '*') throw new InvalidPathError('* is not the path of a resource');
+  if (!NAMES_A_RESOURCE.test(request.url)) throw new InvalidPathError('the request names no resource');
   const resource = ResourcePath.parse(wildcardOf(request));
   assertNotReserved(resource);
   return resource;
@@ -75,6 +75,9 @@ export function splitTarget(url: string): { path: string; queryString: string } 
 export function asksForWebSocket(request: FastifyRequest): boolean {
   return request.ws && request.method === 'GET';
 }
+
+/** A path, or a URL of HTTP (RFC 9112, section 3.2). */
+const NAMES_A_RESOURCE = /^(?:\/|https?:\/\/[^/?]+(?:[/?]|$))/i;
 
 const TARGET = /^(?:[a-z][-+.\da-z]*:\/\/[^/?]*)?([^?]*)(.*)$/is;
 
