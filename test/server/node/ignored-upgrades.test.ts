@@ -9,13 +9,13 @@ import tls from 'node:tls';
 import fc from 'fast-check';
 import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { IgnoredUpgrades } from '../../src/server/ignored-upgrades.ts';
-import { httpfstream } from '../../src/server/plugin.ts';
-import { openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../support/http-raw.ts';
-import { startStandalone } from '../support/http-standalone.ts';
-import { Peer } from '../support/peers.ts';
-import { startServer, temporaryDirectory } from '../support/server.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { IgnoredUpgrades } from '../../../src/server/node/ignored-upgrades.ts';
+import { httpfstream } from '../../../src/server/plugin.ts';
+import { openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../../support/http-raw.ts';
+import { startStandalone } from '../../support/http-standalone.ts';
+import { Peer } from '../../support/peers.ts';
+import { startServer, temporaryDirectory } from '../../support/server.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 const OFFER = ['Upgrade: h2c', 'Connection: Upgrade, HTTP2-Settings', 'HTTP2-Settings: AAMAAABkAAQAoAAA'];
 
