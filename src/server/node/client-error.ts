@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import { ClientSocket } from './client-socket.ts';
 
 /** What Node says of what it cannot read as a request. What is not here is 400. */
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
@@ -8,20 +9,56 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-/** Answers what is no request, or breaks off, and closes the connection. */
-export function answerClientError({ code = '' }: Error & { code?: string }, socket: Socket): void {
+/** How long whoever reads a broken body has to answer, in milliseconds. */
+const ANSWER_MS = 2000;
+
+/**
+ * Ends a connection on which something came that is no request, or that breaks
+ * off: with an answer, after those to what was asked before, and in any case soon.
+ */
+export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
+  const client = ClientSocket.of(socket);
+  const { code = '' } = error;
   // Nobody is there any more.
-  if (socket.destroyed || !socket.writable || code === 'ECONNRESET') {
+  if (socket.destroyed || code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
-  const status = STATUS_OF_CODE[code] ?? 400;
-  const title = 'HFS_INVALID_REQUEST';
-  const detail = status === 400 ? 'this is not a request of HTTP/1.1' : STATUS_CODES[status];
-  const body = `${JSON.stringify({ type: 'about:blank', title, status, detail, code: title })}\n`;
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
-      'Content-Type: application/problem+json\r\nX-Content-Type-Options: nosniff\r\n' +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
+  // Node says so again with each packet.
+  if (client.isRefused) return;
+  const { responses } = client;
+  const whole = responses.findLast(({ req }) => req.complete);
+  const broken = responses.find(({ req }) => !req.complete);
+  if (whole !== undefined) {
+    client.endAfter(whole);
+  } else if (broken?.headersSent === true) {
+    client.cutSoon(ANSWER_MS);
+  } else if (broken !== undefined && !client.hasLeft && broken.req.listenerCount('error') > 0) {
+    client.cutSoon(ANSWER_MS);
+    // Whoever reads the body refuses it.
+    broken.req.emit('error', error);
+  } else {
+    const status = STATUS_OF_CODE[code] ?? 400;
+    const detail = status === 400 ? 'this is not a request of HTTP/1.1' : String(STATUS_CODES[status]);
+    client.dismiss(rawProblem(status, 'HFS_INVALID_REQUEST', detail));
+  }
+}
+
+/** An answer, as it goes over a connection that is closed then, where there is no response to write it to. */
+export function rawProblem(
+  status: number,
+  code: string,
+  detail: string,
+  headers: readonly (readonly [name: string, value: string])[] = [],
+): string {
+  const body = `${JSON.stringify({ type: 'about:blank', title: code, status, detail, code })}\n`;
+  const lines = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'Content-Type: application/problem+json',
+    'X-Content-Type-Options: nosniff',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    ...headers.map(([name, value]) => `${name}: ${value}`),
+    'Connection: close',
+  ];
+  return `${lines.join('\r\n')}\r\n\r\n${body}`;
 }
