@@ -197,32 +197,36 @@ export class ServerSockets {
     if (!this.#sockets.has(socket)) this.#own(client, socket);
     this.#sockets.delete(socket);
     this.#detached.add(socket);
-    const takeUp = () => {
-      if (asksForWebSocket(request)) this.#passOn(request, socket, head);
-      else this.#giveBack(request, socket, head);
-    };
+    let takeUp = () => this.#passOn(request, socket, head);
+    if (!asksForWebSocket(request)) {
+      const requestHead = headWithoutUpgrade(request);
+      // At once, so that the connection has not come to its end, whatever the client does meanwhile.
+      if (requestHead !== undefined) socket.unshift(Buffer.concat([requestHead, head]));
+      takeUp = () => (requestHead === undefined ? client.dismiss(NOT_REPEATABLE) : this.#giveBack(socket));
+    }
     if (client.answer === undefined) takeUp();
     else client.whenAnswered(takeUp);
   }
 
   #passOn(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    socket.setTimeout(SILENCE_MS, () => socket.destroy());
-    // A closing server refuses in this turn of the event loop; the answer still goes out.
-    if (this.#refusesUpgrades) setImmediate(() => ClientSocket.of(socket).dismiss(''));
-    this.#emit('upgrade', request, socket, head);
-  }
-
-  #giveBack(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    const requestHead = headWithoutUpgrade(request);
-    if (requestHead === undefined) {
-      ClientSocket.of(socket).dismiss(NOT_REPEATABLE);
+    const client = ClientSocket.of(socket);
+    if (client.hasLeft) {
+      socket.destroySoon();
       return;
     }
+    socket.setTimeout(SILENCE_MS, () => socket.destroy());
+    // A closing server refuses in this turn of the event loop; the answer still goes out.
+    if (this.#refusesUpgrades) setImmediate(() => client.dismiss(''));
+    this.#emit('upgrade', request, socket, head);
+    // Who answers instead of upgrading cannot use the connection again, and does not always close it.
+    client.answer?.once('finish', () => client.dismiss(''));
+  }
+
+  #giveBack(socket: Socket): void {
     this.#detached.delete(socket);
     this.#sockets.add(socket);
     // For the next request, where one before it was answered meanwhile.
     socket.setTimeout(this.#server.timeout);
-    socket.unshift(Buffer.concat([requestHead, head]));
     this.#server.emit(socket instanceof TLSSocket ? 'secureConnection' : 'connection', socket);
   }
 
