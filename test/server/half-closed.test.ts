@@ -155,7 +155,8 @@ describe('a client that waits for more and has closed its side', () => {
     onTestFinished(() => appender.end());
     await appender.send('some');
     await fetch(server.url('/stream'), { method: 'PUT', headers: { 'content-type': 'text/plain' } });
-    const count = () => new Promise<number>((resolve) => server.app.server.getConnections((_, n) => resolve(n)));
+    const count = () =>
+      new Promise<number>((resolve) => server.app.server.getConnections((_, n) => resolve(n)));
     const before = await count();
     const socket = await openSocket(server.port);
     writeHead(socket, head);
@@ -205,7 +206,9 @@ it("is to an application's own answers what it was: the connection ends", async 
   const server = await startServer({ prefix: '/files' });
   const ended: string[] = [];
   const socket = await openSocket(server.port);
-  server.app.server.once('request', (_request, response) => response.once('close', () => ended.push('answer')));
+  server.app.server.once('request', (_request, response) =>
+    response.once('close', () => ended.push('answer')),
+  );
   server.app.server.prependOnceListener('request', () => socket.end());
   writeHead(socket, 'GET /own HTTP/1.1');
   await waitFor(() => ended.length === 1, 'the end');
