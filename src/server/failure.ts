@@ -1,8 +1,8 @@
 import accepts from 'accepts';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { HttpfstreamError } from '../errors.ts';
-import { splitTarget } from './request-target.ts';
 import { isBodyUnderWay, LastWords } from './node/last-words.ts';
+import { splitTarget } from './request-target.ts';
 
 /** What each failure is on the wire. What is not here is 500. */
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
