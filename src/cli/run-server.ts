@@ -72,6 +72,7 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
       app.log.error({ err: error }, isOfSocket ? 'a connection failed' : 'an error that nobody expected');
       if (isOfSocket || !isSound) return;
       isSound = false;
+      restoreSignals();
       setTimeout(() => io.exit(EXIT_FAILURE), FAILED_CLOSE_MS).unref();
       resolve(undefined);
     });

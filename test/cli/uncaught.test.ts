@@ -1,13 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { beforeAll, expect, it, test } from 'vitest';
+import { expect, it, test } from 'vitest';
 import { isSocketError } from '../../src/cli/socket-error.ts';
 import { temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { buildCommands, portOf, RunningCommand } from './command.ts';
-
-beforeAll(buildCommands, 60_000);
+import { portOf, RunningCommand } from './command.ts';
 
 /** Starts a server in which `code` runs at SIGUSR2. */
 async function startWith(code: string): Promise<{ command: RunningCommand; port: number }> {

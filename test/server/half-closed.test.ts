@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
-import { openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../support/http-raw.ts';
+import { HANDSHAKE, openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../support/http-raw.ts';
 import { Peer } from '../support/peers.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -200,6 +200,29 @@ describe('a client that waits for more and has closed its side', () => {
     expect(answer).toContain('data:text');
     expect(answer).toMatch(/\r\n0\r\n\r\n$/);
   });
+});
+
+it('a handshake whose client vanishes while it is opened leaves nothing behind', async () => {
+  const server = await startServer();
+  await fetch(server.url('/f'), { method: 'PUT', body: BODY });
+  const appender = await Peer.connect(server.url('/live'), 'APPEND');
+  const count = () =>
+    new Promise<number>((resolve) => server.app.server.getConnections((_, n) => resolve(n)));
+  const before = await count();
+  for (const target of ['/f?lines=100000', '/live', '/none?wait=3600', '/none', '/g?session=abc']) {
+    for (const end of Object.values(CLOSE)) {
+      const verb = target.startsWith('/g') ? 'APPEND' : 'FOLLOW';
+      const socket = await openSocket(server.port);
+      writeHead(socket, `GET ${target} HTTP/1.1`, [
+        ...HANDSHAKE,
+        'Sec-WebSocket-Protocol: httpfstream.v2',
+        `X-Verb: ${verb}`,
+      ]);
+      end(socket);
+    }
+  }
+  await waitFor(async () => (await count()) <= before, 'all to go');
+  await appender.end();
 });
 
 it("is to an application's own answers what it was: the connection ends", async () => {

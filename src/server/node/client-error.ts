@@ -24,8 +24,8 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
     socket.destroy();
     return;
   }
-  // Node says so again with each packet.
-  if (client.isRefused) return;
+  // Node says so again with each packet; and the last answer may be on its way.
+  if (client.isRefused || !socket.writable) return;
   const { responses } = client;
   const whole = responses.findLast(({ req }) => req.complete);
   const broken = responses.find(({ req }) => !req.complete);

@@ -35,6 +35,8 @@ function limitOfLinux(): string | undefined {
 }
 
 function limitOfReport(): unknown {
-  const report = process.report?.getReport() as { userLimits?: { open_files?: { soft?: unknown } } };
-  return report.userLimits?.open_files?.soft;
+  const report = process.report?.getReport() as
+    | { userLimits?: { open_files?: { soft?: unknown } } }
+    | undefined;
+  return report?.userLimits?.open_files?.soft;
 }

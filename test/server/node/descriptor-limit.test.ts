@@ -1,15 +1,12 @@
 import { once } from 'node:events';
 import net from 'node:net';
-import { beforeAll, describe, expect, it, onTestFinished, test } from 'vitest';
+import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { descriptorLimit, firstReservedDescriptor } from '../../../src/server/node/descriptor-limit.ts';
-import { buildCommands } from '../../cli/command.ts';
 import { openSocket, parseAnswer, readToEnd } from '../../support/http-raw.ts';
 import { Peer } from '../../support/peers.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { ServerProcess } from '../../support/server-process.ts';
 import { waitFor } from '../../support/wait-for.ts';
-
-beforeAll(buildCommands, 60_000);
 
 test.each([
   [64, 32],
