@@ -2,7 +2,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import net, { type Socket } from 'node:net';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../../support/http-raw.ts';
+import {
+  openSocket,
+  parseAnswer,
+  rawRequest,
+  readHead,
+  readToEnd,
+  writeHead,
+} from '../../support/http-raw.ts';
 import { startStandalone } from '../../support/http-standalone.ts';
 import { Peer } from '../../support/peers.ts';
 import type { TestServer } from '../../support/server.ts';
@@ -94,7 +101,7 @@ describe('a malformed chunk', () => {
     socket.write('ZZ\r\n');
     await waitFor(() => follower.closeCode !== undefined, 'the end');
     expect(follower.closeCode).toBe(1011);
-    const next = await fetch(server.url('/f?verb=APPEND'), { method: 'POST', body: 'next' });
+    const next = await rawRequest(server.port, 'POST /f?verb=APPEND HTTP/1.1', ['Content-Length: 0']);
     expect(next.status).toBe(200);
     expect(parseAnswer(await answer).status).toBe(400);
     await allGone(server);
