@@ -9,6 +9,10 @@ export interface CommandIo {
   stderr: Writable & { isTTY?: boolean; columns?: number };
   /** Calls `listener` at SIGINT or SIGTERM instead of dying; returns a function that undoes it. */
   onStopSignal(listener: (signal: NodeJS.Signals) => void): () => void;
+  /** Calls `listener` with what nobody has caught, rejections included, instead of dying; returns a function that undoes it. */
+  onUncaught(listener: (error: unknown) => void): () => void;
+  /** Ends the process at once. */
+  exit(code: number): void;
 }
 
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
@@ -27,6 +31,11 @@ export const processIo: CommandIo = {
       for (const signal of STOP_SIGNALS) process.off(signal, listener);
     };
   },
+  onUncaught(listener) {
+    process.on('uncaughtException', listener);
+    return () => process.off('uncaughtException', listener);
+  },
+  exit: (code) => process.exit(code),
 };
 
 /** Exit code of a command that was stopped by Ctrl-C: 128 and the number of SIGINT. */

@@ -11,15 +11,19 @@ import { formatListenAddress, hostToAsk, isLoopback } from './listen-address.ts'
 import { packageVersion } from './package-version.ts';
 import { parseArguments } from './parse-arguments.ts';
 import { addServerOptions, type ServerOptions } from './server-options.ts';
+import { isSocketError } from './socket-error.ts';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
+
+/** How long a server that closes because of an error of its own may take for that: more than it needs. */
+const FAILED_CLOSE_MS = 10_000;
 
 /**
  * Runs `httpfstream-server` until SIGINT or SIGTERM.
  *
  * @param argv arguments without the program's name
- * @returns the exit code: 0 after an orderly stop, 1 when it cannot run, 2 for a bad option; with `--check` what {@link runCheck} returns
+ * @returns the exit code: 0 after an orderly stop, 1 when it cannot run (any longer), 2 for a bad option; with `--check` what {@link runCheck} returns
  */
 export async function runServer(argv: readonly string[], io: CommandIo): Promise<number> {
   const command = addServerOptions(new Command('httpfstream-server'))
@@ -53,12 +57,24 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
     return fail(messageOf(error));
   }
   let restoreSignals = () => {};
+  let restoreUncaught = () => {};
+  let isSound = true;
   // From before the first client can know that it listens.
-  const stopped = new Promise<NodeJS.Signals>((resolve) => {
+  const stopped = new Promise<NodeJS.Signals | undefined>((resolve) => {
     // Undone at the first signal, so that a second one ends the process at once.
     restoreSignals = io.onStopSignal((signal) => {
       restoreSignals();
       resolve(signal);
+    });
+    restoreUncaught = io.onUncaught((error) => {
+      // A socket with an error is closed by now: it is over with that one connection.
+      const isOfSocket = isSocketError(error);
+      app.log.error({ err: error }, isOfSocket ? 'a connection failed' : 'an error that nobody expected');
+      if (isOfSocket || !isSound) return;
+      isSound = false;
+      restoreSignals();
+      setTimeout(() => io.exit(EXIT_FAILURE), FAILED_CLOSE_MS).unref();
+      resolve(undefined);
     });
   });
   try {
@@ -66,6 +82,7 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   } catch (error) {
     restoreSignals();
     await app.close();
+    restoreUncaught();
     return fail(`cannot listen on ${formatListenAddress(http)}: ${listenFailure(error)}`);
   }
 
@@ -77,10 +94,11 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   }
   if (io.stdout.isTTY) io.stdout.write(firstSteps(url));
   const signal = await stopped;
-  app.log.info({ signal }, 'closing');
+  app.log.info(signal === undefined ? {} : { signal }, 'closing');
   await app.close();
   app.log.info('closed');
-  return 0;
+  restoreUncaught();
+  return isSound ? 0 : EXIT_FAILURE;
 }
 
 function makeLogger(level: string, io: CommandIo): Logger {
@@ -121,7 +139,7 @@ const HELP = `
 Every option may have one dash or two, and its value may follow "=" or a space.
 SIGINT or SIGTERM closes in order; a second one ends the process at once.
 
-Exit codes: 0 closed in order; 1 cannot run; 2 wrong usage.
+Exit codes: 0 closed in order; 1 cannot run, or has met an error that nobody expected; 2 wrong usage.
 With --check: 0 all is well, or was put right; 1 something was lost or cannot be put right; 2 wrong usage.
 
 Examples:

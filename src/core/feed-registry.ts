@@ -1,4 +1,4 @@
-import { PathConflictError } from '../errors.ts';
+import { PathConflictError, ServerClosingError } from '../errors.ts';
 import { ExpiryIndex } from '../storage/expiry-index.ts';
 import { Quarantine } from '../storage/quarantine.ts';
 import { RedoLog } from '../storage/redo-log.ts';
@@ -68,6 +68,7 @@ export class FeedRegistry {
   readonly streams: StreamLifecycle;
   /** The feeds of files to which nobody appends, while they are sent, by fingerprint. */
   readonly #idle = new Map<string, Feed>();
+  #isClosing = false;
 
   /** Call {@link recover} before anything else. */
   constructor(root: Root, options: RegistryOptions) {
@@ -165,6 +166,7 @@ export class FeedRegistry {
    * @throws {PathConflictError} when a directory is at the path
    * @throws {ResourceGoneError} when the file is of another generation, or missing and a generation was asked for
    * @throws {RangeNotSatisfiableError} when it is to begin beyond the end
+   * @throws {ServerClosingError} after `close`, when nobody appends (any more)
    * @throws what {@link Root.openRead} throws
    */
   async follow(
@@ -184,7 +186,11 @@ export class FeedRegistry {
     }
   }
 
-  /** The feed of a resource, if somebody appends to it or is expected back. */
+  /**
+   * The feed of a resource, if somebody appends to it or is expected back.
+   *
+   * @throws {ServerClosingError} after `close`, when it is not known any more who would come back
+   */
   async liveFeed(resource: ResourcePath): Promise<Feed | undefined> {
     await this.streams.expire(resource);
     const { identity, kind } = await this.#root.stat(resource);
@@ -192,7 +198,9 @@ export class FeedRegistry {
     if (feed !== undefined || kind !== 'file') return feed;
     const file = await this.#root.openRead(resource);
     try {
-      return (await this.#sessions.find(resource, file))?.feed;
+      const session = await this.#sessions.find(resource, file);
+      if (session === undefined) this.#refuseWhenClosing();
+      return session?.feed;
     } finally {
       await file.close();
     }
@@ -215,6 +223,7 @@ export class FeedRegistry {
    * is for those who hold them. Idempotent.
    */
   async close(): Promise<void> {
+    this.#isClosing = true;
     this.#sessions.close();
     await this.#sweep.close();
     await this.#feeds.closed();
@@ -222,6 +231,11 @@ export class FeedRegistry {
     await this.#log.close();
     await this.#syncer.close();
     this.#arrivals.close();
+  }
+
+  /** What is waited for has ended for the server by now, but not for the one who appends: how it will end nobody knows. */
+  #refuseWhenClosing(): void {
+    if (this.#isClosing) throw new ServerClosingError('the server is shutting down');
   }
 
   /** Joins what is live and needs no look into the file. */
@@ -266,6 +280,7 @@ export class FeedRegistry {
   async #joinAt(position: number, file: StoredFile, sink: FollowerSink): Promise<Follower> {
     const live = this.live(file.stat.identity);
     if (live !== undefined) return live.join(Math.min(position, live.committed), sink);
+    this.#refuseWhenClosing();
     const { size } = await file.state();
     const reason = await this.#sessions.history.endReason(file, size);
     const { fingerprint } = file.stat;

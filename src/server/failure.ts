@@ -1,7 +1,7 @@
 import accepts from 'accepts';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { HttpfstreamError } from '../errors.ts';
-import { isBodyUnderWay, LastWords } from './last-words.ts';
+import { isBodyUnderWay, LastWords } from './node/last-words.ts';
 import { splitTarget } from './request-target.ts';
 
 /** What each failure is on the wire. What is not here is 500. */
@@ -53,6 +53,7 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
   HFS_STREAM_CLOSED: { 'stream-closed': 'true' },
   HFS_SERVER_CLOSING: { 'retry-after': '1' },
   HFS_APPEND_BUSY: { 'retry-after': '1' },
+  HFS_STORAGE_BUSY: { 'retry-after': '1' },
 };
 
 /** What happens to servers, and is said once by others. */
@@ -96,9 +97,8 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
     .headers(HEADERS_OF_CODE[code] ?? {})
     .header('x-content-type-options', 'nosniff');
   if ('upgrade' in request.raw && request.raw.upgrade === true) {
-    // Node has let go of the socket, and not every refusal passes the hook of @fastify/websocket that closes it.
+    // Node has let go of the socket.
     reply.header('connection', 'close');
-    reply.raw.once('finish', () => request.raw.socket.destroySoon());
   }
   if (prefersText(request)) {
     return sendText(request, reply.type('text/plain; charset=utf-8'), `${detail}\n`);

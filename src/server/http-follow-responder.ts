@@ -111,7 +111,10 @@ export class HttpFollowResponder {
         if (!(error instanceof ResourceNotFoundError)) throw error;
         const remainingMs = deadline - performance.now();
         if (remainingMs <= 0) throw error;
-        if (!(await this.#registry.arrival(resource, remainingMs, connection.signal))) throw error;
+        const hasCome = await connection.wait(() =>
+          this.#registry.arrival(resource, remainingMs, connection.signal),
+        );
+        if (!hasCome) throw error;
       }
     }
   }

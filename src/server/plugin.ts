@@ -9,18 +9,18 @@ import type { ResourcePath } from '../storage/resource-path.ts';
 import { Root } from '../storage/root.ts';
 import { StreamQuery } from '../stream-protocol.ts';
 import { ConnectionGroup } from './connection-group.ts';
-import { Continues } from './continues.ts';
 import { allowOrigins, tellMethods } from './cors.ts';
 import { sendFailure } from './failure.ts';
 import { CLOSE_PATIENCE_MS } from './follow-connection.ts';
 import { Gate } from './gate.ts';
 import { HttpAppendResponder, isHttpAppend } from './http-append-responder.ts';
 import { HttpFollowResponder } from './http-follow-responder.ts';
-import { IgnoredUpgrades } from './ignored-upgrades.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { allowAnyType } from './media-type.ts';
+import { Continues } from './node/continues.ts';
+import { PipelinedRequests } from './node/pipelined-requests.ts';
+import { ServerSockets } from './node/server-sockets.ts';
 import { PagePaths } from './page-paths.ts';
-import { PipelinedRequests } from './pipelined-requests.ts';
 import { assertParameters } from './query-parameters.ts';
 import { asksForWebSocket, resourceOf, splitTarget, verbOf } from './request-target.ts';
 import { ResourceResponder } from './resource-response.ts';
@@ -28,7 +28,6 @@ import { RootLock } from './root-lock.ts';
 import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
 import { LiveStreams } from './streams/live-streams.ts';
 import { StreamResponder } from './streams/stream-responder.ts';
-import { UpgradeSockets } from './upgrade-sockets.ts';
 import { v2Dialect } from './v2-dialect.ts';
 import { dialectOf, WebSocketUpgrades } from './websocket-upgrades.ts';
 
@@ -80,8 +79,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const { log, prefix } = app;
   const keepAlive = new KeepAlive(Math.ceil(keepAliveMs / 2));
   const continues = Continues.of(app.server);
-  const ignoredUpgrades = IgnoredUpgrades.of(app.server);
-  const upgradeSockets = UpgradeSockets.of(app.server);
+  const sockets = ServerSockets.of(app.server, log);
 
   const pages = new PagePaths(prefix);
   const reads = new ResourceResponder(root, registry, { prefix, index: settings.index, pages });
@@ -101,7 +99,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
 
   // Before @fastify/websocket, whose own hook would close everybody without a word.
   app.addHook('preClose', async () => {
-    upgradeSockets.refuse();
+    sockets.refuseUpgrades();
     const closed = registry.close();
     // Whoever waits for it comes later.
     closed.catch(ignore);
@@ -109,14 +107,13 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     follows.shutDown();
     await appends.drain(settings.closeTimeoutMs);
     await follows.drain(settings.closeTimeoutMs);
-    upgradeSockets.terminate();
-    ignoredUpgrades.terminate();
+    sockets.shutDown();
     await closed.finally(() => lock.release());
   });
   if (!app.hasDecorator('websocketServer')) {
     await app.register(fastifyWebsocket, { options: WEBSOCKET_OPTIONS });
   }
-  app.websocketServer.on('connection', (_websocket, request) => upgradeSockets.release(request.socket));
+  app.websocketServer.on('connection', (_websocket, request) => sockets.release(request.socket));
   app.setErrorHandler(sendFailure);
   const gate = new Gate({ ...settings, pages });
   app.addHook('onRequest', async (request, reply) => {
@@ -127,8 +124,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const pipelined = new PipelinedRequests();
   app.addHook('onRequest', async (request, reply) => {
     await pipelined.wait(request, reply);
-    // Nobody is there any more.
-    return request.raw.socket.destroyed ? reply.hijack() : undefined;
+    return isAbandoned(request) ? reply.hijack() : undefined;
   });
   app.addHook('onRequest', tellMethods);
   await allowOrigins(app, settings.corsOrigins);
@@ -136,6 +132,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     (request) => isHttpAppend(request, prefix) || (isBelow(prefix, request) && gate.mayRefuse(request)),
   );
   app.addHook('onRequest', allowAnyType);
+  sockets.allowHalfOpen((request) => isBelow(prefix, request));
   // Whoever wants the body reads it.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
@@ -216,7 +213,12 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   // Where CORS has taken it, it answers by itself.
   const hasOptions = app.hasRoute({ method: 'OPTIONS', url: `${prefix}/*` });
   const methods = METHODS.filter((method) => method !== 'OPTIONS' || !hasOptions);
-  app.route({ method: methods, url: '/*', preHandler: refuseUpgrade, handler: write });
+  app.route({
+    method: methods,
+    url: '/*',
+    preHandler: refuseUpgrade,
+    handler: (request, reply) => pipelined.inTurn(request, () => write(request, reply)),
+  });
   const others = app.supportedMethods.filter((method) => !['GET', 'HEAD', ...METHODS].includes(method));
   app.route({ method: others, url: '/*', onRequest: refuseMethod, handler: refuseMethod });
 }
@@ -228,6 +230,11 @@ function isStreamRead(request: FastifyRequest): boolean {
 
 function isBelow(prefix: string, { url = '' }: IncomingMessage): boolean {
   return splitTarget(url).path.startsWith(`${prefix}/`);
+}
+
+/** Whether nobody is there any more, and what was asked for needs somebody. What is to be written has come as a whole, or is not. */
+function isAbandoned({ raw, method }: FastifyRequest): boolean {
+  return raw.socket.destroyed && (!raw.complete || method === 'GET' || method === 'HEAD');
 }
 
 function ignore(): void {}

@@ -23,6 +23,8 @@ async function start(isTTY: boolean, ...argv: string[]) {
       stop = listener;
       return () => undefined;
     },
+    onUncaught: () => () => undefined,
+    exit: () => undefined,
   };
   const ended = runServer(['-root', await temporaryDirectory(), ...argv], io);
   onTestFinished(async () => {
@@ -92,6 +94,8 @@ test('a port that is taken is told, and how to take another', async () => {
     stdout: new PassThrough(),
     stderr,
     onStopSignal: () => () => undefined,
+    onUncaught: () => () => undefined,
+    exit: () => undefined,
   };
   expect(await runServer(['-root', await temporaryDirectory(), '-http', `localhost:${port}`], io)).toBe(1);
   expect(String(stderr.read())).toBe(

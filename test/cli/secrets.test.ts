@@ -18,7 +18,14 @@ const BASIC = `Basic ${Buffer.from('me:secret').toString('base64')}`;
 /** Runs a command in this process; `said` is all that it wrote, to wherever. */
 async function run(command: typeof runAppend, ...argv: string[]) {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const io: CommandIo = { stdin: Readable.from([]), stdout, stderr, onStopSignal: () => () => undefined };
+  const io: CommandIo = {
+    stdin: Readable.from([]),
+    stdout,
+    stderr,
+    onStopSignal: () => () => undefined,
+    onUncaught: () => () => undefined,
+    exit: () => undefined,
+  };
   const exit = await command(argv, io);
   stdout.end();
   stderr.end();

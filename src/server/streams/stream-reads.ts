@@ -8,6 +8,7 @@ import type { StoredFile } from '../../storage/stored-file.ts';
 import { StreamHeader } from '../../stream-protocol.ts';
 import { assertUnchanged, isFresh } from '../conditions.ts';
 import { contentTypeOf } from '../content-type.ts';
+import { ClientSocket } from '../node/client-socket.ts';
 import { SMALL_BODY_BYTES, sendBytes } from '../send-bytes.ts';
 import { userContentHeaders } from '../user-content.ts';
 import { addVary } from '../vary.ts';
@@ -133,21 +134,20 @@ export class StreamReads {
       const { size, closed } = stream.state;
       return size !== position || closed === true || stream.isGone || stream.isClosing;
     };
-    if (isOver()) return;
-    const { socket } = request.raw;
+    const client = ClientSocket.of(request.raw.socket);
+    if (isOver() || client.hasLeft) return;
     await new Promise<void>((resolve) => {
       const settle = () => {
         clearTimeout(timer);
         unwatch();
-        socket.off('close', settle);
+        unwatchClient();
         resolve();
       };
       const timer = setTimeout(settle, this.#options.longPollMs);
       const unwatch = stream.watch(() => {
         if (isOver()) settle();
       });
-      socket.once('close', settle);
-      if (socket.destroyed) settle();
+      const unwatchClient = client.onLeave(settle);
     });
   }
 
