@@ -12,6 +12,7 @@ import {
   UnsupportedTransferError,
 } from '../errors.ts';
 import type { BodyShare } from './body-budget.ts';
+import { Turns } from './turns.ts';
 
 /** Who takes the bytes of a {@link ByteSource}. Of `ended`, `failed` and `cut` one is called, once, last. */
 export interface BodyReader {
@@ -54,6 +55,12 @@ const MAX_DECODED_RATIO = 1032;
 const DECODED_GRACE_BYTES = 1024 * 1024;
 
 /**
+ * After so many chunks in one read the connection is not read until its next
+ * turn. Node would read two megabytes in a row, and take seconds if the chunks are small.
+ */
+const MAX_CHUNKS_A_TURN = 1000;
+
+/**
  * The body of a request, as it comes, with its `Content-Encoding` undone. What
  * has come together is given away together, in however small chunks it was sent.
  */
@@ -63,8 +70,10 @@ export class RequestBody implements ByteSource {
   readonly #raw: Readable;
   readonly #encoding: string;
   readonly #idleTimeoutMs: number;
-  /** What has come in this turn of the event loop. */
+  readonly #turns: Turns;
+  /** What has come of one read from the socket. */
   readonly #arrived = new ByteQueue();
+  #chunkCount = 0;
   #decoder: Decoder | undefined;
   #encodedBytes = 0;
   #decodedBytes = 0;
@@ -78,6 +87,7 @@ export class RequestBody implements ByteSource {
     this.#request = request.raw;
     this.#raw = request.body instanceof Readable ? request.body : request.raw;
     this.#encoding = encodingOf(request.raw);
+    this.#turns = Turns.of(request.server.server);
     this.#idleTimeoutMs = idleTimeoutMs;
   }
 
@@ -124,11 +134,24 @@ export class RequestBody implements ByteSource {
   }
 
   #arrive(bytes: Buffer): void {
-    if (this.#reader === undefined) return;
-    const isFirst = this.#arrived.length === 0;
-    this.#arrived.push(bytes);
+    this.#chunkCount++;
     // The chunks of one read from the socket come in a row, with nothing in between.
-    if (isFirst) queueMicrotask(() => this.#pass());
+    if (this.#chunkCount === 1) queueMicrotask(() => this.#endRead());
+    if (this.#reader !== undefined) this.#arrived.push(bytes);
+  }
+
+  #endRead(): void {
+    if (this.#chunkCount > MAX_CHUNKS_A_TURN) void this.#rest();
+    this.#chunkCount = 0;
+    this.#pass();
+  }
+
+  /** Lets others have their turn. */
+  async #rest(): Promise<void> {
+    const { socket } = this.#request;
+    socket.pause();
+    await this.#turns.next();
+    socket.resume();
   }
 
   #pass(): void {

@@ -1,9 +1,22 @@
+/** One for each server, however often the plugin is mounted on it. */
+const ofServer = new WeakMap<object, Turns>();
+
 /**
  * Lets long work go on bit by bit: one bit in each turn of the event loop,
  * whoever's it is, so that in between everybody else is served.
  */
 export class Turns {
   readonly #waiting: (() => void)[] = [];
+
+  /** Those of all that works for `server`. */
+  static of(server: object): Turns {
+    let turns = ofServer.get(server);
+    if (turns === undefined) {
+      turns = new Turns();
+      ofServer.set(server, turns);
+    }
+    return turns;
+  }
 
   /** Resolves in a later turn of the event loop, which is nobody else's. */
   next(): Promise<void> {

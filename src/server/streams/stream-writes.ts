@@ -40,8 +40,6 @@ export class StreamWrites {
   readonly #options: StreamWritesOptions;
   /** What is held of bodies until they are appended. */
   readonly #bodies = new BodyBudget();
-  /** In which long documents are gone through. */
-  readonly #turns = new Turns();
 
   constructor(options: StreamWritesOptions) {
     this.#options = options;
@@ -62,7 +60,7 @@ export class StreamWrites {
       content = await (isWhole || !hasBody(request) ? this.#collect(request, share) : this.#store(request));
       if (content === undefined) return reply.hijack();
       const isJson = isJsonType(wanted.contentType) && Buffer.isBuffer(content) && content.length > 0;
-      const bytes = isJson ? await linesOfJson(content as Buffer, this.#turns) : content;
+      const bytes = isJson ? await linesOfJson(content as Buffer, turnsOf(request)) : content;
       const { isNew, stream } = await streams.create(resource, wanted, bytes);
       try {
         return await this.#created(request, reply, resource, stream, isNew);
@@ -98,7 +96,7 @@ export class StreamWrites {
       assertTypeOfName(resource, stream, contentType, body);
       const isJson =
         body.length > 0 && isJsonType(stream.type) && isSameType(stream.type as string, contentType);
-      const bytes = isJson && stream.state.closed !== true ? await this.#valuesOf(body) : body;
+      const bytes = isJson && stream.state.closed !== true ? await valuesOf(body, turnsOf(request)) : body;
       const appended = await stream.append({ bytes, contentType, seq, producer, close });
       void streams.touch(stream.fingerprint, appended.state);
       reply.header(StreamHeader.nextOffset, stream.names.nameOf(appended.state.size));
@@ -150,13 +148,6 @@ export class StreamWrites {
     return collectBody(request, { maxBytes: MAX_APPEND_BYTES, idleTimeoutMs, share });
   }
 
-  /** @throws {InvalidRequestError} when there is none, or it is not JSON */
-  async #valuesOf(body: Buffer): Promise<Buffer> {
-    const lines = await linesOfJson(body, this.#turns);
-    if (lines.length === 0) throw new InvalidRequestError('the array has no values');
-    return lines;
-  }
-
   async #store(request: FastifyRequest): Promise<NewFile | undefined> {
     const { newFile, bodyIdleTimeoutMs: idleTimeoutMs } = this.#options;
     const file = await newFile();
@@ -201,4 +192,15 @@ function assertTypeOfName(
   if (!isSameType(expected, contentType)) {
     throw new ContentTypeMismatchError(`by its name the file is of the type ${expected}`);
   }
+}
+
+/** @throws {InvalidRequestError} when there is none, or it is not JSON */
+async function valuesOf(body: Buffer, turns: Turns): Promise<Buffer> {
+  const lines = await linesOfJson(body, turns);
+  if (lines.length === 0) throw new InvalidRequestError('the array has no values');
+  return lines;
+}
+
+function turnsOf({ server }: FastifyRequest): Turns {
+  return Turns.of(server.server);
 }
