@@ -12,7 +12,7 @@ import {
   UnsupportedTransferError,
 } from '../errors.ts';
 import type { BodyShare } from './body-budget.ts';
-import { Turns } from './turns.ts';
+import { ChunkPace } from './chunk-pace.ts';
 
 /** Who takes the bytes of a {@link ByteSource}. Of `ended`, `failed` and `cut` one is called, once, last. */
 export interface BodyReader {
@@ -55,12 +55,6 @@ const MAX_DECODED_RATIO = 1032;
 const DECODED_GRACE_BYTES = 1024 * 1024;
 
 /**
- * After so many chunks in one read the connection is not read until its next
- * turn. Node would read two megabytes in a row, and take seconds if the chunks are small.
- */
-const MAX_CHUNKS_A_TURN = 1000;
-
-/**
  * The body of a request, as it comes, with its `Content-Encoding` undone. What
  * has come together is given away together, in however small chunks it was sent.
  */
@@ -70,10 +64,9 @@ export class RequestBody implements ByteSource {
   readonly #raw: Readable;
   readonly #encoding: string;
   readonly #idleTimeoutMs: number;
-  readonly #turns: Turns;
+  readonly #pace: ChunkPace;
   /** What has come of one read from the socket. */
   readonly #arrived = new ByteQueue();
-  #chunkCount = 0;
   #decoder: Decoder | undefined;
   #encodedBytes = 0;
   #decodedBytes = 0;
@@ -87,7 +80,7 @@ export class RequestBody implements ByteSource {
     this.#request = request.raw;
     this.#raw = request.body instanceof Readable ? request.body : request.raw;
     this.#encoding = encodingOf(request.raw);
-    this.#turns = Turns.of(request.server.server);
+    this.#pace = new ChunkPace(request, () => this.#pass());
     this.#idleTimeoutMs = idleTimeoutMs;
   }
 
@@ -134,24 +127,8 @@ export class RequestBody implements ByteSource {
   }
 
   #arrive(bytes: Buffer): void {
-    this.#chunkCount++;
-    // The chunks of one read from the socket come in a row, with nothing in between.
-    if (this.#chunkCount === 1) queueMicrotask(() => this.#endRead());
+    this.#pace.count();
     if (this.#reader !== undefined) this.#arrived.push(bytes);
-  }
-
-  #endRead(): void {
-    if (this.#chunkCount > MAX_CHUNKS_A_TURN) void this.#rest();
-    this.#chunkCount = 0;
-    this.#pass();
-  }
-
-  /** Lets others have their turn. */
-  async #rest(): Promise<void> {
-    const { socket } = this.#request;
-    socket.pause();
-    await this.#turns.next();
-    socket.resume();
   }
 
   #pass(): void {
