@@ -11,7 +11,7 @@ export interface BudgetOptions {
   reservedBytes?: number;
   /** Longest such beginning. Default 64 KiB. */
   smallBytes?: number;
-  /** A body of which less than this has come in the last second gives way when others need room. Default 256 KiB. */
+  /** A body of which less has come in the last second or two gives way when others need room. Default 256 KiB. */
   quickBytes?: number;
   /** A body may take this time, in milliseconds, … Default 30,000. */
   graceMs?: number;
@@ -67,9 +67,9 @@ export class BodyBudget {
     const { reservedBytes, smallBytes } = this.limits;
     const floor = share.bytes + bytes <= smallBytes ? 0 : reservedBytes;
     while (this.#left - bytes < floor) {
-      const slowest = this.#largestSlow(share);
-      if (slowest === undefined) return false;
-      slowest.lose(new AppendBusyError('the body came slowly, and others need its room'));
+      const slow = this.#largestSlow(share);
+      if (slow === undefined) return false;
+      slow.lose(new AppendBusyError('the body came slowly, and others need its room'));
     }
     this.#left -= bytes;
     return true;

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyRequest } from 'fastify';
 import { Turns } from './turns.ts';
@@ -11,18 +12,33 @@ const MAX_CHUNKS_A_TURN = 1000;
 
 /** Keeps a body that comes in tiny chunks from holding up everybody else. */
 export class ChunkPace {
+  readonly #body: Readable;
   readonly #socket: Socket;
   readonly #turns: Turns;
   readonly #onRead: () => void;
   #chunkCount = 0;
   #readAtMs = 0;
   #isResting = false;
+  #isWanted = true;
 
   /** @param onRead called after each read from the socket that has brought chunks */
-  constructor({ raw, server }: FastifyRequest, onRead: () => void) {
+  constructor({ raw, server }: FastifyRequest, body: Readable, onRead: () => void) {
+    this.#body = body;
     this.#socket = raw.socket;
     this.#turns = Turns.of(server.server);
     this.#onRead = onRead;
+  }
+
+  /** Pauses the body. */
+  pause(): void {
+    this.#isWanted = false;
+    this.#body.pause();
+  }
+
+  /** Lets the body go on, after its rest if it has one. */
+  resume(): void {
+    this.#isWanted = true;
+    if (!this.#isResting) this.#body.resume();
   }
 
   /** To be called for each chunk of the body. */
@@ -42,9 +58,9 @@ export class ChunkPace {
 
   /** For as long as the read took, so that others have half of the time. */
   async #rest(): Promise<void> {
+    // A body that flows lets Node read again at once.
+    this.#body.pause();
     this.#socket.pause();
-    // A body that goes on after a pause lets Node read again. One rest at a time is begun: a
-    // socket that is resumed and paused in the same tick is read, and cannot be paused any more.
     if (this.#isResting) return;
     this.#isResting = true;
     const tookMs = performance.now() - this.#readAtMs;
@@ -52,5 +68,6 @@ export class ChunkPace {
     await delay(tookMs);
     this.#isResting = false;
     this.#socket.resume();
+    if (this.#isWanted) this.#body.resume();
   }
 }

@@ -31,7 +31,7 @@ export class LastWords extends Readable {
   constructor(request: FastifyRequest, text: Buffer) {
     super();
     this.#request = request.raw;
-    this.#pace = new ChunkPace(request, () => undefined);
+    this.#pace = new ChunkPace(request, request.raw, () => undefined);
     this.#text = text;
   }
 

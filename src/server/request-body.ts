@@ -80,7 +80,7 @@ export class RequestBody implements ByteSource {
     this.#request = request.raw;
     this.#raw = request.body instanceof Readable ? request.body : request.raw;
     this.#encoding = encodingOf(request.raw);
-    this.#pace = new ChunkPace(request, () => this.#pass());
+    this.#pace = new ChunkPace(request, this.#raw, () => this.#pass());
     this.#idleTimeoutMs = idleTimeoutMs;
   }
 
@@ -103,23 +103,23 @@ export class RequestBody implements ByteSource {
     raw.once('end', () => {
       this.#pass();
       if (this.#decoder === undefined) this.#settle()?.ended();
-      else this.#decoder.end();
+      else if (this.#reader !== undefined) this.#decoder.end();
     });
   }
 
   pause(): void {
-    this.#source.pause();
+    (this.#decoder ?? this.#pace).pause();
   }
 
   resume(): void {
     this.#limitIdleTime();
-    this.#source.resume();
+    (this.#decoder ?? this.#pace).resume();
   }
 
   discard(): void {
     this.#settle();
     this.#decoder?.destroy();
-    this.#raw.resume();
+    this.#pace.resume();
   }
 
   get #source(): Readable {
@@ -140,14 +140,14 @@ export class RequestBody implements ByteSource {
 
   #passEncoded(decoder: Decoder, bytes: Buffer): void {
     this.#encodedBytes += bytes.length;
-    if (!decoder.write(bytes)) this.#raw.pause();
+    if (!decoder.write(bytes)) this.#pace.pause();
   }
 
   #decode(decoder: Decoder): void {
     decoder.once('error', (cause) =>
       this.#fail(new InvalidRequestError(`the body is not what ${this.#encoding} makes`, { cause })),
     );
-    decoder.on('drain', () => this.#raw.resume());
+    decoder.on('drain', () => this.#pace.resume());
     decoder.on('data', (bytes: Buffer) => this.#takeDecoded(bytes));
     decoder.once('end', () => this.#endDecoded(decoder));
   }

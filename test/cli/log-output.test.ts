@@ -2,15 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { Writable } from 'node:stream';
-import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { LogOutput } from '../../src/cli/log-output.ts';
 import { temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { buildCommands } from './command.ts';
 
 const MIB = 1024 * 1024;
-
-beforeAll(buildCommands, 60_000);
 
 /** Takes lines, or not. */
 class Reader extends Writable {
