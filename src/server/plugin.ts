@@ -39,9 +39,6 @@ const WEBSOCKET_OPTIONS = {
   skipUTF8Validation: true,
 };
 
-/** Longest time between two looks after connections: readers of events are owed a comment each 15 s. */
-const MAX_SWEEP_MS = 5000;
-
 /** Methods that have a meaning here, beside GET and HEAD. */
 const METHODS = ['PUT', 'POST', 'DELETE', 'OPTIONS'];
 
@@ -81,7 +78,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const follows = new ConnectionGroup();
   const { keepAliveMs, maxMessageBytes } = settings;
   const { log, prefix } = app;
-  const keepAlive = new KeepAlive(Math.min(Math.ceil(keepAliveMs / 2), MAX_SWEEP_MS));
+  const keepAlive = new KeepAlive(Math.ceil(keepAliveMs / 2));
   const continues = Continues.of(app.server);
   const ignoredUpgrades = IgnoredUpgrades.of(app.server);
   const upgradeSockets = UpgradeSockets.of(app.server);
