@@ -175,7 +175,7 @@ export class StreamReads {
       if (lastEventId !== undefined && state.closed === true && start === state.size) {
         sse.live.release(live);
         // A browser comes back after every end, but for this one.
-        return sendNothing(reply, { state, names }, wanted);
+        return sendNothing(reply, { state, names }, EVENTS_TYPE, wanted);
       }
       reply.headers({
         'content-type': EVENTS_TYPE,
