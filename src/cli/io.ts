@@ -38,6 +38,15 @@ export const processIo: CommandIo = {
   exit: (code) => process.exit(code),
 };
 
+/** How long output that nobody takes may keep a process that is done, in milliseconds. */
+const LAST_OUTPUT_MS = 1000;
+
+/** Ends the process with an exit code, once its output is taken, or nobody takes it. */
+export function exitSoon(exitCode: number): void {
+  process.exitCode = exitCode;
+  setTimeout(() => process.exit(), LAST_OUTPUT_MS).unref();
+}
+
 /** Exit code of a command that was stopped by Ctrl-C: 128 and the number of SIGINT. */
 export const EXIT_INTERRUPTED = 130;
 

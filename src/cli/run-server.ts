@@ -1,13 +1,15 @@
+import fs from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { Command } from 'commander';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
-import { PinoPretty } from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
 import { createStandaloneServer } from '../server/standalone.ts';
 import { runCheck } from './check-command.ts';
 import { type CommandIo, messageOf } from './io.ts';
 import { listen } from './listen.ts';
 import { formatListenAddress, hostToAsk, isLoopback } from './listen-address.ts';
+import { LogOutput } from './log-output.ts';
 import { packageVersion } from './package-version.ts';
 import { parseArguments } from './parse-arguments.ts';
 import { addServerOptions, type ServerOptions } from './server-options.ts';
@@ -101,12 +103,20 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   return isSound ? 0 : EXIT_FAILURE;
 }
 
-function makeLogger(level: string, io: CommandIo): Logger {
-  if (!io.stdout.isTTY) return pino({ level }, io.stdout);
-  return pino(
-    { level, base: null },
-    PinoPretty({ destination: io.stdout, sync: true, translateTime: 'SYS:HH:MM:ss' }),
+function makeLogger(level: string, { stdout }: CommandIo): Logger {
+  const { isTTY = false, fd } = stdout;
+  // Node lets a terminal that was stopped (Ctrl-S) stop the whole process.
+  const stream = isTTY && fd !== undefined ? fs.createWriteStream('', { fd, autoClose: false }) : stdout;
+  const output = new LogOutput(stream, (count) =>
+    logger.error({ count }, `${count} log lines were dropped: nobody had read those before them`),
   );
+  const logger = isTTY ? prettyLogger(level, output) : pino({ level }, output);
+  return logger;
+}
+
+function prettyLogger(level: string, output: LogOutput): Logger {
+  const pretty = prettyFactory({ translateTime: 'SYS:HH:MM:ss' });
+  return pino({ level, base: null }, { write: (line) => output.write(pretty(line)) });
 }
 
 /** What to try, for somebody who has started a server and sees it. */

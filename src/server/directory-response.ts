@@ -1,8 +1,8 @@
-import accepts from 'accepts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FeedRegistry } from '../core/feed-registry.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
+import { preferredType } from './preferred-type.ts';
 
 /** A listing stops after this many names, and says so. */
 const MAX_ENTRIES = 10_000;
@@ -25,7 +25,7 @@ export interface ListedEntry {
 
 /** Whether the client prefers the JSON form of a listing. */
 export function wantsJson(request: FastifyRequest): boolean {
-  return accepts(request.raw).type(['html', 'json']) === 'json';
+  return preferredType(request, ['html', 'json']) === 'json';
 }
 
 /** Answers with what is in a directory: a page for browsers, JSON for those who ask for it. */

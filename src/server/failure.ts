@@ -1,7 +1,7 @@
-import accepts from 'accepts';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { HttpfstreamError } from '../errors.ts';
 import { isBodyUnderWay, LastWords } from './node/last-words.ts';
+import { preferredType } from './preferred-type.ts';
 import { splitTarget } from './request-target.ts';
 
 /** What each failure is on the wire. What is not here is 500. */
@@ -55,6 +55,8 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
   HFS_APPEND_BUSY: { 'retry-after': '1' },
   HFS_STORAGE_BUSY: { 'retry-after': '1' },
 };
+
+const JSON_TYPES = ['application/problem+json', 'application/json'] as const;
 
 /** What happens to servers, and is said once by others. */
 const EXPECTED: readonly number[] = [501, 503, 507];
@@ -112,7 +114,7 @@ export function sendText(request: FastifyRequest, reply: FastifyReply, text: str
   const bytes = Buffer.from(text);
   if (!isBodyUnderWay(request.raw)) return reply.send(bytes);
   reply.headers({ connection: 'close', 'content-length': bytes.length });
-  return reply.send(new LastWords(request.raw, bytes));
+  return reply.send(new LastWords(request, bytes));
 }
 
 function logFailure(error: Error, { status, code, detail }: Problem, request: FastifyRequest): void {
@@ -131,10 +133,9 @@ function logFailure(error: Error, { status, code, detail }: Problem, request: Fa
 
 /** People see the refusal of a handshake in a terminal, if at all; other clients must ask for text. */
 function prefersText(request: FastifyRequest): boolean {
-  const json = ['application/problem+json', 'application/json'];
-  const types = isHandshake(request) ? ['text/plain', ...json] : [...json, 'text/plain'];
-  const wanted = accepts(request.raw).type(types) || types[0];
-  return wanted === 'text/plain';
+  return isHandshake(request)
+    ? (preferredType(request, ['text/plain', ...JSON_TYPES]) ?? 'text/plain') === 'text/plain'
+    : preferredType(request, [...JSON_TYPES, 'text/plain']) === 'text/plain';
 }
 
 function isHandshake({ headers }: FastifyRequest): boolean {

@@ -8,7 +8,7 @@ import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import { ResourcePath } from '../../storage/resource-path.ts';
 import type { Root } from '../../storage/root.ts';
-import type { ForkOrigin, StreamLink, StreamState } from '../../storage/stream-state.ts';
+import type { ForkOrigin, Inheritance, StreamLink, StreamState } from '../../storage/stream-state.ts';
 import type { Tombstone, Tombstones } from '../../storage/tombstones.ts';
 import { FileFinder } from '../recovery/file-finder.ts';
 import type { ForkRequest } from './create-request.ts';
@@ -19,6 +19,12 @@ import { isSameType } from './stream-type.ts';
 
 /** How many tombstones are looked at at a start. */
 const MAX_SETTLED = 10_000;
+
+/** How many forks a stream may have, which it remembers in its sidecar. */
+const MAX_FORKS = 1000;
+
+/** How many streams may have named the positions of a fork: what it is forked from, what that is forked from, and so on. */
+const MAX_INHERITANCES = 100;
 
 /** What a fork takes over from its source. */
 export interface Inherited {
@@ -71,7 +77,7 @@ export class ForkTree {
    *
    * @param contentType what the fork is to hold
    * @throws {ResourceNotFoundError} when the source is not there
-   * @throws {StreamConflictError} when it was deleted
+   * @throws {StreamConflictError} when it was deleted, or has or is too many forks
    * @throws {ContentTypeMismatchError} when it holds something else
    * @throws what {@link forkPosition} throws
    */
@@ -82,6 +88,9 @@ export class ForkTree {
       if (contentType !== undefined && source.type !== undefined && !isSameType(source.type, contentType)) {
         throw new ContentTypeMismatchError(`the source is of the type ${source.type}`);
       }
+      if ((source.state.forks ?? []).length >= MAX_FORKS) {
+        throw new StreamConflictError(`the source has ${MAX_FORKS} forks, which is as many as it may have`);
+      }
       const position = await this.#copyPrefix(source, request, fork);
       const { ttlSeconds, expiresAt } = source.state;
       return {
@@ -91,7 +100,7 @@ export class ForkTree {
           fingerprint: source.fingerprint,
           ...(offset !== undefined && { offset }),
           ...(subOffset > 0 && { subOffset }),
-          inherited: source.names.inheritedUpTo(position),
+          inherited: inheritedOf(source, position),
         },
         type: source.type,
         expiry: {
@@ -259,6 +268,13 @@ export class ForkTree {
       await file.close();
     }
   }
+}
+
+/** @throws {StreamConflictError} when too many were forked one from the other */
+function inheritedOf({ names }: Stream, position: number): Inheritance[] {
+  const inherited = names.inheritedUpTo(position);
+  if (inherited.length <= MAX_INHERITANCES) return inherited;
+  throw new StreamConflictError(`more than ${MAX_INHERITANCES} streams would be forked one from the other`);
 }
 
 function asConflict(error: unknown): never {

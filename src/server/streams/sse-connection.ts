@@ -8,7 +8,7 @@ import { ClientSocket } from '../node/client-socket.ts';
 import { SocketSink } from '../socket-sink.ts';
 import { isAhead, nextCursor } from './cursor.ts';
 import type { LiveStream, LiveStreams } from './live-streams.ts';
-import { controlEvent, frameOf, type StreamEvent } from './sse-events.ts';
+import { controlEvent, frameOf, RETRY_FRAME, type StreamEvent } from './sse-events.ts';
 
 /** Quiet time after which TCP starts to probe whether a client's machine is still there. */
 const TCP_KEEP_ALIVE_MS = 30_000;
@@ -131,6 +131,7 @@ export class SseConnection implements Connection, KeptAlive {
     // The chunks are made here, once for all readers.
     response.chunkedEncoding = false;
     response.flushHeaders();
+    this.#write(RETRY_FRAME);
     const { size } = this.#live.stream.state;
     if (this.#position === size) this.#control();
     this.#pump();

@@ -162,14 +162,21 @@ export class StreamReads {
     request: FastifyRequest,
     reply: FastifyReply,
     resource: ResourcePath,
-    { offset = '-1', cursor }: ReadRequest,
+    wanted: ReadRequest,
   ): Promise<FastifyReply> {
+    const { lastEventId, offset = '-1', cursor } = wanted;
     const { sse } = this.#options;
     const live = await sse.live.acquire(resource);
     try {
       const { state, names } = live.stream;
-      const start = offset === 'now' ? state.size : names.positionOf(offset, state.size);
+      const isAtEnd = lastEventId === undefined && offset === 'now';
+      const start = isAtEnd ? state.size : names.positionOf(lastEventId ?? offset, state.size);
       await live.assertStart(start);
+      if (lastEventId !== undefined && state.closed === true && start === state.size) {
+        sse.live.release(live);
+        // A browser comes back after every end, but for this one.
+        return sendNothing(reply, { state, names }, EVENTS_TYPE, wanted);
+      }
       reply.headers({
         'content-type': EVENTS_TYPE,
         'cache-control': 'no-cache, no-store, no-transform',
