@@ -27,6 +27,16 @@ export class InvalidRequestError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_REQUEST';
 }
 
+/** The server is not known by the name under which it was asked. */
+export class UnknownHostError extends HttpfstreamError {
+  readonly code = 'HFS_UNKNOWN_HOST';
+}
+
+/** A browser asked on behalf of a page of another origin. */
+export class ForeignOriginError extends HttpfstreamError {
+  readonly code = 'HFS_FOREIGN_ORIGIN';
+}
+
 /** The path may not be written: it is reserved, or leads out of the root. */
 export class ForbiddenPathError extends HttpfstreamError {
   readonly code = 'HFS_FORBIDDEN_PATH';
@@ -199,6 +209,11 @@ export class StorageBusyError extends HttpfstreamError {
 /** The file system refused for a reason that is the operator's business; see `cause`. */
 export class StorageError extends HttpfstreamError {
   readonly code = 'HFS_STORAGE_ERROR';
+}
+
+/** What was asked for could not be made safe, nor taken back for sure: it may be there, now or after a restart. */
+export class OutcomeUnknownError extends HttpfstreamError {
+  readonly code = 'HFS_OUTCOME_UNKNOWN';
 }
 
 /** The storage root cannot be used; see `cause`. */

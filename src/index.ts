@@ -4,6 +4,7 @@ export type { Durability } from './core/group-writer.ts';
 export {
   AppendConflictError,
   ForbiddenPathError,
+  ForeignOriginError,
   HttpfstreamError,
   InvalidPathError,
   InvalidRequestError,
@@ -21,6 +22,7 @@ export {
   StorageError,
   StorageFullError,
   StreamTruncatedError,
+  UnknownHostError,
   UpgradeRequiredError,
 } from './errors.ts';
 export { httpfstream } from './server/plugin.ts';

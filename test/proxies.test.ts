@@ -9,6 +9,8 @@ import { openWebSocket } from './support/http-append.ts';
 import { pattern } from './support/pattern.ts';
 import { runProgram } from './support/program.ts';
 import { documentedConfiguration, type ProxyKind, proxiesHere, startProxy } from './support/proxies.ts';
+import { temporaryDirectory } from './support/server.ts';
+import { ServerProcess } from './support/server-process.ts';
 import { send } from './support/streams-requests.ts';
 import { startStreams } from './support/streams-server.ts';
 import { waitFor } from './support/wait-for.ts';
@@ -20,8 +22,6 @@ const { silenceMs, bodyBytes } = process.env.HTTPFSTREAM_SOAK
 
 /** Events end by themselves after a minute. */
 const EVENTS_SILENCE_MS = Math.min(silenceMs, 45_000);
-
-const TIMEOUT_MS = silenceMs + 60_000;
 
 /** What takes the place of the documented limits where the server has to keep awake what can be … */
 const LIMIT = '3s';
@@ -55,7 +55,6 @@ async function start(kind: ProxyKind, { limit, keepAliveMs }: { limit?: string; 
 
 describe.each(proxiesHere().map((kind) => [kind.name, kind] as const))(
   'behind %s as documented',
-  { timeout: TIMEOUT_MS },
   (_name, kind) => {
     test('what is said comes at once, and silence ends nothing', async () => {
       const { url } = await start(kind);
@@ -112,6 +111,19 @@ describe.each(proxiesHere().map((kind) => [kind.name, kind] as const))(
       const { location = '' } = (await send('GET', `${url}/d`)).headers;
       expect(new URL(location, `${url}/d`).href).toBe(`${url}/d/`);
       expect(server.url('/')).not.toBe(`${url}/`);
+    });
+
+    test('the server that is started as documented is reached under its public name', async () => {
+      const [, options = ''] = /^httpfstream-server -http localhost:8080 (.*)$/m.exec(PAGE) ?? [];
+      const server = await ServerProcess.start(await temporaryDirectory(), options.split(' '));
+      const url = await startProxy(kind, documentedConfiguration(PAGE, kind), { backendPort: server.port });
+      // What is said here of the way to the proxy is not believed.
+      const lies = { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' };
+      const asPublic = { host: 'logs.example', ...lies };
+      const made = await send('PUT', `${url}/f?verb=APPEND`, { body: 'content', headers: asPublic });
+      expect([made.status, made.headers.location]).toEqual([201, 'http://logs.example/f']);
+      const refused = await send('GET', `${url}/f`, { headers: { ...lies, host: 'other.example' } });
+      expect([refused.status, refused.code]).toEqual([421, 'HFS_UNKNOWN_HOST']);
     });
 
     test('a server that is not there is a failure for everybody', async () => {

@@ -1,13 +1,20 @@
 import { Option } from 'commander';
-import { type ClientLog, clientCommand, parseClientCommand, refuseUsage } from './client-command.ts';
-import type { CommandIo } from './io.ts';
+import {
+  type ClientSettings,
+  clientCommand,
+  parseClientCommand,
+  refuseUsage,
+  type Server,
+  serverAt,
+} from './client-command.ts';
+import { type CommandIo, messageOf } from './io.ts';
 import { isDirectoryUrl } from './target-name.ts';
 
 /** Where the bytes of an append are to come from. */
 export type SourceRequest =
   | { kind: 'stdin' }
   | { kind: 'files'; paths: readonly string[] }
-  | { kind: 'url'; url: string }
+  | ({ kind: 'url' } & Server)
   | { kind: 'command'; argv: readonly string[] };
 
 /** What messages call a source. */
@@ -25,8 +32,8 @@ export function nameOfSource(source: SourceRequest): string {
 }
 
 /** What `httpfstream-append` was told to do. */
-export interface AppendCommand extends ClientLog {
-  /** URL of the resource, as it was typed. */
+export interface AppendCommand extends ClientSettings {
+  /** URL of the resource, as it was typed, without user and password. */
   url: string;
   source: SourceRequest;
   /** Whether what is appended goes to standard output, too. */
@@ -56,24 +63,31 @@ export function parseAppendCommand(argv: readonly string[], io: CommandIo): Appe
     .option('--from-url <URL>', 'append what GET of another URL answers')
     .option('--resume', 'go on where the resource ends, with a file or URL of which a part was appended')
     .option('--tee', 'write what is appended to standard output, too');
-  const log = parseClientCommand(command, end === -1 ? argv : argv.slice(0, end), io);
-  if (typeof log === 'number') return log;
+  const settings = parseClientCommand(command, end === -1 ? argv : argv.slice(0, end), io);
+  if (typeof settings === 'number') return settings;
 
   const { tee, resume, fromFile, fromUrl } = command.opts<Options>();
-  const [url] = command.args as [string];
+  const [typed] = command.args as [string];
   const refuse = (message: string) => refuseUsage(command, message, io);
   if (commandLine !== undefined) {
     if (commandLine.length === 0) return refuse('a command must follow --');
     if (fromFile || fromUrl) return refuse('a command cannot be used with --from-file or --from-url');
   }
-  const source = sourceOf(commandLine, fromFile, fromUrl);
+  let target: Server;
+  let source: SourceRequest;
+  try {
+    target = serverAt(typed, settings.headers);
+    source = sourceOf(commandLine, fromFile, fromUrl);
+  } catch (error) {
+    return refuse(messageOf(error));
+  }
   if (resume && (source.kind === 'stdin' || source.kind === 'command')) {
     return refuse('--resume needs --from-file or --from-url');
   }
-  if (source.kind === 'files' && source.paths.length > 1 && isDirectoryUrl(url)) {
+  if (source.kind === 'files' && source.paths.length > 1 && isDirectoryUrl(target.url)) {
     return refuse('with several files, the URL must not end in /');
   }
-  return { url, source, tee: tee === true, resume: resume === true, ...log };
+  return { ...settings, ...target, source, tee: tee === true, resume: resume === true };
 }
 
 function sourceOf(
@@ -83,13 +97,14 @@ function sourceOf(
 ): SourceRequest {
   if (commandLine) return { kind: 'command', argv: commandLine };
   if (fromFile) return { kind: 'files', paths: fromFile };
-  if (fromUrl !== undefined) return { kind: 'url', url: fromUrl };
+  if (fromUrl !== undefined) return { kind: 'url', ...serverAt(fromUrl, {}) };
   return { kind: 'stdin' };
 }
 
 const TEXTS = {
   name: 'httpfstream-append',
-  usage: '[-v] [--tee] [--resume] [--from-file FILE]... [--from-url URL] URL [-- COMMAND ARGS...]',
+  usage:
+    '[-v] [--tee] [--resume] [-H HEADER]... [--token TOKEN] [--from-file FILE]... [--from-url URL] URL [-- COMMAND ARGS...]',
   description: `Appends to a resource on an httpfstream server, as it comes: standard input, files, what another
 URL answers, or what a command writes to its standard output and standard error.`,
   help: `

@@ -1,17 +1,32 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import { splitCredentials, textWithoutCredentials, withoutCredentials } from '../client/credentials.ts';
 import type { ReconnectEvent } from '../client/retry.ts';
+import { targetUrl } from '../client/target-url.ts';
 import type { CommandIo } from './io.ts';
 import { parseArguments } from './parse-arguments.ts';
+import { parseHeaders } from './request-headers.ts';
 
 /** Exit code of the client commands for failures and wrong usage alike, as the original's. */
 export const EXIT_FAILURE = 1;
 
-/** Where the client commands say what they do. */
+/** Where the client commands say what they do. No URL is shown with user and password. */
 export interface ClientLog {
   /** Writes a line to standard error. */
   log: (line: string) => void;
   /** The same, with `-v` only. */
   logVerbose: (line: string) => void;
+}
+
+/** What every client command is told beside its own. */
+export interface ClientSettings extends ClientLog {
+  /** Headers for the server, and nobody else. */
+  headers: Readonly<Record<string, string>>;
+}
+
+/** A URL that may be shown, and what is sent to the server there, and nobody else. */
+export interface Server {
+  url: string;
+  headers: Readonly<Record<string, string>>;
 }
 
 /** What is said of a client command besides its options. */
@@ -24,11 +39,22 @@ export interface ClientCommandTexts {
   help: string;
 }
 
-/** Begins a client command: with `-v` and `-h`. */
+/** Begins a client command: with `-H`, `--token`, `-v` and `-h`. */
 export function clientCommand({ name, usage, description, help }: ClientCommandTexts): Command {
   return new Command(name)
     .description(description)
     .usage(usage)
+    .addOption(
+      new Option(
+        '-H, --header <HEADER>',
+        'send a header to the server, as "Name: value"; may come several times',
+      )
+        .argParser((line, lines: string[]) => [...lines, line])
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option('--token <TOKEN>', 'send the server "Authorization: Bearer TOKEN"').env('HTTPFSTREAM_TOKEN'),
+    )
     .option('-v, --verbose', 'tell what is being done')
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', help);
@@ -39,11 +65,29 @@ export function parseClientCommand(
   command: Command,
   argv: readonly string[],
   io: CommandIo,
-): ClientLog | number {
+): ClientSettings | number {
   const { exitCode } = parseArguments(command, argv, io, EXIT_FAILURE);
   if (exitCode !== undefined) return exitCode;
-  const log = (line: string) => void io.stderr.write(`${line}\n`);
-  return { log, logVerbose: command.opts().verbose ? log : () => {} };
+  const { header, token, verbose } = command.opts<{ header: string[]; token?: string; verbose?: true }>();
+  const isOutdone =
+    command.getOptionValueSource('token') === 'env' && header.some((line) => /^authorization:/i.test(line));
+  // Set to nothing is not set.
+  const parsed = parseHeaders(header, (!isOutdone && token) || undefined);
+  if ('mistake' in parsed) return refuseUsage(command, parsed.mistake, io);
+  const log = (line: string) => void io.stderr.write(`${textWithoutCredentials(line)}\n`);
+  return { headers: parsed.headers, log, logVerbose: verbose ? log : () => {} };
+}
+
+/**
+ * Takes user and password out of a URL as it was typed: messages are to be without them.
+ *
+ * @param headers win over what was in the URL
+ * @throws {InvalidUrlError} when there is something to take out, and it is no URL that can be asked for
+ */
+export function serverAt(typed: string, headers: Readonly<Record<string, string>>): Server {
+  const url = withoutCredentials(typed);
+  if (url === typed) return { url, headers };
+  return { url, headers: { ...splitCredentials(targetUrl(typed)).headers, ...headers } };
 }
 
 /** Tells of wrong usage that the parser does not see. Returns the exit code. */

@@ -1,7 +1,14 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { MAX_WAIT_SECONDS } from '../protocol.ts';
-import { type ClientLog, clientCommand, parseClientCommand, refuseUsage } from './client-command.ts';
-import type { CommandIo } from './io.ts';
+import {
+  type ClientLog,
+  clientCommand,
+  parseClientCommand,
+  refuseUsage,
+  type Server,
+  serverAt,
+} from './client-command.ts';
+import { type CommandIo, messageOf } from './io.ts';
 
 /** For how long `--wait` waits when it has no value. */
 const DEFAULT_WAIT_SECONDS = 3600;
@@ -15,8 +22,8 @@ export interface FollowStart {
 
 /** What `httpfstream-follow` was told to do. */
 export interface FollowCommand extends ClientLog {
-  /** URLs of the resources, as they were typed. */
-  urls: readonly string[];
+  /** The resources. */
+  servers: readonly Server[];
   start: FollowStart;
   /** How many seconds to wait for a resource that does not exist yet. */
   waitSeconds: number | undefined;
@@ -63,16 +70,23 @@ export function parseFollowCommand(argv: readonly string[], io: CommandIo): Foll
     .option('-F', 'go on after each end until Ctrl-C, also when the file is cut, deleted or made anew')
     .option('-o, --output <FILE>', 'write to FILE instead; if it exists, go on at its end')
     .configureHelp({ optionTerm: ({ flags }) => flags.replace(' [S]', '[=S]') });
-  const log = parseClientCommand(command, withWaitTime(argv), io);
-  if (typeof log === 'number') return log;
+  const settings = parseClientCommand(command, withWaitTime(argv), io);
+  if (typeof settings === 'number') return settings;
+  const { headers, ...log } = settings;
 
   const { lines, bytes, from, wait, F, output } = command.opts<Options>();
   const urls = [...new Set(command.args)];
   if (output !== undefined && urls.length > 1) {
     return refuseUsage(command, '--output needs exactly one URL', io);
   }
+  let servers: readonly Server[];
+  try {
+    servers = urls.map((url) => serverAt(url, headers));
+  } catch (error) {
+    return refuseUsage(command, messageOf(error), io);
+  }
   return {
-    urls,
+    servers,
     start: lines ?? bytes ?? from ?? {},
     waitSeconds: wait,
     again: F === true,
@@ -124,7 +138,8 @@ function wholeNumber(text: string, form: RegExp): number {
 
 const TEXTS = {
   name: 'httpfstream-follow',
-  usage: '[-v] [-n LINES | -c BYTES | --from N] [--wait[=S]] [-F] [-o FILE] URL...',
+  usage:
+    '[-v] [-H HEADER]... [--token TOKEN] [-n LINES | -c BYTES | --from N] [--wait[=S]] [-F] [-o FILE] URL...',
   description:
     'Writes a resource on an httpfstream server to standard output: what is there, then what comes.',
   help: `

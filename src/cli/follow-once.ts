@@ -44,17 +44,22 @@ export async function failFollowing(
   url: string,
   pass: FollowPass,
   error: unknown,
-  { start, file, log, logVerbose }: FollowResourceOptions,
+  { start, file, headers, log, logVerbose }: FollowResourceOptions,
 ): Promise<number> {
   const failure = pass.isOpen ? 'error following' : 'failed to begin following';
   const isTooShort = file !== undefined && error instanceof RangeNotSatisfiableError;
-  const message = isTooShort ? await sizesText(url, file, start.from as number) : messageOf(error);
+  const message = isTooShort ? await sizesText(url, headers, file, start.from as number) : messageOf(error);
   log(`${failure} ${url}: ${message}`);
   if (pass.isOpen) logVerbose(`stopped following (read ${pass.bytes} bytes)`);
   return isTooShort ? EXIT_GONE : exitCodeOf(error);
 }
 
-async function sizesText(url: string, file: string, size: number): Promise<string> {
-  const remoteSize = await resourceSize(url).catch(() => undefined);
+async function sizesText(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  file: string,
+  size: number,
+): Promise<string> {
+  const remoteSize = await resourceSize(url, headers).catch(() => undefined);
   return `${file} has ${size} bytes, more than the ${remoteSize ?? 'fewer'} bytes there`;
 }

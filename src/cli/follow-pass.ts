@@ -6,6 +6,8 @@ import type { FollowOutput } from './follow-output.ts';
 /** What {@link FollowPass} is given by those who run it. */
 export interface FollowPassOptions extends ClientLog {
   output: FollowOutput;
+  /** For the server. */
+  headers: Readonly<Record<string, string>>;
   signal: AbortSignal;
   /** Called when the server has accepted. */
   onOpen: () => void;
@@ -57,10 +59,11 @@ export class FollowPass {
    * @throws what {@link follow} errors with; the signal's reason; what the output throws
    */
   async run(start: FollowOptions): Promise<void> {
-    const { output, signal, logVerbose, onOpen } = this.#options;
+    const { output, headers, signal, logVerbose, onOpen } = this.#options;
     const url = this.#url;
     const readable = follow(url, {
       ...start,
+      headers,
       signal,
       onReconnect: (event) => tellReconnect(event, this.#options, `${url}: `),
     });

@@ -1,5 +1,6 @@
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
+import { splitCredentials } from '../client/credentials.ts';
 import { targetUrl } from '../client/target-url.ts';
 import { ConnectionError, UnexpectedStatusError } from '../errors.ts';
 import { packageVersion } from './package-version.ts';
@@ -15,6 +16,8 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 export interface RequestOptions {
   method: 'GET' | 'HEAD';
   headers: Readonly<Record<string, string>>;
+  /** Headers for nobody but the origin of the URL: they are not sent when a redirect has led away from it. */
+  ownHeaders?: Readonly<Record<string, string>>;
 }
 
 /** An answer, of which the body has not been read. */
@@ -33,16 +36,23 @@ export interface Answer {
  * @param url http, https, ws or wss URL
  * @throws {InvalidUrlError}, {@link ConnectionError}, {@link UnexpectedStatusError} after too many redirects
  */
-export async function request(url: string | URL, options: RequestOptions): Promise<Answer> {
-  let current = httpUrl(url);
+export async function request(
+  url: string | URL,
+  { method, headers, ownHeaders }: RequestOptions,
+): Promise<Answer> {
+  const target = splitCredentials(httpUrl(url));
+  let current = target.url;
+  let sent = { ...headers, ...target.headers, ...ownHeaders };
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-    const response = await send(current, options);
+    const response = await send(current, method, sent);
     const status = response.statusCode as number;
     const { location } = response.headers;
     if (!REDIRECTS.has(status) || location === undefined) return { status, response, url: current };
     response.destroy();
     if (!URL.canParse(location, current.href)) throw new UnexpectedStatusError(status, 'malformed redirect');
-    current = httpUrl(new URL(location, current));
+    const next = splitCredentials(httpUrl(new URL(location, current))).url;
+    if (next.origin !== current.origin) sent = { ...headers };
+    current = next;
   }
   throw new UnexpectedStatusError(302, `more than ${MAX_REDIRECTS} redirects`);
 }
@@ -59,7 +69,7 @@ function httpUrl(url: string | URL): URL {
   return target;
 }
 
-function send(url: URL, { method, headers }: RequestOptions): Promise<IncomingMessage> {
+function send(url: URL, method: string, headers: Readonly<Record<string, string>>): Promise<IncomingMessage> {
   const { request: start } = url.protocol === 'https:' ? https : http;
   return new Promise((resolve, reject) => {
     const request = start(url, {

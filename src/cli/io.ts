@@ -9,6 +9,10 @@ export interface CommandIo {
   stderr: Writable & { isTTY?: boolean; columns?: number };
   /** Calls `listener` at SIGINT or SIGTERM instead of dying; returns a function that undoes it. */
   onStopSignal(listener: (signal: NodeJS.Signals) => void): () => void;
+  /** Calls `listener` with what nobody has caught, rejections included, instead of dying; returns a function that undoes it. */
+  onUncaught(listener: (error: unknown) => void): () => void;
+  /** Ends the process at once. */
+  exit(code: number): void;
 }
 
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
@@ -27,7 +31,21 @@ export const processIo: CommandIo = {
       for (const signal of STOP_SIGNALS) process.off(signal, listener);
     };
   },
+  onUncaught(listener) {
+    process.on('uncaughtException', listener);
+    return () => process.off('uncaughtException', listener);
+  },
+  exit: (code) => process.exit(code),
 };
+
+/** How long output that nobody takes may keep a process that is done, in milliseconds. */
+const LAST_OUTPUT_MS = 1000;
+
+/** Ends the process with an exit code, once its output is taken, or nobody takes it. */
+export function exitSoon(exitCode: number): void {
+  process.exitCode = exitCode;
+  setTimeout(() => process.exit(), LAST_OUTPUT_MS).unref();
+}
 
 /** Exit code of a command that was stopped by Ctrl-C: 128 and the number of SIGINT. */
 export const EXIT_INTERRUPTED = 130;

@@ -1,3 +1,5 @@
+import { isIPv4 } from 'node:net';
+
 /** Where a server listens. Without a host, on all interfaces. */
 export interface ListenAddress {
   host?: string;
@@ -12,6 +14,16 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
   if (port === undefined || Number(port) > 65_535) return undefined;
   const name = ipv6 || host;
   return name ? { host: name, port: Number(port) } : { port: Number(port) };
+}
+
+/** By which name somebody on this machine asks for what listens there. */
+export function hostToAsk({ host = '::' }: ListenAddress): string {
+  return host === '::' || host === '0.0.0.0' ? 'localhost' : host;
+}
+
+/** Whether only this machine can reach it. */
+export function isLoopback({ host = '' }: ListenAddress): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 /** The address as it is given on a command line. */

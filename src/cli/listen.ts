@@ -1,4 +1,3 @@
-import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
@@ -9,7 +8,7 @@ import type { ListenAddress } from './listen-address.ts';
  * Makes a server listen: on all interfaces without a host, on all addresses of
  * `localhost`, IPv4 and IPv6. Not to be called twice.
  *
- * @throws what `app.listen` throws; of `localhost` the first address must do
+ * @throws what `app.listen` throws; of `localhost` the first address that the machine has must do
  */
 export async function listen(app: FastifyInstance, { host, port }: ListenAddress): Promise<void> {
   if (host === 'localhost') {
@@ -32,13 +31,10 @@ export async function listen(app: FastifyInstance, { host, port }: ListenAddress
  * first server has all connections.
  */
 async function listenOnLocalhost(app: FastifyInstance, wantedPort: number): Promise<void> {
-  const addresses = await lookup('localhost', { all: true });
-  const [first, ...others] = addresses as [LookupAddress, ...LookupAddress[]];
-  const entrances = others.map(({ address }) => {
-    // As Node's HTTP server listens.
-    const options = { allowHalfOpen: true, noDelay: true };
-    return { address, server: net.createServer(options, (socket) => app.server.emit('connection', socket)) };
-  });
+  const named = await lookup('localhost', { all: true });
+  // Browsers try both, whatever the system's own list says.
+  const addresses = [...new Set([...named.map(({ address }) => address), '127.0.0.1', '::1'])];
+  const entrances: { address: string; server: net.Server }[] = [];
   const closed = new Set<Promise<unknown>>();
   app.addHook('preClose', async () => {
     for (const { server } of entrances) {
@@ -49,15 +45,42 @@ async function listenOnLocalhost(app: FastifyInstance, wantedPort: number): Prom
     app.server.closeIdleConnections();
     await Promise.all(closed);
   });
-  await app.listen({ host: first.address, port: wantedPort });
+  const first = await listenOnFirst(app, addresses, wantedPort);
   const { port } = app.server.address() as AddressInfo;
-  for (const { address, server } of entrances) {
+  for (const address of addresses.slice(addresses.indexOf(first) + 1)) {
+    // As Node's HTTP server listens.
+    const options = { allowHalfOpen: true, noDelay: true };
+    const server = net.createServer(options, (socket) => app.server.emit('connection', socket));
+    entrances.push({ address, server });
     try {
       server.listen({ host: address, port });
       await once(server, 'listening');
       app.log.info(`Server listening at http://${address.includes(':') ? `[${address}]` : address}:${port}`);
     } catch (error) {
-      app.log.info({ err: error }, `not listening at ${address}`);
+      // Where there is somebody else, those who ask for localhost may come to them.
+      app.log[isMissing(error) ? 'info' : 'warn']({ err: error }, `not listening at ${address}`);
     }
   }
+}
+
+/** Listens on the first address that the machine has, and returns it. */
+async function listenOnFirst(
+  app: FastifyInstance,
+  addresses: readonly string[],
+  port: number,
+): Promise<string> {
+  const [host, ...others] = addresses as [string, ...string[]];
+  try {
+    await app.listen({ host, port });
+    return host;
+  } catch (error) {
+    if (!isMissing(error) || others.length === 0) throw error;
+    return listenOnFirst(app, others, port);
+  }
+}
+
+/** Whether the machine does not have an address, as where there is no IPv6. */
+function isMissing(error: unknown): boolean {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT';
 }

@@ -1,4 +1,5 @@
 import { type Command, CommanderError } from 'commander';
+import { textWithoutCredentials } from '../client/credentials.ts';
 import type { CommandIo } from './io.ts';
 
 /** How parsing went: go on, or leave with this exit code. */
@@ -20,7 +21,8 @@ export function parseArguments(
   command.exitOverride().configureOutput({
     writeOut: (text) => io.stdout.write(text),
     writeErr: (text) => io.stderr.write(text),
-    outputError: (text, write) => write(`${command.name()}: ${text.replace(/^error: /, '')}`),
+    outputError: (text, write) =>
+      write(`${command.name()}: ${textWithoutCredentials(text.replace(/^error: /, ''))}`),
   });
   try {
     command.parse(withDoubleDashes(command, argv), { from: 'user' });

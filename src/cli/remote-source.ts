@@ -2,17 +2,22 @@ import type { IncomingMessage } from 'node:http';
 import { type Readable, Transform, type TransformCallback } from 'node:stream';
 import { ConnectionError, UnexpectedStatusError } from '../errors.ts';
 import type { AppendSource } from './append-source.ts';
-import { type Answer, contentLengthOf, request } from './http-request.ts';
+import { type Answer, contentLengthOf, type RequestOptions, request } from './http-request.ts';
 import { remoteFileName } from './remote-file-name.ts';
 
 /**
  * What GET of a URL answers. The request is made here, so that nothing is
  * appended when it fails.
  *
+ * @param ownHeaders for the server there, and no other
  * @throws {UnexpectedStatusError} unless the status is 2xx, and what {@link request} throws
  */
-export async function remoteSource(url: string): Promise<AppendSource> {
-  const answer = await get(url, {});
+export async function remoteSource(
+  url: string,
+  ownHeaders: Readonly<Record<string, string>>,
+): Promise<AppendSource> {
+  const get = (headers: Record<string, string>) => answerTo(url, { method: 'GET', headers, ownHeaders });
+  const answer = await get({});
   const { response } = answer;
   const size = contentLengthOf(response);
   return {
@@ -22,14 +27,13 @@ export async function remoteSource(url: string): Promise<AppendSource> {
     async open(position) {
       if (position === 0) return new Body(response, size, 0);
       response.destroy();
-      return openAt(url, position, size);
+      return openAt(await get({ range: `bytes=${position}-` }), position, size);
     },
     close: () => response.destroy(),
   };
 }
 
-async function openAt(url: string, position: number, size: number | undefined): Promise<Readable> {
-  const { status, response } = await get(url, { range: `bytes=${position}-` });
+function openAt({ status, response }: Answer, position: number, size: number | undefined): Readable {
   const length = contentLengthOf(response);
   if (status !== 206) return new Body(response, length, position);
   const { start, total } = CONTENT_RANGE.exec(response.headers['content-range'] ?? '')?.groups ?? {};
@@ -43,8 +47,8 @@ async function openAt(url: string, position: number, size: number | undefined): 
 
 const CONTENT_RANGE = /^bytes (?<start>\d+)-\d+\/(?<total>\d+|\*)$/;
 
-async function get(url: string, headers: Record<string, string>): Promise<Answer> {
-  const answer = await request(url, { method: 'GET', headers });
+async function answerTo(url: string, options: RequestOptions): Promise<Answer> {
+  const answer = await request(url, options);
   if (answer.status >= 200 && answer.status < 300) return answer;
   answer.response.destroy();
   throw new UnexpectedStatusError(answer.status);

@@ -41,7 +41,7 @@ async function appendSource(
   command: AppendCommand & { name: string },
   io: CommandIo,
 ): Promise<number> {
-  const { name, resume, log, logVerbose } = command;
+  const { name, headers, resume, log, logVerbose } = command;
   let { url } = command;
   let isInterrupted = false;
   let source: AppendSource | undefined;
@@ -52,7 +52,7 @@ async function appendSource(
     source = await sourceOf(request, io);
     const { size, mayEndAnywhere } = source;
     url = namedTarget(url, { hasName: request.kind !== 'stdin', fileName: source.fileName });
-    const position = resume ? await resumePosition(url, size) : 0;
+    const position = resume ? await resumePosition(url, headers, size) : 0;
     const isWhole = resume && position === size;
     if (isWhole) logVerbose(`nothing left to append from ${name} to ${url}: all ${size} bytes are there`);
     else logVerbose(`appending from ${name} to ${url}${resume ? `, from byte ${position} on` : ''}`);
@@ -60,6 +60,7 @@ async function appendSource(
     const readable = isWhole ? Readable.from([]) : await source.open(position);
     progress = progressOf({ size, position });
     const transfer = new Transfer(readable, url, {
+      headers,
       expect: resume ? position : undefined,
       tee: command.tee ? io.stdout : undefined,
       progress,
@@ -100,13 +101,17 @@ function sourceOf(
     case 'files':
       return fileSource(request.paths);
     case 'url':
-      return remoteSource(request.url);
+      return remoteSource(request.url, request.headers);
   }
 }
 
 /** How much of a source the resource has already. */
-async function resumePosition(url: string, size: number | undefined): Promise<number> {
-  const position = (await resourceSize(url)) ?? 0;
+async function resumePosition(
+  url: string,
+  headers: AppendCommand['headers'],
+  size: number | undefined,
+): Promise<number> {
+  const position = (await resourceSize(url, headers)) ?? 0;
   if (size !== undefined && position > size) {
     throw new Error(`the resource has ${position} bytes already, and the source only ${size}`);
   }

@@ -41,7 +41,7 @@ async function followToStandardOutput(
   { stdout }: CommandIo,
   stop: AbortController,
 ): Promise<number> {
-  const output = new StandardOutput(stdout, { hasHeaders: command.urls.length > 1, signal: stop.signal });
+  const output = new StandardOutput(stdout, { hasHeaders: command.servers.length > 1, signal: stop.signal });
   const end = () => stop.abort(new FollowingStopped('nobody reads standard output', 0));
   const onError = (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') return end();
@@ -75,7 +75,7 @@ async function followToFile(path: string, command: FollowCommand, signal: AbortS
 
 /** Returns the largest of the exit codes. */
 async function followAll(
-  { urls, start, waitSeconds, again, file, log, logVerbose }: FollowCommand,
+  { servers, start, waitSeconds, again, file, log, logVerbose }: FollowCommand,
   output: FollowOutput,
   signal: AbortSignal,
 ): Promise<number> {
@@ -83,5 +83,6 @@ async function followAll(
   // With -F, who waits on the server would not be told of what is wrong meanwhile.
   const wait = waitSeconds === undefined || again ? {} : { wait: waitSeconds };
   const options = { output, signal, file, log, logVerbose, start: { ...start, ...wait } };
-  return Math.max(...(await Promise.all(urls.map((url) => follow(url, options)))));
+  const following = servers.map(({ url, headers }) => follow(url, { ...options, headers }));
+  return Math.max(...(await Promise.all(following)));
 }

@@ -1,24 +1,31 @@
+import fs from 'node:fs';
+import type { AddressInfo } from 'node:net';
 import { Command } from 'commander';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
-import { PinoPretty } from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
 import { createStandaloneServer } from '../server/standalone.ts';
 import { runCheck } from './check-command.ts';
 import { type CommandIo, messageOf } from './io.ts';
 import { listen } from './listen.ts';
-import { formatListenAddress } from './listen-address.ts';
+import { formatListenAddress, hostToAsk, isLoopback } from './listen-address.ts';
+import { LogOutput } from './log-output.ts';
 import { packageVersion } from './package-version.ts';
 import { parseArguments } from './parse-arguments.ts';
 import { addServerOptions, type ServerOptions } from './server-options.ts';
+import { isSocketError } from './socket-error.ts';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
+
+/** How long a server that closes because of an error of its own may take for that: more than it needs. */
+const FAILED_CLOSE_MS = 10_000;
 
 /**
  * Runs `httpfstream-server` until SIGINT or SIGTERM.
  *
  * @param argv arguments without the program's name
- * @returns the exit code: 0 after an orderly stop, 1 when it cannot run, 2 for a bad option; with `--check` what {@link runCheck} returns
+ * @returns the exit code: 0 after an orderly stop, 1 when it cannot run (any longer), 2 for a bad option; with `--check` what {@link runCheck} returns
  */
 export async function runServer(argv: readonly string[], io: CommandIo): Promise<number> {
   const command = addServerOptions(new Command('httpfstream-server'))
@@ -29,7 +36,7 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   const { exitCode } = parseArguments(command, argv, io, EXIT_USAGE);
   if (exitCode !== undefined) return exitCode;
 
-  const { root, http, durability, grace, longPoll, cors, check, logLevel } = command.opts<ServerOptions>();
+  const { root, http, check, logLevel, ...options } = command.opts<ServerOptions>();
   const fail = (message: string) => {
     io.stderr.write(`httpfstream-server: ${message}\n`);
     return EXIT_FAILURE;
@@ -39,22 +46,37 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   try {
     app = await createStandaloneServer({
       root,
-      durability,
-      graceMs: Math.round(grace * 1000),
-      longPollMs: Math.round(longPoll * 1000),
-      corsOrigins: cors,
+      durability: options.durability,
+      graceMs: Math.round(options.grace * 1000),
+      longPollMs: Math.round(options.longPoll * 1000),
+      corsOrigins: options.cors,
+      allowedHosts: options.allowHost,
+      index: options.index,
+      trustProxy: options.trustProxy,
       logger: makeLogger(logLevel, io),
     });
   } catch (error) {
     return fail(messageOf(error));
   }
   let restoreSignals = () => {};
+  let restoreUncaught = () => {};
+  let isSound = true;
   // From before the first client can know that it listens.
-  const stopped = new Promise<NodeJS.Signals>((resolve) => {
+  const stopped = new Promise<NodeJS.Signals | undefined>((resolve) => {
     // Undone at the first signal, so that a second one ends the process at once.
     restoreSignals = io.onStopSignal((signal) => {
       restoreSignals();
       resolve(signal);
+    });
+    restoreUncaught = io.onUncaught((error) => {
+      // A socket with an error is closed by now: it is over with that one connection.
+      const isOfSocket = isSocketError(error);
+      app.log.error({ err: error }, isOfSocket ? 'a connection failed' : 'an error that nobody expected');
+      if (isOfSocket || !isSound) return;
+      isSound = false;
+      restoreSignals();
+      setTimeout(() => io.exit(EXIT_FAILURE), FAILED_CLOSE_MS).unref();
+      resolve(undefined);
     });
   });
   try {
@@ -62,23 +84,51 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   } catch (error) {
     restoreSignals();
     await app.close();
+    restoreUncaught();
     return fail(`cannot listen on ${formatListenAddress(http)}: ${listenFailure(error)}`);
   }
 
-  app.log.info({ root }, 'ready');
+  const { port } = app.server.address() as AddressInfo;
+  const url = `http://${formatListenAddress({ host: hostToAsk(http), port })}/`;
+  app.log.info({ root, url }, 'ready');
+  if (!isLoopback(http)) {
+    app.log.warn('there are no rights: whoever reaches this address can read, append and delete');
+  }
+  if (io.stdout.isTTY) io.stdout.write(firstSteps(url));
   const signal = await stopped;
-  app.log.info({ signal }, 'closing');
+  app.log.info(signal === undefined ? {} : { signal }, 'closing');
   await app.close();
   app.log.info('closed');
-  return 0;
+  restoreUncaught();
+  return isSound ? 0 : EXIT_FAILURE;
 }
 
-function makeLogger(level: string, io: CommandIo): Logger {
-  if (!io.stdout.isTTY) return pino({ level }, io.stdout);
-  return pino(
-    { level, base: null },
-    PinoPretty({ destination: io.stdout, sync: true, translateTime: 'SYS:HH:MM:ss' }),
+function makeLogger(level: string, { stdout }: CommandIo): Logger {
+  const { isTTY = false, fd } = stdout;
+  // Node lets a terminal that was stopped (Ctrl-S) stop the whole process.
+  const stream = isTTY && fd !== undefined ? fs.createWriteStream('', { fd, autoClose: false }) : stdout;
+  const output = new LogOutput(stream, (count) =>
+    logger.error({ count }, `${count} log lines were dropped: nobody had read those before them`),
   );
+  const logger = isTTY ? prettyLogger(level, output) : pino({ level }, output);
+  return logger;
+}
+
+function prettyLogger(level: string, output: LogOutput): Logger {
+  const pretty = prettyFactory({ translateTime: 'SYS:HH:MM:ss' });
+  return pino({ level, base: null }, { write: (line) => output.write(pretty(line)) });
+}
+
+/** What to try, for somebody who has started a server and sees it. */
+function firstSteps(url: string): string {
+  return `
+  ${url}
+
+  Append, and follow in another terminal:
+    date | curl -T - '${url}hello.log?verb=APPEND'
+    curl -N '${url}hello.log?verb=FOLLOW&wait=60'
+
+`;
 }
 
 function listenFailure(error: unknown): string {
@@ -99,12 +149,12 @@ const HELP = `
 Every option may have one dash or two, and its value may follow "=" or a space.
 SIGINT or SIGTERM closes in order; a second one ends the process at once.
 
-Exit codes: 0 closed in order; 1 cannot run; 2 wrong usage.
+Exit codes: 0 closed in order; 1 cannot run, or has met an error that nobody expected; 2 wrong usage.
 With --check: 0 all is well, or was put right; 1 something was lost or cannot be put right; 2 wrong usage.
 
 Examples:
-  httpfstream-server                                  ./data on port 8080, all interfaces
-  httpfstream-server -root=/srv/logs -http=:9000
-  httpfstream-server -http localhost:8080 -log-level warn
+  httpfstream-server                                  ./data on port 8080, for this machine only
+  httpfstream-server -root=/srv/logs -http=:9000      for everybody who can reach it
+  httpfstream-server -http 127.0.0.1:8080 -trust-proxy -allow-host logs.example.com
   HTTPFSTREAM_ROOT=/srv/logs httpfstream-server
   httpfstream-server --check -root /srv/logs          verify and repair, while no server runs`;

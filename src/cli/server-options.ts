@@ -1,9 +1,15 @@
+import { isIP } from 'node:net';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { HttpfstreamOptions } from '../server/settings.ts';
 import { type ListenAddress, parseListenAddress } from './listen-address.ts';
 
 /** What a timer takes, and more than anybody waits: a day. */
 const MAX_SECONDS = 86_400;
+
+/** Names that the proxies' addresses have in groups. */
+const PROXIES = ['loopback', 'linklocal', 'uniquelocal'];
+
+const HOST_NAME = /^(?:\*\.)?[a-z\d_-]+(?:\.[a-z\d_-]+)*\.?$/;
 
 const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@,]+$/;
 
@@ -17,6 +23,9 @@ export interface ServerOptions {
   /** In seconds. */
   longPoll: number;
   cors: readonly string[];
+  allowHost: readonly string[];
+  trustProxy: readonly string[];
+  index: boolean;
   check: boolean;
   logLevel: string;
 }
@@ -30,10 +39,10 @@ export function addServerOptions(command: Command): Command {
         .default('./data'),
     )
     .addOption(
-      new Option('--http <ADDR>', 'address to listen on; without a host, all interfaces')
+      new Option('--http <ADDR>', 'address to listen on; :8080 is all interfaces')
         .env('HTTPFSTREAM_HTTP')
         .argParser(listenAddressOption)
-        .default({ port: 8080 }, ':8080'),
+        .default({ host: 'localhost', port: 8080 }, 'localhost:8080'),
     )
     .addOption(
       new Option('--durability <LEVEL>', 'acknowledge bytes when the system (os) or the disk (disk) has them')
@@ -61,6 +70,33 @@ export function addServerOptions(command: Command): Command {
         .env('HTTPFSTREAM_CORS')
         .argParser(originsOption)
         .default([], 'none'),
+    )
+    .addOption(
+      new Option(
+        '--allow-host <NAME>',
+        'name under which this server is reached, *.NAME for all below it, or *; may be repeated, or a list with commas',
+      )
+        .env('HTTPFSTREAM_ALLOW_HOST')
+        .argParser(hostsOption)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option(
+        '--trust-proxy [ADDR]',
+        'proxy to be believed where a request comes from (X-Forwarded-*): address, network, or loopback, which is what ' +
+          'it means without a value; may be repeated, or a list with commas',
+      )
+        .env('HTTPFSTREAM_TRUST_PROXY')
+        .argParser(proxiesOption)
+        .preset('loopback')
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option('--index [BOOLEAN]', "show a directory's index.html in place of its listing")
+        .env('HTTPFSTREAM_INDEX')
+        .argParser(booleanOption)
+        .preset('true')
+        .default(false),
     )
     .addOption(
       new Option(
@@ -97,16 +133,57 @@ function positiveSecondsOption(text: string): number {
   return seconds;
 }
 
+function booleanOption(text: string): boolean {
+  if (/^(?:true|1)$/i.test(text)) return true;
+  if (/^(?:false|0|)$/i.test(text)) return false;
+  throw new InvalidArgumentError('It must be true or false.');
+}
+
 /** @param others what the same option has brought before */
 function originsOption(text: string, others: readonly string[]): readonly string[] {
-  const origins = text
-    .split(',')
-    .map((origin) => origin.trim().toLowerCase())
-    .filter((origin) => origin !== '');
+  const origins = itemsOf(text);
   for (const origin of origins) {
     if (origin !== '*' && !ORIGIN.test(origin)) {
       throw new InvalidArgumentError('It must look like https://example.com, with no path, or be *.');
     }
   }
   return [...others, ...origins];
+}
+
+/** @param others what the same option has brought before */
+function hostsOption(text: string, others: readonly string[]): readonly string[] {
+  const names = itemsOf(text);
+  for (const name of names) {
+    if (name !== '*' && !HOST_NAME.test(name)) {
+      throw new InvalidArgumentError('It must look like logs.example.com or *.example.com, or be *.');
+    }
+  }
+  return [...others, ...names];
+}
+
+/** @param others what the same option has brought before */
+function proxiesOption(text: string, others: readonly string[]): readonly string[] {
+  const proxies = itemsOf(text);
+  for (const proxy of proxies) {
+    if (!PROXIES.includes(proxy) && !isNetwork(proxy)) {
+      throw new InvalidArgumentError(
+        `It must look like 10.0.0.1 or 10.0.0.0/8, or be ${PROXIES.join(', ')}.`,
+      );
+    }
+  }
+  return [...others, ...proxies];
+}
+
+function isNetwork(text: string): boolean {
+  const [, address = '', length = '1'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const version = isIP(address);
+  return version !== 0 && Number(length) >= 1 && Number(length) <= (version === 4 ? 32 : 128);
+}
+
+/** The items of a list with commas, in lower case. */
+function itemsOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim().toLowerCase())
+    .filter((item) => item !== '');
 }

@@ -1,12 +1,12 @@
 import { type Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { type AppendStream, openAppend } from '../client/open-append.ts';
-import { type ClientLog, tellReconnect } from './client-command.ts';
+import { type ClientSettings, tellReconnect } from './client-command.ts';
 import type { Progress } from './progress.ts';
 import { Tee } from './tee.ts';
 
 /** What happens beside the append. */
-export interface TransferOptions extends ClientLog {
+export interface TransferOptions extends ClientSettings {
   /** The size that the resource must have at the beginning. */
   expect: number | undefined;
   /** Gets a copy, until nobody reads it any more. */
@@ -26,9 +26,10 @@ export class Transfer {
   readonly #writable: AppendStream;
 
   constructor(readable: Readable, url: string, options: TransferOptions) {
-    const { expect, tee, progress, log } = options;
+    const { headers, expect, tee, progress, log } = options;
     this.#readable = readable;
     this.#writable = openAppend(url, {
+      headers,
       ...(expect !== undefined && { expect }),
       onAck: (bytes) => progress?.acknowledged(bytes),
       onReconnect: (event) => tellReconnect(event, options),

@@ -11,6 +11,7 @@ import {
   type Verb,
 } from '../protocol.ts';
 import { PayloadTap } from '../websocket/payload-tap.ts';
+import { splitCredentials } from './credentials.ts';
 
 /** Time for the server to answer the handshake, and for its first message. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;
@@ -84,8 +85,14 @@ export class Connection {
   ) {
     this.#verb = verb;
     this.#handlers = handlers;
-    const websocket = new WebSocket(url, [SUBPROTOCOL], {
-      headers: { accept: 'application/problem+json, */*;q=0.5', ...headers, [VERB_HEADER]: verb },
+    const target = splitCredentials(url);
+    const websocket = new WebSocket(target.url, [SUBPROTOCOL], {
+      headers: {
+        accept: 'application/problem+json, */*;q=0.5',
+        ...target.headers,
+        ...headers,
+        [VERB_HEADER]: verb,
+      },
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       perMessageDeflate: false,
       skipUTF8Validation: true,

@@ -1,4 +1,5 @@
 import { InvalidUrlError } from '../errors.ts';
+import { withoutCredentials } from './credentials.ts';
 
 const PROTOCOLS = ['http:', 'https:', 'ws:', 'wss:'];
 
@@ -8,10 +9,11 @@ const PROTOCOLS = ['http:', 'https:', 'ws:', 'wss:'];
  * @throws {InvalidUrlError} when it is none, or neither http(s) nor ws(s)
  */
 export function targetUrl(url: string | URL): URL {
-  if (!URL.canParse(String(url))) throw new InvalidUrlError(`invalid URL: ${url}`);
+  const shown = withoutCredentials(String(url));
+  if (!URL.canParse(String(url))) throw new InvalidUrlError(`invalid URL: ${shown}`);
   const target = new URL(url);
   if (!PROTOCOLS.includes(target.protocol)) {
-    throw new InvalidUrlError(`the URL must begin with http:// or https://: ${url}`);
+    throw new InvalidUrlError(`the URL must begin with http:// or https://: ${shown}`);
   }
   target.hash = '';
   return target;

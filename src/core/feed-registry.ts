@@ -1,5 +1,6 @@
-import { PathConflictError } from '../errors.ts';
+import { PathConflictError, ServerClosingError } from '../errors.ts';
 import { ExpiryIndex } from '../storage/expiry-index.ts';
+import { Quarantine } from '../storage/quarantine.ts';
 import { RedoLog } from '../storage/redo-log.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
@@ -14,12 +15,14 @@ import type { Feed } from './feed.ts';
 import type { Follower, FollowerSink } from './follower.ts';
 import { OpenFeeds } from './open-feeds.ts';
 import { asGone, assertGeneration } from './preconditions.ts';
+import { Recovery } from './recovery/recovery.ts';
+import type { Report } from './report.ts';
 import type { AppendRequest, FollowRequest } from './request.ts';
 import { SessionRegistry, type SessionRegistryOptions } from './session-registry.ts';
+import { Slots } from './slots.ts';
 import { startAt, startOfLastLines } from './start-position.ts';
 import { cleanUp } from './streams/clean-up.ts';
 import { ExpirySweep } from './streams/expiry-sweep.ts';
-import { type Report, recover } from './streams/recovery.ts';
 import { StreamLifecycle } from './streams/stream-lifecycle.ts';
 import type { StreamRecord } from './streams/stream-record.ts';
 import { StreamRegistry } from './streams/stream-registry.ts';
@@ -32,7 +35,10 @@ const SYNC_INTERVAL_MS = 1000;
 /** How many syncs go to the disk together where appenders wait for them. */
 const SYNC_THREADS = 8;
 
-/** Time between two looks for resources that are waited for; those made by an append are noticed at once. */
+/** How many files are searched for their last lines at a time: each search keeps a thread and the processor busy. */
+const MAX_SEARCHES = 2;
+
+/** Time between two looks for resources that are waited for; what this server makes is noticed at once. */
 const ARRIVAL_INTERVAL_MS = 500;
 
 /** Time between two looks for streams that have outlived their time and that nobody asks for. */
@@ -53,13 +59,16 @@ export class FeedRegistry {
   readonly #held: StreamRegistry;
   readonly #store: StreamStore;
   readonly #log: RedoLog<StreamRecord>;
+  readonly #quarantine: Quarantine<StreamRecord>;
   readonly #report: Report;
   readonly #arrivals: Arrivals;
+  readonly #searches = new Slots(MAX_SEARCHES);
   readonly #sweep: ExpirySweep;
   /** How streams come and go. */
   readonly streams: StreamLifecycle;
   /** The feeds of files to which nobody appends, while they are sent, by fingerprint. */
   readonly #idle = new Map<string, Feed>();
+  #isClosing = false;
 
   /** Call {@link recover} before anything else. */
   constructor(root: Root, options: RegistryOptions) {
@@ -73,6 +82,7 @@ export class FeedRegistry {
     this.#arrivals = new Arrivals(root, ARRIVAL_INTERVAL_MS);
     this.#store = new StreamStore(sidecars, isDurable);
     this.#log = new RedoLog(root.own('redo'), isDurable);
+    this.#quarantine = new Quarantine(root.own('quarantine'));
     this.#feeds = new OpenFeeds((file, position) => this.#held.advance(file.stat.fingerprint, position));
     this.#sessions = new SessionRegistry(
       {
@@ -88,6 +98,7 @@ export class FeedRegistry {
       root,
       store: this.#store,
       log: this.#log,
+      quarantine: this.#quarantine,
       syncer: this.#syncer,
       isDurable,
       sessionSize: (identity) => this.live(identity)?.committed,
@@ -108,12 +119,25 @@ export class FeedRegistry {
     this.#sweep = new ExpirySweep(expiring, this.streams, this.#store, report, SWEEP_INTERVAL_MS);
   }
 
-  /** Makes good what a server before this one has left when it was killed. */
+  /**
+   * Makes good what a server before this one has left when it was killed. It takes the time that it takes,
+   * and tells every second how far it is. After a failure nothing is lost: it can be run again by another registry.
+   */
   async recover(): Promise<void> {
+    const report = this.#report;
     await cleanUp(this.#root, this.#store, () => {});
-    const count = await recover(this.#root, this.#store, this.#log, this.#report);
+    const count = await new Recovery({
+      root: this.#root,
+      store: this.#store,
+      log: this.#log,
+      quarantine: this.#quarantine,
+      syncer: this.#syncer,
+      report,
+      progress: report,
+    }).run();
+    await this.streams.settleTombstones();
     if (count > 0)
-      this.#report('the server before this one was killed: its redo log was made good', { streams: count });
+      report('the server before this one was killed: its redo log was made good', { streams: count });
     this.#sweep.start();
   }
 
@@ -142,6 +166,7 @@ export class FeedRegistry {
    * @throws {PathConflictError} when a directory is at the path
    * @throws {ResourceGoneError} when the file is of another generation, or missing and a generation was asked for
    * @throws {RangeNotSatisfiableError} when it is to begin beyond the end
+   * @throws {ServerClosingError} after `close`, when nobody appends (any more)
    * @throws what {@link Root.openRead} throws
    */
   async follow(
@@ -161,7 +186,11 @@ export class FeedRegistry {
     }
   }
 
-  /** The feed of a resource, if somebody appends to it or is expected back. */
+  /**
+   * The feed of a resource, if somebody appends to it or is expected back.
+   *
+   * @throws {ServerClosingError} after `close`, when it is not known any more who would come back
+   */
   async liveFeed(resource: ResourcePath): Promise<Feed | undefined> {
     await this.streams.expire(resource);
     const { identity, kind } = await this.#root.stat(resource);
@@ -169,7 +198,9 @@ export class FeedRegistry {
     if (feed !== undefined || kind !== 'file') return feed;
     const file = await this.#root.openRead(resource);
     try {
-      return (await this.#sessions.find(resource, file))?.feed;
+      const session = await this.#sessions.find(resource, file);
+      if (session === undefined) this.#refuseWhenClosing();
+      return session?.feed;
     } finally {
       await file.close();
     }
@@ -192,6 +223,7 @@ export class FeedRegistry {
    * is for those who hold them. Idempotent.
    */
   async close(): Promise<void> {
+    this.#isClosing = true;
     this.#sessions.close();
     await this.#sweep.close();
     await this.#feeds.closed();
@@ -199,6 +231,11 @@ export class FeedRegistry {
     await this.#log.close();
     await this.#syncer.close();
     this.#arrivals.close();
+  }
+
+  /** What is waited for has ended for the server by now, but not for the one who appends: how it will end nobody knows. */
+  #refuseWhenClosing(): void {
+    if (this.#isClosing) throw new ServerClosingError('the server is shutting down');
   }
 
   /** Joins what is live and needs no look into the file. */
@@ -231,7 +268,7 @@ export class FeedRegistry {
       const position =
         lines === undefined
           ? startAt(request.from, committed)
-          : await startOfLastLines(lines, file, committed, signal);
+          : await this.#searches.run(() => startOfLastLines(lines, file, committed, signal));
       await this.#sessions.find(resource, file);
       follower = await this.#sessions.exclusively(identity, () => this.#joinAt(position, file, sink));
       return follower;
@@ -243,6 +280,7 @@ export class FeedRegistry {
   async #joinAt(position: number, file: StoredFile, sink: FollowerSink): Promise<Follower> {
     const live = this.live(file.stat.identity);
     if (live !== undefined) return live.join(Math.min(position, live.committed), sink);
+    this.#refuseWhenClosing();
     const { size } = await file.state();
     const reason = await this.#sessions.history.endReason(file, size);
     const { fingerprint } = file.stat;

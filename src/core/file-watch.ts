@@ -6,6 +6,7 @@ import {
 } from '../errors.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
+import type { Feed } from './feed.ts';
 import type { Session } from './session.ts';
 
 /**
@@ -47,7 +48,7 @@ export class FileWatch {
   async #look(): Promise<void> {
     this.#isLooking = true;
     for (const [session, resource] of this.#watched) {
-      const change = await this.examine(session, resource);
+      const change = await this.examine(session.feed, resource);
       if (change !== undefined) session.lose(change);
     }
     this.#isLooking = false;
@@ -56,16 +57,18 @@ export class FileWatch {
   }
 
   /**
-   * Finds out what another program has done to the file of a session that writes
-   * nothing at the moment. Never rejects; undefined when all is well.
+   * Finds out what another program has done to the file of a feed to which
+   * a session appends. Never rejects; undefined when all is well.
    *
    * @param resource the name under which the file was opened
    */
-  async examine({ feed }: Session, resource: ResourcePath): Promise<HttpfstreamError | undefined> {
+  async examine(feed: Feed, resource: ResourcePath): Promise<HttpfstreamError | undefined> {
+    // From before the look: what comes while it is under way, it need not have seen.
+    const { committed } = feed;
     try {
       const { identity, size } = await this.#root.stat(resource);
       if (identity !== feed.file.stat.identity) return new ResourceGoneError('the file was made anew');
-      return size < feed.committed ? new StreamTruncatedError('the file was cut') : undefined;
+      return size < committed ? new StreamTruncatedError('the file was cut') : undefined;
     } catch (error) {
       // What else may go wrong, a write will tell.
       return error instanceof ResourceNotFoundError

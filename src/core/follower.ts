@@ -1,9 +1,10 @@
 import type { EndReason } from '../protocol.ts';
+import type { BlockLoan } from '../storage/block-pool.ts';
 import type { Encoder } from './chunk.ts';
 import type { Feed } from './feed.ts';
 
-/** Bytes that a follower behind the window reads from the file at a time. */
-const READ_BLOCK_BYTES = 256 * 1024;
+/** Bytes that a follower behind the window reads from the file at a time, at most. */
+const MAX_BLOCK_BYTES = 256 * 1024;
 
 /** Where a follower's bytes go. */
 export interface FollowerSink {
@@ -26,6 +27,7 @@ export interface FollowerSink {
 export class Follower {
   readonly feed: Feed;
   readonly sink: FollowerSink;
+  readonly #loan: BlockLoan;
   #position: number;
   #full = true;
   #reading = false;
@@ -36,6 +38,7 @@ export class Follower {
     this.feed = feed;
     this.#position = position;
     this.sink = sink;
+    this.#loan = feed.file.blocks.lend(MAX_BLOCK_BYTES);
   }
 
   /** Position of the next byte that the sink gets. */
@@ -53,6 +56,7 @@ export class Follower {
   leave(): void {
     if (this.#left) return;
     this.#left = true;
+    this.#loan.release();
     // The feed may close the file when the last one leaves, so not while it is read.
     if (!this.#reading) this.feed.leave(this);
   }
@@ -79,12 +83,14 @@ export class Follower {
   #write(encoded: readonly Buffer[], end: number): void {
     this.#position = end;
     this.#full = !this.sink.write(encoded);
-    if (end === this.feed.committed) this.feed.caughtUp();
+    if (end < this.feed.committed) return;
+    this.#loan.release();
+    this.feed.caughtUp();
   }
 
   async #readBlock(): Promise<void> {
     const start = this.#position;
-    const length = Math.min(READ_BLOCK_BYTES, this.feed.committed - start);
+    const length = Math.min(this.#loan.next(), this.feed.committed - start);
     this.#reading = true;
     let block: Buffer | undefined;
     let failure: unknown;

@@ -1,6 +1,7 @@
 import type { HttpfstreamError } from '../errors.ts';
 import type { AppendFile } from '../storage/append-file.ts';
 import { storageFailure } from '../storage/storage-failure.ts';
+import { ByteQueue } from './byte-queue.ts';
 import type { Feed } from './feed.ts';
 import type { Syncer } from './syncer.ts';
 import { writeAtEnd } from './write-at-end.ts';
@@ -38,7 +39,7 @@ export class GroupWriter {
   readonly #durability: Durability;
   readonly #syncer: Syncer;
   readonly #owner: WriterOwner;
-  #pending: Buffer[] = [];
+  readonly #pending = new ByteQueue();
   #received: number;
   #safe: number;
   #pauseAsked = false;
@@ -109,8 +110,7 @@ export class GroupWriter {
     while (this.#pending.length > 0 && this.#failure === undefined) {
       const start = this.#feed.committed;
       try {
-        const parts = this.#pending;
-        this.#pending = [];
+        const parts = this.#pending.take();
         await writeAtEnd(this.#file, start, parts);
         this.#feed.commit(start, parts);
       } catch (error) {
@@ -148,7 +148,7 @@ export class GroupWriter {
   #fail(error: unknown): void {
     if (this.#failure !== undefined) return;
     this.#accepting = false;
-    this.#pending = [];
+    this.#pending.take();
     this.#failure = storageFailure(error);
     this.#owner.failed(this.#failure);
   }

@@ -277,7 +277,7 @@ export class SessionRegistry {
       syncer: this.#syncer,
       endedBefore: own === undefined || own.state === 'open' ? undefined : own.state,
       complete: async (closes) =>
-        (await this.#watch.examine(session, resource)) ??
+        (await this.#watch.examine(feed, resource)) ??
         (closes ? await admission.close().then(() => undefined, storageFailure) : undefined),
       record: (reason) =>
         this.history.end(file, withAttempt(append, session.attempt), feed.committed, reason),

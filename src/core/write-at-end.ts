@@ -14,7 +14,7 @@ export async function writeAtEnd(file: AppendFile, start: number, parts: readonl
   try {
     await file.write(parts);
   } catch (error) {
-    await takeBack(file, start, parts);
+    await takeBack(file, start, parts).catch(ignore);
     throw error;
   }
   await assertWritten(file, start, parts, await file.state());
@@ -39,24 +39,25 @@ export async function assertWritten(
   const size = parts.reduce((bytes, part) => bytes + part.length, start);
   if (!state.isLinked) throw new ResourceGoneError('the file was deleted');
   if (state.size === size) return;
-  await takeBack(file, state.size - size + start, parts);
+  await takeBack(file, state.size - size + start, parts).catch(ignore);
   if (state.size < size) throw new StreamTruncatedError('the file was cut');
   throw new StorageError('another program writes to the file');
 }
 
 /**
  * Cuts off what was written of `parts` from `start` on, a torn tail for
- * instance, if nothing else is there: another program's bytes stay. If this
- * fails, the next append begins at the size that the file then has.
+ * instance, if nothing else is there: another program's bytes stay. To do it twice is as good as once.
+ *
+ * @throws what the disk does; then they may be there
  */
 export async function takeBack(file: AppendFile, start: number, parts: readonly Buffer[]): Promise<void> {
+  if (start < 0) return;
   const bytes = Buffer.concat(parts);
-  try {
-    const written = await file.read(Math.max(0, start), bytes.length + 1);
-    const isOurs =
-      start >= 0 && written.length <= bytes.length && written.equals(bytes.subarray(0, written.length));
-    if (isOurs) await file.truncate(start);
-  } catch {
-    // They were not committed, and nobody was told of them.
-  }
+  const written = await file.read(start, bytes.length + 1);
+  const isOurs =
+    written.length > 0 && written.length <= bytes.length && written.equals(bytes.subarray(0, written.length));
+  if (isOurs) await file.truncate(start);
 }
+
+/** What is left was not committed: the next append begins at the size that the file then has. */
+function ignore(): void {}

@@ -104,6 +104,7 @@ export class AppendConnection implements AppenderOwner {
     this.#websocket = websocket;
     this.#socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     if (this.#dialect.answersPings) this.#context.keepAlive.add(this);
+    this.#socket.on('drain', () => this.#acknowledge());
     this.#tap = new PayloadTap(websocket, this.#socket, {
       masked: true,
       maxMessageBytes: this.#context.maxMessageBytes,
@@ -187,6 +188,8 @@ export class AppendConnection implements AppenderOwner {
     // A connection that takes over holds the session before it is open.
     const safePosition = this.#appender?.safePosition;
     if (!this.#isOpen || safePosition === undefined || safePosition === this.#ackedPosition) return;
+    // Those that nobody reads would pile up; the last one says it all.
+    if (this.#socket.writableNeedDrain) return;
     this.#ackedPosition = safePosition;
     this.#ackedAt = performance.now();
     this.#tell({ type: 'ack', position: safePosition });

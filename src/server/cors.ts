@@ -1,12 +1,12 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import cors from '@fastify/cors';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { VERB_HEADER } from '../protocol.ts';
 import { StreamHeader } from '../stream-protocol.ts';
-import { addVary } from './vary.ts';
 
-const METHODS = 'DELETE, GET, HEAD, OPTIONS, POST, PUT';
+const METHODS = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'];
 
 /** How long a browser may remember what is allowed, in seconds. */
-const MAX_AGE_SECONDS = '86400';
+const MAX_AGE_SECONDS = 86_400;
 
 const REQUEST_HEADERS = [
   'authorization',
@@ -16,7 +16,7 @@ const REQUEST_HEADERS = [
   'range',
   VERB_HEADER,
   ...Object.values(StreamHeader),
-].join(', ');
+];
 
 const RESPONSE_HEADERS = [
   'content-range',
@@ -26,32 +26,26 @@ const RESPONSE_HEADERS = [
   'stream-generation',
   'stream-position',
   ...Object.values(StreamHeader),
-].join(', ');
+];
 
-/** A hook that lets pages of these origins read the answers (CORS); `*` stands for all. */
-export function allowOrigins(origins: readonly string[]) {
-  const isForAll = origins.includes('*');
-  return async ({ headers }: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    const { origin } = headers;
-    if (!isForAll && origins.length > 0) addVary(reply, 'Origin');
-    if (origin === undefined || !(isForAll || origins.includes(origin))) return;
-    reply.headers({
-      'access-control-allow-origin': isForAll ? '*' : origin,
-      'access-control-expose-headers': RESPONSE_HEADERS,
-    });
-  };
+/**
+ * Lets pages of these origins read the answers (CORS); `*` stands for all. If
+ * the application has registered `@fastify/cors`, that one is used as it is.
+ */
+export async function allowOrigins(app: FastifyInstance, origins: readonly string[]): Promise<void> {
+  if (origins.length === 0 || app.hasRequestDecorator('corsPreflightEnabled')) return;
+  await app.register(cors, {
+    origin: [...origins],
+    methods: METHODS,
+    allowedHeaders: REQUEST_HEADERS,
+    exposedHeaders: RESPONSE_HEADERS,
+    maxAge: MAX_AGE_SECONDS,
+    // Others than browsers may ask what there is, too.
+    strictPreflight: false,
+  });
 }
 
-/** Answers OPTIONS: what a page could send, if its origin is allowed. */
-export function answerPreflight(reply: FastifyReply): FastifyReply {
-  return reply
-    .code(204)
-    .headers({
-      allow: METHODS,
-      'access-control-allow-methods': METHODS,
-      'access-control-allow-headers': REQUEST_HEADERS,
-      'access-control-max-age': MAX_AGE_SECONDS,
-      'x-content-type-options': 'nosniff',
-    })
-    .send();
+/** Tells what there is to those who ask with OPTIONS. A hook for `onRequest`, before CORS answers. */
+export async function tellMethods({ method }: FastifyRequest, reply: FastifyReply): Promise<void> {
+  if (method === 'OPTIONS') reply.headers({ allow: METHODS.join(', '), 'x-content-type-options': 'nosniff' });
 }

@@ -1,11 +1,15 @@
-import accepts from 'accepts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FeedRegistry } from '../core/feed-registry.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
+import { preferredType } from './preferred-type.ts';
 
 /** A listing stops after this many names, and says so. */
 const MAX_ENTRIES = 10_000;
+
+/** The page needs nothing but its own style, and nobody else may show it. */
+const PAGE_POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** One line of a listing, as its JSON form has it. */
 export interface ListedEntry {
@@ -21,7 +25,7 @@ export interface ListedEntry {
 
 /** Whether the client prefers the JSON form of a listing. */
 export function wantsJson(request: FastifyRequest): boolean {
-  return accepts(request.raw).type(['html', 'json']) === 'json';
+  return preferredType(request, ['html', 'json']) === 'json';
 }
 
 /** Answers with what is in a directory: a page for browsers, JSON for those who ask for it. */
@@ -56,7 +60,7 @@ export async function sendListing(
     reply.type('application/json; charset=utf-8');
     return reply.send(`${JSON.stringify({ path: resource.toString(), entries, truncated })}\n`);
   }
-  reply.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
+  reply.header('content-security-policy', PAGE_POLICY);
   return reply.type('text/html; charset=utf-8').send(page(resource, entries, truncated));
 }
 

@@ -1,13 +1,15 @@
-import accepts from 'accepts';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { HttpfstreamError } from '../errors.ts';
-import { isBodyUnderWay, LastWords } from './last-words.ts';
+import { isBodyUnderWay, LastWords } from './node/last-words.ts';
+import { preferredType } from './preferred-type.ts';
+import { splitTarget } from './request-target.ts';
 
 /** What each failure is on the wire. What is not here is 500. */
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_INVALID_PATH: 400,
   HFS_INVALID_REQUEST: 400,
   HFS_FORBIDDEN_PATH: 403,
+  HFS_FOREIGN_ORIGIN: 403,
   HFS_APPEND_CONFLICT: 403,
   HFS_PRODUCER_FENCED: 403,
   HFS_RESOURCE_NOT_FOUND: 404,
@@ -29,6 +31,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_UNSUPPORTED_ENCODING: 415,
   HFS_RANGE_NOT_SATISFIABLE: 416,
   HFS_EXPECTATION_FAILED: 417,
+  HFS_UNKNOWN_HOST: 421,
   HFS_REPEATED_REQUEST: 425,
   HFS_UPGRADE_REQUIRED: 426,
   HFS_UNSUPPORTED_TRANSFER: 501,
@@ -39,6 +42,8 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
 };
 
 const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  // The same request of another page may be allowed.
+  HFS_FOREIGN_ORIGIN: { vary: 'Origin', 'cache-control': 'no-store' },
   // The rest of the body may never come.
   HFS_BODY_TIMEOUT: { connection: 'close' },
   HFS_INVALID_REQUEST: { 'sec-websocket-version': '13' },
@@ -48,7 +53,10 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
   HFS_STREAM_CLOSED: { 'stream-closed': 'true' },
   HFS_SERVER_CLOSING: { 'retry-after': '1' },
   HFS_APPEND_BUSY: { 'retry-after': '1' },
+  HFS_STORAGE_BUSY: { 'retry-after': '1' },
 };
+
+const JSON_TYPES = ['application/problem+json', 'application/json'] as const;
 
 /** What happens to servers, and is said once by others. */
 const EXPECTED: readonly number[] = [501, 503, 507];
@@ -91,9 +99,8 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
     .headers(HEADERS_OF_CODE[code] ?? {})
     .header('x-content-type-options', 'nosniff');
   if ('upgrade' in request.raw && request.raw.upgrade === true) {
-    // Node has let go of the socket, and not every refusal passes the hook of @fastify/websocket that closes it.
+    // Node has let go of the socket.
     reply.header('connection', 'close');
-    reply.raw.once('finish', () => request.raw.socket.destroySoon());
   }
   if (prefersText(request)) {
     return sendText(request, reply.type('text/plain; charset=utf-8'), `${detail}\n`);
@@ -107,7 +114,7 @@ export function sendText(request: FastifyRequest, reply: FastifyReply, text: str
   const bytes = Buffer.from(text);
   if (!isBodyUnderWay(request.raw)) return reply.send(bytes);
   reply.headers({ connection: 'close', 'content-length': bytes.length });
-  return reply.send(new LastWords(request.raw, bytes));
+  return reply.send(new LastWords(request, bytes));
 }
 
 function logFailure(error: Error, { status, code, detail }: Problem, request: FastifyRequest): void {
@@ -117,7 +124,7 @@ function logFailure(error: Error, { status, code, detail }: Problem, request: Fa
       status,
       code,
       method: request.method,
-      path: request.url.split('?', 1)[0],
+      path: splitTarget(request.url).path,
       ...(level === 'error' && { err: error }),
     },
     `refused: ${detail}`,
@@ -126,10 +133,9 @@ function logFailure(error: Error, { status, code, detail }: Problem, request: Fa
 
 /** People see the refusal of a handshake in a terminal, if at all; other clients must ask for text. */
 function prefersText(request: FastifyRequest): boolean {
-  const json = ['application/problem+json', 'application/json'];
-  const types = isHandshake(request) ? ['text/plain', ...json] : [...json, 'text/plain'];
-  const wanted = accepts(request.raw).type(types) || types[0];
-  return wanted === 'text/plain';
+  return isHandshake(request)
+    ? (preferredType(request, ['text/plain', ...JSON_TYPES]) ?? 'text/plain') === 'text/plain'
+    : preferredType(request, [...JSON_TYPES, 'text/plain']) === 'text/plain';
 }
 
 function isHandshake({ headers }: FastifyRequest): boolean {

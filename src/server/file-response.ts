@@ -10,6 +10,7 @@ import { LastModified } from './last-modified.ts';
 import { sendBytes } from './send-bytes.ts';
 import { type JsonForm, jsonFormOf, sendArray } from './streams/json-response.ts';
 import { expiryHeaders, streamHeaders, streamTag } from './streams/stream-headers.ts';
+import { userContentHeaders } from './user-content.ts';
 import { addVary } from './vary.ts';
 
 /**
@@ -29,20 +30,19 @@ export async function sendFile(
     const { state } = view;
     const { size } = state;
     const form = jsonFormOf(request, state);
+    const contentType = form?.contentType ?? state.contentType ?? (await contentTypeOf(name, file, size));
     const etag = tagOf(file, state, form);
     const lastModified = lastModifiedOf(file, state);
     reply.headers({
       'accept-ranges': 'bytes',
       'cache-control': request.method === 'HEAD' ? 'no-store' : 'no-cache',
-      'cross-origin-resource-policy': 'cross-origin',
       ...streamHeaders(view, size),
       ...expiryHeaders(state),
       etag,
       'last-modified': lastModified.header,
-      'x-content-type-options': 'nosniff',
+      ...userContentHeaders(contentType),
     });
     const range = { start: 0, end: size };
-    const contentType = form?.contentType ?? state.contentType ?? (await contentTypeOf(name, file, size));
     if (form !== undefined) addVary(reply, 'Accept');
     assertUnchanged(request.headers, { etags: [etag], lastModified });
     // That it was closed is news, though nothing was written.

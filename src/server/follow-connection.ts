@@ -5,6 +5,7 @@ import type { Encoder } from '../core/chunk.ts';
 import type { Follower, FollowerSink } from '../core/follower.ts';
 import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '../errors.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../protocol.ts';
+import { PayloadTap } from '../websocket/payload-tap.ts';
 import type { ConnectionGroup } from './connection-group.ts';
 import type { Dialect } from './dialect.ts';
 import type { KeepAlive } from './keep-alive.ts';
@@ -25,6 +26,9 @@ const CLOSE_TEXTS: Readonly<Partial<Record<EndReason, string>>> = {
  * system's buffers to empty, and a close before that would lose them.
  */
 export const CLOSE_PATIENCE_MS = 300_000;
+
+/** Longest message that a follower, which has nothing to say, may send. */
+const MAX_MESSAGE_BYTES = 1024;
 
 export interface FollowContext {
   log: FastifyBaseLogger;
@@ -76,6 +80,14 @@ export class FollowConnection implements FollowerSink {
   /** Starts to send. Bytes go past `ws`, in frames that all followers share; what `ws` sends is whole frames, too. */
   start(websocket: WebSocket): void {
     this.#websocket = websocket;
+    // ws would answer each of its pings, read or not.
+    new PayloadTap(websocket, this.#socket, {
+      masked: true,
+      maxMessageBytes: MAX_MESSAGE_BYTES,
+      onPayload: ignore,
+      onFramingError: ignore,
+      beforeClose: ignore,
+    });
     this.#context.keepAlive.add(this);
     this.#socket.on('drain', () => this.#follower?.drained());
     if (this.#follower === undefined) this.#tell({ type: 'waiting' });
@@ -155,3 +167,5 @@ export class FollowConnection implements FollowerSink {
     this.#context.connections.delete(this);
   }
 }
+
+function ignore(): void {}

@@ -10,6 +10,7 @@ import { HttpFollow, type HttpFollowContext } from './http-follow.ts';
 import { liveRangeOf } from './live-range.ts';
 import { followRequestOf } from './request-query.ts';
 import { wildcardOf } from './request-target.ts';
+import { userContentHeaders } from './user-content.ts';
 
 /** The answer's head, as far as it is not the same for all. */
 interface Head {
@@ -79,7 +80,7 @@ export class HttpFollowResponder {
         'content-type': contentType,
         'cache-control': 'no-store, no-transform',
         'x-accel-buffering': 'no',
-        'x-content-type-options': 'nosniff',
+        ...userContentHeaders(contentType),
         'stream-position': String(position),
         'stream-generation': String(feed.file.stat.generation),
         ...headers,
@@ -110,7 +111,10 @@ export class HttpFollowResponder {
         if (!(error instanceof ResourceNotFoundError)) throw error;
         const remainingMs = deadline - performance.now();
         if (remainingMs <= 0) throw error;
-        if (!(await this.#registry.arrival(resource, remainingMs, connection.signal))) throw error;
+        const hasCome = await connection.wait(() =>
+          this.#registry.arrival(resource, remainingMs, connection.signal),
+        );
+        if (!hasCome) throw error;
       }
     }
   }

@@ -9,6 +9,7 @@ import type { Connection, ConnectionGroup } from './connection-group.ts';
 import { CLOSE_PATIENCE_MS } from './follow-connection.ts';
 import { encodeChunk, encodePlainly, LAST_CHUNK } from './http-follow-encoders.ts';
 import type { KeepAlive, KeptAlive } from './keep-alive.ts';
+import { ClientSocket } from './node/client-socket.ts';
 import { SocketSink } from './socket-sink.ts';
 
 /** Quiet time after which TCP starts to probe whether a client's machine is still there. */
@@ -34,17 +35,21 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   readonly encode: Encoder;
   readonly #response: ServerResponse;
   readonly #socket: Socket;
+  readonly #client: ClientSocket;
   readonly #sink: SocketSink;
   readonly #context: HttpFollowContext;
   readonly #isChunked: boolean;
   readonly #aborter = new AbortController();
+  readonly #unwatch: () => void;
   #follower: Follower | undefined;
+  #isWaiting = false;
   #hasLeft = false;
   #reset: NodeJS.Timeout | undefined;
 
   constructor(request: FastifyRequest, reply: FastifyReply, context: HttpFollowContext) {
     this.#response = reply.raw;
     this.#socket = request.raw.socket;
+    this.#client = ClientSocket.of(this.#socket);
     this.#sink = new SocketSink(this.#socket);
     this.#context = context;
     this.#isChunked = request.raw.httpVersion !== '1.0';
@@ -53,6 +58,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
     // A response that waits for its turn is not told that the connection is gone.
     this.#socket.on('close', this.leave);
     this.#response.on('close', this.leave);
+    this.#unwatch = this.#client.onLeave(() => this.#cutIfForMore());
     // Finding the last lines of a large file, or the file itself, may take long.
     this.#socket.setTimeout(0);
     if (this.#socket.destroyed) this.leave();
@@ -68,6 +74,20 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
     return this.#hasLeft;
   }
 
+  /**
+   * Waits for the resource. A client that has closed its side waits for
+   * nothing: as long as nothing is written to it, it cannot be told from one that is gone.
+   */
+  async wait<T>(arrival: () => Promise<T>): Promise<T> {
+    this.#isWaiting = true;
+    this.#cutIfForMore();
+    try {
+      return await arrival();
+    } finally {
+      this.#isWaiting = false;
+    }
+  }
+
   /** Answers, and starts to send. */
   begin(follower: Follower, status: number, headers: OutgoingHttpHeaders): void {
     if (this.#hasLeft) {
@@ -75,6 +95,8 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
       return;
     }
     this.#follower = follower;
+    this.#cutIfForMore();
+    if (this.#socket.destroyed) return;
     const start = () => this.#start(follower, status, headers);
     // Behind another request's answer it has no socket yet.
     if (this.#response.socket === null) this.#response.once('socket', start);
@@ -121,6 +143,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   readonly leave = (): void => {
     this.#hasLeft = true;
     clearTimeout(this.#reset);
+    this.#unwatch();
     this.#socket.off('close', this.leave).off('drain', this.#drained);
     this.#response.off('close', this.leave);
     this.#aborter.abort();
@@ -130,6 +153,12 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   };
 
   readonly #drained = (): void => this.#follower?.drained();
+
+  /** Cuts a client that has closed its side, unless it is sent what is there and nothing else. */
+  #cutIfForMore(): void {
+    const isLive = this.#follower !== undefined && this.#follower.feed.endReason === undefined;
+    if (this.#client.hasLeft && (this.#isWaiting || isLive)) this.terminate();
+  }
 
   #start(follower: Follower, status: number, headers: OutgoingHttpHeaders): void {
     if (this.#hasLeft) return;
@@ -157,7 +186,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
       return;
     }
     this.#socket.write('', () => {
-      this.#reset = setTimeout(() => this.#socket.resetAndDestroy(), RESET_DELAY_MS);
+      this.#reset = setTimeout(() => this.terminate(), RESET_DELAY_MS);
     });
   }
 }

@@ -22,6 +22,12 @@ const MAX_PARTS = 1000;
 /** Of fields nothing is kept; busboy gathers each before it is dropped. */
 const LIMITS = { parts: MAX_PARTS, fieldSize: 1024, headerPairs: 32, headerSize: 16 * 1024 };
 
+/** Bytes that busboy is given at a time, … */
+const PIECE_BYTES = 64 * 1024;
+
+/** … and more than that it may hold: a part that it skips and that is full when it ends would hold up what comes then for ever. */
+const FILE_HIGH_WATER_MARK_BYTES = 2 * PIECE_BYTES;
+
 /** What became of one part. */
 export type PartAnswer =
   | ({ name: string } & Appended)
@@ -62,7 +68,12 @@ export class MultipartAppend implements BodyReader {
     this.#directory = directory;
     this.#context = context;
     try {
-      this.#busboy = Busboy({ headers: headers as BusboyHeaders, preservePath: true, limits: LIMITS });
+      this.#busboy = Busboy({
+        headers: headers as BusboyHeaders,
+        preservePath: true,
+        fileHwm: FILE_HIGH_WATER_MARK_BYTES,
+        limits: LIMITS,
+      });
     } catch (cause) {
       throw new InvalidRequestError('the Content-Type has no proper boundary', { cause });
     }
@@ -121,7 +132,9 @@ export class MultipartAppend implements BodyReader {
   }
 
   take(bytes: Buffer): void {
-    this.#busboy.write(bytes);
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+      this.#busboy.write(bytes.subarray(at, at + PIECE_BYTES));
+    }
     if (this.#isBusy) this.#body?.pause();
   }
 

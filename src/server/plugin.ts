@@ -1,31 +1,33 @@
+import type { IncomingMessage } from 'node:http';
 import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import { FeedRegistry } from '../core/feed-registry.ts';
-import type { Report } from '../core/streams/recovery.ts';
+import type { Report } from '../core/report.ts';
 import { MethodNotAllowedError, UpgradeRequiredError } from '../errors.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import { Root } from '../storage/root.ts';
 import { StreamQuery } from '../stream-protocol.ts';
 import { ConnectionGroup } from './connection-group.ts';
-import { Continues } from './continues.ts';
-import { allowOrigins, answerPreflight } from './cors.ts';
+import { allowOrigins, tellMethods } from './cors.ts';
 import { sendFailure } from './failure.ts';
 import { CLOSE_PATIENCE_MS } from './follow-connection.ts';
+import { Gate } from './gate.ts';
 import { HttpAppendResponder, isHttpAppend } from './http-append-responder.ts';
 import { HttpFollowResponder } from './http-follow-responder.ts';
-import { IgnoredUpgrades } from './ignored-upgrades.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { allowAnyType } from './media-type.ts';
-import { PipelinedRequests } from './pipelined-requests.ts';
+import { Continues } from './node/continues.ts';
+import { PipelinedRequests } from './node/pipelined-requests.ts';
+import { ServerSockets } from './node/server-sockets.ts';
+import { PagePaths } from './page-paths.ts';
 import { assertParameters } from './query-parameters.ts';
-import { asksForWebSocket, resourceOf, verbOf } from './request-target.ts';
+import { asksForWebSocket, resourceOf, splitTarget, verbOf } from './request-target.ts';
 import { ResourceResponder } from './resource-response.ts';
 import { RootLock } from './root-lock.ts';
 import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
 import { LiveStreams } from './streams/live-streams.ts';
 import { StreamResponder } from './streams/stream-responder.ts';
-import { UpgradeSockets } from './upgrade-sockets.ts';
 import { v2Dialect } from './v2-dialect.ts';
 import { dialectOf, WebSocketUpgrades } from './websocket-upgrades.ts';
 
@@ -52,6 +54,10 @@ const METHODS = ['PUT', 'POST', 'DELETE', 'OPTIONS'];
  * (1012, 1001; a broken connection over plain HTTP), have `closeTimeoutMs` to take it and
  * are cut off; files are synced and closed; another server may have the root.
  *
+ * After a server that was killed the registration takes as long as its redo log needs to be made
+ * good, which is told every second: Fastify's `pluginTimeout` (10 s) must not be in the way, so set it to 0.
+ * If it fails nothing is lost, and it can be tried again.
+ *
  * @throws {InvalidRootError} at registration, when the root cannot be used
  * @throws {RootInUseError} at registration, when another server uses the root
  */
@@ -64,7 +70,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   try {
     await registry.recover();
   } catch (error) {
-    await lock.release();
+    await registry.close().finally(() => lock.release());
     throw error;
   }
   const appends = new ConnectionGroup();
@@ -73,10 +79,10 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const { log, prefix } = app;
   const keepAlive = new KeepAlive(Math.ceil(keepAliveMs / 2));
   const continues = Continues.of(app.server);
-  const ignoredUpgrades = IgnoredUpgrades.of(app.server);
-  const upgradeSockets = UpgradeSockets.of(app.server);
+  const sockets = ServerSockets.of(app.server, log);
 
-  const reads = new ResourceResponder(root, registry, prefix);
+  const pages = new PagePaths(prefix);
+  const reads = new ResourceResponder(root, registry, { prefix, index: settings.index, pages });
   const httpFollows = new HttpFollowResponder(registry, { log, connections: follows, keepAlive });
   const httpAppends = new HttpAppendResponder({ root, registry, connections: appends, continues, prefix });
   const streams = new StreamResponder({
@@ -93,7 +99,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
 
   // Before @fastify/websocket, whose own hook would close everybody without a word.
   app.addHook('preClose', async () => {
-    upgradeSockets.refuse();
+    sockets.refuseUpgrades();
     const closed = registry.close();
     // Whoever waits for it comes later.
     closed.catch(ignore);
@@ -101,24 +107,32 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     follows.shutDown();
     await appends.drain(settings.closeTimeoutMs);
     await follows.drain(settings.closeTimeoutMs);
-    upgradeSockets.terminate();
-    ignoredUpgrades.terminate();
+    sockets.shutDown();
     await closed.finally(() => lock.release());
   });
   if (!app.hasDecorator('websocketServer')) {
     await app.register(fastifyWebsocket, { options: WEBSOCKET_OPTIONS });
   }
-  app.websocketServer.on('connection', (_websocket, request) => upgradeSockets.release(request.socket));
+  app.websocketServer.on('connection', (_websocket, request) => sockets.release(request.socket));
   app.setErrorHandler(sendFailure);
+  const gate = new Gate({ ...settings, pages });
+  app.addHook('onRequest', async (request, reply) => {
+    gate.check(request);
+    // Appends are told to go on when what they want is held.
+    if (!isHttpAppend(request.raw, prefix)) continues.release(request.raw, reply.raw);
+  });
   const pipelined = new PipelinedRequests();
   app.addHook('onRequest', async (request, reply) => {
     await pipelined.wait(request, reply);
-    // Nobody is there any more.
-    return request.raw.socket.destroyed ? reply.hijack() : undefined;
+    return isAbandoned(request) ? reply.hijack() : undefined;
   });
-  app.addHook('onRequest', allowOrigins(settings.corsOrigins));
-  continues.hold((request) => isHttpAppend(request, prefix));
+  app.addHook('onRequest', tellMethods);
+  await allowOrigins(app, settings.corsOrigins);
+  continues.hold(
+    (request) => isHttpAppend(request, prefix) || (isBelow(prefix, request) && gate.mayRefuse(request)),
+  );
   app.addHook('onRequest', allowAnyType);
+  sockets.allowHalfOpen((request) => isBelow(prefix, request));
   // Whoever wants the body reads it.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
@@ -170,7 +184,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
 
   /** Answers the other methods. */
   async function write(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    if (request.method === 'OPTIONS') return answerPreflight(reply);
+    if (request.method === 'OPTIONS') return reply.code(204).send();
     assertParameters(request);
     const resource = resourceOf(request);
     await reads.assertChangeable(request, resource);
@@ -196,7 +210,15 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     preHandler,
     handler: (request, reply) => read(request, reply, resourceOf(request)),
   });
-  app.route({ method: METHODS, url: '/*', preHandler: refuseUpgrade, handler: write });
+  // Where CORS has taken it, it answers by itself.
+  const hasOptions = app.hasRoute({ method: 'OPTIONS', url: `${prefix}/*` });
+  const methods = METHODS.filter((method) => method !== 'OPTIONS' || !hasOptions);
+  app.route({
+    method: methods,
+    url: '/*',
+    preHandler: refuseUpgrade,
+    handler: (request, reply) => pipelined.inTurn(request, () => write(request, reply)),
+  });
   const others = app.supportedMethods.filter((method) => !['GET', 'HEAD', ...METHODS].includes(method));
   app.route({ method: others, url: '/*', onRequest: refuseMethod, handler: refuseMethod });
 }
@@ -204,6 +226,15 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
 /** Whether GET or HEAD is one of the Durable Streams protocol. */
 function isStreamRead(request: FastifyRequest): boolean {
   return Object.values(StreamQuery).some((name) => name in (request.query as object));
+}
+
+function isBelow(prefix: string, { url = '' }: IncomingMessage): boolean {
+  return splitTarget(url).path.startsWith(`${prefix}/`);
+}
+
+/** Whether nobody is there any more, and what was asked for needs somebody. What is to be written has come as a whole, or is not. */
+function isAbandoned({ raw, method }: FastifyRequest): boolean {
+  return raw.socket.destroyed && (!raw.complete || method === 'GET' || method === 'HEAD');
 }
 
 function ignore(): void {}

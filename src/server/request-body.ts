@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import type { FastifyRequest } from 'fastify';
+import { ByteQueue } from '../core/byte-queue.ts';
 import {
-  AppendBusyError,
   BodyTimeoutError,
   type HttpfstreamError,
   InvalidRequestError,
@@ -11,7 +11,8 @@ import {
   UnsupportedEncodingError,
   UnsupportedTransferError,
 } from '../errors.ts';
-import type { ByteBudget } from './byte-budget.ts';
+import type { BodyShare } from './body-budget.ts';
+import { ChunkPace } from './node/chunk-pace.ts';
 
 /** Who takes the bytes of a {@link ByteSource}. Of `ended`, `failed` and `cut` one is called, once, last. */
 export interface BodyReader {
@@ -44,15 +45,31 @@ const DECODERS: Readonly<Record<string, () => Decoder>> = {
   br: () => zlib.createBrotliDecompress(),
 };
 
-/** The body of a request, as it comes, with its `Content-Encoding` undone. */
+/**
+ * A byte may be decoded to so many: what deflate can reach at most, so that no
+ * log is too repetitive. Brotli can make a million of one.
+ */
+const MAX_DECODED_RATIO = 1032;
+
+/** What may be decoded beyond that: what is short is no danger. */
+const DECODED_GRACE_BYTES = 1024 * 1024;
+
+/**
+ * The body of a request, as it comes, with its `Content-Encoding` undone. What
+ * has come together is given away together, in however small chunks it was sent.
+ */
 export class RequestBody implements ByteSource {
   readonly #request: IncomingMessage;
   /** The request, or what an application's hooks made of it. */
   readonly #raw: Readable;
   readonly #encoding: string;
   readonly #idleTimeoutMs: number;
+  readonly #pace: ChunkPace;
+  /** What has come of one read from the socket. */
+  readonly #arrived = new ByteQueue();
   #decoder: Decoder | undefined;
   #encodedBytes = 0;
+  #decodedBytes = 0;
   #reader: BodyReader | undefined;
 
   /**
@@ -63,72 +80,98 @@ export class RequestBody implements ByteSource {
     this.#request = request.raw;
     this.#raw = request.body instanceof Readable ? request.body : request.raw;
     this.#encoding = encodingOf(request.raw);
+    this.#pace = new ChunkPace(request, this.#raw, () => this.#pass());
     this.#idleTimeoutMs = idleTimeoutMs;
   }
 
   read(reader: BodyReader): void {
     this.#reader = reader;
     const raw = this.#raw;
-    raw.on('error', (cause) => this.#fail('the body cannot be read', cause));
+    raw.on('error', (cause) => this.#fail(new InvalidRequestError('the body cannot be read', { cause })));
     if (raw.destroyed && !raw.readableEnded) {
       this.#cut();
       return;
     }
     raw.once('close', () => {
+      this.#pass();
       if (!raw.readableEnded) this.#cut();
     });
     this.#limitIdleTime();
     this.#decoder = DECODERS[this.#encoding]?.();
-    if (this.#decoder !== undefined) this.#decode(raw, this.#decoder);
-    const source = this.#decoder ?? raw;
-    source.on('data', (bytes: Buffer) => this.#reader?.take(bytes));
-    source.once('end', () => this.#end());
+    if (this.#decoder !== undefined) this.#decode(this.#decoder);
+    raw.on('data', (bytes: Buffer) => this.#arrive(bytes));
+    raw.once('end', () => {
+      this.#pass();
+      if (this.#decoder === undefined) this.#settle()?.ended();
+      else if (this.#reader !== undefined) this.#decoder.end();
+    });
   }
 
   pause(): void {
-    this.#source.pause();
+    (this.#decoder ?? this.#pace).pause();
   }
 
   resume(): void {
     this.#limitIdleTime();
-    this.#source.resume();
+    (this.#decoder ?? this.#pace).resume();
   }
 
   discard(): void {
-    this.#reader = undefined;
     this.#settle();
-    if (this.#decoder !== undefined) {
-      this.#raw.unpipe(this.#decoder);
-      this.#decoder.destroy();
-    }
-    this.#raw.resume();
+    this.#decoder?.destroy();
+    this.#pace.resume();
   }
 
   get #source(): Readable {
     return this.#decoder ?? this.#raw;
   }
 
-  #decode(raw: Readable, decoder: Decoder): void {
-    raw.on('data', (bytes: Buffer) => {
-      this.#encodedBytes += bytes.length;
-    });
-    decoder.once('error', (cause) => this.#fail(`the body is not what ${this.#encoding} makes`, cause));
-    raw.pipe(decoder);
+  #arrive(bytes: Buffer): void {
+    this.#pace.count();
+    if (this.#reader !== undefined) this.#arrived.push(bytes);
   }
 
-  #end(): void {
-    // Decoders stop without a word at what is not theirs.
-    if (this.#decoder !== undefined && this.#decoder.bytesWritten !== this.#encodedBytes) {
-      this.#fail(`there is more in the body than what ${this.#encoding} makes`);
+  #pass(): void {
+    for (const bytes of this.#arrived.take()) {
+      if (this.#decoder === undefined) this.#reader?.take(bytes);
+      else if (this.#reader !== undefined) this.#passEncoded(this.#decoder, bytes);
+    }
+  }
+
+  #passEncoded(decoder: Decoder, bytes: Buffer): void {
+    this.#encodedBytes += bytes.length;
+    if (!decoder.write(bytes)) this.#pace.pause();
+  }
+
+  #decode(decoder: Decoder): void {
+    decoder.once('error', (cause) =>
+      this.#fail(new InvalidRequestError(`the body is not what ${this.#encoding} makes`, { cause })),
+    );
+    decoder.on('drain', () => this.#pace.resume());
+    decoder.on('data', (bytes: Buffer) => this.#takeDecoded(bytes));
+    decoder.once('end', () => this.#endDecoded(decoder));
+  }
+
+  #takeDecoded(bytes: Buffer): void {
+    this.#decodedBytes += bytes.length;
+    if (this.#decodedBytes <= DECODED_GRACE_BYTES + MAX_DECODED_RATIO * this.#encodedBytes) {
+      this.#reader?.take(bytes);
       return;
     }
-    this.#settle()?.ended();
+    const detail = `decoded, the body is more than ${MAX_DECODED_RATIO} times as long as it was sent`;
+    this.#fail(new PayloadTooLargeError(detail));
   }
 
-  #fail(message: string, cause?: unknown): void {
+  #endDecoded(decoder: Decoder): void {
+    // Decoders stop without a word at what is not theirs.
+    if (decoder.bytesWritten === this.#encodedBytes) this.#settle()?.ended();
+    else this.#fail(new InvalidRequestError(`there is more in the body than what ${this.#encoding} makes`));
+  }
+
+  #fail(error: HttpfstreamError): void {
     // A request that is cut has an error, too.
     if (this.#request.destroyed && !this.#request.readableEnded) this.#cut();
-    else this.#settle()?.failed(new InvalidRequestError(message, { cause }));
+    else this.#settle()?.failed(error);
   }
 
   #cut(): void {
@@ -160,42 +203,42 @@ export class RequestBody implements ByteSource {
  *
  * @param options.maxBytes longest body, decoded
  * @param options.idleTimeoutMs longest time without a byte, in milliseconds
- * @param options.budget of which the body takes its length; the caller gives that back
+ * @param options.share of the memory for bodies; the caller releases it
  * @returns the body; undefined when the connection broke before its end
- * @throws {AppendBusyError} when the budget is used up
  * @throws {PayloadTooLargeError} when it is longer
- * @throws {BodyTimeoutError} when nothing came for too long
  * @throws {UnsupportedEncodingError} when it is encoded in a way that is not known
  * @throws {InvalidRequestError} when it cannot be decoded
+ * @throws {BodyTimeoutError} when nothing came for too long
+ * @throws what {@link BodyShare.take} throws
  */
 export async function collectBody(
   request: FastifyRequest,
-  { maxBytes, idleTimeoutMs, budget }: { maxBytes: number; idleTimeoutMs: number; budget: ByteBudget },
+  { maxBytes, idleTimeoutMs, share }: { maxBytes: number; idleTimeoutMs: number; share: BodyShare },
 ): Promise<Buffer | undefined> {
   const body = new RequestBody(request, { idleTimeoutMs });
   const tooLarge = () => new PayloadTooLargeError(`the body is longer than ${maxBytes} bytes`);
   if (Number(request.headers['content-length']) > maxBytes) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let size = 0;
+  const collected = new ByteQueue();
   return new Promise((resolve, reject) => {
     const fail = (error: HttpfstreamError) => {
-      budget.giveBack(size);
       body.discard();
+      collected.take();
+      share.release();
       reject(error);
     };
+    share.open(fail);
     body.read({
       take: (bytes) => {
-        if (size + bytes.length > maxBytes) return fail(tooLarge());
-        if (!budget.take(bytes.length)) return fail(new AppendBusyError('too many bodies are under way'));
-        size += bytes.length;
-        chunks.push(bytes);
+        if (collected.length + bytes.length > maxBytes) fail(tooLarge());
+        else if (share.take(bytes.length)) collected.push(bytes);
       },
-      ended: () => resolve(Buffer.concat(chunks, size)),
+      ended: () => {
+        share.complete();
+        const { length } = collected;
+        resolve(Buffer.concat(collected.take(), length));
+      },
       failed: fail,
-      cut: () => {
-        budget.giveBack(size);
-        resolve(undefined);
-      },
+      cut: () => resolve(undefined),
     });
   });
 }

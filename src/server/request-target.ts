@@ -8,6 +8,8 @@ import {
 import { VERB_HEADER, VERB_QUERY, type Verb } from '../protocol.ts';
 import { ResourcePath } from '../storage/resource-path.ts';
 import { SUBSCRIPTIONS_SEGMENT } from '../stream-protocol.ts';
+import { hostOf } from './host.ts';
+import { withoutKey } from './page-paths.ts';
 
 /**
  * The verb of a request, if it names one; the header wins over the query.
@@ -26,8 +28,10 @@ function toVerb(word: unknown): Verb | undefined {
 }
 
 /** The URL of a path on this server, as the client reached it; the path alone when it did not say how. */
-export function absoluteUrl({ protocol, host }: FastifyRequest, path: string): string {
-  return host === '' ? path : `${protocol}://${host}${path}`;
+export function absoluteUrl(request: FastifyRequest, path: string): string {
+  const host = hostOf(request);
+  const scheme = request.protocol === 'https' ? 'https' : 'http';
+  return host === '' ? path : `${scheme}://${host}${path}`;
 }
 
 /**
@@ -35,10 +39,10 @@ export function absoluteUrl({ protocol, host }: FastifyRequest, path: string): s
  *
  * @throws what {@link ResourcePath.parse} throws
  * @throws {ForbiddenPathError} for what the Durable Streams protocol keeps for subscriptions
- * @throws {InvalidPathError} for `*`, which names the server and no resource
+ * @throws {InvalidPathError} for a target that is neither a path nor a URL with one: `*`, say, which names the server
  */
 export function resourceOf(request: FastifyRequest): ResourcePath {
-  if (request.url === '*') throw new InvalidPathError('* is not the path of a resource');
+  if (!NAMES_A_RESOURCE.test(request.url)) throw new InvalidPathError('the request names no resource');
   const resource = ResourcePath.parse(wildcardOf(request));
   assertNotReserved(resource);
   return resource;
@@ -50,9 +54,10 @@ export function assertNotReserved({ segments }: ResourcePath): void {
   throw new ForbiddenPathError('the path is reserved for subscriptions, which this server does not have');
 }
 
-/** The path below the prefix as the client sent it, with its escapes decoded once. */
+/** The path below the prefix as the client sent it, with its escapes decoded once, and without the key of a page. */
 export function wildcardOf(request: FastifyRequest): string {
-  return (request.params as { '*': string })['*'];
+  const { '*': path } = request.params as { '*': string };
+  return request.method === 'GET' && !request.ws ? withoutKey(path) : path;
 }
 
 /**
@@ -70,6 +75,9 @@ export function splitTarget(url: string): { path: string; queryString: string } 
 export function asksForWebSocket(request: FastifyRequest): boolean {
   return request.ws && request.method === 'GET';
 }
+
+/** A path, or a URL of HTTP (RFC 9112, section 3.2). */
+const NAMES_A_RESOURCE = /^(?:\/|https?:\/\/[^/?]+(?:[/?]|$))/i;
 
 const TARGET = /^(?:[a-z][-+.\da-z]*:\/\/[^/?]*)?([^?]*)(.*)$/is;
 

@@ -7,25 +7,40 @@ import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import { untypedState } from '../storage/stream-state.ts';
 import { assertChangeable, isConditional } from './conditions.ts';
+import { contentTypeOfName } from './content-type.ts';
 import { sendListing, wantsJson } from './directory-response.ts';
 import { sendFile, validatorsOf } from './file-response.ts';
+import type { PagePaths } from './page-paths.ts';
 import { relativeLocation } from './relative-location.ts';
-import { splitTarget, wildcardOf } from './request-target.ts';
+import { resourceOf, splitTarget, wildcardOf } from './request-target.ts';
 import { addVary } from './vary.ts';
 
 const INDEX_NAME = 'index.html';
+
+/** What answers to plain reads depend on. */
+export interface ResourceResponderOptions {
+  /** What stands before every resource's path in URLs; empty or `/…`. */
+  prefix: string;
+  /** Whether `index.html` takes the place of a directory's listing. */
+  index: boolean;
+  /** Where browsers are to show pages. */
+  pages: PagePaths;
+}
 
 /** Answers plain reads: files and directories as they are now. */
 export class ResourceResponder {
   readonly #root: Root;
   readonly #registry: FeedRegistry;
   readonly #prefix: string;
+  readonly #hasIndex: boolean;
+  readonly #pages: PagePaths;
 
-  /** @param prefix what stands before every resource's path in URLs; empty or `/…` */
-  constructor(root: Root, registry: FeedRegistry, prefix: string) {
+  constructor(root: Root, registry: FeedRegistry, { prefix, index, pages }: ResourceResponderOptions) {
     this.#root = root;
     this.#registry = registry;
     this.#prefix = prefix;
+    this.#hasIndex = index;
+    this.#pages = pages;
   }
 
   /**
@@ -76,7 +91,7 @@ export class ResourceResponder {
     resource: ResourcePath,
   ): Promise<FastifyReply> {
     addVary(reply, 'Accept');
-    if (!wantsJson(request)) {
+    if (this.#hasIndex && !wantsJson(request)) {
       const index = ResourcePath.parse(`${resource}${INDEX_NAME}`);
       const file = await this.#registry.streams.openAny(index).catch(ignoreMissing);
       if (file?.stat.kind === 'file') return this.#sendFile(request, reply, index, file);
@@ -94,8 +109,15 @@ export class ResourceResponder {
     const { streams } = this.#registry;
     // The bytes are there whatever has become of what is remembered beside them.
     const view = await streams.view(file).catch(() => viewOf(file, untypedState(file.stat.size)));
+    const name = resource.segments.at(-1) ?? '';
+    const type = view.state.contentType ?? contentTypeOfName(name) ?? '';
+    if (this.#pages.isToMove(request, type)) {
+      await file.close();
+      // The directory's, where it is an index page.
+      return this.#redirect(request, reply, this.#pages.move(resourceOf(request).toUrlPath()));
+    }
     if (request.method === 'GET') void streams.touch(file.stat.fingerprint, view.state);
-    return sendFile(request, reply, file, resource.segments.at(-1) ?? '', view);
+    return sendFile(request, reply, file, name, view);
   }
 
   #redirect(request: FastifyRequest, reply: FastifyReply, urlPath: string): FastifyReply {

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { createConnection, createServer, type Server } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Report } from '../core/streams/recovery.ts';
+import type { Report } from '../core/report.ts';
 import { RootInUseError } from '../errors.ts';
 import { makeDirectories } from '../storage/file-io.ts';
 

@@ -31,8 +31,19 @@ export interface HttpfstreamOptions {
   longPollMs?: number;
   /** Longest time without a byte of a body that is not an appender session, in milliseconds. Default 30,000. */
   bodyIdleTimeoutMs?: number;
-  /** Origins whose pages may use this server (CORS), as `https://example.com`; `*` for all. Default none. */
+  /**
+   * Origins whose pages may use this server (CORS), as `https://example.com`; `*` for all.
+   * Those of others are refused. Default none.
+   */
   corsOrigins?: readonly string[];
+  /**
+   * Names of hosts under which this server is reached, as `logs.example.com`; `*.example.com` for all below it,
+   * `*` for all. Served without being named are addresses, `localhost`, names of one label, names that nobody can
+   * register (below `local`, `internal`, `home.arpa` and `test`) and this machine's own. Default none.
+   */
+  allowedHosts?: readonly string[];
+  /** Whether `index.html` takes the place of a directory's listing. Default false. */
+  index?: boolean;
   /**
    * How long a closing server waits for its clients before it cuts them, in
    * milliseconds: once for appenders, once for followers. Default 2,000.
@@ -61,6 +72,8 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     longPollMs: options.longPollMs ?? 20_000,
     bodyIdleTimeoutMs: options.bodyIdleTimeoutMs ?? 30_000,
     corsOrigins: options.corsOrigins ?? [],
+    allowedHosts: options.allowedHosts ?? [],
+    index: options.index ?? false,
     closeTimeoutMs: options.closeTimeoutMs ?? 2000,
   };
   if (settings.durability !== 'os' && settings.durability !== 'disk') {

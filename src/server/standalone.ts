@@ -1,8 +1,9 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { MethodNotAllowedError } from '../errors.ts';
-import { answerClientError } from './client-error.ts';
 import { refuseExpectations } from './expectations.ts';
 import { sendFailure } from './failure.ts';
+import { answerClientError } from './node/client-error.ts';
+import { ServerSockets } from './node/server-sockets.ts';
 import { httpfstream } from './plugin.ts';
 import type { HttpfstreamOptions } from './settings.ts';
 
@@ -18,25 +19,34 @@ const MAX_HEAD_BYTES = 64 * 1024;
 /** How often Node looks for clients that exceed it. */
 const CONNECTIONS_CHECK_MS = 2000;
 
-/** Time for downloads to end once the server closes and its feeds have ended. */
+/** Time for downloads to end once the server closes. */
 const DOWNLOADS_CLOSE_MS = 2000;
 
 /** Options of the standalone server: the plugin's, and its own. */
 export interface StandaloneOptions extends HttpfstreamOptions {
   /** Where it logs. */
   logger: FastifyBaseLogger;
+  /**
+   * Proxies whose word counts of where and how a client has asked (`X-Forwarded-Host`, `-Proto`, `-For`): addresses,
+   * networks as `10.0.0.0/8`, or `loopback`, `linklocal`, `uniquelocal`. Default none.
+   */
+  trustProxy?: readonly string[];
 }
 
 /** Makes the server that `httpfstream-server` runs: the plugin, at `/`, and nothing else. Call `listen` on it. */
 export async function createStandaloneServer({
   logger,
+  trustProxy = [],
   ...options
 }: StandaloneOptions): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
+    trustProxy: trustProxy.length > 0 && [...trustProxy],
     clientErrorHandler: answerClientError,
     frameworkErrors: (error, request, reply) => sendFailure(error, request, reply),
+    // To make good what a server that was killed has left takes the time that it takes.
+    pluginTimeout: 0,
     http: {
       headersTimeout: HEADERS_TIMEOUT_MS,
       connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
@@ -49,9 +59,16 @@ export async function createStandaloneServer({
     sendFailure(new MethodNotAllowedError(`${request.method} is not supported here`), request, reply),
   );
   await app.register(httpfstream, options);
-  // Downloads that have not ended by then are cut, so that closing is bounded.
+  let closingAt = 0;
   app.addHook('preClose', async () => {
-    setTimeout(() => app.server.closeAllConnections(), DOWNLOADS_CLOSE_MS).unref();
+    closingAt = performance.now();
+  });
+  // After that of the plugin, which ends appends and followers in order: what is left then is cut, so that closing is bounded.
+  await app.register(async (last) => {
+    last.addHook('preClose', async () => {
+      const elapsedMs = performance.now() - closingAt;
+      await ServerSockets.of(app.server).close(Math.max(0, DOWNLOADS_CLOSE_MS - elapsedMs));
+    });
   });
   return app;
 }

@@ -5,6 +5,7 @@ import { hasErrno } from './storage-failure.ts';
 
 /** File descriptor calls as promises: half the cost of a FileHandle's in the hot path. */
 export const fdatasync = promisify(fs.fdatasync);
+export const fsync = promisify(fs.fsync);
 export const ftruncate = promisify(fs.ftruncate);
 export const close = promisify(fs.close);
 export const open = promisify(fs.open);
@@ -25,6 +26,8 @@ export interface FileStat {
   size: number;
   /** Time of the last change of the content, in nanoseconds since 1970. */
   mtimeNs: bigint;
+  /** Whether a name leads to it. */
+  isLinked: boolean;
 }
 
 /**
@@ -90,6 +93,7 @@ export function describe(stat: fs.BigIntStats): FileStat {
     fingerprint: `${stat.ino}-${generation}`,
     size: Number(stat.size),
     mtimeNs: stat.mtimeNs,
+    isLinked: stat.nlink > 0n,
   };
 }
 

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import { AppendFile } from './append-file.ts';
+import type { BlockPool } from './block-pool.ts';
 import type { FileStat } from './file-io.ts';
 import { storageFailure } from './storage-failure.ts';
 import type { StoredFile } from './stored-file.ts';
@@ -12,8 +13,8 @@ export class NewFile extends AppendFile {
   #size = 0;
 
   /** @param name where it is until it is published, absolute */
-  constructor(fd: number, stat: FileStat, name: string) {
-    super(fd, stat, '');
+  constructor(fd: number, stat: FileStat, name: string, blocks: BlockPool) {
+    super(fd, stat, '', blocks);
     this.#name = name;
   }
 

@@ -1,8 +1,9 @@
 import { Readable } from 'node:stream';
+import type { BlockLoan } from './block-pool.ts';
 import type { StoredFile } from './stored-file.ts';
 
-/** Large, because each read is a trip to another thread. */
-const BLOCK_BYTES = 1024 * 1024;
+/** Largest block: no larger one is quicker. */
+const MAX_BLOCK_BYTES = 1024 * 1024;
 
 /** A part of a file: bytes from `start` up to but not including `end`. */
 export interface Range {
@@ -24,12 +25,15 @@ export function streamPieces(file: StoredFile, pieces: readonly Piece[]): Readab
 class PieceStream extends Readable {
   readonly #file: StoredFile;
   readonly #pieces: Piece[];
+  readonly #loan: BlockLoan;
   /** Settles when the file is not being read. */
   #reading: Promise<void> = Promise.resolve();
 
   constructor(file: StoredFile, pieces: readonly Piece[]) {
-    super({ highWaterMark: BLOCK_BYTES });
+    // Nothing is read before somebody takes it.
+    super({ highWaterMark: 0 });
     this.#file = file;
+    this.#loan = file.blocks.lend(MAX_BLOCK_BYTES);
     this.#pieces = [...pieces];
   }
 
@@ -41,6 +45,7 @@ class PieceStream extends Readable {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#loan.release();
     this.#reading
       .then(() => this.#file.close())
       .then(
@@ -51,7 +56,7 @@ class PieceStream extends Readable {
 
   async #readRange({ start, end }: Range): Promise<void> {
     try {
-      const block = await this.#file.read(start, Math.min(BLOCK_BYTES, end - start));
+      const block = await this.#file.read(start, Math.min(this.#loan.next(), end - start));
       if (block.length === 0) throw new Error('the file has become shorter while it was read');
       if (start + block.length < end) this.#pieces.unshift({ start: start + block.length, end });
       this.push(block);

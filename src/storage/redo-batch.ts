@@ -10,8 +10,9 @@ export interface RedoWriter {
    * Called when the next `count` records are safe, in the order in which they came.
    *
    * @param outcome what became of the file; undefined if nothing was to be written to it
+   * @param batch that has the records, should they have to be made void
    */
-  committed(count: number, outcome: WriteOutcome | undefined): void;
+  committed(count: number, outcome: WriteOutcome | undefined, batch: RedoBatch): void;
   /**
    * Called when none of the records that wait are in the log: one could not be written.
    *
@@ -28,14 +29,25 @@ export interface WaitingRecord {
   hasPayload: boolean;
 }
 
+/** Where a batch is in the log. */
+export interface BatchPlace {
+  /** Number of the segment. */
+  segment: number;
+  /** Position of its first byte there. */
+  start: number;
+}
+
 interface Share {
-  count: number;
+  /** Where its records begin in the batch. */
+  starts: number[];
   /** Index of its file among those that are written. */
   write: number | undefined;
 }
 
 /** Records that are committed together. */
 export class RedoBatch {
+  /** Where it is in the log. Set before it is written. */
+  place: BatchPlace | undefined;
   /** The records, one after the other. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** What of that goes to files. */
@@ -49,28 +61,34 @@ export class RedoBatch {
     this.bytes = new Uint8Array(size);
     let at = 0;
     for (const { writer, parts, hasPayload } of records) {
+      const start = at;
       for (const part of parts) {
         this.bytes.set(part, at);
         at += part.length;
       }
       const payloadBytes = hasPayload ? (parts.at(-1) as Buffer).length : 0;
-      this.#add(writer, at - payloadBytes, at);
+      this.#add(writer, start, at - payloadBytes, at);
     }
   }
 
   /** Tells the writers what became of their records. */
   tell(outcomes: readonly WriteOutcome[]): void {
-    for (const [writer, { count, write }] of this.#shares) {
-      writer.committed(count, write === undefined ? undefined : outcomes[write]);
+    for (const [writer, { starts, write }] of this.#shares) {
+      writer.committed(starts.length, write === undefined ? undefined : outcomes[write], this);
     }
   }
 
-  #add(writer: RedoWriter, start: number, end: number): void {
-    const share = this.#shares.get(writer) ?? { count: 0, write: undefined };
-    share.count++;
+  /** Where the records of a writer begin in the batch. */
+  startsOf(writer: RedoWriter): readonly number[] {
+    return this.#shares.get(writer)?.starts ?? [];
+  }
+
+  #add(writer: RedoWriter, start: number, payloadStart: number, end: number): void {
+    const share = this.#shares.get(writer) ?? { starts: [], write: undefined };
+    share.starts.push(start);
     this.#shares.set(writer, share);
-    if (writer.file === undefined || start === end) return;
+    if (writer.file === undefined || payloadStart === end) return;
     share.write ??= this.writes.push({ fd: writer.file.descriptor, parts: [] }) - 1;
-    (this.writes[share.write] as FileWrite).parts.push([start, end]);
+    (this.writes[share.write] as FileWrite).parts.push([payloadStart, end]);
   }
 }

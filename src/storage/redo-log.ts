@@ -3,13 +3,13 @@ import path from 'node:path';
 import { type HttpfstreamError, StorageBusyError, StorageError, StorageFullError } from '../errors.ts';
 import { CommitThread, type WriteOutcome } from './commit-thread.ts';
 import * as fileIo from './file-io.ts';
-import { RedoBatch, type RedoWriter, type WaitingRecord } from './redo-batch.ts';
-import { decodeRecords, encodeRecord, type RedoRecord } from './redo-record.ts';
+import { type BatchPlace, RedoBatch, type RedoWriter, type WaitingRecord } from './redo-batch.ts';
+import { encodeRecord, type RedoRecord, VOID_MARK } from './redo-record.ts';
+import { RedoSegments } from './redo-segments.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
-const SEGMENT_NAME = /^(\d{10})\.log$/;
 
 interface Segment {
   number: number;
@@ -20,9 +20,14 @@ interface Segment {
 
 /** What a log of before holds. */
 export interface Replay<Header> {
-  records: AsyncIterable<RedoRecord<Header>>;
-  /** Whether there is anything: the server before this one did not close. */
-  isEmpty: boolean;
+  /** How many bytes; 0 when the server before this one has closed. */
+  size: number;
+  /**
+   * Yields all records, from the beginning each time.
+   *
+   * @param progressed called with how many more bytes were read
+   */
+  records: (progressed: (bytes: number) => void) => AsyncIterable<RedoRecord<Header>>;
 }
 
 /**
@@ -32,11 +37,15 @@ export interface Replay<Header> {
  * numbered segments, so that old ones can go while new ones are written.
  */
 export class RedoLog<Header extends object> {
-  readonly #directory: string;
+  readonly #segments: RedoSegments;
   readonly #isDurable: boolean;
   readonly #thread = new CommitThread();
   #segment: Segment | undefined;
   #nextNumber = 1;
+  /** Number of the first segment that is this log's own; those before are for {@link replay}. */
+  #firstNumber = Number.POSITIVE_INFINITY;
+  /** Sizes of the log's own segments that are not written any more, by number. */
+  readonly #ended = new Map<number, number>();
   #waiting: WaitingRecord[] = [];
   #isFlushing = false;
   /** Those who wait for a new segment. */
@@ -47,7 +56,7 @@ export class RedoLog<Header extends object> {
    * @param isDurable whether records are safe only when they survive a loss of power
    */
   constructor(directory: string, isDurable: boolean) {
-    this.#directory = directory;
+    this.#segments = new RedoSegments(directory);
     this.#isDurable = isDurable;
   }
 
@@ -56,11 +65,28 @@ export class RedoLog<Header extends object> {
     return this.#segment?.size ?? 0;
   }
 
-  /** Finds what a server before this one has left. To be called first; {@link drop} all of it when it was made good. */
+  /** Bytes that were written and not dropped. */
+  get heldSize(): number {
+    let bytes = this.size;
+    for (const size of this.#ended.values()) bytes += size;
+    return bytes;
+  }
+
+  /** Finds what a server before this one has left. To be called first; {@link dropReplayed} when all of it was made good. */
   async replay(): Promise<Replay<Header>> {
-    const numbers = await this.#segments();
+    const numbers = await this.#segments.numbers();
     this.#nextNumber = (numbers.at(-1) ?? 0) + 1;
-    return { records: this.#read(numbers), isEmpty: numbers.length === 0 };
+    this.#firstNumber = this.#nextNumber;
+    return {
+      size: await this.#segments.size(numbers),
+      records: (progressed) => this.#segments.records(numbers, progressed),
+    };
+  }
+
+  /** Forgets what {@link replay} has found. */
+  async dropReplayed(): Promise<void> {
+    const numbers = await this.#segments.numbers();
+    await this.#segments.remove(numbers.filter((number) => number < this.#firstNumber));
   }
 
   /** Takes a record, and tells its writer when it is safe. Those of one writer keep their order. */
@@ -78,6 +104,29 @@ export class RedoLog<Header extends object> {
   }
 
   /**
+   * Makes the records void that a batch has of a writer: no start makes them good any more. This
+   * takes no room on the disk, and for each record it is done or not, whatever happens meanwhile.
+   */
+  async annul(batch: RedoBatch, writer: RedoWriter): Promise<void> {
+    const { segment, start } = batch.place as BatchPlace;
+    let handle: fs.promises.FileHandle;
+    try {
+      handle = await fs.promises.open(this.#segments.nameOf(segment), 'r+');
+    } catch (error) {
+      // Dropped: nobody needs it any more.
+      if (hasErrno(error, 'ENOENT')) return;
+      throw error;
+    }
+    try {
+      const mark = Buffer.of(VOID_MARK.byte);
+      for (const at of batch.startsOf(writer)) await handle.write(mark, 0, 1, start + at + VOID_MARK.offset);
+      if (this.#isDurable) await handle.datasync();
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /**
    * Begins a new segment with the next record.
    *
    * @returns the number up to which segments may be dropped once all that is in them is made good
@@ -89,16 +138,20 @@ export class RedoLog<Header extends object> {
     });
   }
 
+  /** Yields the records that were written up to a number that {@link rotate} has returned. */
+  async *records(upTo: number): AsyncGenerator<RedoRecord<Header>, void, undefined> {
+    yield* this.#segments.records<Header>(await this.#own(upTo), () => {});
+  }
+
+  /** Forgets the segments up to a number that {@link rotate} has returned; never what {@link replay} has found. */
+  async drop(upTo: number): Promise<void> {
+    await this.#segments.remove(await this.#own(upTo));
+    for (const number of this.#ended.keys()) if (number <= upTo) this.#ended.delete(number);
+  }
+
   /** Lets its thread go, when nothing is to be appended any more. */
   async close(): Promise<void> {
     await this.#thread.close();
-  }
-
-  /** Forgets the segments up to a number. */
-  async drop(upTo: number): Promise<void> {
-    for (const number of await this.#segments()) {
-      if (number <= upTo) await fs.promises.rm(this.#fileOf(number), { force: true });
-    }
   }
 
   /** Never rejects. */
@@ -107,13 +160,22 @@ export class RedoLog<Header extends object> {
       const waiting = this.#waiting;
       this.#waiting = [];
       const batch = new RedoBatch(waiting);
+      let segment: Segment | undefined;
+      let outcomes: WriteOutcome[] | undefined;
+      let failure: unknown;
       try {
-        batch.tell(await this.#commit(batch));
+        this.#segment ??= await this.#begin();
+        segment = this.#segment;
+        outcomes = await this.#commit(segment, batch);
       } catch (error) {
+        failure = error;
+      }
+      if (outcomes !== undefined) batch.tell(outcomes);
+      else {
+        const isSure = segment === undefined || (await this.#cutBack(segment));
         // Also those that came meanwhile: they may build on the ones that failed.
         const writers = new Set([...waiting, ...this.#waiting.splice(0)].map(({ writer }) => writer));
-        const failure = redoFailure(error);
-        for (const writer of writers) writer.refused(failure, this.#segment !== undefined);
+        for (const writer of writers) writer.refused(redoFailure(failure), isSure);
       }
       this.#letRotate();
     }
@@ -128,84 +190,70 @@ export class RedoLog<Header extends object> {
     // One without records goes on.
     const isEmpty = this.#segment?.size === 0;
     const segment = isEmpty ? undefined : this.#segment;
-    if (!isEmpty) this.#segment = undefined;
     const upTo = this.#nextNumber - (isEmpty ? 2 : 1);
     // A close that fails has lost nothing: what was written was synced, or need not be.
-    const closed =
-      segment === undefined ? Promise.resolve() : fileIo.close(segment.fd).catch(() => undefined);
+    const closed = segment === undefined ? Promise.resolve() : this.#end(segment).catch(() => undefined);
     void closed.then(() => {
       for (const resolve of rotations) resolve(upTo);
     });
   }
 
-  async #commit(batch: RedoBatch): Promise<WriteOutcome[]> {
-    this.#segment ??= await this.#begin();
-    const segment = this.#segment;
-    try {
-      const { bytes, writes } = batch;
-      const size = segment.size + bytes.length;
-      const outcomes = await this.#thread.commit({
-        log: segment.fd,
-        batch: bytes,
-        isDurable: this.#isDurable,
-        writes,
-      });
-      segment.size = size;
-      return outcomes;
-    } catch (error) {
-      await this.#cutBack(segment);
-      throw error;
-    }
+  async #commit(segment: Segment, batch: RedoBatch): Promise<WriteOutcome[]> {
+    const { bytes, writes } = batch;
+    batch.place = { segment: segment.number, start: segment.size };
+    const size = segment.size + bytes.length;
+    const outcomes = await this.#thread.commit({
+      log: segment.fd,
+      batch: bytes,
+      isDurable: this.#isDurable,
+      writes,
+    });
+    segment.size = size;
+    return outcomes;
   }
 
-  /** What follows a torn record could not be read, so a segment that cannot be cut is not written any more. */
-  async #cutBack(segment: Segment): Promise<void> {
+  /**
+   * What follows a torn record could not be read, so a segment that cannot be cut is not written any more.
+   *
+   * @returns whether it was cut
+   */
+  async #cutBack(segment: Segment): Promise<boolean> {
     try {
       await fileIo.ftruncate(segment.fd, segment.size);
       if (this.#isDurable) await fileIo.fdatasync(segment.fd);
+      return true;
     } catch {
-      this.#segment = undefined;
-      await fileIo.close(segment.fd).catch(() => undefined);
+      await this.#end(segment).catch(() => undefined);
+      return false;
     }
   }
 
   async #begin(): Promise<Segment> {
-    await fileIo.makeDirectories(this.#directory, DIRECTORY_MODE);
+    const { directory } = this.#segments;
+    await fileIo.makeDirectories(directory, DIRECTORY_MODE);
     const number = this.#nextNumber++;
+    const name = this.#segments.nameOf(number);
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND;
-    const fd = await fileIo.open(this.#fileOf(number), flags, FILE_MODE);
+    const fd = await fileIo.open(name, flags, FILE_MODE);
     try {
-      if (this.#isDurable) {
-        await fileIo.syncDirectories(this.#directory, path.dirname(path.dirname(this.#directory)));
-      }
+      if (this.#isDurable) await fileIo.syncDirectories(directory, path.dirname(path.dirname(directory)));
       return { number, fd, size: 0 };
     } catch (error) {
       await fileIo.close(fd);
+      await fs.promises.rm(name, { force: true }).catch(() => undefined);
       throw error;
     }
   }
 
-  async *#read(numbers: readonly number[]): AsyncGenerator<RedoRecord<Header>, void, undefined> {
-    for (const number of numbers) {
-      yield* decodeRecords<Header>(await fs.promises.readFile(this.#fileOf(number)));
-    }
+  async #end({ number, fd, size }: Segment): Promise<void> {
+    this.#segment = undefined;
+    this.#ended.set(number, size);
+    await fileIo.close(fd);
   }
 
-  async #segments(): Promise<number[]> {
-    try {
-      const names = await fs.promises.readdir(this.#directory);
-      return names
-        .flatMap((name) => SEGMENT_NAME.exec(name)?.[1] ?? [])
-        .map(Number)
-        .sort((a, b) => a - b);
-    } catch (error) {
-      if (hasErrno(error, 'ENOENT')) return [];
-      throw storageFailure(error);
-    }
-  }
-
-  #fileOf(number: number): string {
-    return path.join(this.#directory, `${String(number).padStart(10, '0')}.log`);
+  async #own(upTo: number): Promise<number[]> {
+    const numbers = await this.#segments.numbers();
+    return numbers.filter((number) => number >= this.#firstNumber && number <= upTo);
   }
 }
 

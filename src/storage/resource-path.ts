@@ -58,6 +58,11 @@ export class ResourcePath {
     return this.segments.length === 0;
   }
 
+  /** The directory on the way to it that is so many names deep; the root at 0. */
+  upTo(depth: number): ResourcePath {
+    return new ResourcePath(this.segments.slice(0, depth), false);
+  }
+
   /** The same for all paths that name the same file. */
   get key(): string {
     return this.segments.join('/');

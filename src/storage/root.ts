@@ -1,22 +1,36 @@
 import { randomBytes } from 'node:crypto';
 import fs, { constants } from 'node:fs';
 import path from 'node:path';
-import { ForbiddenPathError, InvalidRootError, PathConflictError, ResourceNotFoundError } from '../errors.ts';
+import { InvalidRootError, PathConflictError } from '../errors.ts';
 import { AppendFile } from './append-file.ts';
+import { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
+import type { HeldPath } from './held-path.ts';
 import { NewFile } from './new-file.ts';
 import { RepairFile } from './repair-file.ts';
 import { RESERVED_SEGMENT, ResourcePath } from './resource-path.ts';
+import {
+  appendingError,
+  DIRECTORY_MODE,
+  leadsOut,
+  nameOf,
+  notFound,
+  OutsideError,
+  RootDirectory,
+  readingFailure,
+  symlinkFailure,
+} from './root-directory.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import { StoredFile } from './stored-file.ts';
-import { type FoundName, walk } from './walk.ts';
+import { type FoundName, fingerprintsIn, statFound, walk } from './walk.ts';
 
-const DIRECTORY_MODE = 0o755;
 const OWN_DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 
-// O_NONBLOCK, so that opening a FIFO does not wait for its other end for ever.
-const SAFELY = constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const APPENDING = constants.O_RDWR | constants.O_APPEND;
+
+// So that opening a FIFO does not wait for its other end for ever.
+const SAFELY = constants.O_NONBLOCK;
 
 /** One name in a directory. */
 export interface DirectoryEntry extends fileIo.FileStat {
@@ -25,13 +39,15 @@ export interface DirectoryEntry extends fileIo.FileStat {
 
 /**
  * The directory that holds everything. Every method takes a cleaned path and
- * refuses what a symlink would lead out of the directory.
+ * refuses what a symlink would lead out of the directory: a path is looked up
+ * once, what it led to is held, and only that is read, written, made in or
+ * deleted from (see {@link HeldPath}).
  */
 export class Root {
-  /** Absolute, with symlinks resolved. Never shown to a client. */
-  readonly #directory: string;
+  readonly #directory: RootDirectory;
+  readonly #blocks = new BlockPool();
 
-  private constructor(directory: string) {
+  private constructor(directory: RootDirectory) {
     this.#directory = directory;
   }
 
@@ -45,7 +61,7 @@ export class Root {
       await fileIo.makeDirectories(path.resolve(directory), DIRECTORY_MODE);
       const real = await fs.promises.realpath(directory);
       await fs.promises.access(real, constants.R_OK | constants.W_OK | constants.X_OK);
-      return new Root(real);
+      return new Root(await RootDirectory.open(real));
     } catch (cause) {
       const reason = cause instanceof Error && 'code' in cause ? ` (${cause.code})` : '';
       throw new InvalidRootError(`cannot use ${directory} as the root directory${reason}`, { cause });
@@ -58,8 +74,10 @@ export class Root {
    * @throws {ResourceNotFoundError} when nothing is, or it is out of the root
    */
   async stat(resource: ResourcePath): Promise<fileIo.FileStat> {
-    const real = await this.#existing(resource);
-    return readingFailure(async () => fileIo.describe(await fs.promises.stat(real, { bigint: true })));
+    return readingFailure(async () => {
+      const held = await this.#directory.find(resource);
+      return linkedStat(held).finally(() => held.release());
+    });
   }
 
   /**
@@ -68,14 +86,13 @@ export class Root {
    * @throws {ResourceNotFoundError} when there is neither, or it is out of the root
    */
   async openRead(resource: ResourcePath): Promise<StoredFile> {
-    const real = await this.#existing(resource);
-    const fd = await readingFailure(() => fileIo.open(real, constants.O_RDONLY | SAFELY));
-    const stat = await describeOrClose(fd);
-    if (stat.kind === 'other') {
-      await fileIo.close(fd);
-      throw notFound();
-    }
-    return new StoredFile(fd, stat, this.#locationOf(real));
+    const name = this.#directory.locate(resource);
+    const { fd, stat, location } = await readingFailure(() =>
+      this.#openThere(name, constants.O_RDONLY, ({ kind }) => {
+        if (kind === 'other') throw notFound();
+      }),
+    );
+    return new StoredFile(fd, stat, location, this.#blocks);
   }
 
   /**
@@ -85,27 +102,36 @@ export class Root {
    * @throws {ResourceNotFoundError} when it is missing and may not be made
    * @throws {PathConflictError} when a directory is at the path, or a file on the way to it
    * @throws {ForbiddenPathError} when the path leads out of the root
+   * @throws {InvalidPathError} when too many directories would have to be made
    */
   async openAppend(resource: ResourcePath, { create }: { create: boolean }): Promise<AppendFile> {
     if (resource.isRoot) throw new PathConflictError('the root is a directory');
-    const target = await (create ? this.#appendTarget(resource) : this.#existing(resource));
+    if (!create) return readingFailure(() => this.#openExisting(resource));
+    const directory = await this.#directory.makeWayTo(resource);
+    const name = nameOf(resource);
     let fd: number;
     try {
-      fd = await fileIo.open(
-        target,
-        constants.O_RDWR | constants.O_APPEND | (create ? constants.O_CREAT : 0) | SAFELY,
-        FILE_MODE,
-      );
+      const flags = APPENDING | constants.O_CREAT | constants.O_NOFOLLOW | SAFELY;
+      fd = await fileIo.open(path.join(directory.entry, name), flags, FILE_MODE);
+      await confirmOrClose(directory, fd, name);
     } catch (error) {
-      if (hasErrno(error, 'ELOOP')) throw leadsOut(error);
-      throw storageFailure(error);
+      // A symlink, through which only what is there is appended to.
+      if (hasErrno(error, 'ELOOP')) return await symlinkFailure(() => this.#openExisting(resource));
+      throw appendingError(error);
+    } finally {
+      directory.release();
     }
     const stat = await describeOrClose(fd);
     if (stat.kind !== 'file') {
       await fileIo.close(fd);
-      throw new PathConflictError('there is no regular file at this path');
+      throw noFile();
     }
-    return new AppendFile(fd, stat, this.#locationOf(target));
+    return new AppendFile(
+      fd,
+      stat,
+      this.#directory.locationOf(path.join(directory.real, name)),
+      this.#blocks,
+    );
   }
 
   /**
@@ -114,7 +140,7 @@ export class Root {
    * @param location path below the root, with symlinks resolved
    */
   syncNames(location: string): Promise<void> {
-    return fileIo.syncDirectories(path.dirname(path.join(this.#directory, location)), this.#directory);
+    return this.#directory.syncNames(location);
   }
 
   /**
@@ -129,7 +155,7 @@ export class Root {
       await fileIo.makeDirectories(directory, OWN_DIRECTORY_MODE);
       const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL;
       const fd = await fileIo.open(name, flags, FILE_MODE);
-      return new NewFile(fd, await describeOrClose(fd), name);
+      return new NewFile(fd, await describeOrClose(fd), name, this.#blocks);
     } catch (error) {
       throw storageFailure(error);
     }
@@ -144,14 +170,19 @@ export class Root {
    */
   async publish(file: NewFile, resource: ResourcePath): Promise<string | undefined> {
     if (resource.isRoot) throw new PathConflictError('the root is a directory');
-    const target = await this.#appendTarget(resource);
+    const directory = await this.#directory.makeWayTo(resource);
+    const name = nameOf(resource);
     try {
-      await file.publish(target);
+      await file.publish(path.join(directory.entry, name));
+      if (!(await directory.confirms(file.descriptor, name))) throw leadsOut();
+      return this.#directory.locationOf(path.join(directory.real, name));
     } catch (error) {
-      if (hasErrno(error, 'EEXIST')) return undefined;
-      throw storageFailure(error);
+      if (!hasErrno(error, 'EEXIST')) throw storageFailure(error);
+      await this.#directory.assertInside(resource);
+      return undefined;
+    } finally {
+      directory.release();
     }
-    return this.#locationOf(target);
   }
 
   /**
@@ -161,16 +192,27 @@ export class Root {
    * @throws {PathConflictError} when there is no file, or it has another name, too: a symlink leads to it
    */
   async remove(resource: ResourcePath): Promise<void> {
-    const real = await this.#existing(resource);
-    if (real !== this.#locate(resource)) {
-      throw new PathConflictError('a symlink leads to the file: delete the file itself');
-    }
+    if (resource.isRoot) throw noFile();
+    const name = this.#directory.locate(resource);
+    const file = await readingFailure(() => this.#directory.hold(name));
     try {
-      await fs.promises.unlink(real);
+      if (file.real !== name) {
+        await readingFailure(() => linkedStat(file));
+        throw linked();
+      }
+    } finally {
+      file.release();
+    }
+    const directory = await readingFailure(() =>
+      this.#directory.hold(path.dirname(name), { directory: true }),
+    );
+    try {
+      if (directory.real !== path.dirname(name)) throw linked();
+      await fs.promises.unlink(path.join(directory.entry, nameOf(resource)));
     } catch (error) {
-      throw hasErrno(error, 'EPERM', 'EISDIR')
-        ? new PathConflictError('there is no file at this path')
-        : storageFailure(error);
+      throw hasErrno(error, 'EPERM', 'EISDIR') ? noFile(error) : storageFailure(error);
+    } finally {
+      directory.release();
     }
   }
 
@@ -181,31 +223,31 @@ export class Root {
    * @throws {ResourceNotFoundError} when it is not there any more
    */
   async openRepair(location: string): Promise<RepairFile> {
-    const name = path.join(this.#directory, location);
-    const fd = await readingFailure(() => fileIo.open(name, constants.O_RDWR | SAFELY));
-    return new RepairFile(fd, await describeOrClose(fd), location);
+    const name = path.join(this.#directory.name, location);
+    const { fd, stat } = await readingFailure(() => this.#openThere(name, constants.O_RDWR, assertFile));
+    return new RepairFile(fd, stat, location, this.#blocks);
   }
 
   /**
-   * Moves what a file has from `size` on out of it, to where an operator finds it.
+   * Which file is at a place. Symlinks are not followed.
    *
-   * @returns where that is, absolute
+   * @param location path below the root
+   * @returns its fingerprint; undefined when there is no regular file
    */
-  async setAside(file: AppendFile, size: number): Promise<string> {
-    const surplus = await this.newFile();
-    try {
-      await surplus.copy(file, size, (await file.state()).size);
-      await surplus.sync();
-      const name = path.join(this.own('aside'), `${file.stat.fingerprint}-${size}-${Date.now()}`);
-      await fileIo.makeDirectories(this.own('aside'), OWN_DIRECTORY_MODE);
-      await surplus.publish(name);
-      await file.truncate(size);
-      return name;
-    } catch (error) {
-      throw storageFailure(error);
-    } finally {
-      await surplus.discard();
-    }
+  async fingerprintAt(location: string): Promise<string | undefined> {
+    const name = Buffer.from(path.join(this.#directory.name, location));
+    return (await this.statFound({ name, location }))?.fingerprint;
+  }
+
+  /**
+   * Which files are in a directory: their names by their fingerprints. Symlinks are not followed.
+   *
+   * @param location of the directory, as a path below the root
+   * @param maxNames how many names are looked at at most
+   */
+  fingerprintsIn(location: string, maxNames: number): Promise<Map<string, string>> {
+    const { name, holder } = this.#directory;
+    return fingerprintsIn(holder, path.join(name, location), maxNames);
   }
 
   /**
@@ -214,12 +256,17 @@ export class Root {
    * @param unreadable called with each directory that cannot be read
    */
   walk(unreadable: (directory: string) => void): AsyncGenerator<FoundName, void, undefined> {
-    return walk(this.#directory, unreadable);
+    return walk(this.#directory.name, this.#directory.holder, unreadable);
+  }
+
+  /** What is at a name that {@link walk} has found; undefined when there is no regular file any more. */
+  statFound(found: FoundName): Promise<fileIo.FileStat | undefined> {
+    return statFound(this.#directory.holder, found);
   }
 
   /** A directory of the server's own, beside what URLs can name; absolute. */
-  own(name: 'meta' | 'redo' | 'incoming' | 'gone' | 'aside' | 'expiring' | 'lock'): string {
-    return path.join(this.#directory, RESERVED_SEGMENT, name);
+  own(name: 'meta' | 'redo' | 'quarantine' | 'incoming' | 'gone' | 'aside' | 'expiring' | 'lock'): string {
+    return path.join(this.#directory.name, RESERVED_SEGMENT, name);
   }
 
   /**
@@ -229,72 +276,51 @@ export class Root {
    * @throws {ResourceNotFoundError} when there is no such directory
    */
   async *list(resource: ResourcePath): AsyncGenerator<DirectoryEntry, void, undefined> {
-    const real = await this.#existing(resource);
-    const directory = await readingFailure(() => fs.promises.opendir(real));
-    for await (const { name } of directory) {
+    for await (const { name, entry } of this.#directory.entries(resource)) {
       if (!isAddressable(resource, name)) continue;
-      try {
-        const target = await fs.promises.realpath(path.join(real, name));
-        if (!this.#contains(target)) continue;
-        const stat = fileIo.describe(await fs.promises.stat(target, { bigint: true }));
-        if (stat.kind !== 'other') yield { name, ...stat };
-      } catch (error) {
-        // Gone since its name was read, or a symlink to nothing.
-        if (!hasErrno(error, 'ENOENT', 'ELOOP', 'EACCES')) throw storageFailure(error);
-      }
+      const stat = await this.#directory.statEntry(entry);
+      if (stat !== undefined && stat.kind !== 'other') yield { name, ...stat };
     }
   }
 
-  #locate(resource: ResourcePath): string {
-    return path.join(this.#directory, ...resource.segments);
+  /**
+   * Yields the names in a directory, in no order, whatever they lead to.
+   *
+   * @throws {ResourceNotFoundError} when there is no such directory
+   */
+  async *names(resource: ResourcePath): AsyncGenerator<string, void, undefined> {
+    for await (const { name } of this.#directory.entries(resource)) yield name;
   }
 
-  #locationOf(real: string): string {
-    return path.relative(this.#directory, real);
+  async #openExisting(resource: ResourcePath): Promise<AppendFile> {
+    const name = this.#directory.locate(resource);
+    const { fd, stat, location } = await this.#openThere(name, APPENDING, assertFile);
+    return new AppendFile(fd, stat, location, this.#blocks);
   }
 
-  #contains(real: string): boolean {
-    const [first] = path.relative(this.#directory, real).split(path.sep);
-    return first !== '..' && first?.toLowerCase() !== RESERVED_SEGMENT;
-  }
-
-  /** The real path of something that is there. */
-  async #existing(resource: ResourcePath): Promise<string> {
-    const real = await readingFailure(() => fs.promises.realpath(this.#locate(resource)));
-    if (!this.#contains(real)) throw notFound();
-    return real;
-  }
-
-  /** Where to open or make the file; its directory is there afterwards. */
-  async #appendTarget(resource: ResourcePath): Promise<string> {
+  /**
+   * Opens what a name leads to, wherever below the root.
+   *
+   * @param accept throws when it is not to be opened
+   */
+  async #openThere(name: string, flags: number, accept: (stat: fileIo.FileStat) => void): Promise<Opened> {
+    const held = await this.#directory.hold(name);
     try {
-      const { real, missing } = await this.#deepestExisting(resource);
-      if (!this.#contains(real)) throw leadsOut();
-      const name = missing.pop();
-      if (name === undefined) return real;
-      const parent = path.join(real, ...missing);
-      // A symlink to nothing is in the way when what exists takes no directory.
-      if (missing.length > 0) await fileIo.makeDirectories(parent, DIRECTORY_MODE).catch(refuseDangling);
-      return path.join(parent, name);
-    } catch (error) {
-      if (error instanceof ForbiddenPathError) throw error;
-      throw hasErrno(error, 'ELOOP') ? leadsOut(error) : storageFailure(error);
+      const stat = await linkedStat(held);
+      accept(stat);
+      const fd = await fileIo.open(held.entry, flags | SAFELY);
+      await confirmOrClose(held, fd, '');
+      return { fd, stat, location: this.#directory.locationOf(held.real) };
+    } finally {
+      held.release();
     }
   }
+}
 
-  async #deepestExisting(resource: ResourcePath): Promise<{ real: string; missing: string[] }> {
-    const missing: string[] = [];
-    let at = this.#locate(resource);
-    for (;;) {
-      try {
-        return { real: await fs.promises.realpath(at), missing };
-      } catch (error) {
-        if (!hasErrno(error, 'ENOENT') || at === this.#directory) throw error;
-        missing.unshift(path.basename(at));
-        at = path.dirname(at);
-      }
-    }
-  }
+interface Opened {
+  fd: number;
+  stat: fileIo.FileStat;
+  location: string;
 }
 
 function isAddressable(directory: ResourcePath, name: string): boolean {
@@ -305,14 +331,23 @@ function isAddressable(directory: ResourcePath, name: string): boolean {
   }
 }
 
-/** A reader is not told why: a file on the way, or a name that cannot be, is simply not there. */
-async function readingFailure<T>(action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    if (hasErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO')) throw notFound(error);
-    throw storageFailure(error);
-  }
+/** @throws {ResourceNotFoundError} when it was deleted after it was looked up */
+async function linkedStat(held: HeldPath): Promise<fileIo.FileStat> {
+  const stat = await held.stat();
+  if (!stat.isLinked) throw notFound();
+  return stat;
+}
+
+/** @throws {PathConflictError} when it is no regular file */
+function assertFile({ kind }: fileIo.FileStat): void {
+  if (kind !== 'file') throw noFile();
+}
+
+/** @throws {OutsideError} when it is not what was held, and then it is closed */
+async function confirmOrClose(held: HeldPath, fd: number, name: string): Promise<void> {
+  if (await held.confirms(fd, name).catch(() => false)) return;
+  await fileIo.close(fd);
+  throw new OutsideError('swapped meanwhile');
 }
 
 async function describeOrClose(fd: number): Promise<fileIo.FileStat> {
@@ -324,14 +359,10 @@ async function describeOrClose(fd: number): Promise<fileIo.FileStat> {
   }
 }
 
-function refuseDangling(error: unknown): never {
-  throw hasErrno(error, 'ENOENT', 'EEXIST') ? leadsOut(error) : error;
+function noFile(cause?: unknown): PathConflictError {
+  return new PathConflictError('there is no regular file at this path', { cause });
 }
 
-function notFound(cause?: unknown): ResourceNotFoundError {
-  return new ResourceNotFoundError('there is nothing at this path', { cause });
-}
-
-function leadsOut(cause?: unknown): ForbiddenPathError {
-  return new ForbiddenPathError('the path leads out of the root', { cause });
+function linked(): PathConflictError {
+  return new PathConflictError('a symlink leads to the file: delete the file itself');
 }

@@ -1,7 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { writeDocument } from './document.ts';
-import { makeDirectories } from './file-io.ts';
+import { OutcomeUnknownError } from '../errors.ts';
+import { type DocumentOptions, writeDocument } from './document.ts';
+import { makeDirectories, syncDirectories } from './file-io.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { copyAside, readDirectory } from './own-directory.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
@@ -109,18 +110,25 @@ export class SidecarStore {
    * Replaces the sidecar of a file by what `change` makes of it. After a crash there is the old one or the new one.
    *
    * @param options.durable whether it must survive a loss of power when this resolves
+   * @param options.syncsName false when {@link syncNames} follows, which is cheaper for many
    */
   async update(
     fingerprint: string,
     change: (sidecar: Sidecar | undefined) => Sidecar,
-    { durable }: { durable: boolean },
+    options: Pick<DocumentOptions, 'durable' | 'syncsName'>,
   ): Promise<void> {
     await this.#lock.run(fingerprint, async () => {
       const { sidecar } = this.#cached(fingerprint) ?? (await this.#readFile(fingerprint));
       if (sidecar?.isDamaged) await this.#setAside(fingerprint);
       const { isDamaged: _, ...whole } = change(sidecar);
-      await this.#replace(fingerprint, whole, durable);
+      await this.#replace(fingerprint, whole, options);
     });
+  }
+
+  /** Makes the names of sidecars that were written survive a loss of power: each directory once. */
+  async syncNames(fingerprints: Iterable<string>): Promise<void> {
+    const directories = new Set(Array.from(fingerprints, (each) => path.dirname(this.#fileOf(each))));
+    await Promise.all(Array.from(directories, (directory) => syncDirectories(directory, directory)));
   }
 
   /** Replaces the sidecar of a file as {@link update} does, whatever it was. */
@@ -213,11 +221,21 @@ export class SidecarStore {
     }
   }
 
-  async #replace(fingerprint: string, sidecar: Sidecar, durable: boolean): Promise<void> {
+  async #replace(
+    fingerprint: string,
+    sidecar: Sidecar,
+    options: Pick<DocumentOptions, 'durable' | 'syncsName'>,
+  ): Promise<void> {
     const accessedMs = this.#cache.get(fingerprint)?.accessedMs ?? Date.now();
     // A change that is no access must not be taken for one.
     const mtimeMs = sidecar.stream?.ttlSeconds === undefined ? undefined : accessedMs;
-    await writeDocument(this.#fileOf(fingerprint), sidecar, { durable, mtimeMs });
+    try {
+      await writeDocument(this.#fileOf(fingerprint), sidecar, { ...options, mtimeMs });
+    } catch (error) {
+      // What is there now is for the disk to say.
+      if (error instanceof OutcomeUnknownError) this.#cache.delete(fingerprint);
+      throw error;
+    }
     this.#remember(fingerprint, { sidecar, accessedMs, notedMs: accessedMs });
   }
 

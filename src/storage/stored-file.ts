@@ -1,4 +1,6 @@
+import type { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
+import { storageFailure } from './storage-failure.ts';
 
 /** An open file (or directory) below the root. Whoever opened it closes it. */
 export class StoredFile {
@@ -6,28 +8,48 @@ export class StoredFile {
   readonly stat: fileIo.FileStat;
   /** Path below the root, with symlinks resolved. */
   readonly location: string;
+  /** In which it is read for clients. */
+  readonly blocks: BlockPool;
   protected readonly fd: number;
   #closed: Promise<void> | undefined;
 
-  constructor(fd: number, stat: fileIo.FileStat, location: string) {
+  constructor(fd: number, stat: fileIo.FileStat, location: string, blocks: BlockPool) {
     this.fd = fd;
+    this.blocks = blocks;
     this.stat = stat;
     this.location = location;
   }
 
   /** What it is like by now. */
   state(): Promise<fileIo.FileState> {
-    return fileIo.fstate(this.fd);
+    return told(fileIo.fstate(this.fd));
   }
 
-  /** Reads up to `length` bytes from `position` on; fewer only at the end of the file. */
+  /** All of {@link stat}, by now. */
+  look(): Promise<fileIo.FileStat> {
+    return told(fileIo.fstat(this.fd));
+  }
+
+  /**
+   * Reads up to `length` bytes from `position` on; fewer only at the end of the file.
+   *
+   * @throws {StorageError} when the disk does not give them
+   */
   read(position: number, length: number): Promise<Buffer> {
-    return fileIo.readBlock(this.fd, position, length);
+    return told(fileIo.readBlock(this.fd, position, length));
   }
 
   /** Lets the file go. Idempotent, because the number of a closed file is soon another's. */
   close(): Promise<void> {
     this.#closed ??= fileIo.close(this.fd);
     return this.#closed;
+  }
+}
+
+async function told<T>(result: Promise<T>): Promise<T> {
+  try {
+    return await result;
+  } catch (error) {
+    throw storageFailure(error);
   }
 }

@@ -1,8 +1,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { describe, type FileStat } from './file-io.ts';
+import type { FileStat } from './file-io.ts';
+import type { HeldPath, PathHolder } from './held-path.ts';
+import { readDirectory } from './own-directory.ts';
 import { RESERVED_SEGMENT } from './resource-path.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
+
+/** How many files are looked at at a time. */
+const PARALLEL_LOOKS = 16;
 
 const SLASH = Buffer.from('/');
 
@@ -21,12 +26,15 @@ export interface FoundName {
  */
 export async function* walk(
   top: string,
+  holder: PathHolder,
   unreadable: (directory: string) => void,
 ): AsyncGenerator<FoundName, void, undefined> {
   const pending = [Buffer.from(top)];
   for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
+    let held: HeldPath | undefined;
     try {
-      for await (const entry of await openDirectory(at)) {
+      held = await holdExactly(holder, at);
+      for await (const entry of await openDirectory(held.entry)) {
         const name = Buffer.concat([at, SLASH, entry.name]);
         const isOwn = at.toString() === top && entry.name.toString().toLowerCase() === RESERVED_SEGMENT;
         if (!entry.isDirectory()) yield { name, location: locationOf(top, name) };
@@ -34,24 +42,59 @@ export async function* walk(
       }
     } catch (error) {
       if (!hasErrno(error, 'ENOENT', 'ENOTDIR')) unreadable(at.toString());
+    } finally {
+      held?.release();
     }
   }
 }
 
 /** What is at a name that was found; undefined when there is no regular file any more. */
-export async function statFound({ name }: FoundName): Promise<FileStat | undefined> {
+export async function statFound(holder: PathHolder, { name }: FoundName): Promise<FileStat | undefined> {
+  let held: HeldPath | undefined;
   try {
-    const stat = describe(await fs.promises.lstat(name, { bigint: true }));
-    return stat.kind === 'file' ? stat : undefined;
+    held = await holdExactly(holder, name);
+    const stat = await held.stat();
+    return stat.kind === 'file' && stat.isLinked ? stat : undefined;
   } catch (error) {
     if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw storageFailure(error);
+  } finally {
+    held?.release();
   }
+}
+
+/** The names in a directory of regular files, by fingerprint; of so many names at most, and none if there is no directory. */
+export async function fingerprintsIn(
+  holder: PathHolder,
+  directory: string,
+  maxNames: number,
+): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  const names = (await readDirectory(directory)).slice(0, maxNames).values();
+  const look = async () => {
+    for (const name of names) {
+      const stat = await statFound(holder, {
+        name: Buffer.from(path.join(directory, name)),
+        location: undefined,
+      });
+      if (stat !== undefined) found.set(stat.fingerprint, name);
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL_LOOKS }, look));
+  return found;
+}
+
+/** Rejects as if nothing were there when a directory on the way was swapped for a symlink since it was found. */
+async function holdExactly(holder: PathHolder, name: Buffer): Promise<HeldPath> {
+  const held = await holder.hold(name, { noFollow: true });
+  if (held.real === name.toString()) return held;
+  held.release();
+  throw Object.assign(new Error('ENOENT: moved meanwhile'), { code: 'ENOENT' });
 }
 
 /** Names as bytes, of which Node's types do not know. */
 async function openDirectory(
-  directory: Buffer,
+  directory: string,
 ): Promise<AsyncIterable<{ name: Buffer; isDirectory(): boolean }>> {
   const opened: unknown = await fs.promises.opendir(directory, {
     encoding: 'buffer' as BufferEncoding,

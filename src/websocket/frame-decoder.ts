@@ -44,6 +44,7 @@ export class FrameDecoder {
   #fragmented = false;
   /** What has come of a text message that is told apart; undefined outside of one. */
   #text: Buffer[] | undefined;
+  #frameCount = 0;
   readonly #mask = new Uint8Array(4);
   #maskPhase = 0;
 
@@ -58,6 +59,11 @@ export class FrameDecoder {
   /** Whether the peer is between two messages, so that an end here tears none. */
   get betweenMessages(): boolean {
     return this.#frameRemaining === 0 && !this.#fragmented && this.#carry.length === 0;
+  }
+
+  /** How many frames have begun. */
+  get frameCount(): number {
+    return this.#frameCount;
   }
 
   /**
@@ -107,6 +113,7 @@ export class FrameDecoder {
           this.#carry = Buffer.from(chunk.subarray(at));
           break;
         }
+        this.#frameCount++;
         if (isControl) {
           if (runEnd > runStart) this.#onPayload(chunk.subarray(runStart, runEnd));
           this.#takeControl(Buffer.from(chunk.subarray(at, at + unitBytes)), headerBytes);

@@ -5,6 +5,12 @@ import { CloseCode } from '../protocol.ts';
 import { FrameDecoder } from './frame-decoder.ts';
 import { Opcode } from './opcode.ts';
 
+/**
+ * After so many frames in one read the connection is not read until the next
+ * turn of the event loop. Node would read two megabytes in a row.
+ */
+const MAX_FRAMES_A_TURN = 1000;
+
 export interface PayloadTapOptions {
   /** Whether the peer must mask its frames (a client) or must not (a server). */
   masked: boolean;
@@ -33,10 +39,13 @@ export interface PayloadTapOptions {
  */
 export class PayloadTap {
   readonly #websocket: WebSocket;
+  readonly #socket: Socket;
   readonly #options: PayloadTapOptions;
   readonly #decoder: FrameDecoder;
   readonly #forward: (bytes: Buffer) => void;
   #done = false;
+  /** The last ping that is not answered: one answer is enough for all before it (RFC 6455, section 5.5.3). */
+  #ping: Buffer | undefined;
 
   constructor(websocket: WebSocket, socket: Socket, options: PayloadTapOptions) {
     const listeners = socket.listeners('data');
@@ -47,6 +56,7 @@ export class PayloadTap {
       if (websocket.readyState !== websocket.CLOSED && !socket.destroyed) wsListener.call(socket, bytes);
     };
     this.#websocket = websocket;
+    this.#socket = socket;
     this.#options = options;
     this.#decoder = new FrameDecoder({
       masked: options.masked,
@@ -62,7 +72,8 @@ export class PayloadTap {
       onControl: (opcode, payload, frame) => this.#takeControl(opcode, payload, frame),
     });
     socket.off('data', wsListener);
-    socket.on('data', (bytes: Buffer) => this.#decode(bytes));
+    socket.on('data', (bytes: Buffer) => this.#read(bytes));
+    socket.on('drain', () => this.#answerPing());
   }
 
   /** Whether the peer is between two messages, so that an end here tears none. */
@@ -70,8 +81,23 @@ export class PayloadTap {
     return this.#decoder.betweenMessages;
   }
 
-  #decode(bytes: Buffer): void {
+  #read(bytes: Buffer): void {
     if (this.#done) return;
+    const before = this.#decoder.frameCount;
+    this.#decode(bytes);
+    this.#answerPing();
+    if (this.#decoder.frameCount - before > MAX_FRAMES_A_TURN) this.#rest();
+  }
+
+  /** Lets others have their turn. */
+  #rest(): void {
+    this.#socket.pause();
+    setImmediate(() => {
+      if (!this.#websocket.isPaused) this.#socket.resume();
+    });
+  }
+
+  #decode(bytes: Buffer): void {
     try {
       this.#decoder.decode(bytes);
     } catch (error) {
@@ -86,7 +112,16 @@ export class PayloadTap {
   #takeControl(opcode: number, payload: Buffer, frame: Buffer): void {
     if (this.#done) return;
     if (opcode === Opcode.close) void this.#takeClose(payload, frame);
+    else if (opcode === Opcode.ping) this.#ping = frame;
     else this.#forward(frame);
+  }
+
+  /** Not while the peer does not take what it is sent: answers that nobody reads would pile up. */
+  #answerPing(): void {
+    if (this.#ping === undefined || this.#done || this.#socket.writableNeedDrain) return;
+    const ping = this.#ping;
+    this.#ping = undefined;
+    this.#forward(ping);
   }
 
   async #takeClose(payload: Buffer, frame: Buffer): Promise<void> {

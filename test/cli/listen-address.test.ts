@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { formatListenAddress, parseListenAddress } from '../../src/cli/listen-address.ts';
+import {
+  formatListenAddress,
+  hostToAsk,
+  isLoopback,
+  parseListenAddress,
+} from '../../src/cli/listen-address.ts';
 
 describe('parseListenAddress', () => {
   test.each([
@@ -32,5 +37,23 @@ describe('parseListenAddress', () => {
     ':80 ',
   ])('refuses "%s"', (text) => {
     expect(parseListenAddress(text)).toBeUndefined();
+  });
+});
+
+describe('what listens on an address', () => {
+  test.each([
+    [undefined, 'localhost', false],
+    ['::', 'localhost', false],
+    ['0.0.0.0', 'localhost', false],
+    ['localhost', 'localhost', true],
+    ['127.0.0.1', '127.0.0.1', true],
+    ['127.1.2.3', '127.1.2.3', true],
+    ['::1', '::1', true],
+    ['192.0.2.1', '192.0.2.1', false],
+    ['127.example.com', '127.example.com', false],
+  ])('as %s is asked for as %s (for this machine only: %s)', (host, name, isOnlyHere) => {
+    const address = host === undefined ? { port: 1 } : { host, port: 1 };
+    expect(hostToAsk(address)).toBe(name);
+    expect(isLoopback(address)).toBe(isOnlyHere);
   });
 });

@@ -13,6 +13,8 @@ function parse(...argv: string[]) {
     stdout,
     stderr,
     onStopSignal: () => () => undefined,
+    onUncaught: () => () => undefined,
+    exit: () => undefined,
   };
   const command = new Command('the-command')
     .argument('[URL]')

@@ -4,6 +4,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { rawRequest } from '../support/http-raw.ts';
 import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
 import { temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -63,6 +64,9 @@ describe('the options', () => {
         '--http',
         '--long-poll',
         '--cors',
+        '--allow-host',
+        '--trust-proxy',
+        '--index',
         '--log-level',
         '--version',
         '--help',
@@ -70,6 +74,9 @@ describe('the options', () => {
         'HTTPFSTREAM_HTTP',
         'HTTPFSTREAM_LONG_POLL',
         'HTTPFSTREAM_CORS',
+        'HTTPFSTREAM_ALLOW_HOST',
+        'HTTPFSTREAM_TRUST_PROXY',
+        'HTTPFSTREAM_INDEX',
         'HTTPFSTREAM_LOG_LEVEL',
         ':8080',
         './data',
@@ -100,6 +107,9 @@ describe('the options', () => {
     [['-cors', 'example.com']],
     [['-cors', 'https://example.com/path']],
     [['-cors', 'https://example.com,nonsense']],
+    [['-allow-host', 'https://example.com']],
+    [['-trust-proxy', 'all']],
+    [['-index=perhaps']],
     [['an argument']],
   ])('%j is wrong usage: one line on stderr, exit code 2', async (args) => {
     const cwd = await temporaryDirectory();
@@ -173,6 +183,19 @@ describe('-cors', () => {
     const { headers } = await fetch(url, { headers: { origin: STRANGER } });
     expect(headers.get('access-control-allow-origin')).toBe('*');
   });
+});
+
+test('-allow-host, -trust-proxy and -index reach the server', async () => {
+  const server = await startServerCommand('-allow-host=logs.example', '-trust-proxy', '-index');
+  await writeFile(server.file('index.html'), 'index');
+  const ask = (...headers: string[]) =>
+    rawRequest(
+      server.port,
+      'GET / HTTP/1.1',
+      headers.map((header) => `X-Forwarded-${header}`),
+    );
+  expect(await ask('Host: logs.example')).toMatchObject({ status: 200, body: 'index' });
+  expect(await ask('Host: evil.example')).toMatchObject({ status: 421 });
 });
 
 describe('what makes it impossible to run', () => {

@@ -28,8 +28,13 @@ const AWKWARD_NAMES = [
 ];
 
 /** A server with files: their names are their contents. */
-async function serve(...names: string[]): Promise<TestServer> {
-  const server = await startServer();
+const serve = (...names: string[]) => serveWith({}, names);
+
+/** The same, where index pages take the place of listings. */
+const serveIndex = (...names: string[]) => serveWith({ index: true }, names);
+
+async function serveWith(options: { index?: boolean }, names: readonly string[]): Promise<TestServer> {
+  const server = await startServer(options);
   for (const name of names) {
     const file = path.join(server.root, name);
     await mkdir(path.dirname(file), { recursive: true });
@@ -261,31 +266,39 @@ describe('the one URL', () => {
 });
 
 describe('an index page', () => {
-  it('stands for its directory, in the root as well', async () => {
+  it('does not take the place of a listing by being uploaded', async () => {
     const server = await serve('index.html', 'd/index.html');
+    expect(await page(server, '/')).toContain('index.html</a>');
+    expect(await page(server, '/d/')).toContain('index.html</a>');
+    expect((await get(server.url('/d/index.html'))).body.toString()).toBe('d/index.html');
+  });
+
+  it('stands for its directory when the server was told so, in the root as well', async () => {
+    const server = await serveIndex('index.html', 'd/index.html');
     for (const urlPath of ['/', '/d/']) {
       const answer = await get(server.url(urlPath));
       expect(answer.status).toBe(200);
       expect(answer.body.toString()).toBe(`${urlPath}index.html`.slice(1));
       expect(answer.headers).toMatchObject({ 'content-type': 'text/html; charset=utf-8' });
+      expect(answer.headers['content-security-policy']).toMatch(/^sandbox/);
       expect(answer.headers.etag).toBe((await get(server.url(`${urlPath}index.html`))).headers.etag);
     }
   });
 
   it('does not hide the listing from those who want JSON, and says that the answer varies', async () => {
-    const server = await serve('d/index.html');
+    const server = await serveIndex('d/index.html');
     expect(namesOf(await listing(server, '/d/'))).toEqual(['index.html']);
     expect((await get(server.url('/d/'))).headers.vary).toBe('Accept');
   });
 
   it('is sent as far as it is committed while it is being appended', async () => {
-    const server = await serve();
+    const server = await serveIndex();
     await openAppender(server, '/index.html', '<p>hello');
     expect((await get(server.url('/'))).body.toString()).toBe('<p>hello');
   });
 
   it('is none when it is a directory, or leads out of the root', async () => {
-    const server = await serve('d/index.html/f', 'e/f');
+    const server = await serveIndex('d/index.html/f', 'e/f');
     await symlink('/etc/passwd', path.join(server.root, 'e/index.html'));
     expect(await page(server, '/d/')).toContain('index.html/</a>');
     expect(linksOf(await page(server, '/e/'), server.url('/e/'))).toHaveLength(2);

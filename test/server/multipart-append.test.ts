@@ -39,6 +39,20 @@ function post(url: string, parts: readonly FormPart[], headers = {}) {
 }
 
 describe('a form with verb APPEND', () => {
+  it.each([1000, 60_000, 65_536, 110_000, 200_000, MiB])(
+    'skips a part of %d bytes that is none of a form, and goes on behind it',
+    async (size) => {
+      const server = await startServer();
+      const strange = `--${BOUNDARY}\r\nContent-Disposition: attachment\r\n\r\n${'x'.repeat(size)}\r\n`;
+      for (const after of [[], [{ filename: 'a', body: 'content' }]]) {
+        const body = Buffer.concat([Buffer.from(strange), formOf(after)]);
+        const answer = await upload(server.url(`/d/${APPEND}`), body, { method: 'POST', headers: FORM });
+        expect(answer.status).toBe(after.length === 0 ? 400 : 201);
+      }
+      expect(await fileText(server, '/d/a')).toBe('content');
+    },
+  );
+
   it.each(['PUT', 'POST'])('stores each of its files, and says what became of it, by %s', async (method) => {
     const server = await startServer();
     const body = formOf([

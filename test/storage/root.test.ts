@@ -276,6 +276,34 @@ describe('opening to append', () => {
     );
   });
 
+  it('makes no directories more than 64 names deep, and says so', async () => {
+    const { root, at } = await makeRoot();
+    const deep = 'd/'.repeat(63);
+    await appendText(root, `${deep}f`, 'hello');
+    const failure = await appendText(root, `x/${deep}f`, 'hello').catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(InvalidPathError);
+    expect((failure as InvalidPathError).message).toContain('64');
+    expect(await readdir(at())).toEqual(['d']);
+  });
+
+  it('appends to, makes and reads what is deeper, where others have made the directories', async () => {
+    const { root, at } = await makeRoot();
+    const deep = 'd/'.repeat(200);
+    await mkdir(at(deep), { recursive: true });
+    await appendText(root, `${deep}f`, 'hello');
+    expect(await readText(root, `${deep}f`)).toBe('hello');
+    expect(await names(root, deep)).toEqual(['f']);
+  });
+
+  it("makes nothing that is the server's own through a symlink to the root", async () => {
+    const { root, at } = await makeRoot();
+    await symlink('.', at('link'));
+    for (const text of ['link/.httpfstream', 'link/.httpfstream/x', 'link/.HttpFstream/x/y']) {
+      await expect(appendText(root, text, 'hello')).rejects.toThrow(ForbiddenPathError);
+    }
+    expect(await readdir(at())).toEqual(['link']);
+  });
+
   it('says that the storage failed when it may not write, with the reason as the cause', async () => {
     const { root, at, directory } = await makeRoot();
     await chmod(path.dirname(directory), 0o755);

@@ -163,7 +163,7 @@ describe('events', () => {
     for (const control of reader.controls) expect(control.streamNextOffset).toMatch(/^\d{16}_\d{16}$/);
     expect(reader.events.every(({ event }) => event === 'data' || event === 'control')).toBe(true);
     for (const line of reader.bytes.toString().split('\n'))
-      expect(line).toMatch(/^(|event: \w+|data:.*|:.*)$/s);
+      expect(line).toMatch(/^(|event: \w+|data:.*|id:[\d_]+|retry: \d+|:.*)$/s);
   });
 
   test('of a long stream come in pieces, with each byte once', async () => {

@@ -20,6 +20,8 @@ beforeAll(async () => {
   app = await createStandaloneServer({
     root: path.join(directory, 'root'),
     longPollMs: LONG_POLL_MS,
+    // Pages of other origins ask, too.
+    corsOrigins: ['*'],
     closeTimeoutMs: 200,
     logger: pino({ level: 'silent' }),
   });

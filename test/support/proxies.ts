@@ -69,8 +69,8 @@ export const PROXIES: readonly ProxyKind[] = [
     versionArgument: 'version',
     limits: false,
     listens: 'logs.example {',
-    listensAt: (port) => `http://127.0.0.1:${port} {`,
-    around: (documented) => `{\n    admin off\n}\n${documented}`,
+    listensAt: (port) => `http://:${port} {`,
+    around: (documented) => `{\n    admin off\n    default_bind 127.0.0.1\n}\n${documented}`,
     command: (file) => ['run', '--adapter', 'caddyfile', '--config', file],
   },
 ];
@@ -100,7 +100,7 @@ export function documentedConfiguration(markdown: string, { language }: ProxyKin
 export async function startProxy(
   kind: ProxyKind,
   configuration: string,
-  { backendPort, limit = LONG }: { backendPort: number; limit: string | undefined },
+  { backendPort, limit = LONG }: { backendPort: number; limit?: string | undefined },
 ): Promise<string> {
   const directory = await temporaryDirectory();
   const port = await freePort();

@@ -20,14 +20,18 @@ export class ServerProcess {
   /**
    * Starts it, with more arguments if need be, also for Node, and waits until it
    * listens. It is killed after the test if it still runs.
+   *
+   * @param options.descriptors how many it may have; default: as many as this process
    */
   static async start(
     root: string,
     args: readonly string[] = [],
     nodeArgs: readonly string[] = [],
+    { descriptors }: { descriptors?: number } = {},
   ): Promise<ServerProcess> {
-    const serverArgs = ['-root', root, '-http', '127.0.0.1:0', ...args];
-    const child = spawn(process.execPath, [...nodeArgs, SERVER, ...serverArgs], {
+    const command = [...nodeArgs, SERVER, '-root', root, '-http', '127.0.0.1:0', ...args];
+    const limit = descriptors === undefined ? '' : `ulimit -n ${descriptors}; `;
+    const child = spawn('sh', ['-c', `${limit}exec "$0" "$@"`, process.execPath, ...command], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     onTestFinished(() => {

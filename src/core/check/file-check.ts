@@ -1,12 +1,15 @@
 import { ResourceNotFoundError, StreamGoneError } from '../../errors.ts';
+import { setAside } from '../../storage/aside.ts';
 import type { ExpiryIndex } from '../../storage/expiry-index.ts';
 import type { FileStat } from '../../storage/file-io.ts';
+import type { Quarantine } from '../../storage/quarantine.ts';
 import { ResourcePath } from '../../storage/resource-path.ts';
 import type { Root } from '../../storage/root.ts';
 import { isDamaged, type Sidecar, type SidecarStore } from '../../storage/sidecar-store.ts';
-import { type FoundName, statFound } from '../../storage/walk.ts';
+import type { FoundName } from '../../storage/walk.ts';
 import { expiryMs } from '../streams/stream-expiry.ts';
 import type { StreamLifecycle } from '../streams/stream-lifecycle.ts';
+import type { StreamRecord } from '../streams/stream-record.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
 import { isJsonType } from '../streams/stream-type.ts';
 import type { Findings } from './findings.ts';
@@ -17,6 +20,7 @@ export interface FileCheckOptions {
   root: Root;
   sidecars: SidecarStore;
   store: StreamStore;
+  quarantine: Quarantine<StreamRecord>;
   expiring: ExpiryIndex;
   streams: StreamLifecycle;
   findings: Findings;
@@ -54,7 +58,7 @@ export class FileCheck {
   async check(found: FoundName): Promise<void> {
     const where = found.location ?? found.name.toString();
     try {
-      const stat = await statFound(found);
+      const stat = await this.#options.root.statFound(found);
       if (stat === undefined) return;
       this.#count++;
       const { fingerprint } = stat;
@@ -91,8 +95,10 @@ export class FileCheck {
   }
 
   async #checkSubject(subject: Subject): Promise<void> {
-    const { sidecars, store } = this.#options;
+    const { sidecars, store, quarantine } = this.#options;
     const { stat, sidecar } = subject;
+    // What the log has of it is to be made good before anything is called too much or too little.
+    if (quarantine.files.has(stat.fingerprint)) return;
     if (isDamaged(sidecar)) {
       await this.#replaceDamaged(subject);
       return;
@@ -141,7 +147,7 @@ export class FileCheck {
     if (stat.size <= size) return;
     const file = await root.openRepair(location);
     try {
-      const aside = await root.setAside(file, size);
+      const aside = await setAside(root, file, size);
       findings.repaired(location, `${stat.size - size} bytes of which no producer knows; moved to ${aside}`);
     } finally {
       await file.close();

@@ -1,10 +1,13 @@
 import { ExpiryIndex } from '../../storage/expiry-index.ts';
+import { Quarantine } from '../../storage/quarantine.ts';
 import { RedoLog } from '../../storage/redo-log.ts';
 import type { Root } from '../../storage/root.ts';
 import { SidecarStore } from '../../storage/sidecar-store.ts';
+import { SyncThreads } from '../../storage/sync-threads.ts';
 import { Tombstones } from '../../storage/tombstones.ts';
+import { Recovery } from '../recovery/recovery.ts';
+import type { Report } from '../report.ts';
 import { cleanUp } from '../streams/clean-up.ts';
-import { type Report, recover } from '../streams/recovery.ts';
 import { StreamLifecycle } from '../streams/stream-lifecycle.ts';
 import type { StreamRecord } from '../streams/stream-record.ts';
 import { StreamRegistry } from '../streams/stream-registry.ts';
@@ -20,6 +23,9 @@ const PARALLEL = 16;
 
 const SYNC_INTERVAL_MS = 1000;
 
+/** How many syncs go to the disk together. */
+const SYNC_THREADS = 8;
+
 /**
  * Verifies a root that no server uses and puts right what can be.
  *
@@ -33,7 +39,8 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
   const isDurable = true;
   const store = new StreamStore(sidecars, isDurable);
   const log = new RedoLog<StreamRecord>(root.own('redo'), isDurable);
-  const syncer = new Syncer(SYNC_INTERVAL_MS);
+  const quarantine = new Quarantine<StreamRecord>(root.own('quarantine'));
+  const syncer = new Syncer(SYNC_INTERVAL_MS, new SyncThreads(SYNC_THREADS));
   const tombstones = new Tombstones(root.own('gone'));
   const expiring = new ExpiryIndex(root.own('expiring'));
   const report: Report = (message, { path, ...detail }) =>
@@ -42,6 +49,7 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
     root,
     store,
     log,
+    quarantine,
     syncer,
     isDurable,
     sessionSize: () => undefined,
@@ -61,10 +69,11 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
   });
   try {
     await cleanUp(root, store, (name) => findings.repaired(name, 'was not written to its end; removed'));
-    const count = await recover(root, store, log, report);
+    const progress: Report = (message, detail) => tell(`${message} (${JSON.stringify(detail)})`);
+    const count = await new Recovery({ root, store, log, quarantine, syncer, report, progress }).run();
     if (count > 0)
       findings.repaired('redo log', `the server was killed; ${count} streams brought up to date`);
-    const files = new FileCheck({ root, sidecars, store, expiring, streams, findings });
+    const files = new FileCheck({ root, sidecars, store, quarantine, expiring, streams, findings });
     let isWhole = true;
     const names = root.walk((directory) => {
       isWhole = false;
@@ -85,6 +94,7 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
     tell(summary(files, findings));
     return findings.badCount === 0;
   } finally {
+    // After a failure there is nothing to be made safe, and what was found in the log stays.
     await registry.close();
     await log.close();
     await syncer.close();

@@ -1,21 +1,20 @@
-import { AppendBusyError, StorageError } from '../../errors.ts';
+import { AppendBusyError, OutcomeUnknownError, StorageError } from '../../errors.ts';
 import type { AppendFile } from '../../storage/append-file.ts';
 import type { WriteOutcome } from '../../storage/commit-thread.ts';
-import type { RedoWriter } from '../../storage/redo-batch.ts';
+import type { RedoBatch, RedoWriter } from '../../storage/redo-batch.ts';
 import type { RedoLog } from '../../storage/redo-log.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
-import { assertWritten, takeBack, writeAtEnd } from '../write-at-end.ts';
+import { assertWritten, takeBack } from '../write-at-end.ts';
 import type { StreamAppend } from './append-rules.ts';
 import { FileSync } from './file-sync.ts';
+import { LargeAppend } from './large-append.ts';
 import type { ProducerRequest } from './producers.ts';
 import { type Change, StreamChanges } from './stream-changes.ts';
 import { recordOf, type StreamRecord } from './stream-record.ts';
 
 /** More bytes than this go straight to the file, and only that they do goes through the log. */
 const MAX_LOGGED_BYTES = 256 * 1024;
-
-const NO_BYTES = Buffer.alloc(0);
 
 /** What the appends of one stream need. */
 export interface PipelineOptions {
@@ -35,6 +34,8 @@ export interface PipelineOptions {
    * @throws what keeps others from being closed
    */
   room: () => Promise<void>;
+  /** @throws what keeps the log from being shortened, when it has become too long */
+  assertRoom: () => void;
   /** Makes what was written to the file survive a loss of power. */
   sync: (file: AppendFile) => Promise<void>;
   /** Whether an append is safe only when it survives a loss of power. */
@@ -61,10 +62,8 @@ export class AppendPipeline implements RedoWriter {
   readonly #sync: FileSync;
   /** Set while nothing is let in; settles when that is over. */
   #exclusive: Promise<unknown> | undefined;
-  /** The highest version that the log may have of an append that was refused after all. */
-  #voidVersion: number | undefined;
-  /** Settles when what such an append has left in the file is gone. */
-  #cleaned: Promise<unknown> | undefined;
+  /** Removes what appends that failed have left in the file and in the log. Set until that is done. */
+  #undo: (() => Promise<unknown>) | undefined;
 
   constructor(options: PipelineOptions) {
     const { state, type, sync } = options;
@@ -84,6 +83,11 @@ export class AppendPipeline implements RedoWriter {
     return this.#file;
   }
 
+  /** Whether the disk has lost what was written, and only the log is sure to have it. */
+  get isLost(): boolean {
+    return this.#sync.lost !== undefined;
+  }
+
   /** The last request of a producer that was let in. */
   producer(id: string): ProducerRequest | undefined {
     return this.#changes.producer(id);
@@ -98,6 +102,7 @@ export class AppendPipeline implements RedoWriter {
    */
   async append(append: StreamAppend, assertFree: () => void): Promise<StreamState | undefined> {
     const isLarge = append.bytes.length > MAX_LOGGED_BYTES;
+    this.#options.assertRoom();
     if (this.#file === undefined) await this.#options.room();
     for (let hasWaited = false; ; hasWaited = true) {
       // Looked at again after each wait: between the look and the judgement nothing may happen.
@@ -110,7 +115,7 @@ export class AppendPipeline implements RedoWriter {
       assertFree();
       const change = this.#changes.letIn(append);
       if (change !== undefined) {
-        if (isLarge) this.#exclusively(() => this.#makeLarge(change)).catch((error) => this.refused(error));
+        if (isLarge) void this.#exclusively(() => this.#makeLarge(change));
         else this.#options.log.append(this.#recordOf(change), append.bytes, this);
         await change.made;
         return change.after;
@@ -122,7 +127,7 @@ export class AppendPipeline implements RedoWriter {
   }
 
   /** Called by the log. */
-  committed(count: number, outcome: WriteOutcome | undefined): void {
+  committed(count: number, outcome: WriteOutcome | undefined, batch: RedoBatch): void {
     this.#options.logged();
     const changes = this.#changes.pending.slice(0, count);
     const start = (changes[0] as Change).before.size;
@@ -133,16 +138,15 @@ export class AppendPipeline implements RedoWriter {
     }
     const file = this.#file as AppendFile;
     const parts = changes.map(({ append }) => append.bytes);
-    const cleaned = outcome.state
+    const cause = outcome.state
       ? assertWritten(file, start, parts, outcome.state).catch(asBusy)
-      : takeBack(file, start, parts).then(() => Promise.reject(outcome.error));
-    this.#void(cleaned);
+      : Promise.resolve(outcome.error);
+    this.#fail(cause, () => this.#options.log.annul(batch, this));
   }
 
   /** Called by the log when it does not have the appends under way. */
-  refused(error: unknown, isSure = true): void {
-    if (!isSure) this.#voidVersion = this.#changes.version;
-    this.#changes.refuse(error);
+  refused(error: unknown, isSure: boolean): void {
+    this.#fail(Promise.resolve(error), () => (isSure ? Promise.resolve() : Promise.reject(error)));
   }
 
   /** Runs `action` while nothing is under way, and lets nothing in until it is done. */
@@ -150,7 +154,6 @@ export class AppendPipeline implements RedoWriter {
     while (this.#exclusive !== undefined) await this.#exclusive;
     return this.#exclusively(async () => {
       await this.#changes.drained();
-      await this.#cleaned;
       return action();
     });
   }
@@ -163,24 +166,19 @@ export class AppendPipeline implements RedoWriter {
 
   /** Makes what is in the file safe, and remembers it beside the file, so that the log is not needed for it. */
   async checkpoint(): Promise<void> {
-    const [state, voidVersion] = await this.quietly(() => {
-      this.#passVoid();
+    const state = await this.quietly(async () => {
+      await this.#undo?.();
       this.#sync.begin(this.#file);
-      return [this.#changes.snapshot(this.#hasProducers), this.#voidVersion] as const;
+      return this.#changes.snapshot(this.#hasProducers);
     });
     await this.#sync.done();
     await this.#options.save(state);
-    if (voidVersion === this.#voidVersion) this.#voidVersion = undefined;
   }
 
   /** As {@link checkpoint}, if there is anything to be remembered; while nothing is under way. */
   async remember(): Promise<void> {
-    this.#passVoid();
-    if (this.settled.version === 0) return;
-    this.#sync.begin(this.#file);
-    await this.#sync.done();
-    await this.#options.save(this.#changes.snapshot(this.#hasProducers));
-    this.#voidVersion = undefined;
+    await this.#undo?.();
+    if (this.settled.version > 0) await this.#save(this.#hasProducers);
   }
 
   /** Lets the file go; the next append opens it again. While nothing is under way. */
@@ -188,12 +186,7 @@ export class AppendPipeline implements RedoWriter {
     const file = this.#file;
     this.#file = undefined;
     if (file === undefined) return;
-    try {
-      this.#sync.begin(file);
-      await this.#sync.done();
-    } finally {
-      await file.close();
-    }
+    await this.#sync.sync(file).finally(() => file.close());
   }
 
   #isReady({ producer }: StreamAppend): boolean {
@@ -201,7 +194,7 @@ export class AppendPipeline implements RedoWriter {
       this.#exclusive === undefined &&
       this.#file !== undefined &&
       this.#sync.lost === undefined &&
-      this.#voidVersion === undefined &&
+      this.#undo === undefined &&
       (producer === undefined || this.#hasProducers)
     );
   }
@@ -218,29 +211,28 @@ export class AppendPipeline implements RedoWriter {
 
   async #prepare({ producer }: StreamAppend): Promise<void> {
     await this.#changes.drained();
-    await this.#cleaned;
-    if (this.#voidVersion !== undefined) {
-      await this.cool();
-      await this.remember();
-    }
+    await this.#undo?.();
     if (producer !== undefined && !this.#hasProducers) {
-      this.#sync.begin(this.#file);
-      await this.#sync.done();
       // From now on nothing in the file counts that no producer is known to have brought.
-      await this.#options.save(this.#changes.snapshot(true));
+      await this.#save(true);
       this.#hasProducers = true;
     }
     if (this.#file !== undefined) return;
-    const { file, size } = await this.#options.openFile(this.settled);
+    const known = this.settled;
+    const { file, size } = await this.#options.openFile(known);
     this.#file = file;
-    const isCut = size < this.settled.size;
-    this.amend({ size, ...(isCut && { generation: Date.now() * 1000 }) });
+    this.amend(this.#changes.found(known, size));
   }
 
-  /** Once this is remembered, what the log has of appends that were refused is void. */
-  #passVoid(): void {
-    const version = (this.#voidVersion ?? -1) + 1;
-    if (version > this.settled.version) this.#changes.amend({ version });
+  /** What was written before is lost, too, if this fails. */
+  async #secure(): Promise<void> {
+    this.#sync.written();
+    if (this.#options.isDurable) await this.#sync.sync(this.#file);
+  }
+
+  async #save(hasProducers: boolean): Promise<void> {
+    await this.#sync.sync(this.#file);
+    await this.#options.save(this.#changes.snapshot(hasProducers));
   }
 
   #settle(count: number): void {
@@ -251,52 +243,66 @@ export class AppendPipeline implements RedoWriter {
 
   /** The log says first where the bytes will be, and when they are there, that they count. */
   async #makeLarge(change: Change): Promise<void> {
-    const { append, before } = change;
     while (this.#changes.pending[0] !== change) {
       const [first] = this.#changes.pending;
       // It was refused together with one before it.
       if (first === undefined) return;
       await first.made.catch(ignore);
     }
-    const file = this.#file as AppendFile;
-    const parts = [append.bytes];
+    const large = new LargeAppend(this.#options.log, this.#recordOf(change), change.append.bytes);
     try {
-      await this.#log({ ...this.#recordOf(change), intent: true });
+      await large.make(this.#file as AppendFile, () => this.#secure());
     } catch (error) {
-      this.refused(error);
+      this.#fail(Promise.resolve(error), () => large.annul());
       return;
+    } finally {
+      this.#options.logged();
     }
-    this.#options.logged();
-    const written = writeAtEnd(file, before.size, parts).then(async () => {
-      try {
-        if (this.#options.isDurable) await this.#options.sync(file);
-        await this.#log(this.#recordOf(change));
-      } catch (error) {
-        await takeBack(file, before.size, parts);
-        throw error;
-      }
-    });
-    await written.then(() => this.#settle(1), ignore);
-    if (this.#changes.pending.length > 0) this.#void(written);
+    this.#settle(1);
   }
 
-  /** Refuses appends that are in the log, which is made void before the next one. */
-  #void(cleaned: Promise<unknown>): void {
+  /**
+   * Refuses all that is under way, since it builds on what has failed: not before no start can make
+   * it any more, or else with an error that says so.
+   *
+   * @param cause resolves to what went wrong; never rejects
+   * @param annul makes what the log has of it void
+   */
+  #fail(cause: Promise<unknown>, annul: () => Promise<void>): void {
+    const { pending } = this.#changes;
+    const [first] = pending;
+    if (first === undefined) return;
     this.#options.log.withdraw(this);
-    this.#voidVersion = this.#changes.version;
-    this.#cleaned = cleaned.catch((error) => this.#changes.refuse(storageFailure(error)));
-    // Soon, because a server that is killed before would make them after all; what fails is tried again.
-    this.checkpoint().catch(ignore);
+    const parts = pending.map(({ append }) => append.bytes);
+    const { version } = this.#changes;
+    const tell = this.#changes.takeBack();
+    const undo = async () => {
+      const error = await cause;
+      const file = this.#file;
+      if (file === undefined) throw new StorageError('the file is not open any more', { cause: error });
+      await takeBack(file, first.before.size, parts);
+      // A start passes over what is not above the version of the sidecar.
+      await annul().catch(() => this.#skip(version));
+      this.#undo = undefined;
+      // The next append finds out what is in the file by now.
+      await this.cool().catch(ignore);
+      return error;
+    };
+    // Tried again before the next append, and with each checkpoint.
+    this.#undo = undo;
+    undo().then(
+      (error) => tell(storageFailure(error)),
+      (error) => {
+        const message = 'the append has failed, and cannot be taken back: it may be made after a restart';
+        tell(new OutcomeUnknownError(message, { cause: error }));
+      },
+    );
   }
 
-  #log(record: StreamRecord): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#options.log.append(record, NO_BYTES, {
-        file: undefined,
-        committed: () => resolve(),
-        refused: reject,
-      });
-    });
+  /** Makes all versions void up to one, with what the sidecar says. */
+  async #skip(version: number): Promise<void> {
+    this.#changes.amend({ version: version + 1 });
+    await this.#save(this.#hasProducers);
   }
 
   #recordOf({ append, before, after }: Change): StreamRecord {
@@ -305,10 +311,10 @@ export class AppendPipeline implements RedoWriter {
   }
 }
 
-/** The next append finds out what is in the file by now. */
-function asBusy(error: unknown): never {
-  if (!(error instanceof StorageError)) throw error;
-  throw new AppendBusyError('another program has written to the file', { cause: error });
+/** Another program's bytes are in nobody's way. */
+function asBusy(error: unknown): unknown {
+  if (!(error instanceof StorageError)) return error;
+  return new AppendBusyError('another program has written to the file', { cause: error });
 }
 
 function ignore(): void {}

@@ -1,7 +1,8 @@
-import type { HttpfstreamError } from '../../errors.ts';
+import { type HttpfstreamError, StorageFullError } from '../../errors.ts';
+import type { Quarantine } from '../../storage/quarantine.ts';
 import type { RedoLog } from '../../storage/redo-log.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
-import type { Report } from './recovery.ts';
+import type { Report } from '../report.ts';
 import type { Stream } from './stream.ts';
 import type { StreamRecord } from './stream-record.ts';
 
@@ -23,15 +24,39 @@ const MAX_BEHIND = 1000;
 /** How many streams are brought up to date at a time. */
 const PARALLEL = 4;
 
-/** Brings sidecars up to date with the log now and then, so that the log stays short. */
+/** How often in a row a stream may fail to be brought up to date before it is put in quarantine. */
+const MAX_TRIES = 3;
+
+/** How many streams are in quarantine at most: if more fail, it is not because of them. */
+export const MAX_QUARANTINED = 64;
+
+/** How much the log holds at most, if it cannot be shortened. */
+const MAX_HELD_BYTES = 256 * 1024 * 1024;
+
+/** What streams are brought up to date with. */
+export interface CheckpointsOptions {
+  log: RedoLog<StreamRecord>;
+  quarantine: Quarantine<StreamRecord>;
+  report: Report;
+}
+
+/**
+ * Brings sidecars up to date with the log now and then, so that the log stays
+ * short. A stream of which that fails again and again, because its file cannot be
+ * synced for instance, is put in quarantine: what the log has of it is copied, it
+ * takes no appends, and the log is dropped for all others.
+ */
 export class Checkpoints {
-  readonly #log: RedoLog<StreamRecord>;
+  readonly #options: CheckpointsOptions;
   readonly #done: (stream: Stream) => void;
-  readonly #report: Report;
   /** Those of which the log has more than the sidecar, … */
   #behind = new Set<Stream>();
   /** … and those whose turn it is. */
   #due = new Set<Stream>();
+  /** How often in a row it has failed for a stream. */
+  readonly #tries = new Map<Stream, number>();
+  /** Those in quarantine. */
+  readonly #isolated = new Set<Stream>();
   /** When the first and the last of them came, in terms of `performance.now()`. */
   #firstMs = 0;
   #lastMs = 0;
@@ -42,10 +67,9 @@ export class Checkpoints {
   #failure: HttpfstreamError | undefined;
 
   /** @param done called when a stream's sidecar has all that the log had */
-  constructor(log: RedoLog<StreamRecord>, done: (stream: Stream) => void, report: Report) {
-    this.#log = log;
+  constructor(options: CheckpointsOptions, done: (stream: Stream) => void) {
+    this.#options = options;
     this.#done = done;
-    this.#report = report;
   }
 
   /** Tells that the log has more of a stream than its sidecar. */
@@ -54,7 +78,7 @@ export class Checkpoints {
     if (this.#behind.size === 0) this.#firstMs = this.#lastMs;
     this.#behind.add(stream);
     if (this.#isClosed) return;
-    const isDue = this.#behind.size >= MAX_STREAMS || this.#log.size >= MAX_LOG_BYTES;
+    const isDue = this.#behind.size >= MAX_STREAMS || this.#options.log.size >= MAX_LOG_BYTES;
     if (isDue) this.#start();
     else this.#arm(IDLE_MS);
   }
@@ -72,15 +96,22 @@ export class Checkpoints {
     }
   }
 
+  /** @throws what keeps the log from being shortened, when it has become too long */
+  assertRoom(): void {
+    if (this.#failure !== undefined && this.#options.log.heldSize >= MAX_HELD_BYTES) throw this.#failure;
+  }
+
   /** Whether a stream's sidecar is behind. */
   has(stream: Stream): boolean {
-    return this.#behind.has(stream) || this.#due.has(stream);
+    return this.#behind.has(stream) || this.#due.has(stream) || this.#isolated.has(stream);
   }
 
   /** Tells that a stream is no more. */
   forget(stream: Stream): void {
     this.#behind.delete(stream);
     this.#due.delete(stream);
+    this.#tries.delete(stream);
+    this.#isolated.delete(stream);
   }
 
   /** Brings everything up to date, and empties the log. What cannot be is left for the next start. */
@@ -112,44 +143,101 @@ export class Checkpoints {
   async #run(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    const { log, report } = this.#options;
     let failure: HttpfstreamError | undefined;
     try {
-      const upTo = await this.#log.rotate();
-      this.#due = this.#behind;
-      this.#behind = new Set();
-      const streams = [...this.#due].values();
-      const bringUpToDate = async () => {
-        for (const stream of streams) failure = (await this.#checkpoint(stream)) ?? failure;
-      };
-      await Promise.all(Array.from({ length: PARALLEL }, bringUpToDate));
-      if (failure === undefined) await this.#log.drop(upTo);
+      for (const stream of this.#isolated) await this.#tryToRelease(stream);
+      const upTo = await log.rotate();
+      const failed = await this.#bringUpToDate();
+      await this.#isolate(failed);
+      [failure] = failed.values();
+      if (failure === undefined) await log.drop(upTo);
     } catch (error) {
       failure = storageFailure(error);
     }
     // The log keeps what it has, and the next run tries again.
     if (failure !== undefined && this.#failure === undefined) {
-      this.#report('the redo log cannot be shortened: a stream cannot be brought up to date', {
-        reason: String(failure.cause ?? failure),
+      report('the redo log cannot be shortened: a stream cannot be brought up to date', {
+        reason: reasonOf(failure),
       });
     }
     this.#failure = failure;
     this.#running = undefined;
-    if (this.#behind.size > 0 && !this.#isClosed) this.#arm(IDLE_MS);
+    const isDone = this.#behind.size === 0 && [...this.#isolated].every(({ isLost }) => isLost);
+    if (!isDone && !this.#isClosed) this.#arm(IDLE_MS);
   }
 
-  /** Returns what went wrong. */
-  async #checkpoint(stream: Stream): Promise<HttpfstreamError | undefined> {
-    if (!this.#due.has(stream)) return undefined;
+  /** Returns those for which that failed, and what went wrong. */
+  async #bringUpToDate(): Promise<Map<Stream, HttpfstreamError>> {
+    const failed = new Map<Stream, HttpfstreamError>();
+    this.#due = this.#behind;
+    this.#behind = new Set();
+    const streams = [...this.#due].values();
+    const bringAll = async () => {
+      for (const stream of streams) {
+        if (!this.#due.has(stream)) continue;
+        const failure = await stream.checkpoint().then(() => undefined, storageFailure);
+        this.#due.delete(stream);
+        if (failure === undefined) {
+          this.#tries.delete(stream);
+          this.#done(stream);
+        } else if (!stream.isGone) {
+          this.#behind.add(stream);
+          failed.set(stream, failure);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: PARALLEL }, bringAll));
+    return failed;
+  }
+
+  /** Puts those in quarantine that have failed too often; they are taken out of `failed`. */
+  async #isolate(failed: Map<Stream, HttpfstreamError>): Promise<void> {
+    const { log, quarantine, report } = this.#options;
+    for (const [stream, failure] of failed) {
+      // A disk that is full makes the log no longer.
+      const isTry = !(failure instanceof StorageFullError);
+      if (isTry) this.#tries.set(stream, (this.#tries.get(stream) ?? 0) + 1);
+    }
+    const isHopeless = (stream: Stream) => stream.isLost || (this.#tries.get(stream) ?? 0) >= MAX_TRIES;
+    const hopeless = [...failed].filter(([stream]) => isHopeless(stream));
+    if (hopeless.length === 0 || this.#isolated.size + hopeless.length > MAX_QUARANTINED) return;
     try {
-      await stream.checkpoint();
-      this.#due.delete(stream);
-      this.#done(stream);
-      return undefined;
+      for (const [stream, failure] of hopeless) await stream.isolate(failure);
+      // Now that nothing more of them comes into it.
+      const upTo = await log.rotate();
+      const files = new Set(hopeless.map(([{ fingerprint }]) => fingerprint));
+      await quarantine.add(files, log.records(upTo));
     } catch (error) {
-      this.#due.delete(stream);
-      if (stream.isGone) return undefined;
-      this.#behind.add(stream);
-      return storageFailure(error);
+      for (const [stream] of hopeless) stream.release();
+      throw error;
+    }
+    for (const [stream, failure] of hopeless) {
+      this.forget(stream);
+      failed.delete(stream);
+      this.#isolated.add(stream);
+      report('a stream cannot be brought up to date: it takes no appends until it can, or after a restart', {
+        path: stream.location,
+        reason: reasonOf(failure),
+      });
     }
   }
+
+  async #tryToRelease(stream: Stream): Promise<void> {
+    if (stream.isLost) return;
+    try {
+      await stream.checkpoint();
+      await this.#options.quarantine.remove(stream.fingerprint);
+    } catch {
+      return;
+    }
+    this.#isolated.delete(stream);
+    stream.release();
+    this.#done(stream);
+    this.#options.report('a stream is up to date, and takes appends again', { path: stream.location });
+  }
+}
+
+function reasonOf(failure: HttpfstreamError): string {
+  return String(failure.cause ?? failure);
 }

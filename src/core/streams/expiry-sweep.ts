@@ -2,7 +2,7 @@ import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../..
 import type { ExpiringStream, ExpiryIndex } from '../../storage/expiry-index.ts';
 import type { FileStat } from '../../storage/file-io.ts';
 import { ResourcePath } from '../../storage/resource-path.ts';
-import type { Report } from './recovery.ts';
+import type { Report } from '../report.ts';
 import { expiryMs } from './stream-expiry.ts';
 import type { StreamLifecycle } from './stream-lifecycle.ts';
 import type { StreamStore } from './stream-store.ts';

@@ -39,6 +39,16 @@ export class FileSync {
   }
 
   /**
+   * Does it with what is in the file by now.
+   *
+   * @throws what was {@link lost}
+   */
+  async sync(file: AppendFile | undefined): Promise<void> {
+    this.begin(file);
+    await this.done();
+  }
+
+  /**
    * Resolves when what was begun is done.
    *
    * @throws what was {@link lost}

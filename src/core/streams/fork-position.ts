@@ -44,6 +44,8 @@ async function afterValues(
   size: number,
   values: number,
 ): Promise<number | undefined> {
+  // Each has one byte and its line end at least.
+  if (2 * values > size - start) return undefined;
   let remaining = values;
   for (let at = start; at < size; ) {
     const block = await file.read(at, Math.min(BLOCK_BYTES, size - at));

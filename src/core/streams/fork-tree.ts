@@ -8,13 +8,23 @@ import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import { ResourcePath } from '../../storage/resource-path.ts';
 import type { Root } from '../../storage/root.ts';
-import type { ForkOrigin, StreamLink, StreamState } from '../../storage/stream-state.ts';
+import type { ForkOrigin, Inheritance, StreamLink, StreamState } from '../../storage/stream-state.ts';
 import type { Tombstone, Tombstones } from '../../storage/tombstones.ts';
+import { FileFinder } from '../recovery/file-finder.ts';
 import type { ForkRequest } from './create-request.ts';
 import { forkPosition } from './fork-position.ts';
 import type { Stream } from './stream.ts';
 import type { StreamStore } from './stream-store.ts';
 import { isSameType } from './stream-type.ts';
+
+/** How many tombstones are looked at at a start. */
+const MAX_SETTLED = 10_000;
+
+/** How many forks a stream may have, which it remembers in its sidecar. */
+const MAX_FORKS = 1000;
+
+/** How many streams may have named the positions of a fork: what it is forked from, what that is forked from, and so on. */
+const MAX_INHERITANCES = 100;
 
 /** What a fork takes over from its source. */
 export interface Inherited {
@@ -24,6 +34,11 @@ export interface Inherited {
   type: string | undefined;
   expiry: Pick<StreamState, 'ttlSeconds' | 'expiresAt'>;
 }
+
+/** What became of a tombstone: none was there, or it is needed, or its stream lives after all, or no fork does. */
+type Settled =
+  | { outcome: 'missing'; tombstone?: undefined }
+  | { outcome: 'needed' | 'undone' | 'forgotten'; tombstone: Tombstone };
 
 /** How streams are held, see {@link StreamLifecycle}. */
 export interface StreamHolder {
@@ -40,6 +55,8 @@ export class ForkTree {
   readonly #holder: StreamHolder;
   /** Who changes what is known of the forks of the same source takes turns. Nobody waits for a path's turn in it. */
   readonly #sources = new KeyedLock();
+  /** Fingerprints of forks that their sources know, and that have no name yet. */
+  readonly #unnamed = new Set<string>();
 
   constructor(
     root: Root,
@@ -60,7 +77,7 @@ export class ForkTree {
    *
    * @param contentType what the fork is to hold
    * @throws {ResourceNotFoundError} when the source is not there
-   * @throws {StreamConflictError} when it was deleted
+   * @throws {StreamConflictError} when it was deleted, or has or is too many forks
    * @throws {ContentTypeMismatchError} when it holds something else
    * @throws what {@link forkPosition} throws
    */
@@ -71,6 +88,9 @@ export class ForkTree {
       if (contentType !== undefined && source.type !== undefined && !isSameType(source.type, contentType)) {
         throw new ContentTypeMismatchError(`the source is of the type ${source.type}`);
       }
+      if ((source.state.forks ?? []).length >= MAX_FORKS) {
+        throw new StreamConflictError(`the source has ${MAX_FORKS} forks, which is as many as it may have`);
+      }
       const position = await this.#copyPrefix(source, request, fork);
       const { ttlSeconds, expiresAt } = source.state;
       return {
@@ -80,7 +100,7 @@ export class ForkTree {
           fingerprint: source.fingerprint,
           ...(offset !== undefined && { offset }),
           ...(subOffset > 0 && { subOffset }),
-          inherited: source.names.inheritedUpTo(position),
+          inherited: inheritedOf(source, position),
         },
         type: source.type,
         expiry: {
@@ -95,19 +115,22 @@ export class ForkTree {
   }
 
   /**
-   * Remembers a fork, of which everything else is remembered by now, with its source.
+   * Remembers a fork, of which everything else is remembered by now, with its source. To be {@link release}d once it has
+   * its name, or will have none.
    *
    * @throws {StreamConflictError} when the source was deleted meanwhile
    */
   async link(source: Stream, { path }: ForkOrigin, fork: StreamLink): Promise<void> {
     await this.#sources.run(path, async () => {
       if (source.isGone) throw new StreamConflictError('the source was deleted');
+      this.#unnamed.add(fork.fingerprint);
       await source.amend(({ forks = [] }) => ({ forks: [...forks, fork] }));
     });
   }
 
-  /** To be called once for what {@link copy} has returned. */
-  release({ source }: Inherited): void {
+  /** To be called once for what {@link copy} has returned for a fork. */
+  release({ source }: Inherited, fork: string): void {
+    this.#unnamed.delete(fork);
     this.#holder.release(source);
   }
 
@@ -123,7 +146,8 @@ export class ForkTree {
       const { forks = [], origin } = stream.state;
       const living: StreamLink[] = [];
       // A server that was killed while it made one may have left its name here.
-      for (const fork of forks) if (await this.isLiving(fork)) living.push(fork);
+      const finder = new FileFinder(this.#root);
+      for (const fork of forks) if (await this.#isLiving(fork, finder)) living.push(fork);
       const isBuried = living.length > 0;
       if (isBuried) {
         const tombstone = { path: resource.key, fingerprint, forks: living, ...(origin && { origin }) };
@@ -132,17 +156,39 @@ export class ForkTree {
       try {
         await remove();
       } catch (error) {
-        if (isBuried) await this.#tombstones.remove(resource.key);
+        // If it stays it is settled by whoever comes next.
+        if (isBuried) await this.#tombstones.remove(resource.key).catch(() => undefined);
         throw error;
       }
+      // One of a server that was killed before it had deleted the stream; see there.
+      if (!isBuried) await this.#tombstones.remove(resource.key).catch(() => undefined);
       return isBuried;
     });
   }
 
-  /** Whether a fork is there, or forks of it are. */
-  async isLiving({ path, fingerprint }: StreamLink): Promise<boolean> {
-    if (await this.#store.isKnown(fingerprint)) return true;
-    return (await this.#tombstones.read(path))?.fingerprint === fingerprint;
+  /**
+   * Finishes what a server that was killed has left half done: a tombstone goes if its stream lives, or no
+   * fork of it does. Then those of the streams go that it was the last fork of.
+   *
+   * @returns whether there is a tombstone at the path
+   */
+  async settle(resourcePath: string, finder = new FileFinder(this.#root)): Promise<boolean> {
+    const { tombstone, outcome } = await this.#sources.run(resourcePath, () =>
+      this.#settle(resourcePath, finder),
+    );
+    if (outcome === 'forgotten') await this.leave(tombstone.fingerprint, tombstone.origin);
+    return outcome === 'needed';
+  }
+
+  /** {@link settle}s tombstones at a start: so many that it takes no longer. The others are when something is made in their place. */
+  async settleAll(): Promise<void> {
+    const finder = new FileFinder(this.#root);
+    let looks = 0;
+    for await (const { tombstone } of this.#tombstones.all()) {
+      if (looks++ === MAX_SETTLED) return;
+      // One that cannot be looked at is in nobody else's way.
+      if (tombstone !== undefined) await this.settle(tombstone.path, finder).catch(() => undefined);
+    }
   }
 
   /** Tells the source of a fork that the fork is no more; what is kept only for its forks goes with the last one. */
@@ -179,6 +225,36 @@ export class ForkTree {
     return tombstone;
   }
 
+  async #settle(resourcePath: string, finder: FileFinder): Promise<Settled> {
+    const tombstone = await this.#tombstones.read(resourcePath);
+    if (tombstone === undefined) return { outcome: 'missing' };
+    const isUndone = await this.#isThere(tombstone, finder);
+    const forks: StreamLink[] = [];
+    for (const fork of tombstone.forks) if (await this.#isLiving(fork, finder)) forks.push(fork);
+    if (isUndone || forks.length === 0) {
+      await this.#tombstones.remove(resourcePath);
+      return { tombstone, outcome: isUndone ? 'undone' : 'forgotten' };
+    }
+    if (forks.length < tombstone.forks.length) {
+      await this.#tombstones.write({ ...tombstone, forks }, { durable: this.#isDurable });
+    }
+    return { tombstone, outcome: 'needed' };
+  }
+
+  /** Whether a fork is there, or is about to be, or forks of it are. */
+  async #isLiving(fork: StreamLink, finder: FileFinder): Promise<boolean> {
+    if (this.#unnamed.has(fork.fingerprint) || (await this.#isThere(fork, finder))) return true;
+    return (await this.#tombstones.read(fork.path))?.fingerprint === fork.fingerprint;
+  }
+
+  /** Whether the file of a stream is at its path, or beside it. */
+  async #isThere({ path, fingerprint }: StreamLink, finder: FileFinder): Promise<boolean> {
+    const there = await this.#root.stat(ResourcePath.parse(path)).catch(ignoreMissing);
+    if (there?.fingerprint === fingerprint) return true;
+    const remembered = await this.#store.location(fingerprint);
+    return (await finder.find(fingerprint, [path, ...(remembered ? [remembered] : [])])) !== undefined;
+  }
+
   async #copyPrefix(source: Stream, request: ForkRequest, fork: NewFile): Promise<number> {
     const file = await this.#root.openRead(request.source);
     try {
@@ -192,6 +268,13 @@ export class ForkTree {
       await file.close();
     }
   }
+}
+
+/** @throws {StreamConflictError} when too many were forked one from the other */
+function inheritedOf({ names }: Stream, position: number): Inheritance[] {
+  const inherited = names.inheritedUpTo(position);
+  if (inherited.length <= MAX_INHERITANCES) return inherited;
+  throw new StreamConflictError(`more than ${MAX_INHERITANCES} streams would be forked one from the other`);
 }
 
 function asConflict(error: unknown): never {

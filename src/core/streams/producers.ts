@@ -4,6 +4,9 @@ import type { ProducerEntry } from '../../storage/stream-state.ts';
 /** How many producers a stream remembers; beyond that the one that was quiet for longest is forgotten. */
 const MAX_PRODUCERS = 10_000;
 
+/** … or when their names are longer than this together: they are written down at each checkpoint. */
+const MAX_NAMES_LENGTH = 1024 * 1024;
+
 /** A request of an idempotent producer. */
 export interface ProducerRequest {
   id: string;
@@ -15,9 +18,10 @@ export interface ProducerRequest {
 export class Producers {
   /** Those that came last at the end. */
   readonly #last = new Map<string, ProducerRequest>();
+  #namesLength = 0;
 
   constructor(entries: readonly ProducerEntry[] = []) {
-    for (const [id, epoch, seq] of entries) this.#last.set(id, { id, epoch, seq });
+    for (const [id, epoch, seq] of entries) this.set(id, { id, epoch, seq });
   }
 
   /** The last request of a producer that counted. */
@@ -27,10 +31,13 @@ export class Producers {
 
   /** Remembers a request; undefined forgets the producer. */
   set(id: string, request: ProducerRequest | undefined): void {
-    this.#last.delete(id);
+    this.#forget(id);
     if (request === undefined) return;
     this.#last.set(id, request);
-    if (this.#last.size > MAX_PRODUCERS) this.#last.delete(this.#last.keys().next().value as string);
+    this.#namesLength += id.length;
+    while (this.#last.size > MAX_PRODUCERS || this.#namesLength > MAX_NAMES_LENGTH) {
+      this.#forget(this.#last.keys().next().value as string);
+    }
   }
 
   /**
@@ -61,5 +68,9 @@ export class Producers {
   /** What a sidecar keeps. */
   entries(): ProducerEntry[] {
     return Array.from(this.#last.values(), ({ id, epoch, seq }) => [id, epoch, seq]);
+  }
+
+  #forget(id: string): void {
+    if (this.#last.delete(id)) this.#namesLength -= id.length;
   }
 }

@@ -90,14 +90,20 @@ export class StreamChanges {
     for (const { resolve } of settled) resolve();
   }
 
-  /** Takes all back that are under way: they were judged one upon the other. */
-  refuse(error: unknown): void {
+  /**
+   * Takes all back that are under way: they were judged one upon the other.
+   *
+   * @returns tells those who wait for them
+   */
+  takeBack(): (error: unknown) => void {
     const refused = this.#pending.splice(0);
     for (const { append, producerBefore } of refused.toReversed()) {
       if (append.producer !== undefined) this.#producers.set(append.producer.id, producerBefore);
     }
     this.#state = refused[0]?.before ?? this.#state;
-    for (const { reject } of refused) reject(error);
+    return (error) => {
+      for (const { reject } of refused) reject(error);
+    };
   }
 
   /** Resolves when those under way by now are in the file, or refused. */
@@ -109,6 +115,18 @@ export class StreamChanges {
   amend(change: Partial<StreamState>): void {
     this.#state = { ...this.#state, ...change };
     this.#settled = { ...this.#settled, ...change };
+  }
+
+  /**
+   * What a look at the file changes.
+   *
+   * @param known what was known before it: what it did not see of that is gone, and of what
+   *   was seen since, of another program's bytes for instance, it says nothing
+   * @param size of the file
+   */
+  found(known: StreamState, size: number): Partial<StreamState> {
+    if (size < known.size) return { size, generation: Date.now() * 1000 };
+    return { size: Math.max(size, this.#settled.size) };
   }
 
   /** What is to be remembered; while nothing is under way. */

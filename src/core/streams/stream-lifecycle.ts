@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
+  OutcomeUnknownError,
   PathConflictError,
   ResourceNotFoundError,
   StreamConflictError,
@@ -8,6 +9,7 @@ import {
 import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
+import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
 import type { Tombstones } from '../../storage/tombstones.ts';
@@ -60,6 +62,11 @@ export class StreamLifecycle {
     });
     this.#files = new StreamFiles(root, tombstones);
     this.#maker = new StreamMaker(options, this.#files, this.#forks);
+  }
+
+  /** Finishes what a server that was killed has left half done of streams that live on in their forks. */
+  settleTombstones(): Promise<void> {
+    return this.#forks.settleAll();
   }
 
   /**
@@ -145,7 +152,7 @@ export class StreamLifecycle {
       for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
         const found = await this.#maker.find(resource, request, content);
         if (found !== undefined) return { isNew: false, stream: found };
-        if ((await this.#options.tombstones.read(resource.key)) !== undefined) {
+        if (await this.#forks.settle(resource.key)) {
           throw new StreamConflictError('a stream was here that lives on in its forks');
         }
         if (await this.#maker.make(resource, request, content)) {
@@ -188,7 +195,7 @@ export class StreamLifecycle {
     const { streams, store } = this.#options;
     const { fingerprint } = file.stat;
     try {
-      const { state, accessedMs } = await store.read(file.stat);
+      const { state, accessedMs } = await store.readOf(file);
       // Who reads live keeps it alive.
       return isExpired(state, streams.isUsed(fingerprint) ? Date.now() : accessedMs);
     } catch {
@@ -209,8 +216,15 @@ export class StreamLifecycle {
         await streams.delete(stream);
       });
       deleted(identity);
-      if (isDurable) await syncer.run(() => root.syncNames(file.location));
-      await this.#maker.forget(fingerprint, isBuried ? undefined : origin);
+      const unsynced = isDurable
+        ? await syncer.run(() => root.syncNames(file.location)).then(() => undefined, storageFailure)
+        : undefined;
+      // What of this fails is in nobody's way: a tombstone is settled by whoever comes next, the rest is found by a check.
+      await this.#maker.forget(fingerprint, isBuried ? undefined : origin).catch(() => undefined);
+      if (unsynced !== undefined) {
+        const message = 'the stream is deleted, but may be there again after a loss of power';
+        throw new OutcomeUnknownError(message, { cause: unsynced });
+      }
       const ageMs = Date.now() - generation / 1000;
       if (ageMs >= 0 && ageMs < CLOCK_TICK_MS) await delay(CLOCK_TICK_MS);
     } finally {

@@ -1,8 +1,9 @@
-import { ResourceNotFoundError, StreamGoneError } from '../../errors.ts';
+import { OutcomeUnknownError, ResourceNotFoundError, StreamGoneError } from '../../errors.ts';
 import type { ExpiryIndex } from '../../storage/expiry-index.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import type { Root } from '../../storage/root.ts';
+import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { ForkOrigin } from '../../storage/stream-state.ts';
 import type { Syncer } from '../syncer.ts';
@@ -79,7 +80,7 @@ export class StreamMaker {
     const file = Buffer.isBuffer(content) ? await root.newFile() : content;
     const { fingerprint } = file.stat;
     let inherited: Inherited | undefined;
-    let isMade = false;
+    let location: string | undefined;
     try {
       inherited = fork && (await this.#forks.copy(fork, contentType, file));
       if (Buffer.isBuffer(content) && content.length > 0) await file.write([content]);
@@ -92,24 +93,43 @@ export class StreamMaker {
       }
       const endMs = expiryMs(state, Date.now());
       if (endMs !== undefined) await expiring.add({ fingerprint, path: resource.key }, endMs);
-      const location = await root.publish(file, resource);
-      if (location !== undefined) {
-        isMade = true;
-        if (isDurable) await syncer.run(() => root.syncNames(location));
-        return true;
-      }
-      return false;
+      location = await root.publish(file, resource);
+    } catch (error) {
+      // What was remembered of it goes with it, however far that came.
+      throw error instanceof OutcomeUnknownError ? storageFailure(error.cause) : error;
     } finally {
-      if (inherited !== undefined) this.#forks.release(inherited);
-      if (!isMade) await this.forget(fingerprint, inherited?.origin);
+      if (inherited !== undefined) this.#forks.release(inherited, fingerprint);
+      // Nobody has seen the file: what is left of it is in nobody's way.
+      if (location === undefined) await this.forget(fingerprint, inherited?.origin).catch(() => undefined);
       if (Buffer.isBuffer(content)) await file.discard();
     }
+    if (location === undefined) return false;
+    if (isDurable) await this.#syncNames(location);
+    return true;
   }
 
-  /** Forgets what is remembered of a file that is no more. */
+  /**
+   * Forgets what is remembered of a file that is no more, as far as it can be.
+   *
+   * @throws what went wrong first
+   */
   async forget(fingerprint: string, origin: ForkOrigin | undefined): Promise<void> {
-    await this.#options.store.remove(fingerprint);
-    await this.#options.expiring.remove(fingerprint);
-    await this.#forks.leave(fingerprint, origin);
+    const { store, expiring } = this.#options;
+    const results = await Promise.allSettled([
+      store.remove(fingerprint),
+      expiring.remove(fingerprint),
+      this.#forks.leave(fingerprint, origin),
+    ]);
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  async #syncNames(location: string): Promise<void> {
+    const { root, syncer } = this.#options;
+    try {
+      await syncer.run(() => root.syncNames(location));
+    } catch (error) {
+      const message = 'the stream is made, but may be gone after a loss of power';
+      throw new OutcomeUnknownError(message, { cause: error });
+    }
   }
 }

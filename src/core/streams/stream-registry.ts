@@ -1,14 +1,16 @@
 import { ResourceGoneError, ServerClosingError } from '../../errors.ts';
 import type { AppendFile } from '../../storage/append-file.ts';
+import { setAside } from '../../storage/aside.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
+import type { Quarantine } from '../../storage/quarantine.ts';
 import type { RedoLog } from '../../storage/redo-log.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
+import type { Report } from '../report.ts';
 import type { Syncer } from '../syncer.ts';
 import { Checkpoints } from './checkpoints.ts';
-import type { Report } from './recovery.ts';
 import { Stream } from './stream.ts';
 import { canExpire } from './stream-expiry.ts';
 import { namesOf, type OffsetNames } from './stream-offset.ts';
@@ -29,6 +31,7 @@ export interface StreamRegistryOptions {
   root: Root;
   store: StreamStore;
   log: RedoLog<StreamRecord>;
+  quarantine: Quarantine<StreamRecord>;
   syncer: Syncer;
   /** Whether an append is safe only when it survives a loss of power. */
   isDurable: boolean;
@@ -51,6 +54,13 @@ export interface StreamView {
 /** What is to be seen of a file as a stream. */
 export function viewOf({ stat }: StoredFile, state: StreamState): StreamView {
   return { state, names: namesOf(stat.generation, state) };
+}
+
+/** What is held of a stream, which may be ahead of what is remembered, as far as the file has it. */
+async function ahead(held: StreamState, remembered: StreamState, file: StoredFile): Promise<StreamState> {
+  // It may be ahead of the look at the file when it was opened, too.
+  const { size } = held.size > file.stat.size ? await file.state() : file.stat;
+  return { ...held, size: Math.max(Math.min(held.size, size), remembered.size) };
 }
 
 /** A session's hold of a stream. */
@@ -85,7 +95,7 @@ export class StreamRegistry {
 
   constructor(options: StreamRegistryOptions) {
     this.#options = options;
-    this.#checkpoints = new Checkpoints(options.log, (stream) => this.#letGo(stream), options.report);
+    this.#checkpoints = new Checkpoints(options, (stream) => this.#letGo(stream));
   }
 
   /** The stream of a file, if it is held. */
@@ -169,10 +179,8 @@ export class StreamRegistry {
     const { fingerprint, identity } = file.stat;
     const held = this.held(fingerprint);
     if (held?.isWriting) return { state: held.state, names: held.names };
-    const { state } = await this.#options.store.read(file.stat);
-    // What is held may be ahead of what is remembered.
-    const heldSize = Math.min(held?.state.size ?? 0, file.stat.size);
-    const known = held === undefined ? state : { ...held.state, size: Math.max(heldSize, state.size) };
+    const { state } = await this.#options.store.readOf(file);
+    const known = held === undefined ? state : await ahead(held.state, state, file);
     const size = this.#options.sessionSize(identity) ?? known.size;
     return viewOf(file, { ...known, size });
   }
@@ -209,6 +217,8 @@ export class StreamRegistry {
   async delete(stream: Stream): Promise<void> {
     this.#checkpoints.forget(stream);
     await stream.gone();
+    // Else the next start finds out that nobody needs it.
+    await this.#options.quarantine.remove(stream.fingerprint).catch(() => undefined);
   }
 
   /** Takes no more appends, makes all that is in the log safe beside the files, and lets them go. */
@@ -222,20 +232,22 @@ export class StreamRegistry {
   }
 
   async #make(file: StoredFile, resource: ResourcePath): Promise<Stream> {
-    const { store, log, syncer, isDurable, sessionSize } = this.#options;
+    const { store, log, quarantine, syncer, isDurable, sessionSize } = this.#options;
     const { location, stat } = file;
     const { fingerprint, generation, identity } = stat;
-    const { state, isDamaged } = await store.read(stat);
+    const { state, isDamaged } = await store.readOf(file);
     const stream: Stream = new Stream({
       fingerprint,
       location,
       generation,
       isDamaged,
+      isIsolated: quarantine.files.has(fingerprint),
       state: { ...state, size: sessionSize(identity) ?? state.size },
       type: state.contentType,
       log,
       isDurable,
       room: () => this.#checkpoints.room(),
+      assertRoom: () => this.#checkpoints.assertRoom(),
       openFile: (known) => this.#openFile(fingerprint, resource, known),
       sync: (opened) => syncer.sync(opened),
       save: (changed) => store.save(fingerprint, location, changed),
@@ -250,16 +262,13 @@ export class StreamRegistry {
     const file = await root.openAppend(resource, { create: false });
     try {
       if (file.stat.fingerprint !== fingerprint) throw new ResourceGoneError('the file was made anew');
-      const { size } = await file.state();
-      const { state } = await store.read({ ...file.stat, size });
-      const owned = Math.max(Math.min(known.size, size), state.size);
-      if (owned < size) {
-        const aside = await root.setAside(file, owned);
-        report('bytes of which no producer knows were set aside', {
-          resource: resource.toString(),
-          position: owned,
-          aside,
-        });
+      const stat = await file.look();
+      const { state } = await store.read(stat);
+      const owned = Math.max(Math.min(known.size, stat.size), state.size);
+      if (owned < stat.size) {
+        const aside = await setAside(root, file, owned);
+        const detail = { resource: resource.toString(), position: owned, aside };
+        report('bytes of which no producer knows were set aside', detail);
       }
       return { file, size: owned };
     } catch (error) {

@@ -1,11 +1,14 @@
 import {
   AppendBusyError,
   ContentTypeMismatchError,
+  type HttpfstreamError,
+  OutcomeUnknownError,
   ResourceGoneError,
   ServerClosingError,
   StorageError,
   StreamClosedError,
 } from '../../errors.ts';
+import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
 import { AppendPipeline, type PipelineOptions } from './append-pipeline.ts';
 import type { StreamAppend } from './append-rules.ts';
@@ -17,6 +20,8 @@ import { isJsonType } from './stream-type.ts';
 export interface StreamOptions extends Omit<PipelineOptions, 'settled'> {
   /** Generation of the file. */
   generation: number;
+  /** Whether what the log has of it could not be made good. */
+  isIsolated: boolean;
   /** Whether what was remembered is damaged, so that the state is a guess. */
   isDamaged: boolean;
 }
@@ -34,6 +39,8 @@ export interface Appended {
 /** The live state of one stream, which appends change and readers wait on. */
 export class Stream {
   readonly fingerprint: string;
+  /** Path of its file below the root. */
+  readonly location: string;
   readonly generation: number;
   /** What it holds; undefined if that is not known. */
   readonly type: string | undefined;
@@ -41,14 +48,17 @@ export class Stream {
   #generationOfNames: number | undefined;
   readonly #appends: AppendPipeline;
   readonly #isDamaged: boolean;
+  #isolation: HttpfstreamError | undefined;
   #isHeldBySession = false;
   #isGone = false;
   #isClosing = false;
   readonly #watchers = new Set<() => void>();
   #isTelling = false;
 
-  constructor({ generation, isDamaged, ...options }: StreamOptions) {
+  constructor({ generation, isDamaged, isIsolated, ...options }: StreamOptions) {
     this.#isDamaged = isDamaged;
+    if (isIsolated) this.#isolation = isolationOf();
+    this.location = options.location;
     this.fingerprint = options.fingerprint;
     this.generation = generation;
     this.type = options.type;
@@ -75,6 +85,11 @@ export class Stream {
   /** Whether the server closes. */
   get isClosing(): boolean {
     return this.#isClosing;
+  }
+
+  /** Whether the disk has lost what was written, and only the log is sure to have it. */
+  get isLost(): boolean {
+    return this.#appends.isLost;
   }
 
   /** Whether its file is open to be appended to: nobody but {@link append} does. */
@@ -115,6 +130,7 @@ export class Stream {
    */
   admitSession(): Promise<() => void> {
     return this.#appends.quietly(async () => {
+      if (this.#isolation !== undefined) throw this.#isolation;
       if (this.state.closed === true) throw new StreamClosedError('the stream is closed', this.state.size);
       if (isJsonType(this.type)) {
         throw new ContentTypeMismatchError('a stream of JSON values takes them by POST only');
@@ -148,13 +164,27 @@ export class Stream {
       await this.checkpoint();
     } catch (error) {
       await this.#appends.quietly(() => this.#appends.amend(before));
-      throw error;
+      if (!(error instanceof OutcomeUnknownError)) throw error;
+      // It is remembered by now; what was before is to be.
+      await this.checkpoint().catch(() => Promise.reject(error));
+      throw storageFailure(error.cause);
     }
   }
 
   /** Makes what is in the file safe, and remembers it beside the file, so that the log is not needed for it. */
   async checkpoint(): Promise<void> {
     if (!this.#isGone) await this.#appends.checkpoint();
+  }
+
+  /** Takes no appends until {@link release}: it cannot be brought up to date. Resolves when none is under way. */
+  async isolate(cause: HttpfstreamError): Promise<void> {
+    this.#isolation = isolationOf(cause);
+    await this.#appends.quietly(() => {});
+  }
+
+  /** Takes appends again. */
+  release(): void {
+    this.#isolation = undefined;
   }
 
   /** Lets the file go when nothing is under way; the next append opens it again. */
@@ -188,6 +218,7 @@ export class Stream {
       throw new StorageError('what is remembered of the stream is damaged: the server must be checked');
     }
     if (this.#isClosing) throw new ServerClosingError('the server is shutting down');
+    if (this.#isolation !== undefined) throw this.#isolation;
     if (this.#isHeldBySession) throw new AppendBusyError('an appender holds the resource');
   }
 
@@ -207,4 +238,10 @@ export class Stream {
       for (const listener of [...this.#watchers]) listener();
     });
   }
+}
+
+function isolationOf(cause?: HttpfstreamError): HttpfstreamError {
+  return new StorageError('the stream cannot be brought up to date: the log of the server says why', {
+    cause,
+  });
 }

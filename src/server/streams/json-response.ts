@@ -1,11 +1,11 @@
 import { pipeline, Transform } from 'node:stream';
-import accepts from 'accepts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isJsonType } from '../../core/streams/stream-type.ts';
 import { InvalidRequestError } from '../../errors.ts';
 import { type Range, streamPieces } from '../../storage/range-stream.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
+import { preferredType } from '../preferred-type.ts';
 import { SMALL_BODY_BYTES, sendStream } from '../send-bytes.ts';
 import { arrayOfLines, commasForLineEnds } from './json-values.ts';
 
@@ -22,7 +22,7 @@ export interface JsonForm {
 /** How a client wants the values of a JSON stream; undefined for other streams. */
 export function jsonFormOf(request: FastifyRequest, { contentType }: StreamState): JsonForm | undefined {
   if (contentType === undefined || !isJsonType(contentType)) return undefined;
-  const isArray = accepts(request.raw).type(['application/json', LINES_TYPE]) !== LINES_TYPE;
+  const isArray = preferredType(request, ['application/json', LINES_TYPE]) !== LINES_TYPE;
   return { isArray, contentType: isArray ? contentType : LINES_TYPE };
 }
 

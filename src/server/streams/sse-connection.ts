@@ -4,10 +4,11 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Connection, ConnectionGroup } from '../connection-group.ts';
 import { encodeChunk, LAST_CHUNK } from '../http-follow-encoders.ts';
 import type { KeepAlive, KeptAlive } from '../keep-alive.ts';
+import { ClientSocket } from '../node/client-socket.ts';
 import { SocketSink } from '../socket-sink.ts';
 import { isAhead, nextCursor } from './cursor.ts';
 import type { LiveStream, LiveStreams } from './live-streams.ts';
-import { controlEvent, frameOf, type StreamEvent } from './sse-events.ts';
+import { controlEvent, frameOf, RETRY_FRAME, type StreamEvent } from './sse-events.ts';
 
 /** Quiet time after which TCP starts to probe whether a client's machine is still there. */
 const TCP_KEEP_ALIVE_MS = 30_000;
@@ -39,8 +40,10 @@ export class SseConnection implements Connection, KeptAlive {
   readonly #live: LiveStream;
   readonly #response: ServerResponse;
   readonly #socket: Socket;
+  readonly #client: ClientSocket;
   readonly #sink: SocketSink;
   readonly #unwatch: () => void;
+  readonly #unwatchClient: () => void;
   /** Above the intervals' numbers, if the client's was. */
   readonly #cursor: string | undefined;
   #position: number;
@@ -67,10 +70,12 @@ export class SseConnection implements Connection, KeptAlive {
     this.#live = live;
     this.#response = reply.raw;
     this.#socket = request.raw.socket;
+    this.#client = ClientSocket.of(this.#socket);
     this.#sink = new SocketSink(this.#socket);
     this.#cursor = isAhead(cursor) ? nextCursor(cursor) : undefined;
     this.#position = start;
     this.#unwatch = live.stream.watch(() => this.#pump());
+    this.#unwatchClient = this.#client.onLeave(() => this.#pump());
     context.connections.add(this);
     context.keepAlive.add(this);
     this.#socket.setTimeout(0);
@@ -112,6 +117,7 @@ export class SseConnection implements Connection, KeptAlive {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#unwatch();
+    this.#unwatchClient();
     this.#socket.off('close', this.#leave).off('drain', this.#drained);
     this.#context.connections.delete(this);
     this.#context.keepAlive.delete(this);
@@ -125,6 +131,7 @@ export class SseConnection implements Connection, KeptAlive {
     // The chunks are made here, once for all readers.
     response.chunkedEncoding = false;
     response.flushHeaders();
+    this.#write(RETRY_FRAME);
     const { size } = this.#live.stream.state;
     if (this.#position === size) this.#control();
     this.#pump();
@@ -139,6 +146,7 @@ export class SseConnection implements Connection, KeptAlive {
     else if (this.#position > stream.state.size) this.terminate();
     else if (this.#position < stream.state.size) void this.#send();
     else if (stream.state.closed === true) this.#control();
+    else if (this.#client.hasLeft) this.#end();
   }
 
   async #send(): Promise<void> {
@@ -159,8 +167,9 @@ export class SseConnection implements Connection, KeptAlive {
       this.#write(event.frame);
       if (event.isLast) this.#end();
     }
-    // Else it waits for the rest of a character.
+    // Else it waits for the rest of a character, unless the client does not.
     if (event !== undefined || stream.state !== state) this.#pump();
+    else if (this.#client.hasLeft) this.#end();
   }
 
   #control(): void {

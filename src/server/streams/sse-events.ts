@@ -7,10 +7,16 @@ import { encodeChunk } from '../http-follow-encoders.ts';
 import { arrayOfLines } from './json-values.ts';
 
 /** Most bytes in one event, single JSON values aside. */
-const MAX_EVENT_BYTES = 256 * 1024;
+const MAX_EVENT_BYTES = 64 * 1024;
+
+/** How long a browser waits before it comes back, in milliseconds. */
+const RETRY_MS = 1000;
 
 const LINE_FEED = 0x0a;
-const LINE_END = /\r\n|\r|\n/;
+const CARRIAGE_RETURN = 0x0d;
+const SPACE = 0x20;
+const DATA = Buffer.from('data:');
+const NEWLINE = Buffer.from('\n');
 
 /** How bytes become the data of events (Durable Streams protocol, section 5.8). */
 export type EventEncoding = 'json' | 'text' | 'base64';
@@ -31,20 +37,29 @@ export interface StreamEvent {
   isLast: boolean;
 }
 
-/** Lays an event out as one chunk of a chunked body. */
-export function frameOf(event: string): Buffer {
-  return Buffer.concat(encodeChunk([Buffer.from(event)]));
+/** What the first event comes after. */
+export const RETRY_FRAME = frameOf(`retry: ${RETRY_MS}\n\n`);
+
+/** Lays events out as one chunk of a chunked body. */
+export function frameOf(...parts: (Buffer | string)[]): Buffer {
+  return Buffer.concat(
+    encodeChunk(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part))),
+  );
 }
 
-/** The control event: up to where the client has everything, and whether more may come. */
+/**
+ * The control event: up to where the client has everything, and whether more may
+ * come. It has an id, as data has: a browser that comes back brings the last one.
+ */
 export function controlEvent(state: StreamState, names: OffsetNames, end: number, cursor: string): string {
   const isAtEnd = end === state.size;
+  const id = names.nameOf(end);
   const control = {
-    streamNextOffset: names.nameOf(end),
+    streamNextOffset: id,
     ...(isAtEnd && { upToDate: true }),
     ...(isAtEnd && state.closed === true ? { streamClosed: true } : { streamCursor: cursor }),
   };
-  return `event: control\ndata:${JSON.stringify(control)}\n\n`;
+  return `event: control\ndata:${JSON.stringify(control)}\nid:${id}\n\n`;
 }
 
 /**
@@ -62,9 +77,10 @@ export async function readEvent(
   const block = await readWhole(state, file, start, encoding);
   if (block.length === 0) return undefined;
   const end = start + block.length;
-  const data = `event: data\n${linesOf(block, encoding)}\n`;
+  // Its id comes last, so that not even a careless client has it without the data.
+  const rest = `id:${names.nameOf(end)}\n\n${controlEvent(state, names, end, cursor)}`;
   return {
-    frame: frameOf(data + controlEvent(state, names, end, cursor)),
+    frame: frameOf('event: data\n', ...linesOf(block, encoding), rest),
     end,
     isLast: state.closed === true && end === state.size,
   };
@@ -99,13 +115,34 @@ export function wholeCharacters(bytes: Buffer): number {
   return bytes.length;
 }
 
-function linesOf(block: Buffer, encoding: EventEncoding): string {
-  if (encoding === 'base64') return `data:${block.toString('base64')}\n`;
-  if (encoding === 'json') return `data:${arrayOfLines(block)}\n`;
-  // Clients take one space after the colon for ours.
-  return block
-    .toString()
-    .split(LINE_END)
-    .map((line) => `data:${line.startsWith(' ') ? ' ' : ''}${line}\n`)
-    .join('');
+/** The lines of an event that have its data. */
+function linesOf(block: Buffer, encoding: EventEncoding): Buffer[] {
+  if (encoding === 'text') return [linesOfText(block)];
+  return [DATA, encoding === 'json' ? arrayOfLines(block) : Buffer.from(block.toString('base64')), NEWLINE];
+}
+
+/** Byte by byte: text may be nothing but line ends. */
+function linesOfText(text: Buffer): Buffer {
+  const lines = Buffer.allocUnsafe(text.length + (lineEnds(text) + 1) * (DATA.length + 2));
+  let out = 0;
+  let isLineStart = true;
+  for (let at = 0; at <= text.length; at++) {
+    const byte = text[at];
+    if (isLineStart) {
+      out += DATA.copy(lines, out);
+      // Clients take one space after the colon for ours.
+      if (byte === SPACE) lines[out++] = SPACE;
+    }
+    isLineStart = byte === undefined || byte === LINE_FEED || byte === CARRIAGE_RETURN;
+    lines[out++] = isLineStart ? LINE_FEED : (byte as number);
+    if (byte === CARRIAGE_RETURN && text[at + 1] === LINE_FEED) at++;
+  }
+  return lines.subarray(0, out);
+}
+
+/** How many there are at most. */
+function lineEnds(text: Buffer): number {
+  let count = 0;
+  for (const byte of text) if (byte === LINE_FEED || byte === CARRIAGE_RETURN) count++;
+  return count;
 }

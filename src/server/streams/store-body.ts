@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify';
+import { ByteQueue } from '../../core/byte-queue.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import { RequestBody } from '../request-body.ts';
 
@@ -18,17 +19,13 @@ export function storeBody(
   { idleTimeoutMs }: { idleTimeoutMs: number },
 ): Promise<boolean> {
   const body = new RequestBody(request, { idleTimeoutMs });
-  let waiting: Buffer[] = [];
-  let waitingBytes = 0;
+  const waiting = new ByteQueue();
   let writing: Promise<void> | undefined;
   return new Promise((resolve, reject) => {
     const write = async () => {
       try {
         while (waiting.length > 0) {
-          const buffers = waiting;
-          waiting = [];
-          waitingBytes = 0;
-          await file.write(buffers);
+          await file.write(waiting.take());
           body.resume();
         }
       } catch (error) {
@@ -40,8 +37,7 @@ export function storeBody(
     body.read({
       take: (bytes) => {
         waiting.push(bytes);
-        waitingBytes += bytes.length;
-        if (waitingBytes > HIGH_WATER_MARK_BYTES) body.pause();
+        if (waiting.length > HIGH_WATER_MARK_BYTES) body.pause();
         writing ??= write();
       },
       ended: async () => {

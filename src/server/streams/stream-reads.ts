@@ -8,7 +8,9 @@ import type { StoredFile } from '../../storage/stored-file.ts';
 import { StreamHeader } from '../../stream-protocol.ts';
 import { assertUnchanged, isFresh } from '../conditions.ts';
 import { contentTypeOf } from '../content-type.ts';
+import { ClientSocket } from '../node/client-socket.ts';
 import { SMALL_BODY_BYTES, sendBytes } from '../send-bytes.ts';
+import { userContentHeaders } from '../user-content.ts';
 import { addVary } from '../vary.ts';
 import { nextCursor } from './cursor.ts';
 import { assertBetweenLines, type JsonForm, jsonFormOf, sendArray } from './json-response.ts';
@@ -16,11 +18,7 @@ import { SseConnection, type SseContext } from './sse-connection.ts';
 import { closedHeader, expiryHeaders, streamHeaders, streamTag } from './stream-headers.ts';
 import { type ReadRequest, readRequestOf } from './stream-request.ts';
 
-/** What browsers are told of every answer. */
-const READ_HEADERS = {
-  'cross-origin-resource-policy': 'cross-origin',
-  'x-content-type-options': 'nosniff',
-};
+const EVENTS_TYPE = 'text/event-stream';
 
 /** What the reading half of the protocol needs of the server. */
 export interface StreamReadsOptions {
@@ -111,7 +109,7 @@ export class StreamReads {
       const { state } = stream;
       if (state.size === start) {
         await this.#assertThere(resource, stream);
-        return sendNothing(reply, { state, names }, wanted);
+        return sendNothing(reply, { state, names }, contentType, wanted);
       }
       if (state.size - start > SMALL_BODY_BYTES) {
         const file = await streams.open(resource);
@@ -136,21 +134,20 @@ export class StreamReads {
       const { size, closed } = stream.state;
       return size !== position || closed === true || stream.isGone || stream.isClosing;
     };
-    if (isOver()) return;
-    const { socket } = request.raw;
+    const client = ClientSocket.of(request.raw.socket);
+    if (isOver() || client.hasLeft) return;
     await new Promise<void>((resolve) => {
       const settle = () => {
         clearTimeout(timer);
         unwatch();
-        socket.off('close', settle);
+        unwatchClient();
         resolve();
       };
       const timer = setTimeout(settle, this.#options.longPollMs);
       const unwatch = stream.watch(() => {
         if (isOver()) settle();
       });
-      socket.once('close', settle);
-      if (socket.destroyed) settle();
+      const unwatchClient = client.onLeave(settle);
     });
   }
 
@@ -165,19 +162,26 @@ export class StreamReads {
     request: FastifyRequest,
     reply: FastifyReply,
     resource: ResourcePath,
-    { offset = '-1', cursor }: ReadRequest,
+    wanted: ReadRequest,
   ): Promise<FastifyReply> {
+    const { lastEventId, offset = '-1', cursor } = wanted;
     const { sse } = this.#options;
     const live = await sse.live.acquire(resource);
     try {
       const { state, names } = live.stream;
-      const start = offset === 'now' ? state.size : names.positionOf(offset, state.size);
+      const isAtEnd = lastEventId === undefined && offset === 'now';
+      const start = isAtEnd ? state.size : names.positionOf(lastEventId ?? offset, state.size);
       await live.assertStart(start);
+      if (lastEventId !== undefined && state.closed === true && start === state.size) {
+        sse.live.release(live);
+        // A browser comes back after every end, but for this one.
+        return sendNothing(reply, { state, names }, EVENTS_TYPE, wanted);
+      }
       reply.headers({
-        'content-type': 'text/event-stream',
+        'content-type': EVENTS_TYPE,
         'cache-control': 'no-cache, no-store, no-transform',
         'x-accel-buffering': 'no',
-        ...READ_HEADERS,
+        ...userContentHeaders(EVENTS_TYPE),
         ...(live.encoding === 'base64' && { [StreamHeader.sseEncoding]: 'base64' }),
         ...(state.closed === true && start === state.size && closedHeader(state)),
       });
@@ -213,10 +217,11 @@ function hasAlready(
   const { state } = view;
   const isPassing = offset === 'now' && live === undefined;
   const etag = streamTag(view, start, form);
+  const type = form?.contentType ?? contentType;
   if (form !== undefined) addVary(reply, 'Accept');
   reply.headers({
-    ...READ_HEADERS,
-    'content-type': form?.contentType ?? contentType,
+    ...userContentHeaders(type),
+    'content-type': type,
     'cache-control': isPassing || request.method === 'HEAD' ? 'no-store' : 'no-cache',
     ...streamHeaders(view, state.size),
     ...expiryHeaders(state),
@@ -232,12 +237,13 @@ function hasAlready(
 function sendNothing(
   reply: FastifyReply,
   { state, names }: StreamView,
+  contentType: string,
   { cursor }: ReadRequest,
 ): FastifyReply {
   return reply
     .code(204)
     .headers({
-      ...READ_HEADERS,
+      ...userContentHeaders(contentType),
       ...streamHeaders({ state, names }, state.size),
       ...(state.closed !== true && { [StreamHeader.cursor]: nextCursor(cursor) }),
       'cache-control': 'no-store',

@@ -24,6 +24,8 @@ export interface ReadRequest {
   offset: string | undefined;
   live: LiveMode | undefined;
   cursor: string | undefined;
+  /** Of events: the token of the last one that the client has, which wins over the offset. */
+  lastEventId: string | undefined;
 }
 
 /** @throws {InvalidRequestError} when a parameter is malformed */
@@ -38,7 +40,7 @@ export function readRequestOf(request: FastifyRequest): ReadRequest {
   if ((live !== undefined || cursor !== undefined) && offset === undefined) {
     throw new InvalidRequestError('a live read needs the query parameter offset');
   }
-  return { offset, live, cursor };
+  return { offset, live, cursor, lastEventId: headerOf(request, 'last-event-id') || undefined };
 }
 
 /** What PUT asks for. @throws {InvalidRequestError} when a header is malformed */

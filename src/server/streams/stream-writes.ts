@@ -6,18 +6,16 @@ import { ContentTypeMismatchError, InvalidRequestError, ResourceNotFoundError } 
 import type { NewFile } from '../../storage/new-file.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import { MAX_APPEND_BYTES, StreamHeader } from '../../stream-protocol.ts';
-import { ByteBudget } from '../byte-budget.ts';
+import { BodyBudget, type BodyShare } from '../body-budget.ts';
 import { contentTypeOfName } from '../content-type.ts';
 import { isMediaType, sentTypeOf } from '../media-type.ts';
 import { collectBody } from '../request-body.ts';
 import { absoluteUrl } from '../request-target.ts';
+import { Turns } from '../turns.ts';
 import { linesOfJson } from './json-values.ts';
 import { storeBody } from './store-body.ts';
 import { closedHeader, expiryHeaders, setRefusalHeaders } from './stream-headers.ts';
 import { asksToClose, createRequestOf, hasBody, producerOf, sequenceOf } from './stream-request.ts';
-
-/** How many bytes of bodies may be in memory together. */
-const MAX_BODIES_BYTES = 256 * 1024 * 1024;
 
 /** The type that curl gives a body if it is told none. */
 const FORM_TYPE = 'application/x-www-form-urlencoded';
@@ -41,7 +39,7 @@ export interface StreamWritesOptions {
 export class StreamWrites {
   readonly #options: StreamWritesOptions;
   /** What is held of bodies until they are appended. */
-  readonly #bodies = new ByteBudget(MAX_BODIES_BYTES);
+  readonly #bodies = new BodyBudget();
 
   constructor(options: StreamWritesOptions) {
     this.#options = options;
@@ -56,10 +54,13 @@ export class StreamWrites {
     const { streams, prefix } = this.#options;
     const wanted = createRequestOf(request, prefix);
     const isWhole = wanted.fork !== undefined || isJsonType(wanted.contentType);
-    const content = await (isWhole || !hasBody(request) ? this.#collect(request) : this.#store(request));
-    if (content === undefined) return reply.hijack();
+    const share = this.#bodies.share();
+    let content: Buffer | NewFile | undefined;
     try {
-      const bytes = Buffer.isBuffer(content) && isJsonType(wanted.contentType) ? jsonOf(content) : content;
+      content = await (isWhole || !hasBody(request) ? this.#collect(request, share) : this.#store(request));
+      if (content === undefined) return reply.hijack();
+      const isJson = isJsonType(wanted.contentType) && Buffer.isBuffer(content) && content.length > 0;
+      const bytes = isJson ? await linesOfJson(content as Buffer, turnsOf(request)) : content;
       const { isNew, stream } = await streams.create(resource, wanted, bytes);
       try {
         return await this.#created(request, reply, resource, stream, isNew);
@@ -67,8 +68,8 @@ export class StreamWrites {
         streams.release(stream);
       }
     } finally {
-      if (Buffer.isBuffer(content)) this.#bodies.giveBack(content.length);
-      else await content.discard();
+      share.release();
+      if (!Buffer.isBuffer(content)) await content?.discard();
     }
   }
 
@@ -84,22 +85,18 @@ export class StreamWrites {
     const seq = sequenceOf(request);
     const close = asksToClose(request);
     const contentType = sentTypeOf(request);
-    const body = await this.#collect(request);
-    if (body === undefined) return reply.hijack();
-    let stream: Stream;
+    const share = this.#bodies.share();
+    let stream: Stream | undefined;
     try {
+      const body = await this.#collect(request, share);
+      if (body === undefined) return reply.hijack();
       stream = await streams.acquire(resource);
-    } catch (error) {
-      this.#bodies.giveBack(body.length);
-      throw withHint(error, contentType);
-    }
-    try {
       if (body.length === 0 && !close) throw new InvalidRequestError('the body is empty');
       if (body.length > 0) assertType(contentType);
       assertTypeOfName(resource, stream, contentType, body);
       const isJson =
         body.length > 0 && isJsonType(stream.type) && isSameType(stream.type as string, contentType);
-      const bytes = isJson && stream.state.closed !== true ? valuesOf(body) : body;
+      const bytes = isJson && stream.state.closed !== true ? await valuesOf(body, turnsOf(request)) : body;
       const appended = await stream.append({ bytes, contentType, seq, producer, close });
       void streams.touch(stream.fingerprint, appended.state);
       reply.header(StreamHeader.nextOffset, stream.names.nameOf(appended.state.size));
@@ -111,11 +108,11 @@ export class StreamWrites {
       const hasNews = producer !== undefined && bytes.length > 0 && !appended.isRepeated;
       return reply.code(hasNews ? 200 : 204).send();
     } catch (error) {
-      setRefusalHeaders(reply, error, stream.names);
+      setRefusalHeaders(reply, error, stream?.names);
       throw withHint(error, contentType);
     } finally {
-      this.#bodies.giveBack(body.length);
-      streams.release(stream);
+      share.release();
+      if (stream !== undefined) streams.release(stream);
     }
   }
 
@@ -145,11 +142,10 @@ export class StreamWrites {
     return reply.code(isNew ? 201 : 200).send();
   }
 
-  /** What it returns is to be given back to the budget. */
-  async #collect(request: FastifyRequest): Promise<Buffer | undefined> {
+  async #collect(request: FastifyRequest, share: BodyShare): Promise<Buffer | undefined> {
     if (!hasBody(request)) return NO_BYTES;
     const { bodyIdleTimeoutMs: idleTimeoutMs } = this.#options;
-    return collectBody(request, { maxBytes: MAX_APPEND_BYTES, idleTimeoutMs, budget: this.#bodies });
+    return collectBody(request, { maxBytes: MAX_APPEND_BYTES, idleTimeoutMs, share });
   }
 
   async #store(request: FastifyRequest): Promise<NewFile | undefined> {
@@ -198,13 +194,13 @@ function assertTypeOfName(
   }
 }
 
-function jsonOf(body: Buffer): Buffer {
-  return body.length === 0 ? body : linesOfJson(body);
-}
-
 /** @throws {InvalidRequestError} when there is none, or it is not JSON */
-function valuesOf(body: Buffer): Buffer {
-  const lines = linesOfJson(body);
+async function valuesOf(body: Buffer, turns: Turns): Promise<Buffer> {
+  const lines = await linesOfJson(body, turns);
   if (lines.length === 0) throw new InvalidRequestError('the array has no values');
   return lines;
+}
+
+function turnsOf({ server }: FastifyRequest): Turns {
+  return Turns.of(server.server);
 }

@@ -12,6 +12,8 @@ const MAX_WAITING = 16;
 export class PipelinedRequests {
   /** How many wait, by connection. */
   readonly #waiting = new WeakMap<Socket, number>();
+  /** Settles when the last that is {@link inTurn} is over, by connection. */
+  readonly #last = new WeakMap<Socket, Promise<unknown>>();
 
   /** Resolves when it is the request's turn, or its connection is gone. A hook for `onRequest`. */
   async wait(request: FastifyRequest, reply: FastifyReply): Promise<void> {
@@ -36,5 +38,15 @@ export class PipelinedRequests {
     const left = (this.#waiting.get(socket) as number) - 1;
     this.#waiting.set(socket, left);
     if (left === MAX_WAITING - 1 && !socket.destroyed) socket.resume();
+  }
+
+  /**
+   * Runs `action` when those of the requests before are over: also once the
+   * connection is gone, and with it what {@link wait} waits for.
+   */
+  inTurn<T>({ raw: { socket } }: FastifyRequest, action: () => Promise<T>): Promise<T> {
+    const turn = (this.#last.get(socket) ?? Promise.resolve()).then(action, action);
+    this.#last.set(socket, turn);
+    return turn;
   }
 }

@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
+import type { FastifyRequest } from 'fastify';
+import { ChunkPace } from './chunk-pace.ts';
 
 /** A body that is longer than this is not read to its end only to keep the connection. */
 const SHORT_BODY_BYTES = 64 * 1024;
@@ -22,12 +24,14 @@ export function isBodyUnderWay({ complete, headers }: IncomingMessage): boolean 
  */
 export class LastWords extends Readable {
   readonly #request: IncomingMessage;
+  readonly #pace: ChunkPace;
   readonly #text: Buffer;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(request: IncomingMessage, text: Buffer) {
+  constructor(request: FastifyRequest, text: Buffer) {
     super();
-    this.#request = request;
+    this.#request = request.raw;
+    this.#pace = new ChunkPace(request, request.raw, () => undefined);
     this.#text = text;
   }
 
@@ -35,19 +39,21 @@ export class LastWords extends Readable {
     if (this.#timer !== undefined) return;
     this.push(this.#text);
     this.#timer = setTimeout(this.#end, PATIENCE_MS);
-    this.#request.on('end', this.#end).on('close', this.#end).resume();
+    this.#request.on('end', this.#end).on('close', this.#end).on('data', this.#drop).resume();
     if (this.#request.readableEnded) this.#end();
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     clearTimeout(this.#timer);
-    this.#request.off('end', this.#end).off('close', this.#end);
+    this.#request.off('end', this.#end).off('close', this.#end).off('data', this.#drop);
     callback(error);
   }
+
+  readonly #drop = (): void => this.#pace.count();
 
   readonly #end = (): void => {
     if (!this.readableEnded && !this.destroyed) this.push(null);
     clearTimeout(this.#timer);
-    this.#request.off('end', this.#end).off('close', this.#end);
+    this.#request.off('end', this.#end).off('close', this.#end).off('data', this.#drop);
   };
 }

@@ -1,0 +1,69 @@
+/** Pieces below this length are copied together: each would cost a few hundred bytes beside its own. */
+const SMALL_BYTES = 4096;
+
+/** Longest block that small pieces are copied to. */
+const MAX_BLOCK_BYTES = 64 * 1024;
+
+/**
+ * Bytes that wait, in order. However small the pieces are in which they come,
+ * the memory that they take is within a small factor of their length.
+ */
+export class ByteQueue {
+  #parts: Buffer[] = [];
+  #length = 0;
+  /** What small pieces are copied to, and how much of it is full. */
+  #block: Buffer | undefined;
+  #blockBytes = 0;
+
+  /** How many bytes wait. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Takes bytes, which the caller gives away. */
+  push(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    if (bytes.length >= SMALL_BYTES) this.#pushWhole(bytes);
+    // The first one is alone, more often than not; it must not hold on to what it was cut from.
+    else if (this.#length === 0) this.#pushWhole(ownsItsMemory(bytes) ? bytes : Buffer.from(bytes));
+    else this.#copy(bytes);
+    this.#length += bytes.length;
+  }
+
+  /** Gives away all that waits. */
+  take(): Buffer[] {
+    this.#closeBlock();
+    const parts = this.#parts;
+    this.#parts = [];
+    this.#length = 0;
+    return parts;
+  }
+
+  #pushWhole(bytes: Buffer): void {
+    this.#closeBlock();
+    this.#parts.push(bytes);
+  }
+
+  #copy(bytes: Buffer): void {
+    if (this.#block !== undefined && this.#blockBytes + bytes.length > this.#block.length) this.#closeBlock();
+    // Not from Node's pool, which others would hold on to.
+    this.#block ??= Buffer.allocUnsafeSlow(blockBytes(this.#length + bytes.length));
+    this.#blockBytes += bytes.copy(this.#block, this.#blockBytes);
+  }
+
+  #closeBlock(): void {
+    if (this.#block === undefined) return;
+    this.#parts.push(this.#block.subarray(0, this.#blockBytes));
+    this.#block = undefined;
+    this.#blockBytes = 0;
+  }
+}
+
+function ownsItsMemory(bytes: Buffer): boolean {
+  return bytes.buffer.byteLength <= 2 * bytes.length;
+}
+
+/** Grows with what waits, so that no more than that is unused of the last block. */
+function blockBytes(waitingBytes: number): number {
+  return Math.min(MAX_BLOCK_BYTES, Math.max(SMALL_BYTES, waitingBytes));
+}

@@ -1,0 +1,166 @@
+import { StorageBusyError, StorageFullError } from '../../errors.ts';
+import type { Quarantine } from '../../storage/quarantine.ts';
+import type { RedoLog, Replay } from '../../storage/redo-log.ts';
+import type { RedoRecord } from '../../storage/redo-record.ts';
+import type { Root } from '../../storage/root.ts';
+import { storageFailure } from '../../storage/storage-failure.ts';
+import type { Report } from '../report.ts';
+import { MAX_QUARANTINED } from '../streams/checkpoints.ts';
+import type { StreamRecord } from '../streams/stream-record.ts';
+import type { StreamStore } from '../streams/stream-store.ts';
+import type { Syncer } from '../syncer.ts';
+import { FileFinder } from './file-finder.ts';
+import { type RepairOptions, StreamRepair } from './stream-repair.ts';
+
+/** How many records are made at a time. */
+const PARALLEL = 32;
+
+/** How many files are kept open for the next record. */
+const MAX_OPEN = 128;
+
+/** Time between two words on how far it is. */
+const PROGRESS_MS = 1000;
+
+/** What a root is recovered with. */
+export interface RecoveryOptions {
+  root: Root;
+  store: StreamStore;
+  log: RedoLog<StreamRecord>;
+  quarantine: Quarantine<StreamRecord>;
+  syncer: Syncer;
+  /** Told what could not be made good. */
+  report: Report;
+  /** Told every second how far it is. */
+  progress: Report;
+}
+
+/**
+ * Makes good what the log has and files or sidecars do not, after a server that
+ * was killed, and empties the log. It takes the time that it takes. The log is
+ * read twice, as a stream: memory is for what streams become, not for their bytes.
+ * Until all is safe nothing is removed, so that after a failure it can be run again.
+ */
+export class Recovery {
+  readonly #options: RecoveryOptions;
+  readonly #repairOptions: RepairOptions;
+  readonly #streams = new Map<string, StreamRepair>();
+  /** Those whose files are open, the ones used last at the end. */
+  readonly #open = new Set<StreamRepair>();
+  /** Records that are being made. */
+  readonly #underWay = new Set<Promise<void>>();
+  #step = 'looking at the redo log';
+  #doneCount = 0;
+  #bytes = 0;
+  #totalBytes = 0;
+
+  constructor(options: RecoveryOptions) {
+    this.#options = options;
+    this.#repairOptions = { ...options, finder: new FileFinder(options.root) };
+  }
+
+  /**
+   * @returns how many streams the log was about
+   * @throws what keeps streams from being made good, if it is more than some files
+   */
+  async run(): Promise<number> {
+    const timer = setInterval(() => this.#tellProgress(), PROGRESS_MS);
+    try {
+      return await this.#run();
+    } catch (error) {
+      throw storageFailure(error);
+    } finally {
+      clearInterval(timer);
+      await Promise.all(this.#underWay);
+      for (const stream of this.#streams.values()) await stream.close();
+    }
+  }
+
+  async #run(): Promise<number> {
+    const { log, quarantine, store } = this.#options;
+    await quarantine.load();
+    const replay = await log.replay();
+    this.#totalBytes = 2 * replay.size;
+    for await (const { header } of this.#records(replay)) this.#streamOf(header).announce(header);
+    this.#step = 'bringing streams up to date';
+    for await (const record of this.#records(replay)) await this.#make(record);
+    await Promise.all(this.#underWay);
+    const saved = [...this.#streams.values()].filter(({ isSaved }) => isSaved);
+    await store.syncNames(saved.map(({ fingerprint }) => fingerprint));
+    this.#step = 'emptying the redo log';
+    await this.#isolateFailed(replay);
+    for (const file of quarantine.files) if (!this.#hasFailed(file)) await quarantine.remove(file);
+    await log.dropReplayed();
+    return this.#streams.size;
+  }
+
+  /** What is in quarantine was logged before everything else of its file. */
+  async *#records(replay: Replay<StreamRecord>): AsyncGenerator<RedoRecord<StreamRecord>, void, undefined> {
+    yield* this.#options.quarantine.all();
+    yield* replay.records((bytes) => {
+      this.#bytes += bytes;
+    });
+  }
+
+  #streamOf({ file, path }: StreamRecord): StreamRepair {
+    const stream = this.#streams.get(file) ?? new StreamRepair(file, path, this.#repairOptions);
+    this.#streams.set(file, stream);
+    return stream;
+  }
+
+  /** Begins to make a record; many streams are under way at a time. */
+  async #make(record: RedoRecord<StreamRecord>): Promise<void> {
+    if (this.#underWay.size >= PARALLEL) await Promise.race(this.#underWay);
+    const stream = this.#streamOf(record.header);
+    const made = stream.make(record).then((isLast) => {
+      this.#underWay.delete(made);
+      this.#open.delete(stream);
+      if (isLast) this.#doneCount++;
+      else this.#keepOpen(stream);
+    });
+    this.#underWay.add(made);
+  }
+
+  #keepOpen(stream: StreamRepair): void {
+    this.#open.add(stream);
+    if (this.#open.size <= MAX_OPEN) return;
+    const longest = this.#open.values().next().value as StreamRepair;
+    this.#open.delete(longest);
+    void longest.rest();
+  }
+
+  /** The others are not to wait for a few that cannot be made good. */
+  async #isolateFailed(replay: Replay<StreamRecord>): Promise<void> {
+    const { quarantine, report } = this.#options;
+    const failed = [...this.#streams.values()].filter(({ failure }) => failure !== undefined);
+    if (failed.length === 0) return;
+    const general = failed.find(({ failure }) => isGeneral(failure)) ?? failed[MAX_QUARANTINED];
+    if (general !== undefined) throw general.failure;
+    await quarantine.add(new Set(failed.map(({ fingerprint }) => fingerprint)), replay.records(ignore));
+    for (const { path, failure } of failed) {
+      report('a stream cannot be brought up to date: it takes no appends until it can, at a later start', {
+        path,
+        reason: String(failure?.cause ?? failure),
+      });
+    }
+  }
+
+  #hasFailed(file: string): boolean {
+    return this.#streams.get(file)?.failure !== undefined;
+  }
+
+  #tellProgress(): void {
+    this.#options.progress(`the server before this one was killed: ${this.#step}`, {
+      streams: this.#doneCount,
+      ofStreams: this.#streams.size,
+      bytes: this.#bytes,
+      ofBytes: this.#totalBytes,
+    });
+  }
+}
+
+/** Whether a failure says nothing about the one file that met it. */
+function isGeneral(failure: unknown): boolean {
+  return failure instanceof StorageFullError || failure instanceof StorageBusyError;
+}
+
+function ignore(): void {}

@@ -1,0 +1,50 @@
+import { publishAside } from '../../storage/aside.ts';
+import type { NewFile } from '../../storage/new-file.ts';
+import type { RedoRecord } from '../../storage/redo-record.ts';
+import type { Root } from '../../storage/root.ts';
+import type { StreamRecord } from '../streams/stream-record.ts';
+
+/** Longest part of a label that a file's name makes, in characters. */
+const MAX_NAME_LENGTH = 80;
+
+/** Keeps the bytes of appends that cannot be made any more where an operator finds them. */
+export class Salvage {
+  readonly #root: Root;
+  #file: NewFile | undefined;
+  /** Of the first append. */
+  #position: number | undefined;
+
+  constructor(root: Root) {
+    this.#root = root;
+  }
+
+  /** Position in the stream at which the appends begin; undefined when there are none. */
+  get position(): number | undefined {
+    return this.#position;
+  }
+
+  /** Takes one append. What is not in the log cannot be kept. */
+  async take({ header, payload }: RedoRecord<StreamRecord>): Promise<void> {
+    this.#position ??= header.start;
+    if (payload.length === 0) return;
+    this.#file ??= await this.#root.newFile();
+    await this.#file.write([payload]);
+  }
+
+  /**
+   * Gives what was taken its name.
+   *
+   * @param path of the stream's file below the root
+   * @returns where it is, absolute; undefined when there are no bytes
+   */
+  async publish(path: string, fingerprint: string): Promise<string | undefined> {
+    const name = path.replaceAll(/[^\w.-]/g, '_').slice(-MAX_NAME_LENGTH);
+    const label = `lost-${name}-${fingerprint}-${this.#position}`;
+    return this.#file && (await publishAside(this.#root, this.#file, label));
+  }
+
+  /** Lets the file go; without a name it is no more. Never rejects. */
+  async close(): Promise<void> {
+    await this.#file?.discard();
+  }
+}

@@ -1,0 +1,177 @@
+import type { HttpfstreamError } from '../../errors.ts';
+import type { RedoRecord } from '../../storage/redo-record.ts';
+import type { RepairFile } from '../../storage/repair-file.ts';
+import type { Root } from '../../storage/root.ts';
+import { storageFailure } from '../../storage/storage-failure.ts';
+import type { Report } from '../report.ts';
+import type { StreamRecord } from '../streams/stream-record.ts';
+import type { StreamStore } from '../streams/stream-store.ts';
+import type { Syncer } from '../syncer.ts';
+import type { FileFinder } from './file-finder.ts';
+import { Salvage } from './salvage.ts';
+import { StreamReplay } from './stream-replay.ts';
+
+/** What streams are put right with. */
+export interface RepairOptions {
+  root: Root;
+  store: StreamStore;
+  syncer: Syncer;
+  finder: FileFinder;
+  report: Report;
+}
+
+/** Puts one stream right, with the records that a log has of it, one after the other. */
+export class StreamRepair {
+  readonly fingerprint: string;
+  readonly #options: RepairOptions;
+  readonly #salvage: Salvage;
+  /** Where its file was last, as a path below the root. */
+  #path: string;
+  /** Records that were not made yet. */
+  #remaining = 0;
+  /** Where its file is; undefined when it is nowhere, or was not looked for yet. */
+  #location: string | undefined;
+  #replay: StreamReplay | undefined;
+  /** The version up to which its file was known to have everything. */
+  #knownVersion = 0;
+  #isForgotten = false;
+  #isSaved = false;
+  #hasBegun = false;
+  #file: RepairFile | undefined;
+  #failure: HttpfstreamError | undefined;
+  /** Settles when what was asked for by now is done. Never rejects. */
+  #last: Promise<void> = Promise.resolve();
+
+  /** @param path of its file below the root, as a record says */
+  constructor(fingerprint: string, path: string, options: RepairOptions) {
+    this.fingerprint = fingerprint;
+    this.#path = path;
+    this.#options = options;
+    this.#salvage = new Salvage(options.root);
+  }
+
+  get path(): string {
+    return this.#location ?? this.#path;
+  }
+
+  /** What keeps it from being put right. */
+  get failure(): HttpfstreamError | undefined {
+    return this.#failure;
+  }
+
+  /** Whether what it has become was remembered; the name of what that is in is not safe yet. */
+  get isSaved(): boolean {
+    return this.#isSaved;
+  }
+
+  /** Counts a record that is to be made. */
+  announce({ path }: StreamRecord): void {
+    this.#path = path;
+    this.#remaining++;
+  }
+
+  /**
+   * Makes the next record; after the last one everything is safe and remembered, but for the name of what it is
+   * remembered in. Never rejects.
+   *
+   * @returns whether it was the last one
+   */
+  async make(record: RedoRecord<StreamRecord>): Promise<boolean> {
+    this.#remaining--;
+    const isLast = this.#remaining === 0;
+    await this.#inTurn(() => this.#make(record));
+    if (isLast) await this.#inTurn(() => this.#finish());
+    return isLast;
+  }
+
+  /** Closes its file until it is needed again. Never rejects. */
+  rest(): Promise<void> {
+    return this.#inTurn(() => this.#closeFile());
+  }
+
+  /** Lets go of everything, wherever it is. Never rejects. */
+  async close(): Promise<void> {
+    await this.rest();
+    await this.#salvage.close();
+  }
+
+  async #begin(): Promise<void> {
+    const { store, finder } = this.#options;
+    this.#hasBegun = true;
+    const remembered = await store.location(this.fingerprint);
+    const locations = [this.#path, ...(remembered ? [remembered] : [])];
+    this.#location = await finder.find(this.fingerprint, locations);
+    // What is remembered of a file goes with it when the server deletes it: then nobody misses it.
+    this.#isForgotten = this.#location === undefined && remembered === undefined;
+    if (!this.#isForgotten) this.#location ??= await finder.findAnywhere(this.fingerprint);
+    if (this.#location === undefined) this.#knownVersion = await store.version(this.fingerprint);
+    else {
+      const { stat } = await this.#open(this.#location);
+      this.#replay = new StreamReplay((await store.read(stat)).state, stat.size);
+    }
+  }
+
+  async #make(record: RedoRecord<StreamRecord>): Promise<void> {
+    if (this.#failure !== undefined) return;
+    if (!this.#hasBegun) await this.#begin();
+    if (this.#isForgotten) return;
+    if (this.#location === undefined) {
+      if (record.header.version > this.#knownVersion) await this.#salvage.take(record);
+      return;
+    }
+    const replay = this.#replay as StreamReplay;
+    await replay.make(record, await this.#open(this.#location));
+    if (replay.isTorn) await this.#salvage.take(record);
+  }
+
+  async #finish(): Promise<void> {
+    try {
+      if (this.#failure !== undefined) return;
+      if (this.#location !== undefined) await this.#save(this.#replay as StreamReplay, this.#location);
+      await this.#tellSalvaged();
+    } finally {
+      this.#replay = undefined;
+      await this.#salvage.close();
+      await this.#closeFile();
+    }
+  }
+
+  async #save(replay: StreamReplay, location: string): Promise<void> {
+    const { store, syncer } = this.#options;
+    const file = await this.#open(location);
+    await replay.finish(file);
+    if (!replay.hasChanged) return;
+    // Else the system has it, as it had when the appends were answered.
+    if (store.isDurable) await syncer.sync(file);
+    await store.save(this.fingerprint, location, replay.state, { syncsName: false });
+    this.#isSaved = true;
+  }
+
+  async #tellSalvaged(): Promise<void> {
+    const { position } = this.#salvage;
+    if (position === undefined) return;
+    const aside = await this.#salvage.publish(this.path, this.fingerprint);
+    const message = this.#replay
+      ? 'the redo log is damaged: appends after this position are lost'
+      : 'the file of appends in the redo log is not to be found: they are lost from this position on';
+    this.#options.report(message, { path: this.path, position, ...(aside && { aside }) });
+  }
+
+  async #open(location: string): Promise<RepairFile> {
+    this.#file ??= await this.#options.root.openRepair(location);
+    return this.#file;
+  }
+
+  async #closeFile(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close();
+  }
+
+  #inTurn(action: () => Promise<void>): Promise<void> {
+    this.#last = this.#last.then(action).catch((error) => {
+      this.#failure ??= storageFailure(error);
+    });
+    return this.#last;
+  }
+}

@@ -1,0 +1,87 @@
+import type { AppendFile } from '../../storage/append-file.ts';
+import type { RedoBatch, RedoWriter } from '../../storage/redo-batch.ts';
+import type { RedoLog } from '../../storage/redo-log.ts';
+import { writeAtEnd } from '../write-at-end.ts';
+import type { StreamRecord } from './stream-record.ts';
+
+const NO_BYTES = Buffer.alloc(0);
+
+/**
+ * An append whose bytes go to the file only: the log says first where they will
+ * be, and when they are there, that they count.
+ */
+export class LargeAppend {
+  readonly #record: StreamRecord;
+  readonly #bytes: Buffer;
+  readonly #before: LoneRecord;
+  readonly #after: LoneRecord;
+
+  constructor(log: RedoLog<StreamRecord>, record: StreamRecord, bytes: Buffer) {
+    this.#record = record;
+    this.#bytes = bytes;
+    this.#before = new LoneRecord(log, { ...record, intent: true });
+    this.#after = new LoneRecord(log, record);
+  }
+
+  /**
+   * Makes it. Not while others are under way.
+   *
+   * @param secure makes what was written to the file as safe as it must be
+   * @throws what went wrong; some of it may be in the file then
+   */
+  async make(file: AppendFile, secure: () => Promise<void>): Promise<void> {
+    await this.#before.write();
+    await writeAtEnd(file, this.#record.start, [this.#bytes]);
+    await secure();
+    await this.#after.write();
+  }
+
+  /**
+   * Makes void what the log has of it.
+   *
+   * @throws when that cannot be done
+   */
+  async annul(): Promise<void> {
+    await this.#before.annul();
+    await this.#after.annul();
+  }
+}
+
+/** One record without a payload, whose writer waits for it. */
+class LoneRecord implements RedoWriter {
+  readonly file = undefined;
+  readonly #log: RedoLog<StreamRecord>;
+  readonly #record: StreamRecord;
+  #batch: RedoBatch | undefined;
+  #isSure = true;
+  #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined;
+
+  constructor(log: RedoLog<StreamRecord>, record: StreamRecord) {
+    this.#log = log;
+    this.#record = record;
+  }
+
+  /** Resolves when it is safe. */
+  write(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+      this.#log.append(this.#record, NO_BYTES, this);
+    });
+  }
+
+  /** Makes it void, if it was written. */
+  async annul(): Promise<void> {
+    if (!this.#isSure) throw new Error('it was refused, and may be in the log');
+    if (this.#batch !== undefined) await this.#log.annul(this.#batch, this);
+  }
+
+  committed(_count: number, _outcome: undefined, batch: RedoBatch): void {
+    this.#batch = batch;
+    this.#settle?.resolve();
+  }
+
+  refused(error: unknown, isSure: boolean): void {
+    this.#isSure = isSure;
+    this.#settle?.reject(error);
+  }
+}

@@ -1,0 +1,36 @@
+import { isIPv6 } from 'node:net';
+import type { FastifyRequest } from 'fastify';
+
+/** What `Host` names: a machine, and the port of it if that is not the scheme's own. */
+export interface Host {
+  /** In lower case, without a dot at its end; an IPv6 address in brackets. */
+  name: string;
+  /** Empty for 80 and 443, which are left out: which of them is meant is for the scheme to say. */
+  port: string;
+}
+
+const HOST = /^(?<name>\[[^\]]+\]|[a-z\d_-]+(?:\.[a-z\d_-]+)*\.?)(?::(?<port>\d{0,5}))?$/i;
+
+/** Where a request names the server itself, in place of `Host` (RFC 9112, section 3.2.2). */
+const ABSOLUTE_FORM = /^[a-z][a-z\d+.-]*:\/\/(?<authority>[^/?#]*)/i;
+
+/** Parses what `Host` says. Undefined when it is malformed. */
+export function parseHost(text: string): Host | undefined {
+  const { name = '', port = '' } = HOST.exec(text)?.groups ?? {};
+  if (name === '' || (name.startsWith('[') && !isIPv6(name.slice(1, -1)))) return undefined;
+  const isDefault = port === '80' || port === '443';
+  return { name: name.replace(/\.$/, '').toLowerCase(), port: isDefault ? '' : port };
+}
+
+/** The host in a URL that a request has in place of a path, if it has one. */
+export function authorityOf(url = ''): string | undefined {
+  return ABSOLUTE_FORM.exec(url)?.groups?.authority;
+}
+
+/**
+ * The host that a client wants, as it came: a trusted proxy's word goes before
+ * the request's own. Empty when it does not say.
+ */
+export function hostOf({ raw, host }: FastifyRequest): string {
+  return authorityOf(raw.url) ?? host;
+}

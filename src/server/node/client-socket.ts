@@ -1,0 +1,195 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+
+/** How long a client that was told to go may stay, in milliseconds. */
+const FAREWELL_MS = 1000;
+
+/** A connection with what Node keeps on it: the response that it writes now, and whether the client's end has come. */
+type HttpSocket = Socket & {
+  _httpMessage?: ServerResponse | null;
+  _readableState: { ended: boolean };
+};
+
+/** One for each connection, from when it is accepted. */
+const ofSocket = new WeakMap<Socket, ClientSocket>();
+
+/**
+ * A connection from when it is accepted until it is closed, whoever has it
+ * meanwhile: Node's HTTP, who waits for an upgrade, a WebSocket. It is what
+ * Node's HTTP is not: a listener for errors at any time, somebody who knows
+ * whether the client has left, and who sees to it that what is cut looks cut.
+ */
+export class ClientSocket {
+  readonly #socket: HttpSocket;
+  /** Those that are not over yet, in order. */
+  readonly #responses = new Set<ServerResponse>();
+  readonly #leaveListeners = new Set<() => void>();
+  #hasLeft = false;
+  #isRefused = false;
+  #farewell: NodeJS.Timeout | undefined;
+
+  private constructor(socket: HttpSocket) {
+    this.#socket = socket;
+    // Whoever has it may listen, too; what it means for the connection comes with `close`.
+    socket.on('error', ignore);
+    socket.once('end', () => this.#leave());
+    socket.once('close', () => {
+      clearTimeout(this.#farewell);
+      this.#leave();
+    });
+    this.#resetWhatIsCut();
+  }
+
+  /** That of `socket`, from the first call on. */
+  static of(socket: Socket): ClientSocket {
+    let client = ofSocket.get(socket);
+    if (client === undefined) {
+      client = new ClientSocket(socket as HttpSocket);
+      ofSocket.set(socket, client);
+    }
+    return client;
+  }
+
+  /**
+   * Whether the client sends nothing more: it has closed its side or the
+   * connection, which is the same as long as nothing is written to it.
+   */
+  get hasLeft(): boolean {
+    return this.#hasLeft;
+  }
+
+  /** Whether it was told to go. */
+  get isRefused(): boolean {
+    return this.#isRefused;
+  }
+
+  /** The response that has the connection now, begun or not. */
+  get answer(): ServerResponse | undefined {
+    return this.#socket._httpMessage ?? undefined;
+  }
+
+  /** The responses that are not out yet, in order. */
+  get responses(): readonly ServerResponse[] {
+    return [...this.#responses];
+  }
+
+  /**
+   * Calls `listener` once, when the client leaves; not if it has left already.
+   *
+   * @returns what takes it back
+   */
+  onLeave(listener: () => void): () => void {
+    this.#leaveListeners.add(listener);
+    return () => this.#leaveListeners.delete(listener);
+  }
+
+  /** Takes note of a request and of the response to it. */
+  begin(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#responses.has(response)) return;
+    this.#responses.add(response);
+    response.once('close', () => this.#responses.delete(response));
+    keepWhole(request);
+  }
+
+  /** Lets the answers up to this one go out, and ends the connection then. */
+  endAfter(response: ServerResponse): void {
+    this.#isRefused = true;
+    (response as { _last?: boolean })._last = true;
+  }
+
+  /**
+   * Says the last words, and hangs up as soon as the client does, and after a
+   * second at the latest. What it still sends is dropped: a connection that is
+   * closed with bytes unread is reset, and the words with it.
+   */
+  dismiss(lastWords: string): void {
+    this.#socket.end(lastWords);
+    this.#socket.resume();
+    this.cutSoon(FAREWELL_MS);
+  }
+
+  /** Lets the client have what is on its way, and cuts it after `patienceMs`. */
+  cutSoon(patienceMs: number): void {
+    this.#isRefused = true;
+    this.#farewell ??= setTimeout(() => this.#socket.destroy(), patienceMs);
+  }
+
+  /**
+   * Calls `next` when the requests before are answered: two answers must not go
+   * to a connection at a time. Node has let go of it, so that what Node has
+   * ceased to do is done here: looking whether the client leaves, above all.
+   */
+  whenAnswered(next: () => void): void {
+    const socket = this.#socket;
+    const cut = () => void socket.destroy();
+    const passOn = () => socket._httpMessage?.emit('drain');
+    // Without taking anything out, so that whoever reads next finds all of it; so only up to what the stream holds.
+    const look = () => {
+      if (socket._readableState.ended) this.#leave();
+    };
+    const settle = () => {
+      const { answer } = this;
+      if (answer !== undefined && !socket.destroyed) {
+        answer.once('close', settle);
+        return;
+      }
+      socket.off('timeout', cut).off('drain', passOn).off('readable', look);
+      // A stream knows one tick later that nobody looks any more.
+      process.nextTick(() => {
+        if (socket.writable) next();
+      });
+    };
+    socket.on('timeout', cut).on('drain', passOn).on('readable', look);
+    settle();
+  }
+
+  #leave(): void {
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    for (const listener of this.#leaveListeners) listener();
+    this.#leaveListeners.clear();
+  }
+
+  /**
+   * Makes a reset of every cut in the middle of an answer, whoever makes it: Node
+   * and Fastify do by themselves. A mere close is a proper end to clients of
+   * HTTP/1.0, and to whoever goes by the end of the connection.
+   */
+  #resetWhatIsCut(): void {
+    const socket = this.#socket;
+    socket.destroy = (error?: Error) => {
+      Reflect.deleteProperty(socket, 'destroy');
+      const { answer } = this;
+      const isCut = answer?.headersSent === true && !answer.writableFinished && !socket.writableEnded;
+      // A connection that has failed by itself is over.
+      if (isCut && !isOfSystem(error) && canReset(socket)) return socket.resetAndDestroy();
+      return socket.destroy(error);
+    };
+  }
+}
+
+/**
+ * Node destroys requests with their connection, also those that have come as
+ * a whole and only wait to be read. Those are carried out.
+ */
+function keepWhole(request: IncomingMessage): void {
+  const { headers } = request;
+  if (headers['transfer-encoding'] === undefined && !(Number(headers['content-length']) > 0)) return;
+  const destroy = request.destroy.bind(request);
+  request.destroy = (error?: Error) => {
+    const isAborted = (error as NodeJS.ErrnoException | undefined)?.code === 'ECONNRESET';
+    return isAborted && request.complete && !request.readableEnded ? request : destroy(error);
+  };
+}
+
+function isOfSystem(error: Error | undefined): boolean {
+  return error !== undefined && 'syscall' in error;
+}
+
+/** TLS has an end of its own that a cut lacks, and a socket of the file system no reset. */
+function canReset(socket: Socket): boolean {
+  return !(socket instanceof TLSSocket) && socket.remoteAddress !== undefined;
+}
+
+function ignore(): void {}

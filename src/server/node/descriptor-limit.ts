@@ -1,0 +1,42 @@
+import fs from 'node:fs';
+
+/** Of how many descriptors this part is kept for those who are there: for files, and for the server itself, … */
+const RESERVED_PART = 4;
+
+/** … at least so many, … */
+const MIN_RESERVED = 32;
+
+/** … and at most so many. */
+const MAX_RESERVED = 1024;
+
+/**
+ * The first descriptor that is not for a new connection. The system gives the
+ * lowest that is free, so that whoever gets this one or a higher one comes when
+ * all others are in use, for connections or for files.
+ *
+ * @param limit how many the process may have
+ */
+export function firstReservedDescriptor(limit: number): number {
+  return limit - Math.min(Math.max(Math.floor(limit / RESERVED_PART), MIN_RESERVED), MAX_RESERVED);
+}
+
+/** How many descriptors the process may have; infinitely many where that is not known. */
+export function descriptorLimit(): number {
+  const limit = Number(limitOfLinux() ?? limitOfReport());
+  return Number.isNaN(limit) ? Number.POSITIVE_INFINITY : limit;
+}
+
+function limitOfLinux(): string | undefined {
+  try {
+    return /^Max open files\s+(\d+)/m.exec(fs.readFileSync('/proc/self/limits', 'utf8'))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+function limitOfReport(): unknown {
+  const report = process.report?.getReport() as
+    | { userLimits?: { open_files?: { soft?: unknown } } }
+    | undefined;
+  return report?.userLimits?.open_files?.soft;
+}

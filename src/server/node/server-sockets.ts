@@ -1,0 +1,269 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { TLSSocket, Server as TlsServer } from 'node:tls';
+import type { FastifyBaseLogger } from 'fastify';
+import { rawProblem } from './client-error.ts';
+import { ClientSocket } from './client-socket.ts';
+import { descriptorLimit, firstReservedDescriptor } from './descriptor-limit.ts';
+import { headWithoutUpgrade } from './request-head.ts';
+
+/**
+ * How long a connection that asked for an upgrade may be quiet before it has
+ * one: long enough for an application's hooks. WebSocket libraries lift it.
+ */
+const SILENCE_MS = 10_000;
+
+/** So many of those for whom there are no descriptors may stay until they have read that. */
+const MAX_DISMISSED = 16;
+
+/** How often it is said at most that there are no descriptors. */
+const REPORT_INTERVAL_MS = 60_000;
+
+const BUSY = rawProblem(503, 'HFS_STORAGE_BUSY', 'the server has too many connections', [
+  ['Retry-After', '1'],
+]);
+
+const NOT_REPEATABLE = rawProblem(400, 'HFS_INVALID_REQUEST', 'this is not a request of HTTP/1.1');
+
+/** One for each server, however often the plugin is mounted on it. */
+const ofServer = new WeakMap<Server, ServerSockets>();
+
+/**
+ * All connections of a server, from accept to close: each has a
+ * {@link ClientSocket}, and between two owners it is here.
+ *
+ * Node lets go of a connection that asks for an upgrade, before what was asked
+ * for earlier is answered, and before it has read a body; nor does it close it
+ * with the server. Here it waits for its turn. Upgrades to anything but a
+ * WebSocket are ignored (RFC 9110, section 7.8): Java's client and `curl
+ * --http2` offer HTTP/2 with their first request, whatever it is. Node is given
+ * those once more, with a request that asks for none. (That newer versions can
+ * be told what to upgrade is no help: they lose what comes in one packet with a
+ * request whose upgrade they ignore.)
+ */
+export class ServerSockets {
+  readonly #server: Server;
+  readonly #log: FastifyBaseLogger | undefined;
+  readonly #emit: (event: string, ...args: unknown[]) => boolean;
+  readonly #firstReserved = firstReservedDescriptor(descriptorLimit());
+  /** What Node's HTTP has. */
+  readonly #sockets = new Set<Socket>();
+  /** What Node has let go of, and nobody else has yet. */
+  readonly #detached = new Set<Socket>();
+  readonly #halfOpenRules = new Set<(request: IncomingMessage) => boolean>();
+  #dismissedCount = 0;
+  #refusedCount = 0;
+  #reportedAt = Number.NEGATIVE_INFINITY;
+  #refusesUpgrades = false;
+  #isShut = false;
+  #onEmpty: () => void = () => undefined;
+
+  private constructor(server: Server, log: FastifyBaseLogger | undefined) {
+    this.#server = server;
+    this.#log = log;
+    // Else Node ends what it would write, as soon as the client has said everything.
+    Object.assign(server, { httpAllowHalfOpen: true });
+    // Before whoever listens. What Fastify's second server for `localhost` passes on comes here, too.
+    this.#emit = server.emit.bind(server) as (event: string, ...args: unknown[]) => boolean;
+    server.emit = (event: string, ...args: unknown[]) =>
+      this.#take(event, args) || this.#emit(event, ...args);
+  }
+
+  /**
+   * Those of `server`, from the first call on.
+   *
+   * @param log where it is said that connections are refused
+   */
+  static of(server: Server, log?: FastifyBaseLogger): ServerSockets {
+    let sockets = ofServer.get(server);
+    if (sockets === undefined) {
+      sockets = new ServerSockets(server, log);
+      ofServer.set(server, sockets);
+    }
+    return sockets;
+  }
+
+  /**
+   * Answers the requests for which `isHeard` returns true also to clients that
+   * have closed their side. To all others it looks as ever: Node ends the
+   * connection then, on which the answers of an application may rely.
+   */
+  allowHalfOpen(isHeard: (request: IncomingMessage) => boolean): void {
+    this.#halfOpenRules.add(isHeard);
+  }
+
+  /** Lets go of one that was upgraded: it is somebody else's now. ws has lifted the time limit. */
+  release(socket: Socket): void {
+    this.#detached.delete(socket);
+  }
+
+  /** Tells that what asks for an upgrade from now on will be refused. */
+  refuseUpgrades(): void {
+    this.#refusesUpgrades = true;
+  }
+
+  /**
+   * Lets nobody in any more. Those go who have nothing to get, and the others
+   * when they have it: to Node a connection that has said nothing yet is not
+   * idle, and one that becomes idle stays.
+   */
+  shutDown(): void {
+    this.#isShut = true;
+    for (const socket of this.#detached) socket.destroy();
+    for (const socket of this.#sockets) {
+      if (ClientSocket.of(socket).answer === undefined) socket.destroy();
+    }
+  }
+
+  /** As {@link shutDown}; those that are still there after `timeoutMs` are cut. */
+  async close(timeoutMs: number): Promise<void> {
+    this.shutDown();
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+      timer = setTimeout(resolve, timeoutMs);
+      if (this.#sockets.size === 0) resolve();
+    });
+    clearTimeout(timer);
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Returns whether nobody else is to know of an event. */
+  #take(event: string, args: readonly unknown[]): boolean {
+    switch (event) {
+      case 'connection':
+      case 'secureConnection':
+        return this.#accept(args[0] as Socket);
+      case 'request':
+      case 'checkContinue':
+      case 'checkExpectation':
+        this.#begin(...(args as [IncomingMessage, ServerResponse]));
+        return false;
+      case 'upgrade':
+        this.#detach(...(args as [IncomingMessage, Socket, Buffer]));
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #accept(socket: Socket): boolean {
+    // Given back to Node.
+    if (this.#sockets.has(socket)) return false;
+    const client = ClientSocket.of(socket);
+    if (this.#isShut) {
+      socket.destroy();
+      return true;
+    }
+    if (descriptorOf(socket) >= this.#firstReserved) {
+      this.#refuse(client, socket);
+      return true;
+    }
+    // Of the connection below TLS nobody knows what goes on in it.
+    if (this.#server instanceof TlsServer && !(socket instanceof TLSSocket)) return false;
+    this.#own(client, socket);
+    return false;
+  }
+
+  #own(client: ClientSocket, socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => {
+      this.#detached.delete(socket);
+      this.#sockets.delete(socket);
+      if (this.#sockets.size === 0) this.#onEmpty();
+    });
+    client.onLeave(() => {
+      const [first] = client.responses;
+      if (first !== undefined && !this.#isHeard(first.req)) socket.destroySoon();
+    });
+  }
+
+  #isHeard(request: IncomingMessage): boolean {
+    return [...this.#halfOpenRules].some((isHeard) => isHeard(request));
+  }
+
+  #begin(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    const client = ClientSocket.of(socket);
+    client.begin(request, response);
+    response.once('close', () => {
+      if (this.#isShut && client.answer === undefined) socket.destroySoon();
+    });
+  }
+
+  #detach(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const client = ClientSocket.of(socket);
+    // Fastify's second server has accepted it.
+    if (!this.#sockets.has(socket)) this.#own(client, socket);
+    this.#sockets.delete(socket);
+    this.#detached.add(socket);
+    let takeUp = () => this.#passOn(request, socket, head);
+    if (!asksForWebSocket(request)) {
+      const requestHead = headWithoutUpgrade(request);
+      // At once, so that the connection has not come to its end, whatever the client does meanwhile.
+      if (requestHead !== undefined) socket.unshift(Buffer.concat([requestHead, head]));
+      takeUp = () => (requestHead === undefined ? client.dismiss(NOT_REPEATABLE) : this.#giveBack(socket));
+    }
+    if (client.answer === undefined) takeUp();
+    else client.whenAnswered(takeUp);
+  }
+
+  #passOn(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const client = ClientSocket.of(socket);
+    if (client.hasLeft) {
+      socket.destroySoon();
+      return;
+    }
+    socket.setTimeout(SILENCE_MS, () => socket.destroy());
+    // A closing server refuses in this turn of the event loop; the answer still goes out.
+    if (this.#refusesUpgrades) setImmediate(() => client.dismiss(''));
+    this.#emit('upgrade', request, socket, head);
+    // Who answers instead of upgrading cannot use the connection again, and does not always close it.
+    client.answer?.once('finish', () => client.dismiss(''));
+  }
+
+  #giveBack(socket: Socket): void {
+    this.#detached.delete(socket);
+    this.#sockets.add(socket);
+    // For the next request, where one before it was answered meanwhile.
+    socket.setTimeout(this.#server.timeout);
+    this.#server.emit(socket instanceof TLSSocket ? 'secureConnection' : 'connection', socket);
+  }
+
+  /** There must be descriptors for the files of those who are there, and for the server itself. */
+  #refuse(client: ClientSocket, socket: Socket): void {
+    this.#report();
+    if (this.#server instanceof TlsServer) {
+      socket.destroy();
+    } else if (this.#dismissedCount < MAX_DISMISSED) {
+      this.#dismissedCount++;
+      socket.once('close', () => this.#dismissedCount--);
+      client.dismiss(BUSY);
+    } else {
+      socket.end(BUSY);
+      socket.destroySoon();
+    }
+  }
+
+  #report(): void {
+    this.#refusedCount++;
+    const now = performance.now();
+    if (now - this.#reportedAt < REPORT_INTERVAL_MS) return;
+    this.#log?.warn(
+      { refused: this.#refusedCount },
+      'connections are refused: the process has hardly any descriptors left (ulimit -n)',
+    );
+    this.#reportedAt = now;
+    this.#refusedCount = 0;
+  }
+}
+
+/** Only by itself: so the WebSocket library wants it. */
+function asksForWebSocket({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === 'websocket';
+}
+
+/** -1 where sockets have none. */
+function descriptorOf(socket: Socket): number {
+  return (socket as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
+}

@@ -1,0 +1,20 @@
+/**
+ * Types of which a browser makes no document that could run scripts or show
+ * others: a sandbox would only keep their players from loading them.
+ */
+const MEDIA = /^(?:audio|image|video)\/[\w.-]+$/;
+
+/**
+ * A page that somebody has stored may run scripts, so that reports can be read,
+ * but as nobody's: in an origin of its own, to which this server answers nothing.
+ */
+const SANDBOX = 'sandbox allow-downloads allow-popups allow-popups-to-escape-sandbox allow-scripts';
+
+/** What browsers are told of bytes that users have brought, whichever way they are sent. */
+export function userContentHeaders(contentType: string): Record<string, string> {
+  return {
+    ...(!MEDIA.test(contentType) && { 'content-security-policy': SANDBOX }),
+    'cross-origin-resource-policy': 'cross-origin',
+    'x-content-type-options': 'nosniff',
+  };
+}

@@ -1,0 +1,69 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { readDirectory } from './own-directory.ts';
+import { type RedoRecord, readRecords } from './redo-record.ts';
+import { storageFailure } from './storage-failure.ts';
+
+const SEGMENT_NAME = /^(\d{10})\.log$/;
+
+/** The numbered files of a log. */
+export class RedoSegments {
+  readonly directory: string;
+
+  /** @param directory absolute; may be missing */
+  constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  /** Absolute. */
+  nameOf(number: number): string {
+    return path.join(this.directory, `${String(number).padStart(10, '0')}.log`);
+  }
+
+  /** Those that are there, in order. */
+  async numbers(): Promise<number[]> {
+    return (await readDirectory(this.directory))
+      .flatMap((name) => SEGMENT_NAME.exec(name)?.[1] ?? [])
+      .map(Number)
+      .sort((a, b) => a - b);
+  }
+
+  /** How many bytes there are in some of them. */
+  async size(numbers: readonly number[]): Promise<number> {
+    let bytes = 0;
+    for (const number of numbers) bytes += (await fs.promises.stat(this.nameOf(number))).size;
+    return bytes;
+  }
+
+  /**
+   * Yields the records of some of them, see {@link readRecords}.
+   *
+   * @param progressed called with how many more bytes were read
+   */
+  async *records<Header>(
+    numbers: readonly number[],
+    progressed: (bytes: number) => void,
+  ): AsyncGenerator<RedoRecord<Header>, void, undefined> {
+    for (const number of numbers) yield* recordsOf<Header>(this.nameOf(number), progressed);
+  }
+
+  /** Removes some of them, in order. */
+  async remove(numbers: readonly number[]): Promise<void> {
+    for (const number of numbers) await fs.promises.rm(this.nameOf(number), { force: true });
+  }
+}
+
+/** Yields the records of one file, see {@link readRecords}. */
+export async function* recordsOf<Header>(
+  name: string,
+  progressed: (bytes: number) => void = () => {},
+): AsyncGenerator<RedoRecord<Header>, void, undefined> {
+  const handle = await fs.promises.open(name).catch((error) => {
+    throw storageFailure(error);
+  });
+  try {
+    yield* readRecords<Header>(handle.fd, progressed);
+  } finally {
+    await handle.close();
+  }
+}

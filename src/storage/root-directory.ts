@@ -1,0 +1,240 @@
+import fs, { constants } from 'node:fs';
+import path from 'node:path';
+import { ForbiddenPathError, InvalidPathError, ResourceNotFoundError } from '../errors.ts';
+import * as fileIo from './file-io.ts';
+import { type HeldPath, type LookUp, type PathHolder, pathHolder } from './held-path.ts';
+import { RESERVED_SEGMENT, type ResourcePath } from './resource-path.ts';
+import { hasErrno, storageFailure } from './storage-failure.ts';
+
+/** How deep directories are made: each costs the disk, and each sync of a name in it, too. What is deeper is served. */
+const MAX_MADE_DEPTH = 64;
+
+/** Because each read of a directory is a trip to another thread. */
+const NAMES_AT_A_TIME = 256;
+
+/** Mode of the directories that are made. */
+export const DIRECTORY_MODE = 0o755;
+
+/** What was looked up is not below the root, or the server's own. */
+export class OutsideError extends Error {}
+
+/**
+ * The directory below which everything is, and what leads to a place in it. A
+ * path is looked up once, and what it led to is held: whatever is opened, made
+ * or deleted then is there, and below the root.
+ */
+export class RootDirectory {
+  /** Absolute, with symlinks resolved. Never shown to a client. */
+  readonly name: string;
+  /** Looks names up wherever they lead. */
+  readonly holder: PathHolder;
+
+  private constructor(name: string, holder: PathHolder) {
+    this.name = name;
+    this.holder = holder;
+  }
+
+  /** @param name absolute, with symlinks resolved */
+  static async open(name: string): Promise<RootDirectory> {
+    return new RootDirectory(name, await pathHolder(name));
+  }
+
+  /** The absolute name of a path, symlinks and all. */
+  locate(resource: ResourcePath): string {
+    return path.join(this.name, ...resource.segments);
+  }
+
+  /** The path below the root of what has an absolute name. */
+  locationOf(real: string): string {
+    return path.relative(this.name, real);
+  }
+
+  /**
+   * Holds what is at a path.
+   *
+   * @throws as {@link hold}
+   */
+  find(resource: ResourcePath, how?: LookUp): Promise<HeldPath> {
+    return this.hold(this.locate(resource), how);
+  }
+
+  /**
+   * Holds what has a name, absolute or in something that is held.
+   *
+   * @throws {OutsideError} when it is not below the root, and what the system says when nothing is there
+   */
+  async hold(name: string, how?: LookUp): Promise<HeldPath> {
+    const held = await this.holder.hold(name, how);
+    if (this.#contains(held.real)) return held;
+    held.release();
+    throw new OutsideError('not below the root');
+  }
+
+  /** The directory in which a file is to be made; it is made, too, if it is missing. To be released. */
+  async makeWayTo(resource: ResourcePath): Promise<HeldPath> {
+    const names = resource.segments.slice(0, -1);
+    const missing: string[] = [];
+    return appendingFailure(async () => {
+      let directory: HeldPath;
+      for (;;) {
+        try {
+          directory = await this.hold(path.join(this.name, ...names), { directory: true });
+          break;
+        } catch (error) {
+          const name = hasErrno(error, 'ENOENT') ? names.pop() : undefined;
+          if (name === undefined) throw error;
+          missing.unshift(name);
+          assertMayBeMade(resource);
+        }
+      }
+      for (const name of missing) directory = await this.#makeDirectory(directory, name);
+      if (this.#contains(path.join(directory.real, nameOf(resource)))) return directory;
+      directory.release();
+      throw leadsOut();
+    });
+  }
+
+  /** What a name in a directory leads to; undefined when that is nothing, or nobody's business. */
+  async statEntry(entry: string): Promise<fileIo.FileStat | undefined> {
+    try {
+      const held = await this.hold(entry);
+      return await held.stat().finally(() => held.release());
+    } catch (error) {
+      // Gone since its name was read, or a symlink to nothing.
+      if (error instanceof OutsideError || hasErrno(error, 'ENOENT', 'ELOOP', 'EACCES', 'ENOTDIR'))
+        return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Yields the names in a directory, each with what leads to it until the next one.
+   *
+   * @throws {ResourceNotFoundError} when there is no such directory
+   */
+  async *entries(resource: ResourcePath): AsyncGenerator<{ name: string; entry: string }, void, undefined> {
+    const held = await readingFailure(() => this.find(resource, { directory: true }));
+    try {
+      const directory = await readingFailure(() =>
+        fs.promises.opendir(held.entry, { bufferSize: NAMES_AT_A_TIME }),
+      );
+      for await (const { name } of directory) yield { name, entry: path.join(held.entry, name) };
+    } catch (error) {
+      throw storageFailure(error);
+    } finally {
+      held.release();
+    }
+  }
+
+  /** @throws {ForbiddenPathError} when what is at a path is not below the root */
+  async assertInside(resource: ResourcePath): Promise<void> {
+    try {
+      (await this.find(resource)).release();
+    } catch (error) {
+      if (error instanceof OutsideError) throw leadsOut(error);
+    }
+  }
+
+  /**
+   * Makes the names of a file and of the directories that lead to it survive a loss of power.
+   *
+   * @param location path below the root, with symlinks resolved
+   */
+  async syncNames(location: string): Promise<void> {
+    for (let at = path.dirname(location); ; at = path.dirname(at)) {
+      await appendingFailure(() => this.#syncDirectory(at));
+      if (at === '.') return;
+    }
+  }
+
+  #contains(real: string): boolean {
+    const [first] = path.relative(this.name, real).split(path.sep);
+    return first !== '..' && first?.toLowerCase() !== RESERVED_SEGMENT;
+  }
+
+  /** Makes a directory in another one, which is released. */
+  async #makeDirectory(parent: HeldPath, name: string): Promise<HeldPath> {
+    const entry = path.join(parent.entry, name);
+    try {
+      if (!this.#contains(path.join(parent.real, name))) throw leadsOut();
+      const isThere = await fs.promises
+        .mkdir(entry, { mode: DIRECTORY_MODE })
+        .then(() => false, ignoreExisting);
+      // A symlink to nothing is in the way: it was there, and the path led nowhere.
+      return await this.hold(entry, { directory: true, noFollow: true }).catch((error) => {
+        throw isThere ? leadsOut(error) : error;
+      });
+    } finally {
+      parent.release();
+    }
+  }
+
+  async #syncDirectory(location: string): Promise<void> {
+    const directory = await this.hold(path.join(this.name, location), { directory: true });
+    try {
+      const fd = await fileIo.open(directory.entry, constants.O_RDONLY);
+      await fileIo.fsync(fd).finally(() => fileIo.close(fd));
+    } finally {
+      directory.release();
+    }
+  }
+}
+
+/** @throws {InvalidPathError} when it is too deep for directories to be made on the way to it */
+function assertMayBeMade({ segments }: ResourcePath): void {
+  if (segments.length <= MAX_MADE_DEPTH) return;
+  throw new InvalidPathError(`directories are made up to ${MAX_MADE_DEPTH} names deep`);
+}
+
+/** A reader is not told why: a file on the way, or a name that cannot be, is simply not there. */
+export async function readingFailure<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    const isMissing = hasErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO');
+    throw isMissing || error instanceof OutsideError ? notFound(error) : storageFailure(error);
+  }
+}
+
+/** An appender is told that it is no place to write to. */
+export async function appendingFailure<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw appendingError(error);
+  }
+}
+
+/** As {@link appendingFailure}, of an error. */
+export function appendingError(error: unknown): Error {
+  return hasErrno(error, 'ELOOP') || error instanceof OutsideError ? leadsOut(error) : storageFailure(error);
+}
+
+/** As {@link appendingFailure}, where a symlink is known to be there. */
+export function symlinkFailure<T>(action: () => Promise<T>): Promise<T> {
+  return appendingFailure(() =>
+    action().catch((error) => {
+      throw hasErrno(error, 'ENOENT') ? leadsOut(error) : error;
+    }),
+  );
+}
+
+function ignoreExisting(error: unknown): true {
+  if (!hasErrno(error, 'EEXIST')) throw error;
+  return true;
+}
+
+/** The last name of a path. */
+export function nameOf(resource: ResourcePath): string {
+  return resource.segments.at(-1) as string;
+}
+
+/** What a reader is told. */
+export function notFound(cause?: unknown): ResourceNotFoundError {
+  return new ResourceNotFoundError('there is nothing at this path', { cause });
+}
+
+/** What an appender is told. */
+export function leadsOut(cause?: unknown): ForbiddenPathError {
+  return new ForbiddenPathError('the path leads out of the root', { cause });
+}

@@ -1,0 +1,33 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ServerClosingError } from '../../src/errors.ts';
+import { ResourcePath } from '../../src/storage/resource-path.ts';
+import { CollectingSink, startCore } from '../support/core-harness.ts';
+
+const { signal } = new AbortController();
+
+describe('a registry that closes', () => {
+  it('does not say how the session ends that waits for its client: that is for the next server to tell', async () => {
+    const { registry, open } = await startCore();
+    const appender = await open('/f', undefined, { session: 'a'.repeat(20) });
+    appender.append(Buffer.from('some'));
+    appender.release();
+    const f = ResourcePath.parse('/f');
+    const early = new CollectingSink();
+    early.follower = await registry.follow(f, {}, early, signal);
+    early.drain();
+    await registry.close();
+    expect(early.endReason).toBe('shutdown');
+    await expect(registry.follow(f, {}, new CollectingSink(), signal)).rejects.toThrow(ServerClosingError);
+    await expect(registry.liveFeed(f)).rejects.toThrow(ServerClosingError);
+  });
+
+  it('takes no follower of what nobody appends to', async () => {
+    const { registry, directory } = await startCore();
+    await writeFile(path.join(directory, 'f'), 'some');
+    await registry.close();
+    const follow = registry.follow(ResourcePath.parse('/f'), {}, new CollectingSink(), signal);
+    await expect(follow).rejects.toThrow(ServerClosingError);
+  });
+});

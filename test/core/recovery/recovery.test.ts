@@ -1,0 +1,186 @@
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { checkRoot } from '../../../src/core/check/root-check.ts';
+import { FeedRegistry } from '../../../src/core/feed-registry.ts';
+import type { Report } from '../../../src/core/report.ts';
+import { StreamStore } from '../../../src/core/streams/stream-store.ts';
+import { AppendFile } from '../../../src/storage/append-file.ts';
+import { ResourcePath } from '../../../src/storage/resource-path.ts';
+import { Root } from '../../../src/storage/root.ts';
+import { storageFailure } from '../../../src/storage/storage-failure.ts';
+import { killedRoot } from '../../support/crash-root.ts';
+import { RESERVED } from '../../support/root-files.ts';
+import { systemError } from '../../support/small-disk.ts';
+import { appendLine, textOf } from '../../support/streams-core.ts';
+
+interface Told {
+  message: string;
+  detail: Readonly<Record<string, unknown>>;
+}
+
+/** A server without HTTP that was started on a root, and what it told. It is closed after the test. */
+async function start(directory: string, durability: 'os' | 'disk' = 'os') {
+  const told: Told[] = [];
+  const report: Report = (message, detail) => told.push({ message, detail });
+  const registry = new FeedRegistry(await Root.open(directory), { durability, graceMs: 0, report });
+  onTestFinished(() => registry.close());
+  await registry.recover();
+  return { registry, told, about: (part: string) => told.filter(({ message }) => message.includes(part)) };
+}
+
+const own = (directory: string, name: string) =>
+  readdir(path.join(directory, RESERVED, name)).catch(() => []);
+
+const linesOf = (name: string) => [0, 1, 2].map((seq) => `${name} ${seq}\n`).join('');
+
+/** Makes what is remembered of some streams impossible to save. */
+function failToSave(code: string, isFailing: (path: string) => boolean) {
+  const { save } = StreamStore.prototype;
+  const saving = vi.spyOn(StreamStore.prototype, 'save');
+  saving.mockImplementation(async function limited(this: StreamStore, ...args) {
+    if (isFailing(args[1])) throw storageFailure(systemError(code));
+    await save.apply(this, args);
+  });
+  onTestFinished(() => saving.mockRestore());
+  return saving;
+}
+
+describe('after a kill -9, a file that another program has moved', () => {
+  test('is found below another name in its directory, with all that its producer has brought', async () => {
+    const root = await killedRoot();
+    await rename(path.join(root, 'two'), path.join(root, 'two.1'));
+    const { registry, about } = await start(root);
+    expect(await textOf(registry, 'two.1')).toBe(linesOf('two'));
+    expect((await appendLine(registry, 'two.1', 'two 2\n', { id: 'p', epoch: 0, seq: 2 })).isRepeated).toBe(
+      true,
+    );
+    await appendLine(registry, 'two.1', 'two 3\n', { id: 'p', epoch: 0, seq: 3 });
+    expect(await textOf(registry, 'two.1')).toBe(`${linesOf('two')}two 3\n`);
+    expect(about('not to be found')).toEqual([]);
+  });
+
+  test('is looked for in one listing of its directory, however many are missing', async () => {
+    const root = await killedRoot();
+    for (const name of ['one', 'two']) await rename(path.join(root, name), path.join(root, `${name}.1`));
+    const listing = vi.spyOn(Root.prototype, 'fingerprintsIn');
+    onTestFinished(() => listing.mockRestore());
+    const { registry } = await start(root);
+    expect(await textOf(registry, 'two.1')).toBe(linesOf('two'));
+    // Once by the replay, and once for what tombstones say.
+    expect(listing.mock.calls.length).toBeLessThanOrEqual(2);
+  });
+
+  test('is found in another directory', async () => {
+    const root = await killedRoot();
+    await mkdir(path.join(root, 'a/b'), { recursive: true });
+    await rename(path.join(root, 'two'), path.join(root, 'a/b/c'));
+    const { registry, about } = await start(root);
+    expect(await textOf(registry, 'a/b/c')).toBe(linesOf('two'));
+    expect(about('not to be found')).toEqual([]);
+  });
+
+  test('and is nowhere: its bytes are where an operator finds them, and that is told', async () => {
+    const root = await killedRoot();
+    await rm(path.join(root, 'two'));
+    const { registry, about } = await start(root);
+    const [told] = about('not to be found');
+    expect(told?.detail).toMatchObject({ path: 'two', position: 0 });
+    const aside = String(told?.detail.aside);
+    expect(path.basename(aside)).toMatch(/^lost-two-/);
+    expect(await readFile(aside, 'utf8')).toBe(linesOf('two'));
+    expect(await textOf(registry, 'one')).toContain(linesOf('one'));
+    expect(await own(root, 'redo')).toEqual([]);
+  });
+
+  test.each(['os', 'disk'] as const)(
+    'is not missed when the server had deleted it (%s)',
+    async (durability) => {
+      const root = await killedRoot('delete a stream', { durability });
+      await rm(path.join(root, RESERVED, 'meta'), { recursive: true });
+      const { told } = await start(root, durability);
+      expect(told.map(({ message }) => message)).toEqual([
+        'the server before this one was killed: its redo log was made good',
+      ]);
+      expect(await own(root, 'aside')).toEqual([]);
+    },
+  );
+});
+
+describe('a recovery that fails', () => {
+  test.each(['a start', 'a check'])(
+    'removes nothing, be it of %s, and what it was about is there after the next one',
+    async (who) => {
+      const root = await killedRoot();
+      const before = await own(root, 'redo');
+      const saving = failToSave('ENOSPC', (name) => name === 'two');
+      const trying = who === 'a start' ? start(root) : checkRoot(await Root.open(root), () => {});
+      await expect(trying).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+      expect(before).toHaveLength(1);
+      expect(await own(root, 'redo')).toEqual(before);
+      saving.mockRestore();
+      const { registry } = await start(root);
+      expect(await textOf(registry, 'one')).toContain(linesOf('one'));
+      expect(await textOf(registry, 'two')).toBe(linesOf('two'));
+      expect(await own(root, 'redo')).toEqual([]);
+    },
+  );
+
+  test('for one stream only starts for all others; that one takes no appends, and is whole after a later start', async () => {
+    const root = await killedRoot();
+    const saving = failToSave('EIO', (name) => name === 'two');
+    const first = await start(root);
+    expect(first.about('cannot be brought up to date')).toMatchObject([{ detail: { path: 'two' } }]);
+    expect(await textOf(first.registry, 'one')).toContain(linesOf('one'));
+    await appendLine(first.registry, 'one', 'one 4\n');
+    await expect(appendLine(first.registry, 'two', 'two 3\n')).rejects.toMatchObject({
+      code: 'HFS_STORAGE_ERROR',
+    });
+    const session = first.registry.openAppend(ResourcePath.parse('two'), {}, NOBODY);
+    await expect(session).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
+    expect(await own(root, 'redo')).toHaveLength(1);
+    expect(await own(root, 'quarantine')).toHaveLength(1);
+    await first.registry.close();
+
+    saving.mockRestore();
+    const second = await start(root);
+    expect(await textOf(second.registry, 'two')).toBe(linesOf('two'));
+    await appendLine(second.registry, 'two', 'two 3\n', { id: 'p', epoch: 0, seq: 3 });
+    expect(await own(root, 'quarantine')).toEqual([]);
+  });
+
+  test('for one stream only leaves its file alone when the root is checked', async () => {
+    const root = await killedRoot();
+    const saving = failToSave('EIO', (name) => name === 'two');
+    const lines: string[] = [];
+    expect(await checkRoot(await Root.open(root), (line) => lines.push(line))).toBe(false);
+    expect(lines.join('\n')).toContain('two: a stream cannot be brought up to date');
+    expect(await readFile(path.join(root, 'two'), 'utf8')).toBe(linesOf('two'));
+    saving.mockRestore();
+    expect(await checkRoot(await Root.open(root), () => {})).toBe(true);
+    expect(await textOf((await start(root)).registry, 'two')).toBe(linesOf('two'));
+  });
+});
+
+test('a recovery that takes long says how far it is', async () => {
+  const root = await killedRoot();
+  let isTold = () => {};
+  const told = new Promise<void>((resolve) => {
+    isTold = resolve;
+  });
+  const syncing = vi.spyOn(AppendFile.prototype, 'sync').mockImplementation(() => told);
+  onTestFinished(() => syncing.mockRestore());
+  const progress: Told[] = [];
+  const report: Report = (message, detail) => {
+    if (!message.includes('bringing streams up to date')) return;
+    progress.push({ message, detail });
+    isTold();
+  };
+  const registry = new FeedRegistry(await Root.open(root), { durability: 'disk', graceMs: 0, report });
+  onTestFinished(() => registry.close());
+  await registry.recover();
+  const [first] = progress;
+  expect(first?.detail).toMatchObject({ streams: 0, ofStreams: 2, bytes: first?.detail.ofBytes });
+});
+
+const NOBODY = { drained: () => {}, safe: () => {}, lost: () => {}, deposed: () => {} };

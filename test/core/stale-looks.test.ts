@@ -1,0 +1,124 @@
+import { appendFile, readFile, truncate, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { FileWatch } from '../../src/core/file-watch.ts';
+import { AppendPipeline } from '../../src/core/streams/append-pipeline.ts';
+import type { StreamRecord } from '../../src/core/streams/stream-record.ts';
+import { StreamTruncatedError } from '../../src/errors.ts';
+import { RedoLog } from '../../src/storage/redo-log.ts';
+import { ResourcePath } from '../../src/storage/resource-path.ts';
+import { Root } from '../../src/storage/root.ts';
+import { untypedState } from '../../src/storage/stream-state.ts';
+import { join, startCore } from '../support/core-harness.ts';
+import { temporaryDirectory } from '../support/server.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const RESOURCE = ResourcePath.parse('/f');
+
+/** A session whose file has `first` when it is looked at, and `second`, too, before that is told. */
+async function lookedAtMeanwhile(change: (file: string) => Promise<void> = async () => {}) {
+  const { root, registry, open, directory } = await startCore();
+  const appender = await open('f');
+  const sink = join(appender);
+  appender.append(Buffer.from('first '));
+  await waitFor(() => sink.bytes.length === 6, 'the first bytes');
+  const stat = root.stat.bind(root);
+  vi.spyOn(root, 'stat').mockImplementation(async (resource) => {
+    await change(path.join(directory, 'f'));
+    const seen = await stat(resource);
+    appender.append(Buffer.from('second'));
+    await appender.ready();
+    return seen;
+  });
+  onTestFinished(async () => {
+    await appender.end('finished');
+    await registry.close();
+  });
+  return new FileWatch(root, 1000).examine(appender.feed, RESOURCE);
+}
+
+describe('a look at a file that takes long', () => {
+  it('does not take bytes that came meanwhile for a cut', async () => {
+    expect(await lookedAtMeanwhile()).toBeUndefined();
+  });
+
+  it('sees a cut all the same', async () => {
+    expect(await lookedAtMeanwhile((file) => truncate(file, 3))).toBeInstanceOf(StreamTruncatedError);
+  });
+});
+
+describe('a file that was opened before its stream grew', () => {
+  /** A file that was open when a session brought bytes and closed the stream. */
+  async function openedBefore() {
+    const core = await startCore();
+    await writeFile(path.join(core.directory, 'f'), 'old ');
+    const file = await core.registry.streams.open(RESOURCE);
+    onTestFinished(() => file.close());
+    const before = await core.registry.streams.view(file);
+    const appender = await core.open('f', undefined, { closes: true });
+    appender.append(Buffer.from('new'));
+    await appender.end('finished');
+    return { ...core, file, before };
+  }
+
+  it('is seen as closed only with all of its bytes', async () => {
+    const { registry, file } = await openedBefore();
+    const { state } = await registry.streams.view(file);
+    expect(state).toMatchObject({ closed: true, size: 7 });
+    await registry.close();
+  });
+
+  it('has not been cut, as far as what is remembered beside it tells', async () => {
+    const { registry, directory, file, before } = await openedBefore();
+    await registry.close();
+    const next = await startCore({ directory });
+    const { state, names } = await next.registry.streams.view(file);
+    expect(state).toMatchObject({ closed: true, size: 7 });
+    expect(names.nameOf(4)).toBe(before.names.nameOf(4));
+    await next.registry.close();
+  });
+});
+
+describe('the first append to a stream', () => {
+  it('does not take what another program has brought while the file was opened for a cut', async () => {
+    const directory = await temporaryDirectory();
+    await writeFile(path.join(directory, 'f'), 'old ');
+    const root = await Root.open(directory);
+    const log = new RedoLog<StreamRecord>(root.own('redo'), false);
+    const nothing = async () => {};
+    const pipeline: AppendPipeline = new AppendPipeline({
+      fingerprint: 'f',
+      location: 'f',
+      state: untypedState(4),
+      type: undefined,
+      log,
+      openFile: async () => {
+        const file = await root.openAppend(RESOURCE, { create: false });
+        const { size } = await file.state();
+        await appendFile(path.join(directory, 'f'), 'theirs ');
+        // A reader has looked, and told the stream.
+        pipeline.amend({ size: 11 });
+        return { file, size };
+      },
+      room: nothing,
+      assertRoom: () => undefined,
+      sync: nothing,
+      isDurable: false,
+      save: nothing,
+      logged: () => {},
+      settled: () => {},
+    });
+    const append = {
+      bytes: Buffer.from('ours'),
+      contentType: undefined,
+      seq: undefined,
+      producer: undefined,
+    };
+    const after = await pipeline.append({ ...append, close: false }, () => {});
+    expect(after).toMatchObject({ size: 15 });
+    expect(after?.generation).toBeUndefined();
+    expect(await readFile(path.join(directory, 'f'), 'utf8')).toBe('old theirs ours');
+    await pipeline.cool();
+    await log.close();
+  });
+});

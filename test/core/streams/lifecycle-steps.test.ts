@@ -1,0 +1,129 @@
+import { readdir, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { FeedRegistry } from '../../../src/core/feed-registry.ts';
+import { StreamStore } from '../../../src/core/streams/stream-store.ts';
+import { ExpiryIndex } from '../../../src/storage/expiry-index.ts';
+import { ResourcePath } from '../../../src/storage/resource-path.ts';
+import { Root } from '../../../src/storage/root.ts';
+import { storageFailure } from '../../../src/storage/storage-failure.ts';
+import { killedRoot } from '../../support/crash-root.ts';
+import { RESERVED } from '../../support/root-files.ts';
+import { temporaryDirectory } from '../../support/server.ts';
+import { systemError } from '../../support/small-disk.ts';
+import { makeFork, makeStream, textOf } from '../../support/streams-core.ts';
+
+async function start(directory: string, durability: 'os' | 'disk' = 'os') {
+  const registry = new FeedRegistry(await Root.open(directory), { durability, graceMs: 0 });
+  onTestFinished(() => registry.close());
+  await registry.recover();
+  return registry;
+}
+
+const remove = ({ streams }: FeedRegistry, name: string) => streams.delete(ResourcePath.parse(name));
+
+function fail<T extends object>(
+  owner: T,
+  method: { [K in keyof T]: T[K] extends (...args: never[]) => Promise<void> ? K : never }[keyof T] & string,
+) {
+  const failing = vi.spyOn(owner as Record<string, () => Promise<void>>, method);
+  failing.mockRejectedValue(storageFailure(systemError('EIO')));
+  onTestFinished(() => failing.mockRestore());
+  return failing;
+}
+
+describe('a name that is kept for the forks of a stream that was deleted', () => {
+  test.each(['source', 'fork', 'fork of fork'])(
+    'is free after a kill -9 while the last fork was being deleted: %s',
+    async (name) => {
+      // The file is gone, and nothing else.
+      const directory = await killedRoot('delete the last fork', { step: { at: 1, how: 'after' } });
+      expect(await makeStream(await start(directory), name)).toBe(true);
+    },
+  );
+
+  test('is free when another program has deleted the last fork', async () => {
+    const directory = await temporaryDirectory();
+    const registry = await start(directory);
+    await makeStream(registry, 'source');
+    await makeFork(registry, 'source', 'fork');
+    await remove(registry, 'source');
+    await expect(makeStream(registry, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_CONFLICT' });
+    await rm(path.join(directory, 'fork'));
+    expect(await makeStream(registry, 'source')).toBe(true);
+  });
+
+  test('is taken while the fork lives, below whatever name, over restarts', async () => {
+    const directory = await temporaryDirectory();
+    const registry = await start(directory);
+    await makeStream(registry, 'source');
+    await makeFork(registry, 'source', 'fork');
+    await remove(registry, 'source');
+    await rename(path.join(directory, 'fork'), path.join(directory, 'fork.1'));
+    await registry.close();
+    const next = await start(directory);
+    await expect(makeStream(next, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_CONFLICT' });
+    await remove(next, 'fork.1');
+    expect(await makeStream(next, 'source')).toBe(true);
+  });
+
+  test('is kept for a fork that is just being made', async () => {
+    const registry = await start(await temporaryDirectory());
+    await makeStream(registry, 'source');
+    const { publish } = Root.prototype;
+    const publishing = vi.spyOn(Root.prototype, 'publish');
+    onTestFinished(() => publishing.mockRestore());
+    publishing.mockImplementationOnce(async function late(this: Root, ...args) {
+      await remove(registry, 'source');
+      return publish.apply(this, args);
+    });
+    await makeFork(registry, 'source', 'fork');
+    await expect(makeStream(registry, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_CONFLICT' });
+  });
+});
+
+describe('when the disk refuses on the way', () => {
+  test('a stream whose name could not be synced is there, and that it may not stay is told', async () => {
+    const registry = await start(await temporaryDirectory(), 'disk');
+    const failing = fail(Root.prototype, 'syncNames');
+    await expect(makeStream(registry, 'stream', 'text')).rejects.toMatchObject({
+      code: 'HFS_OUTCOME_UNKNOWN',
+    });
+    failing.mockRestore();
+    expect(await textOf(registry, 'stream')).toBe('text');
+  });
+
+  test('a stream that is deleted leaves nothing behind, even if that could not be synced', async () => {
+    const directory = await temporaryDirectory();
+    const registry = await start(directory, 'disk');
+    await makeStream(registry, 'source');
+    await makeFork(registry, 'source', 'fork');
+    await remove(registry, 'source');
+    const failing = fail(Root.prototype, 'syncNames');
+    await expect(remove(registry, 'fork')).rejects.toMatchObject({ code: 'HFS_OUTCOME_UNKNOWN' });
+    failing.mockRestore();
+    expect(await readdir(path.join(directory, RESERVED, 'gone'))).toEqual([]);
+    for (const name of ['source', 'fork']) expect(await makeStream(registry, name)).toBe(true);
+  });
+
+  test('a stream that is deleted is deleted, whatever of what was remembered of it stays', async () => {
+    const registry = await start(await temporaryDirectory());
+    await makeStream(registry, 'source');
+    await makeFork(registry, 'source', 'fork');
+    await remove(registry, 'source');
+    const failing = fail(StreamStore.prototype, 'remove');
+    await remove(registry, 'fork');
+    failing.mockRestore();
+    for (const name of ['source', 'fork']) expect(await makeStream(registry, name)).toBe(true);
+  });
+
+  test('a stream that cannot be made leaves no file, and its own error', async () => {
+    const directory = await temporaryDirectory();
+    const registry = await start(directory);
+    fail(StreamStore.prototype, 'save').mockRejectedValue(storageFailure(systemError('ENOSPC')));
+    fail(StreamStore.prototype, 'remove');
+    fail(ExpiryIndex.prototype, 'remove');
+    await expect(makeStream(registry, 'stream')).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+    expect(await readdir(path.join(directory, RESERVED, 'incoming'))).toEqual([]);
+  });
+});

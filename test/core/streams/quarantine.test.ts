@@ -1,0 +1,105 @@
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { FeedRegistry } from '../../../src/core/feed-registry.ts';
+import { StreamStore } from '../../../src/core/streams/stream-store.ts';
+import { AppendFile } from '../../../src/storage/append-file.ts';
+import { ResourcePath } from '../../../src/storage/resource-path.ts';
+import { Root } from '../../../src/storage/root.ts';
+import { storageFailure } from '../../../src/storage/storage-failure.ts';
+import { RESERVED } from '../../support/root-files.ts';
+import { temporaryDirectory } from '../../support/server.ts';
+import { systemError } from '../../support/small-disk.ts';
+import { appendLine, makeStream, textOf } from '../../support/streams-core.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+/** A server without HTTP, with two streams that have a line each, and what it tells. */
+async function startTwo() {
+  const directory = await temporaryDirectory();
+  const told: string[] = [];
+  const registry = await start(directory, told);
+  for (const name of ['good', 'bad']) {
+    await makeStream(registry, name);
+    await appendLine(registry, name, `${name} 0\n`, { id: 'p', epoch: 0, seq: 0 });
+  }
+  return { directory, registry, told };
+}
+
+async function start(directory: string, told: string[] = []) {
+  const report = (message: string) => told.push(message);
+  const registry = new FeedRegistry(await Root.open(directory), { durability: 'os', graceMs: 0, report });
+  onTestFinished(() => registry.close());
+  await registry.recover();
+  return registry;
+}
+
+const own = (directory: string, name: string) =>
+  readdir(path.join(directory, RESERVED, name)).catch(() => []);
+
+/** Makes what is remembered of the stream that is `bad` impossible to save, until that is over. */
+function failToSave() {
+  const { save } = StreamStore.prototype;
+  const saving = vi.spyOn(StreamStore.prototype, 'save');
+  saving.mockImplementation(async function limited(this: StreamStore, ...args) {
+    if (args[1] === 'bad') throw storageFailure(systemError('EIO'));
+    await save.apply(this, args);
+  });
+  onTestFinished(() => saving.mockRestore());
+  return saving;
+}
+
+const isolated = (directory: string) => async () =>
+  (await own(directory, 'quarantine')).length === 1 && (await own(directory, 'redo')).length === 0;
+
+test('a stream whose file cannot be synced is put in quarantine, and the log is dropped for all others', async () => {
+  const { directory, registry, told } = await startTwo();
+  const { sync } = AppendFile.prototype;
+  const syncing = vi.spyOn(AppendFile.prototype, 'sync');
+  syncing.mockImplementation(async function failing(this: AppendFile, ...args) {
+    if (this.location === 'bad') throw systemError('EIO');
+    await sync.apply(this, args);
+  });
+  onTestFinished(() => syncing.mockRestore());
+  await waitFor(isolated(directory), 'the log to be dropped');
+  expect(told.filter((message) => message.includes('cannot be brought up to date'))).toHaveLength(1);
+  await appendLine(registry, 'good', 'good 1\n', { id: 'p', epoch: 0, seq: 1 });
+  await expect(appendLine(registry, 'bad', 'bad 1\n')).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
+  expect(await textOf(registry, 'bad')).toBe('bad 0\n');
+  await registry.close();
+
+  syncing.mockRestore();
+  const next = await start(directory);
+  expect(await own(directory, 'quarantine')).toEqual([]);
+  expect((await appendLine(next, 'bad', 'bad 0\n', { id: 'p', epoch: 0, seq: 0 })).isRepeated).toBe(true);
+  await appendLine(next, 'bad', 'bad 1\n', { id: 'p', epoch: 0, seq: 1 });
+  expect([await textOf(next, 'good'), await textOf(next, 'bad')]).toEqual([
+    'good 0\ngood 1\n',
+    'bad 0\nbad 1\n',
+  ]);
+});
+
+test('a stream of which nothing can be remembered comes out of quarantine as soon as it can be', async () => {
+  const { directory, registry } = await startTwo();
+  const saving = failToSave();
+  await waitFor(isolated(directory), 'the stream to be put in quarantine');
+  await expect(appendLine(registry, 'bad', 'bad 1\n')).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
+  saving.mockRestore();
+  await waitFor(
+    () =>
+      appendLine(registry, 'bad', 'bad 1\n', { id: 'p', epoch: 0, seq: 1 }).then(
+        () => true,
+        () => false,
+      ),
+    'the stream to take appends again',
+  );
+  expect(await textOf(registry, 'bad')).toBe('bad 0\nbad 1\n');
+  expect(await own(directory, 'quarantine')).toEqual([]);
+});
+
+test('a stream that is deleted leaves the quarantine', async () => {
+  const { directory, registry } = await startTwo();
+  failToSave();
+  await waitFor(isolated(directory), 'the stream to be put in quarantine');
+  await registry.streams.delete(ResourcePath.parse('bad'));
+  expect(await own(directory, 'quarantine')).toEqual([]);
+});

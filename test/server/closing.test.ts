@@ -1,0 +1,101 @@
+import { writeFile } from 'node:fs/promises';
+import net, { type Socket } from 'node:net';
+import path from 'node:path';
+import Fastify from 'fastify';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { httpfstream } from '../../src/server/plugin.ts';
+import { openSocket, rawHandshake, readHead, readToEnd, writeHead } from '../support/http-raw.ts';
+import { startStandalone } from '../support/http-standalone.ts';
+import { frame, Op } from '../support/original-frames.ts';
+import { startServer, temporaryDirectory } from '../support/server.ts';
+
+const APPEND = 'X-Verb: APPEND';
+
+/** An appender that does not answer when it is told to go, so that the server waits for it. */
+async function openSilentAppender(port: number): Promise<void> {
+  const { socket, status } = await rawHandshake(port, '/f', [APPEND]);
+  expect(status).toBe(101);
+  socket.write(frame(Op.binary, Buffer.from('abc'), { masked: true }));
+}
+
+async function connect(port: number): Promise<Socket> {
+  const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  onTestFinished(() => void socket.destroy());
+  socket.on('error', () => undefined);
+  await new Promise<void>((resolve) => void socket.once('connect', () => resolve()));
+  return socket;
+}
+
+describe('a server that closes', () => {
+  it('does not wait for a connection that says nothing, whenever it comes', async () => {
+    const server = await startStandalone();
+    await openSilentAppender(server.port);
+    const early = await connect(server.port);
+    const closed = server.app.close();
+    const late = await connect(server.port);
+    const ends = Promise.all([early, late].map((socket) => readToEnd(socket)));
+    await closed;
+    await ends;
+  });
+
+  it("does not wait for one either when it is somebody's application", async () => {
+    const app = Fastify();
+    await app.register(httpfstream, { root: await temporaryDirectory(), closeTimeoutMs: 200 });
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    const { port } = app.server.address() as net.AddressInfo;
+    await openSilentAppender(port);
+    const early = await connect(port);
+    const closed = app.close();
+    const late = await connect(port);
+    const ends = Promise.all([early, late].map((socket) => readToEnd(socket)));
+    await closed;
+    await ends;
+  });
+
+  it.each(['1.0', '1.1'])(
+    'lets no follower of HTTP/%s take what is there for all, beside an appender that does not answer',
+    async (version) => {
+      const server = await startStandalone();
+      await openSilentAppender(server.port);
+      const socket = await openSocket(server.port);
+      let error: NodeJS.ErrnoException | undefined;
+      socket.on('error', (cause) => {
+        error = cause;
+      });
+      writeHead(socket, `GET /f?verb=FOLLOW HTTP/${version}`);
+      await readHead(socket);
+      const rest = readToEnd(socket);
+      await server.app.close();
+      const text = (await rest).toString();
+      expect(text).not.toMatch(/0\r\n\r\n$/);
+      if (version === '1.0') expect(error?.code).toBe('ECONNRESET');
+    },
+  );
+
+  it('cuts a download that does not end', async () => {
+    const server = await startStandalone();
+    await writeFile(path.join(server.root, 'f'), Buffer.alloc(50_000_000));
+    const socket = await openSocket(server.port);
+    writeHead(socket, 'GET /f HTTP/1.0');
+    await readHead(socket);
+    socket.pause();
+    await server.app.close();
+    const rest = readToEnd(socket);
+    socket.resume();
+    expect((await rest).length).toBeLessThan(49_000_000);
+  });
+
+  it('lets a download end, and its connection does not stay', async () => {
+    const server = await startServer();
+    await writeFile(path.join(server.root, 'f'), Buffer.alloc(20_000_000));
+    const socket = await openSocket(server.port);
+    writeHead(socket, 'GET /f HTTP/1.1');
+    await readHead(socket);
+    socket.pause();
+    const closed = server.app.close();
+    const rest = readToEnd(socket);
+    socket.resume();
+    expect((await rest).length).toBeGreaterThan(15_000_000);
+    await closed;
+  });
+});
