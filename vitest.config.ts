@@ -1,47 +1,59 @@
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { PATIENCE_MS } from './test/support/patience.ts';
 
-/** Files that build, measure what they and their children take, or load all cores by themselves. */
-const ALONE = [
-  'test/chaos.test.ts',
-  'test/client/leaks.test.ts',
-  'test/container.test.ts',
-  'test/fuzz/fuzz.test.ts',
-  'test/legacy/memory.test.ts',
-  'test/package.test.ts',
-  'test/producers-crash.test.ts',
-  'test/soak-memory.test.ts',
-  'test/soak.test.ts',
-  'test/streaming-http.test.ts',
-  'test/streaming.test.ts',
-  'test/streams/idle-readers.test.ts',
-];
+/** Files that measure their own process: what others would leave in it. */
+const ISOLATED = ['test/client/leaks.test.ts'];
 
-// Ends what hangs. A wait within a test ends earlier, and says what it waited for.
-const TIMEOUTS = { testTimeout: 2 * PATIENCE_MS, hookTimeout: 2 * PATIENCE_MS };
+/** Files that take long: begun first, they are not what everybody waits for at the end. */
+const LONG = [
+  'chaos',
+  'cli/check',
+  'container',
+  'fuzz/fuzz',
+  'package',
+  'producers-crash',
+  'proxies',
+  'soak-memory',
+  'streams/blind-spots-restart',
+  'streams/conformance',
+  'streams/model',
+  'streams/torn-log',
+].map((name) => `/test/${name}.test.ts`);
+
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLong = ({ moduleId }: TestSpecification) => LONG.some((name) => moduleId.endsWith(name));
+    return (await super.sort(files)).sort((a, b) => Number(isLong(b)) - Number(isLong(a)));
+  }
+}
+
+// The bound ends what hangs. A wait within a test ends earlier, and says what it waited for.
+const COMMON = {
+  testTimeout: 2 * PATIENCE_MS,
+  hookTimeout: 2 * PATIENCE_MS,
+  // Most of them wait most of the time: for timers, disks and each other's processes.
+  maxWorkers: Math.max(4, availableParallelism()),
+};
 
 export default defineConfig({
   test: {
     globalSetup: './test/support/build-commands.ts',
     reporters: ['default', './test/support/count-reporter.ts'],
+    sequence: { sequencer: LongFirst },
     projects: [
       {
         test: {
-          ...TIMEOUTS,
+          ...COMMON,
           name: 'together',
           include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, ...ALONE],
-          // Most of them wait most of the time: for timers, disks and each other's processes.
-          maxWorkers: Math.max(4, availableParallelism()),
+          exclude: [...configDefaults.exclude, ...ISOLATED],
           // Each worker loads the server and its libraries once.
           isolate: false,
-          sequence: { groupOrder: 0 },
         },
       },
-      {
-        test: { ...TIMEOUTS, name: 'alone', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 1 } },
-      },
+      { test: { ...COMMON, name: 'isolated', include: ISOLATED } },
     ],
   },
 });

@@ -3,7 +3,6 @@ import type { AddressInfo } from 'node:net';
 import { Command } from 'commander';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
-import { prettyFactory } from 'pino-pretty';
 import { createStandaloneServer } from '../server/standalone.ts';
 import { runCheck } from './check-command.ts';
 import { type CommandIo, messageOf } from './io.ts';
@@ -53,7 +52,7 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
       allowedHosts: options.allowHost,
       index: options.index,
       trustProxy: options.trustProxy,
-      logger: makeLogger(logLevel, io),
+      logger: await makeLogger(logLevel, io),
     });
   } catch (error) {
     return fail(messageOf(error));
@@ -103,18 +102,19 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   return isSound ? 0 : EXIT_FAILURE;
 }
 
-function makeLogger(level: string, { stdout }: CommandIo): Logger {
+async function makeLogger(level: string, { stdout }: CommandIo): Promise<Logger> {
   const { isTTY = false, fd } = stdout;
   // Node lets a terminal that was stopped (Ctrl-S) stop the whole process.
   const stream = isTTY && fd !== undefined ? fs.createWriteStream('', { fd, autoClose: false }) : stdout;
   const output = new LogOutput(stream, (count) =>
     logger.error({ count }, `${count} log lines were dropped: nobody had read those before them`),
   );
-  const logger = isTTY ? prettyLogger(level, output) : pino({ level }, output);
+  const logger = isTTY ? await prettyLogger(level, output) : pino({ level }, output);
   return logger;
 }
 
-function prettyLogger(level: string, output: LogOutput): Logger {
+async function prettyLogger(level: string, output: LogOutput): Promise<Logger> {
+  const { prettyFactory } = await import('pino-pretty');
   const pretty = prettyFactory({ translateTime: 'SYS:HH:MM:ss' });
   return pino({ level, base: null }, { write: (line) => output.write(pretty(line)) });
 }

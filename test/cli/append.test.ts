@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
+import { runAppend } from '../../src/cli/run-append.ts';
 import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
 import { OriginalServer } from '../support/original-server.ts';
 import { startServer } from '../support/server.ts';
 import { waitFor, waitWhile } from '../support/wait-for.ts';
-import { portOf, RunningCommand, run, startServerCommand } from './command.ts';
+import { portOf, RunningCommand, run, runHere, startServerCommand } from './command.ts';
 import { APPEND, shell } from './shell.ts';
 
 const MIB = 1024 * 1024;
@@ -83,14 +84,14 @@ describe('httpfstream-append', () => {
   test.each([[[]], [['a', 'b']], [['-x', 'http://h/a']]])(
     'the arguments %j are wrong usage: one line, exit code 1',
     async (args) => {
-      const { exit, stdout, stderr } = await run('httpfstream-append', args);
+      const { exit, stdout, stderr } = await runHere(runAppend, args);
       expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' });
       expect(stderr).toMatch(/^httpfstream-append: [^\n]+\n$/);
     },
   );
 
   test('-h prints help with examples on stdout, exit code 0', async () => {
-    const { exit, stdout, stderr } = await run('httpfstream-append', ['-h']);
+    const { exit, stdout, stderr } = await runHere(runAppend, ['-h']);
     expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
     for (const text of [
       '-v',
@@ -237,7 +238,7 @@ describe('httpfstream-append', () => {
     [['-from-file', 'f', '-from-file', 'g', 'http://h/'], 'end in /'],
     [['--', 'true'], 'URL'],
   ])('the arguments %j are wrong usage: one line that names %s, exit code 1', async (args, text) => {
-    const { exit, stdout, stderr } = await run('httpfstream-append', args);
+    const { exit, stdout, stderr } = await runHere(runAppend, args);
     expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' });
     expect(stderr).toMatch(/^httpfstream-append: [^\n]+\n$/);
     expect(stderr).toContain(text);

@@ -17,24 +17,25 @@ import {
 } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { runServer } from '../../src/cli/run-server.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { run } from './command.ts';
+import { run, runHere } from './command.ts';
 
 interface Checked {
-  exit: number | string;
+  exit: number;
   /** What was found. */
   lines: string[];
   summary: string;
 }
 
 async function check(root: string): Promise<Checked> {
-  const { exit, stdout, stderr } = await run('httpfstream-server', ['--check', '-root', root]);
+  const { exit, stdout, stderr } = await runHere(runServer, ['--check', '-root', root]);
   expect(stderr).toBe('');
   const lines = stdout.trimEnd().split('\n');
-  return { exit: exit as number, lines: lines.slice(0, -1), summary: lines.at(-1) as string };
+  return { exit, lines: lines.slice(0, -1), summary: lines.at(-1) as string };
 }
 
 /** What a second run must say of everything. */

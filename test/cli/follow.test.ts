@@ -4,11 +4,12 @@ import { existsSync } from 'node:fs';
 import { readFile, stat, truncate, unlink, writeFile } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { describe, expect, test } from 'vitest';
+import { runFollow } from '../../src/cli/run-follow.ts';
 import { OriginalAppender } from '../support/original-clients.ts';
 import { OriginalServer } from '../support/original-server.ts';
 import { startServer } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { portOf, RunningCommand, run, startServerCommand } from './command.ts';
+import { portOf, RunningCommand, run, runHere, startServerCommand } from './command.ts';
 import { FOLLOW, shell } from './shell.ts';
 
 const MIB = 1024 * 1024;
@@ -82,14 +83,14 @@ describe('httpfstream-follow', () => {
   test.each([[[]], [['-x', 'http://h/a']]])(
     'the arguments %j are wrong usage: one line, exit code 1',
     async (args) => {
-      const { exit, stdout, stderr } = await run('httpfstream-follow', args);
+      const { exit, stdout, stderr } = await runHere(runFollow, args);
       expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' });
       expect(stderr).toMatch(/^httpfstream-follow: [^\n]+\n$/);
     },
   );
 
   test('-h prints help with examples on stdout, exit code 0', async () => {
-    const { exit, stdout, stderr } = await run('httpfstream-follow', ['-h']);
+    const { exit, stdout, stderr } = await runHere(runFollow, ['-h']);
     expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
     for (const text of ['-v', '-n', '-c', '--from', '--wait[=S]', '-F', '-o', 'Examples:']) {
       expect(stdout).toContain(text);
@@ -184,7 +185,7 @@ describe('httpfstream-follow', () => {
   ])('%j begins where it says', async (options, expected) => {
     const server = await startServer();
     await writeFile(`${server.root}/a`, '1\n2\n3\n4\n5\n');
-    const { exit, stdout, stderr } = await run('httpfstream-follow', [...options, server.url('/a')]);
+    const { exit, stdout, stderr } = await runHere(runFollow, [...options, server.url('/a')]);
     expect({ exit, stdout, stderr }).toEqual({ exit: 0, stdout: expected, stderr: '' });
   });
 
@@ -253,7 +254,7 @@ describe('httpfstream-follow', () => {
     [['-o', 'f', '--from', '1']],
     [['-o', 'f', 'http://h/b']],
   ])('the options %j are wrong usage: one line, exit code 1', async (options) => {
-    const { exit, stdout, stderr } = await run('httpfstream-follow', [...options, 'http://h/a']);
+    const { exit, stdout, stderr } = await runHere(runFollow, [...options, 'http://h/a']);
     expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' });
     expect(stderr).toMatch(/^httpfstream-follow: [^\n]+\n$/);
   });

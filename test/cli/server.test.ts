@@ -4,11 +4,12 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { runServer } from '../../src/cli/run-server.ts';
 import { rawRequest } from '../support/http-raw.ts';
 import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
 import { temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { portOf, RunningCommand, run, startServerCommand } from './command.ts';
+import { portOf, RunningCommand, run, runHere, startServerCommand } from './command.ts';
 
 const MIB = 1024 * 1024;
 
@@ -57,7 +58,7 @@ describe('the options', () => {
   test.each(['-h', '--help'])(
     '%s names every option and shows examples, on stdout, exit code 0',
     async (option) => {
-      const { exit, stdout, stderr } = await run('httpfstream-server', [option]);
+      const { exit, stdout, stderr } = await runHere(runServer, [option]);
       expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
       for (const text of [
         '--root',
@@ -112,8 +113,7 @@ describe('the options', () => {
     [['-index=perhaps']],
     [['an argument']],
   ])('%j is wrong usage: one line on stderr, exit code 2', async (args) => {
-    const cwd = await temporaryDirectory();
-    const { exit, stdout, stderr } = await run('httpfstream-server', args, { cwd });
+    const { exit, stdout, stderr } = await runHere(runServer, args);
     expect({ exit, stdout }).toEqual({ exit: 2, stdout: '' });
     expect(stderr).toMatch(/^httpfstream-server: [^\n]+\n$/);
   });

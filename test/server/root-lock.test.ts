@@ -75,9 +75,8 @@ describe('a root', () => {
 
   test('is free after a start that failed', async () => {
     const root = await temporaryDirectory();
-    // No log can be where a file is.
-    await mkdir(path.join(root, '.httpfstream'));
-    await writeFile(path.join(root, '.httpfstream/redo'), '');
+    // No part of a log can be where a directory is.
+    await mkdir(path.join(root, '.httpfstream/redo/0000000001.log'), { recursive: true });
     await expect(Fastify().register(httpfstream, { root })).rejects.toThrow();
     expect(await readdir(path.join(root, '.httpfstream/lock'))).toEqual([]);
   });

@@ -1,6 +1,13 @@
+/** A prime, so that no size that anything is cut into divides it. */
+const BLOCK_BYTES = 1_000_003;
+
+const BLOCK = Buffer.from(
+  Uint8Array.from({ length: BLOCK_BYTES }, (_, i) => Math.imul(i, 2_654_435_761) >>> 24),
+);
+
 /** Bytes that differ from place to place, so that a lost, repeated or moved one shows. */
 export function pattern(start: number, size: number): Buffer {
   const bytes = Buffer.allocUnsafe(size);
-  for (let i = 0; i < size; i++) bytes[i] = ((start + i) * 2_654_435_761) >>> 24;
+  for (let at = 0; at < size; ) at += BLOCK.copy(bytes, at, (start + at) % BLOCK_BYTES);
   return bytes;
 }
