@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { PATIENCE_MS } from './test/support/patience.ts';
 
 /** Files that measure their own process: what others would leave in it. */
-const ISOLATED = ['test/client/leaks.test.ts'];
+const ISOLATED = ['test/client/leaks.test.ts', 'test/server/small-inputs.test.ts'];
 
 /** Files that take long: begun first, they are not what everybody waits for at the end. */
 const LONG = [

@@ -279,9 +279,9 @@ describe('a time to live', () => {
     const read = new StreamPeer(server, '/read');
     const polled = new StreamPeer(server, '/polled');
     const left = new StreamPeer(server, '/left');
-    for (const stream of [read, polled, left]) await stream.create({ 'stream-ttl': '1' }, 'bytes');
+    for (const stream of [read, polled, left]) await stream.create({ 'stream-ttl': '3' }, 'bytes');
     const reader = await SseReader.open(read.url);
-    const ends = Date.now() + 2600;
+    const ends = Date.now() + 3600;
     while (Date.now() < ends) expect((await polled.longPoll('now')).status).toBe(204);
     expect((await left.head()).status).toBe(404);
     expect(reader.isClosed).toBe(false);
@@ -297,8 +297,8 @@ describe('a time to live', () => {
     const [asked, read, appended] = ['/asked', '/read', '/appended'].map(
       (urlPath) => new StreamPeer(server, urlPath),
     ) as [StreamPeer, StreamPeer, StreamPeer];
-    for (const stream of [asked, read, appended]) await stream.create({ 'stream-ttl': '2' }, 'bytes');
-    const over = Date.now() + 2400;
+    for (const stream of [asked, read, appended]) await stream.create({ 'stream-ttl': '4' }, 'bytes');
+    const over = Date.now() + 4400;
     while (Date.now() < over) {
       await Promise.all([asked.head(), read.read(), appended.append('x'), sleepABit()]);
     }
@@ -310,7 +310,7 @@ describe('a time to live', () => {
   test('that is over wakes who waits for more, or keeps the stream for them', async () => {
     const { server } = await startStream();
     const stream = new StreamPeer(server, '/soon');
-    await stream.create({ 'stream-expires-at': new Date(Date.now() + 700).toISOString() }, 'bytes');
+    await stream.create({ 'stream-expires-at': new Date(Date.now() + 2500).toISOString() }, 'bytes');
     const reader = await SseReader.open(stream.url);
     await reader.waitUntilUpToDate();
     await waitFor(async () => (await stream.head()).status === 404, 'it to expire');
