@@ -2,8 +2,7 @@ import cors from '@fastify/cors';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { VERB_HEADER } from '../protocol.ts';
 import { StreamHeader } from '../stream-protocol.ts';
-
-const METHODS = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'];
+import { METHODS } from './methods.ts';
 
 /** How long a browser may remember what is allowed, in seconds. */
 const MAX_AGE_SECONDS = 86_400;
@@ -12,7 +11,12 @@ const REQUEST_HEADERS = [
   'authorization',
   'content-encoding',
   'content-type',
+  'if-match',
+  'if-modified-since',
   'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'last-event-id',
   'range',
   VERB_HEADER,
   ...Object.values(StreamHeader),

@@ -1,8 +1,9 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { HttpfstreamError } from '../errors.ts';
+import { METHODS } from './methods.ts';
 import { isBodyUnderWay, LastWords } from './node/last-words.ts';
 import { preferredType } from './preferred-type.ts';
-import { splitTarget } from './request-target.ts';
+import { parseTarget } from './target.ts';
 
 /** What each failure is on the wire. What is not here is 500. */
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
@@ -47,7 +48,7 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
   // The rest of the body may never come.
   HFS_BODY_TIMEOUT: { connection: 'close' },
   HFS_INVALID_REQUEST: { 'sec-websocket-version': '13' },
-  HFS_METHOD_NOT_ALLOWED: { allow: 'DELETE, GET, HEAD, OPTIONS, POST, PUT' },
+  HFS_METHOD_NOT_ALLOWED: { allow: METHODS.join(', ') },
   HFS_UNSUPPORTED_ENCODING: { 'accept-encoding': 'gzip, deflate, br' },
   HFS_UPGRADE_REQUIRED: { upgrade: 'websocket', connection: 'upgrade, close' },
   HFS_STREAM_CLOSED: { 'stream-closed': 'true' },
@@ -124,7 +125,7 @@ function logFailure(error: Error, { status, code, detail }: Problem, request: Fa
       status,
       code,
       method: request.method,
-      path: splitTarget(request.url).path,
+      path: parseTarget(request.url).path,
       ...(level === 'error' && { err: error }),
     },
     `refused: ${detail}`,

@@ -7,9 +7,10 @@ import {
   UnknownHostError,
 } from '../errors.ts';
 import { AllowedHosts } from './allowed-hosts.ts';
-import { authorityOf, hostOf, parseHost } from './host.ts';
+import { hostOf, parseHost } from './host.ts';
 import { isForeign } from './own-pages.ts';
 import type { PagePaths } from './page-paths.ts';
+import { parseTarget } from './target.ts';
 
 /** Who may come in. */
 export interface GateOptions {
@@ -40,13 +41,14 @@ export class Gate {
    */
   check(request: FastifyRequest): void {
     const refusal = this.#refusalOf(request.raw, hostOf(request));
+    if (refusal instanceof ForeignOriginError && this.#pages.isForPage(request)) return;
     if (refusal !== undefined) throw refusal;
   }
 
   /** Whether {@link check} may refuse a request, which depends on whether a proxy's word is to be believed. */
   mayRefuse(raw: IncomingMessage): boolean {
     if (raw.headers['x-forwarded-host'] !== undefined) return true;
-    return this.#refusalOf(raw, authorityOf(raw.url) ?? raw.headers.host ?? '') !== undefined;
+    return this.#refusalOf(raw, parseTarget(raw.url).authority ?? raw.headers.host ?? '') !== undefined;
   }
 
   #refusalOf(raw: IncomingMessage, text: string): HttpfstreamError | undefined {
@@ -61,8 +63,7 @@ export class Gate {
         `${host.name} is not served here: to allow it, add -allow-host ${host.name}`,
       );
     }
-    if (this.#corsOrigins.has('*') || this.#pages.isForPage(raw)) return undefined;
-    if (!isForeign(raw, host, this.#corsOrigins)) return undefined;
+    if (this.#corsOrigins.has('*') || !isForeign(raw, host, this.#corsOrigins)) return undefined;
     return new ForeignOriginError(
       'pages of other origins may not use this server: to allow one, add -cors and its origin',
     );

@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import type { FastifyRequest } from 'fastify';
+import { parseTarget } from './target.ts';
 
 /** What `Host` names: a machine, and the port of it if that is not the scheme's own. */
 export interface Host {
@@ -11,9 +12,6 @@ export interface Host {
 
 const HOST = /^(?<name>\[[^\]]+\]|[a-z\d_-]+(?:\.[a-z\d_-]+)*\.?)(?::(?<port>\d{0,5}))?$/i;
 
-/** Where a request names the server itself, in place of `Host` (RFC 9112, section 3.2.2). */
-const ABSOLUTE_FORM = /^[a-z][a-z\d+.-]*:\/\/(?<authority>[^/?#]*)/i;
-
 /** Parses what `Host` says. Undefined when it is malformed. */
 export function parseHost(text: string): Host | undefined {
   const { name = '', port = '' } = HOST.exec(text)?.groups ?? {};
@@ -22,15 +20,13 @@ export function parseHost(text: string): Host | undefined {
   return { name: name.replace(/\.$/, '').toLowerCase(), port: isDefault ? '' : port };
 }
 
-/** The host in a URL that a request has in place of a path, if it has one. */
-export function authorityOf(url = ''): string | undefined {
-  return ABSOLUTE_FORM.exec(url)?.groups?.authority;
-}
-
 /**
  * The host that a client wants, as it came: a trusted proxy's word goes before
- * the request's own. Empty when it does not say.
+ * the request's own, and in that the target before `Host` (RFC 9112, section 3.2.2). Empty
+ * when it does not say.
  */
 export function hostOf({ raw, host }: FastifyRequest): string {
-  return authorityOf(raw.url) ?? host;
+  // Fastify looks at what a proxy says, if it is to be believed, and at no target.
+  const isProxys = host !== (raw.headers.host ?? '');
+  return isProxys ? host : (parseTarget(raw.url).authority ?? host);
 }

@@ -10,8 +10,9 @@ import { isMultipart, MultipartAppend } from './multipart-append.ts';
 import type { Continues } from './node/continues.ts';
 import { RequestBody } from './request-body.ts';
 import { appendRequestOf, assertNoAppendRequest } from './request-query.ts';
-import { absoluteUrl, splitTarget } from './request-target.ts';
+import { absoluteUrl } from './request-target.ts';
 import { closedHeader } from './streams/stream-headers.ts';
+import { isBelow, parseTarget } from './target.ts';
 
 /** Quiet time after which TCP starts to probe whether a client's machine is still there. */
 const TCP_KEEP_ALIVE_MS = 30_000;
@@ -25,9 +26,9 @@ export interface HttpAppendSettings extends Omit<HttpAppendContext, 'log'> {
 }
 
 /** Whether a request, of which nothing but its head is known, is an append below `prefix` that brings a body. */
-export function isHttpAppend({ method, url = '', headers }: IncomingMessage, prefix: string): boolean {
-  const { path, queryString } = splitTarget(url);
-  if ((method !== 'PUT' && method !== 'POST') || !path.startsWith(`${prefix}/`)) return false;
+export function isHttpAppend({ method, url, headers }: IncomingMessage, prefix: string): boolean {
+  if ((method !== 'PUT' && method !== 'POST') || !isBelow(prefix, url)) return false;
+  const { queryString } = parseTarget(url);
   return (headers[VERB_HEADER] || new URLSearchParams(queryString).get(VERB_QUERY)) === 'APPEND';
 }
 

@@ -8,8 +8,8 @@ import type { ResourcePath } from '../storage/resource-path.ts';
 import { contentTypeOf } from './content-type.ts';
 import { HttpFollow, type HttpFollowContext } from './http-follow.ts';
 import { liveRangeOf } from './live-range.ts';
+import { withoutKey } from './page-paths.ts';
 import { followRequestOf } from './request-query.ts';
-import { wildcardOf } from './request-target.ts';
 import { userContentHeaders } from './user-content.ts';
 
 /** The answer's head, as far as it is not the same for all. */
@@ -121,7 +121,7 @@ export class HttpFollowResponder {
 }
 
 function isClean(request: FastifyRequest, resource: ResourcePath): boolean {
-  return resource.toString() === `/${wildcardOf(request)}`;
+  return resource.toString() === `/${withoutKey(request)}`;
 }
 
 function ignoreMissing(error: unknown): undefined {

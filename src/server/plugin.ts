@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
@@ -17,17 +16,19 @@ import { HttpAppendResponder, isHttpAppend } from './http-append-responder.ts';
 import { HttpFollowResponder } from './http-follow-responder.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { allowAnyType } from './media-type.ts';
+import { METHODS } from './methods.ts';
 import { Continues } from './node/continues.ts';
 import { PipelinedRequests } from './node/pipelined-requests.ts';
 import { ServerSockets } from './node/server-sockets.ts';
 import { PagePaths } from './page-paths.ts';
 import { assertParameters } from './query-parameters.ts';
-import { asksForWebSocket, resourceOf, splitTarget, verbOf } from './request-target.ts';
+import { asksForWebSocket, resourceOf, verbOf } from './request-target.ts';
 import { ResourceResponder } from './resource-response.ts';
 import { RootLock } from './root-lock.ts';
 import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
 import { LiveStreams } from './streams/live-streams.ts';
 import { StreamResponder } from './streams/stream-responder.ts';
+import { isBelow } from './target.ts';
 import { v2Dialect } from './v2-dialect.ts';
 import { dialectOf, WebSocketUpgrades } from './websocket-upgrades.ts';
 
@@ -37,9 +38,6 @@ const WEBSOCKET_OPTIONS = {
   maxPayload: 1024,
   skipUTF8Validation: true,
 };
-
-/** Methods that have a meaning here, beside GET and HEAD. */
-const METHODS = ['PUT', 'POST', 'DELETE', 'OPTIONS'];
 
 /**
  * The server as a Fastify plugin: `app.register(httpfstream, { root, prefix })`.
@@ -81,7 +79,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const continues = Continues.of(app.server);
   const sockets = ServerSockets.of(app.server, log);
 
-  const pages = new PagePaths(prefix);
+  const pages = new PagePaths();
   const reads = new ResourceResponder(root, registry, { prefix, index: settings.index, pages });
   const httpFollows = new HttpFollowResponder(registry, { log, connections: follows, keepAlive });
   const httpAppends = new HttpAppendResponder({ root, registry, connections: appends, continues, prefix });
@@ -129,10 +127,10 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   app.addHook('onRequest', tellMethods);
   await allowOrigins(app, settings.corsOrigins);
   continues.hold(
-    (request) => isHttpAppend(request, prefix) || (isBelow(prefix, request) && gate.mayRefuse(request)),
+    (request) => isHttpAppend(request, prefix) || (isBelow(prefix, request.url) && gate.mayRefuse(request)),
   );
   app.addHook('onRequest', allowAnyType);
-  sockets.allowHalfOpen((request) => isBelow(prefix, request));
+  sockets.allowHalfOpen(({ url }) => isBelow(prefix, url));
   // Whoever wants the body reads it.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
@@ -210,26 +208,23 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     preHandler,
     handler: (request, reply) => read(request, reply, resourceOf(request)),
   });
+  const isRead = (method: string) => method === 'GET' || method === 'HEAD';
   // Where CORS has taken it, it answers by itself.
   const hasOptions = app.hasRoute({ method: 'OPTIONS', url: `${prefix}/*` });
-  const methods = METHODS.filter((method) => method !== 'OPTIONS' || !hasOptions);
+  const methods = METHODS.filter((method) => !isRead(method) && !(method === 'OPTIONS' && hasOptions));
   app.route({
     method: methods,
     url: '/*',
     preHandler: refuseUpgrade,
     handler: (request, reply) => pipelined.inTurn(request, () => write(request, reply)),
   });
-  const others = app.supportedMethods.filter((method) => !['GET', 'HEAD', ...METHODS].includes(method));
+  const others = app.supportedMethods.filter((method) => !METHODS.includes(method));
   app.route({ method: others, url: '/*', onRequest: refuseMethod, handler: refuseMethod });
 }
 
 /** Whether GET or HEAD is one of the Durable Streams protocol. */
 function isStreamRead(request: FastifyRequest): boolean {
   return Object.values(StreamQuery).some((name) => name in (request.query as object));
-}
-
-function isBelow(prefix: string, { url = '' }: IncomingMessage): boolean {
-  return splitTarget(url).path.startsWith(`${prefix}/`);
 }
 
 /** Whether nobody is there any more, and what was asked for needs somebody. What is to be written has come as a whole, or is not. */

@@ -10,6 +10,7 @@ import { ResourcePath } from '../storage/resource-path.ts';
 import { SUBSCRIPTIONS_SEGMENT } from '../stream-protocol.ts';
 import { hostOf } from './host.ts';
 import { withoutKey } from './page-paths.ts';
+import { parseTarget } from './target.ts';
 
 /**
  * The verb of a request, if it names one; the header wins over the query.
@@ -42,8 +43,8 @@ export function absoluteUrl(request: FastifyRequest, path: string): string {
  * @throws {InvalidPathError} for a target that is neither a path nor a URL with one: `*`, say, which names the server
  */
 export function resourceOf(request: FastifyRequest): ResourcePath {
-  if (!NAMES_A_RESOURCE.test(request.url)) throw new InvalidPathError('the request names no resource');
-  const resource = ResourcePath.parse(wildcardOf(request));
+  if (!parseTarget(request.url).isResource) throw new InvalidPathError('the request names no resource');
+  const resource = ResourcePath.parse(withoutKey(request));
   assertNotReserved(resource);
   return resource;
 }
@@ -54,32 +55,10 @@ export function assertNotReserved({ segments }: ResourcePath): void {
   throw new ForbiddenPathError('the path is reserved for subscriptions, which this server does not have');
 }
 
-/** The path below the prefix as the client sent it, with its escapes decoded once, and without the key of a page. */
-export function wildcardOf(request: FastifyRequest): string {
-  const { '*': path } = request.params as { '*': string };
-  return request.method === 'GET' && !request.ws ? withoutKey(path) : path;
-}
-
-/**
- * A request's target as the client sent it, taken apart; of one in absolute
- * form (RFC 9112, section 3.2.2) without its scheme and host.
- *
- * @returns the path, and the query string with its question mark, which is empty without one
- */
-export function splitTarget(url: string): { path: string; queryString: string } {
-  const [, path = '', queryString = ''] = TARGET.exec(url) as RegExpExecArray;
-  return { path: path || '/', queryString };
-}
-
 /** Whether the request asks for a WebSocket. */
 export function asksForWebSocket(request: FastifyRequest): boolean {
   return request.ws && request.method === 'GET';
 }
-
-/** A path, or a URL of HTTP (RFC 9112, section 3.2). */
-const NAMES_A_RESOURCE = /^(?:\/|https?:\/\/[^/?]+(?:[/?]|$))/i;
-
-const TARGET = /^(?:[a-z][-+.\da-z]*:\/\/[^/?]*)?([^?]*)(.*)$/is;
 
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
 

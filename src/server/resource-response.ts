@@ -10,9 +10,10 @@ import { assertChangeable, isConditional } from './conditions.ts';
 import { contentTypeOfName } from './content-type.ts';
 import { sendListing, wantsJson } from './directory-response.ts';
 import { sendFile, validatorsOf } from './file-response.ts';
-import type { PagePaths } from './page-paths.ts';
+import { type PagePaths, withoutKey } from './page-paths.ts';
 import { relativeLocation } from './relative-location.ts';
-import { resourceOf, splitTarget, wildcardOf } from './request-target.ts';
+import { resourceOf } from './request-target.ts';
+import { parseTarget } from './target.ts';
 import { addVary } from './vary.ts';
 
 const INDEX_NAME = 'index.html';
@@ -51,7 +52,7 @@ export class ResourceResponder {
    */
   async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
     const clean = resource.toString();
-    if (clean !== `/${wildcardOf(request)}` && !request.ws) {
+    if (clean !== `/${withoutKey(request)}` && !request.ws) {
       return this.#redirect(request, reply, resource.toUrlPath());
     }
     const file = await this.#registry.streams.openAny(resource);
@@ -114,7 +115,7 @@ export class ResourceResponder {
     if (this.#pages.isToMove(request, type)) {
       await file.close();
       // The directory's, where it is an index page.
-      return this.#redirect(request, reply, this.#pages.move(resourceOf(request).toUrlPath()));
+      return this.#redirect(request, reply, this.#pages.move(resourceOf(request)));
     }
     if (request.method === 'GET') void streams.touch(file.stat.fingerprint, view.state);
     return sendFile(request, reply, file, name, view);
@@ -123,7 +124,7 @@ export class ResourceResponder {
   #redirect(request: FastifyRequest, reply: FastifyReply, urlPath: string): FastifyReply {
     // What is a file now may be a directory later.
     reply.header('cache-control', 'no-cache');
-    const { path, queryString } = splitTarget(request.url);
+    const { path, queryString } = parseTarget(request.url);
     return reply.redirect(relativeLocation(path, `${this.#prefix}${urlPath}`) + queryString, 301);
   }
 }

@@ -6,7 +6,8 @@ const MEDIA = /^(?:audio|image|video)\/[\w.-]+$/;
 
 /**
  * A page that somebody has stored may run scripts, so that reports can be read,
- * but as nobody's: in an origin of its own, to which this server answers nothing.
+ * but as nobody's: in an origin of its own, to which this server gives nothing but what
+ * a page loads from beside itself (page-paths.ts).
  */
 const SANDBOX = 'sandbox allow-downloads allow-popups allow-popups-to-escape-sandbox allow-scripts';
 

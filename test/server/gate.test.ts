@@ -207,6 +207,16 @@ describe('a page of another origin', () => {
       const preflight = await ask('OPTIONS /f HTTP/1.1', ...from, 'Access-Control-Request-Method: DELETE');
       expect(preflight.status).toBe(204);
       expect(preflight.headers['access-control-allow-methods']).toContain('DELETE');
+      expect(preflight.headers['access-control-allow-headers']?.split(', ')).toEqual(
+        expect.arrayContaining([
+          'if-match',
+          'if-modified-since',
+          'if-none-match',
+          'if-range',
+          'if-unmodified-since',
+          'last-event-id',
+        ]),
+      );
       expect(preflight.headers.allow).toContain('DELETE');
     }
     const refused = await ask(GET, 'Host: x', 'Origin: https://other.example');
@@ -324,6 +334,10 @@ describe('behind a proxy', () => {
     );
     expect((await ask(GET, 'Host: x:8080', 'Origin: http://x:8080', ...FORWARDED)).status).toBe(403);
     expect((await ask(GET, 'Host: x:8080', 'X-Forwarded-Host: evil.example')).status).toBe(421);
+    const absolute = 'GET http://a.test/f HTTP/1.1';
+    expect((await ask(absolute, 'Host: x', 'X-Forwarded-Host: evil.example')).status).toBe(421);
+    expect((await ask(absolute, 'Host: x', 'X-Forwarded-Host: logs.example.com')).status).toBe(200);
+    expect((await ask('GET http://evil.example/f HTTP/1.1', 'Host: x')).status).toBe(421);
     expect((await ask(GET, 'Host: x:8080', 'X-Forwarded-Host: a b')).status).toBe(400);
     expect((await ask(GET, 'Host: backend.example', 'X-Forwarded-Host: logs.example.com')).status).toBe(200);
     expect((await ask(GET, 'Host: x:8080')).status).toBe(200);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { authorityOf, parseHost } from '../../src/server/host.ts';
+import { parseHost } from '../../src/server/host.ts';
 
 describe('the host of a request', () => {
   it.each([
@@ -44,12 +44,5 @@ describe('the host of a request', () => {
     'http://x',
   ])('"%s" is malformed', (text) => {
     expect(parseHost(text)).toBeUndefined();
-  });
-
-  it('is in the request line, where a proxy would be asked', () => {
-    expect(authorityOf('http://x:8080/path?http://y/')).toBe('x:8080');
-    expect(authorityOf('https://x')).toBe('x');
-    expect(authorityOf('/path/http://y/')).toBeUndefined();
-    expect(authorityOf('*')).toBeUndefined();
   });
 });
