@@ -11,7 +11,8 @@ export function withoutCredentials(text: string): string {
 
 /** A text as it may be shown: no URL in it has user and password. */
 export function textWithoutCredentials(text: string): string {
-  return text.replace(/([a-z][a-z\d+.-]*:\/\/)[^\s/?#]*@/gi, '$1');
+  // From `://` on: a search for whole schemes would begin anew at each letter.
+  return text.replace(/:\/\/[^\s/?#]*@/g, '://');
 }
 
 /** A URL without user and password, and what they are as a request header. */

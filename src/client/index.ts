@@ -8,6 +8,7 @@ export {
   InvalidUrlError,
   PositionMismatchError,
   RangeNotSatisfiableError,
+  RepeatedRequestError,
   ResourceGoneError,
   ResourceNotFoundError,
   StreamInterruptedError,

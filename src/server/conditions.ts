@@ -27,7 +27,7 @@ export function assertUnchanged(headers: IncomingHttpHeaders, { etags, lastModif
     throw new PreconditionFailedError('the resource has another entity tag');
   }
   if (since === undefined || lastModified === undefined || Number.isNaN(Date.parse(since))) return;
-  if (lastModified.isUnchangedSince(since)) return;
+  if (lastModified.isNotAfter(since)) return;
   throw new PreconditionFailedError('the resource may have changed since then');
 }
 

@@ -3,7 +3,7 @@ import mimeTypes from 'mime-types';
 import type { StoredFile } from '../storage/stored-file.ts';
 
 /** How many of a file's first bytes tell text from other data when its name does not. */
-export const SNIFFED_BYTES = 512;
+const SNIFFED_BYTES = 512;
 
 // What the WHATWG MIME Sniffing Standard calls binary data bytes; ESC is not
 // among them, so that a log with colours is text.
@@ -16,7 +16,7 @@ export function contentTypeOfName(name: string): string | undefined {
 }
 
 /** The Content-Type of a file whose name implies none, by its first bytes. */
-export function contentTypeOfBytes(head: Buffer): string {
+function contentTypeOfBytes(head: Buffer): string {
   return BINARY_DATA.test(head.toString('latin1', 0, SNIFFED_BYTES))
     ? 'application/octet-stream'
     : 'text/plain; charset=utf-8';

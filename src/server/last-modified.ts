@@ -40,6 +40,11 @@ export class LastModified {
     this.header = new Date(toldMs).toUTCString();
   }
 
+  /** Whether nothing was changed after a date, be it one to come (`If-Unmodified-Since`); false for what is no date. */
+  isNotAfter(date: string): boolean {
+    return this.#timeMs <= Date.parse(date);
+  }
+
   /** Whether a client that names this date has what is sent; false for what is no date, or one whose second is not over. */
   isUnchangedSince(date: string): boolean {
     const sinceMs = Date.parse(date);

@@ -31,6 +31,7 @@ import { StreamResponder } from './streams/stream-responder.ts';
 import { isBelow } from './target.ts';
 import { v2Dialect } from './v2-dialect.ts';
 import { dialectOf, WebSocketUpgrades } from './websocket-upgrades.ts';
+import { assertWriteConditions } from './write-conditions.ts';
 
 const WEBSOCKET_OPTIONS = {
   closeTimeout: CLOSE_PATIENCE_MS,
@@ -185,7 +186,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     if (request.method === 'OPTIONS') return reply.code(204).send();
     assertParameters(request);
     const resource = resourceOf(request);
-    await reads.assertChangeable(request, resource);
+    await assertWriteConditions(request, resource, registry.streams);
     if (verbOf(request) === 'APPEND') return httpAppends.send(request, reply, resource);
     return streams.send(request, reply, resource);
   }

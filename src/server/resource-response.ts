@@ -6,10 +6,9 @@ import { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import { untypedState } from '../storage/stream-state.ts';
-import { assertChangeable, isConditional } from './conditions.ts';
 import { contentTypeOfName } from './content-type.ts';
 import { sendListing, wantsJson } from './directory-response.ts';
-import { sendFile, validatorsOf } from './file-response.ts';
+import { sendFile } from './file-response.ts';
 import { type PagePaths, withoutKey } from './page-paths.ts';
 import { relativeLocation } from './relative-location.ts';
 import { resourceOf } from './request-target.ts';
@@ -64,26 +63,6 @@ export class ResourceResponder {
       return this.#redirect(request, reply, `${resource.toUrlPath()}/`);
     }
     return this.#sendDirectory(request, reply, resource);
-  }
-
-  /**
-   * Checks the conditions under which a request is to change a resource. It is
-   * not kept from others meanwhile: of two requests at a time both may pass.
-   *
-   * @throws {PreconditionFailedError} when one does not hold
-   */
-  async assertChangeable({ headers }: FastifyRequest, resource: ResourcePath): Promise<void> {
-    if (!isConditional(headers)) return;
-    const file = await this.#registry.streams.openAny(resource).catch(ignoreMissing);
-    try {
-      const isFile = file?.stat.kind === 'file';
-      assertChangeable(
-        headers,
-        isFile ? validatorsOf(file, await this.#registry.streams.view(file)) : undefined,
-      );
-    } finally {
-      await file?.close();
-    }
   }
 
   async #sendDirectory(

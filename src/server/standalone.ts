@@ -1,6 +1,6 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { MethodNotAllowedError } from '../errors.ts';
-import { refuseExpectations } from './expectations.ts';
+import { refuseExpectations } from './node/expectations.ts';
 import { sendFailure } from './failure.ts';
 import { answerClientError } from './node/client-error.ts';
 import { ServerSockets } from './node/server-sockets.ts';

@@ -21,6 +21,15 @@ describe('a Last-Modified date', () => {
     expect(lastModified.isStronglyEqualTo(date)).toBe(isStrongOne);
   });
 
+  it('is not after itself, nor after what is to come, and after what it was told as before', () => {
+    const lastModified = new LastModified(NOON_MS + 500, true, NOON_MS + 900);
+    expect(lastModified.isNotAfter(httpDate(NOON_MS))).toBe(true);
+    expect(lastModified.isNotAfter(httpDate(NOON_MS + 3_600_000))).toBe(true);
+    expect(lastModified.isNotAfter(httpDate(NOON_MS - 1000))).toBe(false);
+    expect(lastModified.isNotAfter(lastModified.header)).toBe(false);
+    expect(lastModified.isNotAfter('tomorrow')).toBe(false);
+  });
+
   it('of a file in which there is more than what is sent says nothing', () => {
     const lastModified = new LastModified(NOON_MS - 3_600_000, false, NOON_MS);
     expect(lastModified.isUnchangedSince(httpDate(NOON_MS - 3_600_000))).toBe(false);

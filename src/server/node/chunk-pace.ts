@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyRequest } from 'fastify';
-import { Turns } from '../turns.ts';
+import { Turns } from './turns.ts';
 
 /**
  * After so many chunks in one read the connection is not read until its next

@@ -104,7 +104,7 @@ async function readWhole(
 }
 
 /** How many of the bytes belong to characters of UTF-8 that are whole. */
-export function wholeCharacters(bytes: Buffer): number {
+function wholeCharacters(bytes: Buffer): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes[bytes.length - back] as number;
     if (byte < 0x80) return bytes.length;

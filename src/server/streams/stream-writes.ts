@@ -11,7 +11,7 @@ import { contentTypeOfName } from '../content-type.ts';
 import { isMediaType, sentTypeOf } from '../media-type.ts';
 import { collectBody } from '../request-body.ts';
 import { absoluteUrl } from '../request-target.ts';
-import { Turns } from '../turns.ts';
+import { Turns } from '../node/turns.ts';
 import { linesOfJson } from './json-values.ts';
 import { storeBody } from './store-body.ts';
 import { closedHeader, expiryHeaders, setRefusalHeaders } from './stream-headers.ts';

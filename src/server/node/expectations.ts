@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
-import { ExpectationFailedError } from '../errors.ts';
+import { ExpectationFailedError } from '../../errors.ts';
 
 /**
  * Refuses requests that expect what nobody knows (RFC 9110, section 10.1.1) as

@@ -1,0 +1,32 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import * as client from '../src/client/index.ts';
+import * as errors from '../src/errors.ts';
+import * as server from '../src/index.ts';
+
+const SOURCE = path.join(import.meta.dirname, '../src');
+
+function filesIn(folder: string): string[] {
+  const names = readdirSync(path.join(SOURCE, folder), { recursive: true, encoding: 'utf8' });
+  return names.filter((name) => name.endsWith('.ts')).map((name) => path.join(folder, name));
+}
+
+/** The names of the library's own errors that the files of some folders make. */
+function madeIn(...folders: string[]): string[] {
+  const made = folders
+    .flatMap((folder) => filesIn(folder))
+    .flatMap((file) => readFileSync(path.join(SOURCE, file), 'utf8').match(/(?<=new )\w+Error(?=\()/g) ?? []);
+  return [...new Set(made)].filter((name) => name in errors).sort();
+}
+
+describe('who uses the library can tell errors by their classes', () => {
+  it.each([
+    ['the server', server, ['core', 'storage', 'server']],
+    ['the client', client, ['client']],
+  ])('of %s', (_what, exported, folders) => {
+    const made = madeIn(...folders);
+    expect(made.length).toBeGreaterThan(9);
+    expect(made.filter((name) => !(name in exported))).toEqual([]);
+  });
+});
