@@ -10,6 +10,7 @@ export {
   ExpectationFailedError,
   ForbiddenPathError,
   ForeignOriginError,
+  FramingError,
   HttpfstreamError,
   InvalidPathError,
   InvalidRequestError,

@@ -2,6 +2,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { HttpfstreamError } from '../errors.ts';
 import { METHODS } from './methods.ts';
 import { isBodyUnderWay, LastWords } from './node/last-words.ts';
+import { asksForWebSocket } from './node/request-head.ts';
 import { preferredType } from './preferred-type.ts';
 import { parseTarget } from './target.ts';
 
@@ -134,11 +135,7 @@ function logFailure(error: Error, { status, code, detail }: Problem, request: Fa
 
 /** People see the refusal of a handshake in a terminal, if at all; other clients must ask for text. */
 function prefersText(request: FastifyRequest): boolean {
-  return isHandshake(request)
+  return asksForWebSocket(request.raw)
     ? (preferredType(request, ['text/plain', ...JSON_TYPES]) ?? 'text/plain') === 'text/plain'
     : preferredType(request, [...JSON_TYPES, 'text/plain']) === 'text/plain';
-}
-
-function isHandshake({ headers }: FastifyRequest): boolean {
-  return headers.upgrade?.toLowerCase() === 'websocket';
 }

@@ -22,7 +22,7 @@ import { PipelinedRequests } from './node/pipelined-requests.ts';
 import { ServerSockets } from './node/server-sockets.ts';
 import { PagePaths } from './page-paths.ts';
 import { assertParameters } from './query-parameters.ts';
-import { asksForWebSocket, resourceOf, verbOf } from './request-target.ts';
+import { isHandshake, resourceOf, verbOf } from './request-target.ts';
 import { ResourceResponder } from './resource-response.ts';
 import { RootLock } from './root-lock.ts';
 import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
@@ -145,7 +145,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     assertParameters(request);
     const resource = resourceOf(request);
     if (verbOf(request) === 'APPEND') await upgrades.openAppend(request, resource);
-    else if (asksForWebSocket(request)) await upgrades.openFollow(request, resource);
+    else if (isHandshake(request)) await upgrades.openFollow(request, resource);
     else if (dialectOf(request) === v2Dialect) {
       throw new UpgradeRequiredError('a proxy on the way does not pass WebSocket handshakes');
     }
@@ -173,7 +173,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     resource: ResourcePath,
   ): Promise<FastifyReply> {
     const isFollow = verbOf(request) === 'FOLLOW';
-    if (request.method === 'GET' && !asksForWebSocket(request)) {
+    if (request.method === 'GET' && !isHandshake(request)) {
       if (isFollow) return httpFollows.send(request, reply, resource);
       if (await httpFollows.sendRange(request, reply, resource)) return reply;
     }

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { InvalidRequestError } from '../errors.ts';
 import { QueryName } from '../protocol.ts';
 import { StreamQuery } from '../stream-protocol.ts';
-import { asksForWebSocket, verbOf } from './request-target.ts';
+import { isHandshake, verbOf } from './request-target.ts';
 
 /** What a request may be about that has parameters. */
 type Operation = 'append' | 'follow' | 'read';
@@ -61,6 +61,6 @@ function operationOf(request: FastifyRequest): Operation | undefined {
   if (verb === 'FOLLOW' && isRead) return 'follow';
   if (verb === 'APPEND') throw new InvalidRequestError('the verb APPEND goes with PUT, POST and WebSockets');
   if (verb === 'FOLLOW') throw new InvalidRequestError('the verb FOLLOW goes with GET and WebSockets');
-  if (asksForWebSocket(request)) return 'follow';
+  if (isHandshake(request)) return 'follow';
   return isRead ? 'read' : undefined;
 }

@@ -9,6 +9,7 @@ import { VERB_HEADER, VERB_QUERY, type Verb } from '../protocol.ts';
 import { ResourcePath } from '../storage/resource-path.ts';
 import { SUBSCRIPTIONS_SEGMENT } from '../stream-protocol.ts';
 import { hostOf } from './host.ts';
+import { asksForWebSocket } from './node/request-head.ts';
 import { withoutKey } from './page-paths.ts';
 import { parseTarget } from './target.ts';
 
@@ -55,9 +56,9 @@ export function assertNotReserved({ segments }: ResourcePath): void {
   throw new ForbiddenPathError('the path is reserved for subscriptions, which this server does not have');
 }
 
-/** Whether the request asks for a WebSocket. */
-export function asksForWebSocket(request: FastifyRequest): boolean {
-  return request.ws && request.method === 'GET';
+/** Whether the request asks for a WebSocket by the method that can. */
+export function isHandshake({ method, raw }: FastifyRequest): boolean {
+  return method === 'GET' && asksForWebSocket(raw);
 }
 
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
@@ -69,7 +70,7 @@ const KEY = /^[+/0-9A-Za-z]{22}==$/;
  * @throws {InvalidRequestError} when its key or version is wrong
  */
 export function assertHandshake(request: FastifyRequest): void {
-  if (!asksForWebSocket(request)) {
+  if (!isHandshake(request)) {
     throw new UpgradeRequiredError('to append, connect with a WebSocket');
   }
   if (!KEY.test(request.headers['sec-websocket-key'] ?? '')) {

@@ -1,8 +1,8 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { MethodNotAllowedError } from '../errors.ts';
-import { refuseExpectations } from './node/expectations.ts';
 import { sendFailure } from './failure.ts';
 import { answerClientError } from './node/client-error.ts';
+import { refuseExpectations } from './node/expectations.ts';
 import { ServerSockets } from './node/server-sockets.ts';
 import { httpfstream } from './plugin.ts';
 import type { HttpfstreamOptions } from './settings.ts';

@@ -3,6 +3,15 @@ import type { IncomingMessage } from 'node:http';
 const REQUEST_LINE = /^[A-Z-]+ [\x21-\x7e\x80-\xff]+ HTTP\/\d\.\d$/;
 const FIELD_LINE = /^[-!#$%&'*+.^_`|~\dA-Za-z]+: [\t\x20-\x7e\x80-\xff]*$/;
 
+/**
+ * Whether a client asks for a WebSocket, and Node has let go of the connection for that. Only by
+ * itself in the header: so the WebSocket library wants it.
+ */
+export function asksForWebSocket(request: IncomingMessage): boolean {
+  const { headers, upgrade } = request as IncomingMessage & { upgrade?: boolean };
+  return upgrade === true && headers.upgrade?.toLowerCase() === 'websocket';
+}
+
 /** What asks for an upgrade, as a field and as an option of `Connection`. */
 const ASKS_FOR_UPGRADE = /^(?:upgrade|http2-settings)$/i;
 

@@ -5,7 +5,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import { rawProblem } from './client-error.ts';
 import { ClientSocket } from './client-socket.ts';
 import { descriptorLimit, firstReservedDescriptor } from './descriptor-limit.ts';
-import { headWithoutUpgrade } from './request-head.ts';
+import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
 
 /**
  * How long a connection that asked for an upgrade may be quiet before it has
@@ -256,11 +256,6 @@ export class ServerSockets {
     this.#reportedAt = now;
     this.#refusedCount = 0;
   }
-}
-
-/** Only by itself: so the WebSocket library wants it. */
-function asksForWebSocket({ headers }: IncomingMessage): boolean {
-  return headers.upgrade?.toLowerCase() === 'websocket';
 }
 
 /** -1 where sockets have none. */
