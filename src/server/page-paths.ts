@@ -28,10 +28,10 @@ const OWN_PARAMETERS = [VERB_QUERY, ...Object.values(QueryName), ...Object.value
  * key, too, and so is known to be for the page.
  *
  * A page may run scripts and so give away its key. Therefore each directory has a key of its own,
- * which holds for what is below that directory and, for strangers, is good for loading its files as
- * parts of a page: not for pages in frames, following, or writing. What remains: a stored page can make the files
- * of its directory (or of one above, if a page there has led to it) loadable by strangers, who see of
- * a picture how large it is, and what a script does, and read nothing.
+ * which holds for what is below that and is good for loading parts of a page: not for pages in
+ * frames, following, or writing. What remains: a stored page can make the files of its directory (or
+ * of one above, if a page there has led to it) loadable by strangers. Those see how large a picture
+ * is, and what a script does, and read nothing.
  */
 export class PagePaths {
   readonly #secret = randomBytes(SECRET_BYTES);
@@ -62,10 +62,9 @@ export class PagePaths {
   /** Whether the key in front of the path is that of a directory in which the path leads. */
   #isBelowItsKey(request: FastifyRequest): boolean {
     const key = BELOW_A_KEY.exec(wildcardOf(request))?.groups?.key;
-    const depth = Number.parseInt(key ?? '', 10);
-    if (key === undefined || !(depth >= 0)) return false;
+    if (key === undefined) return false;
     const resource = parsed(withoutKey(request));
-    return resource !== undefined && isEqual(key, this.#keyOf(resource.upTo(depth)));
+    return resource !== undefined && isEqual(key, this.#keyOf(resource.upTo(Number.parseInt(key, 10))));
   }
 
   /** How deep the directory is, so that it is known which one, and what nobody else can make. */
