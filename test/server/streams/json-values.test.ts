@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { InvalidRequestError } from '../../../src/errors.ts';
+import { Turns } from '../../../src/server/node/turns.ts';
 import { JsonLines } from '../../../src/server/streams/json-lines.ts';
 import { arrayOfLines, linesOfJson } from '../../../src/server/streams/json-values.ts';
-import { Turns } from '../../../src/server/node/turns.ts';
 
 /** The lines of a document; undefined when it is refused. */
 async function linesOf(json: string | Buffer): Promise<string[] | undefined> {
