@@ -40,7 +40,7 @@ export class PagePaths {
   isForPage(request: FastifyRequest): boolean {
     const { headers } = request;
     if (headers.origin !== undefined || !PARTS.includes(headers['sec-fetch-dest'])) return false;
-    return isPlainRead(request) && this.#isBelowItsKey(request);
+    return this.#isBelowItsKey(request);
   }
 
   /** Whether a browser that is to show something of a type should ask for it below the key. */
@@ -59,11 +59,11 @@ export class PagePaths {
     return `/${RESERVED_SEGMENT}/page/${this.#keyOf(page.upTo(depth))}${page.toUrlPath()}`;
   }
 
-  /** Whether the key in front of the path is that of a directory in which the path leads. */
+  /** Whether the key in front of the path is that of a directory into which the path leads, and all that is wanted is to read. */
   #isBelowItsKey(request: FastifyRequest): boolean {
     const key = BELOW_A_KEY.exec(wildcardOf(request))?.groups?.key;
-    if (key === undefined) return false;
-    const resource = parsed(withoutKey(request));
+    if (key === undefined || !isPlainRead(request)) return false;
+    const resource = parsed(wildcardOf(request).replace(BELOW_A_KEY, ''));
     return resource !== undefined && isEqual(key, this.#keyOf(resource.upTo(Number.parseInt(key, 10))));
   }
 
