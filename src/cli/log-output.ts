@@ -5,7 +5,8 @@ const MAX_WAITING_BYTES = 1024 * 1024;
 
 /**
  * Where the lines of a log go. When nobody takes them, no more than a bound
- * wait: the others are dropped and counted, and the server goes on.
+ * wait: the others are dropped and counted, and the server goes on. It goes on,
+ * too, when the output fails, like a terminal that was closed: what cannot be written is lost.
  */
 export class LogOutput {
   readonly #output: Writable;
@@ -16,7 +17,7 @@ export class LogOutput {
   constructor(output: Writable, onDropped: (count: number) => void) {
     this.#output = output;
     this.#onDropped = onDropped;
-    output.on('drain', () => this.#drained());
+    output.on('drain', () => this.#drained()).on('error', ignore);
   }
 
   /** Takes a line, with its line end. */
@@ -33,3 +34,5 @@ export class LogOutput {
     if (count > 0) this.#onDropped(count);
   }
 }
+
+function ignore(): void {}

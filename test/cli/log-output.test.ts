@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import fs from 'node:fs';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -54,6 +55,17 @@ describe('the lines of a log', () => {
     expect(reader.text).toBe(`${line.repeat(kept)}after\n`);
   });
 });
+
+test.skipIf(process.platform !== 'linux')(
+  'an output that fails loses its lines, and fails nobody',
+  async () => {
+    const full = fs.createWriteStream('/dev/full');
+    const output = new LogOutput(full, () => expect.unreachable());
+    output.write('line\n');
+    await waitFor(() => full.errored !== null, 'the error');
+    output.write('another\n');
+  },
+);
 
 /** A server whose standard output is a pipe that is not read, but for the first line. */
 async function startUnread(): Promise<{ child: ChildProcess; port: string }> {
