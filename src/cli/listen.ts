@@ -55,6 +55,7 @@ async function listenOnLocalhost(app: FastifyInstance, wantedPort: number): Prom
     try {
       server.listen({ host: address, port });
       await once(server, 'listening');
+      server.on('error', (error) => app.server.emit('error', error));
       app.log.info(`Server listening at http://${address.includes(':') ? `[${address}]` : address}:${port}`);
     } catch (error) {
       // Where there is somebody else, those who ask for localhost may come to them.

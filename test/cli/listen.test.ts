@@ -27,9 +27,10 @@ const hasIpv6 = await new Promise<boolean>((resolve) => {
   server.once('listening', () => server.close(() => resolve(true))).once('error', () => resolve(false));
 });
 
-async function startStandalone(): Promise<FastifyInstance> {
+async function startStandalone(log: string[] = []): Promise<FastifyInstance> {
   const root = path.join(await temporaryDirectory(), 'root');
-  const app = await createStandaloneServer({ root, logger: pino({ level: 'silent' }), closeTimeoutMs: 200 });
+  const logger = pino({}, { write: (line) => void log.push(line) });
+  const app = await createStandaloneServer({ root, logger, closeTimeoutMs: 200 });
   await listen(app, { host: 'localhost', port: 0 });
   onTestFinished(() => app.close());
   return app;
@@ -99,6 +100,36 @@ test.skipIf(!hasIpv6).each(['127.0.0.1', '::1'])(
     await gone;
     const late = net.connect(port, host);
     await expect(once(late, 'connect')).rejects.toThrow();
+  },
+);
+
+/** What listens for an application, or in place of it, at the port that it has. */
+function entrancesOf(app: FastifyInstance): net.Server[] {
+  const { port } = app.server.address() as AddressInfo;
+  const active = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
+  const servers = active.filter((handle) => handle instanceof net.Server);
+  return servers.filter((server) => (server.address() as AddressInfo | null)?.port === port);
+}
+
+test.skipIf(!hasIpv6)(
+  'a connection that cannot be accepted, at whichever address, is told in the log and closes nothing',
+  async () => {
+    const log: string[] = [];
+    const app = await startStandalone(log);
+    const entrances = entrancesOf(app);
+    expect(entrances).toHaveLength(2);
+    for (const entrance of entrances) {
+      entrance.emit(
+        'error',
+        Object.assign(new Error('accept ENFILE'), { code: 'ENFILE', syscall: 'accept' }),
+      );
+    }
+    expect(log.filter((line) => line.includes('accept ENFILE'))).toHaveLength(2);
+    for (const host of ['127.0.0.1', '::1']) {
+      const socket = await connect(app, host);
+      writeHead(socket, 'GET / HTTP/1.1');
+      expect(await statusOf(socket)).toBe(200);
+    }
   },
 );
 

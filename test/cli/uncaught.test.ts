@@ -52,6 +52,7 @@ test.each([
   [{ code: 'ECONNRESET', syscall: 'read' }, true],
   [{ code: 'EPIPE', syscall: 'write' }, true],
   [{ code: 'ETIMEDOUT', syscall: 'read' }, true],
+  [{ code: 'EMFILE', syscall: 'accept' }, true],
   [{ code: 'EIO', syscall: 'read' }, false],
   [{ code: 'ENOSPC', syscall: 'write' }, false],
   [{ code: 'ENOENT', syscall: 'open', path: '/f' }, false],

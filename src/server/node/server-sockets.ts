@@ -67,12 +67,15 @@ export class ServerSockets {
     this.#emit = server.emit.bind(server) as (event: string, ...args: unknown[]) => boolean;
     server.emit = (event: string, ...args: unknown[]) =>
       this.#take(event, args) || this.#emit(event, ...args);
+    // From then on its errors are of connections that it cannot accept, and those before are whoever's who listens.
+    server.on('listening', () => server.on('error', this.#logError));
+    server.on('close', () => server.off('error', this.#logError));
   }
 
   /**
    * Those of `server`, from the first call on.
    *
-   * @param log where it is said that connections are refused
+   * @param log where it is said that connections are refused, or cannot be accepted
    */
   static of(server: Server, log?: FastifyBaseLogger): ServerSockets {
     let sockets = ofServer.get(server);
@@ -244,6 +247,10 @@ export class ServerSockets {
       socket.destroySoon();
     }
   }
+
+  readonly #logError = (error: Error): void => {
+    this.#log?.error({ err: error }, 'a connection cannot be accepted');
+  };
 
   #report(): void {
     this.#refusedCount++;
