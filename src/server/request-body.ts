@@ -30,6 +30,7 @@ export interface BodyReader {
 export interface ByteSource {
   /** Begins to give them away. To be called once. */
   read(reader: BodyReader): void;
+  /** Holds them back. After the last nothing happens, as with {@link resume}. */
   pause(): void;
   resume(): void;
   /** Drops what is still to come; the reader is not called any more. */
@@ -108,10 +109,13 @@ export class RequestBody implements ByteSource {
   }
 
   pause(): void {
+    if (this.#reader === undefined) return;
     (this.#decoder ?? this.#pace).pause();
   }
 
   resume(): void {
+    // The connection's time is limited by others now.
+    if (this.#reader === undefined) return;
     this.#limitIdleTime();
     (this.#decoder ?? this.#pace).resume();
   }
@@ -180,6 +184,7 @@ export class RequestBody implements ByteSource {
 
   #settle(): BodyReader | undefined {
     const reader = this.#reader;
+    if (reader === undefined) return undefined;
     this.#reader = undefined;
     this.#request.off('timeout', this.#timeOut);
     if (!this.#request.socket.destroyed) this.#request.socket.setTimeout(0);
