@@ -1,10 +1,13 @@
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import type { Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import path from 'node:path';
+import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
+import { httpfstream } from '../../src/server/plugin.ts';
 import { HANDSHAKE, openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../support/http-raw.ts';
 import { Peer } from '../support/peers.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** More than what Node and the system hold of a body that is not read yet. */
@@ -223,6 +226,30 @@ it('a handshake whose client vanishes while it is opened leaves nothing behind',
   }
   await waitFor(async () => (await count()) <= before, 'all to go');
   await appender.end();
+});
+
+it("a request of an application's own whose client vanishes is aborted, as ever, though it has come as a whole", async () => {
+  const app = Fastify();
+  const seen: string[] = [];
+  app.addHook('onRequestAbort', async (_request) => void seen.push('hook'));
+  app.addHook('onRequest', async ({ raw }) => {
+    raw.once('aborted', () => seen.push('aborted')).once('close', () => seen.push('closed'));
+    await once(raw, 'close');
+  });
+  app.post('/own', async () => 'answer');
+  await app.register(httpfstream, { root: await temporaryDirectory(), prefix: '/files' });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  onTestFinished(() => app.close());
+  const socket = await openSocket((app.server.address() as AddressInfo).port);
+  app.server.once('request', () => socket.resetAndDestroy());
+  await send(
+    socket,
+    'POST /own HTTP/1.1',
+    ['Content-Type: text/plain', 'Content-Length: 4'],
+    Buffer.from('text'),
+  );
+  await waitFor(() => seen.length === 3, 'the end of the request');
+  expect(seen.sort()).toEqual(['aborted', 'closed', 'hook']);
 });
 
 it("is to an application's own answers what it was: the connection ends", async () => {

@@ -168,6 +168,28 @@ describe('in an application that has registered @fastify/websocket itself', () =
     expect(String(message)).toBe('hello');
   });
 
+  it("leaves what the application's tests inject to them", async () => {
+    const { app } = await listenWithOwnWebSocket();
+    const echo = await app.injectWS('/echo');
+    onTestFinished(() => echo.terminate());
+    echo.send('hello');
+    const [message] = await once(echo, 'message');
+    expect(String(message)).toBe('hello');
+  });
+
+  it("leaves nothing of its own at the connections of the application's WebSockets", async () => {
+    const { app, url } = await listenWithOwnWebSocket();
+    const limits: unknown[] = [];
+    app.websocketServer.on('connection', (_websocket, { socket }) =>
+      limits.push(socket.listeners('timeout')),
+    );
+    const echo = new WebSocket(url('/echo'));
+    onTestFinished(() => echo.terminate());
+    await once(echo, 'open');
+    await waitFor(() => limits.length > 0, 'the connection');
+    expect(limits).toEqual([[]]);
+  });
+
   it.each([
     ['compresses', { perMessageDeflate: { threshold: 0 } }],
     ['limits messages', { maxPayload: 10 }],

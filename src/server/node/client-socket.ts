@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 
@@ -84,12 +84,10 @@ export class ClientSocket {
     return () => this.#leaveListeners.delete(listener);
   }
 
-  /** Takes note of a request and of the response to it. */
-  begin(request: IncomingMessage, response: ServerResponse): void {
-    if (this.#responses.has(response)) return;
+  /** Takes note of a response. */
+  begin(response: ServerResponse): void {
     this.#responses.add(response);
     response.once('close', () => this.#responses.delete(response));
-    keepWhole(request);
   }
 
   /** Lets the answers up to this one go out, and ends the connection then. */
@@ -167,20 +165,6 @@ export class ClientSocket {
       return socket.destroy(error);
     };
   }
-}
-
-/**
- * Node destroys requests with their connection, also those that have come as
- * a whole and only wait to be read. Those are carried out.
- */
-function keepWhole(request: IncomingMessage): void {
-  const { headers } = request;
-  if (headers['transfer-encoding'] === undefined && !(Number(headers['content-length']) > 0)) return;
-  const destroy = request.destroy.bind(request);
-  request.destroy = (error?: Error) => {
-    const isAborted = (error as NodeJS.ErrnoException | undefined)?.code === 'ECONNRESET';
-    return isAborted && request.complete && !request.readableEnded ? request : destroy(error);
-  };
 }
 
 function isOfSystem(error: Error | undefined): boolean {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { TLSSocket, Server as TlsServer } from 'node:tls';
 import type { FastifyBaseLogger } from 'fastify';
 import { rawProblem } from './client-error.ts';
@@ -87,9 +87,10 @@ export class ServerSockets {
   }
 
   /**
-   * Answers the requests for which `isHeard` returns true also to clients that
-   * have closed their side. To all others it looks as ever: Node ends the
-   * connection then, on which the answers of an application may rely.
+   * Carries the requests for which `isHeard` returns true out, and answers them,
+   * also when their clients have closed their side or the connection. To all
+   * others it looks as ever: Node ends the connection then, and destroys the
+   * request, on which the answers of an application may rely.
    */
   allowHalfOpen(isHeard: (request: IncomingMessage) => boolean): void {
     this.#halfOpenRules.add(isHeard);
@@ -97,7 +98,7 @@ export class ServerSockets {
 
   /** Lets go of one that was upgraded: it is somebody else's now. ws has lifted the time limit. */
   release(socket: Socket): void {
-    this.#detached.delete(socket);
+    if (this.#detached.delete(socket)) socket.off('timeout', cut);
   }
 
   /** Tells that what asks for an upgrade from now on will be refused. */
@@ -143,6 +144,8 @@ export class ServerSockets {
         this.#begin(...(args as [IncomingMessage, ServerResponse]));
         return false;
       case 'upgrade':
+        // An application's tests make up their connections.
+        if (!(args[1] instanceof Socket)) return false;
         this.#detach(...(args as [IncomingMessage, Socket, Buffer]));
         return true;
       default:
@@ -188,7 +191,10 @@ export class ServerSockets {
   #begin(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
     const client = ClientSocket.of(socket);
-    client.begin(request, response);
+    // Of one that expects something it is told twice.
+    if (client.responses.includes(response)) return;
+    client.begin(response);
+    if (this.#isHeard(request)) keepWhole(request);
     response.once('close', () => {
       if (this.#isShut && client.answer === undefined) socket.destroySoon();
     });
@@ -217,7 +223,7 @@ export class ServerSockets {
       socket.destroySoon();
       return;
     }
-    socket.setTimeout(SILENCE_MS, () => socket.destroy());
+    socket.setTimeout(SILENCE_MS).on('timeout', cut);
     // A closing server refuses in this turn of the event loop; the answer still goes out.
     if (this.#refusesUpgrades) setImmediate(() => client.dismiss(''));
     this.#emit('upgrade', request, socket, head);
@@ -263,6 +269,25 @@ export class ServerSockets {
     this.#reportedAt = now;
     this.#refusedCount = 0;
   }
+}
+
+/**
+ * Node destroys requests with their connection, also those that have come as
+ * a whole and only wait to be read. Those are carried out.
+ */
+function keepWhole(request: IncomingMessage): void {
+  const { headers } = request;
+  if (headers['transfer-encoding'] === undefined && !(Number(headers['content-length']) > 0)) return;
+  const destroy = request.destroy.bind(request);
+  request.destroy = (error?: Error) => {
+    const isAborted = (error as NodeJS.ErrnoException | undefined)?.code === 'ECONNRESET';
+    return isAborted && request.complete && !request.readableEnded ? request : destroy(error);
+  };
+}
+
+/** Listens to the time limit of a connection that is nobody's. */
+function cut(this: Socket): void {
+  this.destroy();
 }
 
 /** -1 where sockets have none. */
