@@ -1,4 +1,3 @@
-import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import { FeedRegistry } from '../core/feed-registry.ts';
@@ -10,7 +9,6 @@ import { StreamQuery } from '../stream-protocol.ts';
 import { ConnectionGroup } from './connection-group.ts';
 import { allowOrigins, tellMethods } from './cors.ts';
 import { sendFailure } from './failure.ts';
-import { CLOSE_PATIENCE_MS } from './follow-connection.ts';
 import { Gate } from './gate.ts';
 import { HttpAppendResponder, isHttpAppend } from './http-append-responder.ts';
 import { HttpFollowResponder } from './http-follow-responder.ts';
@@ -30,15 +28,9 @@ import { LiveStreams } from './streams/live-streams.ts';
 import { StreamResponder } from './streams/stream-responder.ts';
 import { isBelow } from './target.ts';
 import { v2Dialect } from './v2-dialect.ts';
+import { registerWebSockets } from './websocket-server.ts';
 import { dialectOf, WebSocketUpgrades } from './websocket-upgrades.ts';
 import { assertWriteConditions } from './write-conditions.ts';
-
-const WEBSOCKET_OPTIONS = {
-  closeTimeout: CLOSE_PATIENCE_MS,
-  // Followers have nothing to say, and appenders' messages do not pass through ws.
-  maxPayload: 1024,
-  skipUTF8Validation: true,
-};
 
 /**
  * The server as a Fastify plugin: `app.register(httpfstream, { root, prefix })`.
@@ -109,9 +101,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     sockets.shutDown();
     await closed.finally(() => lock.release());
   });
-  if (!app.hasDecorator('websocketServer')) {
-    await app.register(fastifyWebsocket, { options: WEBSOCKET_OPTIONS });
-  }
+  await registerWebSockets(app);
   app.websocketServer.on('connection', (_websocket, request) => sockets.release(request.socket));
   app.setErrorHandler(sendFailure);
   const gate = new Gate({ ...settings, pages });
