@@ -24,11 +24,11 @@ export class SocketSink {
   /**
    * How long the client has taken nothing, in milliseconds. To be called at every interval.
    *
-   * @param isLast whether nothing more is written, so that only the client can be the cause
+   * @param isWaiting whether nothing more is written for the time being, so that only the client can be the cause
    */
-  stuckMs(intervalMs: number, isLast: boolean): number {
+  stuckMs(intervalMs: number, isWaiting: boolean): number {
     const unsentBytes = this.#socket.writableLength;
-    const isStuck = isLast && unsentBytes > 0 && unsentBytes === this.#unsentBytes;
+    const isStuck = isWaiting && unsentBytes > 0 && unsentBytes === this.#unsentBytes;
     this.#stuckMs = isStuck ? this.#stuckMs + intervalMs : 0;
     this.#unsentBytes = unsentBytes;
     return this.#stuckMs;

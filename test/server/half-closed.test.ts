@@ -203,6 +203,18 @@ describe('a client that waits for more and has closed its side', () => {
     expect(answer).toContain('data:text');
     expect(answer).toMatch(/\r\n0\r\n\r\n$/);
   });
+
+  it('gets them without chunks over HTTP/1.0, to the end of the connection', async () => {
+    const server = await startServer();
+    await fetch(server.url('/s'), { method: 'PUT', headers: { 'content-type': 'text/plain' }, body: 'text' });
+    const socket = await openSocket(server.port);
+    writeHead(socket, 'GET /s?offset=-1&live=sse HTTP/1.0', ['Connection: keep-alive']);
+    socket.end();
+    const { headers, body } = parseAnswer(await readToEnd(socket));
+    expect(headers).toMatchObject({ connection: 'close', 'content-type': 'text/event-stream' });
+    expect(headers).not.toHaveProperty('transfer-encoding');
+    expect(body).toMatch(/^retry: \d+\n\nevent: data\ndata:text\n(.+\n)*\nevent: control\n(.+\n)*\n$/);
+  });
 });
 
 it('a handshake whose client vanishes while it is opened leaves nothing behind', async () => {

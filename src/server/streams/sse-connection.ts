@@ -2,7 +2,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Connection, ConnectionGroup } from '../connection-group.ts';
-import { encodeChunk, LAST_CHUNK } from '../http-follow-encoders.ts';
+import { encodeChunk, encodePlainly, LAST_CHUNK } from '../http-follow-encoders.ts';
 import type { KeepAlive, KeptAlive } from '../keep-alive.ts';
 import { ClientSocket } from '../node/client-socket.ts';
 import { SocketSink } from '../socket-sink.ts';
@@ -19,7 +19,7 @@ const LIFETIME_MS = 60_000;
 /** How long a client may take nothing at all. */
 const PATIENCE_MS = 120_000;
 
-const COMMENT = Buffer.concat(encodeChunk([Buffer.from(':\n\n')]));
+const COMMENT = Buffer.from(':\n\n');
 
 /** What readers of events need of the server. */
 export interface SseContext {
@@ -42,6 +42,7 @@ export class SseConnection implements Connection, KeptAlive {
   readonly #socket: Socket;
   readonly #client: ClientSocket;
   readonly #sink: SocketSink;
+  readonly #isChunked: boolean;
   readonly #unwatch: () => void;
   readonly #unwatchClient: () => void;
   /** Above the intervals' numbers, if the client's was. */
@@ -52,7 +53,6 @@ export class SseConnection implements Connection, KeptAlive {
   #isOver = false;
   #ageMs = 0;
   #quietMs = 0;
-  #stuckMs = 0;
 
   /**
    * Takes the live stream over, and answers.
@@ -72,6 +72,7 @@ export class SseConnection implements Connection, KeptAlive {
     this.#socket = request.raw.socket;
     this.#client = ClientSocket.of(this.#socket);
     this.#sink = new SocketSink(this.#socket);
+    this.#isChunked = request.raw.httpVersion !== '1.0';
     this.#cursor = isAhead(cursor) ? nextCursor(cursor) : undefined;
     this.#position = start;
     this.#unwatch = live.stream.watch(() => this.#pump());
@@ -101,8 +102,8 @@ export class SseConnection implements Connection, KeptAlive {
   keepAlive(intervalMs: number): void {
     this.#ageMs += intervalMs;
     this.#quietMs += intervalMs;
-    this.#stuckMs = this.#isFull ? this.#stuckMs + intervalMs : 0;
-    if (this.#stuckMs >= PATIENCE_MS) this.terminate();
+    const stuckMs = this.#sink.stuckMs(intervalMs, this.#isFull);
+    if (stuckMs >= PATIENCE_MS) this.terminate();
     else if (this.#isFull || this.#isReading) return;
     else if (this.#ageMs >= LIFETIME_MS) this.#end();
     else if (this.#quietMs >= this.#context.keepAliveMs) this.#write(COMMENT);
@@ -127,8 +128,11 @@ export class SseConnection implements Connection, KeptAlive {
   #begin(headers: OutgoingHttpHeaders): void {
     if (this.#isOver) return;
     const response = this.#response;
-    response.writeHead(200, { ...headers, 'transfer-encoding': 'chunked' });
-    // The chunks are made here, once for all readers.
+    response.writeHead(200, {
+      ...headers,
+      ...(this.#isChunked ? { 'transfer-encoding': 'chunked' } : { connection: 'close' }),
+    });
+    // The chunks are made here.
     response.chunkedEncoding = false;
     response.flushHeaders();
     this.#write(RETRY_FRAME);
@@ -181,11 +185,13 @@ export class SseConnection implements Connection, KeptAlive {
 
   #write(frame: Buffer): void {
     this.#quietMs = 0;
-    this.#isFull = !this.#sink.write([frame]);
+    const encode = this.#isChunked ? encodeChunk : encodePlainly;
+    this.#isFull = !this.#sink.write(encode([frame]));
   }
 
   #end(): void {
-    if (!this.#isOver) this.#response.end(LAST_CHUNK);
+    if (!this.#isOver && this.#isChunked) this.#response.end(LAST_CHUNK);
+    else if (!this.#isOver) this.#response.end();
     this.#leave();
   }
 }

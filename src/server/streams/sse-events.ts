@@ -3,7 +3,6 @@ import type { OffsetNames } from '../../core/streams/stream-offset.ts';
 import { isJsonType, mediaTypeOf } from '../../core/streams/stream-type.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
-import { encodeChunk } from '../http-follow-encoders.ts';
 import { arrayOfLines } from './json-values.ts';
 
 /** Most bytes in one event, single JSON values aside. */
@@ -29,7 +28,7 @@ export function eventEncodingOf(type: string): EventEncoding {
 
 /** One data event and the control event after it. */
 export interface StreamEvent {
-  /** Both, as one chunk of a chunked body. */
+  /** Both, as text. */
   frame: Buffer;
   /** Position after the bytes that it has. */
   end: number;
@@ -40,11 +39,9 @@ export interface StreamEvent {
 /** What the first event comes after. */
 export const RETRY_FRAME = frameOf(`retry: ${RETRY_MS}\n\n`);
 
-/** Lays events out as one chunk of a chunked body. */
+/** Lays events out in one piece. */
 export function frameOf(...parts: (Buffer | string)[]): Buffer {
-  return Buffer.concat(
-    encodeChunk(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part))),
-  );
+  return Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
 }
 
 /**
