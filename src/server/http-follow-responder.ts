@@ -87,9 +87,9 @@ export class HttpFollowResponder {
       });
     } catch (error) {
       follower?.leave();
-      const isGone = connection.hasLeft;
+      const isOver = connection.isOver;
       connection.leave();
-      if (isGone) return reply.hijack();
+      if (isOver) return reply.hijack();
       throw error;
     }
     reply.hijack();

@@ -43,7 +43,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   readonly #unwatch: () => void;
   #follower: Follower | undefined;
   #isWaiting = false;
-  #hasLeft = false;
+  #isOver = false;
   #reset: NodeJS.Timeout | undefined;
 
   constructor(request: FastifyRequest, reply: FastifyReply, context: HttpFollowContext) {
@@ -70,8 +70,8 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   }
 
   /** Whether there is nobody any more. */
-  get hasLeft(): boolean {
-    return this.#hasLeft;
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   /**
@@ -90,7 +90,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
 
   /** Answers, and starts to send. */
   begin(follower: Follower, status: number, headers: OutgoingHttpHeaders): void {
-    if (this.#hasLeft) {
+    if (this.#isOver) {
       follower.leave();
       return;
     }
@@ -117,7 +117,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   }
 
   fail(error: unknown): void {
-    if (!this.#hasLeft) this.#context.log.error({ err: error }, 'a follower cannot be served');
+    if (!this.#isOver) this.#context.log.error({ err: error }, 'a follower cannot be served');
     this.#breakOff();
   }
 
@@ -141,7 +141,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
 
   /** Lets go of everything. Called when the answer is over, or the connection; by others when there is no answer. */
   readonly leave = (): void => {
-    this.#hasLeft = true;
+    this.#isOver = true;
     clearTimeout(this.#reset);
     this.#unwatch();
     this.#socket.off('close', this.leave).off('drain', this.#drained);
@@ -161,7 +161,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   }
 
   #start(follower: Follower, status: number, headers: OutgoingHttpHeaders): void {
-    if (this.#hasLeft) return;
+    if (this.#isOver) return;
     const response = this.#response;
     response.writeHead(status, {
       ...headers,
