@@ -3,6 +3,7 @@ import { HttpfstreamError } from '../errors.ts';
 import { METHODS } from './methods.ts';
 import { isBodyUnderWay, LastWords } from './node/last-words.ts';
 import { asksForWebSocket } from './node/request-head.ts';
+import { type Problem, problemDocument } from './node/problem.ts';
 import { preferredType } from './preferred-type.ts';
 import { parseTarget } from './target.ts';
 
@@ -63,15 +64,6 @@ const JSON_TYPES = ['application/problem+json', 'application/json'] as const;
 /** What happens to servers, and is said once by others. */
 const EXPECTED: readonly number[] = [501, 503, 507];
 
-/** A failure as the client is told. */
-export interface Problem {
-  status: number;
-  /** Stable. */
-  code: string;
-  /** For people: nothing of the server's machine. */
-  detail: string;
-}
-
 /** What a failure is on the wire. */
 export function problemOf(error: Error): Problem {
   if (error instanceof HttpfstreamError) {
@@ -107,8 +99,7 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
   if (prefersText(request)) {
     return sendText(request, reply.type('text/plain; charset=utf-8'), `${detail}\n`);
   }
-  const document = JSON.stringify({ type: 'about:blank', title: code, status, detail, code });
-  return sendText(request, reply.type('application/problem+json'), `${document}\n`);
+  return sendText(request, reply.type('application/problem+json'), problemDocument(problem));
 }
 
 /** Sends a short answer, also while the client still sends. */

@@ -1,9 +1,10 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { ClientSocket } from './client-socket.ts';
+import { type Problem, problemDocument } from './problem.ts';
 
 /** What Node says of what it cannot read as a request. What is not here is 400. */
-const STATUS_OF_CODE: Readonly<Record<string, number>> = {
+const STATUS_OF_PARSER_CODE: Readonly<Record<string, number>> = {
   HPE_HEADER_OVERFLOW: 431,
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
   ERR_HTTP_REQUEST_TIMEOUT: 408,
@@ -38,20 +39,19 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
     // Whoever reads the body refuses it.
     broken.req.emit('error', error);
   } else {
-    const status = STATUS_OF_CODE[code] ?? 400;
+    const status = STATUS_OF_PARSER_CODE[code] ?? 400;
     const detail = status === 400 ? 'this is not a request of HTTP/1.1' : String(STATUS_CODES[status]);
-    client.dismiss(rawProblem(status, 'HFS_INVALID_REQUEST', detail));
+    client.dismiss(rawProblem({ status, code: 'HFS_INVALID_REQUEST', detail }));
   }
 }
 
 /** An answer, as it goes over a connection that is closed then, where there is no response to write it to. */
 export function rawProblem(
-  status: number,
-  code: string,
-  detail: string,
+  problem: Problem,
   headers: readonly (readonly [name: string, value: string])[] = [],
 ): string {
-  const body = `${JSON.stringify({ type: 'about:blank', title: code, status, detail, code })}\n`;
+  const { status } = problem;
+  const body = problemDocument(problem);
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'Content-Type: application/problem+json',

@@ -19,11 +19,16 @@ const MAX_DISMISSED = 16;
 /** How often it is said at most that there are no descriptors. */
 const REPORT_INTERVAL_MS = 60_000;
 
-const BUSY = rawProblem(503, 'HFS_STORAGE_BUSY', 'the server has too many connections', [
-  ['Retry-After', '1'],
-]);
+const BUSY = rawProblem(
+  { status: 503, code: 'HFS_STORAGE_BUSY', detail: 'the server has too many connections' },
+  [['Retry-After', '1']],
+);
 
-const NOT_REPEATABLE = rawProblem(400, 'HFS_INVALID_REQUEST', 'this is not a request of HTTP/1.1');
+const NOT_REPEATABLE = rawProblem({
+  status: 400,
+  code: 'HFS_INVALID_REQUEST',
+  detail: 'this is not a request of HTTP/1.1',
+});
 
 /** One for each server, however often the plugin is mounted on it. */
 const ofServer = new WeakMap<Server, ServerSockets>();
