@@ -1,7 +1,7 @@
-import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyRequest } from 'fastify';
+import { ClientSocket } from './client-socket.ts';
 import { Turns } from './turns.ts';
 
 /**
@@ -13,7 +13,7 @@ const MAX_CHUNKS_A_TURN = 1000;
 /** Keeps a body that comes in tiny chunks from holding up everybody else. */
 export class ChunkPace {
   readonly #body: Readable;
-  readonly #socket: Socket;
+  readonly #client: ClientSocket;
   readonly #turns: Turns;
   readonly #onRead: () => void;
   #chunkCount = 0;
@@ -24,7 +24,7 @@ export class ChunkPace {
   /** @param onRead called after each read from the socket that has brought chunks */
   constructor({ raw, server }: FastifyRequest, body: Readable, onRead: () => void) {
     this.#body = body;
-    this.#socket = raw.socket;
+    this.#client = ClientSocket.of(raw.socket);
     this.#turns = Turns.of(server.server);
     this.#onRead = onRead;
   }
@@ -58,16 +58,15 @@ export class ChunkPace {
 
   /** For as long as the read took, so that others have half of the time. */
   async #rest(): Promise<void> {
-    // A body that flows lets Node read again at once.
     this.#body.pause();
-    this.#socket.pause();
     if (this.#isResting) return;
     this.#isResting = true;
+    const release = this.#client.hold();
     const tookMs = performance.now() - this.#readAtMs;
     await this.#turns.next();
     await delay(tookMs);
     this.#isResting = false;
-    this.#socket.resume();
+    release();
     if (this.#isWanted) this.#body.resume();
   }
 }

@@ -28,6 +28,8 @@ export class ClientSocket {
   #hasLeft = false;
   #isRefused = false;
   #farewell: NodeJS.Timeout | undefined;
+  /** How many want nothing to be read. */
+  #holdCount = 0;
 
   private constructor(socket: HttpSocket) {
     this.#socket = socket;
@@ -84,6 +86,26 @@ export class ClientSocket {
     return () => this.#leaveListeners.delete(listener);
   }
 
+  /**
+   * Lets nothing more be read, until all who have called it have called what it
+   * returns. Others that resume the connection meanwhile, like Node for a body, have no effect.
+   */
+  hold(): () => void {
+    const socket = this.#socket;
+    this.#holdCount++;
+    if (this.#holdCount === 1) {
+      socket.pause();
+      socket.resume = () => socket;
+    }
+    let isHeld = true;
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.#holdCount--;
+      if (this.#holdCount === 0) this.#goOn();
+    };
+  }
+
   /** Takes note of a response. */
   begin(response: ServerResponse): void {
     this.#responses.add(response);
@@ -103,7 +125,7 @@ export class ClientSocket {
    */
   dismiss(lastWords: string): void {
     this.#socket.end(lastWords);
-    this.#socket.resume();
+    this.#goOn();
     this.cutSoon(FAREWELL_MS);
   }
 
@@ -140,6 +162,11 @@ export class ClientSocket {
     };
     socket.on('timeout', cut).on('drain', passOn).on('readable', look);
     settle();
+  }
+
+  #goOn(): void {
+    Reflect.deleteProperty(this.#socket, 'resume');
+    if (!this.#socket.destroyed) this.#socket.resume();
   }
 
   #leave(): void {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ClientSocket } from './client-socket.ts';
 
 /** How many requests of one connection may wait for their turn before nothing more is read from it. */
 const MAX_WAITING = 16;
@@ -12,6 +13,8 @@ const MAX_WAITING = 16;
 export class PipelinedRequests {
   /** How many wait, by connection. */
   readonly #waiting = new WeakMap<Socket, number>();
+  /** What lets a connection be read again. */
+  readonly #releases = new WeakMap<Socket, () => void>();
   /** Settles when the last that is {@link inTurn} is over, by connection. */
   readonly #last = new WeakMap<Socket, Promise<unknown>>();
 
@@ -23,7 +26,7 @@ export class PipelinedRequests {
     if (response.socket !== null || socket.destroyed) return;
     const count = (this.#waiting.get(socket) ?? 0) + 1;
     this.#waiting.set(socket, count);
-    if (count === MAX_WAITING) socket.pause();
+    if (count === MAX_WAITING) this.#releases.set(socket, ClientSocket.of(socket).hold());
     await new Promise<void>((resolve) => {
       const settle = () => {
         response.off('socket', settle);
@@ -37,7 +40,7 @@ export class PipelinedRequests {
     });
     const left = (this.#waiting.get(socket) as number) - 1;
     this.#waiting.set(socket, left);
-    if (left === MAX_WAITING - 1 && !socket.destroyed) socket.resume();
+    if (left === MAX_WAITING - 1) this.#releases.get(socket)?.();
   }
 
   /**

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import http, { type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import net, { type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
+import { ClientSocket } from '../../../src/server/node/client-socket.ts';
 import { ServerSockets } from '../../../src/server/node/server-sockets.ts';
 import { openSocket, readToEnd, writeHead } from '../../support/http-raw.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -105,5 +106,32 @@ describe('a connection', () => {
     const count = () => new Promise<number>((resolve) => server.getConnections((_error, n) => resolve(n)));
     await waitFor(async () => (await count()) === 0, 'all to go');
     expect(failures).toEqual([]);
+  });
+});
+
+describe('a connection that is held', () => {
+  it('is read again when all who hold it have let it go, whatever Node does meanwhile', async () => {
+    const server = net.createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const accepted = once(server, 'connection') as Promise<[Socket]>;
+    const peer = await openSocket((server.address() as AddressInfo).port);
+    const [socket] = await accepted;
+    const client = ClientSocket.of(socket);
+    const chunks: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    const [first, second] = [client.hold(), client.hold()];
+    first();
+    first();
+    socket.resume();
+    expect(socket.isPaused()).toBe(true);
+    peer.write('text');
+    second();
+    expect(socket.isPaused()).toBe(false);
+    await waitFor(() => String(Buffer.concat(chunks)) === 'text', 'what was sent');
+    client.hold();
+    client.dismiss('');
+    expect(socket.isPaused()).toBe(false);
   });
 });
