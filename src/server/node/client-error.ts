@@ -4,7 +4,7 @@ import { ClientSocket } from './client-socket.ts';
 import { type Problem, problemDocument } from './problem.ts';
 
 /** What Node says of what it cannot read as a request. What is not here is 400. */
-const STATUS_OF_PARSER_CODE: Readonly<Record<string, number>> = {
+const STATUS_OF_NODE_CODE: Readonly<Record<string, number>> = {
   HPE_HEADER_OVERFLOW: 431,
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
   ERR_HTTP_REQUEST_TIMEOUT: 408,
@@ -39,7 +39,7 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
     // Whoever reads the body refuses it.
     broken.req.emit('error', error);
   } else {
-    const status = STATUS_OF_PARSER_CODE[code] ?? 400;
+    const status = STATUS_OF_NODE_CODE[code] ?? 400;
     const detail = status === 400 ? 'this is not a request of HTTP/1.1' : String(STATUS_CODES[status]);
     client.dismiss(rawProblem({ status, code: 'HFS_INVALID_REQUEST', detail }));
   }
