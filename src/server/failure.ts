@@ -2,8 +2,8 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { HttpfstreamError } from '../errors.ts';
 import { METHODS } from './methods.ts';
 import { isBodyUnderWay, LastWords } from './node/last-words.ts';
-import { asksForWebSocket } from './node/request-head.ts';
 import { type Problem, problemDocument } from './node/problem.ts';
+import { asksForWebSocket } from './node/request-head.ts';
 import { preferredType } from './preferred-type.ts';
 import { parseTarget } from './target.ts';
 
