@@ -12,7 +12,7 @@ import {
   UnsupportedTransferError,
 } from '../errors.ts';
 import type { BodyShare } from './body-budget.ts';
-import { ChunkPace } from './node/chunk-pace.ts';
+import { ReadPace } from './node/read-pace.ts';
 
 /** Who takes the bytes of a {@link ByteSource}. Of `ended`, `failed` and `cut` one is called, once, last. */
 export interface BodyReader {
@@ -65,7 +65,7 @@ export class RequestBody implements ByteSource {
   readonly #raw: Readable;
   readonly #encoding: string;
   readonly #idleTimeoutMs: number;
-  readonly #pace: ChunkPace;
+  readonly #pace: ReadPace;
   /** What has come of one read from the socket. */
   readonly #arrived = new ByteQueue();
   #decoder: Decoder | undefined;
@@ -81,7 +81,7 @@ export class RequestBody implements ByteSource {
     this.#request = request.raw;
     this.#raw = request.body instanceof Readable ? request.body : request.raw;
     this.#encoding = encodingOf(request.raw);
-    this.#pace = new ChunkPace(request, this.#raw, () => this.#pass());
+    this.#pace = ReadPace.ofBody(request, () => this.#pass());
     this.#idleTimeoutMs = idleTimeoutMs;
   }
 
@@ -110,20 +110,20 @@ export class RequestBody implements ByteSource {
 
   pause(): void {
     if (this.#reader === undefined) return;
-    (this.#decoder ?? this.#pace).pause();
+    this.#source.pause();
   }
 
   resume(): void {
     // The connection's time is limited by others now.
     if (this.#reader === undefined) return;
     this.#limitIdleTime();
-    (this.#decoder ?? this.#pace).resume();
+    this.#source.resume();
   }
 
   discard(): void {
     this.#settle();
     this.#decoder?.destroy();
-    this.#pace.resume();
+    this.#raw.resume();
   }
 
   get #source(): Readable {
@@ -144,14 +144,14 @@ export class RequestBody implements ByteSource {
 
   #passEncoded(decoder: Decoder, bytes: Buffer): void {
     this.#encodedBytes += bytes.length;
-    if (!decoder.write(bytes)) this.#pace.pause();
+    if (!decoder.write(bytes)) this.#raw.pause();
   }
 
   #decode(decoder: Decoder): void {
     decoder.once('error', (cause) =>
       this.#fail(new InvalidRequestError(`the body is not what ${this.#encoding} makes`, { cause })),
     );
-    decoder.on('drain', () => this.#pace.resume());
+    decoder.on('drain', () => this.#raw.resume());
     decoder.on('data', (bytes: Buffer) => this.#takeDecoded(bytes));
     decoder.once('end', () => this.#endDecoded(decoder));
   }

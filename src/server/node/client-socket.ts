@@ -106,10 +106,12 @@ export class ClientSocket {
     };
   }
 
-  /** Takes note of a response. */
-  begin(response: ServerResponse): void {
+  /** Takes note of a response. Returns whether it is a new one. */
+  begin(response: ServerResponse): boolean {
+    if (this.#responses.has(response)) return false;
     this.#responses.add(response);
     response.once('close', () => this.#responses.delete(response));
+    return true;
   }
 
   /** Lets the answers up to this one go out, and ends the connection then. */

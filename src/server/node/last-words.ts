@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
-import { ChunkPace } from './chunk-pace.ts';
+import { ReadPace } from './read-pace.ts';
 
 /** A body that is longer than this is not read to its end only to keep the connection. */
 const SHORT_BODY_BYTES = 64 * 1024;
@@ -24,14 +24,14 @@ export function isBodyUnderWay({ complete, headers }: IncomingMessage): boolean 
  */
 export class LastWords extends Readable {
   readonly #request: IncomingMessage;
-  readonly #pace: ChunkPace;
+  readonly #pace: ReadPace;
   readonly #text: Buffer;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(request: FastifyRequest, text: Buffer) {
     super();
     this.#request = request.raw;
-    this.#pace = new ChunkPace(request, request.raw, () => undefined);
+    this.#pace = ReadPace.ofBody(request);
     this.#text = text;
   }
 

@@ -5,7 +5,9 @@ import type { FastifyBaseLogger } from 'fastify';
 import { rawProblem } from './client-error.ts';
 import { ClientSocket } from './client-socket.ts';
 import { descriptorLimit, firstReservedDescriptor } from './descriptor-limit.ts';
+import { ReadPace } from './read-pace.ts';
 import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
+import { Turns } from './turns.ts';
 
 /**
  * How long a connection that asked for an upgrade may be quiet before it has
@@ -29,6 +31,9 @@ const NOT_REPEATABLE = rawProblem({
   code: 'HFS_INVALID_REQUEST',
   detail: 'this is not a request of HTTP/1.1',
 });
+
+/** Requests in one read. */
+const MAX_REQUESTS = 100;
 
 /** One for each server, however often the plugin is mounted on it. */
 const ofServer = new WeakMap<Server, ServerSockets>();
@@ -57,6 +62,7 @@ export class ServerSockets {
   readonly #detached = new Set<Socket>();
   readonly #halfOpenRules = new Set<(request: IncomingMessage) => boolean>();
   #dismissedCount = 0;
+  readonly #paces = new WeakMap<ClientSocket, ReadPace>();
   #refusedCount = 0;
   #reportedAt = Number.NEGATIVE_INFINITY;
   #refusesUpgrades = false;
@@ -197,12 +203,21 @@ export class ServerSockets {
     const { socket } = request;
     const client = ClientSocket.of(socket);
     // Of one that expects something it is told twice.
-    if (client.responses.includes(response)) return;
-    client.begin(response);
+    if (!client.begin(response)) return;
+    this.#pace(client).count();
     if (this.#isHeard(request)) keepWhole(request);
     response.once('close', () => {
       if (this.#isShut && client.answer === undefined) socket.destroySoon();
     });
+  }
+
+  #pace(client: ClientSocket): ReadPace {
+    let pace = this.#paces.get(client);
+    if (pace === undefined) {
+      pace = new ReadPace(client, Turns.of(this.#server), MAX_REQUESTS);
+      this.#paces.set(client, pace);
+    }
+    return pace;
   }
 
   #detach(request: IncomingMessage, socket: Socket, head: Buffer): void {
