@@ -42,7 +42,7 @@ export interface PipelineOptions {
   isDurable: boolean;
   /** Replaces what the sidecar has of the stream. */
   save: (state: StreamState) => Promise<void>;
-  /** Called when the log has something that the sidecar does not have. */
+  /** Called when the log has, or may have, something that the sidecar does not have. */
   logged: () => void;
   /** Called when there is more to be seen by readers. */
   settled: () => void;
@@ -64,6 +64,8 @@ export class AppendPipeline implements RedoWriter {
   #exclusive: Promise<unknown> | undefined;
   /** Removes what appends that failed have left in the file and in the log. Set until that is done. */
   #undo: (() => Promise<unknown>) | undefined;
+  /** Whether what the log has of it is elsewhere, too, where nothing is made void. */
+  #isCopied = false;
 
   constructor(options: PipelineOptions) {
     const { state, type, sync } = options;
@@ -181,6 +183,20 @@ export class AppendPipeline implements RedoWriter {
     if (this.settled.version > 0) await this.#save(this.#hasProducers);
   }
 
+  /** Resolves when nothing is under way that the log has; what it has may be copied until {@link release}. */
+  async isolate(): Promise<void> {
+    await this.quietly(async () => {
+      // If it fails, it is done later, and not in the log.
+      await this.#undo?.().catch(ignore);
+      this.#isCopied = true;
+    });
+  }
+
+  /** Tells that there is no copy of the log any more. */
+  release(): void {
+    this.#isCopied = false;
+  }
+
   /** Lets the file go; the next append opens it again. While nothing is under way. */
   async cool(): Promise<void> {
     const file = this.#file;
@@ -250,6 +266,8 @@ export class AppendPipeline implements RedoWriter {
       await first.made.catch(ignore);
     }
     const large = new LargeAppend(this.#options.log, this.#recordOf(change), change.append.bytes);
+    // Before its intent is in the log: a checkpoint of other streams would drop that.
+    this.#options.logged();
     try {
       await large.make(this.#file as AppendFile, () => this.#secure());
     } catch (error) {
@@ -276,20 +294,31 @@ export class AppendPipeline implements RedoWriter {
     const parts = pending.map(({ append }) => append.bytes);
     const { version } = this.#changes;
     const tell = this.#changes.takeBack();
-    const undo = async () => {
+    const run = async () => {
       const error = await cause;
       const file = this.#file;
       if (file === undefined) throw new StorageError('the file is not open any more', { cause: error });
       await takeBack(file, first.before.size, parts);
+      // What is void is so after a loss of power, too: then its bytes must not come back.
+      if (this.#options.isDurable) await this.#secure();
       // A start passes over what is not above the version of the sidecar.
-      await annul().catch(() => this.#skip(version));
+      const skip = () => this.#skip(version);
+      await (this.#isCopied ? skip() : annul().catch(skip));
       this.#undo = undefined;
       // The next append finds out what is in the file by now.
       await this.cool().catch(ignore);
       return error;
     };
-    // Tried again before the next append, and with each checkpoint.
+    let running: Promise<unknown> | undefined;
+    const undo = () => {
+      running ??= run().finally(() => {
+        running = undefined;
+      });
+      return running;
+    };
+    // Tried again before the next append, and with each checkpoint: the stream is kept until then.
     this.#undo = undo;
+    this.#options.logged();
     undo().then(
       (error) => tell(storageFailure(error)),
       (error) => {

@@ -42,8 +42,9 @@ export class LargeAppend {
    * @throws when that cannot be done
    */
   async annul(): Promise<void> {
-    await this.#before.annul();
+    // Last what says that the bytes may be cut off: without it the other would tell of bytes that are not there.
     await this.#after.annul();
+    await this.#before.annul();
   }
 }
 

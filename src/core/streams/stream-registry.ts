@@ -118,6 +118,7 @@ export class StreamRegistry {
         if (held !== undefined) return held;
         const made = { stream: await this.#make(file, resource), users: 0, keys: new Set<string>() };
         this.#holdings.set(fingerprint, made);
+        if (this.#isClosing) made.stream.shutDown();
         return made;
       }));
     holding.users++;
@@ -225,7 +226,10 @@ export class StreamRegistry {
   async close(): Promise<void> {
     this.#isClosing = true;
     clearTimeout(this.#timer);
-    for (const { stream } of this.#holdings.values()) stream.shutDown();
+    const streams = Array.from(this.#holdings.values(), ({ stream }) => stream);
+    for (const stream of streams) stream.shutDown();
+    // So that the log has nothing more of them afterwards.
+    await Promise.all(streams.map((stream) => stream.settled()));
     await this.#checkpoints.close();
     // What fails is in the log, and made good by the next start.
     await Promise.allSettled(Array.from(this.#holdings.values(), ({ stream }) => stream.cool()));

@@ -179,12 +179,18 @@ export class Stream {
   /** Takes no appends until {@link release}: it cannot be brought up to date. Resolves when none is under way. */
   async isolate(cause: HttpfstreamError): Promise<void> {
     this.#isolation = isolationOf(cause);
-    await this.#appends.quietly(() => {});
+    await this.#appends.isolate();
   }
 
   /** Takes appends again. */
   release(): void {
+    this.#appends.release();
     this.#isolation = undefined;
+  }
+
+  /** Resolves when nothing is under way. */
+  async settled(): Promise<void> {
+    await this.#appends.quietly(() => {});
   }
 
   /** Lets the file go when nothing is under way; the next append opens it again. */
