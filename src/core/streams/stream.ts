@@ -10,8 +10,9 @@ import {
 } from '../../errors.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
-import { AppendPipeline, type PipelineOptions } from './append-pipeline.ts';
+import { AppendPipeline } from './append-pipeline.ts';
 import type { StreamAppend } from './append-rules.ts';
+import type { PipelineOptions } from './pipeline-options.ts';
 import type { ProducerRequest } from './producers.ts';
 import { namesOf, type OffsetNames } from './stream-offset.ts';
 import { isJsonType } from './stream-type.ts';
