@@ -179,6 +179,19 @@ const OPERATIONS = {
     },
     run: (server) => server.twice(() => server.append('plain', 'large 1', { bytes: LARGE_BYTES })),
   },
+  'append much while another stream is brought up to date': {
+    before: async (server) => {
+      for (const name of ['stream', 'other']) await server.create(name);
+      await server.append('other', 'other 0', { seq: 0 });
+    },
+    // A checkpoint of all that are behind, which drops the log, is what closing does, too.
+    run: async (server) => {
+      const appended = server.append('stream', 'large 0', { bytes: LARGE_BYTES });
+      await Promise.all([appended, server.append('other', 'other 1', { seq: 1 })]);
+      await server.checkpoint('other').catch(() => undefined);
+      await server.registry.close().catch(() => undefined);
+    },
+  },
   'append the last line': {
     before: (server) => server.create('stream'),
     run: (server) => server.twice(() => server.append('stream', 'line 0', { close: true })),
