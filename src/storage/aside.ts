@@ -3,7 +3,7 @@ import type { AppendFile } from './append-file.ts';
 import { makeDirectories, syncDirectories } from './file-io.ts';
 import type { NewFile } from './new-file.ts';
 import type { Root } from './root.ts';
-import { storageFailure } from './storage-failure.ts';
+import { hasErrno, storageFailure } from './storage-failure.ts';
 
 const DIRECTORY_MODE = 0o700;
 
@@ -16,7 +16,7 @@ export async function setAside(root: Root, file: AppendFile, size: number): Prom
   const surplus = await root.newFile();
   try {
     await surplus.copy(file, size, (await file.state()).size);
-    const name = await publishAside(root, surplus, `${file.stat.fingerprint}-${size}`);
+    const name = await publishAside(root, surplus, `${file.stat.fingerprint}-${size}-${Date.now()}`);
     await file.truncate(size);
     return name;
   } catch (error) {
@@ -29,15 +29,18 @@ export async function setAside(root: Root, file: AppendFile, size: number): Prom
 /**
  * Gives a new file its name where an operator finds it; it survives a loss of power then. The caller discards it.
  *
+ * @param label name, of which no two have different bytes: if it is there, it is kept
  * @returns where it is, absolute
  */
 export async function publishAside(root: Root, file: NewFile, label: string): Promise<string> {
   const directory = root.own('aside');
-  const name = path.join(directory, `${label}-${Date.now()}`);
+  const name = path.join(directory, label);
   try {
     await file.sync();
     await makeDirectories(directory, DIRECTORY_MODE);
-    await file.publish(name);
+    await file.publish(name).catch((error) => {
+      if (!hasErrno(error, 'EEXIST')) throw error;
+    });
     await syncDirectories(directory, path.dirname(path.dirname(directory)));
     return name;
   } catch (error) {

@@ -75,10 +75,11 @@ export class Quarantine<Header extends { file: string }> {
     }
   }
 
-  /** Lets a file go. */
+  /** Lets a file go, also after a loss of power: what is appended to it from now on has the same versions. */
   async remove(file: string): Promise<void> {
     if (!this.#files.has(file)) return;
     await fs.promises.rm(this.#nameOf(file), { force: true });
+    await syncDirectories(this.#directory, this.#directory);
     this.#files.delete(file);
   }
 
@@ -108,7 +109,7 @@ class LogFile {
   }
 
   async append({ header, payload }: RedoRecord<object>): Promise<void> {
-    // The payload is the reader's, and is used anew.
+    // Copied: the payload holds a whole block of what it was read from.
     const bytes = Buffer.concat(encodeRecord(header, payload));
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;

@@ -86,7 +86,8 @@ export class RedoLog<Header extends object> {
   /** Forgets what {@link replay} has found. */
   async dropReplayed(): Promise<void> {
     const numbers = await this.#segments.numbers();
-    await this.#segments.remove(numbers.filter((number) => number < this.#firstNumber));
+    const replayed = numbers.filter((number) => number < this.#firstNumber);
+    await this.#segments.remove(replayed, this.#isDurable);
   }
 
   /** Takes a record, and tells its writer when it is safe. Those of one writer keep their order. */
@@ -145,7 +146,7 @@ export class RedoLog<Header extends object> {
 
   /** Forgets the segments up to a number that {@link rotate} has returned; never what {@link replay} has found. */
   async drop(upTo: number): Promise<void> {
-    await this.#segments.remove(await this.#own(upTo));
+    await this.#segments.remove(await this.#own(upTo), this.#isDurable);
     for (const number of this.#ended.keys()) if (number <= upTo) this.#ended.delete(number);
   }
 

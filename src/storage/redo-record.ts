@@ -41,7 +41,7 @@ export function encodeRecord(header: object, payload: Buffer): readonly Buffer[]
 
 /**
  * Yields the records of an open log that are not void, up to the end or the
- * first that is torn. A payload may be used until the next record is asked for.
+ * first that is torn. A payload keeps the block in memory that it was read from.
  *
  * @param progressed called with how many more bytes were read
  */

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { syncDirectories } from './file-io.ts';
 import { readDirectory } from './own-directory.ts';
 import { type RedoRecord, readRecords } from './redo-record.ts';
 import { storageFailure } from './storage-failure.ts';
@@ -47,9 +48,14 @@ export class RedoSegments {
     for (const number of numbers) yield* recordsOf<Header>(this.nameOf(number), progressed);
   }
 
-  /** Removes some of them, in order. */
-  async remove(numbers: readonly number[]): Promise<void> {
+  /**
+   * Removes some of them, in order.
+   *
+   * @param isDurable whether none may come back after a loss of power
+   */
+  async remove(numbers: readonly number[], isDurable: boolean): Promise<void> {
     for (const number of numbers) await fs.promises.rm(this.nameOf(number), { force: true });
+    if (isDurable && numbers.length > 0) await syncDirectories(this.directory, this.directory);
   }
 }
 

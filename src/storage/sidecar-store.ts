@@ -31,7 +31,7 @@ export interface AppendRecord {
 
 /** What is remembered of a resource beside its bytes. */
 export interface Sidecar {
-  /** Path of the file below the root when this was written; for people. */
+  /** Path of the file below the root when this was written: where a start looks for it after a crash. */
   path: string;
   /** The last append through a session. */
   append?: AppendRecord;

@@ -1,6 +1,7 @@
+import fs from 'node:fs';
 import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { AppendFile } from '../../src/storage/append-file.ts';
 import type { WriteOutcome } from '../../src/storage/commit-thread.ts';
 import { Quarantine } from '../../src/storage/quarantine.ts';
@@ -199,6 +200,17 @@ describe('a quarantine', () => {
     expect(await numbersOf(second.all())).toHaveLength(4);
     await second.remove('a');
     expect([...(await openQuarantine(directory)).files]).toEqual(['b']);
+  });
+
+  test('has let a file go after a loss of power, too', async () => {
+    const directory = path.join(await temporaryDirectory(), '.httpfstream', 'quarantine');
+    const quarantine = await openQuarantine(directory);
+    await quarantine.add(new Set(['a']), records({ file: 'a', number: 0 }));
+    const opening = vi.spyOn(fs.promises, 'open');
+    onTestFinished(() => opening.mockRestore());
+    await quarantine.remove('a');
+    // To be synced.
+    expect(opening.mock.calls).toEqual([[directory, 'r']]);
   });
 
   test('that cannot be filled stays as it was', async () => {

@@ -13,6 +13,9 @@ import { Root } from '../../dist/src/storage/root.js';
 
 const LARGE_BYTES = 300 * 1024;
 
+/** 65 times that is more than the log holds before a checkpoint. */
+const LOGGED_BYTES = 253 * 1024;
+
 const [directory, durability, operation, end] = process.argv.slice(2);
 const steps = getEnvironmentData('steps');
 
@@ -178,6 +181,21 @@ const OPERATIONS = {
       return server.append('plain', 'line 0');
     },
     run: (server) => server.twice(() => server.append('plain', 'large 1', { bytes: LARGE_BYTES })),
+  },
+  'append much while another stream is brought up to date': {
+    before: async (server) => {
+      for (const name of ['stream', 'other']) await server.create(name);
+      for (let seq = 0; seq < 64; seq++)
+        await server.append('other', `other ${seq}`, { seq, bytes: LOGGED_BYTES });
+    },
+    // The log becomes so long that there is a checkpoint at once.
+    run: async (server) => {
+      const large = server.twice(() => server.append('stream', 'large 0', { bytes: LARGE_BYTES }));
+      for (const seq of [64, 65]) {
+        await server.twice(() => server.append('other', `other ${seq}`, { seq, bytes: LOGGED_BYTES }));
+      }
+      await large;
+    },
   },
   'append the last line': {
     before: (server) => server.create('stream'),

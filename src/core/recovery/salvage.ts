@@ -1,3 +1,4 @@
+import zlib from 'node:zlib';
 import { publishAside } from '../../storage/aside.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import type { RedoRecord } from '../../storage/redo-record.ts';
@@ -13,6 +14,8 @@ export class Salvage {
   #file: NewFile | undefined;
   /** Of the first append. */
   #position: number | undefined;
+  /** CRC-32 of the bytes. */
+  #checksum = 0;
 
   constructor(root: Root) {
     this.#root = root;
@@ -23,12 +26,14 @@ export class Salvage {
     return this.#position;
   }
 
-  /** Takes one append. What is not in the log cannot be kept. */
+  /** Takes one append. What is not in the log cannot be kept; what was not made yet is not missed. */
   async take({ header, payload }: RedoRecord<StreamRecord>): Promise<void> {
+    if (header.intent) return;
     this.#position ??= header.start;
     if (payload.length === 0) return;
     this.#file ??= await this.#root.newFile();
     await this.#file.write([payload]);
+    this.#checksum = zlib.crc32(payload, this.#checksum);
   }
 
   /**
@@ -39,7 +44,9 @@ export class Salvage {
    */
   async publish(path: string, fingerprint: string): Promise<string | undefined> {
     const name = path.replaceAll(/[^\w.-]/g, '_').slice(-MAX_NAME_LENGTH);
-    const label = `lost-${name}-${fingerprint}-${this.#position}`;
+    // A start that is repeated finds it done.
+    const checksum = this.#checksum.toString(16).padStart(8, '0');
+    const label = `lost-${name}-${fingerprint}-${this.#position}-${checksum}`;
     return this.#file && (await publishAside(this.#root, this.#file, label));
   }
 

@@ -34,6 +34,9 @@ export class StreamRepair {
   #replay: StreamReplay | undefined;
   /** The version up to which its file was known to have everything. */
   #knownVersion = 0;
+  /** Whether the last thing that is known of it is that the server has deleted it. */
+  #isDeleted = false;
+  /** Whether it was deleted, so that nobody misses it. */
   #isForgotten = false;
   #isSaved = false;
   #hasBegun = false;
@@ -65,8 +68,9 @@ export class StreamRepair {
   }
 
   /** Counts a record that is to be made. */
-  announce({ path }: StreamRecord): void {
+  announce({ path, deleted }: StreamRecord): void {
     this.#path = path;
+    this.#isDeleted = deleted === true;
     this.#remaining++;
   }
 
@@ -101,8 +105,7 @@ export class StreamRepair {
     const remembered = await store.location(this.fingerprint);
     const locations = [this.#path, ...(remembered ? [remembered] : [])];
     this.#location = await finder.find(this.fingerprint, locations);
-    // What is remembered of a file goes with it when the server deletes it: then nobody misses it.
-    this.#isForgotten = this.#location === undefined && remembered === undefined;
+    this.#isForgotten = this.#location === undefined && this.#isDeleted;
     if (!this.#isForgotten) this.#location ??= await finder.findAnywhere(this.fingerprint);
     if (this.#location === undefined) this.#knownVersion = await store.version(this.fingerprint);
     else {
@@ -114,7 +117,8 @@ export class StreamRepair {
   async #make(record: RedoRecord<StreamRecord>): Promise<void> {
     if (this.#failure !== undefined) return;
     if (!this.#hasBegun) await this.#begin();
-    if (this.#isForgotten) return;
+    // After a loss of power what was deleted may be there again, with all that it had.
+    if (this.#isForgotten || record.header.deleted) return;
     if (this.#location === undefined) {
       if (record.header.version > this.#knownVersion) await this.#salvage.take(record);
       return;
@@ -139,10 +143,10 @@ export class StreamRepair {
   async #save(replay: StreamReplay, location: string): Promise<void> {
     const { store, syncer } = this.#options;
     const file = await this.#open(location);
-    await replay.finish(file);
-    if (!replay.hasChanged) return;
+    const isCut = await replay.finish(file);
     // Else the system has it, as it had when the appends were answered.
-    if (store.isDurable) await syncer.sync(file);
+    if (store.isDurable && (isCut || replay.hasChanged)) await syncer.sync(file);
+    if (!replay.hasChanged) return;
     await store.save(this.fingerprint, location, replay.state, { syncsName: false });
     this.#isSaved = true;
   }

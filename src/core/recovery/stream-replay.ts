@@ -71,11 +71,17 @@ export class StreamReplay {
     }
   }
 
-  /** Cuts off what was under way, and nobody was told that it was made. */
-  async finish(file: RepairFile): Promise<void> {
+  /**
+   * Cuts off what was under way, and nobody was told that it was made.
+   *
+   * @returns whether there was any of it
+   */
+  async finish(file: RepairFile): Promise<boolean> {
     const intent = this.#intent;
-    if (intent === undefined || this.#size <= intent.start) return;
-    if (this.#size <= intent.start + intent.length) await file.truncate(intent.start);
+    if (intent === undefined) return false;
+    const isThere = this.#size > intent.start && this.#size <= intent.start + intent.length;
+    if (isThere) await file.truncate(intent.start);
+    return isThere;
   }
 
   #canMake({ version, start, length, intent }: StreamRecord, payloadBytes: number): boolean {

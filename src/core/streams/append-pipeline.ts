@@ -2,51 +2,20 @@ import { AppendBusyError, OutcomeUnknownError, StorageError } from '../../errors
 import type { AppendFile } from '../../storage/append-file.ts';
 import type { WriteOutcome } from '../../storage/commit-thread.ts';
 import type { RedoBatch, RedoWriter } from '../../storage/redo-batch.ts';
-import type { RedoLog } from '../../storage/redo-log.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
 import { assertWritten, takeBack } from '../write-at-end.ts';
 import type { StreamAppend } from './append-rules.ts';
 import { FileSync } from './file-sync.ts';
 import { LargeAppend } from './large-append.ts';
+import type { PipelineOptions } from './pipeline-options.ts';
 import type { ProducerRequest } from './producers.ts';
 import { type Change, StreamChanges } from './stream-changes.ts';
 import { recordOf, type StreamRecord } from './stream-record.ts';
+import { Undo } from './undo.ts';
 
 /** More bytes than this go straight to the file, and only that they do goes through the log. */
 const MAX_LOGGED_BYTES = 256 * 1024;
-
-/** What the appends of one stream need. */
-export interface PipelineOptions {
-  /** Fingerprint of the file. */
-  fingerprint: string;
-  /** Path of the file below the root. */
-  location: string;
-  state: StreamState;
-  /** Type of the bytes that it takes; undefined takes all. */
-  type: string | undefined;
-  log: RedoLog<StreamRecord>;
-  /** Opens the file to be appended to, of which `size` bytes belong to the stream. */
-  openFile: (state: StreamState) => Promise<{ file: AppendFile; size: number }>;
-  /**
-   * Resolves when one more file may be opened.
-   *
-   * @throws what keeps others from being closed
-   */
-  room: () => Promise<void>;
-  /** @throws what keeps the log from being shortened, when it has become too long */
-  assertRoom: () => void;
-  /** Makes what was written to the file survive a loss of power. */
-  sync: (file: AppendFile) => Promise<void>;
-  /** Whether an append is safe only when it survives a loss of power. */
-  isDurable: boolean;
-  /** Replaces what the sidecar has of the stream. */
-  save: (state: StreamState) => Promise<void>;
-  /** Called when the log has something that the sidecar does not have. */
-  logged: () => void;
-  /** Called when there is more to be seen by readers. */
-  settled: () => void;
-}
 
 /**
  * The way of appends into one stream. They are judged one after the other as
@@ -63,7 +32,9 @@ export class AppendPipeline implements RedoWriter {
   /** Set while nothing is let in; settles when that is over. */
   #exclusive: Promise<unknown> | undefined;
   /** Removes what appends that failed have left in the file and in the log. Set until that is done. */
-  #undo: (() => Promise<unknown>) | undefined;
+  #undo: Undo | undefined;
+  /** Whether what the log has of it is elsewhere, too, where nothing is made void. */
+  #isCopied = false;
 
   constructor(options: PipelineOptions) {
     const { state, type, sync } = options;
@@ -167,7 +138,7 @@ export class AppendPipeline implements RedoWriter {
   /** Makes what is in the file safe, and remembers it beside the file, so that the log is not needed for it. */
   async checkpoint(): Promise<void> {
     const state = await this.quietly(async () => {
-      await this.#undo?.();
+      await this.#undo?.run();
       this.#sync.begin(this.#file);
       return this.#changes.snapshot(this.#hasProducers);
     });
@@ -177,8 +148,22 @@ export class AppendPipeline implements RedoWriter {
 
   /** As {@link checkpoint}, if there is anything to be remembered; while nothing is under way. */
   async remember(): Promise<void> {
-    await this.#undo?.();
+    await this.#undo?.run();
     if (this.settled.version > 0) await this.#save(this.#hasProducers);
+  }
+
+  /** Resolves when nothing is under way that the log has; what it has may be copied until {@link release}. */
+  async isolate(): Promise<void> {
+    await this.quietly(async () => {
+      // If it fails, it is done later, and not in the log.
+      await this.#undo?.run().catch(ignore);
+      this.#isCopied = true;
+    });
+  }
+
+  /** Tells that there is no copy of the log any more. */
+  release(): void {
+    this.#isCopied = false;
   }
 
   /** Lets the file go; the next append opens it again. While nothing is under way. */
@@ -211,7 +196,7 @@ export class AppendPipeline implements RedoWriter {
 
   async #prepare({ producer }: StreamAppend): Promise<void> {
     await this.#changes.drained();
-    await this.#undo?.();
+    await this.#undo?.run();
     if (producer !== undefined && !this.#hasProducers) {
       // From now on nothing in the file counts that no producer is known to have brought.
       await this.#save(true);
@@ -250,6 +235,8 @@ export class AppendPipeline implements RedoWriter {
       await first.made.catch(ignore);
     }
     const large = new LargeAppend(this.#options.log, this.#recordOf(change), change.append.bytes);
+    // Before its intent is in the log: a checkpoint of other streams would drop that.
+    this.#options.logged();
     try {
       await large.make(this.#file as AppendFile, () => this.#secure());
     } catch (error) {
@@ -276,21 +263,25 @@ export class AppendPipeline implements RedoWriter {
     const parts = pending.map(({ append }) => append.bytes);
     const { version } = this.#changes;
     const tell = this.#changes.takeBack();
-    const undo = async () => {
+    const undo = new Undo(async () => {
       const error = await cause;
       const file = this.#file;
       if (file === undefined) throw new StorageError('the file is not open any more', { cause: error });
       await takeBack(file, first.before.size, parts);
+      // What is void is so after a loss of power, too: then its bytes must not come back.
+      if (this.#options.isDurable) await this.#secure();
       // A start passes over what is not above the version of the sidecar.
-      await annul().catch(() => this.#skip(version));
+      const skip = () => this.#skip(version);
+      await (this.#isCopied ? skip() : annul().catch(skip));
       this.#undo = undefined;
       // The next append finds out what is in the file by now.
       await this.cool().catch(ignore);
       return error;
-    };
-    // Tried again before the next append, and with each checkpoint.
+    });
+    // Tried again before the next append, and with each checkpoint: the stream is kept until then.
     this.#undo = undo;
-    undo().then(
+    this.#options.logged();
+    undo.run().then(
       (error) => tell(storageFailure(error)),
       (error) => {
         const message = 'the append has failed, and cannot be taken back: it may be made after a restart';

@@ -1,7 +1,7 @@
 import type { ProducerEntry, StreamState } from '../../storage/stream-state.ts';
 import type { StreamAppend } from './append-rules.ts';
 
-/** One append, as the redo log has it. Everything is absolute, so that to make it twice is as good as once. */
+/** One append, or the end of a stream, as the redo log has it. Everything is absolute, so that to make it twice is as good as once. */
 export interface StreamRecord {
   /** Fingerprint of the file. */
   file: string;
@@ -21,6 +21,8 @@ export interface StreamRecord {
   seq?: string;
   producer?: ProducerEntry;
   closed?: true;
+  /** Whether nothing is appended, but the server has deleted the file, and nobody is to miss it. */
+  deleted?: true;
 }
 
 /** The record of an append that makes `after` of `before`. */

@@ -1,6 +1,4 @@
-import { ResourceGoneError, ServerClosingError } from '../../errors.ts';
-import type { AppendFile } from '../../storage/append-file.ts';
-import { setAside } from '../../storage/aside.ts';
+import { ServerClosingError } from '../../errors.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { Quarantine } from '../../storage/quarantine.ts';
 import type { RedoLog } from '../../storage/redo-log.ts';
@@ -11,6 +9,8 @@ import type { StreamState } from '../../storage/stream-state.ts';
 import type { Report } from '../report.ts';
 import type { Syncer } from '../syncer.ts';
 import { Checkpoints } from './checkpoints.ts';
+import { LoneRecord } from './lone-record.ts';
+import { openOwned } from './owned-file.ts';
 import { Stream } from './stream.ts';
 import { canExpire } from './stream-expiry.ts';
 import { namesOf, type OffsetNames } from './stream-offset.ts';
@@ -38,11 +38,6 @@ export interface StreamRegistryOptions {
   /** The bytes that count of a file to which a session appends. */
   sessionSize: (identity: string) => number | undefined;
   report: Report;
-}
-
-interface OpenedFile {
-  file: AppendFile;
-  size: number;
 }
 
 /** What readers are to know of a stream. */
@@ -118,6 +113,7 @@ export class StreamRegistry {
         if (held !== undefined) return held;
         const made = { stream: await this.#make(file, resource), users: 0, keys: new Set<string>() };
         this.#holdings.set(fingerprint, made);
+        if (this.#isClosing) made.stream.shutDown();
         return made;
       }));
     holding.users++;
@@ -213,19 +209,32 @@ export class StreamRegistry {
     this.held(fingerprint)?.advance(size);
   }
 
-  /** Tells that a file was deleted. */
+  /** Tells that a file was deleted, so that no start misses it. */
   async delete(stream: Stream): Promise<void> {
+    const { log, quarantine } = this.#options;
+    const { fingerprint: file, location } = stream;
     this.#checkpoints.forget(stream);
     await stream.gone();
+    const { version, size: start } = stream.state;
+    if (version > 0 && log.heldSize > 0) {
+      const record = { file, path: location, version, start, length: 0, deleted: true } as const;
+      // Without it a start takes the file for lost, and tells of it: nothing worse.
+      await new LoneRecord(log, record).write().catch(() => undefined);
+      // So that the log is shortened after it.
+      this.#checkpoints.add(stream);
+    }
     // Else the next start finds out that nobody needs it.
-    await this.#options.quarantine.remove(stream.fingerprint).catch(() => undefined);
+    await quarantine.remove(file).catch(() => undefined);
   }
 
   /** Takes no more appends, makes all that is in the log safe beside the files, and lets them go. */
   async close(): Promise<void> {
     this.#isClosing = true;
     clearTimeout(this.#timer);
-    for (const { stream } of this.#holdings.values()) stream.shutDown();
+    const streams = Array.from(this.#holdings.values(), ({ stream }) => stream);
+    for (const stream of streams) stream.shutDown();
+    // So that the log has nothing more of them afterwards.
+    await Promise.all(streams.map((stream) => stream.settled()));
     await this.#checkpoints.close();
     // What fails is in the log, and made good by the next start.
     await Promise.allSettled(Array.from(this.#holdings.values(), ({ stream }) => stream.cool()));
@@ -248,33 +257,12 @@ export class StreamRegistry {
       isDurable,
       room: () => this.#checkpoints.room(),
       assertRoom: () => this.#checkpoints.assertRoom(),
-      openFile: (known) => this.#openFile(fingerprint, resource, known),
+      openFile: (known) => openOwned(this.#options, fingerprint, resource, known),
       sync: (opened) => syncer.sync(opened),
       save: (changed) => store.save(fingerprint, location, changed),
       logged: () => this.#checkpoints.add(stream),
     });
     return stream;
-  }
-
-  /** Of a file that was written behind the stream's back what belongs to it stays. */
-  async #openFile(fingerprint: string, resource: ResourcePath, known: StreamState): Promise<OpenedFile> {
-    const { root, store, report } = this.#options;
-    const file = await root.openAppend(resource, { create: false });
-    try {
-      if (file.stat.fingerprint !== fingerprint) throw new ResourceGoneError('the file was made anew');
-      const stat = await file.look();
-      const { state } = await store.read(stat);
-      const owned = Math.max(Math.min(known.size, stat.size), state.size);
-      if (owned < stat.size) {
-        const aside = await setAside(root, file, owned);
-        const detail = { resource: resource.toString(), position: owned, aside };
-        report('bytes of which no producer knows were set aside', detail);
-      }
-      return { file, size: owned };
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
   }
 
   /** Lets a stream go when it is not needed any more, or keeps it for a while. */

@@ -10,8 +10,9 @@ import {
 } from '../../errors.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
-import { AppendPipeline, type PipelineOptions } from './append-pipeline.ts';
+import { AppendPipeline } from './append-pipeline.ts';
 import type { StreamAppend } from './append-rules.ts';
+import type { PipelineOptions } from './pipeline-options.ts';
 import type { ProducerRequest } from './producers.ts';
 import { namesOf, type OffsetNames } from './stream-offset.ts';
 import { isJsonType } from './stream-type.ts';
@@ -179,12 +180,18 @@ export class Stream {
   /** Takes no appends until {@link release}: it cannot be brought up to date. Resolves when none is under way. */
   async isolate(cause: HttpfstreamError): Promise<void> {
     this.#isolation = isolationOf(cause);
-    await this.#appends.quietly(() => {});
+    await this.#appends.isolate();
   }
 
   /** Takes appends again. */
   release(): void {
+    this.#appends.release();
     this.#isolation = undefined;
+  }
+
+  /** Resolves when nothing is under way. */
+  async settled(): Promise<void> {
+    await this.#appends.quietly(() => {});
   }
 
   /** Lets the file go when nothing is under way; the next append opens it again. */

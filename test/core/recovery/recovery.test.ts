@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { checkRoot } from '../../../src/core/check/root-check.ts';
@@ -6,13 +6,16 @@ import { FeedRegistry } from '../../../src/core/feed-registry.ts';
 import type { Report } from '../../../src/core/report.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { AppendFile } from '../../../src/storage/append-file.ts';
+import { RedoLog } from '../../../src/storage/redo-log.ts';
+import { encodeRecord } from '../../../src/storage/redo-record.ts';
 import { ResourcePath } from '../../../src/storage/resource-path.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { killedRoot } from '../../support/crash-root.ts';
 import { RESERVED } from '../../support/root-files.ts';
+import { temporaryDirectory } from '../../support/server.ts';
 import { systemError } from '../../support/small-disk.ts';
-import { appendLine, textOf } from '../../support/streams-core.ts';
+import { appendLine, makeStream, textOf } from '../../support/streams-core.ts';
 
 interface Told {
   message: string;
@@ -93,6 +96,54 @@ describe('after a kill -9, a file that another program has moved', () => {
     expect(await own(root, 'redo')).toEqual([]);
   });
 
+  test.each([
+    ['that was only appended to', 'plain'],
+    ['that was made as a stream', 'stream'],
+  ])('%s is found in another directory, be it before anything was remembered of it', async (_what, kind) => {
+    const directory = await temporaryDirectory();
+    await mkdir(path.join(directory, 'sub'));
+    const first = await start(directory);
+    if (kind === 'plain') await writeFile(path.join(directory, 'file'), '');
+    else await makeStream(first.registry, 'file');
+    await appendLine(first.registry, 'file', 'acknowledged\n');
+    await rename(path.join(directory, 'file'), path.join(directory, 'sub/file'));
+    // As a loss of power leaves it.
+    await truncate(path.join(directory, 'sub/file'));
+    const next = await start(directory);
+    expect(await textOf(next.registry, 'sub/file')).toBe('acknowledged\n');
+    expect(next.about('not to be found')).toEqual([]);
+  });
+
+  test('and is nowhere is told before anything was remembered of it, too', async () => {
+    const directory = await temporaryDirectory();
+    const first = await start(directory);
+    await writeFile(path.join(directory, 'file'), '');
+    await appendLine(first.registry, 'file', 'acknowledged\n');
+    await rm(path.join(directory, 'file'));
+    const [told] = (await start(directory)).about('not to be found');
+    expect(await readFile(String(told?.detail.aside), 'utf8')).toBe('acknowledged\n');
+  });
+
+  test('is not missed when the server had deleted it before anything was remembered of it', async () => {
+    const directory = await temporaryDirectory();
+    const first = await start(directory);
+    await writeFile(path.join(directory, 'file'), '');
+    await appendLine(first.registry, 'file', 'acknowledged\n');
+    await first.registry.streams.delete(ResourcePath.parse('file'));
+    expect((await start(directory)).about('not to be found')).toEqual([]);
+    expect(await own(directory, 'aside')).toEqual([]);
+  });
+
+  test('leaves its bytes for an operator once, however many starts fail', async () => {
+    const root = await killedRoot();
+    await rm(path.join(root, 'two'));
+    const dropping = vi.spyOn(RedoLog.prototype, 'dropReplayed').mockRejectedValue(systemError('ENOSPC'));
+    for (let i = 0; i < 3; i++) await expect(start(root)).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+    dropping.mockRestore();
+    await start(root);
+    expect(await own(root, 'aside')).toHaveLength(1);
+  });
+
   test.each(['os', 'disk'] as const)(
     'is not missed when the server had deleted it (%s)',
     async (durability) => {
@@ -160,6 +211,44 @@ describe('a recovery that fails', () => {
     expect(await checkRoot(await Root.open(root), () => {})).toBe(true);
     expect(await textOf((await start(root)).registry, 'two')).toBe(linesOf('two'));
   });
+});
+
+test('what is cut off, because it was under way, stays so after a loss of power', async () => {
+  const directory = await temporaryDirectory();
+  await writeFile(path.join(directory, 'file'), `base\n${'x'.repeat(1000)}`);
+  const { stat } = await (await Root.open(directory)).openRead(ResourcePath.parse('file'));
+  const header = {
+    file: stat.fingerprint,
+    path: 'file',
+    version: 1,
+    start: 5,
+    length: 400_000,
+    intent: true,
+  };
+  await mkdir(path.join(directory, RESERVED, 'redo'), { recursive: true });
+  await writeFile(
+    path.join(directory, RESERVED, 'redo/0000000001.log'),
+    Buffer.concat(encodeRecord(header, Buffer.alloc(0))),
+  );
+  const steps: string[] = [];
+  const syncing = vi.spyOn(AppendFile.prototype, 'sync').mockImplementation(async function look(
+    this: AppendFile,
+  ) {
+    steps.push(`synced with ${(await this.state()).size} bytes`);
+  });
+  const { dropReplayed } = RedoLog.prototype;
+  const dropping = vi.spyOn(RedoLog.prototype, 'dropReplayed').mockImplementation(function drop(
+    this: RedoLog<object>,
+  ) {
+    steps.push('dropped');
+    return dropReplayed.call(this);
+  });
+  onTestFinished(() => {
+    syncing.mockRestore();
+    dropping.mockRestore();
+  });
+  await start(directory, 'disk');
+  expect(steps).toEqual(['synced with 5 bytes', 'dropped']);
 });
 
 test('a recovery that takes long says how far it is', async () => {

@@ -25,6 +25,7 @@ const OPERATIONS = [
   'append to many streams at once',
   'append much at once',
   'append much to a file that nobody made as a stream',
+  'append much while another stream is brought up to date',
   'append the last line',
   'set aside what no producer knows',
   'append in a session',
@@ -124,10 +125,13 @@ async function run(operation: string, options: Play, isCheckedFirst: boolean): P
   return facts.at(-1)?.steps ?? 0;
 }
 
-const { seed } = Random.fromEnvironment();
+/** The same for each run of `npm test`, so that it is never red by luck. */
+const seed = Number(process.env.HTTPFSTREAM_SEED ?? 1);
 
-describe.each([...OPERATIONS, ...SECOND_OPERATIONS])('%s:', (operation) => {
-  const random = new Random(seed).fork(OPERATIONS.indexOf(operation));
+const ALL = [...OPERATIONS, ...SECOND_OPERATIONS];
+
+describe.each(ALL)('%s:', (operation) => {
+  const random = new Random(seed).fork(ALL.indexOf(operation));
   const durabilities = IS_SOAK ? DURABILITIES : [random.pick(DURABILITIES)];
   test.each(durabilities)(
     'a crash or an error at any step leaves what was acknowledged, once, and nothing that was refused (%s)',

@@ -1,12 +1,14 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { FeedRegistry } from '../../../src/core/feed-registry.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { AppendFile } from '../../../src/storage/append-file.ts';
+import { RedoBatch } from '../../../src/storage/redo-batch.ts';
 import { ResourcePath } from '../../../src/storage/resource-path.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
+import { StoredFile } from '../../../src/storage/stored-file.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { systemError } from '../../support/small-disk.ts';
@@ -94,6 +96,43 @@ test('a stream of which nothing can be remembered comes out of quarantine as soo
   );
   expect(await textOf(registry, 'bad')).toBe('bad 0\nbad 1\n');
   expect(await own(directory, 'quarantine')).toEqual([]);
+});
+
+test('what was refused before a quarantine never replaces what was appended after it', async () => {
+  const { directory, registry } = await startTwo();
+  const { tell } = RedoBatch.prototype;
+  const telling = vi.spyOn(RedoBatch.prototype, 'tell').mockImplementationOnce(function failing(
+    this: RedoBatch,
+    outcomes,
+  ) {
+    tell.call(
+      this,
+      outcomes.map(() => ({ error: systemError('EIO') })),
+    );
+  });
+  // So that nobody can tell what is in the file.
+  const reading = vi.spyOn(StoredFile.prototype, 'read').mockRejectedValue(systemError('EIO'));
+  onTestFinished(() => {
+    telling.mockRestore();
+    reading.mockRestore();
+  });
+  await expect(appendLine(registry, 'bad', 'refused\n')).rejects.toMatchObject({
+    code: 'HFS_OUTCOME_UNKNOWN',
+  });
+  await waitFor(isolated(directory), 'the stream to be put in quarantine');
+  const [name] = await own(directory, 'quarantine');
+  const log = path.join(directory, RESERVED, 'quarantine', String(name));
+  const copy = await readFile(log);
+  reading.mockRestore();
+  const append = () =>
+    appendLine(registry, 'bad', 'bad 1\n')
+      .then(() => true)
+      .catch(() => false);
+  await waitFor(append, 'the stream to take appends again');
+
+  // As a loss of power may bring it back.
+  await writeFile(log, copy);
+  expect(await textOf(await start(directory), 'bad')).toBe('bad 0\nbad 1\n');
 });
 
 test('a stream that is deleted leaves the quarantine', async () => {
