@@ -129,6 +129,25 @@ describe('what has its name is made', () => {
   });
 });
 
+test('what has lost its name is deleted, even if the server closes', async () => {
+  const directory = await temporaryDirectory();
+  const registry = await start(directory, 'disk');
+  await makeStream(registry, 'source');
+  await makeFork(registry, 'source', 'fork');
+  const unlink = Root.prototype.remove;
+  const unlinking = vi.spyOn(Root.prototype, 'remove');
+  onTestFinished(() => unlinking.mockRestore());
+  let closed: Promise<void> | undefined;
+  unlinking.mockImplementationOnce(async function removed(this: Root, ...args) {
+    await unlink.apply(this, args);
+    closed = registry.close();
+  });
+  await remove(registry, 'fork');
+  await closed;
+  await remove(await start(directory), 'source');
+  expect(await readdir(directory)).toEqual([RESERVED]);
+});
+
 describe('when the disk refuses on the way', () => {
   test.each([
     ['ENOSPC', 'HFS_STORAGE_FULL'],
