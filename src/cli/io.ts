@@ -11,8 +11,8 @@ export interface CommandIo {
   onStopSignal(listener: (signal: NodeJS.Signals) => void): () => void;
   /** Calls `listener` with what nobody has caught, rejections included, instead of dying; returns a function that undoes it. */
   onUncaught(listener: (error: unknown) => void): () => void;
-  /** Ends the process at once. */
-  exit(code: number): void;
+  /** Ends the process at once: with an exit code, or killed by a signal to which nobody listens any more. */
+  exit(how: number | NodeJS.Signals): void;
 }
 
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
@@ -35,7 +35,10 @@ export const processIo: CommandIo = {
     process.on('uncaughtException', listener);
     return () => process.off('uncaughtException', listener);
   },
-  exit: (code) => process.exit(code),
+  exit(how) {
+    if (typeof how === 'number') process.exit(how);
+    process.kill(process.pid, how);
+  },
 };
 
 /** How long output that nobody takes may keep a process that is done, in milliseconds. */

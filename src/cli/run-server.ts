@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Command } from 'commander';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
+import { ServerSockets } from '../server/node/server-sockets.ts';
 import { createStandaloneServer } from '../server/standalone.ts';
 import { runCheck } from './check-command.ts';
 import { type CommandIo, messageOf } from './io.ts';
@@ -60,12 +61,22 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   let restoreSignals = () => {};
   let restoreUncaught = () => {};
   let isSound = true;
+  let isClosing = false;
+  /** Resets first what is not finished: what the system closes for a process that is gone looks finished to some. */
+  const endAtOnce = (how: number | NodeJS.Signals) => {
+    ServerSockets.of(app.server).cut();
+    io.exit(how);
+  };
   // From before the first client can know that it listens.
   const stopped = new Promise<NodeJS.Signals | undefined>((resolve) => {
-    // Undone at the first signal, so that a second one ends the process at once.
     restoreSignals = io.onStopSignal((signal) => {
+      if (!isClosing) {
+        isClosing = true;
+        resolve(signal);
+        return;
+      }
       restoreSignals();
-      resolve(signal);
+      endAtOnce(signal);
     });
     restoreUncaught = io.onUncaught((error) => {
       // A socket with an error is closed by now: it is over with that one connection.
@@ -73,8 +84,8 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
       app.log.error({ err: error }, isOfSocket ? 'a connection failed' : 'an error that nobody expected');
       if (isOfSocket || !isSound) return;
       isSound = false;
-      restoreSignals();
-      setTimeout(() => io.exit(EXIT_FAILURE), FAILED_CLOSE_MS).unref();
+      isClosing = true;
+      setTimeout(() => endAtOnce(EXIT_FAILURE), FAILED_CLOSE_MS).unref();
       resolve(undefined);
     });
   });
@@ -98,6 +109,7 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   app.log.info(signal === undefined ? {} : { signal }, 'closing');
   await app.close();
   app.log.info('closed');
+  restoreSignals();
   restoreUncaught();
   return isSound ? 0 : EXIT_FAILURE;
 }

@@ -1,5 +1,5 @@
 import * as fileIo from './file-io.ts';
-import { StoredFile } from './stored-file.ts';
+import { StoredFile, told } from './stored-file.ts';
 
 /**
  * A file opened to be appended to and read. It is written at its end, whatever
@@ -26,8 +26,9 @@ export class AppendFile extends StoredFile {
    * Makes what was written survive a loss of power.
    *
    * @param fdatasync does it
+   * @throws {StorageError} or {@link StorageFullError}, when the disk does not
    */
   sync(fdatasync: (fd: number) => Promise<void> = fileIo.fdatasync): Promise<void> {
-    return fdatasync(this.fd);
+    return told(fdatasync(this.fd));
   }
 }

@@ -103,7 +103,7 @@ export class RootDirectory {
       // Gone since its name was read, or a symlink to nothing.
       if (error instanceof OutsideError || hasErrno(error, 'ENOENT', 'ELOOP', 'EACCES', 'ENOTDIR'))
         return undefined;
-      throw error;
+      throw storageFailure(error);
     }
   }
 

@@ -46,7 +46,8 @@ export class StoredFile {
   }
 }
 
-async function told<T>(result: Promise<T>): Promise<T> {
+/** Passes on what the disk gives, or what its failure means. */
+export async function told<T>(result: Promise<T>): Promise<T> {
   try {
     return await result;
   } catch (error) {

@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { runServer } from '../../src/cli/run-server.ts';
-import { rawRequest } from '../support/http-raw.ts';
+import { openSocket, rawRequest, writeHead } from '../support/http-raw.ts';
 import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
 import { temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -258,6 +258,31 @@ describe('the end', () => {
     server.command.signal('SIGTERM');
     expect(await server.command.exit).not.toBe(0);
   });
+
+  test.each(['HTTP/1.0', 'HTTP/1.1'])(
+    'a second signal does not make what is cut look finished: %s',
+    async (version) => {
+      const server = await startServerCommand();
+      const appender = await OriginalAppender.connect(server.url('/a'));
+      await appender.write(Buffer.from('half\n'));
+      const port = Number(new URL(server.url('/')).port);
+      const follower = await openSocket(port);
+      const outcome = new Promise((resolve) => {
+        follower.once('error', resolve).once('end', () => resolve('finished'));
+      });
+      writeHead(follower, `GET /a?verb=FOLLOW ${version}`);
+      let text = '';
+      follower.on('data', (chunk: Buffer) => {
+        text += chunk;
+      });
+      await waitFor(() => text.includes('half'), 'the beginning');
+      server.command.signal('SIGTERM');
+      await waitFor(() => server.command.stdout.includes('"closing"'), 'the closing to begin');
+      server.command.signal('SIGTERM');
+      expect(await outcome).toMatchObject({ code: 'ECONNRESET' });
+      expect(await server.command.exit).toBe('SIGTERM');
+    },
+  );
 
   test('a peer that does not react holds it up for a bounded time', async () => {
     const server = await startServerCommand();

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { chmod, mkdir, readdir, readFile, realpath, stat, symlink, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   ForbiddenPathError,
   InvalidPathError,
@@ -14,9 +14,11 @@ import {
 } from '../../src/errors.ts';
 import { ResourcePath } from '../../src/storage/resource-path.ts';
 import { Root } from '../../src/storage/root.ts';
+import { RootDirectory } from '../../src/storage/root-directory.ts';
 import { descriptorsBackTo, openDescriptors } from '../support/http-descriptors.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
 import { temporaryDirectory } from '../support/server.ts';
+import { systemError } from '../support/small-disk.ts';
 
 /** A root with a neighbour that nobody may get at. */
 async function makeRoot() {
@@ -406,3 +408,19 @@ async function listenOn(socketPath: string): Promise<void> {
   onTestFinished(() => void server.close());
   await once(server, 'listening');
 }
+
+it.each([
+  ['EMFILE', 'HFS_STORAGE_BUSY'],
+  ['EIO', 'HFS_STORAGE_ERROR'],
+])('%s of a look at a name in a directory is told as %s', async (code, expected) => {
+  const { root, at } = await makeRoot();
+  await writeFile(at('a'), '');
+  const { hold } = RootDirectory.prototype;
+  const holding = vi.spyOn(RootDirectory.prototype, 'hold');
+  onTestFinished(() => holding.mockRestore());
+  holding.mockImplementation(async function failing(this: RootDirectory, name, ...rest) {
+    if (path.basename(name) === 'a') throw systemError(code);
+    return hold.call(this, name, ...rest);
+  });
+  await expect(root.list(resource('/')).next()).rejects.toMatchObject({ code: expected });
+});

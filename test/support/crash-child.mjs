@@ -65,8 +65,7 @@ class Server {
     };
     const content = Buffer.from(lines.map((line) => `${line}\n`).join(''));
     return ask({ kind: 'create', path: name, lines, fork }, async () => {
-      const { stream } = await this.streams.create(ResourcePath.parse(name), whole, content);
-      this.streams.release(stream);
+      await this.streams.create(ResourcePath.parse(name), whole, content);
     });
   }
 

@@ -2,7 +2,9 @@ import type { FeedRegistry } from '../../src/core/feed-registry.ts';
 import type { CreateRequest } from '../../src/core/streams/create-request.ts';
 import type { ProducerRequest } from '../../src/core/streams/producers.ts';
 import type { Appended } from '../../src/core/streams/stream.ts';
+import type { NewFile } from '../../src/storage/new-file.ts';
 import { ResourcePath } from '../../src/storage/resource-path.ts';
+import { Root } from '../../src/storage/root.ts';
 
 /** What is asked for to make a plain stream of text. */
 const TEXT_STREAM: CreateRequest = {
@@ -16,23 +18,38 @@ const TEXT_STREAM: CreateRequest = {
 
 /** Makes a stream, without HTTP. Returns whether it is new. */
 export function makeStream(registry: FeedRegistry, name: string, text = ''): Promise<boolean> {
-  return create(registry, name, TEXT_STREAM, text);
+  return create(registry, name, TEXT_STREAM, Buffer.from(text));
+}
+
+/** Stores a file in the root of a registry, without HTTP. */
+export async function storeFile(
+  registry: FeedRegistry,
+  directory: string,
+  name: string,
+  text: string,
+): Promise<void> {
+  const file = await (await Root.open(directory)).newFile();
+  try {
+    await file.write([Buffer.from(text)]);
+    await create(registry, name, { ...TEXT_STREAM, contentType: undefined, isUpload: true }, file);
+  } finally {
+    await file.discard();
+  }
 }
 
 /** Forks a stream at its end, without HTTP. */
 export async function makeFork(registry: FeedRegistry, source: string, name: string): Promise<void> {
   const fork = { source: ResourcePath.parse(source), offset: undefined, subOffset: 0 };
-  await create(registry, name, { ...TEXT_STREAM, fork }, '');
+  await create(registry, name, { ...TEXT_STREAM, fork }, Buffer.alloc(0));
 }
 
 async function create(
   { streams }: FeedRegistry,
   name: string,
   request: CreateRequest,
-  text: string,
+  content: Buffer | NewFile,
 ): Promise<boolean> {
-  const { isNew, stream } = await streams.create(ResourcePath.parse(name), request, Buffer.from(text));
-  streams.release(stream);
+  const { isNew } = await streams.create(ResourcePath.parse(name), request, content);
   return isNew;
 }
 

@@ -18,7 +18,7 @@ import { ForkTree } from './fork-tree.ts';
 import type { Stream } from './stream.ts';
 import { isExpired } from './stream-expiry.ts';
 import { assertFile, StreamFiles } from './stream-files.ts';
-import { type MakerOptions, StreamMaker } from './stream-maker.ts';
+import { type MadeStream, type MakerOptions, StreamMaker } from './stream-maker.ts';
 import type { StreamView } from './stream-registry.ts';
 
 /** Within a tick of the system's coarse clock a file that is made anew looks as old as the one before. */
@@ -30,18 +30,14 @@ const MAX_ATTEMPTS = 3;
 /** What streams are made and deleted with. */
 export interface LifecycleOptions extends MakerOptions {
   tombstones: Tombstones;
-  /** Called when a file was made. */
-  made: (resource: ResourcePath) => void;
   /** Called when a file was deleted, before anybody can make it anew. */
   deleted: (identity: string) => void;
 }
 
 /** What came of a request to create. */
-export interface Created {
+export interface Created extends MadeStream {
   /** Whether it was made, and not there already. */
   isNew: boolean;
-  /** To be released. */
-  stream: Stream;
 }
 
 /** How streams come and go. */
@@ -119,10 +115,15 @@ export class StreamLifecycle {
   async acquire(resource: ResourcePath): Promise<Stream> {
     const used = this.#options.streams.acquireUsed(resource);
     if (used !== undefined) return used;
-    return this.#hold(await this.open(resource), resource);
+    const file = await this.open(resource);
+    try {
+      return await this.#options.streams.acquire(file, resource);
+    } finally {
+      await file.close();
+    }
   }
 
-  /** To be called once for each stream that was acquired or created. */
+  /** To be called once for each stream that was acquired. */
   release(stream: Stream): void {
     this.#options.streams.release(stream);
   }
@@ -151,15 +152,12 @@ export class StreamLifecycle {
     return this.#paths.run(resource.key, async () => {
       for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
         const found = await this.#maker.find(resource, request, content);
-        if (found !== undefined) return { isNew: false, stream: found };
+        if (found !== undefined) return { isNew: false, ...found };
         if (await this.#forks.settle(resource.key)) {
           throw new StreamConflictError('a stream was here that lives on in its forks');
         }
-        if (await this.#maker.make(resource, request, content)) {
-          this.#options.made(resource);
-          // Even if its time is over already.
-          return { isNew: true, stream: await this.#hold(await this.#files.openFile(resource), resource) };
-        }
+        const made = await this.#maker.make(resource, request, content);
+        if (made !== undefined) return { isNew: true, ...made };
       }
       throw new PathConflictError('there is something at this path that is no file');
     });
@@ -180,15 +178,6 @@ export class StreamLifecycle {
         await file.close();
       }
     });
-  }
-
-  /** Holds the stream of an open file, which is closed. */
-  async #hold(file: StoredFile, resource: ResourcePath): Promise<Stream> {
-    try {
-      return await this.#options.streams.acquire(file, resource);
-    } finally {
-      await file.close();
-    }
   }
 
   async #isExpired(file: StoredFile): Promise<boolean> {

@@ -5,15 +5,15 @@ import type { ResourcePath } from '../../storage/resource-path.ts';
 import type { Root } from '../../storage/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import type { ForkOrigin } from '../../storage/stream-state.ts';
+import type { ForkOrigin, StreamState } from '../../storage/stream-state.ts';
 import type { Syncer } from '../syncer.ts';
 import { assertMatches, type CreateRequest, initialState } from './create-request.ts';
 import type { ForkTree, Inherited } from './fork-tree.ts';
 import { assertSameContent } from './same-content.ts';
-import type { Stream } from './stream.ts';
 import { expiryMs } from './stream-expiry.ts';
 import type { StreamFiles } from './stream-files.ts';
-import type { StreamRegistry } from './stream-registry.ts';
+import { namesOf } from './stream-offset.ts';
+import type { StreamRegistry, StreamView } from './stream-registry.ts';
 import type { StreamStore } from './stream-store.ts';
 
 /** What streams are made with. */
@@ -25,6 +25,14 @@ export interface MakerOptions {
   syncer: Syncer;
   /** Whether what is made must survive a loss of power when that is told. */
   isDurable: boolean;
+  /** Called when a file has got its name. */
+  made: (resource: ResourcePath) => void;
+}
+
+/** What a stream is that was made, or found where it was to be made. */
+export interface MadeStream extends StreamView {
+  /** What it holds; undefined if that is not known. */
+  type: string | undefined;
 }
 
 /** Makes streams, or finds that they are there. Whoever calls it takes turns at a path. */
@@ -40,7 +48,7 @@ export class StreamMaker {
   }
 
   /**
-   * The stream that is there, to be released; undefined when none is.
+   * The stream that is there; undefined when none is.
    *
    * @throws {StreamConflictError} {@link ContentMismatchError} when it is not what was to be made
    */
@@ -48,7 +56,7 @@ export class StreamMaker {
     resource: ResourcePath,
     request: CreateRequest,
     content: Buffer | NewFile,
-  ): Promise<Stream | undefined> {
+  ): Promise<MadeStream | undefined> {
     let file: StoredFile;
     try {
       file = await this.#files.openFile(resource);
@@ -62,23 +70,34 @@ export class StreamMaker {
       try {
         if (!request.isUpload) assertMatches(stream.state, stream.type, request);
         else if (!Buffer.isBuffer(content)) await assertSameContent(file, stream.state.size, content);
-        return stream;
-      } catch (error) {
+        const { state, names, type } = stream;
+        return { state, names, type };
+      } finally {
         streams.release(stream);
-        throw error;
       }
     } finally {
       await file.close();
     }
   }
 
-  /** Makes a stream. False when something has taken its name meanwhile. */
-  async make(resource: ResourcePath, request: CreateRequest, content: Buffer | NewFile): Promise<boolean> {
-    const { root, store, syncer, expiring, isDurable } = this.#options;
+  /**
+   * Makes a stream. From when it has its name it is made, whatever becomes of the server: nothing that
+   * could fail is asked of it any more, but that its name is safe.
+   *
+   * @returns undefined when something has taken its name meanwhile
+   * @throws {OutcomeUnknownError} when its name is not safe
+   */
+  async make(
+    resource: ResourcePath,
+    request: CreateRequest,
+    content: Buffer | NewFile,
+  ): Promise<MadeStream | undefined> {
+    const { root, store, syncer, expiring, isDurable, made } = this.#options;
     const { contentType, fork } = request;
     if (fork?.source.key === resource.key) throw new ResourceNotFoundError('the source is not there');
     const file = Buffer.isBuffer(content) ? await root.newFile() : content;
-    const { fingerprint } = file.stat;
+    const { fingerprint, generation } = file.stat;
+    let state: StreamState;
     let inherited: Inherited | undefined;
     let location: string | undefined;
     try {
@@ -86,7 +105,7 @@ export class StreamMaker {
       if (Buffer.isBuffer(content) && content.length > 0) await file.write([content]);
       if (isDurable) await syncer.sync(file);
       // From before it has a name: no file is a stream without what is remembered of it.
-      const state = initialState(request, file.size, inherited);
+      state = initialState(request, file.size, inherited);
       await store.save(fingerprint, resource.key, state);
       if (inherited !== undefined) {
         await this.#forks.link(inherited.source, inherited.origin, { path: resource.key, fingerprint });
@@ -103,9 +122,10 @@ export class StreamMaker {
       if (location === undefined) await this.forget(fingerprint, inherited?.origin).catch(() => undefined);
       if (Buffer.isBuffer(content)) await file.discard();
     }
-    if (location === undefined) return false;
+    if (location === undefined) return undefined;
+    made(resource);
     if (isDurable) await this.#syncNames(location);
-    return true;
+    return { state, names: namesOf(generation, state), type: state.contentType };
   }
 
   /**

@@ -140,7 +140,12 @@ export class ServerSockets {
       if (this.#sockets.size === 0) resolve();
     });
     clearTimeout(timer);
-    for (const socket of this.#sockets) socket.destroy();
+    this.cut();
+  }
+
+  /** Cuts everybody, before it returns: what is not finished is reset. */
+  cut(): void {
+    for (const socket of [...this.#sockets, ...this.#detached]) socket.destroy();
   }
 
   /** Returns whether nobody else is to know of an event. */

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Stream } from '../../core/streams/stream.ts';
-import type { StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
+import type { Created, StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
 import { isJsonType, isSameType } from '../../core/streams/stream-type.ts';
 import { ContentTypeMismatchError, InvalidRequestError, ResourceNotFoundError } from '../../errors.ts';
 import type { NewFile } from '../../storage/new-file.ts';
@@ -61,12 +61,7 @@ export class StreamWrites {
       if (content === undefined) return reply.hijack();
       const isJson = isJsonType(wanted.contentType) && Buffer.isBuffer(content) && content.length > 0;
       const bytes = isJson ? await linesOfJson(content as Buffer, turnsOf(request)) : content;
-      const { isNew, stream } = await streams.create(resource, wanted, bytes);
-      try {
-        return await this.#created(request, reply, resource, stream, isNew);
-      } finally {
-        streams.release(stream);
-      }
+      return this.#created(request, reply, resource, await streams.create(resource, wanted, bytes));
     } finally {
       share.release();
       if (!Buffer.isBuffer(content)) await content?.discard();
@@ -122,13 +117,12 @@ export class StreamWrites {
     return reply.code(204).header('x-content-type-options', 'nosniff').send();
   }
 
-  async #created(
+  #created(
     request: FastifyRequest,
     reply: FastifyReply,
     resource: ResourcePath,
-    { state, names, type }: Stream,
-    isNew: boolean,
-  ): Promise<FastifyReply> {
+    { state, names, type, isNew }: Created,
+  ): FastifyReply {
     const name = resource.segments.at(-1) ?? '';
     reply.headers({
       'content-type': type ?? contentTypeOfName(name) ?? 'application/octet-stream',

@@ -7,11 +7,13 @@ import { ExpiryIndex } from '../../../src/storage/expiry-index.ts';
 import { ResourcePath } from '../../../src/storage/resource-path.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
+import { SyncThreads } from '../../../src/storage/sync-threads.ts';
+import { RecordingOwner } from '../../support/core-harness.ts';
 import { killedRoot } from '../../support/crash-root.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { systemError } from '../../support/small-disk.ts';
-import { makeFork, makeStream, textOf } from '../../support/streams-core.ts';
+import { makeFork, makeStream, storeFile, textOf } from '../../support/streams-core.ts';
 
 async function start(directory: string, durability: 'os' | 'disk' = 'os') {
   const registry = new FeedRegistry(await Root.open(directory), { durability, graceMs: 0 });
@@ -82,7 +84,87 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
   });
 });
 
+describe('what has its name is made', () => {
+  /** Lets something happen as soon as the next stream has its name. */
+  function oncePublished(happens: () => void) {
+    const { publish } = Root.prototype;
+    const publishing = vi.spyOn(Root.prototype, 'publish');
+    onTestFinished(() => publishing.mockRestore());
+    publishing.mockImplementationOnce(async function published(this: Root, ...args) {
+      const location = await publish.apply(this, args);
+      happens();
+      return location;
+    });
+  }
+
+  const makings: [kind: string, make: (registry: FeedRegistry, directory: string) => Promise<unknown>][] = [
+    ['a stream', (registry) => makeStream(registry, 'new', 'text')],
+    ['a file', (registry, directory) => storeFile(registry, directory, 'new', 'text')],
+    ['a fork', (registry) => makeFork(registry, 'source', 'new')],
+  ];
+
+  test.each(makings)('even if the server closes: %s', async (_kind, make) => {
+    const directory = await temporaryDirectory();
+    const registry = await start(directory, 'disk');
+    await makeStream(registry, 'source', 'text');
+    let closed: Promise<void> | undefined;
+    oncePublished(() => {
+      closed = registry.close();
+    });
+    await make(registry, directory);
+    await closed;
+    expect(await textOf(await start(directory), 'new')).toBe('text');
+  });
+
+  test.each(makings)('even if no file can be opened any more: %s', async (_kind, make) => {
+    const directory = await temporaryDirectory();
+    const registry = await start(directory);
+    await makeStream(registry, 'source', 'text');
+    const opening = vi.spyOn(Root.prototype, 'openRead');
+    onTestFinished(() => opening.mockRestore());
+    oncePublished(() => opening.mockRejectedValue(storageFailure(systemError('EMFILE'))));
+    await make(registry, directory);
+    opening.mockRestore();
+    expect(await textOf(registry, 'new')).toBe('text');
+  });
+});
+
+test('what has lost its name is deleted, even if the server closes', async () => {
+  const directory = await temporaryDirectory();
+  const registry = await start(directory, 'disk');
+  await makeStream(registry, 'source');
+  await makeFork(registry, 'source', 'fork');
+  const unlink = Root.prototype.remove;
+  const unlinking = vi.spyOn(Root.prototype, 'remove');
+  onTestFinished(() => unlinking.mockRestore());
+  let closed: Promise<void> | undefined;
+  unlinking.mockImplementationOnce(async function removed(this: Root, ...args) {
+    await unlink.apply(this, args);
+    closed = registry.close();
+  });
+  await remove(registry, 'fork');
+  await closed;
+  await remove(await start(directory), 'source');
+  expect(await readdir(directory)).toEqual([RESERVED]);
+});
+
 describe('when the disk refuses on the way', () => {
+  test.each([
+    ['ENOSPC', 'HFS_STORAGE_FULL'],
+    ['EIO', 'HFS_STORAGE_ERROR'],
+  ])('%s of a sync is told as %s, and nothing is made', async (code, expected) => {
+    const directory = await temporaryDirectory();
+    const registry = await start(directory, 'disk');
+    const syncing = vi.spyOn(SyncThreads.prototype, 'fdatasync');
+    onTestFinished(() => syncing.mockRestore());
+    syncing.mockRejectedValue(systemError(code));
+    await expect(makeStream(registry, 'stream', 'text')).rejects.toMatchObject({ code: expected });
+    await expect(storeFile(registry, directory, 'stream', 'text')).rejects.toMatchObject({ code: expected });
+    expect(await readdir(directory)).toEqual([RESERVED]);
+    const appending = registry.openAppend(ResourcePath.parse('session'), {}, new RecordingOwner());
+    await expect(appending).rejects.toMatchObject({ code: expected });
+  });
+
   test('a stream whose name could not be synced is there, and that it may not stay is told', async () => {
     const registry = await start(await temporaryDirectory(), 'disk');
     const failing = fail(Root.prototype, 'syncNames');
