@@ -7,7 +7,7 @@ import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import { untypedState } from '../storage/stream-state.ts';
 import { contentTypeOfName } from './content-type.ts';
-import { sendListing, wantsJson } from './directory-response.ts';
+import { DirectoryResponder, wantsJson } from './directory-response.ts';
 import { sendFile } from './file-response.ts';
 import { type PagePaths, withoutKey } from './page-paths.ts';
 import { relativeLocation } from './relative-location.ts';
@@ -29,14 +29,14 @@ export interface ResourceResponderOptions {
 
 /** Answers plain reads: files and directories as they are now. */
 export class ResourceResponder {
-  readonly #root: Root;
+  readonly #directories: DirectoryResponder;
   readonly #registry: FeedRegistry;
   readonly #prefix: string;
   readonly #hasIndex: boolean;
   readonly #pages: PagePaths;
 
   constructor(root: Root, registry: FeedRegistry, { prefix, index, pages }: ResourceResponderOptions) {
-    this.#root = root;
+    this.#directories = new DirectoryResponder(root, registry);
     this.#registry = registry;
     this.#prefix = prefix;
     this.#hasIndex = index;
@@ -77,7 +77,7 @@ export class ResourceResponder {
       if (file?.stat.kind === 'file') return this.#sendFile(request, reply, index, file);
       await file?.close();
     }
-    return sendListing(request, reply, resource, this.#root, this.#registry);
+    return this.#directories.send(request, reply, resource);
   }
 
   async #sendFile(

@@ -273,10 +273,15 @@ export class Root {
    * Yields what is in a directory, in no order. Names that a URL cannot carry,
    * symlinks that lead nowhere or out, and the server's own files are left out.
    *
+   * @param options.signal ends it, between two names; what is thrown then is its reason
    * @throws {ResourceNotFoundError} when there is no such directory
    */
-  async *list(resource: ResourcePath): AsyncGenerator<DirectoryEntry, void, undefined> {
+  async *list(
+    resource: ResourcePath,
+    { signal }: { signal?: AbortSignal } = {},
+  ): AsyncGenerator<DirectoryEntry, void, undefined> {
     for await (const { name, entry } of this.#directory.entries(resource)) {
+      signal?.throwIfAborted();
       if (!isAddressable(resource, name)) continue;
       const stat = await this.#directory.statEntry(entry);
       if (stat !== undefined && stat.kind !== 'other') yield { name, ...stat };

@@ -1,13 +1,16 @@
 import { writeFileSync } from 'node:fs';
 import { mkdir, symlink, utimes, writeFile } from 'node:fs/promises';
+import net from 'node:net';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ListedEntry } from '../../src/server/directory-response.ts';
+import { RootDirectory } from '../../src/storage/root-directory.ts';
 import { appendAll, openAppender } from '../support/http-append.ts';
 import { descriptorsBackTo, openDescriptors } from '../support/http-descriptors.ts';
-import { rawGet } from '../support/http-raw.ts';
+import { openSocket, parseAnswer, rawGet, readToEnd, writeHead } from '../support/http-raw.ts';
 import { get, head } from '../support/http-request.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const AWKWARD_NAMES = [
   '<b>&"\'.txt',
@@ -224,6 +227,90 @@ describe('a listing', () => {
     const answer = JSON.parse((await get(server.url('/d/'), { accept: 'application/json' })).body.toString());
     expect([answer.truncated, answer.entries.length]).toEqual([true, 10_000]);
     await descriptorsBackTo(before);
+  });
+});
+
+describe('a long listing', () => {
+  const COUNT = 1000;
+
+  async function serveMany(): Promise<TestServer> {
+    const server = await serve('d/first');
+    const tail = '\u00e4'.repeat(100);
+    for (let i = 1; i < COUNT; i++) writeFileSync(path.join(server.root, 'd', `${i} ${tail}`), '');
+    return server;
+  }
+
+  it('ends when its client has gone, and one that waits for its turn does, too', async () => {
+    const server = await serveMany();
+    const before = await openDescriptors();
+    const spy = vi.spyOn(RootDirectory.prototype, 'statEntry');
+    onTestFinished(() => spy.mockRestore());
+    const sockets = await Promise.all(Array.from({ length: 30 }, () => openSocket(server.port)));
+    for (const socket of sockets) {
+      writeHead(socket, 'GET /d/ HTTP/1.1');
+      socket.resume();
+    }
+    await waitFor(() => spy.mock.calls.length > 0, 'the first names to be looked at');
+    for (const socket of sockets) socket.end(() => socket.destroy());
+    await descriptorsBackTo(before);
+    // Thirty times all of them, if nobody had noticed.
+    expect(spy.mock.calls.length).toBeLessThan(15 * COUNT);
+    expect(namesOf(await listing(server, '/d/'))).toHaveLength(COUNT);
+  });
+
+  it('is read for a few at a time, so that all together take few descriptors', async () => {
+    const server = await serveMany();
+    let running = 0;
+    let most = 0;
+    const entries = RootDirectory.prototype.entries;
+    const spy = vi.spyOn(RootDirectory.prototype, 'entries').mockImplementation(async function* (
+      this: RootDirectory,
+      resource,
+    ) {
+      most = Math.max(most, ++running);
+      try {
+        yield* entries.call(this, resource);
+      } finally {
+        running--;
+      }
+    });
+    onTestFinished(() => spy.mockRestore());
+    const all = await Promise.all(Array.from({ length: 12 }, () => listing(server, '/d/')));
+    for (const one of all) expect(one).toHaveLength(COUNT);
+    expect(most).toBeLessThanOrEqual(4);
+    expect(running).toBe(0);
+  });
+
+  it.each(['text/html', 'application/json'])(
+    'is answered to whoever has closed its side: %s',
+    async (accept) => {
+      const server = await serveMany();
+      const whole = (await get(server.url('/d/'), { accept })).body.toString();
+      const socket = net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+      onTestFinished(() => void socket.destroy());
+      writeHead(socket, 'GET /d/ HTTP/1.1', [`Accept: ${accept}`, 'Connection: close']);
+      socket.end();
+      const { status, body } = parseAnswer(await readToEnd(socket));
+      expect(status).toBe(200);
+      // Line ends that mean nothing have come while it was read.
+      expect(body.replace(/\n+/g, '')).toBe(whole.replace(/\n+/g, ''));
+      if (accept === 'application/json') expect(JSON.parse(body)).toEqual(JSON.parse(whole));
+    },
+  );
+
+  it('is sent in pieces instead of as one text', async () => {
+    const server = await serveMany();
+    let largest = 0;
+    server.app.server.once('connection', (socket) => {
+      const write = vi.spyOn(socket, 'write');
+      socket.once('close', () => {
+        largest = Math.max(...write.mock.calls.map(([chunk]) => chunk.length));
+      });
+    });
+    const { body } = await get(server.url('/d/'));
+    expect(body.length).toBeGreaterThan(400 * 1024);
+    await waitFor(() => largest > 0, 'the connection to be over');
+    expect(largest).toBeLessThan(100 * 1024);
   });
 });
 

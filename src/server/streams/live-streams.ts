@@ -6,7 +6,7 @@ import type { StoredFile } from '../../storage/stored-file.ts';
 import { contentTypeOf } from '../content-type.ts';
 import { assertBetweenLines } from './json-response.ts';
 import { arrayOfLines } from './json-values.ts';
-import { type EventEncoding, eventEncodingOf, readEvent, type StreamEvent } from './sse-events.ts';
+import { type EventEncoding, type EventPiece, EventReader, eventEncodingOf } from './sse-events.ts';
 
 /** What several readers want at the same time is read once. */
 class SharedRead<T> {
@@ -43,7 +43,8 @@ export class LiveStream {
   /** How its bytes become data of events. */
   readonly encoding: EventEncoding;
   readonly #file: StoredFile;
-  readonly #events = new SharedRead<StreamEvent | undefined>();
+  readonly #reader: EventReader;
+  readonly #pieces = new SharedRead<EventPiece | undefined>();
   readonly #blocks = new SharedRead<Buffer>();
 
   constructor(stream: Stream, file: StoredFile, contentType: string) {
@@ -51,19 +52,21 @@ export class LiveStream {
     this.contentType = contentType;
     this.encoding = eventEncodingOf(contentType);
     this.#file = file;
+    this.#reader = new EventReader(stream, file, this.encoding);
   }
 
   /**
-   * The bytes from `start` on as one event.
+   * The bytes from `start` on as an event, or as much of it as is sent at a time.
    *
-   * @param cursor for the control event in it
+   * @param eventEnd where the event ends, if it has begun before
    * @returns undefined when there is nothing that can be sent yet
    */
-  event(start: number, cursor: string): Promise<StreamEvent | undefined> {
+  piece(start: number, eventEnd: number | undefined): Promise<EventPiece | undefined> {
+    if (eventEnd !== undefined) {
+      return this.#pieces.get(`${start} of ${eventEnd}`, () => this.#reader.goOn(start, eventEnd));
+    }
     const { size, closed } = this.stream.state;
-    return this.#events.get(`${start} ${size} ${closed} ${cursor}`, () =>
-      readEvent(this.stream, this.#file, start, cursor, this.encoding),
-    );
+    return this.#pieces.get(`${start} ${size} ${closed}`, () => this.#reader.begin(start));
   }
 
   /** The bytes from `start` up to but not including `end`; those of JSON values as an array, if that is asked for. */
@@ -81,7 +84,7 @@ export class LiveStream {
 
   /** Lets the file go. */
   async close(): Promise<void> {
-    await Promise.all([this.#events.settled(), this.#blocks.settled()]);
+    await Promise.all([this.#pieces.settled(), this.#blocks.settled()]);
     await this.#file.close();
   }
 }

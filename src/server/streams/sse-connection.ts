@@ -8,7 +8,7 @@ import { ClientSocket } from '../node/client-socket.ts';
 import { SocketSink } from '../socket-sink.ts';
 import { isAhead, nextCursor } from './cursor.ts';
 import type { LiveStream, LiveStreams } from './live-streams.ts';
-import { controlEvent, frameOf, RETRY_FRAME, type StreamEvent } from './sse-events.ts';
+import { controlEvent, type EventPiece, RETRY_FRAME } from './sse-events.ts';
 
 /** Quiet time after which TCP starts to probe whether a client's machine is still there. */
 const TCP_KEEP_ALIVE_MS = 30_000;
@@ -48,6 +48,10 @@ export class SseConnection implements Connection, KeptAlive {
   /** Above the intervals' numbers, if the client's was. */
   readonly #cursor: string | undefined;
   #position: number;
+  /** Where the event ends of which the client has a part. */
+  #eventEnd: number | undefined;
+  /** Whether nothing is sent after that event. */
+  #isEnding = false;
   #isFull = false;
   #isReading = false;
   #isOver = false;
@@ -92,7 +96,8 @@ export class SseConnection implements Connection, KeptAlive {
 
   /** The end of the stream's life in this process: the client comes back to the next. */
   shutDown(): void {
-    this.#end();
+    this.#isEnding = true;
+    if (this.#eventEnd === undefined) this.#end();
   }
 
   terminate(): void {
@@ -104,7 +109,7 @@ export class SseConnection implements Connection, KeptAlive {
     this.#quietMs += intervalMs;
     const stuckMs = this.#sink.stuckMs(intervalMs, this.#isFull);
     if (stuckMs >= PATIENCE_MS) this.terminate();
-    else if (this.#isFull || this.#isReading) return;
+    else if (this.#isFull || this.#isReading || this.#eventEnd !== undefined) return;
     else if (this.#ageMs >= LIFETIME_MS) this.#end();
     else if (this.#quietMs >= this.#context.keepAliveMs) this.#write(COMMENT);
   }
@@ -145,9 +150,11 @@ export class SseConnection implements Connection, KeptAlive {
   #pump(): void {
     if (this.#isFull || this.#isReading || this.#isOver || !this.#response.headersSent) return;
     const { stream } = this.#live;
-    if (stream.isGone) this.#end();
     // Cut by another program: what it has is not what is there.
-    else if (this.#position > stream.state.size) this.terminate();
+    const isCut = (this.#eventEnd ?? this.#position) > stream.state.size;
+    if (this.#eventEnd !== undefined && !isCut) void this.#send();
+    else if (this.#eventEnd === undefined && (stream.isGone || this.#isEnding)) this.#end();
+    else if (isCut) this.terminate();
     else if (this.#position < stream.state.size) void this.#send();
     else if (stream.state.closed === true) this.#control();
     else if (this.#client.hasLeft) this.#end();
@@ -157,36 +164,45 @@ export class SseConnection implements Connection, KeptAlive {
     const { stream } = this.#live;
     const { state } = stream;
     this.#isReading = true;
-    let event: StreamEvent | undefined;
+    let piece: EventPiece | undefined;
     try {
-      event = await this.#live.event(this.#position, nextCursor(this.#cursor));
+      piece = await this.#live.piece(this.#position, this.#eventEnd);
     } catch (error) {
       this.#context.log.error({ err: error }, 'a reader cannot be served');
       this.terminate();
     }
     this.#isReading = false;
     if (this.#isOver) return;
-    if (event !== undefined) {
-      this.#position = event.end;
-      this.#write(event.frame);
-      if (event.isLast) this.#end();
-    }
+    if (piece !== undefined) this.#take(piece);
     // Else it waits for the rest of a character, unless the client does not.
-    if (event !== undefined || stream.state !== state) this.#pump();
+    if (piece !== undefined || stream.state !== state) this.#pump();
     else if (this.#client.hasLeft) this.#end();
   }
 
-  #control(): void {
-    const { stream } = this.#live;
-    const control = controlEvent(stream.state, stream.names, this.#position, nextCursor(this.#cursor));
-    this.#write(frameOf(control));
-    if (stream.state.closed === true) this.#end();
+  #take({ bytes, end, eventEnd }: EventPiece): void {
+    this.#position = end;
+    if (end < eventEnd) {
+      this.#eventEnd = eventEnd;
+      this.#write(bytes);
+    } else {
+      this.#eventEnd = undefined;
+      this.#control(bytes);
+    }
   }
 
-  #write(frame: Buffer): void {
+  /** Sends what is left of an event, if there is something, and how far the client has got. */
+  #control(...event: Buffer[]): void {
+    const { stream } = this.#live;
+    const { state, names } = stream;
+    const control = controlEvent(state, names, this.#position, nextCursor(this.#cursor));
+    this.#write(...event, Buffer.from(control));
+    if (state.closed === true && this.#position === state.size) this.#end();
+  }
+
+  #write(...parts: Buffer[]): void {
     this.#quietMs = 0;
     const encode = this.#isChunked ? encodeChunk : encodePlainly;
-    this.#isFull = !this.#sink.write(encode([frame]));
+    this.#isFull = !this.#sink.write(encode(parts));
   }
 
   #end(): void {

@@ -1,12 +1,13 @@
 import type { Stream } from '../../core/streams/stream.ts';
 import type { OffsetNames } from '../../core/streams/stream-offset.ts';
 import { isJsonType, mediaTypeOf } from '../../core/streams/stream-type.ts';
+import { StorageError } from '../../errors.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
 import { arrayOfLines } from './json-values.ts';
 
-/** Most bytes in one event, single JSON values aside. */
-const MAX_EVENT_BYTES = 64 * 1024;
+/** Most bytes in one event, single JSON values aside; and in one piece of those. */
+const MAX_PIECE_BYTES = 64 * 1024;
 
 /** How long a browser waits before it comes back, in milliseconds. */
 const RETRY_MS = 1000;
@@ -26,14 +27,14 @@ export function eventEncodingOf(type: string): EventEncoding {
   return mediaTypeOf(type).startsWith('text/') ? 'text' : 'base64';
 }
 
-/** One data event and the control event after it. */
-export interface StreamEvent {
-  /** Both, as text. */
-  frame: Buffer;
-  /** Position after the bytes that it has. */
+/** A piece of a data event: all of it, unless that is one long JSON value. The same for every reader. */
+export interface EventPiece {
+  /** As they are sent. */
+  bytes: Buffer;
+  /** Position after what it has. */
   end: number;
-  /** Whether nothing can come after it. */
-  isLast: boolean;
+  /** Position after what its event has. */
+  eventEnd: number;
 }
 
 /** What the first event comes after. */
@@ -59,45 +60,107 @@ export function controlEvent(state: StreamState, names: OffsetNames, end: number
   return `event: control\ndata:${JSON.stringify(control)}\nid:${id}\n\n`;
 }
 
-/**
- * Reads the bytes from `start` on as one event.
- *
- * @returns undefined when there is nothing that can be sent: only the beginning of a character
- */
-export async function readEvent(
-  { state, names }: Stream,
-  file: StoredFile,
-  start: number,
-  cursor: string,
-  encoding: EventEncoding,
-): Promise<StreamEvent | undefined> {
-  const block = await readWhole(state, file, start, encoding);
-  if (block.length === 0) return undefined;
-  const end = start + block.length;
-  // Its id comes last, so that not even a careless client has it without the data.
-  const rest = `id:${names.nameOf(end)}\n\n${controlEvent(state, names, end, cursor)}`;
-  return {
-    frame: frameOf('event: data\n', ...linesOf(block, encoding), rest),
-    end,
-    isLast: state.closed === true && end === state.size,
-  };
+/** Reads the bytes of a stream as data events. */
+export class EventReader {
+  readonly #stream: Stream;
+  readonly #file: StoredFile;
+  readonly #encoding: EventEncoding;
+  /** Where it has looked for the end of a long value, so that it need not look there again. */
+  #searched = { start: 0, end: 0, isFound: false };
+
+  constructor(stream: Stream, file: StoredFile, encoding: EventEncoding) {
+    this.#stream = stream;
+    this.#file = file;
+    this.#encoding = encoding;
+  }
+
+  /**
+   * Reads the event that begins at `start`, or as much of it as is sent at a time.
+   *
+   * @returns undefined when there is nothing that can be sent: only the beginning of a character or of a value
+   */
+  async begin(start: number): Promise<EventPiece | undefined> {
+    const { size, closed = false } = this.#stream.state;
+    const read = await this.#file.read(start, Math.min(MAX_PIECE_BYTES, size - start));
+    const block = this.#encoding === 'text' ? read.subarray(0, fittingText(read)) : read;
+    const isRest = start + block.length >= size;
+    const whole = isRest && closed ? block.length : wholeBytes(block, this.#encoding);
+    if (whole > 0)
+      return this.#lastPiece(
+        'event: data\n',
+        linesOf(block.subarray(0, whole), this.#encoding),
+        start + whole,
+      );
+    if (isRest) return undefined;
+    const eventEnd = await this.#endOfValue(start, start + block.length, size, closed);
+    if (eventEnd === undefined) return undefined;
+    return { bytes: frameOf('event: data\n', DATA, '[', block), end: start + block.length, eventEnd };
+  }
+
+  /**
+   * Reads the next piece of an event that has begun.
+   *
+   * @throws {StorageError} when the file is not that long any more
+   */
+  async goOn(position: number, eventEnd: number): Promise<EventPiece> {
+    const end = Math.min(position + MAX_PIECE_BYTES, eventEnd);
+    const block = await this.#file.read(position, end - position);
+    if (block.length < end - position) throw new StorageError('the file was cut by another program');
+    if (end < eventEnd) return { bytes: block, end, eventEnd };
+    const isEnded = block.at(-1) === LINE_FEED;
+    return this.#lastPiece(isEnded ? block.subarray(0, -1) : block, [Buffer.from(']\n')], end);
+  }
+
+  /** Its id comes last, so that not even a careless client has it without the data. */
+  #lastPiece(first: Buffer | string, rest: readonly Buffer[], end: number): EventPiece {
+    const bytes = frameOf(first, ...rest, `id:${this.#stream.names.nameOf(end)}\n\n`);
+    return { bytes, end, eventEnd: end };
+  }
+
+  /**
+   * Looks for the position after the value that begins at `start` and has no end before `from`.
+   *
+   * @returns undefined when its end has not come yet
+   */
+  async #endOfValue(
+    start: number,
+    from: number,
+    size: number,
+    isClosed: boolean,
+  ): Promise<number | undefined> {
+    const last = this.#searched;
+    if (last.start === start && last.isFound) return last.end;
+    let at = last.start === start ? Math.max(from, last.end) : from;
+    while (at < size) {
+      const block = await this.#file.read(at, Math.min(MAX_PIECE_BYTES, size - at));
+      if (block.length === 0) return undefined;
+      const lineEnd = block.indexOf(LINE_FEED);
+      const isFound = lineEnd !== -1;
+      at += isFound ? lineEnd + 1 : block.length;
+      this.#searched = { start, end: at, isFound };
+      if (isFound) return at;
+    }
+    // Nothing will come to make it whole.
+    return isClosed ? size : undefined;
+  }
 }
 
-/** Reads no half characters and no half values, unless nothing will come to make them whole. */
-async function readWhole(
-  { size, closed }: StreamState,
-  file: StoredFile,
-  start: number,
-  encoding: EventEncoding,
-): Promise<Buffer> {
-  for (let length = MAX_EVENT_BYTES; ; length *= 2) {
-    const isRest = start + length >= size;
-    const block = await file.read(start, Math.min(length, size - start));
-    if (encoding === 'base64' || (isRest && closed === true)) return block;
-    if (encoding === 'text') return block.subarray(0, wholeCharacters(block));
-    const end = block.lastIndexOf(LINE_FEED) + 1;
-    if (end > 0 || isRest) return block.subarray(0, end);
+/** How many bytes of a text are not much longer as lines of an event, each of which has a name. */
+function fittingText(text: Buffer): number {
+  let lines = 0;
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] !== LINE_FEED && text[at] !== CARRIAGE_RETURN) continue;
+    if (text[at] === CARRIAGE_RETURN && text[at + 1] === LINE_FEED) at++;
+    lines++;
+    if (at + lines * (DATA.length + 1) >= 2 * MAX_PIECE_BYTES) return at + 1;
   }
+  return text.length;
+}
+
+/** How many bytes are whole characters, or whole values. */
+function wholeBytes(block: Buffer, encoding: EventEncoding): number {
+  if (encoding === 'base64') return block.length;
+  return encoding === 'text' ? wholeCharacters(block) : block.lastIndexOf(LINE_FEED) + 1;
 }
 
 /** How many of the bytes belong to characters of UTF-8 that are whole. */
