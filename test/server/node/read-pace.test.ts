@@ -4,7 +4,7 @@ import { startStandalone } from '../../support/http-standalone.ts';
 import { send } from '../../support/streams-requests.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
-const REQUESTS = 30_000;
+const REQUESTS = 10_000;
 
 describe('a connection on which very many requests come at once', () => {
   test.each([
