@@ -1,14 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders, RequestListener } from 'node:http';
 import path from 'node:path';
-import { PassThrough, Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { request } from '../../src/cli/http-request.ts';
-import type { CommandIo } from '../../src/cli/io.ts';
 import { runAppend } from '../../src/cli/run-append.ts';
 import { runFollow } from '../../src/cli/run-follow.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
+import { runHere } from './command.ts';
 import { startSource } from './http-source.ts';
 
 afterEach(() => void vi.unstubAllEnvs());
@@ -17,19 +15,8 @@ const BASIC = `Basic ${Buffer.from('me:secret').toString('base64')}`;
 
 /** Runs a command in this process; `said` is all that it wrote, to wherever. */
 async function run(command: typeof runAppend, ...argv: string[]) {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const io: CommandIo = {
-    stdin: Readable.from([]),
-    stdout,
-    stderr,
-    onStopSignal: () => () => undefined,
-    onUncaught: () => () => undefined,
-    exit: () => undefined,
-  };
-  const exit = await command(argv, io);
-  stdout.end();
-  stderr.end();
-  return { exit, said: (await text(stdout)) + (await text(stderr)) };
+  const { exit, stdout, stderr } = await runHere(command, argv);
+  return { exit, said: stdout + stderr };
 }
 
 /** A server with the file `f`, the URL of which can have user and password; `seen` are the heads of its requests. */
