@@ -196,6 +196,11 @@ export class ExpectationFailedError extends HttpfstreamError {
   readonly code = 'HFS_EXPECTATION_FAILED';
 }
 
+/** The request has more headers than the server takes. */
+export class HeadTooLargeError extends HttpfstreamError {
+  readonly code = 'HFS_HEAD_TOO_LARGE';
+}
+
 /** The disk is full or the quota is used up. */
 export class StorageFullError extends HttpfstreamError {
   readonly code = 'HFS_STORAGE_FULL';

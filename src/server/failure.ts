@@ -37,6 +37,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_UNKNOWN_HOST: 421,
   HFS_REPEATED_REQUEST: 425,
   HFS_UPGRADE_REQUIRED: 426,
+  HFS_HEAD_TOO_LARGE: 431,
   HFS_UNSUPPORTED_TRANSFER: 501,
   HFS_SERVER_CLOSING: 503,
   HFS_STORAGE_BUSY: 503,
@@ -49,6 +50,10 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
   HFS_FOREIGN_ORIGIN: { vary: 'Origin', 'cache-control': 'no-store' },
   // The rest of the body may never come.
   HFS_BODY_TIMEOUT: { connection: 'close' },
+  // Whether its body comes nobody knows.
+  HFS_EXPECTATION_FAILED: { connection: 'close' },
+  // What was left out of it may have been for whoever reads what comes next.
+  HFS_HEAD_TOO_LARGE: { connection: 'close' },
   HFS_INVALID_REQUEST: { 'sec-websocket-version': '13' },
   HFS_METHOD_NOT_ALLOWED: { allow: METHODS.join(', ') },
   HFS_UNSUPPORTED_ENCODING: { 'accept-encoding': 'gzip, deflate, br' },

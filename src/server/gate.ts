@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
   ForeignOriginError,
   type HttpfstreamError,
@@ -39,8 +39,10 @@ export class Gate {
    * @throws {UnknownHostError} when the host is none that is served here
    * @throws {ForeignOriginError} when a page of an origin that is not allowed is behind it
    */
-  check(request: FastifyRequest): void {
+  check(request: FastifyRequest, reply: FastifyReply): void {
     const refusal = this.#refusalOf(request.raw, hostOf(request));
+    // On the way, what comes next may be taken for somebody else's.
+    if (refusal instanceof InvalidRequestError) reply.header('connection', 'close');
     if (refusal instanceof ForeignOriginError && this.#pages.isForPage(request)) return;
     if (refusal !== undefined) throw refusal;
   }

@@ -21,6 +21,8 @@ const TCP_KEEP_ALIVE_MS = 30_000;
 export interface HttpAppendSettings extends Omit<HttpAppendContext, 'log'> {
   connections: ConnectionGroup;
   continues: Continues;
+  /** Longest time without a byte of a form, in milliseconds. */
+  bodyIdleTimeoutMs: number;
   /** What stands before every resource's path in URLs; empty or `/…`. */
   prefix: string;
 }
@@ -92,7 +94,7 @@ export class HttpAppendResponder {
     directory: ResourcePath,
   ): Promise<FastifyReply> {
     assertNoAppendRequest(request);
-    const body = new RequestBody(request);
+    const body = new RequestBody(request, { idleTimeoutMs: this.#settings.bodyIdleTimeoutMs });
     const append = new MultipartAppend(directory, request.headers, this.#contextOf(request));
     await append.assertDirectory();
     const connection = {

@@ -75,7 +75,14 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const pages = new PagePaths();
   const reads = new ResourceResponder(root, registry, { prefix, index: settings.index, pages });
   const httpFollows = new HttpFollowResponder(registry, { log, connections: follows, keepAlive });
-  const httpAppends = new HttpAppendResponder({ root, registry, connections: appends, continues, prefix });
+  const httpAppends = new HttpAppendResponder({
+    ...settings,
+    root,
+    registry,
+    connections: appends,
+    continues,
+    prefix,
+  });
   const streams = new StreamResponder({
     ...settings,
     streams: registry.streams,
@@ -106,7 +113,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   app.setErrorHandler(sendFailure);
   const gate = new Gate({ ...settings, pages });
   app.addHook('onRequest', async (request, reply) => {
-    gate.check(request);
+    gate.check(request, reply);
     // Appends are told to go on when what they want is held.
     if (!isHttpAppend(request.raw, prefix)) continues.release(request.raw, reply.raw);
   });

@@ -1,8 +1,9 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { MethodNotAllowedError } from '../errors.ts';
 import { sendFailure } from './failure.ts';
+import { METHODS } from './methods.ts';
+import { refuseInWords } from './node/bare-refusals.ts';
 import { answerClientError } from './node/client-error.ts';
-import { refuseExpectations } from './node/expectations.ts';
 import { ServerSockets } from './node/server-sockets.ts';
 import { httpfstream } from './plugin.ts';
 import type { HttpfstreamOptions } from './settings.ts';
@@ -51,9 +52,13 @@ export async function createStandaloneServer({
       headersTimeout: HEADERS_TIMEOUT_MS,
       connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
       maxHeaderSize: MAX_HEAD_BYTES,
+      // Node would refuse those without one by itself.
+      requireHostHeader: false,
     },
   });
-  refuseExpectations(app);
+  refuseInWords(app, METHODS);
+  // There is nobody else's here.
+  ServerSockets.of(app.server, app.log).allowHalfOpen(() => true);
   // The plugin has every URL, so what finds no route has a method that Fastify does not know.
   app.setNotFoundHandler((request, reply) =>
     sendFailure(new MethodNotAllowedError(`${request.method} is not supported here`), request, reply),

@@ -3,12 +3,32 @@ import type { Socket } from 'node:net';
 import { ClientSocket } from './client-socket.ts';
 import { type Problem, problemDocument } from './problem.ts';
 
-/** What Node says of what it cannot read as a request. What is not here is 400. */
-const STATUS_OF_NODE_CODE: Readonly<Record<string, number>> = {
-  HPE_HEADER_OVERFLOW: 431,
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
+/** What Node says of what it cannot read as a request. What is not here is no request of HTTP/1.1. */
+const PROBLEM_OF_NODE_CODE: Readonly<Record<string, Problem>> = {
+  HPE_HEADER_OVERFLOW: { status: 431, code: 'HFS_HEAD_TOO_LARGE', detail: 'the head is too long' },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: {
+    status: 413,
+    code: 'HFS_INVALID_REQUEST',
+    detail: 'the extensions of a chunk are too long',
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    status: 408,
+    code: 'HFS_INVALID_REQUEST',
+    detail: 'the head of the request has not come in time',
+  },
 };
+
+const NO_REQUEST: Problem = {
+  status: 400,
+  code: 'HFS_INVALID_REQUEST',
+  detail: 'this is not a request of HTTP/1.1',
+};
+
+/** The last line in what came that begins a request. */
+const LAST_METHOD = /.*(?:^|\n)(?<method>[A-Z]+) [^\s]+ HTTP\/1\.\d\r?\n/s;
+
+/** With the bytes that came last, and how many of them were read before what is wrong, where Node has read any. */
+type ClientError = Error & { code?: string; rawPacket?: unknown; bytesParsed?: number };
 
 /** How long whoever reads a broken body has to answer, in milliseconds. */
 const ANSWER_MS = 2000;
@@ -17,7 +37,7 @@ const ANSWER_MS = 2000;
  * Ends a connection on which something came that is no request, or that breaks
  * off: with an answer, after those to what was asked before, and in any case soon.
  */
-export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
+export function answerClientError(error: ClientError, socket: Socket): void {
   const client = ClientSocket.of(socket);
   const { code = '' } = error;
   // Nobody is there any more.
@@ -39,10 +59,16 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
     // Whoever reads the body refuses it.
     broken.req.emit('error', error);
   } else {
-    const status = STATUS_OF_NODE_CODE[code] ?? 400;
-    const detail = status === 400 ? 'this is not a request of HTTP/1.1' : String(STATUS_CODES[status]);
-    client.dismiss(rawProblem({ status, code: 'HFS_INVALID_REQUEST', detail }));
+    const method = broken?.req.method ?? methodIn(error);
+    const answer = rawProblem(PROBLEM_OF_NODE_CODE[code] ?? NO_REQUEST);
+    client.dismiss(method === 'HEAD' ? answer.slice(0, answer.indexOf('\r\n\r\n') + 4) : answer);
   }
+}
+
+/** The method of the request that cannot be read, if it came with what is wrong. */
+function methodIn({ rawPacket, bytesParsed }: ClientError): string | undefined {
+  if (!Buffer.isBuffer(rawPacket)) return undefined;
+  return LAST_METHOD.exec(rawPacket.toString('latin1', 0, bytesParsed))?.groups?.method;
 }
 
 /** An answer, as it goes over a connection that is closed then, where there is no response to write it to. */

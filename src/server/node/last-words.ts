@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 import { ReadPace } from './read-pace.ts';
+import { dropRestOfBody } from './rest-of-body.ts';
 
 /** A body that is longer than this is not read to its end only to keep the connection. */
 const SHORT_BODY_BYTES = 64 * 1024;
@@ -18,42 +19,31 @@ export function isBodyUnderWay({ complete, headers }: IncomingMessage): boolean 
 
 /**
  * The answer to a request whose body is still under way, to be sent with its
- * `Content-Length`. Its end is held back until the client has stopped or
+ * `Content-Length`. Its end is held back until the client has stopped, or
  * {@link PATIENCE_MS} are over: a connection that is closed with bytes unread is
  * reset, and a reset takes what the client has not read, the answer, say.
  */
 export class LastWords extends Readable {
-  readonly #request: IncomingMessage;
-  readonly #pace: ReadPace;
+  readonly #request: FastifyRequest;
   readonly #text: Buffer;
-  #timer: NodeJS.Timeout | undefined;
+  #isSaid = false;
 
   constructor(request: FastifyRequest, text: Buffer) {
     super();
-    this.#request = request.raw;
-    this.#pace = ReadPace.ofBody(request);
+    this.#request = request;
     this.#text = text;
   }
 
   override _read(): void {
-    if (this.#timer !== undefined) return;
+    if (this.#isSaid) return;
+    this.#isSaid = true;
     this.push(this.#text);
-    this.#timer = setTimeout(this.#end, PATIENCE_MS);
-    this.#request.on('end', this.#end).on('close', this.#end).on('data', this.#drop).resume();
-    if (this.#request.readableEnded) this.#end();
+    void this.#end();
   }
 
-  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    clearTimeout(this.#timer);
-    this.#request.off('end', this.#end).off('close', this.#end).off('data', this.#drop);
-    callback(error);
+  async #end(): Promise<void> {
+    const { raw, server } = this.#request;
+    await dropRestOfBody(raw, ReadPace.ofBody(raw, server.server), { patienceMs: PATIENCE_MS });
+    if (!this.destroyed) this.push(null);
   }
-
-  readonly #drop = (): void => this.#pace.count();
-
-  readonly #end = (): void => {
-    if (!this.readableEnded && !this.destroyed) this.push(null);
-    clearTimeout(this.#timer);
-    this.#request.off('end', this.#end).off('close', this.#end).off('data', this.#drop);
-  };
 }

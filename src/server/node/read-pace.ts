@@ -1,5 +1,5 @@
+import type { IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { FastifyRequest } from 'fastify';
 import { ClientSocket } from './client-socket.ts';
 import { Turns } from './turns.ts';
 
@@ -31,9 +31,9 @@ export class ReadPace {
     this.#onRead = onRead;
   }
 
-  /** That of the chunks of a request's body. */
-  static ofBody({ raw, server }: FastifyRequest, onRead?: () => void): ReadPace {
-    return new ReadPace(ClientSocket.of(raw.socket), Turns.of(server.server), MAX_CHUNKS, onRead);
+  /** That of the chunks of the body of a request to `server`. */
+  static ofBody({ socket }: IncomingMessage, server: object, onRead?: () => void): ReadPace {
+    return new ReadPace(ClientSocket.of(socket), Turns.of(server), MAX_CHUNKS, onRead);
   }
 
   /** To be called for each that comes. */

@@ -7,6 +7,7 @@ import { ClientSocket } from './client-socket.ts';
 import { descriptorLimit, firstReservedDescriptor } from './descriptor-limit.ts';
 import { ReadPace } from './read-pace.ts';
 import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
+import { linger } from './rest-of-body.ts';
 import { Turns } from './turns.ts';
 
 /**
@@ -210,7 +211,14 @@ export class ServerSockets {
     // Of one that expects something it is told twice.
     if (!client.begin(response)) return;
     this.#pace(client).count();
-    if (this.#isHeard(request)) keepWhole(request);
+    if (this.#isHeard(request)) {
+      keepWhole(request);
+      // Before Node's own listener, which has the rest read for as long as it comes.
+      response.prependOnceListener(
+        'finish',
+        () => void linger(request, ReadPace.ofBody(request, this.#server)),
+      );
+    }
     response.once('close', () => {
       if (this.#isShut && client.answer === undefined) socket.destroySoon();
     });
