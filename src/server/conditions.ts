@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { PreconditionFailedError } from '../errors.ts';
+import { parseHttpDate } from './http-date.ts';
 import type { LastModified } from './last-modified.ts';
 
 /** What is between the quotes may be anything, commas too. */
@@ -26,7 +27,7 @@ export function assertUnchanged(headers: IncomingHttpHeaders, { etags, lastModif
     if (tags.trim() === '*' || tagsIn(tags).some((tag) => etags.includes(tag))) return;
     throw new PreconditionFailedError('the resource has another entity tag');
   }
-  if (since === undefined || lastModified === undefined || Number.isNaN(Date.parse(since))) return;
+  if (since === undefined || lastModified === undefined || Number.isNaN(parseHttpDate(since))) return;
   if (lastModified.isNotAfter(since)) return;
   throw new PreconditionFailedError('the resource may have changed since then');
 }

@@ -18,6 +18,9 @@ const MAX_LISTINGS = 4;
 /** How much of a listing is laid out at a time, in characters. */
 const PIECE_LENGTH = 64 * 1024;
 
+/** How long what is left of a listing is kept for a reader that takes nothing, in milliseconds. */
+const KEPT_MS = 1000;
+
 /** How often something is written to a client that has perhaps gone, in milliseconds. */
 const PROBE_INTERVAL_MS = 100;
 
@@ -59,15 +62,86 @@ interface ListingForm {
   tail(truncated: boolean): string;
 }
 
+/**
+ * The text of a listing, laid out piece by piece as it is taken. To a reader that
+ * stalls nothing is kept but the name that it got last: the directory is read
+ * again when it goes on.
+ */
+class ListingText {
+  readonly #form: ListingForm;
+  readonly #readAfter: (name: string) => Promise<Listing>;
+  readonly #keptMs: number;
+  /** What comes after the name that was laid out last, but for its first entries, which are out. */
+  #listing: Promise<Listing> | undefined;
+  #outCount = 0;
+  #lastName = '';
+  #isOver = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(form: ListingForm, readAfter: (name: string) => Promise<Listing>, keptMs: number) {
+    this.#form = form;
+    this.#readAfter = readAfter;
+    this.#keptMs = keptMs;
+    this.#listing = readAfter('');
+  }
+
+  /** Settles when the directory has been read. */
+  async ready(): Promise<void> {
+    await this.#listing;
+  }
+
+  get head(): string {
+    return this.#form.head;
+  }
+
+  /** Whether its last piece was taken. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** What comes after the head. */
+  async *pieces(): AsyncGenerator<string, void, undefined> {
+    while (!this.#isOver) yield await this.#next();
+  }
+
+  async #next(): Promise<string> {
+    clearTimeout(this.#timer);
+    this.#listing ??= this.#readAfter(this.#lastName);
+    const { entries, truncated } = await this.#listing;
+    let piece = '';
+    while (piece.length < PIECE_LENGTH) {
+      const entry = entries[this.#outCount];
+      if (entry === undefined) {
+        this.#isOver = true;
+        this.#listing = undefined;
+        return piece + this.#form.tail(truncated);
+      }
+      piece += (this.#lastName === '' ? '' : this.#form.separator) + this.#form.row(entry);
+      this.#lastName = entry.name;
+      this.#outCount++;
+    }
+    this.#timer = setTimeout(() => this.#forget(), this.#keptMs);
+    return piece;
+  }
+
+  #forget(): void {
+    this.#listing = undefined;
+    this.#outCount = 0;
+  }
+}
+
 /** Answers with what is in directories: a page for browsers, JSON for those who ask for it. */
 export class DirectoryResponder {
   readonly #root: Root;
   readonly #registry: FeedRegistry;
+  readonly #keptMs: number;
   readonly #slots = new Slots(MAX_LISTINGS);
 
-  constructor(root: Root, registry: FeedRegistry) {
+  /** @param options.keptMs how long what is left of a listing is kept for a reader that takes nothing. Default 1,000 */
+  constructor(root: Root, registry: FeedRegistry, { keptMs = KEPT_MS }: { keptMs?: number } = {}) {
     this.#root = root;
     this.#registry = registry;
+    this.#keptMs = keptMs;
   }
 
   /** @throws {ResourceNotFoundError} when there is no such directory any more */
@@ -78,31 +152,35 @@ export class DirectoryResponder {
     const abort = () => gone.abort();
     socket.once('close', abort);
     if (socket.destroyed) abort();
-    const listing = this.#slots.run(() => this.#read(resource, gone.signal), { signal: gone.signal });
-    const over = () => void socket.off('close', abort);
-    listing.then(over, over);
-    await untilLeft(client, listing);
+    reply.raw.once('close', () => socket.off('close', abort));
+    const form = wantsJson(request) ? jsonForm(resource) : pageForm(resource);
+    const { signal } = gone;
+    const readAfter = (name: string) => this.#slots.run(() => this.#read(resource, name, signal), { signal });
+    const text = new ListingText(form, readAfter, this.#keptMs);
+    await untilLeft(client, text.ready());
 
     reply.headers({ 'cache-control': 'no-cache', 'x-content-type-options': 'nosniff' });
-    const form = wantsJson(request) ? jsonForm(resource) : pageForm(resource);
     reply.type(form.type);
     if (!wantsJson(request)) reply.header('content-security-policy', PAGE_POLICY);
-    if (client.hasLeft) return sendStream(request, reply, readable(probing(form, listing)));
-    const pieces = inPieces(textOf(form, await listing));
-    const first = pieces.next().value ?? '';
-    const second = pieces.next();
-    if (second.done) return reply.send(first);
-    return sendStream(request, reply, readable(chained([first, second.value], pieces)));
+    if (client.hasLeft) return sendStream(request, reply, readable(probing(text)));
+    const pieces = text.pieces();
+    const first = text.head + ((await pieces.next()).value ?? '');
+    if (text.isOver) return reply.send(first);
+    return sendStream(request, reply, readable(chained(first, pieces)));
   }
 
-  async #read(resource: ResourcePath, signal: AbortSignal): Promise<Listing> {
+  /** @param after the name after which the entries begin */
+  async #read(resource: ResourcePath, after: string, signal: AbortSignal): Promise<Listing> {
     const entries: ListedEntry[] = [];
     let truncated = false;
+    let count = 0;
     for await (const { name, kind, identity, size, mtimeNs } of this.#root.list(resource, { signal })) {
-      if (entries.length === MAX_ENTRIES) {
+      if (count === MAX_ENTRIES) {
         truncated = true;
         break;
       }
+      count++;
+      if (name <= after) continue;
       const feed = this.#registry.live(identity);
       const modified = new Date(Number(mtimeNs / 1_000_000n)).toISOString();
       entries.push({
@@ -119,7 +197,7 @@ export class DirectoryResponder {
 }
 
 /** Resolves when `listing` is there, or when the client has left before; rejects when it fails first. */
-async function untilLeft(client: ClientSocket, listing: Promise<Listing>): Promise<void> {
+async function untilLeft(client: ClientSocket, listing: Promise<void>): Promise<void> {
   if (client.hasLeft) return;
   let unwatch = () => {};
   const left = new Promise<void>((resolve) => {
@@ -133,13 +211,10 @@ async function untilLeft(client: ClientSocket, listing: Promise<Listing>): Promi
  * waits for the answer. It is known when something is written to it, so that
  * what means nothing there is, until the listing is read.
  */
-async function* probing(
-  form: ListingForm,
-  listing: Promise<Listing>,
-): AsyncGenerator<string, void, undefined> {
-  yield form.head;
+async function* probing(text: ListingText): AsyncGenerator<string, void, undefined> {
+  yield text.head;
   let isRead = false;
-  const read = listing.then(() => {
+  const read = text.ready().then(() => {
     isRead = true;
   });
   for (;;) {
@@ -147,39 +222,16 @@ async function* probing(
     if (isRead) break;
     yield '\n';
   }
-  yield* inPieces(bodyOf(form, await listing));
+  yield* text.pieces();
 }
 
-function* textOf(form: ListingForm, listing: Listing): Generator<string, void, undefined> {
-  yield form.head;
-  yield* bodyOf(form, listing);
-}
-
-/** What comes after the head. */
-function* bodyOf(form: ListingForm, { entries, truncated }: Listing): Generator<string, void, undefined> {
-  for (const [i, entry] of entries.entries()) yield (i === 0 ? '' : form.separator) + form.row(entry);
-  yield form.tail(truncated);
-}
-
-/** Puts short texts together, so that each is worth being sent. */
-function* inPieces(texts: Iterable<string>): Generator<string, void, undefined> {
-  let piece = '';
-  for (const text of texts) {
-    piece += text;
-    if (piece.length < PIECE_LENGTH) continue;
-    yield piece;
-    piece = '';
-  }
-  if (piece !== '') yield piece;
-}
-
-function* chained(first: Iterable<string>, rest: Iterable<string>): Generator<string, void, undefined> {
-  yield* first;
+async function* chained(first: string, rest: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
+  yield first;
   yield* rest;
 }
 
 /** Makes them only as fast as they are taken. */
-function readable(pieces: Iterable<string> | AsyncIterable<string>): Readable {
+function readable(pieces: AsyncIterable<string>): Readable {
   return Readable.from(pieces, { objectMode: false, highWaterMark: PIECE_LENGTH });
 }
 

@@ -1,3 +1,5 @@
+import { parseHttpDate } from './http-date.ts';
+
 /** Other than a second that is over, the present one may see another change, which no date would tell. */
 const SECOND_MS = 1000;
 
@@ -42,12 +44,12 @@ export class LastModified {
 
   /** Whether nothing was changed after a date, be it one to come (`If-Unmodified-Since`); false for what is no date. */
   isNotAfter(date: string): boolean {
-    return this.#timeMs <= Date.parse(date);
+    return this.#timeMs <= parseHttpDate(date);
   }
 
   /** Whether a client that names this date has what is sent; false for what is no date, or one whose second is not over. */
   isUnchangedSince(date: string): boolean {
-    const sinceMs = Date.parse(date);
+    const sinceMs = parseHttpDate(date);
     return this.#isSettled && this.#timeMs <= sinceMs && sinceMs <= this.#overMs;
   }
 

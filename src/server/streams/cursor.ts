@@ -18,6 +18,7 @@ export function nextCursor(clientCursor: string | undefined): string {
 
 /** Whether a cursor is not below the current interval's. */
 export function isAhead(clientCursor: string | undefined): boolean {
+  if (clientCursor === undefined || !/^\d+$/.test(clientCursor)) return false;
   return Number.isSafeInteger(Number(clientCursor)) && Number(clientCursor) >= currentInterval();
 }
 

@@ -10,7 +10,7 @@ import { parameterOf } from '../query-parameters.ts';
 const WHOLE_NUMBER = /^(0|[1-9]\d*)$/;
 
 /** RFC 3339, section 5.6. */
-const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
+const TIMESTAMP = /^(?<date>\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
 
 /** Longest `Producer-Id` and `Stream-Seq`, in characters: they are kept. */
 const MAX_KEPT_LENGTH = 1024;
@@ -51,7 +51,7 @@ export function createRequestOf(request: FastifyRequest, prefix: string): Create
   if (ttlSeconds !== undefined && expiresAt !== undefined) {
     throw new InvalidRequestError('Stream-TTL and Stream-Expires-At exclude each other');
   }
-  if (expiresAt !== undefined && (!TIMESTAMP.test(expiresAt) || Number.isNaN(Date.parse(expiresAt)))) {
+  if (expiresAt !== undefined && !isTimestamp(expiresAt)) {
     throw new InvalidRequestError('Stream-Expires-At must be a time as in RFC 3339');
   }
   const contentType = sentTypeOf(request);
@@ -138,6 +138,13 @@ export function hasBody({ headers }: FastifyRequest): boolean {
 function headerOf({ headers }: FastifyRequest, name: string): string | undefined {
   const value = headers[name];
   return Array.isArray(value) ? value.join(', ') : value;
+}
+
+/** Whether there is such a time: JavaScript takes the 31st of February for the 3rd of March. */
+function isTimestamp(text: string): boolean {
+  const date = TIMESTAMP.exec(text)?.groups?.date;
+  if (date === undefined || Number.isNaN(Date.parse(text))) return false;
+  return new Date(date).toISOString().startsWith(date);
 }
 
 function wholeNumber(text: string, name: string): number {

@@ -77,10 +77,12 @@ const REFUSED: readonly (readonly [what: string, status: number, bytes: string])
   ['nothing', 408, ''],
 ];
 
+/** HEAD brings no body that is read. */
+const NOT_OF_HEAD = ['a long head', 'half a head', 'another coding of the transfer'];
+
 /** Nobody knows of a head that is not whole, of which the beginning is gone, that it would be HEAD. */
 const OF_HEAD = REFUSED.filter(
-  ([what, , bytes]) =>
-    /^(?:GET|PUT) .* HTTP\/1\.1\r\n/.test(bytes) && !['a long head', 'half a head'].includes(what),
+  ([what, , bytes]) => /^(?:GET|PUT) .* HTTP\/1\.1\r\n/.test(bytes) && !NOT_OF_HEAD.includes(what),
 );
 
 describe('what is refused before it is looked at', () => {
