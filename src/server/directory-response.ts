@@ -5,6 +5,13 @@ import type { FeedRegistry } from '../core/feed-registry.ts';
 import { Slots } from '../core/slots.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
+import {
+  type ListedEntry,
+  type Listing,
+  type ListingForm,
+  ListingText,
+  PIECE_LENGTH,
+} from './listing-text.ts';
 import { ClientSocket } from './node/client-socket.ts';
 import { preferredType } from './preferred-type.ts';
 import { sendStream } from './send-bytes.ts';
@@ -15,12 +22,6 @@ const MAX_ENTRIES = 10_000;
 /** So many directories are read at a time, with three descriptors each: more would be no faster. */
 const MAX_LISTINGS = 4;
 
-/** How much of a listing is laid out at a time, in characters. */
-const PIECE_LENGTH = 64 * 1024;
-
-/** How long what is left of a listing is kept for a reader that takes nothing, in milliseconds. */
-const KEPT_MS = 1000;
-
 /** How often something is written to a client that has perhaps gone, in milliseconds. */
 const PROBE_INTERVAL_MS = 100;
 
@@ -28,120 +29,20 @@ const PROBE_INTERVAL_MS = 100;
 const PAGE_POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** One line of a listing, as its JSON form has it. */
-export interface ListedEntry {
-  name: string;
-  type: 'file' | 'directory';
-  /** Bytes; the committed ones while somebody appends. Files only. */
-  size?: number;
-  /** Time of the last change, ISO 8601. */
-  modified: string;
-  /** Whether somebody appends to it now. */
-  live: boolean;
-}
-
 /** Whether the client prefers the JSON form of a listing. */
 export function wantsJson(request: FastifyRequest): boolean {
   return preferredType(request, ['html', 'json']) === 'json';
-}
-
-/** What a listing has. */
-interface Listing {
-  entries: readonly ListedEntry[];
-  /** Whether there are more names. */
-  truncated: boolean;
-}
-
-/** How a listing looks. */
-interface ListingForm {
-  type: string;
-  head: string;
-  /** What is between two entries. */
-  separator: string;
-  row(entry: ListedEntry): string;
-  tail(truncated: boolean): string;
-}
-
-/**
- * The text of a listing, laid out piece by piece as it is taken. To a reader that
- * stalls nothing is kept but the name that it got last: the directory is read
- * again when it goes on.
- */
-class ListingText {
-  readonly #form: ListingForm;
-  readonly #readAfter: (name: string) => Promise<Listing>;
-  readonly #keptMs: number;
-  /** What comes after the name that was laid out last, but for its first entries, which are out. */
-  #listing: Promise<Listing> | undefined;
-  #outCount = 0;
-  #lastName = '';
-  #isOver = false;
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(form: ListingForm, readAfter: (name: string) => Promise<Listing>, keptMs: number) {
-    this.#form = form;
-    this.#readAfter = readAfter;
-    this.#keptMs = keptMs;
-    this.#listing = readAfter('');
-  }
-
-  /** Settles when the directory has been read. */
-  async ready(): Promise<void> {
-    await this.#listing;
-  }
-
-  get head(): string {
-    return this.#form.head;
-  }
-
-  /** Whether its last piece was taken. */
-  get isOver(): boolean {
-    return this.#isOver;
-  }
-
-  /** What comes after the head. */
-  async *pieces(): AsyncGenerator<string, void, undefined> {
-    while (!this.#isOver) yield await this.#next();
-  }
-
-  async #next(): Promise<string> {
-    clearTimeout(this.#timer);
-    this.#listing ??= this.#readAfter(this.#lastName);
-    const { entries, truncated } = await this.#listing;
-    let piece = '';
-    while (piece.length < PIECE_LENGTH) {
-      const entry = entries[this.#outCount];
-      if (entry === undefined) {
-        this.#isOver = true;
-        this.#listing = undefined;
-        return piece + this.#form.tail(truncated);
-      }
-      piece += (this.#lastName === '' ? '' : this.#form.separator) + this.#form.row(entry);
-      this.#lastName = entry.name;
-      this.#outCount++;
-    }
-    this.#timer = setTimeout(() => this.#forget(), this.#keptMs);
-    return piece;
-  }
-
-  #forget(): void {
-    this.#listing = undefined;
-    this.#outCount = 0;
-  }
 }
 
 /** Answers with what is in directories: a page for browsers, JSON for those who ask for it. */
 export class DirectoryResponder {
   readonly #root: Root;
   readonly #registry: FeedRegistry;
-  readonly #keptMs: number;
   readonly #slots = new Slots(MAX_LISTINGS);
 
-  /** @param options.keptMs how long what is left of a listing is kept for a reader that takes nothing. Default 1,000 */
-  constructor(root: Root, registry: FeedRegistry, { keptMs = KEPT_MS }: { keptMs?: number } = {}) {
+  constructor(root: Root, registry: FeedRegistry) {
     this.#root = root;
     this.#registry = registry;
-    this.#keptMs = keptMs;
   }
 
   /** @throws {ResourceNotFoundError} when there is no such directory any more */
@@ -156,8 +57,8 @@ export class DirectoryResponder {
     const form = wantsJson(request) ? jsonForm(resource) : pageForm(resource);
     const { signal } = gone;
     const readAfter = (name: string) => this.#slots.run(() => this.#read(resource, name, signal), { signal });
-    const text = new ListingText(form, readAfter, this.#keptMs);
-    await untilLeft(client, text.ready());
+    const text = new ListingText(form, readAfter);
+    await untilLeft(client, text);
 
     reply.headers({ 'cache-control': 'no-cache', 'x-content-type-options': 'nosniff' });
     reply.type(form.type);
@@ -196,14 +97,14 @@ export class DirectoryResponder {
   }
 }
 
-/** Resolves when `listing` is there, or when the client has left before; rejects when it fails first. */
-async function untilLeft(client: ClientSocket, listing: Promise<void>): Promise<void> {
+/** Resolves when the directory has been read, or when the client has left before; rejects when it fails first. */
+async function untilLeft(client: ClientSocket, text: ListingText): Promise<void> {
   if (client.hasLeft) return;
   let unwatch = () => {};
   const left = new Promise<void>((resolve) => {
     unwatch = client.onLeave(resolve);
   });
-  await Promise.race([listing, left]).finally(() => unwatch());
+  await Promise.race([text.ready(), left]).finally(() => unwatch());
 }
 
 /**

@@ -3,7 +3,7 @@ import { mkdir, symlink, utimes, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { ListedEntry } from '../../src/server/directory-response.ts';
+import type { ListedEntry } from '../../src/server/listing-text.ts';
 import { RootDirectory } from '../../src/storage/root-directory.ts';
 import { appendAll, openAppender } from '../support/http-append.ts';
 import { descriptorsBackTo, openDescriptors } from '../support/http-descriptors.ts';
