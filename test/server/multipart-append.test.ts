@@ -416,6 +416,23 @@ describe('a form that breaks off', () => {
     expect([await whole.untilEnd(), whole.text]).toEqual(['clean', 'all of it']);
   });
 
+  it.each([
+    ['in a part', partOf({ filename: 'torn', body: 'some' }).subarray(0, -4), ['whole', 'torn']],
+    ['in the head of a part', headOf({ filename: 'torn' }).subarray(0, 30), ['whole', '']],
+  ])('by silence %s is 408 after a while, and its connection is cut', async (_where, rest, names) => {
+    const server = await startServer({ bodyIdleTimeoutMs: 100 });
+    const sent = Buffer.concat([partOf({ filename: 'whole', body: 'all of it' }), rest]);
+    for (const headers of [FORM, { ...FORM, 'content-length': sent.length + 10 }]) {
+      const form = new Upload(server.url(`/d/${APPEND}`), { method: 'POST', headers });
+      await form.write(sent);
+      const answer = await form.answer;
+      expect([answer.status, jsonOf<Entry[]>(answer).map(({ name }) => name)]).toEqual([408, names]);
+      await waitFor(() => form.request.socket?.destroyed !== false, 'the connection to be cut');
+    }
+    const whole = await Download.open(server.url('/d/whole?verb=FOLLOW'));
+    expect([await whole.untilEnd(), whole.text]).toEqual(['clean', 'all of it'.repeat(2)]);
+  });
+
   it('within the head of a part is refused, and the part before is whole', async () => {
     const server = await startServer();
     const head = headOf({ filename: 'x' }).subarray(0, 30);
