@@ -35,6 +35,8 @@ export class Gate {
   }
 
   /**
+   * Lets a request in, or not.
+   *
    * @throws {InvalidRequestError} when `Host` is missing, malformed, or there are several
    * @throws {UnknownHostError} when the host is none that is served here
    * @throws {ForeignOriginError} when a page of an origin that is not allowed is behind it
