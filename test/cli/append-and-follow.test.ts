@@ -97,7 +97,9 @@ describe('httpfstream-append and httpfstream-follow', () => {
     );
     expect([await append.exit, await follow.exit]).toEqual([0, 0]);
     for (const { stderr } of [append, follow]) {
-      expect(stderr).toMatch(/\n(?:http\S+: )?connection lost \([^\n]+\): trying again in \d+\.\d s \(attempt 1\)\n/);
+      expect(stderr).toMatch(
+        /\n(?:http\S+: )?connection lost \([^\n]+\): trying again in \d+\.\d s \(attempt 1\)\n/,
+      );
     }
     expect(follow.stdout.toString()).toBe('before after');
     expect(await readFile(first.file('a'), 'utf8')).toBe('before after');
