@@ -22,7 +22,7 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   if (exitCode !== undefined) return exitCode;
 
   const options = command.opts<ServerOptions>();
-  // Loaded only when it is to run: the server and its libraries take most of a start, and no help text needs them.
+  // Loaded only to be run: the server and its libraries are most of what a start costs, and help, mistakes and checks do without.
   if (options.check) {
     const { runCheck } = await import('./check-command.ts');
     return runCheck(options.root, io);

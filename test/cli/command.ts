@@ -21,13 +21,37 @@ export interface CommandOptions {
   readsStdout?: boolean;
 }
 
+/** A command that was started, and what it has written. */
+abstract class StartedCommand {
+  readonly #out: Buffer[] = [];
+  readonly #err: Buffer[] = [];
+
+  get stdout(): Buffer {
+    return Buffer.concat(this.#out);
+  }
+
+  get stdoutBytes(): number {
+    return this.#out.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  get stderr(): string {
+    return Buffer.concat(this.#err).toString();
+  }
+
+  protected keepStdout(stdout: Readable): void {
+    stdout.on('data', (bytes: Buffer) => this.#out.push(bytes));
+  }
+
+  protected keepStderr(stderr: Readable): void {
+    stderr.on('data', (bytes: Buffer) => this.#err.push(bytes));
+  }
+}
+
 /** A built command as a child process; killed at the end of the test if it still runs. */
-export class RunningCommand {
+export class RunningCommand extends StartedCommand {
   readonly child: ChildProcess & { stdin: Writable; stdout: Readable; stderr: Readable };
   /** Exit code, or the name of the signal that killed it, once all output has come. */
   readonly exit: Promise<number | NodeJS.Signals>;
-  readonly #out: Buffer[] = [];
-  readonly #err: Buffer[] = [];
   #hasExited = false;
 
   constructor(
@@ -35,6 +59,7 @@ export class RunningCommand {
     args: readonly string[],
     { env = {}, cwd, readsStdout = false }: CommandOptions = {},
   ) {
+    super();
     const child = spawn(process.execPath, [path.join(PROJECT, `dist/bin/${name}.js`), ...args], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { PATH: process.env.PATH, ...env },
@@ -42,8 +67,8 @@ export class RunningCommand {
     });
     this.child = child;
     child.stdin.on('error', () => undefined);
-    if (!readsStdout) child.stdout.on('data', (bytes: Buffer) => this.#out.push(bytes));
-    child.stderr.on('data', (bytes: Buffer) => this.#err.push(bytes));
+    if (!readsStdout) this.keepStdout(child.stdout);
+    this.keepStderr(child.stderr);
     this.exit = new Promise((resolve, reject) => {
       child.once('error', reject);
       child.once('close', (code, signal) => {
@@ -58,18 +83,6 @@ export class RunningCommand {
 
   get hasExited(): boolean {
     return this.#hasExited;
-  }
-
-  get stdout(): Buffer {
-    return Buffer.concat(this.#out);
-  }
-
-  get stdoutBytes(): number {
-    return this.#out.reduce((sum, { length }) => sum + length, 0);
-  }
-
-  get stderr(): string {
-    return Buffer.concat(this.#err).toString();
   }
 
   /** The most memory that the process ever had, in bytes. It must still run. */
@@ -101,21 +114,20 @@ type Command = (argv: readonly string[], io: CommandIo) => Promise<number>;
  * A command that runs in this process, which is much quicker: for what has nothing to do with a process. At the end of
  * the test it is told to stop if it still runs.
  */
-export class CommandHere {
+export class CommandHere extends StartedCommand {
   readonly stdin = new PassThrough();
   /** Its exit code, once all output has come. */
   readonly exit: Promise<number>;
   readonly #stdout = new PassThrough();
   readonly #stderr = new PassThrough();
-  readonly #out: Buffer[] = [];
-  readonly #err: Buffer[] = [];
   readonly #stopListeners = new Set<(signal: NodeJS.Signals) => void>();
   #hasExited = false;
 
   /** @param isTTY whether it is to take its standard output for a terminal */
   constructor(command: Command, argv: readonly string[], { isTTY = false }: { isTTY?: boolean } = {}) {
-    this.#stdout.on('data', (bytes: Buffer) => this.#out.push(bytes));
-    this.#stderr.on('data', (bytes: Buffer) => this.#err.push(bytes));
+    super();
+    this.keepStdout(this.#stdout);
+    this.keepStderr(this.#stderr);
     this.exit = this.#run(command, argv, isTTY);
     onTestFinished(async () => {
       this.#tell('SIGTERM');
@@ -125,18 +137,6 @@ export class CommandHere {
 
   get hasExited(): boolean {
     return this.#hasExited;
-  }
-
-  get stdout(): Buffer {
-    return Buffer.concat(this.#out);
-  }
-
-  get stdoutBytes(): number {
-    return this.#out.reduce((sum, { length }) => sum + length, 0);
-  }
-
-  get stderr(): string {
-    return Buffer.concat(this.#err).toString();
   }
 
   /** Calls what listens to the signal, which would kill a process where nothing does. */
