@@ -118,8 +118,8 @@ describe('the image, built step by step as the Dockerfile says', () => {
     expect(image.owners).toEqual([`node:node ${volume}`]);
   });
 
-  test('appends, follows and keeps the bytes in the volume', async () => {
-    const { port } = await startServer();
+  test('appends, follows, keeps the bytes in the volume, and stops in order when the container is stopped', async () => {
+    const { server, port } = await startServer();
     const program = (name: string): CommandLine => ['node', image.inImage(`/app/dist/bin/${name}.js`)];
     const bytes = await appendAndFollow(
       program('httpfstream-append'),
@@ -129,6 +129,8 @@ describe('the image, built step by step as the Dockerfile says', () => {
     );
     const volume = image.inImage(onlyInstruction(image.stage, 'VOLUME').text);
     expect((await readFile(path.join(volume, 'logs/build.log'))).equals(bytes)).toBe(true);
+    server.kill(onlyInstruction(image.stage, 'STOPSIGNAL').text as NodeJS.Signals);
+    expect(await server.ended).toMatchObject({ exitCode: 0, signal: null, stderr: '' });
   });
 
   test('is healthy while the server answers, and not when it has gone', async () => {
@@ -137,11 +139,5 @@ describe('the image, built step by step as the Dockerfile says', () => {
     server.kill('SIGKILL');
     await server.ended;
     expect(await checkHealth(port)).toMatchObject({ exitCode: 1 });
-  });
-
-  test('stops in order when the container is stopped', async () => {
-    const { server } = await startServer();
-    server.kill(onlyInstruction(image.stage, 'STOPSIGNAL').text as NodeJS.Signals);
-    expect(await server.ended).toMatchObject({ exitCode: 0, signal: null, stderr: '' });
   });
 });

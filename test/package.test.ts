@@ -5,7 +5,7 @@ import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { appendAndFollow } from './support/append-and-follow.ts';
 import { loggedPort, PATH, runSuccessfully, startProgram } from './support/program.ts';
-import { temporaryDirectory } from './support/server.ts';
+import { startServer, temporaryDirectory } from './support/server.ts';
 
 const CHECKOUT = path.join(import.meta.dirname, '..');
 const COMMANDS = ['httpfstream-server', 'httpfstream-append', 'httpfstream-follow'];
@@ -39,12 +39,6 @@ describe('the package, packed and installed in an empty directory', () => {
 
   const command = (name: string) => path.join(directory, 'node_modules/.bin', name);
 
-  const startInstalledServer = async () => {
-    const root = await temporaryDirectory();
-    const server = startProgram(command('httpfstream-server'), ['-root', root, '-http', '127.0.0.1:0']);
-    return { root, server, url: `http://127.0.0.1:${await loggedPort(server)}` };
-  };
-
   const runScript = async (text: string) => {
     const script = path.join(directory, 'script.mjs');
     await writeFile(script, text);
@@ -77,11 +71,12 @@ describe('the package, packed and installed in an empty directory', () => {
   });
 
   test('has commands that serve, append and follow, and a server that stops in order', async () => {
-    const { root, server, url } = await startInstalledServer();
+    const root = await temporaryDirectory();
+    const server = startProgram(command('httpfstream-server'), ['-root', root, '-http', '127.0.0.1:0']);
     const bytes = await appendAndFollow(
       [command('httpfstream-append')],
       [command('httpfstream-follow')],
-      `${url}/job.log`,
+      `http://127.0.0.1:${await loggedPort(server)}/job.log`,
     );
     expect((await readFile(path.join(root, 'job.log'))).equals(bytes)).toBe(true);
     server.kill('SIGTERM');
@@ -89,11 +84,11 @@ describe('the package, packed and installed in an empty directory', () => {
   });
 
   test('has a client that a script can import', async () => {
-    const { url } = await startInstalledServer();
+    const url = (await startServer()).url('/answer.txt');
     const output = await runScript(`
       import { append, follow } from 'httpfstream/client';
-      await append('${url}/answer.txt', ['forty', '-', 'two']);
-      for await (const chunk of follow('${url}/answer.txt')) process.stdout.write(chunk);
+      await append('${url}', ['forty', '-', 'two']);
+      for await (const chunk of follow('${url}')) process.stdout.write(chunk);
     `);
     expect(output).toBe('forty-two');
   });

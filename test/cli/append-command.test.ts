@@ -1,13 +1,14 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { runAppend } from '../../src/cli/run-append.ts';
 import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
 import { OriginalServer } from '../support/original-server.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { RunningCommand, run } from './command.ts';
+import { RunningCommand, runHere } from './command.ts';
 
-const append = (...args: string[]) => run('httpfstream-append', args);
+const append = (...args: string[]) => runHere(runAppend, args);
 const textOf = (file: string) => readFile(file, 'utf8').catch(() => '');
 
 describe('httpfstream-append -- COMMAND', () => {
@@ -108,9 +109,9 @@ describe('httpfstream-append -- COMMAND', () => {
       const server = await startServer();
       await OriginalAppender.connect(server.url('/a'));
       const script = `i=0; while [ $i -lt 2000 ]; do printf '%01000d' 0; i=$((i+1)); done; ${end}`;
-      const { exit, bytes, stderr } = await append('--tee', server.url('/a'), '--', 'sh', '-c', script);
+      const { exit, stdout, stderr } = await append('--tee', server.url('/a'), '--', 'sh', '-c', script);
       expect(exit).toBe(code);
-      expect(bytes.length).toBe(2_000_000);
+      expect(stdout).toHaveLength(2_000_000);
       expect(stderr).toMatch(/^failed to append from [^\n]+: HTTP status 403: [^\n]+\n$/);
     },
   );

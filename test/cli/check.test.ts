@@ -23,6 +23,7 @@ import { startServer, type TestServer, temporaryDirectory } from '../support/ser
 import { ServerProcess } from '../support/server-process.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { run, runHere } from './command.ts';
+import { librariesIn, tellLoaded } from './loaded-libraries.ts';
 
 interface Checked {
   exit: number;
@@ -88,29 +89,33 @@ const sidecarOf = async (root: string, name: string) => (await sidecars(root))[n
 const asideNames = (root: string) => readdir(own(root, 'aside')).catch(() => []);
 
 describe('httpfstream-server --check', () => {
-  test.each(['-check', '--check'])('%s says that all is well, and changes nothing', async (option) => {
-    const root = await filled(async (server) => {
-      await put(server, 'a/plain');
-      await put(server, 'json', { 'content-type': 'application/json' }, '[1,{"a":[2]},"x\\ny"]');
-      await put(server, 'empty', { 'content-type': 'application/json' }, '');
-      await put(server, 'ttl', { 'stream-ttl': '600' });
-      await put(server, 'closed', { 'stream-closed': 'true' });
-      await put(server, 'fork', { 'stream-forked-from': '/closed' });
-      await put(server, 'buried');
-      await put(server, 'of-buried', { 'stream-forked-from': '/buried' });
-      expect((await fetch(server.url('/buried'), { method: 'DELETE' })).status).toBe(204);
-      expect(await post(server.url('/a/plain'), 'more', producer(0))).toBe(200);
-      expect((await fetch(server.url('/session?verb=APPEND'), { method: 'PUT', body: 'x' })).status).toBe(
-        201,
-      );
-    });
-    await writeFile(path.join(root, 'foreign.json'), 'no JSON');
-    const before = await snapshot(root);
-    const { exit, stdout, stderr } = await run('httpfstream-server', [option, '-root', root]);
-    expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
-    expect(stdout).toBe('9 files looked at, of 8 of them something is remembered: all is well\n');
-    expect(await snapshot(root)).toEqual(before);
-  });
+  test.each(['-check', '--check'])(
+    '%s says that all is well, changes nothing, and loads no server',
+    async (option) => {
+      const root = await filled(async (server) => {
+        await put(server, 'a/plain');
+        await put(server, 'json', { 'content-type': 'application/json' }, '[1,{"a":[2]},"x\\ny"]');
+        await put(server, 'empty', { 'content-type': 'application/json' }, '');
+        await put(server, 'ttl', { 'stream-ttl': '600' });
+        await put(server, 'closed', { 'stream-closed': 'true' });
+        await put(server, 'fork', { 'stream-forked-from': '/closed' });
+        await put(server, 'buried');
+        await put(server, 'of-buried', { 'stream-forked-from': '/buried' });
+        expect((await fetch(server.url('/buried'), { method: 'DELETE' })).status).toBe(204);
+        expect(await post(server.url('/a/plain'), 'more', producer(0))).toBe(200);
+        expect((await fetch(server.url('/session?verb=APPEND'), { method: 'PUT', body: 'x' })).status).toBe(
+          201,
+        );
+      });
+      await writeFile(path.join(root, 'foreign.json'), 'no JSON');
+      const before = await snapshot(root);
+      const args = [option, '-root', root];
+      const { exit, stdout, stderr } = await run('httpfstream-server', args, { env: tellLoaded() });
+      expect({ exit, libraries: librariesIn(stderr) }).toEqual({ exit: 0, libraries: ['commander'] });
+      expect(stdout).toBe('9 files looked at, of 8 of them something is remembered: all is well\n');
+      expect(await snapshot(root)).toEqual(before);
+    },
+  );
 
   test('refuses while a server runs', async () => {
     const { root } = await startServer();

@@ -1,16 +1,17 @@
 import { rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
+import { runAppend } from '../../src/cli/run-append.ts';
 import { startServer } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { RunningCommand } from './command.ts';
+import { CommandHere } from './command.ts';
 import { append, followAgain } from './following-again.ts';
 
 describe('httpfstream-follow -F', () => {
   test.each(['live', 'idle'])('begins anew with a file that is cut while it is %s', async (state) => {
     const server = await startServer();
     const url = server.url('/a');
-    const appender = new RunningCommand('httpfstream-append', [url]);
-    appender.child.stdin.write('long text');
+    const appender = new CommandHere(runAppend, [url]);
+    appender.stdin.write('long text');
     await waitFor(
       () =>
         stat(`${server.root}/a`).then(
@@ -22,7 +23,7 @@ describe('httpfstream-follow -F', () => {
     const { command, shows, says } = followAgain(server);
     await shows('long text');
     if (state === 'idle') {
-      appender.child.stdin.end();
+      appender.stdin.end();
       await appender.exit;
     }
     await truncate(`${server.root}/a`, 4);
@@ -34,8 +35,8 @@ describe('httpfstream-follow -F', () => {
   test.each(['live', 'idle'])('begins anew with a file that is made anew while it is %s', async (state) => {
     const server = await startServer();
     const url = server.url('/a');
-    const appender = new RunningCommand('httpfstream-append', [url]);
-    appender.child.stdin.write('old ');
+    const appender = new CommandHere(runAppend, [url]);
+    appender.stdin.write('old ');
     await waitFor(
       () =>
         stat(`${server.root}/a`).then(
@@ -47,7 +48,7 @@ describe('httpfstream-follow -F', () => {
     const { command, shows, says } = followAgain(server);
     await shows('old ');
     if (state === 'idle') {
-      appender.child.stdin.end();
+      appender.stdin.end();
       await appender.exit;
     }
     await rm(`${server.root}/a`);

@@ -1,9 +1,11 @@
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
+import { runFollow } from '../../src/cli/run-follow.ts';
+import { runServer } from '../../src/cli/run-server.ts';
 import { OriginalAppender } from '../support/original-clients.ts';
 import { startServer } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { portOf, RunningCommand, run, startServerCommand } from './command.ts';
+import { CommandHere, portOf, runHere, startServerCommand } from './command.ts';
 import { append, followAgain } from './following-again.ts';
 
 describe('httpfstream-follow -F', () => {
@@ -66,18 +68,16 @@ describe('httpfstream-follow -F', () => {
     server.command.signal('SIGKILL');
     await says(`httpfstream-follow: ${server.url('/a')} cannot be reached: `);
     await appendFile(server.file('a'), 'two');
-    await portOf(
-      new RunningCommand('httpfstream-server', [`-root=${server.root}`, `-http=127.0.0.1:${server.port}`]),
-    );
+    await portOf(new CommandHere(runServer, [`-root=${server.root}`, `-http=127.0.0.1:${server.port}`]));
     await shows('one two');
     expect(command.stderr.match(/\n/g)).toHaveLength(1);
   });
 
   test('what cannot become better ends it: exit code 1', async () => {
-    expect((await run('httpfstream-follow', ['-F', 'nonsense'])).exit).toBe(1);
+    expect((await runHere(runFollow, ['-F', 'nonsense'])).exit).toBe(1);
     const server = await startServer();
     await writeFile(`${server.root}/a`, 'short');
-    const { exit, stderr } = await run('httpfstream-follow', ['-F', '--from', '9', server.url('/a')]);
+    const { exit, stderr } = await runHere(runFollow, ['-F', '--from', '9', server.url('/a')]);
     expect(exit).toBe(1);
     expect(stderr).toMatch(/^failed to begin following [^\n]+\n$/);
     expect(await readFile(`${server.root}/a`, 'utf8')).toBe('short');

@@ -1,11 +1,13 @@
 import { mkdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { runAppend } from '../../src/cli/run-append.ts';
+import { runFollow } from '../../src/cli/run-follow.ts';
 import { OriginalAppender } from '../support/original-clients.ts';
 import { OriginalServer } from '../support/original-server.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { RunningCommand, run } from './command.ts';
+import { CommandHere, RunningCommand, run, runHere } from './command.ts';
 import { startSource } from './http-source.ts';
 import { FOLLOW } from './shell.ts';
 import { hasTerminals, Terminal } from './terminal.ts';
@@ -31,7 +33,7 @@ describe('httpfstream-follow -o FILE', () => {
     await writeFile(file, 'HEL');
     const appender = await OriginalAppender.connect(server.url('/a'));
     await appender.write('hello');
-    const command = new RunningCommand('httpfstream-follow', ['-output', file, server.url('/a')]);
+    const command = new CommandHere(runFollow, ['-output', file, server.url('/a')]);
     await waitFor(async () => (await textOf(file)) === 'HELlo', 'the history');
     await appender.write(' world');
     await waitFor(async () => (await textOf(file)) === 'HELlo world', 'what came');
@@ -43,7 +45,7 @@ describe('httpfstream-follow -o FILE', () => {
     const server = await startServer();
     const file = path.join(await temporaryDirectory(), 'copy');
     await Promise.all([file, `${server.root}/a`].map((each) => writeFile(each, 'hello')));
-    expect((await run('httpfstream-follow', ['-o', file, server.url('/a')])).exit).toBe(0);
+    expect((await runHere(runFollow, ['-o', file, server.url('/a')])).exit).toBe(0);
     expect(await textOf(file)).toBe('hello');
   });
 
@@ -54,7 +56,7 @@ describe('httpfstream-follow -o FILE', () => {
       const file = path.join(await temporaryDirectory(), 'copy');
       await writeFile(file, 'longer');
       await writeFile(`${server.root}/a`, 'short');
-      const { exit, stderr } = await run('httpfstream-follow', [...options, '-o', file, server.url('/a')]);
+      const { exit, stderr } = await runHere(runFollow, [...options, '-o', file, server.url('/a')]);
       expect(exit).toBe(4);
       expect(stderr).toBe(
         `failed to begin following ${server.url('/a')}: ${file} has 6 bytes, more than the 5 bytes there\n`,
@@ -66,10 +68,10 @@ describe('httpfstream-follow -o FILE', () => {
   test('with -F it ends when the resource is cut, and never mixes two: exit code 4', async () => {
     const server = await startServer();
     const file = path.join(await temporaryDirectory(), 'copy');
-    const append = new RunningCommand('httpfstream-append', [server.url('/a')]);
-    append.child.stdin.write('hello');
+    const append = new CommandHere(runAppend, [server.url('/a')]);
+    append.stdin.write('hello');
     await waitFor(async () => (await textOf(`${server.root}/a`)) === 'hello', 'the file');
-    const command = new RunningCommand('httpfstream-follow', ['-F', '-o', file, server.url('/a')]);
+    const command = new CommandHere(runFollow, ['-F', '-o', file, server.url('/a')]);
     await waitFor(async () => (await textOf(file)) === 'hello', 'the copy');
     await truncate(`${server.root}/a`, 1);
     expect(await command.exit).toBe(4);
@@ -83,7 +85,7 @@ describe('httpfstream-follow -o FILE', () => {
     const server = await startServer();
     const file = path.join(await temporaryDirectory(), 'copy');
     await writeFile(`${server.root}/a`, 'hello');
-    const command = new RunningCommand('httpfstream-follow', ['-F', '-o', file, server.url('/a')]);
+    const command = new CommandHere(runFollow, ['-F', '-o', file, server.url('/a')]);
     await waitFor(async () => (await textOf(file)) === 'hello', 'the copy');
     await rm(`${server.root}/a`);
     if (anew !== undefined) await writeFile(`${server.root}/a`, anew);
@@ -100,7 +102,7 @@ describe('httpfstream-follow -o FILE', () => {
       else response.end('something else');
     });
     const file = path.join(await temporaryDirectory(), 'copy');
-    const { exit, stderr } = await run('httpfstream-follow', ['-F', '-o', file, url]);
+    const { exit, stderr } = await runHere(runFollow, ['-F', '-o', file, url]);
     expect({ exit, stderr }).toEqual({
       exit: 4,
       stderr: `failed to begin following ${url}: the file was deleted\n`,
@@ -132,7 +134,7 @@ describe('httpfstream-follow -o FILE', () => {
       const { url, put } = await start();
       const file = path.join(await temporaryDirectory(), 'copy');
       await writeFile(file, 'hello');
-      const command = new RunningCommand('httpfstream-follow', ['-F', '-o', file, url]);
+      const command = new CommandHere(runFollow, ['-F', '-o', file, url]);
       await waitFor(() => command.stderr.includes('waiting for it'), 'it to wait');
       return { put, file, command };
     };
@@ -159,7 +161,7 @@ describe('httpfstream-follow -o FILE', () => {
     const server = await startServer();
     await mkdir(`${server.root}/directory`);
     const args = ['-o', `${server.root}/directory`, server.url('/a')];
-    const { exit, stderr } = await run('httpfstream-follow', args);
+    const { exit, stderr } = await runHere(runFollow, args);
     expect(exit).toBe(1);
     expect(stderr).toMatch(/^cannot write to [^\n]+: EISDIR: [^\n]+\n$/);
   });
@@ -170,7 +172,7 @@ describe('httpfstream-follow with several URLs', () => {
     const server = await startServer();
     const [a, b] = [server.url('/a'), server.url('/b')];
     const [one, two] = [await OriginalAppender.connect(a), await OriginalAppender.connect(b)];
-    const command = new RunningCommand('httpfstream-follow', [a, b]);
+    const command = new CommandHere(runFollow, [a, b]);
     const expected: string[] = [];
     const writes = [
       [one, 'a1\n', `==> ${a} <==\na1\n`],
@@ -193,7 +195,7 @@ describe('httpfstream-follow with several URLs', () => {
     const server = await startServer();
     const [a, b, none] = [server.url('/a'), server.url('/b'), server.url('/none')];
     const [one, two] = [await OriginalAppender.connect(a), await OriginalAppender.connect(b)];
-    const command = new RunningCommand('httpfstream-follow', [a, b, none]);
+    const command = new CommandHere(runFollow, [a, b, none]);
     await waitFor(
       () => command.stderr === `failed to begin following ${none}: file does not exist\n`,
       'the failure',
@@ -211,7 +213,7 @@ describe('httpfstream-follow with several URLs', () => {
   test('a URL that is given twice is followed once, without a header', async () => {
     const server = await startServer();
     await writeFile(`${server.root}/a`, 'hello');
-    expect(await run('httpfstream-follow', [server.url('/a'), server.url('/a')])).toMatchObject({
+    expect(await runHere(runFollow, [server.url('/a'), server.url('/a')])).toMatchObject({
       exit: 0,
       stdout: 'hello',
     });

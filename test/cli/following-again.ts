@@ -1,10 +1,12 @@
+import { runAppend } from '../../src/cli/run-append.ts';
+import { runFollow } from '../../src/cli/run-follow.ts';
 import type { TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { RunningCommand, run } from './command.ts';
+import { CommandHere, runHere } from './command.ts';
 
 /** Begins to follow `/a` with -F and other options. */
 export function followAgain(server: { url: TestServer['url'] }, ...options: string[]) {
-  const command = new RunningCommand('httpfstream-follow', ['-F', ...options, server.url('/a')]);
+  const command = new CommandHere(runFollow, ['-F', ...options, server.url('/a')]);
   return {
     command,
     shows: (text: string) =>
@@ -15,6 +17,9 @@ export function followAgain(server: { url: TestServer['url'] }, ...options: stri
   };
 }
 
-/** Appends to `/a`. */
+/** Appends to `/a`, once whoever was lost there is gone for the server, too. */
 export const append = (server: { url: TestServer['url'] }, input: string) =>
-  run('httpfstream-append', [server.url('/a')], { input });
+  waitFor(
+    async () => (await runHere(runAppend, [server.url('/a')], { input })).exit === 0,
+    'the append to be taken',
+  );

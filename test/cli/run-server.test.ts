@@ -1,38 +1,17 @@
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { PassThrough, Readable } from 'node:stream';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { CommandIo } from '../../src/cli/io.ts';
 import { runServer } from '../../src/cli/run-server.ts';
 import { temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { CommandHere, runHere } from './command.ts';
 
 /** Runs the server in this process until the test is over; `said` is what it has written. */
 async function start(isTTY: boolean, ...argv: string[]) {
-  const stdout = Object.assign(new PassThrough(), { isTTY });
-  let text = '';
-  stdout.on('data', (chunk: Buffer) => {
-    text += chunk;
-  });
-  let stop: (signal: NodeJS.Signals) => void = () => undefined;
-  const io: CommandIo = {
-    stdin: Readable.from([]),
-    stdout,
-    stderr: new PassThrough(),
-    onStopSignal: (listener) => {
-      stop = listener;
-      return () => undefined;
-    },
-    onUncaught: () => () => undefined,
-    exit: () => undefined,
-  };
-  const ended = runServer(['-root', await temporaryDirectory(), ...argv], io);
-  onTestFinished(async () => {
-    stop('SIGTERM');
-    await ended;
-  });
-  await waitFor(() => text.includes('ready'), 'the server to be ready');
-  return { said: () => text, port: () => Number(/:(\d+)/.exec(text.slice(text.indexOf('listening')))?.[1]) };
+  const command = new CommandHere(runServer, ['-root', await temporaryDirectory(), ...argv], { isTTY });
+  const said = () => command.stdout.toString();
+  await waitFor(() => said().includes('ready'), 'the server to be ready');
+  return { said, port: () => Number(/:(\d+)/.exec(said().slice(said().indexOf('listening')))?.[1]) };
 }
 
 const canConnect = (host: string, port: number) =>
@@ -88,17 +67,9 @@ test('a port that is taken is told, and how to take another', async () => {
   await new Promise((resolve) => other.once('listening', resolve));
   onTestFinished(() => void other.close());
   const { port } = other.address() as AddressInfo;
-  const stderr = new PassThrough();
-  const io: CommandIo = {
-    stdin: Readable.from([]),
-    stdout: new PassThrough(),
-    stderr,
-    onStopSignal: () => () => undefined,
-    onUncaught: () => () => undefined,
-    exit: () => undefined,
-  };
-  expect(await runServer(['-root', await temporaryDirectory(), '-http', `localhost:${port}`], io)).toBe(1);
-  expect(String(stderr.read())).toBe(
-    `httpfstream-server: cannot listen on localhost:${port}: the port is in use\n`,
-  );
+  const root = await temporaryDirectory();
+  expect(await runHere(runServer, ['-root', root, '-http', `localhost:${port}`])).toMatchObject({
+    exit: 1,
+    stderr: `httpfstream-server: cannot listen on localhost:${port}: the port is in use\n`,
+  });
 });

@@ -1,20 +1,35 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import path from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { runServer } from '../../src/cli/run-server.ts';
 import { openSocket, rawRequest, writeHead } from '../support/http-raw.ts';
 import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
 import { temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { portOf, RunningCommand, run, runHere, startServerCommand } from './command.ts';
+import {
+  CommandHere,
+  portOf,
+  RunningCommand,
+  run,
+  runHere,
+  startServerCommand,
+  startServerHere,
+} from './command.ts';
+import { librariesIn, tellLoaded } from './loaded-libraries.ts';
 
 const MIB = 1024 * 1024;
 
+afterEach(() => void vi.unstubAllEnvs());
+
 /** Appends through a server that was started in some way, and ends it. */
-async function rootIsUsed(command: RunningCommand, root: string, host = '127.0.0.1'): Promise<void> {
+async function rootIsUsed(
+  command: RunningCommand | CommandHere,
+  root: string,
+  host = '127.0.0.1',
+): Promise<void> {
   const appender = await OriginalAppender.connect(`http://${host}:${await portOf(command)}/a`);
   await appender.write('x');
   await appender.close();
@@ -38,21 +53,22 @@ describe('the options', () => {
     [(root: string) => ['--root', root, '--http', ':0']],
   ])('may have one dash or two and their value after = or a space (%#)', async (args) => {
     const root = await temporaryDirectory();
-    await rootIsUsed(new RunningCommand('httpfstream-server', args(root)), root, 'localhost');
+    await rootIsUsed(new CommandHere(runServer, args(root)), root, 'localhost');
   });
 
   test('may come from the environment, and the command line wins', async () => {
     const root = await temporaryDirectory();
-    const env = { HTTPFSTREAM_ROOT: root, HTTPFSTREAM_HTTP: '127.0.0.1:0', HTTPFSTREAM_LOG_LEVEL: 'info' };
-    await rootIsUsed(new RunningCommand('httpfstream-server', [], { env }), root);
+    vi.stubEnv('HTTPFSTREAM_ROOT', root);
+    vi.stubEnv('HTTPFSTREAM_HTTP', '127.0.0.1:0');
+    await rootIsUsed(new CommandHere(runServer, []), root);
     const other = await temporaryDirectory();
-    await rootIsUsed(new RunningCommand('httpfstream-server', [`-root=${other}`], { env }), other);
+    await rootIsUsed(new CommandHere(runServer, [`-root=${other}`]), other);
   });
 
   test('the root is made if it is missing, and is ./data without an option', async () => {
     const cwd = await temporaryDirectory();
-    const command = new RunningCommand('httpfstream-server', ['-http=127.0.0.1:0'], { cwd });
-    await rootIsUsed(command, path.join(cwd, 'data'));
+    const env = { HTTPFSTREAM_HTTP: '127.0.0.1:0', HTTPFSTREAM_LOG_LEVEL: 'info' };
+    await rootIsUsed(new RunningCommand('httpfstream-server', [], { env, cwd }), path.join(cwd, 'data'));
   });
 
   test.each(['-h', '--help'])(
@@ -88,12 +104,11 @@ describe('the options', () => {
     },
   );
 
-  test('--version shows the version', async () => {
+  test('--version shows the version, and loads no server for that', async () => {
     const manifest = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
-    expect(await run('httpfstream-server', ['--version'])).toMatchObject({
-      exit: 0,
-      stdout: `${manifest.version}\n`,
-    });
+    const { exit, stdout, stderr } = await run('httpfstream-server', ['--version'], { env: tellLoaded() });
+    expect({ exit, stdout }).toEqual({ exit: 0, stdout: `${manifest.version}\n` });
+    expect(librariesIn(stderr)).toEqual(['commander']);
   });
 
   test.each([
@@ -128,13 +143,9 @@ describe('the options', () => {
 
 /** Starts a server and makes the stream `/s`; returns its URL. */
 async function streamOf(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
-  const root = await temporaryDirectory();
-  const command = new RunningCommand(
-    'httpfstream-server',
-    [`-root=${root}`, '-http=127.0.0.1:0', '-log-level=info', ...args],
-    { env },
-  );
-  const url = `http://127.0.0.1:${await portOf(command)}/s`;
+  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
+  const server = await startServerHere(...args);
+  const url = server.url('/s');
   expect((await fetch(url, { method: 'PUT', headers: { 'content-type': 'text/plain' } })).status).toBe(201);
   return url;
 }
@@ -186,7 +197,7 @@ describe('-cors', () => {
 });
 
 test('-allow-host, -trust-proxy and -index reach the server', async () => {
-  const server = await startServerCommand('-allow-host=logs.example', '-trust-proxy', '-index');
+  const server = await startServerHere('-allow-host=logs.example', '-trust-proxy', '-index');
   await writeFile(server.file('index.html'), 'index');
   const ask = (...headers: string[]) =>
     rawRequest(
@@ -216,7 +227,7 @@ describe('what makes it impossible to run', () => {
 
   test('a host that this machine has not is one line on stderr, exit code 1', async () => {
     const root = await temporaryDirectory();
-    const { exit, stderr } = await run('httpfstream-server', [`-root=${root}`, '-http=192.0.2.1:0']);
+    const { exit, stderr } = await runHere(runServer, [`-root=${root}`, '-http=192.0.2.1:0']);
     expect(exit).toBe(1);
     expect(stderr).toMatch(/^httpfstream-server: cannot listen on 192\.0\.2\.1:0: [^\n]+\n$/);
   });
@@ -224,7 +235,7 @@ describe('what makes it impossible to run', () => {
   test('a root that is a file is one line on stderr that names it, exit code 1', async () => {
     const root = path.join(await temporaryDirectory(), 'file');
     await writeFile(root, '');
-    const { exit, stderr } = await run('httpfstream-server', [`-root=${root}`, '-http=127.0.0.1:0']);
+    const { exit, stderr } = await runHere(runServer, [`-root=${root}`, '-http=127.0.0.1:0']);
     expect(exit).toBe(1);
     expect(stderr).toMatch(/^httpfstream-server: [^\n]+\n$/);
     expect(stderr).toContain(root);
@@ -285,7 +296,7 @@ describe('the end', () => {
   );
 
   test('a peer that does not react holds it up for a bounded time', async () => {
-    const server = await startServerCommand();
+    const server = await startServerHere();
     const appender = await OriginalAppender.connect(server.url('/a'));
     const stalled = await OriginalFollower.connect(server.url('/a'), { stalled: true });
     await appender.write(randomBytes(16 * MIB));
@@ -318,8 +329,9 @@ describe('the end', () => {
     ['a handshake for an idle file, of which the answer is not read', `GET /idle HTTP/1.1\r\n${HANDSHAKE}`],
     ['a download that is not read', 'GET /idle HTTP/1.1\r\nHost: x\r\n\r\n'],
   ])('%s does not hold it up: exit code 0', async (_, head) => {
-    const server = await startServerCommand();
-    await writeFile(server.file('idle'), Buffer.alloc(64 * MIB));
+    const server = await startServerHere();
+    await writeFile(server.file('idle'), '');
+    await truncate(server.file('idle'), 64 * MIB);
     await stalledRequest(server.port, head);
     server.command.signal('SIGTERM');
     await waitFor(() => server.command.hasExited, 'the exit');
@@ -328,7 +340,7 @@ describe('the end', () => {
   });
 
   test('clients that were refused and have left do not matter', async () => {
-    const server = await startServerCommand();
+    const server = await startServerHere();
     for (const target of ['/%zz', '/none', '/']) {
       const socket = await stalledRequest(server.port, `GET ${target} HTTP/1.1\r\n${HANDSHAKE}`);
       socket.destroy();
@@ -339,7 +351,7 @@ describe('the end', () => {
   });
 
   test('a client that sends half a request does not hold it up', async () => {
-    const server = await startServerCommand();
+    const server = await startServerHere();
     const socket = connect({ port: server.port, host: '127.0.0.1' });
     socket.on('error', () => undefined);
     onTestFinished(() => {
