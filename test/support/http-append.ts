@@ -11,8 +11,15 @@ export type Target = Pick<TestServer, 'url' | 'root'>;
 
 const payloads = new WeakMap<WebSocket, Buffer[]>();
 
-/** Connects with a verb; resolves once the server has upgraded. The connection is gone after the test. */
-export async function openWebSocket(
+/** Like {@link connectWebSocket}, but the connection is gone after the test. */
+export async function openWebSocket(...args: Parameters<typeof connectWebSocket>): Promise<WebSocket> {
+  const websocket = await connectWebSocket(...args);
+  onTestFinished(() => websocket.terminate());
+  return websocket;
+}
+
+/** Connects with a verb; resolves once the server has upgraded. To be closed by the caller, or the server. */
+export async function connectWebSocket(
   target: Pick<Target, 'url'>,
   urlPath: string,
   verb: 'APPEND' | 'FOLLOW',
@@ -22,9 +29,9 @@ export async function openWebSocket(
     headers: { 'x-verb': verb },
     perMessageDeflate: false,
     skipUTF8Validation: true,
+    handshakeTimeout: PATIENCE_MS,
     ...options,
   });
-  onTestFinished(() => websocket.terminate());
   websocket.on('error', () => undefined);
   const messages: Buffer[] = [];
   websocket.on('message', (message: Buffer) => messages.push(message));
@@ -43,20 +50,29 @@ export async function openWebSocket(
 /** Opens an append, with the first bytes if there are any, which are in the file afterwards. */
 export async function openAppender(target: Target, urlPath: string, bytes?: string): Promise<WebSocket> {
   const websocket = await openWebSocket(target, urlPath, 'APPEND');
-  if (bytes === undefined) return websocket;
+  if (bytes !== undefined) await sendBytes(websocket, target, urlPath, bytes);
+  return websocket;
+}
+
+/** Sends bytes through an append; they are committed afterwards. */
+export async function sendBytes(
+  websocket: WebSocket,
+  target: Target,
+  urlPath: string,
+  bytes: string,
+): Promise<void> {
   websocket.send(bytes);
   await waitFor(async () => (await fileText(target, urlPath)).endsWith(bytes), `${bytes} in ${urlPath}`);
   // In the file is not yet committed.
   const answered = async () => (await (await fetch(target.url(urlPath))).text()).endsWith(bytes);
   await waitFor(answered, `${bytes} to be committed`);
-  return websocket;
 }
 
 /** Appends bytes and ends; they are in the file, and the append is over, afterwards. */
 export async function appendAll(target: Target, urlPath: string, bytes: string | Buffer): Promise<void> {
-  const websocket = await openWebSocket(target, urlPath, 'APPEND');
+  const websocket = await connectWebSocket(target, urlPath, 'APPEND');
   websocket.send(bytes);
-  await closeWebSocket(websocket);
+  await closeWebSocket(websocket).finally(() => websocket.terminate());
 }
 
 /** Closes cleanly and waits for the server's answer. */

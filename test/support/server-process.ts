@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { PATIENCE_MS } from './patience.ts';
 
 const SERVER = fileURLToPath(new URL('../../dist/bin/httpfstream-server.js', import.meta.url));
 
@@ -17,13 +18,23 @@ export class ServerProcess {
     this.port = port;
   }
 
+  /** Like {@link launch}, but it is killed after the test if it still runs. */
+  static async start(...args: Parameters<typeof ServerProcess.launch>): Promise<ServerProcess> {
+    const server = await ServerProcess.launch(...args);
+    onTestFinished(() => {
+      server.child.kill('SIGKILL');
+    });
+    return server;
+  }
+
   /**
    * Starts it, with more arguments if need be, also for Node, and waits until it
-   * listens. It is killed after the test if it still runs.
+   * listens. To be stopped by the caller.
    *
    * @param options.descriptors how many it may have; default: as many as this process
+   * @throws when it does not listen; it does not run then
    */
-  static async start(
+  static async launch(
     root: string,
     args: readonly string[] = [],
     nodeArgs: readonly string[] = [],
@@ -34,14 +45,16 @@ export class ServerProcess {
     const child = spawn('sh', ['-c', `${limit}exec "$0" "$@"`, process.execPath, ...command], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    onTestFinished(() => {
-      child.kill('SIGKILL');
-    });
-    for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
-      const port = /listening at http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
-      if (port === undefined) continue;
-      child.stdout?.resume();
-      return new ServerProcess(child, Number(port));
+    const hung = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+    try {
+      for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
+        const port = /listening at http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+        if (port === undefined) continue;
+        child.stdout?.resume();
+        return new ServerProcess(child, Number(port));
+      }
+    } finally {
+      clearTimeout(hung);
     }
     throw new Error('the server ended before it listened');
   }
@@ -52,10 +65,11 @@ export class ServerProcess {
 
   /** Sends a signal and resolves with how the process ended: its exit code or the signal's name. */
   async stop(signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
-    const exited = once(this.child, 'exit');
-    this.child.kill(signal);
-    const [code, killedBy] = await exited;
-    return code ?? killedBy;
+    const { child } = this;
+    const exited = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
+    child.kill(signal);
+    await exited;
+    return child.exitCode ?? (child.signalCode as NodeJS.Signals);
   }
 
   /** Resident memory, in MiB. Linux only. */

@@ -89,14 +89,14 @@ export class KilledServer implements StreamsServer {
   }
 
   async start(): Promise<void> {
-    this.#process = await ServerProcess.start(this.root, this.#args);
+    this.#process = await ServerProcess.launch(this.root, this.#args);
   }
 
   /** With `kill -9`. */
   async stop(): Promise<void> {
-    const stopped = this.process;
+    const stopped = this.#process;
     this.#process = undefined;
-    await stopped.stop('SIGKILL');
+    await stopped?.stop('SIGKILL');
   }
 
   async restart(): Promise<void> {
@@ -116,6 +116,7 @@ export async function startStreams(options: Partial<HttpfstreamOptions> = {}): P
 /** Runs a server process on a root of its own until the test is over. */
 export async function startKilled(args: readonly string[] = []): Promise<KilledServer> {
   const server = new KilledServer(path.join(await temporaryDirectory(), 'root'), args);
+  onTestFinished(() => server.stop());
   await server.start();
   return server;
 }
