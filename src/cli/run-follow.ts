@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { EXIT_FAILURE } from './client-command.ts';
 import { followAgain } from './follow-again.ts';
 import { type FollowCommand, parseFollowCommand } from './follow-command.ts';
@@ -19,6 +20,8 @@ export async function runFollow(argv: readonly string[], io: CommandIo): Promise
   const command = parseFollowCommand(argv, io);
   if (typeof command === 'number') return command;
   const stop = new AbortController();
+  // Each resource that is followed listens to it; that many are no leak.
+  setMaxListeners(0, stop.signal);
   // Undone at the first signal, so that a second one ends the process at once.
   const restoreSignals = io.onStopSignal(() => {
     restoreSignals();
