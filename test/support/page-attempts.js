@@ -50,7 +50,6 @@ globalThis.attempts = async (target) => {
   attempt('list', fetch(`${target}/`));
   attempt('follow', fetch(`${target}/f?verb=FOLLOW`));
   attempt('read a stream', fetch(`${target}/f?offset=-1`));
-  attempt('delete', fetch(`${target}/f`, { method: 'DELETE' }));
   attempt('put', fetch(`${target}/put`, { method: 'PUT', body: 'bytes' }));
   attempt('follow by WebSocket', socket(`${target.replace('http', 'ws')}/f`));
   attempt('append by WebSocket', socket(`${target.replace('http', 'ws')}/websocket?verb=APPEND`));
@@ -65,6 +64,9 @@ globalThis.attempts = async (target) => {
       events.onerror = reject;
     }),
   );
+  await Promise.all(refusals);
+  // When the others have had what it takes away.
+  attempt('delete', fetch(`${target}/f`, { method: 'DELETE' }));
   await Promise.all(refusals);
   return successes.sort();
 };
