@@ -10,12 +10,12 @@ import { type KilledServer, startKilled } from './support/streams-server.ts';
 import { waitFor } from './support/wait-for.ts';
 
 /** `HTTPFSTREAM_SOAK=1` runs the long form, `npm test` the short one. */
-const [KILLS, PRODUCERS] = process.env.HTTPFSTREAM_SOAK ? ([40, 24] as const) : ([5, 6] as const);
+const [KILLS, PRODUCERS] = process.env.HTTPFSTREAM_SOAK ? ([40, 24] as const) : ([4, 6] as const);
 
 const DURABILITIES = process.env.HTTPFSTREAM_SOAK ? (['os', 'disk'] as const) : (['os'] as const);
 
 /** Longest time between two kills, … */
-const MAX_LIFE_MS = 500;
+const MAX_LIFE_MS = process.env.HTTPFSTREAM_SOAK ? 500 : 200;
 
 /** … and now and then more: long enough for a checkpoint, which begins a second after the first append. */
 const LONG_LIFE_MS = 1600;
