@@ -109,7 +109,7 @@ test.each(['os', 'disk'] as const)(
         }
         await core.registry.close();
       }),
-      { numRuns: durability === 'os' ? 60 : 20 },
+      { numRuns: process.env.HTTPFSTREAM_SOAK ? 500 : durability === 'os' ? 30 : 10 },
     );
   },
 );

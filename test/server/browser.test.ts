@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Fastify from 'fastify';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { httpfstream } from '../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../src/server/settings.ts';
@@ -85,17 +85,18 @@ if (CHROMIUM === undefined) {
   });
 } else {
   let browser: Browser;
+  let context: BrowserContext;
   beforeAll(async () => {
     browser = await launchChromium();
+    context = await browser.newContext();
+    context.setDefaultTimeout(PATIENCE_MS);
   });
   afterAll(() => browser?.close());
 
   /** A page of its own, gone after the test. */
   async function open(url: string): Promise<Page> {
-    const context = await browser.newContext();
-    onTestFinished(() => context.close());
-    context.setDefaultTimeout(PATIENCE_MS);
     const page = await context.newPage();
+    onTestFinished(() => page.close());
     await page.goto(url);
     return page;
   }

@@ -458,7 +458,7 @@ describe('a growing file', () => {
 
   it('is a prefix of what is being written in every answer, whole or in parts', async () => {
     const server = await startServer();
-    const content = randomBytes(8 * 1024 * 1024);
+    const content = randomBytes(4 * 1024 * 1024);
     const appender = await openAppender(server, '/f.bin');
     let writing = true;
     const written = (async () => {

@@ -231,7 +231,7 @@ describe('a form with verb APPEND', () => {
       return openAppend.apply(this, args);
     });
     onTestFinished(() => opening.mockRestore());
-    const parts = Array.from({ length: 300 }, (_, i) => ({ filename: `f-${i}`, body: pattern(i, 10_000) }));
+    const parts = Array.from({ length: 60 }, (_, i) => ({ filename: `f-${i}`, body: pattern(i, 50_000) }));
     const answer = post(server.url(`/d/${APPEND}`), parts);
     await waitFor(() => opening.mock.calls.length > 0, 'the first file');
     let before = -1;
@@ -244,7 +244,7 @@ describe('a form with verb APPEND', () => {
     }, 'the client to be held back');
     expect(before).toBeLessThan(MiB);
     release();
-    expect(jsonOf<Entry[]>(await answer).map(({ bytes }) => bytes)).toEqual(Array(300).fill(10_000));
+    expect(jsonOf<Entry[]>(await answer).map(({ bytes }) => bytes)).toEqual(Array(60).fill(50_000));
   });
 
   it('of many files as long as a stream takes a bounded amount of memory', async () => {

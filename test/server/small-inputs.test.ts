@@ -133,11 +133,11 @@ function watchReads(server: TestServer): { maxBytes: number } {
   return reads;
 }
 
-/** Posts 200,000 chunks of one byte, and says the status of the answer. */
+/** Posts 100,000 chunks of one byte, and says the status of the answer. */
 const SENDER = `
   const socket = require('net').connect(process.argv[1], '127.0.0.1');
   socket.write('POST ' + process.argv[2] + ' HTTP/1.1\\r\\nHost: x\\r\\nContent-Type: text/plain\\r\\n');
-  socket.write('Transfer-Encoding: chunked\\r\\n\\r\\n' + '1\\r\\nx\\r\\n'.repeat(200000) + '0\\r\\n\\r\\n');
+  socket.write('Transfer-Encoding: chunked\\r\\n\\r\\n' + '1\\r\\nx\\r\\n'.repeat(100000) + '0\\r\\n\\r\\n');
   socket.on('error', () => {}).once('data', (answer) => {
     process.stdout.write(answer.toString('latin1', 9, 12));
     socket.destroy();

@@ -20,6 +20,8 @@ export interface SseControl {
 export class SseReader {
   readonly response: http.IncomingMessage;
   readonly #chunks: Buffer[] = [];
+  /** How much has come. */
+  byteCount = 0;
   /** The body has ended as it should. */
   isEnded = false;
   /** The connection is gone, one way or the other. */
@@ -27,7 +29,10 @@ export class SseReader {
 
   private constructor(response: http.IncomingMessage) {
     this.response = response;
-    response.on('data', (chunk: Buffer) => this.#chunks.push(chunk));
+    response.on('data', (chunk: Buffer) => {
+      this.#chunks.push(chunk);
+      this.byteCount += chunk.length;
+    });
     response.on('error', () => undefined);
     response.once('end', () => {
       this.isEnded = true;
