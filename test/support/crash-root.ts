@@ -10,6 +10,8 @@ const HOOK = fileURLToPath(new URL('crash-hook.cjs', import.meta.url));
 /** When bytes count as safe. */
 export const DURABILITIES = ['os', 'disk'] as const;
 
+export type Durability = (typeof DURABILITIES)[number];
+
 /** What happens at a step: the process dies before or after it, the disk is full from there on, or it fails. */
 export const HOWS = ['before', 'after', 'ENOSPC', 'EIO'] as const;
 
@@ -22,7 +24,7 @@ export interface Step {
 
 /** What is done, see `crash-child.mjs`. */
 export interface Play {
-  durability?: (typeof DURABILITIES)[number];
+  durability?: Durability;
   step?: Step | undefined;
   /** Whether the server closes in order at the end, if it lives then; else it is killed. */
   closes?: boolean;
