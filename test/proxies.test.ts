@@ -18,7 +18,7 @@ import { waitFor } from './support/wait-for.ts';
 /** `npm run soak` runs the long form: more than the minute after which most proxies cut what is silent. */
 const { silenceMs, bodyBytes } = process.env.HTTPFSTREAM_SOAK
   ? { silenceMs: 75_000, bodyBytes: 64 * 1024 * 1024 }
-  : { silenceMs: 5000, bodyBytes: 8 * 1024 * 1024 };
+  : { silenceMs: 5000, bodyBytes: 4 * 1024 * 1024 };
 
 /** Events end by themselves after a minute. */
 const EVENTS_SILENCE_MS = Math.min(silenceMs, 45_000);

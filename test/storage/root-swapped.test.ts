@@ -13,7 +13,7 @@ import { temporaryDirectory } from '../support/server.ts';
 const SWAPPER = fileURLToPath(new URL('../support/swap-directory.mjs', import.meta.url));
 
 /** Enough for dozens of each fault when nothing is looked at after it was opened. */
-const ROUNDS = 300;
+const ROUNDS = 150;
 
 const SECRET = 'secret';
 const OUTSIDE = ['d', 'f', 'only-outside'];
