@@ -6,13 +6,7 @@ import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FeedRegistry } from '../../src/core/feed-registry.ts';
 import { httpfstream } from '../../src/server/plugin.ts';
-import {
-  appendAll,
-  closeWebSocket,
-  fileText,
-  openAppender,
-  openWebSocket,
-} from '../support/http-append.ts';
+import { appendAll, closeWebSocket, fileText, openAppender, openWebSocket } from '../support/http-append.ts';
 import { Download, jsonOf, Upload, upload } from '../support/http-bodies.ts';
 import { descriptorsBackTo, openDescriptors } from '../support/http-descriptors.ts';
 import { openSocket, parseAnswer, rawGet, readHead, readToEnd, writeHead } from '../support/http-raw.ts';
