@@ -2,13 +2,14 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { NEVER_MS } from '../support/patience.ts';
 import { StreamPeer } from '../support/streams-requests.ts';
 import { type StreamsServer, startStreams } from '../support/streams-server.ts';
 import { SseReader } from '../support/streams-sse.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 async function startJson(body?: string): Promise<{ server: StreamsServer; stream: StreamPeer }> {
-  const server = await startStreams();
+  const server = await startStreams({ longPollMs: NEVER_MS });
   const stream = new StreamPeer(server, '/values', 'application/json');
   expect((await stream.create({}, body)).status).toBe(201);
   return { server, stream };

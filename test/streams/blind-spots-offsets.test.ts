@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { NEVER_MS } from '../support/patience.ts';
 import { StreamPeer } from '../support/streams-requests.ts';
-import { startStreams } from '../support/streams-server.ts';
+import { LONG_POLL_MS, startStreams } from '../support/streams-server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const OFFSET = /^\d{16}_\d{16}$/;
@@ -11,8 +12,8 @@ function shifted(offset: string, bytes: number): string {
   return `${generation}_${String(Number(position) + bytes).padStart(16, '0')}`;
 }
 
-async function startStream(body = 'some bytes') {
-  const server = await startStreams();
+async function startStream(body = 'some bytes', longPollMs = LONG_POLL_MS) {
+  const server = await startStreams({ longPollMs });
   const stream = new StreamPeer(server, '/dir/stream.txt');
   const made = await stream.create({}, body);
   expect(made.status).toBe(201);
@@ -70,7 +71,7 @@ describe('an entity tag', () => {
   });
 
   test('does not bring an old answer to a live reader', async () => {
-    const { stream, tail } = await startStream();
+    const { stream, tail } = await startStream('some bytes', NEVER_MS);
     const { etag } = (await stream.read(tail)).headers;
     const polled = stream.longPoll(tail, { 'if-none-match': etag });
     await stream.append('new');
