@@ -2,13 +2,12 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { makeDirectories, syncDirectories } from './file-io.ts';
-import { readDirectory } from './own-directory.ts';
+import { OWN_DIRECTORY_MODE, readDirectory } from './own-directory.ts';
 import { encodeRecord, type RedoRecord } from './redo-record.ts';
 import { recordsOf } from './redo-segments.ts';
 import { storageFailure } from './storage-failure.ts';
 
 const SUFFIX = '.log';
-const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 
 /** Bytes that are gathered before they are written. */
@@ -59,7 +58,7 @@ export class Quarantine<Header extends { file: string }> {
   async add(files: ReadonlySet<string>, records: AsyncIterable<RedoRecord<Header>>): Promise<void> {
     const logs = new Map<string, LogFile>();
     try {
-      await makeDirectories(this.#directory, DIRECTORY_MODE);
+      await makeDirectories(this.#directory, OWN_DIRECTORY_MODE);
       for (const file of files) logs.set(file, await LogFile.create(this.#temporaryName()));
       for (const [file, log] of logs) {
         if (!this.#files.has(file)) continue;

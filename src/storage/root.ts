@@ -7,6 +7,7 @@ import { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
 import type { HeldPath } from './held-path.ts';
 import { NewFile } from './new-file.ts';
+import { OWN_DIRECTORY_MODE } from './own-directory.ts';
 import { RepairFile } from './repair-file.ts';
 import { RESERVED_SEGMENT, ResourcePath } from './resource-path.ts';
 import {
@@ -24,7 +25,6 @@ import { hasErrno, storageFailure } from './storage-failure.ts';
 import { StoredFile } from './stored-file.ts';
 import { type FoundName, fingerprintsIn, statFound, walk } from './walk.ts';
 
-const OWN_DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 
 const APPENDING = constants.O_RDWR | constants.O_APPEND;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { writeDocument } from './document.ts';
+import { Documents } from './document.ts';
 import { moveAside, readDirectory } from './own-directory.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import type { StreamLink } from './stream-state.ts';
@@ -17,6 +17,7 @@ export interface Tombstone extends StreamLink {
 /** Tombstones, one small JSON document each, by path. */
 export class Tombstones {
   readonly #directory: string;
+  readonly #documents = new Documents();
 
   /** @param directory absolute; made when the first one is written */
   constructor(directory: string) {
@@ -35,7 +36,7 @@ export class Tombstones {
 
   /** @param options.durable whether it must survive a loss of power when this resolves */
   async write(tombstone: Tombstone, options: { durable: boolean }): Promise<void> {
-    await writeDocument(this.#fileOf(tombstone.path), tombstone, options);
+    await this.#documents.write(this.#fileOf(tombstone.path), tombstone, options);
   }
 
   async remove(resourcePath: string): Promise<void> {
