@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import type { HttpfstreamError } from '../errors.ts';
 import { makeDirectories, syncDirectories } from './file-io.ts';
 import { OWN_DIRECTORY_MODE, readDirectory } from './own-directory.ts';
 import { encodeRecord, type RedoRecord } from './redo-record.ts';
@@ -20,6 +21,8 @@ const WRITE_BYTES = 1024 * 1024;
 export class Quarantine<Header extends { file: string }> {
   readonly #directory: string;
   readonly #files = new Set<string>();
+  /** Why some are in it without a log of their own. */
+  readonly #held = new Map<string, HttpfstreamError>();
 
   /** @param directory absolute; made when the first log is written */
   constructor(directory: string) {
@@ -34,9 +37,24 @@ export class Quarantine<Header extends { file: string }> {
     }
   }
 
-  /** Fingerprints of the files that are in it. */
+  /** Fingerprints of the files of which it has a log. */
   get files(): ReadonlySet<string> {
     return this.#files;
+  }
+
+  /** Whether a file is in it. */
+  has(file: string): boolean {
+    return this.#files.has(file) || this.#held.has(file);
+  }
+
+  /** What {@link hold} was told of a file. */
+  causeOf(file: string): HttpfstreamError | undefined {
+    return this.#held.get(file);
+  }
+
+  /** Puts a file into it until this process ends, without a log, for which there is no room: the log of all is to be kept. */
+  hold(file: string, cause: HttpfstreamError): void {
+    this.#held.set(file, cause);
   }
 
   /** Yields the records of a file that is in it, in order. */
