@@ -20,6 +20,9 @@ import { isSameType } from './stream-type.ts';
 /** How many tombstones are looked at at a start. */
 const MAX_SETTLED = 10_000;
 
+/** How many names a request may look at to find forks that are not where they were: what is not among them is gone. */
+const MAX_LOOKS = 1000;
+
 /** How many forks a stream may have, which it remembers in its sidecar. */
 const MAX_FORKS = 1000;
 
@@ -146,7 +149,7 @@ export class ForkTree {
       const { forks = [], origin } = stream.state;
       const living: StreamLink[] = [];
       // A server that was killed while it made one may have left its name here.
-      const finder = new FileFinder(this.#root);
+      const finder = new FileFinder(this.#root, MAX_LOOKS);
       for (const fork of forks) if (await this.#isLiving(fork, finder)) living.push(fork);
       const isBuried = living.length > 0;
       if (isBuried) {
@@ -172,7 +175,7 @@ export class ForkTree {
    *
    * @returns whether there is a tombstone at the path
    */
-  async settle(resourcePath: string, finder = new FileFinder(this.#root)): Promise<boolean> {
+  async settle(resourcePath: string, finder = new FileFinder(this.#root, MAX_LOOKS)): Promise<boolean> {
     const { tombstone, outcome } = await this.#sources.run(resourcePath, () =>
       this.#settle(resourcePath, finder),
     );
