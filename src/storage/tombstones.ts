@@ -48,7 +48,7 @@ export class Tombstones {
     for (const entry of await readDirectory(this.#directory)) {
       const name = path.join(this.#directory, entry);
       if (!entry.endsWith('.json')) continue;
-      const text = await fs.promises.readFile(name, 'utf8').catch(ignoreMissing);
+      const text = await fs.promises.readFile(name, 'utf8').catch(ignoreNoEntry);
       if (text !== undefined) yield { name, tombstone: parse(text) };
     }
   }
@@ -75,6 +75,6 @@ function parse(text: string): Tombstone | undefined {
   }
 }
 
-function ignoreMissing(error: unknown): undefined {
+function ignoreNoEntry(error: unknown): undefined {
   if (!hasErrno(error, 'ENOENT')) throw storageFailure(error);
 }

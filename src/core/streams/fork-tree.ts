@@ -197,7 +197,7 @@ export class ForkTree {
   /** Tells the source of a fork that the fork is no more; what is kept only for its forks goes with the last one. */
   async leave(fork: string, origin: StreamLink | undefined): Promise<void> {
     if (origin === undefined) return;
-    const source = await this.#holder.acquire(ResourcePath.parse(origin.path)).catch(ignoreMissing);
+    const source = await this.#holder.acquire(ResourcePath.parse(origin.path)).catch(ignoreMissingOrGone);
     try {
       const buried = await this.#sources.run(origin.path, () => this.#unlink(fork, origin, source));
       if (buried !== undefined) await this.leave(origin.fingerprint, buried.origin);
@@ -252,7 +252,7 @@ export class ForkTree {
 
   /** Whether the file of a stream is at its path, or beside it. */
   async #isThere({ path, fingerprint }: StreamLink, finder: FileFinder): Promise<boolean> {
-    const there = await this.#root.stat(ResourcePath.parse(path)).catch(ignoreMissing);
+    const there = await this.#root.stat(ResourcePath.parse(path)).catch(ignoreMissingOrGone);
     if (there?.fingerprint === fingerprint) return true;
     const remembered = await this.#store.location(fingerprint);
     return (await finder.find(fingerprint, [path, ...(remembered ? [remembered] : [])])) !== undefined;
@@ -285,6 +285,6 @@ function asConflict(error: unknown): never {
   throw new StreamConflictError('the source was deleted', { cause: error });
 }
 
-function ignoreMissing(error: unknown): undefined {
+function ignoreMissingOrGone(error: unknown): undefined {
   if (!(error instanceof ResourceNotFoundError || error instanceof StreamGoneError)) throw error;
 }
