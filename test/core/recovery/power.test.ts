@@ -96,7 +96,10 @@ describe.each(IS_SOAK ? [...OPERATIONS, ...SECOND_OPERATIONS] : SHORT)('%s:', (o
     }
   });
 
-  test.runIf(IS_SOAK)('with durability os, a server starts after a loss of power', async () => {
+  // What nothing was promised of is looked at once in a short run.
+  if (!IS_SOAK && operation !== 'close in order') return;
+
+  test('with durability os, a server starts after a loss of power, and a check leaves all well', async () => {
     const journal = await record(livesOf({ durability: 'os' }));
     for (const moment of momentsOf(journal, random)) {
       await expectKept(journal, moment, random.pick(LOSSES), random, expectUsable);
