@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'vitest';
 import { OPERATIONS, type Play, play, SECOND_OPERATIONS } from '../../support/crash-root.ts';
@@ -52,7 +53,8 @@ async function expectKept(
   random: Random,
   look: (root: string) => Promise<void>,
 ): Promise<void> {
-  const root = path.join(await temporaryDirectory(), 'root');
+  const directory = await temporaryDirectory();
+  const root = path.join(directory, 'root');
   const forget = (await journal.restore(moment, loss, random, root)).assume();
   try {
     await look(root);
@@ -61,6 +63,8 @@ async function expectKept(
     throw new Error(`${context}, after ${journal.describe(moment)}: ${error}`, { cause: error });
   } finally {
     forget();
+    // There are many of them in a long run.
+    await rm(directory, { recursive: true });
   }
 }
 
