@@ -11,6 +11,7 @@ export {
   ForbiddenPathError,
   ForeignOriginError,
   FramingError,
+  HeadTooLargeError,
   HttpfstreamError,
   InvalidPathError,
   InvalidRequestError,

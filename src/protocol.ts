@@ -3,6 +3,9 @@
  * original program's clients impose. Browser-safe; imports nothing.
  */
 
+/** Quiet time after which TCP starts to probe whether the other side's machine is still there, for connections that may be quiet. */
+export const TCP_KEEP_ALIVE_MS = 30_000;
+
 /** What a request wants of a resource. */
 export type Verb = 'APPEND' | 'FOLLOW';
 

@@ -7,6 +7,7 @@ import {
   type ControlMessage,
   HEARTBEAT_MS,
   SUBPROTOCOL,
+  TCP_KEEP_ALIVE_MS,
   VERB_HEADER,
   type Verb,
 } from '../protocol.ts';
@@ -18,9 +19,6 @@ const HANDSHAKE_TIMEOUT_MS = 30_000;
 
 /** Time for the server to answer a close frame: it may have much to write before that. */
 const CLOSE_TIMEOUT_MS = 300_000;
-
-/** Quiet time after which TCP starts to probe whether the server's machine is still there. */
-const TCP_KEEP_ALIVE_MS = 30_000;
 
 /** Time that a connection may take to close when nothing depends on it any more. */
 const FAREWELL_MS = 1000;

@@ -1,5 +1,6 @@
 import { ResourceNotFoundError } from '../errors.ts';
 import type { FileStat } from '../storage/file-io.ts';
+import { COARSEST_TICK_MS } from '../storage/file-io.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import { AwaitedDirectory } from './awaited-directory.ts';
@@ -13,9 +14,6 @@ const MAX_NAMES = 10_000;
 
 /** … and how many of them cost as much as one look. */
 const NAMES_A_LOOK = 200;
-
-/** Within this time a directory may change once more and look as it did: the clocks of file systems are coarse. */
-const CLOCK_TICK_MS = 2000;
 
 interface Waiter {
   /** In terms of `performance.now()`. */
@@ -160,7 +158,8 @@ export class Arrivals {
     }
     const state = `${stat.identity} ${stat.mtimeNs}`;
     if (state === directory.seen) return 1;
-    const isSettled = now - Number(stat.mtimeNs / 1_000_000n) > CLOCK_TICK_MS;
+    // Within a tick a directory may change once more and look as it did.
+    const isSettled = now - Number(stat.mtimeNs / 1_000_000n) > COARSEST_TICK_MS;
     directory.seen = isSettled ? state : undefined;
     const { found, count } = await this.#namesIn(directory);
     // Those that are left have their turn after a while.

@@ -1,13 +1,7 @@
 import { PathConflictError, ServerClosingError } from '../errors.ts';
-import { ExpiryIndex } from '../storage/expiry-index.ts';
-import { Quarantine } from '../storage/quarantine.ts';
-import { RedoLog } from '../storage/redo-log.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
-import { SidecarStore } from '../storage/sidecar-store.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
-import { SyncThreads } from '../storage/sync-threads.ts';
-import { Tombstones } from '../storage/tombstones.ts';
 import { AppendHistory } from './append-history.ts';
 import type { Appender, AppenderOwner } from './appender.ts';
 import { Arrivals } from './arrivals.ts';
@@ -15,25 +9,14 @@ import type { Feed } from './feed.ts';
 import type { Follower, FollowerSink } from './follower.ts';
 import { OpenFeeds } from './open-feeds.ts';
 import { asGone, assertGeneration } from './preconditions.ts';
-import { Recovery } from './recovery/recovery.ts';
 import type { Report } from './report.ts';
 import type { AppendRequest, FollowRequest } from './request.ts';
 import { SessionRegistry, type SessionRegistryOptions } from './session-registry.ts';
 import { Slots } from './slots.ts';
 import { startAt, startOfLastLines } from './start-position.ts';
-import { cleanUp } from './streams/clean-up.ts';
+import { StoredStreams } from './stored-streams.ts';
 import { ExpirySweep } from './streams/expiry-sweep.ts';
-import { StreamLifecycle } from './streams/stream-lifecycle.ts';
-import type { StreamRecord } from './streams/stream-record.ts';
-import { StreamRegistry } from './streams/stream-registry.ts';
-import { StreamStore } from './streams/stream-store.ts';
-import { Syncer } from './syncer.ts';
-
-/** Longest time for which written bytes wait to be made durable while a session goes on. */
-const SYNC_INTERVAL_MS = 1000;
-
-/** How many syncs go to the disk together where appenders wait for them. */
-const SYNC_THREADS = 8;
+import type { StreamLifecycle } from './streams/stream-lifecycle.ts';
 
 /** How many files are searched for their last lines at a time: each search keeps a thread and the processor busy. */
 const MAX_SEARCHES = 2;
@@ -53,19 +36,13 @@ export interface RegistryOptions extends SessionRegistryOptions {
 /** All feeds and streams: who appends, and where followers join. */
 export class FeedRegistry {
   readonly #root: Root;
-  readonly #syncer: Syncer;
   readonly #feeds: OpenFeeds;
   readonly #sessions: SessionRegistry;
-  readonly #held: StreamRegistry;
-  readonly #store: StreamStore;
-  readonly #log: RedoLog<StreamRecord>;
-  readonly #quarantine: Quarantine<StreamRecord>;
+  readonly #stored: StoredStreams;
   readonly #report: Report;
   readonly #arrivals: Arrivals;
   readonly #searches = new Slots(MAX_SEARCHES);
   readonly #sweep: ExpirySweep;
-  /** How streams come and go. */
-  readonly streams: StreamLifecycle;
   /** The feeds of files to which nobody appends, while they are sent, by fingerprint. */
   readonly #idle = new Map<string, Feed>();
   #isClosing = false;
@@ -74,49 +51,34 @@ export class FeedRegistry {
   constructor(root: Root, options: RegistryOptions) {
     const { durability, graceMs, report = () => {} } = options;
     const isDurable = durability === 'disk';
-    const threads = isDurable ? new SyncThreads(SYNC_THREADS) : undefined;
-    const sidecars = new SidecarStore(root.own('meta'), root.own('aside'));
     this.#root = root;
     this.#report = report;
-    this.#syncer = new Syncer(SYNC_INTERVAL_MS, threads);
     this.#arrivals = new Arrivals(root, ARRIVAL_INTERVAL_MS);
-    this.#store = new StreamStore(sidecars, isDurable);
-    this.#log = new RedoLog(root.own('redo'), isDurable);
-    this.#quarantine = new Quarantine(root.own('quarantine'));
-    this.#feeds = new OpenFeeds((file, position) => this.#held.advance(file.stat.fingerprint, position));
+    this.#stored = new StoredStreams(root, {
+      isDurable,
+      report,
+      sessionSize: (identity) => this.live(identity)?.committed,
+      made: (resource) => this.#arrivals.notify(resource),
+      deleted: (identity) => this.#sessions.deleted(identity),
+    });
+    const { sidecars, store, held, syncer, expiring, lifecycle } = this.#stored;
+    this.#feeds = new OpenFeeds((file, position) => held.advance(file.stat.fingerprint, position));
     this.#sessions = new SessionRegistry(
       {
         root,
         feeds: this.#feeds,
-        syncer: this.#syncer,
-        history: new AppendHistory(sidecars, this.#syncer, { isDurable, graceMs }),
-        admit: (file, resource) => this.#held.admitSession(file, resource),
+        syncer,
+        history: new AppendHistory(sidecars, syncer, { isDurable, graceMs }),
+        admit: (file, resource) => held.admitSession(file, resource),
       },
       options,
     );
-    this.#held = new StreamRegistry({
-      root,
-      store: this.#store,
-      log: this.#log,
-      quarantine: this.#quarantine,
-      syncer: this.#syncer,
-      isDurable,
-      sessionSize: (identity) => this.live(identity)?.committed,
-      report,
-    });
-    const expiring = new ExpiryIndex(root.own('expiring'));
-    this.streams = new StreamLifecycle({
-      root,
-      store: this.#store,
-      expiring,
-      streams: this.#held,
-      tombstones: new Tombstones(root.own('gone')),
-      syncer: this.#syncer,
-      isDurable,
-      made: (resource) => this.#arrivals.notify(resource),
-      deleted: (identity) => this.#sessions.deleted(identity),
-    });
-    this.#sweep = new ExpirySweep(expiring, this.streams, this.#store, report, SWEEP_INTERVAL_MS);
+    this.#sweep = new ExpirySweep(expiring, lifecycle, store, report, SWEEP_INTERVAL_MS);
+  }
+
+  /** How streams come and go. */
+  get streams(): StreamLifecycle {
+    return this.#stored.lifecycle;
   }
 
   /**
@@ -125,16 +87,7 @@ export class FeedRegistry {
    */
   async recover(): Promise<void> {
     const report = this.#report;
-    await cleanUp(this.#root, this.#store, () => {});
-    const count = await new Recovery({
-      root: this.#root,
-      store: this.#store,
-      log: this.#log,
-      quarantine: this.#quarantine,
-      syncer: this.#syncer,
-      report,
-      progress: report,
-    }).run();
+    const count = await this.#stored.recover(() => {}, report);
     await this.streams.settleTombstones();
     if (count > 0)
       report('the server before this one was killed: its redo log was made good', { streams: count });
@@ -227,9 +180,7 @@ export class FeedRegistry {
     this.#sessions.close();
     await this.#sweep.close();
     await this.#feeds.closed();
-    await this.#held.close();
-    await this.#log.close();
-    await this.#syncer.close();
+    await this.#stored.close();
     this.#arrivals.close();
   }
 

@@ -12,9 +12,7 @@ import type { ConnectionGroup } from './connection-group.ts';
 import type { AppendEnd, Dialect } from './dialect.ts';
 import type { KeepAlive } from './keep-alive.ts';
 import { Liveness } from './liveness.ts';
-
-/** Quiet time after which TCP starts to probe whether an appender's machine is still there. */
-const TCP_KEEP_ALIVE_MS = 30_000;
+import { allowSilence } from './silence.ts';
 
 /** How long an appender that was told to go may stay: the original's client never reads that it was. */
 const FAREWELL_MS = 1000;
@@ -102,7 +100,7 @@ export class AppendConnection implements AppenderOwner {
   start(websocket: WebSocket): void {
     const appender = this.#appender as Appender;
     this.#websocket = websocket;
-    this.#socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+    allowSilence(this.#socket);
     if (this.#dialect.answersPings) this.#context.keepAlive.add(this);
     this.#socket.on('drain', () => this.#acknowledge());
     this.#tap = new PayloadTap(websocket, this.#socket, {

@@ -11,11 +11,9 @@ import type { Continues } from './node/continues.ts';
 import { RequestBody } from './request-body.ts';
 import { appendRequestOf, assertNoAppendRequest } from './request-query.ts';
 import { absoluteUrl } from './request-target.ts';
+import { allowSilence } from './silence.ts';
 import { closedHeader } from './streams/stream-headers.ts';
 import { isBelow, parseTarget } from './target.ts';
-
-/** Quiet time after which TCP starts to probe whether a client's machine is still there. */
-const TCP_KEEP_ALIVE_MS = 30_000;
 
 /** What answers appends needs of the server. */
 export interface HttpAppendSettings extends Omit<HttpAppendContext, 'log'> {
@@ -116,7 +114,7 @@ export class HttpAppendResponder {
     const { connections, continues } = this.#settings;
     const { socket } = request.raw;
     connections.add(connection);
-    socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+    allowSilence(socket);
     continues.release(request.raw, reply.raw);
     try {
       return await action();

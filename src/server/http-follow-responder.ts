@@ -8,6 +8,7 @@ import type { ResourcePath } from '../storage/resource-path.ts';
 import { contentTypeOf } from './content-type.ts';
 import { HttpFollow, type HttpFollowContext } from './http-follow.ts';
 import { liveRangeOf } from './live-range.ts';
+import { ignoreMissing } from './missing.ts';
 import { withoutKey } from './page-paths.ts';
 import { followRequestOf } from './request-query.ts';
 import { userContentHeaders } from './user-content.ts';
@@ -122,8 +123,4 @@ export class HttpFollowResponder {
 
 function isClean(request: FastifyRequest, resource: ResourcePath): boolean {
   return resource.toString() === `/${withoutKey(request)}`;
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (!(error instanceof ResourceNotFoundError)) throw error;
 }

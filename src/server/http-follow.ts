@@ -10,10 +10,8 @@ import { CLOSE_PATIENCE_MS } from './follow-connection.ts';
 import { encodeChunk, encodePlainly, LAST_CHUNK } from './http-follow-encoders.ts';
 import type { KeepAlive, KeptAlive } from './keep-alive.ts';
 import { ClientSocket } from './node/client-socket.ts';
+import { allowSilence } from './silence.ts';
 import { SocketSink } from './socket-sink.ts';
-
-/** Quiet time after which TCP starts to probe whether a client's machine is still there. */
-const TCP_KEEP_ALIVE_MS = 30_000;
 
 /** How long a client of HTTP/1.0 has to take the last bytes before its connection is reset. */
 const RESET_DELAY_MS = 1000;
@@ -60,7 +58,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
     this.#response.on('close', this.leave);
     this.#unwatch = this.#client.onLeave(() => this.#cutIfForMore());
     // Finding the last lines of a large file, or the file itself, may take long.
-    this.#socket.setTimeout(0);
+    allowSilence(this.#socket);
     if (this.#socket.destroyed) this.leave();
   }
 
@@ -170,7 +168,6 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
     });
     // The chunks are made here.
     response.chunkedEncoding = false;
-    this.#socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     this.#socket.on('drain', this.#drained);
     this.#context.keepAlive.add(this);
     this.#socket.cork();

@@ -1,10 +1,8 @@
+import { CLOCK_TICK_MS } from '../storage/file-io.ts';
 import { parseHttpDate } from './http-date.ts';
 
 /** Other than a second that is over, the present one may see another change, which no date would tell. */
 const SECOND_MS = 1000;
-
-/** By so much the time of a change may lie before the clock that others read: systems stamp files at their ticks. */
-const CLOCK_GRAIN_MS = 20;
 
 /** Age from which on a date tells bytes from others reliably (RFC 9110, section 8.8.2.2). */
 const STRONG_AGE_MS = 60_000;
@@ -35,7 +33,7 @@ export class LastModified {
    */
   constructor(changedMs: number, isWhole: boolean, nowMs: number) {
     this.#nowMs = nowMs;
-    this.#overMs = wholeSecond(nowMs - CLOCK_GRAIN_MS) - SECOND_MS;
+    this.#overMs = wholeSecond(nowMs - CLOCK_TICK_MS) - SECOND_MS;
     this.#timeMs = wholeSecond(changedMs);
     this.#isSettled = isWhole && this.#timeMs <= this.#overMs;
     const toldMs = this.#isSettled ? this.#timeMs : Math.min(this.#timeMs - SECOND_MS, this.#overMs);

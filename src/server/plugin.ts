@@ -24,6 +24,7 @@ import { isHandshake, resourceOf, verbOf } from './request-target.ts';
 import { ResourceResponder } from './resource-response.ts';
 import { RootLock } from './root-lock.ts';
 import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
+import { allowSilence } from './silence.ts';
 import { LiveStreams } from './streams/live-streams.ts';
 import { StreamResponder } from './streams/stream-responder.ts';
 import { isBelow } from './target.ts';
@@ -156,7 +157,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     } else if (request.ws) {
       reply.header('connection', 'close');
       // A follower may read as slowly as it likes.
-      request.raw.socket.setTimeout(0);
+      allowSilence(request.raw.socket);
       // Node has let go of the socket for the upgrade and no longer passes this on.
       request.raw.socket.on('drain', () => reply.raw.emit('drain'));
       await read(request, reply, resource);

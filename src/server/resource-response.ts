@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FeedRegistry } from '../core/feed-registry.ts';
 import { viewOf } from '../core/streams/stream-registry.ts';
-import { ResourceNotFoundError } from '../errors.ts';
 import { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
@@ -9,6 +8,7 @@ import { untypedState } from '../storage/stream-state.ts';
 import { contentTypeOfName } from './content-type.ts';
 import { DirectoryResponder, wantsJson } from './directory-response.ts';
 import { sendFile } from './file-response.ts';
+import { ignoreMissing } from './missing.ts';
 import { type PagePaths, withoutKey } from './page-paths.ts';
 import { relativeLocation } from './relative-location.ts';
 import { resourceOf } from './request-target.ts';
@@ -106,8 +106,4 @@ export class ResourceResponder {
     const { path, queryString } = parseTarget(request.url);
     return reply.redirect(relativeLocation(path, `${this.#prefix}${urlPath}`) + queryString, 301);
   }
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (!(error instanceof ResourceNotFoundError)) throw error;
 }

@@ -6,8 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Report } from '../core/report.ts';
 import { RootInUseError } from '../errors.ts';
 import { makeDirectories } from '../storage/file-io.ts';
-
-const DIRECTORY_MODE = 0o700;
+import { OWN_DIRECTORY_MODE } from '../storage/own-directory.ts';
 
 /** Longest name of a socket that every system takes. */
 const MAX_SOCKET_PATH_BYTES = 103;
@@ -50,7 +49,7 @@ export class RootLock {
   ): Promise<RootLock> {
     let lock: RootLock | undefined;
     try {
-      await makeDirectories(directory, DIRECTORY_MODE);
+      await makeDirectories(directory, OWN_DIRECTORY_MODE);
       const handle = await fs.promises.open(directory, 'r');
       try {
         lock = await RootLock.#tryOften(directory, handle.fd);

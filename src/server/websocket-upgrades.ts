@@ -9,8 +9,10 @@ import { AppendConnection, type AppendContext } from './append-connection.ts';
 import type { Dialect } from './dialect.ts';
 import { FollowConnection, type FollowContext } from './follow-connection.ts';
 import { legacyDialect } from './legacy-dialect.ts';
+import { ignoreMissing } from './missing.ts';
 import { appendRequestOf, followRequestOf } from './request-query.ts';
 import { assertHandshake } from './request-target.ts';
+import { allowSilence } from './silence.ts';
 import { v2Dialect } from './v2-dialect.ts';
 
 /** What is opened for WebSockets before their upgrade. */
@@ -78,7 +80,7 @@ export class WebSocketUpgrades {
     const connection = new FollowConnection(v2Dialect, request.raw.socket, this.#followContext);
     try {
       // Finding the last lines of a large file may take longer than a handshake otherwise may.
-      request.raw.socket.setTimeout(0);
+      allowSilence(request.raw.socket);
       connection.follow(await this.#registry.follow(resource, wanted, connection, connection.signal));
     } catch (error) {
       if (!(error instanceof ResourceNotFoundError) || waitMs === 0) throw error;
@@ -112,9 +114,4 @@ export class WebSocketUpgrades {
 export function dialectOf(request: FastifyRequest): Dialect {
   const offered = request.headers['sec-websocket-protocol']?.split(',') ?? [];
   return offered.some((name) => name.trim() === SUBPROTOCOL) ? v2Dialect : legacyDialect;
-}
-
-/** It was there, and is gone again. */
-function ignoreMissing(error: unknown): undefined {
-  if (!(error instanceof ResourceNotFoundError)) throw error;
 }

@@ -1,9 +1,9 @@
 import type { FastifyRequest } from 'fastify';
 import type { StreamLifecycle } from '../core/streams/stream-lifecycle.ts';
-import { ResourceNotFoundError } from '../errors.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import { assertChangeable, isConditional } from './conditions.ts';
 import { validatorsOf } from './file-response.ts';
+import { ignoreMissing } from './missing.ts';
 
 /**
  * Checks the conditions under which a request is to change a resource. It is
@@ -24,8 +24,4 @@ export async function assertWriteConditions(
   } finally {
     await file?.close();
   }
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (!(error instanceof ResourceNotFoundError)) throw error;
 }

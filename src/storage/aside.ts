@@ -2,10 +2,9 @@ import path from 'node:path';
 import type { AppendFile } from './append-file.ts';
 import { makeDirectories, syncDirectories } from './file-io.ts';
 import type { NewFile } from './new-file.ts';
+import { OWN_DIRECTORY_MODE } from './own-directory.ts';
 import type { Root } from './root.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
-
-const DIRECTORY_MODE = 0o700;
 
 /**
  * Moves what a file has from `size` on out of it, to where an operator finds it.
@@ -37,7 +36,7 @@ export async function publishAside(root: Root, file: NewFile, label: string): Pr
   const name = path.join(directory, label);
   try {
     await file.sync();
-    await makeDirectories(directory, DIRECTORY_MODE);
+    await makeDirectories(directory, OWN_DIRECTORY_MODE);
     await file.publish(name).catch((error) => {
       if (!hasErrno(error, 'EEXIST')) throw error;
     });

@@ -3,10 +3,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { OutcomeUnknownError } from '../errors.ts';
 import { makeDirectories, syncDirectories } from './file-io.ts';
+import { OWN_DIRECTORY_MODE } from './own-directory.ts';
 import { RESERVED_SEGMENT } from './resource-path.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 
-const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 
 /** How a document of the server's own is written. */
@@ -19,51 +19,70 @@ export interface DocumentOptions {
   mtimeMs?: number | undefined;
 }
 
-/**
- * Replaces a small JSON document: after a crash there is the old one or the new one. Makes its directory.
- *
- * @throws {OutcomeUnknownError} when it is replaced, and may not survive a loss of power
- * @throws what the disk does, and then it is not replaced
- */
-export async function writeDocument(
-  file: string,
-  document: object,
-  { durable, mtimeMs, syncsName = true }: DocumentOptions,
-): Promise<void> {
-  const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
-  const directory = path.dirname(file);
-  let top = directory;
-  try {
-    const open = () => fs.promises.open(temporary, 'wx', FILE_MODE);
-    const handle = await open().catch(async (error) => {
-      if (!hasErrno(error, 'ENOENT')) throw error;
-      await makeDirectories(directory, DIRECTORY_MODE);
-      top = ownerOf(file);
-      return open();
-    });
+/** Small JSON documents of the server's own, each replaced as a whole: after a crash there is the old one or the new one. */
+export class Documents {
+  /**
+   * Directories whose own names survive a loss of power. Others may have made them, or a server that was killed: that they
+   * are there says nothing.
+   */
+  readonly #anchored = new Set<string>();
+
+  /**
+   * Replaces a document. Makes its directory.
+   *
+   * @throws {OutcomeUnknownError} when it is replaced, and may not survive a loss of power
+   * @throws what the disk does, and then it is not replaced
+   */
+  async write(
+    file: string,
+    document: object,
+    { durable, mtimeMs, syncsName = true }: DocumentOptions,
+  ): Promise<void> {
+    const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
+    const directory = path.dirname(file);
     try {
-      await handle.writeFile(`${JSON.stringify(document)}\n`);
-      if (mtimeMs !== undefined) await handle.utimes(mtimeMs / 1000, mtimeMs / 1000);
-      if (durable) await handle.sync();
-    } finally {
-      await handle.close();
+      const handle = await openNew(temporary);
+      try {
+        await handle.writeFile(`${JSON.stringify(document)}\n`);
+        if (mtimeMs !== undefined) await handle.utimes(mtimeMs / 1000, mtimeMs / 1000);
+        if (durable) await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await fs.promises.rename(temporary, file);
+    } catch (error) {
+      await fs.promises.rm(temporary, { force: true }).catch(() => undefined);
+      throw storageFailure(error);
     }
-    await fs.promises.rename(temporary, file);
-  } catch (error) {
-    await fs.promises.rm(temporary, { force: true }).catch(() => undefined);
-    throw storageFailure(error);
+    try {
+      const isAnchored = this.#anchored.has(directory);
+      if (durable && (syncsName || !isAnchored)) await this.syncNames(directory);
+    } catch (error) {
+      throw new OutcomeUnknownError('what was written may not survive a loss of power', { cause: error });
+    }
   }
+
+  /** Makes the names of the documents in a directory survive a loss of power, and its own. */
+  async syncNames(directory: string): Promise<void> {
+    const isAnchored = this.#anchored.has(directory);
+    await syncDirectories(directory, isAnchored ? directory : ownerOf(directory));
+    this.#anchored.add(directory);
+  }
+}
+
+async function openNew(name: string): Promise<fs.promises.FileHandle> {
   try {
-    // Directories that were made need their names, too.
-    if (durable && (syncsName || top !== directory)) await syncDirectories(directory, top);
+    return await fs.promises.open(name, 'wx', FILE_MODE);
   } catch (error) {
-    throw new OutcomeUnknownError('what was written may not survive a loss of power', { cause: error });
+    if (!hasErrno(error, 'ENOENT')) throw error;
+    await makeDirectories(path.dirname(name), OWN_DIRECTORY_MODE);
+    return fs.promises.open(name, 'wx', FILE_MODE);
   }
 }
 
 /** The root, which holds the server's own directory. */
-function ownerOf(file: string): string {
-  let at = path.dirname(file);
+function ownerOf(directory: string): string {
+  let at = directory;
   while (path.basename(at) !== RESERVED_SEGMENT && at !== path.dirname(at)) at = path.dirname(at);
   return path.dirname(at);
 }

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { writeDocument } from './document.ts';
+import { Documents } from './document.ts';
 import { readDirectory } from './own-directory.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 
@@ -23,6 +23,7 @@ export interface ExpiringStream {
  */
 export class ExpiryIndex {
   readonly #directory: string;
+  readonly #documents = new Documents();
   /** Where the next look begins. */
   #cursor: fs.Dir | undefined;
 
@@ -34,7 +35,10 @@ export class ExpiryIndex {
   /** @param dueMs before which it does not expire, in milliseconds since 1970 */
   async add({ fingerprint, path: resourcePath }: ExpiringStream, dueMs: number): Promise<void> {
     const document = { path: resourcePath };
-    await writeDocument(this.#fileOf(fingerprint), document, { durable: false, mtimeMs: clamp(dueMs) });
+    await this.#documents.write(this.#fileOf(fingerprint), document, {
+      durable: false,
+      mtimeMs: clamp(dueMs),
+    });
   }
 
   /** @param dueMs as of {@link add} */

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { makeDirectories } from './file-io.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 
-const DIRECTORY_MODE = 0o700;
+/** Mode of the server's own directories. */
+export const OWN_DIRECTORY_MODE = 0o700;
 
 /** The names in one of the server's own directories, which may be missing. */
 export async function readDirectory(directory: string): Promise<string[]> {
@@ -31,7 +32,7 @@ export async function moveAside(name: string, directory: string): Promise<string
 export async function copyAside(name: string, directory: string): Promise<string> {
   const target = path.join(directory, `${Date.now()}-${path.basename(name)}`);
   try {
-    await makeDirectories(directory, DIRECTORY_MODE);
+    await makeDirectories(directory, OWN_DIRECTORY_MODE);
     await fs.promises.copyFile(name, target);
     return target;
   } catch (error) {

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import type { HttpfstreamError } from '../errors.ts';
 import { makeDirectories, syncDirectories } from './file-io.ts';
-import { readDirectory } from './own-directory.ts';
+import { OWN_DIRECTORY_MODE, readDirectory } from './own-directory.ts';
 import { encodeRecord, type RedoRecord } from './redo-record.ts';
 import { recordsOf } from './redo-segments.ts';
 import { storageFailure } from './storage-failure.ts';
 
 const SUFFIX = '.log';
-const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 
 /** Bytes that are gathered before they are written. */
@@ -21,6 +21,8 @@ const WRITE_BYTES = 1024 * 1024;
 export class Quarantine<Header extends { file: string }> {
   readonly #directory: string;
   readonly #files = new Set<string>();
+  /** Why some are in it without a log of their own. */
+  readonly #held = new Map<string, HttpfstreamError>();
 
   /** @param directory absolute; made when the first log is written */
   constructor(directory: string) {
@@ -35,9 +37,24 @@ export class Quarantine<Header extends { file: string }> {
     }
   }
 
-  /** Fingerprints of the files that are in it. */
+  /** Fingerprints of the files of which it has a log. */
   get files(): ReadonlySet<string> {
     return this.#files;
+  }
+
+  /** Whether a file is in it. */
+  has(file: string): boolean {
+    return this.#files.has(file) || this.#held.has(file);
+  }
+
+  /** What {@link hold} was told of a file. */
+  causeOf(file: string): HttpfstreamError | undefined {
+    return this.#held.get(file);
+  }
+
+  /** Puts a file into it until this process ends, without a log, for which there is no room: the log of all is to be kept. */
+  hold(file: string, cause: HttpfstreamError): void {
+    this.#held.set(file, cause);
   }
 
   /** Yields the records of a file that is in it, in order. */
@@ -59,7 +76,7 @@ export class Quarantine<Header extends { file: string }> {
   async add(files: ReadonlySet<string>, records: AsyncIterable<RedoRecord<Header>>): Promise<void> {
     const logs = new Map<string, LogFile>();
     try {
-      await makeDirectories(this.#directory, DIRECTORY_MODE);
+      await makeDirectories(this.#directory, OWN_DIRECTORY_MODE);
       for (const file of files) logs.set(file, await LogFile.create(this.#temporaryName()));
       for (const [file, log] of logs) {
         if (!this.#files.has(file)) continue;

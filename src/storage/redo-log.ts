@@ -3,12 +3,12 @@ import path from 'node:path';
 import { type HttpfstreamError, StorageBusyError, StorageError, StorageFullError } from '../errors.ts';
 import { CommitThread, type WriteOutcome } from './commit-thread.ts';
 import * as fileIo from './file-io.ts';
+import { OWN_DIRECTORY_MODE } from './own-directory.ts';
 import { type BatchPlace, RedoBatch, type RedoWriter, type WaitingRecord } from './redo-batch.ts';
 import { encodeRecord, type RedoRecord, VOID_MARK } from './redo-record.ts';
 import { RedoSegments } from './redo-segments.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 
-const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 
 interface Segment {
@@ -231,7 +231,7 @@ export class RedoLog<Header extends object> {
 
   async #begin(): Promise<Segment> {
     const { directory } = this.#segments;
-    await fileIo.makeDirectories(directory, DIRECTORY_MODE);
+    await fileIo.makeDirectories(directory, OWN_DIRECTORY_MODE);
     const number = this.#nextNumber++;
     const name = this.#segments.nameOf(number);
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND;

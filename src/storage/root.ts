@@ -7,6 +7,7 @@ import { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
 import type { HeldPath } from './held-path.ts';
 import { NewFile } from './new-file.ts';
+import { OWN_DIRECTORY_MODE } from './own-directory.ts';
 import { RepairFile } from './repair-file.ts';
 import { RESERVED_SEGMENT, ResourcePath } from './resource-path.ts';
 import {
@@ -22,9 +23,8 @@ import {
 } from './root-directory.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import { StoredFile } from './stored-file.ts';
-import { type FoundName, fingerprintsIn, statFound, walk } from './walk.ts';
+import { type Fingerprints, type FoundName, fingerprintsIn, statFound, walk } from './walk.ts';
 
-const OWN_DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 
 const APPENDING = constants.O_RDWR | constants.O_APPEND;
@@ -240,12 +240,12 @@ export class Root {
   }
 
   /**
-   * Which files are in a directory: their names by their fingerprints. Symlinks are not followed.
+   * Which files are in a directory. Symlinks are not followed.
    *
    * @param location of the directory, as a path below the root
    * @param maxNames how many names are looked at at most
    */
-  fingerprintsIn(location: string, maxNames: number): Promise<Map<string, string>> {
+  fingerprintsIn(location: string, maxNames: number): Promise<Fingerprints> {
     const { name, holder } = this.#directory;
     return fingerprintsIn(holder, path.join(name, location), maxNames);
   }

@@ -1,14 +1,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { OutcomeUnknownError } from '../errors.ts';
-import { type DocumentOptions, writeDocument } from './document.ts';
-import { makeDirectories, syncDirectories } from './file-io.ts';
+import { type DocumentOptions, Documents } from './document.ts';
+import { makeDirectories } from './file-io.ts';
 import { KeyedLock } from './keyed-lock.ts';
-import { copyAside, readDirectory } from './own-directory.ts';
+import { copyAside, OWN_DIRECTORY_MODE, readDirectory } from './own-directory.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import { isStreamState, type StreamState } from './stream-state.ts';
-
-const DIRECTORY_MODE = 0o700;
 
 /** How many documents are kept in memory. */
 const MAX_CACHED = 4096;
@@ -65,6 +63,7 @@ interface Cached {
 export class SidecarStore {
   readonly #directory: string;
   readonly #asideDirectory: string;
+  readonly #documents = new Documents();
   readonly #lock = new KeyedLock();
   /** Those used last at the end. */
   readonly #cache = new Map<string, Cached>();
@@ -128,7 +127,7 @@ export class SidecarStore {
   /** Makes the names of sidecars that were written survive a loss of power: each directory once. */
   async syncNames(fingerprints: Iterable<string>): Promise<void> {
     const directories = new Set(Array.from(fingerprints, (each) => path.dirname(this.#fileOf(each))));
-    await Promise.all(Array.from(directories, (directory) => syncDirectories(directory, directory)));
+    await Promise.all(Array.from(directories, (directory) => this.#documents.syncNames(directory)));
   }
 
   /** Replaces the sidecar of a file as {@link update} does, whatever it was. */
@@ -214,7 +213,7 @@ export class SidecarStore {
   async #setAside(fingerprint: string): Promise<void> {
     const aside = path.join(this.#asideDirectory, `${fingerprint}-${Date.now()}.json`);
     try {
-      await makeDirectories(this.#asideDirectory, DIRECTORY_MODE);
+      await makeDirectories(this.#asideDirectory, OWN_DIRECTORY_MODE);
       await fs.promises.copyFile(this.#fileOf(fingerprint), aside);
     } catch (error) {
       throw storageFailure(error);
@@ -230,7 +229,7 @@ export class SidecarStore {
     // A change that is no access must not be taken for one.
     const mtimeMs = sidecar.stream?.ttlSeconds === undefined ? undefined : accessedMs;
     try {
-      await writeDocument(this.#fileOf(fingerprint), sidecar, { ...options, mtimeMs });
+      await this.#documents.write(this.#fileOf(fingerprint), sidecar, { ...options, mtimeMs });
     } catch (error) {
       // What is there now is for the disk to say.
       if (error instanceof OutcomeUnknownError) this.#cache.delete(fingerprint);

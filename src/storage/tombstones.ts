@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { writeDocument } from './document.ts';
+import { Documents } from './document.ts';
 import { moveAside, readDirectory } from './own-directory.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import type { StreamLink } from './stream-state.ts';
@@ -17,6 +17,7 @@ export interface Tombstone extends StreamLink {
 /** Tombstones, one small JSON document each, by path. */
 export class Tombstones {
   readonly #directory: string;
+  readonly #documents = new Documents();
 
   /** @param directory absolute; made when the first one is written */
   constructor(directory: string) {
@@ -35,7 +36,7 @@ export class Tombstones {
 
   /** @param options.durable whether it must survive a loss of power when this resolves */
   async write(tombstone: Tombstone, options: { durable: boolean }): Promise<void> {
-    await writeDocument(this.#fileOf(tombstone.path), tombstone, options);
+    await this.#documents.write(this.#fileOf(tombstone.path), tombstone, options);
   }
 
   async remove(resourcePath: string): Promise<void> {
@@ -47,7 +48,7 @@ export class Tombstones {
     for (const entry of await readDirectory(this.#directory)) {
       const name = path.join(this.#directory, entry);
       if (!entry.endsWith('.json')) continue;
-      const text = await fs.promises.readFile(name, 'utf8').catch(ignoreMissing);
+      const text = await fs.promises.readFile(name, 'utf8').catch(ignoreNoEntry);
       if (text !== undefined) yield { name, tombstone: parse(text) };
     }
   }
@@ -74,6 +75,6 @@ function parse(text: string): Tombstone | undefined {
   }
 }
 
-function ignoreMissing(error: unknown): undefined {
+function ignoreNoEntry(error: unknown): undefined {
   if (!hasErrno(error, 'ENOENT')) throw storageFailure(error);
 }

@@ -2,12 +2,14 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { FileStat } from './file-io.ts';
 import type { HeldPath, PathHolder } from './held-path.ts';
-import { readDirectory } from './own-directory.ts';
 import { RESERVED_SEGMENT } from './resource-path.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 
 /** How many files are looked at at a time. */
 const PARALLEL_LOOKS = 16;
+
+/** How many names are read at a time. */
+const NAMES_AT_A_TIME = 256;
 
 const SLASH = Buffer.from('/');
 
@@ -63,14 +65,23 @@ export async function statFound(holder: PathHolder, { name }: FoundName): Promis
   }
 }
 
-/** The names in a directory of regular files, by fingerprint; of so many names at most, and none if there is no directory. */
+/** The regular files in a directory, see {@link fingerprintsIn}. */
+export interface Fingerprints {
+  /** Their names, by fingerprint. */
+  found: Map<string, string>;
+  /** How many names were looked at. */
+  looks: number;
+}
+
+/** Looks at so many names in a directory at most; at none if there is no directory. */
 export async function fingerprintsIn(
   holder: PathHolder,
   directory: string,
   maxNames: number,
-): Promise<Map<string, string>> {
+): Promise<Fingerprints> {
   const found = new Map<string, string>();
-  const names = (await readDirectory(directory)).slice(0, maxNames).values();
+  const all = await firstNames(directory, maxNames);
+  const names = all.values();
   const look = async () => {
     for (const name of names) {
       const stat = await statFound(holder, {
@@ -81,7 +92,22 @@ export async function fingerprintsIn(
     }
   };
   await Promise.all(Array.from({ length: PARALLEL_LOOKS }, look));
-  return found;
+  return { found, looks: all.length };
+}
+
+async function firstNames(directory: string, maxNames: number): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    if (maxNames === 0) return names;
+    for await (const { name } of await fs.promises.opendir(directory, { bufferSize: NAMES_AT_A_TIME })) {
+      names.push(name);
+      if (names.length === maxNames) break;
+    }
+    return names;
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return names;
+    throw storageFailure(error);
+  }
 }
 
 /** Rejects as if nothing were there when a directory on the way was swapped for a symlink since it was found. */
@@ -98,7 +124,7 @@ async function openDirectory(
 ): Promise<AsyncIterable<{ name: Buffer; isDirectory(): boolean }>> {
   const opened: unknown = await fs.promises.opendir(directory, {
     encoding: 'buffer' as BufferEncoding,
-    bufferSize: 256,
+    bufferSize: NAMES_AT_A_TIME,
   });
   return opened as AsyncIterable<{ name: Buffer; isDirectory(): boolean }>;
 }

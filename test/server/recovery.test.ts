@@ -14,8 +14,8 @@ test('a start that fails lets the root go, and the next one has everything', asy
   onTestFinished(() => server.stop());
   const saving = vi.spyOn(StreamStore.prototype, 'save');
   onTestFinished(() => saving.mockRestore());
-  saving.mockRejectedValue(storageFailure(systemError('ENOSPC')));
-  await expect(server.start()).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+  saving.mockRejectedValue(storageFailure(systemError('EMFILE')));
+  await expect(server.start()).rejects.toMatchObject({ code: 'HFS_STORAGE_BUSY' });
   saving.mockRestore();
   await server.start();
   const stream = new StreamPeer(server, '/two');

@@ -1,6 +1,7 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { play } from '../support/crash-root.ts';
 import { temporaryDirectory } from '../support/server.ts';
 import { smallDisks } from '../support/small-disk.ts';
 import { StreamPeer } from '../support/streams-requests.ts';
@@ -135,5 +136,31 @@ describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
         .split('\n')
         .slice(1, -1),
     ).toEqual(stored);
+  });
+
+  test('a server that is started after one was killed serves what there is, and the next one has everything', async () => {
+    const disk = await makeDisk();
+    await play(disk.directory, 'be killed');
+    const files = () =>
+      Promise.all(['fork', 'one', 'two'].map((name) => readFile(path.join(disk.directory, name), 'utf8')));
+    const before = await files();
+    await disk.fill(0);
+
+    const server = await startOn(disk.directory);
+    const stream = (name: string) => new StreamPeer(server, name);
+    const next = () => stream('/two').produce('two 3\n', { id: 'p', seq: 3 });
+    expect((await stream('/fork').read()).text).toBe(before[0]);
+    expect((await stream('/two').read()).status).toBe(200);
+    const refused = [await next(), await stream('/new').create({}, 'new')];
+    expect(refused.map(({ status }) => status)).toEqual([507, 507]);
+    await server.stop();
+    expect(await files()).toEqual(before);
+
+    await disk.makeRoom();
+    await server.start();
+    const repeated = await stream('/two').produce('two 2\n', { id: 'p', seq: 2 });
+    expect([repeated.status, (await next()).status]).toEqual([204, 200]);
+    expect((await stream('/one').read()).text).toBe(before[1]);
+    expect((await stream('/two').read()).text).toBe('two 0\ntwo 1\ntwo 2\ntwo 3\n');
   });
 });

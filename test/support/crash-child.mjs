@@ -64,14 +64,14 @@ class Server {
       fork: fork && { source: ResourcePath.parse(fork), offset: undefined, subOffset: 0 },
     };
     const content = Buffer.from(lines.map((line) => `${line}\n`).join(''));
-    return ask({ kind: 'create', path: name, lines, fork }, async () => {
+    return ask({ kind: 'create', path: name, lines, fork, type: whole.contentType }, async () => {
       await this.streams.create(ResourcePath.parse(name), whole, content);
     });
   }
 
   append(name, line, { seq, close = false, bytes = 0 } = {}) {
     const text = `${line}${'.'.repeat(bytes)}\n`;
-    return ask({ kind: 'append', path: name, lines: [line] }, async () => {
+    return ask({ kind: 'append', path: name, lines: [line], seq, close }, async () => {
       const stream = await this.streams.acquire(ResourcePath.parse(name));
       const producer = seq === undefined ? undefined : { id: 'p', epoch: 0, seq };
       try {
@@ -122,6 +122,14 @@ class Server {
 const OPERATIONS = {
   'make a stream': {
     run: (server) => server.twice(() => server.create('a/new', { lines: ['new 0'] })),
+  },
+  'make many streams at once': {
+    run: (server) =>
+      Promise.all(
+        Array.from({ length: 8 }, (_, index) =>
+          server.twice(() => server.create(`a/new ${index}`, { lines: [`new ${index}`] })),
+        ),
+      ),
   },
   'make a fork': {
     before: (server) => server.create('source', { lines: ['source 0'] }),

@@ -4,6 +4,12 @@ export interface Fact {
   path: string;
   lines?: string[];
   fork?: string;
+  /** What the stream is of that was to be made. */
+  type?: string;
+  /** Number of its producer's request. */
+  seq?: number;
+  /** Whether it was the last append. */
+  close?: boolean;
   /** `sent` until it was answered. */
   outcome?: 'sent' | 'made' | 'refused' | 'unknown';
   /** What a session sent. */
@@ -21,6 +27,11 @@ type Presence = 'must' | 'may' | 'never';
 class PathModel {
   exists: Presence = 'never';
   readonly lines = new Map<string, Presence>();
+  /** What the stream is of that is there for sure. */
+  type: string | undefined;
+  /** The last number of the producer that was acknowledged. */
+  seq: number | undefined;
+  isClosed = false;
   sessionText = '';
   safePosition = 0;
 
@@ -55,7 +66,7 @@ export class CrashModel {
     for (const [index, fact] of facts.entries()) if (!isAnswered(facts, index)) this.#take(fact);
   }
 
-  #take({ kind, path, lines = [], fork, outcome, text = '', position = 0 }: Fact): void {
+  #take({ kind, path, lines = [], fork, outcome, text = '', position = 0, ...fact }: Fact): void {
     if (kind === 'end') return;
     const model = this.paths.get(path) ?? new PathModel();
     this.paths.set(path, model);
@@ -66,11 +77,16 @@ export class CrashModel {
     else if (kind === 'delete') {
       model.exists = outcome === 'made' ? 'never' : 'may';
       if (outcome === 'made') model.lines.clear();
+      model.type = undefined;
     } else {
       const presence = outcome === 'made' ? 'must' : 'may';
       if (kind === 'create' && model.exists === 'never') model.exists = presence;
       for (const line of this.paths.get(fork ?? '')?.lines.keys() ?? []) note(model, line, presence);
       for (const line of lines) note(model, line, presence);
+      if (outcome !== 'made') return;
+      model.type ??= fact.type;
+      model.seq = fact.seq ?? model.seq;
+      model.isClosed ||= fact.close === true;
     }
   }
 }

@@ -6,11 +6,45 @@ import { temporaryDirectory } from './server.ts';
 
 const CHILD = fileURLToPath(new URL('crash-child.mjs', import.meta.url));
 const HOOK = fileURLToPath(new URL('crash-hook.cjs', import.meta.url));
+const POWER_HOOK = fileURLToPath(new URL('power-hook.cjs', import.meta.url));
 
 /** When bytes count as safe. */
 export const DURABILITIES = ['os', 'disk'] as const;
 
 export type Durability = (typeof DURABILITIES)[number];
+
+/**
+ * What is done to a root, see `crash-child.mjs`: each with about as many steps
+ * as it has, more than one.
+ */
+export const OPERATIONS: Readonly<Record<string, number>> = {
+  'make a stream': 15,
+  'make many streams at once': 40,
+  'make a fork': 13,
+  'make a stream that expires': 21,
+  'append to a stream': 4,
+  'append to a stream as a producer': 4,
+  'append for the first time as a producer': 7,
+  'append to many streams at once': 3,
+  'append much at once': 5,
+  'append much to a file that nobody made as a stream': 3,
+  'append much while another stream is brought up to date': 8,
+  'append the last line': 4,
+  'set aside what no producer knows': 13,
+  'append in a session': 14,
+  'bring a sidecar up to date': 4,
+  'close in order': 9,
+  'delete a stream': 5,
+  'delete a stream that was forked': 7,
+  'delete the last fork': 4,
+  'delete what has outlived its time': 4,
+};
+
+/** What is done to a root that a killed server has left. */
+export const SECOND_OPERATIONS: Readonly<Record<string, number>> = {
+  'recover after a kill': 13,
+  'check after a kill': 20,
+};
 
 /** What happens at a step: the process dies before or after it, the disk is full from there on, or it fails. */
 export const HOWS = ['before', 'after', 'ENOSPC', 'EIO'] as const;
@@ -28,13 +62,25 @@ export interface Play {
   step?: Step | undefined;
   /** Whether the server closes in order at the end, if it lives then; else it is killed. */
   closes?: boolean;
+  /** Absolute name of a file to which all that was changed and synced is written down, for a {@link PowerJournal}. */
+  journal?: string;
 }
 
 /** Does one thing to a root, in a process of its own that is killed. Needs the built commands. */
-export async function play(root: string, operation: string, { durability = 'os', step, closes }: Play = {}) {
+export async function play(
+  root: string,
+  operation: string,
+  { durability = 'os', step, closes, journal }: Play = {},
+) {
   const args = [root, durability, operation, closes ? 'close' : 'kill'];
-  const { stdout } = await runProgram(process.execPath, ['--require', HOOK, CHILD, ...args], {
-    env: { ...process.env, CRASH_STEP: JSON.stringify(step ?? {}) },
+  // What a step fails before it is done is not written down.
+  const hooks = [...(journal === undefined ? [] : [POWER_HOOK]), HOOK].flatMap((hook) => ['--require', hook]);
+  const { stdout } = await runProgram(process.execPath, [...hooks, CHILD, ...args], {
+    env: {
+      ...process.env,
+      CRASH_STEP: JSON.stringify(step ?? {}),
+      POWER_JOURNAL: JSON.stringify({ root, journal }),
+    },
   });
   const lines = stdout.toString().split('\n').filter(Boolean);
   return lines.map((line) => JSON.parse(line) as Fact);

@@ -98,7 +98,7 @@ export class FileCheck {
     const { sidecars, store, quarantine } = this.#options;
     const { stat, sidecar } = subject;
     // What the log has of it is to be made good before anything is called too much or too little.
-    if (quarantine.files.has(stat.fingerprint)) return;
+    if (quarantine.has(stat.fingerprint)) return;
     if (isDamaged(sidecar)) {
       await this.#replaceDamaged(subject);
       return;

@@ -1,18 +1,6 @@
-import { ExpiryIndex } from '../../storage/expiry-index.ts';
-import { Quarantine } from '../../storage/quarantine.ts';
-import { RedoLog } from '../../storage/redo-log.ts';
 import type { Root } from '../../storage/root.ts';
-import { SidecarStore } from '../../storage/sidecar-store.ts';
-import { SyncThreads } from '../../storage/sync-threads.ts';
-import { Tombstones } from '../../storage/tombstones.ts';
-import { Recovery } from '../recovery/recovery.ts';
 import type { Report } from '../report.ts';
-import { cleanUp } from '../streams/clean-up.ts';
-import { StreamLifecycle } from '../streams/stream-lifecycle.ts';
-import type { StreamRecord } from '../streams/stream-record.ts';
-import { StreamRegistry } from '../streams/stream-registry.ts';
-import { StreamStore } from '../streams/stream-store.ts';
-import { Syncer } from '../syncer.ts';
+import { StoredStreams } from '../stored-streams.ts';
 import { FileCheck } from './file-check.ts';
 import { Findings } from './findings.ts';
 import { ForkCheck } from './fork-check.ts';
@@ -20,11 +8,6 @@ import { OrphanCheck } from './orphan-check.ts';
 
 /** How many files are looked at at a time. */
 const PARALLEL = 16;
-
-const SYNC_INTERVAL_MS = 1000;
-
-/** How many syncs go to the disk together. */
-const SYNC_THREADS = 8;
 
 /**
  * Verifies a root that no server uses and puts right what can be.
@@ -34,46 +17,26 @@ const SYNC_THREADS = 8;
  */
 export async function checkRoot(root: Root, tell: (line: string) => void): Promise<boolean> {
   const findings = new Findings(tell);
-  const sidecars = new SidecarStore(root.own('meta'), root.own('aside'));
-  // What is put right is to survive a loss of power, whatever the server promises.
-  const isDurable = true;
-  const store = new StreamStore(sidecars, isDurable);
-  const log = new RedoLog<StreamRecord>(root.own('redo'), isDurable);
-  const quarantine = new Quarantine<StreamRecord>(root.own('quarantine'));
-  const syncer = new Syncer(SYNC_INTERVAL_MS, new SyncThreads(SYNC_THREADS));
-  const tombstones = new Tombstones(root.own('gone'));
-  const expiring = new ExpiryIndex(root.own('expiring'));
   const report: Report = (message, { path, ...detail }) =>
     findings.bad(String(path), `${message} (${JSON.stringify(detail)})`);
-  const registry = new StreamRegistry({
-    root,
-    store,
-    log,
-    quarantine,
-    syncer,
-    isDurable,
+  const nothing = () => {};
+  const stored = new StoredStreams(root, {
+    // What is put right is to survive a loss of power, whatever the server promises.
+    isDurable: true,
     sessionSize: () => undefined,
     report,
-  });
-  const nothing = () => {};
-  const streams = new StreamLifecycle({
-    root,
-    store,
-    expiring,
-    streams: registry,
-    tombstones,
-    syncer,
-    isDurable,
     made: nothing,
     deleted: nothing,
   });
   try {
-    await cleanUp(root, store, (name) => findings.repaired(name, 'was not written to its end; removed'));
     const progress: Report = (message, detail) => tell(`${message} (${JSON.stringify(detail)})`);
-    const count = await new Recovery({ root, store, log, quarantine, syncer, report, progress }).run();
+    const count = await stored.recover(
+      (name) => findings.repaired(name, 'was not written to its end; removed'),
+      progress,
+    );
     if (count > 0)
       findings.repaired('redo log', `the server was killed; ${count} streams brought up to date`);
-    const files = new FileCheck({ root, sidecars, store, quarantine, expiring, streams, findings });
+    const files = new FileCheck({ root, ...stored, streams: stored.lifecycle, findings });
     let isWhole = true;
     const names = root.walk((directory) => {
       isWhole = false;
@@ -86,6 +49,7 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
     await files.deleteExpired();
     if (isWhole) {
       const { known, sources } = files;
+      const { sidecars, expiring, tombstones } = stored;
       await new OrphanCheck({ root, sidecars, expiring, findings, known }).check();
       const forks = new ForkCheck({ root, sidecars, tombstones, findings, known });
       await forks.checkTombstones();
@@ -95,9 +59,7 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
     return findings.badCount === 0;
   } finally {
     // After a failure there is nothing to be made safe, and what was found in the log stays.
-    await registry.close();
-    await log.close();
-    await syncer.close();
+    await stored.close();
   }
 }
 

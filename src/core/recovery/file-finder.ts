@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Root } from '../../storage/root.ts';
 
-/** How many names are looked at in a directory at most, and in the whole root. */
+/** How many names are looked at in a directory at most, and by a search of the whole root. */
 const MAX_NAMES = 100_000;
 
 /**
@@ -11,13 +11,17 @@ const MAX_NAMES = 100_000;
  */
 export class FileFinder {
   readonly #root: Root;
+  /** How many names in directories may still be looked at. */
+  #looksLeft: number;
   /** The names in the directories that were listed, by fingerprint. */
   readonly #listings = new Map<string, Promise<ReadonlyMap<string, string>>>();
   /** Where all files of the root are, by fingerprint, if somebody had to know. */
   #all: Promise<ReadonlyMap<string, string>> | undefined;
 
-  constructor(root: Root) {
+  /** @param maxLooks how many names are looked at in all directories together; what is not among them is not to be found. Default: any number */
+  constructor(root: Root, maxLooks = Number.POSITIVE_INFINITY) {
     this.#root = root;
+    this.#looksLeft = maxLooks;
   }
 
   /**
@@ -45,9 +49,16 @@ export class FileFinder {
   }
 
   #list(directory: string): Promise<ReadonlyMap<string, string>> {
-    const listing = this.#listings.get(directory) ?? this.#root.fingerprintsIn(directory, MAX_NAMES);
+    const listing = this.#listings.get(directory) ?? this.#look(directory);
     this.#listings.set(directory, listing);
     return listing;
+  }
+
+  async #look(directory: string): Promise<ReadonlyMap<string, string>> {
+    const maxNames = Math.min(MAX_NAMES, this.#looksLeft);
+    const { found, looks } = await this.#root.fingerprintsIn(directory, maxNames);
+    this.#looksLeft -= looks;
+    return found;
   }
 
   async #walk(): Promise<ReadonlyMap<string, string>> {

@@ -1,4 +1,4 @@
-import { StorageBusyError, StorageFullError } from '../../errors.ts';
+import { type HttpfstreamError, StorageBusyError, StorageFullError } from '../../errors.ts';
 import type { Quarantine } from '../../storage/quarantine.ts';
 import type { RedoLog, Replay } from '../../storage/redo-log.ts';
 import type { RedoRecord } from '../../storage/redo-record.ts';
@@ -87,9 +87,9 @@ export class Recovery {
     const saved = [...this.#streams.values()].filter(({ isSaved }) => isSaved);
     await store.syncNames(saved.map(({ fingerprint }) => fingerprint));
     this.#step = 'emptying the redo log';
-    await this.#isolateFailed(replay);
+    const isLogSpare = await this.#isolateFailed(replay);
     for (const file of quarantine.files) if (!this.#hasFailed(file)) await quarantine.remove(file);
-    await log.dropReplayed();
+    if (isLogSpare) await log.dropReplayed();
     return this.#streams.size;
   }
 
@@ -128,20 +128,44 @@ export class Recovery {
     void longest.rest();
   }
 
-  /** The others are not to wait for a few that cannot be made good. */
-  async #isolateFailed(replay: Replay<StreamRecord>): Promise<void> {
-    const { quarantine, report } = this.#options;
+  /**
+   * The others are not to wait for a few that cannot be made good.
+   *
+   * @returns whether the log is not needed for them any more
+   */
+  async #isolateFailed(replay: Replay<StreamRecord>): Promise<boolean> {
+    const { quarantine } = this.#options;
     const failed = [...this.#streams.values()].filter(({ failure }) => failure !== undefined);
-    if (failed.length === 0) return;
-    const general = failed.find(({ failure }) => isGeneral(failure)) ?? failed[MAX_QUARANTINED];
+    if (failed.length === 0) return true;
+    const others = failed.filter(({ failure }) => !(failure instanceof StorageFullError));
+    const general =
+      others.find(({ failure }) => failure instanceof StorageBusyError) ?? others[MAX_QUARANTINED];
     if (general !== undefined) throw general.failure;
-    await quarantine.add(new Set(failed.map(({ fingerprint }) => fingerprint)), replay.records(ignore));
-    for (const { path, failure } of failed) {
-      report('a stream cannot be brought up to date: it takes no appends until it can, at a later start', {
-        path,
-        reason: String(failure?.cause ?? failure),
-      });
+    // A disk that is full has no room for copies of what they lack.
+    if (others.length < failed.length) return this.#hold(failed);
+    try {
+      await quarantine.add(new Set(failed.map(({ fingerprint }) => fingerprint)), replay.records(ignore));
+    } catch (error) {
+      if (error instanceof StorageFullError) return this.#hold(failed);
+      throw error;
     }
+    for (const stream of failed) this.#tellFailed(stream);
+    return true;
+  }
+
+  /** Keeps the log for them, so that all else goes on. */
+  #hold(failed: readonly StreamRepair[]): false {
+    for (const stream of failed) {
+      this.#options.quarantine.hold(stream.fingerprint, stream.failure as HttpfstreamError);
+      this.#tellFailed(stream);
+    }
+    return false;
+  }
+
+  #tellFailed({ path, failure }: StreamRepair): void {
+    const message =
+      'a stream cannot be brought up to date: it takes no appends until it can, at a later start';
+    this.#options.report(message, { path, reason: String(failure?.cause ?? failure) });
   }
 
   #hasFailed(file: string): boolean {
@@ -156,11 +180,6 @@ export class Recovery {
       ofBytes: this.#totalBytes,
     });
   }
-}
-
-/** Whether a failure says nothing about the one file that met it. */
-function isGeneral(failure: unknown): boolean {
-  return failure instanceof StorageFullError || failure instanceof StorageBusyError;
 }
 
 function ignore(): void {}

@@ -20,6 +20,9 @@ import { isSameType } from './stream-type.ts';
 /** How many tombstones are looked at at a start. */
 const MAX_SETTLED = 10_000;
 
+/** How many names a request may look at to find forks that are not where they were: what is not among them is gone. */
+const MAX_LOOKS = 1000;
+
 /** How many forks a stream may have, which it remembers in its sidecar. */
 const MAX_FORKS = 1000;
 
@@ -146,7 +149,7 @@ export class ForkTree {
       const { forks = [], origin } = stream.state;
       const living: StreamLink[] = [];
       // A server that was killed while it made one may have left its name here.
-      const finder = new FileFinder(this.#root);
+      const finder = new FileFinder(this.#root, MAX_LOOKS);
       for (const fork of forks) if (await this.#isLiving(fork, finder)) living.push(fork);
       const isBuried = living.length > 0;
       if (isBuried) {
@@ -172,7 +175,7 @@ export class ForkTree {
    *
    * @returns whether there is a tombstone at the path
    */
-  async settle(resourcePath: string, finder = new FileFinder(this.#root)): Promise<boolean> {
+  async settle(resourcePath: string, finder = new FileFinder(this.#root, MAX_LOOKS)): Promise<boolean> {
     const { tombstone, outcome } = await this.#sources.run(resourcePath, () =>
       this.#settle(resourcePath, finder),
     );
@@ -194,7 +197,7 @@ export class ForkTree {
   /** Tells the source of a fork that the fork is no more; what is kept only for its forks goes with the last one. */
   async leave(fork: string, origin: StreamLink | undefined): Promise<void> {
     if (origin === undefined) return;
-    const source = await this.#holder.acquire(ResourcePath.parse(origin.path)).catch(ignoreMissing);
+    const source = await this.#holder.acquire(ResourcePath.parse(origin.path)).catch(ignoreMissingOrGone);
     try {
       const buried = await this.#sources.run(origin.path, () => this.#unlink(fork, origin, source));
       if (buried !== undefined) await this.leave(origin.fingerprint, buried.origin);
@@ -249,7 +252,7 @@ export class ForkTree {
 
   /** Whether the file of a stream is at its path, or beside it. */
   async #isThere({ path, fingerprint }: StreamLink, finder: FileFinder): Promise<boolean> {
-    const there = await this.#root.stat(ResourcePath.parse(path)).catch(ignoreMissing);
+    const there = await this.#root.stat(ResourcePath.parse(path)).catch(ignoreMissingOrGone);
     if (there?.fingerprint === fingerprint) return true;
     const remembered = await this.#store.location(fingerprint);
     return (await finder.find(fingerprint, [path, ...(remembered ? [remembered] : [])])) !== undefined;
@@ -282,6 +285,6 @@ function asConflict(error: unknown): never {
   throw new StreamConflictError('the source was deleted', { cause: error });
 }
 
-function ignoreMissing(error: unknown): undefined {
+function ignoreMissingOrGone(error: unknown): undefined {
   if (!(error instanceof ResourceNotFoundError || error instanceof StreamGoneError)) throw error;
 }

@@ -6,6 +6,7 @@ import {
   StreamConflictError,
   StreamGoneError,
 } from '../../errors.ts';
+import { CLOCK_TICK_MS } from '../../storage/file-io.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
@@ -20,9 +21,6 @@ import { isExpired } from './stream-expiry.ts';
 import { assertFile, StreamFiles } from './stream-files.ts';
 import { type MadeStream, type MakerOptions, StreamMaker } from './stream-maker.ts';
 import type { StreamView } from './stream-registry.ts';
-
-/** Within a tick of the system's coarse clock a file that is made anew looks as old as the one before. */
-const CLOCK_TICK_MS = 20;
 
 /** How often something else may take a new stream's name and be gone again. */
 const MAX_ATTEMPTS = 3;
@@ -214,6 +212,7 @@ export class StreamLifecycle {
         const message = 'the stream is deleted, but may be there again after a loss of power';
         throw new OutcomeUnknownError(message, { cause: unsynced });
       }
+      // Within a tick a file that is made anew looks as old as this one.
       const ageMs = Date.now() - generation / 1000;
       if (ageMs >= 0 && ageMs < CLOCK_TICK_MS) await delay(CLOCK_TICK_MS);
     } finally {

@@ -11,7 +11,7 @@ import type { Syncer } from '../syncer.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { LoneRecord } from './lone-record.ts';
 import { openOwned } from './owned-file.ts';
-import { Stream } from './stream.ts';
+import { isolationOf, Stream } from './stream.ts';
 import { canExpire } from './stream-expiry.ts';
 import { namesOf, type OffsetNames } from './stream-offset.ts';
 import type { StreamRecord } from './stream-record.ts';
@@ -250,7 +250,7 @@ export class StreamRegistry {
       location,
       generation,
       isDamaged,
-      isIsolated: quarantine.files.has(fingerprint),
+      isolation: quarantine.has(fingerprint) ? isolationOf(quarantine.causeOf(fingerprint)) : undefined,
       state: { ...state, size: sessionSize(identity) ?? state.size },
       type: state.contentType,
       log,

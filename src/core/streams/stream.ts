@@ -6,6 +6,7 @@ import {
   ResourceGoneError,
   ServerClosingError,
   StorageError,
+  StorageFullError,
   StreamClosedError,
 } from '../../errors.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
@@ -21,8 +22,8 @@ import { isJsonType } from './stream-type.ts';
 export interface StreamOptions extends Omit<PipelineOptions, 'settled'> {
   /** Generation of the file. */
   generation: number;
-  /** Whether what the log has of it could not be made good. */
-  isIsolated: boolean;
+  /** Why it takes no appends: what the log has of it could not be made good. */
+  isolation: HttpfstreamError | undefined;
   /** Whether what was remembered is damaged, so that the state is a guess. */
   isDamaged: boolean;
 }
@@ -56,9 +57,9 @@ export class Stream {
   readonly #watchers = new Set<() => void>();
   #isTelling = false;
 
-  constructor({ generation, isDamaged, isIsolated, ...options }: StreamOptions) {
+  constructor({ generation, isDamaged, isolation, ...options }: StreamOptions) {
     this.#isDamaged = isDamaged;
-    if (isIsolated) this.#isolation = isolationOf();
+    this.#isolation = isolation;
     this.location = options.location;
     this.fingerprint = options.fingerprint;
     this.generation = generation;
@@ -247,7 +248,13 @@ export class Stream {
   }
 }
 
-function isolationOf(cause?: HttpfstreamError): HttpfstreamError {
+/** What appends to a stream in quarantine are told. */
+export function isolationOf(cause?: HttpfstreamError): HttpfstreamError {
+  if (cause instanceof StorageFullError) {
+    return new StorageFullError('the disk was full when the server started: restart it when there is room', {
+      cause,
+    });
+  }
   return new StorageError('the stream cannot be brought up to date: the log of the server says why', {
     cause,
   });

@@ -5,13 +5,11 @@ import type { Connection, ConnectionGroup } from '../connection-group.ts';
 import { encodeChunk, encodePlainly, LAST_CHUNK } from '../http-follow-encoders.ts';
 import type { KeepAlive, KeptAlive } from '../keep-alive.ts';
 import { ClientSocket } from '../node/client-socket.ts';
+import { allowSilence } from '../silence.ts';
 import { SocketSink } from '../socket-sink.ts';
 import { isAhead, nextCursor } from './cursor.ts';
 import type { LiveStream, LiveStreams } from './live-streams.ts';
 import { controlEvent, type EventPiece, RETRY_FRAME } from './sse-events.ts';
-
-/** Quiet time after which TCP starts to probe whether a client's machine is still there. */
-const TCP_KEEP_ALIVE_MS = 30_000;
 
 /** After this time the client is to come back, so that caches on the way can share answers. */
 const LIFETIME_MS = 60_000;
@@ -83,8 +81,7 @@ export class SseConnection implements Connection, KeptAlive {
     this.#unwatchClient = this.#client.onLeave(() => this.#pump());
     context.connections.add(this);
     context.keepAlive.add(this);
-    this.#socket.setTimeout(0);
-    this.#socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+    allowSilence(this.#socket);
     this.#socket.once('close', this.#leave);
     this.#response.once('close', this.#leave);
     this.#socket.on('drain', this.#drained);

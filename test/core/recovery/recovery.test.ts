@@ -164,9 +164,9 @@ describe('a recovery that fails', () => {
     async (who) => {
       const root = await killedRoot();
       const before = await own(root, 'redo');
-      const saving = failToSave('ENOSPC', (name) => name === 'two');
+      const saving = failToSave('EMFILE', (name) => name === 'two');
       const trying = who === 'a start' ? start(root) : checkRoot(await Root.open(root), () => {});
-      await expect(trying).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+      await expect(trying).rejects.toMatchObject({ code: 'HFS_STORAGE_BUSY' });
       expect(before).toHaveLength(1);
       expect(await own(root, 'redo')).toEqual(before);
       saving.mockRestore();
@@ -176,6 +176,26 @@ describe('a recovery that fails', () => {
       expect(await own(root, 'redo')).toEqual([]);
     },
   );
+
+  test('because the disk is full keeps the log, and starts for all others; a check tells of it', async () => {
+    const root = await killedRoot();
+    const before = await own(root, 'redo');
+    const saving = failToSave('ENOSPC', (name) => name === 'two');
+    expect(await checkRoot(await Root.open(root), () => {})).toBe(false);
+    const first = await start(root);
+    expect(first.about('cannot be brought up to date')).toMatchObject([{ detail: { path: 'two' } }]);
+    await expect(appendLine(first.registry, 'two', 'two 3\n')).rejects.toMatchObject({
+      code: 'HFS_STORAGE_FULL',
+    });
+    await appendLine(first.registry, 'one', 'one 4\n');
+    await first.registry.close();
+    expect(await own(root, 'redo')).toEqual(before);
+    saving.mockRestore();
+    const { registry } = await start(root);
+    expect(await textOf(registry, 'one')).toMatch(/one 4\n$/);
+    expect(await textOf(registry, 'two')).toBe(linesOf('two'));
+    expect(await own(root, 'redo')).toEqual([]);
+  });
 
   test('for one stream only starts for all others; that one takes no appends, and is whole after a later start', async () => {
     const root = await killedRoot();

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -8,6 +9,7 @@ import { ResourcePath } from '../../../src/storage/resource-path.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { SyncThreads } from '../../../src/storage/sync-threads.ts';
+import type { Fingerprints } from '../../../src/storage/walk.ts';
 import { RecordingOwner } from '../../support/core-harness.ts';
 import { killedRoot } from '../../support/crash-root.ts';
 import { RESERVED } from '../../support/root-files.ts';
@@ -52,6 +54,23 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
     await remove(registry, 'source');
     await expect(makeStream(registry, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_CONFLICT' });
     await rm(path.join(directory, 'fork'));
+    expect(await makeStream(registry, 'source')).toBe(true);
+  });
+
+  test('costs a bounded number of looks for lost forks, however many files there are', async () => {
+    const directory = await temporaryDirectory();
+    const registry = await start(directory);
+    await makeStream(registry, 'source');
+    for (const room of ['a', 'b']) {
+      await makeFork(registry, 'source', `${room}/fork`);
+      await rm(path.join(directory, room, 'fork'));
+      for (let i = 0; i < 700; i++) writeFileSync(path.join(directory, room, String(i)), '');
+    }
+    const looking = vi.spyOn(Root.prototype, 'fingerprintsIn');
+    onTestFinished(() => looking.mockRestore());
+    await remove(registry, 'source');
+    const listings = await Promise.all(looking.mock.settledResults.map(({ value }) => value as Fingerprints));
+    expect(listings.map(({ looks }) => looks)).toEqual([700, 300]);
     expect(await makeStream(registry, 'source')).toBe(true);
   });
 
