@@ -56,6 +56,8 @@ export async function createStandaloneServer({
       requireHostHeader: false,
     },
   });
+  // What finds no route, and is refused before that is known, is told as everything else is.
+  app.setErrorHandler(sendFailure);
   refuseInWords(app, METHODS);
   // There is nobody else's here.
   ServerSockets.of(app.server, app.log).allowHalfOpen(() => true);

@@ -8,7 +8,7 @@ import { AppendConflictError, append, ConnectionError, InvalidUrlError } from '.
 import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { activeResources, rejection, watchedSignal } from './client-server.ts';
+import { activeResources, rejection, watchedSignal, watchSockets } from './client-server.ts';
 
 function onDisk(server: TestServer): Promise<Buffer> {
   return readFile(path.join(server.root, 'a'));
@@ -211,13 +211,14 @@ describe('append', () => {
   });
 
   test('leaves no timer, no socket and no listener behind', async () => {
+    const socketsClosed = watchSockets();
     const server = await startServer();
     await append(server.url('/a'), ['warm up']);
     const before = activeResources('Timeout');
     const { controller, listeners } = watchedSignal();
     for (let i = 0; i < 10; i++) await append(server.url('/a'), ['x'], { signal: controller.signal });
     expect(listeners()).toBe(0);
-    await waitFor(() => activeResources('TCPSocketWrap') === 0, 'the sockets to close');
+    await socketsClosed();
     expect(activeResources('Timeout')).toBeLessThanOrEqual(before + 1);
   });
 });

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { onTestFinished } from 'vitest';
 import { acceptOf } from '../support/original-frames.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 /** Resolves with what a promise rejects with; undefined when it does not. */
 export function rejection(promise: Promise<unknown>): Promise<unknown> {
@@ -55,6 +56,12 @@ export function accept(socket: Socket, request: IncomingMessage, subprotocol?: s
 /** How many handles and timers of a kind keep the process alive. */
 export function activeResources(kind: 'Timeout' | 'TCPSocketWrap'): number {
   return process.getActiveResourcesInfo().filter((name) => name === kind).length;
+}
+
+/** Returns a function that waits until there are no more sockets than now: other tests may have left some. */
+export function watchSockets(): () => Promise<void> {
+  const before = activeResources('TCPSocketWrap');
+  return () => waitFor(() => activeResources('TCPSocketWrap') <= before, 'the sockets to close');
 }
 
 /** Counts the listeners that a signal has at the moment. */

@@ -19,7 +19,14 @@ import { OriginalAppender } from '../support/original-clients.ts';
 import { closePayload, frame, Op } from '../support/original-frames.ts';
 import { startServer } from '../support/server.ts';
 import { waitFor, waitWhile } from '../support/wait-for.ts';
-import { accept, activeResources, readingError, startRawServer, watchedSignal } from './client-server.ts';
+import {
+  accept,
+  activeResources,
+  readingError,
+  startRawServer,
+  watchedSignal,
+  watchSockets,
+} from './client-server.ts';
 
 const MIB = 1024 * 1024;
 
@@ -297,13 +304,14 @@ describe('follow', () => {
   });
 
   test('after the end no listener, socket or timer is left', async () => {
+    const socketsClosed = watchSockets();
     const server = await startServer();
     await writeFile(path.join(server.root, 'a'), 'idle');
     const before = activeResources('Timeout');
     const { controller, listeners } = watchedSignal();
     for (let i = 0; i < 10; i++) await buffer(follow(server.url('/a'), { signal: controller.signal }));
     expect(listeners()).toBe(0);
-    await waitFor(() => activeResources('TCPSocketWrap') === 0, 'the sockets to close');
+    await socketsClosed();
     expect(activeResources('Timeout')).toBeLessThanOrEqual(before + 1);
   });
 });

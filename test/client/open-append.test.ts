@@ -19,7 +19,7 @@ import { OriginalAppender, OriginalFollower } from '../support/original-clients.
 import { closePayload, frame, Op } from '../support/original-frames.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { accept, activeResources, rejection, startRawServer, watchedSignal } from './client-server.ts';
+import { accept, rejection, startRawServer, watchedSignal, watchSockets } from './client-server.ts';
 
 const MIB = 1024 * 1024;
 
@@ -220,11 +220,12 @@ describe('openAppend', () => {
   });
 
   test('to destroy it while it connects leaves nothing', async () => {
+    const socketsClosed = watchSockets();
     const server = await startServer();
     const writable = openAppend(server.url('/a'));
     writable.destroy();
     await once(writable, 'close');
-    await waitFor(() => activeResources('TCPSocketWrap') === 0, 'the socket to close');
+    await socketsClosed();
   });
 
   test('an abort destroys it with the reason, and lets go of the signal', async () => {
@@ -252,13 +253,14 @@ describe('openAppend', () => {
   });
 
   test('after its end the signal has no listener and no timer runs', async () => {
+    const socketsClosed = watchSockets();
     const server = await startServer();
     const { controller, listeners } = watchedSignal();
     const writable = openAppend(server.url('/a'), { signal: controller.signal });
     writable.end('x');
     await finished(writable);
     expect(listeners()).toBe(0);
-    await waitFor(() => activeResources('TCPSocketWrap') === 0, 'the sockets to close');
+    await socketsClosed();
   });
 
   test('a legacy server that ends with 1000 before it has everything has interrupted it', async () => {

@@ -50,6 +50,7 @@ const REFUSED: readonly (readonly [what: string, status: number, bytes: string])
     417,
     lines('PUT /f HTTP/1.1', 'Host: a', 'Expect: more', 'Content-Length: 9'),
   ],
+  ['a method of others that expects something', 417, lines('LINK /f HTTP/1.1', 'Host: a', 'Expect: more')],
   ['a long head', 431, lines('GET / HTTP/1.1', 'Host: a', `X: ${'x'.repeat(70_000)}`)],
   ['many headers', 431, lines('GET / HTTP/1.1', 'Host: a', ...Array<string>(2000).fill('X: y'))],
   ['a Host after many headers', 431, lines('GET / HTTP/1.1', ...Array<string>(2001).fill('X: y'), 'Host: a')],
