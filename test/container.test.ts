@@ -11,6 +11,9 @@ import { loggedPort, PATH, runProgram, startProgram } from './support/program.ts
 const CHECKOUT = path.join(import.meta.dirname, '..');
 const DOCKERFILE = path.join(CHECKOUT, 'docker/Dockerfile');
 
+/** `HTTPFSTREAM_SOAK=1` installs the packages anew, `npm test` links those of the checkout. */
+const INSTALLED = process.env.HTTPFSTREAM_SOAK ? undefined : path.join(CHECKOUT, 'node_modules');
+
 describe('the Dockerfile', async () => {
   const stages = parseDockerfile(await readFile(DOCKERFILE, 'utf8'));
   const last = stages.at(-1)!;
@@ -76,7 +79,7 @@ describe('the image, built step by step as the Dockerfile says', () => {
     const directory = await mkdtemp(path.join(os.tmpdir(), 'httpfstream-image-'));
     const remove = () => rm(directory, { recursive: true, force: true });
     try {
-      image = await buildWithoutDocker(DOCKERFILE, CHECKOUT, directory);
+      image = await buildWithoutDocker(DOCKERFILE, CHECKOUT, directory, INSTALLED);
     } catch (error) {
       await remove();
       throw error;

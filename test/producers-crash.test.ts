@@ -10,7 +10,7 @@ import { type KilledServer, startKilled } from './support/streams-server.ts';
 import { waitFor } from './support/wait-for.ts';
 
 /** `HTTPFSTREAM_SOAK=1` runs the long form, `npm test` the short one. */
-const [KILLS, PRODUCERS] = process.env.HTTPFSTREAM_SOAK ? ([40, 24] as const) : ([4, 6] as const);
+const [KILLS, PRODUCERS] = process.env.HTTPFSTREAM_SOAK ? ([40, 24] as const) : ([3, 6] as const);
 
 const DURABILITIES = process.env.HTTPFSTREAM_SOAK ? (['os', 'disk'] as const) : (['os'] as const);
 

@@ -118,19 +118,19 @@ describe('a whole file', () => {
     expect(headers['content-type']).toBe('application/octet-stream');
   });
 
-  it('of 40 MiB arrives byte for byte', async () => {
-    const content = randomBytes(40 * 1024 * 1024);
+  it('of 8 MiB arrives byte for byte', async () => {
+    const content = randomBytes(8 * 1024 * 1024);
     const { file } = await serve(content);
     const answer = await get(file);
     expect(answer.headers['content-length']).toBe(String(content.length));
     expect(sha256(answer.body)).toBe(sha256(content));
-    const start = 12_345_678;
+    const start = 2_345_678;
     const part = await get(file, { range: `bytes=${start}-` });
     expect(sha256(part.body)).toBe(sha256(content.subarray(start)));
   });
 
-  it('of 40 MiB arrives byte for byte as the answer to an upgrade that is not taken', async () => {
-    const content = randomBytes(40 * 1024 * 1024);
+  it('of 8 MiB arrives byte for byte as the answer to an upgrade that is not taken', async () => {
+    const content = randomBytes(8 * 1024 * 1024);
     const { port } = await serve(content);
     for (const [upgrade, connection] of [
       ['h2c', 'Upgrade, close'],

@@ -184,7 +184,7 @@ function shortened(bytes: Buffer): string {
 }
 
 test.each([
-  ['closed and started again', () => startStreams(), 2 * FACTOR],
+  ['closed and started again', () => startStreams(), FACTOR],
   ['killed and started again', () => startKilled(), FACTOR],
 ] as const)(
   'whatever is done to streams on a server that is now and then %s, they are what the protocol says',
