@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import path from 'node:path';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { PATIENCE_MS } from './test/support/patience.ts';
@@ -29,8 +30,27 @@ class LongFirst extends BaseSequencer {
   }
 }
 
+const SOURCE = path.join(import.meta.dirname, 'src');
+
+/**
+ * What tests import of the source is the code that was built of it, which is
+ * what users run, and needs no transformation for each worker.
+ */
+const builtSource = {
+  name: 'built-source',
+  enforce: 'pre' as const,
+  resolveId(source: string, importer: string | undefined): string | undefined {
+    if (importer === undefined || !/^\.\.?\/.*\.ts$/.test(source)) return undefined;
+    const file = path.resolve(path.dirname(importer), source);
+    const name = path.relative(SOURCE, file);
+    if (name.startsWith('..')) return undefined;
+    return path.join(import.meta.dirname, 'dist/src', name.replace(/\.ts$/, '.js'));
+  },
+};
+
 // The bound ends what hangs. A wait within a test ends earlier, and says what it waited for.
 const COMMON = {
+  server: { deps: { external: [/\/dist\/src\//] } },
   testTimeout: 2 * PATIENCE_MS,
   hookTimeout: 2 * PATIENCE_MS,
   // Most of them wait most of the time: for timers, disks and each other's processes.
@@ -46,6 +66,7 @@ export default defineConfig({
     sequence: { sequencer: LongFirst },
     projects: [
       {
+        plugins: [builtSource],
         test: {
           ...COMMON,
           name: 'together',
@@ -55,7 +76,7 @@ export default defineConfig({
           isolate: false,
         },
       },
-      { test: { ...COMMON, name: 'isolated', include: ISOLATED } },
+      { plugins: [builtSource], test: { ...COMMON, name: 'isolated', include: ISOLATED } },
     ],
   },
 });

@@ -3,7 +3,7 @@ import { openSocket } from '../../support/http-raw.ts';
 import { startStandalone } from '../../support/http-standalone.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
-const REQUESTS = 10_000;
+const REQUESTS = 6000;
 
 /** What Node reads at a time. */
 const READ_BYTES = 64 * 1024;
