@@ -116,6 +116,3 @@ export const CloseCode = {
  * whole. What exceeds it is dropped by that client without a word.
  */
 export const LEGACY_MESSAGE_BYTES = 32_768;
-
-/** The longest message, in payload bytes, that a server takes by default: 100 MiB. */
-export const DEFAULT_MAX_MESSAGE_BYTES = 100 * 1024 * 1024;

@@ -26,7 +26,7 @@ export interface AppendCommandOutputOptions extends AppendCommand {
  */
 export async function appendCommandOutput(
   commandLine: readonly string[],
-  { name, url, headers, tee, log, logVerbose, startProgress }: AppendCommandOutputOptions,
+  { name, url, headers, tee, stallTimeoutMs, log, logVerbose, startProgress }: AppendCommandOutputOptions,
   io: CommandIo,
 ): Promise<number> {
   let command: RunningCommand;
@@ -46,7 +46,15 @@ export async function appendCommandOutput(
 
   logVerbose(`appending from ${name} to ${url}`);
   const progress = startProgress();
-  const options = { headers, expect: undefined, tee: tee ? io.stdout : undefined, progress, log, logVerbose };
+  const options = {
+    headers,
+    expect: undefined,
+    stallTimeoutMs,
+    tee: tee ? io.stdout : undefined,
+    progress,
+    log,
+    logVerbose,
+  };
   const transfer = new Transfer(command.output, url, options);
   const appended = transfer.done().then(
     () => true,

@@ -8,6 +8,7 @@ import {
   serverAt,
 } from './client-command.ts';
 import { type CommandIo, messageOf } from './io.ts';
+import { positiveSecondsOption } from './seconds.ts';
 import { isDirectoryUrl } from './target-name.ts';
 
 /** Where the bytes of an append are to come from. */
@@ -40,6 +41,8 @@ export interface AppendCommand extends ClientSettings {
   tee: boolean;
   /** Whether to go on with what is partly there. */
   resume: boolean;
+  /** How long a server that acknowledges nothing may take nothing, in milliseconds. */
+  stallTimeoutMs: number;
 }
 
 interface Options {
@@ -47,6 +50,7 @@ interface Options {
   resume?: true;
   fromFile?: string[];
   fromUrl?: string;
+  stallTimeout: number;
 }
 
 /** Parses the arguments of `httpfstream-append`. Returns the exit code when it is over with that. */
@@ -62,11 +66,16 @@ export function parseAppendCommand(argv: readonly string[], io: CommandIo): Appe
     )
     .option('--from-url <URL>', 'append what GET of another URL answers')
     .option('--resume', 'go on where the resource ends, with a file or URL of which a part was appended')
-    .option('--tee', 'write what is appended to standard output, too');
+    .option('--tee', 'write what is appended to standard output, too')
+    .addOption(
+      new Option('--stall-timeout <SECONDS>', "fail when the original's server has taken nothing for so long")
+        .argParser(positiveSecondsOption)
+        .default(30),
+    );
   const settings = parseClientCommand(command, end === -1 ? argv : argv.slice(0, end), io);
   if (typeof settings === 'number') return settings;
 
-  const { tee, resume, fromFile, fromUrl } = command.opts<Options>();
+  const { tee, resume, fromFile, fromUrl, stallTimeout } = command.opts<Options>();
   const [typed] = command.args as [string];
   const refuse = (message: string) => refuseUsage(command, message, io);
   if (commandLine !== undefined) {
@@ -87,7 +96,14 @@ export function parseAppendCommand(argv: readonly string[], io: CommandIo): Appe
   if (source.kind === 'files' && source.paths.length > 1 && isDirectoryUrl(target.url)) {
     return refuse('with several files, the URL must not end in /');
   }
-  return { ...settings, ...target, source, tee: tee === true, resume: resume === true };
+  return {
+    ...settings,
+    ...target,
+    source,
+    tee: tee === true,
+    resume: resume === true,
+    stallTimeoutMs: Math.round(stallTimeout * 1000),
+  };
 }
 
 function sourceOf(
@@ -104,7 +120,7 @@ function sourceOf(
 const TEXTS = {
   name: 'httpfstream-append',
   usage:
-    '[-v] [--tee] [--resume] [-H HEADER]... [--token TOKEN] [--from-file FILE]... [--from-url URL] URL [-- COMMAND ARGS...]',
+    '[-v] [--tee] [--resume] [-H HEADER]... [--token TOKEN] [--from-file FILE]... [--from-url URL] [--stall-timeout S] URL [-- COMMAND ARGS...]',
   description: `Appends to a resource on an httpfstream server, as it comes: standard input, files, what another
 URL answers, or what a command writes to its standard output and standard error.`,
   help: `

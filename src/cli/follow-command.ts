@@ -1,5 +1,4 @@
 import { InvalidArgumentError, Option } from 'commander';
-import { MAX_WAIT_SECONDS } from '../protocol.ts';
 import {
   type ClientLog,
   clientCommand,
@@ -9,6 +8,7 @@ import {
   serverAt,
 } from './client-command.ts';
 import { type CommandIo, messageOf } from './io.ts';
+import { secondsOption } from './seconds.ts';
 
 /** For how long `--wait` waits when it has no value. */
 const DEFAULT_WAIT_SECONDS = 3600;
@@ -65,7 +65,7 @@ export function parseFollowCommand(argv: readonly string[], io: CommandIo): Foll
       new Option(
         '--wait [S]',
         'wait up to S seconds, an hour without =S, for a resource that is missing',
-      ).argParser(parseWait),
+      ).argParser(secondsOption),
     )
     .option('-F', 'go on after each end until Ctrl-C, also when the file is cut, deleted or made anew')
     .option('-o, --output <FILE>', 'write to FILE instead; if it exists, go on at its end')
@@ -117,14 +117,6 @@ function parseBytes(text: string): FollowStart {
 
 function parseFrom(text: string): FollowStart {
   return { from: wholeNumber(text, /^-?\d+$/) };
-}
-
-function parseWait(text: string): number {
-  const seconds = Number(text);
-  if (!/^\d+(\.\d+)?$/.test(text) || seconds > MAX_WAIT_SECONDS) {
-    throw new InvalidArgumentError(`It must be a number of seconds, at most ${MAX_WAIT_SECONDS}.`);
-  }
-  return seconds;
 }
 
 function wholeNumber(text: string, form: RegExp): number {

@@ -1,6 +1,9 @@
 import { ConnectionError, UnexpectedStatusError } from '../errors.ts';
 import { contentLengthOf, request } from './http-request.ts';
 
+/** What a server answers that knows no HEAD, as the original does. */
+const METHOD_NOT_ALLOWED = 405;
+
 /**
  * Asks a server how many bytes a resource has; undefined when it does not exist.
  *
@@ -14,9 +17,31 @@ export async function resourceSize(
 ): Promise<number | undefined> {
   const { status, response } = await request(url, { method: 'HEAD', headers: {}, ownHeaders });
   response.destroy();
+  if (status === METHOD_NOT_ALLOWED) return sizeByRange(url, ownHeaders);
+  return sizeOf(status, contentLengthOf(response));
+}
+
+/** Asks for no more than the first byte: `Content-Range` tells of how many it is one. */
+async function sizeByRange(
+  url: string | URL,
+  ownHeaders: Readonly<Record<string, string>>,
+): Promise<number | undefined> {
+  const { status, response } = await request(url, {
+    method: 'GET',
+    headers: { range: 'bytes=0-0' },
+    ownHeaders,
+  });
+  response.destroy();
+  // No range at all can be had of nothing; without ranges the whole resource is on its way.
+  const isRange = status === 206 || status === 416;
+  const total = /\/(\d+)$/.exec(response.headers['content-range'] ?? '')?.[1];
+  const size = isRange ? total && Number(total) : contentLengthOf(response);
+  return sizeOf(isRange ? 200 : status, size || undefined);
+}
+
+function sizeOf(status: number, size: number | undefined): number | undefined {
   if (status === 404) return undefined;
   if (status !== 200) throw new UnexpectedStatusError(status);
-  const size = contentLengthOf(response);
   if (size === undefined) throw new ConnectionError('the server does not tell the size of the resource');
   return size;
 }

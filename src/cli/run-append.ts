@@ -41,7 +41,7 @@ async function appendSource(
   command: AppendCommand & { name: string },
   io: CommandIo,
 ): Promise<number> {
-  const { name, headers, resume, log, logVerbose } = command;
+  const { name, headers, resume, stallTimeoutMs, log, logVerbose } = command;
   let { url } = command;
   let isInterrupted = false;
   let source: AppendSource | undefined;
@@ -62,6 +62,7 @@ async function appendSource(
     const transfer = new Transfer(readable, url, {
       headers,
       expect: resume ? position : undefined,
+      stallTimeoutMs,
       tee: command.tee ? io.stdout : undefined,
       progress,
       log,

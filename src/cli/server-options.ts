@@ -2,9 +2,7 @@ import { isIP } from 'node:net';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { HttpfstreamOptions } from '../server/settings.ts';
 import { type ListenAddress, parseListenAddress } from './listen-address.ts';
-
-/** What a timer takes, and more than anybody waits: a day. */
-const MAX_SECONDS = 86_400;
+import { positiveSecondsOption, secondsOption } from './seconds.ts';
 
 /** Names that the proxies' addresses have in groups. */
 const PROXIES = ['loopback', 'linklocal', 'uniquelocal'];
@@ -117,20 +115,6 @@ function listenAddressOption(text: string): ListenAddress {
   if (address === undefined)
     throw new InvalidArgumentError('It must look like :8080, localhost:8080 or [::1]:8080.');
   return address;
-}
-
-function secondsOption(text: string): number {
-  const seconds = Number(text);
-  if (text.trim() === '' || !(seconds >= 0 && seconds <= MAX_SECONDS)) {
-    throw new InvalidArgumentError(`It must be a number of seconds, at most ${MAX_SECONDS}.`);
-  }
-  return seconds;
-}
-
-function positiveSecondsOption(text: string): number {
-  const seconds = secondsOption(text);
-  if (seconds < 0.001) throw new InvalidArgumentError('It must be at least 0.001.');
-  return seconds;
 }
 
 function booleanOption(text: string): boolean {

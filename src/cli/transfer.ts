@@ -1,6 +1,7 @@
 import { type Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { type AppendStream, openAppend } from '../client/open-append.ts';
+import type { AppendStream } from '../client/append-options.ts';
+import { openAppend } from '../client/open-append.ts';
 import { type ClientSettings, tellReconnect } from './client-command.ts';
 import type { Progress } from './progress.ts';
 import { Tee } from './tee.ts';
@@ -9,6 +10,8 @@ import { Tee } from './tee.ts';
 export interface TransferOptions extends ClientSettings {
   /** The size that the resource must have at the beginning. */
   expect: number | undefined;
+  /** How long a server that acknowledges nothing may take nothing, in milliseconds. */
+  stallTimeoutMs: number;
   /** Gets a copy, until nobody reads it any more. */
   tee: Writable | undefined;
   progress: Progress | undefined;
@@ -26,10 +29,11 @@ export class Transfer {
   readonly #writable: AppendStream;
 
   constructor(readable: Readable, url: string, options: TransferOptions) {
-    const { headers, expect, tee, progress, log } = options;
+    const { headers, expect, stallTimeoutMs, tee, progress, log } = options;
     this.#readable = readable;
     this.#writable = openAppend(url, {
       headers,
+      stallTimeoutMs,
       ...(expect !== undefined && { expect }),
       onAck: (bytes) => progress?.acknowledged(bytes),
       onReconnect: (event) => tellReconnect(event, options),

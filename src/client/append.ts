@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
-import { type AppendOptions, openAppend } from './open-append.ts';
+import type { AppendOptions } from './append-options.ts';
+import { openAppend } from './open-append.ts';
 
 /** What can be appended: bytes, or text that is encoded as UTF-8. */
 export type AppendSource =

@@ -12,7 +12,9 @@ import {
   type Verb,
 } from '../protocol.ts';
 import { PayloadTap } from '../websocket/payload-tap.ts';
+import { parseControl } from './control-message.ts';
 import { splitCredentials } from './credentials.ts';
+import { MAX_TIMER_MS } from './retry.ts';
 
 /** Time for the server to answer the handshake, and for its first message. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;
@@ -57,6 +59,16 @@ export interface ConnectionHandlers {
   onEnd: (end: ConnectionEnd) => void;
 }
 
+/** What a connection is made with. */
+export interface ConnectionOptions {
+  headers: Readonly<Record<string, string>> | undefined;
+  /**
+   * How long a legacy server may take nothing of what it is sent, in
+   * milliseconds; others are known to be alive by their pongs. Default: any time.
+   */
+  stallTimeoutMs?: number;
+}
+
 /** One WebSocket to a server, from its handshake on. */
 export class Connection {
   readonly #websocket: WebSocket;
@@ -68,6 +80,9 @@ export class Connection {
   #isOver = false;
   #error: Error | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
+  readonly #stallTimeoutMs: number;
+  /** Runs while a legacy server has something to take; begins anew when it takes some. */
+  #stall: NodeJS.Timeout | undefined;
   #bytesRead = 0;
   #silentMs = 0;
   /** Whether the first message has come, and how long it has not. */
@@ -78,10 +93,11 @@ export class Connection {
   constructor(
     url: URL,
     verb: Verb,
-    headers: Readonly<Record<string, string>> | undefined,
+    { headers, stallTimeoutMs = MAX_TIMER_MS }: ConnectionOptions,
     handlers: ConnectionHandlers,
   ) {
     this.#verb = verb;
+    this.#stallTimeoutMs = Math.min(stallTimeoutMs, MAX_TIMER_MS);
     this.#handlers = handlers;
     const target = splitCredentials(url);
     const websocket = new WebSocket(target.url, [SUBPROTOCOL], {
@@ -124,8 +140,26 @@ export class Connection {
   send(bytes: Buffer, callback: () => void): void {
     // Why it failed is told by the end of the connection.
     this.#websocket.send(bytes, { binary: this.#isV2 }, (error) => {
-      if (!error) callback();
+      if (error) return;
+      this.#taken();
+      callback();
     });
+    if (!this.#isV2) this.#stall ??= setTimeout(() => this.#stalled(), this.#stallTimeoutMs);
+  }
+
+  /** The system has taken a message. */
+  #taken(): void {
+    if (this.#websocket.bufferedAmount > 0) {
+      this.#stall?.refresh();
+      return;
+    }
+    clearTimeout(this.#stall);
+    this.#stall = undefined;
+  }
+
+  #stalled(): void {
+    this.#error ??= new ConnectionError(`the server has taken nothing for ${this.#stallTimeoutMs / 1000} s`);
+    this.#websocket.terminate();
   }
 
   /** Lets the server wait. */
@@ -148,7 +182,7 @@ export class Connection {
    */
   abandon(code?: number): void {
     this.#isOver = true;
-    clearInterval(this.#heartbeat);
+    this.#stopTimers();
     const websocket = this.#websocket;
     if (websocket.readyState === WebSocket.OPEN && code !== undefined) websocket.close(code);
     // What is closing without having been open has nothing to wait for.
@@ -158,6 +192,11 @@ export class Connection {
     }
     websocket.resume();
     this.#terminateSoon();
+  }
+
+  #stopTimers(): void {
+    clearInterval(this.#heartbeat);
+    clearTimeout(this.#stall);
   }
 
   /** Nothing depends on it any more. */
@@ -186,6 +225,8 @@ export class Connection {
         if (!this.#isOver) this.#handlers.onPayload(bytes);
       },
       onText: this.#isV2 ? (text) => this.#takeText(text) : undefined,
+      // The original's server does not read its followers: what lies unread when it closes resets the connection.
+      answersPings: this.#isV2 || this.#verb === 'APPEND',
       onFramingError: (error) => {
         this.#error ??= error;
         this.#end(error.closeCode, error.message, false);
@@ -209,8 +250,8 @@ export class Connection {
   #beat(): void {
     if (this.#websocket.readyState !== WebSocket.OPEN) return;
     if (this.#isV2) this.#websocket.ping();
-    // The original cuts an appender of which it hears nothing for 25 s.
-    else if (this.#verb === 'APPEND') this.#websocket.pong();
+    // The original cuts an appender of which it hears nothing for 25 s. What waits to be sent is a sign of life, too.
+    else if (this.#verb === 'APPEND' && this.#websocket.bufferedAmount === 0) this.#websocket.pong();
     const { bytesRead } = this.#socket as Socket;
     const isSilent = bytesRead === this.#bytesRead && !this.#websocket.isPaused;
     this.#bytesRead = bytesRead;
@@ -227,40 +268,10 @@ export class Connection {
   #end(code: number, reason: string, isBetweenMessages: boolean): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    clearInterval(this.#heartbeat);
+    this.#stopTimers();
     if (this.#websocket.readyState !== WebSocket.CLOSED) this.#terminateSoon();
     this.#handlers.onEnd({ code, reason, isBetweenMessages, error: this.#error });
   }
-}
-
-/** Undefined when it is none, or one that makes no sense. */
-function parseControl(text: string): ControlMessage | undefined {
-  let message: ControlMessage;
-  try {
-    message = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  switch (message?.type) {
-    case 'open':
-      return isCount(message.position) && isCount(message.generation) ? message : undefined;
-    case 'ack':
-      return isCount(message.position) ? message : undefined;
-    case 'end':
-      return isCount(message.position) ? { ...message, ...printable(message.detail) } : undefined;
-    default:
-      return typeof message === 'object' && message !== null ? message : undefined;
-  }
-}
-
-/** It may be shown on a terminal. */
-function printable(detail: unknown): { detail?: string } {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
-  return typeof detail === 'string' ? { detail: detail.replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ') } : {};
-}
-
-function isCount(value: unknown): boolean {
-  return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
 /** What to tell of a connection that broke, or could not be made. */

@@ -13,6 +13,16 @@ export interface FollowOptions extends StreamOptions {
   wait?: number;
 }
 
+/** What a follower is told first. */
+export interface FollowOpening {
+  /** Tells the file from one that is made anew; undefined from a legacy server. */
+  generation: number | undefined;
+  /** Position of the first byte that comes. */
+  position: number;
+  /** Whether somebody appends; undefined from a legacy server. */
+  live: boolean | undefined;
+}
+
 /** @throws {TypeError} for options that make no sense */
 export function assertOptions({ from, lines, generation, wait = 0 }: FollowOptions): void {
   if (from !== undefined && lines !== undefined) {

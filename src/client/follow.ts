@@ -18,23 +18,13 @@ import {
 } from '../protocol.ts';
 import { Connection, type ConnectionEnd, connectionError, isRefusal } from './connection.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
-import { assertOptions, type FollowOptions } from './follow-options.ts';
+import { assertOptions, type FollowOpening, type FollowOptions } from './follow-options.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
 import { failureOfClose, failureOfEnd, failureOfResume, interrupted, reasonOf } from './stream-failure.ts';
 import { targetUrl } from './target-url.ts';
 
 const HIGH_WATER_MARK_BYTES = 1024 * 1024;
-
-/** What a follower is told first. */
-export interface FollowOpening {
-  /** Tells the file from one that is made anew; undefined from a legacy server. */
-  generation: number | undefined;
-  /** Position of the first byte that comes. */
-  position: number;
-  /** Whether somebody appends; undefined from a legacy server. */
-  live: boolean | undefined;
-}
 
 /** A readable of a resource's bytes. */
 export interface FollowStream extends Readable {
@@ -143,17 +133,22 @@ class ResumingFollow extends Readable implements FollowStream {
     }
     this.#source = undefined;
     this.#isOpen = false;
-    this.#connection = new Connection(url, 'FOLLOW', this.#options.headers, {
-      onOpen: (connection) => {
-        this.#reconnector.opened();
-        this.#source = connection;
-        if (!connection.isV2) this.#openedLegacy();
+    this.#connection = new Connection(
+      url,
+      'FOLLOW',
+      { headers: this.#options.headers },
+      {
+        onOpen: (connection) => {
+          this.#reconnector.opened();
+          this.#source = connection;
+          if (!connection.isV2) this.#openedLegacy();
+        },
+        onResponse: (response) => void this.#answered(response),
+        onPayload: (bytes) => this.#takeBytes(bytes),
+        onMessage: (message) => this.#take(message),
+        onEnd: (end) => this.#disconnected(end),
       },
-      onResponse: (response) => void this.#answered(response),
-      onPayload: (bytes) => this.#takeBytes(bytes),
-      onMessage: (message) => this.#take(message),
-      onEnd: (end) => this.#disconnected(end),
-    });
+    );
   }
 
   #query(): Record<string, number | undefined> {

@@ -18,8 +18,9 @@ export {
 } from '../errors.ts';
 export type { EndReason } from '../protocol.ts';
 export { type AppendSource, append } from './append.ts';
-export { type FollowOpening, type FollowStream, follow } from './follow.ts';
-export type { FollowOptions } from './follow-options.ts';
-export { type AppendOptions, type AppendStream, openAppend } from './open-append.ts';
+export type { AppendOptions, AppendStream } from './append-options.ts';
+export { type FollowStream, follow } from './follow.ts';
+export type { FollowOpening, FollowOptions } from './follow-options.ts';
+export { openAppend } from './open-append.ts';
 export type { StreamOptions } from './options.ts';
 export type { ReconnectEvent, RetryOptions } from './retry.ts';

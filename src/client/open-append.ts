@@ -10,9 +10,9 @@ import {
   StreamTruncatedError,
 } from '../errors.ts';
 import { CloseCode, type ControlMessage, type EndMessage, type OpenMessage, QueryName } from '../protocol.ts';
+import { type AppendOptions, type AppendStream, assertOptions } from './append-options.ts';
 import { Connection, type ConnectionEnd, connectionError, isRefusal } from './connection.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
-import { assertInteger, type StreamOptions } from './options.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
 import { ResendBuffer } from './resend-buffer.ts';
@@ -21,31 +21,19 @@ import { targetUrl } from './target-url.ts';
 
 const DEFAULT_BUFFER_BYTES = 8 * 1024 * 1024;
 
-/** Longest message. */
+/** Longest message, … */
 const MESSAGE_BYTES = 256 * 1024;
 
-/** Bytes in the hands of the system and of ws from which on nothing more is sent for the moment. */
+/** … and to a legacy server, of which followers get no more of a message than the server reads at once. */
+const LEGACY_MESSAGE_BYTES = 10_240;
+
+/** Bytes in the hands of the system and of ws from which on nothing more is sent for the moment, … */
 const MAX_UNSENT_BYTES = 1024 * 1024;
 
-/** Options of {@link openAppend}. */
-export interface AppendOptions extends StreamOptions {
-  /** How many unacknowledged bytes are kept, to be sent again; when there are more, `write` asks to wait. Default 8 MiB. */
-  bufferBytes?: number;
-  /** The size that the file must have when the append begins; it fails with {@link PositionMismatchError} otherwise. */
-  expect?: number;
-  /** Called as the server acknowledges: so many bytes of this append are safe. */
-  onAck?: (acknowledgedBytes: number) => void;
-}
+/** … and to a legacy server, so that a slow network is not taken for a server that is stuck. */
+const LEGACY_MAX_UNSENT_BYTES = 64 * 1024;
 
-/** A writable whose bytes are appended to a resource. */
-export interface AppendStream extends Writable {
-  /** Position in the file of this append's first byte; undefined before `open`, and for a legacy server. */
-  readonly startPosition: number | undefined;
-  /** How many bytes of this append are safe. */
-  readonly acknowledgedBytes: number;
-  /** Ends the append, and resolves when the server has confirmed that all of it is safe. Rejects with what went wrong. */
-  close(): Promise<void>;
-}
+const DEFAULT_STALL_TIMEOUT_MS = 30_000;
 
 /**
  * Opens a resource to append to it, and makes it if it is missing.
@@ -101,8 +89,7 @@ class ResumingAppend extends Writable implements AppendStream {
   constructor(url: URL, options: AppendOptions) {
     super({ decodeStrings: true });
     const { bufferBytes = DEFAULT_BUFFER_BYTES } = options;
-    assertInteger('bufferBytes', bufferBytes, 1);
-    assertInteger('expect', options.expect, 0);
+    assertOptions(options);
     this.#url = url;
     this.#options = options;
     this.#buffer = new ResendBuffer(bufferBytes);
@@ -164,17 +151,23 @@ class ResumingAppend extends Writable implements AppendStream {
     if (expect !== undefined) query.set(QueryName.expect, String(expect));
     if (this.#generation !== undefined) query.set(QueryName.generation, String(this.#generation));
     this.#isClosing = false;
-    this.#connection = new Connection(url, 'APPEND', this.#options.headers, {
-      onOpen: (connection) => {
-        this.#reconnector.opened();
-        if (!connection.isV2) this.#openedLegacy();
+    const { headers, stallTimeoutMs = DEFAULT_STALL_TIMEOUT_MS } = this.#options;
+    this.#connection = new Connection(
+      url,
+      'APPEND',
+      { headers, stallTimeoutMs },
+      {
+        onOpen: (connection) => {
+          this.#reconnector.opened();
+          if (!connection.isV2) this.#openedLegacy();
+        },
+        onResponse: (response) => void this.#refused(response),
+        // A server has nothing to say to an appender but control messages.
+        onPayload: () => {},
+        onMessage: (message) => this.#take(message),
+        onEnd: (end) => this.#disconnected(end),
       },
-      onResponse: (response) => void this.#refused(response),
-      // A server has nothing to say to an appender but control messages.
-      onPayload: () => {},
-      onMessage: (message) => this.#take(message),
-      onEnd: (end) => this.#disconnected(end),
-    });
+    );
   }
 
   #take(message: ControlMessage): void {
@@ -254,13 +247,15 @@ class ResumingAppend extends Writable implements AppendStream {
 
   #send(): void {
     const connection = this.#connection;
+    const messageBytes = this.#isLegacy ? LEGACY_MESSAGE_BYTES : MESSAGE_BYTES;
+    const maxUnsentBytes = this.#isLegacy ? LEGACY_MAX_UNSENT_BYTES : MAX_UNSENT_BYTES;
     while (
       this.#isOpen &&
       connection !== undefined &&
       this.#sent < this.#buffer.end &&
-      connection.bufferedBytes < MAX_UNSENT_BYTES
+      connection.bufferedBytes < maxUnsentBytes
     ) {
-      const message = this.#buffer.view(this.#sent, MESSAGE_BYTES);
+      const message = this.#buffer.view(this.#sent, messageBytes);
       this.#sent += message.length;
       const sent = this.#sent;
       connection.send(message, () => {

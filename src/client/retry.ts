@@ -20,8 +20,8 @@ export interface ReconnectEvent {
   error: HttpfstreamError;
 }
 
-/** More than a timer takes fires at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+/** The longest time of a timer, in milliseconds: more than that fires at once. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Delays between attempts: exponential, with jitter, so that clients that were cut together do not come back together. */
 export class Backoff {

@@ -28,7 +28,6 @@ export interface AppendContext {
   connections: ConnectionGroup;
   keepAlive: KeepAlive;
   keepAliveMs: number;
-  maxMessageBytes: number;
 }
 
 /**
@@ -105,7 +104,8 @@ export class AppendConnection implements AppenderOwner {
     this.#socket.on('drain', () => this.#acknowledge());
     this.#tap = new PayloadTap(websocket, this.#socket, {
       masked: true,
-      maxMessageBytes: this.#context.maxMessageBytes,
+      // Nothing is held of a message, and the original sends all that it has as one.
+      maxMessageBytes: Number.MAX_SAFE_INTEGER,
       onPayload: (bytes) => {
         if (!appender.append(bytes)) websocket.pause();
       },

@@ -11,10 +11,8 @@ export const legacyDialect: Dialect = {
   // The original's follower reads nothing but short, unfragmented text messages.
   encode: messageEncoder(Opcode.text, LEGACY_MESSAGE_BYTES),
   control: () => NOTHING,
-  closeCode: (reason) => {
-    if (reason === 'finished') return CloseCode.finished;
-    return reason === 'shutdown' ? CloseCode.goingAway : CloseCode.interrupted;
-  },
+  // The original's follower takes 1001 for the end, so a shutdown must not be told that way.
+  closeCode: (reason) => (reason === 'finished' ? CloseCode.finished : CloseCode.interrupted),
   answersPings: false,
   appendsText: true,
   endOfClose: (code, isBetweenMessages) => {

@@ -67,7 +67,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   }
   const appends = new ConnectionGroup();
   const follows = new ConnectionGroup();
-  const { keepAliveMs, maxMessageBytes } = settings;
+  const { keepAliveMs } = settings;
   const { log, prefix } = app;
   const keepAlive = new KeepAlive(Math.ceil(keepAliveMs / 2));
   const continues = Continues.of(app.server);
@@ -92,7 +92,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     sse: { log, connections: follows, keepAlive, keepAliveMs, live: new LiveStreams(registry.streams) },
   });
   const upgrades = new WebSocketUpgrades(
-    { registry, connections: appends, keepAlive, keepAliveMs, maxMessageBytes },
+    { registry, connections: appends, keepAlive, keepAliveMs },
     { log, connections: follows, keepAlive, keepAliveMs },
   );
 

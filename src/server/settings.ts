@@ -1,15 +1,9 @@
 import type { Durability } from '../core/group-writer.ts';
-import { DEFAULT_MAX_MESSAGE_BYTES } from '../protocol.ts';
 
 /** Options of the Fastify plugin, beside Fastify's own `prefix`. */
 export interface HttpfstreamOptions {
   /** Directory that holds the resources; made if it is missing. */
   root: string;
-  /**
-   * Longest WebSocket message that an appender may send, in bytes; longer ones
-   * are refused with close code 1009. Default 104,857,600 (100 MiB).
-   */
-  maxMessageBytes?: number;
   /**
    * Quiet time after which a client is pinged, and a reader of events sent a
    * comment, in milliseconds. One that speaks the subprotocol and does not
@@ -65,7 +59,6 @@ export type Settings = Required<HttpfstreamOptions>;
 export function normaliseOptions(options: HttpfstreamOptions): Settings {
   const settings = {
     root: options.root,
-    maxMessageBytes: options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES,
     keepAliveMs: options.keepAliveMs ?? 10_000,
     graceMs: options.graceMs ?? 15_000,
     durability: options.durability ?? 'os',
@@ -79,8 +72,7 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
   if (settings.durability !== 'os' && settings.durability !== 'disk') {
     throw new TypeError("the option durability must be 'os' or 'disk'");
   }
-  const { maxMessageBytes, keepAliveMs, closeTimeoutMs, graceMs, longPollMs, bodyIdleTimeoutMs } = settings;
-  assertInteger('maxMessageBytes', maxMessageBytes, 1, Number.MAX_SAFE_INTEGER);
+  const { keepAliveMs, closeTimeoutMs, graceMs, longPollMs, bodyIdleTimeoutMs } = settings;
   assertInteger('keepAliveMs', keepAliveMs, 1, MAX_TIMER_MS);
   assertInteger('closeTimeoutMs', closeTimeoutMs, 1, MAX_TIMER_MS);
   assertInteger('graceMs', graceMs, 0, MAX_TIMER_MS);

@@ -20,6 +20,8 @@ export interface PayloadTapOptions {
   onPayload: (bytes: Buffer) => void;
   /** Gets text messages, whole, where they are not bytes; it may refuse one by throwing a {@link FramingError}. */
   onText?: ((text: string) => void) | undefined;
+  /** Whether pings are answered, by `ws`. Default true. */
+  answersPings?: boolean;
   /** Called with the error when the peer breaks the rules; the close frame is already sent. */
   onFramingError: (error: FramingError) => void;
   /** Gets the code and reason of the peer's close frame, which is answered when this resolves. */
@@ -112,8 +114,8 @@ export class PayloadTap {
   #takeControl(opcode: number, payload: Buffer, frame: Buffer): void {
     if (this.#done) return;
     if (opcode === Opcode.close) void this.#takeClose(payload, frame);
-    else if (opcode === Opcode.ping) this.#ping = frame;
-    else this.#forward(frame);
+    else if (opcode !== Opcode.ping) this.#forward(frame);
+    else if (this.#options.answersPings ?? true) this.#ping = frame;
   }
 
   /** Not while the peer does not take what it is sent: answers that nobody reads would pile up. */

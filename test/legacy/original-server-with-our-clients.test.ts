@@ -181,6 +181,43 @@ describe('our appender', () => {
     await expect(finished(writable)).rejects.toBeInstanceOf(StreamInterruptedError);
   });
 
+  test('fails when the server takes nothing for too long', async () => {
+    const server = await OriginalServer.start();
+    const writable = openAppend(server.url('/a'), { stallTimeoutMs: 50 });
+    await once(writable, 'open');
+    server.hang();
+    const failed = finished(writable).catch((error) => error);
+    writable.write(randomBytes(16 * MIB));
+    expect(await failed).toMatchObject({
+      constructor: StreamInterruptedError,
+      cause: { message: 'the server has taken nothing for 0.05 s' },
+    });
+  });
+
+  test('does not mind how long it has nothing to send', async () => {
+    const server = await OriginalServer.start();
+    const writable = openAppend(server.url('/a'), { stallTimeoutMs: 1 });
+    await once(writable, 'open');
+    await new Promise((resolve) => writable.write('x', resolve));
+    const past = performance.now() + 50;
+    await waitFor(() => performance.now() > past, 'more than the time to pass');
+    writable.end('y');
+    await finished(writable);
+    expect(String(server.content('/a'))).toBe('xy');
+  });
+
+  test('sends what followers of the original read whole', async () => {
+    const server = await OriginalServer.start();
+    const writable = await opened(server.url('/a'));
+    const follower = await OriginalFollower.connect(server.url('/a'));
+    const bytes = randomBytes(2 * MIB);
+    writable.end(bytes);
+    await finished(writable);
+    const outcome = await follower.outcome;
+    expect(outcome).toMatchObject({ exitCode: 0, lostBytes: 0 });
+    expect(outcome.bytes.equals(bytes)).toBe(true);
+  });
+
   test('waits while the server takes nothing, and goes on', async () => {
     const server = await OriginalServer.start();
     const writable = await opened(server.url('/a'));
@@ -213,14 +250,16 @@ describe('our follower', () => {
     expect((await read).equals(bytes)).toBe(true);
   });
 
-  test('answers pings and stays', async () => {
+  test('leaves pings unanswered and stays: what it sends would lie unread, and turn its end into a reset', async () => {
     const server = await OriginalServer.start({ pingMs: 5 });
     const appender = await OriginalAppender.connect(server.url('/a'));
     const read = buffer(follow(server.url('/a')));
-    await waitFor(() => server.followerPongs >= 5, 'five pongs');
-    await appender.write('x');
+    await waitFor(() => server.pings >= 5, 'five pings');
+    const bytes = randomBytes(3 * MIB);
+    await appender.copy(bytes);
     await appender.close();
-    expect(String(await read)).toBe('x');
+    expect((await read).equals(bytes)).toBe(true);
+    expect(server.followerPongs).toBe(0);
   });
 
   test('reads an idle file from the 200 that answers its handshake', async () => {

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
+import type { AppendStream } from '../../src/client/append-options.ts';
 import { type FollowStream, follow } from '../../src/client/follow.ts';
-import { type AppendStream, openAppend } from '../../src/client/open-append.ts';
+import { openAppend } from '../../src/client/open-append.ts';
 import { openWebSocket, payloadOf } from './http-append.ts';
 import { startProgram } from './program.ts';
 import { send } from './streams-requests.ts';

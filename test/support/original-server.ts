@@ -11,22 +11,30 @@ export interface OriginalServerOptions {
   readWaitMs?: number;
 }
 
+/** Followers get no more of each frame that is appended: the original reads once. */
+const READ_BYTES = 10_240;
+
 interface LiveFollower {
   socket: Socket;
   lastSentAt: number;
+  /** Whether it has sent something, which the original never reads: its close is a reset then. */
+  hasSent: boolean;
 }
 
 /**
  * The original's server as its clients see it, in memory. Of its faults it has
- * those of the wire (binary appends are dropped, silent appenders are cut); its
- * races and crashes are not emulated.
+ * those of the wire (binary appends are dropped, silent appenders are cut, the
+ * rest of a long frame does not reach followers, what a follower sends makes
+ * its end a reset); its races and crashes are not emulated.
  */
 export class OriginalServer {
   /** What appenders sent besides text. */
   readonly received = { pongs: 0, binaryMessages: 0, closeCodes: [] as number[] };
   /** Heads of all requests, in order. */
   readonly requests: IncomingMessage[] = [];
-  /** Pongs that followers sent. */
+  /** Pings that followers were sent. */
+  pings = 0;
+  /** Pongs that they sent. */
   followerPongs = 0;
   /** The messages that were appended to each path. */
   readonly #files = new Map<string, Buffer[]>();
@@ -153,10 +161,10 @@ export class OriginalServer {
           message ??= { opcode, parts: [] };
           message.parts.push(payload);
           if (!fin) continue;
-          const whole = Buffer.concat(message.parts);
           if (message.opcode === Op.text) {
-            file.push(whole);
-            for (const follower of followers) send(follower, originalMessage(Op.text, whole, false));
+            file.push(...message.parts);
+            const read = Buffer.concat(message.parts.map((part) => part.subarray(0, READ_BYTES)));
+            for (const follower of followers) send(follower, originalMessage(Op.text, read, false));
             deadline.refresh();
           } else received.binaryMessages++;
           message = undefined;
@@ -167,13 +175,17 @@ export class OriginalServer {
     socket.once('close', () => {
       clearTimeout(deadline);
       this.#live.delete(filePath);
-      for (const follower of followers) follower.socket.end(frame(Op.close, closePayload(1000)));
+      for (const { socket: to, hasSent } of followers) {
+        const close = frame(Op.close, closePayload(1000));
+        if (hasSent) to.write(close, () => to.resetAndDestroy());
+        else to.end(close);
+      }
     });
   }
 
   #follow(filePath: string, request: IncomingMessage, response: ServerResponse, socket: Socket): void {
     switchProtocols(request, response, socket);
-    const follower: LiveFollower = { socket, lastSentAt: performance.now() };
+    const follower: LiveFollower = { socket, lastSentAt: performance.now(), hasSent: false };
     const history = this.content(filePath);
     if (history.length > 0) send(follower, originalMessage(Op.text, history, false));
     send(follower, frame(Op.text));
@@ -182,10 +194,13 @@ export class OriginalServer {
 
     const { pingMs } = this.#options;
     const ticks = setInterval(() => {
-      if (performance.now() - follower.lastSentAt >= pingMs) send(follower, frame(Op.ping));
+      if (performance.now() - follower.lastSentAt < pingMs) return;
+      this.pings++;
+      send(follower, frame(Op.ping));
     }, pingMs);
     const reader = new FrameReader();
     socket.on('data', (bytes: Buffer) => {
+      follower.hasSent = true;
       for (const { opcode } of reader.read(bytes)) if (opcode === Op.pong) this.followerPongs++;
     });
     socket.once('end', () => socket.end());
