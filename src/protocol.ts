@@ -116,3 +116,10 @@ export const CloseCode = {
  * whole. What exceeds it is dropped by that client without a word.
  */
 export const LEGACY_MESSAGE_BYTES = 32_768;
+
+/**
+ * The longest run of bytes, of several short messages of an appender, that goes
+ * to legacy followers as one: those that read through a small buffer lose what
+ * has no room in it. With the beginning of a character before it, it has 1,024.
+ */
+export const MERGED_BYTES = 1021;

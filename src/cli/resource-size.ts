@@ -32,11 +32,10 @@ async function sizeByRange(
     ownHeaders,
   });
   response.destroy();
-  // No range at all can be had of nothing; without ranges the whole resource is on its way.
-  const isRange = status === 206 || status === 416;
+  // Without ranges the whole resource is on its way.
+  if (status !== 206 && status !== 416) return sizeOf(status, contentLengthOf(response));
   const total = /\/(\d+)$/.exec(response.headers['content-range'] ?? '')?.[1];
-  const size = isRange ? total && Number(total) : contentLengthOf(response);
-  return sizeOf(isRange ? 200 : status, size || undefined);
+  return sizeOf(200, total === undefined ? undefined : Number(total));
 }
 
 function sizeOf(status: number, size: number | undefined): number | undefined {

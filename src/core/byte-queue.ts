@@ -9,11 +9,18 @@ const MAX_BLOCK_BYTES = 64 * 1024;
  * the memory that they take is within a small factor of their length.
  */
 export class ByteQueue {
+  readonly #maxMergedBytes: number;
   #parts: Buffer[] = [];
   #length = 0;
-  /** What small pieces are copied to, and how much of it is full. */
+  /** What small pieces are copied to, how much of it is full, and where the last part of it begins. */
   #block: Buffer | undefined;
   #blockBytes = 0;
+  #partStart = 0;
+
+  /** @param maxMergedBytes longest part that is made of several pieces */
+  constructor(maxMergedBytes = MAX_BLOCK_BYTES) {
+    this.#maxMergedBytes = maxMergedBytes;
+  }
 
   /** How many bytes wait. */
   get length(): number {
@@ -48,14 +55,21 @@ export class ByteQueue {
     if (this.#block !== undefined && this.#blockBytes + bytes.length > this.#block.length) this.#closeBlock();
     // Not from Node's pool, which others would hold on to.
     this.#block ??= Buffer.allocUnsafeSlow(blockBytes(this.#length + bytes.length));
+    if (this.#blockBytes - this.#partStart + bytes.length > this.#maxMergedBytes) this.#closePart();
     this.#blockBytes += bytes.copy(this.#block, this.#blockBytes);
   }
 
+  #closePart(): void {
+    const part = this.#block?.subarray(this.#partStart, this.#blockBytes);
+    if (part !== undefined && part.length > 0) this.#parts.push(part);
+    this.#partStart = this.#blockBytes;
+  }
+
   #closeBlock(): void {
-    if (this.#block === undefined) return;
-    this.#parts.push(this.#block.subarray(0, this.#blockBytes));
+    this.#closePart();
     this.#block = undefined;
     this.#blockBytes = 0;
+    this.#partStart = 0;
   }
 }
 

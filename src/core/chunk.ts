@@ -13,13 +13,14 @@ export class Chunk {
   readonly start: number;
   /** Position after the last byte. */
   readonly end: number;
-  readonly #parts: readonly Buffer[];
+  /** Its bytes, as they were written. */
+  readonly parts: readonly Buffer[];
   readonly #encoded = new Map<Encoder, readonly Buffer[]>();
 
   constructor(start: number, parts: readonly Buffer[]) {
     this.start = start;
     this.end = start + parts.reduce((bytes, part) => bytes + part.length, 0);
-    this.#parts = parts;
+    this.parts = parts;
   }
 
   /**
@@ -30,7 +31,7 @@ export class Chunk {
   encodedFrom(position: number, encode: Encoder): readonly Buffer[] {
     if (position !== this.start) return encode(this.#partsFrom(position));
     let encoded = this.#encoded.get(encode);
-    if (encoded === undefined) encoded = encode(this.#parts);
+    if (encoded === undefined) encoded = encode(this.parts);
     else if (encoded.length === 1) return encoded;
     else encoded = [Buffer.concat(encoded)];
     if (encoded.length > MAX_PIECES) encoded = [Buffer.concat(encoded)];
@@ -41,7 +42,7 @@ export class Chunk {
   #partsFrom(position: number): Buffer[] {
     const parts: Buffer[] = [];
     let start = this.start;
-    for (const part of this.#parts) {
+    for (const part of this.parts) {
       if (position < start + part.length) parts.push(part.subarray(Math.max(0, position - start)));
       start += part.length;
     }

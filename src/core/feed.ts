@@ -1,8 +1,11 @@
 import type { EndReason } from '../protocol.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
-import { chunksOf } from './chunk.ts';
+import { cutCharacter, withoutLast } from './characters.ts';
+import { Chunk, chunksOf } from './chunk.ts';
 import { ChunkWindow } from './chunk-window.ts';
 import { Follower, type FollowerSink } from './follower.ts';
+
+const NOTHING: Buffer = Buffer.alloc(0);
 
 /** Who made a feed and is told how it goes. */
 export interface FeedOwner {
@@ -23,10 +26,14 @@ export class Feed {
   readonly file: StoredFile;
   /** The newest committed bytes, as far as a follower still wants them. */
   readonly window = new ChunkWindow();
+  /** The same, cut between characters, as far as a follower wants them that way. */
+  readonly characters = new ChunkWindow();
   readonly #followers = new Set<Follower>();
   readonly #owner: FeedOwner;
   #committed: number;
   #behind = 0;
+  /** The last committed bytes, where they are the beginning of a character. */
+  #cut = NOTHING;
   #endReason: EndReason | undefined;
   #isWaiting = false;
   #idle = false;
@@ -44,6 +51,11 @@ export class Feed {
   /** The position up to which the file's bytes are good; only these are ever sent. */
   get committed(): number {
     return this.#committed;
+  }
+
+  /** The position up to which the committed bytes are whole characters, where they are UTF-8. */
+  get committedCharacters(): number {
+    return this.#committed - this.#cut.length;
   }
 
   /** Whether the appender was lost and may come back. */
@@ -65,13 +77,20 @@ export class Feed {
     // Chunk by chunk, because one that all followers take in a row stays in the processor's cache.
     for (const chunk of chunksOf(start, parts)) {
       if (chunk.end <= this.#committed) continue;
+      const characters = this.#wholeCharacters(chunk);
       this.#committed = chunk.end;
       this.#behind = this.#followers.size;
       if (this.#behind === 0) continue;
       this.window.push(chunk);
+      if (characters !== undefined) this.characters.push(characters);
       this.#wake();
     }
     this.#owner.committed(this.#committed);
+  }
+
+  /** Tells what the committed bytes end with, which somebody has read: the feed does not know before its first commit. */
+  endsWithin(cut: Buffer): void {
+    this.#cut = cut;
   }
 
   /** Makes a follower at `position`, between 0 and `committed`. It begins with its first `drained`. */
@@ -92,7 +111,9 @@ export class Feed {
   /** Called by a follower that has just taken the last committed byte. */
   caughtUp(): void {
     this.#behind--;
-    if (this.#behind === 0) this.window.clear();
+    if (this.#behind > 0) return;
+    this.window.clear();
+    this.characters.clear();
   }
 
   /** Tells the followers that the appender was lost and may come back, or that it is back. */
@@ -109,6 +130,15 @@ export class Feed {
     this.#owner.ended();
     this.#wake();
     this.#checkIdle();
+  }
+
+  /** What of a chunk is whole characters: with the beginning of the first one, and without that of the last one. */
+  #wholeCharacters(chunk: Chunk): Chunk | undefined {
+    const before = chunk.start === this.#committed ? this.#cut : NOTHING;
+    this.#cut = cutCharacter(before, chunk.parts);
+    if (before.length === 0 && this.#cut.length === 0) return chunk;
+    const parts = withoutLast([before, ...chunk.parts], this.#cut.length);
+    return parts.length === 0 ? undefined : new Chunk(chunk.start - before.length, parts);
   }
 
   #wake(): void {

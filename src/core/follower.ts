@@ -1,15 +1,21 @@
 import type { EndReason } from '../protocol.ts';
 import type { BlockLoan } from '../storage/block-pool.ts';
+import { cutCharacter } from './characters.ts';
 import type { Encoder } from './chunk.ts';
+import type { ChunkWindow } from './chunk-window.ts';
 import type { Feed } from './feed.ts';
 
 /** Bytes that a follower behind the window reads from the file at a time, at most. */
 const MAX_BLOCK_BYTES = 256 * 1024;
 
+const NOTHING: Buffer = Buffer.alloc(0);
+
 /** Where a follower's bytes go. */
 export interface FollowerSink {
   /** How the bytes are laid out for this sink. */
   readonly encode: Encoder;
+  /** Whether it is given whole characters, as far as the bytes are UTF-8. */
+  readonly wholeCharacters: boolean;
   /** Takes encoded bytes; false means that it is full and will call {@link Follower.drained}. */
   write(encoded: readonly Buffer[]): boolean;
   /** Called when the appender was lost and may come back, and when it is back. */
@@ -64,20 +70,34 @@ export class Follower {
   /** Moves on as far as it goes. The feed calls it when there may be more. */
   pump(): void {
     while (!this.#full && !this.#reading && !this.#left) {
-      if (this.#position === this.feed.committed) {
+      if (this.#position >= this.#goal) {
         const reason = this.feed.endReason;
         if (reason === undefined) return;
         this.leave();
         this.sink.end(reason);
         return;
       }
-      const chunk = this.feed.window.at(this.#position);
+      const chunk = this.#window.at(this.#position);
       if (chunk === undefined) {
         void this.#readBlock();
         return;
       }
       this.#write(chunk.encodedFrom(this.#position, this.sink.encode), chunk.end);
     }
+  }
+
+  /** How far it may go now: to the end of the last whole character, and further only when no more will come. */
+  get #goal(): number {
+    return this.#isAtCharacters ? this.feed.committedCharacters : this.feed.committed;
+  }
+
+  get #window(): ChunkWindow {
+    return this.#isAtCharacters ? this.feed.characters : this.feed.window;
+  }
+
+  get #isAtCharacters(): boolean {
+    if (!this.sink.wholeCharacters) return false;
+    return this.feed.endReason === undefined || this.#position < this.feed.committedCharacters;
   }
 
   #write(encoded: readonly Buffer[], end: number): void {
@@ -90,7 +110,7 @@ export class Follower {
 
   async #readBlock(): Promise<void> {
     const start = this.#position;
-    const length = Math.min(this.#loan.next(), this.feed.committed - start);
+    const length = Math.min(this.#loan.next(), this.#goal - start);
     this.#reading = true;
     let block: Buffer | undefined;
     let failure: unknown;
@@ -110,8 +130,22 @@ export class Follower {
       this.leave();
       this.sink.end('truncated');
     } else {
-      this.#write(this.sink.encode([block]), start + block.length);
+      this.#writeBlock(start, block, block.length < length);
       this.pump();
     }
+  }
+
+  /** Writes what was read, up to its last whole character if more is to come; the file has no more when it is short. */
+  #writeBlock(start: number, block: Buffer, isShort: boolean): void {
+    const { feed, sink } = this;
+    const end = start + block.length;
+    let cut = NOTHING;
+    // Where the feed knows that a character is cut, it was not read.
+    if (this.#isAtCharacters && !isShort && (end !== this.#goal || end === feed.committed)) {
+      cut = cutCharacter(NOTHING, [block]);
+      if (end === feed.committed) feed.endsWithin(cut);
+    }
+    if (cut.length === block.length) return;
+    this.#write(sink.encode([block.subarray(0, block.length - cut.length)]), end - cut.length);
   }
 }

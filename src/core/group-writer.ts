@@ -1,4 +1,5 @@
 import type { HttpfstreamError } from '../errors.ts';
+import { MERGED_BYTES } from '../protocol.ts';
 import type { AppendFile } from '../storage/append-file.ts';
 import { storageFailure } from '../storage/storage-failure.ts';
 import { ByteQueue } from './byte-queue.ts';
@@ -39,7 +40,7 @@ export class GroupWriter {
   readonly #durability: Durability;
   readonly #syncer: Syncer;
   readonly #owner: WriterOwner;
-  readonly #pending = new ByteQueue();
+  readonly #pending = new ByteQueue(MERGED_BYTES);
   #received: number;
   #safe: number;
   #pauseAsked = false;

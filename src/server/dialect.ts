@@ -13,6 +13,8 @@ export interface Dialect {
   readonly subprotocol: string | undefined;
   /** How bytes are laid out for followers. */
   readonly encode: Encoder;
+  /** Whether followers are given whole characters, as far as the bytes are UTF-8. */
+  readonly wholeCharacters: boolean;
   /** The frame that carries a message for the client; empty if it would not understand. */
   control(message: ControlMessage): Buffer;
   /** The close code for a feed's end. */

@@ -63,6 +63,10 @@ export class FollowConnection implements FollowerSink {
     return this.#dialect.encode;
   }
 
+  get wholeCharacters(): boolean {
+    return this.#dialect.wholeCharacters;
+  }
+
   /** Aborts when the connection has closed. */
   get signal(): AbortSignal {
     this.#aborter ??= new AbortController();

@@ -31,6 +31,7 @@ export interface HttpFollowContext {
  */
 export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   readonly encode: Encoder;
+  readonly wholeCharacters = false;
   readonly #response: ServerResponse;
   readonly #socket: Socket;
   readonly #client: ClientSocket;

@@ -1,7 +1,6 @@
 import { CloseCode, LEGACY_MESSAGE_BYTES } from '../protocol.ts';
-import { messageEncoder } from '../websocket/message-encoder.ts';
-import { Opcode } from '../websocket/opcode.ts';
 import type { Dialect } from './dialect.ts';
+import { textEncoder } from './text-encoder.ts';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -9,7 +8,8 @@ const NOTHING = Buffer.alloc(0);
 export const legacyDialect: Dialect = {
   subprotocol: undefined,
   // The original's follower reads nothing but short, unfragmented text messages.
-  encode: messageEncoder(Opcode.text, LEGACY_MESSAGE_BYTES),
+  encode: textEncoder(LEGACY_MESSAGE_BYTES),
+  wholeCharacters: true,
   control: () => NOTHING,
   // The original's follower takes 1001 for the end, so a shutdown must not be told that way.
   closeCode: (reason) => (reason === 'finished' ? CloseCode.finished : CloseCode.interrupted),

@@ -17,6 +17,7 @@ const CLOSE_CODES: Readonly<Record<EndReason, number>> = {
 export const v2Dialect: Dialect = {
   subprotocol: SUBPROTOCOL,
   encode: messageEncoder(Opcode.binary, MAX_DATA_BYTES),
+  wholeCharacters: false,
   control: (message) => Buffer.concat(encodeControl([Buffer.from(JSON.stringify(message))])),
   closeCode: (reason) => CLOSE_CODES[reason],
   answersPings: true,

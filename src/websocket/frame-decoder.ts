@@ -1,5 +1,5 @@
 import { FramingError } from '../errors.ts';
-import { CloseCode, MAX_CONTROL_BYTES } from '../protocol.ts';
+import { CloseCode, MAX_CONTROL_BYTES, MERGED_BYTES } from '../protocol.ts';
 import { Opcode } from './opcode.ts';
 import { unmaskDown, unmaskInPlace } from './unmask.ts';
 
@@ -76,8 +76,8 @@ export class FrameDecoder {
     const chunk = this.#carry.length === 0 ? input : Buffer.concat([this.#carry, input]);
     this.#carry = NO_BYTES;
 
-    // Short payloads are moved down over their headers, so that many small
-    // messages are handed on as one run: chunk[runStart, runEnd).
+    // Short payloads are moved down over their headers, so that small messages
+    // are handed on some at a time, as one run: chunk[runStart, runEnd).
     let runStart = 0;
     let runEnd = 0;
     let at = 0;
@@ -90,6 +90,10 @@ export class FrameDecoder {
             if (this.#masked) unmaskInPlace(part, this.#mask, this.#maskPhase);
             this.#text.push(part);
           } else if (this.#masked && end - at < LONG_PAYLOAD_BYTES) {
+            if (runEnd - runStart + end - at > MERGED_BYTES && runEnd > runStart) {
+              this.#onPayload(chunk.subarray(runStart, runEnd));
+              runStart = runEnd;
+            }
             unmaskDown(chunk, at, end, runEnd, this.#mask, this.#maskPhase);
             runEnd += end - at;
           } else {

@@ -2,6 +2,8 @@ import type { Opcode } from './opcode.ts';
 
 const FIN = 0x80;
 
+type DataOpcode = typeof Opcode.text | typeof Opcode.binary;
+
 /**
  * Makes a function that lays bytes out as complete, unmasked and unfragmented
  * WebSocket messages. It copies nothing: the result alternates between headers
@@ -11,10 +13,10 @@ const FIN = 0x80;
  * @param maxMessageBytes longest payload of one message; more bytes make more messages
  */
 export function messageEncoder(
-  opcode: typeof Opcode.text | typeof Opcode.binary,
+  opcode: DataOpcode,
   maxMessageBytes: number,
 ): (parts: readonly Buffer[]) => Buffer[] {
-  const fullHeader = header(FIN | opcode, maxMessageBytes);
+  const fullHeader = messageHeader(opcode, maxMessageBytes);
 
   return (parts) => {
     let remaining = parts.reduce((bytes, part) => bytes + part.length, 0);
@@ -24,7 +26,7 @@ export function messageEncoder(
       for (let at = 0; at < part.length; ) {
         if (room === 0) {
           room = Math.min(remaining, maxMessageBytes);
-          encoded.push(room === maxMessageBytes ? fullHeader : header(FIN | opcode, room));
+          encoded.push(room === maxMessageBytes ? fullHeader : messageHeader(opcode, room));
         }
         const end = Math.min(at + room, part.length);
         encoded.push(at === 0 && end === part.length ? part : part.subarray(at, end));
@@ -37,7 +39,9 @@ export function messageEncoder(
   };
 }
 
-function header(firstByte: number, payloadBytes: number): Buffer {
+/** The header of a complete, unmasked and unfragmented message. */
+export function messageHeader(opcode: DataOpcode, payloadBytes: number): Buffer {
+  const firstByte = FIN | opcode;
   if (payloadBytes < 126) return Buffer.of(firstByte, payloadBytes);
   if (payloadBytes < 65_536) return Buffer.of(firstByte, 126, payloadBytes >>> 8, payloadBytes);
   const bytes = Buffer.alloc(10);

@@ -16,6 +16,7 @@ const asTheyAre: Encoder = (parts) => parts;
 /** A follower's end that keeps what it gets, and can be full. */
 export class CollectingSink implements FollowerSink {
   readonly encode = asTheyAre;
+  readonly wholeCharacters: boolean = false;
   readonly received: Buffer[] = [];
   follower: Follower | undefined;
   endReason: EndReason | undefined;

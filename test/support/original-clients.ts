@@ -280,6 +280,11 @@ export class OriginalFollower {
     return Buffer.concat(this.#chunks);
   }
 
+  /** What it has kept of each message. */
+  get messages(): readonly Buffer[] {
+    return this.#chunks;
+  }
+
   /** Stops to read: the kernel's buffers fill, and then the server's. */
   stall(): void {
     this.#connection.stopReading();
