@@ -4,6 +4,7 @@ import type { ReconnectEvent } from '../client/retry.ts';
 import { targetUrl } from '../client/target-url.ts';
 import type { CommandIo } from './io.ts';
 import { parseArguments } from './parse-arguments.ts';
+import { printable } from './printable.ts';
 import { parseHeaders } from './request-headers.ts';
 
 /** Exit code of the client commands for failures and wrong usage alike, as the original's. */
@@ -74,7 +75,8 @@ export function parseClientCommand(
   // Set to nothing is not set.
   const parsed = parseHeaders(header, (!isOutdone && token) || undefined);
   if ('mistake' in parsed) return refuseUsage(command, parsed.mistake, io);
-  const log = (line: string) => void io.stderr.write(`${textWithoutCredentials(line)}\n`);
+  // The one place where what servers say comes to be shown.
+  const log = (line: string) => void io.stderr.write(`${printable(textWithoutCredentials(line))}\n`);
   return { headers: parsed.headers, log, logVerbose: verbose ? log : () => {} };
 }
 

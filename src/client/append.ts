@@ -30,4 +30,6 @@ export async function append(
   const writable = openAppend(url, options);
   // The pipeline alone would wait for a source that is stuck, whatever has happened to the append.
   await Promise.all([finished(writable), pipeline(source, writable)]);
+  // A stream that was destroyed may have finished for Node; the server's word is another thing.
+  await writable.close();
 }

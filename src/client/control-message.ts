@@ -1,4 +1,4 @@
-import type { ControlMessage } from '../protocol.ts';
+import type { ControlMessage, EndMessage } from '../protocol.ts';
 
 /** Reads a server's message. Undefined when it is none, or one that makes no sense. */
 export function parseControl(text: string): ControlMessage | undefined {
@@ -14,16 +14,15 @@ export function parseControl(text: string): ControlMessage | undefined {
     case 'ack':
       return isCount(message.position) ? message : undefined;
     case 'end':
-      return isCount(message.position) ? { ...message, ...printable(message.detail) } : undefined;
+      return isCount(message.position) ? withText(message) : undefined;
     default:
       return typeof message === 'object' && message !== null ? message : undefined;
   }
 }
 
-/** It may be shown on a terminal. */
-function printable(detail: unknown): { detail?: string } {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
-  return typeof detail === 'string' ? { detail: detail.replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ') } : {};
+/** Without a detail that is no text. */
+function withText({ detail, ...message }: EndMessage): EndMessage {
+  return typeof detail === 'string' ? { ...message, detail } : message;
 }
 
 function isCount(value: unknown): boolean {

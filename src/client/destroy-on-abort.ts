@@ -1,10 +1,12 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
 
+const ABORTED = 'This operation was aborted';
+
 /** Destroys `stream` with the signal's reason when it aborts; lets go of the signal when the stream closes. */
 export function destroyOnAbort(stream: Readable | Writable | Duplex, signal: AbortSignal | undefined): void {
   if (signal === undefined) return;
-  // Streams take any value for an error; the reason is passed on as it is.
-  const abort = () => stream.destroy(signal.reason as Error);
+  // Streams take any value for an error, but for those that are false; the reason is passed on as it is.
+  const abort = () => stream.destroy((signal.reason || new DOMException(ABORTED, 'AbortError')) as Error);
   if (signal.aborted) {
     abort();
     return;

@@ -1,4 +1,5 @@
-import { MAX_WAIT_SECONDS } from '../protocol.ts';
+import type { Readable } from 'node:stream';
+import { type EndReason, MAX_WAIT_SECONDS } from '../protocol.ts';
 import { assertInteger, type StreamOptions } from './options.ts';
 
 /** Options of `follow`. */
@@ -21,6 +22,16 @@ export interface FollowOpening {
   position: number;
   /** Whether somebody appends; undefined from a legacy server. */
   live: boolean | undefined;
+}
+
+/** A readable of a resource's bytes. */
+export interface FollowStream extends Readable {
+  /** Position in the file of the next byte that is read from here. */
+  readonly position: number;
+  /** Tells the file from one that is made anew; undefined before `open`, and from a legacy server. */
+  readonly generation: number | undefined;
+  /** Why the stream ended. */
+  readonly reason: EndReason | undefined;
 }
 
 /** @throws {TypeError} for options that make no sense */

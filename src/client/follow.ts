@@ -16,9 +16,15 @@ import {
   type OpenMessage,
   QueryName,
 } from '../protocol.ts';
+import { BodySource } from './body-source.ts';
 import { Connection, type ConnectionEnd, connectionError, isRefusal } from './connection.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
-import { assertOptions, type FollowOpening, type FollowOptions } from './follow-options.ts';
+import {
+  assertOptions,
+  type FollowOpening,
+  type FollowOptions,
+  type FollowStream,
+} from './follow-options.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
 import { failureOfClose, failureOfEnd, failureOfResume, interrupted, reasonOf } from './stream-failure.ts';
@@ -26,15 +32,8 @@ import { targetUrl } from './target-url.ts';
 
 const HIGH_WATER_MARK_BYTES = 1024 * 1024;
 
-/** A readable of a resource's bytes. */
-export interface FollowStream extends Readable {
-  /** Position in the file of the next byte that is read from here. */
-  readonly position: number;
-  /** Tells the file from one that is made anew; undefined before `open`, and from a legacy server. */
-  readonly generation: number | undefined;
-  /** Why the stream ended. */
-  readonly reason: EndReason | undefined;
-}
+/** Most pieces that wait for the reader: each takes some hundred bytes beside its own. */
+const MAX_PIECES = 4096;
 
 /**
  * Follows a resource: what was written, then what is being written, until its
@@ -81,6 +80,8 @@ class ResumingFollow extends Readable implements FollowStream {
   #generation: number | undefined;
   #reason: EndReason | undefined;
   #failure: HttpfstreamError | undefined;
+  /** How many pieces have come since nothing waited for the reader. */
+  #pieces = 0;
   /** Bytes that a legacy server sends and nobody wants. */
   #skip = 0;
 
@@ -110,12 +111,16 @@ class ResumingFollow extends Readable implements FollowStream {
   /** An error comes after the bytes that came before it. */
   override read(size?: number): Buffer | null {
     const bytes = super.read(size);
+    if (this.readableLength === 0 && this.#pieces > 0) {
+      this.#pieces = 0;
+      this.#source?.resume();
+    }
     this.#failIfDrained();
     return bytes;
   }
 
   override _read(): void {
-    this.#source?.resume();
+    if (this.#pieces < MAX_PIECES) this.#source?.resume();
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
@@ -143,7 +148,9 @@ class ResumingFollow extends Readable implements FollowStream {
           this.#source = connection;
           if (!connection.isV2) this.#openedLegacy();
         },
-        onResponse: (response) => void this.#answered(response),
+        onResponse: (response) => {
+          this.#answered(response).catch((error) => this.destroy(error));
+        },
         onPayload: (bytes) => this.#takeBytes(bytes),
         onMessage: (message) => this.#take(message),
         onEnd: (end) => this.#disconnected(end),
@@ -228,7 +235,8 @@ class ResumingFollow extends Readable implements FollowStream {
     if (wanted.length === 0) return;
     this.#position += wanted.length;
     this.#reconnector.progressed();
-    if (!this.push(wanted)) this.#source?.pause();
+    this.#pieces++;
+    if (!this.push(wanted) || this.#pieces >= MAX_PIECES) this.#source?.pause();
   }
 
   #ended(end: EndMessage): void {
@@ -271,19 +279,13 @@ class ResumingFollow extends Readable implements FollowStream {
   /** An idle resource of a legacy server, which answers the handshake with the file. */
   #takeBody(response: IncomingMessage): void {
     this.#openedLegacy();
-    if (this.destroyed) {
-      response.destroy();
-      return;
-    }
-    this.#source = response;
-    // The time limit of the handshake; whoever reads may take as long as it likes.
-    response.socket.setTimeout(0);
-    this.once('close', () => response.destroy());
-    response.on('data', (bytes: Buffer) => this.#takeBytes(bytes));
-    response.once('end', () => this.#finishLegacy());
-    response.once('error', (cause) => {
-      this.#fail(new StreamInterruptedError('the connection broke', CloseCode.abnormal, { cause }));
+    const source = new BodySource(response, {
+      onBytes: (bytes) => this.#takeBytes(bytes),
+      onEnd: () => this.#finishLegacy(),
+      onBroken: (error) => this.#fail(error),
     });
+    this.#source = source;
+    this.once('close', () => source.destroy());
   }
 
   #finishLegacy(): void {

@@ -19,8 +19,8 @@ export {
 export type { EndReason } from '../protocol.ts';
 export { type AppendSource, append } from './append.ts';
 export type { AppendOptions, AppendStream } from './append-options.ts';
-export { type FollowStream, follow } from './follow.ts';
-export type { FollowOpening, FollowOptions } from './follow-options.ts';
+export { follow } from './follow.ts';
+export type { FollowOpening, FollowOptions, FollowStream } from './follow-options.ts';
 export { openAppend } from './open-append.ts';
 export type { StreamOptions } from './options.ts';
 export type { ReconnectEvent, RetryOptions } from './retry.ts';

@@ -13,6 +13,7 @@ import { CloseCode, type ControlMessage, type EndMessage, type OpenMessage, Quer
 import { type AppendOptions, type AppendStream, assertOptions } from './append-options.ts';
 import { Connection, type ConnectionEnd, connectionError, isRefusal } from './connection.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
+import { PendingWrites } from './pending-writes.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
 import { ResendBuffer } from './resend-buffer.ts';
@@ -75,9 +76,7 @@ class ResumingAppend extends Writable implements AppendStream {
   #isLegacy = false;
   /** How far it was sent, counted from the beginning of this append. */
   #sent = 0;
-  /** What the buffer has no room for, and the callback that waits for it. */
-  #waiting: Uint8Array[] = [];
-  #onAccepted: ((error?: Error) => void) | undefined;
+  readonly #pending = new PendingWrites();
   /** The callback of `_final`. */
   #onFinished: (() => void) | undefined;
   #isClosing = false;
@@ -114,14 +113,13 @@ class ResumingAppend extends Writable implements AppendStream {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error) => void): void {
-    this.#waiting.push(chunk);
-    this.#onAccepted = callback;
+    this.#pending.set([chunk], callback);
     this.#accept();
   }
 
   override _writev(chunks: { chunk: Buffer }[], callback: (error?: Error) => void): void {
-    this.#waiting.push(...chunks.map(({ chunk }) => chunk));
-    this.#onAccepted = callback;
+    const bytes = chunks.map(({ chunk }) => chunk);
+    this.#pending.set(bytes, callback);
     this.#accept();
   }
 
@@ -136,9 +134,8 @@ class ResumingAppend extends Writable implements AppendStream {
     // A bare close would be a clean end for a legacy server.
     this.#connection?.abandon(CloseCode.goingAway);
     this.#buffer.clear();
-    this.#waiting = [];
     // Node calls back only the writes that it still holds.
-    this.#onAccepted?.(error ?? interrupted('the append was destroyed'));
+    this.#pending.settle(error ?? interrupted('the append was destroyed'));
     callback(error);
   }
 
@@ -161,16 +158,18 @@ class ResumingAppend extends Writable implements AppendStream {
           this.#reconnector.opened();
           if (!connection.isV2) this.#openedLegacy();
         },
-        onResponse: (response) => void this.#refused(response),
+        onResponse: (response) => {
+          this.#refused(response).catch((error) => this.destroy(error));
+        },
         // A server has nothing to say to an appender but control messages.
         onPayload: () => {},
-        onMessage: (message) => this.#take(message),
+        onMessage: (message) => this.#hear(message),
         onEnd: (end) => this.#disconnected(end),
       },
     );
   }
 
-  #take(message: ControlMessage): void {
+  #hear(message: ControlMessage): void {
     if (message.type === 'open') this.#opened(message);
     else if (message.type === 'ack') this.#acknowledged(message.position);
     else if (message.type === 'end') this.#ended(message);
@@ -229,20 +228,9 @@ class ResumingAppend extends Writable implements AppendStream {
   }
 
   #accept(): void {
-    while (this.#waiting.length > 0) {
-      const [chunk] = this.#waiting as [Uint8Array];
-      const count = this.#buffer.push(chunk);
-      if (count < chunk.length) {
-        this.#waiting[0] = chunk.subarray(count);
-        break;
-      }
-      this.#waiting.shift();
-    }
+    const isAccepted = this.#pending.moveTo(this.#buffer);
     this.#send();
-    if (this.#waiting.length > 0) return;
-    const callback = this.#onAccepted;
-    this.#onAccepted = undefined;
-    callback?.();
+    if (isAccepted) this.#pending.settle();
   }
 
   #send(): void {

@@ -17,6 +17,9 @@ const ORIGINAL_CONFLICT = /already has an active/;
 /** How much of an error's body is looked at. */
 const MAX_BODY_BYTES = 8192;
 
+/** How much of what it says is told, in characters. */
+const MAX_DETAIL_LENGTH = 200;
+
 /** Server errors that will be the same the next time: not implemented, HTTP version, disk full. */
 const LASTING: readonly number[] = [501, 505, 507];
 
@@ -35,7 +38,7 @@ export async function refusalOf(response: IncomingMessage): Promise<HttpfstreamE
   const { code, detail } = problemOf(await textOf(response));
   const message = detail === undefined ? `HTTP status ${status}` : `HTTP status ${status}: ${detail}`;
   if (status === 404) return new ResourceNotFoundError('file does not exist');
-  if (status === 410) return new ResourceGoneError(detail === undefined ? message : String(detail));
+  if (status === 410) return new ResourceGoneError(detail ?? message);
   if (status === 416) return new RangeNotSatisfiableError(message);
   if (code === 'HFS_POSITION_MISMATCH') return new PositionMismatchError(message);
   if (status === 425) return new RepeatedRequestError(message);
@@ -62,11 +65,19 @@ async function textOf(response: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-/** The original answers in plain text, this server in problem+json when asked to. */
-function problemOf(body: string): { code?: unknown; detail?: unknown } {
+/** The original answers in plain text, this server in problem+json when asked to. What is no text is left out. */
+function problemOf(body: string): { code?: string; detail?: string } {
+  const { code, detail } = jsonOf(body) ?? { detail: body.trim() };
+  return {
+    ...(typeof code === 'string' && { code }),
+    ...(typeof detail === 'string' && detail !== '' && { detail: detail.slice(0, MAX_DETAIL_LENGTH) }),
+  };
+}
+
+function jsonOf(body: string): { code?: unknown; detail?: unknown } | undefined {
   try {
     return Object(JSON.parse(body));
   } catch {
-    return { detail: body.trim() === '' ? undefined : body.trim().slice(0, 200) };
+    return undefined;
   }
 }

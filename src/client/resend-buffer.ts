@@ -45,9 +45,10 @@ export class ResendBuffer {
     return this.#ring.subarray(at, Math.min(at + maxBytes, at + this.#end - position, this.#ring.length));
   }
 
-  /** Forgets the bytes below `position`. */
+  /** Forgets the bytes below `position`; when none are left, most of the memory, too. */
   release(position: number): void {
     this.#start = Math.max(this.#start, position);
+    if (this.#start === this.#end && this.#ring.length > FIRST_BYTES) this.clear();
   }
 
   /** Lets its memory go, and forgets what is not released. */

@@ -89,12 +89,13 @@ export class FrameDecoder {
             const part = Buffer.from(chunk.subarray(at, end));
             if (this.#masked) unmaskInPlace(part, this.#mask, this.#maskPhase);
             this.#text.push(part);
-          } else if (this.#masked && end - at < LONG_PAYLOAD_BYTES) {
+          } else if (end - at < LONG_PAYLOAD_BYTES) {
             if (runEnd - runStart + end - at > MERGED_BYTES && runEnd > runStart) {
               this.#onPayload(chunk.subarray(runStart, runEnd));
               runStart = runEnd;
             }
-            unmaskDown(chunk, at, end, runEnd, this.#mask, this.#maskPhase);
+            if (this.#masked) unmaskDown(chunk, at, end, runEnd, this.#mask, this.#maskPhase);
+            else chunk.copyWithin(runEnd, at, end);
             runEnd += end - at;
           } else {
             if (runEnd > runStart) this.#onPayload(chunk.subarray(runStart, runEnd));

@@ -113,7 +113,7 @@ describe('httpfstream-append and httpfstream-follow', () => {
     append.stdin.write(bytes.subarray(0, MIB));
     await waitFor(() => server.content('/dir/a').length === MIB, 'the first bytes');
     const follow = new CommandHere(runFollow, ['-v', url]);
-    await waitFor(() => follow.stdoutBytes === MIB && server.followerPongs > 0, 'the history and a pong');
+    await waitFor(() => follow.stdoutBytes === MIB && server.pings > 0, 'the history and a ping');
     const conflict = await runHere(runAppend, [url], { input: 'x' });
     expect(conflict).toMatchObject({
       exit: 1,

@@ -82,11 +82,11 @@ describe('follow', () => {
     expect(await buffer(follow(server.url('/a')))).toHaveLength(0);
   });
 
-  test('takes all three forms of a 200', async () => {
+  test('takes every form of a 200 that says where it ends, or cannot', async () => {
     for (const answer of [
       'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello',
       'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n',
-      'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello',
+      'HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nhello',
     ]) {
       const server = await startRawServer((socket) => socket.end(answer));
       expect(String(await buffer(follow(server.url)))).toBe('hello');
@@ -96,6 +96,7 @@ describe('follow', () => {
   test.each([
     ['with its length', 'Content-Length: 50\r\n\r\nhel'],
     ['in chunks', 'Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n'],
+    ['that could have said where it ends,', 'Connection: close\r\n\r\nhel'],
   ])('a 200 %s that is cut in the middle is an error, not the end', async (_, rest) => {
     const server = await startRawServer((socket) => socket.end(`HTTP/1.1 200 OK\r\n${rest}`));
     const error = await readingError(follow(server.url));
