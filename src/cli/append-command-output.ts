@@ -88,10 +88,12 @@ export async function appendCommandOutput(
     const outcome = await Promise.race([everything, givenUp]);
     if (outcome === undefined) return EXIT_INTERRUPTED;
     const [exitCode, isAppended] = outcome;
-    if (!isAppended) return exitCode === 0 ? EXIT_FAILURE : exitCode;
-    progress?.succeed();
-    logVerbose(`finished appending from ${name} to ${url}`);
-    return exitCode;
+    if (isAppended) {
+      progress?.succeed();
+      logVerbose(`finished appending from ${name} to ${url}`);
+    }
+    const isDone = isAppended && !transfer.hasFailedCopy;
+    return exitCode === 0 && !isDone ? EXIT_FAILURE : exitCode;
   } finally {
     restoreSignals();
     progress?.stop();

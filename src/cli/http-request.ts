@@ -90,6 +90,11 @@ function send(url: URL, method: string, headers: Readonly<Record<string, string>
         clearTimeout(timer);
         resolve(response);
       })
+      .once('upgrade', (_response, socket) => {
+        clearTimeout(timer);
+        socket.destroy();
+        reject(new UnexpectedStatusError(101));
+      })
       .once('error', (cause) => {
         clearTimeout(timer);
         // An address that was tried in several ways fails with an error that says nothing but its code.

@@ -19,6 +19,8 @@ export async function remoteSource(
   const get = (headers: Record<string, string>) => answerTo(url, { method: 'GET', headers, ownHeaders });
   const answer = await get({});
   const { response } = answer;
+  // It may break off before anybody reads it.
+  response.on('error', () => {});
   const size = contentLengthOf(response);
   return {
     size,
@@ -36,16 +38,20 @@ export async function remoteSource(
 function openAt({ status, response }: Answer, position: number, size: number | undefined): Readable {
   const length = contentLengthOf(response);
   if (status !== 206) return new Body(response, length, position);
-  const { start, total } = CONTENT_RANGE.exec(response.headers['content-range'] ?? '')?.groups ?? {};
-  const hasOtherSize = size !== undefined && total !== '*' && Number(total) !== size;
-  if (Number(start) !== position || hasOtherSize) {
+  const range = response.headers['content-range'] ?? '';
+  const { start, end, total } = CONTENT_RANGE.exec(range)?.groups ?? {};
+  const wanted = total === '*' ? size : Number(total);
+  const hasOtherSize = size !== undefined && wanted !== size;
+  // A server may give less than it is asked for (RFC 9110, section 15.3.7).
+  const isCut = wanted !== undefined && Number(end) !== wanted - 1;
+  if (Number(start) !== position || hasOtherSize || isCut) {
     response.destroy();
-    throw new UnexpectedStatusError(status, `the answer is not the range from ${position} on`);
+    throw new UnexpectedStatusError(status, `the answer is not all from byte ${position} on: ${range}`);
   }
   return new Body(response, length, 0);
 }
 
-const CONTENT_RANGE = /^bytes (?<start>\d+)-\d+\/(?<total>\d+|\*)$/;
+const CONTENT_RANGE = /^bytes (?<start>\d+)-(?<end>\d+)\/(?<total>\d+|\*)$/;
 
 async function answerTo(url: string, options: RequestOptions): Promise<Answer> {
   const answer = await request(url, options);
@@ -66,7 +72,8 @@ class Body extends Transform {
     this.#skipBytes = skipBytes;
     response.once('error', (cause) => this.destroy(this.#brokenOff(cause)));
     this.once('close', () => response.destroy());
-    response.pipe(this);
+    if (response.destroyed) this.destroy(this.#brokenOff(response.errored ?? undefined));
+    else response.pipe(this);
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {

@@ -81,7 +81,8 @@ async function appendSource(
     }
     progress?.succeed();
     if (!isWhole) logVerbose(`finished appending from ${name} to ${url}`);
-    return isInterrupted ? EXIT_INTERRUPTED : 0;
+    if (isInterrupted) return EXIT_INTERRUPTED;
+    return transfer.hasFailedCopy ? EXIT_FAILURE : 0;
   } catch (error) {
     progress?.stop();
     log(`failed to append from ${name} to ${url}: ${messageOf(error)}`);

@@ -3,12 +3,13 @@ import { messageOf } from './io.ts';
 
 /**
  * Passes bytes on to another writable, no faster than that takes them. It never
- * fails: when the other does, which is told unless somebody just closed it, the
- * rest is dropped.
+ * errors: when the other does, the rest is dropped, which is told and is a
+ * failure unless somebody just closed it.
  */
 export class Tee extends Writable {
   readonly #target: Writable;
   readonly #log: (line: string) => void;
+  #isOver = false;
   #hasFailed = false;
 
   constructor(target: Writable, log: (line: string) => void) {
@@ -17,8 +18,13 @@ export class Tee extends Writable {
     this.#log = log;
   }
 
+  /** Whether something is missing of the copy that somebody wanted. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
-    if (this.#hasFailed) {
+    if (this.#isOver) {
       callback();
       return;
     }
@@ -29,7 +35,9 @@ export class Tee extends Writable {
   }
 
   #fail(error: NodeJS.ErrnoException): void {
+    this.#isOver = true;
+    if (error.code === 'EPIPE') return;
     this.#hasFailed = true;
-    if (error.code !== 'EPIPE') this.#log(`cannot write to standard output: ${messageOf(error)}`);
+    this.#log(`cannot write to standard output: ${messageOf(error)}`);
   }
 }

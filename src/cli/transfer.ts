@@ -27,6 +27,7 @@ export interface TransferOptions extends ClientSettings {
 export class Transfer {
   readonly #readable: Readable;
   readonly #writable: AppendStream;
+  readonly #tee: Tee | undefined;
 
   constructor(readable: Readable, url: string, options: TransferOptions) {
     const { headers, expect, stallTimeoutMs, tee, progress, log } = options;
@@ -49,7 +50,14 @@ export class Transfer {
         },
       }),
     );
-    if (tee) readable.pipe(new Tee(tee, log));
+    if (!tee) return;
+    this.#tee = new Tee(tee, log);
+    readable.pipe(this.#tee);
+  }
+
+  /** Whether the copy, which somebody wanted, is not whole. */
+  get hasFailedCopy(): boolean {
+    return this.#tee?.hasFailed === true;
   }
 
   /** Resolves when the server has confirmed the end; rejects when the append has failed. */

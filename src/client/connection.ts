@@ -15,8 +15,9 @@ import { PayloadTap } from '../websocket/payload-tap.ts';
 import { parseControl } from './control-message.ts';
 import { splitCredentials } from './credentials.ts';
 import { MAX_TIMER_MS } from './retry.ts';
+import { Silence } from './silence.ts';
 
-/** Time for the server to answer the handshake, and for its first message. */
+/** Time for the server to answer the handshake. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 
 /** Time for the server to answer a close frame: it may have much to write before that. */
@@ -24,9 +25,6 @@ const CLOSE_TIMEOUT_MS = 300_000;
 
 /** Time that a connection may take to close when nothing depends on it any more. */
 const FAREWELL_MS = 1000;
-
-/** How long the server may be silent, for all the pings, before the connection counts as broken. */
-const SILENCE_MS = 25_000;
 
 /** Close codes that say what the peer will not have: protocol error, kind of data, text, policy, size (RFC 6455, section 7.4.1). */
 const REFUSALS: readonly number[] = [1002, 1003, 1007, 1008, 1009];
@@ -79,15 +77,14 @@ export class Connection {
   #isV2 = false;
   #isOver = false;
   #error: Error | undefined;
+  /** Of the handshake. */
+  readonly #deadline: NodeJS.Timeout;
   #heartbeat: NodeJS.Timeout | undefined;
   readonly #stallTimeoutMs: number;
   /** Runs while a legacy server has something to take; begins anew when it takes some. */
   #stall: NodeJS.Timeout | undefined;
-  #bytesRead = 0;
-  #silentMs = 0;
-  /** Whether the first message has come, and how long it has not. */
-  #isGreeted = false;
-  #ungreetedMs = 0;
+  /** Where the subprotocol is spoken. */
+  #silence: Silence | undefined;
 
   /** Starts the handshake. */
   constructor(
@@ -107,17 +104,20 @@ export class Connection {
         ...headers,
         [VERB_HEADER]: verb,
       },
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       perMessageDeflate: false,
       skipUTF8Validation: true,
       ...UNTYPED_OPTIONS,
     });
     this.#websocket = websocket;
+    // Not that of ws, which a byte now and then puts off.
+    const lateness = `the server has not answered within ${HANDSHAKE_TIMEOUT_MS / 1000} s`;
+    this.#deadline = setTimeout(() => this.#giveUp(lateness), HANDSHAKE_TIMEOUT_MS);
     websocket.once('upgrade', (response) => this.#negotiated(response));
     websocket.once('open', () => this.#opened());
     websocket.once('unexpected-response', (_request, response) => {
       if (this.#isOver) return;
       this.#isOver = true;
+      this.#stopTimers();
       handlers.onResponse(response);
     });
     websocket.on('error', (error) => {
@@ -144,7 +144,12 @@ export class Connection {
       this.#taken();
       callback();
     });
-    if (!this.#isV2) this.#stall ??= setTimeout(() => this.#stalled(), this.#stallTimeoutMs);
+    if (this.#isV2) return;
+    const seconds = this.#stallTimeoutMs / 1000;
+    this.#stall ??= setTimeout(
+      () => this.#giveUp(`the server has taken nothing for ${seconds} s`),
+      this.#stallTimeoutMs,
+    );
   }
 
   /** The system has taken a message. */
@@ -155,11 +160,6 @@ export class Connection {
     }
     clearTimeout(this.#stall);
     this.#stall = undefined;
-  }
-
-  #stalled(): void {
-    this.#error ??= new ConnectionError(`the server has taken nothing for ${this.#stallTimeoutMs / 1000} s`);
-    this.#websocket.terminate();
   }
 
   /** Lets the server wait. */
@@ -195,6 +195,7 @@ export class Connection {
   }
 
   #stopTimers(): void {
+    clearTimeout(this.#deadline);
     clearInterval(this.#heartbeat);
     clearTimeout(this.#stall);
   }
@@ -208,6 +209,7 @@ export class Connection {
 
   /** The original's server knows no subprotocols, which ws takes for an error. */
   #negotiated(response: IncomingMessage): void {
+    clearTimeout(this.#deadline);
     this.#socket = response.socket;
     this.#isV2 = response.headers['sec-websocket-protocol'] === SUBPROTOCOL;
     response.headers['sec-websocket-protocol'] ??= SUBPROTOCOL;
@@ -233,6 +235,7 @@ export class Connection {
       },
       beforeClose: (code, reason) => this.#end(code, reason, this.#tap?.betweenMessages === true),
     });
+    if (this.#isV2) this.#silence = new Silence(socket);
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS).unref();
     this.#handlers.onOpen(this);
   }
@@ -243,25 +246,26 @@ export class Connection {
     if (message === undefined) {
       throw new FramingError('the server sent text that is not a control message', CloseCode.protocolError);
     }
-    this.#isGreeted = true;
+    this.#silence?.greeted();
     this.#handlers.onMessage(message);
   }
 
   #beat(): void {
-    if (this.#websocket.readyState !== WebSocket.OPEN) return;
-    if (this.#isV2) this.#websocket.ping();
-    // The original cuts an appender of which it hears nothing for 25 s. What waits to be sent is a sign of life, too.
-    else if (this.#verb === 'APPEND' && this.#websocket.bufferedAmount === 0) this.#websocket.pong();
-    const { bytesRead } = this.#socket as Socket;
-    const isSilent = bytesRead === this.#bytesRead && !this.#websocket.isPaused;
-    this.#bytesRead = bytesRead;
-    this.#silentMs = isSilent ? this.#silentMs + HEARTBEAT_MS : 0;
-    this.#ungreetedMs += HEARTBEAT_MS;
-    const isUngreeted = !this.#isGreeted && this.#ungreetedMs >= HANDSHAKE_TIMEOUT_MS;
-    if (!this.#isV2 || (this.#silentMs < SILENCE_MS && !isUngreeted)) return;
-    this.#error ??= new ConnectionError(
-      isUngreeted ? 'the server does not begin' : 'the server has fallen silent',
-    );
+    const websocket = this.#websocket;
+    if (this.#silence === undefined) {
+      // The original cuts an appender of which it hears nothing for 25 s; what waits to be sent is a sign of life, too.
+      const isIdle = this.#verb === 'APPEND' && websocket.bufferedAmount === 0;
+      if (isIdle && websocket.readyState === WebSocket.OPEN) websocket.pong();
+      return;
+    }
+    // Once it is closing, a server that has much to write before it answers pings by itself.
+    if (websocket.readyState === WebSocket.OPEN) websocket.ping();
+    const trouble = this.#silence.tick(websocket.isPaused);
+    if (trouble !== undefined) this.#giveUp(trouble);
+  }
+
+  #giveUp(why: string): void {
+    this.#error ??= new ConnectionError(why);
     this.#websocket.terminate();
   }
 

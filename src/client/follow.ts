@@ -271,7 +271,8 @@ class ResumingFollow extends Readable implements FollowStream {
     }
     const error = await refusalOf(response);
     if (this.destroyed) return;
-    if (!this.#isServed) this.destroy(error);
+    const isInVain = error instanceof ResourceNotFoundError && performance.now() >= this.#waitUntil;
+    if (!this.#isServed || (isInVain && !this.#wasOpen)) this.destroy(error);
     else if (isTransient(response.statusCode)) this.#retry(error);
     else this.#fail(this.#wasOpen ? failureOfResume(error) : error);
   }

@@ -17,6 +17,9 @@ const ORIGINAL_CONFLICT = /already has an active/;
 /** How much of an error's body is looked at. */
 const MAX_BODY_BYTES = 8192;
 
+/** How long that may take, in milliseconds. */
+const BODY_TIMEOUT_MS = 10_000;
+
 /** How much of what it says is told, in characters. */
 const MAX_DETAIL_LENGTH = 200;
 
@@ -53,6 +56,7 @@ export async function refusalOf(response: IncomingMessage): Promise<HttpfstreamE
 async function textOf(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
+  const deadline = setTimeout(() => response.destroy(), BODY_TIMEOUT_MS);
   try {
     for await (const chunk of response) {
       chunks.push(chunk);
@@ -61,6 +65,8 @@ async function textOf(response: IncomingMessage): Promise<string> {
     }
   } catch {
     // The status says enough.
+  } finally {
+    clearTimeout(deadline);
   }
   return Buffer.concat(chunks).toString();
 }
