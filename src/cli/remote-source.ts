@@ -46,7 +46,10 @@ function openAt({ status, response }: Answer, position: number, size: number | u
   const isCut = wanted !== undefined && Number(end) !== wanted - 1;
   if (Number(start) !== position || hasOtherSize || isCut) {
     response.destroy();
-    throw new UnexpectedStatusError(status, `the answer is not all from byte ${position} on: ${range}`);
+    throw new UnexpectedStatusError(
+      status,
+      `the answer is not the whole range from byte ${position} on: ${range}`,
+    );
   }
   return new Body(response, length, 0);
 }

@@ -164,7 +164,7 @@ export class AppendConnection implements AppenderOwner {
       return;
     }
     this.#tell({ type: 'end', position: this.#appender?.safePosition ?? 0, reason: 'shutdown' });
-    this.#websocket.close(this.#dialect.closeCode('shutdown'), 'the server is shutting down');
+    this.#websocket.close(this.#dialect.closingCode, 'the server is shutting down');
   }
 
   /** Cuts an appender that does not answer. */

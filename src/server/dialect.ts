@@ -17,8 +17,10 @@ export interface Dialect {
   readonly wholeCharacters: boolean;
   /** The frame that carries a message for the client; empty if it would not understand. */
   control(message: ControlMessage): Buffer;
-  /** The close code for a feed's end. */
+  /** The close code with which a feed's end is told to followers. */
   closeCode(reason: EndReason): number;
+  /** The close code for appenders when the server closes. */
+  readonly closingCode: number;
   /** Whether a client that sends nothing at all, not even pongs, is dead. */
   readonly answersPings: boolean;
   /** Whether appenders send bytes in text messages, too. */

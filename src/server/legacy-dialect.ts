@@ -13,6 +13,7 @@ export const legacyDialect: Dialect = {
   control: () => NOTHING,
   // The original's follower takes 1001 for the end, so a shutdown must not be told that way.
   closeCode: (reason) => (reason === 'finished' ? CloseCode.finished : CloseCode.interrupted),
+  closingCode: CloseCode.goingAway,
   answersPings: false,
   appendsText: true,
   endOfClose: (code, isBetweenMessages) => {

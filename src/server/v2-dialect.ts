@@ -20,6 +20,7 @@ export const v2Dialect: Dialect = {
   wholeCharacters: false,
   control: (message) => Buffer.concat(encodeControl([Buffer.from(JSON.stringify(message))])),
   closeCode: (reason) => CLOSE_CODES[reason],
+  closingCode: CloseCode.serviceRestart,
   answersPings: true,
   appendsText: false,
   endOfClose: (code, isBetweenMessages) => {

@@ -189,12 +189,12 @@ describe('httpfstream-append', () => {
     expect(await sizeOf(`${server.root}/a`)).toBe(MIB + 2);
   });
 
-  test('with --tee a standard output that fails is told, and the append goes on', async () => {
+  test('with --tee a standard output that fails is told and a failure, and the append goes on', async () => {
     const server = await startServer();
     const command = shell(`printf xyz | ${APPEND} --tee ${server.url('/a')} > /dev/full`);
     const { exitCode, stderr } = await command.ended;
     expect({ exitCode, stderr }).toEqual({
-      exitCode: 0,
+      exitCode: 1,
       stderr: expect.stringMatching(/^cannot write to standard output: ENOSPC[^\n]+\n$/),
     });
     expect(await readFile(`${server.root}/a`, 'utf8')).toBe('xyz');

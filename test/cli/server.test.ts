@@ -253,7 +253,7 @@ describe('the end', () => {
       await appender.write(bytes);
       await waitFor(() => follower.byteCount === bytes.length, 'the bytes');
       server.command.signal(signal);
-      expect(await follower.outcome).toMatchObject({ exitCode: 0, closeCode: 1001 });
+      expect(await follower.outcome).toMatchObject({ exitCode: 1, closeCode: 1011 });
       expect(await server.command.exit).toBe(0);
       expect((await readFile(server.file('a'))).equals(bytes)).toBe(true);
       expect(server.command.stderr).toBe('');

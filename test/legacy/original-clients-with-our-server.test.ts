@@ -345,7 +345,7 @@ describe('the end', () => {
     expect(outcome).toMatchObject({ exitCode: 1, closeCode: 1011, lostBytes: 0 });
     expect(outcome.bytes.equals(bytes)).toBe(true);
     const told = [...new FrameReader().read(await appender.readAll())];
-    expect(told.map(({ opcode, payload }) => [opcode, payload.readUInt16BE(0)])).toEqual([[Op.close, 1011]]);
+    expect(told.map(({ opcode, payload }) => [opcode, payload.readUInt16BE(0)])).toEqual([[Op.close, 1001]]);
   });
 
   test('a close frame is answered when the bytes are in the file', async () => {

@@ -218,7 +218,7 @@ describe('in an application that has registered @fastify/websocket itself', () =
     expect(headers).not.toHaveProperty('sec-websocket-protocol');
   });
 
-  it('closes in order: appenders and followers are told 1001, and the tail arrives', async () => {
+  it('closes in order: appenders are told 1001, followers 1011, and the tail arrives', async () => {
     const { app, ...server } = await listenWithOwnWebSocket();
     const appender = await openWebSocket(server, '/files/f', 'APPEND');
     appender.send('one');
@@ -226,14 +226,14 @@ describe('in an application that has registered @fastify/websocket itself', () =
     const told = Promise.all([closeOf(appender), closeOf(follower)]);
     appender.send(' two');
     await app.close();
-    expect((await told).map(({ code }) => code)).toEqual([1001, 1001]);
+    expect((await told).map(({ code }) => code)).toEqual([1001, 1011]);
     expect(payloadOf(follower)).toBe('one two');
     expect(await fileText(server, 'f')).toBe('one two');
   });
 });
 
 describe('closing', () => {
-  it('tells appenders 1001, takes what they still send, and gives followers the tail and 1001', async () => {
+  it('tells appenders 1001, takes what they still send, and gives followers the tail and 1011', async () => {
     const { app, ...server } = await startServer({ closeTimeoutMs: NEVER_MS });
     const appender = await openAppender(server, '/f', 'start ');
     const follower = await openFollower(server, '/f', 'start ');
@@ -246,7 +246,7 @@ describe('closing', () => {
     for (const line of lines) appender.send(line);
     await app.close();
     await told;
-    expect(order).toEqual(['appender 1001', 'follower 1001']);
+    expect(order).toEqual(['appender 1001', 'follower 1011']);
     expect(await fileText(server, 'f')).toBe(`start ${lines.join('')}`);
     expect(payloadOf(follower)).toBe(`start ${lines.join('')}`);
   });
@@ -268,7 +268,7 @@ describe('closing', () => {
     await appenderTold;
     expect(payloadOf(follower).length).toBeLessThan(content.length);
     follower.resume();
-    expect((await told).code).toBe(1001);
+    expect((await told).code).toBe(1011);
     expect(payloadOf(follower).length).toBe(content.length);
     await closed;
   });
