@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { runAppend } from '../../src/cli/run-append.ts';
 import { runFollow } from '../../src/cli/run-follow.ts';
 import { OriginalFollower } from '../support/original-clients.ts';
@@ -168,6 +169,23 @@ describe('--from-url', () => {
     },
   );
 
+  test('a server that wants to speak something else is an error', async () => {
+    const server = await startServer();
+    const source = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () =>
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: chat\r\nConnection: Upgrade\r\n\r\n'),
+      );
+    });
+    await new Promise<void>((resolve) => source.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void source.close());
+    const url = `http://127.0.0.1:${(source.address() as AddressInfo).port}/a`;
+    expect(await append('--from-url', url, server.url('/a'))).toMatchObject({
+      exit: 1,
+      stderr: expect.stringMatching(/^failed to append from [^\n]+: HTTP status 101\n$/),
+    });
+  });
+
   test('redirects without end are told', async () => {
     const server = await startServer();
     const source = await startSource((_, response) => response.writeHead(302, { location: '/' }).end());
@@ -320,7 +338,7 @@ describe('--resume', () => {
     expect(await readFile(`${server.root}/a`, 'utf8')).toBe('one two');
   });
 
-  test.each(['bytes 3-6/7', 'bytes 4-7/8', 'nonsense'])(
+  test.each(['bytes 3-6/7', 'bytes 4-7/8', 'bytes 4-5/7', 'bytes 4-5/*', 'nonsense'])(
     'with a URL a range that is not the one asked for (%s) is an error, and nothing is appended',
     async (range) => {
       const server = await startServer();

@@ -137,3 +137,16 @@ test('an append that was aborted does not resolve, whatever the reason', async (
     expect(await outcome).toBe('rejected');
   }
 });
+
+test('who waited for a resource in vain while the server was away is told that it is missing', async () => {
+  const server = await FakeServer.start(
+    (connection) => {
+      connection.tell({ type: 'waiting' });
+      setImmediate(() => connection.cut());
+    },
+    (number) => (number === 0 ? undefined : '404 Not Found'),
+  );
+  const retry = { minDelayMs: 30, maxDelayMs: 30 };
+  const error = await readingError(follow(server.url, { wait: 0.02, retry }));
+  expect(error).toMatchObject({ code: 'HFS_RESOURCE_NOT_FOUND' });
+});
