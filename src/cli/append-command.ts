@@ -93,6 +93,9 @@ export function parseAppendCommand(argv: readonly string[], io: CommandIo): Appe
   if (resume && (source.kind === 'stdin' || source.kind === 'command')) {
     return refuse('--resume needs --from-file or --from-url');
   }
+  if ((source.kind === 'stdin' || source.kind === 'command') && isDirectoryUrl(target.url)) {
+    return refuse('the URL ends in /, and there is no name to add');
+  }
   if (source.kind === 'files' && source.paths.length > 1 && isDirectoryUrl(target.url)) {
     return refuse('with several files, the URL must not end in /');
   }
@@ -132,7 +135,7 @@ and the command goes on.
 Ctrl-C ends an append from standard input cleanly: what was read is sent, and followers see the end. It breaks off
 one from a file or URL. A command gets it too, and what it still says is appended. The second Ctrl-C does not wait.
 
-Exit codes: 0 everything was appended; 1 failure or wrong usage; 130 Ctrl-C. With a command: the command's (128 and
+Exit codes: 0 everything was appended; 1 failure; 2 wrong usage; 130 Ctrl-C. With a command: the command's (128 and
 the signal's number if one killed it, 127 if there is no such command), or 1 if that is 0 and the append failed.
 
 Examples:

@@ -3,11 +3,12 @@ import { splitCredentials, textWithoutCredentials, withoutCredentials } from '..
 import type { ReconnectEvent } from '../client/retry.ts';
 import { targetUrl } from '../client/target-url.ts';
 import type { CommandIo } from './io.ts';
-import { parseArguments } from './parse-arguments.ts';
+import { packageVersion } from './package-version.ts';
+import { EXIT_USAGE, parseArguments } from './parse-arguments.ts';
 import { printable } from './printable.ts';
 import { parseHeaders } from './request-headers.ts';
 
-/** Exit code of the client commands for failures and wrong usage alike, as the original's. */
+/** Exit code of the client commands for failures. */
 export const EXIT_FAILURE = 1;
 
 /** Where the client commands say what they do. No URL is shown with user and password. */
@@ -40,7 +41,7 @@ export interface ClientCommandTexts {
   help: string;
 }
 
-/** Begins a client command: with `-H`, `--token`, `-v` and `-h`. */
+/** Begins a client command: with `-H`, `--token`, `-v`, `--version` and `-h`. */
 export function clientCommand({ name, usage, description, help }: ClientCommandTexts): Command {
   return new Command(name)
     .description(description)
@@ -57,6 +58,7 @@ export function clientCommand({ name, usage, description, help }: ClientCommandT
       new Option('--token <TOKEN>', 'send the server "Authorization: Bearer TOKEN"').env('HTTPFSTREAM_TOKEN'),
     )
     .option('-v, --verbose', 'tell what is being done')
+    .version(packageVersion(), '--version', 'show the version')
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', help);
 }
@@ -67,7 +69,7 @@ export function parseClientCommand(
   argv: readonly string[],
   io: CommandIo,
 ): ClientSettings | number {
-  const { exitCode } = parseArguments(command, argv, io, EXIT_FAILURE);
+  const { exitCode } = parseArguments(command, argv, io);
   if (exitCode !== undefined) return exitCode;
   const { header, token, verbose } = command.opts<{ header: string[]; token?: string; verbose?: true }>();
   const isOutdone =
@@ -95,7 +97,7 @@ export function serverAt(typed: string, headers: Readonly<Record<string, string>
 /** Tells of wrong usage that the parser does not see. Returns the exit code. */
 export function refuseUsage(command: Command, message: string, io: CommandIo): number {
   io.stderr.write(`${command.name()}: ${message}\n`);
-  return EXIT_FAILURE;
+  return EXIT_USAGE;
 }
 
 /** The attempt that is told without `-v`, too: by then the connection has been lost for a few seconds. */

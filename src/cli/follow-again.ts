@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { FollowOptions } from '../client/follow-options.ts';
 import {
   ConnectionError,
   RangeNotSatisfiableError,
@@ -10,7 +9,7 @@ import {
   UnexpectedStatusError,
 } from '../errors.ts';
 import { type FollowResourceOptions, failFollowing, stopFollowing } from './follow-once.ts';
-import { FollowPass } from './follow-pass.ts';
+import { FollowPass, type PassStart } from './follow-pass.ts';
 import { messageOf } from './io.ts';
 
 const INTERVAL_MS = 1000;
@@ -29,7 +28,7 @@ export async function followAgain(url: string, options: FollowResourceOptions): 
 class PersistentFollow {
   readonly #url: string;
   readonly #options: FollowResourceOptions;
-  #start: FollowOptions;
+  #start: PassStart;
   /** It was there at some time. */
   #wasThere = false;
   /** What is wrong for the time being, so that it is told once. */

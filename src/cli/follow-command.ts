@@ -9,6 +9,7 @@ import {
 } from './client-command.ts';
 import { type CommandIo, messageOf } from './io.ts';
 import { secondsOption } from './seconds.ts';
+import { isDirectoryUrl } from './target-name.ts';
 
 /** For how long `--wait` waits when it has no value. */
 const DEFAULT_WAIT_SECONDS = 3600;
@@ -18,6 +19,8 @@ export interface FollowStart {
   /** First byte wanted; negative: that many bytes before the end. */
   from?: number;
   lines?: number;
+  /** How many lines are left out, from there on. */
+  skipLines?: number;
 }
 
 /** What `httpfstream-follow` was told to do. */
@@ -47,7 +50,10 @@ export function parseFollowCommand(argv: readonly string[], io: CommandIo): Foll
   const command = clientCommand(TEXTS)
     .argument('<URL...>', 'http or https URLs of the resources')
     .addOption(
-      new Option('-n, --lines <LINES>', 'begin with the last LINES lines')
+      new Option(
+        '-n, --lines <LINES>',
+        'begin with the last LINES lines; +N: with the Nth line; -N for short',
+      )
         .argParser(parseLines)
         .conflicts(['bytes', 'from', 'output']),
     )
@@ -67,10 +73,11 @@ export function parseFollowCommand(argv: readonly string[], io: CommandIo): Foll
         'wait up to S seconds, an hour without =S, for a resource that is missing',
       ).argParser(secondsOption),
     )
+    .option('-f, --follow', 'as tail has it; it follows in any case')
     .option('-F', 'go on after each end until Ctrl-C, also when the file is cut, deleted or made anew')
     .option('-o, --output <FILE>', 'write to FILE instead; if it exists, go on at its end')
     .configureHelp({ optionTerm: ({ flags }) => flags.replace(' [S]', '[=S]') });
-  const settings = parseClientCommand(command, withWaitTime(argv), io);
+  const settings = parseClientCommand(command, withLineCount(withWaitTime(argv)), io);
   if (typeof settings === 'number') return settings;
   const { headers, ...log } = settings;
 
@@ -84,6 +91,10 @@ export function parseFollowCommand(argv: readonly string[], io: CommandIo): Foll
     servers = urls.map((url) => serverAt(url, headers));
   } catch (error) {
     return refuseUsage(command, messageOf(error), io);
+  }
+  for (const { url } of servers) {
+    const mistake = mistakeIn(url);
+    if (mistake !== undefined) return refuseUsage(command, mistake, io);
   }
   return {
     servers,
@@ -104,7 +115,25 @@ function withWaitTime(argv: readonly string[]): string[] {
   });
 }
 
+/** `-20` is `--lines=20`, as tail has it, unless it is the value of an option. */
+function withLineCount(argv: readonly string[]): string[] {
+  const end = argv.indexOf('--');
+  return argv.map((argument, i) => {
+    const isCount = /^-\d+$/.test(argument) && !/^-/.test(argv[i - 1] ?? '') && (end === -1 || i < end);
+    return isCount ? `--lines=${argument.slice(1)}` : argument;
+  });
+}
+
+/** What cannot be followed though it looks as if it could. */
+function mistakeIn(url: string): string | undefined {
+  if (isDirectoryUrl(url)) return `${url} is a directory: give the URL of a file in it`;
+  const isPattern = URL.canParse(url) && new URL(url).pathname.includes('*');
+  return isPattern ? `${url} is a pattern: give the URL of each file` : undefined;
+}
+
 function parseLines(text: string): FollowStart {
+  // As tail counts: the first line is +1, and +0 is the same.
+  if (text.startsWith('+')) return { from: 0, skipLines: Math.max(0, wholeNumber(text, /^\+\d+$/) - 1) };
   return { lines: wholeNumber(text, /^\d+$/) };
 }
 
@@ -141,7 +170,7 @@ With -o the bytes in FILE are taken for the first ones of the resource, be it on
 error if that is shorter. With -F, too, it then ends when the resource is cut, deleted or made anew, so that FILE never
 mixes two.
 
-Exit codes: 0 the stream ended, or standard output was closed; 1 failure or wrong usage; 3 the stream was interrupted;
+Exit codes: 0 the stream ended, or standard output was closed; 1 failure; 2 wrong usage; 3 the stream was interrupted;
 4 it was deleted, made anew, or is shorter than what was read or FILE; 130 Ctrl-C. With several URLs the largest.
 
 Examples:

@@ -1,14 +1,13 @@
-import type { FollowOptions } from '../client/follow-options.ts';
 import { RangeNotSatisfiableError } from '../errors.ts';
 import { EXIT_GONE, exitCodeOf } from './follow-failure.ts';
-import { FollowPass, type FollowPassOptions } from './follow-pass.ts';
+import { FollowPass, type FollowPassOptions, type PassStart } from './follow-pass.ts';
 import { messageOf } from './io.ts';
 import { resourceSize } from './resource-size.ts';
 
 /** How {@link followOnce} and {@link followAgain} follow. */
 export interface FollowResourceOptions extends Omit<FollowPassOptions, 'onOpen'> {
   /** Where to begin, and how long to wait for the resource. */
-  start: FollowOptions;
+  start: PassStart;
   /** The file that is written, of which `start.from` is the size. */
   file: string | undefined;
 }

@@ -13,6 +13,12 @@ export interface FollowPassOptions extends ClientLog {
   onOpen: () => void;
 }
 
+/** Where a pass begins, and for how long it waits for that. */
+export interface PassStart extends FollowOptions {
+  /** How many lines are left out, from there on. Default 0. */
+  skipLines?: number;
+}
+
 /** One time that a resource is followed until its end. */
 export class FollowPass {
   readonly #url: string;
@@ -58,7 +64,7 @@ export class FollowPass {
    *
    * @throws what {@link follow} errors with; the signal's reason; what the output throws
    */
-  async run(start: FollowOptions): Promise<void> {
+  async run({ skipLines = 0, ...start }: PassStart): Promise<void> {
     const { output, headers, signal, logVerbose, onOpen } = this.#options;
     const url = this.#url;
     const readable = follow(url, {
@@ -78,9 +84,17 @@ export class FollowPass {
     });
     readable.on('live', () => logVerbose(`${url}: live`));
     try {
+      let linesToSkip = skipLines;
       for await (const chunk of readable as AsyncIterable<Buffer>) {
-        await output.write(chunk, url);
-        this.#bytes += chunk.length;
+        let at = 0;
+        for (; linesToSkip > 0 && at < chunk.length; linesToSkip--) {
+          const end = chunk.indexOf('\n', at);
+          at = end === -1 ? chunk.length : end + 1;
+          if (end === -1) break;
+        }
+        const wanted = chunk.subarray(at);
+        if (wanted.length > 0) await output.write(wanted, url);
+        this.#bytes += wanted.length;
         // Not the readable's, which is ahead by what it holds.
         this.#position += chunk.length;
       }

@@ -2,34 +2,29 @@ import { type Command, CommanderError } from 'commander';
 import { textWithoutCredentials } from '../client/credentials.ts';
 import type { CommandIo } from './io.ts';
 
+/** Exit code of all commands for wrong usage. */
+export const EXIT_USAGE = 2;
+
 /** How parsing went: go on, or leave with this exit code. */
 export type Parsed = { exitCode: number } | { exitCode?: undefined };
 
 /**
  * Parses the arguments of a command. Long options may have one dash or two, as
- * Go's do: `-root DIR`, `-root=DIR`, `--root DIR`. Help goes to stdout; a
- * mistake is one line on stderr.
- *
- * @param usageExitCode exit code for a mistake
+ * Go's do: `-root DIR`, `-root=DIR`, `--root DIR`. Help and version go to
+ * stdout; a mistake is one line on stderr, and {@link EXIT_USAGE}.
  */
-export function parseArguments(
-  command: Command,
-  argv: readonly string[],
-  io: CommandIo,
-  usageExitCode: number,
-): Parsed {
+export function parseArguments(command: Command, argv: readonly string[], io: CommandIo): Parsed {
   command.exitOverride().configureOutput({
     writeOut: (text) => io.stdout.write(text),
     writeErr: (text) => io.stderr.write(text),
-    outputError: (text, write) =>
-      write(`${command.name()}: ${textWithoutCredentials(text.replace(/^error: /, ''))}`),
+    outputError: (text, write) => write(`${command.name()}: ${textWithoutCredentials(oneLine(text))}\n`),
   });
   try {
     command.parse(withDoubleDashes(command, argv), { from: 'user' });
     return {};
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    return { exitCode: error.exitCode === 0 ? 0 : usageExitCode };
+    return { exitCode: error.exitCode === 0 ? 0 : EXIT_USAGE };
   }
 }
 
@@ -41,4 +36,12 @@ function withDoubleDashes(command: Command, argv: readonly string[]): string[] {
     const isLongOption = names.has(doubled.split('=', 1)[0]) && (end === -1 || i < end);
     return isLongOption ? doubled : argument;
   });
+}
+
+/** Also of a mistake that comes with a suggestion. */
+function oneLine(text: string): string {
+  return text
+    .replace(/^error: /, '')
+    .trimEnd()
+    .replaceAll('\n', ' ');
 }

@@ -4,8 +4,6 @@ import { packageVersion } from './package-version.ts';
 import { parseArguments } from './parse-arguments.ts';
 import { addServerOptions, type ServerOptions } from './server-options.ts';
 
-const EXIT_USAGE = 2;
-
 /**
  * Runs `httpfstream-server` until SIGINT or SIGTERM.
  *
@@ -18,7 +16,7 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
     .version(packageVersion(), '--version', 'show the version')
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', HELP);
-  const { exitCode } = parseArguments(command, argv, io, EXIT_USAGE);
+  const { exitCode } = parseArguments(command, argv, io);
   if (exitCode !== undefined) return exitCode;
 
   const options = command.opts<ServerOptions>();

@@ -235,7 +235,7 @@ class ResumingFollow extends Readable implements FollowStream {
     if (wanted.length === 0) return;
     this.#position += wanted.length;
     this.#reconnector.progressed();
-    this.#pieces++;
+    this.#pieces = this.readableLength === 0 ? 1 : this.#pieces + 1;
     if (!this.push(wanted) || this.#pieces >= MAX_PIECES) this.#source?.pause();
   }
 

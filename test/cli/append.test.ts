@@ -80,10 +80,10 @@ describe('httpfstream-append', () => {
   });
 
   test.each([[[]], [['a', 'b']], [['-x', 'http://h/a']]])(
-    'the arguments %j are wrong usage: one line, exit code 1',
+    'the arguments %j are wrong usage: one line, exit code 2',
     async (args) => {
       const { exit, stdout, stderr } = await runHere(runAppend, args);
-      expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' });
+      expect({ exit, stdout }).toEqual({ exit: 2, stdout: '' });
       expect(stderr).toMatch(/^httpfstream-append: [^\n]+\n$/);
     },
   );
@@ -209,9 +209,12 @@ describe('httpfstream-append', () => {
     [['--resume', 'http://h/a', '--', 'true'], '--resume'],
     [['-from-file', 'f', '-from-file', 'g', 'http://h/'], 'end in /'],
     [['--', 'true'], 'URL'],
-  ])('the arguments %j are wrong usage: one line that names %s, exit code 1', async (args, text) => {
+    [['http://h/logs/'], 'ends in /'],
+    [['http://h/logs/', '--', 'true'], 'ends in /'],
+    [['--stall-timeout', '0', 'http://h/a'], '--stall-timeout'],
+  ])('the arguments %j are wrong usage: one line that names %s, exit code 2', async (args, text) => {
     const { exit, stdout, stderr } = await runHere(runAppend, args);
-    expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' });
+    expect({ exit, stdout }).toEqual({ exit: 2, stdout: '' });
     expect(stderr).toMatch(/^httpfstream-append: [^\n]+\n$/);
     expect(stderr).toContain(text);
   });

@@ -79,10 +79,10 @@ describe('httpfstream-follow', () => {
   });
 
   test.each([[[]], [['-x', 'http://h/a']]])(
-    'the arguments %j are wrong usage: one line, exit code 1',
+    'the arguments %j are wrong usage: one line, exit code 2',
     async (args) => {
       const { exit, stdout, stderr } = await runHere(runFollow, args);
-      expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' });
+      expect({ exit, stdout }).toEqual({ exit: 2, stdout: '' });
       expect(stderr).toMatch(/^httpfstream-follow: [^\n]+\n$/);
     },
   );
@@ -93,7 +93,7 @@ describe('httpfstream-follow', () => {
     for (const text of ['-v', '-n', '-c', '--from', '--wait[=S]', '-F', '-o', 'Examples:']) {
       expect(stdout).toContain(text);
     }
-    expect(stdout).toMatch(/Exit codes: 0 .*; 1 .*; 3 .*;\s4 .*; 130 /);
+    expect(stdout).toMatch(/Exit codes: 0 .*; 1 .*; 2 .*; 3 .*;\s4 .*; 130 /);
   });
 
   test('a server of the original that goes away is an error, exit code 3', async () => {
@@ -152,6 +152,13 @@ describe('httpfstream-follow', () => {
     [['-n2'], '4\n5\n'],
     [['--lines=99'], '1\n2\n3\n4\n5\n'],
     [['-n', '0'], ''],
+    [['-n', '+4'], '4\n5\n'],
+    [['-n', '+1'], '1\n2\n3\n4\n5\n'],
+    [['-n', '+0'], '1\n2\n3\n4\n5\n'],
+    [['-n', '+99'], ''],
+    [['-2'], '4\n5\n'],
+    [['-f', '-2'], '4\n5\n'],
+    [['-fn2'], '4\n5\n'],
     [['-c', '3'], '\n5\n'],
     [['-bytes=99'], '1\n2\n3\n4\n5\n'],
     [['-c', '0'], ''],
@@ -233,9 +240,13 @@ describe('httpfstream-follow', () => {
     [['-o', 'f', '-c', '1']],
     [['-o', 'f', '--from', '1']],
     [['-o', 'f', 'http://h/b']],
-  ])('the options %j are wrong usage: one line, exit code 1', async (options) => {
+    [['-n', '+x']],
+    [['-20', '-n', '3x']],
+    [['http://h/logs/']],
+    [['http://h/*.log']],
+  ])('the options %j are wrong usage: one line, exit code 2', async (options) => {
     const { exit, stdout, stderr } = await runHere(runFollow, [...options, 'http://h/a']);
-    expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' });
+    expect({ exit, stdout }).toEqual({ exit: 2, stdout: '' });
     expect(stderr).toMatch(/^httpfstream-follow: [^\n]+\n$/);
   });
 

@@ -2,7 +2,7 @@ import { PassThrough, Readable } from 'node:stream';
 import { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import type { CommandIo } from '../../src/cli/io.ts';
-import { parseArguments } from '../../src/cli/parse-arguments.ts';
+import { EXIT_USAGE, parseArguments } from '../../src/cli/parse-arguments.ts';
 
 /** Parses with a command that has a few options. */
 function parse(...argv: string[]) {
@@ -21,7 +21,7 @@ function parse(...argv: string[]) {
     .option('--root <DIR>', 'where', './data')
     .option('--log-level <LEVEL>', 'how much')
     .option('-v, --verbose', 'tell');
-  const { exitCode } = parseArguments(command, argv, io, 7);
+  const { exitCode } = parseArguments(command, argv, io);
   return {
     exitCode,
     options: command.opts(),
@@ -64,11 +64,17 @@ describe('parseArguments', () => {
     'a mistake (%j) is one line on stderr that begins with the name of the command, and the exit code for usage',
     (argv) => {
       const { exitCode, stdout, stderr } = parse(...argv);
-      expect(exitCode).toBe(7);
+      expect(exitCode).toBe(EXIT_USAGE);
       expect(stdout).toBe('');
       expect(stderr).toMatch(/^the-command: [^\n]+\n$/);
     },
   );
+
+  test('a mistyped option is told with the one that is like it', () => {
+    expect(parse('--rooot', 'x').stderr).toBe(
+      "the-command: unknown option '--rooot' (Did you mean --root?)\n",
+    );
+  });
 
   test('does not change the arguments that it is given', () => {
     const argv = Object.freeze(['-root=/srv']) as string[];
