@@ -1,4 +1,4 @@
-import { InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
   type ClientLog,
   clientCommand,
@@ -77,7 +77,7 @@ export function parseFollowCommand(argv: readonly string[], io: CommandIo): Foll
     .option('-F', 'go on after each end until Ctrl-C, also when the file is cut, deleted or made anew')
     .option('-o, --output <FILE>', 'write to FILE instead; if it exists, go on at its end')
     .configureHelp({ optionTerm: ({ flags }) => flags.replace(' [S]', '[=S]') });
-  const settings = parseClientCommand(command, withLineCount(withWaitTime(argv)), io);
+  const settings = parseClientCommand(command, withLineCount(command, withWaitTime(argv)), io);
   if (typeof settings === 'number') return settings;
   const { headers, ...log } = settings;
 
@@ -116,10 +116,14 @@ function withWaitTime(argv: readonly string[]): string[] {
 }
 
 /** `-20` is `--lines=20`, as tail has it, unless it is the value of an option. */
-function withLineCount(argv: readonly string[]): string[] {
+function withLineCount(command: Command, argv: readonly string[]): string[] {
   const end = argv.indexOf('--');
+  const takesValue = (argument = '') =>
+    command.options.some(
+      ({ required, short, long }) => required && [short, long, long?.slice(1)].includes(argument),
+    );
   return argv.map((argument, i) => {
-    const isCount = /^-\d+$/.test(argument) && !/^-/.test(argv[i - 1] ?? '') && (end === -1 || i < end);
+    const isCount = /^-\d+$/.test(argument) && !takesValue(argv[i - 1]) && (end === -1 || i < end);
     return isCount ? `--lines=${argument.slice(1)}` : argument;
   });
 }
