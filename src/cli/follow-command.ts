@@ -93,7 +93,7 @@ export function parseFollowCommand(argv: readonly string[], io: CommandIo): Foll
     return refuseUsage(command, messageOf(error), io);
   }
   for (const { url } of servers) {
-    const mistake = mistakeIn(url);
+    const mistake = mistakeIn(url, wait !== undefined);
     if (mistake !== undefined) return refuseUsage(command, mistake, io);
   }
   return {
@@ -129,7 +129,9 @@ function withLineCount(command: Command, argv: readonly string[]): string[] {
 }
 
 /** What cannot be followed though it looks as if it could. */
-function mistakeIn(url: string): string | undefined {
+function mistakeIn(url: string, hasWait: boolean): string | undefined {
+  // A number of seconds after a space.
+  if (hasWait && /^\d+$/.test(url)) return `${url} is no URL: the time to wait is given as --wait=${url}`;
   if (isDirectoryUrl(url)) return `${url} is a directory: give the URL of a file in it`;
   const isPattern = URL.canParse(url) && new URL(url).pathname.includes('*');
   return isPattern ? `${url} is a pattern: give the URL of each file` : undefined;

@@ -43,7 +43,7 @@ function openAt({ status, response }: Answer, position: number, size: number | u
   const wanted = total === '*' ? size : Number(total);
   const hasOtherSize = size !== undefined && wanted !== size;
   // A server may give less than it is asked for (RFC 9110, section 15.3.7).
-  const isCut = wanted !== undefined && Number(end) !== wanted - 1;
+  const isCut = wanted === undefined || Number(end) !== wanted - 1;
   if (Number(start) !== position || hasOtherSize || isCut) {
     response.destroy();
     throw new UnexpectedStatusError(

@@ -6,7 +6,7 @@ const MAX_SECONDS = 86_400;
 /** Parses an option's number of seconds, which may be 0. */
 export function secondsOption(text: string): number {
   const seconds = Number(text);
-  if (text.trim() === '' || !(seconds >= 0 && seconds <= MAX_SECONDS)) {
+  if (!/^\d*\.?\d+$/.test(text) || seconds > MAX_SECONDS) {
     throw new InvalidArgumentError(`It must be a number of seconds, at most ${MAX_SECONDS}.`);
   }
   return seconds;

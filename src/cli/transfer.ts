@@ -63,12 +63,14 @@ export class Transfer {
   /** Resolves when the server has confirmed the end; rejects when the append has failed. */
   async done(): Promise<void> {
     await finished(this.#writable);
+    if (this.#tee !== undefined) await finished(this.#tee);
   }
 
   /** Reads no more, and ends the append cleanly after what was read. */
   end(): void {
     this.#readable.unpipe();
     this.#readable.destroy();
+    this.#tee?.end();
     this.#writable.end();
   }
 

@@ -59,7 +59,7 @@ export interface ConnectionHandlers {
 
 /** What a connection is made with. */
 export interface ConnectionOptions {
-  headers: Readonly<Record<string, string>> | undefined;
+  headers?: Readonly<Record<string, string>> | undefined;
   /**
    * How long a legacy server may take nothing of what it is sent, in
    * milliseconds; others are known to be alive by their pongs. Default: any time.
@@ -83,6 +83,8 @@ export class Connection {
   readonly #stallTimeoutMs: number;
   /** Runs while a legacy server has something to take; begins anew when it takes some. */
   #stall: NodeJS.Timeout | undefined;
+  /** How many messages the system has not taken. */
+  #untaken = 0;
   /** Where the subprotocol is spoken. */
   #silence: Silence | undefined;
 
@@ -144,7 +146,12 @@ export class Connection {
       this.#taken();
       callback();
     });
-    if (this.#isV2) return;
+    this.#untaken++;
+    if (!this.#isV2) this.#startStall();
+  }
+
+  /** Begins to wait for the server to take something, or to answer the close. */
+  #startStall(): void {
     const seconds = this.#stallTimeoutMs / 1000;
     this.#stall ??= setTimeout(
       () => this.#giveUp(`the server has taken nothing for ${seconds} s`),
@@ -154,7 +161,8 @@ export class Connection {
 
   /** The system has taken a message. */
   #taken(): void {
-    if (this.#websocket.bufferedAmount > 0) {
+    this.#untaken--;
+    if (this.#untaken > 0) {
       this.#stall?.refresh();
       return;
     }
@@ -174,6 +182,7 @@ export class Connection {
   /** Starts to end in order. */
   close(code: number): void {
     this.#websocket.close(code);
+    if (!this.#isV2 && this.#verb === 'APPEND') this.#startStall();
   }
 
   /**

@@ -27,13 +27,11 @@ import {
 } from './follow-options.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
+import { SmallPieces } from './small-pieces.ts';
 import { failureOfClose, failureOfEnd, failureOfResume, interrupted, reasonOf } from './stream-failure.ts';
 import { targetUrl } from './target-url.ts';
 
 const HIGH_WATER_MARK_BYTES = 1024 * 1024;
-
-/** Most pieces that wait for the reader: each takes some hundred bytes beside its own. */
-const MAX_PIECES = 4096;
 
 /**
  * Follows a resource: what was written, then what is being written, until its
@@ -80,8 +78,9 @@ class ResumingFollow extends Readable implements FollowStream {
   #generation: number | undefined;
   #reason: EndReason | undefined;
   #failure: HttpfstreamError | undefined;
-  /** How many pieces have come since nothing waited for the reader. */
-  #pieces = 0;
+  readonly #smallPieces = new SmallPieces((bytes) => {
+    if (!this.push(bytes)) this.#source?.pause();
+  });
   /** Bytes that a legacy server sends and nobody wants. */
   #skip = 0;
 
@@ -90,14 +89,14 @@ class ResumingFollow extends Readable implements FollowStream {
     assertOptions(options);
     this.#url = url;
     this.#options = options;
-    this.#reconnector = new Reconnector(options);
+    this.#reconnector = new Reconnector(options, (error) => this.destroy(error));
     this.#waitUntil = performance.now() + (options.wait ?? 0) * 1000;
     destroyOnAbort(this, options.signal);
     if (!this.destroyed) this.#connect();
   }
 
   get position(): number {
-    return this.#position - this.readableLength;
+    return this.#position - this.#smallPieces.length - this.readableLength;
   }
 
   get generation(): number | undefined {
@@ -111,21 +110,18 @@ class ResumingFollow extends Readable implements FollowStream {
   /** An error comes after the bytes that came before it. */
   override read(size?: number): Buffer | null {
     const bytes = super.read(size);
-    if (this.readableLength === 0 && this.#pieces > 0) {
-      this.#pieces = 0;
-      this.#source?.resume();
-    }
     this.#failIfDrained();
     return bytes;
   }
 
   override _read(): void {
-    if (this.#pieces < MAX_PIECES) this.#source?.resume();
+    this.#source?.resume();
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.#reconnector.cancel();
     this.#connection?.abandon();
+    this.#smallPieces.clear();
     callback(error);
   }
 
@@ -138,24 +134,19 @@ class ResumingFollow extends Readable implements FollowStream {
     }
     this.#source = undefined;
     this.#isOpen = false;
-    this.#connection = new Connection(
-      url,
-      'FOLLOW',
-      { headers: this.#options.headers },
-      {
-        onOpen: (connection) => {
-          this.#reconnector.opened();
-          this.#source = connection;
-          if (!connection.isV2) this.#openedLegacy();
-        },
-        onResponse: (response) => {
-          this.#answered(response).catch((error) => this.destroy(error));
-        },
-        onPayload: (bytes) => this.#takeBytes(bytes),
-        onMessage: (message) => this.#take(message),
-        onEnd: (end) => this.#disconnected(end),
+    this.#connection = new Connection(url, 'FOLLOW', this.#options, {
+      onOpen: (connection) => {
+        this.#reconnector.opened();
+        this.#source = connection;
+        if (!connection.isV2) this.#openedLegacy();
       },
-    );
+      onResponse: (response) => {
+        this.#answered(response).catch((error) => this.destroy(error));
+      },
+      onPayload: (bytes) => this.#takeBytes(bytes),
+      onMessage: (message) => this.#take(message),
+      onEnd: (end) => this.#disconnected(end),
+    });
   }
 
   #query(): Record<string, number | undefined> {
@@ -235,8 +226,7 @@ class ResumingFollow extends Readable implements FollowStream {
     if (wanted.length === 0) return;
     this.#position += wanted.length;
     this.#reconnector.progressed();
-    this.#pieces = this.readableLength === 0 ? 1 : this.#pieces + 1;
-    if (!this.push(wanted) || this.#pieces >= MAX_PIECES) this.#source?.pause();
+    this.#smallPieces.add(wanted, this.readableLength > 0);
   }
 
   #ended(end: EndMessage): void {
@@ -250,6 +240,7 @@ class ResumingFollow extends Readable implements FollowStream {
     } else if (reason === 'finished') {
       this.#reason = reason;
       this.#connection?.abandon(CloseCode.finished);
+      this.#smallPieces.flush();
       this.push(null);
     } else {
       this.#fail(failureOfEnd(end));
@@ -295,11 +286,17 @@ class ResumingFollow extends Readable implements FollowStream {
       return;
     }
     this.#reason = 'finished';
+    this.#smallPieces.flush();
     this.push(null);
   }
 
   #retry(error: HttpfstreamError): void {
-    if (this.#reconnector.schedule(error, () => this.#connect())) return;
+    const waitMs = this.#wasOpen ? undefined : this.#waitUntil - performance.now();
+    if (waitMs !== undefined && waitMs <= 0) {
+      this.#fail(new ResourceNotFoundError(`file does not exist: ${error.message}`, { cause: error }));
+      return;
+    }
+    if (this.#reconnector.schedule(error, () => this.#connect(), waitMs)) return;
     this.#fail(interrupted(`the connection broke before the end of the stream: ${error.message}`, error));
   }
 
@@ -307,6 +304,7 @@ class ResumingFollow extends Readable implements FollowStream {
   #fail(error: HttpfstreamError): void {
     this.#reason ??= reasonOf(error);
     this.#connection?.abandon(CloseCode.goingAway);
+    this.#smallPieces.flush();
     this.#failure = error;
     this.#failIfDrained();
   }

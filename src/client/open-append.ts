@@ -26,7 +26,7 @@ const DEFAULT_BUFFER_BYTES = 8 * 1024 * 1024;
 const MESSAGE_BYTES = 256 * 1024;
 
 /** … and to a legacy server, of which followers get no more of a message than the server reads at once. */
-const LEGACY_MESSAGE_BYTES = 10_240;
+const ORIGINAL_READ_BYTES = 10_240;
 
 /** Bytes in the hands of the system and of ws from which on nothing more is sent for the moment, … */
 const MAX_UNSENT_BYTES = 1024 * 1024;
@@ -92,7 +92,7 @@ class ResumingAppend extends Writable implements AppendStream {
     this.#url = url;
     this.#options = options;
     this.#buffer = new ResendBuffer(bufferBytes);
-    this.#reconnector = new Reconnector(options);
+    this.#reconnector = new Reconnector(options, (error) => this.destroy(error));
     destroyOnAbort(this, options.signal);
     if (!this.destroyed) this.#connect();
   }
@@ -217,8 +217,17 @@ class ResumingAppend extends Writable implements AppendStream {
     this.#reconnector.progressed();
     this.#acknowledgedBytes = acknowledged;
     this.#buffer.release(acknowledged);
-    this.#options.onAck?.(acknowledged);
-    this.#released();
+    if (this.#tellAck(acknowledged)) this.#released();
+  }
+
+  /** Returns whether the stream goes on: what the caller's own function throws is its error. */
+  #tellAck(bytes: number): boolean {
+    try {
+      this.#options.onAck?.(bytes);
+    } catch (error) {
+      this.destroy(error as Error);
+    }
+    return !this.destroyed;
   }
 
   /** Takes what waits for the room. */
@@ -235,7 +244,7 @@ class ResumingAppend extends Writable implements AppendStream {
 
   #send(): void {
     const connection = this.#connection;
-    const messageBytes = this.#isLegacy ? LEGACY_MESSAGE_BYTES : MESSAGE_BYTES;
+    const messageBytes = this.#isLegacy ? ORIGINAL_READ_BYTES : MESSAGE_BYTES;
     const maxUnsentBytes = this.#isLegacy ? LEGACY_MAX_UNSENT_BYTES : MAX_UNSENT_BYTES;
     while (
       this.#isOpen &&
@@ -276,7 +285,7 @@ class ResumingAppend extends Writable implements AppendStream {
     if (this.#isClosing && isConfirmed) {
       if (this.#isLegacy) {
         this.#acknowledgedBytes = this.#sent;
-        this.#options.onAck?.(this.#sent);
+        if (!this.#tellAck(this.#sent)) return;
       }
       this.#isConfirmed = true;
       this.#onFinished?.();

@@ -11,13 +11,18 @@ export class Reconnector {
   readonly #onReconnect: StreamOptions['onReconnect'];
   /** Of the connection that broke last; undefined for attempts that made none. */
   #openedAt: number | undefined;
+  readonly #onFailure: (error: Error) => void;
   #timer: NodeJS.Timeout | undefined;
   #isCancelled = false;
 
-  /** @throws {TypeError} for retry options that make no sense */
-  constructor({ retry, onReconnect }: StreamOptions) {
+  /**
+   * @param onFailure gets what the user's own `onReconnect` throws; nothing more is done then
+   * @throws {TypeError} for retry options that make no sense
+   */
+  constructor({ retry, onReconnect }: StreamOptions, onFailure: (error: Error) => void) {
     this.#backoff = new Backoff(retry);
     this.#onReconnect = onReconnect;
+    this.#onFailure = onFailure;
   }
 
   /** Tells that a connection was made. */
@@ -34,15 +39,22 @@ export class Reconnector {
    * Calls `connect` when it is time, unless there have been enough attempts.
    *
    * @param error why it is needed
+   * @param withinMs longest wait before that
    * @returns false when there have been enough
    */
-  schedule(error: HttpfstreamError, connect: () => void): boolean {
+  schedule(error: HttpfstreamError, connect: () => void, withinMs = Number.POSITIVE_INFINITY): boolean {
     const lastedMs = this.#openedAt === undefined ? 0 : performance.now() - this.#openedAt;
     if (lastedMs > GOOD_CONNECTION_MS) this.#backoff.reset();
     this.#openedAt = undefined;
-    const delayMs = this.#backoff.next();
-    if (delayMs === undefined) return false;
-    this.#onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error });
+    const nextMs = this.#backoff.next();
+    if (nextMs === undefined) return false;
+    const delayMs = Math.min(nextMs, withinMs);
+    try {
+      this.#onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error });
+    } catch (thrown) {
+      this.cancel();
+      this.#onFailure(thrown as Error);
+    }
     // Who was told may have cancelled.
     if (!this.#isCancelled) this.#timer = setTimeout(connect, delayMs);
     return true;

@@ -34,7 +34,7 @@ export function failureOfClose({ code, reason, error }: ConnectionEnd): Httpfstr
   if (error instanceof FramingError) return error;
   const text =
     code === CloseCode.abnormal
-      ? 'the connection broke before the end of the stream'
+      ? `the connection broke before the end of the stream${error === undefined ? '' : `: ${error.message}`}`
       : `the stream was interrupted (close code ${code}${reason && `: ${reason}`})`;
   return new StreamInterruptedError(text, code, { cause: error });
 }

@@ -32,7 +32,6 @@ export class Feed {
   readonly #owner: FeedOwner;
   #committed: number;
   #behind = 0;
-  /** The last committed bytes, where they are the beginning of a character. */
   #cut = NOTHING;
   #endReason: EndReason | undefined;
   #isWaiting = false;
@@ -51,6 +50,11 @@ export class Feed {
   /** The position up to which the file's bytes are good; only these are ever sent. */
   get committed(): number {
     return this.#committed;
+  }
+
+  /** The last committed bytes, where they are the beginning of a character. */
+  get cut(): Buffer {
+    return this.#cut;
   }
 
   /** The position up to which the committed bytes are whole characters, where they are UTF-8. */
@@ -97,14 +101,14 @@ export class Feed {
   join(position: number, sink: FollowerSink): Follower {
     const follower = new Follower(this, position, sink);
     this.#followers.add(follower);
-    if (position < this.#committed) this.#behind++;
+    if (follower.isBehind) this.#behind++;
     return follower;
   }
 
   /** Called by a follower that leaves. */
   leave(follower: Follower): void {
     this.#followers.delete(follower);
-    if (follower.position < this.#committed) this.caughtUp();
+    if (follower.isBehind) this.caughtUp();
     this.#checkIdle();
   }
 
@@ -138,7 +142,8 @@ export class Feed {
     this.#cut = cutCharacter(before, chunk.parts);
     if (before.length === 0 && this.#cut.length === 0) return chunk;
     const parts = withoutLast([before, ...chunk.parts], this.#cut.length);
-    return parts.length === 0 ? undefined : new Chunk(chunk.start - before.length, parts);
+    const characters = new Chunk(chunk.start - before.length, parts);
+    return characters.end > characters.start ? characters : undefined;
   }
 
   #wake(): void {

@@ -52,6 +52,11 @@ export class Follower {
     return this.#position;
   }
 
+  /** Whether there is something that it may go on with. */
+  get isBehind(): boolean {
+    return this.#position < this.#goal;
+  }
+
   /** Tells that the sink takes bytes, from now on or again. */
   drained(): void {
     this.#full = false;
@@ -70,12 +75,16 @@ export class Follower {
   /** Moves on as far as it goes. The feed calls it when there may be more. */
   pump(): void {
     while (!this.#full && !this.#reading && !this.#left) {
-      if (this.#position >= this.#goal) {
+      if (!this.isBehind) {
         const reason = this.feed.endReason;
         if (reason === undefined) return;
         this.leave();
         this.sink.end(reason);
         return;
+      }
+      if (this.#isAtCut) {
+        this.#write(this.sink.encode([this.feed.cut]), this.feed.committed);
+        continue;
       }
       const chunk = this.#window.at(this.#position);
       if (chunk === undefined) {
@@ -88,22 +97,24 @@ export class Follower {
 
   /** How far it may go now: to the end of the last whole character, and further only when no more will come. */
   get #goal(): number {
-    return this.#isAtCharacters ? this.feed.committedCharacters : this.feed.committed;
+    const { endReason, committed, committedCharacters } = this.feed;
+    if (!this.sink.wholeCharacters) return committed;
+    return endReason === undefined || this.#position < committedCharacters ? committedCharacters : committed;
+  }
+
+  /** Whether all that is left is a character that will never be whole. */
+  get #isAtCut(): boolean {
+    return this.sink.wholeCharacters && this.#position === this.feed.committedCharacters && this.isBehind;
   }
 
   get #window(): ChunkWindow {
-    return this.#isAtCharacters ? this.feed.characters : this.feed.window;
-  }
-
-  get #isAtCharacters(): boolean {
-    if (!this.sink.wholeCharacters) return false;
-    return this.feed.endReason === undefined || this.#position < this.feed.committedCharacters;
+    return this.sink.wholeCharacters ? this.feed.characters : this.feed.window;
   }
 
   #write(encoded: readonly Buffer[], end: number): void {
     this.#position = end;
     this.#full = !this.sink.write(encoded);
-    if (end < this.feed.committed) return;
+    if (this.isBehind) return;
     this.#loan.release();
     this.feed.caughtUp();
   }
@@ -141,7 +152,7 @@ export class Follower {
     const end = start + block.length;
     let cut = NOTHING;
     // Where the feed knows that a character is cut, it was not read.
-    if (this.#isAtCharacters && !isShort && (end !== this.#goal || end === feed.committed)) {
+    if (sink.wholeCharacters && !isShort && (end !== this.#goal || end === feed.committed)) {
       cut = cutCharacter(NOTHING, [block]);
       if (end === feed.committed) feed.endsWithin(cut);
     }

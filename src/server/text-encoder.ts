@@ -17,8 +17,8 @@ export function textEncoder(maxMessageBytes: number): Encoder {
     /** The beginning of a character, which goes with what comes next. */
     let begun: Buffer[] = [];
     let begunBytes = 0;
-    for (const part of parts) {
-      const isLast = part === parts.at(-1);
+    for (const [index, part] of parts.entries()) {
+      const isLast = index === parts.length - 1;
       for (let at = 0; at < part.length; ) {
         const rest = part.subarray(at, at + maxMessageBytes - begunBytes);
         const isEnd = isLast && at + rest.length === part.length;
@@ -36,6 +36,7 @@ export function textEncoder(maxMessageBytes: number): Encoder {
         at += whole.length;
       }
     }
+    if (begunBytes > 0) encoded.push(messageHeader(Opcode.text, begunBytes), ...begun);
     return encoded;
   };
 }

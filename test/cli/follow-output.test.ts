@@ -95,12 +95,13 @@ describe('httpfstream-follow -o FILE', () => {
 
   test('with -F it ends when a resource of a legacy server was deleted: exit code 4', async () => {
     let requests = 0;
-    const url = await startSource((_, response) => {
+    const source = await startSource((_, response) => {
       requests++;
       if (requests === 1) response.end('hello');
       else if (requests === 2) response.writeHead(404).end();
       else response.end('something else');
     });
+    const url = `${source}a`;
     const file = path.join(await temporaryDirectory(), 'copy');
     const { exit, stderr } = await runHere(runFollow, ['-F', '-o', file, url]);
     expect({ exit, stderr }).toEqual({

@@ -244,6 +244,7 @@ describe('httpfstream-follow', () => {
     [['-20', '-n', '3x']],
     [['http://h/logs/']],
     [['http://h/*.log']],
+    [['--wait', '1']],
   ])('the options %j are wrong usage: one line, exit code 2', async (options) => {
     const { exit, stdout, stderr } = await runHere(runFollow, [...options, 'http://h/a']);
     expect({ exit, stdout }).toEqual({ exit: 2, stdout: '' });

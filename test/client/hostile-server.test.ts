@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
 import { describe, expect, test } from 'vitest';
 import { append, follow, openAppend } from '../../src/client/index.ts';
@@ -82,7 +83,7 @@ describe('a server that sends single bytes', () => {
     expect(pieces).toBeLessThan(count / 100);
   });
 
-  test('one by one, to a reader that stands still, is asked to wait', async () => {
+  test('one by one, to a reader that stands still, are joined, and a reader that asks for more gets it', async () => {
     let sent = 0;
     let isOver = false;
     const server = await FakeServer.start((connection) => {
@@ -99,14 +100,26 @@ describe('a server that sends single bytes', () => {
       sendOne();
     });
     const readable = follow(server.url);
-    await waitFor(() => readable.readableLength >= 4096, 'as many as may wait');
-    const held = readable.readableLength;
-    const more = sent + 1000;
-    await waitFor(() => sent > more, 'more to be sent');
-    // What was on its way is still taken.
-    expect(readable.readableLength).toBeLessThan(held + 100);
-    isOver = true;
+    let pieces = 0;
+    const push = readable.push.bind(readable);
+    readable.push = (bytes) => {
+      pieces++;
+      return push(bytes);
+    };
+    await waitFor(() => sent >= 10_000, 'bytes to be sent');
+    expect(pieces).toBeLessThan(sent / 2);
+    // More than there is, and never all of it.
     let bytes = 0;
+    for (let blocks = 0; blocks < 10; ) {
+      const block = readable.read(1001) as Buffer | null;
+      if (block === null) await once(readable, 'readable');
+      else {
+        bytes += block.length;
+        blocks++;
+      }
+    }
+    expect(bytes).toBe(10_010);
+    isOver = true;
     for await (const chunk of readable) bytes += (chunk as Buffer).length;
     expect(bytes).toBe(sent);
   });
@@ -149,4 +162,40 @@ test('who waited for a resource in vain while the server was away is told that i
   const retry = { minDelayMs: 30, maxDelayMs: 30 };
   const error = await readingError(follow(server.url, { wait: 0.02, retry }));
   expect(error).toMatchObject({ code: 'HFS_RESOURCE_NOT_FOUND' });
+});
+
+test('nor is it told otherwise while the server cannot be had at all', async () => {
+  const server = await FakeServer.start(
+    (connection) => {
+      connection.tell({ type: 'waiting' });
+      setImmediate(() => connection.cut());
+    },
+    (number) => (number === 0 ? undefined : '503 Busy'),
+  );
+  const error = await readingError(follow(server.url, { wait: 0.1 }));
+  expect(error).toMatchObject({ code: 'HFS_RESOURCE_NOT_FOUND', cause: expect.any(Error) });
+});
+
+describe("a user's own function that throws", () => {
+  const thrown = new Error('mine');
+  const fail = () => {
+    throw thrown;
+  };
+
+  test('at an acknowledgement is the error of the append', async () => {
+    const server = await FakeServer.start((connection) => {
+      connection.tell({ type: 'open', generation: 1, position: 0, live: true });
+      connection.websocket.on('message', () => connection.tell({ type: 'ack', position: 1 }));
+    });
+    expect(await rejection(append(server.url, ['x'], { onAck: fail }))).toBe(thrown);
+  });
+
+  test('before a new connection is the error of the stream', async () => {
+    const server = await FakeServer.start((connection) => {
+      connection.tell({ type: 'open', generation: 1, position: 0, live: true });
+      setImmediate(() => connection.cut());
+    });
+    expect(await readingError(follow(server.url, { onReconnect: fail }))).toBe(thrown);
+    expect(await rejection(append(server.url, ['x'], { onReconnect: fail }))).toBe(thrown);
+  });
 });

@@ -1,4 +1,6 @@
 import { isUtf8 } from 'node:buffer';
+import { truncate } from 'node:fs/promises';
+import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -83,4 +85,18 @@ test('what is no text is not held back', async () => {
   appender.append(Buffer.from([0x00, 0xff, 0x00, 0x00, 0xe2]));
   await waitFor(() => sink.bytes.length === 5, 'all bytes');
   await appender.end('finished');
+});
+
+test('a character that is cut for good is given out at the end, though the file has lost it', async () => {
+  const core = await startCore();
+  const appender = await core.open('a');
+  const sink = follow(appender);
+  const bytes = Buffer.from([0x68, 0xe2, 0x82]);
+  appender.append(Buffer.from(bytes));
+  await waitFor(() => sink.bytes.length === 1, 'the whole character');
+  await truncate(path.join(core.directory, 'a'), 0);
+  appender.feed.end('truncated');
+  await waitFor(() => sink.endReason !== undefined, 'the end');
+  expect(sink.bytes).toEqual(bytes);
+  await appender.end('interrupted');
 });
