@@ -31,6 +31,8 @@ export function dropRestOfBody(
     const settle = () => {
       clearTimeout(timer);
       request.off('data', drop).off('end', settle).off('close', settle);
+      // Else the rest is still read, and nobody counts it.
+      if (!request.complete) request.pause();
       resolve(request.complete);
     };
     const drop = (bytes: Buffer) => {
@@ -41,8 +43,8 @@ export function dropRestOfBody(
     const timer = setTimeout(settle, patienceMs);
     request.on('data', drop).once('end', settle).once('close', settle);
     // Now: what nobody has read when its answer is out, Node reads without counting.
-    request.read();
     request.resume();
+    request.read();
     if (request.readableEnded || request.destroyed) settle();
   });
 }

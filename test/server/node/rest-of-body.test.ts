@@ -11,8 +11,8 @@ import { waitFor } from '../../support/wait-for.ts';
 /** Long enough for whatever is to come before. */
 const AGES_MS = 600_000;
 
-/** Drops the body of a request that is written by `write`. */
-async function drop(limits: DropLimits, write: (socket: net.Socket) => void): Promise<boolean> {
+/** A request whose body is written by `write`, and what drops that. */
+async function ask(write: (socket: net.Socket) => void) {
   const server = http.createServer();
   onTestFinished(() => void server.close().closeAllConnections());
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
@@ -21,7 +21,13 @@ async function drop(limits: DropLimits, write: (socket: net.Socket) => void): Pr
   writeHead(socket, 'PUT / HTTP/1.1', ['Content-Length: 100000']);
   write(socket);
   const request = await asked;
-  return dropRestOfBody(request, ReadPace.ofBody(request, server), limits);
+  const drop = (limits: DropLimits) => dropRestOfBody(request, ReadPace.ofBody(request, server), limits);
+  return { request, drop };
+}
+
+/** Drops the body of a request that is written by `write`. */
+async function drop(limits: DropLimits, write: (socket: net.Socket) => void): Promise<boolean> {
+  return (await ask(write)).drop(limits);
 }
 
 describe('the rest of a body that nobody wants', () => {
@@ -40,6 +46,14 @@ describe('the rest of a body that nobody wants', () => {
   it('is read up to a bounded number of bytes', async () => {
     const limits = { patienceMs: AGES_MS, maxBytes: 50_000 };
     expect(await drop(limits, (socket) => socket.write(Buffer.alloc(99_999)))).toBe(false);
+  });
+
+  it.each([
+    ['bytes', { patienceMs: AGES_MS, maxBytes: 10 }],
+    ['time', { patienceMs: 10 }],
+  ])('is not read any more when a limit of %s is reached', async (_what, limits) => {
+    const { request, drop } = await ask((socket) => socket.write(Buffer.alloc(50_000)));
+    expect([await drop(limits), request.isPaused()]).toEqual([false, true]);
   });
 
   it('is read for as long as the client is there', async () => {
