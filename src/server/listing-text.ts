@@ -87,7 +87,12 @@ export class ListingText {
 
   /** What comes after the head. */
   async *pieces(): AsyncGenerator<string, void, undefined> {
-    while (!this.#isOver) yield await this.#next();
+    try {
+      while (!this.#isOver) yield await this.#next();
+    } finally {
+      clearTimeout(this.#timer);
+      this.#forget();
+    }
   }
 
   async #next(): Promise<string> {
@@ -106,7 +111,7 @@ export class ListingText {
       this.#lastName = entry.name;
       this.#outCount++;
     }
-    this.#timer = setTimeout(() => this.#forget(), this.#keptMs);
+    this.#timer = setTimeout(() => this.#forget(), this.#keptMs).unref();
     return piece;
   }
 

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   type ListedEntry,
   type ListingForm,
@@ -55,6 +55,24 @@ describe('the text of a listing', () => {
     expect(whole === WHOLE).toBe(true);
     expect(reads.length).toBe(Math.ceil(WHOLE.length / (PIECE_LENGTH + 101)));
     expect(whole).toContain(`${reads[1]},`);
+  });
+
+  it('is let go by a reader that breaks off', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { text } = textOf(ENTRIES, 600_000);
+    for await (const piece of text.pieces()) {
+      expect([piece.length > 0, text.isKept, vi.getTimerCount()]).toEqual([true, true, 1]);
+      break;
+    }
+    expect([text.isKept, vi.getTimerCount()]).toEqual([false, 0]);
+  });
+
+  it('keeps no process for a reader that does not even break off', async () => {
+    const setting = vi.spyOn(globalThis, 'setTimeout');
+    onTestFinished(() => setting.mockRestore());
+    await textOf(ENTRIES, 600_000).text.pieces().next();
+    expect(setting.mock.results.map(({ value }) => (value as NodeJS.Timeout).hasRef())).toEqual([false]);
   });
 
   it('is its tail when there is nothing', async () => {
