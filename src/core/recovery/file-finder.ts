@@ -56,8 +56,10 @@ export class FileFinder {
 
   async #look(directory: string): Promise<ReadonlyMap<string, string>> {
     const maxNames = Math.min(MAX_NAMES, this.#looksLeft);
+    // Taken before the wait: other directories are listed meanwhile.
+    this.#looksLeft -= maxNames;
     const { found, looks } = await this.#root.fingerprintsIn(directory, maxNames);
-    this.#looksLeft -= looks;
+    this.#looksLeft += maxNames - looks;
     return found;
   }
 
