@@ -41,7 +41,7 @@ export class Documents {
     const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
     const directory = path.dirname(file);
     try {
-      const handle = await openNew(temporary);
+      const handle = await this.#openNew(temporary);
       try {
         await handle.writeFile(`${JSON.stringify(document)}\n`);
         if (mtimeMs !== undefined) await handle.utimes(mtimeMs / 1000, mtimeMs / 1000);
@@ -66,17 +66,20 @@ export class Documents {
   async syncNames(directory: string): Promise<void> {
     const isAnchored = this.#anchored.has(directory);
     await syncDirectories(directory, isAnchored ? directory : ownerOf(directory));
-    this.#anchored.add(directory);
+    if (!isAnchored) this.#anchored.add(directory);
   }
-}
 
-async function openNew(name: string): Promise<fs.promises.FileHandle> {
-  try {
-    return await fs.promises.open(name, 'wx', FILE_MODE);
-  } catch (error) {
-    if (!hasErrno(error, 'ENOENT')) throw error;
-    await makeDirectories(path.dirname(name), OWN_DIRECTORY_MODE);
-    return fs.promises.open(name, 'wx', FILE_MODE);
+  async #openNew(name: string): Promise<fs.promises.FileHandle> {
+    try {
+      return await fs.promises.open(name, 'wx', FILE_MODE);
+    } catch (error) {
+      if (!hasErrno(error, 'ENOENT')) throw error;
+      const directory = path.dirname(name);
+      // Somebody may have removed it. Before it is made: whoever finds it there is to know.
+      this.#anchored.delete(directory);
+      await makeDirectories(directory, OWN_DIRECTORY_MODE);
+      return fs.promises.open(name, 'wx', FILE_MODE);
+    }
   }
 }
 
