@@ -5,9 +5,9 @@ import { CommitThread, type WriteOutcome } from './commit-thread.ts';
 import * as fileIo from './file-io.ts';
 import { OWN_DIRECTORY_MODE } from './own-directory.ts';
 import { type BatchPlace, RedoBatch, type RedoWriter, type WaitingRecord } from './redo-batch.ts';
-import { encodeRecord, type RedoRecord, VOID_MARK } from './redo-record.ts';
-import { RedoSegments } from './redo-segments.ts';
-import { hasErrno, storageFailure } from './storage-failure.ts';
+import { encodeRecord, type RedoRecord } from './redo-record.ts';
+import { RedoSegments, recordsOf } from './redo-segments.ts';
+import { storageFailure } from './storage-failure.ts';
 
 const FILE_MODE = 0o600;
 
@@ -85,9 +85,18 @@ export class RedoLog<Header extends object> {
 
   /** Forgets what {@link replay} has found. */
   async dropReplayed(): Promise<void> {
-    const numbers = await this.#segments.numbers();
-    const replayed = numbers.filter((number) => number < this.#firstNumber);
-    await this.#segments.remove(replayed, this.#isDurable);
+    await this.#segments.remove(await this.#replayed(), this.#isDurable);
+  }
+
+  /** Forgets some of the records that {@link replay} has found: no start makes them good any more, see {@link RedoSegments.annul}. */
+  async annulReplayed(isMoot: (header: Header) => boolean): Promise<void> {
+    for (const number of await this.#replayed()) {
+      const positions: number[] = [];
+      for await (const { header, position } of recordsOf<Header>(this.#segments.nameOf(number))) {
+        if (isMoot(header)) positions.push(position);
+      }
+      await this.#segments.annul(number, positions, this.#isDurable);
+    }
   }
 
   /** Takes a record, and tells its writer when it is safe. Those of one writer keep their order. */
@@ -104,27 +113,11 @@ export class RedoLog<Header extends object> {
     this.#waiting = this.#waiting.filter((other) => other.writer !== writer);
   }
 
-  /**
-   * Makes the records void that a batch has of a writer: no start makes them good any more. This
-   * takes no room on the disk, and for each record it is done or not, whatever happens meanwhile.
-   */
+  /** Makes the records void that a batch has of a writer: no start makes them good any more, see {@link RedoSegments.annul}. */
   async annul(batch: RedoBatch, writer: RedoWriter): Promise<void> {
     const { segment, start } = batch.place as BatchPlace;
-    let handle: fs.promises.FileHandle;
-    try {
-      handle = await fs.promises.open(this.#segments.nameOf(segment), 'r+');
-    } catch (error) {
-      // Dropped: nobody needs it any more.
-      if (hasErrno(error, 'ENOENT')) return;
-      throw error;
-    }
-    try {
-      const mark = Buffer.of(VOID_MARK.byte);
-      for (const at of batch.startsOf(writer)) await handle.write(mark, 0, 1, start + at + VOID_MARK.offset);
-      if (this.#isDurable) await handle.datasync();
-    } finally {
-      await handle.close();
-    }
+    const positions = batch.startsOf(writer).map((at) => start + at);
+    await this.#segments.annul(segment, positions, this.#isDurable);
   }
 
   /**
@@ -250,6 +243,10 @@ export class RedoLog<Header extends object> {
     this.#segment = undefined;
     this.#ended.set(number, size);
     await fileIo.close(fd);
+  }
+
+  async #replayed(): Promise<number[]> {
+    return (await this.#segments.numbers()).filter((number) => number < this.#firstNumber);
   }
 
   async #own(upTo: number): Promise<number[]> {

@@ -24,6 +24,12 @@ export interface RedoRecord<Header> {
   payload: Buffer;
 }
 
+/** A record that was found in a log. */
+export interface FoundRecord<Header> extends RedoRecord<Header> {
+  /** Where it begins in the log. */
+  position: number;
+}
+
 /**
  * Lays a record out for the log: `[u32 body length][u32 CRC-32 of the body]`, and the
  * body: `[u32 header length][header as JSON][payload]`. Numbers are little-endian.
@@ -48,17 +54,20 @@ export function encodeRecord(header: object, payload: Buffer): readonly Buffer[]
 export async function* readRecords<Header>(
   fd: number,
   progressed: (bytes: number) => void,
-): AsyncGenerator<RedoRecord<Header>, void, undefined> {
+): AsyncGenerator<FoundRecord<Header>, void, undefined> {
   let rest: Buffer = NO_BYTES;
-  for (let position = 0; ; ) {
-    const block = await readBlock(fd, position, READ_BYTES);
+  for (let readTo = 0; ; ) {
+    const block = await readBlock(fd, readTo, READ_BYTES);
     if (block.length === 0) return;
-    position += block.length;
+    readTo += block.length;
     progressed(block.length);
     const bytes = rest.length === 0 ? block : Buffer.concat([rest, block]);
+    const start = readTo - bytes.length;
     let at = 0;
     for (let end = endOf(bytes, at); end !== undefined; end = endOf(bytes, at)) {
-      if (!isVoid(bytes, at)) yield decode<Header>(bytes.subarray(at + PREFIX_BYTES, end));
+      if (!isVoid(bytes, at)) {
+        yield { position: start + at, ...decode<Header>(bytes.subarray(at + PREFIX_BYTES, end)) };
+      }
       at = end;
     }
     // Another block would have completed it, were it no record that is torn.

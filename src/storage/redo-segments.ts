@@ -2,8 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { syncDirectories } from './file-io.ts';
 import { readDirectory } from './own-directory.ts';
-import { type RedoRecord, readRecords } from './redo-record.ts';
-import { storageFailure } from './storage-failure.ts';
+import { type FoundRecord, type RedoRecord, readRecords, VOID_MARK } from './redo-record.ts';
+import { hasErrno, storageFailure } from './storage-failure.ts';
 
 const SEGMENT_NAME = /^(\d{10})\.log$/;
 
@@ -49,6 +49,31 @@ export class RedoSegments {
   }
 
   /**
+   * Makes records of one of them void. This takes no room on the disk, and for each record it is done or not, whatever
+   * happens meanwhile.
+   *
+   * @param positions at which they begin
+   * @param isDurable whether none may come back after a loss of power
+   */
+  async annul(number: number, positions: Iterable<number>, isDurable: boolean): Promise<void> {
+    let handle: fs.promises.FileHandle;
+    try {
+      handle = await fs.promises.open(this.nameOf(number), 'r+');
+    } catch (error) {
+      // Dropped: nobody needs it any more.
+      if (hasErrno(error, 'ENOENT')) return;
+      throw error;
+    }
+    try {
+      const mark = Buffer.of(VOID_MARK.byte);
+      for (const position of positions) await handle.write(mark, 0, 1, position + VOID_MARK.offset);
+      if (isDurable) await handle.datasync();
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /**
    * Removes some of them, in order.
    *
    * @param isDurable whether none may come back after a loss of power
@@ -63,7 +88,7 @@ export class RedoSegments {
 export async function* recordsOf<Header>(
   name: string,
   progressed: (bytes: number) => void = () => {},
-): AsyncGenerator<RedoRecord<Header>, void, undefined> {
+): AsyncGenerator<FoundRecord<Header>, void, undefined> {
   const handle = await fs.promises.open(name).catch((error) => {
     throw storageFailure(error);
   });

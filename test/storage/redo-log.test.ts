@@ -103,6 +103,28 @@ describe('a redo log', () => {
     expect(await readdir(directory)).toEqual([]);
   });
 
+  test.each([false, true])(
+    'forgets of what a server before it has left what is moot, and nothing of its own (durable: %s)',
+    async (isDurable) => {
+      const directory = await newDirectory();
+      const before = await openLog(directory, isDurable);
+      // So long that it is read in several blocks.
+      const payload = 'x'.repeat(700_000);
+      for (let number = 0; number < 8; number++) {
+        const file = number % 2 === 0 ? 'even' : 'odd';
+        await new Writer().append(before.log, { file, number }, payload);
+        if (number === 5) await before.log.rotate();
+      }
+      const { log, replay } = await openLog(directory, isDurable);
+      await new Writer().append(log, { file: 'even', number: 8 });
+      await log.annulReplayed(({ file }) => file === 'even');
+      expect(await numbersOf(replay.records(() => {}))).toEqual([1, 3, 5, 7]);
+      expect(await foundIn(directory)).toEqual([1, 3, 5, 7, 8]);
+      await log.annulReplayed(({ number }) => number === 5);
+      expect(await foundIn(directory)).toEqual([1, 3, 7, 8]);
+    },
+  );
+
   test('that was not replayed drops nothing', async () => {
     const directory = await newDirectory();
     await new Writer().append((await openLog(directory)).log, { file: 'one', number: 0 });

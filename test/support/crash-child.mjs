@@ -293,6 +293,15 @@ const OPERATIONS = {
       await checkRoot(await Root.open(directory), () => {});
     },
   },
+  'be killed with streams that expire': {
+    before: async (server) => {
+      for (const name of ['one', 'two']) {
+        await server.create(name, { ttlSeconds: 600 });
+        await server.append(name, `${name} 0`);
+      }
+    },
+    run: async () => {},
+  },
   /** For those that are second. */
   'be killed': {
     before: async (server) => {

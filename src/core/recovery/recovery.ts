@@ -90,6 +90,8 @@ export class Recovery {
     const isLogSpare = await this.#isolateFailed(replay);
     for (const file of quarantine.files) if (!this.#hasFailed(file)) await quarantine.remove(file);
     if (isLogSpare) await log.dropReplayed();
+    // The others go on: what it has of them is over, and would come back at the next start.
+    else await log.annulReplayed(({ file }) => !this.#hasFailed(file));
     return this.#streams.size;
   }
 

@@ -206,6 +206,7 @@ export class StreamLifecycle {
       const unsynced = isDurable
         ? await syncer.run(() => root.syncNames(file.location)).then(() => undefined, storageFailure)
         : undefined;
+      if (unsynced === undefined) await streams.forget(stream);
       // What of this fails is in nobody's way: a tombstone is settled by whoever comes next, the rest is found by a check.
       await this.#maker.forget(fingerprint, isBuried ? undefined : origin).catch(() => undefined);
       if (unsynced !== undefined) {

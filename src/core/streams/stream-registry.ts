@@ -211,7 +211,7 @@ export class StreamRegistry {
 
   /** Tells that a file was deleted, so that no start misses it. */
   async delete(stream: Stream): Promise<void> {
-    const { log, quarantine } = this.#options;
+    const { log } = this.#options;
     const { fingerprint: file, location } = stream;
     this.#checkpoints.forget(stream);
     await stream.gone();
@@ -223,8 +223,18 @@ export class StreamRegistry {
       // So that the log is shortened after it.
       this.#checkpoints.add(stream);
     }
-    // Else the next start finds out that nobody needs it.
-    await quarantine.remove(file).catch(() => undefined);
+  }
+
+  /**
+   * Forgets what is logged of a deleted file that is in quarantine. To be called when it cannot be there again after a
+   * loss of power: it would lack that. Never rejects.
+   */
+  async forget({ fingerprint }: Stream): Promise<void> {
+    const { log, quarantine } = this.#options;
+    const isHeld = quarantine.causeOf(fingerprint) !== undefined;
+    // Else the next start tells of bytes that nobody misses: nothing worse.
+    await quarantine.remove(fingerprint).catch(() => undefined);
+    if (isHeld) await log.annulReplayed(({ file }) => file === fingerprint).catch(() => undefined);
   }
 
   /** Takes no more appends, makes all that is in the log safe beside the files, and lets them go. */

@@ -1,4 +1,16 @@
-import { mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  cp,
+  link,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { checkRoot } from '../../../src/core/check/root-check.ts';
@@ -232,6 +244,132 @@ describe('a recovery that fails', () => {
     expect(await textOf((await start(root)).registry, 'two')).toBe(linesOf('two'));
   });
 });
+
+describe('a log that a start has kept because the disk was full', () => {
+  const MADE_GOOD = ['the server before this one was killed: its redo log was made good'];
+
+  /** A root of a server that was killed, with one that runs, and could not bring `two` up to date. */
+  async function startFull(root: string, durability: 'os' | 'disk' = 'os') {
+    const saving = failToSave('ENOSPC', (name) => name === 'two');
+    const { registry, about } = await start(root, durability);
+    expect(about('cannot be brought up to date')).toMatchObject([{ detail: { path: 'two' } }]);
+    expect(await own(root, 'redo')).toHaveLength(1);
+    return { registry, saving };
+  }
+
+  test.each([
+    ['a stream that was made good', 'one', 'two', 'os'],
+    ['a stream that was made good', 'one', 'two', 'disk'],
+    ['the stream that needs it', 'two', 'one', 'os'],
+    ['the stream that needs it', 'two', 'one', 'disk'],
+  ] as const)('does not bring back %s, when that is deleted meanwhile (%s, not %s, %s)', async (...args) => {
+    const [_what, name, other, durability] = args;
+    const root = await killedRoot('be killed', { durability });
+    const { registry, saving } = await startFull(root, durability);
+    await registry.streams.delete(ResourcePath.parse(name));
+    await registry.close();
+    saving.mockRestore();
+    const next = await start(root, durability);
+    expect(next.told.map(({ message }) => message)).toEqual(name === 'one' ? MADE_GOOD : []);
+    expect(await own(root, 'aside')).toEqual([]);
+    expect(await own(root, 'redo')).toEqual([]);
+    expect(await textOf(next.registry, other)).toContain(linesOf(other));
+  });
+
+  test('and that cannot be rid of the others lets no server start, until it can be', async () => {
+    const root = await killedRoot();
+    const saving = failToSave('ENOSPC', (name) => name === 'two');
+    const voiding = vi.spyOn(RedoLog.prototype, 'annulReplayed').mockRejectedValueOnce(systemError('EIO'));
+    onTestFinished(() => voiding.mockRestore());
+    await expect(start(root)).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
+    saving.mockRestore();
+    const { registry } = await start(root);
+    expect(await textOf(registry, 'one')).toContain(linesOf('one'));
+    expect(await textOf(registry, 'two')).toBe(linesOf('two'));
+  });
+
+  test('brings back nothing that outlives its time meanwhile', async () => {
+    const root = await killedRoot('be killed with streams that expire');
+    const meta = path.join(root, RESERVED, 'meta');
+    for (const name of await readdir(meta, { recursive: true })) {
+      // Used last long ago.
+      if (name.endsWith('.json')) await utimes(path.join(meta, name), 1, 1);
+    }
+    const { registry, saving } = await startFull(root);
+    for (const name of ['one', 'two']) {
+      await expect(textOf(registry, name)).rejects.toMatchObject({ code: 'HFS_RESOURCE_NOT_FOUND' });
+    }
+    await registry.close();
+    saving.mockRestore();
+    expect((await start(root)).told).toEqual([]);
+    expect(await own(root, 'aside')).toEqual([]);
+  });
+
+  test.each(['closes', 'is killed'])(
+    'is of use to what is renamed or appended to until the server %s',
+    async (how) => {
+      const root = await killedRoot();
+      const { registry, saving } = await startFull(root);
+      for (const name of ['one', 'two']) await rename(path.join(root, name), path.join(root, `${name}.1`));
+      for (const seq of [4, 5])
+        await appendLine(registry, 'one.1', `one ${seq}\n`, { id: 'p', epoch: 0, seq });
+      if (how === 'closes') await registry.close();
+      saving.mockRestore();
+      const next = await start(root);
+      expect(next.told.map(({ message }) => message)).toEqual(MADE_GOOD);
+      expect(await textOf(next.registry, 'one.1')).toMatch(/\none 4\none 5\n$/);
+      expect(await textOf(next.registry, 'two.1')).toBe(linesOf('two'));
+    },
+  );
+
+  test('cuts off once what was under way, and nothing that comes there meanwhile', async () => {
+    const root = await killedRoot();
+    await writeFile(path.join(root, 'file'), 'base\nunder way');
+    const { stat } = await (await Root.open(root)).openRead(ResourcePath.parse('file'));
+    const header = { path: 'file', version: 1, start: 5, length: 400_000, intent: true };
+    await appendFile(
+      path.join(root, RESERVED, 'redo/0000000001.log'),
+      Buffer.concat(encodeRecord({ ...header, file: stat.fingerprint }, Buffer.alloc(0))),
+    );
+    const { registry, saving } = await startFull(root);
+    expect(await textOf(registry, 'file')).toBe('base\n');
+    await appendFile(path.join(root, 'file'), 'by another program\n');
+    await registry.close();
+    saving.mockRestore();
+    expect(await textOf((await start(root)).registry, 'file')).toBe('base\nby another program\n');
+  });
+});
+
+test.each([
+  ['full', 'ENOSPC'],
+  ['broken', 'EIO'],
+])(
+  'what a disk that is %s kept from being made good is there again with a file whose deletion is not safe',
+  async (_what, code) => {
+    const root = await killedRoot('be killed', { durability: 'disk' });
+    const saving = failToSave(code, (name) => name === 'two');
+    const { registry } = await start(root, 'disk');
+    const file = path.join(root, 'two');
+    const meta = path.join(root, RESERVED, 'meta');
+    const outside = await temporaryDirectory();
+    const [spare, remembered] = [path.join(outside, 'spare'), path.join(outside, 'meta')];
+    await link(file, spare);
+    await cp(meta, remembered, { recursive: true });
+    const syncing = vi.spyOn(Root.prototype, 'syncNames').mockRejectedValue(systemError('EIO'));
+    onTestFinished(() => syncing.mockRestore());
+    await expect(registry.streams.delete(ResourcePath.parse('two'))).rejects.toMatchObject({
+      code: 'HFS_OUTCOME_UNKNOWN',
+    });
+    await registry.close();
+    syncing.mockRestore();
+    saving.mockRestore();
+    // As a loss of power leaves it: all that was not synced is as before.
+    await truncate(spare);
+    await rename(spare, file);
+    await cp(remembered, meta, { recursive: true });
+    expect(await textOf((await start(root, 'disk')).registry, 'two')).toBe(linesOf('two'));
+  },
+);
 
 test('what is cut off, because it was under way, stays so after a loss of power', async () => {
   const directory = await temporaryDirectory();
