@@ -242,7 +242,7 @@ export class StreamRegistry {
     return viewOf(file, { ...known, size });
   }
 
-  /** Why the file of a stream that is not held may be behind: others are put in quarantine while they are held, and are until they leave it. */
+  /** Why the file of a stream that is not held may be behind the log. What comes into quarantine later is held until it leaves it. */
   #isolation(fingerprint: string): HttpfstreamError | undefined {
     const { quarantine } = this.#options;
     return quarantine.has(fingerprint) ? isolationOf(quarantine.causeOf(fingerprint)) : undefined;

@@ -51,8 +51,8 @@ export class Stream {
   readonly #appends: AppendPipeline;
   readonly #isDamaged: boolean;
   #isolation: HttpfstreamError | undefined;
-  /** Whether its file was behind the log from the start. */
-  readonly #isBehind: boolean;
+  /** Why its file may be behind the log, and has been from the start. */
+  readonly #behind: HttpfstreamError | undefined;
   #isHeldBySession = false;
   #isGone = false;
   #isClosing = false;
@@ -62,7 +62,7 @@ export class Stream {
   constructor({ generation, isDamaged, isolation, ...options }: StreamOptions) {
     this.#isDamaged = isDamaged;
     this.#isolation = isolation;
-    this.#isBehind = isolation !== undefined;
+    this.#behind = isolation;
     this.location = options.location;
     this.fingerprint = options.fingerprint;
     this.generation = generation;
@@ -103,7 +103,7 @@ export class Stream {
    * @throws what appends are told, when only the log is sure to have what was acknowledged
    */
   assertWhole(): void {
-    if (this.#isBehind) throw this.#isolation;
+    if (this.#behind !== undefined) throw this.#behind;
     if (this.#appends.lost !== undefined) throw isolationOf(this.#appends.lost);
   }
 

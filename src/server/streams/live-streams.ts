@@ -71,7 +71,11 @@ export class LiveStream {
     return this.#pieces.get(`${start} ${size} ${closed}`, () => this.#reader.begin(start));
   }
 
-  /** The bytes from `start` up to but not including `end`; those of JSON values as an array, if that is asked for. Rejects with what {@link Stream.assertWhole} throws. */
+  /**
+   * The bytes from `start` up to but not including `end`; those of JSON values as an array, if that is asked for.
+   *
+   * @throws what {@link Stream.assertWhole} throws
+   */
   async block(start: number, end: number, isArray: boolean): Promise<Buffer> {
     this.stream.assertWhole();
     return this.#blocks.get(`${start} ${end} ${isArray}`, async () => {
