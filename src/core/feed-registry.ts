@@ -120,7 +120,7 @@ export class FeedRegistry {
    * @throws {ResourceGoneError} when the file is of another generation, or missing and a generation was asked for
    * @throws {RangeNotSatisfiableError} when it is to begin beyond the end
    * @throws {ServerClosingError} after `close`, when nobody appends (any more)
-   * @throws what {@link Root.openRead} throws
+   * @throws what {@link Root.openRead} and {@link StreamLifecycle.assertWhole} throw
    */
   async follow(
     resource: ResourcePath,
@@ -211,9 +211,10 @@ export class FeedRegistry {
     const file = await this.#root.openRead(resource);
     let follower: Follower | undefined;
     try {
-      const { identity, kind, size, generation } = file.stat;
+      const { identity, fingerprint, kind, size, generation } = file.stat;
       if (kind !== 'file') throw new PathConflictError('there is no regular file at this path');
       assertGeneration(generation, request.generation);
+      this.streams.assertWhole(fingerprint);
       const committed = this.live(identity)?.committed ?? size;
       const { lines } = request;
       const position =

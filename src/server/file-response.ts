@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { StreamView } from '../core/streams/stream-registry.ts';
+import type { StreamView } from '../core/streams/stream-view.ts';
 import { RangeNotSatisfiableError } from '../errors.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import type { StreamState } from '../storage/stream-state.ts';

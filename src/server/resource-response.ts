@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FeedRegistry } from '../core/feed-registry.ts';
-import { viewOf } from '../core/streams/stream-registry.ts';
+import { viewOf } from '../core/streams/stream-view.ts';
 import { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
@@ -48,6 +48,7 @@ export class ResourceResponder {
    * the one URL that a resource has.
    *
    * @throws {ResourceNotFoundError} when there is nothing at the path
+   * @throws what {@link StreamLifecycle.assertWhole} throws
    */
   async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
     const clean = resource.toString();
@@ -87,6 +88,12 @@ export class ResourceResponder {
     file: StoredFile,
   ): Promise<FastifyReply> {
     const { streams } = this.#registry;
+    try {
+      streams.assertWhole(file.stat.fingerprint);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
     // The bytes are there whatever has become of what is remembered beside them.
     const view = await streams.view(file).catch(() => viewOf(file, untypedState(file.stat.size)));
     const name = resource.segments.at(-1) ?? '';

@@ -1,4 +1,4 @@
-import { AppendBusyError, OutcomeUnknownError, StorageError } from '../../errors.ts';
+import { AppendBusyError, type HttpfstreamError, OutcomeUnknownError, StorageError } from '../../errors.ts';
 import type { AppendFile } from '../../storage/append-file.ts';
 import type { WriteOutcome } from '../../storage/commit-thread.ts';
 import type { RedoBatch, RedoWriter } from '../../storage/redo-batch.ts';
@@ -54,9 +54,9 @@ export class AppendPipeline implements RedoWriter {
     return this.#file;
   }
 
-  /** Whether the disk has lost what was written, and only the log is sure to have it. */
-  get isLost(): boolean {
-    return this.#sync.lost !== undefined;
+  /** Set when the disk has lost what was written, and only the log is sure to have it. */
+  get lost(): HttpfstreamError | undefined {
+    return this.#sync.lost;
   }
 
   /** The last request of a producer that was let in. */

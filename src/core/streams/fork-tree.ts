@@ -82,12 +82,13 @@ export class ForkTree {
    * @throws {ResourceNotFoundError} when the source is not there
    * @throws {StreamConflictError} when it was deleted, or has or is too many forks
    * @throws {ContentTypeMismatchError} when it holds something else
-   * @throws what {@link forkPosition} throws
+   * @throws what {@link Stream.assertWhole} and {@link forkPosition} throw
    */
   async copy(request: ForkRequest, contentType: string | undefined, fork: NewFile): Promise<Inherited> {
     const { source: resource, offset, subOffset } = request;
     const source = await this.#holder.acquire(resource).catch(asConflict);
     try {
+      source.assertWhole();
       if (contentType !== undefined && source.type !== undefined && !isSameType(source.type, contentType)) {
         throw new ContentTypeMismatchError(`the source is of the type ${source.type}`);
       }

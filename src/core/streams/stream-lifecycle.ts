@@ -20,7 +20,7 @@ import type { Stream } from './stream.ts';
 import { isExpired } from './stream-expiry.ts';
 import { assertFile, StreamFiles } from './stream-files.ts';
 import { type MadeStream, type MakerOptions, StreamMaker } from './stream-maker.ts';
-import type { StreamView } from './stream-registry.ts';
+import type { StreamView } from './stream-view.ts';
 
 /** How often something else may take a new stream's name and be gone again. */
 const MAX_ATTEMPTS = 3;
@@ -126,9 +126,22 @@ export class StreamLifecycle {
     this.#options.streams.release(stream);
   }
 
-  /** What is to be seen of the stream of an open file, now. */
+  /**
+   * What is to be seen of the stream of an open file, now.
+   *
+   * @throws what {@link assertWhole} throws
+   */
   view(file: StoredFile): Promise<StreamView> {
     return this.#options.streams.view(file);
+  }
+
+  /**
+   * To be called before anybody is told what is in a file, or how much.
+   *
+   * @throws what {@link StreamRegistry.assertWhole} throws
+   */
+  assertWhole(fingerprint: string): void {
+    this.#options.streams.assertWhole(fingerprint);
   }
 
   /** Tells that a stream is read or written: its time to live begins anew. */

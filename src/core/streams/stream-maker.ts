@@ -13,8 +13,9 @@ import { assertSameContent } from './same-content.ts';
 import { expiryMs } from './stream-expiry.ts';
 import type { StreamFiles } from './stream-files.ts';
 import { namesOf } from './stream-offset.ts';
-import type { StreamRegistry, StreamView } from './stream-registry.ts';
+import type { StreamRegistry } from './stream-registry.ts';
 import type { StreamStore } from './stream-store.ts';
+import type { StreamView } from './stream-view.ts';
 
 /** What streams are made with. */
 export interface MakerOptions {
@@ -51,6 +52,7 @@ export class StreamMaker {
    * The stream that is there; undefined when none is.
    *
    * @throws {StreamConflictError} {@link ContentMismatchError} when it is not what was to be made
+   * @throws what {@link Stream.assertWhole} throws
    */
   async find(
     resource: ResourcePath,
@@ -68,6 +70,7 @@ export class StreamMaker {
     try {
       const stream = await streams.acquire(file, resource);
       try {
+        stream.assertWhole();
         if (!request.isUpload) assertMatches(stream.state, stream.type, request);
         else if (!Buffer.isBuffer(content)) await assertSameContent(file, stream.state.size, content);
         const { state, names, type } = stream;

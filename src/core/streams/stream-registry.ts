@@ -1,11 +1,10 @@
-import { ServerClosingError } from '../../errors.ts';
+import { type HttpfstreamError, ServerClosingError } from '../../errors.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { Quarantine } from '../../storage/quarantine.ts';
 import type { RedoLog } from '../../storage/redo-log.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import type { StreamState } from '../../storage/stream-state.ts';
 import type { Report } from '../report.ts';
 import type { Syncer } from '../syncer.ts';
 import { Checkpoints } from './checkpoints.ts';
@@ -13,9 +12,9 @@ import { LoneRecord } from './lone-record.ts';
 import { openOwned } from './owned-file.ts';
 import { isolationOf, Stream } from './stream.ts';
 import { canExpire } from './stream-expiry.ts';
-import { namesOf, type OffsetNames } from './stream-offset.ts';
 import type { StreamRecord } from './stream-record.ts';
 import type { StreamStore } from './stream-store.ts';
+import { ahead, type StreamView, viewOf } from './stream-view.ts';
 
 /** How many streams that nobody uses keep their files open. */
 const MAX_IDLE = 256;
@@ -38,24 +37,6 @@ export interface StreamRegistryOptions {
   /** The bytes that count of a file to which a session appends. */
   sessionSize: (identity: string) => number | undefined;
   report: Report;
-}
-
-/** What readers are to know of a stream. */
-export interface StreamView {
-  state: StreamState;
-  names: OffsetNames;
-}
-
-/** What is to be seen of a file as a stream. */
-export function viewOf({ stat }: StoredFile, state: StreamState): StreamView {
-  return { state, names: namesOf(stat.generation, state) };
-}
-
-/** What is held of a stream, which may be ahead of what is remembered, as far as the file has it. */
-async function ahead(held: StreamState, remembered: StreamState, file: StoredFile): Promise<StreamState> {
-  // It may be ahead of the look at the file when it was opened, too.
-  const { size } = held.size > file.stat.size ? await file.state() : file.stat;
-  return { ...held, size: Math.max(Math.min(held.size, size), remembered.size) };
 }
 
 /** A session's hold of a stream. */
@@ -123,7 +104,7 @@ export class StreamRegistry {
     holding.keys.add(resource.key);
     this.#seen.set(resource.key, { stream: holding.stream, atMs: performance.now() });
     try {
-      const { state } = holding.stream.isWriting ? holding.stream : await this.view(file);
+      const { state } = holding.stream.isWriting ? holding.stream : await this.#look(file);
       if (!holding.stream.isWriting) holding.stream.advance(state.size);
     } catch (error) {
       this.release(holding.stream);
@@ -170,15 +151,26 @@ export class StreamRegistry {
     return (this.#holdings.get(fingerprint)?.users ?? 0) > 0;
   }
 
-  /** What is to be seen of the stream of an open file, now. */
+  /**
+   * What is to be seen of the stream of an open file, now.
+   *
+   * @throws what {@link assertWhole} throws
+   */
   async view(file: StoredFile): Promise<StreamView> {
-    const { fingerprint, identity } = file.stat;
+    this.assertWhole(file.stat.fingerprint);
+    return this.#look(file);
+  }
+
+  /**
+   * To be called before anybody is told what is in a file, or how much.
+   *
+   * @throws what appends are told, when only the log is sure to have what was acknowledged
+   */
+  assertWhole(fingerprint: string): void {
     const held = this.held(fingerprint);
-    if (held?.isWriting) return { state: held.state, names: held.names };
-    const { state } = await this.#options.store.readOf(file);
-    const known = held === undefined ? state : await ahead(held.state, state, file);
-    const size = this.#options.sessionSize(identity) ?? known.size;
-    return viewOf(file, { ...known, size });
+    held?.assertWhole();
+    const isolation = held === undefined ? this.#isolation(fingerprint) : undefined;
+    if (isolation !== undefined) throw isolation;
   }
 
   /**
@@ -250,8 +242,24 @@ export class StreamRegistry {
     await Promise.allSettled(Array.from(this.#holdings.values(), ({ stream }) => stream.cool()));
   }
 
+  async #look(file: StoredFile): Promise<StreamView> {
+    const { fingerprint, identity } = file.stat;
+    const held = this.held(fingerprint);
+    if (held?.isWriting) return { state: held.state, names: held.names };
+    const { state } = await this.#options.store.readOf(file);
+    const known = held === undefined ? state : await ahead(held.state, state, file);
+    const size = this.#options.sessionSize(identity) ?? known.size;
+    return viewOf(file, { ...known, size });
+  }
+
+  /** Why the file of a stream that is not held may be behind the log. What comes into quarantine later is held until it leaves it. */
+  #isolation(fingerprint: string): HttpfstreamError | undefined {
+    const { quarantine } = this.#options;
+    return quarantine.has(fingerprint) ? isolationOf(quarantine.causeOf(fingerprint)) : undefined;
+  }
+
   async #make(file: StoredFile, resource: ResourcePath): Promise<Stream> {
-    const { store, log, quarantine, syncer, isDurable, sessionSize } = this.#options;
+    const { store, log, syncer, isDurable, sessionSize } = this.#options;
     const { location, stat } = file;
     const { fingerprint, generation, identity } = stat;
     const { state, isDamaged } = await store.readOf(file);
@@ -260,7 +268,7 @@ export class StreamRegistry {
       location,
       generation,
       isDamaged,
-      isolation: quarantine.has(fingerprint) ? isolationOf(quarantine.causeOf(fingerprint)) : undefined,
+      isolation: this.#isolation(fingerprint),
       state: { ...state, size: sessionSize(identity) ?? state.size },
       type: state.contentType,
       log,

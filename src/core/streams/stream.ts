@@ -22,7 +22,7 @@ import { isJsonType } from './stream-type.ts';
 export interface StreamOptions extends Omit<PipelineOptions, 'settled'> {
   /** Generation of the file. */
   generation: number;
-  /** Why it takes no appends: what the log has of it could not be made good. */
+  /** Why it takes no appends and cannot be read: what the log has of it could not be made good. */
   isolation: HttpfstreamError | undefined;
   /** Whether what was remembered is damaged, so that the state is a guess. */
   isDamaged: boolean;
@@ -51,6 +51,8 @@ export class Stream {
   readonly #appends: AppendPipeline;
   readonly #isDamaged: boolean;
   #isolation: HttpfstreamError | undefined;
+  /** Why its file may be behind the log, and has been from the start. */
+  readonly #behind: HttpfstreamError | undefined;
   #isHeldBySession = false;
   #isGone = false;
   #isClosing = false;
@@ -60,6 +62,7 @@ export class Stream {
   constructor({ generation, isDamaged, isolation, ...options }: StreamOptions) {
     this.#isDamaged = isDamaged;
     this.#isolation = isolation;
+    this.#behind = isolation;
     this.location = options.location;
     this.fingerprint = options.fingerprint;
     this.generation = generation;
@@ -91,7 +94,17 @@ export class Stream {
 
   /** Whether the disk has lost what was written, and only the log is sure to have it. */
   get isLost(): boolean {
-    return this.#appends.isLost;
+    return this.#appends.lost !== undefined;
+  }
+
+  /**
+   * To be called before anybody is told what is in the file, or how much.
+   *
+   * @throws what appends are told, when only the log is sure to have what was acknowledged
+   */
+  assertWhole(): void {
+    if (this.#behind !== undefined) throw this.#behind;
+    if (this.#appends.lost !== undefined) throw isolationOf(this.#appends.lost);
   }
 
   /** Whether its file is open to be appended to: nobody but {@link append} does. */
@@ -248,7 +261,7 @@ export class Stream {
   }
 }
 
-/** What appends to a stream in quarantine are told. */
+/** What appends to a stream in quarantine are told, and readers of one whose file may lack what was acknowledged. */
 export function isolationOf(cause?: HttpfstreamError): HttpfstreamError {
   if (cause instanceof StorageFullError) {
     return new StorageFullError('the disk was full when the server started: restart it when there is room', {

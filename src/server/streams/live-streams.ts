@@ -60,8 +60,10 @@ export class LiveStream {
    *
    * @param eventEnd where the event ends, if it has begun before
    * @returns undefined when there is nothing that can be sent yet
+   * @throws what {@link Stream.assertWhole} throws
    */
-  piece(start: number, eventEnd: number | undefined): Promise<EventPiece | undefined> {
+  async piece(start: number, eventEnd: number | undefined): Promise<EventPiece | undefined> {
+    this.stream.assertWhole();
     if (eventEnd !== undefined) {
       return this.#pieces.get(`${start} of ${eventEnd}`, () => this.#reader.goOn(start, eventEnd));
     }
@@ -69,8 +71,13 @@ export class LiveStream {
     return this.#pieces.get(`${start} ${size} ${closed}`, () => this.#reader.begin(start));
   }
 
-  /** The bytes from `start` up to but not including `end`; those of JSON values as an array, if that is asked for. */
-  block(start: number, end: number, isArray: boolean): Promise<Buffer> {
+  /**
+   * The bytes from `start` up to but not including `end`; those of JSON values as an array, if that is asked for.
+   *
+   * @throws what {@link Stream.assertWhole} throws
+   */
+  async block(start: number, end: number, isArray: boolean): Promise<Buffer> {
+    this.stream.assertWhole();
     return this.#blocks.get(`${start} ${end} ${isArray}`, async () => {
       const bytes = await this.#file.read(start, end - start);
       return isArray ? arrayOfLines(bytes) : bytes;
@@ -106,12 +113,13 @@ export class LiveStreams {
   /**
    * Holds a stream to be read live until it is released.
    *
-   * @throws what {@link StreamLifecycle.acquire} throws
+   * @throws what {@link StreamLifecycle.acquire} and {@link Stream.assertWhole} throw
    */
   async acquire(resource: ResourcePath): Promise<LiveStream> {
     const stream = await this.#streams.acquire(resource);
-    void this.#streams.touch(stream.fingerprint, stream.state);
     try {
+      stream.assertWhole();
+      void this.#streams.touch(stream.fingerprint, stream.state);
       const opened = this.#holdings.has(stream) ? undefined : await this.#open(resource, stream);
       // Somebody may have been faster.
       const holding = this.#holdings.get(stream) ?? { live: opened as LiveStream, readers: 0 };

@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import type { OffsetNames } from '../../core/streams/stream-offset.ts';
-import type { StreamView } from '../../core/streams/stream-registry.ts';
+import type { StreamView } from '../../core/streams/stream-view.ts';
 import { ProducerFencedError, ProducerGapError, StreamClosedError } from '../../errors.ts';
 import type { StreamState } from '../../storage/stream-state.ts';
 import { StreamHeader } from '../../stream-protocol.ts';

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Stream } from '../../core/streams/stream.ts';
 import type { StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
-import type { StreamView } from '../../core/streams/stream-registry.ts';
+import type { StreamView } from '../../core/streams/stream-view.ts';
 import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '../../errors.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';

@@ -9,6 +9,7 @@ import { ResourcePath } from '../../../src/storage/resource-path.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { StoredFile } from '../../../src/storage/stored-file.ts';
+import { CollectingSink } from '../../support/core-harness.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { systemError } from '../../support/small-disk.ts';
@@ -66,7 +67,12 @@ test('a stream whose file cannot be synced is put in quarantine, and the log is 
   expect(told.filter((message) => message.includes('cannot be brought up to date'))).toHaveLength(1);
   await appendLine(registry, 'good', 'good 1\n', { id: 'p', epoch: 0, seq: 1 });
   await expect(appendLine(registry, 'bad', 'bad 1\n')).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
-  expect(await textOf(registry, 'bad')).toBe('bad 0\n');
+  // What the system has of it by now nobody knows.
+  await expect(textOf(registry, 'bad')).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
+  const sink = new CollectingSink();
+  const following = registry.follow(ResourcePath.parse('bad'), {}, sink, new AbortController().signal);
+  await expect(following).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
+  expect(await textOf(registry, 'good')).toBe('good 0\ngood 1\n');
   await registry.close();
 
   syncing.mockRestore();
@@ -85,6 +91,8 @@ test('a stream of which nothing can be remembered comes out of quarantine as soo
   const saving = failToSave();
   await waitFor(isolated(directory), 'the stream to be put in quarantine');
   await expect(appendLine(registry, 'bad', 'bad 1\n')).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
+  // Its file has everything.
+  expect(await textOf(registry, 'bad')).toBe('bad 0\n');
   saving.mockRestore();
   await waitFor(
     () =>

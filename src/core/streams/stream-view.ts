@@ -1,0 +1,25 @@
+import type { StoredFile } from '../../storage/stored-file.ts';
+import type { StreamState } from '../../storage/stream-state.ts';
+import { namesOf, type OffsetNames } from './stream-offset.ts';
+
+/** What readers are to know of a stream. */
+export interface StreamView {
+  state: StreamState;
+  names: OffsetNames;
+}
+
+/** What is to be seen of a file as a stream. */
+export function viewOf({ stat }: StoredFile, state: StreamState): StreamView {
+  return { state, names: namesOf(stat.generation, state) };
+}
+
+/** What is held of a stream, which may be ahead of what is remembered, as far as the file has it. */
+export async function ahead(
+  held: StreamState,
+  remembered: StreamState,
+  file: StoredFile,
+): Promise<StreamState> {
+  // It may be ahead of the look at the file when it was opened, too.
+  const { size } = held.size > file.stat.size ? await file.state() : file.stat;
+  return { ...held, size: Math.max(Math.min(held.size, size), remembered.size) };
+}
