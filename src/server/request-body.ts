@@ -81,7 +81,7 @@ export class RequestBody implements ByteSource {
     this.#request = request.raw;
     this.#raw = request.body instanceof Readable ? request.body : request.raw;
     this.#encoding = encodingOf(request.raw);
-    this.#pace = ReadPace.ofBody(request.raw, request.server.server, () => this.#pass());
+    this.#pace = new ReadPace(request.raw, request.server.server, () => this.#pass());
     this.#idleTimeoutMs = idleTimeoutMs;
   }
 

@@ -21,7 +21,7 @@ async function drop(limits: DropLimits, write: (socket: net.Socket) => void): Pr
   writeHead(socket, 'PUT / HTTP/1.1', ['Content-Length: 100000']);
   write(socket);
   const request = await asked;
-  return dropRestOfBody(request, ReadPace.ofBody(request, server), limits);
+  return dropRestOfBody(request, new ReadPace(request, server), limits);
 }
 
 describe('the rest of a body that nobody wants', () => {
