@@ -191,6 +191,11 @@ export class UnsupportedTransferError extends HttpfstreamError {
   readonly code = 'HFS_UNSUPPORTED_TRANSFER';
 }
 
+/** Where the body of a request ends cannot be told. */
+export class LengthRequiredError extends HttpfstreamError {
+  readonly code = 'HFS_LENGTH_REQUIRED';
+}
+
 /** The client expects what the server does not do (`Expect`). */
 export class ExpectationFailedError extends HttpfstreamError {
   readonly code = 'HFS_EXPECTATION_FAILED';

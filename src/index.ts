@@ -16,6 +16,7 @@ export {
   InvalidPathError,
   InvalidRequestError,
   InvalidRootError,
+  LengthRequiredError,
   MethodNotAllowedError,
   OutcomeUnknownError,
   PathConflictError,

@@ -29,6 +29,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_PRODUCER_GAP: 409,
   HFS_RESOURCE_GONE: 410,
   HFS_STREAM_GONE: 410,
+  HFS_LENGTH_REQUIRED: 411,
   HFS_PRECONDITION_FAILED: 412,
   HFS_PAYLOAD_TOO_LARGE: 413,
   HFS_UNSUPPORTED_ENCODING: 415,
@@ -54,7 +55,8 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
   HFS_EXPECTATION_FAILED: { connection: 'close' },
   // What was left out of it may have been for whoever reads what comes next.
   HFS_HEAD_TOO_LARGE: { connection: 'close' },
-  HFS_INVALID_REQUEST: { 'sec-websocket-version': '13' },
+  // Where the body ends nobody knows.
+  HFS_LENGTH_REQUIRED: { connection: 'close' },
   HFS_METHOD_NOT_ALLOWED: { allow: METHODS.join(', ') },
   HFS_UNSUPPORTED_ENCODING: { 'accept-encoding': 'gzip, deflate, br' },
   HFS_UPGRADE_REQUIRED: { upgrade: 'websocket', connection: 'upgrade, close' },
@@ -97,6 +99,9 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
     .code(status)
     .headers(HEADERS_OF_CODE[code] ?? {})
     .header('x-content-type-options', 'nosniff');
+  if (code === 'HFS_INVALID_REQUEST' && asksForWebSocket(request.raw)) {
+    reply.header('sec-websocket-version', '13');
+  }
   if ('upgrade' in request.raw && request.raw.upgrade === true) {
     // Node has let go of the socket.
     reply.header('connection', 'close');

@@ -9,6 +9,7 @@ import { StreamQuery } from '../stream-protocol.ts';
 import { ConnectionGroup } from './connection-group.ts';
 import { allowOrigins, tellMethods } from './cors.ts';
 import { sendFailure } from './failure.ts';
+import { assertLength, assertNoBody } from './framing.ts';
 import { Gate } from './gate.ts';
 import { HttpAppendResponder, isHttpAppend } from './http-append-responder.ts';
 import { HttpFollowResponder } from './http-follow-responder.ts';
@@ -140,6 +141,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
    * own hooks refuse has opened nothing.
    */
   async function preHandler(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    if (request.ws) assertNoBody(request.headers);
     assertParameters(request);
     const resource = resourceOf(request);
     if (verbOf(request) === 'APPEND') await upgrades.openAppend(request, resource);
@@ -182,6 +184,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   /** Answers the other methods. */
   async function write(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     if (request.method === 'OPTIONS') return reply.code(204).send();
+    if (request.method !== 'DELETE') assertLength(request.raw);
     assertParameters(request);
     const resource = resourceOf(request);
     await assertWriteConditions(request, resource, registry.streams);

@@ -9,9 +9,9 @@ import {
   InvalidRequestError,
   PayloadTooLargeError,
   UnsupportedEncodingError,
-  UnsupportedTransferError,
 } from '../errors.ts';
 import type { BodyShare } from './body-budget.ts';
+import { assertTransferCoding } from './framing.ts';
 import { ReadPace } from './node/read-pace.ts';
 
 /** Who takes the bytes of a {@link ByteSource}. Of `ended`, `failed` and `cut` one is called, once, last. */
@@ -81,7 +81,7 @@ export class RequestBody implements ByteSource {
     this.#request = request.raw;
     this.#raw = request.body instanceof Readable ? request.body : request.raw;
     this.#encoding = encodingOf(request.raw);
-    this.#pace = ReadPace.ofBody(request.raw, request.server.server, () => this.#pass());
+    this.#pace = new ReadPace(request.raw, request.server.server, () => this.#pass());
     this.#idleTimeoutMs = idleTimeoutMs;
   }
 
@@ -253,10 +253,7 @@ export async function collectBody(
  * @throws {UnsupportedTransferError} when the body is coded a second time, for its way
  */
 function encodingOf({ headers }: IncomingMessage): string {
-  // Node undoes the last one, and lets the others pass.
-  if ((headers['transfer-encoding'] ?? 'chunked').trim().toLowerCase() !== 'chunked') {
-    throw new UnsupportedTransferError('the Transfer-Encoding must be chunked');
-  }
+  assertTransferCoding(headers);
   const encoding = headers['content-encoding']?.trim().toLowerCase() ?? '';
   if (encoding === '' || encoding === 'identity' || Object.hasOwn(DECODERS, encoding)) return encoding;
   throw new UnsupportedEncodingError('the Content-Encoding must be gzip, deflate, br or identity');

@@ -61,11 +61,14 @@ export async function createStandaloneServer({
   refuseInWords(app, METHODS);
   // There is nobody else's here.
   ServerSockets.of(app.server, app.log).allowHalfOpen(() => true);
-  // The plugin has every URL, so what finds no route has a method that Fastify does not know.
-  app.setNotFoundHandler((request, reply) =>
-    sendFailure(new MethodNotAllowedError(`${request.method} is not supported here`), request, reply),
-  );
-  await app.register(httpfstream, options);
+  await app.register(async (scope) => {
+    // The plugin has every URL, so what finds no route has a method that Fastify does not know. Within its scope, so
+    // that its gate comes first.
+    scope.setNotFoundHandler(({ method }) => {
+      throw new MethodNotAllowedError(`${method} is not supported here`);
+    });
+    await httpfstream(scope, options);
+  });
   let closingAt = 0;
   app.addHook('preClose', async () => {
     closingAt = performance.now();

@@ -161,6 +161,24 @@ describe('the standalone server', () => {
     expect((await rawRequest(port, 'OPTIONS * HTTP/1.1')).status).toBe(204);
   });
 
+  it('refuses for every method first what comes for another host, or from a foreign page', async () => {
+    const { port } = await startStandalone();
+    for (const method of http.METHODS.filter((method) => method !== 'CONNECT')) {
+      for (const [headers, status] of [
+        [['Host: evil.example'], 421],
+        [['Host: evil.example', 'Origin: http://evil.example'], 421],
+        [['Host: x', 'Origin: http://evil.example'], 403],
+        [[], 400],
+      ] as const) {
+        const socket = await openSocket(port);
+        socket.write([`${method} / HTTP/1.1`, ...headers, '', ''].join('\r\n'));
+        const answer = parseAnswer(await readHead(socket));
+        expect([method, ...headers, answer.status]).toEqual([method, ...headers, status]);
+        expect(answer.headers.connection === 'close').toBe(status === 400);
+      }
+    }
+  });
+
   it('answers 405 to a method with a body, and takes the next request on the connection', async () => {
     const { port } = await furnish(await startStandalone());
     const socket = await openSocket(port);
@@ -226,6 +244,25 @@ describe.each([
     expect((await rawHandshake(port, '/new/file', [APPEND])).status).toBe(101);
   });
 
+  it.each([
+    ['a body', ['Content-Length: 5'], 400],
+    ['a body in chunks', ['Transfer-Encoding: chunked'], 400],
+    ['a body that is coded twice', ['Transfer-Encoding: gzip, chunked'], 501],
+    ['an expectation that nobody knows', ['Expect: foo'], 417],
+  ])('with %s is refused before anything is opened', async (_how, headers, status) => {
+    const { port, root } = await start();
+    for (const verb of [APPEND, 'X-Verb: FOLLOW', 'X-Verb:']) {
+      for (const dialect of ['X: y', 'Sec-WebSocket-Protocol: httpfstream.v2']) {
+        const answer = await rawHandshake(port, '/new/file', [...headers, verb, dialect]);
+        expect([verb, dialect, answer.status]).toEqual([verb, dialect, status]);
+        expect(answer.headers.connection).toBe('close');
+      }
+    }
+    expect(await resourceNames(root)).toEqual([]);
+    const emptied = ['Content-Length: 0', 'Expect: 100-continue', APPEND];
+    expect((await rawHandshake(port, '/new/file', emptied)).status).toBe(101);
+  });
+
   it.each([',', 'a b, c'])(
     'with malformed subprotocols is refused before anything is made, or they are ignored: %s',
     async (offer) => {
@@ -244,6 +281,8 @@ describe.each([
       APPEND,
     ]);
     expect(answer.headers['sec-websocket-version']).toBe('13');
+    const other = await rawRequest(port, 'GET /?lines=1 HTTP/1.1');
+    expect([other.status, other.headers['sec-websocket-version']]).toEqual([400, undefined]);
   });
 
   it.each([

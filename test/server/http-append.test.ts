@@ -114,6 +114,20 @@ describe('a body with verb APPEND', () => {
     expect([answer.status, answer.headers.location]).toEqual([201, '/f']);
   });
 
+  it.each([
+    ['POST', `/f${APPEND}`],
+    ['PUT', `/f${APPEND}`],
+    ['PUT', '/f'],
+    ['POST', '/f'],
+  ])('of HTTP/1.0 needs its length, which Node takes for 0: 411 (%s %s)', async (method, target) => {
+    const server = await startServer();
+    const socket = await openSocket(server.port);
+    socket.write(`${method} ${target} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n`);
+    const answer = parseAnswer(await readToEnd(socket));
+    expect([answer.status, JSON.parse(answer.body).code]).toEqual([411, 'HFS_LENGTH_REQUIRED']);
+    expect(await resourceNames(server.root)).toEqual([]);
+  });
+
   it('is byte for byte what arrives, at any size of pieces, through one connection after the other', async () => {
     const server = await startServer();
     let position = 0;

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -52,6 +52,22 @@ describe('a form with verb APPEND', () => {
       expect(await fileText(server, '/d/a')).toBe('content');
     },
   );
+
+  it('refuses names that are not UTF-8, which would all be one, and stores the others', async () => {
+    const server = await startServer();
+    const partNamed = (name: string) =>
+      `--${BOUNDARY}\r\nContent-Disposition: form-data; name=a; filename="${name}"\r\n\r\n${name.length}\r\n`;
+    const names = ['M\xe4rz.log', 'M\xfcrz.log', 'M\xc3\xa4rz.log'];
+    const body = Buffer.from(`${names.map(partNamed).join('')}--${BOUNDARY}--\r\n`, 'latin1');
+    const answer = await upload(server.url(`/d/${APPEND}`), body, { method: 'POST', headers: FORM });
+    expect(answer.status).toBe(400);
+    expect(jsonOf(answer)).toMatchObject([
+      { status: 400, code: 'HFS_INVALID_PATH' },
+      { status: 400, code: 'HFS_INVALID_PATH' },
+      { name: 'März.log', bytes: 1 },
+    ]);
+    expect(await readdir(path.join(server.root, 'd'))).toEqual(['März.log']);
+  });
 
   it.each(['PUT', 'POST'])('stores each of its files, and says what became of it, by %s', async (method) => {
     const server = await startServer();

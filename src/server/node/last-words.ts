@@ -43,7 +43,7 @@ export class LastWords extends Readable {
 
   async #end(): Promise<void> {
     const { raw, server } = this.#request;
-    await dropRestOfBody(raw, ReadPace.ofBody(raw, server.server), { patienceMs: PATIENCE_MS });
+    await dropRestOfBody(raw, new ReadPace(raw, server.server), { patienceMs: PATIENCE_MS });
     if (!this.destroyed) this.push(null);
   }
 }

@@ -7,36 +7,30 @@ import { Turns } from './turns.ts';
 const MAX_CHUNKS = 1000;
 
 /**
- * Keeps a connection on which very much comes in one read, tiny chunks or
- * requests, from holding up everybody else: Node would read two megabytes in a
- * row, and take seconds for what is in them. So after such a read it rests.
+ * Keeps a body of which very many tiny chunks come in one read from holding up
+ * everybody else: Node would read two megabytes in a row, and take seconds for
+ * what is in them. So after such a read its connection rests.
  */
 export class ReadPace {
   readonly #client: ClientSocket;
   readonly #turns: Turns;
-  readonly #maxCount: number;
   readonly #onRead: () => void;
   #count = 0;
   #readAtMs = 0;
   #isResting = false;
 
   /**
-   * @param maxCount how many may come in one read without a rest after it
-   * @param onRead called after each read that has brought any
+   * That of the body of a request to `server`.
+   *
+   * @param onRead called after each read that has brought a chunk
    */
-  constructor(client: ClientSocket, turns: Turns, maxCount: number, onRead: () => void = () => undefined) {
-    this.#client = client;
-    this.#turns = turns;
-    this.#maxCount = maxCount;
+  constructor({ socket }: IncomingMessage, server: object, onRead: () => void = () => undefined) {
+    this.#client = ClientSocket.of(socket);
+    this.#turns = Turns.of(server);
     this.#onRead = onRead;
   }
 
-  /** That of the chunks of the body of a request to `server`. */
-  static ofBody({ socket }: IncomingMessage, server: object, onRead?: () => void): ReadPace {
-    return new ReadPace(ClientSocket.of(socket), Turns.of(server), MAX_CHUNKS, onRead);
-  }
-
-  /** To be called for each that comes. */
+  /** To be called for each chunk that comes. */
   count(): void {
     this.#count++;
     if (this.#count > 1) return;
@@ -46,7 +40,7 @@ export class ReadPace {
   }
 
   #endRead(): void {
-    if (this.#count > this.#maxCount && !this.#isResting) void this.#rest();
+    if (this.#count > MAX_CHUNKS && !this.#isResting) void this.#rest();
     this.#count = 0;
     this.#onRead();
   }

@@ -7,8 +7,8 @@ import { ClientSocket } from './client-socket.ts';
 import { descriptorLimit, firstReservedDescriptor } from './descriptor-limit.ts';
 import { ReadPace } from './read-pace.ts';
 import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
+import { RequestPace } from './request-pace.ts';
 import { linger } from './rest-of-body.ts';
-import { Turns } from './turns.ts';
 
 /**
  * How long a connection that asked for an upgrade may be quiet before it has
@@ -32,9 +32,6 @@ const NOT_REPEATABLE = rawProblem({
   code: 'HFS_INVALID_REQUEST',
   detail: 'this is not a request of HTTP/1.1',
 });
-
-/** Requests in one read. */
-const MAX_REQUESTS = 100;
 
 /** One for each server, however often the plugin is mounted on it. */
 const ofServer = new WeakMap<Server, ServerSockets>();
@@ -63,7 +60,6 @@ export class ServerSockets {
   readonly #detached = new Set<Socket>();
   readonly #halfOpenRules = new Set<(request: IncomingMessage) => boolean>();
   #dismissedCount = 0;
-  readonly #paces = new WeakMap<ClientSocket, ReadPace>();
   #refusedCount = 0;
   #reportedAt = Number.NEGATIVE_INFINITY;
   #refusesUpgrades = false;
@@ -156,6 +152,8 @@ export class ServerSockets {
       case 'secureConnection':
         return this.#accept(args[0] as Socket);
       case 'request':
+        this.#admit(...(args as [IncomingMessage, ServerResponse]));
+        return true;
       case 'checkContinue':
       case 'checkExpectation':
         this.#begin(...(args as [IncomingMessage, ServerResponse]));
@@ -205,32 +203,27 @@ export class ServerSockets {
     return [...this.#halfOpenRules].some((isHeard) => isHeard(request));
   }
 
+  #admit(request: IncomingMessage, response: ServerResponse): void {
+    this.#begin(request, response);
+    RequestPace.of(request.socket, this.#server).admit(response, () => {
+      // One that is gone before an application has heard of it would never tell it so.
+      if (this.#isHeard(request) || !request.destroyed) this.#emit('request', request, response);
+    });
+  }
+
   #begin(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
     const client = ClientSocket.of(socket);
     // Of one that expects something it is told twice.
     if (!client.begin(response)) return;
-    this.#pace(client).count();
     if (this.#isHeard(request)) {
       keepWhole(request);
       // Before Node's own listener, which has the rest read for as long as it comes.
-      response.prependOnceListener(
-        'finish',
-        () => void linger(request, ReadPace.ofBody(request, this.#server)),
-      );
+      response.prependOnceListener('finish', () => void linger(request, new ReadPace(request, this.#server)));
     }
     response.once('close', () => {
       if (this.#isShut && client.answer === undefined) socket.destroySoon();
     });
-  }
-
-  #pace(client: ClientSocket): ReadPace {
-    let pace = this.#paces.get(client);
-    if (pace === undefined) {
-      pace = new ReadPace(client, Turns.of(this.#server), MAX_REQUESTS);
-      this.#paces.set(client, pace);
-    }
-    return pace;
   }
 
   #detach(request: IncomingMessage, socket: Socket, head: Buffer): void {

@@ -21,7 +21,7 @@ async function ask(write: (socket: net.Socket) => void) {
   writeHead(socket, 'PUT / HTTP/1.1', ['Content-Length: 100000']);
   write(socket);
   const request = await asked;
-  const drop = (limits: DropLimits) => dropRestOfBody(request, ReadPace.ofBody(request, server), limits);
+  const drop = (limits: DropLimits) => dropRestOfBody(request, new ReadPace(request, server), limits);
   return { request, drop };
 }
 
