@@ -167,27 +167,36 @@ test.each(isSoak ? [{ kills: 0 }, { kills }] : [{ kills }])(
       name: `contest-${i}.bin`,
       appends: [] as CompetingAppend[],
     }));
+    const outcomes = { finished: 0, refused: 0, failed: 0 };
     const deadline = performance.now() + competingMs;
-    // Those who are still at it then give up.
-    const signal = AbortSignal.any([over.signal, AbortSignal.timeout(competingMs + 500)]);
+    // One of each proves that the network was as bad, and the grace as short, as they were to be.
+    const isOver = () => performance.now() >= deadline && Object.values(outcomes).every((count) => count > 0);
+    const givingUp = new AbortController();
+    const signal = AbortSignal.any([over.signal, givingUp.signal]);
     setMaxListeners(0, signal);
+    /** Those who are still at it soon after give up. */
+    const giveUp = async () => {
+      await waitFor(isOver, 'one of each outcome');
+      await sleep(500);
+      givingUp.abort();
+    };
     const clients = contests.flatMap(({ name, appends }, i) =>
       Array.from({ length: COMPETITORS }, async (_, j) => {
         const own = random.fork(2000 + i * COMPETITORS + j);
-        for (let k = 0; performance.now() < deadline; k++) {
+        for (let k = 0; !isOver() && !signal.aborted; k++) {
           const client = `append ${i}.${j}.${k}`;
-          appends.push(await competingAppend(client, proxy.url(`/${name}`), known, own, signal));
+          const append = await competingAppend(client, proxy.url(`/${name}`), known, own, signal);
+          appends.push(append);
+          outcomes[append.outcome]++;
           await sleep(own.logInteger(1, 30));
         }
       }),
     );
-    const outcomes = { finished: 0, refused: 0, failed: 0 };
     try {
-      await withoutHanging(Promise.all([...clients, killAndRestart()]), [], over);
+      await withoutHanging(Promise.all([...clients, killAndRestart(), giveUp()]), [], over);
       await proxy.close();
       await waitFor(async () => !(await isAnyLive(server.url('/'))), 'the last sessions to end');
       for (const { name, appends } of contests) {
-        for (const { outcome } of appends) outcomes[outcome]++;
         const file = await readFile(path.join(root, name));
         assertWholeBlocks(file, known, appends);
       }
@@ -195,7 +204,6 @@ test.each(isSoak ? [{ kills: 0 }, { kills }] : [{ kills }])(
       throw new Error(`${cause instanceof Error ? cause.message : cause}\n${proxy.describe()}`, { cause });
     }
     console.info(`${JSON.stringify(outcomes)}; ${proxy.describe()}`);
-    for (const count of Object.values(outcomes)) expect(count).toBeGreaterThan(0);
   },
 );
 

@@ -64,6 +64,14 @@ test('a peer that has much to read may take long to come to the ping, and is not
   expect(ms).toBeLessThan(3_600_000);
 });
 
+test('a peer for which bytes are unread in the server lives, however long it takes none', async () => {
+  const { socket, peer, timeToDeath } = await connect();
+  peer.pause();
+  socket.write(Buffer.alloc(32 * 1024 * 1024));
+  expect(socket.writableLength).toBeGreaterThan(0);
+  expect(timeToDeath()).toBeUndefined();
+});
+
 test('a peer that gave signs of life by itself and gives none any more is dead soon, whatever it has to read', async () => {
   const { socket, peer, hear, liveness, timeToDeath } = await connect();
   liveness.tick(INTERVAL_MS);
