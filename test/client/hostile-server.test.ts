@@ -1,5 +1,5 @@
-import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { append, follow, openAppend } from '../../src/client/index.ts';
 import { FakeServer } from '../support/client-fake-server.ts';
@@ -112,7 +112,7 @@ describe('a server that sends single bytes', () => {
     let bytes = 0;
     for (let blocks = 0; blocks < 10; ) {
       const block = readable.read(1001) as Buffer | null;
-      if (block === null) await once(readable, 'readable');
+      if (block === null) await nextTurn();
       else {
         bytes += block.length;
         blocks++;
