@@ -199,6 +199,10 @@ export class LengthRequiredError extends HttpfstreamError {
 /** The client expects what the server does not do (`Expect`). */
 export class ExpectationFailedError extends HttpfstreamError {
   readonly code = 'HFS_EXPECTATION_FAILED';
+
+  constructor() {
+    super('nothing but 100-continue can be expected here');
+  }
 }
 
 /** The request has more headers than the server takes. */

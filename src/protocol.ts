@@ -9,6 +9,9 @@ export const TCP_KEEP_ALIVE_MS = 30_000;
 /** What a request wants of a resource. */
 export type Verb = 'APPEND' | 'FOLLOW';
 
+/** The methods of HTTP that have a meaning here. */
+export const METHODS: readonly string[] = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'];
+
 /** Request header that names the verb; it wins over the query parameter. */
 export const VERB_HEADER = 'x-verb';
 

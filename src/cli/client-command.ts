@@ -5,7 +5,6 @@ import { targetUrl } from '../client/target-url.ts';
 import type { CommandIo } from './io.ts';
 import { packageVersion } from './package-version.ts';
 import { EXIT_USAGE, parseArguments } from './parse-arguments.ts';
-import { printable } from './printable.ts';
 import { parseHeaders } from './request-headers.ts';
 
 /** Exit code of the client commands for failures. */
@@ -112,4 +111,13 @@ export function tellReconnect(
   const seconds = (delayMs / 1000).toFixed(1);
   const tell = attempt === TOLD_ATTEMPT ? log : logVerbose;
   tell(`${prefix}connection lost (${error.message}): trying again in ${seconds} s (attempt ${attempt})`);
+}
+
+/**
+ * Text that came from outside as it may be shown on a terminal: without
+ * control characters, also those of formatting and of lines, which could do
+ * more there than be read.
+ */
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ');
 }

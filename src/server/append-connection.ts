@@ -11,8 +11,8 @@ import { PayloadTap } from '../websocket/payload-tap.ts';
 import type { ConnectionGroup } from './connection-group.ts';
 import type { AppendEnd, Dialect } from './dialect.ts';
 import type { KeepAlive } from './keep-alive.ts';
+import { allowSilence } from './keep-alive.ts';
 import { Liveness } from './liveness.ts';
-import { allowSilence } from './silence.ts';
 
 /** How long an appender that was told to go may stay: the original's client never reads that it was. */
 const FAREWELL_MS = 1000;

@@ -1,8 +1,7 @@
 import cors from '@fastify/cors';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { VERB_HEADER } from '../protocol.ts';
+import { METHODS, VERB_HEADER } from '../protocol.ts';
 import { StreamHeader } from '../stream-protocol.ts';
-import { METHODS } from './methods.ts';
 
 /** How long a browser may remember what is allowed, in seconds. */
 const MAX_AGE_SECONDS = 86_400;
@@ -40,7 +39,7 @@ export async function allowOrigins(app: FastifyInstance, origins: readonly strin
   if (origins.length === 0 || app.hasRequestDecorator('corsPreflightEnabled')) return;
   await app.register(cors, {
     origin: [...origins],
-    methods: METHODS,
+    methods: [...METHODS],
     allowedHeaders: REQUEST_HEADERS,
     exposedHeaders: RESPONSE_HEADERS,
     maxAge: MAX_AGE_SECONDS,

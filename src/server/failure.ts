@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { HttpfstreamError } from '../errors.ts';
-import { METHODS } from './methods.ts';
+import { HttpfstreamError, ResourceNotFoundError } from '../errors.ts';
+import { METHODS } from '../protocol.ts';
 import { isBodyUnderWay, LastWords } from './node/last-words.ts';
 import { type Problem, problemDocument } from './node/problem.ts';
 import { asksForWebSocket } from './node/request-head.ts';
@@ -142,4 +142,9 @@ function prefersText(request: FastifyRequest): boolean {
   return asksForWebSocket(request.raw)
     ? (preferredType(request, ['text/plain', ...JSON_TYPES]) ?? 'text/plain') === 'text/plain'
     : preferredType(request, [...JSON_TYPES, 'text/plain']) === 'text/plain';
+}
+
+/** For `catch`: what is not there is undefined. */
+export function ignoreMissing(error: unknown): undefined {
+  if (!(error instanceof ResourceNotFoundError)) throw error;
 }

@@ -6,12 +6,12 @@ import { StreamHeader } from '../stream-protocol.ts';
 import type { Connection, ConnectionGroup } from './connection-group.ts';
 import { sendText } from './failure.ts';
 import { HttpAppend, type HttpAppendContext } from './http-append.ts';
+import { allowSilence } from './keep-alive.ts';
 import { isMultipart, MultipartAppend } from './multipart-append.ts';
 import type { Continues } from './node/continues.ts';
 import { RequestBody } from './request-body.ts';
 import { appendRequestOf, assertNoAppendRequest } from './request-query.ts';
 import { absoluteUrl } from './request-target.ts';
-import { allowSilence } from './silence.ts';
 import { closedHeader } from './streams/stream-headers.ts';
 import { isBelow, parseTarget } from './target.ts';
 

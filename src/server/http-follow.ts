@@ -9,8 +9,8 @@ import type { Connection, ConnectionGroup } from './connection-group.ts';
 import { CLOSE_PATIENCE_MS } from './follow-connection.ts';
 import { encodeChunk, encodePlainly, LAST_CHUNK } from './http-follow-encoders.ts';
 import type { KeepAlive, KeptAlive } from './keep-alive.ts';
+import { allowSilence } from './keep-alive.ts';
 import { ClientSocket } from './node/client-socket.ts';
-import { allowSilence } from './silence.ts';
 import { SocketSink } from './socket-sink.ts';
 
 /** How long a client of HTTP/1.0 has to take the last bytes before its connection is reset. */

@@ -1,3 +1,6 @@
+import type { Socket } from 'node:net';
+import { TCP_KEEP_ALIVE_MS } from '../protocol.ts';
+
 /** A connection that wants to be looked after. */
 export interface KeptAlive {
   /** Called at every interval. */
@@ -29,4 +32,10 @@ export class KeepAlive {
   #sweep(): void {
     for (const connection of this.#connections) connection.keepAlive(this.#intervalMs);
   }
+}
+
+/** Lets a client say nothing, and take nothing, for as long as it likes; the system finds out whether its machine is still there. */
+export function allowSilence(socket: Socket): void {
+  socket.setTimeout(0);
+  socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
 }

@@ -1,7 +1,7 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { MethodNotAllowedError } from '../errors.ts';
+import { METHODS } from '../protocol.ts';
 import { sendFailure } from './failure.ts';
-import { METHODS } from './methods.ts';
 import { refuseInWords } from './node/bare-refusals.ts';
 import { answerClientError } from './node/client-error.ts';
 import { ServerSockets } from './node/server-sockets.ts';

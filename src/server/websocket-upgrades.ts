@@ -7,12 +7,12 @@ import { SUBPROTOCOL } from '../protocol.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import { AppendConnection, type AppendContext } from './append-connection.ts';
 import type { Dialect } from './dialect.ts';
+import { ignoreMissing } from './failure.ts';
 import { FollowConnection, type FollowContext } from './follow-connection.ts';
+import { allowSilence } from './keep-alive.ts';
 import { legacyDialect } from './legacy-dialect.ts';
-import { ignoreMissing } from './missing.ts';
 import { appendRequestOf, followRequestOf } from './request-query.ts';
 import { assertHandshake } from './request-target.ts';
-import { allowSilence } from './silence.ts';
 import { v2Dialect } from './v2-dialect.ts';
 
 /** What is opened for WebSockets before their upgrade. */

@@ -2,8 +2,8 @@ import type { FastifyRequest } from 'fastify';
 import type { StreamLifecycle } from '../core/streams/stream-lifecycle.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import { assertChangeable, isConditional } from './conditions.ts';
+import { ignoreMissing } from './failure.ts';
 import { validatorsOf } from './file-response.ts';
-import { ignoreMissing } from './missing.ts';
 
 /**
  * Checks the conditions under which a request is to change a resource. It is

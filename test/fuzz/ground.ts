@@ -15,6 +15,9 @@ import { temporaryDirectory } from '../support/server.ts';
 /** The first name of what the system has, to see whether it gets out. */
 const SYSTEM_SECRET = 'root:x:0:0:';
 
+/** What the operator has put into the root for everybody to try. */
+export const OPERATOR_NAMES = ['out', 'out.txt', 'dangling', 'loop', 'pipe', 'inside.txt'];
+
 /** What may lie in the server's own directory. */
 const OWN_NAMES = ['aside', 'expiring', 'gone', 'incoming', 'lock', 'meta', 'redo'];
 
@@ -63,17 +66,7 @@ export class Ground {
     for (const name of readdirSync(path.join(this.root, '.httpfstream'))) {
       if (!OWN_NAMES.includes(name)) faults.push(`in the server's own directory: ${name}`);
     }
-    const given = new Set([
-      'out',
-      'out.txt',
-      'dangling',
-      'loop',
-      'pipe',
-      'inside.txt',
-      'in',
-      this.privateName,
-      '.httpfstream',
-    ]);
+    const given = new Set([...OPERATOR_NAMES, 'in', this.privateName, '.httpfstream']);
     for (const { name, parentPath } of readdirSync(this.root, { recursive: true, withFileTypes: true })) {
       const place = path.relative(this.root, parentPath);
       const isOurs = [this.privateName, '.httpfstream'].includes(place.split(path.sep)[0] as string);

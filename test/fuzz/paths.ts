@@ -1,4 +1,5 @@
 import type { Random } from '../support/random.ts';
+import { OPERATOR_NAMES } from './ground.ts';
 
 /** Names that clients use who mean well. Few, so that they meet each other. */
 const DIRECTORIES = ['/', '/', '/', '/logs/', '/builds/', '/a/b/c/', '/forms/', '/in/'];
@@ -15,18 +16,7 @@ const NAMES = [
 ];
 
 /** What the operator has put into the root, see {@link Ground}, and what lies beside it. */
-const OPERATOR = [
-  'out',
-  'out.txt',
-  'dangling',
-  'loop',
-  'pipe',
-  'inside.txt',
-  'secret.txt',
-  'beside',
-  'deep',
-  'root',
-];
+const OPERATOR = [...OPERATOR_NAMES, 'secret.txt', 'beside', 'deep', 'root'];
 
 /** The server's own, in many spellings. */
 const RESERVED = [

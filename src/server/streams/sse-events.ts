@@ -1,3 +1,4 @@
+import { cutCharacterBytes } from '../../core/characters.ts';
 import type { Stream } from '../../core/streams/stream.ts';
 import type { OffsetNames } from '../../core/streams/stream-offset.ts';
 import { isJsonType, mediaTypeOf } from '../../core/streams/stream-type.ts';
@@ -160,19 +161,7 @@ function fittingText(text: Buffer): number {
 /** How many bytes are whole characters, or whole values. */
 function wholeBytes(block: Buffer, encoding: EventEncoding): number {
   if (encoding === 'base64') return block.length;
-  return encoding === 'text' ? wholeCharacters(block) : block.lastIndexOf(LINE_FEED) + 1;
-}
-
-/** How many of the bytes belong to characters of UTF-8 that are whole. */
-function wholeCharacters(bytes: Buffer): number {
-  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
-    const byte = bytes[bytes.length - back] as number;
-    if (byte < 0x80) return bytes.length;
-    if (byte < 0xc0) continue;
-    const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;
-    return byte < 0xf8 && back < length ? bytes.length - back : bytes.length;
-  }
-  return bytes.length;
+  return encoding === 'text' ? block.length - cutCharacterBytes(block) : block.lastIndexOf(LINE_FEED) + 1;
 }
 
 /** The lines of an event that have its data. */
