@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import type { FastifyRequest } from 'fastify';
@@ -12,6 +13,7 @@ import {
 } from '../errors.ts';
 import type { BodyShare } from './body-budget.ts';
 import { assertTransferCoding } from './framing.ts';
+import { ClientSocket } from './node/client-socket.ts';
 import { ReadPace } from './node/read-pace.ts';
 
 /** Who takes the bytes of a {@link ByteSource}. Of `ended`, `failed` and `cut` one is called, once, last. */
@@ -69,6 +71,11 @@ export class RequestBody implements ByteSource {
   /** What has come of one read from the socket. */
   readonly #arrived = new ByteQueue();
   #decoder: Decoder | undefined;
+  #isPaused = false;
+  /** Its connection, if it is that which is to be held. An application's tests make theirs up. */
+  readonly #client: ClientSocket | undefined;
+  /** Lets the connection be read again. */
+  #release: (() => void) | undefined;
   #encodedBytes = 0;
   #decodedBytes = 0;
   #reader: BodyReader | undefined;
@@ -80,6 +87,8 @@ export class RequestBody implements ByteSource {
   constructor(request: FastifyRequest, { idleTimeoutMs = 0 }: { idleTimeoutMs?: number } = {}) {
     this.#request = request.raw;
     this.#raw = request.body instanceof Readable ? request.body : request.raw;
+    const { socket } = request.raw;
+    if (this.#raw === request.raw && socket instanceof Socket) this.#client = ClientSocket.of(socket);
     this.#encoding = encodingOf(request.raw);
     this.#pace = new ReadPace(request.raw, request.server.server, () => this.#pass());
     this.#idleTimeoutMs = idleTimeoutMs;
@@ -110,14 +119,18 @@ export class RequestBody implements ByteSource {
 
   pause(): void {
     if (this.#reader === undefined) return;
-    this.#source.pause();
+    this.#isPaused = true;
+    if (this.#decoder === undefined) this.#hold();
+    else this.#decoder.pause();
   }
 
   resume(): void {
     // The connection's time is limited by others now.
     if (this.#reader === undefined) return;
+    this.#isPaused = false;
     this.#limitIdleTime();
-    this.#source.resume();
+    if (this.#decoder === undefined) this.#goOn();
+    else this.#decoder.resume();
   }
 
   discard(): void {
@@ -126,8 +139,19 @@ export class RequestBody implements ByteSource {
     this.#raw.resume();
   }
 
-  get #source(): Readable {
-    return this.#decoder ?? this.#raw;
+  /**
+   * Lets nothing more be read. A request that is paused would gather tens of
+   * thousands of tiny chunks, and give them away in one turn of the event loop.
+   */
+  #hold(): void {
+    if (this.#client === undefined) this.#raw.pause();
+    else this.#release ??= this.#client.hold();
+  }
+
+  #goOn(): void {
+    if (this.#client === undefined) this.#raw.resume();
+    this.#release?.();
+    this.#release = undefined;
   }
 
   #arrive(bytes: Buffer): void {
@@ -144,14 +168,14 @@ export class RequestBody implements ByteSource {
 
   #passEncoded(decoder: Decoder, bytes: Buffer): void {
     this.#encodedBytes += bytes.length;
-    if (!decoder.write(bytes)) this.#raw.pause();
+    if (!decoder.write(bytes)) this.#hold();
   }
 
   #decode(decoder: Decoder): void {
     decoder.once('error', (cause) =>
       this.#fail(new InvalidRequestError(`the body is not what ${this.#encoding} makes`, { cause })),
     );
-    decoder.on('drain', () => this.#raw.resume());
+    decoder.on('drain', () => this.#goOn());
     decoder.on('data', (bytes: Buffer) => this.#takeDecoded(bytes));
     decoder.once('end', () => this.#endDecoded(decoder));
   }
@@ -186,6 +210,7 @@ export class RequestBody implements ByteSource {
     const reader = this.#reader;
     if (reader === undefined) return undefined;
     this.#reader = undefined;
+    this.#goOn();
     this.#request.off('timeout', this.#timeOut);
     if (!this.#request.socket.destroyed) this.#request.socket.setTimeout(0);
     return reader;
@@ -197,7 +222,7 @@ export class RequestBody implements ByteSource {
   }
 
   readonly #timeOut = (): void => {
-    if (this.#source.isPaused()) return;
+    if (this.#isPaused) return;
     const seconds = this.#idleTimeoutMs / 1000;
     this.#settle()?.failed(new BodyTimeoutError(`nothing came of the body for ${seconds} seconds`));
   };
