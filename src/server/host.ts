@@ -10,12 +10,15 @@ export interface Host {
   port: string;
 }
 
+const MAX_PORT = 65_535;
+
 const HOST = /^(?<name>\[[^\]]+\]|[a-z\d_-]+(?:\.[a-z\d_-]+)*\.?)(?::(?<port>\d{0,5}))?$/i;
 
 /** Parses what `Host` says. Undefined when it is malformed. */
 export function parseHost(text: string): Host | undefined {
   const { name = '', port = '' } = HOST.exec(text)?.groups ?? {};
   if (name === '' || (name.startsWith('[') && !isIPv6(name.slice(1, -1)))) return undefined;
+  if (Number(port) > MAX_PORT) return undefined;
   const isDefault = port === '80' || port === '443';
   return { name: name.replace(/\.$/, '').toLowerCase(), port: isDefault ? '' : port };
 }

@@ -33,6 +33,7 @@ describe('the host of a request', () => {
     'x:port',
     'x:1:2',
     'x:123456',
+    'x:65536',
     '::1',
     '[::1',
     '[]',

@@ -209,16 +209,23 @@ describe('an appender', () => {
 const TORN = '028000000000' + '8882' + '00000000' + '03e8';
 
 describe('a session', () => {
-  test('that was lost is its own alone until the grace is over, and then anybody may append', async () => {
-    const server = await startServer({ graceMs: 1500 });
+  test('that was lost is its own alone as long as the time of grace lasts', async () => {
+    const server = await startServer({ graceMs: NEVER_MS });
     const appender = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
-    await appender.append('one ', 4);
     const follower = await V2Peer.follow(server.url('/f'));
     appender.cut();
     await follower.until(() => follower.story.includes('waiting'), 'waiting');
     expect(await refusalOf(server.url('/f'), 'APPEND', { session: sessionOf('b') })).toEqual(CONFLICT);
     expect(await refusalOf(server.url('/f'), 'APPEND')).toEqual(CONFLICT);
     await expect(Peer.connect(server.url('/f'), 'APPEND')).rejects.toThrow('403');
+  });
+
+  test('that was lost is in nobody’s way when the time of grace is over', async () => {
+    const server = await startServer({ graceMs: 100 });
+    const appender = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
+    await appender.append('one ', 4);
+    const follower = await V2Peer.follow(server.url('/f'));
+    appender.cut();
     await follower.closed();
     const other = await V2Peer.append(server.url('/f'), { session: sessionOf('b') });
     expect(other.open?.position).toBe(4);
