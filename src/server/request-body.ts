@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http';
-import { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import type { FastifyRequest } from 'fastify';
@@ -13,8 +12,6 @@ import {
 } from '../errors.ts';
 import type { BodyShare } from './body-budget.ts';
 import { assertTransferCoding } from './framing.ts';
-import { ClientSocket } from './node/client-socket.ts';
-import { ReadPace } from './node/read-pace.ts';
 
 /** Who takes the bytes of a {@link ByteSource}. Of `ended`, `failed` and `cut` one is called, once, last. */
 export interface BodyReader {
@@ -38,6 +35,9 @@ export interface ByteSource {
   /** Drops what is still to come; the reader is not called any more. */
   discard(): void;
 }
+
+/** What comes in smaller chunks is given away together. */
+const GATHERED_BYTES = 16 * 1024;
 
 type Decoder = zlib.Gunzip | zlib.Inflate | zlib.BrotliDecompress;
 
@@ -67,15 +67,9 @@ export class RequestBody implements ByteSource {
   readonly #raw: Readable;
   readonly #encoding: string;
   readonly #idleTimeoutMs: number;
-  readonly #pace: ReadPace;
-  /** What has come of one read from the socket. */
+  /** What has come in this turn of the event loop. */
   readonly #arrived = new ByteQueue();
   #decoder: Decoder | undefined;
-  #isPaused = false;
-  /** Its connection, if it is that which is to be held. An application's tests make theirs up. */
-  readonly #client: ClientSocket | undefined;
-  /** Lets the connection be read again. */
-  #release: (() => void) | undefined;
   #encodedBytes = 0;
   #decodedBytes = 0;
   #reader: BodyReader | undefined;
@@ -87,10 +81,7 @@ export class RequestBody implements ByteSource {
   constructor(request: FastifyRequest, { idleTimeoutMs = 0 }: { idleTimeoutMs?: number } = {}) {
     this.#request = request.raw;
     this.#raw = request.body instanceof Readable ? request.body : request.raw;
-    const { socket } = request.raw;
-    if (this.#raw === request.raw && socket instanceof Socket) this.#client = ClientSocket.of(socket);
     this.#encoding = encodingOf(request.raw);
-    this.#pace = new ReadPace(request.raw, request.server.server, () => this.#pass());
     this.#idleTimeoutMs = idleTimeoutMs;
   }
 
@@ -119,18 +110,14 @@ export class RequestBody implements ByteSource {
 
   pause(): void {
     if (this.#reader === undefined) return;
-    this.#isPaused = true;
-    if (this.#decoder === undefined) this.#hold();
-    else this.#decoder.pause();
+    this.#source.pause();
   }
 
   resume(): void {
     // The connection's time is limited by others now.
     if (this.#reader === undefined) return;
-    this.#isPaused = false;
     this.#limitIdleTime();
-    if (this.#decoder === undefined) this.#goOn();
-    else this.#decoder.resume();
+    this.#source.resume();
   }
 
   discard(): void {
@@ -139,24 +126,16 @@ export class RequestBody implements ByteSource {
     this.#raw.resume();
   }
 
-  /**
-   * Lets nothing more be read. A request that is paused would gather tens of
-   * thousands of tiny chunks, and give them away in one turn of the event loop.
-   */
-  #hold(): void {
-    if (this.#client === undefined) this.#raw.pause();
-    else this.#release ??= this.#client.hold();
-  }
-
-  #goOn(): void {
-    if (this.#client === undefined) this.#raw.resume();
-    this.#release?.();
-    this.#release = undefined;
+  get #source(): Readable {
+    return this.#decoder ?? this.#raw;
   }
 
   #arrive(bytes: Buffer): void {
-    this.#pace.count();
-    if (this.#reader !== undefined) this.#arrived.push(bytes);
+    if (this.#reader === undefined) return;
+    // Node has everything that is due done after each chunk, so that only the next turn of the event loop is late enough.
+    if (this.#arrived.length === 0) setImmediate(() => this.#pass());
+    this.#arrived.push(bytes);
+    if (this.#arrived.length >= GATHERED_BYTES) this.#pass();
   }
 
   #pass(): void {
@@ -168,14 +147,14 @@ export class RequestBody implements ByteSource {
 
   #passEncoded(decoder: Decoder, bytes: Buffer): void {
     this.#encodedBytes += bytes.length;
-    if (!decoder.write(bytes)) this.#hold();
+    if (!decoder.write(bytes)) this.#raw.pause();
   }
 
   #decode(decoder: Decoder): void {
     decoder.once('error', (cause) =>
       this.#fail(new InvalidRequestError(`the body is not what ${this.#encoding} makes`, { cause })),
     );
-    decoder.on('drain', () => this.#goOn());
+    decoder.on('drain', () => this.#raw.resume());
     decoder.on('data', (bytes: Buffer) => this.#takeDecoded(bytes));
     decoder.once('end', () => this.#endDecoded(decoder));
   }
@@ -210,7 +189,6 @@ export class RequestBody implements ByteSource {
     const reader = this.#reader;
     if (reader === undefined) return undefined;
     this.#reader = undefined;
-    this.#goOn();
     this.#request.off('timeout', this.#timeOut);
     if (!this.#request.socket.destroyed) this.#request.socket.setTimeout(0);
     return reader;
@@ -222,7 +200,7 @@ export class RequestBody implements ByteSource {
   }
 
   readonly #timeOut = (): void => {
-    if (this.#isPaused) return;
+    if (this.#source.isPaused()) return;
     const seconds = this.#idleTimeoutMs / 1000;
     this.#settle()?.failed(new BodyTimeoutError(`nothing came of the body for ${seconds} seconds`));
   };

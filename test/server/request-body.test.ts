@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyRequest } from 'fastify';
 import { expect, onTestFinished, test } from 'vitest';
+import { ServerSockets } from '../../src/server/node/server-sockets.ts';
 import { RequestBody } from '../../src/server/request-body.ts';
 import { openSocket, writeHead } from '../support/http-raw.ts';
 
@@ -18,6 +19,7 @@ async function whenQuiet(socket: Socket): Promise<void> {
 test('a body that is held back is not gathered, only to come as tens of thousands of chunks at once', async () => {
   // As much as newer versions of Node gather by themselves.
   const server = http.createServer({ highWaterMark: 64 * 1024 });
+  ServerSockets.of(server).allowHalfOpen(() => true);
   onTestFinished(() => void server.close());
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const done = new Promise<{ bytes: number; maxChunks: number }>((resolve, reject) => {

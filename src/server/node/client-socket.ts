@@ -94,8 +94,9 @@ export class ClientSocket {
     const socket = this.#socket;
     this.#holdCount++;
     if (this.#holdCount === 1) {
-      socket.pause();
       socket.resume = () => socket;
+      socket.on('resume', this.#stop);
+      this.#stop();
     }
     let isHeld = true;
     return () => {
@@ -166,8 +167,15 @@ export class ClientSocket {
     settle();
   }
 
+  /** Also when it seems paused, or was resumed in this turn of the event loop: Node goes on reading then. */
+  readonly #stop = (): void => {
+    this.#socket.pause();
+    this.#socket.emit('pause');
+  };
+
   #goOn(): void {
     Reflect.deleteProperty(this.#socket, 'resume');
+    this.#socket.off('resume', this.#stop);
     if (!this.#socket.destroyed) this.#socket.resume();
   }
 

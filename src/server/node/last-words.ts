@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
-import { ReadPace } from './read-pace.ts';
 import { dropRestOfBody } from './rest-of-body.ts';
 
 /** A body that is longer than this is not read to its end only to keep the connection. */
@@ -42,8 +41,7 @@ export class LastWords extends Readable {
   }
 
   async #end(): Promise<void> {
-    const { raw, server } = this.#request;
-    await dropRestOfBody(raw, new ReadPace(raw, server.server), { patienceMs: PATIENCE_MS });
+    await dropRestOfBody(this.#request.raw, { patienceMs: PATIENCE_MS });
     if (!this.destroyed) this.push(null);
   }
 }

@@ -3,55 +3,78 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ClientSocket } from './client-socket.ts';
 import { Turns } from './turns.ts';
 
-/** Chunks of a body in one read. */
+/** Chunks of a body that may come in one read, or wait to be taken. */
 const MAX_CHUNKS = 1000;
 
 /**
- * Keeps a body of which very many tiny chunks come in one read from holding up
- * everybody else: Node would read two megabytes in a row, and take seconds for
- * what is in them. So after such a read its connection rests.
+ * Keeps a body of very many tiny chunks from holding up everybody else. Node
+ * would read two megabytes in a row, and take seconds for what is in them; or it
+ * would gather as many chunks as a body that is paused may have bytes, and give
+ * them away at once. So after a read that has brought too many the connection rests.
  */
 export class ReadPace {
+  readonly #request: IncomingMessage;
   readonly #client: ClientSocket;
   readonly #turns: Turns;
-  readonly #onRead: () => void;
-  #count = 0;
+  /** Those of this read, and those that wait. */
+  #chunkCount = 0;
+  /** What had come with the connection by this read, which tells it from others; and when it began. */
+  #bytesRead = 0;
   #readAtMs = 0;
   #isResting = false;
+  #onTaken: () => void = () => undefined;
 
-  /**
-   * That of the body of a request to `server`.
-   *
-   * @param onRead called after each read that has brought a chunk
-   */
-  constructor({ socket }: IncomingMessage, server: object, onRead: () => void = () => undefined) {
-    this.#client = ClientSocket.of(socket);
+  private constructor(request: IncomingMessage, server: object) {
+    this.#request = request;
+    this.#client = ClientSocket.of(request.socket);
     this.#turns = Turns.of(server);
-    this.#onRead = onRead;
+    const push = request.push.bind(request);
+    request.push = (chunk: unknown, encoding?: BufferEncoding) => {
+      if (chunk !== null) this.#count();
+      return push(chunk, encoding);
+    };
+    // Whoever takes what waits, and however, does it with this.
+    const read = request.read.bind(request);
+    request.read = (size?: number) => {
+      const taken: unknown = read(size);
+      if (request.readableLength === 0) this.#onTaken();
+      return taken;
+    };
+    request.once('close', () => this.#onTaken());
   }
 
-  /** To be called for each chunk that comes. */
-  count(): void {
-    this.#count++;
-    if (this.#count > 1) return;
-    this.#readAtMs = performance.now();
-    // Those of one read come in a row, with nothing in between.
-    queueMicrotask(() => this.#endRead());
+  /** Keeps it for the body of a request to `server`, from now on. */
+  static keep(request: IncomingMessage, server: object): void {
+    void new ReadPace(request, server);
   }
 
-  #endRead(): void {
-    if (this.#count > MAX_CHUNKS && !this.#isResting) void this.#rest();
-    this.#count = 0;
-    this.#onRead();
+  #count(): void {
+    const { bytesRead } = this.#request.socket;
+    if (bytesRead !== this.#bytesRead) {
+      this.#bytesRead = bytesRead;
+      this.#readAtMs = performance.now();
+      if (this.#request.readableLength === 0) this.#chunkCount = 0;
+    }
+    this.#chunkCount++;
+    if (this.#chunkCount > MAX_CHUNKS && !this.#isResting) void this.#rest();
   }
 
-  /** For as long as what came took, so that others have half of the time. */
+  /** For as long as what came took, so that others have half of the time, and until it is taken. */
   async #rest(): Promise<void> {
     this.#isResting = true;
     const release = this.#client.hold();
     await this.#turns.next();
     await delay(performance.now() - this.#readAtMs);
+    await this.#taken();
+    this.#chunkCount = 0;
     this.#isResting = false;
     release();
+  }
+
+  async #taken(): Promise<void> {
+    if (this.#request.readableLength === 0 || this.#request.destroyed) return;
+    await new Promise<void>((resolve) => {
+      this.#onTaken = resolve;
+    });
   }
 }

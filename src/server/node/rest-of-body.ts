@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http';
-import type { ReadPace } from './read-pace.ts';
 
 /** How long a client that is answered already may go on sending, in milliseconds. */
 const LINGER_MS = 2000;
@@ -18,12 +17,10 @@ export interface DropLimits {
 /**
  * Reads what is left of a body that nobody wants, and drops it.
  *
- * @param pace of the chunks of the body
  * @returns whether it was read to its end; false when a limit is reached first, or the connection is gone
  */
 export function dropRestOfBody(
   request: IncomingMessage,
-  pace: ReadPace,
   { patienceMs, maxBytes = MAX_BYTES }: DropLimits,
 ): Promise<boolean> {
   return new Promise((resolve) => {
@@ -36,7 +33,6 @@ export function dropRestOfBody(
       resolve(request.complete);
     };
     const drop = (bytes: Buffer) => {
-      pace.count();
       bytesLeft -= bytes.length;
       if (bytesLeft < 0) settle();
     };
@@ -53,8 +49,8 @@ export function dropRestOfBody(
  * Lets a client that is answered before it has sent everything read that, and go
  * on with its next request if this one ends soon. If not, its connection is cut.
  */
-export async function linger(request: IncomingMessage, pace: ReadPace): Promise<void> {
+export async function linger(request: IncomingMessage): Promise<void> {
   if (request.complete) return;
-  const isWhole = await dropRestOfBody(request, pace, { patienceMs: LINGER_MS });
+  const isWhole = await dropRestOfBody(request, { patienceMs: LINGER_MS });
   if (!isWhole) request.socket.destroy();
 }

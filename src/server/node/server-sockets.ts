@@ -217,9 +217,12 @@ export class ServerSockets {
     // Of one that expects something it is told twice.
     if (!client.begin(response)) return;
     if (this.#isHeard(request)) {
-      keepWhole(request);
+      if (hasBody(request)) {
+        keepWhole(request);
+        ReadPace.keep(request, this.#server);
+      }
       // Before Node's own listener, which has the rest read for as long as it comes.
-      response.prependOnceListener('finish', () => void linger(request, new ReadPace(request, this.#server)));
+      response.prependOnceListener('finish', () => void linger(request));
     }
     response.once('close', () => {
       if (this.#isShut && client.answer === undefined) socket.destroySoon();
@@ -297,13 +300,15 @@ export class ServerSockets {
   }
 }
 
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0;
+}
+
 /**
  * Node destroys requests with their connection, also those that have come as
  * a whole and only wait to be read. Those are carried out.
  */
 function keepWhole(request: IncomingMessage): void {
-  const { headers } = request;
-  if (headers['transfer-encoding'] === undefined && !(Number(headers['content-length']) > 0)) return;
   const destroy = request.destroy.bind(request);
   request.destroy = (error?: Error) => {
     const isAborted = (error as NodeJS.ErrnoException | undefined)?.code === 'ECONNRESET';

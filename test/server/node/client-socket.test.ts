@@ -4,7 +4,7 @@ import net, { type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { ClientSocket } from '../../../src/server/node/client-socket.ts';
 import { ServerSockets } from '../../../src/server/node/server-sockets.ts';
-import { openSocket, readToEnd, writeHead } from '../../support/http-raw.ts';
+import { openSocket, rawGet, readToEnd, writeHead } from '../../support/http-raw.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 type Answer = (response: ServerResponse) => void;
@@ -110,6 +110,30 @@ describe('a connection', () => {
 });
 
 describe('a connection that is held', () => {
+  it('is not read, though it was resumed a moment before, or paused and resumed', async () => {
+    const socketOf = async (begin: (socket: Socket) => void) => {
+      const { server, port } = await start(() => undefined);
+      const asked = once(server, 'request') as Promise<[http.IncomingMessage]>;
+      const peer = await openSocket(port);
+      writeHead(peer, 'PUT / HTTP/1.1', ['Content-Length: 100000']);
+      const [{ socket }] = await asked;
+      begin(socket);
+      ClientSocket.of(socket).hold();
+      return { socket, peer, bytesRead: socket.bytesRead };
+    };
+    const held = await Promise.all([
+      socketOf((socket) => socket.pause().resume()),
+      socketOf((socket) => socket.pause().resume().pause()),
+    ]);
+    await Promise.all(
+      held.map(({ peer }) => new Promise<void>((resolve) => void peer.write('x', () => resolve()))),
+    );
+    // What was sent is there when somebody else is answered, who came later.
+    const { port } = await start((response) => response.end());
+    await rawGet(port, '/');
+    for (const { socket, bytesRead } of held) expect(socket.bytesRead).toBe(bytesRead);
+  });
+
   it('is read again when all who hold it have let it go, whatever Node does meanwhile', async () => {
     const server = net.createServer();
     server.listen(0, '127.0.0.1');

@@ -1,7 +1,6 @@
 import http, { type IncomingMessage } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { ReadPace } from '../../../src/server/node/read-pace.ts';
 import { type DropLimits, dropRestOfBody } from '../../../src/server/node/rest-of-body.ts';
 import { openSocket, parseAnswer, readHead, writeHead } from '../../support/http-raw.ts';
 import { startServer } from '../../support/server.ts';
@@ -21,7 +20,7 @@ async function ask(write: (socket: net.Socket) => void) {
   writeHead(socket, 'PUT / HTTP/1.1', ['Content-Length: 100000']);
   write(socket);
   const request = await asked;
-  const drop = (limits: DropLimits) => dropRestOfBody(request, new ReadPace(request, server), limits);
+  const drop = (limits: DropLimits) => dropRestOfBody(request, limits);
   return { request, drop };
 }
 
