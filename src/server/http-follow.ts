@@ -16,6 +16,9 @@ import { SocketSink } from './socket-sink.ts';
 /** How long a client of HTTP/1.0 has to take the last bytes before its connection is reset. */
 const RESET_DELAY_MS = 1000;
 
+/** How long a client may send ahead what is not read, in milliseconds: nobody knows then whether it is still there. */
+const DEAF_MS = 10_000;
+
 /** What followers need of the server. */
 export interface HttpFollowContext {
   log: FastifyBaseLogger;
@@ -43,6 +46,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   #follower: Follower | undefined;
   #isWaiting = false;
   #isOver = false;
+  #deafMs = 0;
   #reset: NodeJS.Timeout | undefined;
 
   constructor(request: FastifyRequest, reply: FastifyReply, context: HttpFollowContext) {
@@ -54,6 +58,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
     this.#isChunked = request.raw.httpVersion !== '1.0';
     this.encode = this.#isChunked ? encodeChunk : encodePlainly;
     context.connections.add(this);
+    context.keepAlive.add(this);
     // A response that waits for its turn is not told that the connection is gone.
     this.#socket.on('close', this.leave);
     this.#response.on('close', this.leave);
@@ -127,11 +132,12 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
     }
   }
 
-  /** Cuts a follower that takes nothing for too long after the end. */
+  /** Cuts a follower that takes nothing for too long after the end, and one that nobody could notice to be gone. */
   keepAlive(intervalMs: number): void {
+    this.#deafMs = this.#client.isDeaf ? this.#deafMs + intervalMs : 0;
     const hasEnded = this.#follower?.feed.endReason !== undefined;
     const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
-    if (stuckMs >= CLOSE_PATIENCE_MS) this.terminate();
+    if (stuckMs >= CLOSE_PATIENCE_MS || this.#deafMs >= DEAF_MS) this.terminate();
   }
 
   terminate(): void {
@@ -170,7 +176,6 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
     // The chunks are made here.
     response.chunkedEncoding = false;
     this.#socket.on('drain', this.#drained);
-    this.#context.keepAlive.add(this);
     this.#socket.cork();
     response.flushHeaders();
     follower.drained();

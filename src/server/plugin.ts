@@ -17,7 +17,7 @@ import { HttpFollowResponder } from './http-follow-responder.ts';
 import { allowSilence, KeepAlive } from './keep-alive.ts';
 import { allowAnyType } from './media-type.ts';
 import { Continues } from './node/continues.ts';
-import { PipelinedRequests } from './node/pipelined-requests.ts';
+import { RequestQueue } from './node/request-queue.ts';
 import { ServerSockets } from './node/server-sockets.ts';
 import { PagePaths } from './page-paths.ts';
 import { assertParameters } from './query-parameters.ts';
@@ -118,11 +118,6 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     // Appends are told to go on when what they want is held.
     if (!isHttpAppend(request.raw, prefix)) continues.release(request.raw, reply.raw);
   });
-  const pipelined = new PipelinedRequests();
-  app.addHook('onRequest', async (request, reply) => {
-    await pipelined.wait(request, reply);
-    return isAbandoned(request) ? reply.hijack() : undefined;
-  });
   app.addHook('onRequest', tellMethods);
   await allowOrigins(app, settings.corsOrigins);
   continues.hold(
@@ -217,7 +212,8 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     method: methods,
     url: '/*',
     preHandler: refuseUpgrade,
-    handler: (request, reply) => pipelined.inTurn(request, () => write(request, reply)),
+    handler: (request, reply) =>
+      RequestQueue.of(request.raw.socket, app.server).inTurn(() => write(request, reply)),
   });
   const others = app.supportedMethods.filter((method) => !METHODS.includes(method));
   app.route({ method: others, url: '/*', onRequest: refuseMethod, handler: refuseMethod });
@@ -226,11 +222,6 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
 /** Whether GET or HEAD is one of the Durable Streams protocol. */
 function isStreamRead(request: FastifyRequest): boolean {
   return Object.values(StreamQuery).some((name) => name in (request.query as object));
-}
-
-/** Whether nobody is there any more, and what was asked for needs somebody. What is to be written has come as a whole, or is not. */
-function isAbandoned({ raw, method }: FastifyRequest): boolean {
-  return raw.socket.destroyed && (!raw.complete || method === 'GET' || method === 'HEAD');
 }
 
 function ignore(): void {}

@@ -27,6 +27,26 @@ async function generationOf(url: string): Promise<number> {
   return Number(download.headers['stream-generation']);
 }
 
+/**
+ * An append and its follower at an application that cuts connections which are
+ * quiet: after a longer time with each attempt, until the machine is quick enough to have begun by then.
+ */
+async function followedInTime(): Promise<{ limitMs: number; appender: Upload; follower: Download }> {
+  for (let limitMs = 200; ; limitMs *= 4) {
+    const app = Fastify({ connectionTimeout: limitMs });
+    await app.register(httpfstream, { root: await temporaryDirectory() });
+    const base = await app.listen({ host: '127.0.0.1', port: 0 });
+    onTestFinished(() => app.close());
+    cutConnectionsAfterTest(app);
+    const appender = new Upload(`${base}/f?verb=APPEND`);
+    appender.answer.catch(() => undefined);
+    await appender.write('one ').catch(() => undefined);
+    const follower = Download.ask(`${base}/f${FOLLOW}&wait=5`);
+    await waitFor(() => follower.text === 'one ' || follower.end !== undefined, 'the first bytes');
+    if (follower.end === undefined || limitMs > 10_000) return { limitMs, appender, follower };
+  }
+}
+
 describe('GET with verb FOLLOW', () => {
   it('gets what is there, then what comes, as it comes, and ends when the appender does', async () => {
     const server = await startServer();
@@ -440,22 +460,109 @@ describe('the connection of a follower', () => {
   });
 });
 
-/**
- * An append and its follower at an application that cuts connections which are
- * quiet: after a longer time with each attempt, until the machine is quick enough to have begun by then.
- */
-async function followedInTime(): Promise<{ limitMs: number; appender: Upload; follower: Download }> {
-  for (let limitMs = 200; ; limitMs *= 4) {
-    const app = Fastify({ connectionTimeout: limitMs });
-    await app.register(httpfstream, { root: await temporaryDirectory() });
-    const base = await app.listen({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => app.close());
-    cutConnectionsAfterTest(app);
-    const appender = new Upload(`${base}/f?verb=APPEND`);
-    appender.answer.catch(() => undefined);
-    await appender.write('one ').catch(() => undefined);
-    const follower = Download.ask(`${base}/f${FOLLOW}&wait=5`);
-    await waitFor(() => follower.text === 'one ' || follower.end !== undefined, 'the first bytes');
-    if (follower.end === undefined || limitMs > 10_000) return { limitMs, appender, follower };
-  }
-}
+describe('many followers', () => {
+  it('get the same bytes, whenever they join and however fast they read', async () => {
+    const server = await startServer();
+    const appender = await openWebSocket(server, '/f', 'APPEND');
+    const followers: Download[] = [];
+    const size = 6 * MiB;
+    const whole = pattern(0, size);
+    let sent = 0;
+    for (const length of [1, 10, 70_000, MiB, 300, 5, 2 * MiB]) {
+      appender.send(whole.subarray(sent, sent + length));
+      sent += length;
+      const follower = await Download.open(server.url(`/f${FOLLOW}`));
+      if (followers.length % 2 === 0) follower.pause();
+      followers.push(follower);
+    }
+    appender.send(whole.subarray(sent));
+    await waitFor(() => followers[1]?.bytes.length === size, 'a fast one to have all');
+    await closeWebSocket(appender);
+    expect(await followers[1]?.untilEnd()).toBe('clean');
+    expect(followers[0]?.end).toBeUndefined();
+    for (const follower of followers) follower.resume();
+    for (const follower of followers) {
+      expect(await follower.untilEnd()).toBe('clean');
+      expect(follower.bytes.equals(whole)).toBe(true);
+    }
+  });
+
+  it('may stand still while others go on, and take no memory', async () => {
+    const server = await startServer();
+    const sockets: Socket[] = [];
+    server.app.server.on('connection', (socket) => void sockets.push(socket));
+    const appender = await openWebSocket(server, '/f', 'APPEND');
+    const stalled = await Download.open(server.url(`/f${FOLLOW}`));
+    stalled.pause();
+    let received = 0;
+    const websocket = await openWebSocket(server, '/f', 'FOLLOW');
+    websocket.on('message', (message: Buffer) => {
+      received += message.length;
+    });
+    const block = Buffer.alloc(MiB, 'x');
+    for (let i = 0; i < 32; i++) appender.send(block);
+    await waitFor(() => received === 32 * MiB, 'the other to have all');
+    await closeWebSocket(appender);
+    expect(Math.max(...sockets.map(({ writableLength }) => writableLength))).toBeLessThan(MiB);
+    stalled.resume();
+    expect(await stalled.untilEnd()).toBe('clean');
+    expect(stalled.bytes.length).toBe(32 * MiB);
+  });
+
+  it('see exactly the file, for any sizes of messages and any places to begin', async () => {
+    const server = await startServer();
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 1, max: 3000 }), { minLength: 1, maxLength: 12 }),
+        fc.array(fc.nat({ max: 100 }), { minLength: 1, maxLength: 4 }),
+        async (lengths, joins) => {
+          run++;
+          const urlPath = `/run-${run}`;
+          const appender = await openWebSocket(server, urlPath, 'APPEND');
+          const total = lengths.reduce((sum, length) => sum + length, 0);
+          const followers: [from: number, Download][] = [];
+          let sent = 0;
+          for (const [i, length] of lengths.entries()) {
+            appender.send(pattern(sent, length));
+            sent += length;
+            if (i < joins.length) {
+              const from = -(joins[i] ?? 0);
+              followers.push([from, await Download.open(server.url(`${urlPath}${FOLLOW}&from=${from}`))]);
+            }
+          }
+          await closeWebSocket(appender);
+          for (const [, follower] of followers) {
+            expect(await follower.untilEnd()).toBe('clean');
+            const start = Number(follower.headers['stream-position']);
+            expect(follower.bytes.equals(pattern(start, total - start))).toBe(true);
+          }
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+
+  it('that go at any moment leave nothing open', async () => {
+    const server = await startStandalone();
+    await writeFile(path.join(server.root, 'idle'), Buffer.alloc(8 * MiB));
+    const live = new Upload(server.url('/live?verb=APPEND'));
+    await live.write(Buffer.alloc(MiB));
+    await waitFor(async () => (await fileText(server, '/live')).length === MiB, 'the bytes');
+    const baseline = await openDescriptors();
+    for (let i = 0; i < 60; i++) {
+      const query = i % 3 === 0 ? '&lines=5' : '';
+      const name = i % 2 === 0 ? 'idle' : 'live';
+      const socket = await openSocket(server.port);
+      writeHead(socket, `GET /${name}${FOLLOW}${query} HTTP/1.1`);
+      // Before, within and after the opening.
+      if (i % 4 === 1) await new Promise(setImmediate);
+      if (i % 4 === 2) await readHead(socket);
+      if (i % 4 === 3) socket.resetAndDestroy();
+      else socket.destroy();
+    }
+    await descriptorsBackTo(baseline);
+    expect((await live.end()).status).toBe(201);
+    expect((await upload(server.url('/live?verb=APPEND'), 'more')).status).toBe(200);
+  });
+});

@@ -30,6 +30,9 @@ const LAST_METHOD = /.*(?:^|\n)(?<method>[A-Z]+) [^\s]+ HTTP\/1\.\d\r?\n/s;
 /** With the bytes that came last, and how many of them were read before what is wrong, where Node has read any. */
 type ClientError = Error & { code?: string; rawPacket?: unknown; bytesParsed?: number };
 
+/** Time for the head of a request that was held up here. */
+const HEAD_MS = 10_000;
+
 /** How long whoever reads a broken body has to answer, in milliseconds. */
 const ANSWER_MS = 2000;
 
@@ -43,6 +46,11 @@ export function answerClientError(error: ClientError, socket: Socket): void {
   // Nobody is there any more.
   if (socket.destroyed || code === 'ECONNRESET') {
     socket.destroy();
+    return;
+  }
+  // It is us who do not read.
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT' && client.isHeld) {
+    client.renewPatience(HEAD_MS);
     return;
   }
   // Node says so again with each packet; and the last answer may be on its way.

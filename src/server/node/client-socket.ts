@@ -5,11 +5,18 @@ import { TLSSocket } from 'node:tls';
 /** How long a client that was told to go may stay, in milliseconds. */
 const FAREWELL_MS = 1000;
 
-/** A connection with what Node keeps on it: the response that it writes now, and whether the client's end has come. */
+/**
+ * A connection with what Node keeps on it: the response that it writes now, whether it is read, and whether the
+ * client's end has come.
+ */
 type HttpSocket = Socket & {
   _httpMessage?: ServerResponse | null;
+  _handle?: { reading?: boolean } | null;
   _readableState: { ended: boolean };
 };
+
+/** With what Node keeps on it: whether the connection is closed after it, and whom it tells how much waits to be sent. */
+type NodeResponse = ServerResponse & { _last?: boolean; _onPendingData?: (bytes: number) => void };
 
 /** One for each connection, from when it is accepted. */
 const ofSocket = new WeakMap<Socket, ClientSocket>();
@@ -27,9 +34,13 @@ export class ClientSocket {
   readonly #leaveListeners = new Set<() => void>();
   #hasLeft = false;
   #isRefused = false;
+  #isOver = false;
   #farewell: NodeJS.Timeout | undefined;
   /** How many want nothing to be read. */
   #holdCount = 0;
+  /** How long it has for the head of a request that could not come in time, and what ends that. */
+  #renewedMs = 0;
+  #deadline: NodeJS.Timeout | undefined;
 
   private constructor(socket: HttpSocket) {
     this.#socket = socket;
@@ -38,7 +49,9 @@ export class ClientSocket {
     socket.once('end', () => this.#leave());
     socket.once('close', () => {
       clearTimeout(this.#farewell);
+      clearTimeout(this.#deadline);
       this.#leave();
+      this.#letGo();
     });
     this.#resetWhatIsCut();
   }
@@ -61,9 +74,24 @@ export class ClientSocket {
     return this.#hasLeft;
   }
 
-  /** Whether it was told to go. */
+  /** Whether it was told to go, so that what it asks for from now on is not heard. */
   get isRefused(): boolean {
     return this.#isRefused;
+  }
+
+  /** Whether the last answer is out; what was asked for after that must not be carried out (RFC 9112, section 9.6). */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Whether somebody wants nothing to be read. */
+  get isHeld(): boolean {
+    return this.#holdCount > 0;
+  }
+
+  /** Whether nothing is read from it at the moment, so that nobody would notice if the client left. */
+  get isDeaf(): boolean {
+    return this.#socket._handle?.reading === false;
   }
 
   /** The response that has the connection now, begun or not. */
@@ -107,18 +135,27 @@ export class ClientSocket {
     };
   }
 
+  /** Gives the client so long for the head of its next request, once that is read again. */
+  renewPatience(patienceMs: number): void {
+    this.#renewedMs = patienceMs;
+  }
+
   /** Takes note of a response. Returns whether it is a new one. */
   begin(response: ServerResponse): boolean {
     if (this.#responses.has(response)) return false;
+    clearTimeout(this.#deadline);
     this.#responses.add(response);
     response.once('close', () => this.#responses.delete(response));
+    response.once('finish', () => {
+      this.#isOver ||= (response as NodeResponse)._last === true;
+    });
     return true;
   }
 
   /** Lets the answers up to this one go out, and ends the connection then. */
   endAfter(response: ServerResponse): void {
     this.#isRefused = true;
-    (response as { _last?: boolean })._last = true;
+    (response as NodeResponse)._last = true;
   }
 
   /**
@@ -173,9 +210,23 @@ export class ClientSocket {
     this.#socket.emit('pause');
   };
 
+  /** Keeps the responses to all that a client has sent ahead from staying for as long as one of them is worked on. */
+  #letGo(): void {
+    // Each of these of Node's listeners holds on to all of them. None will be told anything any more.
+    for (const response of this.#responses as Set<NodeResponse>) {
+      response._onPendingData = ignore;
+      response.removeAllListeners('finish');
+    }
+    this.#responses.clear();
+    // Those that are called now still are.
+    process.nextTick(() => this.#socket.removeAllListeners());
+  }
+
   #goOn(): void {
     Reflect.deleteProperty(this.#socket, 'resume');
     this.#socket.off('resume', this.#stop);
+    if (this.#renewedMs > 0) this.#deadline = setTimeout(() => this.#socket.destroy(), this.#renewedMs);
+    this.#renewedMs = 0;
     if (!this.#socket.destroyed) this.#socket.resume();
   }
 

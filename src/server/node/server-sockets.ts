@@ -5,9 +5,10 @@ import type { FastifyBaseLogger } from 'fastify';
 import { rawProblem } from './client-error.ts';
 import { ClientSocket } from './client-socket.ts';
 import { descriptorLimit, firstReservedDescriptor } from './descriptor-limit.ts';
+import { Entrance } from './entrance.ts';
 import { ReadPace } from './read-pace.ts';
 import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
-import { RequestPace } from './request-pace.ts';
+import { RequestQueue } from './request-queue.ts';
 import { linger } from './rest-of-body.ts';
 
 /**
@@ -58,6 +59,7 @@ export class ServerSockets {
   readonly #sockets = new Set<Socket>();
   /** What Node has let go of, and nobody else has yet. */
   readonly #detached = new Set<Socket>();
+  readonly #entrance = new Entrance();
   readonly #halfOpenRules = new Set<(request: IncomingMessage) => boolean>();
   #dismissedCount = 0;
   #refusedCount = 0;
@@ -150,7 +152,7 @@ export class ServerSockets {
     switch (event) {
       case 'connection':
       case 'secureConnection':
-        return this.#accept(args[0] as Socket);
+        return this.#accept(event, args[0] as Socket);
       case 'request':
         this.#admit(...(args as [IncomingMessage, ServerResponse]));
         return true;
@@ -168,7 +170,7 @@ export class ServerSockets {
     }
   }
 
-  #accept(socket: Socket): boolean {
+  #accept(event: string, socket: Socket): boolean {
     // Given back to Node.
     if (this.#sockets.has(socket)) return false;
     const client = ClientSocket.of(socket);
@@ -183,7 +185,9 @@ export class ServerSockets {
     // Of the connection below TLS nobody knows what goes on in it.
     if (this.#server instanceof TlsServer && !(socket instanceof TLSSocket)) return false;
     this.#own(client, socket);
-    return false;
+    this.#emit(event, socket);
+    this.#entrance.admit(client);
+    return true;
   }
 
   #own(client: ClientSocket, socket: Socket): void {
@@ -205,8 +209,8 @@ export class ServerSockets {
 
   #admit(request: IncomingMessage, response: ServerResponse): void {
     this.#begin(request, response);
-    RequestPace.of(request.socket, this.#server).admit(response, () => {
-      // One that is gone before an application has heard of it would never tell it so.
+    RequestQueue.of(request.socket, this.#server).admit(request, response, () => {
+      // What is gone before an application has heard of it would never tell it so.
       if (this.#isHeard(request) || !request.destroyed) this.#emit('request', request, response);
     });
   }
