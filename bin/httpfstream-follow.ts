@@ -1,5 +1,6 @@
-#!/usr/bin/env node
-import { processIo } from '../src/cli/io.ts';
+#!/usr/bin/env sh
+':' /* ; HTTPFSTREAM_SIGHUP=default; { sh -c 'kill -s HUP $$' && HTTPFSTREAM_SIGHUP=ignored; } 2>/dev/null; export HTTPFSTREAM_SIGHUP; exec node "$0" "$@" #*/;
+import { exitWhenTaken, processIo } from '../src/cli/process-io.ts';
 import { runFollow } from '../src/cli/run-follow.ts';
 
-process.exitCode = await runFollow(process.argv.slice(2), processIo);
+exitWhenTaken(await runFollow(process.argv.slice(2), processIo));
