@@ -11,7 +11,8 @@ const MAX_HELD_BYTES = 1024 * 1024;
 /**
  * Puts streams of this process's own in the place of `process.stdin`, `stdout` and
  * `stderr` where those are pipes. Node's would change the pipe for all that share it as
- * soon as anybody looks at them, which Node itself does when it closes a socket.
+ * soon as anybody looks at them, which Node itself does when it closes a socket, or
+ * loads some of its modules: so this comes before all else is loaded.
  */
 export function leaveSharedPipes(): void {
   replace('stdin', openInput);
