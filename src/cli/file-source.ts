@@ -11,6 +11,9 @@ const BLOCK_BYTES = 256 * 1024;
 /** Names of standard input. What it is when it is a socket cannot be opened by them. */
 const STDIN_NAMES: readonly string[] = ['/dev/stdin', '/dev/fd/0', '/proc/self/fd/0'];
 
+/** What is named by the number of a descriptor, as a shell names <(COMMAND), has no name that says anything. */
+const IS_DESCRIPTOR = /^\/(?:dev|proc\/(?:self|\d+))\/(?:stdin|fd\/\d+)$/;
+
 interface NamedFile {
   path: string;
   /** Undefined for a pipe or a device, which is read as it comes. */
@@ -45,7 +48,7 @@ export async function fileSource(
   const reading = new AbortController();
   return {
     size,
-    fileName: paths.length === 1 ? path.basename(first) : undefined,
+    fileName: paths.length === 1 && !IS_DESCRIPTOR.test(first) ? path.basename(first) : undefined,
     mayEndAnywhere: false,
     open(position) {
       const blocks = readFrom(files, position, stdin, reading.signal);

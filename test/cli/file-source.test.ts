@@ -66,6 +66,18 @@ test('appends /dev/stdin that is a socket', async () => {
   expect(await text(server)).toBe('x');
 });
 
+test('a URL that ends in / gets the name of a pipe that has one, and is refused for others', async () => {
+  const server = await startServer();
+  const pipe = await fifo();
+  const named = new CommandHere(runAppend, ['--from-file', pipe, server.url('/')]);
+  await (await open(pipe, 'w')).close();
+  expect(await named.exit).toBe(0);
+  expect(await readdir(server.root)).toContain('fifo');
+  const { exit, stderr } = await append('--from-file', '/dev/stdin', server.url('/'));
+  expect(exit).toBe(1);
+  expect(stderr).toMatch(/^failed to append from [^\n]+: there is no name to add: add one to the URL\n$/);
+});
+
 test('--resume is refused, and nothing is made', async () => {
   const server = await startServer();
   const pipe = await fifo();
