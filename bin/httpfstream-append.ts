@@ -1,5 +1,7 @@
-#!/usr/bin/env node
-import { processIo } from '../src/cli/io.ts';
-import { runAppend } from '../src/cli/run-append.ts';
+#!/usr/bin/env sh
+':' /* ; HTTPFSTREAM_SIGHUP=default; { sh -c 'kill -s HUP $$' && HTTPFSTREAM_SIGHUP=ignored; } 2>/dev/null; export HTTPFSTREAM_SIGHUP; exec node "$0" "$@" #*/;
+import { exitWhenTaken, processIo } from '../src/cli/process-io.ts';
 
-process.exitCode = await runAppend(process.argv.slice(2), processIo);
+// Not before the pipes are left as they are: some of what it needs looks at them as soon as it is loaded.
+const { runAppend } = await import('../src/cli/run-append.ts');
+exitWhenTaken(await runAppend(process.argv.slice(2), processIo));

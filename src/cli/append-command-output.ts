@@ -2,7 +2,7 @@ import { finished } from 'node:stream/promises';
 import { targetUrl } from '../client/target-url.ts';
 import type { AppendCommand } from './append-command.ts';
 import { EXIT_FAILURE } from './client-command.ts';
-import { type CommandIo, EXIT_INTERRUPTED, messageOf } from './io.ts';
+import { type CommandIo, exitCodeOfSignal, messageOf } from './io.ts';
 import type { Progress } from './progress.ts';
 import { RunningCommand } from './running-command.ts';
 import { Transfer } from './transfer.ts';
@@ -37,7 +37,7 @@ export async function appendCommandOutput(
     return EXIT_FAILURE;
   }
   try {
-    command = await RunningCommand.start(commandLine);
+    command = await RunningCommand.start(commandLine, io);
   } catch (error) {
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     log(`failed to run ${name}: ${isMissing ? 'command not found' : messageOf(error)}`);
@@ -68,15 +68,16 @@ export async function appendCommandOutput(
   const everything = Promise.all([command.exit, appended, ended]);
 
   let restoreSignals = () => {};
-  const givenUp = new Promise<undefined>((resolve) => {
+  const givenUp = new Promise<NodeJS.Signals>((resolve) => {
     let isStopping = false;
     restoreSignals = io.onStopSignal((signal) => {
+      transfer.hurry();
       // The terminal sends SIGINT to the command, too.
-      if (signal === 'SIGTERM') command.kill(signal);
+      if (signal !== 'SIGINT') command.kill(signal);
       if (isStopping) {
         transfer.destroy(new Error('interrupted'));
         command.abandon();
-        resolve(undefined);
+        resolve(signal);
       } else if (command.hasExited) {
         // What still holds the pipe is not what was asked for.
         transfer.end();
@@ -86,7 +87,7 @@ export async function appendCommandOutput(
   });
   try {
     const outcome = await Promise.race([everything, givenUp]);
-    if (outcome === undefined) return EXIT_INTERRUPTED;
+    if (typeof outcome === 'string') return exitCodeOfSignal(outcome);
     const [exitCode, isAppended] = outcome;
     if (isAppended) {
       progress?.succeed();

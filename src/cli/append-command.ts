@@ -128,15 +128,18 @@ const TEXTS = {
 URL answers, or what a command writes to its standard output and standard error.`,
   help: `
 If URL ends in "/", the name of the file (or of what --from-url brings) is added. --resume compares sizes, not bytes.
+A FILE may be a pipe, as <(COMMAND), or /dev/stdin: it is read as it comes, and there is no --resume then.
 
 A command runs whatever becomes of the append, and its exit code is passed on. When the append fails, that is told,
 and the command goes on.
 
 Ctrl-C ends an append from standard input cleanly: what was read is sent, and followers see the end. It breaks off
 one from a file or URL. A command gets it too, and what it still says is appended. The second Ctrl-C does not wait.
+SIGTERM and SIGHUP do the same; under nohup, SIGHUP is nothing to an append and its command.
 
-Exit codes: 0 everything was appended; 1 failure; 2 wrong usage; 130 Ctrl-C. With a command: the command's (128 and
-the signal's number if one killed it, 127 if there is no such command), or 1 if that is 0 and the append failed.
+Exit codes: 0 everything was appended; 1 failure; 2 wrong usage; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. With a command:
+the command's (128 and the signal's number if one killed it, 126 if it cannot be run, 127 if there is none of that
+name), or 1 if that is 0 and the append failed.
 
 Examples:
   cat foo.txt | httpfstream-append http://localhost:8080/foo.txt

@@ -14,6 +14,9 @@ import { messageOf } from './io.ts';
 
 const INTERVAL_MS = 1000;
 
+/** Refusals of who asked too slowly or too often: the next time may be the right one. */
+const ASKING_LATER: readonly number[] = [408, 429];
+
 /**
  * Follows a resource over all its appenders, as `tail -F` does: after each end
  * asks again, from where it was; begins anew with a file that was cut or made anew.
@@ -33,6 +36,8 @@ class PersistentFollow {
   #wasThere = false;
   /** What is wrong for the time being, so that it is told once. */
   #trouble: 'missing' | 'unreachable' | undefined;
+  /** It was interrupted and has brought nothing since, which was told. */
+  #isBarren = false;
   /** What to say when it is open the next time. */
   #news: string | undefined;
 
@@ -53,6 +58,7 @@ class PersistentFollow {
       );
       if (signal.aborted) stopFollowing(pass, this.#options);
       if (pass.isOpen) this.#goOnAfter(pass);
+      if (error instanceof StreamInterruptedError) this.#interrupted(error, pass);
       const mayBeginAnew = this.#options.file === undefined && this.#wasThere;
       if (mayBeginAnew && isGone(error)) this.#beginAnew(error);
       else if (error instanceof ResourceNotFoundError && this.#start.generation !== undefined) {
@@ -91,8 +97,16 @@ class PersistentFollow {
     const { position: from, generation } = pass;
     this.#start = { from, ...(generation !== undefined && { generation }) };
     if (pass.bytes === 0) return;
+    this.#isBarren = false;
     const reason = pass.reason ?? 'ended';
     this.#options.logVerbose(`${this.#url}: ${reason} (read ${pass.bytes} bytes); asking again`);
+  }
+
+  /** Told when asking again brings nothing but the same: it may be a server that breaks the rules, and for ever. */
+  #interrupted(error: Error, { bytes }: FollowPass): void {
+    if (bytes > 0 || this.#isBarren) return;
+    this.#isBarren = true;
+    this.#tell(`: ${messageOf(error)}; asking again`);
   }
 
   #beginAnew(error: unknown): void {
@@ -133,5 +147,7 @@ function isGone(error: unknown): boolean {
 
 /** Whether the server is away for a while, and not of another opinion. */
 function isUnreachable(error: unknown): error is Error {
-  return error instanceof ConnectionError || (error instanceof UnexpectedStatusError && error.status >= 500);
+  if (error instanceof UnexpectedStatusError)
+    return error.status >= 500 || ASKING_LATER.includes(error.status);
+  return error instanceof ConnectionError;
 }

@@ -6,6 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
+import { messageOf } from './io.ts';
 
 /** Both ends of a pipe. */
 export interface OutputPipe {
@@ -21,8 +22,18 @@ export interface OutputPipe {
  * Makes a pipe of the operating system. Those that Node makes for child
  * processes are sockets, one for stdout and one for stderr: their order is lost,
  * and a script that writes to `/dev/stderr` fails, because a socket cannot be opened.
+ *
+ * @throws an error that says that it cannot be made, and where
  */
 export async function openOutputPipe(): Promise<OutputPipe> {
+  try {
+    return await makePipe();
+  } catch (cause) {
+    throw new Error(`cannot make a pipe in ${os.tmpdir()}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+async function makePipe(): Promise<OutputPipe> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'httpfstream-'));
   try {
     const name = path.join(directory, 'output');

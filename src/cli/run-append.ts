@@ -9,7 +9,7 @@ import { appendCommandOutput } from './append-command-output.ts';
 import { type AppendSource, stdinSource } from './append-source.ts';
 import { EXIT_FAILURE } from './client-command.ts';
 import { fileSource } from './file-source.ts';
-import { type CommandIo, EXIT_INTERRUPTED, messageOf } from './io.ts';
+import { type CommandIo, exitCodeOfSignal, messageOf } from './io.ts';
 import type { Progress, ProgressOptions } from './progress.ts';
 import { remoteSource } from './remote-source.ts';
 import { resourceSize } from './resource-size.ts';
@@ -21,7 +21,7 @@ import { Transfer } from './transfer.ts';
  * or what a command writes to the resource at a URL.
  *
  * @param argv arguments without the program's name
- * @returns the exit code: 0 when everything was appended, 130 after Ctrl-C, the command's, else 1
+ * @returns the exit code: 0 when everything was appended, 128 + n after signal n, the command's, else 1
  */
 export async function runAppend(argv: readonly string[], io: CommandIo): Promise<number> {
   const command = parseAppendCommand(argv, io);
@@ -43,13 +43,13 @@ async function appendSource(
 ): Promise<number> {
   const { name, headers, resume, stallTimeoutMs, log, logVerbose } = command;
   let { url } = command;
-  let isInterrupted = false;
+  let stopSignal: NodeJS.Signals | undefined;
   let source: AppendSource | undefined;
   let progress: Progress | undefined;
   let restoreSignals = () => {};
   try {
     const progressOf = await loadProgress(command, io);
-    source = await sourceOf(request, io);
+    source = await sourceOf(request, resume, io);
     const { size, mayEndAnywhere } = source;
     url = namedTarget(url, { hasName: request.kind !== 'stdin', fileName: source.fileName });
     const position = resume ? await resumePosition(url, headers, size) : 0;
@@ -68,11 +68,12 @@ async function appendSource(
       log,
       logVerbose,
     });
-    restoreSignals = io.onStopSignal(() => {
+    restoreSignals = io.onStopSignal((signal) => {
+      transfer.hurry();
       // The second time it does not wait for the server any more.
-      if (isInterrupted || !mayEndAnywhere) transfer.destroy(new Error('interrupted'));
+      if (stopSignal !== undefined || !mayEndAnywhere) transfer.destroy(new Error('interrupted'));
       else transfer.end();
-      isInterrupted = true;
+      stopSignal = signal;
     });
     try {
       await transfer.done();
@@ -81,12 +82,12 @@ async function appendSource(
     }
     progress?.succeed();
     if (!isWhole) logVerbose(`finished appending from ${name} to ${url}`);
-    if (isInterrupted) return EXIT_INTERRUPTED;
+    if (stopSignal !== undefined) return exitCodeOfSignal(stopSignal);
     return transfer.hasFailedCopy ? EXIT_FAILURE : 0;
   } catch (error) {
     progress?.stop();
     log(`failed to append from ${name} to ${url}: ${messageOf(error)}`);
-    return isInterrupted ? EXIT_INTERRUPTED : EXIT_FAILURE;
+    return stopSignal === undefined ? EXIT_FAILURE : exitCodeOfSignal(stopSignal);
   } finally {
     restoreSignals();
     source?.close();
@@ -95,13 +96,14 @@ async function appendSource(
 
 function sourceOf(
   request: Exclude<SourceRequest, { kind: 'command' }>,
+  resume: boolean,
   io: CommandIo,
 ): Promise<AppendSource> | AppendSource {
   switch (request.kind) {
     case 'stdin':
       return stdinSource(io.stdin);
     case 'files':
-      return fileSource(request.paths);
+      return fileSource(request.paths, { mustSeek: resume, stdin: () => io.stdin });
     case 'url':
       return remoteSource(request.url, request.headers);
   }

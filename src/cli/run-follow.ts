@@ -5,7 +5,7 @@ import { type FollowCommand, parseFollowCommand } from './follow-command.ts';
 import { FollowingStopped } from './follow-failure.ts';
 import { followOnce } from './follow-once.ts';
 import { FileOutput, type FollowOutput, StandardOutput } from './follow-output.ts';
-import { type CommandIo, EXIT_INTERRUPTED, messageOf } from './io.ts';
+import { type CommandIo, exitCodeOfSignal, messageOf } from './io.ts';
 import { watchReader } from './reader-watch.ts';
 
 /**
@@ -13,8 +13,8 @@ import { watchReader } from './reader-watch.ts';
  * until their streams end.
  *
  * @param argv arguments without the program's name
- * @returns the exit code: 0 when the stream ended or standard output was closed, 130 after
- *   Ctrl-C, 3 when it was interrupted, 4 when the file is gone, else 1
+ * @returns the exit code: 0 when the stream ended or standard output was closed, 128 + n
+ *   after signal n, 3 when it was interrupted, 4 when the file is gone, else 1
  */
 export async function runFollow(argv: readonly string[], io: CommandIo): Promise<number> {
   const command = parseFollowCommand(argv, io);
@@ -23,9 +23,9 @@ export async function runFollow(argv: readonly string[], io: CommandIo): Promise
   // Each resource that is followed listens to it; that many are no leak.
   setMaxListeners(0, stop.signal);
   // Undone at the first signal, so that a second one ends the process at once.
-  const restoreSignals = io.onStopSignal(() => {
+  const restoreSignals = io.onStopSignal((signal) => {
     restoreSignals();
-    stop.abort(new FollowingStopped('interrupted', EXIT_INTERRUPTED));
+    stop.abort(new FollowingStopped('interrupted', exitCodeOfSignal(signal)));
   });
   try {
     const { file } = command;

@@ -5,7 +5,7 @@ import { parseArguments } from './parse-arguments.ts';
 import { addServerOptions, type ServerOptions } from './server-options.ts';
 
 /**
- * Runs `httpfstream-server` until SIGINT or SIGTERM.
+ * Runs `httpfstream-server` until SIGINT, SIGTERM or SIGHUP.
  *
  * @param argv arguments without the program's name
  * @returns the exit code: 0 after an orderly stop, 1 when it cannot run (any longer), 2 for a bad option; with `--check` what `runCheck` returns
@@ -31,7 +31,7 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
 
 const HELP = `
 Every option may have one dash or two, and its value may follow "=" or a space.
-SIGINT or SIGTERM closes in order; a second one ends the process at once.
+SIGINT, SIGTERM or SIGHUP closes in order; a second one ends the process at once. Under nohup, SIGHUP is nothing.
 
 Exit codes: 0 closed in order; 1 cannot run, or has met an error that nobody expected; 2 wrong usage.
 With --check: 0 all is well, or was put right; 1 something was lost or cannot be put right; 2 wrong usage.

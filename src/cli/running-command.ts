@@ -1,8 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { constants } from 'node:os';
 import type { Readable } from 'node:stream';
+import { type CommandIo, exitCodeOfSignal } from './io.ts';
 import { openOutputPipe } from './output-pipe.ts';
+
+/** Runs a command that ignores SIGHUP, as Node alone cannot: it sets all signals back for whatever it starts. */
+const IGNORING_HANG_UP = ['sh', '-c', 'trap \'\' HUP; exec "$@"', 'sh'];
 
 /** A command that runs, and all that it writes. */
 export class RunningCommand {
@@ -19,7 +22,7 @@ export class RunningCommand {
     this.exit = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
         this.#hasExited = true;
-        resolve(code ?? 128 + constants.signals[signal as NodeJS.Signals]);
+        resolve(code ?? exitCodeOfSignal(signal as NodeJS.Signals));
       });
     });
   }
@@ -27,9 +30,13 @@ export class RunningCommand {
   /**
    * Starts a command with this process's standard input.
    *
-   * @throws the system's error when it cannot be run
+   * @throws the system's error when it cannot be run, and what {@link openOutputPipe} throws
    */
-  static async start([file, ...args]: readonly string[]): Promise<RunningCommand> {
+  static async start(
+    commandLine: readonly string[],
+    { ignoresHangUp }: Pick<CommandIo, 'ignoresHangUp'>,
+  ): Promise<RunningCommand> {
+    const [file, ...args] = ignoresHangUp ? [...IGNORING_HANG_UP, ...commandLine] : commandLine;
     const pipe = await openOutputPipe();
     try {
       const { writeDescriptor } = pipe;

@@ -17,7 +17,7 @@ const EXIT_FAILURE = 1;
 const FAILED_CLOSE_MS = 10_000;
 
 /**
- * Serves until SIGINT or SIGTERM.
+ * Serves until SIGINT, SIGTERM or SIGHUP.
  *
  * @returns the exit code: 0 after an orderly stop, 1 when it cannot run (any longer)
  */

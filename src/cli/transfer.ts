@@ -28,6 +28,7 @@ export class Transfer {
   readonly #readable: Readable;
   readonly #writable: AppendStream;
   readonly #tee: Tee | undefined;
+  readonly #destinations: Writable[];
 
   constructor(readable: Readable, url: string, options: TransferOptions) {
     const { headers, expect, stallTimeoutMs, tee, progress, log } = options;
@@ -40,19 +41,19 @@ export class Transfer {
       onReconnect: (event) => tellReconnect(event, options),
     });
     readable.once('error', (error) => this.#writable.destroy(error));
-    readable.pipe(this.#writable);
     // A readable that lost its last destination would stop.
-    readable.pipe(
-      new Writable({
-        write(chunk: Buffer, _encoding, callback) {
-          progress?.sent(chunk.length);
-          callback();
-        },
-      }),
-    );
-    if (!tee) return;
-    this.#tee = new Tee(tee, log);
-    readable.pipe(this.#tee);
+    const counter = new Writable({
+      write(chunk: Buffer, _encoding, callback) {
+        progress?.sent(chunk.length);
+        callback();
+      },
+    });
+    this.#destinations = [this.#writable, counter];
+    if (tee) {
+      this.#tee = new Tee(tee, log);
+      this.#destinations.push(this.#tee);
+    }
+    for (const destination of this.#destinations) readable.pipe(destination);
   }
 
   /** Whether the copy, which somebody wanted, is not whole. */
@@ -66,12 +67,19 @@ export class Transfer {
     if (this.#tee !== undefined) await finished(this.#tee);
   }
 
+  /** Waits no longer for somebody who does not read the copy: it is to end soon. */
+  hurry(): void {
+    this.#tee?.hurry();
+  }
+
   /** Reads no more, and ends the append cleanly after what was read. */
   end(): void {
     this.#readable.unpipe();
+    for (let chunk = this.#readable.read(); chunk !== null; chunk = this.#readable.read()) {
+      for (const destination of this.#destinations) destination.write(chunk);
+    }
     this.#readable.destroy();
-    this.#tee?.end();
-    this.#writable.end();
+    for (const destination of this.#destinations) destination.end();
   }
 
   /** Ends the append as interrupted, and reads no more. */

@@ -6,7 +6,7 @@ import { OriginalAppender, OriginalFollower } from '../support/original-clients.
 import { OriginalServer } from '../support/original-server.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { RunningCommand, runHere } from './command.ts';
+import { RunningCommand, run, runHere } from './command.ts';
 
 const append = (...args: string[]) => runHere(runAppend, args);
 const textOf = (file: string) => readFile(file, 'utf8').catch(() => '');
@@ -83,6 +83,13 @@ describe('httpfstream-append -- COMMAND', () => {
     expect(await readdir(server.root)).not.toContain('a');
   });
 
+  test('a directory for temporary files that is missing is told as that, and the command is not blamed', async () => {
+    const env = { TMPDIR: '/none/such' };
+    const { exit, stderr } = await run('httpfstream-append', ['http://localhost/a', '--', 'true'], { env });
+    expect(exit).toBe(126);
+    expect(stderr).toMatch(/^failed to run `true`: cannot make a pipe in \/none\/such: ENOENT[^\n]*\n$/);
+  });
+
   test('a command that may not be run is told, exit code 126', async () => {
     const server = await startServer();
     const directory = path.join(await temporaryDirectory(), 'directory');
@@ -137,17 +144,20 @@ describe('httpfstream-append -- COMMAND', () => {
     expect(await readFile(done, 'utf8')).toBe('');
   });
 
-  test('SIGTERM is passed on to the command, and what it still says is appended', async () => {
-    const server = await startServer();
-    const script = 'trap "echo goodbye; exit 9" TERM; echo hello; while :; do sleep 0.05; done';
-    const command = new RunningCommand('httpfstream-append', [server.url('/a'), '--', 'sh', '-c', script]);
-    await waitFor(async () => (await textOf(`${server.root}/a`)) === 'hello\n', 'the command');
-    const follower = await OriginalFollower.connect(server.url('/a'));
-    command.signal('SIGTERM');
-    expect(await command.exit).toBe(9);
-    expect(await follower.outcome).toMatchObject({ exitCode: 0, closeCode: 1000 });
-    expect(await textOf(`${server.root}/a`)).toBe('hello\ngoodbye\n');
-  });
+  test.each(['TERM', 'HUP'])(
+    'SIG%s is passed on to the command, and what it still says is appended',
+    async (name) => {
+      const server = await startServer();
+      const script = `trap "echo goodbye; exit 9" ${name}; echo hello; while :; do sleep 0.05; done`;
+      const command = new RunningCommand('httpfstream-append', [server.url('/a'), '--', 'sh', '-c', script]);
+      await waitFor(async () => (await textOf(`${server.root}/a`)) === 'hello\n', 'the command');
+      const follower = await OriginalFollower.connect(server.url('/a'));
+      command.signal(`SIG${name}` as NodeJS.Signals);
+      expect(await command.exit).toBe(9);
+      expect(await follower.outcome).toMatchObject({ exitCode: 0, closeCode: 1000 });
+      expect(await textOf(`${server.root}/a`)).toBe('hello\ngoodbye\n');
+    },
+  );
 
   test('waits for what the command left behind, but not after Ctrl-C', async () => {
     const server = await startServer();

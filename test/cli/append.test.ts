@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../src/cli/run-append.ts';
+import { FakeServer } from '../support/client-fake-server.ts';
 import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
 import { OriginalServer } from '../support/original-server.ts';
 import { startServer } from '../support/server.ts';
-import { waitFor, waitWhile } from '../support/wait-for.ts';
+import { waitFor, waitForStandstill, waitWhile } from '../support/wait-for.ts';
 import { CommandHere, RunningCommand, run, runHere } from './command.ts';
 import { APPEND, shell } from './shell.ts';
 
@@ -105,19 +107,55 @@ describe('httpfstream-append', () => {
     }
   });
 
-  test.each(['SIGINT', 'SIGTERM'] as const)(
-    '%s ends it cleanly: what was read is in the file, exit code 130',
-    async (signal) => {
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)('%s ends it cleanly: what was read is in the file, exit code %i', async (signal, exitCode) => {
+    const server = await startServer();
+    const url = server.url('/a');
+    const command = new RunningCommand('httpfstream-append', ['-v', url]);
+    command.child.stdin.write('what was read');
+    await waitFor(async () => (await sizeOf(`${server.root}/a`)) === 13, 'the bytes');
+    const follower = await OriginalFollower.connect(url);
+    command.signal(signal);
+    expect(await command.exit).toBe(exitCode);
+    expect(await follower.outcome).toMatchObject({ exitCode: 0, closeCode: 1000 });
+    expect(await readFile(`${server.root}/a`, 'utf8')).toBe('what was read');
+  });
+
+  test('Ctrl-C sends what was read and waits for the server to take more', async () => {
+    const server = await FakeServer.start(() => undefined);
+    const command = new CommandHere(runAppend, ['--tee', server.url]);
+    command.stdin.write(Buffer.alloc(9 * MIB));
+    await waitFor(() => command.stdoutBytes === 9 * MIB, 'the copy of what is more than is kept to be sent');
+    command.stdin.write(Buffer.alloc(1000));
+    await waitFor(() => command.stdin.readableLength === 1000, 'the rest to be read');
+    command.signal('SIGINT');
+    await waitFor(() => server.connections.length === 1, 'the connection');
+    const connection = server.connection(0);
+    connection.websocket.on('message', () => {
+      connection.tell({ type: 'ack', position: connection.byteCount });
+    });
+    connection.tell({ type: 'open', generation: 1, position: 0, live: true });
+    expect(await command.exit).toBe(130);
+    expect(connection.byteCount).toBe(9 * MIB + 1000);
+    expect(command.stdoutBytes).toBe(9 * MIB + 1000);
+  });
+
+  test.each([[[]], [['--', 'yes']]])(
+    'SIGTERM ends it when whoever reads the copy stands still, exit code 143 (%j)',
+    async (commandLine) => {
       const server = await startServer();
-      const url = server.url('/a');
-      const command = new RunningCommand('httpfstream-append', ['-v', url]);
-      command.child.stdin.write('what was read');
-      await waitFor(async () => (await sizeOf(`${server.root}/a`)) === 13, 'the bytes');
-      const follower = await OriginalFollower.connect(url);
-      command.signal(signal);
-      expect(await command.exit).toBe(130);
-      expect(await follower.outcome).toMatchObject({ exitCode: 0, closeCode: 1000 });
-      expect(await readFile(`${server.root}/a`, 'utf8')).toBe('what was read');
+      const options = ['--tee', server.url('/a'), ...commandLine];
+      const command = new RunningCommand('httpfstream-append', options, { readsStdout: true });
+      command.child.stdin.write(Buffer.alloc(16 * MIB));
+      await once(command.child.stdout, 'readable');
+      await waitForStandstill(() => sizeOf(`${server.root}/a`), 'the copy to be in its way');
+      command.signal('SIGTERM');
+      const exit = await new Promise((resolve) => command.child.once('exit', resolve));
+      expect(exit).toBe(143);
+      expect(command.stderr).toBe('');
     },
   );
 

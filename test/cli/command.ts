@@ -150,6 +150,7 @@ export class CommandHere extends StartedCommand {
       stdin: this.stdin,
       stdout: Object.assign(this.#stdout, { isTTY }),
       stderr: this.#stderr,
+      ignoresHangUp: false,
       onStopSignal: (listener) => {
         this.#stopListeners.add(listener);
         return () => void this.#stopListeners.delete(listener);

@@ -2,6 +2,7 @@ import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { runFollow } from '../../src/cli/run-follow.ts';
 import { runServer } from '../../src/cli/run-server.ts';
+import { FakeServer } from '../support/client-fake-server.ts';
 import { OriginalAppender } from '../support/original-clients.ts';
 import { startServer } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -73,6 +74,30 @@ describe('httpfstream-follow -F', () => {
     expect(command.stderr.match(/\n/g)).toHaveLength(1);
   });
 
+  test.each([429, 503])('waits when it is refused with %i, and says so once', async (status) => {
+    const server = await FakeServer.start(
+      (connection) => {
+        connection.tell({ type: 'open', generation: 1, position: 0, live: true });
+        connection.send('one');
+      },
+      (number) => (number < 2 ? String(status) : undefined),
+    );
+    const command = new CommandHere(runFollow, ['-F', server.url]);
+    await waitFor(() => command.stdout.toString() === 'one', 'what comes in the end');
+    expect(command.stderr).toBe(
+      `httpfstream-follow: ${server.url} cannot be reached: HTTP status ${status}; trying again\n`,
+    );
+  });
+
+  test('says once that a server breaks the rules each time', async () => {
+    const server = await FakeServer.start((connection) => connection.send('too early'));
+    const command = new CommandHere(runFollow, ['-F', server.url]);
+    await waitFor(() => server.queries.length === 3, 'the third attempt');
+    expect(command.stderr).toBe(
+      `httpfstream-follow: ${server.url}: the server sent bytes before it said which; asking again\n`,
+    );
+  });
+
   test('what cannot become better ends it: exit code 1', async () => {
     expect((await runHere(runFollow, ['-F', 'nonsense'])).exit).toBe(1);
     const server = await startServer();
@@ -95,6 +120,6 @@ describe('httpfstream-follow -F', () => {
     await lost.reset();
     await says(`${url}: interrupted (read 3 bytes); asking again\n`);
     command.signal('SIGTERM');
-    expect(await command.exit).toBe(130);
+    expect(await command.exit).toBe(143);
   });
 });

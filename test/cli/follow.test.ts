@@ -311,14 +311,34 @@ describe('httpfstream-follow', () => {
     expect(command.stderr).toBe('');
   });
 
-  test.each(['SIGINT', 'SIGTERM'] as const)('%s ends it at once, exit code 130', async (signal) => {
+  test.each([[[]], [['-F']]])(
+    'SIGTERM ends it when its reader stands still, exit code 143 (%j)',
+    async (options) => {
+      const server = await startServer();
+      await writeFile(`${server.root}/a`, '');
+      await truncate(`${server.root}/a`, 16 * MIB);
+      const command = new RunningCommand('httpfstream-follow', [...options, server.url('/a')], {
+        readsStdout: true,
+      });
+      await once(command.child.stdout, 'readable');
+      command.signal('SIGTERM');
+      const exit = await new Promise((resolve) => command.child.once('exit', resolve));
+      expect(exit).toBe(143);
+    },
+  );
+
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)('%s ends it at once, exit code %i', async (signal, exitCode) => {
     const server = await startServer();
     const appender = await OriginalAppender.connect(server.url('/a'));
     await appender.write('x');
     const command = new RunningCommand('httpfstream-follow', ['-v', server.url('/a')]);
     await waitFor(() => command.stdoutBytes === 1, 'the byte');
     command.signal(signal);
-    expect(await command.exit).toBe(130);
+    expect(await command.exit).toBe(exitCode);
     expect(command.stderr).toMatch(/\nstopped following \(read 1 bytes\): interrupted\n$/);
   });
 });

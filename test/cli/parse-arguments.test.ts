@@ -12,6 +12,7 @@ function parse(...argv: string[]) {
     stdin: Readable.from([]),
     stdout,
     stderr,
+    ignoresHangUp: false,
     onStopSignal: () => () => undefined,
     onUncaught: () => () => undefined,
     exit: () => undefined,

@@ -243,7 +243,7 @@ describe('what makes it impossible to run', () => {
 });
 
 describe('the end', () => {
-  test.each(['SIGTERM', 'SIGINT'] as const)(
+  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
     '%s closes in order: followers are told, files are whole, exit code 0',
     async (signal) => {
       const server = await startServerCommand();

@@ -7,6 +7,7 @@ const command = (name: string) =>
 /** The built commands, as a shell takes them. */
 export const APPEND = command('httpfstream-append');
 export const FOLLOW = command('httpfstream-follow');
+export const SERVER = command('httpfstream-server');
 
 /** Runs a line in a shell, where `|`, `>` and pipes are the real ones; it is killed after the test. */
 export function shell(line: string): StartedProgram {

@@ -25,3 +25,15 @@ export async function waitWhile(condition: () => boolean, what: string): Promise
     await delay(5);
   }
 }
+
+/** Resolves when a number has not changed for a while; rejects when it goes on changing. */
+export async function waitForStandstill(read: () => number | Promise<number>, what: string): Promise<void> {
+  let last = Number.NaN;
+  let since = 0;
+  await waitFor(async () => {
+    const now = await read();
+    if (now !== last) since = performance.now();
+    last = now;
+    return performance.now() - since > WATCHED_MS;
+  }, what);
+}
