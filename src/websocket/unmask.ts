@@ -21,9 +21,12 @@ function nativeUnmask(): typeof unmaskWords | undefined {
 /** Unmasks `bytes` in place, four at a time. */
 export function unmaskWords(bytes: Uint8Array, mask: Uint8Array, phase: number): void {
   const { buffer, byteOffset, length } = bytes;
-  if (length < 8) return unmaskDown(bytes, 0, length, 0, mask, phase);
   // A word begins at a multiple of its length.
   const first = -byteOffset & 3;
+  if (length < first + 4) {
+    unmaskDown(bytes, 0, length, 0, mask, phase);
+    return;
+  }
   const words = new Uint32Array(buffer, byteOffset + first, (length - first) >> 2);
   const last = first + words.length * 4;
   const [word = 0] = new Uint32Array(rotated(mask, phase + first).buffer);
