@@ -34,6 +34,7 @@ export async function serve(
     app = await createStandaloneServer({
       root,
       durability: options.durability,
+      fileMode: options.fileMode,
       graceMs: Math.round(options.grace * 1000),
       longPollMs: Math.round(options.longPoll * 1000),
       corsOrigins: options.cors,

@@ -12,7 +12,7 @@ import { hasErrno, storageFailure } from './storage-failure.ts';
  * @returns where that is, absolute
  */
 export async function setAside(root: Root, file: AppendFile, size: number): Promise<string> {
-  const surplus = await root.newFile();
+  const surplus = await root.newOwnFile();
   try {
     await surplus.copy(file, size, (await file.state()).size);
     const name = await publishAside(root, surplus, `${file.stat.fingerprint}-${size}-${Date.now()}`);

@@ -7,7 +7,7 @@ import { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
 import type { HeldPath } from './held-path.ts';
 import { NewFile } from './new-file.ts';
-import { OWN_DIRECTORY_MODE } from './own-directory.ts';
+import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from './own-directory.ts';
 import { RepairFile } from './repair-file.ts';
 import { RESERVED_SEGMENT, ResourcePath } from './resource-path.ts';
 import {
@@ -25,7 +25,11 @@ import { hasErrno, storageFailure } from './storage-failure.ts';
 import { StoredFile } from './stored-file.ts';
 import { type Fingerprints, type FoundName, fingerprintsIn, statFound, walk } from './walk.ts';
 
-const FILE_MODE = 0o600;
+/**
+ * Mode of the files that are made for users, before the umask takes its part: whoever may enter the directory may read
+ * them, as those of every other program. With the original's 0600 only the server's own user could.
+ */
+export const DEFAULT_FILE_MODE = 0o644;
 
 const APPENDING = constants.O_RDWR | constants.O_APPEND;
 
@@ -37,6 +41,12 @@ export interface DirectoryEntry extends fileIo.FileStat {
   name: string;
 }
 
+/** How a {@link Root} makes files. */
+export interface RootOptions {
+  /** Mode of the files that are made for users; the process's umask is taken from it. */
+  fileMode: number;
+}
+
 /**
  * The directory that holds everything. Every method takes a cleaned path and
  * refuses what a symlink would lead out of the directory: a path is looked up
@@ -45,10 +55,12 @@ export interface DirectoryEntry extends fileIo.FileStat {
  */
 export class Root {
   readonly #directory: RootDirectory;
+  readonly #fileMode: number;
   readonly #blocks = new BlockPool();
 
-  private constructor(directory: RootDirectory) {
+  private constructor(directory: RootDirectory, { fileMode }: RootOptions) {
     this.#directory = directory;
+    this.#fileMode = fileMode;
   }
 
   /**
@@ -56,12 +68,15 @@ export class Root {
    *
    * @throws {InvalidRootError} when it cannot be made, entered or written
    */
-  static async open(directory: string): Promise<Root> {
+  static async open(
+    directory: string,
+    options: RootOptions = { fileMode: DEFAULT_FILE_MODE },
+  ): Promise<Root> {
     try {
       await fileIo.makeDirectories(path.resolve(directory), DIRECTORY_MODE);
       const real = await fs.promises.realpath(directory);
       await fs.promises.access(real, constants.R_OK | constants.W_OK | constants.X_OK);
-      return new Root(await RootDirectory.open(real));
+      return new Root(await RootDirectory.open(real), options);
     } catch (cause) {
       const reason = cause instanceof Error && 'code' in cause ? ` (${cause.code})` : '';
       throw new InvalidRootError(`cannot use ${directory} as the root directory${reason}`, { cause });
@@ -112,7 +127,7 @@ export class Root {
     let fd: number;
     try {
       const flags = APPENDING | constants.O_CREAT | constants.O_NOFOLLOW | SAFELY;
-      fd = await fileIo.open(path.join(directory.entry, name), flags, FILE_MODE);
+      fd = await fileIo.open(path.join(directory.entry, name), flags, this.#fileMode);
       await confirmOrClose(directory, fd, name);
     } catch (error) {
       // A symlink, through which only what is there is appended to.
@@ -148,13 +163,22 @@ export class Root {
    *
    * @throws what the disk does
    */
-  async newFile(): Promise<NewFile> {
+  newFile(): Promise<NewFile> {
+    return this.#makeFile(this.#fileMode);
+  }
+
+  /** As {@link newFile}, of what is for the operator only. */
+  newOwnFile(): Promise<NewFile> {
+    return this.#makeFile(OWN_FILE_MODE);
+  }
+
+  async #makeFile(mode: number): Promise<NewFile> {
     const directory = this.own('incoming');
     const name = path.join(directory, randomBytes(12).toString('hex'));
     try {
       await fileIo.makeDirectories(directory, OWN_DIRECTORY_MODE);
       const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL;
-      const fd = await fileIo.open(name, flags, FILE_MODE);
+      const fd = await fileIo.open(name, flags, mode);
       return new NewFile(fd, await describeOrClose(fd), name, this.#blocks);
     } catch (error) {
       throw storageFailure(error);

@@ -31,7 +31,7 @@ export class Salvage {
     if (header.intent) return;
     this.#position ??= header.start;
     if (payload.length === 0) return;
-    this.#file ??= await this.#root.newFile();
+    this.#file ??= await this.#root.newOwnFile();
     await this.#file.write([payload]);
     this.#checksum = zlib.crc32(payload, this.#checksum);
   }
