@@ -1,5 +1,5 @@
 import type { Durability } from '../core/group-writer.ts';
-import { DEFAULT_FILE_MODE } from '../storage/root.ts';
+import { DEFAULT_FILE_MODE } from '../storage/root-directory.ts';
 
 /** Options of the Fastify plugin, beside Fastify's own `prefix`. */
 export interface HttpfstreamOptions {
@@ -86,8 +86,14 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     throw new TypeError("the option durability must be 'os' or 'disk'");
   }
   const { fileMode } = settings;
-  if (!Number.isInteger(fileMode) || (fileMode & ~MODE_BITS) !== 0 || (fileMode & OWNER_BITS) !== OWNER_BITS) {
-    throw new TypeError('the option fileMode must be a mode from 0o600 to 0o777 that lets the owner read and write');
+  if (
+    !Number.isInteger(fileMode) ||
+    (fileMode & ~MODE_BITS) !== 0 ||
+    (fileMode & OWNER_BITS) !== OWNER_BITS
+  ) {
+    throw new TypeError(
+      'the option fileMode must be a mode from 0o600 to 0o777 that lets the owner read and write',
+    );
   }
   const { keepAliveMs, closeTimeoutMs, graceMs, longPollMs, bodyIdleTimeoutMs } = settings;
   assertInteger('keepAliveMs', keepAliveMs, 1, MAX_TIMER_MS);

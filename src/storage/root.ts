@@ -1,18 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import fs, { constants } from 'node:fs';
 import path from 'node:path';
-import { InvalidRootError, PathConflictError } from '../errors.ts';
+import { PathConflictError } from '../errors.ts';
 import { AppendFile } from './append-file.ts';
 import { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
 import type { HeldPath } from './held-path.ts';
 import { NewFile } from './new-file.ts';
-import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from './own-directory.ts';
+import { OWN_DIRECTORY_MODE } from './own-directory.ts';
 import { RepairFile } from './repair-file.ts';
 import { RESERVED_SEGMENT, ResourcePath } from './resource-path.ts';
 import {
   appendingError,
-  DIRECTORY_MODE,
+  DEFAULT_FILE_MODE,
   leadsOut,
   nameOf,
   notFound,
@@ -24,12 +24,6 @@ import {
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import { StoredFile } from './stored-file.ts';
 import { type Fingerprints, type FoundName, fingerprintsIn, statFound, walk } from './walk.ts';
-
-/**
- * Mode of the files that are made for users, before the umask takes its part: whoever may enter the directory may read
- * them, as those of every other program. With the original's 0600 only the server's own user could.
- */
-export const DEFAULT_FILE_MODE = 0o644;
 
 const APPENDING = constants.O_RDWR | constants.O_APPEND;
 
@@ -72,15 +66,7 @@ export class Root {
     directory: string,
     options: RootOptions = { fileMode: DEFAULT_FILE_MODE },
   ): Promise<Root> {
-    try {
-      await fileIo.makeDirectories(path.resolve(directory), DIRECTORY_MODE);
-      const real = await fs.promises.realpath(directory);
-      await fs.promises.access(real, constants.R_OK | constants.W_OK | constants.X_OK);
-      return new Root(await RootDirectory.open(real), options);
-    } catch (cause) {
-      const reason = cause instanceof Error && 'code' in cause ? ` (${cause.code})` : '';
-      throw new InvalidRootError(`cannot use ${directory} as the root directory${reason}`, { cause });
-    }
+    return new Root(await RootDirectory.open(directory), options);
   }
 
   /**
@@ -161,18 +147,10 @@ export class Root {
   /**
    * Makes an empty file that has no name in the root yet. The caller publishes or discards it.
    *
+   * @param mode default: as users' files are made
    * @throws what the disk does
    */
-  newFile(): Promise<NewFile> {
-    return this.#makeFile(this.#fileMode);
-  }
-
-  /** As {@link newFile}, of what is for the operator only. */
-  newOwnFile(): Promise<NewFile> {
-    return this.#makeFile(OWN_FILE_MODE);
-  }
-
-  async #makeFile(mode: number): Promise<NewFile> {
+  async newFile(mode = this.#fileMode): Promise<NewFile> {
     const directory = this.own('incoming');
     const name = path.join(directory, randomBytes(12).toString('hex'));
     try {

@@ -86,6 +86,15 @@ describe('opening a root', () => {
     expect(failure).toBeInstanceOf(InvalidRootError);
     expect((failure as InvalidRootError).cause).toBeInstanceOf(Error);
   });
+
+  it('says what to do where its user may not write', async () => {
+    const directory = path.join(await temporaryDirectory(), 'root');
+    await chmod(path.dirname(directory), 0o555);
+    await asOrdinaryUser(async () => {
+      const remedy = `chown -R ${process.geteuid?.()} ${directory}`;
+      await expect(Root.open(directory)).rejects.toThrow(remedy);
+    });
+  });
 });
 
 describe('reading', () => {
