@@ -60,7 +60,7 @@ describe('httpfstream-follow -F', () => {
     await shows('one two');
   });
 
-  test('waits for a server that is away, and says so once', async () => {
+  test('waits for a server that is away, says so once, and that it is there again', async () => {
     const server = await startServerCommand();
     await writeFile(server.file('a'), 'one ');
     const { command, shows, says } = followAgain(server);
@@ -70,7 +70,8 @@ describe('httpfstream-follow -F', () => {
     await appendFile(server.file('a'), 'two');
     await portOf(new CommandHere(runServer, [`-root=${server.root}`, `-http=127.0.0.1:${server.port}`]));
     await shows('one two');
-    expect(command.stderr.match(/\n/g)).toHaveLength(1);
+    await says(`httpfstream-follow: ${server.url('/a')}: connected again\n`);
+    expect(command.stderr.match(/\n/g)).toHaveLength(2);
   });
 
   test('what cannot become better ends it: exit code 1', async () => {

@@ -5,6 +5,7 @@ const command = (name: string) =>
   `'${process.execPath}' '${fileURLToPath(new URL(`../../dist/bin/${name}.js`, import.meta.url))}'`;
 
 /** The built commands, as a shell takes them. */
+export const SERVER = command('httpfstream-server');
 export const APPEND = command('httpfstream-append');
 export const FOLLOW = command('httpfstream-follow');
 
