@@ -34,7 +34,8 @@ export async function assertCanListen({ host = '::', port }: ListenAddress): Pro
   if (port === 0) return;
   const addresses = host === 'localhost' ? await localAddresses() : [host];
   for (const address of addresses) {
-    const server = net.createServer().listen({ host: address, port });
+    // Who comes at this moment is not to hold it up.
+    const server = net.createServer((socket) => socket.resetAndDestroy()).listen({ host: address, port });
     try {
       await once(server, 'listening');
       await new Promise((resolve) => server.close(resolve));

@@ -8,7 +8,7 @@ const WORDS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'the host cannot be reached',
   ENETUNREACH: 'the host cannot be reached',
   ETIMEDOUT: 'the host does not answer',
-  ENOTFOUND: 'there is no host of this name',
+  ENOTFOUND: 'nobody knows this host',
   EAI_AGAIN: 'the name of the host cannot be looked up at the moment',
   CERT_HAS_EXPIRED: 'its certificate is out of date',
   CERT_NOT_YET_VALID: 'its certificate is not valid yet',
@@ -47,11 +47,9 @@ function wordsFor({ code, rawPacket }: AnswerError, { protocol }: URL): string |
   // Those of Node have one.
   if (code === undefined) return 'this is no WebSocket server';
   const isTls = protocol === 'wss:' || protocol === 'https:';
-  if (isTls && (code === 'EPROTO' || code === 'ECONNRESET')) {
-    return 'the server does not speak TLS at this port (http:// in place of https://?)';
-  }
-  if (code === 'ECONNRESET' || rawPacket?.[0] === TLS_ALERT) {
-    return 'the server does not answer HTTP (https:// in place of http://?)';
-  }
+  const doubt = isTls ? '(http:// in place of https://?)' : '(https:// in place of http://?)';
+  if (code === 'ECONNRESET') return `the server hung up before its answer ${doubt}`;
+  if (code === 'EPROTO') return `the server does not speak TLS at this port ${doubt}`;
+  if (rawPacket?.[0] === TLS_ALERT) return `the server speaks TLS at this port ${doubt}`;
   return code.startsWith('HPE_') ? 'the server does not speak HTTP at this port' : WORDS[code];
 }

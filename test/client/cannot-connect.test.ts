@@ -31,19 +31,16 @@ const BAD_HANDSHAKE =
   'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n';
 
 const NO_TLS = /^the server does not speak TLS at this port \(http:\/\/ in place of https:\/\/\?\): /;
-const PERHAPS_TLS = /^the server does not answer HTTP \(https:\/\/ in place of http:\/\/\?\): /;
+const HUNG_UP = /^the server hung up before its answer \((https?):\/\/ in place of (?!\1:)https?:\/\/\?\): /;
+const TLS = /^the server speaks TLS at this port \(https:\/\/ in place of http:\/\/\?\): /;
 const NO_HTTP = /^the server does not speak HTTP at this port: /;
 
 test.each([
   ['https to a server of HTTP', 'https', () => createHttpServer(), NO_TLS],
+  ['https to one that hangs up', 'https', () => createServer((socket) => void socket.end()), HUNG_UP],
   ['https to another one', 'https', () => saying('SSH-2.0-OpenSSH_9\r\n'), NO_TLS],
-  ['http to a server of TLS', 'http', tls, PERHAPS_TLS],
-  [
-    'http to one that answers with an alert',
-    'http',
-    () => saying(Buffer.from('15030300020250', 'hex')),
-    PERHAPS_TLS,
-  ],
+  ['http to a server of TLS', 'http', tls, HUNG_UP],
+  ['http to one that answers with an alert', 'http', () => saying(Buffer.from('15030300020250', 'hex')), TLS],
   ['http to another one', 'http', () => saying('SSH-2.0-OpenSSH_9\r\n'), NO_HTTP],
   ['http to a server that knows HTTP/2 only', 'http', () => createHttp2Server(), NO_HTTP],
 ])('%s is told in words, to followers and to those who ask for a size', async (_, scheme, serve, words) => {
@@ -73,7 +70,7 @@ test('a server that answers as none of WebSocket is told', async () => {
 describe('words for', () => {
   test.each([
     ['ECONNREFUSED', 'nobody listens there: what the system says'],
-    ['ENOTFOUND', 'there is no host of this name: what the system says'],
+    ['ENOTFOUND', 'nobody knows this host: what the system says'],
     ['DEPTH_ZERO_SELF_SIGNED_CERT', /NODE_EXTRA_CA_CERTS names more\): what the system says$/],
     ['CERT_HAS_EXPIRED', 'its certificate is out of date: what the system says'],
     ['ENOSPC', 'what the system says'],
