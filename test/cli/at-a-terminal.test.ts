@@ -41,12 +41,15 @@ describe.skipIf(!hasTerminals)('at a terminal', () => {
   });
 
   test.each(
-    [SERVER, APPEND, FOLLOW].flatMap((command) => [60, 120].map((columns) => ({ command, columns }))),
-  )('help is as wide as it is: $columns columns, $command', async ({ command, columns }) => {
-    const { stdout } = await new Terminal(`${command} -h`, { columns }).ended;
+    Object.entries({ server: SERVER, append: APPEND, follow: FOLLOW }).flatMap(([name, line]) =>
+      [60, 120].map((columns) => ({ name, line, columns })),
+    ),
+  )('the help of $name fits into $columns columns', async ({ line, columns }) => {
+    const { stdout } = await new Terminal(`${line} -h`, { columns }).ended;
     const lines = stdout.toString().replaceAll('\r', '').split('\n');
+    expect(lines.length).toBeGreaterThan(10);
     // What is to be copied is not broken.
-    const isExample = (line: string) => /^ {2}\S+/.test(line) && line.includes('httpfstream-');
-    expect(lines.filter((line) => line.length > columns && !isExample(line))).toEqual([]);
+    const isExample = (text: string) => /^ {2}\S+/.test(text) && text.includes('httpfstream-');
+    expect(lines.filter((text) => text.length > columns && !isExample(text))).toEqual([]);
   });
 });
