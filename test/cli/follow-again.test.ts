@@ -66,11 +66,12 @@ describe('httpfstream-follow -F', () => {
     const { command, shows, says } = followAgain(server);
     await shows('one ');
     server.command.signal('SIGKILL');
-    await says(`httpfstream-follow: ${server.url('/a')} cannot be reached: `);
+    // As it is told of one who is connected at this moment, or asks again.
+    await waitFor(() => /connection lost \(|cannot be reached: /.test(command.stderr), 'it to be told');
     await appendFile(server.file('a'), 'two');
     await portOf(new CommandHere(runServer, [`-root=${server.root}`, `-http=127.0.0.1:${server.port}`]));
     await shows('one two');
-    await says(`httpfstream-follow: ${server.url('/a')}: connected again\n`);
+    await says(`${server.url('/a')}: connected again\n`);
     expect(command.stderr.match(/\n/g)).toHaveLength(2);
   });
 
