@@ -18,15 +18,23 @@ describe('the Dockerfile', async () => {
   const stages = parseDockerfile(await readFile(DOCKERFILE, 'utf8'));
   const last = stages.at(-1)!;
 
-  test('has a stage that builds and a stage that runs, both on Node 24 slim', () => {
+  test('has a stage that builds and a stage that runs, both on one version of Node 24', () => {
     expect(stages.map(({ base, name }) => [base, name])).toEqual([
-      ['node:24-slim', 'build'],
-      ['node:24-slim', undefined],
+      [expect.stringMatching(/^node:24\.\d+\.\d+-slim$/), 'build'],
+      [stages[0]?.base, undefined],
     ]);
   });
 
-  test('runs as an unprivileged user', () => {
-    expect(onlyInstruction(last, 'USER').text).toBe('node');
+  test('runs as an unprivileged user, who is a number, so that it can be told from root', () => {
+    expect(onlyInstruction(last, 'USER').text).toBe('1000:1000');
+  });
+
+  test('says what it is, with the version of the package', async () => {
+    const { version, license } = JSON.parse(await readFile(path.join(CHECKOUT, 'package.json'), 'utf8'));
+    const { text } = onlyInstruction(last, 'LABEL');
+    expect(text).toContain('org.opencontainers.image.title="httpfstream"');
+    expect(text).toContain(`org.opencontainers.image.version="${version}"`);
+    expect(text).toContain(`org.opencontainers.image.licenses="${license}"`);
   });
 
   test('keeps the files in a volume', () => {
@@ -46,14 +54,15 @@ describe('the Dockerfile', async () => {
     const { isExecForm, args } = healthCommand(onlyInstruction(last, 'HEALTHCHECK'));
     expect(isExecForm).toBe(true);
     expect(args[0]).toBe('node');
+    expect(args.join(' ')).toContain('/-/health');
   });
 
-  test('agrees with compose.yaml', async () => {
+  test('agrees with compose.yaml, which publishes it for this machine only', async () => {
     const compose = await readFile(path.join(CHECKOUT, 'docker/compose.yaml'), 'utf8');
     const port = onlyInstruction(last, 'EXPOSE').text;
     expect(compose).toContain('context: ..\n');
     expect(compose).toContain('dockerfile: docker/Dockerfile\n');
-    expect(compose).toContain(`- "${port}:${port}"\n`);
+    expect(compose).toContain(`- "127.0.0.1:${port}:${port}"\n`);
     expect(compose).toContain(`- data:${onlyInstruction(last, 'VOLUME').text}\n`);
     expect(compose).toContain('read_only: true\n');
   });
@@ -118,7 +127,7 @@ describe('the image, built step by step as the Dockerfile says', () => {
   test('gives its user the volume', () => {
     const volume = onlyInstruction(image.stage, 'VOLUME').text;
     expect(existsSync(image.inImage(volume))).toBe(true);
-    expect(image.owners).toEqual([`node:node ${volume}`]);
+    expect(image.owners).toEqual([`1000:1000 ${volume}`]);
   });
 
   test('appends, follows, keeps the bytes in the volume, and stops in order when the container is stopped', async () => {

@@ -4,17 +4,30 @@ import os from 'node:os';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { appendAndFollow } from './support/append-and-follow.ts';
-import { loggedPort, PATH, runSuccessfully, startProgram } from './support/program.ts';
+import { loggedPort, PATH, runProgram, runSuccessfully, startProgram } from './support/program.ts';
 import { startServer, temporaryDirectory } from './support/server.ts';
 
 const CHECKOUT = path.join(import.meta.dirname, '..');
 const COMMANDS = ['httpfstream-server', 'httpfstream-append', 'httpfstream-follow'];
+
+/** What links can lead to in a text: its headings, as they are named on the web. */
+function anchorsIn(text: string): string[] {
+  const headings = text.matchAll(/^#{1,6} (.+)$/gm);
+  return [...headings].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
 
 describe('the package, packed and installed in an empty directory', () => {
   /** Where it is installed. */
   let directory: string;
   /** Paths in the tarball. */
   let packed: string[];
+  /** What npm has said of the installation. */
+  let remarks: string;
 
   beforeAll(async () => {
     if (!existsSync(path.join(CHECKOUT, 'dist/bin'))) throw new Error('dist is missing: npm run build');
@@ -29,7 +42,11 @@ describe('the package, packed and installed in an empty directory', () => {
       const [{ filename, files }] = JSON.parse(await npm(packArgs, CHECKOUT));
       packed = files.map((file: { path: string }) => file.path);
       const tarball = path.join(parent, filename);
-      await npm(['install', tarball, '--prefix', '.', '--omit=dev', '--no-audit', '--no-fund'], directory);
+      const installArgs = ['install', tarball, '--prefix', '.', '--omit=dev', '--no-audit', '--no-fund'];
+      const notices = { npm_config_update_notifier: 'false', npm_config_engine_strict: 'true' };
+      const installed = await runProgram('npm', installArgs, { cwd: directory, env: { ...env, ...notices } });
+      if (installed.exitCode !== 0) throw new Error(installed.stderr);
+      remarks = installed.stderr;
     } catch (error) {
       await remove();
       throw error;
@@ -47,6 +64,28 @@ describe('the package, packed and installed in an empty directory', () => {
 
   test.runIf(existsSync(path.join(CHECKOUT, 'README.md')))('tells how to use it', () => {
     expect(packed).toContain('README.md');
+  });
+
+  test('is installed without a warning, also by those who take only what is for their Node', () => {
+    expect(remarks).toBe('');
+  });
+
+  test('has no link that leads nowhere', async () => {
+    const dead: string[] = [];
+    const texts = packed.filter((file) => file.endsWith('.md'));
+    const read = (file: string) => readFile(path.join(directory, 'node_modules/httpfstream', file), 'utf8');
+    for (const file of texts) {
+      for (const [, target = ''] of (await read(file)).matchAll(/\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)/gm)) {
+        if (/^[a-z]+:/.test(target)) continue;
+        const [location = '', anchor] = target.split('#');
+        const leadsTo = location === '' ? file : path.join(path.dirname(file), location);
+        const isThere = packed.includes(leadsTo);
+        if (!isThere || (anchor !== undefined && !anchorsIn(await read(leadsTo)).includes(anchor))) {
+          dead.push(`${file}: ${target}`);
+        }
+      }
+    }
+    expect(dead).toEqual([]);
   });
 
   test('has a licence and a changelog', () => {

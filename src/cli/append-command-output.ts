@@ -3,7 +3,7 @@ import { targetUrl } from '../client/target-url.ts';
 import type { AppendCommand } from './append-command.ts';
 import { EXIT_FAILURE } from './client-command.ts';
 import { type CommandIo, exitCodeOfSignal, messageOf } from './io.ts';
-import type { Progress } from './progress.ts';
+import type { AppendProgress } from './progress.ts';
 import { RunningCommand } from './running-command.ts';
 import { Transfer } from './transfer.ts';
 
@@ -15,7 +15,7 @@ export interface AppendCommandOutputOptions extends AppendCommand {
   /** What messages call the command. */
   name: string;
   /** Begins to show how far it has come. */
-  startProgress: () => Progress | undefined;
+  startProgress: () => AppendProgress | undefined;
 }
 
 /**
@@ -52,6 +52,7 @@ export async function appendCommandOutput(
     stallTimeoutMs,
     tee: tee ? io.stdout : undefined,
     progress,
+    mayHaveMeantToResume: undefined,
     log,
     logVerbose,
   };

@@ -124,8 +124,7 @@ const TEXTS = {
   name: 'httpfstream-append',
   usage:
     '[-v] [--tee] [--resume] [-H HEADER]... [--token TOKEN] [--from-file FILE]... [--from-url URL] [--stall-timeout S] URL [-- COMMAND ARGS...]',
-  description: `Appends to a resource on an httpfstream server, as it comes: standard input, files, what another
-URL answers, or what a command writes to its standard output and standard error.`,
+  description: `Appends to a resource on an httpfstream server, as it comes: standard input, files, what another URL answers, or what a command writes to its standard output and standard error.`,
   help: `
 If URL ends in "/", the name of the file (or of what --from-url brings) is added. --resume compares sizes, not bytes.
 A FILE may be a pipe, as <(COMMAND), or /dev/stdin: it is read as it comes, and there is no --resume then.

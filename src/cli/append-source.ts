@@ -6,6 +6,8 @@ export interface AppendSource {
   readonly size: number | undefined;
   /** What a URL that ends in `/` gets. */
   readonly fileName: string | undefined;
+  /** Whether it can be read from a position on. */
+  readonly canSeek: boolean;
   /** Whether it is over when it is told to stop; otherwise its end is then missing. */
   readonly mayEndAnywhere: boolean;
   /** Begins to read it, without its first `position` bytes. */
@@ -19,6 +21,7 @@ export function stdinSource(stdin: Readable): AppendSource {
   return {
     size: undefined,
     fileName: undefined,
+    canSeek: false,
     mayEndAnywhere: true,
     open: () => stdin,
     close: () => stdin.destroy(),

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { splitCredentials, textWithoutCredentials, withoutCredentials } from '../client/credentials.ts';
-import type { ReconnectEvent } from '../client/retry.ts';
+import type { ReconnectEvent, RetryOptions } from '../client/retry.ts';
 import { targetUrl } from '../client/target-url.ts';
 import type { CommandIo } from './io.ts';
 import { packageVersion } from './package-version.ts';
@@ -102,15 +102,42 @@ export function refuseUsage(command: Command, message: string, io: CommandIo): n
 /** The attempt that is told without `-v`, too: by then the connection has been lost for a few seconds. */
 const TOLD_ATTEMPT = 5;
 
-/** Tells that a connection is made anew. */
-export function tellReconnect(
-  { attempt, delayMs, error }: ReconnectEvent,
-  { log, logVerbose }: ClientLog,
-  prefix = '',
-): void {
-  const seconds = (delayMs / 1000).toFixed(1);
-  const tell = attempt === TOLD_ATTEMPT ? log : logVerbose;
-  tell(`${prefix}connection lost (${error.message}): trying again in ${seconds} s (attempt ${attempt})`);
+/** Attempts to go on in a row: with their waits they take about a quarter of an hour. */
+export const RETRY: RetryOptions = { times: 150 };
+
+/** Tells of a connection that was lost, and that it is there again. */
+export class ConnectionNews {
+  readonly #log: ClientLog;
+  readonly #prefix: string;
+  #isTold = false;
+
+  /** @param prefix of each line */
+  constructor(log: ClientLog, prefix = '') {
+    this.#log = log;
+    this.#prefix = prefix;
+  }
+
+  /** It was lost, and will be made anew. */
+  lost({ attempt, delayMs, error }: ReconnectEvent): void {
+    const isToBeTold = attempt === TOLD_ATTEMPT;
+    if (isToBeTold) this.#isTold = true;
+    const seconds = (delayMs / 1000).toFixed(1);
+    this.#tell(
+      isToBeTold,
+      `connection lost (${error.message}): trying again in ${seconds} s (attempt ${attempt})`,
+    );
+  }
+
+  /** It was made anew. Who was told that it was lost is told that, too. */
+  again(): void {
+    this.#tell(this.#isTold, 'connected again');
+    this.#isTold = false;
+  }
+
+  #tell(isForAll: boolean, text: string): void {
+    const { log, logVerbose } = this.#log;
+    (isForAll ? log : logVerbose)(`${this.#prefix}${text}`);
+  }
 }
 
 /**

@@ -49,6 +49,7 @@ export async function fileSource(
   return {
     size,
     fileName: paths.length === 1 && !IS_DESCRIPTOR.test(first) ? path.basename(first) : undefined,
+    canSeek: unseekable === undefined,
     mayEndAnywhere: false,
     open(position) {
       const blocks = readFrom(files, position, stdin, reading.signal);

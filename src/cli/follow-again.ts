@@ -88,6 +88,8 @@ class PersistentFollow {
 
   #opened(): void {
     if (this.#news !== undefined) this.#tell(this.#news);
+    else if (this.#trouble === 'unreachable')
+      this.#tell(this.#wasThere ? ': connected again' : ': connected');
     this.#news = undefined;
     this.#trouble = undefined;
     this.#wasThere = true;

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { CommandIo } from './io.ts';
+import type { FollowProgress } from './progress.ts';
 
 /** Where followed bytes go. */
 export interface FollowOutput {
@@ -72,5 +73,21 @@ export class FileOutput implements FollowOutput {
 
   close(): Promise<void> {
     return this.#file.close();
+  }
+}
+
+/** An output of which it is shown how much it has taken. */
+export class ShownOutput implements FollowOutput {
+  readonly #output: FollowOutput;
+  readonly #progress: FollowProgress;
+
+  constructor(output: FollowOutput, progress: FollowProgress) {
+    this.#output = output;
+    this.#progress = progress;
+  }
+
+  async write(chunk: Buffer, url: string): Promise<void> {
+    await this.#output.write(chunk, url);
+    this.#progress.received(chunk.length);
   }
 }

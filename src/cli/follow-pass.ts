@@ -1,6 +1,6 @@
 import { follow } from '../client/follow.ts';
 import type { FollowOptions } from '../client/follow-options.ts';
-import { type ClientLog, tellReconnect } from './client-command.ts';
+import { type ClientLog, ConnectionNews, RETRY } from './client-command.ts';
 import type { FollowOutput } from './follow-output.ts';
 
 /** What {@link FollowPass} is given by those who run it. */
@@ -67,11 +67,14 @@ export class FollowPass {
   async run({ skipLines = 0, ...start }: PassStart): Promise<void> {
     const { output, headers, signal, logVerbose, onOpen } = this.#options;
     const url = this.#url;
+    const news = new ConnectionNews(this.#options, `${url}: `);
     const readable = follow(url, {
       ...start,
       headers,
       signal,
-      onReconnect: (event) => tellReconnect(event, this.#options, `${url}: `),
+      retry: RETRY,
+      onReconnect: (event) => news.lost(event),
+      onReconnected: () => news.again(),
     });
     readable.once('open', ({ generation, position }) => {
       this.#isOpen = true;

@@ -1,5 +1,6 @@
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
+import { cannotConnect } from '../client/cannot-connect.ts';
 import { splitCredentials } from '../client/credentials.ts';
 import { targetUrl } from '../client/target-url.ts';
 import { ConnectionError, UnexpectedStatusError } from '../errors.ts';
@@ -83,7 +84,7 @@ function send(url: URL, method: string, headers: Readonly<Record<string, string>
       },
     });
     const timer = setTimeout(() => {
-      request.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`));
+      request.destroy(new ConnectionError(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`));
     }, ANSWER_TIMEOUT_MS);
     request
       .once('response', (response) => {
@@ -97,9 +98,7 @@ function send(url: URL, method: string, headers: Readonly<Record<string, string>
       })
       .once('error', (cause) => {
         clearTimeout(timer);
-        // An address that was tried in several ways fails with an error that says nothing but its code.
-        const message = cause.message || String((cause as NodeJS.ErrnoException).code);
-        reject(new ConnectionError(message, { cause }));
+        reject(cannotConnect(cause, url));
       })
       .end();
   });

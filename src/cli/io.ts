@@ -6,8 +6,8 @@ export interface CommandIo {
   readonly stdin: Readable & { isTTY?: boolean };
   /** `fd` when it is a stream of the operating system; `columns` and `hasColors` when it is a terminal. */
   stdout: Writable & { isTTY?: boolean; fd?: number; columns?: number; hasColors?: () => boolean };
-  /** `columns` when it is a terminal; 0 when that does not know its size. */
-  stderr: Writable & { isTTY?: boolean; columns?: number };
+  /** The same; `columns` is 0 when a terminal does not know its size. */
+  stderr: Writable & { isTTY?: boolean; columns?: number; hasColors?: () => boolean };
   /** Whether SIGHUP is ignored, so that a command that is run should ignore it, too. */
   ignoresHangUp: boolean;
   /** Calls `listener` at SIGINT, SIGTERM or SIGHUP instead of dying; returns a function that undoes it. */

@@ -25,15 +25,42 @@ export async function listen(app: FastifyInstance, { host, port }: ListenAddress
 }
 
 /**
+ * Finds out whether a server could listen at an address, before anything is made for it.
+ *
+ * @throws what {@link listen} throws
+ */
+export async function assertCanListen({ host = '::', port }: ListenAddress): Promise<void> {
+  // Any port will do.
+  if (port === 0) return;
+  const addresses = host === 'localhost' ? await localAddresses() : [host];
+  for (const address of addresses) {
+    // Who comes at this moment is not to hold it up.
+    const server = net.createServer((socket) => socket.resetAndDestroy()).listen({ host: address, port });
+    try {
+      await once(server, 'listening');
+      await new Promise((resolve) => server.close(resolve));
+      return;
+    } catch (error) {
+      // Where there is no IPv6 another address will do.
+      if (!isMissing(error) || (host !== '::' && address === addresses.at(-1))) throw error;
+    }
+  }
+}
+
+/** Browsers try both, whatever the system's own list says. */
+async function localAddresses(): Promise<string[]> {
+  const named = await lookup('localhost', { all: true });
+  return [...new Set([...named.map(({ address }) => address), '127.0.0.1', '::1'])];
+}
+
+/**
  * Fastify would open a second server for the second address, which knows
  * nothing of what is attached to the first: who waits for `100 Continue` gets it
  * at once, and nobody cuts its connections when the first closes. Here the
  * first server has all connections.
  */
 async function listenOnLocalhost(app: FastifyInstance, wantedPort: number): Promise<void> {
-  const named = await lookup('localhost', { all: true });
-  // Browsers try both, whatever the system's own list says.
-  const addresses = [...new Set([...named.map(({ address }) => address), '127.0.0.1', '::1'])];
+  const addresses = await localAddresses();
   const entrances: { address: string; server: net.Server }[] = [];
   const closed = new Set<Promise<unknown>>();
   app.addHook('preClose', async () => {

@@ -1,9 +1,16 @@
 import { type Command, CommanderError } from 'commander';
 import { textWithoutCredentials } from '../client/credentials.ts';
+import { fitHelp } from './help-text.ts';
 import type { CommandIo } from './io.ts';
 
 /** Exit code of all commands for wrong usage. */
 export const EXIT_USAGE = 2;
+
+/** Width of help where no terminal says another. */
+const HELP_COLUMNS = 80;
+
+/** Narrowest column in which what an option does is told. */
+const MIN_HELP_COLUMNS = 20;
 
 /** How parsing went: go on, or leave with this exit code. */
 export type Parsed = { exitCode: number } | { exitCode?: undefined };
@@ -11,14 +18,18 @@ export type Parsed = { exitCode: number } | { exitCode?: undefined };
 /**
  * Parses the arguments of a command. Long options may have one dash or two, as
  * Go's do: `-root DIR`, `-root=DIR`, `--root DIR`. Help and version go to
- * stdout; a mistake is one line on stderr, and {@link EXIT_USAGE}.
+ * stdout, as wide as the terminal is; a mistake is one line on stderr, and {@link EXIT_USAGE}.
  */
 export function parseArguments(command: Command, argv: readonly string[], io: CommandIo): Parsed {
   command.exitOverride().configureOutput({
-    writeOut: (text) => io.stdout.write(text),
+    writeOut: (text) => io.stdout.write(fitHelp(text, io.stdout.isTTY ? io.stdout.columns : undefined)),
     writeErr: (text) => io.stderr.write(text),
+    // Commander would look at Node's own stream, which changes what others share with it.
+    getOutHelpWidth: () => io.stdout.columns || HELP_COLUMNS,
+    getOutHasColors: () => false,
     outputError: (text, write) => write(`${command.name()}: ${textWithoutCredentials(oneLine(text))}\n`),
   });
+  command.configureHelp({ ...command.configureHelp(), minWidthToWrap: MIN_HELP_COLUMNS });
   try {
     command.parse(withDoubleDashes(command, argv), { from: 'user' });
     return {};

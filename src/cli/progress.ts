@@ -6,39 +6,90 @@ const BAR_COLUMNS = 20;
 const RATE_WINDOW_MS = 5000;
 const SAMPLE_MS = 250;
 
+/**
+ * Shows on a terminal how far a transfer has come. On anything but a terminal it
+ * shows nothing. The cursor, hidden meanwhile, is back after {@link stop}, and
+ * when the process is killed by a signal.
+ */
+abstract class Progress {
+  readonly #spinner: Ora;
+  readonly #startMs = performance.now();
+  /** When how much had been done, from the beginning of the window on. */
+  readonly #samples: { atMs: number; bytes: number }[] = [];
+
+  /** @param doing what is being done */
+  constructor(stderr: CommandIo['stderr'], doing: string) {
+    this.#spinner = ora({
+      stream: stderr as NodeJS.WriteStream,
+      text: doing,
+      suffixText: () => this.text(),
+      // ora itself does not ask for NO_COLOR.
+      color: stderr.hasColors?.() ? 'cyan' : false,
+      discardStdin: false,
+    });
+  }
+
+  /** How many bytes have been done. */
+  protected abstract get bytes(): number;
+
+  /** What is shown behind what is being done. */
+  protected abstract text(): string;
+
+  /** Begins to show it: what `text` needs must be there by now. */
+  protected start(): void {
+    // Disabled, it would write a line.
+    if (this.#spinner.isEnabled) this.#spinner.start();
+  }
+
+  /** Removes what is shown. */
+  stop(): void {
+    if (this.#spinner.isSpinning) this.#spinner.stop();
+  }
+
+  /** Leaves a line that says how it went. */
+  protected succeedIn(done: string): void {
+    if (!this.#spinner.isSpinning) return;
+    const seconds = (performance.now() - this.#startMs) / 1000;
+    const rate = formatBytes(this.bytes / seconds);
+    const text = `${done} ${formatBytes(this.bytes)} in ${seconds.toFixed(1)} s (${rate}/s)`;
+    this.#spinner.stopAndPersist({ symbol: '✔', text, suffixText: '' });
+  }
+
+  /** Bytes in a second, over the last few seconds. */
+  protected rate(): number {
+    const atMs = performance.now();
+    const isDue = atMs - (this.#samples.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY) >= SAMPLE_MS;
+    if (isDue) this.#samples.push({ atMs, bytes: this.bytes });
+    while (this.#samples.length > 1 && atMs - this.#samples[0]!.atMs > RATE_WINDOW_MS) this.#samples.shift();
+    const oldest = this.#samples[0]!;
+    const elapsedMs = atMs - oldest.atMs;
+    return elapsedMs === 0 ? 0 : ((this.bytes - oldest.bytes) / elapsedMs) * 1000;
+  }
+}
+
 /** What is known of an append when it begins. */
-export interface ProgressOptions {
+export interface AppendProgressOptions {
   /** How many bytes there are in all, when that is known. */
   size: number | undefined;
   /** How many of them are there already. */
   position: number;
 }
 
-/**
- * Shows on a terminal how far an append has come: a bar when the size is known,
- * or else what was sent and what is safe. On anything but a terminal it shows
- * nothing. The cursor, hidden meanwhile, is back after {@link stop}, and when
- * the process is killed by a signal.
- */
-export class Progress {
-  readonly #options: ProgressOptions;
-  readonly #spinner: Ora;
-  readonly #startMs = performance.now();
-  /** When how much had been sent, from the beginning of the window on. */
-  readonly #samples: { atMs: number; bytes: number }[] = [];
+/** How far an append has come: a bar when the size is known, or else what was sent. What counts is what is safe. */
+export class AppendProgress extends Progress {
+  readonly #options: AppendProgressOptions;
   #sentBytes = 0;
   #acknowledgedBytes = 0;
+  #isAcknowledged = true;
 
-  constructor(stderr: CommandIo['stderr'], options: ProgressOptions) {
+  constructor(stderr: CommandIo['stderr'], options: AppendProgressOptions) {
+    super(stderr, 'appending');
     this.#options = options;
-    this.#spinner = ora({
-      stream: stderr as NodeJS.WriteStream,
-      text: 'appending',
-      suffixText: () => this.#text(),
-      discardStdin: false,
-    });
-    // Disabled, it would write a line.
-    if (this.#spinner.isEnabled) this.#spinner.start();
+    this.start();
+  }
+
+  protected get bytes(): number {
+    return this.#isAcknowledged ? this.#acknowledgedBytes : this.#sentBytes;
   }
 
   sent(bytes: number): void {
@@ -50,43 +101,56 @@ export class Progress {
     this.#acknowledgedBytes = bytes;
   }
 
-  /** Removes what is shown. */
-  stop(): void {
-    if (this.#spinner.isSpinning) this.#spinner.stop();
+  /** The server will not say what is safe, so that what was sent must do. */
+  isNotAcknowledged(): void {
+    this.#isAcknowledged = false;
   }
 
-  /** Leaves a line that says how it went. */
   succeed(): void {
-    if (!this.#spinner.isSpinning) return;
-    const seconds = (performance.now() - this.#startMs) / 1000;
-    const rate = formatBytes(this.#sentBytes / seconds);
-    const text = `appended ${formatBytes(this.#sentBytes)} in ${seconds.toFixed(1)} s (${rate}/s)`;
-    this.#spinner.stopAndPersist({ symbol: '✔', text, suffixText: '' });
+    this.succeedIn('appended');
   }
 
-  #text(): string {
+  protected text(): string {
     const { size, position } = this.#options;
-    const rate = this.#rate();
+    const rate = this.rate();
     if (size === undefined) {
       const acknowledged = formatBytes(this.#acknowledgedBytes);
       return `${formatBytes(this.#sentBytes)} sent, ${acknowledged} acknowledged, ${formatBytes(rate)}/s`;
     }
-    const done = Math.min(position + this.#sentBytes, size);
+    const done = Math.min(position + this.bytes, size);
     const fraction = size === 0 ? 1 : done / size;
     const amount = `${formatBytes(done)} of ${formatBytes(size)}`;
     const left = rate > 0 ? `, ${formatSeconds((size - done) / rate)} left` : '';
     return `${bar(fraction)} ${Math.floor(fraction * 100)}% ${amount}, ${formatBytes(rate)}/s${left}`;
   }
+}
 
-  /** Bytes in a second, over the last few seconds. */
-  #rate(): number {
-    const atMs = performance.now();
-    const isDue = atMs - (this.#samples.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY) >= SAMPLE_MS;
-    if (isDue) this.#samples.push({ atMs, bytes: this.#sentBytes });
-    while (this.#samples.length > 1 && atMs - this.#samples[0]!.atMs > RATE_WINDOW_MS) this.#samples.shift();
-    const oldest = this.#samples[0]!;
-    const elapsedMs = atMs - oldest.atMs;
-    return elapsedMs === 0 ? 0 : ((this.#sentBytes - oldest.bytes) / elapsedMs) * 1000;
+/** How much of a resource has been written to a file. */
+export class FollowProgress extends Progress {
+  readonly #position: number;
+  #bytes = 0;
+
+  /** @param position how many bytes the file had */
+  constructor(stderr: CommandIo['stderr'], position: number) {
+    super(stderr, 'following');
+    this.#position = position;
+    this.start();
+  }
+
+  protected get bytes(): number {
+    return this.#bytes;
+  }
+
+  received(bytes: number): void {
+    this.#bytes += bytes;
+  }
+
+  succeed(): void {
+    this.succeedIn('received');
+  }
+
+  protected text(): string {
+    return `${formatBytes(this.#position + this.#bytes)}, ${formatBytes(this.rate())}/s`;
   }
 }
 

@@ -25,6 +25,7 @@ export async function remoteSource(
   return {
     size,
     fileName: remoteFileName(answer.url, response.headers['content-disposition']),
+    canSeek: true,
     mayEndAnywhere: false,
     async open(position) {
       if (position === 0) return new Body(response, size, 0);

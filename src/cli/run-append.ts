@@ -10,7 +10,8 @@ import { type AppendSource, stdinSource } from './append-source.ts';
 import { EXIT_FAILURE } from './client-command.ts';
 import { fileSource } from './file-source.ts';
 import { type CommandIo, exitCodeOfSignal, messageOf } from './io.ts';
-import type { Progress, ProgressOptions } from './progress.ts';
+import { loadProgress } from './load-progress.ts';
+import type { AppendProgress, AppendProgressOptions } from './progress.ts';
 import { remoteSource } from './remote-source.ts';
 import { resourceSize } from './resource-size.ts';
 import { namedTarget } from './target-name.ts';
@@ -29,7 +30,7 @@ export async function runAppend(argv: readonly string[], io: CommandIo): Promise
   const { source } = command;
   const name = nameOfSource(source);
   if (source.kind === 'command') {
-    const progressOf = await loadProgress(command, io);
+    const progressOf = await appendProgress(command, io);
     const startProgress = () => progressOf({ size: undefined, position: 0 });
     return appendCommandOutput(source.argv, { ...command, name, startProgress }, io);
   }
@@ -45,12 +46,12 @@ async function appendSource(
   let { url } = command;
   let stopSignal: NodeJS.Signals | undefined;
   let source: AppendSource | undefined;
-  let progress: Progress | undefined;
+  let progress: AppendProgress | undefined;
   let restoreSignals = () => {};
   try {
-    const progressOf = await loadProgress(command, io);
+    const progressOf = await appendProgress(command, io);
     source = await sourceOf(request, resume, io);
-    const { size, mayEndAnywhere } = source;
+    const { size, canSeek, mayEndAnywhere } = source;
     url = namedTarget(url, { hasName: request.kind !== 'stdin', fileName: source.fileName });
     const position = resume ? await resumePosition(url, headers, size) : 0;
     const isWhole = resume && position === size;
@@ -65,6 +66,8 @@ async function appendSource(
       stallTimeoutMs,
       tee: command.tee ? io.stdout : undefined,
       progress,
+      // What can only be read as it comes is meant to be added.
+      mayHaveMeantToResume: resume || !canSeek ? undefined : name,
       log,
       logVerbose,
     });
@@ -122,18 +125,13 @@ async function resumePosition(
   return position;
 }
 
-/**
- * Makes ready to show progress on a terminal, unless what is appended, or typed,
- * appears there. Loads what draws only then: it takes a third of the start.
- */
-async function loadProgress(
+/** Makes ready to show progress on a terminal, unless what is appended, or typed, appears there. */
+async function appendProgress(
   { tee, source }: AppendCommand,
   io: CommandIo,
-): Promise<(options: ProgressOptions) => Progress | undefined> {
+): Promise<(options: AppendProgressOptions) => AppendProgress | undefined> {
   const isTyped = source.kind === 'stdin' && io.stdin.isTTY;
-  // ora would never come to an end of clearing lines of width 0.
-  const canShow = io.stderr.isTTY && io.stderr.columns;
-  if (!canShow || (tee && io.stdout.isTTY) || isTyped) return () => undefined;
-  const { Progress } = await import('./progress.ts');
-  return (options) => new Progress(io.stderr, options);
+  const isInTheWay = isTyped || (tee && io.stdout.isTTY);
+  const loaded = isInTheWay ? undefined : await loadProgress(io.stderr);
+  return (options) => loaded && new loaded.AppendProgress(io.stderr, options);
 }

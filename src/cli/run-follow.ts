@@ -4,8 +4,9 @@ import { followAgain } from './follow-again.ts';
 import { type FollowCommand, parseFollowCommand } from './follow-command.ts';
 import { FollowingStopped } from './follow-failure.ts';
 import { followOnce } from './follow-once.ts';
-import { FileOutput, type FollowOutput, StandardOutput } from './follow-output.ts';
+import { FileOutput, type FollowOutput, ShownOutput, StandardOutput } from './follow-output.ts';
 import { type CommandIo, exitCodeOfSignal, messageOf } from './io.ts';
+import { loadProgress } from './load-progress.ts';
 import { watchReader } from './reader-watch.ts';
 
 /**
@@ -30,7 +31,7 @@ export async function runFollow(argv: readonly string[], io: CommandIo): Promise
   try {
     const { file } = command;
     if (file === undefined) return await followToStandardOutput(command, io, stop);
-    return await followToFile(file, command, stop.signal);
+    return await followToFile(file, command, io, stop.signal);
   } catch (error) {
     if (!(error instanceof FollowingStopped)) throw error;
     return error.exitCode;
@@ -61,7 +62,12 @@ async function followToStandardOutput(
   }
 }
 
-async function followToFile(path: string, command: FollowCommand, signal: AbortSignal): Promise<number> {
+async function followToFile(
+  path: string,
+  command: FollowCommand,
+  { stderr }: CommandIo,
+  signal: AbortSignal,
+): Promise<number> {
   let output: FileOutput;
   try {
     output = await FileOutput.open(path);
@@ -69,9 +75,15 @@ async function followToFile(path: string, command: FollowCommand, signal: AbortS
     command.log(`cannot write to ${path}: ${messageOf(error)}`);
     return EXIT_FAILURE;
   }
+  const loaded = await loadProgress(stderr);
+  const progress = loaded && new loaded.FollowProgress(stderr, output.size);
   try {
-    return await followAll({ ...command, start: { from: output.size } }, output, signal);
+    const options = { ...command, start: { from: output.size } };
+    const exitCode = await followAll(options, progress ? new ShownOutput(output, progress) : output, signal);
+    if (exitCode === 0) progress?.succeed();
+    return exitCode;
   } finally {
+    progress?.stop();
     await output.close();
   }
 }

@@ -5,7 +5,7 @@ import { type Logger, pino } from 'pino';
 import { ServerSockets } from '../server/node/server-sockets.ts';
 import { createStandaloneServer } from '../server/standalone.ts';
 import { type CommandIo, messageOf } from './io.ts';
-import { listen } from './listen.ts';
+import { assertCanListen, listen } from './listen.ts';
 import { formatListenAddress, hostToAsk, isLoopback } from './listen-address.ts';
 import { LogOutput } from './log-output.ts';
 import type { ServerOptions } from './server-options.ts';
@@ -29,18 +29,27 @@ export async function serve(
     io.stderr.write(`httpfstream-server: ${message}\n`);
     return EXIT_FAILURE;
   };
+  const failToListen = (error: unknown) =>
+    fail(`cannot listen on ${formatListenAddress(http)}: ${listenFailure(error)}`);
+  try {
+    await assertCanListen(http);
+  } catch (error) {
+    return failToListen(error);
+  }
   let app: FastifyInstance;
+  const { logger, output } = await makeLogger(logLevel, io);
   try {
     app = await createStandaloneServer({
       root,
       durability: options.durability,
+      fileMode: options.fileMode,
       graceMs: Math.round(options.grace * 1000),
       longPollMs: Math.round(options.longPoll * 1000),
       corsOrigins: options.cors,
       allowedHosts: options.allowHost,
       index: options.index,
       trustProxy: options.trustProxy,
-      logger: await makeLogger(logLevel, io),
+      logger,
     });
   } catch (error) {
     return fail(messageOf(error));
@@ -82,7 +91,7 @@ export async function serve(
     restoreSignals();
     await app.close();
     restoreUncaught();
-    return fail(`cannot listen on ${formatListenAddress(http)}: ${listenFailure(error)}`);
+    return failToListen(error);
   }
 
   const { port } = app.server.address() as AddressInfo;
@@ -91,7 +100,8 @@ export async function serve(
   if (!isLoopback(http)) {
     app.log.warn('there are no rights: whoever reaches this address can read, append and delete');
   }
-  if (io.stdout.isTTY) io.stdout.write(firstSteps(url));
+  // Behind what was logged.
+  if (io.stdout.isTTY) output.write(firstSteps(url));
   const signal = await stopped;
   app.log.info(signal === undefined ? {} : { signal }, 'closing');
   await app.close();
@@ -101,7 +111,10 @@ export async function serve(
   return isSound ? 0 : EXIT_FAILURE;
 }
 
-async function makeLogger(level: string, { stdout }: CommandIo): Promise<Logger> {
+async function makeLogger(
+  level: string,
+  { stdout }: CommandIo,
+): Promise<{ logger: Logger; output: LogOutput }> {
   const { isTTY = false, fd } = stdout;
   // Node lets a terminal that was stopped (Ctrl-S) stop the whole process.
   const stream = isTTY && fd !== undefined ? fs.createWriteStream('', { fd, autoClose: false }) : stdout;
@@ -109,7 +122,7 @@ async function makeLogger(level: string, { stdout }: CommandIo): Promise<Logger>
     logger.error({ count }, `${count} log lines were dropped: nobody had read those before them`),
   );
   const logger = isTTY ? await prettyLogger(level, output) : pino({ level }, output);
-  return logger;
+  return { logger, output };
 }
 
 async function prettyLogger(level: string, output: LogOutput): Promise<Logger> {

@@ -16,6 +16,7 @@ export interface ServerOptions {
   root: string;
   http: ListenAddress;
   durability: NonNullable<HttpfstreamOptions['durability']>;
+  fileMode: number;
   /** In seconds. */
   grace: number;
   /** In seconds. */
@@ -47,6 +48,12 @@ export function addServerOptions(command: Command): Command {
         .env('HTTPFSTREAM_DURABILITY')
         .choices(['os', 'disk'])
         .default('os'),
+    )
+    .addOption(
+      new Option('--file-mode <MODE>', 'mode of the files that are made, as the umask leaves it')
+        .env('HTTPFSTREAM_FILE_MODE')
+        .argParser(fileModeOption)
+        .default(0o644, '0644'),
     )
     .addOption(
       new Option('--grace <SECONDS>', 'how long an append waits for a client whose connection broke')
@@ -115,6 +122,12 @@ function listenAddressOption(text: string): ListenAddress {
   if (address === undefined)
     throw new InvalidArgumentError('It must look like :8080, localhost:8080 or [::1]:8080.');
   return address;
+}
+
+function fileModeOption(text: string): number {
+  const mode = /^0?[67][0-7]{2}$/.test(text) ? Number.parseInt(text, 8) : undefined;
+  if (mode === undefined) throw new InvalidArgumentError('It must look like 0644, and begin with 6 or 7.');
+  return mode;
 }
 
 function booleanOption(text: string): boolean {

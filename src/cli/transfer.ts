@@ -2,8 +2,9 @@ import { type Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { AppendStream } from '../client/append-options.ts';
 import { openAppend } from '../client/open-append.ts';
-import { type ClientSettings, tellReconnect } from './client-command.ts';
-import type { Progress } from './progress.ts';
+import { formatBytes } from './byte-size.ts';
+import { type ClientSettings, ConnectionNews, RETRY } from './client-command.ts';
+import type { AppendProgress } from './progress.ts';
 import { Tee } from './tee.ts';
 
 /** What happens beside the append. */
@@ -14,7 +15,9 @@ export interface TransferOptions extends ClientSettings {
   stallTimeoutMs: number;
   /** Gets a copy, until nobody reads it any more. */
   tee: Writable | undefined;
-  progress: Progress | undefined;
+  progress: AppendProgress | undefined;
+  /** What is added to what is there already, where somebody may have wanted to go on with it. */
+  mayHaveMeantToResume: string | undefined;
 }
 
 /**
@@ -33,13 +36,17 @@ export class Transfer {
   constructor(readable: Readable, url: string, options: TransferOptions) {
     const { headers, expect, stallTimeoutMs, tee, progress, log } = options;
     this.#readable = readable;
+    const news = new ConnectionNews(options);
     this.#writable = openAppend(url, {
       headers,
       stallTimeoutMs,
       ...(expect !== undefined && { expect }),
       onAck: (bytes) => progress?.acknowledged(bytes),
-      onReconnect: (event) => tellReconnect(event, options),
+      retry: RETRY,
+      onReconnect: (event) => news.lost(event),
+      onReconnected: () => news.again(),
     });
+    this.#writable.once('open', () => this.#opened(options));
     readable.once('error', (error) => this.#writable.destroy(error));
     // A readable that lost its last destination would stop.
     const counter = new Writable({
@@ -54,6 +61,15 @@ export class Transfer {
       this.#destinations.push(this.#tee);
     }
     for (const destination of this.#destinations) readable.pipe(destination);
+  }
+
+  #opened({ progress, log, mayHaveMeantToResume }: TransferOptions): void {
+    const { startPosition } = this.#writable;
+    // A legacy server tells neither where it begins nor what it has.
+    if (startPosition === undefined) progress?.isNotAcknowledged();
+    if (!startPosition || mayHaveMeantToResume === undefined) return;
+    const size = formatBytes(startPosition);
+    log(`${mayHaveMeantToResume} goes behind ${size} that are there already (--resume goes on with a part)`);
   }
 
   /** Whether the copy, which somebody wanted, is not whole. */

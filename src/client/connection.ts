@@ -12,6 +12,7 @@ import {
   type Verb,
 } from '../protocol.ts';
 import { PayloadTap } from '../websocket/payload-tap.ts';
+import { cannotConnect } from './cannot-connect.ts';
 import { parseControl } from './control-message.ts';
 import { splitCredentials } from './credentials.ts';
 import { MAX_TIMER_MS } from './retry.ts';
@@ -123,7 +124,7 @@ export class Connection {
       handlers.onResponse(response);
     });
     websocket.on('error', (error) => {
-      this.#error ??= error;
+      this.#error ??= this.#tap === undefined ? cannotConnect(error, target.url) : error;
     });
     websocket.once('close', () => this.#end(CloseCode.abnormal, '', false));
   }
@@ -290,9 +291,7 @@ export class Connection {
 /** What to tell of a connection that broke, or could not be made. */
 export function connectionError({ code, reason, error }: ConnectionEnd): ConnectionError {
   if (error !== undefined) {
-    // An address that was tried in several ways fails with an error that says nothing but its code.
-    const message = error.message || String((error as NodeJS.ErrnoException).code);
-    return error instanceof ConnectionError ? error : new ConnectionError(message, { cause: error });
+    return error instanceof ConnectionError ? error : new ConnectionError(error.message, { cause: error });
   }
   if (code === CloseCode.abnormal) return new ConnectionError('the connection broke');
   return new ConnectionError(

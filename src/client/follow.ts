@@ -182,19 +182,22 @@ class ResumingFollow extends Readable implements FollowStream {
       this.#wasOpen = true;
       this.#generation = generation;
       this.#position = position;
+      this.#reconnector.resumed();
       this.emit('open', { generation, position, live } satisfies FollowOpening);
     } else if (generation !== this.#generation) {
       this.#fail(new ResourceGoneError('the file was deleted and made anew'));
     } else if (position !== this.#position) {
       this.#fail(interrupted(`the server goes on at ${position} instead of ${this.#position}`));
-    } else if (this.#isWaiting && live) {
+    } else {
+      this.#reconnector.resumed();
       // It came back while this one was away itself.
-      this.#tellWaiting(false);
+      if (this.#isWaiting && live) this.#tellWaiting(false);
     }
   }
 
   #tellWaiting(isWaiting: boolean): void {
     this.#isWaiting = isWaiting;
+    this.#reconnector.resumed();
     this.emit(isWaiting ? 'waiting' : 'live');
   }
 

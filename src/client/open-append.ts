@@ -185,7 +185,8 @@ class ResumingAppend extends Writable implements AppendStream {
       return;
     }
     this.#sent = arrived;
-    this.#begin();
+    this.#reconnector.resumed();
+    if (!this.destroyed) this.#begin();
   }
 
   #openedLegacy(): void {

@@ -13,6 +13,8 @@ export interface StreamOptions {
   retry?: RetryOptions | false;
   /** Called before each attempt to go on. */
   onReconnect?: (event: ReconnectEvent) => void;
+  /** Called when the stream goes on after that. */
+  onReconnected?: () => void;
 }
 
 /** @throws {TypeError} when the option is given and no integer from `min` on */

@@ -9,6 +9,9 @@ const GOOD_CONNECTION_MS = 10_000;
 export class Reconnector {
   readonly #backoff: Backoff;
   readonly #onReconnect: StreamOptions['onReconnect'];
+  readonly #onReconnected: StreamOptions['onReconnected'];
+  /** Whether a connection is being made anew. */
+  #isAway = false;
   /** Of the connection that broke last; undefined for attempts that made none. */
   #openedAt: number | undefined;
   readonly #onFailure: (error: Error) => void;
@@ -16,18 +19,26 @@ export class Reconnector {
   #isCancelled = false;
 
   /**
-   * @param onFailure gets what the user's own `onReconnect` throws; nothing more is done then
+   * @param onFailure gets what the user's own functions throw; nothing more is done then
    * @throws {TypeError} for retry options that make no sense
    */
-  constructor({ retry, onReconnect }: StreamOptions, onFailure: (error: Error) => void) {
+  constructor({ retry, onReconnect, onReconnected }: StreamOptions, onFailure: (error: Error) => void) {
     this.#backoff = new Backoff(retry);
     this.#onReconnect = onReconnect;
+    this.#onReconnected = onReconnected;
     this.#onFailure = onFailure;
   }
 
   /** Tells that a connection was made. */
   opened(): void {
     this.#openedAt = performance.now();
+  }
+
+  /** Tells that the server goes on with the stream. */
+  resumed(): void {
+    if (!this.#isAway) return;
+    this.#isAway = false;
+    this.#guard(() => this.#onReconnected?.());
   }
 
   /** Tells that the stream has moved on. */
@@ -49,15 +60,20 @@ export class Reconnector {
     const nextMs = this.#backoff.next();
     if (nextMs === undefined) return false;
     const delayMs = Math.min(nextMs, withinMs);
+    this.#isAway = true;
+    this.#guard(() => this.#onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error }));
+    // Who was told may have cancelled.
+    if (!this.#isCancelled) this.#timer = setTimeout(connect, delayMs);
+    return true;
+  }
+
+  #guard(call: () => void): void {
     try {
-      this.#onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error });
+      call();
     } catch (thrown) {
       this.cancel();
       this.#onFailure(thrown as Error);
     }
-    // Who was told may have cancelled.
-    if (!this.#isCancelled) this.#timer = setTimeout(connect, delayMs);
-    return true;
   }
 
   /** Connects no more. */

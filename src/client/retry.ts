@@ -2,13 +2,19 @@ import type { HttpfstreamError } from '../errors.ts';
 
 /** How a stream whose connection broke tries to go on. */
 export interface RetryOptions {
-  /** How many attempts in a row may fail. Default 100, which takes about a quarter of an hour. */
+  /** How many attempts in a row may fail. Default 100, which takes about eight minutes. */
   times?: number;
   /** Wait before the first attempt, in milliseconds; it doubles from one to the next. Default 100. */
   minDelayMs?: number;
-  /** Longest wait, in milliseconds. Default 10,000. */
+  /** Longest wait, in milliseconds; 2,000 at most until a minute was waited in all. Default 10,000. */
   maxDelayMs?: number;
 }
+
+/** Somebody may be watching at first: … */
+const FIRST_MS = 60_000;
+
+/** … for so long the waits are no longer than this, in milliseconds. */
+const MAX_FIRST_DELAY_MS = 2000;
 
 /** What is told before each attempt to go on. */
 export interface ReconnectEvent {
@@ -29,6 +35,8 @@ export class Backoff {
   readonly #minDelayMs: number;
   readonly #maxDelayMs: number;
   #attempts = 0;
+  /** How long was waited in a row. */
+  #waitedMs = 0;
 
   /** @throws {TypeError} for numbers that make no sense */
   constructor(options: RetryOptions | false | undefined) {
@@ -50,13 +58,18 @@ export class Backoff {
   /** The wait before the next attempt, in milliseconds; undefined when there have been enough. */
   next(): number | undefined {
     if (this.#attempts >= this.#times) return undefined;
-    const delayMs = Math.min(this.#maxDelayMs, MAX_TIMER_MS, this.#minDelayMs * 2 ** this.#attempts);
+    const longestMs =
+      this.#waitedMs < FIRST_MS ? Math.max(MAX_FIRST_DELAY_MS, this.#minDelayMs) : MAX_TIMER_MS;
+    const delayMs = Math.min(this.#maxDelayMs, longestMs, this.#minDelayMs * 2 ** this.#attempts);
     this.#attempts++;
-    return Math.round(delayMs * (0.5 + Math.random() / 2));
+    const jitteredMs = Math.round(delayMs * (0.5 + Math.random() / 2));
+    this.#waitedMs += jitteredMs;
+    return jitteredMs;
   }
 
   /** Starts anew, after a success. */
   reset(): void {
     this.#attempts = 0;
+    this.#waitedMs = 0;
   }
 }

@@ -55,7 +55,7 @@ import { assertWriteConditions } from './write-conditions.ts';
  */
 export async function httpfstream(app: FastifyInstance, options: HttpfstreamOptions): Promise<void> {
   const settings = normaliseOptions(options);
-  const root = await Root.open(settings.root);
+  const root = await Root.open(settings.root, settings);
   const report: Report = (message, detail) => app.log.warn(detail, message);
   const lock = await RootLock.acquire(root.own('lock'), { root: settings.root, report });
   const registry = new FeedRegistry(root, { ...settings, report });

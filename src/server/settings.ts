@@ -1,4 +1,5 @@
 import type { Durability } from '../core/group-writer.ts';
+import { DEFAULT_FILE_MODE } from '../storage/root-directory.ts';
 
 /** Options of the Fastify plugin, beside Fastify's own `prefix`. */
 export interface HttpfstreamOptions {
@@ -18,6 +19,11 @@ export interface HttpfstreamOptions {
    * of power). Default `os`.
    */
   durability?: Durability;
+  /**
+   * Mode of the files that are made, before the process's umask is taken from it. Their owner must be able to
+   * read and write them. Default 0o644.
+   */
+  fileMode?: number;
   /**
    * How long a long-poll of the Durable Streams protocol waits for bytes, in
    * milliseconds. Default 20,000.
@@ -48,13 +54,19 @@ export interface HttpfstreamOptions {
 /** More than a timer takes fires at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/** What a mode may say of a file: who may read, write and run it. */
+const MODE_BITS = 0o777;
+
+/** Without these the server could not use its own files. */
+const OWNER_BITS = 0o600;
+
 /** The options with every default filled in. */
 export type Settings = Required<HttpfstreamOptions>;
 
 /**
  * Fills in the defaults.
  *
- * @throws {TypeError} for a number that is none, or not positive, and for an unknown durability
+ * @throws {TypeError} for a number or a mode that makes no sense, and for an unknown durability
  */
 export function normaliseOptions(options: HttpfstreamOptions): Settings {
   const settings = {
@@ -62,6 +74,7 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     keepAliveMs: options.keepAliveMs ?? 10_000,
     graceMs: options.graceMs ?? 15_000,
     durability: options.durability ?? 'os',
+    fileMode: options.fileMode ?? DEFAULT_FILE_MODE,
     longPollMs: options.longPollMs ?? 20_000,
     bodyIdleTimeoutMs: options.bodyIdleTimeoutMs ?? 30_000,
     corsOrigins: options.corsOrigins ?? [],
@@ -71,6 +84,16 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
   };
   if (settings.durability !== 'os' && settings.durability !== 'disk') {
     throw new TypeError("the option durability must be 'os' or 'disk'");
+  }
+  const { fileMode } = settings;
+  if (
+    !Number.isInteger(fileMode) ||
+    (fileMode & ~MODE_BITS) !== 0 ||
+    (fileMode & OWNER_BITS) !== OWNER_BITS
+  ) {
+    throw new TypeError(
+      'the option fileMode must be a mode from 0o600 to 0o777 that lets the owner read and write',
+    );
   }
   const { keepAliveMs, closeTimeoutMs, graceMs, longPollMs, bodyIdleTimeoutMs } = settings;
   assertInteger('keepAliveMs', keepAliveMs, 1, MAX_TIMER_MS);

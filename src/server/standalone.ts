@@ -2,6 +2,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { MethodNotAllowedError } from '../errors.ts';
 import { METHODS } from '../protocol.ts';
 import { sendFailure } from './failure.ts';
+import { answerHealth } from './health.ts';
 import { refuseInWords } from './node/bare-refusals.ts';
 import { answerClientError } from './node/client-error.ts';
 import { ServerSockets } from './node/server-sockets.ts';
@@ -34,7 +35,7 @@ export interface StandaloneOptions extends HttpfstreamOptions {
   trustProxy?: readonly string[];
 }
 
-/** Makes the server that `httpfstream-server` runs: the plugin, at `/`, and nothing else. Call `listen` on it. */
+/** Makes the server that `httpfstream-server` runs: the plugin, at `/`, and `/-/health`. Call `listen` on it. */
 export async function createStandaloneServer({
   logger,
   trustProxy = [],
@@ -68,6 +69,7 @@ export async function createStandaloneServer({
       throw new MethodNotAllowedError(`${method} is not supported here`);
     });
     await httpfstream(scope, options);
+    answerHealth(scope);
   });
   let closingAt = 0;
   app.addHook('preClose', async () => {

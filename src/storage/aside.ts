@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { AppendFile } from './append-file.ts';
 import { makeDirectories, syncDirectories } from './file-io.ts';
 import type { NewFile } from './new-file.ts';
-import { OWN_DIRECTORY_MODE } from './own-directory.ts';
+import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from './own-directory.ts';
 import type { Root } from './root.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 
@@ -12,7 +12,7 @@ import { hasErrno, storageFailure } from './storage-failure.ts';
  * @returns where that is, absolute
  */
 export async function setAside(root: Root, file: AppendFile, size: number): Promise<string> {
-  const surplus = await root.newFile();
+  const surplus = await root.newFile(OWN_FILE_MODE);
   try {
     await surplus.copy(file, size, (await file.state()).size);
     const name = await publishAside(root, surplus, `${file.stat.fingerprint}-${size}-${Date.now()}`);

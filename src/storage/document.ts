@@ -3,11 +3,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { OutcomeUnknownError } from '../errors.ts';
 import { makeDirectories, syncDirectories } from './file-io.ts';
-import { OWN_DIRECTORY_MODE } from './own-directory.ts';
+import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from './own-directory.ts';
 import { RESERVED_SEGMENT } from './resource-path.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
-
-const FILE_MODE = 0o600;
 
 /** How a document of the server's own is written. */
 export interface DocumentOptions {
@@ -71,14 +69,14 @@ export class Documents {
 
   async #openNew(name: string): Promise<fs.promises.FileHandle> {
     try {
-      return await fs.promises.open(name, 'wx', FILE_MODE);
+      return await fs.promises.open(name, 'wx', OWN_FILE_MODE);
     } catch (error) {
       if (!hasErrno(error, 'ENOENT')) throw error;
       const directory = path.dirname(name);
       // Somebody may have removed it. Before it is made: whoever finds it there is to know.
       this.#anchored.delete(directory);
       await makeDirectories(directory, OWN_DIRECTORY_MODE);
-      return fs.promises.open(name, 'wx', FILE_MODE);
+      return fs.promises.open(name, 'wx', OWN_FILE_MODE);
     }
   }
 }

@@ -6,6 +6,9 @@ import { hasErrno, storageFailure } from './storage-failure.ts';
 /** Mode of the server's own directories. */
 export const OWN_DIRECTORY_MODE = 0o700;
 
+/** Mode of the files in them. */
+export const OWN_FILE_MODE = 0o600;
+
 /** The names in one of the server's own directories, which may be missing. */
 export async function readDirectory(directory: string): Promise<string[]> {
   try {

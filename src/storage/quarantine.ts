@@ -3,14 +3,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { HttpfstreamError } from '../errors.ts';
 import { makeDirectories, syncDirectories } from './file-io.ts';
-import { OWN_DIRECTORY_MODE, readDirectory } from './own-directory.ts';
+import { OWN_DIRECTORY_MODE, OWN_FILE_MODE, readDirectory } from './own-directory.ts';
 import { encodeRecord, type RedoRecord } from './redo-record.ts';
 import { recordsOf } from './redo-segments.ts';
 import { storageFailure } from './storage-failure.ts';
 
 const SUFFIX = '.log';
-const FILE_MODE = 0o600;
-
 /** Bytes that are gathered before they are written. */
 const WRITE_BYTES = 1024 * 1024;
 
@@ -122,7 +120,7 @@ class LogFile {
   }
 
   static async create(name: string): Promise<LogFile> {
-    return new LogFile(name, await fs.promises.open(name, 'wx', FILE_MODE));
+    return new LogFile(name, await fs.promises.open(name, 'wx', OWN_FILE_MODE));
   }
 
   async append({ header, payload }: RedoRecord<object>): Promise<void> {

@@ -3,13 +3,11 @@ import path from 'node:path';
 import { type HttpfstreamError, StorageBusyError, StorageError, StorageFullError } from '../errors.ts';
 import { CommitThread, type WriteOutcome } from './commit-thread.ts';
 import * as fileIo from './file-io.ts';
-import { OWN_DIRECTORY_MODE } from './own-directory.ts';
+import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from './own-directory.ts';
 import { type BatchPlace, RedoBatch, type RedoWriter, type WaitingRecord } from './redo-batch.ts';
 import { encodeRecord, type RedoRecord } from './redo-record.ts';
 import { RedoSegments, recordsOf } from './redo-segments.ts';
 import { storageFailure } from './storage-failure.ts';
-
-const FILE_MODE = 0o600;
 
 interface Segment {
   number: number;
@@ -228,7 +226,7 @@ export class RedoLog<Header extends object> {
     const number = this.#nextNumber++;
     const name = this.#segments.nameOf(number);
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND;
-    const fd = await fileIo.open(name, flags, FILE_MODE);
+    const fd = await fileIo.open(name, flags, OWN_FILE_MODE);
     try {
       if (this.#isDurable) await fileIo.syncDirectories(directory, path.dirname(path.dirname(directory)));
       return { number, fd, size: 0 };

@@ -1,6 +1,6 @@
 import fs, { constants } from 'node:fs';
 import path from 'node:path';
-import { ForbiddenPathError, InvalidPathError, ResourceNotFoundError } from '../errors.ts';
+import { ForbiddenPathError, InvalidPathError, InvalidRootError, ResourceNotFoundError } from '../errors.ts';
 import * as fileIo from './file-io.ts';
 import { type HeldPath, type LookUp, type PathHolder, pathHolder } from './held-path.ts';
 import { RESERVED_SEGMENT, type ResourcePath } from './resource-path.ts';
@@ -13,7 +13,13 @@ const MAX_MADE_DEPTH = 64;
 const NAMES_AT_A_TIME = 256;
 
 /** Mode of the directories that are made. */
-export const DIRECTORY_MODE = 0o755;
+const DIRECTORY_MODE = 0o755;
+
+/**
+ * Mode of the files that are made for users, before the umask takes its part: whoever may enter the directory may read
+ * them, as those of every other program. With the original's 0600 only the server's own user could.
+ */
+export const DEFAULT_FILE_MODE = 0o644;
 
 /** What was looked up is not below the root, or the server's own. */
 export class OutsideError extends Error {}
@@ -34,9 +40,21 @@ export class RootDirectory {
     this.holder = holder;
   }
 
-  /** @param name absolute, with symlinks resolved */
-  static async open(name: string): Promise<RootDirectory> {
-    return new RootDirectory(name, await pathHolder(name));
+  /**
+   * Makes the directory if it is missing.
+   *
+   * @throws {InvalidRootError} when it cannot be made, entered or written
+   */
+  static async open(directory: string): Promise<RootDirectory> {
+    try {
+      await fileIo.makeDirectories(path.resolve(directory), DIRECTORY_MODE);
+      const real = await fs.promises.realpath(directory);
+      await fs.promises.access(real, constants.R_OK | constants.W_OK | constants.X_OK);
+      return new RootDirectory(real, await pathHolder(real));
+    } catch (cause) {
+      const reason = reasonOf(directory, cause);
+      throw new InvalidRootError(`cannot use ${directory} as the root directory${reason}`, { cause });
+    }
   }
 
   /** The absolute name of a path, symlinks and all. */
@@ -178,6 +196,17 @@ export class RootDirectory {
       directory.release();
     }
   }
+}
+
+/** Why a directory cannot be the root, and what to do where that is known. */
+function reasonOf(directory: string, cause: unknown): string {
+  if (!(cause instanceof Error && 'code' in cause)) return '';
+  if (hasErrno(cause, 'EROFS'))
+    return ' (EROFS): its file system is read-only; mount it so that it can be written';
+  if (!hasErrno(cause, 'EACCES', 'EPERM')) return ` (${cause.code})`;
+  const user = process.geteuid?.() ?? '';
+  const remedy = `give it to that user (chown -R ${user} ${directory}), or run the server as its owner`;
+  return ` (${cause.code}): the user ${user} may not read and write there; ${remedy}`;
 }
 
 /** @throws {InvalidPathError} when it is too deep for directories to be made on the way to it */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fs, { constants } from 'node:fs';
 import path from 'node:path';
-import { InvalidRootError, PathConflictError } from '../errors.ts';
+import { PathConflictError } from '../errors.ts';
 import { AppendFile } from './append-file.ts';
 import { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
@@ -12,7 +12,7 @@ import { RepairFile } from './repair-file.ts';
 import { RESERVED_SEGMENT, ResourcePath } from './resource-path.ts';
 import {
   appendingError,
-  DIRECTORY_MODE,
+  DEFAULT_FILE_MODE,
   leadsOut,
   nameOf,
   notFound,
@@ -25,8 +25,6 @@ import { hasErrno, storageFailure } from './storage-failure.ts';
 import { StoredFile } from './stored-file.ts';
 import { type Fingerprints, type FoundName, fingerprintsIn, statFound, walk } from './walk.ts';
 
-const FILE_MODE = 0o600;
-
 const APPENDING = constants.O_RDWR | constants.O_APPEND;
 
 // So that opening a FIFO does not wait for its other end for ever.
@@ -37,6 +35,12 @@ export interface DirectoryEntry extends fileIo.FileStat {
   name: string;
 }
 
+/** How a {@link Root} makes files. */
+export interface RootOptions {
+  /** Mode of the files that are made for users; the process's umask is taken from it. */
+  fileMode: number;
+}
+
 /**
  * The directory that holds everything. Every method takes a cleaned path and
  * refuses what a symlink would lead out of the directory: a path is looked up
@@ -45,10 +49,12 @@ export interface DirectoryEntry extends fileIo.FileStat {
  */
 export class Root {
   readonly #directory: RootDirectory;
+  readonly #fileMode: number;
   readonly #blocks = new BlockPool();
 
-  private constructor(directory: RootDirectory) {
+  private constructor(directory: RootDirectory, { fileMode }: RootOptions) {
     this.#directory = directory;
+    this.#fileMode = fileMode;
   }
 
   /**
@@ -56,16 +62,11 @@ export class Root {
    *
    * @throws {InvalidRootError} when it cannot be made, entered or written
    */
-  static async open(directory: string): Promise<Root> {
-    try {
-      await fileIo.makeDirectories(path.resolve(directory), DIRECTORY_MODE);
-      const real = await fs.promises.realpath(directory);
-      await fs.promises.access(real, constants.R_OK | constants.W_OK | constants.X_OK);
-      return new Root(await RootDirectory.open(real));
-    } catch (cause) {
-      const reason = cause instanceof Error && 'code' in cause ? ` (${cause.code})` : '';
-      throw new InvalidRootError(`cannot use ${directory} as the root directory${reason}`, { cause });
-    }
+  static async open(
+    directory: string,
+    options: RootOptions = { fileMode: DEFAULT_FILE_MODE },
+  ): Promise<Root> {
+    return new Root(await RootDirectory.open(directory), options);
   }
 
   /**
@@ -112,7 +113,7 @@ export class Root {
     let fd: number;
     try {
       const flags = APPENDING | constants.O_CREAT | constants.O_NOFOLLOW | SAFELY;
-      fd = await fileIo.open(path.join(directory.entry, name), flags, FILE_MODE);
+      fd = await fileIo.open(path.join(directory.entry, name), flags, this.#fileMode);
       await confirmOrClose(directory, fd, name);
     } catch (error) {
       // A symlink, through which only what is there is appended to.
@@ -146,15 +147,16 @@ export class Root {
   /**
    * Makes an empty file that has no name in the root yet. The caller publishes or discards it.
    *
+   * @param mode default: as users' files are made
    * @throws what the disk does
    */
-  async newFile(): Promise<NewFile> {
+  async newFile(mode = this.#fileMode): Promise<NewFile> {
     const directory = this.own('incoming');
     const name = path.join(directory, randomBytes(12).toString('hex'));
     try {
       await fileIo.makeDirectories(directory, OWN_DIRECTORY_MODE);
       const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL;
-      const fd = await fileIo.open(name, flags, FILE_MODE);
+      const fd = await fileIo.open(name, flags, mode);
       return new NewFile(fd, await describeOrClose(fd), name, this.#blocks);
     } catch (error) {
       throw storageFailure(error);

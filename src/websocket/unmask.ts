@@ -1,16 +1,48 @@
+import { createRequire } from 'node:module';
+
 /**
  * Undoing the masking of client frames (RFC 6455, section 5.3). `phase` is how
  * many payload bytes of the frame came before.
  */
 
-/** From native code where that could be installed, as ws does. */
-const { unmask } = await import('bufferutil').catch(() => ({
-  unmask: (bytes: Uint8Array, mask: Uint8Array) => unmaskDown(bytes, 0, bytes.length, 0, mask, 0),
-}));
-
 /** Unmasks `bytes` in place. For long payloads. */
-export function unmaskInPlace(bytes: Uint8Array, mask: Uint8Array, phase: number): void {
-  unmask(bytes, phase % 4 === 0 ? mask : mask.map((_, i) => mask[(phase + i) & 3]!));
+export const unmaskInPlace = nativeUnmask() ?? unmaskWords;
+
+/** Native code where somebody has installed it, as for ws. */
+function nativeUnmask(): typeof unmaskWords | undefined {
+  try {
+    const { unmask } = createRequire(import.meta.url)('bufferutil') as typeof import('bufferutil');
+    return (bytes, mask, phase) => unmask(bytes, phase % 4 === 0 ? mask : rotated(mask, phase));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Unmasks `bytes` in place, four at a time. */
+export function unmaskWords(bytes: Uint8Array, mask: Uint8Array, phase: number): void {
+  const { buffer, byteOffset, length } = bytes;
+  // A word begins at a multiple of its length.
+  const first = -byteOffset & 3;
+  if (length < first + 4) {
+    unmaskDown(bytes, 0, length, 0, mask, phase);
+    return;
+  }
+  const words = new Uint32Array(buffer, byteOffset + first, (length - first) >> 2);
+  const last = first + words.length * 4;
+  const [word = 0] = new Uint32Array(rotated(mask, phase + first).buffer);
+  for (let i = 0; i < words.length; i++) words[i]! ^= word;
+  unmaskDown(bytes, 0, first, 0, mask, phase);
+  unmaskDown(bytes, last, length, last, mask, phase + last);
+}
+
+/** The mask as it is for what comes `phase` bytes later. */
+function rotated(mask: Uint8Array, phase: number): Uint8Array {
+  return Uint8Array.of(
+    mask[phase & 3]!,
+    mask[(phase + 1) & 3]!,
+    mask[(phase + 2) & 3]!,
+    mask[(phase + 3) & 3]!,
+  );
 }
 
 /**

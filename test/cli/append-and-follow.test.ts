@@ -100,6 +100,7 @@ describe('httpfstream-append and httpfstream-follow', () => {
       expect(stderr).toMatch(
         /\n(?:http\S+: )?connection lost \([^\n]+\): trying again in \d+\.\d s \(attempt 1\)\n/,
       );
+      expect(stderr).toMatch(/\n(?:http\S+: )?connected again\n/);
     }
     expect(follow.stdout.toString()).toBe('before after');
     expect(await readFile(first.file('a'), 'utf8')).toBe('before after');

@@ -1,7 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { FakeServer } from '../support/client-fake-server.ts';
 import { OriginalFollower } from '../support/original-clients.ts';
+import { OriginalServer } from '../support/original-server.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { startSource } from './http-source.ts';
@@ -27,6 +29,35 @@ describe.skipIf(!hasTerminals)('httpfstream-append at a terminal', () => {
     expect(await terminal.ended).toMatchObject({ exitCode: 0 });
     expect(terminal.output).toMatch(/✔ appended 2\.0 MB in \d+\.\d s \(\d+\.\d [kM]B\/s\)/);
     expect(terminal.showsCursor).toBe(true);
+  });
+
+  test('the bar shows what the server has acknowledged, not what it was sent', async () => {
+    const size = 2_000_000;
+    const server = await FakeServer.start((connection) => {
+      connection.tell({ type: 'open', generation: 1, position: 0, live: true });
+      connection.websocket.on('message', () => {
+        if (connection.byteCount === size) connection.tell({ type: 'ack', position: size / 4 });
+      });
+    });
+    const file = path.join(await temporaryDirectory(), 'file');
+    await writeFile(file, Buffer.alloc(size));
+    const terminal = new Terminal(`${APPEND} --from-file ${file} ${server.url}`);
+    await waitFor(() => terminal.output.includes('25% 500.0 kB of 2.0 MB'), 'the bar');
+    expect(terminal.output).not.toContain('100%');
+    terminal.ctrlC();
+    expect(await terminal.ended).toMatchObject({ exitCode: 130 });
+  });
+
+  test('of a server that acknowledges nothing it shows what was sent', async () => {
+    const server = await OriginalServer.start();
+    const source = await startSource((_, response) => {
+      response.writeHead(200, { 'content-length': 2_000_000 });
+      response.write(Buffer.alloc(500_000));
+    });
+    const terminal = new Terminal(`${APPEND} --from-url ${source} ${server.url('/a')}`);
+    await waitFor(() => terminal.output.includes('25% 500.0 kB of 2.0 MB'), 'the bar');
+    terminal.ctrlC();
+    expect(await terminal.ended).toMatchObject({ exitCode: 130 });
   });
 
   test('the bar begins where --resume goes on', async () => {

@@ -27,6 +27,32 @@ async function fileWith(content: string | Uint8Array, name = 'file'): Promise<st
   return file;
 }
 
+describe('what is there already', () => {
+  test('is told when a file goes behind it, with what would go on with a part', async () => {
+    const server = await startServer();
+    await writeFile(`${server.root}/a`, Buffer.alloc(182_000_000 / 1000));
+    const file = await fileWith('more');
+    const { exit, stderr } = await append('--from-file', file, server.url('/a'));
+    expect(exit).toBe(0);
+    expect(stderr).toBe(
+      `${file} goes behind 182.0 kB that are there already (--resume goes on with a part)\n`,
+    );
+  });
+
+  test('is told of a remote file, too, and not of what is meant to be added, goes on, or is the first', async () => {
+    const server = await startServer();
+    const file = await fileWith('abcdef');
+    const source = await startSource((_request, response) => response.end('abcdef'));
+    expect((await append('--from-file', file, server.url('/a'))).stderr).toBe('');
+    expect((await append('--resume', '--from-file', file, server.url('/a'))).stderr).toBe('');
+    expect((await append('--from-url', source, server.url('/a'))).stderr).toContain('--resume');
+    expect((await runHere(runAppend, [server.url('/a')], { input: 'x' })).stderr).toBe('');
+    const pipe = await runHere(runAppend, ['--from-file', '/dev/stdin', server.url('/a')], { input: 'x' });
+    expect(pipe.stderr).toBe('');
+    expect((await append(server.url('/a'), '--', 'echo', 'x')).stderr).toBe('');
+  });
+});
+
 describe('--from-file', () => {
   test('appends a file, and with -v says so', async () => {
     const server = await startServer();

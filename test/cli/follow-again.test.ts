@@ -61,17 +61,19 @@ describe('httpfstream-follow -F', () => {
     await shows('one two');
   });
 
-  test('waits for a server that is away, and says so once', async () => {
+  test('waits for a server that is away, says so once, and that it is there again', async () => {
     const server = await startServerCommand();
     await writeFile(server.file('a'), 'one ');
     const { command, shows, says } = followAgain(server);
     await shows('one ');
     server.command.signal('SIGKILL');
-    await says(`httpfstream-follow: ${server.url('/a')} cannot be reached: `);
+    // As it is told of one who is connected at this moment, or asks again.
+    await waitFor(() => /connection lost \(|cannot be reached: /.test(command.stderr), 'it to be told');
     await appendFile(server.file('a'), 'two');
     await portOf(new CommandHere(runServer, [`-root=${server.root}`, `-http=127.0.0.1:${server.port}`]));
     await shows('one two');
-    expect(command.stderr.match(/\n/g)).toHaveLength(1);
+    await says(`${server.url('/a')}: connected again\n`);
+    expect(command.stderr.match(/\n/g)).toHaveLength(2);
   });
 
   test.each([429, 503])('waits when it is refused with %i, and says so once', async (status) => {
@@ -85,7 +87,8 @@ describe('httpfstream-follow -F', () => {
     const command = new CommandHere(runFollow, ['-F', server.url]);
     await waitFor(() => command.stdout.toString() === 'one', 'what comes in the end');
     expect(command.stderr).toBe(
-      `httpfstream-follow: ${server.url} cannot be reached: HTTP status ${status}; trying again\n`,
+      `httpfstream-follow: ${server.url} cannot be reached: HTTP status ${status}; trying again\n` +
+        `httpfstream-follow: ${server.url}: connected\n`,
     );
   });
 

@@ -27,6 +27,21 @@ describe('httpfstream-follow -o FILE', () => {
     expect(await textOf(file)).toBe('hello');
   });
 
+  test.skipIf(!hasTerminals)('shows on a terminal how far it is, and how it went', async () => {
+    const server = await startServer();
+    const file = path.join(await temporaryDirectory(), 'copy');
+    await writeFile(file, Buffer.alloc(1000));
+    const appender = await OriginalAppender.connect(server.url('/a'));
+    await appender.write(Buffer.alloc(501_000));
+    const terminal = new Terminal(`${FOLLOW} -o ${file} ${server.url('/a')}`);
+    await waitFor(() => /following 501\.0 kB, \d+\.\d k?M?B\/s/.test(terminal.output), 'the progress');
+    expect(terminal.showsCursor).toBe(false);
+    await appender.close();
+    expect(await terminal.ended).toMatchObject({ exitCode: 0 });
+    expect(terminal.output).toMatch(/✔ received 500\.0 kB in \d+\.\d s/);
+    expect(terminal.showsCursor).toBe(true);
+  });
+
   test('goes on at the size of an existing file, live', async () => {
     const server = await startServer();
     const file = path.join(await temporaryDirectory(), 'copy');

@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { runServer } from '../../src/cli/run-server.ts';
 import { temporaryDirectory } from '../support/server.ts';
@@ -67,9 +69,11 @@ test('a port that is taken is told, and how to take another', async () => {
   await new Promise((resolve) => other.once('listening', resolve));
   onTestFinished(() => void other.close());
   const { port } = other.address() as AddressInfo;
-  const root = await temporaryDirectory();
+  const root = path.join(await temporaryDirectory(), 'new', 'root');
   expect(await runHere(runServer, ['-root', root, '-http', `localhost:${port}`])).toMatchObject({
     exit: 1,
     stderr: `httpfstream-server: cannot listen on localhost:${port}: the port is in use\n`,
   });
+  // Nothing is made for a server that never was.
+  expect(existsSync(path.dirname(root))).toBe(false);
 });

@@ -98,3 +98,20 @@ describe('--index', () => {
     expect(() => parse('--index=perhaps')).toThrow();
   });
 });
+
+describe('--file-mode', () => {
+  test.each([
+    [[], '', 0o644],
+    [['--file-mode', '0640'], '', 0o640],
+    [['--file-mode=660'], '', 0o660],
+    [[], '0600', 0o600],
+    [['--file-mode', '0644'], '0600', 0o644],
+  ])('%j and "%s" in the environment are %i', (argv, environment, mode) => {
+    if (environment !== '') vi.stubEnv('HTTPFSTREAM_FILE_MODE', environment);
+    expect(parse(...argv).fileMode).toBe(mode);
+  });
+
+  test.each(['0444', '04644', '0o644', '648', 'u+rw', '', '64'])('"%s" is none', (text) => {
+    expect(() => parse('--file-mode', text)).toThrow();
+  });
+});

@@ -27,6 +27,24 @@ describe('the waits between attempts', () => {
     expect(backoff.next()).toBeUndefined();
   });
 
+  test('are at most 2 s long until a minute was waited, since somebody may be watching', () => {
+    const backoff = new Backoff(undefined);
+    let waitedMs = 0;
+    for (let i = 0; i < 100; i++) {
+      const delayMs = backoff.next() as number;
+      if (waitedMs < 60_000) expect(delayMs).toBeLessThanOrEqual(2000);
+      else expect(delayMs).toBeGreaterThan(2000);
+      waitedMs += delayMs;
+    }
+    backoff.reset();
+    expect(delays(backoff, 10).every((delayMs) => (delayMs as number) <= 2000)).toBe(true);
+  });
+
+  test('are not shortened where the shortest is to be longer', () => {
+    vi.spyOn(Math, 'random').mockReturnValue(1 - Number.EPSILON);
+    expect(delays(new Backoff({ minDelayMs: 5000 }), 2)).toEqual([5000, 5000]);
+  });
+
   test('differ, so that clients that were cut together do not come back together', () => {
     const firsts = Array.from({ length: 200 }, () => new Backoff({ minDelayMs: 1000 }).next() as number);
     expect(Math.min(...firsts)).toBeGreaterThanOrEqual(500);

@@ -163,12 +163,12 @@ describe('appending', () => {
     expect(String(await onDisk(server, 'a'))).toBe('onetwo');
   });
 
-  test('directories are made 0755 and files 0600', async () => {
+  test('directories are made 0755 and files 0644, so that others may read them, too', async () => {
     const server = await startServer();
     const mask = process.umask();
     await put(server, '/x/y/a', '1');
     expect((await stat(path.join(server.root, 'x/y'))).mode & 0o777).toBe(0o755 & ~mask);
-    expect((await stat(path.join(server.root, 'x/y/a'))).mode & 0o777).toBe(0o600);
+    expect((await stat(path.join(server.root, 'x/y/a'))).mode & 0o777).toBe(0o644 & ~mask);
   });
 
   test('a second appender is refused with 403 until the first has gone', async () => {

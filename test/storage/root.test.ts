@@ -86,6 +86,15 @@ describe('opening a root', () => {
     expect(failure).toBeInstanceOf(InvalidRootError);
     expect((failure as InvalidRootError).cause).toBeInstanceOf(Error);
   });
+
+  it('says what to do where its user may not write', async () => {
+    const directory = path.join(await temporaryDirectory(), 'root');
+    await chmod(path.dirname(directory), 0o555);
+    await asOrdinaryUser(async () => {
+      const remedy = `chown -R ${process.geteuid?.()} ${directory}`;
+      await expect(Root.open(directory)).rejects.toThrow(remedy);
+    });
+  });
 });
 
 describe('reading', () => {
@@ -181,13 +190,13 @@ describe('reading', () => {
 });
 
 describe('opening to append', () => {
-  it('makes directories with mode 0755 and files with mode 0600', async () => {
+  it('makes directories with mode 0755 and files with mode 0644, as the umask leaves them', async () => {
     const { root, at } = await makeRoot();
     await appendText(root, 'a/b/c.log', 'hello');
     const allowed = ~process.umask();
     expect(await modeOf(at('a'))).toBe(0o755 & allowed);
     expect(await modeOf(at('a', 'b'))).toBe(0o755 & allowed);
-    expect(await modeOf(at('a', 'b', 'c.log'))).toBe(0o600 & allowed);
+    expect(await modeOf(at('a', 'b', 'c.log'))).toBe(0o644 & allowed);
   });
 
   it('leaves the content and the mode of a file that is there', async () => {

@@ -4,7 +4,7 @@ import { environmentOf, type Instruction, parseDockerfile, type Stage } from './
 import { PATH, runSuccessfully } from './program.ts';
 
 /** Instructions that change no file; they are for whoever starts the image. */
-const METADATA = ['ENV', 'USER', 'VOLUME', 'EXPOSE', 'STOPSIGNAL', 'HEALTHCHECK', 'ENTRYPOINT'];
+const METADATA = ['LABEL', 'ENV', 'USER', 'VOLUME', 'EXPOSE', 'STOPSIGNAL', 'HEALTHCHECK', 'ENTRYPOINT'];
 
 /** What a Dockerfile's last stage came to. */
 export interface BuiltImage {

@@ -1,6 +1,7 @@
 import zlib from 'node:zlib';
 import { publishAside } from '../../storage/aside.ts';
 import type { NewFile } from '../../storage/new-file.ts';
+import { OWN_FILE_MODE } from '../../storage/own-directory.ts';
 import type { RedoRecord } from '../../storage/redo-record.ts';
 import type { Root } from '../../storage/root.ts';
 import type { StreamRecord } from '../streams/stream-record.ts';
@@ -31,7 +32,7 @@ export class Salvage {
     if (header.intent) return;
     this.#position ??= header.start;
     if (payload.length === 0) return;
-    this.#file ??= await this.#root.newFile();
+    this.#file ??= await this.#root.newFile(OWN_FILE_MODE);
     await this.#file.write([payload]);
     this.#checksum = zlib.crc32(payload, this.#checksum);
   }
