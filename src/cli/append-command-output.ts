@@ -52,6 +52,7 @@ export async function appendCommandOutput(
     stallTimeoutMs,
     tee: tee ? io.stdout : undefined,
     progress,
+    status: () => command.exit,
     log,
     logVerbose,
   };

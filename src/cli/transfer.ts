@@ -15,6 +15,8 @@ export interface TransferOptions extends ClientSettings {
   /** Gets a copy, until nobody reads it any more. */
   tee: Writable | undefined;
   progress: Progress | undefined;
+  /** Asked at the end for the exit status of what wrote it. */
+  status?: () => Promise<number>;
 }
 
 /**
@@ -30,12 +32,13 @@ export class Transfer {
   readonly #tee: Tee | undefined;
 
   constructor(readable: Readable, url: string, options: TransferOptions) {
-    const { headers, expect, stallTimeoutMs, tee, progress, log } = options;
+    const { headers, expect, stallTimeoutMs, tee, progress, status, log } = options;
     this.#readable = readable;
     this.#writable = openAppend(url, {
       headers,
       stallTimeoutMs,
       ...(expect !== undefined && { expect }),
+      ...(status !== undefined && { status }),
       onAck: (bytes) => progress?.acknowledged(bytes),
       onReconnect: (event) => tellReconnect(event, options),
     });

@@ -58,6 +58,7 @@ export function follow(url: string | URL, options: FollowOptions = {}): FollowSt
 }
 
 class ResumingFollow extends Readable implements FollowStream {
+  status: number | undefined;
   readonly #url: URL;
   readonly #options: FollowOptions;
   readonly #reconnector: Reconnector;
@@ -239,6 +240,7 @@ class ResumingFollow extends Readable implements FollowStream {
       this.#fail(interrupted(`the stream ended at ${end.position}, but came to ${this.#position}`));
     } else if (reason === 'finished') {
       this.#reason = reason;
+      this.status = end.status;
       this.#connection?.abandon(CloseCode.finished);
       this.#smallPieces.flush();
       this.push(null);
