@@ -1,14 +1,19 @@
 import { finished } from 'node:stream/promises';
 import { targetUrl } from '../client/target-url.ts';
-import type { AppendCommand } from './append-command.ts';
+import type { AppendCommand, CommandRequest } from './append-command.ts';
 import { EXIT_FAILURE } from './client-command.ts';
 import { type CommandIo, EXIT_INTERRUPTED, messageOf } from './io.ts';
 import type { Progress } from './progress.ts';
+import { PtyCommand, type TerminalSize } from './pty-command.ts';
 import { RunningCommand } from './running-command.ts';
+import type { StartedCommand } from './started-command.ts';
 import { Transfer } from './transfer.ts';
 
 const EXIT_CANNOT_RUN = 126;
 const EXIT_NOT_FOUND = 127;
+
+/** Of a terminal that nobody sees. */
+const DEFAULT_SIZE: TerminalSize = { columns: 80, rows: 24 };
 
 /** What is needed besides the command line of the command. */
 export interface AppendCommandOutputOptions extends AppendCommand {
@@ -25,11 +30,11 @@ export interface AppendCommandOutputOptions extends AppendCommand {
  * @returns the exit code
  */
 export async function appendCommandOutput(
-  commandLine: readonly string[],
+  request: CommandRequest,
   { name, url, headers, tee, stallTimeoutMs, log, logVerbose, startProgress }: AppendCommandOutputOptions,
   io: CommandIo,
 ): Promise<number> {
-  let command: RunningCommand;
+  let command: StartedCommand;
   try {
     targetUrl(url);
   } catch (error) {
@@ -37,7 +42,9 @@ export async function appendCommandOutput(
     return EXIT_FAILURE;
   }
   try {
-    command = await RunningCommand.start(commandLine);
+    command = request.pty
+      ? await PtyCommand.start(request.argv, sizeOf(io))
+      : await RunningCommand.start(request.argv, request.lingerMs);
   } catch (error) {
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     log(`failed to run ${name}: ${isMissing ? 'command not found' : messageOf(error)}`);
@@ -72,8 +79,8 @@ export async function appendCommandOutput(
   const givenUp = new Promise<undefined>((resolve) => {
     let isStopping = false;
     restoreSignals = io.onStopSignal((signal) => {
-      // The terminal sends SIGINT to the command, too.
-      if (signal === 'SIGTERM') command.kill(signal);
+      // The terminal sends SIGINT to the command, too, unless that has one of its own.
+      if (signal === 'SIGTERM' || !command.sharesTerminal) command.kill(signal);
       if (isStopping) {
         transfer.destroy(new Error('interrupted'));
         command.abandon();
@@ -99,4 +106,10 @@ export async function appendCommandOutput(
     restoreSignals();
     progress?.stop();
   }
+}
+
+/** That of this process's terminal, if it has one. */
+function sizeOf({ stdout, stderr }: CommandIo): TerminalSize {
+  const [{ columns, rows } = {}] = [stdout, stderr].filter((stream) => stream.columns && stream.rows);
+  return { columns: columns ?? DEFAULT_SIZE.columns, rows: rows ?? DEFAULT_SIZE.rows };
 }

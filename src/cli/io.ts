@@ -3,10 +3,16 @@ import type { Readable, Writable } from 'node:stream';
 /** What a command needs of the process that it runs in. */
 export interface CommandIo {
   stdin: Readable & { isTTY?: boolean };
-  /** `fd` when it is a stream of the operating system; `hasColors` when it is a terminal. */
-  stdout: Writable & { isTTY?: boolean; fd?: number; hasColors?: () => boolean };
-  /** `columns` when it is a terminal; 0 when that does not know its size. */
-  stderr: Writable & { isTTY?: boolean; columns?: number };
+  /** `fd` when it is a stream of the operating system; `hasColors`, `columns` and `rows` when it is a terminal. */
+  stdout: Writable & {
+    isTTY?: boolean;
+    fd?: number;
+    hasColors?: () => boolean;
+    columns?: number;
+    rows?: number;
+  };
+  /** `columns` and `rows` when it is a terminal; 0 when that does not know its size. */
+  stderr: Writable & { isTTY?: boolean; columns?: number; rows?: number };
   /** Calls `listener` at SIGINT or SIGTERM instead of dying; returns a function that undoes it. */
   onStopSignal(listener: (signal: NodeJS.Signals) => void): () => void;
   /** Calls `listener` with what nobody has caught, rejections included, instead of dying; returns a function that undoes it. */

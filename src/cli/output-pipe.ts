@@ -11,6 +11,8 @@ import { promisify } from 'node:util';
 export interface OutputPipe {
   /** Ends when no process has the writing end any more. */
   readable: Readable;
+  /** What that reads from; belongs to it. */
+  readDescriptor: number;
   /** For one child process or more, as their stdout and stderr. */
   writeDescriptor: number;
   /** Closes the writing end in this process, so that the readable can end. */
@@ -32,6 +34,7 @@ export async function openOutputPipe(): Promise<OutputPipe> {
     const writeDescriptor = openSync(name, constants.O_WRONLY);
     return {
       readable: new Socket({ fd: readDescriptor, readable: true, writable: false }),
+      readDescriptor,
       writeDescriptor,
       closeWriteDescriptor: () => closeSync(writeDescriptor),
     };
