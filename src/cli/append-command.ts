@@ -156,7 +156,7 @@ function sourceOf({
 const TEXTS = {
   name: 'httpfstream-append',
   usage:
-    '[-v] [--tee] [--resume] [-H HEADER]... [--token TOKEN] [--from-file FILE]... [--from-url URL] [--stall-timeout S] URL [-- COMMAND ARGS...]',
+    '[-v] [--tee] [--resume] [-H HEADER]... [--token TOKEN] [--from-file FILE]... [--from-url URL] [--stall-timeout S] [--linger S] [--pty] URL [-- COMMAND ARGS...]',
   description: `Appends to a resource on an httpfstream server, as it comes: standard input, files, what another
 URL answers, or what a command writes to its standard output and standard error.`,
   help: `
@@ -175,6 +175,7 @@ the signal's number if one killed it, 127 if there is no such command), or 1 if 
 Examples:
   cat foo.txt | httpfstream-append http://localhost:8080/foo.txt
   httpfstream-append --tee http://localhost:8080/builds/42.log -- make -j4
+  httpfstream-append --pty --tee http://localhost:8080/builds/43.log -- npm test
   httpfstream-append --resume --from-file big.iso http://localhost:8080/images/
   httpfstream-append --from-url https://example.com/data.csv http://localhost:8080/mirror/`,
 };

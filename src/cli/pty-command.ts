@@ -22,6 +22,9 @@ interface Terminal extends IPty {
 /** What somebody sends who presses Ctrl-D: the end of standard input. */
 const END_OF_INPUT = '\x04';
 
+/** From then on a command waits for its reader, in so far as the system holds no more. */
+const HIGH_WATER_MARK_BYTES = 64 * 1024;
+
 /** How often it is looked whether a command still runs whose output waits, in milliseconds. */
 const LOOK_MS = 20;
 
@@ -39,6 +42,7 @@ export class PtyCommand implements StartedCommand {
   private constructor(terminal: Terminal) {
     this.#terminal = terminal;
     this.output = new Readable({
+      highWaterMark: HIGH_WATER_MARK_BYTES,
       read: () => this.#goOn(),
       destroy: (error, callback) => {
         this.#goOn();

@@ -31,8 +31,7 @@ describe.runIf(hasPty)('httpfstream-append --pty -- COMMAND', () => {
 
   test('what it writes comes at once, where it would wait in a buffer otherwise', async () => {
     const server = await startServer();
-    const program = 'import sys, time; print("at once"); time.sleep(0 if sys.stdin.read() else 300)';
-    const script = `exec python3 -c '${program}'`;
+    const script = '(echo at once; sleep 300) | sed ""';
     const command = new CommandHere(runAppend, ['--pty', server.url('/a'), '--', 'sh', '-c', script]);
     await waitFor(async () => (await textOf(`${server.root}/a`)) === 'at once\r\n', 'the line');
     command.signal('SIGTERM');
