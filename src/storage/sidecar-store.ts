@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { OutcomeUnknownError } from '../errors.ts';
+import { isStatus } from '../protocol.ts';
 import { type DocumentOptions, Documents } from './document.ts';
 import { makeDirectories } from './file-io.ts';
 import { KeyedLock } from './keyed-lock.ts';
@@ -266,8 +267,11 @@ function parse(text: string): Sidecar {
 function isAppendRecord(value: Partial<AppendRecord> | undefined): boolean {
   if (value === undefined) return true;
   const { session = '', attempt = 0, start, state, end = 0, finishedAt = 0, status = 0 } = value ?? {};
-  const areNumbers = [attempt, start, end, finishedAt, status].every(Number.isSafeInteger);
+  const areSizes = [attempt, start, end, finishedAt].every(Number.isSafeInteger);
   return (
-    areNumbers && typeof session === 'string' && ['open', 'finished', 'interrupted'].includes(String(state))
+    areSizes &&
+    isStatus(status) &&
+    typeof session === 'string' &&
+    ['open', 'finished', 'interrupted'].includes(String(state))
   );
 }

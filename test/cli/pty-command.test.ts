@@ -8,8 +8,10 @@ import { pattern } from '../support/pattern.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { CommandHere, run, runHere } from './command.ts';
+import { hasTerminals, Terminal } from './terminal.ts';
 
 const WITHOUT_PACKAGE = fileURLToPath(new URL('../support/without-package.mjs', import.meta.url));
+const APPEND = fileURLToPath(new URL('../../dist/bin/httpfstream-append.js', import.meta.url));
 const SIZE = { columns: 80, rows: 24 };
 
 const hasPty = await PtyCommand.start(['true'], SIZE).then(
@@ -85,6 +87,13 @@ describe.runIf(hasPty)('httpfstream-append --pty -- COMMAND', () => {
     expect(stderr).toMatch(new RegExp(`^failed to run [^\\n]+${message}[^\\n]*\\n$`));
     expect(await readdir(server.root)).not.toContain('a');
   });
+});
+
+test.runIf(hasPty && hasTerminals)('at a terminal --pty gives the command one of that size', async () => {
+  const server = await startServer();
+  const append = `${process.execPath} ${APPEND} --pty ${server.url('/a')} -- stty size`;
+  await new Terminal(`sh -c 'stty rows 33; exec ${append}'`, { columns: 101 }).ended;
+  expect(await textOf(`${server.root}/a`)).toBe('33 101\r\n');
 });
 
 describe.runIf(hasPty)('a command on a terminal', () => {
