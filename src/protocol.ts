@@ -49,6 +49,32 @@ export const QueryName = {
  */
 export type EndReason = 'finished' | 'interrupted' | 'deleted' | 'truncated' | 'shutdown';
 
+/**
+ * Header, or trailer, with the exit status of the command whose output a
+ * stream is, as shells count: 0 to 255, and 128 and the signal's number when one killed it.
+ */
+export const STATUS_HEADER = 'stream-status';
+
+/** Whether this is an exit status. */
+export function isStatus(value: unknown): value is number {
+  return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 255;
+}
+
+/** What an appender's close frame says as its reason beside code 1000: the status, if there is one. */
+export function closeReasonOf(status: number | undefined): string {
+  return status === undefined ? '' : JSON.stringify({ status });
+}
+
+/** The status in the reason of an appender's close frame. Undefined when there is none, or it makes no sense. */
+export function statusOfCloseReason(reason: string): number | undefined {
+  try {
+    const { status } = Object(JSON.parse(reason));
+    return isStatus(status) ? status : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** First message to both: what follows begins at `position`. */
 export interface OpenMessage {
   type: 'open';
@@ -72,6 +98,8 @@ export interface EndMessage {
   reason: EndReason | 'missing';
   /** For people: what went wrong. */
   detail?: string;
+  /** With `finished`: how the command ended that wrote the stream, if its appender told. */
+  status?: number;
 }
 
 /** To a follower: the appender's connection broke, or the resource is not there yet; and it is (back). */

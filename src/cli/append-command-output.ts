@@ -1,14 +1,20 @@
 import { finished } from 'node:stream/promises';
 import { targetUrl } from '../client/target-url.ts';
-import type { AppendCommand } from './append-command.ts';
+import type { AppendCommand, CommandRequest } from './append-command.ts';
 import { EXIT_FAILURE } from './client-command.ts';
+import { ignoringHangUp } from './hang-up.ts';
 import { type CommandIo, exitCodeOfSignal, messageOf } from './io.ts';
 import type { AppendProgress } from './progress.ts';
+import { PtyCommand, type TerminalSize } from './pty-command.ts';
 import { RunningCommand } from './running-command.ts';
+import type { StartedCommand } from './started-command.ts';
 import { Transfer } from './transfer.ts';
 
 const EXIT_CANNOT_RUN = 126;
 const EXIT_NOT_FOUND = 127;
+
+/** Of a terminal that nobody sees. */
+const DEFAULT_SIZE: TerminalSize = { columns: 80, rows: 24 };
 
 /** What is needed besides the command line of the command. */
 export interface AppendCommandOutputOptions extends AppendCommand {
@@ -25,11 +31,11 @@ export interface AppendCommandOutputOptions extends AppendCommand {
  * @returns the exit code
  */
 export async function appendCommandOutput(
-  commandLine: readonly string[],
+  request: CommandRequest,
   { name, url, headers, tee, stallTimeoutMs, log, logVerbose, startProgress }: AppendCommandOutputOptions,
   io: CommandIo,
 ): Promise<number> {
-  let command: RunningCommand;
+  let command: StartedCommand;
   try {
     targetUrl(url);
   } catch (error) {
@@ -37,7 +43,10 @@ export async function appendCommandOutput(
     return EXIT_FAILURE;
   }
   try {
-    command = await RunningCommand.start(commandLine, io);
+    const commandLine = io.ignoresHangUp ? ignoringHangUp(request.argv) : request.argv;
+    command = request.pty
+      ? await PtyCommand.start(commandLine, sizeOf(io))
+      : await RunningCommand.start(commandLine, request.lingerMs);
   } catch (error) {
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     log(`failed to run ${name}: ${isMissing ? 'command not found' : messageOf(error)}`);
@@ -53,6 +62,7 @@ export async function appendCommandOutput(
     tee: tee ? io.stdout : undefined,
     progress,
     mayHaveMeantToResume: undefined,
+    status: () => command.exit,
     log,
     logVerbose,
   };
@@ -73,8 +83,8 @@ export async function appendCommandOutput(
     let isStopping = false;
     restoreSignals = io.onStopSignal((signal) => {
       transfer.hurry();
-      // The terminal sends SIGINT to the command, too.
-      if (signal !== 'SIGINT') command.kill(signal);
+      // The terminal sends SIGINT to the command, too, unless that has one of its own.
+      if (signal !== 'SIGINT' || !command.sharesTerminal) command.kill(signal);
       if (isStopping) {
         transfer.destroy(new Error('interrupted'));
         command.abandon();
@@ -100,4 +110,10 @@ export async function appendCommandOutput(
     restoreSignals();
     progress?.stop();
   }
+}
+
+/** That of this process's terminal, if it has one. */
+function sizeOf({ stdout, stderr }: CommandIo): TerminalSize {
+  const [{ columns, rows } = {}] = [stdout, stderr].filter((stream) => stream.columns && stream.rows);
+  return { columns: columns ?? DEFAULT_SIZE.columns, rows: rows ?? DEFAULT_SIZE.rows };
 }

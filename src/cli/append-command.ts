@@ -8,15 +8,28 @@ import {
   serverAt,
 } from './client-command.ts';
 import { type CommandIo, messageOf } from './io.ts';
-import { positiveSecondsOption } from './seconds.ts';
+import { positiveSecondsOption, secondsOption } from './seconds.ts';
 import { isDirectoryUrl } from './target-name.ts';
+
+/** How long what a command has left behind may still write. */
+const DEFAULT_LINGER_SECONDS = 2;
 
 /** Where the bytes of an append are to come from. */
 export type SourceRequest =
   | { kind: 'stdin' }
   | { kind: 'files'; paths: readonly string[] }
   | ({ kind: 'url' } & Server)
-  | { kind: 'command'; argv: readonly string[] };
+  | CommandRequest;
+
+/** A command to be run. */
+export interface CommandRequest {
+  kind: 'command';
+  argv: readonly string[];
+  /** How long after its end its output is taken from those whom it has left behind, in milliseconds. */
+  lingerMs: number;
+  /** Whether it runs on a pseudo-terminal. */
+  pty: boolean;
+}
 
 /** What messages call a source. */
 export function nameOfSource(source: SourceRequest): string {
@@ -45,11 +58,16 @@ export interface AppendCommand extends ClientSettings {
   stallTimeoutMs: number;
 }
 
-interface Options {
+interface SourceOptions {
+  fromFile?: string[] | undefined;
+  fromUrl?: string | undefined;
+  linger?: number | undefined;
+  pty?: true | undefined;
+}
+
+interface Options extends SourceOptions {
   tee?: true;
   resume?: true;
-  fromFile?: string[];
-  fromUrl?: string;
   stallTimeout: number;
 }
 
@@ -71,22 +89,33 @@ export function parseAppendCommand(argv: readonly string[], io: CommandIo): Appe
       new Option('--stall-timeout <SECONDS>', "fail when the original's server has taken nothing for so long")
         .argParser(positiveSecondsOption)
         .default(30),
+    )
+    .addOption(
+      new Option(
+        '--linger <SECONDS>',
+        'how long those whom a command leaves behind may still write (default: 2)',
+      ).argParser(secondsOption),
+    )
+    .option(
+      '--pty',
+      'run the command on a terminal of its own, so that it does not buffer, and colours stay',
     );
   const settings = parseClientCommand(command, end === -1 ? argv : argv.slice(0, end), io);
   if (typeof settings === 'number') return settings;
 
-  const { tee, resume, fromFile, fromUrl, stallTimeout } = command.opts<Options>();
+  const { tee, resume, fromFile, fromUrl, stallTimeout, linger, pty } = command.opts<Options>();
   const [typed] = command.args as [string];
   const refuse = (message: string) => refuseUsage(command, message, io);
   if (commandLine !== undefined) {
     if (commandLine.length === 0) return refuse('a command must follow --');
     if (fromFile || fromUrl) return refuse('a command cannot be used with --from-file or --from-url');
-  }
+  } else if (linger !== undefined) return refuse('--linger needs a command after --');
+  else if (pty) return refuse('--pty needs a command after --');
   let target: Server;
   let source: SourceRequest;
   try {
     target = serverAt(typed, settings.headers);
-    source = sourceOf(commandLine, fromFile, fromUrl);
+    source = sourceOf({ commandLine, fromFile, fromUrl, linger, pty });
   } catch (error) {
     return refuse(messageOf(error));
   }
@@ -109,12 +138,16 @@ export function parseAppendCommand(argv: readonly string[], io: CommandIo): Appe
   };
 }
 
-function sourceOf(
-  commandLine: readonly string[] | undefined,
-  fromFile: readonly string[] | undefined,
-  fromUrl: string | undefined,
-): SourceRequest {
-  if (commandLine) return { kind: 'command', argv: commandLine };
+function sourceOf({
+  commandLine,
+  fromFile,
+  fromUrl,
+  linger = DEFAULT_LINGER_SECONDS,
+  pty,
+}: SourceOptions & { commandLine: readonly string[] | undefined }): SourceRequest {
+  if (commandLine) {
+    return { kind: 'command', argv: commandLine, lingerMs: linger * 1000, pty: pty === true };
+  }
   if (fromFile) return { kind: 'files', paths: fromFile };
   if (fromUrl !== undefined) return { kind: 'url', ...serverAt(fromUrl, {}) };
   return { kind: 'stdin' };
@@ -123,14 +156,15 @@ function sourceOf(
 const TEXTS = {
   name: 'httpfstream-append',
   usage:
-    '[-v] [--tee] [--resume] [-H HEADER]... [--token TOKEN] [--from-file FILE]... [--from-url URL] [--stall-timeout S] URL [-- COMMAND ARGS...]',
+    '[-v] [--tee] [--resume] [-H HEADER]... [--token TOKEN] [--from-file FILE]... [--from-url URL] [--stall-timeout S] [--linger S] [--pty] URL [-- COMMAND ARGS...]',
   description: `Appends to a resource on an httpfstream server, as it comes: standard input, files, what another URL answers, or what a command writes to its standard output and standard error.`,
   help: `
 If URL ends in "/", the name of the file (or of what --from-url brings) is added. --resume compares sizes, not bytes.
 A FILE may be a pipe, as <(COMMAND), or /dev/stdin: it is read as it comes, and there is no --resume then.
 
 A command runs whatever becomes of the append, and its exit code is passed on. When the append fails, that is told,
-and the command goes on.
+and the command goes on. It has ended when its own process has: what is in its output then is appended, and what those
+whom it has left behind write there within --linger.
 
 Ctrl-C ends an append from standard input cleanly: what was read is sent, and followers see the end. It breaks off
 one from a file or URL. A command gets it too, and what it still says is appended. The second Ctrl-C does not wait.
@@ -143,6 +177,7 @@ name), or 1 if that is 0 and the append failed.
 Examples:
   cat foo.txt | httpfstream-append http://localhost:8080/foo.txt
   httpfstream-append --tee http://localhost:8080/builds/42.log -- make -j4
+  httpfstream-append --pty --tee http://localhost:8080/builds/43.log -- npm test
   httpfstream-append --resume --from-file big.iso http://localhost:8080/images/
   httpfstream-append --from-url https://example.com/data.csv http://localhost:8080/mirror/`,
 };

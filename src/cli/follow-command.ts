@@ -34,6 +34,8 @@ export interface FollowCommand extends ClientLog {
   again: boolean;
   /** Where to write instead of standard output. */
   file: string | undefined;
+  /** Whether the exit code is that of the command that wrote the stream. */
+  passesStatus: boolean;
 }
 
 interface Options {
@@ -43,6 +45,7 @@ interface Options {
   wait?: number;
   F?: true;
   output?: string;
+  exitStatus?: true;
 }
 
 /** Parses the arguments of `httpfstream-follow`. Returns the exit code when it is over with that. */
@@ -76,12 +79,17 @@ export function parseFollowCommand(argv: readonly string[], io: CommandIo): Foll
     .option('-f, --follow', 'as tail has it; it follows in any case')
     .option('-F', 'go on after each end until Ctrl-C, also when the file is cut, deleted or made anew')
     .option('-o, --output <FILE>', 'write to FILE instead; if it exists, go on at its end')
+    .addOption(
+      new Option('--exit-status', 'exit as the command did that wrote the stream; 125 if that is not known')
+        // With that no end is the last.
+        .conflicts('F'),
+    )
     .configureHelp({ optionTerm: ({ flags }) => flags.replace(' [S]', '[=S]') });
   const settings = parseClientCommand(command, withLineCount(command, withWaitTime(argv)), io);
   if (typeof settings === 'number') return settings;
   const { headers, ...log } = settings;
 
-  const { lines, bytes, from, wait, F, output } = command.opts<Options>();
+  const { lines, bytes, from, wait, F, output, exitStatus } = command.opts<Options>();
   const urls = [...new Set(command.args)];
   if (output !== undefined && urls.length > 1) {
     return refuseUsage(command, '--output needs exactly one URL', io);
@@ -102,6 +110,7 @@ export function parseFollowCommand(argv: readonly string[], io: CommandIo): Foll
     waitSeconds: wait,
     again: F === true,
     file: output,
+    passesStatus: exitStatus === true,
     ...log,
   };
 }
@@ -166,7 +175,7 @@ function wholeNumber(text: string, form: RegExp): number {
 const TEXTS = {
   name: 'httpfstream-follow',
   usage:
-    '[-v] [-H HEADER]... [--token TOKEN] [-n LINES | -c BYTES | --from N] [--wait[=S]] [-F] [-o FILE] URL...',
+    '[-v] [-H HEADER]... [--token TOKEN] [-n LINES | -c BYTES | --from N] [--wait[=S]] [-F | --exit-status] [-o FILE] URL...',
   description:
     'Writes a resource on an httpfstream server to standard output: what is there, then what comes.',
   help: `
@@ -177,12 +186,14 @@ error if that is shorter. With -F, too, it then ends when the resource is cut, d
 mixes two.
 
 Exit codes: 0 the stream ended, or standard output was closed; 1 failure; 2 wrong usage; 3 the stream was interrupted;
-4 it was deleted, made anew, or is shorter than what was read or FILE; 130 Ctrl-C,
-143 SIGTERM, 129 SIGHUP. With several URLs the largest.
+4 it was deleted, made anew, or is shorter than what was read or FILE; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. With several
+URLs the largest. With --exit-status, in place of 0: the status of the command that httpfstream-append ran, or 125 if
+there is none.
 
 Examples:
   httpfstream-follow http://localhost:8080/foo.txt
   httpfstream-follow -n 20 http://localhost:8080/builds/42.log | grep --line-buffered error
+  httpfstream-follow --exit-status http://localhost:8080/builds/42.log && echo built
   httpfstream-follow -F http://localhost:8080/a.log http://localhost:8080/b.log
   httpfstream-follow -o big.iso http://localhost:8080/images/big.iso`,
 };

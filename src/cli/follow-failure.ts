@@ -6,6 +6,9 @@ const EXIT_STREAM_INTERRUPTED = 3;
 /** The resource is no more what it was, or what a file holds of it. */
 export const EXIT_GONE = 4;
 
+/** With `--exit-status`: nobody knows how the command that wrote the stream ended. */
+export const EXIT_STATUS_UNKNOWN = 125;
+
 /** Why following ends before the streams do. */
 export class FollowingStopped extends Error {
   readonly exitCode: number;

@@ -1,5 +1,5 @@
 import { RangeNotSatisfiableError } from '../errors.ts';
-import { EXIT_GONE, exitCodeOf } from './follow-failure.ts';
+import { EXIT_GONE, EXIT_STATUS_UNKNOWN, exitCodeOf } from './follow-failure.ts';
 import { FollowPass, type FollowPassOptions, type PassStart } from './follow-pass.ts';
 import { messageOf } from './io.ts';
 import { resourceSize } from './resource-size.ts';
@@ -10,6 +10,8 @@ export interface FollowResourceOptions extends Omit<FollowPassOptions, 'onOpen'>
   start: PassStart;
   /** The file that is written, of which `start.from` is the size. */
   file: string | undefined;
+  /** Whether the exit code is that of the command that wrote the stream. */
+  passesStatus: boolean;
 }
 
 /**
@@ -19,13 +21,15 @@ export interface FollowResourceOptions extends Omit<FollowPassOptions, 'onOpen'>
  * @throws the signal's reason
  */
 export async function followOnce(url: string, options: FollowResourceOptions): Promise<number> {
-  const { start, signal, logVerbose } = options;
+  const { start, signal, passesStatus, log, logVerbose } = options;
   const pass = new FollowPass(url, { ...options, onOpen: () => {} });
   logVerbose(`following data at ${url} (ctrl-C to exit)`);
   try {
     await pass.run(start);
     logVerbose(`finished following (read ${pass.bytes} bytes)`);
-    return 0;
+    if (!passesStatus) return 0;
+    if (pass.status === undefined) log(`${url}: the stream finished, and no exit status was told`);
+    return pass.status ?? EXIT_STATUS_UNKNOWN;
   } catch (error) {
     if (signal.aborted) stopFollowing(pass, options);
     return failFollowing(url, pass, error, options);

@@ -28,6 +28,7 @@ export class FollowPass {
   #position = 0;
   #generation: number | undefined;
   #reason: string | undefined;
+  #status: number | undefined;
 
   constructor(url: string, options: FollowPassOptions) {
     this.#url = url;
@@ -57,6 +58,11 @@ export class FollowPass {
   /** Why the stream ended, if the server told. */
   get reason(): string | undefined {
     return this.#reason;
+  }
+
+  /** Exit status of the command that wrote the stream, if that was told. */
+  get status(): number | undefined {
+    return this.#status;
   }
 
   /**
@@ -103,6 +109,7 @@ export class FollowPass {
       }
     } finally {
       this.#reason = readable.reason;
+      this.#status = readable.status;
     }
   }
 }

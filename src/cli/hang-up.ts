@@ -38,3 +38,8 @@ function textOf(file: string): string {
     return '';
   }
 }
+
+/** Makes of a command line one that ignores SIGHUP, as Node alone cannot: it sets all signals back for whatever it starts. */
+export function ignoringHangUp(commandLine: readonly string[]): string[] {
+  return ['sh', '-c', 'trap \'\' HUP; exec "$@"', 'sh', ...commandLine];
+}

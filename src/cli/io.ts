@@ -1,13 +1,22 @@
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 
+/** Where a command writes. */
+export interface Output extends Writable {
+  /** Whether it is a terminal, which has what follows. */
+  isTTY?: boolean;
+  /** 0 when the terminal does not know its size, as `rows`. */
+  columns?: number;
+  rows?: number;
+  hasColors?: () => boolean;
+}
+
 /** What a command needs of the process that it runs in. */
 export interface CommandIo {
   readonly stdin: Readable & { isTTY?: boolean };
-  /** `fd` when it is a stream of the operating system; `columns` and `hasColors` when it is a terminal. */
-  stdout: Writable & { isTTY?: boolean; fd?: number; columns?: number; hasColors?: () => boolean };
-  /** The same; `columns` is 0 when a terminal does not know its size. */
-  stderr: Writable & { isTTY?: boolean; columns?: number; hasColors?: () => boolean };
+  /** `fd` when it is a stream of the operating system. */
+  stdout: Output & { fd?: number };
+  stderr: Output;
   /** Whether SIGHUP is ignored, so that a command that is run should ignore it, too. */
   ignoresHangUp: boolean;
   /** Calls `listener` at SIGINT, SIGTERM or SIGHUP instead of dying; returns a function that undoes it. */

@@ -12,6 +12,8 @@ import { messageOf } from './io.ts';
 export interface OutputPipe {
   /** Ends when no process has the writing end any more. */
   readable: Readable;
+  /** What that reads from; belongs to it. */
+  readDescriptor: number;
   /** For one child process or more, as their stdout and stderr. */
   writeDescriptor: number;
   /** Closes the writing end in this process, so that the readable can end. */
@@ -43,6 +45,7 @@ async function makePipe(): Promise<OutputPipe> {
     const writeDescriptor = openSync(name, constants.O_WRONLY);
     return {
       readable: new Socket({ fd: readDescriptor, readable: true, writable: false }),
+      readDescriptor,
       writeDescriptor,
       closeWriteDescriptor: () => closeSync(writeDescriptor),
     };

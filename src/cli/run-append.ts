@@ -32,7 +32,7 @@ export async function runAppend(argv: readonly string[], io: CommandIo): Promise
   if (source.kind === 'command') {
     const progressOf = await appendProgress(command, io);
     const startProgress = () => progressOf({ size: undefined, position: 0 });
-    return appendCommandOutput(source.argv, { ...command, name, startProgress }, io);
+    return appendCommandOutput(source, { ...command, name, startProgress }, io);
   }
   return appendSource(source, { ...command, name }, io);
 }

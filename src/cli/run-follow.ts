@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { EXIT_FAILURE } from './client-command.ts';
 import { followAgain } from './follow-again.ts';
 import { type FollowCommand, parseFollowCommand } from './follow-command.ts';
-import { FollowingStopped } from './follow-failure.ts';
+import { EXIT_STATUS_UNKNOWN, FollowingStopped } from './follow-failure.ts';
 import { followOnce } from './follow-once.ts';
 import { FileOutput, type FollowOutput, ShownOutput, StandardOutput } from './follow-output.ts';
 import { type CommandIo, exitCodeOfSignal, messageOf } from './io.ts';
@@ -15,7 +15,8 @@ import { watchReader } from './reader-watch.ts';
  *
  * @param argv arguments without the program's name
  * @returns the exit code: 0 when the stream ended or standard output was closed, 128 + n
- *   after signal n, 3 when it was interrupted, 4 when the file is gone, else 1
+ *   after signal n, 3 when it was interrupted, 4 when the file is gone, else 1; with `--exit-status`
+ *   that of the command that wrote the stream, 125 when it is not known
  */
 export async function runFollow(argv: readonly string[], io: CommandIo): Promise<number> {
   const command = parseFollowCommand(argv, io);
@@ -46,7 +47,8 @@ async function followToStandardOutput(
   stop: AbortController,
 ): Promise<number> {
   const output = new StandardOutput(stdout, { hasHeaders: command.servers.length > 1, signal: stop.signal });
-  const end = () => stop.abort(new FollowingStopped('nobody reads standard output', 0));
+  const exitCode = command.passesStatus ? EXIT_STATUS_UNKNOWN : 0;
+  const end = () => stop.abort(new FollowingStopped('nobody reads standard output', exitCode));
   const onError = (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') return end();
     command.log(`cannot write to standard output: ${messageOf(error)}`);
@@ -90,14 +92,14 @@ async function followToFile(
 
 /** Returns the largest of the exit codes. */
 async function followAll(
-  { servers, start, waitSeconds, again, file, log, logVerbose }: FollowCommand,
+  { servers, start, waitSeconds, again, file, passesStatus, log, logVerbose }: FollowCommand,
   output: FollowOutput,
   signal: AbortSignal,
 ): Promise<number> {
   const follow = again ? followAgain : followOnce;
   // With -F, who waits on the server would not be told of what is wrong meanwhile.
   const wait = waitSeconds === undefined || again ? {} : { wait: waitSeconds };
-  const options = { output, signal, file, log, logVerbose, start: { ...start, ...wait } };
+  const options = { output, signal, file, passesStatus, log, logVerbose, start: { ...start, ...wait } };
   const following = servers.map(({ url, headers }) => follow(url, { ...options, headers }));
   return Math.max(...(await Promise.all(following)));
 }

@@ -18,6 +18,8 @@ export interface TransferOptions extends ClientSettings {
   progress: AppendProgress | undefined;
   /** What is added to what is there already, where somebody may have wanted to go on with it. */
   mayHaveMeantToResume: string | undefined;
+  /** Asked at the end for the exit status of what wrote it. */
+  status?: () => Promise<number>;
 }
 
 /**
@@ -34,13 +36,14 @@ export class Transfer {
   readonly #destinations: Writable[];
 
   constructor(readable: Readable, url: string, options: TransferOptions) {
-    const { headers, expect, stallTimeoutMs, tee, progress, log } = options;
+    const { headers, expect, stallTimeoutMs, tee, progress, status, log } = options;
     this.#readable = readable;
     const news = new ConnectionNews(options);
     this.#writable = openAppend(url, {
       headers,
       stallTimeoutMs,
       ...(expect !== undefined && { expect }),
+      ...(status !== undefined && { status }),
       onAck: (bytes) => progress?.acknowledged(bytes),
       retry: RETRY,
       onReconnect: (event) => news.lost(event),

@@ -12,6 +12,12 @@ export interface AppendOptions extends StreamOptions {
    * append fails, in milliseconds. Others show that they are alive. Default 30,000.
    */
   stallTimeoutMs?: number;
+  /**
+   * Asked once, when all is written, for the exit status of the command that wrote it: 0 to 255, or undefined for none.
+   * The append ends when it has settled, and followers are told. What it throws is the append's error. Legacy servers
+   * are not told.
+   */
+  status?: () => number | undefined | PromiseLike<number | undefined>;
   /** Called as the server acknowledges: so many bytes of this append are safe. */
   onAck?: (acknowledgedBytes: number) => void;
 }

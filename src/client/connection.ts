@@ -180,9 +180,9 @@ export class Connection {
     this.#websocket.resume();
   }
 
-  /** Starts to end in order. */
-  close(code: number): void {
-    this.#websocket.close(code);
+  /** Starts to end in order. The reason is for servers that speak the subprotocol. */
+  close(code: number, reason = ''): void {
+    this.#websocket.close(code, this.#isV2 ? reason : '');
     if (!this.#isV2 && this.#verb === 'APPEND') this.#startStall();
   }
 

@@ -1,4 +1,4 @@
-import type { ControlMessage, EndMessage } from '../protocol.ts';
+import { type ControlMessage, type EndMessage, isStatus } from '../protocol.ts';
 
 /** Reads a server's message. Undefined when it is none, or one that makes no sense. */
 export function parseControl(text: string): ControlMessage | undefined {
@@ -14,15 +14,19 @@ export function parseControl(text: string): ControlMessage | undefined {
     case 'ack':
       return isCount(message.position) ? message : undefined;
     case 'end':
-      return isCount(message.position) ? withText(message) : undefined;
+      return isCount(message.position) ? sensible(message) : undefined;
     default:
       return typeof message === 'object' && message !== null ? message : undefined;
   }
 }
 
-/** Without a detail that is no text. */
-function withText({ detail, ...message }: EndMessage): EndMessage {
-  return typeof detail === 'string' ? { ...message, detail } : message;
+/** Without a detail that is no text, and a status that is none. */
+function sensible({ detail, status, ...message }: EndMessage): EndMessage {
+  return {
+    ...message,
+    ...(typeof detail === 'string' && { detail }),
+    ...(isStatus(status) && { status }),
+  };
 }
 
 function isCount(value: unknown): boolean {

@@ -32,6 +32,11 @@ export interface FollowStream extends Readable {
   readonly generation: number | undefined;
   /** Why the stream ended. */
   readonly reason: EndReason | undefined;
+  /**
+   * Exit status of the command that wrote the stream: 0 to 255, 128 and the signal's number if one killed it. Known when
+   * the stream has finished, if its appender told, the server is no legacy one, and nothing was appended after that.
+   */
+  readonly status: number | undefined;
 }
 
 /** @throws {TypeError} for options that make no sense */

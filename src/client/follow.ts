@@ -14,7 +14,6 @@ import {
   type EndMessage,
   type EndReason,
   type OpenMessage,
-  QueryName,
 } from '../protocol.ts';
 import { BodySource } from './body-source.ts';
 import { Connection, type ConnectionEnd, connectionError, isRefusal } from './connection.ts';
@@ -25,6 +24,7 @@ import {
   type FollowOptions,
   type FollowStream,
 } from './follow-options.ts';
+import { beginningUrl, continuationUrl } from './follow-url.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
 import { SmallPieces } from './small-pieces.ts';
@@ -58,6 +58,7 @@ export function follow(url: string | URL, options: FollowOptions = {}): FollowSt
 }
 
 class ResumingFollow extends Readable implements FollowStream {
+  status: number | undefined;
   readonly #url: URL;
   readonly #options: FollowOptions;
   readonly #reconnector: Reconnector;
@@ -126,12 +127,9 @@ class ResumingFollow extends Readable implements FollowStream {
   }
 
   #connect(): void {
-    const url = new URL(this.#url);
-    for (const [name, value] of Object.entries(this.#query())) {
-      if (value !== undefined) url.searchParams.set(name, String(value));
-      // What the URL itself asks for is for the beginning.
-      else if (this.#wasOpen) url.searchParams.delete(name);
-    }
+    const url = this.#wasOpen
+      ? continuationUrl(this.#url, this.#position, this.#generation)
+      : beginningUrl(this.#url, this.#options, this.#waitUntil - performance.now());
     this.#source = undefined;
     this.#isOpen = false;
     this.#connection = new Connection(url, 'FOLLOW', this.#options, {
@@ -147,25 +145,6 @@ class ResumingFollow extends Readable implements FollowStream {
       onMessage: (message) => this.#take(message),
       onEnd: (end) => this.#disconnected(end),
     });
-  }
-
-  #query(): Record<string, number | undefined> {
-    if (this.#wasOpen) {
-      return {
-        [QueryName.from]: this.#position,
-        [QueryName.lines]: undefined,
-        [QueryName.generation]: this.#generation,
-        [QueryName.wait]: undefined,
-      };
-    }
-    const { from, lines, generation } = this.#options;
-    const waitSeconds = Math.ceil((this.#waitUntil - performance.now()) / 1000);
-    return {
-      [QueryName.from]: from,
-      [QueryName.lines]: lines,
-      [QueryName.generation]: generation,
-      [QueryName.wait]: waitSeconds > 0 ? waitSeconds : undefined,
-    };
   }
 
   #take(message: ControlMessage): void {
@@ -242,6 +221,7 @@ class ResumingFollow extends Readable implements FollowStream {
       this.#fail(interrupted(`the stream ended at ${end.position}, but came to ${this.#position}`));
     } else if (reason === 'finished') {
       this.#reason = reason;
+      this.status = end.status;
       this.#connection?.abandon(CloseCode.finished);
       this.#smallPieces.flush();
       this.push(null);

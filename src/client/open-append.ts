@@ -11,6 +11,7 @@ import {
 } from '../errors.ts';
 import { CloseCode, type ControlMessage, type EndMessage, type OpenMessage, QueryName } from '../protocol.ts';
 import { type AppendOptions, type AppendStream, assertOptions } from './append-options.ts';
+import { askCloseReason } from './close-reason.ts';
 import { Connection, type ConnectionEnd, connectionError, isRefusal } from './connection.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
 import { PendingWrites } from './pending-writes.ts';
@@ -79,6 +80,7 @@ class ResumingAppend extends Writable implements AppendStream {
   readonly #pending = new PendingWrites();
   /** The callback of `_final`. */
   #onFinished: (() => void) | undefined;
+  #closeReason = '';
   #isClosing = false;
   #isConfirmed = false;
   #acknowledgedBytes = 0;
@@ -124,8 +126,11 @@ class ResumingAppend extends Writable implements AppendStream {
   }
 
   override _final(callback: (error?: Error) => void): void {
-    this.#onFinished = callback;
-    this.#finishIfDone();
+    askCloseReason(this.#options).then((reason) => {
+      this.#closeReason = reason;
+      this.#onFinished = callback;
+      this.#finishIfDone();
+    }, callback);
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
@@ -272,7 +277,7 @@ class ResumingAppend extends Writable implements AppendStream {
     const isDone = this.#onFinished !== undefined && this.#buffer.start === this.#buffer.end;
     if (!isDone || !this.#isOpen || this.#isClosing) return;
     this.#isClosing = true;
-    this.#connection?.close(CloseCode.finished);
+    this.#connection?.close(CloseCode.finished, this.#closeReason);
   }
 
   #ended(end: EndMessage): void {

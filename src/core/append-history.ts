@@ -1,6 +1,6 @@
-import type { EndReason } from '../protocol.ts';
 import type { AppendRecord, Sidecar, SidecarStore } from '../storage/sidecar-store.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
+import type { Outcome } from './outcome.ts';
 import type { Syncer } from './syncer.ts';
 
 /** As good as the record of a file to which nobody ever appended. */
@@ -39,11 +39,7 @@ export class AppendHistory {
 
   /** The last append to a file. Undefined when there was none. */
   async last({ stat }: StoredFile): Promise<AppendRecord | undefined> {
-    const { append, stream } = (await this.#sidecars.read(stat.fingerprint)) ?? {};
-    // Nothing was brought since it had finished; or it had, and that it closed the stream was told before.
-    const isFinished =
-      append?.state === 'open' && (append.finishedAt === stat.size || stream?.closed === true);
-    return isFinished ? { ...append, state: 'finished', end: stat.size } : append;
+    return lastAppend(await this.#sidecars.read(stat.fingerprint), stat.size);
   }
 
   /** Whether the client of an append, which no session of this server is, may still come back. */
@@ -51,15 +47,18 @@ export class AppendHistory {
     return last?.state === 'open' && last.session !== undefined && this.remainingGraceMs > 0;
   }
 
-  /** Why nothing more comes of a file of this size, to which nobody appends. Never rejects. */
-  async endReason(file: StoredFile, size: number): Promise<EndReason> {
+  /** How the last append to a file of this size, to which nobody appends, has ended. Never rejects. */
+  async outcome({ stat }: Pick<StoredFile, 'stat'>, size: number): Promise<Outcome> {
     try {
-      const { state, end = 0 } = (await this.last(file)) ?? NOTHING;
+      const sidecar = await this.#sidecars.peek(stat.fingerprint);
+      const { state, end = 0, status } = lastAppend(sidecar, stat.size) ?? NOTHING;
       // Shorter than it was: a loss of power, say, took what was not synced yet.
-      return state === 'finished' && size >= end ? 'finished' : 'interrupted';
+      if (state !== 'finished' || size < end) return { reason: 'interrupted' };
+      // What was appended since is not what the command wrote.
+      return { reason: 'finished', status: size === end ? status : undefined };
     } catch {
       // Rather this than to say `finished` of what broke.
-      return 'interrupted';
+      return { reason: 'interrupted' };
     }
   }
 
@@ -75,14 +74,14 @@ export class AppendHistory {
    * @param append what was remembered at its beginning
    * @param end size of the file
    */
-  async end(file: StoredFile, append: AppendRecord, end: number, reason: EndReason): Promise<void> {
+  async end(file: StoredFile, append: AppendRecord, end: number, { reason, status }: Outcome): Promise<void> {
     // A session that waits for its client over a restart is open.
     if (reason === 'shutdown') return;
     const { fingerprint } = file.stat;
     const state = reason === 'finished' ? 'finished' : 'interrupted';
     try {
       if (reason === 'deleted' && !(await file.state()).isLinked) await this.#sidecars.remove(fingerprint);
-      else await this.#write(file, { ...append, state, end });
+      else await this.#write(file, { ...append, state, end, status });
     } catch {
       if (state === 'finished') await this.#forget(fingerprint).catch(() => undefined);
     }
@@ -104,6 +103,13 @@ export class AppendHistory {
     const write = (durable: boolean) => this.#sidecars.update(stat.fingerprint, change, { durable });
     await (this.#isDurable ? this.#syncer.run(() => write(true)) : write(false));
   }
+}
+
+function lastAppend(sidecar: Sidecar | undefined, size: number): AppendRecord | undefined {
+  const { append, stream } = sidecar ?? {};
+  // Nothing was brought since it had finished; or it had, and that it closed the stream was told before.
+  const isFinished = append?.state === 'open' && (append.finishedAt === size || stream?.closed === true);
+  return isFinished ? { ...append, state: 'finished', end: size } : append;
 }
 
 /** Whether the client that comes with `session` is the one whose append was recorded, and nobody wrote since. */

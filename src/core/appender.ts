@@ -66,8 +66,8 @@ export class Appender {
   }
 
   /** Ends the session, see {@link Session.end}. */
-  async end(reason: EndReason): Promise<void> {
-    if (!this.#isDeposed) await this.#session.end(reason);
+  async end(reason: EndReason, status?: number): Promise<void> {
+    if (!this.#isDeposed) await this.#session.end(reason, status);
   }
 
   /** Tells that the connection was lost: the session waits for the client to come back. */

@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { PathConflictError, ServerClosingError } from '../errors.ts';
+import type { FileStat } from '../storage/file-io.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
@@ -160,6 +162,17 @@ export class FeedRegistry {
   }
 
   /**
+   * The exit status of the command whose output a file is, if it has finished, as it is now, and its appender told.
+   * Never rejects.
+   *
+   * @param size how much of it is good
+   */
+  async status(stat: FileStat, size: number): Promise<number | undefined> {
+    if (this.live(stat.identity) !== undefined) return undefined;
+    return (await this.#sessions.history.outcome({ stat }, size)).status;
+  }
+
+  /**
    * Waits for a resource that is not there.
    *
    * @param timeoutMs how long at most
@@ -234,10 +247,10 @@ export class FeedRegistry {
     if (live !== undefined) return live.join(Math.min(position, live.committed), sink);
     this.#refuseWhenClosing();
     const { size } = await file.state();
-    const reason = await this.#sessions.history.endReason(file, size);
+    const outcome = await this.#sessions.history.outcome(file, size);
     const { fingerprint } = file.stat;
     const idle = this.#idle.get(fingerprint);
-    if (idle?.committed === size && idle.endReason === reason)
+    if (idle?.committed === size && isDeepStrictEqual(idle.outcome, outcome))
       return idle.join(Math.min(position, size), sink);
     const feed = this.#feeds.open(file, size, {
       idle: () => {
@@ -246,7 +259,7 @@ export class FeedRegistry {
     });
     this.#idle.set(fingerprint, feed);
     const follower = feed.join(Math.min(position, size), sink);
-    feed.end(reason);
+    feed.end(outcome);
     return follower;
   }
 }

@@ -4,6 +4,7 @@ import { cutCharacter, withoutLast } from './characters.ts';
 import { Chunk, chunksOf } from './chunk.ts';
 import { ChunkWindow } from './chunk-window.ts';
 import { Follower, type FollowerSink } from './follower.ts';
+import type { Outcome } from './outcome.ts';
 
 const NOTHING: Buffer = Buffer.alloc(0);
 
@@ -33,7 +34,7 @@ export class Feed {
   #committed: number;
   #behind = 0;
   #cut = NOTHING;
-  #endReason: EndReason | undefined;
+  #outcome: Outcome | undefined;
   #isWaiting = false;
   #idle = false;
 
@@ -69,7 +70,12 @@ export class Feed {
 
   /** Set when no more bytes will come. */
   get endReason(): EndReason | undefined {
-    return this.#endReason;
+    return this.#outcome?.reason;
+  }
+
+  /** The same with what belongs to it. */
+  get outcome(): Outcome | undefined {
+    return this.#outcome;
   }
 
   /**
@@ -127,10 +133,10 @@ export class Feed {
     for (const follower of this.#followers) follower.sink.waiting(isWaiting);
   }
 
-  /** Ends the feed: every follower is ended as soon as it has everything. The first reason stays. */
-  end(reason: EndReason): void {
-    if (this.#endReason !== undefined) return;
-    this.#endReason = reason;
+  /** Ends the feed: every follower is ended as soon as it has everything. The first end stays. */
+  end(outcome: Outcome): void {
+    if (this.#outcome !== undefined) return;
+    this.#outcome = outcome;
     this.#owner.ended();
     this.#wake();
     this.#checkIdle();
@@ -151,7 +157,7 @@ export class Feed {
   }
 
   #checkIdle(): void {
-    if (this.#endReason === undefined || this.#followers.size > 0 || this.#idle) return;
+    if (this.#outcome === undefined || this.#followers.size > 0 || this.#idle) return;
     this.#idle = true;
     this.#owner.idle();
   }

@@ -1,9 +1,9 @@
-import type { EndReason } from '../protocol.ts';
 import type { BlockLoan } from '../storage/block-pool.ts';
 import { cutCharacter } from './characters.ts';
 import type { Encoder } from './chunk.ts';
 import type { ChunkWindow } from './chunk-window.ts';
 import type { Feed } from './feed.ts';
+import type { Outcome } from './outcome.ts';
 
 /** Bytes that a follower behind the window reads from the file at a time, at most. */
 const MAX_BLOCK_BYTES = 256 * 1024;
@@ -21,7 +21,7 @@ export interface FollowerSink {
   /** Called when the appender was lost and may come back, and when it is back. */
   waiting(isWaiting: boolean): void;
   /** Called once, when everything was written; the follower has left its feed. */
-  end(reason: EndReason): void;
+  end(outcome: Outcome): void;
   /** Called once instead of `end` when the file could not be read; the follower has left its feed. */
   fail(error: unknown): void;
 }
@@ -76,10 +76,10 @@ export class Follower {
   pump(): void {
     while (!this.#full && !this.#reading && !this.#left) {
       if (!this.isBehind) {
-        const reason = this.feed.endReason;
-        if (reason === undefined) return;
+        const { outcome } = this.feed;
+        if (outcome === undefined) return;
         this.leave();
-        this.sink.end(reason);
+        this.sink.end(outcome);
         return;
       }
       if (this.#isAtCut) {
@@ -139,7 +139,7 @@ export class Follower {
       this.sink.fail(failure);
     } else if (block.length === 0) {
       this.leave();
-      this.sink.end('truncated');
+      this.sink.end({ reason: 'truncated' });
     } else {
       this.#writeBlock(start, block, block.length < length);
       this.pump();

@@ -239,7 +239,7 @@ export class SessionRegistry {
       ...(request.session && { session: request.session }),
       start,
       state: 'open',
-      ...(last?.state === 'finished' && { finishedAt: size }),
+      ...(last?.state === 'finished' && { finishedAt: size, status: last.status }),
     };
     await this.history.begin(file, withAttempt(append, request.attempt));
     this.#refuseWhenClosing();
@@ -275,12 +275,13 @@ export class SessionRegistry {
       isClosing: () => this.#closing,
       durability: this.#options.durability,
       syncer: this.#syncer,
-      endedBefore: own === undefined || own.state === 'open' ? undefined : own.state,
+      endedBefore:
+        own === undefined || own.state === 'open' ? undefined : { reason: own.state, status: own.status },
       complete: async (closes) =>
         (await this.#watch.examine(feed, resource)) ??
         (closes ? await admission.close().then(() => undefined, storageFailure) : undefined),
-      record: (reason) =>
-        this.history.end(file, withAttempt(append, session.attempt), feed.committed, reason),
+      record: (outcome) =>
+        this.history.end(file, withAttempt(append, session.attempt), feed.committed, outcome),
       takeBack: () => this.history.undo(file, own as AppendRecord),
     });
     this.#sessions.set(identity, session);

@@ -4,6 +4,7 @@ import type { AppendFile } from '../storage/append-file.ts';
 import { Appender, type AppenderOwner } from './appender.ts';
 import type { Feed } from './feed.ts';
 import { type Durability, GroupWriter } from './group-writer.ts';
+import type { Outcome } from './outcome.ts';
 import type { AppendRequest } from './request.ts';
 import type { Syncer } from './syncer.ts';
 
@@ -27,7 +28,7 @@ export interface SessionOptions {
   durability: Durability;
   syncer: Syncer;
   /** How it had ended already, if its client came back after that. */
-  endedBefore: 'finished' | 'interrupted' | undefined;
+  endedBefore: Outcome | undefined;
   /**
    * Finds out what happened to the file before it is called finished, and closes the stream if it is to be closed.
    * Never rejects.
@@ -36,7 +37,7 @@ export interface SessionOptions {
    */
   complete: (closes: boolean) => Promise<HttpfstreamError | undefined>;
   /** Remembers how the session ended, before anybody is told. Never rejects. */
-  record: (reason: EndReason) => Promise<void>;
+  record: (outcome: Outcome) => Promise<void>;
   /** Remembers instead how it had ended already. Never rejects. */
   takeBack: () => Promise<void>;
 }
@@ -150,9 +151,11 @@ export class Session {
   /**
    * Takes no more bytes, writes what it has and ends the feed: for `reason`, or
    * for what went wrong. Idempotent; the first reason stays. Never rejects.
+   *
+   * @param status with `finished`: of the command whose output it was, if its appender tells
    */
-  end(reason: EndReason): Promise<void> {
-    this.#ended ??= this.#end(reason);
+  end(reason: EndReason, status?: number): Promise<void> {
+    this.#ended ??= this.#end({ reason, status });
     return this.#ended;
   }
 
@@ -161,7 +164,7 @@ export class Session {
     else void this.end('interrupted');
   }
 
-  async #end(reason: EndReason): Promise<void> {
+  async #end({ reason, status }: Outcome): Promise<void> {
     clearTimeout(this.#grace);
     this.#writer.stop();
     await this.#writer.secured();
@@ -180,7 +183,7 @@ export class Session {
       this.feed.end(endedBefore);
       return;
     }
-    const actual = failure === undefined ? reason : reasonOf(failure);
+    const actual = failure === undefined ? { reason, status } : { reason: reasonOf(failure) };
     await record(actual);
     this.feed.end(actual);
   }

@@ -119,8 +119,10 @@ export class AppendConnection implements AppenderOwner {
         this.#cutSoon();
       },
       // Answered when the bytes are in the file, so that the answer means that they are.
-      beforeClose: (code) =>
-        this.#end(appender, this.#dialect.endOfClose(code, this.#tap?.betweenMessages === true)),
+      beforeClose: (code, reason) => {
+        const how = this.#dialect.endOfClose(code, this.#tap?.betweenMessages === true);
+        return this.#end(appender, how, this.#dialect.statusOfClose(reason));
+      },
     });
     this.#tell({
       type: 'open',
@@ -214,9 +216,10 @@ export class AppendConnection implements AppenderOwner {
     this.#farewell ??= setTimeout(() => this.terminate(), FAREWELL_MS);
   }
 
-  async #end(appender: Appender, how: AppendEnd): Promise<void> {
+  async #end(appender: Appender, how: AppendEnd, status?: number): Promise<void> {
     if (this.#shuttingDown) await appender.end('shutdown');
     else if (how === 'lost') appender.release();
+    else if (how === 'finished') await appender.end(how, status);
     else await appender.end(how);
     if (how === 'finished') this.#acknowledge();
   }

@@ -1,6 +1,6 @@
 import cors from '@fastify/cors';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { METHODS, VERB_HEADER } from '../protocol.ts';
+import { METHODS, STATUS_HEADER, VERB_HEADER } from '../protocol.ts';
 import { StreamHeader } from '../stream-protocol.ts';
 
 /** How long a browser may remember what is allowed, in seconds. */
@@ -17,6 +17,7 @@ const REQUEST_HEADERS = [
   'if-unmodified-since',
   'last-event-id',
   'range',
+  STATUS_HEADER,
   VERB_HEADER,
   ...Object.values(StreamHeader),
 ];
@@ -28,6 +29,7 @@ const RESPONSE_HEADERS = [
   'retry-after',
   'stream-generation',
   'stream-position',
+  STATUS_HEADER,
   ...Object.values(StreamHeader),
 ];
 

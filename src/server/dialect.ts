@@ -27,6 +27,8 @@ export interface Dialect {
   readonly appendsText: boolean;
   /** What an appender's close frame means, which came between two messages or tore one. */
   endOfClose(code: number, isBetweenMessages: boolean): AppendEnd;
+  /** The exit status that the reason of an appender's close frame tells, if it does. */
+  statusOfClose(reason: string): number | undefined;
   /** What it means that an appender's connection ended without a close frame, in order (FIN, between two messages) or not. */
   endOfConnection(isOrderly: boolean): AppendEnd;
 }

@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FeedRegistry } from '../core/feed-registry.ts';
 import { Slots } from '../core/slots.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
-import type { Root } from '../storage/root.ts';
+import type { DirectoryEntry, Root } from '../storage/root.ts';
 import {
   type ListedEntry,
   type Listing,
@@ -21,6 +21,9 @@ const MAX_ENTRIES = 10_000;
 
 /** So many directories are read at a time, with three descriptors each: more would be no faster. */
 const MAX_LISTINGS = 4;
+
+/** For so many files at a time it is looked up how they ended. */
+const MAX_LOOKUPS = 8;
 
 /** How often something is written to a client that has perhaps gone, in milliseconds. */
 const PROBE_INTERVAL_MS = 100;
@@ -73,9 +76,11 @@ export class DirectoryResponder {
   /** @param after the name after which the entries begin */
   async #read(resource: ResourcePath, after: string, signal: AbortSignal): Promise<Listing> {
     const entries: ListedEntry[] = [];
+    const files: [stat: DirectoryEntry, entry: ListedEntry][] = [];
     let truncated = false;
     let count = 0;
-    for await (const { name, kind, identity, size, mtimeNs } of this.#root.list(resource, { signal })) {
+    for await (const stat of this.#root.list(resource, { signal })) {
+      const { name, kind, identity, size, mtimeNs } = stat;
       if (count === MAX_ENTRIES) {
         truncated = true;
         break;
@@ -84,16 +89,27 @@ export class DirectoryResponder {
       if (name <= after) continue;
       const feed = this.#registry.live(identity);
       const modified = new Date(Number(mtimeNs / 1_000_000n)).toISOString();
-      entries.push({
+      const entry: ListedEntry = {
         name,
         type: kind === 'directory' ? 'directory' : 'file',
         ...(kind === 'file' && { size: feed?.committed ?? size }),
         modified,
         live: feed !== undefined,
-      });
+      };
+      entries.push(entry);
+      if (kind === 'file') files.push([stat, entry]);
+    }
+    for (let at = 0; at < files.length; at += MAX_LOOKUPS) {
+      signal.throwIfAborted();
+      await Promise.all(files.slice(at, at + MAX_LOOKUPS).map((file) => this.#addStatus(...file)));
     }
     entries.sort((a, b) => (a.name < b.name ? -1 : 1));
     return { entries, truncated };
+  }
+
+  async #addStatus(stat: DirectoryEntry, entry: ListedEntry): Promise<void> {
+    const status = await this.#registry.status(stat, stat.size);
+    if (status !== undefined) entry.status = status;
   }
 }
 
@@ -159,22 +175,29 @@ function pageForm(resource: ResourcePath): ListingForm {
 body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem }
 td { padding-right: 2rem; font-variant-numeric: tabular-nums }
 td:nth-child(2) { text-align: right }
-b { color: #b00020; font-size: .8em }
+b, i { font-size: .8em }
+b { color: #b00020 }
 </style>
 <h1>${title}</h1>
 <table>
 ${resource.isRoot ? '' : '<tr><td><a href="../">../</a><td><td>\n'}`,
     separator: '\n',
-    row: ({ name, type, size, modified, live }) => {
+    row: ({ name, type, size, modified, live, status }) => {
       const slash = type === 'directory' ? '/' : '';
       const link = `<a href="./${encodeURIComponent(name)}${slash}">${escapeHtml(name)}${slash}</a>`;
-      return `<tr><td>${link}${live ? ' <b>live</b>' : ''}<td>${size ?? ''}<td>${modified}`;
+      const mark = live ? ' <b>live</b>' : markOf(status);
+      return `<tr><td>${link}${mark}<td>${size ?? ''}<td>${modified}`;
     },
     tail: (truncated) => `
 </table>
 ${truncated ? `<p>Only the first ${MAX_ENTRIES} names are shown.\n` : ''}</html>
 `,
   };
+}
+
+function markOf(status: number | undefined): string {
+  if (status === undefined) return '';
+  return status === 0 ? ' <i>status 0</i>' : ` <b>status ${status}</b>`;
 }
 
 function escapeHtml(text: string): string {

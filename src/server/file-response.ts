@@ -8,23 +8,31 @@ import { assertUnchanged, isFresh, type Validators } from './conditions.ts';
 import { contentTypeOf } from './content-type.ts';
 import { LastModified } from './last-modified.ts';
 import { sendBytes } from './send-bytes.ts';
+import { statusHeaders } from './status-header.ts';
 import { type JsonForm, jsonFormOf, sendArray } from './streams/json-response.ts';
 import { expiryHeaders, streamHeaders, streamTag } from './streams/stream-headers.ts';
 import { userContentHeaders } from './user-content.ts';
 import { addVary } from './vary.ts';
 
+/** What is to be known of a file beside its bytes. */
+export interface SeenFile {
+  view: StreamView;
+  /** Exit status of the command whose output it is, if that is known. */
+  status: number | undefined;
+}
+
 /**
  * Answers GET and HEAD with a file: whole or in ranges, or not at all when the
  * client has it already. Closes the file.
  *
- * @param view what is to be seen of it: the file may be growing beyond that
+ * @param seen what is to be seen of it: the file may be growing beyond that
  */
 export async function sendFile(
   request: FastifyRequest,
   reply: FastifyReply,
   file: StoredFile,
   name: string,
-  view: StreamView,
+  { view, status }: SeenFile,
 ): Promise<FastifyReply> {
   try {
     const { state } = view;
@@ -38,6 +46,7 @@ export async function sendFile(
       'cache-control': request.method === 'HEAD' ? 'no-store' : 'no-cache',
       ...streamHeaders(view, size),
       ...expiryHeaders(state),
+      ...statusHeaders(status),
       etag,
       'last-modified': lastModified.header,
       ...userContentHeaders(contentType),

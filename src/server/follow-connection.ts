@@ -3,6 +3,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Encoder } from '../core/chunk.ts';
 import type { Follower, FollowerSink } from '../core/follower.ts';
+import type { Outcome } from '../core/outcome.ts';
 import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '../errors.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../protocol.ts';
 import { PayloadTap } from '../websocket/payload-tap.ts';
@@ -106,8 +107,9 @@ export class FollowConnection implements FollowerSink {
     this.#tell({ type: isWaiting ? 'waiting' : 'live' });
   }
 
-  end(reason: EndReason): void {
-    this.#tell({ type: 'end', position: this.#follower?.position ?? 0, reason });
+  end({ reason, status }: Outcome): void {
+    const position = this.#follower?.position ?? 0;
+    this.#tell({ type: 'end', position, reason, ...(status !== undefined && { status }) });
     this.#websocket?.close(this.#dialect.closeCode(reason), CLOSE_TEXTS[reason]);
   }
 
@@ -132,7 +134,7 @@ export class FollowConnection implements FollowerSink {
 
   /** Closes a connection that still waits for its resource; the others are closed by the end of their feed. */
   shutDown(): void {
-    if (this.#follower === undefined) this.end('shutdown');
+    if (this.#follower === undefined) this.end({ reason: 'shutdown' });
   }
 
   /** Cuts a follower that does not answer, or takes nothing for too long after the end. */

@@ -12,6 +12,7 @@ import type { Continues } from './node/continues.ts';
 import { RequestBody } from './request-body.ts';
 import { appendRequestOf, assertNoAppendRequest } from './request-query.ts';
 import { absoluteUrl } from './request-target.ts';
+import { statusOf } from './status-header.ts';
 import { closedHeader } from './streams/stream-headers.ts';
 import { isBelow, parseTarget } from './target.ts';
 
@@ -60,12 +61,16 @@ export class HttpAppendResponder {
     const file = ResourcePath.parse(resource.key);
     const body = new RequestBody(request);
     const append = new HttpAppend(file, this.#contextOf(request));
+    // What makes no sense is refused before anything is taken.
+    statusOf(request.raw);
     await append.open(appendRequestOf(request));
     const connection = {
       shutDown: () => append.shutDown(),
       terminate: () => request.raw.socket.destroy(),
     };
-    const appended = await this.#during(connection, request, reply, () => append.append(body));
+    const appended = await this.#during(connection, request, reply, () =>
+      append.append(body, () => statusOf(request.raw)),
+    );
     if (appended === undefined) return hangUp(request, reply);
     await this.#describe(reply, file);
     if (append.isNew)

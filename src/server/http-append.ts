@@ -35,6 +35,7 @@ export class HttpAppend implements AppenderOwner, BodyReader {
   #start = 0;
   #isNew = false;
   #source: ByteSource | undefined;
+  #statusAtEnd: () => number | undefined = () => undefined;
   #isOver = false;
   /** Settled by what comes first: the end of the bytes, or what keeps them from being appended. */
   #settle: (end: EndOfAppend) => void = () => undefined;
@@ -75,20 +76,25 @@ export class HttpAppend implements AppenderOwner, BodyReader {
   /**
    * Appends everything that comes from `source`, then ends.
    *
+   * @param statusAtEnd asked at the end for the exit status of the command that wrote it; may throw a refusal
    * @returns what was appended; undefined when nobody is there any more who would want to know
    * @throws {InvalidRequestError} when the source fails
    * @throws {ServerClosingError} when the server closes before the end
    * @throws what happened to the file or the disk meanwhile
    */
-  async append(source: ByteSource): Promise<Appended | undefined> {
+  async append(
+    source: ByteSource,
+    statusAtEnd: () => number | undefined = () => undefined,
+  ): Promise<Appended | undefined> {
     const appender = this.#appender as Appender;
     this.#source = source;
+    this.#statusAtEnd = statusAtEnd;
     if (!this.#isOver) source.read(this);
-    const { reason, error } = await this.#end;
+    const { reason, error, status } = await this.#end;
     this.#isOver = true;
     if (reason !== 'finished') source.discard();
     if (reason === 'lost') appender.release();
-    else if (reason !== 'deposed') await appender.end(reason);
+    else if (reason !== 'deposed') await appender.end(reason, status);
     // What is called finished is looked at once more, and may be something else.
     const failure = appender.failure ?? error;
     this.#logEnd(appender, reason);
@@ -108,7 +114,11 @@ export class HttpAppend implements AppenderOwner, BodyReader {
   }
 
   ended(): void {
-    this.#finish({ reason: 'finished' });
+    try {
+      this.#finish({ reason: 'finished', status: this.#statusAtEnd() });
+    } catch (error) {
+      this.failed(error as HttpfstreamError);
+    }
   }
 
   failed(error: HttpfstreamError): void {
@@ -175,4 +185,5 @@ export class HttpAppend implements AppenderOwner, BodyReader {
 interface EndOfAppend {
   reason: EndReason | 'lost' | 'deposed';
   error?: HttpfstreamError;
+  status?: number | undefined;
 }

@@ -2,8 +2,11 @@ import type { Encoder } from '../core/chunk.ts';
 
 const CRLF = Buffer.from('\r\n');
 
-/** What ends a chunked body. */
-export const LAST_CHUNK = Buffer.from('0\r\n\r\n');
+/** What ends a chunked body, with what is told only then. */
+export function lastChunk(trailers: Readonly<Record<string, string>>): Buffer {
+  const lines = Object.entries(trailers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return Buffer.from(`0\r\n${lines.join('')}\r\n`);
+}
 
 /** Lays bytes out as one chunk of a chunked body (RFC 9112, section 7.1). */
 export const encodeChunk: Encoder = (parts) => {

@@ -11,6 +11,7 @@ import { HttpFollow, type HttpFollowContext } from './http-follow.ts';
 import { liveRangeOf } from './live-range.ts';
 import { withoutKey } from './page-paths.ts';
 import { followRequestOf } from './request-query.ts';
+import { statusHeaders } from './status-header.ts';
 import { userContentHeaders } from './user-content.ts';
 
 /** The answer's head, as far as it is not the same for all. */
@@ -84,6 +85,7 @@ export class HttpFollowResponder {
         ...userContentHeaders(contentType),
         'stream-position': String(position),
         'stream-generation': String(feed.file.stat.generation),
+        ...statusHeaders(feed.outcome?.status),
         ...headers,
       });
     } catch (error) {

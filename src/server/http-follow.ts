@@ -3,15 +3,17 @@ import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Encoder } from '../core/chunk.ts';
 import type { Follower, FollowerSink } from '../core/follower.ts';
+import type { Outcome } from '../core/outcome.ts';
 import { ServerClosingError } from '../errors.ts';
-import type { EndReason } from '../protocol.ts';
+import { STATUS_HEADER } from '../protocol.ts';
 import type { Connection, ConnectionGroup } from './connection-group.ts';
 import { CLOSE_PATIENCE_MS } from './follow-connection.ts';
-import { encodeChunk, encodePlainly, LAST_CHUNK } from './http-follow-encoders.ts';
+import { encodeChunk, encodePlainly, lastChunk } from './http-follow-encoders.ts';
 import type { KeepAlive, KeptAlive } from './keep-alive.ts';
 import { allowSilence } from './keep-alive.ts';
 import { ClientSocket } from './node/client-socket.ts';
 import { SocketSink } from './socket-sink.ts';
+import { statusHeaders } from './status-header.ts';
 
 /** How long a client of HTTP/1.0 has to take the last bytes before its connection is reset. */
 const RESET_DELAY_MS = 1000;
@@ -114,9 +116,9 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   /** A body cannot say it. */
   waiting(): void {}
 
-  end(reason: EndReason): void {
+  end({ reason, status }: Outcome): void {
     if (reason !== 'finished') this.#breakOff();
-    else if (this.#isChunked) this.#response.end(LAST_CHUNK);
+    else if (this.#isChunked) this.#response.end(lastChunk(statusHeaders(status)));
     else this.#response.end();
   }
 
@@ -170,7 +172,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
     const response = this.#response;
     response.writeHead(status, {
       ...headers,
-      ...(this.#isChunked && { 'transfer-encoding': 'chunked' }),
+      ...(this.#isChunked && { 'transfer-encoding': 'chunked', trailer: STATUS_HEADER }),
       ...(!this.#isChunked && { connection: 'close' }),
     });
     // The chunks are made here.

@@ -20,6 +20,7 @@ export const legacyDialect: Dialect = {
     const isClean = code === CloseCode.finished || code === CloseCode.none;
     return isClean && isBetweenMessages ? 'finished' : 'interrupted';
   },
+  statusOfClose: () => undefined,
   // It is how the original's client ends.
   endOfConnection: (isOrderly) => (isOrderly ? 'finished' : 'interrupted'),
 };

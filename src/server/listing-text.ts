@@ -14,6 +14,8 @@ export interface ListedEntry {
   modified: string;
   /** Whether somebody appends to it now. */
   live: boolean;
+  /** Exit status of the command whose output it is, if that is known. */
+  status?: number;
 }
 
 /** What a listing has. */

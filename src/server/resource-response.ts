@@ -104,7 +104,8 @@ export class ResourceResponder {
       return this.#redirect(request, reply, this.#pages.move(resourceOf(request)));
     }
     if (request.method === 'GET') void streams.touch(file.stat.fingerprint, view.state);
-    return sendFile(request, reply, file, name, view);
+    const status = await this.#registry.status(file.stat, view.state.size);
+    return sendFile(request, reply, file, name, { view, status });
   }
 
   #redirect(request: FastifyRequest, reply: FastifyReply, urlPath: string): FastifyReply {

@@ -1,4 +1,11 @@
-import { CloseCode, type EndReason, MAX_CONTROL_BYTES, MAX_DATA_BYTES, SUBPROTOCOL } from '../protocol.ts';
+import {
+  CloseCode,
+  type EndReason,
+  MAX_CONTROL_BYTES,
+  MAX_DATA_BYTES,
+  SUBPROTOCOL,
+  statusOfCloseReason,
+} from '../protocol.ts';
 import { messageEncoder } from '../websocket/message-encoder.ts';
 import { Opcode } from '../websocket/opcode.ts';
 import type { Dialect } from './dialect.ts';
@@ -27,5 +34,6 @@ export const v2Dialect: Dialect = {
     if (code === CloseCode.finished && isBetweenMessages) return 'finished';
     return code === CloseCode.goingAway ? 'interrupted' : 'lost';
   },
+  statusOfClose: statusOfCloseReason,
   endOfConnection: () => 'lost',
 };

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { OutcomeUnknownError } from '../errors.ts';
+import { isStatus } from '../protocol.ts';
 import { type DocumentOptions, Documents } from './document.ts';
 import { makeDirectories } from './file-io.ts';
 import { KeyedLock } from './keyed-lock.ts';
@@ -25,6 +26,8 @@ export interface AppendRecord {
   end?: number;
   /** Size of the file when it had finished and was opened again, by a repeated handshake for instance. */
   finishedAt?: number;
+  /** Exit status of the command that wrote it, if it has finished and its appender told. */
+  status?: number | undefined;
 }
 
 /** What is remembered of a resource beside its bytes. */
@@ -80,6 +83,11 @@ export class SidecarStore {
   /** Reads the sidecar of a file. Undefined when there is none. */
   async read(fingerprint: string): Promise<Sidecar | undefined> {
     return (await this.#load(fingerprint)).sidecar;
+  }
+
+  /** Reads the sidecar of a file that is looked at in passing, among many: nothing is kept for it. */
+  async peek(fingerprint: string): Promise<Sidecar | undefined> {
+    return (this.#cache.get(fingerprint) ?? (await this.#readFile(fingerprint))).sidecar;
   }
 
   /** When the stream of a file was read or written last, in milliseconds since 1970, give or take what {@link touch} says. */
@@ -258,9 +266,12 @@ function parse(text: string): Sidecar {
 
 function isAppendRecord(value: Partial<AppendRecord> | undefined): boolean {
   if (value === undefined) return true;
-  const { session = '', attempt = 0, start, state, end = 0, finishedAt = 0 } = value ?? {};
+  const { session = '', attempt = 0, start, state, end = 0, finishedAt = 0, status = 0 } = value ?? {};
   const areSizes = [attempt, start, end, finishedAt].every(Number.isSafeInteger);
   return (
-    areSizes && typeof session === 'string' && ['open', 'finished', 'interrupted'].includes(String(state))
+    areSizes &&
+    isStatus(status) &&
+    typeof session === 'string' &&
+    ['open', 'finished', 'interrupted'].includes(String(state))
   );
 }

@@ -159,10 +159,17 @@ describe('httpfstream-append -- COMMAND', () => {
     },
   );
 
-  test('waits for what the command left behind, but not after Ctrl-C', async () => {
+  test('waits no more for what the command left behind after Ctrl-C', async () => {
     const server = await startServer();
     const script = 'sleep 20 & echo $!';
-    const command = new RunningCommand('httpfstream-append', [server.url('/a'), '--', 'sh', '-c', script]);
+    const command = new RunningCommand('httpfstream-append', [
+      '--linger=60',
+      server.url('/a'),
+      '--',
+      'sh',
+      '-c',
+      script,
+    ]);
     const text = () => textOf(`${server.root}/a`);
     await waitFor(async () => (await text()).endsWith('\n'), 'what it says');
     const stat = async () => textOf(`/proc/${command.child.pid}/task/${command.child.pid}/children`);

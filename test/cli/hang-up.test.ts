@@ -1,11 +1,12 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { loggedPort, PATH, startProgram } from '../support/program.ts';
+import { loggedPort, PATH, runSuccessfully, startProgram } from '../support/program.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { type CommandName, RunningCommand } from './command.ts';
+import { hasPty } from './has-pty.ts';
 import { FOLLOW, shell } from './shell.ts';
 import { hasTerminals, Terminal } from './terminal.ts';
 
@@ -45,6 +46,29 @@ describe('with nohup, SIGHUP is nothing', () => {
     command.stdin.end('goes on\n');
     expect(await command.ended).toMatchObject({ exitCode: 0, stderr: '' });
     expect(await text()).toMatch(/^\d+\ngoes on\n$/);
+  });
+
+  test.runIf(hasPty)('to a command on a terminal of its own', async () => {
+    const server = await startServer();
+    const fifo = path.join(await temporaryDirectory(), 'fifo');
+    await runSuccessfully('mkfifo', [fifo]);
+    const script = 'echo $$; read line < "$0"; echo "$line"';
+    const command = withNohup(
+      'httpfstream-append',
+      '--pty',
+      server.url('/a'),
+      '--',
+      'sh',
+      '-c',
+      script,
+      fifo,
+    );
+    const text = () => textOf(`${server.root}/a`);
+    await waitFor(async () => /^\d+\r\n$/m.test(await text()), 'the command');
+    process.kill(Number.parseInt(await text(), 10), 'SIGHUP');
+    await writeFile(fifo, 'goes on\n');
+    expect(await command.ended).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(await text()).toMatch(/^\d+\r\ngoes on\r\n$/);
   });
 
   test('to an append whose command is not there: exit code 127', async () => {

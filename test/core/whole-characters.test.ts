@@ -95,7 +95,7 @@ test('a character that is cut for good is given out at the end, though the file 
   appender.append(Buffer.from(bytes));
   await waitFor(() => sink.bytes.length === 1, 'the whole character');
   await truncate(path.join(core.directory, 'a'), 0);
-  appender.feed.end('truncated');
+  appender.feed.end({ reason: 'truncated' });
   await waitFor(() => sink.endReason !== undefined, 'the end');
   expect(sink.bytes).toEqual(bytes);
   await appender.end('interrupted');

@@ -244,6 +244,7 @@ const RUBBISH: [string, string | Buffer][] = [
   ['an array', '[]'],
   ['foreign JSON', '{"name":"someone","version":2}'],
   ['of another form', '{"path":"f","generation":"1","append":{"start":"0"}}'],
+  ['with a status that is none', '{"path":"f","append":{"start":0,"state":"finished","end":4,"status":"3"}}'],
   ['without an append', '{"path":"f","generation":1,"append":null}'],
   ['binary', pattern(0, 1000)],
 ];

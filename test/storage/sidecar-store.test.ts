@@ -38,6 +38,15 @@ describe('what is remembered of a resource', () => {
     expect(await store.read('1-2')).toBeUndefined();
   });
 
+  test('may be looked at in passing, of which nothing is kept', async () => {
+    const { store, reopen } = await openStore();
+    expect(await store.peek('1-1')).toBeUndefined();
+    await reopen().write('1-1', sidecar(1), NOT_DURABLE);
+    expect(await store.peek('1-1')).toEqual(sidecar(1));
+    await reopen().write('1-1', sidecar(2), NOT_DURABLE);
+    expect(await store.peek('1-1')).toEqual(sidecar(2));
+  });
+
   test('is kept apart for every file', async () => {
     const { store } = await openStore();
     const files = ['1-1', '1-2', '2-1', '11-1', '1-11', '18446744073709551615-9007199254740991'];

@@ -4,6 +4,7 @@ import type { Appender, AppenderOwner } from '../../src/core/appender.ts';
 import type { Encoder } from '../../src/core/chunk.ts';
 import { FeedRegistry, type RegistryOptions } from '../../src/core/feed-registry.ts';
 import type { Follower, FollowerSink } from '../../src/core/follower.ts';
+import type { Outcome } from '../../src/core/outcome.ts';
 import type { AppendRequest } from '../../src/core/request.ts';
 import type { EndReason } from '../../src/protocol.ts';
 import type { AppendFile } from '../../src/storage/append-file.ts';
@@ -36,7 +37,7 @@ export class CollectingSink implements FollowerSink {
     this.waits.push(isWaiting);
   }
 
-  end(reason: EndReason): void {
+  end({ reason }: Outcome): void {
     this.endReason = reason;
   }
 

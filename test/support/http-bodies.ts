@@ -100,6 +100,11 @@ export class Download {
     return this.bytes.toString();
   }
 
+  /** What came after the body, once that has ended. */
+  get trailers(): NodeJS.Dict<string> {
+    return this.#response?.trailers ?? {};
+  }
+
   get socket(): Socket {
     return this.request.socket as Socket;
   }

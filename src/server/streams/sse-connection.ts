@@ -2,7 +2,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Connection, ConnectionGroup } from '../connection-group.ts';
-import { encodeChunk, encodePlainly, LAST_CHUNK } from '../http-follow-encoders.ts';
+import { encodeChunk, encodePlainly, lastChunk } from '../http-follow-encoders.ts';
 import type { KeepAlive, KeptAlive } from '../keep-alive.ts';
 import { allowSilence } from '../keep-alive.ts';
 import { ClientSocket } from '../node/client-socket.ts';
@@ -203,7 +203,7 @@ export class SseConnection implements Connection, KeptAlive {
   }
 
   #end(): void {
-    if (!this.#isOver && this.#isChunked) this.#response.end(LAST_CHUNK);
+    if (!this.#isOver && this.#isChunked) this.#response.end(lastChunk({}));
     else if (!this.#isOver) this.#response.end();
     this.#leave();
   }
