@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { MAX_TIMER_MS } from '../client/retry.ts';
 import {
   ConnectionError,
+  ConnectionLostError,
   RangeNotSatisfiableError,
   ResourceGoneError,
   ResourceNotFoundError,
@@ -66,7 +68,7 @@ class PersistentFollow {
           start: this.#start,
         });
       }
-      await delay(INTERVAL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+      await delay(pauseAfter(error), undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   }
 
@@ -133,5 +135,12 @@ function isGone(error: unknown): boolean {
 
 /** Whether the server is away for a while, and not of another opinion. */
 function isUnreachable(error: unknown): error is Error {
-  return error instanceof ConnectionError || (error instanceof UnexpectedStatusError && error.status >= 500);
+  if (error instanceof ConnectionError || error instanceof ConnectionLostError) return true;
+  return error instanceof UnexpectedStatusError && (error.status === 429 || error.status >= 500);
+}
+
+/** How long to wait before asking again, in milliseconds: as long as the server wants it. */
+function pauseAfter(error: unknown): number {
+  const wantedMs = error instanceof UnexpectedStatusError ? error.retryAfterMs : undefined;
+  return Math.min(Math.max(INTERVAL_MS, wantedMs ?? 0), MAX_TIMER_MS);
 }

@@ -177,7 +177,8 @@ error if that is shorter. With -F, too, it then ends when the resource is cut, d
 mixes two.
 
 Exit codes: 0 the stream ended, or standard output was closed; 1 failure; 2 wrong usage; 3 the stream was interrupted;
-4 it was deleted, made anew, or is shorter than what was read or FILE; 130 Ctrl-C. With several URLs the largest.
+4 it was deleted, made anew, or is shorter than what was read or FILE; 5 the connection was lost for good; 130 Ctrl-C.
+With several URLs the largest.
 
 Examples:
   httpfstream-follow http://localhost:8080/foo.txt

@@ -14,7 +14,7 @@ import { watchReader } from './reader-watch.ts';
  *
  * @param argv arguments without the program's name
  * @returns the exit code: 0 when the stream ended or standard output was closed, 130 after
- *   Ctrl-C, 3 when it was interrupted, 4 when the file is gone, else 1
+ *   Ctrl-C, 3 when it was interrupted, 4 when the file is gone, 5 when the connection is, else 1
  */
 export async function runFollow(argv: readonly string[], io: CommandIo): Promise<number> {
   const command = parseFollowCommand(argv, io);

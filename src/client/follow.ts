@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import { Readable } from 'node:stream';
 import {
+  ConnectionLostError,
   type HttpfstreamError,
   RangeNotSatisfiableError,
   ResourceGoneError,
@@ -14,10 +14,11 @@ import {
   type EndMessage,
   type EndReason,
   type OpenMessage,
-  QueryName,
 } from '../protocol.ts';
 import { BodySource } from './body-source.ts';
-import { Connection, type ConnectionEnd, connectionError, isRefusal } from './connection.ts';
+import { Connection } from './connection.ts';
+import { type ConnectionEnd, connectionError, isRefusal } from './connection-end.ts';
+import { CountingReadable } from './counting-readable.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
 import {
   assertOptions,
@@ -25,6 +26,8 @@ import {
   type FollowOptions,
   type FollowStream,
 } from './follow-options.ts';
+import { beginningUrl, continuationUrl } from './follow-url.ts';
+import { type RequestHeaders, withHeaders } from './handshake-headers.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
 import { SmallPieces } from './small-pieces.ts';
@@ -57,7 +60,7 @@ export function follow(url: string | URL, options: FollowOptions = {}): FollowSt
   return new ResumingFollow(targetUrl(url), options);
 }
 
-class ResumingFollow extends Readable implements FollowStream {
+class ResumingFollow extends CountingReadable implements FollowStream {
   readonly #url: URL;
   readonly #options: FollowOptions;
   readonly #reconnector: Reconnector;
@@ -75,6 +78,8 @@ class ResumingFollow extends Readable implements FollowStream {
   #isLegacy = false;
   /** Of the next byte that arrives. */
   #position = 0;
+  /** Of the first byte. */
+  #start = 0;
   #generation: number | undefined;
   #reason: EndReason | undefined;
   #failure: HttpfstreamError | undefined;
@@ -96,7 +101,7 @@ class ResumingFollow extends Readable implements FollowStream {
   }
 
   get position(): number {
-    return this.#position - this.#smallPieces.length - this.readableLength;
+    return Math.min(this.#start + this.readBytes, this.#position);
   }
 
   get generation(): number | undefined {
@@ -126,46 +131,33 @@ class ResumingFollow extends Readable implements FollowStream {
   }
 
   #connect(): void {
-    const url = new URL(this.#url);
-    for (const [name, value] of Object.entries(this.#query())) {
-      if (value !== undefined) url.searchParams.set(name, String(value));
-      // What the URL itself asks for is for the beginning.
-      else if (this.#wasOpen) url.searchParams.delete(name);
-    }
+    const url = this.#wasOpen
+      ? continuationUrl(this.#url, this.#position, this.#generation)
+      : beginningUrl(this.#url, this.#options, this.#waitUntil - performance.now());
     this.#source = undefined;
     this.#isOpen = false;
-    this.#connection = new Connection(url, 'FOLLOW', this.#options, {
-      onOpen: (connection) => {
-        this.#reconnector.opened();
-        this.#source = connection;
-        if (!connection.isV2) this.#openedLegacy();
-      },
-      onResponse: (response) => {
-        this.#answered(response).catch((error) => this.destroy(error));
-      },
-      onPayload: (bytes) => this.#takeBytes(bytes),
-      onMessage: (message) => this.#take(message),
-      onEnd: (end) => this.#disconnected(end),
-    });
+    withHeaders(this, this.#options.headers, (headers) => this.#shakeHands(url, headers));
   }
 
-  #query(): Record<string, number | undefined> {
-    if (this.#wasOpen) {
-      return {
-        [QueryName.from]: this.#position,
-        [QueryName.lines]: undefined,
-        [QueryName.generation]: this.#generation,
-        [QueryName.wait]: undefined,
-      };
-    }
-    const { from, lines, generation } = this.#options;
-    const waitSeconds = Math.ceil((this.#waitUntil - performance.now()) / 1000);
-    return {
-      [QueryName.from]: from,
-      [QueryName.lines]: lines,
-      [QueryName.generation]: generation,
-      [QueryName.wait]: waitSeconds > 0 ? waitSeconds : undefined,
-    };
+  #shakeHands(url: URL, headers: RequestHeaders): void {
+    this.#connection = new Connection(
+      url,
+      'FOLLOW',
+      { ...this.#options, headers },
+      {
+        onOpen: (connection) => {
+          this.#reconnector.opened();
+          this.#source = connection;
+          if (!connection.isV2) this.#openedLegacy();
+        },
+        onResponse: (response) => {
+          this.#answered(response).catch((error) => this.destroy(error));
+        },
+        onPayload: (bytes) => this.#takeBytes(bytes),
+        onMessage: (message) => this.#take(message),
+        onEnd: (end) => this.#disconnected(end),
+      },
+    );
   }
 
   #take(message: ControlMessage): void {
@@ -181,7 +173,7 @@ class ResumingFollow extends Readable implements FollowStream {
     if (!this.#wasOpen) {
       this.#wasOpen = true;
       this.#generation = generation;
-      this.#position = position;
+      this.#startAt(position);
       this.emit('open', { generation, position, live } satisfies FollowOpening);
     } else if (generation !== this.#generation) {
       this.#fail(new ResourceGoneError('the file was deleted and made anew'));
@@ -191,6 +183,11 @@ class ResumingFollow extends Readable implements FollowStream {
       // It came back while this one was away itself.
       this.#tellWaiting(false);
     }
+  }
+
+  #startAt(position: number): void {
+    this.#start = position;
+    this.#position = position;
   }
 
   #tellWaiting(isWaiting: boolean): void {
@@ -212,7 +209,7 @@ class ResumingFollow extends Readable implements FollowStream {
     this.#isOpen = true;
     this.#isLegacy = true;
     this.#skip = from;
-    this.#position = from;
+    this.#startAt(from);
     this.emit('open', { generation: undefined, position: from, live: undefined } satisfies FollowOpening);
   }
 
@@ -297,7 +294,9 @@ class ResumingFollow extends Readable implements FollowStream {
       return;
     }
     if (this.#reconnector.schedule(error, () => this.#connect(), waitMs)) return;
-    this.#fail(interrupted(`the connection broke before the end of the stream: ${error.message}`, error));
+    this.#fail(
+      new ConnectionLostError(`the connection was lost for good: ${error.message}`, { cause: error }),
+    );
   }
 
   /** Errors, when what has come is read. */

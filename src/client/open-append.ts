@@ -3,16 +3,20 @@ import type { IncomingMessage } from 'node:http';
 import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import {
+  ConnectionLostError,
   type HttpfstreamError,
   RepeatedRequestError,
   ResourceGoneError,
+  StreamClosedError,
   StreamInterruptedError,
   StreamTruncatedError,
 } from '../errors.ts';
 import { CloseCode, type ControlMessage, type EndMessage, type OpenMessage, QueryName } from '../protocol.ts';
-import { type AppendOptions, type AppendStream, assertOptions } from './append-options.ts';
-import { Connection, type ConnectionEnd, connectionError, isRefusal } from './connection.ts';
+import { type AppendOptions, type AppendResult, type AppendStream, assertOptions } from './append-options.ts';
+import { Connection } from './connection.ts';
+import { type ConnectionEnd, connectionError, isRefusal } from './connection-end.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
+import { type RequestHeaders, withHeaders } from './handshake-headers.ts';
 import { PendingWrites } from './pending-writes.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
@@ -105,11 +109,14 @@ class ResumingAppend extends Writable implements AppendStream {
     return this.#acknowledgedBytes;
   }
 
-  async close(): Promise<void> {
+  async close(): Promise<AppendResult> {
     this.end();
     await finished(this);
     // A stream that was destroyed has finished for Node, when all its bytes were taken.
     if (!this.#isConfirmed) throw interrupted('the append was destroyed');
+    const bytes = this.#acknowledgedBytes;
+    const position = this.#start === undefined ? undefined : this.#start + bytes;
+    return { position, bytes, generation: this.#generation };
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error) => void): void {
@@ -148,25 +155,24 @@ class ResumingAppend extends Writable implements AppendStream {
     if (expect !== undefined) query.set(QueryName.expect, String(expect));
     if (this.#generation !== undefined) query.set(QueryName.generation, String(this.#generation));
     this.#isClosing = false;
-    const { headers, stallTimeoutMs = DEFAULT_STALL_TIMEOUT_MS } = this.#options;
-    this.#connection = new Connection(
-      url,
-      'APPEND',
-      { headers, stallTimeoutMs },
-      {
-        onOpen: (connection) => {
-          this.#reconnector.opened();
-          if (!connection.isV2) this.#openedLegacy();
-        },
-        onResponse: (response) => {
-          this.#refused(response).catch((error) => this.destroy(error));
-        },
-        // A server has nothing to say to an appender but control messages.
-        onPayload: () => {},
-        onMessage: (message) => this.#hear(message),
-        onEnd: (end) => this.#disconnected(end),
+    withHeaders(this, this.#options.headers, (headers) => this.#shakeHands(url, headers));
+  }
+
+  #shakeHands(url: URL, headers: RequestHeaders): void {
+    const options = { stallTimeoutMs: DEFAULT_STALL_TIMEOUT_MS, ...this.#options, headers };
+    this.#connection = new Connection(url, 'APPEND', options, {
+      onOpen: (connection) => {
+        this.#reconnector.opened();
+        if (!connection.isV2) this.#openedLegacy();
       },
-    );
+      onResponse: (response) => {
+        this.#refused(response).catch((error) => this.destroy(error));
+      },
+      // A server has nothing to say to an appender but control messages.
+      onPayload: () => {},
+      onMessage: (message) => this.#hear(message),
+      onEnd: (end) => this.#disconnected(end),
+    });
   }
 
   #hear(message: ControlMessage): void {
@@ -301,12 +307,12 @@ class ResumingAppend extends Writable implements AppendStream {
     if (error instanceof RepeatedRequestError) this.#retry(error);
     else if (!this.#wasOpen) this.destroy(error);
     else if (isTransient(response.statusCode)) this.#retry(error);
-    else if (error instanceof ResourceGoneError) this.destroy(error);
+    else if (error instanceof ResourceGoneError || error instanceof StreamClosedError) this.destroy(error);
     else this.destroy(interrupted(`the append cannot go on: ${error.message}`, error));
   }
 
   #retry(error: HttpfstreamError): void {
     if (this.#reconnector.schedule(error, () => this.#connect())) return;
-    this.destroy(interrupted(`the append was not confirmed: ${error.message}`, error));
+    this.destroy(new ConnectionLostError(`the append was not confirmed: ${error.message}`, { cause: error }));
   }
 }

@@ -1,6 +1,6 @@
-import type { HttpfstreamError } from '../errors.ts';
+import { type HttpfstreamError, UnexpectedStatusError } from '../errors.ts';
 import type { StreamOptions } from './options.ts';
-import { Backoff } from './retry.ts';
+import { Backoff, MAX_TIMER_MS } from './retry.ts';
 
 /** A connection that lasted so long was good, whatever came of it. */
 const GOOD_CONNECTION_MS = 10_000;
@@ -16,7 +16,7 @@ export class Reconnector {
   #isCancelled = false;
 
   /**
-   * @param onFailure gets what the user's own `onReconnect` throws; nothing more is done then
+   * @param onFailure gets what the user's own `onReconnect` throws, or a new connection; nothing more is done then
    * @throws {TypeError} for retry options that make no sense
    */
   constructor({ retry, onReconnect }: StreamOptions, onFailure: (error: Error) => void) {
@@ -38,7 +38,7 @@ export class Reconnector {
   /**
    * Calls `connect` when it is time, unless there have been enough attempts.
    *
-   * @param error why it is needed
+   * @param error why it is needed; how long the server that refused wants to be left alone it is left
    * @param withinMs longest wait before that
    * @returns false when there have been enough
    */
@@ -48,16 +48,21 @@ export class Reconnector {
     this.#openedAt = undefined;
     const nextMs = this.#backoff.next();
     if (nextMs === undefined) return false;
-    const delayMs = Math.min(nextMs, withinMs);
+    const wantedMs = (error instanceof UnexpectedStatusError && error.retryAfterMs) || 0;
+    const delayMs = Math.min(Math.max(nextMs, wantedMs), withinMs, MAX_TIMER_MS);
+    this.#guard(() => this.#onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error }));
+    // Who was told may have cancelled.
+    if (!this.#isCancelled) this.#timer = setTimeout(() => this.#guard(connect), delayMs);
+    return true;
+  }
+
+  #guard(call: () => void): void {
     try {
-      this.#onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error });
+      call();
     } catch (thrown) {
       this.cancel();
       this.#onFailure(thrown as Error);
     }
-    // Who was told may have cancelled.
-    if (!this.#isCancelled) this.#timer = setTimeout(connect, delayMs);
-    return true;
   }
 
   /** Connects no more. */

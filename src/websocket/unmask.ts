@@ -1,12 +1,23 @@
+import { createRequire } from 'node:module';
+
 /**
  * Undoing the masking of client frames (RFC 6455, section 5.3). `phase` is how
  * many payload bytes of the frame came before.
  */
 
+type Unmask = (bytes: Uint8Array, mask: Uint8Array) => void;
+
 /** From native code where that could be installed, as ws does. */
-const { unmask } = await import('bufferutil').catch(() => ({
-  unmask: (bytes: Uint8Array, mask: Uint8Array) => unmaskDown(bytes, 0, bytes.length, 0, mask, 0),
-}));
+const unmask = nativeUnmask() ?? ((bytes, mask) => unmaskDown(bytes, 0, bytes.length, 0, mask, 0));
+
+/** Not by an import, for which `require` of this package could not wait. */
+function nativeUnmask(): Unmask | undefined {
+  try {
+    return createRequire(import.meta.url)('bufferutil').unmask;
+  } catch {
+    return undefined;
+  }
+}
 
 /** Unmasks `bytes` in place. For long payloads. */
 export function unmaskInPlace(bytes: Uint8Array, mask: Uint8Array, phase: number): void {

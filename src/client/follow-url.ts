@@ -1,0 +1,32 @@
+import { QueryName } from '../protocol.ts';
+import type { FollowOptions } from './follow-options.ts';
+
+/**
+ * The URL of a follower that begins.
+ *
+ * @param waitMs how long it still waits for a resource that does not exist yet
+ */
+export function beginningUrl(url: URL, { from, lines, generation }: FollowOptions, waitMs: number): URL {
+  const waitSeconds = Math.ceil(waitMs / 1000);
+  return withQuery(url, {
+    [QueryName.from]: from,
+    [QueryName.lines]: lines,
+    [QueryName.generation]: generation,
+    [QueryName.wait]: waitSeconds > 0 ? waitSeconds : undefined,
+  });
+}
+
+/** The URL of a follower that goes on. What it was given asks for, too, was for the beginning. */
+export function continuationUrl(url: URL, position: number, generation: number | undefined): URL {
+  const bare = new URL(url);
+  for (const name of [QueryName.lines, QueryName.generation, QueryName.wait]) bare.searchParams.delete(name);
+  return withQuery(bare, { [QueryName.from]: position, [QueryName.generation]: generation });
+}
+
+function withQuery(url: URL, query: Record<string, number | undefined>): URL {
+  const changed = new URL(url);
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) changed.searchParams.set(name, String(value));
+  }
+  return changed;
+}
