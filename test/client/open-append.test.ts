@@ -204,7 +204,7 @@ describe('openAppend', () => {
     await once(writable, 'open');
     const failed = failureOf(writable);
     await server.app.close();
-    expect(await failed).toMatchObject({ code: 'HFS_STREAM_INTERRUPTED' });
+    expect(await failed).toMatchObject({ code: 'HFS_CONNECTION_LOST' });
     expect(((await failed) as Error).message).toContain('1012');
   });
 
