@@ -14,16 +14,14 @@ export class CountingReadable extends Readable {
 
   /** However it is read, what is read is emitted. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
-    if (event === 'data') this.#readBytes += this.#byteLengthOf(args[0] as Buffer | string);
+    if (event === 'data') {
+      this.#readBytes += Buffer.byteLength(args[0] as Buffer | string, this.readableEncoding ?? 'utf8');
+    }
     return super.emit(event, ...args);
   }
 
   override unshift(chunk: Buffer | string, encoding?: BufferEncoding): void {
-    this.#readBytes -= this.#byteLengthOf(chunk);
+    this.#readBytes -= Buffer.byteLength(chunk, encoding);
     super.unshift(chunk, encoding);
-  }
-
-  #byteLengthOf(chunk: Buffer | string): number {
-    return Buffer.byteLength(chunk, this.readableEncoding ?? 'utf8');
   }
 }

@@ -6,6 +6,10 @@ import type { IncomingMessage } from 'node:http';
  */
 export function retryAfterOf({ headers }: IncomingMessage): number | undefined {
   const text = headers['retry-after']?.trim() ?? '';
-  const delayMs = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
-  return Number.isFinite(delayMs) ? Math.max(0, delayMs) : undefined;
+  if (/^\d+$/.test(text)) return finite(Number(text) * 1000);
+  return text.endsWith('GMT') ? finite(Math.max(0, Date.parse(text) - Date.now())) : undefined;
+}
+
+function finite(number: number): number | undefined {
+  return Number.isFinite(number) ? number : undefined;
 }

@@ -459,6 +459,29 @@ test('a follower knows the position of the next byte that is read, whatever has 
   expect(readable.position).toBe(501_000);
 });
 
+test('its position is that of the next byte when it is read as text, too', async () => {
+  const text = 'äöü'.repeat(100);
+  const server = await FakeServer.start((connection) => {
+    open(connection, 50);
+    // One character is in two pieces.
+    connection.send(Buffer.from(text).subarray(0, 299));
+    connection.send(Buffer.from(text).subarray(299));
+    finish(connection, 50 + 600);
+  });
+  const readable = startFollow(server.url, { from: 50 }).setEncoding('utf8');
+  await waitFor(() => {
+    readable.read(0);
+    return readable.readableLength === text.length;
+  }, 'all of it');
+  expect(readable.position).toBe(50);
+  expect(readable.read(10)).toBe(text.slice(0, 10));
+  expect(readable.position).toBe(70);
+  readable.unshift('ü');
+  expect(readable.position).toBe(68);
+  for await (const chunk of readable) expect(chunk).toBe(`ü${text.slice(10)}`);
+  expect(readable.position).toBe(650);
+});
+
 describe('a follower of a server that talks nonsense', () => {
   test('fails at an opening at another place, after what came before', async () => {
     const server = await FakeServer.start((connection) => {
