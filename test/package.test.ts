@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { appendAndFollow } from './support/append-and-follow.ts';
-import { loggedPort, PATH, runSuccessfully, startProgram } from './support/program.ts';
+import { loggedPort, PATH, runProgram, runSuccessfully, startProgram } from './support/program.ts';
 import { startServer, temporaryDirectory } from './support/server.ts';
 
 const CHECKOUT = path.join(import.meta.dirname, '..');
@@ -91,6 +91,21 @@ describe('the package, packed and installed in an empty directory', () => {
       for await (const chunk of follow('${url}')) process.stdout.write(chunk);
     `);
     expect(output).toBe('forty-two');
+  });
+
+  test('has both for scripts that require what they need, without a warning', async () => {
+    const url = (await startServer()).url('/answer.txt');
+    const script = path.join(directory, 'script.cjs');
+    await writeFile(
+      script,
+      `
+      const { append } = require('httpfstream/client');
+      const { httpfstream } = require('httpfstream');
+      append('${url}', 'forty-two').then(({ bytes }) => console.log(bytes, typeof httpfstream));
+    `,
+    );
+    const { stdout, stderr } = await runProgram('node', [script], { cwd: directory });
+    expect({ stdout: stdout.toString(), stderr }).toEqual({ stdout: '9 function\n', stderr: '' });
   });
 
   test('has a plugin that an application can register', async () => {
