@@ -2,6 +2,7 @@ import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { runFollow } from '../../src/cli/run-follow.ts';
 import { runServer } from '../../src/cli/run-server.ts';
+import { FakeServer } from '../support/client-fake-server.ts';
 import { OriginalAppender } from '../support/original-clients.ts';
 import { startServer } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -24,6 +25,19 @@ describe('httpfstream-follow -F', () => {
     await shows('one two three four');
     command.signal('SIGINT');
     expect(await command.exit).toBe(130);
+  });
+
+  test('asks again when it was told that it asks too often', async () => {
+    const server = await FakeServer.start(
+      (connection) => {
+        connection.tell({ type: 'open', generation: 1, position: 0, live: true });
+        connection.send('hello');
+      },
+      (number) => (number === 0 ? '429' : undefined),
+    );
+    const { shows, says } = followAgain({ url: () => server.url });
+    await says('cannot be reached: HTTP status 429; trying again');
+    await shows('hello');
   });
 
   test('waits for a file that is not there, and says so once', async () => {
