@@ -262,7 +262,7 @@ export class UnexpectedStatusError extends HttpfstreamError {
   readonly code = 'HFS_UNEXPECTED_STATUS';
   /** The HTTP status of the answer. */
   readonly status: number;
-  /** How long the server wants to be left alone, in milliseconds; undefined when it does not say (`Retry-After`). */
+  /** How long the server wants to be left alone (`Retry-After`), in milliseconds, at most an hour; undefined when it does not say. */
   readonly retryAfterMs: number | undefined;
 
   constructor(status: number, message = `HTTP status ${status}`, retryAfterMs?: number) {

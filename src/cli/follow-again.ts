@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { MAX_TIMER_MS } from '../client/retry.ts';
 import {
   ConnectionError,
   ConnectionLostError,
@@ -142,5 +141,5 @@ function isUnreachable(error: unknown): error is Error {
 /** How long to wait before asking again, in milliseconds: as long as the server wants it. */
 function pauseAfter(error: unknown): number {
   const wantedMs = error instanceof UnexpectedStatusError ? error.retryAfterMs : undefined;
-  return Math.min(Math.max(INTERVAL_MS, wantedMs ?? 0), MAX_TIMER_MS);
+  return Math.max(INTERVAL_MS, wantedMs ?? 0);
 }

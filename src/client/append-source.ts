@@ -88,6 +88,6 @@ function webChunks(stream: ReadableStream<unknown>, writable: Writable): AsyncGe
 
 /** What to call a value that is of no use here. */
 function nameOf(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return `${value === null ? 'null' : typeof value}`;
-  return Object.prototype.toString.call(value);
+  if (value === null) return 'null';
+  return typeof value === 'object' ? Object.prototype.toString.call(value) : typeof value;
 }

@@ -49,7 +49,8 @@ const HIGH_WATER_MARK_BYTES = 1024 * 1024;
  * {@link ResourceGoneError} when the file was deleted or made anew,
  * {@link StreamTruncatedError}, {@link ResourceNotFoundError},
  * {@link RangeNotSatisfiableError}, {@link UnexpectedStatusError},
- * {@link ConnectionError} when the first connection fails, {@link UnsupportedError}
+ * {@link ConnectionError} when the first connection fails, {@link ConnectionLostError}
+ * when it was lost later and no new one could be made, {@link UnsupportedError}
  * when a legacy server cannot do what is asked for.
  *
  * @param url http, https, ws or wss URL of the resource

@@ -49,8 +49,9 @@ const DEFAULT_STALL_TIMEOUT_MS = 30_000;
  * arrived. To `destroy` it before the end ends the append as interrupted.
  * Errors: {@link AppendConflictError} while another appender holds the
  * resource, {@link PositionMismatchError}, {@link ForbiddenPathError},
- * {@link UnexpectedStatusError}, {@link ConnectionError} when the first
- * connection fails, {@link StreamInterruptedError} when it could not go on,
+ * {@link StreamClosedError}, {@link UnexpectedStatusError}, {@link ConnectionError}
+ * when the first connection fails, {@link ConnectionLostError} when no new one
+ * could be made, {@link StreamInterruptedError} when the server would not go on,
  * {@link ResourceGoneError} and {@link StreamTruncatedError} when the file was
  * deleted or cut meanwhile.
  *

@@ -1,6 +1,6 @@
 import { type HttpfstreamError, UnexpectedStatusError } from '../errors.ts';
 import type { StreamOptions } from './options.ts';
-import { Backoff, MAX_TIMER_MS } from './retry.ts';
+import { Backoff } from './retry.ts';
 
 /** A connection that lasted so long was good, whatever came of it. */
 const GOOD_CONNECTION_MS = 10_000;
@@ -49,7 +49,7 @@ export class Reconnector {
     const nextMs = this.#backoff.next();
     if (nextMs === undefined) return false;
     const wantedMs = (error instanceof UnexpectedStatusError && error.retryAfterMs) || 0;
-    const delayMs = Math.min(Math.max(nextMs, wantedMs), withinMs, MAX_TIMER_MS);
+    const delayMs = Math.min(Math.max(nextMs, wantedMs), withinMs);
     this.#guard(() => this.#onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error }));
     // Who was told may have cancelled.
     if (!this.#isCancelled) this.#timer = setTimeout(() => this.#guard(connect), delayMs);

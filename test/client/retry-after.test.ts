@@ -15,7 +15,10 @@ test.each([
   ['', undefined],
   ['-1', undefined],
   ['soon', undefined],
-  ['9'.repeat(400), undefined],
+  ['99999', 3_600_000],
+  ['9'.repeat(400), 3_600_000],
+  ['Fri, 01 Jan 2027 00:00:00 GMT', 3_600_000],
+  ['tomorrow GMT', undefined],
 ])('Retry-After: %s is %s ms', (text, expected) => {
   const response = { headers: { 'retry-after': text } };
   expect(retryAfterOf(response as unknown as IncomingMessage)).toBe(expected);
