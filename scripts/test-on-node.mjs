@@ -1,4 +1,4 @@
-// Runs the tests on other versions of Node: node scripts/test-on-node.mjs 22 24
+// Runs the tests on other versions of Node: node scripts/test-on-node.mjs 22 24 26
 // The binaries come from npm and are kept below node_modules/.cache; remove
 // node_modules/.cache/node to get the newest releases again.
 
@@ -11,7 +11,7 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
 const versions = process.argv.slice(2);
 if (versions.length === 0 || !versions.every((version) => /^\d+(\.\d+){0,2}$/.test(version))) {
-  console.error('usage: node scripts/test-on-node.mjs VERSION…    such as: 22 24');
+  console.error('usage: node scripts/test-on-node.mjs VERSION…    such as: 22 24 26');
   process.exit(2);
 }
 

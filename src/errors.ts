@@ -100,10 +100,10 @@ export class ServerClosingError extends HttpfstreamError {
 /** The stream was closed: nothing can be appended to it any more. */
 export class StreamClosedError extends HttpfstreamError {
   readonly code = 'HFS_STREAM_CLOSED';
-  /** Its size in bytes. */
-  readonly size: number;
+  /** Its size in bytes; undefined for a client, which is not told. */
+  readonly size: number | undefined;
 
-  constructor(message: string, size: number) {
+  constructor(message: string, size?: number) {
     super(message);
     this.size = size;
   }
@@ -247,6 +247,11 @@ export class FramingError extends HttpfstreamError {
   }
 }
 
+/** What was to be appended is neither bytes nor text, nor anything that yields them. */
+export class InvalidSourceError extends HttpfstreamError {
+  readonly code = 'HFS_INVALID_SOURCE';
+}
+
 /** The URL is not an http, https, ws or wss URL. */
 export class InvalidUrlError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_URL';
@@ -257,10 +262,13 @@ export class UnexpectedStatusError extends HttpfstreamError {
   readonly code = 'HFS_UNEXPECTED_STATUS';
   /** The HTTP status of the answer. */
   readonly status: number;
+  /** How long the server wants to be left alone (`Retry-After`), in milliseconds, at most an hour; undefined when it does not say. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(status: number, message = `HTTP status ${status}`, options?: ErrorOptions) {
-    super(message, options);
+  constructor(status: number, message = `HTTP status ${status}`, retryAfterMs?: number) {
+    super(message);
     this.status = status;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -269,10 +277,15 @@ export class ConnectionError extends HttpfstreamError {
   readonly code = 'HFS_CONNECTION';
 }
 
-/** The stream broke before its end; what was read or acknowledged until then is good. */
+/** The connection of one's own was lost, and no new one could be made; what was read or acknowledged until then is good. */
+export class ConnectionLostError extends HttpfstreamError {
+  readonly code = 'HFS_CONNECTION_LOST';
+}
+
+/** The stream broke before its end, for everybody; what was read or acknowledged until then is good. */
 export class StreamInterruptedError extends HttpfstreamError {
   readonly code = 'HFS_STREAM_INTERRUPTED';
-  /** The WebSocket close code with which a legacy server ended the stream; 1006 when none came. */
+  /** The WebSocket close code with which a legacy server ended the stream; 1006 when it was not told by one. */
   readonly closeCode: number;
 
   constructor(message: string, closeCode: number, options?: ErrorOptions) {

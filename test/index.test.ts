@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import * as client from '../src/client/index.ts';
 import * as errors from '../src/errors.ts';
 import * as server from '../src/index.ts';
+import { VERSION } from '../src/version.ts';
 
 const SOURCE = path.join(import.meta.dirname, '../src');
 
@@ -29,4 +30,9 @@ describe('who uses the library can tell errors by their classes', () => {
     expect(made.length).toBeGreaterThan(9);
     expect(made.filter((name) => !(name in exported))).toEqual([]);
   });
+});
+
+it('the version that programs tell is that of the package', () => {
+  const manifest = readFileSync(path.join(SOURCE, '../package.json'), 'utf8');
+  expect(VERSION).toBe(JSON.parse(manifest).version);
 });

@@ -132,6 +132,21 @@ describe('the package, packed and installed in an empty directory', () => {
     expect(output).toBe('forty-two');
   });
 
+  test('has both for scripts that require what they need, without a warning', async () => {
+    const url = (await startServer()).url('/answer.txt');
+    const script = path.join(directory, 'script.cjs');
+    await writeFile(
+      script,
+      `
+      const { append } = require('httpfstream/client');
+      const { httpfstream } = require('httpfstream');
+      append('${url}', 'forty-two').then(({ bytes }) => console.log(bytes, typeof httpfstream));
+    `,
+    );
+    const { stdout, stderr } = await runProgram('node', [script], { cwd: directory });
+    expect({ stdout: stdout.toString(), stderr }).toEqual({ stdout: '9 function\n', stderr: '' });
+  });
+
   test('has a plugin that an application can register', async () => {
     const root = await temporaryDirectory();
     await writeFile(path.join(root, 'hello.txt'), 'hello');

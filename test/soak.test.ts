@@ -65,7 +65,9 @@ async function clientAppender(url: string): Promise<StreamAppender> {
       new Promise((resolve, reject) => {
         stream.write(bytes, (error) => (error ? reject(error) : resolve()));
       }),
-    end: () => stream.close(),
+    end: async () => {
+      await stream.close();
+    },
   };
 }
 

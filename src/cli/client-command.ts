@@ -2,8 +2,8 @@ import { Command, Option } from 'commander';
 import { splitCredentials, textWithoutCredentials, withoutCredentials } from '../client/credentials.ts';
 import type { ReconnectEvent, RetryOptions } from '../client/retry.ts';
 import { targetUrl } from '../client/target-url.ts';
+import { VERSION } from '../version.ts';
 import type { CommandIo } from './io.ts';
-import { packageVersion } from './package-version.ts';
 import { EXIT_USAGE, parseArguments } from './parse-arguments.ts';
 import { parseHeaders } from './request-headers.ts';
 
@@ -57,7 +57,7 @@ export function clientCommand({ name, usage, description, help }: ClientCommandT
       new Option('--token <TOKEN>', 'send the server "Authorization: Bearer TOKEN"').env('HTTPFSTREAM_TOKEN'),
     )
     .option('-v, --verbose', 'tell what is being done')
-    .version(packageVersion(), '--version', 'show the version')
+    .version(VERSION, '--version', 'show the version')
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', help);
 }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   ConnectionError,
+  ConnectionLostError,
   RangeNotSatisfiableError,
   ResourceGoneError,
   ResourceNotFoundError,
@@ -72,7 +73,7 @@ class PersistentFollow {
           start: this.#start,
         });
       }
-      await delay(INTERVAL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+      await delay(pauseAfter(error), undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   }
 
@@ -151,5 +152,11 @@ function isGone(error: unknown): boolean {
 function isUnreachable(error: unknown): error is Error {
   if (error instanceof UnexpectedStatusError)
     return error.status >= 500 || ASKING_LATER.includes(error.status);
-  return error instanceof ConnectionError;
+  return error instanceof ConnectionError || error instanceof ConnectionLostError;
+}
+
+/** How long to wait before asking again, in milliseconds: as long as the server wants it. */
+function pauseAfter(error: unknown): number {
+  const wantedMs = error instanceof UnexpectedStatusError ? error.retryAfterMs : undefined;
+  return Math.max(INTERVAL_MS, wantedMs ?? 0);
 }

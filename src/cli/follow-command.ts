@@ -186,9 +186,9 @@ error if that is shorter. With -F, too, it then ends when the resource is cut, d
 mixes two.
 
 Exit codes: 0 the stream ended, or standard output was closed; 1 failure; 2 wrong usage; 3 the stream was interrupted;
-4 it was deleted, made anew, or is shorter than what was read or FILE; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. With several
-URLs the largest. With --exit-status, in place of 0: the status of the command that httpfstream-append ran, or 125 if
-there is none.
+4 it was deleted, made anew, or is shorter than what was read or FILE; 5 the connection was lost for good; 130 Ctrl-C,
+143 SIGTERM, 129 SIGHUP. With several URLs the largest. With --exit-status, in place of 0: the status of the command that
+httpfstream-append ran, or 125 if there is none.
 
 Examples:
   httpfstream-follow http://localhost:8080/foo.txt

@@ -2,9 +2,10 @@ import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { cannotConnect } from '../client/cannot-connect.ts';
 import { splitCredentials } from '../client/credentials.ts';
+import { proxyAgentFor } from '../client/proxy.ts';
 import { targetUrl } from '../client/target-url.ts';
 import { ConnectionError, UnexpectedStatusError } from '../errors.ts';
-import { packageVersion } from './package-version.ts';
+import { VERSION } from '../version.ts';
 
 const MAX_REDIRECTS = 10;
 
@@ -73,12 +74,13 @@ function httpUrl(url: string | URL): URL {
 function send(url: URL, method: string, headers: Readonly<Record<string, string>>): Promise<IncomingMessage> {
   const { request: start } = url.protocol === 'https:' ? https : http;
   return new Promise((resolve, reject) => {
+    const over = new AbortController();
     const request = start(url, {
       method,
-      // The process is to end with the answer.
-      agent: false,
+      // Without an agent that keeps connections: the process is to end with the answer.
+      agent: proxyAgentFor(url, over.signal) ?? false,
       headers: {
-        'user-agent': `httpfstream/${packageVersion()}`,
+        'user-agent': `httpfstream/${VERSION}`,
         'accept-encoding': 'identity',
         ...headers,
       },
@@ -87,6 +89,7 @@ function send(url: URL, method: string, headers: Readonly<Record<string, string>
       request.destroy(new ConnectionError(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`));
     }, ANSWER_TIMEOUT_MS);
     request
+      .once('close', () => over.abort())
       .once('response', (response) => {
         clearTimeout(timer);
         resolve(response);

@@ -15,8 +15,8 @@ import { watchReader } from './reader-watch.ts';
  *
  * @param argv arguments without the program's name
  * @returns the exit code: 0 when the stream ended or standard output was closed, 128 + n
- *   after signal n, 3 when it was interrupted, 4 when the file is gone, else 1; with `--exit-status`
- *   that of the command that wrote the stream, 125 when it is not known
+ *   after signal n, 3 when it was interrupted, 4 when the file is gone, 5 when the connection is, else 1;
+ *   with `--exit-status` that of the command that wrote the stream, 125 when it is not known
  */
 export async function runFollow(argv: readonly string[], io: CommandIo): Promise<number> {
   const command = parseFollowCommand(argv, io);

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
+import { VERSION } from '../version.ts';
 import type { CommandIo } from './io.ts';
-import { packageVersion } from './package-version.ts';
 import { parseArguments } from './parse-arguments.ts';
 import { addServerOptions, type ServerOptions } from './server-options.ts';
 
@@ -13,7 +13,7 @@ import { addServerOptions, type ServerOptions } from './server-options.ts';
 export async function runServer(argv: readonly string[], io: CommandIo): Promise<number> {
   const command = addServerOptions(new Command('httpfstream-server'))
     .description('Serves the files below a directory over HTTP, to append to and to follow.')
-    .version(packageVersion(), '--version', 'show the version')
+    .version(VERSION, '--version', 'show the version')
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', HELP);
   const { exitCode } = parseArguments(command, argv, io);

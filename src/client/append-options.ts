@@ -1,4 +1,5 @@
-import type { Writable } from 'node:stream';
+import type { EventEmitter } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
 import { assertInteger, type StreamOptions } from './options.ts';
 
 /** Options of `openAppend`. */
@@ -22,14 +23,44 @@ export interface AppendOptions extends StreamOptions {
   onAck?: (acknowledgedBytes: number) => void;
 }
 
+/** What has become of an append. */
+export interface AppendResult {
+  /** Position in the file after the last byte of the append; undefined from a legacy server. */
+  position: number | undefined;
+  /** How many bytes were appended. */
+  bytes: number;
+  /** Tells the file from one that is made anew; undefined from a legacy server. */
+  generation: number | undefined;
+}
+
+type AnyListener = Parameters<EventEmitter['on']>[1];
+
+/** Adds or removes a listener of an {@link AppendStream}, which emits `open` when the server has accepted. */
+interface AppendListening<Self> {
+  (event: 'open' | 'drain' | 'finish' | 'close', listener: () => void): Self;
+  (event: 'error', listener: (error: Error) => void): Self;
+  (event: 'pipe' | 'unpipe', listener: (source: Readable) => void): Self;
+  (event: string | symbol, listener: AnyListener): Self;
+}
+
+type WriteCallback = (error: Error | null | undefined) => void;
+
 /** A writable whose bytes are appended to a resource. */
 export interface AppendStream extends Writable {
+  on: AppendListening<this>;
+  once: AppendListening<this>;
+  off: AppendListening<this>;
+  write(chunk: Uint8Array | string, callback?: WriteCallback): boolean;
+  write(chunk: Uint8Array | string, encoding: BufferEncoding, callback?: WriteCallback): boolean;
+  end(callback?: () => void): this;
+  end(chunk: Uint8Array | string, callback?: () => void): this;
+  end(chunk: Uint8Array | string, encoding: BufferEncoding, callback?: () => void): this;
   /** Position in the file of this append's first byte; undefined before `open`, and for a legacy server. */
   readonly startPosition: number | undefined;
   /** How many bytes of this append are safe. */
   readonly acknowledgedBytes: number;
   /** Ends the append, and resolves when the server has confirmed that all of it is safe. Rejects with what went wrong. */
-  close(): Promise<void>;
+  close(): Promise<AppendResult>;
 }
 
 /** @throws {TypeError} for options that make no sense */

@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import WebSocket from 'ws';
 import { ConnectionError, FramingError } from '../errors.ts';
 import {
   CloseCode,
@@ -11,12 +10,18 @@ import {
   VERB_HEADER,
   type Verb,
 } from '../protocol.ts';
+import { VERSION } from '../version.ts';
 import { PayloadTap } from '../websocket/payload-tap.ts';
 import { cannotConnect } from './cannot-connect.ts';
+import type { ConnectionEnd } from './connection-end.ts';
 import { parseControl } from './control-message.ts';
 import { splitCredentials } from './credentials.ts';
+import type { RequestHeaders } from './handshake-headers.ts';
+import type { StreamOptions } from './options.ts';
+import { proxyAgentFor } from './proxy.ts';
 import { MAX_TIMER_MS } from './retry.ts';
 import { Silence } from './silence.ts';
+import { WebSocket } from './websocket.ts';
 
 /** Time for the server to answer the handshake. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;
@@ -27,23 +32,8 @@ const CLOSE_TIMEOUT_MS = 300_000;
 /** Time that a connection may take to close when nothing depends on it any more. */
 const FAREWELL_MS = 1000;
 
-/** Close codes that say what the peer will not have: protocol error, kind of data, text, policy, size (RFC 6455, section 7.4.1). */
-const REFUSALS: readonly number[] = [1002, 1003, 1007, 1008, 1009];
-
 // Not in ws's types yet.
 const UNTYPED_OPTIONS = { closeTimeout: CLOSE_TIMEOUT_MS };
-
-/** How a connection ended. */
-export interface ConnectionEnd {
-  /** The server's close code; 1006 when the connection broke without one. */
-  code: number;
-  /** The text that came with it. */
-  reason: string;
-  /** Whether it came between two messages. */
-  isBetweenMessages: boolean;
-  /** What broke the connection, if that is known. */
-  error: Error | undefined;
-}
 
 /** What a connection tells. Nothing is called after `abandon`. */
 export interface ConnectionHandlers {
@@ -59,8 +49,8 @@ export interface ConnectionHandlers {
 }
 
 /** What a connection is made with. */
-export interface ConnectionOptions {
-  headers?: Readonly<Record<string, string>> | undefined;
+export interface ConnectionOptions extends Pick<StreamOptions, 'agent' | 'ca'> {
+  headers: RequestHeaders;
   /**
    * How long a legacy server may take nothing of what it is sent, in
    * milliseconds; others are known to be alive by their pongs. Default: any time.
@@ -89,20 +79,28 @@ export class Connection {
   /** Where the subprotocol is spoken. */
   #silence: Silence | undefined;
 
-  /** Starts the handshake. */
+  /**
+   * Starts the handshake.
+   *
+   * @throws {TypeError} for headers that cannot be sent, and for a proxy that is none
+   */
   constructor(
     url: URL,
     verb: Verb,
-    { headers, stallTimeoutMs = MAX_TIMER_MS }: ConnectionOptions,
+    { headers, agent, ca, stallTimeoutMs = MAX_TIMER_MS }: ConnectionOptions,
     handlers: ConnectionHandlers,
   ) {
     this.#verb = verb;
     this.#stallTimeoutMs = Math.min(stallTimeoutMs, MAX_TIMER_MS);
     this.#handlers = handlers;
     const target = splitCredentials(url);
+    const over = new AbortController();
     const websocket = new WebSocket(target.url, [SUBPROTOCOL], {
+      agent: agent ?? proxyAgentFor(target.url, over.signal),
+      ca,
       headers: {
         accept: 'application/problem+json, */*;q=0.5',
+        'user-agent': `httpfstream/${VERSION}`,
         ...target.headers,
         ...headers,
         [VERB_HEADER]: verb,
@@ -126,7 +124,10 @@ export class Connection {
     websocket.on('error', (error) => {
       this.#error ??= this.#tap === undefined ? cannotConnect(error, target.url) : error;
     });
-    websocket.once('close', () => this.#end(CloseCode.abnormal, '', false));
+    websocket.once('close', () => {
+      over.abort();
+      this.#end(CloseCode.abnormal, '', false);
+    });
   }
 
   /** Whether the server speaks the subprotocol. Known once it is open. */
@@ -286,20 +287,4 @@ export class Connection {
     if (this.#websocket.readyState !== WebSocket.CLOSED) this.#terminateSoon();
     this.#handlers.onEnd({ code, reason, isBetweenMessages, error: this.#error });
   }
-}
-
-/** What to tell of a connection that broke, or could not be made. */
-export function connectionError({ code, reason, error }: ConnectionEnd): ConnectionError {
-  if (error !== undefined) {
-    return error instanceof ConnectionError ? error : new ConnectionError(error.message, { cause: error });
-  }
-  if (code === CloseCode.abnormal) return new ConnectionError('the connection broke');
-  return new ConnectionError(
-    `the server closed the connection (close code ${code}${reason && `: ${reason}`})`,
-  );
-}
-
-/** Whether the server closed with a code that says that it would refuse the same the next time, too. */
-export function isRefusal({ code, error }: ConnectionEnd): boolean {
-  return error === undefined && REFUSALS.includes(code);
 }

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import type { Readable } from 'node:stream';
 import { type EndReason, MAX_WAIT_SECONDS } from '../protocol.ts';
 import { assertInteger, type StreamOptions } from './options.ts';
@@ -24,9 +25,31 @@ export interface FollowOpening {
   live: boolean | undefined;
 }
 
-/** A readable of a resource's bytes. */
+type AnyListener = Parameters<EventEmitter['on']>[1];
+
+/**
+ * Adds or removes a listener of a {@link FollowStream}, which emits `open` when
+ * the server has accepted, `waiting` when the appender was lost and may come
+ * back, or the resource is not there yet, and `live` when it is.
+ */
+interface FollowListening<Self> {
+  (event: 'open', listener: (opening: FollowOpening) => void): Self;
+  (event: 'data', listener: (chunk: Buffer) => void): Self;
+  (event: 'error', listener: (error: Error) => void): Self;
+  (event: 'waiting' | 'live' | 'readable' | 'pause' | 'resume' | 'end' | 'close', listener: () => void): Self;
+  (event: string | symbol, listener: AnyListener): Self;
+}
+
+/** A readable of a resource's bytes: of Buffers, unless `setEncoding` asks for text. */
 export interface FollowStream extends Readable {
-  /** Position in the file of the next byte that is read from here. */
+  on: FollowListening<this>;
+  once: FollowListening<this>;
+  off: FollowListening<this>;
+  [Symbol.asyncIterator](): NodeJS.AsyncIterator<Buffer>;
+  /**
+   * Position in the file of the next byte that is read from here. After
+   * `setEncoding` it is known by the text that was read: exactly, where the bytes are text in that encoding.
+   */
   readonly position: number;
   /** Tells the file from one that is made anew; undefined before `open`, and from a legacy server. */
   readonly generation: number | undefined;

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import { Readable } from 'node:stream';
 import {
+  ConnectionLostError,
   type HttpfstreamError,
   RangeNotSatisfiableError,
   ResourceGoneError,
@@ -16,7 +16,9 @@ import {
   type OpenMessage,
 } from '../protocol.ts';
 import { BodySource } from './body-source.ts';
-import { Connection, type ConnectionEnd, connectionError, isRefusal } from './connection.ts';
+import { Connection } from './connection.ts';
+import { type ConnectionEnd, connectionError, isRefusal } from './connection-end.ts';
+import { CountingReadable } from './counting-readable.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
 import {
   assertOptions,
@@ -25,6 +27,7 @@ import {
   type FollowStream,
 } from './follow-options.ts';
 import { beginningUrl, continuationUrl } from './follow-url.ts';
+import { type RequestHeaders, withHeaders } from './handshake-headers.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
 import { SmallPieces } from './small-pieces.ts';
@@ -46,7 +49,8 @@ const HIGH_WATER_MARK_BYTES = 1024 * 1024;
  * {@link ResourceGoneError} when the file was deleted or made anew,
  * {@link StreamTruncatedError}, {@link ResourceNotFoundError},
  * {@link RangeNotSatisfiableError}, {@link UnexpectedStatusError},
- * {@link ConnectionError} when the first connection fails, {@link UnsupportedError}
+ * {@link ConnectionError} when the first connection fails, {@link ConnectionLostError}
+ * when it was lost later and no new one could be made, {@link UnsupportedError}
  * when a legacy server cannot do what is asked for.
  *
  * @param url http, https, ws or wss URL of the resource
@@ -57,7 +61,7 @@ export function follow(url: string | URL, options: FollowOptions = {}): FollowSt
   return new ResumingFollow(targetUrl(url), options);
 }
 
-class ResumingFollow extends Readable implements FollowStream {
+class ResumingFollow extends CountingReadable implements FollowStream {
   status: number | undefined;
   readonly #url: URL;
   readonly #options: FollowOptions;
@@ -76,6 +80,8 @@ class ResumingFollow extends Readable implements FollowStream {
   #isLegacy = false;
   /** Of the next byte that arrives. */
   #position = 0;
+  /** Of the first byte. */
+  #start = 0;
   #generation: number | undefined;
   #reason: EndReason | undefined;
   #failure: HttpfstreamError | undefined;
@@ -97,7 +103,7 @@ class ResumingFollow extends Readable implements FollowStream {
   }
 
   get position(): number {
-    return this.#position - this.#smallPieces.length - this.readableLength;
+    return Math.min(this.#start + this.readBytes, this.#position);
   }
 
   get generation(): number | undefined {
@@ -132,19 +138,28 @@ class ResumingFollow extends Readable implements FollowStream {
       : beginningUrl(this.#url, this.#options, this.#waitUntil - performance.now());
     this.#source = undefined;
     this.#isOpen = false;
-    this.#connection = new Connection(url, 'FOLLOW', this.#options, {
-      onOpen: (connection) => {
-        this.#reconnector.opened();
-        this.#source = connection;
-        if (!connection.isV2) this.#openedLegacy();
+    withHeaders(this, this.#options.headers, (headers) => this.#shakeHands(url, headers));
+  }
+
+  #shakeHands(url: URL, headers: RequestHeaders): void {
+    this.#connection = new Connection(
+      url,
+      'FOLLOW',
+      { ...this.#options, headers },
+      {
+        onOpen: (connection) => {
+          this.#reconnector.opened();
+          this.#source = connection;
+          if (!connection.isV2) this.#openedLegacy();
+        },
+        onResponse: (response) => {
+          this.#answered(response).catch((error) => this.destroy(error));
+        },
+        onPayload: (bytes) => this.#takeBytes(bytes),
+        onMessage: (message) => this.#take(message),
+        onEnd: (end) => this.#disconnected(end),
       },
-      onResponse: (response) => {
-        this.#answered(response).catch((error) => this.destroy(error));
-      },
-      onPayload: (bytes) => this.#takeBytes(bytes),
-      onMessage: (message) => this.#take(message),
-      onEnd: (end) => this.#disconnected(end),
-    });
+    );
   }
 
   #take(message: ControlMessage): void {
@@ -160,7 +175,7 @@ class ResumingFollow extends Readable implements FollowStream {
     if (!this.#wasOpen) {
       this.#wasOpen = true;
       this.#generation = generation;
-      this.#position = position;
+      this.#startAt(position);
       this.#reconnector.resumed();
       this.emit('open', { generation, position, live } satisfies FollowOpening);
     } else if (generation !== this.#generation) {
@@ -172,6 +187,11 @@ class ResumingFollow extends Readable implements FollowStream {
       // It came back while this one was away itself.
       if (this.#isWaiting && live) this.#tellWaiting(false);
     }
+  }
+
+  #startAt(position: number): void {
+    this.#start = position;
+    this.#position = position;
   }
 
   #tellWaiting(isWaiting: boolean): void {
@@ -194,7 +214,7 @@ class ResumingFollow extends Readable implements FollowStream {
     this.#isOpen = true;
     this.#isLegacy = true;
     this.#skip = from;
-    this.#position = from;
+    this.#startAt(from);
     this.emit('open', { generation: undefined, position: from, live: undefined } satisfies FollowOpening);
   }
 
@@ -280,7 +300,9 @@ class ResumingFollow extends Readable implements FollowStream {
       return;
     }
     if (this.#reconnector.schedule(error, () => this.#connect(), waitMs)) return;
-    this.#fail(interrupted(`the connection broke before the end of the stream: ${error.message}`, error));
+    this.#fail(
+      new ConnectionLostError(`the connection was lost for good: ${error.message}`, { cause: error }),
+    );
   }
 
   /** Errors, when what has come is read. */

@@ -2,25 +2,30 @@
 export {
   AppendConflictError,
   ConnectionError,
+  ConnectionLostError,
   ForbiddenPathError,
   FramingError,
   HttpfstreamError,
+  InvalidSourceError,
   InvalidUrlError,
   PositionMismatchError,
   RangeNotSatisfiableError,
   RepeatedRequestError,
   ResourceGoneError,
   ResourceNotFoundError,
+  StreamClosedError,
   StreamInterruptedError,
   StreamTruncatedError,
   UnexpectedStatusError,
   UnsupportedError,
 } from '../errors.ts';
 export type { EndReason } from '../protocol.ts';
-export { type AppendSource, append } from './append.ts';
-export type { AppendOptions, AppendStream } from './append-options.ts';
+export { append } from './append.ts';
+export type { AppendOptions, AppendResult, AppendStream } from './append-options.ts';
+export type { AppendSource } from './append-source.ts';
 export { follow } from './follow.ts';
 export type { FollowOpening, FollowOptions, FollowStream } from './follow-options.ts';
+export type { HandshakeHeaders, RequestHeaders } from './handshake-headers.ts';
 export { openAppend } from './open-append.ts';
 export type { StreamOptions } from './options.ts';
 export type { ReconnectEvent, RetryOptions } from './retry.ts';

@@ -3,37 +3,30 @@ import type { IncomingMessage } from 'node:http';
 import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import {
+  ConnectionLostError,
   type HttpfstreamError,
   RepeatedRequestError,
   ResourceGoneError,
+  StreamClosedError,
   StreamInterruptedError,
   StreamTruncatedError,
 } from '../errors.ts';
 import { CloseCode, type ControlMessage, type EndMessage, type OpenMessage, QueryName } from '../protocol.ts';
-import { type AppendOptions, type AppendStream, assertOptions } from './append-options.ts';
+import { type AppendOptions, type AppendResult, type AppendStream, assertOptions } from './append-options.ts';
 import { askCloseReason } from './close-reason.ts';
-import { Connection, type ConnectionEnd, connectionError, isRefusal } from './connection.ts';
+import { Connection } from './connection.ts';
+import { type ConnectionEnd, connectionError, isRefusal } from './connection-end.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
+import { type RequestHeaders, withHeaders } from './handshake-headers.ts';
 import { PendingWrites } from './pending-writes.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
 import { ResendBuffer } from './resend-buffer.ts';
+import { LEGACY_LIMITS, LIMITS } from './sending-limits.ts';
 import { failureOfClose, failureOfEnd, interrupted } from './stream-failure.ts';
 import { targetUrl } from './target-url.ts';
 
 const DEFAULT_BUFFER_BYTES = 8 * 1024 * 1024;
-
-/** Longest message, … */
-const MESSAGE_BYTES = 256 * 1024;
-
-/** … and to a legacy server, of which followers get no more of a message than the server reads at once. */
-const ORIGINAL_READ_BYTES = 10_240;
-
-/** Bytes in the hands of the system and of ws from which on nothing more is sent for the moment, … */
-const MAX_UNSENT_BYTES = 1024 * 1024;
-
-/** … and to a legacy server, so that a slow network is not taken for a server that is stuck. */
-const LEGACY_MAX_UNSENT_BYTES = 64 * 1024;
 
 const DEFAULT_STALL_TIMEOUT_MS = 30_000;
 
@@ -46,8 +39,9 @@ const DEFAULT_STALL_TIMEOUT_MS = 30_000;
  * arrived. To `destroy` it before the end ends the append as interrupted.
  * Errors: {@link AppendConflictError} while another appender holds the
  * resource, {@link PositionMismatchError}, {@link ForbiddenPathError},
- * {@link UnexpectedStatusError}, {@link ConnectionError} when the first
- * connection fails, {@link StreamInterruptedError} when it could not go on,
+ * {@link StreamClosedError}, {@link UnexpectedStatusError}, {@link ConnectionError}
+ * when the first connection fails, {@link ConnectionLostError} when no new one
+ * could be made, {@link StreamInterruptedError} when the server would not go on,
  * {@link ResourceGoneError} and {@link StreamTruncatedError} when the file was
  * deleted or cut meanwhile.
  *
@@ -107,11 +101,14 @@ class ResumingAppend extends Writable implements AppendStream {
     return this.#acknowledgedBytes;
   }
 
-  async close(): Promise<void> {
+  async close(): Promise<AppendResult> {
     this.end();
     await finished(this);
     // A stream that was destroyed has finished for Node, when all its bytes were taken.
     if (!this.#isConfirmed) throw interrupted('the append was destroyed');
+    const bytes = this.#acknowledgedBytes;
+    const position = this.#start === undefined ? undefined : this.#start + bytes;
+    return { position, bytes, generation: this.#generation };
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error) => void): void {
@@ -153,25 +150,24 @@ class ResumingAppend extends Writable implements AppendStream {
     if (expect !== undefined) query.set(QueryName.expect, String(expect));
     if (this.#generation !== undefined) query.set(QueryName.generation, String(this.#generation));
     this.#isClosing = false;
-    const { headers, stallTimeoutMs = DEFAULT_STALL_TIMEOUT_MS } = this.#options;
-    this.#connection = new Connection(
-      url,
-      'APPEND',
-      { headers, stallTimeoutMs },
-      {
-        onOpen: (connection) => {
-          this.#reconnector.opened();
-          if (!connection.isV2) this.#openedLegacy();
-        },
-        onResponse: (response) => {
-          this.#refused(response).catch((error) => this.destroy(error));
-        },
-        // A server has nothing to say to an appender but control messages.
-        onPayload: () => {},
-        onMessage: (message) => this.#hear(message),
-        onEnd: (end) => this.#disconnected(end),
+    withHeaders(this, this.#options.headers, (headers) => this.#shakeHands(url, headers));
+  }
+
+  #shakeHands(url: URL, headers: RequestHeaders): void {
+    const options = { stallTimeoutMs: DEFAULT_STALL_TIMEOUT_MS, ...this.#options, headers };
+    this.#connection = new Connection(url, 'APPEND', options, {
+      onOpen: (connection) => {
+        this.#reconnector.opened();
+        if (!connection.isV2) this.#openedLegacy();
       },
-    );
+      onResponse: (response) => {
+        this.#refused(response).catch((error) => this.destroy(error));
+      },
+      // A server has nothing to say to an appender but control messages.
+      onPayload: () => {},
+      onMessage: (message) => this.#hear(message),
+      onEnd: (end) => this.#disconnected(end),
+    });
   }
 
   #hear(message: ControlMessage): void {
@@ -250,8 +246,7 @@ class ResumingAppend extends Writable implements AppendStream {
 
   #send(): void {
     const connection = this.#connection;
-    const messageBytes = this.#isLegacy ? ORIGINAL_READ_BYTES : MESSAGE_BYTES;
-    const maxUnsentBytes = this.#isLegacy ? LEGACY_MAX_UNSENT_BYTES : MAX_UNSENT_BYTES;
+    const { messageBytes, maxUnsentBytes } = this.#isLegacy ? LEGACY_LIMITS : LIMITS;
     while (
       this.#isOpen &&
       connection !== undefined &&
@@ -307,12 +302,12 @@ class ResumingAppend extends Writable implements AppendStream {
     if (error instanceof RepeatedRequestError) this.#retry(error);
     else if (!this.#wasOpen) this.destroy(error);
     else if (isTransient(response.statusCode)) this.#retry(error);
-    else if (error instanceof ResourceGoneError) this.destroy(error);
+    else if (error instanceof ResourceGoneError || error instanceof StreamClosedError) this.destroy(error);
     else this.destroy(interrupted(`the append cannot go on: ${error.message}`, error));
   }
 
   #retry(error: HttpfstreamError): void {
     if (this.#reconnector.schedule(error, () => this.#connect())) return;
-    this.destroy(interrupted(`the append was not confirmed: ${error.message}`, error));
+    this.destroy(new ConnectionLostError(`the append was not confirmed: ${error.message}`, { cause: error }));
   }
 }

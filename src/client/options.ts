@@ -1,9 +1,16 @@
+import type { Agent } from 'node:http';
+import type { SecureContextOptions } from 'node:tls';
+import type { HandshakeHeaders } from './handshake-headers.ts';
 import type { ReconnectEvent, RetryOptions } from './retry.ts';
 
 /** What every stream can be given. */
 export interface StreamOptions {
-  /** Extra request headers, `authorization` for instance. */
-  headers?: Readonly<Record<string, string>>;
+  /** Extra request headers, `authorization` for instance; a function is asked before each connection. What it throws is the stream's error. */
+  headers?: HandshakeHeaders;
+  /** Makes the connections, of `http` or `https` as the URL is. Default: through the proxy that the environment names, if any. */
+  agent?: Agent;
+  /** Certificates of the authorities that are trusted, in PEM, in place of Node's own. */
+  ca?: SecureContextOptions['ca'];
   /** Gives up when aborted: the stream is destroyed with the signal's reason. */
   signal?: AbortSignal;
   /**

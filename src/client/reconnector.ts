@@ -1,4 +1,4 @@
-import type { HttpfstreamError } from '../errors.ts';
+import { type HttpfstreamError, UnexpectedStatusError } from '../errors.ts';
 import type { StreamOptions } from './options.ts';
 import { Backoff } from './retry.ts';
 
@@ -19,7 +19,7 @@ export class Reconnector {
   #isCancelled = false;
 
   /**
-   * @param onFailure gets what the user's own functions throw; nothing more is done then
+   * @param onFailure gets what the user's own functions throw, or a new connection; nothing more is done then
    * @throws {TypeError} for retry options that make no sense
    */
   constructor({ retry, onReconnect, onReconnected }: StreamOptions, onFailure: (error: Error) => void) {
@@ -49,7 +49,7 @@ export class Reconnector {
   /**
    * Calls `connect` when it is time, unless there have been enough attempts.
    *
-   * @param error why it is needed
+   * @param error why it is needed; how long the server that refused wants to be left alone it is left
    * @param withinMs longest wait before that
    * @returns false when there have been enough
    */
@@ -59,11 +59,12 @@ export class Reconnector {
     this.#openedAt = undefined;
     const nextMs = this.#backoff.next();
     if (nextMs === undefined) return false;
-    const delayMs = Math.min(nextMs, withinMs);
+    const wantedMs = (error instanceof UnexpectedStatusError && error.retryAfterMs) || 0;
+    const delayMs = Math.min(Math.max(nextMs, wantedMs), withinMs);
     this.#isAway = true;
     this.#guard(() => this.#onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error }));
     // Who was told may have cancelled.
-    if (!this.#isCancelled) this.#timer = setTimeout(connect, delayMs);
+    if (!this.#isCancelled) this.#timer = setTimeout(() => this.#guard(connect), delayMs);
     return true;
   }
 

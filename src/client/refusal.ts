@@ -8,8 +8,11 @@ import {
   RepeatedRequestError,
   ResourceGoneError,
   ResourceNotFoundError,
+  StreamClosedError,
   UnexpectedStatusError,
 } from '../errors.ts';
+import { textWithoutCredentials } from './credentials.ts';
+import { retryAfterOf } from './retry-after.ts';
 
 /** What the original's server answers when somebody else appends. */
 const ORIGINAL_CONFLICT = /already has an active/;
@@ -39,18 +42,27 @@ export function isTransient(status = 0): boolean {
 export async function refusalOf(response: IncomingMessage): Promise<HttpfstreamError> {
   const status = response.statusCode ?? 0;
   const { code, detail } = problemOf(await textOf(response));
-  const message = detail === undefined ? `HTTP status ${status}` : `HTTP status ${status}: ${detail}`;
+  const explanation = redirectOf(response) ?? detail;
+  const message =
+    explanation === undefined ? `HTTP status ${status}` : `HTTP status ${status}: ${explanation}`;
   if (status === 404) return new ResourceNotFoundError('file does not exist');
   if (status === 410) return new ResourceGoneError(detail ?? message);
   if (status === 416) return new RangeNotSatisfiableError(message);
   if (code === 'HFS_POSITION_MISMATCH') return new PositionMismatchError(message);
   if (status === 425) return new RepeatedRequestError(message);
   if (code === 'HFS_FORBIDDEN_PATH') return new ForbiddenPathError(message);
+  if (code === 'HFS_STREAM_CLOSED') return new StreamClosedError(message);
   // The original's server gives no code.
   const isConflict =
     code === 'HFS_APPEND_CONFLICT' || (code === undefined && ORIGINAL_CONFLICT.test(message));
   if (status === 403 && isConflict) return new AppendConflictError(message);
-  return new UnexpectedStatusError(status, message);
+  return new UnexpectedStatusError(status, message, retryAfterOf(response));
+}
+
+/** Where a redirect leads: nobody goes there by himself, because headers would go along. */
+function redirectOf({ statusCode = 0, headers: { location } }: IncomingMessage): string | undefined {
+  if (statusCode < 300 || statusCode > 399 || location === undefined) return undefined;
+  return `the server redirects to ${textWithoutCredentials(location).slice(0, MAX_DETAIL_LENGTH)}`;
 }
 
 async function textOf(response: IncomingMessage): Promise<string> {

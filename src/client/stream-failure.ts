@@ -8,7 +8,7 @@ import {
   StreamTruncatedError,
 } from '../errors.ts';
 import { CloseCode, type EndMessage, type EndReason } from '../protocol.ts';
-import type { ConnectionEnd } from './connection.ts';
+import type { ConnectionEnd } from './connection-end.ts';
 
 /** The error of a stream that broke for good. */
 export function interrupted(message: string, cause?: Error): StreamInterruptedError {

@@ -27,6 +27,19 @@ describe('httpfstream-follow -F', () => {
     expect(await command.exit).toBe(130);
   });
 
+  test('asks again when it was told that it asks too often', async () => {
+    const server = await FakeServer.start(
+      (connection) => {
+        connection.tell({ type: 'open', generation: 1, position: 0, live: true });
+        connection.send('hello');
+      },
+      (number) => (number === 0 ? '429' : undefined),
+    );
+    const { shows, says } = followAgain({ url: () => server.url });
+    await says('cannot be reached: HTTP status 429; trying again');
+    await shows('hello');
+  });
+
   test('waits for a file that is not there, and says so once', async () => {
     const server = await startServer();
     const url = server.url('/a');

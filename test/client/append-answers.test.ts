@@ -7,6 +7,7 @@ import {
   type AppendOptions,
   type AppendStream,
   ConnectionError,
+  ConnectionLostError,
   openAppend,
   ResourceGoneError,
   StreamInterruptedError,
@@ -296,7 +297,7 @@ describe('an append whose connection broke', () => {
       onReconnect: (event) => events.push(event),
     });
     const error = await failureOf(writable);
-    expect(error).toBeInstanceOf(StreamInterruptedError);
+    expect(error).toBeInstanceOf(ConnectionLostError);
     expect((error as Error).cause).toMatchObject({ code: 'HFS_UNEXPECTED_STATUS', status: 503 });
     expect(server.queries).toHaveLength(5);
     expect(events).toMatchObject([
@@ -325,7 +326,7 @@ describe('an append whose connection broke', () => {
       Promise.race([failed, waitFor(() => server.queries.length > 30, 'more and more attempts')]),
     );
     expect(server.queries).toHaveLength(4);
-    expect(await failed).toBeInstanceOf(StreamInterruptedError);
+    expect(await failed).toBeInstanceOf(ConnectionLostError);
   });
 
   test('counts attempts that bring nothing, even when the server accepts each time', async () => {
@@ -338,7 +339,7 @@ describe('an append whose connection broke', () => {
     const error = await rejection(
       Promise.race([finished(writable), waitFor(() => server.queries.length > 30, 'more and more attempts')]),
     );
-    expect(error).toBeInstanceOf(StreamInterruptedError);
+    expect(error).toBeInstanceOf(ConnectionLostError);
     expect(server.queries).toHaveLength(6);
   });
 
@@ -365,7 +366,7 @@ describe('an append whose connection broke', () => {
     await once(writable, 'open');
     const failed = failureOf(writable);
     server.connection(0).cut();
-    expect(await failed).toBeInstanceOf(StreamInterruptedError);
+    expect(await failed).toBeInstanceOf(ConnectionLostError);
     expect(await failed).toMatchObject({ cause: { code: 'HFS_CONNECTION' } });
     expect(server.queries).toHaveLength(1);
   });
@@ -504,21 +505,22 @@ describe('an append to a server that talks nonsense', () => {
     ['an acknowledgement of text', '{"type":"ack","position":"ten"}'],
     ['an acknowledgement of half a byte', '{"type":"ack","position":0.5}'],
     ['an acknowledgement of a negative position', '{"type":"ack","position":-5}'],
-    ['an acknowledgement of more than was sent', '{"type":"ack","position":11}'],
     ['an opening without a position', '{"type":"open","generation":1,"live":true}'],
-  ])(
-    '(%s) fails as interrupted after the attempts that it has, and lets go of its connections',
-    async (_, text) => {
-      const { server, writable, failed } = await outcomeOf([text]);
-      const error = await Promise.race([
-        failed,
-        once(AbortSignal.timeout(3000), 'abort').then(() => 'a hang'),
-      ]);
-      expect(error).toBeInstanceOf(StreamInterruptedError);
-      expect(writable.acknowledgedBytes).toBe(0);
-      await waitFor(() => server.sockets.size === 0, 'the connections to be gone');
-    },
-  );
+  ])('(%s) gives up after the attempts that it has, and lets go of its connections', async (_, text) => {
+    const { server, writable, failed } = await outcomeOf([text]);
+    const error = await Promise.race([failed, once(AbortSignal.timeout(3000), 'abort').then(() => 'a hang')]);
+    expect(error).toBeInstanceOf(ConnectionLostError);
+    expect(writable.acknowledgedBytes).toBe(0);
+    await waitFor(() => server.sockets.size === 0, 'the connections to be gone');
+  });
+
+  test('fails at an acknowledgement of more than was sent, and does not go on', async () => {
+    const { server, writable, failed } = await outcomeOf(['{"type":"ack","position":11}']);
+    expect(await failed).toBeInstanceOf(StreamInterruptedError);
+    expect(writable.acknowledgedBytes).toBe(0);
+    expect(server.queries).toHaveLength(1);
+    await waitFor(() => server.sockets.size === 0, 'the connection to be gone');
+  });
 
   test('ignores what it does not know', async () => {
     const { server, writable } = await outcomeOf([
@@ -549,16 +551,20 @@ describe('an append to a server that talks nonsense', () => {
     expect(error).toMatchObject({ code: expect.stringMatching(/^HFS_/) });
   });
 
-  test('an acknowledgement before it is open acknowledges nothing', async () => {
+  test('fails at an acknowledgement before it is open, and sends nothing', async () => {
     const server = await FakeServer.start((connection) => {
       connection.tell({ type: 'ack', position: 3 });
       open(connection);
     });
-    const writable = startAppend(server, { retry: { ...QUICK, times: 0 } });
+    const writable = startAppend(server);
     const failed = failureOf(writable);
     writable.write('0123456789');
-    await Promise.race([failed, waitFor(() => server.connections[0]?.byteCount === 10, 'the bytes')]);
+    expect(await failed).toBeInstanceOf(StreamInterruptedError);
+    expect(await failed).toMatchObject({ message: 'the server acknowledges bytes that were not sent' });
     expect(writable.acknowledgedBytes).toBe(0);
+    await waitFor(() => server.connections[0]?.closeCode !== undefined, 'the close');
+    expect(server.connection(0)).toMatchObject({ closeCode: 1001, byteCount: 0 });
+    expect(server.queries).toHaveLength(1);
   });
 
   test.each([
@@ -579,7 +585,7 @@ describe('an append to a server that talks nonsense', () => {
     expect(server.connection(1).byteCount).toBe(0);
   });
 
-  test('sends nothing twice when it is opened twice', async () => {
+  test('fails when it is opened twice, and sends nothing twice', async () => {
     const server = await FakeServer.start((connection) => {
       open(connection);
       connection.websocket.once('message', () => {
@@ -589,8 +595,9 @@ describe('an append to a server that talks nonsense', () => {
     });
     const writable = startAppend(server, { retry: { ...QUICK, times: 2 } });
     writable.write('0123456789');
-    await rejection(writable.close());
-    expect(server.connections.every(({ byteCount }) => byteCount <= 10)).toBe(true);
+    expect(await rejection(writable.close())).toBeInstanceOf(StreamInterruptedError);
+    expect(server.queries).toHaveLength(1);
+    expect(server.connection(0).bytes.toString()).toBe('0123456789');
   });
 
   test('fails when its first connection breaks before it is open', async () => {

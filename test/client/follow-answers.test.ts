@@ -4,6 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   ConnectionError,
+  ConnectionLostError,
   type FollowOptions,
   type FollowStream,
   follow,
@@ -155,9 +156,9 @@ describe('a follower whose connection broke', () => {
     await waitFor(() => server.queries.length === 4 && server.sockets.size === 0, 'the attempts');
     const { bytes, error } = await readSlowly(readable);
     expect(String(bytes)).toBe('hello');
-    expect(error).toBeInstanceOf(StreamInterruptedError);
+    expect(error).toBeInstanceOf(ConnectionLostError);
     expect((error as Error).cause).toMatchObject({ status: 503 });
-    expect(readable.reason).toBe('interrupted');
+    expect(readable.reason).toBeUndefined();
     expect(events).toMatchObject([
       { attempt: 1, delayMs: expect.any(Number), error: { code: 'HFS_CONNECTION' } },
       { attempt: 2, error: { status: 503 } },
@@ -179,7 +180,7 @@ describe('a follower whose connection broke', () => {
       vi.restoreAllMocks();
     });
     server.connection(0).cut();
-    expect(await failed).toBeInstanceOf(StreamInterruptedError);
+    expect(await failed).toBeInstanceOf(ConnectionLostError);
     expect(server.queries).toHaveLength(4);
   });
 
@@ -189,7 +190,7 @@ describe('a follower whose connection broke', () => {
       connection.socket.end();
     });
     expect(await readingError(startFollow(server.url, { retry: { ...QUICK, times: 5 } }))).toBeInstanceOf(
-      StreamInterruptedError,
+      ConnectionLostError,
     );
     expect(server.queries).toHaveLength(6);
   });
@@ -213,7 +214,7 @@ describe('a follower whose connection broke', () => {
     });
     const { bytes, error } = await readSlowly(startFollow(server.url, { retry: false }));
     expect(String(bytes)).toBe('hello');
-    expect(error).toBeInstanceOf(StreamInterruptedError);
+    expect(error).toBeInstanceOf(ConnectionLostError);
     expect(error).toMatchObject({ cause: { code: 'HFS_CONNECTION' } });
     expect(server.queries).toHaveLength(1);
   });
@@ -458,15 +459,49 @@ test('a follower knows the position of the next byte that is read, whatever has 
   expect(readable.position).toBe(501_000);
 });
 
+test('its position is that of the next byte when it is read as text, too', async () => {
+  const text = 'äöü'.repeat(100);
+  const server = await FakeServer.start((connection) => {
+    open(connection, 50);
+    // One character is in two pieces.
+    connection.send(Buffer.from(text).subarray(0, 299));
+    connection.send(Buffer.from(text).subarray(299));
+    finish(connection, 50 + 600);
+  });
+  const readable = startFollow(server.url, { from: 50 }).setEncoding('utf8');
+  await waitFor(() => {
+    readable.read(0);
+    return readable.readableLength === text.length;
+  }, 'all of it');
+  expect(readable.position).toBe(50);
+  expect(readable.read(10)).toBe(text.slice(0, 10));
+  expect(readable.position).toBe(70);
+  readable.unshift('ü');
+  expect(readable.position).toBe(68);
+  for await (const chunk of readable) expect(chunk).toBe(`ü${text.slice(10)}`);
+  expect(readable.position).toBe(650);
+});
+
 describe('a follower of a server that talks nonsense', () => {
+  test('fails at an opening at another place, after what came before', async () => {
+    const server = await FakeServer.start((connection) => {
+      open(connection);
+      connection.send('hello');
+      connection.tell({ type: 'open', generation: 1, position: 77, live: true });
+    });
+    const { bytes, error } = await readSlowly(startFollow(server.url, { retry: QUICK }));
+    expect(error).toBeInstanceOf(StreamInterruptedError);
+    expect(String(bytes)).toBe('hello');
+    expect(server.queries).toHaveLength(1);
+  });
+
   test.each([
     ['no JSON', ['garbage{']],
     ['null', ['null']],
     ['a text longer than any message', [JSON.stringify({ type: 'x', text: 'x'.repeat(100_000) })]],
     ['an end without a position', ['{"type":"end","reason":"finished"}']],
     ['an opening without a position', ['{"type":"open","generation":1}']],
-    ['an opening at another place', ['{"type":"open","generation":1,"position":77,"live":true}']],
-  ])('(%s) fails as interrupted after the attempts that it has, with what came before', async (_, texts) => {
+  ])('(%s) gives up after the attempts that it has, with what came before', async (_, texts) => {
     const server = await FakeServer.start((connection, number) => {
       open(connection, number === 0 ? 0 : 5);
       if (number === 0) connection.send('hello');
@@ -476,7 +511,7 @@ describe('a follower of a server that talks nonsense', () => {
       readSlowly(startFollow(server.url, { retry: { ...QUICK, times: 2 } })),
       once(AbortSignal.timeout(3000), 'abort').then(() => ({ bytes: '', error: 'a hang' })),
     ]);
-    expect(error).toBeInstanceOf(StreamInterruptedError);
+    expect(error).toBeInstanceOf(ConnectionLostError);
     expect(String(bytes)).toBe('hello');
     await waitFor(() => server.sockets.size === 0, 'the connections to be gone');
   });

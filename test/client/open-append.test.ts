@@ -12,6 +12,7 @@ import {
   ForbiddenPathError,
   InvalidUrlError,
   openAppend,
+  StreamClosedError,
   StreamInterruptedError,
   UnexpectedStatusError,
 } from '../../src/client/index.ts';
@@ -119,6 +120,30 @@ describe('openAppend', () => {
     expect(await failureOf(openAppend(server.url('/.httpfstream/a')))).toBeInstanceOf(ForbiddenPathError);
   });
 
+  test('a closed stream is a StreamClosedError', async () => {
+    const server = await startServer();
+    const headers = { 'content-type': 'text/plain', 'stream-closed': 'true' };
+    await fetch(server.url('/a'), { method: 'PUT', headers, body: 'all of it' });
+    const error = await failureOf(openAppend(server.url('/a')));
+    expect(error).toBeInstanceOf(StreamClosedError);
+    expect(error).toMatchObject({
+      code: 'HFS_STREAM_CLOSED',
+      message: 'HTTP status 409: the stream is closed',
+    });
+  });
+
+  test('close tells where the append ends, and in which file', async () => {
+    const server = await startServer();
+    const { generation } = await openAppend(server.url('/a')).end('before, ').close();
+    expect(await openAppend(server.url('/a')).end('after').close()).toEqual({
+      position: 13,
+      bytes: 5,
+      generation,
+    });
+    const answer = await fetch(server.url('/a?verb=APPEND'), { method: 'PUT', body: 'x' });
+    expect(await answer.json()).toMatchObject({ position: 14, bytes: 1, generation });
+  });
+
   test('a directory is an UnexpectedStatusError with its status and the reason of the server', async () => {
     const server = await startServer();
     const first = openAppend(server.url('/dir/a'));
@@ -204,7 +229,7 @@ describe('openAppend', () => {
     await once(writable, 'open');
     const failed = failureOf(writable);
     await server.app.close();
-    expect(await failed).toMatchObject({ code: 'HFS_STREAM_INTERRUPTED' });
+    expect(await failed).toMatchObject({ code: 'HFS_CONNECTION_LOST' });
     expect(((await failed) as Error).message).toContain('1012');
   });
 

@@ -124,7 +124,11 @@ describe('our appender', () => {
   test('sends text, which the original takes, whatever the bytes are', async () => {
     const server = await OriginalServer.start();
     const bytes = randomBytes(5 * MIB);
-    await append(server.url('/a'), [bytes]);
+    expect(await append(server.url('/a'), [bytes])).toEqual({
+      position: undefined,
+      bytes: bytes.length,
+      generation: undefined,
+    });
     expect(server.content('/a').equals(bytes)).toBe(true);
     expect(server.received.binaryMessages).toBe(0);
   });

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -10,6 +10,7 @@ export class FakeConnection {
   readonly socket: Socket;
   /** What the client asked for. */
   readonly query: URLSearchParams;
+  readonly headers: IncomingHttpHeaders;
   /** The bytes of its binary messages. */
   readonly received: Buffer[] = [];
   textMessages = 0;
@@ -19,6 +20,7 @@ export class FakeConnection {
   constructor(websocket: WebSocket, request: IncomingMessage) {
     this.websocket = websocket;
     this.socket = request.socket;
+    this.headers = request.headers;
     this.query = new URL(request.url ?? '', 'http://fake').searchParams;
     websocket.on('error', () => undefined);
     websocket.on('message', (bytes: Buffer, isBinary) => {

@@ -33,18 +33,22 @@ test.each([
   },
 );
 
-test('unmasks on the way down, over itself', () => {
+test('unmasks on the way down to any place, over itself, and touches nothing else', () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ maxLength: 70 }),
+      fc.tuple(fc.nat(70), fc.nat(70), fc.nat(70)),
       mask,
-      fc.nat(9),
       fc.nat(1000),
-      (bytes, key, distance, phase) => {
-        const memory = new Uint8Array(distance + bytes.length);
-        memory.set(bytes, distance);
-        unmaskDown(memory, distance, memory.length, 0, key, phase);
-        expect(memory.subarray(0, bytes.length)).toEqual(unmasked(bytes, key, phase));
+      (bytes, places, key, phase) => {
+        const [target = 0, start = 0, end = 0] = places
+          .map((place) => place % (bytes.length + 1))
+          .sort((a, b) => a - b);
+        const memory = bytes.slice();
+        const expected = bytes.slice();
+        expected.set(unmasked(bytes.subarray(start, end), key, phase), target);
+        unmaskDown(memory, start, end, target, key, phase);
+        expect(memory).toEqual(expected);
       },
     ),
   );

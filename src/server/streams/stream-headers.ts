@@ -39,7 +39,8 @@ export function streamTag({ state, names }: StreamView, start: number, form: Jso
 /** Adds to the answer what a refusal says beside its status. */
 export function setRefusalHeaders(reply: FastifyReply, error: unknown, names: OffsetNames | undefined): void {
   if (error instanceof StreamClosedError) {
-    if (names !== undefined) reply.header(StreamHeader.nextOffset, names.nameOf(error.size));
+    const { size } = error;
+    if (names !== undefined && size !== undefined) reply.header(StreamHeader.nextOffset, names.nameOf(size));
   } else if (error instanceof ProducerFencedError) {
     reply.header(StreamHeader.producerEpoch, String(error.epoch));
   } else if (error instanceof ProducerGapError) {
