@@ -14,9 +14,13 @@ import { messageOf } from './io.ts';
 
 const INTERVAL_MS = 1000;
 
+/** How long the server holds what was followed: a connection may be away for some time. */
+const HOLD_SECONDS = 60;
+
 /**
  * Follows a resource over all its appenders, as `tail -F` does: after each end
- * asks again, from where it was; begins anew with a file that was cut or made anew.
+ * asks again, from where it was; begins anew with a file that was cut or made anew,
+ * when it has had the rest of the old one. What cannot be had is told.
  *
  * @returns the exit code, when it cannot go on
  * @throws the signal's reason
@@ -29,6 +33,8 @@ class PersistentFollow {
   readonly #url: string;
   readonly #options: FollowResourceOptions;
   #start: PassStart;
+  /** What is followed has no name any more; there may still be written to it. */
+  #isNameless = false;
   /** It was there at some time. */
   #wasThere = false;
   /** What is wrong for the time being, so that it is told once. */
@@ -39,7 +45,7 @@ class PersistentFollow {
   constructor(url: string, options: FollowResourceOptions) {
     this.#url = url;
     this.#options = options;
-    this.#start = options.start;
+    this.#start = { ...options.start, hold: HOLD_SECONDS };
   }
 
   async run(): Promise<number> {
@@ -54,7 +60,10 @@ class PersistentFollow {
       if (signal.aborted) stopFollowing(pass, this.#options);
       if (pass.isOpen) this.#goOnAfter(pass);
       const mayBeginAnew = this.#options.file === undefined && this.#wasThere;
-      if (mayBeginAnew && isGone(error)) this.#beginAnew(error);
+      if (mayBeginAnew && error instanceof ResourceGoneError) {
+        this.#replaced(error, pass);
+        if (error.next !== undefined) continue;
+      } else if (mayBeginAnew && isCut(error)) this.#cut(error, pass);
       else if (error instanceof ResourceNotFoundError && this.#start.generation !== undefined) {
         // The server tells those who name a generation that it is gone: this is a proxy's answer.
         this.#unreachable(error);
@@ -81,35 +90,69 @@ class PersistentFollow {
   }
 
   #opened(): void {
+    this.#trouble = this.#isNameless ? 'missing' : undefined;
+    if (this.#isNameless) return;
     if (this.#news !== undefined) this.#tell(this.#news);
     this.#news = undefined;
-    this.#trouble = undefined;
     this.#wasThere = true;
   }
 
   #goOnAfter(pass: FollowPass): void {
     const { position: from, generation } = pass;
-    this.#start = { from, ...(generation !== undefined && { generation }) };
+    this.#start = { from, hold: HOLD_SECONDS, ...(generation !== undefined && { generation }) };
     if (pass.bytes === 0) return;
     const reason = pass.reason ?? 'ended';
     this.#options.logVerbose(`${this.#url}: ${reason} (read ${pass.bytes} bytes); asking again`);
   }
 
-  #beginAnew(error: unknown): void {
-    this.#start = { from: 0 };
+  #replaced(error: ResourceGoneError, pass: FollowPass): void {
+    const { from = 0 } = this.#start;
+    if (pass.isOpen && error.next === undefined) {
+      // There may be another file by now: who asks again is told.
+      if (!pass.wasLive) this.#nameless();
+      return;
+    }
+    if (!pass.isOpen)
+      this.#tell(`: what was written to the old file after byte ${from} is lost, if anything was`);
+    this.#news ??= ' has been replaced; following the new file';
+    this.#beginAnew(error.next);
+  }
+
+  #cut(error: StreamTruncatedError | RangeNotSatisfiableError, pass: FollowPass): void {
+    const { from = 0, generation } = this.#start;
+    const lost = error instanceof StreamTruncatedError ? error.lost : 0;
     this.#news = undefined;
-    if (error instanceof ResourceGoneError) this.#news = ' has been replaced; following the new file';
-    else this.#tell(': file truncated');
+    this.#tell(': file truncated');
+    if (lost > 0)
+      this.#tell(`: at least ${lost} bytes from byte ${from} on were cut off before they were read`);
+    else if (!pass.wasLive)
+      this.#tell(`: what was cut off after byte ${from} before it was read is lost, if anything was`);
+    this.#beginAnew(generation);
+  }
+
+  #beginAnew(generation: number | undefined): void {
+    this.#start = { from: 0, hold: HOLD_SECONDS, ...(generation !== undefined && { generation }) };
+    this.#isNameless = false;
+  }
+
+  /** Goes on with what is still written to a file that is not at its path any more, until another one is. */
+  #nameless(): void {
+    this.#isNameless = true;
+    this.#tellMissing('file does not exist');
   }
 
   #missing(error: Error): void {
     // What a file holds is taken for the beginning of what will appear.
-    if (this.#options.file === undefined) this.#start = { from: 0 };
+    if (this.#options.file === undefined) this.#beginAnew(undefined);
+    this.#tellMissing(error.message);
+  }
+
+  #tellMissing(why: string): void {
     this.#news = ' has appeared; following the new file';
     if (this.#trouble === 'missing') return;
     this.#trouble = 'missing';
-    if (this.#wasThere) this.#tell(` has become inaccessible: ${error.message}`);
-    else this.#tell(`: ${error.message}; waiting for it`);
+    if (this.#wasThere) this.#tell(` has become inaccessible: ${why}`);
+    else this.#tell(`: ${why}; waiting for it`);
   }
 
   #unreachable(error: Error): void {
@@ -123,12 +166,8 @@ class PersistentFollow {
   }
 }
 
-function isGone(error: unknown): boolean {
-  return (
-    error instanceof ResourceGoneError ||
-    error instanceof StreamTruncatedError ||
-    error instanceof RangeNotSatisfiableError
-  );
+function isCut(error: unknown): error is StreamTruncatedError | RangeNotSatisfiableError {
+  return error instanceof StreamTruncatedError || error instanceof RangeNotSatisfiableError;
 }
 
 /** Whether the server is away for a while, and not of another opinion. */

@@ -24,6 +24,7 @@ export class FollowPass {
   readonly #url: string;
   readonly #options: FollowPassOptions;
   #isOpen = false;
+  #wasLive = false;
   #bytes = 0;
   #position = 0;
   #generation: number | undefined;
@@ -37,6 +38,11 @@ export class FollowPass {
   /** Whether the server has accepted. */
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  /** Whether somebody appended when the server accepted. */
+  get wasLive(): boolean {
+    return this.#wasLive;
   }
 
   /** How many bytes were written. */
@@ -73,8 +79,9 @@ export class FollowPass {
       signal,
       onReconnect: (event) => tellReconnect(event, this.#options, `${url}: `),
     });
-    readable.once('open', ({ generation, position }) => {
+    readable.once('open', ({ generation, position, live }) => {
       this.#isOpen = true;
+      this.#wasLive = live === true;
       this.#generation = generation;
       this.#position = position;
       onOpen();

@@ -14,15 +14,20 @@ export function parseControl(text: string): ControlMessage | undefined {
     case 'ack':
       return isCount(message.position) ? message : undefined;
     case 'end':
-      return isCount(message.position) ? withText(message) : undefined;
+      return isCount(message.position) ? checked(message) : undefined;
     default:
       return typeof message === 'object' && message !== null ? message : undefined;
   }
 }
 
-/** Without a detail that is no text. */
-function withText({ detail, ...message }: EndMessage): EndMessage {
-  return typeof detail === 'string' ? { ...message, detail } : message;
+/** Without a detail that is no text, and numbers that are none. */
+function checked({ detail, next, lost, ...message }: EndMessage): EndMessage {
+  return {
+    ...message,
+    ...(typeof detail === 'string' && { detail }),
+    ...(isCount(next) && { next: Number(next) }),
+    ...(isCount(lost) && { lost: Number(lost) }),
+  };
 }
 
 function isCount(value: unknown): boolean {

@@ -156,15 +156,17 @@ class ResumingFollow extends Readable implements FollowStream {
         [QueryName.lines]: undefined,
         [QueryName.generation]: this.#generation,
         [QueryName.wait]: undefined,
+        [QueryName.hold]: this.#options.hold,
       };
     }
-    const { from, lines, generation } = this.#options;
+    const { from, lines, generation, hold } = this.#options;
     const waitSeconds = Math.ceil((this.#waitUntil - performance.now()) / 1000);
     return {
       [QueryName.from]: from,
       [QueryName.lines]: lines,
       [QueryName.generation]: generation,
       [QueryName.wait]: waitSeconds > 0 ? waitSeconds : undefined,
+      [QueryName.hold]: hold,
     };
   }
 

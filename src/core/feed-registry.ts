@@ -11,6 +11,7 @@ import { OpenFeeds } from './open-feeds.ts';
 import { asGone, assertGeneration } from './preconditions.ts';
 import type { Report } from './report.ts';
 import type { AppendRequest, FollowRequest } from './request.ts';
+import { RotatedFollowers } from './rotated-followers.ts';
 import { SessionRegistry, type SessionRegistryOptions } from './session-registry.ts';
 import { Slots } from './slots.ts';
 import { startAt, startOfLastLines } from './start-position.ts';
@@ -43,6 +44,7 @@ export class FeedRegistry {
   readonly #arrivals: Arrivals;
   readonly #searches = new Slots(MAX_SEARCHES);
   readonly #sweep: ExpirySweep;
+  readonly #rotated: RotatedFollowers;
   /** The feeds of files to which nobody appends, while they are sent, by fingerprint. */
   readonly #idle = new Map<string, Feed>();
   #isClosing = false;
@@ -74,6 +76,7 @@ export class FeedRegistry {
       options,
     );
     this.#sweep = new ExpirySweep(expiring, lifecycle, store, report, SWEEP_INTERVAL_MS);
+    this.#rotated = new RotatedFollowers(root, this.#feeds, this.#sessions, lifecycle);
   }
 
   /** How streams come and go. */
@@ -113,7 +116,8 @@ export class FeedRegistry {
 
   /**
    * Follows a resource. While nobody appends, the follower gets what is there
-   * and the reason for which the last append ended.
+   * and the reason for which the last append ended. Of a file that was replaced, deleted or
+   * cut while it was held for a follower who comes back, it gets the rest, and what happened.
    *
    * @param signal gives up a search for the last lines
    * @throws {PathConflictError} when a directory is at the path
@@ -130,12 +134,18 @@ export class FeedRegistry {
   ): Promise<Follower> {
     try {
       await this.streams.expire(resource);
-      return (
+      const follower =
         (await this.#followAtOnce(resource, request, sink)) ??
-        (await this.#followFile(resource, request, sink, signal))
-      );
+        (await this.#followFile(resource, request, sink, signal));
+      this.#rotated.hold(resource, follower.feed.file, request);
+      return follower;
     } catch (error) {
-      throw asGone(error, request.generation);
+      const failure = asGone(error, request.generation);
+      const follower = this.#isClosing
+        ? undefined
+        : await this.#rotated.follow(resource, request, sink, failure);
+      if (follower === undefined) throw failure;
+      return follower;
     }
   }
 
@@ -179,6 +189,7 @@ export class FeedRegistry {
     this.#isClosing = true;
     this.#sessions.close();
     await this.#sweep.close();
+    await this.#rotated.close();
     await this.#feeds.closed();
     await this.#stored.close();
     this.#arrivals.close();

@@ -34,6 +34,7 @@ export class Feed {
   #behind = 0;
   #cut = NOTHING;
   #endReason: EndReason | undefined;
+  #successor: number | undefined;
   #isWaiting = false;
   #idle = false;
 
@@ -70,6 +71,11 @@ export class Feed {
   /** Set when no more bytes will come. */
   get endReason(): EndReason | undefined {
     return this.#endReason;
+  }
+
+  /** Generation of the file that took the place of this one, once it has ended, where that is known. */
+  get successor(): number | undefined {
+    return this.#successor;
   }
 
   /**
@@ -127,10 +133,15 @@ export class Feed {
     for (const follower of this.#followers) follower.sink.waiting(isWaiting);
   }
 
-  /** Ends the feed: every follower is ended as soon as it has everything. The first reason stays. */
-  end(reason: EndReason): void {
+  /**
+   * Ends the feed: every follower is ended as soon as it has everything. The first reason stays.
+   *
+   * @param successor generation of the file that took the place of this one
+   */
+  end(reason: EndReason, successor?: number): void {
     if (this.#endReason !== undefined) return;
     this.#endReason = reason;
+    this.#successor = successor;
     this.#owner.ended();
     this.#wake();
     this.#checkIdle();

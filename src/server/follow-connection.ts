@@ -107,7 +107,7 @@ export class FollowConnection implements FollowerSink {
   }
 
   end(reason: EndReason): void {
-    this.#tell({ type: 'end', position: this.#follower?.position ?? 0, reason });
+    this.#tell({ type: 'end', position: this.#follower?.position ?? 0, reason, ...this.#aboutEnd(reason) });
     this.#websocket?.close(this.#dialect.closeCode(reason), CLOSE_TEXTS[reason]);
   }
 
@@ -158,6 +158,13 @@ export class FollowConnection implements FollowerSink {
   #tell(message: ControlMessage): void {
     const frame = this.#dialect.control(message);
     if (this.#isOpen && frame.length > 0) this.#socket.write(frame);
+  }
+
+  #aboutEnd(reason: EndReason): { next?: number; lost?: number } {
+    const { feed, position } = this.#follower ?? {};
+    const next = reason === 'deleted' ? feed?.successor : undefined;
+    const lost = reason === 'truncated' && feed !== undefined ? feed.committed - (position as number) : 0;
+    return { ...(next !== undefined && { next }), ...(lost > 0 && { lost }) };
   }
 
   get #isOpen(): boolean {
