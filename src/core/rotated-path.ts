@@ -108,12 +108,16 @@ export class RotatedPath {
   readonly #root: Root;
   /** The oldest first. */
   #files: RotatedFile[] = [];
+  readonly #unwatch: () => void;
   #looking: Promise<void> | undefined;
+  /** Whether something has changed since the look began that is under way. */
+  #isStale = false;
   #closed = false;
 
   constructor(resource: ResourcePath, root: Root) {
     this.resource = resource;
     this.#root = root;
+    this.#unwatch = root.watch(resource, () => void this.look());
   }
 
   /** Whether it holds no file. */
@@ -141,15 +145,15 @@ export class RotatedPath {
 
   /** Finds out which file is at the path now, and lets those go that nobody wants. Never rejects. */
   look(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = undefined;
-    });
+    this.#isStale = true;
+    this.#looking ??= this.#lookUntilFresh();
     return this.#looking;
   }
 
   /** Lets everything go. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#unwatch();
     await this.#looking;
     await this.#drop(this.#files.length);
   }
@@ -157,6 +161,14 @@ export class RotatedPath {
   /** The newest of them: one that was moved away may have come back. */
   #fileOf(isWanted: (stat: StoredFile['stat']) => boolean): RotatedFile | undefined {
     return this.#files.findLast(({ file }) => isWanted(file.stat));
+  }
+
+  async #lookUntilFresh(): Promise<void> {
+    while (this.#isStale && !this.#closed) {
+      this.#isStale = false;
+      await this.#look();
+    }
+    this.#looking = undefined;
   }
 
   async #look(): Promise<void> {
