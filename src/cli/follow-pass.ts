@@ -1,11 +1,15 @@
+import { once } from 'node:events';
 import { follow } from '../client/follow.ts';
-import type { FollowOptions } from '../client/follow-options.ts';
+import type { FollowOptions, FollowStream } from '../client/follow-options.ts';
 import { type ClientLog, tellReconnect } from './client-command.ts';
+import type { FileBeginning } from './file-beginning.ts';
 import type { FollowOutput } from './follow-output.ts';
 
 /** What {@link FollowPass} is given by those who run it. */
 export interface FollowPassOptions extends ClientLog {
   output: FollowOutput;
+  /** What the output has already. */
+  beginning: FileBeginning | undefined;
   /** For the server. */
   headers: Readonly<Record<string, string>>;
   signal: AbortSignal;
@@ -68,7 +72,8 @@ export class FollowPass {
   /**
    * Copies from where `start` says to the end of the stream.
    *
-   * @throws what {@link follow} errors with; the signal's reason; what the output throws
+   * @throws what {@link follow} errors with; what {@link FileBeginning.confirm} throws; the signal's reason; what
+   *   the output throws
    */
   async run({ skipLines = 0, ...start }: PassStart): Promise<void> {
     const { output, headers, signal, logVerbose, onOpen } = this.#options;
@@ -91,6 +96,7 @@ export class FollowPass {
     });
     readable.on('live', () => logVerbose(`${url}: live`));
     try {
+      await this.#confirmBeginning(readable);
       let linesToSkip = skipLines;
       for await (const chunk of readable as AsyncIterable<Buffer>) {
         let at = 0;
@@ -107,6 +113,20 @@ export class FollowPass {
       }
     } finally {
       this.#reason = readable.reason;
+    }
+  }
+  /** Nothing is written behind what is not the beginning of the same. */
+  async #confirmBeginning(readable: FollowStream): Promise<void> {
+    const { beginning, headers } = this.#options;
+    if (beginning === undefined) return;
+    // What goes wrong meanwhile is told to who reads.
+    readable.on('error', () => {});
+    await once(readable, 'open');
+    try {
+      await beginning.confirm(this.#url, headers);
+    } catch (error) {
+      readable.destroy();
+      throw error;
     }
   }
 }

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { EXIT_FAILURE } from './client-command.ts';
+import { FileBeginning } from './file-beginning.ts';
 import { followAgain } from './follow-again.ts';
 import { type FollowCommand, parseFollowCommand } from './follow-command.ts';
 import { FollowingStopped } from './follow-failure.ts';
@@ -70,7 +71,9 @@ async function followToFile(path: string, command: FollowCommand, signal: AbortS
     return EXIT_FAILURE;
   }
   try {
-    return await followAll({ ...command, start: { from: output.size } }, output, signal);
+    const { size } = output;
+    const beginning = size > 0 ? new FileBeginning(path, size) : undefined;
+    return await followAll({ ...command, start: { from: size } }, output, signal, beginning);
   } finally {
     await output.close();
   }
@@ -81,11 +84,12 @@ async function followAll(
   { servers, start, waitSeconds, again, file, log, logVerbose }: FollowCommand,
   output: FollowOutput,
   signal: AbortSignal,
+  beginning?: FileBeginning,
 ): Promise<number> {
   const follow = again ? followAgain : followOnce;
   // With -F, who waits on the server would not be told of what is wrong meanwhile.
   const wait = waitSeconds === undefined || again ? {} : { wait: waitSeconds };
-  const options = { output, signal, file, log, logVerbose, start: { ...start, ...wait } };
+  const options = { output, beginning, signal, file, log, logVerbose, start: { ...start, ...wait } };
   const following = servers.map(({ url, headers }) => follow(url, { ...options, headers }));
   return Math.max(...(await Promise.all(following)));
 }
