@@ -55,13 +55,6 @@ export class ResourceNotFoundError extends HttpfstreamError {
 /** The resource is not what it was: deleted, or deleted and made anew. */
 export class ResourceGoneError extends HttpfstreamError {
   readonly code = 'HFS_RESOURCE_GONE';
-  /** Generation of the file that took its place, where a follower was told. */
-  readonly next: number | undefined;
-
-  constructor(message: string, { next, ...options }: ErrorOptions & { next?: number | undefined } = {}) {
-    super(message, options);
-    this.next = next;
-  }
 }
 
 /** The file has another size than the appender expects. */
@@ -291,13 +284,6 @@ export class StreamInterruptedError extends HttpfstreamError {
 /** The file became shorter than what was already read of it. */
 export class StreamTruncatedError extends HttpfstreamError {
   readonly code = 'HFS_STREAM_TRUNCATED';
-  /** How many bytes a follower has not got that are known to have been there. */
-  readonly lost: number;
-
-  constructor(message: string, { lost = 0, ...options }: ErrorOptions & { lost?: number | undefined } = {}) {
-    super(message, options);
-    this.lost = lost;
-  }
 }
 
 /** The server is one of the original's kind and cannot do what was asked for. */

@@ -76,6 +76,8 @@ export interface EndMessage {
   detail?: string;
   /** With `deleted`: the generation of the file that took its place, which the server has seen do so. */
   next?: number;
+  /** With `next`: whether others may have been there in between. */
+  gap?: boolean;
   /** With `truncated`: how many bytes from `position` on were there and cannot be had any more. */
   lost?: number;
 }

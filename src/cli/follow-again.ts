@@ -61,9 +61,9 @@ class PersistentFollow {
       if (pass.isOpen) this.#goOnAfter(pass);
       const mayBeginAnew = this.#options.file === undefined && this.#wasThere;
       if (mayBeginAnew && error instanceof ResourceGoneError) {
-        this.#replaced(error, pass);
-        if (error.next !== undefined) continue;
-      } else if (mayBeginAnew && isCut(error)) this.#cut(error, pass);
+        this.#replaced(pass);
+        if (pass.ending.next !== undefined) continue;
+      } else if (mayBeginAnew && isCut(error)) this.#cut(pass);
       else if (error instanceof ResourceNotFoundError && this.#start.generation !== undefined) {
         // The server tells those who name a generation that it is gone: this is a proxy's answer.
         this.#unreachable(error);
@@ -105,25 +105,27 @@ class PersistentFollow {
     this.#options.logVerbose(`${this.#url}: ${reason} (read ${pass.bytes} bytes); asking again`);
   }
 
-  #replaced(error: ResourceGoneError, pass: FollowPass): void {
+  #replaced(pass: FollowPass): void {
     const { from = 0 } = this.#start;
-    if (pass.isOpen && error.next === undefined) {
+    const { next, gap = false } = pass.ending;
+    if (pass.isOpen && next === undefined) {
       // There may be another file by now: who asks again is told.
       if (!pass.wasLive) this.#nameless();
       return;
     }
-    if (!pass.isOpen)
+    if (next === undefined)
       this.#tell(`: what was written to the old file after byte ${from} is lost, if anything was`);
+    else if (gap) this.#tell(': other files were there in between; what was written to them is lost');
     this.#news ??= ' has been replaced; following the new file';
-    this.#beginAnew(error.next);
+    this.#beginAnew(next);
   }
 
-  #cut(error: StreamTruncatedError | RangeNotSatisfiableError, pass: FollowPass): void {
+  #cut(pass: FollowPass): void {
     const { from = 0, generation } = this.#start;
-    const lost = error instanceof StreamTruncatedError ? error.lost : 0;
+    const { lost } = pass.ending;
     this.#news = undefined;
     this.#tell(': file truncated');
-    if (lost > 0)
+    if (lost !== undefined)
       this.#tell(`: at least ${lost} bytes from byte ${from} on were cut off before they were read`);
     else if (!pass.wasLive)
       this.#tell(`: what was cut off after byte ${from} before it was read is lost, if anything was`);
@@ -166,7 +168,7 @@ class PersistentFollow {
   }
 }
 
-function isCut(error: unknown): error is StreamTruncatedError | RangeNotSatisfiableError {
+function isCut(error: unknown): boolean {
   return error instanceof StreamTruncatedError || error instanceof RangeNotSatisfiableError;
 }
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { follow } from '../client/follow.ts';
-import type { FollowOptions, FollowStream } from '../client/follow-options.ts';
+import type { FollowEnding, FollowOptions, FollowStream } from '../client/follow-options.ts';
 import { type ClientLog, tellReconnect } from './client-command.ts';
 import type { FileBeginning } from './file-beginning.ts';
 import type { FollowOutput } from './follow-output.ts';
@@ -33,6 +33,7 @@ export class FollowPass {
   #position = 0;
   #generation: number | undefined;
   #reason: string | undefined;
+  #ending: FollowEnding = {};
 
   constructor(url: string, options: FollowPassOptions) {
     this.#url = url;
@@ -67,6 +68,11 @@ export class FollowPass {
   /** Why the stream ended, if the server told. */
   get reason(): string | undefined {
     return this.#reason;
+  }
+
+  /** What else the server told of the end. */
+  get ending(): FollowEnding {
+    return this.#ending;
   }
 
   /**
@@ -113,6 +119,7 @@ export class FollowPass {
       }
     } finally {
       this.#reason = readable.reason;
+      this.#ending = readable.ending;
     }
   }
   /** Nothing is written behind what is not the beginning of the same. */

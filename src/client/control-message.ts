@@ -21,11 +21,12 @@ export function parseControl(text: string): ControlMessage | undefined {
 }
 
 /** Without a detail that is no text, and numbers that are none. */
-function checked({ detail, next, lost, ...message }: EndMessage): EndMessage {
+function checked({ detail, next, gap, lost, ...message }: EndMessage): EndMessage {
   return {
     ...message,
     ...(typeof detail === 'string' && { detail }),
     ...(isCount(next) && { next: Number(next) }),
+    ...(gap === true && { gap }),
     ...(isCount(lost) && { lost: Number(lost) }),
   };
 }

@@ -1,5 +1,11 @@
 import type { Readable } from 'node:stream';
-import { type EndReason, MAX_HOLD_SECONDS, MAX_WAIT_SECONDS } from '../protocol.ts';
+import {
+  type EndMessage,
+  type EndReason,
+  MAX_HOLD_SECONDS,
+  MAX_WAIT_SECONDS,
+  QueryName,
+} from '../protocol.ts';
 import { assertInteger, type StreamOptions } from './options.ts';
 
 /** Options of `follow`. */
@@ -29,6 +35,9 @@ export interface FollowOpening {
   live: boolean | undefined;
 }
 
+/** What a server may know of an end beside its reason. */
+export type FollowEnding = Readonly<Pick<EndMessage, 'next' | 'gap' | 'lost'>>;
+
 /** A readable of a resource's bytes. */
 export interface FollowStream extends Readable {
   /** Position in the file of the next byte that is read from here. */
@@ -37,6 +46,8 @@ export interface FollowStream extends Readable {
   readonly generation: number | undefined;
   /** Why the stream ended. */
   readonly reason: EndReason | undefined;
+  /** What else the server told of the end; nothing before it. */
+  readonly ending: FollowEnding;
 }
 
 /** @throws {TypeError} for options that make no sense */
@@ -54,4 +65,25 @@ export function assertOptions({ from, lines, generation, wait = 0, hold = 0 }: F
 function assertSeconds(name: string, value: number, max: number): void {
   if (value >= 0 && value <= max) return;
   throw new TypeError(`the option ${name} must be a number of seconds from 0 to ${max}`);
+}
+
+/** Parameters by name; those that are undefined are not to be there. */
+export type FollowQuery = Readonly<Record<string, number | undefined>>;
+
+/**
+ * What a server is asked for.
+ *
+ * @param waitSeconds how long to wait, by now
+ */
+export function queryOf(
+  { from, lines, generation, hold }: { [K in keyof FollowOptions]: FollowOptions[K] | undefined },
+  waitSeconds: number,
+): FollowQuery {
+  return {
+    [QueryName.from]: from,
+    [QueryName.lines]: lines,
+    [QueryName.generation]: generation,
+    [QueryName.wait]: waitSeconds > 0 ? waitSeconds : undefined,
+    [QueryName.hold]: hold,
+  };
 }

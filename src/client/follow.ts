@@ -14,16 +14,18 @@ import {
   type EndMessage,
   type EndReason,
   type OpenMessage,
-  QueryName,
 } from '../protocol.ts';
 import { BodySource } from './body-source.ts';
 import { Connection, type ConnectionEnd, connectionError, isRefusal } from './connection.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
 import {
   assertOptions,
+  type FollowEnding,
   type FollowOpening,
   type FollowOptions,
+  type FollowQuery,
   type FollowStream,
+  queryOf,
 } from './follow-options.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
@@ -77,6 +79,7 @@ class ResumingFollow extends Readable implements FollowStream {
   #position = 0;
   #generation: number | undefined;
   #reason: EndReason | undefined;
+  #ending: FollowEnding = {};
   #failure: HttpfstreamError | undefined;
   readonly #smallPieces = new SmallPieces((bytes) => {
     if (!this.push(bytes)) this.#source?.pause();
@@ -105,6 +108,10 @@ class ResumingFollow extends Readable implements FollowStream {
 
   get reason(): EndReason | undefined {
     return this.#reason;
+  }
+
+  get ending(): FollowEnding {
+    return this.#ending;
   }
 
   /** An error comes after the bytes that came before it. */
@@ -149,25 +156,10 @@ class ResumingFollow extends Readable implements FollowStream {
     });
   }
 
-  #query(): Record<string, number | undefined> {
-    if (this.#wasOpen) {
-      return {
-        [QueryName.from]: this.#position,
-        [QueryName.lines]: undefined,
-        [QueryName.generation]: this.#generation,
-        [QueryName.wait]: undefined,
-        [QueryName.hold]: this.#options.hold,
-      };
-    }
-    const { from, lines, generation, hold } = this.#options;
-    const waitSeconds = Math.ceil((this.#waitUntil - performance.now()) / 1000);
-    return {
-      [QueryName.from]: from,
-      [QueryName.lines]: lines,
-      [QueryName.generation]: generation,
-      [QueryName.wait]: waitSeconds > 0 ? waitSeconds : undefined,
-      [QueryName.hold]: hold,
-    };
+  #query(): FollowQuery {
+    const { hold } = this.#options;
+    if (this.#wasOpen) return queryOf({ from: this.#position, generation: this.#generation, hold }, 0);
+    return queryOf(this.#options, Math.ceil((this.#waitUntil - performance.now()) / 1000));
   }
 
   #take(message: ControlMessage): void {
@@ -233,6 +225,7 @@ class ResumingFollow extends Readable implements FollowStream {
 
   #ended(end: EndMessage): void {
     const { reason } = end;
+    this.#ending = end;
     // The close that comes next says that the server will be back.
     if (reason === 'shutdown') return;
     if (reason === 'finished' && !this.#isOpen) {

@@ -16,12 +16,12 @@ export function interrupted(message: string, cause?: Error): StreamInterruptedEr
 }
 
 /** The error for a stream that the server ended for another reason than that it was finished. */
-export function failureOfEnd({ reason, detail, next, lost }: EndMessage): HttpfstreamError {
+export function failureOfEnd({ reason, detail }: EndMessage): HttpfstreamError {
   switch (reason) {
     case 'deleted':
-      return new ResourceGoneError(detail ?? 'the file was deleted', { next });
+      return new ResourceGoneError(detail ?? 'the file was deleted');
     case 'truncated':
-      return new StreamTruncatedError(detail ?? 'the file was cut', { lost });
+      return new StreamTruncatedError(detail ?? 'the file was cut');
     case 'missing':
       return new ResourceNotFoundError('file does not exist');
     default:

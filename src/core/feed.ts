@@ -17,6 +17,13 @@ export interface FeedOwner {
   idle(): void;
 }
 
+/** The file that took the place of another. */
+export interface Successor {
+  generation: number;
+  /** Whether nobody knows if others were there in between. */
+  isUnsure: boolean;
+}
+
 /**
  * The live state of one resource: how many bytes are committed, and who
  * follows. Followers pull; the feed only wakes them.
@@ -34,7 +41,7 @@ export class Feed {
   #behind = 0;
   #cut = NOTHING;
   #endReason: EndReason | undefined;
-  #successor: number | undefined;
+  #successor: Successor | undefined;
   #isWaiting = false;
   #idle = false;
 
@@ -73,8 +80,8 @@ export class Feed {
     return this.#endReason;
   }
 
-  /** Generation of the file that took the place of this one, once it has ended, where that is known. */
-  get successor(): number | undefined {
+  /** The file that took the place of this one, once it has ended, where that is known. */
+  get successor(): Successor | undefined {
     return this.#successor;
   }
 
@@ -136,9 +143,9 @@ export class Feed {
   /**
    * Ends the feed: every follower is ended as soon as it has everything. The first reason stays.
    *
-   * @param successor generation of the file that took the place of this one
+   * @param successor the file that took the place of this one
    */
-  end(reason: EndReason, successor?: number): void {
+  end(reason: EndReason, successor?: Successor): void {
     if (this.#endReason !== undefined) return;
     this.#endReason = reason;
     this.#successor = successor;

@@ -1,15 +1,22 @@
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
+import type { Successor } from './feed.ts';
 
 /** How many files of one path are held; the oldest go. */
-const MAX_FILES = 8;
+const MAX_FILES = 16;
 
 /** How long nothing must have been written to a file that was replaced, … */
 const QUIET_MS = 500;
 
 /** … and after which time it counts as drained nevertheless, in milliseconds. */
 const MAX_DRAIN_MS = 10_000;
+
+/** Changes of a name that one file makes which takes the place of another: the old one goes, the new one comes. */
+const CHANGES_A_FILE = 2;
+
+/** Time after which no change is still to be told that has happened. */
+const SETTLED_MS = 1000;
 
 /** What a file is like that is, or was, at a path. */
 interface RotatedState {
@@ -19,8 +26,8 @@ interface RotatedState {
   largest: number;
   /** Whether another file has taken its place. */
   isReplaced: boolean;
-  /** Generation of that file, once there is something in it and nobody writes to this one any more. */
-  successor: number | undefined;
+  /** That file, once there is something in it and nobody writes to this one any more. */
+  successor: Successor | undefined;
 }
 
 /** The same, with the file, which whoever asked for it closes. */
@@ -37,6 +44,7 @@ class RotatedFile {
   #heldUntil = 0;
   #largest: number;
   #replacedAt = Number.POSITIVE_INFINITY;
+  #isUnsure = false;
 
   /** @param file its own from now on */
   constructor(file: StoredFile) {
@@ -60,6 +68,11 @@ class RotatedFile {
   replacedBy(successor: RotatedFile): void {
     this.#successor = successor;
     this.#replacedAt = performance.now();
+  }
+
+  /** Tells that other files may have been there before that one. */
+  doubtSuccessor(): void {
+    this.#isUnsure = true;
   }
 
   /** @throws {StorageError} when the disk does not tell */
@@ -86,7 +99,10 @@ class RotatedFile {
       size,
       largest: this.#largest,
       isReplaced: successor !== undefined,
-      successor: isLeft && isDrained ? successor.file.stat.generation : undefined,
+      successor:
+        isLeft && isDrained
+          ? { generation: successor.file.stat.generation, isUnsure: this.#isUnsure }
+          : undefined,
     };
   }
 
@@ -112,12 +128,17 @@ export class RotatedPath {
   #looking: Promise<void> | undefined;
   /** Whether something has changed since the look began that is under way. */
   #isStale = false;
+  /** How often the name has changed since all was settled, … */
+  #changes = 0;
+  #changedAt = 0;
+  /** … and how many files have been seen to come. */
+  #arrivals = 0;
   #closed = false;
 
   constructor(resource: ResourcePath, root: Root) {
     this.resource = resource;
     this.#root = root;
-    this.#unwatch = root.watch(resource, () => void this.look());
+    this.#unwatch = root.watch(resource, () => this.#changed());
   }
 
   /** Whether it holds no file. */
@@ -129,6 +150,22 @@ export class RotatedPath {
   hold(file: StoredFile, holdMs: number): void {
     const held = this.#fileOf(({ fingerprint }) => fingerprint === file.stat.fingerprint);
     (held ?? this.#add(file.share())).hold(holdMs);
+  }
+
+  /**
+   * Holds a file, its own from now on, that was at the path before anybody watched it; others may have been there
+   * between it and the next that is known.
+   */
+  adopt(file: StoredFile, holdMs: number): void {
+    const adopted = new RotatedFile(file);
+    adopted.hold(holdMs);
+    adopted.doubtSuccessor();
+    const later = this.#files.findIndex((held) => held.file.stat.generation > file.stat.generation);
+    const index = later === -1 ? this.#files.length : later;
+    this.#files[index - 1]?.replacedBy(adopted);
+    const next = this.#files[index];
+    if (next !== undefined) adopted.replacedBy(next);
+    this.#files.splice(index, 0, adopted);
   }
 
   /**
@@ -176,15 +213,37 @@ export class RotatedPath {
     await this.#drop(wanted === -1 ? this.#files.length : wanted);
     const newest = this.#files.at(-1);
     if (newest === undefined) return;
+    // From before the look: what happens while it is under way, it need not have seen.
+    const changes = this.#changes;
     try {
       // To know how much of it is lost, should it be cut.
       await newest.look();
       const { kind, fingerprint } = await this.#root.stat(this.resource);
-      if (kind !== 'file' || fingerprint === newest.file.stat.fingerprint) return;
-      await this.#replace(newest, await this.#root.openRead(this.resource));
+      if (kind !== 'file') return;
+      if (fingerprint !== newest.file.stat.fingerprint)
+        await this.#replace(newest, await this.#root.openRead(this.resource));
+      this.#count(changes);
     } catch {
       // Nothing is there for the time being, or the disk does not tell: who asks for it is told.
     }
+  }
+
+  #changed(): void {
+    this.#changes++;
+    this.#changedAt = performance.now();
+    void this.look();
+  }
+
+  /** Finds out whether there were more files at the path than were seen. */
+  #count(changes: number): void {
+    const surplus = changes - this.#arrivals * CHANGES_A_FILE;
+    if (this.#arrivals > 0 && surplus > 0) {
+      this.#files.at(-2)?.doubtSuccessor();
+      this.#changes -= surplus;
+    }
+    if (performance.now() - this.#changedAt < SETTLED_MS) return;
+    this.#changes = 0;
+    this.#arrivals = 0;
   }
 
   async #replace(newest: RotatedFile, file: StoredFile): Promise<void> {
@@ -197,7 +256,9 @@ export class RotatedPath {
   /** Holds it for as long as the one before it, which leads to it. */
   #add(file: StoredFile): RotatedFile {
     const added = new RotatedFile(file);
-    this.#files.at(-1)?.replacedBy(added);
+    const before = this.#files.at(-1);
+    before?.replacedBy(added);
+    if (before !== undefined) this.#arrivals++;
     this.#files.push(added);
     void this.#drop(this.#files.length - MAX_FILES);
     return added;

@@ -33,14 +33,13 @@ export class Rotations {
 
   /** Holds the file that is at a path, and what takes its place, for so many milliseconds and as long as it is read. */
   hold(resource: ResourcePath, file: StoredFile, holdMs: number): void {
-    if (this.#closed) return;
-    const path = this.#paths.get(resource.key) ?? new RotatedPath(resource, this.#root);
-    path.hold(file, holdMs);
-    this.#paths.delete(resource.key);
-    this.#paths.set(resource.key, path);
-    this.#timer ??= setInterval(() => this.#tick(), this.#intervalMs).unref();
-    const [oldest] = this.#paths.values();
-    if (this.#paths.size > MAX_PATHS && oldest !== undefined) void this.#remove(oldest);
+    if (!this.#closed) this.#watched(resource).hold(file, holdMs);
+  }
+
+  /** Holds a file, its own from now on, that was at a path before somebody watched it, and what takes its place. */
+  async adopt(resource: ResourcePath, file: StoredFile, holdMs: number): Promise<void> {
+    if (this.#closed) await file.close();
+    else this.#watched(resource).adopt(file, holdMs);
   }
 
   /**
@@ -59,6 +58,16 @@ export class Rotations {
     clearInterval(this.#timer);
     await this.#looking;
     await Promise.all([...this.#paths.values()].map((path) => this.#remove(path)));
+  }
+
+  #watched(resource: ResourcePath): RotatedPath {
+    const path = this.#paths.get(resource.key) ?? new RotatedPath(resource, this.#root);
+    this.#paths.delete(resource.key);
+    this.#paths.set(resource.key, path);
+    this.#timer ??= setInterval(() => this.#tick(), this.#intervalMs).unref();
+    const [oldest] = this.#paths.values();
+    if (this.#paths.size > MAX_PATHS && oldest !== undefined) void this.#remove(oldest);
+    return path;
   }
 
   #tick(): void {

@@ -4,7 +4,7 @@ import type { WebSocket } from 'ws';
 import type { Encoder } from '../core/chunk.ts';
 import type { Follower, FollowerSink } from '../core/follower.ts';
 import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '../errors.ts';
-import { CloseCode, type ControlMessage, type EndReason } from '../protocol.ts';
+import { CloseCode, type ControlMessage, type EndMessage, type EndReason } from '../protocol.ts';
 import { PayloadTap } from '../websocket/payload-tap.ts';
 import type { ConnectionGroup } from './connection-group.ts';
 import type { Dialect } from './dialect.ts';
@@ -160,11 +160,14 @@ export class FollowConnection implements FollowerSink {
     if (this.#isOpen && frame.length > 0) this.#socket.write(frame);
   }
 
-  #aboutEnd(reason: EndReason): { next?: number; lost?: number } {
-    const { feed, position } = this.#follower ?? {};
-    const next = reason === 'deleted' ? feed?.successor : undefined;
-    const lost = reason === 'truncated' && feed !== undefined ? feed.committed - (position as number) : 0;
-    return { ...(next !== undefined && { next }), ...(lost > 0 && { lost }) };
+  #aboutEnd(reason: EndReason): Pick<EndMessage, 'next' | 'gap' | 'lost'> {
+    if (this.#follower === undefined) return {};
+    const { feed, position } = this.#follower;
+    const lost = feed.committed - position;
+    if (reason === 'truncated' && lost > 0) return { lost };
+    const { successor } = feed;
+    if (successor === undefined) return {};
+    return { next: successor.generation, ...(successor.isUnsure && { gap: true }) };
   }
 
   get #isOpen(): boolean {

@@ -1,8 +1,12 @@
+import { rename } from 'node:fs/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { runAppend } from '../../src/cli/run-append.ts';
+import { runServer } from '../../src/cli/run-server.ts';
 import { RotatingLog } from '../support/rotating-log.ts';
 import { startServer } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { followAgain } from './following-again.ts';
+import { CommandHere, portOf, startServerCommand } from './command.ts';
+import { append, followAgain } from './following-again.ts';
 
 const ROTATIONS: readonly (readonly [string, (log: RotatingLog) => Promise<void>])[] = [
   [
@@ -59,11 +63,17 @@ const ROTATIONS: readonly (readonly [string, (log: RotatingLog) => Promise<void>
   ],
 ];
 
+/** A program that writes to `/a` of a server. */
+function startLog(server: { root: string }): RotatingLog {
+  const log = new RotatingLog(`${server.root}/a`);
+  onTestFinished(() => log.close());
+  return log;
+}
+
 describe('httpfstream-follow -F of a file that is', () => {
   test.each(ROTATIONS)('%s: each line comes once, in order', async (_, rotate) => {
     const server = await startServer();
-    const log = new RotatingLog(`${server.root}/a`);
-    onTestFinished(() => log.close());
+    const log = startLog(server);
     await log.write(10);
     const { command } = followAgain(server);
     await waitFor(() => command.stdout.toString() === log.text, 'the beginning');
@@ -72,5 +82,119 @@ describe('httpfstream-follow -F of a file that is', () => {
     await waitFor(() => command.stdoutBytes >= log.text.length, 'all lines');
     expect(command.stdout.toString()).toBe(log.text);
     expect(command.stderr).not.toContain('lost');
+  });
+
+  test.each([0, 3])('renamed, from its last %i lines on: each line comes once, in order', async (count) => {
+    const server = await startServer();
+    const log = startLog(server);
+    await log.write(10);
+    const { command } = followAgain(server, '-n', String(count));
+    await waitFor(async () => {
+      await log.write(1);
+      return command.stdoutBytes > 0;
+    }, 'it to follow');
+    for (let i = 0; i < 2; i++) {
+      await log.write(30);
+      log.rename();
+      log.reopen();
+    }
+    await log.write(10);
+    await waitFor(() => command.stdout.toString().endsWith(log.text.slice(-80)), 'the last lines');
+    expect(command.stdout.toString()).toMatch(/^line /);
+    expect(log.text.endsWith(`\n${command.stdout}`)).toBe(true);
+  });
+
+  test('copied and cut: what could be had comes once, in order, and it is told that something is lost', async () => {
+    const server = await startServer();
+    const log = startLog(server);
+    await log.write(10);
+    const { command, says } = followAgain(server);
+    await waitFor(() => command.stdout.toString() === log.text, 'the beginning');
+    await log.write(100);
+    const before = log.text;
+    log.copyAndTruncate();
+    await says(': file truncated\n');
+    await log.write(20);
+    const after = log.text.slice(before.length);
+    await waitFor(() => command.stdout.toString().endsWith(after), 'the new lines');
+    const old = command.stdout.toString().slice(0, -after.length);
+    expect(before.startsWith(old)).toBe(true);
+    expect(command.stderr).toMatch(
+      /: at least \d+ bytes from byte \d+ on were cut off before they were read\n/,
+    );
+  });
+
+  test('renamed under its appender: all that the server has taken comes once, then the new one', async () => {
+    const server = await startServer();
+    const appender = new CommandHere(runAppend, [server.url('/a')]);
+    appender.stdin.write('old ');
+    const { command, shows } = followAgain(server);
+    await shows('old ');
+    await rename(`${server.root}/a`, `${server.root}/a.1`);
+    appender.stdin.end('and the rest ');
+    expect(await appender.exit).toBe(1);
+    await append(server, 'new');
+    await waitFor(() => command.stdout.toString().endsWith('new'), 'the new one');
+    expect(command.stdout.toString()).toBe('old and the rest new');
+    expect(command.stderr).not.toContain('lost');
+  });
+
+  test('renamed while the server was away: the rest comes once', async () => {
+    const server = await startServerCommand();
+    const log = startLog(server);
+    await log.write(10);
+    const { command, says } = followAgain(server);
+    await waitFor(() => command.stdout.toString() === log.text, 'the beginning');
+    server.command.signal('SIGKILL');
+    await says(' cannot be reached: ');
+    await log.write(10);
+    log.rename();
+    log.reopen();
+    await log.write(10);
+    await portOf(new CommandHere(runServer, [`-root=${server.root}`, `-http=127.0.0.1:${server.port}`]));
+    await waitFor(() => command.stdout.toString().endsWith(log.text.slice(-20)), 'the last lines');
+    expect(command.stdout.toString()).toBe(log.text);
+  });
+
+  test('deleted while the server was away: that the rest is lost is told', async () => {
+    const server = await startServerCommand();
+    const log = startLog(server);
+    await log.write(10);
+    const { command, says } = followAgain(server);
+    await waitFor(() => command.stdout.toString() === log.text, 'the beginning');
+    const beginning = log.text;
+    server.command.signal('SIGKILL');
+    await says(' cannot be reached: ');
+    await log.write(10);
+    log.unlink();
+    log.reopen();
+    const before = log.text;
+    await log.write(10);
+    await portOf(new CommandHere(runServer, [`-root=${server.root}`, `-http=127.0.0.1:${server.port}`]));
+    const expected = beginning + log.text.slice(before.length);
+    await waitFor(() => command.stdout.toString() === expected, 'the last lines');
+    expect(command.stderr).toContain(
+      `: what was written to the old file after byte ${beginning.length} is lost, if anything was\n`,
+    );
+  });
+
+  test('rotated more quickly than anybody could look: that something is lost is told', async () => {
+    const server = await startServer();
+    const log = startLog(server);
+    await log.write(10);
+    const { command, says } = followAgain(server);
+    await waitFor(() => command.stdout.toString() === log.text, 'the beginning');
+    // It has asked again by now, if only for this line.
+    await log.write(1);
+    await waitFor(() => command.stdout.toString() === log.text, 'the next line');
+    log.writeAtOnce(10);
+    for (let i = 0; i < 3; i++) {
+      log.rename();
+      log.reopen();
+      log.writeAtOnce(10);
+    }
+    await waitFor(() => command.stdout.toString().endsWith(log.text.slice(-80)), 'the last lines');
+    await says(': other files were there in between; what was written to them is lost\n');
+    expect(command.stdout.toString().split('\n')).toHaveLength(1 + 11 + 10 + 10);
   });
 });

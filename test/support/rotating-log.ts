@@ -1,4 +1,13 @@
-import { appendFileSync, closeSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  copyFileSync,
+  openSync,
+  renameSync,
+  truncateSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Time between two lines: 200 of them in a second. */
@@ -24,9 +33,16 @@ export class RotatingLog {
   /** Writes so many lines, one after the other. */
   async write(lines: number): Promise<void> {
     for (let i = 0; i < lines; i++) {
+      this.writeAtOnce(1);
+      await delay(PACE_MS);
+    }
+  }
+
+  /** Writes so many lines without a pause. */
+  writeAtOnce(lines: number): void {
+    for (let i = 0; i < lines; i++) {
       writeSync(this.#fd, lineOf(this.#lines));
       this.#lines++;
-      await delay(PACE_MS);
     }
   }
 
@@ -43,6 +59,13 @@ export class RotatingLog {
   /** Makes an empty file for the program, as logrotate does. */
   create(): void {
     appendFileSync(this.#path, '');
+  }
+
+  /** Copies the file and cuts it, as logrotate does with copytruncate. */
+  copyAndTruncate(): void {
+    this.#rotations++;
+    copyFileSync(this.#path, `${this.#path}.${this.#rotations}`);
+    truncateSync(this.#path);
   }
 
   /** The program opens the file anew. */
