@@ -114,7 +114,7 @@ class PersistentFollow {
       return;
     }
     if (next === undefined)
-      this.#tell(`: what was written to the old file after byte ${from} is lost, if anything was`);
+      this.#tell(`: what was written since byte ${from} of the old file is lost, if anything was`);
     else if (gap) this.#tell(': other files were there in between; what was written to them is lost');
     this.#news ??= ' has been replaced; following the new file';
     this.#beginAnew(next);

@@ -4,7 +4,7 @@ import type { StoredFile } from '../storage/stored-file.ts';
 import type { Successor } from './feed.ts';
 
 /** How many files of one path are held; the oldest go. */
-const MAX_FILES = 16;
+const MAX_FILES = 8;
 
 /** How long nothing must have been written to a file that was replaced, … */
 const QUIET_MS = 500;

@@ -5,7 +5,7 @@ import { type OpenRotated, RotatedPath } from './rotated-path.ts';
 import { Round } from './round.ts';
 
 /** How many paths are watched; the one that was asked for longest ago goes. */
-const MAX_PATHS = 128;
+const MAX_PATHS = 256;
 
 /** How many looks at the disk there are in one interval. */
 const MAX_LOOKS = 32;
