@@ -40,6 +40,8 @@ class RotatedFile {
   readonly file: StoredFile;
   /** Which file took its place. */
   #successor: RotatedFile | undefined;
+  /** Others by which it is read, or was. */
+  #readings: StoredFile[] = [];
   #holdMs = 0;
   #heldUntil = 0;
   #largest: number;
@@ -54,14 +56,34 @@ class RotatedFile {
 
   /** Whether nobody reads it, and nobody will come back for it. */
   get isOver(): boolean {
-    if (this.file.isShared) this.hold(this.#holdMs);
     return performance.now() > this.#heldUntil;
   }
 
-  /** Holds it for so many milliseconds from now on, or from when nobody reads it any more. */
+  /** Holds it for so many milliseconds from now on. */
   hold(holdMs: number): void {
     this.#holdMs = Math.max(this.#holdMs, holdMs);
     this.#heldUntil = Math.max(this.#heldUntil, performance.now() + holdMs);
+  }
+
+  /** Holds it for so many milliseconds from when nobody reads it any more through `file`, which is the same. */
+  holdAfter(file: StoredFile, holdMs: number): void {
+    const isKnown = [this.file, ...this.#readings].some((known) => known.sharesWith(file));
+    // Two of one open file would hold each other.
+    if (!isKnown) this.#readings.push(file.share());
+    this.hold(holdMs);
+  }
+
+  /** Finds out whether it is still read. */
+  async renew(): Promise<void> {
+    const over = this.#readings.filter((file) => !file.isShared);
+    this.#readings = this.#readings.filter((file) => file.isShared);
+    if (this.#readings.length > 0 || this.file.isShared) this.hold(this.#holdMs);
+    await Promise.all(over.map(closeQuietly));
+  }
+
+  /** Lets it go. Never rejects. */
+  async close(): Promise<void> {
+    await Promise.all([this.file, ...this.#readings].map(closeQuietly));
   }
 
   /** Tells which file has taken its place. */
@@ -149,7 +171,8 @@ export class RotatedPath {
   /** Holds a file that is at the path for so many milliseconds. */
   hold(file: StoredFile, holdMs: number): void {
     const held = this.#fileOf(({ fingerprint }) => fingerprint === file.stat.fingerprint);
-    (held ?? this.#add(file.share())).hold(holdMs);
+    if (held === undefined) this.#add(file.share()).hold(holdMs);
+    else held.holdAfter(file, holdMs);
   }
 
   /**
@@ -209,6 +232,7 @@ export class RotatedPath {
   }
 
   async #look(): Promise<void> {
+    await Promise.all(this.#files.map((held) => held.renew()));
     const wanted = this.#files.findIndex((held) => !held.isOver);
     await this.#drop(wanted === -1 ? this.#files.length : wanted);
     const newest = this.#files.at(-1);
@@ -268,7 +292,11 @@ export class RotatedPath {
   async #drop(count: number): Promise<void> {
     if (count <= 0) return;
     const dropped = this.#files.splice(0, count);
-    // A close that fails has lost nothing: it was only read.
-    await Promise.all(dropped.map(({ file }) => file.close().catch(() => undefined)));
+    await Promise.all(dropped.map((held) => held.close()));
   }
+}
+
+/** A close that fails has lost nothing: it was only read. */
+async function closeQuietly(file: StoredFile): Promise<void> {
+  await file.close().catch(() => undefined);
 }

@@ -54,6 +54,11 @@ export class StoredFile {
     return this.#users.count > 1;
   }
 
+  /** Whether it is the same open file as another: closed when both have closed it. */
+  sharesWith(other: StoredFile): boolean {
+    return this.#users === other.#users;
+  }
+
   /** Lets the file go. Idempotent, because the number of a closed file is soon another's. */
   close(): Promise<void> {
     this.#closed ??= this.#letGo();
