@@ -115,7 +115,8 @@ class PersistentFollow {
     }
     if (next === undefined)
       this.#tell(`: what was written since byte ${from} of the old file is lost, if anything was`);
-    else if (gap) this.#tell(': other files were there in between; what was written to them is lost');
+    else if (gap)
+      this.#tell(': other files may have been there in between; what was written to them is lost');
     this.#news ??= ' has been replaced; following the new file';
     this.#beginAnew(next);
   }

@@ -1,3 +1,4 @@
+import { TELLS_EACH_CHANGE } from '../storage/name-watches.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
@@ -261,7 +262,7 @@ export class RotatedPath {
   /** Finds out whether there were more files at the path than were seen. */
   #count(changes: number): void {
     const surplus = changes - this.#arrivals * CHANGES_A_FILE;
-    if (this.#arrivals > 0 && surplus > 0) {
+    if (TELLS_EACH_CHANGE && this.#arrivals > 0 && surplus > 0) {
       this.#files.at(-2)?.doubtSuccessor();
       this.#changes -= surplus;
     }

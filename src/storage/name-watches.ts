@@ -1,6 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
+/** Whether the system tells each change of a name once: others put several into one, or tell what is written as one. */
+export const TELLS_EACH_CHANGE: boolean = process.platform === 'linux';
+
 interface WatchedDirectory {
   watcher: fs.FSWatcher;
   listeners: Map<string, Set<() => void>>;
