@@ -66,20 +66,24 @@ export interface AckMessage {
   position: number;
 }
 
-/** Last message before the close. */
-export interface EndMessage {
-  type: 'end';
-  position: number;
-  /** `missing`: the resource did not appear while the follower waited. */
-  reason: EndReason | 'missing';
-  /** For people: what went wrong. */
-  detail?: string;
+/** What a follower may be told of an end beside its reason. */
+export interface EndFacts {
   /** With `deleted`: the generation of the file that took its place, which the server has seen do so. */
   next?: number;
   /** With `next`: whether others may have been there in between. */
   gap?: boolean;
   /** With `truncated`: how many bytes from `position` on were there and cannot be had any more. */
   lost?: number;
+}
+
+/** Last message before the close. */
+export interface EndMessage extends EndFacts {
+  type: 'end';
+  position: number;
+  /** `missing`: the resource did not appear while the follower waited. */
+  reason: EndReason | 'missing';
+  /** For people: what went wrong. */
+  detail?: string;
 }
 
 /** To a follower: the appender's connection broke, or the resource is not there yet; and it is (back). */

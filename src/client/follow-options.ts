@@ -1,11 +1,5 @@
 import type { Readable } from 'node:stream';
-import {
-  type EndMessage,
-  type EndReason,
-  MAX_HOLD_SECONDS,
-  MAX_WAIT_SECONDS,
-  QueryName,
-} from '../protocol.ts';
+import { type EndFacts, type EndReason, MAX_HOLD_SECONDS, MAX_WAIT_SECONDS, QueryName } from '../protocol.ts';
 import { assertInteger, type StreamOptions } from './options.ts';
 
 /** Options of `follow`. */
@@ -36,7 +30,7 @@ export interface FollowOpening {
 }
 
 /** What a server may know of an end beside its reason. */
-export type FollowEnding = Readonly<Pick<EndMessage, 'next' | 'gap' | 'lost'>>;
+export type FollowEnding = Readonly<EndFacts>;
 
 /** A readable of a resource's bytes. */
 export interface FollowStream extends Readable {

@@ -1,4 +1,4 @@
-import { PathConflictError, ServerClosingError } from '../errors.ts';
+import { PathConflictError, ResourceGoneError, ServerClosingError } from '../errors.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
@@ -134,16 +134,17 @@ export class FeedRegistry {
   ): Promise<Follower> {
     try {
       await this.streams.expire(resource);
+      const cut = await this.#rotated.followCut(resource, request, sink);
+      if (cut !== undefined) return cut;
       const follower =
         (await this.#followAtOnce(resource, request, sink)) ??
         (await this.#followFile(resource, request, sink, signal));
-      this.#rotated.hold(resource, follower.feed.file, request);
+      this.#rotated.hold(resource, follower, request);
       return follower;
     } catch (error) {
       const failure = asGone(error, request.generation);
-      const follower = this.#isClosing
-        ? undefined
-        : await this.#rotated.follow(resource, request, sink, failure);
+      if (!(failure instanceof ResourceGoneError) || this.#isClosing) throw failure;
+      const follower = await this.#rotated.followRest(resource, request, sink);
       if (follower === undefined) throw failure;
       return follower;
     }

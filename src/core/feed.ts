@@ -1,4 +1,4 @@
-import type { EndReason } from '../protocol.ts';
+import type { EndFacts, EndReason } from '../protocol.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import { cutCharacter, withoutLast } from './characters.ts';
 import { Chunk, chunksOf } from './chunk.ts';
@@ -15,13 +15,6 @@ export interface FeedOwner {
   ended(): void;
   /** Called once, when the feed has ended and the last follower has left. */
   idle(): void;
-}
-
-/** The file that took the place of another. */
-export interface Successor {
-  generation: number;
-  /** Whether nobody knows if others were there in between. */
-  isUnsure: boolean;
 }
 
 /**
@@ -41,7 +34,7 @@ export class Feed {
   #behind = 0;
   #cut = NOTHING;
   #endReason: EndReason | undefined;
-  #successor: Successor | undefined;
+  #endFacts: EndFacts = {};
   #isWaiting = false;
   #idle = false;
 
@@ -80,9 +73,9 @@ export class Feed {
     return this.#endReason;
   }
 
-  /** The file that took the place of this one, once it has ended, where that is known. */
-  get successor(): Successor | undefined {
-    return this.#successor;
+  /** What else is known of its end. */
+  get endFacts(): EndFacts {
+    return this.#endFacts;
   }
 
   /**
@@ -140,15 +133,11 @@ export class Feed {
     for (const follower of this.#followers) follower.sink.waiting(isWaiting);
   }
 
-  /**
-   * Ends the feed: every follower is ended as soon as it has everything. The first reason stays.
-   *
-   * @param successor the file that took the place of this one
-   */
-  end(reason: EndReason, successor?: Successor): void {
+  /** Ends the feed: every follower is ended as soon as it has everything. The first reason stays. */
+  end(reason: EndReason, facts: EndFacts = {}): void {
     if (this.#endReason !== undefined) return;
     this.#endReason = reason;
-    this.#successor = successor;
+    this.#endFacts = facts;
     this.#owner.ended();
     this.#wake();
     this.#checkIdle();

@@ -1,12 +1,11 @@
-import { RangeNotSatisfiableError, ResourceGoneError } from '../errors.ts';
+import type { EndFacts } from '../protocol.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
-import type { StoredFile } from '../storage/stored-file.ts';
 import type { Follower, FollowerSink } from './follower.ts';
 import type { OpenFeeds } from './open-feeds.ts';
 import { openRenamed } from './renamed-file.ts';
 import type { FollowRequest } from './request.ts';
-import type { OpenRotated } from './rotated-path.ts';
+import type { OpenRotated, Successor } from './rotated-file.ts';
 import { Rotations } from './rotations.ts';
 import type { SessionRegistry } from './session-registry.ts';
 import { Slots } from './slots.ts';
@@ -37,35 +36,51 @@ export class RotatedFollowers {
   }
 
   /** Holds a file that is followed, if that was asked for. */
-  hold(resource: ResourcePath, file: StoredFile, { holdMs = 0 }: FollowRequest): void {
-    if (holdMs > 0) this.#rotations.hold(resource, file, holdMs);
+  hold(resource: ResourcePath, { feed }: Follower, request: FollowRequest): void {
+    if (request.holdMs === undefined || request.holdMs === 0) return;
+    // While somebody appends, the feed sees what happens.
+    const position = feed.endReason === undefined ? undefined : feed.committed;
+    this.#rotations.hold(resource, feed.file, request, position);
   }
 
   /**
-   * Follows what is left of a file that is held, or was renamed while nobody watched.
+   * Tells a follower that a file was cut since he was there, be it as long again as it was.
    *
-   * @param failure why what is at the path cannot be followed
+   * @returns undefined when it was not, as far as is known
+   */
+  async followCut(
+    resource: ResourcePath,
+    request: FollowRequest,
+    sink: FollowerSink,
+  ): Promise<Follower | undefined> {
+    if (request.generation === undefined || request.from === undefined) return undefined;
+    const rotated = await this.#rotations.open(resource, request);
+    if (rotated?.isCut) return this.#joinCut(rotated, request.from, sink);
+    await rotated?.file.close();
+    return undefined;
+  }
+
+  /**
+   * Follows what is left of a file that is not at its path any more: of one that is held, or was renamed while
+   * nobody watched.
+   *
    * @returns undefined when nothing is there that is asked for
    * @throws {RangeNotSatisfiableError} when it is to begin beyond the end
    * @throws what {@link StreamLifecycle.assertWhole} throws
    */
-  async follow(
+  async followRest(
     resource: ResourcePath,
     request: FollowRequest,
     sink: FollowerSink,
-    failure: unknown,
   ): Promise<Follower | undefined> {
-    const { generation, lines, holdMs = 0 } = request;
-    const isGone = failure instanceof ResourceGoneError;
-    const mayBeHeld = isGone || failure instanceof RangeNotSatisfiableError;
-    if (generation === undefined || lines !== undefined || !mayBeHeld) return undefined;
+    if (request.generation === undefined || request.lines !== undefined) return undefined;
     const rotated =
-      (await this.#rotations.open(resource, generation, holdMs)) ??
-      (isGone && holdMs > 0 ? await this.#openRenamed(resource, generation, holdMs) : undefined);
+      (await this.#rotations.open(resource, request)) ??
+      (await this.#openRenamed(resource, request.generation, request));
     if (rotated === undefined) return undefined;
     let follower: Follower | undefined;
     try {
-      follower = await this.#join(rotated, request, sink, isGone);
+      follower = await this.#join(rotated, request, sink);
       return follower;
     } finally {
       if (follower?.feed.file !== rotated.file) await rotated.file.close();
@@ -80,38 +95,47 @@ export class RotatedFollowers {
   async #openRenamed(
     resource: ResourcePath,
     generation: number,
-    holdMs: number,
+    request: FollowRequest,
   ): Promise<OpenRotated | undefined> {
+    const { holdMs = 0 } = request;
+    if (holdMs === 0) return undefined;
     // What cannot be searched has nothing.
     const file = await this.#searches
       .run(() => openRenamed(this.#root, resource, generation))
       .catch(() => undefined);
     if (file === undefined) return undefined;
     await this.#rotations.adopt(resource, file, holdMs);
-    return this.#rotations.open(resource, generation, holdMs);
+    return this.#rotations.open(resource, request);
   }
 
-  async #join(
-    rotated: OpenRotated,
-    { from, holdMs = 0 }: FollowRequest,
-    sink: FollowerSink,
-    isGone: boolean,
-  ): Promise<Follower> {
-    const { file, size, largest, isReplaced, successor } = rotated;
+  async #join(rotated: OpenRotated, request: FollowRequest, sink: FollowerSink): Promise<Follower> {
+    const { from, holdMs = 0 } = request;
+    const { file, size, isCut, isReplaced, successor } = rotated;
     const { fingerprint, identity } = file.stat;
     this.#streams.assertWhole(fingerprint);
+    if (isCut && from !== undefined) return this.#joinCut(rotated, from, sink);
     // Who appends has not been told yet.
     const live = this.#sessions.live(identity);
     if (live !== undefined) return live.join(startAt(from, live.committed), sink);
-    const isCut = from !== undefined && from > size;
-    const committed = isCut ? largest : size;
-    const position = startAt(from, committed);
+    const position = startAt(from, size);
     const isDraining = isReplaced && successor === undefined && holdMs > 0;
-    const isOver = isGone && !isDraining;
-    const reason = isOver ? 'deleted' : await this.#sessions.history.endReason(file, size);
-    const feed = this.#feeds.open(file, committed, {});
+    const reason = isDraining ? await this.#sessions.history.endReason(file, size) : 'deleted';
+    const feed = this.#feeds.open(file, size, {});
     const follower = feed.join(position, sink);
-    feed.end(isCut ? 'truncated' : reason, isOver ? successor : undefined);
+    feed.end(reason, isDraining ? {} : factsOf(successor));
     return follower;
   }
+
+  #joinCut({ file, sizeBeforeCut }: OpenRotated, from: number, sink: FollowerSink): Follower {
+    // Nothing is read of it: what is there now is something else.
+    const feed = this.#feeds.open(file, from, {});
+    const follower = feed.join(from, sink);
+    feed.end('truncated', sizeBeforeCut > from ? { lost: sizeBeforeCut - from } : {});
+    return follower;
+  }
+}
+
+function factsOf(successor: Successor | undefined): EndFacts {
+  if (successor === undefined) return {};
+  return { next: successor.generation, ...(successor.isUnsure && { gap: true }) };
 }

@@ -2,140 +2,17 @@ import { TELLS_EACH_CHANGE } from '../storage/name-watches.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
-import type { Successor } from './feed.ts';
+import type { FollowRequest } from './request.ts';
+import { type OpenRotated, RotatedFile } from './rotated-file.ts';
 
 /** How many files of one path are held; the oldest go. */
 const MAX_FILES = 8;
-
-/** How long nothing must have been written to a file that was replaced, … */
-const QUIET_MS = 500;
-
-/** … and after which time it counts as drained nevertheless, in milliseconds. */
-const MAX_DRAIN_MS = 10_000;
 
 /** Changes of a name that one file makes which takes the place of another: the old one goes, the new one comes. */
 const CHANGES_A_FILE = 2;
 
 /** Time after which no change is still to be told that has happened. */
 const SETTLED_MS = 1000;
-
-/** What a file is like that is, or was, at a path. */
-interface RotatedState {
-  /** How many bytes it has. */
-  size: number;
-  /** How many it has had at most when somebody looked. */
-  largest: number;
-  /** Whether another file has taken its place. */
-  isReplaced: boolean;
-  /** That file, once there is something in it and nobody writes to this one any more. */
-  successor: Successor | undefined;
-}
-
-/** The same, with the file, which whoever asked for it closes. */
-export interface OpenRotated extends RotatedState {
-  file: StoredFile;
-}
-
-/** A file that is, or was, at a path. */
-class RotatedFile {
-  readonly file: StoredFile;
-  /** Which file took its place. */
-  #successor: RotatedFile | undefined;
-  /** Others by which it is read, or was. */
-  #readings: StoredFile[] = [];
-  #holdMs = 0;
-  #heldUntil = 0;
-  #largest: number;
-  #replacedAt = Number.POSITIVE_INFINITY;
-  #isUnsure = false;
-
-  /** @param file its own from now on */
-  constructor(file: StoredFile) {
-    this.file = file;
-    this.#largest = file.stat.size;
-  }
-
-  /** Whether nobody reads it, and nobody will come back for it. */
-  get isOver(): boolean {
-    return performance.now() > this.#heldUntil;
-  }
-
-  /** Holds it for so many milliseconds from now on. */
-  hold(holdMs: number): void {
-    this.#holdMs = Math.max(this.#holdMs, holdMs);
-    this.#heldUntil = Math.max(this.#heldUntil, performance.now() + holdMs);
-  }
-
-  /** Holds it for so many milliseconds from when nobody reads it any more through `file`, which is the same. */
-  holdAfter(file: StoredFile, holdMs: number): void {
-    const isKnown = [this.file, ...this.#readings].some((known) => known.sharesWith(file));
-    // Two of one open file would hold each other.
-    if (!isKnown) this.#readings.push(file.share());
-    this.hold(holdMs);
-  }
-
-  /** Finds out whether it is still read. */
-  async renew(): Promise<void> {
-    const over = this.#readings.filter((file) => !file.isShared);
-    this.#readings = this.#readings.filter((file) => file.isShared);
-    if (this.#readings.length > 0 || this.file.isShared) this.hold(this.#holdMs);
-    await Promise.all(over.map(closeQuietly));
-  }
-
-  /** Lets it go. Never rejects. */
-  async close(): Promise<void> {
-    await Promise.all([this.file, ...this.#readings].map(closeQuietly));
-  }
-
-  /** Tells which file has taken its place. */
-  replacedBy(successor: RotatedFile): void {
-    this.#successor = successor;
-    this.#replacedAt = performance.now();
-  }
-
-  /** Tells that other files may have been there before that one. */
-  doubtSuccessor(): void {
-    this.#isUnsure = true;
-  }
-
-  /** @throws {StorageError} when the disk does not tell */
-  async open(): Promise<OpenRotated> {
-    const file = this.file.share();
-    try {
-      return { file, ...(await this.look()) };
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
-  }
-
-  /** @throws {StorageError} when the disk does not tell */
-  async look(): Promise<RotatedState> {
-    const successor = this.#successor;
-    // Looked at before its own size: what was written until its writers went on elsewhere is in it.
-    const isLeft = successor !== undefined && (await successor.hasBytes());
-    const { size, mtimeNs } = await this.file.look();
-    const quietMs = Date.now() - Number(mtimeNs / 1_000_000n);
-    const isDrained = quietMs >= QUIET_MS || performance.now() - this.#replacedAt >= MAX_DRAIN_MS;
-    this.#largest = Math.max(this.#largest, size);
-    return {
-      size,
-      largest: this.#largest,
-      isReplaced: successor !== undefined,
-      successor:
-        isLeft && isDrained
-          ? { generation: successor.file.stat.generation, isUnsure: this.#isUnsure }
-          : undefined,
-    };
-  }
-
-  /** Whether somebody has begun to write to it, or has gone past it. */
-  async hasBytes(): Promise<boolean> {
-    if (this.#successor !== undefined) return true;
-    const { size } = await this.file.state();
-    return size > 0;
-  }
-}
 
 /**
  * The files that have been at a path one after the other while somebody followed
@@ -170,10 +47,11 @@ export class RotatedPath {
   }
 
   /** Holds a file that is at the path for so many milliseconds. */
-  hold(file: StoredFile, holdMs: number): void {
-    const held = this.#fileOf(({ fingerprint }) => fingerprint === file.stat.fingerprint);
-    if (held === undefined) this.#add(file.share()).hold(holdMs);
-    else held.holdAfter(file, holdMs);
+  hold(file: StoredFile, holdMs: number): RotatedFile {
+    const held =
+      this.#fileOf(({ fingerprint }) => fingerprint === file.stat.fingerprint) ?? this.#add(file.share());
+    held.holdAfter(file, holdMs);
+    return held;
   }
 
   /**
@@ -193,15 +71,15 @@ export class RotatedPath {
   }
 
   /**
-   * Opens the file of this generation, if it is held; it is then for so many milliseconds more.
+   * Opens the file of a generation, if it is held; it is then for so many milliseconds more.
    *
    * @throws {StorageError} when the disk does not tell what has become of it
    */
-  async open(generation: number, holdMs: number): Promise<OpenRotated | undefined> {
+  async open({ generation, from = 0, holdMs = 0 }: FollowRequest): Promise<OpenRotated | undefined> {
     await this.look();
     const held = this.#fileOf((stat) => stat.generation === generation);
     held?.hold(holdMs);
-    return held?.open();
+    return held?.open(from);
   }
 
   /** Finds out which file is at the path now, and lets those go that nobody wants. Never rejects. */
@@ -295,9 +173,4 @@ export class RotatedPath {
     const dropped = this.#files.splice(0, count);
     await Promise.all(dropped.map((held) => held.close()));
   }
-}
-
-/** A close that fails has lost nothing: it was only read. */
-async function closeQuietly(file: StoredFile): Promise<void> {
-  await file.close().catch(() => undefined);
 }

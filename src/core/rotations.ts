@@ -1,7 +1,9 @@
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
-import { type OpenRotated, RotatedPath } from './rotated-path.ts';
+import type { FollowRequest } from './request.ts';
+import type { OpenRotated } from './rotated-file.ts';
+import { RotatedPath } from './rotated-path.ts';
 import { Round } from './round.ts';
 
 /** How many paths are watched; the one that was asked for longest ago goes. */
@@ -31,9 +33,20 @@ export class Rotations {
     this.#intervalMs = intervalMs;
   }
 
-  /** Holds the file that is at a path, and what takes its place, for so many milliseconds and as long as it is read. */
-  hold(resource: ResourcePath, file: StoredFile, holdMs: number): void {
-    if (!this.#closed) this.#watched(resource).hold(file, holdMs);
+  /**
+   * Holds the file that is at a path, and what takes its place, for so many milliseconds and as long as it is read.
+   *
+   * @param position where the follower will be who comes back, if that is known
+   */
+  hold(
+    resource: ResourcePath,
+    file: StoredFile,
+    { from, holdMs = 0 }: FollowRequest,
+    position?: number,
+  ): void {
+    if (this.#closed) return;
+    const held = this.#watched(resource).hold(file, holdMs);
+    if (position !== undefined) held.readTo(position, from);
   }
 
   /** Holds a file, its own from now on, that was at a path before somebody watched it, and what takes its place. */
@@ -43,13 +56,12 @@ export class Rotations {
   }
 
   /**
-   * Opens the file of a generation that is, or was, at a path, if it is held; it is then for
-   * so many milliseconds more.
+   * Opens the file that is wanted of those that are, or were, at a path, if it is held; it is then for as long again.
    *
    * @throws {StorageError} when the disk does not tell what has become of it
    */
-  async open(resource: ResourcePath, generation: number, holdMs: number): Promise<OpenRotated | undefined> {
-    return this.#paths.get(resource.key)?.open(generation, holdMs);
+  async open(resource: ResourcePath, request: FollowRequest): Promise<OpenRotated | undefined> {
+    return this.#paths.get(resource.key)?.open(request);
   }
 
   /** Lets everything go. Idempotent. */

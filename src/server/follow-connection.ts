@@ -4,7 +4,7 @@ import type { WebSocket } from 'ws';
 import type { Encoder } from '../core/chunk.ts';
 import type { Follower, FollowerSink } from '../core/follower.ts';
 import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '../errors.ts';
-import { CloseCode, type ControlMessage, type EndMessage, type EndReason } from '../protocol.ts';
+import { CloseCode, type ControlMessage, type EndFacts, type EndReason } from '../protocol.ts';
 import { PayloadTap } from '../websocket/payload-tap.ts';
 import type { ConnectionGroup } from './connection-group.ts';
 import type { Dialect } from './dialect.ts';
@@ -107,7 +107,7 @@ export class FollowConnection implements FollowerSink {
   }
 
   end(reason: EndReason): void {
-    this.#tell({ type: 'end', position: this.#follower?.position ?? 0, reason, ...this.#aboutEnd(reason) });
+    this.#tell({ type: 'end', position: this.#follower?.position ?? 0, reason, ...this.#factsOf(reason) });
     this.#websocket?.close(this.#dialect.closeCode(reason), CLOSE_TEXTS[reason]);
   }
 
@@ -160,14 +160,11 @@ export class FollowConnection implements FollowerSink {
     if (this.#isOpen && frame.length > 0) this.#socket.write(frame);
   }
 
-  #aboutEnd(reason: EndReason): Pick<EndMessage, 'next' | 'gap' | 'lost'> {
+  #factsOf(reason: EndReason): EndFacts {
     if (this.#follower === undefined) return {};
     const { feed, position } = this.#follower;
     const lost = feed.committed - position;
-    if (reason === 'truncated' && lost > 0) return { lost };
-    const { successor } = feed;
-    if (successor === undefined) return {};
-    return { next: successor.generation, ...(successor.isUnsure && { gap: true }) };
+    return { ...feed.endFacts, ...(reason === 'truncated' && lost > 0 && { lost }) };
   }
 
   get #isOpen(): boolean {

@@ -19,11 +19,11 @@ async function holdFile({ intervalMs = 5, holdMs = HOLD_MS }: { intervalMs?: num
   const rotations = new Rotations(root, intervalMs);
   onTestFinished(() => rotations.close());
   const file = await root.openRead(RESOURCE);
-  rotations.hold(RESOURCE, file, holdMs);
+  rotations.hold(RESOURCE, file, { holdMs });
   await file.close();
   const { generation } = file.stat;
-  const open = async (wanted = generation) => {
-    const opened = await rotations.open(RESOURCE, wanted, holdMs);
+  const open = async (from = 0, wanted = generation) => {
+    const opened = await rotations.open(RESOURCE, { generation: wanted, from, holdMs });
     await opened?.file.close();
     return opened;
   };
@@ -37,7 +37,7 @@ describe('a file that is held', () => {
     const { at, rotations, generation } = await holdFile();
     await rename(at('f'), at('f.1'));
     await rm(at('f.1'));
-    const opened = await rotations.open(RESOURCE, generation, HOLD_MS);
+    const opened = await rotations.open(RESOURCE, { generation, holdMs: HOLD_MS });
     expect(opened).toMatchObject({ size: 3, isReplaced: false, successor: undefined });
     expect((await opened?.file.read(0, 10))?.toString()).toBe('old');
     await opened?.file.close();
@@ -66,15 +66,23 @@ describe('a file that is held', () => {
     await writeFile(at('f'), 'new');
     const successor = (await open())?.successor;
     await rest('f.2');
-    expect(await open(successor?.generation)).toMatchObject({ size: 0, isReplaced: true });
+    expect(await open(0, successor?.generation)).toMatchObject({ size: 0, isReplaced: true });
   });
 
-  it('is known to have been longer when it was cut', async () => {
-    const { at, open } = await holdFile();
+  it('is cut for those who were beyond its end, be it as long again, and for nobody else', async () => {
+    const { at, rotations, file, open } = await holdFile();
+    const { generation } = file.stat;
+    rotations.hold(RESOURCE, file, { generation, holdMs: HOLD_MS }, 3);
     await appendFile(at('f'), 'er text');
-    expect(await open()).toMatchObject({ size: 10, largest: 10 });
+    expect(await open(3)).toMatchObject({ size: 10, isCut: false });
     await truncate(at('f'), 1);
-    expect(await open()).toMatchObject({ size: 1, largest: 10 });
+    expect(await open(0)).toMatchObject({ size: 1, isCut: false });
+    await appendFile(at('f'), 'nother text');
+    expect(await open(1)).toMatchObject({ isCut: false });
+    expect(await open(3)).toMatchObject({ size: 12, isCut: true, sizeBeforeCut: 10 });
+    // Somebody has got there since.
+    rotations.hold(RESOURCE, file, { generation, holdMs: HOLD_MS }, 3);
+    expect(await open(3)).toMatchObject({ isCut: false });
   });
 
   it('is let go when nobody comes back in time', async () => {
@@ -86,8 +94,8 @@ describe('a file that is held', () => {
     const { root, rotations, open } = await holdFile({ holdMs: 1 });
     const file = await root.openRead(RESOURCE);
     // By two who follow it through one open file.
-    rotations.hold(RESOURCE, file, 1);
-    rotations.hold(RESOURCE, file, 1);
+    rotations.hold(RESOURCE, file, { holdMs: 1 });
+    rotations.hold(RESOURCE, file, { holdMs: 1 });
     const look = vi.spyOn(root, 'stat');
     await waitFor(() => look.mock.calls.length > 5, 'some looks');
     expect(file.isShared).toBe(true);
@@ -103,7 +111,7 @@ describe('a file that is held', () => {
         const resource = ResourcePath.parse(`/${i}`);
         const file = await root.openRead(resource);
         onTestFinished(() => file.close());
-        rotations.hold(resource, file, HOLD_MS);
+        rotations.hold(resource, file, { holdMs: HOLD_MS });
         return file;
       }),
     );
