@@ -36,7 +36,9 @@ export class FileBeginning {
       const ours = await this.#read(start, Math.min(COMPARED_BYTES, this.#size - start));
       const theirs = await remoteBytes(url, headers, start, ours.length);
       if (theirs === undefined || theirs.equals(ours)) continue;
-      throw new ResourceGoneError(`${this.#path} holds the beginning of something else: it was made anew`);
+      throw new ResourceGoneError(
+        `${this.#path} is not the beginning of it: it was made anew, or is something else`,
+      );
     }
     this.#isConfirmed = true;
   }

@@ -6,6 +6,9 @@ const QUIET_MS = 500;
 /** … and after which time it counts as drained nevertheless, in milliseconds. */
 const MAX_DRAIN_MS = 10_000;
 
+/** How many followers are remembered by where they are. */
+const MAX_POSITIONS = 1000;
+
 /** A file that took the place of another. */
 export interface Successor {
   generation: number;
@@ -103,7 +106,7 @@ export class RotatedFile {
   /** Tells where somebody will be who comes back, and where he was before. */
   readTo(position: number, from: number | undefined): void {
     if (from !== undefined) this.#positions.delete(from);
-    this.#positions.add(position);
+    remember(this.#positions, position);
     this.#cutOff.delete(position);
     this.#size = Math.max(this.#size, position);
   }
@@ -153,7 +156,7 @@ export class RotatedFile {
     for (const position of positions) {
       if (position <= stat.size) continue;
       this.#positions.delete(position);
-      this.#cutOff.add(position);
+      remember(this.#cutOff, position);
     }
     return stat;
   }
@@ -169,4 +172,11 @@ export class RotatedFile {
 /** A close that fails has lost nothing: it was only read. */
 async function closeQuietly(file: StoredFile): Promise<void> {
   await file.close().catch(() => undefined);
+}
+
+/** The oldest go. */
+function remember(positions: Set<number>, position: number): void {
+  positions.add(position);
+  const [oldest] = positions;
+  if (positions.size > MAX_POSITIONS) positions.delete(oldest as number);
 }

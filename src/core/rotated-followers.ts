@@ -47,17 +47,17 @@ export class RotatedFollowers {
    * Tells a follower that a file was cut since he was there, be it as long again as it was.
    *
    * @returns undefined when it was not, as far as is known
+   * @throws what {@link StreamLifecycle.assertWhole} throws
    */
   async followCut(
     resource: ResourcePath,
     request: FollowRequest,
     sink: FollowerSink,
   ): Promise<Follower | undefined> {
-    if (request.generation === undefined || request.from === undefined) return undefined;
+    const { generation, from } = request;
+    if (generation === undefined || from === undefined) return undefined;
     const rotated = await this.#rotations.open(resource, request);
-    if (rotated?.isCut) return this.#joinCut(rotated, request.from, sink);
-    await rotated?.file.close();
-    return undefined;
+    return this.#serve(rotated, async (open) => (open.isCut ? this.#joinCut(open, from, sink) : undefined));
   }
 
   /**
@@ -77,14 +77,7 @@ export class RotatedFollowers {
     const rotated =
       (await this.#rotations.open(resource, request)) ??
       (await this.#openRenamed(resource, request.generation, request));
-    if (rotated === undefined) return undefined;
-    let follower: Follower | undefined;
-    try {
-      follower = await this.#join(rotated, request, sink);
-      return follower;
-    } finally {
-      if (follower?.feed.file !== rotated.file) await rotated.file.close();
-    }
+    return this.#serve(rotated, (open) => this.#join(open, request, sink));
   }
 
   /** Lets all files go. Idempotent. */
@@ -108,14 +101,28 @@ export class RotatedFollowers {
     return this.#rotations.open(resource, request);
   }
 
+  /** Closes what is open, unless somebody follows it. */
+  async #serve(
+    rotated: OpenRotated | undefined,
+    join: (open: OpenRotated) => Promise<Follower | undefined>,
+  ): Promise<Follower | undefined> {
+    if (rotated === undefined) return undefined;
+    let follower: Follower | undefined;
+    try {
+      this.#streams.assertWhole(rotated.file.stat.fingerprint);
+      follower = await join(rotated);
+      return follower;
+    } finally {
+      if (follower?.feed.file !== rotated.file) await rotated.file.close();
+    }
+  }
+
   async #join(rotated: OpenRotated, request: FollowRequest, sink: FollowerSink): Promise<Follower> {
     const { from, holdMs = 0 } = request;
     const { file, size, isCut, isReplaced, successor } = rotated;
-    const { fingerprint, identity } = file.stat;
-    this.#streams.assertWhole(fingerprint);
     if (isCut && from !== undefined) return this.#joinCut(rotated, from, sink);
     // Who appends has not been told yet.
-    const live = this.#sessions.live(identity);
+    const live = this.#sessions.live(file.stat.identity);
     if (live !== undefined) return live.join(startAt(from, live.committed), sink);
     const position = startAt(from, size);
     const isDraining = isReplaced && successor === undefined && holdMs > 0;

@@ -77,7 +77,7 @@ describe('httpfstream-follow -o FILE', () => {
     const { exit, stderr } = await runHere(runFollow, ['-o', file, server.url('/a')]);
     expect(exit).toBe(4);
     expect(stderr).toBe(
-      `error following ${server.url('/a')}: ${file} holds the beginning of something else: it was made anew\n`,
+      `error following ${server.url('/a')}: ${file} is not the beginning of it: it was made anew, or is something else\n`,
     );
     expect(await textOf(file)).toBe(held);
   });
