@@ -14,6 +14,9 @@ import { messageOf } from './io.ts';
 
 const INTERVAL_MS = 1000;
 
+/** How many files that took each other's place are gone through without a pause: a server holds no more. */
+const MAX_HOPS = 8;
+
 /** How long the server holds what was followed: a connection may be away for some time. */
 const HOLD_SECONDS = 60;
 
@@ -51,6 +54,7 @@ class PersistentFollow {
   async run(): Promise<number> {
     const { signal, logVerbose } = this.#options;
     logVerbose(`following data at ${this.#url} (ctrl-C to exit)`);
+    let hops = 0;
     for (;;) {
       const pass = new FollowPass(this.#url, { ...this.#options, onOpen: () => this.#opened() });
       const error = await pass.run(this.#start).then(
@@ -62,7 +66,7 @@ class PersistentFollow {
       const mayBeginAnew = this.#options.file === undefined && this.#wasThere;
       if (mayBeginAnew && error instanceof ResourceGoneError) {
         this.#replaced(pass);
-        if (pass.ending.next !== undefined) continue;
+        if (pass.ending.next !== undefined && hops++ < MAX_HOPS) continue;
       } else if (mayBeginAnew && isCut(error)) this.#cut(pass);
       else if (error instanceof ResourceNotFoundError && this.#start.generation !== undefined) {
         // The server tells those who name a generation that it is gone: this is a proxy's answer.
@@ -75,6 +79,7 @@ class PersistentFollow {
           start: this.#start,
         });
       }
+      hops = 0;
       await delay(INTERVAL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   }
