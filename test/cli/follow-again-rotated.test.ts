@@ -150,8 +150,8 @@ describe('httpfstream-follow -F of a file that is', () => {
     const server = await startServerCommand();
     const log = startLog(server);
     await log.write(10);
-    const { command, says } = followAgain(server);
-    await waitFor(() => command.stdout.toString() === log.text, 'the beginning');
+    const { command, says } = followAgain(server, '-v');
+    await says('finished (read ');
     server.command.signal('SIGKILL');
     await says(' cannot be reached: ');
     await log.write(10);
@@ -167,8 +167,8 @@ describe('httpfstream-follow -F of a file that is', () => {
     const server = await startServerCommand();
     const log = startLog(server);
     await log.write(10);
-    const { command, says } = followAgain(server);
-    await waitFor(() => command.stdout.toString() === log.text, 'the beginning');
+    const { command, says } = followAgain(server, '-v');
+    await says('finished (read ');
     const beginning = log.text;
     server.command.signal('SIGKILL');
     await says(' cannot be reached: ');
