@@ -32,6 +32,8 @@ export const QueryName = {
   lines: 'lines',
   /** Follower: seconds to wait for a resource that does not exist yet. */
   wait: 'wait',
+  /** Follower: seconds for which the file is held after its end, for one that comes back with `generation`. */
+  hold: 'hold',
   /** Both: refuse if the file was made anew since it had this generation. */
   generation: 'generation',
   /** Appender: a random token that the client made; who brings it again goes on. */
@@ -90,16 +92,26 @@ export interface AckMessage {
   position: number;
 }
 
+/** What a follower may be told of an end beside its reason. */
+export interface EndFacts {
+  /** With `finished`: how the command ended that wrote the stream, if its appender told. */
+  status?: number | undefined;
+  /** With `deleted`: the generation of the file that took its place, which the server has seen do so. */
+  next?: number;
+  /** With `next`: whether others may have been there in between. */
+  gap?: boolean;
+  /** With `truncated`: how many bytes from `position` on were there and cannot be had any more. */
+  lost?: number;
+}
+
 /** Last message before the close. */
-export interface EndMessage {
+export interface EndMessage extends EndFacts {
   type: 'end';
   position: number;
   /** `missing`: the resource did not appear while the follower waited. */
   reason: EndReason | 'missing';
   /** For people: what went wrong. */
   detail?: string;
-  /** With `finished`: how the command ended that wrote the stream, if its appender told. */
-  status?: number;
 }
 
 /** To a follower: the appender's connection broke, or the resource is not there yet; and it is (back). */
@@ -118,6 +130,9 @@ export const MAX_DATA_BYTES = 1024 * 1024;
 
 /** Longest time for which a follower may ask to wait for its resource, in seconds: a day. */
 export const MAX_WAIT_SECONDS = 86_400;
+
+/** Longest time for which a follower may ask to have its file held, in seconds. */
+export const MAX_HOLD_SECONDS = 300;
 
 /** How often a client of this package gives a sign of life by itself, in milliseconds. */
 export const HEARTBEAT_MS = 5000;

@@ -18,9 +18,16 @@ const INTERVAL_MS = 1000;
 /** Refusals of who asked too slowly or too often: the next time may be the right one. */
 const ASKING_LATER: readonly number[] = [408, 429];
 
+/** How many files that took each other's place are gone through without a pause: a server holds no more. */
+const MAX_HOPS = 8;
+
+/** How long the server holds what was followed: a connection may be away for some time. */
+const HOLD_SECONDS = 60;
+
 /**
  * Follows a resource over all its appenders, as `tail -F` does: after each end
- * asks again, from where it was; begins anew with a file that was cut or made anew.
+ * asks again, from where it was; begins anew with a file that was cut or made anew,
+ * when it has had the rest of the old one. What cannot be had is told.
  *
  * @returns the exit code, when it cannot go on
  * @throws the signal's reason
@@ -33,6 +40,8 @@ class PersistentFollow {
   readonly #url: string;
   readonly #options: FollowResourceOptions;
   #start: PassStart;
+  /** What is followed has no name any more; there may still be written to it. */
+  #isNameless = false;
   /** It was there at some time. */
   #wasThere = false;
   /** What is wrong for the time being, so that it is told once. */
@@ -45,12 +54,13 @@ class PersistentFollow {
   constructor(url: string, options: FollowResourceOptions) {
     this.#url = url;
     this.#options = options;
-    this.#start = options.start;
+    this.#start = { ...options.start, hold: HOLD_SECONDS };
   }
 
   async run(): Promise<number> {
     const { signal, logVerbose } = this.#options;
     logVerbose(`following data at ${this.#url} (ctrl-C to exit)`);
+    let hops = 0;
     for (;;) {
       const pass = new FollowPass(this.#url, { ...this.#options, onOpen: () => this.#opened() });
       const error = await pass.run(this.#start).then(
@@ -61,7 +71,10 @@ class PersistentFollow {
       if (pass.isOpen) this.#goOnAfter(pass);
       if (error instanceof StreamInterruptedError) this.#interrupted(error, pass);
       const mayBeginAnew = this.#options.file === undefined && this.#wasThere;
-      if (mayBeginAnew && isGone(error)) this.#beginAnew(error);
+      if (mayBeginAnew && error instanceof ResourceGoneError) {
+        this.#replaced(pass);
+        if (pass.ending.next !== undefined && hops++ < MAX_HOPS) continue;
+      } else if (mayBeginAnew && isCut(error)) this.#cut(pass);
       else if (error instanceof ResourceNotFoundError && this.#start.generation !== undefined) {
         // The server tells those who name a generation that it is gone: this is a proxy's answer.
         this.#unreachable(error);
@@ -73,6 +86,7 @@ class PersistentFollow {
           start: this.#start,
         });
       }
+      hops = 0;
       await delay(pauseAfter(error), undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   }
@@ -88,17 +102,17 @@ class PersistentFollow {
   }
 
   #opened(): void {
+    if (this.#trouble === 'unreachable') this.#tell(this.#wasThere ? ': connected again' : ': connected');
+    this.#trouble = this.#isNameless ? 'missing' : undefined;
+    if (this.#isNameless) return;
     if (this.#news !== undefined) this.#tell(this.#news);
-    else if (this.#trouble === 'unreachable')
-      this.#tell(this.#wasThere ? ': connected again' : ': connected');
     this.#news = undefined;
-    this.#trouble = undefined;
     this.#wasThere = true;
   }
 
   #goOnAfter(pass: FollowPass): void {
     const { position: from, generation } = pass;
-    this.#start = { from, ...(generation !== undefined && { generation }) };
+    this.#start = { from, hold: HOLD_SECONDS, ...(generation !== undefined && { generation }) };
     if (pass.bytes === 0) return;
     this.#isBarren = false;
     const reason = pass.reason ?? 'ended';
@@ -112,21 +126,57 @@ class PersistentFollow {
     this.#tell(`: ${messageOf(error)}; asking again`);
   }
 
-  #beginAnew(error: unknown): void {
-    this.#start = { from: 0 };
+  #replaced(pass: FollowPass): void {
+    const { from = 0 } = this.#start;
+    const { next, gap = false } = pass.ending;
+    if (pass.isOpen && next === undefined) {
+      // There may be another file by now: who asks again is told.
+      if (!pass.wasLive) this.#nameless();
+      return;
+    }
+    if (next === undefined)
+      this.#tell(`: what was written since byte ${from} of the old file is lost, if anything was`);
+    else if (gap)
+      this.#tell(': other files may have been there in between; what was written to them is lost');
+    this.#news ??= ' has been replaced; following the new file';
+    this.#beginAnew(next);
+  }
+
+  #cut(pass: FollowPass): void {
+    const { from = 0, generation } = this.#start;
+    const { lost } = pass.ending;
     this.#news = undefined;
-    if (error instanceof ResourceGoneError) this.#news = ' has been replaced; following the new file';
-    else this.#tell(': file truncated');
+    this.#tell(': file truncated');
+    if (lost !== undefined)
+      this.#tell(`: at least ${lost} bytes from byte ${from} on were cut off before they were read`);
+    else if (!pass.wasLive)
+      this.#tell(`: what was cut off after byte ${from} before it was read is lost, if anything was`);
+    this.#beginAnew(generation);
+  }
+
+  #beginAnew(generation: number | undefined): void {
+    this.#start = { from: 0, hold: HOLD_SECONDS, ...(generation !== undefined && { generation }) };
+    this.#isNameless = false;
+  }
+
+  /** Goes on with what is still written to a file that is not at its path any more, until another one is. */
+  #nameless(): void {
+    this.#isNameless = true;
+    this.#tellMissing('file does not exist');
   }
 
   #missing(error: Error): void {
     // What a file holds is taken for the beginning of what will appear.
-    if (this.#options.file === undefined) this.#start = { from: 0 };
+    if (this.#options.file === undefined) this.#beginAnew(undefined);
+    this.#tellMissing(error.message);
+  }
+
+  #tellMissing(why: string): void {
     this.#news = ' has appeared; following the new file';
     if (this.#trouble === 'missing') return;
     this.#trouble = 'missing';
-    if (this.#wasThere) this.#tell(` has become inaccessible: ${error.message}`);
-    else this.#tell(`: ${error.message}; waiting for it`);
+    if (this.#wasThere) this.#tell(` has become inaccessible: ${why}`);
+    else this.#tell(`: ${why}; waiting for it`);
   }
 
   #unreachable(error: Error): void {
@@ -140,12 +190,8 @@ class PersistentFollow {
   }
 }
 
-function isGone(error: unknown): boolean {
-  return (
-    error instanceof ResourceGoneError ||
-    error instanceof StreamTruncatedError ||
-    error instanceof RangeNotSatisfiableError
-  );
+function isCut(error: unknown): boolean {
+  return error instanceof StreamTruncatedError || error instanceof RangeNotSatisfiableError;
 }
 
 /** Whether the server is away for a while, and not of another opinion. */

@@ -181,14 +181,16 @@ const TEXTS = {
   help: `
 Several resources are followed at the same time, each piece under a header that names its URL, as tail does.
 
-With -o the bytes in FILE are taken for the first ones of the resource, be it one that is not there yet; it is an
-error if that is shorter. With -F, too, it then ends when the resource is cut, deleted or made anew, so that FILE never
-mixes two.
+With -o the bytes in FILE are the first ones of the resource, be it one that is not there yet; it is an error if that
+is shorter, or if the first or last 64 KiB of FILE are others there. With -F, too, it then ends when the resource is
+cut, deleted or made anew, so that FILE never mixes two.
+
+With -F, a file that was renamed, replaced or deleted is read to its end before the new one. What is lost is told.
 
 Exit codes: 0 the stream ended, or standard output was closed; 1 failure; 2 wrong usage; 3 the stream was interrupted;
-4 it was deleted, made anew, or is shorter than what was read or FILE; 5 the connection was lost for good; 130 Ctrl-C,
-143 SIGTERM, 129 SIGHUP. With several URLs the largest. With --exit-status, in place of 0: the status of the command that
-httpfstream-append ran, or 125 if there is none.
+4 it was deleted, made anew, is shorter than what was read, or FILE is not its beginning; 5 the connection was lost for
+good; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. With several URLs the largest. With --exit-status, in place of 0: the status of
+the command that httpfstream-append ran, or 125 if there is none.
 
 Examples:
   httpfstream-follow http://localhost:8080/foo.txt

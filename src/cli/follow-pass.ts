@@ -1,11 +1,15 @@
+import { once } from 'node:events';
 import { follow } from '../client/follow.ts';
-import type { FollowOptions } from '../client/follow-options.ts';
+import type { FollowEnding, FollowOptions, FollowStream } from '../client/follow-options.ts';
 import { type ClientLog, ConnectionNews, RETRY } from './client-command.ts';
+import type { FileBeginning } from './file-beginning.ts';
 import type { FollowOutput } from './follow-output.ts';
 
 /** What {@link FollowPass} is given by those who run it. */
 export interface FollowPassOptions extends ClientLog {
   output: FollowOutput;
+  /** What the output has already. */
+  beginning: FileBeginning | undefined;
   /** For the server. */
   headers: Readonly<Record<string, string>>;
   signal: AbortSignal;
@@ -24,11 +28,13 @@ export class FollowPass {
   readonly #url: string;
   readonly #options: FollowPassOptions;
   #isOpen = false;
+  #wasLive = false;
   #bytes = 0;
   #position = 0;
   #generation: number | undefined;
   #reason: string | undefined;
   #status: number | undefined;
+  #ending: FollowEnding = {};
 
   constructor(url: string, options: FollowPassOptions) {
     this.#url = url;
@@ -38,6 +44,11 @@ export class FollowPass {
   /** Whether the server has accepted. */
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  /** Whether somebody appended when the server accepted. */
+  get wasLive(): boolean {
+    return this.#wasLive;
   }
 
   /** How many bytes were written. */
@@ -65,10 +76,16 @@ export class FollowPass {
     return this.#status;
   }
 
+  /** What else the server told of the end. */
+  get ending(): FollowEnding {
+    return this.#ending;
+  }
+
   /**
    * Copies from where `start` says to the end of the stream.
    *
-   * @throws what {@link follow} errors with; the signal's reason; what the output throws
+   * @throws what {@link follow} errors with; what {@link FileBeginning.confirm} throws; the signal's reason; what
+   *   the output throws
    */
   async run({ skipLines = 0, ...start }: PassStart): Promise<void> {
     const { output, headers, signal, logVerbose, onOpen } = this.#options;
@@ -82,8 +99,9 @@ export class FollowPass {
       onReconnect: (event) => news.lost(event),
       onReconnected: () => news.again(),
     });
-    readable.once('open', ({ generation, position }) => {
+    readable.once('open', ({ generation, position, live }) => {
       this.#isOpen = true;
+      this.#wasLive = live === true;
       this.#generation = generation;
       this.#position = position;
       onOpen();
@@ -93,6 +111,7 @@ export class FollowPass {
     });
     readable.on('live', () => logVerbose(`${url}: live`));
     try {
+      await this.#confirmBeginning(readable);
       let linesToSkip = skipLines;
       for await (const chunk of readable as AsyncIterable<Buffer>) {
         let at = 0;
@@ -110,6 +129,22 @@ export class FollowPass {
     } finally {
       this.#reason = readable.reason;
       this.#status = readable.status;
+      this.#ending = readable.ending;
+    }
+  }
+
+  /** Nothing is written behind what is not the beginning of the same. */
+  async #confirmBeginning(readable: FollowStream): Promise<void> {
+    const { beginning, headers } = this.#options;
+    if (beginning === undefined) return;
+    // What goes wrong meanwhile is told to who reads.
+    readable.on('error', () => {});
+    await once(readable, 'open');
+    try {
+      await beginning.confirm(this.#url, headers);
+    } catch (error) {
+      readable.destroy();
+      throw error;
     }
   }
 }

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { EXIT_FAILURE } from './client-command.ts';
+import { FileBeginning } from './file-beginning.ts';
 import { followAgain } from './follow-again.ts';
 import { type FollowCommand, parseFollowCommand } from './follow-command.ts';
 import { EXIT_STATUS_UNKNOWN, FollowingStopped } from './follow-failure.ts';
@@ -80,8 +81,10 @@ async function followToFile(
   const loaded = await loadProgress(stderr);
   const progress = loaded && new loaded.FollowProgress(stderr, output.size);
   try {
-    const options = { ...command, start: { from: output.size } };
-    const exitCode = await followAll(options, progress ? new ShownOutput(output, progress) : output, signal);
+    const { size } = output;
+    const beginning = size > 0 ? new FileBeginning(path, size) : undefined;
+    const shown = progress ? new ShownOutput(output, progress) : output;
+    const exitCode = await followAll({ ...command, start: { from: size } }, shown, signal, beginning);
     if (exitCode === 0) progress?.succeed();
     return exitCode;
   } finally {
@@ -95,11 +98,21 @@ async function followAll(
   { servers, start, waitSeconds, again, file, passesStatus, log, logVerbose }: FollowCommand,
   output: FollowOutput,
   signal: AbortSignal,
+  beginning?: FileBeginning,
 ): Promise<number> {
   const follow = again ? followAgain : followOnce;
   // With -F, who waits on the server would not be told of what is wrong meanwhile.
   const wait = waitSeconds === undefined || again ? {} : { wait: waitSeconds };
-  const options = { output, signal, file, passesStatus, log, logVerbose, start: { ...start, ...wait } };
+  const options = {
+    output,
+    beginning,
+    signal,
+    file,
+    passesStatus,
+    log,
+    logVerbose,
+    start: { ...start, ...wait },
+  };
   const following = servers.map(({ url, headers }) => follow(url, { ...options, headers }));
   return Math.max(...(await Promise.all(following)));
 }

@@ -14,18 +14,21 @@ export function parseControl(text: string): ControlMessage | undefined {
     case 'ack':
       return isCount(message.position) ? message : undefined;
     case 'end':
-      return isCount(message.position) ? sensible(message) : undefined;
+      return isCount(message.position) ? checked(message) : undefined;
     default:
       return typeof message === 'object' && message !== null ? message : undefined;
   }
 }
 
-/** Without a detail that is no text, and a status that is none. */
-function sensible({ detail, status, ...message }: EndMessage): EndMessage {
+/** Without a detail that is no text, and facts that are none. */
+function checked({ detail, status, next, gap, lost, ...message }: EndMessage): EndMessage {
   return {
     ...message,
     ...(typeof detail === 'string' && { detail }),
     ...(isStatus(status) && { status }),
+    ...(isCount(next) && { next: Number(next) }),
+    ...(gap === true && { gap }),
+    ...(isCount(lost) && { lost: Number(lost) }),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import type { Readable } from 'node:stream';
-import { type EndReason, MAX_WAIT_SECONDS } from '../protocol.ts';
+import { type EndFacts, type EndReason, MAX_HOLD_SECONDS, MAX_WAIT_SECONDS } from '../protocol.ts';
 import { assertInteger, type StreamOptions } from './options.ts';
 
 /** Options of `follow`. */
@@ -13,6 +13,11 @@ export interface FollowOptions extends StreamOptions {
   generation?: number;
   /** How long to wait for a resource that does not exist yet, in seconds. Default 0. */
   wait?: number;
+  /**
+   * How long the server holds the file after the end, in seconds, at most 300, so that who follows again with
+   * `generation` gets the rest of what is renamed, replaced or deleted meanwhile. Default 0.
+   */
+  hold?: number;
 }
 
 /** What a follower is told first. */
@@ -24,6 +29,9 @@ export interface FollowOpening {
   /** Whether somebody appends; undefined from a legacy server. */
   live: boolean | undefined;
 }
+
+/** What a server may know of an end beside its reason. */
+export type FollowEnding = Readonly<Omit<EndFacts, 'status'>>;
 
 type AnyListener = Parameters<EventEmitter['on']>[1];
 
@@ -60,17 +68,23 @@ export interface FollowStream extends Readable {
    * the stream has finished, if its appender told, the server is no legacy one, and nothing was appended after that.
    */
   readonly status: number | undefined;
+  /** What else the server told of the end; nothing before it. */
+  readonly ending: FollowEnding;
 }
 
 /** @throws {TypeError} for options that make no sense */
-export function assertOptions({ from, lines, generation, wait = 0 }: FollowOptions): void {
+export function assertOptions({ from, lines, generation, wait = 0, hold = 0 }: FollowOptions): void {
   if (from !== undefined && lines !== undefined) {
     throw new TypeError('the options from and lines exclude each other');
   }
   assertInteger('from', from, Number.MIN_SAFE_INTEGER);
   assertInteger('lines', lines, 0);
   assertInteger('generation', generation, 0);
-  if (!(wait >= 0 && wait <= MAX_WAIT_SECONDS)) {
-    throw new TypeError(`the option wait must be a number of seconds from 0 to ${MAX_WAIT_SECONDS}`);
-  }
+  assertSeconds('wait', wait, MAX_WAIT_SECONDS);
+  assertSeconds('hold', hold, MAX_HOLD_SECONDS);
+}
+
+function assertSeconds(name: string, value: number, max: number): void {
+  if (value >= 0 && value <= max) return;
+  throw new TypeError(`the option ${name} must be a number of seconds from 0 to ${max}`);
 }

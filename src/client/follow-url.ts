@@ -6,21 +6,35 @@ import type { FollowOptions } from './follow-options.ts';
  *
  * @param waitMs how long it still waits for a resource that does not exist yet
  */
-export function beginningUrl(url: URL, { from, lines, generation }: FollowOptions, waitMs: number): URL {
+export function beginningUrl(
+  url: URL,
+  { from, lines, generation, hold }: FollowOptions,
+  waitMs: number,
+): URL {
   const waitSeconds = Math.ceil(waitMs / 1000);
   return withQuery(url, {
     [QueryName.from]: from,
     [QueryName.lines]: lines,
     [QueryName.generation]: generation,
     [QueryName.wait]: waitSeconds > 0 ? waitSeconds : undefined,
+    [QueryName.hold]: hold,
   });
 }
 
 /** The URL of a follower that goes on. What it was given asks for, too, was for the beginning. */
-export function continuationUrl(url: URL, position: number, generation: number | undefined): URL {
+export function continuationUrl(
+  url: URL,
+  position: number,
+  generation: number | undefined,
+  hold: number | undefined,
+): URL {
   const bare = new URL(url);
   for (const name of [QueryName.lines, QueryName.generation, QueryName.wait]) bare.searchParams.delete(name);
-  return withQuery(bare, { [QueryName.from]: position, [QueryName.generation]: generation });
+  return withQuery(bare, {
+    [QueryName.from]: position,
+    [QueryName.generation]: generation,
+    [QueryName.hold]: hold,
+  });
 }
 
 function withQuery(url: URL, query: Record<string, number | undefined>): URL {

@@ -22,6 +22,7 @@ import { CountingReadable } from './counting-readable.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
 import {
   assertOptions,
+  type FollowEnding,
   type FollowOpening,
   type FollowOptions,
   type FollowStream,
@@ -84,6 +85,7 @@ class ResumingFollow extends CountingReadable implements FollowStream {
   #start = 0;
   #generation: number | undefined;
   #reason: EndReason | undefined;
+  #ending: FollowEnding = {};
   #failure: HttpfstreamError | undefined;
   readonly #smallPieces = new SmallPieces((bytes) => {
     if (!this.push(bytes)) this.#source?.pause();
@@ -114,6 +116,10 @@ class ResumingFollow extends CountingReadable implements FollowStream {
     return this.#reason;
   }
 
+  get ending(): FollowEnding {
+    return this.#ending;
+  }
+
   /** An error comes after the bytes that came before it. */
   override read(size?: number): Buffer | null {
     const bytes = super.read(size);
@@ -134,7 +140,7 @@ class ResumingFollow extends CountingReadable implements FollowStream {
 
   #connect(): void {
     const url = this.#wasOpen
-      ? continuationUrl(this.#url, this.#position, this.#generation)
+      ? continuationUrl(this.#url, this.#position, this.#generation, this.#options.hold)
       : beginningUrl(this.#url, this.#options, this.#waitUntil - performance.now());
     this.#source = undefined;
     this.#isOpen = false;
@@ -142,24 +148,20 @@ class ResumingFollow extends CountingReadable implements FollowStream {
   }
 
   #shakeHands(url: URL, headers: RequestHeaders): void {
-    this.#connection = new Connection(
-      url,
-      'FOLLOW',
-      { ...this.#options, headers },
-      {
-        onOpen: (connection) => {
-          this.#reconnector.opened();
-          this.#source = connection;
-          if (!connection.isV2) this.#openedLegacy();
-        },
-        onResponse: (response) => {
-          this.#answered(response).catch((error) => this.destroy(error));
-        },
-        onPayload: (bytes) => this.#takeBytes(bytes),
-        onMessage: (message) => this.#take(message),
-        onEnd: (end) => this.#disconnected(end),
+    const options = { ...this.#options, headers };
+    this.#connection = new Connection(url, 'FOLLOW', options, {
+      onOpen: (connection) => {
+        this.#reconnector.opened();
+        this.#source = connection;
+        if (!connection.isV2) this.#openedLegacy();
       },
-    );
+      onResponse: (response) => {
+        this.#answered(response).catch((error) => this.destroy(error));
+      },
+      onPayload: (bytes) => this.#takeBytes(bytes),
+      onMessage: (message) => this.#take(message),
+      onEnd: (end) => this.#disconnected(end),
+    });
   }
 
   #take(message: ControlMessage): void {
@@ -175,7 +177,8 @@ class ResumingFollow extends CountingReadable implements FollowStream {
     if (!this.#wasOpen) {
       this.#wasOpen = true;
       this.#generation = generation;
-      this.#startAt(position);
+      this.#start = position;
+      this.#position = position;
       this.#reconnector.resumed();
       this.emit('open', { generation, position, live } satisfies FollowOpening);
     } else if (generation !== this.#generation) {
@@ -187,11 +190,6 @@ class ResumingFollow extends CountingReadable implements FollowStream {
       // It came back while this one was away itself.
       if (this.#isWaiting && live) this.#tellWaiting(false);
     }
-  }
-
-  #startAt(position: number): void {
-    this.#start = position;
-    this.#position = position;
   }
 
   #tellWaiting(isWaiting: boolean): void {
@@ -214,7 +212,8 @@ class ResumingFollow extends CountingReadable implements FollowStream {
     this.#isOpen = true;
     this.#isLegacy = true;
     this.#skip = from;
-    this.#startAt(from);
+    this.#start = from;
+    this.#position = from;
     this.emit('open', { generation: undefined, position: from, live: undefined } satisfies FollowOpening);
   }
 
@@ -233,6 +232,7 @@ class ResumingFollow extends CountingReadable implements FollowStream {
 
   #ended(end: EndMessage): void {
     const { reason } = end;
+    this.#ending = end;
     // The close that comes next says that the server will be back.
     if (reason === 'shutdown') return;
     if (reason === 'finished' && !this.#isOpen) {

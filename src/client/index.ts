@@ -24,7 +24,7 @@ export { append } from './append.ts';
 export type { AppendOptions, AppendResult, AppendStream } from './append-options.ts';
 export type { AppendSource } from './append-source.ts';
 export { follow } from './follow.ts';
-export type { FollowOpening, FollowOptions, FollowStream } from './follow-options.ts';
+export type { FollowEnding, FollowOpening, FollowOptions, FollowStream } from './follow-options.ts';
 export type { HandshakeHeaders, RequestHeaders } from './handshake-headers.ts';
 export { openAppend } from './open-append.ts';
 export type { StreamOptions } from './options.ts';

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { PathConflictError, ServerClosingError } from '../errors.ts';
+import { PathConflictError, ResourceGoneError, ServerClosingError } from '../errors.ts';
 import type { FileStat } from '../storage/file-io.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
@@ -13,6 +13,7 @@ import { OpenFeeds } from './open-feeds.ts';
 import { asGone, assertGeneration } from './preconditions.ts';
 import type { Report } from './report.ts';
 import type { AppendRequest, FollowRequest } from './request.ts';
+import { RotatedFollowers } from './rotated-followers.ts';
 import { SessionRegistry, type SessionRegistryOptions } from './session-registry.ts';
 import { Slots } from './slots.ts';
 import { startAt, startOfLastLines } from './start-position.ts';
@@ -45,6 +46,7 @@ export class FeedRegistry {
   readonly #arrivals: Arrivals;
   readonly #searches = new Slots(MAX_SEARCHES);
   readonly #sweep: ExpirySweep;
+  readonly #rotated: RotatedFollowers;
   /** The feeds of files to which nobody appends, while they are sent, by fingerprint. */
   readonly #idle = new Map<string, Feed>();
   #isClosing = false;
@@ -76,6 +78,7 @@ export class FeedRegistry {
       options,
     );
     this.#sweep = new ExpirySweep(expiring, lifecycle, store, report, SWEEP_INTERVAL_MS);
+    this.#rotated = new RotatedFollowers(root, this.#feeds, this.#sessions, lifecycle);
   }
 
   /** How streams come and go. */
@@ -115,7 +118,8 @@ export class FeedRegistry {
 
   /**
    * Follows a resource. While nobody appends, the follower gets what is there
-   * and the reason for which the last append ended.
+   * and the reason for which the last append ended. Of a file that was replaced, deleted or
+   * cut while it was held for a follower who comes back, it gets the rest, and what happened.
    *
    * @param signal gives up a search for the last lines
    * @throws {PathConflictError} when a directory is at the path
@@ -132,12 +136,19 @@ export class FeedRegistry {
   ): Promise<Follower> {
     try {
       await this.streams.expire(resource);
-      return (
+      const cut = await this.#rotated.followCut(resource, request, sink);
+      if (cut !== undefined) return cut;
+      const follower =
         (await this.#followAtOnce(resource, request, sink)) ??
-        (await this.#followFile(resource, request, sink, signal))
-      );
+        (await this.#followFile(resource, request, sink, signal));
+      this.#rotated.hold(resource, follower, request);
+      return follower;
     } catch (error) {
-      throw asGone(error, request.generation);
+      const failure = asGone(error, request.generation);
+      if (!(failure instanceof ResourceGoneError) || this.#isClosing) throw failure;
+      const follower = await this.#rotated.followRest(resource, request, sink);
+      if (follower === undefined) throw failure;
+      return follower;
     }
   }
 
@@ -192,6 +203,7 @@ export class FeedRegistry {
     this.#isClosing = true;
     this.#sessions.close();
     await this.#sweep.close();
+    await this.#rotated.close();
     await this.#feeds.closed();
     await this.#stored.close();
     this.#arrivals.close();

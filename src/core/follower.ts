@@ -139,7 +139,7 @@ export class Follower {
       this.sink.fail(failure);
     } else if (block.length === 0) {
       this.leave();
-      this.sink.end({ reason: 'truncated' });
+      this.sink.end({ reason: 'truncated', lost: this.feed.committed - start });
     } else {
       this.#writeBlock(start, block, block.length < length);
       this.pump();

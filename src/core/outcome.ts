@@ -1,8 +1,6 @@
-import type { EndReason } from '../protocol.ts';
+import type { EndFacts, EndReason } from '../protocol.ts';
 
 /** How a stream has ended. */
-export interface Outcome {
+export interface Outcome extends EndFacts {
   reason: EndReason;
-  /** Exit status of the command whose output it is, if it has finished and its appender told. */
-  status?: number | undefined;
 }

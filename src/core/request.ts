@@ -18,4 +18,6 @@ export interface AppendRequest {
 export interface FollowRequest extends StartPosition {
   /** Generation that the file must have. */
   generation?: number | undefined;
+  /** For how long the file is held after its end for the follower, who comes back, in milliseconds. Default 0. */
+  holdMs?: number;
 }

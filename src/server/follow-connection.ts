@@ -107,9 +107,9 @@ export class FollowConnection implements FollowerSink {
     this.#tell({ type: isWaiting ? 'waiting' : 'live' });
   }
 
-  end({ reason, status }: Outcome): void {
-    const position = this.#follower?.position ?? 0;
-    this.#tell({ type: 'end', position, reason, ...(status !== undefined && { status }) });
+  end(outcome: Outcome): void {
+    const { reason } = outcome;
+    this.#tell({ type: 'end', position: this.#follower?.position ?? 0, ...outcome });
     this.#websocket?.close(this.#dialect.closeCode(reason), CLOSE_TEXTS[reason]);
   }
 

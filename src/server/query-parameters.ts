@@ -12,6 +12,7 @@ const OPERATIONS_OF: Readonly<Record<string, readonly Operation[]>> = {
   [QueryName.from]: ['follow'],
   [QueryName.lines]: ['follow'],
   [QueryName.wait]: ['follow'],
+  [QueryName.hold]: ['follow'],
   [QueryName.generation]: ['follow', 'append'],
   [QueryName.session]: ['append'],
   [QueryName.attempt]: ['append'],

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { AppendRequest, FollowRequest } from '../core/request.ts';
 import { InvalidRequestError } from '../errors.ts';
-import { MAX_WAIT_SECONDS, QueryName } from '../protocol.ts';
+import { MAX_HOLD_SECONDS, MAX_WAIT_SECONDS, QueryName } from '../protocol.ts';
 import { parameterOf } from './query-parameters.ts';
 import { asksToClose } from './streams/stream-request.ts';
 
@@ -19,14 +19,9 @@ export function followRequestOf(request: FastifyRequest): FollowRequest & { wait
     throw new InvalidRequestError('the query parameters from and lines exclude each other');
   }
   const generation = integerOf(request, QueryName.generation, 0);
-  const waitText = parameterOf(request, QueryName.wait) ?? '0';
-  const wait = Number(waitText);
-  if (!/^\d+(\.\d+)?$/.test(waitText) || wait > MAX_WAIT_SECONDS) {
-    throw new InvalidRequestError(
-      `the query parameter wait must be between 0 and ${MAX_WAIT_SECONDS} seconds`,
-    );
-  }
-  return { from, lines, generation, waitMs: wait * 1000 };
+  const waitMs = millisecondsOf(request, QueryName.wait, MAX_WAIT_SECONDS);
+  const holdMs = millisecondsOf(request, QueryName.hold, MAX_HOLD_SECONDS);
+  return { from, lines, generation, waitMs, holdMs };
 }
 
 /**
@@ -58,6 +53,16 @@ export function assertNoAppendRequest(request: FastifyRequest): void {
     if (parameterOf(request, name) === undefined) continue;
     throw new InvalidRequestError(`the query parameter ${name} does not go together with a form`);
   }
+}
+
+/** A time that is given in seconds. */
+function millisecondsOf(request: FastifyRequest, name: string, maxSeconds: number): number {
+  const text = parameterOf(request, name) ?? '0';
+  const seconds = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || seconds > maxSeconds) {
+    throw new InvalidRequestError(`the query parameter ${name} must be between 0 and ${maxSeconds} seconds`);
+  }
+  return seconds * 1000;
 }
 
 function integerOf(request: FastifyRequest, name: string, min: number): number | undefined {

@@ -1,6 +1,12 @@
 import fs, { constants } from 'node:fs';
 import path from 'node:path';
-import { ForbiddenPathError, InvalidPathError, InvalidRootError, ResourceNotFoundError } from '../errors.ts';
+import {
+  ForbiddenPathError,
+  InvalidPathError,
+  InvalidRootError,
+  PathConflictError,
+  ResourceNotFoundError,
+} from '../errors.ts';
 import * as fileIo from './file-io.ts';
 import { type HeldPath, type LookUp, type PathHolder, pathHolder } from './held-path.ts';
 import { RESERVED_SEGMENT, type ResourcePath } from './resource-path.ts';
@@ -266,4 +272,14 @@ export function notFound(cause?: unknown): ResourceNotFoundError {
 /** What an appender is told. */
 export function leadsOut(cause?: unknown): ForbiddenPathError {
   return new ForbiddenPathError('the path leads out of the root', { cause });
+}
+
+/** There is something, but no regular file. */
+export function noFile(cause?: unknown): PathConflictError {
+  return new PathConflictError('there is no regular file at this path', { cause });
+}
+
+/** The name is a symlink to the file. */
+export function linked(): PathConflictError {
+  return new PathConflictError('a symlink leads to the file: delete the file itself');
 }

@@ -6,6 +6,7 @@ import { AppendFile } from './append-file.ts';
 import { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
 import type { HeldPath } from './held-path.ts';
+import { NameWatches } from './name-watches.ts';
 import { NewFile } from './new-file.ts';
 import { OWN_DIRECTORY_MODE } from './own-directory.ts';
 import { RepairFile } from './repair-file.ts';
@@ -14,7 +15,9 @@ import {
   appendingError,
   DEFAULT_FILE_MODE,
   leadsOut,
+  linked,
   nameOf,
+  noFile,
   notFound,
   OutsideError,
   RootDirectory,
@@ -51,6 +54,7 @@ export class Root {
   readonly #directory: RootDirectory;
   readonly #fileMode: number;
   readonly #blocks = new BlockPool();
+  readonly #watches = new NameWatches();
 
   private constructor(directory: RootDirectory, { fileMode }: RootOptions) {
     this.#directory = directory;
@@ -266,6 +270,15 @@ export class Root {
     return statFound(this.#directory.holder, found);
   }
 
+  /**
+   * Calls `onChange` soon after something was made at a path, moved there or away, or deleted, where the system tells.
+   *
+   * @returns what ends that
+   */
+  watch(resource: ResourcePath, onChange: () => void): () => void {
+    return this.#watches.watch(this.#directory.locate(resource), onChange);
+  }
+
   /** A directory of the server's own, beside what URLs can name; absolute. */
   own(name: 'meta' | 'redo' | 'quarantine' | 'incoming' | 'gone' | 'aside' | 'expiring' | 'lock'): string {
     return path.join(this.#directory.name, RESERVED_SEGMENT, name);
@@ -364,12 +377,4 @@ async function describeOrClose(fd: number): Promise<fileIo.FileStat> {
     await fileIo.close(fd);
     throw storageFailure(error);
   }
-}
-
-function noFile(cause?: unknown): PathConflictError {
-  return new PathConflictError('there is no regular file at this path', { cause });
-}
-
-function linked(): PathConflictError {
-  return new PathConflictError('a symlink leads to the file: delete the file itself');
 }

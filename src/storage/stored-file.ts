@@ -2,7 +2,7 @@ import type { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
 import { storageFailure } from './storage-failure.ts';
 
-/** An open file (or directory) below the root. Whoever opened it closes it. */
+/** An open file (or directory) below the root. Whoever opened it, or shares it, closes it. */
 export class StoredFile {
   /** State of the file when it was opened. */
   readonly stat: fileIo.FileStat;
@@ -11,6 +11,8 @@ export class StoredFile {
   /** In which it is read for clients. */
   readonly blocks: BlockPool;
   protected readonly fd: number;
+  /** Of the descriptor, which the last one closes. */
+  #users = { count: 1 };
   #closed: Promise<void> | undefined;
 
   constructor(fd: number, stat: fileIo.FileStat, location: string, blocks: BlockPool) {
@@ -39,10 +41,33 @@ export class StoredFile {
     return told(fileIo.readBlock(this.fd, position, length));
   }
 
+  /** The same open file for somebody else, who closes it, too. Not of one that is closed. */
+  share(): StoredFile {
+    const shared = new StoredFile(this.fd, this.stat, this.location, this.blocks);
+    shared.#users = this.#users;
+    this.#users.count++;
+    return shared;
+  }
+
+  /** Whether others have it open, too. */
+  get isShared(): boolean {
+    return this.#users.count > 1;
+  }
+
+  /** Whether it is the same open file as another: closed when both have closed it. */
+  sharesWith(other: StoredFile): boolean {
+    return this.#users === other.#users;
+  }
+
   /** Lets the file go. Idempotent, because the number of a closed file is soon another's. */
   close(): Promise<void> {
-    this.#closed ??= fileIo.close(this.fd);
+    this.#closed ??= this.#letGo();
     return this.#closed;
+  }
+
+  async #letGo(): Promise<void> {
+    this.#users.count--;
+    if (this.#users.count === 0) await fileIo.close(this.fd);
   }
 }
 

@@ -45,13 +45,13 @@ describe('httpfstream-follow -o FILE', () => {
   test('goes on at the size of an existing file, live', async () => {
     const server = await startServer();
     const file = path.join(await temporaryDirectory(), 'copy');
-    await writeFile(file, 'HEL');
+    await writeFile(file, 'hel');
     const appender = await OriginalAppender.connect(server.url('/a'));
     await appender.write('hello');
     const command = new CommandHere(runFollow, ['-output', file, server.url('/a')]);
-    await waitFor(async () => (await textOf(file)) === 'HELlo', 'the history');
+    await waitFor(async () => (await textOf(file)) === 'hello', 'the history');
     await appender.write(' world');
-    await waitFor(async () => (await textOf(file)) === 'HELlo world', 'what came');
+    await waitFor(async () => (await textOf(file)) === 'hello world', 'what came');
     await appender.close();
     expect(await command.exit).toBe(0);
   });
@@ -79,6 +79,34 @@ describe('httpfstream-follow -o FILE', () => {
       expect(await textOf(file)).toBe('longer');
     },
   );
+
+  test.each([
+    ['at its beginning', 'first and second and third', 'F'],
+    ['at its end', `first${'.'.repeat(200_000)}second`, undefined],
+  ])('goes on with nothing that is something else %s: exit code 4', async (_, there, first) => {
+    const server = await startServer();
+    const file = path.join(await temporaryDirectory(), 'copy');
+    await writeFile(`${server.root}/a`, `${there} and more`);
+    const held = first === undefined ? `${there.slice(0, -1)}D` : `${first}${there.slice(1)}`;
+    await writeFile(file, held);
+    const { exit, stderr } = await runHere(runFollow, ['-o', file, server.url('/a')]);
+    expect(exit).toBe(4);
+    expect(stderr).toBe(
+      `error following ${server.url('/a')}: ${file} is not the beginning of it: it was made anew, or is something else\n`,
+    );
+    expect(await textOf(file)).toBe(held);
+  });
+
+  test('one that was made anew is not mixed with what is there of the old one, be they of one length', async () => {
+    const server = await startServer();
+    const file = path.join(await temporaryDirectory(), 'copy');
+    await writeFile(`${server.root}/a`, 'old text');
+    expect((await runHere(runFollow, ['-o', file, server.url('/a')])).exit).toBe(0);
+    await rm(`${server.root}/a`);
+    await writeFile(`${server.root}/a`, 'new text');
+    expect((await runHere(runFollow, ['-o', file, server.url('/a')])).exit).toBe(4);
+    expect(await textOf(file)).toBe('old text');
+  });
 
   test('with -F it ends when the resource is cut, and never mixes two: exit code 4', async () => {
     const server = await startServer();

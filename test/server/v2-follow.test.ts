@@ -1,4 +1,4 @@
-import { appendFile, copyFile, mkdir, rename, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, rename, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -146,6 +146,27 @@ describe('a follower of a file that nobody appends to', () => {
     await copyFile(path.join(root, 'other'), path.join(root, 'new'));
     await rename(path.join(root, 'new'), path.join(root, 'f'));
     expect((await refusalOf(url('/f'), 'FOLLOW', { generation }))[0]).toBe(410);
+  });
+
+  test('which asks for it to be held gets the rest of a file that was renamed, and is told what took its place', async () => {
+    const { url, root } = await serve();
+    const { generation } = (await followed(url('/f'), { hold: 100 })).open as { generation: number };
+    await rename(path.join(root, 'f'), path.join(root, 'f.1'));
+    await appendFile(path.join(root, 'f.1'), 'four\n');
+    const rest = await followed(url('/f'), { generation, from: 14, hold: 100 });
+    expect([rest.text, rest.end]).toEqual(['four\n', { type: 'end', position: 19, reason: 'deleted' }]);
+    await writeFile(path.join(root, 'f'), 'new');
+    // Nobody has written to the old one for a while.
+    await utimes(path.join(root, 'f.1'), 1, 1);
+    const { end } = await followed(url('/f'), { generation, from: 19, hold: 100 });
+    const next = await followed(url('/f'));
+    expect(end).toEqual({ type: 'end', position: 19, reason: 'deleted', next: next.open?.generation });
+    expect(next.text).toBe('new');
+  });
+
+  test.each(['-1', 'long', '301'])('is refused a time to hold that is none: %s', async (hold) => {
+    const { url } = await serve();
+    expect(await refusalOf(url('/f'), 'FOLLOW', { hold })).toEqual([400, 'HFS_INVALID_REQUEST']);
   });
 
   test('gets the last lines that tail would print, whatever the lines are', async () => {

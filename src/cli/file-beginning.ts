@@ -1,0 +1,82 @@
+import { open } from 'node:fs/promises';
+import { ConnectionError, ResourceGoneError } from '../errors.ts';
+import { request } from './http-request.ts';
+
+/** How much is compared at the beginning of the file, and as much at its end. */
+const COMPARED_BYTES = 64 * 1024;
+
+/** Time for the bytes to come. */
+const BODY_TIMEOUT_MS = 30_000;
+
+/** A local file that holds the first bytes of a resource, as far as is known. */
+export class FileBeginning {
+  readonly #path: string;
+  readonly #size: number;
+  #isConfirmed = false;
+
+  /** @param size how many bytes of the file are meant; not 0 */
+  constructor(path: string, size: number) {
+    this.#path = path;
+    this.#size = size;
+  }
+
+  /**
+   * Compares it with the resource, at both ends: a file that was made anew begins with
+   * another date, or is another one by then. What a server does not tell counts as the same.
+   * Once confirmed, it is.
+   *
+   * @param headers for the server
+   * @throws {ResourceGoneError} when the resource begins with other bytes
+   * @throws what {@link request} throws, and the system
+   */
+  async confirm(url: string, headers: Readonly<Record<string, string>>): Promise<void> {
+    if (this.#isConfirmed) return;
+    const end = Math.max(0, this.#size - COMPARED_BYTES);
+    for (const start of new Set([0, end])) {
+      const ours = await this.#read(start, Math.min(COMPARED_BYTES, this.#size - start));
+      const theirs = await remoteBytes(url, headers, start, ours.length);
+      if (theirs === undefined || theirs.equals(ours)) continue;
+      throw new ResourceGoneError(
+        `${this.#path} is not the beginning of it: it was made anew, or is something else`,
+      );
+    }
+    this.#isConfirmed = true;
+  }
+
+  async #read(start: number, length: number): Promise<Buffer> {
+    const file = await open(this.#path);
+    try {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, start);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+/** Some bytes of a resource; undefined when the server does not give them. */
+async function remoteBytes(
+  url: string,
+  ownHeaders: Readonly<Record<string, string>>,
+  start: number,
+  length: number,
+): Promise<Buffer | undefined> {
+  const end = start + length - 1;
+  const headers = { range: `bytes=${start}-${end}` };
+  const { status, response } = await request(url, { method: 'GET', headers, ownHeaders });
+  const isWhole = response.headers['content-range']?.startsWith(`bytes ${start}-${end}/`);
+  if (status !== 206 || !isWhole) {
+    response.destroy();
+    return undefined;
+  }
+  const deadline = setTimeout(() => response.destroy(), BODY_TIMEOUT_MS);
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of response) chunks.push(chunk);
+  } catch (cause) {
+    throw new ConnectionError('the beginning of the resource did not come', { cause });
+  } finally {
+    clearTimeout(deadline);
+  }
+  return Buffer.concat(chunks);
+}

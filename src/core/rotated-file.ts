@@ -1,0 +1,186 @@
+import type { StoredFile } from '../storage/stored-file.ts';
+
+/** How long nothing must have been written to a file that was replaced, … */
+const QUIET_MS = 500;
+
+/** … and after which time it counts as drained nevertheless, in milliseconds. */
+const MAX_DRAIN_MS = 10_000;
+
+/** How many followers are remembered by where they are. */
+const MAX_POSITIONS = 1000;
+
+/** A file that took the place of another. */
+export interface Successor {
+  generation: number;
+  /** Whether nobody knows if others were there in between. */
+  isUnsure: boolean;
+}
+
+/** What a file is like that is, or was, at a path, for a follower who comes back. */
+interface RotatedState {
+  /** How many bytes it has. */
+  size: number;
+  /** Whether it was cut since the follower got to where it is. */
+  isCut: boolean;
+  /** How many bytes it is known to have had before it was cut. */
+  sizeBeforeCut: number;
+  /** Whether another file has taken its place. */
+  isReplaced: boolean;
+  /** That file, once there is something in it and nobody writes to this one any more. */
+  successor: Successor | undefined;
+}
+
+/** The same, with the file, which whoever asked for it closes. */
+export interface OpenRotated extends RotatedState {
+  file: StoredFile;
+}
+
+/** A file that is, or was, at a path. */
+export class RotatedFile {
+  readonly file: StoredFile;
+  /** Which file took its place. */
+  #successor: RotatedFile | undefined;
+  /** Others by which it is read, or was. */
+  #readings: StoredFile[] = [];
+  #holdMs = 0;
+  #heldUntil = 0;
+  /** When somebody looked last. */
+  #size: number;
+  #sizeBeforeCut = 0;
+  /** Where those are who come back, … */
+  readonly #positions = new Set<number>();
+  /** … and those for whom it was too short meanwhile, however long it is now. */
+  readonly #cutOff = new Set<number>();
+  #replacedAt = Number.POSITIVE_INFINITY;
+  #isUnsure = false;
+
+  /** @param file its own from now on */
+  constructor(file: StoredFile) {
+    this.file = file;
+    this.#size = file.stat.size;
+  }
+
+  /** Whether nobody reads it, and nobody will come back for it. */
+  get isOver(): boolean {
+    return !this.#isRead && performance.now() > this.#heldUntil;
+  }
+
+  /** Holds it for so many milliseconds from now on. */
+  hold(holdMs: number): void {
+    this.#holdMs = Math.max(this.#holdMs, holdMs);
+    this.#heldUntil = Math.max(this.#heldUntil, performance.now() + holdMs);
+  }
+
+  /** Holds it for so many milliseconds from when nobody reads it any more through `file`, which is the same. */
+  holdAfter(file: StoredFile, holdMs: number): void {
+    const isKnown = [this.file, ...this.#readings].some((known) => known.sharesWith(file));
+    // Two of one open file would hold each other.
+    if (!isKnown) this.#readings.push(file.share());
+    this.hold(holdMs);
+  }
+
+  get #isRead(): boolean {
+    return [this.file, ...this.#readings].some((file) => file.isShared);
+  }
+
+  /** Finds out whether it is still read. */
+  async renew(): Promise<void> {
+    if (this.#isRead) this.hold(this.#holdMs);
+    const over = this.#readings.filter((file) => !file.isShared);
+    this.#readings = this.#readings.filter((file) => file.isShared);
+    await Promise.all(over.map(closeQuietly));
+  }
+
+  /** Lets it go. Never rejects. */
+  async close(): Promise<void> {
+    await Promise.all([this.file, ...this.#readings].map(closeQuietly));
+  }
+
+  /** Tells which file has taken its place. */
+  replacedBy(successor: RotatedFile): void {
+    this.#successor = successor;
+    this.#replacedAt = performance.now();
+  }
+
+  /** Tells that other files may have been there before that one. */
+  doubtSuccessor(): void {
+    this.#isUnsure = true;
+  }
+
+  /** Tells where somebody will be who comes back, and where he was before. */
+  readTo(position: number, from: number | undefined): void {
+    if (from !== undefined) this.#positions.delete(from);
+    remember(this.#positions, position);
+    this.#cutOff.delete(position);
+    this.#size = Math.max(this.#size, position);
+  }
+
+  /**
+   * @param from where the follower is
+   * @throws {StorageError} when the disk does not tell
+   */
+  async open(from: number): Promise<OpenRotated> {
+    const file = this.file.share();
+    try {
+      const state = await this.look();
+      const isCut = this.#cutOff.has(from) || from > state.size;
+      return { file, ...state, isCut, sizeBeforeCut: this.#sizeBeforeCut };
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** @throws {StorageError} when the disk does not tell */
+  async look(): Promise<Pick<RotatedState, 'size' | 'isReplaced' | 'successor'>> {
+    const successor = this.#successor;
+    // Looked at before its own size: what was written until its writers went on elsewhere is in it.
+    const isLeft = successor !== undefined && (await successor.hasBytes());
+    const { size, mtimeNs } = await this.#lookAtSize();
+    const quietMs = Date.now() - Number(mtimeNs / 1_000_000n);
+    const isDrained = quietMs >= QUIET_MS || performance.now() - this.#replacedAt >= MAX_DRAIN_MS;
+    return {
+      size,
+      isReplaced: successor !== undefined,
+      successor:
+        isLeft && isDrained
+          ? { generation: successor.file.stat.generation, isUnsure: this.#isUnsure }
+          : undefined,
+    };
+  }
+
+  async #lookAtSize(): Promise<StoredFile['stat']> {
+    // From before the look: what comes while it is under way, it need not have seen.
+    const known = this.#size;
+    const positions = [...this.#positions];
+    const stat = await this.file.look();
+    this.#size = stat.size;
+    if (stat.size >= known) return stat;
+    this.#sizeBeforeCut = known;
+    for (const position of positions) {
+      if (position <= stat.size) continue;
+      this.#positions.delete(position);
+      remember(this.#cutOff, position);
+    }
+    return stat;
+  }
+
+  /** Whether somebody has begun to write to it, or has gone past it. */
+  async hasBytes(): Promise<boolean> {
+    if (this.#successor !== undefined) return true;
+    const { size } = await this.file.state();
+    return size > 0;
+  }
+}
+
+/** A close that fails has lost nothing: it was only read. */
+async function closeQuietly(file: StoredFile): Promise<void> {
+  await file.close().catch(() => undefined);
+}
+
+/** The oldest go. */
+function remember(positions: Set<number>, position: number): void {
+  positions.add(position);
+  const [oldest] = positions;
+  if (positions.size > MAX_POSITIONS) positions.delete(oldest as number);
+}

@@ -1,0 +1,107 @@
+import type { ResourcePath } from '../storage/resource-path.ts';
+import type { Root } from '../storage/root.ts';
+import type { StoredFile } from '../storage/stored-file.ts';
+import type { FollowRequest } from './request.ts';
+import type { OpenRotated } from './rotated-file.ts';
+import { RotatedPath } from './rotated-path.ts';
+import { Round } from './round.ts';
+
+/** How many paths are watched; the one that was asked for longest ago goes. */
+const MAX_PATHS = 256;
+
+/** How many looks at the disk there are in one interval. */
+const MAX_LOOKS = 32;
+
+/**
+ * Watches the paths of followers who come back after each end, so that nothing
+ * of a file is lost to them that is renamed, replaced or deleted meanwhile: one
+ * timer for all, and only while there are any.
+ */
+export class Rotations {
+  readonly #root: Root;
+  readonly #intervalMs: number;
+  /** The one that was asked for longest ago first. */
+  readonly #paths = new Map<string, RotatedPath>();
+  readonly #round = new Round(this.#paths);
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> | undefined;
+  #closed = false;
+
+  /** @param intervalMs time between two looks */
+  constructor(root: Root, intervalMs: number) {
+    this.#root = root;
+    this.#intervalMs = intervalMs;
+  }
+
+  /**
+   * Holds the file that is at a path, and what takes its place, for so many milliseconds and as long as it is read.
+   *
+   * @param position where the follower will be who comes back, if that is known
+   */
+  hold(
+    resource: ResourcePath,
+    file: StoredFile,
+    { from, holdMs = 0 }: FollowRequest,
+    position?: number,
+  ): void {
+    if (this.#closed) return;
+    const held = this.#watched(resource).hold(file, holdMs);
+    if (position !== undefined) held.readTo(position, from);
+  }
+
+  /** Holds a file, its own from now on, that was at a path before somebody watched it, and what takes its place. */
+  async adopt(resource: ResourcePath, file: StoredFile, holdMs: number): Promise<void> {
+    if (this.#closed) await file.close();
+    else this.#watched(resource).adopt(file, holdMs);
+  }
+
+  /**
+   * Opens the file that is wanted of those that are, or were, at a path, if it is held; it is then for as long again.
+   *
+   * @throws {StorageError} when the disk does not tell what has become of it
+   */
+  async open(resource: ResourcePath, request: FollowRequest): Promise<OpenRotated | undefined> {
+    return this.#paths.get(resource.key)?.open(request);
+  }
+
+  /** Lets everything go. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    await this.#looking;
+    await Promise.all([...this.#paths.values()].map((path) => this.#remove(path)));
+  }
+
+  #watched(resource: ResourcePath): RotatedPath {
+    const path = this.#paths.get(resource.key) ?? new RotatedPath(resource, this.#root);
+    this.#paths.delete(resource.key);
+    this.#paths.set(resource.key, path);
+    this.#timer ??= setInterval(() => this.#tick(), this.#intervalMs).unref();
+    const [oldest] = this.#paths.values();
+    if (this.#paths.size > MAX_PATHS && oldest !== undefined) void this.#remove(oldest);
+    return path;
+  }
+
+  #tick(): void {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+  }
+
+  async #look(): Promise<void> {
+    for (let i = Math.min(this.#paths.size, MAX_LOOKS); i > 0; i--) {
+      const path = this.#round.next();
+      await path?.look();
+      if (path?.isEmpty) await this.#remove(path);
+    }
+  }
+
+  async #remove(path: RotatedPath): Promise<void> {
+    this.#paths.delete(path.resource.key);
+    if (this.#paths.size === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
+    await path.close();
+  }
+}

@@ -1,0 +1,122 @@
+import { appendFile, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Rotations } from '../../src/core/rotations.ts';
+import { ResourcePath } from '../../src/storage/resource-path.ts';
+import { Root } from '../../src/storage/root.ts';
+import { temporaryDirectory } from '../support/server.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const RESOURCE = ResourcePath.parse('/f');
+const HOLD_MS = 100_000;
+
+/** A file that is held, and nobody reads. */
+async function holdFile({ intervalMs = 5, holdMs = HOLD_MS }: { intervalMs?: number; holdMs?: number } = {}) {
+  const directory = await temporaryDirectory();
+  const at = (name: string) => path.join(directory, name);
+  await writeFile(at('f'), 'old');
+  const root = await Root.open(directory);
+  const rotations = new Rotations(root, intervalMs);
+  onTestFinished(() => rotations.close());
+  const file = await root.openRead(RESOURCE);
+  rotations.hold(RESOURCE, file, { holdMs });
+  await file.close();
+  const { generation } = file.stat;
+  const open = async (from = 0, wanted = generation) => {
+    const opened = await rotations.open(RESOURCE, { generation: wanted, from, holdMs });
+    await opened?.file.close();
+    return opened;
+  };
+  /** As if nobody had written to it for a while. */
+  const rest = (name: string) => utimes(at(name), 1, 1);
+  return { at, root, rotations, file, generation, open, rest };
+}
+
+describe('a file that is held', () => {
+  it('is to be had when it was renamed or deleted', async () => {
+    const { at, rotations, generation } = await holdFile();
+    await rename(at('f'), at('f.1'));
+    await rm(at('f.1'));
+    const opened = await rotations.open(RESOURCE, { generation, holdMs: HOLD_MS });
+    expect(opened).toMatchObject({ size: 3, isReplaced: false, successor: undefined });
+    expect((await opened?.file.read(0, 10))?.toString()).toBe('old');
+    await opened?.file.close();
+  });
+
+  it('has a successor when that has bytes, and nobody has written to it for a while', async () => {
+    const { at, open, rest } = await holdFile();
+    await rename(at('f'), at('f.1'));
+    await writeFile(at('f'), '');
+    await rest('f.1');
+    expect(await open()).toMatchObject({ isReplaced: true, successor: undefined });
+    await writeFile(at('f'), 'new');
+    await appendFile(at('f.1'), 'er');
+    expect(await open()).toMatchObject({ size: 5, successor: undefined });
+    await rest('f.1');
+    expect((await open())?.successor).toMatchObject({ isUnsure: false });
+  });
+
+  it('has one that is empty, when another has come after that', async () => {
+    const { at, open, rest } = await holdFile();
+    await rename(at('f'), at('f.1'));
+    await rest('f.1');
+    await writeFile(at('f'), '');
+    expect((await open())?.successor).toBeUndefined();
+    await rename(at('f'), at('f.2'));
+    await writeFile(at('f'), 'new');
+    const successor = (await open())?.successor;
+    await rest('f.2');
+    expect(await open(0, successor?.generation)).toMatchObject({ size: 0, isReplaced: true });
+  });
+
+  it('is cut for those who were beyond its end, be it as long again, and for nobody else', async () => {
+    const { at, rotations, file, open } = await holdFile();
+    const { generation } = file.stat;
+    rotations.hold(RESOURCE, file, { generation, holdMs: HOLD_MS }, 3);
+    await appendFile(at('f'), 'er text');
+    expect(await open(3)).toMatchObject({ size: 10, isCut: false });
+    await truncate(at('f'), 1);
+    expect(await open(0)).toMatchObject({ size: 1, isCut: false });
+    await appendFile(at('f'), 'nother text');
+    expect(await open(1)).toMatchObject({ isCut: false });
+    expect(await open(3)).toMatchObject({ size: 12, isCut: true, sizeBeforeCut: 10 });
+    // Somebody has got there since.
+    rotations.hold(RESOURCE, file, { generation, holdMs: HOLD_MS }, 3);
+    expect(await open(3)).toMatchObject({ isCut: false });
+  });
+
+  it('is let go when nobody comes back in time', async () => {
+    const { open } = await holdFile({ holdMs: 1 });
+    await waitFor(async () => (await open()) === undefined, 'it to be let go');
+  });
+
+  it('is held as long as it is read', async () => {
+    const { root, rotations, open } = await holdFile({ holdMs: 1 });
+    const file = await root.openRead(RESOURCE);
+    // By two who follow it through one open file.
+    rotations.hold(RESOURCE, file, { holdMs: 1 });
+    rotations.hold(RESOURCE, file, { holdMs: 1 });
+    const look = vi.spyOn(root, 'stat');
+    await waitFor(() => look.mock.calls.length > 5, 'some looks');
+    expect(file.isShared).toBe(true);
+    await file.close();
+    await waitFor(async () => (await open()) === undefined, 'it to be let go');
+  });
+
+  it('is let go when the server closes, or others are held', async () => {
+    const { root, rotations, at } = await holdFile();
+    const held = await Promise.all(
+      Array.from({ length: 257 }, async (_, i) => {
+        await writeFile(at(`${i}`), '');
+        const resource = ResourcePath.parse(`/${i}`);
+        const file = await root.openRead(resource);
+        onTestFinished(() => file.close());
+        rotations.hold(resource, file, { holdMs: HOLD_MS });
+        return file;
+      }),
+    );
+    await waitFor(() => held.filter(({ isShared }) => isShared).length === 256, 'the oldest to be let go');
+    await rotations.close();
+    expect(held.some(({ isShared }) => isShared)).toBe(false);
+  });
+});
