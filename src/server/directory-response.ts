@@ -75,7 +75,9 @@ export class DirectoryResponder {
     const entries: ListedEntry[] = [];
     let truncated = false;
     let count = 0;
-    for await (const { name, kind, identity, size, mtimeNs } of this.#root.list(resource, { signal })) {
+    for await (const { name, kind, identity, fingerprint, size, mtimeNs } of this.#root.list(resource, {
+      signal,
+    })) {
       if (count === MAX_ENTRIES) {
         truncated = true;
         break;
@@ -87,13 +89,23 @@ export class DirectoryResponder {
       entries.push({
         name,
         type: kind === 'directory' ? 'directory' : 'file',
-        ...(kind === 'file' && { size: feed?.committed ?? size }),
+        ...(kind === 'file' && this.#isWhole(fingerprint) && { size: feed?.committed ?? size }),
         modified,
         live: feed !== undefined,
       });
     }
     entries.sort((a, b) => (a.name < b.name ? -1 : 1));
     return { entries, truncated };
+  }
+
+  /** Whether what is in a file is all that there is; else nobody is told how much that would be. */
+  #isWhole(fingerprint: string): boolean {
+    try {
+      this.#registry.streams.assertWhole(fingerprint);
+      return true;
+    } catch {
+      return false;
+    }
   }
 }
 
