@@ -201,10 +201,12 @@ export class FeedRegistry {
    */
   async close(): Promise<void> {
     this.#isClosing = true;
+    const settled = this.streams.close();
     this.#sessions.close();
     await this.#sweep.close();
     await this.#rotated.close();
     await this.#feeds.closed();
+    await settled;
     await this.#stored.close();
     this.#arrivals.close();
   }

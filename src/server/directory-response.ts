@@ -80,7 +80,7 @@ export class DirectoryResponder {
     let truncated = false;
     let count = 0;
     for await (const stat of this.#root.list(resource, { signal })) {
-      const { name, kind, identity, size, mtimeNs } = stat;
+      const { name, kind, identity, fingerprint, size, mtimeNs } = stat;
       if (count === MAX_ENTRIES) {
         truncated = true;
         break;
@@ -92,7 +92,7 @@ export class DirectoryResponder {
       const entry: ListedEntry = {
         name,
         type: kind === 'directory' ? 'directory' : 'file',
-        ...(kind === 'file' && { size: feed?.committed ?? size }),
+        ...(kind === 'file' && this.#isWhole(fingerprint) && { size: feed?.committed ?? size }),
         modified,
         live: feed !== undefined,
       };
@@ -110,6 +110,16 @@ export class DirectoryResponder {
   async #addStatus(stat: DirectoryEntry, entry: ListedEntry): Promise<void> {
     const status = await this.#registry.status(stat, stat.size);
     if (status !== undefined) entry.status = status;
+  }
+
+  /** Whether what is in a file is all that there is; else nobody is told how much that would be. */
+  #isWhole(fingerprint: string): boolean {
+    try {
+      this.#registry.streams.assertWhole(fingerprint);
+      return true;
+    } catch {
+      return false;
+    }
   }
 }
 

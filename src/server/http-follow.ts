@@ -18,9 +18,6 @@ import { statusHeaders } from './status-header.ts';
 /** How long a client of HTTP/1.0 has to take the last bytes before its connection is reset. */
 const RESET_DELAY_MS = 1000;
 
-/** How long a client may send ahead what is not read, in milliseconds: nobody knows then whether it is still there. */
-const DEAF_MS = 10_000;
-
 /** What followers need of the server. */
 export interface HttpFollowContext {
   log: FastifyBaseLogger;
@@ -48,7 +45,8 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   #follower: Follower | undefined;
   #isWaiting = false;
   #isOver = false;
-  #deafMs = 0;
+  /** Whether nothing was read from its connection at the last look, since it sends ahead what waits. */
+  #wasDeaf = false;
   #reset: NodeJS.Timeout | undefined;
 
   constructor(request: FastifyRequest, reply: FastifyReply, context: HttpFollowContext) {
@@ -136,10 +134,11 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
 
   /** Cuts a follower that takes nothing for too long after the end, and one that nobody could notice to be gone. */
   keepAlive(intervalMs: number): void {
-    this.#deafMs = this.#client.isDeaf ? this.#deafMs + intervalMs : 0;
+    const isDeaf = this.#wasDeaf && this.#client.isDeaf;
+    this.#wasDeaf = this.#client.isDeaf;
     const hasEnded = this.#follower?.feed.endReason !== undefined;
     const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
-    if (stuckMs >= CLOSE_PATIENCE_MS || this.#deafMs >= DEAF_MS) this.terminate();
+    if (stuckMs >= CLOSE_PATIENCE_MS || isDeaf) this.terminate();
   }
 
   terminate(): void {

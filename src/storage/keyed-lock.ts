@@ -18,4 +18,9 @@ export class KeyedLock {
   async settled(key: string): Promise<void> {
     await this.#last.get(key)?.catch(() => undefined);
   }
+
+  /** Resolves when all who have come by now are done. */
+  async allSettled(): Promise<void> {
+    await Promise.allSettled(this.#last.values());
+  }
 }

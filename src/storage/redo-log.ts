@@ -90,10 +90,13 @@ export class RedoLog<Header extends object> {
   async annulReplayed(isMoot: (header: Header) => boolean): Promise<void> {
     for (const number of await this.#replayed()) {
       const positions: number[] = [];
+      let isWanted = false;
       for await (const { header, position } of recordsOf<Header>(this.#segments.nameOf(number))) {
         if (isMoot(header)) positions.push(position);
+        else isWanted = true;
       }
-      await this.#segments.annul(number, positions, this.#isDurable);
+      if (isWanted) await this.#segments.annul(number, positions, this.#isDurable);
+      else await this.#segments.remove([number], this.#isDurable);
     }
   }
 

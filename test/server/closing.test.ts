@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import net, { type Socket } from 'node:net';
 import path from 'node:path';
@@ -15,6 +17,7 @@ import {
 import { startStandalone } from '../support/http-standalone.ts';
 import { frame, Op } from '../support/original-frames.ts';
 import { startServer, temporaryDirectory } from '../support/server.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const APPEND = 'X-Verb: APPEND';
 
@@ -34,6 +37,31 @@ async function connect(port: number): Promise<Socket> {
 }
 
 describe('a server that closes', () => {
+  it.each([
+    ['a file', []],
+    ['a stream', ['Content-Type: application/json']],
+  ])('makes nothing any more: %s whose body ends late is refused', async (_, headers) => {
+    const server = await startServer({ closeTimeoutMs: 200 });
+    const socket = await connect(server.port);
+    writeHead(socket, 'PUT /late HTTP/1.1', ['Content-Length: 3', ...headers]);
+    await once(server.app.server, 'request');
+    socket.write('[1');
+    const closed = server.app.close();
+    await waitFor(
+      () =>
+        startServer({ root: server.root }).then(
+          () => true,
+          () => false,
+        ),
+      'another server on the root',
+    );
+    socket.write(']');
+    // On a slow machine the time to close is over, and it is cut.
+    expect(['', 'HTTP/1.1 503']).toContain((await readToEnd(socket)).toString().slice(0, 12));
+    await closed;
+    expect(existsSync(path.join(server.root, 'late'))).toBe(false);
+  });
+
   it('does not wait for a connection that says nothing, whenever it comes', async () => {
     const server = await startStandalone();
     await openSilentAppender(server.port);

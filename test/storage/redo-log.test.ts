@@ -122,6 +122,11 @@ describe('a redo log', () => {
       expect(await foundIn(directory)).toEqual([1, 3, 5, 7, 8]);
       await log.annulReplayed(({ number }) => number === 5);
       expect(await foundIn(directory)).toEqual([1, 3, 7, 8]);
+      const segments = await readdir(directory);
+      await log.annulReplayed(({ number }) => number < 4);
+      expect(await foundIn(directory)).toEqual([7, 8]);
+      // What has nothing any more that is wanted takes no room.
+      expect((await readdir(directory)).length).toBe(segments.length - 1);
     },
   );
 

@@ -152,6 +152,10 @@ describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
     expect((await stream('/fork').read()).text).toBe(before[0]);
     const refused = [await stream('/two').read(), await next(), await stream('/new').create({}, 'new')];
     expect(refused.map(({ status }) => status)).toEqual([507, 507, 507]);
+    const listing = await fetch(server.url('/'), { headers: { accept: 'application/json' } });
+    const { entries } = (await listing.json()) as { entries: { name: string; size?: number }[] };
+    expect(entries.find(({ name }) => name === 'fork')?.size).toBe(before[0]?.length);
+    expect(entries.find(({ name }) => name === 'two')).not.toHaveProperty('size');
     await server.stop();
     expect(await files()).toEqual(before);
 

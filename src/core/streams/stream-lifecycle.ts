@@ -3,6 +3,7 @@ import {
   OutcomeUnknownError,
   PathConflictError,
   ResourceNotFoundError,
+  ServerClosingError,
   StreamConflictError,
   StreamGoneError,
 } from '../../errors.ts';
@@ -46,6 +47,7 @@ export class StreamLifecycle {
   readonly #maker: StreamMaker;
   /** Who makes or deletes what is at the same path takes turns. */
   readonly #paths = new KeyedLock();
+  #isClosing = false;
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
@@ -73,7 +75,7 @@ export class StreamLifecycle {
     const file = await this.#files.openAny(resource);
     if (file.stat.kind === 'directory' || !(await this.#isExpired(file))) return file;
     await file.close();
-    await this.#paths.run(resource.key, async () => {
+    await this.#inTurn(resource, async () => {
       const expired = await this.#files.openAny(resource);
       try {
         if (await this.#isExpired(expired)) await this.#remove(resource, expired);
@@ -157,10 +159,11 @@ export class StreamLifecycle {
    * @throws {ContentMismatchError} when a file with other content is there, and nothing but content was brought
    * @throws {ResourceNotFoundError} when the source of a fork is not there
    * @throws what {@link forkPosition} throws
+   * @throws {ServerClosingError} after {@link close}
    */
   async create(resource: ResourcePath, request: CreateRequest, content: Buffer | NewFile): Promise<Created> {
     await this.expire(resource).catch(ignoreGone);
-    return this.#paths.run(resource.key, async () => {
+    return this.#inTurn(resource, async () => {
       for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
         const found = await this.#maker.find(resource, request, content);
         if (found !== undefined) return { isNew: false, ...found };
@@ -178,10 +181,11 @@ export class StreamLifecycle {
    * Deletes a stream. While forks of it live, nothing can be made in its place.
    *
    * @throws what {@link open} throws
+   * @throws {ServerClosingError} after {@link close}
    */
   async delete(resource: ResourcePath): Promise<void> {
     await this.expire(resource);
-    await this.#paths.run(resource.key, async () => {
+    await this.#inTurn(resource, async () => {
       const file = await this.#files.openFile(resource);
       try {
         await this.#remove(resource, file);
@@ -189,6 +193,18 @@ export class StreamLifecycle {
         await file.close();
       }
     });
+  }
+
+  /** Makes and deletes nothing more, and waits for what is under way: another server may have the root then. Idempotent. */
+  close(): Promise<void> {
+    this.#isClosing = true;
+    return this.#paths.allSettled();
+  }
+
+  /** @throws {ServerClosingError} after `close` */
+  async #inTurn<T>({ key }: ResourcePath, action: () => Promise<T>): Promise<T> {
+    if (this.#isClosing) throw new ServerClosingError('the server is shutting down');
+    return this.#paths.run(key, action);
   }
 
   async #isExpired(file: StoredFile): Promise<boolean> {

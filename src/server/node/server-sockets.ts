@@ -5,7 +5,6 @@ import type { FastifyBaseLogger } from 'fastify';
 import { rawProblem } from './client-error.ts';
 import { ClientSocket } from './client-socket.ts';
 import { descriptorLimit, firstReservedDescriptor } from './descriptor-limit.ts';
-import { Entrance } from './entrance.ts';
 import { ReadPace } from './read-pace.ts';
 import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
 import { RequestQueue } from './request-queue.ts';
@@ -59,7 +58,6 @@ export class ServerSockets {
   readonly #sockets = new Set<Socket>();
   /** What Node has let go of, and nobody else has yet. */
   readonly #detached = new Set<Socket>();
-  readonly #entrance = new Entrance();
   readonly #halfOpenRules = new Set<(request: IncomingMessage) => boolean>();
   #dismissedCount = 0;
   #refusedCount = 0;
@@ -152,7 +150,7 @@ export class ServerSockets {
     switch (event) {
       case 'connection':
       case 'secureConnection':
-        return this.#accept(event, args[0] as Socket);
+        return this.#accept(args[0] as Socket);
       case 'request':
         this.#admit(...(args as [IncomingMessage, ServerResponse]));
         return true;
@@ -170,7 +168,7 @@ export class ServerSockets {
     }
   }
 
-  #accept(event: string, socket: Socket): boolean {
+  #accept(socket: Socket): boolean {
     // Given back to Node.
     if (this.#sockets.has(socket)) return false;
     const client = ClientSocket.of(socket);
@@ -185,9 +183,7 @@ export class ServerSockets {
     // Of the connection below TLS nobody knows what goes on in it.
     if (this.#server instanceof TlsServer && !(socket instanceof TLSSocket)) return false;
     this.#own(client, socket);
-    this.#emit(event, socket);
-    this.#entrance.admit(client);
-    return true;
+    return false;
   }
 
   #own(client: ClientSocket, socket: Socket): void {
