@@ -90,6 +90,8 @@ describe('httpfstream-append and httpfstream-follow', () => {
     const follow = new CommandHere(runFollow, ['-v', first.url('/a')]);
     await waitFor(() => follow.stdoutBytes === 7, 'the bytes');
     first.command.signal('SIGKILL');
+    // Its connections may be gone before its port is free.
+    await first.command.exit;
     await waitFor(() => [append, follow].every(({ stderr }) => stderr.includes('attempt 1')), 'attempts');
     append.stdin.end('after');
     await portOf(

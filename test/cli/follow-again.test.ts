@@ -80,6 +80,8 @@ describe('httpfstream-follow -F', () => {
     const { command, shows, says } = followAgain(server);
     await shows('one ');
     server.command.signal('SIGKILL');
+    // Its connections may be gone before its port is free.
+    await server.command.exit;
     // As it is told of one who is connected at this moment, or asks again.
     await waitFor(() => /connection lost \(|cannot be reached: /.test(command.stderr), 'it to be told');
     await appendFile(server.file('a'), 'two');
