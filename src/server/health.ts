@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { InvalidRequestError, MethodNotAllowedError } from '../errors.ts';
 
 /** Where those who watch the server ask whether it is up. What a file has there is not served. */
-export const HEALTH_PATH = '/-/health';
+const HEALTH_PATH = '/-/health';
 
 /**
  * Answers `ok` to whoever asks whether the server is up, without a look at the
