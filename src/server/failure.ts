@@ -122,8 +122,9 @@ export function sendText(request: FastifyRequest, reply: FastifyReply, text: str
 
 function logFailure(error: Error, { status, code, detail }: Problem, request: FastifyRequest): void {
   // That the client has gone before its answer began is none of the server's faults.
-  const isAbandoned =
-    'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE' && request.raw.socket.destroyed;
+  const isOfClient =
+    error.name === 'AbortError' || ('code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE');
+  const isAbandoned = isOfClient && request.raw.socket.destroyed;
   const level = status >= 500 && !EXPECTED.includes(status) && !isAbandoned ? 'error' : 'info';
   request.log[level](
     {

@@ -77,6 +77,8 @@ export class WebSocketUpgrades {
   async #openV2Follow(request: FastifyRequest, resource: ResourcePath): Promise<void> {
     assertHandshake(request);
     const { waitMs, ...wanted } = followRequestOf(request);
+    // Who has gone already would never be seen to leave.
+    if (request.raw.socket.destroyed) return;
     const connection = new FollowConnection(v2Dialect, request.raw.socket, this.#followContext);
     try {
       // Finding the last lines of a large file may take longer than a handshake otherwise may.
