@@ -1,5 +1,5 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Encoder } from '../core/chunk.ts';
 import type { Follower, FollowerSink } from '../core/follower.ts';
@@ -45,11 +45,13 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   #follower: Follower | undefined;
   #isWaiting = false;
   #isOver = false;
-  /** Whether nothing was read from its connection at the last look, since it sends ahead what waits. */
-  #wasDeaf = false;
+  /** How much had been written to a connection at the last look that was not read; -1 when it was. */
+  #deafAtBytes = -1;
   #reset: NodeJS.Timeout | undefined;
 
   constructor(request: FastifyRequest, reply: FastifyReply, context: HttpFollowContext) {
+    // Those that an application's tests make up are none.
+    if (!(request.raw.socket instanceof Socket)) throw new TypeError('a follower needs a connection');
     this.#response = reply.raw;
     this.#socket = request.raw.socket;
     this.#client = ClientSocket.of(this.#socket);
@@ -134,11 +136,14 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
 
   /** Cuts a follower that takes nothing for too long after the end, and one that nobody could notice to be gone. */
   keepAlive(intervalMs: number): void {
-    const isDeaf = this.#wasDeaf && this.#client.isDeaf;
-    this.#wasDeaf = this.#client.isDeaf;
+    // Who is written to would be noticed.
+    const { bytesWritten, writableLength } = this.#socket;
+    const isDeaf = this.#client.isDeaf && writableLength === 0;
+    const isLost = isDeaf && bytesWritten === this.#deafAtBytes;
+    this.#deafAtBytes = isDeaf ? bytesWritten : -1;
     const hasEnded = this.#follower?.feed.endReason !== undefined;
     const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
-    if (stuckMs >= CLOSE_PATIENCE_MS || isDeaf) this.terminate();
+    if (stuckMs >= CLOSE_PATIENCE_MS || isLost) this.terminate();
   }
 
   terminate(): void {

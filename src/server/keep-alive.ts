@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { TCP_KEEP_ALIVE_MS } from '../protocol.ts';
 
 /** A connection that wants to be looked after. */
@@ -36,6 +36,12 @@ export class KeepAlive {
 
 /** Lets a client say nothing, and take nothing, for as long as it likes; the system finds out whether its machine is still there. */
 export function allowSilence(socket: Socket): void {
-  socket.setTimeout(0);
-  socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+  limitSilence(socket, 0);
+  if (socket instanceof Socket) socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+}
+
+/** Lets a client say and take nothing for so long, in milliseconds, before the connection emits `timeout`; 0 for ever. */
+export function limitSilence(socket: Socket, timeoutMs: number): void {
+  // An application's tests make up their connections.
+  if (socket instanceof Socket) socket.setTimeout(timeoutMs);
 }

@@ -12,6 +12,7 @@ import {
 } from '../errors.ts';
 import type { BodyShare } from './body-budget.ts';
 import { assertTransferCoding } from './framing.ts';
+import { limitSilence } from './keep-alive.ts';
 
 /** Who takes the bytes of a {@link ByteSource}. Of `ended`, `failed` and `cut` one is called, once, last. */
 export interface BodyReader {
@@ -190,12 +191,12 @@ export class RequestBody implements ByteSource {
     if (reader === undefined) return undefined;
     this.#reader = undefined;
     this.#request.off('timeout', this.#timeOut);
-    if (!this.#request.socket.destroyed) this.#request.socket.setTimeout(0);
+    if (!this.#request.socket.destroyed) limitSilence(this.#request.socket, 0);
     return reader;
   }
 
   #limitIdleTime(): void {
-    this.#request.socket.setTimeout(this.#idleTimeoutMs);
+    limitSilence(this.#request.socket, this.#idleTimeoutMs);
     if (this.#idleTimeoutMs > 0) this.#request.off('timeout', this.#timeOut).on('timeout', this.#timeOut);
   }
 

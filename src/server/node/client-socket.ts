@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 
 /** How long a client that was told to go may stay, in milliseconds. */
@@ -81,7 +81,10 @@ export class ClientSocket {
 
   /** Whether the last answer is out; what was asked for after that must not be carried out (RFC 9112, section 9.6). */
   get isOver(): boolean {
-    return this.#isOver;
+    const answer = this.answer as NodeResponse | undefined;
+    // Some refusals Node makes without a word to anybody.
+    const isNodes = answer !== undefined && !this.#responses.has(answer);
+    return this.#isOver || (isNodes && answer._last === true);
   }
 
   /** Whether somebody wants nothing to be read. */
@@ -244,6 +247,8 @@ export class ClientSocket {
    */
   #resetWhatIsCut(): void {
     const socket = this.#socket;
+    // An application's tests make up their connections.
+    if (!(socket instanceof Socket)) return;
     socket.destroy = (error?: Error) => {
       Reflect.deleteProperty(socket, 'destroy');
       const { answer } = this;

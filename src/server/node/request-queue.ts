@@ -1,24 +1,25 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ClientSocket } from './client-socket.ts';
+import { WaitingQueues } from './waiting-queues.ts';
 
-/** Requests that may wait on all connections of a server together; each takes some 4 KB. */
-const MAX_WAITING = 10_000;
+/** So much of a connection may wait before nothing more is read: who resets one takes with it what is unread. */
+const MAX_AHEAD_BYTES = 256 * 1024;
 
-/** So many may wait before nothing more is read: who resets a connection takes with it what is unread. */
-const MAX_AHEAD = 16;
+/** What a request takes beside its head and body, with its response. */
+const REQUEST_BYTES = 4 * 1024;
 
 const WRITES: ReadonlySet<string | undefined> = new Set(['DELETE', 'POST', 'PUT']);
 
 /** One for each connection. */
 const ofSocket = new WeakMap<Socket, RequestQueue>();
 
-/** One for each server. */
-const ofServer = new WeakMap<object, WaitingQueues>();
-
 interface Waiting {
   request: IncomingMessage;
+  response: ServerResponse;
+  bytes: number;
   begin: () => void;
 }
 
@@ -32,12 +33,18 @@ export class RequestQueue {
   readonly #socket: Socket;
   readonly #client: ClientSocket;
   readonly #queues: WaitingQueues;
-  #waiting: Waiting[] = [];
-  #isBusy = false;
+  readonly #waiting: Waiting[] = [];
+  #bytes = 0;
+  /** What is under way. */
+  #current: Pick<Waiting, 'request' | 'response'> | undefined;
   /** Settles when what {@link inTurn} was given is done. */
   #done: Promise<unknown> = Promise.resolve();
+  /** Whether that is of what is under way, and who is told when it is. */
+  #hasTurn = false;
+  #onTurn: () => void = () => undefined;
+  #isCut = false;
   /** Lets the connection be read again. */
-  #release: () => void = () => undefined;
+  #release: (() => void) | undefined;
 
   private constructor(socket: Socket, server: object) {
     this.#socket = socket;
@@ -56,9 +63,9 @@ export class RequestQueue {
     return queue;
   }
 
-  /** How many requests wait. */
-  get length(): number {
-    return this.#waiting.length;
+  /** How much memory what waits takes, about. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /**
@@ -66,29 +73,41 @@ export class RequestQueue {
    * one of those is the last that is answered.
    */
   admit(request: IncomingMessage, response: ServerResponse, begin: () => void): void {
-    if (this.#client.isRefused) return;
+    // Of what was read together with that, the rest still comes.
+    if (this.#isCut || this.#socket.destroyed || this.#client.isRefused || this.#client.isOver) return;
     response.once('close', () => this.#goOn());
-    if (!this.#isBusy) {
-      this.#isBusy = true;
-      begin();
+    if (this.#current === undefined) {
+      this.#begin({ request, response, begin });
       return;
     }
-    this.#waiting.push({ request, begin });
-    if (this.#waiting.length === MAX_AHEAD) this.#release = this.#client.hold();
-    this.#queues.added(this, 1);
+    const bytes = bytesOf(request);
+    // What an application keeps for each request must not be that of the one before.
+    this.#waiting.push({ request, response, bytes, begin: AsyncResource.bind(begin) });
+    this.#bytes += bytes;
+    if (this.#bytes >= MAX_AHEAD_BYTES) this.#release ??= this.#client.hold();
+    this.#queues.added(this, bytes);
   }
 
   /** Runs `action` when those of the requests before are over: also once the connection is gone. */
   inTurn<T>(action: () => Promise<T>): Promise<T> {
     const turn = this.#done.then(action, action);
     this.#done = turn;
+    this.#hasTurn = true;
+    this.#onTurn();
     return turn;
   }
 
   /** Drops what waits, and cuts the connection. */
   cut(): void {
+    this.#isCut = true;
     this.#clear();
     this.#socket.destroy();
+  }
+
+  #begin({ request, response, begin }: Omit<Waiting, 'bytes'>): void {
+    this.#current = { request, response };
+    this.#hasTurn = false;
+    begin();
   }
 
   /** In another turn of the event loop: many requests are answered in the one in which they begin. */
@@ -97,70 +116,71 @@ export class RequestQueue {
     setImmediate(() => {
       // What is left then goes another way.
       if (this.#socket.destroyed) return;
+      this.#current = undefined;
       const next = this.#next();
-      this.#isBusy = next !== undefined;
-      next?.begin();
+      if (next !== undefined) this.#begin(next);
     });
   }
 
-  /** Carries out what was to be written and has come as a whole, though its client is gone. */
+  /** Carries out, in order, what was to be written and has come as a whole, though its client is gone. */
   async #finish(): Promise<void> {
-    const isDue = ({ request }: Waiting) => request.complete && WRITES.has(request.method);
-    const writes = this.#client.isOver ? [] : this.#waiting.filter(isDue);
-    this.#clear();
-    this.#waiting = writes;
-    this.#queues.added(this, writes.length);
+    if (this.#client.isOver) this.#clear();
+    await this.#over();
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      next.begin();
+      if (!isDue(next.request)) continue;
+      this.#begin(next);
       await nextTurn();
-      await this.#done.catch(() => undefined);
+      await this.#over();
     }
+  }
+
+  /** Resolves when what is under way is over, of which nobody is told any more. */
+  async #over(): Promise<void> {
+    const { request, response } = this.#current ?? {};
+    if (response === undefined || !WRITES.has(request?.method)) return;
+    if (!this.#hasTurn && !response.writableEnded) {
+      await new Promise<void>((resolve) => {
+        this.#onTurn = resolve;
+        // It may be refused before that.
+        const end = response.end.bind(response) as (...args: unknown[]) => ServerResponse;
+        response.end = (...args: unknown[]) => {
+          resolve();
+          return end(...args);
+        };
+      });
+    }
+    await this.#done.catch(() => undefined);
   }
 
   #next(): Waiting | undefined {
     const next = this.#waiting.shift();
-    if (next === undefined) return undefined;
-    this.#queues.removed(this, 1);
-    if (this.#waiting.length === 0) this.#release();
+    if (next !== undefined) this.#forget(next.bytes);
     return next;
   }
 
   #clear(): void {
-    const { length } = this.#waiting;
-    this.#waiting = [];
-    this.#queues.removed(this, length);
-    this.#release();
+    this.#waiting.length = 0;
+    this.#forget(this.#bytes);
+  }
+
+  #forget(bytes: number): void {
+    this.#bytes -= bytes;
+    this.#queues.removed(this, bytes);
+    if (this.#bytes > 0) return;
+    this.#release?.();
+    this.#release = undefined;
   }
 }
 
-/** Bounds how many requests wait on all connections together. */
-class WaitingQueues {
-  readonly #queues = new Set<RequestQueue>();
-  #count = 0;
+function isDue({ method, complete }: IncomingMessage): boolean {
+  return complete && WRITES.has(method);
+}
 
-  static of(server: object): WaitingQueues {
-    let queues = ofServer.get(server);
-    if (queues === undefined) {
-      queues = new WaitingQueues();
-      ofServer.set(server, queues);
-    }
-    return queues;
-  }
-
-  /** Tells that so many more wait in a queue; the longest is cut when there are too many. */
-  added(queue: RequestQueue, count: number): void {
-    if (count === 0) return;
-    this.#count += count;
-    this.#queues.add(queue);
-    if (this.#count <= MAX_WAITING) return;
-    let longest = queue;
-    for (const other of this.#queues) if (other.length > longest.length) longest = other;
-    longest.cut();
-  }
-
-  /** Tells that so many wait no longer. */
-  removed(queue: RequestQueue, count: number): void {
-    this.#count -= count;
-    if (queue.length === 0) this.#queues.delete(queue);
-  }
+/** About what a request takes until it begins: of its body no more is read than a stream holds. */
+function bytesOf({ rawHeaders, url = '', headers, readableHighWaterMark }: IncomingMessage): number {
+  let bytes = REQUEST_BYTES + url.length;
+  for (const text of rawHeaders) bytes += text.length;
+  const isChunked = headers['transfer-encoding'] !== undefined;
+  const length = isChunked ? readableHighWaterMark : Number(headers['content-length'] ?? 0);
+  return bytes + Math.min(length, readableHighWaterMark);
 }

@@ -187,6 +187,8 @@ export class ServerSockets {
   }
 
   #own(client: ClientSocket, socket: Socket): void {
+    // As Node does by itself, but over TLS.
+    socket.allowHalfOpen = true;
     this.#sockets.add(socket);
     socket.once('close', () => {
       this.#detached.delete(socket);

@@ -1,11 +1,17 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
+import Fastify, { type onRequestHookHandler } from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { RequestQueue } from '../../../src/server/node/request-queue.ts';
+import { httpfstream } from '../../../src/server/plugin.ts';
 import { HANDSHAKE, openSocket, rawGet, readToEnd } from '../../support/http-raw.ts';
 import { startStandalone } from '../../support/http-standalone.ts';
 import { Peer } from '../../support/peers.ts';
-import { startServer } from '../../support/server.ts';
+import { startServer, temporaryDirectory } from '../../support/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 /** Less than what Node reads at a time. */
@@ -49,6 +55,17 @@ function behindWait(request: string, count: number): string {
   return `GET /none?verb=FOLLOW&wait=3600 HTTP/1.1\r\nHost: x\r\n\r\n${request.repeat(count)}`;
 }
 
+/** An application with the plugin at `/logs`, and a hook of its own before. */
+async function startApplication(hook: onRequestHookHandler = (_request, _reply, done) => done()) {
+  const root = await temporaryDirectory();
+  const app = Fastify();
+  app.addHook('onRequest', hook);
+  await app.register(httpfstream, { root, prefix: '/logs', closeTimeoutMs: 200 });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  onTestFinished(() => app.close());
+  return { root, server: app.server, port: (app.server.address() as AddressInfo).port };
+}
+
 const LOOK = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n';
 
 describe('what a client has sent ahead', () => {
@@ -79,7 +96,59 @@ describe('what a client has sent ahead', () => {
     expect(existsSync(path.join(server.root, 'smuggled'))).toBe(false);
   });
 
-  test('is bounded over all connections: those that have sent most are cut, and others are answered', async () => {
+  test('is not carried out when the connection was cut, though the rest of it was read by then', async () => {
+    const server = await startServer();
+    server.app.server.once('request', ({ socket }: IncomingMessage) =>
+      RequestQueue.of(socket, server.app.server).cut(),
+    );
+    const socket = await openSocket(server.port);
+    const store = (name: string) => `PUT /${name} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx`;
+    socket.write(store('first') + store('second'));
+    await readToEnd(socket);
+    await rawGet(server.port, '/');
+    expect(existsSync(path.join(server.root, 'second'))).toBe(false);
+  });
+
+  test("is not carried out behind a refusal of Node's own", async () => {
+    const app = await startApplication();
+    const socket = await openSocket(app.port);
+    const store = 'PUT /logs/smuggled HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx';
+    socket.write(`GET /logs/ HTTP/1.1\r\nHost: x\r\n\r\nGET /logs/ HTTP/1.1\r\n\r\n${store}`);
+    const answers = (await readToEnd(socket)).toString();
+    expect(answers.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 400']);
+    await rawGet(app.port, '/logs/');
+    expect(existsSync(path.join(app.root, 'smuggled'))).toBe(false);
+  });
+
+  test('is carried out in order when its client is gone, however long the hooks of an application take', async () => {
+    let delayMs = 30;
+    const app = await startApplication((_request, _reply, done) => void setTimeout(done, delayMs--));
+    const lines = Array.from({ length: 20 }, (_, k) => `line ${k}\n`);
+    const append = (line: string) =>
+      `POST /logs/f?verb=APPEND HTTP/1.1\r\nHost: x\r\nContent-Length: ${line.length}\r\n\r\n${line}`;
+    const socket = await openSocket(app.port);
+    app.server.once('request', () => setImmediate(() => socket.destroy()));
+    socket.write(lines.map(append).join(''));
+    const content = () => readFile(path.join(app.root, 'f'), 'utf8').catch(() => '');
+    await waitFor(async () => (await content()).length === lines.join('').length, 'all lines');
+    expect(await content()).toBe(lines.join(''));
+  });
+
+  test('is to an application what comes alone: nothing of the request before is kept', async () => {
+    const store = new AsyncLocalStorage<string>();
+    const seen: unknown[] = [];
+    const app = await startApplication(({ url }, _reply, done) => {
+      seen.push(store.getStore());
+      store.run(url, done);
+    });
+    const socket = await openSocket(app.port);
+    const look = (k: number) => `GET /logs/?${k} HTTP/1.1\r\nHost: x\r\n\r\n`;
+    socket.resume().write([1, 2, 3].map(look).join(''));
+    await waitFor(() => seen.length === 3, 'all requests');
+    expect(seen).toEqual([undefined, undefined, undefined]);
+  });
+
+  test('is bounded over all connections: those that do not get on are cut, and others are answered', async () => {
     const server = await startServer();
     const text = behindWait('OPTIONS / HTTP/1.1\r\nHost: x\r\n\r\n', 1900);
     let cutCount = 0;
