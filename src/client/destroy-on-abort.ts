@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Duplex, Readable, Writable } from 'node:stream';
 
 const ABORTED = 'This operation was aborted';
@@ -11,6 +12,8 @@ export function destroyOnAbort(stream: Readable | Writable | Duplex, signal: Abo
     abort();
     return;
   }
+  // However many share one: that is no leak.
+  setMaxListeners(0, signal);
   signal.addEventListener('abort', abort, { once: true });
   stream.once('close', () => signal.removeEventListener('abort', abort));
 }

@@ -28,6 +28,24 @@ async function startNetwork() {
   return { server, network };
 }
 
+test('as many streams as one likes may share a signal: Node warns of no leak', async () => {
+  const { server } = await startNetwork();
+  const warnings: string[] = [];
+  const warn = ({ message }: Error) => warnings.push(message);
+  process.on('warning', warn);
+  onTestFinished(() => void process.off('warning', warn));
+  const controller = new AbortController();
+  const streams = Array.from({ length: 12 }, (_, i) =>
+    i % 2 === 0
+      ? openAppend(server.url(`/shared-${i}`), { signal: controller.signal })
+      : follow(server.url(`/shared-${i}`), { signal: controller.signal, wait: 60 }),
+  );
+  const ended = Promise.all(streams.map((stream) => rejection(finished(stream))));
+  controller.abort();
+  await ended;
+  expect(warnings).toEqual([]);
+});
+
 type Network = Awaited<ReturnType<typeof startNetwork>>;
 
 /** How it goes on after it was cut; resolves to how often it connected again. */

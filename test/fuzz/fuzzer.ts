@@ -142,6 +142,7 @@ export class Fuzzer implements Listener {
       if (connection.isEnded && conversation.farewell === 'awaitClose') {
         this.#leaving.delete(connection);
         this.#ended.add(connection);
+        continue;
       }
       if (performance.now() - finishedAt < PATIENCE_MS) continue;
       const kind = conversation.farewell === 'awaitClose' ? 'silent one is kept' : 'hang';
