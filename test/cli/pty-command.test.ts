@@ -64,7 +64,8 @@ describe.runIf(hasPty)('httpfstream-append --pty -- COMMAND', () => {
 
   test('Ctrl-C reaches all that runs there', async () => {
     const server = await startServer();
-    const script = 'trap "echo stopped; exit 7" INT; echo ready; sh -c "trap \'exit 0\' INT; sleep 300"';
+    const inner = "trap 'exit 0' INT; echo ready; while :; do sleep 0.1; done";
+    const script = `trap "echo stopped; exit 7" INT; sh -c "${inner}"`;
     const command = new CommandHere(runAppend, ['--pty', server.url('/a'), '--', 'sh', '-c', script]);
     await waitFor(async () => (await textOf(`${server.root}/a`)) === 'ready\r\n', 'the command');
     command.signal('SIGINT');
