@@ -91,7 +91,7 @@ export async function appendCommandOutput(
         resolve(signal);
       } else if (command.hasExited) {
         // What still holds the pipe is not what was asked for.
-        transfer.end();
+        command.endOutput();
       }
       isStopping = true;
     });

@@ -109,6 +109,8 @@ export function parseAppendCommand(argv: readonly string[], io: CommandIo): Appe
   if (commandLine !== undefined) {
     if (commandLine.length === 0) return refuse('a command must follow --');
     if (fromFile || fromUrl) return refuse('a command cannot be used with --from-file or --from-url');
+    if (pty && linger !== undefined)
+      return refuse('--linger means nothing with --pty: who is left behind is hung up on');
   } else if (linger !== undefined) return refuse('--linger needs a command after --');
   else if (pty) return refuse('--pty needs a command after --');
   let target: Server;

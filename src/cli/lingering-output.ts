@@ -26,7 +26,9 @@ export class LingeringOutput extends Readable {
 
   /** Ends after `lingerMs` with what is in the pipe then, also while others could still write to it. */
   endSoon(lingerMs: number): void {
-    if (!this.#isOver) this.#timer = setTimeout(() => this.#endNow(), lingerMs);
+    if (this.#isOver) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#endNow(), lingerMs);
   }
 
   override _read(): void {

@@ -19,8 +19,8 @@ interface Terminal extends IPty {
   on(event: 'end', listener: () => void): void;
 }
 
-/** What somebody sends who presses Ctrl-D: the end of standard input. */
-const END_OF_INPUT = '\x04';
+/** Runs what follows it on a terminal from which every read comes back at once, with nothing: at its end. */
+const WITHOUT_INPUT = ['-c', 'stty -icanon min 0 time 0 2>/dev/null; exec "$@"', 'sh'];
 
 /** From then on a command waits for its reader, in so far as the system holds no more. */
 const HIGH_WATER_MARK_BYTES = 64 * 1024;
@@ -66,7 +66,6 @@ export class PtyCommand implements StartedCommand {
         resolve(signal ? 128 + signal : exitCode);
       });
     });
-    terminal.write(END_OF_INPUT);
   }
 
   /**
@@ -86,7 +85,7 @@ export class PtyCommand implements StartedCommand {
     });
     // In the child it is too late to tell.
     const program = await findProgram(file as string);
-    const terminal = spawn(program, args, {
+    const terminal = spawn('sh', [...WITHOUT_INPUT, program, ...args], {
       name: process.env.TERM || 'xterm-256color',
       cols: size.columns,
       rows: size.rows,
@@ -108,6 +107,9 @@ export class PtyCommand implements StartedCommand {
       // It has exited meanwhile.
     }
   }
+
+  /** It has ended with the terminal. */
+  endOutput(): void {}
 
   abandon(): void {
     this.output.destroy();

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Readable } from 'node:stream';
 import { exitCodeOfSignal } from './io.ts';
 import { LingeringOutput } from './lingering-output.ts';
 import { openOutputPipe } from './output-pipe.ts';
@@ -8,7 +7,7 @@ import type { StartedCommand } from './started-command.ts';
 
 /** A command that writes to a pipe. */
 export class RunningCommand implements StartedCommand {
-  readonly output: Readable;
+  readonly output: LingeringOutput;
   readonly exit: Promise<number>;
   readonly sharesTerminal = true;
   readonly #child: ChildProcess;
@@ -56,6 +55,10 @@ export class RunningCommand implements StartedCommand {
 
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  endOutput(): void {
+    this.output.endSoon(0);
   }
 
   abandon(): void {

@@ -10,6 +10,8 @@ export interface StartedCommand {
   /** Whether the terminal that tells this process of Ctrl-C tells the command, too. */
   readonly sharesTerminal: boolean;
   kill(signal: NodeJS.Signals): void;
+  /** Takes what is in its output now, and nothing more. To be called when it has exited. */
+  endOutput(): void;
   /** Waits for it no more, so that this process can end before it. */
   abandon(): void;
 }

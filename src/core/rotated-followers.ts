@@ -91,11 +91,11 @@ export class RotatedFollowers {
     generation: number,
     request: FollowRequest,
   ): Promise<OpenRotated | undefined> {
-    const { holdMs = 0 } = request;
+    const { holdMs = 0, from = 0 } = request;
     if (holdMs === 0) return undefined;
     // What cannot be searched has nothing.
     const file = await this.#searches
-      .run(() => openRenamed(this.#root, resource, generation))
+      .run(() => openRenamed(this.#root, resource, { generation, from }))
       .catch(() => undefined);
     if (file === undefined) return undefined;
     await this.#rotations.adopt(resource, file, holdMs);

@@ -25,9 +25,9 @@ export class RotatedPath {
   /** The oldest first. */
   #files: RotatedFile[] = [];
   readonly #unwatch: () => void;
+  /** The look that is under way, and the one after it, for who came too late for that. */
   #looking: Promise<void> | undefined;
-  /** Whether something has changed since the look began that is under way. */
-  #isStale = false;
+  #next: Promise<void> | undefined;
   /** How often the name has changed since all was settled, … */
   #changes = 0;
   #changedAt = 0;
@@ -84,16 +84,19 @@ export class RotatedPath {
 
   /** Finds out which file is at the path now, and lets those go that nobody wants. Never rejects. */
   look(): Promise<void> {
-    this.#isStale = true;
-    this.#looking ??= this.#lookUntilFresh();
-    return this.#looking;
+    if (this.#looking === undefined && this.#next === undefined) return this.#begin();
+    this.#next ??= this.#looking?.then(() => {
+      this.#next = undefined;
+      return this.#begin();
+    });
+    return this.#next as Promise<void>;
   }
 
   /** Lets everything go. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#unwatch();
-    await this.#looking;
+    await (this.#next ?? this.#looking);
     await this.#drop(this.#files.length);
   }
 
@@ -102,12 +105,13 @@ export class RotatedPath {
     return this.#files.findLast(({ file }) => isWanted(file.stat));
   }
 
-  async #lookUntilFresh(): Promise<void> {
-    while (this.#isStale && !this.#closed) {
-      this.#isStale = false;
-      await this.#look();
-    }
-    this.#looking = undefined;
+  #begin(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    const look = this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    this.#looking = look;
+    return look;
   }
 
   async #look(): Promise<void> {

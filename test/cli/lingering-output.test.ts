@@ -51,6 +51,17 @@ describe('httpfstream-append -- COMMAND', () => {
     expect((await textOf(server)).slice(0, 4)).toBe('y\ny\n');
   });
 
+  test('--linger means nothing on a terminal', async () => {
+    const { exit, stderr } = await runHere(runAppend, [
+      '--linger=1',
+      '--pty',
+      'http://127.0.0.1:1/a',
+      '--',
+      'true',
+    ]);
+    expect({ exit, stderr }).toMatchObject({ exit: 2, stderr: expect.stringContaining('hung up on') });
+  });
+
   test('--linger means nothing without a command', async () => {
     const { exit, stderr } = await runHere(runAppend, ['--linger=1', 'http://127.0.0.1:1/a']);
     expect({ exit, stderr }).toEqual({
@@ -72,6 +83,17 @@ describe('lingering output', () => {
     write(bytes.subarray(2 * PIPE_BYTES));
     output.endSoon(0);
     await waitFor(() => output.readableLength === bytes.length, 'all bytes');
+    expect((await buffer(output)).equals(bytes)).toBe(true);
+  });
+
+  test('of which nobody waits for more has all of it as well', async () => {
+    const { output, write } = await openPipe();
+    const bytes = pattern(0, 2 * PIPE_BYTES);
+    write(bytes.subarray(0, PIPE_BYTES));
+    output.endSoon(600_000);
+    await waitFor(() => output.readableLength === PIPE_BYTES, 'the first bytes');
+    write(bytes.subarray(PIPE_BYTES));
+    output.endSoon(0);
     expect((await buffer(output)).equals(bytes)).toBe(true);
   });
 

@@ -58,7 +58,7 @@ describe.runIf(hasPty)('httpfstream-append --pty -- COMMAND', () => {
 
   test('who reads its standard input is told that nobody types', async () => {
     const server = await startServer();
-    expect((await appendPty(server.url('/a'), 'sh', '-c', 'cat; echo over')).exit).toBe(0);
+    expect((await appendPty(server.url('/a'), 'sh', '-c', 'cat; cat; read line; echo over')).exit).toBe(0);
     expect(await textOf(`${server.root}/a`)).toBe('over\r\n');
   });
 

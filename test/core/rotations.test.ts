@@ -1,5 +1,6 @@
 import { appendFile, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Rotations } from '../../src/core/rotations.ts';
 import { ResourcePath } from '../../src/storage/resource-path.ts';
@@ -41,6 +42,25 @@ describe('a file that is held', () => {
     expect(opened).toMatchObject({ size: 3, isReplaced: false, successor: undefined });
     expect((await opened?.file.read(0, 10))?.toString()).toBe('old');
     await opened?.file.close();
+  });
+
+  it('is to be had however often others ask for it', async () => {
+    const { rotations, generation } = await holdFile();
+    const ask = () =>
+      rotations.open(RESOURCE, { generation, holdMs: HOLD_MS }).then((opened) => opened?.file.close());
+    let isAnswered = false;
+    const asked: Promise<unknown>[] = [];
+    // In each turn somebody asks, and a look takes several.
+    for (let turns = 0; !isAnswered && turns < 10_000; turns++) {
+      asked.push(
+        ask().then(() => {
+          isAnswered = true;
+        }),
+      );
+      await nextTurn();
+    }
+    expect(isAnswered).toBe(true);
+    await Promise.all(asked);
   });
 
   it('has a successor when that has bytes, and nobody has written to it for a while', async () => {
