@@ -6,7 +6,7 @@ import type { OpenRotated } from './rotated-file.ts';
 import { RotatedPath } from './rotated-path.ts';
 import { Round } from './round.ts';
 
-/** How many paths are watched; the one that was asked for longest ago goes. */
+/** How many paths are held. To let one of them go for another would protect none, where more are asked for in turn. */
 const MAX_PATHS = 256;
 
 /** How many looks at the disk there are in one interval. */
@@ -20,7 +20,6 @@ const MAX_LOOKS = 32;
 export class Rotations {
   readonly #root: Root;
   readonly #intervalMs: number;
-  /** The one that was asked for longest ago first. */
   readonly #paths = new Map<string, RotatedPath>();
   readonly #round = new Round(this.#paths);
   #timer: NodeJS.Timeout | undefined;
@@ -34,7 +33,8 @@ export class Rotations {
   }
 
   /**
-   * Holds the file that is at a path, and what takes its place, for so many milliseconds and as long as it is read.
+   * Holds the file that is at a path, and what takes its place, for so many milliseconds and as long as it is read;
+   * not when too many are held.
    *
    * @param position where the follower will be who comes back, if that is known
    */
@@ -45,14 +45,15 @@ export class Rotations {
     position?: number,
   ): void {
     if (this.#closed) return;
-    const held = this.#watched(resource).hold(file, holdMs);
-    if (position !== undefined) held.readTo(position, from);
+    const held = this.#watched(resource)?.hold(file, holdMs);
+    if (position !== undefined) held?.readTo(position, from);
   }
 
   /** Holds a file, its own from now on, that was at a path before somebody watched it, and what takes its place. */
   async adopt(resource: ResourcePath, file: StoredFile, holdMs: number): Promise<void> {
-    if (this.#closed) await file.close();
-    else this.#watched(resource).adopt(file, holdMs);
+    const path = this.#closed ? undefined : this.#watched(resource);
+    if (path === undefined) await file.close();
+    else path.adopt(file, holdMs);
   }
 
   /**
@@ -72,13 +73,12 @@ export class Rotations {
     await Promise.all([...this.#paths.values()].map((path) => this.#remove(path)));
   }
 
-  #watched(resource: ResourcePath): RotatedPath {
-    const path = this.#paths.get(resource.key) ?? new RotatedPath(resource, this.#root);
-    this.#paths.delete(resource.key);
+  #watched(resource: ResourcePath): RotatedPath | undefined {
+    const known = this.#paths.get(resource.key);
+    if (known !== undefined || this.#paths.size >= MAX_PATHS) return known;
+    const path = new RotatedPath(resource, this.#root);
     this.#paths.set(resource.key, path);
     this.#timer ??= setInterval(() => this.#tick(), this.#intervalMs).unref();
-    const [oldest] = this.#paths.values();
-    if (this.#paths.size > MAX_PATHS && oldest !== undefined) void this.#remove(oldest);
     return path;
   }
 
