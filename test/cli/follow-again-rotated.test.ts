@@ -113,9 +113,11 @@ describe('httpfstream-follow -F of a file that is', () => {
     await waitFor(() => command.stdout.toString().endsWith(after), 'the new lines');
     const old = command.stdout.toString().slice(0, -after.length);
     expect(before.startsWith(old)).toBe(true);
-    expect(command.stderr).toMatch(
-      /: at least \d+ bytes from byte \d+ on were cut off before they were read\n/,
-    );
+    // On a slow machine it may have had everything by then.
+    const isLost = old.length < before.length;
+    expect(
+      /: at least \d+ bytes from byte \d+ on were cut off before they were read\n/.test(command.stderr),
+    ).toBe(isLost);
   });
 
   test('copied and cut, and longer again when it asks: nothing of the new lines is left out', async () => {
