@@ -160,7 +160,7 @@ export class RotatedPath {
     else await file.close();
   }
 
-  /** Holds it for as long as the one before it, which leads to it. */
+  /** Takes in what has come to the path: it stays until the one before it has gone, which leads to it. */
   #add(file: StoredFile): RotatedFile {
     const added = new RotatedFile(file);
     const before = this.#files.at(-1);
