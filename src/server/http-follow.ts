@@ -12,6 +12,7 @@ import { encodeChunk, encodePlainly, lastChunk } from './http-follow-encoders.ts
 import type { KeepAlive, KeptAlive } from './keep-alive.ts';
 import { allowSilence } from './keep-alive.ts';
 import { ClientSocket } from './node/client-socket.ts';
+import { Deafness } from './node/deafness.ts';
 import { SocketSink } from './socket-sink.ts';
 import { statusHeaders } from './status-header.ts';
 
@@ -37,6 +38,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   readonly #response: ServerResponse;
   readonly #socket: Socket;
   readonly #client: ClientSocket;
+  readonly #deafness: Deafness;
   readonly #sink: SocketSink;
   readonly #context: HttpFollowContext;
   readonly #isChunked: boolean;
@@ -45,8 +47,6 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   #follower: Follower | undefined;
   #isWaiting = false;
   #isOver = false;
-  /** How much had been written to a connection at the last look that was not read; -1 when it was. */
-  #deafAtBytes = -1;
   #reset: NodeJS.Timeout | undefined;
 
   constructor(request: FastifyRequest, reply: FastifyReply, context: HttpFollowContext) {
@@ -55,6 +55,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
     this.#response = reply.raw;
     this.#socket = request.raw.socket;
     this.#client = ClientSocket.of(this.#socket);
+    this.#deafness = new Deafness(this.#socket);
     this.#sink = new SocketSink(this.#socket);
     this.#context = context;
     this.#isChunked = request.raw.httpVersion !== '1.0';
@@ -134,16 +135,12 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
     }
   }
 
-  /** Cuts a follower that takes nothing for too long after the end, and one that nobody could notice to be gone. */
+  /** Cuts a follower that takes nothing for too long after the end, and one of whom nobody could see that it is gone. */
   keepAlive(intervalMs: number): void {
-    // Who is written to would be noticed.
-    const { bytesWritten, writableLength } = this.#socket;
-    const isDeaf = this.#client.isDeaf && writableLength === 0;
-    const isLost = isDeaf && bytesWritten === this.#deafAtBytes;
-    this.#deafAtBytes = isDeaf ? bytesWritten : -1;
+    const isDeaf = this.#deafness.lasts();
     const hasEnded = this.#follower?.feed.endReason !== undefined;
     const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
-    if (stuckMs >= CLOSE_PATIENCE_MS || isLost) this.terminate();
+    if (stuckMs >= CLOSE_PATIENCE_MS || isDeaf) this.terminate();
   }
 
   terminate(): void {

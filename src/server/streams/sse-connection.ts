@@ -6,6 +6,7 @@ import { encodeChunk, encodePlainly, lastChunk } from '../http-follow-encoders.t
 import type { KeepAlive, KeptAlive } from '../keep-alive.ts';
 import { allowSilence } from '../keep-alive.ts';
 import { ClientSocket } from '../node/client-socket.ts';
+import { Deafness } from '../node/deafness.ts';
 import { SocketSink } from '../socket-sink.ts';
 import { isAhead, nextCursor } from './cursor.ts';
 import type { LiveStream, LiveStreams } from './live-streams.ts';
@@ -39,6 +40,7 @@ export class SseConnection implements Connection, KeptAlive {
   readonly #response: ServerResponse;
   readonly #socket: Socket;
   readonly #client: ClientSocket;
+  readonly #deafness: Deafness;
   readonly #sink: SocketSink;
   readonly #isChunked: boolean;
   readonly #unwatch: () => void;
@@ -73,6 +75,7 @@ export class SseConnection implements Connection, KeptAlive {
     this.#response = reply.raw;
     this.#socket = request.raw.socket;
     this.#client = ClientSocket.of(this.#socket);
+    this.#deafness = new Deafness(this.#socket);
     this.#sink = new SocketSink(this.#socket);
     this.#isChunked = request.raw.httpVersion !== '1.0';
     this.#cursor = isAhead(cursor) ? nextCursor(cursor) : undefined;
@@ -105,7 +108,7 @@ export class SseConnection implements Connection, KeptAlive {
     this.#ageMs += intervalMs;
     this.#quietMs += intervalMs;
     const stuckMs = this.#sink.stuckMs(intervalMs, this.#isFull);
-    if (stuckMs >= PATIENCE_MS) this.terminate();
+    if (stuckMs >= PATIENCE_MS || this.#deafness.lasts()) this.terminate();
     else if (this.#isFull || this.#isReading || this.#eventEnd !== undefined) return;
     else if (this.#ageMs >= LIFETIME_MS) this.#end();
     else if (this.#quietMs >= this.#context.keepAliveMs) this.#write(COMMENT);

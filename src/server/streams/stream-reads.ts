@@ -128,14 +128,17 @@ export class StreamReads {
     }
   }
 
-  /** Resolves when there is more than `position`, nothing will come, the time is over or the client has gone. */
+  /**
+   * Resolves when there is more than `position`, nothing will come, the time is over or the client has gone;
+   * at once when nobody could see that.
+   */
   async #waitBeyond(stream: Stream, position: number, request: FastifyRequest): Promise<void> {
     const isOver = () => {
       const { size, closed } = stream.state;
       return size !== position || closed === true || stream.isGone || stream.isClosing;
     };
     const client = ClientSocket.of(request.raw.socket);
-    if (isOver() || client.hasLeft) return;
+    if (isOver() || client.hasLeft || client.isDeaf) return;
     await new Promise<void>((resolve) => {
       const settle = () => {
         clearTimeout(timer);

@@ -10,6 +10,7 @@ import { RequestQueue } from '../../../src/server/node/request-queue.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import { HANDSHAKE, openSocket, rawGet, readToEnd } from '../../support/http-raw.ts';
 import { startStandalone } from '../../support/http-standalone.ts';
+import { NEVER_MS } from '../../support/patience.ts';
 import { Peer } from '../../support/peers.ts';
 import { startServer, temporaryDirectory } from '../../support/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -162,20 +163,16 @@ describe('what a client has sent ahead', () => {
 
   const UPGRADE = `GET /ws HTTP/1.1\r\nHost: x\r\n${HANDSHAKE.join('\r\n')}\r\n\r\n`;
   test.each([
-    ['very many requests', LOOK.repeat(40)],
+    ['very many requests', LOOK.repeat(80)],
     ['more than is kept behind a handshake', UPGRADE + 'x'.repeat(1_000_000)],
     [
       'a body that nobody reads',
       `${LOOK.replace('\r\n\r\n', '\r\nContent-Length: 9000000\r\n\r\n')}${'x'.repeat(1_000_000)}`,
     ],
   ])('behind a follower keeps no connection whose client is gone: %s', async (_, ahead) => {
-    const server = await startServer({ keepAliveMs: 100 });
-    const appender = await Peer.connect(server.url('/f'), 'APPEND');
-    onTestFinished(() => appender.end());
-    const count = () =>
-      new Promise<number>((resolve) => server.app.server.getConnections((_e, n) => resolve(n)));
+    const { server, count } = await startWithLive();
     const before = await count();
-    for (const what of ['/f?verb=FOLLOW', '/none?verb=FOLLOW&wait=3600']) {
+    for (const what of ['/f?verb=FOLLOW', '/none?verb=FOLLOW&wait=3600', '/s?offset=-1&live=sse']) {
       const socket = await openSocket(server.port);
       socket.write(`GET ${what} HTTP/1.1\r\nHost: x\r\n\r\n${ahead}`);
       await waitFor(async () => (await count()) > before, 'the connection');
@@ -183,4 +180,45 @@ describe('what a client has sent ahead', () => {
       await waitFor(async () => (await count()) <= before, 'it to be gone');
     }
   });
+
+  test.each([
+    ['a follower', '/f?verb=FOLLOW'],
+    ['a reader of events', '/s?offset=-1&live=sse'],
+  ])('is noticed to be left by its client though it is written to all the time: %s', async (_, what) => {
+    const { server, appender } = await startWithLive();
+    const socket = await openSocket(server.port);
+    // It reads all that comes.
+    const end = new Promise((resolve) => socket.on('error', () => undefined).once('close', resolve));
+    socket.resume();
+    socket.end(`GET ${what} HTTP/1.1\r\nHost: x\r\n\r\n${LOOK.repeat(80)}`);
+    let isOver = false;
+    void end.then(() => (isOver = true));
+    while (!isOver) {
+      await appender.send('more\n');
+      await fetch(server.url('/s'), {
+        method: 'POST',
+        body: 'more',
+        headers: { 'content-type': 'text/plain' },
+      });
+    }
+  });
+
+  test('is answered at once when it polls, and there is nothing', async () => {
+    const { server } = await startWithLive({ longPollMs: NEVER_MS });
+    const socket = await openSocket(server.port);
+    const answers = readToEnd(socket);
+    socket.end(`GET /s?offset=now&live=long-poll HTTP/1.1\r\nHost: x\r\n\r\n${LOOK.repeat(80)}`.repeat(3));
+    expect((await answers).toString().match(/HTTP\/1\.1 204 /g)).toHaveLength(3);
+  });
+
+  /** A server on which somebody appends to `/f`, and there is a stream `/s`; and how many connections it has. */
+  async function startWithLive(options: Parameters<typeof startServer>[0] = {}) {
+    const server = await startServer({ keepAliveMs: 100, ...options });
+    const appender = await Peer.connect(server.url('/f'), 'APPEND');
+    onTestFinished(() => appender.end());
+    await fetch(server.url('/s'), { method: 'PUT', headers: { 'content-type': 'text/plain' } });
+    const count = () =>
+      new Promise<number>((resolve) => server.app.server.getConnections((_e, n) => resolve(n)));
+    return { server, appender, count };
+  }
 });
