@@ -230,7 +230,10 @@ export class ClientSocket {
     this.#socket.off('resume', this.#stop);
     if (this.#renewedMs > 0) this.#deadline = setTimeout(() => this.#socket.destroy(), this.#renewedMs);
     this.#renewedMs = 0;
-    if (!this.#socket.destroyed) this.#socket.resume();
+    if (this.#socket.destroyed) return;
+    this.#socket.resume();
+    // Who had it when it was stopped may have let go of it, and a stream asks for nothing more while it waits for what it asked for.
+    this.#socket._read(0);
   }
 
   #leave(): void {

@@ -134,6 +134,24 @@ describe('a connection that is held', () => {
     for (const { socket, bytesRead } of held) expect(socket.bytesRead).toBe(bytesRead);
   });
 
+  it('is read again also when Node has let go of it meanwhile', async () => {
+    const { server, port } = await start((response) => response.end());
+    let release: (() => void) | undefined;
+    server.prependListener('request', ({ socket }) => {
+      release = ClientSocket.of(socket).hold();
+    });
+    const upgraded = once(server, 'upgrade') as Promise<[http.IncomingMessage, Socket]>;
+    const peer = await openSocket(port);
+    const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
+    peer.write(`GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n${upgrade}\r\n`);
+    const [, socket] = await upgraded;
+    const read = once(socket, 'data');
+    release?.();
+    peer.write('more');
+    expect(String((await read)[0])).toBe('more');
+    socket.destroy();
+  });
+
   it('is read again when all who hold it have let it go, whatever Node does meanwhile', async () => {
     const server = net.createServer();
     server.listen(0, '127.0.0.1');
