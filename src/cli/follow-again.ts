@@ -137,7 +137,7 @@ class PersistentFollow {
     if (next === undefined)
       this.#tell(`: what was written since byte ${from} of the old file is lost, if anything was`);
     else if (gap)
-      this.#tell(': other files may have been there in between; what was written to them is lost');
+      this.#tell(': more may have been written in between, to the old file or to others; that is lost');
     this.#news ??= ' has been replaced; following the new file';
     this.#beginAnew(next);
   }

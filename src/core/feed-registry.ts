@@ -63,7 +63,10 @@ export class FeedRegistry {
       report,
       sessionSize: (identity) => this.live(identity)?.committed,
       made: (resource) => this.#arrivals.notify(resource),
-      deleted: (identity) => this.#sessions.deleted(identity),
+      deleted: (identity) => {
+        this.#sessions.deleted(identity);
+        this.#rotated.forget(identity);
+      },
     });
     const { sidecars, store, held, syncer, expiring, lifecycle } = this.#stored;
     this.#feeds = new OpenFeeds((file, position) => held.advance(file.stat.fingerprint, position));

@@ -6,13 +6,19 @@ const QUIET_MS = 500;
 /** … and after which time it counts as drained nevertheless, in milliseconds. */
 const MAX_DRAIN_MS = 10_000;
 
+/** How long one is held at most that is not at its path any more, in milliseconds, however often somebody comes back. */
+const MAX_LEFT_MS = 3_600_000;
+
+/** How many readings it is held as long as; while there are more, from when the next begins. */
+const MAX_READINGS = 64;
+
 /** How many followers are remembered by where they are. */
 const MAX_POSITIONS = 1000;
 
 /** A file that took the place of another. */
 export interface Successor {
   generation: number;
-  /** Whether nobody knows if others were there in between. */
+  /** Whether nobody knows if others were there in between, or this is the end of the one before. */
   isUnsure: boolean;
 }
 
@@ -52,6 +58,8 @@ export class RotatedFile {
   /** … and those for whom it was too short meanwhile, however long it is now. */
   readonly #cutOff = new Set<number>();
   #replacedAt = Number.POSITIVE_INFINITY;
+  /** Since when it is not at its path, as far as was seen. */
+  #leftAt = Number.POSITIVE_INFINITY;
   #isUnsure = false;
 
   /** @param file its own from now on */
@@ -65,17 +73,23 @@ export class RotatedFile {
     return !this.#isRead && performance.now() > this.#heldUntil;
   }
 
-  /** Holds it for so many milliseconds from now on. */
+  /** Holds it for so many milliseconds from now on, unless it has been away from its path for too long. */
   hold(holdMs: number): void {
     this.#holdMs = Math.max(this.#holdMs, holdMs);
-    this.#heldUntil = Math.max(this.#heldUntil, performance.now() + holdMs);
+    const until = Math.max(this.#heldUntil, performance.now() + holdMs);
+    this.#heldUntil = Math.min(until, this.#leftAt + MAX_LEFT_MS);
+  }
+
+  /** Tells whether it is at its path. */
+  isSeen(isThere: boolean): void {
+    this.#leftAt = isThere ? Number.POSITIVE_INFINITY : Math.min(this.#leftAt, performance.now());
   }
 
   /** Holds it for so many milliseconds from when nobody reads it any more through `file`, which is the same. */
   holdAfter(file: StoredFile, holdMs: number): void {
     const isKnown = [this.file, ...this.#readings].some((known) => known.sharesWith(file));
     // Two of one open file would hold each other.
-    if (!isKnown) this.#readings.push(file.share());
+    if (!isKnown && this.#readings.length < MAX_READINGS) this.#readings.push(file.share());
     this.hold(holdMs);
   }
 
@@ -138,13 +152,14 @@ export class RotatedFile {
     const isLeft = successor !== undefined && (await successor.hasBytes());
     const { size, mtimeNs } = await this.#lookAtSize();
     const quietMs = Date.now() - Number(mtimeNs / 1_000_000n);
-    const isDrained = quietMs >= QUIET_MS || performance.now() - this.#replacedAt >= MAX_DRAIN_MS;
+    const isQuiet = quietMs >= QUIET_MS;
+    const isDrained = isQuiet || performance.now() - this.#replacedAt >= MAX_DRAIN_MS;
     return {
       size,
       isReplaced: successor !== undefined,
       successor:
         isLeft && isDrained
-          ? { generation: successor.file.stat.generation, isUnsure: this.#isUnsure }
+          ? { generation: successor.file.stat.generation, isUnsure: this.#isUnsure || !isQuiet }
           : undefined,
     };
   }

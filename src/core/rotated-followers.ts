@@ -1,3 +1,4 @@
+import { StorageBusyError } from '../errors.ts';
 import type { EndFacts } from '../protocol.ts';
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
@@ -16,8 +17,9 @@ import type { StreamLifecycle } from './streams/stream-lifecycle.ts';
 /** Time between two looks at a path that is followed by somebody who comes back. */
 const LOOK_INTERVAL_MS = 250;
 
-/** How many directories are searched for files that were renamed at a time. */
+/** How many directories are searched for files that were renamed at a time, and how many who want that wait. */
 const MAX_SEARCHES = 1;
+const MAX_WAITING = 100;
 
 /** Followers who come back for the rest of a file that is not any more, at its path, what they have followed. */
 export class RotatedFollowers {
@@ -67,6 +69,7 @@ export class RotatedFollowers {
    *
    * @returns undefined when nothing is there that is asked for
    * @throws {RangeNotSatisfiableError} when it is to begin beyond the end
+   * @throws {StorageBusyError} when very many look for files that were renamed
    * @throws what {@link StreamLifecycle.assertWhole} throws
    */
   async followRest(
@@ -81,6 +84,11 @@ export class RotatedFollowers {
     return this.#serve(rotated, (open) => this.#join(open, request, sink));
   }
 
+  /** Lets a file go that was deleted here: who wanted it gone wants it gone for those, too, who would come back. */
+  forget(identity: string): void {
+    this.#rotations.forget(identity);
+  }
+
   /** Lets all files go. Idempotent. */
   close(): Promise<void> {
     return this.#rotations.close();
@@ -93,6 +101,9 @@ export class RotatedFollowers {
   ): Promise<OpenRotated | undefined> {
     const { holdMs = 0, from = 0 } = request;
     if (holdMs === 0) return undefined;
+    if (this.#searches.waiting >= MAX_WAITING) {
+      throw new StorageBusyError('the server looks for many renamed files');
+    }
     // What cannot be searched has nothing.
     const file = await this.#searches
       .run(() => openRenamed(this.#root, resource, { generation, from }))

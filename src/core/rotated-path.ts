@@ -82,6 +82,14 @@ export class RotatedPath {
     return held?.open(from);
   }
 
+  /** Lets a file go that is not to be had any more. */
+  forget(identity: string): void {
+    const isGone = ({ file }: RotatedFile) => file.stat.identity === identity;
+    const gone = this.#files.filter(isGone);
+    this.#files = this.#files.filter((held) => !isGone(held));
+    for (const held of gone) void held.close();
+  }
+
   /** Finds out which file is at the path now, and lets those go that nobody wants. Never rejects. */
   look(): Promise<void> {
     if (this.#looking === undefined && this.#next === undefined) return this.#begin();
@@ -126,12 +134,14 @@ export class RotatedPath {
       // To know how much of it is lost, should it be cut.
       await newest.look();
       const { kind, fingerprint } = await this.#root.stat(this.resource);
+      const isThere = kind === 'file' && fingerprint === newest.file.stat.fingerprint;
+      newest.isSeen(isThere);
       if (kind !== 'file') return;
-      if (fingerprint !== newest.file.stat.fingerprint)
-        await this.#replace(newest, await this.#root.openRead(this.resource));
+      if (!isThere) await this.#replace(newest, await this.#root.openRead(this.resource));
       this.#count(changes);
     } catch {
       // Nothing is there for the time being, or the disk does not tell: who asks for it is told.
+      newest.isSeen(false);
     }
   }
 

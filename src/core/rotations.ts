@@ -65,6 +65,11 @@ export class Rotations {
     return this.#paths.get(resource.key)?.open(request);
   }
 
+  /** Lets a file go that is not to be had any more; who reads it goes on. */
+  forget(identity: string): void {
+    for (const path of this.#paths.values()) path.forget(identity);
+  }
+
   /** Lets everything go. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -7,6 +7,11 @@ export class Slots {
     this.#free = count;
   }
 
+  /** How many wait for their turn. */
+  get waiting(): number {
+    return this.#line.size;
+  }
+
   /**
    * Runs `action` when there is a slot; what it returns or throws is passed on.
    *

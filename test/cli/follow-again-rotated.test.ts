@@ -205,7 +205,7 @@ describe('httpfstream-follow -F of a file that is', () => {
         log.writeAtOnce(10);
       }
       await waitFor(() => command.stdout.toString().endsWith(log.text.slice(-80)), 'the last lines');
-      await says(': other files may have been there in between; what was written to them is lost\n');
+      await says(': more may have been written in between, to the old file or to others; that is lost\n');
       expect(command.stdout.toString().split('\n')).toHaveLength(1 + 11 + 10 + 10);
     },
   );

@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Rotations } from '../../src/core/rotations.ts';
 import { ResourcePath } from '../../src/storage/resource-path.ts';
 import { Root } from '../../src/storage/root.ts';
+import { NEVER_MS } from '../support/patience.ts';
 import { temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -76,6 +77,21 @@ describe('a file that is held', () => {
     expect((await open())?.successor).toMatchObject({ isUnsure: false });
   });
 
+  it('has one after ten seconds in which it is still written to, of whose end nobody is sure then', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { at, open, rest } = await holdFile();
+    await rename(at('f'), at('f.1'));
+    await writeFile(at('f'), 'new');
+    const write = () => utimes(at('f.1'), new Date(Date.now() + 60_000), new Date(Date.now() + 60_000));
+    await write();
+    expect((await open())?.successor).toBeUndefined();
+    vi.advanceTimersByTime(10_001);
+    expect((await open())?.successor).toMatchObject({ isUnsure: true });
+    await rest('f.1');
+    expect((await open())?.successor).toMatchObject({ isUnsure: false });
+  });
+
   it('has one that is empty, when another has come after that', async () => {
     const { at, open, rest } = await holdFile();
     await rename(at('f'), at('f.1'));
@@ -108,6 +124,34 @@ describe('a file that is held', () => {
   it('is let go when nobody comes back in time', async () => {
     const { open } = await holdFile({ holdMs: 1 });
     await waitFor(async () => (await open()) === undefined, 'it to be let go');
+  });
+
+  it('is let go when it was deleted here, and others stay', async () => {
+    const { rotations, file, open, at } = await holdFile();
+    await rename(at('f'), at('f.1'));
+    await writeFile(at('f'), 'new');
+    expect(await open()).toMatchObject({ isReplaced: true });
+    rotations.forget(`${file.stat.identity}0`);
+    expect(await open()).toBeDefined();
+    rotations.forget(file.stat.identity);
+    expect(await open()).toBeUndefined();
+  });
+
+  it('is let go an hour after it has gone from its path, however often somebody comes back', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { open, at } = await holdFile({ intervalMs: NEVER_MS });
+    const passing = async (milliseconds: number) => {
+      for (let at = 0; at < milliseconds; at += HOLD_MS / 2) {
+        vi.advanceTimersByTime(HOLD_MS / 2);
+        if ((await open()) === undefined) return 'let go';
+      }
+      return 'held';
+    };
+    expect(await passing(7_200_000)).toBe('held');
+    await rename(at('f'), at('f.1'));
+    expect(await passing(3_500_000)).toBe('held');
+    expect(await passing(200_000)).toBe('let go');
   });
 
   it('is held as long as it is read', async () => {
