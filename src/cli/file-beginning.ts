@@ -1,12 +1,15 @@
 import { open } from 'node:fs/promises';
 import { ConnectionError, ResourceGoneError } from '../errors.ts';
-import { request } from './http-request.ts';
+import { type RequestOptions, request } from './http-request.ts';
 
 /** How much is compared at the beginning of the file, and as much at its end. */
 const COMPARED_BYTES = 64 * 1024;
 
 /** Time for the bytes to come. */
 const BODY_TIMEOUT_MS = 30_000;
+
+/** How a server is asked. */
+type Asking = Required<Pick<RequestOptions, 'headers' | 'signal'>>;
 
 /** A local file that holds the first bytes of a resource, as far as is known. */
 export class FileBeginning {
@@ -25,16 +28,16 @@ export class FileBeginning {
    * another date, or is another one by then. What a server does not tell counts as the same.
    * Once confirmed, it is.
    *
-   * @param headers for the server
+   * @param options.headers for the server
    * @throws {ResourceGoneError} when the resource begins with other bytes
    * @throws what {@link request} throws, and the system
    */
-  async confirm(url: string, headers: Readonly<Record<string, string>>): Promise<void> {
+  async confirm(url: string, options: Asking): Promise<void> {
     if (this.#isConfirmed) return;
     const end = Math.max(0, this.#size - COMPARED_BYTES);
     for (const start of new Set([0, end])) {
       const ours = await this.#read(start, Math.min(COMPARED_BYTES, this.#size - start));
-      const theirs = await remoteBytes(url, headers, start, ours.length);
+      const theirs = await remoteBytes(url, options, start, ours.length);
       if (theirs === undefined || theirs.equals(ours)) continue;
       throw new ResourceGoneError(
         `${this.#path} is not the beginning of it: it was made anew, or is something else`,
@@ -57,13 +60,13 @@ export class FileBeginning {
 /** Some bytes of a resource; undefined when the server does not give them. */
 async function remoteBytes(
   url: string,
-  ownHeaders: Readonly<Record<string, string>>,
+  { headers: ownHeaders, signal }: Asking,
   start: number,
   length: number,
 ): Promise<Buffer | undefined> {
   const end = start + length - 1;
   const headers = { range: `bytes=${start}-${end}` };
-  const { status, response } = await request(url, { method: 'GET', headers, ownHeaders });
+  const { status, response } = await request(url, { method: 'GET', headers, ownHeaders, signal });
   const isWhole = response.headers['content-range']?.startsWith(`bytes ${start}-${end}/`);
   if (status !== 206 || !isWhole) {
     response.destroy();

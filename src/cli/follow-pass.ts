@@ -135,15 +135,16 @@ export class FollowPass {
 
   /** Nothing is written behind what is not the beginning of the same. */
   async #confirmBeginning(readable: FollowStream): Promise<void> {
-    const { beginning, headers } = this.#options;
+    const { beginning, headers, signal } = this.#options;
     if (beginning === undefined) return;
     // What goes wrong meanwhile is told to who reads.
     readable.on('error', () => {});
     await once(readable, 'open');
     try {
-      await beginning.confirm(this.#url, headers);
+      await beginning.confirm(this.#url, { headers, signal });
     } catch (error) {
       readable.destroy();
+      signal.throwIfAborted();
       throw error;
     }
   }

@@ -20,6 +20,8 @@ export interface RequestOptions {
   headers: Readonly<Record<string, string>>;
   /** Headers for nobody but the origin of the URL: they are not sent when a redirect has led away from it. */
   ownHeaders?: Readonly<Record<string, string>>;
+  /** Gives up, also while the body comes. */
+  signal?: AbortSignal;
 }
 
 /** An answer, of which the body has not been read. */
@@ -40,13 +42,13 @@ export interface Answer {
  */
 export async function request(
   url: string | URL,
-  { method, headers, ownHeaders }: RequestOptions,
+  { method, headers, ownHeaders, signal }: RequestOptions,
 ): Promise<Answer> {
   const target = splitCredentials(httpUrl(url));
   let current = target.url;
   let sent = { ...headers, ...target.headers, ...ownHeaders };
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-    const response = await send(current, method, sent);
+    const response = await send(current, { method, headers: sent, ...(signal && { signal }) });
     const status = response.statusCode as number;
     const { location } = response.headers;
     if (!REDIRECTS.has(status) || location === undefined) return { status, response, url: current };
@@ -71,12 +73,16 @@ function httpUrl(url: string | URL): URL {
   return target;
 }
 
-function send(url: URL, method: string, headers: Readonly<Record<string, string>>): Promise<IncomingMessage> {
+function send(
+  url: URL,
+  { method, headers, signal }: Omit<RequestOptions, 'ownHeaders'>,
+): Promise<IncomingMessage> {
   const { request: start } = url.protocol === 'https:' ? https : http;
   return new Promise((resolve, reject) => {
     const over = new AbortController();
     const request = start(url, {
       method,
+      ...(signal && { signal }),
       // Without an agent that keeps connections: the process is to end with the answer.
       agent: proxyAgentFor(url, over.signal) ?? false,
       headers: {

@@ -108,6 +108,21 @@ describe('httpfstream-follow -o FILE', () => {
     expect(await textOf(file)).toBe('old text');
   });
 
+  test('one that is compared with a resource that does not come ends at Ctrl-C: exit code 130', async () => {
+    let isCompared = false;
+    const source = await startSource(({ headers }, response) => {
+      if (headers.range === undefined) response.end('hello and more');
+      else isCompared = true;
+    });
+    const file = path.join(await temporaryDirectory(), 'copy');
+    await writeFile(file, 'hello');
+    const command = new CommandHere(runFollow, ['-o', file, `${source}a`]);
+    await waitFor(() => isCompared, 'the comparison');
+    command.signal('SIGINT');
+    expect(await command.exit).toBe(130);
+    expect(await textOf(file)).toBe('hello');
+  });
+
   test('with -F it ends when the resource is cut, and never mixes two: exit code 4', async () => {
     const server = await startServer();
     const file = path.join(await temporaryDirectory(), 'copy');
