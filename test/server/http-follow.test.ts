@@ -140,6 +140,21 @@ describe('GET with verb FOLLOW', () => {
     expect(answer.headers).not.toHaveProperty('stream-position');
   });
 
+  it('gets what is held of a file that another program deleted, and nothing of one that was deleted here', async () => {
+    const server = await startServer();
+    for (const name of ['there', 'here']) await writeFile(path.join(server.root, name), 'text');
+    const held = async (name: string) => {
+      const { headers } = await get(server.url(`/${name}${FOLLOW}&hold=60`));
+      return server.url(`/${name}${FOLLOW}&hold=60&from=0&generation=${headers['stream-generation']}`);
+    };
+    const [there, here] = await Promise.all([held('there'), held('here')]);
+    await rm(path.join(server.root, 'there'));
+    await fetch(server.url('/here'), { method: 'DELETE' });
+    const rest = await Download.open(there);
+    expect([await rest.untilEnd(), rest.text]).toEqual(['broken', 'text']);
+    expect((await get(here)).status).toBe(410);
+  });
+
   it('goes on only with the generation that it names', async () => {
     const server = await startServer();
     await appendAll(server, '/f', 'old');
