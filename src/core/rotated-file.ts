@@ -1,4 +1,5 @@
 import type { StoredFile } from '../storage/stored-file.ts';
+import { CutWatch } from './cut-watch.ts';
 
 /** How long nothing must have been written to a file that was replaced, … */
 const QUIET_MS = 500;
@@ -11,9 +12,6 @@ const MAX_LEFT_MS = 3_600_000;
 
 /** How many readings it is held as long as; while there are more, from when the next begins. */
 const MAX_READINGS = 64;
-
-/** How many followers are remembered by where they are. */
-const MAX_POSITIONS = 1000;
 
 /** A file that took the place of another. */
 export interface Successor {
@@ -50,13 +48,7 @@ export class RotatedFile {
   #readings: StoredFile[] = [];
   #holdMs = 0;
   #heldUntil = 0;
-  /** When somebody looked last. */
-  #size: number;
-  #sizeBeforeCut = 0;
-  /** Where those are who come back, … */
-  readonly #positions = new Set<number>();
-  /** … and those for whom it was too short meanwhile, however long it is now. */
-  readonly #cutOff = new Set<number>();
+  readonly #cuts: CutWatch;
   #replacedAt = Number.POSITIVE_INFINITY;
   /** Since when it is not at its path, as far as was seen. */
   #leftAt = Number.POSITIVE_INFINITY;
@@ -65,7 +57,7 @@ export class RotatedFile {
   /** @param file its own from now on */
   constructor(file: StoredFile) {
     this.file = file;
-    this.#size = file.stat.size;
+    this.#cuts = new CutWatch(file.stat.size);
   }
 
   /** Whether nobody reads it, and nobody will come back for it. */
@@ -123,10 +115,7 @@ export class RotatedFile {
 
   /** Tells where somebody will be who comes back, and where he was before. */
   readTo(position: number, from: number | undefined): void {
-    if (from !== undefined) this.#positions.delete(from);
-    remember(this.#positions, position);
-    this.#cutOff.delete(position);
-    this.#size = Math.max(this.#size, position);
+    this.#cuts.readTo(position, from);
   }
 
   /**
@@ -137,8 +126,8 @@ export class RotatedFile {
     const file = this.file.share();
     try {
       const state = await this.look();
-      const isCut = this.#cutOff.has(from) || from > state.size;
-      return { file, ...state, isCut, sizeBeforeCut: this.#sizeBeforeCut };
+      const { sizeBeforeCut } = this.#cuts;
+      return { file, ...state, isCut: this.#cuts.isCutFor(from, state.size), sizeBeforeCut };
     } catch (error) {
       await file.close();
       throw error;
@@ -150,7 +139,9 @@ export class RotatedFile {
     const successor = this.#successor;
     // Looked at before its own size: what was written until its writers went on elsewhere is in it.
     const isLeft = successor !== undefined && (await successor.hasBytes());
-    const { size, mtimeNs } = await this.#lookAtSize();
+    const takeIn = this.#cuts.begin();
+    const { size, mtimeNs } = await this.file.look();
+    takeIn(size);
     const quietMs = Date.now() - Number(mtimeNs / 1_000_000n);
     const isQuiet = quietMs >= QUIET_MS;
     const isDrained = isQuiet || performance.now() - this.#replacedAt >= MAX_DRAIN_MS;
@@ -164,22 +155,6 @@ export class RotatedFile {
     };
   }
 
-  async #lookAtSize(): Promise<StoredFile['stat']> {
-    // From before the look: what comes while it is under way, it need not have seen.
-    const known = this.#size;
-    const positions = [...this.#positions];
-    const stat = await this.file.look();
-    this.#size = stat.size;
-    if (stat.size >= known) return stat;
-    this.#sizeBeforeCut = known;
-    for (const position of positions) {
-      if (position <= stat.size) continue;
-      this.#positions.delete(position);
-      remember(this.#cutOff, position);
-    }
-    return stat;
-  }
-
   /** Whether somebody has begun to write to it, or has gone past it. */
   async hasBytes(): Promise<boolean> {
     if (this.#successor !== undefined) return true;
@@ -191,11 +166,4 @@ export class RotatedFile {
 /** A close that fails has lost nothing: it was only read. */
 async function closeQuietly(file: StoredFile): Promise<void> {
   await file.close().catch(() => undefined);
-}
-
-/** The oldest go. */
-function remember(positions: Set<number>, position: number): void {
-  positions.add(position);
-  const [oldest] = positions;
-  if (positions.size > MAX_POSITIONS) positions.delete(oldest as number);
 }
