@@ -1,19 +1,22 @@
 /** A space that is in no brackets. */
 const BETWEEN_ARGUMENTS = / (?![^[\]]*\])/;
 
+/** What a pager of a terminal shows for sure. */
+const DEFAULT_COLUMNS = 80;
+
 const USAGE = 'Usage: ';
 
 /**
  * Fits a help text into a width: paragraphs are filled anew, as is the line of the usage. Blocks with indented
  * lines, lists and examples, are left as they are.
  *
- * @param columns undefined: it is as wide as it is
+ * @param columns undefined or 0, where nobody knows: {@link DEFAULT_COLUMNS}
  */
 export function fitHelp(text: string, columns: number | undefined): string {
-  if (!columns) return text;
+  const width = columns || DEFAULT_COLUMNS;
   return text
     .split('\n\n')
-    .map((block) => fitBlock(block, columns))
+    .map((block) => fitBlock(block, width))
     .join('\n\n');
 }
 

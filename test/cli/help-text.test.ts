@@ -18,9 +18,8 @@ Examples:
 `;
 
 describe('a help text', () => {
-  test('is left as it is where no terminal shows it', () => {
-    expect(fitHelp(HELP, undefined)).toBe(HELP);
-    expect(fitHelp(MORE, 0)).toBe(MORE);
+  test('has 80 columns where no terminal shows it', () => {
+    for (const columns of [undefined, 0]) expect(fitHelp(HELP, columns)).toBe(fitHelp(HELP, 80));
   });
 
   test('has paragraphs and a usage that fit, and lists and examples as they were', () => {
