@@ -1,4 +1,4 @@
-import { appendFile, copyFile, mkdir, rename, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, rename, truncate, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -135,6 +135,17 @@ describe('a follower of a file that nobody appends to', () => {
     expect(await refusalOf(url('/d'), 'FOLLOW', { wait: 5 })).toEqual([409, 'HFS_PATH_CONFLICT']);
     const again = await followed(url('/f'), { generation: open?.generation as number });
     expect(again.text).toBe('one\ntwo\nthree\n');
+  });
+
+  test('is told how much of it is known to be lost, when it comes back to a file that was cut', async () => {
+    const { url, root } = await serve();
+    const generation = (await followed(url('/f'), { hold: 60 })).open?.generation as number;
+    await appendFile(path.join(root, 'f'), 'four\n');
+    // Somebody has seen it by now.
+    await followed(url('/f'), { hold: 60, generation, from: 14 });
+    await truncate(path.join(root, 'f'), 1);
+    const back = await followed(url('/f'), { hold: 60, generation, from: 14 });
+    expect(back.end).toEqual({ type: 'end', position: 14, reason: 'truncated', lost: 5 });
   });
 
   test('is refused its generation once the file was deleted and made anew, and not when it grew', async () => {
