@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { AppendStream } from '../../src/client/append-options.ts';
 import { follow } from '../../src/client/follow.ts';
 import type { FollowOptions } from '../../src/client/follow-options.ts';
 import { openAppend } from '../../src/client/open-append.ts';
-import { ConnectionError } from '../../src/errors.ts';
+import { AppendConflictError, ConnectionError, StreamInterruptedError } from '../../src/errors.ts';
 import { CLIENT_HEADER } from './chaos-proxy.ts';
 import type { KnownBytes } from './known-bytes.ts';
 import { PATIENCE_MS } from './patience.ts';
@@ -53,6 +54,8 @@ export class ChaosAppender implements ChaosClient {
   acknowledged = 0;
   reconnects = 0;
   isFinished = false;
+  /** Whether the server may have seen an append that is none. */
+  hasFailedToBegin = false;
   readonly #name: string;
   readonly #random: Random;
   #lastError: Error | undefined;
@@ -66,6 +69,39 @@ export class ChaosAppender implements ChaosClient {
   }
 
   async run(signal: AbortSignal): Promise<void> {
+    const stream = await this.#begin(signal);
+    const chunks = async function* (this: ChaosAppender) {
+      for await (const chunk of chunksWithPauses(this.known, 0, this.size, this.#random)) {
+        this.sent += chunk.length;
+        yield chunk;
+      }
+    }.call(this);
+    try {
+      await pipeline(chunks, stream);
+    } catch (cause) {
+      throw new Error(`${this.describe()} failed: ${cause}`, { cause });
+    }
+    if (this.acknowledged !== this.size)
+      throw new Error(`${this.describe()} finished and has not acknowledged all`);
+    this.isFinished = true;
+  }
+
+  /** Only a stream that was open once is retried; what is left of one that was not is in the way for a while. */
+  async #begin(signal: AbortSignal): Promise<AppendStream> {
+    for (;;) {
+      const stream = this.#open(signal);
+      try {
+        await once(stream, 'open');
+        return stream;
+      } catch (error) {
+        if (!(error instanceof ConnectionError || error instanceof AppendConflictError)) throw error;
+        this.hasFailedToBegin = true;
+        await sleep(20);
+      }
+    }
+  }
+
+  #open(signal: AbortSignal): AppendStream {
     const stream = openAppend(this.url, {
       signal,
       headers: { [CLIENT_HEADER]: this.#name },
@@ -84,21 +120,7 @@ export class ChaosAppender implements ChaosClient {
         this.#lastError = error;
       },
     });
-    await once(stream, 'open');
-    const chunks = async function* (this: ChaosAppender) {
-      for await (const chunk of chunksWithPauses(this.known, 0, this.size, this.#random)) {
-        this.sent += chunk.length;
-        yield chunk;
-      }
-    }.call(this);
-    try {
-      await pipeline(chunks, stream);
-    } catch (cause) {
-      throw new Error(`${this.describe()} failed: ${cause}`, { cause });
-    }
-    if (this.acknowledged !== this.size)
-      throw new Error(`${this.describe()} finished and has not acknowledged all`);
-    this.isFinished = true;
+    return stream;
   }
 
   describe(): string {
@@ -199,6 +221,8 @@ export class ChaosFollower implements ChaosClient {
     } catch (error) {
       // Only a stream that was open once is retried.
       if (opens === 0 && error instanceof ConnectionError) return false;
+      const isOfNone = this.appender.hasFailedToBegin && this.position === this.start;
+      if (isOfNone && error instanceof StreamInterruptedError) return false;
       throw error;
     }
     if (opens !== 1) throw new Error(`${opens} times open`);
