@@ -129,7 +129,7 @@ export class FeedRegistry {
    * @throws {ResourceGoneError} when the file is of another generation, or missing and a generation was asked for
    * @throws {RangeNotSatisfiableError} when it is to begin beyond the end
    * @throws {ServerClosingError} after `close`, when nobody appends (any more)
-   * @throws what {@link Root.openRead} and {@link StreamLifecycle.assertWhole} throw
+   * @throws what {@link Root.openRead} and {@link StreamLifecycle.committed} throw
    */
   async follow(
     resource: ResourcePath,
@@ -241,11 +241,10 @@ export class FeedRegistry {
     const file = await this.#root.openRead(resource);
     let follower: Follower | undefined;
     try {
-      const { identity, fingerprint, kind, size, generation } = file.stat;
+      const { identity, kind, generation } = file.stat;
       if (kind !== 'file') throw new PathConflictError('there is no regular file at this path');
       assertGeneration(generation, request.generation);
-      this.streams.assertWhole(fingerprint);
-      const committed = this.live(identity)?.committed ?? size;
+      const committed = await this.streams.committed(file);
       const { lines } = request;
       const position =
         lines === undefined
@@ -263,7 +262,7 @@ export class FeedRegistry {
     const live = this.live(file.stat.identity);
     if (live !== undefined) return live.join(Math.min(position, live.committed), sink);
     this.#refuseWhenClosing();
-    const { size } = await file.state();
+    const size = await this.streams.committed(file);
     const outcome = await this.#sessions.history.outcome(file, size);
     const { fingerprint } = file.stat;
     const idle = this.#idle.get(fingerprint);

@@ -131,11 +131,12 @@ export class RotatedFollowers {
 
   async #join(rotated: OpenRotated, request: FollowRequest, sink: FollowerSink): Promise<Follower> {
     const { from, holdMs = 0 } = request;
-    const { file, size, isCut, isReplaced, successor } = rotated;
+    const { file, isCut, isReplaced, successor } = rotated;
     if (isCut && from !== undefined) return this.#joinCut(rotated, from, sink);
     // Who appends has not been told yet.
     const live = this.#sessions.live(file.stat.identity);
     if (live !== undefined) return live.join(startAt(from, live.committed), sink);
+    const size = await this.#streams.committed(file);
     const position = startAt(from, size);
     const isDraining = isReplaced && successor === undefined && holdMs > 0;
     const outcome: Outcome = isDraining

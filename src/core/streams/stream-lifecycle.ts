@@ -21,7 +21,7 @@ import type { Stream } from './stream.ts';
 import { isExpired } from './stream-expiry.ts';
 import { assertFile, StreamFiles } from './stream-files.ts';
 import { type MadeStream, type MakerOptions, StreamMaker } from './stream-maker.ts';
-import type { StreamView } from './stream-view.ts';
+import { lookAgain, type StreamView } from './stream-view.ts';
 
 /** How often something else may take a new stream's name and be gone again. */
 const MAX_ATTEMPTS = 3;
@@ -135,6 +135,17 @@ export class StreamLifecycle {
    */
   view(file: StoredFile): Promise<StreamView> {
     return this.#options.streams.view(file);
+  }
+
+  /**
+   * How many bytes of an open file count, now: not what an append has written that is not made yet, nor what
+   * does not belong to its stream.
+   *
+   * @throws what {@link StreamRegistry.assertWhole} throws
+   */
+  async committed(file: StoredFile): Promise<number> {
+    const { state } = await this.#options.streams.view(await lookAgain(file));
+    return state.size;
   }
 
   /**

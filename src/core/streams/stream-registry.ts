@@ -14,7 +14,7 @@ import { isolationOf, Stream } from './stream.ts';
 import { canExpire } from './stream-expiry.ts';
 import type { StreamRecord } from './stream-record.ts';
 import type { StreamStore } from './stream-store.ts';
-import { ahead, type StreamView, viewOf } from './stream-view.ts';
+import { ahead, type LookedAt, type StreamView, viewOf } from './stream-view.ts';
 
 /** How many streams that nobody uses keep their files open. */
 const MAX_IDLE = 256;
@@ -156,7 +156,7 @@ export class StreamRegistry {
    *
    * @throws what {@link assertWhole} throws
    */
-  async view(file: StoredFile): Promise<StreamView> {
+  async view(file: LookedAt): Promise<StreamView> {
     this.assertWhole(file.stat.fingerprint);
     return this.#look(file);
   }
@@ -242,7 +242,7 @@ export class StreamRegistry {
     await Promise.allSettled(Array.from(this.#holdings.values(), ({ stream }) => stream.cool()));
   }
 
-  async #look(file: StoredFile): Promise<StreamView> {
+  async #look(file: LookedAt): Promise<StreamView> {
     const { fingerprint, identity } = file.stat;
     const held = this.held(fingerprint);
     if (held?.isWriting) return { state: held.state, names: held.names };

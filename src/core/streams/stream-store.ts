@@ -25,7 +25,7 @@ export class StreamStore {
   }
 
   /** Reads what is remembered of an open file. */
-  async readOf(file: StoredFile): Promise<StoredStream> {
+  async readOf(file: Pick<StoredFile, 'stat' | 'look'>): Promise<StoredStream> {
     const { fingerprint, size } = file.stat;
     const sidecar = await this.#sidecars.read(fingerprint);
     const accessedMs = await this.#sidecars.accessedMs(fingerprint);

@@ -8,8 +8,16 @@ export interface StreamView {
   names: OffsetNames;
 }
 
+/** A file as it was at a look, and what looks again. */
+export type LookedAt = Pick<StoredFile, 'stat' | 'look' | 'state'>;
+
+/** The same file, as it is now. */
+export async function lookAgain(file: LookedAt): Promise<LookedAt> {
+  return { stat: await file.look(), look: () => file.look(), state: () => file.state() };
+}
+
 /** What is to be seen of a file as a stream. */
-export function viewOf({ stat }: StoredFile, state: StreamState): StreamView {
+export function viewOf({ stat }: Pick<StoredFile, 'stat'>, state: StreamState): StreamView {
   return { state, names: namesOf(stat.generation, state) };
 }
 
@@ -17,7 +25,7 @@ export function viewOf({ stat }: StoredFile, state: StreamState): StreamView {
 export async function ahead(
   held: StreamState,
   remembered: StreamState,
-  file: StoredFile,
+  file: LookedAt,
 ): Promise<StreamState> {
   // It may be ahead of the look at the file when it was opened, too.
   const { size } = held.size > file.stat.size ? await file.state() : file.stat;

@@ -3,11 +3,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { FeedRegistry } from '../../../src/core/feed-registry.ts';
+import type { FollowRequest } from '../../../src/core/request.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { AppendFile } from '../../../src/storage/append-file.ts';
 import { RedoLog } from '../../../src/storage/redo-log.ts';
+import { ResourcePath } from '../../../src/storage/resource-path.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
+import { CollectingSink } from '../../support/core-harness.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { systemError } from '../../support/small-disk.ts';
@@ -92,6 +95,31 @@ test('a server that closes during a large append makes it, and leaves no log', a
   await Promise.all([appended, closed]);
   expect(own(directory, 'redo')).toEqual([]);
   expect(await readFile(path.join(directory, 'large'), 'utf8')).toBe(`base\n${LARGE}`);
+});
+
+test.each([
+  ['from the beginning', {}, 'base\n'],
+  ['its last bytes', { from: -3 }, 'se\n'],
+  ['its last lines', { lines: 1 }, 'base\n'],
+])('a follower has nothing of a large append that is not made yet: %s', async (_, request, expected) => {
+  const directory = await rootWith('large');
+  const { letGo, isHalfway } = stopHalfway();
+  const registry = await start(directory);
+  const follow = async (what: FollowRequest) => {
+    const sink = new CollectingSink();
+    const large = ResourcePath.parse('/large');
+    sink.follower = await registry.follow(large, what, sink, new AbortController().signal);
+    sink.drain();
+    await waitFor(() => sink.endReason !== undefined, 'the end');
+    return `${sink.bytes} ${sink.endReason}`;
+  };
+  const appended = appendLine(registry, 'large', LARGE);
+  await waitFor(isHalfway, 'half of it to be in the file');
+  const early = await follow(request);
+  letGo();
+  expect(early).toBe(`${expected} finished`);
+  await appended;
+  expect(await follow({ from: 5 })).toBe(`${LARGE} finished`);
 });
 
 /** A disk on which the log's end is not sure, and on which nothing can be remembered. Returns what mends it. */
