@@ -1,5 +1,5 @@
 import { isHangUpIgnored } from './hang-up.ts';
-import { type CommandIo, LAST_OUTPUT_MS } from './io.ts';
+import { type CommandIo, exitCodeOfSignal, LAST_OUTPUT_MS } from './io.ts';
 import { leaveSharedPipes } from './standard-streams.ts';
 
 /** Whether SIGHUP is nothing to this process, as `nohup` wants it. */
@@ -43,6 +43,8 @@ export const processIo: CommandIo = {
   exit(how) {
     if (typeof how === 'number') process.exit(how);
     process.kill(process.pid, how);
+    // The first process of a container is not killed by a signal to which it does not listen.
+    process.exit(exitCodeOfSignal(how));
   },
 };
 

@@ -25,7 +25,13 @@ export async function serve(
   { root, http, logLevel, ...options }: ServerOptions,
   io: CommandIo,
 ): Promise<number> {
+  // A start is given up at once: it can be repeated. The first process of a container would miss what nobody listens to.
+  const endStart = io.onStopSignal((signal) => {
+    endStart();
+    io.exit(signal);
+  });
   const fail = (message: string) => {
+    endStart();
     io.stderr.write(`httpfstream-server: ${message}\n`);
     return EXIT_FAILURE;
   };
@@ -85,6 +91,7 @@ export async function serve(
       resolve(undefined);
     });
   });
+  endStart();
   try {
     await listen(app, http);
   } catch (error) {

@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { runServer } from '../../src/cli/run-server.ts';
+import { RootLock } from '../../src/server/root-lock.ts';
 import { openSocket, rawRequest, writeHead } from '../support/http-raw.ts';
 import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
 import { temporaryDirectory } from '../support/server.ts';
@@ -268,6 +269,19 @@ describe('the end', () => {
     await waitFor(() => server.command.stdout.includes('"closing"'), 'the closing to begin');
     server.command.signal('SIGTERM');
     expect(await server.command.exit).not.toBe(0);
+  });
+
+  test('the first signal ends it at once while it starts', async () => {
+    const starting = vi.spyOn(RootLock, 'acquire');
+    onTestFinished(() => starting.mockRestore());
+    let giveUp = (_error: Error) => {};
+    starting.mockReturnValue(new Promise((_, reject) => (giveUp = reject)));
+    const root = await temporaryDirectory();
+    const command = new CommandHere(runServer, [`-root=${root}`, '-http=127.0.0.1:0']);
+    onTestFinished(() => giveUp(new Error('the test is over')));
+    await waitFor(() => starting.mock.calls.length > 0, 'the start');
+    expect(() => command.signal('SIGTERM')).toThrow('it would have ended this process: SIGTERM');
+    expect(() => command.signal('SIGTERM')).toThrow('nothing listens to SIGTERM');
   });
 
   test.each(['HTTP/1.0', 'HTTP/1.1'])(

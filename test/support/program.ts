@@ -23,6 +23,8 @@ export interface Ended {
 }
 
 export interface StartedProgram {
+  /** None when it could not be started. */
+  pid: number | undefined;
   stdin: Writable;
   /** What it wrote to stdout so far. */
   stdout(): Buffer;
@@ -100,6 +102,7 @@ function launch(
   });
   ended.catch(() => undefined);
   return {
+    pid: child.pid,
     stdin: child.stdin,
     stdout: () => Buffer.concat(stdout),
     ended,
