@@ -46,6 +46,8 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   readonly #unwatch: () => void;
   #follower: Follower | undefined;
   #isWaiting = false;
+  /** Whether nothing more is sent, although the feed may go on. */
+  #isBrokenOff = false;
   #isOver = false;
   #reset: NodeJS.Timeout | undefined;
 
@@ -138,7 +140,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   /** Cuts a follower that takes nothing for too long after the end, and one of whom nobody could see that it is gone. */
   keepAlive(intervalMs: number): void {
     const isDeaf = this.#deafness.lasts();
-    const hasEnded = this.#follower?.feed.endReason !== undefined;
+    const hasEnded = this.#isBrokenOff || this.#follower?.feed.endReason !== undefined;
     const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
     if (stuckMs >= CLOSE_PATIENCE_MS || isDeaf) this.terminate();
   }
@@ -187,6 +189,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
 
   /** What was sent arrives; a client of HTTP/1.0 would take a mere close for the end. */
   #breakOff(): void {
+    this.#isBrokenOff = true;
     if (this.#isChunked) {
       this.#socket.destroySoon();
       return;

@@ -1,10 +1,14 @@
 import fs from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
-import { openSocket, rawGet, rawRequest, readToEnd, writeHead } from '../support/http-raw.ts';
+import { afterEach, assert, describe, expect, it, vi } from 'vitest';
+import { CLOSE_PATIENCE_MS } from '../../src/server/follow-connection.ts';
+import { HttpFollow } from '../../src/server/http-follow.ts';
+import { KeepAlive } from '../../src/server/keep-alive.ts';
+import { openSocket, rawGet, rawRequest, readHead, readToEnd, writeHead } from '../support/http-raw.ts';
 import { startServer } from '../support/server.ts';
 import { V2Peer } from '../support/v2-peers.ts';
+import { waitFor, waitForStandstill } from '../support/wait-for.ts';
 
 const MiB = 1024 * 1024;
 const SIZE = 4 * MiB;
@@ -86,4 +90,29 @@ describe('a disk that gives an error', () => {
     const answer = rawRequest(port, 'GET /large?verb=FOLLOW HTTP/1.1');
     await expect(answer.then(({ body }) => body.length)).resolves.toBeLessThan(SIZE);
   });
+
+  it.each(['HTTP/1.0', 'HTTP/1.1'])(
+    'does not keep a follower for ever that takes nothing of what it was sent: %s',
+    async (version) => {
+      const adding = vi.spyOn(KeepAlive.prototype, 'add');
+      const server = await startServer();
+      const appender = await V2Peer.append(server.url('/live'));
+      const socket = await openSocket(server.port);
+      writeHead(socket, `GET /live?verb=FOLLOW ${version}`);
+      await readHead(socket);
+      socket.pause();
+      const [follow] = adding.mock.calls.flat().filter((connection) => connection instanceof HttpFollow);
+      assert(follow !== undefined);
+      appender.websocket.send(Buffer.alloc(16 * MiB));
+      const sending = vi.spyOn(follow, 'write');
+      const isFull = () => sending.mock.results.some(({ value }) => value === false);
+      await waitFor(isFull, 'the follower to be in the way');
+      await waitForStandstill(() => sending.mock.calls.length, 'the system to take no more of it');
+      follow.fail(refusal());
+      follow.keepAlive(CLOSE_PATIENCE_MS);
+      expect(follow.isOver).toBe(false);
+      follow.keepAlive(CLOSE_PATIENCE_MS);
+      await waitFor(() => follow.isOver, 'the end of the connection');
+    },
+  );
 });
