@@ -508,7 +508,7 @@ describe('an append to a server that talks nonsense', () => {
     ['an opening without a position', '{"type":"open","generation":1,"live":true}'],
   ])('(%s) gives up after the attempts that it has, and lets go of its connections', async (_, text) => {
     const { server, writable, failed } = await outcomeOf([text]);
-    const error = await Promise.race([failed, once(AbortSignal.timeout(3000), 'abort').then(() => 'a hang')]);
+    const error = await failed;
     expect(error).toBeInstanceOf(ConnectionLostError);
     expect(writable.acknowledgedBytes).toBe(0);
     await waitFor(() => server.sockets.size === 0, 'the connections to be gone');
@@ -546,7 +546,7 @@ describe('an append to a server that talks nonsense', () => {
     const writable = startAppend(server, { retry: { ...QUICK, times: 2 } });
     const failed = failureOf(writable);
     writable.write('x');
-    const error = await Promise.race([failed, once(AbortSignal.timeout(3000), 'abort').then(() => 'a hang')]);
+    const error = await failed;
     expect(error).toBeInstanceOf(Error);
     expect(error).toMatchObject({ code: expect.stringMatching(/^HFS_/) });
   });

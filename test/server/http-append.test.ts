@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import { mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { ClientSocket } from '../../src/server/node/client-socket.ts';
 import { httpfstream } from '../../src/server/plugin.ts';
 import { closeWebSocket, fileText, openAppender, openWebSocket } from '../support/http-append.ts';
 import { Download, jsonOf, Upload, upload } from '../support/http-bodies.ts';
@@ -20,7 +21,7 @@ import { resourceNames } from '../support/root-files.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
 import { smallDisks } from '../support/small-disk.ts';
 import { sessionOf, V2Peer } from '../support/v2-peers.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor, waitForStandstill } from '../support/wait-for.ts';
 
 const MiB = 1024 * 1024;
 const APPEND = '?verb=APPEND';
@@ -669,6 +670,10 @@ describe('when something happens meanwhile', () => {
       void gate.then(() => writev(...args));
     }) as never);
     onTestFinished(() => writing.mockRestore());
+    let inside: Socket | undefined;
+    server.app.server.once('connection', (socket) => {
+      inside = socket;
+    });
     const appender = new Upload(server.url(`/f${APPEND}`));
     const whole = pattern(0, 32 * MiB);
     const block = 256 * 1024;
@@ -677,13 +682,9 @@ describe('when something happens meanwhile', () => {
       for (; taken < whole.length; taken += block) await appender.write(whole.subarray(taken, taken + block));
       appender.request.end();
     })();
-    let before = -1;
-    await waitFor(async () => {
-      const isHeldBack = taken === before;
-      before = taken;
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      return isHeldBack;
-    }, 'the client to be held back');
+    await waitFor(() => inside !== undefined && ClientSocket.of(inside).isDeaf, 'the client to be held back');
+    await waitForStandstill(() => taken, 'the system to take no more');
+    expect(appender.request.writableNeedDrain).toBe(true);
     // What waits for the disk, and what the system's buffers hold.
     expect(taken).toBeLessThan(16 * MiB);
     release();

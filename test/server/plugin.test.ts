@@ -164,7 +164,7 @@ describe('in an application that has registered @fastify/websocket itself', () =
     const echo = new WebSocket(server.url('/echo'));
     onTestFinished(() => echo.terminate());
     echo.once('open', () => echo.send('hello'));
-    const [message] = await once(echo, 'message', { signal: AbortSignal.timeout(5000) });
+    const [message] = await once(echo, 'message');
     expect(String(message)).toBe('hello');
   });
 
@@ -202,7 +202,7 @@ describe('in an application that has registered @fastify/websocket itself', () =
       perMessageDeflate: { threshold: 0 },
     });
     onTestFinished(() => appender.terminate());
-    await once(appender, 'open', { signal: AbortSignal.timeout(5000) });
+    await once(appender, 'open');
     const follower = await openWebSocket(server, '/files/f', 'FOLLOW', { perMessageDeflate: true });
     appender.send(text);
     await waitFor(() => payloadOf(follower) === text, 'the text to come through');

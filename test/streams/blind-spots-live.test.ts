@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { appendAll, closeWebSocket, openWebSocket } from '../support/http-append.ts';
 import { openSocket, parseAnswer, readToEnd, writeHead } from '../support/http-raw.ts';
 import { NEVER_MS } from '../support/patience.ts';
@@ -278,34 +278,50 @@ describe('a long-poll', () => {
 });
 
 describe('a time to live', () => {
+  /** Stops the clock, which goes on when it is told to, however fast the machine is. */
+  function stopClock(): { goOn(ms: number): void } {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    return { goOn: (ms) => vi.setSystemTime(Date.now() + ms) };
+  }
+
   test('does not run out while somebody reads along, and does when nobody has for that long', async () => {
+    const clock = stopClock();
     const { server } = await startStream();
     const read = new StreamPeer(server, '/read');
     const polled = new StreamPeer(server, '/polled');
     const left = new StreamPeer(server, '/left');
     for (const stream of [read, polled, left]) await stream.create({ 'stream-ttl': '3' }, 'bytes');
     const reader = await SseReader.open(read.url);
-    const ends = Date.now() + 3600;
-    while (Date.now() < ends) expect((await polled.longPoll('now')).status).toBe(204);
+    for (let round = 0; round < 3; round++) {
+      clock.goOn(1500);
+      expect((await polled.longPoll('now')).status).toBe(204);
+    }
     expect((await left.head()).status).toBe(404);
     expect(reader.isClosed).toBe(false);
     expect((await read.append('!')).status).toBe(204);
     await reader.waitForData('!');
     reader.destroy();
-    await waitFor(async () => (await read.head()).status === 404, 'it to expire');
-    await waitFor(async () => (await polled.head()).status === 404, 'it to expire');
+    const hasExpired = async (stream: StreamPeer) => {
+      clock.goOn(500);
+      return (await stream.head()).status === 404;
+    };
+    await waitFor(() => hasExpired(read), 'it to expire');
+    await waitFor(() => hasExpired(polled), 'it to expire');
   });
 
   test('starts anew with a read and an append, and not with HEAD', async () => {
+    const clock = stopClock();
     const { server } = await startStream();
     const [asked, read, appended] = ['/asked', '/read', '/appended'].map(
       (urlPath) => new StreamPeer(server, urlPath),
     ) as [StreamPeer, StreamPeer, StreamPeer];
     for (const stream of [asked, read, appended]) await stream.create({ 'stream-ttl': '4' }, 'bytes');
-    const over = Date.now() + 4400;
-    while (Date.now() < over) {
-      await Promise.all([asked.head(), read.read(), appended.append('x'), sleepABit()]);
-    }
+    clock.goOn(3000);
+    expect((await asked.head()).status).toBe(200);
+    expect((await read.read()).status).toBe(200);
+    expect((await appended.append('x')).status).toBe(204);
+    clock.goOn(3000);
     expect((await asked.head()).status).toBe(404);
     expect((await read.head()).status).toBe(200);
     expect((await appended.head()).status).toBe(200);
@@ -324,10 +340,6 @@ describe('a time to live', () => {
     expect(reader.data).toBe('bytes');
   });
 });
-
-function sleepABit(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 300));
-}
 
 describe('bytes of a WebSocket appender', () => {
   test('reach events and long-polls at once, before it ends', async () => {

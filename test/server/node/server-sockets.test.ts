@@ -15,7 +15,7 @@ import { openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../../s
 import { startStandalone } from '../../support/http-standalone.ts';
 import { Peer } from '../../support/peers.ts';
 import { startServer, temporaryDirectory } from '../../support/server.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { waitFor, waitWhile } from '../../support/wait-for.ts';
 
 const OFFER = ['Upgrade: h2c', 'Connection: Upgrade, HTTP2-Settings', 'HTTP2-Settings: AAMAAABkAAQAoAAA'];
 
@@ -27,13 +27,13 @@ function headOf(requestLine: string, headers: readonly string[] = OFFER): string
   return [requestLine, 'Host: test', ...headers, '', ''].join('\r\n');
 }
 
-/** A server that tells what it was asked, after as long as the query says. */
+/** A server that tells what it was asked, after as long as the query says; what `/late` is sent it reads at its event `late`. */
 async function startEcho(options: http.ServerOptions = {}): Promise<{ server: http.Server; port: number }> {
   const server = http.createServer(options, async (request, response) => {
     const { method, url = '', rawHeaders } = request;
-    const delayMs = Number(url.split('?')[1]);
+    const delayMs = Number(url.split('?')[1] ?? 0);
     const delay = () => new Promise((resolve) => setTimeout(resolve, delayMs));
-    if (url.startsWith('/late')) await delay();
+    if (url === '/late') await once(server, 'late');
     const body = await text(request).catch(() => 'broken');
     if (delayMs > 0) await delay();
     response.sendDate = false;
@@ -188,14 +188,20 @@ describe('requests', () => {
   });
 
   it('lose nothing when one before them is read late', async () => {
-    const { port } = await startIgnoring();
+    const { server, port } = await startIgnoring();
+    const connection = once(server, 'connection');
     const socket = await openSocket(port);
+    const [inside] = (await connection) as [Socket];
     const answers = readToEnd(socket);
-    socket.write(`${headOf('PUT /late?100 HTTP/1.1', ['Content-Length: 3'])}one`);
-    socket.write(headOf('PUT /b HTTP/1.1', [...LAST_OFFER, 'Content-Length: 10']));
+    const send = async (bytes: string) => {
+      socket.write(bytes);
+      await waitFor(() => inside.bytesRead === socket.bytesWritten, 'the bytes to arrive');
+    };
+    await send(`${headOf('PUT /late HTTP/1.1', ['Content-Length: 3'])}one`);
+    await send(headOf('PUT /b HTTP/1.1', [...LAST_OFFER, 'Content-Length: 10']));
     for (const part of ['ab', 'cd', 'ef', 'gh', 'ij']) {
-      await new Promise((resolve) => setTimeout(resolve, 60));
-      socket.write(part);
+      await send(part);
+      if (part === 'cd') server.emit('late');
     }
     expect((await answers).toString()).toContain('"abcdefghij"');
   });
@@ -206,7 +212,8 @@ describe('requests', () => {
     server.on('request', ({ method }) => methods.push(method));
     const bytes = headOf('GET /?50 HTTP/1.1', ['Connection: close']) + headOf('PUT / HTTP/1.1');
     await exchange(port, Buffer.from(bytes), []);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await waitFor(() => methods.length > 0, 'the first request');
+    await waitWhile(() => methods.length === 1, 'the second one is not heard');
     expect(methods).toEqual(['GET']);
   });
 
