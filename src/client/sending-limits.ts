@@ -9,7 +9,7 @@ export interface SendingLimits {
 export const LIMITS: SendingLimits = { messageBytes: 256 * 1024, maxUnsentBytes: 1024 * 1024 };
 
 /**
- * Followers of a legacy server get no more of a message than it reads at once. And little is on its way, so that a
- * slow network is not taken for a server that is stuck.
+ * The original's followers read no more of a message than the first of the frames in which their server passes it on.
+ * And little is on its way, so that a slow network is not taken for a server that is stuck.
  */
 export const LEGACY_LIMITS: SendingLimits = { messageBytes: 10_240, maxUnsentBytes: 64 * 1024 };

@@ -11,9 +11,6 @@ export interface OriginalServerOptions {
   readWaitMs?: number;
 }
 
-/** Followers get no more of each frame that is appended: the original reads once. */
-const READ_BYTES = 10_240;
-
 interface LiveFollower {
   socket: Socket;
   lastSentAt: number;
@@ -23,9 +20,9 @@ interface LiveFollower {
 
 /**
  * The original's server as its clients see it, in memory. Of its faults it has
- * those of the wire (binary appends are dropped, silent appenders are cut, the
- * rest of a long frame does not reach followers, what a follower sends makes
- * its end a reset); its races and crashes are not emulated.
+ * those of the wire (binary appends are dropped, silent appenders are cut, a
+ * message is passed on whole, in frames of which its followers read the first,
+ * what a follower sends makes its end a reset); its races and crashes are not emulated.
  */
 export class OriginalServer {
   /** What appenders sent besides text. */
@@ -163,8 +160,8 @@ export class OriginalServer {
           if (!fin) continue;
           if (message.opcode === Op.text) {
             file.push(...message.parts);
-            const read = Buffer.concat(message.parts.map((part) => part.subarray(0, READ_BYTES)));
-            for (const follower of followers) send(follower, originalMessage(Op.text, read, false));
+            const whole = originalMessage(Op.text, Buffer.concat(message.parts), false);
+            for (const follower of followers) send(follower, whole);
             deadline.refresh();
           } else received.binaryMessages++;
           message = undefined;
