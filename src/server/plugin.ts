@@ -43,7 +43,7 @@ import { assertWriteConditions } from './write-conditions.ts';
  * `app.close()` closes in this order: new appends are refused with 503;
  * appenders are told (close code 1012, legacy ones 1001; 503 over plain HTTP), have
  * `closeTimeoutMs` to go and are cut off; followers get what is committed and are told
- * (1012, 1001; a broken connection over plain HTTP), have `closeTimeoutMs` to take it and
+ * (1012, legacy ones 1011; a broken connection over plain HTTP), have `closeTimeoutMs` to take it and
  * are cut off; files are synced and closed; another server may have the root.
  *
  * After a server that was killed the registration takes as long as its redo log needs to be made
