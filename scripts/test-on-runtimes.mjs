@@ -22,9 +22,12 @@ if (!existsSync(path.join(directory, 'node_modules/.bin'))) {
   }
 }
 const PATH = [path.join(directory, 'node_modules/.bin'), process.env.PATH].join(path.delimiter);
+const env = { ...process.env, PATH };
+// The tests leave out what does not run.
+for (const runtime of ['bun', 'deno']) execFileSync(runtime, ['--version'], { stdio: 'inherit', env });
 const { status } = spawnSync(
   process.execPath,
   ['node_modules/vitest/vitest.mjs', 'run', '--project', 'together', 'test/runtimes'],
-  { stdio: 'inherit', env: { ...process.env, PATH } },
+  { stdio: 'inherit', env },
 );
 process.exitCode = status ?? 1;
