@@ -93,7 +93,9 @@ describe('httpfstream-follow', () => {
     for (const text of ['-v', '-n', '-c', '--from', '--wait[=S]', '-F', '-o', 'Examples:']) {
       expect(stdout).toContain(text);
     }
-    expect(stdout).toMatch(/Exit\scodes:\s0\s.*;\s1\s.*;\s2\s.*;\s3\s.*;\s4\s.*;\s5\s.*;\s130\s.*\s143\s.*\s129\s/s);
+    expect(stdout).toMatch(
+      /Exit\scodes:\s0\s.*;\s1\s.*;\s2\s.*;\s3\s.*;\s4\s.*;\s5\s.*;\s130\s.*\s143\s.*\s129\s/s,
+    );
   });
 
   test('a server of the original that goes away is an error, exit code 3', async () => {
