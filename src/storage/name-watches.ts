@@ -1,32 +1,30 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { describe } from './file-io.ts';
 
 /** Whether the system tells each change of a name once: others put several into one, or tell what is written as one. */
 export const TELLS_EACH_CHANGE: boolean = process.platform === 'linux';
-
-interface WatchedDirectory {
-  watcher: fs.FSWatcher;
-  listeners: Map<string, Set<() => void>>;
-}
 
 /**
  * Tells when names appear and go: one watch of the system for each directory. It
  * is no more than a hint: not every file system tells, and a system watches only so many.
  */
 export class NameWatches {
-  readonly #directories = new Map<string, WatchedDirectory>();
+  readonly #directories = new Map<string, DirectoryWatch>();
 
   /**
-   * Calls `onChange` soon after something was made at a name, moved there or away, or deleted.
+   * Calls `onChange` soon after something was made at a name, moved there or away, or deleted. Where another directory
+   * has taken the place of the one that is watched, all are told of that one from now on.
    *
    * @param name absolute
    * @returns what ends that
    */
   watch(name: string, onChange: () => void): () => void {
     const location = path.dirname(name);
-    const directory = this.#directories.get(location) ?? this.#open(location);
-    if (directory === undefined) return () => {};
-    const { watcher, listeners } = directory;
+    const directory = this.#directories.get(location) ?? new DirectoryWatch(location);
+    this.#directories.set(location, directory);
+    directory.open();
+    const { listeners } = directory;
     const base = path.basename(name);
     const others = listeners.get(base) ?? new Set();
     listeners.set(base, others.add(onChange));
@@ -34,25 +32,53 @@ export class NameWatches {
       others.delete(onChange);
       if (others.size === 0) listeners.delete(base);
       if (listeners.size > 0) return;
-      watcher.close();
+      directory.close();
       if (this.#directories.get(location) === directory) this.#directories.delete(location);
     };
   }
+}
 
-  #open(location: string): WatchedDirectory | undefined {
-    const listeners: WatchedDirectory['listeners'] = new Map();
+/** The watch of what is at the path of a directory. */
+class DirectoryWatch {
+  /** By names in it. */
+  readonly listeners = new Map<string, Set<() => void>>();
+  readonly #location: string;
+  #watcher: fs.FSWatcher | undefined;
+  /** Which directory is watched. */
+  #identity: string | undefined;
+
+  constructor(location: string) {
+    this.#location = location;
+  }
+
+  /** Watches the directory that is there now, unless that is done already. Where there is none to watch, nothing is told. */
+  open(): void {
     try {
-      const watcher = fs.watch(location, { persistent: false }, (event, name) => {
+      // Before it is watched: should another come in between, it is opened anew the next time.
+      const identity = identityOf(this.#location);
+      if (identity === this.#identity) return;
+      this.close();
+      this.#watcher = fs.watch(this.#location, { persistent: false }, (event, name) => {
         // What is written to files in it is nobody's business here.
         if (event !== 'rename' || name === null) return;
-        for (const listener of listeners.get(name) ?? []) listener();
+        for (const listener of this.listeners.get(name) ?? []) listener();
       });
-      const directory = { watcher, listeners };
-      watcher.on('error', () => this.#directories.delete(location));
-      this.#directories.set(location, directory);
-      return directory;
+      this.#watcher.on('error', () => this.close());
+      this.#identity = identity;
     } catch {
-      return undefined;
+      // Those who want to know look themselves, too.
     }
   }
+
+  /** Idempotent. */
+  close(): void {
+    this.#watcher?.close();
+    this.#identity = undefined;
+  }
+}
+
+/** Tells a directory from one that was made in its place, perhaps with the same inode number. */
+function identityOf(location: string): string {
+  const { identity, generation } = describe(fs.statSync(location, { bigint: true }));
+  return `${identity}-${generation}`;
 }
