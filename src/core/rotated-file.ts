@@ -102,10 +102,10 @@ export class RotatedFile {
     await Promise.all([this.file, ...this.#readings].map(closeQuietly));
   }
 
-  /** Tells which file has taken its place. */
-  replacedBy(successor: RotatedFile): void {
+  /** Tells which file has taken its place; undefined when that is no more, and none has come since. */
+  replacedBy(successor: RotatedFile | undefined): void {
     this.#successor = successor;
-    this.#replacedAt = performance.now();
+    this.#replacedAt = successor === undefined ? Number.POSITIVE_INFINITY : performance.now();
   }
 
   /** Tells that other files may have been there before that one. */
@@ -158,7 +158,9 @@ export class RotatedFile {
   /** Whether somebody has begun to write to it, or has gone past it. */
   async hasBytes(): Promise<boolean> {
     if (this.#successor !== undefined) return true;
-    const { size } = await this.file.state();
+    // It may be let go meanwhile.
+    const file = this.file.share();
+    const { size } = await file.state().finally(() => closeQuietly(file));
     return size > 0;
   }
 }

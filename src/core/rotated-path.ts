@@ -23,7 +23,7 @@ export class RotatedPath {
   readonly resource: ResourcePath;
   readonly #root: Root;
   /** The oldest first. */
-  #files: RotatedFile[] = [];
+  readonly #files: RotatedFile[] = [];
   readonly #unwatch: () => void;
   /** The look that is under way, and the one after it, for who came too late for that. */
   #looking: Promise<void> | undefined;
@@ -84,10 +84,16 @@ export class RotatedPath {
 
   /** Lets a file go that is not to be had any more. */
   forget(identity: string): void {
-    const isGone = ({ file }: RotatedFile) => file.stat.identity === identity;
-    const gone = this.#files.filter(isGone);
-    this.#files = this.#files.filter((held) => !isGone(held));
-    for (const held of gone) void held.close();
+    for (const gone of this.#files.filter(({ file }) => file.stat.identity === identity)) {
+      const index = this.#files.indexOf(gone);
+      this.#files.splice(index, 1);
+      // Nothing may lead to what is closed.
+      const before = this.#files[index - 1];
+      const after = this.#files[index];
+      before?.replacedBy(after);
+      if (after !== undefined) before?.doubtSuccessor();
+      void gone.close();
+    }
   }
 
   /** Finds out which file is at the path now, and lets those go that nobody wants. Never rejects. */

@@ -137,6 +137,27 @@ describe('a file that is held', () => {
     expect(await open()).toBeUndefined();
   });
 
+  it('leads to nothing that was deleted here, but to what was there after that, and it is told that something is missing', async () => {
+    const { at, root, rotations, open, rest } = await holdFile();
+    await rename(at('f'), at('f.1'));
+    await rest('f.1');
+    await writeFile(at('f'), '');
+    expect(await open()).toMatchObject({ isReplaced: true });
+    const first = await root.stat(RESOURCE);
+    await rm(at('f'));
+    rotations.forget(first.identity);
+    expect(await open()).toMatchObject({ size: 3, isReplaced: false, successor: undefined });
+    await writeFile(at('f'), 'second');
+    const second = await root.stat(RESOURCE);
+    expect((await open())?.successor).toMatchObject({ generation: second.generation });
+    await rename(at('f'), at('f.2'));
+    await writeFile(at('f'), 'third');
+    expect(await open(0, second.generation)).toMatchObject({ isReplaced: true });
+    rotations.forget(second.identity);
+    const third = await root.stat(RESOURCE);
+    expect((await open())?.successor).toEqual({ generation: third.generation, isUnsure: true });
+  });
+
   it('is let go an hour after it has gone from its path, however often somebody comes back', async () => {
     vi.useFakeTimers({ toFake: ['performance'] });
     onTestFinished(() => void vi.useRealTimers());
