@@ -38,6 +38,7 @@ export class Follower {
   #full = true;
   #reading = false;
   #left = false;
+  #whenLeft: (() => void) | undefined;
 
   /** Made by {@link Feed.join}. Sleeps until the first `drained`. */
   constructor(feed: Feed, position: number, sink: FollowerSink) {
@@ -63,11 +64,17 @@ export class Follower {
     this.pump();
   }
 
+  /** Calls `listener` when it leaves, before the sink is told why if the feed has ended. */
+  whenLeft(listener: () => void): void {
+    this.#whenLeft = listener;
+  }
+
   /** Stops following. Idempotent; the sink is not called any more. */
   leave(): void {
     if (this.#left) return;
     this.#left = true;
     this.#loan.release();
+    this.#whenLeft?.();
     // The feed may close the file when the last one leaves, so not while it is read.
     if (!this.#reading) this.feed.leave(this);
   }

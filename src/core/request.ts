@@ -21,3 +21,8 @@ export interface FollowRequest extends StartPosition {
   /** For how long the file is held after its end for the follower, who comes back, in milliseconds. Default 0. */
   holdMs?: number;
 }
+
+/** Where a follower was who comes back; undefined for one who comes for the first time. */
+export function returnPosition({ generation, from }: FollowRequest): number | undefined {
+  return generation === undefined ? undefined : from;
+}

@@ -119,7 +119,7 @@ export class RotatedFile {
   }
 
   /**
-   * @param from where the follower is
+   * @param from where the follower is, who is then told if it was cut
    * @throws {StorageError} when the disk does not tell
    */
   async open(from: number): Promise<OpenRotated> {
@@ -127,7 +127,9 @@ export class RotatedFile {
     try {
       const state = await this.look();
       const { sizeBeforeCut } = this.#cuts;
-      return { file, ...state, isCut: this.#cuts.isCutFor(from, state.size), sizeBeforeCut };
+      const isCut = this.#cuts.isCutFor(from, state.size);
+      if (isCut) this.#cuts.told(from);
+      return { file, ...state, isCut, sizeBeforeCut };
     } catch (error) {
       await file.close();
       throw error;
@@ -139,9 +141,7 @@ export class RotatedFile {
     const successor = this.#successor;
     // Looked at before its own size: what was written until its writers went on elsewhere is in it.
     const isLeft = successor !== undefined && (await successor.hasBytes());
-    const takeIn = this.#cuts.begin();
-    const { size, mtimeNs } = await this.file.look();
-    takeIn(size);
+    const { size, mtimeNs } = await this.#cuts.observe(this.file.look());
     const quietMs = Date.now() - Number(mtimeNs / 1_000_000n);
     const isQuiet = quietMs >= QUIET_MS;
     const isDrained = isQuiet || performance.now() - this.#replacedAt >= MAX_DRAIN_MS;

@@ -6,8 +6,8 @@ import type { Follower, FollowerSink } from './follower.ts';
 import type { OpenFeeds } from './open-feeds.ts';
 import type { Outcome } from './outcome.ts';
 import { openRenamed } from './renamed-file.ts';
-import type { FollowRequest } from './request.ts';
-import type { OpenRotated, Successor } from './rotated-file.ts';
+import { type FollowRequest, returnPosition } from './request.ts';
+import type { OpenRotated, RotatedFile, Successor } from './rotated-file.ts';
 import { Rotations } from './rotations.ts';
 import type { SessionRegistry } from './session-registry.ts';
 import { Slots } from './slots.ts';
@@ -39,11 +39,13 @@ export class RotatedFollowers {
   }
 
   /** Holds a file that is followed, if that was asked for. */
-  hold(resource: ResourcePath, { feed }: Follower, request: FollowRequest): void {
+  hold(resource: ResourcePath, follower: Follower, request: FollowRequest): void {
     if (request.holdMs === undefined || request.holdMs === 0) return;
-    // While somebody appends, the feed sees what happens.
-    const position = feed.endReason === undefined ? undefined : feed.committed;
-    this.#rotations.hold(resource, feed.file, request, position);
+    const { feed } = follower;
+    // While somebody appends, the feed sees what happens, and nobody knows how far it will go.
+    const end = feed.endReason === undefined ? undefined : feed.committed;
+    const held = this.#rotations.hold(resource, feed.file, request, end);
+    if (held !== undefined) follower.whenLeft(() => remember(held, follower, request, end));
   }
 
   /**
@@ -155,6 +157,27 @@ export class RotatedFollowers {
     feed.end({ reason: 'truncated', ...(sizeBeforeCut > from && { lost: sizeBeforeCut - from }) });
     return follower;
   }
+}
+
+/**
+ * Remembers where a follower will be who has left and comes back.
+ *
+ * @param end where it was expected to be, if that was known
+ */
+function remember(
+  held: RotatedFile,
+  follower: Follower,
+  request: FollowRequest,
+  end: number | undefined,
+): void {
+  const { feed, position } = follower;
+  const hasAll = feed.endReason !== undefined && !follower.isBehind;
+  // It is there, or begins anew.
+  if ((hasAll && end !== undefined) || feed.endReason === 'truncated') return;
+  held.readTo(position, end ?? returnPosition(request));
+  const { from } = request;
+  // How much has arrived of what was sent nobody knows: perhaps nothing.
+  if (!hasAll && from !== undefined && from < position) held.readTo(from, undefined);
 }
 
 function factsOf(successor: Successor | undefined): EndFacts {

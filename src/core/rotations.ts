@@ -1,8 +1,8 @@
 import type { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
-import type { FollowRequest } from './request.ts';
-import type { OpenRotated } from './rotated-file.ts';
+import { type FollowRequest, returnPosition } from './request.ts';
+import type { OpenRotated, RotatedFile } from './rotated-file.ts';
 import { RotatedPath } from './rotated-path.ts';
 import { Round } from './round.ts';
 
@@ -37,16 +37,18 @@ export class Rotations {
    * not when too many are held.
    *
    * @param position where the follower will be who comes back, if that is known
+   * @returns undefined when it is not held
    */
   hold(
     resource: ResourcePath,
     file: StoredFile,
-    { from, holdMs = 0 }: FollowRequest,
+    request: FollowRequest,
     position?: number,
-  ): void {
-    if (this.#closed) return;
-    const held = this.#watched(resource)?.hold(file, holdMs);
-    if (position !== undefined) held?.readTo(position, from);
+  ): RotatedFile | undefined {
+    if (this.#closed) return undefined;
+    const held = this.#watched(resource)?.hold(file, request.holdMs ?? 0);
+    if (position !== undefined) held?.readTo(position, returnPosition(request));
+    return held;
   }
 
   /** Holds a file, its own from now on, that was at a path before somebody watched it, and what takes its place. */
