@@ -136,6 +136,15 @@ export class RotatedFile {
     }
   }
 
+  /**
+   * Finds out whether it is cut, and no more.
+   *
+   * @throws {StorageError} when the disk does not tell
+   */
+  async lookForCut(): Promise<void> {
+    await this.#cuts.observe(this.file.state());
+  }
+
   /** @throws {StorageError} when the disk does not tell */
   async look(): Promise<Pick<RotatedState, 'size' | 'isReplaced' | 'successor'>> {
     const successor = this.#successor;

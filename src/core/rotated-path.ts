@@ -96,6 +96,15 @@ export class RotatedPath {
     }
   }
 
+  /** Finds out whether the file that is at the path, as far as is known, is cut. Never rejects. */
+  async lookForCut(): Promise<void> {
+    // What cannot be looked at was not seen to be cut.
+    await this.#files
+      .at(-1)
+      ?.lookForCut()
+      .catch(() => undefined);
+  }
+
   /** Finds out which file is at the path now, and lets those go that nobody wants. Never rejects. */
   look(): Promise<void> {
     if (this.#looking === undefined && this.#next === undefined) return this.#begin();

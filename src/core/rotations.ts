@@ -9,8 +9,11 @@ import { Round } from './round.ts';
 /** How many paths are held. To let one of them go for another would protect none, where more are asked for in turn. */
 const MAX_PATHS = 256;
 
-/** How many looks at the disk there are in one interval. */
+/** How many paths are looked up in one interval: that costs much more than a look at an open file. */
 const MAX_LOOKS = 32;
+
+/** How many open files are looked at at a time. */
+const MAX_LOOKS_FOR_CUTS = 32;
 
 /**
  * Watches the paths of followers who come back after each end, so that nothing
@@ -26,7 +29,7 @@ export class Rotations {
   #looking: Promise<void> | undefined;
   #closed = false;
 
-  /** @param intervalMs time between two looks */
+  /** @param intervalMs time between two looks at each file */
   constructor(root: Root, intervalMs: number) {
     this.#root = root;
     this.#intervalMs = intervalMs;
@@ -96,6 +99,11 @@ export class Rotations {
   }
 
   async #look(): Promise<void> {
+    const paths = [...this.#paths.values()].values();
+    const lookAtThem = async () => {
+      for (const path of paths) await path.lookForCut();
+    };
+    await Promise.all(Array.from({ length: MAX_LOOKS_FOR_CUTS }, lookAtThem));
     for (let i = Math.min(this.#paths.size, MAX_LOOKS); i > 0; i--) {
       const path = this.#round.next();
       await path?.look();

@@ -158,6 +158,36 @@ describe('a file that is held', () => {
     expect((await open())?.successor).toEqual({ generation: third.generation, isUnsure: true });
   });
 
+  it('is looked at in each interval, however many others are, whether it is cut', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { root, rotations, at } = await holdFile();
+    const names = Array.from({ length: 100 }, (_, i) => `${i}`);
+    const generations = await Promise.all(
+      names.map(async (name) => {
+        await writeFile(at(name), 'old');
+        const file = await root.openRead(ResourcePath.parse(`/${name}`));
+        rotations.hold(ResourcePath.parse(`/${name}`), file, { holdMs: HOLD_MS }, 3);
+        await file.close();
+        await truncate(at(name), 0);
+        return file.stat.generation;
+      }),
+    );
+    const stat = vi.spyOn(root, 'stat');
+    vi.advanceTimersByTime(5);
+    await waitFor(() => stat.mock.calls.length >= 32, 'an interval');
+    const asked = await Promise.all(
+      names.map(async (name, i) => {
+        await writeFile(at(name), 'new text');
+        const request = { generation: generations[i] as number, from: 3, holdMs: HOLD_MS };
+        const opened = await rotations.open(ResourcePath.parse(`/${name}`), request);
+        await opened?.file.close();
+        return opened?.isCut;
+      }),
+    );
+    expect(asked.filter((isCut) => isCut)).toHaveLength(100);
+  });
+
   it('is let go an hour after it has gone from its path, however often somebody comes back', async () => {
     vi.useFakeTimers({ toFake: ['performance'] });
     onTestFinished(() => void vi.useRealTimers());
