@@ -75,9 +75,11 @@ export class HttpFollowResponder {
     try {
       follower = await this.#follow(connection, resource, wanted, waitMs);
       const { feed, position } = follower;
-      const { state } = await this.#registry.streams.view(feed.file);
+      // What is remembered beside the file may not be to be read; the file is.
+      const view = await this.#registry.streams.view(feed.file).catch(() => undefined);
       const contentType =
-        state.contentType ?? (await contentTypeOf(resource.segments.at(-1) ?? '', feed.file, feed.committed));
+        view?.state.contentType ??
+        (await contentTypeOf(resource.segments.at(-1) ?? '', feed.file, feed.committed));
       reply.headers({
         'content-type': contentType,
         'cache-control': 'no-store, no-transform',

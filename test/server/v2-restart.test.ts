@@ -1,6 +1,7 @@
 import { chmod, link, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { Download } from '../support/http-bodies.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
 import { HANDSHAKE, rawGet } from '../support/http-raw.ts';
 import { get } from '../support/http-request.ts';
@@ -298,6 +299,8 @@ describe('what the server keeps beside the files', () => {
     const server = await startServer({ root, graceMs: NEVER_MS });
     const follower = await followed(server.url('/f'));
     expect(follower.text).toBe('one ');
+    const download = await Download.open(server.url('/f?verb=FOLLOW'));
+    expect([download.status, await download.untilEnd(), download.text]).toEqual([200, 'broken', 'one ']);
     expect((await get(server.url('/f'))).body.toString()).toBe('one ');
   });
 

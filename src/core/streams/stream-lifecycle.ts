@@ -13,7 +13,7 @@ import type { NewFile } from '../../storage/new-file.ts';
 import type { ResourcePath } from '../../storage/resource-path.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import type { StreamState } from '../../storage/stream-state.ts';
+import { type StreamState, untypedState } from '../../storage/stream-state.ts';
 import type { Tombstones } from '../../storage/tombstones.ts';
 import type { CreateRequest } from './create-request.ts';
 import { ForkTree } from './fork-tree.ts';
@@ -21,7 +21,7 @@ import type { Stream } from './stream.ts';
 import { isExpired } from './stream-expiry.ts';
 import { assertFile, StreamFiles } from './stream-files.ts';
 import { type MadeStream, type MakerOptions, StreamMaker } from './stream-maker.ts';
-import { lookAgain, type StreamView } from './stream-view.ts';
+import { type LookedAt, lookAgain, type StreamView, viewOf } from './stream-view.ts';
 
 /** How often something else may take a new stream's name and be gone again. */
 const MAX_ATTEMPTS = 3;
@@ -133,18 +133,20 @@ export class StreamLifecycle {
    *
    * @throws what {@link assertWhole} throws
    */
-  view(file: StoredFile): Promise<StreamView> {
+  view(file: LookedAt): Promise<StreamView> {
     return this.#options.streams.view(file);
   }
 
   /**
    * How many bytes of an open file count, now: not what an append has written that is not made yet, nor what
-   * does not belong to its stream.
+   * does not belong to its stream. The bytes are there whatever has become of what is remembered beside them: all count then.
    *
    * @throws what {@link StreamRegistry.assertWhole} throws
    */
   async committed(file: StoredFile): Promise<number> {
-    const { state } = await this.#options.streams.view(await lookAgain(file));
+    const now = await lookAgain(file);
+    this.assertWhole(now.stat.fingerprint);
+    const { state } = await this.view(now).catch(() => viewOf(now, untypedState(now.stat.size)));
     return state.size;
   }
 
