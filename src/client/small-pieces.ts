@@ -19,11 +19,6 @@ export class SmallPieces {
     this.#push = push;
   }
 
-  /** How many bytes are kept. */
-  get length(): number {
-    return this.#length;
-  }
-
   /**
    * Takes the next bytes, and passes them on at once unless they are few.
    *
