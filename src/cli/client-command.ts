@@ -104,6 +104,9 @@ const TOLD_ATTEMPT = 5;
 
 /** Attempts to go on in a row: with their waits they take about a quarter of an hour. */
 export const RETRY: RetryOptions = { times: 150 };
+/** With `-v`: what is said where nothing but the end of the connection says that a body is whole. */
+export const PRESUMED_END = 'the server has closed the connection: in HTTP/1.0 that is the end, be it or not';
+
 
 /** Tells of a connection that was lost, and that it is there again. */
 export class ConnectionNews {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { follow } from '../client/follow.ts';
 import type { FollowEnding, FollowOptions, FollowStream } from '../client/follow-options.ts';
-import { type ClientLog, ConnectionNews, RETRY } from './client-command.ts';
+import { type ClientLog, ConnectionNews, PRESUMED_END, RETRY } from './client-command.ts';
 import type { FileBeginning } from './file-beginning.ts';
 import type { FollowOutput } from './follow-output.ts';
 
@@ -126,6 +126,7 @@ export class FollowPass {
         // Not the readable's, which is ahead by what it holds.
         this.#position += chunk.length;
       }
+      if (readable.ending.presumed) logVerbose(`${url}: ${PRESUMED_END}`);
     } finally {
       this.#reason = readable.reason;
       this.#status = readable.status;

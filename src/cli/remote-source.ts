@@ -1,20 +1,26 @@
 import type { IncomingMessage } from 'node:http';
 import { type Readable, Transform, type TransformCallback } from 'node:stream';
+import { bodyEndOf } from '../client/body-end.ts';
 import { ConnectionError, UnexpectedStatusError } from '../errors.ts';
 import type { AppendSource } from './append-source.ts';
+import { type ClientLog, PRESUMED_END } from './client-command.ts';
 import { type Answer, contentLengthOf, type RequestOptions, request } from './http-request.ts';
 import { remoteFileName } from './remote-file-name.ts';
+
+type VerboseLog = ClientLog['logVerbose'];
 
 /**
  * What GET of a URL answers. The request is made here, so that nothing is
  * appended when it fails.
  *
  * @param ownHeaders for the server there, and no other
+ * @param log is told of an end that is only presumed
  * @throws {UnexpectedStatusError} unless the status is 2xx, and what {@link request} throws
  */
 export async function remoteSource(
   url: string,
   ownHeaders: Readonly<Record<string, string>>,
+  log: VerboseLog,
 ): Promise<AppendSource> {
   const get = (headers: Record<string, string>) => answerTo(url, { method: 'GET', headers, ownHeaders });
   const answer = await get({});
@@ -28,17 +34,21 @@ export async function remoteSource(
     canSeek: true,
     mayEndAnywhere: false,
     async open(position) {
-      if (position === 0) return new Body(response, size, 0);
+      if (position === 0) return new Body(response, 0, log);
       response.destroy();
-      return openAt(await get({ range: `bytes=${position}-` }), position, size);
+      return openAt(await get({ range: `bytes=${position}-` }), position, size, log);
     },
     close: () => response.destroy(),
   };
 }
 
-function openAt({ status, response }: Answer, position: number, size: number | undefined): Readable {
-  const length = contentLengthOf(response);
-  if (status !== 206) return new Body(response, length, position);
+function openAt(
+  { status, response }: Answer,
+  position: number,
+  size: number | undefined,
+  log: VerboseLog,
+): Readable {
+  if (status !== 206) return new Body(response, position, log);
   const range = response.headers['content-range'] ?? '';
   const { start, end, total } = CONTENT_RANGE.exec(range)?.groups ?? {};
   const wanted = total === '*' ? size : Number(total);
@@ -52,7 +62,7 @@ function openAt({ status, response }: Answer, position: number, size: number | u
       `the answer is not the whole range from byte ${position} on: ${range}`,
     );
   }
-  return new Body(response, length, 0);
+  return new Body(response, 0, log);
 }
 
 const CONTENT_RANGE = /^bytes (?<start>\d+)-(?<end>\d+)\/(?<total>\d+|\*)$/;
@@ -66,13 +76,17 @@ async function answerTo(url: string, options: RequestOptions): Promise<Answer> {
 
 /** The body of an answer, without its first bytes. Errors unless it is whole. */
 class Body extends Transform {
+  readonly #response: IncomingMessage;
   readonly #size: number | undefined;
+  readonly #log: VerboseLog;
   #receivedBytes = 0;
   #skipBytes: number;
 
-  constructor(response: IncomingMessage, size: number | undefined, skipBytes: number) {
+  constructor(response: IncomingMessage, skipBytes: number, log: VerboseLog) {
     super();
-    this.#size = size;
+    this.#response = response;
+    this.#size = contentLengthOf(response);
+    this.#log = log;
     this.#skipBytes = skipBytes;
     response.once('error', (cause) => this.destroy(this.#brokenOff(cause)));
     this.once('close', () => response.destroy());
@@ -89,9 +103,16 @@ class Body extends Transform {
   }
 
   override _flush(callback: TransformCallback): void {
-    if (this.#size !== undefined && this.#receivedBytes !== this.#size) callback(this.#brokenOff(undefined));
-    else if (this.#skipBytes > 0) callback(new ConnectionError('the body ends before what is already there'));
-    else callback();
+    const end = bodyEndOf(this.#response);
+    const isCut = this.#size !== undefined && this.#receivedBytes !== this.#size;
+    if (isCut || end === 'unknown') {
+      callback(this.#brokenOff(undefined));
+    } else if (this.#skipBytes > 0) {
+      callback(new ConnectionError('the body ends before what is already there'));
+    } else {
+      if (end === 'presumed') this.#log(PRESUMED_END);
+      callback();
+    }
   }
 
   #brokenOff(cause: Error | undefined): ConnectionError {

@@ -50,7 +50,7 @@ async function appendSource(
   let restoreSignals = () => {};
   try {
     const progressOf = await appendProgress(command, io);
-    source = await sourceOf(request, resume, io);
+    source = await sourceOf(request, command, io);
     const { size, canSeek, mayEndAnywhere } = source;
     url = namedTarget(url, { hasName: request.kind !== 'stdin', fileName: source.fileName });
     const position = resume ? await resumePosition(url, headers, size) : 0;
@@ -99,7 +99,7 @@ async function appendSource(
 
 function sourceOf(
   request: Exclude<SourceRequest, { kind: 'command' }>,
-  resume: boolean,
+  { resume, logVerbose }: AppendCommand,
   io: CommandIo,
 ): Promise<AppendSource> | AppendSource {
   switch (request.kind) {
@@ -108,7 +108,7 @@ function sourceOf(
     case 'files':
       return fileSource(request.paths, { mustSeek: resume, stdin: () => io.stdin });
     case 'url':
-      return remoteSource(request.url, request.headers);
+      return remoteSource(request.url, request.headers, logVerbose);
   }
 }
 

@@ -1,12 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 import { StreamInterruptedError } from '../errors.ts';
 import { CloseCode } from '../protocol.ts';
+import { bodyEndOf } from './body-end.ts';
 
 /** What a {@link BodySource} tells. */
 export interface BodyHandlers {
   onBytes: (bytes: Buffer) => void;
-  /** The last call: all of it has come, as far as the server can tell. */
-  onEnd: () => void;
+  /**
+   * The last call: all of it has come, as far as the server can tell.
+   *
+   * @param isPresumed whether it is taken for that because the connection was closed
+   */
+  onEnd: (isPresumed: boolean) => void;
   /** The last call: it broke off. */
   onBroken: (error: StreamInterruptedError) => void;
 }
@@ -23,8 +28,9 @@ export class BodySource {
       onBroken(new StreamInterruptedError(message, CloseCode.abnormal, { cause }));
     response.on('data', onBytes);
     response.once('end', () => {
-      if (saysItsEnd(response)) onEnd();
-      else broken('the connection was closed, and nothing says that this was the end');
+      const end = bodyEndOf(response);
+      if (end === 'unknown') broken('the connection was closed, and nothing says that this was the end');
+      else onEnd(end === 'presumed');
     });
     response.once('error', (cause) => broken('the connection broke', cause));
   }
@@ -40,10 +46,4 @@ export class BodySource {
   destroy(): void {
     this.#response.destroy();
   }
-}
-
-/** Whether an end that is only the end of the connection would be known. HTTP/1.0 has no better one (RFC 1945, section 7.2.2). */
-function saysItsEnd({ headers, httpVersion }: IncomingMessage): boolean {
-  if (headers['content-length'] !== undefined || httpVersion === '1.0') return true;
-  return /\bchunked\s*$/i.test(headers['transfer-encoding'] ?? '');
 }

@@ -30,8 +30,11 @@ export interface FollowOpening {
   live: boolean | undefined;
 }
 
-/** What a server may know of an end beside its reason. */
-export type FollowEnding = Readonly<Omit<EndFacts, 'status'>>;
+/** What is known of an end beside its reason. */
+export interface FollowEnding extends Readonly<Omit<EndFacts, 'status'>> {
+  /** Whether it only is presumed: a legacy server that speaks HTTP/1.0 has closed its connection, which says no more. */
+  readonly presumed?: boolean;
+}
 
 type AnyListener = Parameters<EventEmitter['on']>[1];
 
@@ -68,7 +71,7 @@ export interface FollowStream extends Readable {
    * the stream has finished, if its appender told, the server is no legacy one, and nothing was appended after that.
    */
   readonly status: number | undefined;
-  /** What else the server told of the end; nothing before it. */
+  /** What else is known of the end; nothing before it. */
   readonly ending: FollowEnding;
 }
 

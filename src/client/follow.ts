@@ -259,10 +259,7 @@ class ResumingFollow extends CountingReadable implements FollowStream {
   }
 
   async #answered(response: IncomingMessage): Promise<void> {
-    if (response.statusCode === 200 && !this.#isServed) {
-      this.#takeBody(response);
-      return;
-    }
+    if (response.statusCode === 200 && !this.#isServed) return this.#takeBody(response);
     const error = await refusalOf(response);
     if (this.destroyed) return;
     const isInVain = error instanceof ResourceNotFoundError && performance.now() >= this.#waitUntil;
@@ -276,7 +273,10 @@ class ResumingFollow extends CountingReadable implements FollowStream {
     this.#openedLegacy();
     const source = new BodySource(response, {
       onBytes: (bytes) => this.#takeBytes(bytes),
-      onEnd: () => this.#finishLegacy(),
+      onEnd: (presumed) => {
+        if (presumed) this.#ending = { presumed };
+        this.#finishLegacy();
+      },
       onBroken: (error) => this.#fail(error),
     });
     this.#source = source;

@@ -236,6 +236,39 @@ describe('--from-url', () => {
     cut();
     expect(await command.exit).toBe(1);
     expect(command.stderr).toMatch(/^failed to append [^\n]+ broke off after 4 (of 100 )?bytes\n$/);
+  test('a body of HTTP/1.1 whose end nothing but the end of the connection says is no clean end: exit code 1', async () => {
+    const server = await startServer();
+    let cut = () => {};
+    const source = await startSource((_, { socket }) => {
+      socket?.write('HTTP/1.1 200 OK\r\n\r\nhalf of');
+      cut = () => socket?.end();
+    });
+    const command = new CommandHere(runAppend, ['--from-url', source, server.url('/a')]);
+    await waitFor(async () => (await sizeOf(`${server.root}/a`)) === 7, 'the part');
+    cut();
+    expect(await command.exit).toBe(1);
+    expect(command.stderr).toMatch(/^failed to append [^\n]+ broke off after 7 bytes\n$/);
+    const { exit } = await runHere(runFollow, [server.url('/a')]);
+    expect(exit).toBe(3);
+  });
+
+  test('in HTTP/1.0 that is the end, which -v tells', async () => {
+    const server = await startServer();
+    const source = await startSource((_, { socket }) => socket?.end('HTTP/1.0 200 OK\r\n\r\nall of it'));
+    const { exit, stderr } = await append('-v', '--from-url', source, server.url('/a'));
+    expect(exit).toBe(0);
+    expect(
+      stderr.match(/^the server has closed the connection: in HTTP\/1\.0 that is the end/gm),
+    ).toHaveLength(1);
+    expect(await readFile(`${server.root}/a`, 'utf8')).toBe('all of it');
+  });
+
+  test('nothing (204) is a whole body', async () => {
+    const server = await startServer();
+    const source = await startSource((_, response) => response.writeHead(204).end());
+    expect(await append('--from-url', source, server.url('/a'))).toMatchObject({ exit: 0, stderr: '' });
+  });
+
     expect(await follower.outcome).toMatchObject({ exitCode: 1, closeCode: 1011 });
   });
 

@@ -4,6 +4,7 @@ import { stat, truncate, unlink, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../src/cli/run-append.ts';
 import { runFollow } from '../../src/cli/run-follow.ts';
+import { startRawServer } from '../client/client-server.ts';
 import { OriginalAppender } from '../support/original-clients.ts';
 import { OriginalServer } from '../support/original-server.ts';
 import { startServer } from '../support/server.ts';
@@ -108,6 +109,14 @@ describe('httpfstream-follow', () => {
     server.crash();
     expect(await command.exit).toBe(3);
     expect(command.stderr).toMatch(/^error following [^\n]+\n$/);
+  });
+
+  test('the end of a connection of HTTP/1.0 is taken for the end, which -v tells', async () => {
+    const { url } = await startRawServer((socket) => socket.end('HTTP/1.0 200 OK\r\n\r\nhello'));
+    const { exit, stdout, stderr } = await runHere(runFollow, ['-v', url]);
+    expect({ exit, stdout }).toEqual({ exit: 0, stdout: 'hello' });
+    expect(stderr).toContain(`${url}: the server has closed the connection: in HTTP/1.0 that is the end`);
+    expect((await runHere(runFollow, [url])).stderr).toBe('');
   });
 
   test('a file that is deleted is an error, exit code 4', async () => {
