@@ -5,6 +5,7 @@ import { splitCredentials } from '../client/credentials.ts';
 import { proxyAgentFor } from '../client/proxy.ts';
 import { targetUrl } from '../client/target-url.ts';
 import { ConnectionError, UnexpectedStatusError } from '../errors.ts';
+import { TCP_KEEP_ALIVE_MS } from '../protocol.ts';
 import { VERSION } from '../version.ts';
 
 const MAX_REDIRECTS = 10;
@@ -98,6 +99,8 @@ function send(
       .once('close', () => over.abort())
       .once('response', (response) => {
         clearTimeout(timer);
+        // Nothing is sent there any more, so that nobody would notice that its machine is gone.
+        response.socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
         resolve(response);
       })
       .once('upgrade', (_response, socket) => {

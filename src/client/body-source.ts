@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { StreamInterruptedError } from '../errors.ts';
-import { CloseCode } from '../protocol.ts';
+import { CloseCode, TCP_KEEP_ALIVE_MS } from '../protocol.ts';
 import { bodyEndOf } from './body-end.ts';
 
 /** What a {@link BodySource} tells. */
@@ -24,6 +24,8 @@ export class BodySource {
     this.#response = response;
     // The time limit of the handshake; whoever reads may take as long as it likes.
     response.socket.setTimeout(0);
+    // Nothing is sent there, so that nobody would notice that its machine is gone.
+    response.socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     const broken = (message: string, cause?: Error) =>
       onBroken(new StreamInterruptedError(message, CloseCode.abnormal, { cause }));
     response.on('data', onBytes);

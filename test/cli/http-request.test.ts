@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { request } from '../../src/cli/http-request.ts';
 import { ConnectionError } from '../../src/errors.ts';
+import { isKeptAlive, showsKeepAlive } from '../support/keep-alive.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { startSource } from './http-source.ts';
 
 const GET = { method: 'GET', headers: {} } as const;
@@ -45,3 +47,13 @@ describe('the time that a server has to answer', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 });
+
+test.skipIf(!showsKeepAlive)(
+  'a body that does not come is waited for as long as its machine is there',
+  async () => {
+    const url = await startSource((_, response) => void response.write('begun, '));
+    const { response } = await request(url, GET);
+    await waitFor(() => isKeptAlive(url), 'probes');
+    response.destroy();
+  },
+);

@@ -16,6 +16,7 @@ import {
   UnsupportedError,
 } from '../../src/client/index.ts';
 import { type FakeConnection, FakeServer } from '../support/client-fake-server.ts';
+import { isKeptAlive, showsKeepAlive } from '../support/keep-alive.ts';
 import { closePayload, frame, Op } from '../support/original-frames.ts';
 import { waitFor, waitWhile } from '../support/wait-for.ts';
 import { accept, readingError, startRawServer } from './client-server.ts';
@@ -661,6 +662,14 @@ describe('a follower of a legacy server', () => {
         'finished',
       ]);
     }
+  });
+
+  test.skipIf(!showsKeepAlive)('notices when the machine of one that sends nothing is gone', async () => {
+    const server = await startRawServer((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes.');
+    });
+    await once(startFollow(server.url).resume(), 'data');
+    await waitFor(() => isKeptAlive(server.url), 'probes');
   });
 
   test.each([{ lines: 3 }, { from: -3 }, { generation: 4 }])(
