@@ -47,11 +47,13 @@ export async function failFollowing(
   url: string,
   pass: FollowPass,
   error: unknown,
-  { start, file, headers, log, logVerbose }: FollowResourceOptions,
+  options: FollowResourceOptions,
 ): Promise<number> {
+  const { start, file, signal, log, logVerbose } = options;
   const failure = pass.isOpen ? 'error following' : 'failed to begin following';
   const isTooShort = file !== undefined && error instanceof RangeNotSatisfiableError;
-  const message = isTooShort ? await sizesText(url, headers, file, start.from as number) : messageOf(error);
+  const message = isTooShort ? await sizesText(url, file, start.from as number, options) : messageOf(error);
+  if (signal.aborted) stopFollowing(pass, options);
   log(`${failure} ${url}: ${message}`);
   if (pass.isOpen) logVerbose(`stopped following (read ${pass.bytes} bytes)`);
   return isTooShort ? EXIT_GONE : exitCodeOf(error);
@@ -59,10 +61,10 @@ export async function failFollowing(
 
 async function sizesText(
   url: string,
-  headers: Readonly<Record<string, string>>,
   file: string,
   size: number,
+  { headers, signal }: FollowResourceOptions,
 ): Promise<string> {
-  const remoteSize = await resourceSize(url, headers).catch(() => undefined);
+  const remoteSize = await resourceSize(url, headers, signal).catch(() => undefined);
   return `${file} has ${size} bytes, more than the ${remoteSize ?? 'fewer'} bytes there`;
 }

@@ -1,5 +1,5 @@
 import { ConnectionError, UnexpectedStatusError } from '../errors.ts';
-import { contentLengthOf, request } from './http-request.ts';
+import { contentLengthOf, type RequestOptions, request } from './http-request.ts';
 
 /** What a server answers that knows no HEAD, as the original does. */
 const METHOD_NOT_ALLOWED = 405;
@@ -9,28 +9,28 @@ const METHOD_NOT_ALLOWED = 405;
  *
  * @param url http, https, ws or wss URL of the resource
  * @param ownHeaders for the server there, and no other
+ * @param signal gives up
  * @throws {UnexpectedStatusError} and what {@link request} throws
  */
 export async function resourceSize(
   url: string | URL,
   ownHeaders: Readonly<Record<string, string>>,
+  signal?: AbortSignal,
 ): Promise<number | undefined> {
-  const { status, response } = await request(url, { method: 'HEAD', headers: {}, ownHeaders });
+  const options = { ownHeaders, ...(signal && { signal }) };
+  const { status, response } = await request(url, { ...options, method: 'HEAD', headers: {} });
   response.destroy();
-  if (status === METHOD_NOT_ALLOWED) return sizeByRange(url, ownHeaders);
+  if (status === METHOD_NOT_ALLOWED) return sizeByRange(url, options);
   return sizeOf(status, contentLengthOf(response));
 }
 
 /** Asks for no more than the first byte: `Content-Range` tells of how many it is one. */
 async function sizeByRange(
   url: string | URL,
-  ownHeaders: Readonly<Record<string, string>>,
+  options: Pick<RequestOptions, 'ownHeaders' | 'signal'>,
 ): Promise<number | undefined> {
-  const { status, response } = await request(url, {
-    method: 'GET',
-    headers: { range: 'bytes=0-0' },
-    ownHeaders,
-  });
+  const headers = { range: 'bytes=0-0' };
+  const { status, response } = await request(url, { ...options, method: 'GET', headers });
   response.destroy();
   // Without ranges the whole resource is on its way.
   if (status !== 206 && status !== 416) return sizeOf(status, contentLengthOf(response));
