@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
-import { ConnectionError, ResourceGoneError } from '../errors.ts';
+import { refusalOf } from '../client/refusal.ts';
+import { ConnectionError, ResourceGoneError, UnexpectedStatusError } from '../errors.ts';
 import { type RequestOptions, request } from './http-request.ts';
 
 /** How much is compared at the beginning of the file, and as much at its end. */
@@ -7,6 +8,9 @@ const COMPARED_BYTES = 64 * 1024;
 
 /** Time for the bytes to come. */
 const BODY_TIMEOUT_MS = 30_000;
+
+/** What a server answers that knows no ranges, or not this method, or has no such range. */
+const NOT_TOLD: readonly number[] = [200, 405, 416, 501];
 
 /** How a server is asked. */
 type Asking = Required<Pick<RequestOptions, 'headers' | 'signal'>>;
@@ -25,12 +29,12 @@ export class FileBeginning {
 
   /**
    * Compares it with the resource, at both ends: a file that was made anew begins with
-   * another date, or is another one by then. What a server does not tell counts as the same.
+   * another date, or is another one by then. What a server cannot tell counts as the same.
    * Once confirmed, it is.
    *
    * @param options.headers for the server
    * @throws {ResourceGoneError} when the resource begins with other bytes
-   * @throws what {@link request} throws, and the system
+   * @throws what {@link request} and {@link refusalOf} make of another answer, and the system
    */
   async confirm(url: string, options: Asking): Promise<void> {
     if (this.#isConfirmed) return;
@@ -57,7 +61,7 @@ export class FileBeginning {
   }
 }
 
-/** Some bytes of a resource; undefined when the server does not give them. */
+/** Some bytes of a resource, and more when there are more; undefined when the server cannot give a part of it. */
 async function remoteBytes(
   url: string,
   { headers: ownHeaders, signal }: Asking,
@@ -67,19 +71,38 @@ async function remoteBytes(
   const end = start + length - 1;
   const headers = { range: `bytes=${start}-${end}` };
   const { status, response } = await request(url, { method: 'GET', headers, ownHeaders, signal });
-  const isWhole = response.headers['content-range']?.startsWith(`bytes ${start}-${end}/`);
-  if (status !== 206 || !isWhole) {
+  if (NOT_TOLD.includes(status)) {
     response.destroy();
     return undefined;
   }
+  if (status !== 206) throw await refusalOf(response);
+  const range = response.headers['content-range'] ?? '';
+  if (!range.startsWith(`bytes ${start}-${end}/`)) {
+    response.destroy();
+    if (isCutShort(range, start, end)) return undefined;
+    throw new UnexpectedStatusError(status, `the answer is not the range ${start}-${end}: ${range}`);
+  }
   const deadline = setTimeout(() => response.destroy(), BODY_TIMEOUT_MS);
   const chunks: Buffer[] = [];
+  let bytes = 0;
   try {
-    for await (const chunk of response) chunks.push(chunk);
+    for await (const chunk of response) {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      // However much a server may have to say.
+      if (bytes > length) break;
+    }
   } catch (cause) {
     throw new ConnectionError('the beginning of the resource did not come', { cause });
   } finally {
     clearTimeout(deadline);
   }
+  if (bytes < length) throw new ConnectionError('the beginning of the resource broke off');
   return Buffer.concat(chunks);
+}
+
+/** Whether a range ends before `end` because the resource does, of which its follower is told. */
+function isCutShort(range: string, start: number, end: number): boolean {
+  const [from, last, total] = (/^bytes (\d+)-(\d+)\/(\d+)$/.exec(range) ?? []).slice(1).map(Number);
+  return from === start && last !== undefined && last < end && total === last + 1;
 }

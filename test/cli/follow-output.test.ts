@@ -1,4 +1,5 @@
 import { mkdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import type { RequestListener } from 'node:http';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../src/cli/run-append.ts';
@@ -107,6 +108,101 @@ describe('httpfstream-follow -o FILE', () => {
     expect((await runHere(runFollow, ['-o', file, server.url('/a')])).exit).toBe(4);
     expect(await textOf(file)).toBe('old text');
   });
+
+  /** A file with a text, and the URL of a resource of which a part is answered in some way. */
+  const compared = async (held: string, there: string, answerRange: RequestListener) => {
+    const file = path.join(await temporaryDirectory(), 'copy');
+    await writeFile(file, held);
+    const source = await startSource((request, response) => {
+      if (request.headers.range === undefined) response.end(there);
+      else answerRange(request, response);
+    });
+    return { file, url: `${source}a` };
+  };
+
+  test.each([
+    ['status 503', { 'retry-after': '1' }, ': HTTP status 503'],
+    ['status 401', {}, ': HTTP status 401'],
+    ['status 404', {}, ': file does not exist'],
+    ['status 206', { 'content-range': 'bytes 0-3/8' }, 'bytes 0-3/8'],
+  ])(
+    'nothing is written when the comparison is answered with %s %j: exit code 1',
+    async (status, headers, why) => {
+      const { file, url } = await compared('OLD text', 'NEW file, is long', (_, response) =>
+        response.writeHead(Number(status.slice(7)), headers).end(),
+      );
+      const { exit, stderr } = await runHere(runFollow, ['-o', file, url]);
+      expect(exit).toBe(1);
+      expect(stderr).toMatch(/^error following [^\n]+\n$/);
+      expect(stderr).toContain(why);
+      expect(await textOf(file)).toBe('OLD text');
+    },
+  );
+
+  test.each([200, 405, 416, 501])('a server that cannot compare (%d) is believed', async (status) => {
+    const { file, url } = await compared('hello', 'hello world', (_, response) =>
+      response.writeHead(status).end(),
+    );
+    expect((await runHere(runFollow, ['-o', file, url])).exit).toBe(0);
+    expect(await textOf(file)).toBe('hello world');
+  });
+
+  test('with -F it is compared again when the server was busy', async () => {
+    let refusals = 0;
+    const { file, url } = await compared('OLD text', 'NEW file, is long', (_, response) => {
+      if (refusals++ === 0) response.writeHead(503).end();
+      else response.writeHead(206, { 'content-range': 'bytes 0-7/17' }).end('NEW file');
+    });
+    const { exit, stderr } = await runHere(runFollow, ['-F', '-o', file, url]);
+    expect(exit).toBe(4);
+    expect(stderr).toMatch(
+      /cannot be reached: HTTP status 503; trying again\n.* is not the beginning of it/s,
+    );
+    expect(await textOf(file)).toBe('OLD text');
+  });
+
+  test('of a resource that answers without end no more is read than is compared: exit code 4', async () => {
+    let isGone = false;
+    const { file, url } = await compared('OLD text', 'NEW file, is long', (_, response) => {
+      response.writeHead(206, { 'content-range': 'bytes 0-7/17' });
+      response.once('close', () => {
+        isGone = true;
+      });
+      response.write('OLD text and more');
+    });
+    expect((await runHere(runFollow, ['-o', file, url])).exit).toBe(4);
+    expect(await textOf(file)).toBe('OLD text');
+    await waitFor(() => isGone, 'the connection to be let go of');
+  });
+
+  test('a comparison that breaks off says nothing of the file: exit code 1', async () => {
+    const { file, url } = await compared('hello', 'hello world', (_, { socket }) =>
+      socket?.end('HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-4/11\r\n\r\nhel'),
+    );
+    const { exit, stderr } = await runHere(runFollow, ['-o', file, url]);
+    expect(exit).toBe(1);
+    expect(stderr).toBe(`error following ${url}: the beginning of the resource broke off\n`);
+    expect(await textOf(file)).toBe('hello');
+  });
+
+  test.each([[[]], [['-F']]])(
+    'one that is longer than a resource whose size does not come ends at Ctrl-C (%j): exit code 130',
+    async (options) => {
+      let isAsked = false;
+      const source = await startSource(({ method, headers }, response) => {
+        if (method === 'HEAD') isAsked = true;
+        else if (headers.range === undefined) response.end('short');
+        else response.writeHead(416).end();
+      });
+      const file = path.join(await temporaryDirectory(), 'copy');
+      await writeFile(file, 'longer');
+      const command = new CommandHere(runFollow, [...options, '-o', file, `${source}a`]);
+      await waitFor(() => isAsked, 'the question');
+      command.signal('SIGINT');
+      expect(await command.exit).toBe(130);
+      expect(command.stderr).toBe('');
+    },
+  );
 
   test('one that is compared with a resource that does not come ends at Ctrl-C: exit code 130', async () => {
     let isCompared = false;
