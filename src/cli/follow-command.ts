@@ -73,8 +73,11 @@ export function parseFollowCommand(argv: readonly string[], io: CommandIo): Foll
     .addOption(
       new Option(
         '--wait [S]',
-        'wait up to S seconds, an hour without =S, for a resource that is missing',
-      ).argParser(secondsOption),
+        'wait up to S seconds, an hour without =S, for a resource that is missing; -F does in any case',
+      )
+        .argParser(secondsOption)
+        // It tells what is wrong meanwhile, too, which who waits on the server is not told.
+        .conflicts('F'),
     )
     .option('-f, --follow', 'as tail has it; it follows in any case')
     .option('-F', 'go on after each end until Ctrl-C, also when the file is cut, deleted or made anew')
@@ -175,7 +178,7 @@ function wholeNumber(text: string, form: RegExp): number {
 const TEXTS = {
   name: 'httpfstream-follow',
   usage:
-    '[-v] [-H HEADER]... [--token TOKEN] [-n LINES | -c BYTES | --from N] [--wait[=S]] [-F | --exit-status] [-o FILE] URL...',
+    '[-v] [-H HEADER]... [--token TOKEN] [-n LINES | -c BYTES | --from N] [-F | [--wait[=S]] [--exit-status]] [-o FILE] URL...',
   description:
     'Writes a resource on an httpfstream server to standard output: what is there, then what comes.',
   help: `

@@ -101,8 +101,7 @@ async function followAll(
   beginning?: FileBeginning,
 ): Promise<number> {
   const follow = again ? followAgain : followOnce;
-  // With -F, who waits on the server would not be told of what is wrong meanwhile.
-  const wait = waitSeconds === undefined || again ? {} : { wait: waitSeconds };
+  const wait = waitSeconds === undefined ? {} : { wait: waitSeconds };
   const options = {
     output,
     beginning,

@@ -256,6 +256,8 @@ describe('httpfstream-follow', () => {
     [['http://h/logs/']],
     [['http://h/*.log']],
     [['--wait', '1']],
+    [['--wait', '-F']],
+    [['-F', '--wait=5']],
   ])('the options %j are wrong usage: one line, exit code 2', async (options) => {
     const { exit, stdout, stderr } = await runHere(runFollow, [...options, 'http://h/a']);
     expect({ exit, stdout }).toEqual({ exit: 2, stdout: '' });
