@@ -1,5 +1,4 @@
 import { finished } from 'node:stream/promises';
-import { targetUrl } from '../client/target-url.ts';
 import type { AppendCommand, CommandRequest } from './append-command.ts';
 import { EXIT_FAILURE } from './client-command.ts';
 import { ignoringHangUp } from './hang-up.ts';
@@ -36,12 +35,6 @@ export async function appendCommandOutput(
   io: CommandIo,
 ): Promise<number> {
   let command: StartedCommand;
-  try {
-    targetUrl(url);
-  } catch (error) {
-    log(`failed to append from ${name} to ${url}: ${messageOf(error)}`);
-    return EXIT_FAILURE;
-  }
   try {
     const commandLine = io.ignoresHangUp ? ignoringHangUp(request.argv) : request.argv;
     command = request.pty

@@ -85,12 +85,11 @@ export function parseClientCommand(
  * Takes user and password out of a URL as it was typed: messages are to be without them.
  *
  * @param headers win over what was in the URL
- * @throws {InvalidUrlError} when there is something to take out, and it is no URL that can be asked for
+ * @throws {InvalidUrlError} when it is no URL that can be asked for
  */
 export function serverAt(typed: string, headers: Readonly<Record<string, string>>): Server {
-  const url = withoutCredentials(typed);
-  if (url === typed) return { url, headers };
-  return { url, headers: { ...splitCredentials(targetUrl(typed)).headers, ...headers } };
+  const target = splitCredentials(targetUrl(typed));
+  return { url: withoutCredentials(typed), headers: { ...target.headers, ...headers } };
 }
 
 /** Tells of wrong usage that the parser does not see. Returns the exit code. */
@@ -104,9 +103,9 @@ const TOLD_ATTEMPT = 5;
 
 /** Attempts to go on in a row: with their waits they take about a quarter of an hour. */
 export const RETRY: RetryOptions = { times: 150 };
+
 /** With `-v`: what is said where nothing but the end of the connection says that a body is whole. */
 export const PRESUMED_END = 'the server has closed the connection: in HTTP/1.0 that is the end, be it or not';
-
 
 /** Tells of a connection that was lost, and that it is there again. */
 export class ConnectionNews {

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { addAbortSignal, Readable } from 'node:stream';
 import { isatty, ReadStream as TerminalStream } from 'node:tty';
 import type { AppendSource } from './append-source.ts';
+import { WrongUsageError } from './parse-arguments.ts';
 
 const BLOCK_BYTES = 256 * 1024;
 
@@ -32,7 +33,7 @@ export interface FileSourceOptions {
  * Files, one after the other. Pipes and devices among them are opened in their
  * turn, and read until their end.
  *
- * @throws the system's error when one of them cannot be read; an error when one cannot seek and must
+ * @throws {WrongUsageError} when one cannot seek and must; the system's error when one cannot be read
  */
 export async function fileSource(
   paths: readonly string[],
@@ -41,7 +42,7 @@ export async function fileSource(
   const files = await Promise.all(paths.map(lookAt));
   const unseekable = files.find((file) => file.size === undefined);
   if (mustSeek && unseekable !== undefined) {
-    throw new Error(`--resume needs files, and ${unseekable.path} can only be read as it comes`);
+    throw new WrongUsageError(`--resume needs files, and ${unseekable.path} can only be read as it comes`);
   }
   const size = files.reduce<number | undefined>((sum, file) => add(sum, file.size), 0);
   const [first] = paths as [string];

@@ -97,6 +97,11 @@ export function parseFollowCommand(argv: readonly string[], io: CommandIo): Foll
   if (output !== undefined && urls.length > 1) {
     return refuseUsage(command, '--output needs exactly one URL', io);
   }
+  // A number of seconds after a space.
+  const seconds = wait === undefined ? undefined : urls.find((url) => /^\d+$/.test(url));
+  if (seconds !== undefined) {
+    return refuseUsage(command, `${seconds} is no URL: the time to wait is given as --wait=${seconds}`, io);
+  }
   let servers: readonly Server[];
   try {
     servers = urls.map((url) => serverAt(url, headers));
@@ -104,7 +109,7 @@ export function parseFollowCommand(argv: readonly string[], io: CommandIo): Foll
     return refuseUsage(command, messageOf(error), io);
   }
   for (const { url } of servers) {
-    const mistake = mistakeIn(url, wait !== undefined);
+    const mistake = mistakeIn(url);
     if (mistake !== undefined) return refuseUsage(command, mistake, io);
   }
   return {
@@ -141,12 +146,9 @@ function withLineCount(command: Command, argv: readonly string[]): string[] {
 }
 
 /** What cannot be followed though it looks as if it could. */
-function mistakeIn(url: string, hasWait: boolean): string | undefined {
-  // A number of seconds after a space.
-  if (hasWait && /^\d+$/.test(url)) return `${url} is no URL: the time to wait is given as --wait=${url}`;
+function mistakeIn(url: string): string | undefined {
   if (isDirectoryUrl(url)) return `${url} is a directory: give the URL of a file in it`;
-  const isPattern = URL.canParse(url) && new URL(url).pathname.includes('*');
-  return isPattern ? `${url} is a pattern: give the URL of each file` : undefined;
+  return new URL(url).pathname.includes('*') ? `${url} is a pattern: give the URL of each file` : undefined;
 }
 
 function parseLines(text: string): FollowStart {

@@ -6,6 +6,9 @@ import type { CommandIo } from './io.ts';
 /** Exit code of all commands for wrong usage. */
 export const EXIT_USAGE = 2;
 
+/** Wrong usage that nobody sees before what was named is looked at. Its exit code is {@link EXIT_USAGE}. */
+export class WrongUsageError extends Error {}
+
 /** Width of help where no terminal says another. */
 const HELP_COLUMNS = 80;
 

@@ -11,6 +11,7 @@ import { EXIT_FAILURE } from './client-command.ts';
 import { fileSource } from './file-source.ts';
 import { type CommandIo, exitCodeOfSignal, messageOf } from './io.ts';
 import { loadProgress } from './load-progress.ts';
+import { EXIT_USAGE, WrongUsageError } from './parse-arguments.ts';
 import type { AppendProgress, AppendProgressOptions } from './progress.ts';
 import { remoteSource } from './remote-source.ts';
 import { resourceSize } from './resource-size.ts';
@@ -22,7 +23,8 @@ import { Transfer } from './transfer.ts';
  * or what a command writes to the resource at a URL.
  *
  * @param argv arguments without the program's name
- * @returns the exit code: 0 when everything was appended, 128 + n after signal n, the command's, else 1
+ * @returns the exit code: 0 when everything was appended, 128 + n after signal n, the command's, 2 for
+ *   wrong usage, else 1
  */
 export async function runAppend(argv: readonly string[], io: CommandIo): Promise<number> {
   const command = parseAppendCommand(argv, io);
@@ -90,7 +92,8 @@ async function appendSource(
   } catch (error) {
     progress?.stop();
     log(`failed to append from ${name} to ${url}: ${messageOf(error)}`);
-    return stopSignal === undefined ? EXIT_FAILURE : exitCodeOfSignal(stopSignal);
+    if (stopSignal !== undefined) return exitCodeOfSignal(stopSignal);
+    return error instanceof WrongUsageError ? EXIT_USAGE : EXIT_FAILURE;
   } finally {
     restoreSignals();
     source?.close();

@@ -185,15 +185,12 @@ describe('--from-url', () => {
     expect(await readdir(server.root)).not.toContain('a');
   });
 
-  test.each(['nonsense', 'ftp://127.0.0.1/a', 'http://127.0.0.1:1/'])(
-    '%s is told, exit code 1',
-    async (source) => {
-      const server = await startServer();
-      const { exit, stderr } = await append('--from-url', source, server.url('/a'));
-      expect(exit).toBe(1);
-      expect(stderr).toMatch(/^failed to append from [^\n]+: [^\n]+\n$/);
-    },
-  );
+  test('a server that is not there is told, exit code 1', async () => {
+    const server = await startServer();
+    const { exit, stderr } = await append('--from-url', 'http://127.0.0.1:1/', server.url('/a'));
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/^failed to append from [^\n]+: [^\n]+\n$/);
+  });
 
   test('a server that wants to speak something else is an error', async () => {
     const server = await startServer();
@@ -236,6 +233,9 @@ describe('--from-url', () => {
     cut();
     expect(await command.exit).toBe(1);
     expect(command.stderr).toMatch(/^failed to append [^\n]+ broke off after 4 (of 100 )?bytes\n$/);
+    expect(await follower.outcome).toMatchObject({ exitCode: 1, closeCode: 1011 });
+  });
+
   test('a body of HTTP/1.1 whose end nothing but the end of the connection says is no clean end: exit code 1', async () => {
     const server = await startServer();
     let cut = () => {};
@@ -267,9 +267,6 @@ describe('--from-url', () => {
     const server = await startServer();
     const source = await startSource((_, response) => response.writeHead(204).end());
     expect(await append('--from-url', source, server.url('/a'))).toMatchObject({ exit: 0, stderr: '' });
-  });
-
-    expect(await follower.outcome).toMatchObject({ exitCode: 1, closeCode: 1011 });
   });
 
   test('a body that is compressed nevertheless is appended as it is, like its Content-Length says', async () => {

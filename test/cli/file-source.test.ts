@@ -78,12 +78,12 @@ test('a URL that ends in / gets the name of a pipe that has one, and is refused 
   expect(stderr).toMatch(/^failed to append from [^\n]+: there is no name to add: add one to the URL\n$/);
 });
 
-test('--resume is refused, and nothing is made', async () => {
+test('--resume is wrong usage, and nothing is made', async () => {
   const server = await startServer();
   const pipe = await fifo();
   const files = ['--from-file', await fileWith('x'), '--from-file', pipe];
   const { exit, stderr } = await append('--resume', ...files, server.url('/a'));
-  expect(exit).toBe(1);
+  expect(exit).toBe(2);
   expect(stderr).toMatch(/^failed to append from [^\n]+: --resume needs files, and [^\n]+ can only be read/);
   expect(stderr).toContain(`and ${pipe} can`);
   expect(await readdir(server.root)).not.toContain('a');

@@ -117,7 +117,6 @@ describe('httpfstream-follow -F', () => {
   });
 
   test('what cannot become better ends it: exit code 1', async () => {
-    expect((await runHere(runFollow, ['-F', 'nonsense'])).exit).toBe(1);
     const server = await startServer();
     await writeFile(`${server.root}/a`, 'short');
     const { exit, stderr } = await runHere(runFollow, ['-F', '--from', '9', server.url('/a')]);
