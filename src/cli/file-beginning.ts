@@ -15,16 +15,28 @@ const NOT_TOLD: readonly number[] = [200, 405, 416, 501];
 /** How a server is asked. */
 type Asking = Required<Pick<RequestOptions, 'headers' | 'signal'>>;
 
+/** Which bytes of a resource are wanted, and how long they may take. */
+interface Wanted {
+  start: number;
+  length: number;
+  timeoutMs: number;
+}
+
 /** A local file that holds the first bytes of a resource, as far as is known. */
 export class FileBeginning {
   readonly #path: string;
   readonly #size: number;
+  readonly #bodyTimeoutMs: number;
   #isConfirmed = false;
 
-  /** @param size how many bytes of the file are meant; not 0 */
-  constructor(path: string, size: number) {
+  /**
+   * @param size how many bytes of the file are meant; not 0
+   * @param bodyTimeoutMs time for what is compared to come
+   */
+  constructor(path: string, size: number, bodyTimeoutMs = BODY_TIMEOUT_MS) {
     this.#path = path;
     this.#size = size;
+    this.#bodyTimeoutMs = bodyTimeoutMs;
   }
 
   /**
@@ -41,7 +53,8 @@ export class FileBeginning {
     const end = Math.max(0, this.#size - COMPARED_BYTES);
     for (const start of new Set([0, end])) {
       const ours = await this.#read(start, Math.min(COMPARED_BYTES, this.#size - start));
-      const theirs = await remoteBytes(url, options, start, ours.length);
+      const wanted = { start, length: ours.length, timeoutMs: this.#bodyTimeoutMs };
+      const theirs = await remoteBytes(url, options, wanted);
       if (theirs === undefined || theirs.equals(ours)) continue;
       throw new ResourceGoneError(
         `${this.#path} is not the beginning of it: it was made anew, or is something else`,
@@ -65,8 +78,7 @@ export class FileBeginning {
 async function remoteBytes(
   url: string,
   { headers: ownHeaders, signal }: Asking,
-  start: number,
-  length: number,
+  { start, length, timeoutMs }: Wanted,
 ): Promise<Buffer | undefined> {
   const end = start + length - 1;
   const headers = { range: `bytes=${start}-${end}` };
@@ -82,7 +94,7 @@ async function remoteBytes(
     if (isCutShort(range, start, end)) return undefined;
     throw new UnexpectedStatusError(status, `the answer is not the range ${start}-${end}: ${range}`);
   }
-  const deadline = setTimeout(() => response.destroy(), BODY_TIMEOUT_MS);
+  const deadline = setTimeout(() => response.destroy(), timeoutMs);
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {

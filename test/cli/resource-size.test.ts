@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { resourceSize } from '../../src/cli/resource-size.ts';
 import { OriginalServer } from '../support/original-server.ts';
+import { startSource } from './http-source.ts';
 
 /** A server that refuses HEAD, and answers everything else in one way; returns a URL of it. */
 async function withoutHead(status: number, headers: Record<string, string>, body: string): Promise<string> {
@@ -29,6 +30,20 @@ test('is had of a server that refuses HEAD, as the original does', async () => {
 test('is had of a server that knows no ranges either, or has nothing to take one of', async () => {
   expect(await resourceSize(await withoutHead(200, { 'content-length': '7' }, '1234567'), {})).toBe(7);
   expect(await resourceSize(await withoutHead(416, { 'content-range': 'bytes */0' }, ''), {})).toBe(0);
+});
+
+test.each([
+  ['the first question', 0],
+  ['the one that takes its place where HEAD is refused', 1],
+])('is asked for no longer than until the signal: %s', async (_, answered) => {
+  const stop = new AbortController();
+  let questions = 0;
+  const url = await startSource((_request, response) => {
+    if (questions++ === answered) stop.abort(new Error('enough'));
+    else response.writeHead(405).end();
+  });
+  const error = await resourceSize(url, {}, stop.signal).catch((error: unknown) => error);
+  expect(error).toMatchObject({ cause: { name: 'AbortError' } });
 });
 
 test('a server that tells it in no way is an error that says so', async () => {

@@ -26,6 +26,9 @@ const QUICK = { minDelayMs: 1, maxDelayMs: 5 };
 
 const OPEN = { type: 'open', generation: 1, position: 0, live: true } as const;
 
+/** A close frame with nothing but a code begins so, from a client. */
+const CLOSE_HEAD = Buffer.from([0x88, 0x82]);
+
 /** Opens a connection as the server does that has `position` bytes. */
 function open(connection: FakeConnection, position = 0): void {
   connection.tell({ ...OPEN, position });
@@ -648,6 +651,37 @@ test('an append notices that its server has fallen silent, and goes on through a
   expect(errors).toEqual(['the server has fallen silent']);
   await writable.close();
   expect(String(server.connection(1).bytes)).toBe('x');
+});
+
+test('an append notices that its server has fallen silent instead of answering its close, and goes on', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  const isClosed: boolean[] = [];
+  const server = await startRawServer((socket, request) => {
+    const number = isClosed.push(false) - 1;
+    accept(socket, request, SUBPROTOCOL);
+    socket.write(frame(Op.text, JSON.stringify({ ...OPEN, position: number })));
+    socket.on('data', (bytes: Buffer) => {
+      if (number === 0) socket.write(frame(Op.text, JSON.stringify({ type: 'ack', position: 1 })));
+      if (!bytes.includes(CLOSE_HEAD)) return;
+      isClosed[number] = true;
+      if (number > 0) socket.end(frame(Op.close, closePayload(1000)));
+    });
+  });
+  const errors: unknown[] = [];
+  const writable = openAppend(server.url, {
+    retry: QUICK,
+    onReconnect: ({ error }) => errors.push(error.message),
+  });
+  writable.write('x');
+  const closed = writable.close();
+  await waitFor(() => isClosed[0] === true, 'the close');
+  vi.advanceTimersByTime(35_000);
+  await closed;
+  expect(errors).toEqual(['the server has fallen silent']);
+  expect(isClosed).toEqual([true, true]);
 });
 
 test('an append stays with a server that answers its pings and says nothing else', async () => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { refusalOf } from '../../src/client/refusal.ts';
 import * as errors from '../../src/errors.ts';
 import { startRawServer } from './client-server.ts';
@@ -80,6 +80,21 @@ describe('a refusal means', () => {
       setImmediate(() => socket.resetAndDestroy());
     });
     expect(await refusalOf(response)).toMatchObject({ status: 500 });
+  });
+
+  test('what its status says, when the body does not come within 10 s', async () => {
+    const response = await answerTo((socket) =>
+      socket.write('HTTP/1.1 500 Reason\r\nContent-Length: 100\r\n\r\n'),
+    );
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const refusal = refusalOf(response);
+    expect(vi.getTimerCount()).toBe(1);
+    vi.advanceTimersByTime(9999);
+    expect(response.destroyed).toBe(false);
+    vi.advanceTimersByTime(1);
+    expect(await refusal).toMatchObject({ status: 500 });
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   test('how long the server wants to be left alone', async () => {
