@@ -25,6 +25,10 @@ export async function remoteSource(
   const get = (headers: Record<string, string>) => answerTo(url, { method: 'GET', headers, ownHeaders });
   const answer = await get({});
   const { response } = answer;
+  if (answer.status === PARTIAL_CONTENT) {
+    response.destroy();
+    throw new UnexpectedStatusError(answer.status, 'the answer is a part, and nobody asked for one');
+  }
   // It may break off before anybody reads it.
   response.on('error', () => {});
   const size = contentLengthOf(response);
@@ -48,7 +52,7 @@ function openAt(
   size: number | undefined,
   log: VerboseLog,
 ): Readable {
-  if (status !== 206) return new Body(response, position, log);
+  if (status !== PARTIAL_CONTENT) return new Body(response, position, log);
   const range = response.headers['content-range'] ?? '';
   const { start, end, total } = CONTENT_RANGE.exec(range)?.groups ?? {};
   const wanted = total === '*' ? size : Number(total);
@@ -64,6 +68,8 @@ function openAt(
   }
   return new Body(response, 0, log);
 }
+
+const PARTIAL_CONTENT = 206;
 
 const CONTENT_RANGE = /^bytes (?<start>\d+)-(?<end>\d+)\/(?<total>\d+|\*)$/;
 

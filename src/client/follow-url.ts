@@ -37,6 +37,14 @@ export function continuationUrl(
   });
 }
 
+/** Where a follower asks to begin; undefined when that depends on the resource, or the URL it was given says something, too. */
+export function askedPosition(url: URL, { from, lines }: FollowOptions): number | undefined {
+  const saysMore = url.searchParams.has(QueryName.from) || url.searchParams.has(QueryName.lines);
+  if (lines !== undefined || (from === undefined && saysMore)) return undefined;
+  const position = from ?? 0;
+  return position >= 0 ? position : undefined;
+}
+
 function withQuery(url: URL, query: Record<string, number | undefined>): URL {
   const changed = new URL(url);
   for (const [name, value] of Object.entries(query)) {

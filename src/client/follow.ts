@@ -27,7 +27,7 @@ import {
   type FollowOptions,
   type FollowStream,
 } from './follow-options.ts';
-import { beginningUrl, continuationUrl } from './follow-url.ts';
+import { askedPosition, beginningUrl, continuationUrl } from './follow-url.ts';
 import { type RequestHeaders, withHeaders } from './handshake-headers.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
@@ -168,27 +168,27 @@ class ResumingFollow extends CountingReadable implements FollowStream {
     this.#isServed = true;
     if (message.type === 'open') this.#opened(message);
     else if (message.type === 'end') this.#ended(message);
-    else if (message.type === 'waiting' || message.type === 'live')
-      this.#tellWaiting(message.type === 'waiting');
+    else if (message.type !== 'ack') this.#tellWaiting(message.type === 'waiting');
   }
 
   #opened({ generation, position, live }: OpenMessage): void {
     this.#isOpen = true;
-    if (!this.#wasOpen) {
+    const expected = this.#wasOpen ? this.#position : askedPosition(this.#url, this.#options);
+    if (this.#wasOpen && generation !== this.#generation) {
+      this.#fail(new ResourceGoneError('the file was deleted and made anew'));
+    } else if (expected !== undefined && position !== expected) {
+      this.#fail(interrupted(`the server goes on at ${position} instead of ${expected}`));
+    } else if (this.#wasOpen) {
+      this.#reconnector.resumed();
+      // It came back while this one was away itself.
+      if (this.#isWaiting && live) this.#tellWaiting(false);
+    } else {
       this.#wasOpen = true;
       this.#generation = generation;
       this.#start = position;
       this.#position = position;
       this.#reconnector.resumed();
       this.emit('open', { generation, position, live } satisfies FollowOpening);
-    } else if (generation !== this.#generation) {
-      this.#fail(new ResourceGoneError('the file was deleted and made anew'));
-    } else if (position !== this.#position) {
-      this.#fail(interrupted(`the server goes on at ${position} instead of ${this.#position}`));
-    } else {
-      this.#reconnector.resumed();
-      // It came back while this one was away itself.
-      if (this.#isWaiting && live) this.#tellWaiting(false);
     }
   }
 

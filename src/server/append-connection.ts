@@ -13,9 +13,7 @@ import type { AppendEnd, Dialect } from './dialect.ts';
 import type { KeepAlive } from './keep-alive.ts';
 import { allowSilence } from './keep-alive.ts';
 import { Liveness } from './liveness.ts';
-
-/** How long an appender that was told to go may stay: the original's client never reads that it was. */
-const FAREWELL_MS = 1000;
+import { FAREWELL_MS } from './node/client-socket.ts';
 
 /** While bytes keep coming, an acknowledgement for each so many of them, … */
 const ACK_BYTES = 1024 * 1024;

@@ -11,6 +11,7 @@ import type { ConnectionGroup } from './connection-group.ts';
 import type { Dialect } from './dialect.ts';
 import type { KeepAlive } from './keep-alive.ts';
 import { Liveness } from './liveness.ts';
+import { ClientSocket, FAREWELL_MS } from './node/client-socket.ts';
 import { SocketSink } from './socket-sink.ts';
 
 /** What people read in the close frame, where the reason is not the whole story. */
@@ -42,6 +43,7 @@ export interface FollowContext {
 export class FollowConnection implements FollowerSink {
   readonly #dialect: Dialect;
   readonly #socket: Socket;
+  readonly #client: ClientSocket;
   readonly #sink: SocketSink;
   readonly #context: FollowContext;
   readonly #liveness: Liveness;
@@ -49,10 +51,13 @@ export class FollowConnection implements FollowerSink {
   #aborter: AbortController | undefined;
   #follower: Follower | undefined;
   #websocket: WebSocket | undefined;
+  /** Whether it is closed from the other side, or as good as that. */
+  #isStopped = false;
 
   constructor(dialect: Dialect, socket: Socket, context: FollowContext) {
     this.#dialect = dialect;
     this.#socket = socket;
+    this.#client = ClientSocket.of(socket);
     this.#sink = new SocketSink(socket);
     this.#context = context;
     this.#liveness = new Liveness(socket, context.keepAliveMs);
@@ -78,7 +83,7 @@ export class FollowConnection implements FollowerSink {
   /** Gives it what it follows: before the upgrade, or later, when the resource is there. */
   follow(follower: Follower): void {
     this.#follower = follower;
-    if (this.#socket.destroyed) follower.leave();
+    if (this.#socket.destroyed || this.#isStopped) follower.leave();
     else if (this.#websocket !== undefined) this.#open(follower);
   }
 
@@ -90,8 +95,12 @@ export class FollowConnection implements FollowerSink {
       masked: true,
       maxMessageBytes: MAX_MESSAGE_BYTES,
       onPayload: ignore,
-      onFramingError: ignore,
-      beforeClose: ignore,
+      onFramingError: () => {
+        this.#stop();
+        this.#client.cutSoon(FAREWELL_MS);
+      },
+      // Nothing may be sent behind the answer (RFC 6455, section 5.5.1).
+      beforeClose: () => this.#stop(),
     });
     this.#context.keepAlive.add(this);
     this.#socket.on('drain', () => this.#follower?.drained());
@@ -166,9 +175,15 @@ export class FollowConnection implements FollowerSink {
     return this.#websocket !== undefined && this.#websocket.readyState === this.#websocket.OPEN;
   }
 
-  #leave(): void {
+  /** Sends no more of the resource. */
+  #stop(): void {
+    this.#isStopped = true;
     this.#aborter?.abort();
     this.#follower?.leave();
+  }
+
+  #leave(): void {
+    this.#stop();
     this.#context.keepAlive.delete(this);
     this.#context.connections.delete(this);
   }

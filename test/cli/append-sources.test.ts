@@ -308,6 +308,15 @@ describe('--from-url', () => {
     expect(await command.exit).toBe(130);
     expect(await follower.outcome).toMatchObject({ exitCode: 1, closeCode: 1011 });
   });
+
+  test('a part that nobody asked for is none of it: exit code 1', async () => {
+    const server = await startServer();
+    const headers = { 'content-range': 'bytes 10-14/100', 'content-length': '5' };
+    const source = await startSource((_request, response) => response.writeHead(206, headers).end('hello'));
+    const { exit, stderr } = await runHere(runAppend, ['--from-url', `${source}a`, server.url('/a')]);
+    expect(exit).toBe(1);
+    expect(stderr).toContain(': the answer is a part, and nobody asked for one\n');
+  });
 });
 
 describe('--resume', () => {

@@ -59,19 +59,16 @@ async function readSlowly(readable: FollowStream): Promise<{ bytes: Buffer; erro
 
 describe('a follower asks', () => {
   test.each([
-    [{}, {}],
-    [{ from: 12 }, { from: '12' }],
-    [{ from: -5 }, { from: '-5' }],
-    [{ lines: 3 }, { lines: '3' }],
-    [
-      { from: 0, generation: 9 },
-      { from: '0', generation: '9' },
-    ],
-    [{ wait: 7 }, { wait: '7' }],
-  ])('for %j in its query, and keeps what else the URL has', async (options, expected) => {
+    [{}, {}, 0],
+    [{ from: 12 }, { from: '12' }, 12],
+    [{ from: -5 }, { from: '-5' }, 40],
+    [{ lines: 3 }, { lines: '3' }, 40],
+    [{ from: 0, generation: 9 }, { from: '0', generation: '9' }, 0],
+    [{ wait: 7 }, { wait: '7' }, 0],
+  ])('for %j in its query, and keeps what else the URL has', async (options, expected, position) => {
     const server = await FakeServer.start((connection) => {
-      open(connection, 40);
-      finish(connection, 40);
+      open(connection, position);
+      finish(connection, position);
     });
     expect(await buffer(startFollow(`${server.url}?token=t#part`, options))).toHaveLength(0);
     expect(Object.fromEntries(server.queries[0] ?? [])).toEqual({ token: 't', ...expected });
@@ -484,6 +481,32 @@ test('its position is that of the next byte when it is read as text, too', async
 });
 
 describe('a follower of a server that talks nonsense', () => {
+  test.each([
+    [{}, 100],
+    [{ from: 3 }, 0],
+    [{ from: 3 }, 4],
+    [{ from: 0, generation: 1 }, 1],
+  ])('fails at a first opening at another place than %j asks for: %i', async (options, position) => {
+    const server = await FakeServer.start((connection) => {
+      open(connection, position);
+      connection.send('hello');
+      finish(connection, position + 5);
+    });
+    const { bytes, error } = await readSlowly(startFollow(server.url, options));
+    expect(error).toBeInstanceOf(StreamInterruptedError);
+    expect(bytes).toHaveLength(0);
+  });
+
+  test('takes what a URL asks for by itself where the server opens it', async () => {
+    const server = await FakeServer.start((connection) => {
+      open(connection, 7);
+      finish(connection, 7);
+    });
+    for (const query of ['?from=7', '?lines=1']) {
+      expect(await buffer(startFollow(`${server.url}${query}`, {}))).toHaveLength(0);
+    }
+  });
+
   test('fails at an opening at another place, after what came before', async () => {
     const server = await FakeServer.start((connection) => {
       open(connection);

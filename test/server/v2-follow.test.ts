@@ -2,6 +2,7 @@ import { appendFile, copyFile, mkdir, rename, truncate, utimes, writeFile } from
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { HANDSHAKE, openSocket, writeHead } from '../support/http-raw.ts';
 import { get, head } from '../support/http-request.ts';
 import { NEVER_MS } from '../support/patience.ts';
 import { pattern } from '../support/pattern.ts';
@@ -321,6 +322,31 @@ describe('a follower of a live append', () => {
     expect(slow.bytes.equals(content)).toBe(true);
     expect(slow.ending).toEqual(['finished', 1000]);
   });
+});
+
+test.each([
+  ['a follower', [`Sec-WebSocket-Protocol: ${V2}`]],
+  ['a legacy follower', []],
+])('%s that breaks the rules is sent nothing behind the close frame, and is cut', async (_, headers) => {
+  const server = await startServer();
+  const appender = await V2Peer.append(server.url('/f'));
+  const socket = await openSocket(server.port);
+  const came: Buffer[] = [];
+  socket.on('data', (bytes: Buffer) => came.push(bytes));
+  writeHead(socket, 'GET /f?verb=FOLLOW HTTP/1.1', [...HANDSHAKE, ...headers]);
+  await appender.append('some', 4);
+  await waitFor(() => Buffer.concat(came).includes('some'), 'it to follow');
+  // An opcode that there is not.
+  socket.write(Buffer.of(0x83, 0x81, 1, 2, 3, 4, 5));
+  let isCut = false;
+  socket.once('close', () => {
+    isCut = true;
+  });
+  while (!isCut) await appender.send('more');
+  const bytes = Buffer.concat(came);
+  const close = bytes.indexOf(0x88);
+  expect(bytes.readUInt16BE(close + 2)).toBe(1002);
+  expect(bytes.length).toBe(close + 2 + bytes.readUInt8(close + 1));
 });
 
 describe('a follower that waits for its resource', () => {

@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 
 /** How long a client that was told to go may stay, in milliseconds. */
-const FAREWELL_MS = 1000;
+export const FAREWELL_MS = 1000;
 
 /**
  * A connection with what Node keeps on it: the response that it writes now, whether it is read, and whether the
