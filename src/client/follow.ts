@@ -168,7 +168,7 @@ class ResumingFollow extends CountingReadable implements FollowStream {
     this.#isServed = true;
     if (message.type === 'open') this.#opened(message);
     else if (message.type === 'end') this.#ended(message);
-    else if (message.type !== 'ack') this.#tellWaiting(message.type === 'waiting');
+    else if (['waiting', 'live'].includes(message.type)) this.#tellWaiting(message.type === 'waiting');
   }
 
   #opened({ generation, position, live }: OpenMessage): void {

@@ -401,6 +401,21 @@ describe('the end of what is followed', () => {
   });
 });
 
+test('a follower passes over messages of types that it does not know', async () => {
+  const server = await FakeServer.start((connection) => {
+    for (const type of ['first', 'open', 'then']) {
+      if (type === 'open') open(connection);
+      else connection.say(JSON.stringify({ type }));
+    }
+    finish(connection, 0);
+  });
+  const readable = startFollow(server.url);
+  const events: string[] = [];
+  for (const name of ['waiting', 'live']) readable.on(name, () => events.push(name));
+  await buffer(readable);
+  expect(events).toEqual([]);
+});
+
 test('a follower tells when it is open, once, when it waits and when it is live again', async () => {
   const server = await FakeServer.start((connection, number) => {
     open(connection, 0, 5);
