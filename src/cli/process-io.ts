@@ -1,6 +1,6 @@
 import { isHangUpIgnored } from './hang-up.ts';
 import { type CommandIo, exitCodeOfSignal, LAST_OUTPUT_MS } from './io.ts';
-import { leaveSharedPipes } from './standard-streams.ts';
+import { leaveClosedTerminals, leaveSharedPipes } from './standard-streams.ts';
 
 /** Whether SIGHUP is nothing to this process, as `nohup` wants it. */
 const IGNORES_HANG_UP = isHangUpIgnored();
@@ -12,6 +12,7 @@ const STOP_SIGNALS: readonly NodeJS.Signals[] = IGNORES_HANG_UP
 if (IGNORES_HANG_UP) process.on('SIGHUP', () => {});
 
 leaveSharedPipes();
+process.on('exit', leaveClosedTerminals);
 // That nobody reads a log or a help text any more is no reason to die; where it matters, the writer is told.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 

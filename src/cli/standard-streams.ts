@@ -1,6 +1,8 @@
-import { closeSync, constants, readlinkSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { devNull } from 'node:os';
 import { Readable } from 'node:stream';
+import { isatty } from 'node:tty';
 import { openAnew } from './own-descriptor.ts';
 
 const READ_BYTES = 64 * 1024;
@@ -18,6 +20,29 @@ export function leaveSharedPipes(): void {
   replace('stdin', openInput);
   replace('stdout', () => openOutput(1));
   replace('stderr', () => openOutput(2));
+}
+
+/**
+ * Puts nothing in the place of terminals that were closed; to be called when the process ends. Node 20
+ * sets the terminals that it has found back to how they were, and aborts where that cannot be.
+ */
+export function leaveClosedTerminals(): void {
+  for (const descriptor of [0, 1, 2]) {
+    if (!isClosedTerminal(descriptor)) continue;
+    closeSync(descriptor);
+    // Takes the lowest number, which is the one that has become free.
+    openSync(devNull, 'r+');
+  }
+}
+
+/** Devices that are no terminals, such as that of nothing, count as closed, too: at the end they are as good. */
+function isClosedTerminal(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isCharacterDevice() && !isatty(descriptor);
+  } catch {
+    // Not open at all.
+    return false;
+  }
 }
 
 /** @param open returns undefined where Node's own is to stay */
