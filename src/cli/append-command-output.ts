@@ -86,6 +86,7 @@ export async function appendCommandOutput(
         // What still holds the pipe is not what was asked for.
         command.endOutput();
       }
+      if (!isStopping) void command.exit.then(() => transfer.limitWait());
       isStopping = true;
     });
   });

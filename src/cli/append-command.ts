@@ -170,6 +170,7 @@ whom it has left behind write there within --linger.
 
 Ctrl-C ends an append from standard input cleanly: what was read is sent, and followers see the end. It breaks off
 one from a file or URL. A command gets it too, and what it still says is appended. The second Ctrl-C does not wait.
+A server that is away then is waited for 10 s, and what it has not acknowledged is told.
 SIGTERM and SIGHUP do the same; under nohup, SIGHUP is nothing to an append and its command.
 
 Exit codes: 0 everything was appended; 1 failure; 2 wrong usage; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. With a command:

@@ -7,6 +7,9 @@ import { type ClientSettings, ConnectionNews, RETRY } from './client-command.ts'
 import type { AppendProgress } from './progress.ts';
 import { Tee } from './tee.ts';
 
+/** How long a server that is away is waited for when the append is to end, in milliseconds. */
+const LAST_WAIT_MS = 10_000;
+
 /** What happens beside the append. */
 export interface TransferOptions extends ClientSettings {
   /** The size that the resource must have at the beginning. */
@@ -20,6 +23,8 @@ export interface TransferOptions extends ClientSettings {
   mayHaveMeantToResume: string | undefined;
   /** Asked at the end for the exit status of what wrote it. */
   status?: () => Promise<number>;
+  /** How long a server that is away is waited for when the append is to end, in milliseconds. Default 10,000. */
+  lastWaitMs?: number;
 }
 
 /**
@@ -34,10 +39,28 @@ export class Transfer {
   readonly #writable: AppendStream;
   readonly #tee: Tee | undefined;
   readonly #destinations: Writable[];
+  readonly #log: ClientSettings['log'];
+  readonly #lastWaitMs: number;
+  #readBytes = 0;
+  /** Whether its connection has broken, and there is no new one. */
+  #isAway = false;
+  #isToEnd = false;
+  #lastWait: NodeJS.Timeout | undefined;
 
   constructor(readable: Readable, url: string, options: TransferOptions) {
-    const { headers, expect, stallTimeoutMs, tee, progress, status, log } = options;
+    const {
+      headers,
+      expect,
+      stallTimeoutMs,
+      tee,
+      progress,
+      status,
+      log,
+      lastWaitMs = LAST_WAIT_MS,
+    } = options;
     this.#readable = readable;
+    this.#log = log;
+    this.#lastWaitMs = lastWaitMs;
     const news = new ConnectionNews(options);
     this.#writable = openAppend(url, {
       headers,
@@ -46,14 +69,22 @@ export class Transfer {
       ...(status !== undefined && { status }),
       onAck: (bytes) => progress?.acknowledged(bytes),
       retry: RETRY,
-      onReconnect: (event) => news.lost(event),
-      onReconnected: () => news.again(),
+      onReconnect: (event) => {
+        news.lost(event);
+        this.#disconnected();
+      },
+      onReconnected: () => {
+        news.again();
+        this.#connected();
+      },
     });
     this.#writable.once('open', () => this.#opened(options));
+    this.#writable.once('close', () => clearTimeout(this.#lastWait));
     readable.once('error', (error) => this.#writable.destroy(error));
     // A readable that lost its last destination would stop.
     const counter = new Writable({
-      write(chunk: Buffer, _encoding, callback) {
+      write: (chunk: Buffer, _encoding, callback) => {
+        this.#readBytes += chunk.length;
         progress?.sent(chunk.length);
         callback();
       },
@@ -91,8 +122,36 @@ export class Transfer {
     this.#tee?.hurry();
   }
 
-  /** Reads no more, and ends the append cleanly after what was read. */
+  /** From now on a server that is away is waited for some seconds only: the append is to end. */
+  limitWait(): void {
+    if (this.#isToEnd || this.#writable.destroyed) return;
+    this.#isToEnd = true;
+    if (!this.#isAway) return;
+    const seconds = this.#lastWaitMs / 1000;
+    this.#log(`not connected: the server has ${seconds} s to be there again; a second signal does not wait`);
+    this.#disconnected();
+  }
+
+  #connected(): void {
+    this.#isAway = false;
+    clearTimeout(this.#lastWait);
+    this.#lastWait = undefined;
+  }
+
+  #disconnected(): void {
+    this.#isAway = true;
+    if (this.#isToEnd) this.#lastWait ??= setTimeout(() => this.#giveUp(), this.#lastWaitMs);
+  }
+
+  #giveUp(): void {
+    const bytes = this.#readBytes - this.#writable.acknowledgedBytes;
+    const what = bytes === 0 ? 'the end is' : `${bytes} bytes are`;
+    this.destroy(new Error(`the server is away, and ${what} not acknowledged`));
+  }
+
+  /** Reads no more, and ends the append cleanly after what was read; a server that is away is not waited for long. */
   end(): void {
+    this.limitWait();
     this.#readable.unpipe();
     for (let chunk = this.#readable.read(); chunk !== null; chunk = this.#readable.read()) {
       for (const destination of this.#destinations) destination.write(chunk);
