@@ -199,10 +199,6 @@ export class LengthRequiredError extends HttpfstreamError {
 /** The client expects what the server does not do (`Expect`). */
 export class ExpectationFailedError extends HttpfstreamError {
   readonly code = 'HFS_EXPECTATION_FAILED';
-
-  constructor() {
-    super('nothing but 100-continue can be expected here');
-  }
 }
 
 /** The request has more headers than the server takes. */
@@ -245,6 +241,11 @@ export class FramingError extends HttpfstreamError {
     super(message);
     this.closeCode = closeCode;
   }
+}
+
+/** The server broke the rules of the protocol; see `cause`, if there is one. What was read or acknowledged until then is good. */
+export class ProtocolError extends HttpfstreamError {
+  readonly code = 'HFS_PROTOCOL_ERROR';
 }
 
 /** What was to be appended is neither bytes nor text, nor anything that yields them. */

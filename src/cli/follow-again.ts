@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   ConnectionError,
   ConnectionLostError,
+  ProtocolError,
   RangeNotSatisfiableError,
   ResourceGoneError,
   ResourceNotFoundError,
@@ -69,7 +70,7 @@ class PersistentFollow {
       );
       if (signal.aborted) stopFollowing(pass, this.#options);
       if (pass.isOpen) this.#goOnAfter(pass);
-      if (error instanceof StreamInterruptedError) this.#interrupted(error, pass);
+      if (isBroken(error)) this.#interrupted(error, pass);
       const mayBeginAnew = this.#options.file === undefined && this.#wasThere;
       if (mayBeginAnew && error instanceof ResourceGoneError) {
         this.#replaced(pass);
@@ -80,7 +81,7 @@ class PersistentFollow {
         this.#unreachable(error);
       } else if (error instanceof ResourceNotFoundError && this.#mayWait) this.#missing(error);
       else if (isUnreachable(error)) this.#unreachable(error);
-      else if (error !== undefined && !(error instanceof StreamInterruptedError)) {
+      else if (error !== undefined && !isBroken(error)) {
         return failFollowing(this.#url, pass, this.#failureOf(error), {
           ...this.#options,
           start: this.#start,
@@ -192,6 +193,11 @@ class PersistentFollow {
 
 function isCut(error: unknown): boolean {
   return error instanceof StreamTruncatedError || error instanceof RangeNotSatisfiableError;
+}
+
+/** Whether the stream, or what the server said of it, broke off: the next one may be whole. */
+function isBroken(error: unknown): error is Error {
+  return error instanceof StreamInterruptedError || error instanceof ProtocolError;
 }
 
 /** Whether the server is away for a while, and not of another opinion. */

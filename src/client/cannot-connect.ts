@@ -19,6 +19,18 @@ const WORDS: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
 };
 
+/** What is wrong with an answer that is HTTP, by the code of the parser. */
+const HEAD_WORDS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: 'the head of the answer is too large',
+  HPE_INVALID_HEADER_TOKEN: 'a header of the answer is malformed',
+  HPE_INVALID_CONTENT_LENGTH: 'the answer has a length that is malformed, or different from another',
+  HPE_UNEXPECTED_CONTENT_LENGTH: 'the answer has a length twice, or one beside Transfer-Encoding',
+  HPE_INVALID_TRANSFER_ENCODING: 'the answer has a Transfer-Encoding that is malformed, or beside a length',
+  HPE_INVALID_STATUS: 'the status of the answer is malformed',
+  HPE_LF_EXPECTED: 'a line of the answer is malformed',
+  HPE_CR_EXPECTED: 'a line of the answer is malformed',
+};
+
 /** What a TLS server begins with when it was sent something else: an alert. */
 const TLS_ALERT = 21;
 
@@ -51,5 +63,6 @@ function wordsFor({ code, rawPacket }: AnswerError, { protocol }: URL): string |
   if (code === 'ECONNRESET') return `the server hung up before its answer ${doubt}`;
   if (code === 'EPROTO') return `the server does not speak TLS at this port ${doubt}`;
   if (rawPacket?.[0] === TLS_ALERT) return `the server speaks TLS at this port ${doubt}`;
-  return code.startsWith('HPE_') ? 'the server does not speak HTTP at this port' : WORDS[code];
+  if (code.startsWith('HPE_')) return HEAD_WORDS[code] ?? 'the server does not speak HTTP at this port';
+  return WORDS[code];
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { ConnectionError, FramingError } from '../errors.ts';
+import { ConnectionError } from '../errors.ts';
 import {
   CloseCode,
   type ControlMessage,
@@ -14,7 +14,7 @@ import { VERSION } from '../version.ts';
 import { PayloadTap } from '../websocket/payload-tap.ts';
 import { cannotConnect } from './cannot-connect.ts';
 import type { ConnectionEnd } from './connection-end.ts';
-import { parseControl } from './control-message.ts';
+import { ControlReader } from './control-message.ts';
 import { splitCredentials } from './credentials.ts';
 import type { RequestHeaders } from './handshake-headers.ts';
 import type { StreamOptions } from './options.ts';
@@ -67,9 +67,10 @@ export class Connection {
   #tap: PayloadTap | undefined;
   #isV2 = false;
   #isOver = false;
+  readonly #control = new ControlReader();
   #error: Error | undefined;
-  /** Of the handshake. */
-  readonly #deadline: NodeJS.Timeout;
+  /** Of the handshake, or of the close that comes after the end. */
+  #deadline: NodeJS.Timeout;
   #heartbeat: NodeJS.Timeout | undefined;
   readonly #stallTimeoutMs: number;
   /** Runs while a legacy server has something to take; begins anew when it takes some. */
@@ -187,6 +188,15 @@ export class Connection {
     if (!this.#isV2 && this.#verb === 'APPEND') this.#startStall();
   }
 
+  /** Waits for the close, which is all that is to come, for a second: its absence is no news. */
+  awaitClose(): void {
+    this.#websocket.resume();
+    this.#deadline = setTimeout(() => {
+      this.#websocket.close(CloseCode.finished);
+      this.#end(CloseCode.abnormal, '', true);
+    }, FAREWELL_MS);
+  }
+
   /**
    * Lets go of it, at once or, when the close handshake was begun, within a
    * second; without keeping the process alive.
@@ -235,7 +245,9 @@ export class Connection {
       // Nothing is held, so the original may send its whole history as one message.
       maxMessageBytes: Number.MAX_SAFE_INTEGER,
       onPayload: (bytes) => {
-        if (!this.#isOver) this.#handlers.onPayload(bytes);
+        if (this.#isOver) return;
+        this.#control.assertNotEnded();
+        this.#handlers.onPayload(bytes);
       },
       onText: this.#isV2 ? (text) => this.#takeText(text) : undefined,
       // The original's server does not read its followers: what lies unread when it closes resets the connection.
@@ -253,10 +265,7 @@ export class Connection {
 
   #takeText(text: string): void {
     if (this.#isOver) return;
-    const message = parseControl(text);
-    if (message === undefined) {
-      throw new FramingError('the server sent text that is not a control message', CloseCode.protocolError);
-    }
+    const message = this.#control.read(text);
     this.#silence?.greeted();
     this.#handlers.onMessage(message);
   }

@@ -1,7 +1,37 @@
-import { type ControlMessage, type EndMessage, isStatus } from '../protocol.ts';
+import { FramingError } from '../errors.ts';
+import { CloseCode, type ControlMessage, type EndMessage, isStatus } from '../protocol.ts';
+
+/** What means something; all else is left for later versions. */
+const KNOWN_TYPES: readonly string[] = [
+  'open',
+  'ack',
+  'waiting',
+  'live',
+  'end',
+] satisfies ControlMessage['type'][];
+
+/** Reads what a server says on one connection: nothing after its `end`. */
+export class ControlReader {
+  #hasEnded = false;
+
+  /** @throws {FramingError} when it is no message, or one that may not come any more */
+  read(text: string): ControlMessage {
+    const message = parseControl(text);
+    if (message === undefined)
+      throw new FramingError('the server sent text that is not a control message', CloseCode.protocolError);
+    if (KNOWN_TYPES.includes(message.type)) this.assertNotEnded();
+    if (message.type === 'end') this.#hasEnded = true;
+    return message;
+  }
+
+  /** @throws {FramingError} when the server has said that nothing more comes */
+  assertNotEnded(): void {
+    if (this.#hasEnded) throw new FramingError('the server said more after the end', CloseCode.protocolError);
+  }
+}
 
 /** Reads a server's message. Undefined when it is none, or one that makes no sense. */
-export function parseControl(text: string): ControlMessage | undefined {
+function parseControl(text: string): ControlMessage | undefined {
   let message: ControlMessage;
   try {
     message = JSON.parse(text);

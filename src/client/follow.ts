@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import {
-  ConnectionLostError,
   type HttpfstreamError,
+  ProtocolError,
   RangeNotSatisfiableError,
   ResourceGoneError,
   ResourceNotFoundError,
@@ -17,8 +17,7 @@ import {
 } from '../protocol.ts';
 import { BodySource } from './body-source.ts';
 import { Connection } from './connection.ts';
-import { type ConnectionEnd, connectionError, isRefusal } from './connection-end.ts';
-import { CountingReadable } from './counting-readable.ts';
+import { breachOfFinished, type ConnectionEnd, connectionError, isRefusal } from './connection-end.ts';
 import { destroyOnAbort } from './destroy-on-abort.ts';
 import {
   assertOptions,
@@ -29,10 +28,19 @@ import {
 } from './follow-options.ts';
 import { askedPosition, beginningUrl, continuationUrl } from './follow-url.ts';
 import { type RequestHeaders, withHeaders } from './handshake-headers.ts';
+import { LateFailingReadable } from './late-failing-readable.ts';
 import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
 import { SmallPieces } from './small-pieces.ts';
-import { failureOfClose, failureOfEnd, failureOfResume, interrupted, reasonOf } from './stream-failure.ts';
+import {
+  breachOfEnd,
+  failureOfClose,
+  failureOfEnd,
+  failureOfResume,
+  failureOfRetry,
+  interrupted,
+  reasonOf,
+} from './stream-failure.ts';
 import { targetUrl } from './target-url.ts';
 
 const HIGH_WATER_MARK_BYTES = 1024 * 1024;
@@ -51,8 +59,9 @@ const HIGH_WATER_MARK_BYTES = 1024 * 1024;
  * {@link StreamTruncatedError}, {@link ResourceNotFoundError},
  * {@link RangeNotSatisfiableError}, {@link UnexpectedStatusError},
  * {@link ConnectionError} when the first connection fails, {@link ConnectionLostError}
- * when it was lost later and no new one could be made, {@link UnsupportedError}
- * when a legacy server cannot do what is asked for.
+ * when it was lost later and no new one could be made, {@link ProtocolError} when
+ * the server broke the protocol, {@link UnsupportedError} when a legacy server
+ * cannot do what is asked for.
  *
  * @param url http, https, ws or wss URL of the resource
  * @throws {InvalidUrlError}
@@ -62,7 +71,7 @@ export function follow(url: string | URL, options: FollowOptions = {}): FollowSt
   return new ResumingFollow(targetUrl(url), options);
 }
 
-class ResumingFollow extends CountingReadable implements FollowStream {
+class ResumingFollow extends LateFailingReadable implements FollowStream {
   status: number | undefined;
   readonly #url: URL;
   readonly #options: FollowOptions;
@@ -86,7 +95,8 @@ class ResumingFollow extends CountingReadable implements FollowStream {
   #generation: number | undefined;
   #reason: EndReason | undefined;
   #ending: FollowEnding = {};
-  #failure: HttpfstreamError | undefined;
+  /** What the server has called finished. */
+  #finished: EndMessage | undefined;
   readonly #smallPieces = new SmallPieces((bytes) => {
     if (!this.push(bytes)) this.#source?.pause();
   });
@@ -118,13 +128,6 @@ class ResumingFollow extends CountingReadable implements FollowStream {
 
   get ending(): FollowEnding {
     return this.#ending;
-  }
-
-  /** An error comes after the bytes that came before it. */
-  override read(size?: number): Buffer | null {
-    const bytes = super.read(size);
-    this.#failIfDrained();
-    return bytes;
   }
 
   override _read(): void {
@@ -172,12 +175,15 @@ class ResumingFollow extends CountingReadable implements FollowStream {
   }
 
   #opened({ generation, position, live }: OpenMessage): void {
+    const isSecond = this.#isOpen;
     this.#isOpen = true;
     const expected = this.#wasOpen ? this.#position : askedPosition(this.#url, this.#options);
-    if (this.#wasOpen && generation !== this.#generation) {
+    if (isSecond) {
+      this.#fail(new ProtocolError('the server opened the stream twice'));
+    } else if (this.#wasOpen && generation !== this.#generation) {
       this.#fail(new ResourceGoneError('the file was deleted and made anew'));
     } else if (expected !== undefined && position !== expected) {
-      this.#fail(interrupted(`the server goes on at ${position} instead of ${expected}`));
+      this.#fail(new ProtocolError(`the server goes on at ${position} instead of ${expected}`));
     } else if (this.#wasOpen) {
       this.#reconnector.resumed();
       // It came back while this one was away itself.
@@ -219,7 +225,7 @@ class ResumingFollow extends CountingReadable implements FollowStream {
 
   #takeBytes(bytes: Buffer): void {
     if (!this.#isOpen) {
-      this.#fail(interrupted('the server sent bytes before it said which'));
+      this.#fail(new ProtocolError('the server sent bytes before it said which'));
       return;
     }
     const wanted = this.#skip === 0 ? bytes : bytes.subarray(this.#skip);
@@ -235,24 +241,22 @@ class ResumingFollow extends CountingReadable implements FollowStream {
     this.#ending = end;
     // The close that comes next says that the server will be back.
     if (reason === 'shutdown') return;
-    if (reason === 'finished' && !this.#isOpen) {
-      this.#fail(interrupted('the stream ended before it began'));
-    } else if (reason !== 'missing' && end.position !== this.#position) {
-      this.#fail(interrupted(`the stream ended at ${end.position}, but came to ${this.#position}`));
-    } else if (reason === 'finished') {
-      this.#reason = reason;
-      this.status = end.status;
-      this.#connection?.abandon(CloseCode.finished);
-      this.#smallPieces.flush();
-      this.push(null);
+    const breach = breachOfEnd(end, this.#isOpen ? this.#position : undefined);
+    if (breach !== undefined || reason !== 'finished') {
+      this.#fail(breach ?? failureOfEnd(end));
     } else {
-      this.#fail(failureOfEnd(end));
+      this.#finished = end;
+      this.#smallPieces.flush();
+      this.#connection?.awaitClose();
     }
   }
 
   #disconnected(end: ConnectionEnd): void {
+    const breach = this.#finished && breachOfFinished(end);
     const isClean = end.code === CloseCode.finished || end.code === CloseCode.none;
-    if (this.#isLegacy && isClean && end.isBetweenMessages) this.#finishLegacy();
+    if (breach !== undefined) this.#fail(breach);
+    else if (this.#finished !== undefined) this.#finish(this.#finished.status);
+    else if (this.#isLegacy && isClean && end.isBetweenMessages) this.#finishLegacy();
     else if (this.#isLegacy || isRefusal(end)) this.#fail(failureOfClose(end));
     else if (this.#isServed) this.#retry(connectionError(end));
     else this.destroy(connectionError(end));
@@ -284,11 +288,13 @@ class ResumingFollow extends CountingReadable implements FollowStream {
   }
 
   #finishLegacy(): void {
-    if (this.#skip > 0) {
-      this.#fail(new RangeNotSatisfiableError(`the file has fewer than ${this.#options.from} bytes`));
-      return;
-    }
+    if (this.#skip === 0) this.#finish();
+    else this.#fail(new RangeNotSatisfiableError(`the file has fewer than ${this.#options.from} bytes`));
+  }
+
+  #finish(status?: number): void {
     this.#reason = 'finished';
+    this.status = status;
     this.#smallPieces.flush();
     this.push(null);
   }
@@ -299,10 +305,8 @@ class ResumingFollow extends CountingReadable implements FollowStream {
       this.#fail(new ResourceNotFoundError(`file does not exist: ${error.message}`, { cause: error }));
       return;
     }
-    if (this.#reconnector.schedule(error, () => this.#connect(), waitMs)) return;
-    this.#fail(
-      new ConnectionLostError(`the connection was lost for good: ${error.message}`, { cause: error }),
-    );
+    if (!this.#reconnector.schedule(error, () => this.#connect(), waitMs))
+      this.#fail(failureOfRetry('the connection was lost for good', error));
   }
 
   /** Errors, when what has come is read. */
@@ -310,11 +314,6 @@ class ResumingFollow extends CountingReadable implements FollowStream {
     this.#reason ??= reasonOf(error);
     this.#connection?.abandon(CloseCode.goingAway);
     this.#smallPieces.flush();
-    this.#failure = error;
-    this.#failIfDrained();
-  }
-
-  #failIfDrained(): void {
-    if (this.#failure !== undefined && this.readableLength === 0) this.destroy(this.#failure);
+    this.failLate(error);
   }
 }

@@ -9,6 +9,7 @@ export {
   InvalidSourceError,
   InvalidUrlError,
   PositionMismatchError,
+  ProtocolError,
   RangeNotSatisfiableError,
   RepeatedRequestError,
   ResourceGoneError,

@@ -3,8 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import {
-  ConnectionLostError,
   type HttpfstreamError,
+  ProtocolError,
   RepeatedRequestError,
   ResourceGoneError,
   StreamClosedError,
@@ -23,7 +23,7 @@ import { Reconnector } from './reconnector.ts';
 import { isTransient, refusalOf } from './refusal.ts';
 import { ResendBuffer } from './resend-buffer.ts';
 import { LEGACY_LIMITS, LIMITS } from './sending-limits.ts';
-import { failureOfClose, failureOfEnd, interrupted } from './stream-failure.ts';
+import { failureOfClose, failureOfEnd, failureOfRetry, interrupted } from './stream-failure.ts';
 import { targetUrl } from './target-url.ts';
 
 const DEFAULT_BUFFER_BYTES = 8 * 1024 * 1024;
@@ -41,7 +41,8 @@ const DEFAULT_STALL_TIMEOUT_MS = 30_000;
  * resource, {@link PositionMismatchError}, {@link ForbiddenPathError},
  * {@link StreamClosedError}, {@link UnexpectedStatusError}, {@link ConnectionError}
  * when the first connection fails, {@link ConnectionLostError} when no new one
- * could be made, {@link StreamInterruptedError} when the server would not go on,
+ * could be made, {@link ProtocolError} when the server broke the protocol,
+ * {@link StreamInterruptedError} when it would not go on,
  * {@link ResourceGoneError} and {@link StreamTruncatedError} when the file was
  * deleted or cut meanwhile.
  *
@@ -182,7 +183,7 @@ class ResumingAppend extends Writable implements AppendStream {
     const arrived = position - this.#start;
     const isOther = generation !== this.#generation || this.#isOpen;
     if (arrived < this.#buffer.start || arrived > this.#sent || isOther) {
-      this.destroy(interrupted(`the server has ${arrived} bytes of this append, which cannot be`));
+      this.destroy(new ProtocolError(`the server has ${arrived} bytes of this append, which cannot be`));
       return;
     }
     this.#sent = arrived;
@@ -212,7 +213,7 @@ class ResumingAppend extends Writable implements AppendStream {
   #acknowledged(position: number): void {
     const acknowledged = position - (this.#start ?? 0);
     if (acknowledged > this.#sent) {
-      this.destroy(interrupted('the server acknowledges bytes that were not sent'));
+      this.destroy(new ProtocolError('the server acknowledges bytes that were not sent'));
       return;
     }
     if (acknowledged <= this.#buffer.start) return;
@@ -308,6 +309,6 @@ class ResumingAppend extends Writable implements AppendStream {
 
   #retry(error: HttpfstreamError): void {
     if (this.#reconnector.schedule(error, () => this.#connect())) return;
-    this.destroy(new ConnectionLostError(`the append was not confirmed: ${error.message}`, { cause: error }));
+    this.destroy(failureOfRetry('the append was not confirmed', error));
   }
 }

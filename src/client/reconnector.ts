@@ -1,9 +1,12 @@
-import { type HttpfstreamError, UnexpectedStatusError } from '../errors.ts';
+import { type HttpfstreamError, ProtocolError, UnexpectedStatusError } from '../errors.ts';
 import type { StreamOptions } from './options.ts';
 import { Backoff } from './retry.ts';
 
 /** A connection that lasted so long was good, whatever came of it. */
 const GOOD_CONNECTION_MS = 10_000;
+
+/** As often in a row, with nothing gained in between, it is no chance that the protocol is broken. */
+const MAX_BREACHES = 3;
 
 /** Decides when a stream whose connection broke connects again. */
 export class Reconnector {
@@ -17,6 +20,8 @@ export class Reconnector {
   readonly #onFailure: (error: Error) => void;
   #timer: NodeJS.Timeout | undefined;
   #isCancelled = false;
+  /** How often the server has broken the protocol since the stream moved on. */
+  #breaches = 0;
 
   /**
    * @param onFailure gets what the user's own functions throw, or a new connection; nothing more is done then
@@ -44,16 +49,19 @@ export class Reconnector {
   /** Tells that the stream has moved on. */
   progressed(): void {
     this.#backoff.reset();
+    this.#breaches = 0;
   }
 
   /**
-   * Calls `connect` when it is time, unless there have been enough attempts.
+   * Calls `connect` when it is time, unless there have been enough attempts, or the server
+   * has broken the protocol for the third time without that the stream moved on.
    *
    * @param error why it is needed; how long the server that refused wants to be left alone it is left
    * @param withinMs longest wait before that
    * @returns false when there have been enough
    */
   schedule(error: HttpfstreamError, connect: () => void, withinMs = Number.POSITIVE_INFINITY): boolean {
+    if (error instanceof ProtocolError && ++this.#breaches >= MAX_BREACHES) return false;
     const lastedMs = this.#openedAt === undefined ? 0 : performance.now() - this.#openedAt;
     if (lastedMs > GOOD_CONNECTION_MS) this.#backoff.reset();
     this.#openedAt = undefined;

@@ -1,6 +1,8 @@
 import {
+  ConnectionLostError,
   FramingError,
   type HttpfstreamError,
+  ProtocolError,
   RangeNotSatisfiableError,
   ResourceGoneError,
   ResourceNotFoundError,
@@ -8,7 +10,7 @@ import {
   StreamTruncatedError,
 } from '../errors.ts';
 import { CloseCode, type EndMessage, type EndReason } from '../protocol.ts';
-import type { ConnectionEnd } from './connection-end.ts';
+import { type ConnectionEnd, connectionError } from './connection-end.ts';
 
 /** The error of a stream that broke for good. */
 export function interrupted(message: string, cause?: Error): StreamInterruptedError {
@@ -29,9 +31,29 @@ export function failureOfEnd({ reason, detail }: EndMessage): HttpfstreamError {
   }
 }
 
+/**
+ * What contradicts itself in an end that the server tells; undefined when nothing does.
+ *
+ * @param position where the stream is; undefined when it has not begun
+ */
+export function breachOfEnd(end: EndMessage, position: number | undefined): ProtocolError | undefined {
+  if (end.reason === 'missing' || end.reason === 'shutdown') return undefined;
+  if (position === undefined && end.reason === 'finished')
+    return new ProtocolError('the stream ended before it began');
+  if (position === undefined || end.position === position) return undefined;
+  return new ProtocolError(`the stream ended at ${end.position}, but came to ${position}`);
+}
+
+/** The error for who does not try any more to go on. A breach of the protocol speaks for itself. */
+export function failureOfRetry(message: string, cause: HttpfstreamError): HttpfstreamError {
+  if (cause instanceof ProtocolError) return cause;
+  return new ConnectionLostError(`${message}: ${cause.message}`, { cause });
+}
+
 /** The error for a stream of a legacy server, which tells its end by close codes only. */
-export function failureOfClose({ code, reason, error }: ConnectionEnd): HttpfstreamError {
-  if (error instanceof FramingError) return error;
+export function failureOfClose(end: ConnectionEnd): HttpfstreamError {
+  const { code, reason, error } = end;
+  if (error instanceof FramingError) return connectionError(end);
   const text =
     code === CloseCode.abnormal
       ? `the connection broke before the end of the stream${error === undefined ? '' : `: ${error.message}`}`

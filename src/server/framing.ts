@@ -24,7 +24,7 @@ export function assertTransferCoding({ 'transfer-encoding': coding = 'chunked' }
 export function assertNoBody(headers: IncomingHttpHeaders): void {
   assertTransferCoding(headers);
   if (!/^100-continue$/i.test(headers.expect ?? '100-continue')) {
-    throw new ExpectationFailedError();
+    throw new ExpectationFailedError('nothing but 100-continue can be expected here');
   }
   if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0) {
     throw new InvalidRequestError('a handshake has no body');

@@ -8,6 +8,7 @@ test.each([
   ['the file was cut', new errors.StreamTruncatedError(''), 4],
   ['the own connection was lost for good', new errors.ConnectionLostError(''), 5],
   ['there never was a connection', new errors.ConnectionError(''), 1],
+  ['the server broke the protocol', new errors.ProtocolError(''), 1],
   ['there is no file', new errors.ResourceNotFoundError(''), 1],
   ['the output failed', new Error(''), 1],
 ])('when %s the exit code says so', (_, error, exitCode) => {

@@ -30,6 +30,8 @@ const tls = () => createTlsServer({}).on('tlsClientError', () => undefined);
 const BAD_HANDSHAKE =
   'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n';
 
+const HEAD = 'HTTP/1.1 200 OK\r\n';
+
 const NO_TLS = /^the server does not speak TLS at this port \(http:\/\/ in place of https:\/\/\?\): /;
 const HUNG_UP = /^the server hung up before its answer \((https?):\/\/ in place of (?!\1:)https?:\/\/\?\): /;
 const TLS = /^the server speaks TLS at this port \(https:\/\/ in place of http:\/\/\?\): /;
@@ -42,6 +44,42 @@ test.each([
   ['http to a server of TLS', 'http', tls, HUNG_UP],
   ['http to one that answers with an alert', 'http', () => saying(Buffer.from('15030300020250', 'hex')), TLS],
   ['http to another one', 'http', () => saying('SSH-2.0-OpenSSH_9\r\n'), NO_HTTP],
+  [
+    'http to one with a header too large',
+    'http',
+    () => saying(`${HEAD}X: ${'a'.repeat(100_000)}\r\n\r\n`),
+    /^the head of the answer is too large: /,
+  ],
+  [
+    'http to one with a broken header',
+    'http',
+    () => saying(`${HEAD}X y: a\r\n\r\n`),
+    /^a header of the answer is malformed: /,
+  ],
+  [
+    'http to one with a header that has a control character',
+    'http',
+    () => saying(`${HEAD}X: a\x01\r\n\r\n`),
+    /^a header of the answer is malformed: /,
+  ],
+  [
+    'http to one with two lengths',
+    'http',
+    () => saying(`${HEAD}Content-Length: 5\r\nContent-Length: 6\r\n\r\n`),
+    /^the answer has a length twice, or one beside Transfer-Encoding: /,
+  ],
+  [
+    'http to one with a length that is none',
+    'http',
+    () => saying(`${HEAD}Content-Length: five\r\n\r\n`),
+    /^the answer has a length that is malformed/,
+  ],
+  [
+    'http to one with two ways to tell the end',
+    'http',
+    () => saying(`${HEAD}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n`),
+    /^the answer has a (length|Transfer-Encoding)/,
+  ],
   ['http to a server that knows HTTP/2 only', 'http', () => createHttp2Server(), NO_HTTP],
 ])('%s is told in words, to followers and to those who ask for a size', async (_, scheme, serve, words) => {
   const url = `${scheme}://${await start(serve() as Server)}/f`;

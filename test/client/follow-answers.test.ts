@@ -8,6 +8,7 @@ import {
   type FollowOptions,
   type FollowStream,
   follow,
+  ProtocolError,
   ResourceGoneError,
   ResourceNotFoundError,
   StreamInterruptedError,
@@ -361,7 +362,90 @@ describe('the end of what is followed', () => {
     });
     const { bytes, error } = await readSlowly(startFollow(server.url));
     expect(String(bytes)).toBe('hello');
-    expect(error).toBeInstanceOf(StreamInterruptedError);
+    expect(error).toBeInstanceOf(ProtocolError);
+  });
+
+  test.each([1011, 1002, 1008, 4000])(
+    'is no clean one when the close that comes next is %i',
+    async (code) => {
+      const server = await FakeServer.start((connection) => {
+        open(connection);
+        connection.send('hello');
+        connection.tell({ type: 'end', position: 5, reason: 'finished', status: 0 });
+        connection.websocket.close(code, 'lost');
+      });
+      const readable = startFollow(server.url);
+      const { bytes, error } = await readSlowly(readable);
+      expect(String(bytes)).toBe('hello');
+      expect(error).toBeInstanceOf(ProtocolError);
+      expect((error as Error).message).toContain(`close code ${code}: lost`);
+      expect([readable.reason, readable.status, server.queries.length]).toEqual([undefined, undefined, 1]);
+    },
+  );
+
+  test.each([
+    ['bytes', (connection: FakeConnection) => connection.send('more')],
+    [
+      'another end',
+      (connection: FakeConnection) => connection.say('{"type":"end","position":5,"reason":"interrupted"}'),
+    ],
+    [
+      'the same end',
+      (connection: FakeConnection) => connection.say('{"type":"end","position":5,"reason":"finished"}'),
+    ],
+    ['an opening', (connection: FakeConnection) => open(connection)],
+    ['nonsense', (connection: FakeConnection) => connection.say('garbage{')],
+  ])('is no clean one when %s comes after it', async (_, more) => {
+    const server = await FakeServer.start((connection) => {
+      open(connection);
+      connection.send('hello');
+      connection.tell({ type: 'end', position: 5, reason: 'finished' });
+      more(connection);
+      connection.websocket.close(1000);
+    });
+    const { bytes, error } = await readSlowly(startFollow(server.url));
+    expect(String(bytes)).toBe('hello');
+    expect(error).toBeInstanceOf(ProtocolError);
+    expect(server.queries).toHaveLength(1);
+  });
+
+  test.each<[string, (connection: FakeConnection) => void]>([
+    ['a close without a code', ({ websocket }) => websocket.close()],
+    ['the close of a server that goes away', ({ websocket }) => websocket.close(1012)],
+    ['the close of a proxy that goes away', ({ websocket }) => websocket.close(1001)],
+    ['the end of the connection', ({ socket }) => socket.end()],
+    ['a reset', ({ socket }) => socket.resetAndDestroy()],
+    [
+      'what later versions may say',
+      (connection) => {
+        connection.say('{"type":"farewell"}');
+        connection.websocket.close(1000);
+      },
+    ],
+  ])('is a clean one although %s comes after it', async (_, close) => {
+    const server = await FakeServer.start((connection) => {
+      open(connection);
+      connection.send('hello');
+      connection.websocket.send(
+        JSON.stringify({ type: 'end', position: 5, reason: 'finished', status: 3 }),
+        () => setImmediate(() => close(connection)),
+      );
+    });
+    const readable = startFollow(server.url);
+    expect(String(await buffer(readable))).toBe('hello');
+    expect([readable.reason, readable.status, server.queries.length]).toEqual(['finished', 3, 1]);
+  });
+
+  test('is seen by a reader that stands still, with the close after it', async () => {
+    const server = await FakeServer.start((connection) => {
+      open(connection);
+      connection.send(Buffer.alloc(3 * MIB));
+      connection.tell({ type: 'end', position: 3 * MIB, reason: 'finished' });
+      connection.websocket.close(1011);
+    });
+    const { bytes, error } = await readSlowly(startFollow(server.url));
+    expect(bytes).toHaveLength(3 * MIB);
+    expect(error).toBeInstanceOf(ProtocolError);
   });
 
   test('is no end when the server closes with 1000 and did not say so', async () => {
@@ -529,9 +613,35 @@ describe('a follower of a server that talks nonsense', () => {
       connection.tell({ type: 'open', generation: 1, position: 77, live: true });
     });
     const { bytes, error } = await readSlowly(startFollow(server.url, { retry: QUICK }));
-    expect(error).toBeInstanceOf(StreamInterruptedError);
+    expect(error).toBeInstanceOf(ProtocolError);
     expect(String(bytes)).toBe('hello');
     expect(server.queries).toHaveLength(1);
+  });
+
+  test('fails when it is opened twice at the same place', async () => {
+    const server = await FakeServer.start((connection) => {
+      open(connection);
+      open(connection);
+    });
+    const readable = startFollow(server.url);
+    expect(await readingError(readable)).toBeInstanceOf(ProtocolError);
+    expect([readable.reason, server.queries.length]).toEqual([undefined, 1]);
+  });
+
+  test('fails when bytes come before the opening', async () => {
+    const server = await FakeServer.start((connection) => connection.send('too early'));
+    expect(await readingError(startFollow(server.url))).toBeInstanceOf(ProtocolError);
+    expect(server.queries).toHaveLength(1);
+  });
+
+  test('goes on as long as each connection brings something', async () => {
+    const server = await FakeServer.start((connection, number) => {
+      open(connection, number);
+      connection.send('x');
+      if (number < 9) connection.say('garbage{');
+      else finish(connection, 10);
+    });
+    expect(String(await buffer(startFollow(server.url)))).toBe('x'.repeat(10));
   });
 
   test.each([
@@ -540,17 +650,22 @@ describe('a follower of a server that talks nonsense', () => {
     ['a text longer than any message', [JSON.stringify({ type: 'x', text: 'x'.repeat(100_000) })]],
     ['an end without a position', ['{"type":"end","reason":"finished"}']],
     ['an opening without a position', ['{"type":"open","generation":1}']],
-  ])('(%s) gives up after the attempts that it has, with what came before', async (_, texts) => {
-    const server = await FakeServer.start((connection, number) => {
-      open(connection, number === 0 ? 0 : 5);
-      if (number === 0) connection.send('hello');
-      for (const text of texts) connection.say(text);
-    });
-    const { bytes, error } = await readSlowly(startFollow(server.url, { retry: { ...QUICK, times: 2 } }));
-    expect(error).toBeInstanceOf(ConnectionLostError);
-    expect(String(bytes)).toBe('hello');
-    await waitFor(() => server.sockets.size === 0, 'the connections to be gone');
-  });
+  ])(
+    '(%s) gives up after the third time in a row that brings nothing, with what came before',
+    async (_, texts) => {
+      const server = await FakeServer.start((connection, number) => {
+        open(connection, number === 0 ? 0 : 5);
+        if (number === 0) connection.send('hello');
+        for (const text of texts) connection.say(text);
+      });
+      const { bytes, error } = await readSlowly(startFollow(server.url));
+      expect(error).toBeInstanceOf(ProtocolError);
+      expect((error as Error).cause).toMatchObject({ code: 'HFS_FRAMING_ERROR' });
+      expect(String(bytes)).toBe('hello');
+      expect(server.queries).toHaveLength(3);
+      await waitFor(() => server.sockets.size === 0, 'the connections to be gone');
+    },
+  );
 
   test.each([
     ['fewer', 4],
@@ -563,7 +678,7 @@ describe('a follower of a server that talks nonsense', () => {
     });
     const { bytes, error } = await readSlowly(startFollow(server.url));
     expect(String(bytes)).toBe('hello');
-    expect(error).toBeInstanceOf(StreamInterruptedError);
+    expect(error).toBeInstanceOf(ProtocolError);
   });
 
   test('ignores what it does not know', async () => {
@@ -772,12 +887,12 @@ test('what the URL itself asks for is asked for once: a follower that goes on do
   });
 });
 
-test('a stream that is called finished before it began is interrupted', async () => {
+test('a stream that is called finished before it began breaks the protocol', async () => {
   const server = await FakeServer.start((connection) => {
     connection.tell({ type: 'waiting' });
     connection.tell({ type: 'end', position: 0, reason: 'finished' });
   });
   const readable = startFollow(server.url);
-  await expect(buffer(readable)).rejects.toBeInstanceOf(StreamInterruptedError);
-  expect(readable.reason).toBe('interrupted');
+  await expect(buffer(readable)).rejects.toBeInstanceOf(ProtocolError);
+  expect(readable.reason).toBeUndefined();
 });

@@ -7,10 +7,10 @@ import { finished } from 'node:stream/promises';
 import { describe, expect, test } from 'vitest';
 import {
   ConnectionError,
-  FramingError,
   follow,
   InvalidUrlError,
   openAppend,
+  ProtocolError,
   ResourceNotFoundError,
   StreamInterruptedError,
   UnexpectedStatusError,
@@ -203,7 +203,7 @@ describe('follow', () => {
       accept(socket, request);
       socket.write(frame(Op.text, 'masked', { masked: true }));
     });
-    expect(await readingError(follow(server.url))).toBeInstanceOf(FramingError);
+    expect(await readingError(follow(server.url))).toBeInstanceOf(ProtocolError);
   });
 
   test('bytes that come with the answer to the handshake are not lost', async () => {
