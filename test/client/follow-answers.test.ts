@@ -592,7 +592,7 @@ describe('a follower of a server that talks nonsense', () => {
       finish(connection, position + 5);
     });
     const { bytes, error } = await readSlowly(startFollow(server.url, options));
-    expect(error).toBeInstanceOf(StreamInterruptedError);
+    expect(error).toBeInstanceOf(ProtocolError);
     expect(bytes).toHaveLength(0);
   });
 
