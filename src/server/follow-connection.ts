@@ -123,7 +123,7 @@ export class FollowConnection implements FollowerSink {
   }
 
   fail(error: unknown): void {
-    if (this.#socket.destroyed) return;
+    if (this.#socket.destroyed || this.#isStopped) return;
     if (error instanceof ResourceGoneError) this.refuse('deleted', error.message);
     else if (error instanceof RangeNotSatisfiableError) this.refuse('truncated', error.message);
     else {
