@@ -241,40 +241,53 @@ export class FeedRegistry {
     const file = await this.#root.openRead(resource);
     let follower: Follower | undefined;
     try {
-      const { identity, kind, generation } = file.stat;
+      const { identity, fingerprint, kind, generation } = file.stat;
       if (kind !== 'file') throw new PathConflictError('there is no regular file at this path');
       assertGeneration(generation, request.generation);
-      const committed = await this.streams.committed(file);
-      const { lines } = request;
-      const position =
-        lines === undefined
-          ? startAt(request.from, committed)
-          : await this.#searches.run(() => startOfLastLines(lines, file, committed, signal));
+      this.streams.assertWhole(fingerprint);
+      const start = await this.#startIn(file, request, signal);
       await this.#sessions.find(resource, file);
-      follower = await this.#sessions.exclusively(identity, () => this.#joinAt(position, file, sink));
+      follower = await this.#sessions.exclusively(identity, () => this.#joinAt(start, file, sink));
       return follower;
     } finally {
       if (follower?.feed.file !== file) await file.close();
     }
   }
 
-  async #joinAt(position: number, file: StoredFile, sink: FollowerSink): Promise<Follower> {
+  /** Where a follower begins in a file, by how much of it is committed when he joins. */
+  async #startIn(
+    file: StoredFile,
+    { from, lines }: FollowRequest,
+    signal: AbortSignal,
+  ): Promise<(committed: number) => number> {
+    if (lines === undefined) return (committed) => startAt(from, committed);
+    const known = await this.streams.committed(file);
+    const position = await this.#searches.run(() => startOfLastLines(lines, file, known, signal));
+    return (committed) => Math.min(position, committed);
+  }
+
+  async #joinAt(
+    start: (committed: number) => number,
+    file: StoredFile,
+    sink: FollowerSink,
+  ): Promise<Follower> {
     const live = this.live(file.stat.identity);
-    if (live !== undefined) return live.join(Math.min(position, live.committed), sink);
+    if (live !== undefined) return live.join(start(live.committed), sink);
     this.#refuseWhenClosing();
     const size = await this.streams.committed(file);
+    const position = start(size);
     const outcome = await this.#sessions.history.outcome(file, size);
     const { fingerprint } = file.stat;
     const idle = this.#idle.get(fingerprint);
     if (idle?.committed === size && isDeepStrictEqual(idle.outcome, outcome))
-      return idle.join(Math.min(position, size), sink);
+      return idle.join(position, sink);
     const feed = this.#feeds.open(file, size, {
       idle: () => {
         if (this.#idle.get(fingerprint) === feed) this.#idle.delete(fingerprint);
       },
     });
     this.#idle.set(fingerprint, feed);
-    const follower = feed.join(Math.min(position, size), sink);
+    const follower = feed.join(position, sink);
     feed.end(outcome);
     return follower;
   }

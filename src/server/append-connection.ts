@@ -13,7 +13,7 @@ import type { AppendEnd, Dialect } from './dialect.ts';
 import type { KeepAlive } from './keep-alive.ts';
 import { allowSilence } from './keep-alive.ts';
 import { Liveness } from './liveness.ts';
-import { FAREWELL_MS } from './node/client-socket.ts';
+import { ClientSocket, FAREWELL_MS } from './node/client-socket.ts';
 
 /** While bytes keep coming, an acknowledgement for each so many of them, … */
 const ACK_BYTES = 1024 * 1024;
@@ -50,7 +50,6 @@ export class AppendConnection implements AppenderOwner {
   #shuttingDown = false;
   /** What happened to the file. */
   #loss: [reason: EndReason, error: HttpfstreamError] | undefined;
-  #farewell: NodeJS.Timeout | undefined;
   #ackedPosition = -1;
   #ackedAt = 0;
   #ackDue = false;
@@ -114,7 +113,7 @@ export class AppendConnection implements AppenderOwner {
           `append refused: ${error.message}`,
         );
         void appender.end('interrupted');
-        this.#cutSoon();
+        ClientSocket.of(this.#socket).cutSoon(FAREWELL_MS);
       },
       // Answered when the bytes are in the file, so that the answer means that they are.
       beforeClose: (code, reason) => {
@@ -207,11 +206,7 @@ export class AppendConnection implements AppenderOwner {
     this.#tell({ type: 'end', position, reason, detail: error.message });
     this.#websocket?.close(CloseCode.interrupted, error.message);
     this.#websocket?.resume();
-    this.#cutSoon();
-  }
-
-  #cutSoon(): void {
-    this.#farewell ??= setTimeout(() => this.terminate(), FAREWELL_MS);
+    ClientSocket.of(this.#socket).cutSoon(FAREWELL_MS);
   }
 
   async #end(appender: Appender, how: AppendEnd, status?: number): Promise<void> {
@@ -223,7 +218,6 @@ export class AppendConnection implements AppenderOwner {
   }
 
   async #closed(appender: Appender, hadError: boolean): Promise<void> {
-    clearTimeout(this.#farewell);
     this.#context.keepAlive.delete(this);
     const isOrderly = !hadError && this.#socket.readableEnded && this.#tap?.betweenMessages === true;
     await this.#end(appender, this.#dialect.endOfConnection(isOrderly));

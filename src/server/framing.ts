@@ -1,10 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import {
-  ExpectationFailedError,
-  InvalidRequestError,
-  LengthRequiredError,
-  UnsupportedTransferError,
-} from '../errors.ts';
+import { InvalidRequestError, LengthRequiredError, UnsupportedTransferError } from '../errors.ts';
+import { expectationFailed } from './node/bare-refusals.ts';
 
 /** @throws {UnsupportedTransferError} when a body is coded a second time, for its way */
 export function assertTransferCoding({ 'transfer-encoding': coding = 'chunked' }: IncomingHttpHeaders): void {
@@ -24,7 +20,7 @@ export function assertTransferCoding({ 'transfer-encoding': coding = 'chunked' }
 export function assertNoBody(headers: IncomingHttpHeaders): void {
   assertTransferCoding(headers);
   if (!/^100-continue$/i.test(headers.expect ?? '100-continue')) {
-    throw new ExpectationFailedError('nothing but 100-continue can be expected here');
+    throw expectationFailed();
   }
   if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0) {
     throw new InvalidRequestError('a handshake has no body');

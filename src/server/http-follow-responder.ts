@@ -75,11 +75,9 @@ export class HttpFollowResponder {
     try {
       follower = await this.#follow(connection, resource, wanted, waitMs);
       const { feed, position } = follower;
-      // What is remembered beside the file may not be to be read; the file is.
-      const view = await this.#registry.streams.view(feed.file).catch(() => undefined);
+      const { state } = await this.#registry.streams.viewOrBytes(feed.file);
       const contentType =
-        view?.state.contentType ??
-        (await contentTypeOf(resource.segments.at(-1) ?? '', feed.file, feed.committed));
+        state.contentType ?? (await contentTypeOf(resource.segments.at(-1) ?? '', feed.file, feed.committed));
       reply.headers({
         'content-type': contentType,
         'cache-control': 'no-store, no-transform',

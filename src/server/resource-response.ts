@@ -1,10 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FeedRegistry } from '../core/feed-registry.ts';
-import { viewOf } from '../core/streams/stream-view.ts';
 import { ResourcePath } from '../storage/resource-path.ts';
 import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
-import { untypedState } from '../storage/stream-state.ts';
 import { contentTypeOfName } from './content-type.ts';
 import { DirectoryResponder, wantsJson } from './directory-response.ts';
 import { ignoreMissing } from './failure.ts';
@@ -88,14 +86,10 @@ export class ResourceResponder {
     file: StoredFile,
   ): Promise<FastifyReply> {
     const { streams } = this.#registry;
-    try {
-      streams.assertWhole(file.stat.fingerprint);
-    } catch (error) {
+    const view = await streams.viewOrBytes(file).catch(async (error) => {
       await file.close();
       throw error;
-    }
-    // The bytes are there whatever has become of what is remembered beside them.
-    const view = await streams.view(file).catch(() => viewOf(file, untypedState(file.stat.size)));
+    });
     const name = resource.segments.at(-1) ?? '';
     const type = view.state.contentType ?? contentTypeOfName(name) ?? '';
     if (this.#pages.isToMove(request, type)) {

@@ -138,15 +138,23 @@ export class StreamLifecycle {
   }
 
   /**
-   * How many bytes of an open file count, now: not what an append has written that is not made yet, nor what
-   * does not belong to its stream. The bytes are there whatever has become of what is remembered beside them: all count then.
+   * As {@link view}; of a file of which nothing is remembered when that cannot be read: its bytes are there all the same.
    *
-   * @throws what {@link StreamRegistry.assertWhole} throws
+   * @throws what {@link assertWhole} throws
+   */
+  async viewOrBytes(file: LookedAt): Promise<StreamView> {
+    this.assertWhole(file.stat.fingerprint);
+    return this.view(file).catch(() => viewOf(file, untypedState(file.stat.size)));
+  }
+
+  /**
+   * How many bytes of an open file count, now: not what an append has written that is not made yet, nor what
+   * does not belong to its stream.
+   *
+   * @throws what {@link assertWhole} throws
    */
   async committed(file: StoredFile): Promise<number> {
-    const now = await lookAgain(file);
-    this.assertWhole(now.stat.fingerprint);
-    const { state } = await this.view(now).catch(() => viewOf(now, untypedState(now.stat.size)));
+    const { state } = await this.viewOrBytes(await lookAgain(file));
     return state.size;
   }
 

@@ -34,6 +34,11 @@ export function refuseInWords(app: FastifyInstance, methods: readonly string[]):
     if (raw.rawHeaders.length > 2 * MAX_HEADERS) {
       throw new HeadTooLargeError(`there are more than ${MAX_HEADERS} headers`);
     }
-    if (unknown.has(raw)) throw new ExpectationFailedError('nothing but 100-continue can be expected here');
+    if (unknown.has(raw)) throw expectationFailed();
   });
+}
+
+/** For a client that expects what nobody here does. */
+export function expectationFailed(): ExpectationFailedError {
+  return new ExpectationFailedError('nothing but 100-continue can be expected here');
 }
