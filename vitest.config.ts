@@ -11,7 +11,7 @@ const ISOLATED = ['test/client/leaks.test.ts', 'test/server/small-inputs.test.ts
  * A suite of others, with waits of a fixed length: what lives for 2 s is read after
  * 1.5 s, which a slow machine may miss. A fault of ours is red on every try.
  */
-const FOREIGN = ['test/streams/conformance.test.ts'];
+const FOREIGN = ['test/server/durable-streams/conformance.test.ts'];
 
 /** Files that take long: begun first, they are not what everybody waits for at the end. */
 const LONG = [
@@ -23,10 +23,10 @@ const LONG = [
   'producers-crash',
   'proxies',
   'soak-memory',
-  'streams/blind-spots-restart',
-  'streams/conformance',
-  'streams/model',
-  'streams/torn-log',
+  'server/durable-streams/restarts',
+  'server/durable-streams/conformance',
+  'server/durable-streams/model',
+  'server/durable-streams/torn-log',
 ].map((name) => `/test/${name}.test.ts`);
 
 class LongFirst extends BaseSequencer {

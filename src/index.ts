@@ -1,6 +1,8 @@
 /** The server side: a Fastify plugin, its options, and the errors it makes. */
 
-export type { Durability } from './core/group-writer.ts';
+export type { Durability } from './core/sessions/group-writer.ts';
+export { httpfstream } from './server/plugin.ts';
+export type { HttpfstreamOptions } from './server/settings.ts';
 export {
   AppendBusyError,
   AppendConflictError,
@@ -43,6 +45,4 @@ export {
   UnsupportedEncodingError,
   UnsupportedTransferError,
   UpgradeRequiredError,
-} from './errors.ts';
-export { httpfstream } from './server/plugin.ts';
-export type { HttpfstreamOptions } from './server/settings.ts';
+} from './wire/errors.ts';

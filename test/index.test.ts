@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import * as client from '../src/client/index.ts';
-import * as errors from '../src/errors.ts';
 import * as server from '../src/index.ts';
-import { VERSION } from '../src/version.ts';
+import * as errors from '../src/wire/errors.ts';
+import { VERSION } from '../src/wire/version.ts';
 
 const SOURCE = path.join(import.meta.dirname, '../src');
 

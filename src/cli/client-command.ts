@@ -1,9 +1,13 @@
 import { Command, Option } from 'commander';
-import { splitCredentials, textWithoutCredentials, withoutCredentials } from '../client/credentials.ts';
+import {
+  splitCredentials,
+  textWithoutCredentials,
+  withoutCredentials,
+} from '../client/connection/credentials.ts';
+import { targetUrl } from '../client/connection/target-url.ts';
 import type { ReconnectEvent, RetryOptions } from '../client/retry.ts';
-import { targetUrl } from '../client/target-url.ts';
-import { VERSION } from '../version.ts';
-import type { CommandIo } from './io.ts';
+import { VERSION } from '../wire/version.ts';
+import type { CommandIo } from './io/io.ts';
 import { EXIT_USAGE, parseArguments } from './parse-arguments.ts';
 import { parseHeaders } from './request-headers.ts';
 

@@ -1,12 +1,12 @@
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import { cannotConnect } from '../client/cannot-connect.ts';
-import { splitCredentials } from '../client/credentials.ts';
-import { proxyAgentFor } from '../client/proxy.ts';
-import { targetUrl } from '../client/target-url.ts';
-import { ConnectionError, UnexpectedStatusError } from '../errors.ts';
-import { TCP_KEEP_ALIVE_MS } from '../protocol.ts';
-import { VERSION } from '../version.ts';
+import { cannotConnect } from '../client/connection/cannot-connect.ts';
+import { splitCredentials } from '../client/connection/credentials.ts';
+import { proxyAgentFor } from '../client/connection/proxy.ts';
+import { targetUrl } from '../client/connection/target-url.ts';
+import { ConnectionError, UnexpectedStatusError } from '../wire/errors.ts';
+import { TCP_KEEP_ALIVE_MS } from '../wire/protocol.ts';
+import { VERSION } from '../wire/version.ts';
 
 const MAX_REDIRECTS = 10;
 

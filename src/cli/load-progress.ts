@@ -1,4 +1,4 @@
-import type { CommandIo } from './io.ts';
+import type { CommandIo } from './io/io.ts';
 
 /**
  * Loads what shows progress on standard error; undefined where that is no

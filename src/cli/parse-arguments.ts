@@ -1,7 +1,7 @@
 import { type Command, CommanderError } from 'commander';
-import { textWithoutCredentials } from '../client/credentials.ts';
+import { textWithoutCredentials } from '../client/connection/credentials.ts';
 import { fitHelp } from './help-text.ts';
-import type { CommandIo } from './io.ts';
+import type { CommandIo } from './io/io.ts';
 
 /** Exit code of all commands for wrong usage. */
 export const EXIT_USAGE = 2;

@@ -1,6 +1,6 @@
 import ora, { type Ora } from 'ora';
 import { formatBytes } from './byte-size.ts';
-import type { CommandIo } from './io.ts';
+import type { CommandIo } from './io/io.ts';
 
 const BAR_COLUMNS = 20;
 const RATE_WINDOW_MS = 5000;

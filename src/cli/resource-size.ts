@@ -1,4 +1,4 @@
-import { ConnectionError, UnexpectedStatusError } from '../errors.ts';
+import { ConnectionError, UnexpectedStatusError } from '../wire/errors.ts';
 import { contentLengthOf, type RequestOptions, request } from './http-request.ts';
 
 /** What a server answers that knows no HEAD, as the original does. */

@@ -1,4 +1,4 @@
-import { InvalidUrlError } from '../errors.ts';
+import { InvalidUrlError } from '../wire/errors.ts';
 
 /** Whether a URL names no resource but the place for one: its path ends in `/`. */
 export function isDirectoryUrl(url: string): boolean {

@@ -1,6 +1,6 @@
 import type { Agent } from 'node:http';
 import type { SecureContextOptions } from 'node:tls';
-import type { HandshakeHeaders } from './handshake-headers.ts';
+import type { HandshakeHeaders } from './connection/handshake-headers.ts';
 import type { ReconnectEvent, RetryOptions } from './retry.ts';
 
 /** What every stream can be given. */

@@ -1,4 +1,4 @@
-import { type HttpfstreamError, ProtocolError, UnexpectedStatusError } from '../errors.ts';
+import { type HttpfstreamError, ProtocolError, UnexpectedStatusError } from '../wire/errors.ts';
 import type { StreamOptions } from './options.ts';
 import { Backoff } from './retry.ts';
 

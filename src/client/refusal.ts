@@ -10,8 +10,8 @@ import {
   ResourceNotFoundError,
   StreamClosedError,
   UnexpectedStatusError,
-} from '../errors.ts';
-import { textWithoutCredentials } from './credentials.ts';
+} from '../wire/errors.ts';
+import { textWithoutCredentials } from './connection/credentials.ts';
 import { retryAfterOf } from './retry-after.ts';
 
 /** What the original's server answers when somebody else appends. */

@@ -1,4 +1,4 @@
-import type { HttpfstreamError } from '../errors.ts';
+import type { HttpfstreamError } from '../wire/errors.ts';
 
 /** How a stream whose connection broke tries to go on. */
 export interface RetryOptions {

@@ -8,9 +8,9 @@ import {
   ResourceNotFoundError,
   StreamInterruptedError,
   StreamTruncatedError,
-} from '../errors.ts';
-import { CloseCode, type EndMessage, type EndReason } from '../protocol.ts';
-import { type ConnectionEnd, connectionError } from './connection-end.ts';
+} from '../wire/errors.ts';
+import { CloseCode, type EndMessage, type EndReason } from '../wire/protocol.ts';
+import { type ConnectionEnd, connectionError } from './connection/connection-end.ts';
 
 /** The error of a stream that broke for good. */
 export function interrupted(message: string, cause?: Error): StreamInterruptedError {

@@ -1,5 +1,5 @@
-import type { EndReason } from '../protocol.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
+import type { EndReason } from '../wire/protocol.ts';
 import { cutCharacter, withoutLast } from './characters.ts';
 import { Chunk, chunksOf } from './chunk.ts';
 import { ChunkWindow } from './chunk-window.ts';

@@ -1,4 +1,4 @@
-import type { EndFacts, EndReason } from '../protocol.ts';
+import type { EndFacts, EndReason } from '../wire/protocol.ts';
 
 /** How a stream has ended. */
 export interface Outcome extends EndFacts {

@@ -4,7 +4,7 @@ import {
   RepeatedRequestError,
   ResourceGoneError,
   ResourceNotFoundError,
-} from '../errors.ts';
+} from '../wire/errors.ts';
 
 /** @throws {PositionMismatchError} when a session would begin at `start` and must begin elsewhere */
 export function assertStart(start: number, expected: number | undefined): void {

@@ -1,5 +1,5 @@
-import { InvalidRequestError, RangeNotSatisfiableError } from '../errors.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
+import { InvalidRequestError, RangeNotSatisfiableError } from '../wire/errors.ts';
 
 /** How many lines are looked for. */
 export const MAX_LINES = 10_000_000;

@@ -1,5 +1,5 @@
 import type { AppendFile } from '../storage/append-file.ts';
-import type { SyncThreads } from '../storage/sync-threads.ts';
+import type { SyncThreads } from '../storage/journal/sync-threads.ts';
 import { Slots } from './slots.ts';
 
 /**

@@ -1,6 +1,6 @@
-import { ResourceGoneError, StorageError, StreamTruncatedError } from '../errors.ts';
 import type { AppendFile } from '../storage/append-file.ts';
 import type { FileState } from '../storage/file-io.ts';
+import { ResourceGoneError, StorageError, StreamTruncatedError } from '../wire/errors.ts';
 
 /**
  * Writes `parts` at the end of a file, and finds out whether it was this file

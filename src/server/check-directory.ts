@@ -1,10 +1,10 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { checkRoot } from '../core/check/root-check.ts';
-import { InvalidRootError } from '../errors.ts';
-import { RESERVED_SEGMENT } from '../storage/resource-path.ts';
+import { checkRoot } from '../core/recovery/check/root-check.ts';
 import { Root } from '../storage/root.ts';
-import { RootLock } from './root-lock.ts';
+import { RootLock } from '../storage/root-lock.ts';
+import { InvalidRootError } from '../wire/errors.ts';
+import { RESERVED_SEGMENT } from '../wire/resource-path.ts';
 
 /**
  * Verifies a root and puts right what can be, while no server uses it.

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { InvalidRequestError, MethodNotAllowedError } from '../errors.ts';
+import { InvalidRequestError, MethodNotAllowedError } from '../wire/errors.ts';
 
 /** Where those who watch the server ask whether it is up. What a file has there is not served. */
 const HEALTH_PATH = '/-/health';

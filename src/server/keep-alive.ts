@@ -1,5 +1,12 @@
 import { Socket } from 'node:net';
-import { TCP_KEEP_ALIVE_MS } from '../protocol.ts';
+import { TCP_KEEP_ALIVE_MS } from '../wire/protocol.ts';
+
+/**
+ * How long a follower may take nothing at all after its feed has ended, and how
+ * long the close handshake may take. Long, because a slow reader still has the
+ * system's buffers to empty, and a close before that would lose them.
+ */
+export const CLOSE_PATIENCE_MS = 300_000;
 
 /** A connection that wants to be looked after. */
 export interface KeptAlive {

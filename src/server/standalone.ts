@@ -1,6 +1,6 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
-import { MethodNotAllowedError } from '../errors.ts';
-import { METHODS } from '../protocol.ts';
+import { MethodNotAllowedError } from '../wire/errors.ts';
+import { METHODS } from '../wire/protocol.ts';
 import { sendFailure } from './failure.ts';
 import { answerHealth } from './health.ts';
 import { refuseInWords } from './node/bare-refusals.ts';

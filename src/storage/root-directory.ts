@@ -6,10 +6,10 @@ import {
   InvalidRootError,
   PathConflictError,
   ResourceNotFoundError,
-} from '../errors.ts';
+} from '../wire/errors.ts';
+import { RESERVED_SEGMENT, type ResourcePath } from '../wire/resource-path.ts';
 import * as fileIo from './file-io.ts';
 import { type HeldPath, type LookUp, type PathHolder, pathHolder } from './held-path.ts';
-import { RESERVED_SEGMENT, type ResourcePath } from './resource-path.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 
 /** How deep directories are made: each costs the disk, and each sync of a name in it, too. What is deeper is served. */

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import fs, { constants } from 'node:fs';
 import path from 'node:path';
-import { PathConflictError } from '../errors.ts';
+import { PathConflictError } from '../wire/errors.ts';
+import { RESERVED_SEGMENT, ResourcePath } from '../wire/resource-path.ts';
 import { AppendFile } from './append-file.ts';
 import { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
@@ -10,7 +11,6 @@ import { NameWatches } from './name-watches.ts';
 import { NewFile } from './new-file.ts';
 import { OWN_DIRECTORY_MODE } from './own-directory.ts';
 import { RepairFile } from './repair-file.ts';
-import { RESERVED_SEGMENT, ResourcePath } from './resource-path.ts';
 import {
   appendingError,
   DEFAULT_FILE_MODE,

@@ -6,7 +6,7 @@ import {
   StorageBusyError,
   StorageError,
   StorageFullError,
-} from '../errors.ts';
+} from '../wire/errors.ts';
 
 /** Whether `error` is the operating system's, with one of the codes (`ENOENT`, …). */
 export function hasErrno(error: unknown, ...codes: readonly string[]): boolean {

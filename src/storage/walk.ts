@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { RESERVED_SEGMENT } from '../wire/resource-path.ts';
 import type { FileStat } from './file-io.ts';
 import type { HeldPath, PathHolder } from './held-path.ts';
-import { RESERVED_SEGMENT } from './resource-path.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 
 /** How many files are looked at at a time. */

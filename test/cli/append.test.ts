@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { runAppend } from '../../src/cli/run-append.ts';
+import { runAppend } from '../../src/cli/append/run-append.ts';
 import { FakeServer } from '../support/client-fake-server.ts';
 import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
 import { OriginalServer } from '../support/original-server.ts';

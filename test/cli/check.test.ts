@@ -17,7 +17,7 @@ import {
 } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { runServer } from '../../src/cli/run-server.ts';
+import { runServer } from '../../src/cli/server/run-server.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
 import { ServerProcess } from '../support/server-process.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ConnectionNews } from '../../src/cli/client-command.ts';
-import { runFollow } from '../../src/cli/run-follow.ts';
-import { ConnectionError } from '../../src/errors.ts';
+import { runFollow } from '../../src/cli/follow/run-follow.ts';
+import { ConnectionError } from '../../src/wire/errors.ts';
 import { startRawServer } from '../client/client-server.ts';
 import { runHere } from './command.ts';
 

@@ -5,8 +5,8 @@ import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import type { CommandIo } from '../../src/cli/io.ts';
-import { runServer } from '../../src/cli/run-server.ts';
+import type { CommandIo } from '../../src/cli/io/io.ts';
+import { runServer } from '../../src/cli/server/run-server.ts';
 import { temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 

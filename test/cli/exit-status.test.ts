@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { runAppend } from '../../src/cli/run-append.ts';
-import { runFollow } from '../../src/cli/run-follow.ts';
+import { runAppend } from '../../src/cli/append/run-append.ts';
+import { runFollow } from '../../src/cli/follow/run-follow.ts';
 import { OriginalAppender } from '../support/original-clients.ts';
 import { OriginalServer } from '../support/original-server.ts';
 import { startServer } from '../support/server.ts';

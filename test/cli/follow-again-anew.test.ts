@@ -1,6 +1,6 @@
 import { rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { runAppend } from '../../src/cli/run-append.ts';
+import { runAppend } from '../../src/cli/append/run-append.ts';
 import { startServer } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { CommandHere } from './command.ts';

@@ -1,7 +1,7 @@
 import { readFile, rename } from 'node:fs/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { runAppend } from '../../src/cli/run-append.ts';
-import { runServer } from '../../src/cli/run-server.ts';
+import { runAppend } from '../../src/cli/append/run-append.ts';
+import { runServer } from '../../src/cli/server/run-server.ts';
 import { TELLS_EACH_CHANGE } from '../../src/storage/name-watches.ts';
 import { get } from '../support/http-request.ts';
 import { RotatingLog } from '../support/rotating-log.ts';

@@ -1,4 +1,4 @@
-import { PtyCommand } from '../../src/cli/pty-command.ts';
+import { PtyCommand } from '../../src/cli/append/pty-command.ts';
 
 /** Whether commands can have a terminal of their own here. */
 export const hasPty = await PtyCommand.start(['true'], { columns: 80, rows: 24 }).then(

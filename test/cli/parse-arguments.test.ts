@@ -1,7 +1,7 @@
 import { PassThrough, Readable } from 'node:stream';
 import { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
-import type { CommandIo } from '../../src/cli/io.ts';
+import type { CommandIo } from '../../src/cli/io/io.ts';
 import { EXIT_USAGE, parseArguments } from '../../src/cli/parse-arguments.ts';
 
 /** Parses with a command that has a few options. */

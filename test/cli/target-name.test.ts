@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { isDirectoryUrl, namedTarget } from '../../src/cli/target-name.ts';
-import { InvalidUrlError } from '../../src/errors.ts';
+import { InvalidUrlError } from '../../src/wire/errors.ts';
 
 test.each([
   ['http://host/', true],

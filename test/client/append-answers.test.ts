@@ -14,7 +14,7 @@ import {
   StreamInterruptedError,
   StreamTruncatedError,
 } from '../../src/client/index.ts';
-import { SUBPROTOCOL } from '../../src/protocol.ts';
+import { SUBPROTOCOL } from '../../src/wire/protocol.ts';
 import { type FakeConnection, FakeServer } from '../support/client-fake-server.ts';
 import { closePayload, frame, Op } from '../support/original-frames.ts';
 import { waitFor, waitWhile } from '../support/wait-for.ts';

@@ -1,7 +1,7 @@
 import { buffer } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { append, follow } from '../../src/client/index.ts';
-import { CloseCode } from '../../src/protocol.ts';
+import { CloseCode } from '../../src/wire/protocol.ts';
 import { type FakeConnection, FakeServer } from '../support/client-fake-server.ts';
 import { rejection } from './client-server.ts';
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Reconnector } from '../../src/client/reconnector.ts';
 import type { ReconnectEvent } from '../../src/client/retry.ts';
-import { ConnectionError, UnexpectedStatusError } from '../../src/errors.ts';
+import { ConnectionError, UnexpectedStatusError } from '../../src/wire/errors.ts';
 
 const QUICK = { minDelayMs: 1, maxDelayMs: 1 };
 

@@ -3,7 +3,7 @@ import http, { type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { refusalOf } from '../../src/client/refusal.ts';
-import * as errors from '../../src/errors.ts';
+import * as errors from '../../src/wire/errors.ts';
 import { startRawServer } from './client-server.ts';
 
 /** What a server answers with a status, headers and a body means. */

@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { Appender } from '../../src/core/appender.ts';
-import { StorageError } from '../../src/errors.ts';
+import type { Appender } from '../../src/core/sessions/appender.ts';
 import { AppendFile } from '../../src/storage/append-file.ts';
+import { StorageError } from '../../src/wire/errors.ts';
 import { fileOf, join, RecordingOwner, startCore } from '../support/core-harness.ts';
 import { waitFor } from '../support/wait-for.ts';
 

@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ServerClosingError } from '../../src/errors.ts';
-import { ResourcePath } from '../../src/storage/resource-path.ts';
+import { ServerClosingError } from '../../src/wire/errors.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { CollectingSink, startCore } from '../support/core-harness.ts';
 
 const { signal } = new AbortController();

@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Appender } from '../../src/core/appender.ts';
-import { AppendConflictError } from '../../src/errors.ts';
+import type { Appender } from '../../src/core/sessions/appender.ts';
+import { AppendConflictError } from '../../src/wire/errors.ts';
 import { type CollectingSink, join, RecordingOwner, startCore } from '../support/core-harness.ts';
 import { NEVER_MS } from '../support/patience.ts';
 import { pattern } from '../support/pattern.ts';

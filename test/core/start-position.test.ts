@@ -3,9 +3,9 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { MAX_LINES, MAX_SEARCHED_BYTES, startOfLastLines } from '../../src/core/start-position.ts';
-import { InvalidRequestError } from '../../src/errors.ts';
-import { ResourcePath } from '../../src/storage/resource-path.ts';
 import { Root } from '../../src/storage/root.ts';
+import { InvalidRequestError } from '../../src/wire/errors.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { temporaryDirectory } from '../support/server.ts';
 
 const MiB = 1024 * 1024;

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Appender } from '../../src/core/appender.ts';
+import type { Appender } from '../../src/core/sessions/appender.ts';
 import { CollectingSink, startCore } from '../support/core-harness.ts';
 import { waitFor } from '../support/wait-for.ts';
 

@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { append } from '../../src/client/append.ts';
+import { append } from '../../src/client/append/append.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 /** Makes a file in each way in which a client can. */

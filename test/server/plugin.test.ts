@@ -6,7 +6,7 @@ import fastifyWebsocket, { type WebsocketPluginOptions } from '@fastify/websocke
 import Fastify, { type FastifyInstance } from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import WebSocket from 'ws';
-import type { ListedEntry } from '../../src/server/listing-text.ts';
+import type { ListedEntry } from '../../src/server/files/listing-text.ts';
 import { httpfstream } from '../../src/server/plugin.ts';
 import {
   appendAll,

@@ -4,8 +4,8 @@ import { Writable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { streamPieces } from '../../src/storage/range-stream.ts';
-import { ResourcePath } from '../../src/storage/resource-path.ts';
 import { Root } from '../../src/storage/root.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { temporaryDirectory } from '../support/server.ts';
 
 const KiB = 1024;

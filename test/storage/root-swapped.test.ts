@@ -4,10 +4,10 @@ import { mkdir, readdir, readFile, realpath, writeFile } from 'node:fs/promises'
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it, onTestFinished } from 'vitest';
-import { HttpfstreamError } from '../../src/errors.ts';
-import { ResourcePath } from '../../src/storage/resource-path.ts';
 import { Root } from '../../src/storage/root.ts';
 import type { StoredFile } from '../../src/storage/stored-file.ts';
+import { HttpfstreamError } from '../../src/wire/errors.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { temporaryDirectory } from '../support/server.ts';
 
 const SWAPPER = fileURLToPath(new URL('../support/swap-directory.mjs', import.meta.url));

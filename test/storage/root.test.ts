@@ -4,6 +4,8 @@ import { chmod, mkdir, readdir, readFile, realpath, stat, symlink, writeFile } f
 import net from 'node:net';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Root } from '../../src/storage/root.ts';
+import { RootDirectory } from '../../src/storage/root-directory.ts';
 import {
   ForbiddenPathError,
   InvalidPathError,
@@ -11,10 +13,8 @@ import {
   PathConflictError,
   ResourceNotFoundError,
   StorageError,
-} from '../../src/errors.ts';
-import { ResourcePath } from '../../src/storage/resource-path.ts';
-import { Root } from '../../src/storage/root.ts';
-import { RootDirectory } from '../../src/storage/root-directory.ts';
+} from '../../src/wire/errors.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { descriptorsBackTo, openDescriptors } from '../support/http-descriptors.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
 import { temporaryDirectory } from '../support/server.ts';

@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream/promises';
-import { openAppend } from '../../src/client/open-append.ts';
-import { AppendConflictError, PositionMismatchError } from '../../src/errors.ts';
+import { openAppend } from '../../src/client/append/open-append.ts';
+import { AppendConflictError, PositionMismatchError } from '../../src/wire/errors.ts';
 import { chunksWithPauses } from './chaos-clients.ts';
 import { CLIENT_HEADER } from './chaos-proxy.ts';
 import type { KnownBytes } from './known-bytes.ts';

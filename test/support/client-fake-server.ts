@@ -2,7 +2,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'no
 import type { AddressInfo, Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { type ControlMessage, SUBPROTOCOL } from '../../src/protocol.ts';
+import { type ControlMessage, SUBPROTOCOL } from '../../src/wire/protocol.ts';
 
 /** One client's connection to a {@link FakeServer}. */
 export class FakeConnection {

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
-import type { AppendStream } from '../../src/client/append-options.ts';
-import { follow } from '../../src/client/follow.ts';
-import type { FollowStream } from '../../src/client/follow-options.ts';
-import { openAppend } from '../../src/client/open-append.ts';
+import type { AppendStream } from '../../src/client/append/append-options.ts';
+import { openAppend } from '../../src/client/append/open-append.ts';
+import { follow } from '../../src/client/follow/follow.ts';
+import type { FollowStream } from '../../src/client/follow/follow-options.ts';
 import { openWebSocket, payloadOf } from './http-append.ts';
 import { startProgram } from './program.ts';
 import { send } from './streams-requests.ts';

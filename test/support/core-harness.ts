@@ -1,15 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Appender, AppenderOwner } from '../../src/core/appender.ts';
 import type { Encoder } from '../../src/core/chunk.ts';
 import { FeedRegistry, type RegistryOptions } from '../../src/core/feed-registry.ts';
 import type { Follower, FollowerSink } from '../../src/core/follower.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
 import type { AppendRequest } from '../../src/core/request.ts';
-import type { EndReason } from '../../src/protocol.ts';
+import type { Appender, AppenderOwner } from '../../src/core/sessions/appender.ts';
 import type { AppendFile } from '../../src/storage/append-file.ts';
-import { ResourcePath } from '../../src/storage/resource-path.ts';
 import { Root } from '../../src/storage/root.ts';
+import type { EndReason } from '../../src/wire/protocol.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { temporaryDirectory } from './server.ts';
 
 const asTheyAre: Encoder = (parts) => parts;

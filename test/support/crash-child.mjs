@@ -6,10 +6,10 @@ import { appendFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { getEnvironmentData } from 'node:worker_threads';
-import { checkRoot } from '../../dist/src/core/check/root-check.js';
 import { FeedRegistry } from '../../dist/src/core/feed-registry.js';
-import { ResourcePath } from '../../dist/src/storage/resource-path.js';
+import { checkRoot } from '../../dist/src/core/recovery/check/root-check.js';
 import { Root } from '../../dist/src/storage/root.js';
+import { ResourcePath } from '../../dist/src/wire/resource-path.js';
 
 const LARGE_BYTES = 300 * 1024;
 

@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect } from 'vitest';
-import { checkRoot } from '../../src/core/check/root-check.ts';
 import { FeedRegistry } from '../../src/core/feed-registry.ts';
-import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../src/errors.ts';
-import { ResourcePath } from '../../src/storage/resource-path.ts';
+import { checkRoot } from '../../src/core/recovery/check/root-check.ts';
 import { Root } from '../../src/storage/root.ts';
+import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../src/wire/errors.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { CrashModel, type Fact } from './crash-model.ts';
 import { appendLine, makeStream, textOf } from './streams-core.ts';
 

@@ -4,7 +4,7 @@ import { mkdir, open, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { onTestFinished, vi } from 'vitest';
-import { SidecarStore } from '../../src/storage/sidecar-store.ts';
+import { SidecarStore } from '../../src/storage/records/sidecar-store.ts';
 import { storageFailure } from '../../src/storage/storage-failure.ts';
 import { temporaryDirectory } from './server.ts';
 

@@ -1,10 +1,10 @@
 import type { FeedRegistry } from '../../src/core/feed-registry.ts';
+import type { ProducerRequest } from '../../src/core/single-append/producers.ts';
 import type { CreateRequest } from '../../src/core/streams/create-request.ts';
-import type { ProducerRequest } from '../../src/core/streams/producers.ts';
 import type { Appended } from '../../src/core/streams/stream.ts';
 import type { NewFile } from '../../src/storage/new-file.ts';
-import { ResourcePath } from '../../src/storage/resource-path.ts';
 import { Root } from '../../src/storage/root.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
 
 /** What is asked for to make a plain stream of text. */
 const TEXT_STREAM: CreateRequest = {

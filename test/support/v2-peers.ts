@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import WebSocket from 'ws';
-import type { AckMessage, ControlMessage, EndMessage, OpenMessage } from '../../src/protocol.ts';
+import type { AckMessage, ControlMessage, EndMessage, OpenMessage } from '../../src/wire/protocol.ts';
 import { waitFor } from './wait-for.ts';
 
 export const V2 = 'httpfstream.v2';

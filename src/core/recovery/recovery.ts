@@ -1,14 +1,14 @@
-import { type HttpfstreamError, StorageBusyError, StorageFullError } from '../../errors.ts';
-import type { Quarantine } from '../../storage/quarantine.ts';
-import type { RedoLog, Replay } from '../../storage/redo-log.ts';
-import type { RedoRecord } from '../../storage/redo-record.ts';
+import type { Quarantine } from '../../storage/journal/quarantine.ts';
+import type { RedoLog, Replay } from '../../storage/journal/redo-log.ts';
+import type { RedoRecord } from '../../storage/journal/redo-record.ts';
+import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
-import type { Report } from '../report.ts';
-import { MAX_QUARANTINED } from '../streams/checkpoints.ts';
-import type { StreamRecord } from '../streams/stream-record.ts';
+import { type HttpfstreamError, StorageBusyError, StorageFullError } from '../../wire/errors.ts';
+import type { StreamRecord } from '../single-append/stream-record.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
 import type { Syncer } from '../syncer.ts';
+import { MAX_QUARANTINED } from './checkpoints.ts';
 import { FileFinder } from './file-finder.ts';
 import { type RepairOptions, StreamRepair } from './stream-repair.ts';
 

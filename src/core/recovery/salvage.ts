@@ -1,10 +1,10 @@
 import zlib from 'node:zlib';
-import { publishAside } from '../../storage/aside.ts';
+import type { RedoRecord } from '../../storage/journal/redo-record.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import { OWN_FILE_MODE } from '../../storage/own-directory.ts';
-import type { RedoRecord } from '../../storage/redo-record.ts';
+import { publishAside } from '../../storage/records/aside.ts';
 import type { Root } from '../../storage/root.ts';
-import type { StreamRecord } from '../streams/stream-record.ts';
+import type { StreamRecord } from '../single-append/stream-record.ts';
 
 /** Longest part of a label that a file's name makes, in characters. */
 const MAX_NAME_LENGTH = 80;

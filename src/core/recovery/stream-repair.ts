@@ -1,10 +1,10 @@
-import type { HttpfstreamError } from '../../errors.ts';
-import type { RedoRecord } from '../../storage/redo-record.ts';
+import type { RedoRecord } from '../../storage/journal/redo-record.ts';
 import type { RepairFile } from '../../storage/repair-file.ts';
+import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
-import type { Report } from '../report.ts';
-import type { StreamRecord } from '../streams/stream-record.ts';
+import type { HttpfstreamError } from '../../wire/errors.ts';
+import type { StreamRecord } from '../single-append/stream-record.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
 import type { Syncer } from '../syncer.ts';
 import type { FileFinder } from './file-finder.ts';

@@ -1,8 +1,8 @@
-import type { RedoRecord } from '../../storage/redo-record.ts';
+import type { RedoRecord } from '../../storage/journal/redo-record.ts';
+import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { RepairFile } from '../../storage/repair-file.ts';
-import type { StreamState } from '../../storage/stream-state.ts';
-import { Producers } from '../streams/producers.ts';
-import type { StreamRecord } from '../streams/stream-record.ts';
+import { Producers } from '../single-append/producers.ts';
+import type { StreamRecord } from '../single-append/stream-record.ts';
 
 /** Makes the appends again that a log has of one stream, in order, and those that the stream has not only once. */
 export class StreamReplay {

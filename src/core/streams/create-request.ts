@@ -1,6 +1,6 @@
-import { StreamConflictError } from '../../errors.ts';
-import type { ResourcePath } from '../../storage/resource-path.ts';
-import type { StreamState } from '../../storage/stream-state.ts';
+import type { StreamState } from '../../storage/records/stream-state.ts';
+import { StreamConflictError } from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Inherited } from './fork-tree.ts';
 import { isEqualType } from './stream-type.ts';
 

@@ -1,8 +1,8 @@
-import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../errors.ts';
-import type { ExpiringStream, ExpiryIndex } from '../../storage/expiry-index.ts';
 import type { FileStat } from '../../storage/file-io.ts';
-import { ResourcePath } from '../../storage/resource-path.ts';
-import type { Report } from '../report.ts';
+import type { ExpiringStream, ExpiryIndex } from '../../storage/records/expiry-index.ts';
+import type { Report } from '../../storage/report.ts';
+import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../wire/errors.ts';
+import { ResourcePath } from '../../wire/resource-path.ts';
 import { expiryMs } from './stream-expiry.ts';
 import type { StreamLifecycle } from './stream-lifecycle.ts';
 import type { StreamStore } from './stream-store.ts';

@@ -1,5 +1,5 @@
-import { InvalidRequestError, ResourceGoneError } from '../../errors.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
+import { InvalidRequestError, ResourceGoneError } from '../../wire/errors.ts';
 import type { ForkRequest } from './create-request.ts';
 import type { Stream } from './stream.ts';
 import { isJsonType } from './stream-type.ts';

@@ -1,15 +1,15 @@
+import { KeyedLock } from '../../storage/keyed-lock.ts';
+import type { NewFile } from '../../storage/new-file.ts';
+import type { ForkOrigin, Inheritance, StreamLink, StreamState } from '../../storage/records/stream-state.ts';
+import type { Tombstone, Tombstones } from '../../storage/records/tombstones.ts';
+import type { Root } from '../../storage/root.ts';
 import {
   ContentTypeMismatchError,
   ResourceNotFoundError,
   StreamConflictError,
   StreamGoneError,
-} from '../../errors.ts';
-import { KeyedLock } from '../../storage/keyed-lock.ts';
-import type { NewFile } from '../../storage/new-file.ts';
-import { ResourcePath } from '../../storage/resource-path.ts';
-import type { Root } from '../../storage/root.ts';
-import type { ForkOrigin, Inheritance, StreamLink, StreamState } from '../../storage/stream-state.ts';
-import type { Tombstone, Tombstones } from '../../storage/tombstones.ts';
+} from '../../wire/errors.ts';
+import { ResourcePath } from '../../wire/resource-path.ts';
 import { FileFinder } from '../recovery/file-finder.ts';
 import type { ForkRequest } from './create-request.ts';
 import { forkPosition } from './fork-position.ts';

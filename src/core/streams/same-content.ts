@@ -1,6 +1,6 @@
-import { ContentMismatchError } from '../../errors.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
+import { ContentMismatchError } from '../../wire/errors.ts';
 
 const BLOCK_BYTES = 256 * 1024;
 

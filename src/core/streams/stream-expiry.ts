@@ -1,4 +1,4 @@
-import type { StreamState } from '../../storage/stream-state.ts';
+import type { StreamState } from '../../storage/records/stream-state.ts';
 
 /** Part of its time to live by which what the disk says of the last access may be too old. */
 const TOLERANCE = 0.05;

@@ -1,8 +1,8 @@
-import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../errors.ts';
-import type { ResourcePath } from '../../storage/resource-path.ts';
+import type { Tombstones } from '../../storage/records/tombstones.ts';
 import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import type { Tombstones } from '../../storage/tombstones.ts';
+import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 
 /** What is at the paths of streams. */
 export class StreamFiles {

@@ -1,4 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { CLOCK_TICK_MS } from '../../storage/file-io.ts';
+import { KeyedLock } from '../../storage/keyed-lock.ts';
+import type { NewFile } from '../../storage/new-file.ts';
+import { type StreamState, untypedState } from '../../storage/records/stream-state.ts';
+import type { Tombstones } from '../../storage/records/tombstones.ts';
+import { storageFailure } from '../../storage/storage-failure.ts';
+import type { StoredFile } from '../../storage/stored-file.ts';
 import {
   OutcomeUnknownError,
   PathConflictError,
@@ -6,15 +13,8 @@ import {
   ServerClosingError,
   StreamConflictError,
   StreamGoneError,
-} from '../../errors.ts';
-import { CLOCK_TICK_MS } from '../../storage/file-io.ts';
-import { KeyedLock } from '../../storage/keyed-lock.ts';
-import type { NewFile } from '../../storage/new-file.ts';
-import type { ResourcePath } from '../../storage/resource-path.ts';
-import { storageFailure } from '../../storage/storage-failure.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
-import { type StreamState, untypedState } from '../../storage/stream-state.ts';
-import type { Tombstones } from '../../storage/tombstones.ts';
+} from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { CreateRequest } from './create-request.ts';
 import { ForkTree } from './fork-tree.ts';
 import type { Stream } from './stream.ts';

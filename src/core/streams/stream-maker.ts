@@ -1,11 +1,11 @@
-import { OutcomeUnknownError, ResourceNotFoundError, StreamGoneError } from '../../errors.ts';
-import type { ExpiryIndex } from '../../storage/expiry-index.ts';
 import type { NewFile } from '../../storage/new-file.ts';
-import type { ResourcePath } from '../../storage/resource-path.ts';
+import type { ExpiryIndex } from '../../storage/records/expiry-index.ts';
+import type { ForkOrigin, StreamState } from '../../storage/records/stream-state.ts';
 import type { Root } from '../../storage/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import type { ForkOrigin, StreamState } from '../../storage/stream-state.ts';
+import { OutcomeUnknownError, ResourceNotFoundError, StreamGoneError } from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Syncer } from '../syncer.ts';
 import { assertMatches, type CreateRequest, initialState } from './create-request.ts';
 import type { ForkTree, Inherited } from './fork-tree.ts';

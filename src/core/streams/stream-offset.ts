@@ -1,5 +1,5 @@
-import { InvalidRequestError, ResourceGoneError } from '../../errors.ts';
-import type { Inheritance, StreamState } from '../../storage/stream-state.ts';
+import type { Inheritance, StreamState } from '../../storage/records/stream-state.ts';
+import { InvalidRequestError, ResourceGoneError } from '../../wire/errors.ts';
 
 const TOKEN = /^(\d{16})_(\d{16})$/;
 const BEGINNING = `${'0'.repeat(16)}_${'0'.repeat(16)}`;

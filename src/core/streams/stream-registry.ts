@@ -1,18 +1,18 @@
-import { type HttpfstreamError, ServerClosingError } from '../../errors.ts';
+import type { Quarantine } from '../../storage/journal/quarantine.ts';
+import type { RedoLog } from '../../storage/journal/redo-log.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
-import type { Quarantine } from '../../storage/quarantine.ts';
-import type { RedoLog } from '../../storage/redo-log.ts';
-import type { ResourcePath } from '../../storage/resource-path.ts';
+import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import type { Report } from '../report.ts';
+import { type HttpfstreamError, ServerClosingError } from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import { Checkpoints } from '../recovery/checkpoints.ts';
+import { LoneRecord } from '../single-append/lone-record.ts';
+import { openOwned } from '../single-append/owned-file.ts';
+import type { StreamRecord } from '../single-append/stream-record.ts';
 import type { Syncer } from '../syncer.ts';
-import { Checkpoints } from './checkpoints.ts';
-import { LoneRecord } from './lone-record.ts';
-import { openOwned } from './owned-file.ts';
 import { isolationOf, Stream } from './stream.ts';
 import { canExpire } from './stream-expiry.ts';
-import type { StreamRecord } from './stream-record.ts';
 import type { StreamStore } from './stream-store.ts';
 import { ahead, type LookedAt, type StreamView, viewOf } from './stream-view.ts';
 

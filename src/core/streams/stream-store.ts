@@ -1,7 +1,7 @@
 import type { FileStat } from '../../storage/file-io.ts';
-import type { AppendRecord, Sidecar, SidecarStore } from '../../storage/sidecar-store.ts';
+import type { AppendRecord, Sidecar, SidecarStore } from '../../storage/records/sidecar-store.ts';
+import { type StreamState, untypedState } from '../../storage/records/stream-state.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import { type StreamState, untypedState } from '../../storage/stream-state.ts';
 import { accessToleranceMs } from './stream-expiry.ts';
 
 /** What the disk has of a stream. */

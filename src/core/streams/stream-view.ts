@@ -1,5 +1,5 @@
+import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import type { StreamState } from '../../storage/stream-state.ts';
 import { namesOf, type OffsetNames } from './stream-offset.ts';
 
 /** What readers are to know of a stream. */

@@ -1,3 +1,5 @@
+import type { StreamState } from '../../storage/records/stream-state.ts';
+import { storageFailure } from '../../storage/storage-failure.ts';
 import {
   AppendBusyError,
   ContentTypeMismatchError,
@@ -8,13 +10,11 @@ import {
   StorageError,
   StorageFullError,
   StreamClosedError,
-} from '../../errors.ts';
-import { storageFailure } from '../../storage/storage-failure.ts';
-import type { StreamState } from '../../storage/stream-state.ts';
-import { AppendPipeline } from './append-pipeline.ts';
-import type { StreamAppend } from './append-rules.ts';
-import type { PipelineOptions } from './pipeline-options.ts';
-import type { ProducerRequest } from './producers.ts';
+} from '../../wire/errors.ts';
+import { AppendPipeline } from '../single-append/append-pipeline.ts';
+import type { StreamAppend } from '../single-append/append-rules.ts';
+import type { PipelineOptions } from '../single-append/pipeline-options.ts';
+import type { ProducerRequest } from '../single-append/producers.ts';
 import { namesOf, type OffsetNames } from './stream-offset.ts';
 import { isJsonType } from './stream-type.ts';
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { ExpectationFailedError, HeadTooLargeError } from '../../errors.ts';
+import { ExpectationFailedError, HeadTooLargeError } from '../../wire/errors.ts';
 import { rawProblem } from './client-error.ts';
 import { ClientSocket } from './client-socket.ts';
 

@@ -2,8 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { FileFinder } from '../../../src/core/recovery/file-finder.ts';
-import { ResourcePath } from '../../../src/storage/resource-path.ts';
 import { Root } from '../../../src/storage/root.ts';
+import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 
 /** Files in each of the directories. */

@@ -1,0 +1,186 @@
+import { isIP } from 'node:net';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { HttpfstreamOptions } from '../../server/settings.ts';
+import { positiveSecondsOption, secondsOption } from '../seconds.ts';
+import { type ListenAddress, parseListenAddress } from './listen-address.ts';
+
+/** Names that the proxies' addresses have in groups. */
+const PROXIES = ['loopback', 'linklocal', 'uniquelocal'];
+
+const HOST_NAME = /^(?:\*\.)?[a-z\d_-]+(?:\.[a-z\d_-]+)*\.?$/;
+
+const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@,]+$/;
+
+/** The options of `httpfstream-server` as they were given, or their defaults. */
+export interface ServerOptions {
+  root: string;
+  http: ListenAddress;
+  durability: NonNullable<HttpfstreamOptions['durability']>;
+  fileMode: number;
+  /** In seconds. */
+  grace: number;
+  /** In seconds. */
+  longPoll: number;
+  cors: readonly string[];
+  allowHost: readonly string[];
+  trustProxy: readonly string[];
+  index: boolean;
+  check: boolean;
+  logLevel: string;
+}
+
+/** Declares the options. Each may come from the environment instead. */
+export function addServerOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--root <DIR>', 'directory that holds the files; made if it is missing')
+        .env('HTTPFSTREAM_ROOT')
+        .default('./data'),
+    )
+    .addOption(
+      new Option('--http <ADDR>', 'address to listen on; :8080 is all interfaces')
+        .env('HTTPFSTREAM_HTTP')
+        .argParser(listenAddressOption)
+        .default({ host: 'localhost', port: 8080 }, 'localhost:8080'),
+    )
+    .addOption(
+      new Option('--durability <LEVEL>', 'acknowledge bytes when the system (os) or the disk (disk) has them')
+        .env('HTTPFSTREAM_DURABILITY')
+        .choices(['os', 'disk'])
+        .default('os'),
+    )
+    .addOption(
+      new Option('--file-mode <MODE>', 'mode of the files that are made, as the umask leaves it')
+        .env('HTTPFSTREAM_FILE_MODE')
+        .argParser(fileModeOption)
+        .default(0o644, '0644'),
+    )
+    .addOption(
+      new Option('--grace <SECONDS>', 'how long an append waits for a client whose connection broke')
+        .env('HTTPFSTREAM_GRACE')
+        .argParser(secondsOption)
+        .default(15),
+    )
+    .addOption(
+      new Option('--long-poll <SECONDS>', 'how long a long-poll waits for bytes')
+        .env('HTTPFSTREAM_LONG_POLL')
+        .argParser(positiveSecondsOption)
+        .default(20),
+    )
+    .addOption(
+      new Option(
+        '--cors <ORIGIN>',
+        'origin whose pages may use this server, or *; may be repeated, or a list with commas',
+      )
+        .env('HTTPFSTREAM_CORS')
+        .argParser(originsOption)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option(
+        '--allow-host <NAME>',
+        'name under which this server is reached, *.NAME for all below it, or *; may be repeated, or a list with commas',
+      )
+        .env('HTTPFSTREAM_ALLOW_HOST')
+        .argParser(hostsOption)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option(
+        '--trust-proxy [ADDR]',
+        'proxy to be believed where a request comes from (X-Forwarded-*): address, network, or loopback, which is what ' +
+          'it means without a value; may be repeated, or a list with commas',
+      )
+        .env('HTTPFSTREAM_TRUST_PROXY')
+        .argParser(proxiesOption)
+        .preset('loopback')
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option('--index [BOOLEAN]', "show a directory's index.html in place of its listing")
+        .env('HTTPFSTREAM_INDEX')
+        .argParser(booleanOption)
+        .preset('true')
+        .default(false),
+    )
+    .addOption(
+      new Option(
+        '--check',
+        'verify the root, repair what can be, and say what was done; serves nothing',
+      ).default(false),
+    )
+    .addOption(
+      new Option('--log-level <LEVEL>', 'how much to log')
+        .env('HTTPFSTREAM_LOG_LEVEL')
+        .choices(['debug', 'info', 'warn', 'error', 'silent'])
+        .default('info'),
+    );
+}
+
+function listenAddressOption(text: string): ListenAddress {
+  const address = parseListenAddress(text);
+  if (address === undefined)
+    throw new InvalidArgumentError('It must look like :8080, localhost:8080 or [::1]:8080.');
+  return address;
+}
+
+function fileModeOption(text: string): number {
+  const mode = /^0?[67][0-7]{2}$/.test(text) ? Number.parseInt(text, 8) : undefined;
+  if (mode === undefined) throw new InvalidArgumentError('It must look like 0644, and begin with 6 or 7.');
+  return mode;
+}
+
+function booleanOption(text: string): boolean {
+  if (/^(?:true|1)$/i.test(text)) return true;
+  if (/^(?:false|0|)$/i.test(text)) return false;
+  throw new InvalidArgumentError('It must be true or false.');
+}
+
+/** @param others what the same option has brought before */
+function originsOption(text: string, others: readonly string[]): readonly string[] {
+  const origins = itemsOf(text);
+  for (const origin of origins) {
+    if (origin !== '*' && !ORIGIN.test(origin)) {
+      throw new InvalidArgumentError('It must look like https://example.com, with no path, or be *.');
+    }
+  }
+  return [...others, ...origins];
+}
+
+/** @param others what the same option has brought before */
+function hostsOption(text: string, others: readonly string[]): readonly string[] {
+  const names = itemsOf(text);
+  for (const name of names) {
+    if (name !== '*' && !HOST_NAME.test(name)) {
+      throw new InvalidArgumentError('It must look like logs.example.com or *.example.com, or be *.');
+    }
+  }
+  return [...others, ...names];
+}
+
+/** @param others what the same option has brought before */
+function proxiesOption(text: string, others: readonly string[]): readonly string[] {
+  const proxies = itemsOf(text);
+  for (const proxy of proxies) {
+    if (!PROXIES.includes(proxy) && !isNetwork(proxy)) {
+      throw new InvalidArgumentError(
+        `It must look like 10.0.0.1 or 10.0.0.0/8, or be ${PROXIES.join(', ')}.`,
+      );
+    }
+  }
+  return [...others, ...proxies];
+}
+
+function isNetwork(text: string): boolean {
+  const [, address = '', length = '1'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const version = isIP(address);
+  return version !== 0 && Number(length) >= 1 && Number(length) <= (version === 4 ? 32 : 128);
+}
+
+/** The items of a list with commas, in lower case. */
+function itemsOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim().toLowerCase())
+    .filter((item) => item !== '');
+}

@@ -1,0 +1,320 @@
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import {
+  type HttpfstreamError,
+  ProtocolError,
+  RepeatedRequestError,
+  ResourceGoneError,
+  StreamClosedError,
+  StreamInterruptedError,
+  StreamTruncatedError,
+} from '../../wire/errors.ts';
+import {
+  CloseCode,
+  type ControlMessage,
+  type EndMessage,
+  type OpenMessage,
+  QueryName,
+} from '../../wire/protocol.ts';
+import { Connection } from '../connection/connection.ts';
+import { type ConnectionEnd, connectionError, isRefusal } from '../connection/connection-end.ts';
+import { type RequestHeaders, withHeaders } from '../connection/handshake-headers.ts';
+import { targetUrl } from '../connection/target-url.ts';
+import { destroyOnAbort } from '../destroy-on-abort.ts';
+import { Reconnector } from '../reconnector.ts';
+import { isTransient, refusalOf } from '../refusal.ts';
+import { failureOfClose, failureOfEnd, failureOfRetry, interrupted } from '../stream-failure.ts';
+import { type AppendOptions, type AppendResult, type AppendStream, assertOptions } from './append-options.ts';
+import { askCloseReason } from './close-reason.ts';
+import { PendingWrites } from './pending-writes.ts';
+import { ResendBuffer } from './resend-buffer.ts';
+import { LEGACY_LIMITS, LIMITS } from './sending-limits.ts';
+
+const DEFAULT_BUFFER_BYTES = 8 * 1024 * 1024;
+
+const DEFAULT_STALL_TIMEOUT_MS = 30_000;
+
+/**
+ * Opens a resource to append to it, and makes it if it is missing.
+ *
+ * The result is a Node writable; it emits `open` when the server has accepted,
+ * and `finish` when the server has confirmed the end. When its connection
+ * breaks it goes on through a new one, with exactly the bytes that had not
+ * arrived. To `destroy` it before the end ends the append as interrupted.
+ * Errors: {@link AppendConflictError} while another appender holds the
+ * resource, {@link PositionMismatchError}, {@link ForbiddenPathError},
+ * {@link StreamClosedError}, {@link UnexpectedStatusError}, {@link ConnectionError}
+ * when the first connection fails, {@link ConnectionLostError} when no new one
+ * could be made, {@link ProtocolError} when the server broke the protocol,
+ * {@link StreamInterruptedError} when it would not go on,
+ * {@link ResourceGoneError} and {@link StreamTruncatedError} when the file was
+ * deleted or cut meanwhile.
+ *
+ * A legacy server acknowledges nothing but the end: with it a connection that
+ * breaks is an error.
+ *
+ * @param url http, https, ws or wss URL of the resource
+ * @throws {InvalidUrlError}
+ * @throws {TypeError} for options that make no sense
+ */
+export function openAppend(url: string | URL, options: AppendOptions = {}): AppendStream {
+  return new ResumingAppend(targetUrl(url), options);
+}
+
+class ResumingAppend extends Writable implements AppendStream {
+  readonly #url: URL;
+  readonly #options: AppendOptions;
+  readonly #buffer: ResendBuffer;
+  readonly #reconnector: Reconnector;
+  readonly #session = randomBytes(18).toString('base64url');
+  #connection: Connection | undefined;
+  #start: number | undefined;
+  #generation: number | undefined;
+  /** Whether bytes may be sent. */
+  #isOpen = false;
+  #wasOpen = false;
+  #isLegacy = false;
+  /** How far it was sent, counted from the beginning of this append. */
+  #sent = 0;
+  readonly #pending = new PendingWrites();
+  /** The callback of `_final`. */
+  #onFinished: (() => void) | undefined;
+  #closeReason = '';
+  #isClosing = false;
+  #isConfirmed = false;
+  #acknowledgedBytes = 0;
+  /** How often it has connected. */
+  #attempts = 0;
+
+  constructor(url: URL, options: AppendOptions) {
+    super({ decodeStrings: true });
+    const { bufferBytes = DEFAULT_BUFFER_BYTES } = options;
+    assertOptions(options);
+    this.#url = url;
+    this.#options = options;
+    this.#buffer = new ResendBuffer(bufferBytes);
+    this.#reconnector = new Reconnector(options, (error) => this.destroy(error));
+    destroyOnAbort(this, options.signal);
+    if (!this.destroyed) this.#connect();
+  }
+
+  get startPosition(): number | undefined {
+    return this.#start;
+  }
+
+  get acknowledgedBytes(): number {
+    return this.#acknowledgedBytes;
+  }
+
+  async close(): Promise<AppendResult> {
+    this.end();
+    await finished(this);
+    // A stream that was destroyed has finished for Node, when all its bytes were taken.
+    if (!this.#isConfirmed) throw interrupted('the append was destroyed');
+    const bytes = this.#acknowledgedBytes;
+    const position = this.#start === undefined ? undefined : this.#start + bytes;
+    return { position, bytes, generation: this.#generation };
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error) => void): void {
+    this.#pending.set([chunk], callback);
+    this.#accept();
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], callback: (error?: Error) => void): void {
+    const bytes = chunks.map(({ chunk }) => chunk);
+    this.#pending.set(bytes, callback);
+    this.#accept();
+  }
+
+  override _final(callback: (error?: Error) => void): void {
+    askCloseReason(this.#options).then((reason) => {
+      this.#closeReason = reason;
+      this.#onFinished = callback;
+      this.#finishIfDone();
+    }, callback);
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#reconnector.cancel();
+    this.#isOpen = false;
+    // A bare close would be a clean end for a legacy server.
+    this.#connection?.abandon(CloseCode.goingAway);
+    this.#buffer.clear();
+    // Node calls back only the writes that it still holds.
+    this.#pending.settle(error ?? interrupted('the append was destroyed'));
+    callback(error);
+  }
+
+  #connect(): void {
+    const url = new URL(this.#url);
+    const query = url.searchParams;
+    query.set(QueryName.session, this.#session);
+    query.set(QueryName.attempt, String(this.#attempts++));
+    const expect = this.#start ?? this.#options.expect;
+    if (expect !== undefined) query.set(QueryName.expect, String(expect));
+    if (this.#generation !== undefined) query.set(QueryName.generation, String(this.#generation));
+    this.#isClosing = false;
+    withHeaders(this, this.#options.headers, (headers) => this.#shakeHands(url, headers));
+  }
+
+  #shakeHands(url: URL, headers: RequestHeaders): void {
+    const options = { stallTimeoutMs: DEFAULT_STALL_TIMEOUT_MS, ...this.#options, headers };
+    this.#connection = new Connection(url, 'APPEND', options, {
+      onOpen: (connection) => {
+        this.#reconnector.opened();
+        if (!connection.isV2) this.#openedLegacy();
+      },
+      onResponse: (response) => {
+        this.#refused(response).catch((error) => this.destroy(error));
+      },
+      // A server has nothing to say to an appender but control messages.
+      onPayload: () => {},
+      onMessage: (message) => this.#hear(message),
+      onEnd: (end) => this.#disconnected(end),
+    });
+  }
+
+  #hear(message: ControlMessage): void {
+    if (message.type === 'open') this.#opened(message);
+    else if (message.type === 'ack') this.#acknowledged(message.position);
+    else if (message.type === 'end') this.#ended(message);
+  }
+
+  #opened({ generation, position }: OpenMessage): void {
+    this.#start ??= position;
+    this.#generation ??= generation;
+    const arrived = position - this.#start;
+    const isOther = generation !== this.#generation || this.#isOpen;
+    if (arrived < this.#buffer.start || arrived > this.#sent || isOther) {
+      this.destroy(new ProtocolError(`the server has ${arrived} bytes of this append, which cannot be`));
+      return;
+    }
+    this.#sent = arrived;
+    this.#reconnector.resumed();
+    if (!this.destroyed) this.#begin();
+  }
+
+  #openedLegacy(): void {
+    if (this.#wasOpen) {
+      this.destroy(interrupted('the server no longer speaks the protocol that resuming needs'));
+      return;
+    }
+    this.#isLegacy = true;
+    this.#begin();
+  }
+
+  #begin(): void {
+    this.#isOpen = true;
+    if (!this.#wasOpen) {
+      this.#wasOpen = true;
+      this.emit('open');
+    }
+    this.#send();
+    this.#finishIfDone();
+  }
+
+  #acknowledged(position: number): void {
+    const acknowledged = position - (this.#start ?? 0);
+    if (acknowledged > this.#sent) {
+      this.destroy(new ProtocolError('the server acknowledges bytes that were not sent'));
+      return;
+    }
+    if (acknowledged <= this.#buffer.start) return;
+    this.#reconnector.progressed();
+    this.#acknowledgedBytes = acknowledged;
+    this.#buffer.release(acknowledged);
+    if (this.#tellAck(acknowledged)) this.#released();
+  }
+
+  /** Returns whether the stream goes on: what the caller's own function throws is its error. */
+  #tellAck(bytes: number): boolean {
+    try {
+      this.#options.onAck?.(bytes);
+    } catch (error) {
+      this.destroy(error as Error);
+    }
+    return !this.destroyed;
+  }
+
+  /** Takes what waits for the room. */
+  #released(): void {
+    this.#accept();
+    this.#finishIfDone();
+  }
+
+  #accept(): void {
+    const isAccepted = this.#pending.moveTo(this.#buffer);
+    this.#send();
+    if (isAccepted) this.#pending.settle();
+  }
+
+  #send(): void {
+    const connection = this.#connection;
+    const { messageBytes, maxUnsentBytes } = this.#isLegacy ? LEGACY_LIMITS : LIMITS;
+    while (
+      this.#isOpen &&
+      connection !== undefined &&
+      this.#sent < this.#buffer.end &&
+      connection.bufferedBytes < maxUnsentBytes
+    ) {
+      const message = this.#buffer.view(this.#sent, messageBytes);
+      this.#sent += message.length;
+      const sent = this.#sent;
+      connection.send(message, () => {
+        if (connection !== this.#connection) return;
+        // What a legacy server was sent cannot be sent again.
+        if (this.#isLegacy) {
+          this.#buffer.release(sent);
+          this.#released();
+        }
+        this.#send();
+      });
+    }
+  }
+
+  #finishIfDone(): void {
+    const isDone = this.#onFinished !== undefined && this.#buffer.start === this.#buffer.end;
+    if (!isDone || !this.#isOpen || this.#isClosing) return;
+    this.#isClosing = true;
+    this.#connection?.close(CloseCode.finished, this.#closeReason);
+  }
+
+  #ended(end: EndMessage): void {
+    // After a shutdown the close that comes next says that the server will be back.
+    if (end.reason !== 'shutdown') this.destroy(failureOfEnd(end));
+  }
+
+  #disconnected(end: ConnectionEnd): void {
+    this.#isOpen = false;
+    const isConfirmed = end.code === CloseCode.finished || (this.#isLegacy && end.code === CloseCode.none);
+    if (this.#isClosing && isConfirmed) {
+      if (this.#isLegacy) {
+        this.#acknowledgedBytes = this.#sent;
+        if (!this.#tellAck(this.#sent)) return;
+      }
+      this.#isConfirmed = true;
+      this.#onFinished?.();
+    } else if (this.#isLegacy || isRefusal(end)) this.destroy(failureOfClose(end));
+    else if (this.#wasOpen) this.#retry(connectionError(end));
+    else this.destroy(connectionError(end));
+  }
+
+  async #refused(response: IncomingMessage): Promise<void> {
+    const error = await refusalOf(response);
+    if (this.destroyed) return;
+    // A copy of the request, made on the way, came first: the next one is newer.
+    if (error instanceof RepeatedRequestError) this.#retry(error);
+    else if (!this.#wasOpen) this.destroy(error);
+    else if (isTransient(response.statusCode)) this.#retry(error);
+    else if (error instanceof ResourceGoneError || error instanceof StreamClosedError) this.destroy(error);
+    else this.destroy(interrupted(`the append cannot go on: ${error.message}`, error));
+  }
+
+  #retry(error: HttpfstreamError): void {
+    if (this.#reconnector.schedule(error, () => this.#connect())) return;
+    this.destroy(failureOfRetry('the append was not confirmed', error));
+  }
+}

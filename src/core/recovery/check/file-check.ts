@@ -1,0 +1,195 @@
+import type { FileStat } from '../../../storage/file-io.ts';
+import type { Quarantine } from '../../../storage/journal/quarantine.ts';
+import { setAside } from '../../../storage/records/aside.ts';
+import type { ExpiryIndex } from '../../../storage/records/expiry-index.ts';
+import { isDamaged, type Sidecar, type SidecarStore } from '../../../storage/records/sidecar-store.ts';
+import type { Root } from '../../../storage/root.ts';
+import type { FoundName } from '../../../storage/walk.ts';
+import { ResourceNotFoundError, StreamGoneError } from '../../../wire/errors.ts';
+import { ResourcePath } from '../../../wire/resource-path.ts';
+import type { StreamRecord } from '../../single-append/stream-record.ts';
+import { expiryMs } from '../../streams/stream-expiry.ts';
+import type { StreamLifecycle } from '../../streams/stream-lifecycle.ts';
+import type { StreamStore } from '../../streams/stream-store.ts';
+import { isJsonType } from '../../streams/stream-type.ts';
+import type { Findings } from './findings.ts';
+import { firstBadLine } from './json-lines.ts';
+
+/** What the files of a root are checked with. */
+export interface FileCheckOptions {
+  root: Root;
+  sidecars: SidecarStore;
+  store: StreamStore;
+  quarantine: Quarantine<StreamRecord>;
+  expiring: ExpiryIndex;
+  streams: StreamLifecycle;
+  findings: Findings;
+}
+
+/** A file of which something is remembered. */
+interface Subject {
+  resource: ResourcePath;
+  location: string;
+  stat: FileStat;
+  sidecar: Sidecar;
+}
+
+/** Checks files, one after the other, against what is remembered of them. */
+export class FileCheck {
+  readonly #options: FileCheckOptions;
+  /** Fingerprints of the files of which something is remembered. */
+  readonly known = new Set<string>();
+  /** Fingerprints of those that streams were forked from. */
+  readonly sources = new Set<string>();
+  /** Those that have outlived their time. */
+  readonly #expired: Subject[] = [];
+  #count = 0;
+
+  constructor(options: FileCheckOptions) {
+    this.#options = options;
+  }
+
+  /** How many files there are. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Checks a file. Never rejects. */
+  async check(found: FoundName): Promise<void> {
+    const where = found.location ?? found.name.toString();
+    try {
+      const stat = await this.#options.root.statFound(found);
+      if (stat === undefined) return;
+      this.#count++;
+      const { fingerprint } = stat;
+      // It may have several names.
+      if (this.known.has(fingerprint)) return;
+      this.known.add(fingerprint);
+      const sidecar = await this.#options.sidecars.read(fingerprint);
+      if (sidecar === undefined) {
+        this.known.delete(fingerprint);
+        return;
+      }
+      const { location } = found;
+      const resource = location === undefined ? undefined : parse(location);
+      if (location === undefined || resource === undefined) return;
+      await this.#checkSubject({ resource, location, stat, sidecar });
+    } catch (error) {
+      this.#options.findings.bad(where, `cannot be checked (${reasonOf(error)})`);
+    }
+  }
+
+  /** Deletes what has outlived its time, as the server would. */
+  async deleteExpired(): Promise<void> {
+    const { streams, findings } = this.#options;
+    for (const { resource, location, stat } of this.#expired) {
+      try {
+        await (await streams.open(resource)).close();
+      } catch (error) {
+        if (error instanceof ResourceNotFoundError || error instanceof StreamGoneError) {
+          this.known.delete(stat.fingerprint);
+          findings.repaired(location, 'had outlived its time; deleted');
+        } else findings.bad(location, `has outlived its time and cannot be deleted (${reasonOf(error)})`);
+      }
+    }
+  }
+
+  async #checkSubject(subject: Subject): Promise<void> {
+    const { sidecars, store, quarantine } = this.#options;
+    const { stat, sidecar } = subject;
+    // What the log has of it is to be made good before anything is called too much or too little.
+    if (quarantine.has(stat.fingerprint)) return;
+    if (isDamaged(sidecar)) {
+      await this.#replaceDamaged(subject);
+      return;
+    }
+    await this.#checkSize(subject);
+    const { stream } = (await sidecars.read(stat.fingerprint)) ?? {};
+    if (stream === undefined) return;
+    if ((stream.forks ?? []).length > 0) this.sources.add(stat.fingerprint);
+    const { state, accessedMs } = await store.read(stat);
+    await this.#checkSurplus(subject, state.size);
+    await this.#checkExpiry(subject, expiryMs(state, accessedMs));
+    if (isJsonType(stream.contentType)) await this.#checkJson(subject, state.size);
+  }
+
+  /** The file is no stream any more, and nobody may take what is there for the whole of an append. */
+  async #replaceDamaged({ location, stat }: Subject): Promise<void> {
+    const { root, sidecars, findings } = this.#options;
+    const aside = await sidecars.copyAside(stat.fingerprint, root.own('aside'));
+    const append = { start: 0, state: 'interrupted', end: stat.size } as const;
+    await sidecars.write(stat.fingerprint, { path: location, append }, { durable: true });
+    findings.repaired(location, `what was remembered of it is damaged; moved to ${aside}`);
+  }
+
+  async #checkSize({ location, stat, sidecar }: Subject): Promise<void> {
+    const { fingerprint, size } = stat;
+    const { append, stream } = sidecar;
+    const expected = Math.max(stream?.size ?? 0, append?.start ?? 0, append?.end ?? 0);
+    if (size >= expected) return;
+    const change = (): Sidecar => ({
+      ...sidecar,
+      ...(stream && { stream: { ...stream, size: Math.min(stream.size, size) } }),
+      ...(append && {
+        append: { ...append, start: Math.min(append.start, size), state: 'interrupted', end: size },
+      }),
+    });
+    await this.#options.sidecars.update(fingerprint, change, { durable: true });
+    this.#options.findings.bad(
+      location,
+      `${expected - size} bytes are missing at its end; it is remembered to end at ${size}, interrupted`,
+    );
+  }
+
+  /** What no producer knows to have brought it will bring again. */
+  async #checkSurplus({ location, stat }: Subject, size: number): Promise<void> {
+    const { root, findings } = this.#options;
+    if (stat.size <= size) return;
+    const file = await root.openRepair(location);
+    try {
+      const aside = await setAside(root, file, size);
+      findings.repaired(location, `${stat.size - size} bytes of which no producer knows; moved to ${aside}`);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #checkExpiry(subject: Subject, endMs: number | undefined): Promise<void> {
+    if (endMs === undefined) return;
+    const { expiring, findings } = this.#options;
+    const { resource, location, stat } = subject;
+    if (endMs <= Date.now()) this.#expired.push(subject);
+    else if (!(await expiring.has(stat.fingerprint))) {
+      await expiring.add({ fingerprint: stat.fingerprint, path: resource.key }, endMs);
+      findings.repaired(location, 'that it is to be deleted in time was not noted; noted');
+    }
+  }
+
+  async #checkJson({ resource, location }: Subject, size: number): Promise<void> {
+    const file = await this.#options.root.openRead(resource);
+    try {
+      const position = await firstBadLine(file, size);
+      if (position === undefined) return;
+      this.#options.findings.bad(
+        location,
+        `a stream of JSON values, and the line at ${position} is none; left as it is`,
+      );
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+/** What the cause says, if there is one, is closer to what happened. */
+export function reasonOf(error: unknown): string {
+  const { cause } = error as Error;
+  return cause instanceof Error ? cause.message : String(error);
+}
+
+function parse(location: string): ResourcePath | undefined {
+  try {
+    return ResourcePath.parse(location);
+  } catch {
+    return undefined;
+  }
+}

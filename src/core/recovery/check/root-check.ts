@@ -1,0 +1,70 @@
+import type { Report } from '../../../storage/report.ts';
+import type { Root } from '../../../storage/root.ts';
+import { StoredStreams } from '../../stored-streams.ts';
+import { FileCheck } from './file-check.ts';
+import { Findings } from './findings.ts';
+import { ForkCheck } from './fork-check.ts';
+import { OrphanCheck } from './orphan-check.ts';
+
+/** How many files are looked at at a time. */
+const PARALLEL = 16;
+
+/**
+ * Verifies a root that no server uses and puts right what can be.
+ *
+ * @param tell is given a line for each finding, and one at the end
+ * @returns whether all is well now, and nothing was lost
+ */
+export async function checkRoot(root: Root, tell: (line: string) => void): Promise<boolean> {
+  const findings = new Findings(tell);
+  const report: Report = (message, { path, ...detail }) =>
+    findings.bad(String(path), `${message} (${JSON.stringify(detail)})`);
+  const nothing = () => {};
+  const stored = new StoredStreams(root, {
+    // What is put right is to survive a loss of power, whatever the server promises.
+    isDurable: true,
+    sessionSize: () => undefined,
+    report,
+    made: nothing,
+    deleted: nothing,
+  });
+  try {
+    const progress: Report = (message, detail) => tell(`${message} (${JSON.stringify(detail)})`);
+    const count = await stored.recover(
+      (name) => findings.repaired(name, 'was not written to its end; removed'),
+      progress,
+    );
+    if (count > 0)
+      findings.repaired('redo log', `the server was killed; ${count} streams brought up to date`);
+    const files = new FileCheck({ root, ...stored, streams: stored.lifecycle, findings });
+    let isWhole = true;
+    const names = root.walk((directory) => {
+      isWhole = false;
+      findings.bad(directory, 'cannot be read; what is remembered of its files is left as it is');
+    });
+    const checkAll = async () => {
+      for await (const name of names) await files.check(name);
+    };
+    await Promise.all(Array.from({ length: PARALLEL }, checkAll));
+    await files.deleteExpired();
+    if (isWhole) {
+      const { known, sources } = files;
+      const { sidecars, expiring, tombstones } = stored;
+      await new OrphanCheck({ root, sidecars, expiring, findings, known }).check();
+      const forks = new ForkCheck({ root, sidecars, tombstones, findings, known });
+      await forks.checkTombstones();
+      for (const source of sources) await forks.checkSource(source);
+    }
+    tell(summary(files, findings));
+    return findings.badCount === 0;
+  } finally {
+    // After a failure there is nothing to be made safe, and what was found in the log stays.
+    await stored.close();
+  }
+}
+
+function summary({ count, known }: FileCheck, { repairedCount, badCount }: Findings): string {
+  const looked = `${count} files looked at, of ${known.size} of them something is remembered`;
+  if (repairedCount + badCount === 0) return `${looked}: all is well`;
+  return `${looked}: ${repairedCount} findings put right, ${badCount} that are not, or not without a loss`;
+}

@@ -1,0 +1,243 @@
+import type { Quarantine } from '../../storage/journal/quarantine.ts';
+import type { RedoLog } from '../../storage/journal/redo-log.ts';
+import type { Report } from '../../storage/report.ts';
+import { storageFailure } from '../../storage/storage-failure.ts';
+import { type HttpfstreamError, StorageFullError } from '../../wire/errors.ts';
+import type { StreamRecord } from '../single-append/stream-record.ts';
+import type { Stream } from '../streams/stream.ts';
+
+/** Quiet time after which sidecars are brought up to date, … */
+const IDLE_MS = 1000;
+
+/** … and longest time for which one is behind. */
+const MAX_AGE_MS = 10_000;
+
+/** How large the log becomes before that, … */
+const MAX_LOG_BYTES = 16 * 1024 * 1024;
+
+/** … and how many streams it is about: what a start after a crash has to put right. */
+const MAX_STREAMS = 500;
+
+/** How many streams may be behind before others have to wait: those that are keep their files open. */
+const MAX_BEHIND = 1000;
+
+/** How many streams are brought up to date at a time. */
+const PARALLEL = 4;
+
+/** How often in a row a stream may fail to be brought up to date before it is put in quarantine. */
+const MAX_TRIES = 3;
+
+/** How many streams are in quarantine at most: if more fail, it is not because of them. */
+export const MAX_QUARANTINED = 64;
+
+/** How much the log holds at most, if it cannot be shortened. */
+const MAX_HELD_BYTES = 256 * 1024 * 1024;
+
+/** What streams are brought up to date with. */
+export interface CheckpointsOptions {
+  log: RedoLog<StreamRecord>;
+  quarantine: Quarantine<StreamRecord>;
+  report: Report;
+}
+
+/**
+ * Brings sidecars up to date with the log now and then, so that the log stays
+ * short. A stream of which that fails again and again, because its file cannot be
+ * synced for instance, is put in quarantine: what the log has of it is copied, it
+ * takes no appends, and the log is dropped for all others.
+ */
+export class Checkpoints {
+  readonly #options: CheckpointsOptions;
+  readonly #done: (stream: Stream) => void;
+  /** Those of which the log has more than the sidecar, … */
+  #behind = new Set<Stream>();
+  /** … and those whose turn it is. */
+  #due = new Set<Stream>();
+  /** How often in a row it has failed for a stream. */
+  readonly #tries = new Map<Stream, number>();
+  /** Those in quarantine. */
+  readonly #isolated = new Set<Stream>();
+  /** When the first and the last of them came, in terms of `performance.now()`. */
+  #firstMs = 0;
+  #lastMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #isClosed = false;
+  /** What went wrong with the last run. */
+  #failure: HttpfstreamError | undefined;
+
+  /** @param done called when a stream's sidecar has all that the log had */
+  constructor(options: CheckpointsOptions, done: (stream: Stream) => void) {
+    this.#options = options;
+    this.#done = done;
+  }
+
+  /** Tells that the log has more of a stream than its sidecar. */
+  add(stream: Stream): void {
+    this.#lastMs = performance.now();
+    if (this.#behind.size === 0) this.#firstMs = this.#lastMs;
+    this.#behind.add(stream);
+    if (this.#isClosed) return;
+    const isDue = this.#behind.size >= MAX_STREAMS || this.#options.log.size >= MAX_LOG_BYTES;
+    if (isDue) this.#start();
+    else this.#arm(IDLE_MS);
+  }
+
+  /**
+   * Resolves when not too many are behind.
+   *
+   * @throws what keeps them behind
+   */
+  async room(): Promise<void> {
+    while (this.#behind.size + this.#due.size >= MAX_BEHIND && !this.#isClosed) {
+      this.#start();
+      await this.#running;
+      if (this.#failure !== undefined) throw this.#failure;
+    }
+  }
+
+  /** @throws what keeps the log from being shortened, when it has become too long */
+  assertRoom(): void {
+    if (this.#failure !== undefined && this.#options.log.heldSize >= MAX_HELD_BYTES) throw this.#failure;
+  }
+
+  /** Whether a stream's sidecar is behind. */
+  has(stream: Stream): boolean {
+    return this.#behind.has(stream) || this.#due.has(stream) || this.#isolated.has(stream);
+  }
+
+  /** Tells that a stream is no more. */
+  forget(stream: Stream): void {
+    this.#behind.delete(stream);
+    this.#due.delete(stream);
+    this.#tries.delete(stream);
+    this.#isolated.delete(stream);
+  }
+
+  /** Brings everything up to date, and empties the log. What cannot be is left for the next start. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+    await this.#run();
+  }
+
+  #arm(delayMs: number): void {
+    this.#timer ??= setTimeout(() => this.#look(), delayMs).unref();
+  }
+
+  /** Starts if it is quiet, or has not been for too long. */
+  #look(): void {
+    this.#timer = undefined;
+    const nowMs = performance.now();
+    const restMs = Math.min(this.#lastMs + IDLE_MS, this.#firstMs + MAX_AGE_MS) - nowMs;
+    if (restMs > 0) this.#arm(restMs);
+    else this.#start();
+  }
+
+  #start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Never rejects. */
+  async #run(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const { log, report } = this.#options;
+    let failure: HttpfstreamError | undefined;
+    try {
+      for (const stream of this.#isolated) await this.#tryToRelease(stream);
+      const upTo = await log.rotate();
+      const failed = await this.#bringUpToDate();
+      await this.#isolate(failed);
+      [failure] = failed.values();
+      if (failure === undefined) await log.drop(upTo);
+    } catch (error) {
+      failure = storageFailure(error);
+    }
+    // The log keeps what it has, and the next run tries again.
+    if (failure !== undefined && this.#failure === undefined) {
+      report('the redo log cannot be shortened: a stream cannot be brought up to date', {
+        reason: reasonOf(failure),
+      });
+    }
+    this.#failure = failure;
+    this.#running = undefined;
+    const isDone = this.#behind.size === 0 && [...this.#isolated].every(({ isLost }) => isLost);
+    if (!isDone && !this.#isClosed) this.#arm(IDLE_MS);
+  }
+
+  /** Returns those for which that failed, and what went wrong. */
+  async #bringUpToDate(): Promise<Map<Stream, HttpfstreamError>> {
+    const failed = new Map<Stream, HttpfstreamError>();
+    this.#due = this.#behind;
+    this.#behind = new Set();
+    const streams = [...this.#due].values();
+    const bringAll = async () => {
+      for (const stream of streams) {
+        if (!this.#due.has(stream)) continue;
+        const failure = await stream.checkpoint().then(() => undefined, storageFailure);
+        this.#due.delete(stream);
+        if (failure === undefined) {
+          this.#tries.delete(stream);
+          this.#done(stream);
+        } else if (!stream.isGone) {
+          this.#behind.add(stream);
+          failed.set(stream, failure);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: PARALLEL }, bringAll));
+    return failed;
+  }
+
+  /** Puts those in quarantine that have failed too often; they are taken out of `failed`. */
+  async #isolate(failed: Map<Stream, HttpfstreamError>): Promise<void> {
+    const { log, quarantine, report } = this.#options;
+    for (const [stream, failure] of failed) {
+      // A disk that is full makes the log no longer.
+      const isTry = !(failure instanceof StorageFullError);
+      if (isTry) this.#tries.set(stream, (this.#tries.get(stream) ?? 0) + 1);
+    }
+    const isHopeless = (stream: Stream) => stream.isLost || (this.#tries.get(stream) ?? 0) >= MAX_TRIES;
+    const hopeless = [...failed].filter(([stream]) => isHopeless(stream));
+    if (hopeless.length === 0 || this.#isolated.size + hopeless.length > MAX_QUARANTINED) return;
+    try {
+      for (const [stream, failure] of hopeless) await stream.isolate(failure);
+      // Now that nothing more of them comes into it.
+      const upTo = await log.rotate();
+      const files = new Set(hopeless.map(([{ fingerprint }]) => fingerprint));
+      await quarantine.add(files, log.records(upTo));
+    } catch (error) {
+      for (const [stream] of hopeless) stream.release();
+      throw error;
+    }
+    for (const [stream, failure] of hopeless) {
+      this.forget(stream);
+      failed.delete(stream);
+      this.#isolated.add(stream);
+      report('a stream cannot be brought up to date: it takes no appends until it can, or after a restart', {
+        path: stream.location,
+        reason: reasonOf(failure),
+      });
+    }
+  }
+
+  async #tryToRelease(stream: Stream): Promise<void> {
+    if (stream.isLost) return;
+    try {
+      await stream.checkpoint();
+      await this.#options.quarantine.remove(stream.fingerprint);
+    } catch {
+      return;
+    }
+    this.#isolated.delete(stream);
+    stream.release();
+    this.#done(stream);
+    this.#options.report('a stream is up to date, and takes appends again', { path: stream.location });
+  }
+}
+
+function reasonOf(failure: HttpfstreamError): string {
+  return String(failure.cause ?? failure);
+}

@@ -1,0 +1,186 @@
+import type { Root } from '../../storage/root.ts';
+import { StorageBusyError } from '../../wire/errors.ts';
+import type { EndFacts } from '../../wire/protocol.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Follower, FollowerSink } from '../follower.ts';
+import type { OpenFeeds } from '../open-feeds.ts';
+import type { Outcome } from '../outcome.ts';
+import { type FollowRequest, returnPosition } from '../request.ts';
+import type { SessionRegistry } from '../sessions/session-registry.ts';
+import { Slots } from '../slots.ts';
+import { startAt } from '../start-position.ts';
+import type { StreamLifecycle } from '../streams/stream-lifecycle.ts';
+import { openRenamed } from './renamed-file.ts';
+import type { OpenRotated, RotatedFile, Successor } from './rotated-file.ts';
+import { Rotations } from './rotations.ts';
+
+/** Time between two looks at a path that is followed by somebody who comes back. */
+const LOOK_INTERVAL_MS = 250;
+
+/** How many directories are searched for files that were renamed at a time, and how many who want that wait. */
+const MAX_SEARCHES = 1;
+const MAX_WAITING = 100;
+
+/** Followers who come back for the rest of a file that is not any more, at its path, what they have followed. */
+export class RotatedFollowers {
+  readonly #root: Root;
+  readonly #rotations: Rotations;
+  readonly #searches = new Slots(MAX_SEARCHES);
+  readonly #feeds: OpenFeeds;
+  readonly #sessions: SessionRegistry;
+  readonly #streams: StreamLifecycle;
+
+  constructor(root: Root, feeds: OpenFeeds, sessions: SessionRegistry, streams: StreamLifecycle) {
+    this.#root = root;
+    this.#rotations = new Rotations(root, LOOK_INTERVAL_MS);
+    this.#feeds = feeds;
+    this.#sessions = sessions;
+    this.#streams = streams;
+  }
+
+  /** Holds a file that is followed, if that was asked for. */
+  hold(resource: ResourcePath, follower: Follower, request: FollowRequest): void {
+    if (request.holdMs === undefined || request.holdMs === 0) return;
+    const { feed } = follower;
+    // While somebody appends, the feed sees what happens, and nobody knows how far it will go.
+    const end = feed.endReason === undefined ? undefined : feed.committed;
+    const held = this.#rotations.hold(resource, feed.file, request, end);
+    if (held !== undefined) follower.whenLeft(() => remember(held, follower, request, end));
+  }
+
+  /**
+   * Tells a follower that a file was cut since he was there, be it as long again as it was.
+   *
+   * @returns undefined when it was not, as far as is known
+   * @throws what {@link StreamLifecycle.assertWhole} throws
+   */
+  async followCut(
+    resource: ResourcePath,
+    request: FollowRequest,
+    sink: FollowerSink,
+  ): Promise<Follower | undefined> {
+    const { generation, from } = request;
+    if (generation === undefined || from === undefined) return undefined;
+    const rotated = await this.#rotations.open(resource, request);
+    return this.#serve(rotated, async (open) => (open.isCut ? this.#joinCut(open, from, sink) : undefined));
+  }
+
+  /**
+   * Follows what is left of a file that is not at its path any more: of one that is held, or was renamed while
+   * nobody watched.
+   *
+   * @returns undefined when nothing is there that is asked for
+   * @throws {RangeNotSatisfiableError} when it is to begin beyond the end
+   * @throws {StorageBusyError} when very many look for files that were renamed
+   * @throws what {@link StreamLifecycle.assertWhole} throws
+   */
+  async followRest(
+    resource: ResourcePath,
+    request: FollowRequest,
+    sink: FollowerSink,
+  ): Promise<Follower | undefined> {
+    if (request.generation === undefined || request.lines !== undefined) return undefined;
+    const rotated =
+      (await this.#rotations.open(resource, request)) ??
+      (await this.#openRenamed(resource, request.generation, request));
+    return this.#serve(rotated, (open) => this.#join(open, request, sink));
+  }
+
+  /** Lets a file go that was deleted here: who wanted it gone wants it gone for those, too, who would come back. */
+  forget(identity: string): void {
+    this.#rotations.forget(identity);
+  }
+
+  /** Lets all files go. Idempotent. */
+  close(): Promise<void> {
+    return this.#rotations.close();
+  }
+
+  async #openRenamed(
+    resource: ResourcePath,
+    generation: number,
+    request: FollowRequest,
+  ): Promise<OpenRotated | undefined> {
+    const { holdMs = 0, from = 0 } = request;
+    if (holdMs === 0) return undefined;
+    if (this.#searches.waiting >= MAX_WAITING) {
+      throw new StorageBusyError('the server looks for many renamed files');
+    }
+    // What cannot be searched has nothing.
+    const file = await this.#searches
+      .run(() => openRenamed(this.#root, resource, { generation, from }))
+      .catch(() => undefined);
+    if (file === undefined) return undefined;
+    await this.#rotations.adopt(resource, file, holdMs);
+    return this.#rotations.open(resource, request);
+  }
+
+  /** Closes what is open, unless somebody follows it. */
+  async #serve(
+    rotated: OpenRotated | undefined,
+    join: (open: OpenRotated) => Promise<Follower | undefined>,
+  ): Promise<Follower | undefined> {
+    if (rotated === undefined) return undefined;
+    let follower: Follower | undefined;
+    try {
+      this.#streams.assertWhole(rotated.file.stat.fingerprint);
+      follower = await join(rotated);
+      return follower;
+    } finally {
+      if (follower?.feed.file !== rotated.file) await rotated.file.close();
+    }
+  }
+
+  async #join(rotated: OpenRotated, request: FollowRequest, sink: FollowerSink): Promise<Follower> {
+    const { from, holdMs = 0 } = request;
+    const { file, isCut, isReplaced, successor } = rotated;
+    if (isCut && from !== undefined) return this.#joinCut(rotated, from, sink);
+    // Who appends has not been told yet.
+    const live = this.#sessions.live(file.stat.identity);
+    if (live !== undefined) return live.join(startAt(from, live.committed), sink);
+    const size = await this.#streams.committed(file);
+    const position = startAt(from, size);
+    const isDraining = isReplaced && successor === undefined && holdMs > 0;
+    const outcome: Outcome = isDraining
+      ? await this.#sessions.history.outcome(file, size)
+      : { reason: 'deleted', ...factsOf(successor) };
+    const feed = this.#feeds.open(file, size, {});
+    const follower = feed.join(position, sink);
+    feed.end(outcome);
+    return follower;
+  }
+
+  #joinCut({ file, sizeBeforeCut }: OpenRotated, from: number, sink: FollowerSink): Follower {
+    // Nothing is read of it: what is there now is something else.
+    const feed = this.#feeds.open(file, from, {});
+    const follower = feed.join(from, sink);
+    feed.end({ reason: 'truncated', ...(sizeBeforeCut > from && { lost: sizeBeforeCut - from }) });
+    return follower;
+  }
+}
+
+/**
+ * Remembers where a follower will be who has left and comes back.
+ *
+ * @param end where it was expected to be, if that was known
+ */
+function remember(
+  held: RotatedFile,
+  follower: Follower,
+  request: FollowRequest,
+  end: number | undefined,
+): void {
+  const { feed, position } = follower;
+  const hasAll = feed.endReason !== undefined && !follower.isBehind;
+  // It is there, or begins anew.
+  if ((hasAll && end !== undefined) || feed.endReason === 'truncated') return;
+  held.readTo(position, end ?? returnPosition(request));
+  const { from } = request;
+  // How much has arrived of what was sent nobody knows: perhaps nothing.
+  if (!hasAll && from !== undefined && from < position) held.readTo(from, undefined);
+}
+
+function factsOf(successor: Successor | undefined): EndFacts {
+  if (successor === undefined) return {};
+  return { next: successor.generation, ...(successor.isUnsure && { gap: true }) };
+}

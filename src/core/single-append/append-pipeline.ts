@@ -1,0 +1,316 @@
+import type { AppendFile } from '../../storage/append-file.ts';
+import type { WriteOutcome } from '../../storage/journal/commit-thread.ts';
+import type { RedoBatch, RedoWriter } from '../../storage/journal/redo-batch.ts';
+import type { StreamState } from '../../storage/records/stream-state.ts';
+import { storageFailure } from '../../storage/storage-failure.ts';
+import {
+  AppendBusyError,
+  type HttpfstreamError,
+  OutcomeUnknownError,
+  StorageError,
+} from '../../wire/errors.ts';
+import { assertWritten, takeBack } from '../write-at-end.ts';
+import type { StreamAppend } from './append-rules.ts';
+import { FileSync } from './file-sync.ts';
+import { LargeAppend } from './large-append.ts';
+import type { PipelineOptions } from './pipeline-options.ts';
+import type { ProducerRequest } from './producers.ts';
+import { type Change, StreamChanges } from './stream-changes.ts';
+import { recordOf, type StreamRecord } from './stream-record.ts';
+import { Undo } from './undo.ts';
+
+/** More bytes than this go straight to the file, and only that they do goes through the log. */
+const MAX_LOGGED_BYTES = 256 * 1024;
+
+/**
+ * The way of appends into one stream. They are judged one after the other as
+ * they come, each as if those before it were made; then written down in the redo
+ * log and to the file, together with those of all streams, and count.
+ */
+export class AppendPipeline implements RedoWriter {
+  readonly #options: PipelineOptions;
+  readonly #changes: StreamChanges;
+  /** Whether the sidecar says that there are producers. */
+  #hasProducers: boolean;
+  #file: AppendFile | undefined;
+  readonly #sync: FileSync;
+  /** Set while nothing is let in; settles when that is over. */
+  #exclusive: Promise<unknown> | undefined;
+  /** Removes what appends that failed have left in the file and in the log. Set until that is done. */
+  #undo: Undo | undefined;
+  /** Whether what the log has of it is elsewhere, too, where nothing is made void. */
+  #isCopied = false;
+
+  constructor(options: PipelineOptions) {
+    const { state, type, sync } = options;
+    this.#options = options;
+    this.#sync = new FileSync(sync);
+    this.#changes = new StreamChanges(state, type);
+    this.#hasProducers = state.producers !== undefined;
+  }
+
+  /** What is in the file, and counts; without the producers. */
+  get settled(): StreamState {
+    return this.#changes.settled;
+  }
+
+  /** The file, while it is open to be appended to. */
+  get file(): AppendFile | undefined {
+    return this.#file;
+  }
+
+  /** Set when the disk has lost what was written, and only the log is sure to have it. */
+  get lost(): HttpfstreamError | undefined {
+    return this.#sync.lost;
+  }
+
+  /** The last request of a producer that was let in. */
+  producer(id: string): ProducerRequest | undefined {
+    return this.#changes.producer(id);
+  }
+
+  /**
+   * Appends all of it or nothing. Resolves when that is safe and readers can have it.
+   *
+   * @param assertFree throws when nothing may be appended at the moment
+   * @returns the stream after it; undefined when it was made before
+   * @throws what {@link StreamChanges.letIn} throws, and what the disk does
+   */
+  async append(append: StreamAppend, assertFree: () => void): Promise<StreamState | undefined> {
+    const isLarge = append.bytes.length > MAX_LOGGED_BYTES;
+    this.#options.assertRoom();
+    if (this.#file === undefined) await this.#options.room();
+    for (let hasWaited = false; ; hasWaited = true) {
+      // Looked at again after each wait: between the look and the judgement nothing may happen.
+      while (!this.#isReady(append)) {
+        assertFree();
+        if (this.#sync.lost !== undefined) throw this.#sync.lost;
+        if (this.#exclusive !== undefined) await this.#exclusive;
+        else await this.#exclusively(() => this.#prepare(append));
+      }
+      assertFree();
+      const change = this.#changes.letIn(append);
+      if (change !== undefined) {
+        if (isLarge) void this.#exclusively(() => this.#makeLarge(change));
+        else this.#options.log.append(this.#recordOf(change), append.bytes, this);
+        await change.made;
+        return change.after;
+      }
+      if (hasWaited) return undefined;
+      // What it repeats may be under way, and be refused: then this is no repetition.
+      await this.#changes.drained();
+    }
+  }
+
+  /** Called by the log. */
+  committed(count: number, outcome: WriteOutcome | undefined, batch: RedoBatch): void {
+    this.#options.logged();
+    const changes = this.#changes.pending.slice(0, count);
+    const start = (changes[0] as Change).before.size;
+    const { size } = (changes.at(-1) as Change).after;
+    if (outcome === undefined || (outcome.state?.size === size && outcome.state.isLinked)) {
+      this.#settle(count);
+      return;
+    }
+    const file = this.#file as AppendFile;
+    const parts = changes.map(({ append }) => append.bytes);
+    const cause = outcome.state
+      ? assertWritten(file, start, parts, outcome.state).catch(asBusy)
+      : Promise.resolve(outcome.error);
+    this.#fail(cause, () => this.#options.log.annul(batch, this));
+  }
+
+  /** Called by the log when it does not have the appends under way. */
+  refused(error: unknown, isSure: boolean): void {
+    this.#fail(Promise.resolve(error), () => (isSure ? Promise.resolve() : Promise.reject(error)));
+  }
+
+  /** Runs `action` while nothing is under way, and lets nothing in until it is done. */
+  async quietly<T>(action: () => T | Promise<T>): Promise<T> {
+    while (this.#exclusive !== undefined) await this.#exclusive;
+    return this.#exclusively(async () => {
+      await this.#changes.drained();
+      return action();
+    });
+  }
+
+  /** Changes what does not come through appends; while nothing is under way. */
+  amend(change: Partial<StreamState>): void {
+    this.#changes.amend(change);
+    this.#options.settled();
+  }
+
+  /** Makes what is in the file safe, and remembers it beside the file, so that the log is not needed for it. */
+  async checkpoint(): Promise<void> {
+    const state = await this.quietly(async () => {
+      await this.#undo?.run();
+      this.#sync.begin(this.#file);
+      return this.#changes.snapshot(this.#hasProducers);
+    });
+    await this.#sync.done();
+    await this.#options.save(state);
+  }
+
+  /** As {@link checkpoint}, if there is anything to be remembered; while nothing is under way. */
+  async remember(): Promise<void> {
+    await this.#undo?.run();
+    if (this.settled.version > 0) await this.#save(this.#hasProducers);
+  }
+
+  /** Resolves when nothing is under way that the log has; what it has may be copied until {@link release}. */
+  async isolate(): Promise<void> {
+    await this.quietly(async () => {
+      // If it fails, it is done later, and not in the log.
+      await this.#undo?.run().catch(ignore);
+      this.#isCopied = true;
+    });
+  }
+
+  /** Tells that there is no copy of the log any more. */
+  release(): void {
+    this.#isCopied = false;
+  }
+
+  /** Lets the file go; the next append opens it again. While nothing is under way. */
+  async cool(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    if (file === undefined) return;
+    await this.#sync.sync(file).finally(() => file.close());
+  }
+
+  #isReady({ producer }: StreamAppend): boolean {
+    return (
+      this.#exclusive === undefined &&
+      this.#file !== undefined &&
+      this.#sync.lost === undefined &&
+      this.#undo === undefined &&
+      (producer === undefined || this.#hasProducers)
+    );
+  }
+
+  async #exclusively<T>(action: () => Promise<T>): Promise<T> {
+    const done = action();
+    this.#exclusive = done.then(ignore, ignore);
+    try {
+      return await done;
+    } finally {
+      this.#exclusive = undefined;
+    }
+  }
+
+  async #prepare({ producer }: StreamAppend): Promise<void> {
+    await this.#changes.drained();
+    await this.#undo?.run();
+    if (producer !== undefined && !this.#hasProducers) {
+      // From now on nothing in the file counts that no producer is known to have brought.
+      await this.#save(true);
+      this.#hasProducers = true;
+    }
+    if (this.#file !== undefined) return;
+    const known = this.settled;
+    const { file, size } = await this.#options.openFile(known);
+    this.#file = file;
+    this.amend(this.#changes.found(known, size));
+  }
+
+  /** What was written before is lost, too, if this fails. */
+  async #secure(): Promise<void> {
+    this.#sync.written();
+    if (this.#options.isDurable) await this.#sync.sync(this.#file);
+  }
+
+  async #save(hasProducers: boolean): Promise<void> {
+    await this.#sync.sync(this.#file);
+    await this.#options.save(this.#changes.snapshot(hasProducers));
+  }
+
+  #settle(count: number): void {
+    this.#sync.written();
+    this.#changes.settle(count);
+    this.#options.settled();
+  }
+
+  /** The log says first where the bytes will be, and when they are there, that they count. */
+  async #makeLarge(change: Change): Promise<void> {
+    while (this.#changes.pending[0] !== change) {
+      const [first] = this.#changes.pending;
+      // It was refused together with one before it.
+      if (first === undefined) return;
+      await first.made.catch(ignore);
+    }
+    const large = new LargeAppend(this.#options.log, this.#recordOf(change), change.append.bytes);
+    // Before its intent is in the log: a checkpoint of other streams would drop that.
+    this.#options.logged();
+    try {
+      await large.make(this.#file as AppendFile, () => this.#secure());
+    } catch (error) {
+      this.#fail(Promise.resolve(error), () => large.annul());
+      return;
+    } finally {
+      this.#options.logged();
+    }
+    this.#settle(1);
+  }
+
+  /**
+   * Refuses all that is under way, since it builds on what has failed: not before no start can make
+   * it any more, or else with an error that says so.
+   *
+   * @param cause resolves to what went wrong; never rejects
+   * @param annul makes what the log has of it void
+   */
+  #fail(cause: Promise<unknown>, annul: () => Promise<void>): void {
+    const { pending } = this.#changes;
+    const [first] = pending;
+    if (first === undefined) return;
+    this.#options.log.withdraw(this);
+    const parts = pending.map(({ append }) => append.bytes);
+    const { version } = this.#changes;
+    const tell = this.#changes.takeBack();
+    const undo = new Undo(async () => {
+      const error = await cause;
+      const file = this.#file;
+      if (file === undefined) throw new StorageError('the file is not open any more', { cause: error });
+      await takeBack(file, first.before.size, parts);
+      // What is void is so after a loss of power, too: then its bytes must not come back.
+      if (this.#options.isDurable) await this.#secure();
+      // A start passes over what is not above the version of the sidecar.
+      const skip = () => this.#skip(version);
+      await (this.#isCopied ? skip() : annul().catch(skip));
+      this.#undo = undefined;
+      // The next append finds out what is in the file by now.
+      await this.cool().catch(ignore);
+      return error;
+    });
+    // Tried again before the next append, and with each checkpoint: the stream is kept until then.
+    this.#undo = undo;
+    this.#options.logged();
+    undo.run().then(
+      (error) => tell(storageFailure(error)),
+      (error) => {
+        const message = 'the append has failed, and cannot be taken back: it may be made after a restart';
+        tell(new OutcomeUnknownError(message, { cause: error }));
+      },
+    );
+  }
+
+  /** Makes all versions void up to one, with what the sidecar says. */
+  async #skip(version: number): Promise<void> {
+    this.#changes.amend({ version: version + 1 });
+    await this.#save(this.#hasProducers);
+  }
+
+  #recordOf({ append, before, after }: Change): StreamRecord {
+    const { fingerprint: file, location: path } = this.#options;
+    return recordOf({ file, path }, append, before, after);
+  }
+}
+
+/** Another program's bytes are in nobody's way. */
+function asBusy(error: unknown): unknown {
+  if (!(error instanceof StorageError)) return error;
+  return new AppendBusyError('another program has written to the file', { cause: error });
+}
+
+function ignore(): void {}

@@ -1,0 +1,45 @@
+import type { ProducerEntry, StreamState } from '../../storage/records/stream-state.ts';
+import type { StreamAppend } from './append-rules.ts';
+
+/** One append, or the end of a stream, as the redo log has it. Everything is absolute, so that to make it twice is as good as once. */
+export interface StreamRecord {
+  /** Fingerprint of the file. */
+  file: string;
+  /** Path of the file below the root. */
+  path: string;
+  /** Version of the stream that it makes. */
+  version: number;
+  /** Position of the first byte. */
+  start: number;
+  /** How many bytes are appended. */
+  length: number;
+  /**
+   * Whether the bytes are not in the log but written to the file next: until the
+   * same record comes without this, they do not count.
+   */
+  intent?: true;
+  seq?: string;
+  producer?: ProducerEntry;
+  closed?: true;
+  /** Whether nothing is appended, but the server has deleted the file, and nobody is to miss it. */
+  deleted?: true;
+}
+
+/** The record of an append that makes `after` of `before`. */
+export function recordOf(
+  { file, path }: Pick<StreamRecord, 'file' | 'path'>,
+  { bytes, producer, seq, close }: StreamAppend,
+  before: StreamState,
+  after: StreamState,
+): StreamRecord {
+  return {
+    file,
+    path,
+    version: after.version,
+    start: before.size,
+    length: bytes.length,
+    ...(seq !== undefined && { seq }),
+    ...(producer && { producer: [producer.id, producer.epoch, producer.seq] }),
+    ...(close && { closed: true }),
+  };
+}

@@ -1,0 +1,146 @@
+import type { FastifyRequest } from 'fastify';
+import type { ProducerRequest } from '../../core/single-append/producers.ts';
+import type { CreateRequest, ForkRequest } from '../../core/streams/create-request.ts';
+import { StreamHeader, StreamQuery } from '../../wire/durable-streams.ts';
+import { ForbiddenPathError, InvalidRequestError } from '../../wire/errors.ts';
+import { ResourcePath } from '../../wire/resource-path.ts';
+import { isMediaType, sentTypeOf } from '../request/media-type.ts';
+import { parameterOf } from '../request/query-parameters.ts';
+import { asksToClose, headerOf } from '../request/request-query.ts';
+
+const WHOLE_NUMBER = /^(0|[1-9]\d*)$/;
+
+/** RFC 3339, section 5.6. */
+const TIMESTAMP = /^(?<date>\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
+
+/** Longest `Producer-Id` and `Stream-Seq`, in characters: they are kept. */
+const MAX_KEPT_LENGTH = 1024;
+
+/** How a read goes on after what is there. */
+export type LiveMode = 'long-poll' | 'sse';
+
+/** What a read asks for. */
+export interface ReadRequest {
+  /** A token, `-1` or `now`. Undefined: the beginning. */
+  offset: string | undefined;
+  live: LiveMode | undefined;
+  cursor: string | undefined;
+  /** Of events: the token of the last one that the client has, which wins over the offset. */
+  lastEventId: string | undefined;
+}
+
+/** @throws {InvalidRequestError} when a parameter is malformed */
+export function readRequestOf(request: FastifyRequest): ReadRequest {
+  const offset = parameterOf(request, StreamQuery.offset);
+  const live = parameterOf(request, StreamQuery.live);
+  const cursor = parameterOf(request, StreamQuery.cursor);
+  if (live !== undefined && live !== 'long-poll' && live !== 'sse') {
+    throw new InvalidRequestError('the query parameter live must be long-poll or sse');
+  }
+  if (offset === '') throw new InvalidRequestError('the offset is empty');
+  if ((live !== undefined || cursor !== undefined) && offset === undefined) {
+    throw new InvalidRequestError('a live read needs the query parameter offset');
+  }
+  return { offset, live, cursor, lastEventId: headerOf(request, 'last-event-id') || undefined };
+}
+
+/** What PUT asks for. @throws {InvalidRequestError} when a header is malformed */
+export function createRequestOf(request: FastifyRequest, prefix: string): CreateRequest {
+  const ttlText = headerOf(request, StreamHeader.ttl);
+  const expiresAt = headerOf(request, StreamHeader.expiresAt);
+  const ttlSeconds = ttlText === undefined ? undefined : wholeNumber(ttlText, StreamHeader.ttl);
+  if (ttlSeconds !== undefined && expiresAt !== undefined) {
+    throw new InvalidRequestError('Stream-TTL and Stream-Expires-At exclude each other');
+  }
+  if (expiresAt !== undefined && !isTimestamp(expiresAt)) {
+    throw new InvalidRequestError('Stream-Expires-At must be a time as in RFC 3339');
+  }
+  const contentType = sentTypeOf(request);
+  if (contentType !== undefined && !isMediaType(contentType)) {
+    throw new InvalidRequestError('the Content-Type is malformed');
+  }
+  const hasStreamHeader = Object.keys(request.headers).some((name) => name.startsWith('stream-'));
+  return {
+    contentType,
+    ttlSeconds,
+    expiresAt,
+    isClosed: asksToClose(request),
+    fork: forkRequestOf(request, prefix),
+    isUpload: contentType === undefined && !hasStreamHeader && hasBody(request),
+  };
+}
+
+function forkRequestOf(request: FastifyRequest, prefix: string): ForkRequest | undefined {
+  const source = headerOf(request, StreamHeader.forkedFrom);
+  const offset = headerOf(request, StreamHeader.forkOffset);
+  const subOffsetText = headerOf(request, StreamHeader.forkSubOffset);
+  if (source === undefined) {
+    if (offset === undefined && subOffsetText === undefined) return undefined;
+    throw new InvalidRequestError('Stream-Fork-Offset and Stream-Fork-Sub-Offset need Stream-Forked-From');
+  }
+  const subOffset = wholeNumber(subOffsetText ?? '0', StreamHeader.forkSubOffset);
+  if (subOffset > 0 && offset === undefined) {
+    throw new InvalidRequestError('Stream-Fork-Sub-Offset needs Stream-Fork-Offset');
+  }
+  return { source: sourceOf(source, prefix), offset, subOffset };
+}
+
+/** The path of a URL of this server. */
+function sourceOf(urlPath: string, prefix: string): ResourcePath {
+  try {
+    const decoded = decodeURIComponent(urlPath.split(/[?#]/, 1)[0] as string);
+    if (decoded.startsWith(`${prefix}/`)) return ResourcePath.parse(decoded.slice(prefix.length));
+  } catch (cause) {
+    if (cause instanceof ForbiddenPathError) throw cause;
+    throw new InvalidRequestError('Stream-Forked-From is not the path of a URL', { cause });
+  }
+  throw new InvalidRequestError(`Stream-Forked-From must begin with ${prefix}/`);
+}
+
+/** @throws {InvalidRequestError} when a header is missing or malformed */
+export function producerOf(request: FastifyRequest): ProducerRequest | undefined {
+  const id = headerOf(request, StreamHeader.producerId);
+  const epoch = headerOf(request, StreamHeader.producerEpoch);
+  const seq = headerOf(request, StreamHeader.producerSeq);
+  if (id === undefined && epoch === undefined && seq === undefined) return undefined;
+  if (id === undefined || epoch === undefined || seq === undefined) {
+    throw new InvalidRequestError('Producer-Id, Producer-Epoch and Producer-Seq come together or not at all');
+  }
+  if (id === '' || id.length > MAX_KEPT_LENGTH) {
+    throw new InvalidRequestError(`Producer-Id must have 1 to ${MAX_KEPT_LENGTH} characters`);
+  }
+  return {
+    id,
+    epoch: wholeNumber(epoch, StreamHeader.producerEpoch),
+    seq: wholeNumber(seq, StreamHeader.producerSeq),
+  };
+}
+
+/** @throws {InvalidRequestError} when it is too long to be kept */
+export function sequenceOf(request: FastifyRequest): string | undefined {
+  const seq = headerOf(request, StreamHeader.seq);
+  if (seq !== undefined && seq.length > MAX_KEPT_LENGTH) {
+    throw new InvalidRequestError(`Stream-Seq may have ${MAX_KEPT_LENGTH} characters`);
+  }
+  return seq;
+}
+
+/** Whether a request brings a body. */
+export function hasBody({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+/** Whether there is such a time: JavaScript takes the 31st of February for the 3rd of March. */
+function isTimestamp(text: string): boolean {
+  const date = TIMESTAMP.exec(text)?.groups?.date;
+  if (date === undefined || Number.isNaN(Date.parse(text))) return false;
+  return new Date(date).toISOString().startsWith(date);
+}
+
+function wholeNumber(text: string, name: string): number {
+  const value = Number(text);
+  if (!WHOLE_NUMBER.test(text) || !Number.isSafeInteger(value)) {
+    throw new InvalidRequestError(`${name} must be a whole number, not negative, without leading zeros`);
+  }
+  return value;
+}

@@ -1,0 +1,201 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Stream } from '../../core/streams/stream.ts';
+import type { Created, StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
+import { isJsonType, isSameType } from '../../core/streams/stream-type.ts';
+import type { NewFile } from '../../storage/new-file.ts';
+import { MAX_APPEND_BYTES, StreamHeader } from '../../wire/durable-streams.ts';
+import { ContentTypeMismatchError, InvalidRequestError, ResourceNotFoundError } from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import { linesOfJson } from '../json/json-values.ts';
+import { Turns } from '../node/turns.ts';
+import { BodyBudget, type BodyShare } from '../request/body-budget.ts';
+import { isMediaType, sentTypeOf } from '../request/media-type.ts';
+import { collectBody } from '../request/request-body.ts';
+import { asksToClose } from '../request/request-query.ts';
+import { absoluteUrl } from '../request/request-target.ts';
+import { contentTypeOfName } from '../response/content-type.ts';
+import { closedHeader, expiryHeaders, setRefusalHeaders } from '../response/stream-headers.ts';
+import { storeBody } from './store-body.ts';
+import { createRequestOf, hasBody, producerOf, sequenceOf } from './stream-request.ts';
+
+/** The type that curl gives a body if it is told none. */
+const FORM_TYPE = 'application/x-www-form-urlencoded';
+
+const HINT = 'to append to a plain file, which is made if it is missing, say ?verb=APPEND';
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** What the writing half of the protocol needs of the server. */
+export interface StreamWritesOptions {
+  streams: StreamLifecycle;
+  /** Makes a file that has no name yet. */
+  newFile: () => Promise<NewFile>;
+  /** What stands before every resource's path in URLs; empty or `/…`. */
+  prefix: string;
+  /** Longest time without a byte of a body, in milliseconds. */
+  bodyIdleTimeoutMs: number;
+}
+
+/** Answers PUT, POST and DELETE of the Durable Streams protocol. */
+export class StreamWrites {
+  readonly #options: StreamWritesOptions;
+  /** What is held of bodies until they are appended. */
+  readonly #bodies = new BodyBudget();
+
+  constructor(options: StreamWritesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Creates a stream, or stores a file.
+   *
+   * @throws what {@link createRequestOf} and {@link StreamLifecycle.create} throw
+   */
+  async create(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+    const { streams, prefix } = this.#options;
+    const wanted = createRequestOf(request, prefix);
+    const isWhole = wanted.fork !== undefined || isJsonType(wanted.contentType);
+    const share = this.#bodies.share();
+    let content: Buffer | NewFile | undefined;
+    try {
+      content = await (isWhole || !hasBody(request) ? this.#collect(request, share) : this.#store(request));
+      if (content === undefined) return reply.hijack();
+      const isJson = isJsonType(wanted.contentType) && Buffer.isBuffer(content) && content.length > 0;
+      const bytes = isJson ? await linesOfJson(content as Buffer, turnsOf(request)) : content;
+      return this.#created(request, reply, resource, await streams.create(resource, wanted, bytes));
+    } finally {
+      share.release();
+      if (!Buffer.isBuffer(content)) await content?.discard();
+    }
+  }
+
+  /**
+   * Appends to a stream, closes it, or both.
+   *
+   * @throws {InvalidRequestError} when a header or the body is malformed
+   * @throws what {@link Stream.append} throws
+   */
+  async append(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+    const { streams } = this.#options;
+    const producer = producerOf(request);
+    const seq = sequenceOf(request);
+    const close = asksToClose(request);
+    const contentType = sentTypeOf(request);
+    const share = this.#bodies.share();
+    let stream: Stream | undefined;
+    try {
+      const body = await this.#collect(request, share);
+      if (body === undefined) return reply.hijack();
+      stream = await streams.acquire(resource);
+      if (body.length === 0 && !close) throw new InvalidRequestError('the body is empty');
+      if (body.length > 0) assertType(contentType);
+      assertTypeOfName(resource, stream, contentType, body);
+      const isJson =
+        body.length > 0 && isJsonType(stream.type) && isSameType(stream.type as string, contentType);
+      const bytes = isJson && stream.state.closed !== true ? await valuesOf(body, turnsOf(request)) : body;
+      const appended = await stream.append({ bytes, contentType, seq, producer, close });
+      void streams.touch(stream.fingerprint, appended.state);
+      reply.header(StreamHeader.nextOffset, stream.names.nameOf(appended.state.size));
+      reply.headers({ ...closedHeader(appended.state), 'x-content-type-options': 'nosniff' });
+      if (appended.producer !== undefined) {
+        reply.header(StreamHeader.producerEpoch, String(appended.producer.epoch));
+        reply.header(StreamHeader.producerSeq, String(appended.producer.seq));
+      }
+      const hasNews = producer !== undefined && bytes.length > 0 && !appended.isRepeated;
+      return reply.code(hasNews ? 200 : 204).send();
+    } catch (error) {
+      setRefusalHeaders(reply, error, stream?.names);
+      throw withHint(error, contentType);
+    } finally {
+      share.release();
+      if (stream !== undefined) streams.release(stream);
+    }
+  }
+
+  /** @throws what {@link StreamLifecycle.delete} throws */
+  async delete(_request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+    await this.#options.streams.delete(resource);
+    return reply.code(204).header('x-content-type-options', 'nosniff').send();
+  }
+
+  #created(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    resource: ResourcePath,
+    { state, names, type, isNew }: Created,
+  ): FastifyReply {
+    const name = resource.segments.at(-1) ?? '';
+    reply.headers({
+      'content-type': type ?? contentTypeOfName(name) ?? 'application/octet-stream',
+      [StreamHeader.nextOffset]: names.nameOf(state.size),
+      ...closedHeader(state),
+      ...expiryHeaders(state),
+      'x-content-type-options': 'nosniff',
+    });
+    if (isNew)
+      reply.header('location', absoluteUrl(request, `${this.#options.prefix}${resource.toUrlPath()}`));
+    return reply.code(isNew ? 201 : 200).send();
+  }
+
+  async #collect(request: FastifyRequest, share: BodyShare): Promise<Buffer | undefined> {
+    if (!hasBody(request)) return NO_BYTES;
+    const { bodyIdleTimeoutMs: idleTimeoutMs } = this.#options;
+    return collectBody(request, { maxBytes: MAX_APPEND_BYTES, idleTimeoutMs, share });
+  }
+
+  async #store(request: FastifyRequest): Promise<NewFile | undefined> {
+    const { newFile, bodyIdleTimeoutMs: idleTimeoutMs } = this.#options;
+    const file = await newFile();
+    try {
+      if (await storeBody(request, file, { idleTimeoutMs })) return file;
+    } catch (error) {
+      await file.discard();
+      throw error;
+    }
+    await file.discard();
+    return undefined;
+  }
+}
+
+/** @throws {InvalidRequestError} when it is missing, or none */
+function assertType(contentType: string | undefined): void {
+  if (contentType === undefined) throw new InvalidRequestError(`the Content-Type is missing; ${HINT}`);
+  if (!isMediaType(contentType)) throw new InvalidRequestError(`the Content-Type is malformed; ${HINT}`);
+}
+
+/** Tells of the other way to append who says no type, or the one that curl says by itself. */
+function withHint(error: unknown, contentType: string | undefined): unknown {
+  if (contentType !== undefined && !isSameType(FORM_TYPE, contentType)) return error;
+  if (error instanceof ResourceNotFoundError) {
+    return new ResourceNotFoundError(`${error.message}; ${HINT}`, { cause: error });
+  }
+  if (error instanceof ContentTypeMismatchError) {
+    return new ContentTypeMismatchError(`${error.message}; ${HINT}`, { cause: error });
+  }
+  return error;
+}
+
+/** A file that was not made as a stream has the type that its name says. */
+function assertTypeOfName(
+  resource: ResourcePath,
+  { type, state }: Stream,
+  contentType: string | undefined,
+  body: Buffer,
+): void {
+  const expected = contentTypeOfName(resource.segments.at(-1) ?? '');
+  if (type !== undefined || expected === undefined || body.length === 0 || state.closed === true) return;
+  if (!isSameType(expected, contentType)) {
+    throw new ContentTypeMismatchError(`by its name the file is of the type ${expected}`);
+  }
+}
+
+/** @throws {InvalidRequestError} when there is none, or it is not JSON */
+async function valuesOf(body: Buffer, turns: Turns): Promise<Buffer> {
+  const lines = await linesOfJson(body, turns);
+  if (lines.length === 0) throw new InvalidRequestError('the array has no values');
+  return lines;
+}
+
+function turnsOf({ server }: FastifyRequest): Turns {
+  return Turns.of(server.server);
+}

@@ -1,0 +1,215 @@
+import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FeedRegistry } from '../../core/feed-registry.ts';
+import { Slots } from '../../core/slots.ts';
+import type { DirectoryEntry, Root } from '../../storage/root.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import { ClientSocket } from '../node/client-socket.ts';
+import { preferredType } from '../response/preferred-type.ts';
+import { sendStream } from '../response/send-bytes.ts';
+import {
+  type ListedEntry,
+  type Listing,
+  type ListingForm,
+  ListingText,
+  PIECE_LENGTH,
+} from './listing-text.ts';
+
+/** A listing stops after this many names, and says so. */
+const MAX_ENTRIES = 10_000;
+
+/** So many directories are read at a time, with three descriptors each: more would be no faster. */
+const MAX_LISTINGS = 4;
+
+/** For so many files at a time it is looked up how they ended. */
+const MAX_LOOKUPS = 8;
+
+/** How often something is written to a client that has perhaps gone, in milliseconds. */
+const PROBE_INTERVAL_MS = 100;
+
+/** The page needs nothing but its own style, and nobody else may show it. */
+const PAGE_POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/** Whether the client prefers the JSON form of a listing. */
+export function wantsJson(request: FastifyRequest): boolean {
+  return preferredType(request, ['html', 'json']) === 'json';
+}
+
+/** Answers with what is in directories: a page for browsers, JSON for those who ask for it. */
+export class DirectoryResponder {
+  readonly #root: Root;
+  readonly #registry: FeedRegistry;
+  readonly #slots = new Slots(MAX_LISTINGS);
+
+  constructor(root: Root, registry: FeedRegistry) {
+    this.#root = root;
+    this.#registry = registry;
+  }
+
+  /** @throws {ResourceNotFoundError} when there is no such directory any more */
+  async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+    const { socket } = request.raw;
+    const client = ClientSocket.of(socket);
+    const gone = new AbortController();
+    const abort = () => gone.abort();
+    socket.once('close', abort);
+    if (socket.destroyed) abort();
+    reply.raw.once('close', () => socket.off('close', abort));
+    const form = wantsJson(request) ? jsonForm(resource) : pageForm(resource);
+    const { signal } = gone;
+    const readAfter = (name: string) => this.#slots.run(() => this.#read(resource, name, signal), { signal });
+    const text = new ListingText(form, readAfter);
+    await untilLeft(client, text);
+
+    reply.headers({ 'cache-control': 'no-cache', 'x-content-type-options': 'nosniff' });
+    reply.type(form.type);
+    if (!wantsJson(request)) reply.header('content-security-policy', PAGE_POLICY);
+    if (client.hasLeft) return sendStream(request, reply, readable(probing(text)));
+    const pieces = text.pieces();
+    const first = text.head + ((await pieces.next()).value ?? '');
+    if (text.isOver) return reply.send(first);
+    return sendStream(request, reply, readable(chained(first, pieces)));
+  }
+
+  /** @param after the name after which the entries begin */
+  async #read(resource: ResourcePath, after: string, signal: AbortSignal): Promise<Listing> {
+    const entries: ListedEntry[] = [];
+    const files: [stat: DirectoryEntry, entry: ListedEntry][] = [];
+    let truncated = false;
+    let count = 0;
+    for await (const stat of this.#root.list(resource, { signal })) {
+      const { name, kind, identity, fingerprint, size, mtimeNs } = stat;
+      if (count === MAX_ENTRIES) {
+        truncated = true;
+        break;
+      }
+      count++;
+      if (name <= after) continue;
+      const feed = this.#registry.live(identity);
+      const modified = new Date(Number(mtimeNs / 1_000_000n)).toISOString();
+      const entry: ListedEntry = {
+        name,
+        type: kind === 'directory' ? 'directory' : 'file',
+        ...(kind === 'file' && this.#isWhole(fingerprint) && { size: feed?.committed ?? size }),
+        modified,
+        live: feed !== undefined,
+      };
+      entries.push(entry);
+      if (kind === 'file') files.push([stat, entry]);
+    }
+    for (let at = 0; at < files.length; at += MAX_LOOKUPS) {
+      signal.throwIfAborted();
+      await Promise.all(files.slice(at, at + MAX_LOOKUPS).map((file) => this.#addStatus(...file)));
+    }
+    entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return { entries, truncated };
+  }
+
+  async #addStatus(stat: DirectoryEntry, entry: ListedEntry): Promise<void> {
+    const status = await this.#registry.status(stat, stat.size);
+    if (status !== undefined) entry.status = status;
+  }
+
+  /** Whether what is in a file is all that there is; else nobody is told how much that would be. */
+  #isWhole(fingerprint: string): boolean {
+    try {
+      this.#registry.streams.assertWhole(fingerprint);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** Resolves when the directory has been read, or when the client has left before; rejects when it fails first. */
+async function untilLeft(client: ClientSocket, text: ListingText): Promise<void> {
+  if (client.hasLeft) return;
+  let unwatch = () => {};
+  const left = new Promise<void>((resolve) => {
+    unwatch = client.onLeave(resolve);
+  });
+  await Promise.race([text.ready(), left]).finally(() => unwatch());
+}
+
+/**
+ * For a client that has closed its side: perhaps it has gone, and perhaps it
+ * waits for the answer. It is known when something is written to it, so that
+ * what means nothing there is, until the listing is read.
+ */
+async function* probing(text: ListingText): AsyncGenerator<string, void, undefined> {
+  yield text.head;
+  let isRead = false;
+  const read = text.ready().then(() => {
+    isRead = true;
+  });
+  for (;;) {
+    await Promise.race([read, delay(PROBE_INTERVAL_MS, undefined, { ref: false })]);
+    if (isRead) break;
+    yield '\n';
+  }
+  yield* text.pieces();
+}
+
+async function* chained(first: string, rest: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
+  yield first;
+  yield* rest;
+}
+
+/** Makes them only as fast as they are taken. */
+function readable(pieces: AsyncIterable<string>): Readable {
+  return Readable.from(pieces, { objectMode: false, highWaterMark: PIECE_LENGTH });
+}
+
+function jsonForm(resource: ResourcePath): ListingForm {
+  return {
+    type: 'application/json; charset=utf-8',
+    head: `{"path":${JSON.stringify(resource.toString())},"entries":[`,
+    separator: ',',
+    row: (entry) => JSON.stringify(entry),
+    tail: (truncated) => `],"truncated":${truncated}}\n`,
+  };
+}
+
+function pageForm(resource: ResourcePath): ListingForm {
+  const title = escapeHtml(resource.toString());
+  return {
+    type: 'text/html; charset=utf-8',
+    head: `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${title}</title>
+<style>
+body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem }
+td { padding-right: 2rem; font-variant-numeric: tabular-nums }
+td:nth-child(2) { text-align: right }
+b, i { font-size: .8em }
+b { color: #b00020 }
+</style>
+<h1>${title}</h1>
+<table>
+${resource.isRoot ? '' : '<tr><td><a href="../">../</a><td><td>\n'}`,
+    separator: '\n',
+    row: ({ name, type, size, modified, live, status }) => {
+      const slash = type === 'directory' ? '/' : '';
+      const link = `<a href="./${encodeURIComponent(name)}${slash}">${escapeHtml(name)}${slash}</a>`;
+      const mark = live ? ' <b>live</b>' : markOf(status);
+      return `<tr><td>${link}${mark}<td>${size ?? ''}<td>${modified}`;
+    },
+    tail: (truncated) => `
+</table>
+${truncated ? `<p>Only the first ${MAX_ENTRIES} names are shown.\n` : ''}</html>
+`,
+  };
+}
+
+function markOf(status: number | undefined): string {
+  if (status === undefined) return '';
+  return status === 0 ? ' <i>status 0</i>' : ` <b>status ${status}</b>`;
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}

@@ -1,0 +1,108 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { StreamView } from '../../core/streams/stream-view.ts';
+import type { StreamState } from '../../storage/records/stream-state.ts';
+import type { StoredFile } from '../../storage/stored-file.ts';
+import { RangeNotSatisfiableError } from '../../wire/errors.ts';
+import { type JsonForm, jsonFormOf, sendArray } from '../json/json-response.ts';
+import { assertUnchanged, isFresh, type Validators } from '../response/conditions.ts';
+import { contentTypeOf } from '../response/content-type.ts';
+import { LastModified } from '../response/last-modified.ts';
+import { sendBytes } from '../response/send-bytes.ts';
+import { statusHeaders } from '../response/status-header.ts';
+import { expiryHeaders, streamHeaders, streamTag } from '../response/stream-headers.ts';
+import { userContentHeaders } from '../response/user-content.ts';
+import { addVary } from '../response/vary.ts';
+import { contentRange, multipartBody, rangesFor } from './byte-ranges.ts';
+
+/** What is to be known of a file beside its bytes. */
+export interface SeenFile {
+  view: StreamView;
+  /** Exit status of the command whose output it is, if that is known. */
+  status: number | undefined;
+}
+
+/**
+ * Answers GET and HEAD with a file: whole or in ranges, or not at all when the
+ * client has it already. Closes the file.
+ *
+ * @param seen what is to be seen of it: the file may be growing beyond that
+ */
+export async function sendFile(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  file: StoredFile,
+  name: string,
+  { view, status }: SeenFile,
+): Promise<FastifyReply> {
+  try {
+    const { state } = view;
+    const { size } = state;
+    const form = jsonFormOf(request, state);
+    const contentType = form?.contentType ?? state.contentType ?? (await contentTypeOf(name, file, size));
+    const etag = tagOf(file, state, form);
+    const lastModified = lastModifiedOf(file, state);
+    reply.headers({
+      'accept-ranges': 'bytes',
+      'cache-control': request.method === 'HEAD' ? 'no-store' : 'no-cache',
+      ...streamHeaders(view, size),
+      ...expiryHeaders(state),
+      ...statusHeaders(status),
+      etag,
+      'last-modified': lastModified.header,
+      ...userContentHeaders(contentType),
+    });
+    const range = { start: 0, end: size };
+    if (form !== undefined) addVary(reply, 'Accept');
+    assertUnchanged(request.headers, { etags: [etag], lastModified });
+    // That it was closed is news, though nothing was written.
+    const date = state.closed === true ? undefined : lastModified;
+    if (isFresh(request.headers, { etags: [etag], lastModified: date })) {
+      await file.close();
+      return reply.code(304).send();
+    }
+
+    if (form?.isArray) {
+      reply.removeHeader('accept-ranges');
+      return await sendArray(request, reply.type(contentType), file, range, '\n');
+    }
+    const answer = rangesFor(request.headers, size, etag, lastModified);
+    if (answer.kind === 'unsatisfiable') {
+      reply.header('content-range', `bytes */${size}`);
+      throw new RangeNotSatisfiableError(`the resource has ${size} bytes`);
+    }
+    const [first, second] = answer.kind === 'partial' ? answer.ranges : [];
+    if (answer.kind === 'whole' || first === undefined) {
+      return await sendBytes(request, reply.type(contentType), file, [range], size);
+    }
+    reply.code(206);
+    if (second === undefined) {
+      reply.type(contentType).header('content-range', contentRange(first, size));
+      return await sendBytes(request, reply, file, [first], first.end - first.start);
+    }
+    const body = multipartBody(answer.ranges, size, contentType);
+    return await sendBytes(request, reply.type(body.contentType), file, body.pieces, body.contentLength);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** What tells this state of a file from others, in whatever form it was read. */
+export function validatorsOf(file: StoredFile, view: StreamView): Validators {
+  const { state } = view;
+  const forms = [undefined, { isArray: true, contentType: '' }];
+  const etags = forms.flatMap((form) => [tagOf(file, state, form), streamTag(view, 0, form)]);
+  return { etags, lastModified: lastModifiedOf(file, state) };
+}
+
+function lastModifiedOf({ stat }: StoredFile, { size }: StreamState): LastModified {
+  return new LastModified(Number(stat.mtimeNs / 1_000_000n), size === stat.size, Date.now());
+}
+
+/** Changes whenever what is sent does: with the bytes, when the file is made anew, when a stream is closed. */
+function tagOf({ stat }: StoredFile, { size, closed }: StreamState, form: JsonForm | undefined): string {
+  const parts = [size, stat.mtimeNs, stat.generation].map((part) => part.toString(36));
+  if (closed === true) parts.push('c');
+  if (form?.isArray) parts.push('a');
+  return `"${parts.join('-')}"`;
+}

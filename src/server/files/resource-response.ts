@@ -1,0 +1,111 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FeedRegistry } from '../../core/feed-registry.ts';
+import type { Root } from '../../storage/root.ts';
+import type { StoredFile } from '../../storage/stored-file.ts';
+import { ResourcePath } from '../../wire/resource-path.ts';
+import { type PagePaths, withoutKey } from '../access/page-paths.ts';
+import { ignoreMissing } from '../failure.ts';
+import { resourceOf } from '../request/request-target.ts';
+import { parseTarget } from '../request/target.ts';
+import { contentTypeOfName } from '../response/content-type.ts';
+import { addVary } from '../response/vary.ts';
+import { DirectoryResponder, wantsJson } from './directory-response.ts';
+import { sendFile } from './file-response.ts';
+import { relativeLocation } from './relative-location.ts';
+
+const INDEX_NAME = 'index.html';
+
+/** What answers to plain reads depend on. */
+export interface ResourceResponderOptions {
+  /** What stands before every resource's path in URLs; empty or `/…`. */
+  prefix: string;
+  /** Whether `index.html` takes the place of a directory's listing. */
+  index: boolean;
+  /** Where browsers are to show pages. */
+  pages: PagePaths;
+}
+
+/** Answers plain reads: files and directories as they are now. */
+export class ResourceResponder {
+  readonly #directories: DirectoryResponder;
+  readonly #registry: FeedRegistry;
+  readonly #prefix: string;
+  readonly #hasIndex: boolean;
+  readonly #pages: PagePaths;
+
+  constructor(root: Root, registry: FeedRegistry, { prefix, index, pages }: ResourceResponderOptions) {
+    this.#directories = new DirectoryResponder(root, registry);
+    this.#registry = registry;
+    this.#prefix = prefix;
+    this.#hasIndex = index;
+    this.#pages = pages;
+  }
+
+  /**
+   * Sends a file, a directory's listing or its index page, or a redirect to
+   * the one URL that a resource has.
+   *
+   * @throws {ResourceNotFoundError} when there is nothing at the path
+   * @throws what {@link StreamLifecycle.assertWhole} throws
+   */
+  async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+    const clean = resource.toString();
+    if (clean !== `/${withoutKey(request)}` && !request.ws) {
+      return this.#redirect(request, reply, resource.toUrlPath());
+    }
+    const file = await this.#registry.streams.openAny(resource);
+    const isDirectory = file.stat.kind === 'directory';
+    if (!isDirectory && !resource.trailingSlash) return this.#sendFile(request, reply, resource, file);
+    await file.close();
+    if (!isDirectory) return this.#redirect(request, reply, resource.toUrlPath().slice(0, -1));
+    if (!resource.trailingSlash && !resource.isRoot) {
+      return this.#redirect(request, reply, `${resource.toUrlPath()}/`);
+    }
+    return this.#sendDirectory(request, reply, resource);
+  }
+
+  async #sendDirectory(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    resource: ResourcePath,
+  ): Promise<FastifyReply> {
+    addVary(reply, 'Accept');
+    if (this.#hasIndex && !wantsJson(request)) {
+      const index = ResourcePath.parse(`${resource}${INDEX_NAME}`);
+      const file = await this.#registry.streams.openAny(index).catch(ignoreMissing);
+      if (file?.stat.kind === 'file') return this.#sendFile(request, reply, index, file);
+      await file?.close();
+    }
+    return this.#directories.send(request, reply, resource);
+  }
+
+  async #sendFile(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    resource: ResourcePath,
+    file: StoredFile,
+  ): Promise<FastifyReply> {
+    const { streams } = this.#registry;
+    const view = await streams.viewOrBytes(file).catch(async (error) => {
+      await file.close();
+      throw error;
+    });
+    const name = resource.segments.at(-1) ?? '';
+    const type = view.state.contentType ?? contentTypeOfName(name) ?? '';
+    if (this.#pages.isToMove(request, type)) {
+      await file.close();
+      // The directory's, where it is an index page.
+      return this.#redirect(request, reply, this.#pages.move(resourceOf(request)));
+    }
+    if (request.method === 'GET') void streams.touch(file.stat.fingerprint, view.state);
+    const status = await this.#registry.status(file.stat, view.state.size);
+    return sendFile(request, reply, file, name, { view, status });
+  }
+
+  #redirect(request: FastifyRequest, reply: FastifyReply, urlPath: string): FastifyReply {
+    // What is a file now may be a directory later.
+    reply.header('cache-control', 'no-cache');
+    const { path, queryString } = parseTarget(request.url);
+    return reply.redirect(relativeLocation(path, `${this.#prefix}${urlPath}`) + queryString, 301);
+  }
+}

@@ -1,0 +1,189 @@
+import type { FastifyBaseLogger } from 'fastify';
+import type { FeedRegistry } from '../../core/feed-registry.ts';
+import type { AppendRequest } from '../../core/request.ts';
+import type { Appender, AppenderOwner } from '../../core/sessions/appender.ts';
+import type { Root } from '../../storage/root.ts';
+import { type HttpfstreamError, ResourceNotFoundError, ServerClosingError } from '../../wire/errors.ts';
+import type { EndReason } from '../../wire/protocol.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { BodyReader, ByteSource } from '../request/request-body.ts';
+
+/** What an append needs of the server. */
+export interface HttpAppendContext {
+  root: Root;
+  registry: FeedRegistry;
+  log: FastifyBaseLogger;
+}
+
+/** What became of an append. */
+export interface Appended {
+  path: string;
+  /** Size of the file afterwards. */
+  position: number;
+  /** How many bytes came, decoded. */
+  bytes: number;
+  generation: number;
+}
+
+/** An append through a request's body, or a part of one: a session for as long as the bytes last. */
+export class HttpAppend implements AppenderOwner, BodyReader {
+  readonly #resource: ResourcePath;
+  readonly #context: HttpAppendContext;
+  readonly #openedAt = performance.now();
+  #appender: Appender | undefined;
+  /** Where the bytes of this request begin. */
+  #start = 0;
+  #isNew = false;
+  #source: ByteSource | undefined;
+  #statusAtEnd: () => number | undefined = () => undefined;
+  #isOver = false;
+  /** Settled by what comes first: the end of the bytes, or what keeps them from being appended. */
+  #settle: (end: EndOfAppend) => void = () => undefined;
+  readonly #end = new Promise<EndOfAppend>((resolve) => {
+    this.#settle = resolve;
+  });
+
+  constructor(resource: ResourcePath, context: HttpAppendContext) {
+    this.#resource = resource;
+    this.#context = context;
+  }
+
+  /** Whether the file was made for it. */
+  get isNew(): boolean {
+    return this.#isNew;
+  }
+
+  /**
+   * Takes hold of the resource. What `append` does with the source lets it go.
+   *
+   * @throws what {@link FeedRegistry.openAppend} throws
+   */
+  async open(request: AppendRequest): Promise<void> {
+    const { registry, log } = this.#context;
+    const wasMissing = await this.#isMissing();
+    const appender = await registry.openAppend(this.#resource, request, this);
+    this.#appender = appender;
+    await appender.ready();
+    if (appender.failure !== undefined) throw appender.failure;
+    this.#start = appender.received;
+    this.#isNew = wasMissing;
+    log.info(
+      { resource: this.#resource.toString(), position: this.#start, start: appender.startPosition },
+      'append opened',
+    );
+  }
+
+  /**
+   * Appends everything that comes from `source`, then ends.
+   *
+   * @param statusAtEnd asked at the end for the exit status of the command that wrote it; may throw a refusal
+   * @returns what was appended; undefined when nobody is there any more who would want to know
+   * @throws {InvalidRequestError} when the source fails
+   * @throws {ServerClosingError} when the server closes before the end
+   * @throws what happened to the file or the disk meanwhile
+   */
+  async append(
+    source: ByteSource,
+    statusAtEnd: () => number | undefined = () => undefined,
+  ): Promise<Appended | undefined> {
+    const appender = this.#appender as Appender;
+    this.#source = source;
+    this.#statusAtEnd = statusAtEnd;
+    if (!this.#isOver) source.read(this);
+    const { reason, error, status } = await this.#end;
+    this.#isOver = true;
+    if (reason !== 'finished') source.discard();
+    if (reason === 'lost') appender.release();
+    else if (reason !== 'deposed') await appender.end(reason, status);
+    // What is called finished is looked at once more, and may be something else.
+    const failure = appender.failure ?? error;
+    this.#logEnd(appender, reason);
+    if (failure !== undefined) throw failure;
+    if (reason !== 'finished') return undefined;
+    const { committed, file } = appender.feed;
+    return {
+      path: this.#resource.toString(),
+      position: committed,
+      bytes: committed - this.#start,
+      generation: file.stat.generation,
+    };
+  }
+
+  take(bytes: Buffer): void {
+    if (!this.#isOver && this.#appender?.append(bytes) === false) this.#source?.pause();
+  }
+
+  ended(): void {
+    try {
+      this.#finish({ reason: 'finished', status: this.#statusAtEnd() });
+    } catch (error) {
+      this.failed(error as HttpfstreamError);
+    }
+  }
+
+  failed(error: HttpfstreamError): void {
+    const resource = this.#resource.toString();
+    this.#context.log.warn({ resource, code: error.code }, `append refused: ${error.message}`);
+    this.#finish({ reason: 'interrupted', error });
+  }
+
+  cut(): void {
+    this.#finish({ reason: 'lost' });
+  }
+
+  drained(): void {
+    if (!this.#isOver) this.#source?.resume();
+  }
+
+  /** The answer says it. */
+  safe(): void {}
+
+  lost(reason: EndReason, error: HttpfstreamError): void {
+    const resource = this.#resource.toString();
+    this.#context.log.error({ resource, err: error }, `append failed: ${error.message}`);
+    this.#finish({ reason, error });
+  }
+
+  deposed(): void {
+    this.#finish({ reason: 'deposed' });
+  }
+
+  /** Ends it because the server closes. */
+  shutDown(): void {
+    const error = new ServerClosingError('the server is shutting down');
+    this.#finish({ reason: 'shutdown', error });
+  }
+
+  #finish(end: EndOfAppend): void {
+    this.#isOver = true;
+    this.#settle(end);
+  }
+
+  async #isMissing(): Promise<boolean> {
+    try {
+      await this.#context.root.stat(this.#resource);
+      return false;
+    } catch (error) {
+      return error instanceof ResourceNotFoundError;
+    }
+  }
+
+  #logEnd(appender: Appender, reason: EndOfAppend['reason']): void {
+    this.#context.log.info(
+      {
+        resource: this.#resource.toString(),
+        reason: reason === 'deposed' ? reason : (appender.feed.endReason ?? 'lost'),
+        bytes: appender.feed.committed - appender.startPosition,
+        durationMs: Math.round(performance.now() - this.#openedAt),
+      },
+      'append closed',
+    );
+  }
+}
+
+/** Why nothing more is taken; `lost`: the connection broke, `deposed`: the client came back through another one. */
+interface EndOfAppend {
+  reason: EndReason | 'lost' | 'deposed';
+  error?: HttpfstreamError;
+  status?: number | undefined;
+}

@@ -1,0 +1,128 @@
+import type { OutgoingHttpHeaders } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FeedRegistry } from '../../core/feed-registry.ts';
+import type { Follower } from '../../core/follower.ts';
+import type { FollowRequest } from '../../core/request.ts';
+import { ResourceNotFoundError } from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import { withoutKey } from '../access/page-paths.ts';
+import { ignoreMissing } from '../failure.ts';
+import { followRequestOf } from '../request/request-query.ts';
+import { contentTypeOf } from '../response/content-type.ts';
+import { statusHeaders } from '../response/status-header.ts';
+import { userContentHeaders } from '../response/user-content.ts';
+import { HttpFollow, type HttpFollowContext } from './follow.ts';
+import { liveRangeOf } from './live-range.ts';
+
+/** The answer's head, as far as it is not the same for all. */
+interface Head {
+  status: number;
+  headers: Readonly<Record<string, string>>;
+}
+
+/** Answers `GET` with what is there and what comes, for as long as somebody appends. */
+export class HttpFollowResponder {
+  readonly #registry: FeedRegistry;
+  readonly #context: HttpFollowContext;
+
+  constructor(registry: FeedRegistry, context: HttpFollowContext) {
+    this.#registry = registry;
+    this.#context = context;
+  }
+
+  /**
+   * Follows as the query says.
+   *
+   * @throws {InvalidRequestError} when a parameter is malformed
+   * @throws {ResourceNotFoundError} when there is nothing, and nothing came while it waited
+   * @throws {ServerClosingError} when the server closes while it waits
+   * @throws what {@link FeedRegistry.follow} throws
+   */
+  async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+    const { waitMs, ...wanted } = followRequestOf(request);
+    return this.#send(request, reply, resource, { wanted, waitMs }, { status: 200, headers: {} });
+  }
+
+  /**
+   * Sends a range that ends where the file will have its end (RFC 8673).
+   *
+   * @returns false when the request asks for none, or nobody appends: to be answered as any other
+   * @throws what {@link FeedRegistry.follow} throws
+   */
+  async sendRange(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<boolean> {
+    const range = liveRangeOf(request.headers);
+    // A path that is not clean is redirected first.
+    if (range === undefined || resource.trailingSlash || !isClean(request, resource)) return false;
+    const feed = await this.#registry.liveFeed(resource).catch(ignoreMissing);
+    if (feed === undefined || feed.endReason !== undefined || range.start > feed.committed) return false;
+    const head = {
+      status: 206,
+      headers: { 'accept-ranges': 'bytes', 'content-range': range.contentRange },
+    };
+    await this.#send(request, reply, resource, { wanted: { from: range.start }, waitMs: 0 }, head);
+    return true;
+  }
+
+  async #send(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    resource: ResourcePath,
+    { wanted, waitMs }: { wanted: FollowRequest; waitMs: number },
+    { status, headers }: Head,
+  ): Promise<FastifyReply> {
+    const connection = new HttpFollow(request, reply, this.#context);
+    let follower: Follower | undefined;
+    try {
+      follower = await this.#follow(connection, resource, wanted, waitMs);
+      const { feed, position } = follower;
+      const { state } = await this.#registry.streams.viewOrBytes(feed.file);
+      const contentType =
+        state.contentType ?? (await contentTypeOf(resource.segments.at(-1) ?? '', feed.file, feed.committed));
+      reply.headers({
+        'content-type': contentType,
+        'cache-control': 'no-store, no-transform',
+        'x-accel-buffering': 'no',
+        ...userContentHeaders(contentType),
+        'stream-position': String(position),
+        'stream-generation': String(feed.file.stat.generation),
+        ...statusHeaders(feed.outcome?.status),
+        ...headers,
+      });
+    } catch (error) {
+      follower?.leave();
+      const isOver = connection.isOver;
+      connection.leave();
+      if (isOver) return reply.hijack();
+      throw error;
+    }
+    reply.hijack();
+    connection.begin(follower, status, reply.getHeaders() as OutgoingHttpHeaders);
+    return reply;
+  }
+
+  async #follow(
+    connection: HttpFollow,
+    resource: ResourcePath,
+    wanted: FollowRequest,
+    waitMs: number,
+  ): Promise<Follower> {
+    const deadline = performance.now() + waitMs;
+    for (;;) {
+      try {
+        return await this.#registry.follow(resource, wanted, connection, connection.signal);
+      } catch (error) {
+        if (!(error instanceof ResourceNotFoundError)) throw error;
+        const remainingMs = deadline - performance.now();
+        if (remainingMs <= 0) throw error;
+        const hasCome = await connection.wait(() =>
+          this.#registry.arrival(resource, remainingMs, connection.signal),
+        );
+        if (!hasCome) throw error;
+      }
+    }
+  }
+}
+
+function isClean(request: FastifyRequest, resource: ResourcePath): boolean {
+  return resource.toString() === `/${withoutKey(request)}`;
+}

@@ -1,0 +1,199 @@
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
+import type { Encoder } from '../../core/chunk.ts';
+import type { Follower, FollowerSink } from '../../core/follower.ts';
+import type { Outcome } from '../../core/outcome.ts';
+import { ServerClosingError } from '../../wire/errors.ts';
+import { STATUS_HEADER } from '../../wire/protocol.ts';
+import type { Connection, ConnectionGroup } from '../connection-group.ts';
+import { allowSilence, CLOSE_PATIENCE_MS, type KeepAlive, type KeptAlive } from '../keep-alive.ts';
+import { ClientSocket } from '../node/client-socket.ts';
+import { Deafness } from '../node/deafness.ts';
+import { encodeChunk, encodePlainly, lastChunk } from '../response/body-encoders.ts';
+import { SocketSink } from '../response/socket-sink.ts';
+import { statusHeaders } from '../response/status-header.ts';
+
+/** How long a client of HTTP/1.0 has to take the last bytes before its connection is reset. */
+const RESET_DELAY_MS = 1000;
+
+/** What followers need of the server. */
+export interface HttpFollowContext {
+  log: FastifyBaseLogger;
+  connections: ConnectionGroup;
+  keepAlive: KeepAlive;
+}
+
+/**
+ * A follower's answer, from the request to its end. The body ends cleanly when
+ * the stream has finished; at every other end the connection breaks.
+ *
+ * Bytes go past Node's response, in chunks that all followers share.
+ */
+export class HttpFollow implements FollowerSink, Connection, KeptAlive {
+  readonly encode: Encoder;
+  readonly wholeCharacters = false;
+  readonly #response: ServerResponse;
+  readonly #socket: Socket;
+  readonly #client: ClientSocket;
+  readonly #deafness: Deafness;
+  readonly #sink: SocketSink;
+  readonly #context: HttpFollowContext;
+  readonly #isChunked: boolean;
+  readonly #aborter = new AbortController();
+  readonly #unwatch: () => void;
+  #follower: Follower | undefined;
+  #isWaiting = false;
+  /** Whether nothing more is sent, although the feed may go on. */
+  #isBrokenOff = false;
+  #isOver = false;
+  #reset: NodeJS.Timeout | undefined;
+
+  constructor(request: FastifyRequest, reply: FastifyReply, context: HttpFollowContext) {
+    // Those that an application's tests make up are none.
+    if (!(request.raw.socket instanceof Socket)) throw new TypeError('a follower needs a connection');
+    this.#response = reply.raw;
+    this.#socket = request.raw.socket;
+    this.#client = ClientSocket.of(this.#socket);
+    this.#deafness = new Deafness(this.#socket);
+    this.#sink = new SocketSink(this.#socket);
+    this.#context = context;
+    this.#isChunked = request.raw.httpVersion !== '1.0';
+    this.encode = this.#isChunked ? encodeChunk : encodePlainly;
+    context.connections.add(this);
+    context.keepAlive.add(this);
+    // A response that waits for its turn is not told that the connection is gone.
+    this.#socket.on('close', this.leave);
+    this.#response.on('close', this.leave);
+    this.#unwatch = this.#client.onLeave(() => this.#cutIfForMore());
+    // Finding the last lines of a large file, or the file itself, may take long.
+    allowSilence(this.#socket);
+    if (this.#socket.destroyed) this.leave();
+  }
+
+  /** Aborts when the connection has closed, or the server closes before there is anything to follow. */
+  get signal(): AbortSignal {
+    return this.#aborter.signal;
+  }
+
+  /** Whether there is nobody any more. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /**
+   * Waits for the resource. A client that has closed its side waits for
+   * nothing: as long as nothing is written to it, it cannot be told from one that is gone.
+   */
+  async wait<T>(arrival: () => Promise<T>): Promise<T> {
+    this.#isWaiting = true;
+    this.#cutIfForMore();
+    try {
+      return await arrival();
+    } finally {
+      this.#isWaiting = false;
+    }
+  }
+
+  /** Answers, and starts to send. */
+  begin(follower: Follower, status: number, headers: OutgoingHttpHeaders): void {
+    if (this.#isOver) {
+      follower.leave();
+      return;
+    }
+    this.#follower = follower;
+    this.#cutIfForMore();
+    if (this.#socket.destroyed) return;
+    const start = () => this.#start(follower, status, headers);
+    // Behind another request's answer it has no socket yet.
+    if (this.#response.socket === null) this.#response.once('socket', start);
+    else start();
+  }
+
+  write(encoded: readonly Buffer[]): boolean {
+    return this.#sink.write(encoded);
+  }
+
+  /** A body cannot say it. */
+  waiting(): void {}
+
+  end({ reason, status }: Outcome): void {
+    if (reason !== 'finished') this.#breakOff();
+    else if (this.#isChunked) this.#response.end(lastChunk(statusHeaders(status)));
+    else this.#response.end();
+  }
+
+  fail(error: unknown): void {
+    if (!this.#isOver) this.#context.log.error({ err: error }, 'a follower cannot be served');
+    this.#breakOff();
+  }
+
+  /** Refuses one that still waits for its resource; the others end with their feed. */
+  shutDown(): void {
+    if (this.#follower === undefined) {
+      this.#aborter.abort(new ServerClosingError('the server is shutting down'));
+    }
+  }
+
+  /** Cuts a follower that takes nothing for too long after the end, and one of whom nobody could see that it is gone. */
+  keepAlive(intervalMs: number): void {
+    const isDeaf = this.#deafness.lasts();
+    const hasEnded = this.#isBrokenOff || this.#follower?.feed.endReason !== undefined;
+    const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
+    if (stuckMs >= CLOSE_PATIENCE_MS || isDeaf) this.terminate();
+  }
+
+  terminate(): void {
+    this.#socket.destroy();
+  }
+
+  /** Lets go of everything. Called when the answer is over, or the connection; by others when there is no answer. */
+  readonly leave = (): void => {
+    this.#isOver = true;
+    clearTimeout(this.#reset);
+    this.#unwatch();
+    this.#socket.off('close', this.leave).off('drain', this.#drained);
+    this.#response.off('close', this.leave);
+    this.#aborter.abort();
+    this.#follower?.leave();
+    this.#context.keepAlive.delete(this);
+    this.#context.connections.delete(this);
+  };
+
+  readonly #drained = (): void => this.#follower?.drained();
+
+  /** Cuts a client that has closed its side, unless it is sent what is there and nothing else. */
+  #cutIfForMore(): void {
+    const isLive = this.#follower !== undefined && this.#follower.feed.endReason === undefined;
+    if (this.#client.hasLeft && (this.#isWaiting || isLive)) this.terminate();
+  }
+
+  #start(follower: Follower, status: number, headers: OutgoingHttpHeaders): void {
+    if (this.#isOver) return;
+    const response = this.#response;
+    response.writeHead(status, {
+      ...headers,
+      ...(this.#isChunked && { 'transfer-encoding': 'chunked', trailer: STATUS_HEADER }),
+      ...(!this.#isChunked && { connection: 'close' }),
+    });
+    // The chunks are made here.
+    response.chunkedEncoding = false;
+    this.#socket.on('drain', this.#drained);
+    this.#socket.cork();
+    response.flushHeaders();
+    follower.drained();
+    this.#socket.uncork();
+  }
+
+  /** What was sent arrives; a client of HTTP/1.0 would take a mere close for the end. */
+  #breakOff(): void {
+    this.#isBrokenOff = true;
+    if (this.#isChunked) {
+      this.#socket.destroySoon();
+      return;
+    }
+    this.#socket.write('', () => {
+      this.#reset = setTimeout(() => this.terminate(), RESET_DELAY_MS);
+    });
+  }
+}

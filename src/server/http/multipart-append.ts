@@ -1,0 +1,215 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy';
+import type { FastifyRequest } from 'fastify';
+import {
+  type HttpfstreamError,
+  InvalidRequestError,
+  PathConflictError,
+  PayloadTooLargeError,
+  ResourceNotFoundError,
+  ServerClosingError,
+} from '../../wire/errors.ts';
+import { ResourcePath } from '../../wire/resource-path.ts';
+import { problemOf } from '../failure.ts';
+import type { BodyReader, ByteSource } from '../request/request-body.ts';
+import { assertNotReserved } from '../request/request-target.ts';
+import { type Appended, HttpAppend, type HttpAppendContext } from './append.ts';
+import { partName } from './multipart-name.ts';
+import { MultipartPart } from './multipart-part.ts';
+
+const MAX_PARTS = 1000;
+
+/** Of fields nothing is kept; busboy gathers each before it is dropped. */
+const LIMITS = { parts: MAX_PARTS, fieldSize: 1024, headerPairs: 32, headerSize: 16 * 1024 };
+
+/** Bytes that busboy is given at a time, … */
+const PIECE_BYTES = 64 * 1024;
+
+/** … and more than that it may hold: a part that it skips and that is full when it ends would hold up what comes then for ever. */
+const FILE_HIGH_WATER_MARK_BYTES = 2 * PIECE_BYTES;
+
+/** What became of one part. */
+export type PartAnswer =
+  | ({ name: string } & Appended)
+  | { name: string; status: number; code: string; detail: string };
+
+/** Whether the body of a request is a form. */
+export function isMultipart({ headers }: FastifyRequest): boolean {
+  return /^multipart\/form-data\s*(;|$)/i.test(headers['content-type'] ?? '');
+}
+
+/** An append of the files of a form to those of a directory, one after the other, as they come. */
+export class MultipartAppend implements BodyReader {
+  readonly #directory: ResourcePath;
+  readonly #context: HttpAppendContext;
+  readonly #busboy: BusboyInstance;
+  readonly #answers: PartAnswer[] = [];
+  #body: ByteSource | undefined;
+  /** The one whose bytes come at the moment; those before it are whole. */
+  #part: MultipartPart | undefined;
+  #append: HttpAppend | undefined;
+  /** How many parts have begun and are not yet stored. */
+  #openCount = 0;
+  /** Settles when all that have begun are. */
+  #stored: Promise<void> = Promise.resolve();
+  #firstFailure: number | undefined;
+  #hasMade = false;
+  #isParsed = false;
+  #hasEnded = false;
+  #isCut = false;
+  #failure: HttpfstreamError | undefined;
+  #settle: () => void = () => undefined;
+  readonly #over = new Promise<void>((resolve) => {
+    this.#settle = resolve;
+  });
+
+  /** @throws {InvalidRequestError} when the headers do not say how the parts are told apart */
+  constructor(directory: ResourcePath, headers: IncomingHttpHeaders, context: HttpAppendContext) {
+    this.#directory = directory;
+    this.#context = context;
+    try {
+      this.#busboy = Busboy({
+        headers: headers as BusboyHeaders,
+        preservePath: true,
+        fileHwm: FILE_HIGH_WATER_MARK_BYTES,
+        limits: LIMITS,
+      });
+    } catch (cause) {
+      throw new InvalidRequestError('the Content-Type has no proper boundary', { cause });
+    }
+    this.#busboy.on('file', (_field, stream, filename) => this.#begin(stream, filename ?? ''));
+    this.#busboy.on('partsLimit', () => {
+      this.#part?.succeed();
+      this.failed(new PayloadTooLargeError(`the form has more than ${MAX_PARTS} parts`));
+    });
+    this.#busboy.on('error', (cause) =>
+      this.failed(new InvalidRequestError('the body is not a proper form', { cause })),
+    );
+    this.#busboy.on('drain', () => this.#goOn());
+    this.#busboy.on('finish', () => {
+      this.#isParsed = true;
+      this.#checkEnd();
+    });
+  }
+
+  /**
+   * Checks that files can be stored there, before anything is taken.
+   *
+   * @throws {PathConflictError} when a file is at the path
+   * @throws {InvalidRequestError} when nothing is, and the path does not end in a slash
+   */
+  async assertDirectory(): Promise<void> {
+    try {
+      const { kind } = await this.#context.root.stat(this.#directory);
+      if (kind !== 'directory')
+        throw new PathConflictError('a form is appended to a directory, not to a file');
+    } catch (error) {
+      if (!(error instanceof ResourceNotFoundError)) throw error;
+      if (this.#directory.trailingSlash) return;
+      throw new InvalidRequestError('a form is appended to a directory: its URL ends in /', { cause: error });
+    }
+  }
+
+  /**
+   * Appends the files that come with the body.
+   *
+   * @returns what became of each, and the status that says it of all; undefined when nobody is there any more
+   * @throws {InvalidRequestError} when there is none
+   */
+  async append(body: ByteSource): Promise<{ status: number; parts: readonly PartAnswer[] } | undefined> {
+    this.#body = body;
+    body.read(this);
+    await this.#over;
+    if (!this.#hasEnded) body.discard();
+    await this.#stored;
+    if (this.#isCut) return undefined;
+    if (this.#failure !== undefined && this.#firstFailure === undefined) {
+      if (this.#answers.length === 0) throw this.#failure;
+      this.#refuse('', this.#failure);
+    }
+    if (this.#answers.length === 0) throw new InvalidRequestError('the form has no files');
+    return { status: this.#firstFailure ?? (this.#hasMade ? 201 : 200), parts: this.#answers };
+  }
+
+  take(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+      this.#busboy.write(bytes.subarray(at, at + PIECE_BYTES));
+    }
+    if (this.#isBusy) this.#body?.pause();
+  }
+
+  ended(): void {
+    this.#hasEnded = true;
+    this.#busboy.end();
+    this.#checkEnd();
+  }
+
+  failed(error: HttpfstreamError): void {
+    this.#failure ??= error;
+    this.#part?.fail(error);
+    this.#settle();
+  }
+
+  cut(): void {
+    this.#isCut = true;
+    this.#part?.cut();
+    this.#settle();
+  }
+
+  /** Ends it because the server closes. */
+  shutDown(): void {
+    this.#append?.shutDown();
+    this.failed(new ServerClosingError('the server is shutting down'));
+  }
+
+  #checkEnd(): void {
+    if (this.#hasEnded && this.#isParsed) this.#settle();
+  }
+
+  /** Parts that wait for one before them are in memory, so there must not be many. */
+  get #isBusy(): boolean {
+    return this.#busboy.writableNeedDrain || this.#openCount > 1;
+  }
+
+  #goOn(): void {
+    if (!this.#isBusy && !this.#hasEnded) this.#body?.resume();
+  }
+
+  #begin(stream: BusboyFileStream, filename: string): void {
+    const part = new MultipartPart(stream);
+    this.#part?.succeed();
+    this.#part = part;
+    this.#openCount++;
+    this.#stored = this.#stored.then(async () => {
+      await this.#store(part, filename);
+      this.#openCount--;
+      this.#goOn();
+    });
+  }
+
+  /** Never rejects. */
+  async #store(part: MultipartPart, filename: string): Promise<void> {
+    try {
+      const name = partName(filename);
+      const file = ResourcePath.parse(`${this.#directory.key}/${name}`);
+      assertNotReserved(file);
+      const append = new HttpAppend(file, this.#context);
+      await append.open({});
+      this.#append = append;
+      const appended = await append.append(part);
+      this.#hasMade ||= append.isNew;
+      if (appended !== undefined) this.#answers.push({ name, ...appended });
+    } catch (error) {
+      part.discard();
+      this.#refuse(filename, error as Error);
+    } finally {
+      this.#append = undefined;
+    }
+  }
+
+  #refuse(name: string, error: Error): void {
+    const { status, code, detail } = problemOf(error);
+    this.#firstFailure ??= status;
+    this.#answers.push({ name, status, code, detail });
+  }
+}

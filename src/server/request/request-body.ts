@@ -1,0 +1,264 @@
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import zlib from 'node:zlib';
+import type { FastifyRequest } from 'fastify';
+import { ByteQueue } from '../../core/sessions/byte-queue.ts';
+import {
+  BodyTimeoutError,
+  type HttpfstreamError,
+  InvalidRequestError,
+  PayloadTooLargeError,
+  UnsupportedEncodingError,
+} from '../../wire/errors.ts';
+import { limitSilence } from '../keep-alive.ts';
+import type { BodyShare } from './body-budget.ts';
+import { assertTransferCoding } from './framing.ts';
+
+/** Who takes the bytes of a {@link ByteSource}. Of `ended`, `failed` and `cut` one is called, once, last. */
+export interface BodyReader {
+  /** Takes bytes, which are its own from now on. */
+  take(bytes: Buffer): void;
+  /** Called when that was everything. */
+  ended(): void;
+  /** Called when what came is not what it must be. The connection may still be there. */
+  failed(error: HttpfstreamError): void;
+  /** Called when the connection broke before the end. */
+  cut(): void;
+}
+
+/** Bytes from a client, in order. */
+export interface ByteSource {
+  /** Begins to give them away. To be called once. */
+  read(reader: BodyReader): void;
+  /** Holds them back. After the last nothing happens, as with {@link resume}. */
+  pause(): void;
+  resume(): void;
+  /** Drops what is still to come; the reader is not called any more. */
+  discard(): void;
+}
+
+/** What comes in smaller chunks is given away together. */
+const GATHERED_BYTES = 16 * 1024;
+
+type Decoder = zlib.Gunzip | zlib.Inflate | zlib.BrotliDecompress;
+
+const DECODERS: Readonly<Record<string, () => Decoder>> = {
+  gzip: () => zlib.createGunzip(),
+  'x-gzip': () => zlib.createGunzip(),
+  deflate: () => zlib.createInflate(),
+  br: () => zlib.createBrotliDecompress(),
+};
+
+/**
+ * A byte may be decoded to so many: what deflate can reach at most, so that no
+ * log is too repetitive. Brotli can make a million of one.
+ */
+const MAX_DECODED_RATIO = 1032;
+
+/** What may be decoded beyond that: what is short is no danger. */
+const DECODED_GRACE_BYTES = 1024 * 1024;
+
+/**
+ * The body of a request, as it comes, with its `Content-Encoding` undone. What
+ * has come together is given away together, in however small chunks it was sent.
+ */
+export class RequestBody implements ByteSource {
+  readonly #request: IncomingMessage;
+  /** The request, or what an application's hooks made of it. */
+  readonly #raw: Readable;
+  readonly #encoding: string;
+  readonly #idleTimeoutMs: number;
+  /** What has come in this turn of the event loop. */
+  readonly #arrived = new ByteQueue();
+  #decoder: Decoder | undefined;
+  #encodedBytes = 0;
+  #decodedBytes = 0;
+  #reader: BodyReader | undefined;
+
+  /**
+   * @param options.idleTimeoutMs longest time without a byte, in milliseconds; 0, which is the default, for any
+   * @throws {UnsupportedEncodingError} when it is encoded in a way that is not known
+   */
+  constructor(request: FastifyRequest, { idleTimeoutMs = 0 }: { idleTimeoutMs?: number } = {}) {
+    this.#request = request.raw;
+    this.#raw = request.body instanceof Readable ? request.body : request.raw;
+    this.#encoding = encodingOf(request.raw);
+    this.#idleTimeoutMs = idleTimeoutMs;
+  }
+
+  read(reader: BodyReader): void {
+    this.#reader = reader;
+    const raw = this.#raw;
+    raw.on('error', (cause) => this.#fail(new InvalidRequestError('the body cannot be read', { cause })));
+    if (raw.destroyed && !raw.readableEnded) {
+      this.#cut();
+      return;
+    }
+    raw.once('close', () => {
+      this.#pass();
+      if (!raw.readableEnded) this.#cut();
+    });
+    this.#limitIdleTime();
+    this.#decoder = DECODERS[this.#encoding]?.();
+    if (this.#decoder !== undefined) this.#decode(this.#decoder);
+    raw.on('data', (bytes: Buffer) => this.#arrive(bytes));
+    raw.once('end', () => {
+      this.#pass();
+      if (this.#decoder === undefined) this.#settle()?.ended();
+      else if (this.#reader !== undefined) this.#decoder.end();
+    });
+  }
+
+  pause(): void {
+    if (this.#reader === undefined) return;
+    this.#source.pause();
+  }
+
+  resume(): void {
+    // The connection's time is limited by others now.
+    if (this.#reader === undefined) return;
+    this.#limitIdleTime();
+    this.#source.resume();
+  }
+
+  discard(): void {
+    this.#settle();
+    this.#decoder?.destroy();
+    this.#raw.resume();
+  }
+
+  get #source(): Readable {
+    return this.#decoder ?? this.#raw;
+  }
+
+  #arrive(bytes: Buffer): void {
+    if (this.#reader === undefined) return;
+    // Node has everything that is due done after each chunk, so that only the next turn of the event loop is late enough.
+    if (this.#arrived.length === 0) setImmediate(() => this.#pass());
+    this.#arrived.push(bytes);
+    if (this.#arrived.length >= GATHERED_BYTES) this.#pass();
+  }
+
+  #pass(): void {
+    for (const bytes of this.#arrived.take()) {
+      if (this.#decoder === undefined) this.#reader?.take(bytes);
+      else if (this.#reader !== undefined) this.#passEncoded(this.#decoder, bytes);
+    }
+  }
+
+  #passEncoded(decoder: Decoder, bytes: Buffer): void {
+    this.#encodedBytes += bytes.length;
+    if (!decoder.write(bytes)) this.#raw.pause();
+  }
+
+  #decode(decoder: Decoder): void {
+    decoder.once('error', (cause) =>
+      this.#fail(new InvalidRequestError(`the body is not what ${this.#encoding} makes`, { cause })),
+    );
+    decoder.on('drain', () => this.#raw.resume());
+    decoder.on('data', (bytes: Buffer) => this.#takeDecoded(bytes));
+    decoder.once('end', () => this.#endDecoded(decoder));
+  }
+
+  #takeDecoded(bytes: Buffer): void {
+    this.#decodedBytes += bytes.length;
+    if (this.#decodedBytes <= DECODED_GRACE_BYTES + MAX_DECODED_RATIO * this.#encodedBytes) {
+      this.#reader?.take(bytes);
+      return;
+    }
+    const detail = `decoded, the body is more than ${MAX_DECODED_RATIO} times as long as it was sent`;
+    this.#fail(new PayloadTooLargeError(detail));
+  }
+
+  #endDecoded(decoder: Decoder): void {
+    // Decoders stop without a word at what is not theirs.
+    if (decoder.bytesWritten === this.#encodedBytes) this.#settle()?.ended();
+    else this.#fail(new InvalidRequestError(`there is more in the body than what ${this.#encoding} makes`));
+  }
+
+  #fail(error: HttpfstreamError): void {
+    // A request that is cut has an error, too.
+    if (this.#request.destroyed && !this.#request.readableEnded) this.#cut();
+    else this.#settle()?.failed(error);
+  }
+
+  #cut(): void {
+    this.#settle()?.cut();
+  }
+
+  #settle(): BodyReader | undefined {
+    const reader = this.#reader;
+    if (reader === undefined) return undefined;
+    this.#reader = undefined;
+    this.#request.off('timeout', this.#timeOut);
+    if (!this.#request.socket.destroyed) limitSilence(this.#request.socket, 0);
+    return reader;
+  }
+
+  #limitIdleTime(): void {
+    limitSilence(this.#request.socket, this.#idleTimeoutMs);
+    if (this.#idleTimeoutMs > 0) this.#request.off('timeout', this.#timeOut).on('timeout', this.#timeOut);
+  }
+
+  readonly #timeOut = (): void => {
+    if (this.#source.isPaused()) return;
+    const seconds = this.#idleTimeoutMs / 1000;
+    this.#settle()?.failed(new BodyTimeoutError(`nothing came of the body for ${seconds} seconds`));
+  };
+}
+
+/**
+ * Reads a whole body into memory.
+ *
+ * @param options.maxBytes longest body, decoded
+ * @param options.idleTimeoutMs longest time without a byte, in milliseconds
+ * @param options.share of the memory for bodies; the caller releases it
+ * @returns the body; undefined when the connection broke before its end
+ * @throws {PayloadTooLargeError} when it is longer
+ * @throws {UnsupportedEncodingError} when it is encoded in a way that is not known
+ * @throws {InvalidRequestError} when it cannot be decoded
+ * @throws {BodyTimeoutError} when nothing came for too long
+ * @throws what {@link BodyShare.take} throws
+ */
+export async function collectBody(
+  request: FastifyRequest,
+  { maxBytes, idleTimeoutMs, share }: { maxBytes: number; idleTimeoutMs: number; share: BodyShare },
+): Promise<Buffer | undefined> {
+  const body = new RequestBody(request, { idleTimeoutMs });
+  const tooLarge = () => new PayloadTooLargeError(`the body is longer than ${maxBytes} bytes`);
+  if (Number(request.headers['content-length']) > maxBytes) throw tooLarge();
+  const collected = new ByteQueue();
+  return new Promise((resolve, reject) => {
+    const fail = (error: HttpfstreamError) => {
+      body.discard();
+      collected.take();
+      share.release();
+      reject(error);
+    };
+    share.open(fail);
+    body.read({
+      take: (bytes) => {
+        if (collected.length + bytes.length > maxBytes) fail(tooLarge());
+        else if (share.take(bytes.length)) collected.push(bytes);
+      },
+      ended: () => {
+        share.complete();
+        const { length } = collected;
+        resolve(Buffer.concat(collected.take(), length));
+      },
+      failed: fail,
+      cut: () => resolve(undefined),
+    });
+  });
+}
+
+/**
+ * @throws {UnsupportedEncodingError} when it is not known
+ * @throws {UnsupportedTransferError} when the body is coded a second time, for its way
+ */
+function encodingOf({ headers }: IncomingMessage): string {
+  assertTransferCoding(headers);
+  const encoding = headers['content-encoding']?.trim().toLowerCase() ?? '';
+  if (encoding === '' || encoding === 'identity' || Object.hasOwn(DECODERS, encoding)) return encoding;
+  throw new UnsupportedEncodingError('the Content-Encoding must be gzip, deflate, br or identity');
+}

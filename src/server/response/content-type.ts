@@ -1,0 +1,33 @@
+import path from 'node:path';
+import mimeTypes from 'mime-types';
+import type { StoredFile } from '../../storage/stored-file.ts';
+
+/** How many of a file's first bytes tell text from other data when its name does not. */
+const SNIFFED_BYTES = 512;
+
+// What the WHATWG MIME Sniffing Standard calls binary data bytes; ESC is not
+// among them, so that a log with colours is text.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const BINARY_DATA = /[\u0000-\u0008\u000b\u000e-\u001a\u001c-\u001f]/;
+
+/** The Content-Type that a file's extension implies, if any. */
+export function contentTypeOfName(name: string): string | undefined {
+  return mimeTypes.contentType(path.extname(name)) || undefined;
+}
+
+/** The Content-Type of a file whose name implies none, by its first bytes. */
+function contentTypeOfBytes(head: Buffer): string {
+  return BINARY_DATA.test(head.toString('latin1', 0, SNIFFED_BYTES))
+    ? 'application/octet-stream'
+    : 'text/plain; charset=utf-8';
+}
+
+/**
+ * The Content-Type of a file.
+ *
+ * @param name of the file in the URL
+ * @param size how many bytes of it count
+ */
+export async function contentTypeOf(name: string, file: StoredFile, size: number): Promise<string> {
+  return contentTypeOfName(name) ?? contentTypeOfBytes(await file.read(0, Math.min(size, SNIFFED_BYTES)));
+}

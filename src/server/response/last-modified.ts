@@ -1,0 +1,62 @@
+import { CLOCK_TICK_MS } from '../../storage/file-io.ts';
+import { parseHttpDate } from './http-date.ts';
+
+/** Other than a second that is over, the present one may see another change, which no date would tell. */
+const SECOND_MS = 1000;
+
+/** Age from which on a date tells bytes from others reliably (RFC 9110, section 8.8.2.2). */
+const STRONG_AGE_MS = 60_000;
+
+/**
+ * When a file was changed for the last time, in the whole seconds of HTTP, and
+ * what can be concluded from that (RFC 9110, section 8.8.2): nothing until the
+ * second of the change is over, and nothing from a file in which there is more
+ * than what is sent.
+ *
+ * As long as nothing can be concluded, clients are told a date that no later
+ * state of the file has. So who was served in the second of a change never
+ * takes its copy for the newest one.
+ */
+export class LastModified {
+  /** What the `Last-Modified` header says. */
+  readonly header: string;
+  readonly #timeMs: number;
+  readonly #isSettled: boolean;
+  /** Begin of the newest second that is over. */
+  readonly #overMs: number;
+  readonly #nowMs: number;
+
+  /**
+   * @param changedMs time of the last change, in milliseconds since 1970
+   * @param isWhole whether all of the file is sent
+   * @param nowMs time of the answer
+   */
+  constructor(changedMs: number, isWhole: boolean, nowMs: number) {
+    this.#nowMs = nowMs;
+    this.#overMs = wholeSecond(nowMs - CLOCK_TICK_MS) - SECOND_MS;
+    this.#timeMs = wholeSecond(changedMs);
+    this.#isSettled = isWhole && this.#timeMs <= this.#overMs;
+    const toldMs = this.#isSettled ? this.#timeMs : Math.min(this.#timeMs - SECOND_MS, this.#overMs);
+    this.header = new Date(toldMs).toUTCString();
+  }
+
+  /** Whether nothing was changed after a date, be it one to come (`If-Unmodified-Since`); false for what is no date. */
+  isNotAfter(date: string): boolean {
+    return this.#timeMs <= parseHttpDate(date);
+  }
+
+  /** Whether a client that names this date has what is sent; false for what is no date, or one whose second is not over. */
+  isUnchangedSince(date: string): boolean {
+    const sinceMs = parseHttpDate(date);
+    return this.#isSettled && this.#timeMs <= sinceMs && sinceMs <= this.#overMs;
+  }
+
+  /** Whether a part that was got under this date goes together with what is sent now. */
+  isStronglyEqualTo(date: string): boolean {
+    return this.#isSettled && date === this.header && this.#timeMs + STRONG_AGE_MS <= this.#nowMs;
+  }
+}
+
+function wholeSecond(timeMs: number): number {
+  return Math.floor(timeMs / SECOND_MS) * SECOND_MS;
+}

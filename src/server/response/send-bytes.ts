@@ -1,0 +1,43 @@
+import type { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type Piece, streamPieces } from '../../storage/range-stream.ts';
+import type { StoredFile } from '../../storage/stored-file.ts';
+
+/** Up to this size a body is read at once instead of streamed. */
+export const SMALL_BODY_BYTES = 64 * 1024;
+
+/** Answers with `pieces` of a file, which is closed at the end, however it comes. */
+export async function sendBytes(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  file: StoredFile,
+  pieces: readonly Piece[],
+  contentLength: number,
+): Promise<FastifyReply> {
+  reply.header('content-length', contentLength);
+  if (request.method === 'HEAD') {
+    await file.close();
+    return reply.send();
+  }
+  const [piece] = pieces;
+  const isSmall = pieces.length === 1 && contentLength <= SMALL_BODY_BYTES;
+  if (!isSmall || piece === undefined || Buffer.isBuffer(piece))
+    return sendStream(request, reply, streamPieces(file, pieces));
+  try {
+    const body = await file.read(piece.start, contentLength);
+    return reply.send(body);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Answers with a stream, which is destroyed when the client goes. */
+export function sendStream(request: FastifyRequest, reply: FastifyReply, stream: Readable): FastifyReply {
+  const { socket } = request.raw;
+  // Node does not tell it to a response that waits behind another one on the connection.
+  const destroy = () => void stream.destroy();
+  socket.once('close', destroy);
+  stream.once('close', () => socket.off('close', destroy));
+  if (socket.destroyed) destroy();
+  return reply.send(stream);
+}

@@ -1,0 +1,239 @@
+import type { Socket } from 'node:net';
+import type { FastifyBaseLogger } from 'fastify';
+import type { WebSocket } from 'ws';
+import type { FeedRegistry } from '../../core/feed-registry.ts';
+import type { AppendRequest } from '../../core/request.ts';
+import type { Appender, AppenderOwner } from '../../core/sessions/appender.ts';
+import { FramingError, type HttpfstreamError } from '../../wire/errors.ts';
+import { PayloadTap } from '../../wire/payload-tap.ts';
+import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { ConnectionGroup } from '../connection-group.ts';
+import type { KeepAlive } from '../keep-alive.ts';
+import { allowSilence } from '../keep-alive.ts';
+import { ClientSocket, FAREWELL_MS } from '../node/client-socket.ts';
+import type { AppendEnd, Dialect } from './dialect.ts';
+import { Liveness } from './liveness.ts';
+
+/** While bytes keep coming, an acknowledgement for each so many of them, … */
+const ACK_BYTES = 1024 * 1024;
+
+/** … and after this time at the latest. */
+const ACK_INTERVAL_MS = 50;
+
+export interface AppendContext {
+  registry: FeedRegistry;
+  connections: ConnectionGroup;
+  keepAlive: KeepAlive;
+  keepAliveMs: number;
+}
+
+/**
+ * One appender's connection, from before its upgrade to its end.
+ *
+ * A legacy client is sent nothing while the append goes on, not even a ping:
+ * the original's never reads, and what lies unread when it closes turns its
+ * close into a reset that throws away its last bytes.
+ */
+export class AppendConnection implements AppenderOwner {
+  readonly #resource: ResourcePath;
+  readonly #dialect: Dialect;
+  readonly #socket: Socket;
+  readonly #context: AppendContext;
+  readonly #log: FastifyBaseLogger;
+  readonly #liveness: Liveness;
+  readonly #openedAt = performance.now();
+  #appender: Appender | undefined;
+  #websocket: WebSocket | undefined;
+  #tap: PayloadTap | undefined;
+  #isDeposed = false;
+  #shuttingDown = false;
+  /** What happened to the file. */
+  #loss: [reason: EndReason, error: HttpfstreamError] | undefined;
+  #ackedPosition = -1;
+  #ackedAt = 0;
+  #ackDue = false;
+
+  constructor(
+    resource: ResourcePath,
+    dialect: Dialect,
+    socket: Socket,
+    context: AppendContext,
+    log: FastifyBaseLogger,
+  ) {
+    this.#resource = resource;
+    this.#dialect = dialect;
+    this.#socket = socket;
+    this.#context = context;
+    this.#log = log;
+    this.#liveness = new Liveness(socket, context.keepAliveMs);
+  }
+
+  /**
+   * Takes hold of the resource, before the upgrade. It is let go when the
+   * connection closes, upgraded or not.
+   *
+   * @throws what {@link FeedRegistry.openAppend} throws
+   */
+  async open(request: AppendRequest): Promise<void> {
+    const appender = await this.#context.registry.openAppend(this.#resource, request, this);
+    this.#appender = appender;
+    await appender.ready();
+    if (appender.failure !== undefined) throw appender.failure;
+    if (this.#socket.destroyed) {
+      appender.release();
+      return;
+    }
+    this.#context.connections.add(this);
+    this.#socket.once('close', (hadError) => void this.#closed(appender, hadError));
+    this.#log.info(
+      { resource: this.#resource.toString(), position: appender.received, start: appender.startPosition },
+      'append opened',
+    );
+  }
+
+  /** Starts to append what comes through the WebSocket. */
+  start(websocket: WebSocket): void {
+    const appender = this.#appender as Appender;
+    this.#websocket = websocket;
+    allowSilence(this.#socket);
+    if (this.#dialect.answersPings) this.#context.keepAlive.add(this);
+    this.#socket.on('drain', () => this.#acknowledge());
+    this.#tap = new PayloadTap(websocket, this.#socket, {
+      masked: true,
+      // Nothing is held of a message, and the original sends all that it has as one.
+      maxMessageBytes: Number.MAX_SAFE_INTEGER,
+      onPayload: (bytes) => {
+        if (!appender.append(bytes)) websocket.pause();
+      },
+      onText: this.#dialect.appendsText ? undefined : refuseText,
+      onFramingError: (error) => {
+        this.#log.warn(
+          { resource: this.#resource.toString(), code: error.code },
+          `append refused: ${error.message}`,
+        );
+        void appender.end('interrupted');
+        ClientSocket.of(this.#socket).cutSoon(FAREWELL_MS);
+      },
+      // Answered when the bytes are in the file, so that the answer means that they are.
+      beforeClose: (code, reason) => {
+        const how = this.#dialect.endOfClose(code, this.#tap?.betweenMessages === true);
+        return this.#end(appender, how, this.#dialect.statusOfClose(reason));
+      },
+    });
+    this.#tell({
+      type: 'open',
+      generation: appender.feed.file.stat.generation,
+      position: appender.received,
+      live: true,
+    });
+    this.#acknowledge();
+    if (this.#loss !== undefined) this.#tellLoss(...this.#loss);
+  }
+
+  drained(): void {
+    this.#websocket?.resume();
+  }
+
+  safe(position: number): void {
+    const isFarAhead = position - this.#ackedPosition >= ACK_BYTES;
+    if (isFarAhead || performance.now() - this.#ackedAt >= ACK_INTERVAL_MS) this.#acknowledge();
+    else if (!this.#ackDue) {
+      this.#ackDue = true;
+      setImmediate(() => this.#acknowledgeAll());
+    }
+  }
+
+  lost(reason: EndReason, error: HttpfstreamError): void {
+    this.#log.error({ resource: this.#resource.toString(), err: error }, `append failed: ${error.message}`);
+    this.#loss = [reason, error];
+    if (this.#websocket !== undefined) this.#tellLoss(reason, error);
+  }
+
+  deposed(): void {
+    this.#isDeposed = true;
+    this.terminate();
+  }
+
+  /** Tells the appender to go; what it still sends until it does is appended. */
+  shutDown(): void {
+    this.#shuttingDown = true;
+    if (this.#websocket === undefined) {
+      this.terminate();
+      return;
+    }
+    this.#tell({ type: 'end', position: this.#appender?.safePosition ?? 0, reason: 'shutdown' });
+    this.#websocket.close(this.#dialect.closingCode, 'the server is shutting down');
+  }
+
+  /** Cuts an appender that does not answer. */
+  keepAlive(intervalMs: number): void {
+    if (this.#isOpen && !this.#websocket?.isPaused && this.#liveness.tick(intervalMs)) this.terminate();
+  }
+
+  terminate(): void {
+    this.#socket.destroy();
+  }
+
+  /** Once the client waits for nothing more than this: not while bytes keep coming. */
+  #acknowledgeAll(): void {
+    this.#ackDue = false;
+    if (this.#appender?.safePosition === this.#appender?.received) this.#acknowledge();
+  }
+
+  #acknowledge(): void {
+    // A connection that takes over holds the session before it is open.
+    const safePosition = this.#appender?.safePosition;
+    if (!this.#isOpen || safePosition === undefined || safePosition === this.#ackedPosition) return;
+    // Those that nobody reads would pile up; the last one says it all.
+    if (this.#socket.writableNeedDrain) return;
+    this.#ackedPosition = safePosition;
+    this.#ackedAt = performance.now();
+    this.#tell({ type: 'ack', position: safePosition });
+  }
+
+  #tell(message: ControlMessage): void {
+    const frame = this.#dialect.control(message);
+    if (this.#isOpen && frame.length > 0) this.#socket.write(frame);
+  }
+
+  get #isOpen(): boolean {
+    return this.#websocket !== undefined && this.#websocket.readyState === this.#websocket.OPEN;
+  }
+
+  #tellLoss(reason: EndReason, error: HttpfstreamError): void {
+    const position = this.#appender?.safePosition ?? 0;
+    this.#tell({ type: 'end', position, reason, detail: error.message });
+    this.#websocket?.close(CloseCode.interrupted, error.message);
+    this.#websocket?.resume();
+    ClientSocket.of(this.#socket).cutSoon(FAREWELL_MS);
+  }
+
+  async #end(appender: Appender, how: AppendEnd, status?: number): Promise<void> {
+    if (this.#shuttingDown) await appender.end('shutdown');
+    else if (how === 'lost') appender.release();
+    else if (how === 'finished') await appender.end(how, status);
+    else await appender.end(how);
+    if (how === 'finished') this.#acknowledge();
+  }
+
+  async #closed(appender: Appender, hadError: boolean): Promise<void> {
+    this.#context.keepAlive.delete(this);
+    const isOrderly = !hadError && this.#socket.readableEnded && this.#tap?.betweenMessages === true;
+    await this.#end(appender, this.#dialect.endOfConnection(isOrderly));
+    this.#context.connections.delete(this);
+    this.#log.info(
+      {
+        resource: this.#resource.toString(),
+        reason: this.#isDeposed ? 'deposed' : (appender.feed.endReason ?? 'lost'),
+        bytes: appender.feed.committed - appender.startPosition,
+        durationMs: Math.round(performance.now() - this.#openedAt),
+      },
+      'append closed',
+    );
+  }
+}
+
+function refuseText(): never {
+  throw new FramingError('an appender sends binary messages only', CloseCode.unsupportedData);
+}

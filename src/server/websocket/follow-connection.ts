@@ -1,0 +1,185 @@
+import type { Socket } from 'node:net';
+import type { FastifyBaseLogger } from 'fastify';
+import type { WebSocket } from 'ws';
+import type { Encoder } from '../../core/chunk.ts';
+import type { Follower, FollowerSink } from '../../core/follower.ts';
+import type { Outcome } from '../../core/outcome.ts';
+import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '../../wire/errors.ts';
+import { PayloadTap } from '../../wire/payload-tap.ts';
+import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
+import type { ConnectionGroup } from '../connection-group.ts';
+import { CLOSE_PATIENCE_MS, type KeepAlive } from '../keep-alive.ts';
+import { ClientSocket, FAREWELL_MS } from '../node/client-socket.ts';
+import { SocketSink } from '../response/socket-sink.ts';
+import type { Dialect } from './dialect.ts';
+import { Liveness } from './liveness.ts';
+
+/** What people read in the close frame, where the reason is not the whole story. */
+const CLOSE_TEXTS: Readonly<Partial<Record<EndReason, string>>> = {
+  interrupted: 'the appender was lost',
+  deleted: 'the file was deleted',
+  truncated: 'the file was cut',
+  shutdown: 'the server is shutting down',
+};
+
+/** Longest message that a follower, which has nothing to say, may send. */
+const MAX_MESSAGE_BYTES = 1024;
+
+export interface FollowContext {
+  log: FastifyBaseLogger;
+  connections: ConnectionGroup;
+  keepAlive: KeepAlive;
+  keepAliveMs: number;
+}
+
+/** One follower's connection, from before its upgrade to its end. */
+export class FollowConnection implements FollowerSink {
+  readonly #dialect: Dialect;
+  readonly #socket: Socket;
+  readonly #client: ClientSocket;
+  readonly #sink: SocketSink;
+  readonly #context: FollowContext;
+  readonly #liveness: Liveness;
+  /** Made for those who wait only: there are many connections. */
+  #aborter: AbortController | undefined;
+  #follower: Follower | undefined;
+  #websocket: WebSocket | undefined;
+  /** Whether it is closed from the other side, or as good as that. */
+  #isStopped = false;
+
+  constructor(dialect: Dialect, socket: Socket, context: FollowContext) {
+    this.#dialect = dialect;
+    this.#socket = socket;
+    this.#client = ClientSocket.of(socket);
+    this.#sink = new SocketSink(socket);
+    this.#context = context;
+    this.#liveness = new Liveness(socket, context.keepAliveMs);
+    context.connections.add(this);
+    socket.once('close', () => this.#leave());
+  }
+
+  get encode(): Encoder {
+    return this.#dialect.encode;
+  }
+
+  get wholeCharacters(): boolean {
+    return this.#dialect.wholeCharacters;
+  }
+
+  /** Aborts when the connection has closed. */
+  get signal(): AbortSignal {
+    this.#aborter ??= new AbortController();
+    if (this.#socket.destroyed) this.#aborter.abort();
+    return this.#aborter.signal;
+  }
+
+  /** Gives it what it follows: before the upgrade, or later, when the resource is there. */
+  follow(follower: Follower): void {
+    this.#follower = follower;
+    if (this.#socket.destroyed || this.#isStopped) follower.leave();
+    else if (this.#websocket !== undefined) this.#open(follower);
+  }
+
+  /** Starts to send. Bytes go past `ws`, in frames that all followers share; what `ws` sends is whole frames, too. */
+  start(websocket: WebSocket): void {
+    this.#websocket = websocket;
+    // ws would answer each of its pings, read or not.
+    new PayloadTap(websocket, this.#socket, {
+      masked: true,
+      maxMessageBytes: MAX_MESSAGE_BYTES,
+      onPayload: ignore,
+      onFramingError: () => {
+        this.#stop();
+        this.#client.cutSoon(FAREWELL_MS);
+      },
+      // Nothing may be sent behind the answer (RFC 6455, section 5.5.1).
+      beforeClose: () => this.#stop(),
+    });
+    this.#context.keepAlive.add(this);
+    this.#socket.on('drain', () => this.#follower?.drained());
+    if (this.#follower === undefined) this.#tell({ type: 'waiting' });
+    else this.#open(this.#follower);
+  }
+
+  write(encoded: readonly Buffer[]): boolean {
+    return this.#sink.write(encoded);
+  }
+
+  waiting(isWaiting: boolean): void {
+    this.#tell({ type: isWaiting ? 'waiting' : 'live' });
+  }
+
+  end(outcome: Outcome): void {
+    const { reason } = outcome;
+    this.#tell({ type: 'end', position: this.#follower?.position ?? 0, ...outcome });
+    this.#websocket?.close(this.#dialect.closeCode(reason), CLOSE_TEXTS[reason]);
+  }
+
+  fail(error: unknown): void {
+    if (this.#socket.destroyed || this.#isStopped) return;
+    if (error instanceof ResourceGoneError) this.refuse('deleted', error.message);
+    else if (error instanceof RangeNotSatisfiableError) this.refuse('truncated', error.message);
+    else {
+      this.#context.log.error({ err: error }, 'a follower cannot be served');
+      this.refuse(
+        'interrupted',
+        error instanceof HttpfstreamError ? error.message : 'the file cannot be read',
+      );
+    }
+  }
+
+  /** Ends a connection that cannot be served. */
+  refuse(reason: EndReason | 'missing', detail: string): void {
+    this.#tell({ type: 'end', position: this.#follower?.position ?? 0, reason, detail });
+    this.#websocket?.close(CloseCode.interrupted, detail);
+  }
+
+  /** Closes a connection that still waits for its resource; the others are closed by the end of their feed. */
+  shutDown(): void {
+    if (this.#follower === undefined) this.end({ reason: 'shutdown' });
+  }
+
+  /** Cuts a follower that does not answer, or takes nothing for too long after the end. */
+  keepAlive(intervalMs: number): void {
+    const hasEnded = this.#follower?.feed.endReason !== undefined;
+    const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
+    const isDead = this.#isOpen && this.#liveness.tick(intervalMs) && this.#dialect.answersPings;
+    if (isDead || stuckMs >= CLOSE_PATIENCE_MS) this.terminate();
+  }
+
+  terminate(): void {
+    this.#socket.destroy();
+  }
+
+  #open(follower: Follower): void {
+    const { feed, position } = follower;
+    const { generation } = feed.file.stat;
+    this.#tell({ type: 'open', generation, position, live: feed.endReason === undefined });
+    if (feed.isWaiting) this.#tell({ type: 'waiting' });
+    follower.drained();
+  }
+
+  #tell(message: ControlMessage): void {
+    const frame = this.#dialect.control(message);
+    if (this.#isOpen && frame.length > 0) this.#socket.write(frame);
+  }
+
+  get #isOpen(): boolean {
+    return this.#websocket !== undefined && this.#websocket.readyState === this.#websocket.OPEN;
+  }
+
+  /** Sends no more of the resource. */
+  #stop(): void {
+    this.#isStopped = true;
+    this.#aborter?.abort();
+    this.#follower?.leave();
+  }
+
+  #leave(): void {
+    this.#stop();
+    this.#context.keepAlive.delete(this);
+    this.#context.connections.delete(this);
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,119 @@
+import type { FastifyRequest } from 'fastify';
+import type { WebSocket } from 'ws';
+import type { FeedRegistry } from '../../core/feed-registry.ts';
+import type { FollowRequest } from '../../core/request.ts';
+import { ResourceNotFoundError } from '../../wire/errors.ts';
+import { SUBPROTOCOL } from '../../wire/protocol.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import { ignoreMissing } from '../failure.ts';
+import { allowSilence } from '../keep-alive.ts';
+import { appendRequestOf, followRequestOf } from '../request/request-query.ts';
+import { assertHandshake } from '../request/request-target.ts';
+import { AppendConnection, type AppendContext } from './append-connection.ts';
+import type { Dialect } from './dialect.ts';
+import { FollowConnection, type FollowContext } from './follow-connection.ts';
+import { legacyDialect } from './legacy-dialect.ts';
+import { v2Dialect } from './v2-dialect.ts';
+
+/** What is opened for WebSockets before their upgrade. */
+export class WebSocketUpgrades {
+  readonly #registry: FeedRegistry;
+  readonly #appendContext: AppendContext;
+  readonly #followContext: FollowContext;
+  readonly #connections = new WeakMap<FastifyRequest, AppendConnection | FollowConnection>();
+
+  constructor(appendContext: AppendContext, followContext: FollowContext) {
+    this.#registry = appendContext.registry;
+    this.#appendContext = appendContext;
+    this.#followContext = followContext;
+  }
+
+  /** Whether something is open for the request, so that it is to be upgraded. */
+  has(request: FastifyRequest): boolean {
+    return this.#connections.has(request);
+  }
+
+  /** Gives what is open for a request its WebSocket. */
+  start(request: FastifyRequest, websocket: WebSocket): void {
+    this.#connections.get(request)?.start(websocket);
+  }
+
+  /**
+   * Opens an append.
+   *
+   * @throws {UpgradeRequiredError} when the request is no handshake
+   * @throws what {@link FeedRegistry.openAppend} throws
+   */
+  async openAppend(request: FastifyRequest, resource: ResourcePath): Promise<void> {
+    assertHandshake(request);
+    const { socket } = request.raw;
+    const dialect = dialectOf(request);
+    const connection = new AppendConnection(resource, dialect, socket, this.#appendContext, request.log);
+    await connection.open(dialect === v2Dialect ? appendRequestOf(request) : {});
+    this.#connections.set(request, connection);
+  }
+
+  /**
+   * Opens what a client follows, or waits for. For a legacy client of what
+   * nobody appends to nothing is opened: it gets the file, in place of an upgrade.
+   *
+   * @throws what {@link FeedRegistry.follow} throws
+   */
+  async openFollow(request: FastifyRequest, resource: ResourcePath): Promise<void> {
+    await (dialectOf(request) === v2Dialect
+      ? this.#openV2Follow(request, resource)
+      : this.#openLegacyFollow(request, resource));
+  }
+
+  async #openLegacyFollow(request: FastifyRequest, resource: ResourcePath): Promise<void> {
+    const feed = await this.#registry.liveFeed(resource);
+    if (feed === undefined || feed.endReason !== undefined || request.raw.socket.destroyed) return;
+    assertHandshake(request);
+    const connection = new FollowConnection(legacyDialect, request.raw.socket, this.#followContext);
+    connection.follow(feed.join(0, connection));
+    this.#connections.set(request, connection);
+  }
+
+  async #openV2Follow(request: FastifyRequest, resource: ResourcePath): Promise<void> {
+    assertHandshake(request);
+    const { waitMs, ...wanted } = followRequestOf(request);
+    // Who has gone already would never be seen to leave.
+    if (request.raw.socket.destroyed) return;
+    const connection = new FollowConnection(v2Dialect, request.raw.socket, this.#followContext);
+    try {
+      // Finding the last lines of a large file may take longer than a handshake otherwise may.
+      allowSilence(request.raw.socket);
+      connection.follow(await this.#registry.follow(resource, wanted, connection, connection.signal));
+    } catch (error) {
+      if (!(error instanceof ResourceNotFoundError) || waitMs === 0) throw error;
+      void this.#followLater(connection, resource, wanted, waitMs);
+    }
+    this.#connections.set(request, connection);
+  }
+
+  async #followLater(
+    connection: FollowConnection,
+    resource: ResourcePath,
+    wanted: FollowRequest,
+    waitMs: number,
+  ): Promise<void> {
+    const deadline = performance.now() + waitMs;
+    try {
+      while (await this.#registry.arrival(resource, deadline - performance.now(), connection.signal)) {
+        const follower = await this.#registry
+          .follow(resource, wanted, connection, connection.signal)
+          .catch(ignoreMissing);
+        if (follower !== undefined) return connection.follow(follower);
+      }
+      connection.refuse('missing', 'the resource did not appear in time');
+    } catch (error) {
+      connection.fail(error);
+    }
+  }
+}
+
+/** The dialect of a client: whether it offers the subprotocol. */
+export function dialectOf(request: FastifyRequest): Dialect {
+  const offered = request.headers['sec-websocket-protocol']?.split(',') ?? [];
+  return offered.some((name) => name.trim() === SUBPROTOCOL) ? v2Dialect : legacyDialect;
+}

@@ -1,0 +1,153 @@
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import type { HttpfstreamError } from '../../wire/errors.ts';
+import { makeDirectories, syncDirectories } from '../file-io.ts';
+import { OWN_DIRECTORY_MODE, OWN_FILE_MODE, readDirectory } from '../own-directory.ts';
+import { storageFailure } from '../storage-failure.ts';
+import { encodeRecord, type RedoRecord } from './redo-record.ts';
+import { recordsOf } from './redo-segments.ts';
+
+const SUFFIX = '.log';
+/** Bytes that are gathered before they are written. */
+const WRITE_BYTES = 1024 * 1024;
+
+/**
+ * Logs of single files: what the log of all has of a file that cannot be brought
+ * up to date, so that the others need not wait for it.
+ */
+export class Quarantine<Header extends { file: string }> {
+  readonly #directory: string;
+  readonly #files = new Set<string>();
+  /** Why some are in it without a log of their own. */
+  readonly #held = new Map<string, HttpfstreamError>();
+
+  /** @param directory absolute; made when the first log is written */
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** Finds those of a server before this one. To be called first. */
+  async load(): Promise<void> {
+    for (const entry of await readDirectory(this.#directory)) {
+      if (entry.endsWith(SUFFIX)) this.#files.add(path.basename(entry, SUFFIX));
+      else await fs.promises.rm(path.join(this.#directory, entry), { force: true });
+    }
+  }
+
+  /** Fingerprints of the files of which it has a log. */
+  get files(): ReadonlySet<string> {
+    return this.#files;
+  }
+
+  /** Whether a file is in it. */
+  has(file: string): boolean {
+    return this.#files.has(file) || this.#held.has(file);
+  }
+
+  /** What {@link hold} was told of a file. */
+  causeOf(file: string): HttpfstreamError | undefined {
+    return this.#held.get(file);
+  }
+
+  /** Puts a file into it until this process ends, without a log, for which there is no room: the log of all is to be kept. */
+  hold(file: string, cause: HttpfstreamError): void {
+    this.#held.set(file, cause);
+  }
+
+  /** Yields the records of a file that is in it, in order. */
+  records(file: string): AsyncIterable<RedoRecord<Header>> {
+    return recordsOf<Header>(this.#nameOf(file));
+  }
+
+  /** Yields all records, those of each file in order. */
+  async *all(): AsyncGenerator<RedoRecord<Header>, void, undefined> {
+    for (const file of this.#files) yield* this.records(file);
+  }
+
+  /**
+   * Puts files into it, and what it does not have yet of their records. It
+   * survives a loss of power when this resolves.
+   *
+   * @param records of any files
+   */
+  async add(files: ReadonlySet<string>, records: AsyncIterable<RedoRecord<Header>>): Promise<void> {
+    const logs = new Map<string, LogFile>();
+    try {
+      await makeDirectories(this.#directory, OWN_DIRECTORY_MODE);
+      for (const file of files) logs.set(file, await LogFile.create(this.#temporaryName()));
+      for (const [file, log] of logs) {
+        if (!this.#files.has(file)) continue;
+        for await (const record of this.records(file)) await log.append(record);
+      }
+      for await (const record of records) await logs.get(record.header.file)?.append(record);
+      for (const [file, log] of logs) await log.publish(this.#nameOf(file));
+      await syncDirectories(this.#directory, path.dirname(path.dirname(this.#directory)));
+      for (const file of files) this.#files.add(file);
+    } catch (error) {
+      for (const log of logs.values()) await log.discard();
+      throw storageFailure(error);
+    }
+  }
+
+  /** Lets a file go, also after a loss of power: what is appended to it from now on has the same versions. */
+  async remove(file: string): Promise<void> {
+    if (!this.#files.has(file)) return;
+    await fs.promises.rm(this.#nameOf(file), { force: true });
+    await syncDirectories(this.#directory, this.#directory);
+    this.#files.delete(file);
+  }
+
+  #nameOf(file: string): string {
+    return path.join(this.#directory, `${file}${SUFFIX}`);
+  }
+
+  #temporaryName(): string {
+    return path.join(this.#directory, `${randomBytes(6).toString('hex')}.tmp`);
+  }
+}
+
+/** A log that is being written, and appears when it is whole. */
+class LogFile {
+  readonly #name: string;
+  readonly #handle: fs.promises.FileHandle;
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+
+  private constructor(name: string, handle: fs.promises.FileHandle) {
+    this.#name = name;
+    this.#handle = handle;
+  }
+
+  static async create(name: string): Promise<LogFile> {
+    return new LogFile(name, await fs.promises.open(name, 'wx', OWN_FILE_MODE));
+  }
+
+  async append({ header, payload }: RedoRecord<object>): Promise<void> {
+    // Copied: the payload holds a whole block of what it was read from.
+    const bytes = Buffer.concat(encodeRecord(header, payload));
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+    if (this.#waitingBytes >= WRITE_BYTES) await this.#flush();
+  }
+
+  async publish(target: string): Promise<void> {
+    await this.#flush();
+    await this.#handle.sync();
+    await this.#handle.close();
+    await fs.promises.rename(this.#name, target);
+  }
+
+  /** Never rejects. */
+  async discard(): Promise<void> {
+    await this.#handle.close().catch(() => undefined);
+    await fs.promises.rm(this.#name, { force: true }).catch(() => undefined);
+  }
+
+  async #flush(): Promise<void> {
+    const bytes = Buffer.concat(this.#waiting);
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    await this.#handle.appendFile(bytes);
+  }
+}

@@ -1,0 +1,269 @@
+import fs, { constants } from 'node:fs';
+import path from 'node:path';
+import {
+  type HttpfstreamError,
+  StorageBusyError,
+  StorageError,
+  StorageFullError,
+} from '../../wire/errors.ts';
+import * as fileIo from '../file-io.ts';
+import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../own-directory.ts';
+import { storageFailure } from '../storage-failure.ts';
+import { CommitThread, type WriteOutcome } from './commit-thread.ts';
+import { type BatchPlace, RedoBatch, type RedoWriter, type WaitingRecord } from './redo-batch.ts';
+import { encodeRecord, type RedoRecord } from './redo-record.ts';
+import { RedoSegments, recordsOf } from './redo-segments.ts';
+
+interface Segment {
+  number: number;
+  fd: number;
+  /** How much of it is whole records. */
+  size: number;
+}
+
+/** What a log of before holds. */
+export interface Replay<Header> {
+  /** How many bytes; 0 when the server before this one has closed. */
+  size: number;
+  /**
+   * Yields all records, from the beginning each time.
+   *
+   * @param progressed called with how many more bytes were read
+   */
+  records: (progressed: (bytes: number) => void) => AsyncIterable<RedoRecord<Header>>;
+}
+
+/**
+ * A log shared by all streams, in which a change is written down before it is
+ * made, so that all of it is made or nothing. Records that arrive while a write
+ * is under way are written, and synced, together by the next one. It lies in
+ * numbered segments, so that old ones can go while new ones are written.
+ */
+export class RedoLog<Header extends object> {
+  readonly #segments: RedoSegments;
+  readonly #isDurable: boolean;
+  readonly #thread = new CommitThread();
+  #segment: Segment | undefined;
+  #nextNumber = 1;
+  /** Number of the first segment that is this log's own; those before are for {@link replay}. */
+  #firstNumber = Number.POSITIVE_INFINITY;
+  /** Sizes of the log's own segments that are not written any more, by number. */
+  readonly #ended = new Map<number, number>();
+  #waiting: WaitingRecord[] = [];
+  #isFlushing = false;
+  /** Those who wait for a new segment. */
+  #rotations: ((upTo: number) => void)[] = [];
+
+  /**
+   * @param directory absolute; made when the first record is written
+   * @param isDurable whether records are safe only when they survive a loss of power
+   */
+  constructor(directory: string, isDurable: boolean) {
+    this.#segments = new RedoSegments(directory);
+    this.#isDurable = isDurable;
+  }
+
+  /** Bytes that were written since the last {@link rotate}. */
+  get size(): number {
+    return this.#segment?.size ?? 0;
+  }
+
+  /** Bytes that were written and not dropped. */
+  get heldSize(): number {
+    let bytes = this.size;
+    for (const size of this.#ended.values()) bytes += size;
+    return bytes;
+  }
+
+  /** Finds what a server before this one has left. To be called first; {@link dropReplayed} when all of it was made good. */
+  async replay(): Promise<Replay<Header>> {
+    const numbers = await this.#segments.numbers();
+    this.#nextNumber = (numbers.at(-1) ?? 0) + 1;
+    this.#firstNumber = this.#nextNumber;
+    return {
+      size: await this.#segments.size(numbers),
+      records: (progressed) => this.#segments.records(numbers, progressed),
+    };
+  }
+
+  /** Forgets what {@link replay} has found. */
+  async dropReplayed(): Promise<void> {
+    await this.#segments.remove(await this.#replayed(), this.#isDurable);
+  }
+
+  /** Forgets some of the records that {@link replay} has found: no start makes them good any more, see {@link RedoSegments.annul}. */
+  async annulReplayed(isMoot: (header: Header) => boolean): Promise<void> {
+    for (const number of await this.#replayed()) {
+      const positions: number[] = [];
+      let isWanted = false;
+      for await (const { header, position } of recordsOf<Header>(this.#segments.nameOf(number))) {
+        if (isMoot(header)) positions.push(position);
+        else isWanted = true;
+      }
+      if (isWanted) await this.#segments.annul(number, positions, this.#isDurable);
+      else await this.#segments.remove([number], this.#isDurable);
+    }
+  }
+
+  /** Takes a record, and tells its writer when it is safe. Those of one writer keep their order. */
+  append(header: Header, payload: Buffer, writer: RedoWriter): void {
+    this.#waiting.push({ writer, parts: encodeRecord(header, payload), hasPayload: payload.length > 0 });
+    if (this.#isFlushing) return;
+    this.#isFlushing = true;
+    // What comes in the same turn of the event loop is written together.
+    setImmediate(() => void this.#flush());
+  }
+
+  /** Drops what waits of a writer. */
+  withdraw(writer: RedoWriter): void {
+    this.#waiting = this.#waiting.filter((other) => other.writer !== writer);
+  }
+
+  /** Makes the records void that a batch has of a writer: no start makes them good any more, see {@link RedoSegments.annul}. */
+  async annul(batch: RedoBatch, writer: RedoWriter): Promise<void> {
+    const { segment, start } = batch.place as BatchPlace;
+    const positions = batch.startsOf(writer).map((at) => start + at);
+    await this.#segments.annul(segment, positions, this.#isDurable);
+  }
+
+  /**
+   * Begins a new segment with the next record.
+   *
+   * @returns the number up to which segments may be dropped once all that is in them is made good
+   */
+  rotate(): Promise<number> {
+    return new Promise((resolve) => {
+      this.#rotations.push(resolve);
+      if (!this.#isFlushing) this.#letRotate();
+    });
+  }
+
+  /** Yields the records that were written up to a number that {@link rotate} has returned. */
+  async *records(upTo: number): AsyncGenerator<RedoRecord<Header>, void, undefined> {
+    yield* this.#segments.records<Header>(await this.#own(upTo), () => {});
+  }
+
+  /** Forgets the segments up to a number that {@link rotate} has returned; never what {@link replay} has found. */
+  async drop(upTo: number): Promise<void> {
+    await this.#segments.remove(await this.#own(upTo), this.#isDurable);
+    for (const number of this.#ended.keys()) if (number <= upTo) this.#ended.delete(number);
+  }
+
+  /** Lets its thread go, when nothing is to be appended any more. */
+  async close(): Promise<void> {
+    await this.#thread.close();
+  }
+
+  /** Never rejects. */
+  async #flush(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      const batch = new RedoBatch(waiting);
+      let segment: Segment | undefined;
+      let outcomes: WriteOutcome[] | undefined;
+      let failure: unknown;
+      try {
+        this.#segment ??= await this.#begin();
+        segment = this.#segment;
+        outcomes = await this.#commit(segment, batch);
+      } catch (error) {
+        failure = error;
+      }
+      if (outcomes !== undefined) batch.tell(outcomes);
+      else {
+        const isSure = segment === undefined || (await this.#cutBack(segment));
+        // Also those that came meanwhile: they may build on the ones that failed.
+        const writers = new Set([...waiting, ...this.#waiting.splice(0)].map(({ writer }) => writer));
+        for (const writer of writers) writer.refused(redoFailure(failure), isSure);
+      }
+      this.#letRotate();
+    }
+    this.#isFlushing = false;
+    this.#letRotate();
+  }
+
+  /** Between two batches no segment is being written. */
+  #letRotate(): void {
+    const rotations = this.#rotations.splice(0);
+    if (rotations.length === 0) return;
+    // One without records goes on.
+    const isEmpty = this.#segment?.size === 0;
+    const segment = isEmpty ? undefined : this.#segment;
+    const upTo = this.#nextNumber - (isEmpty ? 2 : 1);
+    // A close that fails has lost nothing: what was written was synced, or need not be.
+    const closed = segment === undefined ? Promise.resolve() : this.#end(segment).catch(() => undefined);
+    void closed.then(() => {
+      for (const resolve of rotations) resolve(upTo);
+    });
+  }
+
+  async #commit(segment: Segment, batch: RedoBatch): Promise<WriteOutcome[]> {
+    const { bytes, writes } = batch;
+    batch.place = { segment: segment.number, start: segment.size };
+    const size = segment.size + bytes.length;
+    const outcomes = await this.#thread.commit({
+      log: segment.fd,
+      batch: bytes,
+      isDurable: this.#isDurable,
+      writes,
+    });
+    segment.size = size;
+    return outcomes;
+  }
+
+  /**
+   * What follows a torn record could not be read, so a segment that cannot be cut is not written any more.
+   *
+   * @returns whether it was cut
+   */
+  async #cutBack(segment: Segment): Promise<boolean> {
+    try {
+      await fileIo.ftruncate(segment.fd, segment.size);
+      if (this.#isDurable) await fileIo.fdatasync(segment.fd);
+      return true;
+    } catch {
+      await this.#end(segment).catch(() => undefined);
+      return false;
+    }
+  }
+
+  async #begin(): Promise<Segment> {
+    const { directory } = this.#segments;
+    await fileIo.makeDirectories(directory, OWN_DIRECTORY_MODE);
+    const number = this.#nextNumber++;
+    const name = this.#segments.nameOf(number);
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND;
+    const fd = await fileIo.open(name, flags, OWN_FILE_MODE);
+    try {
+      if (this.#isDurable) await fileIo.syncDirectories(directory, path.dirname(path.dirname(directory)));
+      return { number, fd, size: 0 };
+    } catch (error) {
+      await fileIo.close(fd);
+      await fs.promises.rm(name, { force: true }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #end({ number, fd, size }: Segment): Promise<void> {
+    this.#segment = undefined;
+    this.#ended.set(number, size);
+    await fileIo.close(fd);
+  }
+
+  async #replayed(): Promise<number[]> {
+    return (await this.#segments.numbers()).filter((number) => number < this.#firstNumber);
+  }
+
+  async #own(upTo: number): Promise<number[]> {
+    const numbers = await this.#segments.numbers();
+    return numbers.filter((number) => number >= this.#firstNumber && number <= upTo);
+  }
+}
+
+/** A full disk is for the client to know; what else is wrong with the server's own files is not its path's fault. */
+function redoFailure(error: unknown): HttpfstreamError {
+  const failure = storageFailure(error);
+  if (failure instanceof StorageFullError || failure instanceof StorageBusyError) return failure;
+  return new StorageError("the server's redo log cannot be written", { cause: error });
+}

@@ -1,0 +1,96 @@
+import zlib from 'node:zlib';
+import { readBlock } from '../file-io.ts';
+
+/** Bytes before the body of a record: the length of the body, and its CRC-32. */
+const PREFIX_BYTES = 8;
+
+/** Longest body that is believed; what claims to be longer is no record. */
+const MAX_BODY_BYTES = 1024 * 1024;
+
+/** How much of a log is read at a time: more than the longest record. */
+const READ_BYTES = 2 * 1024 * 1024;
+
+/** Set in the length of a record that is void. The length itself never comes near it. */
+const VOID_FLAG = 0x8000_0000;
+
+/** What makes a record void: one byte, so that it is either written or not, and takes no room on the disk. */
+export const VOID_MARK = { offset: 3, byte: 0x80 } as const;
+
+const NO_BYTES: Buffer = Buffer.alloc(0);
+
+/** One change of a stream: what it becomes is in the header, what is added to its file is the payload. */
+export interface RedoRecord<Header> {
+  header: Header;
+  payload: Buffer;
+}
+
+/** A record that was found in a log. */
+export interface FoundRecord<Header> extends RedoRecord<Header> {
+  /** Where it begins in the log. */
+  position: number;
+}
+
+/**
+ * Lays a record out for the log: `[u32 body length][u32 CRC-32 of the body]`, and the
+ * body: `[u32 header length][header as JSON][payload]`. Numbers are little-endian.
+ * The highest bit of the length says that the record is void.
+ */
+export function encodeRecord(header: object, payload: Buffer): readonly Buffer[] {
+  const json = Buffer.from(JSON.stringify(header));
+  const head = Buffer.allocUnsafe(PREFIX_BYTES + 4 + json.length);
+  head.writeUInt32LE(4 + json.length + payload.length, 0);
+  head.writeUInt32LE(json.length, PREFIX_BYTES);
+  json.copy(head, PREFIX_BYTES + 4);
+  head.writeUInt32LE(zlib.crc32(payload, zlib.crc32(head.subarray(PREFIX_BYTES))), 4);
+  return payload.length === 0 ? [head] : [head, payload];
+}
+
+/**
+ * Yields the records of an open log that are not void, up to the end or the
+ * first that is torn. A payload keeps the block in memory that it was read from.
+ *
+ * @param progressed called with how many more bytes were read
+ */
+export async function* readRecords<Header>(
+  fd: number,
+  progressed: (bytes: number) => void,
+): AsyncGenerator<FoundRecord<Header>, void, undefined> {
+  let rest: Buffer = NO_BYTES;
+  for (let readTo = 0; ; ) {
+    const block = await readBlock(fd, readTo, READ_BYTES);
+    if (block.length === 0) return;
+    readTo += block.length;
+    progressed(block.length);
+    const bytes = rest.length === 0 ? block : Buffer.concat([rest, block]);
+    const start = readTo - bytes.length;
+    let at = 0;
+    for (let end = endOf(bytes, at); end !== undefined; end = endOf(bytes, at)) {
+      if (!isVoid(bytes, at)) {
+        yield { position: start + at, ...decode<Header>(bytes.subarray(at + PREFIX_BYTES, end)) };
+      }
+      at = end;
+    }
+    // Another block would have completed it, were it no record that is torn.
+    if (bytes.length - at > PREFIX_BYTES + MAX_BODY_BYTES) return;
+    rest = bytes.subarray(at);
+  }
+}
+
+/** Where a whole record ends that begins at a position; undefined when none does. */
+function endOf(bytes: Buffer, at: number): number | undefined {
+  if (bytes.length - at < PREFIX_BYTES) return undefined;
+  const length = bytes.readUInt32LE(at) % VOID_FLAG;
+  const body = bytes.subarray(at + PREFIX_BYTES, at + PREFIX_BYTES + length);
+  if (length < 4 || length > MAX_BODY_BYTES || body.length < length) return undefined;
+  const isWhole = zlib.crc32(body) === bytes.readUInt32LE(at + 4) && 4 + body.readUInt32LE(0) <= length;
+  return isWhole ? at + PREFIX_BYTES + length : undefined;
+}
+
+function isVoid(bytes: Buffer, at: number): boolean {
+  return bytes.readUInt32LE(at) >= VOID_FLAG;
+}
+
+function decode<Header>(body: Buffer): RedoRecord<Header> {
+  const headerEnd = 4 + body.readUInt32LE(0);
+  return { header: JSON.parse(body.toString('utf8', 4, headerEnd)), payload: body.subarray(headerEnd) };
+}

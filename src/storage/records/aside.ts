@@ -1,0 +1,48 @@
+import path from 'node:path';
+import type { AppendFile } from '../append-file.ts';
+import { makeDirectories, syncDirectories } from '../file-io.ts';
+import type { NewFile } from '../new-file.ts';
+import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../own-directory.ts';
+import type { Root } from '../root.ts';
+import { hasErrno, storageFailure } from '../storage-failure.ts';
+
+/**
+ * Moves what a file has from `size` on out of it, to where an operator finds it.
+ *
+ * @returns where that is, absolute
+ */
+export async function setAside(root: Root, file: AppendFile, size: number): Promise<string> {
+  const surplus = await root.newFile(OWN_FILE_MODE);
+  try {
+    await surplus.copy(file, size, (await file.state()).size);
+    const name = await publishAside(root, surplus, `${file.stat.fingerprint}-${size}-${Date.now()}`);
+    await file.truncate(size);
+    return name;
+  } catch (error) {
+    throw storageFailure(error);
+  } finally {
+    await surplus.discard();
+  }
+}
+
+/**
+ * Gives a new file its name where an operator finds it; it survives a loss of power then. The caller discards it.
+ *
+ * @param label name, of which no two have different bytes: if it is there, it is kept
+ * @returns where it is, absolute
+ */
+export async function publishAside(root: Root, file: NewFile, label: string): Promise<string> {
+  const directory = root.own('aside');
+  const name = path.join(directory, label);
+  try {
+    await file.sync();
+    await makeDirectories(directory, OWN_DIRECTORY_MODE);
+    await file.publish(name).catch((error) => {
+      if (!hasErrno(error, 'EEXIST')) throw error;
+    });
+    await syncDirectories(directory, path.dirname(path.dirname(directory)));
+    return name;
+  } catch (error) {
+    throw storageFailure(error);
+  }
+}

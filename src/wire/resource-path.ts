@@ -1,0 +1,80 @@
+import { ForbiddenPathError, InvalidPathError } from './errors.ts';
+
+/** First segment of the server's own files below the root; no URL can name it. */
+export const RESERVED_SEGMENT = '.httpfstream';
+
+const MAX_SEGMENT_BYTES = 255;
+const MAX_PATH_BYTES = 4000;
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/;
+
+/**
+ * Where a URL path points below the root: cleaned, so that joining the
+ * segments to a directory cannot leave it. A pure value; whether anything is
+ * there, and whether a symlink leads away, is for {@link Root} to find out.
+ */
+export class ResourcePath {
+  /** The names from the root down; none is empty, `.` or `..`. Empty for the root itself. */
+  readonly segments: readonly string[];
+  /** Whether the path ended in a slash, which asks for a directory. */
+  readonly trailingSlash: boolean;
+
+  private constructor(segments: readonly string[], trailingSlash: boolean) {
+    this.segments = segments;
+    this.trailingSlash = trailingSlash;
+  }
+
+  /**
+   * Cleans a path: `.` and empty segments go, `..` takes one segment away and
+   * stops at the root. Everything else is literal.
+   *
+   * @param decoded the path with its percent-escapes decoded exactly once
+   * @throws {InvalidPathError} for control characters and over-long names
+   * @throws {ForbiddenPathError} for the server's own directory
+   */
+  static parse(decoded: string): ResourcePath {
+    if (CONTROL_CHARACTER.test(decoded)) throw new InvalidPathError('the path has a control character');
+
+    const segments: string[] = [];
+    for (const segment of decoded.split('/')) {
+      if (segment === '..') segments.pop();
+      else if (segment !== '' && segment !== '.') segments.push(segment);
+    }
+    if (segments.some((segment) => Buffer.byteLength(segment) > MAX_SEGMENT_BYTES)) {
+      throw new InvalidPathError(`a name in the path is longer than ${MAX_SEGMENT_BYTES} bytes`);
+    }
+    if (Buffer.byteLength(decoded) > MAX_PATH_BYTES) {
+      throw new InvalidPathError(`the path is longer than ${MAX_PATH_BYTES} bytes`);
+    }
+    if (segments[0]?.toLowerCase() === RESERVED_SEGMENT) {
+      throw new ForbiddenPathError('the path is reserved for the server');
+    }
+    return new ResourcePath(segments, segments.length > 0 && decoded.endsWith('/'));
+  }
+
+  /** Whether this is the root itself. */
+  get isRoot(): boolean {
+    return this.segments.length === 0;
+  }
+
+  /** The directory on the way to it that is so many names deep; the root at 0. */
+  upTo(depth: number): ResourcePath {
+    return new ResourcePath(this.segments.slice(0, depth), false);
+  }
+
+  /** The same for all paths that name the same file. */
+  get key(): string {
+    return this.segments.join('/');
+  }
+
+  /** The cleaned path as people write it: `/a/b`, `/a/b/`, `/`. Not percent-encoded. */
+  toString(): string {
+    return `/${this.segments.join('/')}${this.trailingSlash ? '/' : ''}`;
+  }
+
+  /** The cleaned path as it stands in a URL. */
+  toUrlPath(): string {
+    return this.toString().split('/').map(encodeURIComponent).join('/');
+  }
+}

@@ -1,0 +1,23 @@
+import { Writable } from 'node:stream';
+import { expect, test } from 'vitest';
+import { Tee } from '../../../src/cli/append/tee.ts';
+
+test('a copy is taken no faster than its target takes it', async () => {
+  const taken: string[] = [];
+  let takeNext = () => {};
+  const target = new Writable({
+    write(chunk: Buffer, _encoding, callback) {
+      taken.push(chunk.toString());
+      takeNext = callback;
+    },
+  });
+  const tee = new Tee(target, () => expect.unreachable());
+  tee.write('one');
+  tee.write('two');
+  expect(taken).toEqual(['one']);
+  expect(tee.writableLength).toBe('onetwo'.length);
+  takeNext();
+  await new Promise(setImmediate);
+  expect(taken).toEqual(['one', 'two']);
+  expect(tee.writableLength).toBe('two'.length);
+});

@@ -1,0 +1,117 @@
+import { Command } from 'commander';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { addServerOptions, type ServerOptions } from '../../../src/cli/server/server-options.ts';
+
+afterEach(() => void vi.unstubAllEnvs());
+
+function parse(...argv: string[]): ServerOptions {
+  const command = addServerOptions(new Command())
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined });
+  return command.parse(argv, { from: 'user' }).opts<ServerOptions>();
+}
+
+describe('without options', () => {
+  test('only this machine is served, and nobody else is believed', () => {
+    expect(parse()).toMatchObject({
+      http: { host: 'localhost', port: 8080 },
+      cors: [],
+      allowHost: [],
+      trustProxy: [],
+      index: false,
+    });
+  });
+});
+
+describe('--allow-host', () => {
+  test.each([
+    [['--allow-host', 'logs.example.com'], '', ['logs.example.com']],
+    [
+      ['--allow-host=A.example,b.example', '--allow-host', '*.c.example.'],
+      '',
+      ['a.example', 'b.example', '*.c.example.'],
+    ],
+    [['--allow-host', '*'], '', ['*']],
+    [[], 'a.example, b.example', ['a.example', 'b.example']],
+    [['--allow-host', 'a.example'], 'b.example', ['a.example']],
+    [[], '', []],
+  ])('%j and "%s" in the environment are %j', (argv, environment, hosts) => {
+    vi.stubEnv('HTTPFSTREAM_ALLOW_HOST', environment);
+    expect(parse(...argv).allowHost).toEqual(hosts);
+  });
+
+  test.each(['a.example:8080', 'https://a.example', 'a/b', 'a b', '*a.example', 'a.*', '[::1]'])(
+    '"%s" is none',
+    (name) => {
+      expect(() => parse('--allow-host', name)).toThrow();
+    },
+  );
+});
+
+describe('--trust-proxy', () => {
+  test.each([
+    [['--trust-proxy'], '', ['loopback']],
+    [['--trust-proxy', '--index'], '', ['loopback']],
+    [
+      ['--trust-proxy', '10.0.0.1,uniquelocal', '--trust-proxy=fd00::/8'],
+      '',
+      ['10.0.0.1', 'uniquelocal', 'fd00::/8'],
+    ],
+    [[], '192.0.2.0/24', ['192.0.2.0/24']],
+    [[], '', []],
+  ])('%j and "%s" in the environment are %j', (argv, environment, proxies) => {
+    vi.stubEnv('HTTPFSTREAM_TRUST_PROXY', environment);
+    expect(parse(...argv).trustProxy).toEqual(proxies);
+  });
+
+  test.each([
+    'true',
+    '*',
+    'all',
+    'proxy.example',
+    '10.0.0.0/33',
+    '0.0.0.0/0',
+    '::/129',
+    '10.0.0.1/',
+    '10.0.0',
+  ])('"%s" is none: not everybody can be believed', (proxy) => {
+    expect(() => parse('--trust-proxy', proxy)).toThrow();
+  });
+});
+
+describe('--index', () => {
+  test.each([
+    [['--index'], undefined, true],
+    [['--index=true'], undefined, true],
+    [['--index=false'], '1', false],
+    [[], 'true', true],
+    [[], '1', true],
+    [[], '0', false],
+    [[], 'false', false],
+    [[], '', false],
+  ])('%j and %j in the environment are %j', (argv, environment, index) => {
+    vi.stubEnv('HTTPFSTREAM_INDEX', environment);
+    expect(parse(...argv).index).toBe(index);
+  });
+
+  test('is nothing else', () => {
+    expect(() => parse('--index=perhaps')).toThrow();
+  });
+});
+
+describe('--file-mode', () => {
+  test.each([
+    [[], '', 0o644],
+    [['--file-mode', '0640'], '', 0o640],
+    [['--file-mode=660'], '', 0o660],
+    [[], '0600', 0o600],
+    [['--file-mode', '0644'], '0600', 0o644],
+  ])('%j and "%s" in the environment are %i', (argv, environment, mode) => {
+    if (environment !== '') vi.stubEnv('HTTPFSTREAM_FILE_MODE', environment);
+    expect(parse(...argv).fileMode).toBe(mode);
+  });
+
+  test.each(['0444', '04644', '0o644', '648', 'u+rw', '', '64'])('"%s" is none', (text) => {
+    expect(() => parse('--file-mode', text)).toThrow();
+  });
+});

@@ -1,0 +1,60 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { ByteQueue } from '../../../src/core/sessions/byte-queue.ts';
+
+/** The memory that parts hold on to. */
+function heldBytes(parts: readonly Buffer[]): number {
+  return [...new Set(parts.map(({ buffer }) => buffer))].reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
+
+test('bytes come out as they went in, whatever the pieces', () => {
+  const piece = fc.oneof(fc.integer({ min: 0, max: 20 }), fc.integer({ min: 0, max: 9000 }));
+  fc.assert(
+    fc.property(fc.array(fc.oneof(piece, fc.constant('take' as const)), { maxLength: 60 }), (steps) => {
+      const queue = new ByteQueue();
+      const pushed: Buffer[] = [];
+      const taken: Buffer[] = [];
+      for (const [i, step] of steps.entries()) {
+        if (step === 'take') taken.push(...queue.take());
+        else {
+          const bytes = Buffer.alloc(step, i);
+          pushed.push(Buffer.from(bytes));
+          queue.push(bytes);
+        }
+        expect(queue.length).toBe(Buffer.concat(pushed).length - Buffer.concat(taken).length);
+      }
+      taken.push(...queue.take());
+      expect(Buffer.concat(taken).equals(Buffer.concat(pushed))).toBe(true);
+      expect(taken.every(({ length }) => length > 0)).toBe(true);
+    }),
+  );
+});
+
+test('a million pieces of one byte are a few blocks', () => {
+  const queue = new ByteQueue();
+  const read = Buffer.alloc(64 * 1024);
+  for (let i = 0; i < 1_000_000; i++) queue.push(read.subarray(i % read.length, (i % read.length) + 1));
+  const parts = queue.take();
+  expect(parts.length).toBeLessThan(30);
+  expect(heldBytes(parts)).toBeLessThan(1_200_000);
+});
+
+test('a piece on its own does not hold on to what it was cut from, and is not copied if it was cut from nothing', () => {
+  const queue = new ByteQueue();
+  queue.push(Buffer.alloc(1024 * 1024).subarray(10, 20));
+  expect(heldBytes(queue.take())).toBeLessThan(64 * 1024);
+  const whole = Buffer.alloc(100, 'x');
+  queue.push(whole);
+  expect(queue.take()).toEqual([whole]);
+});
+
+test('large pieces are handed on uncopied', () => {
+  const queue = new ByteQueue();
+  const large = Buffer.alloc(10_000);
+  queue.push(Buffer.from('a'));
+  queue.push(large);
+  queue.push(Buffer.from('b'));
+  const parts = queue.take();
+  expect(parts.map(({ length }) => length)).toEqual([1, 10_000, 1]);
+  expect(parts[1]).toBe(large);
+});

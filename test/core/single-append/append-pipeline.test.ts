@@ -1,0 +1,190 @@
+import { readdirSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { FeedRegistry } from '../../../src/core/feed-registry.ts';
+import type { FollowRequest } from '../../../src/core/request.ts';
+import { StreamStore } from '../../../src/core/streams/stream-store.ts';
+import { AppendFile } from '../../../src/storage/append-file.ts';
+import { RedoLog } from '../../../src/storage/journal/redo-log.ts';
+import { Root } from '../../../src/storage/root.ts';
+import { storageFailure } from '../../../src/storage/storage-failure.ts';
+import { ResourcePath } from '../../../src/wire/resource-path.ts';
+import { CollectingSink } from '../../support/core-harness.ts';
+import { RESERVED } from '../../support/root-files.ts';
+import { temporaryDirectory } from '../../support/server.ts';
+import { systemError } from '../../support/small-disk.ts';
+import { appendLine, textOf } from '../../support/streams-core.ts';
+import { waitFor, waitWhile } from '../../support/wait-for.ts';
+
+/** More than goes through the log. */
+const LARGE = 'x'.repeat(400_000);
+
+/** A root with files that nobody made as streams. */
+async function rootWith(...names: string[]): Promise<string> {
+  const directory = await temporaryDirectory();
+  for (const name of names) await writeFile(path.join(directory, name), 'base\n');
+  return directory;
+}
+
+async function start(directory: string, durability: 'os' | 'disk' = 'os'): Promise<FeedRegistry> {
+  const registry = new FeedRegistry(await Root.open(directory), { durability, graceMs: 0 });
+  onTestFinished(() => registry.close());
+  await registry.recover();
+  return registry;
+}
+
+function own(directory: string, name: string): string[] {
+  try {
+    return readdirSync(path.join(directory, RESERVED, name));
+  } catch {
+    return [];
+  }
+}
+
+/** Stops a large append in the middle, until it is let go. */
+function stopHalfway() {
+  const { write } = AppendFile.prototype;
+  let isHalfway = false;
+  let letGo = () => {};
+  const go = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  const writing = vi.spyOn(AppendFile.prototype, 'write');
+  writing.mockImplementation(async function halting(this: AppendFile, parts) {
+    const bytes = Buffer.concat(parts);
+    if (bytes.length < LARGE.length) return write.call(this, parts);
+    await write.call(this, [bytes.subarray(0, LARGE.length / 2)]);
+    isHalfway = true;
+    await go;
+    await write.call(this, [bytes.subarray(LARGE.length / 2)]);
+  });
+  onTestFinished(() => writing.mockRestore());
+  return { letGo, isHalfway: () => isHalfway };
+}
+
+test('half of a large append is gone after a kill -9, although the log was dropped for another stream', async () => {
+  const directory = await rootWith('large', 'other');
+  const { letGo, isHalfway } = stopHalfway();
+  const registry = await start(directory);
+  const appended = appendLine(registry, 'large', LARGE);
+  await waitFor(isHalfway, 'half of it to be in the file');
+  await appendLine(registry, 'other', 'a line\n');
+  await waitFor(() => own(directory, 'meta').length > 0, 'the other stream to be brought up to date');
+  await waitWhile(() => own(directory, 'redo').length > 0, 'the log says what is under way');
+
+  const next = await start(directory);
+  expect(await textOf(next, 'large')).toBe('base\n');
+  expect(await textOf(next, 'other')).toBe('base\na line\n');
+  letGo();
+  await appended.catch(() => {});
+});
+
+test('a server that closes during a large append makes it, and leaves no log', async () => {
+  const directory = await rootWith('large');
+  const { letGo, isHalfway } = stopHalfway();
+  const registry = await start(directory);
+  const appended = appendLine(registry, 'large', LARGE);
+  await waitFor(isHalfway, 'half of it to be in the file');
+  let isClosed = false;
+  const closed = registry.close().then(() => {
+    isClosed = true;
+  });
+  await waitWhile(() => !isClosed, 'the server waits for what it has let in');
+  letGo();
+  await Promise.all([appended, closed]);
+  expect(own(directory, 'redo')).toEqual([]);
+  expect(await readFile(path.join(directory, 'large'), 'utf8')).toBe(`base\n${LARGE}`);
+});
+
+test.each([
+  ['from the beginning', {}, 'base\n'],
+  ['its last bytes', { from: -3 }, 'se\n'],
+  ['its last lines', { lines: 1 }, 'base\n'],
+])('a follower has nothing of a large append that is not made yet: %s', async (_, request, expected) => {
+  const directory = await rootWith('large');
+  const { letGo, isHalfway } = stopHalfway();
+  const registry = await start(directory);
+  const follow = async (what: FollowRequest) => {
+    const sink = new CollectingSink();
+    const large = ResourcePath.parse('/large');
+    sink.follower = await registry.follow(large, what, sink, new AbortController().signal);
+    sink.drain();
+    await waitFor(() => sink.endReason !== undefined, 'the end');
+    return `${sink.bytes} ${sink.endReason}`;
+  };
+  const appended = appendLine(registry, 'large', LARGE);
+  await waitFor(isHalfway, 'half of it to be in the file');
+  const early = await follow(request);
+  letGo();
+  expect(early).toBe(`${expected} finished`);
+  await appended;
+  expect(await follow({ from: 5 })).toBe(`${LARGE} finished`);
+});
+
+/** A disk on which the log's end is not sure, and on which nothing can be remembered. Returns what mends it. */
+function breakDisk(): () => void {
+  const { append } = RedoLog.prototype;
+  const { save } = StreamStore.prototype;
+  let isBroken = true;
+  const failure = () => storageFailure(systemError('EIO'));
+  const appending = vi.spyOn(RedoLog.prototype, 'append');
+  appending.mockImplementation(function unsure(this: RedoLog<object>, header, payload, writer) {
+    const refused = () => writer.refused(failure(), false);
+    append.call(this, header, payload, isBroken ? { file: undefined, committed: refused, refused } : writer);
+  });
+  const saving = vi.spyOn(StreamStore.prototype, 'save');
+  saving.mockImplementation(async function failing(this: StreamStore, ...args) {
+    if (isBroken) throw failure();
+    await save.apply(this, args);
+  });
+  onTestFinished(() => {
+    appending.mockRestore();
+    saving.mockRestore();
+  });
+  return () => {
+    isBroken = false;
+  };
+}
+
+test('what was refused and may be in the log is made void as soon as it can be, though nobody uses the stream', async () => {
+  const directory = await rootWith('file');
+  const registry = await start(directory);
+  const mend = breakDisk();
+  await expect(appendLine(registry, 'file', 'refused\n')).rejects.toMatchObject({
+    code: 'HFS_OUTCOME_UNKNOWN',
+  });
+  mend();
+  await waitFor(() => own(directory, 'meta').length > 0, 'the sidecar to make it void');
+  await appendLine(registry, 'file', 'acknowledged\n');
+  expect(await textOf(await start(directory), 'file')).toBe('base\nacknowledged\n');
+});
+
+test('the cut of a refused append is as safe as that it is void', async () => {
+  const directory = await rootWith('file');
+  const registry = await start(directory, 'disk');
+  const steps: string[] = [];
+  const { write, truncate, sync } = AppendFile.prototype;
+  const { annul } = RedoLog.prototype;
+  const spies = [
+    vi.spyOn(AppendFile.prototype, 'write').mockImplementation(async function torn(this: AppendFile, parts) {
+      await write.call(this, [Buffer.concat(parts).subarray(0, 1000)]);
+      throw systemError('ENOSPC');
+    }),
+    vi.spyOn(AppendFile.prototype, 'truncate').mockImplementation(function cut(this: AppendFile, size) {
+      steps.push('cut');
+      return truncate.call(this, size);
+    }),
+    vi.spyOn(AppendFile.prototype, 'sync').mockImplementation(function synced(this: AppendFile, ...args) {
+      steps.push('sync');
+      return sync.apply(this, args);
+    }),
+    vi.spyOn(RedoLog.prototype, 'annul').mockImplementation(function voided(this: RedoLog<object>, ...args) {
+      steps.push('void');
+      return annul.apply(this, args);
+    }),
+  ];
+  onTestFinished(() => spies.forEach((spy) => void spy.mockRestore()));
+  await expect(appendLine(registry, 'file', LARGE)).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+  expect(steps.slice(0, 3)).toEqual(['cut', 'sync', 'void']);
+});

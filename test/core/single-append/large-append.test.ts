@@ -1,0 +1,36 @@
+import path from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { LargeAppend } from '../../../src/core/single-append/large-append.ts';
+import type { StreamRecord } from '../../../src/core/single-append/stream-record.ts';
+import { RedoLog } from '../../../src/storage/journal/redo-log.ts';
+import { Root } from '../../../src/storage/root.ts';
+import { storageFailure } from '../../../src/storage/storage-failure.ts';
+import { ResourcePath } from '../../../src/wire/resource-path.ts';
+import { temporaryDirectory } from '../../support/server.ts';
+import { systemError } from '../../support/small-disk.ts';
+
+test('its intent is not void while the log may say that it counts', async () => {
+  const directory = await temporaryDirectory();
+  const log = new RedoLog<StreamRecord>(path.join(directory, 'redo'), false);
+  onTestFinished(() => log.close());
+  await log.replay();
+  const { append } = log;
+  vi.spyOn(log, 'append').mockImplementation((header, payload, writer) => {
+    const refused = () => writer.refused(storageFailure(systemError('EIO')), false);
+    append.call(
+      log,
+      header,
+      payload,
+      header.intent ? writer : { file: undefined, committed: refused, refused },
+    );
+  });
+  const file = await (await Root.open(directory)).openAppend(ResourcePath.parse('file'), { create: true });
+  onTestFinished(() => file.close());
+  const record = { file: file.stat.fingerprint, path: 'file', version: 1, start: 0, length: 5 };
+  const large = new LargeAppend(log, record, Buffer.from('large'));
+  await expect(large.make(file, async () => {})).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
+  await expect(large.annul()).rejects.toThrow();
+  const found: StreamRecord[] = [];
+  for await (const { header } of log.records(await log.rotate())) found.push(header);
+  expect(found).toEqual([{ ...record, intent: true }, record]);
+});

@@ -1,0 +1,146 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { SseConnection } from '../../../src/server/durable-streams/sse-connection.ts';
+import { EventReader } from '../../../src/server/durable-streams/sse-events.ts';
+import { StoredFile } from '../../../src/storage/stored-file.ts';
+import { openSocket, parseAnswer, readToEnd, writeHead } from '../../support/http-raw.ts';
+import { startServer, type TestServer } from '../../support/server.ts';
+import { StreamPeer } from '../../support/streams-requests.ts';
+import { parseEvents, SseReader } from '../../support/streams-sse.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const KIB = 1024;
+
+/** Much more than a piece, and no multiple of one. */
+const VALUE = JSON.stringify('abcdefg'.repeat(150_001));
+
+/** A cursor that no interval has reached: the answer's is above it. */
+const AHEAD = 10 ** 9;
+
+/** How many bytes the server has read of files, and at most at a time. */
+class ReadCount {
+  bytes = 0;
+  largest = 0;
+
+  constructor() {
+    const count = this;
+    const read = StoredFile.prototype.read;
+    const spy = vi.spyOn(StoredFile.prototype, 'read').mockImplementation(function (
+      this: StoredFile,
+      position,
+      length,
+    ) {
+      count.bytes += length;
+      count.largest = Math.max(count.largest, length);
+      return read.call(this, position, length);
+    });
+    onTestFinished(() => spy.mockRestore());
+  }
+}
+
+function targetOf(cursor: number): string {
+  return `/j?offset=-1&live=sse&cursor=${cursor}`;
+}
+
+describe('events of one long JSON value', () => {
+  let server: TestServer;
+  let stream: StreamPeer;
+
+  beforeEach(async () => {
+    server = await startServer();
+    stream = new StreamPeer(server, '/j', 'application/json');
+    await stream.create();
+    await stream.append('[1,2]');
+    await stream.append(VALUE);
+    await stream.append('3');
+  });
+
+  test('have it whole, and what comes before and after it', async () => {
+    const reader = await SseReader.open(server.url('/j'));
+    await reader.waitUntilUpToDate();
+    const values = reader.events
+      .filter(({ event }) => event === 'data')
+      .flatMap(({ data }) => JSON.parse(data));
+    expect(values).toEqual([1, 2, JSON.parse(VALUE), 3]);
+    // The first is whole, the second is the long one alone.
+    expect(reader.controls.map(({ upToDate }) => upToDate)).toEqual([undefined, undefined, true]);
+  });
+
+  test('are read piece by piece, and its end is looked for once, whatever the cursors of its readers', async () => {
+    await stream.close();
+    const count = new ReadCount();
+    const READERS = 8;
+    const cursors = Array.from({ length: READERS }, (_, i) => AHEAD + i * 100);
+    const bodies = await Promise.all(
+      cursors.map(async (cursor) => {
+        const socket = await openSocket(server.port);
+        writeHead(socket, `GET ${targetOf(cursor)} HTTP/1.1`, ['Connection: close']);
+        return parseAnswer(await readToEnd(socket)).body;
+      }),
+    );
+    for (const [i, body] of bodies.entries()) {
+      const events = parseEvents(body);
+      const data = events.filter(({ event }) => event === 'data').flatMap((event) => JSON.parse(event.data));
+      expect(data).toEqual([1, 2, JSON.parse(VALUE), 3]);
+      const control = events.find(({ event }) => event === 'control');
+      expect(Number(JSON.parse(control?.data ?? '').streamCursor)).toBeGreaterThan(cursors[i] as number);
+    }
+    expect(count.largest).toBeLessThanOrEqual(64 * KIB);
+    // Once by each, at worst, and once to find its end; it was each of these for each, and again at each doubling.
+    expect(count.bytes).toBeLessThan((READERS + 2) * VALUE.length);
+  });
+
+  test('are given to its socket in pieces', async () => {
+    let largest = 0;
+    server.app.server.once('connection', (socket) => {
+      const write = vi.spyOn(socket, 'write');
+      socket.once('close', () => {
+        largest = Math.max(...write.mock.calls.map(([chunk]) => chunk.length));
+      });
+    });
+    const reader = await SseReader.open(server.url('/j'));
+    await reader.waitUntilUpToDate();
+    reader.destroy();
+    await waitFor(() => largest > 0, 'the connection to be over');
+    expect(largest).toBeLessThan(80 * KIB);
+  });
+
+  test('are not ended in the middle when the server closes', async () => {
+    const shutDown = vi.spyOn(SseConnection.prototype, 'shutDown');
+    const goOn = EventReader.prototype.goOn;
+    let closing: Promise<void> | undefined;
+    const second = vi.spyOn(EventReader.prototype, 'goOn').mockImplementationOnce(async function (
+      this: EventReader,
+      ...args
+    ) {
+      closing = server.app.close();
+      await waitFor(() => shutDown.mock.calls.length > 0, 'the events to be told that the server closes');
+      return goOn.apply(this, args);
+    });
+    onTestFinished(() => {
+      shutDown.mockRestore();
+      second.mockRestore();
+    });
+    const reader = await SseReader.open(server.url('/j'));
+    await reader.waitForClose();
+    await closing;
+    expect(reader.isEnded).toBe(true);
+    const values = reader.events
+      .filter(({ event }) => event === 'data')
+      .flatMap(({ data }) => JSON.parse(data));
+    expect(values).toEqual([1, 2, JSON.parse(VALUE)]);
+    expect(reader.bytes.toString().endsWith('\n\n')).toBe(true);
+  });
+});
+
+test('a text of nothing but line ends becomes events that are not much longer than others', async () => {
+  const server = await startServer();
+  const text = '\n'.repeat(200_000);
+  writeFileSync(path.join(server.root, 't.txt'), text);
+  const reader = await SseReader.open(server.url('/t.txt'));
+  await reader.waitUntilUpToDate();
+  const data = reader.events.filter(({ event }) => event === 'data');
+  expect(data.map((event) => event.data).join('')).toBe(text);
+  for (const event of data) expect(event.data.length * 'data:\n'.length).toBeLessThan(140 * KIB);
+});

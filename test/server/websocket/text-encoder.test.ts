@@ -1,0 +1,54 @@
+import { isUtf8 } from 'node:buffer';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { textEncoder } from '../../../src/server/websocket/text-encoder.ts';
+import { FrameReader, Op } from '../../support/original-frames.ts';
+
+const MAX_BYTES = 8;
+const encode = textEncoder(MAX_BYTES);
+
+const messagesOf = (parts: readonly Buffer[]) =>
+  [...new FrameReader().read(Buffer.concat(encode(parts)))].map(({ fin, opcode, payload }) => {
+    expect({ fin, opcode }).toEqual({ fin: true, opcode: Op.text });
+    expect(payload.length).toBeLessThanOrEqual(MAX_BYTES);
+    return payload;
+  });
+
+test('no character is cut, however the bytes come, and no byte is lost', () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: 'binary', maxLength: 40 }),
+      fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1 }),
+      (string, lengths) => {
+        const bytes = Buffer.from(string);
+        const parts: Buffer[] = [];
+        for (let at = 0, i = 0; at < bytes.length; i++) {
+          const length = lengths[i % lengths.length] as number;
+          parts.push(bytes.subarray(at, at + length));
+          at += length;
+        }
+        const messages = messagesOf(parts);
+        expect(Buffer.concat(messages).equals(bytes)).toBe(true);
+        expect(messages.every(isUtf8)).toBe(true);
+      },
+    ),
+  );
+});
+
+test('bytes that are no text arrive as they are', () => {
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ minLength: 1, maxLength: 20 })), (arrays) => {
+      const parts = arrays.map((array) => Buffer.from(array));
+      expect(Buffer.concat(messagesOf(parts)).equals(Buffer.concat(parts))).toBe(true);
+    }),
+  );
+});
+
+test('each part is a message of its own', () => {
+  expect(messagesOf(['ab', 'c', 'defghijk', 'l'].map((part) => Buffer.from(part))).map(String)).toEqual([
+    'ab',
+    'c',
+    'defghijk',
+    'l',
+  ]);
+});

@@ -1,0 +1,53 @@
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import Fastify from 'fastify';
+import { expect, onTestFinished, test } from 'vitest';
+import { httpfstream } from '../../../src/server/plugin.ts';
+import { HANDSHAKE, openSocket, readToEnd, writeHead } from '../../support/http-raw.ts';
+import { temporaryDirectory } from '../../support/server.ts';
+
+test('a follower that has gone before its handshake is looked at is no error, and holds up no close', async () => {
+  const root = await temporaryDirectory();
+  await writeFile(`${root}/a`, 'hello\n');
+  const lines: string[] = [];
+  const app = Fastify({ logger: { stream: { write: (line: string) => void lines.push(line) } } });
+  const gone = new Promise<void>((resolve) => {
+    app.addHook('preHandler', async ({ raw: { socket } }) => {
+      const closed = once(socket, 'close');
+      socket.destroy();
+      await closed;
+      resolve();
+    });
+  });
+  await app.register(httpfstream, { root });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const socket = await openSocket((app.server.address() as AddressInfo).port);
+  writeHead(socket, 'GET /a?lines=1 HTTP/1.1', [
+    ...HANDSHAKE,
+    'Sec-WebSocket-Protocol: httpfstream.v2',
+    'X-Verb: FOLLOW',
+  ]);
+  await gone;
+  await app.close();
+  expect(lines.filter((line) => line.includes('"level":50'))).toEqual([]);
+});
+
+test('a follower that breaks the rules while it waits is cut, and is no error of the server', async () => {
+  const lines: string[] = [];
+  const app = Fastify({ logger: { stream: { write: (line: string) => void lines.push(line) } } });
+  await app.register(httpfstream, { root: await temporaryDirectory() });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  onTestFinished(() => app.close());
+  const socket = await openSocket((app.server.address() as AddressInfo).port);
+  const end = readToEnd(socket);
+  writeHead(socket, 'GET /none?wait=3600 HTTP/1.1', [
+    ...HANDSHAKE,
+    'Sec-WebSocket-Protocol: httpfstream.v2',
+    'X-Verb: FOLLOW',
+  ]);
+  // An opcode that there is not.
+  socket.write(Buffer.of(0x83, 0x81, 1, 2, 3, 4, 5));
+  expect((await end).includes('invalid opcode')).toBe(true);
+  expect(lines.filter((line) => line.includes('"level":50'))).toEqual([]);
+});

@@ -1,0 +1,257 @@
+import fs from 'node:fs';
+import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { AppendFile } from '../../../src/storage/append-file.ts';
+import type { WriteOutcome } from '../../../src/storage/journal/commit-thread.ts';
+import { Quarantine } from '../../../src/storage/journal/quarantine.ts';
+import type { RedoBatch, RedoWriter } from '../../../src/storage/journal/redo-batch.ts';
+import { RedoLog } from '../../../src/storage/journal/redo-log.ts';
+import { encodeRecord, type RedoRecord, readRecords } from '../../../src/storage/journal/redo-record.ts';
+import { temporaryDirectory } from '../../support/server.ts';
+
+interface Header {
+  file: string;
+  number: number;
+}
+
+/** Appends records, and keeps what it is told. */
+class Writer implements RedoWriter {
+  readonly file: AppendFile | undefined = undefined;
+  readonly batches: RedoBatch[] = [];
+  readonly refusals: boolean[] = [];
+  #waiting: (() => void)[] = [];
+
+  append(log: RedoLog<Header>, header: Header, payload = ''): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      log.append(header, Buffer.from(payload), this);
+    });
+  }
+
+  committed(count: number, _outcome: WriteOutcome | undefined, batch: RedoBatch): void {
+    this.batches.push(batch);
+    for (const resolve of this.#waiting.splice(0, count)) resolve();
+  }
+
+  refused(_error: unknown, isSure: boolean): void {
+    this.refusals.push(isSure);
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+}
+
+async function openLog(directory: string, isDurable = false) {
+  const log = new RedoLog<Header>(directory, isDurable);
+  onTestFinished(() => log.close());
+  return { log, replay: await log.replay() };
+}
+
+async function numbersOf(records: AsyncIterable<RedoRecord<Header>>): Promise<number[]> {
+  const numbers: number[] = [];
+  for await (const { header } of records) numbers.push(header.number);
+  return numbers;
+}
+
+/** What the next server finds. */
+async function foundIn(directory: string): Promise<number[]> {
+  return numbersOf((await openLog(directory)).replay.records(() => {}));
+}
+
+async function newDirectory(): Promise<string> {
+  return path.join(await temporaryDirectory(), '.httpfstream', 'redo');
+}
+
+describe('a redo log', () => {
+  test.each([false, true])(
+    'forgets records that were made void, and no others (durable: %s)',
+    async (isDurable) => {
+      const directory = await newDirectory();
+      const { log } = await openLog(directory, isDurable);
+      const [one, other] = [new Writer(), new Writer()];
+      // In one batch, and in one after it.
+      await Promise.all([
+        one.append(log, { file: 'one', number: 0 }, 'x'),
+        one.append(log, { file: 'one', number: 1 }, 'y'),
+        other.append(log, { file: 'other', number: 2 }, 'z'),
+      ]);
+      await other.append(log, { file: 'other', number: 3 });
+      const { size } = await stat(path.join(directory, '0000000001.log'));
+      await log.annul(one.batches[0] as RedoBatch, one);
+      expect(await foundIn(directory)).toEqual([2, 3]);
+      expect((await stat(path.join(directory, '0000000001.log'))).size).toBe(size);
+    },
+  );
+
+  test('has nothing to make void in what was dropped meanwhile', async () => {
+    const { log } = await openLog(await newDirectory());
+    const writer = new Writer();
+    await writer.append(log, { file: 'one', number: 0 });
+    await log.drop(await log.rotate());
+    await log.annul(writer.batches[0] as RedoBatch, writer);
+  });
+
+  test('never drops what a server before it has left, unless that is said', async () => {
+    const directory = await newDirectory();
+    const before = await openLog(directory);
+    await new Writer().append(before.log, { file: 'one', number: 0 });
+    const { log } = await openLog(directory);
+    await log.drop(await log.rotate());
+    await new Writer().append(log, { file: 'one', number: 1 });
+    await log.drop(await log.rotate());
+    expect(await foundIn(directory)).toEqual([0]);
+    await log.dropReplayed();
+    expect(await readdir(directory)).toEqual([]);
+  });
+
+  test.each([false, true])(
+    'forgets of what a server before it has left what is moot, and nothing of its own (durable: %s)',
+    async (isDurable) => {
+      const directory = await newDirectory();
+      const before = await openLog(directory, isDurable);
+      // So long that it is read in several blocks.
+      const payload = 'x'.repeat(700_000);
+      for (let number = 0; number < 8; number++) {
+        const file = number % 2 === 0 ? 'even' : 'odd';
+        await new Writer().append(before.log, { file, number }, payload);
+        if (number === 5) await before.log.rotate();
+      }
+      const { log, replay } = await openLog(directory, isDurable);
+      await new Writer().append(log, { file: 'even', number: 8 });
+      await log.annulReplayed(({ file }) => file === 'even');
+      expect(await numbersOf(replay.records(() => {}))).toEqual([1, 3, 5, 7]);
+      expect(await foundIn(directory)).toEqual([1, 3, 5, 7, 8]);
+      await log.annulReplayed(({ number }) => number === 5);
+      expect(await foundIn(directory)).toEqual([1, 3, 7, 8]);
+      const segments = await readdir(directory);
+      await log.annulReplayed(({ number }) => number < 4);
+      expect(await foundIn(directory)).toEqual([7, 8]);
+      // What has nothing any more that is wanted takes no room.
+      expect((await readdir(directory)).length).toBe(segments.length - 1);
+    },
+  );
+
+  test('that was not replayed drops nothing', async () => {
+    const directory = await newDirectory();
+    await new Writer().append((await openLog(directory)).log, { file: 'one', number: 0 });
+    const log = new RedoLog<Header>(directory, false);
+    await log.drop(await log.rotate());
+    await log.close();
+    expect(await foundIn(directory)).toEqual([0]);
+  });
+
+  test('that cannot be begun is sure to have nothing', async () => {
+    const directory = path.join(await temporaryDirectory(), 'redo');
+    await writeFile(directory, '');
+    const writer = new Writer();
+    await writer.append((await openLog(directory)).log, { file: 'one', number: 0 });
+    expect(writer.refusals).toEqual([true]);
+  });
+
+  test('knows how much it holds until it is dropped', async () => {
+    const { log } = await openLog(await newDirectory());
+    expect(log.heldSize).toBe(0);
+    await new Writer().append(log, { file: 'one', number: 0 });
+    const { size } = log;
+    const upTo = await log.rotate();
+    await new Writer().append(log, { file: 'one', number: 1 });
+    expect([log.size, log.heldSize]).toEqual([size, 2 * size]);
+    await log.drop(upTo);
+    expect(log.heldSize).toBe(size);
+  });
+});
+
+describe('the records of a log', () => {
+  /** More than is read at a time, and with ends that fall anywhere. */
+  const payloads = Array.from({ length: 60 }, (_, number) => Buffer.alloc(100_003 + number * 1009, number));
+  const encoded = payloads.map((payload, number) =>
+    Buffer.concat(encodeRecord({ file: 'f', number }, payload)),
+  );
+
+  async function read(bytes: Buffer): Promise<{ numbers: number[]; read: number }> {
+    const name = path.join(await temporaryDirectory(), 'log');
+    await writeFile(name, bytes);
+    const handle = await open(name);
+    let read = 0;
+    const numbers: number[] = [];
+    const records = readRecords<Header>(handle.fd, (more) => {
+      read += more;
+    });
+    for await (const { header, payload } of records) {
+      expect(payload.equals(payloads[header.number] as Buffer)).toBe(true);
+      numbers.push(header.number);
+    }
+    await handle.close();
+    return { numbers, read };
+  }
+
+  const all = payloads.map((_, number) => number);
+
+  test('are read block by block, whole', async () => {
+    const log = Buffer.concat(encoded);
+    expect(await read(log)).toEqual({ numbers: all, read: log.length });
+  });
+
+  test.each([0, 17, 59])('end where record %i is torn', async (torn) => {
+    const log = Buffer.concat(encoded);
+    const end = Buffer.concat(encoded.slice(0, torn + 1)).length;
+    log[end - 1] = (log[end - 1] as number) ^ 1;
+    expect((await read(log)).numbers).toEqual(all.slice(0, torn));
+    expect((await read(log.subarray(0, end - 1))).numbers).toEqual(all.slice(0, torn));
+  });
+
+  test('end where a length is none', async () => {
+    const log = Buffer.concat([...encoded.slice(0, 3), Buffer.alloc(5_000_000, 0xff)]);
+    expect((await read(log)).numbers).toEqual([0, 1, 2]);
+  });
+});
+
+describe('a quarantine', () => {
+  const records = async function* (...headers: Header[]): AsyncGenerator<RedoRecord<Header>> {
+    for (const header of headers) yield { header, payload: Buffer.from(`${header.file} ${header.number}`) };
+  };
+  const openQuarantine = async (directory: string) => {
+    const quarantine = new Quarantine<Header>(directory);
+    await quarantine.load();
+    return quarantine;
+  };
+
+  test('keeps what a log has of some files, and adds to it, over restarts', async () => {
+    const directory = path.join(await temporaryDirectory(), '.httpfstream', 'quarantine');
+    const first = await openQuarantine(directory);
+    const [a, b, c] = ['a', 'b', 'c'].map((file) => ({ file, number: 0 })) as [Header, Header, Header];
+    await first.add(new Set(['a', 'b']), records(a, c, b, { ...a, number: 1 }));
+    const second = await openQuarantine(directory);
+    expect([...second.files].sort()).toEqual(['a', 'b']);
+    await second.add(new Set(['a']), records(b, { ...a, number: 2 }));
+    expect(await numbersOf(second.records('a'))).toEqual([0, 1, 2]);
+    expect(await numbersOf(second.all())).toHaveLength(4);
+    await second.remove('a');
+    expect([...(await openQuarantine(directory)).files]).toEqual(['b']);
+  });
+
+  test('has let a file go after a loss of power, too', async () => {
+    const directory = path.join(await temporaryDirectory(), '.httpfstream', 'quarantine');
+    const quarantine = await openQuarantine(directory);
+    await quarantine.add(new Set(['a']), records({ file: 'a', number: 0 }));
+    const opening = vi.spyOn(fs.promises, 'open');
+    onTestFinished(() => opening.mockRestore());
+    await quarantine.remove('a');
+    // To be synced.
+    expect(opening.mock.calls).toEqual([[directory, 'r']]);
+  });
+
+  test('that cannot be filled stays as it was', async () => {
+    const directory = path.join(await temporaryDirectory(), '.httpfstream', 'quarantine');
+    const quarantine = await openQuarantine(directory);
+    await quarantine.add(new Set(['a']), records({ file: 'a', number: 0 }));
+    const failing = async function* (): AsyncGenerator<RedoRecord<Header>> {
+      yield* records({ file: 'a', number: 1 });
+      throw new Error('torn');
+    };
+    await expect(quarantine.add(new Set(['a', 'b']), failing())).rejects.toThrow();
+    expect(await readdir(directory)).toEqual(['a.log']);
+    expect(await numbersOf(quarantine.records('a'))).toEqual([0]);
+    expect([...quarantine.files]).toEqual(['a']);
+    expect((await readFile(path.join(directory, 'a.log'))).length).toBeGreaterThan(0);
+  });
+});
