@@ -68,13 +68,16 @@ export class FeedRegistry {
         this.#rotated.forget(identity);
       },
     });
-    const { sidecars, store, held, syncer, expiring, lifecycle } = this.#stored;
+    const { sidecars, store, held, turns, log, syncer, expiring, lifecycle } = this.#stored;
     this.#feeds = new OpenFeeds((file, position) => held.advance(file.stat.fingerprint, position));
     this.#sessions = new SessionRegistry(
       {
         root,
         feeds: this.#feeds,
+        turns,
         syncer,
+        log,
+        checkpoints: held.checkpoints,
         history: new AppendHistory(sidecars, syncer, { isDurable, graceMs }),
         admit: (file, resource) => held.admitSession(file, resource),
       },

@@ -1,11 +1,11 @@
 import { Quarantine } from '../storage/journal/quarantine.ts';
 import { RedoLog } from '../storage/journal/redo-log.ts';
-import { SyncThreads } from '../storage/journal/sync-threads.ts';
 import { ExpiryIndex } from '../storage/records/expiry-index.ts';
 import { SidecarStore } from '../storage/records/sidecar-store.ts';
 import { Tombstones } from '../storage/records/tombstones.ts';
 import type { Report } from '../storage/report.ts';
 import type { Root } from '../storage/root.ts';
+import { WriteTurns } from '../storage/write-turns.ts';
 import { cleanUp } from './recovery/clean-up.ts';
 import { Recovery } from './recovery/recovery.ts';
 import type { StreamRecord } from './single-append/stream-record.ts';
@@ -17,9 +17,6 @@ import { Syncer } from './syncer.ts';
 /** Longest time for which written bytes wait to be made durable while a session goes on. */
 const SYNC_INTERVAL_MS = 1000;
 
-/** How many syncs go to the disk together where somebody waits for them. */
-const SYNC_THREADS = 8;
-
 /** What the streams of a root are composed with. */
 export type StoredStreamsOptions = Pick<StreamRegistryOptions, 'isDurable' | 'sessionSize' | 'report'> &
   Pick<LifecycleOptions, 'made' | 'deleted'>;
@@ -28,10 +25,11 @@ export type StoredStreamsOptions = Pick<StreamRegistryOptions, 'isDurable' | 'se
 export class StoredStreams {
   readonly #root: Root;
   readonly #report: Report;
-  readonly #log: RedoLog<StreamRecord>;
+  readonly log: RedoLog<StreamRecord>;
   readonly sidecars: SidecarStore;
   readonly store: StreamStore;
   readonly quarantine: Quarantine<StreamRecord>;
+  readonly turns = new WriteTurns();
   readonly syncer: Syncer;
   readonly expiring: ExpiryIndex;
   readonly tombstones: Tombstones;
@@ -45,15 +43,15 @@ export class StoredStreams {
     const { isDurable, report } = options;
     this.#root = root;
     this.#report = report;
-    this.#log = new RedoLog(root.own('redo'), isDurable);
+    this.log = new RedoLog(root.own('redo'), this.turns, isDurable);
     this.sidecars = new SidecarStore(root.own('meta'), root.own('aside'));
     this.store = new StreamStore(this.sidecars, isDurable);
     this.quarantine = new Quarantine(root.own('quarantine'));
-    this.syncer = new Syncer(SYNC_INTERVAL_MS, isDurable ? new SyncThreads(SYNC_THREADS) : undefined);
+    this.syncer = new Syncer(SYNC_INTERVAL_MS);
     this.expiring = new ExpiryIndex(root.own('expiring'));
     this.tombstones = new Tombstones(root.own('gone'));
-    const { store, quarantine, syncer, expiring, tombstones } = this;
-    this.held = new StreamRegistry({ ...options, root, store, log: this.#log, quarantine, syncer });
+    const { store, quarantine, turns, syncer, expiring, tombstones } = this;
+    this.held = new StreamRegistry({ ...options, root, store, log: this.log, quarantine, turns, syncer });
     this.lifecycle = new StreamLifecycle({
       ...options,
       root,
@@ -77,13 +75,12 @@ export class StoredStreams {
     await cleanUp(this.#root, store, removed);
     const report = this.#report;
     const root = this.#root;
-    return new Recovery({ root, store, log: this.#log, quarantine, syncer, report, progress }).run();
+    return new Recovery({ root, store, log: this.log, quarantine, syncer, report, progress }).run();
   }
 
   /** Makes all that is in the log safe beside the files, and lets everything go. After a recovery that failed the log stays. */
   async close(): Promise<void> {
     await this.held.close();
-    await this.#log.close();
-    await this.syncer.close();
+    this.syncer.close();
   }
 }

@@ -1,5 +1,4 @@
 import type { AppendFile } from '../storage/append-file.ts';
-import type { SyncThreads } from '../storage/journal/sync-threads.ts';
 import { Slots } from './slots.ts';
 
 /**
@@ -24,25 +23,21 @@ export class Syncer {
   #dirty = new Set<Syncable>();
   /** Those whose turn it is. */
   #due = new Set<Syncable>();
-  readonly #threads: SyncThreads | undefined;
   readonly #slots = new Slots(MAX_SYNCS);
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
   /**
-   * @param intervalMs longest time between a write and the sync that covers it, the disk's own time aside
-   * @param threads sync in place of Node's threads, where many wait for it
+   * @param intervalMs time between two rounds of syncs; longer where one takes longer, so that the disk has half of its time
+   *   for others
    */
-  constructor(intervalMs: number, threads?: SyncThreads) {
+  constructor(intervalMs: number) {
     this.#intervalMs = intervalMs;
-    this.#threads = threads;
   }
 
   /** Makes what was written to a file survive a loss of power, at once. */
   sync(file: AppendFile): Promise<void> {
-    const threads = this.#threads;
-    if (threads === undefined) return this.#slots.run(() => file.sync());
-    return file.sync((fd) => threads.fdatasync(fd));
+    return this.#slots.run(() => file.sync());
   }
 
   /** Runs an action that waits for the disk, when not too many others do; what it returns or throws is passed on. */
@@ -53,7 +48,7 @@ export class Syncer {
   /** Tells that `file` was written. */
   touch(file: Syncable): void {
     this.#dirty.add(file);
-    if (this.#timer === undefined && !this.#closed) this.#arm();
+    if (this.#timer === undefined && !this.#closed) this.#arm(this.#intervalMs);
   }
 
   /** Tells that `file` takes care of itself from now on. */
@@ -63,23 +58,24 @@ export class Syncer {
   }
 
   /** Stops for good, when nothing is to be synced any more. Idempotent. */
-  async close(): Promise<void> {
+  close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    await this.#threads?.close();
   }
 
-  #arm(): void {
-    this.#timer = setTimeout(() => void this.#syncAll(), this.#intervalMs).unref();
+  #arm(delayMs: number): void {
+    this.#timer = setTimeout(() => void this.#syncAll(), delayMs).unref();
   }
 
   async #syncAll(): Promise<void> {
+    const startMs = performance.now();
     this.#due = this.#dirty;
     this.#dirty = new Set();
     for (const file of this.#due) await file.sync();
     this.#due.clear();
     this.#timer = undefined;
-    if (this.#dirty.size > 0 && !this.#closed) this.#arm();
+    if (this.#dirty.size > 0 && !this.#closed)
+      this.#arm(Math.max(this.#intervalMs, performance.now() - startMs));
   }
 }

@@ -1,6 +1,12 @@
 import type { AppendFile } from '../storage/append-file.ts';
 import type { FileState } from '../storage/file-io.ts';
-import { ResourceGoneError, StorageError, StreamTruncatedError } from '../wire/errors.ts';
+import type { WriteTurns } from '../storage/write-turns.ts';
+import {
+  type HttpfstreamError,
+  ResourceGoneError,
+  StorageError,
+  StreamTruncatedError,
+} from '../wire/errors.ts';
 
 /**
  * Writes `parts` at the end of a file, and finds out whether it was this file
@@ -8,16 +14,37 @@ import { ResourceGoneError, StorageError, StreamTruncatedError } from '../wire/e
  * stay is taken back.
  *
  * @param start size that the file should have
- * @throws what {@link assertWritten} throws, and what the disk does
+ * @throws what {@link changeOf} finds, and what the disk does
  */
 export async function writeAtEnd(file: AppendFile, start: number, parts: readonly Buffer[]): Promise<void> {
   try {
     await file.write(parts);
   } catch (error) {
-    await takeBack(file, start, parts).catch(ignore);
+    await takeBackQuietly(file, start, parts);
     throw error;
   }
   await assertWritten(file, start, parts, await file.state());
+}
+
+/**
+ * As {@link writeAtEnd}, at the end of a turn.
+ *
+ * @returns undefined when it was written in line, and all is well; else what it comes to
+ */
+export function writeAtEndOfTurn(
+  turns: WriteTurns,
+  file: AppendFile,
+  start: number,
+  parts: readonly Buffer[],
+): Promise<void> | undefined {
+  const end = endOf(start, parts);
+  if (!turns.isInLine(end - start)) return writeAtEnd(file, start, parts);
+  try {
+    const state = turns.append(file, parts);
+    return changeOf(end, state) === undefined ? undefined : assertWritten(file, start, parts, state);
+  } catch (error) {
+    return takeBackQuietly(file, start, parts).then(() => Promise.reject(error));
+  }
 }
 
 /**
@@ -26,9 +53,7 @@ export async function writeAtEnd(file: AppendFile, start: number, parts: readonl
  *
  * @param start size that the file should have had before
  * @param state of the file afterwards
- * @throws {ResourceGoneError} when the file was deleted
- * @throws {StreamTruncatedError} when it was cut
- * @throws {StorageError} when another program has written to it
+ * @throws what {@link changeOf} finds
  */
 export async function assertWritten(
   file: AppendFile,
@@ -36,12 +61,32 @@ export async function assertWritten(
   parts: readonly Buffer[],
   state: FileState,
 ): Promise<void> {
-  const size = parts.reduce((bytes, part) => bytes + part.length, start);
-  if (!state.isLinked) throw new ResourceGoneError('the file was deleted');
-  if (state.size === size) return;
-  await takeBack(file, state.size - size + start, parts).catch(ignore);
-  if (state.size < size) throw new StreamTruncatedError('the file was cut');
-  throw new StorageError('another program writes to the file');
+  const size = endOf(start, parts);
+  const change = changeOf(size, state);
+  if (change === undefined) return;
+  if (state.isLinked) await takeBackQuietly(file, state.size - size + start, parts);
+  throw change;
+}
+
+/** Position after `parts`, of which the first byte is at `start`. */
+function endOf(start: number, parts: readonly Buffer[]): number {
+  let end = start;
+  for (const { length } of parts) end += length;
+  return end;
+}
+
+/**
+ * What another program has done to a file.
+ *
+ * @param size that it should have
+ * @returns a {@link ResourceGoneError} when it was deleted, a {@link StreamTruncatedError} when it was cut, a
+ *   {@link StorageError} when it was written to; undefined when all is well
+ */
+function changeOf(size: number, state: FileState): HttpfstreamError | undefined {
+  if (!state.isLinked) return new ResourceGoneError('the file was deleted');
+  if (state.size === size) return undefined;
+  if (state.size < size) return new StreamTruncatedError('the file was cut');
+  return new StorageError('another program writes to the file');
 }
 
 /**
@@ -59,5 +104,7 @@ export async function takeBack(file: AppendFile, start: number, parts: readonly 
   if (isOurs) await file.truncate(start);
 }
 
-/** What is left was not committed: the next append begins at the size that the file then has. */
-function ignore(): void {}
+/** As {@link takeBack}. What is left was not committed: the next append begins at the size that the file then has. */
+async function takeBackQuietly(file: AppendFile, start: number, parts: readonly Buffer[]): Promise<void> {
+  await takeBack(file, start, parts).catch(() => undefined);
+}

@@ -7,7 +7,7 @@ import { StoredFile, told } from './stored-file.ts';
  * the caller finds out whether that was the place that it counted.
  */
 export class AppendFile extends StoredFile {
-  /** For threads that write to it. */
+  /** For what makes sure in this room what it is. */
   get descriptor(): number {
     return this.fd;
   }
@@ -15,6 +15,17 @@ export class AppendFile extends StoredFile {
   /** Writes all of `buffers`; rejects if a single byte is refused. */
   write(buffers: readonly Buffer[]): Promise<void> {
     return fileIo.writeAll(this.fd, buffers);
+  }
+
+  /**
+   * As {@link write}, in line.
+   *
+   * @returns what the file is like then
+   * @throws what the disk does; some of it may be written
+   */
+  append(buffers: readonly Buffer[]): fileIo.FileState {
+    fileIo.writeAllSync(this.fd, buffers);
+    return fileIo.fstateSync(this.fd);
   }
 
   /** Cuts everything from `size` on. */
@@ -25,10 +36,9 @@ export class AppendFile extends StoredFile {
   /**
    * Makes what was written survive a loss of power.
    *
-   * @param fdatasync does it
    * @throws {StorageError} or {@link StorageFullError}, when the disk does not
    */
-  sync(fdatasync: (fd: number) => Promise<void> = fileIo.fdatasync): Promise<void> {
-    return told(fdatasync(this.fd));
+  sync(): Promise<void> {
+    return told(fileIo.fdatasync(this.fd));
   }
 }

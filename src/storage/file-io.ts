@@ -90,6 +90,12 @@ export async function writeAll(fd: number, buffers: readonly Buffer[]): Promise<
   while (rest.length > 0) rest = without(rest, await writeOnce(fd, rest));
 }
 
+/** As {@link writeAll}, in line. */
+export function writeAllSync(fd: number, buffers: readonly Buffer[]): void {
+  let rest = buffers;
+  while (rest.length > 0) rest = without(rest, fs.writevSync(fd, rest));
+}
+
 export function describe(stat: fs.BigIntStats): FileStat {
   const generation = Number(BigInt.asUintN(53, stat.birthtimeNs > 0n ? stat.birthtimeNs / 1000n : stat.ino));
   return {
@@ -123,6 +129,12 @@ export function fstate(fd: number): Promise<FileState> {
       error ? reject(error) : resolve({ size: stat.size, isLinked: stat.nlink > 0 }),
     );
   });
+}
+
+/** As {@link fstate}, in line. */
+export function fstateSync(fd: number): FileState {
+  const { size, nlink } = fs.fstatSync(fd);
+  return { size, isLinked: nlink > 0 };
 }
 
 function readOnce(fd: number, block: Buffer, offset: number, position: number): Promise<number> {

@@ -1,117 +1,141 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
-import type { Appender } from '../../src/core/sessions/appender.ts';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { AppendFile } from '../../src/storage/append-file.ts';
+import { RedoBatch, type RedoWriter } from '../../src/storage/journal/redo-batch.ts';
+import { RedoLog } from '../../src/storage/journal/redo-log.ts';
+import { storageFailure } from '../../src/storage/storage-failure.ts';
 import { StorageError } from '../../src/wire/errors.ts';
 import { fileOf, join, RecordingOwner, startCore } from '../support/core-harness.ts';
+import { systemError } from '../support/small-disk.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-/** Holds back each sync of the appender's file until it is let go, or made to fail. */
-class HeldSyncs {
+/** Holds back what the log tells of each commit until it is let go. */
+class HeldCommits {
   count = 0;
-  /** Size of what was committed when each sync began. */
-  readonly sizes: number[] = [];
-  #settle: (() => Promise<void>)[] = [];
+  #release: (() => void)[] = [];
 
-  constructor(appender: Appender) {
-    const file: AppendFile = fileOf(appender);
-    const sync = file.sync.bind(file);
-    file.sync = () => {
+  constructor() {
+    const { tell } = RedoBatch.prototype;
+    const hold = () => {
       this.count++;
-      this.sizes.push(appender.feed.committed);
-      return new Promise((resolve, reject) => {
-        this.#settle.push(() => sync().then(resolve, reject));
-        this.#fail = (error) => reject(error);
-      });
+      return new Promise<void>((resolve) => this.#release.push(resolve));
     };
+    const telling = vi.spyOn(RedoBatch.prototype, 'tell').mockImplementation(async function held(
+      this: RedoBatch,
+    ) {
+      await hold();
+      await tell.call(this);
+    });
+    onTestFinished(() => telling.mockRestore());
   }
 
-  #fail: (error: Error) => void = () => undefined;
-
-  async release(): Promise<void> {
-    const settle = this.#settle;
-    this.#settle = [];
-    await Promise.all(settle.map((go) => go()));
+  release(): void {
+    for (const release of this.#release.splice(0)) release();
   }
+}
 
-  fail(code: string): void {
-    this.#settle = [];
-    this.#fail(Object.assign(new Error(code), { code }));
-  }
+/** Lets the disk refuse what is written to the log. */
+function breakLog(): void {
+  const refuse = function refusing(_header: object, _payload: readonly Buffer[], writer: RedoWriter) {
+    queueMicrotask(() => writer.refused(storageFailure(systemError('ENOSPC')), true));
+  };
+  const appending = vi.spyOn(RedoLog.prototype, 'append').mockImplementation(refuse);
+  onTestFinished(() => appending.mockRestore());
 }
 
 async function startDurable() {
   const core = await startCore({ durability: 'disk' });
   const owner = new RecordingOwner();
   const appender = await core.open('a', owner, { session: 'x'.repeat(32) });
-  return { core, owner, appender, syncs: new HeldSyncs(appender) };
+  return { core, owner, appender };
 }
 
 describe('with the durability of the disk', () => {
-  test('bytes are safe once they are synced, and not before', async () => {
-    const { owner, appender, syncs } = await startDurable();
+  test('bytes are safe once the log has them, and not before', async () => {
+    const { owner, appender } = await startDurable();
+    const commits = new HeldCommits();
     const follower = join(appender);
     appender.append(Buffer.from('bytes'));
-    await waitFor(() => syncs.count === 1, 'the sync');
+    await waitFor(() => commits.count === 1, 'the commit');
     for (let i = 0; i < 5; i++) await nextTurn();
     expect([appender.feed.committed, appender.safePosition, owner.safePosition]).toEqual([5, 0, 0]);
     // Followers need not wait for the disk.
     expect(follower.bytes.toString()).toBe('bytes');
-    await syncs.release();
+    commits.release();
     await waitFor(() => owner.safePosition === 5, 'the word that they are safe');
     expect(appender.safePosition).toBe(5);
-    const ended = appender.end('finished');
-    await ended;
-    expect(syncs.count).toBe(1);
+    await appender.end('finished');
+    expect(commits.count).toBe(1);
   });
 
-  test('all appends that wait share one sync', async () => {
-    const { owner, appender, syncs } = await startDurable();
+  test('all appends that wait share one commit, those to other files, too', async () => {
+    const { core, owner, appender } = await startDurable();
+    const otherOwner = new RecordingOwner();
+    const other = await core.open('b', otherOwner);
+    const commits = new HeldCommits();
     appender.append(Buffer.from('x'));
-    await waitFor(() => syncs.count === 1, 'the first sync');
+    await waitFor(() => commits.count === 1, 'the first commit');
     for (let i = 1; i <= 50; i++) {
       appender.append(Buffer.from('x'));
-      await waitFor(() => appender.feed.committed === 1 + i, 'the byte');
+      other.append(Buffer.from('y'));
+      await waitFor(() => appender.feed.committed === 1 + i && other.feed.committed === i, 'the bytes');
     }
-    expect([syncs.count, owner.safePosition]).toEqual([1, 0]);
-    await syncs.release();
-    await waitFor(() => syncs.count === 2, 'the second sync');
+    expect([commits.count, owner.safePosition]).toEqual([1, 0]);
+    commits.release();
+    await waitFor(() => commits.count === 2, 'the second commit');
     // The first one says nothing of what was written while it was under way.
     expect(owner.safePosition).toBe(1);
-    await syncs.release();
-    await waitFor(() => owner.safePosition === 51, 'the word that all are safe');
-    await appender.end('finished');
-    expect(syncs.sizes).toEqual([1, 51]);
+    commits.release();
+    await waitFor(() => owner.safePosition === 51 && otherOwner.safePosition === 50, 'all to be safe');
+    await Promise.all([appender.end('finished'), other.end('finished')]);
+    expect(commits.count).toBe(2);
   });
 
-  test('an append has not finished before its last bytes are synced', async () => {
-    const { owner, appender, syncs } = await startDurable();
+  test('an append has not finished before its last bytes are safe', async () => {
+    const { owner, appender } = await startDurable();
+    const commits = new HeldCommits();
     const follower = join(appender);
     appender.append(Buffer.from('last'));
     let isOver = false;
     const ended = appender.end('finished').then(() => {
       isOver = true;
     });
-    await waitFor(() => syncs.count === 1, 'the sync');
+    await waitFor(() => commits.count === 1, 'the commit');
     for (let i = 0; i < 5; i++) await nextTurn();
     expect([isOver, follower.endReason]).toEqual([false, undefined]);
-    await syncs.release();
+    commits.release();
     await ended;
     expect([owner.safePosition, follower.endReason]).toEqual([4, 'finished']);
   });
 
-  test('an append whose sync fails is interrupted, and what was not synced is not called safe', async () => {
-    const { core, owner, appender, syncs } = await startDurable();
+  test.each([
+    ['many at once', 300_000, () => undefined],
+    ['what the log refuses', 5, breakLog],
+  ])('%s is made safe in the file', async (_what, length, prepare) => {
+    const { owner, appender } = await startDurable();
+    prepare();
+    let syncs = 0;
+    const file = fileOf(appender);
+    const sync = file.sync.bind(file);
+    file.sync = () => {
+      syncs++;
+      return sync();
+    };
+    appender.append(Buffer.alloc(length, 'x'));
+    await waitFor(() => owner.safePosition === length, 'the word that they are safe');
+    expect(syncs).toBe(1);
+    await appender.end('finished');
+  });
+
+  test('an append that neither the log nor the file makes safe is interrupted, and not called safe', async () => {
+    const { core, owner, appender } = await startDurable();
     const follower = join(appender);
     appender.append(Buffer.from('good'));
-    await waitFor(() => syncs.count === 1, 'the first sync');
-    await syncs.release();
     await waitFor(() => owner.safePosition === 4, 'the first bytes to be safe');
+    breakLog();
+    fileOf(appender).sync = () => Promise.reject(systemError('EIO'));
     appender.append(Buffer.from(' lost'));
-    await waitFor(() => syncs.count === 2, 'the second sync');
-    const ended = appender.end('finished');
-    syncs.fail('EIO');
-    await ended;
+    await appender.end('finished');
     expect(owner.failures).toHaveLength(1);
     expect(owner.failures[0]).toBeInstanceOf(StorageError);
     expect([owner.safePosition, appender.safePosition]).toEqual([4, 4]);

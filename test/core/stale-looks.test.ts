@@ -7,6 +7,7 @@ import type { StreamRecord } from '../../src/core/single-append/stream-record.ts
 import { RedoLog } from '../../src/storage/journal/redo-log.ts';
 import { untypedState } from '../../src/storage/records/stream-state.ts';
 import { Root } from '../../src/storage/root.ts';
+import { WriteTurns } from '../../src/storage/write-turns.ts';
 import { StreamTruncatedError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { join, startCore } from '../support/core-harness.ts';
@@ -84,7 +85,8 @@ describe('the first append to a stream', () => {
     const directory = await temporaryDirectory();
     await writeFile(path.join(directory, 'f'), 'old ');
     const root = await Root.open(directory);
-    const log = new RedoLog<StreamRecord>(root.own('redo'), false);
+    const turns = new WriteTurns();
+    const log = new RedoLog<StreamRecord>(root.own('redo'), turns, false);
     const nothing = async () => {};
     const pipeline: AppendPipeline = new AppendPipeline({
       fingerprint: 'f',
@@ -92,6 +94,7 @@ describe('the first append to a stream', () => {
       state: untypedState(4),
       type: undefined,
       log,
+      turns,
       openFile: async () => {
         const file = await root.openAppend(RESOURCE, { create: false });
         const { size } = await file.state();
@@ -119,6 +122,5 @@ describe('the first append to a stream', () => {
     expect(after?.generation).toBeUndefined();
     expect(await readFile(path.join(directory, 'f'), 'utf8')).toBe('old theirs ours');
     await pipeline.cool();
-    await log.close();
   });
 });

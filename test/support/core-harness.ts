@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { onTestFinished, vi } from 'vitest';
 import type { Encoder } from '../../src/core/chunk.ts';
 import { FeedRegistry, type RegistryOptions } from '../../src/core/feed-registry.ts';
 import type { Follower, FollowerSink } from '../../src/core/follower.ts';
@@ -8,6 +9,7 @@ import type { AppendRequest } from '../../src/core/request.ts';
 import type { Appender, AppenderOwner } from '../../src/core/sessions/appender.ts';
 import type { AppendFile } from '../../src/storage/append-file.ts';
 import { Root } from '../../src/storage/root.ts';
+import { WriteTurns } from '../../src/storage/write-turns.ts';
 import type { EndReason } from '../../src/wire/protocol.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { temporaryDirectory } from './server.ts';
@@ -97,6 +99,12 @@ export function join(appender: Appender, position = 0, room?: number): Collectin
   sink.follower = appender.feed.join(position, sink);
   sink.drain(room);
   return sink;
+}
+
+/** Lets threads write what would be written in line, as if the disk had been slow, until the test is over. */
+export function writeByThreads(): void {
+  const spy = vi.spyOn(WriteTurns.prototype, 'isInLine').mockReturnValue(false);
+  onTestFinished(() => spy.mockRestore());
 }
 
 /** The file that an appender writes, to make it fail. */

@@ -4,7 +4,6 @@ import type { Report } from '../../storage/report.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageFullError } from '../../wire/errors.ts';
 import type { StreamRecord } from '../single-append/stream-record.ts';
-import type { Stream } from '../streams/stream.ts';
 
 /** Quiet time after which sidecars are brought up to date, … */
 const IDLE_MS = 1000;
@@ -33,6 +32,24 @@ export const MAX_QUARANTINED = 64;
 /** How much the log holds at most, if it cannot be shortened. */
 const MAX_HELD_BYTES = 256 * 1024 * 1024;
 
+/** Something of which the log has more than the disk is sure to have elsewhere: a stream, or the file of a session. */
+export interface Checkpointed {
+  /** Of its file. */
+  readonly fingerprint: string;
+  /** Path of the file below the root. */
+  readonly location: string;
+  /** Whether it is no more, so that nobody misses what the log has of it. */
+  readonly isGone: boolean;
+  /** Whether the disk has lost what was written, and only the log is sure to have it. */
+  readonly isLost: boolean;
+  /** Makes safe elsewhere all that the log has of it by now. */
+  checkpoint(): Promise<void>;
+  /** Takes no appends until {@link release}: it cannot be brought up to date. Resolves when none is under way. */
+  isolate(cause: HttpfstreamError): Promise<void>;
+  /** Takes appends again. */
+  release(): void;
+}
+
 /** What streams are brought up to date with. */
 export interface CheckpointsOptions {
   log: RedoLog<StreamRecord>;
@@ -48,15 +65,15 @@ export interface CheckpointsOptions {
  */
 export class Checkpoints {
   readonly #options: CheckpointsOptions;
-  readonly #done: (stream: Stream) => void;
+  readonly #done: (stream: Checkpointed) => void;
   /** Those of which the log has more than the sidecar, … */
-  #behind = new Set<Stream>();
+  #behind = new Set<Checkpointed>();
   /** … and those whose turn it is. */
-  #due = new Set<Stream>();
+  #due = new Set<Checkpointed>();
   /** How often in a row it has failed for a stream. */
-  readonly #tries = new Map<Stream, number>();
+  readonly #tries = new Map<Checkpointed, number>();
   /** Those in quarantine. */
-  readonly #isolated = new Set<Stream>();
+  readonly #isolated = new Set<Checkpointed>();
   /** When the first and the last of them came, in terms of `performance.now()`. */
   #firstMs = 0;
   #lastMs = 0;
@@ -67,13 +84,13 @@ export class Checkpoints {
   #failure: HttpfstreamError | undefined;
 
   /** @param done called when a stream's sidecar has all that the log had */
-  constructor(options: CheckpointsOptions, done: (stream: Stream) => void) {
+  constructor(options: CheckpointsOptions, done: (stream: Checkpointed) => void) {
     this.#options = options;
     this.#done = done;
   }
 
   /** Tells that the log has more of a stream than its sidecar. */
-  add(stream: Stream): void {
+  add(stream: Checkpointed): void {
     this.#lastMs = performance.now();
     if (this.#behind.size === 0) this.#firstMs = this.#lastMs;
     this.#behind.add(stream);
@@ -102,12 +119,12 @@ export class Checkpoints {
   }
 
   /** Whether a stream's sidecar is behind. */
-  has(stream: Stream): boolean {
+  has(stream: Checkpointed): boolean {
     return this.#behind.has(stream) || this.#due.has(stream) || this.#isolated.has(stream);
   }
 
   /** Tells that a stream is no more. */
-  forget(stream: Stream): void {
+  forget(stream: Checkpointed): void {
     this.#behind.delete(stream);
     this.#due.delete(stream);
     this.#tries.delete(stream);
@@ -168,8 +185,8 @@ export class Checkpoints {
   }
 
   /** Returns those for which that failed, and what went wrong. */
-  async #bringUpToDate(): Promise<Map<Stream, HttpfstreamError>> {
-    const failed = new Map<Stream, HttpfstreamError>();
+  async #bringUpToDate(): Promise<Map<Checkpointed, HttpfstreamError>> {
+    const failed = new Map<Checkpointed, HttpfstreamError>();
     this.#due = this.#behind;
     this.#behind = new Set();
     const streams = [...this.#due].values();
@@ -192,14 +209,14 @@ export class Checkpoints {
   }
 
   /** Puts those in quarantine that have failed too often; they are taken out of `failed`. */
-  async #isolate(failed: Map<Stream, HttpfstreamError>): Promise<void> {
+  async #isolate(failed: Map<Checkpointed, HttpfstreamError>): Promise<void> {
     const { log, quarantine, report } = this.#options;
     for (const [stream, failure] of failed) {
       // A disk that is full makes the log no longer.
       const isTry = !(failure instanceof StorageFullError);
       if (isTry) this.#tries.set(stream, (this.#tries.get(stream) ?? 0) + 1);
     }
-    const isHopeless = (stream: Stream) => stream.isLost || (this.#tries.get(stream) ?? 0) >= MAX_TRIES;
+    const isHopeless = (stream: Checkpointed) => stream.isLost || (this.#tries.get(stream) ?? 0) >= MAX_TRIES;
     const hopeless = [...failed].filter(([stream]) => isHopeless(stream));
     if (hopeless.length === 0 || this.#isolated.size + hopeless.length > MAX_QUARANTINED) return;
     try {
@@ -223,7 +240,7 @@ export class Checkpoints {
     }
   }
 
-  async #tryToRelease(stream: Stream): Promise<void> {
+  async #tryToRelease(stream: Checkpointed): Promise<void> {
     if (stream.isLost) return;
     try {
       await stream.checkpoint();

@@ -29,6 +29,8 @@ export class StreamRepair {
   #path: string;
   /** Records that were not made yet. */
   #remaining = 0;
+  /** How many records are ahead that say that the file was cut. */
+  #cutsAhead = 0;
   /** Where its file is; undefined when it is nowhere, or was not looked for yet. */
   #location: string | undefined;
   #replay: StreamReplay | undefined;
@@ -68,9 +70,10 @@ export class StreamRepair {
   }
 
   /** Counts a record that is to be made. */
-  announce({ path, deleted }: StreamRecord): void {
+  announce({ path, deleted, cut }: StreamRecord): void {
     this.#path = path;
     this.#isDeleted = deleted === true;
+    if (cut) this.#cutsAhead++;
     this.#remaining++;
   }
 
@@ -117,8 +120,14 @@ export class StreamRepair {
   async #make(record: RedoRecord<StreamRecord>): Promise<void> {
     if (this.#failure !== undefined) return;
     if (!this.#hasBegun) await this.#begin();
+    const { deleted, cut, run } = record.header;
+    if (cut) this.#cutsAhead--;
     // After a loss of power what was deleted may be there again, with all that it had.
-    if (this.#isForgotten || record.header.deleted) return;
+    if (this.#isForgotten || deleted || cut) return;
+    if (run) {
+      await this.#makeRun(record);
+      return;
+    }
     if (this.#location === undefined) {
       if (record.header.version > this.#knownVersion) await this.#salvage.take(record);
       return;
@@ -126,6 +135,12 @@ export class StreamRepair {
     const replay = this.#replay as StreamReplay;
     await replay.make(record, await this.#open(this.#location));
     if (replay.isTorn) await this.#salvage.take(record);
+  }
+
+  /** What a session has brought belongs to the file: without it nobody misses it. */
+  async #makeRun({ header, payload }: RedoRecord<StreamRecord>): Promise<void> {
+    if (this.#location === undefined || this.#cutsAhead > 0) return;
+    await (this.#replay as StreamReplay).makeRun(header.start, payload, await this.#open(this.#location));
   }
 
   async #finish(): Promise<void> {
@@ -145,7 +160,7 @@ export class StreamRepair {
     const file = await this.#open(location);
     const isCut = await replay.finish(file);
     // Else the system has it, as it had when the appends were answered.
-    if (store.isDurable && (isCut || replay.hasChanged)) await syncer.sync(file);
+    if (store.isDurable && (isCut || replay.hasChanged || replay.hasRuns)) await syncer.sync(file);
     if (!replay.hasChanged) return;
     await store.save(this.fingerprint, location, replay.state, { syncsName: false });
     this.#isSaved = true;

@@ -14,6 +14,7 @@ export class StreamReplay {
   /** Says where the last bytes would be, if they had been told to be there. */
   #intent: StreamRecord | undefined;
   #isTorn = false;
+  #hasRuns = false;
 
   /**
    * @param state what the disk has of the stream
@@ -30,6 +31,11 @@ export class StreamReplay {
   /** Whether records are missing or the file lacks bytes, so that nothing more can be made. */
   get isTorn(): boolean {
     return this.#isTorn;
+  }
+
+  /** Whether sessions have brought bytes, which the file may have in the system's memory only. */
+  get hasRuns(): boolean {
+    return this.#hasRuns;
   }
 
   /** Whether there is more than the disk had. */
@@ -72,6 +78,20 @@ export class StreamReplay {
   }
 
   /**
+   * Makes sure that the file has what a session has brought. What is there by now is left as it is, unless the
+   * disk has lost it: another program may have written it.
+   */
+  async makeRun(start: number, payload: Buffer, file: RepairFile): Promise<void> {
+    this.#hasRuns = true;
+    // What lies before it is gone: the file was cut.
+    if (start > this.#size) return;
+    const there = await file.read(start, payload.length);
+    if (there.equals(payload) || !isLeftOf(payload, there)) return;
+    await file.writeAt(start, payload);
+    this.#size = Math.max(this.#size, start + payload.length);
+  }
+
+  /**
    * Cuts off what was under way, and nobody was told that it was made.
    *
    * @returns whether there was any of it
@@ -89,4 +109,10 @@ export class StreamReplay {
     const end = isInFile ? start + length : start;
     return version === this.#after.version + 1 && end <= this.#size;
   }
+}
+
+/** Whether this is what a disk may have left of bytes that it had: their beginning, or zeros in place of them. */
+function isLeftOf(bytes: Buffer, left: Buffer): boolean {
+  for (const [i, byte] of left.entries()) if (byte !== 0 && byte !== bytes[i]) return false;
+  return true;
 }

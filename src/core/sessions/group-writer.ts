@@ -1,10 +1,16 @@
 import type { AppendFile } from '../../storage/append-file.ts';
+import type { RedoWriter } from '../../storage/journal/redo-batch.ts';
+import type { RedoLog } from '../../storage/journal/redo-log.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
+import type { TurnWriter, WriteTurns } from '../../storage/write-turns.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
 import { MERGED_BYTES } from '../../wire/protocol.ts';
 import type { Feed } from '../feed.ts';
+import type { Checkpointed, Checkpoints } from '../recovery/checkpoints.ts';
+import { LoneRecord } from '../single-append/lone-record.ts';
+import type { StreamRecord } from '../single-append/stream-record.ts';
 import type { Syncer } from '../syncer.ts';
-import { writeAtEnd } from '../write-at-end.ts';
+import { writeAtEndOfTurn } from '../write-at-end.ts';
 import { ByteQueue } from './byte-queue.ts';
 
 /** Bytes waiting for the disk from which on an appender is asked to pause. */
@@ -12,6 +18,12 @@ const HIGH_WATER_MARK_BYTES = 2 * 1024 * 1024;
 
 /** Bytes waiting for the disk below which it may go on. */
 const LOW_WATER_MARK_BYTES = 1024 * 1024;
+
+/** More bytes than this are made safe in their file; to write them to the log, too, would cost more. */
+const MAX_LOGGED_BYTES = 256 * 1024;
+
+/** How much the log holds at most of what cannot be made safe elsewhere; what comes then is made safe in its file. */
+const MAX_HELD_BYTES = 256 * 1024 * 1024;
 
 /**
  * When bytes count as safe: once the system has them (`os`: they survive a
@@ -29,32 +41,60 @@ export interface WriterOwner {
   failed(error: HttpfstreamError): void;
 }
 
+/** What bytes are written, and made safe, with. */
+export interface WriterDependencies {
+  turns: WriteTurns;
+  syncer: Syncer;
+  log: RedoLog<StreamRecord>;
+  checkpoints: Checkpoints;
+}
+
 /**
- * Writes the bytes of one feed: those that arrive while a write is under way
- * are written together by the next one. They are committed, and thereby sent to
- * followers, once they are in the file.
+ * Writes the bytes of one feed: those that come in one turn of the event loop
+ * are written together at its end. They are committed, and thereby sent to
+ * followers, once they are in the file. With `disk` they are safe when the log, which
+ * is synced for all files together, has them, too.
  */
-export class GroupWriter {
+export class GroupWriter implements TurnWriter, RedoWriter, Checkpointed {
   readonly #feed: Feed;
   readonly #file: AppendFile;
   readonly #durability: Durability;
-  readonly #syncer: Syncer;
+  readonly #with: WriterDependencies;
   readonly #owner: WriterOwner;
   readonly #pending = new ByteQueue(MERGED_BYTES);
   #received: number;
   #safe: number;
   #pauseAsked = false;
   #accepting = true;
-  #flushing: Promise<void> | undefined;
+  /** Whether bytes wait for the end of the turn, or are on their way to the file. */
+  #isBusy = false;
+  /** Where the runs end that are on their way to the log. */
+  #logging: number[] = [];
+  /** Set while what was committed is made safe in the file. */
   #securing: Promise<void> | undefined;
+  /** Who waits until everything that was taken is in the file, … */
+  #flushed: (() => void)[] = [];
+  /** … and who until it is safe. */
+  #secured: (() => void)[] = [];
+  /** Whether something was written since the last sync. */
+  #isUnsynced = false;
+  /** Whether the log has what the file may lose. */
+  #isLogged = false;
   #synced: Promise<void> = Promise.resolve();
   #failure: HttpfstreamError | undefined;
+  #lost: HttpfstreamError | undefined;
 
-  constructor(feed: Feed, file: AppendFile, durability: Durability, syncer: Syncer, owner: WriterOwner) {
+  constructor(
+    feed: Feed,
+    file: AppendFile,
+    durability: Durability,
+    dependencies: WriterDependencies,
+    owner: WriterOwner,
+  ) {
     this.#feed = feed;
     this.#file = file;
     this.#durability = durability;
-    this.#syncer = syncer;
+    this.#with = dependencies;
     this.#owner = owner;
     this.#received = feed.committed;
     this.#safe = feed.committed;
@@ -70,6 +110,23 @@ export class GroupWriter {
     return this.#safe;
   }
 
+  get fingerprint(): string {
+    return this.#file.stat.fingerprint;
+  }
+
+  get location(): string {
+    return this.#file.location;
+  }
+
+  /** The log has nothing of a file that is gone: its writer has made it safe before. */
+  get isGone(): boolean {
+    return false;
+  }
+
+  get isLost(): boolean {
+    return this.#lost !== undefined;
+  }
+
   /**
    * Takes bytes, which the caller gives away. After `stop` they are dropped.
    *
@@ -79,7 +136,10 @@ export class GroupWriter {
     if (!this.#accepting || bytes.length === 0) return true;
     this.#pending.push(bytes);
     this.#received += bytes.length;
-    this.#flushing ??= this.#flush();
+    if (!this.#isBusy) {
+      this.#isBusy = true;
+      this.#with.turns.schedule(this);
+    }
     this.#pauseAsked ||= this.#received - this.#feed.committed > HIGH_WATER_MARK_BYTES;
     return !this.#pauseAsked;
   }
@@ -91,59 +151,158 @@ export class GroupWriter {
 
   /** Resolves when everything that was taken is in the file, or refused. Never rejects: see `failed`. */
   async flushed(): Promise<void> {
-    await this.#flushing;
+    if (this.#isBusy) await new Promise<void>((resolve) => this.#flushed.push(resolve));
   }
 
   /** Resolves when everything that was taken is safe, or refused. Never rejects: see `failed`. */
   async secured(): Promise<void> {
-    await this.#flushing;
+    await this.flushed();
+    if (!this.#isSecured) await new Promise<void>((resolve) => this.#secured.push(resolve));
     await this.#securing;
   }
 
   /** Makes the bytes written so far survive a loss of power. Never rejects: see `failed`. */
   sync(): Promise<void> {
     // One after the other, so that when the last one settles the file may be closed.
-    this.#synced = this.#synced.then(() => this.#syncer.sync(this.#file)).catch((error) => this.#fail(error));
+    this.#synced = this.#synced.then(() => this.#sync());
     return this.#synced;
   }
 
-  async #flush(): Promise<void> {
-    while (this.#pending.length > 0 && this.#failure === undefined) {
-      const start = this.#feed.committed;
-      try {
-        const parts = this.#pending.take();
-        await writeAtEnd(this.#file, start, parts);
-        this.#feed.commit(start, parts);
-      } catch (error) {
-        this.#fail(error);
-        break;
-      }
-      if (this.#durability === 'disk') this.#securing ??= this.#secure();
-      else this.#committedIsSafe();
-      if (this.#pauseAsked && this.#received - this.#feed.committed < LOW_WATER_MARK_BYTES) {
-        this.#pauseAsked = false;
-        this.#owner.drained();
-      }
-    }
-    this.#flushing = undefined;
+  /**
+   * Makes what was written safe in the file, before that is closed. Never rejects: what cannot be is left to the log.
+   *
+   * @param isCut whether the file was cut, so that what the log has of it must not be written again
+   */
+  async finish(isCut: boolean): Promise<void> {
+    const { log, checkpoints, syncer } = this.#with;
+    syncer.forget(this);
+    if (isCut && this.#isLogged) await new LoneRecord(log, this.#record({ cut: true })).write().catch(ignore);
+    await this.sync();
+    if (this.#lost === undefined) checkpoints.forget(this);
   }
 
-  #committedIsSafe(): void {
-    this.#safe = this.#feed.committed;
-    this.#syncer.touch(this);
-    this.#owner.safe(this.#safe);
+  async checkpoint(): Promise<void> {
+    await this.sync();
+    if (this.#lost !== undefined) throw this.#lost;
+  }
+
+  async isolate(cause: HttpfstreamError): Promise<void> {
+    this.#fail(cause);
+    await this.secured();
+  }
+
+  /** A session that has failed does not go on. */
+  release(): void {}
+
+  /** Called at the end of a turn in which bytes came. */
+  flush(): void {
+    const parts = this.#pending.take();
+    const start = this.#feed.committed;
+    const written =
+      parts.length === 0 ? undefined : writeAtEndOfTurn(this.#with.turns, this.#file, start, parts);
+    if (written !== undefined) {
+      void written
+        .then(
+          () => this.#commit(start, parts),
+          (error) => this.#fail(error),
+        )
+        .then(() => this.#goOn());
+      return;
+    }
+    if (parts.length > 0) this.#commit(start, parts);
+    this.#goOn();
+  }
+
+  /** Called by the log. */
+  committed(count: number): undefined {
+    const end = this.#logging.splice(0, count).at(-1);
+    if (end !== undefined) this.#isSafe(end);
+  }
+
+  /** Called by the log when it does not have the bytes: they are in the file, and made safe there. */
+  refused(): void {
+    this.#logging = [];
+    this.#securing ??= this.#secureFile();
+  }
+
+  #commit(start: number, parts: readonly Buffer[]): void {
+    this.#isUnsynced = true;
+    this.#feed.commit(start, parts);
+    if (this.#durability === 'os') {
+      this.#with.syncer.touch(this);
+      this.#isSafe(this.#feed.committed);
+    } else this.#secure(start, parts);
+    if (this.#pauseAsked && this.#received - this.#feed.committed < LOW_WATER_MARK_BYTES) {
+      this.#pauseAsked = false;
+      this.#owner.drained();
+    }
+  }
+
+  /** What has come meanwhile is written at the end of this turn. */
+  #goOn(): void {
+    if (this.#pending.length > 0) {
+      this.#with.turns.schedule(this);
+      return;
+    }
+    this.#isBusy = false;
+    for (const resolve of this.#flushed.splice(0)) resolve();
+  }
+
+  #secure(start: number, parts: readonly Buffer[]): void {
+    const { log, checkpoints } = this.#with;
+    const { committed } = this.#feed;
+    const isForLog = committed - start <= MAX_LOGGED_BYTES && log.heldSize < MAX_HELD_BYTES;
+    if (this.#failure !== undefined) return;
+    if (!isForLog || this.#securing !== undefined) {
+      this.#securing ??= this.#secureFile();
+      return;
+    }
+    this.#isLogged = true;
+    this.#logging.push(committed);
+    // From before the log has it: else others may drop it.
+    checkpoints.add(this);
+    log.append(this.#record({ run: true, start, length: committed - start }), parts, this);
   }
 
   /** Syncs as long as there is something new: what is committed meanwhile goes with the next sync. */
-  async #secure(): Promise<void> {
+  async #secureFile(): Promise<void> {
     while (this.#safe < this.#feed.committed && this.#failure === undefined) {
       const position = this.#feed.committed;
       await this.sync();
-      if (this.#failure !== undefined) break;
-      this.#safe = position;
-      this.#owner.safe(position);
+      this.#isSafe(position);
     }
     this.#securing = undefined;
+  }
+
+  async #sync(): Promise<void> {
+    if (!this.#isUnsynced || this.#lost !== undefined) return;
+    this.#isUnsynced = false;
+    try {
+      await this.#with.syncer.sync(this.#file);
+    } catch (error) {
+      // The system tells that once, and the next sync would say that all is well.
+      this.#lost = storageFailure(error);
+      this.#fail(error);
+    }
+  }
+
+  #isSafe(position: number): void {
+    if (this.#failure !== undefined || position <= this.#safe) return;
+    this.#safe = position;
+    this.#owner.safe(position);
+    if (this.#isSecured) this.#tellSecured();
+  }
+
+  get #isSecured(): boolean {
+    return this.#failure !== undefined || this.#safe === this.#feed.committed;
+  }
+
+  #tellSecured(): void {
+    for (const resolve of this.#secured.splice(0)) resolve();
+  }
+
+  #record(what: Partial<StreamRecord>): StreamRecord {
+    return { file: this.fingerprint, path: this.location, version: 0, start: 0, length: 0, ...what };
   }
 
   #fail(error: unknown): void {
@@ -152,5 +311,8 @@ export class GroupWriter {
     this.#pending.take();
     this.#failure = storageFailure(error);
     this.#owner.failed(this.#failure);
+    this.#tellSecured();
   }
 }
+
+function ignore(): void {}

@@ -11,11 +11,10 @@ import type { OpenFeeds } from '../open-feeds.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
 import type { Admission } from '../streams/stream-registry.ts';
-import type { Syncer } from '../syncer.ts';
 import { type AppendHistory, isContinuedBy } from './append-history.ts';
 import type { Appender, AppenderOwner } from './appender.ts';
 import { FileWatch } from './file-watch.ts';
-import type { Durability } from './group-writer.ts';
+import type { Durability, WriterDependencies } from './group-writer.ts';
 import { Session } from './session.ts';
 
 /** Time between two looks at the file of a quiet session. */
@@ -29,11 +28,10 @@ export interface SessionRegistryOptions {
 }
 
 /** What sessions share with others. */
-export interface SessionDependencies {
+export interface SessionDependencies extends WriterDependencies {
   root: Root;
   /** Opens the feeds, and closes their files. */
   feeds: OpenFeeds;
-  syncer: Syncer;
   history: AppendHistory;
   /** Asks whether a session may begin, and keeps single appends from the file until it is over. */
   admit: (file: StoredFile, resource: ResourcePath) => Promise<Admission>;
@@ -51,7 +49,7 @@ export class SessionRegistry {
   readonly #feeds: OpenFeeds;
   readonly #admit: SessionDependencies['admit'];
   readonly #options: SessionRegistryOptions;
-  readonly #syncer: Syncer;
+  readonly #writing: WriterDependencies;
   readonly #watch: FileWatch;
   /** Who opens the same path takes turns, … */
   readonly #openings = new KeyedLock();
@@ -63,10 +61,13 @@ export class SessionRegistry {
   readonly #returning = new Map<string, number>();
   #closing = false;
 
-  constructor({ root, feeds, syncer, history, admit }: SessionDependencies, options: SessionRegistryOptions) {
+  constructor(
+    { root, feeds, history, admit, ...writing }: SessionDependencies,
+    options: SessionRegistryOptions,
+  ) {
     this.#root = root;
     this.#feeds = feeds;
-    this.#syncer = syncer;
+    this.#writing = writing;
     this.#admit = admit;
     this.#options = options;
     this.history = history;
@@ -249,8 +250,9 @@ export class SessionRegistry {
   /** What an earlier server wrote may be in the system's memory only. */
   async #secure(file: AppendFile): Promise<void> {
     if (this.#options.durability === 'os') return;
-    await this.#syncer.sync(file);
-    await this.#syncer.run(() => this.#root.syncNames(file.location));
+    const { syncer } = this.#writing;
+    await syncer.sync(file);
+    await syncer.run(() => this.#root.syncNames(file.location));
   }
 
   #startSession({ resource, file, size, append, own, admission }: SessionStart): Session {
@@ -259,10 +261,8 @@ export class SessionRegistry {
       ended: async () => {
         this.#sessions.delete(identity);
         this.#watch.delete(session);
-        this.#syncer.forget(session.writer);
         admission.end();
-        if (session.writer.safePosition > size && this.#options.durability === 'os')
-          await session.writer.sync();
+        await session.writer.finish(feed.endReason === 'truncated');
       },
     });
     const session: Session = new Session({
@@ -274,7 +274,7 @@ export class SessionRegistry {
       isReturning: () => append.session !== undefined && this.#returning.has(append.session),
       isClosing: () => this.#closing,
       durability: this.#options.durability,
-      syncer: this.#syncer,
+      ...this.#writing,
       endedBefore:
         own === undefined || own.state === 'open' ? undefined : { reason: own.state, status: own.status },
       complete: async (closes) =>

@@ -4,15 +4,14 @@ import type { EndReason } from '../../wire/protocol.ts';
 import type { Feed } from '../feed.ts';
 import type { Outcome } from '../outcome.ts';
 import type { AppendRequest } from '../request.ts';
-import type { Syncer } from '../syncer.ts';
 import { Appender, type AppenderOwner } from './appender.ts';
-import { type Durability, GroupWriter } from './group-writer.ts';
+import { type Durability, GroupWriter, type WriterDependencies } from './group-writer.ts';
 
 /** Time between two looks whether a client that is on the way has been let in. */
 const RETURN_MS = 100;
 
 /** What a session is made of. */
-export interface SessionOptions {
+export interface SessionOptions extends WriterDependencies {
   feed: Feed;
   file: AppendFile;
   /** The client's token; without one the session ends with its connection. */
@@ -26,7 +25,6 @@ export interface SessionOptions {
   /** Whether the server closes, so that it waits for nobody. */
   isClosing: () => boolean;
   durability: Durability;
-  syncer: Syncer;
   /** How it had ended already, if its client came back after that. */
   endedBefore: Outcome | undefined;
   /**
@@ -62,13 +60,13 @@ export class Session {
   #failure: HttpfstreamError | undefined;
 
   constructor(options: SessionOptions) {
-    const { feed, file, token, start, durability, syncer } = options;
+    const { feed, file, token, start, durability } = options;
     this.feed = feed;
     this.start = start;
     this.#token = token;
     this.#options = options;
     this.#sizeBefore = feed.committed;
-    this.#writer = new GroupWriter(feed, file, durability, syncer, {
+    this.#writer = new GroupWriter(feed, file, durability, options, {
       drained: () => this.#holder?.owner.drained(),
       safe: (position) => this.#holder?.owner.safe(position),
       failed: (error) => this.lose(error),

@@ -1,5 +1,4 @@
 import type { AppendFile } from '../../storage/append-file.ts';
-import type { WriteOutcome } from '../../storage/journal/commit-thread.ts';
 import type { RedoBatch, RedoWriter } from '../../storage/journal/redo-batch.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
@@ -9,7 +8,7 @@ import {
   OutcomeUnknownError,
   StorageError,
 } from '../../wire/errors.ts';
-import { assertWritten, takeBack } from '../write-at-end.ts';
+import { takeBack, writeAtEndOfTurn } from '../write-at-end.ts';
 import type { StreamAppend } from './append-rules.ts';
 import { FileSync } from './file-sync.ts';
 import { LargeAppend } from './large-append.ts';
@@ -92,7 +91,7 @@ export class AppendPipeline implements RedoWriter {
       const change = this.#changes.letIn(append);
       if (change !== undefined) {
         if (isLarge) void this.#exclusively(() => this.#makeLarge(change));
-        else this.#options.log.append(this.#recordOf(change), append.bytes, this);
+        else this.#options.log.append(this.#recordOf(change), partsOf(append), this);
         await change.made;
         return change.after;
       }
@@ -103,21 +102,23 @@ export class AppendPipeline implements RedoWriter {
   }
 
   /** Called by the log. */
-  committed(count: number, outcome: WriteOutcome | undefined, batch: RedoBatch): void {
+  committed(count: number, batch: RedoBatch): Promise<void> | undefined {
     this.#options.logged();
     const changes = this.#changes.pending.slice(0, count);
     const start = (changes[0] as Change).before.size;
-    const { size } = (changes.at(-1) as Change).after;
-    if (outcome === undefined || (outcome.state?.size === size && outcome.state.isLinked)) {
-      this.#settle(count);
-      return;
+    const parts = changes.flatMap(({ append }) => partsOf(append));
+    const written =
+      parts.length === 0
+        ? undefined
+        : writeAtEndOfTurn(this.#options.turns, this.#file as AppendFile, start, parts);
+    if (written !== undefined) {
+      return written.then(
+        () => this.#settle(count),
+        (error) => this.#fail(Promise.resolve(asBusy(error)), () => this.#options.log.annul(batch, this)),
+      );
     }
-    const file = this.#file as AppendFile;
-    const parts = changes.map(({ append }) => append.bytes);
-    const cause = outcome.state
-      ? assertWritten(file, start, parts, outcome.state).catch(asBusy)
-      : Promise.resolve(outcome.error);
-    this.#fail(cause, () => this.#options.log.annul(batch, this));
+    this.#settle(count);
+    return undefined;
   }
 
   /** Called by the log when it does not have the appends under way. */
@@ -305,6 +306,11 @@ export class AppendPipeline implements RedoWriter {
     const { fingerprint: file, location: path } = this.#options;
     return recordOf({ file, path }, append, before, after);
   }
+}
+
+/** What is to be written of an append. */
+function partsOf({ bytes }: StreamAppend): readonly Buffer[] {
+  return bytes.length === 0 ? [] : [bytes];
 }
 
 /** Another program's bytes are in nobody's way. */

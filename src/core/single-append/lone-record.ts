@@ -2,11 +2,8 @@ import type { RedoBatch, RedoWriter } from '../../storage/journal/redo-batch.ts'
 import type { RedoLog } from '../../storage/journal/redo-log.ts';
 import type { StreamRecord } from './stream-record.ts';
 
-const NO_BYTES = Buffer.alloc(0);
-
 /** One record without a payload, whose writer waits for it. */
 export class LoneRecord implements RedoWriter {
-  readonly file = undefined;
   readonly #log: RedoLog<StreamRecord>;
   readonly #record: StreamRecord;
   #batch: RedoBatch | undefined;
@@ -22,7 +19,7 @@ export class LoneRecord implements RedoWriter {
   write(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
-      this.#log.append(this.#record, NO_BYTES, this);
+      this.#log.append(this.#record, [], this);
     });
   }
 
@@ -32,7 +29,7 @@ export class LoneRecord implements RedoWriter {
     if (this.#batch !== undefined) await this.#log.annul(this.#batch, this);
   }
 
-  committed(_count: number, _outcome: undefined, batch: RedoBatch): void {
+  committed(_count: number, batch: RedoBatch): undefined {
     this.#batch = batch;
     this.#settle?.resolve();
   }

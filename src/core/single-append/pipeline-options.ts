@@ -1,6 +1,7 @@
 import type { AppendFile } from '../../storage/append-file.ts';
 import type { RedoLog } from '../../storage/journal/redo-log.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
+import type { WriteTurns } from '../../storage/write-turns.ts';
 import type { StreamRecord } from './stream-record.ts';
 
 /** What the appends of one stream need. */
@@ -13,6 +14,7 @@ export interface PipelineOptions {
   /** Type of the bytes that it takes; undefined takes all. */
   type: string | undefined;
   log: RedoLog<StreamRecord>;
+  turns: WriteTurns;
   /** Opens the file to be appended to, of which `size` bytes belong to the stream. */
   openFile: (state: StreamState) => Promise<{ file: AppendFile; size: number }>;
   /**

@@ -1,7 +1,7 @@
 import type { ProducerEntry, StreamState } from '../../storage/records/stream-state.ts';
 import type { StreamAppend } from './append-rules.ts';
 
-/** One append, or the end of a stream, as the redo log has it. Everything is absolute, so that to make it twice is as good as once. */
+/** One append, bytes of a session, or the end of a stream, as the redo log has it. Everything is absolute, so that to make it twice is as good as once. */
 export interface StreamRecord {
   /** Fingerprint of the file. */
   file: string;
@@ -21,6 +21,10 @@ export interface StreamRecord {
   seq?: string;
   producer?: ProducerEntry;
   closed?: true;
+  /** Whether these are bytes that a session has brought, and which are in the file by now: no version is made. */
+  run?: true;
+  /** Whether what the log has of such bytes is not to be made any more: another program has cut the file. */
+  cut?: true;
   /** Whether nothing is appended, but the server has deleted the file, and nobody is to miss it. */
   deleted?: true;
 }

@@ -4,6 +4,7 @@ import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
+import type { WriteTurns } from '../../storage/write-turns.ts';
 import { type HttpfstreamError, ServerClosingError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { Checkpoints } from '../recovery/checkpoints.ts';
@@ -31,6 +32,7 @@ export interface StreamRegistryOptions {
   store: StreamStore;
   log: RedoLog<StreamRecord>;
   quarantine: Quarantine<StreamRecord>;
+  turns: WriteTurns;
   syncer: Syncer;
   /** Whether an append is safe only when it survives a loss of power. */
   isDurable: boolean;
@@ -57,7 +59,8 @@ interface Holding {
 /** The streams that somebody uses, or whose sidecars are behind the log. */
 export class StreamRegistry {
   readonly #options: StreamRegistryOptions;
-  readonly #checkpoints: Checkpoints;
+  /** What brings records up to date with the log. */
+  readonly checkpoints: Checkpoints;
   readonly #opening = new KeyedLock();
   readonly #holdings = new Map<string, Holding>();
   /** Those that nobody uses, the ones used last at the end. */
@@ -71,7 +74,9 @@ export class StreamRegistry {
 
   constructor(options: StreamRegistryOptions) {
     this.#options = options;
-    this.#checkpoints = new Checkpoints(options, (stream) => this.#letGo(stream));
+    this.checkpoints = new Checkpoints(options, (each) => {
+      if (each instanceof Stream) this.#letGo(each);
+    });
   }
 
   /** The stream of a file, if it is held. */
@@ -205,7 +210,7 @@ export class StreamRegistry {
   async delete(stream: Stream): Promise<void> {
     const { log } = this.#options;
     const { fingerprint: file, location } = stream;
-    this.#checkpoints.forget(stream);
+    this.checkpoints.forget(stream);
     await stream.gone();
     const { version, size: start } = stream.state;
     if (version > 0 && log.heldSize > 0) {
@@ -213,7 +218,7 @@ export class StreamRegistry {
       // Without it a start takes the file for lost, and tells of it: nothing worse.
       await new LoneRecord(log, record).write().catch(() => undefined);
       // So that the log is shortened after it.
-      this.#checkpoints.add(stream);
+      this.checkpoints.add(stream);
     }
   }
 
@@ -237,7 +242,7 @@ export class StreamRegistry {
     for (const stream of streams) stream.shutDown();
     // So that the log has nothing more of them afterwards.
     await Promise.all(streams.map((stream) => stream.settled()));
-    await this.#checkpoints.close();
+    await this.checkpoints.close();
     // What fails is in the log, and made good by the next start.
     await Promise.allSettled(Array.from(this.#holdings.values(), ({ stream }) => stream.cool()));
   }
@@ -259,7 +264,7 @@ export class StreamRegistry {
   }
 
   async #make(file: StoredFile, resource: ResourcePath): Promise<Stream> {
-    const { store, log, syncer, isDurable, sessionSize } = this.#options;
+    const { store, log, turns, syncer, isDurable, sessionSize } = this.#options;
     const { location, stat } = file;
     const { fingerprint, generation, identity } = stat;
     const { state, isDamaged } = await store.readOf(file);
@@ -272,13 +277,14 @@ export class StreamRegistry {
       state: { ...state, size: sessionSize(identity) ?? state.size },
       type: state.contentType,
       log,
+      turns,
       isDurable,
-      room: () => this.#checkpoints.room(),
-      assertRoom: () => this.#checkpoints.assertRoom(),
+      room: () => this.checkpoints.room(),
+      assertRoom: () => this.checkpoints.assertRoom(),
       openFile: (known) => openOwned(this.#options, fingerprint, resource, known),
       sync: (opened) => syncer.sync(opened),
       save: (changed) => store.save(fingerprint, location, changed),
-      logged: () => this.#checkpoints.add(stream),
+      logged: () => this.checkpoints.add(stream),
     });
     return stream;
   }
@@ -286,7 +292,7 @@ export class StreamRegistry {
   /** Lets a stream go when it is not needed any more, or keeps it for a while. */
   #letGo(stream: Stream): void {
     const holding = this.#holdings.get(stream.fingerprint);
-    if (this.#isClosing || holding?.stream !== stream || holding.users > 0 || this.#checkpoints.has(stream))
+    if (this.#isClosing || holding?.stream !== stream || holding.users > 0 || this.checkpoints.has(stream))
       return;
     if (stream.isGone) {
       this.#drop(stream);

@@ -11,6 +11,7 @@ import {
   StorageFullError,
   StreamClosedError,
 } from '../../wire/errors.ts';
+import type { Checkpointed } from '../recovery/checkpoints.ts';
 import { AppendPipeline } from '../single-append/append-pipeline.ts';
 import type { StreamAppend } from '../single-append/append-rules.ts';
 import type { PipelineOptions } from '../single-append/pipeline-options.ts';
@@ -39,7 +40,7 @@ export interface Appended {
 }
 
 /** The live state of one stream, which appends change and readers wait on. */
-export class Stream {
+export class Stream implements Checkpointed {
   readonly fingerprint: string;
   /** Path of its file below the root. */
   readonly location: string;

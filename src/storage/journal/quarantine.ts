@@ -125,7 +125,7 @@ class LogFile {
 
   async append({ header, payload }: RedoRecord<object>): Promise<void> {
     // Copied: the payload holds a whole block of what it was read from.
-    const bytes = Buffer.concat(encodeRecord(header, payload));
+    const bytes = Buffer.concat(encodeRecord(header, [payload]));
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
     if (this.#waitingBytes >= WRITE_BYTES) await this.#flush();

@@ -9,7 +9,7 @@ import {
 import * as fileIo from '../file-io.ts';
 import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../own-directory.ts';
 import { storageFailure } from '../storage-failure.ts';
-import { CommitThread, type WriteOutcome } from './commit-thread.ts';
+import type { TurnWriter, WriteTurns } from '../write-turns.ts';
 import { type BatchPlace, RedoBatch, type RedoWriter, type WaitingRecord } from './redo-batch.ts';
 import { encodeRecord, type RedoRecord } from './redo-record.ts';
 import { RedoSegments, recordsOf } from './redo-segments.ts';
@@ -35,14 +35,14 @@ export interface Replay<Header> {
 
 /**
  * A log shared by all streams, in which a change is written down before it is
- * made, so that all of it is made or nothing. Records that arrive while a write
- * is under way are written, and synced, together by the next one. It lies in
+ * made, so that all of it is made or nothing. Records that come in one turn of the event loop, or
+ * while others are synced, are written, and synced, together. It lies in
  * numbered segments, so that old ones can go while new ones are written.
  */
-export class RedoLog<Header extends object> {
+export class RedoLog<Header extends object> implements TurnWriter {
   readonly #segments: RedoSegments;
   readonly #isDurable: boolean;
-  readonly #thread = new CommitThread();
+  readonly #turns: WriteTurns;
   #segment: Segment | undefined;
   #nextNumber = 1;
   /** Number of the first segment that is this log's own; those before are for {@link replay}. */
@@ -56,9 +56,11 @@ export class RedoLog<Header extends object> {
 
   /**
    * @param directory absolute; made when the first record is written
+   * @param turns at whose ends it is written
    * @param isDurable whether records are safe only when they survive a loss of power
    */
-  constructor(directory: string, isDurable: boolean) {
+  constructor(directory: string, turns: WriteTurns, isDurable: boolean) {
+    this.#turns = turns;
     this.#segments = new RedoSegments(directory);
     this.#isDurable = isDurable;
   }
@@ -106,12 +108,11 @@ export class RedoLog<Header extends object> {
   }
 
   /** Takes a record, and tells its writer when it is safe. Those of one writer keep their order. */
-  append(header: Header, payload: Buffer, writer: RedoWriter): void {
-    this.#waiting.push({ writer, parts: encodeRecord(header, payload), hasPayload: payload.length > 0 });
+  append(header: Header, payload: readonly Buffer[], writer: RedoWriter): void {
+    this.#waiting.push({ writer, parts: encodeRecord(header, payload) });
     if (this.#isFlushing) return;
     this.#isFlushing = true;
-    // What comes in the same turn of the event loop is written together.
-    setImmediate(() => void this.#flush());
+    this.#turns.schedule(this);
   }
 
   /** Drops what waits of a writer. */
@@ -149,9 +150,9 @@ export class RedoLog<Header extends object> {
     for (const number of this.#ended.keys()) if (number <= upTo) this.#ended.delete(number);
   }
 
-  /** Lets its thread go, when nothing is to be appended any more. */
-  async close(): Promise<void> {
-    await this.#thread.close();
+  /** Called at the end of a turn in which records came. */
+  flush(): void {
+    void this.#flush();
   }
 
   /** Never rejects. */
@@ -160,23 +161,15 @@ export class RedoLog<Header extends object> {
       const waiting = this.#waiting;
       this.#waiting = [];
       const batch = new RedoBatch(waiting);
-      let segment: Segment | undefined;
-      let outcomes: WriteOutcome[] | undefined;
       let failure: unknown;
       try {
         this.#segment ??= await this.#begin();
-        segment = this.#segment;
-        outcomes = await this.#commit(segment, batch);
+        await this.#commit(this.#segment, batch);
       } catch (error) {
         failure = error;
       }
-      if (outcomes !== undefined) batch.tell(outcomes);
-      else {
-        const isSure = segment === undefined || (await this.#cutBack(segment));
-        // Also those that came meanwhile: they may build on the ones that failed.
-        const writers = new Set([...waiting, ...this.#waiting.splice(0)].map(({ writer }) => writer));
-        for (const writer of writers) writer.refused(redoFailure(failure), isSure);
-      }
+      if (failure === undefined) await batch.tell();
+      else await this.#refuse(waiting, failure);
       this.#letRotate();
     }
     this.#isFlushing = false;
@@ -198,18 +191,21 @@ export class RedoLog<Header extends object> {
     });
   }
 
-  async #commit(segment: Segment, batch: RedoBatch): Promise<WriteOutcome[]> {
-    const { bytes, writes } = batch;
+  async #commit(segment: Segment, batch: RedoBatch): Promise<void> {
+    const { parts, size } = batch;
     batch.place = { segment: segment.number, start: segment.size };
-    const size = segment.size + bytes.length;
-    const outcomes = await this.#thread.commit({
-      log: segment.fd,
-      batch: bytes,
-      isDurable: this.#isDurable,
-      writes,
-    });
-    segment.size = size;
-    return outcomes;
+    if (this.#turns.isInLine(size)) this.#turns.inLine(() => fileIo.writeAllSync(segment.fd, parts));
+    else await fileIo.writeAll(segment.fd, parts);
+    if (this.#isDurable) await fileIo.fdatasync(segment.fd);
+    segment.size += size;
+  }
+
+  /** Refuses those, and all that came meanwhile: they may build on the ones that failed. */
+  async #refuse(waiting: readonly WaitingRecord[], failure: unknown): Promise<void> {
+    const segment = this.#segment;
+    const isSure = segment === undefined || (await this.#cutBack(segment));
+    const writers = new Set([...waiting, ...this.#waiting.splice(0)].map(({ writer }) => writer));
+    for (const writer of writers) writer.refused(redoFailure(failure), isSure);
   }
 
   /**

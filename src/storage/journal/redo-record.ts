@@ -35,14 +35,18 @@ export interface FoundRecord<Header> extends RedoRecord<Header> {
  * body: `[u32 header length][header as JSON][payload]`. Numbers are little-endian.
  * The highest bit of the length says that the record is void.
  */
-export function encodeRecord(header: object, payload: Buffer): readonly Buffer[] {
+export function encodeRecord(header: object, payload: readonly Buffer[]): readonly Buffer[] {
   const json = Buffer.from(JSON.stringify(header));
   const head = Buffer.allocUnsafe(PREFIX_BYTES + 4 + json.length);
-  head.writeUInt32LE(4 + json.length + payload.length, 0);
+  let length = 4 + json.length;
+  for (const part of payload) length += part.length;
+  head.writeUInt32LE(length, 0);
   head.writeUInt32LE(json.length, PREFIX_BYTES);
   json.copy(head, PREFIX_BYTES + 4);
-  head.writeUInt32LE(zlib.crc32(payload, zlib.crc32(head.subarray(PREFIX_BYTES))), 4);
-  return payload.length === 0 ? [head] : [head, payload];
+  let checksum = zlib.crc32(head.subarray(PREFIX_BYTES));
+  for (const part of payload) checksum = zlib.crc32(part, checksum);
+  head.writeUInt32LE(checksum, 4);
+  return [head, ...payload];
 }
 
 /**

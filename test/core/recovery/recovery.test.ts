@@ -329,7 +329,7 @@ describe('a log that a start has kept because the disk was full', () => {
     const header = { path: 'file', version: 1, start: 5, length: 400_000, intent: true };
     await appendFile(
       path.join(root, RESERVED, 'redo/0000000001.log'),
-      Buffer.concat(encodeRecord({ ...header, file: stat.fingerprint }, Buffer.alloc(0))),
+      Buffer.concat(encodeRecord({ ...header, file: stat.fingerprint }, [])),
     );
     const { registry, saving } = await startFull(root);
     expect(await textOf(registry, 'file')).toBe('base\n');
@@ -386,7 +386,7 @@ test('what is cut off, because it was under way, stays so after a loss of power'
   await mkdir(path.join(directory, RESERVED, 'redo'), { recursive: true });
   await writeFile(
     path.join(directory, RESERVED, 'redo/0000000001.log'),
-    Buffer.concat(encodeRecord(header, Buffer.alloc(0))),
+    Buffer.concat(encodeRecord(header, [])),
   );
   const steps: string[] = [];
   const syncing = vi.spyOn(AppendFile.prototype, 'sync').mockImplementation(async function look(

@@ -1,5 +1,6 @@
 import { truncate } from 'node:fs/promises';
 import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import {
   AppendConflictError,
@@ -8,7 +9,7 @@ import {
   StorageFullError,
 } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { fileOf, join, RecordingOwner, startCore } from '../../support/core-harness.ts';
+import { fileOf, join, RecordingOwner, startCore, writeByThreads } from '../../support/core-harness.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 function systemError(code: string): Error {
@@ -43,7 +44,25 @@ describe('an appender', () => {
     expect((await core.contents('a')).toString()).toBe('one two three');
   });
 
-  test('writes together what arrives while a write is under way', async () => {
+  test('writes together what comes in one turn of the event loop', async () => {
+    const core = await startCore();
+    const appender = await core.open('a');
+    const file = fileOf(appender);
+    const append = file.append.bind(file);
+    const batches: number[] = [];
+    file.append = (buffers) => {
+      batches.push(Buffer.concat(buffers).length);
+      return append(buffers);
+    };
+    for (let i = 0; i < 100; i++) appender.append(Buffer.from('x'));
+    await nextTurn();
+    appender.append(Buffer.from('y'));
+    await appender.end('finished');
+    expect(batches).toEqual([100, 1]);
+  });
+
+  test('writes together what comes while a thread writes', async () => {
+    writeByThreads();
     const core = await startCore();
     const appender = await core.open('a');
     const file = fileOf(appender);
@@ -53,7 +72,9 @@ describe('an appender', () => {
       batches.push(Buffer.concat(buffers).length);
       return write(buffers);
     };
-    for (let i = 0; i < 100; i++) appender.append(Buffer.from('x'));
+    appender.append(Buffer.from('x'));
+    await waitFor(() => batches.length === 1, 'the first write');
+    for (let i = 0; i < 99; i++) appender.append(Buffer.from('x'));
     await appender.end('finished');
     expect(batches).toEqual([1, 99]);
   });
@@ -83,11 +104,14 @@ describe('an appender', () => {
   });
 
   test.each([
-    ['ENOSPC', StorageFullError],
-    ['EIO', StorageError],
+    ['ENOSPC', StorageFullError, 'in line'],
+    ['EIO', StorageError, 'in line'],
+    ['ENOSPC', StorageFullError, 'by a thread'],
+    ['EIO', StorageError, 'by a thread'],
   ])(
-    'whose bytes the disk refuses with %s ends interrupted, and a torn tail is cut',
-    async (code, errorClass) => {
+    'whose bytes the disk refuses with %s ends interrupted, and a torn tail is cut (written %3$s)',
+    async (code, errorClass, way) => {
+      if (way === 'by a thread') writeByThreads();
       const core = await startCore();
       const owner = new RecordingOwner();
       const appender = await core.open('a', owner);
@@ -96,8 +120,13 @@ describe('an appender', () => {
       await waitFor(() => sink.bytes.length === 4, 'the good bytes');
       const file = fileOf(appender);
       const write = file.write.bind(file);
+      const append = file.append.bind(file);
       file.write = async (_buffers) => {
         await write([Buffer.from('to')]);
+        throw systemError(code);
+      };
+      file.append = () => {
+        append([Buffer.from('to')]);
         throw systemError(code);
       };
       appender.append(Buffer.from('torn'));
@@ -130,6 +159,7 @@ describe('an appender', () => {
   });
 
   test('whose bytes cannot be made durable lets a write that is under way come to its end before its file is closed', async () => {
+    writeByThreads();
     const core = await startCore();
     const owner = new RecordingOwner();
     const appender = await core.open('a', owner);

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Appender } from '../../../src/core/sessions/appender.ts';
 import { AppendConflictError, PositionMismatchError, ServerClosingError } from '../../../src/wire/errors.ts';
-import { fileOf, join, RecordingOwner, startCore } from '../../support/core-harness.ts';
+import { fileOf, join, RecordingOwner, startCore, writeByThreads } from '../../support/core-harness.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { rememberedIn } from '../../support/root-files.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -13,6 +13,7 @@ const stranger = 'y'.repeat(32);
 
 /** Holds the next write of the appender's file back until `release`. */
 function holdWrite(appender: Appender): { isHeld: () => boolean; release: (error?: Error) => void } {
+  writeByThreads();
   const file = fileOf(appender);
   const write = file.write.bind(file);
   let isHeld = false;

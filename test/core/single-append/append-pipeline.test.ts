@@ -131,7 +131,7 @@ function breakDisk(): () => void {
   const appending = vi.spyOn(RedoLog.prototype, 'append');
   appending.mockImplementation(function unsure(this: RedoLog<object>, header, payload, writer) {
     const refused = () => writer.refused(failure(), false);
-    append.call(this, header, payload, isBroken ? { file: undefined, committed: refused, refused } : writer);
+    append.call(this, header, payload, isBroken ? { committed: () => void refused(), refused } : writer);
   });
   const saving = vi.spyOn(StreamStore.prototype, 'save');
   saving.mockImplementation(async function failing(this: StreamStore, ...args) {

@@ -5,24 +5,19 @@ import type { StreamRecord } from '../../../src/core/single-append/stream-record
 import { RedoLog } from '../../../src/storage/journal/redo-log.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
+import { WriteTurns } from '../../../src/storage/write-turns.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { systemError } from '../../support/small-disk.ts';
 
 test('its intent is not void while the log may say that it counts', async () => {
   const directory = await temporaryDirectory();
-  const log = new RedoLog<StreamRecord>(path.join(directory, 'redo'), false);
-  onTestFinished(() => log.close());
+  const log = new RedoLog<StreamRecord>(path.join(directory, 'redo'), new WriteTurns(), false);
   await log.replay();
   const { append } = log;
   vi.spyOn(log, 'append').mockImplementation((header, payload, writer) => {
     const refused = () => writer.refused(storageFailure(systemError('EIO')), false);
-    append.call(
-      log,
-      header,
-      payload,
-      header.intent ? writer : { file: undefined, committed: refused, refused },
-    );
+    append.call(log, header, payload, header.intent ? writer : { committed: () => void refused(), refused });
   });
   const file = await (await Root.open(directory)).openAppend(ResourcePath.parse('file'), { create: true });
   onTestFinished(() => file.close());

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { FeedRegistry } from '../../../src/core/feed-registry.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
-import { SyncThreads } from '../../../src/storage/journal/sync-threads.ts';
+import { AppendFile } from '../../../src/storage/append-file.ts';
 import { ExpiryIndex } from '../../../src/storage/records/expiry-index.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
@@ -174,9 +174,9 @@ describe('when the disk refuses on the way', () => {
   ])('%s of a sync is told as %s, and nothing is made', async (code, expected) => {
     const directory = await temporaryDirectory();
     const registry = await start(directory, 'disk');
-    const syncing = vi.spyOn(SyncThreads.prototype, 'fdatasync');
+    const syncing = vi.spyOn(AppendFile.prototype, 'sync');
     onTestFinished(() => syncing.mockRestore());
-    syncing.mockRejectedValue(systemError(code));
+    syncing.mockRejectedValue(storageFailure(systemError(code)));
     await expect(makeStream(registry, 'stream', 'text')).rejects.toMatchObject({ code: expected });
     await expect(storeFile(registry, directory, 'stream', 'text')).rejects.toMatchObject({ code: expected });
     expect(await readdir(directory)).toEqual([RESERVED]);

@@ -4,7 +4,6 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { FeedRegistry } from '../../../src/core/feed-registry.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { AppendFile } from '../../../src/storage/append-file.ts';
-import { RedoBatch } from '../../../src/storage/journal/redo-batch.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { StoredFile } from '../../../src/storage/stored-file.ts';
@@ -108,20 +107,18 @@ test('a stream of which nothing can be remembered comes out of quarantine as soo
 
 test('what was refused before a quarantine never replaces what was appended after it', async () => {
   const { directory, registry } = await startTwo();
-  const { tell } = RedoBatch.prototype;
-  const telling = vi.spyOn(RedoBatch.prototype, 'tell').mockImplementationOnce(function failing(
-    this: RedoBatch,
-    outcomes,
+  const { append: write } = AppendFile.prototype;
+  const writing = vi.spyOn(AppendFile.prototype, 'append').mockImplementationOnce(function failing(
+    this: AppendFile,
+    parts,
   ) {
-    tell.call(
-      this,
-      outcomes.map(() => ({ error: systemError('EIO') })),
-    );
+    write.call(this, parts);
+    throw systemError('EIO');
   });
   // So that nobody can tell what is in the file.
   const reading = vi.spyOn(StoredFile.prototype, 'read').mockRejectedValue(systemError('EIO'));
   onTestFinished(() => {
-    telling.mockRestore();
+    writing.mockRestore();
     reading.mockRestore();
   });
   await expect(appendLine(registry, 'bad', 'refused\n')).rejects.toMatchObject({

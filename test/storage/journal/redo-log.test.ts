@@ -2,12 +2,11 @@ import fs from 'node:fs';
 import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import type { AppendFile } from '../../../src/storage/append-file.ts';
-import type { WriteOutcome } from '../../../src/storage/journal/commit-thread.ts';
 import { Quarantine } from '../../../src/storage/journal/quarantine.ts';
 import type { RedoBatch, RedoWriter } from '../../../src/storage/journal/redo-batch.ts';
 import { RedoLog } from '../../../src/storage/journal/redo-log.ts';
 import { encodeRecord, type RedoRecord, readRecords } from '../../../src/storage/journal/redo-record.ts';
+import { WriteTurns } from '../../../src/storage/write-turns.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 
 interface Header {
@@ -17,7 +16,6 @@ interface Header {
 
 /** Appends records, and keeps what it is told. */
 class Writer implements RedoWriter {
-  readonly file: AppendFile | undefined = undefined;
   readonly batches: RedoBatch[] = [];
   readonly refusals: boolean[] = [];
   #waiting: (() => void)[] = [];
@@ -25,11 +23,11 @@ class Writer implements RedoWriter {
   append(log: RedoLog<Header>, header: Header, payload = ''): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
-      log.append(header, Buffer.from(payload), this);
+      log.append(header, [Buffer.from(payload)], this);
     });
   }
 
-  committed(count: number, _outcome: WriteOutcome | undefined, batch: RedoBatch): void {
+  committed(count: number, batch: RedoBatch): undefined {
     this.batches.push(batch);
     for (const resolve of this.#waiting.splice(0, count)) resolve();
   }
@@ -41,8 +39,7 @@ class Writer implements RedoWriter {
 }
 
 async function openLog(directory: string, isDurable = false) {
-  const log = new RedoLog<Header>(directory, isDurable);
-  onTestFinished(() => log.close());
+  const log = new RedoLog<Header>(directory, new WriteTurns(), isDurable);
   return { log, replay: await log.replay() };
 }
 
@@ -133,9 +130,8 @@ describe('a redo log', () => {
   test('that was not replayed drops nothing', async () => {
     const directory = await newDirectory();
     await new Writer().append((await openLog(directory)).log, { file: 'one', number: 0 });
-    const log = new RedoLog<Header>(directory, false);
+    const log = new RedoLog<Header>(directory, new WriteTurns(), false);
     await log.drop(await log.rotate());
-    await log.close();
     expect(await foundIn(directory)).toEqual([0]);
   });
 
@@ -164,7 +160,7 @@ describe('the records of a log', () => {
   /** More than is read at a time, and with ends that fall anywhere. */
   const payloads = Array.from({ length: 60 }, (_, number) => Buffer.alloc(100_003 + number * 1009, number));
   const encoded = payloads.map((payload, number) =>
-    Buffer.concat(encodeRecord({ file: 'f', number }, payload)),
+    Buffer.concat(encodeRecord({ file: 'f', number }, [payload])),
   );
 
   async function read(bytes: Buffer): Promise<{ numbers: number[]; read: number }> {

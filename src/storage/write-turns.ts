@@ -1,0 +1,97 @@
+import type { AppendFile } from './append-file.ts';
+import type { FileState } from './file-io.ts';
+
+/** Bytes that are written in line at most: to write more takes longer than a trip to a thread. */
+const IN_LINE_BYTES = 64 * 1024;
+
+/** How long the writes of one turn may take together before everybody else has a turn. */
+const TURN_MS = 10;
+
+/** A write in line that takes longer than this says that the disk is slow: … */
+const SLOW_MS = 10;
+
+/** … nothing is written in line for so long, and for twice that if it is slow again soon after, … */
+const SLOW_FOR_MS = 1000;
+
+/** … up to this. */
+const MAX_SLOW_FOR_MS = 60_000;
+
+/** Who writes at the end of a turn. */
+export interface TurnWriter {
+  /** Called once for each {@link WriteTurns.schedule}, at the end of the turn of the event loop. Must not throw. */
+  flush(): void;
+}
+
+/**
+ * When, and by whom, files are written: what comes in one turn of the event loop is written in line at its end, which
+ * costs less than any trip to a thread. Much at once goes by Node's threads, and so does everything for a while once
+ * the disk was slow: the event loop must not wait for it.
+ */
+export class WriteTurns {
+  /** In order; those that come while the others write have their turn, too. */
+  readonly #due = new Set<TurnWriter>();
+  #isScheduled = false;
+  #slowUntilMs = 0;
+  #slowForMs = SLOW_FOR_MS;
+
+  /** Lets `writer` write at the end of this turn. Not from within its `flush`. */
+  schedule(writer: TurnWriter): void {
+    this.#due.add(writer);
+    this.#arm();
+  }
+
+  /** Whether so many bytes are to be written in line. */
+  isInLine(bytes: number): boolean {
+    return bytes <= IN_LINE_BYTES && performance.now() >= this.#slowUntilMs;
+  }
+
+  /**
+   * Runs what waits for the disk in line, and finds out how slow that is.
+   *
+   * @throws what `action` throws
+   */
+  inLine<T>(action: () => T): T {
+    const startMs = performance.now();
+    try {
+      return action();
+    } finally {
+      const endMs = performance.now();
+      if (endMs - startMs > SLOW_MS) this.#slowDown(endMs);
+    }
+  }
+
+  /**
+   * Writes at the end of a file, in line.
+   *
+   * @returns what the file is like then
+   * @throws what the disk does; some of it may be written
+   */
+  append(file: AppendFile, parts: readonly Buffer[]): FileState {
+    return this.inLine(() => file.append(parts));
+  }
+
+  #arm(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => this.#run());
+  }
+
+  #run(): void {
+    this.#isScheduled = false;
+    const startMs = performance.now();
+    for (const writer of this.#due) {
+      this.#due.delete(writer);
+      writer.flush();
+      if (this.#due.size > 0 && performance.now() - startMs > TURN_MS) {
+        this.#arm();
+        return;
+      }
+    }
+  }
+
+  #slowDown(nowMs: number): void {
+    const isAgain = nowMs < this.#slowUntilMs + this.#slowForMs;
+    this.#slowForMs = isAgain ? Math.min(2 * this.#slowForMs, MAX_SLOW_FOR_MS) : SLOW_FOR_MS;
+    this.#slowUntilMs = nowMs + this.#slowForMs;
+  }
+}
