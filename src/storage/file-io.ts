@@ -100,13 +100,18 @@ export function describe(stat: fs.BigIntStats): FileStat {
   const generation = Number(BigInt.asUintN(53, stat.birthtimeNs > 0n ? stat.birthtimeNs / 1000n : stat.ino));
   return {
     kind: stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : 'other',
-    identity: `${stat.dev}:${stat.ino}`,
+    identity: identityOf(stat),
     generation,
     fingerprint: `${stat.ino}-${generation}`,
     size: Number(stat.size),
     mtimeNs: stat.mtimeNs,
     isLinked: stat.nlink > 0n,
   };
+}
+
+/** See {@link FileStat.identity}. */
+export function identityOf({ dev, ino }: fs.BigIntStats): string {
+  return `${dev}:${ino}`;
 }
 
 export function fstat(fd: number): Promise<FileStat> {

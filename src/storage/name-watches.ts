@@ -6,6 +6,12 @@ import { describe } from './file-io.ts';
 export const TELLS_EACH_CHANGE: boolean = process.platform === 'linux';
 
 /**
+ * Told what has changed: with `name` something was made there, moved there or away, or deleted; with `content` what is there was
+ * written, cut, or given other rights.
+ */
+export type ChangeListener = (what: 'name' | 'content') => void;
+
+/**
  * Tells when names appear and go: one watch of the system for each directory. It
  * is no more than a hint: not every file system tells, and a system watches only so many.
  */
@@ -13,13 +19,13 @@ export class NameWatches {
   readonly #directories = new Map<string, DirectoryWatch>();
 
   /**
-   * Calls `onChange` soon after something was made at a name, moved there or away, or deleted. Where another directory
+   * Calls `listener` soon after something has changed at a name. Where another directory
    * has taken the place of the one that is watched, all are told of that one from now on.
    *
    * @param name absolute
    * @returns what ends that
    */
-  watch(name: string, onChange: () => void): () => void {
+  watch(name: string, listener: ChangeListener): () => void {
     const location = path.dirname(name);
     const directory = this.#directories.get(location) ?? new DirectoryWatch(location);
     this.#directories.set(location, directory);
@@ -27,9 +33,9 @@ export class NameWatches {
     const { listeners } = directory;
     const base = path.basename(name);
     const others = listeners.get(base) ?? new Set();
-    listeners.set(base, others.add(onChange));
+    listeners.set(base, others.add(listener));
     return () => {
-      others.delete(onChange);
+      others.delete(listener);
       if (others.size === 0) listeners.delete(base);
       if (listeners.size > 0) return;
       directory.close();
@@ -41,7 +47,7 @@ export class NameWatches {
 /** The watch of what is at the path of a directory. */
 class DirectoryWatch {
   /** By names in it. */
-  readonly listeners = new Map<string, Set<() => void>>();
+  readonly listeners = new Map<string, Set<ChangeListener>>();
   readonly #location: string;
   #watcher: fs.FSWatcher | undefined;
   /** Which directory is watched. */
@@ -59,9 +65,9 @@ class DirectoryWatch {
       if (identity === this.#identity) return;
       this.close();
       this.#watcher = fs.watch(this.#location, { persistent: false }, (event, name) => {
-        // What is written to files in it is nobody's business here.
-        if (event !== 'rename' || name === null) return;
-        for (const listener of this.listeners.get(name) ?? []) listener();
+        if (name === null) return;
+        for (const listener of this.listeners.get(name) ?? [])
+          listener(event === 'rename' ? 'name' : 'content');
       });
       this.#watcher.on('error', () => this.close());
       this.#identity = identity;

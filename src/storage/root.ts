@@ -7,7 +7,7 @@ import { AppendFile } from './append-file.ts';
 import { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
 import type { HeldPath } from './held-path.ts';
-import { NameWatches } from './name-watches.ts';
+import { type ChangeListener, NameWatches } from './name-watches.ts';
 import { NewFile } from './new-file.ts';
 import { OWN_DIRECTORY_MODE } from './own-directory.ts';
 import { RepairFile } from './repair-file.ts';
@@ -271,12 +271,29 @@ export class Root {
   }
 
   /**
-   * Calls `onChange` soon after something was made at a path, moved there or away, or deleted, where the system tells.
+   * Calls `listener` soon after something has changed at a path, where the system tells.
    *
    * @returns what ends that
    */
-  watch(resource: ResourcePath, onChange: () => void): () => void {
-    return this.#watches.watch(this.#directory.locate(resource), onChange);
+  watch(resource: ResourcePath, listener: ChangeListener): () => void {
+    return this.#watches.watch(this.#directory.locate(resource), listener);
+  }
+
+  /**
+   * Finds out, in line, which file a path leads to: for who has it open, and wants to know whether it is still there.
+   *
+   * @returns undefined when there is nothing
+   * @throws what the disk says when it does not tell
+   */
+  peek(resource: ResourcePath): Pick<fileIo.FileStat, 'identity' | 'size'> | undefined {
+    try {
+      const name = this.#directory.locate(resource);
+      const stat = fs.statSync(name, { bigint: true, throwIfNoEntry: false });
+      return stat && { identity: fileIo.identityOf(stat), size: Number(stat.size) };
+    } catch (error) {
+      if (hasErrno(error, 'ENOTDIR')) return undefined;
+      throw error;
+    }
   }
 
   /** A directory of the server's own, beside what URLs can name; absolute. */

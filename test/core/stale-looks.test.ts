@@ -1,52 +1,17 @@
-import { appendFile, readFile, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { FileWatch } from '../../src/core/sessions/file-watch.ts';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { AppendPipeline } from '../../src/core/single-append/append-pipeline.ts';
 import type { StreamRecord } from '../../src/core/single-append/stream-record.ts';
 import { RedoLog } from '../../src/storage/journal/redo-log.ts';
 import { untypedState } from '../../src/storage/records/stream-state.ts';
 import { Root } from '../../src/storage/root.ts';
 import { WriteTurns } from '../../src/storage/write-turns.ts';
-import { StreamTruncatedError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
-import { join, startCore } from '../support/core-harness.ts';
+import { startCore } from '../support/core-harness.ts';
 import { temporaryDirectory } from '../support/server.ts';
-import { waitFor } from '../support/wait-for.ts';
 
 const RESOURCE = ResourcePath.parse('/f');
-
-/** A session whose file has `first` when it is looked at, and `second`, too, before that is told. */
-async function lookedAtMeanwhile(change: (file: string) => Promise<void> = async () => {}) {
-  const { root, registry, open, directory } = await startCore();
-  const appender = await open('f');
-  const sink = join(appender);
-  appender.append(Buffer.from('first '));
-  await waitFor(() => sink.bytes.length === 6, 'the first bytes');
-  const stat = root.stat.bind(root);
-  vi.spyOn(root, 'stat').mockImplementation(async (resource) => {
-    await change(path.join(directory, 'f'));
-    const seen = await stat(resource);
-    appender.append(Buffer.from('second'));
-    await appender.ready();
-    return seen;
-  });
-  onTestFinished(async () => {
-    await appender.end('finished');
-    await registry.close();
-  });
-  return new FileWatch(root, 1000).examine(appender.feed, RESOURCE);
-}
-
-describe('a look at a file that takes long', () => {
-  it('does not take bytes that came meanwhile for a cut', async () => {
-    expect(await lookedAtMeanwhile()).toBeUndefined();
-  });
-
-  it('sees a cut all the same', async () => {
-    expect(await lookedAtMeanwhile((file) => truncate(file, 3))).toBeInstanceOf(StreamTruncatedError);
-  });
-});
 
 describe('a file that was opened before its stream grew', () => {
   /** A file that was open when a session brought bytes and closed the stream. */

@@ -38,7 +38,9 @@ export class RotatedPath {
   constructor(resource: ResourcePath, root: Root) {
     this.resource = resource;
     this.#root = root;
-    this.#unwatch = root.watch(resource, () => this.#changed());
+    this.#unwatch = root.watch(resource, (what) => {
+      if (what === 'name') this.#changed();
+    });
   }
 
   /** Whether it holds no file. */

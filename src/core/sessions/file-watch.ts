@@ -1,79 +1,120 @@
 import type { Root } from '../../storage/root.ts';
-import {
-  type HttpfstreamError,
-  ResourceGoneError,
-  ResourceNotFoundError,
-  StreamTruncatedError,
-} from '../../wire/errors.ts';
+import type { WriteTurns } from '../../storage/write-turns.ts';
+import { type HttpfstreamError, ResourceGoneError, StreamTruncatedError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import { Round } from '../arrivals/round.ts';
 import type { Feed } from '../feed.ts';
 import type { Session } from './session.ts';
 
+/** Time between two rounds of looks. */
+const INTERVAL_MS = 250;
+
+/** In how many rounds each file has its turn at the earliest. */
+const ROUNDS = 4;
+
+/** How much of the processor's time the rounds take at most. */
+const SHARE = 0.005;
+
+/** Time between a change of which the system tells and the look at it: what changes once changes again. */
+const NOTICE_MS = 100;
+
+interface Watched {
+  session: Session;
+  resource: ResourcePath;
+  unwatch: () => void;
+  /** How much was committed when the system told of a change last: what it tells of our own writes is no news. */
+  committed: number;
+}
+
 /**
- * Looks now and then whether the files of sessions are still what they were:
- * one timer for all of them, and one file at a time. (A write looks, too; this
- * is for sessions that are quiet.)
+ * Finds out what other programs do to the files of sessions. A write looks by itself; this is for those that are quiet. What
+ * the system tells of their directories makes it soon; rounds of looks, within a share of the processor's time however many
+ * there are, make it certain.
  */
 export class FileWatch {
   readonly #root: Root;
-  readonly #intervalMs: number;
-  readonly #watched = new Map<Session, ResourcePath>();
+  readonly #turns: WriteTurns;
+  readonly #watched = new Map<Session, Watched>();
+  readonly #round = new Round(this.#watched);
+  /** Those of whose files the system has told something. */
+  readonly #changed = new Set<Watched>();
   #timer: NodeJS.Timeout | undefined;
-  #isLooking = false;
+  #noticeTimer: NodeJS.Timeout | undefined;
 
-  /** @param intervalMs time between two looks, that of looking aside */
-  constructor(root: Root, intervalMs: number) {
+  constructor(root: Root, turns: WriteTurns) {
     this.#root = root;
-    this.#intervalMs = intervalMs;
+    this.#turns = turns;
   }
 
   /** @param resource the name under which the file was opened */
   add(session: Session, resource: ResourcePath): void {
-    this.#watched.set(session, resource);
-    this.#arm();
+    const watched: Watched = {
+      session,
+      resource,
+      committed: session.feed.committed,
+      unwatch: this.#root.watch(resource, (what) => this.#notice(watched, what)),
+    };
+    this.#watched.set(session, watched);
+    this.#timer ??= setInterval(() => this.#lookAround(), INTERVAL_MS).unref();
   }
 
+  /** Idempotent. */
   delete(session: Session): void {
+    const watched = this.#watched.get(session);
+    if (watched === undefined) return;
+    watched.unwatch();
     this.#watched.delete(session);
-    if (this.#watched.size > 0 || this.#isLooking) return;
-    clearTimeout(this.#timer);
+    this.#changed.delete(watched);
+    if (this.#watched.size > 0) return;
+    clearInterval(this.#timer);
     this.#timer = undefined;
-  }
-
-  /** While it looks, the timer that is over counts as armed. */
-  #arm(): void {
-    this.#timer ??= setTimeout(() => void this.#look(), this.#intervalMs).unref();
-  }
-
-  async #look(): Promise<void> {
-    this.#isLooking = true;
-    for (const [session, resource] of this.#watched) {
-      const change = await this.examine(session.feed, resource);
-      if (change !== undefined) session.lose(change);
-    }
-    this.#isLooking = false;
-    this.#timer = undefined;
-    if (this.#watched.size > 0) this.#arm();
   }
 
   /**
    * Finds out what another program has done to the file of a feed to which
-   * a session appends. Never rejects; undefined when all is well.
+   * a session appends. Undefined when all is well.
    *
    * @param resource the name under which the file was opened
    */
-  async examine(feed: Feed, resource: ResourcePath): Promise<HttpfstreamError | undefined> {
-    // From before the look: what comes while it is under way, it need not have seen.
-    const { committed } = feed;
+  examine(feed: Feed, resource: ResourcePath): HttpfstreamError | undefined {
     try {
-      const { identity, size } = await this.#root.stat(resource);
-      if (identity !== feed.file.stat.identity) return new ResourceGoneError('the file was made anew');
-      return size < committed ? new StreamTruncatedError('the file was cut') : undefined;
-    } catch (error) {
-      // What else may go wrong, a write will tell.
-      return error instanceof ResourceNotFoundError
-        ? new ResourceGoneError('the file was deleted')
-        : undefined;
+      const found = this.#turns.inLine(() => this.#root.peek(resource));
+      if (found === undefined) return new ResourceGoneError('the file was deleted');
+      if (found.identity !== feed.file.stat.identity) return new ResourceGoneError('the file was made anew');
+      return found.size < feed.committed ? new StreamTruncatedError('the file was cut') : undefined;
+    } catch {
+      // A write will tell.
+      return undefined;
     }
+  }
+
+  #notice(watched: Watched, what: 'name' | 'content'): void {
+    const { committed } = watched.session.feed;
+    const isOurs = what === 'content' && committed !== watched.committed;
+    watched.committed = committed;
+    if (isOurs) return;
+    this.#changed.add(watched);
+    this.#noticeTimer ??= setTimeout(() => {
+      this.#noticeTimer = undefined;
+      for (const each of this.#changed) this.#look(each);
+      this.#changed.clear();
+    }, NOTICE_MS).unref();
+  }
+
+  #lookAround(): void {
+    // A disk that is slow must not hold everybody up.
+    if (!this.#turns.isInLine(0)) return;
+    const endMs = performance.now() + INTERVAL_MS * SHARE;
+    for (let count = Math.ceil(this.#watched.size / ROUNDS); count > 0; count--) {
+      const watched = this.#round.next();
+      if (watched === undefined) return;
+      this.#look(watched);
+      if (performance.now() > endMs) return;
+    }
+  }
+
+  #look({ session, resource }: Watched): void {
+    const change = this.examine(session.feed, resource);
+    if (change !== undefined) session.lose(change);
   }
 }

@@ -17,9 +17,6 @@ import { FileWatch } from './file-watch.ts';
 import type { Durability, WriterDependencies } from './group-writer.ts';
 import { Session } from './session.ts';
 
-/** Time between two looks at the file of a quiet session. */
-const WATCH_INTERVAL_MS = 1000;
-
 export interface SessionRegistryOptions {
   /** When bytes count as safe. */
   durability: Durability;
@@ -71,7 +68,7 @@ export class SessionRegistry {
     this.#admit = admit;
     this.#options = options;
     this.history = history;
-    this.#watch = new FileWatch(root, WATCH_INTERVAL_MS);
+    this.#watch = new FileWatch(root, writing.turns);
   }
 
   /** The feed of the file with this identity, while somebody appends to it. */
@@ -278,7 +275,7 @@ export class SessionRegistry {
       endedBefore:
         own === undefined || own.state === 'open' ? undefined : { reason: own.state, status: own.status },
       complete: async (closes) =>
-        (await this.#watch.examine(feed, resource)) ??
+        this.#watch.examine(feed, resource) ??
         (closes ? await admission.close().then(() => undefined, storageFailure) : undefined),
       record: (outcome) =>
         this.history.end(file, withAttempt(append, session.attempt), feed.committed, outcome),

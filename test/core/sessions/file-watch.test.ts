@@ -1,0 +1,72 @@
+import { appendFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { Round } from '../../../src/core/arrivals/round.ts';
+import { Root } from '../../../src/storage/root.ts';
+import { join, startCore } from '../../support/core-harness.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+/** What may happen to the file of a session that is quiet, and how it ends then. */
+const CHANGES: [string, (file: string) => Promise<unknown>, string][] = [
+  ['deleted', (file) => rm(file), 'deleted'],
+  ['renamed', (file) => rename(file, `${file}-old`), 'deleted'],
+  [
+    'replaced',
+    async (file) => {
+      await writeFile(`${file}-new`, 'another file');
+      await rename(`${file}-new`, file);
+    },
+    'deleted',
+  ],
+  ['cut', (file) => truncate(file, 2), 'truncated'],
+];
+
+async function quietSession() {
+  const core = await startCore();
+  const appender = await core.open('directory/f');
+  const sink = join(appender);
+  appender.append(Buffer.from('bytes'));
+  await waitFor(() => sink.bytes.length === 5, 'the bytes');
+  onTestFinished(() => core.registry.close());
+  return { ...core, appender, sink, file: path.join(core.directory, 'directory/f') };
+}
+
+describe.each(['the system tells', 'the system does not tell'])(
+  'a file that is changed by another program, where %s',
+  (how) => {
+    test.each(CHANGES)('%s, ends its session', async (_what, change, reason) => {
+      if (how === 'the system does not tell') {
+        const watching = vi.spyOn(Root.prototype, 'watch').mockReturnValue(() => undefined);
+        onTestFinished(() => watching.mockRestore());
+      }
+      const { sink, file } = await quietSession();
+      await change(file);
+      await waitFor(() => sink.endReason !== undefined, 'the end');
+      expect(sink.endReason).toBe(reason);
+    });
+  },
+);
+
+test('what the system tells is looked at though no round of looks comes', async () => {
+  const rounds = vi.spyOn(Round.prototype, 'next').mockReturnValue(undefined);
+  onTestFinished(() => rounds.mockRestore());
+  const { sink, file } = await quietSession();
+  await truncate(file, 2);
+  await waitFor(() => sink.endReason !== undefined, 'the end');
+  expect(sink.endReason).toBe('truncated');
+});
+
+test('what the session itself writes is no news', async () => {
+  const { root, appender, sink, file } = await quietSession();
+  const peeking = vi.spyOn(root, 'peek');
+  onTestFinished(() => peeking.mockRestore());
+  // To be told, and seen, after everything that was written before.
+  for (let i = 0; i < 20; i++) {
+    appender.append(Buffer.from('x'));
+    await appender.ready();
+  }
+  await appendFile(path.join(path.dirname(file), 'other'), 'x');
+  await waitFor(() => sink.bytes.length === 25, 'the bytes');
+  expect(peeking.mock.calls.length).toBeLessThan(20);
+  await appender.end('finished');
+});
