@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { FileStat } from '../storage/file-io.ts';
 import type { Report } from '../storage/report.ts';
 import type { Root } from '../storage/root.ts';
@@ -7,8 +6,8 @@ import { PathConflictError, ResourceGoneError, ServerClosingError } from '../wir
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { Arrivals } from './arrivals/arrivals.ts';
 import type { Feed } from './feed.ts';
+import { Feeds } from './feeds.ts';
 import type { Follower, FollowerSink } from './follower.ts';
-import { OpenFeeds } from './open-feeds.ts';
 import { asGone, assertGeneration } from './preconditions.ts';
 import type { AppendRequest, FollowRequest } from './request.ts';
 import { RotatedFollowers } from './rotation/rotated-followers.ts';
@@ -39,7 +38,7 @@ export interface RegistryOptions extends SessionRegistryOptions {
 /** All feeds and streams: who appends, and where followers join. */
 export class FeedRegistry {
   readonly #root: Root;
-  readonly #feeds: OpenFeeds;
+  readonly #feeds: Feeds;
   readonly #sessions: SessionRegistry;
   readonly #stored: StoredStreams;
   readonly #report: Report;
@@ -47,8 +46,6 @@ export class FeedRegistry {
   readonly #searches = new Slots(MAX_SEARCHES);
   readonly #sweep: ExpirySweep;
   readonly #rotated: RotatedFollowers;
-  /** The feeds of files to which nobody appends, while they are sent, by fingerprint. */
-  readonly #idle = new Map<string, Feed>();
   #isClosing = false;
 
   /** Call {@link recover} before anything else. */
@@ -69,7 +66,7 @@ export class FeedRegistry {
       },
     });
     const { sidecars, store, held, turns, log, syncer, expiring, lifecycle } = this.#stored;
-    this.#feeds = new OpenFeeds((file, position) => held.advance(file.stat.fingerprint, position));
+    this.#feeds = new Feeds((file, position) => held.advance(file.stat.fingerprint, position));
     this.#sessions = new SessionRegistry(
       {
         root,
@@ -242,7 +239,6 @@ export class FeedRegistry {
     signal: AbortSignal,
   ): Promise<Follower> {
     const file = await this.#root.openRead(resource);
-    let follower: Follower | undefined;
     try {
       const { identity, fingerprint, kind, generation } = file.stat;
       if (kind !== 'file') throw new PathConflictError('there is no regular file at this path');
@@ -250,10 +246,9 @@ export class FeedRegistry {
       this.streams.assertWhole(fingerprint);
       const start = await this.#startIn(file, request, signal);
       await this.#sessions.find(resource, file);
-      follower = await this.#sessions.exclusively(identity, () => this.#joinAt(start, file, sink));
-      return follower;
+      return await this.#sessions.exclusively(identity, () => this.#joinAt(start, file, sink));
     } finally {
-      if (follower?.feed.file !== file) await file.close();
+      await file.close();
     }
   }
 
@@ -280,18 +275,6 @@ export class FeedRegistry {
     const size = await this.streams.committed(file);
     const position = start(size);
     const outcome = await this.#sessions.history.outcome(file, size);
-    const { fingerprint } = file.stat;
-    const idle = this.#idle.get(fingerprint);
-    if (idle?.committed === size && isDeepStrictEqual(idle.outcome, outcome))
-      return idle.join(position, sink);
-    const feed = this.#feeds.open(file, size, {
-      idle: () => {
-        if (this.#idle.get(fingerprint) === feed) this.#idle.delete(fingerprint);
-      },
-    });
-    this.#idle.set(fingerprint, feed);
-    const follower = feed.join(position, sink);
-    feed.end(outcome);
-    return follower;
+    return this.#feeds.open(file, size).join(position, sink, outcome);
   }
 }

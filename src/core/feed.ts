@@ -1,5 +1,4 @@
 import type { StoredFile } from '../storage/stored-file.ts';
-import type { EndReason } from '../wire/protocol.ts';
 import { cutCharacter, withoutLast } from './characters.ts';
 import { Chunk, chunksOf } from './chunk.ts';
 import { ChunkWindow } from './chunk-window.ts';
@@ -12,31 +11,33 @@ const NOTHING: Buffer = Buffer.alloc(0);
 export interface FeedOwner {
   /** Called when `committed` has grown. */
   committed(position: number): void;
-  /** Called once, when no more bytes will come; followers may still be behind. */
-  ended(): void;
-  /** Called once, when the feed has ended and the last follower has left. */
+  /** Called once, when nobody holds the feed or follows any more. */
   idle(): void;
 }
 
 /**
- * The live state of one resource: how many bytes are committed, and who
+ * The way out of one file: how many bytes are committed, and who
  * follows. Followers pull; the feed only wakes them.
  */
 export class Feed {
-  /** The file that holds every committed byte. Open until the feed has ended and the last follower left. */
+  /** The file that holds every committed byte. Open until the feed is idle. */
   readonly file: StoredFile;
   /** The newest committed bytes, as far as a follower still wants them. */
   readonly window = new ChunkWindow();
   /** The same, cut between characters, as far as a follower wants them that way. */
   readonly characters = new ChunkWindow();
+  /** Those who wait for more, … */
   readonly #followers = new Set<Follower>();
+  /** … and those who have only to get what was committed when they were ended. */
+  readonly #ended = new Set<Follower>();
   readonly #owner: FeedOwner;
   #committed: number;
+  #holders = 0;
+  /** How many of those who wait for more do not have everything. */
   #behind = 0;
   #cut = NOTHING;
-  #outcome: Outcome | undefined;
   #isWaiting = false;
-  #idle = false;
+  #isIdle = false;
 
   /**
    * @param file the open file, which the owner closes
@@ -58,24 +59,20 @@ export class Feed {
     return this.#cut;
   }
 
-  /** The position up to which the committed bytes are whole characters, where they are UTF-8. */
-  get committedCharacters(): number {
-    return this.#committed - this.#cut.length;
-  }
-
   /** Whether the appender was lost and may come back. */
   get isWaiting(): boolean {
     return this.#isWaiting;
   }
 
-  /** Set when no more bytes will come. */
-  get endReason(): EndReason | undefined {
-    return this.#outcome?.reason;
+  /** Keeps it, and its file, until {@link release}. */
+  hold(): void {
+    this.#holders++;
   }
 
-  /** The same with what belongs to it. */
-  get outcome(): Outcome | undefined {
-    return this.#outcome;
+  /** To be called once for each {@link hold}. */
+  release(): void {
+    this.#holders--;
+    this.#checkIdle();
   }
 
   /**
@@ -98,14 +95,37 @@ export class Feed {
     this.#owner.committed(this.#committed);
   }
 
+  /**
+   * Takes in that the file has become longer by what others have written.
+   *
+   * @returns false when it is shorter than what was committed
+   */
+  advance(size: number): boolean {
+    if (size <= this.#committed) return size === this.#committed;
+    this.#committed = size;
+    this.#cut = NOTHING;
+    this.#behind = this.#followers.size;
+    this.#wake();
+    return true;
+  }
+
   /** Tells what the committed bytes end with, which somebody has read: the feed does not know before its first commit. */
   endsWithin(cut: Buffer): void {
     this.#cut = cut;
   }
 
-  /** Makes a follower at `position`, between 0 and `committed`. It begins with its first `drained`. */
-  join(position: number, sink: FollowerSink): Follower {
+  /**
+   * Makes a follower at `position`, between 0 and `committed`. It begins with its first `drained`.
+   *
+   * @param outcome set when it is to get what is committed by now, and no more
+   */
+  join(position: number, sink: FollowerSink, outcome?: Outcome): Follower {
     const follower = new Follower(this, position, sink);
+    if (outcome !== undefined) {
+      this.#ended.add(follower);
+      follower.end(outcome);
+      return follower;
+    }
     this.#followers.add(follower);
     if (follower.isBehind) this.#behind++;
     return follower;
@@ -113,17 +133,17 @@ export class Feed {
 
   /** Called by a follower that leaves. */
   leave(follower: Follower): void {
-    this.#followers.delete(follower);
-    if (follower.isBehind) this.caughtUp();
+    this.#ended.delete(follower);
+    if (this.#followers.delete(follower) && follower.isBehind) this.#behind--;
+    this.#forget();
     this.#checkIdle();
   }
 
   /** Called by a follower that has just taken the last committed byte. */
-  caughtUp(): void {
+  caughtUp(follower: Follower): void {
+    if (!this.#followers.has(follower)) return;
     this.#behind--;
-    if (this.#behind > 0) return;
-    this.window.clear();
-    this.characters.clear();
+    this.#forget();
   }
 
   /** Tells the followers that the appender was lost and may come back, or that it is back. */
@@ -133,13 +153,21 @@ export class Feed {
     for (const follower of this.#followers) follower.sink.waiting(isWaiting);
   }
 
-  /** Ends the feed: every follower is ended as soon as it has everything. The first end stays. */
+  /** Ends every follower as soon as it has everything that is committed by now. */
   end(outcome: Outcome): void {
-    if (this.#outcome !== undefined) return;
-    this.#outcome = outcome;
-    this.#owner.ended();
-    this.#wake();
-    this.#checkIdle();
+    this.#isWaiting = false;
+    this.#behind = 0;
+    const followers = [...this.#followers];
+    this.#followers.clear();
+    for (const follower of followers) this.#ended.add(follower);
+    for (const follower of followers) follower.end(outcome);
+  }
+
+  /** Lets go of what nobody wants any more. */
+  #forget(): void {
+    if (this.#behind + this.#ended.size > 0) return;
+    this.window.clear();
+    this.characters.clear();
   }
 
   /** What of a chunk is whole characters: with the beginning of the first one, and without that of the last one. */
@@ -157,8 +185,8 @@ export class Feed {
   }
 
   #checkIdle(): void {
-    if (this.#outcome === undefined || this.#followers.size > 0 || this.#idle) return;
-    this.#idle = true;
+    if (this.#holders + this.#followers.size + this.#ended.size > 0 || this.#isIdle) return;
+    this.#isIdle = true;
     this.#owner.idle();
   }
 }

@@ -38,6 +38,7 @@ export class Follower {
   #full = true;
   #reading = false;
   #left = false;
+  #end: End | undefined;
   #whenLeft: (() => void) | undefined;
 
   /** Made by {@link Feed.join}. Sleeps until the first `drained`. */
@@ -53,9 +54,26 @@ export class Follower {
     return this.#position;
   }
 
+  /** Set when no more will come than what was committed then. */
+  get outcome(): Outcome | undefined {
+    return this.#end?.outcome;
+  }
+
+  /** Position after the last byte that it will get; undefined as long as nobody knows. */
+  get endPosition(): number | undefined {
+    return this.#end?.committed;
+  }
+
   /** Whether there is something that it may go on with. */
   get isBehind(): boolean {
     return this.#position < this.#goal;
+  }
+
+  /** Ends it as soon as it has everything that is committed by now. The first end stays. */
+  end(outcome: Outcome): void {
+    const { committed, cut } = this.feed;
+    this.#end ??= { outcome, committed, cut };
+    this.pump();
   }
 
   /** Tells that the sink takes bytes, from now on or again. */
@@ -64,7 +82,7 @@ export class Follower {
     this.pump();
   }
 
-  /** Calls `listener` when it leaves, before the sink is told why if the feed has ended. */
+  /** Calls `listener` when it leaves, before the sink is told why if it has ended. */
   whenLeft(listener: () => void): void {
     this.#whenLeft = listener;
   }
@@ -83,14 +101,15 @@ export class Follower {
   pump(): void {
     while (!this.#full && !this.#reading && !this.#left) {
       if (!this.isBehind) {
-        const { outcome } = this.feed;
-        if (outcome === undefined) return;
+        const end = this.#end;
+        if (end === undefined) return;
         this.leave();
-        this.sink.end(outcome);
+        this.sink.end(end.outcome);
         return;
       }
       if (this.#isAtCut) {
-        this.#write(this.sink.encode([this.feed.cut]), this.feed.committed);
+        const { committed, cut } = this.#limit;
+        this.#write(this.sink.encode([cut]), committed);
         continue;
       }
       const chunk = this.#window.at(this.#position);
@@ -104,14 +123,21 @@ export class Follower {
 
   /** How far it may go now: to the end of the last whole character, and further only when no more will come. */
   get #goal(): number {
-    const { endReason, committed, committedCharacters } = this.feed;
+    const { committed, cut } = this.#limit;
     if (!this.sink.wholeCharacters) return committed;
-    return endReason === undefined || this.#position < committedCharacters ? committedCharacters : committed;
+    const wholeCharacters = committed - cut.length;
+    return this.#end === undefined || this.#position < wholeCharacters ? wholeCharacters : committed;
   }
 
   /** Whether all that is left is a character that will never be whole. */
   get #isAtCut(): boolean {
-    return this.sink.wholeCharacters && this.#position === this.feed.committedCharacters && this.isBehind;
+    const { committed, cut } = this.#limit;
+    return this.sink.wholeCharacters && this.#position === committed - cut.length && this.isBehind;
+  }
+
+  /** What it is about: what comes after its end is for others. */
+  get #limit(): Limit {
+    return this.#end ?? this.feed;
   }
 
   get #window(): ChunkWindow {
@@ -123,7 +149,7 @@ export class Follower {
     this.#full = !this.sink.write(encoded);
     if (this.isBehind) return;
     this.#loan.release();
-    this.feed.caughtUp();
+    this.feed.caughtUp(this);
   }
 
   async #readBlock(): Promise<void> {
@@ -146,7 +172,7 @@ export class Follower {
       this.sink.fail(failure);
     } else if (block.length === 0) {
       this.leave();
-      this.sink.end({ reason: 'truncated', lost: this.feed.committed - start });
+      this.sink.end({ reason: 'truncated', lost: this.#limit.committed - start });
     } else {
       this.#writeBlock(start, block, block.length < length);
       this.pump();
@@ -155,15 +181,33 @@ export class Follower {
 
   /** Writes what was read, up to its last whole character if more is to come; the file has no more when it is short. */
   #writeBlock(start: number, block: Buffer, isShort: boolean): void {
-    const { feed, sink } = this;
     const end = start + block.length;
+    const isAtLimit = end === this.#limit.committed;
     let cut = NOTHING;
-    // Where the feed knows that a character is cut, it was not read.
-    if (sink.wholeCharacters && !isShort && (end !== this.#goal || end === feed.committed)) {
+    // Where it is known that a character is cut, it was not read.
+    if (this.sink.wholeCharacters && !isShort && (end !== this.#goal || isAtLimit)) {
       cut = cutCharacter(NOTHING, [block]);
-      if (end === feed.committed) feed.endsWithin(cut);
+      if (isAtLimit) this.#endsWithin(cut);
     }
     if (cut.length === block.length) return;
-    this.#write(sink.encode([block.subarray(0, block.length - cut.length)]), end - cut.length);
+    this.#write(this.sink.encode([block.subarray(0, block.length - cut.length)]), end - cut.length);
   }
+
+  #endsWithin(cut: Buffer): void {
+    if (this.#end !== undefined) this.#end = { ...this.#end, cut };
+    else this.feed.endsWithin(cut);
+  }
+}
+
+/** How far there is something to be had. */
+interface Limit {
+  /** The position below which bytes count. */
+  committed: number;
+  /** The last of them, where they are the beginning of a character. */
+  cut: Buffer;
+}
+
+/** No more will come. */
+interface End extends Limit {
+  outcome: Outcome;
 }

@@ -109,5 +109,5 @@ export function writeByThreads(): void {
 
 /** The file that an appender writes, to make it fail. */
 export function fileOf(appender: Appender): AppendFile {
-  return appender.feed.file as AppendFile;
+  return appender.file;
 }

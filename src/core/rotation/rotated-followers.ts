@@ -2,8 +2,8 @@ import type { Root } from '../../storage/root.ts';
 import { StorageBusyError } from '../../wire/errors.ts';
 import type { EndFacts } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Feeds } from '../feeds.ts';
 import type { Follower, FollowerSink } from '../follower.ts';
-import type { OpenFeeds } from '../open-feeds.ts';
 import type { Outcome } from '../outcome.ts';
 import { type FollowRequest, returnPosition } from '../request.ts';
 import type { SessionRegistry } from '../sessions/session-registry.ts';
@@ -26,11 +26,11 @@ export class RotatedFollowers {
   readonly #root: Root;
   readonly #rotations: Rotations;
   readonly #searches = new Slots(MAX_SEARCHES);
-  readonly #feeds: OpenFeeds;
+  readonly #feeds: Feeds;
   readonly #sessions: SessionRegistry;
   readonly #streams: StreamLifecycle;
 
-  constructor(root: Root, feeds: OpenFeeds, sessions: SessionRegistry, streams: StreamLifecycle) {
+  constructor(root: Root, feeds: Feeds, sessions: SessionRegistry, streams: StreamLifecycle) {
     this.#root = root;
     this.#rotations = new Rotations(root, LOOK_INTERVAL_MS);
     this.#feeds = feeds;
@@ -41,10 +41,9 @@ export class RotatedFollowers {
   /** Holds a file that is followed, if that was asked for. */
   hold(resource: ResourcePath, follower: Follower, request: FollowRequest): void {
     if (request.holdMs === undefined || request.holdMs === 0) return;
-    const { feed } = follower;
     // While somebody appends, the feed sees what happens, and nobody knows how far it will go.
-    const end = feed.endReason === undefined ? undefined : feed.committed;
-    const held = this.#rotations.hold(resource, feed.file, request, end);
+    const end = follower.endPosition;
+    const held = this.#rotations.hold(resource, follower.feed.file, request, end);
     if (held !== undefined) follower.whenLeft(() => remember(held, follower, request, end));
   }
 
@@ -121,13 +120,11 @@ export class RotatedFollowers {
     join: (open: OpenRotated) => Promise<Follower | undefined>,
   ): Promise<Follower | undefined> {
     if (rotated === undefined) return undefined;
-    let follower: Follower | undefined;
     try {
       this.#streams.assertWhole(rotated.file.stat.fingerprint);
-      follower = await join(rotated);
-      return follower;
+      return await join(rotated);
     } finally {
-      if (follower?.feed.file !== rotated.file) await rotated.file.close();
+      await rotated.file.close();
     }
   }
 
@@ -144,18 +141,16 @@ export class RotatedFollowers {
     const outcome: Outcome = isDraining
       ? await this.#sessions.history.outcome(file, size)
       : { reason: 'deleted', ...factsOf(successor) };
-    const feed = this.#feeds.open(file, size, {});
-    const follower = feed.join(position, sink);
-    feed.end(outcome);
-    return follower;
+    return this.#feeds.openAlone(file, size).join(position, sink, outcome);
   }
 
   #joinCut({ file, sizeBeforeCut }: OpenRotated, from: number, sink: FollowerSink): Follower {
     // Nothing is read of it: what is there now is something else.
-    const feed = this.#feeds.open(file, from, {});
-    const follower = feed.join(from, sink);
-    feed.end({ reason: 'truncated', ...(sizeBeforeCut > from && { lost: sizeBeforeCut - from }) });
-    return follower;
+    const outcome: Outcome = {
+      reason: 'truncated',
+      ...(sizeBeforeCut > from && { lost: sizeBeforeCut - from }),
+    };
+    return this.#feeds.openAlone(file, from).join(from, sink, outcome);
   }
 }
 
@@ -170,10 +165,10 @@ function remember(
   request: FollowRequest,
   end: number | undefined,
 ): void {
-  const { feed, position } = follower;
-  const hasAll = feed.endReason !== undefined && !follower.isBehind;
+  const { outcome, position } = follower;
+  const hasAll = outcome !== undefined && !follower.isBehind;
   // It is there, or begins anew.
-  if ((hasAll && end !== undefined) || feed.endReason === 'truncated') return;
+  if ((hasAll && end !== undefined) || outcome?.reason === 'truncated') return;
   held.readTo(position, end ?? returnPosition(request));
   const { from } = request;
   // How much has arrived of what was sent nobody knows: perhaps nothing.

@@ -1,3 +1,4 @@
+import type { AppendFile } from '../../storage/append-file.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
 import type { EndReason } from '../../wire/protocol.ts';
 import type { Feed } from '../feed.ts';
@@ -31,9 +32,24 @@ export class Appender {
     return this.#session.feed;
   }
 
+  /** The file that it appends to. */
+  get file(): AppendFile {
+    return this.#session.file;
+  }
+
   /** Position at which the session began. */
   get startPosition(): number {
     return this.#session.start;
+  }
+
+  /** How the session has ended, if it has. */
+  get endReason(): EndReason | undefined {
+    return this.#session.outcome?.reason;
+  }
+
+  /** The position below which its bytes are in the file. */
+  get committed(): number {
+    return this.#session.committed;
   }
 
   /** Position after the last byte that was taken. */

@@ -7,7 +7,7 @@ import type { StoredFile } from '../../storage/stored-file.ts';
 import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Feed } from '../feed.ts';
-import type { OpenFeeds } from '../open-feeds.ts';
+import type { Feeds } from '../feeds.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
 import type { Admission } from '../streams/stream-registry.ts';
@@ -27,8 +27,7 @@ export interface SessionRegistryOptions {
 /** What sessions share with others. */
 export interface SessionDependencies extends WriterDependencies {
   root: Root;
-  /** Opens the feeds, and closes their files. */
-  feeds: OpenFeeds;
+  feeds: Feeds;
   history: AppendHistory;
   /** Asks whether a session may begin, and keeps single appends from the file until it is over. */
   admit: (file: StoredFile, resource: ResourcePath) => Promise<Admission>;
@@ -43,7 +42,7 @@ export class SessionRegistry {
   /** How the last append to each file ended, over restarts. */
   readonly history: AppendHistory;
   readonly #root: Root;
-  readonly #feeds: OpenFeeds;
+  readonly #feeds: Feeds;
   readonly #admit: SessionDependencies['admit'];
   readonly #options: SessionRegistryOptions;
   readonly #writing: WriterDependencies;
@@ -131,7 +130,7 @@ export class SessionRegistry {
         session.awaitReturn(this.history.remainingGraceMs);
         return session;
       } finally {
-        if (this.live(identity)?.file !== file) await file.close();
+        if (this.#sessions.get(identity)?.file !== file) await file.close();
       }
     });
   }
@@ -169,7 +168,7 @@ export class SessionRegistry {
         this.#refuseWhenClosing();
         return session.attach(owner, request);
       } finally {
-        if (this.live(file.stat.identity)?.file !== file) await file.close();
+        if (this.#sessions.get(file.stat.identity)?.file !== file) await file.close();
       }
     });
   }
@@ -254,14 +253,8 @@ export class SessionRegistry {
 
   #startSession({ resource, file, size, append, own, admission }: SessionStart): Session {
     const { identity } = file.stat;
-    const feed = this.#feeds.open(file, size, {
-      ended: async () => {
-        this.#sessions.delete(identity);
-        this.#watch.delete(session);
-        admission.end();
-        await session.writer.finish(feed.endReason === 'truncated');
-      },
-    });
+    const feed = this.#feeds.open(file, size);
+    feed.hold();
     const session: Session = new Session({
       feed,
       file,
@@ -280,6 +273,15 @@ export class SessionRegistry {
       record: (outcome) =>
         this.history.end(file, withAttempt(append, session.attempt), feed.committed, outcome),
       takeBack: () => this.history.undo(file, own as AppendRecord),
+      over: async ({ reason }) => {
+        this.#sessions.delete(identity);
+        this.#watch.delete(session);
+        admission.end();
+        await session.writer.finish(reason === 'truncated');
+        // A close that fails has lost nothing.
+        await file.close().catch(() => undefined);
+        feed.release();
+      },
     });
     this.#sessions.set(identity, session);
     this.#watch.add(session, resource);

@@ -38,6 +38,8 @@ export interface SessionOptions extends WriterDependencies {
   record: (outcome: Outcome) => Promise<void>;
   /** Remembers instead how it had ended already. Never rejects. */
   takeBack: () => Promise<void>;
+  /** Called when it has ended, and the followers know. */
+  over: (outcome: Outcome) => void;
 }
 
 /**
@@ -58,6 +60,8 @@ export class Session {
   #grace: NodeJS.Timeout | undefined;
   #ended: Promise<void> | undefined;
   #failure: HttpfstreamError | undefined;
+  #outcome: Outcome | undefined;
+  #endPosition: number | undefined;
 
   constructor(options: SessionOptions) {
     const { feed, file, token, start, durability } = options;
@@ -73,6 +77,11 @@ export class Session {
     });
   }
 
+  /** The file that it writes, which is its own. */
+  get file(): AppendFile {
+    return this.#options.file;
+  }
+
   /** What writes its bytes. */
   get writer(): GroupWriter {
     return this.#writer;
@@ -81,6 +90,16 @@ export class Session {
   /** Set when it ends or has ended; settles when it has. Never rejects. */
   get ended(): Promise<void> | undefined {
     return this.#ended;
+  }
+
+  /** How it has ended, if it has. */
+  get outcome(): Outcome | undefined {
+    return this.#outcome;
+  }
+
+  /** The position below which its bytes are in the file. */
+  get committed(): number {
+    return this.#endPosition ?? this.feed.committed;
   }
 
   /** Set when bytes were refused, or the file is no longer what it was. */
@@ -138,7 +157,7 @@ export class Session {
 
   /** Ends because of what happened to its file; the holder is told. */
   lose(error: HttpfstreamError): void {
-    if (this.#failure !== undefined || this.feed.endReason !== undefined) return;
+    if (this.#failure !== undefined || this.#outcome !== undefined) return;
     this.#failure = error;
     const reason = reasonOf(error);
     // Also when it is ending: the end that its client waits for will be another one.
@@ -178,12 +197,19 @@ export class Session {
     const isLost = reason === 'interrupted' && failure === undefined;
     if (isLost && this.#broughtNothing && endedBefore !== undefined) {
       await takeBack();
-      this.feed.end(endedBefore);
+      this.#isOver(endedBefore);
       return;
     }
     const actual = failure === undefined ? { reason, status } : { reason: reasonOf(failure) };
     await record(actual);
-    this.feed.end(actual);
+    this.#isOver(actual);
+  }
+
+  #isOver(outcome: Outcome): void {
+    this.#outcome = outcome;
+    this.#endPosition = this.feed.committed;
+    this.feed.end(outcome);
+    this.#options.over(outcome);
   }
 
   get #broughtNothing(): boolean {

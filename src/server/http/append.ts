@@ -100,7 +100,7 @@ export class HttpAppend implements AppenderOwner, BodyReader {
     this.#logEnd(appender, reason);
     if (failure !== undefined) throw failure;
     if (reason !== 'finished') return undefined;
-    const { committed, file } = appender.feed;
+    const { committed, file } = appender;
     return {
       path: this.#resource.toString(),
       position: committed,
@@ -172,8 +172,8 @@ export class HttpAppend implements AppenderOwner, BodyReader {
     this.#context.log.info(
       {
         resource: this.#resource.toString(),
-        reason: reason === 'deposed' ? reason : (appender.feed.endReason ?? 'lost'),
-        bytes: appender.feed.committed - appender.startPosition,
+        reason: reason === 'deposed' ? reason : (appender.endReason ?? 'lost'),
+        bytes: appender.committed - appender.startPosition,
         durationMs: Math.round(performance.now() - this.#openedAt),
       },
       'append closed',

@@ -54,7 +54,7 @@ export class HttpFollowResponder {
     // A path that is not clean is redirected first.
     if (range === undefined || resource.trailingSlash || !isClean(request, resource)) return false;
     const feed = await this.#registry.liveFeed(resource).catch(ignoreMissing);
-    if (feed === undefined || feed.endReason !== undefined || range.start > feed.committed) return false;
+    if (feed === undefined || range.start > feed.committed) return false;
     const head = {
       status: 206,
       headers: { 'accept-ranges': 'bytes', 'content-range': range.contentRange },
@@ -85,7 +85,7 @@ export class HttpFollowResponder {
         ...userContentHeaders(contentType),
         'stream-position': String(position),
         'stream-generation': String(feed.file.stat.generation),
-        ...statusHeaders(feed.outcome?.status),
+        ...statusHeaders(follower.outcome?.status),
         ...headers,
       });
     } catch (error) {

@@ -138,7 +138,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   /** Cuts a follower that takes nothing for too long after the end, and one of whom nobody could see that it is gone. */
   keepAlive(intervalMs: number): void {
     const isDeaf = this.#deafness.lasts();
-    const hasEnded = this.#isBrokenOff || this.#follower?.feed.endReason !== undefined;
+    const hasEnded = this.#isBrokenOff || this.#follower?.outcome !== undefined;
     const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
     if (stuckMs >= CLOSE_PATIENCE_MS || isDeaf) this.terminate();
   }
@@ -164,7 +164,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
 
   /** Cuts a client that has closed its side, unless it is sent what is there and nothing else. */
   #cutIfForMore(): void {
-    const isLive = this.#follower !== undefined && this.#follower.feed.endReason === undefined;
+    const isLive = this.#follower !== undefined && this.#follower.outcome === undefined;
     if (this.#client.hasLeft && (this.#isWaiting || isLive)) this.terminate();
   }
 

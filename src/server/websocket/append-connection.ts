@@ -123,7 +123,7 @@ export class AppendConnection implements AppenderOwner {
     });
     this.#tell({
       type: 'open',
-      generation: appender.feed.file.stat.generation,
+      generation: appender.file.stat.generation,
       position: appender.received,
       live: true,
     });
@@ -225,8 +225,8 @@ export class AppendConnection implements AppenderOwner {
     this.#log.info(
       {
         resource: this.#resource.toString(),
-        reason: this.#isDeposed ? 'deposed' : (appender.feed.endReason ?? 'lost'),
-        bytes: appender.feed.committed - appender.startPosition,
+        reason: this.#isDeposed ? 'deposed' : (appender.endReason ?? 'lost'),
+        bytes: appender.committed - appender.startPosition,
         durationMs: Math.round(performance.now() - this.#openedAt),
       },
       'append closed',

@@ -141,7 +141,7 @@ export class FollowConnection implements FollowerSink {
 
   /** Cuts a follower that does not answer, or takes nothing for too long after the end. */
   keepAlive(intervalMs: number): void {
-    const hasEnded = this.#follower?.feed.endReason !== undefined;
+    const hasEnded = this.#follower?.outcome !== undefined;
     const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
     const isDead = this.#isOpen && this.#liveness.tick(intervalMs) && this.#dialect.answersPings;
     if (isDead || stuckMs >= CLOSE_PATIENCE_MS) this.terminate();
@@ -152,10 +152,10 @@ export class FollowConnection implements FollowerSink {
   }
 
   #open(follower: Follower): void {
-    const { feed, position } = follower;
+    const { feed, position, outcome } = follower;
     const { generation } = feed.file.stat;
-    this.#tell({ type: 'open', generation, position, live: feed.endReason === undefined });
-    if (feed.isWaiting) this.#tell({ type: 'waiting' });
+    this.#tell({ type: 'open', generation, position, live: outcome === undefined });
+    if (outcome === undefined && feed.isWaiting) this.#tell({ type: 'waiting' });
     follower.drained();
   }
 

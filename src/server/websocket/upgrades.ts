@@ -67,7 +67,7 @@ export class WebSocketUpgrades {
 
   async #openLegacyFollow(request: FastifyRequest, resource: ResourcePath): Promise<void> {
     const feed = await this.#registry.liveFeed(resource);
-    if (feed === undefined || feed.endReason !== undefined || request.raw.socket.destroyed) return;
+    if (feed === undefined || request.raw.socket.destroyed) return;
     assertHandshake(request);
     const connection = new FollowConnection(legacyDialect, request.raw.socket, this.#followContext);
     connection.follow(feed.join(0, connection));

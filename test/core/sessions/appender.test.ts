@@ -138,7 +138,7 @@ describe('an appender', () => {
       expect((await core.contents('a')).toString()).toBe('good');
       expect(appender.append(Buffer.from('late'))).toBe(true);
       await appender.end('finished');
-      expect(appender.feed.endReason).toBe('interrupted');
+      expect(appender.endReason).toBe('interrupted');
       const next = await core.open('a');
       expect(next.startPosition).toBe(4);
       await next.end('finished');
@@ -155,7 +155,7 @@ describe('an appender', () => {
     appender.append(Buffer.from('x'));
     await waitFor(() => owner.failures.length === 1, 'the failure');
     await appender.end('finished');
-    expect(appender.feed.endReason).toBe('interrupted');
+    expect(appender.endReason).toBe('interrupted');
   });
 
   test('whose bytes cannot be made durable lets a write that is under way come to its end before its file is closed', async () => {

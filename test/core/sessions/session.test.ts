@@ -179,7 +179,7 @@ describe('a session', () => {
       expect(stalled.endReason).toBe(reason);
       if (reason === 'deleted') expect(stalled.bytes).toHaveLength(100_000);
       await appender.end('finished');
-      expect(appender.feed.endReason).toBe(reason);
+      expect(appender.endReason).toBe(reason);
     });
     await Promise.all(endings);
     await core.registry.close();
