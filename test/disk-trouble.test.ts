@@ -3,8 +3,10 @@ import { appendFile, readFile, rename, rm, stat, truncate, writeFile } from 'nod
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { AppendFile } from '../src/storage/append-file.ts';
+import { writeByThreads } from './support/core-harness.ts';
 import { closeOf, openWebSocket, payloadOf } from './support/http-append.ts';
 import { get } from './support/http-request.ts';
+import { breakLog, HeldCommits } from './support/log-trouble.ts';
 import { pattern } from './support/pattern.ts';
 import { resourceNames } from './support/root-files.ts';
 import { startServer, type TestServer } from './support/server.ts';
@@ -158,19 +160,30 @@ describe.each(smallDisks())('on %s that is full', (_kind, makeDisk) => {
 
 /** Makes the next writes do what `behave` says; undefined lets one through. */
 function failWrites(behave: (bytes: Buffer) => { written: number } | { error: string } | undefined) {
-  const { writev } = fs;
-  const spy = vi.spyOn(fs, 'writev').mockImplementation(((
-    fd: number,
-    buffers: readonly Buffer[],
-    callback: (error: Error | null, written?: number) => void,
-  ) => {
-    const bytes = Buffer.concat(buffers);
-    const how = behave(bytes);
-    if (how === undefined) writev(fd, buffers, callback as never);
-    else if ('error' in how) setImmediate(callback, systemError(how.error));
-    else writev(fd, [bytes.subarray(0, how.written)], callback as never);
-  }) as never);
-  onTestFinished(() => spy.mockRestore());
+  const { writev, writevSync } = fs;
+  const spies = [
+    vi.spyOn(fs, 'writevSync').mockImplementation(((fd: number, buffers: readonly Buffer[]) => {
+      const bytes = Buffer.concat(buffers);
+      const how = behave(bytes);
+      if (how === undefined) return writevSync(fd, buffers);
+      if ('error' in how) throw systemError(how.error);
+      return writevSync(fd, [bytes.subarray(0, how.written)]);
+    }) as never),
+    vi.spyOn(fs, 'writev').mockImplementation(((
+      fd: number,
+      buffers: readonly Buffer[],
+      callback: (error: Error | null, written?: number) => void,
+    ) => {
+      const bytes = Buffer.concat(buffers);
+      const how = behave(bytes);
+      if (how === undefined) writev(fd, buffers, callback as never);
+      else if ('error' in how) setImmediate(callback, systemError(how.error));
+      else writev(fd, [bytes.subarray(0, how.written)], callback as never);
+    }) as never),
+  ];
+  onTestFinished(() => {
+    for (const spy of spies) spy.mockRestore();
+  });
 }
 
 describe('a disk that', () => {
@@ -251,6 +264,7 @@ describe('a disk that', () => {
     const server = await startServer({ graceMs: 5000 });
     const appender = await V2Peer.append(server.url('/f'), { session });
     await appender.append('good', 4);
+    writeByThreads();
     let fail: (() => void) | undefined;
     const spy = vi.spyOn(AppendFile.prototype, 'write').mockImplementation(
       () =>
@@ -285,6 +299,7 @@ describe('a disk that', () => {
     const appender = await V2Peer.append(server.url('/f'), { session });
     const follower = await V2Peer.follow(server.url('/f'));
     await appender.append('good', 4);
+    breakLog();
     const spy = vi.spyOn(AppendFile.prototype, 'sync').mockRejectedValue(systemError('EIO'));
     onTestFinished(() => spy.mockRestore());
     await appender.send('lost');
@@ -301,6 +316,7 @@ describe('a disk that', () => {
     const appender = await V2Peer.append(server.url('/f'), { session });
     const follower = await V2Peer.follow(server.url('/f'));
     await appender.append('good', 4);
+    breakLog();
     const spy = vi.spyOn(AppendFile.prototype, 'sync').mockRejectedValue(systemError('EIO'));
     onTestFinished(() => spy.mockRestore());
     void appender.send('lost');
@@ -314,26 +330,18 @@ describe('a disk that', () => {
     const server = await startServer({ durability: 'disk' });
     const appender = await V2Peer.append(server.url('/f'), { session });
     const follower = await V2Peer.follow(server.url('/f'));
-    const { sync } = AppendFile.prototype;
-    let release: () => void = () => undefined;
-    const gate = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    const spy = vi.spyOn(AppendFile.prototype, 'sync').mockImplementation(async function held(
-      this: AppendFile,
-    ) {
-      await gate;
-      await sync.call(this);
-    });
-    onTestFinished(() => spy.mockRestore());
+    const commits = new HeldCommits();
     for (let i = 0; i < 20; i++) await appender.send('x');
     await follower.until(() => follower.byteCount === 20, 'the bytes');
     appender.websocket.ping();
     await new Promise((resolve) => appender.websocket.once('pong', resolve));
     expect(appender.acked).toBeLessThanOrEqual(0);
-    release();
+    const { count } = commits;
+    commits.release();
+    await waitFor(() => commits.count > count, 'the next commit');
+    commits.release();
     await appender.until(() => appender.acked === 20, 'the acknowledgement');
-    expect(spy.mock.calls.length).toBeLessThanOrEqual(3);
+    expect(commits.count).toBe(2);
     await appender.finish();
   });
 });
@@ -441,20 +449,20 @@ describe('a file that is appended to and', () => {
   });
 
   /** Does something to the file in the moment in which it is written to the second time. */
-  async function changedInTheMomentOfAWrite(change: Change) {
+  async function changedInTheMomentOfAWrite(change: (file: string) => void) {
     const server = await startServer({ graceMs: 5000 });
     const appender = await V2Peer.append(server.url('/f'), { session });
     const follower = await V2Peer.follow(server.url('/f'));
     await appender.append('0123456789', 10);
     await follower.until(() => follower.byteCount === 10, 'the bytes');
-    const { write } = AppendFile.prototype;
-    const spy = vi.spyOn(AppendFile.prototype, 'write').mockImplementation(async function changed(
+    const { append } = AppendFile.prototype;
+    const spy = vi.spyOn(AppendFile.prototype, 'append').mockImplementation(function changed(
       this: AppendFile,
       ...args
     ) {
       spy.mockRestore();
-      await change(path.join(server.root, 'f'));
-      await write.apply(this, args);
+      change(path.join(server.root, 'f'));
+      return append.apply(this, args);
     });
     onTestFinished(() => spy.mockRestore());
     await appender.send('abcdefghij');
@@ -468,7 +476,9 @@ describe('a file that is appended to and', () => {
   }
 
   test('is cut in the moment of a write is not made whole with zeros', async () => {
-    const { server, appender, follower } = await changedInTheMomentOfAWrite((file) => truncate(file, 5));
+    const { server, appender, follower } = await changedInTheMomentOfAWrite((file) =>
+      fs.truncateSync(file, 5),
+    );
     expect((await contents(server)).includes(0)).toBe(false);
     expect(appender.ending).toEqual(['truncated', 1011]);
     expect(follower.ending).toEqual(['truncated', 1011]);
@@ -477,7 +487,7 @@ describe('a file that is appended to and', () => {
 
   test('is written to by another program in the moment of a write keeps the bytes of both', async () => {
     const { server, appender, follower } = await changedInTheMomentOfAWrite((file) =>
-      appendFile(file, 'theirs'),
+      fs.appendFileSync(file, 'theirs'),
     );
     expect((await contents(server)).toString()).toMatch(/^0123456789theirs/);
     expect(appender.ending).toEqual(['interrupted', 1011]);

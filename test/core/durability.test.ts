@@ -1,47 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { AppendFile } from '../../src/storage/append-file.ts';
-import { RedoBatch, type RedoWriter } from '../../src/storage/journal/redo-batch.ts';
-import { RedoLog } from '../../src/storage/journal/redo-log.ts';
-import { storageFailure } from '../../src/storage/storage-failure.ts';
 import { StorageError } from '../../src/wire/errors.ts';
 import { fileOf, join, RecordingOwner, startCore } from '../support/core-harness.ts';
+import { breakLog, HeldCommits } from '../support/log-trouble.ts';
 import { systemError } from '../support/small-disk.ts';
 import { waitFor } from '../support/wait-for.ts';
-
-/** Holds back what the log tells of each commit until it is let go. */
-class HeldCommits {
-  count = 0;
-  #release: (() => void)[] = [];
-
-  constructor() {
-    const { tell } = RedoBatch.prototype;
-    const hold = () => {
-      this.count++;
-      return new Promise<void>((resolve) => this.#release.push(resolve));
-    };
-    const telling = vi.spyOn(RedoBatch.prototype, 'tell').mockImplementation(async function held(
-      this: RedoBatch,
-    ) {
-      await hold();
-      await tell.call(this);
-    });
-    onTestFinished(() => telling.mockRestore());
-  }
-
-  release(): void {
-    for (const release of this.#release.splice(0)) release();
-  }
-}
-
-/** Lets the disk refuse what is written to the log. */
-function breakLog(): void {
-  const refuse = function refusing(_header: object, _payload: readonly Buffer[], writer: RedoWriter) {
-    queueMicrotask(() => writer.refused(storageFailure(systemError('ENOSPC')), true));
-  };
-  const appending = vi.spyOn(RedoLog.prototype, 'append').mockImplementation(refuse);
-  onTestFinished(() => appending.mockRestore());
-}
 
 async function startDurable() {
   const core = await startCore({ durability: 'disk' });
