@@ -128,6 +128,7 @@ test(`${appenders} appenders with ${followersOfEach} followers each lose nothing
   }
   const half = residentMiB.slice(residentMiB.length / 2);
   expect(Math.max(...half) - (half[0] as number)).toBeLessThan(48);
-  await waitFor(() => server.descriptorCount() <= descriptorsBefore, 'all descriptors to be closed');
+  // One for all watches of directories stays.
+  await waitFor(() => server.descriptorCount() <= descriptorsBefore + 1, 'all descriptors to be closed');
   expect(await server.stop('SIGTERM')).toBe(0);
 });
