@@ -1,3 +1,4 @@
+import { Pace } from '../../storage/pace.ts';
 import type { Root } from '../../storage/root.ts';
 import {
   type HttpfstreamError,
@@ -47,9 +48,11 @@ export class FileWatch {
 
   async #look(): Promise<void> {
     this.#isLooking = true;
+    const pace = new Pace();
     for (const [session, resource] of this.#watched) {
       const change = await this.examine(session.feed, resource);
       if (change !== undefined) session.lose(change);
+      await pace.rest();
     }
     this.#isLooking = false;
     this.#timer = undefined;

@@ -10,6 +10,7 @@ import type { Feed } from '../feed.ts';
 import type { OpenFeeds } from '../open-feeds.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
+import type { StreamLifecycle } from '../streams/stream-lifecycle.ts';
 import type { Admission } from '../streams/stream-registry.ts';
 import type { Syncer } from '../syncer.ts';
 import { type AppendHistory, isContinuedBy } from './append-history.ts';
@@ -35,6 +36,8 @@ export interface SessionDependencies {
   feeds: OpenFeeds;
   syncer: Syncer;
   history: AppendHistory;
+  /** Opens the files. */
+  streams: StreamLifecycle;
   /** Asks whether a session may begin, and keeps single appends from the file until it is over. */
   admit: (file: StoredFile, resource: ResourcePath) => Promise<Admission>;
 }
@@ -49,6 +52,7 @@ export class SessionRegistry {
   readonly history: AppendHistory;
   readonly #root: Root;
   readonly #feeds: OpenFeeds;
+  readonly #streams: StreamLifecycle;
   readonly #admit: SessionDependencies['admit'];
   readonly #options: SessionRegistryOptions;
   readonly #syncer: Syncer;
@@ -63,9 +67,13 @@ export class SessionRegistry {
   readonly #returning = new Map<string, number>();
   #closing = false;
 
-  constructor({ root, feeds, syncer, history, admit }: SessionDependencies, options: SessionRegistryOptions) {
+  constructor(
+    { root, feeds, syncer, history, streams, admit }: SessionDependencies,
+    options: SessionRegistryOptions,
+  ) {
     this.#root = root;
     this.#feeds = feeds;
+    this.#streams = streams;
     this.#syncer = syncer;
     this.#admit = admit;
     this.#options = options;
@@ -86,7 +94,7 @@ export class SessionRegistry {
    * @throws {PositionMismatchError} when the session does not begin where it must
    * @throws {ResourceGoneError} when the file is missing or of another generation
    * @throws {ServerClosingError} after `close`
-   * @throws what {@link Root.openAppend} throws
+   * @throws what {@link StreamLifecycle.openAppend} throws
    */
   async open(resource: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
     this.#refuseWhenClosing();
@@ -180,7 +188,8 @@ export class SessionRegistry {
   async #openFile(resource: ResourcePath, { expect = 0, generation }: AppendRequest): Promise<AppendFile> {
     let file: AppendFile;
     try {
-      file = await this.#root.openAppend(resource, { create: expect === 0 && generation === undefined });
+      const create = expect === 0 && generation === undefined;
+      file = await this.#streams.openAppend(resource, { create });
     } catch (error) {
       if (error instanceof ResourceNotFoundError && generation === undefined) assertStart(0, expect);
       throw asGone(error, generation);
