@@ -2,7 +2,12 @@ import type { FileStat } from '../storage/file-io.ts';
 import type { Report } from '../storage/report.ts';
 import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
-import { PathConflictError, ResourceGoneError, ServerClosingError } from '../wire/errors.ts';
+import {
+  PathConflictError,
+  ResourceGoneError,
+  ResourceNotFoundError,
+  ServerClosingError,
+} from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { Arrivals } from './arrivals/arrivals.ts';
 import type { Feed } from './feed.ts';
@@ -37,7 +42,6 @@ export interface RegistryOptions extends SessionRegistryOptions {
 
 /** All feeds and streams: who appends, and where followers join. */
 export class FeedRegistry {
-  readonly #root: Root;
   readonly #feeds: Feeds;
   readonly #sessions: SessionRegistry;
   readonly #stored: StoredStreams;
@@ -52,7 +56,6 @@ export class FeedRegistry {
   constructor(root: Root, options: RegistryOptions) {
     const { durability, graceMs, report = () => {} } = options;
     const isDurable = durability === 'disk';
-    this.#root = root;
     this.#report = report;
     this.#arrivals = new Arrivals(root, ARRIVAL_INTERVAL_MS);
     this.#stored = new StoredStreams(root, {
@@ -76,6 +79,7 @@ export class FeedRegistry {
         log,
         checkpoints: held.checkpoints,
         history: new AppendHistory(sidecars, syncer, { isDurable, graceMs }),
+        streams: lifecycle,
         admit: (file, resource) => held.admitSession(file, resource),
       },
       options,
@@ -113,7 +117,6 @@ export class FeedRegistry {
    * @throws what {@link SessionRegistry.open} throws
    */
   async openAppend(resource: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
-    await this.streams.expire(resource);
     const appender = await this.#sessions.open(resource, request, owner);
     this.#arrivals.notify(resource);
     return appender;
@@ -138,14 +141,20 @@ export class FeedRegistry {
     signal: AbortSignal,
   ): Promise<Follower> {
     try {
-      await this.streams.expire(resource);
-      const cut = await this.#rotated.followCut(resource, request, sink);
-      if (cut !== undefined) return cut;
-      const follower =
-        (await this.#followAtOnce(resource, request, sink)) ??
-        (await this.#followFile(resource, request, sink, signal));
-      this.#rotated.hold(resource, follower, request);
-      return follower;
+      const found = await this.streams.openUsed(resource).catch(asNothing);
+      let follower: Follower | undefined;
+      try {
+        follower = await this.#rotated.followCut(resource, request, sink);
+        if (follower !== undefined) return follower;
+        if (found instanceof Error) throw found;
+        follower =
+          this.#followAtOnce(found, request, sink) ??
+          (await this.#followFile(found, resource, request, sink, signal));
+        this.#rotated.hold(resource, follower, request);
+        return follower;
+      } finally {
+        if (!(found instanceof Error) && follower?.feed.file !== found) await found.close();
+      }
     } catch (error) {
       const failure = asGone(error, request.generation);
       if (!(failure instanceof ResourceGoneError) || this.#isClosing) throw failure;
@@ -161,12 +170,11 @@ export class FeedRegistry {
    * @throws {ServerClosingError} after `close`, when it is not known any more who would come back
    */
   async liveFeed(resource: ResourcePath): Promise<Feed | undefined> {
-    await this.streams.expire(resource);
-    const { identity, kind } = await this.#root.stat(resource);
-    const feed = this.live(identity);
-    if (feed !== undefined || kind !== 'file') return feed;
-    const file = await this.#root.openRead(resource);
+    const file = await this.streams.openUsed(resource);
     try {
+      const { identity, kind } = file.stat;
+      const feed = this.live(identity);
+      if (feed !== undefined || kind !== 'file') return feed;
       const session = await this.#sessions.find(resource, file);
       if (session === undefined) this.#refuseWhenClosing();
       return session?.feed;
@@ -220,12 +228,8 @@ export class FeedRegistry {
   }
 
   /** Joins what is live and needs no look into the file. */
-  async #followAtOnce(
-    resource: ResourcePath,
-    request: FollowRequest,
-    sink: FollowerSink,
-  ): Promise<Follower | undefined> {
-    const { identity, generation } = await this.#root.stat(resource);
+  #followAtOnce({ stat }: StoredFile, request: FollowRequest, sink: FollowerSink): Follower | undefined {
+    const { identity, generation } = stat;
     assertGeneration(generation, request.generation);
     const feed = this.live(identity);
     if (feed === undefined || request.lines !== undefined) return undefined;
@@ -233,23 +237,19 @@ export class FeedRegistry {
   }
 
   async #followFile(
+    file: StoredFile,
     resource: ResourcePath,
     request: FollowRequest,
     sink: FollowerSink,
     signal: AbortSignal,
   ): Promise<Follower> {
-    const file = await this.#root.openRead(resource);
-    try {
-      const { identity, fingerprint, kind, generation } = file.stat;
-      if (kind !== 'file') throw new PathConflictError('there is no regular file at this path');
-      assertGeneration(generation, request.generation);
-      this.streams.assertWhole(fingerprint);
-      const start = await this.#startIn(file, request, signal);
-      await this.#sessions.find(resource, file);
-      return await this.#sessions.exclusively(identity, () => this.#joinAt(start, file, sink));
-    } finally {
-      await file.close();
-    }
+    const { identity, fingerprint, kind, generation } = file.stat;
+    if (kind !== 'file') throw new PathConflictError('there is no regular file at this path');
+    assertGeneration(generation, request.generation);
+    this.streams.assertWhole(fingerprint);
+    const start = await this.#startIn(file, request, signal);
+    await this.#sessions.find(resource, file);
+    return this.#sessions.exclusively(identity, () => this.#joinAt(start, file, sink));
   }
 
   /** Where a follower begins in a file, by how much of it is committed when he joins. */
@@ -277,4 +277,10 @@ export class FeedRegistry {
     const outcome = await this.#sessions.history.outcome(file, size);
     return this.#feeds.open(file, size).join(position, sink, outcome);
   }
+}
+
+/** That there is no file is told only when nothing else is known. */
+function asNothing(error: unknown): Error {
+  if (error instanceof ResourceNotFoundError) return error;
+  throw error;
 }

@@ -58,9 +58,22 @@ export class BlockLoan {
     return SMALL_BLOCK_BYTES + this.#lentBytes;
   }
 
+  /** Lends so many bytes more, beyond a small block, if others leave enough. Whoever calls it uses what it has as it likes. */
+  extend(bytes: number): boolean {
+    if (!this.#pool.take(bytes)) return false;
+    this.#lentBytes += bytes;
+    return true;
+  }
+
+  /** Gives so many bytes back, or what is lent if that is less. */
+  reduce(bytes: number): void {
+    const reducedBytes = Math.min(bytes, this.#lentBytes);
+    this.#pool.giveBack(reducedBytes);
+    this.#lentBytes -= reducedBytes;
+  }
+
   /** Gives back what is lent. Idempotent. */
   release(): void {
-    this.#pool.giveBack(this.#lentBytes);
-    this.#lentBytes = 0;
+    this.reduce(this.#lentBytes);
   }
 }

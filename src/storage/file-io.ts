@@ -77,11 +77,32 @@ export async function readBlock(fd: number, position: number, length: number): P
   const block = Buffer.allocUnsafeSlow(length);
   let filled = 0;
   while (filled < length) {
-    const bytesRead = await readOnce(fd, block, filled, position + filled);
+    const bytesRead = await readInto(fd, filled === 0 ? block : block.subarray(filled), position + filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }
   return filled === length ? block : block.subarray(0, filled);
+}
+
+/** As {@link readBlock}, in line. */
+export function readBlockSync(fd: number, position: number, length: number): Buffer {
+  const block = Buffer.allocUnsafe(length);
+  let filled = 0;
+  while (filled < length) {
+    const bytesRead = fs.readSync(fd, block, filled, length - filled, position + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return filled === length ? block : block.subarray(0, filled);
+}
+
+/** Reads into `block` from `position` on; resolves with how many bytes came: 0 at the end of the file. */
+export function readInto(fd: number, block: Buffer, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.read(fd, block, 0, block.length, position, (error, bytesRead) =>
+      error ? reject(error) : resolve(bytesRead),
+    );
+  });
 }
 
 /** Writes all of `buffers` where the descriptor writes (at the end, with O_APPEND), going on after short writes. */
@@ -114,10 +135,9 @@ export function identityOf({ dev, ino }: fs.BigIntStats): string {
   return `${dev}:${ino}`;
 }
 
-export function fstat(fd: number): Promise<FileStat> {
-  return new Promise((resolve, reject) => {
-    fs.fstat(fd, { bigint: true }, (error, stat) => (error ? reject(error) : resolve(describe(stat))));
-  });
+/** What is open, in line: it is in memory. */
+export function fstatSync(fd: number): FileStat {
+  return describe(fs.fstatSync(fd, { bigint: true }));
 }
 
 /** What an open file has become: cheaper than a whole {@link FileStat}, for the hot path. */
@@ -128,26 +148,10 @@ export interface FileState {
   isLinked: boolean;
 }
 
-export function fstate(fd: number): Promise<FileState> {
-  return new Promise((resolve, reject) => {
-    fs.fstat(fd, (error, stat) =>
-      error ? reject(error) : resolve({ size: stat.size, isLinked: stat.nlink > 0 }),
-    );
-  });
-}
-
-/** As {@link fstate}, in line. */
+/** As {@link fstatSync}, less of it. */
 export function fstateSync(fd: number): FileState {
   const { size, nlink } = fs.fstatSync(fd);
   return { size, isLinked: nlink > 0 };
-}
-
-function readOnce(fd: number, block: Buffer, offset: number, position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    fs.read(fd, block, offset, block.length - offset, position, (error, bytesRead) =>
-      error ? reject(error) : resolve(bytesRead),
-    );
-  });
 }
 
 function writeOnce(fd: number, buffers: readonly Buffer[]): Promise<number> {

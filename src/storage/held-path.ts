@@ -17,13 +17,13 @@ export interface HeldPath {
   /** What leads to it, for every call that takes a path. */
   readonly entry: string;
   /** What it is. */
-  stat(): Promise<fileIo.FileStat>;
+  stat(): fileIo.FileStat;
   /**
    * Finds out whether what was opened through it is below it, or it itself.
    *
    * @param name in it; empty when it was opened itself
    */
-  confirms(fd: number, name: string): Promise<boolean>;
+  confirms(fd: number, name: string): boolean;
   /** Lets it go. */
   release(): void;
 }
@@ -36,18 +36,21 @@ export interface LookUp {
   directory?: boolean;
 }
 
-/** Looks names up and holds what they lead to. */
+/**
+ * Looks names up and holds what they lead to, in line: each call takes a few microseconds of what the system has in
+ * memory, and a trip to another thread several times as long.
+ */
 export interface PathHolder {
-  /** Rejects with what the system says when nothing is there. */
-  hold(name: string | Buffer, how?: LookUp): Promise<HeldPath>;
+  /** Throws what the system says when nothing is there. */
+  hold(name: string | Buffer, how?: LookUp): HeldPath;
 }
 
 /** The holder for this machine. */
-export async function pathHolder(directory: string): Promise<PathHolder> {
+export function pathHolder(directory: string): PathHolder {
   try {
-    const held = await new DescriptorHolder().hold(directory, { directory: true });
+    const held = new DescriptorHolder().hold(directory, { directory: true });
     held.release();
-    if (held.real === (await fs.promises.realpath(directory))) return new DescriptorHolder();
+    if (held.real === fs.realpathSync.native(directory)) return new DescriptorHolder();
   } catch {
     // Not Linux, or `/proc` is not there.
   }
@@ -56,50 +59,65 @@ export async function pathHolder(directory: string): Promise<PathHolder> {
 
 /** Holds a descriptor: what is looked up cannot be swapped at all. */
 export class DescriptorHolder implements PathHolder {
-  async hold(name: string | Buffer, { noFollow = false, directory = false }: LookUp = {}): Promise<HeldPath> {
+  hold(name: string | Buffer, { noFollow = false, directory = false }: LookUp = {}): HeldPath {
     const flags = O_PATH | (noFollow ? constants.O_NOFOLLOW : 0) | (directory ? constants.O_DIRECTORY : 0);
-    const fd = await fileIo.open(name, flags);
+    const fd = fs.openSync(name, flags);
     const entry = `${DESCRIPTORS}/${fd}`;
-    // Neither this nor the release waits for a disk.
-    const release = () => fs.closeSync(fd);
     try {
-      return {
-        real: fs.readlinkSync(entry),
-        entry,
-        stat: () => fileIo.fstat(fd),
-        confirms: async () => true,
-        release,
-      };
+      return new HeldDescriptor(fd, entry, fs.readlinkSync(entry));
     } catch (error) {
-      release();
+      fs.closeSync(fd);
       throw error;
     }
   }
 }
 
+class HeldDescriptor implements HeldPath {
+  readonly real: string;
+  readonly entry: string;
+  readonly #fd: number;
+
+  constructor(fd: number, entry: string, real: string) {
+    this.#fd = fd;
+    this.entry = entry;
+    this.real = real;
+  }
+
+  stat(): fileIo.FileStat {
+    return fileIo.fstatSync(this.#fd);
+  }
+
+  confirms(): boolean {
+    return true;
+  }
+
+  release(): void {
+    fs.closeSync(this.#fd);
+  }
+}
+
 /** Holds the real name, and looks again afterwards: for systems on which a descriptor is no path. */
 export class NameHolder implements PathHolder {
-  async hold(name: string | Buffer, { noFollow = false, directory = false }: LookUp = {}): Promise<HeldPath> {
-    const real = noFollow ? name.toString() : await fs.promises.realpath(name.toString());
-    const stat = async () => {
-      const look = noFollow ? fs.promises.lstat : fs.promises.stat;
-      return fileIo.describe(await look(noFollow ? name : real, { bigint: true }));
+  hold(name: string | Buffer, { noFollow = false, directory = false }: LookUp = {}): HeldPath {
+    const real = noFollow ? name.toString() : fs.realpathSync.native(name.toString());
+    const stat = () => {
+      const look = noFollow ? fs.lstatSync : fs.statSync;
+      return fileIo.describe(look(noFollow ? name : real, { bigint: true }));
     };
-    if (directory && (await stat()).kind !== 'directory') {
+    if (directory && stat().kind !== 'directory') {
       throw Object.assign(new Error('ENOTDIR: not a directory'), { code: 'ENOTDIR' });
     }
     return {
       real,
       entry: real,
       stat,
-      confirms: async (fd, below) => {
+      confirms: (fd, below) => {
         const target = below === '' ? real : `${real}/${below}`;
-        const [now, there, opened] = await Promise.all([
-          fs.promises.realpath(target),
-          fs.promises.lstat(target, { bigint: true }),
-          fileIo.fstat(fd),
-        ]);
-        return now === target && fileIo.describe(there).identity === opened.identity;
+        const there = fs.lstatSync(target, { bigint: true });
+        return (
+          fs.realpathSync.native(target) === target &&
+          fileIo.describe(there).identity === fileIo.fstatSync(fd).identity
+        );
       },
       release: () => {},
     };

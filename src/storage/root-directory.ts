@@ -10,6 +10,7 @@ import {
 import { RESERVED_SEGMENT, type ResourcePath } from '../wire/resource-path.ts';
 import * as fileIo from './file-io.ts';
 import { type HeldPath, type LookUp, type PathHolder, pathHolder } from './held-path.ts';
+import { Pace } from './pace.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 
 /** How deep directories are made: each costs the disk, and each sync of a name in it, too. What is deeper is served. */
@@ -40,9 +41,12 @@ export class RootDirectory {
   readonly name: string;
   /** Looks names up wherever they lead. */
   readonly holder: PathHolder;
+  /** What the name of everything below it begins with. */
+  readonly #above: string;
 
   private constructor(name: string, holder: PathHolder) {
     this.name = name;
+    this.#above = name.endsWith(path.sep) ? name : name + path.sep;
     this.holder = holder;
   }
 
@@ -56,7 +60,7 @@ export class RootDirectory {
       await fileIo.makeDirectories(path.resolve(directory), DIRECTORY_MODE);
       const real = await fs.promises.realpath(directory);
       await fs.promises.access(real, constants.R_OK | constants.W_OK | constants.X_OK);
-      return new RootDirectory(real, await pathHolder(real));
+      return new RootDirectory(real, pathHolder(real));
     } catch (cause) {
       const reason = reasonOf(directory, cause);
       throw new InvalidRootError(`cannot use ${directory} as the root directory${reason}`, { cause });
@@ -68,9 +72,9 @@ export class RootDirectory {
     return path.join(this.name, ...resource.segments);
   }
 
-  /** The path below the root of what has an absolute name. */
+  /** The path below the root of what has an absolute name, without symlinks, that {@link hold} has let pass. */
   locationOf(real: string): string {
-    return path.relative(this.name, real);
+    return real.slice(this.#above.length);
   }
 
   /**
@@ -78,7 +82,7 @@ export class RootDirectory {
    *
    * @throws as {@link hold}
    */
-  find(resource: ResourcePath, how?: LookUp): Promise<HeldPath> {
+  find(resource: ResourcePath, how?: LookUp): HeldPath {
     return this.hold(this.locate(resource), how);
   }
 
@@ -87,8 +91,8 @@ export class RootDirectory {
    *
    * @throws {OutsideError} when it is not below the root, and what the system says when nothing is there
    */
-  async hold(name: string, how?: LookUp): Promise<HeldPath> {
-    const held = await this.holder.hold(name, how);
+  hold(name: string, how?: LookUp): HeldPath {
+    const held = this.holder.hold(name, how);
     if (this.#contains(held.real)) return held;
     held.release();
     throw new OutsideError('not below the root');
@@ -102,7 +106,7 @@ export class RootDirectory {
       let directory: HeldPath;
       for (;;) {
         try {
-          directory = await this.hold(path.join(this.name, ...names), { directory: true });
+          directory = this.hold(path.join(this.name, ...names), { directory: true });
           break;
         } catch (error) {
           const name = hasErrno(error, 'ENOENT') ? names.pop() : undefined;
@@ -119,15 +123,18 @@ export class RootDirectory {
   }
 
   /** What a name in a directory leads to; undefined when that is nothing, or nobody's business. */
-  async statEntry(entry: string): Promise<fileIo.FileStat | undefined> {
+  statEntry(entry: string): fileIo.FileStat | undefined {
+    let held: HeldPath | undefined;
     try {
-      const held = await this.hold(entry);
-      return await held.stat().finally(() => held.release());
+      held = this.hold(entry);
+      return held.stat();
     } catch (error) {
       // Gone since its name was read, or a symlink to nothing.
       if (error instanceof OutsideError || hasErrno(error, 'ENOENT', 'ELOOP', 'EACCES', 'ENOTDIR'))
         return undefined;
       throw storageFailure(error);
+    } finally {
+      held?.release();
     }
   }
 
@@ -138,11 +145,16 @@ export class RootDirectory {
    */
   async *entries(resource: ResourcePath): AsyncGenerator<{ name: string; entry: string }, void, undefined> {
     const held = await readingFailure(() => this.find(resource, { directory: true }));
+    const pace = new Pace();
     try {
       const directory = await readingFailure(() =>
         fs.promises.opendir(held.entry, { bufferSize: NAMES_AT_A_TIME }),
       );
-      for await (const { name } of directory) yield { name, entry: path.join(held.entry, name) };
+      for await (const { name } of directory) {
+        yield { name, entry: path.join(held.entry, name) };
+        // Whoever is given the names looks at them.
+        await pace.rest();
+      }
     } catch (error) {
       throw storageFailure(error);
     } finally {
@@ -151,9 +163,9 @@ export class RootDirectory {
   }
 
   /** @throws {ForbiddenPathError} when what is at a path is not below the root */
-  async assertInside(resource: ResourcePath): Promise<void> {
+  assertInside(resource: ResourcePath): void {
     try {
-      (await this.find(resource)).release();
+      this.find(resource).release();
     } catch (error) {
       if (error instanceof OutsideError) throw leadsOut(error);
     }
@@ -172,8 +184,10 @@ export class RootDirectory {
   }
 
   #contains(real: string): boolean {
-    const [first] = path.relative(this.name, real).split(path.sep);
-    return first !== '..' && first?.toLowerCase() !== RESERVED_SEGMENT;
+    if (real === this.name) return true;
+    if (!real.startsWith(this.#above)) return false;
+    const end = real.indexOf(path.sep, this.#above.length);
+    return real.slice(this.#above.length, end === -1 ? undefined : end).toLowerCase() !== RESERVED_SEGMENT;
   }
 
   /** Makes a directory in another one, which is released. */
@@ -185,16 +199,18 @@ export class RootDirectory {
         .mkdir(entry, { mode: DIRECTORY_MODE })
         .then(() => false, ignoreExisting);
       // A symlink to nothing is in the way: it was there, and the path led nowhere.
-      return await this.hold(entry, { directory: true, noFollow: true }).catch((error) => {
+      try {
+        return this.hold(entry, { directory: true, noFollow: true });
+      } catch (error) {
         throw isThere ? leadsOut(error) : error;
-      });
+      }
     } finally {
       parent.release();
     }
   }
 
   async #syncDirectory(location: string): Promise<void> {
-    const directory = await this.hold(path.join(this.name, location), { directory: true });
+    const directory = this.hold(path.join(this.name, location), { directory: true });
     try {
       const fd = await fileIo.open(directory.entry, constants.O_RDONLY);
       await fileIo.fsync(fd).finally(() => fileIo.close(fd));
@@ -222,7 +238,7 @@ function assertMayBeMade({ segments }: ResourcePath): void {
 }
 
 /** A reader is not told why: a file on the way, or a name that cannot be, is simply not there. */
-export async function readingFailure<T>(action: () => Promise<T>): Promise<T> {
+export async function readingFailure<T>(action: () => T | Promise<T>): Promise<T> {
   try {
     return await action();
   } catch (error) {
@@ -232,7 +248,7 @@ export async function readingFailure<T>(action: () => Promise<T>): Promise<T> {
 }
 
 /** An appender is told that it is no place to write to. */
-export async function appendingFailure<T>(action: () => Promise<T>): Promise<T> {
+export async function appendingFailure<T>(action: () => T | Promise<T>): Promise<T> {
   try {
     return await action();
   } catch (error) {
@@ -245,13 +261,9 @@ export function appendingError(error: unknown): Error {
   return hasErrno(error, 'ELOOP') || error instanceof OutsideError ? leadsOut(error) : storageFailure(error);
 }
 
-/** As {@link appendingFailure}, where a symlink is known to be there. */
-export function symlinkFailure<T>(action: () => Promise<T>): Promise<T> {
-  return appendingFailure(() =>
-    action().catch((error) => {
-      throw hasErrno(error, 'ENOENT') ? leadsOut(error) : error;
-    }),
-  );
+/** As {@link appendingError}, where a symlink is known to be there. */
+export function symlinkError(error: unknown): Error {
+  return hasErrno(error, 'ENOENT') ? leadsOut(error) : appendingError(error);
 }
 
 function ignoreExisting(error: unknown): true {

@@ -22,7 +22,7 @@ import {
   OutsideError,
   RootDirectory,
   readingFailure,
-  symlinkFailure,
+  symlinkError,
 } from './root-directory.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
 import { StoredFile } from './stored-file.ts';
@@ -79,9 +79,13 @@ export class Root {
    * @throws {ResourceNotFoundError} when nothing is, or it is out of the root
    */
   async stat(resource: ResourcePath): Promise<fileIo.FileStat> {
-    return readingFailure(async () => {
-      const held = await this.#directory.find(resource);
-      return linkedStat(held).finally(() => held.release());
+    return readingFailure(() => {
+      const held = this.#directory.find(resource);
+      try {
+        return linkedStat(held);
+      } finally {
+        held.release();
+      }
     });
   }
 
@@ -117,18 +121,23 @@ export class Root {
     let fd: number;
     try {
       const flags = APPENDING | constants.O_CREAT | constants.O_NOFOLLOW | SAFELY;
+      // Not in line: a file system may look long for a place.
       fd = await fileIo.open(path.join(directory.entry, name), flags, this.#fileMode);
-      await confirmOrClose(directory, fd, name);
+      confirmOrClose(directory, fd, name);
     } catch (error) {
+      if (!hasErrno(error, 'ELOOP')) throw appendingError(error);
       // A symlink, through which only what is there is appended to.
-      if (hasErrno(error, 'ELOOP')) return await symlinkFailure(() => this.#openExisting(resource));
-      throw appendingError(error);
+      try {
+        return this.#openExisting(resource);
+      } catch (cause) {
+        throw symlinkError(cause);
+      }
     } finally {
       directory.release();
     }
-    const stat = await describeOrClose(fd);
+    const stat = describeOrClose(fd);
     if (stat.kind !== 'file') {
-      await fileIo.close(fd);
+      fs.closeSync(fd);
       throw noFile();
     }
     return new AppendFile(
@@ -157,11 +166,14 @@ export class Root {
   async newFile(mode = this.#fileMode): Promise<NewFile> {
     const directory = this.own('incoming');
     const name = path.join(directory, randomBytes(12).toString('hex'));
+    const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL;
     try {
-      await fileIo.makeDirectories(directory, OWN_DIRECTORY_MODE);
-      const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL;
-      const fd = await fileIo.open(name, flags, mode);
-      return new NewFile(fd, await describeOrClose(fd), name, this.#blocks);
+      const fd = await fileIo.open(name, flags, mode).catch(async (error) => {
+        if (!hasErrno(error, 'ENOENT')) throw error;
+        await fileIo.makeDirectories(directory, OWN_DIRECTORY_MODE);
+        return fileIo.open(name, flags, mode);
+      });
+      return new NewFile(fd, describeOrClose(fd), name, this.#blocks);
     } catch (error) {
       throw storageFailure(error);
     }
@@ -180,11 +192,11 @@ export class Root {
     const name = nameOf(resource);
     try {
       await file.publish(path.join(directory.entry, name));
-      if (!(await directory.confirms(file.descriptor, name))) throw leadsOut();
+      if (!directory.confirms(file.descriptor, name)) throw leadsOut();
       return this.#directory.locationOf(path.join(directory.real, name));
     } catch (error) {
       if (!hasErrno(error, 'EEXIST')) throw storageFailure(error);
-      await this.#directory.assertInside(resource);
+      this.#directory.assertInside(resource);
       return undefined;
     } finally {
       directory.release();
@@ -242,7 +254,7 @@ export class Root {
    */
   async fingerprintAt(location: string): Promise<string | undefined> {
     const name = Buffer.from(path.join(this.#directory.name, location));
-    return (await this.statFound({ name, location }))?.fingerprint;
+    return this.statFound({ name, location })?.fingerprint;
   }
 
   /**
@@ -266,7 +278,7 @@ export class Root {
   }
 
   /** What is at a name that {@link walk} has found; undefined when there is no regular file any more. */
-  statFound(found: FoundName): Promise<fileIo.FileStat | undefined> {
+  statFound(found: FoundName): fileIo.FileStat | undefined {
     return statFound(this.#directory.holder, found);
   }
 
@@ -315,7 +327,7 @@ export class Root {
     for await (const { name, entry } of this.#directory.entries(resource)) {
       signal?.throwIfAborted();
       if (!isAddressable(resource, name)) continue;
-      const stat = await this.#directory.statEntry(entry);
+      const stat = this.#directory.statEntry(entry);
       if (stat !== undefined && stat.kind !== 'other') yield { name, ...stat };
     }
   }
@@ -329,24 +341,24 @@ export class Root {
     for await (const { name } of this.#directory.entries(resource)) yield name;
   }
 
-  async #openExisting(resource: ResourcePath): Promise<AppendFile> {
+  #openExisting(resource: ResourcePath): AppendFile {
     const name = this.#directory.locate(resource);
-    const { fd, stat, location } = await this.#openThere(name, APPENDING, assertFile);
+    const { fd, stat, location } = this.#openThere(name, APPENDING, assertFile);
     return new AppendFile(fd, stat, location, this.#blocks);
   }
 
   /**
-   * Opens what a name leads to, wherever below the root.
+   * Opens what a name leads to, wherever below the root, in line.
    *
    * @param accept throws when it is not to be opened
    */
-  async #openThere(name: string, flags: number, accept: (stat: fileIo.FileStat) => void): Promise<Opened> {
-    const held = await this.#directory.hold(name);
+  #openThere(name: string, flags: number, accept: (stat: fileIo.FileStat) => void): Opened {
+    const held = this.#directory.hold(name);
     try {
-      const stat = await linkedStat(held);
+      const stat = linkedStat(held);
       accept(stat);
-      const fd = await fileIo.open(held.entry, flags | SAFELY);
-      await confirmOrClose(held, fd, '');
+      const fd = fs.openSync(held.entry, flags | SAFELY);
+      confirmOrClose(held, fd, '');
       return { fd, stat, location: this.#directory.locationOf(held.real) };
     } finally {
       held.release();
@@ -369,8 +381,8 @@ function isAddressable(directory: ResourcePath, name: string): boolean {
 }
 
 /** @throws {ResourceNotFoundError} when it was deleted after it was looked up */
-async function linkedStat(held: HeldPath): Promise<fileIo.FileStat> {
-  const stat = await held.stat();
+function linkedStat(held: HeldPath): fileIo.FileStat {
+  const stat = held.stat();
   if (!stat.isLinked) throw notFound();
   return stat;
 }
@@ -381,17 +393,22 @@ function assertFile({ kind }: fileIo.FileStat): void {
 }
 
 /** @throws {OutsideError} when it is not what was held, and then it is closed */
-async function confirmOrClose(held: HeldPath, fd: number, name: string): Promise<void> {
-  if (await held.confirms(fd, name).catch(() => false)) return;
-  await fileIo.close(fd);
-  throw new OutsideError('swapped meanwhile');
+function confirmOrClose(held: HeldPath, fd: number, name: string): void {
+  let cause: unknown;
+  try {
+    if (held.confirms(fd, name)) return;
+  } catch (error) {
+    cause = error;
+  }
+  fs.closeSync(fd);
+  throw new OutsideError('swapped meanwhile', { cause });
 }
 
-async function describeOrClose(fd: number): Promise<fileIo.FileStat> {
+function describeOrClose(fd: number): fileIo.FileStat {
   try {
-    return await fileIo.fstat(fd);
+    return fileIo.fstatSync(fd);
   } catch (error) {
-    await fileIo.close(fd);
+    fs.closeSync(fd);
     throw storageFailure(error);
   }
 }

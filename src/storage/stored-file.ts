@@ -1,6 +1,13 @@
+import fs from 'node:fs';
 import type { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
 import { storageFailure } from './storage-failure.ts';
+
+/** Bytes that are read or written in line at most: more takes longer than a trip to a thread. */
+export const IN_LINE_BYTES = 64 * 1024;
+
+/** From so many bytes on it may take long to close a file that was deleted: its blocks are freed then. */
+const LARGE_FILE_BYTES = 1024 * 1024;
 
 /** An open file (or directory) below the root. Whoever opened it, or shares it, closes it. */
 export class StoredFile {
@@ -23,13 +30,13 @@ export class StoredFile {
   }
 
   /** What it is like by now. */
-  state(): Promise<fileIo.FileState> {
-    return told(fileIo.fstate(this.fd));
+  async state(): Promise<fileIo.FileState> {
+    return toldInLine(() => fileIo.fstateSync(this.fd));
   }
 
   /** All of {@link stat}, by now. */
-  look(): Promise<fileIo.FileStat> {
-    return told(fileIo.fstat(this.fd));
+  async look(): Promise<fileIo.FileStat> {
+    return toldInLine(() => fileIo.fstatSync(this.fd));
   }
 
   /**
@@ -39,6 +46,21 @@ export class StoredFile {
    */
   read(position: number, length: number): Promise<Buffer> {
     return told(fileIo.readBlock(this.fd, position, length));
+  }
+
+  /** As {@link read}, in line: for the few bytes that an answer waits for, {@link IN_LINE_BYTES} at most. */
+  readInLine(position: number, length: number): Buffer {
+    return toldInLine(() => fileIo.readBlockSync(this.fd, position, length));
+  }
+
+  /**
+   * Reads into `block`, not always to its end.
+   *
+   * @returns how many bytes came; 0 at the end of the file
+   * @throws {StorageError} when the disk does not give them
+   */
+  readInto(block: Buffer, position: number): Promise<number> {
+    return told(fileIo.readInto(this.fd, block, position));
   }
 
   /** The same open file for somebody else, who closes it, too. Not of one that is closed. */
@@ -59,7 +81,10 @@ export class StoredFile {
     return this.#users === other.#users;
   }
 
-  /** Lets the file go. Idempotent, because the number of a closed file is soon another's. */
+  /**
+   * Lets the file go, in line unless that may take long. Nothing may be read or written at that time. Idempotent, because
+   * the number of a closed file is soon another's.
+   */
   close(): Promise<void> {
     this.#closed ??= this.#letGo();
     return this.#closed;
@@ -67,11 +92,23 @@ export class StoredFile {
 
   async #letGo(): Promise<void> {
     this.#users.count--;
-    if (this.#users.count === 0) await fileIo.close(this.fd);
+    if (this.#users.count > 0) return;
+    const { isLinked, size } = fileIo.fstateSync(this.fd);
+    if (!isLinked && size > LARGE_FILE_BYTES) await fileIo.close(this.fd);
+    else fs.closeSync(this.fd);
   }
 }
 
 /** Passes on what the disk gives, or what its failure means. */
+function toldInLine<T>(action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw storageFailure(error);
+  }
+}
+
+/** As {@link toldInLine}, of what comes later. */
 export async function told<T>(result: Promise<T>): Promise<T> {
   try {
     return await result;

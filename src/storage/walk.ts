@@ -3,10 +3,8 @@ import path from 'node:path';
 import { RESERVED_SEGMENT } from '../wire/resource-path.ts';
 import type { FileStat } from './file-io.ts';
 import type { HeldPath, PathHolder } from './held-path.ts';
+import { Pace } from './pace.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
-
-/** How many files are looked at at a time. */
-const PARALLEL_LOOKS = 16;
 
 /** How many names are read at a time. */
 const NAMES_AT_A_TIME = 256;
@@ -31,16 +29,19 @@ export async function* walk(
   holder: PathHolder,
   unreadable: (directory: string) => void,
 ): AsyncGenerator<FoundName, void, undefined> {
+  const pace = new Pace();
   const pending = [Buffer.from(top)];
   for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
     let held: HeldPath | undefined;
     try {
-      held = await holdExactly(holder, at);
+      held = holdExactly(holder, at);
       for await (const entry of await openDirectory(held.entry)) {
         const name = Buffer.concat([at, SLASH, entry.name]);
         const isOwn = at.toString() === top && entry.name.toString().toLowerCase() === RESERVED_SEGMENT;
         if (!entry.isDirectory()) yield { name, location: locationOf(top, name) };
         else if (!isOwn) pending.push(name);
+        // Whoever is given the names looks at them.
+        await pace.rest();
       }
     } catch (error) {
       if (!hasErrno(error, 'ENOENT', 'ENOTDIR')) unreadable(at.toString());
@@ -51,11 +52,11 @@ export async function* walk(
 }
 
 /** What is at a name that was found; undefined when there is no regular file any more. */
-export async function statFound(holder: PathHolder, { name }: FoundName): Promise<FileStat | undefined> {
+export function statFound(holder: PathHolder, { name }: Pick<FoundName, 'name'>): FileStat | undefined {
   let held: HeldPath | undefined;
   try {
-    held = await holdExactly(holder, name);
-    const stat = await held.stat();
+    held = holdExactly(holder, name);
+    const stat = held.stat();
     return stat.kind === 'file' && stat.isLinked ? stat : undefined;
   } catch (error) {
     if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
@@ -80,19 +81,14 @@ export async function fingerprintsIn(
   maxNames: number,
 ): Promise<Fingerprints> {
   const found = new Map<string, string>();
-  const all = await firstNames(directory, maxNames);
-  const names = all.values();
-  const look = async () => {
-    for (const name of names) {
-      const stat = await statFound(holder, {
-        name: Buffer.from(path.join(directory, name)),
-        location: undefined,
-      });
-      if (stat !== undefined) found.set(stat.fingerprint, name);
-    }
-  };
-  await Promise.all(Array.from({ length: PARALLEL_LOOKS }, look));
-  return { found, looks: all.length };
+  const pace = new Pace();
+  const names = await firstNames(directory, maxNames);
+  for (const name of names) {
+    const stat = statFound(holder, { name: Buffer.from(path.join(directory, name)) });
+    if (stat !== undefined) found.set(stat.fingerprint, name);
+    await pace.rest();
+  }
+  return { found, looks: names.length };
 }
 
 async function firstNames(directory: string, maxNames: number): Promise<string[]> {
@@ -110,9 +106,9 @@ async function firstNames(directory: string, maxNames: number): Promise<string[]
   }
 }
 
-/** Rejects as if nothing were there when a directory on the way was swapped for a symlink since it was found. */
-async function holdExactly(holder: PathHolder, name: Buffer): Promise<HeldPath> {
-  const held = await holder.hold(name, { noFollow: true });
+/** Throws as if nothing were there when a directory on the way was swapped for a symlink since it was found. */
+function holdExactly(holder: PathHolder, name: Buffer): HeldPath {
+  const held = holder.hold(name, { noFollow: true });
   if (held.real === name.toString()) return held;
   held.release();
   throw Object.assign(new Error('ENOENT: moved meanwhile'), { code: 'ENOENT' });

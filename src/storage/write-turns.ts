@@ -1,8 +1,6 @@
 import type { AppendFile } from './append-file.ts';
 import type { FileState } from './file-io.ts';
-
-/** Bytes that are written in line at most: to write more takes longer than a trip to a thread. */
-const IN_LINE_BYTES = 64 * 1024;
+import { IN_LINE_BYTES } from './stored-file.ts';
 
 /** How long the writes of one turn may take together before everybody else has a turn. */
 const TURN_MS = 10;

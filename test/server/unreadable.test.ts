@@ -22,6 +22,11 @@ function breakDisk(from: number): void {
     if (position >= from) setImmediate(callback, refusal());
     else read(...args);
   }) as typeof fs.read);
+  const { readSync } = fs;
+  vi.spyOn(fs, 'readSync').mockImplementation(((...args: Parameters<typeof readSync>) => {
+    if (Number(args.at(-1)) >= from) throw refusal();
+    return readSync(...args);
+  }) as typeof readSync);
 }
 
 afterEach(() => {

@@ -427,7 +427,7 @@ it.each([
   const { hold } = RootDirectory.prototype;
   const holding = vi.spyOn(RootDirectory.prototype, 'hold');
   onTestFinished(() => holding.mockRestore());
-  holding.mockImplementation(async function failing(this: RootDirectory, name, ...rest) {
+  holding.mockImplementation(function failing(this: RootDirectory, name, ...rest) {
     if (path.basename(name) === 'a') throw systemError(code);
     return hold.call(this, name, ...rest);
   });

@@ -165,7 +165,7 @@ export class Identities {
 
   /** Has all who ask believe it, until the returned function is called. */
   assume(): () => void {
-    const { fstat } = fs;
+    const { fstatSync } = fs;
     const { lstat } = fs.promises;
     const assume = <S>(stat: S): S => {
       const { ino } = stat as { ino: unknown };
@@ -176,15 +176,9 @@ export class Identities {
         birthtimeNs: BigInt(file.birthtimeNs),
       }) as S;
     };
-    const descriptors = vi.spyOn(fs, 'fstat');
-    descriptors.mockImplementation(((
-      fd: number,
-      ...rest: [...unknown[], (error: unknown, stat: unknown) => void]
-    ) => {
-      const callback = rest.pop() as (error: unknown, stat: unknown) => void;
-      fstat(fd, ...(rest as [never]), ((error: unknown, stat: unknown) =>
-        callback(error, stat === undefined ? stat : assume(stat))) as never);
-    }) as never);
+    const descriptors = vi.spyOn(fs, 'fstatSync');
+    descriptors.mockImplementation(((...args: Parameters<typeof fstatSync>) =>
+      assume(fstatSync(...args))) as never);
     const names = vi.spyOn(fs.promises, 'lstat');
     names.mockImplementation((async (...args: Parameters<typeof lstat>) =>
       assume(await lstat(...args))) as never);

@@ -10,6 +10,7 @@ import type { Feed } from '../feed.ts';
 import type { Feeds } from '../feeds.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
+import type { StreamLifecycle } from '../streams/stream-lifecycle.ts';
 import type { Admission } from '../streams/stream-registry.ts';
 import { type AppendHistory, isContinuedBy } from './append-history.ts';
 import type { Appender, AppenderOwner } from './appender.ts';
@@ -29,6 +30,8 @@ export interface SessionDependencies extends WriterDependencies {
   root: Root;
   feeds: Feeds;
   history: AppendHistory;
+  /** Opens the files. */
+  streams: StreamLifecycle;
   /** Asks whether a session may begin, and keeps single appends from the file until it is over. */
   admit: (file: StoredFile, resource: ResourcePath) => Promise<Admission>;
 }
@@ -43,6 +46,7 @@ export class SessionRegistry {
   readonly history: AppendHistory;
   readonly #root: Root;
   readonly #feeds: Feeds;
+  readonly #streams: StreamLifecycle;
   readonly #admit: SessionDependencies['admit'];
   readonly #options: SessionRegistryOptions;
   readonly #writing: WriterDependencies;
@@ -58,12 +62,13 @@ export class SessionRegistry {
   #closing = false;
 
   constructor(
-    { root, feeds, history, admit, ...writing }: SessionDependencies,
+    { root, feeds, history, streams, admit, ...writing }: SessionDependencies,
     options: SessionRegistryOptions,
   ) {
     this.#root = root;
     this.#feeds = feeds;
     this.#writing = writing;
+    this.#streams = streams;
     this.#admit = admit;
     this.#options = options;
     this.history = history;
@@ -83,7 +88,7 @@ export class SessionRegistry {
    * @throws {PositionMismatchError} when the session does not begin where it must
    * @throws {ResourceGoneError} when the file is missing or of another generation
    * @throws {ServerClosingError} after `close`
-   * @throws what {@link Root.openAppend} throws
+   * @throws what {@link StreamLifecycle.openAppend} throws
    */
   async open(resource: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
     this.#refuseWhenClosing();
@@ -177,7 +182,8 @@ export class SessionRegistry {
   async #openFile(resource: ResourcePath, { expect = 0, generation }: AppendRequest): Promise<AppendFile> {
     let file: AppendFile;
     try {
-      file = await this.#root.openAppend(resource, { create: expect === 0 && generation === undefined });
+      const create = expect === 0 && generation === undefined;
+      file = await this.#streams.openAppend(resource, { create });
     } catch (error) {
       if (error instanceof ResourceNotFoundError && generation === undefined) assertStart(0, expect);
       throw asGone(error, generation);

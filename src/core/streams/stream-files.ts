@@ -1,3 +1,4 @@
+import type { AppendFile } from '../../storage/append-file.ts';
 import type { Tombstones } from '../../storage/records/tombstones.ts';
 import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
@@ -24,9 +25,7 @@ export class StreamFiles {
     try {
       return await this.#root.openRead(resource);
     } catch (error) {
-      const isGone =
-        error instanceof ResourceNotFoundError && (await this.#tombstones.read(resource.key)) !== undefined;
-      throw isGone ? new StreamGoneError('the stream was deleted', { cause: error }) : error;
+      throw await this.#orGone(resource, error);
     }
   }
 
@@ -37,6 +36,30 @@ export class StreamFiles {
    */
   async openFile(resource: ResourcePath): Promise<StoredFile> {
     return assertFile(await this.openAny(resource));
+  }
+
+  /**
+   * Opens a file to be appended to.
+   *
+   * @param options.create whether to make the file if it is missing
+   * @throws {StreamGoneError} when there was a stream, of which forks live
+   * @throws what {@link Root.openAppend} throws
+   */
+  async openAppend(resource: ResourcePath, { create }: { create: boolean }): Promise<AppendFile> {
+    try {
+      return await this.#root.openAppend(resource, { create: false });
+    } catch (error) {
+      const failure = await this.#orGone(resource, error);
+      if (!create || !(failure instanceof ResourceNotFoundError)) throw failure;
+      return this.#root.openAppend(resource, { create });
+    }
+  }
+
+  /** What it means that something cannot be opened. */
+  async #orGone({ key }: ResourcePath, error: unknown): Promise<unknown> {
+    if (!(error instanceof ResourceNotFoundError)) return error;
+    const isGone = (await this.#tombstones.read(key)) !== undefined;
+    return isGone ? new StreamGoneError('the stream was deleted', { cause: error }) : error;
   }
 }
 

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { AppendFile } from '../../storage/append-file.ts';
 import { CLOCK_TICK_MS } from '../../storage/file-io.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { NewFile } from '../../storage/new-file.ts';
@@ -57,7 +58,7 @@ export class StreamLifecycle {
       release: (stream) => options.streams.release(stream),
     });
     this.#files = new StreamFiles(root, tombstones);
-    this.#maker = new StreamMaker(options, this.#files, this.#forks);
+    this.#maker = new StreamMaker(options, this.#forks);
   }
 
   /** Finishes what a server that was killed has left half done of streams that live on in their forks. */
@@ -71,19 +72,8 @@ export class StreamLifecycle {
    * @throws {ResourceNotFoundError} when there is neither
    * @throws {StreamGoneError} when there was a stream, of which forks live
    */
-  async openAny(resource: ResourcePath): Promise<StoredFile> {
-    const file = await this.#files.openAny(resource);
-    if (file.stat.kind === 'directory' || !(await this.#isExpired(file))) return file;
-    await file.close();
-    await this.#inTurn(resource, async () => {
-      const expired = await this.#files.openAny(resource);
-      try {
-        if (await this.#isExpired(expired)) await this.#remove(resource, expired);
-      } finally {
-        await expired.close();
-      }
-    });
-    return this.#files.openAny(resource);
+  openAny(resource: ResourcePath): Promise<StoredFile> {
+    return this.#openLiving(resource, () => this.#files.openAny(resource));
   }
 
   /**
@@ -95,16 +85,19 @@ export class StreamLifecycle {
     return assertFile(await this.openAny(resource));
   }
 
-  /** Deletes what is at a path if it has outlived its time; else it is used now. Whatever else is there, or not, is for others to find out. */
-  async expire(resource: ResourcePath): Promise<void> {
-    try {
-      const file = await this.open(resource);
-      await file.close();
-      const { state } = await this.#options.store.read(file.stat);
-      await this.touch(file.stat.fingerprint, state);
-    } catch (error) {
-      if (!(error instanceof ResourceNotFoundError || error instanceof PathConflictError)) throw error;
-    }
+  /** As {@link openAny}, for whoever uses it: its time to live begins anew. */
+  async openUsed(resource: ResourcePath): Promise<StoredFile> {
+    return this.#use(await this.openAny(resource));
+  }
+
+  /**
+   * Opens a file to be appended to; what has outlived its time is deleted before. Its time to live begins anew.
+   *
+   * @param options.create whether to make the file if it is missing
+   * @throws what {@link open} and {@link Root.openAppend} throw
+   */
+  async openAppend(resource: ResourcePath, options: { create: boolean }): Promise<AppendFile> {
+    return this.#use(await this.#openLiving(resource, () => this.#files.openAppend(resource, options)));
   }
 
   /**
@@ -183,10 +176,12 @@ export class StreamLifecycle {
    * @throws {ServerClosingError} after {@link close}
    */
   async create(resource: ResourcePath, request: CreateRequest, content: Buffer | NewFile): Promise<Created> {
-    await this.expire(resource).catch(ignoreGone);
     return this.#inTurn(resource, async () => {
       for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
-        const found = await this.#maker.find(resource, request, content);
+        const file = await this.#openInTurn(resource, () => this.#files.openFile(resource)).catch(
+          ignoreMissing,
+        );
+        const found = file && (await this.#maker.find(await this.#use(file), resource, request, content));
         if (found !== undefined) return { isNew: false, ...found };
         if (await this.#forks.settle(resource.key)) {
           throw new StreamConflictError('a stream was here that lives on in its forks');
@@ -205,9 +200,8 @@ export class StreamLifecycle {
    * @throws {ServerClosingError} after {@link close}
    */
   async delete(resource: ResourcePath): Promise<void> {
-    await this.expire(resource);
     await this.#inTurn(resource, async () => {
-      const file = await this.#files.openFile(resource);
+      const file = await this.#openInTurn(resource, () => this.#files.openFile(resource));
       try {
         await this.#remove(resource, file);
       } finally {
@@ -228,9 +222,43 @@ export class StreamLifecycle {
     return this.#paths.run(key, action);
   }
 
+  /** Opens what is at a path, unless it has outlived its time: then that is deleted, and it is opened anew. */
+  async #openLiving<F extends StoredFile>(resource: ResourcePath, open: () => Promise<F>): Promise<F> {
+    const file = await open();
+    if (!(await this.#isExpired(file))) return file;
+    await file.close();
+    return this.#inTurn(resource, () => this.#openInTurn(resource, open));
+  }
+
+  /** As {@link #openLiving}, for whoever has the turn at the path. */
+  async #openInTurn<F extends StoredFile>(resource: ResourcePath, open: () => Promise<F>): Promise<F> {
+    const file = await open();
+    if (!(await this.#isExpired(file))) return file;
+    try {
+      await this.#remove(resource, file);
+    } finally {
+      await file.close();
+    }
+    return open();
+  }
+
+  /** Tells that what is open is used, which is closed when that fails. */
+  async #use<F extends StoredFile>(file: F): Promise<F> {
+    if (file.stat.kind === 'directory') return file;
+    try {
+      const { state } = await this.#options.store.readOf(file);
+      await this.touch(file.stat.fingerprint, state);
+      return file;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
   async #isExpired(file: StoredFile): Promise<boolean> {
     const { streams, store } = this.#options;
-    const { fingerprint } = file.stat;
+    const { fingerprint, kind } = file.stat;
+    if (kind === 'directory') return false;
     try {
       const { state, accessedMs } = await store.readOf(file);
       // Who reads live keeps it alive.
@@ -272,6 +300,6 @@ export class StreamLifecycle {
   }
 }
 
-function ignoreGone(error: unknown): void {
-  if (!(error instanceof StreamGoneError)) throw error;
+function ignoreMissing(error: unknown): undefined {
+  if (!(error instanceof ResourceNotFoundError || error instanceof StreamGoneError)) throw error;
 }

@@ -4,14 +4,13 @@ import type { ForkOrigin, StreamState } from '../../storage/records/stream-state
 import type { Root } from '../../storage/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import { OutcomeUnknownError, ResourceNotFoundError, StreamGoneError } from '../../wire/errors.ts';
+import { OutcomeUnknownError, ResourceNotFoundError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Syncer } from '../syncer.ts';
 import { assertMatches, type CreateRequest, initialState } from './create-request.ts';
 import type { ForkTree, Inherited } from './fork-tree.ts';
 import { assertSameContent } from './same-content.ts';
 import { expiryMs } from './stream-expiry.ts';
-import type { StreamFiles } from './stream-files.ts';
 import { namesOf } from './stream-offset.ts';
 import type { StreamRegistry } from './stream-registry.ts';
 import type { StreamStore } from './stream-store.ts';
@@ -39,33 +38,26 @@ export interface MadeStream extends StreamView {
 /** Makes streams, or finds that they are there. Whoever calls it takes turns at a path. */
 export class StreamMaker {
   readonly #options: MakerOptions;
-  readonly #files: StreamFiles;
   readonly #forks: ForkTree;
 
-  constructor(options: MakerOptions, files: StreamFiles, forks: ForkTree) {
+  constructor(options: MakerOptions, forks: ForkTree) {
     this.#options = options;
-    this.#files = files;
     this.#forks = forks;
   }
 
   /**
-   * The stream that is there; undefined when none is.
+   * The stream that is there.
    *
+   * @param file what is at the path, which is closed then
    * @throws {StreamConflictError} {@link ContentMismatchError} when it is not what was to be made
    * @throws what {@link Stream.assertWhole} throws
    */
   async find(
+    file: StoredFile,
     resource: ResourcePath,
     request: CreateRequest,
     content: Buffer | NewFile,
-  ): Promise<MadeStream | undefined> {
-    let file: StoredFile;
-    try {
-      file = await this.#files.openFile(resource);
-    } catch (error) {
-      if (error instanceof ResourceNotFoundError || error instanceof StreamGoneError) return undefined;
-      throw error;
-    }
+  ): Promise<MadeStream> {
     const { streams } = this.#options;
     try {
       const stream = await streams.acquire(file, resource);

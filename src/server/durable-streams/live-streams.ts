@@ -85,8 +85,8 @@ export class LiveStream {
   }
 
   /** @throws {InvalidRequestError} when a position is within a JSON value */
-  async assertStart(position: number): Promise<void> {
-    if (this.encoding === 'json') await assertBetweenLines(this.#file, position);
+  assertStart(position: number): void {
+    if (this.encoding === 'json') assertBetweenLines(this.#file, position);
   }
 
   /** Lets the file go. */
@@ -155,7 +155,7 @@ export class LiveStreams {
         throw new ResourceNotFoundError('the stream was deleted');
       }
       const name = resource.segments.at(-1) ?? '';
-      const type = stream.type ?? (await contentTypeOf(name, file, stream.state.size));
+      const type = stream.type ?? contentTypeOf(name, file, stream.state.size);
       return new LiveStream(stream, file, type);
     } catch (error) {
       await file.close();

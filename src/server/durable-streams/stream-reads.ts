@@ -69,9 +69,9 @@ export class StreamReads {
       const { state, names } = view;
       const form = jsonFormOf(request, state);
       const start = offset === 'now' ? state.size : names.positionOf(offset ?? '-1', state.size);
-      if (form !== undefined) await assertBetweenLines(file, start);
+      if (form !== undefined) assertBetweenLines(file, start);
       const name = resource.segments.at(-1) ?? '';
-      const contentType = state.contentType ?? (await contentTypeOf(name, file, state.size));
+      const contentType = state.contentType ?? contentTypeOf(name, file, state.size);
       answer = { view, start, form, contentType };
       if (request.method !== 'HEAD') void streams.touch(file.stat.fingerprint, state);
       isKnown = hasAlready(request, reply, answer, wanted);
@@ -101,7 +101,7 @@ export class StreamReads {
     try {
       const { offset = '-1' } = wanted;
       const start = offset === 'now' ? stream.state.size : names.positionOf(offset, stream.state.size);
-      await live.assertStart(start);
+      live.assertStart(start);
       await this.#waitBeyond(stream, start, request);
       if (stream.isGone) throw new ResourceNotFoundError('the stream was deleted');
       if (stream.state.size < start) throw new ResourceGoneError('the file was cut');
@@ -174,7 +174,7 @@ export class StreamReads {
       const { state, names } = live.stream;
       const isAtEnd = lastEventId === undefined && offset === 'now';
       const start = isAtEnd ? state.size : names.positionOf(lastEventId ?? offset, state.size);
-      await live.assertStart(start);
+      live.assertStart(start);
       if (lastEventId !== undefined && state.closed === true && start === state.size) {
         sse.live.release(live);
         // A browser comes back after every end, but for this one.

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import parseRange from 'range-parser';
-import type { Piece, Range } from '../../storage/range-stream.ts';
+import type { Piece, Range } from '../response/file-body.ts';
 import type { LastModified } from '../response/last-modified.ts';
 
 /** More ranges than this in one request are answered with the whole file. */

@@ -38,7 +38,7 @@ export async function sendFile(
     const { state } = view;
     const { size } = state;
     const form = jsonFormOf(request, state);
-    const contentType = form?.contentType ?? state.contentType ?? (await contentTypeOf(name, file, size));
+    const contentType = form?.contentType ?? state.contentType ?? contentTypeOf(name, file, size);
     const etag = tagOf(file, state, form);
     const lastModified = lastModifiedOf(file, state);
     reply.headers({

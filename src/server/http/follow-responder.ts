@@ -77,7 +77,7 @@ export class HttpFollowResponder {
       const { feed, position } = follower;
       const { state } = await this.#registry.streams.viewOrBytes(feed.file);
       const contentType =
-        state.contentType ?? (await contentTypeOf(resource.segments.at(-1) ?? '', feed.file, feed.committed));
+        state.contentType ?? contentTypeOf(resource.segments.at(-1) ?? '', feed.file, feed.committed);
       reply.headers({
         'content-type': contentType,
         'cache-control': 'no-store, no-transform',

@@ -1,10 +1,10 @@
 import { pipeline, Transform } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isJsonType } from '../../core/streams/stream-type.ts';
-import { type Range, streamPieces } from '../../storage/range-stream.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
+import { FileBody, type Range } from '../response/file-body.ts';
 import { preferredType } from '../response/preferred-type.ts';
 import { SMALL_BODY_BYTES, sendStream } from '../response/send-bytes.ts';
 import { arrayOfLines, commasForLineEnds } from './json-values.ts';
@@ -27,9 +27,9 @@ export function jsonFormOf(request: FastifyRequest, { contentType }: StreamState
 }
 
 /** @throws {InvalidRequestError} when a position is within a line: nobody was told that one */
-export async function assertBetweenLines(file: StoredFile, position: number): Promise<void> {
+export function assertBetweenLines(file: StoredFile, position: number): void {
   if (position === 0) return;
-  const [before] = await file.read(position - 1, 1);
+  const [before] = file.readInLine(position - 1, 1);
   if (before !== LINE_FEED) throw new InvalidRequestError('the offset is within a value');
 }
 
@@ -52,11 +52,11 @@ export async function sendArray(
   const length = range.end - range.start;
   if (length > SMALL_BODY_BYTES) {
     // What goes wrong with one of them ends the other, and the answer.
-    const array = pipeline(streamPieces(file, [range]), new ArrayOfLines(end), () => undefined);
+    const array = pipeline(new FileBody(file, [range]), new ArrayOfLines(end), () => undefined);
     return sendStream(request, reply, array);
   }
   try {
-    return reply.send(Buffer.concat([arrayOfLines(await file.read(range.start, length)), Buffer.from(end)]));
+    return reply.send(Buffer.concat([arrayOfLines(file.readInLine(range.start, length)), Buffer.from(end)]));
   } finally {
     await file.close();
   }

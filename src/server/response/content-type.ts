@@ -28,6 +28,6 @@ function contentTypeOfBytes(head: Buffer): string {
  * @param name of the file in the URL
  * @param size how many bytes of it count
  */
-export async function contentTypeOf(name: string, file: StoredFile, size: number): Promise<string> {
-  return contentTypeOfName(name) ?? contentTypeOfBytes(await file.read(0, Math.min(size, SNIFFED_BYTES)));
+export function contentTypeOf(name: string, file: StoredFile, size: number): string {
+  return contentTypeOfName(name) ?? contentTypeOfBytes(file.readInLine(0, Math.min(size, SNIFFED_BYTES)));
 }

@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type Piece, streamPieces } from '../../storage/range-stream.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
+import { IN_LINE_BYTES, type StoredFile } from '../../storage/stored-file.ts';
+import { FileBody, type Piece } from './file-body.ts';
 
 /** Up to this size a body is read at once instead of streamed. */
-export const SMALL_BODY_BYTES = 64 * 1024;
+export const SMALL_BODY_BYTES = IN_LINE_BYTES;
 
 /** Answers with `pieces` of a file, which is closed at the end, however it comes. */
 export async function sendBytes(
@@ -22,10 +22,9 @@ export async function sendBytes(
   const [piece] = pieces;
   const isSmall = pieces.length === 1 && contentLength <= SMALL_BODY_BYTES;
   if (!isSmall || piece === undefined || Buffer.isBuffer(piece))
-    return sendStream(request, reply, streamPieces(file, pieces));
+    return sendStream(request, reply, new FileBody(file, pieces));
   try {
-    const body = await file.read(piece.start, contentLength);
-    return reply.send(body);
+    return reply.send(file.readInLine(piece.start, contentLength));
   } finally {
     await file.close();
   }

@@ -3,10 +3,10 @@ import path from 'node:path';
 import { Writable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { streamPieces } from '../../src/storage/range-stream.ts';
-import { Root } from '../../src/storage/root.ts';
-import { ResourcePath } from '../../src/wire/resource-path.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { FileBody } from '../../../src/server/response/file-body.ts';
+import { Root } from '../../../src/storage/root.ts';
+import { ResourcePath } from '../../../src/wire/resource-path.ts';
+import { temporaryDirectory } from '../../support/server.ts';
 
 const KiB = 1024;
 const SIZE = 8 * KiB * KiB;
@@ -45,7 +45,7 @@ describe('pieces of a file', () => {
       Buffer.from('tail'),
       { start: 0, end: 3 },
     ];
-    const all = await buffer(streamPieces(file, pieces));
+    const all = await buffer(new FileBody(file, pieces));
     const expected = [
       Buffer.from('head'),
       content.subarray(5, -7),
@@ -57,7 +57,7 @@ describe('pieces of a file', () => {
 
   it('are read as they are taken: a client that takes nothing holds one small block', async () => {
     const { file, read } = await openFile();
-    const stream = streamPieces(file, [{ start: 0, end: SIZE }]);
+    const stream = new FileBody(file, [{ start: 0, end: SIZE }]);
     await stall(stream, 0);
     expect(read.mock.calls).toEqual([[0, 64 * KiB]]);
     stream.destroy();
@@ -65,7 +65,7 @@ describe('pieces of a file', () => {
 
   it('come in larger blocks to a client that goes on taking them', async () => {
     const { file, read } = await openFile();
-    const stream = streamPieces(file, [{ start: 0, end: SIZE }]);
+    const stream = new FileBody(file, [{ start: 0, end: SIZE }]);
     await stall(stream, 5);
     expect(read.mock.calls.map(([, length]) => length / KiB)).toEqual([64, 128, 256, 512, 1024, 1024]);
     stream.destroy();

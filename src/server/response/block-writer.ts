@@ -1,0 +1,147 @@
+import type { ServerResponse } from 'node:http';
+import { type BlockLoan, SMALL_BLOCK_BYTES } from '../../storage/block-pool.ts';
+import type { StoredFile } from '../../storage/stored-file.ts';
+
+/** Largest block: larger ones do not stay in the processor's cache. */
+const MAX_BLOCK_BYTES = 512 * 1024;
+
+/** How many there are at most: one is written while the next one is read. */
+const MAX_BLOCKS = 2;
+
+/** Who takes a block in more than this, in milliseconds, gets small ones. */
+const SLOW_MS = 1000;
+
+/** What was read. */
+interface Filled {
+  block: Buffer;
+  /** How much of it. */
+  bytes: number;
+}
+
+/**
+ * Writes files to a response in blocks, each of which is used again when the system has taken what was in it. It begins
+ * with one small block; a client that takes them gets larger ones, and a second one.
+ */
+export class BlockWriter {
+  readonly #response: ServerResponse;
+  readonly #loan: BlockLoan;
+  /** Blocks that wait for the file. */
+  readonly #free: Buffer[] = [];
+  #count = 0;
+  /** How large the next one is. */
+  #blockBytes = SMALL_BLOCK_BYTES;
+  /** How many writes the system has not taken yet. */
+  #writing = 0;
+  #failure: Error | undefined;
+  /** Called when a write was taken, or will never be. */
+  #wake: () => void = () => undefined;
+
+  /** @param loan released by its owner, when nothing is written any more */
+  constructor(response: ServerResponse, loan: BlockLoan) {
+    this.#response = response;
+    this.#loan = loan;
+  }
+
+  /** Writes bytes that are nobody's block. */
+  write(bytes: Buffer): void {
+    this.#write(bytes, () => undefined);
+  }
+
+  /**
+   * Writes what a file has from `start` up to but not including `end`. Resolves when all of it is handed over.
+   *
+   * @throws when it cannot be read, or nobody takes it any more
+   */
+  async writeRange(file: StoredFile, start: number, end: number): Promise<void> {
+    let reading = this.#read(file, start, end);
+    for (let at = start; at < end; ) {
+      const { block, bytes } = await reading;
+      at += bytes;
+      // Before this one is written: what reads is another thread.
+      if (at < end) reading = this.#read(file, at, end);
+      const since = performance.now();
+      this.#write(block.subarray(0, bytes), () => this.#giveBack(block, performance.now() - since));
+    }
+  }
+
+  /**
+   * Resolves when the system has taken everything.
+   *
+   * @throws when it never will
+   */
+  async taken(): Promise<void> {
+    while (this.#writing > 0 && this.#failure === undefined) await this.#change();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Gives up: nobody is there any more. */
+  stop(error: Error): void {
+    this.#failure ??= error;
+    this.#wake();
+  }
+
+  #write(bytes: Buffer, taken: () => void): void {
+    this.#writing++;
+    this.#response.write(bytes, (error) => {
+      this.#writing--;
+      taken();
+      if (error) this.stop(error);
+      else this.#wake();
+    });
+  }
+
+  async #read(file: StoredFile, at: number, end: number): Promise<Filled> {
+    const block = await this.#blockFor(end - at);
+    const bytes = await file.readInto(block.subarray(0, Math.min(block.length, end - at)), at);
+    if (this.#failure !== undefined) throw this.#failure;
+    if (bytes === 0) throw new Error('the file has become shorter while it was read');
+    return { block, bytes };
+  }
+
+  /** A block to read so many bytes into; not necessarily all of them. */
+  async #blockFor(bytes: number): Promise<Buffer> {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure;
+      const free = this.#free.pop();
+      if (free !== undefined) return this.#grown(free, bytes);
+      if (this.#hasRoomForOne()) {
+        this.#count++;
+        return Buffer.allocUnsafeSlow(this.#blockBytes);
+      }
+      await this.#change();
+    }
+  }
+
+  /** A larger one in its place, if there is use and room for it. */
+  #grown(block: Buffer, bytes: number): Buffer {
+    const { length } = block;
+    if (length >= Math.min(bytes, MAX_BLOCK_BYTES) || !this.#loan.extend(length)) return block;
+    this.#blockBytes = 2 * length;
+    return Buffer.allocUnsafeSlow(this.#blockBytes);
+  }
+
+  /** The first, small one is everybody's. */
+  #hasRoomForOne(): boolean {
+    if (this.#count === 0) return true;
+    const isLarge = this.#blockBytes === MAX_BLOCK_BYTES;
+    return isLarge && this.#count < MAX_BLOCKS && this.#loan.extend(MAX_BLOCK_BYTES);
+  }
+
+  #giveBack(block: Buffer, tookMs: number): void {
+    if (tookMs < SLOW_MS) {
+      this.#blockBytes = Math.max(this.#blockBytes, block.length);
+      this.#free.push(block);
+      return;
+    }
+    this.#count--;
+    this.#blockBytes = SMALL_BLOCK_BYTES;
+    this.#loan.reduce(block.length);
+  }
+
+  /** Resolves when a write was taken, or will never be. */
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+}

@@ -1,0 +1,102 @@
+import { ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import type { BlockLoan } from '../../storage/block-pool.ts';
+import type { StoredFile } from '../../storage/stored-file.ts';
+import { BlockWriter } from './block-writer.ts';
+
+/** Largest block: no larger one is quicker. */
+const MAX_BLOCK_BYTES = 1024 * 1024;
+
+/** A part of a file: bytes from `start` up to but not including `end`. */
+export interface Range {
+  start: number;
+  end: number;
+}
+
+/** What to send: bytes made up on the spot, and ranges of a file. */
+export type Piece = Buffer | Range;
+
+/**
+ * Pieces of a file, in order; the file is closed at the end, however it comes. Fails when the file turns out to be
+ * shorter than a range.
+ *
+ * It is a stream like any other for whoever makes something else of it. Into a response it goes past the stream, in
+ * blocks that are used again and again: that saves the memory, and about a third of the time, that new ones take.
+ */
+export class FileBody extends Readable {
+  readonly #file: StoredFile;
+  readonly #pieces: Piece[];
+  readonly #loan: BlockLoan;
+  #writer: BlockWriter | undefined;
+  /** Settles when the file is not being read. */
+  #reading: Promise<void> = Promise.resolve();
+
+  constructor(file: StoredFile, pieces: readonly Piece[]) {
+    // Nothing is read before somebody takes it.
+    super({ highWaterMark: 0 });
+    this.#file = file;
+    this.#loan = file.blocks.lend(MAX_BLOCK_BYTES);
+    this.#pieces = [...pieces];
+  }
+
+  override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
+    if (!(destination instanceof ServerResponse)) return super.pipe(destination, options);
+    const start = () => {
+      this.#reading = this.#writeTo(destination, options?.end !== false);
+    };
+    // Behind another request's answer it has no socket yet.
+    if (destination.socket === null) destination.once('socket', start);
+    else start();
+    return destination;
+  }
+
+  override _read(): void {
+    const piece = this.#pieces.shift();
+    if (piece === undefined) this.push(null);
+    else if (Buffer.isBuffer(piece)) this.push(piece);
+    else this.#reading = this.#readRange(piece);
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#writer?.stop(error ?? new Error('the answer is over'));
+    this.#reading
+      .then(() => {
+        this.#loan.release();
+        return this.#file.close();
+      })
+      .then(
+        () => callback(error),
+        (closeError) => callback(error ?? closeError),
+      );
+  }
+
+  /** Never rejects. */
+  async #writeTo(response: ServerResponse, endsIt: boolean): Promise<void> {
+    if (this.destroyed) return;
+    const writer = new BlockWriter(response, this.#loan);
+    this.#writer = writer;
+    try {
+      for (let piece = this.#pieces.shift(); piece !== undefined; piece = this.#pieces.shift()) {
+        if (Buffer.isBuffer(piece)) writer.write(piece);
+        else await writer.writeRange(this.#file, piece.start, piece.end);
+      }
+      await writer.taken();
+      if (endsIt) response.end();
+      // To its end, for which those wait who have an eye on it.
+      this.resume();
+    } catch (error) {
+      this.destroy(error as Error);
+    }
+  }
+
+  async #readRange({ start, end }: Range): Promise<void> {
+    try {
+      const block = await this.#file.read(start, Math.min(this.#loan.next(), end - start));
+      if (block.length === 0) throw new Error('the file has become shorter while it was read');
+      if (start + block.length < end) this.#pieces.unshift({ start: start + block.length, end });
+      this.push(block);
+    } catch (error) {
+      this.destroy(error as Error);
+    }
+  }
+}
