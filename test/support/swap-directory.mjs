@@ -18,11 +18,17 @@ function insist(action) {
   }
 }
 
+/** Now and then all is as it should be for a moment, so that something can be done. */
+function rest() {
+  if (Math.random() < 0.5) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.random());
+}
+
 fs.renameSync(directory, aside);
 process.stdout.write('swapping\n');
 for (;;) {
   insist(() => fs.symlinkSync(outside, directory));
   insist(() => fs.unlinkSync(directory));
   insist(() => fs.renameSync(aside, directory));
+  rest();
   fs.renameSync(directory, aside);
 }
