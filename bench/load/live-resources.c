@@ -42,34 +42,6 @@ static void read_options(void) {
   frame_length = make_frame(frame, number_option("opcode"), message_bytes);
 }
 
-static void open_all(void) {
-  char name[32];
-  int count = resources * followers;
-  epoll = epoll_create1(0);
-  appenders = zeroed(resources, sizeof *appenders);
-  appender_in = zeroed(resources, sizeof *appender_in);
-  readers = zeroed(count, sizeof *readers);
-  reader_in = zeroed(count, sizeof *reader_in);
-  double resident = resident_kib(server), start = now(), cpu = cpu_seconds(server);
-  for (int i = 0; i < resources; i++) {
-    snprintf(name, sizeof name, "many-%d", i);
-    appenders[i] = open_websocket(port, append_target, name, "");
-    watch(epoll, appenders[i], EPOLLIN, APPENDER | i);
-  }
-  double opened = now(), opened_cpu = cpu_seconds(server);
-  for (int i = 0; i < count; i++) {
-    snprintf(name, sizeof name, "many-%d", i / followers);
-    readers[i] = open_websocket(port, follow_target, name, "");
-    watch(epoll, readers[i], EPOLLIN, i);
-  }
-  double joined = now(), joined_cpu = cpu_seconds(server);
-  sleep(SETTLE_SECONDS);
-  printf("{\"opensPerSecond\":%.1f,\"cpuPerOpen\":%.2f,\"joinsPerSecond\":%.1f,\"cpuPerJoin\":%.2f,"
-         "\"kibibytesPerResource\":%.3f",
-         resources / (opened - start), (opened_cpu - cpu) / resources * 1e6, count / (joined - opened),
-         (joined_cpu - opened_cpu) / count * 1e6, (resident_kib(server) - resident) / resources);
-}
-
 static void take_messages(int reader) {
   double time = now();
   for (uint64_t complete = reader_in[reader].payload / message_bytes; seen[reader] < complete; seen[reader]++) {
@@ -95,6 +67,41 @@ static int take_what_comes(int timeout_ms) {
     }
   }
   return count;
+}
+
+// On a slow machine the first have to give a sign of life before the last is there.
+static void answer_pings(int opened) {
+  while (opened % MAX_EVENTS == 0 && take_what_comes(0) > 0) continue;
+}
+
+static void open_all(void) {
+  char name[32];
+  int count = resources * followers;
+  epoll = epoll_create1(0);
+  appenders = zeroed(resources, sizeof *appenders);
+  appender_in = zeroed(resources, sizeof *appender_in);
+  readers = zeroed(count, sizeof *readers);
+  reader_in = zeroed(count, sizeof *reader_in);
+  double resident = resident_kib(server), start = now(), cpu = cpu_seconds(server);
+  for (int i = 0; i < resources; i++) {
+    snprintf(name, sizeof name, "many-%d", i);
+    appenders[i] = open_websocket(port, append_target, name, "");
+    watch(epoll, appenders[i], EPOLLIN, APPENDER | i);
+    answer_pings(i);
+  }
+  double opened = now(), opened_cpu = cpu_seconds(server);
+  for (int i = 0; i < count; i++) {
+    snprintf(name, sizeof name, "many-%d", i / followers);
+    readers[i] = open_websocket(port, follow_target, name, "");
+    watch(epoll, readers[i], EPOLLIN, i);
+    answer_pings(i);
+  }
+  double joined = now(), joined_cpu = cpu_seconds(server);
+  sleep(SETTLE_SECONDS);
+  printf("{\"opensPerSecond\":%.1f,\"cpuPerOpen\":%.2f,\"joinsPerSecond\":%.1f,\"cpuPerJoin\":%.2f,"
+         "\"kibibytesPerResource\":%.3f",
+         resources / (opened - start), (opened_cpu - cpu) / resources * 1e6, count / (joined - opened),
+         (joined_cpu - opened_cpu) / count * 1e6, (resident_kib(server) - resident) / resources);
 }
 
 static void be_idle(double seconds) {
