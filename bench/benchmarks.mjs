@@ -213,7 +213,7 @@ function acknowledgements(name, { appenders, times, seconds }) {
   const synced = ['naive', 'baseline'].map((ofPeer) => ({ atLeast: times, ofPeer }));
   return {
     name,
-    title: `${appenders} appenders that wait for each ack, 200 bytes${isDurable ? ', fdatasync' : ''}`,
+    title: `${appenders.toLocaleString('en-US')} appenders that wait for each ack, 200 bytes${isDurable ? ', fdatasync' : ''}`,
     peers: isDurable ? ['httpfstream', 'naive'] : ['httpfstream'],
     figures: [
       {
