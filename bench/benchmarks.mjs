@@ -3,10 +3,11 @@
 
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { findProgram } from './nginx.mjs';
+import { cProgramsMissing } from './c-programs.mjs';
+import { makeManyBenchmarks } from './many-benchmarks.mjs';
 import { openFilesLimit } from './process-stats.mjs';
-import { runProcess } from './processes.mjs';
 import { makeStreamBenchmarks } from './stream-benchmarks.mjs';
+import { NOT_HIGHER, NOT_LOWER } from './targets.mjs';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -39,8 +40,14 @@ export function makeBenchmarks({ quick }) {
     latency(100, sized(5000, 500)),
     stalledFollower(sized(256 * MIB, 32 * MIB)),
     idleFollowers(sized(8000, 1000), sized(16_000, 1000)),
-    acknowledgements(64, true, sized(5000, 500)),
-    acknowledgements(64, false, sized(5000, 500)),
+    floorFanOut(1, 64 * KIB, sized(512 * MIB, 16 * MIB), [{ atLeast: 0.7, ofPeer: 'floor' }, NOT_LOWER]),
+    floorFanOut(100, 16 * KIB, sized(32 * MIB, MIB), [{ atLeast: 0.83, ofPeer: 'floor' }, NOT_LOWER]),
+    floorFanOut(1, 100, sized(200e6, 2e6), [{ atLeast: 0.33, ofPeer: 'floor' }, NOT_LOWER]),
+    floorFanOut(100, 100, sized(20e6, 2e5), [], [NOT_HIGHER]),
+    acknowledgements('acks-disk-64', { appenders: 64, times: 4, seconds: sized(5, 0.5) }),
+    acknowledgements('acks-disk-1000', { appenders: sized(1000, 100), times: 5, seconds: sized(5, 0.5) }),
+    acknowledgements('acks-os', { appenders: 64, seconds: sized(5, 0.5) }),
+    ...makeManyBenchmarks({ quick }),
     largeFile(sized(1024 * MIB, 128 * MIB)),
     smallFile(sized(5, 1)),
     ...makeStreamBenchmarks({ quick }),
@@ -102,8 +109,8 @@ function latency(followers, messages) {
     title: `latency to ${followers}, 500 messages/s of 100 bytes`,
     peers: FOLLOWED,
     figures: [
-      { key: 'p50Ms', label: 'p50', unit: 'ms', better: 'lower' },
-      { key: 'p99Ms', label: 'p99', unit: 'ms', better: 'lower' },
+      { key: 'p50Ms', label: 'p50', unit: 'ms', better: 'lower', targets: [NOT_HIGHER] },
+      { key: 'p99Ms', label: 'p99', unit: 'ms', better: 'lower', targets: [NOT_HIGHER] },
     ],
     measure: ({ serve, load }) =>
       serve(wanted, ({ target, traffic }) =>
@@ -121,7 +128,13 @@ function stalledFollower(bytes) {
     title: `one of ${followers + 1} followers never reads`,
     peers: ['httpfstream', 'naive'],
     figures: [
-      { key: 'kept', label: 'speed of the others, of that without it', unit: '%', better: 'higher' },
+      {
+        key: 'kept',
+        label: 'speed of the others, of that without it',
+        unit: '%',
+        better: 'higher',
+        targets: [NOT_LOWER],
+      },
       { key: 'growthWithout', label: 'memory growth, none stalled', ...growth },
       { key: 'growthWith', label: 'memory growth, one stalled', ...growth },
     ],
@@ -149,8 +162,14 @@ function idleFollowers(wanted, idleMs) {
     title: `${followers} idle followers`,
     peers: FOLLOWED,
     figures: [
-      { key: 'kilobytesPerFollower', label: 'memory for each', unit: 'kB', better: 'lower' },
-      { key: 'connectsPerSecond', label: 'connects', unit: '1/s', better: 'higher' },
+      {
+        key: 'kilobytesPerFollower',
+        label: 'memory for each',
+        unit: 'kB',
+        better: 'lower',
+        targets: [NOT_HIGHER],
+      },
+      { key: 'connectsPerSecond', label: 'connects', unit: '1/s', better: 'higher', targets: [NOT_LOWER] },
       { key: 'idleCpuPercent', label: 'processor while idle', unit: '% of a core', better: 'lower' },
     ],
     measure: ({ serve, load }) =>
@@ -161,19 +180,58 @@ function idleFollowers(wanted, idleMs) {
   };
 }
 
-function acknowledgements(appenders, isDurable, durationMs) {
+/** As {@link fanOut}, with a load that costs next to nothing, so that it shows how near to the floor a server comes. */
+function floorFanOut(followers, messageBytes, bytes, rateTargets, costTargets = []) {
+  const wanted = trafficOf(bytes, messageBytes);
+  const size = messageBytes < KIB ? `${messageBytes}-byte` : `${messageBytes / KIB} KiB`;
   return {
-    name: isDurable ? 'acks-disk' : 'acks-os',
-    title: `${appenders} appenders that wait for each ack, 200 bytes${isDurable ? ', fdatasync' : ''}`,
+    name: `floor-${followers}x${messageBytes}`,
+    title: `fan-out to ${followers}, ${size} messages, beside the floor`,
+    peers: ['httpfstream', 'floor'],
+    figures: [
+      { ...DELIVERED, targets: rateTargets },
+      { ...PROCESSOR, targets: costTargets },
+    ],
+    skipped: cProgramsMissing,
+    measure: ({ serve, loadInC, warm }) =>
+      serve(wanted, async ({ target, traffic }) => {
+        const { messages, warmUpMessages } = traffic;
+        warm(messages * messageBytes);
+        const result = await loadInC('fan-out', target, {
+          ...{ followers, bytes: messageBytes, messages, warmup: warmUpMessages },
+          file: target.keepsFile ? target.file : 'none',
+        });
+        const { deliveredBytes: bytes, seconds } = result;
+        return { ...result, delivered: bytes / 1e6 / seconds, cpuPerGigabyte: cpuPerGigabyte(result, bytes) };
+      }),
+  };
+}
+
+/** @param {number | undefined} times as many as a sync for each file brings, with `-durability disk`; `os` without */
+function acknowledgements(name, { appenders, times, seconds }) {
+  const isDurable = times !== undefined;
+  const synced = ['naive', 'baseline'].map((ofPeer) => ({ atLeast: times, ofPeer }));
+  return {
+    name,
+    title: `${appenders.toLocaleString('en-US')} appenders that wait for each ack, 200 bytes${isDurable ? ', fdatasync' : ''}`,
     peers: isDurable ? ['httpfstream', 'naive'] : ['httpfstream'],
     figures: [
-      { key: 'acknowledgedPerSecond', label: 'acknowledged', unit: 'messages/s', better: 'higher' },
+      {
+        key: 'acknowledgedPerSecond',
+        label: 'acknowledged',
+        unit: 'messages/s',
+        better: 'higher',
+        targets: isDurable ? synced : [NOT_LOWER],
+      },
+      { key: 'cpuPerAck', label: 'processor time for each', unit: 'us', better: 'lower' },
       { key: 'ackP50Ms', label: 'p50', unit: 'ms', better: 'lower' },
       { key: 'ackP99Ms', label: 'p99', unit: 'ms', better: 'lower' },
     ],
-    measure: ({ serve, load }) =>
+    skipped: cProgramsMissing,
+    keepsFiles: true,
+    measure: ({ serve, loadInC }) =>
       serve({ ...NO_TRAFFIC, isDurable }, ({ target }) =>
-        load('acks', { target, appenders, messageBytes: 200, durationMs }),
+        loadInC('acks', target, { appenders, bytes: 200, seconds }),
       ),
   };
 }
@@ -183,7 +241,25 @@ function largeFile(fileBytes) {
     name: 'get-large',
     title: `GET of a file of ${fileBytes / MIB} MiB`,
     peers: ['httpfstream', 'nginx'],
-    figures: [{ key: 'downloaded', label: 'downloaded', unit: 'MB/s', better: 'higher' }],
+    figures: [
+      {
+        key: 'downloaded',
+        label: 'downloaded',
+        unit: 'MB/s',
+        better: 'higher',
+        targets: [
+          { atLeast: 0.6, ofPeer: 'nginx' },
+          { atLeast: 1, ofPeer: 'baseline' },
+        ],
+      },
+      {
+        key: 'serverCpuSeconds',
+        label: 'processor time',
+        unit: 's',
+        better: 'lower',
+        targets: [{ atMost: 0.7 }],
+      },
+    ],
     measure: ({ serve, load }) =>
       serve(NO_TRAFFIC, async ({ target, root }) => {
         writeLargeFile(path.join(root, 'large.bin'), fileBytes);
@@ -194,29 +270,27 @@ function largeFile(fileBytes) {
 }
 
 function smallFile(seconds) {
-  const wrk = findProgram('wrk');
   return {
     name: 'get-small',
     title: 'GET of a file of 1 KiB, 32 connections',
     peers: ['httpfstream', 'nginx'],
-    figures: [{ key: 'requests', label: 'requests', unit: '1/s', better: 'higher' }],
-    skipped: wrk === undefined ? 'wrk is not installed' : undefined,
-    measure: ({ serve }) =>
-      serve(NO_TRAFFIC, async ({ target: { port }, root }) => {
+    figures: [
+      {
+        key: 'requestsPerSecond',
+        label: 'requests',
+        unit: '1/s',
+        better: 'higher',
+        targets: [{ atLeast: 0.3, ofPeer: 'nginx' }, NOT_LOWER],
+      },
+      { key: 'serverMicrosecondsPerRequest', label: 'processor time for each', unit: 'us', better: 'lower' },
+    ],
+    skipped: cProgramsMissing,
+    measure: ({ serve, loadInC }) =>
+      serve(NO_TRAFFIC, ({ target, root }) => {
         writeFileSync(path.join(root, 'small.txt'), 'a'.repeat(KIB));
-        const url = `http://127.0.0.1:${port}/small.txt`;
-        await requestRate(wrk, 1, url);
-        return { requests: await requestRate(wrk, seconds, url) };
+        return loadInC('gets', target, { path: '/small.txt', connections: 32, bytes: KIB, seconds });
       }),
   };
-}
-
-async function requestRate(wrk, seconds, url) {
-  const timeoutMs = (seconds + 15) * 1000;
-  const output = await runProcess(wrk, ['-t1', '-c32', `-d${seconds}s`, url], { timeoutMs });
-  const problem = /Non-2xx.*|Socket errors.*/.exec(output)?.[0];
-  if (problem !== undefined) throw new Error(`wrk: ${problem}`);
-  return Number(/Requests\/sec:\s+([\d.]+)/.exec(output)[1]);
 }
 
 /** An eighth of the messages beforehand gets a fresh server's code compiled. */

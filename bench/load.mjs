@@ -2,7 +2,6 @@
 // server. Gets what to do as one JSON argument and prints the figures as one
 // line of JSON on stdout; a failure is one line on stderr and exit code 1.
 
-import { acks } from './load/acks.mjs';
 import { download } from './load/download.mjs';
 import { idle } from './load/idle.mjs';
 import { latency } from './load/latency.mjs';
@@ -15,7 +14,6 @@ import { throughput } from './load/throughput.mjs';
 import { upload } from './load/upload.mjs';
 
 const MODES = {
-  acks,
   download,
   idle,
   latency,

@@ -2,9 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { findNginx } from './nginx.mjs';
+import { versionOf } from './peers.mjs';
+import { openFilesLimit } from './process-stats.mjs';
 
 /** What the figures depend on, for whoever reads them later. */
-export function describeMachine() {
+export function describeMachine({ baseline }) {
   const cpus = os.cpus();
   return {
     cpu: cpus[0]?.model ?? 'unknown',
@@ -14,7 +16,9 @@ export function describeMachine() {
     node: process.version,
     ws: packageVersion('../node_modules/ws/package.json'),
     httpfstream: packageVersion('../package.json'),
+    baseline: baseline && versionOf(baseline),
     nginx: nginxVersion(),
+    'open files': openFilesLimit(),
   };
 }
 

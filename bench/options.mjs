@@ -1,11 +1,13 @@
 import { parseArgs } from 'node:util';
+import { isBuilt } from './peers.mjs';
 
-export const USAGE = `Usage: npm run bench -- [--quick] [--runs N] [--only NAME,NAME]
+export const USAGE = `Usage: npm run bench -- [--quick] [--runs N] [--only NAME,NAME] [--baseline DIR]
 
-  --runs N     timed runs of each figure; the median counts (default 5)
-  --quick      small sizes: shows that all of it works, not how fast it is
-  --only LIST  only these, by name or by the part before the dash: fanout, fanout-100
-  --help       this text
+  --runs N        timed runs of each figure; the median counts (default 5)
+  --quick         small sizes: shows that all of it works, not how fast it is
+  --only LIST     only these, by name or by the part before the dash: fanout, fanout-100
+  --baseline DIR  another checkout of httpfstream, built, that is measured beside this one
+  --help          this text
 `;
 
 /** A mistake in the arguments. */
@@ -15,7 +17,7 @@ export class UsageError extends Error {}
  * Reads the command line.
  *
  * @param {string[]} argv arguments without the program's name
- * @returns {{ runs: number, quick: boolean, only: string[], help: boolean }}
+ * @returns {{ runs: number, quick: boolean, only: string[], baseline?: string, help: boolean }}
  * @throws {UsageError}
  */
 export function readOptions(argv) {
@@ -27,6 +29,7 @@ export function readOptions(argv) {
         runs: { type: 'string', default: '5' },
         quick: { type: 'boolean', default: false },
         only: { type: 'string', default: '' },
+        baseline: { type: 'string' },
         help: { type: 'boolean', default: false },
       },
     }));
@@ -34,6 +37,9 @@ export function readOptions(argv) {
     throw new UsageError(error.message, { cause: error });
   }
   if (!/^[1-9]\d{0,2}$/.test(values.runs)) throw new UsageError('--runs takes a number from 1 to 999');
+  if (values.baseline !== undefined && !isBuilt(values.baseline)) {
+    throw new UsageError(`--baseline: there is no dist/bin/httpfstream-server.js in ${values.baseline}`);
+  }
   return { ...values, runs: Number(values.runs), only: values.only.split(',').filter(Boolean) };
 }
 

@@ -1,10 +1,11 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compile, cProgramsMissing } from './c-programs.mjs';
 import { findNginx, hasNchan, writeNchanConfig, writeStaticConfig } from './nginx.mjs';
 import { endProcess, freePort, startProcess, stopProcess, waitForPort } from './processes.mjs';
 
-const SERVER = fileURLToPath(new URL('../dist/bin/httpfstream-server.js', import.meta.url));
+const CHECKOUT = fileURLToPath(new URL('..', import.meta.url));
 const NAIVE_SERVER = fileURLToPath(new URL('naive-server.mjs', import.meta.url));
 const STREAMS_SERVER = fileURLToPath(new URL('durable-streams-server.mjs', import.meta.url));
 const STREAMS_PACKAGE = fileURLToPath(new URL('../node_modules/@durable-streams/server', import.meta.url));
@@ -18,22 +19,52 @@ const CHANNEL_TARGETS = { appendTarget: '/pub?id={name}', followTarget: '/sub?id
 
 /**
  * The servers that are compared, ours first. `launch` says how to start one on
- * `port` with its files below `root`; `directory` is for anything else.
+ * `port` with its files below `root`; `directory` is for anything else, and
+ * `programs` for what is compiled.
+ *
+ * @param {{ baseline?: string }} options `baseline` is the directory of a built checkout, which is then a peer, too
  */
-export const PEERS = {
-  httpfstream: {
-    title: 'httpfstream',
-    isInstalled: () => existsSync(SERVER),
+export function makePeers({ baseline }) {
+  return {
+    httpfstream: httpfstreamOf(CHECKOUT, 'httpfstream'),
+    ...(baseline !== undefined && {
+      baseline: httpfstreamOf(baseline, `baseline ${versionOf(baseline)}`),
+    }),
+    ...OTHERS,
+  };
+}
+
+/** The version of the checkout in a directory. */
+export function versionOf(directory) {
+  return JSON.parse(readFileSync(path.join(directory, 'package.json'), 'utf8')).version;
+}
+
+/** Whether the checkout in a directory is built. */
+export function isBuilt(directory) {
+  return existsSync(serverOf(directory));
+}
+
+function serverOf(directory) {
+  return path.resolve(directory, 'dist/bin/httpfstream-server.js');
+}
+
+function httpfstreamOf(directory, title) {
+  return {
+    title,
+    isInstalled: () => isBuilt(directory),
     targets: PATH_TARGETS,
     keepsFile: true,
     launch: ({ root, port, traffic }) => [
       process.execPath,
       [
-        ...[SERVER, '-root', root, '-http', `127.0.0.1:${port}`, '-log-level', 'error'],
+        ...[serverOf(directory), '-root', root, '-http', `127.0.0.1:${port}`, '-log-level', 'error'],
         ...(traffic.isDurable ? ['-durability', 'disk'] : []),
       ],
     ],
-  },
+  };
+}
+
+const OTHERS = {
   naive: {
     title: 'naive ws',
     isInstalled: () => true,
@@ -43,6 +74,13 @@ export const PEERS = {
       process.execPath,
       [NAIVE_SERVER, root, String(port), ...(traffic.isDurable ? ['--durable'] : [])],
     ],
+  },
+  floor: {
+    title: 'floor',
+    isInstalled: () => cProgramsMissing === undefined,
+    targets: PATH_TARGETS,
+    keepsFile: true,
+    launch: ({ root, port, programs }) => [compile('floor-server.c', programs), [root, String(port)]],
   },
   nchan: {
     title: 'nginx+nchan',
@@ -85,9 +123,9 @@ export function boundedTraffic(peer, traffic) {
  * Starts a fresh server of a peer, calls `use` with what a load generator must
  * know of it, and stops it, whatever happens.
  *
- * @param {object} peer one of {@link PEERS}
- * @param {{ directory: string, root: string, traffic?: { messages: number, messageBytes: number } }} place
- *   a directory of its own, the files' root in it, and how much will be appended at most
+ * @param {object} peer one of {@link makePeers}
+ * @param {{ directory: string, root: string, programs: string, traffic?: { messages: number, messageBytes: number } }} place
+ *   a directory of its own, the files' root in it, that of what is compiled, and how much will be appended at most
  * @param {(server: { target: object, restart: (signal: string) => Promise<object> }) => Promise<object>} use
  *   `restart` ends the server with a signal and starts it again on the same files: a new `target`, and
  *   `startSeconds`, from the start of the process until it listens

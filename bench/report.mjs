@@ -1,5 +1,3 @@
-import { PEERS } from './peers.mjs';
-
 /** From this share of a core on, the load generator may have been what was slow. */
 const SATURATED_SHARE = 0.9;
 
@@ -20,9 +18,9 @@ export function medianOfRuns(runs) {
 }
 
 /** The table for people: a line for each figure, a column for each peer. */
-export function formatTable(benchmarks) {
-  const peers = Object.keys(PEERS).filter((peer) => benchmarks.some(({ results }) => results[peer]));
-  const rows = [['', '', ...peers.map((peer) => PEERS[peer].title)]];
+export function formatTable(benchmarks, allPeers) {
+  const peers = Object.keys(allPeers).filter((peer) => benchmarks.some(({ results }) => results[peer]));
+  const rows = [['', '', ...peers.map((peer) => allPeers[peer].title)]];
   const skipped = [];
   for (const { title, figures, results, skipped: reason } of benchmarks) {
     if (reason !== undefined) skipped.push(`Skipped: ${title}: ${reason}.`);
@@ -46,37 +44,55 @@ export function formatTable(benchmarks) {
   return [...lines, '', ...skipped, LEGEND].join('\n');
 }
 
-/** Which of the wanted figures were reached; nothing when none of the benchmarks has one. */
-export function formatTargets(benchmarks) {
+/**
+ * Which of the wanted figures were reached; nothing when none of the benchmarks
+ * has one. What is wanted is in a figure's `targets`, each a number that the
+ * figure is to be `atLeast` or `atMost`, of itself, as a multiple of the same figure `ofPeer`, or of our own
+ * `ofFigure`; `or` is another target that will do.
+ */
+export function formatTargets(benchmarks, peers) {
   const lines = benchmarks.flatMap(({ title, figures, results }) =>
-    figures
-      .filter(({ target }) => target !== undefined && results[OURS] !== undefined)
-      .map((figure) => `${title}: ${figure.label}: ${formatTarget(figure, results)}\n`),
+    figures.flatMap((figure) =>
+      (figure.targets ?? [])
+        // Where nothing is compared with a baseline nothing is missing.
+        .filter(({ ofPeer }) => results[OURS] !== undefined && (ofPeer !== 'baseline' || results.baseline))
+        .map(
+          (target) =>
+            `${title}: ${figure.label}: ${formatTarget(target, figure, { figures, results, peers })}\n`,
+        ),
+    ),
   );
   return lines.length === 0 ? '' : `\nWanted:\n${lines.join('')}`;
 }
 
-function formatTarget({ key, unit, better, target }, results) {
+function formatTarget(target, figure, measured) {
+  const ways = target.or === undefined ? [target] : [target, target.or];
+  const judged = ways.map((way) => judge(way, figure, measured));
+  const isMet = judged.some(({ isMet }) => isMet);
+  const isKnown = judged.some(({ isKnown }) => isKnown);
+  return `${judged.map(({ text }) => text).join(', or ')}: ${verdict(isKnown, isMet)}`;
+}
+
+function judge({ atLeast, atMost, ofPeer, ofFigure }, { key, unit }, { figures, results, peers }) {
   const ours = results[OURS].median;
-  const value = ours[key];
-  if (target.times === undefined) {
-    const [word, wanted] = target.atMost === undefined ? ['least', target.atLeast] : ['most', target.atMost];
-    const isMet = word === 'least' ? value >= wanted : value <= wanted;
-    return `${formatValue(value)} ${unit}, wanted at ${word} ${formatNumber(wanted)}: ${verdict(value, isMet)}`;
-  }
-  const other = target.over === undefined ? results[target.peer]?.median[key] : ours[target.over];
-  const ratio = better === 'higher' ? value / other : other / value;
-  const known = Number.isFinite(ratio) ? ratio : undefined;
-  return `x${formatValue(known)}, wanted x${target.times}: ${verdict(known, known >= target.times)}`;
+  const isShare = ofPeer !== undefined || ofFigure !== undefined;
+  const other = ofFigure === undefined ? results[ofPeer]?.median[key] : ours[ofFigure];
+  const value = isShare ? ours[key] / other : ours[key];
+  const isKnown = Number.isFinite(value);
+  const found = isKnown ? formatNumber(value) : '?';
+  const whose = peers[ofPeer]?.title ?? figures.find(({ key }) => key === ofFigure)?.label;
+  const wanted =
+    atLeast === undefined ? `at most ${formatNumber(atMost)}` : `at least ${formatNumber(atLeast)}`;
+  return {
+    text: isShare ? `${found} of ${whose}, wanted ${wanted}` : `${found} ${unit}, wanted ${wanted}`,
+    isKnown,
+    isMet: isKnown && (atLeast === undefined ? value <= atMost : value >= atLeast),
+  };
 }
 
-function verdict(value, isMet) {
-  if (value === undefined) return 'not measured';
+function verdict(isKnown, isMet) {
+  if (!isKnown) return 'not measured';
   return isMet ? 'reached' : 'MISSED';
-}
-
-function formatValue(value) {
-  return value === undefined ? '?' : formatNumber(value);
 }
 
 const LEGEND = `(xN): httpfstream is N times better than this peer.

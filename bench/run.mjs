@@ -6,9 +6,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeBenchmarks } from './benchmarks.mjs';
+import { compile } from './c-programs.mjs';
 import { describeMachine } from './machine.mjs';
 import { readOptions, selectBenchmarks, USAGE, UsageError } from './options.mjs';
-import { boundedTraffic, PEERS, withServer } from './peers.mjs';
+import { warmPageCache } from './page-cache.mjs';
+import { boundedTraffic, makePeers, withServer } from './peers.mjs';
 import { killAll, runProcess } from './processes.mjs';
 import { formatTable, formatTargets, medianOfRuns } from './report.mjs';
 
@@ -19,6 +21,7 @@ const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
 const temporaryDirectory = mkdtempSync(path.join(os.tmpdir(), 'httpfstream-bench-'));
+const programs = path.join(temporaryDirectory, 'programs');
 process.on('exit', () => {
   killAll();
   // What was just killed may still be making a file.
@@ -47,22 +50,27 @@ async function main(argv) {
     return 0;
   }
   const benchmarks = selectBenchmarks(makeBenchmarks(options), options.only);
-  if (!PEERS.httpfstream.isInstalled()) {
+  const peers = makePeers(options);
+  if (!peers.httpfstream.isInstalled()) {
     process.stderr.write('bench: dist/ is missing: npm run build\n');
     return EXIT_FAILURE;
   }
 
   const startedAt = new Date().toISOString();
-  const machine = describeMachine();
+  const machine = describeMachine(options);
   const measured = [];
-  for (const benchmark of benchmarks) measured.push(await runBenchmark(benchmark, options.runs));
+  for (const benchmark of benchmarks) {
+    const result = await runBenchmark(benchmark, peers, options.runs);
+    process.stderr.write(formatTargets([result], peers));
+    measured.push(result);
+  }
 
   const described = Object.entries(machine).map(([what, value]) => `${what} ${value ?? 'none'}`);
   process.stdout.write(
     `${described.join(', ')}\nmedian of ${options.runs}${options.quick ? ', --quick' : ''}\n`,
   );
-  process.stdout.write(`\n${formatTable(measured)}\n`);
-  process.stdout.write(formatTargets(measured));
+  process.stdout.write(`\n${formatTable(measured, peers)}\n`);
+  process.stdout.write(formatTargets(measured, peers));
   mkdirSync(RESULTS, { recursive: true });
   const file = path.join(RESULTS, `${startedAt.replaceAll(':', '-')}.json`);
   writeFileSync(file, `${JSON.stringify({ startedAt, options, machine, benchmarks: measured }, null, 2)}\n`);
@@ -71,15 +79,16 @@ async function main(argv) {
 }
 
 /** All timed runs of one benchmark: the peers take turns, so that what disturbs disturbs all. */
-async function runBenchmark({ name, title, figures, peers, skipped, measure }, runs) {
+async function runBenchmark(benchmark, peers, runs) {
+  const { name, title, figures, skipped } = benchmark;
   const results = {};
   if (skipped === undefined) {
-    const present = peers.filter((peer) => PEERS[peer].isInstalled());
+    const present = withBaseline(benchmark.peers).filter((peer) => peers[peer]?.isInstalled());
     for (const peer of present) results[peer] = { runs: [], median: {} };
     for (let run = 0; run < runs; run++) {
       for (const peer of run % 2 === 0 ? present : present.toReversed()) {
         process.stderr.write(`${name}, run ${run + 1} of ${runs}: ${peer}\n`);
-        results[peer].runs.push(await measureOnce(PEERS[peer], measure));
+        results[peer].runs.push(await measureOnce(peers[peer], benchmark));
       }
     }
     for (const result of Object.values(results)) result.median = medianOfRuns(result.runs);
@@ -87,34 +96,68 @@ async function runBenchmark({ name, title, figures, peers, skipped, measure }, r
   return { name, title, figures, skipped, results };
 }
 
+/** A checkout that ours is compared with does whatever ours does. */
+function withBaseline(names) {
+  return names.flatMap((name) => (name === 'httpfstream' ? [name, 'baseline'] : [name]));
+}
+
 /** One run's figures, or `{ error }`: one peer that fails must not take the others' figures along. */
-async function measureOnce(peer, measure) {
+async function measureOnce(peer, { measure, keepsFiles }) {
   try {
-    return await measure({ serve: (traffic, use) => serve(peer, traffic, use), load });
+    return await measure({
+      serve: (traffic, use) => serve(peer, { traffic, keepsFiles }, use),
+      load,
+      loadInC,
+      warm: (bytes) => warmPageCache(bytes, temporaryDirectory),
+    });
   } catch (error) {
     process.stderr.write(`  failed: ${error.message}\n`);
     return { error: error.message };
   }
 }
 
-/** A fresh server with a fresh directory, which is gone afterwards. */
-async function serve(peer, wantedTraffic, use) {
+/**
+ * A fresh server with a fresh directory, which is gone afterwards; with
+ * `keepsFiles` when all is over: ext4 makes files up to 20 times slower in the
+ * minute after many were deleted, whoever makes them.
+ */
+async function serve(peer, { traffic: wantedTraffic, keepsFiles = false }, use) {
   const directory = mkdtempSync(path.join(temporaryDirectory, 'server-'));
   const root = path.join(directory, 'root');
   mkdirSync(root);
   const traffic = boundedTraffic(peer, wantedTraffic);
   try {
-    return await withServer(peer, { directory, root, traffic }, (server) =>
+    return await withServer(peer, { directory, root, programs, traffic }, (server) =>
       use({ ...server, root, traffic }),
     );
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    if (!keepsFiles) rmSync(directory, { recursive: true, force: true });
   }
 }
 
+/** Runs `load.mjs`; see there. */
 async function load(mode, parameters, { timeoutMs = LOAD_TIMEOUT_MS } = {}) {
   const task = JSON.stringify({ mode, temporaryDirectory, ...parameters });
   return JSON.parse(await runProcess(process.execPath, [LOAD, task], { timeoutMs }));
+}
+
+/**
+ * Runs a load program that is written in C, and returns its figures.
+ *
+ * @param {string} name of its source in load/
+ * @param {object} target the server's, as `withServer` gives it
+ * @param {object} parameters the program's other options
+ */
+async function loadInC(name, target, parameters) {
+  const { port, pid, opcode, appendTarget: append, followTarget: follow } = target;
+  const options = { port, pid, opcode, append, follow, ...parameters };
+  // In a session of its own, as all that is started here: where sessions share the processors, it takes no server's share.
+  const output = await runProcess(
+    compile(`load/${name}.c`, programs),
+    Object.entries(options).map(([option, value]) => `${option}=${value}`),
+    { timeoutMs: LOAD_TIMEOUT_MS },
+  );
+  return JSON.parse(output);
 }
 
 function hasFailed({ results }) {

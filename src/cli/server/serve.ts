@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
+import { descriptorLimit, liveResourcesWithin } from '../../server/node/descriptor-limit.ts';
 import { ServerSockets } from '../../server/node/server-sockets.ts';
 import { createStandaloneServer } from '../../server/standalone.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
@@ -15,6 +16,9 @@ const EXIT_FAILURE = 1;
 
 /** How long a server that closes because of an error of its own may take for that: more than it needs. */
 const FAILED_CLOSE_MS = 10_000;
+
+/** As many live resources as one server may well be given: its limit of descriptors is to be no surprise then. */
+const MANY_RESOURCES = 10_000;
 
 /**
  * Serves until SIGINT, SIGTERM or SIGHUP.
@@ -103,6 +107,7 @@ export async function serve(
 
   const { port } = app.server.address() as AddressInfo;
   const url = `http://${formatListenAddress({ host: hostToAsk(http), port })}/`;
+  warnOfFewDescriptors(logger);
   app.log.info({ root, url }, 'ready');
   if (!isLoopback(http)) {
     app.log.warn('there are no rights: whoever reaches this address can read, append and delete');
@@ -116,6 +121,17 @@ export async function serve(
   restoreSignals();
   restoreUncaught();
   return isSound ? 0 : EXIT_FAILURE;
+}
+
+function warnOfFewDescriptors(logger: Logger): void {
+  const openFiles = descriptorLimit();
+  const liveResources = liveResourcesWithin(openFiles);
+  if (liveResources >= MANY_RESOURCES) return;
+  logger.warn(
+    { openFiles, liveResources },
+    `this process may open ${openFiles} files: enough for about ${liveResources} live resources with an appender ` +
+      'and a follower each; raise its hard limit (ulimit -Hn) for more',
+  );
 }
 
 async function makeLogger(

@@ -20,7 +20,25 @@ export function firstReservedDescriptor(limit: number): number {
   return limit - Math.min(Math.max(Math.floor(limit / RESERVED_PART), MIN_RESERVED), MAX_RESERVED);
 }
 
-/** How many descriptors the process may have; infinitely many where that is not known. */
+/** What a live resource has open: its file, its appender, a follower. */
+const LIVE_RESOURCE = 3;
+
+/** About what a server without clients has open. */
+const OWN = 32;
+
+/**
+ * About how many live resources, with an appender and a follower each, a server has descriptors for.
+ *
+ * @param limit how many the process may have
+ */
+export function liveResourcesWithin(limit: number): number {
+  return Math.max(0, Math.floor((firstReservedDescriptor(limit) - OWN) / LIVE_RESOURCE));
+}
+
+/**
+ * How many descriptors the process may have; infinitely many where that is not known.
+ * It is the hard limit: Node raises the soft one to it before it runs anything.
+ */
 export function descriptorLimit(): number {
   const limit = Number(limitOfLinux() ?? limitOfReport());
   return Number.isNaN(limit) ? Number.POSITIVE_INFINITY : limit;

@@ -1,7 +1,11 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
-import { descriptorLimit, firstReservedDescriptor } from '../../../src/server/node/descriptor-limit.ts';
+import {
+  descriptorLimit,
+  firstReservedDescriptor,
+  liveResourcesWithin,
+} from '../../../src/server/node/descriptor-limit.ts';
 import { openSocket, parseAnswer, readToEnd } from '../../support/http-raw.ts';
 import { Peer } from '../../support/peers.ts';
 import { temporaryDirectory } from '../../support/server.ts';
@@ -16,6 +20,16 @@ test.each([
   [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
 ])('of %d descriptors %d are for connections', (limit, first) => {
   expect(firstReservedDescriptor(limit)).toBe(first);
+});
+
+test.each([
+  [16, 0],
+  [1024, 245],
+  [20_000, 6314],
+  [31_056, 10_000],
+  [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
+])('%d descriptors are enough for %d live resources', (limit, resources) => {
+  expect(liveResourcesWithin(limit)).toBe(resources);
 });
 
 test('the limit of this process is known', () => {
