@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,16 +9,20 @@ import { PATH, runProgram } from './support/program.ts';
 
 const PROJECT = path.join(import.meta.dirname, '..');
 
-/** The address in the README. */
+/** The address on the pages. */
 const ADDRESS = 'http://localhost:8080';
 
 /** What the recipes take from a checkout. */
 const FILES = ['LICENSE', 'package.json'];
 
+/** What the recipes have from an installation. */
+const COMMANDS = ['httpfstream-append', 'httpfstream-follow'];
+
 /** What the recipes need of curl: `%header{…}`. */
 const MIN_CURL = [7, 84] as const;
 
-const recipes = recipesOf(await readFile(path.join(PROJECT, 'README.md'), 'utf8'));
+const README = recipesOf(await readFile(path.join(PROJECT, 'README.md'), 'utf8'));
+const COOKBOOK = recipesOf(await readFile(path.join(PROJECT, 'docs/cookbook.md'), 'utf8'));
 
 const hasCurl = findCurl();
 
@@ -39,22 +43,23 @@ function commandOf({ language }: Recipe, code: string): [string, string[]] {
   ];
 }
 
-test('every recipe of the cookbook says what it prints', () => {
-  expect(recipes.length).toBeGreaterThan(25);
-  for (const { title, language, code, output } of recipes) {
-    expect(['sh', 'js'], title).toContain(language);
-    expect(code, title).toContain(ADDRESS);
-    expect(output, title).not.toEqual([]);
-  }
-});
-
-describe.runIf(hasCurl)('the cookbook, from its first recipe to its last', () => {
+/** Has a server with nothing in it, and what is needed to try recipes there, for the tests of a page. */
+function useKitchen() {
   let directory: string;
   let server: CookbookServer;
 
   beforeAll(async () => {
     directory = await mkdtemp(path.join(os.tmpdir(), 'httpfstream-cookbook-'));
     for (const name of FILES) await cp(path.join(PROJECT, name), path.join(directory, name));
+    // What imports the package finds it as a program in a checkout does: by the name in package.json.
+    await symlink(path.join(PROJECT, 'dist'), path.join(directory, 'dist'));
+    await mkdir(path.join(directory, 'bin'));
+    for (const name of COMMANDS) {
+      const command = path.join(PROJECT, `dist/bin/${name}.js`);
+      await writeFile(path.join(directory, 'bin', name), `#!/bin/sh\nexec sh '${command}' "$@"\n`, {
+        mode: 0o755,
+      });
+    }
     server = await startCookbookServer(path.join(directory, 'data'));
   });
 
@@ -63,25 +68,49 @@ describe.runIf(hasCurl)('the cookbook, from its first recipe to its last', () =>
     await rm(directory, { recursive: true, force: true });
   });
 
-  const titled = recipes.map((recipe) => [recipe.title, recipe] as const);
-  test.each(titled)('%s', async (_title, recipe) => {
-    const [command, args] = commandOf(recipe, recipe.code.replaceAll(ADDRESS, server.address));
-    // Nothing of the machine's: neither its proxies nor its .curlrc.
-    const env = { PATH, HOME: directory, LC_ALL: 'C' };
-    const ended = await runProgram(command, args, { cwd: directory, env });
-    const printed = ended.stdout.toString().replaceAll('\r\n', '\n').replaceAll(server.address, ADDRESS);
-    expect(ended.stderr).toBe('');
-    expect(printed.endsWith('\n') ? printed : `${printed}\n`).toMatch(patternOf(recipe));
-    expect(ended.exitCode).toBe(0);
-  });
+  return {
+    read: (name: string) => readFile(path.join(directory, name), 'utf8'),
+    try: async (recipe: Recipe) => {
+      const [command, args] = commandOf(recipe, recipe.code.replaceAll(ADDRESS, server.address));
+      // Nothing of the machine's: neither its proxies nor its .curlrc.
+      const env = { PATH: `${directory}/bin:${PATH}`, HOME: directory, LC_ALL: 'C' };
+      const ended = await runProgram(command, args, { cwd: directory, env });
+      const printed = ended.stdout.toString().replaceAll('\r\n', '\n').replaceAll(server.address, ADDRESS);
+      expect(ended.stderr).toBe('');
+      expect(printed.endsWith('\n') ? printed : `${printed}\n`).toMatch(patternOf(recipe));
+      expect(ended.exitCode).toBe(0);
+    },
+  };
+}
+
+const titled = (recipes: readonly Recipe[]) => recipes.map((recipe) => [recipe.title, recipe] as const);
+
+test.each(titled([...README, ...COOKBOOK]))('a recipe says what it prints: %s', (_title, recipe) => {
+  expect(['sh', 'js']).toContain(recipe.language);
+  expect(recipe.code).toContain(ADDRESS);
+  expect(recipe.output).not.toEqual([]);
+});
+
+test('the README has the things that people do, and the cookbook many more', () => {
+  expect(README.length).toBeGreaterThan(5);
+  expect(COOKBOOK.length).toBeGreaterThan(25);
+});
+
+describe.runIf(hasCurl)('the README, from its first recipe to its last', () => {
+  const kitchen = useKitchen();
+  test.each(titled(README))('%s', (_title, recipe) => kitchen.try(recipe));
+});
+
+describe.runIf(hasCurl)('the cookbook, from its first recipe to its last', () => {
+  const kitchen = useKitchen();
+  test.each(titled(COOKBOOK))('%s', (_title, recipe) => kitchen.try(recipe));
 
   test('and after it the files hold the plain bytes', async () => {
-    const stored = (name: string) => readFile(path.join(directory, 'data', name), 'utf8');
-    const given = (name: string) => readFile(path.join(directory, name), 'utf8');
+    const stored = (name: string) => kitchen.read(`data/${name}`);
     expect(await stored('numbers.log')).toBe(Array.from({ length: 1000 }, (_, i) => `${i + 1}\n`).join(''));
-    expect(await given('numbers.copy')).toBe(await stored('numbers.log'));
-    for (const name of FILES) expect(await stored(`uploads/${name}`)).toBe(await given(name));
-    expect(await stored('licence.txt')).toBe(await given('LICENSE'));
+    expect(await kitchen.read('numbers.copy')).toBe(await stored('numbers.log'));
+    for (const name of FILES) expect(await stored(`uploads/${name}`)).toBe(await kitchen.read(name));
+    expect(await stored('licence.txt')).toBe(await kitchen.read('LICENSE'));
     expect(await stored('steps.log')).toBe([1, 2, 3, 4, 5, 6].map((i) => `step ${i}\n`).join(''));
     expect(await stored('events')).toBe('{"n":1}\n{"n":2}\n{"n":12345678901234567890}\n{"n":4}\n{"n":5}\n');
     await expect(stored('talk')).rejects.toMatchObject({ code: 'ENOENT' });

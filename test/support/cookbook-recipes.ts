@@ -1,5 +1,5 @@
-const BEGINNING = '<!-- cookbook -->';
-const END = '<!-- end of the cookbook -->';
+const BEGINNING = '<!-- recipes -->';
+const END = '<!-- end of the recipes -->';
 
 const BLOCK = /(?<text>[^\n]+(?:\n[^\n]+)*)\n\n```(?<language>\w+)\n(?<code>[\s\S]*?)\n```/g;
 
@@ -9,7 +9,7 @@ const OUTPUT_LINE = /^(?:#|\/\/)>(?: (?<text>.*))?$/;
 /** Stands for any part of a line, or alone on it for any lines. */
 const ELLIPSIS = '…';
 
-/** A block of code of the cookbook. */
+/** A block of code that a page invites its readers to run. */
 export interface Recipe {
   /** The beginning of the text before it. */
   title: string;
@@ -21,19 +21,19 @@ export interface Recipe {
 }
 
 /**
- * The recipes of a cookbook in Markdown, between its two comments.
+ * The recipes of a page in Markdown, between its two comments.
  *
  * @throws when the comments are missing, or a block of code cannot be told from the text
  */
 export function recipesOf(markdown: string): Recipe[] {
   const [, rest] = markdown.split(BEGINNING);
-  const [cookbook, after] = rest?.split(END) ?? [];
-  if (cookbook === undefined || after === undefined) throw new Error('there is no cookbook');
-  const recipes = Array.from(cookbook.matchAll(BLOCK), ({ groups }) =>
+  const [section, after] = rest?.split(END) ?? [];
+  if (section === undefined || after === undefined) throw new Error('there are no recipes');
+  const recipes = Array.from(section.matchAll(BLOCK), ({ groups }) =>
     recipeOf(groups as unknown as BlockGroups),
   );
-  const fences = cookbook.match(/^```/gm)?.length ?? 0;
-  if (fences !== 2 * recipes.length) throw new Error('not every block of the cookbook has a text before it');
+  const fences = section.match(/^```/gm)?.length ?? 0;
+  if (fences !== 2 * recipes.length) throw new Error('not every recipe has a text before it');
   return recipes;
 }
 
