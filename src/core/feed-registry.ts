@@ -11,7 +11,6 @@ import {
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { Arrivals } from './arrivals/arrivals.ts';
 import type { Feed } from './feed.ts';
-import { Feeds } from './feeds.ts';
 import type { Follower, FollowerSink } from './follower.ts';
 import { asGone, assertGeneration } from './preconditions.ts';
 import type { AppendRequest, FollowRequest } from './request.ts';
@@ -42,7 +41,6 @@ export interface RegistryOptions extends SessionRegistryOptions {
 
 /** All feeds and streams: who appends, and where followers join. */
 export class FeedRegistry {
-  readonly #feeds: Feeds;
   readonly #sessions: SessionRegistry;
   readonly #stored: StoredStreams;
   readonly #report: Report;
@@ -61,31 +59,28 @@ export class FeedRegistry {
     this.#stored = new StoredStreams(root, {
       isDurable,
       report,
-      sessionSize: (identity) => this.live(identity)?.committed,
       made: (resource) => this.#arrivals.notify(resource),
-      deleted: (identity) => {
-        this.#sessions.deleted(identity);
+      deleted: ({ identity, fingerprint }) => {
+        this.#sessions.deleted(fingerprint);
         this.#rotated.forget(identity);
       },
     });
     const { sidecars, store, held, turns, log, syncer, expiring, lifecycle } = this.#stored;
-    this.#feeds = new Feeds((file, position) => held.advance(file.stat.fingerprint, position));
     this.#sessions = new SessionRegistry(
       {
         root,
-        feeds: this.#feeds,
+        held,
         turns,
         syncer,
         log,
         checkpoints: held.checkpoints,
         history: new AppendHistory(sidecars, syncer, { isDurable, graceMs }),
         streams: lifecycle,
-        admit: (file, resource) => held.admitSession(file, resource),
       },
       options,
     );
     this.#sweep = new ExpirySweep(expiring, lifecycle, store, report, SWEEP_INTERVAL_MS);
-    this.#rotated = new RotatedFollowers(root, this.#feeds, this.#sessions, lifecycle);
+    this.#rotated = new RotatedFollowers(root, held, this.#sessions, lifecycle);
   }
 
   /** How streams come and go. */
@@ -106,9 +101,9 @@ export class FeedRegistry {
     this.#sweep.start();
   }
 
-  /** The feed of the file with this identity, while somebody appends to it. */
-  live(identity: string): Feed | undefined {
-    return this.#sessions.live(identity);
+  /** The feed of the file with this fingerprint, while somebody appends to it through a session. */
+  live(fingerprint: string): Feed | undefined {
+    return this.#sessions.live(fingerprint)?.feed;
   }
 
   /**
@@ -153,7 +148,7 @@ export class FeedRegistry {
         this.#rotated.hold(resource, follower, request);
         return follower;
       } finally {
-        if (!(found instanceof Error) && follower?.feed.file !== found) await found.close();
+        if (!(found instanceof Error)) await found.close();
       }
     } catch (error) {
       const failure = asGone(error, request.generation);
@@ -172,8 +167,8 @@ export class FeedRegistry {
   async liveFeed(resource: ResourcePath): Promise<Feed | undefined> {
     const file = await this.streams.openUsed(resource);
     try {
-      const { identity, kind } = file.stat;
-      const feed = this.live(identity);
+      const { fingerprint, kind } = file.stat;
+      const feed = this.live(fingerprint);
       if (feed !== undefined || kind !== 'file') return feed;
       const session = await this.#sessions.find(resource, file);
       if (session === undefined) this.#refuseWhenClosing();
@@ -190,7 +185,7 @@ export class FeedRegistry {
    * @param size how much of it is good
    */
   async status(stat: FileStat, size: number): Promise<number | undefined> {
-    if (this.live(stat.identity) !== undefined) return undefined;
+    if (this.live(stat.fingerprint) !== undefined) return undefined;
     return (await this.#sessions.history.outcome({ stat }, size)).status;
   }
 
@@ -216,7 +211,8 @@ export class FeedRegistry {
     this.#sessions.close();
     await this.#sweep.close();
     await this.#rotated.close();
-    await this.#feeds.closed();
+    this.#stored.held.endFollowers();
+    await this.#stored.held.feedsClosed();
     await settled;
     await this.#stored.close();
     this.#arrivals.close();
@@ -229,11 +225,11 @@ export class FeedRegistry {
 
   /** Joins what is live and needs no look into the file. */
   #followAtOnce({ stat }: StoredFile, request: FollowRequest, sink: FollowerSink): Follower | undefined {
-    const { identity, generation } = stat;
+    const { fingerprint, generation } = stat;
     assertGeneration(generation, request.generation);
-    const feed = this.live(identity);
-    if (feed === undefined || request.lines !== undefined) return undefined;
-    return feed.join(startAt(request.from, feed.committed), sink);
+    const session = this.#sessions.live(fingerprint);
+    if (session === undefined || request.lines !== undefined) return undefined;
+    return session.join(startAt(request.from, session.feed.committed), sink);
   }
 
   async #followFile(
@@ -243,13 +239,13 @@ export class FeedRegistry {
     sink: FollowerSink,
     signal: AbortSignal,
   ): Promise<Follower> {
-    const { identity, fingerprint, kind, generation } = file.stat;
+    const { fingerprint, kind, generation } = file.stat;
     if (kind !== 'file') throw new PathConflictError('there is no regular file at this path');
     assertGeneration(generation, request.generation);
     this.streams.assertWhole(fingerprint);
     const start = await this.#startIn(file, request, signal);
     await this.#sessions.find(resource, file);
-    return this.#sessions.exclusively(identity, () => this.#joinAt(start, file, sink));
+    return this.#sessions.exclusively(fingerprint, () => this.#joinAt(start, file, resource, sink));
   }
 
   /** Where a follower begins in a file, by how much of it is committed when he joins. */
@@ -267,15 +263,17 @@ export class FeedRegistry {
   async #joinAt(
     start: (committed: number) => number,
     file: StoredFile,
+    resource: ResourcePath,
     sink: FollowerSink,
   ): Promise<Follower> {
-    const live = this.live(file.stat.identity);
-    if (live !== undefined) return live.join(start(live.committed), sink);
+    const session = this.#sessions.live(file.stat.fingerprint);
+    if (session !== undefined) return session.join(start(session.feed.committed), sink);
     this.#refuseWhenClosing();
     const size = await this.streams.committed(file);
-    const position = start(size);
-    const outcome = await this.#sessions.history.outcome(file, size);
-    return this.#feeds.open(file, size).join(position, sink, outcome);
+    const place = { size, position: start(size), isThere: true };
+    return this.#stored.held.follow(file, resource, place, sink, () =>
+      this.#sessions.history.outcome(file, size),
+    );
   }
 }
 

@@ -7,6 +7,9 @@ import type { Outcome } from './outcome.ts';
 
 const NOTHING: Buffer = Buffer.alloc(0);
 
+/** What a follower stays for: the session that appends, or the stream for as long as it is open, whoever appends to it. */
+export type Stay = 'session' | 'stream';
+
 /** Who made a feed and is told how it goes. */
 export interface FeedOwner {
   /** Called when `committed` has grown. */
@@ -27,7 +30,7 @@ export class Feed {
   /** The same, cut between characters, as far as a follower wants them that way. */
   readonly characters = new ChunkWindow();
   /** Those who wait for more, … */
-  readonly #followers = new Set<Follower>();
+  readonly #followers = new Map<Follower, Stay>();
   /** … and those who have only to get what was committed when they were ended. */
   readonly #ended = new Set<Follower>();
   readonly #owner: FeedOwner;
@@ -117,16 +120,17 @@ export class Feed {
   /**
    * Makes a follower at `position`, between 0 and `committed`. It begins with its first `drained`.
    *
-   * @param outcome set when it is to get what is committed by now, and no more
+   * @param until what it stays for; or how it ends when it has what is committed by now
+   * @param end position after the last byte that it gets then, if that is another one
    */
-  join(position: number, sink: FollowerSink, outcome?: Outcome): Follower {
+  join(position: number, sink: FollowerSink, until: Stay | Outcome, end = this.#committed): Follower {
     const follower = new Follower(this, position, sink);
-    if (outcome !== undefined) {
+    if (typeof until === 'object') {
       this.#ended.add(follower);
-      follower.end(outcome);
+      follower.end(until, end);
       return follower;
     }
-    this.#followers.add(follower);
+    this.#followers.set(follower, until);
     if (follower.isBehind) this.#behind++;
     return follower;
   }
@@ -150,17 +154,26 @@ export class Feed {
   setWaiting(isWaiting: boolean): void {
     if (isWaiting === this.#isWaiting) return;
     this.#isWaiting = isWaiting;
-    for (const follower of this.#followers) follower.sink.waiting(isWaiting);
+    for (const follower of this.#followers.keys()) follower.sink.waiting(isWaiting);
   }
 
-  /** Ends every follower as soon as it has everything that is committed by now. */
-  end(outcome: Outcome): void {
-    this.#isWaiting = false;
-    this.#behind = 0;
-    const followers = [...this.#followers];
-    this.#followers.clear();
-    for (const follower of followers) this.#ended.add(follower);
-    for (const follower of followers) follower.end(outcome);
+  /**
+   * Ends followers as soon as they have everything that is committed by now.
+   *
+   * @param stay whom: those of the session only, or with `stream` all
+   */
+  end(outcome: Outcome, stay: Stay): void {
+    const ended: Follower[] = [];
+    for (const [follower, itsStay] of this.#followers) {
+      if (stay === 'stream' || itsStay === stay) ended.push(follower);
+    }
+    for (const follower of ended) {
+      if (follower.isBehind) this.#behind--;
+      this.#followers.delete(follower);
+      this.#ended.add(follower);
+    }
+    this.setWaiting(false);
+    for (const follower of ended) follower.end(outcome);
   }
 
   /** Lets go of what nobody wants any more. */
@@ -181,7 +194,7 @@ export class Feed {
   }
 
   #wake(): void {
-    for (const follower of this.#followers) follower.pump();
+    for (const follower of this.#followers.keys()) follower.pump();
   }
 
   #checkIdle(): void {

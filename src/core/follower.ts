@@ -69,10 +69,10 @@ export class Follower {
     return this.#position < this.#goal;
   }
 
-  /** Ends it as soon as it has everything that is committed by now. The first end stays. */
-  end(outcome: Outcome): void {
+  /** Ends it as soon as it has everything up to a position; by default what is committed by now. The first end stays. */
+  end(outcome: Outcome, position = this.feed.committed): void {
     const { committed, cut } = this.feed;
-    this.#end ??= { outcome, committed, cut };
+    this.#end ??= { outcome, committed: position, cut: position === committed ? cut : NOTHING };
     this.pump();
   }
 

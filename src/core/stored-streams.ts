@@ -18,7 +18,7 @@ import { Syncer } from './syncer.ts';
 const SYNC_INTERVAL_MS = 1000;
 
 /** What the streams of a root are composed with. */
-export type StoredStreamsOptions = Pick<StreamRegistryOptions, 'isDurable' | 'sessionSize' | 'report'> &
+export type StoredStreamsOptions = Pick<StreamRegistryOptions, 'isDurable' | 'report'> &
   Pick<LifecycleOptions, 'made' | 'deleted'>;
 
 /** The streams of a root, and all that is remembered of them beside their bytes: for a server, and for a check. */

@@ -38,7 +38,7 @@ describe('a feed', () => {
         written.push(...encoded);
         return true;
       };
-      sink.follower = appender.feed.join(0, sink);
+      sink.follower = appender.feed.join(0, sink, 'session');
       sink.drain();
       return sink;
     });

@@ -74,6 +74,7 @@ describe('the first append to a stream', () => {
       isDurable: false,
       save: nothing,
       logged: () => {},
+      committed: () => {},
       settled: () => {},
     });
     const append = {

@@ -23,7 +23,7 @@ class TextSink extends CollectingSink {
 /** A follower of whole characters, from the beginning. */
 function follow(appender: Appender, room = Number.POSITIVE_INFINITY): CollectingSink {
   const sink = new TextSink();
-  sink.follower = appender.feed.join(0, sink);
+  sink.follower = appender.feed.join(0, sink, 'session');
   sink.drain(room);
   return sink;
 }
@@ -95,7 +95,7 @@ test('a character that is cut for good is given out at the end, though the file 
   appender.append(Buffer.from(bytes));
   await waitFor(() => sink.bytes.length === 1, 'the whole character');
   await truncate(path.join(core.directory, 'a'), 0);
-  appender.feed.end({ reason: 'truncated' });
+  appender.feed.end({ reason: 'truncated' }, 'session');
   await waitFor(() => sink.endReason !== undefined, 'the end');
   expect(sink.bytes).toEqual(bytes);
   await appender.end('interrupted');

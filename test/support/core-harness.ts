@@ -96,7 +96,7 @@ export async function startCore(options: Partial<RegistryOptions> & { directory?
 /** Joins the feed of `appender`, and starts. */
 export function join(appender: Appender, position = 0, room?: number): CollectingSink {
   const sink = new CollectingSink();
-  sink.follower = appender.feed.join(position, sink);
+  sink.follower = appender.feed.join(position, sink, 'session');
   sink.drain(room);
   return sink;
 }

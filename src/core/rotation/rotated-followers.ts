@@ -2,7 +2,6 @@ import type { Root } from '../../storage/root.ts';
 import { StorageBusyError } from '../../wire/errors.ts';
 import type { EndFacts } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import type { Feeds } from '../feeds.ts';
 import type { Follower, FollowerSink } from '../follower.ts';
 import type { Outcome } from '../outcome.ts';
 import { type FollowRequest, returnPosition } from '../request.ts';
@@ -10,6 +9,7 @@ import type { SessionRegistry } from '../sessions/session-registry.ts';
 import { Slots } from '../slots.ts';
 import { startAt } from '../start-position.ts';
 import type { StreamLifecycle } from '../streams/stream-lifecycle.ts';
+import type { StreamRegistry } from '../streams/stream-registry.ts';
 import { openRenamed } from './renamed-file.ts';
 import type { OpenRotated, RotatedFile, Successor } from './rotated-file.ts';
 import { Rotations } from './rotations.ts';
@@ -26,14 +26,14 @@ export class RotatedFollowers {
   readonly #root: Root;
   readonly #rotations: Rotations;
   readonly #searches = new Slots(MAX_SEARCHES);
-  readonly #feeds: Feeds;
+  readonly #held: StreamRegistry;
   readonly #sessions: SessionRegistry;
   readonly #streams: StreamLifecycle;
 
-  constructor(root: Root, feeds: Feeds, sessions: SessionRegistry, streams: StreamLifecycle) {
+  constructor(root: Root, held: StreamRegistry, sessions: SessionRegistry, streams: StreamLifecycle) {
     this.#root = root;
     this.#rotations = new Rotations(root, LOOK_INTERVAL_MS);
-    this.#feeds = feeds;
+    this.#held = held;
     this.#sessions = sessions;
     this.#streams = streams;
   }
@@ -61,7 +61,9 @@ export class RotatedFollowers {
     const { generation, from } = request;
     if (generation === undefined || from === undefined) return undefined;
     const rotated = await this.#rotations.open(resource, request);
-    return this.#serve(rotated, async (open) => (open.isCut ? this.#joinCut(open, from, sink) : undefined));
+    return this.#serve(rotated, async (open) =>
+      open.isCut ? this.#joinCut(open, resource, from, sink) : undefined,
+    );
   }
 
   /**
@@ -82,7 +84,7 @@ export class RotatedFollowers {
     const rotated =
       (await this.#rotations.open(resource, request)) ??
       (await this.#openRenamed(resource, request.generation, request));
-    return this.#serve(rotated, (open) => this.#join(open, request, sink));
+    return this.#serve(rotated, (open) => this.#join(open, resource, request, sink));
   }
 
   /** Lets a file go that was deleted here: who wanted it gone wants it gone for those, too, who would come back. */
@@ -128,29 +130,39 @@ export class RotatedFollowers {
     }
   }
 
-  async #join(rotated: OpenRotated, request: FollowRequest, sink: FollowerSink): Promise<Follower> {
+  async #join(
+    rotated: OpenRotated,
+    resource: ResourcePath,
+    request: FollowRequest,
+    sink: FollowerSink,
+  ): Promise<Follower> {
     const { from, holdMs = 0 } = request;
     const { file, isCut, isReplaced, successor } = rotated;
-    if (isCut && from !== undefined) return this.#joinCut(rotated, from, sink);
+    if (isCut && from !== undefined) return this.#joinCut(rotated, resource, from, sink);
     // Who appends has not been told yet.
-    const live = this.#sessions.live(file.stat.identity);
-    if (live !== undefined) return live.join(startAt(from, live.committed), sink);
+    const session = this.#sessions.live(file.stat.fingerprint);
+    if (session !== undefined) return session.join(startAt(from, session.feed.committed), sink);
     const size = await this.#streams.committed(file);
     const position = startAt(from, size);
     const isDraining = isReplaced && successor === undefined && holdMs > 0;
-    const outcome: Outcome = isDraining
-      ? await this.#sessions.history.outcome(file, size)
-      : { reason: 'deleted', ...factsOf(successor) };
-    return this.#feeds.openAlone(file, size).join(position, sink, outcome);
+    const outcome = async (): Promise<Outcome> =>
+      isDraining ? this.#sessions.history.outcome(file, size) : { reason: 'deleted', ...factsOf(successor) };
+    return this.#held.follow(file, resource, { size, position, isThere: false }, sink, outcome);
   }
 
-  #joinCut({ file, sizeBeforeCut }: OpenRotated, from: number, sink: FollowerSink): Follower {
+  async #joinCut(
+    { file, sizeBeforeCut }: OpenRotated,
+    resource: ResourcePath,
+    from: number,
+    sink: FollowerSink,
+  ): Promise<Follower> {
     // Nothing is read of it: what is there now is something else.
     const outcome: Outcome = {
       reason: 'truncated',
       ...(sizeBeforeCut > from && { lost: sizeBeforeCut - from }),
     };
-    return this.#feeds.openAlone(file, from).join(from, sink, outcome);
+    const place = { size: await this.#streams.committed(file), position: from, end: from, isThere: false };
+    return this.#held.follow(file, resource, place, sink, async () => outcome);
   }
 }
 

@@ -6,12 +6,10 @@ import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import type { Feed } from '../feed.ts';
-import type { Feeds } from '../feeds.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
 import type { StreamLifecycle } from '../streams/stream-lifecycle.ts';
-import type { Admission } from '../streams/stream-registry.ts';
+import type { Admission, StreamRegistry } from '../streams/stream-registry.ts';
 import { type AppendHistory, isContinuedBy } from './append-history.ts';
 import type { Appender, AppenderOwner } from './appender.ts';
 import { FileWatch } from './file-watch.ts';
@@ -28,12 +26,11 @@ export interface SessionRegistryOptions {
 /** What sessions share with others. */
 export interface SessionDependencies extends WriterDependencies {
   root: Root;
-  feeds: Feeds;
   history: AppendHistory;
   /** Opens the files. */
   streams: StreamLifecycle;
-  /** Asks whether a session may begin, and keeps single appends from the file until it is over. */
-  admit: (file: StoredFile, resource: ResourcePath) => Promise<Admission>;
+  /** Who they are of. */
+  held: StreamRegistry;
 }
 
 /**
@@ -45,39 +42,35 @@ export class SessionRegistry {
   /** How the last append to each file ended, over restarts. */
   readonly history: AppendHistory;
   readonly #root: Root;
-  readonly #feeds: Feeds;
+  readonly #held: StreamRegistry;
   readonly #streams: StreamLifecycle;
-  readonly #admit: SessionDependencies['admit'];
   readonly #options: SessionRegistryOptions;
   readonly #writing: WriterDependencies;
   readonly #watch: FileWatch;
   /** Who opens the same path takes turns, … */
   readonly #openings = new KeyedLock();
-  /** … and who looks at the session of the same file, by its identity. */
+  /** … and who looks at the session of the same file. */
   readonly #files = new KeyedLock();
-  /** Those that have not ended, by the identity of their file. */
-  readonly #sessions = new Map<string, Session>();
   /** Tokens of the clients that are being let in, and how many requests bring each. */
   readonly #returning = new Map<string, number>();
   #closing = false;
 
   constructor(
-    { root, feeds, history, streams, admit, ...writing }: SessionDependencies,
+    { root, held, history, streams, ...writing }: SessionDependencies,
     options: SessionRegistryOptions,
   ) {
     this.#root = root;
-    this.#feeds = feeds;
+    this.#held = held;
     this.#writing = writing;
     this.#streams = streams;
-    this.#admit = admit;
     this.#options = options;
     this.history = history;
     this.#watch = new FileWatch(root, writing.turns);
   }
 
-  /** The feed of the file with this identity, while somebody appends to it. */
-  live(identity: string): Feed | undefined {
-    return this.#sessions.get(identity)?.feed;
+  /** The session of the file with this fingerprint, while somebody appends to it. */
+  live(fingerprint: string): Session | undefined {
+    return this.#held.held(fingerprint)?.session;
   }
 
   /**
@@ -109,23 +102,23 @@ export class SessionRegistry {
    * server before this one, while its client may still come back.
    */
   async find(resource: ResourcePath, found: StoredFile): Promise<Session | undefined> {
-    const { identity } = found.stat;
+    const { fingerprint } = found.stat;
     await this.#openings.settled(resource.key);
-    const session = this.#sessions.get(identity);
+    const session = this.live(fingerprint);
     if (session !== undefined) return session;
     if (this.#closing || this.history.remainingGraceMs === 0) return undefined;
     // What cannot be read is nobody's.
     if (!this.history.isAwaited(await this.history.last(found).catch(() => undefined))) return undefined;
-    return this.#files.run(identity, async () => {
-      const running = this.#sessions.get(identity);
+    return this.#files.run(fingerprint, async () => {
+      const running = this.live(fingerprint);
       if (running !== undefined) return running;
       const file = await this.#root.openAppend(resource, { create: false });
       try {
         const last = await this.history.last(file);
         await this.#secure(file);
-        const isGone = file.stat.identity !== identity || this.#closing;
+        const isGone = file.stat.fingerprint !== fingerprint || this.#closing;
         if (isGone || !this.history.isAwaited(last)) return undefined;
-        const admission = await this.#admit(file, resource);
+        const admission = await this.#held.admitSession(file, resource);
         const { size } = await file.state().catch(() => ({ size: -1 }));
         if (last.start > size) {
           admission.end();
@@ -135,14 +128,14 @@ export class SessionRegistry {
         session.awaitReturn(this.history.remainingGraceMs);
         return session;
       } finally {
-        if (this.#sessions.get(identity)?.file !== file) await file.close();
+        if (this.live(fingerprint)?.file !== file) await file.close();
       }
     });
   }
 
-  /** Runs `action` while nobody begins a session of the file with this identity. */
-  exclusively<T>(identity: string, action: () => Promise<T>): Promise<T> {
-    return this.#files.run(identity, action);
+  /** Runs `action` while nobody begins a session of the file with this fingerprint. */
+  exclusively<T>(fingerprint: string, action: () => Promise<T>): Promise<T> {
+    return this.#files.run(fingerprint, action);
   }
 
   /**
@@ -151,14 +144,14 @@ export class SessionRegistry {
    */
   close(): void {
     this.#closing = true;
-    for (const session of this.#sessions.values()) {
+    for (const session of this.#held.sessions()) {
       if (session.feed.isWaiting) void session.end('shutdown');
     }
   }
 
   /** Tells that a file was deleted by this server. */
-  deleted(identity: string): void {
-    this.#sessions.get(identity)?.lose(new ResourceGoneError('the file was deleted'));
+  deleted(fingerprint: string): void {
+    this.live(fingerprint)?.lose(new ResourceGoneError('the file was deleted'));
   }
 
   #refuseWhenClosing(): void {
@@ -167,13 +160,14 @@ export class SessionRegistry {
 
   async #open(resource: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
     const file = await this.#openFile(resource, request);
-    return this.#files.run(file.stat.identity, async () => {
+    const { fingerprint } = file.stat;
+    return this.#files.run(fingerprint, async () => {
       try {
         const session = (await this.#running(file, request)) ?? (await this.#begin(resource, file, request));
         this.#refuseWhenClosing();
         return session.attach(owner, request);
       } finally {
-        if (this.#sessions.get(file.stat.identity)?.file !== file) await file.close();
+        if (this.live(fingerprint)?.file !== file) await file.close();
       }
     });
   }
@@ -199,7 +193,7 @@ export class SessionRegistry {
 
   /** The session that holds the file by now, which must be the client's own. */
   async #running(file: AppendFile, request: AppendRequest): Promise<Session | undefined> {
-    const session = this.#sessions.get(file.stat.identity);
+    const session = this.live(file.stat.fingerprint);
     if (session === undefined) return undefined;
     if (!session.belongsTo(request.session)) throw conflict();
     assertNewer(request.attempt, session.attempt);
@@ -212,7 +206,7 @@ export class SessionRegistry {
   }
 
   async #begin(resource: ResourcePath, file: AppendFile, request: AppendRequest): Promise<Session> {
-    const admission = await this.#admit(file, resource);
+    const admission = await this.#held.admitSession(file, resource);
     try {
       // Only now: single appends may have been under way.
       const { size } = await file.state();
@@ -258,8 +252,8 @@ export class SessionRegistry {
   }
 
   #startSession({ resource, file, size, append, own, admission }: SessionStart): Session {
-    const { identity } = file.stat;
-    const feed = this.#feeds.open(file, size);
+    const { stream } = admission;
+    const feed = this.#held.openFeed(stream, file, size);
     feed.hold();
     const session: Session = new Session({
       feed,
@@ -279,8 +273,9 @@ export class SessionRegistry {
       record: (outcome) =>
         this.history.end(file, withAttempt(append, session.attempt), feed.committed, outcome),
       takeBack: () => this.history.undo(file, own as AppendRecord),
+      isStreamOpen: () => stream.isOpen,
       over: async ({ reason }) => {
-        this.#sessions.delete(identity);
+        stream.session = undefined;
         this.#watch.delete(session);
         admission.end();
         await session.writer.finish(reason === 'truncated');
@@ -289,7 +284,7 @@ export class SessionRegistry {
         feed.release();
       },
     });
-    this.#sessions.set(identity, session);
+    stream.session = session;
     this.#watch.add(session, resource);
     return session;
   }

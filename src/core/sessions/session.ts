@@ -2,6 +2,7 @@ import type { AppendFile } from '../../storage/append-file.ts';
 import { type HttpfstreamError, ResourceGoneError, StreamTruncatedError } from '../../wire/errors.ts';
 import type { EndReason } from '../../wire/protocol.ts';
 import type { Feed } from '../feed.ts';
+import type { Follower, FollowerSink } from '../follower.ts';
 import type { Outcome } from '../outcome.ts';
 import type { AppendRequest } from '../request.ts';
 import { Appender, type AppenderOwner } from './appender.ts';
@@ -38,6 +39,8 @@ export interface SessionOptions extends WriterDependencies {
   record: (outcome: Outcome) => Promise<void>;
   /** Remembers instead how it had ended already. Never rejects. */
   takeBack: () => Promise<void>;
+  /** Whether it appends to a stream that goes on when it has ended. */
+  isStreamOpen: () => boolean;
   /** Called when it has ended, and the followers know. */
   over: (outcome: Outcome) => void;
 }
@@ -110,6 +113,11 @@ export class Session {
   /** Whether the client that brings `token` is the one that began it. */
   belongsTo(token: string | undefined): boolean {
     return token !== undefined && token === this.#token;
+  }
+
+  /** Makes a follower, who stays for the session, or for longer where others may append after it. */
+  join(position: number, sink: FollowerSink): Follower {
+    return this.feed.join(position, sink, this.#options.isStreamOpen() ? 'stream' : 'session');
   }
 
   /** Whether `appender` holds it. */
@@ -208,8 +216,11 @@ export class Session {
   #isOver(outcome: Outcome): void {
     this.#outcome = outcome;
     this.#endPosition = this.feed.committed;
-    this.feed.end(outcome);
-    this.#options.over(outcome);
+    const { isStreamOpen, over } = this.#options;
+    // Others may append to a stream that is open: those who follow that stay.
+    const isForAll = !['finished', 'interrupted'].includes(outcome.reason) || !isStreamOpen();
+    this.feed.end(outcome, isForAll ? 'stream' : 'session');
+    over(outcome);
   }
 
   get #broughtNothing(): boolean {

@@ -228,7 +228,15 @@ export class AppendPipeline implements RedoWriter {
 
   #settle(count: number): void {
     this.#sync.written();
+    const made = this.#changes.pending.slice(0, count);
     this.#changes.settle(count);
+    const [first] = made;
+    if (first !== undefined) {
+      this.#options.committed(
+        first.before.size,
+        made.flatMap(({ append }) => partsOf(append)),
+      );
+    }
     this.#options.settled();
   }
 

@@ -33,6 +33,8 @@ export interface PipelineOptions {
   save: (state: StreamState) => Promise<void>;
   /** Called when the log has, or may have, something that the sidecar does not have. */
   logged: () => void;
+  /** Called when bytes that were written at `start` count. */
+  committed: (start: number, parts: readonly Buffer[]) => void;
   /** Called when there is more to be seen by readers. */
   settled: () => void;
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AppendFile } from '../../storage/append-file.ts';
-import { CLOCK_TICK_MS } from '../../storage/file-io.ts';
+import { CLOCK_TICK_MS, type FileStat } from '../../storage/file-io.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import { type StreamState, untypedState } from '../../storage/records/stream-state.ts';
@@ -31,7 +31,7 @@ const MAX_ATTEMPTS = 3;
 export interface LifecycleOptions extends MakerOptions {
   tombstones: Tombstones;
   /** Called when a file was deleted, before anybody can make it anew. */
-  deleted: (identity: string) => void;
+  deleted: (stat: FileStat) => void;
 }
 
 /** What came of a request to create. */
@@ -272,7 +272,7 @@ export class StreamLifecycle {
   /** Whoever opens the path next finds nothing. */
   async #remove(resource: ResourcePath, file: StoredFile): Promise<void> {
     const { root, streams, syncer, isDurable, deleted } = this.#options;
-    const { fingerprint, identity, generation } = file.stat;
+    const { fingerprint, generation } = file.stat;
     const stream = await streams.acquire(file, resource);
     try {
       const { origin } = stream.state;
@@ -280,7 +280,7 @@ export class StreamLifecycle {
         await root.remove(resource);
         await streams.delete(stream);
       });
-      deleted(identity);
+      deleted(file.stat);
       const unsynced = isDurable
         ? await syncer.run(() => root.syncNames(file.location)).then(() => undefined, storageFailure)
         : undefined;

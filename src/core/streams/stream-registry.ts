@@ -5,9 +5,13 @@ import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { WriteTurns } from '../../storage/write-turns.ts';
-import { type HttpfstreamError, ServerClosingError } from '../../wire/errors.ts';
+import { type HttpfstreamError, ServerClosingError, StorageError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import { Feed } from '../feed.ts';
+import type { Follower, FollowerSink } from '../follower.ts';
+import type { Outcome } from '../outcome.ts';
 import { Checkpoints } from '../recovery/checkpoints.ts';
+import type { Session } from '../sessions/session.ts';
 import { LoneRecord } from '../single-append/lone-record.ts';
 import { openOwned } from '../single-append/owned-file.ts';
 import type { StreamRecord } from '../single-append/stream-record.ts';
@@ -36,13 +40,12 @@ export interface StreamRegistryOptions {
   syncer: Syncer;
   /** Whether an append is safe only when it survives a loss of power. */
   isDurable: boolean;
-  /** The bytes that count of a file to which a session appends. */
-  sessionSize: (identity: string) => number | undefined;
   report: Report;
 }
 
 /** A session's hold of a stream. */
 export interface Admission {
+  stream: Stream;
   /** Closes the stream; what the session has brought is in the file. */
   close(): Promise<void>;
   /** Lets others append again. To be called once. */
@@ -69,6 +72,8 @@ export class StreamRegistry {
   readonly #recent = new Set<Stream>();
   /** At which paths streams were seen, and when. */
   readonly #seen = new Map<string, { stream: Stream; atMs: number }>();
+  /** One for each feed; settled, and gone from here, when its file is closed. */
+  readonly #feeds = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   #isClosing = false;
 
@@ -84,12 +89,79 @@ export class StreamRegistry {
     return this.#holdings.get(fingerprint)?.stream;
   }
 
+  /** The sessions that have not ended. */
+  *sessions(): Generator<Session, void, undefined> {
+    for (const { stream } of this.#holdings.values()) if (stream.session !== undefined) yield stream.session;
+  }
+
+  /**
+   * The way out of a stream that is held, and is then held for as long as anybody has that.
+   *
+   * @param file shared with it, so that the caller closes it all the same
+   * @param size how much of the file is good
+   */
+  openFeed(stream: Stream, file: StoredFile, size: number): Feed {
+    const holding = this.#holdings.get(stream.fingerprint) as Holding;
+    const before = stream.feed;
+    const feed = stream.openFeed(file, size, () => {
+      closed();
+      // It lives on from when its last reader has gone.
+      void this.#options.store.touch(stream.fingerprint, stream.state);
+      this.release(stream);
+    });
+    if (feed === before) return feed;
+    const closed = this.#opened();
+    holding.users++;
+    return feed;
+  }
+
+  /**
+   * Makes a follower of an open file to which no session appends.
+   *
+   * @param resource the name under which it was opened
+   * @param place.size how much of the file is good
+   * @param place.position where it begins
+   * @param place.end position after the last byte that it gets, if that is another one than `size`
+   * @param place.isThere false when the file is not at that path any more
+   * @param outcome how it ends when it has everything, unless the file is a stream that is open
+   */
+  async follow(
+    file: StoredFile,
+    resource: ResourcePath,
+    { size, position, end, isThere }: { size: number; position: number; end?: number; isThere: boolean },
+    sink: FollowerSink,
+    outcome: () => Promise<Outcome>,
+  ): Promise<Follower> {
+    const stream = await this.acquire(file, resource, isThere).catch(ignoreUnreadable);
+    // What is remembered of it cannot be read: its bytes are there all the same.
+    if (stream === undefined) return this.#openAlone(file, size).join(position, sink, await outcome(), end);
+    try {
+      const until = isThere && stream.isOpen ? 'stream' : await outcome();
+      return this.openFeed(stream, file, size).join(position, sink, until, end);
+    } finally {
+      this.release(stream);
+    }
+  }
+
+  /** Tells all who follow, but for those of sessions, that the server closes. */
+  endFollowers(): void {
+    for (const { stream } of this.#holdings.values()) {
+      if (stream.session === undefined) stream.feed?.end({ reason: 'shutdown' }, 'stream');
+    }
+  }
+
+  /** Resolves when nobody follows, or appends through a session, any more. */
+  async feedsClosed(): Promise<void> {
+    await Promise.all(this.#feeds);
+  }
+
   /**
    * Holds the stream of an open file until {@link release}.
    *
    * @param resource the name under which it was opened
+   * @param isThere false when it is not at that path any more
    */
-  async acquire(file: StoredFile, resource: ResourcePath): Promise<Stream> {
+  async acquire(file: StoredFile, resource: ResourcePath, isThere = true): Promise<Stream> {
     if (this.#isClosing) throw new ServerClosingError('the server is shutting down');
     const { fingerprint } = file.stat;
     const holding =
@@ -105,9 +177,11 @@ export class StreamRegistry {
     holding.users++;
     this.#idle.delete(holding.stream);
     this.#recent.add(holding.stream);
+    if (isThere) {
+      holding.keys.add(resource.key);
+      this.#seen.set(resource.key, { stream: holding.stream, atMs: performance.now() });
+    }
     // Another program may have appended since.
-    holding.keys.add(resource.key);
-    this.#seen.set(resource.key, { stream: holding.stream, atMs: performance.now() });
     try {
       const { state } = holding.stream.isWriting ? holding.stream : await this.#look(file);
       if (!holding.stream.isWriting) holding.stream.advance(state.size);
@@ -188,6 +262,7 @@ export class StreamRegistry {
     try {
       const readmit = await stream.admitSession();
       return {
+        stream,
         close: () => stream.amend(({ version }) => ({ version: version + 1, closed: true })),
         end: () => {
           readmit();
@@ -199,11 +274,6 @@ export class StreamRegistry {
       this.release(stream);
       throw error;
     }
-  }
-
-  /** Tells that a session has brought bytes. */
-  advance(fingerprint: string, size: number): void {
-    this.held(fingerprint)?.advance(size);
   }
 
   /** Tells that a file was deleted, so that no start misses it. */
@@ -248,13 +318,35 @@ export class StreamRegistry {
   }
 
   async #look(file: LookedAt): Promise<StreamView> {
-    const { fingerprint, identity } = file.stat;
+    const { fingerprint } = file.stat;
     const held = this.held(fingerprint);
     if (held?.isWriting) return { state: held.state, names: held.names };
     const { state } = await this.#options.store.readOf(file);
     const known = held === undefined ? state : await ahead(held.state, state, file);
-    const size = this.#options.sessionSize(identity) ?? known.size;
+    const size = held?.session?.feed.committed ?? known.size;
     return viewOf(file, { ...known, size });
+  }
+
+  #openAlone(file: StoredFile, size: number): Feed {
+    const shared = file.share();
+    const closed = this.#opened();
+    return new Feed(shared, size, {
+      committed: () => undefined,
+      idle: () => void shared.close().then(closed, closed),
+    });
+  }
+
+  /** Counts a feed; returns what counts it off. */
+  #opened(): () => void {
+    let closed = () => {};
+    const open = new Promise<void>((resolve) => {
+      closed = () => {
+        this.#feeds.delete(open);
+        resolve();
+      };
+    });
+    this.#feeds.add(open);
+    return closed;
   }
 
   /** Why the file of a stream that is not held may be behind the log. What comes into quarantine later is held until it leaves it. */
@@ -264,9 +356,9 @@ export class StreamRegistry {
   }
 
   async #make(file: StoredFile, resource: ResourcePath): Promise<Stream> {
-    const { store, log, turns, syncer, isDurable, sessionSize } = this.#options;
+    const { store, log, turns, syncer, isDurable } = this.#options;
     const { location, stat } = file;
-    const { fingerprint, generation, identity } = stat;
+    const { fingerprint, generation } = stat;
     const { state, isDamaged } = await store.readOf(file);
     const stream: Stream = new Stream({
       fingerprint,
@@ -274,7 +366,7 @@ export class StreamRegistry {
       generation,
       isDamaged,
       isolation: this.#isolation(fingerprint),
-      state: { ...state, size: sessionSize(identity) ?? state.size },
+      state,
       type: state.contentType,
       log,
       turns,
@@ -320,4 +412,8 @@ export class StreamRegistry {
     this.#recent.clear();
     if (this.#idle.size > 0) this.#timer = setTimeout(() => this.#dropIdle(), IDLE_MS).unref();
   }
+}
+
+function ignoreUnreadable(error: unknown): undefined {
+  if (!(error instanceof StorageError)) throw error;
 }

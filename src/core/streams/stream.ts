@@ -1,5 +1,6 @@
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
+import type { StoredFile } from '../../storage/stored-file.ts';
 import {
   AppendBusyError,
   ContentTypeMismatchError,
@@ -11,7 +12,9 @@ import {
   StorageFullError,
   StreamClosedError,
 } from '../../wire/errors.ts';
+import { Feed } from '../feed.ts';
 import type { Checkpointed } from '../recovery/checkpoints.ts';
+import type { Session } from '../sessions/session.ts';
 import { AppendPipeline } from '../single-append/append-pipeline.ts';
 import type { StreamAppend } from '../single-append/append-rules.ts';
 import type { PipelineOptions } from '../single-append/pipeline-options.ts';
@@ -20,7 +23,7 @@ import { namesOf, type OffsetNames } from './stream-offset.ts';
 import { isJsonType } from './stream-type.ts';
 
 /** What a stream is made of. */
-export interface StreamOptions extends Omit<PipelineOptions, 'settled'> {
+export interface StreamOptions extends Omit<PipelineOptions, 'settled' | 'committed'> {
   /** Generation of the file. */
   generation: number;
   /** Why it takes no appends and cannot be read: what the log has of it could not be made good. */
@@ -57,6 +60,9 @@ export class Stream implements Checkpointed {
   #isHeldBySession = false;
   #isGone = false;
   #isClosing = false;
+  /** The append over all its connections, while it lasts. */
+  session: Session | undefined;
+  #feed: Feed | undefined;
   readonly #watchers = new Set<() => void>();
   #isTelling = false;
 
@@ -70,12 +76,26 @@ export class Stream implements Checkpointed {
     this.type = options.type;
     this.#names = namesOf(generation, options.state);
     this.#generationOfNames = options.state.generation;
-    this.#appends = new AppendPipeline({ ...options, settled: () => this.#settled() });
+    this.#appends = new AppendPipeline({
+      ...options,
+      committed: (start, parts) => this.#feed?.commit(start, parts),
+      settled: () => this.#settled(),
+    });
   }
 
   /** How its positions are named. */
   get names(): OffsetNames {
     return this.#names;
+  }
+
+  /** The way out, while anybody follows, or appends through a session. */
+  get feed(): Feed | undefined {
+    return this.#feed;
+  }
+
+  /** Whether it was made as a stream, and more may come. */
+  get isOpen(): boolean {
+    return this.type !== undefined && this.state.closed !== true && !this.#isGone && !this.#isClosing;
   }
 
   /** What is in the file, and counts. Its producers are not told. */
@@ -163,7 +183,33 @@ export class Stream implements Checkpointed {
 
   /** Counts bytes that a session, or another program, has brought. */
   advance(size: number): void {
-    if (size > this.state.size) this.#appends.amend({ size });
+    if (size <= this.state.size) return;
+    this.#appends.amend({ size });
+    this.#feed?.advance(size);
+  }
+
+  /**
+   * The way out, which is made if there is none.
+   *
+   * @param file shared with it, so that the caller closes it all the same
+   * @param size how much of the file is good
+   * @param idle called when nobody has it any more, and its file is closed
+   */
+  openFeed(file: StoredFile, size: number, idle: () => void): Feed {
+    if (this.#feed?.advance(size)) return this.#feed;
+    this.#cutFeed();
+    const shared = file.share();
+    const feed: Feed = new Feed(shared, size, {
+      committed: (position) => this.advance(position),
+      idle: async () => {
+        if (this.#feed === feed) this.#feed = undefined;
+        // A close that fails has lost nothing: what was written was synced, or reported, before.
+        await shared.close().catch(() => undefined);
+        idle();
+      },
+    });
+    this.#feed = feed;
+    return feed;
   }
 
   /** Changes what does not come through appends, and saves that. */
@@ -217,6 +263,7 @@ export class Stream implements Checkpointed {
   /** Tells that the file was deleted. */
   async gone(): Promise<void> {
     this.#isGone = true;
+    this.#feed?.end({ reason: 'deleted' }, 'stream');
     this.#tell();
     // Nobody needs its bytes any more.
     await this.cool().catch(() => undefined);
@@ -225,6 +272,8 @@ export class Stream implements Checkpointed {
   /** Takes no more appends: the server closes. */
   shutDown(): void {
     this.#isClosing = true;
+    // The others are told when the session is over.
+    if (this.session === undefined) this.#feed?.end({ reason: 'shutdown' }, 'stream');
     this.#tell();
   }
 
@@ -248,8 +297,18 @@ export class Stream implements Checkpointed {
     if (this.state.generation !== this.#generationOfNames) {
       this.#generationOfNames = this.state.generation;
       this.#names = namesOf(this.generation, this.state);
+      this.#cutFeed();
     }
+    // Of a session that closes it more is to be told.
+    if (this.state.closed === true && this.session === undefined)
+      this.#feed?.end({ reason: 'finished' }, 'stream');
     this.#tell();
+  }
+
+  /** Another program has cut the file: what its followers have is not what is there. */
+  #cutFeed(): void {
+    this.#feed?.end({ reason: 'truncated' }, 'stream');
+    this.#feed = undefined;
   }
 
   #tell(): void {

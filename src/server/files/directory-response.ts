@@ -80,14 +80,14 @@ export class DirectoryResponder {
     let truncated = false;
     let count = 0;
     for await (const stat of this.#root.list(resource, { signal })) {
-      const { name, kind, identity, fingerprint, size, mtimeNs } = stat;
+      const { name, kind, fingerprint, size, mtimeNs } = stat;
       if (count === MAX_ENTRIES) {
         truncated = true;
         break;
       }
       count++;
       if (name <= after) continue;
-      const feed = this.#registry.live(identity);
+      const feed = this.#registry.live(fingerprint);
       const modified = new Date(Number(mtimeNs / 1_000_000n)).toISOString();
       const entry: ListedEntry = {
         name,

@@ -70,7 +70,7 @@ export class WebSocketUpgrades {
     if (feed === undefined || request.raw.socket.destroyed) return;
     assertHandshake(request);
     const connection = new FollowConnection(legacyDialect, request.raw.socket, this.#followContext);
-    connection.follow(feed.join(0, connection));
+    connection.follow(feed.join(0, connection, 'session'));
     this.#connections.set(request, connection);
   }
 

@@ -251,12 +251,12 @@ describe('an appender', () => {
     await appender.end('finished');
   });
 
-  test('is found by the identity of its file while it is live', async () => {
+  test('is found by the fingerprint of its file while it is live', async () => {
     const core = await startCore();
     const appender = await core.open('a');
-    const { identity } = await core.root.stat(ResourcePath.parse('a'));
-    expect(core.registry.live(identity)).toBe(appender.feed);
+    const { fingerprint } = await core.root.stat(ResourcePath.parse('a'));
+    expect(core.registry.live(fingerprint)).toBe(appender.feed);
     await appender.end('finished');
-    expect(core.registry.live(identity)).toBeUndefined();
+    expect(core.registry.live(fingerprint)).toBeUndefined();
   });
 });

@@ -23,7 +23,6 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
   const stored = new StoredStreams(root, {
     // What is put right is to survive a loss of power, whatever the server promises.
     isDurable: true,
-    sessionSize: () => undefined,
     report,
     made: nothing,
     deleted: nothing,
