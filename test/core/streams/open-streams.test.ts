@@ -1,0 +1,133 @@
+import { truncate } from 'node:fs/promises';
+import path from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { StoredFile } from '../../../src/storage/stored-file.ts';
+import { ResourcePath } from '../../../src/wire/resource-path.ts';
+import { CollectingSink, RecordingOwner, startCore } from '../../support/core-harness.ts';
+import { appendLine, makeStream, storeFile } from '../../support/streams-core.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const STREAM = ResourcePath.parse('stream');
+const session = 'x'.repeat(32);
+
+/** A stream of text with a line, and one who follows it. */
+async function followedStream(graceMs = 15_000) {
+  const core = await startCore({ graceMs });
+  onTestFinished(() => core.registry.close());
+  await makeStream(core.registry, 'stream', 'first\n');
+  const follow = async () => {
+    const sink = new CollectingSink();
+    const { signal } = new AbortController();
+    sink.follower = await core.registry.follow(STREAM, {}, sink, signal);
+    sink.drain();
+    return sink;
+  };
+  const close = async () => {
+    const stream = await core.registry.streams.acquire(STREAM);
+    const nothing = { bytes: Buffer.alloc(0), contentType: undefined, seq: undefined, producer: undefined };
+    await stream.append({ ...nothing, close: true });
+    core.registry.streams.release(stream);
+  };
+  const sink = await follow();
+  await waitFor(() => sink.bytes.length === 6, 'the history');
+  return { ...core, sink, follow, close };
+}
+
+const text = (sink: CollectingSink) => sink.bytes.toString();
+
+test('a follower of an open stream gets what is appended, and stays until it is closed', async () => {
+  const { registry, sink, close } = await followedStream();
+  await appendLine(registry, 'stream', 'second\n');
+  await waitFor(() => text(sink) === 'first\nsecond\n', 'the second line');
+  expect([sink.endReason, sink.follower?.outcome]).toEqual([undefined, undefined]);
+  await close();
+  await waitFor(() => sink.endReason !== undefined, 'the end');
+  expect([text(sink), sink.endReason]).toEqual(['first\nsecond\n', 'finished']);
+});
+
+test('what is appended reaches followers without another read of the file', async () => {
+  const { registry, sink } = await followedStream();
+  const reading = vi.spyOn(StoredFile.prototype, 'read');
+  onTestFinished(() => reading.mockRestore());
+  await Promise.all([appendLine(registry, 'stream', 'a\n'), appendLine(registry, 'stream', 'b\n')]);
+  await waitFor(() => text(sink) === 'first\na\nb\n', 'the lines');
+  expect(reading).not.toHaveBeenCalled();
+});
+
+test('a closed stream is followed to its end, as a file is', async () => {
+  const { follow, close } = await followedStream();
+  await close();
+  const late = await follow();
+  await waitFor(() => late.endReason !== undefined, 'the end');
+  expect([text(late), late.endReason]).toEqual(['first\n', 'finished']);
+});
+
+test('a file that was only stored is followed to its end, though somebody POSTs to it', async () => {
+  const { registry, directory } = await followedStream();
+  await storeFile(registry, directory, 'file', 'stored\n');
+  await appendLine(registry, 'file', 'posted\n');
+  const sink = new CollectingSink();
+  const { signal } = new AbortController();
+  sink.follower = await registry.follow(ResourcePath.parse('file'), {}, sink, signal);
+  sink.drain();
+  await waitFor(() => sink.endReason !== undefined, 'the end');
+  expect([text(sink), sink.endReason]).toEqual(['stored\nposted\n', 'finished']);
+});
+
+test('a follower of an open stream sees sessions come and go, and stays', async () => {
+  const { registry, open, sink, follow } = await followedStream();
+  const first = await open('stream', new RecordingOwner(), { session });
+  const during = await follow();
+  first.append(Buffer.from('one '));
+  await first.end('finished');
+  const second = await open('stream', new RecordingOwner(), { session: 'y'.repeat(32) });
+  second.append(Buffer.from('two '));
+  await second.ready();
+  second.release();
+  await waitFor(() => sink.waits.length === 1, 'the word that the appender was lost');
+  const back = await open('stream', new RecordingOwner(), { session: 'y'.repeat(32) });
+  await back.end('interrupted');
+  await appendLine(registry, 'stream', 'three\n');
+  for (const each of [sink, during]) {
+    await waitFor(() => text(each) === 'first\none two three\n', 'everything');
+    expect([each.waits, each.endReason]).toEqual([[true, false], undefined]);
+  }
+});
+
+test('a follower of an open stream is told that its appender is given up', async () => {
+  const { open, sink } = await followedStream(10);
+  const appender = await open('stream', new RecordingOwner(), { session });
+  appender.release();
+  await waitFor(() => sink.waits.length === 2, 'the word that others may append');
+  expect([sink.waits, sink.endReason]).toEqual([[true, false], undefined]);
+});
+
+test('a session that closes the stream ends those who follow it', async () => {
+  const { open, sink } = await followedStream();
+  const appender = await open('stream', new RecordingOwner(), { session, closes: true });
+  appender.append(Buffer.from('last\n'));
+  await appender.end('finished');
+  await waitFor(() => sink.endReason !== undefined, 'the end');
+  expect([text(sink), sink.endReason]).toEqual(['first\nlast\n', 'finished']);
+});
+
+test('a follower of an open stream is told when it is deleted', async () => {
+  const { registry, sink } = await followedStream();
+  await registry.streams.delete(STREAM);
+  await waitFor(() => sink.endReason !== undefined, 'the end');
+  expect(sink.endReason).toBe('deleted');
+});
+
+test('a follower of an open stream is told to come back when the server closes', async () => {
+  const { registry, sink } = await followedStream();
+  await registry.close();
+  expect(sink.endReason).toBe('shutdown');
+});
+
+test('a follower of an open stream that another program has cut gets nothing of what is appended then', async () => {
+  const { registry, directory, sink } = await followedStream();
+  await truncate(path.join(directory, 'stream'), 2);
+  await appendLine(registry, 'stream', 'anew\n').catch(() => appendLine(registry, 'stream', 'anew\n'));
+  await waitFor(() => sink.endReason !== undefined, 'the end');
+  expect([text(sink), sink.endReason]).toEqual(['first\n', 'truncated']);
+});
