@@ -11,6 +11,8 @@ import {
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { Arrivals } from './arrivals/arrivals.ts';
 import type { Feed } from './feed.ts';
+import { Feeds } from './feeds.ts';
+import { FileWatch } from './file-watch.ts';
 import type { Follower, FollowerSink } from './follower.ts';
 import { asGone, assertGeneration } from './preconditions.ts';
 import type { AppendRequest, FollowRequest } from './request.ts';
@@ -41,6 +43,7 @@ export interface RegistryOptions extends SessionRegistryOptions {
 
 /** All feeds and streams: who appends, and where followers join. */
 export class FeedRegistry {
+  readonly #feeds: Feeds;
   readonly #sessions: SessionRegistry;
   readonly #stored: StoredStreams;
   readonly #report: Report;
@@ -66,10 +69,14 @@ export class FeedRegistry {
       },
     });
     const { sidecars, store, held, turns, log, syncer, expiring, lifecycle } = this.#stored;
+    const watch = new FileWatch(root, turns);
+    this.#feeds = new Feeds(held, watch, ({ fingerprint, state }) => void store.touch(fingerprint, state));
     this.#sessions = new SessionRegistry(
       {
         root,
         held,
+        feeds: this.#feeds,
+        watch,
         turns,
         syncer,
         log,
@@ -80,7 +87,7 @@ export class FeedRegistry {
       options,
     );
     this.#sweep = new ExpirySweep(expiring, lifecycle, store, report, SWEEP_INTERVAL_MS);
-    this.#rotated = new RotatedFollowers(root, held, this.#sessions, lifecycle);
+    this.#rotated = new RotatedFollowers(root, this.#feeds, this.#sessions, lifecycle);
   }
 
   /** How streams come and go. */
@@ -211,8 +218,8 @@ export class FeedRegistry {
     this.#sessions.close();
     await this.#sweep.close();
     await this.#rotated.close();
-    this.#stored.held.endFollowers();
-    await this.#stored.held.feedsClosed();
+    this.#feeds.endFollowers();
+    await this.#feeds.closed();
     await settled;
     await this.#stored.close();
     this.#arrivals.close();
@@ -271,9 +278,7 @@ export class FeedRegistry {
     this.#refuseWhenClosing();
     const size = await this.streams.committed(file);
     const place = { size, position: start(size), isThere: true };
-    return this.#stored.held.follow(file, resource, place, sink, () =>
-      this.#sessions.history.outcome(file, size),
-    );
+    return this.#feeds.follow(file, resource, place, sink, () => this.#sessions.history.outcome(file, size));
   }
 }
 

@@ -2,6 +2,7 @@ import type { Root } from '../../storage/root.ts';
 import { StorageBusyError } from '../../wire/errors.ts';
 import type { EndFacts } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Feeds } from '../feeds.ts';
 import type { Follower, FollowerSink } from '../follower.ts';
 import type { Outcome } from '../outcome.ts';
 import { type FollowRequest, returnPosition } from '../request.ts';
@@ -9,7 +10,6 @@ import type { SessionRegistry } from '../sessions/session-registry.ts';
 import { Slots } from '../slots.ts';
 import { startAt } from '../start-position.ts';
 import type { StreamLifecycle } from '../streams/stream-lifecycle.ts';
-import type { StreamRegistry } from '../streams/stream-registry.ts';
 import { openRenamed } from './renamed-file.ts';
 import type { OpenRotated, RotatedFile, Successor } from './rotated-file.ts';
 import { Rotations } from './rotations.ts';
@@ -26,14 +26,14 @@ export class RotatedFollowers {
   readonly #root: Root;
   readonly #rotations: Rotations;
   readonly #searches = new Slots(MAX_SEARCHES);
-  readonly #held: StreamRegistry;
+  readonly #feeds: Feeds;
   readonly #sessions: SessionRegistry;
   readonly #streams: StreamLifecycle;
 
-  constructor(root: Root, held: StreamRegistry, sessions: SessionRegistry, streams: StreamLifecycle) {
+  constructor(root: Root, feeds: Feeds, sessions: SessionRegistry, streams: StreamLifecycle) {
     this.#root = root;
     this.#rotations = new Rotations(root, LOOK_INTERVAL_MS);
-    this.#held = held;
+    this.#feeds = feeds;
     this.#sessions = sessions;
     this.#streams = streams;
   }
@@ -147,7 +147,7 @@ export class RotatedFollowers {
     const isDraining = isReplaced && successor === undefined && holdMs > 0;
     const outcome = async (): Promise<Outcome> =>
       isDraining ? this.#sessions.history.outcome(file, size) : { reason: 'deleted', ...factsOf(successor) };
-    return this.#held.follow(file, resource, { size, position, isThere: false }, sink, outcome);
+    return this.#feeds.follow(file, resource, { size, position, isThere: false }, sink, outcome);
   }
 
   async #joinCut(
@@ -162,7 +162,7 @@ export class RotatedFollowers {
       ...(sizeBeforeCut > from && { lost: sizeBeforeCut - from }),
     };
     const place = { size: await this.#streams.committed(file), position: from, end: from, isThere: false };
-    return this.#held.follow(file, resource, place, sink, async () => outcome);
+    return this.#feeds.follow(file, resource, place, sink, async () => outcome);
   }
 }
 

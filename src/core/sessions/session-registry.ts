@@ -6,13 +6,14 @@ import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Feeds } from '../feeds.ts';
+import type { FileWatch } from '../file-watch.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
 import type { StreamLifecycle } from '../streams/stream-lifecycle.ts';
 import type { Admission, StreamRegistry } from '../streams/stream-registry.ts';
 import { type AppendHistory, isContinuedBy } from './append-history.ts';
 import type { Appender, AppenderOwner } from './appender.ts';
-import { FileWatch } from './file-watch.ts';
 import type { Durability, WriterDependencies } from './group-writer.ts';
 import { Session } from './session.ts';
 
@@ -29,8 +30,9 @@ export interface SessionDependencies extends WriterDependencies {
   history: AppendHistory;
   /** Opens the files. */
   streams: StreamLifecycle;
-  /** Who they are of. */
   held: StreamRegistry;
+  feeds: Feeds;
+  watch: FileWatch;
 }
 
 /**
@@ -43,6 +45,7 @@ export class SessionRegistry {
   readonly history: AppendHistory;
   readonly #root: Root;
   readonly #held: StreamRegistry;
+  readonly #feeds: Feeds;
   readonly #streams: StreamLifecycle;
   readonly #options: SessionRegistryOptions;
   readonly #writing: WriterDependencies;
@@ -56,16 +59,17 @@ export class SessionRegistry {
   #closing = false;
 
   constructor(
-    { root, held, history, streams, ...writing }: SessionDependencies,
+    { root, held, feeds, watch, history, streams, ...writing }: SessionDependencies,
     options: SessionRegistryOptions,
   ) {
     this.#root = root;
     this.#held = held;
+    this.#feeds = feeds;
     this.#writing = writing;
     this.#streams = streams;
     this.#options = options;
     this.history = history;
-    this.#watch = new FileWatch(root, writing.turns);
+    this.#watch = watch;
   }
 
   /** The session of the file with this fingerprint, while somebody appends to it. */
@@ -144,8 +148,8 @@ export class SessionRegistry {
    */
   close(): void {
     this.#closing = true;
-    for (const session of this.#held.sessions()) {
-      if (session.feed.isWaiting) void session.end('shutdown');
+    for (const { session } of this.#held.all()) {
+      if (session?.feed.isWaiting) void session.end('shutdown');
     }
   }
 
@@ -253,7 +257,7 @@ export class SessionRegistry {
 
   #startSession({ resource, file, size, append, own, admission }: SessionStart): Session {
     const { stream } = admission;
-    const feed = this.#held.openFeed(stream, file, size);
+    const feed = this.#feeds.open(stream, file, size);
     feed.hold();
     const session: Session = new Session({
       feed,

@@ -5,13 +5,9 @@ import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { WriteTurns } from '../../storage/write-turns.ts';
-import { type HttpfstreamError, ServerClosingError, StorageError } from '../../wire/errors.ts';
+import { type HttpfstreamError, ServerClosingError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import { Feed } from '../feed.ts';
-import type { Follower, FollowerSink } from '../follower.ts';
-import type { Outcome } from '../outcome.ts';
 import { Checkpoints } from '../recovery/checkpoints.ts';
-import type { Session } from '../sessions/session.ts';
 import { LoneRecord } from '../single-append/lone-record.ts';
 import { openOwned } from '../single-append/owned-file.ts';
 import type { StreamRecord } from '../single-append/stream-record.ts';
@@ -72,8 +68,6 @@ export class StreamRegistry {
   readonly #recent = new Set<Stream>();
   /** At which paths streams were seen, and when. */
   readonly #seen = new Map<string, { stream: Stream; atMs: number }>();
-  /** One for each feed; settled, and gone from here, when its file is closed. */
-  readonly #feeds = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   #isClosing = false;
 
@@ -89,70 +83,14 @@ export class StreamRegistry {
     return this.#holdings.get(fingerprint)?.stream;
   }
 
-  /** The sessions that have not ended. */
-  *sessions(): Generator<Session, void, undefined> {
-    for (const { stream } of this.#holdings.values()) if (stream.session !== undefined) yield stream.session;
+  /** All that are held. */
+  *all(): Generator<Stream, void, undefined> {
+    for (const { stream } of this.#holdings.values()) yield stream;
   }
 
-  /**
-   * The way out of a stream that is held, and is then held for as long as anybody has that.
-   *
-   * @param file shared with it, so that the caller closes it all the same
-   * @param size how much of the file is good
-   */
-  openFeed(stream: Stream, file: StoredFile, size: number): Feed {
-    const holding = this.#holdings.get(stream.fingerprint) as Holding;
-    const before = stream.feed;
-    const feed = stream.openFeed(file, size, () => {
-      closed();
-      // It lives on from when its last reader has gone.
-      void this.#options.store.touch(stream.fingerprint, stream.state);
-      this.release(stream);
-    });
-    if (feed === before) return feed;
-    const closed = this.#opened();
-    holding.users++;
-    return feed;
-  }
-
-  /**
-   * Makes a follower of an open file to which no session appends.
-   *
-   * @param resource the name under which it was opened
-   * @param place.size how much of the file is good
-   * @param place.position where it begins
-   * @param place.end position after the last byte that it gets, if that is another one than `size`
-   * @param place.isThere false when the file is not at that path any more
-   * @param outcome how it ends when it has everything, unless the file is a stream that is open
-   */
-  async follow(
-    file: StoredFile,
-    resource: ResourcePath,
-    { size, position, end, isThere }: { size: number; position: number; end?: number; isThere: boolean },
-    sink: FollowerSink,
-    outcome: () => Promise<Outcome>,
-  ): Promise<Follower> {
-    const stream = await this.acquire(file, resource, isThere).catch(ignoreUnreadable);
-    // What is remembered of it cannot be read: its bytes are there all the same.
-    if (stream === undefined) return this.#openAlone(file, size).join(position, sink, await outcome(), end);
-    try {
-      const until = isThere && stream.isOpen ? 'stream' : await outcome();
-      return this.openFeed(stream, file, size).join(position, sink, until, end);
-    } finally {
-      this.release(stream);
-    }
-  }
-
-  /** Tells all who follow, but for those of sessions, that the server closes. */
-  endFollowers(): void {
-    for (const { stream } of this.#holdings.values()) {
-      if (stream.session === undefined) stream.feed?.end({ reason: 'shutdown' }, 'stream');
-    }
-  }
-
-  /** Resolves when nobody follows, or appends through a session, any more. */
-  async feedsClosed(): Promise<void> {
-    await Promise.all(this.#feeds);
+  /** Holds a stream that is held once more, until {@link release}. */
+  hold(stream: Stream): void {
+    (this.#holdings.get(stream.fingerprint) as Holding).users++;
   }
 
   /**
@@ -327,28 +265,6 @@ export class StreamRegistry {
     return viewOf(file, { ...known, size });
   }
 
-  #openAlone(file: StoredFile, size: number): Feed {
-    const shared = file.share();
-    const closed = this.#opened();
-    return new Feed(shared, size, {
-      committed: () => undefined,
-      idle: () => void shared.close().then(closed, closed),
-    });
-  }
-
-  /** Counts a feed; returns what counts it off. */
-  #opened(): () => void {
-    let closed = () => {};
-    const open = new Promise<void>((resolve) => {
-      closed = () => {
-        this.#feeds.delete(open);
-        resolve();
-      };
-    });
-    this.#feeds.add(open);
-    return closed;
-  }
-
   /** Why the file of a stream that is not held may be behind the log. What comes into quarantine later is held until it leaves it. */
   #isolation(fingerprint: string): HttpfstreamError | undefined {
     const { quarantine } = this.#options;
@@ -412,8 +328,4 @@ export class StreamRegistry {
     this.#recent.clear();
     if (this.#idle.size > 0) this.#timer = setTimeout(() => this.#dropIdle(), IDLE_MS).unref();
   }
-}
-
-function ignoreUnreadable(error: unknown): undefined {
-  if (!(error instanceof StorageError)) throw error;
 }

@@ -260,6 +260,13 @@ export class Stream implements Checkpointed {
     return this.#appends.quietly(() => this.#appends.cool());
   }
 
+  /** Ends those who follow because of what has happened to the file. Who appends finds out by itself. */
+  lose(error: HttpfstreamError): void {
+    if (this.session !== undefined) return;
+    if (error instanceof ResourceGoneError) this.#feed?.end({ reason: 'deleted' }, 'stream');
+    else this.#cutFeed();
+  }
+
   /** Tells that the file was deleted. */
   async gone(): Promise<void> {
     this.#isGone = true;

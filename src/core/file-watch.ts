@@ -1,10 +1,9 @@
-import type { Root } from '../../storage/root.ts';
-import type { WriteTurns } from '../../storage/write-turns.ts';
-import { type HttpfstreamError, ResourceGoneError, StreamTruncatedError } from '../../wire/errors.ts';
-import type { ResourcePath } from '../../wire/resource-path.ts';
-import { Round } from '../arrivals/round.ts';
-import type { Feed } from '../feed.ts';
-import type { Session } from './session.ts';
+import type { Root } from '../storage/root.ts';
+import type { WriteTurns } from '../storage/write-turns.ts';
+import { type HttpfstreamError, ResourceGoneError, StreamTruncatedError } from '../wire/errors.ts';
+import type { ResourcePath } from '../wire/resource-path.ts';
+import { Round } from './arrivals/round.ts';
+import type { Feed } from './feed.ts';
 
 /** Time between two rounds of looks. */
 const INTERVAL_MS = 250;
@@ -18,8 +17,15 @@ const SHARE = 0.005;
 /** Time between a change of which the system tells and the look at it: what changes once changes again. */
 const NOTICE_MS = 100;
 
+/** Who has to know what becomes of a file. */
+export interface Watcher {
+  readonly feed: Feed;
+  /** Called when the file was deleted, made anew or cut. */
+  lose(error: HttpfstreamError): void;
+}
+
 interface Watched {
-  session: Session;
+  watcher: Watcher;
   resource: ResourcePath;
   unwatch: () => void;
   /** How much was committed when the system told of a change last: what it tells of our own writes is no news. */
@@ -27,14 +33,15 @@ interface Watched {
 }
 
 /**
- * Finds out what other programs do to the files of sessions. A write looks by itself; this is for those that are quiet. What
+ * Finds out what other programs do to files that somebody appends to, or follows for as long as the stream is open. A write
+ * looks by itself; this is for those that are quiet. What
  * the system tells of their directories makes it soon; rounds of looks, within a share of the processor's time however many
  * there are, make it certain.
  */
 export class FileWatch {
   readonly #root: Root;
   readonly #turns: WriteTurns;
-  readonly #watched = new Map<Session, Watched>();
+  readonly #watched = new Map<Watcher, Watched>();
   readonly #round = new Round(this.#watched);
   /** Those of whose files the system has told something. */
   readonly #changed = new Set<Watched>();
@@ -46,24 +53,29 @@ export class FileWatch {
     this.#turns = turns;
   }
 
-  /** @param resource the name under which the file was opened */
-  add(session: Session, resource: ResourcePath): void {
+  /**
+   * Watches until {@link delete}. Idempotent.
+   *
+   * @param resource the name under which the file was opened
+   */
+  add(watcher: Watcher, resource: ResourcePath): void {
+    if (this.#watched.has(watcher)) return;
     const watched: Watched = {
-      session,
+      watcher,
       resource,
-      committed: session.feed.committed,
+      committed: watcher.feed.committed,
       unwatch: this.#root.watch(resource, (what) => this.#notice(watched, what)),
     };
-    this.#watched.set(session, watched);
+    this.#watched.set(watcher, watched);
     this.#timer ??= setInterval(() => this.#lookAround(), INTERVAL_MS).unref();
   }
 
   /** Idempotent. */
-  delete(session: Session): void {
-    const watched = this.#watched.get(session);
+  delete(watcher: Watcher): void {
+    const watched = this.#watched.get(watcher);
     if (watched === undefined) return;
     watched.unwatch();
-    this.#watched.delete(session);
+    this.#watched.delete(watcher);
     this.#changed.delete(watched);
     if (this.#watched.size > 0) return;
     clearInterval(this.#timer);
@@ -71,8 +83,7 @@ export class FileWatch {
   }
 
   /**
-   * Finds out what another program has done to the file of a feed to which
-   * a session appends. Undefined when all is well.
+   * Finds out what another program has done to the file of a feed. Undefined when all is well.
    *
    * @param resource the name under which the file was opened
    */
@@ -89,7 +100,7 @@ export class FileWatch {
   }
 
   #notice(watched: Watched, what: 'name' | 'content'): void {
-    const { committed } = watched.session.feed;
+    const { committed } = watched.watcher.feed;
     const isOurs = what === 'content' && committed !== watched.committed;
     watched.committed = committed;
     if (isOurs) return;
@@ -113,8 +124,8 @@ export class FileWatch {
     }
   }
 
-  #look({ session, resource }: Watched): void {
-    const change = this.examine(session.feed, resource);
-    if (change !== undefined) session.lose(change);
+  #look({ watcher, resource }: Watched): void {
+    const change = this.examine(watcher.feed, resource);
+    if (change !== undefined) watcher.lose(change);
   }
 }

@@ -1,10 +1,10 @@
 import { appendFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { Round } from '../../../src/core/arrivals/round.ts';
-import { Root } from '../../../src/storage/root.ts';
-import { join, startCore } from '../../support/core-harness.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { Round } from '../../src/core/arrivals/round.ts';
+import { Root } from '../../src/storage/root.ts';
+import { join, startCore } from '../support/core-harness.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 /** What may happen to the file of a session that is quiet, and how it ends then. */
 const CHANGES: [string, (file: string) => Promise<unknown>, string][] = [

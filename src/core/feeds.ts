@@ -1,0 +1,138 @@
+import type { StoredFile } from '../storage/stored-file.ts';
+import { type HttpfstreamError, ServerClosingError } from '../wire/errors.ts';
+import type { ResourcePath } from '../wire/resource-path.ts';
+import { Feed } from './feed.ts';
+import type { FileWatch, Watcher } from './file-watch.ts';
+import type { Follower, FollowerSink } from './follower.ts';
+import type { Outcome } from './outcome.ts';
+import type { Stream } from './streams/stream.ts';
+import type { StreamRegistry } from './streams/stream-registry.ts';
+
+/** Where a follower joins who is no session's. */
+export interface Place {
+  /** How much of the file is good. */
+  size: number;
+  /** Position of the first byte that it gets. */
+  position: number;
+  /** Position after the last byte that it gets, unless the stream is open. Default: `size`. */
+  end?: number;
+  /** Whether the file is at the path under which it was opened. */
+  isThere: boolean;
+}
+
+/** The feeds of the streams that somebody follows, or appends to through a session, and the files that they have open. */
+export class Feeds {
+  readonly #streams: StreamRegistry;
+  readonly #watch: FileWatch;
+  readonly #touch: (stream: Stream) => void;
+  /** One for each; settled, and gone from here, when its file is closed. */
+  readonly #open = new Set<Promise<void>>();
+  /** Those who have to know what becomes of the files of open streams. */
+  readonly #watchers = new Map<Feed, Watcher>();
+
+  /** @param touch called when nobody follows a stream any more: its time to live begins then */
+  constructor(streams: StreamRegistry, watch: FileWatch, touch: (stream: Stream) => void) {
+    this.#streams = streams;
+    this.#watch = watch;
+    this.#touch = touch;
+  }
+
+  /**
+   * The feed of a stream that is held, and is then held for as long as anybody has the feed.
+   *
+   * @param file shared with it, so that the caller closes it all the same
+   * @param size how much of the file is good
+   */
+  open(stream: Stream, file: StoredFile, size: number): Feed {
+    const before = stream.feed;
+    const feed: Feed = stream.openFeed(file, size, () => {
+      closed();
+      this.#unwatch(feed);
+      this.#touch(stream);
+      this.#streams.release(stream);
+    });
+    if (feed === before) return feed;
+    const closed = this.#opened();
+    this.#streams.hold(stream);
+    return feed;
+  }
+
+  /**
+   * Makes a follower of an open file to which no session appends.
+   *
+   * @param resource the name under which it was opened
+   * @param outcome how it ends when it has everything, unless the file is a stream that is open
+   */
+  async follow(
+    file: StoredFile,
+    resource: ResourcePath,
+    { size, position, end, isThere }: Place,
+    sink: FollowerSink,
+    outcome: () => Promise<Outcome>,
+  ): Promise<Follower> {
+    const stream = await this.#streams.acquire(file, resource, isThere).catch(ignoreUnreadable);
+    // What is remembered of it cannot be read: its bytes are there all the same.
+    if (stream === undefined) return this.#openAlone(file, size).join(position, sink, await outcome(), end);
+    try {
+      const until = isThere && stream.isOpen ? 'stream' : await outcome();
+      const feed = this.open(stream, file, size);
+      if (until === 'stream') this.#watchOpen(stream, feed, resource);
+      return feed.join(position, sink, until, end);
+    } finally {
+      this.#streams.release(stream);
+    }
+  }
+
+  /** Tells all who follow, but for those of sessions, that the server closes. */
+  endFollowers(): void {
+    for (const { session, feed } of this.#streams.all()) {
+      if (session === undefined) feed?.end({ reason: 'shutdown' }, 'stream');
+    }
+  }
+
+  /** Resolves when nobody has a feed any more. */
+  async closed(): Promise<void> {
+    await Promise.all(this.#open);
+  }
+
+  /** Whoever follows an open stream is to know what becomes of its file, though nobody appends. */
+  #watchOpen(stream: Stream, feed: Feed, resource: ResourcePath): void {
+    if (this.#watchers.has(feed)) return;
+    const watcher = { feed, lose: (error: HttpfstreamError) => stream.lose(error) };
+    this.#watchers.set(feed, watcher);
+    this.#watch.add(watcher, resource);
+  }
+
+  #unwatch(feed: Feed): void {
+    const watcher = this.#watchers.get(feed);
+    if (watcher === undefined) return;
+    this.#watchers.delete(feed);
+    this.#watch.delete(watcher);
+  }
+
+  #openAlone(file: StoredFile, size: number): Feed {
+    const shared = file.share();
+    const closed = this.#opened();
+    return new Feed(shared, size, {
+      committed: () => undefined,
+      idle: () => void shared.close().then(closed, closed),
+    });
+  }
+
+  /** Counts a feed; returns what counts it off. */
+  #opened(): () => void {
+    let closed = () => {};
+    const open = new Promise<void>((resolve) => {
+      closed = () => {
+        this.#open.delete(open);
+        resolve();
+      };
+    });
+    this.#open.add(open);
+    return closed;
+  }
+}
+
+function ignoreUnreadable(error: unknown): undefined {
+  if (error instanceof ServerClosingError) throw error;
+}
