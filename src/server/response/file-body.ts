@@ -58,7 +58,7 @@ export class FileBody extends Readable {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#writer?.stop(error ?? new Error('the answer is over'));
+    this.#writer?.stop();
     this.#reading
       .then(() => {
         this.#loan.release();
@@ -85,7 +85,7 @@ export class FileBody extends Readable {
       // To its end, for which those wait who have an eye on it.
       this.resume();
     } catch (error) {
-      this.destroy(error as Error);
+      this.destroy(writer.isStopped ? undefined : (error as Error));
     }
   }
 
