@@ -24,6 +24,7 @@ import { Continues } from './node/continues.ts';
 import { RequestQueue } from './node/request-queue.ts';
 import { ServerSockets } from './node/server-sockets.ts';
 import { assertLength, assertNoBody } from './request/framing.ts';
+import { hasParameter } from './request/has-parameter.ts';
 import { allowAnyType } from './request/media-type.ts';
 import { assertParameters } from './request/query-parameters.ts';
 import { isHandshake, resourceOf, verbOf } from './request/request-target.ts';
@@ -32,6 +33,8 @@ import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
 import { dialectOf, WebSocketUpgrades } from './websocket/upgrades.ts';
 import { v2Dialect } from './websocket/v2-dialect.ts';
 import { registerWebSockets } from './websocket/websocket-server.ts';
+
+const STREAM_PARAMETERS: ReadonlySet<string> = new Set(Object.values(StreamQuery));
 
 /**
  * The server as a Fastify plugin: `app.register(httpfstream, { root, prefix })`.
@@ -221,7 +224,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
 
 /** Whether GET or HEAD is one of the Durable Streams protocol. */
 function isStreamRead(request: FastifyRequest): boolean {
-  return Object.values(StreamQuery).some((name) => name in (request.query as object));
+  return hasParameter(request, STREAM_PARAMETERS);
 }
 
 function ignore(): void {}

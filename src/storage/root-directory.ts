@@ -144,12 +144,12 @@ export class RootDirectory {
    * @throws {ResourceNotFoundError} when there is no such directory
    */
   async *entries(resource: ResourcePath): AsyncGenerator<{ name: string; entry: string }, void, undefined> {
-    const held = await readingFailure(() => this.find(resource, { directory: true }));
+    const held = readingFailure(() => this.find(resource, { directory: true }));
     const pace = new Pace();
     try {
-      const directory = await readingFailure(() =>
-        fs.promises.opendir(held.entry, { bufferSize: NAMES_AT_A_TIME }),
-      );
+      const directory = await fs.promises
+        .opendir(held.entry, { bufferSize: NAMES_AT_A_TIME })
+        .catch((error) => Promise.reject(readingError(error)));
       for await (const { name } of directory) {
         yield { name, entry: path.join(held.entry, name) };
         // Whoever is given the names looks at them.
@@ -238,13 +238,18 @@ function assertMayBeMade({ segments }: ResourcePath): void {
 }
 
 /** A reader is not told why: a file on the way, or a name that cannot be, is simply not there. */
-export async function readingFailure<T>(action: () => T | Promise<T>): Promise<T> {
+export function readingFailure<T>(action: () => T): T {
   try {
-    return await action();
+    return action();
   } catch (error) {
-    const isMissing = hasErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO');
-    throw isMissing || error instanceof OutsideError ? notFound(error) : storageFailure(error);
+    throw readingError(error);
   }
+}
+
+/** As {@link readingFailure}, of an error. */
+export function readingError(error: unknown): Error {
+  const isMissing = hasErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO');
+  return isMissing || error instanceof OutsideError ? notFound(error) : storageFailure(error);
 }
 
 /** An appender is told that it is no place to write to. */

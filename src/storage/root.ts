@@ -96,7 +96,7 @@ export class Root {
    */
   async openRead(resource: ResourcePath): Promise<StoredFile> {
     const name = this.#directory.locate(resource);
-    const { fd, stat, location } = await readingFailure(() =>
+    const { fd, stat, location } = readingFailure(() =>
       this.#openThere(name, constants.O_RDONLY, ({ kind }) => {
         if (kind === 'other') throw notFound();
       }),
@@ -212,18 +212,16 @@ export class Root {
   async remove(resource: ResourcePath): Promise<void> {
     if (resource.isRoot) throw noFile();
     const name = this.#directory.locate(resource);
-    const file = await readingFailure(() => this.#directory.hold(name));
+    const file = readingFailure(() => this.#directory.hold(name));
     try {
       if (file.real !== name) {
-        await readingFailure(() => linkedStat(file));
+        readingFailure(() => linkedStat(file));
         throw linked();
       }
     } finally {
       file.release();
     }
-    const directory = await readingFailure(() =>
-      this.#directory.hold(path.dirname(name), { directory: true }),
-    );
+    const directory = readingFailure(() => this.#directory.hold(path.dirname(name), { directory: true }));
     try {
       if (directory.real !== path.dirname(name)) throw linked();
       await fs.promises.unlink(path.join(directory.entry, nameOf(resource)));
@@ -242,7 +240,7 @@ export class Root {
    */
   async openRepair(location: string): Promise<RepairFile> {
     const name = path.join(this.#directory.name, location);
-    const { fd, stat } = await readingFailure(() => this.#openThere(name, constants.O_RDWR, assertFile));
+    const { fd, stat } = readingFailure(() => this.#openThere(name, constants.O_RDWR, assertFile));
     return new RepairFile(fd, stat, location, this.#blocks);
   }
 

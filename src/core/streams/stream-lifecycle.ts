@@ -176,11 +176,10 @@ export class StreamLifecycle {
    * @throws {ServerClosingError} after {@link close}
    */
   async create(resource: ResourcePath, request: CreateRequest, content: Buffer | NewFile): Promise<Created> {
+    const open = () => this.#files.openFile(resource);
     return this.#inTurn(resource, async () => {
       for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
-        const file = await this.#openInTurn(resource, () => this.#files.openFile(resource)).catch(
-          ignoreMissing,
-        );
+        const file = await this.#openInTurn(resource, open).catch(ignoreMissing);
         const found = file && (await this.#maker.find(await this.#use(file), resource, request, content));
         if (found !== undefined) return { isNew: false, ...found };
         if (await this.#forks.settle(resource.key)) {
@@ -242,17 +241,14 @@ export class StreamLifecycle {
     return open();
   }
 
-  /** Tells that what is open is used, which is closed when that fails. */
+  /** Tells that what is open is used. */
   async #use<F extends StoredFile>(file: F): Promise<F> {
-    if (file.stat.kind === 'directory') return file;
-    try {
-      const { state } = await this.#options.store.readOf(file);
-      await this.touch(file.stat.fingerprint, state);
-      return file;
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
+    const { fingerprint, kind } = file.stat;
+    if (kind === 'directory') return file;
+    // What cannot be read is there all the same.
+    const stored = await this.#options.store.readOf(file).catch(() => undefined);
+    if (stored !== undefined) await this.touch(fingerprint, stored.state);
+    return file;
   }
 
   async #isExpired(file: StoredFile): Promise<boolean> {

@@ -75,5 +75,10 @@ export class Gate {
 }
 
 function hostLines({ rawHeaders }: IncomingMessage): number {
-  return rawHeaders.filter((text, i) => i % 2 === 0 && /^host$/i.test(text)).length;
+  let lines = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    if (name.length === 4 && name.toLowerCase() === 'host') lines++;
+  }
+  return lines;
 }

@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { StreamQuery } from '../../wire/durable-streams.ts';
 import { QueryName, VERB_HEADER, VERB_QUERY } from '../../wire/protocol.ts';
 import { RESERVED_SEGMENT, ResourcePath } from '../../wire/resource-path.ts';
+import { hasParameter } from '../request/has-parameter.ts';
 
 const BELOW_A_KEY = new RegExp(`^${RESERVED_SEGMENT.replace('.', '\\.')}/page/(?<key>[^/]+)/`);
 
@@ -19,7 +20,11 @@ const FRAMES: readonly unknown[] = ['document', 'iframe', 'frame'];
 const PARTS: readonly unknown[] = ['image', 'style', 'script', 'font', 'audio', 'video', 'track'];
 
 /** What makes more of a read than a read. */
-const OWN_PARAMETERS = [VERB_QUERY, ...Object.values(QueryName), ...Object.values(StreamQuery)];
+const OWN_PARAMETERS: ReadonlySet<string> = new Set([
+  VERB_QUERY,
+  ...Object.values(QueryName),
+  ...Object.values(StreamQuery),
+]);
 
 /**
  * The paths under which a browser shows what users have stored as pages: with a key in front. In its
@@ -45,12 +50,7 @@ export class PagePaths {
 
   /** Whether a browser that is to show something of a type should ask for it below the key. */
   isToMove(request: FastifyRequest, contentType: string): boolean {
-    const { method, headers } = request;
-    const isShown =
-      method === 'GET' &&
-      headers['sec-fetch-mode'] === 'navigate' &&
-      FRAMES.includes(headers['sec-fetch-dest']);
-    return isShown && PAGE.test(contentType) && !this.#isBelowItsKey(request);
+    return isShown(request) && PAGE.test(contentType) && !this.#isBelowItsKey(request);
   }
 
   /** The path of a page below the key of its directory, without the prefix. */
@@ -87,9 +87,17 @@ function wildcardOf({ params }: FastifyRequest): string {
   return (params as { '*': string })['*'];
 }
 
-function isPlainRead({ method, ws, headers, query }: FastifyRequest): boolean {
+function isPlainRead(request: FastifyRequest): boolean {
+  const { method, ws, headers } = request;
   if ((method !== 'GET' && method !== 'HEAD') || ws || headers[VERB_HEADER] !== undefined) return false;
-  return !OWN_PARAMETERS.some((name) => name in (query as object));
+  return !hasParameter(request, OWN_PARAMETERS);
+}
+
+/** Whether a browser asks for what is to be in its window, or in a frame. */
+function isShown({ method, headers }: FastifyRequest): boolean {
+  return (
+    method === 'GET' && headers['sec-fetch-mode'] === 'navigate' && FRAMES.includes(headers['sec-fetch-dest'])
+  );
 }
 
 /** Undefined for what is no path. */

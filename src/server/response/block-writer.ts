@@ -32,7 +32,7 @@ export class BlockWriter {
   #blockBytes = SMALL_BLOCK_BYTES;
   /** How many writes the system has not taken yet. */
   #writing = 0;
-  #failure: Error | undefined;
+  #isStopped = false;
   /** Called when a write was taken, or will never be. */
   #wake: () => void = () => undefined;
 
@@ -50,7 +50,7 @@ export class BlockWriter {
   /**
    * Writes what a file has from `start` up to but not including `end`. Resolves when all of it is handed over.
    *
-   * @throws when it cannot be read, or nobody takes it any more
+   * @throws when it cannot be read, or, {@link isStopped}, nobody takes it any more
    */
   async writeRange(file: StoredFile, start: number, end: number): Promise<void> {
     let reading = this.#read(file, start, end);
@@ -67,16 +67,24 @@ export class BlockWriter {
   /**
    * Resolves when the system has taken everything.
    *
-   * @throws when it never will
+   * @throws when it never will: {@link isStopped}
    */
   async taken(): Promise<void> {
-    while (this.#writing > 0 && this.#failure === undefined) await this.#change();
-    if (this.#failure !== undefined) throw this.#failure;
+    this.#assertGoingOn();
+    while (this.#writing > 0) {
+      await this.#change();
+      this.#assertGoingOn();
+    }
+  }
+
+  /** Whether nobody is there any more. */
+  get isStopped(): boolean {
+    return this.#isStopped;
   }
 
   /** Gives up: nobody is there any more. */
-  stop(error: Error): void {
-    this.#failure ??= error;
+  stop(): void {
+    this.#isStopped = true;
     this.#wake();
   }
 
@@ -85,7 +93,7 @@ export class BlockWriter {
     this.#response.write(bytes, (error) => {
       this.#writing--;
       taken();
-      if (error) this.stop(error);
+      if (error) this.stop();
       else this.#wake();
     });
   }
@@ -93,7 +101,7 @@ export class BlockWriter {
   async #read(file: StoredFile, at: number, end: number): Promise<Filled> {
     const block = await this.#blockFor(end - at);
     const bytes = await file.readInto(block.subarray(0, Math.min(block.length, end - at)), at);
-    if (this.#failure !== undefined) throw this.#failure;
+    this.#assertGoingOn();
     if (bytes === 0) throw new Error('the file has become shorter while it was read');
     return { block, bytes };
   }
@@ -101,7 +109,7 @@ export class BlockWriter {
   /** A block to read so many bytes into; not necessarily all of them. */
   async #blockFor(bytes: number): Promise<Buffer> {
     for (;;) {
-      if (this.#failure !== undefined) throw this.#failure;
+      this.#assertGoingOn();
       const free = this.#free.pop();
       if (free !== undefined) return this.#grown(free, bytes);
       if (this.#hasRoomForOne()) {
@@ -136,6 +144,10 @@ export class BlockWriter {
     this.#count--;
     this.#blockBytes = SMALL_BLOCK_BYTES;
     this.#loan.reduce(block.length);
+  }
+
+  #assertGoingOn(): void {
+    if (this.#isStopped) throw new Error('nobody takes it any more');
   }
 
   /** Resolves when a write was taken, or will never be. */

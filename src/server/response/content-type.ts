@@ -10,9 +10,15 @@ const SNIFFED_BYTES = 512;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const BINARY_DATA = /[\u0000-\u0008\u000b\u000e-\u001a\u001c-\u001f]/;
 
+/** By extension: of those that there are, which is what bounds it. */
+const known = new Map<string, string>();
+
 /** The Content-Type that a file's extension implies, if any. */
 export function contentTypeOfName(name: string): string | undefined {
-  return mimeTypes.contentType(path.extname(name)) || undefined;
+  const extension = path.extname(name).toLowerCase();
+  const type = known.get(extension) ?? (mimeTypes.contentType(extension) || undefined);
+  if (type !== undefined) known.set(extension, type);
+  return type;
 }
 
 /** The Content-Type of a file whose name implies none, by its first bytes. */

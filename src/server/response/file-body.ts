@@ -41,8 +41,12 @@ export class FileBody extends Readable {
 
   override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
     if (!(destination instanceof ServerResponse)) return super.pipe(destination, options);
+    // In this order: a response that is over before its source has ended was broken off.
+    if (options?.end !== false) this.once('end', () => destination.end());
+    // Writes to a connection that is gone may be answered never.
+    destination.once('close', () => this.destroy());
     const start = () => {
-      this.#reading = this.#writeTo(destination, options?.end !== false);
+      this.#reading = this.#writeTo(destination);
     };
     // Behind another request's answer it has no socket yet.
     if (destination.socket === null) destination.once('socket', start);
@@ -58,7 +62,7 @@ export class FileBody extends Readable {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#writer?.stop(error ?? new Error('the answer is over'));
+    this.#writer?.stop();
     this.#reading
       .then(() => {
         this.#loan.release();
@@ -71,7 +75,7 @@ export class FileBody extends Readable {
   }
 
   /** Never rejects. */
-  async #writeTo(response: ServerResponse, endsIt: boolean): Promise<void> {
+  async #writeTo(response: ServerResponse): Promise<void> {
     if (this.destroyed) return;
     const writer = new BlockWriter(response, this.#loan);
     this.#writer = writer;
@@ -81,11 +85,10 @@ export class FileBody extends Readable {
         else await writer.writeRange(this.#file, piece.start, piece.end);
       }
       await writer.taken();
-      if (endsIt) response.end();
-      // To its end, for which those wait who have an eye on it.
+      // To its end: nothing is left to be read.
       this.resume();
     } catch (error) {
-      this.destroy(error as Error);
+      this.destroy(writer.isStopped ? undefined : (error as Error));
     }
   }
 

@@ -11,11 +11,14 @@ const MEDIA = /^(?:audio|image|video)\/[\w.-]+$/;
  */
 const SANDBOX = 'sandbox allow-downloads allow-popups allow-popups-to-escape-sandbox allow-scripts';
 
+const MEDIA_HEADERS: Readonly<Record<string, string>> = {
+  'cross-origin-resource-policy': 'cross-origin',
+  'x-content-type-options': 'nosniff',
+};
+
+const HEADERS: Readonly<Record<string, string>> = { 'content-security-policy': SANDBOX, ...MEDIA_HEADERS };
+
 /** What browsers are told of bytes that users have brought, whichever way they are sent. */
-export function userContentHeaders(contentType: string): Record<string, string> {
-  return {
-    ...(!MEDIA.test(contentType) && { 'content-security-policy': SANDBOX }),
-    'cross-origin-resource-policy': 'cross-origin',
-    'x-content-type-options': 'nosniff',
-  };
+export function userContentHeaders(contentType: string): Readonly<Record<string, string>> {
+  return MEDIA.test(contentType) ? MEDIA_HEADERS : HEADERS;
 }
