@@ -380,6 +380,7 @@ describe('a server of ours', () => {
     expect(await send('POST', '/a', type, 'one')).toEqual([204, '']);
     expect((await send('PUT', '/a?verb=APPEND', {}, 'two'))[0]).toBe(200);
     expect(await send('GET', '/a?offset=-1')).toEqual([200, 'onetwo']);
+    expect(await send('POST', '/a', { 'stream-closed': 'true' })).toEqual([204, '']);
     expect(await send('GET', '/a?verb=FOLLOW')).toEqual([200, 'onetwo']);
     expect(await send('HEAD', '/a')).toEqual([200, '']);
     expect(await send('OPTIONS', '/a')).toEqual([204, '']);
