@@ -68,19 +68,19 @@ export class FeedRegistry {
         this.#rotated.forget(identity);
       },
     });
-    const { sidecars, store, held, syncer, expiring, lifecycle } = this.#stored;
+    const { records, store, held, syncer, lifecycle } = this.#stored;
     this.#feeds = new OpenFeeds((file, position) => held.advance(file.stat.fingerprint, position));
     this.#sessions = new SessionRegistry(
       {
         root,
         feeds: this.#feeds,
         syncer,
-        history: new AppendHistory(sidecars, syncer, { isDurable, graceMs }),
+        history: new AppendHistory(records, { isDurable, graceMs }),
         admit: (file, resource) => held.admitSession(file, resource),
       },
       options,
     );
-    this.#sweep = new ExpirySweep(expiring, lifecycle, store, report, SWEEP_INTERVAL_MS);
+    this.#sweep = new ExpirySweep(records, lifecycle, store, report, SWEEP_INTERVAL_MS);
     this.#rotated = new RotatedFollowers(root, this.#feeds, this.#sessions, lifecycle);
   }
 
@@ -95,8 +95,7 @@ export class FeedRegistry {
    */
   async recover(): Promise<void> {
     const report = this.#report;
-    const count = await this.#stored.recover(() => {}, report);
-    await this.streams.settleTombstones();
+    const count = await this.#stored.recover({ removed: () => {}, progress: report, verify: false });
     if (count > 0)
       report('the server before this one was killed: its redo log was made good', { streams: count });
     this.#sweep.start();

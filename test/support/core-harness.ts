@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { onTestFinished } from 'vitest';
 import type { Encoder } from '../../src/core/chunk.ts';
 import { FeedRegistry, type RegistryOptions } from '../../src/core/feed-registry.ts';
 import type { Follower, FollowerSink } from '../../src/core/follower.ts';
@@ -11,6 +12,7 @@ import { Root } from '../../src/storage/root.ts';
 import type { EndReason } from '../../src/wire/protocol.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { temporaryDirectory } from './server.ts';
+import { abandonStore, recoverAfterKill } from './stored-records.ts';
 
 const asTheyAre: Encoder = (parts) => parts;
 
@@ -85,6 +87,8 @@ export async function startCore(options: Partial<RegistryOptions> & { directory?
   const directory = options.directory ?? (await temporaryDirectory());
   const root = await Root.open(directory);
   const registry = new FeedRegistry(root, { durability: 'os', graceMs: 15_000, ...options });
+  await recoverAfterKill(directory, registry);
+  onTestFinished(() => abandonStore(directory));
   const open = (name: string, owner: AppenderOwner = new RecordingOwner(), request: AppendRequest = {}) =>
     registry.openAppend(ResourcePath.parse(name), request, owner);
   const contents = (name: string) => readFile(path.join(directory, name));

@@ -1,4 +1,4 @@
-import type { Tombstones } from '../../storage/records/tombstones.ts';
+import type { Records } from '../../storage/records/records.ts';
 import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../wire/errors.ts';
@@ -7,11 +7,11 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 /** What is at the paths of streams. */
 export class StreamFiles {
   readonly #root: Root;
-  readonly #tombstones: Tombstones;
+  readonly #records: Records;
 
-  constructor(root: Root, tombstones: Tombstones) {
+  constructor(root: Root, records: Records) {
     this.#root = root;
-    this.#tombstones = tombstones;
+    this.#records = records;
   }
 
   /**
@@ -24,8 +24,9 @@ export class StreamFiles {
     try {
       return await this.#root.openRead(resource);
     } catch (error) {
-      const isGone =
-        error instanceof ResourceNotFoundError && (await this.#tombstones.read(resource.key)) !== undefined;
+      if (!(error instanceof ResourceNotFoundError)) throw error;
+      await this.#records.opening;
+      const isGone = this.#records.tombstone(resource.key) !== undefined;
       throw isGone ? new StreamGoneError('the stream was deleted', { cause: error }) : error;
     }
   }

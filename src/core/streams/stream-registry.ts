@@ -54,7 +54,7 @@ interface Holding {
   keys: Set<string>;
 }
 
-/** The streams that somebody uses, or whose sidecars are behind the log. */
+/** The streams that somebody uses, or whose records are behind the log. */
 export class StreamRegistry {
   readonly #options: StreamRegistryOptions;
   readonly #checkpoints: Checkpoints;
@@ -277,7 +277,7 @@ export class StreamRegistry {
       assertRoom: () => this.#checkpoints.assertRoom(),
       openFile: (known) => openOwned(this.#options, fingerprint, resource, known),
       sync: (opened) => syncer.sync(opened),
-      save: (changed) => store.save(fingerprint, location, changed),
+      save: (changed) => store.save(fingerprint, location, changed, () => stream.isGone),
       logged: () => this.#checkpoints.add(stream),
     });
     return stream;
@@ -303,7 +303,7 @@ export class StreamRegistry {
     const holding = this.#holdings.get(stream.fingerprint);
     for (const key of holding?.keys ?? []) this.#seen.delete(key);
     this.#holdings.delete(stream.fingerprint);
-    // What it has brought is in the sidecar, so that it does not matter whether this works.
+    // What it has brought is remembered, so that it does not matter whether this works.
     void stream.cool().catch(() => undefined);
   }
 
