@@ -24,8 +24,10 @@ function anchorsIn(text: string): string[] {
 describe('the package, packed and installed in an empty directory', () => {
   /** Where it is installed. */
   let directory: string;
-  /** Paths in the tarball. */
+  /** Paths in the tarball, but for what it brings of others. */
   let packed: string[];
+  /** The packages that it brings. */
+  let bundled: string[];
   /** What npm has said of the installation. */
   let remarks: string;
 
@@ -39,8 +41,11 @@ describe('the package, packed and installed in an empty directory', () => {
       const env = { ...process.env, PATH, npm_config_prefer_offline: 'true' };
       const npm = (args: string[], cwd: string) => runSuccessfully('npm', args, { cwd, env });
       const packArgs = ['pack', '--ignore-scripts', '--json', '--pack-destination', parent];
-      const [{ filename, files }] = JSON.parse(await npm(packArgs, CHECKOUT));
-      packed = files.map((file: { path: string }) => file.path);
+      const [{ filename, files, ...rest }] = JSON.parse(await npm(packArgs, CHECKOUT));
+      packed = files
+        .map((file: { path: string }) => file.path)
+        .filter((file: string) => !file.startsWith('node_modules/'));
+      bundled = rest.bundled;
       const tarball = path.join(parent, filename);
       const installArgs = ['install', tarball, '--prefix', '.', '--omit=dev', '--no-audit', '--no-fund'];
       const notices = { npm_config_update_notifier: 'false', npm_config_engine_strict: 'true' };
@@ -98,6 +103,11 @@ describe('the package, packed and installed in an empty directory', () => {
     expect(packed).toContain('dist/src/index.d.ts');
     const allowed = /^(dist\/(bin|src)\/.+\.(js|d\.ts)|docs\/.+|package\.json|[A-Z]+(\.md)?)$/;
     expect(packed.filter((file) => !allowed.test(file))).toEqual([]);
+  });
+
+  test('brings the store of records with it, whose install script nobody has to allow', () => {
+    expect(bundled).toContain('classic-level');
+    expect(bundled.some((name) => ['fastify', 'ws', 'vitest'].includes(name))).toBe(false);
   });
 
   test('installs nothing that only its development needs', () => {

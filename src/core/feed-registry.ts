@@ -68,7 +68,7 @@ export class FeedRegistry {
         this.#rotated.forget(identity);
       },
     });
-    const { sidecars, store, held, turns, log, syncer, expiring, lifecycle } = this.#stored;
+    const { records, store, held, turns, log, syncer, lifecycle } = this.#stored;
     const watch = new FileWatch(root, turns);
     this.#feeds = new Feeds(held, watch, ({ fingerprint, state }) => void store.touch(fingerprint, state));
     this.#sessions = new SessionRegistry(
@@ -81,12 +81,12 @@ export class FeedRegistry {
         syncer,
         log,
         checkpoints: held.checkpoints,
-        history: new AppendHistory(sidecars, syncer, { isDurable, graceMs }),
+        history: new AppendHistory(records, { isDurable, graceMs }),
         streams: lifecycle,
       },
       options,
     );
-    this.#sweep = new ExpirySweep(expiring, lifecycle, store, report, SWEEP_INTERVAL_MS);
+    this.#sweep = new ExpirySweep(records, lifecycle, store, report, SWEEP_INTERVAL_MS);
     this.#rotated = new RotatedFollowers(root, this.#feeds, this.#sessions, lifecycle);
   }
 
@@ -101,8 +101,7 @@ export class FeedRegistry {
    */
   async recover(): Promise<void> {
     const report = this.#report;
-    const count = await this.#stored.recover(() => {}, report);
-    await this.streams.settleTombstones();
+    const count = await this.#stored.recover({ removed: () => {}, progress: report, verify: false });
     if (count > 0)
       report('the server before this one was killed: its redo log was made good', { streams: count });
     this.#sweep.start();

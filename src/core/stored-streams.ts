@@ -1,9 +1,9 @@
 import { Quarantine } from '../storage/journal/quarantine.ts';
 import { RedoLog } from '../storage/journal/redo-log.ts';
-import { ExpiryIndex } from '../storage/records/expiry-index.ts';
-import { SidecarStore } from '../storage/records/sidecar-store.ts';
-import { Tombstones } from '../storage/records/tombstones.ts';
+import { import03 } from '../storage/records/import-0.3.ts';
+import { Records } from '../storage/records/records.ts';
 import type { Report } from '../storage/report.ts';
+import { Reserve } from '../storage/reserve.ts';
 import type { Root } from '../storage/root.ts';
 import { WriteTurns } from '../storage/write-turns.ts';
 import { cleanUp } from './recovery/clean-up.ts';
@@ -21,18 +21,23 @@ const SYNC_INTERVAL_MS = 1000;
 export type StoredStreamsOptions = Pick<StreamRegistryOptions, 'isDurable' | 'report'> &
   Pick<LifecycleOptions, 'made' | 'deleted'>;
 
+/** How streams are recovered, see {@link StoredStreams.recover}. */
+export interface RecoverOptions {
+  removed: (name: string) => void;
+  progress: Report;
+  verify: boolean;
+}
+
 /** The streams of a root, and all that is remembered of them beside their bytes: for a server, and for a check. */
 export class StoredStreams {
   readonly #root: Root;
   readonly #report: Report;
   readonly log: RedoLog<StreamRecord>;
-  readonly sidecars: SidecarStore;
+  readonly records: Records;
   readonly store: StreamStore;
   readonly quarantine: Quarantine<StreamRecord>;
   readonly turns = new WriteTurns();
   readonly syncer: Syncer;
-  readonly expiring: ExpiryIndex;
-  readonly tombstones: Tombstones;
   /** Those that are held. */
   readonly held: StreamRegistry;
   /** How they come and go. */
@@ -44,43 +49,54 @@ export class StoredStreams {
     this.#root = root;
     this.#report = report;
     this.log = new RedoLog(root.own('redo'), this.turns, isDurable);
-    this.sidecars = new SidecarStore(root.own('meta'), root.own('aside'));
-    this.store = new StreamStore(this.sidecars, isDurable);
+    this.records = new Records({
+      directory: root.own('records'),
+      aside: root.own('aside'),
+      reserve: new Reserve(root.own('reserve')),
+    });
+    this.store = new StreamStore(this.records, isDurable);
     this.quarantine = new Quarantine(root.own('quarantine'));
     this.syncer = new Syncer(SYNC_INTERVAL_MS);
-    this.expiring = new ExpiryIndex(root.own('expiring'));
-    this.tombstones = new Tombstones(root.own('gone'));
-    const { store, quarantine, turns, syncer, expiring, tombstones } = this;
+    const { records, store, quarantine, turns, syncer } = this;
     this.held = new StreamRegistry({ ...options, root, store, log: this.log, quarantine, turns, syncer });
     this.lifecycle = new StreamLifecycle({
       ...options,
       root,
+      records,
       store,
-      expiring,
       streams: this.held,
-      tombstones,
       syncer,
     });
   }
 
   /**
-   * Removes what a server that was killed was making, and makes its log good.
+   * Opens the records, removes what a server that was killed was making, and makes its log good.
    *
-   * @param removed called with the name of each thing that was removed
-   * @param progress told every second how far it is
+   * @param options.removed called with the name of each thing that was removed
+   * @param options.progress told every second how far it is
+   * @param options.verify whether all records are read to see whether they can be
    * @returns how many streams the log was about
    */
-  async recover(removed: (name: string) => void, progress: Report): Promise<number> {
-    const { store, quarantine, syncer } = this;
-    await cleanUp(this.#root, store, removed);
+  async recover({ removed, progress, verify }: RecoverOptions): Promise<number> {
+    const { records, store, quarantine, syncer } = this;
     const report = this.#report;
     const root = this.#root;
+    const repair = await records.open({ verify });
+    if (repair !== undefined) {
+      report('the store of records was damaged: what could be read of it goes on', {
+        path: root.own('records'),
+        ...repair,
+      });
+    }
+    await import03({ root, records, report, progress });
+    await cleanUp({ root, records, isDurable: store.isDurable, removed });
     return new Recovery({ root, store, log: this.log, quarantine, syncer, report, progress }).run();
   }
 
   /** Makes all that is in the log safe beside the files, and lets everything go. After a recovery that failed the log stays. */
   async close(): Promise<void> {
     await this.held.close();
+    await this.records.close();
     this.syncer.close();
   }
 }

@@ -38,6 +38,19 @@ export interface DirectoryEntry extends fileIo.FileStat {
   name: string;
 }
 
+/** What lies in the server's own directory; the last three are of version 0.3. */
+export type OwnName =
+  | 'records'
+  | 'reserve'
+  | 'redo'
+  | 'quarantine'
+  | 'incoming'
+  | 'aside'
+  | 'lock'
+  | 'meta'
+  | 'gone'
+  | 'expiring';
+
 /** How a {@link Root} makes files. */
 export interface RootOptions {
   /** Mode of the files that are made for users; the process's umask is taken from it. */
@@ -306,8 +319,8 @@ export class Root {
     }
   }
 
-  /** A directory of the server's own, beside what URLs can name; absolute. */
-  own(name: 'meta' | 'redo' | 'quarantine' | 'incoming' | 'gone' | 'aside' | 'expiring' | 'lock'): string {
+  /** A directory, or file, of the server's own, beside what URLs can name; absolute. */
+  own(name: OwnName): string {
     return path.join(this.#directory.name, RESERVED_SEGMENT, name);
   }
 

@@ -8,7 +8,6 @@ import {
   readdir,
   readFile,
   rename,
-  rm,
   stat,
   symlink,
   truncate,
@@ -19,8 +18,19 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runServer } from '../../src/cli/server/run-server.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
+import { fingerprintOf } from '../support/restored-root.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
 import { ServerProcess } from '../support/server-process.ts';
+import {
+  dueIn,
+  recordAt,
+  recordsIn,
+  rewriteRecords,
+  storedIn,
+  storeOf,
+  tombstonesIn,
+  withStore,
+} from '../support/stored-records.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { run, runHere } from './command.ts';
 import { librariesIn, tellLoaded } from './loaded-libraries.ts';
@@ -34,6 +44,17 @@ interface Checked {
   lines: string[];
   summary: string;
 }
+
+/** What reads the store of records. */
+const STORE = [
+  'classic-level',
+  'abstract-level',
+  'level-supports',
+  'level-transcoder',
+  'module-error',
+  'maybe-combine-errors',
+  'node-gyp-build',
+];
 
 async function check(root: string): Promise<Checked> {
   const { exit, stdout, stderr } = await runHere(runServer, ['--check', '-root', root]);
@@ -80,18 +101,8 @@ async function filled(fill: (server: TestServer) => Promise<void>): Promise<stri
   return server.root;
 }
 
-/** Names of the sidecars, absolute, by the paths that they say. */
-async function sidecars(root: string): Promise<Record<string, string>> {
-  const names = await readdir(own(root, 'meta'), { recursive: true }).catch(() => []);
-  const documents = names.filter((name) => name.endsWith('.json')).map((name) => own(root, 'meta', name));
-  const entries = documents.map(async (name) => {
-    const text = await readFile(name, 'utf8');
-    return [text.startsWith('{') ? JSON.parse(text).path : text, name] as const;
-  });
-  return Object.fromEntries(await Promise.all(entries));
-}
-
-const sidecarOf = async (root: string, name: string) => (await sidecars(root))[name] as string;
+/** Paths of the files of which something is remembered. */
+const remembered = async (root: string) => Object.keys(await recordsIn(root)).sort();
 const asideNames = (root: string) => readdir(own(root, 'aside')).catch(() => []);
 
 describe('httpfstream-server --check', () => {
@@ -117,7 +128,10 @@ describe('httpfstream-server --check', () => {
       const before = await snapshot(root);
       const args = [option, '-root', root];
       const { exit, stdout, stderr } = await run('httpfstream-server', args, { env: tellLoaded() });
-      expect({ exit, libraries: librariesIn(stderr) }).toEqual({ exit: 0, libraries: ['commander'] });
+      expect({ exit, libraries: librariesIn(stderr) }).toEqual({
+        exit: 0,
+        libraries: ['commander', ...STORE],
+      });
       expect(stdout).toBe('9 files looked at, of 8 of them something is remembered: all is well\n');
       expect(await snapshot(root)).toEqual(before);
     },
@@ -160,15 +174,15 @@ describe('httpfstream-server --check', () => {
   });
 });
 
-/** Everything in a root, but for the directories that come and go. */
+/** Everything in a root, but for the directories that come and go, and how the store of records lies there. */
 async function snapshot(root: string): Promise<Record<string, string>> {
   const entries = await readdir(root, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile());
+  const files = entries.filter((entry) => entry.isFile() && entry.parentPath !== storeOf(root));
   const contents = files.map(async ({ parentPath, name }) => {
     const file = path.join(parentPath, name);
     return [file, `${(await stat(file)).mtimeMs} ${await readFile(file, 'latin1')}`] as const;
   });
-  return Object.fromEntries(await Promise.all(contents));
+  return Object.fromEntries([...(await Promise.all(contents)), ...(await storedIn(root))]);
 }
 
 function producer(seq: number): Record<string, string> {
@@ -192,7 +206,7 @@ describe('what a server has left that was killed', () => {
     });
     const text = Array.from({ length: 20 }, (_, seq) => `line ${seq}\n`).join('');
     expect(await readFile(path.join(root, 's'), 'utf8')).toBe(text);
-    expect(JSON.parse(await readFile(await sidecarOf(root, 's'), 'utf8')).stream).toMatchObject({
+    expect((await recordAt(root, 's')).record.stream).toMatchObject({
       size: text.length,
       producers: [['p', 0, 19]],
     });
@@ -206,7 +220,7 @@ describe('what a server has left that was killed', () => {
     await fetch(url, { method: 'PUT', headers: { 'content-type': 'text/plain' } });
     expect(await post(url, 'first\n', producer(0))).toBe(200);
     await waitFor(
-      async () => /"producers":\[\[/.test(await readFile(await sidecarOf(root, 's'), 'utf8')),
+      async () => ((await recordAt(root, 's')).record.stream?.producers ?? []).length > 0,
       'a checkpoint',
     );
     expect(await post(url, 'second\n', producer(1))).toBe(200);
@@ -223,65 +237,65 @@ describe('what a server has left that was killed', () => {
     await isWell(root);
   });
 
-  test('is removed: documents and files that were not written to their end', async () => {
+  /** A root with a file that was being made, of which something is remembered, and one that has both of its names. */
+  async function unfinished(): Promise<{ root: string; leftOvers: string[]; fingerprint: string }> {
     const root = await filled((server) => put(server, 'published'));
-    const directory = path.dirname(await sidecarOf(root, 'published'));
-    const leftOvers = [
-      `${directory}/1-1.json.abc.tmp`,
-      own(root, 'gone/x.json.abc.tmp'),
-      own(root, 'incoming/x'),
-    ];
-    for (const name of leftOvers) {
-      await mkdir(path.dirname(name), { recursive: true });
-      await writeFile(name, 'left over');
-    }
-    // Killed between its two names.
+    const leftOver = own(root, 'incoming/x');
+    await writeFile(leftOver, 'left over');
     const twice = own(root, 'incoming/twice');
     await link(path.join(root, 'published'), twice);
-    // What is remembered of the one that was not published.
-    const fingerprint = await fingerprintOf(own(root, 'incoming/x'));
-    const sidecar = own(root, 'meta', fingerprint.slice(-2), `${fingerprint}.json`);
-    await mkdir(path.dirname(sidecar), { recursive: true });
-    await writeFile(sidecar, JSON.stringify({ path: 'x', stream: { version: 1, size: 9 } }));
+    const fingerprint = await fingerprintOf(leftOver);
+    const record = { path: 'x', stream: { version: 1, size: 9 } };
+    await withStore(root, (store) => store.put(`file!${fingerprint}`, JSON.stringify(record)));
+    return { root, leftOvers: [leftOver, twice], fingerprint };
+  }
+
+  test('is removed: files that were not written to their end', async () => {
+    const { root, leftOvers } = await unfinished();
     const { exit, lines } = await check(root);
     expect(exit).toBe(0);
     expect(lines.sort()).toEqual(
-      [...leftOvers, twice].map((name) => `${name}: was not written to its end; removed`).sort(),
+      leftOvers.map((name) => `${name}: was not written to its end; removed`).sort(),
     );
-    for (const name of [...leftOvers, twice, sidecar]) await expect(stat(name)).rejects.toThrow('ENOENT');
+    for (const name of leftOvers) await expect(stat(name)).rejects.toThrow('ENOENT');
+    expect(await remembered(root)).toEqual(['published']);
     expect(await readFile(path.join(root, 'published'), 'utf8')).toBe('text');
     await isWell(root);
   });
 
   test('is removed at its next start, too', async () => {
-    const root = await filled((server) => put(server, 'published'));
-    const leftOver = own(root, 'incoming/x');
-    const temporary = own(root, 'gone/x.json.abc.tmp');
-    await mkdir(own(root, 'gone'), { recursive: true });
-    await writeFile(leftOver, 'left over');
-    await writeFile(temporary, 'left over');
-    await link(path.join(root, 'published'), own(root, 'incoming/twice'));
-    const fingerprint = await fingerprintOf(leftOver);
-    const sidecar = own(root, 'meta', fingerprint.slice(-2), `${fingerprint}.json`);
-    await mkdir(path.dirname(sidecar), { recursive: true });
-    await writeFile(sidecar, JSON.stringify({ path: 'x', stream: { version: 1, size: 9 } }));
+    const { root } = await unfinished();
     const server = await startServer({ root });
     expect(await readdir(own(root, 'incoming'))).toEqual([]);
-    expect(await readdir(own(root, 'gone'))).toEqual([]);
-    await expect(stat(sidecar)).rejects.toThrow('ENOENT');
+    expect(await remembered(root)).toEqual(['published']);
     expect((await fetch(server.url('/published'))).headers.get('content-type')).toBe('text/plain');
   });
-});
 
-async function fingerprintOf(name: string): Promise<string> {
-  const { ino, birthtimeNs } = await stat(name, { bigint: true });
-  return `${ino}-${BigInt.asUintN(53, birthtimeNs / 1000n)}`;
-}
+  test('is deleted to the end when its name was gone by then, and stays when it was not', async () => {
+    const root = await filled(async (server) => {
+      for (const name of ['gone', 'stays']) {
+        await put(server, name);
+        await put(server, `of-${name}`, { 'stream-forked-from': `/${name}` });
+      }
+    });
+    const { gone, stays } = await recordsIn(root);
+    await withStore(root, async (store) => {
+      await store.put(`removal!${gone?.fingerprint}`, 'gone');
+      await store.put(`removal!${stays?.fingerprint}`, 'stays');
+    });
+    await unlink(path.join(root, 'gone'));
+    await isWell(root);
+    expect(await remembered(root)).toEqual(['of-gone', 'of-stays', 'stays']);
+    const server = await startServer({ root });
+    expect((await fetch(server.url('/gone'))).status).toBe(410);
+    expect((await fetch(server.url('/stays'))).headers.get('content-type')).toBe('text/plain');
+  });
+});
 
 describe('what is remembered of a file', () => {
   test('is moved aside when it is damaged, and nobody is told that the file is whole', async () => {
     const root = await filled((server) => put(server, 'a'));
-    await writeFile(await sidecarOf(root, 'a'), 'damaged');
+    await rewriteRecords(root, () => 'damaged');
     const { exit, lines } = await check(root);
     expect({ exit, lines }).toEqual({
       exit: 0,
@@ -308,11 +322,9 @@ describe('what is remembered of a file', () => {
     await rename(path.join(root, 'odd'), odd);
     const { exit, lines } = await check(root);
     expect(exit).toBe(0);
-    expect(lines).toEqual([
-      'deleted: is no more; what was remembered of it is removed',
-      expect.stringMatching(/^[0-9-]+: noted to be deleted in time, and is no more; removed$/),
-    ]);
-    expect(Object.keys(await sidecars(root)).sort()).toEqual(['odd', 'renamed']);
+    expect(lines).toEqual(['deleted: is no more; what was remembered of it is removed']);
+    expect(await dueIn(root)).toEqual([]);
+    expect(await remembered(root)).toEqual(['odd', 'renamed']);
     await isWell(root);
     const server = await startServer({ root });
     expect((await fetch(server.url('/d/new'))).headers.get('content-type')).toBe('text/x-own');
@@ -371,7 +383,7 @@ describe('what is remembered of a file', () => {
     const isGood = await asOrdinaryUser(() => checkDirectory(root, (line) => lines.push(line)));
     expect(isGood).toBe(false);
     expect(lines[0]).toBe(`${root}/d: cannot be read; what is remembered of its files is left as it is`);
-    expect(Object.keys(await sidecars(root)).sort()).toEqual(['b', 'd/a']);
+    expect(await remembered(root)).toEqual(['b', 'd/a']);
   });
 
   test('is corrected when the file has become shorter, and that is a loss', async () => {
@@ -426,8 +438,8 @@ describe('a stream', () => {
       'at: had outlived its time; deleted',
       'ttl: had outlived its time; deleted',
     ]);
-    expect(Object.keys(await sidecars(root)).sort()).toEqual(['fork', 'stays']);
-    expect(await readdir(own(root, 'gone'))).toHaveLength(1);
+    expect(await remembered(root)).toEqual(['fork', 'stays']);
+    expect(Object.keys(await tombstonesIn(root))).toEqual(['at']);
     await isWell(root);
     const server = await startServer({ root });
     expect((await fetch(server.url('/at'))).status).toBe(410);
@@ -436,17 +448,24 @@ describe('a stream', () => {
 
   test('that is to be deleted in time is noted for it', async () => {
     const root = await filled((server) => put(server, 'ttl', { 'stream-ttl': '600' }));
-    const [noted] = await readdir(own(root, 'expiring'));
-    await rm(own(root, 'expiring'), { recursive: true });
-    const before = (await stat(await sidecarOf(root, 'ttl'))).mtimeMs;
+    const [noted] = await dueIn(root);
+    const { record: before } = await recordAt(root, 'ttl');
+    await withStore(root, async (store) => {
+      const { fingerprint } = await recordAt(root, 'ttl');
+      const { dueMs: _, ...record } = before;
+      await store.batch([
+        { type: 'put', key: `file!${fingerprint}`, value: JSON.stringify(record) },
+        { type: 'del', key: `due!${noted}` },
+      ]);
+    });
     const { exit, lines } = await check(root);
     expect({ exit, lines }).toEqual({
       exit: 0,
       lines: ['ttl: that it is to be deleted in time was not noted; noted'],
     });
-    expect(await readdir(own(root, 'expiring'))).toEqual([noted]);
+    expect(await dueIn(root)).toEqual([noted]);
     // A check is no access.
-    expect((await stat(await sidecarOf(root, 'ttl'))).mtimeMs).toBe(before);
+    expect((await recordAt(root, 'ttl')).record).toEqual(before);
     await isWell(root);
   });
 
@@ -493,7 +512,7 @@ describe('what streams and their forks remember of each other', () => {
       for (const name of ['/b', '/a', '/d', '/c'])
         expect((await fetch(server.url(name), { method: 'DELETE' })).status).toBe(204);
     });
-    expect(await readdir(own(root, 'gone'))).toHaveLength(4);
+    expect(Object.keys(await tombstonesIn(root)).sort()).toEqual(['a', 'b', 'c', 'd']);
     await unlink(path.join(root, 'lost'));
     await unlink(path.join(root, 'e'));
     const { exit, lines } = await check(root);
@@ -507,8 +526,8 @@ describe('what streams and their forks remember of each other', () => {
       'living: 1 of its forks are no more; forgotten',
       'lost: is no more; what was remembered of it is removed',
     ]);
-    expect(await readdir(own(root, 'gone'))).toEqual([]);
-    expect(JSON.parse(await readFile(await sidecarOf(root, 'living'), 'utf8')).stream.forks).toHaveLength(1);
+    expect(await tombstonesIn(root)).toEqual({});
+    expect((await recordAt(root, 'living')).record.forks).toHaveLength(1);
     await isWell(root);
     const server = await startServer({ root });
     await put(server, 'a');
@@ -523,7 +542,7 @@ describe('what streams and their forks remember of each other', () => {
         expect((await fetch(server.url(name), { method: 'DELETE' })).status).toBe(204);
     });
     await isWell(root);
-    expect(await readdir(own(root, 'gone'))).toHaveLength(2);
+    expect(Object.keys(await tombstonesIn(root)).sort()).toEqual(['a', 'b']);
   });
 
   test('is moved aside when it is damaged, and undone when a deletion came to no end', async () => {
@@ -533,28 +552,20 @@ describe('what streams and their forks remember of each other', () => {
       await put(server, 'c', { 'stream-forked-from': '/b' });
       expect((await fetch(server.url('/b'), { method: 'DELETE' })).status).toBe(204);
     });
-    const [name] = await readdir(own(root, 'gone'));
-    const buried = JSON.parse(await readFile(own(root, 'gone', name as string), 'utf8'));
-    await writeFile(own(root, 'gone', `${'0'.repeat(64)}.json`), 'damaged');
-    // The tombstone was written, and the server killed.
+    const buried = (await tombstonesIn(root)).b;
+    // As a loss of power may leave it: the file is there again, and what was remembered of it is not.
     await writeFile(path.join(root, 'b'), 'text');
     const fingerprint = await fingerprintOf(path.join(root, 'b'));
-    const sidecar = own(root, 'meta', fingerprint.slice(-2), `${fingerprint}.json`);
-    await mkdir(path.dirname(sidecar), { recursive: true });
-    await writeFile(
-      sidecar,
-      JSON.stringify({
-        path: 'b',
-        stream: { version: 1, size: 4, forks: buried.forks, origin: buried.origin },
-      }),
-    );
-    await writeFile(own(root, 'gone', name as string), JSON.stringify({ ...buried, fingerprint }));
+    await withStore(root, async (store) => {
+      await store.put('tombstone!odd', 'damaged');
+      await store.put('tombstone!b', JSON.stringify({ ...buried, fingerprint }));
+    });
     const { exit, lines } = await check(root);
     expect(exit).toBe(0);
     expect(lines.sort()).toEqual([
-      expect.stringMatching(/^\/.*0000\.json: is damaged; moved to .*aside/),
-      expect.stringMatching(/^a: 1 of its forks are no more; forgotten$/),
+      'a: 1 of its forks are no more; forgotten',
       'b: was not deleted to the end, and lives; that it was deleted is forgotten',
+      expect.stringMatching(/^odd: was deleted, and for which forks it is kept is damaged; moved to .*aside/),
     ]);
     await isWell(root);
     const server = await startServer({ root });

@@ -112,6 +112,7 @@ describe('with the durability of the disk', () => {
     const appender = await first.open('a');
     appender.append(Buffer.from('earlier'));
     await appender.end('finished');
+    await first.registry.close();
     const { sync } = AppendFile.prototype;
     let syncs = 0;
     AppendFile.prototype.sync = function counted() {

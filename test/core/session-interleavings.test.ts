@@ -6,7 +6,7 @@ import { AppendConflictError } from '../../src/wire/errors.ts';
 import { type CollectingSink, join, RecordingOwner, startCore } from '../support/core-harness.ts';
 import { NEVER_MS } from '../support/patience.ts';
 import { pattern } from '../support/pattern.ts';
-import { rememberedIn } from '../support/root-files.ts';
+import { rememberedIn } from '../support/stored-records.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const session = 'x'.repeat(32);

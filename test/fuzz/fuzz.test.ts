@@ -22,7 +22,7 @@ const WARM_UP = 0.3;
 
 const MIB = 1024 * 1024;
 
-/** What it may keep beyond that: streams and sidecars that it remembers. */
+/** What it may keep beyond that: streams that it remembers, and what it remembers of files. */
 const MAX_KEPT_BYTES = 48 * MIB;
 
 /** What the process may be larger by: pages that the allocator does not give back, of the bodies that it may hold at a time. */

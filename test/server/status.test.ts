@@ -6,9 +6,9 @@ import { openSocket, readToEnd, writeHead } from '../support/http-raw.ts';
 import { get, head, request } from '../support/http-request.ts';
 import { NEVER_MS } from '../support/patience.ts';
 import { Peer } from '../support/peers.ts';
-import { rememberedIn } from '../support/root-files.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
 import { ServerProcess } from '../support/server-process.ts';
+import { rememberedIn } from '../support/stored-records.ts';
 import { sessionOf, V2Peer } from '../support/v2-peers.ts';
 import { waitFor } from '../support/wait-for.ts';
 

@@ -13,6 +13,7 @@ import { WriteTurns } from '../../src/storage/write-turns.ts';
 import type { EndReason } from '../../src/wire/protocol.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { temporaryDirectory } from './server.ts';
+import { abandonStore, recoverAfterKill } from './stored-records.ts';
 
 const asTheyAre: Encoder = (parts) => parts;
 
@@ -87,6 +88,8 @@ export async function startCore(options: Partial<RegistryOptions> & { directory?
   const directory = options.directory ?? (await temporaryDirectory());
   const root = await Root.open(directory);
   const registry = new FeedRegistry(root, { durability: 'os', graceMs: 15_000, ...options });
+  await recoverAfterKill(directory, registry);
+  onTestFinished(() => abandonStore(directory));
   const open = (name: string, owner: AppenderOwner = new RecordingOwner(), request: AppendRequest = {}) =>
     registry.openAppend(ResourcePath.parse(name), request, owner);
   const contents = (name: string) => readFile(path.join(directory, name));

@@ -225,7 +225,7 @@ const OPERATIONS = {
     },
     run: (server) => server.session('stream', ['session 0\n', 'session 1\n']),
   },
-  'bring a sidecar up to date': {
+  'bring a record up to date': {
     before: async (server) => {
       await server.create('stream');
       await server.append('stream', 'line 0', { seq: 0 });

@@ -89,6 +89,9 @@ for (const name of ['rename', 'unlink', 'link', 'copyFile', 'utimes']) patchProm
 patchPromise(fs.promises, 'rm', (name) => fs.existsSync(name));
 patchPromise(fs.promises, 'mkdir', (name) => !fs.existsSync(name));
 
+/** What is remembered of files is written in one step each. */
+if (isMainThread) patchPromise(require('classic-level').ClassicLevel.prototype, 'batch');
+
 /** The methods of file handles, which are to be had from one only. */
 const { open } = fs.promises;
 fs.promises.open = async function openAndPatch(...args) {

@@ -18,32 +18,32 @@ export type Durability = (typeof DURABILITIES)[number];
  * as it has, more than one.
  */
 export const OPERATIONS: Readonly<Record<string, number>> = {
-  'make a stream': 15,
-  'make many streams at once': 40,
-  'make a fork': 13,
-  'make a stream that expires': 21,
-  'append to a stream': 4,
-  'append to a stream as a producer': 4,
+  'make a stream': 11,
+  'make many streams at once': 45,
+  'make a fork': 7,
+  'make a stream that expires': 10,
+  'append to a stream': 6,
+  'append to a stream as a producer': 5,
   'append for the first time as a producer': 7,
-  'append to many streams at once': 3,
-  'append much at once': 5,
-  'append much to a file that nobody made as a stream': 3,
-  'append much while another stream is brought up to date': 8,
-  'append the last line': 4,
-  'set aside what no producer knows': 13,
-  'append in a session': 14,
-  'bring a sidecar up to date': 4,
-  'close in order': 9,
-  'delete a stream': 5,
-  'delete a stream that was forked': 7,
-  'delete the last fork': 4,
-  'delete what has outlived its time': 4,
+  'append to many streams at once': 5,
+  'append much at once': 7,
+  'append much to a file that nobody made as a stream': 5,
+  'append much while another stream is brought up to date': 12,
+  'append the last line': 6,
+  'set aside what no producer knows': 15,
+  'append in a session': 9,
+  'bring a record up to date': 2,
+  'close in order': 5,
+  'delete a stream': 6,
+  'delete a stream that was forked': 3,
+  'delete the last fork': 3,
+  'delete what has outlived its time': 3,
 };
 
 /** What is done to a root that a killed server has left. */
 export const SECOND_OPERATIONS: Readonly<Record<string, number>> = {
-  'recover after a kill': 13,
-  'check after a kill': 20,
+  'recover after a kill': 12,
+  'check after a kill': 15,
 };
 
 /** What happens at a step: the process dies before or after it, the disk is full from there on, or it fails. */

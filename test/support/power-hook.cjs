@@ -6,7 +6,7 @@
 const fs = require('node:fs');
 const { syncBuiltinESMExports } = require('node:module');
 const path = require('node:path');
-const { threadId } = require('node:worker_threads');
+const { isMainThread, threadId } = require('node:worker_threads');
 
 const { root, journal } = JSON.parse(process.env.POWER_JOURNAL);
 const { writeSync } = fs;
@@ -26,7 +26,9 @@ function idOf(fd) {
 /** Where a name is below the root; undefined if it is not, or changes when nothing is kept. */
 function placeOf(name) {
   const directory = path.relative(root, fs.realpathSync(path.dirname(String(name))));
-  const isOutside = directory.startsWith('..') || directory.startsWith(path.join('.httpfstream', 'lock'));
+  const isReserve = directory === '.httpfstream' && path.basename(String(name)) === 'reserve';
+  const isOutside =
+    isReserve || directory.startsWith('..') || directory.startsWith(path.join('.httpfstream', 'lock'));
   return isOutside ? undefined : { directory, name: path.basename(String(name)) };
 }
 
@@ -164,6 +166,15 @@ function noteLink(name, content) {
 }
 patchPromise(fs.promises, 'link', (_from, to) => () => noteLink(to));
 patchPromise(fs.promises, 'copyFile', (_from, to) => () => noteLink(to, fs.readFileSync(to)));
+
+/** What is remembered of files: of what was not synced a disk has what came first. */
+if (isMainThread) {
+  patchPromise(require('classic-level').ClassicLevel.prototype, 'batch', function before(changes, { sync }) {
+    const store = path.relative(root, this.location);
+    note({ op: 'batch', store, changes });
+    return sync ? syncOf({ store }) : undefined;
+  });
+}
 
 /** The methods of file handles, which are to be had from one only. */
 let isPatched = false;

@@ -1,7 +1,9 @@
 import fs from 'node:fs';
 import { link, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { ClassicLevel } from 'classic-level';
 import { vi } from 'vitest';
+import type { StoreChange } from '../../src/storage/records/level-store.ts';
 import type { Fact } from './crash-model.ts';
 import type { Random } from './random.ts';
 
@@ -24,11 +26,21 @@ type NameChange = { directory: string; name: string } & (
   | { op: 'rename'; from: string }
 );
 
+/** What was written together to a store of records. */
+interface StoreBatch {
+  op: 'batch';
+  /** Path of the store below the root. */
+  store: string;
+  changes: StoreChange[];
+}
+
 /** A line of what `power-hook.cjs` writes down. */
 type Entry =
   | DataChange
   | NameChange
+  | StoreBatch
   | { op: 'fact'; fact: Fact }
+  | { op: 'sync'; number: string; store: string }
   | { op: 'sync'; number: string; file: FileId }
   | { op: 'sync'; number: string; directory: string }
   | { op: 'synced'; number: string };
@@ -100,6 +112,7 @@ export class PowerJournal {
   async restore(moment: number, loss: Loss, random: Random, directory: string): Promise<Identities> {
     const files = new Map<string, Changes<DataChange>>();
     const directories = new Map<string, Changes<NameChange>>();
+    const stores = new Map<string, Changes<StoreBatch>>();
     const syncs = new Map<string, () => void>();
     for (const entry of this.#entries.slice(0, moment)) {
       if (entry.op === 'fact') continue;
@@ -107,7 +120,11 @@ export class PowerJournal {
         syncs.get(entry.number)?.();
         continue;
       }
-      if ('directory' in entry) {
+      if ('store' in entry) {
+        const changes = changesOf(stores, entry.store);
+        if (entry.op === 'sync') syncs.set(entry.number, changes.sync());
+        else changes.all.push(entry);
+      } else if ('directory' in entry) {
         const changes = changesOf(directories, entry.directory);
         if (entry.op === 'sync') syncs.set(entry.number, changes.sync());
         else changes.all.push(entry);
@@ -123,6 +140,9 @@ export class PowerJournal {
     for (const [at, changes] of directories) names.set(at, namesAfter(changes.kept(loss.names, random)));
     const identities = new Identities();
     await makeDirectory(directory, '', { names, contents, identities, made: new Map() });
+    for (const [at, changes] of stores) {
+      await fillStore(path.join(directory, at), changes.kept(loss.data, random));
+    }
     return identities;
   }
 }
@@ -134,6 +154,15 @@ interface Parts {
   identities: Identities;
   /** Where files are that were made already, by their keys: they may have several names. */
   made: Map<string, string>;
+}
+
+/** Writes to a store, if its directory is there. */
+async function fillStore(directory: string, batches: readonly StoreBatch[]): Promise<void> {
+  if (batches.length === 0 || !fs.existsSync(directory)) return;
+  const store = new ClassicLevel(directory);
+  await store.open();
+  for (const { changes } of batches) await store.batch(changes);
+  await store.close();
 }
 
 async function makeDirectory(top: string, at: string, parts: Parts): Promise<void> {

@@ -4,7 +4,7 @@ import { mkdir, open, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { onTestFinished, vi } from 'vitest';
-import { SidecarStore } from '../../src/storage/records/sidecar-store.ts';
+import { Records } from '../../src/storage/records/records.ts';
 import { storageFailure } from '../../src/storage/storage-failure.ts';
 import { temporaryDirectory } from './server.ts';
 
@@ -119,11 +119,11 @@ async function failingDisk(): Promise<SmallDisk> {
     room -= fitting.length;
     writev(fd, [fitting], callback as never);
   }) as never);
-  const { update } = SidecarStore.prototype;
-  const remembering = vi.spyOn(SidecarStore.prototype, 'update');
-  remembering.mockImplementation(async function limited(this: SidecarStore, ...args) {
+  const { write } = Records.prototype;
+  const remembering = vi.spyOn(Records.prototype, 'write');
+  remembering.mockImplementation(async function limited(this: Records, ...args) {
     if (room <= 0) throw storageFailure(systemError('ENOSPC'));
-    await update.apply(this, args);
+    await write.apply(this, args);
   });
   onTestFinished(() => {
     writing.mockRestore();

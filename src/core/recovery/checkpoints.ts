@@ -5,7 +5,7 @@ import { storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageFullError } from '../../wire/errors.ts';
 import type { StreamRecord } from '../single-append/stream-record.ts';
 
-/** Quiet time after which sidecars are brought up to date, … */
+/** Quiet time after which what is remembered of streams is brought up to date, … */
 const IDLE_MS = 1000;
 
 /** … and longest time for which one is behind. */
@@ -20,8 +20,8 @@ const MAX_STREAMS = 500;
 /** How many streams may be behind before others have to wait: those that are keep their files open. */
 const MAX_BEHIND = 1000;
 
-/** How many streams are brought up to date at a time. */
-const PARALLEL = 4;
+/** How many streams are brought up to date at a time: what is remembered of them goes to the disk together. */
+const PARALLEL = 32;
 
 /** How often in a row a stream may fail to be brought up to date before it is put in quarantine. */
 const MAX_TRIES = 3;
@@ -58,7 +58,7 @@ export interface CheckpointsOptions {
 }
 
 /**
- * Brings sidecars up to date with the log now and then, so that the log stays
+ * Brings what is remembered of streams up to date with the log now and then, so that the log stays
  * short. A stream of which that fails again and again, because its file cannot be
  * synced for instance, is put in quarantine: what the log has of it is copied, it
  * takes no appends, and the log is dropped for all others.
@@ -66,7 +66,7 @@ export interface CheckpointsOptions {
 export class Checkpoints {
   readonly #options: CheckpointsOptions;
   readonly #done: (stream: Checkpointed) => void;
-  /** Those of which the log has more than the sidecar, … */
+  /** Those of which the log has more than is remembered, … */
   #behind = new Set<Checkpointed>();
   /** … and those whose turn it is. */
   #due = new Set<Checkpointed>();
@@ -83,13 +83,13 @@ export class Checkpoints {
   /** What went wrong with the last run. */
   #failure: HttpfstreamError | undefined;
 
-  /** @param done called when a stream's sidecar has all that the log had */
+  /** @param done called when of a stream all is remembered that the log had */
   constructor(options: CheckpointsOptions, done: (stream: Checkpointed) => void) {
     this.#options = options;
     this.#done = done;
   }
 
-  /** Tells that the log has more of a stream than its sidecar. */
+  /** Tells that the log has more of a stream than is remembered. */
   add(stream: Checkpointed): void {
     this.#lastMs = performance.now();
     if (this.#behind.size === 0) this.#firstMs = this.#lastMs;
@@ -118,7 +118,7 @@ export class Checkpoints {
     if (this.#failure !== undefined && this.#options.log.heldSize >= MAX_HELD_BYTES) throw this.#failure;
   }
 
-  /** Whether a stream's sidecar is behind. */
+  /** Whether less of a stream is remembered than the log has. */
   has(stream: Checkpointed): boolean {
     return this.#behind.has(stream) || this.#due.has(stream) || this.#isolated.has(stream);
   }

@@ -35,7 +35,7 @@ export interface RecoveryOptions {
 }
 
 /**
- * Makes good what the log has and files or sidecars do not, after a server that
+ * Makes good what the log has and files or their records do not, after a server that
  * was killed, and empties the log. It takes the time that it takes. The log is
  * read twice, as a stream: memory is for what streams become, not for their bytes.
  * Until all is safe nothing is removed, so that after a failure it can be run again.
@@ -76,7 +76,7 @@ export class Recovery {
   }
 
   async #run(): Promise<number> {
-    const { log, quarantine, store } = this.#options;
+    const { log, quarantine } = this.#options;
     await quarantine.load();
     const replay = await log.replay();
     this.#totalBytes = 2 * replay.size;
@@ -84,8 +84,6 @@ export class Recovery {
     this.#step = 'bringing streams up to date';
     for await (const record of this.#records(replay)) await this.#make(record);
     await Promise.all(this.#underWay);
-    const saved = [...this.#streams.values()].filter(({ isSaved }) => isSaved);
-    await store.syncNames(saved.map(({ fingerprint }) => fingerprint));
     this.#step = 'emptying the redo log';
     const isLogSpare = await this.#isolateFailed(replay);
     for (const file of quarantine.files) if (!this.#hasFailed(file)) await quarantine.remove(file);

@@ -40,7 +40,6 @@ export class StreamRepair {
   #isDeleted = false;
   /** Whether it was deleted, so that nobody misses it. */
   #isForgotten = false;
-  #isSaved = false;
   #hasBegun = false;
   #file: RepairFile | undefined;
   #failure: HttpfstreamError | undefined;
@@ -64,11 +63,6 @@ export class StreamRepair {
     return this.#failure;
   }
 
-  /** Whether what it has become was remembered; the name of what that is in is not safe yet. */
-  get isSaved(): boolean {
-    return this.#isSaved;
-  }
-
   /** Counts a record that is to be made. */
   announce({ path, deleted, cut }: StreamRecord): void {
     this.#path = path;
@@ -78,8 +72,7 @@ export class StreamRepair {
   }
 
   /**
-   * Makes the next record; after the last one everything is safe and remembered, but for the name of what it is
-   * remembered in. Never rejects.
+   * Makes the next record; after the last one everything is safe and remembered. Never rejects.
    *
    * @returns whether it was the last one
    */
@@ -105,12 +98,12 @@ export class StreamRepair {
   async #begin(): Promise<void> {
     const { store, finder } = this.#options;
     this.#hasBegun = true;
-    const remembered = await store.location(this.fingerprint);
+    const remembered = store.location(this.fingerprint);
     const locations = [this.#path, ...(remembered ? [remembered] : [])];
     this.#location = await finder.find(this.fingerprint, locations);
     this.#isForgotten = this.#location === undefined && this.#isDeleted;
     if (!this.#isForgotten) this.#location ??= await finder.findAnywhere(this.fingerprint);
-    if (this.#location === undefined) this.#knownVersion = await store.version(this.fingerprint);
+    if (this.#location === undefined) this.#knownVersion = store.version(this.fingerprint);
     else {
       const { stat } = await this.#open(this.#location);
       this.#replay = new StreamReplay((await store.read(stat)).state, stat.size);
@@ -162,8 +155,7 @@ export class StreamRepair {
     // Else the system has it, as it had when the appends were answered.
     if (store.isDurable && (isCut || replay.hasChanged || replay.hasRuns)) await syncer.sync(file);
     if (!replay.hasChanged) return;
-    await store.save(this.fingerprint, location, replay.state, { syncsName: false });
-    this.#isSaved = true;
+    await store.save(this.fingerprint, location, replay.state);
   }
 
   async #tellSalvaged(): Promise<void> {

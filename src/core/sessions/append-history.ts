@@ -1,7 +1,11 @@
-import type { AppendRecord, Sidecar, SidecarStore } from '../../storage/records/sidecar-store.ts';
+import type { AppendRecord, FileRecord } from '../../storage/records/file-record.ts';
+import type { Records } from '../../storage/records/records.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { Outcome } from '../outcome.ts';
-import type { Syncer } from '../syncer.ts';
+import { forgetFile } from '../streams/fork-links.ts';
+
+/** How many ends are known that could not be written down. */
+const MAX_UNWRITTEN = 1000;
 
 /** As good as the record of a file to which nobody ever appended. */
 const NOTHING: AppendRecord = { start: 0, state: 'finished' };
@@ -11,9 +15,10 @@ const NOTHING: AppendRecord = { start: 0, state: 'finished' };
  * was, where it began, and how it ended.
  */
 export class AppendHistory {
-  readonly #sidecars: SidecarStore;
-  readonly #syncer: Syncer;
+  readonly #records: Records;
   readonly #isDurable: boolean;
+  /** How appends ended of which that could not be written down, by fingerprint: known until this server ends. */
+  readonly #unwritten = new Map<string, AppendRecord>();
   /** Until then the sessions that a server before this one left open wait for their clients. */
   readonly #awaitedUntilMs: number;
 
@@ -21,13 +26,8 @@ export class AppendHistory {
    * @param options.isDurable whether what is remembered must survive a loss of power
    * @param options.graceMs how long from now on the sessions of a server before this one wait
    */
-  constructor(
-    sidecars: SidecarStore,
-    syncer: Syncer,
-    { isDurable, graceMs }: { isDurable: boolean; graceMs: number },
-  ) {
-    this.#sidecars = sidecars;
-    this.#syncer = syncer;
+  constructor(records: Records, { isDurable, graceMs }: { isDurable: boolean; graceMs: number }) {
+    this.#records = records;
     this.#isDurable = isDurable;
     this.#awaitedUntilMs = performance.now() + graceMs;
   }
@@ -39,7 +39,7 @@ export class AppendHistory {
 
   /** The last append to a file. Undefined when there was none. */
   async last({ stat }: StoredFile): Promise<AppendRecord | undefined> {
-    return lastAppend(await this.#sidecars.read(stat.fingerprint), stat.size);
+    return lastAppend(await this.#read(stat.fingerprint), stat.size);
   }
 
   /** Whether the client of an append, which no session of this server is, may still come back. */
@@ -50,8 +50,8 @@ export class AppendHistory {
   /** How the last append to a file of this size, to which nobody appends, has ended. Never rejects. */
   async outcome({ stat }: Pick<StoredFile, 'stat'>, size: number): Promise<Outcome> {
     try {
-      const sidecar = await this.#sidecars.peek(stat.fingerprint);
-      const { state, end = 0, status } = lastAppend(sidecar, stat.size) ?? NOTHING;
+      const record = await this.#read(stat.fingerprint);
+      const { state, end = 0, status } = lastAppend(record, stat.size) ?? NOTHING;
       // Shorter than it was: a loss of power, say, took what was not synced yet.
       if (state !== 'finished' || size < end) return { reason: 'interrupted' };
       // What was appended since is not what the command wrote.
@@ -64,12 +64,12 @@ export class AppendHistory {
 
   /** Remembers an append that has begun, or goes on. */
   async begin(file: StoredFile, append: AppendRecord): Promise<void> {
-    await this.#write(file, append);
+    await this.#write(file, append, { isNew: true });
   }
 
   /**
-   * Remembers how an append ended. Never rejects: if it cannot be written, the
-   * append stays `open`, which is taken for interrupted later, or is forgotten.
+   * Remembers how an append ended. Never rejects: if it cannot be written, this server knows, and to
+   * the next one the append is `open`, which is taken for interrupted later.
    *
    * @param append what was remembered at its beginning
    * @param end size of the file
@@ -77,20 +77,17 @@ export class AppendHistory {
   async end(file: StoredFile, append: AppendRecord, end: number, { reason, status }: Outcome): Promise<void> {
     // A session that waits for its client over a restart is open.
     if (reason === 'shutdown') return;
-    const { fingerprint } = file.stat;
     const state = reason === 'finished' ? 'finished' : 'interrupted';
+    const ended: AppendRecord = { ...append, state, end, status };
     try {
-      if (reason === 'deleted' && !(await file.state()).isLinked) await this.#sidecars.remove(fingerprint);
-      else await this.#write(file, { ...append, state, end, status });
+      if (reason === 'deleted' && !(await file.state()).isLinked) await this.#forget(file);
+      else await this.#write(file, ended);
     } catch {
-      if (state === 'finished') await this.#forget(fingerprint).catch(() => undefined);
+      this.#unwritten.set(file.stat.fingerprint, ended);
+      if (this.#unwritten.size > MAX_UNWRITTEN) {
+        this.#unwritten.delete(this.#unwritten.keys().next().value as string);
+      }
     }
-  }
-
-  /** Rather no record than one of an append that goes on; but what makes the file a stream must stay. */
-  async #forget(fingerprint: string): Promise<void> {
-    const sidecar = await this.#sidecars.read(fingerprint);
-    if (sidecar?.stream === undefined) await this.#sidecars.remove(fingerprint);
   }
 
   /** Remembers an append as it was before. Never rejects. */
@@ -98,15 +95,39 @@ export class AppendHistory {
     await this.#write(file, last).catch(() => undefined);
   }
 
-  async #write({ location, stat }: StoredFile, append: AppendRecord): Promise<void> {
-    const change = (sidecar: Sidecar | undefined) => ({ ...sidecar, path: location, append });
-    const write = (durable: boolean) => this.#sidecars.update(stat.fingerprint, change, { durable });
-    await (this.#isDurable ? this.#syncer.run(() => write(true)) : write(false));
+  async #read(fingerprint: string): Promise<FileRecord | undefined> {
+    await this.#records.opening;
+    const record = this.#records.get(fingerprint);
+    const append = this.#unwritten.get(fingerprint);
+    return append === undefined ? record : { path: '', ...record, append };
+  }
+
+  /** Of a file that another program has deleted; whoever else deletes one forgets it, too. */
+  #forget({ stat: { fingerprint } }: StoredFile): Promise<void> {
+    return this.#records.write(
+      (draft) => {
+        if (!draft.isBeingRemoved(fingerprint)) forgetFile(draft, fingerprint);
+      },
+      { durable: this.#isDurable },
+    );
+  }
+
+  async #write(
+    { location, stat }: StoredFile,
+    append: AppendRecord,
+    { isNew = false }: { isNew?: boolean } = {},
+  ): Promise<void> {
+    const { fingerprint } = stat;
+    await this.#records.write(
+      (draft) => draft.set(fingerprint, { ...draft.get(fingerprint), path: location, append }),
+      { durable: this.#isDurable, isNew },
+    );
+    this.#unwritten.delete(fingerprint);
   }
 }
 
-function lastAppend(sidecar: Sidecar | undefined, size: number): AppendRecord | undefined {
-  const { append, stream } = sidecar ?? {};
+function lastAppend(record: FileRecord | undefined, size: number): AppendRecord | undefined {
+  const { append, stream } = record ?? {};
   // Nothing was brought since it had finished; or it had, and that it closed the stream was told before.
   const isFinished = append?.state === 'open' && (append.finishedAt === size || stream?.closed === true);
   return isFinished ? { ...append, state: 'finished', end: size } : append;

@@ -1,6 +1,6 @@
 import type { AppendFile } from '../../storage/append-file.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
-import type { AppendRecord } from '../../storage/records/sidecar-store.ts';
+import type { AppendRecord } from '../../storage/records/file-record.ts';
 import type { Root } from '../../storage/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';

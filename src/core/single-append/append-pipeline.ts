@@ -29,7 +29,7 @@ const MAX_LOGGED_BYTES = 256 * 1024;
 export class AppendPipeline implements RedoWriter {
   readonly #options: PipelineOptions;
   readonly #changes: StreamChanges;
-  /** Whether the sidecar says that there are producers. */
+  /** Whether it is remembered that there are producers. */
   #hasProducers: boolean;
   #file: AppendFile | undefined;
   readonly #sync: FileSync;
@@ -284,7 +284,7 @@ export class AppendPipeline implements RedoWriter {
       await takeBack(file, first.before.size, parts);
       // What is void is so after a loss of power, too: then its bytes must not come back.
       if (this.#options.isDurable) await this.#secure();
-      // A start passes over what is not above the version of the sidecar.
+      // A start passes over what is not above the version that is remembered.
       const skip = () => this.#skip(version);
       await (this.#isCopied ? skip() : annul().catch(skip));
       this.#undo = undefined;
@@ -304,7 +304,7 @@ export class AppendPipeline implements RedoWriter {
     );
   }
 
-  /** Makes all versions void up to one, with what the sidecar says. */
+  /** Makes all versions void up to one, with what is remembered. */
   async #skip(version: number): Promise<void> {
     this.#changes.amend({ version: version + 1 });
     await this.#save(this.#hasProducers);

@@ -29,9 +29,9 @@ export interface PipelineOptions {
   sync: (file: AppendFile) => Promise<void>;
   /** Whether an append is safe only when it survives a loss of power. */
   isDurable: boolean;
-  /** Replaces what the sidecar has of the stream. */
+  /** Replaces what is remembered of the stream. */
   save: (state: StreamState) => Promise<void>;
-  /** Called when the log has, or may have, something that the sidecar does not have. */
+  /** Called when the log has, or may have, something that is not remembered beside the file. */
   logged: () => void;
   /** Called when bytes that were written at `start` count. */
   committed: (start: number, parts: readonly Buffer[]) => void;

@@ -65,7 +65,7 @@ export class Producers {
     if (last !== undefined && epoch < last.epoch) throw new ProducerFencedError(last.epoch);
   }
 
-  /** What a sidecar keeps. */
+  /** What is remembered of them. */
   entries(): ProducerEntry[] {
     return Array.from(this.#last.values(), ({ id, epoch, seq }) => [id, epoch, seq]);
   }

@@ -1,5 +1,7 @@
 import type { FileStat } from '../../storage/file-io.ts';
-import type { ExpiringStream, ExpiryIndex } from '../../storage/records/expiry-index.ts';
+import { isDamaged } from '../../storage/records/file-record.ts';
+import type { RecordDraft } from '../../storage/records/record-draft.ts';
+import type { DueFile, Records } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
 import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
@@ -10,9 +12,12 @@ import type { StreamStore } from './stream-store.ts';
 /** How many streams are looked at in one sweep. */
 const MAX_LOOKS = 10_000;
 
-/** Deletes the streams that have outlived their time and that nobody asks for: a part of all at a time. */
+/** Time after which one is looked at again that could not be looked at. */
+const RETRY_MS = 60_000;
+
+/** Deletes the streams that have outlived their time and that nobody asks for. */
 export class ExpirySweep {
-  readonly #index: ExpiryIndex;
+  readonly #records: Records;
   readonly #streams: StreamLifecycle;
   readonly #store: StreamStore;
   readonly #report: Report;
@@ -23,13 +28,13 @@ export class ExpirySweep {
 
   /** @param intervalMs time between two sweeps */
   constructor(
-    index: ExpiryIndex,
+    records: Records,
     streams: StreamLifecycle,
     store: StreamStore,
     report: Report,
     intervalMs: number,
   ) {
-    this.#index = index;
+    this.#records = records;
     this.#streams = streams;
     this.#store = store;
     this.#report = report;
@@ -48,13 +53,12 @@ export class ExpirySweep {
     this.#isClosed = true;
     clearInterval(this.#timer);
     await this.#running;
-    await this.#index.close().catch(() => undefined);
   }
 
   /** Never rejects. */
   async #sweep(): Promise<void> {
     try {
-      for (const stream of await this.#index.next(MAX_LOOKS)) {
+      for (const stream of await this.#records.due(Date.now(), MAX_LOOKS)) {
         if (this.#isClosed) break;
         await this.#expire(stream);
       }
@@ -66,19 +70,31 @@ export class ExpirySweep {
     this.#running = undefined;
   }
 
-  async #expire({ fingerprint, path }: ExpiringStream): Promise<void> {
+  async #expire({ fingerprint, path }: DueFile): Promise<void> {
     try {
       // Which deletes it if its time has come.
       const file = await this.#streams.open(ResourcePath.parse(path));
       await file.close();
       const isThere = file.stat.fingerprint === fingerprint;
-      const endMs = isThere ? await this.#endMs(file.stat) : undefined;
-      if (endMs === undefined) await this.#index.remove(fingerprint);
-      else await this.#index.postpone(fingerprint, endMs);
+      await this.#look(fingerprint, isThere ? await this.#endMs(file.stat) : undefined);
     } catch (error) {
-      if (isElsewhere(error)) await this.#index.remove(fingerprint);
-      else this.#report('a stream could not be looked at to delete it', { path, reason: String(error) });
+      if (!isElsewhere(error)) {
+        this.#report('a stream could not be looked at to delete it', { path, reason: String(error) });
+      }
+      // Whoever asks for one that was moved finds that it has expired.
+      await this.#look(fingerprint, isElsewhere(error) ? undefined : Date.now() + RETRY_MS);
     }
+  }
+
+  /** @param atMs when somebody has to look again; undefined is never */
+  #look(fingerprint: string, atMs: number | undefined): Promise<void> {
+    const change = (draft: RecordDraft) => {
+      const before = draft.get(fingerprint);
+      if (before === undefined || isDamaged(before)) return;
+      const { dueMs: _, ...record } = before;
+      draft.set(fingerprint, { ...record, ...(atMs !== undefined && { dueMs: atMs }) });
+    };
+    return this.#records.write(change, { durable: false });
   }
 
   async #endMs(stat: FileStat): Promise<number | undefined> {

@@ -1,5 +1,5 @@
 import type { AppendFile } from '../../storage/append-file.ts';
-import type { Tombstones } from '../../storage/records/tombstones.ts';
+import type { Records } from '../../storage/records/records.ts';
 import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../wire/errors.ts';
@@ -8,11 +8,11 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 /** What is at the paths of streams. */
 export class StreamFiles {
   readonly #root: Root;
-  readonly #tombstones: Tombstones;
+  readonly #records: Records;
 
-  constructor(root: Root, tombstones: Tombstones) {
+  constructor(root: Root, records: Records) {
     this.#root = root;
-    this.#tombstones = tombstones;
+    this.#records = records;
   }
 
   /**
@@ -58,7 +58,8 @@ export class StreamFiles {
   /** What it means that something cannot be opened. */
   async #orGone({ key }: ResourcePath, error: unknown): Promise<unknown> {
     if (!(error instanceof ResourceNotFoundError)) return error;
-    const isGone = (await this.#tombstones.read(key)) !== undefined;
+    await this.#records.opening;
+    const isGone = this.#records.tombstone(key) !== undefined;
     return isGone ? new StreamGoneError('the stream was deleted', { cause: error }) : error;
   }
 }

@@ -3,8 +3,8 @@ import type { AppendFile } from '../../storage/append-file.ts';
 import { CLOCK_TICK_MS, type FileStat } from '../../storage/file-io.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { NewFile } from '../../storage/new-file.ts';
-import { type StreamState, untypedState } from '../../storage/records/stream-state.ts';
-import type { Tombstones } from '../../storage/records/tombstones.ts';
+import type { RecordDraft } from '../../storage/records/record-draft.ts';
+import { type StreamLink, type StreamState, untypedState } from '../../storage/records/stream-state.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import {
@@ -12,11 +12,13 @@ import {
   PathConflictError,
   ResourceNotFoundError,
   ServerClosingError,
+  StorageFullError,
   StreamConflictError,
   StreamGoneError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { CreateRequest } from './create-request.ts';
+import { removeStream } from './fork-links.ts';
 import { ForkTree } from './fork-tree.ts';
 import type { Stream } from './stream.ts';
 import { isExpired } from './stream-expiry.ts';
@@ -29,7 +31,6 @@ const MAX_ATTEMPTS = 3;
 
 /** What streams are made and deleted with. */
 export interface LifecycleOptions extends MakerOptions {
-  tombstones: Tombstones;
   /** Called when a file was deleted, before anybody can make it anew. */
   deleted: (stat: FileStat) => void;
 }
@@ -52,18 +53,13 @@ export class StreamLifecycle {
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
-    const { root, tombstones, store, isDurable } = options;
-    this.#forks = new ForkTree(root, tombstones, store, isDurable, {
+    const { root, records } = options;
+    this.#forks = new ForkTree(root, records, {
       acquire: (resource) => this.acquire(resource),
       release: (stream) => options.streams.release(stream),
     });
-    this.#files = new StreamFiles(root, tombstones);
+    this.#files = new StreamFiles(root, records);
     this.#maker = new StreamMaker(options, this.#forks);
-  }
-
-  /** Finishes what a server that was killed has left half done of streams that live on in their forks. */
-  settleTombstones(): Promise<void> {
-    return this.#forks.settleAll();
   }
 
   /**
@@ -182,7 +178,7 @@ export class StreamLifecycle {
         const file = await this.#openInTurn(resource, open).catch(ignoreMissing);
         const found = file && (await this.#maker.find(await this.#use(file), resource, request, content));
         if (found !== undefined) return { isNew: false, ...found };
-        if (await this.#forks.settle(resource.key)) {
+        if (await this.#forks.isKept(resource.key, this.#options.isDurable)) {
           throw new StreamConflictError('a stream was here that lives on in its forks');
         }
         const made = await this.#maker.make(resource, request, content);
@@ -267,22 +263,19 @@ export class StreamLifecycle {
 
   /** Whoever opens the path next finds nothing. */
   async #remove(resource: ResourcePath, file: StoredFile): Promise<void> {
-    const { root, streams, syncer, isDurable, deleted } = this.#options;
+    const { records, streams, deleted } = this.#options;
     const { fingerprint, generation } = file.stat;
     const stream = await streams.acquire(file, resource);
     try {
-      const { origin } = stream.state;
-      const isBuried = await this.#forks.bury(resource, stream, async () => {
-        await root.remove(resource);
-        await streams.delete(stream);
-      });
+      const lost = await this.#forks.lostForks(fingerprint);
+      await this.#takeName(resource, file);
+      await streams.delete(stream);
       deleted(file.stat);
-      const unsynced = isDurable
-        ? await syncer.run(() => root.syncNames(file.location)).then(() => undefined, storageFailure)
-        : undefined;
+      const unsynced = await this.#syncNames(file);
       if (unsynced === undefined) await streams.forget(stream);
-      // What of this fails is in nobody's way: a tombstone is settled by whoever comes next, the rest is found by a check.
-      await this.#maker.forget(fingerprint, isBuried ? undefined : origin).catch(() => undefined);
+      const link = { path: resource.key, fingerprint };
+      // If this fails the next start does it.
+      await records.write((draft) => endRemoval(draft, link, lost), NOT_DURABLE).catch(() => undefined);
       if (unsynced !== undefined) {
         const message = 'the stream is deleted, but may be there again after a loss of power';
         throw new OutcomeUnknownError(message, { cause: unsynced });
@@ -294,6 +287,39 @@ export class StreamLifecycle {
       streams.release(stream);
     }
   }
+
+  /** Takes a file's name away, of which a start finds that it was to be. */
+  async #takeName(resource: ResourcePath, { stat, location }: StoredFile): Promise<void> {
+    const { root, records, isDurable } = this.#options;
+    const { fingerprint } = stat;
+    try {
+      await records.write((draft) => draft.beginRemoval(fingerprint, location), { durable: isDurable });
+    } catch (error) {
+      if (error instanceof OutcomeUnknownError) throw storageFailure(error.cause);
+      // To delete is what makes room.
+      if (!(error instanceof StorageFullError)) throw error;
+    }
+    try {
+      await root.remove(resource);
+    } catch (error) {
+      await records.write((draft) => draft.endRemoval(fingerprint), NOT_DURABLE).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** @returns what kept the name from being safely gone */
+  async #syncNames({ location }: StoredFile): Promise<unknown> {
+    const { root, syncer, isDurable } = this.#options;
+    if (!isDurable) return undefined;
+    return syncer.run(() => root.syncNames(location)).then(() => undefined, storageFailure);
+  }
+}
+
+const NOT_DURABLE = { durable: false };
+
+function endRemoval(draft: RecordDraft, stream: StreamLink, lost: ReadonlySet<string>): void {
+  removeStream(draft, stream, lost);
+  draft.endRemoval(stream.fingerprint);
 }
 
 function ignoreMissing(error: unknown): undefined {

@@ -1,6 +1,7 @@
 import type { NewFile } from '../../storage/new-file.ts';
-import type { ExpiryIndex } from '../../storage/records/expiry-index.ts';
-import type { ForkOrigin, StreamState } from '../../storage/records/stream-state.ts';
+import type { RecordDraft } from '../../storage/records/record-draft.ts';
+import type { Records } from '../../storage/records/records.ts';
+import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { Root } from '../../storage/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
@@ -8,9 +9,9 @@ import { OutcomeUnknownError, ResourceNotFoundError } from '../../wire/errors.ts
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Syncer } from '../syncer.ts';
 import { assertMatches, type CreateRequest, initialState } from './create-request.ts';
+import { forgetFile } from './fork-links.ts';
 import type { ForkTree, Inherited } from './fork-tree.ts';
 import { assertSameContent } from './same-content.ts';
-import { expiryMs } from './stream-expiry.ts';
 import { namesOf } from './stream-offset.ts';
 import type { StreamRegistry } from './stream-registry.ts';
 import type { StreamStore } from './stream-store.ts';
@@ -19,8 +20,8 @@ import type { StreamView } from './stream-view.ts';
 /** What streams are made with. */
 export interface MakerOptions {
   root: Root;
+  records: Records;
   store: StreamStore;
-  expiring: ExpiryIndex;
   streams: StreamRegistry;
   syncer: Syncer;
   /** Whether what is made must survive a loss of power when that is told. */
@@ -87,7 +88,7 @@ export class StreamMaker {
     request: CreateRequest,
     content: Buffer | NewFile,
   ): Promise<MadeStream | undefined> {
-    const { root, store, syncer, expiring, isDurable, made } = this.#options;
+    const { root, records, store, syncer, isDurable, made } = this.#options;
     const { contentType, fork } = request;
     if (fork?.source.key === resource.key) throw new ResourceNotFoundError('the source is not there');
     const file = Buffer.isBuffer(content) ? await root.newFile() : content;
@@ -101,41 +102,29 @@ export class StreamMaker {
       if (isDurable) await syncer.sync(file);
       // From before it has a name: no file is a stream without what is remembered of it.
       state = initialState(request, file.size, inherited);
-      await store.save(fingerprint, resource.key, state);
-      if (inherited !== undefined) {
-        await this.#forks.link(inherited.source, inherited.origin, { path: resource.key, fingerprint });
-      }
-      const endMs = expiryMs(state, Date.now());
-      if (endMs !== undefined) await expiring.add({ fingerprint, path: resource.key }, endMs);
+      const { key: path } = resource;
+      const making = (draft: RecordDraft) => {
+        store.put(draft, fingerprint, path, state);
+        if (inherited !== undefined) this.#forks.link(draft, inherited, { path, fingerprint });
+      };
+      await records.write(making, { durable: isDurable, isNew: true });
       location = await root.publish(file, resource);
     } catch (error) {
       // What was remembered of it goes with it, however far that came.
       throw error instanceof OutcomeUnknownError ? storageFailure(error.cause) : error;
     } finally {
-      if (inherited !== undefined) this.#forks.release(inherited, fingerprint);
       // Nobody has seen the file: what is left of it is in nobody's way.
-      if (location === undefined) await this.forget(fingerprint, inherited?.origin).catch(() => undefined);
+      if (location === undefined) {
+        const forgetting = records.write((draft) => forgetFile(draft, fingerprint), { durable: false });
+        await forgetting.catch(() => undefined);
+      }
+      if (inherited !== undefined) this.#forks.release(inherited, fingerprint);
       if (Buffer.isBuffer(content)) await file.discard();
     }
     if (location === undefined) return undefined;
     made(resource);
     if (isDurable) await this.#syncNames(location);
     return { state, names: namesOf(generation, state), type: state.contentType };
-  }
-
-  /**
-   * Forgets what is remembered of a file that is no more, as far as it can be.
-   *
-   * @throws what went wrong first
-   */
-  async forget(fingerprint: string, origin: ForkOrigin | undefined): Promise<void> {
-    const { store, expiring } = this.#options;
-    const results = await Promise.allSettled([
-      store.remove(fingerprint),
-      expiring.remove(fingerprint),
-      this.#forks.leave(fingerprint, origin),
-    ]);
-    for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
   async #syncNames(location: string): Promise<void> {

@@ -55,7 +55,7 @@ interface Holding {
   keys: Set<string>;
 }
 
-/** The streams that somebody uses, or whose sidecars are behind the log. */
+/** The streams that somebody uses, or whose records are behind the log. */
 export class StreamRegistry {
   readonly #options: StreamRegistryOptions;
   /** What brings records up to date with the log. */
@@ -291,7 +291,7 @@ export class StreamRegistry {
       assertRoom: () => this.checkpoints.assertRoom(),
       openFile: (known) => openOwned(this.#options, fingerprint, resource, known),
       sync: (opened) => syncer.sync(opened),
-      save: (changed) => store.save(fingerprint, location, changed),
+      save: (changed) => store.save(fingerprint, location, changed, () => stream.isGone),
       logged: () => this.checkpoints.add(stream),
     });
     return stream;
@@ -317,7 +317,7 @@ export class StreamRegistry {
     const holding = this.#holdings.get(stream.fingerprint);
     for (const key of holding?.keys ?? []) this.#seen.delete(key);
     this.#holdings.delete(stream.fingerprint);
-    // What it has brought is in the sidecar, so that it does not matter whether this works.
+    // What it has brought is remembered, so that it does not matter whether this works.
     void stream.cool().catch(() => undefined);
   }
 

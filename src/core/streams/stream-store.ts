@@ -1,8 +1,13 @@
 import type { FileStat } from '../../storage/file-io.ts';
-import type { AppendRecord, Sidecar, SidecarStore } from '../../storage/records/sidecar-store.ts';
+import { type AppendRecord, type FileRecord, isDamaged } from '../../storage/records/file-record.ts';
+import type { RecordDraft } from '../../storage/records/record-draft.ts';
+import type { Records } from '../../storage/records/records.ts';
 import { type StreamState, untypedState } from '../../storage/records/stream-state.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import { accessToleranceMs } from './stream-expiry.ts';
+import { accessToleranceMs, expiryMs } from './stream-expiry.ts';
+
+/** How many streams' last accesses are known more exactly than their records say. */
+const MAX_ACCESSES = 4096;
 
 /** What the disk has of a stream. */
 export interface StoredStream {
@@ -13,88 +18,147 @@ export interface StoredStream {
   isDamaged: boolean;
 }
 
+interface Access {
+  /** In milliseconds since 1970. */
+  atMs: number;
+  /** What the record says, or will say soon. */
+  notedMs: number;
+}
+
 /** What is remembered of streams beside their bytes. */
 export class StreamStore {
-  readonly #sidecars: SidecarStore;
+  readonly #records: Records;
   /** Whether what is remembered must survive a loss of power. */
   readonly isDurable: boolean;
+  /** The last accesses to streams whose time to live begins anew with them, the last one at the end. */
+  readonly #accesses = new Map<string, Access>();
 
-  constructor(sidecars: SidecarStore, isDurable: boolean) {
-    this.#sidecars = sidecars;
+  constructor(records: Records, isDurable: boolean) {
+    this.#records = records;
     this.isDurable = isDurable;
   }
 
   /** Reads what is remembered of an open file. */
   async readOf(file: Pick<StoredFile, 'stat' | 'look'>): Promise<StoredStream> {
     const { fingerprint, size } = file.stat;
-    const sidecar = await this.#sidecars.read(fingerprint);
-    const accessedMs = await this.#sidecars.accessedMs(fingerprint);
+    await this.#records.opening;
+    const record = this.#records.get(fingerprint);
     // What is remembered may be newer than the look at the file when it was opened.
-    const stat = (sidecar?.stream?.size ?? 0) > size ? await file.look() : file.stat;
-    return stored(sidecar, accessedMs, stat);
+    const stat = (record?.stream?.size ?? 0) > size ? await file.look() : file.stat;
+    return this.#stored(record, stat);
   }
 
   /** As {@link readOf}, of a file that was like this a moment ago, while nobody writes to it. */
   async read(stat: FileStat): Promise<StoredStream> {
-    const sidecar = await this.#sidecars.read(stat.fingerprint);
-    return stored(sidecar, await this.#sidecars.accessedMs(stat.fingerprint), stat);
+    await this.#records.opening;
+    return this.#stored(this.#records.get(stat.fingerprint), stat);
   }
 
-  /** Tells that a stream is read or written now. */
+  /** Tells that a stream is read or written now. What of that is written down may be a little older. Never rejects. */
   async touch(fingerprint: string, state: StreamState): Promise<void> {
     const toleranceMs = accessToleranceMs(state);
-    if (toleranceMs !== undefined) await this.#sidecars.touch(fingerprint, toleranceMs);
+    if (toleranceMs === undefined) return;
+    const atMs = Date.now();
+    try {
+      const notedMs =
+        this.#accesses.get(fingerprint)?.notedMs ?? this.#records.get(fingerprint)?.accessedMs ?? 0;
+      const isNoted = atMs - notedMs < toleranceMs;
+      this.#remember(fingerprint, { atMs, notedMs: isNoted ? notedMs : atMs });
+      if (!isNoted) await this.#records.write((draft) => noteAccess(draft, fingerprint, atMs), NOT_DURABLE);
+    } catch {
+      // What cannot be noted lives shorter after a restart.
+    }
   }
 
   /**
-   * @param location path below the root
-   * @param options.syncsName false when {@link syncNames} follows, which is cheaper for many
+   * Replaces what is remembered of a stream.
+   *
+   * @param location path of its file below the root
+   */
+  put(draft: RecordDraft, fingerprint: string, location: string, stream: StreamState): void {
+    const { accessedMs: _, dueMs: __, ...record } = draft.get(fingerprint) ?? {};
+    const accessedMs = this.#accessedMs(fingerprint, draft.get(fingerprint));
+    const dueMs = expiryMs(stream, accessedMs);
+    draft.set(fingerprint, {
+      ...record,
+      path: location,
+      stream,
+      ...(stream.ttlSeconds !== undefined && { accessedMs }),
+      ...(dueMs !== undefined && { dueMs }),
+    });
+  }
+
+  /**
+   * As {@link put}, at once.
+   *
+   * @param isGone whether it was deleted meanwhile, and there is nothing to be remembered
    */
   async save(
     fingerprint: string,
     location: string,
     stream: StreamState,
-    { syncsName = true }: { syncsName?: boolean } = {},
+    isGone: () => boolean = () => false,
   ): Promise<void> {
-    await this.#sidecars.update(fingerprint, (sidecar) => ({ ...sidecar, path: location, stream }), {
-      durable: this.isDurable,
-      syncsName,
-    });
-  }
-
-  /** Makes what was saved without its name survive a loss of power, if it must. */
-  async syncNames(fingerprints: Iterable<string>): Promise<void> {
-    if (this.isDurable) await this.#sidecars.syncNames(fingerprints);
+    await this.#records.write(
+      (draft) => {
+        if (!isGone()) this.put(draft, fingerprint, location, stream);
+      },
+      { durable: this.isDurable },
+    );
   }
 
   /** Where a file was when something of it was remembered last, as a path below the root; undefined when nothing is. */
-  async location(fingerprint: string): Promise<string | undefined> {
-    return (await this.#sidecars.read(fingerprint))?.path;
+  location(fingerprint: string): string | undefined {
+    return this.#records.get(fingerprint)?.path;
   }
 
   /** The version of a stream that is remembered; 0 when none is. */
-  async version(fingerprint: string): Promise<number> {
-    return (await this.#sidecars.read(fingerprint))?.stream?.version ?? 0;
+  version(fingerprint: string): number {
+    return this.#records.get(fingerprint)?.stream?.version ?? 0;
   }
 
-  async remove(fingerprint: string): Promise<void> {
-    await this.#sidecars.remove(fingerprint);
+  #stored(record: FileRecord | undefined, stat: FileStat): StoredStream {
+    return {
+      state: stateOf(record, stat),
+      accessedMs: this.#accessedMs(stat.fingerprint, record),
+      isDamaged: isDamaged(record),
+    };
+  }
+
+  #accessedMs(fingerprint: string, record: FileRecord | undefined): number {
+    return this.#accesses.get(fingerprint)?.atMs ?? record?.accessedMs ?? Date.now();
+  }
+
+  #remember(fingerprint: string, access: Access): void {
+    this.#accesses.delete(fingerprint);
+    this.#accesses.set(fingerprint, access);
+    if (this.#accesses.size > MAX_ACCESSES) {
+      this.#accesses.delete(this.#accesses.keys().next().value as string);
+    }
   }
 }
 
-function stored(sidecar: Sidecar | undefined, accessedMs: number, { size, mtimeNs }: FileStat): StoredStream {
-  const { stream } = sidecar ?? {};
-  if (stream === undefined)
-    return { state: untypedState(size), accessedMs, isDamaged: sidecar?.isDamaged === true };
-  const known = knownSize(stream, sidecar?.append);
+const NOT_DURABLE = { durable: false };
+
+function noteAccess(draft: RecordDraft, fingerprint: string, accessedMs: number): void {
+  const record = draft.get(fingerprint);
+  if (record?.stream === undefined) return;
+  // Of one that nobody has to look at, because it was moved, say, that stays so.
+  const dueMs = record.dueMs === undefined ? undefined : expiryMs(record.stream, accessedMs);
+  draft.set(fingerprint, { ...record, accessedMs, ...(dueMs !== undefined && { dueMs }) });
+}
+
+function stateOf(record: FileRecord | undefined, { size, mtimeNs }: FileStat): StreamState {
+  const { stream, append } = record ?? {};
+  if (stream === undefined) return untypedState(size);
+  const known = knownSize(stream, append);
   // Another program has cut it: what its positions named is gone.
   const isCut = size < stream.size;
-  const state = {
+  return {
     ...stream,
     size: Math.min(size, known),
     ...(isCut && { generation: Number(mtimeNs / 1000n) }),
   };
-  return { state, accessedMs, isDamaged: false };
 }
 
 /**

@@ -23,14 +23,7 @@ export async function* unfinishedFiles(directory: string): AsyncGenerator<LeftOv
   }
 }
 
-/** Yields the names, absolute, of documents that were being written. No server may run. */
-export async function* unfinishedDocuments(directory: string): AsyncGenerator<string, void, undefined> {
-  for (const entry of await readDirectory(directory)) {
-    if (entry.endsWith('.tmp')) yield path.join(directory, entry);
-  }
-}
-
-/** Removes what {@link unfinishedFiles} or {@link unfinishedDocuments} have found. */
+/** Removes what {@link unfinishedFiles} has found. */
 export async function removeLeftOver(name: string): Promise<void> {
   try {
     await fs.promises.rm(name, { force: true });

@@ -49,8 +49,6 @@ export interface StreamState {
   /** Those that came last at the end. */
   producers?: readonly ProducerEntry[];
   origin?: ForkOrigin;
-  /** Its forks that live, or of which forks live. */
-  forks?: readonly StreamLink[];
 }
 
 /** The state of a file that was not made as a stream. */

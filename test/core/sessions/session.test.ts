@@ -5,7 +5,7 @@ import type { Appender } from '../../../src/core/sessions/appender.ts';
 import { AppendConflictError, PositionMismatchError, ServerClosingError } from '../../../src/wire/errors.ts';
 import { fileOf, join, RecordingOwner, startCore, writeByThreads } from '../../support/core-harness.ts';
 import { NEVER_MS } from '../../support/patience.ts';
-import { rememberedIn } from '../../support/root-files.ts';
+import { rememberedIn } from '../../support/stored-records.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const session = 'x'.repeat(32);

@@ -14,6 +14,7 @@ import { CollectingSink } from '../../support/core-harness.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { systemError } from '../../support/small-disk.ts';
+import { recordsIn, recoverAfterKill } from '../../support/stored-records.ts';
 import { appendLine, textOf } from '../../support/streams-core.ts';
 import { waitFor, waitWhile } from '../../support/wait-for.ts';
 
@@ -30,7 +31,7 @@ async function rootWith(...names: string[]): Promise<string> {
 async function start(directory: string, durability: 'os' | 'disk' = 'os'): Promise<FeedRegistry> {
   const registry = new FeedRegistry(await Root.open(directory), { durability, graceMs: 0 });
   onTestFinished(() => registry.close());
-  await registry.recover();
+  await recoverAfterKill(directory, registry);
   return registry;
 }
 
@@ -40,6 +41,11 @@ function own(directory: string, name: string): string[] {
   } catch {
     return [];
   }
+}
+
+/** Whether anything is remembered of a file. */
+async function isRemembered(directory: string, name: string): Promise<boolean> {
+  return (await recordsIn(directory))[name] !== undefined;
 }
 
 /** Stops a large append in the middle, until it is let go. */
@@ -70,7 +76,7 @@ test('half of a large append is gone after a kill -9, although the log was dropp
   const appended = appendLine(registry, 'large', LARGE);
   await waitFor(isHalfway, 'half of it to be in the file');
   await appendLine(registry, 'other', 'a line\n');
-  await waitFor(() => own(directory, 'meta').length > 0, 'the other stream to be brought up to date');
+  await waitFor(() => isRemembered(directory, 'other'), 'the other stream to be brought up to date');
   await waitWhile(() => own(directory, 'redo').length > 0, 'the log says what is under way');
 
   const next = await start(directory);
@@ -155,7 +161,7 @@ test('what was refused and may be in the log is made void as soon as it can be, 
     code: 'HFS_OUTCOME_UNKNOWN',
   });
   mend();
-  await waitFor(() => own(directory, 'meta').length > 0, 'the sidecar to make it void');
+  await waitFor(() => isRemembered(directory, 'file'), 'the record to make it void');
   await appendLine(registry, 'file', 'acknowledged\n');
   expect(await textOf(await start(directory), 'file')).toBe('base\nacknowledged\n');
 });

@@ -3,9 +3,8 @@ import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { FeedRegistry } from '../../../src/core/feed-registry.ts';
-import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { AppendFile } from '../../../src/storage/append-file.ts';
-import { ExpiryIndex } from '../../../src/storage/records/expiry-index.ts';
+import { Records } from '../../../src/storage/records/records.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import type { Fingerprints } from '../../../src/storage/walk.ts';
@@ -15,12 +14,14 @@ import { killedRoot } from '../../support/crash-root.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { systemError } from '../../support/small-disk.ts';
+import { recoverAfterKill, tombstonesIn } from '../../support/stored-records.ts';
 import { makeFork, makeStream, storeFile, textOf } from '../../support/streams-core.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 async function start(directory: string, durability: 'os' | 'disk' = 'os') {
   const registry = new FeedRegistry(await Root.open(directory), { durability, graceMs: 0 });
   onTestFinished(() => registry.close());
-  await registry.recover();
+  await recoverAfterKill(directory, registry);
   return registry;
 }
 
@@ -40,8 +41,8 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
   test.each(['source', 'fork', 'fork of fork'])(
     'is free after a kill -9 while the last fork was being deleted: %s',
     async (name) => {
-      // The file is gone, and nothing else.
-      const directory = await killedRoot('delete the last fork', { step: { at: 1, how: 'after' } });
+      // That it is to be is noted, and the file is gone, and nothing else.
+      const directory = await killedRoot('delete the last fork', { step: { at: 2, how: 'after' } });
       expect(await makeStream(await start(directory), name)).toBe(true);
     },
   );
@@ -86,6 +87,25 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
     await expect(makeStream(next, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_CONFLICT' });
     await remove(next, 'fork.1');
     expect(await makeStream(next, 'source')).toBe(true);
+  });
+
+  test('is kept when the stream is deleted while an append is under way', async () => {
+    const registry = await start(await temporaryDirectory(), 'disk');
+    await makeStream(registry, 'source');
+    await makeFork(registry, 'source', 'fork');
+    const owner = new RecordingOwner();
+    const appender = await registry.openAppend(ResourcePath.parse('source'), {}, owner);
+    const { syncNames } = Root.prototype;
+    const syncing = vi.spyOn(Root.prototype, 'syncNames');
+    onTestFinished(() => syncing.mockRestore());
+    // What the append remembers of its end comes before the deletion is over.
+    syncing.mockImplementationOnce(async function late(this: Root, ...args) {
+      await waitFor(() => owner.failures.length > 0, 'the appender to be told');
+      await syncNames.apply(this, args);
+    });
+    await remove(registry, 'source');
+    await appender.end('interrupted');
+    await expect(textOf(registry, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_GONE' });
   });
 
   test('is kept for a fork that is just being made', async () => {
@@ -203,7 +223,7 @@ describe('when the disk refuses on the way', () => {
     const failing = fail(Root.prototype, 'syncNames');
     await expect(remove(registry, 'fork')).rejects.toMatchObject({ code: 'HFS_OUTCOME_UNKNOWN' });
     failing.mockRestore();
-    expect(await readdir(path.join(directory, RESERVED, 'gone'))).toEqual([]);
+    expect(await tombstonesIn(directory)).toEqual({});
     for (const name of ['source', 'fork']) expect(await makeStream(registry, name)).toBe(true);
   });
 
@@ -212,18 +232,20 @@ describe('when the disk refuses on the way', () => {
     await makeStream(registry, 'source');
     await makeFork(registry, 'source', 'fork');
     await remove(registry, 'source');
-    const failing = fail(StreamStore.prototype, 'remove');
+    const { write } = Records.prototype;
+    const writing = vi.spyOn(Records.prototype, 'write');
+    onTestFinished(() => writing.mockRestore());
+    // What says that it begins is written, and nothing after that.
+    writing.mockImplementationOnce(write).mockRejectedValue(storageFailure(systemError('EIO')));
     await remove(registry, 'fork');
-    failing.mockRestore();
+    writing.mockRestore();
     for (const name of ['source', 'fork']) expect(await makeStream(registry, name)).toBe(true);
   });
 
   test('a stream that cannot be made leaves no file, and its own error', async () => {
     const directory = await temporaryDirectory();
     const registry = await start(directory);
-    fail(StreamStore.prototype, 'save').mockRejectedValue(storageFailure(systemError('ENOSPC')));
-    fail(StreamStore.prototype, 'remove');
-    fail(ExpiryIndex.prototype, 'remove');
+    fail(Records.prototype, 'write').mockRejectedValue(storageFailure(systemError('ENOSPC')));
     await expect(makeStream(registry, 'stream')).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
     expect(await readdir(path.join(directory, RESERVED, 'incoming'))).toEqual([]);
   });

@@ -12,6 +12,7 @@ import { CollectingSink } from '../../support/core-harness.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { systemError } from '../../support/small-disk.ts';
+import { recoverAfterKill } from '../../support/stored-records.ts';
 import { appendLine, makeStream, textOf } from '../../support/streams-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -31,7 +32,7 @@ async function start(directory: string, told: string[] = []) {
   const report = (message: string) => told.push(message);
   const registry = new FeedRegistry(await Root.open(directory), { durability: 'os', graceMs: 0, report });
   onTestFinished(() => registry.close());
-  await registry.recover();
+  await recoverAfterKill(directory, registry);
   return registry;
 }
 

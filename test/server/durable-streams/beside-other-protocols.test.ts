@@ -110,7 +110,7 @@ describe('what stands at a path and is no file', () => {
 describe('a path', () => {
   test('of the server, or reserved by the protocol, is no stream', async () => {
     const { server } = await startStream();
-    for (const urlPath of ['/__ds/subscriptions/x', '/__ds', '/.httpfstream/meta/x', '/.httpfstream']) {
+    for (const urlPath of ['/__ds/subscriptions/x', '/__ds', '/.httpfstream/records/LOG', '/.httpfstream']) {
       const stream = new StreamPeer(server, urlPath);
       for (const answer of [
         await stream.create({}, 'x'),

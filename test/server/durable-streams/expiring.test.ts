@@ -1,8 +1,9 @@
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { resourceNames } from '../../support/root-files.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
+import { dueIn, recordAt, recordsIn, rewriteRecords, withStore } from '../../support/stored-records.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const SWEEP_MS = 30_000;
@@ -38,11 +39,7 @@ async function put(server: TestServer, name: string, headers: Record<string, str
 }
 
 const inMs = (ms: number) => ({ 'stream-expires-at': new Date(Date.now() + ms).toISOString() });
-const indexOf = ({ root }: TestServer) => readdir(path.join(root, '.httpfstream/expiring')).catch(() => []);
-const sidecarsOf = async ({ root }: TestServer) =>
-  (await readdir(path.join(root, '.httpfstream/meta'), { recursive: true })).filter((name) =>
-    name.endsWith('.json'),
-  );
+const dueOf = ({ root }: TestServer) => dueIn(root);
 
 describe('a stream that nobody asks for', () => {
   test('is gone from the disk when its time is over, with all that was remembered of it', async () => {
@@ -52,11 +49,11 @@ describe('a stream that nobody asks for', () => {
     await put(server, 'later', inMs(600_000));
     await put(server, 'long', { 'stream-ttl': '600' });
     await put(server, 'for-ever', {});
-    expect(await indexOf(server)).toHaveLength(4);
+    expect(await dueOf(server)).toHaveLength(4);
     await swept(async () => (await resourceNames(server.root)).length === 3, 'two to be deleted');
     expect(await resourceNames(server.root)).toEqual(['for-ever', 'later', 'long']);
-    await waitFor(async () => (await indexOf(server)).length === 2, 'the index');
-    expect(await sidecarsOf(server)).toHaveLength(3);
+    await waitFor(async () => (await dueOf(server)).length === 2, 'the index');
+    expect(Object.keys(await recordsIn(server.root)).sort()).toEqual(['for-ever', 'later', 'long']);
   });
 
   test('is found by the next server, too', async () => {
@@ -96,7 +93,7 @@ describe('a stream that was made by a fork', () => {
     const server = await startSweptServer();
     await put(server, 'source', inMs(1000));
     await put(server, 'fork', { 'stream-forked-from': '/source' });
-    expect(await indexOf(server)).toHaveLength(2);
+    expect(await dueOf(server)).toHaveLength(2);
     await swept(async () => (await resourceNames(server.root)).length === 0, 'both to be deleted');
   });
 });
@@ -105,14 +102,29 @@ describe('a time to live', () => {
   test('that began anew since is waited for', async () => {
     const server = await startSweptServer();
     await put(server, 'read', { 'stream-ttl': '2' });
-    const [entry] = await indexOf(server);
-    const entryFile = path.join(server.root, '.httpfstream/expiring', entry as string);
-    const dueMs = (await stat(entryFile)).mtimeMs;
+    const dueMs = (await recordAt(server.root, 'read')).record.dueMs as number;
     await waitFor(() => Date.now() > dueMs - 500, 'most of its time');
     expect((await fetch(`${server.url('/read')}?offset=-1`)).status).toBe(200);
-    await swept(async () => (await stat(entryFile)).mtimeMs > dueMs, 'its new time');
+    await swept(
+      async () => ((await recordAt(server.root, 'read')).record.dueMs ?? 0) > dueMs,
+      'its new time',
+    );
     expect(await resourceNames(server.root)).toEqual(['read']);
     await swept(async () => (await resourceNames(server.root)).length === 0, 'it to be deleted');
+  });
+});
+
+describe('a time to live that began anew', () => {
+  test('is known to the next server', async () => {
+    const first = await startServer();
+    await put(first, 'read', { 'stream-ttl': '2' });
+    const before = (await recordAt(first.root, 'read')).record;
+    await waitFor(() => Date.now() > (before.accessedMs ?? 0) + 1500, 'most of its time');
+    expect((await fetch(`${first.url('/read')}?offset=-1`)).status).toBe(200);
+    await first.app.close();
+    const server = await startServer({ root: first.root });
+    await waitFor(() => Date.now() > (before.dueMs ?? 0) + 100, 'what would have been its end');
+    expect((await fetch(server.url('/read'), { method: 'HEAD' })).status).toBe(200);
   });
 });
 
@@ -121,7 +133,7 @@ describe('what is kept of streams that expire', () => {
     const server = await startSweptServer();
     await put(server, 's', { 'stream-ttl': '600' });
     expect((await fetch(server.url('/s'), { method: 'DELETE' })).status).toBe(204);
-    expect(await indexOf(server)).toEqual([]);
+    expect(await dueOf(server)).toEqual([]);
   });
 
   test('is dropped when something else has their name, which stays', async () => {
@@ -134,21 +146,20 @@ describe('what is kept of streams that expire', () => {
     await rename(path.join(server.root, 'new'), path.join(server.root, 'replaced'));
     await rm(path.join(server.root, 'directory'));
     await mkdir(path.join(server.root, 'directory'));
-    await swept(async () => (await indexOf(server)).length === 0, 'the index to be empty');
+    await swept(async () => (await dueOf(server)).length === 0, 'the index to be empty');
     expect(await resourceNames(server.root)).toEqual(['directory', 'elsewhere', 'replaced']);
     expect(await readFile(path.join(server.root, 'replaced'), 'utf8')).toBe('new');
   });
 
   test('is no harm when it is damaged', async () => {
-    const server = await startSweptServer();
-    await put(server, 'one', inMs(100));
-    await put(server, 'two', inMs(100));
-    const [entry] = await indexOf(server);
-    await writeFile(path.join(server.root, '.httpfstream/expiring', entry as string), 'damaged');
-    await writeFile(
-      path.join(server.root, '.httpfstream/expiring', '1-1.json'),
-      '{"path":"/.httpfstream/x"}',
-    );
+    const first = await startServer();
+    await put(first, 'one', inMs(100));
+    await put(first, 'two', inMs(100));
+    await first.app.close();
+    await rewriteRecords(first.root, (text) => (text.includes('"one"') ? 'damaged' : text));
+    await withStore(first.root, (store) => store.put('due!0000000000000001!1-1', ''));
+    const server = await startSweptServer(first.root);
     await swept(async () => (await resourceNames(server.root)).length === 1, 'the other to be deleted');
+    await waitFor(async () => (await dueOf(server)).length === 0, 'the index to be empty');
   });
 });

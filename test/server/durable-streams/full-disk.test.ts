@@ -1,7 +1,8 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { play } from '../../support/crash-root.ts';
+import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { smallDisks } from '../../support/small-disk.ts';
 import { StreamPeer } from '../../support/streams-requests.ts';
@@ -49,6 +50,17 @@ test('a redo log that cannot be written refuses appends as a whole, and they com
   for (const seq of [0, 1]) expect((await stream.produce(lineOf(seq, 10), { seq })).status).toBe(200);
   expectLines((await stream.read()).text, 2, 10);
 });
+
+/** Whether a server has all that was acknowledged before the one before it was killed. */
+async function expectEverything(server: StreamsServer): Promise<void> {
+  const stream = (name: string) => new StreamPeer(server, name);
+  const repeated = await stream('/two').produce('two 2\n', { id: 'p', seq: 2 });
+  const next = await stream('/two').produce('two 3\n', { id: 'p', seq: 3 });
+  expect([repeated.status, next.status]).toEqual([204, 200]);
+  expect((await stream('/fork').read()).text).toBe('source 0\nfork 0\n');
+  expect((await stream('/one').read()).text).toMatch(/^one 0\none 1\none 2\nlarge 3\.+\n$/);
+  expect((await stream('/two').read()).text).toBe('two 0\ntwo 1\ntwo 2\ntwo 3\n');
+}
 
 describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
   test.each([
@@ -138,32 +150,24 @@ describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
     ).toEqual(stored);
   });
 
-  test('a server that is started after one was killed serves what is whole, and the next one has everything', async () => {
+  test('a server that is started after one was killed has the room that was kept, and everything', async () => {
     const disk = await makeDisk();
     await play(disk.directory, 'be killed');
-    const files = () =>
-      Promise.all(['fork', 'one', 'two'].map((name) => readFile(path.join(disk.directory, name), 'utf8')));
-    const before = await files();
     await disk.fill(0);
-
     const server = await startOn(disk.directory);
-    const stream = (name: string) => new StreamPeer(server, name);
-    const next = () => stream('/two').produce('two 3\n', { id: 'p', seq: 3 });
-    expect((await stream('/fork').read()).text).toBe(before[0]);
-    const refused = [await stream('/two').read(), await next(), await stream('/new').create({}, 'new')];
-    expect(refused.map(({ status }) => status)).toEqual([507, 507, 507]);
-    const listing = await fetch(server.url('/'), { headers: { accept: 'application/json' } });
-    const { entries } = (await listing.json()) as { entries: { name: string; size?: number }[] };
-    expect(entries.find(({ name }) => name === 'fork')?.size).toBe(before[0]?.length);
-    expect(entries.find(({ name }) => name === 'two')).not.toHaveProperty('size');
-    await server.stop();
-    expect(await files()).toEqual(before);
+    await expectEverything(server);
+  });
 
+  test('a server that is started without any room is refused, and the next one has everything', async () => {
+    const disk = await makeDisk();
+    await play(disk.directory, 'be killed');
+    await rm(path.join(disk.directory, RESERVED, 'reserve'), { force: true });
+    await disk.fill(0);
+    const server = new InProcessServer(disk.directory, {});
+    onTestFinished(() => server.stop());
+    await expect(server.start()).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
     await disk.makeRoom();
     await server.start();
-    const repeated = await stream('/two').produce('two 2\n', { id: 'p', seq: 2 });
-    expect([repeated.status, (await next()).status]).toEqual([204, 200]);
-    expect((await stream('/one').read()).text).toBe(before[1]);
-    expect((await stream('/two').read()).text).toBe('two 0\ntwo 1\ntwo 2\ntwo 3\n');
+    await expectEverything(server);
   });
 });

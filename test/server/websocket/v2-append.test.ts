@@ -10,8 +10,9 @@ import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
 import { Peer } from '../../support/peers.ts';
 import { Random } from '../../support/random.ts';
-import { rememberedIn, resourceNames } from '../../support/root-files.ts';
+import { resourceNames } from '../../support/root-files.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
+import { rememberedIn } from '../../support/stored-records.ts';
 import { refusalOf, sessionOf, V2Peer } from '../../support/v2-peers.ts';
 import { waitFor } from '../../support/wait-for.ts';
 

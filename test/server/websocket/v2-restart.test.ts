@@ -1,6 +1,9 @@
-import { chmod, link, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { link, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { ClassicLevel } from 'classic-level';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { Records } from '../../../src/storage/records/records.ts';
+import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { Download } from '../../support/http-bodies.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../../support/http-ordinary-user.ts';
 import { HANDSHAKE, rawGet } from '../../support/http-raw.ts';
@@ -8,9 +11,11 @@ import { get } from '../../support/http-request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
 import { Peer } from '../../support/peers.ts';
-import { RESERVED, rememberedIn, sidecarsOf } from '../../support/root-files.ts';
+import { RESERVED } from '../../support/root-files.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../../support/server.ts';
 import { ServerProcess } from '../../support/server-process.ts';
+import { systemError } from '../../support/small-disk.ts';
+import { recordsIn, rememberedIn, rewriteRecords, storeOf } from '../../support/stored-records.ts';
 import { type Query, refusalOf, sessionOf, V2Peer } from '../../support/v2-peers.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -255,9 +260,7 @@ describe('what the server keeps beside the files', () => {
     'is taken for an append that was interrupted when it is %s: the server goes on',
     async (_what, rubbish) => {
       const root = await stoppedInAppend();
-      const sidecars = await sidecarsOf(root);
-      expect(sidecars).toHaveLength(1);
-      for (const file of sidecars) await writeFile(file, rubbish);
+      expect(await rewriteRecords(root, () => rubbish)).toBe(1);
       const server = await startServer({ root, graceMs: NEVER_MS });
       const follower = await followed(server.url('/f'));
       expect([follower.text, follower.closeCode]).toEqual(['one ', 1011]);
@@ -278,10 +281,10 @@ describe('what the server keeps beside the files', () => {
     ['a negative start', { start: -1 }],
   ])('does no harm when it has %s', async (_what, change) => {
     const root = await stoppedInAppend();
-    for (const file of await sidecarsOf(root)) {
-      const sidecar = JSON.parse(await readFile(file, 'utf8'));
-      await writeFile(file, JSON.stringify({ ...sidecar, append: { ...sidecar.append, ...change } }));
-    }
+    await rewriteRecords(root, (text) => {
+      const record = JSON.parse(text);
+      return JSON.stringify({ ...record, append: { ...record.append, ...change } });
+    });
     const server = await startServer({ root, graceMs: 300 });
     const follower = await followed(server.url('/f'));
     expect(follower.text).toBe('one ');
@@ -292,10 +295,10 @@ describe('what the server keeps beside the files', () => {
 
   test('does not keep a file from being followed when it cannot be read', async () => {
     const root = await stoppedInAppend();
-    for (const file of await sidecarsOf(root)) {
-      await rm(file);
-      await mkdir(file);
-    }
+    const reading = vi.spyOn(Records.prototype, 'get').mockImplementation(() => {
+      throw storageFailure(systemError('EIO'));
+    });
+    onTestFinished(() => reading.mockRestore());
     const server = await startServer({ root, graceMs: NEVER_MS });
     const follower = await followed(server.url('/f'));
     expect(follower.text).toBe('one ');
@@ -304,36 +307,28 @@ describe('what the server keeps beside the files', () => {
     expect((await get(server.url('/f'))).body.toString()).toBe('one ');
   });
 
-  test('is refused by a directory that may not be written: 500, nothing is lost, and others are served', async () => {
+  test('refuses appends when it cannot be written: 500, nothing is lost, and others are served', async () => {
     const root = await stoppedInAppend();
-    const reserved = path.join(root, RESERVED);
-    // Served by an ordinary user, who may write the files and not what is beside them.
-    await giveToOrdinaryUser(root);
-    await giveToOrdinaryUser(path.join(root, 'f'));
-    for (const directory of new Set((await sidecarsOf(root)).map((file) => path.dirname(file)))) {
-      await chmod(directory, 0o555);
-    }
-    await chmod(reserved, 0o755);
-    await chmod(path.join(reserved, 'meta'), 0o555);
-    for (const file of await sidecarsOf(root)) await chmod(file, 0o444);
     const server = await startServer({ root, graceMs: 100 });
-    await asOrdinaryUser(async () => {
-      await waitFor(async () => {
-        const [status, code] = await refusalOf(server.url('/f'), 'APPEND', { session: stranger });
-        if (status === 403) return false;
-        expect([status, code]).toEqual([500, 'HFS_STORAGE_ERROR']);
-        return true;
-      }, 'the refusal');
-      expect((await refusalOf(server.url('/f'), 'APPEND', { session }))[0]).toBe(500);
-      const follower = await followed(server.url('/f'));
-      expect([follower.text, ...follower.ending]).toEqual(['one ', 'interrupted', 1011]);
-    });
+    const writing = vi.spyOn(ClassicLevel.prototype, 'batch');
+    onTestFinished(() => writing.mockRestore());
+    writing.mockRejectedValue(Object.assign(new Error('IO error: made up'), { code: 'LEVEL_IO_ERROR' }));
+    await waitFor(async () => {
+      const [status, code] = await refusalOf(server.url('/f'), 'APPEND', { session: stranger });
+      if (status === 403) return false;
+      expect([status, code]).toEqual([500, 'HFS_STORAGE_ERROR']);
+      return true;
+    }, 'the refusal');
+    expect((await refusalOf(server.url('/f'), 'APPEND', { session }))[0]).toBe(500);
+    const follower = await followed(server.url('/f'));
+    expect([follower.text, ...follower.ending]).toEqual(['one ', 'interrupted', 1011]);
+    writing.mockRestore();
     expect(await textOf(server)).toBe('one ');
     const appender = await V2Peer.append(server.url('/f'), { session, expect: 0 });
     await appender.finish();
   });
 
-  test('leaves no temporary files, and one document for each resource', async () => {
+  test('is one record for each resource', async () => {
     const server = await startServer();
     for (let i = 0; i < 10; i++) {
       for (const name of ['/f', '/d/f']) {
@@ -341,24 +336,23 @@ describe('what the server keeps beside the files', () => {
         await appender.finish();
       }
     }
-    const sidecars = await sidecarsOf(server.root);
-    expect(sidecars).toHaveLength(2);
-    expect(sidecars.every((file) => file.endsWith('.json'))).toBe(true);
-    expect(Object.keys(await rememberedIn(server.root)).sort()).toEqual(['d/f', 'f']);
+    expect(Object.keys(await recordsIn(server.root)).sort()).toEqual(['d/f', 'f']);
   });
 
   test('is not listed, nor read, followed or appended to, through whatever path', async () => {
     const server = await startServer();
     const appender = await V2Peer.append(server.url('/f'), { session });
     await appender.append('bytes', 5);
-    const [sidecar] = await sidecarsOf(server.root);
-    const below = path.relative(server.root, sidecar as string);
-    await link(sidecar as string, path.join(server.root, RESERVED, 'note'));
+    const [log] = (await readdir(storeOf(server.root))).filter((name) => name.endsWith('.log'));
+    const file = path.join(storeOf(server.root), log as string);
+    expect(await readFile(file, 'latin1')).toContain(session);
+    const below = path.relative(server.root, file);
+    await link(file, path.join(server.root, RESERVED, 'note'));
     const listing = (await get(server.url('/'), { accept: 'application/json' })).body.toString();
     expect(listing).toContain('"f"');
     expect(listing).not.toContain(RESERVED);
     expect((await get(server.url('/'), { accept: 'text/html' })).body.toString()).not.toContain(RESERVED);
-    for (const name of [RESERVED, `${RESERVED}/`, `${RESERVED}/meta`, `${RESERVED}/note`, below]) {
+    for (const name of [RESERVED, `${RESERVED}/`, `${RESERVED}/records`, `${RESERVED}/note`, below]) {
       for (const spelled of [
         name,
         `d/../${name}`,
@@ -388,7 +382,9 @@ describe('what the server keeps beside the files', () => {
     const server = await startServer();
     const appender = await V2Peer.append(server.url('/f'), { session });
     await appender.finish();
-    for (const file of await sidecarsOf(server.root)) expect((await stat(file)).mode & 0o077).toBe(0);
+    for (const directory of [path.join(server.root, RESERVED), storeOf(server.root)]) {
+      expect((await stat(directory)).mode & 0o077).toBe(0);
+    }
   });
 });
 

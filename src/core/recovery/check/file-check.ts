@@ -1,8 +1,9 @@
 import type { FileStat } from '../../../storage/file-io.ts';
 import type { Quarantine } from '../../../storage/journal/quarantine.ts';
 import { setAside } from '../../../storage/records/aside.ts';
-import type { ExpiryIndex } from '../../../storage/records/expiry-index.ts';
-import { isDamaged, type Sidecar, type SidecarStore } from '../../../storage/records/sidecar-store.ts';
+import { type FileRecord, isDamaged } from '../../../storage/records/file-record.ts';
+import type { RecordDraft } from '../../../storage/records/record-draft.ts';
+import type { Records } from '../../../storage/records/records.ts';
 import type { Root } from '../../../storage/root.ts';
 import type { FoundName } from '../../../storage/walk.ts';
 import { ResourceNotFoundError, StreamGoneError } from '../../../wire/errors.ts';
@@ -18,10 +19,9 @@ import { firstBadLine } from './json-lines.ts';
 /** What the files of a root are checked with. */
 export interface FileCheckOptions {
   root: Root;
-  sidecars: SidecarStore;
+  records: Records;
   store: StreamStore;
   quarantine: Quarantine<StreamRecord>;
-  expiring: ExpiryIndex;
   streams: StreamLifecycle;
   findings: Findings;
 }
@@ -31,7 +31,7 @@ interface Subject {
   resource: ResourcePath;
   location: string;
   stat: FileStat;
-  sidecar: Sidecar;
+  record: FileRecord;
 }
 
 /** Checks files, one after the other, against what is remembered of them. */
@@ -65,15 +65,15 @@ export class FileCheck {
       // It may have several names.
       if (this.known.has(fingerprint)) return;
       this.known.add(fingerprint);
-      const sidecar = await this.#options.sidecars.read(fingerprint);
-      if (sidecar === undefined) {
+      const record = this.#options.records.get(fingerprint);
+      if (record === undefined) {
         this.known.delete(fingerprint);
         return;
       }
       const { location } = found;
       const resource = location === undefined ? undefined : parse(location);
       if (location === undefined || resource === undefined) return;
-      await this.#checkSubject({ resource, location, stat, sidecar });
+      await this.#checkSubject({ resource, location, stat, record });
     } catch (error) {
       this.#options.findings.bad(where, `cannot be checked (${reasonOf(error)})`);
     }
@@ -95,18 +95,18 @@ export class FileCheck {
   }
 
   async #checkSubject(subject: Subject): Promise<void> {
-    const { sidecars, store, quarantine } = this.#options;
-    const { stat, sidecar } = subject;
+    const { records, store, quarantine } = this.#options;
+    const { stat, record } = subject;
     // What the log has of it is to be made good before anything is called too much or too little.
     if (quarantine.has(stat.fingerprint)) return;
-    if (isDamaged(sidecar)) {
+    if (isDamaged(record)) {
       await this.#replaceDamaged(subject);
       return;
     }
     await this.#checkSize(subject);
-    const { stream } = (await sidecars.read(stat.fingerprint)) ?? {};
+    const { stream, forks = [] } = records.get(stat.fingerprint) ?? {};
+    if (forks.length > 0) this.sources.add(stat.fingerprint);
     if (stream === undefined) return;
-    if ((stream.forks ?? []).length > 0) this.sources.add(stat.fingerprint);
     const { state, accessedMs } = await store.read(stat);
     await this.#checkSurplus(subject, state.size);
     await this.#checkExpiry(subject, expiryMs(state, accessedMs));
@@ -115,26 +115,30 @@ export class FileCheck {
 
   /** The file is no stream any more, and nobody may take what is there for the whole of an append. */
   async #replaceDamaged({ location, stat }: Subject): Promise<void> {
-    const { root, sidecars, findings } = this.#options;
-    const aside = await sidecars.copyAside(stat.fingerprint, root.own('aside'));
-    const append = { start: 0, state: 'interrupted', end: stat.size } as const;
-    await sidecars.write(stat.fingerprint, { path: location, append }, { durable: true });
+    const { records, findings } = this.#options;
+    const { fingerprint, size } = stat;
+    const aside = await records.copyAside(fingerprint);
+    const append = { start: 0, state: 'interrupted', end: size } as const;
+    await records.write((draft) => {
+      draft.delete(fingerprint);
+      draft.set(fingerprint, { path: location, append });
+    }, DURABLE);
     findings.repaired(location, `what was remembered of it is damaged; moved to ${aside}`);
   }
 
-  async #checkSize({ location, stat, sidecar }: Subject): Promise<void> {
+  async #checkSize({ location, stat, record }: Subject): Promise<void> {
     const { fingerprint, size } = stat;
-    const { append, stream } = sidecar;
+    const { append, stream } = record;
     const expected = Math.max(stream?.size ?? 0, append?.start ?? 0, append?.end ?? 0);
     if (size >= expected) return;
-    const change = (): Sidecar => ({
-      ...sidecar,
+    const shorter: FileRecord = {
+      ...record,
       ...(stream && { stream: { ...stream, size: Math.min(stream.size, size) } }),
       ...(append && {
         append: { ...append, start: Math.min(append.start, size), state: 'interrupted', end: size },
       }),
-    });
-    await this.#options.sidecars.update(fingerprint, change, { durable: true });
+    };
+    await this.#options.records.write((draft) => draft.set(fingerprint, shorter), DURABLE);
     this.#options.findings.bad(
       location,
       `${expected - size} bytes are missing at its end; it is remembered to end at ${size}, interrupted`,
@@ -156,11 +160,16 @@ export class FileCheck {
 
   async #checkExpiry(subject: Subject, endMs: number | undefined): Promise<void> {
     if (endMs === undefined) return;
-    const { expiring, findings } = this.#options;
-    const { resource, location, stat } = subject;
+    const { records, findings } = this.#options;
+    const { location, stat, record } = subject;
     if (endMs <= Date.now()) this.#expired.push(subject);
-    else if (!(await expiring.has(stat.fingerprint))) {
-      await expiring.add({ fingerprint: stat.fingerprint, path: resource.key }, endMs);
+    else if (record.dueMs === undefined) {
+      const { fingerprint } = stat;
+      const note = (draft: RecordDraft) => {
+        const before = draft.get(fingerprint);
+        if (before !== undefined) draft.set(fingerprint, { ...before, path: location, dueMs: endMs });
+      };
+      await records.write(note, DURABLE);
       findings.repaired(location, 'that it is to be deleted in time was not noted; noted');
     }
   }
@@ -179,6 +188,9 @@ export class FileCheck {
     }
   }
 }
+
+/** What is put right survives a loss of power. */
+export const DURABLE = { durable: true };
 
 /** What the cause says, if there is one, is closer to what happened. */
 export function reasonOf(error: unknown): string {

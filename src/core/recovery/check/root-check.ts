@@ -29,10 +29,11 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
   });
   try {
     const progress: Report = (message, detail) => tell(`${message} (${JSON.stringify(detail)})`);
-    const count = await stored.recover(
-      (name) => findings.repaired(name, 'was not written to its end; removed'),
+    const count = await stored.recover({
+      removed: (name) => findings.repaired(name, 'was not written to its end; removed'),
       progress,
-    );
+      verify: true,
+    });
     if (count > 0)
       findings.repaired('redo log', `the server was killed; ${count} streams brought up to date`);
     const files = new FileCheck({ root, ...stored, streams: stored.lifecycle, findings });
@@ -48,9 +49,9 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
     await files.deleteExpired();
     if (isWhole) {
       const { known, sources } = files;
-      const { sidecars, expiring, tombstones } = stored;
-      await new OrphanCheck({ root, sidecars, expiring, findings, known }).check();
-      const forks = new ForkCheck({ root, sidecars, tombstones, findings, known });
+      const { records } = stored;
+      await new OrphanCheck({ root, records, findings, known }).check();
+      const forks = new ForkCheck({ root, records, findings, known });
       await forks.checkTombstones();
       for (const source of sources) await forks.checkSource(source);
     }

@@ -1,0 +1,372 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { ClassicLevel } from 'classic-level';
+import {
+  type HttpfstreamError,
+  OutcomeUnknownError,
+  RootInUseError,
+  ServerClosingError,
+  StorageBusyError,
+  StorageError,
+  StorageFullError,
+} from '../../wire/errors.ts';
+import { makeDirectories, syncDirectories } from '../file-io.ts';
+import { OWN_DIRECTORY_MODE, readDirectory } from '../own-directory.ts';
+import { freeBytes, type Reserve } from '../reserve.ts';
+import { storageFailure } from '../storage-failure.ts';
+import { missingFile, repairStore, type StoreRepair } from './store-repair.ts';
+
+/** What LevelDB gathers in memory, twice at most, before it becomes a file: also what it reads again when it opens. */
+const WRITE_BUFFER_BYTES = 1024 * 1024;
+
+/** Blocks of files that it keeps in memory, uncompressed. */
+const CACHE_BYTES = 8 * 1024 * 1024;
+
+/** Files that it keeps open, each with its index in memory. */
+const MAX_OPEN_FILES = 64;
+
+/** Less room than this on the disk, beside what is written, and it might not come back from a write that failed. */
+const SPARE_BYTES = 64 * 1024;
+
+/** Time after a write, when no room is kept any more, after which it is tried to keep some, … */
+const RESERVE_DELAY_MS = 1000;
+
+/** … and time between two attempts to open it anew, when the first has failed. */
+const RETRY_MS = 1000;
+
+/** One change; those that are written together are made as a whole or not at all. */
+export type StoreChange = { type: 'put'; key: string; value: string } | { type: 'del'; key: string };
+
+/** Where a store lies, and what it may use. */
+export interface LevelStoreOptions {
+  /** Absolute; made if it is missing. */
+  directory: string;
+  /** Where a damaged one is copied to before it is repaired, absolute. */
+  aside: string;
+  reserve: Reserve;
+}
+
+/**
+ * Texts by keys, on the disk, in order of the keys: a LevelDB. What is written together is there as a whole
+ * after a crash, or not at all.
+ *
+ * After a write that failed LevelDB goes on, and acknowledges what the next start does not find: the torn end of its
+ * log ends what is read of it. So that is closed and opened anew before anything else is written.
+ */
+export class LevelStore {
+  readonly #directory: string;
+  readonly #aside: string;
+  readonly #reserve: Reserve;
+  /** The database; undefined while it is not open. */
+  #database: ClassicLevel | undefined;
+  #opening: Promise<void> | undefined;
+  /** Whether a write has failed since it was opened: what is written after that would be lost. */
+  #isTainted = false;
+  /** What kept it from being opened. */
+  #failure: HttpfstreamError | undefined;
+  #failedAtMs = 0;
+  /** Bytes that may be in its log: as many it needs to open. */
+  #loggedBytes = 0;
+  /** Whether its own name survives a loss of power. */
+  #isAnchored = false;
+  #reserveTimer: NodeJS.Timeout | undefined;
+  #isClosed = true;
+
+  constructor({ directory, aside, reserve }: LevelStoreOptions) {
+    this.#directory = directory;
+    this.#aside = aside;
+    this.#reserve = reserve;
+  }
+
+  /**
+   * Opens it; repairs it if it is seen to be damaged.
+   *
+   * @param options.verify whether all of it is read to see that
+   * @returns what was repaired
+   * @throws {RootInUseError} when another process has it open
+   * @throws what the disk does
+   */
+  async open({ verify }: { verify: boolean }): Promise<StoreRepair | undefined> {
+    await this.#reserve.find();
+    this.#isClosed = false;
+    try {
+      await makeDirectories(this.#directory, OWN_DIRECTORY_MODE);
+      const reason =
+        (await missingFile(this.#directory)) ??
+        (await this.#tryToOpen()) ??
+        (verify ? await this.#verify() : undefined);
+      const repair =
+        reason === undefined ? undefined : await repairStore(this.#directory, this.#aside, reason);
+      this.#database ??= await this.#openDatabase();
+      await this.#reserve.make();
+      return repair;
+    } catch (error) {
+      this.#isClosed = true;
+      throw this.#meaningOf(error);
+    }
+  }
+
+  /** Set while it is opened anew after a failure; resolves when that is over, and never rejects. */
+  get opening(): Promise<void> | undefined {
+    const isDue = this.#failure !== undefined && performance.now() - this.#failedAtMs >= RETRY_MS;
+    if (isDue && this.#opening === undefined) void this.#openAnew().catch(ignore);
+    return this.#opening;
+  }
+
+  /**
+   * The value of a key; undefined when it has none.
+   *
+   * @throws {StorageBusyError} while it is opened anew after a failure
+   * @throws what kept it from being opened, or read
+   */
+  get(key: string): string | undefined {
+    const database = this.#assertOpen();
+    try {
+      return database.getSync(key);
+    } catch (error) {
+      throw this.#meaningOf(error);
+    }
+  }
+
+  /**
+   * Yields what has keys from `from` on, up to but not including `to`, in order, as it is now.
+   *
+   * @param limit how many at most
+   */
+  async *entries(
+    from: string,
+    to: string,
+    limit = Number.POSITIVE_INFINITY,
+  ): AsyncGenerator<[key: string, value: string], void, undefined> {
+    const database = this.#assertOpen();
+    try {
+      yield* database.iterator({ gte: from, lt: to, limit });
+    } catch (error) {
+      throw this.#meaningOf(error);
+    }
+  }
+
+  /**
+   * Resolves when it may be written. After a failure it is opened anew.
+   *
+   * @throws what keeps it from being opened
+   */
+  async ready(): Promise<void> {
+    await this.#opening;
+    if (this.#database !== undefined && !this.#isTainted) return;
+    this.#assertRoom(0);
+    await this.#openAnew();
+  }
+
+  /**
+   * Writes all of `changes` or nothing. Not while another write is under way.
+   *
+   * @param durable whether they must survive a loss of power
+   * @throws {OutcomeUnknownError} when they are written, and may not survive a loss of power
+   * @throws what the disk does, and then nothing is written
+   */
+  async write(changes: readonly StoreChange[], durable: boolean): Promise<void> {
+    await this.ready();
+    const bytes = bytesOf(changes);
+    this.#assertRoom(bytes);
+    try {
+      await this.#batch(changes, bytes, durable);
+    } catch (error) {
+      await this.#writeAgain(changes, bytes, durable, error);
+    }
+    this.#keepReserve();
+  }
+
+  /** Whether the disk has no room but what is kept. */
+  get isFull(): boolean {
+    try {
+      return freeBytes(this.#directory) < SPARE_BYTES + this.#loggedBytes;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Closes it, when no write is under way. Idempotent. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#reserveTimer);
+    await this.#opening;
+    const database = this.#database;
+    this.#database = undefined;
+    await database?.close();
+  }
+
+  async #batch(changes: readonly StoreChange[], bytes: number, durable: boolean): Promise<void> {
+    this.#loggedBytes = Math.min(this.#loggedBytes + bytes, 2 * WRITE_BUFFER_BYTES);
+    await this.#assertOpen().batch([...changes], { sync: durable });
+    if (!durable || this.#isAnchored) return;
+    await syncDirectories(this.#directory, path.dirname(path.dirname(this.#directory)));
+    this.#isAnchored = true;
+  }
+
+  /** Opens it anew, and tries once more: with the room that was kept, if the disk is full. */
+  async #writeAgain(
+    changes: readonly StoreChange[],
+    bytes: number,
+    durable: boolean,
+    cause: unknown,
+  ): Promise<void> {
+    this.#isTainted = true;
+    const failure = this.#meaningOf(cause);
+    // Without room it could not be opened again. It is read as it is, and opened anew before the next write.
+    if (failure instanceof StorageFullError && !(await this.#reserve.release())) throw failure;
+    await this.#openAnew();
+    try {
+      await this.#batch(changes, bytes, durable);
+    } catch (error) {
+      this.#isTainted = true;
+      await this.#openAnew();
+      if (!this.#has(changes)) throw this.#meaningOf(error);
+      throw new OutcomeUnknownError('what was written may not survive a loss of power', { cause: error });
+    }
+  }
+
+  /** Whether a batch that failed is there all the same: what is whole in the log counts, also if the sync of it failed. */
+  #has(changes: readonly StoreChange[]): boolean {
+    return changes.every((each) => this.get(each.key) === (each.type === 'put' ? each.value : undefined));
+  }
+
+  /** @throws what keeps it from being opened; then it is not open */
+  async #openAnew(): Promise<void> {
+    this.#opening ??= this.#reopen().finally(() => {
+      this.#opening = undefined;
+    });
+    await this.#opening;
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Never rejects. */
+  async #reopen(): Promise<void> {
+    const database = this.#database;
+    this.#database = undefined;
+    try {
+      await database?.close();
+      if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
+      this.#database = await this.#openDatabase();
+      this.#failure = undefined;
+      this.#isTainted = false;
+    } catch (error) {
+      this.#failure = this.#meaningOf(error);
+      this.#failedAtMs = performance.now();
+    }
+  }
+
+  async #openDatabase(): Promise<ClassicLevel> {
+    this.#loggedBytes = await logBytes(this.#directory);
+    const database = new ClassicLevel(this.#directory, {
+      keyEncoding: 'utf8',
+      valueEncoding: 'utf8',
+      writeBufferSize: WRITE_BUFFER_BYTES,
+      cacheSize: CACHE_BYTES,
+      maxOpenFiles: MAX_OPEN_FILES,
+    });
+    try {
+      await database.open();
+    } catch (error) {
+      await database.close().catch(ignore);
+      throw error;
+    }
+    this.#loggedBytes = 0;
+    return database;
+  }
+
+  /** @returns what is wrong with it; undefined when it is open */
+  async #tryToOpen(): Promise<string | undefined> {
+    try {
+      this.#database = await this.#openDatabase();
+    } catch (error) {
+      if (codeOf(error) === 'LEVEL_CORRUPTION') return reasonOf(error);
+      // To open it takes room, too.
+      if (!this.isFull || !(await this.#reserve.release())) throw error;
+      this.#database = await this.#openDatabase();
+    }
+    return undefined;
+  }
+
+  /** @returns what is wrong with it, which is closed then; undefined when all of it can be read */
+  async #verify(): Promise<string | undefined> {
+    const database = this.#assertOpen();
+    try {
+      for await (const _ of database.iterator({ fillCache: false }));
+      return undefined;
+    } catch (error) {
+      if (codeOf(error) !== 'LEVEL_CORRUPTION') throw error;
+      this.#database = undefined;
+      await database.close();
+      return reasonOf(error);
+    }
+  }
+
+  #assertOpen(): ClassicLevel {
+    if (this.#database !== undefined) return this.#database;
+    if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
+    if (this.#failure !== undefined) throw this.#failure;
+    throw new StorageBusyError('the store of records is being opened');
+  }
+
+  /** Where no room is kept, what may not fit is refused before it is tried: after that it would have to be opened anew, which needs room, too. */
+  #assertRoom(bytes: number): void {
+    if (this.#reserve.isThere) return;
+    const needed = SPARE_BYTES + bytes + this.#loggedBytes;
+    if (freeBytes(this.#directory) < needed) throw new StorageFullError("the server's disk is full");
+  }
+
+  #keepReserve(): void {
+    if (this.#reserve.isThere || this.#reserveTimer !== undefined || this.#isClosed) return;
+    this.#reserveTimer = setTimeout(() => {
+      void this.#reserve.make().then(() => {
+        this.#reserveTimer = undefined;
+      });
+    }, RESERVE_DELAY_MS).unref();
+  }
+
+  /** What an error of the database means. It does not say what the system said, but whether the disk is full can be seen. */
+  #meaningOf(error: unknown): HttpfstreamError {
+    const code = codeOf(error);
+    if (!code?.startsWith('LEVEL_')) return storageFailure(error);
+    const options = { cause: causeOf(error) };
+    if (code === 'LEVEL_LOCKED') {
+      return new RootInUseError(`another process uses ${this.#directory}`, options);
+    }
+    if (this.isFull) return new StorageFullError("the server's disk is full", options);
+    return new StorageError("the server's store of records cannot be used", options);
+  }
+}
+
+async function logBytes(directory: string): Promise<number> {
+  let bytes = 0;
+  for (const name of await readDirectory(directory)) {
+    if (name.endsWith('.log')) bytes += (await fs.promises.stat(path.join(directory, name))).size;
+  }
+  return bytes;
+}
+
+function bytesOf(changes: readonly StoreChange[]): number {
+  let bytes = 0;
+  for (const each of changes) {
+    bytes += Buffer.byteLength(each.key) + (each.type === 'put' ? Buffer.byteLength(each.value) : 0);
+  }
+  return bytes;
+}
+
+/** Of a database that cannot be opened, the reason is the cause. */
+function causeOf(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? error.cause : error;
+}
+
+function codeOf(error: unknown): string | undefined {
+  const { code } = (causeOf(error) ?? {}) as { code?: string };
+  return code ?? (error as { code?: string }).code;
+}
+
+function reasonOf(error: unknown): string {
+  const cause = causeOf(error);
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+function ignore(): void {}

@@ -1,0 +1,108 @@
+import { type FileRecord, isDamaged, parseRecord, parseTombstone, type Tombstone } from './file-record.ts';
+import { dueKey, fileKey, IMPORTED_KEY, removalKey, tombstoneKey } from './record-keys.ts';
+
+/** What is at keys: the changes that were made before, or what is stored. */
+export type ReadValue = (key: string) => string | undefined;
+
+/**
+ * Changes of records that are made together or not at all. What is read is what it will be
+ * with the changes that were made by now.
+ */
+export class RecordDraft {
+  readonly #read: ReadValue;
+  readonly #changes = new Map<string, string | undefined>();
+  readonly #damaged = new Set<string>();
+
+  constructor(read: ReadValue) {
+    this.#read = read;
+  }
+
+  /** New values by keys; undefined takes the key away. */
+  get changes(): ReadonlyMap<string, string | undefined> {
+    return this.#changes;
+  }
+
+  /** Fingerprints of the files whose records were damaged, and are replaced. */
+  get damaged(): ReadonlySet<string> {
+    return this.#damaged;
+  }
+
+  /** What is remembered of a file; see {@link isDamaged}. */
+  get(fingerprint: string): FileRecord | undefined {
+    const text = this.#valueOf(fileKey(fingerprint));
+    return text === undefined ? undefined : parseRecord(text);
+  }
+
+  /** Replaces what is remembered of a file. */
+  set(fingerprint: string, record: FileRecord): void {
+    const before = this.get(fingerprint);
+    if (isDamaged(before)) this.#damaged.add(fingerprint);
+    this.#changes.set(fileKey(fingerprint), JSON.stringify(record));
+    this.#moveDue(fingerprint, before?.dueMs, record.dueMs);
+  }
+
+  /** Takes over a record that is damaged, as it is. */
+  setDamaged(fingerprint: string, text: string): void {
+    this.delete(fingerprint);
+    this.#changes.set(fileKey(fingerprint), text);
+  }
+
+  /** Forgets a file. */
+  delete(fingerprint: string): void {
+    const before = this.get(fingerprint);
+    if (before === undefined) return;
+    this.#changes.set(fileKey(fingerprint), undefined);
+    this.#moveDue(fingerprint, before.dueMs, undefined);
+  }
+
+  /** The tombstone at a path, if there is one. */
+  tombstone(path: string): Tombstone | undefined {
+    const text = this.#valueOf(tombstoneKey(path));
+    return text === undefined ? undefined : parseTombstone(text);
+  }
+
+  /** Puts a tombstone at its path. */
+  setTombstone(tombstone: Tombstone): void {
+    this.#changes.set(tombstoneKey(tombstone.path), JSON.stringify(tombstone));
+  }
+
+  /** Takes the tombstone at a path away. */
+  deleteTombstone(path: string): void {
+    this.#changes.set(tombstoneKey(path), undefined);
+  }
+
+  /** Notes that a file is being removed: a start finishes what belongs to that, if the file is gone by then. */
+  beginRemoval(fingerprint: string, path: string): void {
+    this.#changes.set(removalKey(fingerprint), path);
+  }
+
+  /** Whether that is noted of a file. */
+  isBeingRemoved(fingerprint: string): boolean {
+    return this.#valueOf(removalKey(fingerprint)) !== undefined;
+  }
+
+  /** Notes that all is done that belongs to the removal of a file, or that it stays. */
+  endRemoval(fingerprint: string): void {
+    this.#changes.set(removalKey(fingerprint), undefined);
+  }
+
+  /** Takes keys away, whatever they are. */
+  deleteKeys(keys: readonly string[]): void {
+    for (const key of keys) this.#changes.set(key, undefined);
+  }
+
+  /** Notes whether the files of an earlier version are imported, and not removed yet. */
+  setImported(isImported: boolean): void {
+    this.#changes.set(IMPORTED_KEY, isImported ? '' : undefined);
+  }
+
+  #valueOf(key: string): string | undefined {
+    return this.#changes.has(key) ? this.#changes.get(key) : this.#read(key);
+  }
+
+  #moveDue(fingerprint: string, beforeMs: number | undefined, afterMs: number | undefined): void {
+    if (beforeMs === afterMs) return;
+    if (beforeMs !== undefined) this.#changes.set(dueKey(beforeMs, fingerprint), undefined);
+    if (afterMs !== undefined) this.#changes.set(dueKey(afterMs, fingerprint), '');
+  }
+}

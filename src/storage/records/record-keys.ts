@@ -1,0 +1,60 @@
+/**
+ * What the store of records holds, by the beginning of its keys. Each space is in order of what follows.
+ *
+ * | key | value |
+ * |---|---|
+ * | `file!FINGERPRINT` | what is remembered of a file, as JSON |
+ * | `tombstone!PATH` | what is left of a stream that lives on in its forks, as JSON |
+ * | `due!MS!FINGERPRINT` | nothing; when a file's record says that somebody has to look whether it has expired |
+ * | `removal!FINGERPRINT` | path of a file that is being removed |
+ * | `import!VERSION` | nothing; while the files of an earlier version are imported, and not removed yet |
+ */
+export type KeySpace = 'file' | 'tombstone' | 'due' | 'removal' | 'import';
+
+/** Longest time that a date has, in milliseconds since 1970. */
+const MAX_MS = 8.64e15;
+
+const MS_DIGITS = String(MAX_MS).length;
+
+export function fileKey(fingerprint: string): string {
+  return `file!${fingerprint}`;
+}
+
+export function tombstoneKey(path: string): string {
+  return `tombstone!${path}`;
+}
+
+export function dueKey(dueMs: number, fingerprint: string): string {
+  return `due!${digitsOf(dueMs)}!${fingerprint}`;
+}
+
+export function removalKey(fingerprint: string): string {
+  return `removal!${fingerprint}`;
+}
+
+/** Set while an earlier version's files are imported, and not removed yet. */
+export const IMPORTED_KEY = 'import!0.3';
+
+/** Where the keys of a space begin, and where they have ended. */
+export function rangeOf(space: KeySpace): [from: string, to: string] {
+  return [`${space}!`, `${space}"`];
+}
+
+/** The range of what is due at a time. */
+export function rangeDue(nowMs: number): [from: string, to: string] {
+  return ['due!', `due!${digitsOf(nowMs)}"`];
+}
+
+/** What follows the space in a key. */
+export function nameIn(key: string): string {
+  return key.slice(key.indexOf('!') + 1);
+}
+
+/** The file of which a key says when it is due. */
+export function dueFile(key: string): string {
+  return key.slice(key.lastIndexOf('!') + 1);
+}
+
+function digitsOf(ms: number): string {
+  return String(Math.floor(Math.min(Math.max(ms, 0), MAX_MS))).padStart(MS_DIGITS, '0');
+}

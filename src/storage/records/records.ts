@@ -1,0 +1,269 @@
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { StorageFullError } from '../../wire/errors.ts';
+import { makeDirectories } from '../file-io.ts';
+import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../own-directory.ts';
+import type { Reserve } from '../reserve.ts';
+import { storageFailure } from '../storage-failure.ts';
+import { type FileRecord, parseRecord, parseTombstone, type Tombstone } from './file-record.ts';
+import { LevelStore, type StoreChange } from './level-store.ts';
+import { RecordDraft } from './record-draft.ts';
+import {
+  dueFile,
+  dueKey,
+  fileKey,
+  IMPORTED_KEY,
+  nameIn,
+  rangeDue,
+  rangeOf,
+  removalKey,
+  tombstoneKey,
+} from './record-keys.ts';
+import type { StoreRepair } from './store-repair.ts';
+
+/** How many writes go to the disk together at most. */
+const MAX_TOGETHER = 1000;
+
+/** How many entries are written at a time when an index is made anew. */
+const INDEX_BATCH = 1000;
+
+/** Makes the changes that belong together, in line. What it throws refuses them all. */
+export type Change = (draft: RecordDraft) => void;
+
+/** Where records lie. */
+export interface RecordsOptions {
+  /** Directory of the store, absolute. */
+  directory: string;
+  /** Where what is damaged is copied to before it is replaced, absolute. */
+  aside: string;
+  /** Room on the disk for when it is full. */
+  reserve: Reserve;
+}
+
+/** A file that may have expired. */
+export interface DueFile {
+  fingerprint: string;
+  /** Path below the root, where it was when its record was written. */
+  path: string;
+}
+
+/** How changes are written. */
+export interface WriteOptions {
+  /** Whether they must survive a loss of power when that resolves. */
+  durable: boolean;
+  /** Whether something begins with them, for which the room is not that is kept for what is under way. Default: false. */
+  isNew?: boolean;
+}
+
+interface Waiting extends WriteOptions {
+  change: Change;
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
+/**
+ * What is remembered of files beside their bytes: one store for all of it. Records are read in line; changes of
+ * them are made together or not at all, one batch after the other. What comes while one is written goes
+ * to the disk together with the next, each by itself made or refused.
+ */
+export class Records {
+  readonly #store: LevelStore;
+  readonly #aside: string;
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | undefined;
+
+  constructor({ directory, aside, reserve }: RecordsOptions) {
+    this.#store = new LevelStore({ directory, aside, reserve });
+    this.#aside = aside;
+  }
+
+  /**
+   * To be called first.
+   *
+   * @param options.verify whether all of the store is read to see whether it is damaged. Default: false
+   * @returns what was repaired, if the store was damaged
+   * @throws {RootInUseError} when another process has it open
+   * @throws what the disk does
+   */
+  async open({ verify = false }: { verify?: boolean } = {}): Promise<StoreRepair | undefined> {
+    const repair = await this.#store.open({ verify });
+    if (repair !== undefined) await this.#indexAnew();
+    return repair;
+  }
+
+  /** Set while the store is opened anew after a failure; resolves when that is over, and never rejects. */
+  get opening(): Promise<void> | undefined {
+    return this.#store.opening;
+  }
+
+  /**
+   * What is remembered of a file; see {@link isDamaged}. Undefined when nothing is.
+   *
+   * @throws {StorageBusyError} while the store is opened anew after a failure, see {@link opening}
+   * @throws what the disk does
+   */
+  get(fingerprint: string): FileRecord | undefined {
+    const text = this.#store.get(fileKey(fingerprint));
+    return text === undefined ? undefined : parseRecord(text);
+  }
+
+  /** The tombstone at a path, if there is one. Throws as {@link get}. */
+  tombstone(resourcePath: string): Tombstone | undefined {
+    const text = this.#store.get(tombstoneKey(resourcePath));
+    return text === undefined ? undefined : parseTombstone(text);
+  }
+
+  /** Whether the removal of a file has begun, and not all is done that belongs to it. Throws as {@link get}. */
+  isBeingRemoved(fingerprint: string): boolean {
+    return this.#store.get(removalKey(fingerprint)) !== undefined;
+  }
+
+  /** Whether the files of an earlier version are imported, and not removed yet. */
+  get isImported(): boolean {
+    return this.#store.get(IMPORTED_KEY) !== undefined;
+  }
+
+  /**
+   * Makes changes, all or none. After a crash they are there, if this has resolved.
+   *
+   * @param change called in line, when those that came before are written
+   * @throws {StorageFullError} of what is new, when the disk is full
+   * @throws {OutcomeUnknownError} when they are made, and may not survive a loss of power
+   * @throws what `change` throws, or the disk does, and then none is made
+   */
+  write(change: Change, options: WriteOptions): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ ...options, change, resolve, reject });
+      // What comes in the same turn of the event loop goes together.
+      this.#writing ??= new Promise<void>((begin) => setImmediate(begin)).then(() => this.#writeAll());
+    });
+  }
+
+  /** The files that may have expired at a time, those that are due for longest first, `limit` at most. */
+  async due(nowMs: number, limit: number): Promise<DueFile[]> {
+    const due: DueFile[] = [];
+    const stale: string[] = [];
+    for await (const [key] of this.#store.entries(...rangeDue(nowMs), limit)) {
+      const fingerprint = dueFile(key);
+      const { path: location = '', dueMs } = this.get(fingerprint) ?? {};
+      // Of a record that is damaged nobody knows.
+      if (dueMs !== undefined && dueKey(dueMs, fingerprint) === key)
+        due.push({ fingerprint, path: location });
+      else stale.push(key);
+    }
+    if (stale.length > 0) await this.write((draft) => draft.deleteKeys(stale), { durable: false });
+    return due;
+  }
+
+  /** Yields what is remembered of all files, as it is now. */
+  async *files(): AsyncGenerator<{ fingerprint: string; record: FileRecord }, void, undefined> {
+    for await (const [key, value] of this.#store.entries(...rangeOf('file'))) {
+      yield { fingerprint: nameIn(key), record: parseRecord(value) };
+    }
+  }
+
+  /** Yields all tombstones, as they are now, each with its path; one that is damaged as undefined. */
+  async *tombstones(): AsyncGenerator<{ path: string; tombstone: Tombstone | undefined }, void, undefined> {
+    for await (const [key, value] of this.#store.entries(...rangeOf('tombstone'))) {
+      yield { path: nameIn(key), tombstone: parseTombstone(value) };
+    }
+  }
+
+  /** Yields the files whose removal has begun, and not all is done that belongs to it. */
+  async *removals(): AsyncGenerator<DueFile, void, undefined> {
+    for await (const [key, value] of this.#store.entries(...rangeOf('removal'))) {
+      yield { fingerprint: nameIn(key), path: value };
+    }
+  }
+
+  /**
+   * Copies what is remembered of a file, whatever it is, to where an operator finds it.
+   *
+   * @returns where that is, absolute
+   */
+  copyAside(fingerprint: string): Promise<string> {
+    return this.#copyAside(fileKey(fingerprint), fingerprint);
+  }
+
+  /** As {@link copyAside}, of the tombstone at a path. */
+  copyTombstoneAside(resourcePath: string): Promise<string> {
+    return this.#copyAside(tombstoneKey(resourcePath), `tombstone-${randomBytes(6).toString('hex')}`);
+  }
+
+  /** Closes the store when what was to be written by now is. Idempotent. */
+  async close(): Promise<void> {
+    while (this.#writing !== undefined) await this.#writing;
+    await this.#store.close();
+  }
+
+  /** Never rejects. */
+  async #writeAll(): Promise<void> {
+    while (this.#waiting.length > 0) await this.#writeTogether(this.#waiting.splice(0, MAX_TOGETHER));
+    this.#writing = undefined;
+  }
+
+  async #writeTogether(waiting: readonly Waiting[]): Promise<void> {
+    try {
+      await this.#store.ready();
+    } catch (error) {
+      for (const { reject } of waiting) reject(error);
+      return;
+    }
+    const changes = new Map<string, string | undefined>();
+    const damaged = new Set<string>();
+    const made: Waiting[] = [];
+    for (const each of waiting) {
+      try {
+        const draft = new RecordDraft((key) => (changes.has(key) ? changes.get(key) : this.#store.get(key)));
+        if (each.isNew && this.#store.isFull) throw new StorageFullError("the server's disk is full");
+        each.change(draft);
+        for (const [key, value] of draft.changes) changes.set(key, value);
+        for (const fingerprint of draft.damaged) damaged.add(fingerprint);
+        made.push(each);
+      } catch (error) {
+        each.reject(error);
+      }
+    }
+    try {
+      for (const fingerprint of damaged) await this.copyAside(fingerprint);
+      const durable = made.some((each) => each.durable);
+      if (changes.size > 0) await this.#store.write(Array.from(changes, storeChange), durable);
+      for (const { resolve } of made) resolve();
+    } catch (error) {
+      for (const { reject } of made) reject(error);
+    }
+  }
+
+  /** What is due, from what files' records say: of a store that was repaired one may lack what the other has. */
+  async #indexAnew(): Promise<void> {
+    let changes: StoreChange[] = [];
+    const add = async (change: StoreChange) => {
+      changes.push(change);
+      if (changes.length < INDEX_BATCH) return;
+      await this.#store.write(changes, true);
+      changes = [];
+    };
+    for await (const [key] of this.#store.entries(...rangeOf('due'))) await add({ type: 'del', key });
+    for await (const { fingerprint, record } of this.files()) {
+      if (record.dueMs === undefined) continue;
+      await add({ type: 'put', key: dueKey(record.dueMs, fingerprint), value: '' });
+    }
+    if (changes.length > 0) await this.#store.write(changes, true);
+  }
+
+  async #copyAside(key: string, label: string): Promise<string> {
+    const target = path.join(this.#aside, `${Date.now()}-${label}.json`);
+    try {
+      await makeDirectories(this.#aside, OWN_DIRECTORY_MODE);
+      await fs.promises.writeFile(target, this.#store.get(key) ?? '', { mode: OWN_FILE_MODE });
+      return target;
+    } catch (error) {
+      throw storageFailure(error);
+    }
+  }
+}
+
+function storeChange([key, value]: [string, string | undefined]): StoreChange {
+  return value === undefined ? { type: 'del', key } : { type: 'put', key, value };
+}

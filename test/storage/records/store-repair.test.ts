@@ -1,0 +1,105 @@
+import { cp, open, readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { checkDirectory } from '../../../src/server/check-directory.ts';
+import type { FileRecord } from '../../../src/storage/records/file-record.ts';
+import { missingFile } from '../../../src/storage/records/store-repair.ts';
+import { RESERVED } from '../../support/root-files.ts';
+import { startServer, temporaryDirectory } from '../../support/server.ts';
+import { recordsIn, recordsOf, storeOf } from '../../support/stored-records.ts';
+
+/** A root of which the store has a file of records, which takes several blocks. */
+async function filled(count: number): Promise<{ root: string; table: string }> {
+  const root = await temporaryDirectory();
+  const records = recordsOf(root);
+  await records.open();
+  const record = (i: number): FileRecord => ({ path: `f${i}`, append: { start: i, state: 'open' } });
+  await records.write(
+    (draft) => {
+      for (let i = 0; i < count; i++) draft.set(`${i}-1`, record(i));
+    },
+    { durable: true },
+  );
+  await records.close();
+  // What is in the log becomes a file when it is opened.
+  await records.open();
+  await records.close();
+  const table = (await readdir(storeOf(root))).find((name) => name.endsWith('.ldb')) as string;
+  return { root, table: path.join(storeOf(root), table) };
+}
+
+async function spoil(name: string, position: number): Promise<void> {
+  const file = await open(name, 'r+');
+  await file.write(Buffer.alloc(64, 0xff), 0, 64, position);
+  await file.close();
+}
+
+describe('a store of which a block cannot be read', () => {
+  test('is opened by a server, for which that is an error of the one record', async () => {
+    const { root, table } = await filled(2000);
+    await spoil(table, 2000);
+    const records = recordsOf(root);
+    expect(await records.open()).toBeUndefined();
+    onTestFinished(() => records.close());
+    let errors = 0;
+    for (let i = 0; i < 2000; i++) {
+      try {
+        records.get(`${i}-1`);
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'HFS_STORAGE_ERROR' });
+        errors++;
+      }
+    }
+    expect(errors).toBeGreaterThan(0);
+    expect(errors).toBeLessThan(500);
+  });
+
+  test('is repaired by a check, which tells of it, and keeps what was there before', async () => {
+    const { root, table } = await filled(2000);
+    await spoil(table, 2000);
+    const spoilt = await readFile(table);
+    const lines: string[] = [];
+    expect(await checkDirectory(root, (line) => lines.push(line))).toBe(false);
+    expect(lines[0]).toMatch(/records: the store of records was damaged: what could be read of it goes on/);
+    const aside = path.join(root, RESERVED, 'aside');
+    const [copy] = await readdir(aside);
+    expect(await readFile(path.join(aside, copy as string, path.basename(table)))).toEqual(spoilt);
+    expect(await checkDirectory(root, () => {})).toBe(true);
+  });
+
+  test('has all but what was in that block afterwards', async () => {
+    const { root, table } = await filled(2000);
+    await spoil(table, 2000);
+    const records = recordsOf(root);
+    expect(await records.open({ verify: true })).toMatchObject({ unreadableFiles: 1 });
+    await records.close();
+    const left = Object.keys(await recordsIn(root)).length;
+    expect(left).toBeGreaterThan(1500);
+    expect(left).toBeLessThan(2000);
+  });
+});
+
+test('a root that was copied while a server ran is checked, and then served, with what was in it', async () => {
+  const server = await startServer();
+  for (let i = 0; i < 20; i++) {
+    await fetch(server.url(`/s${i}`), {
+      method: 'PUT',
+      headers: { 'content-type': 'text/x-own', 'stream-closed': 'true' },
+    });
+  }
+  const copy = path.join(await temporaryDirectory(), 'copy');
+  await cp(server.root, copy, { recursive: true, filter: (name) => !name.includes('lock') });
+  await checkDirectory(copy, () => {});
+  expect(await checkDirectory(copy, () => {})).toBe(true);
+  const next = await startServer({ root: copy });
+  for (let i = 0; i < 20; i++) {
+    const { headers } = await fetch(next.url(`/s${i}`));
+    expect([headers.get('content-type'), headers.get('stream-closed')]).toEqual(['text/x-own', 'true']);
+  }
+});
+
+test('a store that lacks no file of those it begins with is not called damaged, nor is one that is not there', async () => {
+  const { root } = await filled(1);
+  expect(await missingFile(storeOf(root))).toBeUndefined();
+  expect(await missingFile(path.join(root, 'nothing'))).toBeUndefined();
+});
