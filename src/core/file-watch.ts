@@ -12,7 +12,7 @@ const INTERVAL_MS = 250;
 const ROUNDS = 4;
 
 /** How much of the processor's time the rounds take at most. */
-const SHARE = 0.005;
+const SHARE = 0.003;
 
 /** Time between a change of which the system tells and the look at it: what changes once changes again. */
 const NOTICE_MS = 100;

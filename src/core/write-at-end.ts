@@ -38,7 +38,7 @@ export function writeAtEndOfTurn(
   parts: readonly Buffer[],
 ): Promise<void> | undefined {
   const end = endOf(start, parts);
-  if (!turns.isInLine(end - start)) return writeAtEnd(file, start, parts);
+  if (!turns.isInLine(end - start)) return turns.byThread(() => writeAtEnd(file, start, parts));
   try {
     const state = turns.append(file, parts);
     return changeOf(end, state) === undefined ? undefined : assertWritten(file, start, parts, state);

@@ -8,10 +8,10 @@ const TURN_MS = 10;
 /** A write in line that takes longer than this says that the disk is slow: … */
 const SLOW_MS = 10;
 
-/** … nothing is written in line for so long, and for twice that if it is slow again soon after, … */
+/** … nothing is written in line for so long, or for so long after a thread was held up as much, and for twice that if it is slow again soon after, … */
 const SLOW_FOR_MS = 1000;
 
-/** … up to this. */
+/** … up to this: then it is tried again. */
 const MAX_SLOW_FOR_MS = 60_000;
 
 /** Who writes at the end of a turn. */
@@ -29,6 +29,8 @@ export class WriteTurns {
   /** In order; those that come while the others write have their turn, too. */
   readonly #due = new Set<TurnWriter>();
   #isScheduled = false;
+  /** When it was slow in line the last time. */
+  #slowSinceMs = 0;
   #slowUntilMs = 0;
   #slowForMs = SLOW_FOR_MS;
 
@@ -55,6 +57,25 @@ export class WriteTurns {
     } finally {
       const endMs = performance.now();
       if (endMs - startMs > SLOW_MS) this.#slowDown(endMs);
+    }
+  }
+
+  /**
+   * Runs what is not to be run in line; while the disk is slow, finds out whether it still is.
+   *
+   * @throws what `action` throws
+   */
+  async byThread<T>(action: () => Promise<T>): Promise<T> {
+    const startMs = performance.now();
+    try {
+      return await action();
+    } finally {
+      const endMs = performance.now();
+      const isSlow = endMs - startMs > SLOW_MS && startMs < this.#slowUntilMs;
+      if (isSlow) {
+        const latestMs = this.#slowSinceMs + MAX_SLOW_FOR_MS;
+        this.#slowUntilMs = Math.max(this.#slowUntilMs, Math.min(endMs + SLOW_FOR_MS, latestMs));
+      }
     }
   }
 
@@ -90,6 +111,7 @@ export class WriteTurns {
   #slowDown(nowMs: number): void {
     const isAgain = nowMs < this.#slowUntilMs + this.#slowForMs;
     this.#slowForMs = isAgain ? Math.min(2 * this.#slowForMs, MAX_SLOW_FOR_MS) : SLOW_FOR_MS;
+    this.#slowSinceMs = nowMs;
     this.#slowUntilMs = nowMs + this.#slowForMs;
   }
 }

@@ -81,6 +81,29 @@ describe('what is written in line', () => {
     expect(turns.isInLine(1)).toBe(true);
   });
 
+  test('is nothing as long as threads are held up, too, but for one try a minute', async () => {
+    const clock = stoppedClock();
+    const turns = new WriteTurns();
+    const byThread = (durationMs: number) =>
+      turns.byThread(async () => {
+        clock.nowMs += durationMs;
+      });
+    await byThread(50);
+    expect(turns.isInLine(1)).toBe(true);
+    take(turns, clock, 50);
+    for (let i = 0; i < 60; i++) {
+      await byThread(50);
+      clock.nowMs += 940;
+      expect(turns.isInLine(1)).toBe(false);
+    }
+    clock.nowMs += 1000;
+    expect(turns.isInLine(1)).toBe(true);
+    take(turns, clock, 50);
+    await byThread(5);
+    clock.nowMs += 1995;
+    expect(turns.isInLine(1)).toBe(true);
+  });
+
   test('is slow also when it fails', () => {
     const clock = stoppedClock();
     const turns = new WriteTurns();

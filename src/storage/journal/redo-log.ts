@@ -195,7 +195,7 @@ export class RedoLog<Header extends object> implements TurnWriter {
     const { parts, size } = batch;
     batch.place = { segment: segment.number, start: segment.size };
     if (this.#turns.isInLine(size)) this.#turns.inLine(() => fileIo.writeAllSync(segment.fd, parts));
-    else await fileIo.writeAll(segment.fd, parts);
+    else await this.#turns.byThread(() => fileIo.writeAll(segment.fd, parts));
     if (this.#isDurable) await fileIo.fdatasync(segment.fd);
     segment.size += size;
   }
