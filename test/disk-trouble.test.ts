@@ -454,8 +454,8 @@ describe('a file that is appended to and', () => {
     const follower = await V2Peer.follow(server.url('/f'));
     await appender.append('0123456789', 10);
     await follower.until(() => follower.byteCount === 10, 'the bytes');
-    const { append } = AppendFile.prototype;
-    const spy = vi.spyOn(AppendFile.prototype, 'append').mockImplementation(function changed(
+    const { writeInLine: append } = AppendFile.prototype;
+    const spy = vi.spyOn(AppendFile.prototype, 'writeInLine').mockImplementation(function changed(
       this: AppendFile,
       ...args
     ) {

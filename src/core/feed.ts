@@ -36,8 +36,10 @@ export class Feed {
   readonly #owner: FeedOwner;
   #committed: number;
   #holders = 0;
-  /** How many of those who wait for more do not have everything. */
+  /** How many of those who wait for more do not have everything, … */
   #behind = 0;
+  /** … and since which commit they are counted. */
+  #commits = 1;
   #cut = NOTHING;
   #isWaiting = false;
   #isIdle = false;
@@ -89,7 +91,7 @@ export class Feed {
       if (chunk.end <= this.#committed) continue;
       const characters = this.#wholeCharacters(chunk);
       this.#committed = chunk.end;
-      this.#behind = this.#followers.size;
+      this.#allAreBehind();
       if (this.#behind === 0) continue;
       this.window.push(chunk);
       if (characters !== undefined) this.characters.push(characters);
@@ -107,7 +109,7 @@ export class Feed {
     if (size <= this.#committed) return size === this.#committed;
     this.#committed = size;
     this.#cut = NOTHING;
-    this.#behind = this.#followers.size;
+    this.#allAreBehind();
     this.#wake();
     return true;
   }
@@ -118,7 +120,7 @@ export class Feed {
   }
 
   /**
-   * Makes a follower at `position`, between 0 and `committed`. It begins with its first `drained`.
+   * Makes a follower at `position`, between 0 and `committed`, or at its `end`. It begins with its first `drained`.
    *
    * @param until what it stays for; or how it ends when it has what is committed by now
    * @param end position after the last byte that it gets then, if that is another one
@@ -132,13 +134,15 @@ export class Feed {
     }
     this.#followers.set(follower, until);
     if (follower.isBehind) this.#behind++;
+    else follower.caughtUpWith = this.#commits;
     return follower;
   }
 
   /** Called by a follower that leaves. */
   leave(follower: Follower): void {
     this.#ended.delete(follower);
-    if (this.#followers.delete(follower) && follower.isBehind) this.#behind--;
+    if (this.#followers.has(follower)) this.#countOff(follower);
+    this.#followers.delete(follower);
     this.#forget();
     this.#checkIdle();
   }
@@ -146,7 +150,7 @@ export class Feed {
   /** Called by a follower that has just taken the last committed byte. */
   caughtUp(follower: Follower): void {
     if (!this.#followers.has(follower)) return;
-    this.#behind--;
+    this.#countOff(follower);
     this.#forget();
   }
 
@@ -168,12 +172,24 @@ export class Feed {
       if (stay === 'stream' || itsStay === stay) ended.push(follower);
     }
     for (const follower of ended) {
-      if (follower.isBehind) this.#behind--;
+      this.#countOff(follower);
       this.#followers.delete(follower);
       this.#ended.add(follower);
     }
     this.setWaiting(false);
     for (const follower of ended) follower.end(outcome);
+  }
+
+  #allAreBehind(): void {
+    this.#behind = this.#followers.size;
+    this.#commits++;
+  }
+
+  /** Idempotent until the next commit. */
+  #countOff(follower: Follower): void {
+    if (follower.caughtUpWith === this.#commits) return;
+    follower.caughtUpWith = this.#commits;
+    this.#behind--;
   }
 
   /** Lets go of what nobody wants any more. */

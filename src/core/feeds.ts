@@ -76,11 +76,27 @@ export class Feeds {
     try {
       const until = isThere && stream.isOpen ? 'stream' : await outcome();
       const feed = this.open(stream, file, size);
-      if (until === 'stream') this.#watchOpen(stream, feed, resource);
+      if (until === 'stream') this.watch(stream, feed, resource);
       return feed.join(position, sink, until, end);
     } finally {
       this.#streams.release(stream);
     }
+  }
+
+  /**
+   * Lets those who follow an open stream know what becomes of its file, though nobody appends.
+   *
+   * @param resource the name under which the file was opened
+   */
+  watch(stream: Stream, feed: Feed, resource: ResourcePath): void {
+    if (this.#watchers.has(feed)) return;
+    const lose = (error: HttpfstreamError) => {
+      // Else it is about a file that was cut before, and followers of that.
+      if (stream.feed === feed) stream.lose(error);
+    };
+    const watcher = { feed, lose };
+    this.#watchers.set(feed, watcher);
+    this.#watch.add(watcher, resource);
   }
 
   /** Tells all who follow, but for those of sessions, that the server closes. */
@@ -92,15 +108,7 @@ export class Feeds {
 
   /** Resolves when nobody has a feed any more. */
   async closed(): Promise<void> {
-    await Promise.all(this.#open);
-  }
-
-  /** Whoever follows an open stream is to know what becomes of its file, though nobody appends. */
-  #watchOpen(stream: Stream, feed: Feed, resource: ResourcePath): void {
-    if (this.#watchers.has(feed)) return;
-    const watcher = { feed, lose: (error: HttpfstreamError) => stream.lose(error) };
-    this.#watchers.set(feed, watcher);
-    this.#watch.add(watcher, resource);
+    while (this.#open.size > 0) await Promise.all(this.#open);
   }
 
   #unwatch(feed: Feed): void {

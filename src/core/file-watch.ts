@@ -24,6 +24,9 @@ export interface Watcher {
   lose(error: HttpfstreamError): void;
 }
 
+/** How long looks at what the system tells of may take in a row. */
+const MAX_LOOKS_MS = 5;
+
 interface Watched {
   watcher: Watcher;
   resource: ResourcePath;
@@ -36,7 +39,7 @@ interface Watched {
  * Finds out what other programs do to files that somebody appends to, or follows for as long as the stream is open. A write
  * looks by itself; this is for those that are quiet. What
  * the system tells of their directories makes it soon; rounds of looks, within a share of the processor's time however many
- * there are, make it certain.
+ * there are, make it certain; while the disk is slow there are none.
  */
 export class FileWatch {
   readonly #root: Root;
@@ -105,11 +108,20 @@ export class FileWatch {
     watched.committed = committed;
     if (isOurs) return;
     this.#changed.add(watched);
-    this.#noticeTimer ??= setTimeout(() => {
-      this.#noticeTimer = undefined;
-      for (const each of this.#changed) this.#look(each);
-      this.#changed.clear();
-    }, NOTICE_MS).unref();
+    this.#noticeTimer ??= setTimeout(() => this.#lookAtChanged(), NOTICE_MS).unref();
+  }
+
+  /** Those that are left have their turn after the same time again. */
+  #lookAtChanged(): void {
+    this.#noticeTimer = undefined;
+    const endMs = performance.now() + MAX_LOOKS_MS;
+    for (const each of this.#changed) {
+      if (!this.#turns.isInLine(0) || performance.now() > endMs) break;
+      this.#changed.delete(each);
+      this.#look(each);
+    }
+    if (this.#changed.size > 0)
+      this.#noticeTimer = setTimeout(() => this.#lookAtChanged(), NOTICE_MS).unref();
   }
 
   #lookAround(): void {

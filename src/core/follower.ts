@@ -34,6 +34,8 @@ export class Follower {
   readonly feed: Feed;
   readonly sink: FollowerSink;
   readonly #loan: BlockLoan;
+  /** For the feed: in which of its commits it was counted off those that are behind. */
+  caughtUpWith = 0;
   #position: number;
   #full = true;
   #reading = false;

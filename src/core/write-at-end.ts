@@ -40,7 +40,7 @@ export function writeAtEndOfTurn(
   const end = endOf(start, parts);
   if (!turns.isInLine(end - start)) return turns.byThread(() => writeAtEnd(file, start, parts));
   try {
-    const state = turns.append(file, parts);
+    const state = turns.write(file, parts);
     return changeOf(end, state) === undefined ? undefined : assertWritten(file, start, parts, state);
   } catch (error) {
     return takeBackQuietly(file, start, parts).then(() => Promise.reject(error));

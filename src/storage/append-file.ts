@@ -23,7 +23,7 @@ export class AppendFile extends StoredFile {
    * @returns what the file is like then
    * @throws what the disk does; some of it may be written
    */
-  append(buffers: readonly Buffer[]): fileIo.FileState {
+  writeInLine(buffers: readonly Buffer[]): fileIo.FileState {
     fileIo.writeAllSync(this.fd, buffers);
     return fileIo.fstateSync(this.fd);
   }

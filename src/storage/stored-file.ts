@@ -93,9 +93,17 @@ export class StoredFile {
   async #letGo(): Promise<void> {
     this.#users.count--;
     if (this.#users.count > 0) return;
-    const { isLinked, size } = fileIo.fstateSync(this.fd);
-    if (!isLinked && size > LARGE_FILE_BYTES) await fileIo.close(this.fd);
+    if (this.#mayTakeLongToClose) await fileIo.close(this.fd);
     else fs.closeSync(this.fd);
+  }
+
+  get #mayTakeLongToClose(): boolean {
+    try {
+      const { isLinked, size } = fileIo.fstateSync(this.fd);
+      return !isLinked && size > LARGE_FILE_BYTES;
+    } catch {
+      return true;
+    }
   }
 }
 

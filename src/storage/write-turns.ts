@@ -2,6 +2,12 @@ import type { AppendFile } from './append-file.ts';
 import type { FileState } from './file-io.ts';
 import { IN_LINE_BYTES } from './stored-file.ts';
 
+/** Bytes that are written in line in one turn at most, whoever writes them; … */
+const TURN_BYTES = 2 * 1024 * 1024;
+
+/** … so many at least are counted for each write, which takes time, too. */
+const MIN_WRITE_BYTES = 1024;
+
 /** How long the writes of one turn may take together before everybody else has a turn. */
 const TURN_MS = 10;
 
@@ -29,12 +35,14 @@ export class WriteTurns {
   /** In order; those that come while the others write have their turn, too. */
   readonly #due = new Set<TurnWriter>();
   #isScheduled = false;
+  /** Bytes that were written in line in this turn. */
+  #turnBytes = 0;
   /** When it was slow in line the last time. */
   #slowSinceMs = 0;
   #slowUntilMs = 0;
   #slowForMs = SLOW_FOR_MS;
 
-  /** Lets `writer` write at the end of this turn. Not from within its `flush`. */
+  /** Lets `writer` write at the end of this turn; of the next one, or later in this one, when it is at an end already. */
   schedule(writer: TurnWriter): void {
     this.#due.add(writer);
     this.#arm();
@@ -42,7 +50,8 @@ export class WriteTurns {
 
   /** Whether so many bytes are to be written in line. */
   isInLine(bytes: number): boolean {
-    return bytes <= IN_LINE_BYTES && performance.now() >= this.#slowUntilMs;
+    const areMany = bytes > IN_LINE_BYTES || this.#turnBytes + bytes > TURN_BYTES;
+    return !areMany && performance.now() >= this.#slowUntilMs;
   }
 
   /**
@@ -85,8 +94,16 @@ export class WriteTurns {
    * @returns what the file is like then
    * @throws what the disk does; some of it may be written
    */
-  append(file: AppendFile, parts: readonly Buffer[]): FileState {
-    return this.inLine(() => file.append(parts));
+  write(file: AppendFile, parts: readonly Buffer[]): FileState {
+    if (this.#turnBytes === 0) {
+      setImmediate(() => {
+        this.#turnBytes = 0;
+      });
+    }
+    let bytes = 0;
+    for (const { length } of parts) bytes += length;
+    this.#turnBytes += Math.max(bytes, MIN_WRITE_BYTES);
+    return this.inLine(() => file.writeInLine(parts));
   }
 
   #arm(): void {

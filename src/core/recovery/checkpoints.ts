@@ -30,7 +30,7 @@ const MAX_TRIES = 3;
 export const MAX_QUARANTINED = 64;
 
 /** How much the log holds at most, if it cannot be shortened. */
-const MAX_HELD_BYTES = 256 * 1024 * 1024;
+export const MAX_HELD_BYTES = 256 * 1024 * 1024;
 
 /** Something of which the log has more than the disk is sure to have elsewhere: a stream, or the file of a session. */
 export interface Checkpointed {
@@ -42,6 +42,8 @@ export interface Checkpointed {
   readonly isGone: boolean;
   /** Whether the disk has lost what was written, and only the log is sure to have it. */
   readonly isLost: boolean;
+  /** Whether its file is open because it is behind. */
+  readonly isKeptOpen: boolean;
   /** Makes safe elsewhere all that the log has of it by now. */
   checkpoint(): Promise<void>;
   /** Takes no appends until {@link release}: it cannot be brought up to date. Resolves when none is under way. */
@@ -93,9 +95,11 @@ export class Checkpoints {
   add(stream: Checkpointed): void {
     this.#lastMs = performance.now();
     if (this.#behind.size === 0) this.#firstMs = this.#lastMs;
+    const isNew = !this.#behind.has(stream);
     this.#behind.add(stream);
     if (this.#isClosed) return;
-    const isDue = this.#behind.size >= MAX_STREAMS || this.#options.log.size >= MAX_LOG_BYTES;
+    const areMany = isNew && keptOpen(this.#behind) >= MAX_STREAMS;
+    const isDue = areMany || this.#options.log.size >= MAX_LOG_BYTES;
     if (isDue) this.#start();
     else this.#arm(IDLE_MS);
   }
@@ -106,7 +110,7 @@ export class Checkpoints {
    * @throws what keeps them behind
    */
   async room(): Promise<void> {
-    while (this.#behind.size + this.#due.size >= MAX_BEHIND && !this.#isClosed) {
+    while (keptOpen(this.#behind) + keptOpen(this.#due) >= MAX_BEHIND && !this.#isClosed) {
       this.#start();
       await this.#running;
       if (this.#failure !== undefined) throw this.#failure;
@@ -253,6 +257,15 @@ export class Checkpoints {
     this.#done(stream);
     this.#options.report('a stream is up to date, and takes appends again', { path: stream.location });
   }
+}
+
+/** How many have their files open because they are behind. */
+function keptOpen(behind: ReadonlySet<Checkpointed>): number {
+  // To count them takes as long as there are many.
+  if (behind.size < MAX_STREAMS) return behind.size;
+  let count = 0;
+  for (const { isKeptOpen } of behind) if (isKeptOpen) count++;
+  return count;
 }
 
 function reasonOf(failure: HttpfstreamError): string {

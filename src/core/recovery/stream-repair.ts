@@ -29,8 +29,8 @@ export class StreamRepair {
   #path: string;
   /** Records that were not made yet. */
   #remaining = 0;
-  /** How many records are ahead that say that the file was cut. */
-  #cutsAhead = 0;
+  /** How many records are ahead that make those of sessions before them moot. */
+  #mootAhead = 0;
   /** Where its file is; undefined when it is nowhere, or was not looked for yet. */
   #location: string | undefined;
   #replay: StreamReplay | undefined;
@@ -64,10 +64,10 @@ export class StreamRepair {
   }
 
   /** Counts a record that is to be made. */
-  announce({ path, deleted, cut }: StreamRecord): void {
+  announce({ path, deleted, moot }: StreamRecord): void {
     this.#path = path;
     this.#isDeleted = deleted === true;
-    if (cut) this.#cutsAhead++;
+    if (moot) this.#mootAhead++;
     this.#remaining++;
   }
 
@@ -113,10 +113,10 @@ export class StreamRepair {
   async #make(record: RedoRecord<StreamRecord>): Promise<void> {
     if (this.#failure !== undefined) return;
     if (!this.#hasBegun) await this.#begin();
-    const { deleted, cut, run } = record.header;
-    if (cut) this.#cutsAhead--;
+    const { deleted, moot, run } = record.header;
+    if (moot) this.#mootAhead--;
     // After a loss of power what was deleted may be there again, with all that it had.
-    if (this.#isForgotten || deleted || cut) return;
+    if (this.#isForgotten || deleted || moot) return;
     if (run) {
       await this.#makeRun(record);
       return;
@@ -132,7 +132,7 @@ export class StreamRepair {
 
   /** What a session has brought belongs to the file: without it nobody misses it. */
   async #makeRun({ header, payload }: RedoRecord<StreamRecord>): Promise<void> {
-    if (this.#location === undefined || this.#cutsAhead > 0) return;
+    if (this.#location === undefined || this.#mootAhead > 0) return;
     await (this.#replay as StreamReplay).makeRun(header.start, payload, await this.#open(this.#location));
   }
 

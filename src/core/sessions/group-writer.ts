@@ -6,9 +6,9 @@ import type { TurnWriter, WriteTurns } from '../../storage/write-turns.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
 import { MERGED_BYTES } from '../../wire/protocol.ts';
 import type { Feed } from '../feed.ts';
-import type { Checkpointed, Checkpoints } from '../recovery/checkpoints.ts';
+import { type Checkpointed, type Checkpoints, MAX_HELD_BYTES } from '../recovery/checkpoints.ts';
 import { LoneRecord } from '../single-append/lone-record.ts';
-import type { StreamRecord } from '../single-append/stream-record.ts';
+import { MAX_LOGGED_BYTES, type StreamRecord } from '../single-append/stream-record.ts';
 import type { Syncer } from '../syncer.ts';
 import { writeAtEndOfTurn } from '../write-at-end.ts';
 import { ByteQueue } from './byte-queue.ts';
@@ -18,12 +18,6 @@ const HIGH_WATER_MARK_BYTES = 2 * 1024 * 1024;
 
 /** Bytes waiting for the disk below which it may go on. */
 const LOW_WATER_MARK_BYTES = 1024 * 1024;
-
-/** More bytes than this are made safe in their file; to write them to the log, too, would cost more. */
-const MAX_LOGGED_BYTES = 256 * 1024;
-
-/** How much the log holds at most of what cannot be made safe elsewhere; what comes then is made safe in its file. */
-const MAX_HELD_BYTES = 256 * 1024 * 1024;
 
 /**
  * When bytes count as safe: once the system has them (`os`: they survive a
@@ -127,6 +121,16 @@ export class GroupWriter implements TurnWriter, RedoWriter, Checkpointed {
     return this.#lost !== undefined;
   }
 
+  /** The session has it open. */
+  get isKeptOpen(): boolean {
+    return false;
+  }
+
+  /** Set when the disk has lost what was written, and only the log is sure to have it. */
+  get lost(): HttpfstreamError | undefined {
+    return this.#lost;
+  }
+
   /**
    * Takes bytes, which the caller gives away. After `stop` they are dropped.
    *
@@ -171,14 +175,17 @@ export class GroupWriter implements TurnWriter, RedoWriter, Checkpointed {
   /**
    * Makes what was written safe in the file, before that is closed. Never rejects: what cannot be is left to the log.
    *
-   * @param isCut whether the file was cut, so that what the log has of it must not be written again
+   * @param isCut whether the file was cut, so that what the log has of it must not be written again, whatever the disk has
    */
   async finish(isCut: boolean): Promise<void> {
-    const { log, checkpoints, syncer } = this.#with;
+    const { checkpoints, syncer } = this.#with;
     syncer.forget(this);
-    if (isCut && this.#isLogged) await new LoneRecord(log, this.#record({ cut: true })).write().catch(ignore);
+    if (isCut) await this.#annul();
     await this.sync();
-    if (this.#lost === undefined) checkpoints.forget(this);
+    if (this.#lost !== undefined) return;
+    // Whoever cuts or replaces what is in the file from now on is not to find it there again after a crash.
+    await this.#annul();
+    checkpoints.forget(this);
   }
 
   async checkpoint(): Promise<void> {
@@ -299,6 +306,13 @@ export class GroupWriter implements TurnWriter, RedoWriter, Checkpointed {
 
   #tellSecured(): void {
     for (const resolve of this.#secured.splice(0)) resolve();
+  }
+
+  /** Makes moot what the log has by now. What fails is as if a crash had come before. */
+  async #annul(): Promise<void> {
+    if (!this.#isLogged) return;
+    this.#isLogged = false;
+    await new LoneRecord(this.#with.log, this.#record({ moot: true })).write().catch(ignore);
   }
 
   #record(what: Partial<StreamRecord>): StreamRecord {

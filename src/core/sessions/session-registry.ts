@@ -279,10 +279,15 @@ export class SessionRegistry {
       takeBack: () => this.history.undo(file, own as AppendRecord),
       isStreamOpen: () => stream.isOpen,
       over: async ({ reason }) => {
+        const { writer } = session;
+        if (reason === 'truncated') stream.cutFeed();
+        if (writer.lost !== undefined) stream.lostBySession(writer.lost);
         stream.session = undefined;
         this.#watch.delete(session);
+        if (stream.isOpen) this.#feeds.watch(stream, feed, resource);
         admission.end();
-        await session.writer.finish(reason === 'truncated');
+        await writer.finish(reason === 'truncated');
+        if (writer.lost !== undefined) stream.lostBySession(writer.lost);
         // A close that fails has lost nothing.
         await file.close().catch(() => undefined);
         feed.release();

@@ -210,7 +210,14 @@ export class Session {
     }
     const actual = failure === undefined ? { reason, status } : { reason: reasonOf(failure) };
     await record(actual);
-    this.#isOver(actual);
+    if (this.#failure === failure || this.#failure === undefined) {
+      this.#isOver(actual);
+      return;
+    }
+    // It was lost while that was remembered.
+    const lost = { reason: reasonOf(this.#failure) };
+    await record(lost);
+    this.#isOver(lost);
   }
 
   #isOver(outcome: Outcome): void {
@@ -220,6 +227,7 @@ export class Session {
     // Others may append to a stream that is open: those who follow that stay.
     const isForAll = !['finished', 'interrupted'].includes(outcome.reason) || !isStreamOpen();
     this.feed.end(outcome, isForAll ? 'stream' : 'session');
+    if (this.#options.isClosing()) this.feed.end({ reason: 'shutdown' }, 'stream');
     over(outcome);
   }
 

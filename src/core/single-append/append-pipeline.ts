@@ -15,11 +15,8 @@ import { LargeAppend } from './large-append.ts';
 import type { PipelineOptions } from './pipeline-options.ts';
 import type { ProducerRequest } from './producers.ts';
 import { type Change, StreamChanges } from './stream-changes.ts';
-import { recordOf, type StreamRecord } from './stream-record.ts';
+import { MAX_LOGGED_BYTES, recordOf, type StreamRecord } from './stream-record.ts';
 import { Undo } from './undo.ts';
-
-/** More bytes than this go straight to the file, and only that they do goes through the log. */
-const MAX_LOGGED_BYTES = 256 * 1024;
 
 /**
  * The way of appends into one stream. They are judged one after the other as

@@ -1,6 +1,9 @@
 import type { ProducerEntry, StreamState } from '../../storage/records/stream-state.ts';
 import type { StreamAppend } from './append-rules.ts';
 
+/** More bytes than this go straight to the file, and only that they do goes through the log. */
+export const MAX_LOGGED_BYTES = 256 * 1024;
+
 /** One append, bytes of a session, or the end of a stream, as the redo log has it. Everything is absolute, so that to make it twice is as good as once. */
 export interface StreamRecord {
   /** Fingerprint of the file. */
@@ -23,8 +26,8 @@ export interface StreamRecord {
   closed?: true;
   /** Whether these are bytes that a session has brought, and which are in the file by now: no version is made. */
   run?: true;
-  /** Whether what the log has of such bytes is not to be made any more: another program has cut the file. */
-  cut?: true;
+  /** Whether what the log has of such bytes by now is not to be made any more: it is safe in the file, or that was cut. */
+  moot?: true;
   /** Whether nothing is appended, but the server has deleted the file, and nobody is to miss it. */
   deleted?: true;
 }

@@ -57,6 +57,8 @@ export class Stream implements Checkpointed {
   #isolation: HttpfstreamError | undefined;
   /** Why its file may be behind the log, and has been from the start. */
   readonly #behind: HttpfstreamError | undefined;
+  /** Set when the disk has lost what a session has written. */
+  #lost: HttpfstreamError | undefined;
   #isHeldBySession = false;
   #isGone = false;
   #isClosing = false;
@@ -115,7 +117,12 @@ export class Stream implements Checkpointed {
 
   /** Whether the disk has lost what was written, and only the log is sure to have it. */
   get isLost(): boolean {
-    return this.#appends.lost !== undefined;
+    return this.#appends.lost !== undefined || this.#lost !== undefined;
+  }
+
+  /** Appends let it go when it is up to date. */
+  get isKeptOpen(): boolean {
+    return true;
   }
 
   /**
@@ -125,6 +132,7 @@ export class Stream implements Checkpointed {
    */
   assertWhole(): void {
     if (this.#behind !== undefined) throw this.#behind;
+    if (this.#lost !== undefined) throw this.#lost;
     if (this.#appends.lost !== undefined) throw isolationOf(this.#appends.lost);
   }
 
@@ -167,6 +175,7 @@ export class Stream implements Checkpointed {
   admitSession(): Promise<() => void> {
     return this.#appends.quietly(async () => {
       if (this.#isolation !== undefined) throw this.#isolation;
+      if (this.#lost !== undefined) throw this.#lost;
       if (this.state.closed === true) throw new StreamClosedError('the stream is closed', this.state.size);
       if (isJsonType(this.type)) {
         throw new ContentTypeMismatchError('a stream of JSON values takes them by POST only');
@@ -197,7 +206,7 @@ export class Stream implements Checkpointed {
    */
   openFeed(file: StoredFile, size: number, idle: () => void): Feed {
     if (this.#feed?.advance(size)) return this.#feed;
-    this.#cutFeed();
+    this.cutFeed();
     const shared = file.share();
     const feed: Feed = new Feed(shared, size, {
       committed: (position) => this.advance(position),
@@ -260,11 +269,22 @@ export class Stream implements Checkpointed {
     return this.#appends.quietly(() => this.#appends.cool());
   }
 
+  /** Tells that another program has cut the file: what its followers have is not what is there. */
+  cutFeed(): void {
+    this.#feed?.end({ reason: 'truncated' }, 'stream');
+    this.#feed = undefined;
+  }
+
+  /** Tells that the disk has lost what a session has written, and only the log is sure to have it. */
+  lostBySession(error: HttpfstreamError): void {
+    this.#lost ??= isolationOf(error);
+  }
+
   /** Ends those who follow because of what has happened to the file. Who appends finds out by itself. */
   lose(error: HttpfstreamError): void {
     if (this.session !== undefined) return;
     if (error instanceof ResourceGoneError) this.#feed?.end({ reason: 'deleted' }, 'stream');
-    else this.#cutFeed();
+    else this.cutFeed();
   }
 
   /** Tells that the file was deleted. */
@@ -297,6 +317,7 @@ export class Stream implements Checkpointed {
     }
     if (this.#isClosing) throw new ServerClosingError('the server is shutting down');
     if (this.#isolation !== undefined) throw this.#isolation;
+    if (this.#lost !== undefined) throw this.#lost;
     if (this.#isHeldBySession) throw new AppendBusyError('an appender holds the resource');
   }
 
@@ -304,18 +325,12 @@ export class Stream implements Checkpointed {
     if (this.state.generation !== this.#generationOfNames) {
       this.#generationOfNames = this.state.generation;
       this.#names = namesOf(this.generation, this.state);
-      this.#cutFeed();
+      this.cutFeed();
     }
     // Of a session that closes it more is to be told.
     if (this.state.closed === true && this.session === undefined)
       this.#feed?.end({ reason: 'finished' }, 'stream');
     this.#tell();
-  }
-
-  /** Another program has cut the file: what its followers have is not what is there. */
-  #cutFeed(): void {
-    this.#feed?.end({ reason: 'truncated' }, 'stream');
-    this.#feed = undefined;
   }
 
   #tell(): void {

@@ -48,9 +48,9 @@ describe('an appender', () => {
     const core = await startCore();
     const appender = await core.open('a');
     const file = fileOf(appender);
-    const append = file.append.bind(file);
+    const append = file.writeInLine.bind(file);
     const batches: number[] = [];
-    file.append = (buffers) => {
+    file.writeInLine = (buffers) => {
       batches.push(Buffer.concat(buffers).length);
       return append(buffers);
     };
@@ -120,12 +120,12 @@ describe('an appender', () => {
       await waitFor(() => sink.bytes.length === 4, 'the good bytes');
       const file = fileOf(appender);
       const write = file.write.bind(file);
-      const append = file.append.bind(file);
+      const append = file.writeInLine.bind(file);
       file.write = async (_buffers) => {
         await write([Buffer.from('to')]);
         throw systemError(code);
       };
-      file.append = () => {
+      file.writeInLine = () => {
         append([Buffer.from('to')]);
         throw systemError(code);
       };

@@ -108,8 +108,8 @@ test('a stream of which nothing can be remembered comes out of quarantine as soo
 
 test('what was refused before a quarantine never replaces what was appended after it', async () => {
   const { directory, registry } = await startTwo();
-  const { append: write } = AppendFile.prototype;
-  const writing = vi.spyOn(AppendFile.prototype, 'append').mockImplementationOnce(function failing(
+  const { writeInLine: write } = AppendFile.prototype;
+  const writing = vi.spyOn(AppendFile.prototype, 'writeInLine').mockImplementationOnce(function failing(
     this: AppendFile,
     parts,
   ) {
