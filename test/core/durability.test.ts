@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { AppendFile } from '../../src/storage/append-file.ts';
+import { RedoLog } from '../../src/storage/journal/redo-log.ts';
 import { StorageError } from '../../src/wire/errors.ts';
 import { fileOf, join, RecordingOwner, startCore } from '../support/core-harness.ts';
 import { breakLog, HeldCommits } from '../support/log-trouble.ts';
@@ -105,6 +106,17 @@ describe('with the durability of the disk', () => {
     expect([owner.safePosition, appender.safePosition]).toEqual([4, 4]);
     expect(follower.endReason).toBe('interrupted');
     await core.registry.close();
+  });
+
+  test('what the log has of an append is moot once it has finished, so that a cut is not undone', async () => {
+    const { core, owner, appender } = await startDurable();
+    const appending = vi.spyOn(RedoLog.prototype, 'append');
+    onTestFinished(() => appending.mockRestore());
+    appender.append(Buffer.from('bytes'));
+    await waitFor(() => owner.safePosition === 5, 'the word that they are safe');
+    await appender.end('finished');
+    await core.registry.close();
+    expect(appending.mock.calls.map(([header]) => Object.keys(header).at(-1))).toEqual(['run', 'moot']);
   });
 
   test('a session goes on only after what an earlier process wrote is synced', async () => {

@@ -6,7 +6,7 @@ import type { StoredFile } from '../../storage/stored-file.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
 import { FileBody, type Range } from '../response/file-body.ts';
 import { preferredType } from '../response/preferred-type.ts';
-import { SMALL_BODY_BYTES, sendStream } from '../response/send-bytes.ts';
+import { readWhole, SMALL_BODY_BYTES, sendStream } from '../response/send-bytes.ts';
 import { arrayOfLines, commasForLineEnds } from './json-values.ts';
 
 const LINE_FEED = 0x0a;
@@ -56,7 +56,7 @@ export async function sendArray(
     return sendStream(request, reply, array);
   }
   try {
-    return reply.send(Buffer.concat([arrayOfLines(file.readInLine(range.start, length)), Buffer.from(end)]));
+    return reply.send(Buffer.concat([arrayOfLines(readWhole(file, range)), Buffer.from(end)]));
   } finally {
     await file.close();
   }

@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { IN_LINE_BYTES, type StoredFile } from '../../storage/stored-file.ts';
-import { FileBody, type Piece } from './file-body.ts';
+import { StorageError } from '../../wire/errors.ts';
+import { FileBody, type Piece, type Range } from './file-body.ts';
 
 /** Up to this size a body is read at once instead of streamed. */
 export const SMALL_BODY_BYTES = IN_LINE_BYTES;
@@ -14,20 +15,33 @@ export async function sendBytes(
   pieces: readonly Piece[],
   contentLength: number,
 ): Promise<FastifyReply> {
-  reply.header('content-length', contentLength);
   if (request.method === 'HEAD') {
     await file.close();
-    return reply.send();
+    return reply.header('content-length', contentLength).send();
   }
   const [piece] = pieces;
   const isSmall = pieces.length === 1 && contentLength <= SMALL_BODY_BYTES;
-  if (!isSmall || piece === undefined || Buffer.isBuffer(piece))
+  if (!isSmall || piece === undefined || Buffer.isBuffer(piece)) {
+    reply.header('content-length', contentLength);
     return sendStream(request, reply, new FileBody(file, pieces));
+  }
   try {
-    return reply.send(file.readInLine(piece.start, contentLength));
+    const body = readWhole(file, piece);
+    return reply.header('content-length', contentLength).send(body);
   } finally {
     await file.close();
   }
+}
+
+/**
+ * Reads a small part of a file, in line.
+ *
+ * @throws {StorageError} when the file has become shorter: a part must not look like the whole
+ */
+export function readWhole(file: StoredFile, { start, end }: Range): Buffer {
+  const bytes = file.readInLine(start, end - start);
+  if (bytes.length < end - start) throw new StorageError('the file has become shorter while it was read');
+  return bytes;
 }
 
 /** Answers with a stream, which is destroyed when the client goes. */

@@ -1,9 +1,10 @@
-import { truncate } from 'node:fs/promises';
+import { rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { AppendHistory } from '../../../src/core/sessions/append-history.ts';
 import { StoredFile } from '../../../src/storage/stored-file.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { CollectingSink, RecordingOwner, startCore } from '../../support/core-harness.ts';
+import { CollectingSink, join, RecordingOwner, startCore } from '../../support/core-harness.ts';
 import { appendLine, makeStream, storeFile } from '../../support/streams-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -131,4 +132,88 @@ test('a follower of an open stream that another program has cut gets nothing of 
   await appendLine(registry, 'stream', 'anew\n').catch(() => appendLine(registry, 'stream', 'anew\n'));
   await waitFor(() => sink.endReason !== undefined, 'the end');
   expect([text(sink), sink.endReason]).toEqual(['first\n', 'truncated']);
+});
+
+test.each([
+  ['deleted', (file: string) => rm(file)],
+  ['truncated', (file: string) => truncate(file, 2)],
+])(
+  'a follower who has joined through a session is told when the file is %s after it',
+  async (reason, change) => {
+    const { directory, open, follow } = await followedStream();
+    const appender = await open('stream', new RecordingOwner(), { session });
+    const sink = await follow();
+    await appender.end('finished');
+    await change(path.join(directory, 'stream'));
+    await waitFor(() => sink.endReason !== undefined, 'the end');
+    expect([text(sink), sink.endReason]).toEqual(['first\n', reason]);
+  },
+);
+
+test('who follows a file that was cut gets what is there, whatever others still have of it', async () => {
+  const core = await startCore();
+  onTestFinished(() => core.registry.close());
+  const appender = await core.open('file');
+  const [stalled, other] = [join(appender, 0, 1), join(appender)];
+  appender.append(Buffer.alloc(100, 'a'));
+  await waitFor(() => other.bytes.length === 100, 'the first bytes');
+  appender.append(Buffer.alloc(100, 'b'));
+  await waitFor(() => other.bytes.length === 200, 'the bytes');
+  await truncate(path.join(core.directory, 'file'), 0);
+  await waitFor(() => other.endReason === 'truncated', 'the end');
+  await writeFile(path.join(core.directory, 'file'), Buffer.alloc(300, 'c'));
+  const late = new CollectingSink();
+  const { signal } = new AbortController();
+  late.follower = await core.registry.follow(ResourcePath.parse('file'), { from: 150 }, late, signal);
+  late.drain();
+  await waitFor(() => late.endReason !== undefined, 'the end');
+  expect(late.bytes).toEqual(Buffer.alloc(150, 'c'));
+  stalled.drain();
+  await waitFor(() => stalled.endReason === 'truncated', 'the end of who was stalled');
+});
+
+/** Holds back what is remembered of ends until it is let go. */
+function holdEnds(): { isHeld: () => boolean; letGo: () => void } {
+  const { end } = AppendHistory.prototype;
+  let isHeld = false;
+  let letGo = () => {};
+  const gate = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  const ending = vi.spyOn(AppendHistory.prototype, 'end').mockImplementation(async function held(
+    this: AppendHistory,
+    ...args
+  ) {
+    isHeld = true;
+    await gate;
+    await end.apply(this, args);
+  });
+  onTestFinished(() => ending.mockRestore());
+  return { isHeld: () => isHeld, letGo };
+}
+
+test('a follower of an open stream is told to come back when the server closes while a session ends', async () => {
+  const { registry, open, sink } = await followedStream();
+  const appender = await open('stream', new RecordingOwner(), { session });
+  const ends = holdEnds();
+  const ended = appender.end('finished');
+  await waitFor(ends.isHeld, 'the end');
+  const closed = registry.close();
+  ends.letGo();
+  await Promise.all([ended, closed]);
+  expect(sink.endReason).toBe('shutdown');
+});
+
+test('an append whose file is cut while its end is remembered has not finished', async () => {
+  const { directory, open, sink } = await followedStream();
+  const owner = new RecordingOwner();
+  const appender = await open('stream', owner, { session });
+  const ends = holdEnds();
+  const ended = appender.end('finished');
+  await waitFor(ends.isHeld, 'the end');
+  await truncate(path.join(directory, 'stream'), 2);
+  await waitFor(() => owner.failures.length === 1, 'the failure');
+  ends.letGo();
+  await ended;
+  expect([appender.endReason, sink.endReason]).toEqual(['truncated', 'truncated']);
 });
