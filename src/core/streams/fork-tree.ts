@@ -145,10 +145,13 @@ export class ForkTree {
     return lost;
   }
 
-  /** Whether a fork is there, or is about to be, or forks of it are. */
+  /** Whether a fork is there, or is about to be, or forks of it are, and so on. */
   async #isLiving(fork: StreamLink, finder: FileFinder): Promise<boolean> {
     if (this.#unnamed.has(fork.fingerprint) || (await this.#isThere(fork, finder))) return true;
-    return this.#records.tombstone(fork.path)?.fingerprint === fork.fingerprint;
+    const tombstone = this.#records.tombstone(fork.path);
+    if (tombstone?.fingerprint !== fork.fingerprint) return false;
+    for (const other of tombstone.forks) if (await this.#isLiving(other, finder)) return true;
+    return false;
   }
 
   /** Whether the file of a stream is at its path, or beside it. */

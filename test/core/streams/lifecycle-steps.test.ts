@@ -58,6 +58,17 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
     expect(await makeStream(registry, 'source')).toBe(true);
   });
 
+  test('is free when another program has deleted the last fork of a fork, whichever name is asked for first', async () => {
+    const directory = await temporaryDirectory();
+    const registry = await start(directory);
+    await makeStream(registry, 'source');
+    await makeFork(registry, 'source', 'fork');
+    await makeFork(registry, 'fork', 'fork of fork');
+    for (const name of ['source', 'fork']) await remove(registry, name);
+    await rm(path.join(directory, 'fork of fork'));
+    for (const name of ['source', 'fork']) expect(await makeStream(registry, name)).toBe(true);
+  });
+
   test('costs a bounded number of looks for lost forks, however many files there are', async () => {
     const directory = await temporaryDirectory();
     const registry = await start(directory);
