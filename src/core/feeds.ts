@@ -101,8 +101,8 @@ export class Feeds {
 
   /** Tells all who follow, but for those of sessions, that the server closes. */
   endFollowers(): void {
-    for (const { session, feed } of this.#streams.all()) {
-      if (session === undefined) feed?.end({ reason: 'shutdown' }, 'stream');
+    for (const { isClaimed, feed } of this.#streams.all()) {
+      if (!isClaimed) feed?.end({ reason: 'shutdown' }, 'stream');
     }
   }
 

@@ -1,8 +1,10 @@
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { FileSync } from '../../src/core/file-sync.ts';
 import { AppendPipeline } from '../../src/core/single-append/append-pipeline.ts';
 import type { StreamRecord } from '../../src/core/single-append/stream-record.ts';
+import { Syncer } from '../../src/core/syncer.ts';
 import { RedoLog } from '../../src/storage/journal/redo-log.ts';
 import { untypedState } from '../../src/storage/records/stream-state.ts';
 import { Root } from '../../src/storage/root.ts';
@@ -70,7 +72,7 @@ describe('the first append to a stream', () => {
       },
       room: nothing,
       assertRoom: () => undefined,
-      sync: nothing,
+      sync: new FileSync(new Syncer(1000)),
       isDurable: false,
       save: nothing,
       logged: () => {},

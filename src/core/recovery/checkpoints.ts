@@ -65,17 +65,17 @@ export interface CheckpointsOptions {
  * synced for instance, is put in quarantine: what the log has of it is copied, it
  * takes no appends, and the log is dropped for all others.
  */
-export class Checkpoints {
+export class Checkpoints<S extends Checkpointed> {
   readonly #options: CheckpointsOptions;
-  readonly #done: (stream: Checkpointed) => void;
+  readonly #done: (stream: S) => void;
   /** Those of which the log has more than is remembered, … */
-  #behind = new Set<Checkpointed>();
+  #behind = new Set<S>();
   /** … and those whose turn it is. */
-  #due = new Set<Checkpointed>();
+  #due = new Set<S>();
   /** How often in a row it has failed for a stream. */
-  readonly #tries = new Map<Checkpointed, number>();
+  readonly #tries = new Map<S, number>();
   /** Those in quarantine. */
-  readonly #isolated = new Set<Checkpointed>();
+  readonly #isolated = new Set<S>();
   /** When the first and the last of them came, in terms of `performance.now()`. */
   #firstMs = 0;
   #lastMs = 0;
@@ -86,13 +86,13 @@ export class Checkpoints {
   #failure: HttpfstreamError | undefined;
 
   /** @param done called when of a stream all is remembered that the log had */
-  constructor(options: CheckpointsOptions, done: (stream: Checkpointed) => void) {
+  constructor(options: CheckpointsOptions, done: (stream: S) => void) {
     this.#options = options;
     this.#done = done;
   }
 
   /** Tells that the log has more of a stream than is remembered. */
-  add(stream: Checkpointed): void {
+  add(stream: S): void {
     this.#lastMs = performance.now();
     if (this.#behind.size === 0) this.#firstMs = this.#lastMs;
     const isNew = !this.#behind.has(stream);
@@ -123,12 +123,12 @@ export class Checkpoints {
   }
 
   /** Whether less of a stream is remembered than the log has. */
-  has(stream: Checkpointed): boolean {
+  has(stream: S): boolean {
     return this.#behind.has(stream) || this.#due.has(stream) || this.#isolated.has(stream);
   }
 
   /** Tells that a stream is no more. */
-  forget(stream: Checkpointed): void {
+  forget(stream: S): void {
     this.#behind.delete(stream);
     this.#due.delete(stream);
     this.#tries.delete(stream);
@@ -189,8 +189,8 @@ export class Checkpoints {
   }
 
   /** Returns those for which that failed, and what went wrong. */
-  async #bringUpToDate(): Promise<Map<Checkpointed, HttpfstreamError>> {
-    const failed = new Map<Checkpointed, HttpfstreamError>();
+  async #bringUpToDate(): Promise<Map<S, HttpfstreamError>> {
+    const failed = new Map<S, HttpfstreamError>();
     this.#due = this.#behind;
     this.#behind = new Set();
     const streams = [...this.#due].values();
@@ -213,14 +213,14 @@ export class Checkpoints {
   }
 
   /** Puts those in quarantine that have failed too often; they are taken out of `failed`. */
-  async #isolate(failed: Map<Checkpointed, HttpfstreamError>): Promise<void> {
+  async #isolate(failed: Map<S, HttpfstreamError>): Promise<void> {
     const { log, quarantine, report } = this.#options;
     for (const [stream, failure] of failed) {
       // A disk that is full makes the log no longer.
       const isTry = !(failure instanceof StorageFullError);
       if (isTry) this.#tries.set(stream, (this.#tries.get(stream) ?? 0) + 1);
     }
-    const isHopeless = (stream: Checkpointed) => stream.isLost || (this.#tries.get(stream) ?? 0) >= MAX_TRIES;
+    const isHopeless = (stream: S) => stream.isLost || (this.#tries.get(stream) ?? 0) >= MAX_TRIES;
     const hopeless = [...failed].filter(([stream]) => isHopeless(stream));
     if (hopeless.length === 0 || this.#isolated.size + hopeless.length > MAX_QUARANTINED) return;
     try {
@@ -244,7 +244,7 @@ export class Checkpoints {
     }
   }
 
-  async #tryToRelease(stream: Checkpointed): Promise<void> {
+  async #tryToRelease(stream: S): Promise<void> {
     if (stream.isLost) return;
     try {
       await stream.checkpoint();

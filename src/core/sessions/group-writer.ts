@@ -6,9 +6,10 @@ import type { TurnWriter, WriteTurns } from '../../storage/write-turns.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
 import { MERGED_BYTES } from '../../wire/protocol.ts';
 import type { Feed } from '../feed.ts';
-import { type Checkpointed, type Checkpoints, MAX_HELD_BYTES } from '../recovery/checkpoints.ts';
+import { type Checkpoints, MAX_HELD_BYTES } from '../recovery/checkpoints.ts';
 import { LoneRecord } from '../single-append/lone-record.ts';
 import { MAX_LOGGED_BYTES, type StreamRecord } from '../single-append/stream-record.ts';
+import type { Claimant, Stream } from '../streams/stream.ts';
 import type { Syncer } from '../syncer.ts';
 import { writeAtEndOfTurn } from '../write-at-end.ts';
 import { ByteQueue } from './byte-queue.ts';
@@ -36,11 +37,12 @@ export interface WriterOwner {
 }
 
 /** What bytes are written, and made safe, with. */
-export interface WriterDependencies {
+export interface WriterContext {
+  durability: Durability;
   turns: WriteTurns;
   syncer: Syncer;
   log: RedoLog<StreamRecord>;
-  checkpoints: Checkpoints;
+  checkpoints: Checkpoints<Stream>;
 }
 
 /**
@@ -49,11 +51,11 @@ export interface WriterDependencies {
  * followers, once they are in the file. With `disk` they are safe when the log, which
  * is synced for all files together, has them, too.
  */
-export class GroupWriter implements TurnWriter, RedoWriter, Checkpointed {
+export class GroupWriter implements TurnWriter, RedoWriter, Claimant {
+  readonly #stream: Stream;
   readonly #feed: Feed;
   readonly #file: AppendFile;
-  readonly #durability: Durability;
-  readonly #with: WriterDependencies;
+  readonly #with: WriterContext;
   readonly #owner: WriterOwner;
   readonly #pending = new ByteQueue(MERGED_BYTES);
   #received: number;
@@ -70,28 +72,19 @@ export class GroupWriter implements TurnWriter, RedoWriter, Checkpointed {
   #flushed: (() => void)[] = [];
   /** … and who until it is safe. */
   #secured: (() => void)[] = [];
-  /** Whether something was written since the last sync. */
-  #isUnsynced = false;
   /** Whether the log has what the file may lose. */
   #isLogged = false;
-  #synced: Promise<void> = Promise.resolve();
   #failure: HttpfstreamError | undefined;
-  #lost: HttpfstreamError | undefined;
 
-  constructor(
-    feed: Feed,
-    file: AppendFile,
-    durability: Durability,
-    dependencies: WriterDependencies,
-    owner: WriterOwner,
-  ) {
+  constructor(stream: Stream, feed: Feed, file: AppendFile, context: WriterContext, owner: WriterOwner) {
+    this.#stream = stream;
     this.#feed = feed;
     this.#file = file;
-    this.#durability = durability;
-    this.#with = dependencies;
+    this.#with = context;
     this.#owner = owner;
     this.#received = feed.committed;
     this.#safe = feed.committed;
+    stream.claimant = this;
   }
 
   /** Position after the last byte that was taken. */
@@ -102,33 +95,6 @@ export class GroupWriter implements TurnWriter, RedoWriter, Checkpointed {
   /** The bytes below this position are safe. */
   get safePosition(): number {
     return this.#safe;
-  }
-
-  get fingerprint(): string {
-    return this.#file.stat.fingerprint;
-  }
-
-  get location(): string {
-    return this.#file.location;
-  }
-
-  /** The log has nothing of a file that is gone: its writer has made it safe before. */
-  get isGone(): boolean {
-    return false;
-  }
-
-  get isLost(): boolean {
-    return this.#lost !== undefined;
-  }
-
-  /** The session has it open. */
-  get isKeptOpen(): boolean {
-    return false;
-  }
-
-  /** Set when the disk has lost what was written, and only the log is sure to have it. */
-  get lost(): HttpfstreamError | undefined {
-    return this.#lost;
   }
 
   /**
@@ -166,10 +132,8 @@ export class GroupWriter implements TurnWriter, RedoWriter, Checkpointed {
   }
 
   /** Makes the bytes written so far survive a loss of power. Never rejects: see `failed`. */
-  sync(): Promise<void> {
-    // One after the other, so that when the last one settles the file may be closed.
-    this.#synced = this.#synced.then(() => this.#sync());
-    return this.#synced;
+  async sync(): Promise<void> {
+    await this.#stream.sync.sync().catch((error) => this.#fail(error));
   }
 
   /**
@@ -178,28 +142,17 @@ export class GroupWriter implements TurnWriter, RedoWriter, Checkpointed {
    * @param isCut whether the file was cut, so that what the log has of it must not be written again, whatever the disk has
    */
   async finish(isCut: boolean): Promise<void> {
-    const { checkpoints, syncer } = this.#with;
-    syncer.forget(this);
+    this.#with.syncer.forget(this);
     if (isCut) await this.#annul();
     await this.sync();
-    if (this.#lost !== undefined) return;
     // Whoever cuts or replaces what is in the file from now on is not to find it there again after a crash.
-    await this.#annul();
-    checkpoints.forget(this);
-  }
-
-  async checkpoint(): Promise<void> {
-    await this.sync();
-    if (this.#lost !== undefined) throw this.#lost;
+    if (this.#stream.sync.lost === undefined) await this.#annul();
   }
 
   async isolate(cause: HttpfstreamError): Promise<void> {
     this.#fail(cause);
     await this.secured();
   }
-
-  /** A session that has failed does not go on. */
-  release(): void {}
 
   /** Called at the end of a turn in which bytes came. */
   flush(): void {
@@ -233,9 +186,9 @@ export class GroupWriter implements TurnWriter, RedoWriter, Checkpointed {
   }
 
   #commit(start: number, parts: readonly Buffer[]): void {
-    this.#isUnsynced = true;
+    this.#stream.sync.written(this.#file);
     this.#feed.commit(start, parts);
-    if (this.#durability === 'os') {
+    if (this.#with.durability === 'os') {
       this.#with.syncer.touch(this);
       this.#isSafe(this.#feed.committed);
     } else this.#secure(start, parts);
@@ -267,7 +220,7 @@ export class GroupWriter implements TurnWriter, RedoWriter, Checkpointed {
     this.#isLogged = true;
     this.#logging.push(committed);
     // From before the log has it: else others may drop it.
-    checkpoints.add(this);
+    checkpoints.add(this.#stream);
     log.append(this.#record({ run: true, start, length: committed - start }), parts, this);
   }
 
@@ -279,18 +232,6 @@ export class GroupWriter implements TurnWriter, RedoWriter, Checkpointed {
       this.#isSafe(position);
     }
     this.#securing = undefined;
-  }
-
-  async #sync(): Promise<void> {
-    if (!this.#isUnsynced || this.#lost !== undefined) return;
-    this.#isUnsynced = false;
-    try {
-      await this.#with.syncer.sync(this.#file);
-    } catch (error) {
-      // The system tells that once, and the next sync would say that all is well.
-      this.#lost = storageFailure(error);
-      this.#fail(error);
-    }
   }
 
   #isSafe(position: number): void {
@@ -316,7 +257,8 @@ export class GroupWriter implements TurnWriter, RedoWriter, Checkpointed {
   }
 
   #record(what: Partial<StreamRecord>): StreamRecord {
-    return { file: this.fingerprint, path: this.location, version: 0, start: 0, length: 0, ...what };
+    const { fingerprint: file, location: path } = this.#stream;
+    return { file, path, version: 0, start: 0, length: 0, ...what };
   }
 
   #fail(error: unknown): void {

@@ -2,20 +2,23 @@ import type { AppendFile } from '../../storage/append-file.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { AppendRecord } from '../../storage/records/file-record.ts';
 import type { Root } from '../../storage/root.ts';
-import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import type { Feeds } from '../feeds.ts';
-import type { FileWatch } from '../file-watch.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
+import type { Stream } from '../streams/stream.ts';
 import type { StreamLifecycle } from '../streams/stream-lifecycle.ts';
-import type { Admission, StreamRegistry } from '../streams/stream-registry.ts';
 import { type AppendHistory, isContinuedBy } from './append-history.ts';
 import type { Appender, AppenderOwner } from './appender.ts';
-import type { Durability, WriterDependencies } from './group-writer.ts';
-import { Session } from './session.ts';
+import type { Durability } from './group-writer.ts';
+import {
+  Session,
+  type SessionContext,
+  type SessionHost,
+  type SessionSubject,
+  withAttempt,
+} from './session.ts';
 
 export interface SessionRegistryOptions {
   /** When bytes count as safe. */
@@ -24,15 +27,11 @@ export interface SessionRegistryOptions {
   graceMs: number;
 }
 
-/** What sessions share with others. */
-export interface SessionDependencies extends WriterDependencies {
+/** What sessions are opened with. */
+export interface SessionDependencies extends Omit<SessionContext, 'durability' | 'graceMs'> {
   root: Root;
-  history: AppendHistory;
   /** Opens the files. */
   streams: StreamLifecycle;
-  held: StreamRegistry;
-  feeds: Feeds;
-  watch: FileWatch;
 }
 
 /**
@@ -40,16 +39,12 @@ export interface SessionDependencies extends WriterDependencies {
  * identity on the disk, so that two names of one file (through a symlink, say)
  * are one resource.
  */
-export class SessionRegistry {
-  /** How the last append to each file ended, over restarts. */
-  readonly history: AppendHistory;
+export class SessionRegistry implements SessionHost {
   readonly #root: Root;
-  readonly #held: StreamRegistry;
-  readonly #feeds: Feeds;
   readonly #streams: StreamLifecycle;
-  readonly #options: SessionRegistryOptions;
-  readonly #writing: WriterDependencies;
-  readonly #watch: FileWatch;
+  readonly #context: SessionContext;
+  /** Those that have not ended. */
+  readonly #sessions = new Map<Stream, Session>();
   /** Who opens the same path takes turns, … */
   readonly #openings = new KeyedLock();
   /** … and who looks at the session of the same file. */
@@ -58,23 +53,36 @@ export class SessionRegistry {
   readonly #returning = new Map<string, number>();
   #closing = false;
 
-  constructor(
-    { root, held, feeds, watch, history, streams, ...writing }: SessionDependencies,
-    options: SessionRegistryOptions,
-  ) {
+  constructor({ root, streams, ...context }: SessionDependencies, options: SessionRegistryOptions) {
+    const { durability, graceMs } = options;
     this.#root = root;
-    this.#held = held;
-    this.#feeds = feeds;
-    this.#writing = writing;
     this.#streams = streams;
-    this.#options = options;
-    this.history = history;
-    this.#watch = watch;
+    this.#context = { ...context, durability, graceMs };
+  }
+
+  /** How the last append to each file ended, over restarts. */
+  get history(): AppendHistory {
+    return this.#context.history;
+  }
+
+  get isClosing(): boolean {
+    return this.#closing;
+  }
+
+  isReturning(token: string | undefined): boolean {
+    return token !== undefined && this.#returning.has(token);
+  }
+
+  over(session: Session, stream: Stream): void {
+    if (this.#sessions.get(stream) === session) this.#sessions.delete(stream);
+    stream.endClaim();
+    void this.#streams.touch(stream.fingerprint, stream.state);
   }
 
   /** The session of the file with this fingerprint, while somebody appends to it. */
   live(fingerprint: string): Session | undefined {
-    return this.#held.held(fingerprint)?.session;
+    const stream = this.#context.held.held(fingerprint);
+    return stream && this.#sessions.get(stream);
   }
 
   /**
@@ -122,13 +130,13 @@ export class SessionRegistry {
         await this.#secure(file);
         const isGone = file.stat.fingerprint !== fingerprint || this.#closing;
         if (isGone || !this.history.isAwaited(last)) return undefined;
-        const admission = await this.#held.admitSession(file, resource);
+        const stream = await this.#claim(file, resource);
         const { size } = await file.state().catch(() => ({ size: -1 }));
         if (last.start > size) {
-          admission.end();
+          this.#letGo(stream);
           return undefined;
         }
-        const session = this.#startSession({ resource, file, size, append: last, own: undefined, admission });
+        const session = this.#start({ resource, stream, file, size, append: last, before: undefined });
         session.awaitReturn(this.history.remainingGraceMs);
         return session;
       } finally {
@@ -148,8 +156,8 @@ export class SessionRegistry {
    */
   close(): void {
     this.#closing = true;
-    for (const { session } of this.#held.all()) {
-      if (session?.feed.isWaiting) void session.end('shutdown');
+    for (const session of this.#sessions.values()) {
+      if (session.feed.isWaiting) void session.end('shutdown');
     }
   }
 
@@ -210,7 +218,7 @@ export class SessionRegistry {
   }
 
   async #begin(resource: ResourcePath, file: AppendFile, request: AppendRequest): Promise<Session> {
-    const admission = await this.#held.admitSession(file, resource);
+    const stream = await this.#claim(file, resource);
     try {
       // Only now: single appends may have been under way.
       const { size } = await file.state();
@@ -221,10 +229,9 @@ export class SessionRegistry {
       const start = goesOn ? last.start : size;
       assertStart(start, request.expect);
       const append = await this.#record(file, request, { size, start, last: goesOn ? last : undefined });
-      const own = goesOn ? last : undefined;
-      return this.#startSession({ resource, file, size, append, own, admission });
+      return this.#start({ resource, stream, file, size, append, before: goesOn ? last : undefined });
     } catch (error) {
-      admission.end();
+      this.#letGo(stream);
       throw error;
     }
   }
@@ -249,66 +256,34 @@ export class SessionRegistry {
 
   /** What an earlier server wrote may be in the system's memory only. */
   async #secure(file: AppendFile): Promise<void> {
-    if (this.#options.durability === 'os') return;
-    const { syncer } = this.#writing;
+    const { syncer, durability } = this.#context;
+    if (durability === 'os') return;
     await syncer.sync(file);
     await syncer.run(() => this.#root.syncNames(file.location));
   }
 
-  #startSession({ resource, file, size, append, own, admission }: SessionStart): Session {
-    const { stream } = admission;
-    const feed = this.#feeds.open(stream, file, size);
-    feed.hold();
-    const session: Session = new Session({
-      feed,
-      file,
-      token: append.session,
-      start: append.start,
-      graceMs: this.#options.graceMs,
-      isReturning: () => append.session !== undefined && this.#returning.has(append.session),
-      isClosing: () => this.#closing,
-      durability: this.#options.durability,
-      ...this.#writing,
-      endedBefore:
-        own === undefined || own.state === 'open' ? undefined : { reason: own.state, status: own.status },
-      complete: async (closes) =>
-        this.#watch.examine(feed, resource) ??
-        (closes ? await admission.close().then(() => undefined, storageFailure) : undefined),
-      record: (outcome) =>
-        this.history.end(file, withAttempt(append, session.attempt), feed.committed, outcome),
-      takeBack: () => this.history.undo(file, own as AppendRecord),
-      isStreamOpen: () => stream.isOpen,
-      over: async ({ reason }) => {
-        const { writer } = session;
-        if (reason === 'truncated') stream.cutFeed();
-        if (writer.lost !== undefined) stream.lostBySession(writer.lost);
-        stream.session = undefined;
-        this.#watch.delete(session);
-        if (stream.isOpen) this.#feeds.watch(stream, feed, resource);
-        admission.end();
-        await writer.finish(reason === 'truncated');
-        if (writer.lost !== undefined) stream.lostBySession(writer.lost);
-        // A close that fails has lost nothing.
-        await file.close().catch(() => undefined);
-        feed.release();
-      },
-    });
-    stream.session = session;
-    this.#watch.add(session, resource);
+  /** Holds the stream of an open file for a session, which keeps single appends out. */
+  async #claim(file: AppendFile, resource: ResourcePath): Promise<Stream> {
+    const { held } = this.#context;
+    const stream = await held.acquire(file, resource);
+    try {
+      await stream.claim();
+      return stream;
+    } catch (error) {
+      held.release(stream);
+      throw error;
+    }
+  }
+
+  /** Of one that was claimed, and for which no session has begun. */
+  #letGo(stream: Stream): void {
+    stream.endClaim();
+    this.#context.held.release(stream);
+  }
+
+  #start(subject: SessionSubject): Session {
+    const session = new Session(this, this.#context, subject);
+    this.#sessions.set(subject.stream, session);
     return session;
   }
-}
-
-interface SessionStart {
-  resource: ResourcePath;
-  file: AppendFile;
-  size: number;
-  append: AppendRecord;
-  /** The append that it goes on with, if that had ended. */
-  own: AppendRecord | undefined;
-  admission: Admission;
-}
-
-function withAttempt(append: AppendRecord, attempt: number | undefined): AppendRecord {
-  return attempt === undefined ? append : { ...append, attempt };
 }

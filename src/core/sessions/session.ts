@@ -1,48 +1,58 @@
 import type { AppendFile } from '../../storage/append-file.ts';
+import type { AppendRecord } from '../../storage/records/file-record.ts';
+import { storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, ResourceGoneError, StreamTruncatedError } from '../../wire/errors.ts';
 import type { EndReason } from '../../wire/protocol.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Feed } from '../feed.ts';
+import type { Feeds } from '../feeds.ts';
+import type { FileWatch } from '../file-watch.ts';
 import type { Follower, FollowerSink } from '../follower.ts';
 import type { Outcome } from '../outcome.ts';
 import type { AppendRequest } from '../request.ts';
+import type { Stream } from '../streams/stream.ts';
+import type { StreamRegistry } from '../streams/stream-registry.ts';
+import type { AppendHistory } from './append-history.ts';
 import { Appender, type AppenderOwner } from './appender.ts';
-import { type Durability, GroupWriter, type WriterDependencies } from './group-writer.ts';
+import { GroupWriter, type WriterContext } from './group-writer.ts';
 
 /** Time between two looks whether a client that is on the way has been let in. */
 const RETURN_MS = 100;
 
-/** What a session is made of. */
-export interface SessionOptions extends WriterDependencies {
-  feed: Feed;
-  file: AppendFile;
-  /** The client's token; without one the session ends with its connection. */
-  token: string | undefined;
-  /** Position at which the session began; below `feed.committed` when it goes on. */
-  start: number;
-  /** How long it waits for an appender that was lost, in milliseconds. */
+/** Who lets the clients of sessions in. */
+export interface SessionHost {
+  /** Whether the server closes, so that nobody is waited for. */
+  readonly isClosing: boolean;
+  /** Whether the client with this token is on the way, and only the server is slow to let it in. */
+  isReturning(token: string | undefined): boolean;
+  /** Called when the session has ended, and its followers know: others may append from now on. */
+  over(session: Session, stream: Stream): void;
+}
+
+/** What all sessions share. */
+export interface SessionContext extends WriterContext {
+  /** How long a session waits for an appender that was lost, in milliseconds. */
   graceMs: number;
-  /** Whether its client is on the way, and only the server is slow to let it in. */
-  isReturning: () => boolean;
-  /** Whether the server closes, so that it waits for nobody. */
-  isClosing: () => boolean;
-  durability: Durability;
-  /** How it had ended already, if its client came back after that. */
-  endedBefore: Outcome | undefined;
-  /**
-   * Finds out what happened to the file before it is called finished, and closes the stream if it is to be closed.
-   * Never rejects.
-   *
-   * @returns what keeps the append from having finished
-   */
-  complete: (closes: boolean) => Promise<HttpfstreamError | undefined>;
-  /** Remembers how the session ended, before anybody is told. Never rejects. */
-  record: (outcome: Outcome) => Promise<void>;
-  /** Remembers instead how it had ended already. Never rejects. */
-  takeBack: () => Promise<void>;
-  /** Whether it appends to a stream that goes on when it has ended. */
-  isStreamOpen: () => boolean;
-  /** Called when it has ended, and the followers know. */
-  over: (outcome: Outcome) => void;
+  history: AppendHistory;
+  held: StreamRegistry;
+  feeds: Feeds;
+  watch: FileWatch;
+}
+
+/** What one session is about. */
+export interface SessionSubject {
+  /** The name under which the file was opened. */
+  resource: ResourcePath;
+  /** Held for the session, which ends that. */
+  stream: Stream;
+  /** The open file, which the session closes. */
+  file: AppendFile;
+  /** How much of the file is good. */
+  size: number;
+  /** What is remembered of the append. */
+  append: AppendRecord;
+  /** The append that it goes on with, if that had ended. */
+  before: AppendRecord | undefined;
 }
 
 /**
@@ -51,12 +61,10 @@ export interface SessionOptions extends WriterDependencies {
  */
 export class Session {
   readonly feed: Feed;
-  /** Position at which it began. */
-  readonly start: number;
-  readonly #token: string | undefined;
-  readonly #options: SessionOptions;
+  readonly #host: SessionHost;
+  readonly #context: SessionContext;
+  readonly #subject: SessionSubject;
   readonly #writer: GroupWriter;
-  readonly #sizeBefore: number;
   #holder: Appender | undefined;
   #attempt: number | undefined;
   #closes = false;
@@ -66,23 +74,29 @@ export class Session {
   #outcome: Outcome | undefined;
   #endPosition: number | undefined;
 
-  constructor(options: SessionOptions) {
-    const { feed, file, token, start, durability } = options;
-    this.feed = feed;
-    this.start = start;
-    this.#token = token;
-    this.#options = options;
-    this.#sizeBefore = feed.committed;
-    this.#writer = new GroupWriter(feed, file, durability, options, {
+  constructor(host: SessionHost, context: SessionContext, subject: SessionSubject) {
+    const { resource, stream, file, size } = subject;
+    this.#host = host;
+    this.#context = context;
+    this.#subject = subject;
+    this.feed = context.feeds.open(stream, file, size);
+    this.feed.hold();
+    this.#writer = new GroupWriter(stream, this.feed, file, context, {
       drained: () => this.#holder?.owner.drained(),
       safe: (position) => this.#holder?.owner.safe(position),
       failed: (error) => this.lose(error),
     });
+    context.watch.add(this, resource);
+  }
+
+  /** Position at which it began; below `feed.committed` at first when it goes on with one that had begun. */
+  get start(): number {
+    return this.#subject.append.start;
   }
 
   /** The file that it writes, which is its own. */
   get file(): AppendFile {
-    return this.#options.file;
+    return this.#subject.file;
   }
 
   /** What writes its bytes. */
@@ -117,7 +131,7 @@ export class Session {
 
   /** Makes a follower, who stays for the session, or for longer where others may append after it. */
   join(position: number, sink: FollowerSink): Follower {
-    return this.feed.join(position, sink, this.#options.isStreamOpen() ? 'stream' : 'session');
+    return this.feed.join(position, sink, this.#subject.stream.isOpen ? 'stream' : 'session');
   }
 
   /** Whether `appender` holds it. */
@@ -147,14 +161,14 @@ export class Session {
   }
 
   /** Waits for its client, whose connection was lost; ends as `interrupted` when it has not come back in time. */
-  awaitReturn(graceMs = this.#options.graceMs): void {
+  awaitReturn(graceMs = this.#context.graceMs): void {
     this.#holder = undefined;
     if (this.#ended !== undefined) return;
-    if (this.#options.isClosing()) {
+    if (this.#host.isClosing) {
       void this.end('shutdown');
       return;
     }
-    const isRepeated = this.#options.endedBefore !== undefined && this.#broughtNothing;
+    const isRepeated = this.#endedBefore !== undefined && this.#broughtNothing;
     if (this.#token === undefined || graceMs <= 0 || isRepeated) {
       void this.end('interrupted');
       return;
@@ -184,9 +198,27 @@ export class Session {
     return this.#ended;
   }
 
+  /** Without one the session ends with its connection. */
+  get #token(): string | undefined {
+    return this.#subject.append.session;
+  }
+
+  /** How it had ended already, if its client came back after that. */
+  get #endedBefore(): Outcome | undefined {
+    const { before } = this.#subject;
+    return before === undefined || before.state === 'open'
+      ? undefined
+      : { reason: before.state, status: before.status };
+  }
+
+  get #broughtNothing(): boolean {
+    return this.#writer.received === this.#subject.size;
+  }
+
   #graceIsOver(): void {
-    if (this.#options.isReturning()) this.#grace = setTimeout(() => this.#graceIsOver(), RETURN_MS).unref();
-    else void this.end('interrupted');
+    if (this.#host.isReturning(this.#token)) {
+      this.#grace = setTimeout(() => this.#graceIsOver(), RETURN_MS).unref();
+    } else void this.end('interrupted');
   }
 
   async #end({ reason, status }: Outcome): Promise<void> {
@@ -194,49 +226,81 @@ export class Session {
     this.#writer.stop();
     await this.#writer.secured();
     // What is called finished must be there.
-    const change =
-      reason === 'finished' && this.#failure === undefined
-        ? await this.#options.complete(this.#closes)
-        : undefined;
+    const change = reason === 'finished' && this.#failure === undefined ? await this.#complete() : undefined;
     if (change !== undefined) this.lose(change);
     const failure = this.#failure;
-    const { endedBefore, record, takeBack } = this.#options;
+    const endedBefore = this.#endedBefore;
     // The handshake that a proxy repeated too late, say: it must not undo how the append had ended.
     const isLost = reason === 'interrupted' && failure === undefined;
     if (isLost && this.#broughtNothing && endedBefore !== undefined) {
-      await takeBack();
+      const { file, before } = this.#subject;
+      await this.#context.history.undo(file, before as AppendRecord);
       this.#isOver(endedBefore);
       return;
     }
     const actual = failure === undefined ? { reason, status } : { reason: reasonOf(failure) };
-    await record(actual);
+    await this.#record(actual);
     if (this.#failure === failure || this.#failure === undefined) {
       this.#isOver(actual);
       return;
     }
     // It was lost while that was remembered.
     const lost = { reason: reasonOf(this.#failure) };
-    await record(lost);
+    await this.#record(lost);
     this.#isOver(lost);
   }
 
-  #isOver(outcome: Outcome): void {
-    this.#outcome = outcome;
-    this.#endPosition = this.feed.committed;
-    const { isStreamOpen, over } = this.#options;
-    // Others may append to a stream that is open: those who follow that stay.
-    const isForAll = !['finished', 'interrupted'].includes(outcome.reason) || !isStreamOpen();
-    this.feed.end(outcome, isForAll ? 'stream' : 'session');
-    if (this.#options.isClosing()) this.feed.end({ reason: 'shutdown' }, 'stream');
-    over(outcome);
+  /**
+   * Finds out what happened to the file before it is called finished, and closes the stream if it is to be closed.
+   * Never rejects.
+   *
+   * @returns what keeps the append from having finished
+   */
+  async #complete(): Promise<HttpfstreamError | undefined> {
+    const { resource, stream } = this.#subject;
+    const change = this.#context.watch.examine(this.feed, resource);
+    if (change !== undefined || !this.#closes) return change;
+    return stream.close().then(() => undefined, storageFailure);
   }
 
-  get #broughtNothing(): boolean {
-    return this.#writer.received === this.#sizeBefore;
+  /** Remembers how it ended, before anybody is told. Never rejects. */
+  #record(outcome: Outcome): Promise<void> {
+    const { file, append } = this.#subject;
+    return this.#context.history.end(file, withAttempt(append, this.#attempt), this.feed.committed, outcome);
+  }
+
+  /** Tells that it has ended, and lets everything go. Never rejects. */
+  #isOver(outcome: Outcome): void {
+    const { stream } = this.#subject;
+    this.#outcome = outcome;
+    this.#endPosition = this.feed.committed;
+    // Others may append to a stream that is open: those who follow that stay.
+    const isForAll = !['finished', 'interrupted'].includes(outcome.reason) || !stream.isOpen;
+    this.feed.end(outcome, isForAll ? 'stream' : 'session');
+    if (this.#host.isClosing) this.feed.end({ reason: 'shutdown' }, 'stream');
+    if (outcome.reason === 'truncated') stream.cutFeed();
+    this.#context.watch.delete(this);
+    if (stream.isOpen) this.#context.feeds.watch(stream, this.feed, this.#subject.resource);
+    this.#host.over(this, stream);
+    void this.#letGo(outcome.reason === 'truncated');
+  }
+
+  async #letGo(isCut: boolean): Promise<void> {
+    const { stream, file } = this.#subject;
+    await this.#writer.finish(isCut);
+    // A close that fails has lost nothing.
+    await file.close().catch(() => undefined);
+    this.feed.release();
+    this.#context.held.release(stream);
   }
 }
 
 function reasonOf(error: HttpfstreamError): EndReason {
   if (error instanceof ResourceGoneError) return 'deleted';
   return error instanceof StreamTruncatedError ? 'truncated' : 'interrupted';
+}
+
+/** What is remembered of an append, with the number of its client's last request, if it counts them. */
+export function withAttempt(append: AppendRecord, attempt: number | undefined): AppendRecord {
+  return attempt === undefined ? append : { ...append, attempt };
 }

@@ -2,15 +2,10 @@ import type { AppendFile } from '../../storage/append-file.ts';
 import type { RedoBatch, RedoWriter } from '../../storage/journal/redo-batch.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
-import {
-  AppendBusyError,
-  type HttpfstreamError,
-  OutcomeUnknownError,
-  StorageError,
-} from '../../wire/errors.ts';
+import { AppendBusyError, OutcomeUnknownError, StorageError } from '../../wire/errors.ts';
+import type { FileSync } from '../file-sync.ts';
 import { takeBack, writeAtEndOfTurn } from '../write-at-end.ts';
 import type { StreamAppend } from './append-rules.ts';
-import { FileSync } from './file-sync.ts';
 import { LargeAppend } from './large-append.ts';
 import type { PipelineOptions } from './pipeline-options.ts';
 import type { ProducerRequest } from './producers.ts';
@@ -40,7 +35,7 @@ export class AppendPipeline implements RedoWriter {
   constructor(options: PipelineOptions) {
     const { state, type, sync } = options;
     this.#options = options;
-    this.#sync = new FileSync(sync);
+    this.#sync = sync;
     this.#changes = new StreamChanges(state, type);
     this.#hasProducers = state.producers !== undefined;
   }
@@ -53,11 +48,6 @@ export class AppendPipeline implements RedoWriter {
   /** The file, while it is open to be appended to. */
   get file(): AppendFile | undefined {
     return this.#file;
-  }
-
-  /** Set when the disk has lost what was written, and only the log is sure to have it. */
-  get lost(): HttpfstreamError | undefined {
-    return this.#sync.lost;
   }
 
   /** The last request of a producer that was let in. */
@@ -142,11 +132,12 @@ export class AppendPipeline implements RedoWriter {
   async checkpoint(): Promise<void> {
     const state = await this.quietly(async () => {
       await this.#undo?.run();
-      this.#sync.begin(this.#file);
+      this.#sync.begin();
       return this.#changes.snapshot(this.#hasProducers);
     });
     await this.#sync.done();
-    await this.#options.save(state);
+    // Of a file that is no stream nothing is to be remembered.
+    if (state.version > 0) await this.#options.save(state);
   }
 
   /** As {@link checkpoint}, if there is anything to be remembered; while nothing is under way. */
@@ -174,7 +165,7 @@ export class AppendPipeline implements RedoWriter {
     const file = this.#file;
     this.#file = undefined;
     if (file === undefined) return;
-    await this.#sync.sync(file).finally(() => file.close());
+    await this.#sync.sync().finally(() => file.close());
   }
 
   #isReady({ producer }: StreamAppend): boolean {
@@ -214,17 +205,17 @@ export class AppendPipeline implements RedoWriter {
 
   /** What was written before is lost, too, if this fails. */
   async #secure(): Promise<void> {
-    this.#sync.written();
-    if (this.#options.isDurable) await this.#sync.sync(this.#file);
+    this.#sync.written(this.#file as AppendFile);
+    if (this.#options.isDurable) await this.#sync.sync();
   }
 
   async #save(hasProducers: boolean): Promise<void> {
-    await this.#sync.sync(this.#file);
+    await this.#sync.sync();
     await this.#options.save(this.#changes.snapshot(hasProducers));
   }
 
   #settle(count: number): void {
-    this.#sync.written();
+    this.#sync.written(this.#file as AppendFile);
     const made = this.#changes.pending.slice(0, count);
     this.#changes.settle(count);
     const [first] = made;

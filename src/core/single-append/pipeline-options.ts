@@ -2,6 +2,7 @@ import type { AppendFile } from '../../storage/append-file.ts';
 import type { RedoLog } from '../../storage/journal/redo-log.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { WriteTurns } from '../../storage/write-turns.ts';
+import type { FileSync } from '../file-sync.ts';
 import type { StreamRecord } from './stream-record.ts';
 
 /** What the appends of one stream need. */
@@ -26,7 +27,7 @@ export interface PipelineOptions {
   /** @throws what keeps the log from being shortened, when it has become too long */
   assertRoom: () => void;
   /** Makes what was written to the file survive a loss of power. */
-  sync: (file: AppendFile) => Promise<void>;
+  sync: FileSync;
   /** Whether an append is safe only when it survives a loss of power. */
   isDurable: boolean;
   /** Replaces what is remembered of the stream. */

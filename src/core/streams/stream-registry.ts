@@ -39,15 +39,6 @@ export interface StreamRegistryOptions {
   report: Report;
 }
 
-/** A session's hold of a stream. */
-export interface Admission {
-  stream: Stream;
-  /** Closes the stream; what the session has brought is in the file. */
-  close(): Promise<void>;
-  /** Lets others append again. To be called once. */
-  end(): void;
-}
-
 interface Holding {
   stream: Stream;
   users: number;
@@ -59,7 +50,7 @@ interface Holding {
 export class StreamRegistry {
   readonly #options: StreamRegistryOptions;
   /** What brings records up to date with the log. */
-  readonly checkpoints: Checkpoints;
+  readonly checkpoints: Checkpoints<Stream>;
   readonly #opening = new KeyedLock();
   readonly #holdings = new Map<string, Holding>();
   /** Those that nobody uses, the ones used last at the end. */
@@ -73,9 +64,7 @@ export class StreamRegistry {
 
   constructor(options: StreamRegistryOptions) {
     this.#options = options;
-    this.checkpoints = new Checkpoints(options, (each) => {
-      if (each instanceof Stream) this.#letGo(each);
-    });
+    this.checkpoints = new Checkpoints(options, (stream) => this.#letGo(stream));
   }
 
   /** The stream of a file, if it is held. */
@@ -190,30 +179,6 @@ export class StreamRegistry {
     if (isolation !== undefined) throw isolation;
   }
 
-  /**
-   * Keeps single appends out while a session appends to an open file.
-   *
-   * @throws what {@link Stream.admitSession} throws
-   */
-  async admitSession(file: StoredFile, resource: ResourcePath): Promise<Admission> {
-    const stream = await this.acquire(file, resource);
-    try {
-      const readmit = await stream.admitSession();
-      return {
-        stream,
-        close: () => stream.amend(({ version }) => ({ version: version + 1, closed: true })),
-        end: () => {
-          readmit();
-          void this.#options.store.touch(stream.fingerprint, stream.state);
-          this.release(stream);
-        },
-      };
-    } catch (error) {
-      this.release(stream);
-      throw error;
-    }
-  }
-
   /** Tells that a file was deleted, so that no start misses it. */
   async delete(stream: Stream): Promise<void> {
     const { log } = this.#options;
@@ -261,7 +226,9 @@ export class StreamRegistry {
     if (held?.isWriting) return { state: held.state, names: held.names };
     const { state } = await this.#options.store.readOf(file);
     const known = held === undefined ? state : await ahead(held.state, state, file);
-    const size = held?.session?.feed.committed ?? known.size;
+    // What a session has committed may not be in the look at the file yet.
+    const feed = held?.isClaimed ? held.feed : undefined;
+    const size = feed?.committed ?? known.size;
     return viewOf(file, { ...known, size });
   }
 
@@ -290,7 +257,7 @@ export class StreamRegistry {
       room: () => this.checkpoints.room(),
       assertRoom: () => this.checkpoints.assertRoom(),
       openFile: (known) => openOwned(this.#options, fingerprint, resource, known),
-      sync: (opened) => syncer.sync(opened),
+      syncer,
       save: (changed) => store.save(fingerprint, location, changed, () => stream.isGone),
       logged: () => this.checkpoints.add(stream),
     });

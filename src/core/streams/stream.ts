@@ -13,17 +13,19 @@ import {
   StreamClosedError,
 } from '../../wire/errors.ts';
 import { Feed } from '../feed.ts';
+import { FileSync } from '../file-sync.ts';
 import type { Checkpointed } from '../recovery/checkpoints.ts';
-import type { Session } from '../sessions/session.ts';
 import { AppendPipeline } from '../single-append/append-pipeline.ts';
 import type { StreamAppend } from '../single-append/append-rules.ts';
 import type { PipelineOptions } from '../single-append/pipeline-options.ts';
 import type { ProducerRequest } from '../single-append/producers.ts';
+import type { Syncer } from '../syncer.ts';
 import { namesOf, type OffsetNames } from './stream-offset.ts';
 import { isJsonType } from './stream-type.ts';
 
 /** What a stream is made of. */
-export interface StreamOptions extends Omit<PipelineOptions, 'settled' | 'committed'> {
+export interface StreamOptions extends Omit<PipelineOptions, 'settled' | 'committed' | 'sync'> {
+  syncer: Syncer;
   /** Generation of the file. */
   generation: number;
   /** Why it takes no appends and cannot be read: what the log has of it could not be made good. */
@@ -42,6 +44,12 @@ export interface Appended {
   state: StreamState;
 }
 
+/** Who writes the bytes of the session that has claimed a stream. */
+export interface Claimant {
+  /** Takes no more bytes: the stream cannot be brought up to date. Resolves when none is on its way to the log. */
+  isolate(cause: HttpfstreamError): Promise<void>;
+}
+
 /** The live state of one stream, which appends change and readers wait on. */
 export class Stream implements Checkpointed {
   readonly fingerprint: string;
@@ -57,18 +65,19 @@ export class Stream implements Checkpointed {
   #isolation: HttpfstreamError | undefined;
   /** Why its file may be behind the log, and has been from the start. */
   readonly #behind: HttpfstreamError | undefined;
-  /** Set when the disk has lost what a session has written. */
-  #lost: HttpfstreamError | undefined;
-  #isHeldBySession = false;
+  /** Whether what was written to its file is safe there. */
+  readonly sync: FileSync;
+  #isClaimed = false;
   #isGone = false;
   #isClosing = false;
-  /** The append over all its connections, while it lasts. */
-  session: Session | undefined;
+  /** Who writes it, once the session for which it was claimed has begun. */
+  claimant: Claimant | undefined;
   #feed: Feed | undefined;
   readonly #watchers = new Set<() => void>();
   #isTelling = false;
 
-  constructor({ generation, isDamaged, isolation, ...options }: StreamOptions) {
+  constructor({ generation, isDamaged, isolation, syncer, ...options }: StreamOptions) {
+    this.sync = new FileSync(syncer);
     this.#isDamaged = isDamaged;
     this.#isolation = isolation;
     this.#behind = isolation;
@@ -80,6 +89,7 @@ export class Stream implements Checkpointed {
     this.#generationOfNames = options.state.generation;
     this.#appends = new AppendPipeline({
       ...options,
+      sync: this.sync,
       committed: (start, parts) => this.#feed?.commit(start, parts),
       settled: () => this.#settled(),
     });
@@ -117,12 +127,17 @@ export class Stream implements Checkpointed {
 
   /** Whether the disk has lost what was written, and only the log is sure to have it. */
   get isLost(): boolean {
-    return this.#appends.lost !== undefined || this.#lost !== undefined;
+    return this.sync.lost !== undefined;
   }
 
-  /** Appends let it go when it is up to date. */
+  /** Appends let the file go when it is up to date; a session has it open as long as it lasts. */
   get isKeptOpen(): boolean {
-    return true;
+    return !this.#isClaimed;
+  }
+
+  /** Whether a session appends to it. */
+  get isClaimed(): boolean {
+    return this.#isClaimed;
   }
 
   /**
@@ -132,8 +147,7 @@ export class Stream implements Checkpointed {
    */
   assertWhole(): void {
     if (this.#behind !== undefined) throw this.#behind;
-    if (this.#lost !== undefined) throw this.#lost;
-    if (this.#appends.lost !== undefined) throw isolationOf(this.#appends.lost);
+    this.#assertNothingLost();
   }
 
   /** Whether its file is open to be appended to: nobody but {@link append} does. */
@@ -166,16 +180,15 @@ export class Stream implements Checkpointed {
   }
 
   /**
-   * Keeps single appends out while a session appends to the file.
+   * Keeps single appends out, for a session, until {@link endClaim}.
    *
-   * @returns lets them in again
    * @throws {StreamClosedError} when nothing may be appended any more
    * @throws {ContentTypeMismatchError} when not every byte may be
    */
-  admitSession(): Promise<() => void> {
+  claim(): Promise<void> {
     return this.#appends.quietly(async () => {
       if (this.#isolation !== undefined) throw this.#isolation;
-      if (this.#lost !== undefined) throw this.#lost;
+      this.#assertNothingLost();
       if (this.state.closed === true) throw new StreamClosedError('the stream is closed', this.state.size);
       if (isJsonType(this.type)) {
         throw new ContentTypeMismatchError('a stream of JSON values takes them by POST only');
@@ -183,11 +196,14 @@ export class Stream implements Checkpointed {
       // From now on the file has bytes of which the log does not know.
       await this.#appends.remember();
       await this.#appends.cool();
-      this.#isHeldBySession = true;
-      return () => {
-        this.#isHeldBySession = false;
-      };
+      this.#isClaimed = true;
     });
+  }
+
+  /** Lets single appends in again. */
+  endClaim(): void {
+    this.#isClaimed = false;
+    this.claimant = undefined;
   }
 
   /** Counts bytes that a session, or another program, has brought. */
@@ -221,35 +237,33 @@ export class Stream implements Checkpointed {
     return feed;
   }
 
-  /** Changes what does not come through appends, and saves that. */
-  async amend(change: (state: StreamState) => Partial<StreamState>): Promise<void> {
-    let before: Partial<StreamState> = {};
-    await this.#appends.quietly(() => {
-      const changed = change(this.state);
-      before = Object.fromEntries(
-        Object.keys(changed).map((key) => [key, this.state[key as keyof StreamState]]),
-      );
-      this.#appends.amend(changed);
-    });
+  /** Closes it for a session, whose bytes are in the file, and remembers that. */
+  async close(): Promise<void> {
+    const { version, closed } = this.state;
+    await this.#appends.quietly(() => this.#appends.amend({ version: version + 1, closed: true }));
     try {
-      await this.checkpoint();
+      await this.#appends.checkpoint();
     } catch (error) {
-      await this.#appends.quietly(() => this.#appends.amend(before));
+      await this.#appends.quietly(() => this.#appends.amend({ version, closed }));
       if (!(error instanceof OutcomeUnknownError)) throw error;
       // It is remembered by now; what was before is to be.
-      await this.checkpoint().catch(() => Promise.reject(error));
+      await this.#appends.checkpoint().catch(() => Promise.reject(error));
       throw storageFailure(error.cause);
     }
   }
 
   /** Makes what is in the file safe, and remembers it beside the file, so that the log is not needed for it. */
   async checkpoint(): Promise<void> {
-    if (!this.#isGone) await this.#appends.checkpoint();
+    if (this.#isGone) return;
+    // What is remembered of a stream to which a session appends is brought up to date at its end.
+    if (this.#isClaimed) await this.sync.sync();
+    else await this.#appends.checkpoint();
   }
 
   /** Takes no appends until {@link release}: it cannot be brought up to date. Resolves when none is under way. */
   async isolate(cause: HttpfstreamError): Promise<void> {
     this.#isolation = isolationOf(cause);
+    await this.claimant?.isolate(cause);
     await this.#appends.isolate();
   }
 
@@ -275,14 +289,9 @@ export class Stream implements Checkpointed {
     this.#feed = undefined;
   }
 
-  /** Tells that the disk has lost what a session has written, and only the log is sure to have it. */
-  lostBySession(error: HttpfstreamError): void {
-    this.#lost ??= isolationOf(error);
-  }
-
   /** Ends those who follow because of what has happened to the file. Who appends finds out by itself. */
   lose(error: HttpfstreamError): void {
-    if (this.session !== undefined) return;
+    if (this.#isClaimed) return;
     if (error instanceof ResourceGoneError) this.#feed?.end({ reason: 'deleted' }, 'stream');
     else this.cutFeed();
   }
@@ -300,7 +309,7 @@ export class Stream implements Checkpointed {
   shutDown(): void {
     this.#isClosing = true;
     // The others are told when the session is over.
-    if (this.session === undefined) this.#feed?.end({ reason: 'shutdown' }, 'stream');
+    if (!this.#isClaimed) this.#feed?.end({ reason: 'shutdown' }, 'stream');
     this.#tell();
   }
 
@@ -317,8 +326,13 @@ export class Stream implements Checkpointed {
     }
     if (this.#isClosing) throw new ServerClosingError('the server is shutting down');
     if (this.#isolation !== undefined) throw this.#isolation;
-    if (this.#lost !== undefined) throw this.#lost;
-    if (this.#isHeldBySession) throw new AppendBusyError('an appender holds the resource');
+    this.#assertNothingLost();
+    if (this.#isClaimed) throw new AppendBusyError('an appender holds the resource');
+  }
+
+  #assertNothingLost(): void {
+    const { lost } = this.sync;
+    if (lost !== undefined) throw isolationOf(lost);
   }
 
   #settled(): void {
@@ -328,8 +342,7 @@ export class Stream implements Checkpointed {
       this.cutFeed();
     }
     // Of a session that closes it more is to be told.
-    if (this.state.closed === true && this.session === undefined)
-      this.#feed?.end({ reason: 'finished' }, 'stream');
+    if (this.state.closed === true && !this.#isClaimed) this.#feed?.end({ reason: 'finished' }, 'stream');
     this.#tell();
   }
 

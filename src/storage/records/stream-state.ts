@@ -37,7 +37,7 @@ export interface StreamState {
   /** As it was given. Missing for a file that was not made as a stream: its name tells. */
   contentType?: string;
   /** Whether nothing will be appended any more. */
-  closed?: true;
+  closed?: true | undefined;
   /** The producer that closed it, and with which request. */
   closedBy?: ProducerEntry;
   /** How long it lives after it was read or written last, in seconds. */

@@ -1,0 +1,65 @@
+import type { AppendFile } from '../storage/append-file.ts';
+import { storageFailure } from '../storage/storage-failure.ts';
+import type { HttpfstreamError } from '../wire/errors.ts';
+import type { Syncer } from './syncer.ts';
+
+/**
+ * Makes what was written to one file survive a loss of power: when it was written, and one time after the other, so that
+ * whoever closes it waits for the last one.
+ */
+export class FileSync {
+  readonly #syncer: Syncer;
+  /** Through which it was written since the last sync. */
+  #written: AppendFile | undefined;
+  #syncing: Promise<void> = Promise.resolve();
+  #lost: HttpfstreamError | undefined;
+
+  constructor(syncer: Syncer) {
+    this.#syncer = syncer;
+  }
+
+  /**
+   * Set when the disk has lost what was written. The system tells that once, and the next sync would
+   * say that all is well: only the log is sure to have it, and the next start writes it again.
+   */
+  get lost(): HttpfstreamError | undefined {
+    return this.#lost;
+  }
+
+  /** Tells that the file was written, and is open until that was synced. */
+  written(file: AppendFile): void {
+    this.#written = file;
+  }
+
+  /** Begins with what is in the file by now. */
+  begin(): void {
+    const file = this.#written;
+    if (file === undefined || this.#lost !== undefined) return;
+    this.#written = undefined;
+    this.#syncing = this.#syncing
+      .then(() => this.#syncer.sync(file))
+      .catch((error) => {
+        this.#lost ??= storageFailure(error);
+      });
+  }
+
+  /**
+   * Does it with what is in the file by now.
+   *
+   * @throws what was {@link lost}
+   */
+  async sync(): Promise<void> {
+    this.begin();
+    await this.done();
+  }
+
+  /**
+   * Resolves when what was begun is done.
+   *
+   * @throws what was {@link lost}
+   */
+  async done(): Promise<void> {
+    await this.#syncing;
+    if (this.#lost !== undefined) throw this.#lost;
+  }
+}
