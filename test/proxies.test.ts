@@ -8,7 +8,13 @@ import { type Conversation, curl, events, subprotocol, waiting } from './support
 import { openWebSocket } from './support/http-append.ts';
 import { pattern } from './support/pattern.ts';
 import { runProgram } from './support/program.ts';
-import { documentedConfiguration, type ProxyKind, proxiesHere, startProxy } from './support/proxies.ts';
+import {
+  documentedConfiguration,
+  PROXIES,
+  type ProxyKind,
+  proxiesHere,
+  startProxy,
+} from './support/proxies.ts';
 import { temporaryDirectory } from './support/server.ts';
 import { ServerProcess } from './support/server-process.ts';
 import { send } from './support/streams-requests.ts';
@@ -53,9 +59,10 @@ async function start(kind: ProxyKind, { limit, keepAliveMs }: { limit?: string; 
   return { server, url };
 }
 
-describe.each(proxiesHere().map((kind) => [kind.name, kind] as const))(
-  'behind %s as documented',
-  (_name, kind) => {
+const here = proxiesHere();
+
+for (const kind of PROXIES) {
+  describe.runIf(here.includes(kind))(`behind ${kind.name} as documented`, () => {
     test('what is said comes at once, and silence ends nothing', async () => {
       const { url } = await start(kind);
       await Promise.all([
@@ -139,5 +146,5 @@ describe.each(proxiesHere().map((kind) => [kind.name, kind] as const))(
         expect(follow(`${url}/f`).toArray()).rejects.toMatchObject(refusal),
       ]);
     });
-  },
-);
+  });
+}

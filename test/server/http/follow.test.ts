@@ -308,7 +308,10 @@ describe('a follower that waits', () => {
     const server = await startServer();
     const follower = Download.ask(server.url(`/later${FOLLOW}&wait=30&from=1`));
     await waitFor(() => follower.socket?.bytesWritten > 0, 'the request to be sent');
-    await writeFile(path.join(server.root, 'later'), 'here');
+    // As a whole: else it may be found when it is made, and empty.
+    const unnamed = path.join(await temporaryDirectory(), 'unnamed');
+    await writeFile(unnamed, 'here');
+    await rename(unnamed, path.join(server.root, 'later'));
     expect(await follower.untilEnd()).toBe('clean');
     expect(follower.text).toBe('ere');
   });
