@@ -1,9 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
-import { FeedRegistry } from '../core/feed-registry.ts';
+import { Core } from '../core/core.ts';
 import type { Report } from '../storage/report.ts';
-import { Root } from '../storage/root.ts';
-import { RootLock } from '../storage/root-lock.ts';
 import { StreamQuery } from '../wire/durable-streams.ts';
 import { MethodNotAllowedError, UpgradeRequiredError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
@@ -58,16 +56,8 @@ const STREAM_PARAMETERS: ReadonlySet<string> = new Set(Object.values(StreamQuery
  */
 export async function httpfstream(app: FastifyInstance, options: HttpfstreamOptions): Promise<void> {
   const settings = normaliseOptions(options);
-  const root = await Root.open(settings.root, settings);
   const report: Report = (message, detail) => app.log.warn(detail, message);
-  const lock = await RootLock.acquire(root.own('lock'), { root: settings.root, report });
-  const registry = new FeedRegistry(root, { ...settings, report });
-  try {
-    await registry.recover();
-  } catch (error) {
-    await registry.close().finally(() => lock.release());
-    throw error;
-  }
+  const core = await Core.open(settings.root, { ...settings, report });
   const appends = new ConnectionGroup();
   const follows = new ConnectionGroup();
   const { keepAliveMs } = settings;
@@ -77,32 +67,31 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const sockets = ServerSockets.of(app.server, log);
 
   const pages = new PagePaths();
-  const reads = new ResourceResponder(root, registry, { prefix, index: settings.index, pages });
-  const httpFollows = new HttpFollowResponder(registry, { log, connections: follows, keepAlive });
+  const reads = new ResourceResponder(core, { prefix, index: settings.index, pages });
+  const httpFollows = new HttpFollowResponder(core, { log, connections: follows, keepAlive });
   const httpAppends = new HttpAppendResponder({
     ...settings,
-    root,
-    registry,
+    core,
     connections: appends,
     continues,
     prefix,
   });
   const streams = new StreamResponder({
     ...settings,
-    streams: registry.streams,
-    newFile: () => root.newFile(),
+    streams: core.streams,
+    newFile: () => core.root.newFile(),
     prefix,
-    sse: { log, connections: follows, keepAlive, keepAliveMs, live: new LiveStreams(registry.streams) },
+    sse: { log, connections: follows, keepAlive, keepAliveMs, live: new LiveStreams(core.streams) },
   });
   const upgrades = new WebSocketUpgrades(
-    { registry, connections: appends, keepAlive, keepAliveMs },
+    { core, connections: appends, keepAlive, keepAliveMs },
     { log, connections: follows, keepAlive, keepAliveMs },
   );
 
   // Before @fastify/websocket, whose own hook would close everybody without a word.
   app.addHook('preClose', async () => {
     sockets.refuseUpgrades();
-    const closed = registry.close();
+    const closed = core.close();
     // Whoever waits for it comes later.
     closed.catch(ignore);
     appends.shutDown();
@@ -110,7 +99,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     await appends.drain(settings.closeTimeoutMs);
     await follows.drain(settings.closeTimeoutMs);
     sockets.shutDown();
-    await closed.finally(() => lock.release());
+    await closed;
   });
   await registerWebSockets(app);
   app.websocketServer.on('connection', (_websocket, request) => sockets.release(request.socket));
@@ -184,7 +173,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     if (request.method !== 'DELETE') assertLength(request.raw);
     assertParameters(request);
     const resource = resourceOf(request);
-    await assertWriteConditions(request, resource, registry.streams);
+    await assertWriteConditions(request, resource, core.streams);
     if (verbOf(request) === 'APPEND') return httpAppends.send(request, reply, resource);
     return streams.send(request, reply, resource);
   }

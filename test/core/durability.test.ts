@@ -105,7 +105,7 @@ describe('with the durability of the disk', () => {
     expect(owner.failures[0]).toBeInstanceOf(StorageError);
     expect([owner.safePosition, appender.safePosition]).toEqual([4, 4]);
     expect(follower.endReason).toBe('interrupted');
-    await core.registry.close();
+    await core.core.close();
   });
 
   test('what the log has of an append is moot once it has finished, so that a cut is not undone', async () => {
@@ -115,7 +115,7 @@ describe('with the durability of the disk', () => {
     appender.append(Buffer.from('bytes'));
     await waitFor(() => owner.safePosition === 5, 'the word that they are safe');
     await appender.end('finished');
-    await core.registry.close();
+    await core.core.close();
     expect(appending.mock.calls.map(([header]) => Object.keys(header).at(-1))).toEqual(['run', 'moot']);
   });
 
@@ -124,7 +124,7 @@ describe('with the durability of the disk', () => {
     const appender = await first.open('a');
     appender.append(Buffer.from('earlier'));
     await appender.end('finished');
-    await first.registry.close();
+    await first.core.close();
     const { sync } = AppendFile.prototype;
     let syncs = 0;
     AppendFile.prototype.sync = function counted() {

@@ -7,27 +7,29 @@ import { CollectingSink, startCore } from '../support/core-harness.ts';
 
 const { signal } = new AbortController();
 
-describe('a registry that closes', () => {
+describe('a core that closes', () => {
   it('does not say how the session ends that waits for its client: that is for the next server to tell', async () => {
-    const { registry, open } = await startCore();
+    const { core, open } = await startCore();
     const appender = await open('/f', undefined, { session: 'a'.repeat(20) });
     appender.append(Buffer.from('some'));
     appender.release();
     const f = ResourcePath.parse('/f');
     const early = new CollectingSink();
-    early.follower = await registry.follow(f, {}, early, signal);
+    early.follower = await core.followers.follow(f, {}, early, signal);
     early.drain();
-    await registry.close();
+    await core.close();
     expect(early.endReason).toBe('shutdown');
-    await expect(registry.follow(f, {}, new CollectingSink(), signal)).rejects.toThrow(ServerClosingError);
-    await expect(registry.liveFeed(f)).rejects.toThrow(ServerClosingError);
+    await expect(core.followers.follow(f, {}, new CollectingSink(), signal)).rejects.toThrow(
+      ServerClosingError,
+    );
+    await expect(core.followers.liveFeed(f)).rejects.toThrow(ServerClosingError);
   });
 
   it('takes no follower of what nobody appends to', async () => {
-    const { registry, directory } = await startCore();
+    const { core, directory } = await startCore();
     await writeFile(path.join(directory, 'f'), 'some');
-    await registry.close();
-    const follow = registry.follow(ResourcePath.parse('/f'), {}, new CollectingSink(), signal);
+    await core.close();
+    const follow = core.followers.follow(ResourcePath.parse('/f'), {}, new CollectingSink(), signal);
     await expect(follow).rejects.toThrow(ServerClosingError);
   });
 });

@@ -27,7 +27,7 @@ async function quietSession() {
   const sink = join(appender);
   appender.append(Buffer.from('bytes'));
   await waitFor(() => sink.bytes.length === 5, 'the bytes');
-  onTestFinished(() => core.registry.close());
+  onTestFinished(() => core.core.close());
   return { ...core, appender, sink, file: path.join(core.directory, 'directory/f') };
 }
 

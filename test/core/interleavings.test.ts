@@ -73,7 +73,7 @@ test('whatever happens in whatever order, each follower has exactly a part of th
         const expected = isCut ? file.subarray(from, from + sink.bytes.length) : file.subarray(from);
         expect(sink.bytes.equals(expected)).toBe(true);
       }
-      await core.registry.close();
+      await core.core.close();
     }),
     { numRuns: 60 },
   );

@@ -16,7 +16,7 @@ afterEach(() => {
 /** A core with a file `f`; how often names are looked up from then on. */
 async function startWithFile() {
   const core = await startCore();
-  onTestFinished(() => core.registry.close());
+  onTestFinished(() => core.core.close());
   const name = path.join(core.directory, 'f');
   await writeFile(name, 'some');
   const append = async (path: string) => {
@@ -30,39 +30,39 @@ async function startWithFile() {
 
 describe('a path is looked up once', () => {
   it('to read a file', async () => {
-    const { registry, counts } = await startWithFile();
-    await (await registry.streams.openAny(F)).close();
+    const { core, counts } = await startWithFile();
+    await (await core.streams.openAny(F)).close();
     expect(counts()).toBe(1);
   });
 
   it('to follow a file to which nobody appends', async () => {
-    const { registry, counts } = await startWithFile();
+    const { core, counts } = await startWithFile();
     const sink = new CollectingSink();
-    sink.follower = await registry.follow(F, {}, sink, signal);
+    sink.follower = await core.followers.follow(F, {}, sink, signal);
     sink.follower.leave();
     expect(counts()).toBe(1);
   });
 
   it('to append to a file, to follow that, and to find that it is live', async () => {
-    const { registry, append, counts } = await startWithFile();
+    const { core, append, counts } = await startWithFile();
     const appender = await append('/f');
     expect(counts()).toBe(1);
     const sink = new CollectingSink();
-    sink.follower = await registry.follow(F, {}, sink, signal);
+    sink.follower = await core.followers.follow(F, {}, sink, signal);
     expect(counts()).toBe(2);
     sink.follower.leave();
-    expect((await registry.liveFeed(F)) === appender.feed).toBe(true);
+    expect((await core.followers.liveFeed(F)) === appender.feed).toBe(true);
     expect(counts()).toBe(3);
   });
 });
 
 describe('what is opened by the one look-up', () => {
   it('is closed when a live feed is followed, which has the file open', async () => {
-    const { registry, append } = await startWithFile();
+    const { core, append } = await startWithFile();
     const appender = await append('/f');
     const closing = vi.spyOn(fs, 'closeSync');
     const sink = new CollectingSink();
-    sink.follower = await registry.follow(F, {}, sink, signal);
+    sink.follower = await core.followers.follow(F, {}, sink, signal);
     // What was looked up, and what was opened.
     expect(closing).toHaveBeenCalledTimes(2);
     expect(sink.follower.feed === appender.feed).toBe(true);
@@ -70,15 +70,15 @@ describe('what is opened by the one look-up', () => {
   });
 
   it('is followed to where the file ends when somebody joins it', async () => {
-    const { registry, name } = await startWithFile();
-    const { openUsed } = registry.streams;
-    vi.spyOn(registry.streams, 'openUsed').mockImplementation(async (resource) => {
-      const file = await openUsed.call(registry.streams, resource);
+    const { core, name } = await startWithFile();
+    const { openUsed } = core.streams;
+    vi.spyOn(core.streams, 'openUsed').mockImplementation(async (resource) => {
+      const file = await openUsed.call(core.streams, resource);
       await appendFile(name, ' more');
       return file;
     });
     const sink = new CollectingSink();
-    sink.follower = await registry.follow(F, {}, sink, signal);
+    sink.follower = await core.followers.follow(F, {}, sink, signal);
     expect(sink.follower.feed.committed).toBe('some more'.length);
     sink.follower.leave();
   });

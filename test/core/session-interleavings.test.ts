@@ -80,7 +80,7 @@ test.each(['os', 'disk'] as const)(
             );
           } else if (taken.kind === 'restart') {
             await appender.end('shutdown');
-            await core.registry.close();
+            await core.core.close();
             core = await startCore({ ...options, directory: core.directory });
             await connect();
           } else if (taken.kind === 'join') {
@@ -107,7 +107,7 @@ test.each(['os', 'disk'] as const)(
           // Waiting and live, in turns.
           expect(sink.waits.every((isWaiting, i) => isWaiting === (i % 2 === 0))).toBe(true);
         }
-        await core.registry.close();
+        await core.core.close();
       }),
       { numRuns: process.env.HTTPFSTREAM_SOAK ? 500 : durability === 'os' ? 30 : 10 },
     );

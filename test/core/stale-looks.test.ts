@@ -20,9 +20,9 @@ describe('a file that was opened before its stream grew', () => {
   async function openedBefore() {
     const core = await startCore();
     await writeFile(path.join(core.directory, 'f'), 'old ');
-    const file = await core.registry.streams.open(RESOURCE);
+    const file = await core.core.streams.open(RESOURCE);
     onTestFinished(() => file.close());
-    const before = await core.registry.streams.view(file);
+    const before = await core.core.streams.view(file);
     const appender = await core.open('f', undefined, { closes: true });
     appender.append(Buffer.from('new'));
     await appender.end('finished');
@@ -30,20 +30,20 @@ describe('a file that was opened before its stream grew', () => {
   }
 
   it('is seen as closed only with all of its bytes', async () => {
-    const { registry, file } = await openedBefore();
-    const { state } = await registry.streams.view(file);
+    const { core, file } = await openedBefore();
+    const { state } = await core.streams.view(file);
     expect(state).toMatchObject({ closed: true, size: 7 });
-    await registry.close();
+    await core.close();
   });
 
   it('has not been cut, as far as what is remembered beside it tells', async () => {
-    const { registry, directory, file, before } = await openedBefore();
-    await registry.close();
+    const { core, directory, file, before } = await openedBefore();
+    await core.close();
     const next = await startCore({ directory });
-    const { state, names } = await next.registry.streams.view(file);
+    const { state, names } = await next.core.streams.view(file);
     expect(state).toMatchObject({ closed: true, size: 7 });
     expect(names.nameOf(4)).toBe(before.names.nameOf(4));
-    await next.registry.close();
+    await next.core.close();
   });
 });
 

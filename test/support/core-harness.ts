@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { onTestFinished, vi } from 'vitest';
 import type { Encoder } from '../../src/core/chunk.ts';
-import { FeedRegistry, type RegistryOptions } from '../../src/core/feed-registry.ts';
+import { Core, type CoreOptions } from '../../src/core/core.ts';
 import type { Follower, FollowerSink } from '../../src/core/follower.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
 import type { AppendRequest } from '../../src/core/request.ts';
@@ -83,17 +83,17 @@ export class RecordingOwner implements AppenderOwner {
   }
 }
 
-/** A registry over an empty root, without any HTTP. */
-export async function startCore(options: Partial<RegistryOptions> & { directory?: string } = {}) {
+/** A core over an empty root, without any HTTP. */
+export async function startCore(options: Partial<CoreOptions> & { directory?: string } = {}) {
   const directory = options.directory ?? (await temporaryDirectory());
   const root = await Root.open(directory);
-  const registry = new FeedRegistry(root, { durability: 'os', graceMs: 15_000, ...options });
-  await recoverAfterKill(directory, registry);
+  const core = new Core(root, { durability: 'os', graceMs: 15_000, ...options });
+  await recoverAfterKill(directory, core);
   onTestFinished(() => abandonStore(directory));
   const open = (name: string, owner: AppenderOwner = new RecordingOwner(), request: AppendRequest = {}) =>
-    registry.openAppend(ResourcePath.parse(name), request, owner);
+    core.sessions.open(ResourcePath.parse(name), request, owner);
   const contents = (name: string) => readFile(path.join(directory, name));
-  return { directory, root, registry, open, contents };
+  return { directory, root, core, open, contents };
 }
 
 /** Joins the feed of `appender`, and starts. */

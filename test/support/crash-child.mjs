@@ -6,7 +6,7 @@ import { appendFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { getEnvironmentData } from 'node:worker_threads';
-import { FeedRegistry } from '../../dist/src/core/feed-registry.js';
+import { Core } from '../../dist/src/core/core.js';
 import { checkRoot } from '../../dist/src/core/recovery/check/root-check.js';
 import { Root } from '../../dist/src/storage/root.js';
 import { ResourcePath } from '../../dist/src/wire/resource-path.js';
@@ -43,13 +43,13 @@ async function ask(fact, action) {
 class Server {
   static async start() {
     const server = new Server();
-    server.registry = new FeedRegistry(await Root.open(directory), { durability, graceMs: 0 });
-    await server.registry.recover();
+    server.core = new Core(await Root.open(directory), { durability, graceMs: 0 });
+    await server.core.serve();
     return server;
   }
 
   get streams() {
-    return this.registry.streams;
+    return this.core.streams;
   }
 
   create(name, { lines = [], ...request } = {}) {
@@ -105,7 +105,7 @@ class Server {
       safe: (position) => tell({ kind: 'safe', path: name, position }),
     };
     tell({ kind: 'session', path: name, text: lines.join('') });
-    const appender = await this.registry
+    const appender = await this.core
       .openAppend(ResourcePath.parse(name), { session: 's' }, owner)
       .catch(() => undefined);
     for (const line of lines) appender?.append(Buffer.from(line));
@@ -212,7 +212,7 @@ const OPERATIONS = {
     before: async (server) => {
       await server.create('stream');
       await server.append('stream', 'line 0', { seq: 0 });
-      await server.registry.close();
+      await server.core.close();
       appendFileSync(path.join(directory, 'stream'), 'foreign\n');
       return Server.start();
     },
@@ -241,7 +241,7 @@ const OPERATIONS = {
         await server.append(name, `${name} 1`, { seq: 1 });
       }
     },
-    run: (server) => server.registry.close(),
+    run: (server) => server.core.close(),
   },
   'delete a stream': {
     before: async (server) => {
@@ -324,7 +324,7 @@ const another = await before?.(server);
 if (another instanceof Server) server = another;
 Atomics.store(steps, 1, 1);
 await run(server);
-if (end === 'close') await server?.registry.close().catch(() => undefined);
+if (end === 'close') await server?.core.close().catch(() => undefined);
 Atomics.store(steps, 1, 0);
 tell({ kind: 'end', steps: Atomics.load(steps, 0) });
 process.kill(process.pid, 'SIGKILL');

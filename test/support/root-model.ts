@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect } from 'vitest';
-import { FeedRegistry } from '../../src/core/feed-registry.ts';
+import { Core } from '../../src/core/core.ts';
 import { checkRoot } from '../../src/core/recovery/check/root-check.ts';
 import { Root } from '../../src/storage/root.ts';
 import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../src/wire/errors.ts';
@@ -9,10 +9,10 @@ import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { CrashModel, type Fact } from './crash-model.ts';
 import { appendLine, makeStream, textOf } from './streams-core.ts';
 
-async function start(directory: string): Promise<FeedRegistry> {
-  const registry = new FeedRegistry(await Root.open(directory), { durability: 'os', graceMs: 0 });
-  await registry.recover();
-  return registry;
+async function start(directory: string): Promise<Core> {
+  const core = new Core(await Root.open(directory), { durability: 'os', graceMs: 0 });
+  await core.serve();
+  return core;
 }
 
 /** Whether all is well by now, and what was found. */
@@ -23,46 +23,46 @@ async function check(directory: string): Promise<{ isWell: boolean; lines: strin
 }
 
 /** What a reader gets; undefined when there is nothing. */
-function readStream(registry: FeedRegistry, name: string): Promise<string | undefined> {
-  return textOf(registry, name).catch((error) => {
+function readStream(core: Core, name: string): Promise<string | undefined> {
+  return textOf(core, name).catch((error) => {
     ignoreMissing(error);
     return undefined;
   });
 }
 
 /** What was acknowledged is there once, what was refused is not. */
-async function expectKept(directory: string, registry: FeedRegistry, model: CrashModel, hasSurplus: boolean) {
+async function expectKept(directory: string, core: Core, model: CrashModel, hasSurplus: boolean) {
   for (const [name, { exists }] of model.paths) {
-    const text = await readStream(registry, name);
+    const text = await readStream(core, name);
     if (exists !== 'may') expect(text !== undefined, `${name} is there`).toBe(exists === 'must');
     if (text === undefined) continue;
     model.paths.get(name)?.assertHolds(text);
     if (!hasSurplus) expect(await readFile(path.join(directory, name), 'utf8')).toBe(text);
-    if (exists === 'must') await expectRemembered(registry, name, model);
+    if (exists === 'must') await expectRemembered(core, name, model);
   }
 }
 
 /** What was acknowledged besides bytes: what a stream is of, that it is closed, and what its producer has brought. */
-async function expectRemembered(registry: FeedRegistry, name: string, model: CrashModel) {
+async function expectRemembered(core: Core, name: string, model: CrashModel) {
   const { type, isClosed, seq, sessionText } = model.paths.get(name) ?? {};
-  const stream = await registry.streams.acquire(ResourcePath.parse(name));
+  const stream = await core.streams.acquire(ResourcePath.parse(name));
   try {
     expect(stream.type, `type of ${name}`).toBe(type);
     if (isClosed) expect(stream.state.closed, `${name} is closed`).toBe(true);
   } finally {
-    registry.streams.release(stream);
+    core.streams.release(stream);
   }
   if (seq === undefined || sessionText !== '') return;
-  const { isRepeated } = await appendLine(registry, name, 'again', { id: 'p', epoch: 0, seq });
+  const { isRepeated } = await appendLine(core, name, 'again', { id: 'p', epoch: 0, seq });
   expect(isRepeated, `${name} knows ${seq} of its producer`).toBe(true);
 }
 
 /** Names can be deleted, made and deleted again. */
-async function expectFree(registry: FeedRegistry, names: readonly string[]) {
-  for (const name of names) await registry.streams.delete(ResourcePath.parse(name)).catch(ignoreMissing);
+async function expectFree(core: Core, names: readonly string[]) {
+  for (const name of names) await core.streams.delete(ResourcePath.parse(name)).catch(ignoreMissing);
   for (const name of names) {
-    expect(await makeStream(registry, name, 'again\n'), `${name} is made`).toBe(true);
-    await registry.streams.delete(ResourcePath.parse(name));
+    expect(await makeStream(core, name, 'again\n'), `${name} is made`).toBe(true);
+    await core.streams.delete(ResourcePath.parse(name));
   }
 }
 
@@ -86,12 +86,12 @@ export async function expectWhole(
     await check(directory);
     expect((await check(directory)).lines).toEqual([expect.stringMatching(/: all is well$/)]);
   }
-  const registry = await start(directory);
+  const core = await start(directory);
   try {
-    await expectKept(directory, registry, model, hasSurplus && !isCheckedFirst);
-    await expectFree(registry, [...model.paths.keys()]);
+    await expectKept(directory, core, model, hasSurplus && !isCheckedFirst);
+    await expectFree(core, [...model.paths.keys()]);
   } finally {
-    await registry.close();
+    await core.close();
   }
   const { isWell, lines } = await check(directory);
   expect({ isWell, lines }).toMatchObject({ isWell: true });

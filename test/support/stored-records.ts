@@ -3,7 +3,7 @@ import { cp, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { vi } from 'vitest';
-import type { FeedRegistry } from '../../src/core/feed-registry.ts';
+import type { Core } from '../../src/core/core.ts';
 import type { FileRecord, Tombstone } from '../../src/storage/records/file-record.ts';
 import { Records } from '../../src/storage/records/records.ts';
 import { Reserve } from '../../src/storage/reserve.ts';
@@ -118,17 +118,17 @@ export async function rewriteRecords(
 const opened = new Map<string, Records>();
 
 /**
- * Has a registry recover its root. Another one of this process that has it open is as good as killed from then on:
+ * Has a core recover its root. Another one of this process that has it open is as good as killed from then on:
  * its store is taken away, and it can write nothing more.
  */
-export async function recoverAfterKill(directory: string, registry: FeedRegistry): Promise<void> {
+export async function recoverAfterKill(directory: string, core: Core): Promise<void> {
   await abandonStore(directory);
   const { open } = Records.prototype;
   const opening = vi.spyOn(Records.prototype, 'open').mockImplementation(function noted(this: Records) {
     opened.set(directory, this);
     return open.call(this);
   });
-  await registry.recover().finally(() => opening.mockRestore());
+  await core.serve().finally(() => opening.mockRestore());
 }
 
 /** Takes the store of a root away from who has opened it in this process last. */

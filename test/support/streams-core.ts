@@ -1,4 +1,4 @@
-import type { FeedRegistry } from '../../src/core/feed-registry.ts';
+import type { Core } from '../../src/core/core.ts';
 import type { ProducerRequest } from '../../src/core/single-append/producers.ts';
 import type { CreateRequest } from '../../src/core/streams/create-request.ts';
 import type { Appended } from '../../src/core/streams/stream.ts';
@@ -17,34 +17,29 @@ const TEXT_STREAM: CreateRequest = {
 };
 
 /** Makes a stream, without HTTP. Returns whether it is new. */
-export function makeStream(registry: FeedRegistry, name: string, text = ''): Promise<boolean> {
-  return create(registry, name, TEXT_STREAM, Buffer.from(text));
+export function makeStream(core: Core, name: string, text = ''): Promise<boolean> {
+  return create(core, name, TEXT_STREAM, Buffer.from(text));
 }
 
-/** Stores a file in the root of a registry, without HTTP. */
-export async function storeFile(
-  registry: FeedRegistry,
-  directory: string,
-  name: string,
-  text: string,
-): Promise<void> {
+/** Stores a file in the root of a core, without HTTP. */
+export async function storeFile(core: Core, directory: string, name: string, text: string): Promise<void> {
   const file = await (await Root.open(directory)).newFile();
   try {
     await file.write([Buffer.from(text)]);
-    await create(registry, name, { ...TEXT_STREAM, contentType: undefined, isUpload: true }, file);
+    await create(core, name, { ...TEXT_STREAM, contentType: undefined, isUpload: true }, file);
   } finally {
     await file.discard();
   }
 }
 
 /** Forks a stream at its end, without HTTP. */
-export async function makeFork(registry: FeedRegistry, source: string, name: string): Promise<void> {
+export async function makeFork(core: Core, source: string, name: string): Promise<void> {
   const fork = { source: ResourcePath.parse(source), offset: undefined, subOffset: 0 };
-  await create(registry, name, { ...TEXT_STREAM, fork }, Buffer.alloc(0));
+  await create(core, name, { ...TEXT_STREAM, fork }, Buffer.alloc(0));
 }
 
 async function create(
-  { streams }: FeedRegistry,
+  { streams }: Core,
   name: string,
   request: CreateRequest,
   content: Buffer | NewFile,
@@ -55,7 +50,7 @@ async function create(
 
 /** Appends to a stream, without HTTP. */
 export async function appendLine(
-  { streams }: FeedRegistry,
+  { streams }: Core,
   name: string,
   text: string,
   producer?: ProducerRequest,
@@ -74,7 +69,7 @@ export async function appendLine(
  *
  * @throws what {@link StreamLifecycle.open} throws
  */
-export async function textOf({ streams }: FeedRegistry, name: string): Promise<string> {
+export async function textOf({ streams }: Core, name: string): Promise<string> {
   const file = await streams.open(ResourcePath.parse(name));
   try {
     return (await file.read(0, (await streams.view(file)).state.size)).toString();

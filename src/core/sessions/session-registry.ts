@@ -5,6 +5,7 @@ import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Arrivals } from '../arrivals/arrivals.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
 import type { Stream } from '../streams/stream.ts';
@@ -32,6 +33,8 @@ export interface SessionDependencies extends Omit<SessionContext, 'durability' |
   root: Root;
   /** Opens the files. */
   streams: StreamLifecycle;
+  /** Who waits for what is appended to. */
+  arrivals: Arrivals;
 }
 
 /**
@@ -42,6 +45,7 @@ export interface SessionDependencies extends Omit<SessionContext, 'durability' |
 export class SessionRegistry implements SessionHost {
   readonly #root: Root;
   readonly #streams: StreamLifecycle;
+  readonly #arrivals: Arrivals;
   readonly #context: SessionContext;
   /** Those that have not ended. */
   readonly #sessions = new Map<Stream, Session>();
@@ -53,10 +57,11 @@ export class SessionRegistry implements SessionHost {
   readonly #returning = new Map<string, number>();
   #closing = false;
 
-  constructor({ root, streams, ...context }: SessionDependencies, options: SessionRegistryOptions) {
+  constructor({ root, streams, arrivals, ...context }: SessionDependencies, options: SessionRegistryOptions) {
     const { durability, graceMs } = options;
     this.#root = root;
     this.#streams = streams;
+    this.#arrivals = arrivals;
     this.#context = { ...context, durability, graceMs };
   }
 
@@ -87,7 +92,7 @@ export class SessionRegistry implements SessionHost {
 
   /**
    * Begins a session at the end of a file, which is made if it is missing, or
-   * goes on with the one that the token names.
+   * goes on with the one that the token names. Those who wait for the resource are told.
    *
    * @throws {AppendConflictError} while another client's session holds it
    * @throws {PositionMismatchError} when the session does not begin where it must
@@ -101,7 +106,9 @@ export class SessionRegistry implements SessionHost {
     this.#returning.set(session, (this.#returning.get(session) ?? 0) + 1);
     try {
       // From before the file is made, so that who finds it can wait until there is a session.
-      return await this.#openings.run(resource.key, () => this.#open(resource, request, owner));
+      const appender = await this.#openings.run(resource.key, () => this.#open(resource, request, owner));
+      this.#arrivals.notify(resource);
+      return appender;
     } finally {
       const others = (this.#returning.get(session) as number) - 1;
       if (others > 0) this.#returning.set(session, others);

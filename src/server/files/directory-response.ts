@@ -1,9 +1,8 @@
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { FeedRegistry } from '../../core/feed-registry.ts';
+import type { Directories } from '../../core/directories.ts';
 import { Slots } from '../../core/slots.ts';
-import type { DirectoryEntry, Root } from '../../storage/root.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { ClientSocket } from '../node/client-socket.ts';
 import { preferredType } from '../response/preferred-type.ts';
@@ -22,9 +21,6 @@ const MAX_ENTRIES = 10_000;
 /** So many directories are read at a time, with three descriptors each: more would be no faster. */
 const MAX_LISTINGS = 4;
 
-/** For so many files at a time it is looked up how they ended. */
-const MAX_LOOKUPS = 8;
-
 /** How often something is written to a client that has perhaps gone, in milliseconds. */
 const PROBE_INTERVAL_MS = 100;
 
@@ -39,13 +35,11 @@ export function wantsJson(request: FastifyRequest): boolean {
 
 /** Answers with what is in directories: a page for browsers, JSON for those who ask for it. */
 export class DirectoryResponder {
-  readonly #root: Root;
-  readonly #registry: FeedRegistry;
+  readonly #directories: Directories;
   readonly #slots = new Slots(MAX_LISTINGS);
 
-  constructor(root: Root, registry: FeedRegistry) {
-    this.#root = root;
-    this.#registry = registry;
+  constructor(directories: Directories) {
+    this.#directories = directories;
   }
 
   /** @throws {ResourceNotFoundError} when there is no such directory any more */
@@ -76,50 +70,26 @@ export class DirectoryResponder {
   /** @param after the name after which the entries begin */
   async #read(resource: ResourcePath, after: string, signal: AbortSignal): Promise<Listing> {
     const entries: ListedEntry[] = [];
-    const files: [stat: DirectoryEntry, entry: ListedEntry][] = [];
     let truncated = false;
     let count = 0;
-    for await (const stat of this.#root.list(resource, { signal })) {
-      const { name, kind, fingerprint, size, mtimeNs } = stat;
+    for await (const { name, stat, size, isLive, status } of this.#directories.list(resource, { signal })) {
       if (count === MAX_ENTRIES) {
         truncated = true;
         break;
       }
       count++;
       if (name <= after) continue;
-      const feed = this.#registry.live(fingerprint);
-      const modified = new Date(Number(mtimeNs / 1_000_000n)).toISOString();
-      const entry: ListedEntry = {
+      entries.push({
         name,
-        type: kind === 'directory' ? 'directory' : 'file',
-        ...(kind === 'file' && this.#isWhole(fingerprint) && { size: feed?.committed ?? size }),
-        modified,
-        live: feed !== undefined,
-      };
-      entries.push(entry);
-      if (kind === 'file') files.push([stat, entry]);
-    }
-    for (let at = 0; at < files.length; at += MAX_LOOKUPS) {
-      signal.throwIfAborted();
-      await Promise.all(files.slice(at, at + MAX_LOOKUPS).map((file) => this.#addStatus(...file)));
+        type: stat.kind === 'directory' ? 'directory' : 'file',
+        ...(size !== undefined && { size }),
+        modified: new Date(Number(stat.mtimeNs / 1_000_000n)).toISOString(),
+        live: isLive,
+        ...(status !== undefined && { status }),
+      });
     }
     entries.sort((a, b) => (a.name < b.name ? -1 : 1));
     return { entries, truncated };
-  }
-
-  async #addStatus(stat: DirectoryEntry, entry: ListedEntry): Promise<void> {
-    const status = await this.#registry.status(stat, stat.size);
-    if (status !== undefined) entry.status = status;
-  }
-
-  /** Whether what is in a file is all that there is; else nobody is told how much that would be. */
-  #isWhole(fingerprint: string): boolean {
-    try {
-      this.#registry.streams.assertWhole(fingerprint);
-      return true;
-    } catch {
-      return false;
-    }
   }
 }
 

@@ -1,6 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { FeedRegistry } from '../../core/feed-registry.ts';
-import type { Root } from '../../storage/root.ts';
+import type { Core } from '../../core/core.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { type PagePaths, withoutKey } from '../access/page-paths.ts';
@@ -28,14 +27,14 @@ export interface ResourceResponderOptions {
 /** Answers plain reads: files and directories as they are now. */
 export class ResourceResponder {
   readonly #directories: DirectoryResponder;
-  readonly #registry: FeedRegistry;
+  readonly #core: Core;
   readonly #prefix: string;
   readonly #hasIndex: boolean;
   readonly #pages: PagePaths;
 
-  constructor(root: Root, registry: FeedRegistry, { prefix, index, pages }: ResourceResponderOptions) {
-    this.#directories = new DirectoryResponder(root, registry);
-    this.#registry = registry;
+  constructor(core: Core, { prefix, index, pages }: ResourceResponderOptions) {
+    this.#directories = new DirectoryResponder(core.directories);
+    this.#core = core;
     this.#prefix = prefix;
     this.#hasIndex = index;
     this.#pages = pages;
@@ -53,7 +52,7 @@ export class ResourceResponder {
     if (clean !== `/${withoutKey(request)}` && !request.ws) {
       return this.#redirect(request, reply, resource.toUrlPath());
     }
-    const file = await this.#registry.streams.openAny(resource);
+    const file = await this.#core.streams.openAny(resource);
     const isDirectory = file.stat.kind === 'directory';
     if (!isDirectory && !resource.trailingSlash) return this.#sendFile(request, reply, resource, file);
     await file.close();
@@ -72,7 +71,7 @@ export class ResourceResponder {
     addVary(reply, 'Accept');
     if (this.#hasIndex && !wantsJson(request)) {
       const index = ResourcePath.parse(`${resource}${INDEX_NAME}`);
-      const file = await this.#registry.streams.openAny(index).catch(ignoreMissing);
+      const file = await this.#core.streams.openAny(index).catch(ignoreMissing);
       if (file?.stat.kind === 'file') return this.#sendFile(request, reply, index, file);
       await file?.close();
     }
@@ -85,7 +84,7 @@ export class ResourceResponder {
     resource: ResourcePath,
     file: StoredFile,
   ): Promise<FastifyReply> {
-    const { streams } = this.#registry;
+    const { streams } = this.#core;
     const view = await streams.viewOrBytes(file).catch(async (error) => {
       await file.close();
       throw error;
@@ -98,7 +97,7 @@ export class ResourceResponder {
       return this.#redirect(request, reply, this.#pages.move(resourceOf(request)));
     }
     if (request.method === 'GET') void streams.touch(file.stat.fingerprint, view.state);
-    const status = await this.#registry.status(file.stat, view.state.size);
+    const status = await this.#core.followers.status(file.stat, view.state.size);
     return sendFile(request, reply, file, name, { view, status });
   }
 

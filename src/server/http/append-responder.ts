@@ -80,7 +80,7 @@ export class HttpAppendResponder {
 
   /** Adds what is to be known of the stream. Another program may have taken the file away by now. */
   async #describe(reply: FastifyReply, resource: ResourcePath): Promise<void> {
-    const { streams } = this.#settings.registry;
+    const { streams } = this.#settings.core;
     try {
       const stream = await streams.acquire(resource);
       const { names, state } = stream;
@@ -129,8 +129,7 @@ export class HttpAppendResponder {
   }
 
   #contextOf(request: FastifyRequest): HttpAppendContext {
-    const { root, registry } = this.#settings;
-    return { root, registry, log: request.log };
+    return { core: this.#settings.core, log: request.log };
   }
 }
 

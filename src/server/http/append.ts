@@ -1,17 +1,15 @@
 import type { FastifyBaseLogger } from 'fastify';
-import type { FeedRegistry } from '../../core/feed-registry.ts';
+import type { Core } from '../../core/core.ts';
 import type { AppendRequest } from '../../core/request.ts';
 import type { Appender, AppenderOwner } from '../../core/sessions/appender.ts';
-import type { Root } from '../../storage/root.ts';
-import { type HttpfstreamError, ResourceNotFoundError, ServerClosingError } from '../../wire/errors.ts';
+import { type HttpfstreamError, ServerClosingError } from '../../wire/errors.ts';
 import type { EndReason } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { BodyReader, ByteSource } from '../request/request-body.ts';
 
 /** What an append needs of the server. */
 export interface HttpAppendContext {
-  root: Root;
-  registry: FeedRegistry;
+  core: Core;
   log: FastifyBaseLogger;
 }
 
@@ -56,12 +54,12 @@ export class HttpAppend implements AppenderOwner, BodyReader {
   /**
    * Takes hold of the resource. What `append` does with the source lets it go.
    *
-   * @throws what {@link FeedRegistry.openAppend} throws
+   * @throws what {@link Core.openAppend} throws
    */
   async open(request: AppendRequest): Promise<void> {
-    const { registry, log } = this.#context;
-    const wasMissing = await this.#isMissing();
-    const appender = await registry.openAppend(this.#resource, request, this);
+    const { core, log } = this.#context;
+    const wasMissing = (await core.directories.kindAt(this.#resource)) === undefined;
+    const appender = await core.sessions.open(this.#resource, request, this);
     this.#appender = appender;
     await appender.ready();
     if (appender.failure !== undefined) throw appender.failure;
@@ -157,15 +155,6 @@ export class HttpAppend implements AppenderOwner, BodyReader {
   #finish(end: EndOfAppend): void {
     this.#isOver = true;
     this.#settle(end);
-  }
-
-  async #isMissing(): Promise<boolean> {
-    try {
-      await this.#context.root.stat(this.#resource);
-      return false;
-    } catch (error) {
-      return error instanceof ResourceNotFoundError;
-    }
   }
 
   #logEnd(appender: Appender, reason: EndOfAppend['reason']): void {

@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { FeedRegistry } from '../../core/feed-registry.ts';
+import type { Core } from '../../core/core.ts';
 import type { Follower } from '../../core/follower.ts';
 import type { FollowRequest } from '../../core/request.ts';
 import { ResourceNotFoundError } from '../../wire/errors.ts';
@@ -22,11 +22,11 @@ interface Head {
 
 /** Answers `GET` with what is there and what comes, for as long as somebody appends. */
 export class HttpFollowResponder {
-  readonly #registry: FeedRegistry;
+  readonly #core: Core;
   readonly #context: HttpFollowContext;
 
-  constructor(registry: FeedRegistry, context: HttpFollowContext) {
-    this.#registry = registry;
+  constructor(core: Core, context: HttpFollowContext) {
+    this.#core = core;
     this.#context = context;
   }
 
@@ -36,7 +36,7 @@ export class HttpFollowResponder {
    * @throws {InvalidRequestError} when a parameter is malformed
    * @throws {ResourceNotFoundError} when there is nothing, and nothing came while it waited
    * @throws {ServerClosingError} when the server closes while it waits
-   * @throws what {@link FeedRegistry.follow} throws
+   * @throws what {@link Core.follow} throws
    */
   async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
     const { waitMs, ...wanted } = followRequestOf(request);
@@ -47,13 +47,13 @@ export class HttpFollowResponder {
    * Sends a range that ends where the file will have its end (RFC 8673).
    *
    * @returns false when the request asks for none, or nobody appends: to be answered as any other
-   * @throws what {@link FeedRegistry.follow} throws
+   * @throws what {@link Core.follow} throws
    */
   async sendRange(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<boolean> {
     const range = liveRangeOf(request.headers);
     // A path that is not clean is redirected first.
     if (range === undefined || resource.trailingSlash || !isClean(request, resource)) return false;
-    const feed = await this.#registry.liveFeed(resource).catch(ignoreMissing);
+    const feed = await this.#core.followers.liveFeed(resource).catch(ignoreMissing);
     if (feed === undefined || range.start > feed.committed) return false;
     const head = {
       status: 206,
@@ -75,7 +75,7 @@ export class HttpFollowResponder {
     try {
       follower = await this.#follow(connection, resource, wanted, waitMs);
       const { feed, position } = follower;
-      const { state } = await this.#registry.streams.viewOrBytes(feed.file);
+      const { state } = await this.#core.streams.viewOrBytes(feed.file);
       const contentType =
         state.contentType ?? contentTypeOf(resource.segments.at(-1) ?? '', feed.file, feed.committed);
       reply.headers({
@@ -109,13 +109,13 @@ export class HttpFollowResponder {
     const deadline = performance.now() + waitMs;
     for (;;) {
       try {
-        return await this.#registry.follow(resource, wanted, connection, connection.signal);
+        return await this.#core.followers.follow(resource, wanted, connection, connection.signal);
       } catch (error) {
         if (!(error instanceof ResourceNotFoundError)) throw error;
         const remainingMs = deadline - performance.now();
         if (remainingMs <= 0) throw error;
         const hasCome = await connection.wait(() =>
-          this.#registry.arrival(resource, remainingMs, connection.signal),
+          this.#core.arrivals.wait(resource, remainingMs, connection.signal),
         );
         if (!hasCome) throw error;
       }

@@ -6,7 +6,6 @@ import {
   InvalidRequestError,
   PathConflictError,
   PayloadTooLargeError,
-  ResourceNotFoundError,
   ServerClosingError,
 } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
@@ -99,14 +98,12 @@ export class MultipartAppend implements BodyReader {
    * @throws {InvalidRequestError} when nothing is, and the path does not end in a slash
    */
   async assertDirectory(): Promise<void> {
-    try {
-      const { kind } = await this.#context.root.stat(this.#directory);
-      if (kind !== 'directory')
-        throw new PathConflictError('a form is appended to a directory, not to a file');
-    } catch (error) {
-      if (!(error instanceof ResourceNotFoundError)) throw error;
-      if (this.#directory.trailingSlash) return;
-      throw new InvalidRequestError('a form is appended to a directory: its URL ends in /', { cause: error });
+    const kind = await this.#context.core.directories.kindAt(this.#directory);
+    if (kind === undefined && !this.#directory.trailingSlash) {
+      throw new InvalidRequestError('a form is appended to a directory: its URL ends in /');
+    }
+    if (kind !== undefined && kind !== 'directory') {
+      throw new PathConflictError('a form is appended to a directory, not to a file');
     }
   }
 

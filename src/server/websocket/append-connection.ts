@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import type { WebSocket } from 'ws';
-import type { FeedRegistry } from '../../core/feed-registry.ts';
+import type { Core } from '../../core/core.ts';
 import type { AppendRequest } from '../../core/request.ts';
 import type { Appender, AppenderOwner } from '../../core/sessions/appender.ts';
 import { FramingError, type HttpfstreamError } from '../../wire/errors.ts';
@@ -22,7 +22,7 @@ const ACK_BYTES = 1024 * 1024;
 const ACK_INTERVAL_MS = 50;
 
 export interface AppendContext {
-  registry: FeedRegistry;
+  core: Core;
   connections: ConnectionGroup;
   keepAlive: KeepAlive;
   keepAliveMs: number;
@@ -73,10 +73,10 @@ export class AppendConnection implements AppenderOwner {
    * Takes hold of the resource, before the upgrade. It is let go when the
    * connection closes, upgraded or not.
    *
-   * @throws what {@link FeedRegistry.openAppend} throws
+   * @throws what {@link Core.openAppend} throws
    */
   async open(request: AppendRequest): Promise<void> {
-    const appender = await this.#context.registry.openAppend(this.#resource, request, this);
+    const appender = await this.#context.core.sessions.open(this.#resource, request, this);
     this.#appender = appender;
     await appender.ready();
     if (appender.failure !== undefined) throw appender.failure;

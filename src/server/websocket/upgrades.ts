@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
-import type { FeedRegistry } from '../../core/feed-registry.ts';
+import type { Core } from '../../core/core.ts';
 import type { FollowRequest } from '../../core/request.ts';
 import { ResourceNotFoundError } from '../../wire/errors.ts';
 import { SUBPROTOCOL } from '../../wire/protocol.ts';
@@ -17,13 +17,13 @@ import { v2Dialect } from './v2-dialect.ts';
 
 /** What is opened for WebSockets before their upgrade. */
 export class WebSocketUpgrades {
-  readonly #registry: FeedRegistry;
+  readonly #core: Core;
   readonly #appendContext: AppendContext;
   readonly #followContext: FollowContext;
   readonly #connections = new WeakMap<FastifyRequest, AppendConnection | FollowConnection>();
 
   constructor(appendContext: AppendContext, followContext: FollowContext) {
-    this.#registry = appendContext.registry;
+    this.#core = appendContext.core;
     this.#appendContext = appendContext;
     this.#followContext = followContext;
   }
@@ -42,7 +42,7 @@ export class WebSocketUpgrades {
    * Opens an append.
    *
    * @throws {UpgradeRequiredError} when the request is no handshake
-   * @throws what {@link FeedRegistry.openAppend} throws
+   * @throws what {@link Core.openAppend} throws
    */
   async openAppend(request: FastifyRequest, resource: ResourcePath): Promise<void> {
     assertHandshake(request);
@@ -57,7 +57,7 @@ export class WebSocketUpgrades {
    * Opens what a client follows, or waits for. For a legacy client of what
    * nobody appends to nothing is opened: it gets the file, in place of an upgrade.
    *
-   * @throws what {@link FeedRegistry.follow} throws
+   * @throws what {@link Core.follow} throws
    */
   async openFollow(request: FastifyRequest, resource: ResourcePath): Promise<void> {
     await (dialectOf(request) === v2Dialect
@@ -66,7 +66,7 @@ export class WebSocketUpgrades {
   }
 
   async #openLegacyFollow(request: FastifyRequest, resource: ResourcePath): Promise<void> {
-    const feed = await this.#registry.liveFeed(resource);
+    const feed = await this.#core.followers.liveFeed(resource);
     if (feed === undefined || request.raw.socket.destroyed) return;
     assertHandshake(request);
     const connection = new FollowConnection(legacyDialect, request.raw.socket, this.#followContext);
@@ -83,7 +83,7 @@ export class WebSocketUpgrades {
     try {
       // Finding the last lines of a large file may take longer than a handshake otherwise may.
       allowSilence(request.raw.socket);
-      connection.follow(await this.#registry.follow(resource, wanted, connection, connection.signal));
+      connection.follow(await this.#core.followers.follow(resource, wanted, connection, connection.signal));
     } catch (error) {
       if (!(error instanceof ResourceNotFoundError) || waitMs === 0) throw error;
       void this.#followLater(connection, resource, wanted, waitMs);
@@ -99,8 +99,8 @@ export class WebSocketUpgrades {
   ): Promise<void> {
     const deadline = performance.now() + waitMs;
     try {
-      while (await this.#registry.arrival(resource, deadline - performance.now(), connection.signal)) {
-        const follower = await this.#registry
+      while (await this.#core.arrivals.wait(resource, deadline - performance.now(), connection.signal)) {
+        const follower = await this.#core.followers
           .follow(resource, wanted, connection, connection.signal)
           .catch(ignoreMissing);
         if (follower !== undefined) return connection.follow(follower);

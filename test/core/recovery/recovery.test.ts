@@ -12,7 +12,7 @@ import {
 } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { FeedRegistry } from '../../../src/core/feed-registry.ts';
+import { Core } from '../../../src/core/core.ts';
 import { checkRoot } from '../../../src/core/recovery/check/root-check.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { AppendFile } from '../../../src/storage/append-file.ts';
@@ -38,10 +38,10 @@ interface Told {
 async function start(directory: string, durability: 'os' | 'disk' = 'os') {
   const told: Told[] = [];
   const report: Report = (message, detail) => told.push({ message, detail });
-  const registry = new FeedRegistry(await Root.open(directory), { durability, graceMs: 0, report });
-  onTestFinished(() => registry.close());
-  await recoverAfterKill(directory, registry);
-  return { registry, told, about: (part: string) => told.filter(({ message }) => message.includes(part)) };
+  const core = new Core(await Root.open(directory), { durability, graceMs: 0, report });
+  onTestFinished(() => core.close());
+  await recoverAfterKill(directory, core);
+  return { core, told, about: (part: string) => told.filter(({ message }) => message.includes(part)) };
 }
 
 const own = (directory: string, name: string) =>
@@ -65,13 +65,11 @@ describe('after a kill -9, a file that another program has moved', () => {
   test('is found below another name in its directory, with all that its producer has brought', async () => {
     const root = await killedRoot();
     await rename(path.join(root, 'two'), path.join(root, 'two.1'));
-    const { registry, about } = await start(root);
-    expect(await textOf(registry, 'two.1')).toBe(linesOf('two'));
-    expect((await appendLine(registry, 'two.1', 'two 2\n', { id: 'p', epoch: 0, seq: 2 })).isRepeated).toBe(
-      true,
-    );
-    await appendLine(registry, 'two.1', 'two 3\n', { id: 'p', epoch: 0, seq: 3 });
-    expect(await textOf(registry, 'two.1')).toBe(`${linesOf('two')}two 3\n`);
+    const { core, about } = await start(root);
+    expect(await textOf(core, 'two.1')).toBe(linesOf('two'));
+    expect((await appendLine(core, 'two.1', 'two 2\n', { id: 'p', epoch: 0, seq: 2 })).isRepeated).toBe(true);
+    await appendLine(core, 'two.1', 'two 3\n', { id: 'p', epoch: 0, seq: 3 });
+    expect(await textOf(core, 'two.1')).toBe(`${linesOf('two')}two 3\n`);
     expect(about('not to be found')).toEqual([]);
   });
 
@@ -80,8 +78,8 @@ describe('after a kill -9, a file that another program has moved', () => {
     for (const name of ['one', 'two']) await rename(path.join(root, name), path.join(root, `${name}.1`));
     const listing = vi.spyOn(Root.prototype, 'fingerprintsIn');
     onTestFinished(() => listing.mockRestore());
-    const { registry } = await start(root);
-    expect(await textOf(registry, 'two.1')).toBe(linesOf('two'));
+    const { core } = await start(root);
+    expect(await textOf(core, 'two.1')).toBe(linesOf('two'));
     expect(listing.mock.calls.length).toBe(1);
   });
 
@@ -89,21 +87,21 @@ describe('after a kill -9, a file that another program has moved', () => {
     const root = await killedRoot();
     await mkdir(path.join(root, 'a/b'), { recursive: true });
     await rename(path.join(root, 'two'), path.join(root, 'a/b/c'));
-    const { registry, about } = await start(root);
-    expect(await textOf(registry, 'a/b/c')).toBe(linesOf('two'));
+    const { core, about } = await start(root);
+    expect(await textOf(core, 'a/b/c')).toBe(linesOf('two'));
     expect(about('not to be found')).toEqual([]);
   });
 
   test('and is nowhere: its bytes are where an operator finds them, and that is told', async () => {
     const root = await killedRoot();
     await rm(path.join(root, 'two'));
-    const { registry, about } = await start(root);
+    const { core, about } = await start(root);
     const [told] = about('not to be found');
     expect(told?.detail).toMatchObject({ path: 'two', position: 0 });
     const aside = String(told?.detail.aside);
     expect(path.basename(aside)).toMatch(/^lost-two-/);
     expect(await readFile(aside, 'utf8')).toBe(linesOf('two'));
-    expect(await textOf(registry, 'one')).toContain(linesOf('one'));
+    expect(await textOf(core, 'one')).toContain(linesOf('one'));
     expect(await own(root, 'redo')).toEqual([]);
   });
 
@@ -115,13 +113,13 @@ describe('after a kill -9, a file that another program has moved', () => {
     await mkdir(path.join(directory, 'sub'));
     const first = await start(directory);
     if (kind === 'plain') await writeFile(path.join(directory, 'file'), '');
-    else await makeStream(first.registry, 'file');
-    await appendLine(first.registry, 'file', 'acknowledged\n');
+    else await makeStream(first.core, 'file');
+    await appendLine(first.core, 'file', 'acknowledged\n');
     await rename(path.join(directory, 'file'), path.join(directory, 'sub/file'));
     // As a loss of power leaves it.
     await truncate(path.join(directory, 'sub/file'));
     const next = await start(directory);
-    expect(await textOf(next.registry, 'sub/file')).toBe('acknowledged\n');
+    expect(await textOf(next.core, 'sub/file')).toBe('acknowledged\n');
     expect(next.about('not to be found')).toEqual([]);
   });
 
@@ -129,7 +127,7 @@ describe('after a kill -9, a file that another program has moved', () => {
     const directory = await temporaryDirectory();
     const first = await start(directory);
     await writeFile(path.join(directory, 'file'), '');
-    await appendLine(first.registry, 'file', 'acknowledged\n');
+    await appendLine(first.core, 'file', 'acknowledged\n');
     await rm(path.join(directory, 'file'));
     const [told] = (await start(directory)).about('not to be found');
     expect(await readFile(String(told?.detail.aside), 'utf8')).toBe('acknowledged\n');
@@ -139,8 +137,8 @@ describe('after a kill -9, a file that another program has moved', () => {
     const directory = await temporaryDirectory();
     const first = await start(directory);
     await writeFile(path.join(directory, 'file'), '');
-    await appendLine(first.registry, 'file', 'acknowledged\n');
-    await first.registry.streams.delete(ResourcePath.parse('file'));
+    await appendLine(first.core, 'file', 'acknowledged\n');
+    await first.core.streams.delete(ResourcePath.parse('file'));
     expect((await start(directory)).about('not to be found')).toEqual([]);
     expect(await own(directory, 'aside')).toEqual([]);
   });
@@ -181,9 +179,9 @@ describe('a recovery that fails', () => {
       expect(before).toHaveLength(1);
       expect(await own(root, 'redo')).toEqual(before);
       saving.mockRestore();
-      const { registry } = await start(root);
-      expect(await textOf(registry, 'one')).toContain(linesOf('one'));
-      expect(await textOf(registry, 'two')).toBe(linesOf('two'));
+      const { core } = await start(root);
+      expect(await textOf(core, 'one')).toContain(linesOf('one'));
+      expect(await textOf(core, 'two')).toBe(linesOf('two'));
       expect(await own(root, 'redo')).toEqual([]);
     },
   );
@@ -195,16 +193,16 @@ describe('a recovery that fails', () => {
     expect(await checkRoot(await Root.open(root), () => {})).toBe(false);
     const first = await start(root);
     expect(first.about('cannot be brought up to date')).toMatchObject([{ detail: { path: 'two' } }]);
-    await expect(appendLine(first.registry, 'two', 'two 3\n')).rejects.toMatchObject({
+    await expect(appendLine(first.core, 'two', 'two 3\n')).rejects.toMatchObject({
       code: 'HFS_STORAGE_FULL',
     });
-    await appendLine(first.registry, 'one', 'one 4\n');
-    await first.registry.close();
+    await appendLine(first.core, 'one', 'one 4\n');
+    await first.core.close();
     expect(await own(root, 'redo')).toEqual(before);
     saving.mockRestore();
-    const { registry } = await start(root);
-    expect(await textOf(registry, 'one')).toMatch(/one 4\n$/);
-    expect(await textOf(registry, 'two')).toBe(linesOf('two'));
+    const { core } = await start(root);
+    expect(await textOf(core, 'one')).toMatch(/one 4\n$/);
+    expect(await textOf(core, 'two')).toBe(linesOf('two'));
     expect(await own(root, 'redo')).toEqual([]);
   });
 
@@ -213,21 +211,21 @@ describe('a recovery that fails', () => {
     const saving = failToSave('EIO', (name) => name === 'two');
     const first = await start(root);
     expect(first.about('cannot be brought up to date')).toMatchObject([{ detail: { path: 'two' } }]);
-    expect(await textOf(first.registry, 'one')).toContain(linesOf('one'));
-    await appendLine(first.registry, 'one', 'one 4\n');
-    await expect(appendLine(first.registry, 'two', 'two 3\n')).rejects.toMatchObject({
+    expect(await textOf(first.core, 'one')).toContain(linesOf('one'));
+    await appendLine(first.core, 'one', 'one 4\n');
+    await expect(appendLine(first.core, 'two', 'two 3\n')).rejects.toMatchObject({
       code: 'HFS_STORAGE_ERROR',
     });
-    const session = first.registry.openAppend(ResourcePath.parse('two'), {}, NOBODY);
+    const session = first.core.sessions.open(ResourcePath.parse('two'), {}, NOBODY);
     await expect(session).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
     expect(await own(root, 'redo')).toHaveLength(1);
     expect(await own(root, 'quarantine')).toHaveLength(1);
-    await first.registry.close();
+    await first.core.close();
 
     saving.mockRestore();
     const second = await start(root);
-    expect(await textOf(second.registry, 'two')).toBe(linesOf('two'));
-    await appendLine(second.registry, 'two', 'two 3\n', { id: 'p', epoch: 0, seq: 3 });
+    expect(await textOf(second.core, 'two')).toBe(linesOf('two'));
+    await appendLine(second.core, 'two', 'two 3\n', { id: 'p', epoch: 0, seq: 3 });
     expect(await own(root, 'quarantine')).toEqual([]);
   });
 
@@ -240,7 +238,7 @@ describe('a recovery that fails', () => {
     expect(await readFile(path.join(root, 'two'), 'utf8')).toBe(linesOf('two'));
     saving.mockRestore();
     expect(await checkRoot(await Root.open(root), () => {})).toBe(true);
-    expect(await textOf((await start(root)).registry, 'two')).toBe(linesOf('two'));
+    expect(await textOf((await start(root)).core, 'two')).toBe(linesOf('two'));
   });
 });
 
@@ -250,10 +248,10 @@ describe('a log that a start has kept because the disk was full', () => {
   /** A root of a server that was killed, with one that runs, and could not bring `two` up to date. */
   async function startFull(root: string, durability: 'os' | 'disk' = 'os') {
     const saving = failToSave('ENOSPC', (name) => name === 'two');
-    const { registry, about } = await start(root, durability);
+    const { core, about } = await start(root, durability);
     expect(about('cannot be brought up to date')).toMatchObject([{ detail: { path: 'two' } }]);
     expect(await own(root, 'redo')).toHaveLength(1);
-    return { registry, saving };
+    return { core, saving };
   }
 
   test.each([
@@ -264,15 +262,15 @@ describe('a log that a start has kept because the disk was full', () => {
   ] as const)('does not bring back %s, when that is deleted meanwhile (%s, not %s, %s)', async (...args) => {
     const [_what, name, other, durability] = args;
     const root = await killedRoot('be killed', { durability });
-    const { registry, saving } = await startFull(root, durability);
-    await registry.streams.delete(ResourcePath.parse(name));
-    await registry.close();
+    const { core, saving } = await startFull(root, durability);
+    await core.streams.delete(ResourcePath.parse(name));
+    await core.close();
     saving.mockRestore();
     const next = await start(root, durability);
     expect(next.told.map(({ message }) => message)).toEqual(name === 'one' ? MADE_GOOD : []);
     expect(await own(root, 'aside')).toEqual([]);
     expect(await own(root, 'redo')).toEqual([]);
-    expect(await textOf(next.registry, other)).toContain(linesOf(other));
+    expect(await textOf(next.core, other)).toContain(linesOf(other));
   });
 
   test('and that cannot be rid of the others lets no server start, until it can be', async () => {
@@ -282,20 +280,20 @@ describe('a log that a start has kept because the disk was full', () => {
     onTestFinished(() => voiding.mockRestore());
     await expect(start(root)).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
     saving.mockRestore();
-    const { registry } = await start(root);
-    expect(await textOf(registry, 'one')).toContain(linesOf('one'));
-    expect(await textOf(registry, 'two')).toBe(linesOf('two'));
+    const { core } = await start(root);
+    expect(await textOf(core, 'one')).toContain(linesOf('one'));
+    expect(await textOf(core, 'two')).toBe(linesOf('two'));
   });
 
   test('brings back nothing that outlives its time meanwhile', async () => {
     const root = await killedRoot('be killed with streams that expire');
     // Used last long ago.
     await rewriteRecords(root, (text) => JSON.stringify({ ...JSON.parse(text), accessedMs: 1000 }));
-    const { registry, saving } = await startFull(root);
+    const { core, saving } = await startFull(root);
     for (const name of ['one', 'two']) {
-      await expect(textOf(registry, name)).rejects.toMatchObject({ code: 'HFS_RESOURCE_NOT_FOUND' });
+      await expect(textOf(core, name)).rejects.toMatchObject({ code: 'HFS_RESOURCE_NOT_FOUND' });
     }
-    await registry.close();
+    await core.close();
     saving.mockRestore();
     expect((await start(root)).told).toEqual([]);
     expect(await own(root, 'aside')).toEqual([]);
@@ -305,16 +303,15 @@ describe('a log that a start has kept because the disk was full', () => {
     'is of use to what is renamed or appended to until the server %s',
     async (how) => {
       const root = await killedRoot();
-      const { registry, saving } = await startFull(root);
+      const { core, saving } = await startFull(root);
       for (const name of ['one', 'two']) await rename(path.join(root, name), path.join(root, `${name}.1`));
-      for (const seq of [4, 5])
-        await appendLine(registry, 'one.1', `one ${seq}\n`, { id: 'p', epoch: 0, seq });
-      if (how === 'closes') await registry.close();
+      for (const seq of [4, 5]) await appendLine(core, 'one.1', `one ${seq}\n`, { id: 'p', epoch: 0, seq });
+      if (how === 'closes') await core.close();
       saving.mockRestore();
       const next = await start(root);
       expect(next.told.map(({ message }) => message)).toEqual(MADE_GOOD);
-      expect(await textOf(next.registry, 'one.1')).toMatch(/\none 4\none 5\n$/);
-      expect(await textOf(next.registry, 'two.1')).toBe(linesOf('two'));
+      expect(await textOf(next.core, 'one.1')).toMatch(/\none 4\none 5\n$/);
+      expect(await textOf(next.core, 'two.1')).toBe(linesOf('two'));
     },
   );
 
@@ -327,12 +324,12 @@ describe('a log that a start has kept because the disk was full', () => {
       path.join(root, RESERVED, 'redo/0000000001.log'),
       Buffer.concat(encodeRecord({ ...header, file: stat.fingerprint }, [])),
     );
-    const { registry, saving } = await startFull(root);
-    expect(await textOf(registry, 'file')).toBe('base\n');
+    const { core, saving } = await startFull(root);
+    expect(await textOf(core, 'file')).toBe('base\n');
     await appendFile(path.join(root, 'file'), 'by another program\n');
-    await registry.close();
+    await core.close();
     saving.mockRestore();
-    expect(await textOf((await start(root)).registry, 'file')).toBe('base\nby another program\n');
+    expect(await textOf((await start(root)).core, 'file')).toBe('base\nby another program\n');
   });
 });
 
@@ -344,7 +341,7 @@ test.each([
   async (_what, code) => {
     const root = await killedRoot('be killed', { durability: 'disk' });
     const saving = failToSave(code, (name) => name === 'two');
-    const { registry } = await start(root, 'disk');
+    const { core } = await start(root, 'disk');
     const file = path.join(root, 'two');
     const outside = await temporaryDirectory();
     const [spare, remembered] = [path.join(outside, 'spare'), path.join(outside, 'records')];
@@ -352,10 +349,10 @@ test.each([
     await cp(storeOf(root), remembered, { recursive: true });
     const syncing = vi.spyOn(Root.prototype, 'syncNames').mockRejectedValue(systemError('EIO'));
     onTestFinished(() => syncing.mockRestore());
-    await expect(registry.streams.delete(ResourcePath.parse('two'))).rejects.toMatchObject({
+    await expect(core.streams.delete(ResourcePath.parse('two'))).rejects.toMatchObject({
       code: 'HFS_OUTCOME_UNKNOWN',
     });
-    await registry.close();
+    await core.close();
     syncing.mockRestore();
     saving.mockRestore();
     // As a loss of power leaves it: all that was not synced is as before.
@@ -363,7 +360,7 @@ test.each([
     await rename(spare, file);
     await rm(storeOf(root), { recursive: true });
     await cp(remembered, storeOf(root), { recursive: true });
-    expect(await textOf((await start(root, 'disk')).registry, 'two')).toBe(linesOf('two'));
+    expect(await textOf((await start(root, 'disk')).core, 'two')).toBe(linesOf('two'));
   },
 );
 
@@ -419,9 +416,9 @@ test('a recovery that takes long says how far it is', async () => {
     progress.push({ message, detail });
     isTold();
   };
-  const registry = new FeedRegistry(await Root.open(root), { durability: 'disk', graceMs: 0, report });
-  onTestFinished(() => registry.close());
-  await registry.recover();
+  const core = new Core(await Root.open(root), { durability: 'disk', graceMs: 0, report });
+  onTestFinished(() => core.close());
+  await core.serve();
   const [first] = progress;
   expect(first?.detail).toMatchObject({ streams: 0, ofStreams: 2, bytes: first?.detail.ofBytes });
 });

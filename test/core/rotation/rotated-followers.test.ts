@@ -12,7 +12,7 @@ const HOLD_MS = 100_000;
 /** A server with a file that is followed by those who come back. */
 async function followedFile(content: string) {
   const core = await startCore();
-  onTestFinished(() => core.registry.close());
+  onTestFinished(() => core.core.close());
   const file = path.join(core.directory, 'f');
   await writeFile(file, content);
   const { generation } = await core.root.stat(RESOURCE);
@@ -21,7 +21,7 @@ async function followedFile(content: string) {
     const sink = new CollectingSink();
     const { signal } = new AbortController();
     const held = { holdMs: HOLD_MS, ...request };
-    const follower = await core.registry.follow(RESOURCE, held, sink, signal);
+    const follower = await core.core.followers.follow(RESOURCE, held, sink, signal);
     sink.follower = follower;
     sink.drain(room);
     return { sink, follower };

@@ -189,7 +189,7 @@ describe('an appender', () => {
     await waitFor(() => owner.failures.length === 1, 'the failure');
     expect(calls).toEqual([]);
     release();
-    await core.registry.close();
+    await core.core.close();
     expect(calls).toEqual(['written', 'closed']);
   });
 
@@ -207,15 +207,15 @@ describe('an appender', () => {
     await waitFor(() => syncs === 1, 'the sync while it goes on');
     appender.append(Buffer.from('y'));
     await appender.end('finished');
-    await core.registry.close();
+    await core.core.close();
     expect(syncs).toBe(2);
   });
 
-  test('is refused once the registry closes, which waits for those that are open', async () => {
+  test('is refused once the core closes, which waits for those that are open', async () => {
     const core = await startCore();
     const appender = await core.open('a');
     let isClosed = false;
-    const closed = core.registry.close().then(() => {
+    const closed = core.core.close().then(() => {
       isClosed = true;
     });
     await expect(core.open('b')).rejects.toThrow(ServerClosingError);
@@ -232,7 +232,7 @@ describe('an appender', () => {
     const stalled = join(appender, 0, 0);
     appender.append(Buffer.alloc(100_000, 'x'));
     await appender.end('finished');
-    const closed = core.registry.close();
+    const closed = core.core.close();
     stalled.drain();
     await closed;
     expect(stalled.bytes).toHaveLength(100_000);
@@ -255,8 +255,8 @@ describe('an appender', () => {
     const core = await startCore();
     const appender = await core.open('a');
     const { fingerprint } = await core.root.stat(ResourcePath.parse('a'));
-    expect(core.registry.live(fingerprint)).toBe(appender.feed);
+    expect(core.core.followers.live(fingerprint)).toBe(appender.feed);
     await appender.end('finished');
-    expect(core.registry.live(fingerprint)).toBeUndefined();
+    expect(core.core.followers.live(fingerprint)).toBeUndefined();
   });
 });

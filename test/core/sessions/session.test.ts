@@ -111,7 +111,7 @@ describe('a session', () => {
     }
   });
 
-  test('that waits for its client is over when the registry closes, and goes on in the next one', async () => {
+  test('that waits for its client is over when the core closes, and goes on in the next one', async () => {
     const core = await startCore({ graceMs: NEVER_MS });
     const appender = await core.open('a', undefined, { session });
     const sink = join(appender);
@@ -119,7 +119,7 @@ describe('a session', () => {
     await appender.ready();
     appender.release();
     expect(sink.waits).toEqual([true]);
-    await core.registry.close();
+    await core.core.close();
     expect(sink.endReason).toBe('shutdown');
     expect((await rememberedIn(core.directory)).a).toEqual({ session, start: 0, state: 'open' });
     const next = await startCore({ directory: core.directory, graceMs: NEVER_MS });
@@ -127,15 +127,15 @@ describe('a session', () => {
     const back = await next.open('a', undefined, { session, expect: 0 });
     expect(back.received).toBe(4);
     await back.end('finished');
-    await next.registry.close();
+    await next.core.close();
   });
 
-  test('cannot be taken over any more once the registry closes', async () => {
+  test('cannot be taken over any more once the core closes', async () => {
     const core = await startCore({ graceMs: NEVER_MS });
     const appender = await core.open('a', undefined, { session });
     const owner = new RecordingOwner();
     const taking = core.open('a', owner, { session });
-    const closed = core.registry.close();
+    const closed = core.core.close();
     await expect(taking).rejects.toThrow(ServerClosingError);
     await appender.end('shutdown');
     await closed;
@@ -182,6 +182,6 @@ describe('a session', () => {
       expect(appender.endReason).toBe(reason);
     });
     await Promise.all(endings);
-    await core.registry.close();
+    await core.core.close();
   });
 });

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { FeedRegistry } from '../../../src/core/feed-registry.ts';
+import { Core } from '../../../src/core/core.ts';
 import type { FollowRequest } from '../../../src/core/request.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { AppendFile } from '../../../src/storage/append-file.ts';
@@ -28,11 +28,11 @@ async function rootWith(...names: string[]): Promise<string> {
   return directory;
 }
 
-async function start(directory: string, durability: 'os' | 'disk' = 'os'): Promise<FeedRegistry> {
-  const registry = new FeedRegistry(await Root.open(directory), { durability, graceMs: 0 });
-  onTestFinished(() => registry.close());
-  await recoverAfterKill(directory, registry);
-  return registry;
+async function start(directory: string, durability: 'os' | 'disk' = 'os'): Promise<Core> {
+  const core = new Core(await Root.open(directory), { durability, graceMs: 0 });
+  onTestFinished(() => core.close());
+  await recoverAfterKill(directory, core);
+  return core;
 }
 
 function own(directory: string, name: string): string[] {
@@ -72,10 +72,10 @@ function stopHalfway() {
 test('half of a large append is gone after a kill -9, although the log was dropped for another stream', async () => {
   const directory = await rootWith('large', 'other');
   const { letGo, isHalfway } = stopHalfway();
-  const registry = await start(directory);
-  const appended = appendLine(registry, 'large', LARGE);
+  const core = await start(directory);
+  const appended = appendLine(core, 'large', LARGE);
   await waitFor(isHalfway, 'half of it to be in the file');
-  await appendLine(registry, 'other', 'a line\n');
+  await appendLine(core, 'other', 'a line\n');
   await waitFor(() => isRemembered(directory, 'other'), 'the other stream to be brought up to date');
   await waitWhile(() => own(directory, 'redo').length > 0, 'the log says what is under way');
 
@@ -89,11 +89,11 @@ test('half of a large append is gone after a kill -9, although the log was dropp
 test('a server that closes during a large append makes it, and leaves no log', async () => {
   const directory = await rootWith('large');
   const { letGo, isHalfway } = stopHalfway();
-  const registry = await start(directory);
-  const appended = appendLine(registry, 'large', LARGE);
+  const core = await start(directory);
+  const appended = appendLine(core, 'large', LARGE);
   await waitFor(isHalfway, 'half of it to be in the file');
   let isClosed = false;
-  const closed = registry.close().then(() => {
+  const closed = core.close().then(() => {
     isClosed = true;
   });
   await waitWhile(() => !isClosed, 'the server waits for what it has let in');
@@ -110,16 +110,16 @@ test.each([
 ])('a follower has nothing of a large append that is not made yet: %s', async (_, request, expected) => {
   const directory = await rootWith('large');
   const { letGo, isHalfway } = stopHalfway();
-  const registry = await start(directory);
+  const core = await start(directory);
   const follow = async (what: FollowRequest) => {
     const sink = new CollectingSink();
     const large = ResourcePath.parse('/large');
-    sink.follower = await registry.follow(large, what, sink, new AbortController().signal);
+    sink.follower = await core.followers.follow(large, what, sink, new AbortController().signal);
     sink.drain();
     await waitFor(() => sink.endReason !== undefined, 'the end');
     return `${sink.bytes} ${sink.endReason}`;
   };
-  const appended = appendLine(registry, 'large', LARGE);
+  const appended = appendLine(core, 'large', LARGE);
   await waitFor(isHalfway, 'half of it to be in the file');
   const early = await follow(request);
   letGo();
@@ -155,20 +155,20 @@ function breakDisk(): () => void {
 
 test('what was refused and may be in the log is made void as soon as it can be, though nobody uses the stream', async () => {
   const directory = await rootWith('file');
-  const registry = await start(directory);
+  const core = await start(directory);
   const mend = breakDisk();
-  await expect(appendLine(registry, 'file', 'refused\n')).rejects.toMatchObject({
+  await expect(appendLine(core, 'file', 'refused\n')).rejects.toMatchObject({
     code: 'HFS_OUTCOME_UNKNOWN',
   });
   mend();
   await waitFor(() => isRemembered(directory, 'file'), 'the record to make it void');
-  await appendLine(registry, 'file', 'acknowledged\n');
+  await appendLine(core, 'file', 'acknowledged\n');
   expect(await textOf(await start(directory), 'file')).toBe('base\nacknowledged\n');
 });
 
 test('the cut of a refused append is as safe as that it is void', async () => {
   const directory = await rootWith('file');
-  const registry = await start(directory, 'disk');
+  const core = await start(directory, 'disk');
   const steps: string[] = [];
   const { write, truncate, sync } = AppendFile.prototype;
   const { annul } = RedoLog.prototype;
@@ -191,6 +191,6 @@ test('the cut of a refused append is as safe as that it is void', async () => {
     }),
   ];
   onTestFinished(() => spies.forEach((spy) => void spy.mockRestore()));
-  await expect(appendLine(registry, 'file', LARGE)).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+  await expect(appendLine(core, 'file', LARGE)).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
   expect(steps.slice(0, 3)).toEqual(['cut', 'sync', 'void']);
 });

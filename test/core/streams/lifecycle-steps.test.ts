@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { FeedRegistry } from '../../../src/core/feed-registry.ts';
+import { Core } from '../../../src/core/core.ts';
 import { AppendFile } from '../../../src/storage/append-file.ts';
 import { Records } from '../../../src/storage/records/records.ts';
 import { Root } from '../../../src/storage/root.ts';
@@ -19,13 +19,13 @@ import { makeFork, makeStream, storeFile, textOf } from '../../support/streams-c
 import { waitFor } from '../../support/wait-for.ts';
 
 async function start(directory: string, durability: 'os' | 'disk' = 'os') {
-  const registry = new FeedRegistry(await Root.open(directory), { durability, graceMs: 0 });
-  onTestFinished(() => registry.close());
-  await recoverAfterKill(directory, registry);
-  return registry;
+  const core = new Core(await Root.open(directory), { durability, graceMs: 0 });
+  onTestFinished(() => core.close());
+  await recoverAfterKill(directory, core);
+  return core;
 }
 
-const remove = ({ streams }: FeedRegistry, name: string) => streams.delete(ResourcePath.parse(name));
+const remove = ({ streams }: Core, name: string) => streams.delete(ResourcePath.parse(name));
 
 function fail<T extends object>(
   owner: T,
@@ -49,51 +49,51 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
 
   test('is free when another program has deleted the last fork', async () => {
     const directory = await temporaryDirectory();
-    const registry = await start(directory);
-    await makeStream(registry, 'source');
-    await makeFork(registry, 'source', 'fork');
-    await remove(registry, 'source');
-    await expect(makeStream(registry, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_CONFLICT' });
+    const core = await start(directory);
+    await makeStream(core, 'source');
+    await makeFork(core, 'source', 'fork');
+    await remove(core, 'source');
+    await expect(makeStream(core, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_CONFLICT' });
     await rm(path.join(directory, 'fork'));
-    expect(await makeStream(registry, 'source')).toBe(true);
+    expect(await makeStream(core, 'source')).toBe(true);
   });
 
   test('is free when another program has deleted the last fork of a fork, whichever name is asked for first', async () => {
     const directory = await temporaryDirectory();
-    const registry = await start(directory);
-    await makeStream(registry, 'source');
-    await makeFork(registry, 'source', 'fork');
-    await makeFork(registry, 'fork', 'fork of fork');
-    for (const name of ['source', 'fork']) await remove(registry, name);
+    const core = await start(directory);
+    await makeStream(core, 'source');
+    await makeFork(core, 'source', 'fork');
+    await makeFork(core, 'fork', 'fork of fork');
+    for (const name of ['source', 'fork']) await remove(core, name);
     await rm(path.join(directory, 'fork of fork'));
-    for (const name of ['source', 'fork']) expect(await makeStream(registry, name)).toBe(true);
+    for (const name of ['source', 'fork']) expect(await makeStream(core, name)).toBe(true);
   });
 
   test('costs a bounded number of looks for lost forks, however many files there are', async () => {
     const directory = await temporaryDirectory();
-    const registry = await start(directory);
-    await makeStream(registry, 'source');
+    const core = await start(directory);
+    await makeStream(core, 'source');
     for (const room of ['a', 'b']) {
-      await makeFork(registry, 'source', `${room}/fork`);
+      await makeFork(core, 'source', `${room}/fork`);
       await rm(path.join(directory, room, 'fork'));
       for (let i = 0; i < 700; i++) writeFileSync(path.join(directory, room, String(i)), '');
     }
     const looking = vi.spyOn(Root.prototype, 'fingerprintsIn');
     onTestFinished(() => looking.mockRestore());
-    await remove(registry, 'source');
+    await remove(core, 'source');
     const listings = await Promise.all(looking.mock.settledResults.map(({ value }) => value as Fingerprints));
     expect(listings.map(({ looks }) => looks)).toEqual([700, 300]);
-    expect(await makeStream(registry, 'source')).toBe(true);
+    expect(await makeStream(core, 'source')).toBe(true);
   });
 
   test('is taken while the fork lives, below whatever name, over restarts', async () => {
     const directory = await temporaryDirectory();
-    const registry = await start(directory);
-    await makeStream(registry, 'source');
-    await makeFork(registry, 'source', 'fork');
-    await remove(registry, 'source');
+    const core = await start(directory);
+    await makeStream(core, 'source');
+    await makeFork(core, 'source', 'fork');
+    await remove(core, 'source');
     await rename(path.join(directory, 'fork'), path.join(directory, 'fork.1'));
-    await registry.close();
+    await core.close();
     const next = await start(directory);
     await expect(makeStream(next, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_CONFLICT' });
     await remove(next, 'fork.1');
@@ -101,11 +101,11 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
   });
 
   test('is kept when the stream is deleted while an append is under way', async () => {
-    const registry = await start(await temporaryDirectory(), 'disk');
-    await makeStream(registry, 'source');
-    await makeFork(registry, 'source', 'fork');
+    const core = await start(await temporaryDirectory(), 'disk');
+    await makeStream(core, 'source');
+    await makeFork(core, 'source', 'fork');
     const owner = new RecordingOwner();
-    const appender = await registry.openAppend(ResourcePath.parse('source'), {}, owner);
+    const appender = await core.sessions.open(ResourcePath.parse('source'), {}, owner);
     const { syncNames } = Root.prototype;
     const syncing = vi.spyOn(Root.prototype, 'syncNames');
     onTestFinished(() => syncing.mockRestore());
@@ -114,23 +114,23 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
       await waitFor(() => owner.failures.length > 0, 'the appender to be told');
       await syncNames.apply(this, args);
     });
-    await remove(registry, 'source');
+    await remove(core, 'source');
     await appender.end('interrupted');
-    await expect(textOf(registry, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_GONE' });
+    await expect(textOf(core, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_GONE' });
   });
 
   test('is kept for a fork that is just being made', async () => {
-    const registry = await start(await temporaryDirectory());
-    await makeStream(registry, 'source');
+    const core = await start(await temporaryDirectory());
+    await makeStream(core, 'source');
     const { publish } = Root.prototype;
     const publishing = vi.spyOn(Root.prototype, 'publish');
     onTestFinished(() => publishing.mockRestore());
     publishing.mockImplementationOnce(async function late(this: Root, ...args) {
-      await remove(registry, 'source');
+      await remove(core, 'source');
       return publish.apply(this, args);
     });
-    await makeFork(registry, 'source', 'fork');
-    await expect(makeStream(registry, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_CONFLICT' });
+    await makeFork(core, 'source', 'fork');
+    await expect(makeStream(core, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_CONFLICT' });
   });
 });
 
@@ -147,52 +147,52 @@ describe('what has its name is made', () => {
     });
   }
 
-  const makings: [kind: string, make: (registry: FeedRegistry, directory: string) => Promise<unknown>][] = [
-    ['a stream', (registry) => makeStream(registry, 'new', 'text')],
-    ['a file', (registry, directory) => storeFile(registry, directory, 'new', 'text')],
-    ['a fork', (registry) => makeFork(registry, 'source', 'new')],
+  const makings: [kind: string, make: (core: Core, directory: string) => Promise<unknown>][] = [
+    ['a stream', (core) => makeStream(core, 'new', 'text')],
+    ['a file', (core, directory) => storeFile(core, directory, 'new', 'text')],
+    ['a fork', (core) => makeFork(core, 'source', 'new')],
   ];
 
   test.each(makings)('even if the server closes: %s', async (_kind, make) => {
     const directory = await temporaryDirectory();
-    const registry = await start(directory, 'disk');
-    await makeStream(registry, 'source', 'text');
+    const core = await start(directory, 'disk');
+    await makeStream(core, 'source', 'text');
     let closed: Promise<void> | undefined;
     oncePublished(() => {
-      closed = registry.close();
+      closed = core.close();
     });
-    await make(registry, directory);
+    await make(core, directory);
     await closed;
     expect(await textOf(await start(directory), 'new')).toBe('text');
   });
 
   test.each(makings)('even if no file can be opened any more: %s', async (_kind, make) => {
     const directory = await temporaryDirectory();
-    const registry = await start(directory);
-    await makeStream(registry, 'source', 'text');
+    const core = await start(directory);
+    await makeStream(core, 'source', 'text');
     const opening = vi.spyOn(Root.prototype, 'openRead');
     onTestFinished(() => opening.mockRestore());
     oncePublished(() => opening.mockRejectedValue(storageFailure(systemError('EMFILE'))));
-    await make(registry, directory);
+    await make(core, directory);
     opening.mockRestore();
-    expect(await textOf(registry, 'new')).toBe('text');
+    expect(await textOf(core, 'new')).toBe('text');
   });
 });
 
 test('what has lost its name is deleted, even if the server closes', async () => {
   const directory = await temporaryDirectory();
-  const registry = await start(directory, 'disk');
-  await makeStream(registry, 'source');
-  await makeFork(registry, 'source', 'fork');
+  const core = await start(directory, 'disk');
+  await makeStream(core, 'source');
+  await makeFork(core, 'source', 'fork');
   const unlink = Root.prototype.remove;
   const unlinking = vi.spyOn(Root.prototype, 'remove');
   onTestFinished(() => unlinking.mockRestore());
   let closed: Promise<void> | undefined;
   unlinking.mockImplementationOnce(async function removed(this: Root, ...args) {
     await unlink.apply(this, args);
-    closed = registry.close();
+    closed = core.close();
   });
-  await remove(registry, 'fork');
+  await remove(core, 'fork');
   await closed;
   await remove(await start(directory), 'source');
   expect(await readdir(directory)).toEqual([RESERVED]);
@@ -204,60 +204,60 @@ describe('when the disk refuses on the way', () => {
     ['EIO', 'HFS_STORAGE_ERROR'],
   ])('%s of a sync is told as %s, and nothing is made', async (code, expected) => {
     const directory = await temporaryDirectory();
-    const registry = await start(directory, 'disk');
+    const core = await start(directory, 'disk');
     const syncing = vi.spyOn(AppendFile.prototype, 'sync');
     onTestFinished(() => syncing.mockRestore());
     syncing.mockRejectedValue(storageFailure(systemError(code)));
-    await expect(makeStream(registry, 'stream', 'text')).rejects.toMatchObject({ code: expected });
-    await expect(storeFile(registry, directory, 'stream', 'text')).rejects.toMatchObject({ code: expected });
+    await expect(makeStream(core, 'stream', 'text')).rejects.toMatchObject({ code: expected });
+    await expect(storeFile(core, directory, 'stream', 'text')).rejects.toMatchObject({ code: expected });
     expect(await readdir(directory)).toEqual([RESERVED]);
-    const appending = registry.openAppend(ResourcePath.parse('session'), {}, new RecordingOwner());
+    const appending = core.sessions.open(ResourcePath.parse('session'), {}, new RecordingOwner());
     await expect(appending).rejects.toMatchObject({ code: expected });
   });
 
   test('a stream whose name could not be synced is there, and that it may not stay is told', async () => {
-    const registry = await start(await temporaryDirectory(), 'disk');
+    const core = await start(await temporaryDirectory(), 'disk');
     const failing = fail(Root.prototype, 'syncNames');
-    await expect(makeStream(registry, 'stream', 'text')).rejects.toMatchObject({
+    await expect(makeStream(core, 'stream', 'text')).rejects.toMatchObject({
       code: 'HFS_OUTCOME_UNKNOWN',
     });
     failing.mockRestore();
-    expect(await textOf(registry, 'stream')).toBe('text');
+    expect(await textOf(core, 'stream')).toBe('text');
   });
 
   test('a stream that is deleted leaves nothing behind, even if that could not be synced', async () => {
     const directory = await temporaryDirectory();
-    const registry = await start(directory, 'disk');
-    await makeStream(registry, 'source');
-    await makeFork(registry, 'source', 'fork');
-    await remove(registry, 'source');
+    const core = await start(directory, 'disk');
+    await makeStream(core, 'source');
+    await makeFork(core, 'source', 'fork');
+    await remove(core, 'source');
     const failing = fail(Root.prototype, 'syncNames');
-    await expect(remove(registry, 'fork')).rejects.toMatchObject({ code: 'HFS_OUTCOME_UNKNOWN' });
+    await expect(remove(core, 'fork')).rejects.toMatchObject({ code: 'HFS_OUTCOME_UNKNOWN' });
     failing.mockRestore();
     expect(await tombstonesIn(directory)).toEqual({});
-    for (const name of ['source', 'fork']) expect(await makeStream(registry, name)).toBe(true);
+    for (const name of ['source', 'fork']) expect(await makeStream(core, name)).toBe(true);
   });
 
   test('a stream that is deleted is deleted, whatever of what was remembered of it stays', async () => {
-    const registry = await start(await temporaryDirectory());
-    await makeStream(registry, 'source');
-    await makeFork(registry, 'source', 'fork');
-    await remove(registry, 'source');
+    const core = await start(await temporaryDirectory());
+    await makeStream(core, 'source');
+    await makeFork(core, 'source', 'fork');
+    await remove(core, 'source');
     const { write } = Records.prototype;
     const writing = vi.spyOn(Records.prototype, 'write');
     onTestFinished(() => writing.mockRestore());
     // What says that it begins is written, and nothing after that.
     writing.mockImplementationOnce(write).mockRejectedValue(storageFailure(systemError('EIO')));
-    await remove(registry, 'fork');
+    await remove(core, 'fork');
     writing.mockRestore();
-    for (const name of ['source', 'fork']) expect(await makeStream(registry, name)).toBe(true);
+    for (const name of ['source', 'fork']) expect(await makeStream(core, name)).toBe(true);
   });
 
   test('a stream that cannot be made leaves no file, and its own error', async () => {
     const directory = await temporaryDirectory();
-    const registry = await start(directory);
+    const core = await start(directory);
     fail(Records.prototype, 'write').mockRejectedValue(storageFailure(systemError('ENOSPC')));
-    await expect(makeStream(registry, 'stream')).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+    await expect(makeStream(core, 'stream')).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
     expect(await readdir(path.join(directory, RESERVED, 'incoming'))).toEqual([]);
   });
 });

@@ -14,20 +14,20 @@ const session = 'x'.repeat(32);
 /** A stream of text with a line, and one who follows it. */
 async function followedStream(graceMs = 15_000) {
   const core = await startCore({ graceMs });
-  onTestFinished(() => core.registry.close());
-  await makeStream(core.registry, 'stream', 'first\n');
+  onTestFinished(() => core.core.close());
+  await makeStream(core.core, 'stream', 'first\n');
   const follow = async () => {
     const sink = new CollectingSink();
     const { signal } = new AbortController();
-    sink.follower = await core.registry.follow(STREAM, {}, sink, signal);
+    sink.follower = await core.core.followers.follow(STREAM, {}, sink, signal);
     sink.drain();
     return sink;
   };
   const close = async () => {
-    const stream = await core.registry.streams.acquire(STREAM);
+    const stream = await core.core.streams.acquire(STREAM);
     const nothing = { bytes: Buffer.alloc(0), contentType: undefined, seq: undefined, producer: undefined };
     await stream.append({ ...nothing, close: true });
-    core.registry.streams.release(stream);
+    core.core.streams.release(stream);
   };
   const sink = await follow();
   await waitFor(() => sink.bytes.length === 6, 'the history');
@@ -37,8 +37,8 @@ async function followedStream(graceMs = 15_000) {
 const text = (sink: CollectingSink) => sink.bytes.toString();
 
 test('a follower of an open stream gets what is appended, and stays until it is closed', async () => {
-  const { registry, sink, close } = await followedStream();
-  await appendLine(registry, 'stream', 'second\n');
+  const { core, sink, close } = await followedStream();
+  await appendLine(core, 'stream', 'second\n');
   await waitFor(() => text(sink) === 'first\nsecond\n', 'the second line');
   expect([sink.endReason, sink.follower?.outcome]).toEqual([undefined, undefined]);
   await close();
@@ -47,10 +47,10 @@ test('a follower of an open stream gets what is appended, and stays until it is 
 });
 
 test('what is appended reaches followers without another read of the file', async () => {
-  const { registry, sink } = await followedStream();
+  const { core, sink } = await followedStream();
   const reading = vi.spyOn(StoredFile.prototype, 'read');
   onTestFinished(() => reading.mockRestore());
-  await Promise.all([appendLine(registry, 'stream', 'a\n'), appendLine(registry, 'stream', 'b\n')]);
+  await Promise.all([appendLine(core, 'stream', 'a\n'), appendLine(core, 'stream', 'b\n')]);
   await waitFor(() => text(sink).length === 10, 'the lines');
   expect(text(sink)).toMatch(/^first\n(a\nb\n|b\na\n)$/);
   expect(reading).not.toHaveBeenCalled();
@@ -65,19 +65,19 @@ test('a closed stream is followed to its end, as a file is', async () => {
 });
 
 test('a file that was only stored is followed to its end, though somebody POSTs to it', async () => {
-  const { registry, directory } = await followedStream();
-  await storeFile(registry, directory, 'file', 'stored\n');
-  await appendLine(registry, 'file', 'posted\n');
+  const { core, directory } = await followedStream();
+  await storeFile(core, directory, 'file', 'stored\n');
+  await appendLine(core, 'file', 'posted\n');
   const sink = new CollectingSink();
   const { signal } = new AbortController();
-  sink.follower = await registry.follow(ResourcePath.parse('file'), {}, sink, signal);
+  sink.follower = await core.followers.follow(ResourcePath.parse('file'), {}, sink, signal);
   sink.drain();
   await waitFor(() => sink.endReason !== undefined, 'the end');
   expect([text(sink), sink.endReason]).toEqual(['stored\nposted\n', 'finished']);
 });
 
 test('a follower of an open stream sees sessions come and go, and stays', async () => {
-  const { registry, open, sink, follow } = await followedStream();
+  const { core, open, sink, follow } = await followedStream();
   const first = await open('stream', new RecordingOwner(), { session });
   const during = await follow();
   first.append(Buffer.from('one '));
@@ -89,7 +89,7 @@ test('a follower of an open stream sees sessions come and go, and stays', async 
   await waitFor(() => sink.waits.length === 1, 'the word that the appender was lost');
   const back = await open('stream', new RecordingOwner(), { session: 'y'.repeat(32) });
   await back.end('interrupted');
-  await appendLine(registry, 'stream', 'three\n');
+  await appendLine(core, 'stream', 'three\n');
   for (const each of [sink, during]) {
     await waitFor(() => text(each) === 'first\none two three\n', 'everything');
     expect([each.waits, each.endReason]).toEqual([[true, false], undefined]);
@@ -114,22 +114,22 @@ test('a session that closes the stream ends those who follow it', async () => {
 });
 
 test('a follower of an open stream is told when it is deleted', async () => {
-  const { registry, sink } = await followedStream();
-  await registry.streams.delete(STREAM);
+  const { core, sink } = await followedStream();
+  await core.streams.delete(STREAM);
   await waitFor(() => sink.endReason !== undefined, 'the end');
   expect(sink.endReason).toBe('deleted');
 });
 
 test('a follower of an open stream is told to come back when the server closes', async () => {
-  const { registry, sink } = await followedStream();
-  await registry.close();
+  const { core, sink } = await followedStream();
+  await core.close();
   expect(sink.endReason).toBe('shutdown');
 });
 
 test('a follower of an open stream that another program has cut gets nothing of what is appended then', async () => {
-  const { registry, directory, sink } = await followedStream();
+  const { core, directory, sink } = await followedStream();
   await truncate(path.join(directory, 'stream'), 2);
-  await appendLine(registry, 'stream', 'anew\n').catch(() => appendLine(registry, 'stream', 'anew\n'));
+  await appendLine(core, 'stream', 'anew\n').catch(() => appendLine(core, 'stream', 'anew\n'));
   await waitFor(() => sink.endReason !== undefined, 'the end');
   expect([text(sink), sink.endReason]).toEqual(['first\n', 'truncated']);
 });
@@ -152,7 +152,7 @@ test.each([
 
 test('who follows a file that was cut gets what is there, whatever others still have of it', async () => {
   const core = await startCore();
-  onTestFinished(() => core.registry.close());
+  onTestFinished(() => core.core.close());
   const appender = await core.open('file');
   const [stalled, other] = [join(appender, 0, 1), join(appender)];
   appender.append(Buffer.alloc(100, 'a'));
@@ -164,7 +164,7 @@ test('who follows a file that was cut gets what is there, whatever others still 
   await writeFile(path.join(core.directory, 'file'), Buffer.alloc(300, 'c'));
   const late = new CollectingSink();
   const { signal } = new AbortController();
-  late.follower = await core.registry.follow(ResourcePath.parse('file'), { from: 150 }, late, signal);
+  late.follower = await core.core.followers.follow(ResourcePath.parse('file'), { from: 150 }, late, signal);
   late.drain();
   await waitFor(() => late.endReason !== undefined, 'the end');
   expect(late.bytes).toEqual(Buffer.alloc(150, 'c'));
@@ -193,12 +193,12 @@ function holdEnds(): { isHeld: () => boolean; letGo: () => void } {
 }
 
 test('a follower of an open stream is told to come back when the server closes while a session ends', async () => {
-  const { registry, open, sink } = await followedStream();
+  const { core, open, sink } = await followedStream();
   const appender = await open('stream', new RecordingOwner(), { session });
   const ends = holdEnds();
   const ended = appender.end('finished');
   await waitFor(ends.isHeld, 'the end');
-  const closed = registry.close();
+  const closed = core.close();
   ends.letGo();
   await Promise.all([ended, closed]);
   expect(sink.endReason).toBe('shutdown');

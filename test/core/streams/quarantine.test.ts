@@ -1,7 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { FeedRegistry } from '../../../src/core/feed-registry.ts';
+import { Core } from '../../../src/core/core.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { AppendFile } from '../../../src/storage/append-file.ts';
 import { Root } from '../../../src/storage/root.ts';
@@ -20,20 +20,20 @@ import { waitFor } from '../../support/wait-for.ts';
 async function startTwo() {
   const directory = await temporaryDirectory();
   const told: string[] = [];
-  const registry = await start(directory, told);
+  const core = await start(directory, told);
   for (const name of ['good', 'bad']) {
-    await makeStream(registry, name);
-    await appendLine(registry, name, `${name} 0\n`, { id: 'p', epoch: 0, seq: 0 });
+    await makeStream(core, name);
+    await appendLine(core, name, `${name} 0\n`, { id: 'p', epoch: 0, seq: 0 });
   }
-  return { directory, registry, told };
+  return { directory, core, told };
 }
 
 async function start(directory: string, told: string[] = []) {
   const report = (message: string) => told.push(message);
-  const registry = new FeedRegistry(await Root.open(directory), { durability: 'os', graceMs: 0, report });
-  onTestFinished(() => registry.close());
-  await recoverAfterKill(directory, registry);
-  return registry;
+  const core = new Core(await Root.open(directory), { durability: 'os', graceMs: 0, report });
+  onTestFinished(() => core.close());
+  await recoverAfterKill(directory, core);
+  return core;
 }
 
 const own = (directory: string, name: string) =>
@@ -55,7 +55,7 @@ const isolated = (directory: string) => async () =>
   (await own(directory, 'quarantine')).length === 1 && (await own(directory, 'redo')).length === 0;
 
 test('a stream whose file cannot be synced is put in quarantine, and the log is dropped for all others', async () => {
-  const { directory, registry, told } = await startTwo();
+  const { directory, core, told } = await startTwo();
   const { sync } = AppendFile.prototype;
   const syncing = vi.spyOn(AppendFile.prototype, 'sync');
   syncing.mockImplementation(async function failing(this: AppendFile, ...args) {
@@ -65,15 +65,15 @@ test('a stream whose file cannot be synced is put in quarantine, and the log is 
   onTestFinished(() => syncing.mockRestore());
   await waitFor(isolated(directory), 'the log to be dropped');
   expect(told.filter((message) => message.includes('cannot be brought up to date'))).toHaveLength(1);
-  await appendLine(registry, 'good', 'good 1\n', { id: 'p', epoch: 0, seq: 1 });
-  await expect(appendLine(registry, 'bad', 'bad 1\n')).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
+  await appendLine(core, 'good', 'good 1\n', { id: 'p', epoch: 0, seq: 1 });
+  await expect(appendLine(core, 'bad', 'bad 1\n')).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
   // What the system has of it by now nobody knows.
-  await expect(textOf(registry, 'bad')).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
+  await expect(textOf(core, 'bad')).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
   const sink = new CollectingSink();
-  const following = registry.follow(ResourcePath.parse('bad'), {}, sink, new AbortController().signal);
+  const following = core.followers.follow(ResourcePath.parse('bad'), {}, sink, new AbortController().signal);
   await expect(following).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
-  expect(await textOf(registry, 'good')).toBe('good 0\ngood 1\n');
-  await registry.close();
+  expect(await textOf(core, 'good')).toBe('good 0\ngood 1\n');
+  await core.close();
 
   syncing.mockRestore();
   const next = await start(directory);
@@ -87,27 +87,27 @@ test('a stream whose file cannot be synced is put in quarantine, and the log is 
 });
 
 test('a stream of which nothing can be remembered comes out of quarantine as soon as it can be', async () => {
-  const { directory, registry } = await startTwo();
+  const { directory, core } = await startTwo();
   const saving = failToSave();
   await waitFor(isolated(directory), 'the stream to be put in quarantine');
-  await expect(appendLine(registry, 'bad', 'bad 1\n')).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
+  await expect(appendLine(core, 'bad', 'bad 1\n')).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
   // Its file has everything.
-  expect(await textOf(registry, 'bad')).toBe('bad 0\n');
+  expect(await textOf(core, 'bad')).toBe('bad 0\n');
   saving.mockRestore();
   await waitFor(
     () =>
-      appendLine(registry, 'bad', 'bad 1\n', { id: 'p', epoch: 0, seq: 1 }).then(
+      appendLine(core, 'bad', 'bad 1\n', { id: 'p', epoch: 0, seq: 1 }).then(
         () => true,
         () => false,
       ),
     'the stream to take appends again',
   );
-  expect(await textOf(registry, 'bad')).toBe('bad 0\nbad 1\n');
+  expect(await textOf(core, 'bad')).toBe('bad 0\nbad 1\n');
   expect(await own(directory, 'quarantine')).toEqual([]);
 });
 
 test('what was refused before a quarantine never replaces what was appended after it', async () => {
-  const { directory, registry } = await startTwo();
+  const { directory, core } = await startTwo();
   const { writeInLine: write } = AppendFile.prototype;
   const writing = vi.spyOn(AppendFile.prototype, 'writeInLine').mockImplementationOnce(function failing(
     this: AppendFile,
@@ -122,7 +122,7 @@ test('what was refused before a quarantine never replaces what was appended afte
     writing.mockRestore();
     reading.mockRestore();
   });
-  await expect(appendLine(registry, 'bad', 'refused\n')).rejects.toMatchObject({
+  await expect(appendLine(core, 'bad', 'refused\n')).rejects.toMatchObject({
     code: 'HFS_OUTCOME_UNKNOWN',
   });
   await waitFor(isolated(directory), 'the stream to be put in quarantine');
@@ -131,7 +131,7 @@ test('what was refused before a quarantine never replaces what was appended afte
   const copy = await readFile(log);
   reading.mockRestore();
   const append = () =>
-    appendLine(registry, 'bad', 'bad 1\n')
+    appendLine(core, 'bad', 'bad 1\n')
       .then(() => true)
       .catch(() => false);
   await waitFor(append, 'the stream to take appends again');
@@ -142,9 +142,9 @@ test('what was refused before a quarantine never replaces what was appended afte
 });
 
 test('a stream that is deleted leaves the quarantine', async () => {
-  const { directory, registry } = await startTwo();
+  const { directory, core } = await startTwo();
   failToSave();
   await waitFor(isolated(directory), 'the stream to be put in quarantine');
-  await registry.streams.delete(ResourcePath.parse('bad'));
+  await core.streams.delete(ResourcePath.parse('bad'));
   expect(await own(directory, 'quarantine')).toEqual([]);
 });

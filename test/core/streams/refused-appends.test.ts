@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { FeedRegistry } from '../../../src/core/feed-registry.ts';
+import { Core } from '../../../src/core/core.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { play, type Step } from '../../support/crash-root.ts';
 import { temporaryDirectory } from '../../support/server.ts';
@@ -10,12 +10,12 @@ import { appendLine, textOf } from '../../support/streams-core.ts';
 async function afterKill(operation: string, step?: Step) {
   const directory = path.join(await temporaryDirectory(), 'root');
   const facts = await play(directory, operation, { step });
-  const registry = new FeedRegistry(await Root.open(directory), { durability: 'os', graceMs: 0 });
-  onTestFinished(() => registry.close());
-  await registry.recover();
+  const core = new Core(await Root.open(directory), { durability: 'os', graceMs: 0 });
+  onTestFinished(() => core.close());
+  await core.serve();
   const steps = facts.at(-1)?.steps ?? 0;
   const answers = facts.filter(({ kind, outcome }) => kind === 'append' && outcome !== 'sent');
-  return { registry, steps, answers: answers.map(({ lines, outcome }) => `${lines} ${outcome}`) };
+  return { core, steps, answers: answers.map(({ lines, outcome }) => `${lines} ${outcome}`) };
 }
 
 /** What was left by each step of an operation at which it was refused. */
@@ -43,15 +43,15 @@ describe.each([
     const refused = await refusals(operation, line);
     // Such as the log, and the file when the log has it.
     expect(refused.length).toBeGreaterThanOrEqual(2);
-    for (const { registry, answers } of refused) {
+    for (const { core, answers } of refused) {
       expect(answers.filter((answer) => answer.startsWith(line))).toEqual([
         `${line} refused`,
         `${line} refused`,
       ]);
       const name = operation.includes('file') ? 'plain' : 'stream';
-      expect(await textOf(registry, name)).toBe(before);
-      await appendLine(registry, name, retry ?? 'again\n');
-      expect(await textOf(registry, name)).toBe(`${before}${retry ?? 'again\n'}`);
+      expect(await textOf(core, name)).toBe(before);
+      await appendLine(core, name, retry ?? 'again\n');
+      expect(await textOf(core, name)).toBe(`${before}${retry ?? 'again\n'}`);
     }
   });
 });

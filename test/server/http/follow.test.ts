@@ -4,7 +4,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { FeedRegistry } from '../../../src/core/feed-registry.ts';
+import { Arrivals } from '../../../src/core/arrivals/arrivals.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import {
   appendAll,
@@ -338,7 +338,7 @@ describe('a follower that waits', () => {
   });
 
   it('and goes leaves nothing behind, and nobody hears of it', async () => {
-    const waits = vi.spyOn(FeedRegistry.prototype, 'arrival');
+    const waits = vi.spyOn(Arrivals.prototype, 'wait');
     onTestFinished(() => waits.mockRestore());
     const lines: string[] = [];
     const app = Fastify({

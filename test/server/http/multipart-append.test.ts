@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import fc from 'fast-check';
 import { assert, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { FeedRegistry } from '../../../src/core/feed-registry.ts';
+import { SessionRegistry } from '../../../src/core/sessions/session-registry.ts';
 import { ClientSocket } from '../../../src/server/node/client-socket.ts';
 import { fileText, openAppender } from '../../support/http-append.ts';
 import { Download, jsonOf, Upload, upload } from '../../support/http-bodies.ts';
@@ -237,15 +237,15 @@ describe('a form with verb APPEND', () => {
     const server = await startServer();
     const sockets: Socket[] = [];
     server.app.server.on('connection', (socket) => void sockets.push(socket));
-    const { openAppend } = FeedRegistry.prototype;
+    const { open } = SessionRegistry.prototype;
     let release: () => void = () => undefined;
     const gate = new Promise<void>((resolve) => {
       release = resolve;
     });
-    const opening = vi.spyOn(FeedRegistry.prototype, 'openAppend');
-    opening.mockImplementation(async function slowly(this: FeedRegistry, ...args) {
+    const opening = vi.spyOn(SessionRegistry.prototype, 'open');
+    opening.mockImplementation(async function slowly(this: SessionRegistry, ...args) {
       await gate;
-      return openAppend.apply(this, args);
+      return open.apply(this, args);
     });
     onTestFinished(() => opening.mockRestore());
     const parts = Array.from({ length: 60 }, (_, i) => ({ filename: `f-${i}`, body: pattern(i, 50_000) }));

@@ -1,30 +1,15 @@
 import type { FileStat } from '../../../storage/file-io.ts';
-import type { Quarantine } from '../../../storage/journal/quarantine.ts';
 import { setAside } from '../../../storage/records/aside.ts';
 import { type FileRecord, isDamaged } from '../../../storage/records/file-record.ts';
 import type { RecordDraft } from '../../../storage/records/record-draft.ts';
-import type { Records } from '../../../storage/records/records.ts';
-import type { Root } from '../../../storage/root.ts';
 import type { FoundName } from '../../../storage/walk.ts';
 import { ResourceNotFoundError, StreamGoneError } from '../../../wire/errors.ts';
 import { ResourcePath } from '../../../wire/resource-path.ts';
-import type { StreamRecord } from '../../single-append/stream-record.ts';
+import type { Core } from '../../core.ts';
 import { expiryMs } from '../../streams/stream-expiry.ts';
-import type { StreamLifecycle } from '../../streams/stream-lifecycle.ts';
-import type { StreamStore } from '../../streams/stream-store.ts';
 import { isJsonType } from '../../streams/stream-type.ts';
 import type { Findings } from './findings.ts';
 import { firstBadLine } from './json-lines.ts';
-
-/** What the files of a root are checked with. */
-export interface FileCheckOptions {
-  root: Root;
-  records: Records;
-  store: StreamStore;
-  quarantine: Quarantine<StreamRecord>;
-  streams: StreamLifecycle;
-  findings: Findings;
-}
 
 /** A file of which something is remembered. */
 interface Subject {
@@ -36,7 +21,8 @@ interface Subject {
 
 /** Checks files, one after the other, against what is remembered of them. */
 export class FileCheck {
-  readonly #options: FileCheckOptions;
+  readonly #core: Core;
+  readonly #findings: Findings;
   /** Fingerprints of the files of which something is remembered. */
   readonly known = new Set<string>();
   /** Fingerprints of those that streams were forked from. */
@@ -45,8 +31,9 @@ export class FileCheck {
   readonly #expired: Subject[] = [];
   #count = 0;
 
-  constructor(options: FileCheckOptions) {
-    this.#options = options;
+  constructor(core: Core, findings: Findings) {
+    this.#core = core;
+    this.#findings = findings;
   }
 
   /** How many files there are. */
@@ -58,14 +45,14 @@ export class FileCheck {
   async check(found: FoundName): Promise<void> {
     const where = found.location ?? found.name.toString();
     try {
-      const stat = await this.#options.root.statFound(found);
+      const stat = await this.#core.root.statFound(found);
       if (stat === undefined) return;
       this.#count++;
       const { fingerprint } = stat;
       // It may have several names.
       if (this.known.has(fingerprint)) return;
       this.known.add(fingerprint);
-      const record = this.#options.records.get(fingerprint);
+      const record = this.#core.records.get(fingerprint);
       if (record === undefined) {
         this.known.delete(fingerprint);
         return;
@@ -75,13 +62,14 @@ export class FileCheck {
       if (location === undefined || resource === undefined) return;
       await this.#checkSubject({ resource, location, stat, record });
     } catch (error) {
-      this.#options.findings.bad(where, `cannot be checked (${reasonOf(error)})`);
+      this.#findings.bad(where, `cannot be checked (${reasonOf(error)})`);
     }
   }
 
   /** Deletes what has outlived its time, as the server would. */
   async deleteExpired(): Promise<void> {
-    const { streams, findings } = this.#options;
+    const { streams } = this.#core;
+    const findings = this.#findings;
     for (const { resource, location, stat } of this.#expired) {
       try {
         await (await streams.open(resource)).close();
@@ -95,7 +83,7 @@ export class FileCheck {
   }
 
   async #checkSubject(subject: Subject): Promise<void> {
-    const { records, store, quarantine } = this.#options;
+    const { records, store, quarantine } = this.#core;
     const { stat, record } = subject;
     // What the log has of it is to be made good before anything is called too much or too little.
     if (quarantine.has(stat.fingerprint)) return;
@@ -115,7 +103,8 @@ export class FileCheck {
 
   /** The file is no stream any more, and nobody may take what is there for the whole of an append. */
   async #replaceDamaged({ location, stat }: Subject): Promise<void> {
-    const { records, findings } = this.#options;
+    const { records } = this.#core;
+    const findings = this.#findings;
     const { fingerprint, size } = stat;
     const aside = await records.copyAside(fingerprint);
     const append = { start: 0, state: 'interrupted', end: size } as const;
@@ -138,8 +127,8 @@ export class FileCheck {
         append: { ...append, start: Math.min(append.start, size), state: 'interrupted', end: size },
       }),
     };
-    await this.#options.records.write((draft) => draft.set(fingerprint, shorter), DURABLE);
-    this.#options.findings.bad(
+    await this.#core.records.write((draft) => draft.set(fingerprint, shorter), DURABLE);
+    this.#findings.bad(
       location,
       `${expected - size} bytes are missing at its end; it is remembered to end at ${size}, interrupted`,
     );
@@ -147,7 +136,8 @@ export class FileCheck {
 
   /** What no producer knows to have brought it will bring again. */
   async #checkSurplus({ location, stat }: Subject, size: number): Promise<void> {
-    const { root, findings } = this.#options;
+    const { root } = this.#core;
+    const findings = this.#findings;
     if (stat.size <= size) return;
     const file = await root.openRepair(location);
     try {
@@ -160,7 +150,8 @@ export class FileCheck {
 
   async #checkExpiry(subject: Subject, endMs: number | undefined): Promise<void> {
     if (endMs === undefined) return;
-    const { records, findings } = this.#options;
+    const { records } = this.#core;
+    const findings = this.#findings;
     const { location, stat, record } = subject;
     if (endMs <= Date.now()) this.#expired.push(subject);
     else if (record.dueMs === undefined) {
@@ -175,11 +166,11 @@ export class FileCheck {
   }
 
   async #checkJson({ resource, location }: Subject, size: number): Promise<void> {
-    const file = await this.#options.root.openRead(resource);
+    const file = await this.#core.root.openRead(resource);
     try {
       const position = await firstBadLine(file, size);
       if (position === undefined) return;
-      this.#options.findings.bad(
+      this.#findings.bad(
         location,
         `a stream of JSON values, and the line at ${position} is none; left as it is`,
       );

@@ -1,6 +1,6 @@
 import type { Report } from '../../../storage/report.ts';
 import type { Root } from '../../../storage/root.ts';
-import { StoredStreams } from '../../stored-streams.ts';
+import { Core } from '../../core.ts';
 import { FileCheck } from './file-check.ts';
 import { Findings } from './findings.ts';
 import { ForkCheck } from './fork-check.ts';
@@ -19,24 +19,18 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
   const findings = new Findings(tell);
   const report: Report = (message, { path, ...detail }) =>
     findings.bad(String(path), `${message} (${JSON.stringify(detail)})`);
-  const nothing = () => {};
-  const stored = new StoredStreams(root, {
-    // What is put right is to survive a loss of power, whatever the server promises.
-    isDurable: true,
-    report,
-    made: nothing,
-    deleted: nothing,
-  });
+  // What is put right is to survive a loss of power, whatever the server promises.
+  const core = new Core(root, { durability: 'disk', graceMs: 0, report });
   try {
     const progress: Report = (message, detail) => tell(`${message} (${JSON.stringify(detail)})`);
-    const count = await stored.recover({
+    const count = await core.recover({
       removed: (name) => findings.repaired(name, 'was not written to its end; removed'),
       progress,
       verify: true,
     });
     if (count > 0)
       findings.repaired('redo log', `the server was killed; ${count} streams brought up to date`);
-    const files = new FileCheck({ root, ...stored, streams: stored.lifecycle, findings });
+    const files = new FileCheck(core, findings);
     let isWhole = true;
     const names = root.walk((directory) => {
       isWhole = false;
@@ -49,7 +43,7 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
     await files.deleteExpired();
     if (isWhole) {
       const { known, sources } = files;
-      const { records } = stored;
+      const { records } = core;
       await new OrphanCheck({ root, records, findings, known }).check();
       const forks = new ForkCheck({ root, records, findings, known });
       await forks.checkTombstones();
@@ -59,7 +53,7 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
     return findings.badCount === 0;
   } finally {
     // After a failure there is nothing to be made safe, and what was found in the log stays.
-    await stored.close();
+    await core.close();
   }
 }
 

@@ -1,5 +1,4 @@
 import type { FileStat } from '../storage/file-io.ts';
-import type { Report } from '../storage/report.ts';
 import type { Root } from '../storage/root.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import {
@@ -9,118 +8,38 @@ import {
   ServerClosingError,
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import { Arrivals } from './arrivals/arrivals.ts';
 import type { Feed } from './feed.ts';
-import { Feeds } from './feeds.ts';
-import { FileWatch } from './file-watch.ts';
+import type { Feeds } from './feeds.ts';
 import type { Follower, FollowerSink } from './follower.ts';
 import { asGone, assertGeneration } from './preconditions.ts';
-import type { AppendRequest, FollowRequest } from './request.ts';
-import { RotatedFollowers } from './rotation/rotated-followers.ts';
-import { AppendHistory } from './sessions/append-history.ts';
-import type { Appender, AppenderOwner } from './sessions/appender.ts';
-import { SessionRegistry, type SessionRegistryOptions } from './sessions/session-registry.ts';
+import type { FollowRequest } from './request.ts';
+import type { RotatedFollowers } from './rotation/rotated-followers.ts';
+import type { SessionRegistry } from './sessions/session-registry.ts';
 import { Slots } from './slots.ts';
 import { startAt, startOfLastLines } from './start-position.ts';
-import { StoredStreams } from './stored-streams.ts';
-import { ExpirySweep } from './streams/expiry-sweep.ts';
 import type { StreamLifecycle } from './streams/stream-lifecycle.ts';
 
 /** How many files are searched for their last lines at a time: each search keeps a thread and the processor busy. */
 const MAX_SEARCHES = 2;
 
-/** Time between two looks for resources that are waited for; what this server makes is noticed at once. */
-const ARRIVAL_INTERVAL_MS = 500;
-
-/** Time between two looks for streams that have outlived their time and that nobody asks for. */
-const SWEEP_INTERVAL_MS = 30_000;
-
-/** Options of {@link FeedRegistry}. */
-export interface RegistryOptions extends SessionRegistryOptions {
-  /** Told what an operator should know. Default: nobody. */
-  report?: Report;
-}
-
-/** All feeds and streams: who appends, and where followers join. */
-export class FeedRegistry {
-  readonly #feeds: Feeds;
+/** Where followers join: what is there now, what somebody appends to, and the rest of what was replaced. */
+export class Followers {
+  readonly #streams: StreamLifecycle;
   readonly #sessions: SessionRegistry;
-  readonly #stored: StoredStreams;
-  readonly #report: Report;
-  readonly #arrivals: Arrivals;
-  readonly #searches = new Slots(MAX_SEARCHES);
-  readonly #sweep: ExpirySweep;
+  readonly #feeds: Feeds;
   readonly #rotated: RotatedFollowers;
-  #isClosing = false;
+  readonly #searches = new Slots(MAX_SEARCHES);
 
-  /** Call {@link recover} before anything else. */
-  constructor(root: Root, options: RegistryOptions) {
-    const { durability, graceMs, report = () => {} } = options;
-    const isDurable = durability === 'disk';
-    this.#report = report;
-    this.#arrivals = new Arrivals(root, ARRIVAL_INTERVAL_MS);
-    this.#stored = new StoredStreams(root, {
-      isDurable,
-      report,
-      made: (resource) => this.#arrivals.notify(resource),
-      deleted: ({ identity, fingerprint }) => {
-        this.#sessions.deleted(fingerprint);
-        this.#rotated.forget(identity);
-      },
-    });
-    const { records, store, held, turns, log, syncer, lifecycle } = this.#stored;
-    const watch = new FileWatch(root, turns);
-    this.#feeds = new Feeds(held, watch, ({ fingerprint, state }) => void store.touch(fingerprint, state));
-    this.#sessions = new SessionRegistry(
-      {
-        root,
-        held,
-        feeds: this.#feeds,
-        watch,
-        turns,
-        syncer,
-        log,
-        checkpoints: held.checkpoints,
-        history: new AppendHistory(records, { isDurable, graceMs }),
-        streams: lifecycle,
-      },
-      options,
-    );
-    this.#sweep = new ExpirySweep(records, lifecycle, store, report, SWEEP_INTERVAL_MS);
-    this.#rotated = new RotatedFollowers(root, this.#feeds, this.#sessions, lifecycle);
-  }
-
-  /** How streams come and go. */
-  get streams(): StreamLifecycle {
-    return this.#stored.lifecycle;
-  }
-
-  /**
-   * Makes good what a server before this one has left when it was killed. It takes the time that it takes,
-   * and tells every second how far it is. After a failure nothing is lost: it can be run again by another registry.
-   */
-  async recover(): Promise<void> {
-    const report = this.#report;
-    const count = await this.#stored.recover({ removed: () => {}, progress: report, verify: false });
-    if (count > 0)
-      report('the server before this one was killed: its redo log was made good', { streams: count });
-    this.#sweep.start();
+  constructor(streams: StreamLifecycle, sessions: SessionRegistry, feeds: Feeds, rotated: RotatedFollowers) {
+    this.#streams = streams;
+    this.#sessions = sessions;
+    this.#feeds = feeds;
+    this.#rotated = rotated;
   }
 
   /** The feed of the file with this fingerprint, while somebody appends to it through a session. */
   live(fingerprint: string): Feed | undefined {
     return this.#sessions.live(fingerprint)?.feed;
-  }
-
-  /**
-   * Begins a session or goes on with one, and tells those who wait for the resource.
-   *
-   * @throws what {@link SessionRegistry.open} throws
-   */
-  async openAppend(resource: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
-    const appender = await this.#sessions.open(resource, request, owner);
-    this.#arrivals.notify(resource);
-    return appender;
   }
 
   /**
@@ -142,7 +61,7 @@ export class FeedRegistry {
     signal: AbortSignal,
   ): Promise<Follower> {
     try {
-      const found = await this.streams.openUsed(resource).catch(asNothing);
+      const found = await this.#streams.openUsed(resource).catch(asNothing);
       let follower: Follower | undefined;
       try {
         follower = await this.#rotated.followCut(resource, request, sink);
@@ -158,7 +77,7 @@ export class FeedRegistry {
       }
     } catch (error) {
       const failure = asGone(error, request.generation);
-      if (!(failure instanceof ResourceGoneError) || this.#isClosing) throw failure;
+      if (!(failure instanceof ResourceGoneError) || this.#sessions.isClosing) throw failure;
       const follower = await this.#rotated.followRest(resource, request, sink);
       if (follower === undefined) throw failure;
       return follower;
@@ -171,7 +90,7 @@ export class FeedRegistry {
    * @throws {ServerClosingError} after `close`, when it is not known any more who would come back
    */
   async liveFeed(resource: ResourcePath): Promise<Feed | undefined> {
-    const file = await this.streams.openUsed(resource);
+    const file = await this.#streams.openUsed(resource);
     try {
       const { fingerprint, kind } = file.stat;
       const feed = this.live(fingerprint);
@@ -195,38 +114,9 @@ export class FeedRegistry {
     return (await this.#sessions.history.outcome({ stat }, size)).status;
   }
 
-  /**
-   * Waits for a resource that is not there.
-   *
-   * @param timeoutMs how long at most
-   * @returns whether it is there
-   * @throws the signal's reason when it aborts
-   */
-  arrival(resource: ResourcePath, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    return this.#arrivals.wait(resource, timeoutMs, signal);
-  }
-
-  /**
-   * Takes no new appenders from now on, ends the sessions that nobody holds, and
-   * waits until every feed has ended and its file is closed. To end the others
-   * is for those who hold them. Idempotent.
-   */
-  async close(): Promise<void> {
-    this.#isClosing = true;
-    const settled = this.streams.close();
-    this.#sessions.close();
-    await this.#sweep.close();
-    await this.#rotated.close();
-    this.#feeds.endFollowers();
-    await this.#feeds.closed();
-    await settled;
-    await this.#stored.close();
-    this.#arrivals.close();
-  }
-
   /** What is waited for has ended for the server by now, but not for the one who appends: how it will end nobody knows. */
   #refuseWhenClosing(): void {
-    if (this.#isClosing) throw new ServerClosingError('the server is shutting down');
+    if (this.#sessions.isClosing) throw new ServerClosingError('the server is shutting down');
   }
 
   /** Joins what is live and needs no look into the file. */
@@ -248,7 +138,7 @@ export class FeedRegistry {
     const { fingerprint, kind, generation } = file.stat;
     if (kind !== 'file') throw new PathConflictError('there is no regular file at this path');
     assertGeneration(generation, request.generation);
-    this.streams.assertWhole(fingerprint);
+    this.#streams.assertWhole(fingerprint);
     const start = await this.#startIn(file, request, signal);
     await this.#sessions.find(resource, file);
     return this.#sessions.exclusively(fingerprint, () => this.#joinAt(start, file, resource, sink));
@@ -261,7 +151,7 @@ export class FeedRegistry {
     signal: AbortSignal,
   ): Promise<(committed: number) => number> {
     if (lines === undefined) return (committed) => startAt(from, committed);
-    const known = await this.streams.committed(file);
+    const known = await this.#streams.committed(file);
     const position = await this.#searches.run(() => startOfLastLines(lines, file, known, signal));
     return (committed) => Math.min(position, committed);
   }
@@ -275,7 +165,7 @@ export class FeedRegistry {
     const session = this.#sessions.live(file.stat.fingerprint);
     if (session !== undefined) return session.join(start(session.feed.committed), sink);
     this.#refuseWhenClosing();
-    const size = await this.streams.committed(file);
+    const size = await this.#streams.committed(file);
     const place = { size, position: start(size), isThere: true };
     return this.#feeds.follow(file, resource, place, sink, () => this.#sessions.history.outcome(file, size));
   }

@@ -1,0 +1,223 @@
+import { Quarantine } from '../storage/journal/quarantine.ts';
+import { RedoLog } from '../storage/journal/redo-log.ts';
+import { import03 } from '../storage/records/import-0.3.ts';
+import { Records } from '../storage/records/records.ts';
+import type { Report } from '../storage/report.ts';
+import { Reserve } from '../storage/reserve.ts';
+import { Root } from '../storage/root.ts';
+import { RootLock } from '../storage/root-lock.ts';
+import { WriteTurns } from '../storage/write-turns.ts';
+import { Arrivals } from './arrivals/arrivals.ts';
+import { Directories } from './directories.ts';
+import { Feeds } from './feeds.ts';
+import { FileWatch } from './file-watch.ts';
+import { Followers } from './followers.ts';
+import { cleanUp } from './recovery/clean-up.ts';
+import { Recovery } from './recovery/recovery.ts';
+import { RotatedFollowers } from './rotation/rotated-followers.ts';
+import { AppendHistory } from './sessions/append-history.ts';
+import { SessionRegistry, type SessionRegistryOptions } from './sessions/session-registry.ts';
+import type { StreamRecord } from './single-append/stream-record.ts';
+import { ExpirySweep } from './streams/expiry-sweep.ts';
+import { StreamLifecycle } from './streams/stream-lifecycle.ts';
+import { StreamRegistry } from './streams/stream-registry.ts';
+import { StreamStore } from './streams/stream-store.ts';
+import { Syncer } from './syncer.ts';
+
+/** Longest time for which written bytes wait to be made durable while a session goes on. */
+const SYNC_INTERVAL_MS = 1000;
+
+/** Time between two looks for resources that are waited for; what this server makes is noticed at once. */
+const ARRIVAL_INTERVAL_MS = 500;
+
+/** Time between two looks for streams that have outlived their time and that nobody asks for. */
+const SWEEP_INTERVAL_MS = 30_000;
+
+/** Options of {@link Core}. */
+export interface CoreOptions extends SessionRegistryOptions {
+  /** Told what an operator should know. Default: nobody. */
+  report?: Report;
+}
+
+/** Options of {@link Core.open}. */
+export interface OpenOptions extends CoreOptions {
+  /** Mode of the files that are made for users; the process's umask is taken from it. */
+  fileMode: number;
+}
+
+/** How a root is recovered, see {@link Core.recover}. */
+export interface RecoverOptions {
+  /** Called with the name of each thing that was removed. Default: nobody is told. */
+  removed?: (name: string) => void;
+  /** Told every second how far it is. Default: whoever is told what an operator should know. */
+  progress?: Report;
+  /** Whether all records are read to see whether they can be. Default: false. */
+  verify?: boolean;
+}
+
+/** All that a root is served, or checked, with. The one place where it is composed. */
+export class Core {
+  readonly root: Root;
+  readonly records: Records;
+  readonly store: StreamStore;
+  readonly quarantine: Quarantine<StreamRecord>;
+  /** How streams come and go, and what is at their paths. */
+  readonly streams: StreamLifecycle;
+  /** Who appends. */
+  readonly sessions: SessionRegistry;
+  /** Where followers join. */
+  readonly followers: Followers;
+  /** What is waited for. */
+  readonly arrivals: Arrivals;
+  /** What is in directories. */
+  readonly directories: Directories;
+  readonly #report: Report;
+  readonly #log: RedoLog<StreamRecord>;
+  readonly #syncer = new Syncer(SYNC_INTERVAL_MS);
+  readonly #live: StreamRegistry;
+  readonly #feeds: Feeds;
+  readonly #rotated: RotatedFollowers;
+  readonly #sweep: ExpirySweep;
+  #lock: RootLock | undefined;
+
+  /** Call {@link serve}, or {@link recover}, before anything else. */
+  constructor(root: Root, options: CoreOptions) {
+    const { durability, graceMs, report = () => {} } = options;
+    const isDurable = durability === 'disk';
+    const turns = new WriteTurns();
+    const watch = new FileWatch(root, turns);
+    const log = new RedoLog<StreamRecord>(root.own('redo'), turns, isDurable);
+    const syncer = this.#syncer;
+    this.root = root;
+    this.#report = report;
+    this.#log = log;
+    this.records = new Records({
+      directory: root.own('records'),
+      aside: root.own('aside'),
+      reserve: new Reserve(root.own('reserve')),
+    });
+    this.store = new StreamStore(this.records, isDurable);
+    this.quarantine = new Quarantine(root.own('quarantine'));
+    this.arrivals = new Arrivals(root, ARRIVAL_INTERVAL_MS);
+    const { records, store, quarantine } = this;
+    this.#live = new StreamRegistry({ root, store, log, quarantine, turns, syncer, isDurable, report });
+    this.streams = new StreamLifecycle({
+      root,
+      records,
+      store,
+      streams: this.#live,
+      syncer,
+      isDurable,
+      made: (resource) => this.arrivals.notify(resource),
+      deleted: ({ identity, fingerprint }) => {
+        this.sessions.deleted(fingerprint);
+        this.#rotated.forget(identity);
+      },
+    });
+    this.#feeds = new Feeds(this.#live, watch, ({ fingerprint, state }) => {
+      void store.touch(fingerprint, state);
+    });
+    this.sessions = new SessionRegistry(
+      {
+        root,
+        held: this.#live,
+        feeds: this.#feeds,
+        watch,
+        turns,
+        syncer,
+        log,
+        checkpoints: this.#live.checkpoints,
+        history: new AppendHistory(records, { isDurable, graceMs }),
+        streams: this.streams,
+        arrivals: this.arrivals,
+      },
+      options,
+    );
+    this.#rotated = new RotatedFollowers(root, this.#feeds, this.sessions, this.streams);
+    this.followers = new Followers(this.streams, this.sessions, this.#feeds, this.#rotated);
+    this.directories = new Directories(root, this.streams, this.followers);
+    this.#sweep = new ExpirySweep(records, this.streams, store, report, SWEEP_INTERVAL_MS);
+  }
+
+  /**
+   * Opens a root to serve it; makes the directory if it is missing. {@link close} lets it go.
+   *
+   * @throws {InvalidRootError} when it cannot be made, entered or written
+   * @throws {RootInUseError} when another server uses it
+   * @throws what {@link serve} throws
+   */
+  static async open(directory: string, options: OpenOptions): Promise<Core> {
+    const { report = () => {} } = options;
+    const root = await Root.open(directory, options);
+    const lock = await RootLock.acquire(root.own('lock'), { root: directory, report });
+    const core = new Core(root, options);
+    core.#lock = lock;
+    try {
+      await core.serve();
+      return core;
+    } catch (error) {
+      await core.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Recovers the root, and deletes from now on what has outlived its time.
+   *
+   * @throws what {@link recover} throws
+   */
+  async serve(): Promise<void> {
+    const count = await this.recover();
+    if (count > 0) {
+      this.#report('the server before this one was killed: its redo log was made good', { streams: count });
+    }
+    this.#sweep.start();
+  }
+
+  /**
+   * Opens the records, removes what a server that was killed was making, and makes its log good. It takes the time
+   * that it takes. After a failure nothing is lost: it can be done again by another core.
+   *
+   * @returns how many streams the log was about
+   */
+  async recover(options: RecoverOptions = {}): Promise<number> {
+    const report = this.#report;
+    const { removed = () => {}, progress = report, verify = false } = options;
+    const { root, records, store, quarantine } = this;
+    const repair = await records.open({ verify });
+    if (repair !== undefined) {
+      report('the store of records was damaged: what could be read of it goes on', {
+        path: root.own('records'),
+        ...repair,
+      });
+    }
+    await import03({ root, records, report, progress });
+    await cleanUp({ root, records, isDurable: store.isDurable, removed });
+    const [log, syncer] = [this.#log, this.#syncer];
+    return new Recovery({ root, store, log, quarantine, syncer, report, progress }).run();
+  }
+
+  /**
+   * Takes no new appenders from now on, ends the sessions that nobody holds, and
+   * waits until every feed has ended and its file is closed; to end the others
+   * is for those who hold them. Then makes all that is in the log safe beside the files, and lets
+   * the root go. After a recovery that failed the log stays. Idempotent.
+   */
+  async close(): Promise<void> {
+    try {
+      const settled = this.streams.close();
+      this.sessions.close();
+      await this.#sweep.close();
+      await this.#rotated.close();
+      this.#feeds.endFollowers();
+      await this.#feeds.closed();
+      await settled;
+      await this.#live.close();
+      await this.records.close();
+      this.#syncer.close();
+      this.arrivals.close();
+    } finally {
+      await this.#lock?.release();
+    }
+  }
+}

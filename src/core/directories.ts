@@ -1,0 +1,64 @@
+import type { FileStat } from '../storage/file-io.ts';
+import type { Root } from '../storage/root.ts';
+import { ResourceNotFoundError } from '../wire/errors.ts';
+import type { ResourcePath } from '../wire/resource-path.ts';
+import type { Followers } from './followers.ts';
+import type { StreamLifecycle } from './streams/stream-lifecycle.ts';
+
+/** A name in a directory, and what followers would find there. */
+export interface DirectoryEntry {
+  name: string;
+  stat: FileStat;
+  /** Bytes; the committed ones while somebody appends. Undefined for directories, and where nobody is told how much there is. */
+  size: number | undefined;
+  /** Whether somebody appends to it now. */
+  isLive: boolean;
+  /** Exit status of the command whose output it is, if that is known. */
+  status: number | undefined;
+}
+
+/** What is in directories. */
+export class Directories {
+  readonly #root: Root;
+  readonly #streams: StreamLifecycle;
+  readonly #followers: Followers;
+
+  constructor(root: Root, streams: StreamLifecycle, followers: Followers) {
+    this.#root = root;
+    this.#streams = streams;
+    this.#followers = followers;
+  }
+
+  /** Yields what is in a directory, see {@link Root.list}. */
+  async *list(
+    resource: ResourcePath,
+    { signal }: { signal: AbortSignal },
+  ): AsyncGenerator<DirectoryEntry, void, undefined> {
+    for await (const { name, ...stat } of this.#root.list(resource, { signal })) {
+      const feed = this.#followers.live(stat.fingerprint);
+      const hasSize = stat.kind === 'file' && this.#isWhole(stat.fingerprint);
+      const size = hasSize ? (feed?.committed ?? stat.size) : undefined;
+      const status = stat.kind === 'file' ? await this.#followers.status(stat, stat.size) : undefined;
+      yield { name, stat, size, isLive: feed !== undefined, status };
+    }
+  }
+
+  /** What kind of thing is at a path; undefined when there is nothing. */
+  async kindAt(resource: ResourcePath): Promise<FileStat['kind'] | undefined> {
+    return (await this.#root.stat(resource).catch(ignoreMissing))?.kind;
+  }
+
+  /** Whether what is in a file is all that there is; else nobody is told how much that would be. */
+  #isWhole(fingerprint: string): boolean {
+    try {
+      this.#streams.assertWhole(fingerprint);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+function ignoreMissing(error: unknown): undefined {
+  if (!(error instanceof ResourceNotFoundError)) throw error;
+}
