@@ -1,6 +1,6 @@
 /** The server side: a Fastify plugin, its options, and the errors it makes. */
 
-export type { Durability } from './core/sessions/group-writer.ts';
+export type { Durability } from './core/log/local-log.ts';
 export { httpfstream } from './server/plugin.ts';
 export type { HttpfstreamOptions } from './server/settings.ts';
 export {

@@ -1,5 +1,4 @@
 import { Quarantine } from '../storage/journal/quarantine.ts';
-import { RedoLog } from '../storage/journal/redo-log.ts';
 import { import03 } from '../storage/records/import-0.3.ts';
 import { Records } from '../storage/records/records.ts';
 import type { Report } from '../storage/report.ts';
@@ -12,17 +11,18 @@ import { Directories } from './directories.ts';
 import { Feeds } from './feeds.ts';
 import { FileWatch } from './file-watch.ts';
 import { Followers } from './followers.ts';
+import type { Entry } from './log/entry.ts';
+import { type Durability, LocalLog } from './log/local-log.ts';
+import { Syncer } from './log/syncer.ts';
 import { cleanUp } from './recovery/clean-up.ts';
 import { Recovery } from './recovery/recovery.ts';
 import { RotatedFollowers } from './rotation/rotated-followers.ts';
 import { AppendHistory } from './sessions/append-history.ts';
-import { SessionRegistry, type SessionRegistryOptions } from './sessions/session-registry.ts';
-import type { StreamRecord } from './single-append/stream-record.ts';
+import { SessionRegistry } from './sessions/session-registry.ts';
 import { ExpirySweep } from './streams/expiry-sweep.ts';
 import { StreamLifecycle } from './streams/stream-lifecycle.ts';
 import { StreamRegistry } from './streams/stream-registry.ts';
 import { StreamStore } from './streams/stream-store.ts';
-import { Syncer } from './syncer.ts';
 
 /** Longest time for which written bytes wait to be made durable while a session goes on. */
 const SYNC_INTERVAL_MS = 1000;
@@ -34,7 +34,11 @@ const ARRIVAL_INTERVAL_MS = 500;
 const SWEEP_INTERVAL_MS = 30_000;
 
 /** Options of {@link Core}. */
-export interface CoreOptions extends SessionRegistryOptions {
+export interface CoreOptions {
+  /** When bytes count as safe. */
+  durability: Durability;
+  /** How long a session waits for an appender that was lost, in milliseconds. */
+  graceMs: number;
   /** Told what an operator should know. Default: nobody. */
   report?: Report;
 }
@@ -60,7 +64,7 @@ export class Core {
   readonly root: Root;
   readonly records: Records;
   readonly store: StreamStore;
-  readonly quarantine: Quarantine<StreamRecord>;
+  readonly quarantine: Quarantine<Entry>;
   /** How streams come and go, and what is at their paths. */
   readonly streams: StreamLifecycle;
   /** Who appends. */
@@ -72,8 +76,7 @@ export class Core {
   /** What is in directories. */
   readonly directories: Directories;
   readonly #report: Report;
-  readonly #log: RedoLog<StreamRecord>;
-  readonly #syncer = new Syncer(SYNC_INTERVAL_MS);
+  readonly #log: LocalLog;
   readonly #live: StreamRegistry;
   readonly #feeds: Feeds;
   readonly #rotated: RotatedFollowers;
@@ -86,11 +89,9 @@ export class Core {
     const isDurable = durability === 'disk';
     const turns = new WriteTurns();
     const watch = new FileWatch(root, turns);
-    const log = new RedoLog<StreamRecord>(root.own('redo'), turns, isDurable);
-    const syncer = this.#syncer;
+    const syncer = new Syncer(SYNC_INTERVAL_MS);
     this.root = root;
     this.#report = report;
-    this.#log = log;
     this.records = new Records({
       directory: root.own('records'),
       aside: root.own('aside'),
@@ -100,7 +101,9 @@ export class Core {
     this.quarantine = new Quarantine(root.own('quarantine'));
     this.arrivals = new Arrivals(root, ARRIVAL_INTERVAL_MS);
     const { records, store, quarantine } = this;
-    this.#live = new StreamRegistry({ root, store, log, quarantine, turns, syncer, isDurable, report });
+    const log = new LocalLog({ root, store, quarantine, turns, syncer, durability, report });
+    this.#log = log;
+    this.#live = new StreamRegistry(log, store, quarantine);
     this.streams = new StreamLifecycle({
       root,
       records,
@@ -117,22 +120,17 @@ export class Core {
     this.#feeds = new Feeds(this.#live, watch, ({ fingerprint, state }) => {
       void store.touch(fingerprint, state);
     });
-    this.sessions = new SessionRegistry(
-      {
-        root,
-        held: this.#live,
-        feeds: this.#feeds,
-        watch,
-        turns,
-        syncer,
-        log,
-        checkpoints: this.#live.checkpoints,
-        history: new AppendHistory(records, { isDurable, graceMs }),
-        streams: this.streams,
-        arrivals: this.arrivals,
-      },
-      options,
-    );
+    this.sessions = new SessionRegistry({
+      root,
+      log,
+      graceMs,
+      held: this.#live,
+      feeds: this.#feeds,
+      watch,
+      history: new AppendHistory(records, { isDurable, graceMs }),
+      streams: this.streams,
+      arrivals: this.arrivals,
+    });
     this.#rotated = new RotatedFollowers(root, this.#feeds, this.sessions, this.streams);
     this.followers = new Followers(this.streams, this.sessions, this.#feeds, this.#rotated);
     this.directories = new Directories(root, this.streams, this.followers);
@@ -193,8 +191,8 @@ export class Core {
     }
     await import03({ root, records, report, progress });
     await cleanUp({ root, records, isDurable: store.isDurable, removed });
-    const [log, syncer] = [this.#log, this.#syncer];
-    return new Recovery({ root, store, log, quarantine, syncer, report, progress }).run();
+    const { journal, syncer } = this.#log;
+    return new Recovery({ root, store, log: journal, quarantine, syncer, report, progress }).run();
   }
 
   /**
@@ -214,7 +212,7 @@ export class Core {
       await settled;
       await this.#live.close();
       await this.records.close();
-      this.#syncer.close();
+      this.#log.syncer.close();
       this.arrivals.close();
     } finally {
       await this.#lock?.release();

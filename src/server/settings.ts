@@ -1,4 +1,4 @@
-import type { Durability } from '../core/sessions/group-writer.ts';
+import type { Durability } from '../core/log/local-log.ts';
 import { DEFAULT_FILE_MODE } from '../storage/root-directory.ts';
 
 /** Options of the Fastify plugin, beside Fastify's own `prefix`. */

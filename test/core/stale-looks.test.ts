@@ -1,17 +1,9 @@
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { FileSync } from '../../src/core/file-sync.ts';
-import { AppendPipeline } from '../../src/core/single-append/append-pipeline.ts';
-import type { StreamRecord } from '../../src/core/single-append/stream-record.ts';
-import { Syncer } from '../../src/core/syncer.ts';
-import { RedoLog } from '../../src/storage/journal/redo-log.ts';
-import { untypedState } from '../../src/storage/records/stream-state.ts';
-import { Root } from '../../src/storage/root.ts';
-import { WriteTurns } from '../../src/storage/write-turns.ts';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { LocalLog } from '../../src/core/log/local-log.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { startCore } from '../support/core-harness.ts';
-import { temporaryDirectory } from '../support/server.ts';
 
 const RESOURCE = ResourcePath.parse('/f');
 
@@ -49,46 +41,28 @@ describe('a file that was opened before its stream grew', () => {
 
 describe('the first append to a stream', () => {
   it('does not take what another program has brought while the file was opened for a cut', async () => {
-    const directory = await temporaryDirectory();
-    await writeFile(path.join(directory, 'f'), 'old ');
-    const root = await Root.open(directory);
-    const turns = new WriteTurns();
-    const log = new RedoLog<StreamRecord>(root.own('redo'), turns, false);
-    const nothing = async () => {};
-    const pipeline: AppendPipeline = new AppendPipeline({
-      fingerprint: 'f',
-      location: 'f',
-      state: untypedState(4),
-      type: undefined,
-      log,
-      turns,
-      openFile: async () => {
-        const file = await root.openAppend(RESOURCE, { create: false });
-        const { size } = await file.state();
-        await appendFile(path.join(directory, 'f'), 'theirs ');
-        // A reader has looked, and told the stream.
-        pipeline.amend({ size: 11 });
-        return { file, size };
-      },
-      room: nothing,
-      assertRoom: () => undefined,
-      sync: new FileSync(new Syncer(1000)),
-      isDurable: false,
-      save: nothing,
-      logged: () => {},
-      committed: () => {},
-      settled: () => {},
+    const { core, directory } = await startCore();
+    const file = path.join(directory, 'f');
+    await writeFile(file, 'old ');
+    const stream = await core.streams.acquire(RESOURCE);
+    const { open } = LocalLog.prototype;
+    const opening = vi.spyOn(LocalLog.prototype, 'open');
+    opening.mockImplementation(async function meanwhile(this: LocalLog, ...args) {
+      const opened = await open.apply(this, args);
+      await appendFile(file, 'theirs ');
+      // A reader has looked, and told the stream.
+      stream.advance(11);
+      return opened;
     });
-    const append = {
-      bytes: Buffer.from('ours'),
-      contentType: undefined,
-      seq: undefined,
-      producer: undefined,
-    };
-    const after = await pipeline.append({ ...append, close: false }, () => {});
-    expect(after).toMatchObject({ size: 15 });
-    expect(after?.generation).toBeUndefined();
-    expect(await readFile(path.join(directory, 'f'), 'utf8')).toBe('old theirs ours');
-    await pipeline.cool();
+    onTestFinished(() => opening.mockRestore());
+    const bytes = Buffer.from('ours');
+    const append = { bytes, contentType: undefined, seq: undefined, producer: undefined, close: false };
+    const { state } = await stream.append(append);
+    expect(opening).toHaveBeenCalledOnce();
+    expect(state).toMatchObject({ size: 15 });
+    expect(state.generation).toBeUndefined();
+    expect(await readFile(file, 'utf8')).toBe('old theirs ours');
+    core.streams.release(stream);
+    await core.close();
   });
 });

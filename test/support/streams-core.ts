@@ -1,5 +1,5 @@
 import type { Core } from '../../src/core/core.ts';
-import type { ProducerRequest } from '../../src/core/single-append/producers.ts';
+import type { ProducerRequest } from '../../src/core/log/producers.ts';
 import type { CreateRequest } from '../../src/core/streams/create-request.ts';
 import type { Appended } from '../../src/core/streams/stream.ts';
 import type { NewFile } from '../../src/storage/new-file.ts';

@@ -5,10 +5,10 @@ import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageBusyError, StorageFullError } from '../../wire/errors.ts';
-import type { StreamRecord } from '../single-append/stream-record.ts';
+import { MAX_QUARANTINED } from '../log/checkpoints.ts';
+import type { Entry } from '../log/entry.ts';
+import type { Syncer } from '../log/syncer.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
-import type { Syncer } from '../syncer.ts';
-import { MAX_QUARANTINED } from './checkpoints.ts';
 import { FileFinder } from './file-finder.ts';
 import { type RepairOptions, StreamRepair } from './stream-repair.ts';
 
@@ -25,8 +25,8 @@ const PROGRESS_MS = 1000;
 export interface RecoveryOptions {
   root: Root;
   store: StreamStore;
-  log: RedoLog<StreamRecord>;
-  quarantine: Quarantine<StreamRecord>;
+  log: RedoLog<Entry>;
+  quarantine: Quarantine<Entry>;
   syncer: Syncer;
   /** Told what could not be made good. */
   report: Report;
@@ -94,21 +94,21 @@ export class Recovery {
   }
 
   /** What is in quarantine was logged before everything else of its file. */
-  async *#records(replay: Replay<StreamRecord>): AsyncGenerator<RedoRecord<StreamRecord>, void, undefined> {
+  async *#records(replay: Replay<Entry>): AsyncGenerator<RedoRecord<Entry>, void, undefined> {
     yield* this.#options.quarantine.all();
     yield* replay.records((bytes) => {
       this.#bytes += bytes;
     });
   }
 
-  #streamOf({ file, path }: StreamRecord): StreamRepair {
+  #streamOf({ file, path }: Entry): StreamRepair {
     const stream = this.#streams.get(file) ?? new StreamRepair(file, path, this.#repairOptions);
     this.#streams.set(file, stream);
     return stream;
   }
 
   /** Begins to make a record; many streams are under way at a time. */
-  async #make(record: RedoRecord<StreamRecord>): Promise<void> {
+  async #make(record: RedoRecord<Entry>): Promise<void> {
     if (this.#underWay.size >= PARALLEL) await Promise.race(this.#underWay);
     const stream = this.#streamOf(record.header);
     const made = stream.make(record).then((isLast) => {
@@ -133,7 +133,7 @@ export class Recovery {
    *
    * @returns whether the log is not needed for them any more
    */
-  async #isolateFailed(replay: Replay<StreamRecord>): Promise<boolean> {
+  async #isolateFailed(replay: Replay<Entry>): Promise<boolean> {
     const { quarantine } = this.#options;
     const failed = [...this.#streams.values()].filter(({ failure }) => failure !== undefined);
     if (failed.length === 0) return true;

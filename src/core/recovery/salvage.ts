@@ -4,7 +4,7 @@ import type { NewFile } from '../../storage/new-file.ts';
 import { OWN_FILE_MODE } from '../../storage/own-directory.ts';
 import { publishAside } from '../../storage/records/aside.ts';
 import type { Root } from '../../storage/root.ts';
-import type { StreamRecord } from '../single-append/stream-record.ts';
+import type { Entry } from '../log/entry.ts';
 
 /** Longest part of a label that a file's name makes, in characters. */
 const MAX_NAME_LENGTH = 80;
@@ -28,7 +28,7 @@ export class Salvage {
   }
 
   /** Takes one append. What is not in the log cannot be kept; what was not made yet is not missed. */
-  async take({ header, payload }: RedoRecord<StreamRecord>): Promise<void> {
+  async take({ header, payload }: RedoRecord<Entry>): Promise<void> {
     if (header.intent) return;
     this.#position ??= header.start;
     if (payload.length === 0) return;

@@ -4,9 +4,9 @@ import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
-import type { StreamRecord } from '../single-append/stream-record.ts';
+import type { Entry } from '../log/entry.ts';
+import type { Syncer } from '../log/syncer.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
-import type { Syncer } from '../syncer.ts';
 import type { FileFinder } from './file-finder.ts';
 import { Salvage } from './salvage.ts';
 import { StreamReplay } from './stream-replay.ts';
@@ -64,7 +64,7 @@ export class StreamRepair {
   }
 
   /** Counts a record that is to be made. */
-  announce({ path, deleted, moot }: StreamRecord): void {
+  announce({ path, deleted, moot }: Entry): void {
     this.#path = path;
     this.#isDeleted = deleted === true;
     if (moot) this.#mootAhead++;
@@ -76,7 +76,7 @@ export class StreamRepair {
    *
    * @returns whether it was the last one
    */
-  async make(record: RedoRecord<StreamRecord>): Promise<boolean> {
+  async make(record: RedoRecord<Entry>): Promise<boolean> {
     this.#remaining--;
     const isLast = this.#remaining === 0;
     await this.#inTurn(() => this.#make(record));
@@ -110,7 +110,7 @@ export class StreamRepair {
     }
   }
 
-  async #make(record: RedoRecord<StreamRecord>): Promise<void> {
+  async #make(record: RedoRecord<Entry>): Promise<void> {
     if (this.#failure !== undefined) return;
     if (!this.#hasBegun) await this.#begin();
     const { deleted, moot, run } = record.header;
@@ -131,7 +131,7 @@ export class StreamRepair {
   }
 
   /** What a session has brought belongs to the file: without it nobody misses it. */
-  async #makeRun({ header, payload }: RedoRecord<StreamRecord>): Promise<void> {
+  async #makeRun({ header, payload }: RedoRecord<Entry>): Promise<void> {
     if (this.#location === undefined || this.#mootAhead > 0) return;
     await (this.#replay as StreamReplay).makeRun(header.start, payload, await this.#open(this.#location));
   }

@@ -12,7 +12,6 @@ import type { Stream } from '../streams/stream.ts';
 import type { StreamLifecycle } from '../streams/stream-lifecycle.ts';
 import { type AppendHistory, isContinuedBy } from './append-history.ts';
 import type { Appender, AppenderOwner } from './appender.ts';
-import type { Durability } from './group-writer.ts';
 import {
   Session,
   type SessionContext,
@@ -21,15 +20,8 @@ import {
   withAttempt,
 } from './session.ts';
 
-export interface SessionRegistryOptions {
-  /** When bytes count as safe. */
-  durability: Durability;
-  /** How long a session waits for an appender that was lost, in milliseconds. */
-  graceMs: number;
-}
-
 /** What sessions are opened with. */
-export interface SessionDependencies extends Omit<SessionContext, 'durability' | 'graceMs'> {
+export interface SessionDependencies extends SessionContext {
   root: Root;
   /** Opens the files. */
   streams: StreamLifecycle;
@@ -57,12 +49,11 @@ export class SessionRegistry implements SessionHost {
   readonly #returning = new Map<string, number>();
   #closing = false;
 
-  constructor({ root, streams, arrivals, ...context }: SessionDependencies, options: SessionRegistryOptions) {
-    const { durability, graceMs } = options;
+  constructor({ root, streams, arrivals, ...context }: SessionDependencies) {
     this.#root = root;
     this.#streams = streams;
     this.#arrivals = arrivals;
-    this.#context = { ...context, durability, graceMs };
+    this.#context = context;
   }
 
   /** How the last append to each file ended, over restarts. */
@@ -263,7 +254,7 @@ export class SessionRegistry implements SessionHost {
 
   /** What an earlier server wrote may be in the system's memory only. */
   async #secure(file: AppendFile): Promise<void> {
-    const { syncer, durability } = this.#context;
+    const { syncer, durability } = this.#context.log;
     if (durability === 'os') return;
     await syncer.sync(file);
     await syncer.run(() => this.#root.syncNames(file.location));

@@ -8,13 +8,14 @@ import type { Feed } from '../feed.ts';
 import type { Feeds } from '../feeds.ts';
 import type { FileWatch } from '../file-watch.ts';
 import type { Follower, FollowerSink } from '../follower.ts';
+import type { LocalLog } from '../log/local-log.ts';
+import { SessionWriter } from '../log/session-writer.ts';
 import type { Outcome } from '../outcome.ts';
 import type { AppendRequest } from '../request.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import type { AppendHistory } from './append-history.ts';
 import { Appender, type AppenderOwner } from './appender.ts';
-import { GroupWriter, type WriterContext } from './group-writer.ts';
 
 /** Time between two looks whether a client that is on the way has been let in. */
 const RETURN_MS = 100;
@@ -30,7 +31,8 @@ export interface SessionHost {
 }
 
 /** What all sessions share. */
-export interface SessionContext extends WriterContext {
+export interface SessionContext {
+  log: LocalLog;
   /** How long a session waits for an appender that was lost, in milliseconds. */
   graceMs: number;
   history: AppendHistory;
@@ -64,7 +66,7 @@ export class Session {
   readonly #host: SessionHost;
   readonly #context: SessionContext;
   readonly #subject: SessionSubject;
-  readonly #writer: GroupWriter;
+  readonly #writer: SessionWriter;
   #holder: Appender | undefined;
   #attempt: number | undefined;
   #closes = false;
@@ -81,11 +83,12 @@ export class Session {
     this.#subject = subject;
     this.feed = context.feeds.open(stream, file, size);
     this.feed.hold();
-    this.#writer = new GroupWriter(stream, this.feed, file, context, {
+    this.#writer = new SessionWriter(context.log, stream, file, {
       drained: () => this.#holder?.owner.drained(),
       safe: (position) => this.#holder?.owner.safe(position),
       failed: (error) => this.lose(error),
     });
+    stream.claimant = this.#writer;
     context.watch.add(this, resource);
   }
 
@@ -100,7 +103,7 @@ export class Session {
   }
 
   /** What writes its bytes. */
-  get writer(): GroupWriter {
+  get writer(): SessionWriter {
     return this.#writer;
   }
 

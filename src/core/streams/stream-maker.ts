@@ -7,7 +7,7 @@ import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { OutcomeUnknownError, ResourceNotFoundError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import type { Syncer } from '../syncer.ts';
+import type { Syncer } from '../log/syncer.ts';
 import { assertMatches, type CreateRequest, initialState } from './create-request.ts';
 import { forgetFile } from './fork-links.ts';
 import type { ForkTree, Inherited } from './fork-tree.ts';

@@ -1,18 +1,12 @@
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
-import type { RedoLog } from '../../storage/journal/redo-log.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
-import type { Report } from '../../storage/report.ts';
-import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import type { WriteTurns } from '../../storage/write-turns.ts';
 import { type HttpfstreamError, ServerClosingError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import { Checkpoints } from '../recovery/checkpoints.ts';
-import { LoneRecord } from '../single-append/lone-record.ts';
-import { openOwned } from '../single-append/owned-file.ts';
-import type { StreamRecord } from '../single-append/stream-record.ts';
-import type { Syncer } from '../syncer.ts';
-import { isolationOf, Stream } from './stream.ts';
+import type { Entry } from '../log/entry.ts';
+import type { LocalLog } from '../log/local-log.ts';
+import { LoneEntry } from '../log/lone-entry.ts';
+import { isolationOf, Stream, type StreamOwner } from './stream.ts';
 import { canExpire } from './stream-expiry.ts';
 import type { StreamStore } from './stream-store.ts';
 import { ahead, type LookedAt, type StreamView, viewOf } from './stream-view.ts';
@@ -26,19 +20,6 @@ const SEEN_MS = 1000;
 /** Time after which those that nobody has used are let go: once to twice that. */
 const IDLE_MS = 2000;
 
-/** What streams are kept with. */
-export interface StreamRegistryOptions {
-  root: Root;
-  store: StreamStore;
-  log: RedoLog<StreamRecord>;
-  quarantine: Quarantine<StreamRecord>;
-  turns: WriteTurns;
-  syncer: Syncer;
-  /** Whether an append is safe only when it survives a loss of power. */
-  isDurable: boolean;
-  report: Report;
-}
-
 interface Holding {
   stream: Stream;
   users: number;
@@ -47,10 +28,10 @@ interface Holding {
 }
 
 /** The streams that somebody uses, or whose records are behind the log. */
-export class StreamRegistry {
-  readonly #options: StreamRegistryOptions;
-  /** What brings records up to date with the log. */
-  readonly checkpoints: Checkpoints<Stream>;
+export class StreamRegistry implements StreamOwner {
+  readonly #log: LocalLog;
+  readonly #store: StreamStore;
+  readonly #quarantine: Quarantine<Entry>;
   readonly #opening = new KeyedLock();
   readonly #holdings = new Map<string, Holding>();
   /** Those that nobody uses, the ones used last at the end. */
@@ -62,9 +43,10 @@ export class StreamRegistry {
   #timer: NodeJS.Timeout | undefined;
   #isClosing = false;
 
-  constructor(options: StreamRegistryOptions) {
-    this.#options = options;
-    this.checkpoints = new Checkpoints(options, (stream) => this.#letGo(stream));
+  constructor(log: LocalLog, store: StreamStore, quarantine: Quarantine<Entry>) {
+    this.#log = log;
+    this.#store = store;
+    this.#quarantine = quarantine;
   }
 
   /** The stream of a file, if it is held. */
@@ -117,6 +99,10 @@ export class StreamRegistry {
       throw error;
     }
     return holding.stream;
+  }
+
+  upToDate(stream: Stream): void {
+    this.#letGo(stream);
   }
 
   /** To be called once for each {@link acquire}. */
@@ -181,17 +167,17 @@ export class StreamRegistry {
 
   /** Tells that a file was deleted, so that no start misses it. */
   async delete(stream: Stream): Promise<void> {
-    const { log } = this.#options;
+    const { journal } = this.#log;
     const { fingerprint: file, location } = stream;
-    this.checkpoints.forget(stream);
+    this.#log.checkpoints.forget(stream);
     await stream.gone();
     const { version, size: start } = stream.state;
-    if (version > 0 && log.heldSize > 0) {
-      const record = { file, path: location, version, start, length: 0, deleted: true } as const;
+    if (version > 0 && journal.heldSize > 0) {
+      const entry = { file, path: location, version, start, length: 0, deleted: true } as const;
       // Without it a start takes the file for lost, and tells of it: nothing worse.
-      await new LoneRecord(log, record).write().catch(() => undefined);
+      await new LoneEntry(journal, entry).write().catch(() => undefined);
       // So that the log is shortened after it.
-      this.checkpoints.add(stream);
+      this.#log.checkpoints.add(stream);
     }
   }
 
@@ -200,11 +186,12 @@ export class StreamRegistry {
    * loss of power: it would lack that. Never rejects.
    */
   async forget({ fingerprint }: Stream): Promise<void> {
-    const { log, quarantine } = this.#options;
+    const quarantine = this.#quarantine;
     const isHeld = quarantine.causeOf(fingerprint) !== undefined;
     // Else the next start tells of bytes that nobody misses: nothing worse.
     await quarantine.remove(fingerprint).catch(() => undefined);
-    if (isHeld) await log.annulReplayed(({ file }) => file === fingerprint).catch(() => undefined);
+    if (isHeld)
+      await this.#log.journal.annulReplayed(({ file }) => file === fingerprint).catch(() => undefined);
   }
 
   /** Takes no more appends, makes all that is in the log safe beside the files, and lets them go. */
@@ -215,7 +202,7 @@ export class StreamRegistry {
     for (const stream of streams) stream.shutDown();
     // So that the log has nothing more of them afterwards.
     await Promise.all(streams.map((stream) => stream.settled()));
-    await this.checkpoints.close();
+    await this.#log.checkpoints.close();
     // What fails is in the log, and made good by the next start.
     await Promise.allSettled(Array.from(this.#holdings.values(), ({ stream }) => stream.cool()));
   }
@@ -224,7 +211,7 @@ export class StreamRegistry {
     const { fingerprint } = file.stat;
     const held = this.held(fingerprint);
     if (held?.isWriting) return { state: held.state, names: held.names };
-    const { state } = await this.#options.store.readOf(file);
+    const { state } = await this.#store.readOf(file);
     const known = held === undefined ? state : await ahead(held.state, state, file);
     // What a session has committed may not be in the look at the file yet.
     const feed = held?.isClaimed ? held.feed : undefined;
@@ -234,40 +221,34 @@ export class StreamRegistry {
 
   /** Why the file of a stream that is not held may be behind the log. What comes into quarantine later is held until it leaves it. */
   #isolation(fingerprint: string): HttpfstreamError | undefined {
-    const { quarantine } = this.#options;
+    const quarantine = this.#quarantine;
     return quarantine.has(fingerprint) ? isolationOf(quarantine.causeOf(fingerprint)) : undefined;
   }
 
   async #make(file: StoredFile, resource: ResourcePath): Promise<Stream> {
-    const { store, log, turns, syncer, isDurable } = this.#options;
     const { location, stat } = file;
     const { fingerprint, generation } = stat;
-    const { state, isDamaged } = await store.readOf(file);
-    const stream: Stream = new Stream({
+    const { state, isDamaged } = await this.#store.readOf(file);
+    return new Stream(this.#log, this, {
+      resource,
       fingerprint,
       location,
       generation,
-      isDamaged,
-      isolation: this.#isolation(fingerprint),
       state,
-      type: state.contentType,
-      log,
-      turns,
-      isDurable,
-      room: () => this.checkpoints.room(),
-      assertRoom: () => this.checkpoints.assertRoom(),
-      openFile: (known) => openOwned(this.#options, fingerprint, resource, known),
-      syncer,
-      save: (changed) => store.save(fingerprint, location, changed, () => stream.isGone),
-      logged: () => this.checkpoints.add(stream),
+      isolation: this.#isolation(fingerprint),
+      isDamaged,
     });
-    return stream;
   }
 
   /** Lets a stream go when it is not needed any more, or keeps it for a while. */
   #letGo(stream: Stream): void {
     const holding = this.#holdings.get(stream.fingerprint);
-    if (this.#isClosing || holding?.stream !== stream || holding.users > 0 || this.checkpoints.has(stream))
+    if (
+      this.#isClosing ||
+      holding?.stream !== stream ||
+      holding.users > 0 ||
+      this.#log.checkpoints.has(stream)
+    )
       return;
     if (stream.isGone) {
       this.#drop(stream);

@@ -12,26 +12,37 @@ import {
   StorageFullError,
   StreamClosedError,
 } from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 import { Feed } from '../feed.ts';
-import { FileSync } from '../file-sync.ts';
-import type { Checkpointed } from '../recovery/checkpoints.ts';
-import { AppendPipeline } from '../single-append/append-pipeline.ts';
-import type { StreamAppend } from '../single-append/append-rules.ts';
-import type { PipelineOptions } from '../single-append/pipeline-options.ts';
-import type { ProducerRequest } from '../single-append/producers.ts';
-import type { Syncer } from '../syncer.ts';
+import type { StreamAppend } from '../log/append-rules.ts';
+import { FileSync } from '../log/file-sync.ts';
+import type { LocalLog, LogTarget } from '../log/local-log.ts';
+import type { ProducerRequest } from '../log/producers.ts';
+import { SingleAppends } from '../log/single-appends.ts';
 import { namesOf, type OffsetNames } from './stream-offset.ts';
 import { isJsonType } from './stream-type.ts';
 
-/** What a stream is made of. */
-export interface StreamOptions extends Omit<PipelineOptions, 'settled' | 'committed' | 'sync'> {
-  syncer: Syncer;
+/** What is known of a stream when it begins to live. */
+export interface StreamOptions {
+  /** The name under which its file was opened. */
+  resource: ResourcePath;
+  /** Fingerprint of the file. */
+  fingerprint: string;
+  /** Path of the file below the root. */
+  location: string;
   /** Generation of the file. */
   generation: number;
+  state: StreamState;
   /** Why it takes no appends and cannot be read: what the log has of it could not be made good. */
   isolation: HttpfstreamError | undefined;
   /** Whether what was remembered is damaged, so that the state is a guess. */
   isDamaged: boolean;
+}
+
+/** Who keeps streams. */
+export interface StreamOwner {
+  /** Called when all that the log had of a stream is remembered. */
+  upToDate(stream: Stream): void;
 }
 
 /** What came of an append. */
@@ -51,7 +62,8 @@ export interface Claimant {
 }
 
 /** The live state of one stream, which appends change and readers wait on. */
-export class Stream implements Checkpointed {
+export class Stream implements LogTarget {
+  readonly resource: ResourcePath;
   readonly fingerprint: string;
   /** Path of its file below the root. */
   readonly location: string;
@@ -60,7 +72,8 @@ export class Stream implements Checkpointed {
   readonly type: string | undefined;
   #names: OffsetNames;
   #generationOfNames: number | undefined;
-  readonly #appends: AppendPipeline;
+  readonly #appends: SingleAppends;
+  readonly #owner: StreamOwner;
   readonly #isDamaged: boolean;
   #isolation: HttpfstreamError | undefined;
   /** Why its file may be behind the log, and has been from the start. */
@@ -76,28 +89,38 @@ export class Stream implements Checkpointed {
   readonly #watchers = new Set<() => void>();
   #isTelling = false;
 
-  constructor({ generation, isDamaged, isolation, syncer, ...options }: StreamOptions) {
-    this.sync = new FileSync(syncer);
+  constructor(log: LocalLog, owner: StreamOwner, options: StreamOptions) {
+    const { resource, fingerprint, location, generation, state, isolation, isDamaged } = options;
+    this.#owner = owner;
     this.#isDamaged = isDamaged;
     this.#isolation = isolation;
     this.#behind = isolation;
-    this.location = options.location;
-    this.fingerprint = options.fingerprint;
+    this.resource = resource;
+    this.fingerprint = fingerprint;
+    this.location = location;
     this.generation = generation;
-    this.type = options.type;
-    this.#names = namesOf(generation, options.state);
-    this.#generationOfNames = options.state.generation;
-    this.#appends = new AppendPipeline({
-      ...options,
-      sync: this.sync,
-      committed: (start, parts) => this.#feed?.commit(start, parts),
-      settled: () => this.#settled(),
-    });
+    this.type = state.contentType;
+    this.sync = new FileSync(log.syncer);
+    this.#names = namesOf(generation, state);
+    this.#generationOfNames = state.generation;
+    this.#appends = new SingleAppends(log, this, state, state.contentType);
   }
 
   /** How its positions are named. */
   get names(): OffsetNames {
     return this.#names;
+  }
+
+  get committed(): number {
+    return this.#feed?.committed ?? this.state.size;
+  }
+
+  applied(start: number, parts: readonly Buffer[]): void {
+    this.#feed?.commit(start, parts);
+  }
+
+  upToDate(): void {
+    this.#owner.upToDate(this);
   }
 
   /** The way out, while anybody follows, or appends through a session. */
@@ -160,7 +183,7 @@ export class Stream implements Checkpointed {
    *
    * @throws {AppendBusyError} while a session holds the file
    * @throws {ResourceGoneError} when the stream was deleted
-   * @throws what {@link AppendPipeline.append} throws
+   * @throws what {@link SingleAppends.append} throws
    */
   async append(append: StreamAppend): Promise<Appended> {
     let after: StreamState | undefined;
@@ -335,7 +358,7 @@ export class Stream implements Checkpointed {
     if (lost !== undefined) throw isolationOf(lost);
   }
 
-  #settled(): void {
+  changed(): void {
     if (this.state.generation !== this.#generationOfNames) {
       this.#generationOfNames = this.state.generation;
       this.#names = namesOf(this.generation, this.state);

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import type { ProducerRequest } from '../../core/single-append/producers.ts';
+import type { ProducerRequest } from '../../core/log/producers.ts';
 import type { CreateRequest, ForkRequest } from '../../core/streams/create-request.ts';
 import { StreamHeader, StreamQuery } from '../../wire/durable-streams.ts';
 import { ForbiddenPathError, InvalidRequestError } from '../../wire/errors.ts';

@@ -3,7 +3,7 @@ import type { RedoLog } from '../../storage/journal/redo-log.ts';
 import type { Report } from '../../storage/report.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageFullError } from '../../wire/errors.ts';
-import type { StreamRecord } from '../single-append/stream-record.ts';
+import type { Entry } from './entry.ts';
 
 /** Quiet time after which what is remembered of streams is brought up to date, … */
 const IDLE_MS = 1000;
@@ -50,13 +50,8 @@ export interface Checkpointed {
   isolate(cause: HttpfstreamError): Promise<void>;
   /** Takes appends again. */
   release(): void;
-}
-
-/** What streams are brought up to date with. */
-export interface CheckpointsOptions {
-  log: RedoLog<StreamRecord>;
-  quarantine: Quarantine<StreamRecord>;
-  report: Report;
+  /** Called when all that the log had of it is safe elsewhere. */
+  upToDate(): void;
 }
 
 /**
@@ -65,17 +60,18 @@ export interface CheckpointsOptions {
  * synced for instance, is put in quarantine: what the log has of it is copied, it
  * takes no appends, and the log is dropped for all others.
  */
-export class Checkpoints<S extends Checkpointed> {
-  readonly #options: CheckpointsOptions;
-  readonly #done: (stream: S) => void;
+export class Checkpoints {
+  readonly #journal: RedoLog<Entry>;
+  readonly #quarantine: Quarantine<Entry>;
+  readonly #report: Report;
   /** Those of which the log has more than is remembered, … */
-  #behind = new Set<S>();
+  #behind = new Set<Checkpointed>();
   /** … and those whose turn it is. */
-  #due = new Set<S>();
+  #due = new Set<Checkpointed>();
   /** How often in a row it has failed for a stream. */
-  readonly #tries = new Map<S, number>();
+  readonly #tries = new Map<Checkpointed, number>();
   /** Those in quarantine. */
-  readonly #isolated = new Set<S>();
+  readonly #isolated = new Set<Checkpointed>();
   /** When the first and the last of them came, in terms of `performance.now()`. */
   #firstMs = 0;
   #lastMs = 0;
@@ -85,21 +81,22 @@ export class Checkpoints<S extends Checkpointed> {
   /** What went wrong with the last run. */
   #failure: HttpfstreamError | undefined;
 
-  /** @param done called when of a stream all is remembered that the log had */
-  constructor(options: CheckpointsOptions, done: (stream: S) => void) {
-    this.#options = options;
-    this.#done = done;
+  /** @param report told of what cannot be brought up to date */
+  constructor(journal: RedoLog<Entry>, quarantine: Quarantine<Entry>, report: Report) {
+    this.#journal = journal;
+    this.#quarantine = quarantine;
+    this.#report = report;
   }
 
   /** Tells that the log has more of a stream than is remembered. */
-  add(stream: S): void {
+  add(stream: Checkpointed): void {
     this.#lastMs = performance.now();
     if (this.#behind.size === 0) this.#firstMs = this.#lastMs;
     const isNew = !this.#behind.has(stream);
     this.#behind.add(stream);
     if (this.#isClosed) return;
     const areMany = isNew && keptOpen(this.#behind) >= MAX_STREAMS;
-    const isDue = areMany || this.#options.log.size >= MAX_LOG_BYTES;
+    const isDue = areMany || this.#journal.size >= MAX_LOG_BYTES;
     if (isDue) this.#start();
     else this.#arm(IDLE_MS);
   }
@@ -119,16 +116,16 @@ export class Checkpoints<S extends Checkpointed> {
 
   /** @throws what keeps the log from being shortened, when it has become too long */
   assertRoom(): void {
-    if (this.#failure !== undefined && this.#options.log.heldSize >= MAX_HELD_BYTES) throw this.#failure;
+    if (this.#failure !== undefined && this.#journal.heldSize >= MAX_HELD_BYTES) throw this.#failure;
   }
 
   /** Whether less of a stream is remembered than the log has. */
-  has(stream: S): boolean {
+  has(stream: Checkpointed): boolean {
     return this.#behind.has(stream) || this.#due.has(stream) || this.#isolated.has(stream);
   }
 
   /** Tells that a stream is no more. */
-  forget(stream: S): void {
+  forget(stream: Checkpointed): void {
     this.#behind.delete(stream);
     this.#due.delete(stream);
     this.#tries.delete(stream);
@@ -164,21 +161,20 @@ export class Checkpoints<S extends Checkpointed> {
   async #run(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const { log, report } = this.#options;
     let failure: HttpfstreamError | undefined;
     try {
       for (const stream of this.#isolated) await this.#tryToRelease(stream);
-      const upTo = await log.rotate();
+      const upTo = await this.#journal.rotate();
       const failed = await this.#bringUpToDate();
       await this.#isolate(failed);
       [failure] = failed.values();
-      if (failure === undefined) await log.drop(upTo);
+      if (failure === undefined) await this.#journal.drop(upTo);
     } catch (error) {
       failure = storageFailure(error);
     }
     // The log keeps what it has, and the next run tries again.
     if (failure !== undefined && this.#failure === undefined) {
-      report('the redo log cannot be shortened: a stream cannot be brought up to date', {
+      this.#report('the redo log cannot be shortened: a stream cannot be brought up to date', {
         reason: reasonOf(failure),
       });
     }
@@ -189,8 +185,8 @@ export class Checkpoints<S extends Checkpointed> {
   }
 
   /** Returns those for which that failed, and what went wrong. */
-  async #bringUpToDate(): Promise<Map<S, HttpfstreamError>> {
-    const failed = new Map<S, HttpfstreamError>();
+  async #bringUpToDate(): Promise<Map<Checkpointed, HttpfstreamError>> {
+    const failed = new Map<Checkpointed, HttpfstreamError>();
     this.#due = this.#behind;
     this.#behind = new Set();
     const streams = [...this.#due].values();
@@ -201,7 +197,7 @@ export class Checkpoints<S extends Checkpointed> {
         this.#due.delete(stream);
         if (failure === undefined) {
           this.#tries.delete(stream);
-          this.#done(stream);
+          stream.upToDate();
         } else if (!stream.isGone) {
           this.#behind.add(stream);
           failed.set(stream, failure);
@@ -213,22 +209,21 @@ export class Checkpoints<S extends Checkpointed> {
   }
 
   /** Puts those in quarantine that have failed too often; they are taken out of `failed`. */
-  async #isolate(failed: Map<S, HttpfstreamError>): Promise<void> {
-    const { log, quarantine, report } = this.#options;
+  async #isolate(failed: Map<Checkpointed, HttpfstreamError>): Promise<void> {
     for (const [stream, failure] of failed) {
       // A disk that is full makes the log no longer.
       const isTry = !(failure instanceof StorageFullError);
       if (isTry) this.#tries.set(stream, (this.#tries.get(stream) ?? 0) + 1);
     }
-    const isHopeless = (stream: S) => stream.isLost || (this.#tries.get(stream) ?? 0) >= MAX_TRIES;
+    const isHopeless = (stream: Checkpointed) => stream.isLost || (this.#tries.get(stream) ?? 0) >= MAX_TRIES;
     const hopeless = [...failed].filter(([stream]) => isHopeless(stream));
     if (hopeless.length === 0 || this.#isolated.size + hopeless.length > MAX_QUARANTINED) return;
     try {
       for (const [stream, failure] of hopeless) await stream.isolate(failure);
       // Now that nothing more of them comes into it.
-      const upTo = await log.rotate();
+      const upTo = await this.#journal.rotate();
       const files = new Set(hopeless.map(([{ fingerprint }]) => fingerprint));
-      await quarantine.add(files, log.records(upTo));
+      await this.#quarantine.add(files, this.#journal.records(upTo));
     } catch (error) {
       for (const [stream] of hopeless) stream.release();
       throw error;
@@ -237,25 +232,28 @@ export class Checkpoints<S extends Checkpointed> {
       this.forget(stream);
       failed.delete(stream);
       this.#isolated.add(stream);
-      report('a stream cannot be brought up to date: it takes no appends until it can, or after a restart', {
-        path: stream.location,
-        reason: reasonOf(failure),
-      });
+      this.#report(
+        'a stream cannot be brought up to date: it takes no appends until it can, or after a restart',
+        {
+          path: stream.location,
+          reason: reasonOf(failure),
+        },
+      );
     }
   }
 
-  async #tryToRelease(stream: S): Promise<void> {
+  async #tryToRelease(stream: Checkpointed): Promise<void> {
     if (stream.isLost) return;
     try {
       await stream.checkpoint();
-      await this.#options.quarantine.remove(stream.fingerprint);
+      await this.#quarantine.remove(stream.fingerprint);
     } catch {
       return;
     }
     this.#isolated.delete(stream);
     stream.release();
-    this.#done(stream);
-    this.#options.report('a stream is up to date, and takes appends again', { path: stream.location });
+    stream.upToDate();
+    this.#report('a stream is up to date, and takes appends again', { path: stream.location });
   }
 }
 

@@ -4,8 +4,8 @@ import type { StreamAppend } from './append-rules.ts';
 /** More bytes than this go straight to the file, and only that they do goes through the log. */
 export const MAX_LOGGED_BYTES = 256 * 1024;
 
-/** One append, bytes of a session, or the end of a stream, as the redo log has it. Everything is absolute, so that to make it twice is as good as once. */
-export interface StreamRecord {
+/** One append, bytes of a session, or the end of a stream, as the journal has it. Everything is absolute, so that to make it twice is as good as once. */
+export interface Entry {
   /** Fingerprint of the file. */
   file: string;
   /** Path of the file below the root. */
@@ -32,13 +32,13 @@ export interface StreamRecord {
   deleted?: true;
 }
 
-/** The record of an append that makes `after` of `before`. */
-export function recordOf(
-  { file, path }: Pick<StreamRecord, 'file' | 'path'>,
+/** The entry of an append that makes `after` of `before`. */
+export function entryOf(
+  { file, path }: Pick<Entry, 'file' | 'path'>,
   { bytes, producer, seq, close }: StreamAppend,
   before: StreamState,
   after: StreamState,
-): StreamRecord {
+): Entry {
   return {
     file,
     path,

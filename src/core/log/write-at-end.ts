@@ -1,12 +1,12 @@
-import type { AppendFile } from '../storage/append-file.ts';
-import type { FileState } from '../storage/file-io.ts';
-import type { WriteTurns } from '../storage/write-turns.ts';
+import type { AppendFile } from '../../storage/append-file.ts';
+import type { FileState } from '../../storage/file-io.ts';
+import type { WriteTurns } from '../../storage/write-turns.ts';
 import {
   type HttpfstreamError,
   ResourceGoneError,
   StorageError,
   StreamTruncatedError,
-} from '../wire/errors.ts';
+} from '../../wire/errors.ts';
 
 /**
  * Writes `parts` at the end of a file, and finds out whether it was this file

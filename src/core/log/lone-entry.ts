@@ -1,32 +1,32 @@
 import type { RedoBatch, RedoWriter } from '../../storage/journal/redo-batch.ts';
 import type { RedoLog } from '../../storage/journal/redo-log.ts';
-import type { StreamRecord } from './stream-record.ts';
+import type { Entry } from './entry.ts';
 
-/** One record without a payload, whose writer waits for it. */
-export class LoneRecord implements RedoWriter {
-  readonly #log: RedoLog<StreamRecord>;
-  readonly #record: StreamRecord;
+/** One entry without a payload, whose writer waits for it. */
+export class LoneEntry implements RedoWriter {
+  readonly #journal: RedoLog<Entry>;
+  readonly #entry: Entry;
   #batch: RedoBatch | undefined;
   #isSure = true;
   #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined;
 
-  constructor(log: RedoLog<StreamRecord>, record: StreamRecord) {
-    this.#log = log;
-    this.#record = record;
+  constructor(journal: RedoLog<Entry>, entry: Entry) {
+    this.#journal = journal;
+    this.#entry = entry;
   }
 
   /** Resolves when it is safe. */
   write(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
-      this.#log.append(this.#record, [], this);
+      this.#journal.append(this.#entry, [], this);
     });
   }
 
   /** Makes it void, if it was written. */
   async annul(): Promise<void> {
     if (!this.#isSure) throw new Error('it was refused, and may be in the log');
-    if (this.#batch !== undefined) await this.#log.annul(this.#batch, this);
+    if (this.#batch !== undefined) await this.#journal.annul(this.#batch, this);
   }
 
   committed(_count: number, batch: RedoBatch): undefined {

@@ -1,5 +1,5 @@
-import type { AppendFile } from '../storage/append-file.ts';
-import { Slots } from './slots.ts';
+import type { AppendFile } from '../../storage/append-file.ts';
+import { Slots } from '../slots.ts';
 
 /**
  * How many syncs may be under way in the threads that Node has for files, which

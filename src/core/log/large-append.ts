@@ -1,24 +1,24 @@
 import type { AppendFile } from '../../storage/append-file.ts';
 import type { RedoLog } from '../../storage/journal/redo-log.ts';
-import { writeAtEnd } from '../write-at-end.ts';
-import { LoneRecord } from './lone-record.ts';
-import type { StreamRecord } from './stream-record.ts';
+import type { Entry } from './entry.ts';
+import { LoneEntry } from './lone-entry.ts';
+import { writeAtEnd } from './write-at-end.ts';
 
 /**
  * An append whose bytes go to the file only: the log says first where they will
  * be, and when they are there, that they count.
  */
 export class LargeAppend {
-  readonly #record: StreamRecord;
+  readonly #entry: Entry;
   readonly #bytes: Buffer;
-  readonly #before: LoneRecord;
-  readonly #after: LoneRecord;
+  readonly #before: LoneEntry;
+  readonly #after: LoneEntry;
 
-  constructor(log: RedoLog<StreamRecord>, record: StreamRecord, bytes: Buffer) {
-    this.#record = record;
+  constructor(journal: RedoLog<Entry>, entry: Entry, bytes: Buffer) {
+    this.#entry = entry;
     this.#bytes = bytes;
-    this.#before = new LoneRecord(log, { ...record, intent: true });
-    this.#after = new LoneRecord(log, record);
+    this.#before = new LoneEntry(journal, { ...entry, intent: true });
+    this.#after = new LoneEntry(journal, entry);
   }
 
   /**
@@ -29,7 +29,7 @@ export class LargeAppend {
    */
   async make(file: AppendFile, secure: () => Promise<void>): Promise<void> {
     await this.#before.write();
-    await writeAtEnd(file, this.#record.start, [this.#bytes]);
+    await writeAtEnd(file, this.#entry.start, [this.#bytes]);
     await secure();
     await this.#after.write();
   }

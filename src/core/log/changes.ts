@@ -18,7 +18,7 @@ interface Pending extends Change {
 }
 
 /** What a stream is, and what it becomes once the appends are made that are under way. */
-export class StreamChanges {
+export class Changes {
   /** With every append that was let in; … */
   #state: StreamState;
   /** … with those that are in the file. */

@@ -1,18 +1,15 @@
 import type { AppendFile } from '../../storage/append-file.ts';
 import type { RedoWriter } from '../../storage/journal/redo-batch.ts';
-import type { RedoLog } from '../../storage/journal/redo-log.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
-import type { TurnWriter, WriteTurns } from '../../storage/write-turns.ts';
+import type { TurnWriter } from '../../storage/write-turns.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
 import { MERGED_BYTES } from '../../wire/protocol.ts';
-import type { Feed } from '../feed.ts';
-import { type Checkpoints, MAX_HELD_BYTES } from '../recovery/checkpoints.ts';
-import { LoneRecord } from '../single-append/lone-record.ts';
-import { MAX_LOGGED_BYTES, type StreamRecord } from '../single-append/stream-record.ts';
-import type { Claimant, Stream } from '../streams/stream.ts';
-import type { Syncer } from '../syncer.ts';
-import { writeAtEndOfTurn } from '../write-at-end.ts';
 import { ByteQueue } from './byte-queue.ts';
+import { MAX_HELD_BYTES } from './checkpoints.ts';
+import { type Entry, MAX_LOGGED_BYTES } from './entry.ts';
+import type { LocalLog, LogTarget } from './local-log.ts';
+import { LoneEntry } from './lone-entry.ts';
+import { writeAtEndOfTurn } from './write-at-end.ts';
 
 /** Bytes waiting for the disk from which on an appender is asked to pause. */
 const HIGH_WATER_MARK_BYTES = 2 * 1024 * 1024;
@@ -20,15 +17,9 @@ const HIGH_WATER_MARK_BYTES = 2 * 1024 * 1024;
 /** Bytes waiting for the disk below which it may go on. */
 const LOW_WATER_MARK_BYTES = 1024 * 1024;
 
-/**
- * When bytes count as safe: once the system has them (`os`: they survive a
- * crash of this process), or once the disk has (`disk`: and a loss of power).
- */
-export type Durability = 'os' | 'disk';
-
 /** Who is told how the writing goes. */
 export interface WriterOwner {
-  /** Called when {@link GroupWriter.append} returned false and may be called again. */
+  /** Called when {@link SessionWriter.append} returned false and may be called again. */
   drained(): void;
   /** Called when the bytes below `position` are safe; it only grows. */
   safe(position: number): void;
@@ -36,26 +27,16 @@ export interface WriterOwner {
   failed(error: HttpfstreamError): void;
 }
 
-/** What bytes are written, and made safe, with. */
-export interface WriterContext {
-  durability: Durability;
-  turns: WriteTurns;
-  syncer: Syncer;
-  log: RedoLog<StreamRecord>;
-  checkpoints: Checkpoints<Stream>;
-}
-
 /**
- * Writes the bytes of one feed: those that come in one turn of the event loop
+ * Writes the bytes of one session: those that come in one turn of the event loop
  * are written together at its end. They are committed, and thereby sent to
  * followers, once they are in the file. With `disk` they are safe when the log, which
  * is synced for all files together, has them, too.
  */
-export class GroupWriter implements TurnWriter, RedoWriter, Claimant {
-  readonly #stream: Stream;
-  readonly #feed: Feed;
+export class SessionWriter implements TurnWriter, RedoWriter {
+  readonly #log: LocalLog;
+  readonly #target: LogTarget;
   readonly #file: AppendFile;
-  readonly #with: WriterContext;
   readonly #owner: WriterOwner;
   readonly #pending = new ByteQueue(MERGED_BYTES);
   #received: number;
@@ -76,15 +57,13 @@ export class GroupWriter implements TurnWriter, RedoWriter, Claimant {
   #isLogged = false;
   #failure: HttpfstreamError | undefined;
 
-  constructor(stream: Stream, feed: Feed, file: AppendFile, context: WriterContext, owner: WriterOwner) {
-    this.#stream = stream;
-    this.#feed = feed;
+  constructor(log: LocalLog, target: LogTarget, file: AppendFile, owner: WriterOwner) {
+    this.#log = log;
+    this.#target = target;
     this.#file = file;
-    this.#with = context;
     this.#owner = owner;
-    this.#received = feed.committed;
-    this.#safe = feed.committed;
-    stream.claimant = this;
+    this.#received = target.committed;
+    this.#safe = target.committed;
   }
 
   /** Position after the last byte that was taken. */
@@ -108,9 +87,9 @@ export class GroupWriter implements TurnWriter, RedoWriter, Claimant {
     this.#received += bytes.length;
     if (!this.#isBusy) {
       this.#isBusy = true;
-      this.#with.turns.schedule(this);
+      this.#log.turns.schedule(this);
     }
-    this.#pauseAsked ||= this.#received - this.#feed.committed > HIGH_WATER_MARK_BYTES;
+    this.#pauseAsked ||= this.#received - this.#target.committed > HIGH_WATER_MARK_BYTES;
     return !this.#pauseAsked;
   }
 
@@ -133,7 +112,7 @@ export class GroupWriter implements TurnWriter, RedoWriter, Claimant {
 
   /** Makes the bytes written so far survive a loss of power. Never rejects: see `failed`. */
   async sync(): Promise<void> {
-    await this.#stream.sync.sync().catch((error) => this.#fail(error));
+    await this.#target.sync.sync().catch((error) => this.#fail(error));
   }
 
   /**
@@ -142,11 +121,11 @@ export class GroupWriter implements TurnWriter, RedoWriter, Claimant {
    * @param isCut whether the file was cut, so that what the log has of it must not be written again, whatever the disk has
    */
   async finish(isCut: boolean): Promise<void> {
-    this.#with.syncer.forget(this);
+    this.#log.syncer.forget(this);
     if (isCut) await this.#annul();
     await this.sync();
     // Whoever cuts or replaces what is in the file from now on is not to find it there again after a crash.
-    if (this.#stream.sync.lost === undefined) await this.#annul();
+    if (this.#target.sync.lost === undefined) await this.#annul();
   }
 
   async isolate(cause: HttpfstreamError): Promise<void> {
@@ -157,9 +136,9 @@ export class GroupWriter implements TurnWriter, RedoWriter, Claimant {
   /** Called at the end of a turn in which bytes came. */
   flush(): void {
     const parts = this.#pending.take();
-    const start = this.#feed.committed;
+    const start = this.#target.committed;
     const written =
-      parts.length === 0 ? undefined : writeAtEndOfTurn(this.#with.turns, this.#file, start, parts);
+      parts.length === 0 ? undefined : writeAtEndOfTurn(this.#log.turns, this.#file, start, parts);
     if (written !== undefined) {
       void written
         .then(
@@ -186,13 +165,13 @@ export class GroupWriter implements TurnWriter, RedoWriter, Claimant {
   }
 
   #commit(start: number, parts: readonly Buffer[]): void {
-    this.#stream.sync.written(this.#file);
-    this.#feed.commit(start, parts);
-    if (this.#with.durability === 'os') {
-      this.#with.syncer.touch(this);
-      this.#isSafe(this.#feed.committed);
+    this.#target.sync.written(this.#file);
+    this.#target.applied(start, parts);
+    if (this.#log.durability === 'os') {
+      this.#log.syncer.touch(this);
+      this.#isSafe(this.#target.committed);
     } else this.#secure(start, parts);
-    if (this.#pauseAsked && this.#received - this.#feed.committed < LOW_WATER_MARK_BYTES) {
+    if (this.#pauseAsked && this.#received - this.#target.committed < LOW_WATER_MARK_BYTES) {
       this.#pauseAsked = false;
       this.#owner.drained();
     }
@@ -201,7 +180,7 @@ export class GroupWriter implements TurnWriter, RedoWriter, Claimant {
   /** What has come meanwhile is written at the end of this turn. */
   #goOn(): void {
     if (this.#pending.length > 0) {
-      this.#with.turns.schedule(this);
+      this.#log.turns.schedule(this);
       return;
     }
     this.#isBusy = false;
@@ -209,9 +188,9 @@ export class GroupWriter implements TurnWriter, RedoWriter, Claimant {
   }
 
   #secure(start: number, parts: readonly Buffer[]): void {
-    const { log, checkpoints } = this.#with;
-    const { committed } = this.#feed;
-    const isForLog = committed - start <= MAX_LOGGED_BYTES && log.heldSize < MAX_HELD_BYTES;
+    const { journal, checkpoints } = this.#log;
+    const { committed } = this.#target;
+    const isForLog = committed - start <= MAX_LOGGED_BYTES && journal.heldSize < MAX_HELD_BYTES;
     if (this.#failure !== undefined) return;
     if (!isForLog || this.#securing !== undefined) {
       this.#securing ??= this.#secureFile();
@@ -220,14 +199,14 @@ export class GroupWriter implements TurnWriter, RedoWriter, Claimant {
     this.#isLogged = true;
     this.#logging.push(committed);
     // From before the log has it: else others may drop it.
-    checkpoints.add(this.#stream);
-    log.append(this.#record({ run: true, start, length: committed - start }), parts, this);
+    checkpoints.add(this.#target);
+    journal.append(this.#entry({ run: true, start, length: committed - start }), parts, this);
   }
 
   /** Syncs as long as there is something new: what is committed meanwhile goes with the next sync. */
   async #secureFile(): Promise<void> {
-    while (this.#safe < this.#feed.committed && this.#failure === undefined) {
-      const position = this.#feed.committed;
+    while (this.#safe < this.#target.committed && this.#failure === undefined) {
+      const position = this.#target.committed;
       await this.sync();
       this.#isSafe(position);
     }
@@ -242,7 +221,7 @@ export class GroupWriter implements TurnWriter, RedoWriter, Claimant {
   }
 
   get #isSecured(): boolean {
-    return this.#failure !== undefined || this.#safe === this.#feed.committed;
+    return this.#failure !== undefined || this.#safe === this.#target.committed;
   }
 
   #tellSecured(): void {
@@ -253,11 +232,11 @@ export class GroupWriter implements TurnWriter, RedoWriter, Claimant {
   async #annul(): Promise<void> {
     if (!this.#isLogged) return;
     this.#isLogged = false;
-    await new LoneRecord(this.#with.log, this.#record({ moot: true })).write().catch(ignore);
+    await new LoneEntry(this.#log.journal, this.#entry({ moot: true })).write().catch(ignore);
   }
 
-  #record(what: Partial<StreamRecord>): StreamRecord {
-    const { fingerprint: file, location: path } = this.#stream;
+  #entry(what: Partial<Entry>): Entry {
+    const { fingerprint: file, location: path } = this.#target;
     return { file, path, version: 0, start: 0, length: 0, ...what };
   }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { Syncer } from '../../src/core/syncer.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { Syncer } from '../../../src/core/log/syncer.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 /** A file that counts its syncs, each of which lasts until it is released. */
 function gatedFile() {

@@ -3,28 +3,26 @@ import type { RedoBatch, RedoWriter } from '../../storage/journal/redo-batch.ts'
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import { AppendBusyError, OutcomeUnknownError, StorageError } from '../../wire/errors.ts';
-import type { FileSync } from '../file-sync.ts';
-import { takeBack, writeAtEndOfTurn } from '../write-at-end.ts';
 import type { StreamAppend } from './append-rules.ts';
+import { type Change, Changes } from './changes.ts';
+import { type Entry, entryOf, MAX_LOGGED_BYTES } from './entry.ts';
 import { LargeAppend } from './large-append.ts';
-import type { PipelineOptions } from './pipeline-options.ts';
+import type { LocalLog, LogTarget } from './local-log.ts';
 import type { ProducerRequest } from './producers.ts';
-import { type Change, StreamChanges } from './stream-changes.ts';
-import { MAX_LOGGED_BYTES, recordOf, type StreamRecord } from './stream-record.ts';
-import { Undo } from './undo.ts';
+import { takeBack, writeAtEndOfTurn } from './write-at-end.ts';
 
 /**
  * The way of appends into one stream. They are judged one after the other as
  * they come, each as if those before it were made; then written down in the redo
  * log and to the file, together with those of all streams, and count.
  */
-export class AppendPipeline implements RedoWriter {
-  readonly #options: PipelineOptions;
-  readonly #changes: StreamChanges;
+export class SingleAppends implements RedoWriter {
+  readonly #log: LocalLog;
+  readonly #target: LogTarget;
+  readonly #changes: Changes;
   /** Whether it is remembered that there are producers. */
   #hasProducers: boolean;
   #file: AppendFile | undefined;
-  readonly #sync: FileSync;
   /** Set while nothing is let in; settles when that is over. */
   #exclusive: Promise<unknown> | undefined;
   /** Removes what appends that failed have left in the file and in the log. Set until that is done. */
@@ -32,11 +30,14 @@ export class AppendPipeline implements RedoWriter {
   /** Whether what the log has of it is elsewhere, too, where nothing is made void. */
   #isCopied = false;
 
-  constructor(options: PipelineOptions) {
-    const { state, type, sync } = options;
-    this.#options = options;
-    this.#sync = sync;
-    this.#changes = new StreamChanges(state, type);
+  /**
+   * @param state of the stream, as it is remembered
+   * @param type of the bytes that it takes; undefined takes all
+   */
+  constructor(log: LocalLog, target: LogTarget, state: StreamState, type: string | undefined) {
+    this.#log = log;
+    this.#target = target;
+    this.#changes = new Changes(state, type);
     this.#hasProducers = state.producers !== undefined;
   }
 
@@ -60,17 +61,17 @@ export class AppendPipeline implements RedoWriter {
    *
    * @param assertFree throws when nothing may be appended at the moment
    * @returns the stream after it; undefined when it was made before
-   * @throws what {@link StreamChanges.letIn} throws, and what the disk does
+   * @throws what {@link Changes.letIn} throws, and what the disk does
    */
   async append(append: StreamAppend, assertFree: () => void): Promise<StreamState | undefined> {
     const isLarge = append.bytes.length > MAX_LOGGED_BYTES;
-    this.#options.assertRoom();
-    if (this.#file === undefined) await this.#options.room();
+    this.#log.checkpoints.assertRoom();
+    if (this.#file === undefined) await this.#log.checkpoints.room();
     for (let hasWaited = false; ; hasWaited = true) {
       // Looked at again after each wait: between the look and the judgement nothing may happen.
       while (!this.#isReady(append)) {
         assertFree();
-        if (this.#sync.lost !== undefined) throw this.#sync.lost;
+        if (this.#target.sync.lost !== undefined) throw this.#target.sync.lost;
         if (this.#exclusive !== undefined) await this.#exclusive;
         else await this.#exclusively(() => this.#prepare(append));
       }
@@ -78,7 +79,7 @@ export class AppendPipeline implements RedoWriter {
       const change = this.#changes.letIn(append);
       if (change !== undefined) {
         if (isLarge) void this.#exclusively(() => this.#makeLarge(change));
-        else this.#options.log.append(this.#recordOf(change), partsOf(append), this);
+        else this.#log.journal.append(this.#entryOf(change), partsOf(append), this);
         await change.made;
         return change.after;
       }
@@ -90,18 +91,18 @@ export class AppendPipeline implements RedoWriter {
 
   /** Called by the log. */
   committed(count: number, batch: RedoBatch): Promise<void> | undefined {
-    this.#options.logged();
+    this.#log.checkpoints.add(this.#target);
     const changes = this.#changes.pending.slice(0, count);
     const start = (changes[0] as Change).before.size;
     const parts = changes.flatMap(({ append }) => partsOf(append));
     const written =
       parts.length === 0
         ? undefined
-        : writeAtEndOfTurn(this.#options.turns, this.#file as AppendFile, start, parts);
+        : writeAtEndOfTurn(this.#log.turns, this.#file as AppendFile, start, parts);
     if (written !== undefined) {
       return written.then(
         () => this.#settle(count),
-        (error) => this.#fail(Promise.resolve(asBusy(error)), () => this.#options.log.annul(batch, this)),
+        (error) => this.#fail(Promise.resolve(asBusy(error)), () => this.#log.journal.annul(batch, this)),
       );
     }
     this.#settle(count);
@@ -125,19 +126,19 @@ export class AppendPipeline implements RedoWriter {
   /** Changes what does not come through appends; while nothing is under way. */
   amend(change: Partial<StreamState>): void {
     this.#changes.amend(change);
-    this.#options.settled();
+    this.#target.changed();
   }
 
   /** Makes what is in the file safe, and remembers it beside the file, so that the log is not needed for it. */
   async checkpoint(): Promise<void> {
     const state = await this.quietly(async () => {
       await this.#undo?.run();
-      this.#sync.begin();
+      this.#target.sync.begin();
       return this.#changes.snapshot(this.#hasProducers);
     });
-    await this.#sync.done();
+    await this.#target.sync.done();
     // Of a file that is no stream nothing is to be remembered.
-    if (state.version > 0) await this.#options.save(state);
+    if (state.version > 0) await this.#log.save(this.#target, state);
   }
 
   /** As {@link checkpoint}, if there is anything to be remembered; while nothing is under way. */
@@ -165,14 +166,18 @@ export class AppendPipeline implements RedoWriter {
     const file = this.#file;
     this.#file = undefined;
     if (file === undefined) return;
-    await this.#sync.sync().finally(() => file.close());
+    await this.#target.sync.sync().finally(() => file.close());
+  }
+
+  get #isDurable(): boolean {
+    return this.#log.durability === 'disk';
   }
 
   #isReady({ producer }: StreamAppend): boolean {
     return (
       this.#exclusive === undefined &&
       this.#file !== undefined &&
-      this.#sync.lost === undefined &&
+      this.#target.sync.lost === undefined &&
       this.#undo === undefined &&
       (producer === undefined || this.#hasProducers)
     );
@@ -198,34 +203,34 @@ export class AppendPipeline implements RedoWriter {
     }
     if (this.#file !== undefined) return;
     const known = this.settled;
-    const { file, size } = await this.#options.openFile(known);
+    const { file, size } = await this.#log.open(this.#target, known);
     this.#file = file;
     this.amend(this.#changes.found(known, size));
   }
 
   /** What was written before is lost, too, if this fails. */
   async #secure(): Promise<void> {
-    this.#sync.written(this.#file as AppendFile);
-    if (this.#options.isDurable) await this.#sync.sync();
+    this.#target.sync.written(this.#file as AppendFile);
+    if (this.#isDurable) await this.#target.sync.sync();
   }
 
   async #save(hasProducers: boolean): Promise<void> {
-    await this.#sync.sync();
-    await this.#options.save(this.#changes.snapshot(hasProducers));
+    await this.#target.sync.sync();
+    await this.#log.save(this.#target, this.#changes.snapshot(hasProducers));
   }
 
   #settle(count: number): void {
-    this.#sync.written(this.#file as AppendFile);
+    this.#target.sync.written(this.#file as AppendFile);
     const made = this.#changes.pending.slice(0, count);
     this.#changes.settle(count);
     const [first] = made;
     if (first !== undefined) {
-      this.#options.committed(
+      this.#target.applied(
         first.before.size,
         made.flatMap(({ append }) => partsOf(append)),
       );
     }
-    this.#options.settled();
+    this.#target.changed();
   }
 
   /** The log says first where the bytes will be, and when they are there, that they count. */
@@ -236,16 +241,16 @@ export class AppendPipeline implements RedoWriter {
       if (first === undefined) return;
       await first.made.catch(ignore);
     }
-    const large = new LargeAppend(this.#options.log, this.#recordOf(change), change.append.bytes);
+    const large = new LargeAppend(this.#log.journal, this.#entryOf(change), change.append.bytes);
     // Before its intent is in the log: a checkpoint of other streams would drop that.
-    this.#options.logged();
+    this.#log.checkpoints.add(this.#target);
     try {
       await large.make(this.#file as AppendFile, () => this.#secure());
     } catch (error) {
       this.#fail(Promise.resolve(error), () => large.annul());
       return;
     } finally {
-      this.#options.logged();
+      this.#log.checkpoints.add(this.#target);
     }
     this.#settle(1);
   }
@@ -261,7 +266,7 @@ export class AppendPipeline implements RedoWriter {
     const { pending } = this.#changes;
     const [first] = pending;
     if (first === undefined) return;
-    this.#options.log.withdraw(this);
+    this.#log.journal.withdraw(this);
     const parts = pending.map(({ append }) => append.bytes);
     const { version } = this.#changes;
     const tell = this.#changes.takeBack();
@@ -271,7 +276,7 @@ export class AppendPipeline implements RedoWriter {
       if (file === undefined) throw new StorageError('the file is not open any more', { cause: error });
       await takeBack(file, first.before.size, parts);
       // What is void is so after a loss of power, too: then its bytes must not come back.
-      if (this.#options.isDurable) await this.#secure();
+      if (this.#isDurable) await this.#secure();
       // A start passes over what is not above the version that is remembered.
       const skip = () => this.#skip(version);
       await (this.#isCopied ? skip() : annul().catch(skip));
@@ -282,7 +287,7 @@ export class AppendPipeline implements RedoWriter {
     });
     // Tried again before the next append, and with each checkpoint: the stream is kept until then.
     this.#undo = undo;
-    this.#options.logged();
+    this.#log.checkpoints.add(this.#target);
     undo.run().then(
       (error) => tell(storageFailure(error)),
       (error) => {
@@ -298,9 +303,33 @@ export class AppendPipeline implements RedoWriter {
     await this.#save(this.#hasProducers);
   }
 
-  #recordOf({ append, before, after }: Change): StreamRecord {
-    const { fingerprint: file, location: path } = this.#options;
-    return recordOf({ file, path }, append, before, after);
+  #entryOf({ append, before, after }: Change): Entry {
+    const { fingerprint: file, location: path } = this.#target;
+    return entryOf({ file, path }, append, before, after);
+  }
+}
+
+/** Takes back what appends that failed have left behind: never twice at a time, and again if that fails. */
+class Undo {
+  readonly #action: () => Promise<unknown>;
+  #running: Promise<unknown> | undefined;
+
+  /** @param action does it, and resolves to what the appends had failed with */
+  constructor(action: () => Promise<unknown>) {
+    this.#action = action;
+  }
+
+  /**
+   * Does it, or waits until it is done by whoever began before.
+   *
+   * @returns what the appends had failed with
+   * @throws what the disk does
+   */
+  run(): Promise<unknown> {
+    this.#running ??= this.#action().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
   }
 }
 

@@ -1,0 +1,107 @@
+import type { AppendFile } from '../../storage/append-file.ts';
+import type { Quarantine } from '../../storage/journal/quarantine.ts';
+import { RedoLog } from '../../storage/journal/redo-log.ts';
+import { setAside } from '../../storage/records/aside.ts';
+import type { StreamState } from '../../storage/records/stream-state.ts';
+import type { Report } from '../../storage/report.ts';
+import type { Root } from '../../storage/root.ts';
+import type { WriteTurns } from '../../storage/write-turns.ts';
+import { ResourceGoneError } from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { StreamStore } from '../streams/stream-store.ts';
+import { type Checkpointed, Checkpoints } from './checkpoints.ts';
+import type { Entry } from './entry.ts';
+import type { FileSync } from './file-sync.ts';
+import type { Syncer } from './syncer.ts';
+
+/**
+ * When bytes count as safe: once the system has them (`os`: they survive a
+ * crash of this process), or once the disk has (`disk`: and a loss of power).
+ */
+export type Durability = 'os' | 'disk';
+
+/** A resource whose bytes become true in the log. */
+export interface LogTarget extends Checkpointed {
+  /** The name under which its file was opened. */
+  readonly resource: ResourcePath;
+  /** Whether what was written to its file is safe there. */
+  readonly sync: FileSync;
+  /** The position below which bytes are in the file and count. */
+  readonly committed: number;
+  /** Called when `parts` are in the file at `start`, and count. */
+  applied(start: number, parts: readonly Buffer[]): void;
+  /** Called when there is more to be seen by readers, bytes or not. */
+  changed(): void;
+}
+
+/** What a {@link LocalLog} is made of. */
+export interface LocalLogOptions {
+  root: Root;
+  store: StreamStore;
+  quarantine: Quarantine<Entry>;
+  turns: WriteTurns;
+  syncer: Syncer;
+  durability: Durability;
+  report: Report;
+}
+
+/**
+ * Where bytes become true: files on this machine's disk, and the journal, shared by all of them, of what a crash
+ * must not lose and they do not say.
+ */
+export class LocalLog {
+  readonly journal: RedoLog<Entry>;
+  readonly checkpoints: Checkpoints;
+  readonly turns: WriteTurns;
+  readonly syncer: Syncer;
+  readonly durability: Durability;
+  readonly #root: Root;
+  readonly #store: StreamStore;
+  readonly #report: Report;
+
+  constructor({ root, store, quarantine, turns, syncer, durability, report }: LocalLogOptions) {
+    this.journal = new RedoLog(root.own('redo'), turns, durability === 'disk');
+    this.checkpoints = new Checkpoints(this.journal, quarantine, report);
+    this.turns = turns;
+    this.syncer = syncer;
+    this.durability = durability;
+    this.#root = root;
+    this.#store = store;
+    this.#report = report;
+  }
+
+  /**
+   * Opens the file of a resource to be appended to. Of one that was written behind the stream's back
+   * what belongs to it stays.
+   *
+   * @param known what is held of the stream
+   * @returns the file, and how much of it belongs to the stream
+   * @throws {ResourceGoneError} when another file has its name
+   */
+  async open(
+    { resource, fingerprint }: LogTarget,
+    known: StreamState,
+  ): Promise<{ file: AppendFile; size: number }> {
+    const file = await this.#root.openAppend(resource, { create: false });
+    try {
+      if (file.stat.fingerprint !== fingerprint) throw new ResourceGoneError('the file was made anew');
+      const stat = await file.look();
+      const { state } = await this.#store.read(stat);
+      const owned = Math.max(Math.min(known.size, stat.size), state.size);
+      if (owned < stat.size) {
+        const aside = await setAside(this.#root, file, owned);
+        const detail = { resource: resource.toString(), position: owned, aside };
+        this.#report('bytes of which no producer knows were set aside', detail);
+      }
+      return { file, size: owned };
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** Replaces what is remembered of the stream of a resource. */
+  save(target: LogTarget, state: StreamState): Promise<void> {
+    return this.#store.save(target.fingerprint, target.location, state, () => target.isGone);
+  }
+}
