@@ -3,8 +3,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Random } from './support/random.ts';
+import { type Damage, tearJournal } from './support/streams-journal.ts';
 import { flawIn, TirelessProducer } from './support/streams-producer.ts';
-import { type Damage, tearRedoLog } from './support/streams-redo.ts';
 import { StreamPeer } from './support/streams-requests.ts';
 import { type KilledServer, startKilled } from './support/streams-server.ts';
 import { waitFor } from './support/wait-for.ts';
@@ -113,7 +113,7 @@ describe.each(DURABILITIES)('with the durability %s', (durability) => {
     await expectEachLineOnce(server, producers, context);
   });
 
-  test(`${KILLS} times kill -9 and a torn redo log under ${PRODUCERS} producers: what is left has no duplicate and no hole`, async () => {
+  test(`${KILLS} times kill -9 and a torn journal under ${PRODUCERS} producers: what is left has no duplicate and no hole`, async () => {
     const random = Random.fromEnvironment();
     const server = await startKilled(['-durability', durability]);
     const producers = makeProducers(server, random);
@@ -121,7 +121,7 @@ describe.each(DURABILITIES)('with the durability %s', (durability) => {
     const damages = new Set<Damage>();
     const context = () => [`HTTPFSTREAM_SEED=${random.seed}`, ...torn].join('\n');
     await killUnderLoad(server, producers, random, async () => {
-      const { damage, text } = await tearRedoLog(server.root, random);
+      const { damage, text } = await tearJournal(server.root, random);
       damages.add(damage);
       torn.push(text);
     });

@@ -11,7 +11,7 @@ import { Directories } from './directories.ts';
 import { Feeds } from './feeds.ts';
 import { FileWatch } from './file-watch.ts';
 import { Followers } from './followers.ts';
-import type { Entry } from './log/entry.ts';
+import type { EntryHeader } from './log/entry.ts';
 import { type Durability, LocalLog } from './log/local-log.ts';
 import { Syncer } from './log/syncer.ts';
 import { cleanUp } from './recovery/clean-up.ts';
@@ -64,7 +64,7 @@ export class Core {
   readonly root: Root;
   readonly records: Records;
   readonly store: StreamStore;
-  readonly quarantine: Quarantine<Entry>;
+  readonly quarantine: Quarantine<EntryHeader>;
   /** How streams come and go, and what is at their paths. */
   readonly streams: StreamLifecycle;
   /** Who appends. */
@@ -167,7 +167,7 @@ export class Core {
   async serve(): Promise<void> {
     const count = await this.recover();
     if (count > 0) {
-      this.#report('the server before this one was killed: its redo log was made good', { streams: count });
+      this.#report('the server before this one was killed: its journal was made good', { streams: count });
     }
     this.#sweep.start();
   }

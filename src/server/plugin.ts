@@ -47,7 +47,7 @@ const STREAM_PARAMETERS: ReadonlySet<string> = new Set(Object.values(StreamQuery
  * (1012, legacy ones 1011; a broken connection over plain HTTP), have `closeTimeoutMs` to take it and
  * are cut off; files are synced and closed; another server may have the root.
  *
- * After a server that was killed the registration takes as long as its redo log needs to be made
+ * After a server that was killed the registration takes as long as its journal needs to be made
  * good, which is told every second: Fastify's `pluginTimeout` (10 s) must not be in the way, so set it to 0.
  * If it fails nothing is lost, and it can be tried again.
  *

@@ -21,8 +21,8 @@ const MAX_PAUSE_MS = 100;
 const DEAD_CODES = ['ECONNREFUSED', 'ENOENT', 'ENOTSOCK'];
 
 /**
- * Keeps a root for one server at a time; two would destroy each other's redo
- * log. Each listens at a socket of its own in a directory that all who use the
+ * Keeps a root for one server at a time; two would destroy each other's
+ * journal. Each listens at a socket of its own in a directory that all who use the
  * root look into: the system ends that with the process, however it ends, and it
  * is seen from other containers on the same machine, but not from other machines.
  */

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { AppendFile } from '../../src/storage/append-file.ts';
-import { RedoLog } from '../../src/storage/journal/redo-log.ts';
+import { Journal } from '../../src/storage/journal/journal.ts';
 import { StorageError } from '../../src/wire/errors.ts';
 import { fileOf, join, RecordingOwner, startCore } from '../support/core-harness.ts';
 import { breakLog, HeldCommits } from '../support/log-trouble.ts';
@@ -110,7 +110,7 @@ describe('with the durability of the disk', () => {
 
   test('what the log has of an append is moot once it has finished, so that a cut is not undone', async () => {
     const { core, owner, appender } = await startDurable();
-    const appending = vi.spyOn(RedoLog.prototype, 'append');
+    const appending = vi.spyOn(Journal.prototype, 'append');
     onTestFinished(() => appending.mockRestore());
     appender.append(Buffer.from('bytes'));
     await waitFor(() => owner.safePosition === 5, 'the word that they are safe');

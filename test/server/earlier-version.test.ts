@@ -155,7 +155,7 @@ describe('a root of 0.3.0 whose server was killed', () => {
     expect(await followed(server, 'open.log')).toEqual(['under way\nover\n', 'finished', 1000]);
   });
 
-  test('has what only its redo log and its quarantine had', async () => {
+  test('has what only its journal and its quarantine had', async () => {
     const { server } = await start(fixture);
     expect((await ask(server, 'GET', 'late.txt')).text).toBe('late 0\nlate 1\n');
     expect((await ask(server, 'POST', 'late.txt', TEXT, 'more')).status).toBe(409);

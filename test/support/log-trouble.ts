@@ -1,6 +1,6 @@
 import { onTestFinished, vi } from 'vitest';
-import { RedoBatch, type RedoWriter } from '../../src/storage/journal/redo-batch.ts';
-import { RedoLog } from '../../src/storage/journal/redo-log.ts';
+import { Batch, type JournalWriter } from '../../src/storage/journal/batch.ts';
+import { Journal } from '../../src/storage/journal/journal.ts';
 import { storageFailure } from '../../src/storage/storage-failure.ts';
 import { systemError } from './small-disk.ts';
 
@@ -11,11 +11,9 @@ export class HeldCommits {
   #isReleased = false;
 
   constructor() {
-    const { tell } = RedoBatch.prototype;
+    const { tell } = Batch.prototype;
     const hold = () => this.#hold();
-    const telling = vi.spyOn(RedoBatch.prototype, 'tell').mockImplementation(async function held(
-      this: RedoBatch,
-    ) {
+    const telling = vi.spyOn(Batch.prototype, 'tell').mockImplementation(async function held(this: Batch) {
       await hold();
       await tell.call(this);
     });
@@ -39,9 +37,9 @@ export class HeldCommits {
 
 /** Lets the disk refuse what is written to the log, until the test is over. */
 export function breakLog(): void {
-  const refuse = function refusing(_header: object, _payload: readonly Buffer[], writer: RedoWriter) {
+  const refuse = function refusing(_header: object, _payload: readonly Buffer[], writer: JournalWriter) {
     queueMicrotask(() => writer.refused(storageFailure(systemError('ENOSPC')), true));
   };
-  const appending = vi.spyOn(RedoLog.prototype, 'append').mockImplementation(refuse);
+  const appending = vi.spyOn(Journal.prototype, 'append').mockImplementation(refuse);
   onTestFinished(() => appending.mockRestore());
 }

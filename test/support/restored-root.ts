@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { lstat, mkdir, readdir, readFile, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { encodeRecord } from '../../src/storage/journal/redo-record.ts';
+import { encodeEntry } from '../../src/storage/journal/entry.ts';
 import { RESERVED } from './root-files.ts';
 import { temporaryDirectory } from './server.ts';
 
@@ -92,7 +92,7 @@ function rewrittenLog(log: Buffer, after: ReadonlyMap<string, string>): Buffer {
     const headerEnd = 4 + body.readUInt32LE(0);
     const header = JSON.parse(body.toString('utf8', 4, headerEnd));
     const file = after.get(header.file) ?? header.file;
-    const [head, ...rest] = encodeRecord({ ...header, file }, [body.subarray(headerEnd)]).map((part) =>
+    const [head, ...rest] = encodeEntry({ ...header, file }, [body.subarray(headerEnd)]).map((part) =>
       Buffer.from(part),
     );
     if (isVoid) head!.writeUInt32LE(head!.readUInt32LE(0) + VOID_FLAG, 0);

@@ -6,7 +6,7 @@ import { type StreamAnswer, StreamPeer, send, type UrlSource } from './streams-r
 /** Longest pause before a request is tried again. */
 const MAX_RETRY_MS = 50;
 
-/** Over the size up to which a batch goes through the redo log as a whole. */
+/** Over the size up to which a batch goes through the journal as a whole. */
 const LARGE_BYTES = 300 * 1024;
 
 /** How often a batch is that large, and how often one is sent again that was taken. */

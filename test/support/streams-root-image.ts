@@ -21,12 +21,12 @@ export class RootImage {
     return new RootImage(root, contents);
   }
 
-  /** The redo log; its newest segment if there are several. */
+  /** The journal; its newest segment if there are several. */
   get log(): Buffer {
     return this.#contents.get(this.#logName) ?? Buffer.alloc(0);
   }
 
-  /** Puts everything back, with another redo log. */
+  /** Puts everything back, with another journal. */
   async restore(log: Buffer): Promise<void> {
     for (const name of await filesIn(this.root)) {
       if (!this.#contents.has(name)) await rm(path.join(this.root, name));
@@ -43,7 +43,7 @@ export class RootImage {
   }
 }
 
-/** Where the records of a redo log end: each begins with the length of what follows its first eight bytes. */
+/** Where the records of a journal end: each begins with the length of what follows its first eight bytes. */
 export function recordEnds(log: Buffer): number[] {
   const ends: number[] = [];
   for (let at = 0; at + 8 <= log.length; ) {

@@ -1,9 +1,9 @@
+import type { Journal } from '../../storage/journal/journal.ts';
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
-import type { RedoLog } from '../../storage/journal/redo-log.ts';
 import type { Report } from '../../storage/report.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageFullError } from '../../wire/errors.ts';
-import type { Entry } from './entry.ts';
+import type { EntryHeader } from './entry.ts';
 
 /** Quiet time after which what is remembered of streams is brought up to date, … */
 const IDLE_MS = 1000;
@@ -11,7 +11,7 @@ const IDLE_MS = 1000;
 /** … and longest time for which one is behind. */
 const MAX_AGE_MS = 10_000;
 
-/** How large the log becomes before that, … */
+/** How large the journal becomes before that, … */
 const MAX_LOG_BYTES = 16 * 1024 * 1024;
 
 /** … and how many streams it is about: what a start after a crash has to put right. */
@@ -29,42 +29,42 @@ const MAX_TRIES = 3;
 /** How many streams are in quarantine at most: if more fail, it is not because of them. */
 export const MAX_QUARANTINED = 64;
 
-/** How much the log holds at most, if it cannot be shortened. */
+/** How much the journal holds at most, if it cannot be shortened. */
 export const MAX_HELD_BYTES = 256 * 1024 * 1024;
 
-/** Something of which the log has more than the disk is sure to have elsewhere: a stream, or the file of a session. */
+/** Something of which the journal has more than the disk is sure to have elsewhere: a stream, or the file of a session. */
 export interface Checkpointed {
   /** Of its file. */
   readonly fingerprint: string;
   /** Path of the file below the root. */
   readonly location: string;
-  /** Whether it is no more, so that nobody misses what the log has of it. */
+  /** Whether it is no more, so that nobody misses what the journal has of it. */
   readonly isGone: boolean;
-  /** Whether the disk has lost what was written, and only the log is sure to have it. */
+  /** Whether the disk has lost what was written, and only the journal is sure to have it. */
   readonly isLost: boolean;
   /** Whether its file is open because it is behind. */
   readonly isKeptOpen: boolean;
-  /** Makes safe elsewhere all that the log has of it by now. */
+  /** Makes safe elsewhere all that the journal has of it by now. */
   checkpoint(): Promise<void>;
   /** Takes no appends until {@link release}: it cannot be brought up to date. Resolves when none is under way. */
   isolate(cause: HttpfstreamError): Promise<void>;
   /** Takes appends again. */
   release(): void;
-  /** Called when all that the log had of it is safe elsewhere. */
+  /** Called when all that the journal had of it is safe elsewhere. */
   upToDate(): void;
 }
 
 /**
- * Brings what is remembered of streams up to date with the log now and then, so that the log stays
+ * Brings what is remembered of streams up to date with the journal now and then, so that the journal stays
  * short. A stream of which that fails again and again, because its file cannot be
- * synced for instance, is put in quarantine: what the log has of it is copied, it
- * takes no appends, and the log is dropped for all others.
+ * synced for instance, is put in quarantine: what the journal has of it is copied, it
+ * takes no appends, and the journal is dropped for all others.
  */
 export class Checkpoints {
-  readonly #journal: RedoLog<Entry>;
-  readonly #quarantine: Quarantine<Entry>;
+  readonly #journal: Journal<EntryHeader>;
+  readonly #quarantine: Quarantine<EntryHeader>;
   readonly #report: Report;
-  /** Those of which the log has more than is remembered, … */
+  /** Those of which the journal has more than is remembered, … */
   #behind = new Set<Checkpointed>();
   /** … and those whose turn it is. */
   #due = new Set<Checkpointed>();
@@ -82,13 +82,13 @@ export class Checkpoints {
   #failure: HttpfstreamError | undefined;
 
   /** @param report told of what cannot be brought up to date */
-  constructor(journal: RedoLog<Entry>, quarantine: Quarantine<Entry>, report: Report) {
+  constructor(journal: Journal<EntryHeader>, quarantine: Quarantine<EntryHeader>, report: Report) {
     this.#journal = journal;
     this.#quarantine = quarantine;
     this.#report = report;
   }
 
-  /** Tells that the log has more of a stream than is remembered. */
+  /** Tells that the journal has more of a stream than is remembered. */
   add(stream: Checkpointed): void {
     this.#lastMs = performance.now();
     if (this.#behind.size === 0) this.#firstMs = this.#lastMs;
@@ -114,12 +114,12 @@ export class Checkpoints {
     }
   }
 
-  /** @throws what keeps the log from being shortened, when it has become too long */
+  /** @throws what keeps the journal from being shortened, when it has become too long */
   assertRoom(): void {
     if (this.#failure !== undefined && this.#journal.heldSize >= MAX_HELD_BYTES) throw this.#failure;
   }
 
-  /** Whether less of a stream is remembered than the log has. */
+  /** Whether less of a stream is remembered than the journal has. */
   has(stream: Checkpointed): boolean {
     return this.#behind.has(stream) || this.#due.has(stream) || this.#isolated.has(stream);
   }
@@ -132,7 +132,7 @@ export class Checkpoints {
     this.#isolated.delete(stream);
   }
 
-  /** Brings everything up to date, and empties the log. What cannot be is left for the next start. */
+  /** Brings everything up to date, and empties the journal. What cannot be is left for the next start. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
@@ -174,7 +174,7 @@ export class Checkpoints {
     }
     // The log keeps what it has, and the next run tries again.
     if (failure !== undefined && this.#failure === undefined) {
-      this.#report('the redo log cannot be shortened: a stream cannot be brought up to date', {
+      this.#report('the journal cannot be shortened: a stream cannot be brought up to date', {
         reason: reasonOf(failure),
       });
     }
@@ -211,7 +211,7 @@ export class Checkpoints {
   /** Puts those in quarantine that have failed too often; they are taken out of `failed`. */
   async #isolate(failed: Map<Checkpointed, HttpfstreamError>): Promise<void> {
     for (const [stream, failure] of failed) {
-      // A disk that is full makes the log no longer.
+      // A disk that is full makes the journal no longer.
       const isTry = !(failure instanceof StorageFullError);
       if (isTry) this.#tries.set(stream, (this.#tries.get(stream) ?? 0) + 1);
     }

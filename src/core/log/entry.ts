@@ -1,11 +1,11 @@
 import type { ProducerEntry, StreamState } from '../../storage/records/stream-state.ts';
 import type { StreamAppend } from './append-rules.ts';
 
-/** More bytes than this go straight to the file, and only that they do goes through the log. */
+/** More bytes than this go straight to the file, and only that they do goes through the journal. */
 export const MAX_LOGGED_BYTES = 256 * 1024;
 
 /** One append, bytes of a session, or the end of a stream, as the journal has it. Everything is absolute, so that to make it twice is as good as once. */
-export interface Entry {
+export interface EntryHeader {
   /** Fingerprint of the file. */
   file: string;
   /** Path of the file below the root. */
@@ -17,7 +17,7 @@ export interface Entry {
   /** How many bytes are appended. */
   length: number;
   /**
-   * Whether the bytes are not in the log but written to the file next: until the
+   * Whether the bytes are not in the journal but written to the file next: until the
    * same record comes without this, they do not count.
    */
   intent?: true;
@@ -26,7 +26,7 @@ export interface Entry {
   closed?: true;
   /** Whether these are bytes that a session has brought, and which are in the file by now: no version is made. */
   run?: true;
-  /** Whether what the log has of such bytes by now is not to be made any more: it is safe in the file, or that was cut. */
+  /** Whether what the journal has of such bytes by now is not to be made any more: it is safe in the file, or that was cut. */
   moot?: true;
   /** Whether nothing is appended, but the server has deleted the file, and nobody is to miss it. */
   deleted?: true;
@@ -34,11 +34,11 @@ export interface Entry {
 
 /** The entry of an append that makes `after` of `before`. */
 export function entryOf(
-  { file, path }: Pick<Entry, 'file' | 'path'>,
+  { file, path }: Pick<EntryHeader, 'file' | 'path'>,
   { bytes, producer, seq, close }: StreamAppend,
   before: StreamState,
   after: StreamState,
-): Entry {
+): EntryHeader {
   return {
     file,
     path,

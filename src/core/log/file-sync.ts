@@ -20,7 +20,7 @@ export class FileSync {
 
   /**
    * Set when the disk has lost what was written. The system tells that once, and the next sync would
-   * say that all is well: only the log is sure to have it, and the next start writes it again.
+   * say that all is well: only the journal is sure to have it, and the next start writes it again.
    */
   get lost(): HttpfstreamError | undefined {
     return this.#lost;

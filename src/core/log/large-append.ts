@@ -1,20 +1,20 @@
 import type { AppendFile } from '../../storage/append-file.ts';
-import type { RedoLog } from '../../storage/journal/redo-log.ts';
-import type { Entry } from './entry.ts';
+import type { Journal } from '../../storage/journal/journal.ts';
+import type { EntryHeader } from './entry.ts';
 import { LoneEntry } from './lone-entry.ts';
 import { writeAtEnd } from './write-at-end.ts';
 
 /**
- * An append whose bytes go to the file only: the log says first where they will
+ * An append whose bytes go to the file only: the journal says first where they will
  * be, and when they are there, that they count.
  */
 export class LargeAppend {
-  readonly #entry: Entry;
+  readonly #entry: EntryHeader;
   readonly #bytes: Buffer;
   readonly #before: LoneEntry;
   readonly #after: LoneEntry;
 
-  constructor(journal: RedoLog<Entry>, entry: Entry, bytes: Buffer) {
+  constructor(journal: Journal<EntryHeader>, entry: EntryHeader, bytes: Buffer) {
     this.#entry = entry;
     this.#bytes = bytes;
     this.#before = new LoneEntry(journal, { ...entry, intent: true });
@@ -35,7 +35,7 @@ export class LargeAppend {
   }
 
   /**
-   * Makes void what the log has of it.
+   * Makes void what the journal has of it.
    *
    * @throws when that cannot be done
    */

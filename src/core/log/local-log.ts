@@ -1,6 +1,6 @@
 import type { AppendFile } from '../../storage/append-file.ts';
+import { Journal } from '../../storage/journal/journal.ts';
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
-import { RedoLog } from '../../storage/journal/redo-log.ts';
 import { setAside } from '../../storage/records/aside.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { Report } from '../../storage/report.ts';
@@ -10,7 +10,7 @@ import { ResourceGoneError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
 import { type Checkpointed, Checkpoints } from './checkpoints.ts';
-import type { Entry } from './entry.ts';
+import type { EntryHeader } from './entry.ts';
 import type { FileSync } from './file-sync.ts';
 import type { Syncer } from './syncer.ts';
 
@@ -20,7 +20,7 @@ import type { Syncer } from './syncer.ts';
  */
 export type Durability = 'os' | 'disk';
 
-/** A resource whose bytes become true in the log. */
+/** A resource whose bytes become true in the journal. */
 export interface LogTarget extends Checkpointed {
   /** The name under which its file was opened. */
   readonly resource: ResourcePath;
@@ -38,7 +38,7 @@ export interface LogTarget extends Checkpointed {
 export interface LocalLogOptions {
   root: Root;
   store: StreamStore;
-  quarantine: Quarantine<Entry>;
+  quarantine: Quarantine<EntryHeader>;
   turns: WriteTurns;
   syncer: Syncer;
   durability: Durability;
@@ -50,7 +50,7 @@ export interface LocalLogOptions {
  * must not lose and they do not say.
  */
 export class LocalLog {
-  readonly journal: RedoLog<Entry>;
+  readonly journal: Journal<EntryHeader>;
   readonly checkpoints: Checkpoints;
   readonly turns: WriteTurns;
   readonly syncer: Syncer;
@@ -60,7 +60,7 @@ export class LocalLog {
   readonly #report: Report;
 
   constructor({ root, store, quarantine, turns, syncer, durability, report }: LocalLogOptions) {
-    this.journal = new RedoLog(root.own('redo'), turns, durability === 'disk');
+    this.journal = new Journal(root.own('redo'), turns, durability === 'disk');
     this.checkpoints = new Checkpoints(this.journal, quarantine, report);
     this.turns = turns;
     this.syncer = syncer;

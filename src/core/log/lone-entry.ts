@@ -1,16 +1,16 @@
-import type { RedoBatch, RedoWriter } from '../../storage/journal/redo-batch.ts';
-import type { RedoLog } from '../../storage/journal/redo-log.ts';
-import type { Entry } from './entry.ts';
+import type { Batch, JournalWriter } from '../../storage/journal/batch.ts';
+import type { Journal } from '../../storage/journal/journal.ts';
+import type { EntryHeader } from './entry.ts';
 
 /** One entry without a payload, whose writer waits for it. */
-export class LoneEntry implements RedoWriter {
-  readonly #journal: RedoLog<Entry>;
-  readonly #entry: Entry;
-  #batch: RedoBatch | undefined;
+export class LoneEntry implements JournalWriter {
+  readonly #journal: Journal<EntryHeader>;
+  readonly #entry: EntryHeader;
+  #batch: Batch | undefined;
   #isSure = true;
   #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined;
 
-  constructor(journal: RedoLog<Entry>, entry: Entry) {
+  constructor(journal: Journal<EntryHeader>, entry: EntryHeader) {
     this.#journal = journal;
     this.#entry = entry;
   }
@@ -25,11 +25,11 @@ export class LoneEntry implements RedoWriter {
 
   /** Makes it void, if it was written. */
   async annul(): Promise<void> {
-    if (!this.#isSure) throw new Error('it was refused, and may be in the log');
+    if (!this.#isSure) throw new Error('it was refused, and may be in the journal');
     if (this.#batch !== undefined) await this.#journal.annul(this.#batch, this);
   }
 
-  committed(_count: number, batch: RedoBatch): undefined {
+  committed(_count: number, batch: Batch): undefined {
     this.#batch = batch;
     this.#settle?.resolve();
   }

@@ -1,12 +1,12 @@
 import type { AppendFile } from '../../storage/append-file.ts';
-import type { RedoWriter } from '../../storage/journal/redo-batch.ts';
+import type { JournalWriter } from '../../storage/journal/batch.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { TurnWriter } from '../../storage/write-turns.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
 import { MERGED_BYTES } from '../../wire/protocol.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { MAX_HELD_BYTES } from './checkpoints.ts';
-import { type Entry, MAX_LOGGED_BYTES } from './entry.ts';
+import { type EntryHeader, MAX_LOGGED_BYTES } from './entry.ts';
 import type { LocalLog, LogTarget } from './local-log.ts';
 import { LoneEntry } from './lone-entry.ts';
 import { writeAtEndOfTurn } from './write-at-end.ts';
@@ -30,10 +30,10 @@ export interface WriterOwner {
 /**
  * Writes the bytes of one session: those that come in one turn of the event loop
  * are written together at its end. They are committed, and thereby sent to
- * followers, once they are in the file. With `disk` they are safe when the log, which
+ * followers, once they are in the file. With `disk` they are safe when the journal, which
  * is synced for all files together, has them, too.
  */
-export class SessionWriter implements TurnWriter, RedoWriter {
+export class SessionWriter implements TurnWriter, JournalWriter {
   readonly #log: LocalLog;
   readonly #target: LogTarget;
   readonly #file: AppendFile;
@@ -45,7 +45,7 @@ export class SessionWriter implements TurnWriter, RedoWriter {
   #accepting = true;
   /** Whether bytes wait for the end of the turn, or are on their way to the file. */
   #isBusy = false;
-  /** Where the runs end that are on their way to the log. */
+  /** Where the runs end that are on their way to the journal. */
   #logging: number[] = [];
   /** Set while what was committed is made safe in the file. */
   #securing: Promise<void> | undefined;
@@ -53,7 +53,7 @@ export class SessionWriter implements TurnWriter, RedoWriter {
   #flushed: (() => void)[] = [];
   /** … and who until it is safe. */
   #secured: (() => void)[] = [];
-  /** Whether the log has what the file may lose. */
+  /** Whether the journal has what the file may lose. */
   #isLogged = false;
   #failure: HttpfstreamError | undefined;
 
@@ -116,9 +116,9 @@ export class SessionWriter implements TurnWriter, RedoWriter {
   }
 
   /**
-   * Makes what was written safe in the file, before that is closed. Never rejects: what cannot be is left to the log.
+   * Makes what was written safe in the file, before that is closed. Never rejects: what cannot be is left to the journal.
    *
-   * @param isCut whether the file was cut, so that what the log has of it must not be written again, whatever the disk has
+   * @param isCut whether the file was cut, so that what the journal has of it must not be written again, whatever the disk has
    */
   async finish(isCut: boolean): Promise<void> {
     this.#log.syncer.forget(this);
@@ -152,13 +152,13 @@ export class SessionWriter implements TurnWriter, RedoWriter {
     this.#goOn();
   }
 
-  /** Called by the log. */
+  /** Called by the journal. */
   committed(count: number): undefined {
     const end = this.#logging.splice(0, count).at(-1);
     if (end !== undefined) this.#isSafe(end);
   }
 
-  /** Called by the log when it does not have the bytes: they are in the file, and made safe there. */
+  /** Called by the journal when it does not have the bytes: they are in the file, and made safe there. */
   refused(): void {
     this.#logging = [];
     this.#securing ??= this.#secureFile();
@@ -198,7 +198,7 @@ export class SessionWriter implements TurnWriter, RedoWriter {
     }
     this.#isLogged = true;
     this.#logging.push(committed);
-    // From before the log has it: else others may drop it.
+    // From before the journal has it: else others may drop it.
     checkpoints.add(this.#target);
     journal.append(this.#entry({ run: true, start, length: committed - start }), parts, this);
   }
@@ -228,14 +228,14 @@ export class SessionWriter implements TurnWriter, RedoWriter {
     for (const resolve of this.#secured.splice(0)) resolve();
   }
 
-  /** Makes moot what the log has by now. What fails is as if a crash had come before. */
+  /** Makes moot what the journal has by now. What fails is as if a crash had come before. */
   async #annul(): Promise<void> {
     if (!this.#isLogged) return;
     this.#isLogged = false;
     await new LoneEntry(this.#log.journal, this.#entry({ moot: true })).write().catch(ignore);
   }
 
-  #entry(what: Partial<Entry>): Entry {
+  #entry(what: Partial<EntryHeader>): EntryHeader {
     const { fingerprint: file, location: path } = this.#target;
     return { file, path, version: 0, start: 0, length: 0, ...what };
   }

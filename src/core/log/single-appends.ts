@@ -1,11 +1,11 @@
 import type { AppendFile } from '../../storage/append-file.ts';
-import type { RedoBatch, RedoWriter } from '../../storage/journal/redo-batch.ts';
+import type { Batch, JournalWriter } from '../../storage/journal/batch.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import { AppendBusyError, OutcomeUnknownError, StorageError } from '../../wire/errors.ts';
 import type { StreamAppend } from './append-rules.ts';
 import { type Change, Changes } from './changes.ts';
-import { type Entry, entryOf, MAX_LOGGED_BYTES } from './entry.ts';
+import { type EntryHeader, entryOf, MAX_LOGGED_BYTES } from './entry.ts';
 import { LargeAppend } from './large-append.ts';
 import type { LocalLog, LogTarget } from './local-log.ts';
 import type { ProducerRequest } from './producers.ts';
@@ -13,10 +13,10 @@ import { takeBack, writeAtEndOfTurn } from './write-at-end.ts';
 
 /**
  * The way of appends into one stream. They are judged one after the other as
- * they come, each as if those before it were made; then written down in the redo
- * log and to the file, together with those of all streams, and count.
+ * they come, each as if those before it were made; then written to the
+ * journal and to the file, together with those of all streams, and count.
  */
-export class SingleAppends implements RedoWriter {
+export class SingleAppends implements JournalWriter {
   readonly #log: LocalLog;
   readonly #target: LogTarget;
   readonly #changes: Changes;
@@ -25,9 +25,9 @@ export class SingleAppends implements RedoWriter {
   #file: AppendFile | undefined;
   /** Set while nothing is let in; settles when that is over. */
   #exclusive: Promise<unknown> | undefined;
-  /** Removes what appends that failed have left in the file and in the log. Set until that is done. */
+  /** Removes what appends that failed have left in the file and in the journal. Set until that is done. */
   #undo: Undo | undefined;
-  /** Whether what the log has of it is elsewhere, too, where nothing is made void. */
+  /** Whether what the journal has of it is elsewhere, too, where nothing is made void. */
   #isCopied = false;
 
   /**
@@ -89,8 +89,8 @@ export class SingleAppends implements RedoWriter {
     }
   }
 
-  /** Called by the log. */
-  committed(count: number, batch: RedoBatch): Promise<void> | undefined {
+  /** Called by the journal. */
+  committed(count: number, batch: Batch): Promise<void> | undefined {
     this.#log.checkpoints.add(this.#target);
     const changes = this.#changes.pending.slice(0, count);
     const start = (changes[0] as Change).before.size;
@@ -109,7 +109,7 @@ export class SingleAppends implements RedoWriter {
     return undefined;
   }
 
-  /** Called by the log when it does not have the appends under way. */
+  /** Called by the journal when it does not have the appends under way. */
   refused(error: unknown, isSure: boolean): void {
     this.#fail(Promise.resolve(error), () => (isSure ? Promise.resolve() : Promise.reject(error)));
   }
@@ -129,7 +129,7 @@ export class SingleAppends implements RedoWriter {
     this.#target.changed();
   }
 
-  /** Makes what is in the file safe, and remembers it beside the file, so that the log is not needed for it. */
+  /** Makes what is in the file safe, and remembers it beside the file, so that the journal is not needed for it. */
   async checkpoint(): Promise<void> {
     const state = await this.quietly(async () => {
       await this.#undo?.run();
@@ -147,16 +147,16 @@ export class SingleAppends implements RedoWriter {
     if (this.settled.version > 0) await this.#save(this.#hasProducers);
   }
 
-  /** Resolves when nothing is under way that the log has; what it has may be copied until {@link release}. */
+  /** Resolves when nothing is under way that the journal has; what it has may be copied until {@link release}. */
   async isolate(): Promise<void> {
     await this.quietly(async () => {
-      // If it fails, it is done later, and not in the log.
+      // If it fails, it is done later, and not in the journal.
       await this.#undo?.run().catch(ignore);
       this.#isCopied = true;
     });
   }
 
-  /** Tells that there is no copy of the log any more. */
+  /** Tells that there is no copy of the journal any more. */
   release(): void {
     this.#isCopied = false;
   }
@@ -242,7 +242,7 @@ export class SingleAppends implements RedoWriter {
       await first.made.catch(ignore);
     }
     const large = new LargeAppend(this.#log.journal, this.#entryOf(change), change.append.bytes);
-    // Before its intent is in the log: a checkpoint of other streams would drop that.
+    // Before its intent is in the journal: a checkpoint of other streams would drop that.
     this.#log.checkpoints.add(this.#target);
     try {
       await large.make(this.#file as AppendFile, () => this.#secure());
@@ -260,7 +260,7 @@ export class SingleAppends implements RedoWriter {
    * it any more, or else with an error that says so.
    *
    * @param cause resolves to what went wrong; never rejects
-   * @param annul makes what the log has of it void
+   * @param annul makes what the journal has of it void
    */
   #fail(cause: Promise<unknown>, annul: () => Promise<void>): void {
     const { pending } = this.#changes;
@@ -303,7 +303,7 @@ export class SingleAppends implements RedoWriter {
     await this.#save(this.#hasProducers);
   }
 
-  #entryOf({ append, before, after }: Change): Entry {
+  #entryOf({ append, before, after }: Change): EntryHeader {
     const { fingerprint: file, location: path } = this.#target;
     return entryOf({ file, path }, append, before, after);
   }

@@ -1,12 +1,12 @@
+import type { JournalEntry } from '../../storage/journal/entry.ts';
+import type { Journal, Replay } from '../../storage/journal/journal.ts';
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
-import type { RedoLog, Replay } from '../../storage/journal/redo-log.ts';
-import type { RedoRecord } from '../../storage/journal/redo-record.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageBusyError, StorageFullError } from '../../wire/errors.ts';
 import { MAX_QUARANTINED } from '../log/checkpoints.ts';
-import type { Entry } from '../log/entry.ts';
+import type { EntryHeader } from '../log/entry.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
 import { FileFinder } from './file-finder.ts';
@@ -25,8 +25,8 @@ const PROGRESS_MS = 1000;
 export interface RecoveryOptions {
   root: Root;
   store: StreamStore;
-  log: RedoLog<Entry>;
-  quarantine: Quarantine<Entry>;
+  log: Journal<EntryHeader>;
+  quarantine: Quarantine<EntryHeader>;
   syncer: Syncer;
   /** Told what could not be made good. */
   report: Report;
@@ -35,8 +35,8 @@ export interface RecoveryOptions {
 }
 
 /**
- * Makes good what the log has and files or their records do not, after a server that
- * was killed, and empties the log. It takes the time that it takes. The log is
+ * Makes good what the journal has and files or their records do not, after a server that
+ * was killed, and empties the journal. It takes the time that it takes. The log is
  * read twice, as a stream: memory is for what streams become, not for their bytes.
  * Until all is safe nothing is removed, so that after a failure it can be run again.
  */
@@ -48,7 +48,7 @@ export class Recovery {
   readonly #open = new Set<StreamRepair>();
   /** Records that are being made. */
   readonly #underWay = new Set<Promise<void>>();
-  #step = 'looking at the redo log';
+  #step = 'looking at the journal';
   #doneCount = 0;
   #bytes = 0;
   #totalBytes = 0;
@@ -59,7 +59,7 @@ export class Recovery {
   }
 
   /**
-   * @returns how many streams the log was about
+   * @returns how many streams the journal was about
    * @throws what keeps streams from being made good, if it is more than some files
    */
   async run(): Promise<number> {
@@ -84,7 +84,7 @@ export class Recovery {
     this.#step = 'bringing streams up to date';
     for await (const record of this.#records(replay)) await this.#make(record);
     await Promise.all(this.#underWay);
-    this.#step = 'emptying the redo log';
+    this.#step = 'emptying the journal';
     const isLogSpare = await this.#isolateFailed(replay);
     for (const file of quarantine.files) if (!this.#hasFailed(file)) await quarantine.remove(file);
     if (isLogSpare) await log.dropReplayed();
@@ -94,21 +94,21 @@ export class Recovery {
   }
 
   /** What is in quarantine was logged before everything else of its file. */
-  async *#records(replay: Replay<Entry>): AsyncGenerator<RedoRecord<Entry>, void, undefined> {
+  async *#records(replay: Replay<EntryHeader>): AsyncGenerator<JournalEntry<EntryHeader>, void, undefined> {
     yield* this.#options.quarantine.all();
     yield* replay.records((bytes) => {
       this.#bytes += bytes;
     });
   }
 
-  #streamOf({ file, path }: Entry): StreamRepair {
+  #streamOf({ file, path }: EntryHeader): StreamRepair {
     const stream = this.#streams.get(file) ?? new StreamRepair(file, path, this.#repairOptions);
     this.#streams.set(file, stream);
     return stream;
   }
 
   /** Begins to make a record; many streams are under way at a time. */
-  async #make(record: RedoRecord<Entry>): Promise<void> {
+  async #make(record: JournalEntry<EntryHeader>): Promise<void> {
     if (this.#underWay.size >= PARALLEL) await Promise.race(this.#underWay);
     const stream = this.#streamOf(record.header);
     const made = stream.make(record).then((isLast) => {
@@ -131,9 +131,9 @@ export class Recovery {
   /**
    * The others are not to wait for a few that cannot be made good.
    *
-   * @returns whether the log is not needed for them any more
+   * @returns whether the journal is not needed for them any more
    */
-  async #isolateFailed(replay: Replay<Entry>): Promise<boolean> {
+  async #isolateFailed(replay: Replay<EntryHeader>): Promise<boolean> {
     const { quarantine } = this.#options;
     const failed = [...this.#streams.values()].filter(({ failure }) => failure !== undefined);
     if (failed.length === 0) return true;
@@ -153,7 +153,7 @@ export class Recovery {
     return true;
   }
 
-  /** Keeps the log for them, so that all else goes on. */
+  /** Keeps the journal for them, so that all else goes on. */
   #hold(failed: readonly StreamRepair[]): false {
     for (const stream of failed) {
       this.#options.quarantine.hold(stream.fingerprint, stream.failure as HttpfstreamError);

@@ -1,10 +1,10 @@
 import zlib from 'node:zlib';
-import type { RedoRecord } from '../../storage/journal/redo-record.ts';
+import type { JournalEntry } from '../../storage/journal/entry.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import { OWN_FILE_MODE } from '../../storage/own-directory.ts';
 import { publishAside } from '../../storage/records/aside.ts';
 import type { Root } from '../../storage/root.ts';
-import type { Entry } from '../log/entry.ts';
+import type { EntryHeader } from '../log/entry.ts';
 
 /** Longest part of a label that a file's name makes, in characters. */
 const MAX_NAME_LENGTH = 80;
@@ -27,8 +27,8 @@ export class Salvage {
     return this.#position;
   }
 
-  /** Takes one append. What is not in the log cannot be kept; what was not made yet is not missed. */
-  async take({ header, payload }: RedoRecord<Entry>): Promise<void> {
+  /** Takes one append. What is not in the journal cannot be kept; what was not made yet is not missed. */
+  async take({ header, payload }: JournalEntry<EntryHeader>): Promise<void> {
     if (header.intent) return;
     this.#position ??= header.start;
     if (payload.length === 0) return;

@@ -1,10 +1,10 @@
-import type { RedoRecord } from '../../storage/journal/redo-record.ts';
+import type { JournalEntry } from '../../storage/journal/entry.ts';
 import type { RepairFile } from '../../storage/repair-file.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
-import type { Entry } from '../log/entry.ts';
+import type { EntryHeader } from '../log/entry.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
 import type { FileFinder } from './file-finder.ts';
@@ -64,7 +64,7 @@ export class StreamRepair {
   }
 
   /** Counts a record that is to be made. */
-  announce({ path, deleted, moot }: Entry): void {
+  announce({ path, deleted, moot }: EntryHeader): void {
     this.#path = path;
     this.#isDeleted = deleted === true;
     if (moot) this.#mootAhead++;
@@ -76,7 +76,7 @@ export class StreamRepair {
    *
    * @returns whether it was the last one
    */
-  async make(record: RedoRecord<Entry>): Promise<boolean> {
+  async make(record: JournalEntry<EntryHeader>): Promise<boolean> {
     this.#remaining--;
     const isLast = this.#remaining === 0;
     await this.#inTurn(() => this.#make(record));
@@ -110,7 +110,7 @@ export class StreamRepair {
     }
   }
 
-  async #make(record: RedoRecord<Entry>): Promise<void> {
+  async #make(record: JournalEntry<EntryHeader>): Promise<void> {
     if (this.#failure !== undefined) return;
     if (!this.#hasBegun) await this.#begin();
     const { deleted, moot, run } = record.header;
@@ -131,7 +131,7 @@ export class StreamRepair {
   }
 
   /** What a session has brought belongs to the file: without it nobody misses it. */
-  async #makeRun({ header, payload }: RedoRecord<Entry>): Promise<void> {
+  async #makeRun({ header, payload }: JournalEntry<EntryHeader>): Promise<void> {
     if (this.#location === undefined || this.#mootAhead > 0) return;
     await (this.#replay as StreamReplay).makeRun(header.start, payload, await this.#open(this.#location));
   }
@@ -163,8 +163,8 @@ export class StreamRepair {
     if (position === undefined) return;
     const aside = await this.#salvage.publish(this.path, this.fingerprint);
     const message = this.#replay
-      ? 'the redo log is damaged: appends after this position are lost'
-      : 'the file of appends in the redo log is not to be found: they are lost from this position on';
+      ? 'the journal is damaged: appends after this position are lost'
+      : 'the file of appends in the journal is not to be found: they are lost from this position on';
     this.#options.report(message, { path: this.path, position, ...(aside && { aside }) });
   }
 

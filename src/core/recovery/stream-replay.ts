@@ -1,7 +1,7 @@
-import type { RedoRecord } from '../../storage/journal/redo-record.ts';
+import type { JournalEntry } from '../../storage/journal/entry.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { RepairFile } from '../../storage/repair-file.ts';
-import type { Entry } from '../log/entry.ts';
+import type { EntryHeader } from '../log/entry.ts';
 import { Producers } from '../log/producers.ts';
 
 /** Makes the appends again that a log has of one stream, in order, and those that the stream has not only once. */
@@ -12,7 +12,7 @@ export class StreamReplay {
   /** Bytes in the file. */
   #size: number;
   /** Says where the last bytes would be, if they had been told to be there. */
-  #intent: Entry | undefined;
+  #intent: EntryHeader | undefined;
   #isTorn = false;
   #hasRuns = false;
 
@@ -50,7 +50,7 @@ export class StreamReplay {
   }
 
   /** Makes one append, if the stream does not have it. */
-  async make({ header, payload }: RedoRecord<Entry>, file: RepairFile): Promise<void> {
+  async make({ header, payload }: JournalEntry<EntryHeader>, file: RepairFile): Promise<void> {
     const { version, start, length, seq, producer, closed } = header;
     if (this.#isTorn || version <= this.#after.version) return;
     if (!this.#canMake(header, payload.length)) {
@@ -104,7 +104,7 @@ export class StreamReplay {
     return isThere;
   }
 
-  #canMake({ version, start, length, intent }: Entry, payloadBytes: number): boolean {
+  #canMake({ version, start, length, intent }: EntryHeader, payloadBytes: number): boolean {
     const isInFile = length > 0 && payloadBytes === 0 && !intent;
     const end = isInFile ? start + length : start;
     return version === this.#after.version + 1 && end <= this.#size;

@@ -3,7 +3,7 @@ import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { type HttpfstreamError, ServerClosingError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import type { Entry } from '../log/entry.ts';
+import type { EntryHeader } from '../log/entry.ts';
 import type { LocalLog } from '../log/local-log.ts';
 import { LoneEntry } from '../log/lone-entry.ts';
 import { isolationOf, Stream, type StreamOwner } from './stream.ts';
@@ -31,7 +31,7 @@ interface Holding {
 export class StreamRegistry implements StreamOwner {
   readonly #log: LocalLog;
   readonly #store: StreamStore;
-  readonly #quarantine: Quarantine<Entry>;
+  readonly #quarantine: Quarantine<EntryHeader>;
   readonly #opening = new KeyedLock();
   readonly #holdings = new Map<string, Holding>();
   /** Those that nobody uses, the ones used last at the end. */
@@ -43,7 +43,7 @@ export class StreamRegistry implements StreamOwner {
   #timer: NodeJS.Timeout | undefined;
   #isClosing = false;
 
-  constructor(log: LocalLog, store: StreamStore, quarantine: Quarantine<Entry>) {
+  constructor(log: LocalLog, store: StreamStore, quarantine: Quarantine<EntryHeader>) {
     this.#log = log;
     this.#store = store;
     this.#quarantine = quarantine;

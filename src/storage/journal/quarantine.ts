@@ -5,15 +5,15 @@ import type { HttpfstreamError } from '../../wire/errors.ts';
 import { makeDirectories, syncDirectories } from '../file-io.ts';
 import { OWN_DIRECTORY_MODE, OWN_FILE_MODE, readDirectory } from '../own-directory.ts';
 import { storageFailure } from '../storage-failure.ts';
-import { encodeRecord, type RedoRecord } from './redo-record.ts';
-import { recordsOf } from './redo-segments.ts';
+import { encodeEntry, type JournalEntry } from './entry.ts';
+import { entriesOf } from './segments.ts';
 
 const SUFFIX = '.log';
 /** Bytes that are gathered before they are written. */
 const WRITE_BYTES = 1024 * 1024;
 
 /**
- * Logs of single files: what the log of all has of a file that cannot be brought
+ * Logs of single files: what the journal of all has of a file that cannot be brought
  * up to date, so that the others need not wait for it.
  */
 export class Quarantine<Header extends { file: string }> {
@@ -50,18 +50,18 @@ export class Quarantine<Header extends { file: string }> {
     return this.#held.get(file);
   }
 
-  /** Puts a file into it until this process ends, without a log, for which there is no room: the log of all is to be kept. */
+  /** Puts a file into it until this process ends, without a log, for which there is no room: the journal of all is to be kept. */
   hold(file: string, cause: HttpfstreamError): void {
     this.#held.set(file, cause);
   }
 
   /** Yields the records of a file that is in it, in order. */
-  records(file: string): AsyncIterable<RedoRecord<Header>> {
-    return recordsOf<Header>(this.#nameOf(file));
+  records(file: string): AsyncIterable<JournalEntry<Header>> {
+    return entriesOf<Header>(this.#nameOf(file));
   }
 
   /** Yields all records, those of each file in order. */
-  async *all(): AsyncGenerator<RedoRecord<Header>, void, undefined> {
+  async *all(): AsyncGenerator<JournalEntry<Header>, void, undefined> {
     for (const file of this.#files) yield* this.records(file);
   }
 
@@ -71,7 +71,7 @@ export class Quarantine<Header extends { file: string }> {
    *
    * @param records of any files
    */
-  async add(files: ReadonlySet<string>, records: AsyncIterable<RedoRecord<Header>>): Promise<void> {
+  async add(files: ReadonlySet<string>, records: AsyncIterable<JournalEntry<Header>>): Promise<void> {
     const logs = new Map<string, LogFile>();
     try {
       await makeDirectories(this.#directory, OWN_DIRECTORY_MODE);
@@ -123,9 +123,9 @@ class LogFile {
     return new LogFile(name, await fs.promises.open(name, 'wx', OWN_FILE_MODE));
   }
 
-  async append({ header, payload }: RedoRecord<object>): Promise<void> {
+  async append({ header, payload }: JournalEntry<object>): Promise<void> {
     // Copied: the payload holds a whole block of what it was read from.
-    const bytes = Buffer.concat(encodeRecord(header, [payload]));
+    const bytes = Buffer.concat(encodeEntry(header, [payload]));
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
     if (this.#waitingBytes >= WRITE_BYTES) await this.#flush();

@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import type { Entry } from '../../../src/core/log/entry.ts';
+import type { EntryHeader } from '../../../src/core/log/entry.ts';
 import { LargeAppend } from '../../../src/core/log/large-append.ts';
-import { RedoLog } from '../../../src/storage/journal/redo-log.ts';
+import { Journal } from '../../../src/storage/journal/journal.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { WriteTurns } from '../../../src/storage/write-turns.ts';
@@ -12,7 +12,7 @@ import { systemError } from '../../support/small-disk.ts';
 
 test('its intent is not void while the log may say that it counts', async () => {
   const directory = await temporaryDirectory();
-  const log = new RedoLog<Entry>(path.join(directory, 'redo'), new WriteTurns(), false);
+  const log = new Journal<EntryHeader>(path.join(directory, 'redo'), new WriteTurns(), false);
   await log.replay();
   const { append } = log;
   vi.spyOn(log, 'append').mockImplementation((header, payload, writer) => {
@@ -25,7 +25,7 @@ test('its intent is not void while the log may say that it counts', async () => 
   const large = new LargeAppend(log, record, Buffer.from('large'));
   await expect(large.make(file, async () => {})).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
   await expect(large.annul()).rejects.toThrow();
-  const found: Entry[] = [];
+  const found: EntryHeader[] = [];
   for await (const { header } of log.records(await log.rotate())) found.push(header);
   expect(found).toEqual([{ ...record, intent: true }, record]);
 });

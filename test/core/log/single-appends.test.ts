@@ -6,7 +6,7 @@ import { Core } from '../../../src/core/core.ts';
 import type { FollowRequest } from '../../../src/core/request.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { AppendFile } from '../../../src/storage/append-file.ts';
-import { RedoLog } from '../../../src/storage/journal/redo-log.ts';
+import { Journal } from '../../../src/storage/journal/journal.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
@@ -130,12 +130,12 @@ test.each([
 
 /** A disk on which the log's end is not sure, and on which nothing can be remembered. Returns what mends it. */
 function breakDisk(): () => void {
-  const { append } = RedoLog.prototype;
+  const { append } = Journal.prototype;
   const { save } = StreamStore.prototype;
   let isBroken = true;
   const failure = () => storageFailure(systemError('EIO'));
-  const appending = vi.spyOn(RedoLog.prototype, 'append');
-  appending.mockImplementation(function unsure(this: RedoLog<object>, header, payload, writer) {
+  const appending = vi.spyOn(Journal.prototype, 'append');
+  appending.mockImplementation(function unsure(this: Journal<object>, header, payload, writer) {
     const refused = () => writer.refused(failure(), false);
     append.call(this, header, payload, isBroken ? { committed: () => void refused(), refused } : writer);
   });
@@ -171,7 +171,7 @@ test('the cut of a refused append is as safe as that it is void', async () => {
   const core = await start(directory, 'disk');
   const steps: string[] = [];
   const { write, truncate, sync } = AppendFile.prototype;
-  const { annul } = RedoLog.prototype;
+  const { annul } = Journal.prototype;
   const spies = [
     vi.spyOn(AppendFile.prototype, 'write').mockImplementation(async function torn(this: AppendFile, parts) {
       await write.call(this, [Buffer.concat(parts).subarray(0, 1000)]);
@@ -185,7 +185,7 @@ test('the cut of a refused append is as safe as that it is void', async () => {
       steps.push('sync');
       return sync.apply(this, args);
     }),
-    vi.spyOn(RedoLog.prototype, 'annul').mockImplementation(function voided(this: RedoLog<object>, ...args) {
+    vi.spyOn(Journal.prototype, 'annul').mockImplementation(function voided(this: Journal<object>, ...args) {
       steps.push('void');
       return annul.apply(this, args);
     }),

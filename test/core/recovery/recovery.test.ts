@@ -16,8 +16,8 @@ import { Core } from '../../../src/core/core.ts';
 import { checkRoot } from '../../../src/core/recovery/check/root-check.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { AppendFile } from '../../../src/storage/append-file.ts';
-import { RedoLog } from '../../../src/storage/journal/redo-log.ts';
-import { encodeRecord } from '../../../src/storage/journal/redo-record.ts';
+import { encodeEntry } from '../../../src/storage/journal/entry.ts';
+import { Journal } from '../../../src/storage/journal/journal.ts';
 import type { Report } from '../../../src/storage/report.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
@@ -146,7 +146,7 @@ describe('after a kill -9, a file that another program has moved', () => {
   test('leaves its bytes for an operator once, however many starts fail', async () => {
     const root = await killedRoot();
     await rm(path.join(root, 'two'));
-    const dropping = vi.spyOn(RedoLog.prototype, 'dropReplayed').mockRejectedValue(systemError('ENOSPC'));
+    const dropping = vi.spyOn(Journal.prototype, 'dropReplayed').mockRejectedValue(systemError('ENOSPC'));
     for (let i = 0; i < 3; i++) await expect(start(root)).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
     dropping.mockRestore();
     await start(root);
@@ -160,7 +160,7 @@ describe('after a kill -9, a file that another program has moved', () => {
       await rm(storeOf(root), { recursive: true });
       const { told } = await start(root, durability);
       expect(told.map(({ message }) => message)).toEqual([
-        'the server before this one was killed: its redo log was made good',
+        'the server before this one was killed: its journal was made good',
       ]);
       expect(await own(root, 'aside')).toEqual([]);
     },
@@ -243,7 +243,7 @@ describe('a recovery that fails', () => {
 });
 
 describe('a log that a start has kept because the disk was full', () => {
-  const MADE_GOOD = ['the server before this one was killed: its redo log was made good'];
+  const MADE_GOOD = ['the server before this one was killed: its journal was made good'];
 
   /** A root of a server that was killed, with one that runs, and could not bring `two` up to date. */
   async function startFull(root: string, durability: 'os' | 'disk' = 'os') {
@@ -276,7 +276,7 @@ describe('a log that a start has kept because the disk was full', () => {
   test('and that cannot be rid of the others lets no server start, until it can be', async () => {
     const root = await killedRoot();
     const saving = failToSave('ENOSPC', (name) => name === 'two');
-    const voiding = vi.spyOn(RedoLog.prototype, 'annulReplayed').mockRejectedValueOnce(systemError('EIO'));
+    const voiding = vi.spyOn(Journal.prototype, 'annulReplayed').mockRejectedValueOnce(systemError('EIO'));
     onTestFinished(() => voiding.mockRestore());
     await expect(start(root)).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
     saving.mockRestore();
@@ -322,7 +322,7 @@ describe('a log that a start has kept because the disk was full', () => {
     const header = { path: 'file', version: 1, start: 5, length: 400_000, intent: true };
     await appendFile(
       path.join(root, RESERVED, 'redo/0000000001.log'),
-      Buffer.concat(encodeRecord({ ...header, file: stat.fingerprint }, [])),
+      Buffer.concat(encodeEntry({ ...header, file: stat.fingerprint }, [])),
     );
     const { core, saving } = await startFull(root);
     expect(await textOf(core, 'file')).toBe('base\n');
@@ -379,7 +379,7 @@ test('what is cut off, because it was under way, stays so after a loss of power'
   await mkdir(path.join(directory, RESERVED, 'redo'), { recursive: true });
   await writeFile(
     path.join(directory, RESERVED, 'redo/0000000001.log'),
-    Buffer.concat(encodeRecord(header, [])),
+    Buffer.concat(encodeEntry(header, [])),
   );
   const steps: string[] = [];
   const syncing = vi.spyOn(AppendFile.prototype, 'sync').mockImplementation(async function look(
@@ -387,9 +387,9 @@ test('what is cut off, because it was under way, stays so after a loss of power'
   ) {
     steps.push(`synced with ${(await this.state()).size} bytes`);
   });
-  const { dropReplayed } = RedoLog.prototype;
-  const dropping = vi.spyOn(RedoLog.prototype, 'dropReplayed').mockImplementation(function drop(
-    this: RedoLog<object>,
+  const { dropReplayed } = Journal.prototype;
+  const dropping = vi.spyOn(Journal.prototype, 'dropReplayed').mockImplementation(function drop(
+    this: Journal<object>,
   ) {
     steps.push('dropped');
     return dropReplayed.call(this);

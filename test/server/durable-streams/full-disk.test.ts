@@ -34,7 +34,7 @@ function expectLines(text: string, count: number, bytes: number): void {
   );
 }
 
-test('a redo log that cannot be written refuses appends as a whole, and they come in once it can', async () => {
+test('a journal that cannot be written refuses appends as a whole, and they come in once it can', async () => {
   const root = await temporaryDirectory();
   const server = await startOn(root);
   const stream = new StreamPeer(server, '/stream');

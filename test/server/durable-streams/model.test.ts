@@ -150,7 +150,7 @@ class Comparison {
 
   #word(): string {
     const word = `${this.#words++};`;
-    // Now and then longer than what goes through the redo log.
+    // Now and then longer than what goes through the journal.
     return this.#random.chance(0.03) ? `${word.padStart(300_000, '.')}` : word;
   }
 

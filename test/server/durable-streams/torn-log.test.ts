@@ -132,7 +132,7 @@ const SCENES: Readonly<Record<string, Play>> = {
 /** A checkpoint begins a new log and drops the old one. */
 async function waitForCheckpoint(server: KilledServer): Promise<void> {
   const redo = path.join(server.root, RESERVED, 'redo');
-  await waitFor(async () => (await readdir(redo)).length === 0, 'the redo log to be dropped');
+  await waitFor(async () => (await readdir(redo)).length === 0, 'the journal to be dropped');
 }
 
 /**
@@ -179,7 +179,7 @@ function shortened(line: string): string {
   return line.length < 60 ? line : `${line.slice(0, 20)}… (${line.length})`;
 }
 
-describe.each(Object.entries(SCENES))('after %s, kill -9 and a redo log that is torn,', (_, play) => {
+describe.each(Object.entries(SCENES))('after %s, kill -9 and a journal that is torn,', (_, play) => {
   test('producers that come back bring what is missing, and nothing twice: at once, or after one more start', async () => {
     const random = Random.fromEnvironment();
     const killed = await startKilled();

@@ -85,7 +85,7 @@ export class FileCheck {
   async #checkSubject(subject: Subject): Promise<void> {
     const { records, store, quarantine } = this.#core;
     const { stat, record } = subject;
-    // What the log has of it is to be made good before anything is called too much or too little.
+    // What the journal has of it is to be made good before anything is called too much or too little.
     if (quarantine.has(stat.fingerprint)) return;
     if (isDamaged(record)) {
       await this.#replaceDamaged(subject);

@@ -28,8 +28,7 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
       progress,
       verify: true,
     });
-    if (count > 0)
-      findings.repaired('redo log', `the server was killed; ${count} streams brought up to date`);
+    if (count > 0) findings.repaired('journal', `the server was killed; ${count} streams brought up to date`);
     const files = new FileCheck(core, findings);
     let isWhole = true;
     const names = root.walk((directory) => {
@@ -52,7 +51,7 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
     tell(summary(files, findings));
     return findings.badCount === 0;
   } finally {
-    // After a failure there is nothing to be made safe, and what was found in the log stays.
+    // After a failure there is nothing to be made safe, and what was found in the journal stays.
     await core.close();
   }
 }

@@ -19,23 +19,23 @@ export const VOID_MARK = { offset: 3, byte: 0x80 } as const;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** One change of a stream: what it becomes is in the header, what is added to its file is the payload. */
-export interface RedoRecord<Header> {
+export interface JournalEntry<Header> {
   header: Header;
   payload: Buffer;
 }
 
 /** A record that was found in a log. */
-export interface FoundRecord<Header> extends RedoRecord<Header> {
-  /** Where it begins in the log. */
+export interface FoundEntry<Header> extends JournalEntry<Header> {
+  /** Where it begins in the journal. */
   position: number;
 }
 
 /**
- * Lays a record out for the log: `[u32 body length][u32 CRC-32 of the body]`, and the
+ * Lays a record out for the journal: `[u32 body length][u32 CRC-32 of the body]`, and the
  * body: `[u32 header length][header as JSON][payload]`. Numbers are little-endian.
  * The highest bit of the length says that the record is void.
  */
-export function encodeRecord(header: object, payload: readonly Buffer[]): readonly Buffer[] {
+export function encodeEntry(header: object, payload: readonly Buffer[]): readonly Buffer[] {
   const json = Buffer.from(JSON.stringify(header));
   const head = Buffer.allocUnsafe(PREFIX_BYTES + 4 + json.length);
   let length = 4 + json.length;
@@ -55,10 +55,10 @@ export function encodeRecord(header: object, payload: readonly Buffer[]): readon
  *
  * @param progressed called with how many more bytes were read
  */
-export async function* readRecords<Header>(
+export async function* readEntries<Header>(
   fd: number,
   progressed: (bytes: number) => void,
-): AsyncGenerator<FoundRecord<Header>, void, undefined> {
+): AsyncGenerator<FoundEntry<Header>, void, undefined> {
   let rest: Buffer = NO_BYTES;
   for (let readTo = 0; ; ) {
     const block = await readBlock(fd, readTo, READ_BYTES);
@@ -94,7 +94,7 @@ function isVoid(bytes: Buffer, at: number): boolean {
   return bytes.readUInt32LE(at) >= VOID_FLAG;
 }
 
-function decode<Header>(body: Buffer): RedoRecord<Header> {
+function decode<Header>(body: Buffer): JournalEntry<Header> {
   const headerEnd = 4 + body.readUInt32LE(0);
   return { header: JSON.parse(body.toString('utf8', 4, headerEnd)), payload: body.subarray(headerEnd) };
 }

@@ -2,10 +2,10 @@ import fs from 'node:fs';
 import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { Batch, JournalWriter } from '../../../src/storage/journal/batch.ts';
+import { encodeEntry, type JournalEntry, readEntries } from '../../../src/storage/journal/entry.ts';
+import { Journal } from '../../../src/storage/journal/journal.ts';
 import { Quarantine } from '../../../src/storage/journal/quarantine.ts';
-import type { RedoBatch, RedoWriter } from '../../../src/storage/journal/redo-batch.ts';
-import { RedoLog } from '../../../src/storage/journal/redo-log.ts';
-import { encodeRecord, type RedoRecord, readRecords } from '../../../src/storage/journal/redo-record.ts';
 import { WriteTurns } from '../../../src/storage/write-turns.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 
@@ -15,19 +15,19 @@ interface Header {
 }
 
 /** Appends records, and keeps what it is told. */
-class Writer implements RedoWriter {
-  readonly batches: RedoBatch[] = [];
+class Writer implements JournalWriter {
+  readonly batches: Batch[] = [];
   readonly refusals: boolean[] = [];
   #waiting: (() => void)[] = [];
 
-  append(log: RedoLog<Header>, header: Header, payload = ''): Promise<void> {
+  append(log: Journal<Header>, header: Header, payload = ''): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
       log.append(header, [Buffer.from(payload)], this);
     });
   }
 
-  committed(count: number, batch: RedoBatch): undefined {
+  committed(count: number, batch: Batch): undefined {
     this.batches.push(batch);
     for (const resolve of this.#waiting.splice(0, count)) resolve();
   }
@@ -39,11 +39,11 @@ class Writer implements RedoWriter {
 }
 
 async function openLog(directory: string, isDurable = false) {
-  const log = new RedoLog<Header>(directory, new WriteTurns(), isDurable);
+  const log = new Journal<Header>(directory, new WriteTurns(), isDurable);
   return { log, replay: await log.replay() };
 }
 
-async function numbersOf(records: AsyncIterable<RedoRecord<Header>>): Promise<number[]> {
+async function numbersOf(records: AsyncIterable<JournalEntry<Header>>): Promise<number[]> {
   const numbers: number[] = [];
   for await (const { header } of records) numbers.push(header.number);
   return numbers;
@@ -58,7 +58,7 @@ async function newDirectory(): Promise<string> {
   return path.join(await temporaryDirectory(), '.httpfstream', 'redo');
 }
 
-describe('a redo log', () => {
+describe('a journal', () => {
   test.each([false, true])(
     'forgets records that were made void, and no others (durable: %s)',
     async (isDurable) => {
@@ -73,7 +73,7 @@ describe('a redo log', () => {
       ]);
       await other.append(log, { file: 'other', number: 3 });
       const { size } = await stat(path.join(directory, '0000000001.log'));
-      await log.annul(one.batches[0] as RedoBatch, one);
+      await log.annul(one.batches[0] as Batch, one);
       expect(await foundIn(directory)).toEqual([2, 3]);
       expect((await stat(path.join(directory, '0000000001.log'))).size).toBe(size);
     },
@@ -84,7 +84,7 @@ describe('a redo log', () => {
     const writer = new Writer();
     await writer.append(log, { file: 'one', number: 0 });
     await log.drop(await log.rotate());
-    await log.annul(writer.batches[0] as RedoBatch, writer);
+    await log.annul(writer.batches[0] as Batch, writer);
   });
 
   test('never drops what a server before it has left, unless that is said', async () => {
@@ -130,7 +130,7 @@ describe('a redo log', () => {
   test('that was not replayed drops nothing', async () => {
     const directory = await newDirectory();
     await new Writer().append((await openLog(directory)).log, { file: 'one', number: 0 });
-    const log = new RedoLog<Header>(directory, new WriteTurns(), false);
+    const log = new Journal<Header>(directory, new WriteTurns(), false);
     await log.drop(await log.rotate());
     expect(await foundIn(directory)).toEqual([0]);
   });
@@ -160,7 +160,7 @@ describe('the records of a log', () => {
   /** More than is read at a time, and with ends that fall anywhere. */
   const payloads = Array.from({ length: 60 }, (_, number) => Buffer.alloc(100_003 + number * 1009, number));
   const encoded = payloads.map((payload, number) =>
-    Buffer.concat(encodeRecord({ file: 'f', number }, [payload])),
+    Buffer.concat(encodeEntry({ file: 'f', number }, [payload])),
   );
 
   async function read(bytes: Buffer): Promise<{ numbers: number[]; read: number }> {
@@ -169,7 +169,7 @@ describe('the records of a log', () => {
     const handle = await open(name);
     let read = 0;
     const numbers: number[] = [];
-    const records = readRecords<Header>(handle.fd, (more) => {
+    const records = readEntries<Header>(handle.fd, (more) => {
       read += more;
     });
     for await (const { header, payload } of records) {
@@ -202,7 +202,7 @@ describe('the records of a log', () => {
 });
 
 describe('a quarantine', () => {
-  const records = async function* (...headers: Header[]): AsyncGenerator<RedoRecord<Header>> {
+  const records = async function* (...headers: Header[]): AsyncGenerator<JournalEntry<Header>> {
     for (const header of headers) yield { header, payload: Buffer.from(`${header.file} ${header.number}`) };
   };
   const openQuarantine = async (directory: string) => {
@@ -240,7 +240,7 @@ describe('a quarantine', () => {
     const directory = path.join(await temporaryDirectory(), '.httpfstream', 'quarantine');
     const quarantine = await openQuarantine(directory);
     await quarantine.add(new Set(['a']), records({ file: 'a', number: 0 }));
-    const failing = async function* (): AsyncGenerator<RedoRecord<Header>> {
+    const failing = async function* (): AsyncGenerator<JournalEntry<Header>> {
       yield* records({ file: 'a', number: 1 });
       throw new Error('torn');
     };

@@ -1,30 +1,30 @@
 import type { HttpfstreamError } from '../../wire/errors.ts';
 
-/** Who appends to the log. */
-export interface RedoWriter {
+/** Who appends to the journal. */
+export interface JournalWriter {
   /**
    * Called when the next `count` records are safe, in the order in which they came.
    *
    * @param batch that has the records, should they have to be made void
    * @returns what the next batch waits for; must not reject
    */
-  committed(count: number, batch: RedoBatch): Promise<void> | undefined;
+  committed(count: number, batch: Batch): Promise<void> | undefined;
   /**
-   * Called when none of the records that wait are in the log: one could not be written.
+   * Called when none of the records that wait are in the journal: one could not be written.
    *
    * @param isSure false when some may be in it all the same
    */
   refused(error: HttpfstreamError, isSure: boolean): void;
 }
 
-/** A record that waits for the log. */
-export interface WaitingRecord {
-  writer: RedoWriter;
-  /** The record as the log has it. */
+/** A record that waits for the journal. */
+export interface WaitingEntry {
+  writer: JournalWriter;
+  /** The record as the journal has it. */
   parts: readonly Buffer[];
 }
 
-/** Where a batch is in the log. */
+/** Where a batch is in the journal. */
 export interface BatchPlace {
   /** Number of the segment. */
   segment: number;
@@ -33,17 +33,17 @@ export interface BatchPlace {
 }
 
 /** Records that are committed together. */
-export class RedoBatch {
-  /** Where it is in the log. Set before it is written. */
+export class Batch {
+  /** Where it is in the journal. Set before it is written. */
   place: BatchPlace | undefined;
   /** The records, one after the other. */
   readonly parts: readonly Buffer[];
   /** How many bytes that are. */
   readonly size: number;
   /** Where the records of each writer begin in the batch. */
-  readonly #starts = new Map<RedoWriter, number[]>();
+  readonly #starts = new Map<JournalWriter, number[]>();
 
-  constructor(records: readonly WaitingRecord[]) {
+  constructor(records: readonly WaitingEntry[]) {
     this.parts = records.flatMap(({ parts }) => parts);
     let at = 0;
     for (const { writer, parts } of records) {
@@ -66,7 +66,7 @@ export class RedoBatch {
   }
 
   /** Where the records of a writer begin in the batch. */
-  startsOf(writer: RedoWriter): readonly number[] {
+  startsOf(writer: JournalWriter): readonly number[] {
     return this.#starts.get(writer) ?? [];
   }
 }

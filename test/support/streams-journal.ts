@@ -2,22 +2,22 @@ import { open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Random } from './random.ts';
 
-/** How a redo log can be damaged. */
+/** How a journal can be damaged. */
 export type Damage = 'cut' | 'flip' | 'garbage' | 'none';
 
 /**
- * Damages the newest redo log of a root within what it holds, as a crash of
+ * Damages the newest journal of a root within what it holds, as a crash of
  * the machine could: cut anywhere, a byte changed, or garbage after its end.
  *
  * @returns what was done, for messages
  */
-export async function tearRedoLog(root: string, random: Random): Promise<{ damage: Damage; text: string }> {
+export async function tearJournal(root: string, random: Random): Promise<{ damage: Damage; text: string }> {
   const directory = path.join(root, '.httpfstream', 'redo');
   const logs = (await readdir(directory).catch(() => []))
     .filter((name) => name.endsWith('.log'))
     .sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
   const name = logs.at(-1);
-  if (name === undefined) return { damage: 'none', text: 'there is no redo log' };
+  if (name === undefined) return { damage: 'none', text: 'there is no journal' };
 
   const file = await open(path.join(directory, name), 'r+');
   try {

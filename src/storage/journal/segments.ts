@@ -3,12 +3,12 @@ import path from 'node:path';
 import { syncDirectories } from '../file-io.ts';
 import { readDirectory } from '../own-directory.ts';
 import { hasErrno, storageFailure } from '../storage-failure.ts';
-import { type FoundRecord, type RedoRecord, readRecords, VOID_MARK } from './redo-record.ts';
+import { type FoundEntry, type JournalEntry, readEntries, VOID_MARK } from './entry.ts';
 
 const SEGMENT_NAME = /^(\d{10})\.log$/;
 
 /** The numbered files of a log. */
-export class RedoSegments {
+export class Segments {
   readonly directory: string;
 
   /** @param directory absolute; may be missing */
@@ -37,15 +37,15 @@ export class RedoSegments {
   }
 
   /**
-   * Yields the records of some of them, see {@link readRecords}.
+   * Yields the records of some of them, see {@link readEntries}.
    *
    * @param progressed called with how many more bytes were read
    */
   async *records<Header>(
     numbers: readonly number[],
     progressed: (bytes: number) => void,
-  ): AsyncGenerator<RedoRecord<Header>, void, undefined> {
-    for (const number of numbers) yield* recordsOf<Header>(this.nameOf(number), progressed);
+  ): AsyncGenerator<JournalEntry<Header>, void, undefined> {
+    for (const number of numbers) yield* entriesOf<Header>(this.nameOf(number), progressed);
   }
 
   /**
@@ -84,16 +84,16 @@ export class RedoSegments {
   }
 }
 
-/** Yields the records of one file, see {@link readRecords}. */
-export async function* recordsOf<Header>(
+/** Yields the records of one file, see {@link readEntries}. */
+export async function* entriesOf<Header>(
   name: string,
   progressed: (bytes: number) => void = () => {},
-): AsyncGenerator<FoundRecord<Header>, void, undefined> {
+): AsyncGenerator<FoundEntry<Header>, void, undefined> {
   const handle = await fs.promises.open(name).catch((error) => {
     throw storageFailure(error);
   });
   try {
-    yield* readRecords<Header>(handle.fd, progressed);
+    yield* readEntries<Header>(handle.fd, progressed);
   } finally {
     await handle.close();
   }

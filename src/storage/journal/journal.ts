@@ -10,9 +10,9 @@ import * as fileIo from '../file-io.ts';
 import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../own-directory.ts';
 import { storageFailure } from '../storage-failure.ts';
 import type { TurnWriter, WriteTurns } from '../write-turns.ts';
-import { type BatchPlace, RedoBatch, type RedoWriter, type WaitingRecord } from './redo-batch.ts';
-import { encodeRecord, type RedoRecord } from './redo-record.ts';
-import { RedoSegments, recordsOf } from './redo-segments.ts';
+import { Batch, type BatchPlace, type JournalWriter, type WaitingEntry } from './batch.ts';
+import { encodeEntry, type JournalEntry } from './entry.ts';
+import { entriesOf, Segments } from './segments.ts';
 
 interface Segment {
   number: number;
@@ -30,7 +30,7 @@ export interface Replay<Header> {
    *
    * @param progressed called with how many more bytes were read
    */
-  records: (progressed: (bytes: number) => void) => AsyncIterable<RedoRecord<Header>>;
+  records: (progressed: (bytes: number) => void) => AsyncIterable<JournalEntry<Header>>;
 }
 
 /**
@@ -39,17 +39,17 @@ export interface Replay<Header> {
  * while others are synced, are written, and synced, together. It lies in
  * numbered segments, so that old ones can go while new ones are written.
  */
-export class RedoLog<Header extends object> implements TurnWriter {
-  readonly #segments: RedoSegments;
+export class Journal<Header extends object> implements TurnWriter {
+  readonly #segments: Segments;
   readonly #isDurable: boolean;
   readonly #turns: WriteTurns;
   #segment: Segment | undefined;
   #nextNumber = 1;
   /** Number of the first segment that is this log's own; those before are for {@link replay}. */
   #firstNumber = Number.POSITIVE_INFINITY;
-  /** Sizes of the log's own segments that are not written any more, by number. */
+  /** Sizes of the journal's own segments that are not written any more, by number. */
   readonly #ended = new Map<number, number>();
-  #waiting: WaitingRecord[] = [];
+  #waiting: WaitingEntry[] = [];
   #isFlushing = false;
   /** Those who wait for a new segment. */
   #rotations: ((upTo: number) => void)[] = [];
@@ -61,7 +61,7 @@ export class RedoLog<Header extends object> implements TurnWriter {
    */
   constructor(directory: string, turns: WriteTurns, isDurable: boolean) {
     this.#turns = turns;
-    this.#segments = new RedoSegments(directory);
+    this.#segments = new Segments(directory);
     this.#isDurable = isDurable;
   }
 
@@ -93,12 +93,12 @@ export class RedoLog<Header extends object> implements TurnWriter {
     await this.#segments.remove(await this.#replayed(), this.#isDurable);
   }
 
-  /** Forgets some of the records that {@link replay} has found: no start makes them good any more, see {@link RedoSegments.annul}. */
+  /** Forgets some of the records that {@link replay} has found: no start makes them good any more, see {@link Segments.annul}. */
   async annulReplayed(isMoot: (header: Header) => boolean): Promise<void> {
     for (const number of await this.#replayed()) {
       const positions: number[] = [];
       let isWanted = false;
-      for await (const { header, position } of recordsOf<Header>(this.#segments.nameOf(number))) {
+      for await (const { header, position } of entriesOf<Header>(this.#segments.nameOf(number))) {
         if (isMoot(header)) positions.push(position);
         else isWanted = true;
       }
@@ -108,20 +108,20 @@ export class RedoLog<Header extends object> implements TurnWriter {
   }
 
   /** Takes a record, and tells its writer when it is safe. Those of one writer keep their order. */
-  append(header: Header, payload: readonly Buffer[], writer: RedoWriter): void {
-    this.#waiting.push({ writer, parts: encodeRecord(header, payload) });
+  append(header: Header, payload: readonly Buffer[], writer: JournalWriter): void {
+    this.#waiting.push({ writer, parts: encodeEntry(header, payload) });
     if (this.#isFlushing) return;
     this.#isFlushing = true;
     this.#turns.schedule(this);
   }
 
   /** Drops what waits of a writer. */
-  withdraw(writer: RedoWriter): void {
+  withdraw(writer: JournalWriter): void {
     this.#waiting = this.#waiting.filter((other) => other.writer !== writer);
   }
 
-  /** Makes the records void that a batch has of a writer: no start makes them good any more, see {@link RedoSegments.annul}. */
-  async annul(batch: RedoBatch, writer: RedoWriter): Promise<void> {
+  /** Makes the records void that a batch has of a writer: no start makes them good any more, see {@link Segments.annul}. */
+  async annul(batch: Batch, writer: JournalWriter): Promise<void> {
     const { segment, start } = batch.place as BatchPlace;
     const positions = batch.startsOf(writer).map((at) => start + at);
     await this.#segments.annul(segment, positions, this.#isDurable);
@@ -140,7 +140,7 @@ export class RedoLog<Header extends object> implements TurnWriter {
   }
 
   /** Yields the records that were written up to a number that {@link rotate} has returned. */
-  async *records(upTo: number): AsyncGenerator<RedoRecord<Header>, void, undefined> {
+  async *records(upTo: number): AsyncGenerator<JournalEntry<Header>, void, undefined> {
     yield* this.#segments.records<Header>(await this.#own(upTo), () => {});
   }
 
@@ -160,7 +160,7 @@ export class RedoLog<Header extends object> implements TurnWriter {
     while (this.#waiting.length > 0) {
       const waiting = this.#waiting;
       this.#waiting = [];
-      const batch = new RedoBatch(waiting);
+      const batch = new Batch(waiting);
       let failure: unknown;
       try {
         this.#segment ??= await this.#begin();
@@ -191,7 +191,7 @@ export class RedoLog<Header extends object> implements TurnWriter {
     });
   }
 
-  async #commit(segment: Segment, batch: RedoBatch): Promise<void> {
+  async #commit(segment: Segment, batch: Batch): Promise<void> {
     const { parts, size } = batch;
     batch.place = { segment: segment.number, start: segment.size };
     if (this.#turns.isInLine(size)) this.#turns.inLine(() => fileIo.writeAllSync(segment.fd, parts));
@@ -201,7 +201,7 @@ export class RedoLog<Header extends object> implements TurnWriter {
   }
 
   /** Refuses those, and all that came meanwhile: they may build on the ones that failed. */
-  async #refuse(waiting: readonly WaitingRecord[], failure: unknown): Promise<void> {
+  async #refuse(waiting: readonly WaitingEntry[], failure: unknown): Promise<void> {
     const segment = this.#segment;
     const isSure = segment === undefined || (await this.#cutBack(segment));
     const writers = new Set([...waiting, ...this.#waiting.splice(0)].map(({ writer }) => writer));
@@ -261,5 +261,5 @@ export class RedoLog<Header extends object> implements TurnWriter {
 function redoFailure(error: unknown): HttpfstreamError {
   const failure = storageFailure(error);
   if (failure instanceof StorageFullError || failure instanceof StorageBusyError) return failure;
-  return new StorageError("the server's redo log cannot be written", { cause: error });
+  return new StorageError("the server's journal cannot be written", { cause: error });
 }
