@@ -70,11 +70,11 @@ export class Feed {
   }
 
   /** Keeps it, and its file, until {@link release}. */
-  hold(): void {
+  retain(): void {
     this.#holders++;
   }
 
-  /** To be called once for each {@link hold}. */
+  /** To be called once for each {@link retain}. */
   release(): void {
     this.#holders--;
     this.#checkIdle();

@@ -53,7 +53,7 @@ export class Feeds {
     });
     if (feed === before) return feed;
     const closed = this.#opened();
-    this.#streams.hold(stream);
+    this.#streams.retain(stream);
     return feed;
   }
 

@@ -106,7 +106,7 @@ export class Checkpoints {
    *
    * @throws what keeps them behind
    */
-  async room(): Promise<void> {
+  async waitForCapacity(): Promise<void> {
     while (keptOpen(this.#behind) + keptOpen(this.#due) >= MAX_BEHIND && !this.#isClosed) {
       this.#start();
       await this.#running;
@@ -115,7 +115,7 @@ export class Checkpoints {
   }
 
   /** @throws what keeps the journal from being shortened, when it has become too long */
-  assertRoom(): void {
+  assertCapacity(): void {
     if (this.#failure !== undefined && this.#journal.heldSize >= MAX_HELD_BYTES) throw this.#failure;
   }
 

@@ -65,8 +65,8 @@ export class SingleAppends implements JournalWriter {
    */
   async append(append: StreamAppend, assertFree: () => void): Promise<StreamState | undefined> {
     const isLarge = append.bytes.length > MAX_LOGGED_BYTES;
-    this.#log.checkpoints.assertRoom();
-    if (this.#file === undefined) await this.#log.checkpoints.room();
+    this.#log.checkpoints.assertCapacity();
+    if (this.#file === undefined) await this.#log.checkpoints.waitForCapacity();
     for (let hasWaited = false; ; hasWaited = true) {
       // Looked at again after each wait: between the look and the judgement nothing may happen.
       while (!this.#isReady(append)) {
@@ -115,7 +115,7 @@ export class SingleAppends implements JournalWriter {
   }
 
   /** Runs `action` while nothing is under way, and lets nothing in until it is done. */
-  async quietly<T>(action: () => T | Promise<T>): Promise<T> {
+  async whileIdle<T>(action: () => T | Promise<T>): Promise<T> {
     while (this.#exclusive !== undefined) await this.#exclusive;
     return this.#exclusively(async () => {
       await this.#changes.drained();
@@ -131,7 +131,7 @@ export class SingleAppends implements JournalWriter {
 
   /** Makes what is in the file safe, and remembers it beside the file, so that the journal is not needed for it. */
   async checkpoint(): Promise<void> {
-    const state = await this.quietly(async () => {
+    const state = await this.whileIdle(async () => {
       await this.#undo?.run();
       this.#target.sync.begin();
       return this.#changes.snapshot(this.#hasProducers);
@@ -149,7 +149,7 @@ export class SingleAppends implements JournalWriter {
 
   /** Resolves when nothing is under way that the journal has; what it has may be copied until {@link release}. */
   async isolate(): Promise<void> {
-    await this.quietly(async () => {
+    await this.whileIdle(async () => {
       // If it fails, it is done later, and not in the journal.
       await this.#undo?.run().catch(ignore);
       this.#isCopied = true;
@@ -162,7 +162,7 @@ export class SingleAppends implements JournalWriter {
   }
 
   /** Lets the file go; the next append opens it again. While nothing is under way. */
-  async cool(): Promise<void> {
+  async closeFile(): Promise<void> {
     const file = this.#file;
     this.#file = undefined;
     if (file === undefined) return;
@@ -282,7 +282,7 @@ export class SingleAppends implements JournalWriter {
       await (this.#isCopied ? skip() : annul().catch(skip));
       this.#undo = undefined;
       // The next append finds out what is in the file by now.
-      await this.cool().catch(ignore);
+      await this.closeFile().catch(ignore);
       return error;
     });
     // Tried again before the next append, and with each checkpoint: the stream is kept until then.

@@ -20,7 +20,7 @@ export async function writeAtEnd(file: AppendFile, start: number, parts: readonl
   try {
     await file.write(parts);
   } catch (error) {
-    await takeBackQuietly(file, start, parts);
+    await tryToTakeBack(file, start, parts);
     throw error;
   }
   await assertWritten(file, start, parts, await file.state());
@@ -43,7 +43,7 @@ export function writeAtEndOfTurn(
     const state = turns.write(file, parts);
     return changeOf(end, state) === undefined ? undefined : assertWritten(file, start, parts, state);
   } catch (error) {
-    return takeBackQuietly(file, start, parts).then(() => Promise.reject(error));
+    return tryToTakeBack(file, start, parts).then(() => Promise.reject(error));
   }
 }
 
@@ -64,7 +64,7 @@ export async function assertWritten(
   const size = endOf(start, parts);
   const change = changeOf(size, state);
   if (change === undefined) return;
-  if (state.isLinked) await takeBackQuietly(file, state.size - size + start, parts);
+  if (state.isLinked) await tryToTakeBack(file, state.size - size + start, parts);
   throw change;
 }
 
@@ -105,6 +105,6 @@ export async function takeBack(file: AppendFile, start: number, parts: readonly 
 }
 
 /** As {@link takeBack}. What is left was not committed: the next append begins at the size that the file then has. */
-async function takeBackQuietly(file: AppendFile, start: number, parts: readonly Buffer[]): Promise<void> {
+async function tryToTakeBack(file: AppendFile, start: number, parts: readonly Buffer[]): Promise<void> {
   await takeBack(file, start, parts).catch(() => undefined);
 }

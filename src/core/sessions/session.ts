@@ -82,7 +82,7 @@ export class Session {
     this.#context = context;
     this.#subject = subject;
     this.feed = context.feeds.open(stream, file, size);
-    this.feed.hold();
+    this.feed.retain();
     this.#writer = new SessionWriter(context.log, stream, file, {
       drained: () => this.#holder?.owner.drained(),
       safe: (position) => this.#holder?.owner.safe(position),

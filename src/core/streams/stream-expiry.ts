@@ -22,7 +22,7 @@ export function isExpired(state: StreamState, accessedMs: number): boolean {
   return endMs !== undefined && Date.now() >= endMs;
 }
 
-/** Whether a stream ends to live by itself. */
+/** Whether a stream expires by itself. */
 export function canExpire({ ttlSeconds, expiresAt }: StreamState): boolean {
   return ttlSeconds !== undefined || expiresAt !== undefined;
 }

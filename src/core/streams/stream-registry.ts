@@ -60,7 +60,7 @@ export class StreamRegistry implements StreamOwner {
   }
 
   /** Holds a stream that is held once more, until {@link release}. */
-  hold(stream: Stream): void {
+  retain(stream: Stream): void {
     (this.#holdings.get(stream.fingerprint) as Holding).users++;
   }
 
@@ -204,7 +204,7 @@ export class StreamRegistry implements StreamOwner {
     await Promise.all(streams.map((stream) => stream.settled()));
     await this.#log.checkpoints.close();
     // What fails is in the log, and made good by the next start.
-    await Promise.allSettled(Array.from(this.#holdings.values(), ({ stream }) => stream.cool()));
+    await Promise.allSettled(Array.from(this.#holdings.values(), ({ stream }) => stream.closeFile()));
   }
 
   async #look(file: LookedAt): Promise<StreamView> {
@@ -266,7 +266,7 @@ export class StreamRegistry implements StreamOwner {
     for (const key of holding?.keys ?? []) this.#seen.delete(key);
     this.#holdings.delete(stream.fingerprint);
     // What it has brought is remembered, so that it does not matter whether this works.
-    void stream.cool().catch(() => undefined);
+    void stream.closeFile().catch(() => undefined);
   }
 
   /** Drops those that were idle the last time, too. */

@@ -209,7 +209,7 @@ export class Stream implements LogTarget {
    * @throws {ContentTypeMismatchError} when not every byte may be
    */
   claim(): Promise<void> {
-    return this.#appends.quietly(async () => {
+    return this.#appends.whileIdle(async () => {
       if (this.#isolation !== undefined) throw this.#isolation;
       this.#assertNothingLost();
       if (this.state.closed === true) throw new StreamClosedError('the stream is closed', this.state.size);
@@ -218,7 +218,7 @@ export class Stream implements LogTarget {
       }
       // From now on the file has bytes of which the log does not know.
       await this.#appends.remember();
-      await this.#appends.cool();
+      await this.#appends.closeFile();
       this.#isClaimed = true;
     });
   }
@@ -263,11 +263,11 @@ export class Stream implements LogTarget {
   /** Closes it for a session, whose bytes are in the file, and remembers that. */
   async close(): Promise<void> {
     const { version, closed } = this.state;
-    await this.#appends.quietly(() => this.#appends.amend({ version: version + 1, closed: true }));
+    await this.#appends.whileIdle(() => this.#appends.amend({ version: version + 1, closed: true }));
     try {
       await this.#appends.checkpoint();
     } catch (error) {
-      await this.#appends.quietly(() => this.#appends.amend({ version, closed }));
+      await this.#appends.whileIdle(() => this.#appends.amend({ version, closed }));
       if (!(error instanceof OutcomeUnknownError)) throw error;
       // It is remembered by now; what was before is to be.
       await this.#appends.checkpoint().catch(() => Promise.reject(error));
@@ -298,12 +298,12 @@ export class Stream implements LogTarget {
 
   /** Resolves when nothing is under way. */
   async settled(): Promise<void> {
-    await this.#appends.quietly(() => {});
+    await this.#appends.whileIdle(() => {});
   }
 
   /** Lets the file go when nothing is under way; the next append opens it again. */
-  cool(): Promise<void> {
-    return this.#appends.quietly(() => this.#appends.cool());
+  closeFile(): Promise<void> {
+    return this.#appends.whileIdle(() => this.#appends.closeFile());
   }
 
   /** Tells that another program has cut the file: what its followers have is not what is there. */
@@ -325,7 +325,7 @@ export class Stream implements LogTarget {
     this.#feed?.end({ reason: 'deleted' }, 'stream');
     this.#tell();
     // Nobody needs its bytes any more.
-    await this.cool().catch(() => undefined);
+    await this.closeFile().catch(() => undefined);
   }
 
   /** Takes no more appends: the server closes. */

@@ -21,7 +21,7 @@ export function closedHeader({ closed }: StreamState): Record<string, string> {
   return closed === true ? { [StreamHeader.closed]: 'true' } : {};
 }
 
-/** When a stream ends to live, if it does. */
+/** When a stream expires, if it does. */
 export function expiryHeaders({ ttlSeconds, expiresAt }: StreamState): Record<string, string> {
   return {
     ...(ttlSeconds !== undefined && { [StreamHeader.ttl]: String(ttlSeconds) }),

@@ -42,7 +42,7 @@ export interface StreamState {
   closedBy?: ProducerEntry;
   /** How long it lives after it was read or written last, in seconds. */
   ttlSeconds?: number;
-  /** When it ends to live, as it was given (RFC 3339). */
+  /** When it expires, as it was given (RFC 3339). */
   expiresAt?: string;
   /** The last `Stream-Seq`. */
   seq?: string;

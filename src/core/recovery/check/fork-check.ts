@@ -19,7 +19,7 @@ export interface ForkCheckOptions {
 export class ForkCheck {
   readonly #options: ForkCheckOptions;
   /** Fingerprints of streams that were deleted and live on in their forks. */
-  readonly #buried = new Set<string>();
+  readonly #tombstones = new Set<string>();
 
   constructor(options: ForkCheckOptions) {
     this.#options = options;
@@ -29,7 +29,7 @@ export class ForkCheck {
   async checkTombstones(): Promise<void> {
     const { records, findings } = this.#options;
     for await (const { path, tombstone } of records.tombstones()) {
-      if (tombstone !== undefined) this.#buried.add(tombstone.fingerprint);
+      if (tombstone !== undefined) this.#tombstones.add(tombstone.fingerprint);
       else {
         const aside = await records.copyTombstoneAside(path);
         await records.write((draft) => draft.deleteTombstone(path), DURABLE);
@@ -65,7 +65,7 @@ export class ForkCheck {
     const { path, fingerprint, forks } = tombstone;
     if ((await root.fingerprintAt(path)) === fingerprint) {
       await records.write((draft) => draft.deleteTombstone(path), DURABLE);
-      this.#buried.delete(fingerprint);
+      this.#tombstones.delete(fingerprint);
       findings.repaired(path, 'was not deleted to the end, and lives; that it was deleted is forgotten');
       return true;
     }
@@ -81,7 +81,7 @@ export class ForkCheck {
       findings.repaired(path, `${lost.size} of its forks are no more; forgotten`);
       return false;
     }
-    this.#buried.delete(fingerprint);
+    this.#tombstones.delete(fingerprint);
     findings.repaired(path, 'was deleted, and none of its forks is left; its name is free');
     return true;
   }
@@ -92,6 +92,6 @@ export class ForkCheck {
   }
 
   #isThere({ fingerprint }: StreamLink): boolean {
-    return this.#options.known.has(fingerprint) || this.#buried.has(fingerprint);
+    return this.#options.known.has(fingerprint) || this.#tombstones.has(fingerprint);
   }
 }
