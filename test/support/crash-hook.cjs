@@ -82,6 +82,7 @@ const makes = (_name, flags) =>
 
 patchSync(fs, 'writevSync');
 patchSync(fs, 'fdatasyncSync');
+patchSync(fs, 'unlinkSync');
 for (const name of ['write', 'writev', 'ftruncate', 'fdatasync']) patchCallback(fs, name);
 patchCallback(fs, 'open', makes);
 patchPromise(fs.promises, 'open', makes);

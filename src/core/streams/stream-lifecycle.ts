@@ -196,12 +196,11 @@ export class StreamLifecycle {
    */
   async delete(resource: ResourcePath): Promise<void> {
     await this.#inTurn(resource, async () => {
-      const file = await this.#openInTurn(resource, () => this.#files.openFile(resource));
-      try {
-        await this.#remove(resource, file);
-      } finally {
-        await file.close();
+      for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
+        const file = await this.#openInTurn(resource, () => this.#files.openFile(resource));
+        if (await this.#remove(resource, file)) return;
       }
+      throw new PathConflictError('another file takes this name again and again');
     });
   }
 
@@ -227,12 +226,10 @@ export class StreamLifecycle {
 
   /** As {@link #openLiving}, for whoever has the turn at the path. */
   async #openInTurn<F extends StoredFile>(resource: ResourcePath, open: () => Promise<F>): Promise<F> {
-    const file = await open();
-    if (!(await this.#isExpired(file))) return file;
-    try {
+    for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
+      const file = await open();
+      if (!(await this.#isExpired(file))) return file;
       await this.#remove(resource, file);
-    } finally {
-      await file.close();
     }
     return open();
   }
@@ -261,14 +258,20 @@ export class StreamLifecycle {
     }
   }
 
-  /** Whoever opens the path next finds nothing. */
-  async #remove(resource: ResourcePath, file: StoredFile): Promise<void> {
+  /**
+   * Whoever opens the path next finds nothing.
+   *
+   * @param file which is closed then
+   * @returns false when another file has the name by now
+   */
+  async #remove(resource: ResourcePath, file: StoredFile): Promise<boolean> {
     const { records, streams, deleted } = this.#options;
     const { fingerprint, generation } = file.stat;
-    const stream = await streams.acquire(file, resource);
+    let stream: Stream | undefined;
     try {
+      stream = await streams.acquire(file, resource);
       const lost = await this.#forks.lostForks(fingerprint);
-      await this.#takeName(resource, file);
+      if (!(await this.#takeName(resource, file))) return false;
       await streams.delete(stream);
       deleted(file.stat);
       const unsynced = await this.#syncNames(file);
@@ -283,13 +286,19 @@ export class StreamLifecycle {
       // Within a tick a file that is made anew looks as old as this one.
       const ageMs = Date.now() - generation / 1000;
       if (ageMs >= 0 && ageMs < CLOCK_TICK_MS) await delay(CLOCK_TICK_MS);
+      return true;
     } finally {
-      streams.release(stream);
+      if (stream !== undefined) streams.release(stream);
+      await file.close();
     }
   }
 
-  /** Takes a file's name away, of which a start finds that it was to be. */
-  async #takeName(resource: ResourcePath, { stat, location }: StoredFile): Promise<void> {
+  /**
+   * Takes a file's name away, of which a start finds that it was to be.
+   *
+   * @returns false when another file has it by now
+   */
+  async #takeName(resource: ResourcePath, { stat, location }: StoredFile): Promise<boolean> {
     const { root, records, isDurable } = this.#options;
     const { fingerprint } = stat;
     try {
@@ -299,11 +308,14 @@ export class StreamLifecycle {
       // To delete is what makes room.
       if (!(error instanceof StorageFullError)) throw error;
     }
+    let isGone = false;
     try {
-      await root.remove(resource);
-    } catch (error) {
-      await records.write((draft) => draft.endRemoval(fingerprint), NOT_DURABLE).catch(() => undefined);
-      throw error;
+      isGone = root.remove(resource, fingerprint);
+      return isGone;
+    } finally {
+      if (!isGone) {
+        await records.write((draft) => draft.endRemoval(fingerprint), NOT_DURABLE).catch(() => undefined);
+      }
     }
   }
 

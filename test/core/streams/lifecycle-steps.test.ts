@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -188,14 +188,44 @@ test('what has lost its name is deleted, even if the server closes', async () =>
   const unlinking = vi.spyOn(Root.prototype, 'remove');
   onTestFinished(() => unlinking.mockRestore());
   let closed: Promise<void> | undefined;
-  unlinking.mockImplementationOnce(async function removed(this: Root, ...args) {
-    await unlink.apply(this, args);
+  unlinking.mockImplementationOnce(function removed(this: Root, ...args) {
+    const isRemoved = unlink.apply(this, args);
     closed = registry.close();
+    return isRemoved;
   });
   await remove(registry, 'fork');
   await closed;
   await remove(await start(directory), 'source');
   expect(await readdir(directory)).toEqual([RESERVED]);
+});
+
+describe('a file that another program renames to the name of a stream that is being deleted', () => {
+  test.each([
+    ['deleted', {}, false],
+    ['expired', { expiresAt: new Date(0).toISOString() }, true],
+  ])('is not taken for it: %s', async (_how, more, isKept) => {
+    const directory = await temporaryDirectory();
+    const registry = await start(directory);
+    await makeStream(registry, 'stream', 'stream', more);
+    const unlink = Root.prototype.remove;
+    const unlinking = vi.spyOn(Root.prototype, 'remove');
+    onTestFinished(() => unlinking.mockRestore());
+    const judged: unknown[] = [];
+    unlinking.mockImplementation(function late(this: Root, ...args) {
+      if (judged.length === 0) {
+        writeFileSync(path.join(directory, 'other'), 'other');
+        renameSync(path.join(directory, 'other'), path.join(directory, 'stream'));
+      }
+      const isRemoved = unlink.apply(this, args);
+      judged.push(isRemoved);
+      return isRemoved;
+    });
+    if (isKept) expect(await textOf(registry, 'stream')).toBe('other');
+    // Who asks to delete what is there means that, too.
+    await remove(registry, 'stream');
+    expect(judged).toEqual([false, true]);
+    expect(await readdir(directory)).toEqual([RESERVED]);
+  });
 });
 
 describe('when the disk refuses on the way', () => {
