@@ -112,6 +112,11 @@ export class StreamStore {
     return this.#records.get(fingerprint)?.path;
   }
 
+  /** When a stream was read or written last, as far as it is known in this moment, in milliseconds since 1970. */
+  accessedMs(fingerprint: string): number {
+    return this.#accessedMs(fingerprint, this.#records.get(fingerprint));
+  }
+
   /** The version of a stream that is remembered; 0 when none is. */
   version(fingerprint: string): number {
     return this.#records.get(fingerprint)?.stream?.version ?? 0;
