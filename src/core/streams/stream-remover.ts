@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { CLOCK_TICK_MS, type FileStat } from '../../storage/file-io.ts';
-import type { RecordDraft } from '../../storage/records/record-draft.ts';
 import type { Records } from '../../storage/records/records.ts';
 import type { StreamLink } from '../../storage/records/stream-state.ts';
 import type { Root } from '../../storage/root.ts';
@@ -9,7 +8,7 @@ import type { StoredFile } from '../../storage/stored-file.ts';
 import { OutcomeUnknownError, StorageFullError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Syncer } from '../syncer.ts';
-import { removeStream } from './fork-links.ts';
+import { beginRemoval, cancelRemoval, endRemoval, hasTies } from './fork-links.ts';
 import type { ForkTree } from './fork-tree.ts';
 import type { Stream } from './stream.ts';
 import { isExpired } from './stream-expiry.ts';
@@ -56,25 +55,29 @@ export class StreamRemover {
   async remove(resource: ResourcePath, file: StoredFile, removal: Removal): Promise<boolean> {
     const { records, streams, deleted } = this.#options;
     const { fingerprint, generation } = file.stat;
+    // At its path, and nowhere else, can it be removed.
+    const link = { path: file.location, fingerprint };
     let stream: Stream | undefined;
     try {
       stream = await streams.acquire(file, resource);
       const lost = await this.#forks.lostForks(fingerprint);
-      if (!(await this.#takeName(resource, file, stream, removal))) return false;
+      await this.#begin(link, lost);
+      if (!(await this.#takeName(resource, link, stream, removal))) return false;
       await streams.delete(stream);
       deleted(file.stat);
-      const unsynced = await this.#syncNames(file);
+      // Within a tick a file that is made anew, and gets its number, looks as old as this one.
+      const ageMs = Date.now() - generation / 1000;
+      if (ageMs >= 0 && ageMs < CLOCK_TICK_MS) await delay(CLOCK_TICK_MS);
+      // Its room is free then: a full disk may have none else for what follows.
+      await file.close();
+      const unsynced = await this.#syncNames(link);
       if (unsynced === undefined) await streams.forget(stream);
-      const link = { path: resource.key, fingerprint };
       // If this fails the next start does it.
       await records.write((draft) => endRemoval(draft, link, lost), NOT_DURABLE).catch(() => undefined);
       if (unsynced !== undefined) {
         const message = 'the stream is deleted, but may be there again after a loss of power';
         throw new OutcomeUnknownError(message, { cause: unsynced });
       }
-      // Within a tick a file that is made anew looks as old as this one.
-      const ageMs = Date.now() - generation / 1000;
-      if (ageMs >= 0 && ageMs < CLOCK_TICK_MS) await delay(CLOCK_TICK_MS);
       return true;
     } finally {
       if (stream !== undefined) streams.release(stream);
@@ -82,35 +85,42 @@ export class StreamRemover {
     }
   }
 
-  /**
-   * Takes a file's name away, of which a start finds that it was to be.
-   *
-   * @returns whether it is gone
-   */
+  /** Notes that a stream is to be removed, so that a start finds it, and its name is kept for its forks. */
+  async #begin(link: StreamLink, lost: ReadonlySet<string>): Promise<void> {
+    const { records, isDurable } = this.#options;
+    try {
+      await records.write((draft) => beginRemoval(draft, link, lost), { durable: isDurable });
+    } catch (error) {
+      // It may be there all the same: then a start would take the stream for one that was to go.
+      await this.#cancel(link);
+      const failure = error instanceof OutcomeUnknownError ? storageFailure(error.cause) : error;
+      // To delete is what makes room; but then a name that is to be kept for forks might be free, or kept for ever.
+      const mayGo = failure instanceof StorageFullError && !hasTies(records.get(link.fingerprint), lost);
+      if (!mayGo) throw failure;
+    }
+  }
+
+  /** Notes that a stream stays. */
+  async #cancel(link: StreamLink): Promise<void> {
+    const { records } = this.#options;
+    await records.write((draft) => cancelRemoval(draft, link), NOT_DURABLE).catch(() => undefined);
+  }
+
+  /** @returns whether the file is gone; else it stays */
   async #takeName(
     resource: ResourcePath,
-    { stat, location }: StoredFile,
+    link: StreamLink,
     stream: Stream,
     { onlyExpired }: Removal,
   ): Promise<boolean> {
-    const { root, records, isDurable } = this.#options;
-    const { fingerprint } = stat;
-    try {
-      await records.write((draft) => draft.beginRemoval(fingerprint, location), { durable: isDurable });
-    } catch (error) {
-      if (error instanceof OutcomeUnknownError) throw storageFailure(error.cause);
-      // To delete is what makes room.
-      if (!(error instanceof StorageFullError)) throw error;
-    }
     let isGone = false;
     try {
       // From here to the name nothing waits: who comes now finds it gone, and who came before keeps it.
-      isGone = (!onlyExpired || this.#isExpired(stream)) && root.remove(resource, fingerprint);
+      isGone =
+        (!onlyExpired || this.#isExpired(stream)) && this.#options.root.remove(resource, link.fingerprint);
       return isGone;
     } finally {
-      if (!isGone) {
-        await records.write((draft) => draft.endRemoval(fingerprint), NOT_DURABLE).catch(() => undefined);
-      }
+      if (!isGone) await this.#cancel(link);
     }
   }
 
@@ -128,16 +138,11 @@ export class StreamRemover {
   }
 
   /** @returns what kept the name from being safely gone */
-  async #syncNames({ location }: StoredFile): Promise<unknown> {
+  async #syncNames({ path }: StreamLink): Promise<unknown> {
     const { root, syncer, isDurable } = this.#options;
     if (!isDurable) return undefined;
-    return syncer.run(() => root.syncNames(location)).then(() => undefined, storageFailure);
+    return syncer.run(() => root.syncNames(path)).then(() => undefined, storageFailure);
   }
 }
 
 const NOT_DURABLE = { durable: false };
-
-function endRemoval(draft: RecordDraft, stream: StreamLink, lost: ReadonlySet<string>): void {
-  removeStream(draft, stream, lost);
-  draft.endRemoval(stream.fingerprint);
-}

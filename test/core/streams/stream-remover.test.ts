@@ -1,13 +1,17 @@
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, rename } from 'node:fs/promises';
+import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { FeedRegistry } from '../../../src/core/feed-registry.ts';
 import { StreamRegistry } from '../../../src/core/streams/stream-registry.ts';
 import { Records } from '../../../src/storage/records/records.ts';
+import { storageFailure } from '../../../src/storage/storage-failure.ts';
+import { OutcomeUnknownError, StorageFullError } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { startCore } from '../../support/core-harness.ts';
 import { RESERVED } from '../../support/root-files.ts';
-import { storedIn } from '../../support/stored-records.ts';
-import { appendLine, makeStream, textOf } from '../../support/streams-core.ts';
+import { systemError } from '../../support/small-disk.ts';
+import { storedIn, tombstonesIn } from '../../support/stored-records.ts';
+import { appendLine, makeFork, makeStream, textOf } from '../../support/streams-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const STREAM = ResourcePath.parse('stream');
@@ -104,5 +108,98 @@ describe('a stream that has outlived its time when somebody comes who saw it liv
     });
     await registry.streams.delete(STREAM);
     expect(await readdir(directory)).toEqual([RESERVED]);
+  });
+});
+
+describe('when it cannot be noted that a stream is to be removed', () => {
+  const FULL = new StorageFullError("the server's disk is full");
+
+  async function forkedStream() {
+    const core = await startCore();
+    onTestFinished(() => core.registry.close());
+    for (const name of ['source', 'alone']) await makeStream(core.registry, name, 'text');
+    await makeFork(core.registry, 'source', 'fork');
+    const remove = (name: string) => core.registry.streams.delete(ResourcePath.parse(name));
+    const writing = vi.spyOn(Records.prototype, 'write');
+    onTestFinished(() => writing.mockRestore());
+    return { ...core, remove, writing };
+  }
+
+  test.each(['source', 'fork'])('because the disk is full, the %s stays', async (name) => {
+    const { registry, remove, writing } = await forkedStream();
+    writing.mockRejectedValue(FULL);
+    await expect(remove(name)).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+    writing.mockRestore();
+    expect(await textOf(registry, name)).toBe('text');
+  });
+
+  test('because the disk is full, what is nobody else’s goes all the same', async () => {
+    const { registry, directory, remove, writing } = await forkedStream();
+    writing.mockRejectedValue(FULL);
+    await remove('alone');
+    writing.mockRestore();
+    expect((await readdir(directory)).sort()).toEqual([RESERVED, 'fork', 'source']);
+    expect(await makeStream(registry, 'alone')).toBe(true);
+  });
+
+  test('for sure, it stays, and can be forked', async () => {
+    const { registry, directory, remove, writing } = await forkedStream();
+    const { write } = Records.prototype;
+    writing.mockRestore();
+    const unsafe = vi.spyOn(Records.prototype, 'write');
+    onTestFinished(() => unsafe.mockRestore());
+    unsafe.mockImplementationOnce(async function unsynced(this: Records, ...args) {
+      await write.apply(this, args);
+      throw new OutcomeUnknownError('not safe', { cause: systemError('EIO') });
+    });
+    await expect(remove('source')).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
+    expect([await removalsIn(directory), await tombstonesIn(directory)]).toEqual([[], {}]);
+    await makeFork(registry, 'source', 'second fork');
+    expect(await textOf(registry, 'second fork')).toBe('text');
+  });
+});
+
+describe('while a stream is being removed', () => {
+  async function source() {
+    const core = await startCore();
+    onTestFinished(() => core.registry.close());
+    await makeStream(core.registry, 'source', 'text');
+    await makeFork(core.registry, 'source', 'fork');
+    return { ...core, remove: (name: string) => core.registry.streams.delete(ResourcePath.parse(name)) };
+  }
+
+  test('its name is kept for its forks, though nothing else can be written', async () => {
+    const { registry, remove } = await source();
+    const { write } = Records.prototype;
+    const writing = vi.spyOn(Records.prototype, 'write');
+    onTestFinished(() => writing.mockRestore());
+    writing.mockImplementationOnce(write).mockRejectedValue(storageFailure(systemError('EIO')));
+    await remove('source');
+    writing.mockRestore();
+    await expect(textOf(registry, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_GONE' });
+    await expect(makeStream(registry, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_CONFLICT' });
+    await remove('fork');
+    expect(await makeStream(registry, 'source')).toBe(true);
+  });
+
+  test('it can be forked until it is gone, and its name is kept for that', async () => {
+    const { registry, directory, remove } = await source();
+    onceWritten(() => makeFork(registry, 'source', 'second fork'));
+    await remove('source');
+    await remove('fork');
+    expect(Object.keys(await tombstonesIn(directory))).toEqual(['source']);
+    await expect(makeStream(registry, 'source')).rejects.toMatchObject({ code: 'HFS_STREAM_CONFLICT' });
+    await remove('second fork');
+    expect(await tombstonesIn(directory)).toEqual({});
+  });
+
+  test('and stays, because another program has put something in its place, its name is not kept', async () => {
+    const { directory, remove } = await source();
+    onceWritten(async () => {
+      await rename(path.join(directory, 'source'), path.join(directory, 'elsewhere'));
+      await mkdir(path.join(directory, 'source'));
+    });
+    await expect(remove('source')).rejects.toMatchObject({ code: 'HFS_PATH_CONFLICT' });
+    expect([await removalsIn(directory), await tombstonesIn(directory)]).toEqual([[], {}]);
   });
 });
