@@ -89,7 +89,7 @@ export class StoredStreams {
       });
     }
     await import03({ root, records, report, progress });
-    await cleanUp({ root, records, isDurable: store.isDurable, removed });
+    await cleanUp({ root, records, isDurable: store.isDurable, removed, report });
     return new Recovery({ root, store, log: this.log, quarantine, syncer, report, progress }).run();
   }
 

@@ -22,6 +22,7 @@ import {
   OutsideError,
   RootDirectory,
   readingFailure,
+  type SyncOptions,
   symlinkError,
 } from './root-directory.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
@@ -165,9 +166,10 @@ export class Root {
    * Makes the names of a file and of the directories that lead to it survive a loss of power.
    *
    * @param location path below the root, with symlinks resolved
+   * @param options.isRemoved whether it is to survive that the file is gone: then directories may be gone, too. Default: false
    */
-  syncNames(location: string): Promise<void> {
-    return this.#directory.syncNames(location);
+  syncNames(location: string, options: SyncOptions = {}): Promise<void> {
+    return this.#directory.syncNames(location, options);
   }
 
   /**

@@ -33,6 +33,7 @@ const FREE = [
   'sync',
   'datasync',
   'fdatasync',
+  'fsync',
   'write',
 ];
 
@@ -83,7 +84,7 @@ const makes = (_name, flags) =>
 patchSync(fs, 'writevSync');
 patchSync(fs, 'fdatasyncSync');
 patchSync(fs, 'unlinkSync');
-for (const name of ['write', 'writev', 'ftruncate', 'fdatasync']) patchCallback(fs, name);
+for (const name of ['write', 'writev', 'ftruncate', 'fdatasync', 'fsync']) patchCallback(fs, name);
 patchCallback(fs, 'open', makes);
 patchPromise(fs.promises, 'open', makes);
 for (const name of ['rename', 'unlink', 'link', 'copyFile', 'utimes']) patchPromise(fs.promises, name);

@@ -70,14 +70,10 @@ export class StreamRemover {
       if (ageMs >= 0 && ageMs < CLOCK_TICK_MS) await delay(CLOCK_TICK_MS);
       // Its room is free then: a full disk may have none else for what follows.
       await file.close();
-      const unsynced = await this.#syncNames(link);
-      if (unsynced === undefined) await streams.forget(stream);
+      await this.#syncNames(link);
+      await streams.forget(stream);
       // If this fails the next start does it.
       await records.write((draft) => endRemoval(draft, link, lost), NOT_DURABLE).catch(() => undefined);
-      if (unsynced !== undefined) {
-        const message = 'the stream is deleted, but may be there again after a loss of power';
-        throw new OutcomeUnknownError(message, { cause: unsynced });
-      }
       return true;
     } finally {
       if (stream !== undefined) streams.release(stream);
@@ -137,11 +133,16 @@ export class StreamRemover {
     }
   }
 
-  /** @returns what kept the name from being safely gone */
-  async #syncNames({ path }: StreamLink): Promise<unknown> {
+  /** @throws {OutcomeUnknownError} when the name is not safely gone; a start looks what has become of it, and needs all that is remembered */
+  async #syncNames({ path }: StreamLink): Promise<void> {
     const { root, syncer, isDurable } = this.#options;
-    if (!isDurable) return undefined;
-    return syncer.run(() => root.syncNames(path)).then(() => undefined, storageFailure);
+    if (!isDurable) return;
+    try {
+      await syncer.run(() => root.syncNames(path, { isRemoved: true }));
+    } catch (error) {
+      const message = 'the stream is deleted, but may be there again after a loss of power';
+      throw new OutcomeUnknownError(message, { cause: error });
+    }
   }
 }
 

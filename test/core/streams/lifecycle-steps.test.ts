@@ -14,7 +14,7 @@ import { killedRoot } from '../../support/crash-root.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { systemError } from '../../support/small-disk.ts';
-import { recoverAfterKill, tombstonesIn } from '../../support/stored-records.ts';
+import { recordsIn, recoverAfterKill, removalsIn, tombstonesIn } from '../../support/stored-records.ts';
 import { makeFork, makeStream, storeFile, textOf } from '../../support/streams-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -255,7 +255,7 @@ describe('when the disk refuses on the way', () => {
     expect(await textOf(registry, 'stream')).toBe('text');
   });
 
-  test('a stream that is deleted leaves nothing behind, even if that could not be synced', async () => {
+  test('a stream that is deleted leaves nothing in the way, even if that could not be synced, and nothing after a restart', async () => {
     const directory = await temporaryDirectory();
     const registry = await start(directory, 'disk');
     await makeStream(registry, 'source');
@@ -264,8 +264,13 @@ describe('when the disk refuses on the way', () => {
     const failing = fail(Root.prototype, 'syncNames');
     await expect(remove(registry, 'fork')).rejects.toMatchObject({ code: 'HFS_OUTCOME_UNKNOWN' });
     failing.mockRestore();
-    expect(await tombstonesIn(directory)).toEqual({});
     for (const name of ['source', 'fork']) expect(await makeStream(registry, name)).toBe(true);
+    const before = (await recordsIn(directory)).fork?.fingerprint;
+    await registry.close();
+    await start(directory, 'disk');
+    expect([await tombstonesIn(directory), await removalsIn(directory)]).toEqual([{}, []]);
+    expect((await recordsIn(directory)).fork?.fingerprint).toBe(before);
+    expect(Object.keys(await recordsIn(directory)).sort()).toEqual(['fork', 'source']);
   });
 
   test('a stream that is deleted is deleted, whatever of what was remembered of it stays', async () => {

@@ -10,16 +10,11 @@ import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { startCore } from '../../support/core-harness.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { systemError } from '../../support/small-disk.ts';
-import { storedIn, tombstonesIn } from '../../support/stored-records.ts';
+import { removalsIn, tombstonesIn } from '../../support/stored-records.ts';
 import { appendLine, makeFork, makeStream, textOf } from '../../support/streams-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const STREAM = ResourcePath.parse('stream');
-
-/** Which files a root remembers that are being removed. */
-async function removalsIn(root: string): Promise<string[]> {
-  return [...(await storedIn(root)).keys()].filter((key) => key.startsWith('removal!'));
-}
 
 /** Lets something happen when the next change was written. */
 function onceWritten(happens: () => Promise<void>): void {
