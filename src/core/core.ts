@@ -190,7 +190,7 @@ export class Core {
       });
     }
     await import03({ root, records, report, progress });
-    await cleanUp({ root, records, isDurable: store.isDurable, removed });
+    await cleanUp({ root, records, isDurable: store.isDurable, removed, report });
     const { journal, syncer } = this.#log;
     return new Recovery({ root, store, log: journal, quarantine, syncer, report, progress }).run();
   }

@@ -28,6 +28,12 @@ const DIRECTORY_MODE = 0o755;
  */
 export const DEFAULT_FILE_MODE = 0o644;
 
+/** Which names are made safe. */
+export interface SyncOptions {
+  /** Whether it is to survive that a file is gone: then directories on the way to it may be gone, too. Default: false. */
+  isRemoved?: boolean;
+}
+
 /** What was looked up is not below the root, or the server's own. */
 export class OutsideError extends Error {}
 
@@ -176,9 +182,15 @@ export class RootDirectory {
    *
    * @param location path below the root, with symlinks resolved
    */
-  async syncNames(location: string): Promise<void> {
+  async syncNames(location: string, { isRemoved = false }: SyncOptions = {}): Promise<void> {
     for (let at = path.dirname(location); ; at = path.dirname(at)) {
-      await appendingFailure(() => this.#syncDirectory(at));
+      try {
+        await this.#syncDirectory(at);
+      } catch (error) {
+        // That it is gone is in the next one up.
+        const isOver = isRemoved && at !== '.' && readingError(error) instanceof ResourceNotFoundError;
+        if (!isOver) throw appendingError(error);
+      }
       if (at === '.') return;
     }
   }

@@ -22,6 +22,7 @@ import {
   OutsideError,
   RootDirectory,
   readingFailure,
+  type SyncOptions,
   symlinkError,
 } from './root-directory.ts';
 import { hasErrno, storageFailure } from './storage-failure.ts';
@@ -165,9 +166,10 @@ export class Root {
    * Makes the names of a file and of the directories that lead to it survive a loss of power.
    *
    * @param location path below the root, with symlinks resolved
+   * @param options.isRemoved whether it is to survive that the file is gone: then directories may be gone, too. Default: false
    */
-  syncNames(location: string): Promise<void> {
-    return this.#directory.syncNames(location);
+  syncNames(location: string, options: SyncOptions = {}): Promise<void> {
+    return this.#directory.syncNames(location, options);
   }
 
   /**
@@ -217,27 +219,30 @@ export class Root {
   }
 
   /**
-   * Takes a file's name away. Who has it open keeps its bytes.
+   * Takes a file's name away, in line, so that nothing of this server comes between what was judged and this. Who has it
+   * open keeps its bytes.
    *
+   * @param fingerprint of the file that is meant
+   * @returns false when another one has the name by now, which stays
    * @throws {ResourceNotFoundError} when there is nothing
    * @throws {PathConflictError} when there is no file, or it has another name, too: a symlink leads to it
    */
-  async remove(resource: ResourcePath): Promise<void> {
+  remove(resource: ResourcePath, fingerprint: string): boolean {
     if (resource.isRoot) throw noFile();
     const name = this.#directory.locate(resource);
-    const file = readingFailure(() => this.#directory.hold(name));
-    try {
-      if (file.real !== name) {
-        readingFailure(() => linkedStat(file));
-        throw linked();
-      }
-    } finally {
-      file.release();
-    }
     const directory = readingFailure(() => this.#directory.hold(path.dirname(name), { directory: true }));
     try {
-      if (directory.real !== path.dirname(name)) throw linked();
-      await fs.promises.unlink(path.join(directory.entry, nameOf(resource)));
+      const entry = path.join(directory.entry, nameOf(resource));
+      const file = readingFailure(() => this.#directory.hold(entry));
+      try {
+        const stat = readingFailure(() => linkedStat(file));
+        if (file.real !== name || directory.real !== path.dirname(name)) throw linked();
+        if (stat.fingerprint !== fingerprint) return false;
+        fs.unlinkSync(entry);
+        return true;
+      } finally {
+        file.release();
+      }
     } catch (error) {
       throw hasErrno(error, 'EPERM', 'EISDIR') ? noFile(error) : storageFailure(error);
     } finally {

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Durability } from '../../src/core/log/local-log.ts';
 import type { Appender } from '../../src/core/sessions/appender.ts';
-import { HttpfstreamError, ProducerGapError } from '../../src/wire/errors.ts';
+import { HttpfstreamError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { CollectingSink, RecordingOwner, startCore } from '../support/core-harness.ts';
 import { RESERVED } from '../support/root-files.ts';
@@ -111,7 +111,7 @@ class World {
   async take({ kind, n }: Step): Promise<void> {
     switch (kind) {
       case 'post':
-        this.#lastPost = { line: this.#bring(), seq: this.#seq++, isSafe: false };
+        this.#lastPost = { line: this.#bring(), seq: this.#seq, isSafe: false };
         return this.#post();
       case 'post again':
         return this.#lastPost && this.#post();
@@ -202,10 +202,10 @@ class World {
       if (post.isSafe) expect(isRepeated || this.#dropped.has(post.line), 'it is not made again').toBe(true);
       else this.#safe.push(post.line);
       post.isSafe = true;
+      this.#seq = post.seq + 1;
     } catch (error) {
       // Nobody has made the file, or a session holds it, say: then nothing was made.
       if (!(error instanceof HttpfstreamError)) throw error;
-      if (!post.isSafe && !(error instanceof ProducerGapError)) this.#seq = post.seq;
     }
   }
 

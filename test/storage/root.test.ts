@@ -1,6 +1,16 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, readdir, readFile, realpath, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -348,6 +358,44 @@ describe('opening to append', () => {
       }
     }
     await descriptorsBackTo(before);
+  });
+});
+
+describe('removing', () => {
+  it('takes the name of the file that is meant, and of no other one', async () => {
+    const { root, at } = await makeRoot();
+    await mkdir(at('d'));
+    await writeFile(at('d', 'f'), 'meant');
+    await writeFile(at('new'), 'new');
+    const { fingerprint } = await root.stat(resource('d/f'));
+    const descriptors = await openDescriptors();
+    expect(root.remove(resource('d/f'), (await root.stat(resource('new'))).fingerprint)).toBe(false);
+    expect(await readText(root, 'd/f')).toBe('meant');
+    expect(root.remove(resource('d/f'), fingerprint)).toBe(true);
+    expect(() => root.remove(resource('d/f'), fingerprint)).toThrow(ResourceNotFoundError);
+    await rename(at('new'), at('d', 'f'));
+    expect(root.remove(resource('d/f'), fingerprint)).toBe(false);
+    expect(await readText(root, 'd/f')).toBe('new');
+    await descriptorsBackTo(descriptors);
+  });
+
+  it('takes no symlink for the file that it leads to', async () => {
+    const { root, at, outside } = await makeRoot();
+    await mkdir(at('d'));
+    await writeFile(at('d', 'f'), 'meant');
+    await symlink('d/f', at('link'));
+    await symlink('d', at('directory'));
+    await symlink(path.join(outside, 'secret'), at('out'));
+    const { fingerprint } = await root.stat(resource('d/f'));
+    for (const name of ['link', 'directory/f']) {
+      expect(() => root.remove(resource(name), fingerprint)).toThrow(PathConflictError);
+    }
+    for (const name of ['out', 'missing', 'd/f/below']) {
+      expect(() => root.remove(resource(name), fingerprint)).toThrow(ResourceNotFoundError);
+    }
+    expect(root.remove(resource('d'), fingerprint)).toBe(false);
+    expect(() => root.remove(resource('/'), fingerprint)).toThrow(PathConflictError);
+    expect(await readText(root, 'd/f')).toBe('meant');
   });
 });
 

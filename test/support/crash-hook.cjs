@@ -33,6 +33,7 @@ const FREE = [
   'sync',
   'datasync',
   'fdatasync',
+  'fsync',
   'write',
 ];
 
@@ -82,7 +83,8 @@ const makes = (_name, flags) =>
 
 patchSync(fs, 'writevSync');
 patchSync(fs, 'fdatasyncSync');
-for (const name of ['write', 'writev', 'ftruncate', 'fdatasync']) patchCallback(fs, name);
+patchSync(fs, 'unlinkSync');
+for (const name of ['write', 'writev', 'ftruncate', 'fdatasync', 'fsync']) patchCallback(fs, name);
 patchCallback(fs, 'open', makes);
 patchPromise(fs.promises, 'open', makes);
 for (const name of ['rename', 'unlink', 'link', 'copyFile', 'utimes']) patchPromise(fs.promises, name);

@@ -18,9 +18,9 @@ export type Durability = (typeof DURABILITIES)[number];
  * as it has, more than one.
  */
 export const OPERATIONS: Readonly<Record<string, number>> = {
-  'make a stream': 11,
+  'make a stream': 12,
   'make many streams at once': 45,
-  'make a fork': 7,
+  'make a fork': 8,
   'make a stream that expires': 10,
   'append to a stream': 6,
   'append to a stream as a producer': 5,
@@ -31,13 +31,13 @@ export const OPERATIONS: Readonly<Record<string, number>> = {
   'append much while another stream is brought up to date': 12,
   'append the last line': 6,
   'set aside what no producer knows': 15,
-  'append in a session': 9,
+  'append in a session': 10,
   'bring a record up to date': 2,
   'close in order': 5,
-  'delete a stream': 6,
-  'delete a stream that was forked': 3,
-  'delete the last fork': 3,
-  'delete what has outlived its time': 3,
+  'delete a stream': 7,
+  'delete a stream that was forked': 4,
+  'delete the last fork': 4,
+  'delete what has outlived its time': 4,
 };
 
 /** What is done to a root that a killed server has left. */

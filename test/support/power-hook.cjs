@@ -117,6 +117,10 @@ patch(fs, 'fdatasyncSync', (original) => (fd) => {
   original(fd);
   synced();
 });
+patch(fs, 'unlinkSync', (original) => (name) => {
+  original(name);
+  noteAt(name, { op: 'unlink' });
+});
 /** What the program tells; what another program would write, it writes so. */
 patch(fs, 'writeSync', (original) => (fd, text, ...rest) => {
   if (fd === 1) note({ op: 'fact', fact: JSON.parse(text) });

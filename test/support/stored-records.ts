@@ -93,6 +93,11 @@ export async function tombstonesIn(root: string): Promise<Record<string, Tombsto
   return Object.fromEntries(entries.map(([name, text]) => [name, parse(text)]));
 }
 
+/** Fingerprints of the files of a root that are being removed. */
+export async function removalsIn(root: string): Promise<string[]> {
+  return entriesOf(await storedIn(root), 'removal').map(([name]) => name);
+}
+
 /** Which files of a root are to be looked at whether they have expired, and when: `MS!FINGERPRINT`. */
 export async function dueIn(root: string): Promise<string[]> {
   return entriesOf(await storedIn(root), 'due').map(([name]) => name);

@@ -17,8 +17,13 @@ const TEXT_STREAM: CreateRequest = {
 };
 
 /** Makes a stream, without HTTP. Returns whether it is new. */
-export function makeStream(core: Core, name: string, text = ''): Promise<boolean> {
-  return create(core, name, TEXT_STREAM, Buffer.from(text));
+export function makeStream(
+  core: Core,
+  name: string,
+  text = '',
+  more: Partial<CreateRequest> = {},
+): Promise<boolean> {
+  return create(core, name, { ...TEXT_STREAM, ...more }, Buffer.from(text));
 }
 
 /** Stores a file in the root of a core, without HTTP. */

@@ -1,7 +1,9 @@
 import { removeLeftOver, unfinishedFiles } from '../../storage/records/left-overs.ts';
 import type { Records } from '../../storage/records/records.ts';
+import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root.ts';
-import { forgetFile, removeStream } from '../streams/fork-links.ts';
+import { cancelRemoval, endRemoval, forgetFile } from '../streams/fork-links.ts';
+import { FileFinder } from './file-finder.ts';
 
 /** How many files are removed at most: what is more is left for the next time, so that a start takes no longer. */
 const MAX_REMOVED = 10_000;
@@ -14,6 +16,8 @@ export interface CleanUpOptions {
   isDurable: boolean;
   /** Called with the name of each file that is removed. */
   removed: (name: string) => void;
+  /** Told what could not be finished. */
+  report: Report;
 }
 
 /** Removes what a server that was killed was making, and finishes what it was deleting. No server may run. */
@@ -33,15 +37,32 @@ async function removeUnfinished({ root, records, isDurable, removed }: CleanUpOp
   }
 }
 
-/** A file whose name is gone is deleted, with all that belongs to that; one that is still there stays. */
-async function finishRemovals({ root, records, isDurable }: CleanUpOptions): Promise<void> {
-  for await (const { fingerprint, path } of records.removals()) {
-    const isThere = (await root.fingerprintAt(path)) === fingerprint;
+/** A file that is gone is deleted, with all that belongs to that; one that is still there, or somewhere else, stays. */
+async function finishRemovals({ root, records, isDurable, report }: CleanUpOptions): Promise<void> {
+  const finder = new FileFinder(root);
+  for await (const link of records.removals()) {
+    const { fingerprint, path } = link;
+    let isThere: boolean;
+    try {
+      const remembered = records.get(fingerprint)?.path;
+      const locations = [path, ...(remembered ? [remembered] : [])];
+      const location =
+        (await finder.find(fingerprint, locations)) ?? (await finder.findAnywhere(fingerprint));
+      isThere = location !== undefined;
+      // Else a loss of power might bring the file back, without what is remembered of it.
+      if (!isThere && isDurable) await root.syncNames(path, { isRemoved: true });
+    } catch (error) {
+      report('the deletion of a stream cannot be brought to its end: the next start tries again', {
+        path,
+        reason: String(error),
+      });
+      continue;
+    }
     await records.write(
       (draft) => {
+        if (isThere) cancelRemoval(draft, link);
         // Whoever wants its name looks which of its forks live.
-        if (!isThere) removeStream(draft, { path, fingerprint }, new Set());
-        draft.endRemoval(fingerprint);
+        else endRemoval(draft, link, new Set());
       },
       { durable: isDurable },
     );

@@ -1,6 +1,7 @@
 import type { AppendRecord, FileRecord } from '../../storage/records/file-record.ts';
 import type { Records } from '../../storage/records/records.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
+import { ResourceGoneError } from '../../wire/errors.ts';
 import type { Outcome } from '../outcome.ts';
 import { forgetFile } from '../streams/fork-links.ts';
 
@@ -82,7 +83,8 @@ export class AppendHistory {
     try {
       if (reason === 'deleted' && !(await file.state()).isLinked) await this.#forget(file);
       else await this.#write(file, ended);
-    } catch {
+    } catch (error) {
+      if (error instanceof ResourceGoneError) return;
       this.#unwritten.set(file.stat.fingerprint, ended);
       if (this.#unwritten.size > MAX_UNWRITTEN) {
         this.#unwritten.delete(this.#unwritten.keys().next().value as string);
@@ -112,6 +114,7 @@ export class AppendHistory {
     );
   }
 
+  /** @throws {ResourceGoneError} of what is not new, when the file was deleted meanwhile: then nothing is remembered of it any more */
   async #write(
     { location, stat }: StoredFile,
     append: AppendRecord,
@@ -119,7 +122,11 @@ export class AppendHistory {
   ): Promise<void> {
     const { fingerprint } = stat;
     await this.#records.write(
-      (draft) => draft.set(fingerprint, { ...draft.get(fingerprint), path: location, append }),
+      (draft) => {
+        const record = draft.get(fingerprint);
+        if (record === undefined && !isNew) throw new ResourceGoneError('the file was deleted');
+        draft.set(fingerprint, { ...record, path: location, append });
+      },
       { durable: this.#isDurable, isNew },
     );
     this.#unwritten.delete(fingerprint);

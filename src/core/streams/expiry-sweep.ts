@@ -15,6 +15,9 @@ const MAX_LOOKS = 10_000;
 /** Time after which one is looked at again that could not be looked at. */
 const RETRY_MS = 60_000;
 
+/** How many sweeps in a row must miss a file before nobody looks for it any more: it may have been renamed for a moment. */
+const MAX_MISSES = 3;
+
 /** Deletes the streams that have outlived their time and that nobody asks for. */
 export class ExpirySweep {
   readonly #records: Records;
@@ -25,6 +28,8 @@ export class ExpirySweep {
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #isClosed = false;
+  /** How often in a row each file was not where it was, of those that the last sweep has missed. */
+  #misses: ReadonlyMap<string, number> = new Map();
 
   /** @param intervalMs time between two sweeps */
   constructor(
@@ -57,33 +62,43 @@ export class ExpirySweep {
 
   /** Never rejects. */
   async #sweep(): Promise<void> {
+    const misses = new Map<string, number>();
     try {
       for (const stream of await this.#records.due(Date.now(), MAX_LOOKS)) {
         if (this.#isClosed) break;
-        await this.#expire(stream);
+        if (!(await this.#expire(stream))) await this.#miss(stream, misses);
       }
     } catch (error) {
       this.#report('streams that have outlived their time could not be looked for', {
         reason: String(error),
       });
     }
+    this.#misses = misses;
     this.#running = undefined;
   }
 
-  async #expire({ fingerprint, path }: DueFile): Promise<void> {
+  /** @returns whether it was there, or may have been */
+  async #expire({ fingerprint, path }: DueFile): Promise<boolean> {
     try {
       // Which deletes it if its time has come.
       const file = await this.#streams.open(ResourcePath.parse(path));
       await file.close();
-      const isThere = file.stat.fingerprint === fingerprint;
-      await this.#look(fingerprint, isThere ? await this.#endMs(file.stat) : undefined);
+      if (file.stat.fingerprint !== fingerprint) return false;
+      await this.#look(fingerprint, await this.#endMs(file.stat));
     } catch (error) {
-      if (!isElsewhere(error)) {
-        this.#report('a stream could not be looked at to delete it', { path, reason: String(error) });
-      }
-      // Whoever asks for one that was moved finds that it has expired.
-      await this.#look(fingerprint, isElsewhere(error) ? undefined : Date.now() + RETRY_MS);
+      if (isElsewhere(error)) return false;
+      this.#report('a stream could not be looked at to delete it', { path, reason: String(error) });
+      await this.#look(fingerprint, Date.now() + RETRY_MS);
     }
+    return true;
+  }
+
+  /** Whoever asks for one that was moved for good finds that it has expired. */
+  async #miss({ fingerprint }: DueFile, misses: Map<string, number>): Promise<void> {
+    const count = (this.#misses.get(fingerprint) ?? 0) + 1;
+    // Of one whose deletion may not survive a loss of power all is kept.
+    if (count < MAX_MISSES || this.#records.isBeingRemoved(fingerprint)) misses.set(fingerprint, count);
+    else await this.#look(fingerprint, undefined);
   }
 
   /** @param atMs when somebody has to look again; undefined is never */

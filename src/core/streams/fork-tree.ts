@@ -105,9 +105,7 @@ export class ForkTree {
    * @throws {StreamConflictError} when the source was deleted meanwhile
    */
   link(draft: RecordDraft, { source, origin }: Inherited, fork: StreamLink): void {
-    if (source.isGone || draft.isBeingRemoved(source.fingerprint)) {
-      throw new StreamConflictError('the source was deleted');
-    }
+    if (source.isGone) throw new StreamConflictError('the source was deleted');
     addFork(draft, origin, fork);
   }
 

@@ -1,39 +1,30 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { AppendFile } from '../../storage/append-file.ts';
-import { CLOCK_TICK_MS, type FileStat } from '../../storage/file-io.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { NewFile } from '../../storage/new-file.ts';
-import type { RecordDraft } from '../../storage/records/record-draft.ts';
-import { type StreamLink, type StreamState, untypedState } from '../../storage/records/stream-state.ts';
-import { storageFailure } from '../../storage/storage-failure.ts';
+import { type StreamState, untypedState } from '../../storage/records/stream-state.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import {
-  OutcomeUnknownError,
   PathConflictError,
   ResourceNotFoundError,
   ServerClosingError,
-  StorageFullError,
   StreamConflictError,
   StreamGoneError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { CreateRequest } from './create-request.ts';
-import { removeStream } from './fork-links.ts';
 import { ForkTree } from './fork-tree.ts';
 import type { Stream } from './stream.ts';
 import { isExpired } from './stream-expiry.ts';
 import { assertFile, StreamFiles } from './stream-files.ts';
 import { type MadeStream, type MakerOptions, StreamMaker } from './stream-maker.ts';
+import { type RemoverOptions, StreamRemover } from './stream-remover.ts';
 import { type LookedAt, lookAgain, type StreamView, viewOf } from './stream-view.ts';
 
 /** How often something else may take a new stream's name and be gone again. */
 const MAX_ATTEMPTS = 3;
 
 /** What streams are made and deleted with. */
-export interface LifecycleOptions extends MakerOptions {
-  /** Called when a file was deleted, before anybody can make it anew. */
-  deleted: (stat: FileStat) => void;
-}
+export interface LifecycleOptions extends MakerOptions, RemoverOptions {}
 
 /** What came of a request to create. */
 export interface Created extends MadeStream {
@@ -47,6 +38,7 @@ export class StreamLifecycle {
   readonly #files: StreamFiles;
   readonly #forks: ForkTree;
   readonly #maker: StreamMaker;
+  readonly #remover: StreamRemover;
   /** Who makes or deletes what is at the same path takes turns. */
   readonly #paths = new KeyedLock();
   #isClosing = false;
@@ -60,6 +52,7 @@ export class StreamLifecycle {
     });
     this.#files = new StreamFiles(root, records);
     this.#maker = new StreamMaker(options, this.#forks);
+    this.#remover = new StreamRemover(options, this.#forks);
   }
 
   /**
@@ -196,12 +189,11 @@ export class StreamLifecycle {
    */
   async delete(resource: ResourcePath): Promise<void> {
     await this.#inTurn(resource, async () => {
-      const file = await this.#openInTurn(resource, () => this.#files.openFile(resource));
-      try {
-        await this.#remove(resource, file);
-      } finally {
-        await file.close();
+      for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
+        const file = await this.#openInTurn(resource, () => this.#files.openFile(resource));
+        if (await this.#remover.remove(resource, file, { onlyExpired: false })) return;
       }
+      throw new PathConflictError('another file takes this name again and again');
     });
   }
 
@@ -227,12 +219,10 @@ export class StreamLifecycle {
 
   /** As {@link #openLiving}, for whoever has the turn at the path. */
   async #openInTurn<F extends StoredFile>(resource: ResourcePath, open: () => Promise<F>): Promise<F> {
-    const file = await open();
-    if (!(await this.#isExpired(file))) return file;
-    try {
-      await this.#remove(resource, file);
-    } finally {
-      await file.close();
+    for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
+      const file = await open();
+      if (!(await this.#isExpired(file))) return file;
+      await this.#remover.remove(resource, file, { onlyExpired: true });
     }
     return open();
   }
@@ -260,66 +250,6 @@ export class StreamLifecycle {
       return false;
     }
   }
-
-  /** Whoever opens the path next finds nothing. */
-  async #remove(resource: ResourcePath, file: StoredFile): Promise<void> {
-    const { records, streams, deleted } = this.#options;
-    const { fingerprint, generation } = file.stat;
-    const stream = await streams.acquire(file, resource);
-    try {
-      const lost = await this.#forks.lostForks(fingerprint);
-      await this.#takeName(resource, file);
-      await streams.delete(stream);
-      deleted(file.stat);
-      const unsynced = await this.#syncNames(file);
-      if (unsynced === undefined) await streams.forget(stream);
-      const link = { path: resource.key, fingerprint };
-      // If this fails the next start does it.
-      await records.write((draft) => endRemoval(draft, link, lost), NOT_DURABLE).catch(() => undefined);
-      if (unsynced !== undefined) {
-        const message = 'the stream is deleted, but may be there again after a loss of power';
-        throw new OutcomeUnknownError(message, { cause: unsynced });
-      }
-      // Within a tick a file that is made anew looks as old as this one.
-      const ageMs = Date.now() - generation / 1000;
-      if (ageMs >= 0 && ageMs < CLOCK_TICK_MS) await delay(CLOCK_TICK_MS);
-    } finally {
-      streams.release(stream);
-    }
-  }
-
-  /** Takes a file's name away, of which a start finds that it was to be. */
-  async #takeName(resource: ResourcePath, { stat, location }: StoredFile): Promise<void> {
-    const { root, records, isDurable } = this.#options;
-    const { fingerprint } = stat;
-    try {
-      await records.write((draft) => draft.beginRemoval(fingerprint, location), { durable: isDurable });
-    } catch (error) {
-      if (error instanceof OutcomeUnknownError) throw storageFailure(error.cause);
-      // To delete is what makes room.
-      if (!(error instanceof StorageFullError)) throw error;
-    }
-    try {
-      await root.remove(resource);
-    } catch (error) {
-      await records.write((draft) => draft.endRemoval(fingerprint), NOT_DURABLE).catch(() => undefined);
-      throw error;
-    }
-  }
-
-  /** @returns what kept the name from being safely gone */
-  async #syncNames({ location }: StoredFile): Promise<unknown> {
-    const { root, syncer, isDurable } = this.#options;
-    if (!isDurable) return undefined;
-    return syncer.run(() => root.syncNames(location)).then(() => undefined, storageFailure);
-  }
-}
-
-const NOT_DURABLE = { durable: false };
-
-function endRemoval(draft: RecordDraft, stream: StreamLink, lost: ReadonlySet<string>): void {
-  removeStream(draft, stream, lost);
-  draft.endRemoval(stream.fingerprint);
 }
 
 function ignoreMissing(error: unknown): undefined {

@@ -138,9 +138,13 @@ export class StreamRegistry implements StreamOwner {
     return stream;
   }
 
-  /** Whether anybody uses the stream of a file at the moment. */
-  isUsed(fingerprint: string): boolean {
-    return (this.#holdings.get(fingerprint)?.users ?? 0) > 0;
+  /**
+   * Whether anybody uses the stream of a file at the moment.
+   *
+   * @param options.own how many of its holds are the caller's. Default: none
+   */
+  isUsed(fingerprint: string, { own = 0 }: { own?: number } = {}): boolean {
+    return (this.#holdings.get(fingerprint)?.users ?? 0) > own;
   }
 
   /**

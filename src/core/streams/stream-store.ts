@@ -21,8 +21,10 @@ export interface StoredStream {
 interface Access {
   /** In milliseconds since 1970. */
   atMs: number;
-  /** What the record says, or will say soon. */
-  notedMs: number;
+  /** What the record says, as far as that is known. */
+  notedMs: number | undefined;
+  /** Set while that is being written. */
+  noting: Promise<void> | undefined;
 }
 
 /** What is remembered of streams beside their bytes. */
@@ -58,15 +60,18 @@ export class StreamStore {
   async touch(fingerprint: string, state: StreamState): Promise<void> {
     const toleranceMs = accessToleranceMs(state);
     if (toleranceMs === undefined) return;
-    const atMs = Date.now();
+    // First of all, and in line: who looks next whether it has expired is to find it.
+    const access = this.#remember(fingerprint, Date.now());
     try {
-      const notedMs =
-        this.#accesses.get(fingerprint)?.notedMs ?? this.#records.get(fingerprint)?.accessedMs ?? 0;
-      const isNoted = atMs - notedMs < toleranceMs;
-      this.#remember(fingerprint, { atMs, notedMs: isNoted ? notedMs : atMs });
-      if (!isNoted) await this.#records.write((draft) => noteAccess(draft, fingerprint, atMs), NOT_DURABLE);
+      access.notedMs ??= this.#records.get(fingerprint)?.accessedMs ?? 0;
+      if (access.atMs - access.notedMs < toleranceMs) return;
+      // Those who come meanwhile wait for the same.
+      access.noting ??= this.#note(fingerprint, access).finally(() => {
+        access.noting = undefined;
+      });
+      await access.noting;
     } catch {
-      // What cannot be noted lives shorter after a restart.
+      // What cannot be noted is tried again by the next one; until then it lives shorter after a restart.
     }
   }
 
@@ -112,6 +117,11 @@ export class StreamStore {
     return this.#records.get(fingerprint)?.path;
   }
 
+  /** When a stream was read or written last, as far as it is known in this moment, in milliseconds since 1970. */
+  accessedMs(fingerprint: string): number {
+    return this.#accessedMs(fingerprint, this.#records.get(fingerprint));
+  }
+
   /** The version of a stream that is remembered; 0 when none is. */
   version(fingerprint: string): number {
     return this.#records.get(fingerprint)?.stream?.version ?? 0;
@@ -129,12 +139,24 @@ export class StreamStore {
     return this.#accesses.get(fingerprint)?.atMs ?? record?.accessedMs ?? Date.now();
   }
 
-  #remember(fingerprint: string, access: Access): void {
+  #remember(fingerprint: string, atMs: number): Access {
+    const access = this.#accesses.get(fingerprint) ?? { atMs, notedMs: undefined, noting: undefined };
+    access.atMs = atMs;
     this.#accesses.delete(fingerprint);
     this.#accesses.set(fingerprint, access);
     if (this.#accesses.size > MAX_ACCESSES) {
       this.#accesses.delete(this.#accesses.keys().next().value as string);
     }
+    return access;
+  }
+
+  async #note(fingerprint: string, access: Access): Promise<void> {
+    let notedMs = 0;
+    await this.#records.write((draft) => {
+      notedMs = access.atMs;
+      noteAccess(draft, fingerprint, notedMs);
+    }, NOT_DURABLE);
+    access.notedMs = notedMs;
   }
 }
 

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -14,7 +14,7 @@ import { killedRoot } from '../../support/crash-root.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { systemError } from '../../support/small-disk.ts';
-import { recoverAfterKill, tombstonesIn } from '../../support/stored-records.ts';
+import { recordsIn, recoverAfterKill, removalsIn, tombstonesIn } from '../../support/stored-records.ts';
 import { makeFork, makeStream, storeFile, textOf } from '../../support/streams-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -188,14 +188,44 @@ test('what has lost its name is deleted, even if the server closes', async () =>
   const unlinking = vi.spyOn(Root.prototype, 'remove');
   onTestFinished(() => unlinking.mockRestore());
   let closed: Promise<void> | undefined;
-  unlinking.mockImplementationOnce(async function removed(this: Root, ...args) {
-    await unlink.apply(this, args);
+  unlinking.mockImplementationOnce(function removed(this: Root, ...args) {
+    const isRemoved = unlink.apply(this, args);
     closed = core.close();
+    return isRemoved;
   });
   await remove(core, 'fork');
   await closed;
   await remove(await start(directory), 'source');
   expect(await readdir(directory)).toEqual([RESERVED]);
+});
+
+describe('a file that another program renames to the name of a stream that is being deleted', () => {
+  test.each([
+    ['deleted', {}, false],
+    ['expired', { expiresAt: new Date(0).toISOString() }, true],
+  ])('is not taken for it: %s', async (_how, more, isKept) => {
+    const directory = await temporaryDirectory();
+    const core = await start(directory);
+    await makeStream(core, 'stream', 'stream', more);
+    const unlink = Root.prototype.remove;
+    const unlinking = vi.spyOn(Root.prototype, 'remove');
+    onTestFinished(() => unlinking.mockRestore());
+    const judged: unknown[] = [];
+    unlinking.mockImplementation(function late(this: Root, ...args) {
+      if (judged.length === 0) {
+        writeFileSync(path.join(directory, 'other'), 'other');
+        renameSync(path.join(directory, 'other'), path.join(directory, 'stream'));
+      }
+      const isRemoved = unlink.apply(this, args);
+      judged.push(isRemoved);
+      return isRemoved;
+    });
+    if (isKept) expect(await textOf(core, 'stream')).toBe('other');
+    // Who asks to delete what is there means that, too.
+    await remove(core, 'stream');
+    expect(judged).toEqual([false, true]);
+    expect(await readdir(directory)).toEqual([RESERVED]);
+  });
 });
 
 describe('when the disk refuses on the way', () => {
@@ -225,7 +255,7 @@ describe('when the disk refuses on the way', () => {
     expect(await textOf(core, 'stream')).toBe('text');
   });
 
-  test('a stream that is deleted leaves nothing behind, even if that could not be synced', async () => {
+  test('a stream that is deleted leaves nothing in the way, even if that could not be synced, and nothing after a restart', async () => {
     const directory = await temporaryDirectory();
     const core = await start(directory, 'disk');
     await makeStream(core, 'source');
@@ -234,8 +264,13 @@ describe('when the disk refuses on the way', () => {
     const failing = fail(Root.prototype, 'syncNames');
     await expect(remove(core, 'fork')).rejects.toMatchObject({ code: 'HFS_OUTCOME_UNKNOWN' });
     failing.mockRestore();
-    expect(await tombstonesIn(directory)).toEqual({});
     for (const name of ['source', 'fork']) expect(await makeStream(core, name)).toBe(true);
+    const fork = await (await Root.open(directory)).fingerprintAt('fork');
+    await core.close();
+    await start(directory, 'disk');
+    expect([await tombstonesIn(directory), await removalsIn(directory)]).toEqual([{}, []]);
+    expect((await recordsIn(directory)).fork?.fingerprint).toBe(fork);
+    expect(Object.keys(await recordsIn(directory)).sort()).toEqual(['fork', 'source']);
   });
 
   test('a stream that is deleted is deleted, whatever of what was remembered of it stays', async () => {

@@ -1,6 +1,7 @@
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import type { StreamState } from '../../../src/storage/records/stream-state.ts';
+import { StorageFullError } from '../../../src/wire/errors.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { recordsOf } from '../../support/stored-records.ts';
 
@@ -70,4 +71,46 @@ test('what nobody has to look at stays so when it is used', async () => {
   await store.touch('1-1', stream);
   expect(records.get('1-1')?.accessedMs).toBeGreaterThan(1);
   expect(records.get('1-1')).not.toHaveProperty('dueMs');
+});
+
+describe('an access', () => {
+  const ttl = state({ ttlSeconds: 100 });
+
+  async function openUnused() {
+    const opened = await openStore();
+    const record = { path: 'a', stream: ttl, accessedMs: 1, dueMs: 100_001 };
+    await opened.records.write((draft) => draft.set('1-1', record), { durable: false });
+    const writing = vi.spyOn(opened.records, 'write');
+    onTestFinished(() => writing.mockRestore());
+    return { ...opened, writing };
+  }
+
+  test('that cannot be noted is noted with the next one', async () => {
+    const { records, store, writing } = await openUnused();
+    writing.mockRejectedValueOnce(new StorageFullError('full'));
+    await store.touch('1-1', ttl);
+    expect(records.get('1-1')?.accessedMs).toBe(1);
+    await store.touch('1-1', ttl);
+    expect(records.get('1-1')?.accessedMs).toBeGreaterThan(1);
+    await store.touch('1-1', ttl);
+    expect(writing).toHaveBeenCalledTimes(2);
+  });
+
+  test('is noted once, however many there are at a time', async () => {
+    const { records, store, writing } = await openUnused();
+    await Promise.all(Array.from({ length: 10 }, () => store.touch('1-1', ttl)));
+    expect(writing).toHaveBeenCalledTimes(1);
+    expect(records.get('1-1')?.accessedMs).toBeGreaterThan(1);
+  });
+
+  test('is known though what is remembered cannot be read', async () => {
+    const { records, store } = await openUnused();
+    const reading = vi.spyOn(records, 'get').mockImplementationOnce(() => {
+      throw new StorageFullError('full');
+    });
+    onTestFinished(() => reading.mockRestore());
+    const beforeMs = Date.now();
+    await store.touch('1-1', ttl);
+    expect(store.accessedMs('1-1')).toBeGreaterThanOrEqual(beforeMs);
+  });
 });

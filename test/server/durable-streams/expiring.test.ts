@@ -1,6 +1,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { StreamLifecycle } from '../../../src/core/streams/stream-lifecycle.ts';
 import { resourceNames } from '../../support/root-files.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
 import { dueIn, recordAt, recordsIn, rewriteRecords, withStore } from '../../support/stored-records.ts';
@@ -149,6 +150,24 @@ describe('what is kept of streams that expire', () => {
     await swept(async () => (await dueOf(server)).length === 0, 'the index to be empty');
     expect(await resourceNames(server.root)).toEqual(['directory', 'elsewhere', 'replaced']);
     expect(await readFile(path.join(server.root, 'replaced'), 'utf8')).toBe('new');
+  });
+
+  test('is kept when they are elsewhere for a moment, and dropped after three sweeps that miss them', async () => {
+    const server = await startSweptServer();
+    for (const name of ['back', 'away']) await put(server, name, inMs(1));
+    const opening = vi.spyOn(StreamLifecycle.prototype, 'open');
+    onTestFinished(() => opening.mockRestore());
+    const at = (name: string) => path.join(server.root, name);
+    for (const name of ['back', 'away']) await rename(at(name), at(`${name} elsewhere`));
+    for (const looks of [2, 4]) {
+      sweep();
+      await waitFor(() => opening.mock.settledResults.length === looks, 'the sweep to be over');
+    }
+    await rename(at('back elsewhere'), at('back'));
+    expect(await dueOf(server)).toHaveLength(2);
+    await swept(async () => (await dueOf(server)).length === 0, 'the index to be empty');
+    expect(await resourceNames(server.root)).toEqual(['away elsewhere']);
+    expect(opening).toHaveBeenCalledTimes(6);
   });
 
   test('is no harm when it is damaged', async () => {

@@ -5,6 +5,7 @@ import { play } from '../../support/crash-root.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { smallDisks } from '../../support/small-disk.ts';
+import { recordsIn } from '../../support/stored-records.ts';
 import { StreamPeer } from '../../support/streams-requests.ts';
 import { InProcessServer, type StreamsServer } from '../../support/streams-server.ts';
 
@@ -148,6 +149,30 @@ describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
         .split('\n')
         .slice(1, -1),
     ).toEqual(stored);
+  });
+
+  test('what is deleted goes, but not a name that is kept for forks, and leaves nothing behind', async () => {
+    const disk = await makeDisk();
+    // So little that no room is kept.
+    await disk.fill(1200 * KiB);
+    const server = await startOn(disk.directory);
+    const source = new StreamPeer(server, '/source');
+    const fork = new StreamPeer(server, '/fork');
+    const large = new StreamPeer(server, '/large');
+    await source.create({}, 'source');
+    await fork.create({ 'stream-forked-from': '/source' });
+    await large.create({}, '.'.repeat(600 * KiB));
+    await disk.fill(0);
+    expect((await source.delete()).status).toBe(507);
+    expect((await source.read()).text).toBe('source');
+    // Whose room is free before the end of it is written.
+    expect((await large.delete()).status).toBe(204);
+    expect(Object.keys(await recordsIn(disk.directory)).sort()).toEqual(['fork', 'source']);
+    await disk.fill(0);
+    expect((await source.delete()).status).toBe(507);
+    await disk.makeRoom();
+    expect((await source.delete()).status).toBe(204);
+    expect((await source.create()).status).toBe(409);
   });
 
   test('a server that is started after one was killed has the room that was kept, and everything', async () => {

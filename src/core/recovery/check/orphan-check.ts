@@ -27,7 +27,8 @@ export class OrphanCheck {
   async check(): Promise<void> {
     const { records, findings, known } = this.#options;
     for await (const { fingerprint, record } of records.files()) {
-      if (known.has(fingerprint)) continue;
+      // Of one whose deletion may not survive a loss of power all is kept; that was told.
+      if (known.has(fingerprint) || records.isBeingRemoved(fingerprint)) continue;
       try {
         await this.#checkOrphan(fingerprint, record);
       } catch (error) {

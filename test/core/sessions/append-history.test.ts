@@ -1,0 +1,58 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { AppendHistory } from '../../../src/core/sessions/append-history.ts';
+import { beginRemoval, endRemoval } from '../../../src/core/streams/fork-links.ts';
+import type { AppendRecord } from '../../../src/storage/records/file-record.ts';
+import { Root } from '../../../src/storage/root.ts';
+import { ResourcePath } from '../../../src/wire/resource-path.ts';
+import { temporaryDirectory } from '../../support/server.ts';
+import { recordsOf } from '../../support/stored-records.ts';
+
+const NONE: ReadonlySet<string> = new Set();
+const NOT_DURABLE = { durable: false };
+const OPEN: AppendRecord = { session: 's', start: 0, state: 'open' };
+
+/** A file to which somebody appends. */
+async function begunAppend() {
+  const directory = await temporaryDirectory();
+  const root = await Root.open(directory);
+  await writeFile(path.join(directory, 'f'), 'text');
+  const file = await root.openRead(ResourcePath.parse('f'));
+  const records = recordsOf(directory);
+  await records.open();
+  onTestFinished(async () => {
+    await file.close();
+    await records.close();
+  });
+  const history = new AppendHistory(records, { isDurable: false, graceMs: 0 });
+  await history.begin(file, OPEN);
+  const link = { path: 'f', fingerprint: file.stat.fingerprint };
+  return { file, records, history, link };
+}
+
+test.each(['interrupted', 'finished', 'deleted'] as const)(
+  'the end of an append to a file that was deleted is not remembered: %s',
+  async (reason) => {
+    const { file, records, history, link } = await begunAppend();
+    await records.write((draft) => endRemoval(draft, link, NONE), NOT_DURABLE);
+    await history.end(file, OPEN, 4, { reason });
+    await history.undo(file, OPEN);
+    expect([records.get(link.fingerprint), await history.last(file)]).toEqual([undefined, undefined]);
+  },
+);
+
+test('the end of an append to a file that is only about to be deleted is remembered: it may stay', async () => {
+  const { file, records, history, link } = await begunAppend();
+  await records.write((draft) => beginRemoval(draft, link, NONE), NOT_DURABLE);
+  await history.end(file, OPEN, 4, { reason: 'finished' });
+  expect(records.get(link.fingerprint)?.append).toEqual({ ...OPEN, state: 'finished', end: 4 });
+});
+
+test('an end that cannot be written is known until the server ends', async () => {
+  const { file, records, history } = await begunAppend();
+  await records.close();
+  await history.end(file, OPEN, 4, { reason: 'finished' });
+  await records.open();
+  expect(await history.last(file)).toEqual({ ...OPEN, state: 'finished', end: 4 });
+});
