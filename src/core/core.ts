@@ -1,3 +1,4 @@
+import type { FileStat } from '../storage/file-io.ts';
 import { Quarantine } from '../storage/journal/quarantine.ts';
 import { import03 } from '../storage/records/import-0.3.ts';
 import { Records } from '../storage/records/records.ts';
@@ -6,6 +7,7 @@ import { Reserve } from '../storage/reserve.ts';
 import { Root } from '../storage/root.ts';
 import { RootLock } from '../storage/root-lock.ts';
 import { WriteTurns } from '../storage/write-turns.ts';
+import type { ResourcePath } from '../wire/resource-path.ts';
 import { Arrivals } from './arrivals/arrivals.ts';
 import { Directories } from './directories.ts';
 import { Feeds } from './feeds.ts';
@@ -16,12 +18,15 @@ import { type Durability, LocalLog } from './log/local-log.ts';
 import { Syncer } from './log/syncer.ts';
 import { cleanUp } from './recovery/clean-up.ts';
 import { Recovery } from './recovery/recovery.ts';
+import { Resources } from './resources.ts';
 import { RotatedFollowers } from './rotation/rotated-followers.ts';
 import { AppendHistory } from './sessions/append-history.ts';
 import { SessionRegistry } from './sessions/session-registry.ts';
 import { ExpirySweep } from './streams/expiry-sweep.ts';
+import { ForkTree } from './streams/fork-tree.ts';
 import { StreamLifecycle } from './streams/stream-lifecycle.ts';
 import { StreamRegistry } from './streams/stream-registry.ts';
+import { StreamRemover } from './streams/stream-remover.ts';
 import { StreamStore } from './streams/stream-store.ts';
 
 /** Longest time for which written bytes wait to be made durable while a session goes on. */
@@ -65,7 +70,9 @@ export class Core {
   readonly records: Records;
   readonly store: StreamStore;
   readonly quarantine: Quarantine<EntryHeader>;
-  /** How streams come and go, and what is at their paths. */
+  /** What is at paths: the only ways to a file. */
+  readonly resources: Resources;
+  /** How streams come and go. */
   readonly streams: StreamLifecycle;
   /** Who appends. */
   readonly sessions: SessionRegistry;
@@ -104,19 +111,18 @@ export class Core {
     const log = new LocalLog({ root, store, quarantine, turns, syncer, durability, report });
     this.#log = log;
     this.#live = new StreamRegistry(log, store, quarantine);
-    this.streams = new StreamLifecycle({
-      root,
-      records,
-      store,
-      streams: this.#live,
-      syncer,
-      isDurable,
-      made: (resource) => this.arrivals.notify(resource),
-      deleted: ({ identity, fingerprint }) => {
-        this.sessions.deleted(fingerprint);
-        this.#rotated.forget(identity);
-      },
-    });
+    const forks = new ForkTree(root, records);
+    const live = this.#live;
+    const deleted = ({ identity, fingerprint }: FileStat) => {
+      this.sessions.deleted(fingerprint);
+      this.#rotated.forget(identity);
+    };
+    const remover = new StreamRemover({ root, records, store, live, syncer, isDurable, deleted }, forks);
+    this.resources = new Resources({ root, records, store, live, remover });
+    const { resources } = this;
+    const made = (resource: ResourcePath) => this.arrivals.notify(resource);
+    const making = { root, records, store, live, resources, syncer, isDurable, made };
+    this.streams = new StreamLifecycle(making, forks, remover);
     this.#feeds = new Feeds(this.#live, watch, ({ fingerprint, state }) => {
       void store.touch(fingerprint, state);
     });
@@ -128,13 +134,13 @@ export class Core {
       feeds: this.#feeds,
       watch,
       history: new AppendHistory(records, { isDurable, graceMs }),
-      streams: this.streams,
+      resources,
       arrivals: this.arrivals,
     });
-    this.#rotated = new RotatedFollowers(root, this.#feeds, this.sessions, this.streams);
-    this.followers = new Followers(this.streams, this.sessions, this.#feeds, this.#rotated);
-    this.directories = new Directories(root, this.streams, this.followers);
-    this.#sweep = new ExpirySweep(records, this.streams, store, report, SWEEP_INTERVAL_MS);
+    this.#rotated = new RotatedFollowers(root, this.#feeds, this.sessions, resources);
+    this.followers = new Followers(resources, this.sessions, this.#feeds, this.#rotated);
+    this.directories = new Directories(root, resources, this.followers);
+    this.#sweep = new ExpirySweep(records, resources, store, report, SWEEP_INTERVAL_MS);
   }
 
   /**
@@ -203,7 +209,7 @@ export class Core {
    */
   async close(): Promise<void> {
     try {
-      const settled = this.streams.close();
+      const settled = this.resources.close();
       this.sessions.close();
       await this.#sweep.close();
       await this.#rotated.close();

@@ -3,7 +3,7 @@ import type { Root } from '../storage/root.ts';
 import { ResourceNotFoundError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import type { Followers } from './followers.ts';
-import type { StreamLifecycle } from './streams/stream-lifecycle.ts';
+import type { Resources } from './resources.ts';
 
 /** A name in a directory, and what followers would find there. */
 export interface DirectoryEntry {
@@ -20,12 +20,12 @@ export interface DirectoryEntry {
 /** What is in directories. */
 export class Directories {
   readonly #root: Root;
-  readonly #streams: StreamLifecycle;
+  readonly #resources: Resources;
   readonly #followers: Followers;
 
-  constructor(root: Root, streams: StreamLifecycle, followers: Followers) {
+  constructor(root: Root, resources: Resources, followers: Followers) {
     this.#root = root;
-    this.#streams = streams;
+    this.#resources = resources;
     this.#followers = followers;
   }
 
@@ -51,7 +51,7 @@ export class Directories {
   /** Whether what is in a file is all that there is; else nobody is told how much that would be. */
   #isWhole(fingerprint: string): boolean {
     try {
-      this.#streams.assertWhole(fingerprint);
+      this.#resources.assertWhole(fingerprint);
       return true;
     } catch {
       return false;

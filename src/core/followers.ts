@@ -13,25 +13,25 @@ import type { Feeds } from './feeds.ts';
 import type { Follower, FollowerSink } from './follower.ts';
 import { asGone, assertGeneration } from './preconditions.ts';
 import type { FollowRequest } from './request.ts';
+import type { Resources } from './resources.ts';
 import type { RotatedFollowers } from './rotation/rotated-followers.ts';
 import type { SessionRegistry } from './sessions/session-registry.ts';
 import { Slots } from './slots.ts';
 import { startAt, startOfLastLines } from './start-position.ts';
-import type { StreamLifecycle } from './streams/stream-lifecycle.ts';
 
 /** How many files are searched for their last lines at a time: each search keeps a thread and the processor busy. */
 const MAX_SEARCHES = 2;
 
 /** Where followers join: what is there now, what somebody appends to, and the rest of what was replaced. */
 export class Followers {
-  readonly #streams: StreamLifecycle;
+  readonly #resources: Resources;
   readonly #sessions: SessionRegistry;
   readonly #feeds: Feeds;
   readonly #rotated: RotatedFollowers;
   readonly #searches = new Slots(MAX_SEARCHES);
 
-  constructor(streams: StreamLifecycle, sessions: SessionRegistry, feeds: Feeds, rotated: RotatedFollowers) {
-    this.#streams = streams;
+  constructor(resources: Resources, sessions: SessionRegistry, feeds: Feeds, rotated: RotatedFollowers) {
+    this.#resources = resources;
     this.#sessions = sessions;
     this.#feeds = feeds;
     this.#rotated = rotated;
@@ -52,7 +52,7 @@ export class Followers {
    * @throws {ResourceGoneError} when the file is of another generation, or missing and a generation was asked for
    * @throws {RangeNotSatisfiableError} when it is to begin beyond the end
    * @throws {ServerClosingError} after `close`, when nobody appends (any more)
-   * @throws what {@link Root.openRead} and {@link StreamLifecycle.committed} throw
+   * @throws what {@link Root.openRead} and {@link Resources.committed} throw
    */
   async follow(
     resource: ResourcePath,
@@ -61,7 +61,7 @@ export class Followers {
     signal: AbortSignal,
   ): Promise<Follower> {
     try {
-      const found = await this.#streams.openUsed(resource).catch(asNothing);
+      const found = await this.#resources.openUsed(resource).catch(asNothing);
       let follower: Follower | undefined;
       try {
         follower = await this.#rotated.followCut(resource, request, sink);
@@ -90,7 +90,7 @@ export class Followers {
    * @throws {ServerClosingError} after `close`, when it is not known any more who would come back
    */
   async liveFeed(resource: ResourcePath): Promise<Feed | undefined> {
-    const file = await this.#streams.openUsed(resource);
+    const file = await this.#resources.openUsed(resource);
     try {
       const { fingerprint, kind } = file.stat;
       const feed = this.live(fingerprint);
@@ -138,7 +138,7 @@ export class Followers {
     const { fingerprint, kind, generation } = file.stat;
     if (kind !== 'file') throw new PathConflictError('there is no regular file at this path');
     assertGeneration(generation, request.generation);
-    this.#streams.assertWhole(fingerprint);
+    this.#resources.assertWhole(fingerprint);
     const start = await this.#startIn(file, request, signal);
     await this.#sessions.find(resource, file);
     return this.#sessions.exclusively(fingerprint, () => this.#joinAt(start, file, resource, sink));
@@ -151,7 +151,7 @@ export class Followers {
     signal: AbortSignal,
   ): Promise<(committed: number) => number> {
     if (lines === undefined) return (committed) => startAt(from, committed);
-    const known = await this.#streams.committed(file);
+    const known = await this.#resources.committed(file);
     const position = await this.#searches.run(() => startOfLastLines(lines, file, known, signal));
     return (committed) => Math.min(position, committed);
   }
@@ -165,7 +165,7 @@ export class Followers {
     const session = this.#sessions.live(file.stat.fingerprint);
     if (session !== undefined) return session.join(start(session.feed.committed), sink);
     this.#refuseWhenClosing();
-    const size = await this.#streams.committed(file);
+    const size = await this.#resources.committed(file);
     const place = { size, position: start(size), isThere: true };
     return this.#feeds.follow(file, resource, place, sink, () => this.#sessions.history.outcome(file, size));
   }

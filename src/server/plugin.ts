@@ -78,10 +78,11 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   });
   const streams = new StreamResponder({
     ...settings,
+    resources: core.resources,
     streams: core.streams,
     newFile: () => core.root.newFile(),
     prefix,
-    sse: { log, connections: follows, keepAlive, keepAliveMs, live: new LiveStreams(core.streams) },
+    sse: { log, connections: follows, keepAlive, keepAliveMs, live: new LiveStreams(core.resources) },
   });
   const upgrades = new WebSocketUpgrades(
     { core, connections: appends, keepAlive, keepAliveMs },
@@ -173,7 +174,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     if (request.method !== 'DELETE') assertLength(request.raw);
     assertParameters(request);
     const resource = resourceOf(request);
-    await assertWriteConditions(request, resource, core.streams);
+    await assertWriteConditions(request, resource, core.resources);
     if (verbOf(request) === 'APPEND') return httpAppends.send(request, reply, resource);
     return streams.send(request, reply, resource);
   }

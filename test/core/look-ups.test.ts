@@ -31,7 +31,7 @@ async function startWithFile() {
 describe('a path is looked up once', () => {
   it('to read a file', async () => {
     const { core, counts } = await startWithFile();
-    await (await core.streams.openAny(F)).close();
+    await (await core.resources.openAny(F)).close();
     expect(counts()).toBe(1);
   });
 
@@ -71,9 +71,9 @@ describe('what is opened by the one look-up', () => {
 
   it('is followed to where the file ends when somebody joins it', async () => {
     const { core, name } = await startWithFile();
-    const { openUsed } = core.streams;
-    vi.spyOn(core.streams, 'openUsed').mockImplementation(async (resource) => {
-      const file = await openUsed.call(core.streams, resource);
+    const { openUsed } = core.resources;
+    vi.spyOn(core.resources, 'openUsed').mockImplementation(async (resource) => {
+      const file = await openUsed.call(core.resources, resource);
       await appendFile(name, ' more');
       return file;
     });

@@ -187,7 +187,7 @@ class World {
   /** As one producer, which sends the last one again as it was. */
   async #post(): Promise<void> {
     const post = this.#lastPost as Post;
-    const { streams } = this.#running.core;
+    const { resources } = this.#running.core;
     const producer = { id: 'p', epoch: 0, seq: post.seq };
     const append = {
       bytes: Buffer.from(post.line),
@@ -197,8 +197,8 @@ class World {
       close: false,
     };
     try {
-      const stream = await streams.acquire(RESOURCE);
-      const { isRepeated } = await stream.append(append).finally(() => streams.release(stream));
+      const stream = await resources.acquire(RESOURCE);
+      const { isRepeated } = await stream.append(append).finally(() => resources.release(stream));
       if (post.isSafe) expect(isRepeated || this.#dropped.has(post.line), 'it is not made again').toBe(true);
       else this.#safe.push(post.line);
       post.isSafe = true;
@@ -301,6 +301,8 @@ class World {
     if (existsSync(this.#file)) linkSync(this.#file, path.join(next, 'f'));
     if (this.#session !== undefined) await this.#session.lease.end('shutdown');
     await core.close();
+    // A file that has another name is not deleted with one.
+    rmSync(this.#file, { force: true });
     this.#running = await startCore({ durability: this.#durability, graceMs: GRACE_MS, directory: next });
     if (this.#session !== undefined) await this.#open(this.#session.token);
   }

@@ -12,9 +12,9 @@ describe('a file that was opened before its stream grew', () => {
   async function openedBefore() {
     const core = await startCore();
     await writeFile(path.join(core.directory, 'f'), 'old ');
-    const file = await core.core.streams.open(RESOURCE);
+    const file = await core.core.resources.open(RESOURCE);
     onTestFinished(() => file.close());
-    const before = await core.core.streams.view(file);
+    const before = await core.core.resources.view(file);
     const appender = await core.open('f', undefined, { closes: true });
     appender.append(Buffer.from('new'));
     await appender.end('finished');
@@ -23,7 +23,7 @@ describe('a file that was opened before its stream grew', () => {
 
   it('is seen as closed only with all of its bytes', async () => {
     const { core, file } = await openedBefore();
-    const { state } = await core.streams.view(file);
+    const { state } = await core.resources.view(file);
     expect(state).toMatchObject({ closed: true, size: 7 });
     await core.close();
   });
@@ -32,7 +32,7 @@ describe('a file that was opened before its stream grew', () => {
     const { core, directory, file, before } = await openedBefore();
     await core.close();
     const next = await startCore({ directory });
-    const { state, names } = await next.core.streams.view(file);
+    const { state, names } = await next.core.resources.view(file);
     expect(state).toMatchObject({ closed: true, size: 7 });
     expect(names.nameOf(4)).toBe(before.names.nameOf(4));
     await next.core.close();
@@ -44,7 +44,7 @@ describe('the first append to a stream', () => {
     const { core, directory } = await startCore();
     const file = path.join(directory, 'f');
     await writeFile(file, 'old ');
-    const stream = await core.streams.acquire(RESOURCE);
+    const stream = await core.resources.acquire(RESOURCE);
     const { open } = LocalLog.prototype;
     const opening = vi.spyOn(LocalLog.prototype, 'open');
     opening.mockImplementation(async function meanwhile(this: LocalLog, ...args) {
@@ -62,7 +62,7 @@ describe('the first append to a stream', () => {
     expect(state).toMatchObject({ size: 15 });
     expect(state.generation).toBeUndefined();
     expect(await readFile(file, 'utf8')).toBe('old theirs ours');
-    core.streams.release(stream);
+    core.resources.release(stream);
     await core.close();
   });
 });

@@ -45,12 +45,12 @@ async function expectKept(directory: string, core: Core, model: CrashModel, hasS
 /** What was acknowledged besides bytes: what a stream is of, that it is closed, and what its producer has brought. */
 async function expectRemembered(core: Core, name: string, model: CrashModel) {
   const { type, isClosed, seq, sessionText } = model.paths.get(name) ?? {};
-  const stream = await core.streams.acquire(ResourcePath.parse(name));
+  const stream = await core.resources.acquire(ResourcePath.parse(name));
   try {
     expect(stream.type, `type of ${name}`).toBe(type);
     if (isClosed) expect(stream.state.closed, `${name} is closed`).toBe(true);
   } finally {
-    core.streams.release(stream);
+    core.resources.release(stream);
   }
   if (seq === undefined || sessionText !== '') return;
   const { isRepeated } = await appendLine(core, name, 'again', { id: 'p', epoch: 0, seq });

@@ -55,29 +55,29 @@ async function create(
 
 /** Appends to a stream, without HTTP. */
 export async function appendLine(
-  { streams }: Core,
+  { resources }: Core,
   name: string,
   text: string,
   producer?: ProducerRequest,
 ): Promise<Appended> {
-  const stream = await streams.acquire(ResourcePath.parse(name));
+  const stream = await resources.acquire(ResourcePath.parse(name));
   const append = { contentType: 'text/plain', seq: undefined, producer, close: false };
   try {
     return await stream.append({ ...append, bytes: Buffer.from(text) });
   } finally {
-    streams.release(stream);
+    resources.release(stream);
   }
 }
 
 /**
  * What a reader gets of a stream.
  *
- * @throws what {@link StreamLifecycle.open} throws
+ * @throws what {@link Resources.open} throws
  */
-export async function textOf({ streams }: Core, name: string): Promise<string> {
-  const file = await streams.open(ResourcePath.parse(name));
+export async function textOf({ resources }: Core, name: string): Promise<string> {
+  const file = await resources.open(ResourcePath.parse(name));
   try {
-    return (await file.read(0, (await streams.view(file)).state.size)).toString();
+    return (await file.read(0, (await resources.view(file)).state.size)).toString();
   } finally {
     await file.close();
   }

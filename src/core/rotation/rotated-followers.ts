@@ -6,10 +6,10 @@ import type { Feeds } from '../feeds.ts';
 import type { Follower, FollowerSink } from '../follower.ts';
 import type { Outcome } from '../outcome.ts';
 import { type FollowRequest, returnPosition } from '../request.ts';
+import type { Resources } from '../resources.ts';
 import type { SessionRegistry } from '../sessions/session-registry.ts';
 import { Slots } from '../slots.ts';
 import { startAt } from '../start-position.ts';
-import type { StreamLifecycle } from '../streams/stream-lifecycle.ts';
 import { openRenamed } from './renamed-file.ts';
 import type { OpenRotated, RotatedFile, Successor } from './rotated-file.ts';
 import { Rotations } from './rotations.ts';
@@ -28,14 +28,14 @@ export class RotatedFollowers {
   readonly #searches = new Slots(MAX_SEARCHES);
   readonly #feeds: Feeds;
   readonly #sessions: SessionRegistry;
-  readonly #streams: StreamLifecycle;
+  readonly #resources: Resources;
 
-  constructor(root: Root, feeds: Feeds, sessions: SessionRegistry, streams: StreamLifecycle) {
+  constructor(root: Root, feeds: Feeds, sessions: SessionRegistry, resources: Resources) {
     this.#root = root;
     this.#rotations = new Rotations(root, LOOK_INTERVAL_MS);
     this.#feeds = feeds;
     this.#sessions = sessions;
-    this.#streams = streams;
+    this.#resources = resources;
   }
 
   /** Holds a file that is followed, if that was asked for. */
@@ -51,7 +51,7 @@ export class RotatedFollowers {
    * Tells a follower that a file was cut since he was there, be it as long again as it was.
    *
    * @returns undefined when it was not, as far as is known
-   * @throws what {@link StreamLifecycle.assertWhole} throws
+   * @throws what {@link Resources.assertWhole} throws
    */
   async followCut(
     resource: ResourcePath,
@@ -73,7 +73,7 @@ export class RotatedFollowers {
    * @returns undefined when nothing is there that is asked for
    * @throws {RangeNotSatisfiableError} when it is to begin beyond the end
    * @throws {StorageBusyError} when very many look for files that were renamed
-   * @throws what {@link StreamLifecycle.assertWhole} throws
+   * @throws what {@link Resources.assertWhole} throws
    */
   async followRest(
     resource: ResourcePath,
@@ -123,7 +123,7 @@ export class RotatedFollowers {
   ): Promise<Follower | undefined> {
     if (rotated === undefined) return undefined;
     try {
-      this.#streams.assertWhole(rotated.file.stat.fingerprint);
+      this.#resources.assertWhole(rotated.file.stat.fingerprint);
       return await join(rotated);
     } finally {
       await rotated.file.close();
@@ -142,7 +142,7 @@ export class RotatedFollowers {
     // Who appends has not been told yet.
     const session = this.#sessions.live(file.stat.fingerprint);
     if (session !== undefined) return session.join(startAt(from, session.feed.committed), sink);
-    const size = await this.#streams.committed(file);
+    const size = await this.#resources.committed(file);
     const position = startAt(from, size);
     const isDraining = isReplaced && successor === undefined && holdMs > 0;
     const outcome = async (): Promise<Outcome> =>
@@ -161,7 +161,7 @@ export class RotatedFollowers {
       reason: 'truncated',
       ...(sizeBeforeCut > from && { lost: sizeBeforeCut - from }),
     };
-    const place = { size: await this.#streams.committed(file), position: from, end: from, isThere: false };
+    const place = { size: await this.#resources.committed(file), position: from, end: from, isThere: false };
     return this.#feeds.follow(file, resource, place, sink, async () => outcome);
   }
 }

@@ -8,8 +8,8 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Arrivals } from '../arrivals/arrivals.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
+import type { Resources } from '../resources.ts';
 import type { Stream } from '../streams/stream.ts';
-import type { StreamLifecycle } from '../streams/stream-lifecycle.ts';
 import { type AppendHistory, isContinuedBy } from './append-history.ts';
 import type { Appender, AppenderOwner } from './appender.ts';
 import {
@@ -24,7 +24,7 @@ import {
 export interface SessionDependencies extends SessionContext {
   root: Root;
   /** Opens the files. */
-  streams: StreamLifecycle;
+  resources: Resources;
   /** Who waits for what is appended to. */
   arrivals: Arrivals;
 }
@@ -36,7 +36,7 @@ export interface SessionDependencies extends SessionContext {
  */
 export class SessionRegistry implements SessionHost {
   readonly #root: Root;
-  readonly #streams: StreamLifecycle;
+  readonly #resources: Resources;
   readonly #arrivals: Arrivals;
   readonly #context: SessionContext;
   /** Those that have not ended. */
@@ -49,9 +49,9 @@ export class SessionRegistry implements SessionHost {
   readonly #returning = new Map<string, number>();
   #closing = false;
 
-  constructor({ root, streams, arrivals, ...context }: SessionDependencies) {
+  constructor({ root, resources, arrivals, ...context }: SessionDependencies) {
     this.#root = root;
-    this.#streams = streams;
+    this.#resources = resources;
     this.#arrivals = arrivals;
     this.#context = context;
   }
@@ -72,7 +72,7 @@ export class SessionRegistry implements SessionHost {
   over(session: Session, stream: Stream): void {
     if (this.#sessions.get(stream) === session) this.#sessions.delete(stream);
     stream.endClaim();
-    void this.#streams.touch(stream.fingerprint, stream.state);
+    void this.#resources.touch(stream.fingerprint, stream.state);
   }
 
   /** The session of the file with this fingerprint, while somebody appends to it. */
@@ -89,7 +89,7 @@ export class SessionRegistry implements SessionHost {
    * @throws {PositionMismatchError} when the session does not begin where it must
    * @throws {ResourceGoneError} when the file is missing or of another generation
    * @throws {ServerClosingError} after `close`
-   * @throws what {@link StreamLifecycle.openAppend} throws
+   * @throws what {@link Resources.openAppend} throws
    */
   async open(resource: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
     this.#refuseWhenClosing();
@@ -187,7 +187,7 @@ export class SessionRegistry implements SessionHost {
     let file: AppendFile;
     try {
       const create = expect === 0 && generation === undefined;
-      file = await this.#streams.openAppend(resource, { create });
+      file = await this.#resources.openAppend(resource, { create });
     } catch (error) {
       if (error instanceof ResourceNotFoundError && generation === undefined) assertStart(0, expect);
       throw asGone(error, generation);

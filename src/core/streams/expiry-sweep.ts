@@ -5,8 +5,8 @@ import type { DueFile, Records } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
 import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
+import type { Resources } from '../resources.ts';
 import { expiryMs } from './stream-expiry.ts';
-import type { StreamLifecycle } from './stream-lifecycle.ts';
 import type { StreamStore } from './stream-store.ts';
 
 /** How many streams are looked at in one sweep. */
@@ -21,7 +21,7 @@ const MAX_MISSES = 3;
 /** Deletes the streams that have outlived their time and that nobody asks for. */
 export class ExpirySweep {
   readonly #records: Records;
-  readonly #streams: StreamLifecycle;
+  readonly #resources: Resources;
   readonly #store: StreamStore;
   readonly #report: Report;
   readonly #intervalMs: number;
@@ -34,13 +34,13 @@ export class ExpirySweep {
   /** @param intervalMs time between two sweeps */
   constructor(
     records: Records,
-    streams: StreamLifecycle,
+    resources: Resources,
     store: StreamStore,
     report: Report,
     intervalMs: number,
   ) {
     this.#records = records;
-    this.#streams = streams;
+    this.#resources = resources;
     this.#store = store;
     this.#report = report;
     this.#intervalMs = intervalMs;
@@ -81,7 +81,7 @@ export class ExpirySweep {
   async #expire({ fingerprint, path }: DueFile): Promise<boolean> {
     try {
       // Which deletes it if its time has come.
-      const file = await this.#streams.open(ResourcePath.parse(path));
+      const file = await this.#resources.open(ResourcePath.parse(path));
       await file.close();
       if (file.stat.fingerprint !== fingerprint) return false;
       await this.#look(fingerprint, await this.#endMs(file.stat));

@@ -3,12 +3,7 @@ import type { RecordDraft } from '../../storage/records/record-draft.ts';
 import type { Records } from '../../storage/records/records.ts';
 import type { ForkOrigin, Inheritance, StreamLink, StreamState } from '../../storage/records/stream-state.ts';
 import type { Root } from '../../storage/root.ts';
-import {
-  ContentTypeMismatchError,
-  ResourceNotFoundError,
-  StreamConflictError,
-  StreamGoneError,
-} from '../../wire/errors.ts';
+import { ContentTypeMismatchError, ResourceNotFoundError, StreamConflictError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { FileFinder } from '../recovery/file-finder.ts';
 import type { ForkRequest } from './create-request.ts';
@@ -28,75 +23,70 @@ const MAX_INHERITANCES = 100;
 
 /** What a fork takes over from its source. */
 export interface Inherited {
-  /** To be released. */
   source: Stream;
   origin: ForkOrigin;
   type: string | undefined;
   expiry: Pick<StreamState, 'ttlSeconds' | 'expiresAt'>;
 }
 
-/** How streams are held, see {@link StreamLifecycle}. */
-export interface StreamHolder {
-  acquire(resource: ResourcePath): Promise<Stream>;
-  release(stream: Stream): void;
-}
-
 /** Which streams were forked from which: a stream that is deleted leaves a tombstone for as long as forks of it live. */
 export class ForkTree {
   readonly #root: Root;
   readonly #records: Records;
-  readonly #holder: StreamHolder;
   /** Fingerprints of forks that are being made, and have no name yet. */
   readonly #unnamed = new Set<string>();
 
-  constructor(root: Root, records: Records, holder: StreamHolder) {
+  constructor(root: Root, records: Records) {
     this.#root = root;
     this.#records = records;
-    this.#holder = holder;
   }
 
   /**
-   * Copies what a fork begins with. To be {@link release}d once the fork has its name, or will have none.
+   * Copies what a fork begins with. It counts as living from now on, until it is {@link named}.
    *
+   * @param source of the fork, which is held
    * @param contentType what the fork is to hold
-   * @throws {ResourceNotFoundError} when the source is not there
-   * @throws {StreamConflictError} when it was deleted, or has or is too many forks
+   * @throws {StreamConflictError} when the source has or is too many forks
    * @throws {ContentTypeMismatchError} when it holds something else
    * @throws what {@link Stream.assertWhole} and {@link forkPosition} throw
    */
-  async copy(request: ForkRequest, contentType: string | undefined, fork: NewFile): Promise<Inherited> {
+  async copy(
+    source: Stream,
+    request: ForkRequest,
+    contentType: string | undefined,
+    fork: NewFile,
+  ): Promise<Inherited> {
     const { source: resource, offset, subOffset } = request;
-    const source = await this.#holder.acquire(resource).catch(asConflict);
     this.#unnamed.add(fork.stat.fingerprint);
-    try {
-      source.assertWhole();
-      if (contentType !== undefined && source.type !== undefined && !isSameType(source.type, contentType)) {
-        throw new ContentTypeMismatchError(`the source is of the type ${source.type}`);
-      }
-      if ((this.#records.get(source.fingerprint)?.forks ?? []).length >= MAX_FORKS) {
-        throw new StreamConflictError(`the source has ${MAX_FORKS} forks, which is as many as it may have`);
-      }
-      const position = await this.#copyPrefix(source, request, fork);
-      const { ttlSeconds, expiresAt } = source.state;
-      return {
-        source,
-        origin: {
-          path: resource.key,
-          fingerprint: source.fingerprint,
-          ...(offset !== undefined && { offset }),
-          ...(subOffset > 0 && { subOffset }),
-          inherited: inheritedOf(source, position),
-        },
-        type: source.type,
-        expiry: {
-          ...(ttlSeconds !== undefined && { ttlSeconds }),
-          ...(expiresAt !== undefined && { expiresAt }),
-        },
-      };
-    } catch (error) {
-      this.release({ source }, fork.stat.fingerprint);
-      throw error;
+    source.assertWhole();
+    if (contentType !== undefined && source.type !== undefined && !isSameType(source.type, contentType)) {
+      throw new ContentTypeMismatchError(`the source is of the type ${source.type}`);
     }
+    if ((this.#records.get(source.fingerprint)?.forks ?? []).length >= MAX_FORKS) {
+      throw new StreamConflictError(`the source has ${MAX_FORKS} forks, which is as many as it may have`);
+    }
+    const position = await this.#copyPrefix(source, request, fork);
+    const { ttlSeconds, expiresAt } = source.state;
+    return {
+      source,
+      origin: {
+        path: resource.key,
+        fingerprint: source.fingerprint,
+        ...(offset !== undefined && { offset }),
+        ...(subOffset > 0 && { subOffset }),
+        inherited: inheritedOf(source, position),
+      },
+      type: source.type,
+      expiry: {
+        ...(ttlSeconds !== undefined && { ttlSeconds }),
+        ...(expiresAt !== undefined && { expiresAt }),
+      },
+    };
+  }
+
+  /** Tells that a fork has its name, or will have none. */
+  named(fork: string): void {
+    this.#unnamed.delete(fork);
   }
 
   /**
@@ -107,12 +97,6 @@ export class ForkTree {
   link(draft: RecordDraft, { source, origin }: Inherited, fork: StreamLink): void {
     if (source.isGone) throw new StreamConflictError('the source was deleted');
     addFork(draft, origin, fork);
-  }
-
-  /** To be called once for what {@link copy} has returned for a fork. */
-  release({ source }: Pick<Inherited, 'source'>, fork: string): void {
-    this.#unnamed.delete(fork);
-    this.#holder.release(source);
   }
 
   /** Fingerprints of the forks of a stream that are no more, because another program has deleted them. */
@@ -180,11 +164,6 @@ function inheritedOf({ names }: Stream, position: number): Inheritance[] {
   const inherited = names.inheritedUpTo(position);
   if (inherited.length <= MAX_INHERITANCES) return inherited;
   throw new StreamConflictError(`more than ${MAX_INHERITANCES} streams would be forked one from the other`);
-}
-
-function asConflict(error: unknown): never {
-  if (!(error instanceof StreamGoneError)) throw error;
-  throw new StreamConflictError('the source was deleted', { cause: error });
 }
 
 function ignoreMissing(error: unknown): undefined {

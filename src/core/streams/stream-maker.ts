@@ -5,13 +5,20 @@ import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { Root } from '../../storage/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import { OutcomeUnknownError, ResourceNotFoundError } from '../../wire/errors.ts';
+import {
+  OutcomeUnknownError,
+  ResourceNotFoundError,
+  StreamConflictError,
+  StreamGoneError,
+} from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Syncer } from '../log/syncer.ts';
+import type { Resources } from '../resources.ts';
 import { assertMatches, type CreateRequest, initialState } from './create-request.ts';
 import { forgetFile } from './fork-links.ts';
 import type { ForkTree, Inherited } from './fork-tree.ts';
 import { assertSameContent } from './same-content.ts';
+import type { Stream } from './stream.ts';
 import { namesOf } from './stream-offset.ts';
 import type { StreamRegistry } from './stream-registry.ts';
 import type { StreamStore } from './stream-store.ts';
@@ -22,7 +29,10 @@ export interface MakerOptions {
   root: Root;
   records: Records;
   store: StreamStore;
-  streams: StreamRegistry;
+  /** The streams that are held, … */
+  live: StreamRegistry;
+  /** … and what is at paths. */
+  resources: Resources;
   syncer: Syncer;
   /** Whether what is made must survive a loss of power when that is told. */
   isDurable: boolean;
@@ -59,9 +69,9 @@ export class StreamMaker {
     request: CreateRequest,
     content: Buffer | NewFile,
   ): Promise<MadeStream> {
-    const { streams } = this.#options;
+    const { live } = this.#options;
     try {
-      const stream = await streams.acquire(file, resource);
+      const stream = await live.acquire(file, resource);
       try {
         stream.assertWhole();
         if (!request.isUpload) assertMatches(stream.state, stream.type, request);
@@ -69,7 +79,7 @@ export class StreamMaker {
         const { state, names, type } = stream;
         return { state, names, type };
       } finally {
-        streams.release(stream);
+        live.release(stream);
       }
     } finally {
       await file.close();
@@ -82,22 +92,28 @@ export class StreamMaker {
    *
    * @returns undefined when something has taken its name meanwhile
    * @throws {OutcomeUnknownError} when its name is not safe
+   * @throws {StreamConflictError} when it is a fork of what was deleted
+   * @throws what {@link Resources.acquire} and {@link ForkTree.copy} throw
    */
   async make(
     resource: ResourcePath,
     request: CreateRequest,
     content: Buffer | NewFile,
   ): Promise<MadeStream | undefined> {
-    const { root, records, store, syncer, isDurable, made } = this.#options;
+    const { root, records, store, resources, syncer, isDurable, made } = this.#options;
     const { contentType, fork } = request;
     if (fork?.source.key === resource.key) throw new ResourceNotFoundError('the source is not there');
     const file = Buffer.isBuffer(content) ? await root.newFile() : content;
     const { fingerprint, generation } = file.stat;
     let state: StreamState;
+    let source: Stream | undefined;
     let inherited: Inherited | undefined;
     let location: string | undefined;
     try {
-      inherited = fork && (await this.#forks.copy(fork, contentType, file));
+      if (fork !== undefined) {
+        source = await resources.acquire(fork.source).catch(asConflict);
+        inherited = await this.#forks.copy(source, fork, contentType, file);
+      }
       if (Buffer.isBuffer(content) && content.length > 0) await file.write([content]);
       if (isDurable) await syncer.sync(file);
       // From before it has a name: no file is a stream without what is remembered of it.
@@ -118,7 +134,8 @@ export class StreamMaker {
         const forgetting = records.write((draft) => forgetFile(draft, fingerprint), { durable: false });
         await forgetting.catch(() => undefined);
       }
-      if (inherited !== undefined) this.#forks.release(inherited, fingerprint);
+      this.#forks.named(fingerprint);
+      if (source !== undefined) resources.release(source);
       if (Buffer.isBuffer(content)) await file.discard();
     }
     if (location === undefined) return undefined;
@@ -136,4 +153,10 @@ export class StreamMaker {
       throw new OutcomeUnknownError(message, { cause: error });
     }
   }
+}
+
+/** What it means that the source of a fork cannot be held. */
+function asConflict(error: unknown): never {
+  if (!(error instanceof StreamGoneError)) throw error;
+  throw new StreamConflictError('the source was deleted', { cause: error });
 }

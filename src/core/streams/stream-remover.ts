@@ -20,7 +20,7 @@ export interface RemoverOptions {
   root: Root;
   records: Records;
   store: StreamStore;
-  streams: StreamRegistry;
+  live: StreamRegistry;
   syncer: Syncer;
   /** Whether what is removed must be gone after a loss of power, too, when that is told. */
   isDurable: boolean;
@@ -53,17 +53,17 @@ export class StreamRemover {
    * @throws what {@link Root.remove} throws, and what the disk does; then it stays
    */
   async remove(resource: ResourcePath, file: StoredFile, removal: Removal): Promise<boolean> {
-    const { records, streams, deleted } = this.#options;
+    const { records, live, deleted } = this.#options;
     const { fingerprint, generation } = file.stat;
     // At its path, and nowhere else, can it be removed.
     const link = { path: file.location, fingerprint };
     let stream: Stream | undefined;
     try {
-      stream = await streams.acquire(file, resource);
+      stream = await live.acquire(file, resource);
       const lost = await this.#forks.lostForks(fingerprint);
       await this.#begin(link, lost);
       if (!(await this.#takeName(resource, link, stream, removal))) return false;
-      await streams.delete(stream);
+      await live.delete(stream);
       deleted(file.stat);
       // Within a tick a file that is made anew, and gets its number, looks as old as this one.
       const ageMs = Date.now() - generation / 1000;
@@ -71,12 +71,12 @@ export class StreamRemover {
       // Its room is free then: a full disk may have none else for what follows.
       await file.close();
       await this.#syncNames(link);
-      await streams.forget(stream);
+      await live.forget(stream);
       // If this fails the next start does it.
       await records.write((draft) => endRemoval(draft, link, lost), NOT_DURABLE).catch(() => undefined);
       return true;
     } finally {
-      if (stream !== undefined) streams.release(stream);
+      if (stream !== undefined) live.release(stream);
       await file.close();
     }
   }
@@ -122,10 +122,10 @@ export class StreamRemover {
 
   /** Whether a stream that only the caller should hold has outlived its time, as it is in this moment. */
   #isExpired(stream: Stream): boolean {
-    const { streams, store } = this.#options;
+    const { live, store } = this.#options;
     const { fingerprint, state } = stream;
     try {
-      const isUsed = streams.isUsed(fingerprint, { own: 1 });
+      const isUsed = live.isUsed(fingerprint, { own: 1 });
       return isExpired(state, isUsed ? Date.now() : store.accessedMs(fingerprint));
     } catch {
       // What cannot be read is not deleted for that.

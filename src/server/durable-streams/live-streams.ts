@@ -1,5 +1,5 @@
+import type { Resources } from '../../core/resources.ts';
 import type { Stream } from '../../core/streams/stream.ts';
-import type { StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { ResourceNotFoundError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -103,23 +103,23 @@ interface Holding {
 
 /** The streams that are read live. */
 export class LiveStreams {
-  readonly #streams: StreamLifecycle;
+  readonly #resources: Resources;
   readonly #holdings = new Map<Stream, Holding>();
 
-  constructor(streams: StreamLifecycle) {
-    this.#streams = streams;
+  constructor(resources: Resources) {
+    this.#resources = resources;
   }
 
   /**
    * Holds a stream to be read live until it is released.
    *
-   * @throws what {@link StreamLifecycle.acquire} and {@link Stream.assertWhole} throw
+   * @throws what {@link Resources.acquire} and {@link Stream.assertWhole} throw
    */
   async acquire(resource: ResourcePath): Promise<LiveStream> {
-    const stream = await this.#streams.acquire(resource);
+    const stream = await this.#resources.acquire(resource);
     try {
       stream.assertWhole();
-      void this.#streams.touch(stream.fingerprint, stream.state);
+      void this.#resources.touch(stream.fingerprint, stream.state);
       const opened = this.#holdings.has(stream) ? undefined : await this.#open(resource, stream);
       // Somebody may have been faster.
       const holding = this.#holdings.get(stream) ?? { live: opened as LiveStream, readers: 0 };
@@ -128,7 +128,7 @@ export class LiveStreams {
       if (opened !== undefined && opened !== holding.live) void opened.close().catch(() => undefined);
       return holding.live;
     } catch (error) {
-      this.#streams.release(stream);
+      this.#resources.release(stream);
       throw error;
     }
   }
@@ -144,12 +144,12 @@ export class LiveStreams {
       void live.close().catch(() => undefined);
     }
     // It lives on from when its last reader has gone.
-    void this.#streams.touch(stream.fingerprint, stream.state);
-    this.#streams.release(stream);
+    void this.#resources.touch(stream.fingerprint, stream.state);
+    this.#resources.release(stream);
   }
 
   async #open(resource: ResourcePath, stream: Stream): Promise<LiveStream> {
-    const file = await this.#streams.open(resource);
+    const file = await this.#resources.open(resource);
     try {
       if (file.stat.fingerprint !== stream.fingerprint) {
         throw new ResourceNotFoundError('the stream was deleted');

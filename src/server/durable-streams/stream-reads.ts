@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Resources } from '../../core/resources.ts';
 import type { Stream } from '../../core/streams/stream.ts';
-import type { StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
 import type { StreamView } from '../../core/streams/stream-view.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
@@ -22,7 +22,7 @@ const EVENTS_TYPE = 'text/event-stream';
 
 /** What the reading half of the protocol needs of the server. */
 export interface StreamReadsOptions {
-  streams: StreamLifecycle;
+  resources: Resources;
   /** How long a long-poll waits, in milliseconds. */
   longPollMs: number;
   sse: SseContext;
@@ -41,14 +41,14 @@ export class StreamReads {
    *
    * @throws {InvalidRequestError} when a parameter is malformed
    * @throws {ResourceGoneError} when the stream does not have the offset (any more)
-   * @throws what {@link StreamLifecycle.open} throws
+   * @throws what {@link Resources.open} throws
    */
   async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
     const wanted = readRequestOf(request);
     if (request.method === 'HEAD') wanted.live = undefined;
     if (wanted.live === 'sse') return this.#sendEvents(request, reply, resource, wanted);
     if (wanted.live === 'long-poll') return this.#poll(request, reply, resource, wanted);
-    const file = await this.#options.streams.open(resource);
+    const file = await this.#options.resources.open(resource);
     return this.#sendFrom(request, reply, resource, file, wanted);
   }
 
@@ -60,12 +60,12 @@ export class StreamReads {
     file: StoredFile,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
-    const { streams } = this.#options;
+    const { resources } = this.#options;
     const { offset } = wanted;
     let answer: StreamAnswer;
     let isKnown: boolean;
     try {
-      const view = await streams.view(file);
+      const view = await resources.view(file);
       const { state, names } = view;
       const form = jsonFormOf(request, state);
       const start = offset === 'now' ? state.size : names.positionOf(offset ?? '-1', state.size);
@@ -73,7 +73,7 @@ export class StreamReads {
       const name = resource.segments.at(-1) ?? '';
       const contentType = state.contentType ?? contentTypeOf(name, file, state.size);
       answer = { view, start, form, contentType };
-      if (request.method !== 'HEAD') void streams.touch(file.stat.fingerprint, state);
+      if (request.method !== 'HEAD') void resources.touch(file.stat.fingerprint, state);
       isKnown = hasAlready(request, reply, answer, wanted);
     } catch (error) {
       await file.close();
@@ -94,7 +94,7 @@ export class StreamReads {
     resource: ResourcePath,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
-    const { streams, sse } = this.#options;
+    const { resources, sse } = this.#options;
     const live = await sse.live.acquire(resource);
     const { stream, contentType } = live;
     const { names } = stream;
@@ -112,7 +112,7 @@ export class StreamReads {
         return sendNothing(reply, { state, names }, contentType, wanted);
       }
       if (state.size - start > SMALL_BODY_BYTES) {
-        const file = await streams.open(resource);
+        const file = await resources.open(resource);
         return await this.#sendFrom(request, reply, resource, file, {
           ...wanted,
           offset: names.nameOf(start),
@@ -156,7 +156,7 @@ export class StreamReads {
 
   /** @throws {ResourceNotFoundError} when another program has taken the file away meanwhile */
   async #assertThere(resource: ResourcePath, { fingerprint }: Stream): Promise<void> {
-    const file = await this.#options.streams.open(resource);
+    const file = await this.#options.resources.open(resource);
     await file.close();
     if (file.stat.fingerprint !== fingerprint) throw new ResourceNotFoundError('the stream was deleted');
   }

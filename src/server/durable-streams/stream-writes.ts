@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Resources } from '../../core/resources.ts';
 import type { Stream } from '../../core/streams/stream.ts';
 import type { Created, StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
 import { isJsonType, isSameType } from '../../core/streams/stream-type.ts';
@@ -27,6 +28,7 @@ const NO_BYTES = Buffer.alloc(0);
 
 /** What the writing half of the protocol needs of the server. */
 export interface StreamWritesOptions {
+  resources: Resources;
   streams: StreamLifecycle;
   /** Makes a file that has no name yet. */
   newFile: () => Promise<NewFile>;
@@ -76,7 +78,7 @@ export class StreamWrites {
    * @throws what {@link Stream.append} throws
    */
   async append(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
-    const { streams } = this.#options;
+    const { resources } = this.#options;
     const producer = producerOf(request);
     const seq = sequenceOf(request);
     const close = asksToClose(request);
@@ -86,7 +88,7 @@ export class StreamWrites {
     try {
       const body = await this.#collect(request, share);
       if (body === undefined) return reply.hijack();
-      stream = await streams.acquire(resource);
+      stream = await resources.acquire(resource);
       if (body.length === 0 && !close) throw new InvalidRequestError('the body is empty');
       if (body.length > 0) assertType(contentType);
       assertTypeOfName(resource, stream, contentType, body);
@@ -94,7 +96,7 @@ export class StreamWrites {
         body.length > 0 && isJsonType(stream.type) && isSameType(stream.type as string, contentType);
       const bytes = isJson && stream.state.closed !== true ? await valuesOf(body, turnsOf(request)) : body;
       const appended = await stream.append({ bytes, contentType, seq, producer, close });
-      void streams.touch(stream.fingerprint, appended.state);
+      void resources.touch(stream.fingerprint, appended.state);
       reply.header(StreamHeader.nextOffset, stream.names.nameOf(appended.state.size));
       reply.headers({ ...closedHeader(appended.state), 'x-content-type-options': 'nosniff' });
       if (appended.producer !== undefined) {
@@ -108,7 +110,7 @@ export class StreamWrites {
       throw withHint(error, contentType);
     } finally {
       share.release();
-      if (stream !== undefined) streams.release(stream);
+      if (stream !== undefined) resources.release(stream);
     }
   }
 

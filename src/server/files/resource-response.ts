@@ -45,14 +45,14 @@ export class ResourceResponder {
    * the one URL that a resource has.
    *
    * @throws {ResourceNotFoundError} when there is nothing at the path
-   * @throws what {@link StreamLifecycle.assertWhole} throws
+   * @throws what {@link Resources.assertWhole} throws
    */
   async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
     const clean = resource.toString();
     if (clean !== `/${withoutKey(request)}` && !request.ws) {
       return this.#redirect(request, reply, resource.toUrlPath());
     }
-    const file = await this.#core.streams.openAny(resource);
+    const file = await this.#core.resources.openAny(resource);
     const isDirectory = file.stat.kind === 'directory';
     if (!isDirectory && !resource.trailingSlash) return this.#sendFile(request, reply, resource, file);
     await file.close();
@@ -71,7 +71,7 @@ export class ResourceResponder {
     addVary(reply, 'Accept');
     if (this.#hasIndex && !wantsJson(request)) {
       const index = ResourcePath.parse(`${resource}${INDEX_NAME}`);
-      const file = await this.#core.streams.openAny(index).catch(ignoreMissing);
+      const file = await this.#core.resources.openAny(index).catch(ignoreMissing);
       if (file?.stat.kind === 'file') return this.#sendFile(request, reply, index, file);
       await file?.close();
     }
@@ -84,8 +84,8 @@ export class ResourceResponder {
     resource: ResourcePath,
     file: StoredFile,
   ): Promise<FastifyReply> {
-    const { streams } = this.#core;
-    const view = await streams.viewOrBytes(file).catch(async (error) => {
+    const { resources } = this.#core;
+    const view = await resources.viewOrBytes(file).catch(async (error) => {
       await file.close();
       throw error;
     });
@@ -96,7 +96,7 @@ export class ResourceResponder {
       // The directory's, where it is an index page.
       return this.#redirect(request, reply, this.#pages.move(resourceOf(request)));
     }
-    if (request.method === 'GET') void streams.touch(file.stat.fingerprint, view.state);
+    if (request.method === 'GET') void resources.touch(file.stat.fingerprint, view.state);
     const status = await this.#core.followers.status(file.stat, view.state.size);
     return sendFile(request, reply, file, name, { view, status });
   }

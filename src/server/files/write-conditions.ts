@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import type { StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
+import type { Resources } from '../../core/resources.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { ignoreMissing } from '../failure.ts';
 import { assertChangeable, isConditional } from '../response/conditions.ts';
@@ -14,13 +14,13 @@ import { validatorsOf } from './file-response.ts';
 export async function assertWriteConditions(
   { headers }: FastifyRequest,
   resource: ResourcePath,
-  streams: StreamLifecycle,
+  resources: Resources,
 ): Promise<void> {
   if (!isConditional(headers)) return;
-  const file = await streams.openAny(resource).catch(ignoreMissing);
+  const file = await resources.openAny(resource).catch(ignoreMissing);
   try {
     const isFile = file?.stat.kind === 'file';
-    assertChangeable(headers, isFile ? validatorsOf(file, await streams.view(file)) : undefined);
+    assertChangeable(headers, isFile ? validatorsOf(file, await resources.view(file)) : undefined);
   } finally {
     await file?.close();
   }

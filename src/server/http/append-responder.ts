@@ -80,11 +80,11 @@ export class HttpAppendResponder {
 
   /** Adds what is to be known of the stream. Another program may have taken the file away by now. */
   async #describe(reply: FastifyReply, resource: ResourcePath): Promise<void> {
-    const { streams } = this.#settings.core;
+    const { resources } = this.#settings.core;
     try {
-      const stream = await streams.acquire(resource);
+      const stream = await resources.acquire(resource);
       const { names, state } = stream;
-      streams.release(stream);
+      resources.release(stream);
       reply.headers({ [StreamHeader.nextOffset]: names.nameOf(state.size), ...closedHeader(state) });
     } catch {
       // What was appended was appended.

@@ -75,7 +75,7 @@ export class HttpFollowResponder {
     try {
       follower = await this.#follow(connection, resource, wanted, waitMs);
       const { feed, position } = follower;
-      const { state } = await this.#core.streams.viewOrBytes(feed.file);
+      const { state } = await this.#core.resources.viewOrBytes(feed.file);
       const contentType =
         state.contentType ?? contentTypeOf(resource.segments.at(-1) ?? '', feed.file, feed.committed);
       reply.headers({

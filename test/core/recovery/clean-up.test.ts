@@ -75,9 +75,9 @@ describe('a stream that is deleted when its directory cannot be synced', () => {
     const next = await start(directory);
     expect(await remembered(directory)).toEqual(LIVING);
     expect(await textOf(next, 'd/source')).toBe('text');
-    const stream = await next.streams.acquire(ResourcePath.parse('d/source'));
+    const stream = await next.resources.acquire(ResourcePath.parse('d/source'));
     expect(stream.type).toBe('text/plain');
-    next.streams.release(stream);
+    next.resources.release(stream);
   });
 
   test('is forgotten by the next start when it is safely gone, and not before', async () => {
@@ -136,9 +136,9 @@ describe('a stream that was to be deleted when the server was killed', () => {
         tombstones: [],
         removals: 0,
       });
-      const stream = await core.streams.acquire(ResourcePath.parse(name));
+      const stream = await core.resources.acquire(ResourcePath.parse(name));
       expect(stream.type).toBe('text/plain');
-      core.streams.release(stream);
+      core.resources.release(stream);
     },
   );
 });

@@ -24,10 +24,10 @@ async function followedStream(graceMs = 15_000) {
     return sink;
   };
   const close = async () => {
-    const stream = await core.core.streams.acquire(STREAM);
+    const stream = await core.core.resources.acquire(STREAM);
     const nothing = { bytes: Buffer.alloc(0), contentType: undefined, seq: undefined, producer: undefined };
     await stream.append({ ...nothing, close: true });
-    core.core.streams.release(stream);
+    core.core.resources.release(stream);
   };
   const sink = await follow();
   await waitFor(() => sink.bytes.length === 6, 'the history');

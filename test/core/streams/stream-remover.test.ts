@@ -70,26 +70,26 @@ describe('a stream that has outlived its time when somebody comes who saw it liv
     await waitFor(isOnTheWay, 'the file to be open');
     vi.setSystemTime(Date.now() + TTL_SECONDS * 1000);
     onceWritten(come);
-    const file = await core.streams.open(STREAM);
+    const file = await core.resources.open(STREAM);
     await file.close();
     await appended;
     expect(await removalsIn(directory)).toEqual([]);
-    await core.streams.touch(file.stat.fingerprint, { version: 1, size: 0, ttlSeconds: TTL_SECONDS });
+    await core.resources.touch(file.stat.fingerprint, { version: 1, size: 0, ttlSeconds: TTL_SECONDS });
     expect(await textOf(core, 'stream')).toBe('first\nsecond\n');
     vi.setSystemTime(Date.now() + TTL_SECONDS * 1000);
-    await expect(core.streams.open(STREAM)).rejects.toMatchObject({ code: 'HFS_RESOURCE_NOT_FOUND' });
+    await expect(core.resources.open(STREAM)).rejects.toMatchObject({ code: 'HFS_RESOURCE_NOT_FOUND' });
     expect([await readdir(directory), await removalsIn(directory)]).toEqual([[RESERVED], []]);
   });
 
   test('stays when it is used while it is being deleted', async () => {
     const { core, directory } = await streamWithTime();
-    const { fingerprint } = await core.streams.open(STREAM).then(async (file) => {
+    const { fingerprint } = await core.resources.open(STREAM).then(async (file) => {
       await file.close();
       return file.stat;
     });
     vi.setSystemTime(Date.now() + TTL_SECONDS * 1000);
     onceWritten(async () => {
-      void core.streams.touch(fingerprint, { version: 1, size: 0, ttlSeconds: TTL_SECONDS });
+      void core.resources.touch(fingerprint, { version: 1, size: 0, ttlSeconds: TTL_SECONDS });
     });
     expect(await textOf(core, 'stream')).toBe('first\n');
     expect(await removalsIn(directory)).toEqual([]);
@@ -98,8 +98,8 @@ describe('a stream that has outlived its time when somebody comes who saw it liv
   test('is deleted all the same by who asks for that', async () => {
     const { core, directory } = await streamWithTime();
     onceWritten(async () => {
-      const stream = await core.streams.acquire(STREAM);
-      core.streams.release(stream);
+      const stream = await core.resources.acquire(STREAM);
+      core.resources.release(stream);
     });
     await core.streams.delete(STREAM);
     expect(await readdir(directory)).toEqual([RESERVED]);

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { StreamLifecycle } from '../../../src/core/streams/stream-lifecycle.ts';
+import { Resources } from '../../../src/core/resources.ts';
 import { resourceNames } from '../../support/root-files.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
 import { dueIn, recordAt, recordsIn, rewriteRecords, withStore } from '../../support/stored-records.ts';
@@ -155,7 +155,7 @@ describe('what is kept of streams that expire', () => {
   test('is kept when they are elsewhere for a moment, and dropped after three sweeps that miss them', async () => {
     const server = await startSweptServer();
     for (const name of ['back', 'away']) await put(server, name, inMs(1));
-    const opening = vi.spyOn(StreamLifecycle.prototype, 'open');
+    const opening = vi.spyOn(Resources.prototype, 'open');
     onTestFinished(() => opening.mockRestore());
     const at = (name: string) => path.join(server.root, name);
     for (const name of ['back', 'away']) await rename(at(name), at(`${name} elsewhere`));

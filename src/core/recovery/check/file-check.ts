@@ -68,11 +68,11 @@ export class FileCheck {
 
   /** Deletes what has outlived its time, as the server would. */
   async deleteExpired(): Promise<void> {
-    const { streams } = this.#core;
+    const { resources } = this.#core;
     const findings = this.#findings;
     for (const { resource, location, stat } of this.#expired) {
       try {
-        await (await streams.open(resource)).close();
+        await (await resources.open(resource)).close();
       } catch (error) {
         if (error instanceof ResourceNotFoundError || error instanceof StreamGoneError) {
           this.known.delete(stat.fingerprint);

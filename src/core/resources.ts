@@ -1,0 +1,246 @@
+import type { AppendFile } from '../storage/append-file.ts';
+import { KeyedLock } from '../storage/keyed-lock.ts';
+import type { Records } from '../storage/records/records.ts';
+import { type StreamState, untypedState } from '../storage/records/stream-state.ts';
+import type { Root } from '../storage/root.ts';
+import type { StoredFile } from '../storage/stored-file.ts';
+import {
+  PathConflictError,
+  ResourceNotFoundError,
+  ServerClosingError,
+  StreamGoneError,
+} from '../wire/errors.ts';
+import type { ResourcePath } from '../wire/resource-path.ts';
+import type { Stream } from './streams/stream.ts';
+import { isExpired } from './streams/stream-expiry.ts';
+import type { StreamRegistry } from './streams/stream-registry.ts';
+import type { StreamRemover } from './streams/stream-remover.ts';
+import type { StreamStore } from './streams/stream-store.ts';
+import { type LookedAt, lookAgain, type StreamView, viewOf } from './streams/stream-view.ts';
+
+/** How often something else may be at a path whenever what was there has been deleted. */
+const MAX_ATTEMPTS = 3;
+
+/** What resources are looked up with. */
+export interface ResourcesOptions {
+  root: Root;
+  records: Records;
+  store: StreamStore;
+  live: StreamRegistry;
+  remover: StreamRemover;
+}
+
+/**
+ * What is at paths. The only ways to a file: a path is resolved once, the file is opened once, what has outlived its
+ * time is deleted, and that it is used is noted.
+ */
+export class Resources {
+  readonly #root: Root;
+  readonly #records: Records;
+  readonly #store: StreamStore;
+  readonly #live: StreamRegistry;
+  readonly #remover: StreamRemover;
+  /** Who makes or deletes what is at the same path takes turns. */
+  readonly #paths = new KeyedLock();
+  #isClosing = false;
+
+  constructor({ root, records, store, live, remover }: ResourcesOptions) {
+    this.#root = root;
+    this.#records = records;
+    this.#store = store;
+    this.#live = live;
+    this.#remover = remover;
+  }
+
+  /**
+   * Opens the file or directory at a path. What has outlived its time is deleted.
+   *
+   * @throws {ResourceNotFoundError} when there is neither
+   * @throws {StreamGoneError} when there was a stream, of which forks live
+   */
+  openAny(resource: ResourcePath): Promise<StoredFile> {
+    return this.#openLiving(resource, () => this.#openRead(resource));
+  }
+
+  /**
+   * As {@link openAny}, of files only.
+   *
+   * @throws {PathConflictError} when there is a directory
+   */
+  async open(resource: ResourcePath): Promise<StoredFile> {
+    return assertFile(await this.openAny(resource));
+  }
+
+  /** As {@link open}, for whoever has the {@link inTurn turn} at the path. */
+  async openInTurn(resource: ResourcePath): Promise<StoredFile> {
+    return this.#openInTurn(resource, async () => assertFile(await this.#openRead(resource)));
+  }
+
+  /** As {@link openAny}, for whoever uses it: its time to live begins anew. */
+  async openUsed(resource: ResourcePath): Promise<StoredFile> {
+    return this.use(await this.openAny(resource));
+  }
+
+  /**
+   * Opens a file to be appended to; what has outlived its time is deleted before. Its time to live begins anew.
+   *
+   * @param options.create whether to make the file if it is missing
+   * @throws what {@link open} and {@link Root.openAppend} throw
+   */
+  async openAppend(resource: ResourcePath, { create }: { create: boolean }): Promise<AppendFile> {
+    const open = async () => {
+      try {
+        return await this.#root.openAppend(resource, { create: false });
+      } catch (error) {
+        const failure = await this.#orGone(resource, error);
+        if (!create || !(failure instanceof ResourceNotFoundError)) throw failure;
+        return this.#root.openAppend(resource, { create });
+      }
+    };
+    return this.use(await this.#openLiving(resource, open));
+  }
+
+  /**
+   * Holds the stream at a path until it is released.
+   *
+   * @throws what {@link open} throws
+   */
+  async acquire(resource: ResourcePath): Promise<Stream> {
+    const used = this.#live.acquireUsed(resource);
+    if (used !== undefined) return used;
+    const file = await this.open(resource);
+    try {
+      return await this.#live.acquire(file, resource);
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** To be called once for each stream that was acquired. */
+  release(stream: Stream): void {
+    this.#live.release(stream);
+  }
+
+  /**
+   * What is to be seen of the stream of an open file, now.
+   *
+   * @throws what {@link assertWhole} throws
+   */
+  view(file: LookedAt): Promise<StreamView> {
+    return this.#live.view(file);
+  }
+
+  /**
+   * As {@link view}; of a file of which nothing is remembered when that cannot be read: its bytes are there all the same.
+   *
+   * @throws what {@link assertWhole} throws
+   */
+  async viewOrBytes(file: LookedAt): Promise<StreamView> {
+    this.assertWhole(file.stat.fingerprint);
+    return this.view(file).catch(() => viewOf(file, untypedState(file.stat.size)));
+  }
+
+  /**
+   * How many bytes of an open file count, now: not what an append has written that is not made yet, nor what
+   * does not belong to its stream.
+   *
+   * @throws what {@link assertWhole} throws
+   */
+  async committed(file: StoredFile): Promise<number> {
+    const { state } = await this.viewOrBytes(await lookAgain(file));
+    return state.size;
+  }
+
+  /**
+   * To be called before anybody is told what is in a file, or how much.
+   *
+   * @throws what {@link StreamRegistry.assertWhole} throws
+   */
+  assertWhole(fingerprint: string): void {
+    this.#live.assertWhole(fingerprint);
+  }
+
+  /** Tells that a stream is read or written: its time to live begins anew. */
+  touch(fingerprint: string, state: StreamState): Promise<void> {
+    return this.#store.touch(fingerprint, state);
+  }
+
+  /** As {@link touch}, of what is open. */
+  async use<F extends StoredFile>(file: F): Promise<F> {
+    const { fingerprint, kind } = file.stat;
+    if (kind === 'directory') return file;
+    // What cannot be read is there all the same.
+    const stored = await this.#store.readOf(file).catch(() => undefined);
+    if (stored !== undefined) await this.touch(fingerprint, stored.state);
+    return file;
+  }
+
+  /**
+   * Runs what makes or deletes something at a path, while nothing else does.
+   *
+   * @throws {ServerClosingError} after {@link close}
+   */
+  async inTurn<T>({ key }: ResourcePath, action: () => Promise<T>): Promise<T> {
+    if (this.#isClosing) throw new ServerClosingError('the server is shutting down');
+    return this.#paths.run(key, action);
+  }
+
+  /** Makes and deletes nothing more, and waits for what is under way: another server may have the root then. Idempotent. */
+  close(): Promise<void> {
+    this.#isClosing = true;
+    return this.#paths.allSettled();
+  }
+
+  async #openRead(resource: ResourcePath): Promise<StoredFile> {
+    try {
+      return await this.#root.openRead(resource);
+    } catch (error) {
+      throw await this.#orGone(resource, error);
+    }
+  }
+
+  /** What it means that something cannot be opened. */
+  async #orGone({ key }: ResourcePath, error: unknown): Promise<unknown> {
+    if (!(error instanceof ResourceNotFoundError)) return error;
+    await this.#records.opening;
+    const isGone = this.#records.tombstone(key) !== undefined;
+    return isGone ? new StreamGoneError('the stream was deleted', { cause: error }) : error;
+  }
+
+  /** Opens what is at a path, unless it has outlived its time: then that is deleted, and it is opened anew. */
+  async #openLiving<F extends StoredFile>(resource: ResourcePath, open: () => Promise<F>): Promise<F> {
+    const file = await open();
+    if (!(await this.#isExpired(file))) return file;
+    await file.close();
+    return this.inTurn(resource, () => this.#openInTurn(resource, open));
+  }
+
+  async #openInTurn<F extends StoredFile>(resource: ResourcePath, open: () => Promise<F>): Promise<F> {
+    for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
+      const file = await open();
+      if (!(await this.#isExpired(file))) return file;
+      await this.#remover.remove(resource, file, { onlyExpired: true });
+    }
+    return open();
+  }
+
+  async #isExpired(file: StoredFile): Promise<boolean> {
+    const { fingerprint, kind } = file.stat;
+    if (kind === 'directory') return false;
+    try {
+      const { state, accessedMs } = await this.#store.readOf(file);
+      // Who reads live keeps it alive.
+      return isExpired(state, this.#live.isUsed(fingerprint) ? Date.now() : accessedMs);
+    } catch {
+      // What cannot be read is not deleted for that.
+      return false;
+    }
+  }
+}
+
+/** @throws {PathConflictError} when what is open is a directory, which is closed then */
+async function assertFile(file: StoredFile): Promise<StoredFile> {
+  if (file.stat.kind === 'file') return file;
+  await file.close();
+  throw new PathConflictError('there is a directory at this path');
+}
