@@ -9,11 +9,12 @@ import {
   ServerClosingError,
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import { Arrivals } from './arrivals/arrivals.ts';
+import { Arrivals } from './arrivals.ts';
 import type { Feed } from './feed.ts';
 import { Feeds } from './feeds.ts';
 import { FileWatch } from './file-watch.ts';
 import type { Follower, FollowerSink } from './follower.ts';
+import { PathWatch } from './path-watch.ts';
 import { asGone, assertGeneration } from './preconditions.ts';
 import type { AppendRequest, FollowRequest } from './request.ts';
 import { RotatedFollowers } from './rotation/rotated-followers.ts';
@@ -28,9 +29,6 @@ import type { StreamLifecycle } from './streams/stream-lifecycle.ts';
 
 /** How many files are searched for their last lines at a time: each search keeps a thread and the processor busy. */
 const MAX_SEARCHES = 2;
-
-/** Time between two looks for resources that are waited for; what this server makes is noticed at once. */
-const ARRIVAL_INTERVAL_MS = 500;
 
 /** Time between two looks for streams that have outlived their time and that nobody asks for. */
 const SWEEP_INTERVAL_MS = 30_000;
@@ -58,7 +56,6 @@ export class FeedRegistry {
     const { durability, graceMs, report = () => {} } = options;
     const isDurable = durability === 'disk';
     this.#report = report;
-    this.#arrivals = new Arrivals(root, ARRIVAL_INTERVAL_MS);
     this.#stored = new StoredStreams(root, {
       isDurable,
       report,
@@ -69,7 +66,9 @@ export class FeedRegistry {
       },
     });
     const { records, store, held, turns, log, syncer, lifecycle } = this.#stored;
-    const watch = new FileWatch(root, turns);
+    const paths = new PathWatch(root, turns);
+    this.#arrivals = new Arrivals(root, paths);
+    const watch = new FileWatch(root, turns, paths);
     this.#feeds = new Feeds(held, watch, ({ fingerprint, state }) => void store.touch(fingerprint, state));
     this.#sessions = new SessionRegistry(
       {
@@ -87,7 +86,7 @@ export class FeedRegistry {
       options,
     );
     this.#sweep = new ExpirySweep(records, lifecycle, store, report, SWEEP_INTERVAL_MS);
-    this.#rotated = new RotatedFollowers(root, this.#feeds, this.#sessions, lifecycle);
+    this.#rotated = new RotatedFollowers(root, paths, this.#feeds, this.#sessions, lifecycle);
   }
 
   /** How streams come and go. */

@@ -1,8 +1,7 @@
 import { appendFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { Round } from '../../src/core/arrivals/round.ts';
-import { Root } from '../../src/storage/root.ts';
+import { NameWatches } from '../../src/storage/name-watches.ts';
 import { join, startCore } from '../support/core-harness.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -36,7 +35,9 @@ describe.each(['the system tells', 'the system does not tell'])(
   (how) => {
     test.each(CHANGES)('%s, ends its session', async (_what, change, reason) => {
       if (how === 'the system does not tell') {
-        const watching = vi.spyOn(Root.prototype, 'watch').mockReturnValue(() => undefined);
+        const watching = vi
+          .spyOn(NameWatches.prototype, 'look')
+          .mockReturnValue({ isThere: true, isTold: false });
         onTestFinished(() => watching.mockRestore());
       }
       const { sink, file } = await quietSession();
@@ -47,9 +48,9 @@ describe.each(['the system tells', 'the system does not tell'])(
   },
 );
 
-test('what the system tells is looked at though no round of looks comes', async () => {
-  const rounds = vi.spyOn(Round.prototype, 'next').mockReturnValue(undefined);
-  onTestFinished(() => rounds.mockRestore());
+test('what the system tells is looked at though no sweep comes', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
   const { sink, file } = await quietSession();
   await truncate(file, 2);
   await waitFor(() => sink.endReason !== undefined, 'the end');

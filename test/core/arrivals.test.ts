@@ -1,0 +1,113 @@
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Arrivals } from '../../src/core/arrivals.ts';
+import { PathWatch } from '../../src/core/path-watch.ts';
+import { Root } from '../../src/storage/root.ts';
+import { WriteTurns } from '../../src/storage/write-turns.ts';
+import { StorageError } from '../../src/wire/errors.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
+import { temporaryDirectory } from '../support/server.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const FOR_LONG_MS = 3_600_000;
+
+async function start() {
+  const directory = await temporaryDirectory();
+  const root = await Root.open(directory);
+  const arrivals = new Arrivals(root, new PathWatch(root, new WriteTurns()));
+  onTestFinished(() => arrivals.close());
+  const wait = (name: string, timeoutMs = FOR_LONG_MS) =>
+    arrivals.wait(ResourcePath.parse(name), timeoutMs, new AbortController().signal);
+  const at = (name: string) => path.join(directory, name);
+  return { root, arrivals, wait, at };
+}
+
+describe('waiting for a file', () => {
+  it('ends when another program has made it, be it before anybody has looked', async () => {
+    const { root, wait, at } = await start();
+    const stat = vi.spyOn(root, 'stat');
+    const [early, late] = [wait('early'), wait('late')];
+    await writeFile(at('early'), '');
+    expect(await early).toBe(true);
+    await waitFor(() => stat.mock.calls.length >= 2, 'the first looks');
+    await writeFile(at('late'), '');
+    expect(await late).toBe(true);
+  });
+
+  it('ends for all who wait for it', async () => {
+    const { wait, at } = await start();
+    const waits = [wait('f'), wait('f')];
+    await writeFile(at('f'), '');
+    expect(await Promise.all(waits)).toEqual([true, true]);
+    expect(await wait('f')).toBe(true);
+  });
+
+  it('ends when what a symlink leads to has come, which changes nothing where the symlink is', async () => {
+    const { root, wait, at } = await start();
+    await mkdir(at('d'));
+    await symlink('d/target', at('link'));
+    const stat = vi.spyOn(root, 'stat');
+    const arrived = wait('link');
+    await waitFor(() => stat.mock.calls.length > 0, 'the first look');
+    await writeFile(at('d/target'), '');
+    expect(await arrived).toBe(true);
+  });
+
+  it('goes on while there is a directory in its place', async () => {
+    const { root, wait, at } = await start();
+    await mkdir(at('f/below'), { recursive: true });
+    const stat = vi.spyOn(root, 'stat');
+    const arrived = wait('f');
+    const below = wait('f/below/f');
+    await waitFor(() => stat.mock.calls.length >= 2, 'the first looks');
+    await writeFile(at('f/below/f'), '');
+    expect(await below).toBe(true);
+    await rm(at('f'), { recursive: true });
+    await writeFile(at('f'), '');
+    expect(await arrived).toBe(true);
+  });
+
+  it('ends at once when it is told, without a look', async () => {
+    const { root, arrivals, wait } = await start();
+    const stat = vi.spyOn(root, 'stat');
+    const arrived = wait('f');
+    arrivals.notify(ResourcePath.parse('/f'));
+    expect(await arrived).toBe(true);
+    expect(stat).not.toHaveBeenCalled();
+  });
+
+  it('begins anew for who comes when it has just ended for others', async () => {
+    const { arrivals, wait, at } = await start();
+    const first = wait('f');
+    arrivals.notify(ResourcePath.parse('/f'));
+    // Before those others have gone on.
+    const second = wait('f');
+    expect(await first).toBe(true);
+    await writeFile(at('f'), '');
+    expect(await second).toBe(true);
+  });
+
+  it('ends when the disk does not tell what is there, which whoever opens it is told', async () => {
+    const { root, wait } = await start();
+    vi.spyOn(root, 'stat').mockRejectedValue(new StorageError("the server's file system refused"));
+    expect(await wait('f')).toBe(true);
+  });
+
+  it('ends without it when the time is over, or nobody waits any longer', async () => {
+    const { arrivals, wait } = await start();
+    expect(await wait('f', 1)).toBe(false);
+    const waits = ['f', 'd/f'].map((name) => wait(name));
+    arrivals.close();
+    expect(await Promise.all(waits)).toEqual([false, false]);
+    expect(await wait('f')).toBe(false);
+  });
+
+  it('ends when its client goes', async () => {
+    const { arrivals } = await start();
+    const aborter = new AbortController();
+    const arrived = arrivals.wait(ResourcePath.parse('f'), FOR_LONG_MS, aborter.signal);
+    aborter.abort(new Error('gone'));
+    await expect(arrived).rejects.toThrow('gone');
+  });
+});
