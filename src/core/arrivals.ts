@@ -93,9 +93,18 @@ export class Arrivals {
 
   async #isThere(resource: ResourcePath): Promise<boolean> {
     try {
-      return (await this.#root.stat(resource)).kind === 'file';
+      return this.#mayBeThere(resource) && (await this.#root.stat(resource)).kind === 'file';
     } catch (error) {
       return !(error instanceof ResourceNotFoundError);
+    }
+  }
+
+  /** Mostly nothing is there, which takes one call of the system to know. */
+  #mayBeThere(resource: ResourcePath): boolean {
+    try {
+      return this.#root.peek(resource) !== undefined;
+    } catch {
+      return true;
     }
   }
 }

@@ -1,6 +1,5 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { describe } from './file-io.ts';
 
 /** Whether the system tells each change of a name once: others put several into one, or tell what is written as one. */
 export const TELLS_EACH_CHANGE: boolean = process.platform === 'linux';
@@ -250,7 +249,6 @@ class DirectoryWatch {
 }
 
 /** Tells a directory from one that was made in its place, perhaps with the same inode number. */
-function identityOf(stat: fs.BigIntStats): string {
-  const { identity, generation } = describe(stat);
-  return `${identity}-${generation}`;
+function identityOf({ dev, ino, birthtimeNs }: fs.BigIntStats): string {
+  return `${dev}:${ino}-${birthtimeNs}`;
 }

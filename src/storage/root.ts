@@ -307,7 +307,8 @@ export class Root {
   }
 
   /**
-   * Finds out, in line, which file a path leads to: for who has it open, and wants to know whether it is still there.
+   * Finds out, in line, which file a path leads to, be it out of the root: for who has it open, or waits for it, and wants to know
+   * whether it is there.
    *
    * @returns undefined when there is nothing
    * @throws what the disk says when it does not tell

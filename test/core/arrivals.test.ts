@@ -1,4 +1,4 @@
-import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Arrivals } from '../../src/core/arrivals.ts';
@@ -26,11 +26,11 @@ async function start() {
 describe('waiting for a file', () => {
   it('ends when another program has made it, be it before anybody has looked', async () => {
     const { root, wait, at } = await start();
-    const stat = vi.spyOn(root, 'stat');
+    const peek = vi.spyOn(root, 'peek');
     const [early, late] = [wait('early'), wait('late')];
     await writeFile(at('early'), '');
     expect(await early).toBe(true);
-    await waitFor(() => stat.mock.calls.length >= 2, 'the first looks');
+    await waitFor(() => peek.mock.calls.length >= 2, 'the first looks');
     await writeFile(at('late'), '');
     expect(await late).toBe(true);
   });
@@ -47,20 +47,36 @@ describe('waiting for a file', () => {
     const { root, wait, at } = await start();
     await mkdir(at('d'));
     await symlink('d/target', at('link'));
-    const stat = vi.spyOn(root, 'stat');
+    const peek = vi.spyOn(root, 'peek');
     const arrived = wait('link');
-    await waitFor(() => stat.mock.calls.length > 0, 'the first look');
+    await waitFor(() => peek.mock.calls.length > 0, 'the first look');
     await writeFile(at('d/target'), '');
     expect(await arrived).toBe(true);
+  });
+
+  it('goes on while symlinks lead round, or out of the root', async () => {
+    const { root, wait, at } = await start();
+    await symlink('round', at('round'));
+    await symlink(import.meta.filename, at('out'));
+    const peek = vi.spyOn(root, 'peek');
+    const ended = vi.fn();
+    const waits = ['round', 'out'].map((name) => wait(name).finally(ended));
+    await waitFor(() => peek.mock.calls.length > 2, 'looks at each');
+    expect(ended).not.toHaveBeenCalled();
+    for (const name of ['round', 'out']) {
+      await writeFile(at('new'), '');
+      await rename(at('new'), at(name));
+    }
+    expect(await Promise.all(waits)).toEqual([true, true]);
   });
 
   it('goes on while there is a directory in its place', async () => {
     const { root, wait, at } = await start();
     await mkdir(at('f/below'), { recursive: true });
-    const stat = vi.spyOn(root, 'stat');
+    const peek = vi.spyOn(root, 'peek');
     const arrived = wait('f');
     const below = wait('f/below/f');
-    await waitFor(() => stat.mock.calls.length >= 2, 'the first looks');
+    await waitFor(() => peek.mock.calls.length >= 2, 'the first looks');
     await writeFile(at('f/below/f'), '');
     expect(await below).toBe(true);
     await rm(at('f'), { recursive: true });
@@ -70,11 +86,11 @@ describe('waiting for a file', () => {
 
   it('ends at once when it is told, without a look', async () => {
     const { root, arrivals, wait } = await start();
-    const stat = vi.spyOn(root, 'stat');
+    const peek = vi.spyOn(root, 'peek');
     const arrived = wait('f');
     arrivals.notify(ResourcePath.parse('/f'));
     expect(await arrived).toBe(true);
-    expect(stat).not.toHaveBeenCalled();
+    expect(peek).not.toHaveBeenCalled();
   });
 
   it('begins anew for who comes when it has just ended for others', async () => {
@@ -90,6 +106,9 @@ describe('waiting for a file', () => {
 
   it('ends when the disk does not tell what is there, which whoever opens it is told', async () => {
     const { root, wait } = await start();
+    vi.spyOn(root, 'peek').mockImplementation(() => {
+      throw new Error('EIO');
+    });
     vi.spyOn(root, 'stat').mockRejectedValue(new StorageError("the server's file system refused"));
     expect(await wait('f')).toBe(true);
   });
