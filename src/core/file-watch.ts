@@ -5,6 +5,9 @@ import type { ResourcePath } from '../wire/resource-path.ts';
 import type { Feed } from './feed.ts';
 import type { PathWatch, PathWatcher } from './path-watch.ts';
 
+/** How long nothing must have come from its appender until a look takes the place of those that writes take. */
+const REST_MS = 500;
+
 /** Who has to know what becomes of a file. */
 export interface Watcher {
   readonly feed: Feed;
@@ -37,13 +40,15 @@ export class FileWatch {
     if (this.#watched.has(watcher)) return;
     const { feed } = watcher;
     let known = feed.committed;
+    let grewAtMs = Number.NEGATIVE_INFINITY;
     const watched: PathWatcher = {
       resource,
       isNews: () => true,
       isBusy: () => {
-        const before = known;
+        const nowMs = performance.now();
+        if (feed.committed !== known) grewAtMs = nowMs;
         known = feed.committed;
-        return known !== before;
+        return nowMs - grewAtMs < REST_MS;
       },
       look: () => {
         const change = this.examine(feed, resource);

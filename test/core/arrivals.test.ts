@@ -93,15 +93,18 @@ describe('waiting for a file', () => {
     expect(peek).not.toHaveBeenCalled();
   });
 
-  it('begins anew for who comes when it has just ended for others', async () => {
-    const { arrivals, wait, at } = await start();
+  it('begins with a look for who comes when it has just ended for others', async () => {
+    const { root, arrivals, wait } = await start();
+    const peek = vi.spyOn(root, 'peek');
     const first = wait('f');
+    await waitFor(() => peek.mock.calls.length === 1, 'the first look');
     arrivals.notify(ResourcePath.parse('/f'));
     // Before those others have gone on.
     const second = wait('f');
     expect(await first).toBe(true);
-    await writeFile(at('f'), '');
-    expect(await second).toBe(true);
+    await waitFor(() => peek.mock.calls.length === 2, 'the second look');
+    arrivals.close();
+    expect(await second).toBe(false);
   });
 
   it('ends when the disk does not tell what is there, which whoever opens it is told', async () => {

@@ -150,12 +150,14 @@ describe.each([
     expect(looker.seen !== undefined).toBe(isThere);
   });
 
-  it('is looked at while the disk is slow', async () => {
-    const { at, watch } = await start(limits);
+  it('is looked at while the disk is slow, after a thread has', async () => {
+    const { root, at, watch } = await start(limits);
     writeByThreads();
+    const prefetch = vi.spyOn(root, 'prefetch');
     const looker = await watch('f');
     await writeFile(at('f'), '');
     await waitFor(() => looker.seen !== undefined, 'a look at what has changed');
+    expect(prefetch.mock.calls.length).toBeGreaterThanOrEqual(looker.looks);
   });
 });
 
@@ -268,6 +270,22 @@ describe('thousands of paths', () => {
     mockTime()(0);
     for (let sweeps = 0; sweeps < 60; sweeps++) expect(await sweep()).toBeLessThanOrEqual(17);
     expect(lookers.every(({ looks }) => looks >= 2)).toBe(true);
+  });
+
+  it('are those of which it tells, or not, as that changes', async () => {
+    const { at, lookers, sweep } = await startMany(100);
+    const looker = lookers[1] as Looker;
+    const turns = async () => {
+      const { looks } = looker;
+      for (let sweeps = 0; sweeps < 5; sweeps++) await sweep();
+      return looker.looks - looks;
+    };
+    mockTime()(0);
+    expect(await turns()).toBeLessThan(2);
+    const { looks } = looker;
+    await symlink('nothing', at('missing1'));
+    await waitFor(() => looker.looks > looks, 'a look at what has changed');
+    expect(await turns()).toBe(5);
   });
 
   it('have their turn in each sweep where the system does not tell, as long as that is not too much', async () => {
