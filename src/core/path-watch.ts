@@ -141,9 +141,11 @@ export class PathWatch {
     this.#isSweeping = true;
     const budgetMs = this.#limits.sweepIntervalMs * SHARE;
     const beginMs = performance.now();
+    const endMs = beginMs + budgetMs;
     // They leave half of the time to the others.
-    await this.#lookAround(this.#untold, this.#untold.size, beginMs + budgetMs / 2);
-    await this.#lookAround(this.#told, Math.ceil(this.#told.size / SWEEPS), beginMs + budgetMs);
+    const toldEndMs = this.#untold.size > 0 ? beginMs + budgetMs / 2 : endMs;
+    await this.#lookAround(this.#told, Math.ceil(this.#told.size / SWEEPS), toldEndMs);
+    await this.#lookAround(this.#untold, this.#untold.size, endMs);
     this.#isSweeping = false;
   }
 

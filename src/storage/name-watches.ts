@@ -71,11 +71,11 @@ export class NameWatches {
     return directory.look(this.#open.size < this.#maxDirectories);
   }
 
-  /** Whether a symlink has a name. */
-  isLink(segments: readonly string[]): boolean {
+  /** Whether what is at a name may be changed by other names: it is a symlink, or there are more of its kind. */
+  hasOthers(segments: readonly string[]): boolean {
     try {
       const stat = fs.lstatSync(path.join(this.#root, ...segments), { throwIfNoEntry: false });
-      return stat?.isSymbolicLink() ?? false;
+      return stat !== undefined && (stat.isSymbolicLink() || (stat.isFile() && stat.nlink > 1));
     } catch {
       return true;
     }
@@ -97,7 +97,7 @@ export class NameWatch {
     this.#listener = listener;
   }
 
-  /** Whether the system tells what changes there; it does not tell where symlinks lead, or what becomes of that. */
+  /** Whether the system tells all that changes there; it does not tell what becomes of what symlinks lead to, or other hard links. */
   get isTold(): boolean {
     return this.#isTold;
   }
@@ -115,7 +115,7 @@ export class NameWatch {
       isTold &&= found.isTold;
       if (!found.isThere) break;
     }
-    this.#isTold = isTold && (depth < length || !this.#watches.isLink(this.segments));
+    this.#isTold = isTold && (depth < length || !this.#watches.hasOthers(this.segments));
     this.#leaveFrom(depth);
   }
 

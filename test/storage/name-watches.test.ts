@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { appendFile, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, link, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type ChangeListener, NameWatches } from '../../src/storage/name-watches.ts';
@@ -94,6 +94,16 @@ describe('a watch of names', () => {
     const { at, watch } = await watchedDirectory();
     await prepare(at);
     expect(watch('logs/x/a').names.isTold).toBe(isTold);
+  });
+
+  it('knows that the system does not tell what happens to a file by its other names', async () => {
+    const { at, watch } = await watchedDirectory();
+    await writeFile(at('logs/a'), '');
+    const { names } = watch('logs/a');
+    expect(names.isTold).toBe(true);
+    await link(at('logs/a'), at('b'));
+    names.renew();
+    expect(names.isTold).toBe(false);
   });
 
   it('watches so many directories at most, and others when some are not watched any more', async () => {

@@ -131,13 +131,12 @@ export class RotatedPath implements PathWatcher {
   async tidy(): Promise<void> {
     await this.#renew();
     if (this.#files[0]?.isOver) await this.#lookSoon();
-    if (!this.#isTouched && this.#paths.isTold(this)) return;
+    const newest = this.#files.at(-1);
+    const isTold = newest?.isAtPath && this.#paths.isTold(this);
+    if (isTold && !this.#isTouched) return;
     this.#isTouched = false;
     // What cannot be looked at was not seen to be cut.
-    await this.#files
-      .at(-1)
-      ?.lookForCut()
-      .catch(() => undefined);
+    await newest?.lookForCut().catch(() => undefined);
   }
 
   /** Lets everything go. */

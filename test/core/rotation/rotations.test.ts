@@ -215,6 +215,14 @@ describe('a file that is held', () => {
       await interval();
       return looking.mock.calls.length > 1;
     }, 'a look at the file that was cut');
+    await rename(at('f'), at('f.1'));
+    // By that name nobody is told.
+    await waitFor(async () => {
+      const before = looking.mock.calls.length;
+      await interval();
+      await interval();
+      return looking.mock.calls.length === before + 2;
+    }, 'a look in each interval');
   });
 
   it('is let go an hour after it has gone from its path, however often somebody comes back', async () => {
