@@ -7,15 +7,17 @@ import { Root } from '../../src/storage/root.ts';
 import { WriteTurns } from '../../src/storage/write-turns.ts';
 import { StorageError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
+import { NEVER_MS } from '../support/patience.ts';
 import { temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const FOR_LONG_MS = 3_600_000;
 
-async function start() {
+async function start(sweepIntervalMs = 1000) {
   const directory = await temporaryDirectory();
   const root = await Root.open(directory);
-  const arrivals = new Arrivals(root, new PathWatch(root, new WriteTurns()));
+  const limits = { sweepIntervalMs, maxDirectories: 100 };
+  const arrivals = new Arrivals(root, new PathWatch(root, new WriteTurns(), limits));
   onTestFinished(() => arrivals.close());
   const wait = (name: string, timeoutMs = FOR_LONG_MS) =>
     arrivals.wait(ResourcePath.parse(name), timeoutMs, new AbortController().signal);
@@ -94,7 +96,7 @@ describe('waiting for a file', () => {
   });
 
   it('begins with a look for who comes when it has just ended for others', async () => {
-    const { root, arrivals, wait } = await start();
+    const { root, arrivals, wait } = await start(NEVER_MS);
     const peek = vi.spyOn(root, 'peek');
     const first = wait('f');
     await waitFor(() => peek.mock.calls.length === 1, 'the first look');
