@@ -200,6 +200,18 @@ describe('a path of which the system tells', () => {
     await watch('f');
   });
 
+  it('costs a timer only as long as somebody watches', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { paths, watch } = await start();
+    for (let times = 0; times < 2; times++) {
+      const lookers = [await watch('f'), await watch('g')];
+      expect(vi.getTimerCount()).toBe(1);
+      for (const looker of lookers) paths.delete(looker);
+      expect(vi.getTimerCount()).toBe(0);
+    }
+  });
+
   it('is looked at when what changes is content that this server does not change, or more than content', async () => {
     const { at, watch } = await start();
     await writeFile(at('f'), '');
