@@ -8,7 +8,7 @@ import { Root } from '../storage/root.ts';
 import { RootLock } from '../storage/root-lock.ts';
 import { WriteTurns } from '../storage/write-turns.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import { Arrivals } from './arrivals/arrivals.ts';
+import { Arrivals } from './arrivals.ts';
 import { Directories } from './directories.ts';
 import { Feeds } from './feeds.ts';
 import { FileWatch } from './file-watch.ts';
@@ -16,6 +16,7 @@ import { Followers } from './followers.ts';
 import type { EntryHeader } from './log/entry.ts';
 import { type Durability, LocalLog } from './log/local-log.ts';
 import { Syncer } from './log/syncer.ts';
+import { PathWatch } from './path-watch.ts';
 import { cleanUp } from './recovery/clean-up.ts';
 import { Recovery } from './recovery/recovery.ts';
 import { Resources } from './resources.ts';
@@ -31,9 +32,6 @@ import { StreamStore } from './streams/stream-store.ts';
 
 /** Longest time for which written bytes wait to be made durable while a session goes on. */
 const SYNC_INTERVAL_MS = 1000;
-
-/** Time between two looks for resources that are waited for; what this server makes is noticed at once. */
-const ARRIVAL_INTERVAL_MS = 500;
 
 /** Time between two looks for streams that have outlived their time and that nobody asks for. */
 const SWEEP_INTERVAL_MS = 30_000;
@@ -95,7 +93,8 @@ export class Core {
     const { durability, graceMs, report = () => {} } = options;
     const isDurable = durability === 'disk';
     const turns = new WriteTurns();
-    const watch = new FileWatch(root, turns);
+    const paths = new PathWatch(root, turns);
+    const watch = new FileWatch(root, turns, paths);
     const syncer = new Syncer(SYNC_INTERVAL_MS);
     this.root = root;
     this.#report = report;
@@ -106,7 +105,7 @@ export class Core {
     });
     this.store = new StreamStore(this.records, isDurable);
     this.quarantine = new Quarantine(root.own('quarantine'));
-    this.arrivals = new Arrivals(root, ARRIVAL_INTERVAL_MS);
+    this.arrivals = new Arrivals(root, paths);
     const { records, store, quarantine } = this;
     const log = new LocalLog({ root, store, quarantine, turns, syncer, durability, report });
     this.#log = log;
@@ -137,7 +136,7 @@ export class Core {
       resources,
       arrivals: this.arrivals,
     });
-    this.#rotated = new RotatedFollowers(root, this.#feeds, this.sessions, resources);
+    this.#rotated = new RotatedFollowers(root, paths, this.#feeds, this.sessions, resources);
     this.followers = new Followers(resources, this.sessions, this.#feeds, this.#rotated);
     this.directories = new Directories(root, resources, this.followers);
     this.#sweep = new ExpirySweep(records, resources, store, report, SWEEP_INTERVAL_MS);

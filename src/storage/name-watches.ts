@@ -1,90 +1,254 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { describe } from './file-io.ts';
 
 /** Whether the system tells each change of a name once: others put several into one, or tell what is written as one. */
 export const TELLS_EACH_CHANGE: boolean = process.platform === 'linux';
 
-/**
- * Told what has changed: with `name` something was made there, moved there or away, or deleted; with `content` what is there was
- * written, cut, or given other rights.
- */
-export type ChangeListener = (what: 'name' | 'content') => void;
+/** File systems that tell what happens in a directory, whoever does it: ext2 to 4, XFS, Btrfs, ZFS, F2FS, tmpfs, overlayfs. */
+const TELLING = new Set([0xef53, 0x58465342, 0x9123683e, 0x2fc12fc1, 0xf2f52010, 0x01021994, 0x794c7630]);
 
 /**
- * Tells when names appear and go: one watch of the system for each directory. It
- * is no more than a hint: not every file system tells, and a system watches only so many.
+ * What has changed: with `name` something was made there, moved there or away, or deleted; with `content` what is there was
+ * written, cut, or given other rights; with `way` a directory that leads there has come or gone, or is another one.
+ */
+export type Change = 'name' | 'content' | 'way';
+
+/** Told what has changed. After `way`, {@link NameWatch.renew} is to be called before anybody looks. */
+export type ChangeListener = (what: Change) => void;
+
+/**
+ * Tells when names appear and go: one watch of the system for each directory on the way to them, as far as there are any, for all who
+ * watch there. It is no more than a hint: not every file system tells, and a system watches only so many.
  */
 export class NameWatches {
+  readonly #root: string;
+  readonly #maxDirectories: number;
+  /** Those on the way to what is watched that are there, by their paths below the root. */
   readonly #directories = new Map<string, DirectoryWatch>();
+  /** Those of which the system tells. */
+  readonly #open = new Set<DirectoryWatch>();
 
   /**
-   * Calls `listener` soon after something has changed at a name. Where another directory
-   * has taken the place of the one that is watched, all are told of that one from now on.
-   *
-   * @param name absolute
-   * @returns what ends that
+   * @param root absolute
+   * @param maxDirectories how many directories are watched at most
    */
-  watch(name: string, listener: ChangeListener): () => void {
-    const location = path.dirname(name);
-    const directory = this.#directories.get(location) ?? new DirectoryWatch(location);
-    this.#directories.set(location, directory);
-    directory.open();
-    const { listeners } = directory;
-    const base = path.basename(name);
-    const others = listeners.get(base) ?? new Set();
-    listeners.set(base, others.add(listener));
-    return () => {
-      others.delete(listener);
-      if (others.size === 0) listeners.delete(base);
-      if (listeners.size > 0) return;
-      directory.close();
-      if (this.#directories.get(location) === directory) this.#directories.delete(location);
-    };
+  constructor(root: string, maxDirectories: number) {
+    this.#root = root;
+    this.#maxDirectories = maxDirectories;
+  }
+
+  /**
+   * Calls `listener` soon after something has changed at a name, until the watch is closed.
+   *
+   * @param segments the names that lead there from the root
+   */
+  watch(segments: readonly string[], listener: ChangeListener): NameWatch {
+    const watch = new NameWatch(this, segments, listener);
+    watch.renew();
+    return watch;
+  }
+
+  /** Adds a watch to those who are told of a directory on their way. */
+  enter(watch: NameWatch, depth: number): DirectoryWatch {
+    const key = watch.segments.slice(0, depth).join('/');
+    const directory =
+      this.#directories.get(key) ?? new DirectoryWatch(key, path.join(this.#root, key), depth, this.#open);
+    this.#directories.set(key, directory);
+    directory.add(watch);
+    return directory;
+  }
+
+  /** Takes it away. */
+  leave(watch: NameWatch, directory: DirectoryWatch): void {
+    directory.delete(watch);
+    if (directory.isUsed) return;
+    directory.close();
+    this.#directories.delete(directory.key);
+  }
+
+  /** Looks which directory is there, and watches that. */
+  look(directory: DirectoryWatch): Found {
+    return directory.look(this.#open.size < this.#maxDirectories);
+  }
+
+  /** Whether what is at a name may be changed by other names: it is a symlink, or there are more of its kind. */
+  hasOthers(segments: readonly string[]): boolean {
+    try {
+      const stat = fs.lstatSync(path.join(this.#root, ...segments), { throwIfNoEntry: false });
+      return stat !== undefined && (stat.isSymbolicLink() || (stat.isFile() && stat.nlink > 1));
+    } catch {
+      return true;
+    }
   }
 }
 
-/** The watch of what is at the path of a directory. */
-class DirectoryWatch {
-  /** By names in it. */
-  readonly listeners = new Map<string, Set<ChangeListener>>();
-  readonly #location: string;
-  #watcher: fs.FSWatcher | undefined;
-  /** Which directory is watched. */
-  #identity: string | undefined;
+/** The watch of a name, and of the way to it. */
+export class NameWatch {
+  readonly segments: readonly string[];
+  readonly #watches: NameWatches;
+  readonly #listener: ChangeListener;
+  /** The directories on the way that are there, from the root down. */
+  readonly #way: DirectoryWatch[] = [];
+  #isTold = false;
 
-  constructor(location: string) {
-    this.#location = location;
+  constructor(watches: NameWatches, segments: readonly string[], listener: ChangeListener) {
+    this.#watches = watches;
+    this.segments = segments;
+    this.#listener = listener;
   }
 
-  /** Watches the directory that is there now, unless that is done already. Where there is none to watch, nothing is told. */
-  open(): void {
+  /** Whether the system tells all that changes there; it does not tell what becomes of what symlinks lead to, or other hard links. */
+  get isTold(): boolean {
+    return this.#isTold;
+  }
+
+  /** Watches the directories that are on the way now. */
+  renew(): void {
+    const { length } = this.segments;
+    let isTold = true;
+    let depth = 0;
+    for (; depth < length; depth++) {
+      // Before anybody looks what is in it.
+      const directory = this.#way[depth] ?? this.#watches.enter(this, depth);
+      this.#way[depth] = directory;
+      const found = this.#watches.look(directory);
+      isTold &&= found.isTold;
+      if (!found.isThere) break;
+    }
+    this.#isTold = isTold && (depth < length || !this.#watches.hasOthers(this.segments));
+    this.#leaveFrom(depth);
+  }
+
+  /** Tells of a change in a directory that is so many names deep. */
+  changed(depth: number, what: Change): void {
+    this.#listener(depth === this.segments.length - 1 ? what : 'way');
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.#leaveFrom(0);
+  }
+
+  #leaveFrom(depth: number): void {
+    for (const directory of this.#way.splice(depth)) this.#watches.leave(this, directory);
+  }
+}
+
+/** What is at the path of a directory. */
+interface Found {
+  /** Whether there is one. */
+  isThere: boolean;
+  /** Whether the system tells when that changes, and what changes in it. */
+  isTold: boolean;
+}
+
+const UNKNOWN: Found = { isThere: false, isTold: false };
+
+/** The watch of what is at the path of a directory. */
+class DirectoryWatch {
+  readonly key: string;
+  readonly #location: string;
+  readonly #depth: number;
+  /** To be in while the system tells. */
+  readonly #open: Set<DirectoryWatch>;
+  /** By names in it. */
+  readonly #watches = new Map<string, Set<NameWatch>>();
+  #watcher: fs.FSWatcher | undefined;
+  /** Which directory is watched, … */
+  #identity: string | undefined;
+  /** … and whether the system tells all that happens there. */
+  #isTold = false;
+
+  constructor(key: string, location: string, depth: number, open: Set<DirectoryWatch>) {
+    this.key = key;
+    this.#location = location;
+    this.#depth = depth;
+    this.#open = open;
+  }
+
+  /** Whether anybody watches here. */
+  get isUsed(): boolean {
+    return this.#watches.size > 0;
+  }
+
+  add(watch: NameWatch): void {
+    const name = this.#nameOf(watch);
+    const others = this.#watches.get(name);
+    if (others === undefined) this.#watches.set(name, new Set([watch]));
+    else others.add(watch);
+  }
+
+  delete(watch: NameWatch): void {
+    const name = this.#nameOf(watch);
+    const others = this.#watches.get(name);
+    others?.delete(watch);
+    if (others?.size === 0) this.#watches.delete(name);
+  }
+
+  /**
+   * Finds out what is there, and watches it, unless that is done already.
+   *
+   * @param mayOpen whether one more may be watched
+   */
+  look(mayOpen: boolean): Found {
     try {
-      // Before it is watched: should another come in between, it is opened anew the next time.
-      const identity = identityOf(this.#location);
-      if (identity === this.#identity) return;
-      this.close();
-      this.#watcher = fs.watch(this.#location, { persistent: false }, (event, name) => {
-        if (name === null) return;
-        for (const listener of this.listeners.get(name) ?? [])
-          listener(event === 'rename' ? 'name' : 'content');
-      });
-      this.#watcher.on('error', () => this.close());
-      this.#identity = identity;
+      const found = fs.lstatSync(this.#location, { bigint: true, throwIfNoEntry: false });
+      const isLink = found?.isSymbolicLink() ?? false;
+      const stat = isLink ? fs.statSync(this.#location, { bigint: true, throwIfNoEntry: false }) : found;
+      if (!stat?.isDirectory()) {
+        this.close();
+        return { isThere: false, isTold: !isLink };
+      }
+      // From before it is watched: should another come in between, it is opened anew the next time.
+      this.#watch(identityOf(stat), mayOpen);
+      return { isThere: true, isTold: this.#isTold && !isLink };
     } catch {
-      // Those who want to know look themselves, too.
+      return UNKNOWN;
     }
   }
 
   /** Idempotent. */
   close(): void {
     this.#watcher?.close();
+    this.#watcher = undefined;
     this.#identity = undefined;
+    this.#isTold = false;
+    this.#open.delete(this);
+  }
+
+  #watch(identity: string, mayOpen: boolean): void {
+    if (identity === this.#identity) return;
+    const mayStayOpen = mayOpen || this.#watcher !== undefined;
+    this.close();
+    if (!mayStayOpen) return;
+    const tellsAll = TELLS_EACH_CHANGE && TELLING.has(fs.statfsSync(this.#location).type);
+    try {
+      this.#watcher = fs.watch(this.#location, { persistent: false }, (event, name) => {
+        if (name !== null) this.#tell(this.#watches.get(name), event === 'rename' ? 'name' : 'content');
+      });
+    } catch {
+      // The system watches no more, or not there.
+      return;
+    }
+    this.#identity = identity;
+    this.#isTold = tellsAll;
+    this.#open.add(this);
+    this.#watcher.on('error', () => {
+      this.close();
+      for (const watches of this.#watches.values()) this.#tell(watches, 'way');
+    });
+  }
+
+  #tell(watches: ReadonlySet<NameWatch> | undefined, what: Change): void {
+    for (const watch of watches ?? []) watch.changed(this.#depth, what);
+  }
+
+  #nameOf({ segments }: NameWatch): string {
+    return segments[this.#depth] as string;
   }
 }
 
 /** Tells a directory from one that was made in its place, perhaps with the same inode number. */
-function identityOf(location: string): string {
-  const { identity, generation } = describe(fs.statSync(location, { bigint: true }));
-  return `${identity}-${generation}`;
+function identityOf({ dev, ino, birthtimeNs }: fs.BigIntStats): string {
+  return `${dev}:${ino}-${birthtimeNs}`;
 }

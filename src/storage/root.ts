@@ -7,7 +7,7 @@ import { AppendFile } from './append-file.ts';
 import { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
 import type { HeldPath } from './held-path.ts';
-import { type ChangeListener, NameWatches } from './name-watches.ts';
+import { NameWatches } from './name-watches.ts';
 import { NewFile } from './new-file.ts';
 import { OWN_DIRECTORY_MODE } from './own-directory.ts';
 import { RepairFile } from './repair-file.ts';
@@ -68,7 +68,6 @@ export class Root {
   readonly #directory: RootDirectory;
   readonly #fileMode: number;
   readonly #blocks = new BlockPool();
-  readonly #watches = new NameWatches();
 
   private constructor(directory: RootDirectory, { fileMode }: RootOptions) {
     this.#directory = directory;
@@ -299,16 +298,22 @@ export class Root {
   }
 
   /**
-   * Calls `listener` soon after something has changed at a path, where the system tells.
+   * What the system tells of changes below the root.
    *
-   * @returns what ends that
+   * @param maxDirectories how many directories are watched at most
    */
-  watch(resource: ResourcePath, listener: ChangeListener): () => void {
-    return this.#watches.watch(this.#directory.locate(resource), listener);
+  watches(maxDirectories: number): NameWatches {
+    return new NameWatches(this.#directory.name, maxDirectories);
+  }
+
+  /** Lets a thread look at a path, so that the system has in memory what is there. Never rejects. */
+  async prefetch(resource: ResourcePath): Promise<void> {
+    await fs.promises.stat(this.#directory.locate(resource)).catch(() => undefined);
   }
 
   /**
-   * Finds out, in line, which file a path leads to: for who has it open, and wants to know whether it is still there.
+   * Finds out, in line, which file a path leads to, be it out of the root: for who has it open, or waits for it, and wants to know
+   * whether it is there.
    *
    * @returns undefined when there is nothing
    * @throws what the disk says when it does not tell

@@ -1,80 +1,120 @@
 import fs from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, link, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { NameWatches } from '../../src/storage/name-watches.ts';
+import { type ChangeListener, NameWatches } from '../../src/storage/name-watches.ts';
 import { temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-/** A directory in which names are watched. */
-async function watchedDirectory() {
-  const directory = path.join(await temporaryDirectory(), 'logs');
+/** A directory in which names are watched, some of them in `logs`. */
+async function watchedDirectory(maxDirectories = 10) {
+  const directory = await temporaryDirectory();
   const at = (name: string) => path.join(directory, name);
-  await mkdir(directory);
-  const watches = new NameWatches();
+  await mkdir(at('logs'));
+  const watches = new NameWatches(directory, maxDirectories);
   const watch = (name: string) => {
-    const onChange = vi.fn<() => void>();
-    const unwatch = watches.watch(at(name), onChange);
-    onTestFinished(unwatch);
-    return { onChange, unwatch };
+    const onChange = vi.fn<ChangeListener>();
+    const names = watches.watch(name.split('/'), onChange);
+    onTestFinished(() => names.close());
+    /** Resolves when it was told this. */
+    const told = (what: 'name' | 'content' | 'way') =>
+      waitFor(() => onChange.mock.calls.some(([change]) => change === what), `a change of the ${what}`);
+    return { onChange, names, told };
   };
-  return { directory, at, watch };
+  return { at, watch };
 }
 
 describe('a watch of names', () => {
   it('tells what happens to each of them, until that is not wanted any more', async () => {
     const { at, watch } = await watchedDirectory();
-    const [a, b] = [watch('a'), watch('b')];
-    await writeFile(at('a'), '');
-    await waitFor(() => a.onChange.mock.calls.length > 0, 'a change of a');
+    const [a, b] = [watch('logs/a'), watch('logs/b')];
+    await writeFile(at('logs/a'), '');
+    await a.told('name');
+    await appendFile(at('logs/a'), 'x');
+    await a.told('content');
     expect(b.onChange).not.toHaveBeenCalled();
     const told = a.onChange.mock.calls.length;
-    a.unwatch();
-    await rename(at('a'), at('b'));
-    await waitFor(() => b.onChange.mock.calls.length > 0, 'a change of b');
+    a.names.close();
+    await rename(at('logs/a'), at('logs/b'));
+    await b.told('name');
     expect(a.onChange).toHaveBeenCalledTimes(told);
   });
 
   it.each([
     ['deleted', (directory: string) => rm(directory, { recursive: true })],
     ['renamed', (directory: string) => rename(directory, `${directory}-old`)],
-  ])(
-    'lives on when its directory was %s and made anew, as soon as somebody watches that',
-    async (_, remove) => {
-      const { directory, at, watch } = await watchedDirectory();
-      const old = watch('a');
-      await remove(directory);
-      await mkdir(directory);
-      const young = watch('b');
-      await writeFile(at('b'), '');
-      await waitFor(() => young.onChange.mock.calls.length > 0, 'a change of b');
-      expect(old.onChange).not.toHaveBeenCalled();
-      await writeFile(at('a'), '');
-      await waitFor(() => old.onChange.mock.calls.length > 0, 'a change of a');
-    },
-  );
+  ])('tells when its directory was %s and made anew, and lives on when it is renewed', async (_, remove) => {
+    const { at, watch } = await watchedDirectory();
+    const old = watch('logs/a');
+    await remove(at('logs'));
+    await mkdir(at('logs'));
+    await old.told('way');
+    expect(old.onChange).not.toHaveBeenCalledWith('name');
+    old.names.renew();
+    expect(old.names.isTold).toBe(true);
+    await writeFile(at('logs/a'), '');
+    await old.told('name');
+  });
 
-  it('lives on when it has failed, as soon as somebody watches there', async () => {
+  it('tells when the nearest directory comes that was missing, and the next one when it is renewed', async () => {
+    const { at, watch } = await watchedDirectory();
+    const { names, told, onChange } = watch('logs/x/y/a');
+    expect(names.isTold).toBe(true);
+    await mkdir(at('logs/x'));
+    await told('way');
+    names.renew();
+    onChange.mockClear();
+    await mkdir(at('logs/x/y'));
+    await told('way');
+    names.renew();
+    await writeFile(at('logs/x/y/a'), '');
+    await told('name');
+  });
+
+  it('tells all who watch when it has failed, and lives on when it is renewed', async () => {
     const open = vi.spyOn(fs, 'watch');
     onTestFinished(() => open.mockRestore());
     const { at, watch } = await watchedDirectory();
-    watch('a');
-    const failed = open.mock.results[0]?.value as fs.FSWatcher;
+    const { names, onChange, told } = watch('logs/a');
+    const failed = open.mock.results[1]?.value as fs.FSWatcher;
     const close = vi.spyOn(failed, 'close');
     failed.emit('error', new Error('no more watches'));
     expect(close).toHaveBeenCalled();
-    const { onChange } = watch('b');
-    await writeFile(at('b'), '');
-    await waitFor(() => onChange.mock.calls.length > 0, 'a change of b');
+    expect(onChange).toHaveBeenCalledWith('way');
+    names.renew();
+    await writeFile(at('logs/a'), '');
+    await told('name');
   });
 
-  it('is possible where no directory is yet', async () => {
-    const { directory, at, watch } = await watchedDirectory();
-    await rm(directory, { recursive: true });
-    const early = watch('a');
-    await mkdir(directory);
-    watch('b');
-    await writeFile(at('a'), '');
-    await waitFor(() => early.onChange.mock.calls.length > 0, 'a change of a');
+  it.each([
+    ['a file stands on the way', (at: (name: string) => string) => writeFile(at('logs/x'), ''), true],
+    ['a symlink is on the way', (at: (name: string) => string) => symlink('.', at('logs/x')), false],
+    ['symlinks lead round', (at: (name: string) => string) => symlink('x', at('logs/x')), false],
+  ])('knows whether the system tells all where %s', async (_, prepare, isTold) => {
+    const { at, watch } = await watchedDirectory();
+    await prepare(at);
+    expect(watch('logs/x/a').names.isTold).toBe(isTold);
+  });
+
+  it('knows that the system does not tell what happens to a file by its other names', async () => {
+    const { at, watch } = await watchedDirectory();
+    await writeFile(at('logs/a'), '');
+    const { names } = watch('logs/a');
+    expect(names.isTold).toBe(true);
+    await link(at('logs/a'), at('b'));
+    names.renew();
+    expect(names.isTold).toBe(false);
+  });
+
+  it('watches so many directories at most, and others when some are not watched any more', async () => {
+    const { at, watch } = await watchedDirectory(2);
+    await mkdir(at('x'));
+    const [first, second] = [watch('logs/a'), watch('x/a')];
+    expect([first.names.isTold, second.names.isTold]).toEqual([true, false]);
+    first.names.close();
+    second.names.renew();
+    expect(second.names.isTold).toBe(true);
+    await writeFile(at('x/a'), '');
+    await second.told('name');
   });
 });

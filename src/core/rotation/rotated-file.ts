@@ -72,6 +72,11 @@ export class RotatedFile {
     this.#heldUntil = Math.min(until, this.#leftAt + MAX_LEFT_MS);
   }
 
+  /** Whether it is at its path, as far as was seen. */
+  get isAtPath(): boolean {
+    return this.#leftAt === Number.POSITIVE_INFINITY;
+  }
+
   /** Tells whether it is at its path. */
   isSeen(isThere: boolean): void {
     this.#leftAt = isThere ? Number.POSITIVE_INFINITY : Math.min(this.#leftAt, performance.now());

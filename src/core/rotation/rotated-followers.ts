@@ -5,6 +5,7 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Feeds } from '../feeds.ts';
 import type { Follower, FollowerSink } from '../follower.ts';
 import type { Outcome } from '../outcome.ts';
+import type { PathWatch } from '../path-watch.ts';
 import { type FollowRequest, returnPosition } from '../request.ts';
 import type { Resources } from '../resources.ts';
 import type { SessionRegistry } from '../sessions/session-registry.ts';
@@ -14,7 +15,7 @@ import { openRenamed } from './renamed-file.ts';
 import type { OpenRotated, RotatedFile, Successor } from './rotated-file.ts';
 import { Rotations } from './rotations.ts';
 
-/** Time between two looks at a path that is followed by somebody who comes back. */
+/** Time between two looks at a file that is followed by somebody who comes back. */
 const LOOK_INTERVAL_MS = 250;
 
 /** How many directories are searched for files that were renamed at a time, and how many who want that wait. */
@@ -30,9 +31,9 @@ export class RotatedFollowers {
   readonly #sessions: SessionRegistry;
   readonly #resources: Resources;
 
-  constructor(root: Root, feeds: Feeds, sessions: SessionRegistry, resources: Resources) {
+  constructor(root: Root, paths: PathWatch, feeds: Feeds, sessions: SessionRegistry, resources: Resources) {
     this.#root = root;
-    this.#rotations = new Rotations(root, LOOK_INTERVAL_MS);
+    this.#rotations = new Rotations(root, paths, LOOK_INTERVAL_MS);
     this.#feeds = feeds;
     this.#sessions = sessions;
     this.#resources = resources;

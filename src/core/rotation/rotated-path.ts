@@ -1,7 +1,8 @@
-import { TELLS_EACH_CHANGE } from '../../storage/name-watches.ts';
+import { type Change, TELLS_EACH_CHANGE } from '../../storage/name-watches.ts';
 import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { PathWatch, PathWatcher } from '../path-watch.ts';
 import type { FollowRequest } from '../request.ts';
 import { type OpenRotated, RotatedFile } from './rotated-file.ts';
 
@@ -19,12 +20,12 @@ const SETTLED_MS = 1000;
  * it who comes back: what is renamed or deleted is held open until everybody has
  * had the rest of it.
  */
-export class RotatedPath {
+export class RotatedPath implements PathWatcher {
   readonly resource: ResourcePath;
   readonly #root: Root;
+  readonly #paths: PathWatch;
   /** The oldest first. */
   readonly #files: RotatedFile[] = [];
-  readonly #unwatch: () => void;
   /** The look that is under way, and the one after it, for who came too late for that. */
   #looking: Promise<void> | undefined;
   #next: Promise<void> | undefined;
@@ -33,14 +34,17 @@ export class RotatedPath {
   #changedAt = 0;
   /** … and how many files have been seen to come. */
   #arrivals = 0;
+  /** How many looks were made at once since the last one that was due. */
+  #looksAtOnce = 0;
+  /** Whether the newest of them may have been cut since somebody has looked. */
+  #isTouched = true;
   #closed = false;
 
-  constructor(resource: ResourcePath, root: Root) {
+  constructor(resource: ResourcePath, root: Root, paths: PathWatch) {
     this.resource = resource;
     this.#root = root;
-    this.#unwatch = root.watch(resource, (what) => {
-      if (what === 'name') this.#changed();
-    });
+    this.#paths = paths;
+    paths.add(this);
   }
 
   /** Whether it holds no file. */
@@ -78,7 +82,7 @@ export class RotatedPath {
    * @throws {StorageError} when the disk does not tell what has become of it
    */
   async open({ generation, from = 0, holdMs = 0 }: FollowRequest): Promise<OpenRotated | undefined> {
-    await this.look();
+    await this.#lookSoon();
     const held = this.#fileOf((stat) => stat.generation === generation);
     held?.hold(holdMs);
     return held?.open(from);
@@ -98,29 +102,47 @@ export class RotatedPath {
     }
   }
 
-  /** Finds out whether the file that is at the path, as far as is known, is cut. Never rejects. */
-  async lookForCut(): Promise<void> {
-    // What cannot be looked at was not seen to be cut.
-    await this.#files
-      .at(-1)
-      ?.lookForCut()
-      .catch(() => undefined);
+  /** See {@link PathWatcher}. Of files that come and go while one waits for a look, only the first would be seen. */
+  isNews(what: Change): boolean {
+    if (what === 'content') {
+      this.#isTouched = true;
+      return false;
+    }
+    if (what === 'name') {
+      this.#changes++;
+      this.#changedAt = performance.now();
+    }
+    this.#looksAtOnce++;
+    if (this.#looksAtOnce <= MAX_FILES) void this.#lookSoon();
+    return true;
   }
 
-  /** Finds out which file is at the path now, and lets those go that nobody wants. Never rejects. */
+  isBusy(): boolean {
+    return false;
+  }
+
+  /** Finds out which file is at the path now. Never rejects. */
   look(): Promise<void> {
-    if (this.#looking === undefined && this.#next === undefined) return this.#begin();
-    this.#next ??= this.#looking?.then(() => {
-      this.#next = undefined;
-      return this.#begin();
-    });
-    return this.#next as Promise<void>;
+    this.#looksAtOnce = 0;
+    return this.#lookSoon();
+  }
+
+  /** Lets those go that nobody wants, and finds out whether the newest is cut, where that may be. Never rejects. */
+  async tidy(): Promise<void> {
+    await this.#renew();
+    if (this.#files[0]?.isOver) await this.#lookSoon();
+    const newest = this.#files.at(-1);
+    const isTold = newest?.isAtPath && this.#paths.isTold(this);
+    if (isTold && !this.#isTouched) return;
+    this.#isTouched = false;
+    // What cannot be looked at was not seen to be cut.
+    await newest?.lookForCut().catch(() => undefined);
   }
 
   /** Lets everything go. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#unwatch();
+    this.#paths.delete(this);
     await (this.#next ?? this.#looking);
     await this.#drop(this.#files.length);
   }
@@ -128,6 +150,15 @@ export class RotatedPath {
   /** The newest of them: one that was moved away may have come back. */
   #fileOf(isWanted: (stat: StoredFile['stat']) => boolean): RotatedFile | undefined {
     return this.#files.findLast(({ file }) => isWanted(file.stat));
+  }
+
+  #lookSoon(): Promise<void> {
+    if (this.#looking === undefined && this.#next === undefined) return this.#begin();
+    this.#next ??= this.#looking?.then(() => {
+      this.#next = undefined;
+      return this.#begin();
+    });
+    return this.#next as Promise<void>;
   }
 
   #begin(): Promise<void> {
@@ -140,7 +171,7 @@ export class RotatedPath {
   }
 
   async #look(): Promise<void> {
-    await Promise.all(this.#files.map((held) => held.renew()));
+    await this.#renew();
     const wanted = this.#files.findIndex((held) => !held.isOver);
     await this.#drop(wanted === -1 ? this.#files.length : wanted);
     const newest = this.#files.at(-1);
@@ -160,12 +191,6 @@ export class RotatedPath {
       // Nothing is there for the time being, or the disk does not tell: who asks for it is told.
       newest.isSeen(false);
     }
-  }
-
-  #changed(): void {
-    this.#changes++;
-    this.#changedAt = performance.now();
-    void this.look();
   }
 
   /** Finds out whether there were more files at the path than were seen. */
@@ -196,6 +221,10 @@ export class RotatedPath {
     this.#files.push(added);
     void this.#drop(this.#files.length - MAX_FILES);
     return added;
+  }
+
+  async #renew(): Promise<void> {
+    await Promise.all(this.#files.map((held) => held.renew()));
   }
 
   /** Lets the oldest go. Never rejects. */

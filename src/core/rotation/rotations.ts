@@ -1,7 +1,7 @@
 import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import { Round } from '../arrivals/round.ts';
+import type { PathWatch } from '../path-watch.ts';
 import { type FollowRequest, returnPosition } from '../request.ts';
 import type { OpenRotated, RotatedFile } from './rotated-file.ts';
 import { RotatedPath } from './rotated-path.ts';
@@ -9,29 +9,24 @@ import { RotatedPath } from './rotated-path.ts';
 /** How many paths are held. To let one of them go for another would protect none, where more are asked for in turn. */
 const MAX_PATHS = 256;
 
-/** How many paths are looked up in one interval: that costs much more than a look at an open file. */
-const MAX_LOOKS = 32;
-
-/** How many open files are looked at at a time. */
-const MAX_LOOKS_FOR_CUTS = 32;
-
 /**
  * Watches the paths of followers who come back after each end, so that nothing
- * of a file is lost to them that is renamed, replaced or deleted meanwhile: one
- * timer for all, and only while there are any.
+ * of a file is lost to them that is renamed, replaced or deleted meanwhile. One
+ * timer for all, and only while there are any, tells which files are wanted no longer, and whether those are cut that were touched.
  */
 export class Rotations {
   readonly #root: Root;
+  readonly #watch: PathWatch;
   readonly #intervalMs: number;
   readonly #paths = new Map<string, RotatedPath>();
-  readonly #round = new Round(this.#paths);
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
   #closed = false;
 
   /** @param intervalMs time between two looks at each file */
-  constructor(root: Root, intervalMs: number) {
+  constructor(root: Root, watch: PathWatch, intervalMs: number) {
     this.#root = root;
+    this.#watch = watch;
     this.#intervalMs = intervalMs;
   }
 
@@ -86,28 +81,22 @@ export class Rotations {
   #watched(resource: ResourcePath): RotatedPath | undefined {
     const known = this.#paths.get(resource.key);
     if (known !== undefined || this.#paths.size >= MAX_PATHS) return known;
-    const path = new RotatedPath(resource, this.#root);
+    const path = new RotatedPath(resource, this.#root, this.#watch);
     this.#paths.set(resource.key, path);
     this.#timer ??= setInterval(() => this.#tick(), this.#intervalMs).unref();
     return path;
   }
 
   #tick(): void {
-    this.#looking ??= this.#look().finally(() => {
+    this.#looking ??= this.#tidy().finally(() => {
       this.#looking = undefined;
     });
   }
 
-  async #look(): Promise<void> {
-    const paths = [...this.#paths.values()].values();
-    const lookAtThem = async () => {
-      for (const path of paths) await path.lookForCut();
-    };
-    await Promise.all(Array.from({ length: MAX_LOOKS_FOR_CUTS }, lookAtThem));
-    for (let i = Math.min(this.#paths.size, MAX_LOOKS); i > 0; i--) {
-      const path = this.#round.next();
-      await path?.look();
-      if (path?.isEmpty) await this.#remove(path);
+  async #tidy(): Promise<void> {
+    for (const path of [...this.#paths.values()]) {
+      await path.tidy();
+      if (path.isEmpty) await this.#remove(path);
     }
   }
 

@@ -2,8 +2,12 @@ import { appendFile, rename, rm, truncate, utimes, writeFile } from 'node:fs/pro
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { PathWatch } from '../../../src/core/path-watch.ts';
+import { RotatedFile } from '../../../src/core/rotation/rotated-file.ts';
+import { RotatedPath } from '../../../src/core/rotation/rotated-path.ts';
 import { Rotations } from '../../../src/core/rotation/rotations.ts';
 import { Root } from '../../../src/storage/root.ts';
+import { WriteTurns } from '../../../src/storage/write-turns.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { temporaryDirectory } from '../../support/server.ts';
@@ -18,7 +22,7 @@ async function holdFile({ intervalMs = 5, holdMs = HOLD_MS }: { intervalMs?: num
   const at = (name: string) => path.join(directory, name);
   await writeFile(at('f'), 'old');
   const root = await Root.open(directory);
-  const rotations = new Rotations(root, intervalMs);
+  const rotations = new Rotations(root, new PathWatch(root, new WriteTurns()), intervalMs);
   onTestFinished(() => rotations.close());
   const file = await root.openRead(RESOURCE);
   rotations.hold(RESOURCE, file, { holdMs });
@@ -173,9 +177,11 @@ describe('a file that is held', () => {
         return file.stat.generation;
       }),
     );
-    const stat = vi.spyOn(root, 'stat');
+    const tidying = vi.spyOn(RotatedPath.prototype, 'tidy');
+    onTestFinished(() => tidying.mockRestore());
     vi.advanceTimersByTime(5);
-    await waitFor(() => stat.mock.calls.length >= 32, 'an interval');
+    await waitFor(() => tidying.mock.calls.length > 100, 'an interval');
+    await Promise.all(tidying.mock.results.map(({ value }) => value));
     const asked = await Promise.all(
       names.map(async (name, i) => {
         await writeFile(at(name), 'new text');
@@ -186,6 +192,37 @@ describe('a file that is held', () => {
       }),
     );
     expect(asked.filter((isCut) => isCut)).toHaveLength(100);
+  });
+
+  it('is looked at no more where the system tells, until it is touched', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const looking = vi.spyOn(RotatedFile.prototype, 'lookForCut');
+    const tidying = vi.spyOn(RotatedPath.prototype, 'tidy');
+    onTestFinished(() => [looking, tidying].forEach((spy) => void spy.mockRestore()));
+    const { at } = await holdFile();
+    /** Resolves when it has had its turn. */
+    const interval = async () => {
+      const before = tidying.mock.calls.length;
+      vi.advanceTimersByTime(5);
+      await waitFor(() => tidying.mock.calls.length > before, 'an interval');
+      await tidying.mock.results.at(-1)?.value;
+    };
+    for (let intervals = 0; intervals < 10; intervals++) await interval();
+    expect(looking).toHaveBeenCalledTimes(1);
+    await truncate(at('f'), 1);
+    await waitFor(async () => {
+      await interval();
+      return looking.mock.calls.length > 1;
+    }, 'a look at the file that was cut');
+    await rename(at('f'), at('f.1'));
+    // By that name nobody is told.
+    await waitFor(async () => {
+      const before = looking.mock.calls.length;
+      await interval();
+      await interval();
+      return looking.mock.calls.length === before + 2;
+    }, 'a look in each interval');
   });
 
   it('is let go an hour after it has gone from its path, however often somebody comes back', async () => {
@@ -211,7 +248,8 @@ describe('a file that is held', () => {
     // By two who follow it through one open file.
     rotations.hold(RESOURCE, file, { holdMs: 1 });
     rotations.hold(RESOURCE, file, { holdMs: 1 });
-    const look = vi.spyOn(root, 'stat');
+    const look = vi.spyOn(RotatedPath.prototype, 'tidy');
+    onTestFinished(() => look.mockRestore());
     await waitFor(() => look.mock.calls.length > 5, 'some looks');
     expect(file.isShared).toBe(true);
     await file.close();

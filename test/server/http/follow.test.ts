@@ -4,7 +4,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { Arrivals } from '../../../src/core/arrivals/arrivals.ts';
+import { Arrivals } from '../../../src/core/arrivals.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import {
   appendAll,

@@ -1,0 +1,110 @@
+import type { Root } from '../storage/root.ts';
+import { ResourceNotFoundError } from '../wire/errors.ts';
+import type { ResourcePath } from '../wire/resource-path.ts';
+import type { PathWatch, PathWatcher } from './path-watch.ts';
+
+/** One for each path that is waited for. */
+interface Awaited extends PathWatcher {
+  /** Each is told whether it is there. */
+  readonly waiters: Set<(isThere: boolean) => void>;
+}
+
+/** Waits for files that are not there. What this server makes is told at once; what others make, {@link PathWatch} finds. */
+export class Arrivals {
+  readonly #root: Root;
+  readonly #paths: PathWatch;
+  readonly #awaited = new Map<string, Awaited>();
+  #closed = false;
+
+  constructor(root: Root, paths: PathWatch) {
+    this.#root = root;
+    this.#paths = paths;
+  }
+
+  /**
+   * Resolves when something is at the path, with true, or when the time is over, with false.
+   * What the disk refuses to tell counts as there: whoever opens it is told why.
+   *
+   * @throws the signal's reason when it aborts
+   */
+  async wait(resource: ResourcePath, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    signal.throwIfAborted();
+    if (this.#closed) return false;
+    const awaited = this.#awaited.get(resource.key) ?? this.#add(resource);
+    let end = () => {};
+    try {
+      return await new Promise<boolean>((resolve, reject) => {
+        const abort = () => reject(signal.reason);
+        const timer = setTimeout(() => resolve(false), timeoutMs).unref();
+        signal.addEventListener('abort', abort);
+        awaited.waiters.add(resolve);
+        end = () => {
+          clearTimeout(timer);
+          signal.removeEventListener('abort', abort);
+          awaited.waiters.delete(resolve);
+        };
+      });
+    } finally {
+      end();
+      if (awaited.waiters.size === 0) this.#remove(awaited);
+    }
+  }
+
+  /** Tells that a file is at the path. */
+  notify(resource: ResourcePath): void {
+    this.#settle(this.#awaited.get(resource.key), true);
+  }
+
+  /** Nobody waits any longer. */
+  close(): void {
+    this.#closed = true;
+    for (const awaited of this.#awaited.values()) this.#settle(awaited, false);
+  }
+
+  #add(resource: ResourcePath): Awaited {
+    const awaited: Awaited = {
+      resource,
+      waiters: new Set(),
+      isNews: () => true,
+      isBusy: () => false,
+      look: () => this.#look(awaited),
+    };
+    this.#awaited.set(resource.key, awaited);
+    this.#paths.add(awaited);
+    return awaited;
+  }
+
+  /** Who waits from now on waits for another one. */
+  #remove(awaited: Awaited): void {
+    this.#paths.delete(awaited);
+    const { key } = awaited.resource;
+    if (this.#awaited.get(key) === awaited) this.#awaited.delete(key);
+  }
+
+  #settle(awaited: Awaited | undefined, isThere: boolean): void {
+    if (awaited === undefined) return;
+    this.#remove(awaited);
+    for (const settle of awaited.waiters) settle(isThere);
+  }
+
+  async #look(awaited: Awaited): Promise<void> {
+    if (await this.#isThere(awaited.resource)) this.#settle(awaited, true);
+  }
+
+  async #isThere(resource: ResourcePath): Promise<boolean> {
+    try {
+      return this.#mayBeThere(resource) && (await this.#root.stat(resource)).kind === 'file';
+    } catch (error) {
+      return !(error instanceof ResourceNotFoundError);
+    }
+  }
+
+  /** Mostly nothing is there, which takes one call of the system to know. */
+  #mayBeThere(resource: ResourcePath): boolean {
+    try {
+      return this.#root.peek(resource) !== undefined;
+    } catch {
+      return true;
+    }
+  }
+}
