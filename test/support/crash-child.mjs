@@ -48,10 +48,6 @@ class Server {
     return server;
   }
 
-  get streams() {
-    return this.core.streams;
-  }
-
   create(name, { lines = [], ...request } = {}) {
     const { fork, ...rest } = request;
     const whole = {
@@ -65,14 +61,14 @@ class Server {
     };
     const content = Buffer.from(lines.map((line) => `${line}\n`).join(''));
     return ask({ kind: 'create', path: name, lines, fork, type: whole.contentType }, async () => {
-      await this.streams.create(ResourcePath.parse(name), whole, content);
+      await this.core.streams.create(ResourcePath.parse(name), whole, content);
     });
   }
 
   append(name, line, { seq, close = false, bytes = 0 } = {}) {
     const text = `${line}${'.'.repeat(bytes)}\n`;
     return ask({ kind: 'append', path: name, lines: [line], seq, close }, async () => {
-      const stream = await this.streams.acquire(ResourcePath.parse(name));
+      const stream = await this.core.resources.acquire(ResourcePath.parse(name));
       const producer = seq === undefined ? undefined : { id: 'p', epoch: 0, seq };
       try {
         await stream.append({
@@ -83,18 +79,18 @@ class Server {
           close,
         });
       } finally {
-        this.streams.release(stream);
+        this.core.resources.release(stream);
       }
     });
   }
 
   delete(name) {
-    return ask({ kind: 'delete', path: name }, () => this.streams.delete(ResourcePath.parse(name)));
+    return ask({ kind: 'delete', path: name }, () => this.core.streams.delete(ResourcePath.parse(name)));
   }
 
   async checkpoint(name) {
-    const stream = await this.streams.acquire(ResourcePath.parse(name));
-    await stream.checkpoint().finally(() => this.streams.release(stream));
+    const stream = await this.core.resources.acquire(ResourcePath.parse(name));
+    await stream.checkpoint().finally(() => this.core.resources.release(stream));
   }
 
   async session(name, lines) {
@@ -105,8 +101,8 @@ class Server {
       safe: (position) => tell({ kind: 'safe', path: name, position }),
     };
     tell({ kind: 'session', path: name, text: lines.join('') });
-    const appender = await this.core
-      .openAppend(ResourcePath.parse(name), { session: 's' }, owner)
+    const appender = await this.core.sessions
+      .open(ResourcePath.parse(name), { session: 's' }, owner)
       .catch(() => undefined);
     for (const line of lines) appender?.append(Buffer.from(line));
     await appender?.end('finished');
@@ -277,7 +273,7 @@ const OPERATIONS = {
       await delay(60);
     },
     run: async (server) => {
-      const file = await server.streams.open(ResourcePath.parse('stream')).catch(() => undefined);
+      const file = await server.core.resources.open(ResourcePath.parse('stream')).catch(() => undefined);
       await file?.close();
     },
   },

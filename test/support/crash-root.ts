@@ -75,13 +75,15 @@ export async function play(
   const args = [root, durability, operation, closes ? 'close' : 'kill'];
   // What a step fails before it is done is not written down.
   const hooks = [...(journal === undefined ? [] : [POWER_HOOK]), HOOK].flatMap((hook) => ['--require', hook]);
-  const { stdout } = await runProgram(process.execPath, [...hooks, CHILD, ...args], {
+  const { stdout, stderr, exitCode } = await runProgram(process.execPath, [...hooks, CHILD, ...args], {
     env: {
       ...process.env,
       CRASH_STEP: JSON.stringify(step ?? {}),
       POWER_JOURNAL: JSON.stringify({ root, journal }),
     },
   });
+  // One that is killed, as each is in the end, has none.
+  if (exitCode !== null) throw new Error(`${operation} went wrong by itself: ${stderr}`);
   const lines = stdout.toString().split('\n').filter(Boolean);
   return lines.map((line) => JSON.parse(line) as Fact);
 }
