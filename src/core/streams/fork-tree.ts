@@ -70,6 +70,7 @@ export class ForkTree {
     this.#unnamed.add(fork.stat.fingerprint);
     try {
       source.assertWhole();
+      await this.#records.opening;
       if (contentType !== undefined && source.type !== undefined && !isSameType(source.type, contentType)) {
         throw new ContentTypeMismatchError(`the source is of the type ${source.type}`);
       }
@@ -119,6 +120,7 @@ export class ForkTree {
 
   /** Fingerprints of the forks of a stream that are no more, because another program has deleted them. */
   async lostForks(fingerprint: string): Promise<ReadonlySet<string>> {
+    await this.#records.opening;
     return this.#lostOf(this.#records.get(fingerprint)?.forks ?? []);
   }
 
@@ -135,6 +137,7 @@ export class ForkTree {
     const lost = await this.#lostOf(tombstone.forks);
     if (lost.size === 0) return true;
     await this.#records.write((draft) => removeForks(draft, tombstone, lost), { durable: isDurable });
+    await this.#records.opening;
     return this.#records.tombstone(path) !== undefined;
   }
 
@@ -148,6 +151,7 @@ export class ForkTree {
   /** Whether a fork is there, or is about to be, or forks of it are, and so on. */
   async #isLiving(fork: StreamLink, finder: FileFinder): Promise<boolean> {
     if (this.#unnamed.has(fork.fingerprint) || (await this.#isThere(fork, finder))) return true;
+    await this.#records.opening;
     const tombstone = this.#records.tombstone(fork.path);
     if (tombstone?.fingerprint !== fork.fingerprint) return false;
     for (const other of tombstone.forks) if (await this.#isLiving(other, finder)) return true;
@@ -158,6 +162,7 @@ export class ForkTree {
   async #isThere({ path, fingerprint }: StreamLink, finder: FileFinder): Promise<boolean> {
     const there = await this.#root.stat(ResourcePath.parse(path)).catch(ignoreMissing);
     if (there?.fingerprint === fingerprint) return true;
+    await this.#records.opening;
     const remembered = this.#records.get(fingerprint)?.path;
     return (await finder.find(fingerprint, [path, ...(remembered ? [remembered] : [])])) !== undefined;
   }

@@ -129,20 +129,33 @@ export class LevelStore {
   }
 
   /**
-   * Yields what has keys from `from` on, up to but not including `to`, in order, as it is now.
+   * Yields what has keys from `from` on, up to but not including `to`, in order. What is changed meanwhile is seen, or not.
+   * While it is opened anew after a failure, that is waited for.
    *
    * @param limit how many at most
+   * @throws what kept it from being opened, or read
    */
   async *entries(
     from: string,
     to: string,
     limit = Number.POSITIVE_INFINITY,
   ): AsyncGenerator<[key: string, value: string], void, undefined> {
-    const database = this.#assertOpen();
-    try {
-      yield* database.iterator({ gte: from, lt: to, limit });
-    } catch (error) {
-      throw this.#meaningOf(error);
+    let begin: { gte: string } | { gt: string } = { gte: from };
+    let left = limit;
+    for (;;) {
+      await this.opening;
+      const database = this.#assertOpen();
+      try {
+        for await (const entry of database.iterator({ ...begin, lt: to, limit: left })) {
+          begin = { gt: entry[0] };
+          left--;
+          yield entry;
+        }
+        return;
+      } catch (error) {
+        // If it was closed meanwhile to be opened anew, that goes on behind the last one.
+        if (this.#database === database) throw this.#meaningOf(error);
+      }
     }
   }
 

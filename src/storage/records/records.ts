@@ -140,12 +140,13 @@ export class Records {
     });
   }
 
-  /** The files that may have expired at a time, those that are due for longest first, `limit` at most. */
+  /** The files that may have expired at a time, those that are due for longest first, `limit` at most. Waits as {@link files}. */
   async due(nowMs: number, limit: number): Promise<DueFile[]> {
     const due: DueFile[] = [];
     const stale: string[] = [];
     for await (const [key] of this.#store.entries(...rangeDue(nowMs), limit)) {
       const fingerprint = dueFile(key);
+      await this.opening;
       const { path: location = '', dueMs } = this.get(fingerprint) ?? {};
       // Of a record that is damaged nobody knows.
       if (dueMs !== undefined && dueKey(dueMs, fingerprint) === key)
@@ -156,14 +157,14 @@ export class Records {
     return due;
   }
 
-  /** Yields what is remembered of all files, as it is now. */
+  /** Yields what is remembered of all files. While the store is opened anew after a failure, that is waited for. */
   async *files(): AsyncGenerator<{ fingerprint: string; record: FileRecord }, void, undefined> {
     for await (const [key, value] of this.#store.entries(...rangeOf('file'))) {
       yield { fingerprint: nameIn(key), record: parseRecord(value) };
     }
   }
 
-  /** Yields all tombstones, as they are now, each with its path; one that is damaged as undefined. */
+  /** Yields all tombstones, each with its path; one that is damaged as undefined. Waits as {@link files}. */
   async *tombstones(): AsyncGenerator<{ path: string; tombstone: Tombstone | undefined }, void, undefined> {
     for await (const [key, value] of this.#store.entries(...rangeOf('tombstone'))) {
       yield { path: nameIn(key), tombstone: parseTombstone(value) };

@@ -5,7 +5,7 @@ import { ClassicLevel } from 'classic-level';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type FileRecord, isDamaged } from '../../../src/storage/records/file-record.ts';
-import type { Records } from '../../../src/storage/records/records.ts';
+import type { DueFile, Records } from '../../../src/storage/records/records.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { type SmallDisk, smallDisks } from '../../support/small-disk.ts';
@@ -276,6 +276,36 @@ describe('a write that fails', () => {
     } as never);
     await set(records, '2-2', record(2));
     expect(await waited).toEqual(record(1));
+  });
+
+  test('makes those wait who look for what is due', async () => {
+    const { records } = await openRecords();
+    await set(records, '1-1', record(1, { dueMs: 1000 }));
+    failBatches((count) => (count === 0 ? 'before' : undefined));
+    const { open } = ClassicLevel.prototype;
+    const opening = vi.spyOn(ClassicLevel.prototype, 'open');
+    onTestFinished(() => opening.mockRestore());
+    let due: Promise<DueFile[]> | undefined;
+    opening.mockImplementationOnce(async function looked(this: ClassicLevel, ...args: [never]) {
+      due = records.due(5000, 10);
+      await open.apply(this, args);
+    } as never);
+    await set(records, '2-2', record(2));
+    expect(await due).toEqual([{ fingerprint: '1-1', path: 'f' }]);
+  });
+
+  test('keeps nobody who reads one after the other from going on behind the last one', async () => {
+    const { records } = await openRecords();
+    const files = Array.from({ length: 2500 }, (_, i) => `${1000 + i}-1`);
+    await Promise.all(files.map((file, i) => set(records, file, record(i, { dueMs: i }))));
+    failBatches((count) => (count % 2 === 0 ? 'before' : undefined));
+    const seen: string[] = [];
+    for await (const { fingerprint } of records.files()) {
+      if (seen.push(fingerprint) % 700 === 0) await set(records, '9-9', record(seen.length));
+    }
+    expect(seen).toEqual([...files, '9-9']);
+    const due = (await records.due(5000, 2000)).map(({ fingerprint }) => fingerprint);
+    expect(due).toEqual(files.slice(0, 2000));
   });
 
   test('and after which it cannot be opened refuses all, until it can be', async () => {
