@@ -4,16 +4,14 @@ import { ClassicLevel } from 'classic-level';
 import {
   type HttpfstreamError,
   OutcomeUnknownError,
-  RootInUseError,
   ServerClosingError,
   StorageBusyError,
-  StorageError,
   StorageFullError,
 } from '../../wire/errors.ts';
 import { makeDirectories, syncDirectories } from '../file-io.ts';
 import { OWN_DIRECTORY_MODE, readDirectory } from '../own-directory.ts';
-import { freeBytes, type Reserve } from '../reserve.ts';
-import { storageFailure } from '../storage-failure.ts';
+import { freeRoom, type Reserve } from '../reserve.ts';
+import { isCorruption, reasonOf, storeFailure } from './store-failure.ts';
 import { missingFile, repairStore, type StoreRepair } from './store-repair.ts';
 
 /** What LevelDB gathers in memory, twice at most, before it becomes a file: also what it reads again when it opens. */
@@ -27,6 +25,15 @@ const MAX_OPEN_FILES = 64;
 
 /** Less room than this on the disk, beside what is written, and it might not come back from a write that failed. */
 const SPARE_BYTES = 64 * 1024;
+
+/** The same of files: a log, a manifest, what says which manifest it is, and what was in the log before. */
+const SPARE_FILES = 8;
+
+/** What refuses a write while the disk has more room than this is a quota. */
+const AMPLE_BYTES = 8 * 1024 * 1024;
+
+/** How much room is kept then: whoever tries to take more might be in the way of others who write. */
+const RATION_BYTES = 1024 * 1024;
 
 /** Time after a write, when no room is kept any more, after which it is tried to keep some, … */
 const RESERVE_DELAY_MS = 1000;
@@ -62,6 +69,8 @@ export class LevelStore {
   #opening: Promise<void> | undefined;
   /** Whether a write has failed since it was opened: what is written after that would be lost. */
   #isTainted = false;
+  /** Whether the disk has refused what it seems to have room for, as it does when a quota is used up. */
+  #isRationed = false;
   /** What kept it from being opened. */
   #failure: HttpfstreamError | undefined;
   #failedAtMs = 0;
@@ -98,7 +107,7 @@ export class LevelStore {
       const repair =
         reason === undefined ? undefined : await repairStore(this.#directory, this.#aside, reason);
       this.#database ??= await this.#openDatabase();
-      await this.#reserve.make();
+      await this.#makeReserve();
       return repair;
     } catch (error) {
       this.#isClosed = true;
@@ -168,6 +177,7 @@ export class LevelStore {
     await this.#opening;
     if (this.#database !== undefined && !this.#isTainted) return;
     this.#assertRoom(0);
+    await this.#assertNoQuota();
     await this.#openAnew();
   }
 
@@ -190,13 +200,14 @@ export class LevelStore {
     this.#keepReserve();
   }
 
-  /** Whether the disk has no room but what is kept. */
-  get isFull(): boolean {
-    try {
-      return freeBytes(this.#directory) < SPARE_BYTES + this.#loggedBytes;
-    } catch {
-      return false;
-    }
+  /**
+   * To be called before something begins, for which the room is not that is kept for what is under way.
+   *
+   * @throws {StorageFullError} when the disk has no room but that
+   */
+  async assertRoomForNew(): Promise<void> {
+    if (this.#lacksRoom(0)) throw diskFull();
+    await this.#assertNoQuota();
   }
 
   /** Closes it, when no write is under way. Idempotent. */
@@ -226,6 +237,7 @@ export class LevelStore {
   ): Promise<void> {
     this.#isTainted = true;
     const failure = this.#meaningOf(cause);
+    this.#isRationed = failure instanceof StorageFullError && !this.#lacksRoom(AMPLE_BYTES);
     // Without room it could not be opened again. It is read as it is, and opened anew before the next write.
     if (failure instanceof StorageFullError && !(await this.#reserve.release())) throw failure;
     await this.#openAnew();
@@ -293,9 +305,10 @@ export class LevelStore {
     try {
       this.#database = await this.#openDatabase();
     } catch (error) {
-      if (codeOf(error) === 'LEVEL_CORRUPTION') return reasonOf(error);
+      if (isCorruption(error)) return reasonOf(error);
       // To open it takes room, too.
-      if (!this.isFull || !(await this.#reserve.release())) throw error;
+      const isFull = this.#meaningOf(error) instanceof StorageFullError;
+      if (!isFull || !(await this.#reserve.release())) throw error;
       this.#database = await this.#openDatabase();
     }
     return undefined;
@@ -308,7 +321,7 @@ export class LevelStore {
       for await (const _ of database.iterator({ fillCache: false }));
       return undefined;
     } catch (error) {
-      if (codeOf(error) !== 'LEVEL_CORRUPTION') throw error;
+      if (!isCorruption(error)) throw error;
       this.#database = undefined;
       await database.close();
       return reasonOf(error);
@@ -324,30 +337,43 @@ export class LevelStore {
 
   /** Where no room is kept, what may not fit is refused before it is tried: after that it would have to be opened anew, which needs room, too. */
   #assertRoom(bytes: number): void {
-    if (this.#reserve.isThere) return;
-    const needed = SPARE_BYTES + bytes + this.#loggedBytes;
-    if (freeBytes(this.#directory) < needed) throw new StorageFullError("the server's disk is full");
+    if (!this.#reserve.isThere && this.#lacksRoom(bytes)) throw diskFull();
+  }
+
+  /** Whether the disk is seen to lack the room to write so much, and to open the database after that. */
+  #lacksRoom(bytes: number): boolean {
+    try {
+      const free = freeRoom(this.#directory);
+      return free.bytes < SPARE_BYTES + bytes + this.#loggedBytes || free.files < SPARE_FILES;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Whether there is room again behind a quota shows when some can be kept. */
+  async #assertNoQuota(): Promise<void> {
+    if (!this.#isRationed) return;
+    await this.#makeReserve();
+    if (this.#isRationed) throw diskFull();
   }
 
   #keepReserve(): void {
     if (this.#reserve.isThere || this.#reserveTimer !== undefined || this.#isClosed) return;
     this.#reserveTimer = setTimeout(() => {
-      void this.#reserve.make().then(() => {
+      void this.#makeReserve().then(() => {
         this.#reserveTimer = undefined;
       });
     }, RESERVE_DELAY_MS).unref();
   }
 
-  /** What an error of the database means. It does not say what the system said, but whether the disk is full can be seen. */
+  /** Never rejects. */
+  async #makeReserve(): Promise<void> {
+    await this.#reserve.make(this.#isRationed ? RATION_BYTES : undefined);
+    if (this.#reserve.isThere) this.#isRationed = false;
+  }
+
   #meaningOf(error: unknown): HttpfstreamError {
-    const code = codeOf(error);
-    if (!code?.startsWith('LEVEL_')) return storageFailure(error);
-    const options = { cause: causeOf(error) };
-    if (code === 'LEVEL_LOCKED') {
-      return new RootInUseError(`another process uses ${this.#directory}`, options);
-    }
-    if (this.isFull) return new StorageFullError("the server's disk is full", options);
-    return new StorageError("the server's store of records cannot be used", options);
+    return storeFailure(error, this.#directory, () => this.#lacksRoom(0));
   }
 }
 
@@ -367,19 +393,8 @@ function bytesOf(changes: readonly StoreChange[]): number {
   return bytes;
 }
 
-/** Of a database that cannot be opened, the reason is the cause. */
-function causeOf(error: unknown): unknown {
-  return error instanceof Error && error.cause !== undefined ? error.cause : error;
-}
-
-function codeOf(error: unknown): string | undefined {
-  const { code } = (causeOf(error) ?? {}) as { code?: string };
-  return code ?? (error as { code?: string }).code;
-}
-
-function reasonOf(error: unknown): string {
-  const cause = causeOf(error);
-  return cause instanceof Error ? cause.message : String(cause);
+function diskFull(): StorageFullError {
+  return new StorageFullError("the server's disk is full");
 }
 
 function ignore(): void {}

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { StorageFullError } from '../../wire/errors.ts';
 import { makeDirectories } from '../file-io.ts';
 import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../own-directory.ts';
 import type { Reserve } from '../reserve.ts';
@@ -211,13 +210,14 @@ export class Records {
       for (const { reject } of waiting) reject(error);
       return;
     }
+    const full = waiting.some(({ isNew }) => isNew) ? await this.#fullness() : undefined;
     const changes = new Map<string, string | undefined>();
     const damaged = new Set<string>();
     const made: Waiting[] = [];
     for (const each of waiting) {
       try {
         const draft = new RecordDraft((key) => (changes.has(key) ? changes.get(key) : this.#store.get(key)));
-        if (each.isNew && this.#store.isFull) throw new StorageFullError("the server's disk is full");
+        if (each.isNew && full !== undefined) throw full;
         each.change(draft);
         for (const [key, value] of draft.changes) changes.set(key, value);
         for (const fingerprint of draft.damaged) damaged.add(fingerprint);
@@ -234,6 +234,14 @@ export class Records {
     } catch (error) {
       for (const { reject } of made) reject(error);
     }
+  }
+
+  /** @returns what keeps new things from being begun */
+  async #fullness(): Promise<unknown> {
+    return this.#store.assertRoomForNew().then(
+      () => undefined,
+      (error) => error,
+    );
   }
 
   /** What is due, from what files' records say: of a store that was repaired one may lack what the other has. */

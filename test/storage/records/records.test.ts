@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import fs, { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ClassicLevel } from 'classic-level';
@@ -8,7 +8,7 @@ import { type FileRecord, isDamaged } from '../../../src/storage/records/file-re
 import type { DueFile, Records } from '../../../src/storage/records/records.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
-import { type SmallDisk, smallDisks } from '../../support/small-disk.ts';
+import { type SmallDisk, smallDisks, systemError } from '../../support/small-disk.ts';
 import { dueIn, recordsOf, storedIn, storeOf, withStore } from '../../support/stored-records.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -376,10 +376,27 @@ describe.each(REAL_DISKS)('on %s', (_kind, makeDisk) => {
     expect(records.get('1-1')).toEqual(record(3));
   });
 
+  test('that has no room for another file nothing that was acknowledged is forgotten, and new things begin when there is some', async () => {
+    const { disk, records } = await start();
+    const before = await fillRecords(records, 'before', 20);
+    await disk.fillFiles();
+    const begin = () => records.write((draft) => draft.set('2-2', record(2)), { durable: true, isNew: true });
+    await expect(begin()).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+    // LevelDB makes files as these become more.
+    const on = await fillRecords(records, 'on', 700);
+    expect(on).toHaveLength(700);
+    await disk.makeRoom();
+    await begin();
+    const after = await fillRecords(records, 'after', 20);
+    await records.close();
+    const next = (await openRecords(disk.directory)).records;
+    expect((await filesOf(next)).sort()).toEqual(['2-2', ...before, ...on, ...after].sort());
+  });
+
   test('that has no room left, not even what was kept, what is there can be read, and deletions are there once there is room', async () => {
     const { disk, records } = await start();
     await set(records, '1-1', record(1));
-    await rm(path.join(disk.directory, RESERVED, 'reserve'));
+    await rm(path.join(disk.directory, RESERVED, 'reserve'), { recursive: true });
     await disk.fill(0);
     await fillRecords(records, 'on', 2000);
     expect(records.get('1-1')).toEqual(record(1));
@@ -389,6 +406,57 @@ describe.each(REAL_DISKS)('on %s', (_kind, makeDisk) => {
     await records.write((draft) => draft.delete('1-1'), NOT_DURABLE);
     await records.close();
     expect((await openRecords(disk.directory)).records.get('1-1')).toBeUndefined();
+  });
+});
+
+describe('a quota that is used up', () => {
+  /** The disk has room, and refuses all the same what is written. */
+  function useUp(): { isUsedUp: boolean; refused: number } {
+    const quota = { isUsedUp: true, refused: 0 };
+    const { open } = fs.promises;
+    const { batch } = ClassicLevel.prototype;
+    const spies = [
+      vi.spyOn(ClassicLevel.prototype, 'batch').mockImplementation(async function refused(
+        this: ClassicLevel,
+        ...args: unknown[]
+      ) {
+        if (!quota.isUsedUp) return batch.apply(this, args as never);
+        quota.refused++;
+        const message = `IO error: ${this.location}/000005.log: Disk quota exceeded`;
+        throw Object.assign(new Error(message), { code: 'LEVEL_IO_ERROR' });
+      } as never),
+      vi.spyOn(fs.promises, 'open').mockImplementation(async (...args) => {
+        if (quota.isUsedUp && args[1] === 'wx') throw systemError('EDQUOT');
+        return open(...args);
+      }),
+    ];
+    onTestFinished(() => {
+      for (const spy of spies) spy.mockRestore();
+    });
+    return quota;
+  }
+
+  test('is a full disk: what is new is refused, and what is there is read, until there is room again', async () => {
+    const { root, records } = await openRecords();
+    await set(records, '1-1', record(1));
+    const quota = useUp();
+    const opening = vi.spyOn(ClassicLevel.prototype, 'open');
+    onTestFinished(() => opening.mockRestore());
+    await expect(set(records, '1-1', record(2))).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+    // With the room that was kept, which was not enough.
+    expect([quota.refused, opening.mock.calls.length]).toEqual([2, 2]);
+    await expect(set(records, '1-1', record(3))).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+    const begun = () => records.write((draft) => draft.set('2-2', record(2)), { durable: true, isNew: true });
+    await expect(begun()).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+    expect(records.get('1-1')).toEqual(record(1));
+    // It is not opened anew in vain.
+    expect([quota.refused, opening.mock.calls.length]).toEqual([3, 2]);
+    quota.isUsedUp = false;
+    await begun();
+    await set(records, '1-1', record(4));
+    await records.close();
+    const next = (await openRecords(root)).records;
+    expect([next.get('1-1'), next.get('2-2')]).toEqual([record(4), record(2)]);
   });
 });
 
