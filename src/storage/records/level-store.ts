@@ -1,4 +1,3 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import {
@@ -9,10 +8,11 @@ import {
   StorageFullError,
 } from '../../wire/errors.ts';
 import { makeDirectories, syncDirectories } from '../file-io.ts';
-import { OWN_DIRECTORY_MODE, readDirectory } from '../own-directory.ts';
-import { freeRoom, type Reserve } from '../reserve.ts';
+import { OWN_DIRECTORY_MODE } from '../own-directory.ts';
+import type { Reserve } from '../reserve.ts';
 import { isCorruption, reasonOf, storeFailure } from './store-failure.ts';
 import { missingFile, repairStore, type StoreRepair } from './store-repair.ts';
+import { StoreRoom } from './store-room.ts';
 
 /** What LevelDB gathers in memory, twice at most, before it becomes a file: also what it reads again when it opens. */
 const WRITE_BUFFER_BYTES = 1024 * 1024;
@@ -23,22 +23,7 @@ const CACHE_BYTES = 8 * 1024 * 1024;
 /** Files that it keeps open, each with its index in memory. */
 const MAX_OPEN_FILES = 64;
 
-/** Less room than this on the disk, beside what is written, and it might not come back from a write that failed. */
-const SPARE_BYTES = 64 * 1024;
-
-/** The same of files: a log, a manifest, what says which manifest it is, and what was in the log before. */
-const SPARE_FILES = 8;
-
-/** What refuses a write while the disk has more room than this is a quota. */
-const AMPLE_BYTES = 8 * 1024 * 1024;
-
-/** How much room is kept then: whoever tries to take more might be in the way of others who write. */
-const RATION_BYTES = 1024 * 1024;
-
-/** Time after a write, when no room is kept any more, after which it is tried to keep some, … */
-const RESERVE_DELAY_MS = 1000;
-
-/** … and time between two attempts to open it anew, when the first has failed. */
+/** Time between two attempts to open it anew, when the first has failed. */
 const RETRY_MS = 1000;
 
 /** One change; those that are written together are made as a whole or not at all. */
@@ -63,28 +48,23 @@ export interface LevelStoreOptions {
 export class LevelStore {
   readonly #directory: string;
   readonly #aside: string;
-  readonly #reserve: Reserve;
+  readonly #room: StoreRoom;
   /** The database; undefined while it is not open. */
   #database: ClassicLevel | undefined;
   #opening: Promise<void> | undefined;
   /** Whether a write has failed since it was opened: what is written after that would be lost. */
   #isTainted = false;
-  /** Whether the disk has refused what it seems to have room for, as it does when a quota is used up. */
-  #isRationed = false;
   /** What kept it from being opened. */
   #failure: HttpfstreamError | undefined;
   #failedAtMs = 0;
-  /** Bytes that may be in its log: as many it needs to open. */
-  #loggedBytes = 0;
   /** Whether its own name survives a loss of power. */
   #isAnchored = false;
-  #reserveTimer: NodeJS.Timeout | undefined;
   #isClosed = true;
 
   constructor({ directory, aside, reserve }: LevelStoreOptions) {
     this.#directory = directory;
     this.#aside = aside;
-    this.#reserve = reserve;
+    this.#room = new StoreRoom(directory, reserve, 2 * WRITE_BUFFER_BYTES);
   }
 
   /**
@@ -96,7 +76,7 @@ export class LevelStore {
    * @throws what the disk does
    */
   async open({ verify }: { verify: boolean }): Promise<StoreRepair | undefined> {
-    await this.#reserve.find();
+    await this.#room.open();
     this.#isClosed = false;
     try {
       await makeDirectories(this.#directory, OWN_DIRECTORY_MODE);
@@ -107,7 +87,7 @@ export class LevelStore {
       const repair =
         reason === undefined ? undefined : await repairStore(this.#directory, this.#aside, reason);
       this.#database ??= await this.#openDatabase();
-      await this.#makeReserve();
+      await this.#room.keep();
       return repair;
     } catch (error) {
       this.#isClosed = true;
@@ -176,8 +156,7 @@ export class LevelStore {
   async ready(): Promise<void> {
     await this.#opening;
     if (this.#database !== undefined && !this.#isTainted) return;
-    this.#assertRoom(0);
-    await this.#assertNoQuota();
+    await this.#room.assertForOpening();
     await this.#openAnew();
   }
 
@@ -191,13 +170,13 @@ export class LevelStore {
   async write(changes: readonly StoreChange[], durable: boolean): Promise<void> {
     await this.ready();
     const bytes = bytesOf(changes);
-    this.#assertRoom(bytes);
+    this.#room.assertFor(bytes);
     try {
       await this.#batch(changes, bytes, durable);
     } catch (error) {
       await this.#writeAgain(changes, bytes, durable, error);
     }
-    this.#keepReserve();
+    this.#room.keepSoon();
   }
 
   /**
@@ -205,15 +184,14 @@ export class LevelStore {
    *
    * @throws {StorageFullError} when the disk has no room but that
    */
-  async assertRoomForNew(): Promise<void> {
-    if (this.#lacksRoom(0)) throw diskFull();
-    await this.#assertNoQuota();
+  assertRoomForNew(): Promise<void> {
+    return this.#room.assertForNew();
   }
 
   /** Closes it, when no write is under way. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    clearTimeout(this.#reserveTimer);
+    this.#room.close();
     await this.#opening;
     const database = this.#database;
     this.#database = undefined;
@@ -221,7 +199,7 @@ export class LevelStore {
   }
 
   async #batch(changes: readonly StoreChange[], bytes: number, durable: boolean): Promise<void> {
-    this.#loggedBytes = Math.min(this.#loggedBytes + bytes, 2 * WRITE_BUFFER_BYTES);
+    this.#room.logged(bytes);
     await this.#assertOpen().batch([...changes], { sync: durable });
     if (!durable || this.#isAnchored) return;
     await syncDirectories(this.#directory, path.dirname(path.dirname(this.#directory)));
@@ -237,9 +215,8 @@ export class LevelStore {
   ): Promise<void> {
     this.#isTainted = true;
     const failure = this.#meaningOf(cause);
-    this.#isRationed = failure instanceof StorageFullError && !this.#lacksRoom(AMPLE_BYTES);
     // Without room it could not be opened again. It is read as it is, and opened anew before the next write.
-    if (failure instanceof StorageFullError && !(await this.#reserve.release())) throw failure;
+    if (failure instanceof StorageFullError && !(await this.#room.release())) throw failure;
     await this.#openAnew();
     try {
       await this.#batch(changes, bytes, durable);
@@ -282,7 +259,7 @@ export class LevelStore {
   }
 
   async #openDatabase(): Promise<ClassicLevel> {
-    this.#loggedBytes = await logBytes(this.#directory);
+    await this.#room.opening();
     const database = new ClassicLevel(this.#directory, {
       keyEncoding: 'utf8',
       valueEncoding: 'utf8',
@@ -296,7 +273,7 @@ export class LevelStore {
       await database.close().catch(ignore);
       throw error;
     }
-    this.#loggedBytes = 0;
+    this.#room.opened();
     return database;
   }
 
@@ -308,7 +285,7 @@ export class LevelStore {
       if (isCorruption(error)) return reasonOf(error);
       // To open it takes room, too.
       const isFull = this.#meaningOf(error) instanceof StorageFullError;
-      if (!isFull || !(await this.#reserve.release())) throw error;
+      if (!isFull || !(await this.#room.release())) throw error;
       this.#database = await this.#openDatabase();
     }
     return undefined;
@@ -335,54 +312,9 @@ export class LevelStore {
     throw new StorageBusyError('the store of records is being opened');
   }
 
-  /** Where no room is kept, what may not fit is refused before it is tried: after that it would have to be opened anew, which needs room, too. */
-  #assertRoom(bytes: number): void {
-    if (!this.#reserve.isThere && this.#lacksRoom(bytes)) throw diskFull();
-  }
-
-  /** Whether the disk is seen to lack the room to write so much, and to open the database after that. */
-  #lacksRoom(bytes: number): boolean {
-    try {
-      const free = freeRoom(this.#directory);
-      return free.bytes < SPARE_BYTES + bytes + this.#loggedBytes || free.files < SPARE_FILES;
-    } catch {
-      return false;
-    }
-  }
-
-  /** Whether there is room again behind a quota shows when some can be kept. */
-  async #assertNoQuota(): Promise<void> {
-    if (!this.#isRationed) return;
-    await this.#makeReserve();
-    if (this.#isRationed) throw diskFull();
-  }
-
-  #keepReserve(): void {
-    if (this.#reserve.isThere || this.#reserveTimer !== undefined || this.#isClosed) return;
-    this.#reserveTimer = setTimeout(() => {
-      void this.#makeReserve().then(() => {
-        this.#reserveTimer = undefined;
-      });
-    }, RESERVE_DELAY_MS).unref();
-  }
-
-  /** Never rejects. */
-  async #makeReserve(): Promise<void> {
-    await this.#reserve.make(this.#isRationed ? RATION_BYTES : undefined);
-    if (this.#reserve.isThere) this.#isRationed = false;
-  }
-
   #meaningOf(error: unknown): HttpfstreamError {
-    return storeFailure(error, this.#directory, () => this.#lacksRoom(0));
+    return storeFailure(error, this.#directory, () => this.#room.isFull);
   }
-}
-
-async function logBytes(directory: string): Promise<number> {
-  let bytes = 0;
-  for (const name of await readDirectory(directory)) {
-    if (name.endsWith('.log')) bytes += (await fs.promises.stat(path.join(directory, name))).size;
-  }
-  return bytes;
 }
 
 function bytesOf(changes: readonly StoreChange[]): number {
@@ -391,10 +323,6 @@ function bytesOf(changes: readonly StoreChange[]): number {
     bytes += Buffer.byteLength(each.key) + (each.type === 'put' ? Buffer.byteLength(each.value) : 0);
   }
   return bytes;
-}
-
-function diskFull(): StorageFullError {
-  return new StorageFullError("the server's disk is full");
 }
 
 function ignore(): void {}
