@@ -11,7 +11,14 @@ import { makeDirectories, syncDirectories } from '../file-io.ts';
 import { OWN_DIRECTORY_MODE } from '../own-directory.ts';
 import type { Reserve } from '../reserve.ts';
 import { isCorruption, reasonOf, storeFailure } from './store-failure.ts';
-import { missingFile, repairStore, type StoreRepair } from './store-repair.ts';
+import {
+  type Damage,
+  forgetDamage,
+  missingFile,
+  readDamage,
+  repairStore,
+  type StoreRepair,
+} from './store-repair.ts';
 import { StoreRoom } from './store-room.ts';
 
 /** What LevelDB gathers in memory, twice at most, before it becomes a file: also what it reads again when it opens. */
@@ -54,6 +61,8 @@ export class LevelStore {
   #opening: Promise<void> | undefined;
   /** Whether a write has failed since it was opened: what is written after that would be lost. */
   #isTainted = false;
+  /** Whether it is known to be damaged. */
+  #isDamaged = false;
   /** What kept it from being opened. */
   #failure: HttpfstreamError | undefined;
   #failedAtMs = 0;
@@ -68,9 +77,9 @@ export class LevelStore {
   }
 
   /**
-   * Opens it; repairs it if it is seen to be damaged.
+   * Opens it; repairs it if it is seen to be damaged. What was repaired is repaired again by the next start, until {@link settle}.
    *
-   * @param options.verify whether all of it is read to see that
+   * @param options.verify whether all of it is read to see that, as it is if damage was met in use
    * @returns what was repaired
    * @throws {RootInUseError} when another process has it open
    * @throws what the disk does
@@ -80,17 +89,25 @@ export class LevelStore {
     this.#isClosed = false;
     try {
       await makeDirectories(this.#directory, OWN_DIRECTORY_MODE);
-      const reason =
-        (await missingFile(this.#directory)) ??
-        (await this.#tryToOpen()) ??
-        (verify ? await this.#verify() : undefined);
-      const repair =
-        reason === undefined ? undefined : await repairStore(this.#directory, this.#aside, reason);
+      const damage = await this.#findDamage(verify);
+      this.#isDamaged ||= damage !== undefined;
+      const repair = damage && (await repairStore(this.#directory, this.#aside, damage));
       this.#database ??= await this.#openDatabase();
       await this.#room.keep();
       return repair;
     } catch (error) {
       this.#isClosed = true;
+      throw this.#meaningOf(error);
+    }
+  }
+
+  /** Notes that it is as it should be, if it was not. */
+  async settle(): Promise<void> {
+    if (!this.#isDamaged) return;
+    try {
+      await forgetDamage(this.#directory);
+      this.#isDamaged = false;
+    } catch (error) {
       throw this.#meaningOf(error);
     }
   }
@@ -275,6 +292,18 @@ export class LevelStore {
     }
     this.#room.opened();
     return database;
+  }
+
+  /** @returns what is wrong with it; undefined when it is open */
+  async #findDamage(verify: boolean): Promise<Damage | undefined> {
+    const noted = await readDamage(this.#directory);
+    this.#isDamaged = noted !== undefined;
+    if (noted?.copy !== undefined) return noted;
+    const reason =
+      (await missingFile(this.#directory)) ??
+      (await this.#tryToOpen()) ??
+      (verify || noted !== undefined ? await this.#verify() : undefined);
+    return reason === undefined ? undefined : { reason };
   }
 
   /** @returns what is wrong with it; undefined when it is open */

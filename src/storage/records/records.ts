@@ -88,6 +88,7 @@ export class Records {
   async open({ verify = false }: { verify?: boolean } = {}): Promise<StoreRepair | undefined> {
     const repair = await this.#store.open({ verify });
     if (repair !== undefined) await this.#indexAnew();
+    await this.#store.settle();
     return repair;
   }
 

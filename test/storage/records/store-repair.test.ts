@@ -1,6 +1,7 @@
-import { cp, open, readdir, readFile } from 'node:fs/promises';
+import { cp, open, readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { ClassicLevel } from 'classic-level';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { checkDirectory } from '../../../src/server/check-directory.ts';
 import type { FileRecord } from '../../../src/storage/records/file-record.ts';
 import { missingFile } from '../../../src/storage/records/store-repair.ts';
@@ -13,7 +14,11 @@ async function filled(count: number): Promise<{ root: string; table: string }> {
   const root = await temporaryDirectory();
   const records = recordsOf(root);
   await records.open();
-  const record = (i: number): FileRecord => ({ path: `f${i}`, append: { start: i, state: 'open' } });
+  const record = (i: number): FileRecord => ({
+    path: `f${i}`,
+    append: { start: i, state: 'open' },
+    ...(i < 10 && { dueMs: i }),
+  });
   await records.write(
     (draft) => {
       for (let i = 0; i < count; i++) draft.set(`${i}-1`, record(i));
@@ -76,6 +81,69 @@ describe('a store of which a block cannot be read', () => {
     const left = Object.keys(await recordsIn(root)).length;
     expect(left).toBeGreaterThan(1500);
     expect(left).toBeLessThan(2000);
+  });
+});
+
+describe('a repair that is killed', () => {
+  /** A store of which the manifest is missing. */
+  async function damaged(): Promise<string> {
+    const { root } = await filled(2000);
+    const manifest = (await readdir(storeOf(root))).find((name) => name.startsWith('MANIFEST')) as string;
+    await rm(path.join(storeOf(root), manifest));
+    return root;
+  }
+
+  const killed = new Error('killed');
+
+  test('on the way is begun again by the next start, from what was there before, and told', async () => {
+    const root = await damaged();
+    const { repair } = ClassicLevel;
+    const repairing = vi.spyOn(ClassicLevel, 'repair').mockImplementationOnce(async (directory) => {
+      await repair(directory as string);
+      // As if not all had been written.
+      for (const name of await readdir(directory as string)) {
+        if (name.endsWith('.ldb')) await rm(path.join(directory as string, name));
+      }
+      throw killed;
+    });
+    onTestFinished(() => repairing.mockRestore());
+    await expect(recordsOf(root).open()).rejects.toMatchObject({ cause: killed });
+    const records = recordsOf(root);
+    expect(await records.open()).toMatchObject({ reason: expect.stringContaining('MANIFEST') });
+    await records.close();
+    expect(Object.keys(await recordsIn(root))).toHaveLength(2000);
+    expect(await readdir(path.join(root, RESERVED, 'aside'))).toHaveLength(1);
+  });
+
+  test('before what is due is known is begun again, and no more once it has come to its end', async () => {
+    const root = await damaged();
+    const { batch } = ClassicLevel.prototype;
+    const writing = vi.spyOn(ClassicLevel.prototype, 'batch').mockRejectedValue(killed);
+    onTestFinished(() => writing.mockRestore());
+    const first = recordsOf(root);
+    await expect(first.open()).rejects.toThrow();
+    await first.close();
+    writing.mockImplementation(batch as never);
+    const second = recordsOf(root);
+    expect(await second.open()).toBeDefined();
+    await second.write((draft) => draft.delete('0-1'), { durable: false });
+    await second.close();
+    const third = recordsOf(root);
+    expect(await third.open()).toBeUndefined();
+    await third.close();
+    expect(Object.keys(await recordsIn(root))).toHaveLength(1999);
+  });
+
+  test('and whose copy is gone is begun again from what is left', async () => {
+    const root = await damaged();
+    const repairing = vi.spyOn(ClassicLevel, 'repair').mockRejectedValueOnce(killed);
+    onTestFinished(() => repairing.mockRestore());
+    await expect(recordsOf(root).open()).rejects.toMatchObject({ cause: killed });
+    await rm(path.join(root, RESERVED, 'aside'), { recursive: true });
+    const records = recordsOf(root);
+    expect(await records.open()).toBeDefined();
+    await records.close();
+    expect(Object.keys(await recordsIn(root))).toHaveLength(2000);
   });
 });
 
