@@ -6,6 +6,7 @@ import { vi } from 'vitest';
 import type { FeedRegistry } from '../../src/core/feed-registry.ts';
 import type { FileRecord, Tombstone } from '../../src/storage/records/file-record.ts';
 import { Records } from '../../src/storage/records/records.ts';
+import type { Report } from '../../src/storage/report.ts';
 import { Reserve } from '../../src/storage/reserve.ts';
 import { RESERVED } from './root-files.ts';
 import { temporaryDirectory } from './server.ts';
@@ -16,12 +17,13 @@ export function storeOf(root: string): string {
 }
 
 /** The store of a root that no server uses; to be opened and closed by the caller. */
-export function recordsOf(root: string): Records {
+export function recordsOf(root: string, report: Report = () => {}): Records {
   const own = (name: string) => path.join(root, RESERVED, name);
   return new Records({
     directory: own('records'),
     aside: own('aside'),
     reserve: new Reserve(own('reserve')),
+    report,
   });
 }
 

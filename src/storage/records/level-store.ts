@@ -9,12 +9,14 @@ import {
 } from '../../wire/errors.ts';
 import { makeDirectories, syncDirectories } from '../file-io.ts';
 import { OWN_DIRECTORY_MODE } from '../own-directory.ts';
+import type { Report } from '../report.ts';
 import type { Reserve } from '../reserve.ts';
 import { isCorruption, reasonOf, storeFailure } from './store-failure.ts';
 import {
   type Damage,
   forgetDamage,
   missingFile,
+  noteDamage,
   readDamage,
   repairStore,
   type StoreRepair,
@@ -43,6 +45,8 @@ export interface LevelStoreOptions {
   /** Where a damaged one is copied to before it is repaired, absolute. */
   aside: string;
   reserve: Reserve;
+  /** Told, once, when it is found to be damaged while it is in use. */
+  report: Report;
 }
 
 /**
@@ -55,6 +59,7 @@ export interface LevelStoreOptions {
 export class LevelStore {
   readonly #directory: string;
   readonly #aside: string;
+  readonly #report: Report;
   readonly #room: StoreRoom;
   /** The database; undefined while it is not open. */
   #database: ClassicLevel | undefined;
@@ -70,9 +75,10 @@ export class LevelStore {
   #isAnchored = false;
   #isClosed = true;
 
-  constructor({ directory, aside, reserve }: LevelStoreOptions) {
+  constructor({ directory, aside, reserve, report }: LevelStoreOptions) {
     this.#directory = directory;
     this.#aside = aside;
+    this.#report = report;
     this.#room = new StoreRoom(directory, reserve, 2 * WRITE_BUFFER_BYTES);
   }
 
@@ -342,6 +348,14 @@ export class LevelStore {
   }
 
   #meaningOf(error: unknown): HttpfstreamError {
+    if (isCorruption(error) && !this.#isClosed && !this.#isDamaged) {
+      this.#isDamaged = true;
+      noteDamage(this.#directory, reasonOf(error));
+      this.#report('the store of records is damaged: the next start repairs what can be read of it', {
+        path: this.#directory,
+        reason: reasonOf(error),
+      });
+    }
     return storeFailure(error, this.#directory, () => this.#room.isFull);
   }
 }

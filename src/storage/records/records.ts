@@ -3,10 +3,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { makeDirectories } from '../file-io.ts';
 import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../own-directory.ts';
-import type { Reserve } from '../reserve.ts';
 import { storageFailure } from '../storage-failure.ts';
 import { type FileRecord, parseRecord, parseTombstone, type Tombstone } from './file-record.ts';
-import { LevelStore, type StoreChange } from './level-store.ts';
+import { LevelStore, type LevelStoreOptions, type StoreChange } from './level-store.ts';
 import { RecordDraft } from './record-draft.ts';
 import {
   dueFile,
@@ -29,16 +28,6 @@ const INDEX_BATCH = 1000;
 
 /** Makes the changes that belong together, in line. What it throws refuses them all. */
 export type Change = (draft: RecordDraft) => void;
-
-/** Where records lie. */
-export interface RecordsOptions {
-  /** Directory of the store, absolute. */
-  directory: string;
-  /** Where what is damaged is copied to before it is replaced, absolute. */
-  aside: string;
-  /** Room on the disk for when it is full. */
-  reserve: Reserve;
-}
 
 /** A file that may have expired. */
 export interface DueFile {
@@ -72,9 +61,9 @@ export class Records {
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
 
-  constructor({ directory, aside, reserve }: RecordsOptions) {
-    this.#store = new LevelStore({ directory, aside, reserve });
-    this.#aside = aside;
+  constructor(options: LevelStoreOptions) {
+    this.#store = new LevelStore(options);
+    this.#aside = options.aside;
   }
 
   /**

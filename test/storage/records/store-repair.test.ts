@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { checkDirectory } from '../../../src/server/check-directory.ts';
 import type { FileRecord } from '../../../src/storage/records/file-record.ts';
 import { missingFile } from '../../../src/storage/records/store-repair.ts';
+import type { Report } from '../../../src/storage/report.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { startServer, temporaryDirectory } from '../../support/server.ts';
 import { recordsIn, recordsOf, storeOf } from '../../support/stored-records.ts';
@@ -57,6 +58,55 @@ describe('a store of which a block cannot be read', () => {
     }
     expect(errors).toBeGreaterThan(0);
     expect(errors).toBeLessThan(500);
+  });
+
+  test('is told of once when that is met, and repaired by the next start', async () => {
+    const { root, table } = await filled(2000);
+    await spoil(table, 2000);
+    const told: Parameters<Report>[] = [];
+    const records = recordsOf(root, (...args) => told.push(args));
+    await records.open();
+    for (let i = 0; i < 2000; i++) {
+      try {
+        records.get(`${i}-1`);
+      } catch {}
+    }
+    const all = async () => {
+      for await (const _ of records.files());
+    };
+    await expect(all()).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
+    expect(told).toEqual([
+      [
+        expect.stringContaining('damaged'),
+        { path: storeOf(root), reason: expect.stringMatching(/corrupt/i) },
+      ],
+    ]);
+    await records.close();
+    const next = recordsOf(root);
+    expect(await next.open()).toMatchObject({ reason: expect.any(String), unreadableFiles: 1 });
+    await next.write((draft) => draft.delete('1999-1'), { durable: false });
+    await next.close();
+    const last = recordsOf(root);
+    expect(await last.open()).toBeUndefined();
+    await last.close();
+  });
+
+  test('and can be all the same by the next start, is not repaired', async () => {
+    const { root } = await filled(10);
+    const told: Parameters<Report>[] = [];
+    const records = recordsOf(root, (...args) => told.push(args));
+    await records.open();
+    const reading = vi.spyOn(ClassicLevel.prototype, 'getSync').mockImplementationOnce(() => {
+      throw Object.assign(new Error('Corruption: made up'), { code: 'LEVEL_CORRUPTION' });
+    });
+    onTestFinished(() => reading.mockRestore());
+    expect(() => records.get('1-1')).toThrow(expect.objectContaining({ code: 'HFS_STORAGE_ERROR' }));
+    await records.close();
+    expect(told).toHaveLength(1);
+    const next = recordsOf(root);
+    expect(await next.open()).toBeUndefined();
+    await next.close();
+    expect(await readdir(storeOf(root))).not.toContain('DAMAGED');
   });
 
   test('is repaired by a check, which tells of it, and keeps what was there before', async () => {
