@@ -20,8 +20,11 @@ import {
 } from './record-keys.ts';
 import type { StoreRepair } from './store-repair.ts';
 
-/** How many writes go to the disk together at most. */
+/** How many writes go to the disk together at most, … */
 const MAX_TOGETHER = 1000;
+
+/** … and how many characters, but for the write with which they are reached: the others go with the next. */
+const MAX_LENGTH = 1024 * 1024;
 
 /** How many entries are written at a time when an index is made anew. */
 const INDEX_BATCH = 1000;
@@ -189,49 +192,47 @@ export class Records {
 
   /** Never rejects. */
   async #writeAll(): Promise<void> {
-    while (this.#waiting.length > 0) await this.#writeTogether(this.#waiting.splice(0, MAX_TOGETHER));
+    while (this.#waiting.length > 0) await this.#writeTogether();
     this.#writing = undefined;
   }
 
-  async #writeTogether(waiting: readonly Waiting[]): Promise<void> {
-    try {
-      await this.#store.ready();
-    } catch (error) {
-      for (const { reject } of waiting) reject(error);
-      return;
-    }
-    const full = waiting.some(({ isNew }) => isNew) ? await this.#fullness() : undefined;
+  /** Makes the changes that wait, as many as go together. Never rejects. */
+  async #writeTogether(): Promise<void> {
+    const waiting = this.#waiting.splice(0, MAX_TOGETHER);
+    const unready = await this.#store.ready().then(() => undefined, asValue);
+    const isNew = waiting.some((each) => each.isNew);
+    const full = isNew ? await this.#store.assertRoomForNew().then(() => undefined, asValue) : undefined;
     const changes = new Map<string, string | undefined>();
-    const damaged = new Set<string>();
     const made: Waiting[] = [];
-    for (const each of waiting) {
+    let length = 0;
+    for (const [i, each] of waiting.entries()) {
+      if (length >= MAX_LENGTH) {
+        this.#waiting.unshift(...waiting.slice(i));
+        break;
+      }
       try {
-        const draft = new RecordDraft((key) => (changes.has(key) ? changes.get(key) : this.#store.get(key)));
+        if (unready !== undefined) throw unready;
         if (each.isNew && full !== undefined) throw full;
+        const draft = new RecordDraft((key) => (changes.has(key) ? changes.get(key) : this.#store.get(key)));
         each.change(draft);
-        for (const [key, value] of draft.changes) changes.set(key, value);
-        for (const fingerprint of draft.damaged) damaged.add(fingerprint);
+        // If that cannot be, it is not replaced, and nobody else is refused for that.
+        for (const fingerprint of draft.damaged) await this.copyAside(fingerprint);
+        for (const [key, value] of draft.changes) {
+          changes.set(key, value);
+          length += key.length + (value?.length ?? 0);
+        }
         made.push(each);
       } catch (error) {
         each.reject(error);
       }
     }
     try {
-      for (const fingerprint of damaged) await this.copyAside(fingerprint);
       const durable = made.some((each) => each.durable);
       if (changes.size > 0) await this.#store.write(Array.from(changes, storeChange), durable);
       for (const { resolve } of made) resolve();
     } catch (error) {
       for (const { reject } of made) reject(error);
     }
-  }
-
-  /** @returns what keeps new things from being begun */
-  async #fullness(): Promise<unknown> {
-    return this.#store.assertRoomForNew().then(
-      () => undefined,
-      (error) => error,
-    );
   }
 
   /** What is due, from what files' records say: of a store that was repaired one may lack what the other has. */
@@ -265,4 +266,8 @@ export class Records {
 
 function storeChange([key, value]: [string, string | undefined]): StoreChange {
   return value === undefined ? { type: 'del', key } : { type: 'put', key, value };
+}
+
+function asValue(error: unknown): unknown {
+  return error;
 }

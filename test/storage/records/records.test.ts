@@ -178,6 +178,53 @@ describe('changes that belong together', () => {
     expect(writing.mock.calls[0]?.[1 as never]).toMatchObject({ sync: true });
     expect(await filesOf(records)).toHaveLength(500);
   });
+
+  test('go to the disk 1 MiB at a time, in order', async () => {
+    const { records } = await openRecords();
+    const writing = vi.spyOn(ClassicLevel.prototype, 'batch');
+    onTestFinished(() => writing.mockRestore());
+    const order: number[] = [];
+    const session = 'x'.repeat(100_000);
+    const writes = Array.from({ length: 35 }, (_, i) =>
+      set(records, `${i}-1`, record(i, { append: { session, start: i, state: 'open' } })).then(() => {
+        order.push(i);
+      }),
+    );
+    await Promise.all(writes);
+    const calls = writing.mock.calls as unknown as [changes: unknown[]][];
+    expect(calls.map(([changes]) => changes.length)).toEqual([11, 11, 11, 2]);
+    expect(order).toEqual(writes.map((_, i) => i));
+    expect(await filesOf(records)).toHaveLength(35);
+  });
+
+  test('in a group with one of a record that cannot be copied aside are made, and that is refused', async () => {
+    const { root, records: before } = await openRecords();
+    await set(before, '1-1', record(1));
+    await before.close();
+    await withStore(root, (store) => store.put('file!1-1', '{"path":'));
+    const { records } = await openRecords(root);
+    await writeFile(path.join(root, RESERVED, 'aside'), 'in the way');
+    const writes = ['0-0', '1-1', '2-2'].map((file) => set(records, file, record(7)));
+    const results = await Promise.allSettled(writes);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect([records.get('0-0'), records.get('2-2')]).toEqual([record(7), record(7)]);
+    expect(isDamaged(records.get('1-1'))).toBe(true);
+  });
+
+  test('in a group with one of a record that cannot be read are made, and that is refused', async () => {
+    const { records } = await openRecords();
+    const { getSync } = ClassicLevel.prototype;
+    const reading = vi.spyOn(ClassicLevel.prototype, 'getSync');
+    reading.mockImplementation(function broken(this: ClassicLevel, ...args: unknown[]) {
+      if (args[0] !== 'file!1-1') return getSync.apply(this, args as never);
+      throw Object.assign(new Error('Corruption: made up'), { code: 'LEVEL_CORRUPTION' });
+    } as never);
+    onTestFinished(() => reading.mockRestore());
+    const writes = ['0-0', '1-1', '2-2'].map((file) => set(records, file, record(7)));
+    const results = await Promise.allSettled(writes);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect([records.get('0-0'), records.get('2-2')]).toEqual([record(7), record(7)]);
+  });
 });
 
 describe('what is due', () => {
