@@ -1,5 +1,5 @@
 import { type FileRecord, isDamaged, parseRecord, parseTombstone, type Tombstone } from './file-record.ts';
-import { dueKey, fileKey, IMPORTED_KEY, removalKey, tombstoneKey } from './record-keys.ts';
+import { dueKey, fileKey, removalKey, tombstoneKey } from './record-keys.ts';
 
 /** What is at keys: the changes that were made before, or what is stored. */
 export type ReadValue = (key: string) => string | undefined;
@@ -89,11 +89,6 @@ export class RecordDraft {
   /** Takes keys away, whatever they are. */
   deleteKeys(keys: readonly string[]): void {
     for (const key of keys) this.#changes.set(key, undefined);
-  }
-
-  /** Notes whether the files of an earlier version are imported, and not removed yet. */
-  setImported(isImported: boolean): void {
-    this.#changes.set(IMPORTED_KEY, isImported ? '' : undefined);
   }
 
   #valueOf(key: string): string | undefined {

@@ -11,7 +11,6 @@ import {
   dueFile,
   dueKey,
   fileKey,
-  IMPORTED_KEY,
   nameIn,
   rangeDue,
   rangeOf,
@@ -109,11 +108,6 @@ export class Records {
   /** Whether the removal of a file has begun, and not all is done that belongs to it. Throws as {@link get}. */
   isBeingRemoved(fingerprint: string): boolean {
     return this.#store.get(removalKey(fingerprint)) !== undefined;
-  }
-
-  /** Whether the files of an earlier version are imported, and not removed yet. */
-  get isImported(): boolean {
-    return this.#store.get(IMPORTED_KEY) !== undefined;
   }
 
   /**
