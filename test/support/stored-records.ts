@@ -6,6 +6,7 @@ import { vi } from 'vitest';
 import type { FeedRegistry } from '../../src/core/feed-registry.ts';
 import type { FileRecord, Tombstone } from '../../src/storage/records/file-record.ts';
 import { Records } from '../../src/storage/records/records.ts';
+import type { StreamLink } from '../../src/storage/records/stream-state.ts';
 import type { Report } from '../../src/storage/report.ts';
 import { Reserve } from '../../src/storage/reserve.ts';
 import { RESERVED } from './root-files.ts';
@@ -93,6 +94,14 @@ export async function rememberedIn(root: string): Promise<Record<string, Record<
 export async function tombstonesIn(root: string): Promise<Record<string, Tombstone>> {
   const entries = entriesOf(await storedIn(root), 'tombstone');
   return Object.fromEntries(entries.map(([name, text]) => [name, parse(text)]));
+}
+
+/** The paths of the forks of the file at a path. */
+export async function forksIn(root: string, name: string): Promise<string[]> {
+  const stored = await storedIn(root);
+  const { fingerprint } = (await recordsIn(root))[name] as StoredRecord;
+  const forks: StreamLink[] = JSON.parse(stored.get(`forks!${fingerprint}`) ?? '[]');
+  return forks.map(({ path: fork }) => fork);
 }
 
 /** Which files of a root are to be looked at whether they have expired, and when: `MS!FINGERPRINT`. */

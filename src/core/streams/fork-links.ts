@@ -2,14 +2,18 @@ import type { FileRecord } from '../../storage/records/file-record.ts';
 import type { RecordDraft } from '../../storage/records/record-draft.ts';
 import type { StreamLink } from '../../storage/records/stream-state.ts';
 
+type Fingerprints = ReadonlySet<string>;
+
 /**
  * Remembers a fork with its source.
  *
  * @param source of which nothing may be remembered yet
  */
 export function addFork(draft: RecordDraft, source: StreamLink, fork: StreamLink): void {
+  const forks = draft.forks(source);
   const record = draft.get(source.fingerprint) ?? { path: source.path };
-  draft.set(source.fingerprint, { ...record, forks: [...(record.forks ?? []), fork] });
+  draft.set(source.fingerprint, { ...record, isForked: true });
+  draft.setForks(source.fingerprint, [...forks, fork]);
 }
 
 /**
@@ -20,14 +24,16 @@ export function addFork(draft: RecordDraft, source: StreamLink, fork: StreamLink
 export function removeStream(
   draft: RecordDraft,
   { path, fingerprint }: StreamLink,
-  lost: ReadonlySet<string>,
+  lost: Fingerprints,
 ): void {
-  const { forks = [], stream } = draft.get(fingerprint) ?? {};
-  const living = forks.filter((fork) => !lost.has(fork.fingerprint));
+  const living = without(draft.forks({ path, fingerprint }), lost);
+  const { stream } = draft.get(fingerprint) ?? {};
   const origin = stream?.origin && { path: stream.origin.path, fingerprint: stream.origin.fingerprint };
   draft.delete(fingerprint);
-  if (living.length > 0) draft.setTombstone({ path, fingerprint, forks: living, ...(origin && { origin }) });
-  else if (origin !== undefined) removeForks(draft, origin, new Set([fingerprint]));
+  if (living.length > 0) {
+    draft.setTombstone({ path, fingerprint, ...(origin && { origin }) });
+    draft.setForks(fingerprint, living);
+  } else if (origin !== undefined) removeForks(draft, origin, new Set([fingerprint]));
 }
 
 /** Forgets a file that is no more, and that it was forked. */
@@ -42,17 +48,16 @@ export function forgetFile(draft: RecordDraft, fingerprint: string): void {
  *
  * @param lost fingerprints of the forks
  */
-export function removeForks(draft: RecordDraft, source: StreamLink, lost: ReadonlySet<string>): void {
-  const others = (forks: readonly StreamLink[]) => forks.filter(({ fingerprint }) => !lost.has(fingerprint));
+export function removeForks(draft: RecordDraft, source: StreamLink, lost: Fingerprints): void {
+  const forks = without(draft.forks(source), lost);
   const tombstone = draft.tombstone(source.path);
   if (tombstone?.fingerprint !== source.fingerprint) {
     const record = draft.get(source.fingerprint);
-    if (record?.forks !== undefined) setForks(draft, source.fingerprint, record, others(record.forks));
-    return;
-  }
-  const forks = others(tombstone.forks);
-  if (forks.length > 0) draft.setTombstone({ ...tombstone, forks });
-  else {
+    if (record?.isForked) setForks(draft, source.fingerprint, record, forks);
+  } else if (forks.length > 0) {
+    draft.setTombstone(tombstone);
+    draft.setForks(source.fingerprint, forks);
+  } else {
     draft.deleteTombstone(source.path);
     if (tombstone.origin !== undefined) {
       removeForks(draft, tombstone.origin, new Set([tombstone.fingerprint]));
@@ -60,14 +65,21 @@ export function removeForks(draft: RecordDraft, source: StreamLink, lost: Readon
   }
 }
 
+function without(forks: readonly StreamLink[], lost: Fingerprints): readonly StreamLink[] {
+  return forks.filter(({ fingerprint }) => !lost.has(fingerprint));
+}
+
 /** A record of nothing but forks goes with them. */
 function setForks(
   draft: RecordDraft,
   fingerprint: string,
-  { forks: _, ...record }: FileRecord,
+  { isForked: _, ...record }: FileRecord,
   forks: readonly StreamLink[],
 ): void {
-  if (forks.length > 0) draft.set(fingerprint, { ...record, forks });
-  else if (record.append !== undefined || record.stream !== undefined) draft.set(fingerprint, record);
-  else draft.delete(fingerprint);
+  const isAlone = record.append === undefined && record.stream === undefined;
+  if (forks.length === 0 && isAlone) draft.delete(fingerprint);
+  else {
+    draft.set(fingerprint, forks.length > 0 ? { ...record, isForked: true } : record);
+    draft.setForks(fingerprint, forks);
+  }
 }

@@ -5,7 +5,14 @@ import { moveAside, OWN_DIRECTORY_MODE, readDirectory } from '../own-directory.t
 import type { Report } from '../report.ts';
 import type { Root } from '../root.ts';
 import { hasErrno, storageFailure } from '../storage-failure.ts';
-import { type FileRecord, isDamaged, parseRecord, parseTombstone, type Tombstone } from './file-record.ts';
+import {
+  type FileRecord,
+  forksWithin,
+  isDamaged,
+  parseRecord,
+  parseTombstone,
+  type Tombstone,
+} from './file-record.ts';
 import type { Change, Records } from './records.ts';
 import type { StreamLink, StreamState } from './stream-state.ts';
 
@@ -25,6 +32,12 @@ const SUFFIX = '.json';
 
 /** The state of a stream in a sidecar, which said of which streams it was the source, too. */
 type SidecarStream = StreamState & { forks?: readonly StreamLink[] };
+
+/** What a sidecar becomes. */
+interface Imported {
+  record: FileRecord;
+  forks: readonly StreamLink[];
+}
 
 /** What is imported, and where to. */
 export interface ImportOptions {
@@ -127,20 +140,24 @@ async function importSidecar(root: Root, batch: ImportBatch, name: string): Prom
   }
   // It was dated with the time before which nobody had to look.
   const due = await statOf(path.join(root.own('expiring'), `${fingerprint}${SUFFIX}`));
-  const record = recordOf(sidecar, mtimeMs, due?.mtimeMs);
-  await batch.add((draft) => draft.set(fingerprint, record), text.length);
+  const { record, forks } = recordOf(sidecar, mtimeMs, due?.mtimeMs);
+  await batch.add((draft) => {
+    draft.set(fingerprint, record);
+    draft.setForks(fingerprint, forks);
+  }, text.length);
 }
 
 /** @param accessedMs when it was changed last, which was the last access of a stream with a time to live */
-function recordOf(sidecar: FileRecord, accessedMs: number, dueMs: number | undefined): FileRecord {
-  const { forks, ...stream } = (sidecar.stream ?? {}) as SidecarStream;
-  return {
+function recordOf(sidecar: FileRecord, accessedMs: number, dueMs: number | undefined): Imported {
+  const { forks = [], ...stream } = (sidecar.stream ?? {}) as SidecarStream;
+  const record: FileRecord = {
     ...sidecar,
     ...(sidecar.stream && { stream }),
-    ...(forks !== undefined && forks.length > 0 && { forks }),
+    ...(forks.length > 0 && { isForked: true }),
     ...(stream.ttlSeconds !== undefined && { accessedMs }),
     ...(dueMs !== undefined && { dueMs }),
   };
+  return { record, forks };
 }
 
 async function importTombstone(root: Root, batch: ImportBatch, name: string, report: Report): Promise<void> {
@@ -153,7 +170,10 @@ async function importTombstone(root: Root, batch: ImportBatch, name: string, rep
     return;
   }
   if (await isUndone(root, tombstone)) return;
-  await batch.add((draft) => draft.setTombstone(tombstone), text.length);
+  await batch.add((draft) => {
+    draft.setTombstone(tombstone);
+    draft.setForks(tombstone.fingerprint, forksWithin(text));
+  }, text.length);
 }
 
 /** Whether the server was killed before it had deleted the stream: the tombstone came first. */

@@ -5,10 +5,11 @@
  * |---|---|
  * | `file!FINGERPRINT` | what is remembered of a file, as JSON |
  * | `tombstone!PATH` | what is left of a stream that lives on in its forks, as JSON |
+ * | `forks!FINGERPRINT` | the forks of a file, or of what has left a tombstone, as a JSON array |
  * | `due!MS!FINGERPRINT` | nothing; when a file's record says that somebody has to look whether it has expired |
  * | `removal!FINGERPRINT` | path of a file that is being removed |
  */
-export type KeySpace = 'file' | 'tombstone' | 'due' | 'removal';
+export type KeySpace = 'file' | 'tombstone' | 'forks' | 'due' | 'removal';
 
 /** Longest time that a date has, in milliseconds since 1970. */
 const MAX_MS = 8.64e15;
@@ -21,6 +22,10 @@ export function fileKey(fingerprint: string): string {
 
 export function tombstoneKey(path: string): string {
   return `tombstone!${path}`;
+}
+
+export function forksKey(fingerprint: string): string {
+  return `forks!${fingerprint}`;
 }
 
 export function dueKey(dueMs: number, fingerprint: string): string {

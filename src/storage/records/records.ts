@@ -18,6 +18,7 @@ import {
   tombstoneKey,
 } from './record-keys.ts';
 import type { StoreRepair } from './store-repair.ts';
+import type { StreamLink } from './stream-state.ts';
 
 /** How many writes go to the disk together at most, … */
 const MAX_TOGETHER = 1000;
@@ -103,6 +104,11 @@ export class Records {
   tombstone(resourcePath: string): Tombstone | undefined {
     const text = this.#store.get(tombstoneKey(resourcePath));
     return text === undefined ? undefined : parseTombstone(text);
+  }
+
+  /** The forks of a file, or of what has left a tombstone: those that live, or of which forks live. Throws as {@link get}. */
+  forks(source: StreamLink): readonly StreamLink[] {
+    return new RecordDraft((key) => this.#store.get(key)).forks(source);
   }
 
   /** Whether the removal of a file has begun, and not all is done that belongs to it. Throws as {@link get}. */

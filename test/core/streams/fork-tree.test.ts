@@ -25,9 +25,12 @@ async function deletedChain() {
   const b = { path: 'b', fingerprint: '2-2' };
   await records.write(
     (draft) => {
-      draft.setTombstone({ path: 'a', fingerprint: '1-1', forks: [b] });
-      draft.setTombstone({ ...b, forks: [c], origin: { path: 'a', fingerprint: '1-1' } });
-      draft.set('3-3', { path: 'source', forks: [c] });
+      draft.setTombstone({ path: 'a', fingerprint: '1-1' });
+      draft.setForks('1-1', [b]);
+      draft.setTombstone({ ...b, origin: { path: 'a', fingerprint: '1-1' } });
+      draft.setForks(b.fingerprint, [c]);
+      draft.set('3-3', { path: 'source', isForked: true });
+      draft.setForks('3-3', [c]);
     },
     { durable: false },
   );

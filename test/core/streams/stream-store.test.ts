@@ -17,9 +17,16 @@ test('a stream is remembered beside what else is remembered of its file', async 
   const { records, store } = await openStore();
   const append = { start: 0, state: 'open' } as const;
   const forks = [{ path: 'f', fingerprint: '2-2' }];
-  await records.write((draft) => draft.set('1-1', { path: 'old', append, forks }), { durable: false });
+  await records.write(
+    (draft) => {
+      draft.set('1-1', { path: 'old', append, isForked: true });
+      draft.setForks('1-1', forks);
+    },
+    { durable: false },
+  );
   await store.save('1-1', 'new', state({ version: 7 }));
-  expect(records.get('1-1')).toEqual({ path: 'new', append, forks, stream: state({ version: 7 }) });
+  expect(records.get('1-1')).toEqual({ path: 'new', append, isForked: true, stream: state({ version: 7 }) });
+  expect(records.forks({ path: 'new', fingerprint: '1-1' })).toEqual(forks);
   expect([store.location('1-1'), store.version('1-1')]).toEqual(['new', 7]);
   expect([store.location('9-9'), store.version('9-9')]).toEqual([undefined, 0]);
 });

@@ -11,7 +11,14 @@ import { fingerprintOf, restoredRoot } from '../../support/restored-root.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { systemError } from '../../support/small-disk.ts';
-import { dueIn, recordsIn, recordsOf, storedIn, tombstonesIn } from '../../support/stored-records.ts';
+import {
+  dueIn,
+  forksIn,
+  recordsIn,
+  recordsOf,
+  storedIn,
+  tombstonesIn,
+} from '../../support/stored-records.ts';
 
 /** `HTTPFSTREAM_SOAK=1` takes every step, `npm test` some. */
 const IS_SOAK = process.env.HTTPFSTREAM_SOAK !== undefined;
@@ -91,9 +98,8 @@ describe('a root of version 0.3', () => {
       closed: true,
       closedBy: ['last', 0, 0],
     });
-    expect(records['forks/living.txt']?.record).toMatchObject({
-      forks: [{ path: 'forks/of-living.txt', fingerprint: records['forks/of-living.txt']?.fingerprint }],
-    });
+    expect(records['forks/living.txt']?.record).toMatchObject({ isForked: true });
+    expect(await forksIn(root, 'forks/living.txt')).toEqual(['forks/of-living.txt']);
     expect(records['forks/living.txt']?.record.stream).not.toHaveProperty('forks');
     expect(Object.keys(await tombstonesIn(root)).sort()).toEqual(['forks/between.json', 'forks/source.json']);
     for (const name of ['meta', 'gone', 'expiring'])
@@ -225,6 +231,7 @@ test('a deletion that came to no end is none: the tombstone was written, and the
   await writeFile(own(root, 'gone', 'three.json.abc.tmp'), 'left over');
   await importInto(root);
   expect(Object.keys(await tombstonesIn(root))).toEqual(['b']);
+  expect((await storedIn(root)).get('forks!8-8')).toBe(JSON.stringify(forks));
 });
 
 test('what is no file in the place of one is damaged, and in nobody’s way', async () => {

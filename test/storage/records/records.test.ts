@@ -143,7 +143,7 @@ describe('changes that belong together', () => {
     const { records } = await openRecords();
     const refused = records.write((draft) => {
       draft.set('1-1', record(1));
-      draft.setTombstone({ path: 'a', fingerprint: '2-2', forks: [] });
+      draft.setTombstone({ path: 'a', fingerprint: '2-2' });
       throw new Error('no');
     }, NOT_DURABLE);
     const made = set(records, '3-3', record(3));
