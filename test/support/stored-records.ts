@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { cp, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { ClassicLevel } from 'classic-level';
-import { vi } from 'vitest';
+import { onTestFinished, vi } from 'vitest';
 import type { FeedRegistry } from '../../src/core/feed-registry.ts';
 import type { FileRecord, Tombstone } from '../../src/storage/records/file-record.ts';
 import { Records } from '../../src/storage/records/records.ts';
@@ -11,6 +11,7 @@ import type { Report } from '../../src/storage/report.ts';
 import { Reserve } from '../../src/storage/reserve.ts';
 import { RESERVED } from './root-files.ts';
 import { temporaryDirectory } from './server.ts';
+import { waitFor } from './wait-for.ts';
 
 /** Where the store of a root lies. */
 export function storeOf(root: string): string {
@@ -123,6 +124,25 @@ export async function rewriteRecords(
     }
   });
   return entries.length;
+}
+
+/** Returns what makes a write of the store fail: when that resolves, the store is being opened anew. */
+export function failingWrites(records: Records): () => Promise<void> {
+  let isFailing = false;
+  const { batch } = ClassicLevel.prototype;
+  const writing = vi.spyOn(ClassicLevel.prototype, 'batch');
+  writing.mockImplementation(async function failing(this: ClassicLevel, ...args: unknown[]) {
+    if (!isFailing) return batch.apply(this, args as never);
+    isFailing = false;
+    throw Object.assign(new Error('IO error: made up'), { code: 'LEVEL_IO_ERROR' });
+  } as never);
+  onTestFinished(() => writing.mockRestore());
+  return async () => {
+    isFailing = true;
+    const change = { path: 'other', append: { start: 0, state: 'open' } } as const;
+    records.write((draft) => draft.set('9-9', change), { durable: false }).catch(() => undefined);
+    await waitFor(() => records.opening !== undefined, 'the store to be closed');
+  };
 }
 
 /** The stores that this process has opened last, by the directories of their roots. */

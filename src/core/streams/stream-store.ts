@@ -60,6 +60,7 @@ export class StreamStore {
     if (toleranceMs === undefined) return;
     const atMs = Date.now();
     try {
+      await this.#records.opening;
       const notedMs =
         this.#accesses.get(fingerprint)?.notedMs ?? this.#records.get(fingerprint)?.accessedMs ?? 0;
       const isNoted = atMs - notedMs < toleranceMs;

@@ -300,7 +300,7 @@ export class LevelStore {
     return database;
   }
 
-  /** @returns what is wrong with it; undefined when it is open */
+  /** @returns what is wrong with it, or was when its repair began; undefined when it is open */
   async #findDamage(verify: boolean): Promise<Damage | undefined> {
     const noted = await readDamage(this.#directory);
     this.#isDamaged = noted !== undefined;

@@ -1,14 +1,11 @@
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { ClassicLevel } from 'classic-level';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { ForkTree, type StreamHolder } from '../../../src/core/streams/fork-tree.ts';
-import type { Records } from '../../../src/storage/records/records.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { fingerprintOf } from '../../support/restored-root.ts';
 import { temporaryDirectory } from '../../support/server.ts';
-import { recordsOf } from '../../support/stored-records.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { failingWrites, recordsOf } from '../../support/stored-records.ts';
 
 /** Nobody is held by what is tested here. */
 const HOLDER = {} as StreamHolder;
@@ -37,28 +34,9 @@ async function deletedChain() {
   return { directory, records, tree: new ForkTree(root, records, HOLDER) };
 }
 
-/** Returns what makes a write of the store fail: when that resolves, the store is being opened anew. */
-function failing(records: Records): () => Promise<void> {
-  let isFailing = false;
-  const { batch } = ClassicLevel.prototype;
-  const writing = vi.spyOn(ClassicLevel.prototype, 'batch');
-  writing.mockImplementation(async function failed(this: ClassicLevel, ...args: unknown[]) {
-    if (!isFailing) return batch.apply(this, args as never);
-    isFailing = false;
-    throw Object.assign(new Error('IO error: made up'), { code: 'LEVEL_IO_ERROR' });
-  } as never);
-  onTestFinished(() => writing.mockRestore());
-  return async () => {
-    isFailing = true;
-    const change = { path: 'other', append: { start: 0, state: 'open' } } as const;
-    records.write((draft) => draft.set('9-9', change), { durable: false }).catch(() => undefined);
-    await waitFor(() => records.opening !== undefined, 'the store to be closed');
-  };
-}
-
 test('who looks which forks live waits while the store is opened anew', async () => {
   const { directory, records, tree } = await deletedChain();
-  const fail = failing(records);
+  const fail = failingWrites(records);
   const { stat } = Root.prototype;
   const looking = vi.spyOn(Root.prototype, 'stat').mockImplementation(async function failed(this: Root, at) {
     await fail();
@@ -73,6 +51,6 @@ test('who looks which forks live waits while the store is opened anew', async ()
 
 test('who deletes a source waits while the store is opened anew', async () => {
   const { records, tree } = await deletedChain();
-  await failing(records)();
+  await failingWrites(records)();
   expect(await tree.lostForks('3-3')).toEqual(new Set());
 });
