@@ -102,6 +102,7 @@ export class Core {
       directory: root.own('records'),
       aside: root.own('aside'),
       reserve: new Reserve(root.own('reserve')),
+      report,
     });
     this.store = new StreamStore(this.records, isDurable);
     this.quarantine = new Quarantine(root.own('quarantine'));

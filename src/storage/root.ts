@@ -39,7 +39,7 @@ export interface DirectoryEntry extends fileIo.FileStat {
   name: string;
 }
 
-/** What lies in the server's own directory; the last three are of version 0.3. */
+/** What lies in the server's own directory; the last three are of version 0.3, and moved together while they are removed. */
 export type OwnName =
   | 'records'
   | 'reserve'
@@ -48,6 +48,7 @@ export type OwnName =
   | 'incoming'
   | 'aside'
   | 'lock'
+  | 'imported-0.3'
   | 'meta'
   | 'gone'
   | 'expiring';

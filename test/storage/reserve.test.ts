@@ -1,8 +1,15 @@
-import { stat, writeFile } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Reserve } from '../../src/storage/reserve.ts';
 import { temporaryDirectory } from '../support/server.ts';
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
+
+async function filesIn(directory: string): Promise<Stats[]> {
+  return Promise.all((await readdir(directory)).map((name) => stat(path.join(directory, name))));
+}
 
 const nameIn = (directory: string) => path.join(directory, 'own/reserve');
 
@@ -12,11 +19,12 @@ describe('room that is kept', () => {
     const first = new Reserve(name);
     expect([first.isThere, await first.release()]).toEqual([false, false]);
     await first.make();
-    const { size, blocks } = await stat(name);
+    const kept = await filesIn(name);
     expect(first.isThere).toBe(true);
-    expect(size).toBeGreaterThanOrEqual(256 * 1024);
-    // It is not a hole.
-    expect(blocks * 512).toBeGreaterThanOrEqual(size);
+    expect(sum(kept.map(({ size }) => size))).toBe(4 * 1024 * 1024);
+    // There are no holes, and others find room for files.
+    for (const { size, blocks } of kept) expect(blocks * 512).toBeGreaterThanOrEqual(size);
+    expect(kept.length).toBeGreaterThanOrEqual(16);
 
     const next = new Reserve(name);
     await next.find();
@@ -24,7 +32,7 @@ describe('room that is kept', () => {
     expect([await next.release(), next.isThere, await next.release()]).toEqual([true, false, false]);
     await expect(stat(name)).rejects.toThrow('ENOENT');
     await next.make();
-    expect((await stat(name)).size).toBe(size);
+    expect(await filesIn(name)).toHaveLength(kept.length);
   });
 
   test('is made by several at once as by one, and given up only when it is made', async () => {
@@ -36,15 +44,25 @@ describe('room that is kept', () => {
     await expect(stat(name)).rejects.toThrow('ENOENT');
   });
 
-  test('is made anew when it was not finished', async () => {
-    const directory = await temporaryDirectory();
-    const name = path.join(directory, 'reserve');
-    await writeFile(name, 'not finished');
+  test.each([
+    ['was not finished', (name: string) => truncate(path.join(name, '15'), 1000)],
+    ['lacks a file', (name: string) => rm(path.join(name, '3'))],
+    [
+      'is one file',
+      async (name: string) => {
+        await rm(name, { recursive: true });
+        await writeFile(name, Buffer.alloc(4 * 1024 * 1024));
+      },
+    ],
+  ])('is made anew when it %s', async (_what, change) => {
+    const name = nameIn(await temporaryDirectory());
+    await new Reserve(name).make();
+    await change(name);
     const reserve = new Reserve(name);
     await reserve.find();
     expect(reserve.isThere).toBe(false);
-    await reserve.make();
-    expect((await stat(name)).size).toBeGreaterThanOrEqual(256 * 1024);
+    await reserve.make(1024 * 1024);
+    expect(sum((await filesIn(name)).map(({ size }) => size))).toBe(1024 * 1024);
   });
 
   test('is none, and no error, where there can be none', async () => {

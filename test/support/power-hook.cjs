@@ -26,7 +26,7 @@ function idOf(fd) {
 /** Where a name is below the root; undefined if it is not, or changes when nothing is kept. */
 function placeOf(name) {
   const directory = path.relative(root, fs.realpathSync(path.dirname(String(name))));
-  const isReserve = directory === '.httpfstream' && path.basename(String(name)) === 'reserve';
+  const isReserve = path.join(directory, path.basename(String(name))).startsWith('.httpfstream/reserve');
   const isOutside =
     isReserve || directory.startsWith('..') || directory.startsWith(path.join('.httpfstream', 'lock'));
   return isOutside ? undefined : { directory, name: path.basename(String(name)) };

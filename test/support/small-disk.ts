@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import { mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { onTestFinished, vi } from 'vitest';
@@ -13,11 +13,15 @@ export interface SmallDisk {
   directory: string;
   /** Leaves about as many bytes free. */
   fill(freeBytes: number): Promise<void>;
-  /** Makes room for at least half a mebibyte. */
+  /** Leaves no room for another file, of whatever size. Not of a disk that is made to fail. */
+  fillFiles(): Promise<void>;
+  /** Makes room for at least half a mebibyte, and for files. */
   makeRoom(): Promise<void>;
 }
 
 const DISK_BYTES = 4 * 1024 * 1024;
+
+const DISK_FILES = 512;
 
 /** An error as the operating system makes it. */
 export function systemError(code: string): NodeJS.ErrnoException {
@@ -40,14 +44,14 @@ function run(command: string, ...args: string[]): void {
 }
 
 function mountTmpfs(directory: string): void {
-  run('mount', '-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'none', directory);
+  run('mount', '-t', 'tmpfs', '-o', `size=${DISK_BYTES},nr_inodes=${DISK_FILES}`, 'none', directory);
 }
 
 function mountExt4(directory: string): void {
   const image = `${directory}.image`;
   fs.writeFileSync(image, '');
   fs.truncateSync(image, DISK_BYTES);
-  run('mkfs.ext4', '-q', '-F', '-O', '^has_journal', '-m', '0', image);
+  run('mkfs.ext4', '-q', '-F', '-O', '^has_journal', '-m', '0', '-N', String(DISK_FILES), image);
   run('mount', '-o', 'loop', image, directory);
 }
 
@@ -79,10 +83,15 @@ async function realDisk(mount: (directory: string) => void): Promise<SmallDisk> 
   const root = path.join(directory, 'root');
   await mkdir(root);
   const ballast = path.join(directory, 'ballast');
+  const files = path.join(directory, 'files');
+  await mkdir(files);
   return {
     directory: root,
     fill: (freeBytes) => fillUp(ballast, directory, freeBytes),
-    makeRoom: () => rm(ballast),
+    fillFiles: () => fillWithFiles(files),
+    makeRoom: async () => {
+      for (const name of [ballast, files]) await rm(name, { recursive: true, force: true });
+    },
   };
 }
 
@@ -97,6 +106,12 @@ async function fillUp(ballast: string, directory: string, freeBytes: number): Pr
     }
   } finally {
     await handle.close();
+  }
+}
+
+async function fillWithFiles(directory: string): Promise<void> {
+  for (let i = 0; (await fs.promises.statfs(directory)).ffree > 0; i++) {
+    await writeFile(path.join(directory, String(i)), '');
   }
 }
 
@@ -133,6 +148,9 @@ async function failingDisk(): Promise<SmallDisk> {
     directory: await temporaryDirectory(),
     fill: async (freeBytes) => {
       room = freeBytes;
+    },
+    fillFiles: async () => {
+      throw new Error('it has files without end');
     },
     makeRoom: async () => {
       room = 1024 * 1024;

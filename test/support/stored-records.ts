@@ -2,13 +2,16 @@ import { existsSync } from 'node:fs';
 import { cp, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { ClassicLevel } from 'classic-level';
-import { vi } from 'vitest';
+import { onTestFinished, vi } from 'vitest';
 import type { Core } from '../../src/core/core.ts';
 import type { FileRecord, Tombstone } from '../../src/storage/records/file-record.ts';
 import { Records } from '../../src/storage/records/records.ts';
+import type { StreamLink } from '../../src/storage/records/stream-state.ts';
+import type { Report } from '../../src/storage/report.ts';
 import { Reserve } from '../../src/storage/reserve.ts';
 import { RESERVED } from './root-files.ts';
 import { temporaryDirectory } from './server.ts';
+import { waitFor } from './wait-for.ts';
 
 /** Where the store of a root lies. */
 export function storeOf(root: string): string {
@@ -16,12 +19,13 @@ export function storeOf(root: string): string {
 }
 
 /** The store of a root that no server uses; to be opened and closed by the caller. */
-export function recordsOf(root: string): Records {
+export function recordsOf(root: string, report: Report = () => {}): Records {
   const own = (name: string) => path.join(root, RESERVED, name);
   return new Records({
     directory: own('records'),
     aside: own('aside'),
     reserve: new Reserve(own('reserve')),
+    report,
   });
 }
 
@@ -98,6 +102,14 @@ export async function removalsIn(root: string): Promise<string[]> {
   return entriesOf(await storedIn(root), 'removal').map(([name]) => name);
 }
 
+/** The paths of the forks of the file at a path. */
+export async function forksIn(root: string, name: string): Promise<string[]> {
+  const stored = await storedIn(root);
+  const { fingerprint } = (await recordsIn(root))[name] as StoredRecord;
+  const forks: StreamLink[] = JSON.parse(stored.get(`forks!${fingerprint}`) ?? '[]');
+  return forks.map(({ path: fork }) => fork);
+}
+
 /** Which files of a root are to be looked at whether they have expired, and when: `MS!FINGERPRINT`. */
 export async function dueIn(root: string): Promise<string[]> {
   return entriesOf(await storedIn(root), 'due').map(([name]) => name);
@@ -117,6 +129,25 @@ export async function rewriteRecords(
     }
   });
   return entries.length;
+}
+
+/** Returns what makes a write of the store fail: when that resolves, the store is being opened anew. */
+export function failingWrites(records: Records): () => Promise<void> {
+  let isFailing = false;
+  const { batch } = ClassicLevel.prototype;
+  const writing = vi.spyOn(ClassicLevel.prototype, 'batch');
+  writing.mockImplementation(async function failing(this: ClassicLevel, ...args: unknown[]) {
+    if (!isFailing) return batch.apply(this, args as never);
+    isFailing = false;
+    throw Object.assign(new Error('IO error: made up'), { code: 'LEVEL_IO_ERROR' });
+  } as never);
+  onTestFinished(() => writing.mockRestore());
+  return async () => {
+    isFailing = true;
+    const change = { path: 'other', append: { start: 0, state: 'open' } } as const;
+    records.write((draft) => draft.set('9-9', change), { durable: false }).catch(() => undefined);
+    await waitFor(() => records.opening !== undefined, 'the store to be closed');
+  };
 }
 
 /** The stores that this process has opened last, by the directories of their roots. */

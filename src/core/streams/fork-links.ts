@@ -2,17 +2,18 @@ import type { FileRecord } from '../../storage/records/file-record.ts';
 import type { RecordDraft } from '../../storage/records/record-draft.ts';
 import type { StreamLink } from '../../storage/records/stream-state.ts';
 
+type Fingerprints = ReadonlySet<string>;
+
 /**
- * Remembers a fork with its source, and with its tombstone: one that is being removed has both.
+ * Remembers a fork with its source.
  *
  * @param source of which nothing may be remembered yet
  */
 export function addFork(draft: RecordDraft, source: StreamLink, fork: StreamLink): void {
+  const forks = draft.forks(source);
   const record = draft.get(source.fingerprint) ?? { path: source.path };
-  draft.set(source.fingerprint, { ...record, forks: [...(record.forks ?? []), fork] });
-  const tombstone = draft.tombstone(source.path);
-  if (tombstone?.fingerprint !== source.fingerprint) return;
-  draft.setTombstone({ ...tombstone, forks: [...tombstone.forks, fork] });
+  draft.set(source.fingerprint, { ...record, isForked: true });
+  draft.setForks(source.fingerprint, [...forks, fork]);
 }
 
 /**
@@ -20,9 +21,10 @@ export function addFork(draft: RecordDraft, source: StreamLink, fork: StreamLink
  *
  * @param lost fingerprints of its forks that are no more, though it does not know
  */
-export function beginRemoval(draft: RecordDraft, link: StreamLink, lost: ReadonlySet<string>): void {
-  draft.beginRemoval(link.fingerprint, link.path);
-  if (draft.tombstone(link.path) === undefined) bury(draft, link, lost);
+export function beginRemoval(draft: RecordDraft, stream: StreamLink, lost: Fingerprints): void {
+  draft.beginRemoval(stream.fingerprint, stream.path);
+  if (draft.tombstone(stream.path) !== undefined) return;
+  keepName(draft, stream, { origin: originOf(draft, stream), forks: without(draft.forks(stream), lost) });
 }
 
 /** Takes {@link beginRemoval} back: the stream stays. */
@@ -32,15 +34,18 @@ export function cancelRemoval(draft: RecordDraft, { path, fingerprint }: StreamL
 }
 
 /** Notes that a stream is removed: as {@link removeStream}, and a start has nothing more to look for. */
-export function endRemoval(draft: RecordDraft, link: StreamLink, lost: ReadonlySet<string>): void {
-  removeStream(draft, link, lost);
-  draft.endRemoval(link.fingerprint);
+export function endRemoval(draft: RecordDraft, stream: StreamLink, lost: Fingerprints): void {
+  removeStream(draft, stream, lost);
+  draft.endRemoval(stream.fingerprint);
 }
 
 /** Whether a stream is a fork, or has forks, but for those that are `lost`. */
-export function hasTies(record: FileRecord | undefined, lost: ReadonlySet<string>): boolean {
-  const { forks = [], stream } = record ?? {};
-  return stream?.origin !== undefined || forks.some(({ fingerprint }) => !lost.has(fingerprint));
+export function hasTies(
+  record: FileRecord | undefined,
+  forks: readonly StreamLink[],
+  lost: Fingerprints,
+): boolean {
+  return record?.stream?.origin !== undefined || without(forks, lost).length > 0;
 }
 
 /**
@@ -48,31 +53,18 @@ export function hasTies(record: FileRecord | undefined, lost: ReadonlySet<string
  *
  * @param lost fingerprints of its forks that are no more, though it does not know
  */
-export function removeStream(draft: RecordDraft, link: StreamLink, lost: ReadonlySet<string>): void {
-  const { fingerprint } = link;
-  const origin = draft.get(fingerprint)?.stream?.origin;
-  const isKept = bury(draft, link, lost);
+export function removeStream(draft: RecordDraft, stream: StreamLink, lost: Fingerprints): void {
+  const { fingerprint } = stream;
+  const origin = originOf(draft, stream);
+  const forks = without(draft.forks(stream), lost);
   draft.delete(fingerprint);
-  if (!isKept && origin !== undefined) removeForks(draft, origin, new Set([fingerprint]));
-}
-
-/**
- * Puts a tombstone where a stream is, if forks of it live.
- *
- * @returns whether they do
- */
-function bury(draft: RecordDraft, { path, fingerprint }: StreamLink, lost: ReadonlySet<string>): boolean {
-  const { forks = [], stream } = draft.get(fingerprint) ?? {};
-  const living = forks.filter((fork) => !lost.has(fork.fingerprint));
-  if (living.length === 0) return false;
-  const origin = stream?.origin && { path: stream.origin.path, fingerprint: stream.origin.fingerprint };
-  draft.setTombstone({ path, fingerprint, forks: living, ...(origin && { origin }) });
-  return true;
+  if (forks.length > 0) keepName(draft, stream, { origin, forks });
+  else if (origin !== undefined) removeForks(draft, origin, new Set([fingerprint]));
 }
 
 /** Forgets a file that is no more, and that it was forked. */
 export function forgetFile(draft: RecordDraft, fingerprint: string): void {
-  const origin = draft.get(fingerprint)?.stream?.origin;
+  const origin = originOf(draft, { fingerprint });
   draft.delete(fingerprint);
   if (origin !== undefined) removeForks(draft, origin, new Set([fingerprint]));
 }
@@ -82,15 +74,14 @@ export function forgetFile(draft: RecordDraft, fingerprint: string): void {
  *
  * @param lost fingerprints of the forks
  */
-export function removeForks(draft: RecordDraft, source: StreamLink, lost: ReadonlySet<string>): void {
-  const others = (forks: readonly StreamLink[]) => forks.filter(({ fingerprint }) => !lost.has(fingerprint));
-  const record = draft.get(source.fingerprint);
-  if (record?.forks !== undefined) setForks(draft, source.fingerprint, record, others(record.forks));
+export function removeForks(draft: RecordDraft, source: StreamLink, lost: Fingerprints): void {
+  const forks = without(draft.forks(source), lost);
   const tombstone = draft.tombstone(source.path);
+  const record = draft.get(source.fingerprint);
+  if (record?.isForked) setForks(draft, source.fingerprint, record, forks);
   if (tombstone?.fingerprint !== source.fingerprint) return;
-  const forks = others(tombstone.forks);
   if (forks.length > 0) {
-    draft.setTombstone({ ...tombstone, forks });
+    keepName(draft, source, { origin: tombstone.origin, forks });
     return;
   }
   draft.deleteTombstone(source.path);
@@ -99,14 +90,41 @@ export function removeForks(draft: RecordDraft, source: StreamLink, lost: Readon
   removeForks(draft, tombstone.origin, new Set([tombstone.fingerprint]));
 }
 
+/** Puts a tombstone where a stream is, or was, if it has forks. */
+function keepName(
+  draft: RecordDraft,
+  { path, fingerprint }: StreamLink,
+  { origin, forks }: { origin: StreamLink | undefined; forks: readonly StreamLink[] },
+): void {
+  if (forks.length === 0) return;
+  draft.setTombstone({ path, fingerprint, ...(origin && { origin }) });
+  draft.setForks(fingerprint, forks);
+}
+
+/** What a stream was forked from. */
+function originOf(
+  draft: RecordDraft,
+  { fingerprint }: Pick<StreamLink, 'fingerprint'>,
+): StreamLink | undefined {
+  const origin = draft.get(fingerprint)?.stream?.origin;
+  return origin && { path: origin.path, fingerprint: origin.fingerprint };
+}
+
+function without(forks: readonly StreamLink[], lost: Fingerprints): readonly StreamLink[] {
+  return forks.filter(({ fingerprint }) => !lost.has(fingerprint));
+}
+
 /** A record of nothing but forks goes with them. */
 function setForks(
   draft: RecordDraft,
   fingerprint: string,
-  { forks: _, ...record }: FileRecord,
+  { isForked: _, ...record }: FileRecord,
   forks: readonly StreamLink[],
 ): void {
-  if (forks.length > 0) draft.set(fingerprint, { ...record, forks });
-  else if (record.append !== undefined || record.stream !== undefined) draft.set(fingerprint, record);
-  else draft.delete(fingerprint);
+  const isAlone = record.append === undefined && record.stream === undefined;
+  if (forks.length === 0 && isAlone) draft.delete(fingerprint);
+  else {
+    draft.set(fingerprint, forks.length > 0 ? { ...record, isForked: true } : record);
+    draft.setForks(fingerprint, forks);
+  }
 }

@@ -15,7 +15,7 @@ import { isSameType } from './stream-type.ts';
 /** How many names a request may look at to find forks that are not where they were: what is not among them is gone. */
 const MAX_LOOKS = 1000;
 
-/** How many forks a stream may have, which its record names. */
+/** How many forks a stream may have, which are read and written together. */
 const MAX_FORKS = 1000;
 
 /** How many streams may have named the positions of a fork: what it is forked from, what that is forked from, and so on. */
@@ -59,10 +59,11 @@ export class ForkTree {
     const { source: resource, offset, subOffset } = request;
     this.#unnamed.add(fork.stat.fingerprint);
     source.assertWhole();
+    await this.#records.opening;
     if (contentType !== undefined && source.type !== undefined && !isSameType(source.type, contentType)) {
       throw new ContentTypeMismatchError(`the source is of the type ${source.type}`);
     }
-    if ((this.#records.get(source.fingerprint)?.forks ?? []).length >= MAX_FORKS) {
+    if (this.#records.forks({ path: resource.key, fingerprint: source.fingerprint }).length >= MAX_FORKS) {
       throw new StreamConflictError(`the source has ${MAX_FORKS} forks, which is as many as it may have`);
     }
     const position = await this.#copyPrefix(source, request, fork);
@@ -101,7 +102,8 @@ export class ForkTree {
 
   /** Fingerprints of the forks of a stream that are no more, because another program has deleted them. */
   async lostForks(fingerprint: string): Promise<ReadonlySet<string>> {
-    return this.#lostOf(this.#records.get(fingerprint)?.forks ?? []);
+    await this.#records.opening;
+    return this.#lostOf(this.#records.forks({ path: '', fingerprint }));
   }
 
   /**
@@ -114,9 +116,10 @@ export class ForkTree {
     await this.#records.opening;
     const tombstone = this.#records.tombstone(path);
     if (tombstone === undefined) return false;
-    const lost = await this.#lostOf(tombstone.forks);
+    const lost = await this.#lostOf(this.#records.forks(tombstone));
     if (lost.size === 0) return true;
     await this.#records.write((draft) => removeForks(draft, tombstone, lost), { durable: isDurable });
+    await this.#records.opening;
     return this.#records.tombstone(path) !== undefined;
   }
 
@@ -130,9 +133,10 @@ export class ForkTree {
   /** Whether a fork is there, or is about to be, or forks of it are, and so on. */
   async #isLiving(fork: StreamLink, finder: FileFinder): Promise<boolean> {
     if (this.#unnamed.has(fork.fingerprint) || (await this.#isThere(fork, finder))) return true;
+    await this.#records.opening;
     const tombstone = this.#records.tombstone(fork.path);
     if (tombstone?.fingerprint !== fork.fingerprint) return false;
-    for (const other of tombstone.forks) if (await this.#isLiving(other, finder)) return true;
+    for (const other of this.#records.forks(tombstone)) if (await this.#isLiving(other, finder)) return true;
     return false;
   }
 
@@ -140,6 +144,7 @@ export class ForkTree {
   async #isThere({ path, fingerprint }: StreamLink, finder: FileFinder): Promise<boolean> {
     const there = await this.#root.stat(ResourcePath.parse(path)).catch(ignoreMissing);
     if (there?.fingerprint === fingerprint) return true;
+    await this.#records.opening;
     const remembered = this.#records.get(fingerprint)?.path;
     return (await finder.find(fingerprint, [path, ...(remembered ? [remembered] : [])])) !== undefined;
   }

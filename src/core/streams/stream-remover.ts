@@ -91,7 +91,9 @@ export class StreamRemover {
       await this.#cancel(link);
       const failure = error instanceof OutcomeUnknownError ? storageFailure(error.cause) : error;
       // To delete is what makes room; but then a name that is to be kept for forks might be free, or kept for ever.
-      const mayGo = failure instanceof StorageFullError && !hasTies(records.get(link.fingerprint), lost);
+      const mayGo =
+        failure instanceof StorageFullError &&
+        !hasTies(records.get(link.fingerprint), records.forks(link), lost);
       if (!mayGo) throw failure;
     }
   }

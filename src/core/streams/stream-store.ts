@@ -63,6 +63,7 @@ export class StreamStore {
     // First of all, and in line: who looks next whether it has expired is to find it.
     const access = this.#remember(fingerprint, Date.now());
     try {
+      await this.#records.opening;
       access.notedMs ??= this.#records.get(fingerprint)?.accessedMs ?? 0;
       if (access.atMs - access.notedMs < toleranceMs) return;
       // Those who come meanwhile wait for the same.

@@ -27,18 +27,16 @@ export interface FileRecord {
   append?: AppendRecord;
   /** What makes it a stream. */
   stream?: StreamState;
-  /** Its forks that live, or of which forks live. */
-  forks?: readonly StreamLink[];
+  /** Whether it has forks that live, or of which forks live. Which these are is remembered apart. */
+  isForked?: true;
   /** When it was read or written last, in milliseconds since 1970, if its time to live begins anew then. */
   accessedMs?: number;
   /** Before which nobody needs to look whether it has expired, in milliseconds since 1970. */
   dueMs?: number;
 }
 
-/** What is left of a stream that was deleted while forks of it live. */
+/** What is left of a stream that was deleted while forks of it live, or forks of these. */
 export interface Tombstone extends StreamLink {
-  /** Its forks that live, or of which forks live. */
-  forks: readonly StreamLink[];
   /** Where it was forked from itself. */
   origin?: StreamLink;
 }
@@ -51,27 +49,47 @@ export function isDamaged(record: FileRecord | undefined): boolean {
   return record === DAMAGED;
 }
 
+/** What records and tombstones had in them before their forks were remembered apart. */
+interface WithForks {
+  forks?: readonly StreamLink[];
+}
+
 /** Reads a record. One that is damaged says that an append was interrupted, see {@link isDamaged}. */
 export function parseRecord(text: string): FileRecord {
-  const value = parse(text) as Partial<FileRecord> | undefined;
-  const { path, append, stream, forks, accessedMs = 0, dueMs = 0 } = value ?? {};
+  const value = parse(text) as (Partial<FileRecord> & WithForks) | undefined;
+  const { forks, ...record } = value ?? {};
+  const { path, append, stream, isForked, accessedMs = 0, dueMs = 0 } = record;
   const isWhole =
     typeof path === 'string' &&
-    (append !== undefined || stream !== undefined || forks !== undefined) &&
+    (append !== undefined || stream !== undefined || forks !== undefined || isForked === true) &&
     (append === undefined || isAppendRecord(append)) &&
     (stream === undefined || isStreamState(stream)) &&
     (forks === undefined || areLinks(forks)) &&
     Number.isFinite(accessedMs) &&
     Number.isFinite(dueMs);
-  return isWhole ? (value as FileRecord) : DAMAGED;
+  if (!isWhole) return DAMAGED;
+  return { ...record, path, ...(forks !== undefined && { isForked: true }) };
 }
 
 /** Reads a tombstone. Undefined when it is damaged. */
 export function parseTombstone(text: string): Tombstone | undefined {
-  const value = parse(text) as Tombstone | undefined;
-  const isWhole =
-    isLink(value) && areLinks(value.forks) && (value.origin === undefined || isLink(value.origin));
-  return isWhole ? value : undefined;
+  const { forks = [], ...tombstone } = (parse(text) ?? {}) as Partial<Tombstone> & WithForks;
+  const { origin } = tombstone;
+  return isLink(tombstone) && areLinks(forks) && (origin === undefined || isLink(origin))
+    ? tombstone
+    : undefined;
+}
+
+/** Reads forks. Those that are damaged are none. */
+export function parseForks(text: string): readonly StreamLink[] {
+  const forks = parse(text);
+  return areLinks(forks) ? forks : [];
+}
+
+/** The forks that a record or a tombstone has in it, from before they were remembered apart. */
+export function forksWithin(text: string): readonly StreamLink[] {
+  const { forks } = (parse(text) ?? {}) as WithForks;
+  return areLinks(forks) ? forks : [];
 }
 
 function parse(text: string): unknown {
@@ -97,7 +115,7 @@ function areLinks(value: unknown): value is StreamLink[] {
   return Array.isArray(value) && value.every(isLink);
 }
 
-function isLink(value: unknown): value is StreamLink {
+function isLink<T>(value: T): value is T & StreamLink {
   const { path, fingerprint } = (value ?? {}) as Partial<StreamLink>;
   return typeof path === 'string' && typeof fingerprint === 'string';
 }

@@ -1,11 +1,18 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { syncDirectories } from '../file-io.ts';
-import { moveAside, readDirectory } from '../own-directory.ts';
+import { makeDirectories, syncDirectories } from '../file-io.ts';
+import { moveAside, OWN_DIRECTORY_MODE, readDirectory } from '../own-directory.ts';
 import type { Report } from '../report.ts';
 import type { Root } from '../root.ts';
 import { hasErrno, storageFailure } from '../storage-failure.ts';
-import { type FileRecord, isDamaged, parseRecord, parseTombstone, type Tombstone } from './file-record.ts';
+import {
+  type FileRecord,
+  forksWithin,
+  isDamaged,
+  parseRecord,
+  parseTombstone,
+  type Tombstone,
+} from './file-record.ts';
 import type { Change, Records } from './records.ts';
 import type { StreamLink, StreamState } from './stream-state.ts';
 
@@ -26,6 +33,12 @@ const SUFFIX = '.json';
 /** The state of a stream in a sidecar, which said of which streams it was the source, too. */
 type SidecarStream = StreamState & { forks?: readonly StreamLink[] };
 
+/** What a sidecar becomes. */
+interface Imported {
+  record: FileRecord;
+  forks: readonly StreamLink[];
+}
+
 /** What is imported, and where to. */
 export interface ImportOptions {
   root: Root;
@@ -38,41 +51,48 @@ export interface ImportOptions {
 
 /**
  * Imports what version 0.3 has remembered in one small file each: sidecars (`meta/`), tombstones (`gone/`), and what expires
- * when (`expiring/`). All of it is safe in the store before the first file is removed; after a crash it is
- * done again, with the same result. No server may run.
+ * when (`expiring/`). When all of it is safe in the store, these directories are moved away as they are, and then removed: what
+ * lies in their place is always newer than what the store has, be it that a crash came between or that 0.3 has run since.
+ * No server may run.
  *
  * @returns how many files were imported
  */
 export async function import03({ root, records, report, progress }: ImportOptions): Promise<number> {
-  const directories = [root.own('meta'), root.own('gone'), root.own('expiring')];
-  const isThere = await Promise.all(directories.map((each) => exists(each)));
-  const hasFiles = isThere.includes(true);
-  if (!hasFiles && !records.isImported) return 0;
   let count = 0;
   const timer = setInterval(
     () => progress('records of an earlier version are imported', { count }),
     PROGRESS_MS,
   );
   try {
-    if (!records.isImported) {
-      const batch = new ImportBatch(records, () => {
-        count++;
-      });
-      await inParallel(namesBelow(root.own('meta')), (name) => importSidecar(root, batch, name));
-      await inParallel(namesBelow(root.own('gone')), (name) => importTombstone(root, batch, name, report));
-      await batch.flush();
-      await records.write((draft) => draft.setImported(true), { durable: true });
-    }
-    for (const directory of directories) await removeTree(directory);
-    await syncDirectories(path.dirname(root.own('meta')), path.dirname(root.own('meta')));
-    // If they come back, an earlier version has written them since: then they are newer.
-    await records.write((draft) => draft.setImported(false), { durable: true });
+    const batch = new ImportBatch(records, () => {
+      count++;
+    });
+    await inParallel(namesBelow(root.own('meta')), (name) => importSidecar(root, batch, name));
+    await inParallel(namesBelow(root.own('gone')), (name) => importTombstone(root, batch, name, report));
+    await batch.flush();
+    await removeImported(root);
     return count;
   } catch (error) {
     throw storageFailure(error);
   } finally {
     clearInterval(timer);
   }
+}
+
+/** Removes what is imported. */
+async function removeImported(root: Root): Promise<void> {
+  const imported = root.own('imported-0.3');
+  // What a crash has left of it.
+  await removeTree(imported);
+  // What is due comes last: what is left of the others after a crash is imported again, with that.
+  for (const name of ['meta', 'gone', 'expiring'] as const) {
+    const directory = root.own(name);
+    if (!(await exists(directory))) continue;
+    await makeDirectories(imported, OWN_DIRECTORY_MODE);
+    await fs.promises.rename(directory, path.join(imported, name));
+    await syncDirectories(imported, path.dirname(imported));
+  }
+  await removeTree(imported);
 }
 
 /** Changes that are gathered, so that many are written together. */
@@ -120,20 +140,24 @@ async function importSidecar(root: Root, batch: ImportBatch, name: string): Prom
   }
   // It was dated with the time before which nobody had to look.
   const due = await statOf(path.join(root.own('expiring'), `${fingerprint}${SUFFIX}`));
-  const record = recordOf(sidecar, mtimeMs, due?.mtimeMs);
-  await batch.add((draft) => draft.set(fingerprint, record), text.length);
+  const { record, forks } = recordOf(sidecar, mtimeMs, due?.mtimeMs);
+  await batch.add((draft) => {
+    draft.set(fingerprint, record);
+    draft.setForks(fingerprint, forks);
+  }, text.length);
 }
 
 /** @param accessedMs when it was changed last, which was the last access of a stream with a time to live */
-function recordOf(sidecar: FileRecord, accessedMs: number, dueMs: number | undefined): FileRecord {
-  const { forks, ...stream } = (sidecar.stream ?? {}) as SidecarStream;
-  return {
+function recordOf(sidecar: FileRecord, accessedMs: number, dueMs: number | undefined): Imported {
+  const { forks = [], ...stream } = (sidecar.stream ?? {}) as SidecarStream;
+  const record: FileRecord = {
     ...sidecar,
     ...(sidecar.stream && { stream }),
-    ...(forks !== undefined && forks.length > 0 && { forks }),
+    ...(forks.length > 0 && { isForked: true }),
     ...(stream.ttlSeconds !== undefined && { accessedMs }),
     ...(dueMs !== undefined && { dueMs }),
   };
+  return { record, forks };
 }
 
 async function importTombstone(root: Root, batch: ImportBatch, name: string, report: Report): Promise<void> {
@@ -146,7 +170,10 @@ async function importTombstone(root: Root, batch: ImportBatch, name: string, rep
     return;
   }
   if (await isUndone(root, tombstone)) return;
-  await batch.add((draft) => draft.setTombstone(tombstone), text.length);
+  await batch.add((draft) => {
+    draft.setTombstone(tombstone);
+    draft.setForks(tombstone.fingerprint, forksWithin(text));
+  }, text.length);
 }
 
 /** Whether the server was killed before it had deleted the stream: the tombstone came first. */

@@ -1,20 +1,27 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import {
   type HttpfstreamError,
   OutcomeUnknownError,
-  RootInUseError,
   ServerClosingError,
   StorageBusyError,
-  StorageError,
   StorageFullError,
 } from '../../wire/errors.ts';
 import { makeDirectories, syncDirectories } from '../file-io.ts';
-import { OWN_DIRECTORY_MODE, readDirectory } from '../own-directory.ts';
-import { freeBytes, type Reserve } from '../reserve.ts';
-import { storageFailure } from '../storage-failure.ts';
-import { missingFile, repairStore, type StoreRepair } from './store-repair.ts';
+import { OWN_DIRECTORY_MODE } from '../own-directory.ts';
+import type { Report } from '../report.ts';
+import type { Reserve } from '../reserve.ts';
+import { isCorruption, reasonOf, storeFailure } from './store-failure.ts';
+import {
+  type Damage,
+  forgetDamage,
+  missingFile,
+  noteDamage,
+  readDamage,
+  repairStore,
+  type StoreRepair,
+} from './store-repair.ts';
+import { StoreRoom } from './store-room.ts';
 
 /** What LevelDB gathers in memory, twice at most, before it becomes a file: also what it reads again when it opens. */
 const WRITE_BUFFER_BYTES = 1024 * 1024;
@@ -25,13 +32,7 @@ const CACHE_BYTES = 8 * 1024 * 1024;
 /** Files that it keeps open, each with its index in memory. */
 const MAX_OPEN_FILES = 64;
 
-/** Less room than this on the disk, beside what is written, and it might not come back from a write that failed. */
-const SPARE_BYTES = 64 * 1024;
-
-/** Time after a write, when no room is kept any more, after which it is tried to keep some, … */
-const RESERVE_DELAY_MS = 1000;
-
-/** … and time between two attempts to open it anew, when the first has failed. */
+/** Time between two attempts to open it anew, when the first has failed. */
 const RETRY_MS = 1000;
 
 /** One change; those that are written together are made as a whole or not at all. */
@@ -44,6 +45,8 @@ export interface LevelStoreOptions {
   /** Where a damaged one is copied to before it is repaired, absolute. */
   aside: string;
   reserve: Reserve;
+  /** Told, once, when it is found to be damaged while it is in use. */
+  report: Report;
 }
 
 /**
@@ -56,52 +59,61 @@ export interface LevelStoreOptions {
 export class LevelStore {
   readonly #directory: string;
   readonly #aside: string;
-  readonly #reserve: Reserve;
+  readonly #report: Report;
+  readonly #room: StoreRoom;
   /** The database; undefined while it is not open. */
   #database: ClassicLevel | undefined;
   #opening: Promise<void> | undefined;
   /** Whether a write has failed since it was opened: what is written after that would be lost. */
   #isTainted = false;
+  /** Whether it is known to be damaged. */
+  #isDamaged = false;
   /** What kept it from being opened. */
   #failure: HttpfstreamError | undefined;
   #failedAtMs = 0;
-  /** Bytes that may be in its log: as many it needs to open. */
-  #loggedBytes = 0;
   /** Whether its own name survives a loss of power. */
   #isAnchored = false;
-  #reserveTimer: NodeJS.Timeout | undefined;
   #isClosed = true;
 
-  constructor({ directory, aside, reserve }: LevelStoreOptions) {
+  constructor({ directory, aside, reserve, report }: LevelStoreOptions) {
     this.#directory = directory;
     this.#aside = aside;
-    this.#reserve = reserve;
+    this.#report = report;
+    this.#room = new StoreRoom(directory, reserve, 2 * WRITE_BUFFER_BYTES);
   }
 
   /**
-   * Opens it; repairs it if it is seen to be damaged.
+   * Opens it; repairs it if it is seen to be damaged. What was repaired is repaired again by the next start, until {@link settle}.
    *
-   * @param options.verify whether all of it is read to see that
+   * @param options.verify whether all of it is read to see that, as it is if damage was met in use
    * @returns what was repaired
    * @throws {RootInUseError} when another process has it open
    * @throws what the disk does
    */
   async open({ verify }: { verify: boolean }): Promise<StoreRepair | undefined> {
-    await this.#reserve.find();
+    await this.#room.open();
     this.#isClosed = false;
     try {
       await makeDirectories(this.#directory, OWN_DIRECTORY_MODE);
-      const reason =
-        (await missingFile(this.#directory)) ??
-        (await this.#tryToOpen()) ??
-        (verify ? await this.#verify() : undefined);
-      const repair =
-        reason === undefined ? undefined : await repairStore(this.#directory, this.#aside, reason);
+      const damage = await this.#findDamage(verify);
+      this.#isDamaged ||= damage !== undefined;
+      const repair = damage && (await repairStore(this.#directory, this.#aside, damage));
       this.#database ??= await this.#openDatabase();
-      await this.#reserve.make();
+      await this.#room.keep();
       return repair;
     } catch (error) {
       this.#isClosed = true;
+      throw this.#meaningOf(error);
+    }
+  }
+
+  /** Notes that it is as it should be, if it was not. */
+  async settle(): Promise<void> {
+    if (!this.#isDamaged) return;
+    try {
+      await forgetDamage(this.#directory);
+      this.#isDamaged = false;
+    } catch (error) {
       throw this.#meaningOf(error);
     }
   }
@@ -129,20 +141,33 @@ export class LevelStore {
   }
 
   /**
-   * Yields what has keys from `from` on, up to but not including `to`, in order, as it is now.
+   * Yields what has keys from `from` on, up to but not including `to`, in order. What is changed meanwhile is seen, or not.
+   * While it is opened anew after a failure, that is waited for.
    *
    * @param limit how many at most
+   * @throws what kept it from being opened, or read
    */
   async *entries(
     from: string,
     to: string,
     limit = Number.POSITIVE_INFINITY,
   ): AsyncGenerator<[key: string, value: string], void, undefined> {
-    const database = this.#assertOpen();
-    try {
-      yield* database.iterator({ gte: from, lt: to, limit });
-    } catch (error) {
-      throw this.#meaningOf(error);
+    let begin: { gte: string } | { gt: string } = { gte: from };
+    let left = limit;
+    for (;;) {
+      await this.opening;
+      const database = this.#assertOpen();
+      try {
+        for await (const entry of database.iterator({ ...begin, lt: to, limit: left })) {
+          begin = { gt: entry[0] };
+          left--;
+          yield entry;
+        }
+        return;
+      } catch (error) {
+        // If it was closed meanwhile to be opened anew, that goes on behind the last one.
+        if (this.#database === database) throw this.#meaningOf(error);
+      }
     }
   }
 
@@ -154,7 +179,7 @@ export class LevelStore {
   async ready(): Promise<void> {
     await this.#opening;
     if (this.#database !== undefined && !this.#isTainted) return;
-    this.#assertRoom(0);
+    await this.#room.assertForOpening();
     await this.#openAnew();
   }
 
@@ -168,28 +193,28 @@ export class LevelStore {
   async write(changes: readonly StoreChange[], durable: boolean): Promise<void> {
     await this.ready();
     const bytes = bytesOf(changes);
-    this.#assertRoom(bytes);
+    this.#room.assertFor(bytes);
     try {
       await this.#batch(changes, bytes, durable);
     } catch (error) {
       await this.#writeAgain(changes, bytes, durable, error);
     }
-    this.#keepReserve();
+    this.#room.keepSoon();
   }
 
-  /** Whether the disk has no room but what is kept. */
-  get isFull(): boolean {
-    try {
-      return freeBytes(this.#directory) < SPARE_BYTES + this.#loggedBytes;
-    } catch {
-      return false;
-    }
+  /**
+   * To be called before something begins, for which the room is not that is kept for what is under way.
+   *
+   * @throws {StorageFullError} when the disk has no room but that
+   */
+  assertRoomForNew(): Promise<void> {
+    return this.#room.assertForNew();
   }
 
   /** Closes it, when no write is under way. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    clearTimeout(this.#reserveTimer);
+    this.#room.close();
     await this.#opening;
     const database = this.#database;
     this.#database = undefined;
@@ -197,7 +222,7 @@ export class LevelStore {
   }
 
   async #batch(changes: readonly StoreChange[], bytes: number, durable: boolean): Promise<void> {
-    this.#loggedBytes = Math.min(this.#loggedBytes + bytes, 2 * WRITE_BUFFER_BYTES);
+    this.#room.logged(bytes);
     await this.#assertOpen().batch([...changes], { sync: durable });
     if (!durable || this.#isAnchored) return;
     await syncDirectories(this.#directory, path.dirname(path.dirname(this.#directory)));
@@ -214,7 +239,7 @@ export class LevelStore {
     this.#isTainted = true;
     const failure = this.#meaningOf(cause);
     // Without room it could not be opened again. It is read as it is, and opened anew before the next write.
-    if (failure instanceof StorageFullError && !(await this.#reserve.release())) throw failure;
+    if (failure instanceof StorageFullError && !(await this.#room.release())) throw failure;
     await this.#openAnew();
     try {
       await this.#batch(changes, bytes, durable);
@@ -257,7 +282,7 @@ export class LevelStore {
   }
 
   async #openDatabase(): Promise<ClassicLevel> {
-    this.#loggedBytes = await logBytes(this.#directory);
+    await this.#room.opening();
     const database = new ClassicLevel(this.#directory, {
       keyEncoding: 'utf8',
       valueEncoding: 'utf8',
@@ -271,8 +296,20 @@ export class LevelStore {
       await database.close().catch(ignore);
       throw error;
     }
-    this.#loggedBytes = 0;
+    this.#room.opened();
     return database;
+  }
+
+  /** @returns what is wrong with it, or was when its repair began; undefined when it is open */
+  async #findDamage(verify: boolean): Promise<Damage | undefined> {
+    const noted = await readDamage(this.#directory);
+    this.#isDamaged = noted !== undefined;
+    if (noted?.copy !== undefined) return noted;
+    const reason =
+      (await missingFile(this.#directory)) ??
+      (await this.#tryToOpen()) ??
+      (verify || noted !== undefined ? await this.#verify() : undefined);
+    return reason === undefined ? undefined : { reason };
   }
 
   /** @returns what is wrong with it; undefined when it is open */
@@ -280,9 +317,10 @@ export class LevelStore {
     try {
       this.#database = await this.#openDatabase();
     } catch (error) {
-      if (codeOf(error) === 'LEVEL_CORRUPTION') return reasonOf(error);
+      if (isCorruption(error)) return reasonOf(error);
       // To open it takes room, too.
-      if (!this.isFull || !(await this.#reserve.release())) throw error;
+      const isFull = this.#meaningOf(error) instanceof StorageFullError;
+      if (!isFull || !(await this.#room.release())) throw error;
       this.#database = await this.#openDatabase();
     }
     return undefined;
@@ -295,7 +333,7 @@ export class LevelStore {
       for await (const _ of database.iterator({ fillCache: false }));
       return undefined;
     } catch (error) {
-      if (codeOf(error) !== 'LEVEL_CORRUPTION') throw error;
+      if (!isCorruption(error)) throw error;
       this.#database = undefined;
       await database.close();
       return reasonOf(error);
@@ -309,41 +347,17 @@ export class LevelStore {
     throw new StorageBusyError('the store of records is being opened');
   }
 
-  /** Where no room is kept, what may not fit is refused before it is tried: after that it would have to be opened anew, which needs room, too. */
-  #assertRoom(bytes: number): void {
-    if (this.#reserve.isThere) return;
-    const needed = SPARE_BYTES + bytes + this.#loggedBytes;
-    if (freeBytes(this.#directory) < needed) throw new StorageFullError("the server's disk is full");
-  }
-
-  #keepReserve(): void {
-    if (this.#reserve.isThere || this.#reserveTimer !== undefined || this.#isClosed) return;
-    this.#reserveTimer = setTimeout(() => {
-      void this.#reserve.make().then(() => {
-        this.#reserveTimer = undefined;
-      });
-    }, RESERVE_DELAY_MS).unref();
-  }
-
-  /** What an error of the database means. It does not say what the system said, but whether the disk is full can be seen. */
   #meaningOf(error: unknown): HttpfstreamError {
-    const code = codeOf(error);
-    if (!code?.startsWith('LEVEL_')) return storageFailure(error);
-    const options = { cause: causeOf(error) };
-    if (code === 'LEVEL_LOCKED') {
-      return new RootInUseError(`another process uses ${this.#directory}`, options);
+    if (isCorruption(error) && !this.#isClosed && !this.#isDamaged) {
+      this.#isDamaged = true;
+      noteDamage(this.#directory, reasonOf(error));
+      this.#report('the store of records is damaged: the next start repairs what can be read of it', {
+        path: this.#directory,
+        reason: reasonOf(error),
+      });
     }
-    if (this.isFull) return new StorageFullError("the server's disk is full", options);
-    return new StorageError("the server's store of records cannot be used", options);
+    return storeFailure(error, this.#directory, () => this.#room.isFull);
   }
-}
-
-async function logBytes(directory: string): Promise<number> {
-  let bytes = 0;
-  for (const name of await readDirectory(directory)) {
-    if (name.endsWith('.log')) bytes += (await fs.promises.stat(path.join(directory, name))).size;
-  }
-  return bytes;
 }
 
 function bytesOf(changes: readonly StoreChange[]): number {
@@ -352,21 +366,6 @@ function bytesOf(changes: readonly StoreChange[]): number {
     bytes += Buffer.byteLength(each.key) + (each.type === 'put' ? Buffer.byteLength(each.value) : 0);
   }
   return bytes;
-}
-
-/** Of a database that cannot be opened, the reason is the cause. */
-function causeOf(error: unknown): unknown {
-  return error instanceof Error && error.cause !== undefined ? error.cause : error;
-}
-
-function codeOf(error: unknown): string | undefined {
-  const { code } = (causeOf(error) ?? {}) as { code?: string };
-  return code ?? (error as { code?: string }).code;
-}
-
-function reasonOf(error: unknown): string {
-  const cause = causeOf(error);
-  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function ignore(): void {}

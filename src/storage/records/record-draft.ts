@@ -1,5 +1,14 @@
-import { type FileRecord, isDamaged, parseRecord, parseTombstone, type Tombstone } from './file-record.ts';
-import { dueKey, fileKey, IMPORTED_KEY, removalKey, tombstoneKey } from './record-keys.ts';
+import {
+  type FileRecord,
+  forksWithin,
+  isDamaged,
+  parseForks,
+  parseRecord,
+  parseTombstone,
+  type Tombstone,
+} from './file-record.ts';
+import { dueKey, fileKey, forksKey, removalKey, tombstoneKey } from './record-keys.ts';
+import type { StreamLink } from './stream-state.ts';
 
 /** What is at keys: the changes that were made before, or what is stored. */
 export type ReadValue = (key: string) => string | undefined;
@@ -37,6 +46,10 @@ export class RecordDraft {
   set(fingerprint: string, record: FileRecord): void {
     const before = this.get(fingerprint);
     if (isDamaged(before)) this.#damaged.add(fingerprint);
+    // Forks that are in it go where they belong.
+    if (before?.isForked && this.#valueOf(forksKey(fingerprint)) === undefined) {
+      this.setForks(fingerprint, forksWithin(this.#valueOf(fileKey(fingerprint)) ?? ''));
+    }
     this.#changes.set(fileKey(fingerprint), JSON.stringify(record));
     this.#moveDue(fingerprint, before?.dueMs, record.dueMs);
   }
@@ -47,10 +60,12 @@ export class RecordDraft {
     this.#changes.set(fileKey(fingerprint), text);
   }
 
-  /** Forgets a file. */
+  /** Forgets a file, and which forks it has. */
   delete(fingerprint: string): void {
     const before = this.get(fingerprint);
     if (before === undefined) return;
+    // What is whole of one that is damaged stays.
+    if (!isDamaged(before)) this.setForks(fingerprint, []);
     this.#changes.set(fileKey(fingerprint), undefined);
     this.#moveDue(fingerprint, before.dueMs, undefined);
   }
@@ -66,9 +81,26 @@ export class RecordDraft {
     this.#changes.set(tombstoneKey(tombstone.path), JSON.stringify(tombstone));
   }
 
-  /** Takes the tombstone at a path away. */
+  /** Takes the tombstone at a path away, and which forks that has, unless they are those of a file that is there. */
   deleteTombstone(path: string): void {
+    const { fingerprint } = this.tombstone(path) ?? {};
     this.#changes.set(tombstoneKey(path), undefined);
+    if (fingerprint !== undefined && this.get(fingerprint) === undefined) this.setForks(fingerprint, []);
+  }
+
+  /** The forks of a file, or of what has left a tombstone: those that live, or of which forks live. */
+  forks({ path, fingerprint }: StreamLink): readonly StreamLink[] {
+    const apart = this.#valueOf(forksKey(fingerprint));
+    if (apart !== undefined) return parseForks(apart);
+    const isBuried = this.tombstone(path)?.fingerprint === fingerprint;
+    return forksWithin(this.#valueOf(isBuried ? tombstoneKey(path) : fileKey(fingerprint)) ?? '');
+  }
+
+  /** Replaces the forks of a file, or of what has left a tombstone. */
+  setForks(fingerprint: string, forks: readonly StreamLink[]): void {
+    const key = forksKey(fingerprint);
+    if (forks.length > 0) this.#changes.set(key, JSON.stringify(forks));
+    else if (this.#valueOf(key) !== undefined) this.#changes.set(key, undefined);
   }
 
   /** Notes that a file is being removed: a start finishes what belongs to that, if the file is gone by then. */
@@ -89,11 +121,6 @@ export class RecordDraft {
   /** Takes keys away, whatever they are. */
   deleteKeys(keys: readonly string[]): void {
     for (const key of keys) this.#changes.set(key, undefined);
-  }
-
-  /** Notes whether the files of an earlier version are imported, and not removed yet. */
-  setImported(isImported: boolean): void {
-    this.#changes.set(IMPORTED_KEY, isImported ? '' : undefined);
   }
 
   #valueOf(key: string): string | undefined {

@@ -5,11 +5,11 @@
  * |---|---|
  * | `file!FINGERPRINT` | what is remembered of a file, as JSON |
  * | `tombstone!PATH` | what is left of a stream that lives on in its forks, as JSON |
+ * | `forks!FINGERPRINT` | the forks of a file, or of what has left a tombstone, as a JSON array |
  * | `due!MS!FINGERPRINT` | nothing; when a file's record says that somebody has to look whether it has expired |
  * | `removal!FINGERPRINT` | path of a file that is being removed |
- * | `import!VERSION` | nothing; while the files of an earlier version are imported, and not removed yet |
  */
-export type KeySpace = 'file' | 'tombstone' | 'due' | 'removal' | 'import';
+export type KeySpace = 'file' | 'tombstone' | 'forks' | 'due' | 'removal';
 
 /** Longest time that a date has, in milliseconds since 1970. */
 const MAX_MS = 8.64e15;
@@ -24,6 +24,10 @@ export function tombstoneKey(path: string): string {
   return `tombstone!${path}`;
 }
 
+export function forksKey(fingerprint: string): string {
+  return `forks!${fingerprint}`;
+}
+
 export function dueKey(dueMs: number, fingerprint: string): string {
   return `due!${digitsOf(dueMs)}!${fingerprint}`;
 }
@@ -31,9 +35,6 @@ export function dueKey(dueMs: number, fingerprint: string): string {
 export function removalKey(fingerprint: string): string {
   return `removal!${fingerprint}`;
 }
-
-/** Set while an earlier version's files are imported, and not removed yet. */
-export const IMPORTED_KEY = 'import!0.3';
 
 /** Where the keys of a space begin, and where they have ended. */
 export function rangeOf(space: KeySpace): [from: string, to: string] {

@@ -1,19 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { StorageFullError } from '../../wire/errors.ts';
 import { makeDirectories } from '../file-io.ts';
 import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../own-directory.ts';
-import type { Reserve } from '../reserve.ts';
 import { storageFailure } from '../storage-failure.ts';
 import { type FileRecord, parseRecord, parseTombstone, type Tombstone } from './file-record.ts';
-import { LevelStore, type StoreChange } from './level-store.ts';
+import { LevelStore, type LevelStoreOptions, type StoreChange } from './level-store.ts';
 import { RecordDraft } from './record-draft.ts';
 import {
   dueFile,
   dueKey,
   fileKey,
-  IMPORTED_KEY,
   nameIn,
   rangeDue,
   rangeOf,
@@ -21,25 +18,19 @@ import {
   tombstoneKey,
 } from './record-keys.ts';
 import type { StoreRepair } from './store-repair.ts';
+import type { StreamLink } from './stream-state.ts';
 
-/** How many writes go to the disk together at most. */
+/** How many writes go to the disk together at most, … */
 const MAX_TOGETHER = 1000;
+
+/** … and how many characters, but for the write with which they are reached: the others go with the next. */
+const MAX_LENGTH = 1024 * 1024;
 
 /** How many entries are written at a time when an index is made anew. */
 const INDEX_BATCH = 1000;
 
 /** Makes the changes that belong together, in line. What it throws refuses them all. */
 export type Change = (draft: RecordDraft) => void;
-
-/** Where records lie. */
-export interface RecordsOptions {
-  /** Directory of the store, absolute. */
-  directory: string;
-  /** Where what is damaged is copied to before it is replaced, absolute. */
-  aside: string;
-  /** Room on the disk for when it is full. */
-  reserve: Reserve;
-}
 
 /** A file that may have expired. */
 export interface DueFile {
@@ -73,9 +64,9 @@ export class Records {
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
 
-  constructor({ directory, aside, reserve }: RecordsOptions) {
-    this.#store = new LevelStore({ directory, aside, reserve });
-    this.#aside = aside;
+  constructor(options: LevelStoreOptions) {
+    this.#store = new LevelStore(options);
+    this.#aside = options.aside;
   }
 
   /**
@@ -89,6 +80,7 @@ export class Records {
   async open({ verify = false }: { verify?: boolean } = {}): Promise<StoreRepair | undefined> {
     const repair = await this.#store.open({ verify });
     if (repair !== undefined) await this.#indexAnew();
+    await this.#store.settle();
     return repair;
   }
 
@@ -114,14 +106,14 @@ export class Records {
     return text === undefined ? undefined : parseTombstone(text);
   }
 
+  /** The forks of a file, or of what has left a tombstone: those that live, or of which forks live. Throws as {@link get}. */
+  forks(source: StreamLink): readonly StreamLink[] {
+    return new RecordDraft((key) => this.#store.get(key)).forks(source);
+  }
+
   /** Whether the removal of a file has begun, and not all is done that belongs to it. Throws as {@link get}. */
   isBeingRemoved(fingerprint: string): boolean {
     return this.#store.get(removalKey(fingerprint)) !== undefined;
-  }
-
-  /** Whether the files of an earlier version are imported, and not removed yet. */
-  get isImported(): boolean {
-    return this.#store.get(IMPORTED_KEY) !== undefined;
   }
 
   /**
@@ -140,12 +132,13 @@ export class Records {
     });
   }
 
-  /** The files that may have expired at a time, those that are due for longest first, `limit` at most. */
+  /** The files that may have expired at a time, those that are due for longest first, `limit` at most. Waits as {@link files}. */
   async due(nowMs: number, limit: number): Promise<DueFile[]> {
     const due: DueFile[] = [];
     const stale: string[] = [];
     for await (const [key] of this.#store.entries(...rangeDue(nowMs), limit)) {
       const fingerprint = dueFile(key);
+      await this.opening;
       const { path: location = '', dueMs } = this.get(fingerprint) ?? {};
       // Of a record that is damaged nobody knows.
       if (dueMs !== undefined && dueKey(dueMs, fingerprint) === key)
@@ -156,14 +149,14 @@ export class Records {
     return due;
   }
 
-  /** Yields what is remembered of all files, as it is now. */
+  /** Yields what is remembered of all files. While the store is opened anew after a failure, that is waited for. */
   async *files(): AsyncGenerator<{ fingerprint: string; record: FileRecord }, void, undefined> {
     for await (const [key, value] of this.#store.entries(...rangeOf('file'))) {
       yield { fingerprint: nameIn(key), record: parseRecord(value) };
     }
   }
 
-  /** Yields all tombstones, as they are now, each with its path; one that is damaged as undefined. */
+  /** Yields all tombstones, each with its path; one that is damaged as undefined. Waits as {@link files}. */
   async *tombstones(): AsyncGenerator<{ path: string; tombstone: Tombstone | undefined }, void, undefined> {
     for await (const [key, value] of this.#store.entries(...rangeOf('tombstone'))) {
       yield { path: nameIn(key), tombstone: parseTombstone(value) };
@@ -199,34 +192,41 @@ export class Records {
 
   /** Never rejects. */
   async #writeAll(): Promise<void> {
-    while (this.#waiting.length > 0) await this.#writeTogether(this.#waiting.splice(0, MAX_TOGETHER));
+    while (this.#waiting.length > 0) await this.#writeTogether();
     this.#writing = undefined;
   }
 
-  async #writeTogether(waiting: readonly Waiting[]): Promise<void> {
-    try {
-      await this.#store.ready();
-    } catch (error) {
-      for (const { reject } of waiting) reject(error);
-      return;
-    }
+  /** Makes the changes that wait, as many as go together. Never rejects. */
+  async #writeTogether(): Promise<void> {
+    const waiting = this.#waiting.splice(0, MAX_TOGETHER);
+    const unready = await this.#store.ready().then(() => undefined, asValue);
+    const isNew = waiting.some((each) => each.isNew);
+    const full = isNew ? await this.#store.assertRoomForNew().then(() => undefined, asValue) : undefined;
     const changes = new Map<string, string | undefined>();
-    const damaged = new Set<string>();
     const made: Waiting[] = [];
-    for (const each of waiting) {
+    let length = 0;
+    for (const [i, each] of waiting.entries()) {
+      if (length >= MAX_LENGTH) {
+        this.#waiting.unshift(...waiting.slice(i));
+        break;
+      }
       try {
+        if (unready !== undefined) throw unready;
+        if (each.isNew && full !== undefined) throw full;
         const draft = new RecordDraft((key) => (changes.has(key) ? changes.get(key) : this.#store.get(key)));
-        if (each.isNew && this.#store.isFull) throw new StorageFullError("the server's disk is full");
         each.change(draft);
-        for (const [key, value] of draft.changes) changes.set(key, value);
-        for (const fingerprint of draft.damaged) damaged.add(fingerprint);
+        // If that cannot be, it is not replaced, and nobody else is refused for that.
+        for (const fingerprint of draft.damaged) await this.copyAside(fingerprint);
+        for (const [key, value] of draft.changes) {
+          changes.set(key, value);
+          length += key.length + (value?.length ?? 0);
+        }
         made.push(each);
       } catch (error) {
         each.reject(error);
       }
     }
     try {
-      for (const fingerprint of damaged) await this.copyAside(fingerprint);
       const durable = made.some((each) => each.durable);
       if (changes.size > 0) await this.#store.write(Array.from(changes, storeChange), durable);
       for (const { resolve } of made) resolve();
@@ -266,4 +266,8 @@ export class Records {
 
 function storeChange([key, value]: [string, string | undefined]): StoreChange {
   return value === undefined ? { type: 'del', key } : { type: 'put', key, value };
+}
+
+function asValue(error: unknown): unknown {
+  return error;
 }

@@ -3,7 +3,7 @@ import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import type { StreamState } from '../../../src/storage/records/stream-state.ts';
 import { StorageFullError } from '../../../src/wire/errors.ts';
 import { temporaryDirectory } from '../../support/server.ts';
-import { recordsOf } from '../../support/stored-records.ts';
+import { failingWrites, recordsOf } from '../../support/stored-records.ts';
 
 async function openStore() {
   const records = recordsOf(await temporaryDirectory());
@@ -18,11 +18,30 @@ test('a stream is remembered beside what else is remembered of its file', async 
   const { records, store } = await openStore();
   const append = { start: 0, state: 'open' } as const;
   const forks = [{ path: 'f', fingerprint: '2-2' }];
-  await records.write((draft) => draft.set('1-1', { path: 'old', append, forks }), { durable: false });
+  await records.write(
+    (draft) => {
+      draft.set('1-1', { path: 'old', append, isForked: true });
+      draft.setForks('1-1', forks);
+    },
+    { durable: false },
+  );
   await store.save('1-1', 'new', state({ version: 7 }));
-  expect(records.get('1-1')).toEqual({ path: 'new', append, forks, stream: state({ version: 7 }) });
+  expect(records.get('1-1')).toEqual({ path: 'new', append, isForked: true, stream: state({ version: 7 }) });
+  expect(records.forks({ path: 'new', fingerprint: '1-1' })).toEqual(forks);
   expect([store.location('1-1'), store.version('1-1')]).toEqual(['new', 7]);
   expect([store.location('9-9'), store.version('9-9')]).toEqual([undefined, 0]);
+});
+
+test('a stream is used, too, while the store is opened anew', async () => {
+  const { records, store } = await openStore();
+  const ttl = state({ ttlSeconds: 100 });
+  await records.write(
+    (draft) => draft.set('1-1', { path: 'a', stream: ttl, accessedMs: 1000, dueMs: 101_000 }),
+    { durable: false },
+  );
+  await failingWrites(records)();
+  await store.touch('1-1', ttl);
+  expect(records.get('1-1')?.accessedMs).toBeGreaterThan(1_000_000);
 });
 
 test('a stream that was deleted meanwhile is not remembered again', async () => {

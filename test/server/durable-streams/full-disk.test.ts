@@ -175,6 +175,29 @@ describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
     expect((await source.create()).status).toBe(409);
   });
 
+  test('of files, not of bytes: what is new is refused with 507, and what is there is appended to, and can be deleted', async () => {
+    const disk = await makeDisk();
+    const server = await startOn(disk.directory);
+    const stream = new StreamPeer(server, '/stream');
+    const gone = new StreamPeer(server, '/gone');
+    const fresh = new StreamPeer(server, '/new');
+    await stream.create();
+    await gone.create({}, 'gone');
+    for (let seq = 0; seq < 2; seq++)
+      expect((await stream.produce(lineOf(seq, 10), { seq })).status).toBe(200);
+    await disk.fillFiles();
+    expect((await fresh.create()).status).toBe(507);
+    for (let seq = 2; seq < 20; seq++)
+      expect((await stream.produce(lineOf(seq, 10), { seq })).status).toBe(200);
+    expect((await gone.delete()).status).toBe(204);
+    await disk.makeRoom();
+    await fresh.create({}, 'new');
+    await server.restart();
+    expectLines((await stream.read()).text, 20, 10);
+    expect((await fresh.read()).text).toBe('new');
+    expect((await gone.read()).status).toBe(404);
+  });
+
   test('a server that is started after one was killed has the room that was kept, and everything', async () => {
     const disk = await makeDisk();
     await play(disk.directory, 'be killed');
@@ -186,7 +209,7 @@ describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
   test('a server that is started without any room is refused, and the next one has everything', async () => {
     const disk = await makeDisk();
     await play(disk.directory, 'be killed');
-    await rm(path.join(disk.directory, RESERVED, 'reserve'), { force: true });
+    await rm(path.join(disk.directory, RESERVED, 'reserve'), { recursive: true, force: true });
     await disk.fill(0);
     const server = new InProcessServer(disk.directory, {});
     onTestFinished(() => server.stop());

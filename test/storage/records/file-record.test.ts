@@ -2,12 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   type FileRecord,
+  forksWithin,
   isDamaged,
+  parseForks,
   parseRecord,
   parseTombstone,
 } from '../../../src/storage/records/file-record.ts';
 
-const link = fc.record({ path: fc.string(), fingerprint: fc.string() });
 const size = fc.nat();
 
 const record: fc.Arbitrary<FileRecord> = fc
@@ -25,14 +26,14 @@ const record: fc.Arbitrary<FileRecord> = fc
         { requiredKeys: ['start', 'state'] },
       ),
       stream: fc.record({ version: size, size }),
-      forks: fc.array(link),
+      isForked: fc.constant(true),
       accessedMs: size,
       dueMs: size,
     },
     { requiredKeys: ['path'] },
   )
   .filter(
-    ({ append, stream, forks }) => (append ?? stream ?? forks) !== undefined,
+    ({ append, stream, isForked }) => (append ?? stream ?? isForked) !== undefined,
   ) as fc.Arbitrary<FileRecord>;
 
 describe('a record', () => {
@@ -61,6 +62,7 @@ describe('a record', () => {
     '{"path":"f","append":{"start":0,"state":"finished","status":"3"}}',
     '{"path":"f","stream":{"version":1}}',
     '{"path":"f","forks":[{"path":"g"}]}',
+    '{"path":"f","isForked":false}',
     '{"path":"f","stream":{"version":1,"size":1},"dueMs":"soon"}',
   ])('that is %j stands for an append that was interrupted', (text) => {
     const read = parseRecord(text);
@@ -80,7 +82,7 @@ describe('a record', () => {
 
 describe('a tombstone', () => {
   test('is what was written', () => {
-    const written = { path: 'a', fingerprint: '1-1', forks: [{ path: 'b', fingerprint: '2-2' }] };
+    const written = { path: 'a', fingerprint: '1-1', origin: { path: 'b', fingerprint: '2-2' } };
     expect(parseTombstone(JSON.stringify(written))).toEqual(written);
   });
 
@@ -89,9 +91,27 @@ describe('a tombstone', () => {
     'null',
     '[]',
     '{"path":"a"}',
-    '{"path":"a","fingerprint":"1-1"}',
+    '{"path":"a","fingerprint":"1-1","origin":{}}',
     '{"path":"a","fingerprint":"1-1","forks":[1]}',
   ])('that is %j is none', (text) => {
     expect(parseTombstone(text)).toBeUndefined();
+  });
+});
+
+describe('forks', () => {
+  const forks = [{ path: 'b', fingerprint: '2-2' }];
+
+  test('that are in a record or a tombstone, as they were before, are read, and are no part of it', () => {
+    const append = { start: 0, state: 'open' } as const;
+    const record = JSON.stringify({ path: 'f', append, forks });
+    expect(parseRecord(record)).toEqual({ path: 'f', append, isForked: true });
+    const tombstone = JSON.stringify({ path: 'a', fingerprint: '1-1', forks });
+    expect(parseTombstone(tombstone)).toEqual({ path: 'a', fingerprint: '1-1' });
+    for (const text of [record, tombstone]) expect(forksWithin(text)).toEqual(forks);
+  });
+
+  test('are what was written, and none when they are damaged', () => {
+    expect(parseForks(JSON.stringify(forks))).toEqual(forks);
+    for (const text of ['', '{', '{}', '[1]', '[{"path":"b"}]']) expect(parseForks(text)).toEqual([]);
   });
 });

@@ -4,6 +4,7 @@ import {
   dueFile,
   dueKey,
   fileKey,
+  forksKey,
   nameIn,
   rangeDue,
   rangeOf,
@@ -26,10 +27,10 @@ test('what is due at a time is what is due by then, to the millisecond', () => {
 });
 
 test('keys are in their own space only, whatever they name, and the name can be read again', () => {
-  const spaces = ['file', 'tombstone', 'due', 'removal'] as const;
+  const spaces = ['file', 'tombstone', 'forks', 'due', 'removal'] as const;
   fc.assert(
     fc.property(fc.string(), timeMs, (name, ms) => {
-      const keys = [fileKey(name), tombstoneKey(name), dueKey(ms, '1-2'), removalKey(name)];
+      const keys = [fileKey(name), tombstoneKey(name), forksKey(name), dueKey(ms, '1-2'), removalKey(name)];
       for (const [i, key] of keys.entries()) {
         expect(spaces.filter((space) => isIn(key, rangeOf(space)))).toEqual([spaces[i]]);
       }

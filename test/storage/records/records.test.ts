@@ -1,14 +1,14 @@
-import { existsSync } from 'node:fs';
+import fs, { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type FileRecord, isDamaged } from '../../../src/storage/records/file-record.ts';
-import type { Records } from '../../../src/storage/records/records.ts';
+import type { DueFile, Records } from '../../../src/storage/records/records.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
-import { type SmallDisk, smallDisks } from '../../support/small-disk.ts';
+import { type SmallDisk, smallDisks, systemError } from '../../support/small-disk.ts';
 import { dueIn, recordsOf, storedIn, storeOf, withStore } from '../../support/stored-records.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -143,7 +143,7 @@ describe('changes that belong together', () => {
     const { records } = await openRecords();
     const refused = records.write((draft) => {
       draft.set('1-1', record(1));
-      draft.setTombstone({ path: 'a', fingerprint: '2-2', forks: [] });
+      draft.setTombstone({ path: 'a', fingerprint: '2-2' });
       throw new Error('no');
     }, NOT_DURABLE);
     const made = set(records, '3-3', record(3));
@@ -177,6 +177,53 @@ describe('changes that belong together', () => {
     expect(writing.mock.calls.length).toBe(1);
     expect(writing.mock.calls[0]?.[1 as never]).toMatchObject({ sync: true });
     expect(await filesOf(records)).toHaveLength(500);
+  });
+
+  test('go to the disk 1 MiB at a time, in order', async () => {
+    const { records } = await openRecords();
+    const writing = vi.spyOn(ClassicLevel.prototype, 'batch');
+    onTestFinished(() => writing.mockRestore());
+    const order: number[] = [];
+    const session = 'x'.repeat(100_000);
+    const writes = Array.from({ length: 35 }, (_, i) =>
+      set(records, `${i}-1`, record(i, { append: { session, start: i, state: 'open' } })).then(() => {
+        order.push(i);
+      }),
+    );
+    await Promise.all(writes);
+    const calls = writing.mock.calls as unknown as [changes: unknown[]][];
+    expect(calls.map(([changes]) => changes.length)).toEqual([11, 11, 11, 2]);
+    expect(order).toEqual(writes.map((_, i) => i));
+    expect(await filesOf(records)).toHaveLength(35);
+  });
+
+  test('in a group with one of a record that cannot be copied aside are made, and that is refused', async () => {
+    const { root, records: before } = await openRecords();
+    await set(before, '1-1', record(1));
+    await before.close();
+    await withStore(root, (store) => store.put('file!1-1', '{"path":'));
+    const { records } = await openRecords(root);
+    await writeFile(path.join(root, RESERVED, 'aside'), 'in the way');
+    const writes = ['0-0', '1-1', '2-2'].map((file) => set(records, file, record(7)));
+    const results = await Promise.allSettled(writes);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect([records.get('0-0'), records.get('2-2')]).toEqual([record(7), record(7)]);
+    expect(isDamaged(records.get('1-1'))).toBe(true);
+  });
+
+  test('in a group with one of a record that cannot be read are made, and that is refused', async () => {
+    const { records } = await openRecords();
+    const { getSync } = ClassicLevel.prototype;
+    const reading = vi.spyOn(ClassicLevel.prototype, 'getSync');
+    reading.mockImplementation(function broken(this: ClassicLevel, ...args: unknown[]) {
+      if (args[0] !== 'file!1-1') return getSync.apply(this, args as never);
+      throw Object.assign(new Error('Corruption: made up'), { code: 'LEVEL_CORRUPTION' });
+    } as never);
+    onTestFinished(() => reading.mockRestore());
+    const writes = ['0-0', '1-1', '2-2'].map((file) => set(records, file, record(7)));
+    const results = await Promise.allSettled(writes);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect([records.get('0-0'), records.get('2-2')]).toEqual([record(7), record(7)]);
   });
 });
 
@@ -278,6 +325,36 @@ describe('a write that fails', () => {
     expect(await waited).toEqual(record(1));
   });
 
+  test('makes those wait who look for what is due', async () => {
+    const { records } = await openRecords();
+    await set(records, '1-1', record(1, { dueMs: 1000 }));
+    failBatches((count) => (count === 0 ? 'before' : undefined));
+    const { open } = ClassicLevel.prototype;
+    const opening = vi.spyOn(ClassicLevel.prototype, 'open');
+    onTestFinished(() => opening.mockRestore());
+    let due: Promise<DueFile[]> | undefined;
+    opening.mockImplementationOnce(async function looked(this: ClassicLevel, ...args: [never]) {
+      due = records.due(5000, 10);
+      await open.apply(this, args);
+    } as never);
+    await set(records, '2-2', record(2));
+    expect(await due).toEqual([{ fingerprint: '1-1', path: 'f' }]);
+  });
+
+  test('keeps nobody who reads one after the other from going on behind the last one', async () => {
+    const { records } = await openRecords();
+    const files = Array.from({ length: 2500 }, (_, i) => `${1000 + i}-1`);
+    await Promise.all(files.map((file, i) => set(records, file, record(i, { dueMs: i }))));
+    failBatches((count) => (count % 2 === 0 ? 'before' : undefined));
+    const seen: string[] = [];
+    for await (const { fingerprint } of records.files()) {
+      if (seen.push(fingerprint) % 700 === 0) await set(records, '9-9', record(seen.length));
+    }
+    expect(seen).toEqual([...files, '9-9']);
+    const due = (await records.due(5000, 2000)).map(({ fingerprint }) => fingerprint);
+    expect(due).toEqual(files.slice(0, 2000));
+  });
+
   test('and after which it cannot be opened refuses all, until it can be', async () => {
     const { records } = await openRecords();
     await set(records, '1-1', record(1));
@@ -346,10 +423,27 @@ describe.each(REAL_DISKS)('on %s', (_kind, makeDisk) => {
     expect(records.get('1-1')).toEqual(record(3));
   });
 
+  test('that has no room for another file nothing that was acknowledged is forgotten, and new things begin when there is some', async () => {
+    const { disk, records } = await start();
+    const before = await fillRecords(records, 'before', 20);
+    await disk.fillFiles();
+    const begin = () => records.write((draft) => draft.set('2-2', record(2)), { durable: true, isNew: true });
+    await expect(begin()).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+    // LevelDB makes files as these become more.
+    const on = await fillRecords(records, 'on', 700);
+    expect(on).toHaveLength(700);
+    await disk.makeRoom();
+    await begin();
+    const after = await fillRecords(records, 'after', 20);
+    await records.close();
+    const next = (await openRecords(disk.directory)).records;
+    expect((await filesOf(next)).sort()).toEqual(['2-2', ...before, ...on, ...after].sort());
+  });
+
   test('that has no room left, not even what was kept, what is there can be read, and deletions are there once there is room', async () => {
     const { disk, records } = await start();
     await set(records, '1-1', record(1));
-    await rm(path.join(disk.directory, RESERVED, 'reserve'));
+    await rm(path.join(disk.directory, RESERVED, 'reserve'), { recursive: true });
     await disk.fill(0);
     await fillRecords(records, 'on', 2000);
     expect(records.get('1-1')).toEqual(record(1));
@@ -359,6 +453,57 @@ describe.each(REAL_DISKS)('on %s', (_kind, makeDisk) => {
     await records.write((draft) => draft.delete('1-1'), NOT_DURABLE);
     await records.close();
     expect((await openRecords(disk.directory)).records.get('1-1')).toBeUndefined();
+  });
+});
+
+describe('a quota that is used up', () => {
+  /** The disk has room, and refuses all the same what is written. */
+  function useUp(): { isUsedUp: boolean; refused: number } {
+    const quota = { isUsedUp: true, refused: 0 };
+    const { open } = fs.promises;
+    const { batch } = ClassicLevel.prototype;
+    const spies = [
+      vi.spyOn(ClassicLevel.prototype, 'batch').mockImplementation(async function refused(
+        this: ClassicLevel,
+        ...args: unknown[]
+      ) {
+        if (!quota.isUsedUp) return batch.apply(this, args as never);
+        quota.refused++;
+        const message = `IO error: ${this.location}/000005.log: Disk quota exceeded`;
+        throw Object.assign(new Error(message), { code: 'LEVEL_IO_ERROR' });
+      } as never),
+      vi.spyOn(fs.promises, 'open').mockImplementation(async (...args) => {
+        if (quota.isUsedUp && args[1] === 'wx') throw systemError('EDQUOT');
+        return open(...args);
+      }),
+    ];
+    onTestFinished(() => {
+      for (const spy of spies) spy.mockRestore();
+    });
+    return quota;
+  }
+
+  test('is a full disk: what is new is refused, and what is there is read, until there is room again', async () => {
+    const { root, records } = await openRecords();
+    await set(records, '1-1', record(1));
+    const quota = useUp();
+    const opening = vi.spyOn(ClassicLevel.prototype, 'open');
+    onTestFinished(() => opening.mockRestore());
+    await expect(set(records, '1-1', record(2))).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+    // With the room that was kept, which was not enough.
+    expect([quota.refused, opening.mock.calls.length]).toEqual([2, 2]);
+    await expect(set(records, '1-1', record(3))).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+    const begun = () => records.write((draft) => draft.set('2-2', record(2)), { durable: true, isNew: true });
+    await expect(begun()).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+    expect(records.get('1-1')).toEqual(record(1));
+    // It is not opened anew in vain.
+    expect([quota.refused, opening.mock.calls.length]).toEqual([3, 2]);
+    quota.isUsedUp = false;
+    await begun();
+    await set(records, '1-1', record(4));
+    await records.close();
+    const next = (await openRecords(root)).records;
+    expect([next.get('1-1'), next.get('2-2')]).toEqual([record(4), record(2)]);
   });
 });
 

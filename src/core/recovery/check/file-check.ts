@@ -92,8 +92,8 @@ export class FileCheck {
       return;
     }
     await this.#checkSize(subject);
-    const { stream, forks = [] } = records.get(stat.fingerprint) ?? {};
-    if (forks.length > 0) this.sources.add(stat.fingerprint);
+    const { stream, isForked } = records.get(stat.fingerprint) ?? {};
+    if (isForked) this.sources.add(stat.fingerprint);
     if (stream === undefined) return;
     const { state, accessedMs } = await store.read(stat);
     await this.#checkSurplus(subject, state.size);

@@ -49,8 +49,8 @@ export class ForkCheck {
   async checkSource(fingerprint: string): Promise<void> {
     const { records, findings } = this.#options;
     try {
-      const { path, forks = [] } = records.get(fingerprint) ?? { path: '' };
-      const lost = this.#lostOf(forks);
+      const { path } = records.get(fingerprint) ?? { path: '' };
+      const lost = this.#lostOf(records.forks({ path: '', fingerprint }));
       if (lost.size === 0) return;
       await records.write((draft) => removeForks(draft, { path: '', fingerprint }, lost), DURABLE);
       findings.repaired(path, `${lost.size} of its forks are no more; forgotten`);
@@ -62,13 +62,14 @@ export class ForkCheck {
   /** @returns whether it is gone */
   async #checkTombstone(tombstone: Tombstone): Promise<boolean> {
     const { root, records, findings } = this.#options;
-    const { path, fingerprint, forks } = tombstone;
+    const { path, fingerprint } = tombstone;
     if ((await root.fingerprintAt(path)) === fingerprint) {
       await records.write((draft) => draft.deleteTombstone(path), DURABLE);
       this.#tombstones.delete(fingerprint);
       findings.repaired(path, 'was not deleted to the end, and lives; that it was deleted is forgotten');
       return true;
     }
+    const forks = records.forks(tombstone);
     const lost = this.#lostOf(forks);
     if (lost.size === 0 && forks.length > 0) return false;
     const isFree = lost.size === forks.length;

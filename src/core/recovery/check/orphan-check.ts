@@ -80,6 +80,7 @@ export class OrphanCheck {
     const accessedMs = stream?.ttlSeconds === undefined ? undefined : Date.now();
     const dueMs = stream && expiryMs(stream, Date.now());
     await this.#options.records.write((draft) => {
+      const forks = draft.forks({ path: record.path, fingerprint });
       draft.delete(fingerprint);
       draft.set(copy.fingerprint, {
         ...rest,
@@ -87,6 +88,7 @@ export class OrphanCheck {
         ...(accessedMs !== undefined && { accessedMs }),
         ...(dueMs !== undefined && { dueMs }),
       });
+      draft.setForks(copy.fingerprint, forks);
     }, DURABLE);
     this.#options.known.add(copy.fingerprint);
   }
