@@ -4,7 +4,12 @@ import type { AppendRecord } from '../../storage/records/file-record.ts';
 import type { Root } from '../../storage/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '../../wire/errors.ts';
+import {
+  AppendBusyError,
+  ResourceGoneError,
+  ResourceNotFoundError,
+  ServerClosingError,
+} from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Feeds } from '../feeds.ts';
 import type { FileWatch } from '../file-watch.ts';
@@ -16,6 +21,9 @@ import { type AppendHistory, isContinuedBy } from './append-history.ts';
 import type { Appender, AppenderOwner } from './appender.ts';
 import type { Durability, WriterDependencies } from './group-writer.ts';
 import { Session } from './session.ts';
+
+/** How often another program may append to a file while a session is about to begin. */
+const MAX_ATTEMPTS = 3;
 
 export interface SessionRegistryOptions {
   /** When bytes count as safe. */
@@ -82,6 +90,7 @@ export class SessionRegistry {
    * goes on with the one that the token names.
    *
    * @throws {AppendConflictError} while another client's session holds it
+   * @throws {AppendBusyError} while another program appends to the file
    * @throws {PositionMismatchError} when the session does not begin where it must
    * @throws {ResourceGoneError} when the file is missing or of another generation
    * @throws {ServerClosingError} after `close`
@@ -212,17 +221,24 @@ export class SessionRegistry {
   async #begin(resource: ResourcePath, file: AppendFile, request: AppendRequest): Promise<Session> {
     const admission = await this.#held.admitSession(file, resource);
     try {
-      // Only now: single appends may have been under way.
-      const { size } = await file.state();
       const last = await this.history.last(file);
-      const goesOn = last !== undefined && isContinuedBy(last, request.session, size);
-      if (!goesOn && this.history.isAwaited(last)) throw conflict();
-      if (goesOn) assertNewer(request.attempt, last.attempt);
-      const start = goesOn ? last.start : size;
-      assertStart(start, request.expect);
-      const append = await this.#record(file, request, { size, start, last: goesOn ? last : undefined });
-      const own = goesOn ? last : undefined;
-      return this.#startSession({ resource, file, size, append, own, admission });
+      for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
+        // Only now: single appends may have been under way.
+        const { size } = await file.state();
+        const goesOn = last !== undefined && isContinuedBy(last, request.session, size);
+        if (!goesOn && this.history.isAwaited(last)) throw conflict();
+        if (goesOn) assertNewer(request.attempt, last.attempt);
+        const start = goesOn ? last.start : size;
+        assertStart(start, request.expect);
+        const own = goesOn ? last : undefined;
+        const append = await this.#record(file, request, { size, start, last: own });
+        const hasGrown = (await file.state()).size > size;
+        if (!hasGrown) return this.#startSession({ resource, file, size, append, own, admission });
+        // Another program has appended meanwhile: that is not the client's, and followers may have it.
+        await this.history.undo(file, last ?? { start: size, state: 'finished', end: size });
+        if (goesOn) break;
+      }
+      throw new AppendBusyError('another program writes to the file');
     } catch (error) {
       admission.end();
       throw error;
