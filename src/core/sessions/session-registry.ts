@@ -3,7 +3,12 @@ import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { AppendRecord } from '../../storage/records/file-record.ts';
 import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '../../wire/errors.ts';
+import {
+  AppendBusyError,
+  ResourceGoneError,
+  ResourceNotFoundError,
+  ServerClosingError,
+} from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Arrivals } from '../arrivals.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
@@ -19,6 +24,9 @@ import {
   type SessionSubject,
   withAttempt,
 } from './session.ts';
+
+/** How often another program may append to a file while a session is about to begin. */
+const MAX_ATTEMPTS = 3;
 
 /** What sessions are opened with. */
 export interface SessionDependencies extends SessionContext {
@@ -86,6 +94,7 @@ export class SessionRegistry implements SessionHost {
    * goes on with the one that the token names. Those who wait for the resource are told.
    *
    * @throws {AppendConflictError} while another client's session holds it
+   * @throws {AppendBusyError} while another program appends to the file
    * @throws {PositionMismatchError} when the session does not begin where it must
    * @throws {ResourceGoneError} when the file is missing or of another generation
    * @throws {ServerClosingError} after `close`
@@ -218,16 +227,24 @@ export class SessionRegistry implements SessionHost {
   async #begin(resource: ResourcePath, file: AppendFile, request: AppendRequest): Promise<Session> {
     const stream = await this.#claim(file, resource);
     try {
-      // Only now: single appends may have been under way.
-      const { size } = await file.state();
       const last = await this.history.last(file);
-      const goesOn = last !== undefined && isContinuedBy(last, request.session, size);
-      if (!goesOn && this.history.isAwaited(last)) throw conflict();
-      if (goesOn) assertNewer(request.attempt, last.attempt);
-      const start = goesOn ? last.start : size;
-      assertStart(start, request.expect);
-      const append = await this.#record(file, request, { size, start, last: goesOn ? last : undefined });
-      return this.#start({ resource, stream, file, size, append, before: goesOn ? last : undefined });
+      for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
+        // Only now: single appends may have been under way.
+        const { size } = await file.state();
+        const goesOn = last !== undefined && isContinuedBy(last, request.session, size);
+        if (!goesOn && this.history.isAwaited(last)) throw conflict();
+        if (goesOn) assertNewer(request.attempt, last.attempt);
+        const start = goesOn ? last.start : size;
+        assertStart(start, request.expect);
+        const own = goesOn ? last : undefined;
+        const append = await this.#record(file, request, { size, start, last: own });
+        const hasGrown = (await file.state()).size > size;
+        if (!hasGrown) return this.#start({ resource, stream, file, size, append, before: own });
+        // Another program has appended meanwhile: that is not the client's, and followers may have it.
+        await this.history.undo(file, last ?? { start: size, state: 'finished', end: size });
+        if (goesOn) break;
+      }
+      throw new AppendBusyError('another program writes to the file');
     } catch (error) {
       this.#letGo(stream);
       throw error;

@@ -1,10 +1,11 @@
-import { rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { AppendHistory } from '../../../src/core/sessions/append-history.ts';
 import { StoredFile } from '../../../src/storage/stored-file.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { CollectingSink, join, RecordingOwner, startCore } from '../../support/core-harness.ts';
+import { rememberedIn } from '../../support/stored-records.ts';
 import { appendLine, makeStream, storeFile } from '../../support/streams-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -216,4 +217,65 @@ test('an append whose file is cut while its end is remembered has not finished',
   ends.letGo();
   await ended;
   expect([appender.endReason, sink.endReason]).toEqual(['truncated', 'truncated']);
+});
+
+/** Has another program append, and a reader find that, each time when the beginning of a session was remembered. */
+function appendAsSessionsBegin(
+  { core, directory }: Awaited<ReturnType<typeof followedStream>>,
+  times: number,
+): void {
+  const { begin } = AppendHistory.prototype;
+  const beginning = vi.spyOn(AppendHistory.prototype, 'begin');
+  onTestFinished(() => beginning.mockRestore());
+  beginning.mockImplementation(async function late(this: AppendHistory, ...args) {
+    await begin.apply(this, args);
+    if (beginning.mock.calls.length > times) return;
+    await appendFile(path.join(directory, 'stream'), 'foreign\n');
+    core.resources.release(await core.resources.acquire(STREAM));
+  });
+}
+
+test('a session begins after what another program has appended meanwhile, and followers stay', async () => {
+  const core = await followedStream();
+  appendAsSessionsBegin(core, 2);
+  const appender = await core.open('stream', new RecordingOwner(), { session });
+  expect([appender.startPosition, appender.feed.committed]).toEqual([22, 22]);
+  appender.append(Buffer.from('last\n'));
+  await appender.end('finished');
+  await waitFor(() => text(core.sink).endsWith('last\n'), 'the last line');
+  expect([text(core.sink), core.sink.endReason]).toEqual(['first\nforeign\nforeign\nlast\n', undefined]);
+  expect((await rememberedIn(core.directory)).stream).toEqual({
+    session,
+    start: 22,
+    state: 'finished',
+    end: 27,
+  });
+});
+
+test.each([
+  ['another program appends again and again', {}, 3, 'HFS_APPEND_BUSY', 30],
+  ['it is to begin where another program has appended', { expect: 6 }, 1, 'HFS_POSITION_MISMATCH', 14],
+])('a session does not begin when %s, and another one can', async (_when, request, times, code, size) => {
+  const core = await followedStream();
+  appendAsSessionsBegin(core, times);
+  const opening = core.open('stream', new RecordingOwner(), { session, ...request });
+  await expect(opening).rejects.toMatchObject({ code });
+  expect(core.sink.endReason).toBeUndefined();
+  const appender = await core.open('stream', new RecordingOwner(), { session, expect: size });
+  expect([appender.startPosition, appender.feed.committed]).toEqual([size, size]);
+  await appender.end('interrupted');
+});
+
+test('a session that another program has appended to while it came back does not go on', async () => {
+  const core = await followedStream();
+  const first = await core.open('stream', new RecordingOwner(), { session });
+  first.append(Buffer.from('one\n'));
+  await first.end('interrupted');
+  appendAsSessionsBegin(core, 1);
+  const back = core.open('stream', new RecordingOwner(), { session, expect: 6 });
+  await expect(back).rejects.toMatchObject({ code: 'HFS_APPEND_BUSY' });
+  await expect(core.open('stream', new RecordingOwner(), { session, expect: 6 })).rejects.toMatchObject({
+    code: 'HFS_POSITION_MISMATCH',
+  });
+  expect(text(core.sink)).toBe('first\none\nforeign\n');
 });
