@@ -5,7 +5,7 @@ import type { FeedRegistry } from '../../core/feed-registry.ts';
 import type { AppendRequest } from '../../core/request.ts';
 import type { Appender, AppenderOwner } from '../../core/sessions/appender.ts';
 import { FramingError, type HttpfstreamError } from '../../wire/errors.ts';
-import { PayloadTap } from '../../wire/payload-tap.ts';
+import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ConnectionGroup } from '../connection-group.ts';
@@ -35,7 +35,7 @@ export interface AppendContext {
  * the original's never reads, and what lies unread when it closes turns its
  * close into a reset that throws away its last bytes.
  */
-export class AppendConnection implements AppenderOwner {
+export class AppendConnection implements AppenderOwner, TapHandler {
   readonly #resource: ResourcePath;
   readonly #dialect: Dialect;
   readonly #socket: Socket;
@@ -98,29 +98,7 @@ export class AppendConnection implements AppenderOwner {
     this.#websocket = websocket;
     allowSilence(this.#socket);
     if (this.#dialect.answersPings) this.#context.keepAlive.add(this);
-    this.#socket.on('drain', () => this.#acknowledge());
-    this.#tap = new PayloadTap(websocket, this.#socket, {
-      masked: true,
-      // Nothing is held of a message, and the original sends all that it has as one.
-      maxMessageBytes: Number.MAX_SAFE_INTEGER,
-      onPayload: (bytes) => {
-        if (!appender.append(bytes)) websocket.pause();
-      },
-      onText: this.#dialect.appendsText ? undefined : refuseText,
-      onFramingError: (error) => {
-        this.#log.warn(
-          { resource: this.#resource.toString(), code: error.code },
-          `append refused: ${error.message}`,
-        );
-        void appender.end('interrupted');
-        ClientSocket.of(this.#socket).cutSoon(FAREWELL_MS);
-      },
-      // Answered when the bytes are in the file, so that the answer means that they are.
-      beforeClose: (code, reason) => {
-        const how = this.#dialect.endOfClose(code, this.#tap?.betweenMessages === true);
-        return this.#end(appender, how, this.#dialect.statusOfClose(reason));
-      },
-    });
+    this.#tap = new PayloadTap(websocket, this.#socket, this);
     this.#tell({
       type: 'open',
       generation: appender.file.stat.generation,
@@ -129,6 +107,42 @@ export class AppendConnection implements AppenderOwner {
     });
     this.#acknowledge();
     if (this.#loss !== undefined) this.#tellLoss(...this.#loss);
+  }
+
+  get masked(): boolean {
+    return true;
+  }
+
+  /** Nothing is held of a message, and the original sends all that it has as one. */
+  get maxMessageBytes(): number {
+    return Number.MAX_SAFE_INTEGER;
+  }
+
+  get onText(): ((text: string) => void) | undefined {
+    return this.#dialect.appendsText ? undefined : refuseText;
+  }
+
+  onPayload(bytes: Buffer): void {
+    if (this.#appender?.append(bytes) === false) this.#websocket?.pause();
+  }
+
+  onDrain(): void {
+    this.#acknowledge();
+  }
+
+  onFramingError(error: FramingError): void {
+    this.#log.warn(
+      { resource: this.#resource.toString(), code: error.code },
+      `append refused: ${error.message}`,
+    );
+    void this.#appender?.end('interrupted');
+    ClientSocket.of(this.#socket).cutSoon(FAREWELL_MS);
+  }
+
+  /** Answered when the bytes are in the file, so that the answer means that they are. */
+  beforeClose(code: number, reason: string): Promise<void> {
+    const how = this.#dialect.endOfClose(code, this.#tap?.betweenMessages === true);
+    return this.#end(this.#appender as Appender, how, this.#dialect.statusOfClose(reason));
   }
 
   drained(): void {

@@ -5,7 +5,7 @@ import type { Encoder } from '../../core/chunk.ts';
 import type { Follower, FollowerSink } from '../../core/follower.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '../../wire/errors.ts';
-import { PayloadTap } from '../../wire/payload-tap.ts';
+import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
 import type { ConnectionGroup } from '../connection-group.ts';
 import { CLOSE_PATIENCE_MS, type KeepAlive } from '../keep-alive.ts';
@@ -33,7 +33,7 @@ export interface FollowContext {
 }
 
 /** One follower's connection, from before its upgrade to its end. */
-export class FollowConnection implements FollowerSink {
+export class FollowConnection implements FollowerSink, TapHandler {
   readonly #dialect: Dialect;
   readonly #socket: Socket;
   readonly #client: ClientSocket;
@@ -84,21 +84,35 @@ export class FollowConnection implements FollowerSink {
   start(websocket: WebSocket): void {
     this.#websocket = websocket;
     // ws would answer each of its pings, read or not.
-    new PayloadTap(websocket, this.#socket, {
-      masked: true,
-      maxMessageBytes: MAX_MESSAGE_BYTES,
-      onPayload: ignore,
-      onFramingError: () => {
-        this.#stop();
-        this.#client.cutSoon(FAREWELL_MS);
-      },
-      // Nothing may be sent behind the answer (RFC 6455, section 5.5.1).
-      beforeClose: () => this.#stop(),
-    });
+    new PayloadTap(websocket, this.#socket, this);
     this.#context.keepAlive.add(this);
-    this.#socket.on('drain', () => this.#follower?.drained());
     if (this.#follower === undefined) this.#tell({ type: 'waiting' });
     else this.#open(this.#follower);
+  }
+
+  get masked(): boolean {
+    return true;
+  }
+
+  get maxMessageBytes(): number {
+    return MAX_MESSAGE_BYTES;
+  }
+
+  /** It has nothing to say. */
+  onPayload(): void {}
+
+  onDrain(): void {
+    this.#follower?.drained();
+  }
+
+  onFramingError(): void {
+    this.#stop();
+    this.#client.cutSoon(FAREWELL_MS);
+  }
+
+  /** Nothing may be sent behind the answer (RFC 6455, section 5.5.1). */
+  beforeClose(): void {
+    this.#stop();
   }
 
   write(encoded: readonly Buffer[]): boolean {
@@ -181,5 +195,3 @@ export class FollowConnection implements FollowerSink {
     this.#context.connections.delete(this);
   }
 }
-
-function ignore(): void {}
