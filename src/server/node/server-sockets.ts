@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import { TLSSocket, Server as TlsServer } from 'node:tls';
 import type { FastifyBaseLogger } from 'fastify';
 import { rawProblem } from './client-error.ts';
-import { ClientSocket } from './client-socket.ts';
+import { ClientSocket, type SocketOwner } from './client-socket.ts';
 import { descriptorLimit, firstReservedDescriptor } from './descriptor-limit.ts';
 import { ReadPace } from './read-pace.ts';
 import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
@@ -49,7 +49,7 @@ const ofServer = new WeakMap<Server, ServerSockets>();
  * be told what to upgrade is no help: they lose what comes in one packet with a
  * request whose upgrade they ignore.)
  */
-export class ServerSockets {
+export class ServerSockets implements SocketOwner {
   readonly #server: Server;
   readonly #log: FastifyBaseLogger | undefined;
   readonly #emit: (event: string, ...args: unknown[]) => boolean;
@@ -190,15 +190,18 @@ export class ServerSockets {
     // As Node does by itself, but over TLS.
     socket.allowHalfOpen = true;
     this.#sockets.add(socket);
-    socket.once('close', () => {
-      this.#detached.delete(socket);
-      this.#sockets.delete(socket);
-      if (this.#sockets.size === 0) this.#onEmpty();
-    });
-    client.onLeave(() => {
-      const [first] = client.responses;
-      if (first !== undefined && !this.#isHeard(first.req)) socket.destroySoon();
-    });
+    client.keeper = this;
+  }
+
+  left(socket: Socket): void {
+    const [first] = ClientSocket.of(socket).responses;
+    if (first !== undefined && !this.#isHeard(first.req)) socket.destroySoon();
+  }
+
+  closed(socket: Socket): void {
+    this.#detached.delete(socket);
+    this.#sockets.delete(socket);
+    if (this.#sockets.size === 0) this.#onEmpty();
   }
 
   #isHeard(request: IncomingMessage): boolean {

@@ -11,7 +11,7 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ConnectionGroup } from '../connection-group.ts';
 import type { KeepAlive } from '../keep-alive.ts';
 import { allowSilence } from '../keep-alive.ts';
-import { ClientSocket, FAREWELL_MS } from '../node/client-socket.ts';
+import { ClientSocket, FAREWELL_MS, type SocketOwner } from '../node/client-socket.ts';
 import type { AppendEnd, Dialect } from './dialect.ts';
 import { Liveness } from './liveness.ts';
 
@@ -35,7 +35,7 @@ export interface AppendContext {
  * the original's never reads, and what lies unread when it closes turns its
  * close into a reset that throws away its last bytes.
  */
-export class AppendConnection implements AppenderOwner, TapHandler {
+export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler {
   readonly #resource: ResourcePath;
   readonly #dialect: Dialect;
   readonly #socket: Socket;
@@ -85,7 +85,7 @@ export class AppendConnection implements AppenderOwner, TapHandler {
       return;
     }
     this.#context.connections.add(this);
-    this.#socket.once('close', (hadError) => void this.#closed(appender, hadError));
+    ClientSocket.of(this.#socket).owner = this;
     this.#log.info(
       { resource: this.#resource.toString(), position: appender.received, start: appender.startPosition },
       'append opened',
@@ -231,10 +231,14 @@ export class AppendConnection implements AppenderOwner, TapHandler {
     if (how === 'finished') this.#acknowledge();
   }
 
-  async #closed(appender: Appender, hadError: boolean): Promise<void> {
+  closed(socket: Socket, hadError: boolean): void {
     this.#context.keepAlive.delete(this);
-    const isOrderly = !hadError && this.#socket.readableEnded && this.#tap?.betweenMessages === true;
-    await this.#end(appender, this.#dialect.endOfConnection(isOrderly));
+    const isOrderly = !hadError && socket.readableEnded && this.#tap?.betweenMessages === true;
+    void this.#finish(this.#appender as Appender, this.#dialect.endOfConnection(isOrderly));
+  }
+
+  async #finish(appender: Appender, how: AppendEnd): Promise<void> {
+    await this.#end(appender, how);
     this.#context.connections.delete(this);
     this.#log.info(
       {

@@ -9,7 +9,7 @@ import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
 import type { ConnectionGroup } from '../connection-group.ts';
 import { CLOSE_PATIENCE_MS, type KeepAlive } from '../keep-alive.ts';
-import { ClientSocket, FAREWELL_MS } from '../node/client-socket.ts';
+import { ClientSocket, FAREWELL_MS, type SocketOwner } from '../node/client-socket.ts';
 import { SocketSink } from '../response/socket-sink.ts';
 import type { Dialect } from './dialect.ts';
 import { Liveness } from './liveness.ts';
@@ -33,7 +33,7 @@ export interface FollowContext {
 }
 
 /** One follower's connection, from before its upgrade to its end. */
-export class FollowConnection implements FollowerSink, TapHandler {
+export class FollowConnection implements FollowerSink, SocketOwner, TapHandler {
   readonly #dialect: Dialect;
   readonly #socket: Socket;
   readonly #client: ClientSocket;
@@ -55,7 +55,7 @@ export class FollowConnection implements FollowerSink, TapHandler {
     this.#context = context;
     this.#liveness = new Liveness(socket, context.keepAliveMs);
     context.connections.add(this);
-    socket.once('close', () => this.#leave());
+    this.#client.owner = this;
   }
 
   get encode(): Encoder {
@@ -189,7 +189,7 @@ export class FollowConnection implements FollowerSink, TapHandler {
     this.#follower?.leave();
   }
 
-  #leave(): void {
+  closed(): void {
     this.#stop();
     this.#context.keepAlive.delete(this);
     this.#context.connections.delete(this);
