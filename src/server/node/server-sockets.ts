@@ -205,7 +205,8 @@ export class ServerSockets implements SocketOwner {
   }
 
   #isHeard(request: IncomingMessage): boolean {
-    return [...this.#halfOpenRules].some((isHeard) => isHeard(request));
+    for (const isHeard of this.#halfOpenRules) if (isHeard(request)) return true;
+    return false;
   }
 
   #admit(request: IncomingMessage, response: ServerResponse): void {
@@ -221,11 +222,9 @@ export class ServerSockets implements SocketOwner {
     const client = ClientSocket.of(socket);
     // Of one that expects something it is told twice.
     if (!client.begin(response)) return;
-    if (this.#isHeard(request)) {
-      if (hasBody(request)) {
-        keepWhole(request);
-        ReadPace.keep(request, this.#server);
-      }
+    if (hasBody(request) && this.#isHeard(request)) {
+      keepWhole(request);
+      ReadPace.keep(request, this.#server);
       // Before Node's own listener, which has the rest read for as long as it comes.
       response.prependOnceListener('finish', () => void linger(request));
     }
