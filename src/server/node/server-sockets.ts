@@ -16,6 +16,9 @@ import { linger } from './rest-of-body.ts';
  */
 const SILENCE_MS = 10_000;
 
+/** After this time a connection is given that limit. Most have their WebSocket by then, and never have a timer of their own. */
+const LIMITED_AFTER_MS = 1000;
+
 /** So many of those for whom there are no descriptors may stay until they have read that. */
 const MAX_DISMISSED = 16;
 
@@ -58,6 +61,9 @@ export class ServerSockets implements SocketOwner {
   readonly #sockets = new Set<Socket>();
   /** What Node has let go of, and nobody else has yet. */
   readonly #detached = new Set<Socket>();
+  /** Those of them that have no time limit yet, and when they get one. */
+  #unlimited: Socket[] = [];
+  #limiting: NodeJS.Timeout | undefined;
   readonly #halfOpenRules = new Set<(request: IncomingMessage) => boolean>();
   #dismissedCount = 0;
   #refusedCount = 0;
@@ -256,12 +262,32 @@ export class ServerSockets implements SocketOwner {
       socket.destroySoon();
       return;
     }
-    socket.setTimeout(SILENCE_MS).on('timeout', cut);
+    this.#limitSoon(socket);
     // A closing server refuses in this turn of the event loop; the answer still goes out.
     if (this.#refusesUpgrades) setImmediate(() => client.dismiss(''));
     this.#emit('upgrade', request, socket, head);
     // Who answers instead of upgrading cannot use the connection again, and does not always close it.
     client.answer?.once('finish', () => client.dismiss(''));
+  }
+
+  /** Limits how long a connection may be quiet, once it has waited for its WebSocket for a while. */
+  #limitSoon(socket: Socket): void {
+    if (socket.timeout !== undefined) {
+      socket.setTimeout(SILENCE_MS).on('timeout', cut);
+      return;
+    }
+    this.#unlimited.push(socket);
+    this.#limiting ??= setTimeout(() => this.#limit(), LIMITED_AFTER_MS).unref();
+  }
+
+  #limit(): void {
+    for (const socket of this.#unlimited) {
+      // Whoever has it now may have set a limit, or none, meanwhile.
+      const isWaiting = this.#detached.has(socket) && socket.timeout === undefined;
+      if (isWaiting) socket.setTimeout(SILENCE_MS - LIMITED_AFTER_MS).on('timeout', cut);
+    }
+    this.#unlimited = [];
+    this.#limiting = undefined;
   }
 
   #giveBack(socket: Socket): void {

@@ -41,7 +41,8 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
   readonly #socket: Socket;
   readonly #context: AppendContext;
   readonly #log: FastifyBaseLogger;
-  readonly #liveness: Liveness;
+  /** Of a client that answers pings, once it has its WebSocket. */
+  #liveness: Liveness | undefined;
   readonly #openedAt = performance.now();
   #appender: Appender | undefined;
   #websocket: WebSocket | undefined;
@@ -66,7 +67,6 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
     this.#socket = socket;
     this.#context = context;
     this.#log = log;
-    this.#liveness = new Liveness(socket, context.keepAliveMs);
   }
 
   /**
@@ -97,7 +97,10 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
     const appender = this.#appender as Appender;
     this.#websocket = websocket;
     allowSilence(this.#socket);
-    if (this.#dialect.answersPings) this.#context.keepAlive.add(this);
+    if (this.#dialect.answersPings) {
+      this.#liveness = new Liveness(this.#socket, this.#context.keepAliveMs);
+      this.#context.keepAlive.add(this);
+    }
     this.#tap = new PayloadTap(websocket, this.#socket, this);
     this.#tell({
       type: 'open',
@@ -182,7 +185,7 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
 
   /** Cuts an appender that does not answer. */
   keepAlive(intervalMs: number): void {
-    if (this.#isOpen && !this.#websocket?.isPaused && this.#liveness.tick(intervalMs)) this.terminate();
+    if (this.#isOpen && !this.#websocket?.isPaused && this.#liveness?.tick(intervalMs)) this.terminate();
   }
 
   terminate(): void {
