@@ -158,8 +158,12 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
       // No other subprotocol and no extension is spoken, whatever else the application's WebSockets may speak.
       request.raw.headers['sec-websocket-protocol'] = dialectOf(request).subprotocol;
       request.raw.headers['sec-websocket-extensions'] = undefined;
+      const { socket } = request.raw;
       // Attached to the socket, the response would live as long as the connection does.
-      reply.raw.detachSocket(request.raw.socket);
+      reply.raw.detachSocket(socket);
+      // The answer goes out together with what is told at once, by the handler below, before the next tick.
+      socket.cork();
+      process.nextTick(() => socket.uncork());
     } else if (request.ws) {
       reply.header('connection', 'close');
       // A follower may read as slowly as it likes.
