@@ -106,17 +106,18 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   app.websocketServer.on('connection', (_websocket, request) => sockets.release(request.socket));
   app.setErrorHandler(sendFailure);
   const gate = new Gate({ ...settings, pages });
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     gate.check(request, reply);
     // Appends are told to go on when what they want is held.
     if (!isHttpAppend(request.raw, prefix)) continues.release(request.raw, reply.raw);
+    tellMethods(request, reply);
+    allowAnyType(request);
+    done();
   });
-  app.addHook('onRequest', tellMethods);
   await allowOrigins(app, settings.corsOrigins);
   continues.hold(
     (request) => isHttpAppend(request, prefix) || (isBelow(prefix, request.url) && gate.mayRefuse(request)),
   );
-  app.addHook('onRequest', allowAnyType);
   sockets.allowHalfOpen(({ url }) => isBelow(prefix, url));
   // Whoever wants the body reads it.
   app.removeAllContentTypeParsers();
@@ -127,9 +128,15 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
    * HTTP. The last hook before the handler, so that whatever an application's
    * own hooks refuse has opened nothing.
    */
-  async function preHandler(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  function preHandler(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     if (request.ws) assertNoBody(request.headers);
     assertParameters(request);
+    const isPlain = !request.ws && verbOf(request) !== 'APPEND' && dialectOf(request) !== v2Dialect;
+    if (isPlain) done();
+    else upgrade(request, reply).then(() => done(), done);
+  }
+
+  async function upgrade(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const resource = resourceOf(request);
     if (verbOf(request) === 'APPEND') await upgrades.openAppend(request, resource);
     else if (isHandshake(request)) await upgrades.openFollow(request, resource);
@@ -141,8 +148,12 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
       // No other subprotocol and no extension is spoken, whatever else the application's WebSockets may speak.
       request.raw.headers['sec-websocket-protocol'] = dialectOf(request).subprotocol;
       request.raw.headers['sec-websocket-extensions'] = undefined;
+      const { socket } = request.raw;
       // Attached to the socket, the response would live as long as the connection does.
-      reply.raw.detachSocket(request.raw.socket);
+      reply.raw.detachSocket(socket);
+      // The answer goes out together with what is told at once, by the handler below, before the next tick.
+      socket.cork();
+      process.nextTick(() => socket.uncork());
     } else if (request.ws) {
       reply.header('connection', 'close');
       // A follower may read as slowly as it likes.

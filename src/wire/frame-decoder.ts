@@ -3,23 +3,27 @@ import { Opcode } from './opcode.ts';
 import { CloseCode, MAX_CONTROL_BYTES, MERGED_BYTES } from './protocol.ts';
 import { unmaskDown, unmaskInPlace } from './unmask.ts';
 
-export interface FrameDecoderOptions {
+/** What is to be decoded, and who gets it. Kept as it is: there are many connections. */
+export interface FrameHandler {
   /** Whether the peer must mask its frames (a client) or must not (a server). */
-  masked: boolean;
+  readonly masked: boolean;
   /** Longest message, in payload bytes over all of its fragments. */
-  maxMessageBytes: number;
+  readonly maxMessageBytes: number;
   /** Gets the payload of messages in order, as it comes: views into the decoded chunk. */
-  onPayload: (bytes: Buffer) => void;
+  onPayload(bytes: Buffer): void;
   /** Gets text messages, whole. Without it they are payload as binary ones are. */
-  onText?: ((text: string) => void) | undefined;
+  readonly onText?: ((text: string) => void) | undefined;
   /** Gets each control frame: its opcode, its payload (unmasked) and the whole frame as it came. */
-  onControl: (opcode: number, payload: Buffer, frame: Buffer) => void;
+  onControl(opcode: number, payload: Buffer, frame: Buffer): void;
 }
 
 /** From this length on a payload is handed on where it lies instead of being moved. */
 const LONG_PAYLOAD_BYTES = 1024;
 
 const NO_BYTES = Buffer.alloc(0);
+
+/** The mask that is undone at the moment; those of all connections are kept as numbers. */
+const maskBytes = new Uint8Array(4);
 
 /**
  * Decodes a stream of WebSocket frames without ever holding a message: payload
@@ -29,11 +33,8 @@ const NO_BYTES = Buffer.alloc(0);
  * something else than bytes are they gathered and told apart.
  */
 export class FrameDecoder {
+  readonly #handler: FrameHandler;
   readonly #masked: boolean;
-  readonly #maxMessageBytes: number;
-  readonly #onPayload: FrameDecoderOptions['onPayload'];
-  readonly #onText: FrameDecoderOptions['onText'];
-  readonly #onControl: FrameDecoderOptions['onControl'];
   /** The beginning of a header or control frame that the last chunk cut. */
   #carry = NO_BYTES;
   /** Payload bytes of the current data frame that are still to come. */
@@ -45,15 +46,12 @@ export class FrameDecoder {
   /** What has come of a text message that is told apart; undefined outside of one. */
   #text: Buffer[] | undefined;
   #frameCount = 0;
-  readonly #mask = new Uint8Array(4);
+  #mask = 0;
   #maskPhase = 0;
 
-  constructor(options: FrameDecoderOptions) {
-    this.#masked = options.masked;
-    this.#maxMessageBytes = options.maxMessageBytes;
-    this.#onPayload = options.onPayload;
-    this.#onText = options.onText;
-    this.#onControl = options.onControl;
+  constructor(handler: FrameHandler) {
+    this.#handler = handler;
+    this.#masked = handler.masked;
   }
 
   /** Whether the peer is between two messages, so that an end here tears none. */
@@ -87,21 +85,21 @@ export class FrameDecoder {
           const end = Math.min(at + this.#frameRemaining, chunk.length);
           if (this.#text !== undefined) {
             const part = Buffer.from(chunk.subarray(at, end));
-            if (this.#masked) unmaskInPlace(part, this.#mask, this.#maskPhase);
+            if (this.#masked) unmaskInPlace(part, this.#maskBytes, this.#maskPhase);
             this.#text.push(part);
           } else if (end - at < LONG_PAYLOAD_BYTES) {
             if (runEnd - runStart + end - at > MERGED_BYTES && runEnd > runStart) {
-              this.#onPayload(chunk.subarray(runStart, runEnd));
+              this.#handler.onPayload(chunk.subarray(runStart, runEnd));
               runStart = runEnd;
             }
-            if (this.#masked) unmaskDown(chunk, at, end, runEnd, this.#mask, this.#maskPhase);
+            if (this.#masked) unmaskDown(chunk, at, end, runEnd, this.#maskBytes, this.#maskPhase);
             else chunk.copyWithin(runEnd, at, end);
             runEnd += end - at;
           } else {
-            if (runEnd > runStart) this.#onPayload(chunk.subarray(runStart, runEnd));
+            if (runEnd > runStart) this.#handler.onPayload(chunk.subarray(runStart, runEnd));
             const payload = chunk.subarray(at, end);
-            if (this.#masked) unmaskInPlace(payload, this.#mask, this.#maskPhase);
-            this.#onPayload(payload);
+            if (this.#masked) unmaskInPlace(payload, this.#maskBytes, this.#maskPhase);
+            this.#handler.onPayload(payload);
             runStart = runEnd = end;
           }
           this.#maskPhase += end - at;
@@ -120,13 +118,13 @@ export class FrameDecoder {
         }
         this.#frameCount++;
         if (isControl) {
-          if (runEnd > runStart) this.#onPayload(chunk.subarray(runStart, runEnd));
+          if (runEnd > runStart) this.#handler.onPayload(chunk.subarray(runStart, runEnd));
           this.#takeControl(Buffer.from(chunk.subarray(at, at + unitBytes)), headerBytes);
           runStart = runEnd = at + unitBytes;
         } else {
           this.#beginFrame(chunk, at, headerBytes);
           if (this.#text !== undefined && runEnd > runStart) {
-            this.#onPayload(chunk.subarray(runStart, runEnd));
+            this.#handler.onPayload(chunk.subarray(runStart, runEnd));
             runStart = runEnd;
           }
           this.#endText();
@@ -135,7 +133,7 @@ export class FrameDecoder {
       }
     } finally {
       // Also what came before a violation.
-      if (runEnd > runStart) this.#onPayload(chunk.subarray(runStart, runEnd));
+      if (runEnd > runStart) this.#handler.onPayload(chunk.subarray(runStart, runEnd));
     }
   }
 
@@ -171,9 +169,9 @@ export class FrameDecoder {
 
     const opcode = first & 0x0f;
     if (opcode !== Opcode.continuation) this.#messageBytes = 0;
-    if (opcode === Opcode.text && this.#onText !== undefined) this.#text = [];
+    if (opcode === Opcode.text && this.#handler.onText !== undefined) this.#text = [];
     this.#messageBytes += length;
-    const limit = this.#text === undefined ? this.#maxMessageBytes : MAX_CONTROL_BYTES;
+    const limit = this.#text === undefined ? this.#handler.maxMessageBytes : MAX_CONTROL_BYTES;
     if (this.#messageBytes > limit) {
       throw new FramingError(`a message is longer than ${limit} bytes`, CloseCode.messageTooBig);
     }
@@ -187,21 +185,30 @@ export class FrameDecoder {
     if (this.#text === undefined || this.#frameRemaining > 0 || this.#fragmented) return;
     const text = Buffer.concat(this.#text).toString();
     this.#text = undefined;
-    this.#onText?.(text);
+    this.#handler.onText?.(text);
   }
 
   #takeControl(frame: Buffer, headerBytes: number): void {
     const payload = Buffer.from(frame.subarray(headerBytes));
     if (this.#masked) {
       this.#readMask(frame, headerBytes - 4);
-      unmaskDown(payload, 0, payload.length, 0, this.#mask, 0);
+      unmaskDown(payload, 0, payload.length, 0, this.#maskBytes, 0);
     }
-    this.#onControl(frame[0]! & 0x0f, payload, frame);
+    this.#handler.onControl(frame[0]! & 0x0f, payload, frame);
   }
 
   #readMask(chunk: Buffer, at: number): void {
-    for (let i = 0; i < 4; i++) this.#mask[i] = chunk[at + i]!;
+    this.#mask = (chunk[at]! << 24) | (chunk[at + 1]! << 16) | (chunk[at + 2]! << 8) | chunk[at + 3]!;
     this.#maskPhase = 0;
+  }
+
+  /** Good until somebody else's is asked for. */
+  get #maskBytes(): Uint8Array {
+    maskBytes[0] = this.#mask >>> 24;
+    maskBytes[1] = this.#mask >>> 16;
+    maskBytes[2] = this.#mask >>> 8;
+    maskBytes[3] = this.#mask;
+    return maskBytes;
   }
 }
 

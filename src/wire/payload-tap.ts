@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { FramingError } from './errors.ts';
-import { FrameDecoder } from './frame-decoder.ts';
+import { FrameDecoder, type FrameHandler } from './frame-decoder.ts';
 import { Opcode } from './opcode.ts';
 import { CloseCode } from './protocol.ts';
 
@@ -11,22 +11,30 @@ import { CloseCode } from './protocol.ts';
  */
 const MAX_FRAMES_A_TURN = 1000;
 
-export interface PayloadTapOptions {
+/** Who talks with the peer. */
+export interface TapHandler {
   /** Whether the peer must mask its frames (a client) or must not (a server). */
-  masked: boolean;
+  readonly masked: boolean;
   /** Longest message, in payload bytes. */
-  maxMessageBytes: number;
+  readonly maxMessageBytes: number;
   /** Gets the payload of every data message as it arrives. */
-  onPayload: (bytes: Buffer) => void;
+  onPayload(bytes: Buffer): void;
   /** Gets text messages, whole, where they are not bytes; it may refuse one by throwing a {@link FramingError}. */
-  onText?: ((text: string) => void) | undefined;
+  readonly onText?: ((text: string) => void) | undefined;
   /** Whether pings are answered, by `ws`. Default true. */
-  answersPings?: boolean;
+  readonly answersPings?: boolean;
+  /** Called when the connection takes more again. */
+  onDrain?(): void;
   /** Called with the error when the peer breaks the rules; the close frame is already sent. */
-  onFramingError: (error: FramingError) => void;
+  onFramingError(error: FramingError): void;
   /** Gets the code and reason of the peer's close frame, which is answered when this resolves. */
-  beforeClose: (code: number, reason: string) => Promise<void> | void;
+  beforeClose(code: number, reason: string): Promise<void> | void;
 }
+
+const TAP = Symbol('tap');
+
+/** Its listeners find the tap here: closures in their place would be there as long as the connection. */
+type TappedSocket = Socket & { [TAP]?: PayloadTap };
 
 /**
  * Takes the payload out of a WebSocket's connection before `ws` sees it.
@@ -39,43 +47,45 @@ export interface PayloadTapOptions {
  *
  * Attach it in the turn of the event loop in which the WebSocket opened.
  */
-export class PayloadTap {
+export class PayloadTap implements FrameHandler {
+  readonly onText: ((text: string) => void) | undefined;
   readonly #websocket: WebSocket;
   readonly #socket: Socket;
-  readonly #options: PayloadTapOptions;
+  readonly #handler: TapHandler;
   readonly #decoder: FrameDecoder;
-  readonly #forward: (bytes: Buffer) => void;
+  /** How `ws` reads. */
+  readonly #forward: (this: Socket, bytes: Buffer) => void;
   #done = false;
   /** The last ping that is not answered: one answer is enough for all before it (RFC 6455, section 5.5.3). */
   #ping: Buffer | undefined;
 
-  constructor(websocket: WebSocket, socket: Socket, options: PayloadTapOptions) {
+  constructor(websocket: WebSocket, socket: Socket, handler: TapHandler) {
     const listeners = socket.listeners('data');
     if (listeners.length !== 1) throw new Error('ws is expected to read its socket with one listener');
     const [wsListener] = listeners as [(bytes: Buffer) => void];
-    this.#forward = (bytes) => {
-      // What comes after the end concerns nobody: ws has let go of the socket.
-      if (websocket.readyState !== websocket.CLOSED && !socket.destroyed) wsListener.call(socket, bytes);
-    };
+    const { onText } = handler;
+    this.onText =
+      onText &&
+      ((text) => {
+        if (!this.#done) onText(text);
+      });
+    this.#forward = wsListener;
     this.#websocket = websocket;
     this.#socket = socket;
-    this.#options = options;
-    this.#decoder = new FrameDecoder({
-      masked: options.masked,
-      maxMessageBytes: options.maxMessageBytes,
-      onPayload: (bytes) => {
-        if (!this.#done) options.onPayload(bytes);
-      },
-      onText:
-        options.onText &&
-        ((text) => {
-          if (!this.#done) options.onText?.(text);
-        }),
-      onControl: (opcode, payload, frame) => this.#takeControl(opcode, payload, frame),
-    });
+    this.#handler = handler;
+    this.#decoder = new FrameDecoder(this);
+    (socket as TappedSocket)[TAP] = this;
     socket.off('data', wsListener);
-    socket.on('data', (bytes: Buffer) => this.#read(bytes));
-    socket.on('drain', () => this.#answerPing());
+    socket.on('data', read);
+    socket.on('drain', drained);
+  }
+
+  get masked(): boolean {
+    return this.#handler.masked;
+  }
+
+  get maxMessageBytes(): number {
+    return this.#handler.maxMessageBytes;
   }
 
   /** Whether the peer is between two messages, so that an end here tears none. */
@@ -83,7 +93,19 @@ export class PayloadTap {
     return this.#decoder.betweenMessages;
   }
 
-  #read(bytes: Buffer): void {
+  onPayload(bytes: Buffer): void {
+    if (!this.#done) this.#handler.onPayload(bytes);
+  }
+
+  onControl(opcode: number, payload: Buffer, frame: Buffer): void {
+    if (this.#done) return;
+    if (opcode === Opcode.close) void this.#takeClose(payload, frame);
+    else if (opcode !== Opcode.ping) this.#pass(frame);
+    else if (this.#handler.answersPings ?? true) this.#ping = frame;
+  }
+
+  /** Takes the next bytes of the connection. */
+  read(bytes: Buffer): void {
     if (this.#done) return;
     const before = this.#decoder.frameCount;
     this.#decode(bytes);
@@ -107,15 +129,21 @@ export class PayloadTap {
       if (this.#done) return;
       this.#done = true;
       this.#websocket.close(error.closeCode, error.message);
-      this.#options.onFramingError(error);
+      this.#handler.onFramingError(error);
     }
   }
 
-  #takeControl(opcode: number, payload: Buffer, frame: Buffer): void {
-    if (this.#done) return;
-    if (opcode === Opcode.close) void this.#takeClose(payload, frame);
-    else if (opcode !== Opcode.ping) this.#forward(frame);
-    else if (this.#options.answersPings ?? true) this.#ping = frame;
+  /** Is told that the connection takes more again. */
+  drained(): void {
+    this.#answerPing();
+    this.#handler.onDrain?.();
+  }
+
+  /** Gives a frame to `ws`. What comes after the end concerns nobody: it has let go of the socket. */
+  #pass(frame: Buffer): void {
+    const websocket = this.#websocket;
+    const isOver = websocket.readyState === websocket.CLOSED || this.#socket.destroyed;
+    if (!isOver) this.#forward.call(this.#socket, frame);
   }
 
   /** Not while the peer does not take what it is sent: answers that nobody reads would pile up. */
@@ -123,16 +151,24 @@ export class PayloadTap {
     if (this.#ping === undefined || this.#done || this.#socket.writableNeedDrain) return;
     const ping = this.#ping;
     this.#ping = undefined;
-    this.#forward(ping);
+    this.#pass(ping);
   }
 
   async #takeClose(payload: Buffer, frame: Buffer): Promise<void> {
     this.#done = true;
     const code = payload.length === 0 ? CloseCode.none : closeCodeOf(payload);
-    await this.#options.beforeClose(code, payload.toString('utf8', 2));
+    await this.#handler.beforeClose(code, payload.toString('utf8', 2));
     // ws refuses what is malformed.
-    this.#forward(frame);
+    this.#pass(frame);
   }
+}
+
+function read(this: TappedSocket, bytes: Buffer): void {
+  this[TAP]?.read(bytes);
+}
+
+function drained(this: TappedSocket): void {
+  this[TAP]?.drained();
 }
 
 /** The code in a close frame; a protocol error when it may not be there (RFC 6455, section 7.4). */

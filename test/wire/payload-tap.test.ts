@@ -5,7 +5,7 @@ import net, { type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
 import type { FramingError } from '../../src/wire/errors.ts';
-import { PayloadTap, type PayloadTapOptions } from '../../src/wire/payload-tap.ts';
+import { PayloadTap, type TapHandler } from '../../src/wire/payload-tap.ts';
 import { closePayload, type Frame, FrameReader, frame, Op } from '../support/original-frames.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -19,7 +19,7 @@ class TappedServer {
   tap: PayloadTap | undefined;
   closed: [code: number, reason: string] | undefined;
 
-  private constructor(server: WebSocketServer, options: Partial<PayloadTapOptions>) {
+  private constructor(server: WebSocketServer, options: Partial<TapHandler>) {
     this.port = (server.address() as AddressInfo).port;
     server.on('connection', (websocket: WebSocket, request: IncomingMessage) => {
       this.websocket = websocket;
@@ -42,7 +42,7 @@ class TappedServer {
     });
   }
 
-  static async start(options: Partial<PayloadTapOptions> = {}): Promise<TappedServer> {
+  static async start(options: Partial<TapHandler> = {}): Promise<TappedServer> {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1', maxPayload: 1024 });
     await once(server, 'listening');
     onTestFinished(() => {

@@ -50,7 +50,7 @@ export async function allowOrigins(app: FastifyInstance, origins: readonly strin
   });
 }
 
-/** Tells what there is to those who ask with OPTIONS. A hook for `onRequest`, before CORS answers. */
-export async function tellMethods({ method }: FastifyRequest, reply: FastifyReply): Promise<void> {
+/** Tells what there is to those who ask with OPTIONS. To be called before CORS answers. */
+export function tellMethods({ method }: FastifyRequest, reply: FastifyReply): void {
   if (method === 'OPTIONS') reply.headers({ allow: METHODS.join(', '), 'x-content-type-options': 'nosniff' });
 }

@@ -54,7 +54,7 @@ export class HttpAppend implements AppenderOwner, BodyReader {
   /**
    * Takes hold of the resource. What `append` does with the source lets it go.
    *
-   * @throws what {@link Core.openAppend} throws
+   * @throws what {@link SessionRegistry.open} throws
    */
   async open(request: AppendRequest): Promise<void> {
     const { core, log } = this.#context;

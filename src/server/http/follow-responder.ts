@@ -36,7 +36,7 @@ export class HttpFollowResponder {
    * @throws {InvalidRequestError} when a parameter is malformed
    * @throws {ResourceNotFoundError} when there is nothing, and nothing came while it waited
    * @throws {ServerClosingError} when the server closes while it waits
-   * @throws what {@link Core.follow} throws
+   * @throws what {@link Followers.follow} throws
    */
   async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
     const { waitMs, ...wanted } = followRequestOf(request);
@@ -47,7 +47,7 @@ export class HttpFollowResponder {
    * Sends a range that ends where the file will have its end (RFC 8673).
    *
    * @returns false when the request asks for none, or nobody appends: to be answered as any other
-   * @throws what {@link Core.follow} throws
+   * @throws what {@link Followers.follow} throws
    */
   async sendRange(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<boolean> {
     const range = liveRangeOf(request.headers);

@@ -30,11 +30,12 @@ export function refuseInWords(app: FastifyInstance, methods: readonly string[]):
     const client = ClientSocket.of(socket);
     client.whenAnswered(() => client.dismiss(noTunnel));
   });
-  app.addHook('onRequest', async ({ raw }) => {
+  app.addHook('onRequest', ({ raw }, _reply, done) => {
     if (raw.rawHeaders.length > 2 * MAX_HEADERS) {
       throw new HeadTooLargeError(`there are more than ${MAX_HEADERS} headers`);
     }
     if (unknown.has(raw)) throw expectationFailed();
+    done();
   });
 }
 

@@ -18,8 +18,18 @@ type HttpSocket = Socket & {
 /** With what Node keeps on it: whether the connection is closed after it, and whom it tells how much waits to be sent. */
 type NodeResponse = ServerResponse & { _last?: boolean; _onPendingData?: (bytes: number) => void };
 
-/** One for each connection, from when it is accepted. */
-const ofSocket = new WeakMap<Socket, ClientSocket>();
+const CLIENT = Symbol('client');
+
+/** Listeners find it here, and whoever asks: closures, and an entry somewhere, would be there as long as the connection. */
+type OwnedSocket = HttpSocket & { [CLIENT]?: ClientSocket };
+
+/** Who has a connection, or all of a server. */
+export interface SocketOwner {
+  /** Is told that the client sends nothing more. */
+  left?(socket: Socket): void;
+  /** Is told that it is closed; `hadError` when that was not in order. */
+  closed(socket: Socket, hadError: boolean): void;
+}
 
 /**
  * A connection from when it is accepted until it is closed, whoever has it
@@ -29,9 +39,11 @@ const ofSocket = new WeakMap<Socket, ClientSocket>();
  */
 export class ClientSocket {
   readonly #socket: HttpSocket;
-  /** Those that are not over yet, in order. */
-  readonly #responses = new Set<ServerResponse>();
-  readonly #leaveListeners = new Set<() => void>();
+  /** Those that are not over yet, in order, once there was one. */
+  #responses: Set<ServerResponse> | undefined;
+  #leaveListeners: Set<() => void> | undefined;
+  #keeper: SocketOwner | undefined;
+  #owner: SocketOwner | undefined;
   #hasLeft = false;
   #isRefused = false;
   #isOver = false;
@@ -46,24 +58,27 @@ export class ClientSocket {
     this.#socket = socket;
     // Whoever has it may listen, too; what it means for the connection comes with `close`.
     socket.on('error', ignore);
-    socket.once('end', () => this.#leave());
-    socket.once('close', () => {
-      clearTimeout(this.#farewell);
-      clearTimeout(this.#deadline);
-      this.#leave();
-      this.#letGo();
-    });
-    this.#resetWhatIsCut();
+    socket.on('end', ended);
+    socket.on('close', closed);
+    // An application's tests make up their connections.
+    if (socket instanceof Socket) socket.destroy = destroy;
   }
 
   /** That of `socket`, from the first call on. */
   static of(socket: Socket): ClientSocket {
-    let client = ofSocket.get(socket);
-    if (client === undefined) {
-      client = new ClientSocket(socket as HttpSocket);
-      ofSocket.set(socket, client);
-    }
-    return client;
+    const owned = socket as OwnedSocket;
+    owned[CLIENT] ??= new ClientSocket(owned);
+    return owned[CLIENT];
+  }
+
+  /** Tells who has it, from now on, of its end; after `keeper`, who has all of a server. */
+  set owner(owner: SocketOwner) {
+    this.#owner = owner;
+  }
+
+  /** Tells who has all connections of a server of its end. */
+  set keeper(keeper: SocketOwner) {
+    this.#keeper = keeper;
   }
 
   /**
@@ -83,7 +98,7 @@ export class ClientSocket {
   get isOver(): boolean {
     const answer = this.answer as NodeResponse | undefined;
     // Some refusals Node makes without a word to anybody.
-    const isNodes = answer !== undefined && !this.#responses.has(answer);
+    const isNodes = answer !== undefined && this.#responses?.has(answer) !== true;
     return this.#isOver || (isNodes && answer._last === true);
   }
 
@@ -104,7 +119,7 @@ export class ClientSocket {
 
   /** The responses that are not out yet, in order. */
   get responses(): readonly ServerResponse[] {
-    return [...this.#responses];
+    return [...(this.#responses ?? [])];
   }
 
   /**
@@ -113,8 +128,9 @@ export class ClientSocket {
    * @returns what takes it back
    */
   onLeave(listener: () => void): () => void {
+    this.#leaveListeners ??= new Set();
     this.#leaveListeners.add(listener);
-    return () => this.#leaveListeners.delete(listener);
+    return () => this.#leaveListeners?.delete(listener);
   }
 
   /**
@@ -126,8 +142,8 @@ export class ClientSocket {
     this.#holdCount++;
     if (this.#holdCount === 1) {
       socket.resume = () => socket;
-      socket.on('resume', this.#stop);
-      this.#stop();
+      socket.on('resume', stop);
+      stop.call(socket);
     }
     let isHeld = true;
     return () => {
@@ -145,10 +161,11 @@ export class ClientSocket {
 
   /** Takes note of a response. Returns whether it is a new one. */
   begin(response: ServerResponse): boolean {
+    this.#responses ??= new Set();
     if (this.#responses.has(response)) return false;
     clearTimeout(this.#deadline);
     this.#responses.add(response);
-    response.once('close', () => this.#responses.delete(response));
+    response.once('close', () => this.#responses?.delete(response));
     response.once('finish', () => {
       this.#isOver ||= (response as NodeResponse)._last === true;
     });
@@ -189,7 +206,7 @@ export class ClientSocket {
     const passOn = () => socket._httpMessage?.emit('drain');
     // Without taking anything out, so that whoever reads next finds all of it; so only up to what the stream holds.
     const look = () => {
-      if (socket._readableState.ended) this.#leave();
+      if (socket._readableState.ended) this.leave();
     };
     const settle = () => {
       const { answer } = this;
@@ -207,27 +224,40 @@ export class ClientSocket {
     settle();
   }
 
-  /** Also when it seems paused, or was resumed in this turn of the event loop: Node goes on reading then. */
-  readonly #stop = (): void => {
-    this.#socket.pause();
-    this.#socket.emit('pause');
-  };
+  /** Takes note that the client sends nothing more. */
+  leave(): void {
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    this.#keeper?.left?.(this.#socket);
+    for (const listener of this.#leaveListeners ?? []) listener();
+    this.#leaveListeners = undefined;
+  }
+
+  /** Takes note that it is closed. */
+  closed(hadError: boolean): void {
+    clearTimeout(this.#farewell);
+    clearTimeout(this.#deadline);
+    this.leave();
+    this.#letGo();
+    this.#keeper?.closed(this.#socket, hadError);
+    this.#owner?.closed(this.#socket, hadError);
+  }
 
   /** Keeps the responses to all that a client has sent ahead from staying for as long as one of them is worked on. */
   #letGo(): void {
     // Each of these of Node's listeners holds on to all of them. None will be told anything any more.
-    for (const response of this.#responses as Set<NodeResponse>) {
-      response._onPendingData = ignore;
+    for (const response of this.#responses ?? []) {
+      (response as NodeResponse)._onPendingData = ignore;
       response.removeAllListeners('finish');
     }
-    this.#responses.clear();
+    this.#responses = undefined;
     // Those that are called now still are.
     process.nextTick(() => this.#socket.removeAllListeners());
   }
 
   #goOn(): void {
     Reflect.deleteProperty(this.#socket, 'resume');
-    this.#socket.off('resume', this.#stop);
+    this.#socket.off('resume', stop);
     if (this.#renewedMs > 0) this.#deadline = setTimeout(() => this.#socket.destroy(), this.#renewedMs);
     this.#renewedMs = 0;
     if (this.#socket.destroyed) return;
@@ -235,32 +265,34 @@ export class ClientSocket {
     // Who had it when it was stopped may have let go of it, and a stream asks for nothing more while it waits for what it asked for.
     this.#socket._read(0);
   }
+}
 
-  #leave(): void {
-    if (this.#hasLeft) return;
-    this.#hasLeft = true;
-    for (const listener of this.#leaveListeners) listener();
-    this.#leaveListeners.clear();
-  }
+function ended(this: OwnedSocket): void {
+  this[CLIENT]?.leave();
+}
 
-  /**
-   * Makes a reset of every cut in the middle of an answer, whoever makes it: Node
-   * and Fastify do by themselves. A mere close is a proper end to clients of
-   * HTTP/1.0, and to whoever goes by the end of the connection.
-   */
-  #resetWhatIsCut(): void {
-    const socket = this.#socket;
-    // An application's tests make up their connections.
-    if (!(socket instanceof Socket)) return;
-    socket.destroy = (error?: Error) => {
-      Reflect.deleteProperty(socket, 'destroy');
-      const { answer } = this;
-      const isCut = answer?.headersSent === true && !answer.writableFinished && !socket.writableEnded;
-      // A connection that has failed by itself is over.
-      if (isCut && !isOfSystem(error) && canReset(socket)) return socket.resetAndDestroy();
-      return socket.destroy(error);
-    };
-  }
+function closed(this: OwnedSocket, hadError: boolean): void {
+  this[CLIENT]?.closed(hadError);
+}
+
+/** Also when it seems paused, or was resumed in this turn of the event loop: Node goes on reading then. */
+function stop(this: Socket): void {
+  this.pause();
+  this.emit('pause');
+}
+
+/**
+ * Makes a reset of every cut in the middle of an answer, whoever makes it: Node
+ * and Fastify do by themselves. A mere close is a proper end to clients of
+ * HTTP/1.0, and to whoever goes by the end of the connection.
+ */
+function destroy(this: OwnedSocket, error?: Error): OwnedSocket {
+  this.destroy = Object.getPrototypeOf(this).destroy;
+  const answer = this[CLIENT]?.answer;
+  const isCut = answer?.headersSent === true && !answer.writableFinished && !this.writableEnded;
+  // A connection that has failed by itself is over.
+  if (isCut && !isOfSystem(error) && canReset(this)) return this.resetAndDestroy();
+  return this.destroy(error);
 }
 
 function isOfSystem(error: Error | undefined): boolean {

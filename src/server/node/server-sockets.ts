@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import { TLSSocket, Server as TlsServer } from 'node:tls';
 import type { FastifyBaseLogger } from 'fastify';
 import { rawProblem } from './client-error.ts';
-import { ClientSocket } from './client-socket.ts';
+import { ClientSocket, type SocketOwner } from './client-socket.ts';
 import { descriptorLimit, firstReservedDescriptor } from './descriptor-limit.ts';
 import { ReadPace } from './read-pace.ts';
 import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
@@ -15,6 +15,9 @@ import { linger } from './rest-of-body.ts';
  * one: long enough for an application's hooks. WebSocket libraries lift it.
  */
 const SILENCE_MS = 10_000;
+
+/** After this time a connection is given that limit. Most have their WebSocket by then, and never have a timer of their own. */
+const LIMITED_AFTER_MS = 1000;
 
 /** So many of those for whom there are no descriptors may stay until they have read that. */
 const MAX_DISMISSED = 16;
@@ -49,7 +52,7 @@ const ofServer = new WeakMap<Server, ServerSockets>();
  * be told what to upgrade is no help: they lose what comes in one packet with a
  * request whose upgrade they ignore.)
  */
-export class ServerSockets {
+export class ServerSockets implements SocketOwner {
   readonly #server: Server;
   readonly #log: FastifyBaseLogger | undefined;
   readonly #emit: (event: string, ...args: unknown[]) => boolean;
@@ -58,6 +61,9 @@ export class ServerSockets {
   readonly #sockets = new Set<Socket>();
   /** What Node has let go of, and nobody else has yet. */
   readonly #detached = new Set<Socket>();
+  /** Those of them that have no time limit yet, and when they get one. */
+  #unlimited: Socket[] = [];
+  #limiting: NodeJS.Timeout | undefined;
   readonly #halfOpenRules = new Set<(request: IncomingMessage) => boolean>();
   #dismissedCount = 0;
   #refusedCount = 0;
@@ -190,19 +196,23 @@ export class ServerSockets {
     // As Node does by itself, but over TLS.
     socket.allowHalfOpen = true;
     this.#sockets.add(socket);
-    socket.once('close', () => {
-      this.#detached.delete(socket);
-      this.#sockets.delete(socket);
-      if (this.#sockets.size === 0) this.#onEmpty();
-    });
-    client.onLeave(() => {
-      const [first] = client.responses;
-      if (first !== undefined && !this.#isHeard(first.req)) socket.destroySoon();
-    });
+    client.keeper = this;
+  }
+
+  left(socket: Socket): void {
+    const [first] = ClientSocket.of(socket).responses;
+    if (first !== undefined && !this.#isHeard(first.req)) socket.destroySoon();
+  }
+
+  closed(socket: Socket): void {
+    this.#detached.delete(socket);
+    this.#sockets.delete(socket);
+    if (this.#sockets.size === 0) this.#onEmpty();
   }
 
   #isHeard(request: IncomingMessage): boolean {
-    return [...this.#halfOpenRules].some((isHeard) => isHeard(request));
+    for (const isHeard of this.#halfOpenRules) if (isHeard(request)) return true;
+    return false;
   }
 
   #admit(request: IncomingMessage, response: ServerResponse): void {
@@ -218,11 +228,9 @@ export class ServerSockets {
     const client = ClientSocket.of(socket);
     // Of one that expects something it is told twice.
     if (!client.begin(response)) return;
-    if (this.#isHeard(request)) {
-      if (hasBody(request)) {
-        keepWhole(request);
-        ReadPace.keep(request, this.#server);
-      }
+    if (hasBody(request) && this.#isHeard(request)) {
+      keepWhole(request);
+      ReadPace.keep(request, this.#server);
       // Before Node's own listener, which has the rest read for as long as it comes.
       response.prependOnceListener('finish', () => void linger(request));
     }
@@ -254,12 +262,32 @@ export class ServerSockets {
       socket.destroySoon();
       return;
     }
-    socket.setTimeout(SILENCE_MS).on('timeout', cut);
+    this.#limitSoon(socket);
     // A closing server refuses in this turn of the event loop; the answer still goes out.
     if (this.#refusesUpgrades) setImmediate(() => client.dismiss(''));
     this.#emit('upgrade', request, socket, head);
     // Who answers instead of upgrading cannot use the connection again, and does not always close it.
     client.answer?.once('finish', () => client.dismiss(''));
+  }
+
+  /** Limits how long a connection may be quiet, once it has waited for its WebSocket for a while. */
+  #limitSoon(socket: Socket): void {
+    if (socket.timeout !== undefined) {
+      socket.setTimeout(SILENCE_MS).on('timeout', cut);
+      return;
+    }
+    this.#unlimited.push(socket);
+    this.#limiting ??= setTimeout(() => this.#limit(), LIMITED_AFTER_MS).unref();
+  }
+
+  #limit(): void {
+    for (const socket of this.#unlimited) {
+      // Whoever has it now may have set a limit, or none, meanwhile.
+      const isWaiting = this.#detached.has(socket) && socket.timeout === undefined;
+      if (isWaiting) socket.setTimeout(SILENCE_MS - LIMITED_AFTER_MS).on('timeout', cut);
+    }
+    this.#unlimited = [];
+    this.#limiting = undefined;
   }
 
   #giveBack(socket: Socket): void {

@@ -17,11 +17,11 @@ export function sentTypeOf({ raw }: FastifyRequest): string | undefined {
 }
 
 /**
- * A hook for `onRequest`: lets every `Content-Type` through. Fastify refuses
+ * Lets every `Content-Type` through. Fastify refuses
  * what is none before anybody has looked at what the request wants, which may
  * have nothing to do with a type. Those who care ask {@link sentTypeOf}.
  */
-export async function allowAnyType(request: FastifyRequest): Promise<void> {
+export function allowAnyType(request: FastifyRequest): void {
   const type = request.raw.headers['content-type'];
   if (type !== undefined && !isMediaType(type)) request.headers = { 'content-type': ANY_TYPE };
 }

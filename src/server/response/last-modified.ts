@@ -37,7 +37,7 @@ export class LastModified {
     this.#timeMs = wholeSecond(changedMs);
     this.#isSettled = isWhole && this.#timeMs <= this.#overMs;
     const toldMs = this.#isSettled ? this.#timeMs : Math.min(this.#timeMs - SECOND_MS, this.#overMs);
-    this.header = new Date(toldMs).toUTCString();
+    this.header = httpDate(toldMs);
   }
 
   /** Whether nothing was changed after a date, be it one to come (`If-Unmodified-Since`); false for what is no date. */
@@ -55,6 +55,14 @@ export class LastModified {
   isStronglyEqualTo(date: string): boolean {
     return this.#isSettled && date === this.header && this.#timeMs + STRONG_AGE_MS <= this.#nowMs;
   }
+}
+
+/** The last one, which is asked for again and again while one file is. */
+let last = { timeMs: 0, text: new Date(0).toUTCString() };
+
+function httpDate(timeMs: number): string {
+  if (last.timeMs !== timeMs) last = { timeMs, text: new Date(timeMs).toUTCString() };
+  return last.text;
 }
 
 function wholeSecond(timeMs: number): number {

@@ -5,13 +5,13 @@ import type { Core } from '../../core/core.ts';
 import type { AppendRequest } from '../../core/request.ts';
 import type { Appender, AppenderOwner } from '../../core/sessions/appender.ts';
 import { FramingError, type HttpfstreamError } from '../../wire/errors.ts';
-import { PayloadTap } from '../../wire/payload-tap.ts';
+import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ConnectionGroup } from '../connection-group.ts';
 import type { KeepAlive } from '../keep-alive.ts';
 import { allowSilence } from '../keep-alive.ts';
-import { ClientSocket, FAREWELL_MS } from '../node/client-socket.ts';
+import { ClientSocket, FAREWELL_MS, type SocketOwner } from '../node/client-socket.ts';
 import type { AppendEnd, Dialect } from './dialect.ts';
 import { Liveness } from './liveness.ts';
 
@@ -35,13 +35,14 @@ export interface AppendContext {
  * the original's never reads, and what lies unread when it closes turns its
  * close into a reset that throws away its last bytes.
  */
-export class AppendConnection implements AppenderOwner {
+export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler {
   readonly #resource: ResourcePath;
   readonly #dialect: Dialect;
   readonly #socket: Socket;
   readonly #context: AppendContext;
   readonly #log: FastifyBaseLogger;
-  readonly #liveness: Liveness;
+  /** Of a client that answers pings, once it has its WebSocket. */
+  #liveness: Liveness | undefined;
   readonly #openedAt = performance.now();
   #appender: Appender | undefined;
   #websocket: WebSocket | undefined;
@@ -66,14 +67,13 @@ export class AppendConnection implements AppenderOwner {
     this.#socket = socket;
     this.#context = context;
     this.#log = log;
-    this.#liveness = new Liveness(socket, context.keepAliveMs);
   }
 
   /**
    * Takes hold of the resource, before the upgrade. It is let go when the
    * connection closes, upgraded or not.
    *
-   * @throws what {@link Core.openAppend} throws
+   * @throws what {@link SessionRegistry.open} throws
    */
   async open(request: AppendRequest): Promise<void> {
     const appender = await this.#context.core.sessions.open(this.#resource, request, this);
@@ -85,7 +85,7 @@ export class AppendConnection implements AppenderOwner {
       return;
     }
     this.#context.connections.add(this);
-    this.#socket.once('close', (hadError) => void this.#closed(appender, hadError));
+    ClientSocket.of(this.#socket).owner = this;
     this.#log.info(
       { resource: this.#resource.toString(), position: appender.received, start: appender.startPosition },
       'append opened',
@@ -97,30 +97,11 @@ export class AppendConnection implements AppenderOwner {
     const appender = this.#appender as Appender;
     this.#websocket = websocket;
     allowSilence(this.#socket);
-    if (this.#dialect.answersPings) this.#context.keepAlive.add(this);
-    this.#socket.on('drain', () => this.#acknowledge());
-    this.#tap = new PayloadTap(websocket, this.#socket, {
-      masked: true,
-      // Nothing is held of a message, and the original sends all that it has as one.
-      maxMessageBytes: Number.MAX_SAFE_INTEGER,
-      onPayload: (bytes) => {
-        if (!appender.append(bytes)) websocket.pause();
-      },
-      onText: this.#dialect.appendsText ? undefined : refuseText,
-      onFramingError: (error) => {
-        this.#log.warn(
-          { resource: this.#resource.toString(), code: error.code },
-          `append refused: ${error.message}`,
-        );
-        void appender.end('interrupted');
-        ClientSocket.of(this.#socket).cutSoon(FAREWELL_MS);
-      },
-      // Answered when the bytes are in the file, so that the answer means that they are.
-      beforeClose: (code, reason) => {
-        const how = this.#dialect.endOfClose(code, this.#tap?.betweenMessages === true);
-        return this.#end(appender, how, this.#dialect.statusOfClose(reason));
-      },
-    });
+    if (this.#dialect.answersPings) {
+      this.#liveness = new Liveness(this.#socket, this.#context.keepAliveMs);
+      this.#context.keepAlive.add(this);
+    }
+    this.#tap = new PayloadTap(websocket, this.#socket, this);
     this.#tell({
       type: 'open',
       generation: appender.file.stat.generation,
@@ -129,6 +110,42 @@ export class AppendConnection implements AppenderOwner {
     });
     this.#acknowledge();
     if (this.#loss !== undefined) this.#tellLoss(...this.#loss);
+  }
+
+  get masked(): boolean {
+    return true;
+  }
+
+  /** Nothing is held of a message, and the original sends all that it has as one. */
+  get maxMessageBytes(): number {
+    return Number.MAX_SAFE_INTEGER;
+  }
+
+  get onText(): ((text: string) => void) | undefined {
+    return this.#dialect.appendsText ? undefined : refuseText;
+  }
+
+  onPayload(bytes: Buffer): void {
+    if (this.#appender?.append(bytes) === false) this.#websocket?.pause();
+  }
+
+  onDrain(): void {
+    this.#acknowledge();
+  }
+
+  onFramingError(error: FramingError): void {
+    this.#log.warn(
+      { resource: this.#resource.toString(), code: error.code },
+      `append refused: ${error.message}`,
+    );
+    void this.#appender?.end('interrupted');
+    ClientSocket.of(this.#socket).cutSoon(FAREWELL_MS);
+  }
+
+  /** Answered when the bytes are in the file, so that the answer means that they are. */
+  beforeClose(code: number, reason: string): Promise<void> {
+    const how = this.#dialect.endOfClose(code, this.#tap?.betweenMessages === true);
+    return this.#end(this.#appender as Appender, how, this.#dialect.statusOfClose(reason));
   }
 
   drained(): void {
@@ -168,7 +185,7 @@ export class AppendConnection implements AppenderOwner {
 
   /** Cuts an appender that does not answer. */
   keepAlive(intervalMs: number): void {
-    if (this.#isOpen && !this.#websocket?.isPaused && this.#liveness.tick(intervalMs)) this.terminate();
+    if (this.#isOpen && !this.#websocket?.isPaused && this.#liveness?.tick(intervalMs)) this.terminate();
   }
 
   terminate(): void {
@@ -217,10 +234,14 @@ export class AppendConnection implements AppenderOwner {
     if (how === 'finished') this.#acknowledge();
   }
 
-  async #closed(appender: Appender, hadError: boolean): Promise<void> {
+  closed(socket: Socket, hadError: boolean): void {
     this.#context.keepAlive.delete(this);
-    const isOrderly = !hadError && this.#socket.readableEnded && this.#tap?.betweenMessages === true;
-    await this.#end(appender, this.#dialect.endOfConnection(isOrderly));
+    const isOrderly = !hadError && socket.readableEnded && this.#tap?.betweenMessages === true;
+    void this.#finish(this.#appender as Appender, this.#dialect.endOfConnection(isOrderly));
+  }
+
+  async #finish(appender: Appender, how: AppendEnd): Promise<void> {
+    await this.#end(appender, how);
     this.#context.connections.delete(this);
     this.#log.info(
       {

@@ -5,11 +5,11 @@ import type { Encoder } from '../../core/chunk.ts';
 import type { Follower, FollowerSink } from '../../core/follower.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '../../wire/errors.ts';
-import { PayloadTap } from '../../wire/payload-tap.ts';
+import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
 import type { ConnectionGroup } from '../connection-group.ts';
 import { CLOSE_PATIENCE_MS, type KeepAlive } from '../keep-alive.ts';
-import { ClientSocket, FAREWELL_MS } from '../node/client-socket.ts';
+import { ClientSocket, FAREWELL_MS, type SocketOwner } from '../node/client-socket.ts';
 import { SocketSink } from '../response/socket-sink.ts';
 import type { Dialect } from './dialect.ts';
 import { Liveness } from './liveness.ts';
@@ -33,7 +33,7 @@ export interface FollowContext {
 }
 
 /** One follower's connection, from before its upgrade to its end. */
-export class FollowConnection implements FollowerSink {
+export class FollowConnection implements FollowerSink, SocketOwner, TapHandler {
   readonly #dialect: Dialect;
   readonly #socket: Socket;
   readonly #client: ClientSocket;
@@ -55,7 +55,7 @@ export class FollowConnection implements FollowerSink {
     this.#context = context;
     this.#liveness = new Liveness(socket, context.keepAliveMs);
     context.connections.add(this);
-    socket.once('close', () => this.#leave());
+    this.#client.owner = this;
   }
 
   get encode(): Encoder {
@@ -84,21 +84,35 @@ export class FollowConnection implements FollowerSink {
   start(websocket: WebSocket): void {
     this.#websocket = websocket;
     // ws would answer each of its pings, read or not.
-    new PayloadTap(websocket, this.#socket, {
-      masked: true,
-      maxMessageBytes: MAX_MESSAGE_BYTES,
-      onPayload: ignore,
-      onFramingError: () => {
-        this.#stop();
-        this.#client.cutSoon(FAREWELL_MS);
-      },
-      // Nothing may be sent behind the answer (RFC 6455, section 5.5.1).
-      beforeClose: () => this.#stop(),
-    });
+    new PayloadTap(websocket, this.#socket, this);
     this.#context.keepAlive.add(this);
-    this.#socket.on('drain', () => this.#follower?.drained());
     if (this.#follower === undefined) this.#tell({ type: 'waiting' });
     else this.#open(this.#follower);
+  }
+
+  get masked(): boolean {
+    return true;
+  }
+
+  get maxMessageBytes(): number {
+    return MAX_MESSAGE_BYTES;
+  }
+
+  /** It has nothing to say. */
+  onPayload(): void {}
+
+  onDrain(): void {
+    this.#follower?.drained();
+  }
+
+  onFramingError(): void {
+    this.#stop();
+    this.#client.cutSoon(FAREWELL_MS);
+  }
+
+  /** Nothing may be sent behind the answer (RFC 6455, section 5.5.1). */
+  beforeClose(): void {
+    this.#stop();
   }
 
   write(encoded: readonly Buffer[]): boolean {
@@ -175,11 +189,9 @@ export class FollowConnection implements FollowerSink {
     this.#follower?.leave();
   }
 
-  #leave(): void {
+  closed(): void {
     this.#stop();
     this.#context.keepAlive.delete(this);
     this.#context.connections.delete(this);
   }
 }
-
-function ignore(): void {}

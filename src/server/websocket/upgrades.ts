@@ -15,12 +15,16 @@ import { FollowConnection, type FollowContext } from './follow-connection.ts';
 import { legacyDialect } from './legacy-dialect.ts';
 import { v2Dialect } from './v2-dialect.ts';
 
+const CONNECTION = Symbol('connection');
+
+/** A request with what is open for it. */
+type Upgrading = FastifyRequest & { [CONNECTION]?: AppendConnection | FollowConnection };
+
 /** What is opened for WebSockets before their upgrade. */
 export class WebSocketUpgrades {
   readonly #core: Core;
   readonly #appendContext: AppendContext;
   readonly #followContext: FollowContext;
-  readonly #connections = new WeakMap<FastifyRequest, AppendConnection | FollowConnection>();
 
   constructor(appendContext: AppendContext, followContext: FollowContext) {
     this.#core = appendContext.core;
@@ -29,52 +33,52 @@ export class WebSocketUpgrades {
   }
 
   /** Whether something is open for the request, so that it is to be upgraded. */
-  has(request: FastifyRequest): boolean {
-    return this.#connections.has(request);
+  has(request: Upgrading): boolean {
+    return request[CONNECTION] !== undefined;
   }
 
   /** Gives what is open for a request its WebSocket. */
-  start(request: FastifyRequest, websocket: WebSocket): void {
-    this.#connections.get(request)?.start(websocket);
+  start(request: Upgrading, websocket: WebSocket): void {
+    request[CONNECTION]?.start(websocket);
   }
 
   /**
    * Opens an append.
    *
    * @throws {UpgradeRequiredError} when the request is no handshake
-   * @throws what {@link Core.openAppend} throws
+   * @throws what {@link SessionRegistry.open} throws
    */
-  async openAppend(request: FastifyRequest, resource: ResourcePath): Promise<void> {
+  async openAppend(request: Upgrading, resource: ResourcePath): Promise<void> {
     assertHandshake(request);
     const { socket } = request.raw;
     const dialect = dialectOf(request);
     const connection = new AppendConnection(resource, dialect, socket, this.#appendContext, request.log);
     await connection.open(dialect === v2Dialect ? appendRequestOf(request) : {});
-    this.#connections.set(request, connection);
+    request[CONNECTION] = connection;
   }
 
   /**
    * Opens what a client follows, or waits for. For a legacy client of what
    * nobody appends to nothing is opened: it gets the file, in place of an upgrade.
    *
-   * @throws what {@link Core.follow} throws
+   * @throws what {@link Followers.follow} throws
    */
-  async openFollow(request: FastifyRequest, resource: ResourcePath): Promise<void> {
+  async openFollow(request: Upgrading, resource: ResourcePath): Promise<void> {
     await (dialectOf(request) === v2Dialect
       ? this.#openV2Follow(request, resource)
       : this.#openLegacyFollow(request, resource));
   }
 
-  async #openLegacyFollow(request: FastifyRequest, resource: ResourcePath): Promise<void> {
+  async #openLegacyFollow(request: Upgrading, resource: ResourcePath): Promise<void> {
     const feed = await this.#core.followers.liveFeed(resource);
     if (feed === undefined || request.raw.socket.destroyed) return;
     assertHandshake(request);
     const connection = new FollowConnection(legacyDialect, request.raw.socket, this.#followContext);
     connection.follow(feed.join(0, connection, 'session'));
-    this.#connections.set(request, connection);
+    request[CONNECTION] = connection;
   }
 
-  async #openV2Follow(request: FastifyRequest, resource: ResourcePath): Promise<void> {
+  async #openV2Follow(request: Upgrading, resource: ResourcePath): Promise<void> {
     assertHandshake(request);
     const { waitMs, ...wanted } = followRequestOf(request);
     // Who has gone already would never be seen to leave.
@@ -88,7 +92,7 @@ export class WebSocketUpgrades {
       if (!(error instanceof ResourceNotFoundError) || waitMs === 0) throw error;
       void this.#followLater(connection, resource, wanted, waitMs);
     }
-    this.#connections.set(request, connection);
+    request[CONNECTION] = connection;
   }
 
   async #followLater(

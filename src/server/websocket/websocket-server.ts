@@ -8,6 +8,8 @@ const OPTIONS = {
   // Followers have nothing to say, and appenders' messages do not pass through ws.
   maxPayload: 1024,
   skipUTF8Validation: true,
+  // All that are open are in groups of ours, which end them when the server closes.
+  clientTracking: false,
 };
 
 /** Those for which somebody passes handshakes on, however often the plugin is mounted on them. */

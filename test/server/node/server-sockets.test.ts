@@ -280,6 +280,31 @@ describe('connections', () => {
     expect((await end).length).toBe(0);
   });
 
+  it('may be quiet for a while only as long as nobody has their WebSocket, or has said how long', async () => {
+    const { server, port } = await startEcho();
+    ServerSockets.of(server);
+    const waiting: Socket[] = [];
+    server.on('upgrade', ({ url }, socket: Socket) => {
+      waiting.push(socket);
+      if (url === '/patient') socket.setTimeout(0);
+    });
+    const handshake = ['Connection: Upgrade', 'Upgrade: websocket'];
+    for (const url of ['/patient', '/']) {
+      const socket = await openSocket(port);
+      onTestFinished(() => void socket.destroy());
+      socket.write(headOf(`GET ${url} HTTP/1.1`, handshake));
+      await waitFor(() => waiting.length > (url === '/' ? 1 : 0), 'the upgrade');
+    }
+    const [patient, other] = waiting as [Socket, Socket];
+    await waitFor(() => other.timeout !== undefined, 'the time limit');
+    expect(other.timeout).toBeGreaterThan(0);
+    expect(patient.timeout).toBe(0);
+    const closed = once(other, 'close');
+    other.emit('timeout');
+    await closed;
+    expect(patient.destroyed).toBe(false);
+  });
+
   it('are all gone when their clients are, however they went', async () => {
     const { server, port, sockets } = await startIgnoring();
     const failures: unknown[] = [];

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import Fastify from 'fastify';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { httpfstream } from '../../../src/server/plugin.ts';
-import { HANDSHAKE, openSocket, readToEnd, writeHead } from '../../support/http-raw.ts';
+import { HANDSHAKE, openSocket, readHead, readToEnd, writeHead } from '../../support/http-raw.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 
 test('a follower that has gone before its handshake is looked at is no error, and holds up no close', async () => {
@@ -50,4 +50,26 @@ test('a follower that breaks the rules while it waits is cut, and is no error of
   socket.write(Buffer.of(0x83, 0x81, 1, 2, 3, 4, 5));
   expect((await end).includes('invalid opcode')).toBe(true);
   expect(lines.filter((line) => line.includes('"level":50'))).toEqual([]);
+});
+
+test.each([
+  ['an appender', '/new?verb=APPEND'],
+  ['a follower', '/a?verb=FOLLOW'],
+])('the answer to the handshake of %s goes out together with what it is told at once', async (_who, path) => {
+  const root = await temporaryDirectory();
+  await writeFile(`${root}/a`, 'hello\n');
+  const app = Fastify();
+  await app.register(httpfstream, { root });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  onTestFinished(() => app.close());
+  const connected = once(app.server, 'connection') as Promise<[Socket]>;
+  const socket = await openSocket((app.server.address() as AddressInfo).port);
+  onTestFinished(() => void socket.destroy());
+  const [inside] = await connected;
+  const single = vi.spyOn(inside, '_write');
+  const together = vi.spyOn(inside, '_writev' as '_write');
+  writeHead(socket, `GET ${path} HTTP/1.1`, [...HANDSHAKE, 'Sec-WebSocket-Protocol: httpfstream.v2']);
+  expect(String(await readHead(socket))).toContain('"type":"open"');
+  const [firstSingle = Number.POSITIVE_INFINITY] = single.mock.invocationCallOrder;
+  expect(together.mock.invocationCallOrder[0]).toBeLessThan(firstSingle);
 });
