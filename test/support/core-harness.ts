@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { onTestFinished, vi } from 'vitest';
 import type { Encoder } from '../../src/core/chunk.ts';
+import { anywhere, type Cutting } from '../../src/core/cutting.ts';
 import { FeedRegistry, type RegistryOptions } from '../../src/core/feed-registry.ts';
 import type { Follower, FollowerSink } from '../../src/core/follower.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
@@ -20,7 +21,7 @@ const asTheyAre: Encoder = (parts) => parts;
 /** A follower's end that keeps what it gets, and can be full. */
 export class CollectingSink implements FollowerSink {
   readonly encode = asTheyAre;
-  readonly wholeCharacters: boolean = false;
+  readonly cutting: Cutting = anywhere;
   readonly received: Buffer[] = [];
   follower: Follower | undefined;
   endReason: EndReason | undefined;
