@@ -24,8 +24,13 @@ export const anywhere: Cutting = { maxBytes: Number.POSITIVE_INFINITY };
 /** For those who read text as it comes. */
 export const betweenCharacters: Cutting = {
   maxBytes: Number.POSITIVE_INFINITY,
-  openBytes: (parts) => cutCharacter(NOTHING, parts).length,
+  openBytes: openCharacterBytes,
 };
+
+/** How many bytes at the end of `parts` are the beginning of a character, as far as it is UTF-8. */
+export function openCharacterBytes(parts: readonly Buffer[]): number {
+  return cutCharacter(NOTHING, parts).length;
+}
 
 /** How many bytes at the end of `parts` are a line that has no end yet. */
 export function openLineBytes(parts: readonly Buffer[]): number {

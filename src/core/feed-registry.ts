@@ -14,6 +14,7 @@ import type { Feed } from './feed.ts';
 import { Feeds } from './feeds.ts';
 import { FileWatch } from './file-watch.ts';
 import type { Follower, FollowerSink } from './follower.ts';
+import type { LiveStream } from './live-stream.ts';
 import { asGone, assertGeneration } from './preconditions.ts';
 import type { AppendRequest, FollowRequest } from './request.ts';
 import { RotatedFollowers } from './rotation/rotated-followers.ts';
@@ -70,7 +71,7 @@ export class FeedRegistry {
     });
     const { records, store, held, turns, log, syncer, lifecycle } = this.#stored;
     const watch = new FileWatch(root, turns);
-    this.#feeds = new Feeds(held, watch, ({ fingerprint, state }) => void store.touch(fingerprint, state));
+    this.#feeds = new Feeds(held, lifecycle, watch);
     this.#sessions = new SessionRegistry(
       {
         root,
@@ -182,6 +183,15 @@ export class FeedRegistry {
     } finally {
       await file.close();
     }
+  }
+
+  /**
+   * The stream at a path for those who read it live, whoever appends to it.
+   *
+   * @throws what {@link Feeds.openLive} throws
+   */
+  openLive(resource: ResourcePath): Promise<LiveStream> {
+    return this.#feeds.openLive(resource);
   }
 
   /**

@@ -12,7 +12,6 @@ import { allowOrigins, tellMethods } from './access/cors.ts';
 import { Gate } from './access/gate.ts';
 import { PagePaths } from './access/page-paths.ts';
 import { ConnectionGroup } from './connection-group.ts';
-import { LiveStreams } from './durable-streams/live-streams.ts';
 import { StreamResponder } from './durable-streams/stream-responder.ts';
 import { sendFailure } from './failure.ts';
 import { ResourceResponder } from './files/resource-response.ts';
@@ -92,7 +91,8 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     streams: registry.streams,
     newFile: () => root.newFile(),
     prefix,
-    sse: { log, connections: follows, keepAlive, keepAliveMs, live: new LiveStreams(registry.streams) },
+    registry,
+    sse: { log, connections: follows, keepAlive, keepAliveMs },
   });
   const upgrades = new WebSocketUpgrades(
     { registry, connections: appends, keepAlive, keepAliveMs },

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { betweenCharacters, type Cutting, openLineBytes } from '../../src/core/cutting.ts';
+import { type Cutting, openCharacterBytes, openLineBytes } from '../../src/core/cutting.ts';
 import { Feed } from '../../src/core/feed.ts';
 import { Root } from '../../src/storage/root.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
@@ -23,7 +23,7 @@ const LINES: Cutting = {
 /** One of characters, in short pieces that end with a line if they can. */
 const TEXT: Cutting = {
   maxBytes: MAX_BYTES,
-  openBytes: (parts) => betweenCharacters.openBytes?.(parts) ?? 0,
+  openBytes: openCharacterBytes,
   fittingBytes: (bytes) => bytes.lastIndexOf('\n') + 1 || bytes.length,
 };
 

@@ -278,6 +278,7 @@ export class SessionRegistry {
         this.history.end(file, withAttempt(append, session.attempt), feed.committed, outcome),
       takeBack: () => this.history.undo(file, own as AppendRecord),
       isStreamOpen: () => stream.isOpen,
+      isStreamClosed: () => stream.state.closed === true,
       over: async ({ reason }) => {
         const { writer } = session;
         if (reason === 'truncated') stream.cutFeed();

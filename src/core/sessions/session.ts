@@ -41,6 +41,8 @@ export interface SessionOptions extends WriterDependencies {
   takeBack: () => Promise<void>;
   /** Whether it appends to a stream that goes on when it has ended. */
   isStreamOpen: () => boolean;
+  /** Whether nothing may be appended after it. */
+  isStreamClosed: () => boolean;
   /** Called when it has ended, and the followers know. */
   over: (outcome: Outcome) => void;
 }
@@ -223,9 +225,9 @@ export class Session {
   #isOver(outcome: Outcome): void {
     this.#outcome = outcome;
     this.#endPosition = this.feed.committed;
-    const { isStreamOpen, over } = this.#options;
-    // Others may append to a stream that is open: those who follow that stay.
-    const isForAll = !['finished', 'interrupted'].includes(outcome.reason) || !isStreamOpen();
+    const { isStreamClosed, over } = this.#options;
+    // Others may append after it: those who are there for that stay.
+    const isForAll = !['finished', 'interrupted'].includes(outcome.reason) || isStreamClosed();
     this.feed.end(outcome, isForAll ? 'stream' : 'session');
     if (this.#options.isClosing()) this.feed.end({ reason: 'shutdown' }, 'stream');
     over(outcome);

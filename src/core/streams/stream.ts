@@ -65,8 +65,6 @@ export class Stream implements Checkpointed {
   /** The append over all its connections, while it lasts. */
   session: Session | undefined;
   #feed: Feed | undefined;
-  readonly #watchers = new Set<() => void>();
-  #isTelling = false;
 
   constructor({ generation, isDamaged, isolation, ...options }: StreamOptions) {
     this.#isDamaged = isDamaged;
@@ -291,7 +289,6 @@ export class Stream implements Checkpointed {
   async gone(): Promise<void> {
     this.#isGone = true;
     this.#feed?.end({ reason: 'deleted' }, 'stream');
-    this.#tell();
     // Nobody needs its bytes any more.
     await this.cool().catch(() => undefined);
   }
@@ -301,13 +298,6 @@ export class Stream implements Checkpointed {
     this.#isClosing = true;
     // The others are told when the session is over.
     if (this.session === undefined) this.#feed?.end({ reason: 'shutdown' }, 'stream');
-    this.#tell();
-  }
-
-  /** Calls `listener` soon after something has changed that readers can see. Returns what ends that. */
-  watch(listener: () => void): () => void {
-    this.#watchers.add(listener);
-    return () => this.#watchers.delete(listener);
   }
 
   #assertFree(): void {
@@ -330,16 +320,6 @@ export class Stream implements Checkpointed {
     // Of a session that closes it more is to be told.
     if (this.state.closed === true && this.session === undefined)
       this.#feed?.end({ reason: 'finished' }, 'stream');
-    this.#tell();
-  }
-
-  #tell(): void {
-    if (this.#isTelling || this.#watchers.size === 0) return;
-    this.#isTelling = true;
-    queueMicrotask(() => {
-      this.#isTelling = false;
-      for (const listener of [...this.#watchers]) listener();
-    });
   }
 }
 

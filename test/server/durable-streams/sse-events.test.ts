@@ -2,7 +2,6 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { SseConnection } from '../../../src/server/durable-streams/sse-connection.ts';
-import { EventReader } from '../../../src/server/durable-streams/sse-events.ts';
 import { StoredFile } from '../../../src/storage/stored-file.ts';
 import { openSocket, parseAnswer, readToEnd, writeHead } from '../../support/http-raw.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
@@ -108,19 +107,22 @@ describe('events of one long JSON value', () => {
 
   test('are not ended in the middle when the server closes', async () => {
     const shutDown = vi.spyOn(SseConnection.prototype, 'shutDown');
-    const goOn = EventReader.prototype.goOn;
+    const read = StoredFile.prototype.read;
     let closing: Promise<void> | undefined;
-    const second = vi.spyOn(EventReader.prototype, 'goOn').mockImplementationOnce(async function (
-      this: EventReader,
-      ...args
+    const reading = vi.spyOn(StoredFile.prototype, 'read').mockImplementation(async function (
+      this: StoredFile,
+      position,
+      length,
     ) {
-      closing = server.app.close();
-      await waitFor(() => shutDown.mock.calls.length > 0, 'the events to be told that the server closes');
-      return goOn.apply(this, args);
+      if (position > 64 * KIB && length === 64 * KIB && closing === undefined) {
+        closing = server.app.close();
+        await waitFor(() => shutDown.mock.calls.length > 0, 'the events to be told that the server closes');
+      }
+      return read.call(this, position, length);
     });
     onTestFinished(() => {
       shutDown.mockRestore();
-      second.mockRestore();
+      reading.mockRestore();
     });
     const reader = await SseReader.open(server.url('/j'));
     await reader.waitForClose();
