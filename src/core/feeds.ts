@@ -29,6 +29,8 @@ export class Feeds {
   readonly #watch: FileWatch;
   /** One for each; settled, and gone from here, when its file is closed. */
   readonly #open = new Set<Promise<void>>();
+  /** Those that are being opened for somebody who reads live. */
+  readonly #opening = new Map<Stream, Promise<void>>();
   /** Those who have to know what becomes of the files of open streams. */
   readonly #watchers = new Map<Feed, Watcher>();
 
@@ -71,8 +73,10 @@ export class Feeds {
     try {
       stream.assertWhole();
       this.#touch(stream);
-      stream.feed?.hold();
-      const feed = stream.feed ?? (await this.#openHeld(stream, resource));
+      // Others who have waited for it may have let it go again.
+      while (stream.feed === undefined) await this.#openOnce(stream, resource);
+      const { feed } = stream;
+      feed.hold();
       this.watch(stream, feed, resource);
       return new LiveStream(stream, feed);
     } finally {
@@ -134,15 +138,23 @@ export class Feeds {
     while (this.#open.size > 0) await Promise.all(this.#open);
   }
 
-  async #openHeld(stream: Stream, resource: ResourcePath): Promise<Feed> {
+  /** Opens the feed of a stream that has none; those who want it at the same time share that. */
+  #openOnce(stream: Stream, resource: ResourcePath): Promise<void> {
+    let opening = this.#opening.get(stream);
+    if (opening === undefined) {
+      opening = this.#openAt(stream, resource).finally(() => this.#opening.delete(stream));
+      this.#opening.set(stream, opening);
+    }
+    return opening;
+  }
+
+  async #openAt(stream: Stream, resource: ResourcePath): Promise<void> {
     const file = await this.#lifecycle.open(resource);
     try {
       if (file.stat.fingerprint !== stream.fingerprint) {
         throw new ResourceNotFoundError('the stream was deleted');
       }
-      const feed = this.open(stream, file, await this.#lifecycle.committed(file));
-      feed.hold();
-      return feed;
+      this.open(stream, file, await this.#lifecycle.committed(file));
     } finally {
       await file.close();
     }

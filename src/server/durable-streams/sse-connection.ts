@@ -14,7 +14,14 @@ import { Deafness } from '../node/deafness.ts';
 import { encodeChunk, encodePlainly, lastChunk } from '../response/body-encoders.ts';
 import { SocketSink } from '../response/socket-sink.ts';
 import { isAhead, nextCursor } from './cursor.ts';
-import { controlEvent, type EventForm, endOfEvent, type Progress, RETRY_FRAME } from './sse-events.ts';
+import {
+  controlEvent,
+  type EventForm,
+  endOfEvent,
+  frameOf,
+  type Progress,
+  RETRY_FRAME,
+} from './sse-events.ts';
 
 /** After this time the client is to come back, so that caches on the way can share answers. */
 const LIFETIME_MS = 60_000;
@@ -22,6 +29,7 @@ const LIFETIME_MS = 60_000;
 /** How long a client may take nothing at all. */
 const PATIENCE_MS = 120_000;
 
+const NOTHING: Buffer = Buffer.alloc(0);
 const COMMENT = Buffer.from(':\n\n');
 
 /** What readers of events need of the server. */
@@ -57,6 +65,7 @@ export class SseConnection implements FollowerSink, Connection, KeptAlive {
   readonly #deafness: Deafness;
   readonly #sink: SocketSink;
   readonly #isChunked: boolean;
+  readonly #layOut: Encoder;
   readonly #unwatchClient: () => void;
   /** Above the intervals' numbers, if the client's was. */
   readonly #cursor: string | undefined;
@@ -87,6 +96,7 @@ export class SseConnection implements FollowerSink, Connection, KeptAlive {
     this.#deafness = new Deafness(this.#socket);
     this.#sink = new SocketSink(this.#socket);
     this.#isChunked = request.raw.httpVersion !== '1.0';
+    this.#layOut = this.#isChunked ? encodeChunk : encodePlainly;
     this.#cursor = isAhead(cursor) ? nextCursor(cursor) : undefined;
     this.#follower = live.join(start, this);
     this.#unwatchClient = this.#client.onLeave(() => this.#endIfIdle());
@@ -116,10 +126,13 @@ export class SseConnection implements FollowerSink, Connection, KeptAlive {
       this.fail(error);
       return false;
     }
-    const parts = this.#isWithin ? [...encoded] : [this.#form.beginning, ...encoded];
+    const [data] = encoded as readonly [Buffer];
+    const beginning = this.#isWithin ? NOTHING : this.#form.beginning;
     this.#isWithin = !isWhole;
-    if (!isWhole) this.#write(parts);
-    else this.#control(parts);
+    const progress = isWhole ? this.#progress : undefined;
+    const ending = progress === undefined ? '' : endOfEvent(this.#form, progress) + controlEvent(progress);
+    this.#write([frameOf(data, beginning, ending, this.#layOut)]);
+    if (progress !== undefined) this.#endAfter(progress);
     return !this.#isFull;
   }
 
@@ -155,7 +168,7 @@ export class SseConnection implements FollowerSink, Connection, KeptAlive {
     if (stuckMs >= PATIENCE_MS || this.#deafness.lasts()) this.terminate();
     else if (this.#isFull || this.#isWithin) return;
     else if (this.#ageMs >= LIFETIME_MS) this.#end();
-    else if (this.#quietMs >= this.#context.keepAliveMs) this.#write([COMMENT]);
+    else if (this.#quietMs >= this.#context.keepAliveMs) this.#write(this.#layOut([COMMENT]));
     this.#endIfIdle();
   }
 
@@ -184,7 +197,7 @@ export class SseConnection implements FollowerSink, Connection, KeptAlive {
     // The chunks are made here.
     response.chunkedEncoding = false;
     response.flushHeaders();
-    this.#write([RETRY_FRAME]);
+    this.#write(this.#layOut([RETRY_FRAME]));
     if (this.#progress.isAtEnd) this.#control();
     this.#follower.drained();
     this.#endIfIdle();
@@ -210,19 +223,22 @@ export class SseConnection implements FollowerSink, Connection, KeptAlive {
     };
   }
 
-  /** Sends what is left of an event, if there is something, and how far the client has got. */
-  #control(event: readonly Buffer[] = []): void {
+  /** Tells how far the client has got. */
+  #control(): void {
     const progress = this.#progress;
-    const end = event.length > 0 ? endOfEvent(this.#form, progress) : '';
-    this.#write([...event, Buffer.from(end + controlEvent(progress))]);
-    if (this.#isEnding || (progress.isAtEnd && progress.isClosed)) this.#end();
+    this.#write(this.#layOut([Buffer.from(controlEvent(progress))]));
+    this.#endAfter(progress);
+  }
+
+  /** Ends it when that was the last that is told. */
+  #endAfter({ isAtEnd, isClosed }: Progress): void {
+    if (this.#isEnding || (isAtEnd && isClosed)) this.#end();
     else this.#endIfIdle();
   }
 
-  #write(parts: readonly Buffer[]): void {
+  #write(encoded: readonly Buffer[]): void {
     this.#quietMs = 0;
-    const encode = this.#isChunked ? encodeChunk : encodePlainly;
-    this.#isFull = !this.#sink.write(encode(parts));
+    this.#isFull = !this.#sink.write(encoded);
   }
 
   #end(): void {

@@ -19,7 +19,7 @@ const DATA = Buffer.from('data:');
 export interface EventForm {
   /** Where they are cut into events. */
   readonly cutting: Cutting;
-  /** Lays out what is the same for every reader: the data of one event, or a piece of one that is too long. */
+  /** Lays out, in one buffer, what is the same for every reader: the data of one event, or a piece of one that is too long. */
   readonly encode: Encoder;
   /** What comes before the data. */
   readonly beginning: Buffer;
@@ -104,6 +104,25 @@ export function controlEvent({ position, names, isAtEnd, isClosed, cursor }: Pro
 /** What ends a data event. Its id comes last, so that not even a careless client has it without the data. */
 export function endOfEvent({ end }: EventForm, { position, names }: Progress): string {
   return `${end}id:${names.nameOf(position)}\n\n`;
+}
+
+interface Frame {
+  beginning: Buffer;
+  ending: string;
+  layOut: Encoder;
+  bytes: Buffer;
+}
+
+/** How data was sent last. */
+const frames = new WeakMap<Buffer, Frame>();
+
+/** Joins data with what comes before and after it: to one buffer, which all readers share for whom that is the same. */
+export function frameOf(data: Buffer, beginning: Buffer, ending: string, layOut: Encoder): Buffer {
+  const last = frames.get(data);
+  if (last?.ending === ending && last.beginning === beginning && last.layOut === layOut) return last.bytes;
+  const bytes = Buffer.concat(layOut([beginning, data, Buffer.from(ending)]));
+  frames.set(data, { beginning, ending, layOut, bytes });
+  return bytes;
 }
 
 /** How many bytes of a text are not much longer as lines of an event, each of which has a name. */
