@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Cutting, openCharacterBytes, openLineBytes } from '../../src/core/cutting.ts';
+import { anywhere, type Cutting, openCharacterBytes, openLineBytes } from '../../src/core/cutting.ts';
 import { Feed } from '../../src/core/feed.ts';
 import { Root } from '../../src/storage/root.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
@@ -29,6 +29,8 @@ const TEXT: Cutting = {
 
 class PieceSink extends CollectingSink {
   override readonly cutting: Cutting;
+  /** How many bytes there were when it was ended. */
+  expectedBytes: number | undefined;
   readonly pieces: { bytes: Buffer; isWhole: boolean }[] = [];
 
   constructor(cutting: Cutting) {
@@ -57,6 +59,8 @@ const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('append' as const), bytes: fc.nat(150) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('append' as const), bytes: fc.nat(5) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('others' as const), bytes: fc.nat(150) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('others' as const), bytes: fc.nat(5) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('end' as const) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('join' as const), room: fc.nat(4) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('drain' as const), who: fc.nat() }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('leave' as const), who: fc.nat() }) },
@@ -93,9 +97,12 @@ test.each([
             else feed.commit(start, [part]);
           } else if (taken.kind === 'join') {
             const joined = new PieceSink(cutting);
-            joined.follower = feed.join(0, joined, 'stream');
+            joined.follower = feed.join(0, joined, 'session');
             joined.drain(taken.room);
             sinks.add(joined);
+          } else if (taken.kind === 'end') {
+            feed.end({ reason: 'finished' }, 'session');
+            for (const each of sinks) each.expectedBytes ??= size;
           } else if (taken.kind === 'turns') {
             for (let i = 0; i < taken.count; i++) await nextTurn();
           } else if (sink !== undefined) {
@@ -107,23 +114,47 @@ test.each([
         const wholeBytes = size - (cutting.openBytes?.([text()]) ?? 0);
         for (const sink of sinks) {
           sink.drain();
+          if (sink.expectedBytes !== undefined) continue;
           await waitFor(() => sink.bytes.length >= wholeBytes, 'all that is whole');
           expect(sink.bytes.length).toBe(wholeBytes);
         }
-        feed.end({ reason: 'finished' }, 'stream');
+        feed.end({ reason: 'finished' }, 'session');
         for (const sink of sinks) {
           await waitFor(() => sink.endReason !== undefined, 'the end');
-          expect(sink.bytes.equals(text())).toBe(true);
+          const { expectedBytes = size } = sink;
+          expect(sink.bytes.equals(ALL.subarray(0, expectedBytes))).toBe(true);
           let at = 0;
           for (const { bytes, isWhole } of sink.pieces) {
             at += bytes.length;
             expect(bytes.length).toBeLessThanOrEqual(MAX_BYTES);
-            if (isWhole && at < size) expect(cutting.openBytes?.([ALL.subarray(0, at)])).toBe(0);
+            if (isWhole && at < expectedBytes) expect(cutting.openBytes?.([ALL.subarray(0, at)])).toBe(0);
           }
         }
         await file.close();
       }),
-      { numRuns: 60 },
+      { numRuns: 150 },
     );
   },
 );
+
+test('nothing is kept in memory for one to whom an append gave nothing', async () => {
+  const directory = await temporaryDirectory();
+  const location = path.join(directory, 'a');
+  writeFileSync(location, '');
+  const root = await Root.open(directory);
+  const file = await root.openRead(ResourcePath.parse('a'));
+  const feed = new Feed(file, 0, { committed: () => {}, idle: () => {} });
+  const sinks = [new CollectingSink(), new PieceSink(LINES)];
+  for (const sink of sinks) {
+    sink.follower = feed.join(0, sink, 'session');
+    sink.drain();
+  }
+  appendFileSync(location, 'no line');
+  feed.commit(0, [Buffer.from('no line')]);
+  expect(sinks.map((sink) => sink.bytes.toString())).toEqual(['no line', '']);
+  expect(feed.window(anywhere).at(0)).toBeUndefined();
+  feed.end({ reason: 'finished' }, 'session');
+  await waitFor(() => sinks.every(({ endReason }) => endReason === 'finished'), 'the end');
+  expect(sinks[1]?.bytes.toString()).toBe('no line');
+  await file.close();
+});
