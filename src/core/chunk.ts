@@ -15,12 +15,15 @@ export class Chunk {
   readonly end: number;
   /** Its bytes, as they were written. */
   readonly parts: readonly Buffer[];
+  /** Whether it ends where bytes may be cut. */
+  readonly isWhole: boolean;
   readonly #encoded = new Map<Encoder, readonly Buffer[]>();
 
-  constructor(start: number, parts: readonly Buffer[]) {
+  constructor(start: number, parts: readonly Buffer[], isWhole = true) {
     this.start = start;
     this.end = start + parts.reduce((bytes, part) => bytes + part.length, 0);
     this.parts = parts;
+    this.isWhole = isWhole;
   }
 
   /**

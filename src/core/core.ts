@@ -123,9 +123,7 @@ export class Core {
     const made = (resource: ResourcePath) => this.arrivals.notify(resource);
     const making = { root, records, store, live, resources, syncer, isDurable, made };
     this.streams = new StreamLifecycle(making, forks, remover);
-    this.#feeds = new Feeds(this.#live, watch, ({ fingerprint, state }) => {
-      void store.touch(fingerprint, state);
-    });
+    this.#feeds = new Feeds(this.#live, resources, watch);
     this.sessions = new SessionRegistry({
       root,
       log,

@@ -1,11 +1,9 @@
 import type { StoredFile } from '../storage/stored-file.ts';
-import { cutCharacter, withoutLast } from './characters.ts';
-import { Chunk, chunksOf } from './chunk.ts';
-import { ChunkWindow } from './chunk-window.ts';
+import { chunksOf } from './chunk.ts';
+import type { Cutting } from './cutting.ts';
 import { Follower, type FollowerSink } from './follower.ts';
 import type { Outcome } from './outcome.ts';
-
-const NOTHING: Buffer = Buffer.alloc(0);
+import { PieceWindow } from './piece-window.ts';
 
 /** What a follower stays for: the session that appends, or the stream for as long as it is open, whoever appends to it. */
 export type Stay = 'session' | 'stream';
@@ -25,10 +23,8 @@ export interface FeedOwner {
 export class Feed {
   /** The file that holds every committed byte. Open until the feed is idle. */
   readonly file: StoredFile;
-  /** The newest committed bytes, as far as a follower still wants them. */
-  readonly window = new ChunkWindow();
-  /** The same, cut between characters, as far as a follower wants them that way. */
-  readonly characters = new ChunkWindow();
+  /** The newest committed bytes, as far as a follower still wants them: cut for each kind of sink that there is. */
+  readonly #windows = new Map<Cutting, PieceWindow>();
   /** Those who wait for more, … */
   readonly #followers = new Map<Follower, Stay>();
   /** … and those who have only to get what was committed when they were ended. */
@@ -38,9 +34,8 @@ export class Feed {
   #holders = 0;
   /** How many of those who wait for more do not have everything, … */
   #behind = 0;
-  /** … and since which commit they are counted. */
-  #commits = 1;
-  #cut = NOTHING;
+  /** … and since which time that they were woken they are counted. */
+  #wakes = 1;
   #isWaiting = false;
   #isIdle = false;
 
@@ -57,11 +52,6 @@ export class Feed {
   /** The position up to which the file's bytes are good; only these are ever sent. */
   get committed(): number {
     return this.#committed;
-  }
-
-  /** The last committed bytes, where they are the beginning of a character. */
-  get cut(): Buffer {
-    return this.#cut;
   }
 
   /** Whether the appender was lost and may come back. */
@@ -89,13 +79,8 @@ export class Feed {
     // Chunk by chunk, because one that all followers take in a row stays in the processor's cache.
     for (const chunk of chunksOf(start, parts)) {
       if (chunk.end <= this.#committed) continue;
-      const characters = this.#wholeCharacters(chunk);
       this.#committed = chunk.end;
-      this.#allAreBehind();
-      if (this.#behind === 0) continue;
-      this.window.push(chunk);
-      if (characters !== undefined) this.characters.push(characters);
-      this.#wake();
+      for (const window of this.#windows.values()) for (const _ of window.push(chunk)) this.#wake();
     }
     this.#owner.committed(this.#committed);
   }
@@ -108,15 +93,19 @@ export class Feed {
   advance(size: number): boolean {
     if (size <= this.#committed) return size === this.#committed;
     this.#committed = size;
-    this.#cut = NOTHING;
-    this.#allAreBehind();
+    for (const window of this.#windows.values()) window.advance(size);
     this.#wake();
     return true;
   }
 
-  /** Tells what the committed bytes end with, which somebody has read: the feed does not know before its first commit. */
-  endsWithin(cut: Buffer): void {
-    this.#cut = cut;
+  /** The newest committed bytes, cut for a kind of sink: kept while there are followers of that kind. */
+  window(cutting: Cutting): PieceWindow {
+    let window = this.#windows.get(cutting);
+    if (window === undefined) {
+      window = new PieceWindow(cutting, this.#committed);
+      this.#windows.set(cutting, window);
+    }
+    return window;
   }
 
   /**
@@ -126,7 +115,9 @@ export class Feed {
    * @param end position after the last byte that it gets then, if that is another one
    */
   join(position: number, sink: FollowerSink, until: Stay | Outcome, end = this.#committed): Follower {
-    const follower = new Follower(this, position, sink);
+    const window = this.window(sink.cutting);
+    window.followers++;
+    const follower = new Follower(this, window, position, sink);
     if (typeof until === 'object') {
       this.#ended.add(follower);
       follower.end(until, end);
@@ -134,7 +125,7 @@ export class Feed {
     }
     this.#followers.set(follower, until);
     if (follower.isBehind) this.#behind++;
-    else follower.caughtUpWith = this.#commits;
+    else follower.caughtUpWith = this.#wakes;
     return follower;
   }
 
@@ -143,13 +134,16 @@ export class Feed {
     this.#ended.delete(follower);
     if (this.#followers.has(follower)) this.#countOff(follower);
     this.#followers.delete(follower);
+    const { window, cutting } = follower;
+    window.followers--;
+    if (window.followers === 0) this.#windows.delete(cutting);
     this.#forget();
     this.#checkIdle();
   }
 
-  /** Called by a follower that has just taken the last committed byte. */
+  /** Called by a follower that has everything that is to be had. */
   caughtUp(follower: Follower): void {
-    if (!this.#followers.has(follower)) return;
+    if (follower.caughtUpWith === this.#wakes || !this.#followers.has(follower)) return;
     this.#countOff(follower);
     this.#forget();
   }
@@ -180,36 +174,23 @@ export class Feed {
     for (const follower of ended) follower.end(outcome);
   }
 
-  #allAreBehind(): void {
-    this.#behind = this.#followers.size;
-    this.#commits++;
-  }
-
-  /** Idempotent until the next commit. */
+  /** Idempotent until they are woken again. */
   #countOff(follower: Follower): void {
-    if (follower.caughtUpWith === this.#commits) return;
-    follower.caughtUpWith = this.#commits;
+    if (follower.caughtUpWith === this.#wakes) return;
+    follower.caughtUpWith = this.#wakes;
     this.#behind--;
   }
 
   /** Lets go of what nobody wants any more. */
   #forget(): void {
     if (this.#behind + this.#ended.size > 0) return;
-    this.window.clear();
-    this.characters.clear();
+    for (const window of this.#windows.values()) window.clear();
   }
 
-  /** What of a chunk is whole characters: with the beginning of the first one, and without that of the last one. */
-  #wholeCharacters(chunk: Chunk): Chunk | undefined {
-    const before = chunk.start === this.#committed ? this.#cut : NOTHING;
-    this.#cut = cutCharacter(before, chunk.parts);
-    if (before.length === 0 && this.#cut.length === 0) return chunk;
-    const parts = withoutLast([before, ...chunk.parts], this.#cut.length);
-    const characters = new Chunk(chunk.start - before.length, parts);
-    return characters.end > characters.start ? characters : undefined;
-  }
-
+  /** There is something new for them, or may be. */
   #wake(): void {
+    this.#behind = this.#followers.size;
+    this.#wakes++;
     for (const follower of this.#followers.keys()) follower.pump();
   }
 

@@ -1,10 +1,12 @@
 import type { StoredFile } from '../storage/stored-file.ts';
-import { type HttpfstreamError, ServerClosingError } from '../wire/errors.ts';
+import { type HttpfstreamError, ResourceNotFoundError, ServerClosingError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { Feed } from './feed.ts';
 import type { FileWatch, Watcher } from './file-watch.ts';
 import type { Follower, FollowerSink } from './follower.ts';
+import { LiveStream } from './live-stream.ts';
 import type { Outcome } from './outcome.ts';
+import type { Resources } from './resources.ts';
 import type { Stream } from './streams/stream.ts';
 import type { StreamRegistry } from './streams/stream-registry.ts';
 
@@ -20,21 +22,22 @@ export interface Place {
   isThere: boolean;
 }
 
-/** The feeds of the streams that somebody follows, or appends to through a session, and the files that they have open. */
+/** The feeds of the streams that somebody reads live, or appends to through a session, and the files that they have open. */
 export class Feeds {
   readonly #streams: StreamRegistry;
+  readonly #resources: Resources;
   readonly #watch: FileWatch;
-  readonly #touch: (stream: Stream) => void;
   /** One for each; settled, and gone from here, when its file is closed. */
   readonly #open = new Set<Promise<void>>();
+  /** Those that are being opened for somebody who reads live. */
+  readonly #opening = new Map<Stream, Promise<void>>();
   /** Those who have to know what becomes of the files of open streams. */
   readonly #watchers = new Map<Feed, Watcher>();
 
-  /** @param touch called when nobody follows a stream any more: its time to live begins then */
-  constructor(streams: StreamRegistry, watch: FileWatch, touch: (stream: Stream) => void) {
+  constructor(streams: StreamRegistry, resources: Resources, watch: FileWatch) {
     this.#streams = streams;
+    this.#resources = resources;
     this.#watch = watch;
-    this.#touch = touch;
   }
 
   /**
@@ -48,13 +51,37 @@ export class Feeds {
     const feed: Feed = stream.openFeed(file, size, () => {
       closed();
       this.#unwatch(feed);
+      // Its time to live begins when nobody reads it any more.
       this.#touch(stream);
       this.#streams.release(stream);
     });
+    // What was counted before an append that was made meanwhile is not all.
+    if (stream.isWriting) feed.advance(stream.state.size);
     if (feed === before) return feed;
     const closed = this.#opened();
     this.#streams.retain(stream);
     return feed;
+  }
+
+  /**
+   * The stream at a path, with its feed, which is held until it is released.
+   *
+   * @throws what {@link Resources.acquire} and {@link Stream.assertWhole} throw
+   */
+  async openLive(resource: ResourcePath): Promise<LiveStream> {
+    const stream = await this.#resources.acquire(resource);
+    try {
+      stream.assertWhole();
+      this.#touch(stream);
+      // Others who have waited for it may have let it go again.
+      while (stream.feed === undefined) await this.#openOnce(stream, resource);
+      const { feed } = stream;
+      feed.retain();
+      this.watch(stream, feed, resource);
+      return new LiveStream(stream, feed);
+    } finally {
+      this.#streams.release(stream);
+    }
   }
 
   /**
@@ -109,6 +136,32 @@ export class Feeds {
   /** Resolves when nobody has a feed any more. */
   async closed(): Promise<void> {
     while (this.#open.size > 0) await Promise.all(this.#open);
+  }
+
+  /** Opens the feed of a stream that has none; those who want it at the same time share that. */
+  #openOnce(stream: Stream, resource: ResourcePath): Promise<void> {
+    let opening = this.#opening.get(stream);
+    if (opening === undefined) {
+      opening = this.#openAt(stream, resource).finally(() => this.#opening.delete(stream));
+      this.#opening.set(stream, opening);
+    }
+    return opening;
+  }
+
+  async #openAt(stream: Stream, resource: ResourcePath): Promise<void> {
+    const file = await this.#resources.open(resource);
+    try {
+      if (file.stat.fingerprint !== stream.fingerprint) {
+        throw new ResourceNotFoundError('the stream was deleted');
+      }
+      this.open(stream, file, await this.#resources.committed(file));
+    } finally {
+      await file.close();
+    }
+  }
+
+  #touch({ fingerprint, state }: Stream): void {
+    void this.#resources.touch(fingerprint, state);
   }
 
   #unwatch(feed: Feed): void {

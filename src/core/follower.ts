@@ -1,9 +1,9 @@
 import type { BlockLoan } from '../storage/block-pool.ts';
-import { cutCharacter } from './characters.ts';
 import type { Encoder } from './chunk.ts';
-import type { ChunkWindow } from './chunk-window.ts';
+import { type Cutting, pieceOf } from './cutting.ts';
 import type { Feed } from './feed.ts';
 import type { Outcome } from './outcome.ts';
+import type { PieceWindow } from './piece-window.ts';
 
 /** Bytes that a follower behind the window reads from the file at a time, at most. */
 const MAX_BLOCK_BYTES = 256 * 1024;
@@ -14,10 +14,14 @@ const NOTHING: Buffer = Buffer.alloc(0);
 export interface FollowerSink {
   /** How the bytes are laid out for this sink. */
   readonly encode: Encoder;
-  /** Whether it is given whole characters, as far as the bytes are UTF-8. */
-  readonly wholeCharacters: boolean;
-  /** Takes encoded bytes; false means that it is full and will call {@link Follower.drained}. */
-  write(encoded: readonly Buffer[]): boolean;
+  /** Where its bytes may be cut. What never becomes whole is given to it at the end. */
+  readonly cutting: Cutting;
+  /**
+   * Takes encoded bytes, up to the follower's position by now; false means that it is full and will call {@link Follower.drained}.
+   *
+   * @param isWhole whether they end where they may be cut: not within a piece that is too long
+   */
+  write(encoded: readonly Buffer[], isWhole: boolean): boolean;
   /** Called when the appender was lost and may come back, and when it is back. */
   waiting(isWaiting: boolean): void;
   /** Called once, when everything was written; the follower has left its feed. */
@@ -33,10 +37,14 @@ export interface FollowerSink {
 export class Follower {
   readonly feed: Feed;
   readonly sink: FollowerSink;
+  /** For the feed: what it takes its bytes from. */
+  readonly window: PieceWindow;
+  readonly cutting: Cutting;
   readonly #loan: BlockLoan;
-  /** For the feed: in which of its commits it was counted off those that are behind. */
+  /** For the feed: when it was counted off those that are behind. */
   caughtUpWith = 0;
   #position: number;
+  #isWithin = false;
   #full = true;
   #reading = false;
   #left = false;
@@ -44,11 +52,13 @@ export class Follower {
   #whenLeft: (() => void) | undefined;
 
   /** Made by {@link Feed.join}. Sleeps until the first `drained`. */
-  constructor(feed: Feed, position: number, sink: FollowerSink) {
+  constructor(feed: Feed, window: PieceWindow, position: number, sink: FollowerSink) {
     this.feed = feed;
+    this.window = window;
+    this.cutting = sink.cutting;
     this.#position = position;
     this.sink = sink;
-    this.#loan = feed.file.blocks.lend(MAX_BLOCK_BYTES);
+    this.#loan = feed.file.blocks.lend(Math.min(MAX_BLOCK_BYTES, this.cutting.maxBytes));
   }
 
   /** Position of the next byte that the sink gets. */
@@ -63,7 +73,7 @@ export class Follower {
 
   /** Position after the last byte that it will get; undefined as long as nobody knows. */
   get endPosition(): number | undefined {
-    return this.#end?.committed;
+    return this.#end?.position;
   }
 
   /** Whether there is something that it may go on with. */
@@ -73,8 +83,9 @@ export class Follower {
 
   /** Ends it as soon as it has everything up to a position; by default what is committed by now. The first end stays. */
   end(outcome: Outcome, position = this.feed.committed): void {
-    const { committed, cut } = this.feed;
-    this.#end ??= { outcome, committed: position, cut: position === committed ? cut : NOTHING };
+    const { end, rest } = this.window;
+    const isRest = end !== undefined && end + rest.length === position;
+    this.#end ??= { outcome, position, rest: isRest ? rest : NOTHING };
     this.pump();
   }
 
@@ -102,114 +113,93 @@ export class Follower {
   /** Moves on as far as it goes. The feed calls it when there may be more. */
   pump(): void {
     while (!this.#full && !this.#reading && !this.#left) {
+      const end = this.#end;
       if (!this.isBehind) {
-        const end = this.#end;
-        if (end === undefined) return;
+        if (end === undefined) {
+          this.feed.caughtUp(this);
+          return;
+        }
         this.leave();
         this.sink.end(end.outcome);
         return;
       }
-      if (this.#isAtCut) {
-        const { committed, cut } = this.#limit;
-        this.#write(this.sink.encode([cut]), committed);
+      if (end !== undefined && end.rest.length > 0 && this.#position === end.position - end.rest.length) {
+        this.#write(this.sink.encode([end.rest]), end.position, true);
         continue;
       }
-      const chunk = this.#window.at(this.#position);
-      if (chunk === undefined) {
-        void this.#readBlock();
+      const piece = this.window.at(this.#position);
+      if (piece === undefined || piece.end > this.#goal) {
+        void this.#read();
         return;
       }
-      this.#write(chunk.encodedFrom(this.#position, this.sink.encode), chunk.end);
+      this.#write(piece.encodedFrom(this.#position, this.sink.encode), piece.end, piece.isWhole);
     }
   }
 
-  /** How far it may go now: to the end of the last whole character, and further only when no more will come. */
+  /** How far it may go now: to the last place where its bytes may be cut, and further only when no more will come. */
   get #goal(): number {
-    const { committed, cut } = this.#limit;
-    if (!this.sink.wholeCharacters) return committed;
-    const wholeCharacters = committed - cut.length;
-    return this.#end === undefined || this.#position < wholeCharacters ? wholeCharacters : committed;
+    return this.#end?.position ?? this.window.end ?? this.feed.committed;
   }
 
-  /** Whether all that is left is a character that will never be whole. */
-  get #isAtCut(): boolean {
-    const { committed, cut } = this.#limit;
-    return this.sink.wholeCharacters && this.#position === committed - cut.length && this.isBehind;
-  }
-
-  /** What it is about: what comes after its end is for others. */
-  get #limit(): Limit {
-    return this.#end ?? this.feed;
-  }
-
-  get #window(): ChunkWindow {
-    return this.sink.wholeCharacters ? this.feed.characters : this.feed.window;
-  }
-
-  #write(encoded: readonly Buffer[], end: number): void {
+  #write(encoded: readonly Buffer[], end: number, isWhole: boolean): void {
     this.#position = end;
-    this.#full = !this.sink.write(encoded);
+    this.#isWithin = !isWhole;
+    this.#full = !this.sink.write(encoded, isWhole);
     if (this.isBehind) return;
     this.#loan.release();
     this.feed.caughtUp(this);
   }
 
-  async #readBlock(): Promise<void> {
-    const start = this.#position;
-    const length = Math.min(this.#loan.next(), this.#goal - start);
+  /** Goes on with the file, when it is known how far. */
+  async #read(): Promise<void> {
+    const { file } = this.feed;
     this.#reading = true;
-    let block: Buffer | undefined;
-    let failure: unknown;
+    let take: () => void;
     try {
-      block = await this.feed.file.read(start, length);
+      if (this.#end === undefined && this.window.end === undefined) {
+        await this.window.find(file, () => this.feed.committed);
+        take = () => undefined;
+      } else {
+        const goal = this.#goal;
+        const length = Math.min(this.#loan.next(), this.cutting.maxBytes, goal - this.#position);
+        const block = await file.read(this.#position, length);
+        const isWhole = block.length === length && this.#position + length === goal;
+        take = () => this.#take(block, isWhole);
+      }
     } catch (error) {
-      failure = error;
+      take = () => {
+        this.leave();
+        this.sink.fail(error);
+      };
     }
     this.#reading = false;
-
     if (this.#left) {
       this.feed.leave(this);
-    } else if (block === undefined) {
-      this.leave();
-      this.sink.fail(failure);
-    } else if (block.length === 0) {
-      this.leave();
-      this.sink.end({ reason: 'truncated', lost: this.#limit.committed - start });
-    } else {
-      this.#writeBlock(start, block, block.length < length);
-      this.pump();
+      return;
     }
+    take();
+    this.pump();
   }
 
-  /** Writes what was read, up to its last whole character if more is to come; the file has no more when it is short. */
-  #writeBlock(start: number, block: Buffer, isShort: boolean): void {
-    const end = start + block.length;
-    const isAtLimit = end === this.#limit.committed;
-    let cut = NOTHING;
-    // Where it is known that a character is cut, it was not read.
-    if (this.sink.wholeCharacters && !isShort && (end !== this.#goal || isAtLimit)) {
-      cut = cutCharacter(NOTHING, [block]);
-      if (isAtLimit) this.#endsWithin(cut);
+  #take(block: Buffer, isWhole: boolean): void {
+    if (block.length === 0) {
+      this.leave();
+      this.sink.end({
+        reason: 'truncated',
+        lost: (this.#end?.position ?? this.feed.committed) - this.#position,
+      });
+      return;
     }
-    if (cut.length === block.length) return;
-    this.#write(this.sink.encode([block.subarray(0, block.length - cut.length)]), end - cut.length);
+    const piece = pieceOf(block, this.cutting, { isWhole, isWithin: this.#isWithin });
+    this.#write(this.sink.encode([piece.bytes]), this.#position + piece.bytes.length, piece.isWhole);
   }
-
-  #endsWithin(cut: Buffer): void {
-    if (this.#end !== undefined) this.#end = { ...this.#end, cut };
-    else this.feed.endsWithin(cut);
-  }
-}
-
-/** How far there is something to be had. */
-interface Limit {
-  /** The position below which bytes count. */
-  committed: number;
-  /** The last of them, where they are the beginning of a character. */
-  cut: Buffer;
 }
 
 /** No more will come. */
-interface End extends Limit {
+interface End {
   outcome: Outcome;
+  /** Position after the last byte. */
+  position: number;
+  /** The last bytes, which were never whole, where they are known: the file may have lost them. */
+  rest: Buffer;
 }

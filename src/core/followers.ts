@@ -11,6 +11,7 @@ import type { ResourcePath } from '../wire/resource-path.ts';
 import type { Feed } from './feed.ts';
 import type { Feeds } from './feeds.ts';
 import type { Follower, FollowerSink } from './follower.ts';
+import type { LiveStream } from './live-stream.ts';
 import { asGone, assertGeneration } from './preconditions.ts';
 import type { FollowRequest } from './request.ts';
 import type { Resources } from './resources.ts';
@@ -101,6 +102,15 @@ export class Followers {
     } finally {
       await file.close();
     }
+  }
+
+  /**
+   * The stream at a path for those who read it live, whoever appends to it.
+   *
+   * @throws what {@link Feeds.openLive} throws
+   */
+  openLive(resource: ResourcePath): Promise<LiveStream> {
+    return this.#feeds.openLive(resource);
   }
 
   /**

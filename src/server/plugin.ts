@@ -10,7 +10,6 @@ import { allowOrigins, tellMethods } from './access/cors.ts';
 import { Gate } from './access/gate.ts';
 import { PagePaths } from './access/page-paths.ts';
 import { ConnectionGroup } from './connection-group.ts';
-import { LiveStreams } from './durable-streams/live-streams.ts';
 import { StreamResponder } from './durable-streams/stream-responder.ts';
 import { sendFailure } from './failure.ts';
 import { ResourceResponder } from './files/resource-response.ts';
@@ -82,7 +81,8 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     streams: core.streams,
     newFile: () => core.root.newFile(),
     prefix,
-    sse: { log, connections: follows, keepAlive, keepAliveMs, live: new LiveStreams(core.resources) },
+    core,
+    sse: { log, connections: follows, keepAlive, keepAliveMs },
   });
   const upgrades = new WebSocketUpgrades(
     { core, connections: appends, keepAlive, keepAliveMs },

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { anywhere } from '../../src/core/cutting.ts';
 import { CollectingSink, join, startCore } from '../support/core-harness.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -56,10 +57,10 @@ describe('a feed', () => {
     await waitFor(() => slow.bytes.length === 1000, 'the first bytes');
     appender.append(text(1000));
     await waitFor(() => keen.bytes.length === 2000, 'the second bytes');
-    expect(appender.feed.window.at(1500)).toBeDefined();
+    expect(appender.feed.window(anywhere).at(1500)).toBeDefined();
     slow.drain();
     expect(slow.bytes).toHaveLength(2000);
-    expect(appender.feed.window.at(1500)).toBeUndefined();
+    expect(appender.feed.window(anywhere).at(1500)).toBeUndefined();
     await appender.end('finished');
   });
 
@@ -71,8 +72,8 @@ describe('a feed', () => {
       appender.append(text(1, String.fromCharCode(97 + (i % 26))));
       await waitFor(() => appender.feed.committed === i + 1, 'the byte');
     }
-    expect(appender.feed.window.at(0)).toBeUndefined();
-    expect(appender.feed.window.at(999)).toBeDefined();
+    expect(appender.feed.window(anywhere).at(0)).toBeUndefined();
+    expect(appender.feed.window(anywhere).at(999)).toBeDefined();
     stalled.drain();
     await appender.end('finished');
     await waitFor(() => stalled.endReason !== undefined, 'the end');
@@ -86,7 +87,7 @@ describe('a feed', () => {
     appender.append(text(1000));
     await waitFor(() => appender.feed.committed === 1000, 'the bytes');
     stalled.follower?.leave();
-    expect(appender.feed.window.at(500)).toBeUndefined();
+    expect(appender.feed.window(anywhere).at(500)).toBeUndefined();
     await appender.end('finished');
   });
 

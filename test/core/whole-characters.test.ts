@@ -4,6 +4,7 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { betweenCharacters } from '../../src/core/cutting.ts';
 import type { Appender } from '../../src/core/sessions/appender.ts';
 import { CollectingSink, startCore } from '../support/core-harness.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -13,7 +14,7 @@ const TEXT = Buffer.from('aä€😀'.repeat(50_000));
 
 /** Takes each write as one message. */
 class TextSink extends CollectingSink {
-  override readonly wholeCharacters = true;
+  override readonly cutting = betweenCharacters;
 
   override write(encoded: readonly Buffer[]): boolean {
     return super.write([Buffer.concat(encoded)]);

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { onTestFinished, vi } from 'vitest';
 import type { Encoder } from '../../src/core/chunk.ts';
 import { Core, type CoreOptions } from '../../src/core/core.ts';
+import { anywhere, type Cutting } from '../../src/core/cutting.ts';
 import type { Follower, FollowerSink } from '../../src/core/follower.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
 import type { AppendRequest } from '../../src/core/request.ts';
@@ -20,7 +21,7 @@ const asTheyAre: Encoder = (parts) => parts;
 /** A follower's end that keeps what it gets, and can be full. */
 export class CollectingSink implements FollowerSink {
   readonly encode = asTheyAre;
-  readonly wholeCharacters: boolean = false;
+  readonly cutting: Cutting = anywhere;
   readonly received: Buffer[] = [];
   follower: Follower | undefined;
   endReason: EndReason | undefined;

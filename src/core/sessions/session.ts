@@ -277,8 +277,8 @@ export class Session {
     const { stream } = this.#subject;
     this.#outcome = outcome;
     this.#endPosition = this.feed.committed;
-    // Others may append to a stream that is open: those who follow that stay.
-    const isForAll = !['finished', 'interrupted'].includes(outcome.reason) || !stream.isOpen;
+    // Others may append after it: those who are there for that stay.
+    const isForAll = !['finished', 'interrupted'].includes(outcome.reason) || stream.state.closed === true;
     this.feed.end(outcome, isForAll ? 'stream' : 'session');
     if (this.#host.isClosing) this.feed.end({ reason: 'shutdown' }, 'stream');
     if (outcome.reason === 'truncated') stream.cutFeed();

@@ -86,8 +86,6 @@ export class Stream implements LogTarget {
   /** Who writes it, once the session for which it was claimed has begun. */
   claimant: Claimant | undefined;
   #feed: Feed | undefined;
-  readonly #watchers = new Set<() => void>();
-  #isTelling = false;
 
   constructor(log: LocalLog, owner: StreamOwner, options: StreamOptions) {
     const { resource, fingerprint, location, generation, state, isolation, isDamaged } = options;
@@ -323,7 +321,6 @@ export class Stream implements LogTarget {
   async gone(): Promise<void> {
     this.#isGone = true;
     this.#feed?.end({ reason: 'deleted' }, 'stream');
-    this.#tell();
     // Nobody needs its bytes any more.
     await this.closeFile().catch(() => undefined);
   }
@@ -333,13 +330,6 @@ export class Stream implements LogTarget {
     this.#isClosing = true;
     // The others are told when the session is over.
     if (!this.#isClaimed) this.#feed?.end({ reason: 'shutdown' }, 'stream');
-    this.#tell();
-  }
-
-  /** Calls `listener` soon after something has changed that readers can see. Returns what ends that. */
-  watch(listener: () => void): () => void {
-    this.#watchers.add(listener);
-    return () => this.#watchers.delete(listener);
   }
 
   #assertFree(): void {
@@ -366,16 +356,6 @@ export class Stream implements LogTarget {
     }
     // Of a session that closes it more is to be told.
     if (this.state.closed === true && !this.#isClaimed) this.#feed?.end({ reason: 'finished' }, 'stream');
-    this.#tell();
-  }
-
-  #tell(): void {
-    if (this.#isTelling || this.#watchers.size === 0) return;
-    this.#isTelling = true;
-    queueMicrotask(() => {
-      this.#isTelling = false;
-      for (const listener of [...this.#watchers]) listener();
-    });
   }
 }
 

@@ -1,6 +1,11 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
+import type { Encoder } from '../../core/chunk.ts';
+import type { Cutting } from '../../core/cutting.ts';
+import type { Follower, FollowerSink } from '../../core/follower.ts';
+import type { LiveStream } from '../../core/live-stream.ts';
+import type { Outcome } from '../../core/outcome.ts';
 import type { Connection, ConnectionGroup } from '../connection-group.ts';
 import type { KeepAlive, KeptAlive } from '../keep-alive.ts';
 import { allowSilence } from '../keep-alive.ts';
@@ -9,8 +14,14 @@ import { Deafness } from '../node/deafness.ts';
 import { encodeChunk, encodePlainly, lastChunk } from '../response/body-encoders.ts';
 import { SocketSink } from '../response/socket-sink.ts';
 import { isAhead, nextCursor } from './cursor.ts';
-import type { LiveStream, LiveStreams } from './live-streams.ts';
-import { controlEvent, type EventPiece, RETRY_FRAME } from './sse-events.ts';
+import {
+  controlEvent,
+  type EventForm,
+  endOfEvent,
+  frameOf,
+  type Progress,
+  RETRY_FRAME,
+} from './sse-events.ts';
 
 /** After this time the client is to come back, so that caches on the way can share answers. */
 const LIFETIME_MS = 60_000;
@@ -18,6 +29,7 @@ const LIFETIME_MS = 60_000;
 /** How long a client may take nothing at all. */
 const PATIENCE_MS = 120_000;
 
+const NOTHING: Buffer = Buffer.alloc(0);
 const COMMENT = Buffer.from(':\n\n');
 
 /** What readers of events need of the server. */
@@ -27,50 +39,56 @@ export interface SseContext {
   keepAlive: KeepAlive;
   /** Quiet time after which a comment is sent, so that nobody on the way takes the connection for dead, in milliseconds. */
   keepAliveMs: number;
-  live: LiveStreams;
 }
 
-/**
- * One reader of a stream's events, from its answer's head to its end. It is a
- * position: what it has not taken is in the file.
- */
-export class SseConnection implements Connection, KeptAlive {
+/** What a reader gets. */
+export interface Events {
+  live: LiveStream;
+  form: EventForm;
+  /** Position of the first byte. */
+  start: number;
+  /** What the client brought. */
+  cursor: string | undefined;
+}
+
+/** One reader of a stream's events, from its answer's head to its end. */
+export class SseConnection implements FollowerSink, Connection, KeptAlive {
+  readonly cutting: Cutting;
+  readonly encode: Encoder;
   readonly #context: SseContext;
+  readonly #form: EventForm;
   readonly #live: LiveStream;
+  readonly #follower: Follower;
   readonly #response: ServerResponse;
   readonly #socket: Socket;
   readonly #client: ClientSocket;
   readonly #deafness: Deafness;
   readonly #sink: SocketSink;
   readonly #isChunked: boolean;
-  readonly #unwatch: () => void;
+  readonly #layOut: Encoder;
   readonly #unwatchClient: () => void;
   /** Above the intervals' numbers, if the client's was. */
   readonly #cursor: string | undefined;
-  #position: number;
-  /** Where the event ends of which the client has a part. */
-  #eventEnd: number | undefined;
+  /** Whether the client has a part of an event. */
+  #isWithin = false;
   /** Whether nothing is sent after that event. */
   #isEnding = false;
   #isFull = false;
-  #isReading = false;
   #isOver = false;
   #ageMs = 0;
   #quietMs = 0;
 
-  /**
-   * Takes the live stream over, and answers.
-   *
-   * @param start position of the first byte
-   * @param cursor what the client brought
-   */
+  /** Answers, and follows the live stream. */
   constructor(
     request: FastifyRequest,
     reply: FastifyReply,
     context: SseContext,
-    { live, start, cursor }: { live: LiveStream; start: number; cursor: string | undefined },
+    { live, form, start, cursor }: Events,
   ) {
     this.#context = context;
+    this.#form = form;
+    this.cutting = form.cutting;
+    this.encode = form.encode;
     this.#live = live;
     this.#response = reply.raw;
     this.#socket = request.raw.socket;
@@ -78,10 +96,10 @@ export class SseConnection implements Connection, KeptAlive {
     this.#deafness = new Deafness(this.#socket);
     this.#sink = new SocketSink(this.#socket);
     this.#isChunked = request.raw.httpVersion !== '1.0';
+    this.#layOut = this.#isChunked ? encodeChunk : encodePlainly;
     this.#cursor = isAhead(cursor) ? nextCursor(cursor) : undefined;
-    this.#position = start;
-    this.#unwatch = live.stream.watch(() => this.#pump());
-    this.#unwatchClient = this.#client.onLeave(() => this.#pump());
+    this.#follower = live.join(start, this);
+    this.#unwatchClient = this.#client.onLeave(() => this.#endIfIdle());
     context.connections.add(this);
     context.keepAlive.add(this);
     allowSilence(this.#socket);
@@ -94,10 +112,49 @@ export class SseConnection implements Connection, KeptAlive {
     else this.#begin(headers);
   }
 
+  write(encoded: readonly Buffer[], isWhole: boolean): boolean {
+    const { outcome } = this.#follower;
+    // Who comes back gets what is then: of a character, or a value, nothing must be missing.
+    const isOver = outcome !== undefined && outcome.reason !== 'finished' && !this.#isWithin;
+    if (isOver || outcome?.reason === 'truncated') {
+      this.end(outcome);
+      return false;
+    }
+    try {
+      this.#live.stream.assertWhole();
+    } catch (error) {
+      this.fail(error);
+      return false;
+    }
+    const [data] = encoded as readonly [Buffer];
+    const beginning = this.#isWithin ? NOTHING : this.#form.beginning;
+    this.#isWithin = !isWhole;
+    const progress = isWhole ? this.#progress : undefined;
+    const ending = progress === undefined ? '' : endOfEvent(this.#form, progress) + controlEvent(progress);
+    this.#write([frameOf(data, beginning, ending, this.#layOut)]);
+    if (progress !== undefined) this.#endAfter(progress);
+    return !this.#isFull;
+  }
+
+  /** Events do not say it. */
+  waiting(): void {}
+
+  end({ reason }: Outcome): void {
+    if (reason === 'finished') this.#control();
+    // What the client has is not what is there.
+    if (reason === 'truncated') this.terminate();
+    else this.#end();
+  }
+
+  fail(error: unknown): void {
+    this.#context.log.error({ err: error }, 'a reader cannot be served');
+    this.terminate();
+  }
+
   /** The end of the stream's life in this process: the client comes back to the next. */
   shutDown(): void {
     this.#isEnding = true;
-    if (this.#eventEnd === undefined) this.#end();
+    if (!this.#isWithin) this.#end();
   }
 
   terminate(): void {
@@ -109,25 +166,25 @@ export class SseConnection implements Connection, KeptAlive {
     this.#quietMs += intervalMs;
     const stuckMs = this.#sink.stuckMs(intervalMs, this.#isFull);
     if (stuckMs >= PATIENCE_MS || this.#deafness.lasts()) this.terminate();
-    else if (this.#isFull || this.#isReading || this.#eventEnd !== undefined) return;
+    else if (this.#isFull || this.#isWithin) return;
     else if (this.#ageMs >= LIFETIME_MS) this.#end();
-    else if (this.#quietMs >= this.#context.keepAliveMs) this.#write(COMMENT);
+    else if (this.#quietMs >= this.#context.keepAliveMs) this.#write(this.#layOut([COMMENT]));
+    this.#endIfIdle();
   }
 
   readonly #drained = (): void => {
     this.#isFull = false;
-    this.#pump();
+    this.#follower.drained();
   };
 
   readonly #leave = (): void => {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#unwatch();
     this.#unwatchClient();
     this.#socket.off('close', this.#leave).off('drain', this.#drained);
     this.#context.connections.delete(this);
     this.#context.keepAlive.delete(this);
-    this.#context.live.release(this.#live);
+    this.#follower.leave();
   };
 
   #begin(headers: OutgoingHttpHeaders): void {
@@ -140,74 +197,54 @@ export class SseConnection implements Connection, KeptAlive {
     // The chunks are made here.
     response.chunkedEncoding = false;
     response.flushHeaders();
-    this.#write(RETRY_FRAME);
-    const { size } = this.#live.stream.state;
-    if (this.#position === size) this.#control();
-    this.#pump();
+    this.#write(this.#layOut([RETRY_FRAME]));
+    if (this.#progress.isAtEnd) this.#control();
+    this.#follower.drained();
+    this.#endIfIdle();
   }
 
-  /** Moves on as far as it goes. */
-  #pump(): void {
-    if (this.#isFull || this.#isReading || this.#isOver || !this.#response.headersSent) return;
-    const { stream } = this.#live;
-    // Cut by another program: what it has is not what is there.
-    const isCut = (this.#eventEnd ?? this.#position) > stream.state.size;
-    if (this.#eventEnd !== undefined && !isCut) void this.#send();
-    else if (this.#eventEnd === undefined && (stream.isGone || this.#isEnding)) this.#end();
-    else if (isCut) this.terminate();
-    else if (this.#position < stream.state.size) void this.#send();
-    else if (stream.state.closed === true) this.#control();
-    else if (this.#client.hasLeft) this.#end();
+  /** Ends it when there is nothing to be had, and the client cannot be told from one that is gone. */
+  #endIfIdle(): void {
+    if (this.#client.hasLeft && !this.#follower.isBehind && this.#response.headersSent) this.#end();
   }
 
-  async #send(): Promise<void> {
-    const { stream } = this.#live;
-    const { state } = stream;
-    this.#isReading = true;
-    let piece: EventPiece | undefined;
-    try {
-      piece = await this.#live.piece(this.#position, this.#eventEnd);
-    } catch (error) {
-      this.#context.log.error({ err: error }, 'a reader cannot be served');
-      this.terminate();
-    }
-    this.#isReading = false;
-    if (this.#isOver) return;
-    if (piece !== undefined) this.#take(piece);
-    // Else it waits for the rest of a character, unless the client does not.
-    if (piece !== undefined || stream.state !== state) this.#pump();
-    else if (this.#client.hasLeft) this.#end();
-  }
-
-  #take({ bytes, end, eventEnd }: EventPiece): void {
-    this.#position = end;
-    if (end < eventEnd) {
-      this.#eventEnd = eventEnd;
-      this.#write(bytes);
-    } else {
-      this.#eventEnd = undefined;
-      this.#control(bytes);
-    }
-  }
-
-  /** Sends what is left of an event, if there is something, and how far the client has got. */
-  #control(...event: Buffer[]): void {
-    const { stream } = this.#live;
+  get #progress(): Progress {
+    const { stream, feed } = this.#live;
+    const { position } = this.#follower;
     const { state, names } = stream;
-    const control = controlEvent(state, names, this.#position, nextCursor(this.#cursor));
-    this.#write(...event, Buffer.from(control));
-    if (state.closed === true && this.#position === state.size) this.#end();
+    // An append may be given out in pieces, and what a session brings is not counted before it is given out.
+    const isAtEnd = position === Math.max(feed.committed, state.size);
+    return {
+      position,
+      names,
+      isAtEnd,
+      isClosed: state.closed === true,
+      cursor: nextCursor(this.#cursor),
+    };
   }
 
-  #write(...parts: Buffer[]): void {
+  /** Tells how far the client has got. */
+  #control(): void {
+    const progress = this.#progress;
+    this.#write(this.#layOut([Buffer.from(controlEvent(progress))]));
+    this.#endAfter(progress);
+  }
+
+  /** Ends it when that was the last that is told. */
+  #endAfter({ isAtEnd, isClosed }: Progress): void {
+    if (this.#isEnding || (isAtEnd && isClosed)) this.#end();
+    else this.#endIfIdle();
+  }
+
+  #write(encoded: readonly Buffer[]): void {
     this.#quietMs = 0;
-    const encode = this.#isChunked ? encodeChunk : encodePlainly;
-    this.#isFull = !this.#sink.write(encode(parts));
+    this.#isFull = !this.#sink.write(encoded);
   }
 
   #end(): void {
-    if (!this.#isOver && this.#isChunked) this.#response.end(lastChunk({}));
-    else if (!this.#isOver) this.#response.end();
+    if (this.#isOver) return;
     this.#leave();
+    if (this.#isChunked) this.#response.end(lastChunk({}));
+    else this.#response.end();
   }
 }

@@ -1,11 +1,8 @@
-import { cutCharacterBytes } from '../../core/characters.ts';
-import type { Stream } from '../../core/streams/stream.ts';
+import type { Encoder } from '../../core/chunk.ts';
+import { type Cutting, openCharacterBytes, openLineBytes } from '../../core/cutting.ts';
 import type { OffsetNames } from '../../core/streams/stream-offset.ts';
 import { isJsonType, mediaTypeOf } from '../../core/streams/stream-type.ts';
-import type { StreamState } from '../../storage/records/stream-state.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
-import { StorageError } from '../../wire/errors.ts';
-import { arrayOfLines } from '../json/json-values.ts';
+import { itemsOfLines } from '../json/json-values.ts';
 
 /** Most bytes in one event, single JSON values aside; and in one piece of those. */
 const MAX_PIECE_BYTES = 64 * 1024;
@@ -17,133 +14,115 @@ const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const SPACE = 0x20;
 const DATA = Buffer.from('data:');
-const NEWLINE = Buffer.from('\n');
 
 /** How bytes become the data of events (Durable Streams protocol, section 5.8). */
-export type EventEncoding = 'json' | 'text' | 'base64';
-
-/** How the bytes of a stream of this type become data of events. */
-export function eventEncodingOf(type: string): EventEncoding {
-  if (isJsonType(type)) return 'json';
-  return mediaTypeOf(type).startsWith('text/') ? 'text' : 'base64';
+export interface EventForm {
+  /** Where they are cut into events. */
+  readonly cutting: Cutting;
+  /** Lays out, in one buffer, what is the same for every reader: the data of one event, or a piece of one that is too long. */
+  readonly encode: Encoder;
+  /** What comes before the data. */
+  readonly beginning: Buffer;
+  /** What comes after it. */
+  readonly end: string;
+  readonly isBase64: boolean;
 }
 
-/** A piece of a data event: all of it, unless that is one long JSON value. The same for every reader. */
-export interface EventPiece {
-  /** As they are sent. */
-  bytes: Buffer;
-  /** Position after what it has. */
-  end: number;
-  /** Position after what its event has. */
-  eventEnd: number;
+const text: EventForm = {
+  cutting: {
+    maxBytes: MAX_PIECE_BYTES,
+    openBytes: openCharacterBytes,
+    fittingBytes: fittingText,
+  },
+  encode: (parts) => [linesOfText(joined(parts))],
+  beginning: Buffer.from('event: data\n'),
+  end: '',
+  isBase64: false,
+};
+
+const base64: EventForm = {
+  cutting: { maxBytes: MAX_PIECE_BYTES },
+  encode: (parts) => [Buffer.from(joined(parts).toString('base64'))],
+  beginning: Buffer.from('event: data\ndata:'),
+  end: '\n',
+  isBase64: true,
+};
+
+/** An array of values, one a line. */
+const json: EventForm = {
+  cutting: {
+    maxBytes: MAX_PIECE_BYTES,
+    openBytes: openLineBytes,
+    // A value that is too long has an event of its own.
+    fittingBytes: (lines, isWithin) => (isWithin ? lines.indexOf(LINE_FEED) + 1 : 0) || lines.length,
+  },
+  encode: (parts) => [itemsOfLines(joined(parts))],
+  beginning: Buffer.from('event: data\ndata:['),
+  end: ']\n',
+  isBase64: false,
+};
+
+/** How the bytes of a stream of this type become data of events. */
+export function eventFormOf(type: string): EventForm {
+  if (isJsonType(type)) return json;
+  return mediaTypeOf(type).startsWith('text/') ? text : base64;
+}
+
+function joined(parts: readonly Buffer[]): Buffer {
+  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
 }
 
 /** What the first event comes after. */
-export const RETRY_FRAME = frameOf(`retry: ${RETRY_MS}\n\n`);
+export const RETRY_FRAME = Buffer.from(`retry: ${RETRY_MS}\n\n`);
 
-/** Lays events out in one piece. */
-export function frameOf(...parts: (Buffer | string)[]): Buffer {
-  return Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
+/** How far a client has got. */
+export interface Progress {
+  /** Position after what it has. */
+  position: number;
+  names: OffsetNames;
+  /** Whether that is all that there is. */
+  isAtEnd: boolean;
+  /** Whether no more will come. */
+  isClosed: boolean;
+  cursor: string;
 }
 
 /**
  * The control event: up to where the client has everything, and whether more may
  * come. It has an id, as data has: a browser that comes back brings the last one.
  */
-export function controlEvent(state: StreamState, names: OffsetNames, end: number, cursor: string): string {
-  const isAtEnd = end === state.size;
-  const id = names.nameOf(end);
+export function controlEvent({ position, names, isAtEnd, isClosed, cursor }: Progress): string {
+  const id = names.nameOf(position);
   const control = {
     streamNextOffset: id,
     ...(isAtEnd && { upToDate: true }),
-    ...(isAtEnd && state.closed === true ? { streamClosed: true } : { streamCursor: cursor }),
+    ...(isAtEnd && isClosed ? { streamClosed: true } : { streamCursor: cursor }),
   };
   return `event: control\ndata:${JSON.stringify(control)}\nid:${id}\n\n`;
 }
 
-/** Reads the bytes of a stream as data events. */
-export class EventReader {
-  readonly #stream: Stream;
-  readonly #file: StoredFile;
-  readonly #encoding: EventEncoding;
-  /** Where it has looked for the end of a long value, so that it need not look there again. */
-  #searched = { start: 0, end: 0, isFound: false };
+/** What ends a data event. Its id comes last, so that not even a careless client has it without the data. */
+export function endOfEvent({ end }: EventForm, { position, names }: Progress): string {
+  return `${end}id:${names.nameOf(position)}\n\n`;
+}
 
-  constructor(stream: Stream, file: StoredFile, encoding: EventEncoding) {
-    this.#stream = stream;
-    this.#file = file;
-    this.#encoding = encoding;
-  }
+interface Frame {
+  beginning: Buffer;
+  ending: string;
+  layOut: Encoder;
+  bytes: Buffer;
+}
 
-  /**
-   * Reads the event that begins at `start`, or as much of it as is sent at a time.
-   *
-   * @returns undefined when there is nothing that can be sent: only the beginning of a character or of a value
-   */
-  async begin(start: number): Promise<EventPiece | undefined> {
-    const { size, closed = false } = this.#stream.state;
-    const read = await this.#file.read(start, Math.min(MAX_PIECE_BYTES, size - start));
-    const block = this.#encoding === 'text' ? read.subarray(0, fittingText(read)) : read;
-    const isRest = start + block.length >= size;
-    const whole = isRest && closed ? block.length : wholeBytes(block, this.#encoding);
-    if (whole > 0)
-      return this.#lastPiece(
-        'event: data\n',
-        linesOf(block.subarray(0, whole), this.#encoding),
-        start + whole,
-      );
-    if (isRest) return undefined;
-    const eventEnd = await this.#endOfValue(start, start + block.length, size, closed);
-    if (eventEnd === undefined) return undefined;
-    return { bytes: frameOf('event: data\n', DATA, '[', block), end: start + block.length, eventEnd };
-  }
+/** How data was sent last. */
+const frames = new WeakMap<Buffer, Frame>();
 
-  /**
-   * Reads the next piece of an event that has begun.
-   *
-   * @throws {StorageError} when the file is not that long any more
-   */
-  async goOn(position: number, eventEnd: number): Promise<EventPiece> {
-    const end = Math.min(position + MAX_PIECE_BYTES, eventEnd);
-    const block = await this.#file.read(position, end - position);
-    if (block.length < end - position) throw new StorageError('the file was cut by another program');
-    if (end < eventEnd) return { bytes: block, end, eventEnd };
-    const isEnded = block.at(-1) === LINE_FEED;
-    return this.#lastPiece(isEnded ? block.subarray(0, -1) : block, [Buffer.from(']\n')], end);
-  }
-
-  /** Its id comes last, so that not even a careless client has it without the data. */
-  #lastPiece(first: Buffer | string, rest: readonly Buffer[], end: number): EventPiece {
-    const bytes = frameOf(first, ...rest, `id:${this.#stream.names.nameOf(end)}\n\n`);
-    return { bytes, end, eventEnd: end };
-  }
-
-  /**
-   * Looks for the position after the value that begins at `start` and has no end before `from`.
-   *
-   * @returns undefined when its end has not come yet
-   */
-  async #endOfValue(
-    start: number,
-    from: number,
-    size: number,
-    isClosed: boolean,
-  ): Promise<number | undefined> {
-    const last = this.#searched;
-    if (last.start === start && last.isFound) return last.end;
-    let at = last.start === start ? Math.max(from, last.end) : from;
-    while (at < size) {
-      const block = await this.#file.read(at, Math.min(MAX_PIECE_BYTES, size - at));
-      if (block.length === 0) return undefined;
-      const lineEnd = block.indexOf(LINE_FEED);
-      const isFound = lineEnd !== -1;
-      at += isFound ? lineEnd + 1 : block.length;
-      this.#searched = { start, end: at, isFound };
-      if (isFound) return at;
-    }
-    // Nothing will come to make it whole.
-    return isClosed ? size : undefined;
-  }
+/** Joins data with what comes before and after it: to one buffer, which all readers share for whom that is the same. */
+export function frameOf(data: Buffer, beginning: Buffer, ending: string, layOut: Encoder): Buffer {
+  const last = frames.get(data);
+  if (last?.ending === ending && last.beginning === beginning && last.layOut === layOut) return last.bytes;
+  const bytes = Buffer.concat(layOut([beginning, data, Buffer.from(ending)]));
+  frames.set(data, { beginning, ending, layOut, bytes });
+  return bytes;
 }
 
 /** How many bytes of a text are not much longer as lines of an event, each of which has a name. */
@@ -156,18 +135,6 @@ function fittingText(text: Buffer): number {
     if (at + lines * (DATA.length + 1) >= 2 * MAX_PIECE_BYTES) return at + 1;
   }
   return text.length;
-}
-
-/** How many bytes are whole characters, or whole values. */
-function wholeBytes(block: Buffer, encoding: EventEncoding): number {
-  if (encoding === 'base64') return block.length;
-  return encoding === 'text' ? block.length - cutCharacterBytes(block) : block.lastIndexOf(LINE_FEED) + 1;
-}
-
-/** The lines of an event that have its data. */
-function linesOf(block: Buffer, encoding: EventEncoding): Buffer[] {
-  if (encoding === 'text') return [linesOfText(block)];
-  return [DATA, encoding === 'json' ? arrayOfLines(block) : Buffer.from(block.toString('base64')), NEWLINE];
 }
 
 /** Byte by byte: text may be nothing but line ends. */

@@ -1,6 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Resources } from '../../core/resources.ts';
+import type { Core } from '../../core/core.ts';
+import type { LiveStream } from '../../core/live-stream.ts';
 import type { Stream } from '../../core/streams/stream.ts';
+import { isJsonType } from '../../core/streams/stream-type.ts';
 import type { StreamView } from '../../core/streams/stream-view.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
@@ -10,19 +12,21 @@ import { assertBetweenLines, type JsonForm, jsonFormOf, sendArray } from '../jso
 import { ClientSocket } from '../node/client-socket.ts';
 import { assertUnchanged, isFresh } from '../response/conditions.ts';
 import { contentTypeOf } from '../response/content-type.ts';
-import { SMALL_BODY_BYTES, sendBytes } from '../response/send-bytes.ts';
+import { sendBytes } from '../response/send-bytes.ts';
 import { closedHeader, expiryHeaders, streamHeaders, streamTag } from '../response/stream-headers.ts';
 import { userContentHeaders } from '../response/user-content.ts';
 import { addVary } from '../response/vary.ts';
 import { nextCursor } from './cursor.ts';
+import { firstBytes } from './first-bytes.ts';
 import { SseConnection, type SseContext } from './sse-connection.ts';
+import { eventFormOf } from './sse-events.ts';
 import { type ReadRequest, readRequestOf } from './stream-request.ts';
 
 const EVENTS_TYPE = 'text/event-stream';
 
 /** What the reading half of the protocol needs of the server. */
 export interface StreamReadsOptions {
-  resources: Resources;
+  core: Core;
   /** How long a long-poll waits, in milliseconds. */
   longPollMs: number;
   sse: SseContext;
@@ -48,7 +52,7 @@ export class StreamReads {
     if (request.method === 'HEAD') wanted.live = undefined;
     if (wanted.live === 'sse') return this.#sendEvents(request, reply, resource, wanted);
     if (wanted.live === 'long-poll') return this.#poll(request, reply, resource, wanted);
-    const file = await this.#options.resources.open(resource);
+    const file = await this.#options.core.resources.open(resource);
     return this.#sendFrom(request, reply, resource, file, wanted);
   }
 
@@ -60,7 +64,7 @@ export class StreamReads {
     file: StoredFile,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
-    const { resources } = this.#options;
+    const { resources } = this.#options.core;
     const { offset } = wanted;
     let answer: StreamAnswer;
     let isKnown: boolean;
@@ -94,69 +98,44 @@ export class StreamReads {
     resource: ResourcePath,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
-    const { resources, sse } = this.#options;
-    const live = await sse.live.acquire(resource);
-    const { stream, contentType } = live;
+    const { core, longPollMs } = this.#options;
+    const live = await core.followers.openLive(resource);
+    const { stream, feed } = live;
     const { names } = stream;
     try {
-      const { offset = '-1' } = wanted;
-      const start = offset === 'now' ? stream.state.size : names.positionOf(offset, stream.state.size);
-      live.assertStart(start);
-      await this.#waitBeyond(stream, start, request);
-      if (stream.isGone) throw new ResourceNotFoundError('the stream was deleted');
-      if (stream.state.size < start) throw new ResourceGoneError('the file was cut');
+      const { contentType, start } = beginningOf(live, resource, wanted);
+      const form = jsonFormOf(request, stream.state);
+      const { body, end, reason } = await firstBytes(live, start, form?.isArray === true, {
+        client: ClientSocket.of(request.raw.socket),
+        timeoutMs: longPollMs,
+      });
+      if (stream.isGone || reason === 'deleted') throw new ResourceNotFoundError('the stream was deleted');
+      if (reason === 'truncated') throw new ResourceGoneError('the file was cut');
       if (stream.isClosing) throw new ServerClosingError('the server is shutting down');
-      const { state } = stream;
-      if (state.size === start) {
+      stream.assertWhole();
+      const view = { state: { ...stream.state, size: feed.committed }, names };
+      if (view.state.size === start) {
         await this.#assertThere(resource, stream);
-        return sendNothing(reply, { state, names }, contentType, wanted);
+        return sendNothing(reply, view, contentType, wanted);
       }
-      if (state.size - start > SMALL_BODY_BYTES) {
-        const file = await resources.open(resource);
+      if (body === undefined || end !== view.state.size) {
+        const file = await core.resources.open(resource);
         return await this.#sendFrom(request, reply, resource, file, {
           ...wanted,
           offset: names.nameOf(start),
         });
       }
-      const form = jsonFormOf(request, state);
-      const body = await live.block(start, state.size, form?.isArray === true);
-      const answer = { view: { state, names }, start, form, contentType };
+      const answer = { view, start, form, contentType };
       if (hasAlready(request, reply, answer, wanted)) return reply.code(304).send();
       return reply.send(body);
     } finally {
-      sse.live.release(live);
+      live.release();
     }
-  }
-
-  /**
-   * Resolves when there is more than `position`, nothing will come, the time is over or the client has gone;
-   * at once when nobody could see that.
-   */
-  async #waitBeyond(stream: Stream, position: number, request: FastifyRequest): Promise<void> {
-    const isOver = () => {
-      const { size, closed } = stream.state;
-      return size !== position || closed === true || stream.isGone || stream.isClosing;
-    };
-    const client = ClientSocket.of(request.raw.socket);
-    if (isOver() || client.hasLeft || client.isDeaf) return;
-    await new Promise<void>((resolve) => {
-      const settle = () => {
-        clearTimeout(timer);
-        unwatch();
-        unwatchClient();
-        resolve();
-      };
-      const timer = setTimeout(settle, this.#options.longPollMs);
-      const unwatch = stream.watch(() => {
-        if (isOver()) settle();
-      });
-      const unwatchClient = client.onLeave(settle);
-    });
   }
 
   /** @throws {ResourceNotFoundError} when another program has taken the file away meanwhile */
   async #assertThere(resource: ResourcePath, { fingerprint }: Stream): Promise<void> {
-    const file = await this.#options.resources.open(resource);
+    const file = await this.#options.core.resources.open(resource);
     await file.close();
     if (file.stat.fingerprint !== fingerprint) throw new ResourceNotFoundError('the stream was deleted');
   }
@@ -167,34 +146,53 @@ export class StreamReads {
     resource: ResourcePath,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
-    const { lastEventId, offset = '-1', cursor } = wanted;
-    const { sse } = this.#options;
-    const live = await sse.live.acquire(resource);
+    const { core, sse } = this.#options;
+    const { lastEventId, cursor } = wanted;
+    const live = await core.followers.openLive(resource);
     try {
+      const { contentType, start } = beginningOf(live, resource, wanted, lastEventId);
       const { state, names } = live.stream;
-      const isAtEnd = lastEventId === undefined && offset === 'now';
-      const start = isAtEnd ? state.size : names.positionOf(lastEventId ?? offset, state.size);
-      live.assertStart(start);
-      if (lastEventId !== undefined && state.closed === true && start === state.size) {
-        sse.live.release(live);
-        // A browser comes back after every end, but for this one.
+      const isOver = state.closed === true && start === state.size;
+      // A browser comes back after every end, but for this one.
+      if (lastEventId !== undefined && isOver)
         return sendNothing(reply, { state, names }, EVENTS_TYPE, wanted);
-      }
+      const form = eventFormOf(contentType);
       reply.headers({
         'content-type': EVENTS_TYPE,
         'cache-control': 'no-cache, no-store, no-transform',
         'x-accel-buffering': 'no',
         ...userContentHeaders(EVENTS_TYPE),
-        ...(live.encoding === 'base64' && { [StreamHeader.sseEncoding]: 'base64' }),
-        ...(state.closed === true && start === state.size && closedHeader(state)),
+        ...(form.isBase64 && { [StreamHeader.sseEncoding]: 'base64' }),
+        ...(isOver && closedHeader(state)),
       });
-      new SseConnection(request, reply, sse, { live, start, cursor });
+      new SseConnection(request, reply, sse, { live, form, start, cursor });
       return reply;
-    } catch (error) {
-      sse.live.release(live);
-      throw error;
+    } finally {
+      // From here on its follower holds the feed.
+      live.release();
     }
   }
+}
+
+/**
+ * Where somebody begins who reads a stream live.
+ *
+ * @param lastEventId offset that goes before the one that is asked for
+ * @throws {InvalidRequestError} when the offset is malformed, or within a JSON value
+ * @throws {ResourceGoneError} when the stream does not have it (any more)
+ */
+function beginningOf(
+  { stream, feed }: LiveStream,
+  resource: ResourcePath,
+  { offset = '-1' }: ReadRequest,
+  lastEventId?: string,
+): { contentType: string; start: number } {
+  const { file, committed } = feed;
+  const contentType = stream.type ?? contentTypeOf(resource.segments.at(-1) ?? '', file, committed);
+  const isAtEnd = lastEventId === undefined && offset === 'now';
+  const start = isAtEnd ? committed : stream.names.positionOf(lastEventId ?? offset, committed);
+  if (isJsonType(contentType)) assertBetweenLines(file, start);
+  return { contentType, start };
 }
 
 interface StreamAnswer {

@@ -2,6 +2,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Encoder } from '../../core/chunk.ts';
+import { anywhere } from '../../core/cutting.ts';
 import type { Follower, FollowerSink } from '../../core/follower.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import { ServerClosingError } from '../../wire/errors.ts';
@@ -32,7 +33,7 @@ export interface HttpFollowContext {
  */
 export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   readonly encode: Encoder;
-  readonly wholeCharacters = false;
+  readonly cutting = anywhere;
   readonly #response: ServerResponse;
   readonly #socket: Socket;
   readonly #client: ClientSocket;

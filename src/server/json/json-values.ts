@@ -27,6 +27,14 @@ export async function linesOfJson(document: Buffer, turns: Turns): Promise<Buffe
   return json.lines();
 }
 
+/** The values in `lines`, as they are between the brackets of an array. */
+export function itemsOfLines(lines: Buffer): Buffer {
+  const isEnded = lines.at(-1) === LINE_FEED;
+  const items = Buffer.from(isEnded ? lines.subarray(0, -1) : lines);
+  commasForLineEnds(items);
+  return items;
+}
+
 /** The array of the values in `lines`, which begin and end between two of them. */
 export function arrayOfLines(lines: Buffer): Buffer {
   const array = Buffer.allocUnsafe(lines.length + 2);

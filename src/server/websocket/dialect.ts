@@ -1,4 +1,5 @@
 import type { Encoder } from '../../core/chunk.ts';
+import type { Cutting } from '../../core/cutting.ts';
 import type { ControlMessage, EndReason } from '../../wire/protocol.ts';
 
 /**
@@ -13,8 +14,8 @@ export interface Dialect {
   readonly subprotocol: string | undefined;
   /** How bytes are laid out for followers. */
   readonly encode: Encoder;
-  /** Whether followers are given whole characters, as far as the bytes are UTF-8. */
-  readonly wholeCharacters: boolean;
+  /** Where bytes may be cut for followers. */
+  readonly cutting: Cutting;
   /** The frame that carries a message for the client; empty if it would not understand. */
   control(message: ControlMessage): Buffer;
   /** The close code with which a feed's end is told to followers. */

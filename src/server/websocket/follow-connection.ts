@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Encoder } from '../../core/chunk.ts';
+import type { Cutting } from '../../core/cutting.ts';
 import type { Follower, FollowerSink } from '../../core/follower.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '../../wire/errors.ts';
@@ -62,8 +63,8 @@ export class FollowConnection implements FollowerSink, SocketOwner, TapHandler {
     return this.#dialect.encode;
   }
 
-  get wholeCharacters(): boolean {
-    return this.#dialect.wholeCharacters;
+  get cutting(): Cutting {
+    return this.#dialect.cutting;
   }
 
   /** Aborts when the connection has closed. */

@@ -1,3 +1,4 @@
+import { betweenCharacters } from '../../core/cutting.ts';
 import { CloseCode, LEGACY_MESSAGE_BYTES } from '../../wire/protocol.ts';
 import type { Dialect } from './dialect.ts';
 import { textEncoder } from './text-encoder.ts';
@@ -9,7 +10,7 @@ export const legacyDialect: Dialect = {
   subprotocol: undefined,
   // The original's follower reads nothing but short, unfragmented text messages.
   encode: textEncoder(LEGACY_MESSAGE_BYTES),
-  wholeCharacters: true,
+  cutting: betweenCharacters,
   control: () => NOTHING,
   // The original's follower takes 1001 for the end, so a shutdown must not be told that way.
   closeCode: (reason) => (reason === 'finished' ? CloseCode.finished : CloseCode.interrupted),

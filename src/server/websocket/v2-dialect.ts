@@ -1,3 +1,4 @@
+import { anywhere } from '../../core/cutting.ts';
 import { messageEncoder } from '../../wire/message-encoder.ts';
 import { Opcode } from '../../wire/opcode.ts';
 import {
@@ -24,7 +25,7 @@ const CLOSE_CODES: Readonly<Record<EndReason, number>> = {
 export const v2Dialect: Dialect = {
   subprotocol: SUBPROTOCOL,
   encode: messageEncoder(Opcode.binary, MAX_DATA_BYTES),
-  wholeCharacters: false,
+  cutting: anywhere,
   control: (message) => Buffer.concat(encodeControl([Buffer.from(JSON.stringify(message))])),
   closeCode: (reason) => CLOSE_CODES[reason],
   closingCode: CloseCode.serviceRestart,

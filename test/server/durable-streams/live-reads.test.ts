@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { Resources } from '../../../src/core/resources.ts';
 import { appendAll, closeWebSocket, openWebSocket } from '../../support/http-append.ts';
 import { openSocket, parseAnswer, readToEnd, writeHead } from '../../support/http-raw.ts';
 import { NEVER_MS } from '../../support/patience.ts';
@@ -339,6 +340,22 @@ describe('a time to live', () => {
     await reader.waitForClose();
     expect(reader.data).toBe('bytes');
   });
+});
+
+test('what is appended while somebody begins to read live is not missing', async () => {
+  const { stream, tail } = await startStream('a', 'text/plain', NEVER_MS);
+  await stream.append('b');
+  const { committed } = Resources.prototype;
+  const looking = vi.spyOn(Resources.prototype, 'committed');
+  onTestFinished(() => looking.mockRestore());
+  looking.mockImplementationOnce(async function (this: Resources, file) {
+    const size = await committed.call(this, file);
+    await stream.append('c');
+    return size;
+  });
+  const { text } = await stream.longPoll(tail);
+  expect(looking).toHaveBeenCalled();
+  expect(text).toBe('bc');
 });
 
 describe('bytes of a WebSocket appender', () => {

@@ -1,9 +1,11 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { Feed } from '../../../src/core/feed.ts';
 import { SseConnection } from '../../../src/server/durable-streams/sse-connection.ts';
-import { EventReader } from '../../../src/server/durable-streams/sse-events.ts';
+import { SocketSink } from '../../../src/server/response/socket-sink.ts';
 import { StoredFile } from '../../../src/storage/stored-file.ts';
+import { appendAll } from '../../support/http-append.ts';
 import { openSocket, parseAnswer, readToEnd, writeHead } from '../../support/http-raw.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
 import { StreamPeer } from '../../support/streams-requests.ts';
@@ -108,19 +110,22 @@ describe('events of one long JSON value', () => {
 
   test('are not ended in the middle when the server closes', async () => {
     const shutDown = vi.spyOn(SseConnection.prototype, 'shutDown');
-    const goOn = EventReader.prototype.goOn;
+    const read = StoredFile.prototype.read;
     let closing: Promise<void> | undefined;
-    const second = vi.spyOn(EventReader.prototype, 'goOn').mockImplementationOnce(async function (
-      this: EventReader,
-      ...args
+    const reading = vi.spyOn(StoredFile.prototype, 'read').mockImplementation(async function (
+      this: StoredFile,
+      position,
+      length,
     ) {
-      closing = server.app.close();
-      await waitFor(() => shutDown.mock.calls.length > 0, 'the events to be told that the server closes');
-      return goOn.apply(this, args);
+      if (position > 64 * KIB && length === 64 * KIB && closing === undefined) {
+        closing = server.app.close();
+        await waitFor(() => shutDown.mock.calls.length > 0, 'the events to be told that the server closes');
+      }
+      return read.call(this, position, length);
     });
     onTestFinished(() => {
       shutDown.mockRestore();
-      second.mockRestore();
+      reading.mockRestore();
     });
     const reader = await SseReader.open(server.url('/j'));
     await reader.waitForClose();
@@ -143,4 +148,93 @@ test('a text of nothing but line ends becomes events that are not much longer th
   const data = reader.events.filter(({ event }) => event === 'data');
   expect(data.map((event) => event.data).join('')).toBe(text);
   for (const event of data) expect(event.data.length * 'data:\n'.length).toBeLessThan(140 * KIB);
+});
+
+describe.each([
+  ['text/plain', 'line\n', 'line\n'],
+  ['application/json', '{"a":1}', '[{"a":1}]'],
+  ['application/octet-stream', 'bytes', Buffer.from('bytes').toString('base64')],
+])('what is appended to a stream of %s', (type, body, data) => {
+  test('reaches those who read along from memory, laid out once for all', async () => {
+    const server = await startServer();
+    const stream = new StreamPeer(server, '/s', type);
+    const { nextOffset } = await stream.create();
+    const joins = vi.spyOn(Feed.prototype, 'join');
+    onTestFinished(() => joins.mockRestore());
+    const readers = await Promise.all([1, 2, 3].map(() => SseReader.open(stream.url)));
+    for (const reader of readers) await reader.waitUntilUpToDate();
+    const polls = [1, 2, 3].map(() => stream.longPoll(nextOffset));
+    await waitFor(() => joins.mock.calls.length === 6, 'the long-polls to wait');
+    const count = new ReadCount();
+    const writes = vi.spyOn(SocketSink.prototype, 'write');
+    onTestFinished(() => writes.mockRestore());
+    await stream.append(body);
+    for (const reader of readers) await waitFor(() => reader.events.length === 3, 'the event');
+    for (const { events } of readers) expect(events[1]).toMatchObject({ event: 'data', data });
+    for (const poll of polls) expect((await poll).status).toBe(200);
+    expect(count.bytes).toBe(0);
+    const written = writes.mock.calls.map(([[buffer]]) => buffer);
+    expect(written).toHaveLength(readers.length);
+    expect(new Set(written).size).toBe(1);
+  });
+});
+
+test('the last line of a file of JSON values is held back until it is whole, however long', async () => {
+  const server = await startServer();
+  const begun = VALUE.slice(0, 200_000);
+  writeFileSync(path.join(server.root, 'v.json'), `1\n${begun}`);
+  const reader = await SseReader.open(server.url('/v.json'));
+  await reader.waitForData('[1]');
+  const late = await SseReader.open(server.url('/v.json'));
+  await late.waitForData('[1]');
+  await appendAll(server, '/v.json', `${VALUE.slice(200_000)}\n2`);
+  for (const each of [reader, late]) {
+    await each.waitForData(VALUE.slice(-20));
+    expect(each.data).toBe(`[1][${VALUE}]`);
+  }
+  await appendAll(server, '/v.json', '3\n');
+  await reader.waitForData('[23]');
+  expect(reader.data).toBe(`[1][${VALUE}][23]`);
+});
+
+test.each([
+  ['the server closes', (server: TestServer) => server.app.close()],
+  ['the stream is deleted', (_: TestServer, stream: StreamPeer) => stream.delete()],
+])('a character that is cut when %s is not given out', async (_, end) => {
+  const server = await startServer();
+  const stream = new StreamPeer(server, '/s', 'text/plain');
+  await stream.create({}, 'a');
+  const reader = await SseReader.open(stream.url);
+  await reader.waitForData('a');
+  await stream.append(Buffer.from('😀').subarray(0, 2));
+  await end(server, stream);
+  await reader.waitForClose();
+  expect(reader.isEnded).toBe(true);
+  expect(reader.data).toBe('a');
+});
+
+describe('what another program does to a file that is read live', () => {
+  async function startReader() {
+    const server = await startServer();
+    const file = path.join(server.root, 't.txt');
+    writeFileSync(file, 'text');
+    const reader = await SseReader.open(server.url('/t.txt'));
+    await reader.waitUntilUpToDate();
+    return { file, reader };
+  }
+
+  test('ends the events when it deletes it', async () => {
+    const { file, reader } = await startReader();
+    rmSync(file);
+    await reader.waitForClose();
+    expect(reader.isEnded).toBe(true);
+    expect(reader.controls.every(({ streamClosed }) => streamClosed === undefined)).toBe(true);
+  });
+
+  test('breaks the connection when it cuts it: what was sent is not there', async () => {
+    const { file, reader } = await startReader();
+    truncateSync(file, 1);
+    await reader.waitForClose();
+    expect(reader.isEnded).toBe(false);
+  });
 });

@@ -1,0 +1,74 @@
+import type { Encoder } from '../../core/chunk.ts';
+import { anywhere } from '../../core/cutting.ts';
+import type { LiveStream } from '../../core/live-stream.ts';
+import type { EndReason } from '../../wire/protocol.ts';
+import { arrayOfLines } from '../json/json-values.ts';
+import type { ClientSocket } from '../node/client-socket.ts';
+import { SMALL_BODY_BYTES } from '../response/send-bytes.ts';
+
+/** What a long-poll has waited for. */
+export interface FirstBytes {
+  /** What has come, as it is sent; undefined when nothing has, or more than is sent from memory. */
+  body: Buffer | undefined;
+  /** Position after what has come. */
+  end: number;
+  /** Why nothing more will come, if that is so. */
+  reason: EndReason | undefined;
+}
+
+/** For whom somebody waits, and for how long. */
+export interface Wait {
+  client: ClientSocket;
+  timeoutMs: number;
+}
+
+/** Whole, unless it is too large. */
+const asOne: Encoder = (parts) => {
+  const bytes = parts.reduce((sum, part) => sum + part.length, 0);
+  return bytes > SMALL_BODY_BYTES ? [] : [Buffer.concat(parts, bytes)];
+};
+const asArray: Encoder = (parts) => asOne(parts).map(arrayOfLines);
+
+/**
+ * Follows a stream until something comes: resolves then, when nothing will come, the time is over or the client has
+ * gone; at once when nobody could see that.
+ *
+ * @param isArray whether JSON values are wanted as an array
+ * @throws when the file cannot be read
+ */
+export function firstBytes(
+  live: LiveStream,
+  position: number,
+  isArray: boolean,
+  { client, timeoutMs }: Wait,
+): Promise<FirstBytes> {
+  return new Promise((resolve, reject) => {
+    const settle = (body?: Buffer, reason?: EndReason) => {
+      clearTimeout(timer);
+      unwatch();
+      follower.leave();
+      resolve({ body, end: follower.position, reason });
+    };
+    const leave = () => {
+      if (!follower.isBehind) settle();
+    };
+    const follower = live.join(position, {
+      cutting: anywhere,
+      encode: isArray ? asArray : asOne,
+      write: ([body]) => {
+        settle(body);
+        return false;
+      },
+      waiting: () => undefined,
+      end: ({ reason }) => settle(undefined, reason),
+      fail: (error) => {
+        reject(error);
+        settle();
+      },
+    });
+    const timer = setTimeout(() => settle(), timeoutMs);
+    const unwatch = client.onLeave(leave);
+    follower.drained();
+    if (client.hasLeft || client.isDeaf) leave();
+  });
+}
