@@ -167,7 +167,7 @@ class World {
       const bytes = sink.bytes.toString('latin1');
       if (era === this.#era) expect(bytes).toBe(this.#content.slice(from, from + bytes.length));
     }
-    await this.#running.core.close();
+    await this.#close();
   }
 
   get #file(): string {
@@ -283,10 +283,16 @@ class World {
     else truncateSync(this.#file, lines * LINE_BYTES);
   }
 
-  async #restart(): Promise<void> {
-    const { core, directory } = this.#running;
+  /** As a server closes: who does not take what is left is cut. */
+  async #close(): Promise<void> {
     if (this.#session !== undefined) await this.#session.lease.end('shutdown');
-    await core.close();
+    for (const { sink } of this.#followed) sink.follower?.leave();
+    await this.#running.core.close();
+  }
+
+  async #restart(): Promise<void> {
+    const { directory } = this.#running;
+    await this.#close();
     this.#noteSafe();
     this.#running = await startCore({ durability: this.#durability, graceMs: GRACE_MS, directory });
     if (this.#session !== undefined) await this.#open(this.#session.token);
@@ -294,13 +300,12 @@ class World {
 
   /** Goes on with what the disk has at this moment: the same files, and a copy of what else the server has written. */
   async #crash(): Promise<void> {
-    const { core, directory } = this.#running;
+    const { directory } = this.#running;
     this.#noteSafe();
     const next = await temporaryDirectory();
     cpSync(path.join(directory, RESERVED), path.join(next, RESERVED), { recursive: true });
     if (existsSync(this.#file)) linkSync(this.#file, path.join(next, 'f'));
-    if (this.#session !== undefined) await this.#session.lease.end('shutdown');
-    await core.close();
+    await this.#close();
     // A file that has another name is not deleted with one.
     rmSync(this.#file, { force: true });
     this.#running = await startCore({ durability: this.#durability, graceMs: GRACE_MS, directory: next });
