@@ -51,7 +51,8 @@ function characterBytes(lead: number): number {
   return lead >= 0xf0 && lead < 0xf5 ? 4 : 1;
 }
 
-function lastBytes(parts: readonly Buffer[]): Buffer {
+/** A copy of what `parts` end with, of as many bytes as a character may have at least, if there are so many. */
+export function lastBytes(parts: readonly Buffer[]): Buffer {
   const last: Buffer[] = [];
   let bytes = 0;
   for (let i = parts.length - 1; i >= 0 && bytes < MAX_CHARACTER_BYTES; i--) {

@@ -10,6 +10,8 @@ export interface Cutting {
   readonly maxBytes: number;
   /** How many bytes at the end of `parts` are behind the last place where they may be cut: all, if there is none. Default: 0, anywhere. */
   readonly openBytes?: (parts: readonly Buffer[]) => number;
+  /** Whether what never became whole is given out only when the stream has finished: else who comes back gets it whole. */
+  readonly withholdsRest?: boolean;
   /**
    * How many of `bytes`, which end at such a place, are one piece. Default: all.
    *

@@ -14,7 +14,7 @@ const NOTHING: Buffer = Buffer.alloc(0);
 export interface FollowerSink {
   /** How the bytes are laid out for this sink. */
   readonly encode: Encoder;
-  /** Where its bytes may be cut. What never becomes whole is given to it at the end. */
+  /** Where its bytes may be cut. What never becomes whole is given to it at the end, unless that is withheld. */
   readonly cutting: Cutting;
   /**
    * Takes encoded bytes, up to the follower's position by now; false means that it is full and will call {@link Follower.drained}.
@@ -83,9 +83,14 @@ export class Follower {
 
   /** Ends it as soon as it has everything up to a position; by default what is committed by now. The first end stays. */
   end(outcome: Outcome, position = this.feed.committed): void {
-    const { end, rest } = this.window;
-    const isRest = end !== undefined && end + rest.length === position;
-    this.#end ??= { outcome, position, rest: isRest ? rest : NOTHING };
+    const { end = position, rest } = this.window;
+    const isWithheld = this.cutting.withholdsRest === true && outcome.reason !== 'finished';
+    const isRest = !isWithheld && end + rest.length === position;
+    this.#end ??= {
+      outcome,
+      position: isWithheld ? Math.min(end, position) : position,
+      rest: isRest ? rest : NOTHING,
+    };
     this.pump();
   }
 

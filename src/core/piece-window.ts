@@ -1,5 +1,5 @@
 import type { StoredFile } from '../storage/stored-file.ts';
-import { withoutLast } from './characters.ts';
+import { lastBytes, withoutLast } from './characters.ts';
 import { Chunk } from './chunk.ts';
 import { ChunkWindow } from './chunk-window.ts';
 import { type Cutting, pieceOf } from './cutting.ts';
@@ -77,7 +77,7 @@ export class PieceWindow {
       yield;
     }
     const isKnown = this.#end === chunk.end - open;
-    if (isKnown && open > 0 && open <= MAX_REST_BYTES) this.#rest = Buffer.concat(parts).subarray(-open);
+    if (isKnown && open > 0 && open <= MAX_REST_BYTES) this.#rest = lastBytes(parts).subarray(-open);
   }
 
   /**

@@ -3,8 +3,16 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { anywhere, type Cutting, openCharacterBytes, openLineBytes } from '../../src/core/cutting.ts';
+import { Chunk } from '../../src/core/chunk.ts';
+import {
+  anywhere,
+  betweenCharacters,
+  type Cutting,
+  openCharacterBytes,
+  openLineBytes,
+} from '../../src/core/cutting.ts';
 import { Feed } from '../../src/core/feed.ts';
+import { PieceWindow } from '../../src/core/piece-window.ts';
 import { Root } from '../../src/storage/root.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { CollectingSink } from '../support/core-harness.ts';
@@ -157,4 +165,32 @@ test('nothing is kept in memory for one to whom an append gave nothing', async (
   await waitFor(() => sinks.every(({ endReason }) => endReason === 'finished'), 'the end');
   expect(sinks[1]?.bytes.toString()).toBe('no line');
   await file.close();
+});
+
+test('a follower that is to end within what is in memory gets no more', async () => {
+  const directory = await temporaryDirectory();
+  writeFileSync(path.join(directory, 'a'), '0123456789');
+  const root = await Root.open(directory);
+  const file = await root.openRead(ResourcePath.parse('a'));
+  const feed = new Feed(file, 0, { committed: () => {}, idle: () => {} });
+  const stalled = new CollectingSink();
+  stalled.follower = feed.join(0, stalled, 'session');
+  feed.commit(0, [Buffer.from('0123456789')]);
+  expect(feed.window(anywhere).at(0)).toBeDefined();
+  const sink = new CollectingSink();
+  sink.follower = feed.join(2, sink, { reason: 'deleted' }, 5);
+  sink.drain();
+  await waitFor(() => sink.endReason === 'deleted', 'the end');
+  expect(sink.bytes.toString()).toBe('234');
+  stalled.follower.leave();
+  await file.close();
+});
+
+test('a byte that may be the rest of a character says nothing of where text may be cut', () => {
+  const window = new PieceWindow(betweenCharacters, 2);
+  expect(window.end).toBeUndefined();
+  expect([...window.push(new Chunk(2, [Buffer.from('€').subarray(2)]))]).toHaveLength(1);
+  expect(window.end).toBeUndefined();
+  expect([...window.push(new Chunk(3, [Buffer.from('abc€')]))]).toHaveLength(1);
+  expect(window.end).toBe(9);
 });

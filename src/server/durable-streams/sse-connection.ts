@@ -114,9 +114,9 @@ export class SseConnection implements FollowerSink, Connection, KeptAlive {
 
   write(encoded: readonly Buffer[], isWhole: boolean): boolean {
     const { outcome } = this.#follower;
-    // Who comes back gets what is then: of a character, or a value, nothing must be missing.
-    const isOver = outcome !== undefined && outcome.reason !== 'finished' && !this.#isWithin;
-    if (isOver || outcome?.reason === 'truncated') {
+    // The rest is for who comes back; of what was cut there is none.
+    const isOver = outcome?.reason === 'shutdown' && !this.#isWithin;
+    if (outcome !== undefined && (isOver || outcome.reason === 'truncated')) {
       this.end(outcome);
       return false;
     }

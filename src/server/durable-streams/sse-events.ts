@@ -32,6 +32,7 @@ const text: EventForm = {
   cutting: {
     maxBytes: MAX_PIECE_BYTES,
     openBytes: openCharacterBytes,
+    withholdsRest: true,
     fittingBytes: fittingText,
   },
   encode: (parts) => [linesOfText(joined(parts))],
@@ -53,6 +54,7 @@ const json: EventForm = {
   cutting: {
     maxBytes: MAX_PIECE_BYTES,
     openBytes: openLineBytes,
+    withholdsRest: true,
     // A value that is too long has an event of its own.
     fittingBytes: (lines, isWithin) => (isWithin ? lines.indexOf(LINE_FEED) + 1 : 0) || lines.length,
   },

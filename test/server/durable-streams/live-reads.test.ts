@@ -389,7 +389,9 @@ describe('bytes of a WebSocket appender', () => {
     expect(answer).toMatchObject({ status: 200, text: 'bytes' });
     const reader = await SseReader.open(stream.url, 'now');
     await reader.waitUntilUpToDate();
-    await appendAll(server, stream.path, ' and more');
+    await appendAll(server, stream.path, ' and');
+    // It stays when the session is over.
+    await appendAll(server, stream.path, ' more');
     await waitFor(() => {
       const data = reader.events.filter(({ event }) => event === 'data').map(({ data }) => data);
       const isBase64 = reader.response.headers['stream-sse-data-encoding'] === 'base64';

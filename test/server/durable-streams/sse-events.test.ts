@@ -7,6 +7,7 @@ import { SocketSink } from '../../../src/server/response/socket-sink.ts';
 import { StoredFile } from '../../../src/storage/stored-file.ts';
 import { appendAll } from '../../support/http-append.ts';
 import { openSocket, parseAnswer, readToEnd, writeHead } from '../../support/http-raw.ts';
+import { NEVER_MS } from '../../support/patience.ts';
 import { startServer, type TestServer } from '../../support/server.ts';
 import { StreamPeer } from '../../support/streams-requests.ts';
 import { parseEvents, SseReader } from '../../support/streams-sse.ts';
@@ -214,27 +215,33 @@ test.each([
 });
 
 describe('what another program does to a file that is read live', () => {
-  async function startReader() {
-    const server = await startServer();
+  async function startReaders() {
+    const server = await startServer({ longPollMs: NEVER_MS });
     const file = path.join(server.root, 't.txt');
     writeFileSync(file, 'text');
-    const reader = await SseReader.open(server.url('/t.txt'));
+    const stream = new StreamPeer(server, '/t.txt');
+    const reader = await SseReader.open(stream.url);
     await reader.waitUntilUpToDate();
-    return { file, reader };
+    const polled = stream.longPoll('now');
+    const { nextOffset } = await stream.read();
+    return { file, stream, reader, polled, nextOffset };
   }
 
-  test('ends the events when it deletes it', async () => {
-    const { file, reader } = await startReader();
+  test('ends events and long-polls when it deletes it', async () => {
+    const { file, reader, polled } = await startReaders();
     rmSync(file);
     await reader.waitForClose();
     expect(reader.isEnded).toBe(true);
     expect(reader.controls.every(({ streamClosed }) => streamClosed === undefined)).toBe(true);
+    expect((await polled).status).toBe(404);
   });
 
-  test('breaks the connection when it cuts it: what was sent is not there', async () => {
-    const { file, reader } = await startReader();
+  test('breaks them off when it cuts it: what was sent is not there', async () => {
+    const { file, stream, reader, polled, nextOffset } = await startReaders();
     truncateSync(file, 1);
     await reader.waitForClose();
     expect(reader.isEnded).toBe(false);
+    expect((await polled).status).toBe(410);
+    expect((await stream.longPoll(nextOffset)).status).toBe(410);
   });
 });
