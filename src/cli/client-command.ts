@@ -3,9 +3,9 @@ import {
   splitCredentials,
   textWithoutCredentials,
   withoutCredentials,
-} from '../client/connection/credentials.ts';
+} from '../client/connection/target-url.ts';
 import { targetUrl } from '../client/connection/target-url.ts';
-import type { ReconnectEvent, RetryOptions } from '../client/retry.ts';
+import type { ReconnectEvent, RetryOptions } from '../client/stream-options.ts';
 import { VERSION } from '../wire/version.ts';
 import type { CommandIo } from './io/io.ts';
 import { EXIT_USAGE, parseArguments } from './parse-arguments.ts';

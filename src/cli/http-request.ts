@@ -1,7 +1,7 @@
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { cannotConnect } from '../client/connection/cannot-connect.ts';
-import { splitCredentials } from '../client/connection/credentials.ts';
+import { splitCredentials } from '../client/connection/target-url.ts';
 import { proxyAgentFor } from '../client/connection/proxy.ts';
 import { targetUrl } from '../client/connection/target-url.ts';
 import { ConnectionError, UnexpectedStatusError } from '../wire/errors.ts';

@@ -1,5 +1,5 @@
 import { type Command, CommanderError } from 'commander';
-import { textWithoutCredentials } from '../client/connection/credentials.ts';
+import { textWithoutCredentials } from '../client/connection/target-url.ts';
 import { fitHelp } from './help-text.ts';
 import type { CommandIo } from './io/io.ts';
 

@@ -1,5 +1,8 @@
 import type { IncomingMessage } from 'node:http';
+import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
+import path from 'node:path';
+import ImportedWebSocket from 'ws';
 import { ConnectionError } from '../../wire/errors.ts';
 import { PayloadTap } from '../../wire/payload-tap.ts';
 import {
@@ -12,54 +15,73 @@ import {
   type Verb,
 } from '../../wire/protocol.ts';
 import { VERSION } from '../../wire/version.ts';
-import type { StreamOptions } from '../options.ts';
-import { MAX_TIMER_MS } from '../retry.ts';
+import { MAX_TIMER_MS, type RequestHeaders, type StreamOptions } from '../stream-options.ts';
 import { cannotConnect } from './cannot-connect.ts';
-import type { ConnectionEnd } from './connection-end.ts';
 import { ControlReader } from './control-message.ts';
-import { splitCredentials } from './credentials.ts';
-import type { RequestHeaders } from './handshake-headers.ts';
 import { proxyAgentFor } from './proxy.ts';
-import { Silence } from './silence.ts';
-import { WebSocket } from './websocket.ts';
+import { splitCredentials } from './target-url.ts';
+import { Watchdog } from './watchdog.ts';
 
-/** Time for the server to answer the handshake. */
+/** Time limit for the server to answer the handshake. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 
-/** Time for the server to answer a close frame: it may have much to write before that. */
+/** Time limit for the server to answer a close frame: it may have much to write first. */
 const CLOSE_TIMEOUT_MS = 300_000;
 
-/** Time that a connection may take to close when nothing depends on it any more. */
-const FAREWELL_MS = 1000;
+/** Time limit for a connection to close when nothing depends on it any more. */
+const LAST_CLOSE_MS = 1000;
 
 // Not in ws's types yet.
 const UNTYPED_OPTIONS = { closeTimeout: CLOSE_TIMEOUT_MS };
 
-/** What a connection tells. Nothing is called after `abandon`. */
+/**
+ * The WebSocket of `ws`, whatever the runtime is. Bun replaces that package by one
+ * whose socket cannot be read; the path leads to the package itself.
+ */
+const WebSocket: typeof ImportedWebSocket =
+  'bun' in process.versions ? packagedWebSocket() : ImportedWebSocket;
+type WebSocket = ImportedWebSocket;
+
+function packagedWebSocket(): typeof ImportedWebSocket {
+  const require = createRequire(import.meta.url);
+  return require(path.join(path.dirname(require.resolve('ws/package.json')), 'index.js'));
+}
+
+/** How a connection ended. */
+export interface ConnectionEnd {
+  /** The server's close code; 1006 when the connection broke without one. */
+  code: number;
+  /** The reason in the server's close frame. */
+  reason: string;
+  /** Whether the connection ended between two messages. */
+  isBetweenMessages: boolean;
+  /** What broke the connection, if that is known. */
+  error: Error | undefined;
+}
+
+/** Events of a connection. None comes after `abandon`. */
 export interface ConnectionHandlers {
-  /** The WebSocket is open. */
-  onOpen: (connection: Connection) => void;
-  /** The server answered without upgrading. Nothing else is called then. */
+  onOpen: (connection: ClientConnection) => void;
+  /** The server answered without upgrading: no other event comes. */
   onResponse: (response: IncomingMessage) => void;
   onPayload: (bytes: Buffer) => void;
-  /** Only where the subprotocol is spoken. */
+  /** Only if the server speaks the subprotocol. */
   onMessage: (message: ControlMessage) => void;
-  /** The last call, for connections that could not be made, too. */
+  /** The last event, also of a connection that could not be made. */
   onEnd: (end: ConnectionEnd) => void;
 }
 
-/** What a connection is made with. */
 export interface ConnectionOptions extends Pick<StreamOptions, 'agent' | 'ca'> {
   headers: RequestHeaders;
   /**
-   * How long a legacy server may take nothing of what it is sent, in
-   * milliseconds; others are known to be alive by their pongs. Default: any time.
+   * How long a legacy server may accept none of what it is sent, in milliseconds;
+   * others show by their pongs that they are alive. Default: no limit.
    */
   stallTimeoutMs?: number;
 }
 
-/** One WebSocket to a server, from its handshake on. */
-export class Connection {
+/** One WebSocket connection to a server, from its handshake on. */
+export class ClientConnection {
   readonly #websocket: WebSocket;
   readonly #verb: Verb;
   readonly #handlers: ConnectionHandlers;
@@ -69,21 +91,21 @@ export class Connection {
   #isOver = false;
   readonly #control = new ControlReader();
   #error: Error | undefined;
-  /** Of the handshake, or of the close that comes after the end. */
+  /** Time limit of the handshake, and later of the close after the end. */
   #deadline: NodeJS.Timeout;
   #heartbeat: NodeJS.Timeout | undefined;
   readonly #stallTimeoutMs: number;
-  /** Runs while a legacy server has something to take; begins anew when it takes some. */
+  /** Runs while a legacy server has something to accept; restarts when it accepts some of it. */
   #stall: NodeJS.Timeout | undefined;
-  /** How many messages the system has not taken. */
-  #untaken = 0;
-  /** Where the subprotocol is spoken. */
-  #silence: Silence | undefined;
+  /** How many messages the system has not accepted yet. */
+  #unsentMessages = 0;
+  /** Only if the server speaks the subprotocol. */
+  #watchdog: Watchdog | undefined;
 
   /**
    * Starts the handshake.
    *
-   * @throws {TypeError} for headers that cannot be sent, and for a proxy that is none
+   * @throws {TypeError} for headers that cannot be sent, and for a proxy URL that is not http or https
    */
   constructor(
     url: URL,
@@ -111,7 +133,7 @@ export class Connection {
       ...UNTYPED_OPTIONS,
     });
     this.#websocket = websocket;
-    // Not that of ws, which a byte now and then puts off.
+    // Not ws's own time limit, which a server can postpone by sending a byte now and then.
     const lateness = `the server has not answered within ${HANDSHAKE_TIMEOUT_MS / 1000} s`;
     this.#deadline = setTimeout(() => this.#giveUp(lateness), HANDSHAKE_TIMEOUT_MS);
     websocket.once('upgrade', (response) => this.#negotiated(response));
@@ -131,29 +153,34 @@ export class Connection {
     });
   }
 
-  /** Whether the server speaks the subprotocol. Known once it is open. */
+  /** Whether the server speaks the subprotocol. Known once the connection is open. */
   get isV2(): boolean {
     return this.#isV2;
   }
 
-  /** Bytes that wait for the network. */
+  /** Bytes that wait to be sent. */
   get bufferedBytes(): number {
     return this.#websocket.bufferedAmount;
   }
 
-  /** Sends a message, binary where the subprotocol is spoken: the original drops those. The bytes are copied. */
+  /**
+   * Sends a message: a binary one to a server that speaks the subprotocol, a text one to others, since
+   * the original drops binary ones. The bytes are copied.
+   *
+   * @param callback called when the system has accepted the message
+   */
   send(bytes: Buffer, callback: () => void): void {
-    // Why it failed is told by the end of the connection.
+    // Why it failed is reported by the end of the connection.
     this.#websocket.send(bytes, { binary: this.#isV2 }, (error) => {
       if (error) return;
-      this.#taken();
+      this.#accepted();
       callback();
     });
-    this.#untaken++;
+    this.#unsentMessages++;
     if (!this.#isV2) this.#startStall();
   }
 
-  /** Begins to wait for the server to take something, or to answer the close. */
+  /** Starts the time limit for the server to accept something, or to answer the close. */
   #startStall(): void {
     const seconds = this.#stallTimeoutMs / 1000;
     this.#stall ??= setTimeout(
@@ -162,10 +189,9 @@ export class Connection {
     );
   }
 
-  /** The system has taken a message. */
-  #taken(): void {
-    this.#untaken--;
-    if (this.#untaken > 0) {
+  #accepted(): void {
+    this.#unsentMessages--;
+    if (this.#unsentMessages > 0) {
       this.#stall?.refresh();
       return;
     }
@@ -173,7 +199,6 @@ export class Connection {
     this.#stall = undefined;
   }
 
-  /** Lets the server wait. */
   pause(): void {
     this.#websocket.pause();
   }
@@ -182,31 +207,33 @@ export class Connection {
     this.#websocket.resume();
   }
 
-  /** Starts to end in order. The reason is for servers that speak the subprotocol. */
+  /** Starts the close handshake. The reason is sent only to servers that speak the subprotocol. */
   close(code: number, reason = ''): void {
     this.#websocket.close(code, this.#isV2 ? reason : '');
     if (!this.#isV2 && this.#verb === 'APPEND') this.#startStall();
   }
 
-  /** Waits for the close, which is all that is to come, for a second: its absence is no news. */
+  /** Waits a second for the server's close, which is all that is left to come: it makes no difference if it does not. */
   awaitClose(): void {
     this.#websocket.resume();
     this.#deadline = setTimeout(() => {
       this.#websocket.close(CloseCode.finished);
       this.#end(CloseCode.abnormal, '', true);
-    }, FAREWELL_MS);
+    }, LAST_CLOSE_MS);
   }
 
   /**
-   * Lets go of it, at once or, when the close handshake was begun, within a
-   * second; without keeping the process alive.
+   * Terminates the connection, at once or, if the close handshake has begun, within a
+   * second, without keeping the process alive.
+   *
+   * @param code sent first if the connection is open
    */
   abandon(code?: number): void {
     this.#isOver = true;
     this.#stopTimers();
     const websocket = this.#websocket;
     if (websocket.readyState === WebSocket.OPEN && code !== undefined) websocket.close(code);
-    // What is closing without having been open has nothing to wait for.
+    // A connection that is closing before it was open has nothing to wait for.
     if (websocket.readyState !== WebSocket.CLOSING || this.#tap === undefined) {
       websocket.terminate();
       return;
@@ -221,18 +248,17 @@ export class Connection {
     clearTimeout(this.#stall);
   }
 
-  /** Nothing depends on it any more. */
   #terminateSoon(): void {
     const websocket = this.#websocket;
-    const timer = setTimeout(() => websocket.terminate(), FAREWELL_MS).unref();
+    const timer = setTimeout(() => websocket.terminate(), LAST_CLOSE_MS).unref();
     websocket.once('close', () => clearTimeout(timer));
   }
 
-  /** The original's server knows no subprotocols, which ws takes for an error. */
   #negotiated(response: IncomingMessage): void {
     clearTimeout(this.#deadline);
     this.#socket = response.socket;
     this.#isV2 = response.headers['sec-websocket-protocol'] === SUBPROTOCOL;
+    // The original's server answers without a subprotocol, which ws takes for an error.
     response.headers['sec-websocket-protocol'] ??= SUBPROTOCOL;
   }
 
@@ -242,15 +268,15 @@ export class Connection {
     socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     this.#tap = new PayloadTap(websocket, socket, {
       masked: false,
-      // Nothing is held, so the original may send its whole history as one message.
+      // Nothing is buffered, and the original may send its whole history as one message.
       maxMessageBytes: Number.MAX_SAFE_INTEGER,
       onPayload: (bytes) => {
         if (this.#isOver) return;
         this.#control.assertNotEnded();
         this.#handlers.onPayload(bytes);
       },
-      onText: this.#isV2 ? (text) => this.#takeText(text) : undefined,
-      // The original's server does not read its followers: what lies unread when it closes resets the connection.
+      onText: this.#isV2 ? (text) => this.#receiveText(text) : undefined,
+      // The original's server does not read from its followers: unread bytes would reset the connection when it closes.
       answersPings: this.#isV2 || this.#verb === 'APPEND',
       onFramingError: (error) => {
         this.#error ??= error;
@@ -258,29 +284,29 @@ export class Connection {
       },
       beforeClose: (code, reason) => this.#end(code, reason, this.#tap?.betweenMessages === true),
     });
-    if (this.#isV2) this.#silence = new Silence(socket);
+    if (this.#isV2) this.#watchdog = new Watchdog(socket);
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS).unref();
     this.#handlers.onOpen(this);
   }
 
-  #takeText(text: string): void {
+  #receiveText(text: string): void {
     if (this.#isOver) return;
     const message = this.#control.read(text);
-    this.#silence?.greeted();
+    this.#watchdog?.messageArrived();
     this.#handlers.onMessage(message);
   }
 
   #beat(): void {
     const websocket = this.#websocket;
-    if (this.#silence === undefined) {
-      // The original cuts an appender of which it hears nothing for 25 s; what waits to be sent is a sign of life, too.
+    if (this.#watchdog === undefined) {
+      // The original cuts an appender that is silent for 25 s; bytes that wait to be sent count as a sign of life.
       const isIdle = this.#verb === 'APPEND' && websocket.bufferedAmount === 0;
       if (isIdle && websocket.readyState === WebSocket.OPEN) websocket.pong();
       return;
     }
-    // Once it is closing, a server that has much to write before it answers pings by itself.
+    // While the connection is closing, a server that still has much to write sends pings of its own.
     if (websocket.readyState === WebSocket.OPEN) websocket.ping();
-    const trouble = this.#silence.tick(websocket.isPaused);
+    const trouble = this.#watchdog.tick(websocket.isPaused);
     if (trouble !== undefined) this.#giveUp(trouble);
   }
 

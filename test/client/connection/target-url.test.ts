@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import {
   splitCredentials,
+  targetUrl,
   textWithoutCredentials,
   withoutCredentials,
-} from '../../../src/client/connection/credentials.ts';
-import { targetUrl } from '../../../src/client/connection/target-url.ts';
+} from '../../../src/client/connection/target-url.ts';
 
 describe('a URL that is shown', () => {
   it.each([

@@ -6,11 +6,11 @@ import {
   follow,
   type HandshakeHeaders,
   openAppend,
-} from '../../../src/client/index.ts';
-import { VERSION } from '../../../src/wire/version.ts';
-import { FakeServer } from '../../support/client-fake-server.ts';
-import { waitFor } from '../../support/wait-for.ts';
-import { readingError, rejection } from '../client-server.ts';
+} from '../../src/client/index.ts';
+import { VERSION } from '../../src/wire/version.ts';
+import { FakeServer } from '../support/client-fake-server.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { readingError, rejection } from './client-server.ts';
 
 const QUICK = { minDelayMs: 1, maxDelayMs: 5 };
 
