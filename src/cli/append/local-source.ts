@@ -5,40 +5,65 @@ import path from 'node:path';
 import { addAbortSignal, Readable } from 'node:stream';
 import { isatty, ReadStream as TerminalStream } from 'node:tty';
 import { WrongUsageError } from '../parse-arguments.ts';
-import type { AppendSource } from './append-source.ts';
 
 const BLOCK_BYTES = 256 * 1024;
 
-/** Names of standard input. What it is when it is a socket cannot be opened by them. */
+/** Names of standard input, which it cannot be opened by if it is a socket. */
 const STDIN_NAMES: readonly string[] = ['/dev/stdin', '/dev/fd/0', '/proc/self/fd/0'];
 
-/** What is named by the number of a descriptor, as a shell names <(COMMAND), has no name that says anything. */
+/** Names of descriptors, such as a shell's for <(COMMAND), which are of no use as file names. */
 const IS_DESCRIPTOR = /^\/(?:dev|proc\/(?:self|\d+))\/(?:stdin|fd\/\d+)$/;
+
+/** Bytes to be appended, which have not been read yet. */
+export interface ByteSource {
+  /** How many bytes it has, if that is known. */
+  readonly size: number | undefined;
+  /** The name to add to a URL that ends in `/`. */
+  readonly fileName: string | undefined;
+  /** Whether it can be read from a position on. */
+  readonly canSeek: boolean;
+  /** Whether it is complete wherever it is stopped. */
+  readonly mayEndAnywhere: boolean;
+  /** Starts to read it, without its first `position` bytes. */
+  open(position: number): Promise<Readable> | Readable;
+  /** Releases it, whether it was read or not. */
+  close(): void;
+}
 
 interface NamedFile {
   path: string;
-  /** Undefined for a pipe or a device, which is read as it comes. */
+  /** Undefined for a pipe or a device, which cannot seek. */
   size: number | undefined;
 }
 
-/** What {@link fileSource} is given besides the files. */
 export interface FileSourceOptions {
-  /** Whether it is to be read from a position on. */
+  /** Whether all files must be able to seek. */
   mustSeek: boolean;
-  /** This process's standard input. */
+  /** Returns this process's standard input. Not called if it is not among the files: Node reads ahead from it. */
   stdin: () => Readable;
 }
 
+export function stdinSource(stdin: Readable): ByteSource {
+  return {
+    size: undefined,
+    fileName: undefined,
+    canSeek: false,
+    mayEndAnywhere: true,
+    open: () => stdin,
+    close: () => stdin.destroy(),
+  };
+}
+
 /**
- * Files, one after the other. Pipes and devices among them are opened in their
- * turn, and read until their end.
+ * Files, one after the other. Pipes and devices among them are opened when it is
+ * their turn, and read to their end.
  *
- * @throws {WrongUsageError} when one cannot seek and must; the system's error when one cannot be read
+ * @throws {WrongUsageError} when one cannot seek but must; the system's error when one cannot be read
  */
 export async function fileSource(
   paths: readonly string[],
   { mustSeek, stdin }: FileSourceOptions,
-): Promise<AppendSource> {
+): Promise<ByteSource> {
   const files = await Promise.all(paths.map(lookAt));
   const unseekable = files.find((file) => file.size === undefined);
   if (mustSeek && unseekable !== undefined) {
@@ -66,7 +91,7 @@ async function lookAt(file: string): Promise<NamedFile> {
     await access(file, constants.R_OK);
     return { path: file, size: undefined };
   }
-  // To find out now whether it may be read; of a directory, that it cannot be.
+  // Fails now rather than later if it may not be read, or is a directory.
   let handle: FileHandle | undefined;
   try {
     handle = await open(file);
@@ -109,11 +134,11 @@ async function* readFrom(
 }
 
 /**
- * Opens a pipe, a terminal or another device. What may keep its reader waiting is
- * not read in one of Node's threads, which would keep the process, too.
+ * Opens a pipe, a terminal or another device. Those that can block are not read in
+ * one of Node's threads, which would keep the process alive.
  */
 function openUnseekable(file: string): Readable {
-  // A pipe that nobody writes to yet is waited for by reading it.
+  // Without O_NONBLOCK, opening a pipe would wait for a writer.
   const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
   if (fstatSync(fd).isFIFO()) return new Socket({ fd, readable: true, writable: false });
   if (isatty(fd)) return new TerminalStream(fd);

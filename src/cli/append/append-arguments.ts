@@ -2,19 +2,19 @@ import { Option } from 'commander';
 import {
   type ClientSettings,
   clientCommand,
+  isDirectoryUrl,
   parseClientCommand,
   refuseUsage,
   type Server,
   serverAt,
 } from '../client-command.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
-import { positiveSecondsOption, secondsOption } from '../seconds.ts';
-import { isDirectoryUrl } from '../target-name.ts';
+import { positiveSecondsOption, secondsOption } from '../parse-arguments.ts';
 
-/** How long what a command has left behind may still write. */
+/** How long processes that a command leaves behind may still write. */
 const DEFAULT_LINGER_SECONDS = 2;
 
-/** Where the bytes of an append are to come from. */
+/** What is to be appended. */
 export type SourceRequest =
   | { kind: 'stdin' }
   | { kind: 'files'; paths: readonly string[] }
@@ -25,14 +25,14 @@ export type SourceRequest =
 export interface CommandRequest {
   kind: 'command';
   argv: readonly string[];
-  /** How long after its end its output is taken from those whom it has left behind, in milliseconds. */
+  /** How long after its exit its output is still read, from processes that it has left behind, in milliseconds. */
   lingerMs: number;
   /** Whether it runs on a pseudo-terminal. */
   pty: boolean;
 }
 
-/** What messages call a source. */
-export function nameOfSource(source: SourceRequest): string {
+/** What messages call what is appended. */
+export function sourceName(source: SourceRequest): string {
   switch (source.kind) {
     case 'stdin':
       return 'stdin';
@@ -45,16 +45,16 @@ export function nameOfSource(source: SourceRequest): string {
   }
 }
 
-/** What `httpfstream-append` was told to do. */
-export interface AppendCommand extends ClientSettings {
+/** The arguments of `httpfstream-append`. */
+export interface AppendArguments extends ClientSettings {
   /** URL of the resource, as it was typed, without user and password. */
   url: string;
   source: SourceRequest;
-  /** Whether what is appended goes to standard output, too. */
+  /** Whether to copy what is appended to standard output. */
   tee: boolean;
-  /** Whether to go on with what is partly there. */
+  /** Whether to append only what the resource does not have yet. */
   resume: boolean;
-  /** How long a server that acknowledges nothing may take nothing, in milliseconds. */
+  /** How long a legacy server may accept none of what it is sent, in milliseconds. */
   stallTimeoutMs: number;
 }
 
@@ -71,8 +71,8 @@ interface Options extends SourceOptions {
   stallTimeout: number;
 }
 
-/** Parses the arguments of `httpfstream-append`. Returns the exit code when it is over with that. */
-export function parseAppendCommand(argv: readonly string[], io: CommandIo): AppendCommand | number {
+/** Parses the arguments of `httpfstream-append`. Returns the exit code if the command ends with that. */
+export function parseAppendArguments(argv: readonly string[], io: CommandIo): AppendArguments | number {
   const end = argv.indexOf('--');
   const commandLine = end === -1 ? undefined : argv.slice(end + 1);
   const command = clientCommand(TEXTS)

@@ -1,36 +1,37 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
-  type ClientLog,
   clientCommand,
+  isDirectoryUrl,
   parseClientCommand,
   refuseUsage,
   type Server,
   serverAt,
 } from '../client-command.ts';
+import type { ClientLog } from '../client-log.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
-import { secondsOption } from '../seconds.ts';
-import { isDirectoryUrl } from '../target-name.ts';
+import { secondsOption } from '../parse-arguments.ts';
 
-/** For how long `--wait` waits when it has no value. */
+/** How long `--wait` waits when it has no value. */
 const DEFAULT_WAIT_SECONDS = 3600;
 
-/** Where to begin: at a byte, at the last lines, or with neither at the beginning. */
+/** Where to begin: at a byte, at the last lines, or else at the beginning. */
 export interface FollowStart {
-  /** First byte wanted; negative: that many bytes before the end. */
+  /** Position of the first byte; negative: that many bytes before the end. */
   from?: number;
   lines?: number;
-  /** How many lines are left out, from there on. */
+  /** How many lines to leave out from there. */
   skipLines?: number;
 }
 
-/** What `httpfstream-follow` was told to do. */
-export interface FollowCommand extends ClientLog {
+/** The arguments of `httpfstream-follow`. */
+export interface FollowArguments {
   /** The resources. */
   servers: readonly Server[];
+  log: ClientLog;
   start: FollowStart;
   /** How many seconds to wait for a resource that does not exist yet. */
   waitSeconds: number | undefined;
-  /** Whether to go on after each end. */
+  /** Whether to follow again after each end. */
   again: boolean;
   /** Where to write instead of standard output. */
   file: string | undefined;
@@ -48,8 +49,8 @@ interface Options {
   exitStatus?: true;
 }
 
-/** Parses the arguments of `httpfstream-follow`. Returns the exit code when it is over with that. */
-export function parseFollowCommand(argv: readonly string[], io: CommandIo): FollowCommand | number {
+/** Parses the arguments of `httpfstream-follow`. Returns the exit code if the command ends with that. */
+export function parseFollowArguments(argv: readonly string[], io: CommandIo): FollowArguments | number {
   const command = clientCommand(TEXTS)
     .argument('<URL...>', 'http or https URLs of the resources')
     .addOption(
@@ -76,7 +77,7 @@ export function parseFollowCommand(argv: readonly string[], io: CommandIo): Foll
         'wait up to S seconds, an hour without =S, for a resource that is missing; -F does in any case',
       )
         .argParser(secondsOption)
-        // It tells what is wrong meanwhile, too, which who waits on the server is not told.
+        // -F also reports what is wrong in the meantime, which a server does not while it waits.
         .conflicts('F'),
     )
     .option('-f, --follow', 'as tail has it; it follows in any case')
@@ -84,20 +85,20 @@ export function parseFollowCommand(argv: readonly string[], io: CommandIo): Foll
     .option('-o, --output <FILE>', 'write to FILE instead; if it exists, go on at its end')
     .addOption(
       new Option('--exit-status', 'exit as the command did that wrote the stream; 125 if that is not known')
-        // With that no end is the last.
+        // -F has no last end.
         .conflicts('F'),
     )
     .configureHelp({ optionTerm: ({ flags }) => flags.replace(' [S]', '[=S]') });
   const settings = parseClientCommand(command, withLineCount(command, withWaitTime(argv)), io);
   if (typeof settings === 'number') return settings;
-  const { headers, ...log } = settings;
+  const { headers, log } = settings;
 
   const { lines, bytes, from, wait, F, output, exitStatus } = command.opts<Options>();
   const urls = [...new Set(command.args)];
   if (output !== undefined && urls.length > 1) {
     return refuseUsage(command, '--output needs exactly one URL', io);
   }
-  // A number of seconds after a space.
+  // The number of seconds was given after a space.
   const seconds = wait === undefined ? undefined : urls.find((url) => /^\d+$/.test(url));
   if (seconds !== undefined) {
     return refuseUsage(command, `${seconds} is no URL: the time to wait is given as --wait=${seconds}`, io);
@@ -119,11 +120,11 @@ export function parseFollowCommand(argv: readonly string[], io: CommandIo): Foll
     again: F === true,
     file: output,
     passesStatus: exitStatus === true,
-    ...log,
+    log,
   };
 }
 
-/** Gives `--wait` its value, so that it does not take the URL for it. */
+/** Gives a bare `--wait` its value, so that it does not take the URL for one. */
 function withWaitTime(argv: readonly string[]): string[] {
   const end = argv.indexOf('--');
   return argv.map((argument, i) => {
@@ -132,7 +133,7 @@ function withWaitTime(argv: readonly string[]): string[] {
   });
 }
 
-/** `-20` is `--lines=20`, as tail has it, unless it is the value of an option. */
+/** Turns `-20`, unless it is the value of an option, into `--lines=20`, as in tail. */
 function withLineCount(command: Command, argv: readonly string[]): string[] {
   const end = argv.indexOf('--');
   const takesValue = (argument = '') =>
@@ -145,7 +146,7 @@ function withLineCount(command: Command, argv: readonly string[]): string[] {
   });
 }
 
-/** What cannot be followed though it looks as if it could. */
+/** What is wrong with a valid URL that cannot be followed. */
 function mistakeIn(url: string): string | undefined {
   if (isDirectoryUrl(url)) return `${url} is a directory: give the URL of a file in it`;
   return new URL(url).pathname.includes('*') ? `${url} is a pattern: give the URL of each file` : undefined;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { exitCodeOf } from '../../../src/cli/follow/follow-failure.ts';
+import { exitCodeOf } from '../../../src/cli/follow/follow-once.ts';
 import * as errors from '../../../src/wire/errors.ts';
 
 test.each([

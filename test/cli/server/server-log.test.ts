@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { LogOutput } from '../../../src/cli/server/log-output.ts';
+import { LogOutput } from '../../../src/cli/server/server-log.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 

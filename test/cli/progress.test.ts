@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { formatBytes } from '../../src/cli/byte-size.ts';
+import { formatBytes } from '../../src/cli/progress.ts';
 
 test.each([
   [0, '0 B'],

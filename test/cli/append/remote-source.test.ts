@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { remoteFileName } from '../../../src/cli/append/remote-file-name.ts';
+import { remoteFileName } from '../../../src/cli/append/remote-source.ts';
 
 function nameAt(path: string): string | undefined {
   return remoteFileName(new URL(path, 'http://host/'), undefined);
