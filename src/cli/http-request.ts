@@ -14,6 +14,8 @@ const ANSWER_TIMEOUT_MS = 30_000;
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
+const RANGE = /^bytes (?<start>\d+)-(?<end>\d+)\//;
+
 export interface RequestOptions {
   method: 'GET' | 'HEAD';
   headers: Readonly<Record<string, string>>;
@@ -64,6 +66,23 @@ export async function request(
 export function contentLengthOf({ headers }: IncomingMessage): number | undefined {
   const text = headers['content-length'];
   return text === undefined ? undefined : Number(text);
+}
+
+/** The range that an answer declares, and the size of the whole; members that it does not tell are undefined. */
+export function contentRangeOf({ headers }: Pick<IncomingMessage, 'headers'>): {
+  start: number | undefined;
+  end: number | undefined;
+  total: number | undefined;
+} {
+  const text = headers['content-range'] ?? '';
+  const { start, end } = RANGE.exec(text)?.groups ?? {};
+  // Also if the range is malformed: that of an empty file may end at -1.
+  const total = /\/(\d+)$/.exec(text)?.[1];
+  return { start: numberOf(start), end: numberOf(end), total: numberOf(total) };
+}
+
+function numberOf(digits: string | undefined): number | undefined {
+  return digits === undefined ? undefined : Number(digits);
 }
 
 function httpUrl(url: string | URL): URL {

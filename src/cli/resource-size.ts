@@ -1,5 +1,5 @@
 import { ConnectionError, UnexpectedStatusError } from '../wire/errors.ts';
-import { contentLengthOf, type RequestOptions, request } from './http-request.ts';
+import { contentLengthOf, contentRangeOf, type RequestOptions, request } from './http-request.ts';
 
 /** What a server without HEAD answers, such as the original. */
 const METHOD_NOT_ALLOWED = 405;
@@ -33,8 +33,7 @@ async function sizeByRange(
   response.destroy();
   // A server without ranges answers with the whole resource.
   if (status !== 206 && status !== 416) return sizeOf(status, contentLengthOf(response));
-  const total = /\/(\d+)$/.exec(response.headers['content-range'] ?? '')?.[1];
-  return sizeOf(200, total === undefined ? undefined : Number(total));
+  return sizeOf(200, contentRangeOf(response).total);
 }
 
 function sizeOf(status: number, size: number | undefined): number | undefined {

@@ -4,29 +4,29 @@ import { CloseCode, MAX_CONTROL_BYTES, MERGED_BYTES } from './protocol.ts';
 import { unmaskDown, unmaskInPlace } from './unmask.ts';
 
 export interface FrameDecoderOptions {
-  /** Whether the peer must mask its frames (a client) or must not (a server). */
+  /** Whether the peer must mask its frames, as clients do, or must not. */
   masked: boolean;
-  /** Longest message, in payload bytes over all of its fragments. */
+  /** Longest message, in payload bytes of all its fragments. */
   maxMessageBytes: number;
-  /** Gets the payload of messages in order, as it comes: views into the decoded chunk. */
+  /** Called with the payload of messages as it arrives: views into the decoded chunk. */
   onPayload: (bytes: Buffer) => void;
-  /** Gets text messages, whole. Without it they are payload as binary ones are. */
+  /** Called with text messages, as a whole. Without it they are payload, as binary ones are. */
   onText?: ((text: string) => void) | undefined;
-  /** Gets each control frame: its opcode, its payload (unmasked) and the whole frame as it came. */
+  /** Called with each control frame: its opcode, its unmasked payload, and the frame as it arrived. */
   onControl: (opcode: number, payload: Buffer, frame: Buffer) => void;
 }
 
-/** From this length on a payload is handed on where it lies instead of being moved. */
+/** Payloads of at least this length are passed on as they are, not moved to be merged with others. */
 const LONG_PAYLOAD_BYTES = 1024;
 
 const NO_BYTES = Buffer.alloc(0);
 
 /**
- * Decodes a stream of WebSocket frames without ever holding a message: payload
- * is handed on as it arrives, whatever the length of the message and wherever
- * the connection cuts it. Messages are bytes here: text is not checked to be
- * UTF-8, and where a message ends is not told. Only where text messages mean
- * something else than bytes are they gathered and told apart.
+ * Decodes a stream of WebSocket frames without buffering messages: payload is passed
+ * on as it arrives, whatever the length of the message and wherever the connection
+ * cuts it. Messages are just bytes: text is not checked to be UTF-8, and message
+ * boundaries are not reported. Only with `onText` are text messages buffered, and
+ * kept apart from the bytes.
  */
 export class FrameDecoder {
   readonly #masked: boolean;
@@ -34,15 +34,15 @@ export class FrameDecoder {
   readonly #onPayload: FrameDecoderOptions['onPayload'];
   readonly #onText: FrameDecoderOptions['onText'];
   readonly #onControl: FrameDecoderOptions['onControl'];
-  /** The beginning of a header or control frame that the last chunk cut. */
+  /** The beginning of a header or control frame at the end of the last chunk. */
   #carry = NO_BYTES;
   /** Payload bytes of the current data frame that are still to come. */
   #frameRemaining = 0;
   /** Payload bytes of the current message so far, with the current frame's. */
   #messageBytes = 0;
-  /** A frame without FIN came, and its continuation has not. */
+  /** A frame without FIN has arrived, and its continuation has not. */
   #fragmented = false;
-  /** What has come of a text message that is told apart; undefined outside of one. */
+  /** The parts of the current text message so far; undefined outside of one, and without `onText`. */
   #text: Buffer[] | undefined;
   #frameCount = 0;
   readonly #mask = new Uint8Array(4);
@@ -56,7 +56,7 @@ export class FrameDecoder {
     this.#onControl = options.onControl;
   }
 
-  /** Whether the peer is between two messages, so that an end here tears none. */
+  /** Whether the connection is between two messages, so that ending here cuts none. */
   get betweenMessages(): boolean {
     return this.#frameRemaining === 0 && !this.#fragmented && this.#carry.length === 0;
   }
@@ -67,17 +67,17 @@ export class FrameDecoder {
   }
 
   /**
-   * Decodes the next bytes of the connection. The caller gives `input` away:
-   * it is modified in place and parts of it are handed on.
+   * Decodes the next bytes of the connection. The caller must not use `input` any
+   * more: it is modified in place, and parts of it are passed on.
    *
-   * @throws {FramingError} when the peer breaks the rules; decode nothing more after that
+   * @throws {FramingError} when the peer violates the rules; decode nothing after that
    */
   decode(input: Buffer): void {
     const chunk = this.#carry.length === 0 ? input : Buffer.concat([this.#carry, input]);
     this.#carry = NO_BYTES;
 
-    // Short payloads are moved down over their headers, so that small messages
-    // are handed on some at a time, as one run: chunk[runStart, runEnd).
+    // Short payloads are moved down over their headers, so that several small messages
+    // are passed on as one run: chunk[runStart, runEnd).
     let runStart = 0;
     let runEnd = 0;
     let at = 0;
@@ -139,7 +139,7 @@ export class FrameDecoder {
     }
   }
 
-  /** Length of the header at `at`, 0 while its second byte has not come. Checks the two. */
+  /** Length of the header at `at`, 0 if its second byte has not arrived. Checks the two bytes. */
   #headerBytes(chunk: Buffer, at: number): number {
     const first = chunk[at]!;
     const opcode = first & 0x0f;
@@ -182,7 +182,7 @@ export class FrameDecoder {
     if (this.#masked) this.#readMask(chunk, at + headerBytes - 4);
   }
 
-  /** Hands a text message on when the last of it has come. */
+  /** Passes on a text message if it is complete. */
   #endText(): void {
     if (this.#text === undefined || this.#frameRemaining > 0 || this.#fragmented) return;
     const text = Buffer.concat(this.#text).toString();

@@ -6,36 +6,36 @@ import { Opcode } from './opcode.ts';
 import { CloseCode } from './protocol.ts';
 
 /**
- * After so many frames in one read the connection is not read until the next
- * turn of the event loop. Node would read two megabytes in a row.
+ * After this many frames in one read, the connection is not read until the next
+ * turn of the event loop. Node alone would read two megabytes in a row.
  */
 const MAX_FRAMES_A_TURN = 1000;
 
 export interface PayloadTapOptions {
-  /** Whether the peer must mask its frames (a client) or must not (a server). */
+  /** Whether the peer must mask its frames, as clients do, or must not. */
   masked: boolean;
   /** Longest message, in payload bytes. */
   maxMessageBytes: number;
-  /** Gets the payload of every data message as it arrives. */
+  /** Called with the payload of data messages as it arrives. */
   onPayload: (bytes: Buffer) => void;
-  /** Gets text messages, whole, where they are not bytes; it may refuse one by throwing a {@link FramingError}. */
+  /** Called with text messages, as a whole; may reject one by throwing a {@link FramingError}. Without it they are payload. */
   onText?: ((text: string) => void) | undefined;
   /** Whether pings are answered, by `ws`. Default true. */
   answersPings?: boolean;
-  /** Called with the error when the peer breaks the rules; the close frame is already sent. */
+  /** Called when the peer violates the rules; the close frame has been sent by then. */
   onFramingError: (error: FramingError) => void;
-  /** Gets the code and reason of the peer's close frame, which is answered when this resolves. */
+  /** Called with the code and reason of the peer's close frame, which is answered once this resolves. */
   beforeClose: (code: number, reason: string) => Promise<void> | void;
 }
 
 /**
  * Takes the payload out of a WebSocket's connection before `ws` sees it.
  *
- * `ws` hands out whole messages, so it has to hold each one, and a message may
- * be as long as the stream. The tap puts itself between the socket and `ws`:
- * payload goes to `onPayload` as it arrives, control frames go on to `ws`, which
- * stays in charge of pings, the close handshake and its time limits. Pause and
- * resume the flow with `websocket.pause()` and `websocket.resume()`.
+ * `ws` emits whole messages, so it has to buffer each one, and a message may be
+ * as long as the stream. The tap sits between the socket and `ws`: payload goes
+ * to `onPayload` as it arrives, control frames go on to `ws`, which stays in
+ * charge of pings, the close handshake and its time limits. Pause and resume
+ * with `websocket.pause()` and `websocket.resume()`.
  *
  * Attach it in the turn of the event loop in which the WebSocket opened.
  */
@@ -46,7 +46,7 @@ export class PayloadTap {
   readonly #decoder: FrameDecoder;
   readonly #forward: (bytes: Buffer) => void;
   #done = false;
-  /** The last ping that is not answered: one answer is enough for all before it (RFC 6455, section 5.5.3). */
+  /** The last ping that is not answered: one pong answers all pings before it, too (RFC 6455, section 5.5.3). */
   #ping: Buffer | undefined;
 
   constructor(websocket: WebSocket, socket: Socket, options: PayloadTapOptions) {
@@ -54,7 +54,7 @@ export class PayloadTap {
     if (listeners.length !== 1) throw new Error('ws is expected to read its socket with one listener');
     const [wsListener] = listeners as [(bytes: Buffer) => void];
     this.#forward = (bytes) => {
-      // What comes after the end concerns nobody: ws has let go of the socket.
+      // After the end, ws has released the socket.
       if (websocket.readyState !== websocket.CLOSED && !socket.destroyed) wsListener.call(socket, bytes);
     };
     this.#websocket = websocket;
@@ -78,7 +78,7 @@ export class PayloadTap {
     socket.on('drain', () => this.#answerPing());
   }
 
-  /** Whether the peer is between two messages, so that an end here tears none. */
+  /** Whether the connection is between two messages, so that ending here cuts none. */
   get betweenMessages(): boolean {
     return this.#decoder.betweenMessages;
   }
@@ -88,11 +88,11 @@ export class PayloadTap {
     const before = this.#decoder.frameCount;
     this.#decode(bytes);
     this.#answerPing();
-    if (this.#decoder.frameCount - before > MAX_FRAMES_A_TURN) this.#rest();
+    if (this.#decoder.frameCount - before > MAX_FRAMES_A_TURN) this.#yield();
   }
 
-  /** Lets others have their turn. */
-  #rest(): void {
+  /** Lets other connections have their turn. */
+  #yield(): void {
     this.#socket.pause();
     setImmediate(() => {
       if (!this.#websocket.isPaused) this.#socket.resume();
@@ -118,7 +118,7 @@ export class PayloadTap {
     else if (this.#options.answersPings ?? true) this.#ping = frame;
   }
 
-  /** Not while the peer does not take what it is sent: answers that nobody reads would pile up. */
+  /** Not while the peer does not read: unread pongs would pile up. */
   #answerPing(): void {
     if (this.#ping === undefined || this.#done || this.#socket.writableNeedDrain) return;
     const ping = this.#ping;
@@ -130,12 +130,12 @@ export class PayloadTap {
     this.#done = true;
     const code = payload.length === 0 ? CloseCode.none : closeCodeOf(payload);
     await this.#options.beforeClose(code, payload.toString('utf8', 2));
-    // ws refuses what is malformed.
+    // ws rejects malformed close frames.
     this.#forward(frame);
   }
 }
 
-/** The code in a close frame; a protocol error when it may not be there (RFC 6455, section 7.4). */
+/** The code in a close frame; a protocol error if that code must not be sent (RFC 6455, section 7.4). */
 function closeCodeOf(payload: Buffer): number {
   const code = payload.length === 1 ? CloseCode.none : payload.readUInt16BE(0);
   return code === CloseCode.none || code === CloseCode.abnormal ? CloseCode.protocolError : code;

@@ -3,12 +3,16 @@ import { type Readable, Transform, type TransformCallback } from 'node:stream';
 import { bodyEndOf } from '../../client/follow/body-end.ts';
 import { ConnectionError, UnexpectedStatusError } from '../../wire/errors.ts';
 import { type ClientLog, PRESUMED_END } from '../client-log.ts';
-import { type Answer, contentLengthOf, type RequestOptions, request } from '../http-request.ts';
+import {
+  type Answer,
+  contentLengthOf,
+  contentRangeOf,
+  type RequestOptions,
+  request,
+} from '../http-request.ts';
 import type { ByteSource } from './local-source.ts';
 
 const PARTIAL_CONTENT = 206;
-
-const CONTENT_RANGE = /^bytes (?<start>\d+)-(?<end>\d+)\/(?<total>\d+|\*)$/;
 
 const EXTENDED_NAME = /(?:^|;)\s*filename\*\s*=\s*(?<charset>utf-8|iso-8859-1)'[^']*'(?<value>[^;\s"]+)/i;
 const PLAIN_NAME = /(?:^|;)\s*filename\s*=\s*(?:"(?<quoted>(?:[^"\\]|\\.)*)"|(?<token>[^;\s"]+))/i;
@@ -56,17 +60,15 @@ function openAt(
   log: ClientLog,
 ): Readable {
   if (status !== PARTIAL_CONTENT) return new Body(response, position, log);
-  const range = response.headers['content-range'] ?? '';
-  const { start, end, total } = CONTENT_RANGE.exec(range)?.groups ?? {};
-  const wanted = total === '*' ? size : Number(total);
-  const hasOtherSize = size !== undefined && wanted !== size;
+  const { start, end, total = size } = contentRangeOf(response);
+  const hasOtherSize = size !== undefined && total !== size;
   // A server may send less than was requested (RFC 9110, section 15.3.7).
-  const isCut = wanted === undefined || Number(end) !== wanted - 1;
-  if (Number(start) !== position || hasOtherSize || isCut) {
+  const isCut = total === undefined || end !== total - 1;
+  if (start !== position || hasOtherSize || isCut) {
     response.destroy();
     throw new UnexpectedStatusError(
       status,
-      `the answer is not the whole range from byte ${position} on: ${range}`,
+      `the answer is not the whole range from byte ${position} on: ${response.headers['content-range'] ?? ''}`,
     );
   }
   return new Body(response, 0, log);

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { refusalOf } from '../../client/refusal.ts';
 import { ConnectionError, ResourceGoneError, UnexpectedStatusError } from '../../wire/errors.ts';
-import { type RequestOptions, request } from '../http-request.ts';
+import { contentRangeOf, type RequestOptions, request } from '../http-request.ts';
 
 /** How much is compared at each end of the file. */
 const COMPARED_BYTES = 64 * 1024;
@@ -87,11 +87,14 @@ async function remoteBytes(
     return undefined;
   }
   if (status !== 206) throw await refusalOf(response);
-  const range = response.headers['content-range'] ?? '';
-  if (!range.startsWith(`bytes ${start}-${end}/`)) {
+  const range = contentRangeOf(response);
+  if (range.start !== start || range.end !== end) {
     response.destroy();
-    if (endsWithResource(range, start, end)) return undefined;
-    throw new UnexpectedStatusError(status, `the answer is not the range ${start}-${end}: ${range}`);
+    // The resource ends before the range: the server tells followers that it was cut.
+    if (range.start === start && range.end !== undefined && range.end < end && range.total === range.end + 1)
+      return undefined;
+    const text = response.headers['content-range'] ?? '';
+    throw new UnexpectedStatusError(status, `the answer is not the range ${start}-${end}: ${text}`);
   }
   const deadline = setTimeout(() => response.destroy(), timeoutMs);
   const chunks: Buffer[] = [];
@@ -110,10 +113,4 @@ async function remoteBytes(
   }
   if (bytes < length) throw new ConnectionError('the beginning of the resource broke off');
   return Buffer.concat(chunks);
-}
-
-/** Whether a range ends before `end` because the resource does: the server tells followers that it was cut. */
-function endsWithResource(range: string, start: number, end: number): boolean {
-  const [from, last, total] = (/^bytes (\d+)-(\d+)\/(\d+)$/.exec(range) ?? []).slice(1).map(Number);
-  return from === start && last !== undefined && last < end && total === last + 1;
 }
