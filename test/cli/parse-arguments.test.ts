@@ -1,7 +1,5 @@
-import { PassThrough, Readable } from 'node:stream';
 import { Command, InvalidArgumentError } from 'commander';
 import { describe, expect, test } from 'vitest';
-import type { CommandIo } from '../../src/cli/io/io.ts';
 import {
   EXIT_USAGE,
   fitHelp,
@@ -9,20 +7,11 @@ import {
   positiveSecondsOption,
   secondsOption,
 } from '../../src/cli/parse-arguments.ts';
+import { fakeIo } from './fake-io.ts';
 
 /** Parses with a command that has a few options. */
 function parse(...argv: string[]) {
-  const stdout = new PassThrough();
-  const stderr = new PassThrough();
-  const io: CommandIo = {
-    stdin: Readable.from([]),
-    stdout,
-    stderr,
-    ignoresHangUp: false,
-    onStopSignal: () => () => undefined,
-    onUncaught: () => () => undefined,
-    exit: () => undefined,
-  };
+  const { io, stdout, stderr } = fakeIo();
   const command = new Command('the-command')
     .argument('[URL]')
     .option('--root <DIR>', 'where', './data')
@@ -33,8 +22,8 @@ function parse(...argv: string[]) {
     exitCode,
     options: command.opts(),
     args: command.args,
-    stdout: String(stdout.read() ?? ''),
-    stderr: String(stderr.read() ?? ''),
+    stdout: stdout(),
+    stderr: stderr(),
   };
 }
 
