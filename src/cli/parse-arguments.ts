@@ -8,7 +8,7 @@ export const EXIT_USAGE = 2;
 /** Wrong usage that shows only when a named file is looked at. Its exit code is {@link EXIT_USAGE}. */
 export class WrongUsageError extends Error {}
 
-/** Width of help if the terminal does not say: what every pager can show. */
+/** Width of help if that of the terminal is not known: what every pager can show. */
 const DEFAULT_COLUMNS = 80;
 
 /** Narrowest column for the descriptions of options. */

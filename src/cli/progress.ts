@@ -38,8 +38,8 @@ export function formatBytes(bytes: number): string {
 }
 
 /**
- * Shows on a terminal how far a transfer has come. The cursor, which is hidden
- * meanwhile, is back after {@link stop}, and when the process is killed by a signal.
+ * Shows the progress of a transfer on a terminal. The cursor is hidden until
+ * {@link stop}, or until the process is killed by a signal.
  */
 abstract class Progress {
   readonly #spinner: Ora;

@@ -1,10 +1,10 @@
 import { type HttpfstreamError, ProtocolError, UnexpectedStatusError } from '../wire/errors.ts';
 import { MAX_TIMER_MS, type RetryOptions, type StreamOptions } from './stream-options.ts';
 
-/** Somebody may be watching at first: … */
+/** For this long a user may be watching … */
 const FIRST_MS = 60_000;
 
-/** … for that long no wait is longer than this, in milliseconds. */
+/** … so that until then no wait is longer than this. */
 const MAX_FIRST_DELAY_MS = 2000;
 
 /** A connection that lasted this long resets the backoff, even if it brought nothing. */

@@ -30,7 +30,7 @@ export function interrupted(message: string, cause?: Error): StreamInterruptedEr
   return new StreamInterruptedError(message, CloseCode.abnormal, { cause });
 }
 
-/** The error for an end that the server has told, other than `finished`. */
+/** The error for an end other than `finished`. */
 export function failureOfEnd({ reason, detail }: EndMessage): HttpfstreamError {
   switch (reason) {
     case 'deleted':
@@ -45,7 +45,7 @@ export function failureOfEnd({ reason, detail }: EndMessage): HttpfstreamError {
 }
 
 /**
- * The protocol violation in an end that the server has told; undefined when there is none.
+ * The protocol violation in an end message; undefined when there is none.
  *
  * @param position of the stream; undefined when it has not begun
  */

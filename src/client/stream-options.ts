@@ -7,7 +7,7 @@ import type { HttpfstreamError } from '../wire/errors.ts';
 /** Request headers by their names. */
 export type RequestHeaders = Readonly<Record<string, string>>;
 
-/** Request headers, or a function that is asked for them before each connection, for a token that changes. */
+/** Request headers, or a function that returns them before each connection, for a token that changes. */
 export type HandshakeHeaders = RequestHeaders | (() => RequestHeaders | Promise<RequestHeaders>);
 
 /** How a stream reconnects after its connection broke. */
@@ -20,7 +20,7 @@ export interface RetryOptions {
   maxDelayMs?: number;
 }
 
-/** What is told before each attempt to reconnect. */
+/** An attempt to reconnect that is about to be made. */
 export interface ReconnectEvent {
   /** Number of the attempt since the stream last made progress, from 1. */
   attempt: number;

@@ -99,7 +99,7 @@ export class ServerClosingError extends HttpfstreamError {
 /** The stream is closed: nothing can be appended to it. */
 export class StreamClosedError extends HttpfstreamError {
   readonly code = 'HFS_STREAM_CLOSED';
-  /** Its size in bytes; undefined for a client, which is not told. */
+  /** Its size in bytes; undefined in a client, which does not get it. */
   readonly size: number | undefined;
 
   constructor(message: string, size?: number) {

@@ -90,9 +90,9 @@ export interface AckMessage {
   position: number;
 }
 
-/** What a follower may be told of an end besides its reason. */
+/** Details of an end, besides its reason. */
 export interface EndFacts {
-  /** With `finished`: exit status of the command that wrote the stream, if its appender has told. */
+  /** With `finished`: exit status of the command that wrote the stream, if its appender has sent it. */
   status?: number | undefined;
   /** With `deleted`: the generation of the file that has replaced it, if the server has noticed that. */
   next?: number;

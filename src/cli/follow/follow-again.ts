@@ -30,7 +30,7 @@ const HOLD_SECONDS = 60;
  * end, at its position; when the file was cut or replaced, reads the rest of the old
  * one and starts again at the beginning of the new one. Bytes that are lost are reported.
  *
- * @returns the exit code, when it cannot go on
+ * @returns the exit code, when the resource cannot be followed any further
  * @throws the signal's reason
  */
 export async function followAgain(url: string, options: FollowResourceOptions): Promise<number> {
@@ -167,7 +167,7 @@ class PersistentFollow {
   }
 
   #missing(error: Error): void {
-    // The contents of an output file are taken for the beginning of what will appear.
+    // An output file is assumed to contain the beginning of the new file.
     if (this.#options.file === undefined) this.#startAgain(undefined);
     this.#reportMissing(error.message);
   }

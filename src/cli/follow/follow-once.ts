@@ -15,7 +15,7 @@ const EXIT_STREAM_INTERRUPTED = 3;
 /** The resource was deleted, replaced or cut, or does not begin with what the output file contains. */
 const EXIT_GONE = 4;
 
-/** The connection was lost, not the stream, which may go on. */
+/** The connection was lost, while the stream itself may continue. */
 const EXIT_CONNECTION_LOST = 5;
 
 /** With `--exit-status`: how the command that wrote the stream ended is not known. */

@@ -60,17 +60,17 @@ export class FollowPass {
     return this.#readable?.generation;
   }
 
-  /** Why the stream ended, if the server has told. */
+  /** Why the stream ended, if the server has said. */
   get reason(): string | undefined {
     return this.#readable?.reason;
   }
 
-  /** Exit status of the command that wrote the stream, if the server has told. */
+  /** Exit status of the command that wrote the stream, if it is known. */
   get status(): number | undefined {
     return this.#readable?.status;
   }
 
-  /** What else the server has told of the end. */
+  /** What else is known of the end. */
   get ending(): FollowEnding {
     return this.#readable?.ending ?? {};
   }

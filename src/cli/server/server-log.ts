@@ -7,9 +7,9 @@ import type { CommandIo } from '../io/io.ts';
 const MAX_WAITING_BYTES = 1024 * 1024;
 
 /**
- * Writes the lines of a log. When nobody reads them, only so many wait: the others are
- * dropped and counted, and the server goes on. So it does when the output fails, as a
- * terminal that was closed: what cannot be written is lost.
+ * Writes the lines of a log. When nobody reads them, a limited amount waits: other lines
+ * are dropped and counted, and the server keeps running. So it does when the output fails,
+ * like a terminal that was closed: what cannot be written is lost.
  */
 export class LogOutput {
   readonly #output: Writable;

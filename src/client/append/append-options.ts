@@ -14,7 +14,7 @@ export interface AppendOptions extends StreamOptions {
   stallTimeoutMs?: number;
   /**
    * Called once everything is written, for the exit status of the command that wrote it: 0 to 255, or undefined for none.
-   * The append ends when the result is there, and followers are told it; legacy servers are not. What it throws is the
+   * The append ends when it has resolved, and followers receive it; legacy servers do not. What it throws is the
    * append's error.
    */
   status?: () => number | undefined | PromiseLike<number | undefined>;

@@ -338,7 +338,7 @@ class ResumingAppend extends Writable implements AppendStream {
 }
 
 /**
- * The exit status that followers are told.
+ * The exit status for the end of the stream.
  *
  * @throws {TypeError} when the caller's function returns none; what that function throws
  */

@@ -8,7 +8,7 @@ export interface FollowOptions extends StreamOptions {
   from?: number;
   /** Begin with the last so many lines. Not together with `from`. */
   lines?: number;
-  /** Fails with {@link ResourceGoneError} unless the file has this generation, which an earlier `open` has told. */
+  /** Fails with {@link ResourceGoneError} unless the file has this generation, which an earlier `open` has reported. */
   generation?: number;
   /** How long to wait for a resource that does not exist yet, in seconds. Default 0. */
   wait?: number;
@@ -65,7 +65,7 @@ export interface FollowStream extends Readable {
   readonly reason: EndReason | undefined;
   /**
    * Exit status of the command that wrote the stream: 0 to 255, 128 and the signal's number if one killed it. Known when
-   * the stream has finished, if its appender told it, the server is not a legacy one, and nothing was appended since.
+   * the stream has finished, if its appender has sent it, the server is not a legacy one, and nothing was appended since.
    */
   readonly status: number | undefined;
   /** What else is known of the end; empty before it. */

@@ -9,7 +9,7 @@ const JOINED_BYTES = 64 * 1024;
 /** Longest time that a small chunk is held back. */
 const MAX_HELD_MS = 10;
 
-/** What can be told to send nothing for the moment. */
+/** A source of bytes that can be paused. */
 export interface PausableSource {
   pause(): unknown;
   resume(): unknown;
@@ -29,7 +29,7 @@ export class FollowReadable extends Readable {
   #timer: NodeJS.Timeout | undefined;
   #failure: Error | undefined;
 
-  /** Whether reading resumes and pauses a source, and which. */
+  /** Sets the source to be paused while the buffer is full, and resumed by reading. */
   protected readFrom(source: PausableSource | undefined): void {
     this.#source = source;
   }

@@ -84,7 +84,7 @@ class ResumingFollow extends FollowReadable implements FollowStream {
   #isServed = false;
   /** Whether `open` was emitted. */
   #wasOpen = false;
-  /** Whether the server has told on this connection where its bytes begin. */
+  /** Whether the server has sent the position of the bytes on this connection. */
   #isOpen = false;
   #isWaiting = false;
   #isLegacy = false;
