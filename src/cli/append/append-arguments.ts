@@ -117,7 +117,7 @@ export function parseAppendArguments(argv: readonly string[], io: CommandIo): Ap
   let source: SourceRequest;
   try {
     target = serverAt(typed, settings.headers);
-    source = sourceOf({ commandLine, fromFile, fromUrl, linger, pty });
+    source = sourceRequestOf({ commandLine, fromFile, fromUrl, linger, pty });
   } catch (error) {
     return refuse(messageOf(error));
   }
@@ -140,7 +140,7 @@ export function parseAppendArguments(argv: readonly string[], io: CommandIo): Ap
   };
 }
 
-function sourceOf({
+function sourceRequestOf({
   commandLine,
   fromFile,
   fromUrl,

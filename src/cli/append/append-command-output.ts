@@ -32,7 +32,7 @@ export async function appendCommandOutput(
   try {
     const commandLine = io.ignoresHangUp ? ignoringHangUp(request.argv) : request.argv;
     command = request.pty
-      ? await PtyCommand.start(commandLine, sizeOf(io))
+      ? await PtyCommand.start(commandLine, terminalSizeOf(io))
       : await PipedCommand.start(commandLine, request.lingerMs);
   } catch (error) {
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
@@ -99,7 +99,7 @@ export async function appendCommandOutput(
 }
 
 /** The size of this process's terminal, if it has one. */
-function sizeOf({ stdout, stderr }: CommandIo): TerminalSize {
+function terminalSizeOf({ stdout, stderr }: CommandIo): TerminalSize {
   const [{ columns, rows } = {}] = [stdout, stderr].filter((stream) => stream.columns && stream.rows);
   return { columns: columns ?? DEFAULT_SIZE.columns, rows: rows ?? DEFAULT_SIZE.rows };
 }

@@ -54,7 +54,7 @@ async function appendSource(
   let progress: AppendProgress | undefined;
   let restoreSignals = () => {};
   try {
-    source = await sourceOf(request, args, io);
+    source = await byteSourceOf(request, args, io);
     const { size, canSeek, mayEndAnywhere } = source;
     if (request.kind !== 'stdin') url = namedTarget(url, source.fileName);
     const position = resume ? await resumePosition(url, headers, size) : 0;
@@ -101,7 +101,7 @@ async function appendSource(
   }
 }
 
-function sourceOf(
+function byteSourceOf(
   request: Exclude<SourceRequest, CommandRequest>,
   { resume, log }: AppendArguments,
   io: CommandIo,
