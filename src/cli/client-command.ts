@@ -1,40 +1,38 @@
 import { Command, Option } from 'commander';
-import {
-  splitCredentials,
-  textWithoutCredentials,
-  withoutCredentials,
-} from '../client/connection/credentials.ts';
-import { targetUrl } from '../client/connection/target-url.ts';
-import type { ReconnectEvent, RetryOptions } from '../client/retry.ts';
+import { splitCredentials, targetUrl, withoutCredentials } from '../client/connection/target-url.ts';
 import { VERSION } from '../wire/version.ts';
+import { ClientLog } from './client-log.ts';
 import type { CommandIo } from './io/io.ts';
 import { EXIT_USAGE, parseArguments } from './parse-arguments.ts';
-import { parseHeaders } from './request-headers.ts';
 
 /** Exit code of the client commands for failures. */
 export const EXIT_FAILURE = 1;
 
-/** Where the client commands say what they do. No URL is shown with user and password. */
-export interface ClientLog {
-  /** Writes a line to standard error. */
-  log: (line: string) => void;
-  /** The same, with `-v` only. */
-  logVerbose: (line: string) => void;
-}
+/** Headers that belong to the connection, to its body or to the protocol: the commands set them. */
+const OWN_HEADERS =
+  /^(?:connection|content-length|expect|host|http2-settings|keep-alive|proxy-connection|sec-.*|te|trailer|transfer-encoding|upgrade|x-verb)$/;
 
-/** What every client command is told beside its own. */
-export interface ClientSettings extends ClientLog {
-  /** Headers for the server, and nobody else. */
+const HEADER_NAME = /^[-!#$%&'*+.^_`|~\dA-Za-z]+$/;
+
+/** Without line ends, and without characters that do not fit into a byte. */
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]+$/;
+
+const TOKEN = /^[\x21-\x7e]+$/;
+
+/** The options that all client commands have. */
+export interface ClientSettings {
+  /** Headers for the server that the command talks to, and no other. */
   headers: Readonly<Record<string, string>>;
+  log: ClientLog;
 }
 
-/** A URL that may be shown, and what is sent to the server there, and nobody else. */
+/** A URL without user and password, so that it can be shown, and the headers for the server there, and no other. */
 export interface Server {
   url: string;
   headers: Readonly<Record<string, string>>;
 }
 
-/** What is said of a client command besides its options. */
+/** The parts of a client command's help besides its options. */
 export interface ClientCommandTexts {
   name: string;
   /** Its arguments in one line. */
@@ -44,7 +42,10 @@ export interface ClientCommandTexts {
   help: string;
 }
 
-/** Begins a client command: with `-H`, `--token`, `-v`, `--version` and `-h`. */
+/** Headers, or what is wrong with them, which does not quote any secret. */
+export type ParsedHeaders = { headers: Record<string, string> } | { mistake: string };
+
+/** Creates a client command with `-H`, `--token`, `-v`, `--version` and `-h`. */
 export function clientCommand({ name, usage, description, help }: ClientCommandTexts): Command {
   return new Command(name)
     .description(description)
@@ -66,7 +67,7 @@ export function clientCommand({ name, usage, description, help }: ClientCommandT
     .addHelpText('after', help);
 }
 
-/** Parses a client command. Returns the exit code when it is over with that. */
+/** Parses the arguments of a client command. Returns the exit code if the command ends with that. */
 export function parseClientCommand(
   command: Command,
   argv: readonly string[],
@@ -75,82 +76,57 @@ export function parseClientCommand(
   const { exitCode } = parseArguments(command, argv, io);
   if (exitCode !== undefined) return exitCode;
   const { header, token, verbose } = command.opts<{ header: string[]; token?: string; verbose?: true }>();
-  const isOutdone =
+  const isOverridden =
     command.getOptionValueSource('token') === 'env' && header.some((line) => /^authorization:/i.test(line));
-  // Set to nothing is not set.
-  const parsed = parseHeaders(header, (!isOutdone && token) || undefined);
+  // An empty token counts as none: a variable may be set to nothing.
+  const parsed = parseHeaders(header, (!isOverridden && token) || undefined);
   if ('mistake' in parsed) return refuseUsage(command, parsed.mistake, io);
-  // The one place where what servers say comes to be shown.
-  const log = (line: string) => void io.stderr.write(`${printable(textWithoutCredentials(line))}\n`);
-  return { headers: parsed.headers, log, logVerbose: verbose ? log : () => {} };
+  return { headers: parsed.headers, log: new ClientLog(io.stderr, verbose === true) };
+}
+
+/** Reports wrong usage that the parser does not notice. Returns the exit code. */
+export function refuseUsage(command: Command, message: string, io: CommandIo): number {
+  io.stderr.write(`${command.name()}: ${message}\n`);
+  return EXIT_USAGE;
 }
 
 /**
- * Takes user and password out of a URL as it was typed: messages are to be without them.
+ * Makes request headers of `-H` and `--token`.
  *
- * @param headers win over what was in the URL
- * @throws {InvalidUrlError} when it is no URL that can be asked for
+ * @param lines as `Name: value`
+ * @param token to be sent as `Authorization: Bearer`
+ */
+export function parseHeaders(lines: readonly string[], token: string | undefined): ParsedHeaders {
+  const headers: Record<string, string> = {};
+  if (token !== undefined) {
+    if (!TOKEN.test(token)) return { mistake: 'the token must be visible ASCII characters, without spaces' };
+    headers.authorization = `Bearer ${token}`;
+  }
+  for (const line of lines) {
+    const colon = line.indexOf(':');
+    const name = line.slice(0, colon).toLowerCase();
+    const value = line.slice(colon + 1).trim();
+    if (colon === -1 || !HEADER_NAME.test(name)) return { mistake: 'a header must look like "Name: value"' };
+    if (OWN_HEADERS.test(name)) return { mistake: `the header ${name} cannot be given` };
+    if (!HEADER_VALUE.test(value)) return { mistake: `the value of the header ${name} cannot be sent` };
+    if (name in headers) return { mistake: `the header ${name} is given twice` };
+    headers[name] = value;
+  }
+  return { headers };
+}
+
+/**
+ * Moves user and password from a URL to a header, so that the URL can be shown.
+ *
+ * @param headers take precedence over what is in the URL
+ * @throws {InvalidUrlError} when it is not a URL that can be requested
  */
 export function serverAt(typed: string, headers: Readonly<Record<string, string>>): Server {
   const target = splitCredentials(targetUrl(typed));
   return { url: withoutCredentials(typed), headers: { ...target.headers, ...headers } };
 }
 
-/** Tells of wrong usage that the parser does not see. Returns the exit code. */
-export function refuseUsage(command: Command, message: string, io: CommandIo): number {
-  io.stderr.write(`${command.name()}: ${message}\n`);
-  return EXIT_USAGE;
-}
-
-/** The attempt that is told without `-v`, too: by then the connection has been lost for a few seconds. */
-const TOLD_ATTEMPT = 5;
-
-/** Attempts to go on in a row: with their waits they take about a quarter of an hour. */
-export const RETRY: RetryOptions = { times: 150 };
-
-/** With `-v`: what is said where nothing but the end of the connection says that a body is whole. */
-export const PRESUMED_END = 'the server has closed the connection: in HTTP/1.0 that is the end, be it or not';
-
-/** Tells of a connection that was lost, and that it is there again. */
-export class ConnectionNews {
-  readonly #log: ClientLog;
-  readonly #prefix: string;
-  #isTold = false;
-
-  /** @param prefix of each line */
-  constructor(log: ClientLog, prefix = '') {
-    this.#log = log;
-    this.#prefix = prefix;
-  }
-
-  /** It was lost, and will be made anew. */
-  lost({ attempt, delayMs, error }: ReconnectEvent): void {
-    const isToBeTold = attempt === TOLD_ATTEMPT;
-    if (isToBeTold) this.#isTold = true;
-    const seconds = (delayMs / 1000).toFixed(1);
-    this.#tell(
-      isToBeTold,
-      `connection lost (${error.message}): trying again in ${seconds} s (attempt ${attempt})`,
-    );
-  }
-
-  /** It was made anew. Who was told that it was lost is told that, too. */
-  again(): void {
-    this.#tell(this.#isTold, 'connected again');
-    this.#isTold = false;
-  }
-
-  #tell(isForAll: boolean, text: string): void {
-    const { log, logVerbose } = this.#log;
-    (isForAll ? log : logVerbose)(`${this.#prefix}${text}`);
-  }
-}
-
-/**
- * Text that came from outside as it may be shown on a terminal: without
- * control characters, also those of formatting and of lines, which could do
- * more there than be read.
- */
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ');
+/** Whether a URL names not a file but a directory: its path ends in `/`. */
+export function isDirectoryUrl(url: string): boolean {
+  return URL.canParse(url) && new URL(url).pathname.endsWith('/');
 }

@@ -1,27 +1,27 @@
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { cannotConnect } from '../client/connection/cannot-connect.ts';
-import { splitCredentials } from '../client/connection/credentials.ts';
 import { proxyAgentFor } from '../client/connection/proxy.ts';
-import { targetUrl } from '../client/connection/target-url.ts';
+import { splitCredentials, targetUrl } from '../client/connection/target-url.ts';
 import { ConnectionError, UnexpectedStatusError } from '../wire/errors.ts';
 import { TCP_KEEP_ALIVE_MS } from '../wire/protocol.ts';
 import { VERSION } from '../wire/version.ts';
 
 const MAX_REDIRECTS = 10;
 
-/** Time for a server to answer with a head. */
+/** Time limit for the head of an answer. */
 const ANSWER_TIMEOUT_MS = 30_000;
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
-/** What is sent besides the URL. */
+const RANGE = /^bytes (?<start>\d+)-(?<end>\d+)\//;
+
 export interface RequestOptions {
   method: 'GET' | 'HEAD';
   headers: Readonly<Record<string, string>>;
-  /** Headers for nobody but the origin of the URL: they are not sent when a redirect has led away from it. */
+  /** Headers for the origin of the URL only: they are not sent when a redirect has led away from it. */
   ownHeaders?: Readonly<Record<string, string>>;
-  /** Gives up, also while the body comes. */
+  /** Aborts the request, also while the body is being read. */
   signal?: AbortSignal;
 }
 
@@ -34,8 +34,8 @@ export interface Answer {
 }
 
 /**
- * Asks for a URL as it is stored, without compression, and follows redirects.
- * Each head must come within 30 s. There is no limit to the time between two
+ * Sends a request for a resource as it is stored, without compression, and follows
+ * redirects. Each head must arrive within 30 s. There is no time limit between two
  * chunks of the body: it may be a live stream.
  *
  * @param url http, https, ws or wss URL
@@ -68,6 +68,23 @@ export function contentLengthOf({ headers }: IncomingMessage): number | undefine
   return text === undefined ? undefined : Number(text);
 }
 
+/** The range that an answer declares, and the size of the whole; members that it does not tell are undefined. */
+export function contentRangeOf({ headers }: Pick<IncomingMessage, 'headers'>): {
+  start: number | undefined;
+  end: number | undefined;
+  total: number | undefined;
+} {
+  const text = headers['content-range'] ?? '';
+  const { start, end } = RANGE.exec(text)?.groups ?? {};
+  // Also if the range is malformed: that of an empty file may end at -1.
+  const total = /\/(\d+)$/.exec(text)?.[1];
+  return { start: numberOf(start), end: numberOf(end), total: numberOf(total) };
+}
+
+function numberOf(digits: string | undefined): number | undefined {
+  return digits === undefined ? undefined : Number(digits);
+}
+
 function httpUrl(url: string | URL): URL {
   const target = targetUrl(url);
   target.protocol = target.protocol.replace('ws', 'http');
@@ -84,7 +101,7 @@ function send(
     const request = start(url, {
       method,
       ...(signal && { signal }),
-      // Without an agent that keeps connections: the process is to end with the answer.
+      // Not Node's global agent, whose idle connections would keep the process alive.
       agent: proxyAgentFor(url, over.signal) ?? false,
       headers: {
         'user-agent': `httpfstream/${VERSION}`,
@@ -99,7 +116,7 @@ function send(
       .once('close', () => over.abort())
       .once('response', (response) => {
         clearTimeout(timer);
-        // Nothing is sent there any more, so that nobody would notice that its machine is gone.
+        // Nothing is sent on this connection any more, so without probes a server that is gone would not be noticed.
         response.socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
         resolve(response);
       })

@@ -1,21 +1,28 @@
-import { type Command, CommanderError } from 'commander';
-import { textWithoutCredentials } from '../client/connection/credentials.ts';
-import { fitHelp } from './help-text.ts';
+import { type Command, CommanderError, InvalidArgumentError } from 'commander';
+import { textWithoutCredentials } from '../client/connection/target-url.ts';
 import type { CommandIo } from './io/io.ts';
 
 /** Exit code of all commands for wrong usage. */
 export const EXIT_USAGE = 2;
 
-/** Wrong usage that nobody sees before what was named is looked at. Its exit code is {@link EXIT_USAGE}. */
+/** Wrong usage that shows only when a named file is looked at. Its exit code is {@link EXIT_USAGE}. */
 export class WrongUsageError extends Error {}
 
-/** Width of help where no terminal says another. */
-const HELP_COLUMNS = 80;
+/** Width of help if that of the terminal is not known: what every pager can show. */
+const DEFAULT_COLUMNS = 80;
 
-/** Narrowest column in which what an option does is told. */
-const MIN_HELP_COLUMNS = 20;
+/** Narrowest column for the descriptions of options. */
+const MIN_DESCRIPTION_COLUMNS = 20;
 
-/** How parsing went: go on, or leave with this exit code. */
+/** The longest time that an option may give: a day. */
+const MAX_SECONDS = 86_400;
+
+const USAGE = 'Usage: ';
+
+/** A space that is not in brackets. */
+const BETWEEN_ARGUMENTS = / (?![^[\]]*\])/;
+
+/** Whether the command is to run, or to exit at once with a code. */
 export type Parsed = { exitCode: number } | { exitCode?: undefined };
 
 /**
@@ -27,12 +34,12 @@ export function parseArguments(command: Command, argv: readonly string[], io: Co
   command.exitOverride().configureOutput({
     writeOut: (text) => io.stdout.write(fitHelp(text, io.stdout.isTTY ? io.stdout.columns : undefined)),
     writeErr: (text) => io.stderr.write(text),
-    // Commander would look at Node's own stream, which changes what others share with it.
-    getOutHelpWidth: () => io.stdout.columns || HELP_COLUMNS,
+    // Commander would use process.stdout, which changes a pipe that other processes share.
+    getOutHelpWidth: () => io.stdout.columns || DEFAULT_COLUMNS,
     getOutHasColors: () => false,
     outputError: (text, write) => write(`${command.name()}: ${textWithoutCredentials(oneLine(text))}\n`),
   });
-  command.configureHelp({ ...command.configureHelp(), minWidthToWrap: MIN_HELP_COLUMNS });
+  command.configureHelp({ ...command.configureHelp(), minWidthToWrap: MIN_DESCRIPTION_COLUMNS });
   try {
     command.parse(withDoubleDashes(command, argv), { from: 'user' });
     return {};
@@ -40,6 +47,56 @@ export function parseArguments(command: Command, argv: readonly string[], io: Co
     if (!(error instanceof CommanderError)) throw error;
     return { exitCode: error.exitCode === 0 ? 0 : EXIT_USAGE };
   }
+}
+
+/** Parses an option's number of seconds, which may be 0. */
+export function secondsOption(text: string): number {
+  const seconds = Number(text);
+  if (!/^\d*\.?\d+$/.test(text) || seconds > MAX_SECONDS) {
+    throw new InvalidArgumentError(`It must be a number of seconds, at most ${MAX_SECONDS}.`);
+  }
+  return seconds;
+}
+
+/** Parses an option's number of seconds, which may not be 0. */
+export function positiveSecondsOption(text: string): number {
+  const seconds = secondsOption(text);
+  if (seconds < 0.001) throw new InvalidArgumentError('It must be at least 0.001.');
+  return seconds;
+}
+
+/**
+ * Wraps a help text to a width: paragraphs, and the usage line. Blocks with indented
+ * lines, which are lists and examples, stay as they are.
+ *
+ * @param columns undefined or 0 for {@link DEFAULT_COLUMNS}
+ */
+export function fitHelp(text: string, columns: number | undefined): string {
+  const width = columns || DEFAULT_COLUMNS;
+  return text
+    .split('\n\n')
+    .map((block) => fitBlock(block, width))
+    .join('\n\n');
+}
+
+function fitBlock(block: string, columns: number): string {
+  if (block.startsWith(USAGE)) return wrapped(block.split(BETWEEN_ARGUMENTS), columns, USAGE.length);
+  if (/^ /m.test(block)) return block;
+  const [, before = '', paragraph = '', after = ''] = /^(\n*)(.*?)(\n*)$/s.exec(block) ?? [];
+  return before + wrapped(paragraph.split(/\s/), columns, 0) + after;
+}
+
+/** @param indent of all lines but the first, in columns */
+function wrapped(words: readonly string[], columns: number, indent: number): string {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of words) {
+    if (line !== '' && line.length + 1 + word.length > columns) {
+      lines.push(line);
+      line = ' '.repeat(indent) + word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line].join('\n');
 }
 
 function withDoubleDashes(command: Command, argv: readonly string[]): string[] {
@@ -52,7 +109,7 @@ function withDoubleDashes(command: Command, argv: readonly string[]): string[] {
   });
 }
 
-/** Also of a mistake that comes with a suggestion. */
+/** Commander puts suggestions on a line of their own. */
 function oneLine(text: string): string {
   return text
     .replace(/^error: /, '')

@@ -1,29 +1,59 @@
-import ora, { type Ora } from 'ora';
-import { formatBytes } from './byte-size.ts';
-import type { CommandIo } from './io/io.ts';
+import type { Ora } from 'ora';
+import type { CommandIo, Output } from './io/io.ts';
+
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 
 const BAR_COLUMNS = 20;
 const RATE_WINDOW_MS = 5000;
 const SAMPLE_MS = 250;
 
+/** A terminal that can show progress. */
+export interface ProgressTerminal {
+  stderr: Output;
+  /** The library that draws there. */
+  ora: typeof import('ora').default;
+}
+
 /**
- * Shows on a terminal how far a transfer has come. On anything but a terminal it
- * shows nothing. The cursor, hidden meanwhile, is back after {@link stop}, and
- * when the process is killed by a signal.
+ * The terminal on standard error; undefined if that is not a terminal, or cannot show progress.
+ * The library is loaded only if it is needed: that takes a third of a command's start.
+ */
+export async function progressTerminal({ stderr }: CommandIo): Promise<ProgressTerminal | undefined> {
+  // On a terminal of width 0, ora would clear lines for ever.
+  if (!stderr.isTTY || !stderr.columns) return undefined;
+  const { default: ora } = await import('ora');
+  return { stderr, ora };
+}
+
+/** Formats a number of bytes for people: `999 B`, `1.2 kB`, `34.5 MB`. */
+export function formatBytes(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  // 999.95 would be rounded to 1000.0.
+  while (value >= (unit === 0 ? 1000 : 999.95) && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/**
+ * Shows the progress of a transfer on a terminal. The cursor is hidden until
+ * {@link stop}, or until the process is killed by a signal.
  */
 abstract class Progress {
   readonly #spinner: Ora;
   readonly #startMs = performance.now();
-  /** When how much had been done, from the beginning of the window on. */
+  /** How many bytes had been done at which time, within the window. */
   readonly #samples: { atMs: number; bytes: number }[] = [];
 
   /** @param doing what is being done */
-  constructor(stderr: CommandIo['stderr'], doing: string) {
+  constructor({ stderr, ora }: ProgressTerminal, doing: string) {
     this.#spinner = ora({
       stream: stderr as NodeJS.WriteStream,
       text: doing,
       suffixText: () => this.text(),
-      // ora itself does not ask for NO_COLOR.
+      // ora itself ignores NO_COLOR.
       color: stderr.hasColors?.() ? 'cyan' : false,
       discardStdin: false,
     });
@@ -32,21 +62,21 @@ abstract class Progress {
   /** How many bytes have been done. */
   protected abstract get bytes(): number;
 
-  /** What is shown behind what is being done. */
+  /** What is shown after what is being done. */
   protected abstract text(): string;
 
-  /** Begins to show it: what `text` needs must be there by now. */
+  /** To be called by the subclass's constructor, once `text` can be called. */
   protected start(): void {
-    // Disabled, it would write a line.
+    // A disabled spinner would write a line.
     if (this.#spinner.isEnabled) this.#spinner.start();
   }
 
-  /** Removes what is shown. */
+  /** Clears what is shown. */
   stop(): void {
     if (this.#spinner.isSpinning) this.#spinner.stop();
   }
 
-  /** Leaves a line that says how it went. */
+  /** Replaces what is shown by a line that sums it up. */
   protected succeedIn(done: string): void {
     if (!this.#spinner.isSpinning) return;
     const seconds = (performance.now() - this.#startMs) / 1000;
@@ -55,7 +85,7 @@ abstract class Progress {
     this.#spinner.stopAndPersist({ symbol: '✔', text, suffixText: '' });
   }
 
-  /** Bytes in a second, over the last few seconds. */
+  /** Bytes per second, over the last few seconds. */
   protected rate(): number {
     const atMs = performance.now();
     const isDue = atMs - (this.#samples.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY) >= SAMPLE_MS;
@@ -67,23 +97,23 @@ abstract class Progress {
   }
 }
 
-/** What is known of an append when it begins. */
+/** What is known of an append when it starts. */
 export interface AppendProgressOptions {
-  /** How many bytes there are in all, when that is known. */
+  /** How many bytes the source has, if that is known. */
   size: number | undefined;
-  /** How many of them are there already. */
+  /** How many of them the resource has already. */
   position: number;
 }
 
-/** How far an append has come: a bar when the size is known, or else what was sent. What counts is what is safe. */
+/** Progress of an append: a bar if the size is known, or else numbers. Acknowledged bytes count. */
 export class AppendProgress extends Progress {
   readonly #options: AppendProgressOptions;
   #sentBytes = 0;
   #acknowledgedBytes = 0;
   #isAcknowledged = true;
 
-  constructor(stderr: CommandIo['stderr'], options: AppendProgressOptions) {
-    super(stderr, 'appending');
+  constructor(terminal: ProgressTerminal, options: AppendProgressOptions) {
+    super(terminal, 'appending');
     this.#options = options;
     this.start();
   }
@@ -96,13 +126,13 @@ export class AppendProgress extends Progress {
     this.#sentBytes += bytes;
   }
 
-  /** @param bytes how many bytes of this append are safe by now */
+  /** @param bytes how many bytes of this append are acknowledged in all */
   acknowledged(bytes: number): void {
     this.#acknowledgedBytes = bytes;
   }
 
-  /** The server will not say what is safe, so that what was sent must do. */
-  isNotAcknowledged(): void {
+  /** The server acknowledges nothing until the end: bytes that were sent count instead. */
+  withoutAcknowledgements(): void {
     this.#isAcknowledged = false;
   }
 
@@ -125,14 +155,14 @@ export class AppendProgress extends Progress {
   }
 }
 
-/** How much of a resource has been written to a file. */
+/** Progress of following a resource into a file. */
 export class FollowProgress extends Progress {
   readonly #position: number;
   #bytes = 0;
 
-  /** @param position how many bytes the file had */
-  constructor(stderr: CommandIo['stderr'], position: number) {
-    super(stderr, 'following');
+  /** @param position how many bytes the file had at the start */
+  constructor(terminal: ProgressTerminal, position: number) {
+    super(terminal, 'following');
     this.#position = position;
     this.start();
   }

@@ -1,16 +1,15 @@
 import { ConnectionError, UnexpectedStatusError } from '../wire/errors.ts';
-import { contentLengthOf, type RequestOptions, request } from './http-request.ts';
+import { contentLengthOf, contentRangeOf, type RequestOptions, request } from './http-request.ts';
 
-/** What a server answers that knows no HEAD, as the original does. */
+/** What a server without HEAD answers, such as the original. */
 const METHOD_NOT_ALLOWED = 405;
 
 /**
  * Asks a server how many bytes a resource has; undefined when it does not exist.
  *
  * @param url http, https, ws or wss URL of the resource
- * @param ownHeaders for the server there, and no other
- * @param signal gives up
- * @throws {UnexpectedStatusError} and what {@link request} throws
+ * @param ownHeaders for that server, and no other
+ * @throws {UnexpectedStatusError} and the errors of {@link request}
  */
 export async function resourceSize(
   url: string | URL,
@@ -24,7 +23,7 @@ export async function resourceSize(
   return sizeOf(status, contentLengthOf(response));
 }
 
-/** Asks for no more than the first byte: `Content-Range` tells of how many it is one. */
+/** Asks for the first byte only: `Content-Range` tells the total. */
 async function sizeByRange(
   url: string | URL,
   options: Pick<RequestOptions, 'ownHeaders' | 'signal'>,
@@ -32,10 +31,9 @@ async function sizeByRange(
   const headers = { range: 'bytes=0-0' };
   const { status, response } = await request(url, { ...options, method: 'GET', headers });
   response.destroy();
-  // Without ranges the whole resource is on its way.
+  // A server without ranges answers with the whole resource.
   if (status !== 206 && status !== 416) return sizeOf(status, contentLengthOf(response));
-  const total = /\/(\d+)$/.exec(response.headers['content-range'] ?? '')?.[1];
-  return sizeOf(200, total === undefined ? undefined : Number(total));
+  return sizeOf(200, contentRangeOf(response).total);
 }
 
 function sizeOf(status: number, size: number | undefined): number | undefined {

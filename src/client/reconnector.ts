@@ -1,31 +1,79 @@
 import { type HttpfstreamError, ProtocolError, UnexpectedStatusError } from '../wire/errors.ts';
-import type { StreamOptions } from './options.ts';
-import { Backoff } from './retry.ts';
+import { MAX_TIMER_MS, type RetryOptions, type StreamOptions } from './stream-options.ts';
 
-/** A connection that lasted so long was good, whatever came of it. */
+/** For this long a user may be watching … */
+const FIRST_MS = 60_000;
+
+/** … so that until then no wait is longer than this. */
+const MAX_FIRST_DELAY_MS = 2000;
+
+/** A connection that lasted this long resets the backoff, even if it brought nothing. */
 const GOOD_CONNECTION_MS = 10_000;
 
-/** As often in a row, with nothing gained in between, it is no chance that the protocol is broken. */
-const MAX_BREACHES = 3;
+/** A server that violates the protocol this often in a row, without progress in between, will do so again. */
+const MAX_VIOLATIONS = 3;
 
-/** Decides when a stream whose connection broke connects again. */
+/** Delays between attempts: exponential, with jitter, so that clients that were cut together do not return together. */
+export class Backoff {
+  readonly #times: number;
+  readonly #minDelayMs: number;
+  readonly #maxDelayMs: number;
+  #attempts = 0;
+  /** Sum of the delays since the last reset. */
+  #waitedMs = 0;
+
+  /** @throws {TypeError} for values that are negative or not numbers */
+  constructor(options: RetryOptions | false | undefined) {
+    const { times = 100, minDelayMs = 100, maxDelayMs = 10_000 } = options || {};
+    this.#times = options === false ? 0 : times;
+    this.#minDelayMs = minDelayMs;
+    this.#maxDelayMs = maxDelayMs;
+    for (const [name, value] of Object.entries({ times, minDelayMs, maxDelayMs })) {
+      if (!(value >= 0))
+        throw new TypeError(`the option retry.${name} must be a number that is not negative`);
+    }
+  }
+
+  /** Number of attempts since the last reset. */
+  get attempts(): number {
+    return this.#attempts;
+  }
+
+  /** Counts an attempt and returns the delay before it, in milliseconds; undefined when none are left. */
+  next(): number | undefined {
+    if (this.#attempts >= this.#times) return undefined;
+    const longestMs =
+      this.#waitedMs < FIRST_MS ? Math.max(MAX_FIRST_DELAY_MS, this.#minDelayMs) : MAX_TIMER_MS;
+    const delayMs = Math.min(this.#maxDelayMs, longestMs, this.#minDelayMs * 2 ** this.#attempts);
+    this.#attempts++;
+    const jitteredMs = Math.round(delayMs * (0.5 + Math.random() / 2));
+    this.#waitedMs += jitteredMs;
+    return jitteredMs;
+  }
+
+  reset(): void {
+    this.#attempts = 0;
+    this.#waitedMs = 0;
+  }
+}
+
+/** Decides when a stream reconnects after its connection broke. */
 export class Reconnector {
   readonly #backoff: Backoff;
   readonly #onReconnect: StreamOptions['onReconnect'];
   readonly #onReconnected: StreamOptions['onReconnected'];
-  /** Whether a connection is being made anew. */
-  #isAway = false;
-  /** Of the connection that broke last; undefined for attempts that made none. */
-  #openedAt: number | undefined;
   readonly #onFailure: (error: Error) => void;
+  #isReconnecting = false;
+  /** When the last connection opened; undefined if the last attempt did not get that far. */
+  #openedAt: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isCancelled = false;
-  /** How often the server has broken the protocol since the stream moved on. */
-  #breaches = 0;
+  /** Protocol violations since the last progress. */
+  #violations = 0;
 
   /**
-   * @param onFailure gets what the user's own functions throw, or a new connection; nothing more is done then
-   * @throws {TypeError} for retry options that make no sense
+   * @param onFailure called with what the caller's own functions or a new connection throw; no attempt follows
+   * @throws {TypeError} for invalid retry options
    */
   constructor({ retry, onReconnect, onReconnected }: StreamOptions, onFailure: (error: Error) => void) {
     this.#backoff = new Backoff(retry);
@@ -34,34 +82,34 @@ export class Reconnector {
     this.#onFailure = onFailure;
   }
 
-  /** Tells that a connection was made. */
+  /** To be called when a connection has opened. */
   opened(): void {
     this.#openedAt = performance.now();
   }
 
-  /** Tells that the server goes on with the stream. */
+  /** To be called when the server has accepted the stream. */
   resumed(): void {
-    if (!this.#isAway) return;
-    this.#isAway = false;
+    if (!this.#isReconnecting) return;
+    this.#isReconnecting = false;
     this.#guard(() => this.#onReconnected?.());
   }
 
-  /** Tells that the stream has moved on. */
+  /** To be called when bytes have arrived, or were acknowledged. */
   progressed(): void {
     this.#backoff.reset();
-    this.#breaches = 0;
+    this.#violations = 0;
   }
 
   /**
-   * Calls `connect` when it is time, unless there have been enough attempts, or the server
-   * has broken the protocol for the third time without that the stream moved on.
+   * Schedules a call of `connect`, unless no attempts are left, or the server has violated
+   * the protocol for the third time without progress in between.
    *
-   * @param error why it is needed; how long the server that refused wants to be left alone it is left
-   * @param withinMs longest wait before that
-   * @returns false when there have been enough
+   * @param error why it is needed; a server's `Retry-After` is respected
+   * @param withinMs longest wait before the call
+   * @returns false when there will be no further attempt
    */
   schedule(error: HttpfstreamError, connect: () => void, withinMs = Number.POSITIVE_INFINITY): boolean {
-    if (error instanceof ProtocolError && ++this.#breaches >= MAX_BREACHES) return false;
+    if (error instanceof ProtocolError && ++this.#violations >= MAX_VIOLATIONS) return false;
     const lastedMs = this.#openedAt === undefined ? 0 : performance.now() - this.#openedAt;
     if (lastedMs > GOOD_CONNECTION_MS) this.#backoff.reset();
     this.#openedAt = undefined;
@@ -69,9 +117,9 @@ export class Reconnector {
     if (nextMs === undefined) return false;
     const wantedMs = (error instanceof UnexpectedStatusError && error.retryAfterMs) || 0;
     const delayMs = Math.min(Math.max(nextMs, wantedMs), withinMs);
-    this.#isAway = true;
+    this.#isReconnecting = true;
     this.#guard(() => this.#onReconnect?.({ attempt: this.#backoff.attempts, delayMs, error }));
-    // Who was told may have cancelled.
+    // The callback may have destroyed the stream.
     if (!this.#isCancelled) this.#timer = setTimeout(() => this.#guard(connect), delayMs);
     return true;
   }
@@ -85,7 +133,7 @@ export class Reconnector {
     }
   }
 
-  /** Connects no more. */
+  /** Makes no further attempt. */
   cancel(): void {
     this.#isCancelled = true;
     clearTimeout(this.#timer);

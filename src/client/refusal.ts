@@ -11,34 +11,36 @@ import {
   StreamClosedError,
   UnexpectedStatusError,
 } from '../wire/errors.ts';
-import { textWithoutCredentials } from './connection/credentials.ts';
-import { retryAfterOf } from './retry-after.ts';
+import { textWithoutCredentials } from './connection/target-url.ts';
 
-/** What the original's server answers when somebody else appends. */
+/** What the original's server answers while another client appends. */
 const ORIGINAL_CONFLICT = /already has an active/;
 
-/** How much of an error's body is looked at. */
+/** How much of an error's body is read. */
 const MAX_BODY_BYTES = 8192;
 
-/** How long that may take, in milliseconds. */
+/** Time limit for reading it. */
 const BODY_TIMEOUT_MS = 10_000;
 
-/** How much of what it says is told, in characters. */
+/** How much of what it says goes into the error's message, in characters. */
 const MAX_DETAIL_LENGTH = 200;
 
-/** Server errors that will be the same the next time: not implemented, HTTP version, disk full. */
-const LASTING: readonly number[] = [501, 505, 507];
+/** Longest `Retry-After` that is respected. */
+const MAX_RETRY_AFTER_MS = 3_600_000;
+
+/** Server errors that a retry does not cure: not implemented, HTTP version, disk full. */
+const PERMANENT: readonly number[] = [501, 505, 507];
 
 /**
- * Whether it makes sense to go on asking after a refusal with this status, once
- * the server has accepted. 400 is for a request whose end was torn off; 404 is a
- * proxy's, because the server answers 410 to those who name the generation.
+ * Whether a retry makes sense after a refusal with this status, once the server has
+ * accepted the stream. 400 answers a request that was cut short; 404 comes from a
+ * proxy, since the server answers 410 to requests that name a generation.
  */
 export function isTransient(status = 0): boolean {
-  return [400, 404, 408, 429].includes(status) || (status >= 500 && !LASTING.includes(status));
+  return [400, 404, 408, 429].includes(status) || (status >= 500 && !PERMANENT.includes(status));
 }
 
-/** Turns a server's refusal into the error that it means. Reads the body, as far as it matters. */
+/** Turns a server's refusal into the matching error. Reads as much of the body as the error needs. */
 export async function refusalOf(response: IncomingMessage): Promise<HttpfstreamError> {
   const status = response.statusCode ?? 0;
   const { code, detail } = problemOf(await textOf(response));
@@ -59,7 +61,7 @@ export async function refusalOf(response: IncomingMessage): Promise<HttpfstreamE
   return new UnexpectedStatusError(status, message, retryAfterOf(response));
 }
 
-/** Where a redirect leads: nobody goes there by himself, because headers would go along. */
+/** Where a redirect leads. It is not followed, because the request's headers would go along. */
 function redirectOf({ statusCode = 0, headers: { location } }: IncomingMessage): string | undefined {
   if (statusCode < 300 || statusCode > 399 || location === undefined) return undefined;
   return `the server redirects to ${textWithoutCredentials(location).slice(0, MAX_DETAIL_LENGTH)}`;
@@ -83,7 +85,7 @@ async function textOf(response: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-/** The original answers in plain text, this server in problem+json when asked to. What is no text is left out. */
+/** The original answers in plain text, this server in problem+json if asked to. Members that are not strings are ignored. */
 function problemOf(body: string): { code?: string; detail?: string } {
   const { code, detail } = jsonOf(body) ?? { detail: body.trim() };
   return {
@@ -98,4 +100,16 @@ function jsonOf(body: string): { code?: unknown; detail?: unknown } | undefined 
   } catch {
     return undefined;
   }
+}
+
+/**
+ * The wait that a server asks for in `Retry-After`, in milliseconds, at most an hour
+ * (RFC 9110, section 10.2.3); undefined when the header is missing or malformed.
+ */
+function retryAfterOf({ headers }: IncomingMessage): number | undefined {
+  const text = headers['retry-after']?.trim() ?? '';
+  const isDate = text.endsWith('GMT');
+  if (!isDate && !/^\d+$/.test(text)) return undefined;
+  const delayMs = isDate ? Date.parse(text) - Date.now() : Number(text) * 1000;
+  return Number.isNaN(delayMs) ? undefined : Math.min(Math.max(0, delayMs), MAX_RETRY_AFTER_MS);
 }

@@ -1,4 +1,5 @@
 import {
+  ConnectionError,
   ConnectionLostError,
   FramingError,
   type HttpfstreamError,
@@ -10,14 +11,26 @@ import {
   StreamTruncatedError,
 } from '../wire/errors.ts';
 import { CloseCode, type EndMessage, type EndReason } from '../wire/protocol.ts';
-import { type ConnectionEnd, connectionError } from './connection/connection-end.ts';
+import type { ConnectionEnd } from './connection/client-connection.ts';
 
-/** The error of a stream that broke for good. */
+/** Close codes that reject what was sent: protocol error, kind of data, text, policy, size (RFC 6455, section 7.4.1). */
+const REFUSALS: readonly number[] = [1002, 1003, 1007, 1008, 1009];
+
+/** Close codes that may follow a finished stream: a clean close, none at all, and a server that goes away. */
+const CODES_AFTER_FINISHED: readonly number[] = [
+  CloseCode.finished,
+  CloseCode.none,
+  CloseCode.abnormal,
+  CloseCode.goingAway,
+  CloseCode.serviceRestart,
+];
+
+/** The error of a stream that broke and cannot be resumed. */
 export function interrupted(message: string, cause?: Error): StreamInterruptedError {
   return new StreamInterruptedError(message, CloseCode.abnormal, { cause });
 }
 
-/** The error for a stream that the server ended for another reason than that it was finished. */
+/** The error for an end other than `finished`. */
 export function failureOfEnd({ reason, detail }: EndMessage): HttpfstreamError {
   switch (reason) {
     case 'deleted':
@@ -32,11 +45,11 @@ export function failureOfEnd({ reason, detail }: EndMessage): HttpfstreamError {
 }
 
 /**
- * What contradicts itself in an end that the server tells; undefined when nothing does.
+ * The protocol violation in an end message; undefined when there is none.
  *
- * @param position where the stream is; undefined when it has not begun
+ * @param position of the stream; undefined when it has not begun
  */
-export function breachOfEnd(end: EndMessage, position: number | undefined): ProtocolError | undefined {
+export function violationInEnd(end: EndMessage, position: number | undefined): ProtocolError | undefined {
   if (end.reason === 'missing' || end.reason === 'shutdown') return undefined;
   if (position === undefined && end.reason === 'finished')
     return new ProtocolError('the stream ended before it began');
@@ -44,10 +57,35 @@ export function breachOfEnd(end: EndMessage, position: number | undefined): Prot
   return new ProtocolError(`the stream ended at ${end.position}, but came to ${position}`);
 }
 
-/** The error for who does not try any more to go on. A breach of the protocol speaks for itself. */
+/** The error of a stream that has run out of attempts. A protocol violation is passed on as it is. */
 export function failureOfRetry(message: string, cause: HttpfstreamError): HttpfstreamError {
   if (cause instanceof ProtocolError) return cause;
   return new ConnectionLostError(`${message}: ${cause.message}`, { cause });
+}
+
+/** The error for a refusal of a stream that had begun. */
+export function failureOfResume(error: HttpfstreamError): HttpfstreamError {
+  if (error instanceof RangeNotSatisfiableError)
+    return new StreamTruncatedError('the file was cut', { cause: error });
+  return error;
+}
+
+/** The end reason that an error stands for, if any. */
+export function endReasonOf(error: HttpfstreamError): EndReason | undefined {
+  if (error instanceof StreamInterruptedError) return 'interrupted';
+  if (error instanceof ResourceGoneError) return 'deleted';
+  return error instanceof StreamTruncatedError ? 'truncated' : undefined;
+}
+
+/** The error for a connection that broke, or could not be made. */
+export function connectionError({ code, reason, error }: ConnectionEnd): ConnectionError | ProtocolError {
+  if (error instanceof ConnectionError) return error;
+  if (error instanceof FramingError) return new ProtocolError(error.message, { cause: error });
+  if (error !== undefined) return new ConnectionError(error.message, { cause: error });
+  if (code === CloseCode.abnormal) return new ConnectionError('the connection broke');
+  return new ConnectionError(
+    `the server closed the connection (close code ${code}${reason && `: ${reason}`})`,
+  );
 }
 
 /** The error for a stream of a legacy server, which tells its end by close codes only. */
@@ -61,16 +99,15 @@ export function failureOfClose(end: ConnectionEnd): HttpfstreamError {
   return new StreamInterruptedError(text, code, { cause: error });
 }
 
-/** The reason that an error stands for, if it is one of a stream's end. */
-export function reasonOf(error: HttpfstreamError): EndReason | undefined {
-  if (error instanceof StreamInterruptedError) return 'interrupted';
-  if (error instanceof ResourceGoneError) return 'deleted';
-  return error instanceof StreamTruncatedError ? 'truncated' : undefined;
+/** Whether the server closed with a code that says that a retry would be refused, too. */
+export function isRefusal({ code, error }: ConnectionEnd): boolean {
+  return error === undefined && REFUSALS.includes(code);
 }
 
-/** What a refusal means to one who has followed already. */
-export function failureOfResume(error: HttpfstreamError): HttpfstreamError {
-  if (error instanceof RangeNotSatisfiableError)
-    return new StreamTruncatedError('the file was cut', { cause: error });
-  return error;
+/** The error for a connection whose end contradicts the `finished` before it; undefined when it does not. */
+export function violationAfterFinished(end: ConnectionEnd): ConnectionError | ProtocolError | undefined {
+  if (end.error instanceof FramingError) return connectionError(end);
+  if (CODES_AFTER_FINISHED.includes(end.code)) return undefined;
+  const close = `close code ${end.code}${end.reason && `: ${end.reason}`}`;
+  return new ProtocolError(`the server called the stream finished, and closed it as broken (${close})`);
 }

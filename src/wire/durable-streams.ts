@@ -5,21 +5,21 @@
 
 /** Headers, in lower case. */
 export const StreamHeader = {
-  /** Answer: the offset after the last byte that it has, or that the stream has. */
+  /** Answer: the offset after the last byte in it, or of the stream. */
   nextOffset: 'stream-next-offset',
-  /** Answer: `true` when there is no more at the moment. */
+  /** Answer: `true` when the reader has caught up. */
   upToDate: 'stream-up-to-date',
-  /** Both: `true` when nothing will be appended any more. */
+  /** Both: `true` when the stream is closed: nothing can be appended. */
   closed: 'stream-closed',
-  /** Answer to a live read: to be sent again as `cursor`. */
+  /** Answer to a live read: to be sent with the next one as `cursor`. */
   cursor: 'stream-cursor',
-  /** Answer: `base64` when events do not have the bytes as text. */
+  /** Answer: `base64` when the data of events is encoded, because it is not text. */
   sseEncoding: 'stream-sse-data-encoding',
-  /** Both: seconds that a stream lives after its last use. */
+  /** Both: time to live after the last access, in seconds. */
   ttl: 'stream-ttl',
-  /** Both: when a stream ends to live (RFC 3339). */
+  /** Both: when the stream expires (RFC 3339). */
   expiresAt: 'stream-expires-at',
-  /** Request: must be above the last one. */
+  /** Request: must be greater than the last one. */
   seq: 'stream-seq',
   forkedFrom: 'stream-forked-from',
   forkOffset: 'stream-fork-offset',
@@ -33,15 +33,15 @@ export const StreamHeader = {
 
 /** Query parameters of reads. */
 export const StreamQuery = {
-  /** Where to begin: a token, `-1` for the beginning, `now` for the end. */
+  /** Where to begin: an offset, `-1` for the beginning, `now` for the end. */
   offset: 'offset',
-  /** `long-poll` waits for more, `sse` goes on for as long as it can. */
+  /** `long-poll` waits for the next bytes, `sse` streams events. */
   live: 'live',
   /** The last `Stream-Cursor`. */
   cursor: 'cursor',
 } as const;
 
-/** First segment of paths that the protocol keeps for subscriptions, which are not supported. */
+/** First segment of the paths that the protocol reserves for subscriptions, which are not supported. */
 export const SUBSCRIPTIONS_SEGMENT = '__ds';
 
 /** Longest body of one append, in bytes. */

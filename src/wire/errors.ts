@@ -1,12 +1,11 @@
 /**
  * One class for each failure, one `code` for each class. Browser-safe.
  *
- * `message` is meant for the person at the other end of the connection: it
- * never contains a path of the server's machine. What an operator needs beyond
- * that is in `cause`.
+ * `message` is shown to the user at the other end of the connection: it never
+ * contains a path of the server's machine. Details for the operator are in `cause`.
  */
 
-/** The base of every error that httpfstream makes; `code` is stable, `message` is not. */
+/** The base class of all errors of httpfstream; `code` is stable, `message` is not. */
 export abstract class HttpfstreamError extends Error {
   /** A stable identifier to branch on. */
   abstract readonly code: string;
@@ -22,27 +21,27 @@ export class InvalidPathError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_PATH';
 }
 
-/** The request is malformed in another way than its path. */
+/** The request is malformed, other than its path. */
 export class InvalidRequestError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_REQUEST';
 }
 
-/** The server is not known by the name under which it was asked. */
+/** The host that was requested is not one of the server's names. */
 export class UnknownHostError extends HttpfstreamError {
   readonly code = 'HFS_UNKNOWN_HOST';
 }
 
-/** A browser asked on behalf of a page of another origin. */
+/** A browser sent the request for a page of another origin. */
 export class ForeignOriginError extends HttpfstreamError {
   readonly code = 'HFS_FOREIGN_ORIGIN';
 }
 
-/** The path may not be written: it is reserved, or leads out of the root. */
+/** The path must not be written: it is reserved, or leads out of the root. */
 export class ForbiddenPathError extends HttpfstreamError {
   readonly code = 'HFS_FORBIDDEN_PATH';
 }
 
-/** A file stands where a directory is needed, or the other way round. */
+/** There is a file where a directory is needed, or the other way round. */
 export class PathConflictError extends HttpfstreamError {
   readonly code = 'HFS_PATH_CONFLICT';
 }
@@ -52,7 +51,7 @@ export class ResourceNotFoundError extends HttpfstreamError {
   readonly code = 'HFS_RESOURCE_NOT_FOUND';
 }
 
-/** The resource is not what it was: deleted, or deleted and made anew. */
+/** The resource was deleted, or replaced. */
 export class ResourceGoneError extends HttpfstreamError {
   readonly code = 'HFS_RESOURCE_GONE';
 }
@@ -62,7 +61,7 @@ export class PositionMismatchError extends HttpfstreamError {
   readonly code = 'HFS_POSITION_MISMATCH';
 }
 
-/** The request of an appender is not newer than its last one: it was repeated on the way. */
+/** An appender's request is not newer than its last one: a proxy has repeated it. */
 export class RepeatedRequestError extends HttpfstreamError {
   readonly code = 'HFS_REPEATED_REQUEST';
 }
@@ -82,25 +81,25 @@ export class MethodNotAllowedError extends HttpfstreamError {
   readonly code = 'HFS_METHOD_NOT_ALLOWED';
 }
 
-/** The resource is not (any more) what the request is meant for. */
+/** The resource is not in the state that the request requires. */
 export class PreconditionFailedError extends HttpfstreamError {
   readonly code = 'HFS_PRECONDITION_FAILED';
 }
 
-/** No byte of the resource is in the ranges that were asked for. */
+/** No byte of the resource is in the requested ranges. */
 export class RangeNotSatisfiableError extends HttpfstreamError {
   readonly code = 'HFS_RANGE_NOT_SATISFIABLE';
 }
 
-/** The server is shutting down and takes no new work. */
+/** The server is shutting down and accepts no new requests. */
 export class ServerClosingError extends HttpfstreamError {
   readonly code = 'HFS_SERVER_CLOSING';
 }
 
-/** The stream was closed: nothing can be appended to it any more. */
+/** The stream is closed: nothing can be appended to it. */
 export class StreamClosedError extends HttpfstreamError {
   readonly code = 'HFS_STREAM_CLOSED';
-  /** Its size in bytes; undefined for a client, which is not told. */
+  /** Its size in bytes; undefined in a client, which does not get it. */
   readonly size: number | undefined;
 
   constructor(message: string, size?: number) {
@@ -109,27 +108,27 @@ export class StreamClosedError extends HttpfstreamError {
   }
 }
 
-/** The stream was deleted, and lives on in its forks only. */
+/** The stream was deleted, but its forks still exist. */
 export class StreamGoneError extends HttpfstreamError {
   readonly code = 'HFS_STREAM_GONE';
 }
 
-/** Something else is at the path than what was to be made there. */
+/** The path has a different stream, or file, than the one that was to be created. */
 export class StreamConflictError extends HttpfstreamError {
   readonly code = 'HFS_STREAM_CONFLICT';
 }
 
-/** The path holds other content than what was to be stored there. */
+/** The path has other content than what was to be stored. */
 export class ContentMismatchError extends HttpfstreamError {
   readonly code = 'HFS_CONTENT_MISMATCH';
 }
 
-/** What was to be appended is of another type than the stream. */
+/** The bytes to be appended have another content type than the stream. */
 export class ContentTypeMismatchError extends HttpfstreamError {
   readonly code = 'HFS_CONTENT_TYPE_MISMATCH';
 }
 
-/** The `Stream-Seq` is not above the last one. */
+/** The `Stream-Seq` is not greater than the last one. */
 export class SequenceConflictError extends HttpfstreamError {
   readonly code = 'HFS_SEQUENCE_CONFLICT';
 }
@@ -137,9 +136,9 @@ export class SequenceConflictError extends HttpfstreamError {
 /** A producer has skipped a request. */
 export class ProducerGapError extends HttpfstreamError {
   readonly code = 'HFS_PRODUCER_GAP';
-  /** Number of the request that comes next. */
+  /** Number of the next request. */
   readonly expected: number;
-  /** Number of the request that came. */
+  /** Number of the request that was received. */
   readonly received: number;
 
   constructor(expected: number, received: number) {
@@ -149,7 +148,7 @@ export class ProducerGapError extends HttpfstreamError {
   }
 }
 
-/** A producer was replaced by a newer one of the same name. */
+/** A producer was fenced by a newer one with the same ID. */
 export class ProducerFencedError extends HttpfstreamError {
   readonly code = 'HFS_PRODUCER_FENCED';
   /** Epoch of the newer one. */
@@ -161,7 +160,7 @@ export class ProducerFencedError extends HttpfstreamError {
   }
 }
 
-/** An appender holds the resource for longer; single appends have to wait. */
+/** An appender has held the resource for too long for a single append to wait. */
 export class AppendBusyError extends HttpfstreamError {
   readonly code = 'HFS_APPEND_BUSY';
 }
@@ -171,37 +170,37 @@ export class RootInUseError extends HttpfstreamError {
   readonly code = 'HFS_ROOT_IN_USE';
 }
 
-/** The body of a request is longer than what is taken at once. */
+/** The body of a request is longer than the server accepts. */
 export class PayloadTooLargeError extends HttpfstreamError {
   readonly code = 'HFS_PAYLOAD_TOO_LARGE';
 }
 
-/** Nothing more came of the body of a request for too long. */
+/** The body of a request has stalled for too long. */
 export class BodyTimeoutError extends HttpfstreamError {
   readonly code = 'HFS_BODY_TIMEOUT';
 }
 
-/** The body of a request has an encoding that is not known here. */
+/** The body of a request has an unknown encoding. */
 export class UnsupportedEncodingError extends HttpfstreamError {
   readonly code = 'HFS_UNSUPPORTED_ENCODING';
 }
 
-/** The body of a request is framed in a way that is not known here. */
+/** The body of a request has an unknown transfer encoding. */
 export class UnsupportedTransferError extends HttpfstreamError {
   readonly code = 'HFS_UNSUPPORTED_TRANSFER';
 }
 
-/** Where the body of a request ends cannot be told. */
+/** The request does not say where its body ends. */
 export class LengthRequiredError extends HttpfstreamError {
   readonly code = 'HFS_LENGTH_REQUIRED';
 }
 
-/** The client expects what the server does not do (`Expect`). */
+/** The server does not support what the request expects (`Expect`). */
 export class ExpectationFailedError extends HttpfstreamError {
   readonly code = 'HFS_EXPECTATION_FAILED';
 }
 
-/** The request has more headers than the server takes. */
+/** The request has more headers than the server accepts. */
 export class HeadTooLargeError extends HttpfstreamError {
   readonly code = 'HFS_HEAD_TOO_LARGE';
 }
@@ -211,17 +210,17 @@ export class StorageFullError extends HttpfstreamError {
   readonly code = 'HFS_STORAGE_FULL';
 }
 
-/** The server has run out of file descriptors for the moment. */
+/** The server has no file descriptors left at the moment. */
 export class StorageBusyError extends HttpfstreamError {
   readonly code = 'HFS_STORAGE_BUSY';
 }
 
-/** The file system refused for a reason that is the operator's business; see `cause`. */
+/** The file system failed for a reason that concerns the operator; see `cause`. */
 export class StorageError extends HttpfstreamError {
   readonly code = 'HFS_STORAGE_ERROR';
 }
 
-/** What was asked for could not be made safe, nor taken back for sure: it may be there, now or after a restart. */
+/** The change could neither be made durable nor be undone for sure: it may be there, now or after a restart. */
 export class OutcomeUnknownError extends HttpfstreamError {
   readonly code = 'HFS_OUTCOME_UNKNOWN';
 }
@@ -231,7 +230,7 @@ export class InvalidRootError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_ROOT';
 }
 
-/** A peer broke the WebSocket framing rules (RFC 6455); `closeCode` is what to answer. */
+/** A peer violated the WebSocket framing rules (RFC 6455); `closeCode` is the answer to that. */
 export class FramingError extends HttpfstreamError {
   readonly code = 'HFS_FRAMING_ERROR';
   /** 1002 for a protocol error, 1009 for a message over the limit. */
@@ -243,12 +242,12 @@ export class FramingError extends HttpfstreamError {
   }
 }
 
-/** The server broke the rules of the protocol; see `cause`, if there is one. What was read or acknowledged until then is good. */
+/** The server violated the protocol; see `cause`, if there is one. What was read or acknowledged before is valid. */
 export class ProtocolError extends HttpfstreamError {
   readonly code = 'HFS_PROTOCOL_ERROR';
 }
 
-/** What was to be appended is neither bytes nor text, nor anything that yields them. */
+/** The source of an append is neither bytes nor text, nor anything that yields them. */
 export class InvalidSourceError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_SOURCE';
 }
@@ -258,12 +257,12 @@ export class InvalidUrlError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_URL';
 }
 
-/** The server answered with a status that the client does not expect. */
+/** The server answered with an unexpected status. */
 export class UnexpectedStatusError extends HttpfstreamError {
   readonly code = 'HFS_UNEXPECTED_STATUS';
   /** The HTTP status of the answer. */
   readonly status: number;
-  /** How long the server wants to be left alone (`Retry-After`), in milliseconds, at most an hour; undefined when it does not say. */
+  /** How long to wait before a retry (`Retry-After`), in milliseconds, at most an hour; undefined when the server does not say. */
   readonly retryAfterMs: number | undefined;
 
   constructor(status: number, message = `HTTP status ${status}`, retryAfterMs?: number) {
@@ -273,20 +272,20 @@ export class UnexpectedStatusError extends HttpfstreamError {
   }
 }
 
-/** The server could not be reached, or the handshake broke; see `cause`. */
+/** The server could not be reached, or the handshake failed; see `cause`. */
 export class ConnectionError extends HttpfstreamError {
   readonly code = 'HFS_CONNECTION';
 }
 
-/** The connection of one's own was lost, and no new one could be made; what was read or acknowledged until then is good. */
+/** The client's connection was lost, and no new one could be made; what was read or acknowledged before is valid. */
 export class ConnectionLostError extends HttpfstreamError {
   readonly code = 'HFS_CONNECTION_LOST';
 }
 
-/** The stream broke before its end, for everybody; what was read or acknowledged until then is good. */
+/** The stream broke before its end, for all clients; what was read or acknowledged before is valid. */
 export class StreamInterruptedError extends HttpfstreamError {
   readonly code = 'HFS_STREAM_INTERRUPTED';
-  /** The WebSocket close code with which a legacy server ended the stream; 1006 when it was not told by one. */
+  /** The WebSocket close code with which a legacy server ended the stream; 1006 if there was none. */
   readonly closeCode: number;
 
   constructor(message: string, closeCode: number, options?: ErrorOptions) {
@@ -295,12 +294,12 @@ export class StreamInterruptedError extends HttpfstreamError {
   }
 }
 
-/** The file became shorter than what was already read of it. */
+/** The file became shorter than what had been read of it. */
 export class StreamTruncatedError extends HttpfstreamError {
   readonly code = 'HFS_STREAM_TRUNCATED';
 }
 
-/** The server is one of the original's kind and cannot do what was asked for. */
+/** The server is a legacy one and does not support the request. */
 export class UnsupportedError extends HttpfstreamError {
   readonly code = 'HFS_UNSUPPORTED';
 }

@@ -5,11 +5,10 @@ const FIN = 0x80;
 type DataOpcode = typeof Opcode.text | typeof Opcode.binary;
 
 /**
- * Makes a function that lays bytes out as complete, unmasked and unfragmented
- * WebSocket messages. It copies nothing: the result alternates between headers
- * and views of the input, to be written one after the other.
+ * Makes a function that encodes bytes as complete, unmasked and unfragmented WebSocket
+ * messages. It copies nothing: the result consists of headers and views of the input,
+ * to be written one after the other.
  *
- * @param opcode opcode of every message
  * @param maxMessageBytes longest payload of one message; more bytes make more messages
  */
 export function messageEncoder(
@@ -20,7 +19,7 @@ export function messageEncoder(
 
   return (parts) => {
     let remaining = parts.reduce((bytes, part) => bytes + part.length, 0);
-    let room = 0; // what the current message still takes
+    let room = 0; // of the current message
     const encoded: Buffer[] = [];
     for (const part of parts) {
       for (let at = 0; at < part.length; ) {

@@ -3,19 +3,18 @@
  * original program's clients impose. Browser-safe; imports nothing.
  */
 
-/** Quiet time after which TCP starts to probe whether the other side's machine is still there, for connections that may be quiet. */
+/** Idle time after which TCP probes whether the peer's machine is still there. */
 export const TCP_KEEP_ALIVE_MS = 30_000;
 
-/** What a request wants of a resource. */
 export type Verb = 'APPEND' | 'FOLLOW';
 
-/** The methods of HTTP that have a meaning here. */
+/** The HTTP methods that are supported. */
 export const METHODS: readonly string[] = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'];
 
-/** Request header that names the verb; it wins over the query parameter. */
+/** Request header for the verb; it takes precedence over the query parameter. */
 export const VERB_HEADER = 'x-verb';
 
-/** Query parameter that names the verb when the header is absent. */
+/** Query parameter for the verb. */
 export const VERB_QUERY = 'verb';
 
 /**
@@ -24,21 +23,21 @@ export const VERB_QUERY = 'verb';
  */
 export const SUBPROTOCOL = 'httpfstream.v2';
 
-/** Names of the query parameters that a client of {@link SUBPROTOCOL} may send. */
+/** Query parameters of clients that speak {@link SUBPROTOCOL}. */
 export const QueryName = {
-  /** Follower: first byte wanted; negative: that many bytes before the end. */
+  /** Follower: position of the first byte; negative: that many bytes before the end. */
   from: 'from',
   /** Follower: the last so many lines. */
   lines: 'lines',
   /** Follower: seconds to wait for a resource that does not exist yet. */
   wait: 'wait',
-  /** Follower: seconds for which the file is held after its end, for one that comes back with `generation`. */
+  /** Follower: seconds for which the file stays open after the end, for a follower that comes back with `generation`. */
   hold: 'hold',
-  /** Both: refuse if the file was made anew since it had this generation. */
+  /** Both: refuse if the file does not have this generation, because it was replaced. */
   generation: 'generation',
-  /** Appender: a random token that the client made; who brings it again goes on. */
+  /** Appender: a random token that the client has generated; a request with the same token resumes the session. */
   session: 'session',
-  /** Appender: a number that grows with each request of the session, so that a repeated one is known. */
+  /** Appender: a number that grows with each request of the session, so that repeated requests are recognised. */
   attempt: 'attempt',
   /** Appender: the position at which the session must begin. */
   expect: 'expect',
@@ -46,28 +45,27 @@ export const QueryName = {
 
 /**
  * Why a stream ended: its appender `finished` cleanly, or was lost or refused
- * (`interrupted`); the file was `deleted` or made anew, or cut to less than was
+ * (`interrupted`); the file was `deleted` or replaced, or cut to less than was
  * sent (`truncated`); or the server shuts down and will be back (`shutdown`).
  */
 export type EndReason = 'finished' | 'interrupted' | 'deleted' | 'truncated' | 'shutdown';
 
 /**
- * Header, or trailer, with the exit status of the command whose output a
- * stream is, as shells count: 0 to 255, and 128 and the signal's number when one killed it.
+ * Header, or trailer, with the exit status of the command whose output the
+ * stream is, as in a shell: 0 to 255; 128 and the signal's number if one killed it.
  */
 export const STATUS_HEADER = 'stream-status';
 
-/** Whether this is an exit status. */
 export function isStatus(value: unknown): value is number {
   return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 255;
 }
 
-/** What an appender's close frame says as its reason beside code 1000: the status, if there is one. */
+/** The reason in the close frame of an appender that has finished: the status, if there is one. */
 export function closeReasonOf(status: number | undefined): string {
   return status === undefined ? '' : JSON.stringify({ status });
 }
 
-/** The status in the reason of an appender's close frame. Undefined when there is none, or it makes no sense. */
+/** The status in the reason of an appender's close frame. Undefined when there is none, or it is malformed. */
 export function statusOfCloseReason(reason: string): number | undefined {
   try {
     const { status } = Object(JSON.parse(reason));
@@ -77,12 +75,12 @@ export function statusOfCloseReason(reason: string): number | undefined {
   }
 }
 
-/** First message to both: what follows begins at `position`. */
+/** The first message to followers and appenders: their bytes begin at `position`. */
 export interface OpenMessage {
   type: 'open';
   generation: number;
   position: number;
-  /** Whether somebody appends. */
+  /** Whether an appender is connected. */
   live: boolean;
 }
 
@@ -92,15 +90,15 @@ export interface AckMessage {
   position: number;
 }
 
-/** What a follower may be told of an end beside its reason. */
+/** Details of an end, besides its reason. */
 export interface EndFacts {
-  /** With `finished`: how the command ended that wrote the stream, if its appender told. */
+  /** With `finished`: exit status of the command that wrote the stream, if its appender has sent it. */
   status?: number | undefined;
-  /** With `deleted`: the generation of the file that took its place, which the server has seen do so. */
+  /** With `deleted`: the generation of the file that has replaced it, if the server has noticed that. */
   next?: number;
-  /** With `next`: whether others may have been there in between. */
+  /** With `next`: whether there may have been other files in between. */
   gap?: boolean;
-  /** With `truncated`: how many bytes from `position` on were there and cannot be had any more. */
+  /** With `truncated`: how many bytes from `position` on are lost. */
   lost?: number;
 }
 
@@ -110,16 +108,16 @@ export interface EndMessage extends EndFacts {
   position: number;
   /** `missing`: the resource did not appear while the follower waited. */
   reason: EndReason | 'missing';
-  /** For people: what went wrong. */
+  /** What went wrong, for people. */
   detail?: string;
 }
 
-/** To a follower: the appender's connection broke, or the resource is not there yet; and it is (back). */
+/** To a follower: the appender's connection broke, or the resource does not exist yet (`waiting`); that is over (`live`). */
 export interface StatusMessage {
   type: 'waiting' | 'live';
 }
 
-/** A text message from the server, as one JSON object. Ignore those of other types. */
+/** A text message of the server: a JSON object. Clients ignore those of other types. */
 export type ControlMessage = OpenMessage | AckMessage | EndMessage | StatusMessage;
 
 /** Longest text message, in bytes. */
@@ -131,41 +129,41 @@ export const MAX_DATA_BYTES = 1024 * 1024;
 /** Longest time for which a follower may ask to wait for its resource, in seconds: a day. */
 export const MAX_WAIT_SECONDS = 86_400;
 
-/** Longest time for which a follower may ask to have its file held, in seconds. */
+/** Longest time for which a follower may ask to keep its file open, in seconds. */
 export const MAX_HOLD_SECONDS = 300;
 
-/** How often a client of this package gives a sign of life by itself, in milliseconds. */
+/** How often the clients of this package send a ping. */
 export const HEARTBEAT_MS = 5000;
 
-/** WebSocket close codes as this project uses them (RFC 6455, section 7.4.1). */
+/** WebSocket close codes, and what they mean here (RFC 6455, section 7.4.1). */
 export const CloseCode = {
   /** The appender ended cleanly and every byte was delivered. */
   finished: 1000,
   /** The endpoint goes away: the server shuts down, or a client gives up. */
   goingAway: 1001,
   protocolError: 1002,
-  /** A text message came from an appender that speaks {@link SUBPROTOCOL}. */
+  /** An appender that speaks {@link SUBPROTOCOL} sent a text message. */
   unsupportedData: 1003,
   /** Never sent: the close frame carried no code. */
   none: 1005,
   /** Never sent: the connection broke without a close frame. */
   abnormal: 1006,
   messageTooBig: 1009,
-  /** The stream broke: the appender was lost or the disk refused its bytes. */
+  /** The stream was interrupted: the appender was lost, or writing to the disk failed. */
   interrupted: 1011,
   /** The server shuts down and will be back. */
   serviceRestart: 1012,
 } as const;
 
 /**
- * The longest message, in payload bytes, that the original follower reads
- * whole. What exceeds it is dropped by that client without a word.
+ * The longest message, in payload bytes, that the original follower reads as a
+ * whole. It silently drops the rest of a longer one.
  */
 export const LEGACY_MESSAGE_BYTES = 32_768;
 
 /**
- * The longest run of bytes, of several short messages of an appender, that goes
- * to legacy followers as one: those that read through a small buffer lose what
- * has no room in it. With the beginning of a character before it, it has 1,024.
+ * Up to this many bytes, short messages of an appender are merged into one for legacy followers:
+ * those with a small buffer lose what does not fit into it. With the bytes of an incomplete
+ * character before it, the message has 1,024 bytes.
  */
 export const MERGED_BYTES = 1021;

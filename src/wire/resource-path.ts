@@ -10,12 +10,12 @@ const MAX_PATH_BYTES = 4000;
 const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/;
 
 /**
- * Where a URL path points below the root: cleaned, so that joining the
- * segments to a directory cannot leave it. A pure value; whether anything is
- * there, and whether a symlink leads away, is for {@link Root} to find out.
+ * The path of a URL below the root: normalised, so that joining the segments to a
+ * directory cannot leave it. A pure value; whether anything is there, and whether a
+ * symlink leads out, is up to the storage.
  */
 export class ResourcePath {
-  /** The names from the root down; none is empty, `.` or `..`. Empty for the root itself. */
+  /** The names from the root down, none of them empty, `.` or `..`; no names for the root itself. */
   readonly segments: readonly string[];
   /** Whether the path ended in a slash, which asks for a directory. */
   readonly trailingSlash: boolean;
@@ -26,8 +26,8 @@ export class ResourcePath {
   }
 
   /**
-   * Cleans a path: `.` and empty segments go, `..` takes one segment away and
-   * stops at the root. Everything else is literal.
+   * Normalises a path: `.` and empty segments are dropped, `..` drops the segment before
+   * it and stops at the root. Everything else is literal.
    *
    * @param decoded the path with its percent-escapes decoded exactly once
    * @throws {InvalidPathError} for control characters and over-long names
@@ -53,12 +53,11 @@ export class ResourcePath {
     return new ResourcePath(segments, segments.length > 0 && decoded.endsWith('/'));
   }
 
-  /** Whether this is the root itself. */
   get isRoot(): boolean {
     return this.segments.length === 0;
   }
 
-  /** The directory on the way to it that is so many names deep; the root at 0. */
+  /** The ancestor with the first `depth` names; the root at 0. */
   upTo(depth: number): ResourcePath {
     return new ResourcePath(this.segments.slice(0, depth), false);
   }
@@ -68,12 +67,12 @@ export class ResourcePath {
     return this.segments.join('/');
   }
 
-  /** The cleaned path as people write it: `/a/b`, `/a/b/`, `/`. Not percent-encoded. */
+  /** The normalised path as people write it: `/a/b`, `/a/b/`, `/`. Not percent-encoded. */
   toString(): string {
     return `/${this.segments.join('/')}${this.trailingSlash ? '/' : ''}`;
   }
 
-  /** The cleaned path as it stands in a URL. */
+  /** The normalised path, percent-encoded for a URL. */
   toUrlPath(): string {
     return this.toString().split('/').map(encodeURIComponent).join('/');
   }

@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 /** Unmasks `bytes` in place. For long payloads. */
 export const unmaskInPlace = nativeUnmask() ?? unmaskWords;
 
-/** Native code where somebody has installed it, as for ws. */
+/** The native code of `bufferutil`, if that is installed, as ws does it. */
 function nativeUnmask(): typeof unmaskWords | undefined {
   try {
     const { unmask } = createRequire(import.meta.url)('bufferutil') as typeof import('bufferutil');
@@ -21,7 +21,7 @@ function nativeUnmask(): typeof unmaskWords | undefined {
 /** Unmasks `bytes` in place, four at a time. */
 export function unmaskWords(bytes: Uint8Array, mask: Uint8Array, phase: number): void {
   const { buffer, byteOffset, length } = bytes;
-  // A word begins at a multiple of its length.
+  // Words must be aligned.
   const first = -byteOffset & 3;
   if (length < first + 4) {
     unmaskDown(bytes, 0, length, 0, mask, phase);
@@ -35,7 +35,7 @@ export function unmaskWords(bytes: Uint8Array, mask: Uint8Array, phase: number):
   unmaskDown(bytes, last, length, last, mask, phase + last);
 }
 
-/** The mask as it is for what comes `phase` bytes later. */
+/** The mask for payload that begins `phase` bytes later. */
 function rotated(mask: Uint8Array, phase: number): Uint8Array {
   return Uint8Array.of(
     mask[phase & 3]!,
@@ -46,8 +46,8 @@ function rotated(mask: Uint8Array, phase: number): Uint8Array {
 }
 
 /**
- * Moves `bytes[from, to)` down to `target`, at or before `from`, and unmasks it
- * on the way. For short payloads, which become one run that way.
+ * Moves `bytes[from, to)` down to `target`, at or before `from`, and unmasks it on
+ * the way. For short payloads, which are merged that way.
  */
 export function unmaskDown(
   bytes: Uint8Array,

@@ -1,2 +1,2 @@
-/** The version of this package: that of its manifest, which is not there for who has bundled the client. */
+/** The version of this package, as in its manifest, which a bundled client does not have. */
 export const VERSION = '0.3.0';

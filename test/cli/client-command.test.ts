@@ -1,54 +1,88 @@
 import { describe, expect, test } from 'vitest';
-import { ConnectionNews } from '../../src/cli/client-command.ts';
-import { runFollow } from '../../src/cli/follow/run-follow.ts';
-import { ConnectionError } from '../../src/wire/errors.ts';
-import { startRawServer } from '../client/client-server.ts';
-import { runHere } from './command.ts';
+import { isDirectoryUrl, parseHeaders, serverAt } from '../../src/cli/client-command.ts';
+import { InvalidUrlError } from '../../src/wire/errors.ts';
 
-test.each([
-  ['in plain text', '\u001b]0;pwned\u0007\u001b[2Jok\u009b31m'],
-  ['in a problem document', JSON.stringify({ detail: '\u001b]0;pwned\u0007\u001b[2Jok\u009b31m' })],
-])('what a server says %s reaches the terminal without control characters', async (_, body) => {
-  const server = await startRawServer((socket) =>
-    socket.end(`HTTP/1.1 403 No\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`),
-  );
-  const { stderr } = await runHere(runFollow, [server.url]);
-  expect(stderr).toContain('ok');
-  expect(stderr.trimEnd()).toMatch(/^\P{Cc}+$/u);
-});
-
-describe('a connection that breaks', () => {
-  /** What is told without -v of as many attempts, and of the success of the last. */
-  const told = (news: ConnectionNews, attempts: number) => {
-    for (let attempt = 1; attempt <= attempts; attempt++) {
-      news.lost({ attempt, delayMs: 500, error: new ConnectionError('cut') });
-    }
-    news.again();
-  };
-
-  const start = (lines: string[], verbose: string[] = []) =>
-    new ConnectionNews(
-      { log: (line) => lines.push(line), logVerbose: (line) => verbose.push(line) },
-      'URL: ',
-    );
-
-  test('and is soon there again is told with -v only', () => {
-    const [lines, verbose]: string[][] = [[], []];
-    told(start(lines as string[], verbose), 4);
-    expect(lines).toEqual([]);
-    expect(verbose).toHaveLength(5);
-    expect(verbose?.at(-1)).toBe('URL: connected again');
+describe('-H', () => {
+  test.each([
+    ['X-Name: value', { 'x-name': 'value' }],
+    ['Cookie:a=b; c=d', { cookie: 'a=b; c=d' }],
+    ['x-time:  12:30 ', { 'x-time': '12:30' }],
+    ['X-Latin: é', { 'x-latin': 'é' }],
+  ])('"%s" is a header', (line, headers) => {
+    expect(parseHeaders([line], undefined)).toEqual({ headers });
   });
 
-  test('for some seconds is told once, and that it is there again', () => {
-    const lines: string[] = [];
-    const news = start(lines);
-    told(news, 20);
-    const lost = 'URL: connection lost (cut): trying again in 0.5 s (attempt 5)';
-    expect(lines).toEqual([lost, 'URL: connected again']);
-    told(news, 2);
-    expect(lines).toHaveLength(2);
-    told(news, 5);
-    expect(lines).toEqual([lost, 'URL: connected again', lost, 'URL: connected again']);
+  test.each([
+    'secret',
+    '',
+    ': secret',
+    'a b: secret',
+    'näme: secret',
+    'x:',
+    'x: ',
+    'x: secret\r\ny: b',
+    'x: a\nb',
+    'x: \u0000',
+    'x: 日本',
+    'Host: secret',
+    'connection: close',
+    'UPGRADE: h2c',
+    'Sec-WebSocket-Protocol: x',
+    'sec-fetch-site: none',
+    'Transfer-Encoding: secret',
+    'Content-Length: 1',
+    'X-Verb: APPEND',
+    'Expect: 100-continue',
+  ])('"%s" is none, and what it holds is not told', (line) => {
+    const parsed = parseHeaders([line], undefined);
+    expect(parsed).toHaveProperty('mistake');
+    expect(JSON.stringify(parsed)).not.toContain('secret');
+  });
+
+  test('may not say the same twice', () => {
+    expect(parseHeaders(['a: 1', 'A: 2'], undefined)).toHaveProperty('mistake');
+    expect(parseHeaders(['Authorization: Basic x'], 'token')).toHaveProperty('mistake');
+  });
+});
+
+describe('--token', () => {
+  test('is a header', () => {
+    expect(parseHeaders([], 'abc.d-e_f~+/=')).toEqual({ headers: { authorization: 'Bearer abc.d-e_f~+/=' } });
+  });
+
+  test.each(['two words', 'line\n', 'tokén', '\u0000'])('"%s" is none, and is not told', (token) => {
+    const parsed = parseHeaders([], token);
+    expect(parsed).toHaveProperty('mistake');
+    expect(JSON.stringify(parsed)).not.toContain(token);
+  });
+});
+
+test.each([
+  ['http://host/', true],
+  ['http://host', true],
+  ['http://host/a/', true],
+  ['http://host/a/?b=c#d', true],
+  ['http://host/a', false],
+  ['http://host/a?b=/', false],
+  ['nonsense/', false],
+])('%s names a directory: %s', (url, isDirectory) => {
+  expect(isDirectoryUrl(url)).toBe(isDirectory);
+});
+
+describe('the server at a URL', () => {
+  test('gets user and password in a header, and the URL can be shown', () => {
+    expect(serverAt('http://me:secret@host/a?b#c', { 'x-name': 'value' })).toEqual({
+      url: 'http://host/a?b#c',
+      headers: { authorization: 'Basic bWU6c2VjcmV0', 'x-name': 'value' },
+    });
+  });
+
+  test('gets the header that was given instead', () => {
+    const { headers } = serverAt('http://me:secret@host/a', { authorization: 'Bearer token' });
+    expect(headers).toEqual({ authorization: 'Bearer token' });
+  });
+
+  test.each(['ftp://host/a', 'host/a', ''])('"%s" is none', (url) => {
+    expect(() => serverAt(url, {})).toThrow(InvalidUrlError);
   });
 });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { request } from '../../src/cli/http-request.ts';
+import { contentRangeOf, request } from '../../src/cli/http-request.ts';
 import { ConnectionError } from '../../src/wire/errors.ts';
 import { isKeptAlive, showsKeepAlive } from '../support/keep-alive.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -57,3 +57,16 @@ test.skipIf(!showsKeepAlive)(
     response.destroy();
   },
 );
+
+test.each([
+  ['bytes 0-9/100', 0, 9, 100],
+  ['bytes 5-9/*', 5, 9, undefined],
+  ['bytes */100', undefined, undefined, 100],
+  ['bytes */*', undefined, undefined, undefined],
+  ['bytes 0-9', undefined, undefined, undefined],
+  ['items 0-9/100', undefined, undefined, 100],
+  ['bytes 0--1/0', undefined, undefined, 0],
+  [undefined, undefined, undefined, undefined],
+])('the content range "%s" is from %s to %s of %s', (text, start, end, total) => {
+  expect(contentRangeOf({ headers: { 'content-range': text } })).toEqual({ start, end, total });
+});

@@ -1,22 +1,17 @@
-import { PassThrough, Readable } from 'node:stream';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { describe, expect, test } from 'vitest';
-import type { CommandIo } from '../../src/cli/io/io.ts';
-import { EXIT_USAGE, parseArguments } from '../../src/cli/parse-arguments.ts';
+import {
+  EXIT_USAGE,
+  fitHelp,
+  parseArguments,
+  positiveSecondsOption,
+  secondsOption,
+} from '../../src/cli/parse-arguments.ts';
+import { fakeIo } from './fake-io.ts';
 
 /** Parses with a command that has a few options. */
 function parse(...argv: string[]) {
-  const stdout = new PassThrough();
-  const stderr = new PassThrough();
-  const io: CommandIo = {
-    stdin: Readable.from([]),
-    stdout,
-    stderr,
-    ignoresHangUp: false,
-    onStopSignal: () => () => undefined,
-    onUncaught: () => () => undefined,
-    exit: () => undefined,
-  };
+  const { io, stdout, stderr } = fakeIo();
   const command = new Command('the-command')
     .argument('[URL]')
     .option('--root <DIR>', 'where', './data')
@@ -27,8 +22,8 @@ function parse(...argv: string[]) {
     exitCode,
     options: command.opts(),
     args: command.args,
-    stdout: String(stdout.read() ?? ''),
-    stderr: String(stderr.read() ?? ''),
+    stdout: stdout(),
+    stderr: stderr(),
   };
 }
 
@@ -85,5 +80,76 @@ describe('parseArguments', () => {
 
   test('the value of an option may look like an option name with one dash', () => {
     expect(parse('-root', '-v').options).toEqual({ root: '-v' });
+  });
+});
+
+const HELP = `Usage: tool [-v] [-H HEADER]... [--token TOKEN] URL
+
+Does what a tool does, and does it well.
+
+Options:
+  -v          tell more than anybody would want to read in a line of a terminal
+`;
+
+const MORE = `
+The quick brown fox jumps
+over the lazy dog.
+
+Examples:
+  tool http://localhost:8080/a-long-name-that-does-not-fit
+`;
+
+describe('a help text', () => {
+  test('has 80 columns where no terminal shows it', () => {
+    for (const columns of [undefined, 0]) expect(fitHelp(HELP, columns)).toBe(fitHelp(HELP, 80));
+  });
+
+  test('has paragraphs and a usage that fit, and lists and examples as they were', () => {
+    expect(fitHelp(HELP, 30).split('\n')).toEqual([
+      'Usage: tool [-v]',
+      '       [-H HEADER]...',
+      '       [--token TOKEN] URL',
+      '',
+      'Does what a tool does, and',
+      'does it well.',
+      '',
+      'Options:',
+      '  -v          tell more than anybody would want to read in a line of a terminal',
+      '',
+    ]);
+  });
+
+  test('is filled anew where there is more room, with its line ends at both ends', () => {
+    expect(fitHelp(MORE, 60)).toBe(MORE.replace('jumps\nover', 'jumps over'));
+  });
+
+  test('keeps a word that is longer than the line', () => {
+    expect(fitHelp('a-very-long-word and more', 8)).toBe('a-very-long-word\nand more');
+  });
+});
+
+describe('a number of seconds', () => {
+  test.each([
+    ['0', 0],
+    ['1', 1],
+    ['.5', 0.5],
+    ['0.001', 0.001],
+    ['86400', 86_400],
+  ])('may be %s', (text, seconds) => {
+    expect(secondsOption(text)).toBe(seconds);
+  });
+
+  test.each(['', '-1', '1.', '1e3', '0x10', 'soon', ' 1', 'Infinity', '86401'])(
+    'must not be "%s"',
+    (text) => {
+      expect(() => secondsOption(text)).toThrow(InvalidArgumentError);
+    },
+  );
+
+  test('that must be some is a millisecond at least', () => {
+    expect(positiveSecondsOption('0.001')).toBe(0.001);
+    for (const text of ['0', '0.0009', '-1']) {
+      expect(() => positiveSecondsOption(text)).toThrow(InvalidArgumentError);
+    }
   });
 });

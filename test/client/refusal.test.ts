@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { refusalOf } from '../../src/client/refusal.ts';
+import { Readable } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { isTransient, refusalOf } from '../../src/client/refusal.ts';
 import * as errors from '../../src/wire/errors.ts';
 import { startRawServer } from './client-server.ts';
 
@@ -123,4 +124,45 @@ describe('a redirect says where to', () => {
     expect((await refusalBy(304, '')).message).toBe('HTTP status 304');
     expect((await refusalBy(400, 'no', ['Location: /login'])).message).toBe('HTTP status 400: no');
   });
+});
+
+describe('a Retry-After', () => {
+  beforeEach(() => void vi.useFakeTimers({ now: Date.UTC(2026, 0, 2, 3, 4, 5), toFake: ['Date'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  test.each([
+    ['0', 0],
+    ['7', 7000],
+    [' 120 ', 120_000],
+    ['Fri, 02 Jan 2026 03:05:05 GMT', 60_000],
+    ['Fri, 02 Jan 2026 03:00:00 GMT', 0],
+    [undefined, undefined],
+    ['', undefined],
+    ['-1', undefined],
+    ['soon', undefined],
+    ['99999', 3_600_000],
+    ['9'.repeat(400), 3_600_000],
+    ['Fri, 01 Jan 2027 00:00:00 GMT', 3_600_000],
+    ['tomorrow GMT', undefined],
+  ])('of %s is %s ms', async (text, expected) => {
+    const response = Object.assign(Readable.from([]), { statusCode: 503, headers: { 'retry-after': text } });
+    expect(await refusalOf(response as unknown as IncomingMessage)).toMatchObject({ retryAfterMs: expected });
+  });
+});
+
+test.each([
+  [400, true],
+  [401, false],
+  [404, true],
+  [408, true],
+  [410, false],
+  [429, true],
+  [500, true],
+  [501, false],
+  [503, true],
+  [505, false],
+  [507, false],
+  [undefined, false],
+])('status %s may be another one at the next attempt: %s', (status, expected) => {
+  expect(isTransient(status)).toBe(expected);
 });

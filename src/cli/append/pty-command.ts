@@ -2,66 +2,66 @@ import { access, constants, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import type { IPty } from '@lydell/node-pty';
-import { readAtOnce } from '../io/read-at-once.ts';
-import type { StartedCommand } from './started-command.ts';
+import { readAvailable } from './output-pipe.ts';
+import type { RunningCommand } from './running-command.ts';
 
-/** How large a terminal is, in characters. */
+/** Size of a terminal, in characters. */
 export interface TerminalSize {
   columns: number;
   rows: number;
 }
 
-/** What the package's terminals have beside what it declares. */
+/** The package's terminals, with members that it does not declare. */
 interface Terminal extends IPty {
-  /** Of this end. */
+  /** Descriptor of this end. */
   readonly fd: number;
-  /** `end`: Node takes for the end what is only the end of a read, once the command has gone. */
+  /** Node emits `end` after one more read, once the command has exited: there may be more to read. */
   on(event: 'end', listener: () => void): void;
 }
 
-/** Runs what follows it on a terminal from which every read comes back at once, with nothing: at its end. */
+/** Runs a command on a terminal where every read returns at once with nothing, as at the end of a file. */
 const WITHOUT_INPUT = ['-c', 'stty -icanon min 0 time 0 2>/dev/null; exec "$@"', 'sh'];
 
-/** From then on a command waits for its reader, in so far as the system holds no more. */
+/** From this many bytes on, the command has to wait for the reader, once the system's buffer is full. */
 const HIGH_WATER_MARK_BYTES = 64 * 1024;
 
-/** How often it is looked whether a command still runs whose output waits, in milliseconds. */
-const LOOK_MS = 20;
+/** How often to check whether a command whose output is paused still runs. */
+const CHECK_MS = 20;
 
 const PACKAGE = '@lydell/node-pty';
 
-/** A command on a pseudo-terminal, so that it writes as to a person. Nobody types: its standard input is at its end. */
-export class PtyCommand implements StartedCommand {
+/** A command on a pseudo-terminal, so that it writes as to a person. Its standard input is at its end. */
+export class PtyCommand implements RunningCommand {
   readonly output: Readable;
   readonly exit: Promise<number>;
   readonly sharesTerminal = false;
   readonly #terminal: Terminal;
   #hasExited = false;
-  #look: NodeJS.Timeout | undefined;
+  #check: NodeJS.Timeout | undefined;
 
   private constructor(terminal: Terminal) {
     this.#terminal = terminal;
     this.output = new Readable({
       highWaterMark: HIGH_WATER_MARK_BYTES,
-      read: () => this.#goOn(),
+      read: () => this.#resume(),
       destroy: (error, callback) => {
-        this.#goOn();
+        this.#resume();
         callback(error);
       },
     });
-    // Bytes, whatever the type says: it was asked for no encoding.
+    // Buffers, whatever the type says, since the encoding is null.
     terminal.onData((bytes) => {
-      if (!this.output.destroyed && !this.output.push(bytes)) this.#hold();
+      if (!this.output.destroyed && !this.output.push(bytes)) this.#pause();
     });
     terminal.on('end', () => {
-      for (let bytes = readAtOnce(terminal.fd); bytes.length > 0; bytes = readAtOnce(terminal.fd)) {
+      for (let bytes = readAvailable(terminal.fd); bytes.length > 0; bytes = readAvailable(terminal.fd)) {
         this.output.push(bytes);
       }
     });
     this.exit = new Promise((resolve) => {
       terminal.onExit(({ exitCode, signal }) => {
         this.#hasExited = true;
-        this.#goOn();
+        this.#resume();
         this.output.push(null);
         resolve(signal ? 128 + signal : exitCode);
       });
@@ -71,8 +71,8 @@ export class PtyCommand implements StartedCommand {
   /**
    * Starts a command.
    *
-   * @throws {Error} when there are no pseudo-terminals to be had here
-   * @throws the system's error when it cannot be run
+   * @throws {Error} when there are no pseudo-terminals on this system
+   * @throws the system's error when the command cannot be run
    */
   static async start([file, ...args]: readonly string[], size: TerminalSize): Promise<PtyCommand> {
     assertGlibc(process.platform, process.report.getReport());
@@ -83,7 +83,7 @@ export class PtyCommand implements StartedCommand {
         : `cannot be loaded (${cause.message.split('\n', 1)[0]})`;
       throw new Error(`--pty needs the optional package ${PACKAGE}, which ${trouble}`, { cause });
     });
-    // In the child it is too late to tell.
+    // The child could not report that it is missing.
     const program = await findProgram(file as string);
     const terminal = spawn('sh', [...WITHOUT_INPUT, program, ...args], {
       name: process.env.TERM || 'xterm-256color',
@@ -101,41 +101,41 @@ export class PtyCommand implements StartedCommand {
   kill(signal: NodeJS.Signals): void {
     const { pid } = this.#terminal;
     try {
-      // Ctrl-C is for all that run there.
+      // Ctrl-C goes to the whole process group.
       process.kill(signal === 'SIGINT' ? -pid : pid, signal);
     } catch {
-      // It has exited meanwhile.
+      // It has exited in the meantime.
     }
   }
 
-  /** It has ended with the terminal. */
+  /** It has ended already, with the terminal. */
   endOutput(): void {}
 
   abandon(): void {
     this.output.destroy();
   }
 
-  /** Reads no more until it is told to; but what a command has left is read at its end, for it is dropped soon after. */
-  #hold(): void {
-    if (this.#look !== undefined) return;
+  /** Stops reading until the output is wanted, or the command has exited: what is left would soon be dropped. */
+  #pause(): void {
+    if (this.#check !== undefined) return;
     this.#terminal.pause();
-    this.#look = setInterval(() => {
+    this.#check = setInterval(() => {
       if (!isRunning(this.#terminal.pid)) this.#terminal.resume();
-    }, LOOK_MS);
+    }, CHECK_MS);
   }
 
-  #goOn(): void {
-    clearInterval(this.#look);
-    this.#look = undefined;
+  #resume(): void {
+    clearInterval(this.#check);
+    this.#check = undefined;
     this.#terminal.resume();
   }
 }
 
 /**
- * Checks that the C library is the one for which the package is built: with
- * another, musl for one, the process would crash.
+ * Checks that the C library is glibc, for which the package is built: with another
+ * one, such as musl, the process would crash.
  *
- * @param report of the process
+ * @param report Node's report of the process
  * @throws {Error} when it is another
  */
 export function assertGlibc(platform: NodeJS.Platform, report: object): void {
@@ -144,7 +144,7 @@ export function assertGlibc(platform: NodeJS.Platform, report: object): void {
   throw new Error('--pty needs glibc, which this system (Alpine, say) does not have');
 }
 
-/** Finds what a shell would run. */
+/** Finds a program as a shell does. */
 async function findProgram(file: string): Promise<string> {
   if (file.includes('/')) {
     await assertExecutable(file);

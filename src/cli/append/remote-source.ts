@@ -2,26 +2,33 @@ import type { IncomingMessage } from 'node:http';
 import { type Readable, Transform, type TransformCallback } from 'node:stream';
 import { bodyEndOf } from '../../client/follow/body-end.ts';
 import { ConnectionError, UnexpectedStatusError } from '../../wire/errors.ts';
-import { type ClientLog, PRESUMED_END } from '../client-command.ts';
-import { type Answer, contentLengthOf, type RequestOptions, request } from '../http-request.ts';
-import type { AppendSource } from './append-source.ts';
-import { remoteFileName } from './remote-file-name.ts';
+import { type ClientLog, PRESUMED_END } from '../client-log.ts';
+import {
+  type Answer,
+  contentLengthOf,
+  contentRangeOf,
+  type RequestOptions,
+  request,
+} from '../http-request.ts';
+import type { ByteSource } from './local-source.ts';
 
-type VerboseLog = ClientLog['logVerbose'];
+const PARTIAL_CONTENT = 206;
+
+const EXTENDED_NAME = /(?:^|;)\s*filename\*\s*=\s*(?<charset>utf-8|iso-8859-1)'[^']*'(?<value>[^;\s"]+)/i;
+const PLAIN_NAME = /(?:^|;)\s*filename\s*=\s*(?:"(?<quoted>(?:[^"\\]|\\.)*)"|(?<token>[^;\s"]+))/i;
 
 /**
- * What GET of a URL answers. The request is made here, so that nothing is
+ * What GET of a URL answers. The request is sent now, so that nothing is
  * appended when it fails.
  *
- * @param ownHeaders for the server there, and no other
- * @param log is told of an end that is only presumed
- * @throws {UnexpectedStatusError} unless the status is 2xx, and what {@link request} throws
+ * @param ownHeaders for that server, and no other
+ * @throws {UnexpectedStatusError} unless the status is 2xx, and the errors of {@link request}
  */
 export async function remoteSource(
   url: string,
   ownHeaders: Readonly<Record<string, string>>,
-  log: VerboseLog,
-): Promise<AppendSource> {
+  log: ClientLog,
+): Promise<ByteSource> {
   const get = (headers: Record<string, string>) => answerTo(url, { method: 'GET', headers, ownHeaders });
   const answer = await get({});
   const { response } = answer;
@@ -29,7 +36,7 @@ export async function remoteSource(
     response.destroy();
     throw new UnexpectedStatusError(answer.status, 'the answer is a part, and nobody asked for one');
   }
-  // It may break off before anybody reads it.
+  // It may break before it is read.
   response.on('error', () => {});
   const size = contentLengthOf(response);
   return {
@@ -50,28 +57,22 @@ function openAt(
   { status, response }: Answer,
   position: number,
   size: number | undefined,
-  log: VerboseLog,
+  log: ClientLog,
 ): Readable {
   if (status !== PARTIAL_CONTENT) return new Body(response, position, log);
-  const range = response.headers['content-range'] ?? '';
-  const { start, end, total } = CONTENT_RANGE.exec(range)?.groups ?? {};
-  const wanted = total === '*' ? size : Number(total);
-  const hasOtherSize = size !== undefined && wanted !== size;
-  // A server may give less than it is asked for (RFC 9110, section 15.3.7).
-  const isCut = wanted === undefined || Number(end) !== wanted - 1;
-  if (Number(start) !== position || hasOtherSize || isCut) {
+  const { start, end, total = size } = contentRangeOf(response);
+  const hasOtherSize = size !== undefined && total !== size;
+  // A server may send less than was requested (RFC 9110, section 15.3.7).
+  const isCut = total === undefined || end !== total - 1;
+  if (start !== position || hasOtherSize || isCut) {
     response.destroy();
     throw new UnexpectedStatusError(
       status,
-      `the answer is not the whole range from byte ${position} on: ${range}`,
+      `the answer is not the whole range from byte ${position} on: ${response.headers['content-range'] ?? ''}`,
     );
   }
   return new Body(response, 0, log);
 }
-
-const PARTIAL_CONTENT = 206;
-
-const CONTENT_RANGE = /^bytes (?<start>\d+)-(?<end>\d+)\/(?<total>\d+|\*)$/;
 
 async function answerTo(url: string, options: RequestOptions): Promise<Answer> {
   const answer = await request(url, options);
@@ -80,15 +81,15 @@ async function answerTo(url: string, options: RequestOptions): Promise<Answer> {
   throw new UnexpectedStatusError(answer.status);
 }
 
-/** The body of an answer, without its first bytes. Errors unless it is whole. */
+/** The body of an answer, without its first bytes. Fails if it is incomplete. */
 class Body extends Transform {
   readonly #response: IncomingMessage;
   readonly #size: number | undefined;
-  readonly #log: VerboseLog;
+  readonly #log: ClientLog;
   #receivedBytes = 0;
   #skipBytes: number;
 
-  constructor(response: IncomingMessage, skipBytes: number, log: VerboseLog) {
+  constructor(response: IncomingMessage, skipBytes: number, log: ClientLog) {
     super();
     this.#response = response;
     this.#size = contentLengthOf(response);
@@ -116,7 +117,7 @@ class Body extends Transform {
     } else if (this.#skipBytes > 0) {
       callback(new ConnectionError('the body ends before what is already there'));
     } else {
-      if (end === 'presumed') this.#log(PRESUMED_END);
+      if (end === 'presumed') this.#log.verbose(PRESUMED_END);
       callback();
     }
   }
@@ -125,4 +126,49 @@ class Body extends Transform {
     const size = this.#size === undefined ? '' : ` of ${this.#size}`;
     return new ConnectionError(`the body broke off after ${this.#receivedBytes}${size} bytes`, { cause });
   }
+}
+
+/**
+ * The file name of what a URL answers: the name in its Content-Disposition
+ * (RFC 6266), or else the last segment of the URL. Never a path. Undefined
+ * when there is no usable name.
+ */
+export function remoteFileName(url: URL, contentDisposition: string | undefined): string | undefined {
+  return (
+    cleanName(extendedName(contentDisposition ?? '')) ??
+    cleanName(plainName(contentDisposition ?? '')) ??
+    cleanName(decode(url.pathname.slice(url.pathname.lastIndexOf('/') + 1)))
+  );
+}
+
+function extendedName(header: string): string | undefined {
+  const { charset, value } = EXTENDED_NAME.exec(header)?.groups ?? {};
+  if (charset === undefined || value === undefined) return undefined;
+  return charset.toLowerCase() === 'utf-8' ? decode(value) : decodeLatin1(value);
+}
+
+function plainName(header: string): string | undefined {
+  const { quoted, token } = PLAIN_NAME.exec(header)?.groups ?? {};
+  return quoted?.replace(/\\(.)/g, '$1') ?? token;
+}
+
+function decode(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function decodeLatin1(text: string): string {
+  return text.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+function cleanName(name: string | undefined): string | undefined {
+  const base = name
+    ?.replace(/\p{Cc}/gu, '')
+    .split(/[/\\]/)
+    .at(-1)
+    ?.trim();
+  return base === '' || base === '.' || base === '..' ? undefined : base;
 }

@@ -1,81 +1,82 @@
 import { Readable } from 'node:stream';
-import { EXIT_FAILURE } from '../client-command.ts';
+import { InvalidUrlError } from '../../wire/errors.ts';
+import { EXIT_FAILURE, isDirectoryUrl } from '../client-command.ts';
 import { type CommandIo, exitCodeOfSignal, messageOf } from '../io/io.ts';
-import { loadProgress } from '../load-progress.ts';
 import { EXIT_USAGE, WrongUsageError } from '../parse-arguments.ts';
-import type { AppendProgress, AppendProgressOptions } from '../progress.ts';
+import { AppendProgress, type ProgressTerminal, progressTerminal } from '../progress.ts';
 import { resourceSize } from '../resource-size.ts';
-import { namedTarget } from '../target-name.ts';
 import {
-  type AppendCommand,
-  nameOfSource,
-  parseAppendCommand,
+  type AppendArguments,
+  type CommandRequest,
+  parseAppendArguments,
   type SourceRequest,
-} from './append-command.ts';
+  sourceName,
+} from './append-arguments.ts';
 import { appendCommandOutput } from './append-command-output.ts';
-import { type AppendSource, stdinSource } from './append-source.ts';
-import { fileSource } from './file-source.ts';
+import { type ByteSource, fileSource, stdinSource } from './local-source.ts';
 import { remoteSource } from './remote-source.ts';
 import { Transfer } from './transfer.ts';
 
 /**
  * Runs `httpfstream-append`: appends standard input, files, what a URL answers
- * or what a command writes to the resource at a URL.
+ * or the output of a command to the resource at a URL.
  *
  * @param argv arguments without the program's name
  * @returns the exit code: 0 when everything was appended, 128 + n after signal n, the command's, 2 for
  *   wrong usage, else 1
  */
 export async function runAppend(argv: readonly string[], io: CommandIo): Promise<number> {
-  const command = parseAppendCommand(argv, io);
-  if (typeof command === 'number') return command;
-  const { source } = command;
-  const name = nameOfSource(source);
-  if (source.kind === 'command') {
-    const progressOf = await appendProgress(command, io);
-    const startProgress = () => progressOf({ size: undefined, position: 0 });
-    return appendCommandOutput(source, { ...command, name, startProgress }, io);
-  }
-  return appendSource(source, { ...command, name }, io);
+  const args = parseAppendArguments(argv, io);
+  if (typeof args === 'number') return args;
+  const { source } = args;
+  const terminal = isInTheWay(args, io) ? undefined : await progressTerminal(io);
+  if (source.kind === 'command') return appendCommandOutput(source, args, io, terminal);
+  return appendSource(source, args, io, terminal);
+}
+
+/** Whether progress would disturb what is typed, or appended, on the same terminal. */
+function isInTheWay({ tee, source }: AppendArguments, io: CommandIo): boolean {
+  // Standard input is accessed only if it is the source: Node reads ahead from it.
+  return (source.kind === 'stdin' && io.stdin.isTTY === true) || (tee && io.stdout.isTTY === true);
 }
 
 async function appendSource(
-  request: Exclude<SourceRequest, { kind: 'command' }>,
-  command: AppendCommand & { name: string },
+  request: Exclude<SourceRequest, CommandRequest>,
+  args: AppendArguments,
   io: CommandIo,
+  terminal: ProgressTerminal | undefined,
 ): Promise<number> {
-  const { name, headers, resume, stallTimeoutMs, log, logVerbose } = command;
-  let { url } = command;
+  const { headers, tee, resume, stallTimeoutMs, log } = args;
+  const name = sourceName(request);
+  let { url } = args;
   let stopSignal: NodeJS.Signals | undefined;
-  let source: AppendSource | undefined;
+  let source: ByteSource | undefined;
   let progress: AppendProgress | undefined;
   let restoreSignals = () => {};
   try {
-    const progressOf = await appendProgress(command, io);
-    source = await sourceOf(request, command, io);
+    source = await byteSourceOf(request, args, io);
     const { size, canSeek, mayEndAnywhere } = source;
-    url = namedTarget(url, { hasName: request.kind !== 'stdin', fileName: source.fileName });
+    if (request.kind !== 'stdin') url = namedTarget(url, source.fileName);
     const position = resume ? await resumePosition(url, headers, size) : 0;
-    const isWhole = resume && position === size;
-    if (isWhole) logVerbose(`nothing left to append from ${name} to ${url}: all ${size} bytes are there`);
-    else logVerbose(`appending from ${name} to ${url}${resume ? `, from byte ${position} on` : ''}`);
-    // With nothing left there still is the end to be told: who sent the last byte may have been lost before that.
-    const readable = isWhole ? Readable.from([]) : await source.open(position);
-    progress = progressOf({ size, position });
+    const isComplete = resume && position === size;
+    if (isComplete) log.verbose(`nothing left to append from ${name} to ${url}: all ${size} bytes are there`);
+    else log.verbose(`appending from ${name} to ${url}${resume ? `, from byte ${position} on` : ''}`);
+    // An append of nothing still tells the end, which the one that sent the last byte may have failed to do.
+    const readable = isComplete ? Readable.from([]) : await source.open(position);
+    progress = terminal && new AppendProgress(terminal, { size, position });
     const transfer = new Transfer(readable, url, {
       headers,
       expect: resume ? position : undefined,
       stallTimeoutMs,
-      tee: command.tee ? io.stdout : undefined,
+      tee: tee ? io.stdout : undefined,
       progress,
-      // What can only be read as it comes is meant to be added.
-      mayHaveMeantToResume: resume || !canSeek ? undefined : name,
+      // A source that cannot seek cannot be resumed.
+      hintAtResumeFor: resume || !canSeek ? undefined : name,
       log,
-      logVerbose,
     });
     restoreSignals = io.onStopSignal((signal) => {
       transfer.hurry();
-      // The second time it does not wait for the server any more.
+      // A second signal does not wait for the server.
       if (stopSignal !== undefined || !mayEndAnywhere) transfer.destroy(new Error('interrupted'));
       else transfer.end();
       stopSignal = signal;
@@ -86,12 +87,12 @@ async function appendSource(
       readable.destroy();
     }
     progress?.succeed();
-    if (!isWhole) logVerbose(`finished appending from ${name} to ${url}`);
+    if (!isComplete) log.verbose(`finished appending from ${name} to ${url}`);
     if (stopSignal !== undefined) return exitCodeOfSignal(stopSignal);
     return transfer.hasFailedCopy ? EXIT_FAILURE : 0;
   } catch (error) {
     progress?.stop();
-    log(`failed to append from ${name} to ${url}: ${messageOf(error)}`);
+    log.write(`failed to append from ${name} to ${url}: ${messageOf(error)}`);
     if (stopSignal !== undefined) return exitCodeOfSignal(stopSignal);
     return error instanceof WrongUsageError ? EXIT_USAGE : EXIT_FAILURE;
   } finally {
@@ -100,25 +101,38 @@ async function appendSource(
   }
 }
 
-function sourceOf(
-  request: Exclude<SourceRequest, { kind: 'command' }>,
-  { resume, logVerbose }: AppendCommand,
+function byteSourceOf(
+  request: Exclude<SourceRequest, CommandRequest>,
+  { resume, log }: AppendArguments,
   io: CommandIo,
-): Promise<AppendSource> | AppendSource {
+): Promise<ByteSource> | ByteSource {
   switch (request.kind) {
     case 'stdin':
       return stdinSource(io.stdin);
     case 'files':
       return fileSource(request.paths, { mustSeek: resume, stdin: () => io.stdin });
     case 'url':
-      return remoteSource(request.url, request.headers, logVerbose);
+      return remoteSource(request.url, request.headers, log);
   }
 }
 
-/** How much of a source the resource has already. */
+/**
+ * The URL to append to: the one that was typed, with the name of the source added if it ends in `/`.
+ *
+ * @throws {InvalidUrlError} when that name is not known
+ */
+export function namedTarget(url: string, fileName: string | undefined): string {
+  if (!isDirectoryUrl(url)) return url;
+  if (fileName === undefined) throw new InvalidUrlError('there is no name to add: add one to the URL');
+  const target = new URL(url);
+  target.pathname += encodeURIComponent(fileName);
+  return target.href;
+}
+
+/** How many bytes of the source the resource has already. */
 async function resumePosition(
   url: string,
-  headers: AppendCommand['headers'],
+  headers: AppendArguments['headers'],
   size: number | undefined,
 ): Promise<number> {
   const position = (await resourceSize(url, headers)) ?? 0;
@@ -126,15 +140,4 @@ async function resumePosition(
     throw new Error(`the resource has ${position} bytes already, and the source only ${size}`);
   }
   return position;
-}
-
-/** Makes ready to show progress on a terminal, unless what is appended, or typed, appears there. */
-async function appendProgress(
-  { tee, source }: AppendCommand,
-  io: CommandIo,
-): Promise<(options: AppendProgressOptions) => AppendProgress | undefined> {
-  const isTyped = source.kind === 'stdin' && io.stdin.isTTY;
-  const isInTheWay = isTyped || (tee && io.stdout.isTTY);
-  const loaded = isInTheWay ? undefined : await loadProgress(io.stderr);
-  return (options) => loaded && new loaded.AppendProgress(io.stderr, options);
 }

@@ -1,33 +1,34 @@
 import { Writable } from 'node:stream';
+import type { ClientLog } from '../client-log.ts';
 import { LAST_OUTPUT_MS, messageOf } from '../io/io.ts';
 
 /**
- * Passes bytes on to another writable, no faster than that takes them. It never
- * errors: when the other does, the rest is dropped, which is told and is a
- * failure unless somebody just closed it.
+ * Passes bytes on to another writable, no faster than that accepts them. It never
+ * fails: when the other does, the rest is dropped. That is logged and counts as a
+ * failure, unless the reader has closed it.
  */
 export class Tee extends Writable {
   readonly #target: Writable;
-  readonly #log: (line: string) => void;
+  readonly #log: ClientLog;
   #isOver = false;
   #hasFailed = false;
   #isHurried = false;
-  /** Of the write that the target has not taken yet. */
+  /** The callback of the write that the target has not accepted yet. */
   #callback: (() => void) | undefined;
   #deadline: NodeJS.Timeout | undefined;
 
-  constructor(target: Writable, log: (line: string) => void) {
+  constructor(target: Writable, log: ClientLog) {
     super();
     this.#target = target;
     this.#log = log;
   }
 
-  /** Whether something is missing of the copy that somebody wanted. */
+  /** Whether the copy is incomplete, other than because its reader has closed it. */
   get hasFailed(): boolean {
     return this.#hasFailed;
   }
 
-  /** From now on waits only so long for a target that takes nothing; what it has not taken then is dropped. */
+  /** From now on, waits for a stalled target only for {@link LAST_OUTPUT_MS}, and then drops the rest. */
   hurry(): void {
     this.#isHurried = true;
     if (this.#callback !== undefined) this.#limitWait();
@@ -42,7 +43,7 @@ export class Tee extends Writable {
     if (this.#isHurried) this.#limitWait();
     this.#target.write(chunk, (error?: NodeJS.ErrnoException | null) => {
       if (error) this.#fail(error);
-      this.#goOn();
+      this.#settle();
     });
   }
 
@@ -50,11 +51,11 @@ export class Tee extends Writable {
     clearTimeout(this.#deadline);
     this.#deadline = setTimeout(() => {
       this.#isOver = true;
-      this.#goOn();
+      this.#settle();
     }, LAST_OUTPUT_MS);
   }
 
-  #goOn(): void {
+  #settle(): void {
     clearTimeout(this.#deadline);
     const callback = this.#callback;
     this.#callback = undefined;
@@ -65,6 +66,6 @@ export class Tee extends Writable {
     this.#isOver = true;
     if (error.code === 'EPIPE') return;
     this.#hasFailed = true;
-    this.#log(`cannot write to standard output: ${messageOf(error)}`);
+    this.#log.write(`cannot write to standard output: ${messageOf(error)}`);
   }
 }

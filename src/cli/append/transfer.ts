@@ -2,35 +2,34 @@ import { type Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { AppendStream } from '../../client/append/append-options.ts';
 import { openAppend } from '../../client/append/open-append.ts';
-import { formatBytes } from '../byte-size.ts';
-import { type ClientSettings, ConnectionNews, RETRY } from '../client-command.ts';
-import type { AppendProgress } from '../progress.ts';
+import type { ClientSettings } from '../client-command.ts';
+import { type ClientLog, RETRY, ReconnectLog } from '../client-log.ts';
+import { type AppendProgress, formatBytes } from '../progress.ts';
 import { Tee } from './tee.ts';
 
-/** How long a server that is away is waited for when the append is to end, in milliseconds. */
+/** How long to wait for a disconnected server once the append is to end. */
 const LAST_WAIT_MS = 10_000;
 
-/** What happens beside the append. */
 export interface TransferOptions extends ClientSettings {
   /** The size that the resource must have at the beginning. */
   expect: number | undefined;
-  /** How long a server that acknowledges nothing may take nothing, in milliseconds. */
+  /** How long a legacy server may accept none of what it is sent, in milliseconds. */
   stallTimeoutMs: number;
-  /** Gets a copy, until nobody reads it any more. */
+  /** Gets a copy, until its reader closes it. */
   tee: Writable | undefined;
   progress: AppendProgress | undefined;
-  /** What is added to what is there already, where somebody may have wanted to go on with it. */
-  mayHaveMeantToResume: string | undefined;
-  /** Asked at the end for the exit status of what wrote it. */
+  /** Name of the source, for a hint at `--resume` if the resource has bytes already; undefined for no hint. */
+  hintAtResumeFor: string | undefined;
+  /** Called at the end for the exit status of the command that wrote it. */
   status?: () => Promise<number>;
-  /** How long a server that is away is waited for when the append is to end, in milliseconds. Default 10,000. */
+  /** How long to wait for a disconnected server once the append is to end, in milliseconds. Default 10,000. */
   lastWaitMs?: number;
 }
 
 /**
- * Appends what a readable yields, which is read no faster than the server and
- * the copy take it. It is read on when the append or the copy has failed, until
- * it is destroyed.
+ * Appends a readable to a resource, no faster than the server and the copy accept
+ * it. If the append or the copy fails, the readable is still read to its end,
+ * unless it is destroyed.
  *
  * @throws {InvalidUrlError}
  */
@@ -39,12 +38,12 @@ export class Transfer {
   readonly #writable: AppendStream;
   readonly #tee: Tee | undefined;
   readonly #destinations: Writable[];
-  readonly #log: ClientSettings['log'];
+  readonly #log: ClientLog;
   readonly #lastWaitMs: number;
   #readBytes = 0;
-  /** Whether its connection has broken, and there is no new one. */
-  #isAway = false;
-  #isToEnd = false;
+  #isDisconnected = false;
+  /** Whether the wait for a disconnected server is limited. */
+  #isEnding = false;
   #lastWait: NodeJS.Timeout | undefined;
 
   constructor(readable: Readable, url: string, options: TransferOptions) {
@@ -61,7 +60,7 @@ export class Transfer {
     this.#readable = readable;
     this.#log = log;
     this.#lastWaitMs = lastWaitMs;
-    const news = new ConnectionNews(options);
+    const reconnectLog = new ReconnectLog(log);
     this.#writable = openAppend(url, {
       headers,
       stallTimeoutMs,
@@ -70,18 +69,18 @@ export class Transfer {
       onAck: (bytes) => progress?.acknowledged(bytes),
       retry: RETRY,
       onReconnect: (event) => {
-        news.lost(event);
+        reconnectLog.lost(event);
         this.#disconnected();
       },
       onReconnected: () => {
-        news.again();
+        reconnectLog.reconnected();
         this.#connected();
       },
     });
     this.#writable.once('open', () => this.#opened(options));
     this.#writable.once('close', () => clearTimeout(this.#lastWait));
     readable.once('error', (error) => this.#writable.destroy(error));
-    // A readable that lost its last destination would stop.
+    // A readable without a destination would stop.
     const counter = new Writable({
       write: (chunk: Buffer, _encoding, callback) => {
         this.#readBytes += chunk.length;
@@ -97,16 +96,16 @@ export class Transfer {
     for (const destination of this.#destinations) readable.pipe(destination);
   }
 
-  #opened({ progress, log, mayHaveMeantToResume }: TransferOptions): void {
+  #opened({ progress, log, hintAtResumeFor }: TransferOptions): void {
     const { startPosition } = this.#writable;
-    // A legacy server tells neither where it begins nor what it has.
-    if (startPosition === undefined) progress?.isNotAcknowledged();
-    if (!startPosition || mayHaveMeantToResume === undefined) return;
+    // A legacy server tells neither the position nor what it has received.
+    if (startPosition === undefined) progress?.withoutAcknowledgements();
+    if (!startPosition || hintAtResumeFor === undefined) return;
     const size = formatBytes(startPosition);
-    log(`${mayHaveMeantToResume} goes behind ${size} that are there already (--resume goes on with a part)`);
+    log.write(`${hintAtResumeFor} goes behind ${size} that are there already (--resume goes on with a part)`);
   }
 
-  /** Whether the copy, which somebody wanted, is not whole. */
+  /** Whether the copy is incomplete, other than because its reader has closed it. */
   get hasFailedCopy(): boolean {
     return this.#tee?.hasFailed === true;
   }
@@ -117,30 +116,32 @@ export class Transfer {
     if (this.#tee !== undefined) await finished(this.#tee);
   }
 
-  /** Waits no longer for somebody who does not read the copy: it is to end soon. */
+  /** Limits the wait for a stalled reader of the copy: the command is to end soon. */
   hurry(): void {
     this.#tee?.hurry();
   }
 
-  /** From now on a server that is away is waited for some seconds only: the append is to end. */
+  /** Limits the wait for a disconnected server: the append is to end. */
   limitWait(): void {
-    if (this.#isToEnd || this.#writable.destroyed) return;
-    this.#isToEnd = true;
-    if (!this.#isAway) return;
+    if (this.#isEnding || this.#writable.destroyed) return;
+    this.#isEnding = true;
+    if (!this.#isDisconnected) return;
     const seconds = this.#lastWaitMs / 1000;
-    this.#log(`not connected: the server has ${seconds} s to be there again; a second signal does not wait`);
+    this.#log.write(
+      `not connected: the server has ${seconds} s to be there again; a second signal does not wait`,
+    );
     this.#disconnected();
   }
 
   #connected(): void {
-    this.#isAway = false;
+    this.#isDisconnected = false;
     clearTimeout(this.#lastWait);
     this.#lastWait = undefined;
   }
 
   #disconnected(): void {
-    this.#isAway = true;
-    if (this.#isToEnd) this.#lastWait ??= setTimeout(() => this.#giveUp(), this.#lastWaitMs);
+    this.#isDisconnected = true;
+    if (this.#isEnding) this.#lastWait ??= setTimeout(() => this.#giveUp(), this.#lastWaitMs);
   }
 
   #giveUp(): void {
@@ -149,7 +150,7 @@ export class Transfer {
     this.destroy(new Error(`the server is away, and ${what} not acknowledged`));
   }
 
-  /** Reads no more, and ends the append cleanly after what was read; a server that is away is not waited for long. */
+  /** Stops reading, and ends the append cleanly after what was read; the wait for a disconnected server is limited. */
   end(): void {
     this.limitWait();
     this.#readable.unpipe();
@@ -160,7 +161,7 @@ export class Transfer {
     for (const destination of this.#destinations) destination.end();
   }
 
-  /** Ends the append as interrupted, and reads no more. */
+  /** Stops reading, and ends the append as interrupted. */
   destroy(error: Error): void {
     this.#writable.destroy(error);
     this.#readable.destroy();

@@ -1,28 +1,27 @@
 import { open } from 'node:fs/promises';
 import { refusalOf } from '../../client/refusal.ts';
 import { ConnectionError, ResourceGoneError, UnexpectedStatusError } from '../../wire/errors.ts';
-import { type RequestOptions, request } from '../http-request.ts';
+import { contentRangeOf, type RequestOptions, request } from '../http-request.ts';
 
-/** How much is compared at the beginning of the file, and as much at its end. */
+/** How much is compared at each end of the file. */
 const COMPARED_BYTES = 64 * 1024;
 
-/** Time for the bytes to come. */
+/** Time limit for the bytes to arrive. */
 const BODY_TIMEOUT_MS = 30_000;
 
-/** What a server answers that knows no ranges, or not this method, or has no such range. */
-const NOT_TOLD: readonly number[] = [200, 405, 416, 501];
+/** Answers of a server without ranges, without this method, or without this range. */
+const NO_RANGE: readonly number[] = [200, 405, 416, 501];
 
-/** How a server is asked. */
-type Asking = Required<Pick<RequestOptions, 'headers' | 'signal'>>;
+type ConfirmOptions = Required<Pick<RequestOptions, 'headers' | 'signal'>>;
 
-/** Which bytes of a resource are wanted, and how long they may take. */
-interface Wanted {
+/** A range of a resource, and the time limit for its bytes. */
+interface RangeRequest {
   start: number;
   length: number;
   timeoutMs: number;
 }
 
-/** A local file that holds the first bytes of a resource, as far as is known. */
+/** A local file that is supposed to contain the first bytes of a resource. */
 export class FileBeginning {
   readonly #path: string;
   readonly #size: number;
@@ -30,8 +29,8 @@ export class FileBeginning {
   #isConfirmed = false;
 
   /**
-   * @param size how many bytes of the file are meant; not 0
-   * @param bodyTimeoutMs time for what is compared to come
+   * @param size how many bytes of the file; not 0
+   * @param bodyTimeoutMs time limit for the bytes to arrive
    */
   constructor(path: string, size: number, bodyTimeoutMs = BODY_TIMEOUT_MS) {
     this.#path = path;
@@ -40,15 +39,15 @@ export class FileBeginning {
   }
 
   /**
-   * Compares it with the resource, at both ends: a file that was made anew begins with
-   * another date, or is another one by then. What a server cannot tell counts as the same.
-   * Once confirmed, it is.
+   * Compares it with the resource, at both ends: a log that was replaced begins with
+   * another date, or differs by then. What a server cannot tell counts as equal.
+   * Does nothing once it is confirmed.
    *
    * @param options.headers for the server
    * @throws {ResourceGoneError} when the resource begins with other bytes
-   * @throws what {@link request} and {@link refusalOf} make of another answer, and the system
+   * @throws the errors of {@link request} and {@link refusalOf}, and the system's
    */
-  async confirm(url: string, options: Asking): Promise<void> {
+  async confirm(url: string, options: ConfirmOptions): Promise<void> {
     if (this.#isConfirmed) return;
     const end = Math.max(0, this.#size - COMPARED_BYTES);
     for (const start of new Set([0, end])) {
@@ -74,25 +73,28 @@ export class FileBeginning {
   }
 }
 
-/** Some bytes of a resource, and more when there are more; undefined when the server cannot give a part of it. */
+/** Reads a range of a resource, or more if the server sends more; undefined when the server cannot send a part. */
 async function remoteBytes(
   url: string,
-  { headers: ownHeaders, signal }: Asking,
-  { start, length, timeoutMs }: Wanted,
+  { headers: ownHeaders, signal }: ConfirmOptions,
+  { start, length, timeoutMs }: RangeRequest,
 ): Promise<Buffer | undefined> {
   const end = start + length - 1;
   const headers = { range: `bytes=${start}-${end}` };
   const { status, response } = await request(url, { method: 'GET', headers, ownHeaders, signal });
-  if (NOT_TOLD.includes(status)) {
+  if (NO_RANGE.includes(status)) {
     response.destroy();
     return undefined;
   }
   if (status !== 206) throw await refusalOf(response);
-  const range = response.headers['content-range'] ?? '';
-  if (!range.startsWith(`bytes ${start}-${end}/`)) {
+  const range = contentRangeOf(response);
+  if (range.start !== start || range.end !== end) {
     response.destroy();
-    if (isCutShort(range, start, end)) return undefined;
-    throw new UnexpectedStatusError(status, `the answer is not the range ${start}-${end}: ${range}`);
+    // The resource ends before the range: the server tells followers that it was cut.
+    if (range.start === start && range.end !== undefined && range.end < end && range.total === range.end + 1)
+      return undefined;
+    const text = response.headers['content-range'] ?? '';
+    throw new UnexpectedStatusError(status, `the answer is not the range ${start}-${end}: ${text}`);
   }
   const deadline = setTimeout(() => response.destroy(), timeoutMs);
   const chunks: Buffer[] = [];
@@ -101,7 +103,7 @@ async function remoteBytes(
     for await (const chunk of response) {
       chunks.push(chunk);
       bytes += chunk.length;
-      // However much a server may have to say.
+      // Not all of it if the server sends more.
       if (bytes > length) break;
     }
   } catch (cause) {
@@ -111,10 +113,4 @@ async function remoteBytes(
   }
   if (bytes < length) throw new ConnectionError('the beginning of the resource broke off');
   return Buffer.concat(chunks);
-}
-
-/** Whether a range ends before `end` because the resource does, of which its follower is told. */
-function isCutShort(range: string, start: number, end: number): boolean {
-  const [from, last, total] = (/^bytes (\d+)-(\d+)\/(\d+)$/.exec(range) ?? []).slice(1).map(Number);
-  return from === start && last !== undefined && last < end && total === last + 1;
 }

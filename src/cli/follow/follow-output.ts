@@ -3,17 +3,15 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { CommandIo } from '../io/io.ts';
 import type { FollowProgress } from '../progress.ts';
 
-/** Where followed bytes go. */
 export interface FollowOutput {
-  /** Takes bytes of the resource at a URL; resolves when there is room for more. */
+  /** Writes bytes of the resource at a URL; resolves when there is room for more. */
   write(chunk: Buffer, url: string): Promise<void>;
 }
 
-/** How {@link StandardOutput} writes. */
 export interface StandardOutputOptions {
-  /** Whether the bytes of each URL come under a header. */
+  /** Whether the bytes of each URL have a header. */
   hasHeaders: boolean;
-  /** Ends waiting for whoever reads. */
+  /** Aborts the wait for a slow reader. */
   signal: AbortSignal;
 }
 
@@ -22,7 +20,7 @@ export class StandardOutput implements FollowOutput {
   readonly #stdout: CommandIo['stdout'];
   readonly #options: StandardOutputOptions;
   #current: string | undefined;
-  /** All that write wait for the same drain. */
+  /** Shared by all writers that wait for room. */
   #drained: Promise<void> | undefined;
 
   constructor(stdout: CommandIo['stdout'], options: StandardOutputOptions) {
@@ -49,9 +47,9 @@ export class StandardOutput implements FollowOutput {
   }
 }
 
-/** A local file that is written from its end on. */
+/** A local file that is appended to. */
 export class FileOutput implements FollowOutput {
-  /** How many bytes it had at the beginning. */
+  /** How many bytes it had when it was opened. */
   readonly size: number;
   readonly #file: FileHandle;
 
@@ -76,8 +74,8 @@ export class FileOutput implements FollowOutput {
   }
 }
 
-/** An output of which it is shown how much it has taken. */
-export class ShownOutput implements FollowOutput {
+/** Shows the progress of another output. */
+export class ProgressOutput implements FollowOutput {
   readonly #output: FollowOutput;
   readonly #progress: FollowProgress;
 

@@ -1,40 +1,35 @@
 import { once } from 'node:events';
 import { follow } from '../../client/follow/follow.ts';
 import type { FollowEnding, FollowOptions, FollowStream } from '../../client/follow/follow-options.ts';
-import { type ClientLog, ConnectionNews, PRESUMED_END, RETRY } from '../client-command.ts';
+import type { ClientSettings } from '../client-command.ts';
+import { PRESUMED_END, RETRY, ReconnectLog } from '../client-log.ts';
 import type { FileBeginning } from './file-beginning.ts';
 import type { FollowOutput } from './follow-output.ts';
 
-/** What {@link FollowPass} is given by those who run it. */
-export interface FollowPassOptions extends ClientLog {
+export interface FollowPassOptions extends ClientSettings {
   output: FollowOutput;
   /** What the output has already. */
   beginning: FileBeginning | undefined;
-  /** For the server. */
-  headers: Readonly<Record<string, string>>;
   signal: AbortSignal;
   /** Called when the server has accepted. */
   onOpen: () => void;
 }
 
-/** Where a pass begins, and for how long it waits for that. */
+/** Where a pass begins, and how long it waits for the resource. */
 export interface PassStart extends FollowOptions {
-  /** How many lines are left out, from there on. Default 0. */
+  /** How many lines to leave out from there. Default 0. */
   skipLines?: number;
 }
 
-/** One time that a resource is followed until its end. */
+/** Follows a resource once, to the end of its stream. */
 export class FollowPass {
   readonly #url: string;
   readonly #options: FollowPassOptions;
+  #readable: FollowStream | undefined;
   #isOpen = false;
   #wasLive = false;
   #bytes = 0;
   #position = 0;
-  #generation: number | undefined;
-  #reason: string | undefined;
-  #status: number | undefined;
-  #ending: FollowEnding = {};
 
   constructor(url: string, options: FollowPassOptions) {
     this.#url = url;
@@ -46,7 +41,7 @@ export class FollowPass {
     return this.#isOpen;
   }
 
-  /** Whether somebody appended when the server accepted. */
+  /** Whether an appender was connected when the server accepted. */
   get wasLive(): boolean {
     return this.#wasLive;
   }
@@ -61,84 +56,83 @@ export class FollowPass {
     return this.#position;
   }
 
-  /** Which file it was, if the server tells. */
   get generation(): number | undefined {
-    return this.#generation;
+    return this.#readable?.generation;
   }
 
-  /** Why the stream ended, if the server told. */
+  /** Why the stream ended, if the server has said. */
   get reason(): string | undefined {
-    return this.#reason;
+    return this.#readable?.reason;
   }
 
-  /** Exit status of the command that wrote the stream, if that was told. */
+  /** Exit status of the command that wrote the stream, if it is known. */
   get status(): number | undefined {
-    return this.#status;
+    return this.#readable?.status;
   }
 
-  /** What else the server told of the end. */
+  /** What else is known of the end. */
   get ending(): FollowEnding {
-    return this.#ending;
+    return this.#readable?.ending ?? {};
   }
 
   /**
    * Copies from where `start` says to the end of the stream.
    *
-   * @throws what {@link follow} errors with; what {@link FileBeginning.confirm} throws; the signal's reason; what
-   *   the output throws
+   * @throws the errors of {@link follow} and {@link FileBeginning.confirm}; the signal's reason; the output's error
    */
   async run({ skipLines = 0, ...start }: PassStart): Promise<void> {
-    const { output, headers, signal, logVerbose, onOpen } = this.#options;
+    const { output, log } = this.#options;
     const url = this.#url;
-    const news = new ConnectionNews(this.#options, `${url}: `);
+    const readable = this.#follow(start);
+    await this.#confirmBeginning(readable);
+    let linesToSkip = skipLines;
+    for await (const chunk of readable as AsyncIterable<Buffer>) {
+      let at = 0;
+      for (; linesToSkip > 0 && at < chunk.length; linesToSkip--) {
+        const end = chunk.indexOf('\n', at);
+        at = end === -1 ? chunk.length : end + 1;
+        if (end === -1) break;
+      }
+      const wanted = chunk.subarray(at);
+      if (wanted.length > 0) await output.write(wanted, url);
+      this.#bytes += wanted.length;
+      // Not the readable's position, which counts what is not written yet.
+      this.#position += chunk.length;
+    }
+    if (readable.ending.presumed) log.verbose(`${url}: ${PRESUMED_END}`);
+  }
+
+  #follow(start: FollowOptions): FollowStream {
+    const { headers, signal, log, onOpen } = this.#options;
+    const url = this.#url;
+    const reconnectLog = new ReconnectLog(log, `${url}: `);
     const readable = follow(url, {
       ...start,
       headers,
       signal,
       retry: RETRY,
-      onReconnect: (event) => news.lost(event),
-      onReconnected: () => news.again(),
+      onReconnect: (event) => reconnectLog.lost(event),
+      onReconnected: () => reconnectLog.reconnected(),
     });
-    readable.once('open', ({ generation, position, live }) => {
+    this.#readable = readable;
+    readable.once('open', ({ position, live }) => {
       this.#isOpen = true;
       this.#wasLive = live === true;
-      this.#generation = generation;
       this.#position = position;
       onOpen();
     });
     readable.on('waiting', () => {
-      logVerbose(this.#isOpen ? `${url}: waiting for the appender` : `${url}: waiting for the file`);
+      log.verbose(this.#isOpen ? `${url}: waiting for the appender` : `${url}: waiting for the file`);
     });
-    readable.on('live', () => logVerbose(`${url}: live`));
-    try {
-      await this.#confirmBeginning(readable);
-      let linesToSkip = skipLines;
-      for await (const chunk of readable as AsyncIterable<Buffer>) {
-        let at = 0;
-        for (; linesToSkip > 0 && at < chunk.length; linesToSkip--) {
-          const end = chunk.indexOf('\n', at);
-          at = end === -1 ? chunk.length : end + 1;
-          if (end === -1) break;
-        }
-        const wanted = chunk.subarray(at);
-        if (wanted.length > 0) await output.write(wanted, url);
-        this.#bytes += wanted.length;
-        // Not the readable's, which is ahead by what it holds.
-        this.#position += chunk.length;
-      }
-      if (readable.ending.presumed) logVerbose(`${url}: ${PRESUMED_END}`);
-    } finally {
-      this.#reason = readable.reason;
-      this.#status = readable.status;
-      this.#ending = readable.ending;
-    }
+    readable.on('live', () => log.verbose(`${url}: live`));
+    return readable;
   }
 
-  /** Nothing is written behind what is not the beginning of the same. */
+  /** Makes sure that nothing is written after the beginning of something else. */
   async #confirmBeginning(readable: FollowStream): Promise<void> {
     const { beginning, headers, signal } = this.#options;
     if (beginning === undefined) return;
-    // What goes wrong meanwhile is told to who reads.
+    // An error in the meantime is not lost: reading throws it.
     readable.on('error', () => {});
     await once(readable, 'open');
     try {

@@ -2,13 +2,22 @@ import { setMaxListeners } from 'node:events';
 import { EXIT_FAILURE } from '../client-command.ts';
 import { type CommandIo, exitCodeOfSignal, messageOf } from '../io/io.ts';
 import { watchReader } from '../io/reader-watch.ts';
-import { loadProgress } from '../load-progress.ts';
+import { FollowProgress, progressTerminal } from '../progress.ts';
 import { FileBeginning } from './file-beginning.ts';
 import { followAgain } from './follow-again.ts';
-import { type FollowCommand, parseFollowCommand } from './follow-command.ts';
-import { EXIT_STATUS_UNKNOWN, FollowingStopped } from './follow-failure.ts';
-import { followOnce } from './follow-once.ts';
-import { FileOutput, type FollowOutput, ShownOutput, StandardOutput } from './follow-output.ts';
+import { type FollowArguments, parseFollowArguments } from './follow-arguments.ts';
+import { EXIT_STATUS_UNKNOWN, followOnce } from './follow-once.ts';
+import { FileOutput, type FollowOutput, ProgressOutput, StandardOutput } from './follow-output.ts';
+
+/** Why the command ends before the streams do. */
+class FollowingStopped extends Error {
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number, options?: ErrorOptions) {
+    super(message, options);
+    this.exitCode = exitCode;
+  }
+}
 
 /**
  * Runs `httpfstream-follow`: writes resources to standard output or to a file,
@@ -20,20 +29,20 @@ import { FileOutput, type FollowOutput, ShownOutput, StandardOutput } from './fo
  *   with `--exit-status` that of the command that wrote the stream, 125 when it is not known
  */
 export async function runFollow(argv: readonly string[], io: CommandIo): Promise<number> {
-  const command = parseFollowCommand(argv, io);
-  if (typeof command === 'number') return command;
+  const args = parseFollowArguments(argv, io);
+  if (typeof args === 'number') return args;
   const stop = new AbortController();
-  // Each resource that is followed listens to it; that many are no leak.
+  // Each resource adds a listener: that is not a leak.
   setMaxListeners(0, stop.signal);
-  // Undone at the first signal, so that a second one ends the process at once.
+  // Restored at the first signal, so that a second one ends the process at once.
   const restoreSignals = io.onStopSignal((signal) => {
     restoreSignals();
     stop.abort(new FollowingStopped('interrupted', exitCodeOfSignal(signal)));
   });
   try {
-    const { file } = command;
-    if (file === undefined) return await followToStandardOutput(command, io, stop);
-    return await followToFile(file, command, io, stop.signal);
+    const { file } = args;
+    if (file === undefined) return await followToStandardOutput(args, io, stop);
+    return await followToFile(file, args, io, stop.signal);
   } catch (error) {
     if (!(error instanceof FollowingStopped)) throw error;
     return error.exitCode;
@@ -43,22 +52,22 @@ export async function runFollow(argv: readonly string[], io: CommandIo): Promise
 }
 
 async function followToStandardOutput(
-  command: FollowCommand,
+  args: FollowArguments,
   { stdout }: CommandIo,
   stop: AbortController,
 ): Promise<number> {
-  const output = new StandardOutput(stdout, { hasHeaders: command.servers.length > 1, signal: stop.signal });
-  const exitCode = command.passesStatus ? EXIT_STATUS_UNKNOWN : 0;
+  const output = new StandardOutput(stdout, { hasHeaders: args.servers.length > 1, signal: stop.signal });
+  const exitCode = args.passesStatus ? EXIT_STATUS_UNKNOWN : 0;
   const end = () => stop.abort(new FollowingStopped('nobody reads standard output', exitCode));
   const onError = (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') return end();
-    command.log(`cannot write to standard output: ${messageOf(error)}`);
+    args.log.write(`cannot write to standard output: ${messageOf(error)}`);
     stop.abort(new FollowingStopped('standard output failed', EXIT_FAILURE, { cause: error }));
   };
   stdout.once('error', onError);
   const endWatching = watchReader(stdout.fd, end);
   try {
-    return await followAll(command, output, stop.signal);
+    return await followAll(args, output, stop.signal);
   } finally {
     endWatching();
     stdout.off('error', onError);
@@ -67,24 +76,24 @@ async function followToStandardOutput(
 
 async function followToFile(
   path: string,
-  command: FollowCommand,
-  { stderr }: CommandIo,
+  args: FollowArguments,
+  io: CommandIo,
   signal: AbortSignal,
 ): Promise<number> {
   let output: FileOutput;
   try {
     output = await FileOutput.open(path);
   } catch (error) {
-    command.log(`cannot write to ${path}: ${messageOf(error)}`);
+    args.log.write(`cannot write to ${path}: ${messageOf(error)}`);
     return EXIT_FAILURE;
   }
-  const loaded = await loadProgress(stderr);
-  const progress = loaded && new loaded.FollowProgress(stderr, output.size);
+  const terminal = await progressTerminal(io);
+  const progress = terminal && new FollowProgress(terminal, output.size);
   try {
     const { size } = output;
     const beginning = size > 0 ? new FileBeginning(path, size) : undefined;
-    const shown = progress ? new ShownOutput(output, progress) : output;
-    const exitCode = await followAll({ ...command, start: { from: size } }, shown, signal, beginning);
+    const shown = progress ? new ProgressOutput(output, progress) : output;
+    const exitCode = await followAll({ ...args, start: { from: size } }, shown, signal, beginning);
     if (exitCode === 0) progress?.succeed();
     return exitCode;
   } finally {
@@ -95,7 +104,7 @@ async function followToFile(
 
 /** Returns the largest of the exit codes. */
 async function followAll(
-  { servers, start, waitSeconds, again, file, passesStatus, log, logVerbose }: FollowCommand,
+  { servers, start, waitSeconds, again, file, passesStatus, log }: FollowArguments,
   output: FollowOutput,
   signal: AbortSignal,
   beginning?: FileBeginning,
@@ -109,7 +118,6 @@ async function followAll(
     file,
     passesStatus,
     log,
-    logVerbose,
     start: { ...start, ...wait },
   };
   const following = servers.map(({ url, headers }) => follow(url, { ...options, headers }));

@@ -1,20 +1,20 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** Where the first line of the commands leaves what it has found. */
+/** Set by the first line of the commands, which a shell runs. */
 const VARIABLE = 'HTTPFSTREAM_SIGHUP';
 
-/** SIGHUP in a mask of signals, in hexadecimal, as Linux shows it. */
+/** The mask of ignored signals of a Linux process, in hexadecimal, with SIGHUP in it. */
 const IGNORES_SIGHUP = /^SigIgn:\s*[\da-f]*[13579bdf]$/m;
 
-/** Opened to write only, as Linux shows it, in octal. */
+/** The flags of a Linux descriptor that is open for writing only, in octal. */
 const WRITE_ONLY = /^flags:\s*[0-7]*1$/m;
 
 /**
- * Whether this process was started to ignore SIGHUP, as `nohup` does. Node sets all
- * signals back before it runs anything, so the shell that has started Node tells; where
- * there was none (`node …/httpfstream-server.js`), it goes by the traces that `nohup` leaves.
- * To be asked once: no child is to take the answer for its own.
+ * Whether this process was started to ignore SIGHUP, as `nohup` does. Node resets all
+ * signals before it runs anything, so the shell that has started Node tells; without one
+ * (`node …/httpfstream-server.js`), the traces that `nohup` leaves decide.
+ * To be called once: the variable is removed, so that children do not inherit it.
  */
 export function isHangUpIgnored(): boolean {
   const told = process.env[VARIABLE];
@@ -23,7 +23,7 @@ export function isHangUpIgnored(): boolean {
 }
 
 function hasTraces(): boolean {
-  // Shells say what they run; nohup turns a terminal as standard input into something that cannot be read.
+  // Shells set `_` to what they run; nohup replaces a terminal as standard input by a file that cannot be read.
   return (
     path.basename(process.env._ ?? '') === 'nohup' ||
     WRITE_ONLY.test(textOf('/proc/self/fdinfo/0')) ||
@@ -39,7 +39,7 @@ function textOf(file: string): string {
   }
 }
 
-/** Makes of a command line one that ignores SIGHUP, as Node alone cannot: it sets all signals back for whatever it starts. */
+/** Wraps a command line so that it ignores SIGHUP. Node alone cannot: it resets all signals of the processes that it starts. */
 export function ignoringHangUp(commandLine: readonly string[]): string[] {
   return ['sh', '-c', 'trap \'\' HUP; exec "$@"', 'sh', ...commandLine];
 }

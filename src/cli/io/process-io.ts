@@ -2,7 +2,6 @@ import { isHangUpIgnored } from './hang-up.ts';
 import { type CommandIo, exitCodeOfSignal, LAST_OUTPUT_MS } from './io.ts';
 import { leaveClosedTerminals, leaveSharedPipes } from './standard-streams.ts';
 
-/** Whether SIGHUP is nothing to this process, as `nohup` wants it. */
 const IGNORES_HANG_UP = isHangUpIgnored();
 
 const STOP_SIGNALS: readonly NodeJS.Signals[] = IGNORES_HANG_UP
@@ -13,14 +12,13 @@ if (IGNORES_HANG_UP) process.on('SIGHUP', () => {});
 
 leaveSharedPipes();
 process.on('exit', leaveClosedTerminals);
-// That nobody reads a log or a help text any more is no reason to die; where it matters, the writer is told.
+// A closed stdout or stderr is no reason to die; a writer for whom it matters gets the error.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 let wasToldToStop = false;
 
-/** The running process. */
 export const processIo: CommandIo = {
-  // Nothing is read from it, not even ahead, unless it is asked for.
+  // Accessed only when it is used: Node reads ahead from it.
   get stdin() {
     return process.stdin;
   },
@@ -44,18 +42,18 @@ export const processIo: CommandIo = {
   exit(how) {
     if (typeof how === 'number') process.exit(how);
     process.kill(process.pid, how);
-    // The first process of a container is not killed by a signal to which it does not listen.
+    // The first process of a container is not killed by a signal without a listener.
     process.exit(exitCodeOfSignal(how));
   },
 };
 
-/** Ends the process with an exit code, once its output is taken, or nobody takes it. */
+/** Ends the process with an exit code, as soon as its output is read, or after a second. */
 export function exitSoon(exitCode: number): void {
   process.exitCode = exitCode;
   setTimeout(() => process.exit(), LAST_OUTPUT_MS).unref();
 }
 
-/** Ends the process with an exit code, once all of its output is taken, however long that takes; soon if it was told to stop. */
+/** Ends the process with an exit code, as soon as its output is read, however long that takes; or as {@link exitSoon} if it was told to stop. */
 export function exitWhenTaken(exitCode: number): void {
   process.exitCode = exitCode;
   if (wasToldToStop) exitSoon(exitCode);

@@ -1,29 +1,29 @@
 import { spawn } from 'node:child_process';
 import { closeSync, constants } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { openAnew } from './own-descriptor.ts';
+import { reopenPipe } from './standard-streams.ts';
 
-/** A file that is not written to, so that there is nothing to say of it. */
+/** A file that nobody writes to, so that tail has nothing to print. */
 const QUIET_FILE = fileURLToPath(import.meta.url);
 
 /**
- * Calls `onGone` soon after nobody reads a pipe any more. The system would tell
- * only at the next write, and Node has no way to ask. GNU tail can: it sleeps
- * until the system tells it, and dies of SIGPIPE. `setpriv` sees to it that it does
- * not outlive this process, for whoever reads would wait for it. Where one of them is
- * missing, with something other than a pipe, or with one that another user made, nothing is noticed.
+ * Calls `onGone` soon after the last reader of a pipe has left. Otherwise a process learns that
+ * only at its next write, and Node has no way to poll for it. GNU tail has: it sleeps until the
+ * system notifies it, and dies of SIGPIPE. `setpriv` makes sure that it does not outlive this
+ * process, since the reader would wait for it. Nothing is noticed if one of them is missing,
+ * of anything but a pipe, or of a pipe that another user made.
  *
  * @param descriptor of the writing end
- * @returns a function that ends watching
+ * @returns a function that stops watching
  */
 export function watchReader(descriptor: number | undefined, onGone: () => void): () => void {
-  const ownDescriptor = descriptor === undefined ? undefined : openAnew(descriptor, constants.O_WRONLY);
+  const ownDescriptor = descriptor === undefined ? undefined : reopenPipe(descriptor, constants.O_WRONLY);
   if (ownDescriptor === undefined) return () => {};
   const tail = spawn('setpriv', ['--pdeathsig', 'TERM', 'tail', '-c', '0', '-f', QUIET_FILE], {
     stdio: ['ignore', ownDescriptor, 'ignore'],
   });
   closeSync(ownDescriptor);
-  // There is no setpriv.
+  // setpriv is missing.
   tail.once('error', () => {});
   tail.once('exit', (_code, signal) => {
     if (signal === 'SIGPIPE') onGone();

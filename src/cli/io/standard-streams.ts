@@ -3,18 +3,37 @@ import { Socket } from 'node:net';
 import { devNull } from 'node:os';
 import { Readable } from 'node:stream';
 import { isatty } from 'node:tty';
-import { openAnew } from './own-descriptor.ts';
 
 const READ_BYTES = 64 * 1024;
 
-/** More than a pipe holds, unless the system's administrator has allowed it. */
+/** More than a pipe holds, unless a privileged process has enlarged it. */
 const MAX_HELD_BYTES = 1024 * 1024;
 
 /**
- * Puts streams of this process's own in the place of `process.stdin`, `stdout` and
- * `stderr` where those are pipes. Node's would change the pipe for all that share it as
- * soon as anybody looks at them, which Node itself does when it closes a socket, or
- * loads some of its modules: so this comes before all else is loaded.
+ * Opens the pipe of a descriptor a second time, non-blocking. Node makes a descriptor that it
+ * reads or writes non-blocking for all processes that share it, and those would fail where
+ * they expect to wait.
+ *
+ * Undefined for anything but a pipe, and when it cannot be opened: on systems other than
+ * Linux, a pipe that another user made, a named one without a reader.
+ *
+ * @param access `O_RDONLY` or `O_WRONLY`
+ */
+export function reopenPipe(descriptor: number, access: number): number | undefined {
+  if (process.platform !== 'linux') return undefined;
+  try {
+    if (!fstatSync(descriptor).isFIFO()) return undefined;
+    return openSync(`/proc/self/fd/${descriptor}`, access | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Replaces `process.stdin`, `stdout` and `stderr` by streams of this process's own, if they
+ * are pipes. Node's would change the pipe for all processes that share it as soon as they are
+ * accessed, which Node itself does when it closes a socket, or loads some of its modules: so
+ * this comes before anything else is loaded.
  */
 export function leaveSharedPipes(): void {
   replace('stdin', openInput);
@@ -23,29 +42,29 @@ export function leaveSharedPipes(): void {
 }
 
 /**
- * Puts nothing in the place of terminals that were closed; to be called when the process ends. Node 20
- * sets the terminals that it has found back to how they were, and aborts where that cannot be.
+ * Replaces terminals that were closed by the null device; to be called when the process exits. Node 20
+ * restores the modes of the terminals that it was started with, and aborts if that fails.
  */
 export function leaveClosedTerminals(): void {
   for (const descriptor of [0, 1, 2]) {
     if (!isClosedTerminal(descriptor)) continue;
     closeSync(descriptor);
-    // Takes the lowest number, which is the one that has become free.
+    // Gets the lowest free number, which is the one that was just closed.
     openSync(devNull, 'r+');
   }
 }
 
-/** Devices that are no terminals, such as that of nothing, count as closed, too: at the end they are as good. */
+/** Other devices, such as the null device, count as closed, too: at exit that makes no difference. */
 function isClosedTerminal(descriptor: number): boolean {
   try {
     return fstatSync(descriptor).isCharacterDevice() && !isatty(descriptor);
   } catch {
-    // Not open at all.
+    // The descriptor is not open.
     return false;
   }
 }
 
-/** @param open returns undefined where Node's own is to stay */
+/** @param open returns undefined to keep Node's own stream */
 function replace(name: 'stdin' | 'stdout' | 'stderr', open: () => Readable | Socket | undefined): void {
   const original = Object.getOwnPropertyDescriptor(process, name) as PropertyDescriptor;
   let stream: unknown;
@@ -57,17 +76,17 @@ function replace(name: 'stdin' | 'stdout' | 'stderr', open: () => Readable | Soc
 }
 
 function openOutput(descriptor: 1 | 2): Socket | undefined {
-  const own = openAnew(descriptor, constants.O_WRONLY);
+  const own = reopenPipe(descriptor, constants.O_WRONLY);
   if (own === undefined) return undefined;
   const socket = new Socket({ fd: own, readable: false, writable: true });
   return Object.assign(socket, { fd: descriptor });
 }
 
 function openInput(): Readable | undefined {
-  const own = openAnew(0, constants.O_RDONLY);
+  const own = reopenPipe(0, constants.O_RDONLY);
   if (own === undefined) return undefined;
   const isNamed = !readlinkSync('/proc/self/fd/0').startsWith('pipe:');
-  const { bytes, isAll } = isNamed ? whatIsHeld(own) : { bytes: Buffer.alloc(0), isAll: false };
+  const { bytes, isAll } = isNamed ? readHeldBytes(own) : { bytes: Buffer.alloc(0), isAll: false };
   if (isAll) {
     closeSync(own);
     return Readable.from([bytes], { objectMode: false });
@@ -78,16 +97,16 @@ function openInput(): Readable | undefined {
 }
 
 /**
- * Reads what a pipe with a name holds. Who opens it when its last writer has left is
- * told of bytes, but never of the end: the system takes them for one who waits for the first writer.
+ * Reads what a named pipe holds. A reader that opens it after the last writer has left
+ * gets the bytes, but is never notified of the end: the system lets it wait for a first writer.
  *
- * @returns `isAll` when that was the end
+ * @returns `isAll` when there is no writer left
  */
-function whatIsHeld(descriptor: number): { bytes: Buffer; isAll: boolean } {
+function readHeldBytes(descriptor: number): { bytes: Buffer; isAll: boolean } {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
-    // Who reads more than it holds has a writer.
+    // If there is more than the pipe holds, there is a writer.
     while (bytes <= MAX_HELD_BYTES) {
       const chunk = Buffer.alloc(READ_BYTES);
       const length = readSync(descriptor, chunk);
@@ -96,7 +115,7 @@ function whatIsHeld(descriptor: number): { bytes: Buffer; isAll: boolean } {
       chunks.push(chunk.subarray(0, length));
     }
   } catch {
-    // It holds nothing more for the moment: somebody has it open to write.
+    // It is empty for the moment, but has a writer.
   }
   return { bytes: Buffer.concat(chunks), isAll: false };
 }

@@ -1,6 +1,6 @@
 import { isIPv4 } from 'node:net';
 
-/** Where a server listens. Without a host, on all interfaces. */
+/** Where a server listens: without a host, on all interfaces. */
 export interface ListenAddress {
   host?: string;
   port: number;
@@ -8,7 +8,7 @@ export interface ListenAddress {
 
 const ADDRESS = /^(?:\[(?<ipv6>[^\]]+)\]|(?<host>[^:[\]]*)):(?<port>\d{1,5})$/;
 
-/** Parses Go's form of an address: `:8080`, `localhost:8080`, `[::1]:8080`. Undefined when it is none. */
+/** Parses Go's form of an address: `:8080`, `localhost:8080`, `[::1]:8080`. Undefined when it is malformed. */
 export function parseListenAddress(text: string): ListenAddress | undefined {
   const { ipv6, host, port } = ADDRESS.exec(text)?.groups ?? {};
   if (port === undefined || Number(port) > 65_535) return undefined;
@@ -16,8 +16,8 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
   return name ? { host: name, port: Number(port) } : { port: Number(port) };
 }
 
-/** By which name somebody on this machine asks for what listens there. */
-export function hostToAsk({ host = '::' }: ListenAddress): string {
+/** The host by which this machine reaches a server that listens there. */
+export function localHost({ host = '::' }: ListenAddress): string {
   return host === '::' || host === '0.0.0.0' ? 'localhost' : host;
 }
 

@@ -5,10 +5,10 @@ import type { FastifyInstance } from 'fastify';
 import type { ListenAddress } from './listen-address.ts';
 
 /**
- * Makes a server listen: on all interfaces without a host, on all addresses of
+ * Makes a server listen: on all interfaces without a host, or on all addresses of
  * `localhost`, IPv4 and IPv6. Not to be called twice.
  *
- * @throws what `app.listen` throws; of `localhost` the first address that the machine has must do
+ * @throws the errors of `app.listen`; for `localhost`, those of the first address that the machine has
  */
 export async function listen(app: FastifyInstance, { host, port }: ListenAddress): Promise<void> {
   if (host === 'localhost') {
@@ -25,46 +25,45 @@ export async function listen(app: FastifyInstance, { host, port }: ListenAddress
 }
 
 /**
- * Finds out whether a server could listen at an address, before anything is made for it.
+ * Checks whether a server can listen at an address, before anything else is set up.
  *
- * @throws what {@link listen} throws
+ * @throws the errors of {@link listen}
  */
 export async function assertCanListen({ host = '::', port }: ListenAddress): Promise<void> {
   // Any port will do.
   if (port === 0) return;
   const addresses = host === 'localhost' ? await localAddresses() : [host];
   for (const address of addresses) {
-    // Who comes at this moment is not to hold it up.
+    // A client that connects at this moment must not delay the close.
     const server = net.createServer((socket) => socket.resetAndDestroy()).listen({ host: address, port });
     try {
       await once(server, 'listening');
       await new Promise((resolve) => server.close(resolve));
       return;
     } catch (error) {
-      // Where there is no IPv6 another address will do.
+      // Without IPv6, another address will do.
       if (!isMissing(error) || (host !== '::' && address === addresses.at(-1))) throw error;
     }
   }
 }
 
-/** Browsers try both, whatever the system's own list says. */
+/** With both loopback addresses, since browsers try both, whatever the system's host table says. */
 async function localAddresses(): Promise<string[]> {
   const named = await lookup('localhost', { all: true });
   return [...new Set([...named.map(({ address }) => address), '127.0.0.1', '::1'])];
 }
 
 /**
- * Fastify would open a second server for the second address, which knows
- * nothing of what is attached to the first: who waits for `100 Continue` gets it
- * at once, and nobody cuts its connections when the first closes. Here the
- * first server has all connections.
+ * Fastify would open a second server for the second address, without the listeners
+ * of the first: it would send `100 Continue` at once, and its connections would not be
+ * closed with those of the first. Here the first server gets all connections.
  */
 async function listenOnLocalhost(app: FastifyInstance, wantedPort: number): Promise<void> {
   const addresses = await localAddresses();
-  const entrances: { address: string; server: net.Server }[] = [];
+  const extraServers: { address: string; server: net.Server }[] = [];
   const closed = new Set<Promise<unknown>>();
   app.addHook('preClose', async () => {
-    for (const { server } of entrances) {
+    for (const { server } of extraServers) {
       if (server.listening) closed.add(new Promise((resolve) => server.close(resolve)));
     }
   });
@@ -75,23 +74,23 @@ async function listenOnLocalhost(app: FastifyInstance, wantedPort: number): Prom
   const first = await listenOnFirst(app, addresses, wantedPort);
   const { port } = app.server.address() as AddressInfo;
   for (const address of addresses.slice(addresses.indexOf(first) + 1)) {
-    // As Node's HTTP server listens.
+    // The options of Node's HTTP server.
     const options = { allowHalfOpen: true, noDelay: true };
     const server = net.createServer(options, (socket) => app.server.emit('connection', socket));
-    entrances.push({ address, server });
+    extraServers.push({ address, server });
     try {
       server.listen({ host: address, port });
       await once(server, 'listening');
       server.on('error', (error) => app.server.emit('error', error));
       app.log.info(`Server listening at http://${address.includes(':') ? `[${address}]` : address}:${port}`);
     } catch (error) {
-      // Where there is somebody else, those who ask for localhost may come to them.
+      // If another program listens there, clients of localhost may reach that one.
       app.log[isMissing(error) ? 'info' : 'warn']({ err: error }, `not listening at ${address}`);
     }
   }
 }
 
-/** Listens on the first address that the machine has, and returns it. */
+/** Listens on the first address that the machine has. Returns it. */
 async function listenOnFirst(
   app: FastifyInstance,
   addresses: readonly string[],
@@ -107,7 +106,7 @@ async function listenOnFirst(
   }
 }
 
-/** Whether the machine does not have an address, as where there is no IPv6. */
+/** Whether the machine does not have an address, for instance because it has no IPv6. */
 function isMissing(error: unknown): boolean {
   const { code = '' } = error as NodeJS.ErrnoException;
   return code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT';

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { VERSION } from '../../wire/version.ts';
-import type { CommandIo } from '../io/io.ts';
+import { type CommandIo, messageOf } from '../io/io.ts';
 import { parseArguments } from '../parse-arguments.ts';
 import { addServerOptions, type ServerOptions } from './server-options.ts';
 
@@ -8,7 +8,7 @@ import { addServerOptions, type ServerOptions } from './server-options.ts';
  * Runs `httpfstream-server` until SIGINT, SIGTERM or SIGHUP.
  *
  * @param argv arguments without the program's name
- * @returns the exit code: 0 after an orderly stop, 1 when it cannot run (any longer), 2 for a bad option; with `--check` what `runCheck` returns
+ * @returns the exit code: that of `serve` or, with `--check`, of {@link check}; 2 for wrong usage
  */
 export async function runServer(argv: readonly string[], io: CommandIo): Promise<number> {
   const command = addServerOptions(new Command('httpfstream-server'))
@@ -20,13 +20,27 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
   if (exitCode !== undefined) return exitCode;
 
   const options = command.opts<ServerOptions>();
-  // Loaded only to be run: the server and its libraries are most of what a start costs, and help, mistakes and checks do without.
-  if (options.check) {
-    const { runCheck } = await import('./check-command.ts');
-    return runCheck(options.root, io);
-  }
+  if (options.check) return check(options.root, io);
+  // Loaded only if it is needed: the server and its libraries take most of the time of a start.
   const { serve } = await import('./serve.ts');
   return serve(options, io);
+}
+
+/**
+ * Checks and repairs a root: a line on stdout for each finding, and one at the end.
+ *
+ * @returns the exit code: 0 when all is well or was repaired; 1 when something was lost, could not be
+ *   repaired, or a server uses the root
+ */
+async function check(root: string, io: CommandIo): Promise<number> {
+  try {
+    const { checkDirectory } = await import('../../server/check-directory.ts');
+    const isWell = await checkDirectory(root, (line) => io.stdout.write(`${line}\n`));
+    return isWell ? 0 : 1;
+  } catch (error) {
+    io.stderr.write(`httpfstream-server: ${messageOf(error)}\n`);
+    return 1;
+  }
 }
 
 const HELP = `

@@ -1,35 +1,48 @@
-import fs from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { descriptorLimit, liveResourcesWithin } from '../../server/node/descriptor-limit.ts';
 import { ServerSockets } from '../../server/node/server-sockets.ts';
 import { createStandaloneServer } from '../../server/standalone.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
 import { assertCanListen, listen } from './listen.ts';
-import { formatListenAddress, hostToAsk, isLoopback } from './listen-address.ts';
-import { LogOutput } from './log-output.ts';
+import { formatListenAddress, isLoopback, localHost } from './listen-address.ts';
+import { makeLogger } from './server-log.ts';
 import type { ServerOptions } from './server-options.ts';
-import { isSocketError } from './socket-error.ts';
 
 const EXIT_FAILURE = 1;
 
-/** How long a server that closes because of an error of its own may take for that: more than it needs. */
+/** Time limit for closing after an unexpected error: more than it needs. */
 const FAILED_CLOSE_MS = 10_000;
 
-/** As many live resources as one server may well be given: its limit of descriptors is to be no surprise then. */
+/** A server warns if its limit of descriptors allows for fewer live resources than this. */
 const MANY_RESOURCES = 10_000;
+
+/** Errors of connections, and of nothing else that a server has open. */
+const SOCKET_ERRORS = [
+  'ECANCELED',
+  'ECONNABORTED',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'ENOTCONN',
+  'EPIPE',
+  'ETIMEDOUT',
+];
 
 /**
  * Serves until SIGINT, SIGTERM or SIGHUP.
  *
- * @returns the exit code: 0 after an orderly stop, 1 when it cannot run (any longer)
+ * @returns the exit code: 0 after an orderly stop, 1 when it could not start, or after an unexpected error
  */
 export async function serve(
   { root, http, logLevel, ...options }: ServerOptions,
   io: CommandIo,
 ): Promise<number> {
-  // A start is given up at once: it can be repeated. The first process of a container would miss what nobody listens to.
+  // A start can be aborted at once, since it can be repeated. With a listener, because the first process of a container
+  // ignores signals without one.
   const endStart = io.onStopSignal((signal) => {
     endStart();
     io.exit(signal);
@@ -68,12 +81,12 @@ export async function serve(
   let restoreUncaught = () => {};
   let isSound = true;
   let isClosing = false;
-  /** Resets first what is not finished: what the system closes for a process that is gone looks finished to some. */
+  /** Resets unfinished connections first: the system would close them, which looks like a clean end to some clients. */
   const endAtOnce = (how: number | NodeJS.Signals) => {
     ServerSockets.of(app.server).cut();
     io.exit(how);
   };
-  // From before the first client can know that it listens.
+  // Before it listens, so that no client can signal too early.
   const stopped = new Promise<NodeJS.Signals | undefined>((resolve) => {
     restoreSignals = io.onStopSignal((signal) => {
       if (!isClosing) {
@@ -85,7 +98,7 @@ export async function serve(
       endAtOnce(signal);
     });
     restoreUncaught = io.onUncaught((error) => {
-      // A socket with an error is closed by now: it is over with that one connection.
+      // A socket with an error is closed by now: only that connection is lost.
       const isOfSocket = isSocketError(error);
       app.log.error({ err: error }, isOfSocket ? 'a connection failed' : 'an error that nobody expected');
       if (isOfSocket || !isSound) return;
@@ -106,13 +119,13 @@ export async function serve(
   }
 
   const { port } = app.server.address() as AddressInfo;
-  const url = `http://${formatListenAddress({ host: hostToAsk(http), port })}/`;
+  const url = `http://${formatListenAddress({ host: localHost(http), port })}/`;
   warnOfFewDescriptors(logger);
   app.log.info({ root, url }, 'ready');
   if (!isLoopback(http)) {
     app.log.warn('there are no rights: whoever reaches this address can read, append and delete');
   }
-  // Behind what was logged.
+  // After what was logged.
   if (io.stdout.isTTY) output.write(firstSteps(url));
   const signal = await stopped;
   app.log.info(signal === undefined ? {} : { signal }, 'closing');
@@ -134,27 +147,7 @@ function warnOfFewDescriptors(logger: Logger): void {
   );
 }
 
-async function makeLogger(
-  level: string,
-  { stdout }: CommandIo,
-): Promise<{ logger: Logger; output: LogOutput }> {
-  const { isTTY = false, fd } = stdout;
-  // Node lets a terminal that was stopped (Ctrl-S) stop the whole process.
-  const stream = isTTY && fd !== undefined ? fs.createWriteStream('', { fd, autoClose: false }) : stdout;
-  const output = new LogOutput(stream, (count) =>
-    logger.error({ count }, `${count} log lines were dropped: nobody had read those before them`),
-  );
-  const logger = isTTY ? await prettyLogger(level, output) : pino({ level }, output);
-  return { logger, output };
-}
-
-async function prettyLogger(level: string, output: LogOutput): Promise<Logger> {
-  const { prettyFactory } = await import('pino-pretty');
-  const pretty = prettyFactory({ translateTime: 'SYS:HH:MM:ss' });
-  return pino({ level, base: null }, { write: (line) => output.write(pretty(line)) });
-}
-
-/** What to try, for somebody who has started a server and sees it. */
+/** First steps for a user who has started a server at a terminal. */
 function firstSteps(url: string): string {
   return `
   ${url}
@@ -178,4 +171,14 @@ function listenFailure(error: unknown): string {
     default:
       return messageOf(error);
   }
+}
+
+/**
+ * Whether an error only concerns a connection: a system call failed, and not on a file.
+ * A failed `accept` is one, whatever its code: the system is short of some resource.
+ */
+export function isSocketError(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return false;
+  if (error.syscall === 'accept') return true;
+  return SOCKET_ERRORS.includes(String(error.code)) && !('path' in error);
 }

@@ -1,17 +1,17 @@
 import { isIP } from 'node:net';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { HttpfstreamOptions } from '../../server/settings.ts';
-import { positiveSecondsOption, secondsOption } from '../seconds.ts';
+import { positiveSecondsOption, secondsOption } from '../parse-arguments.ts';
 import { type ListenAddress, parseListenAddress } from './listen-address.ts';
 
-/** Names that the proxies' addresses have in groups. */
-const PROXIES = ['loopback', 'linklocal', 'uniquelocal'];
+/** Named groups of addresses, for --trust-proxy. */
+const ADDRESS_GROUPS = ['loopback', 'linklocal', 'uniquelocal'];
 
 const HOST_NAME = /^(?:\*\.)?[a-z\d_-]+(?:\.[a-z\d_-]+)*\.?$/;
 
 const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@,]+$/;
 
-/** The options of `httpfstream-server` as they were given, or their defaults. */
+/** The options of `httpfstream-server`, with defaults. */
 export interface ServerOptions {
   root: string;
   http: ListenAddress;
@@ -29,7 +29,7 @@ export interface ServerOptions {
   logLevel: string;
 }
 
-/** Declares the options. Each may come from the environment instead. */
+/** Declares the options. Each can also be set in the environment. */
 export function addServerOptions(command: Command): Command {
   return command
     .addOption(
@@ -136,7 +136,7 @@ function booleanOption(text: string): boolean {
   throw new InvalidArgumentError('It must be true or false.');
 }
 
-/** @param others what the same option has brought before */
+/** @param others from earlier occurrences of the option */
 function originsOption(text: string, others: readonly string[]): readonly string[] {
   const origins = itemsOf(text);
   for (const origin of origins) {
@@ -147,7 +147,7 @@ function originsOption(text: string, others: readonly string[]): readonly string
   return [...others, ...origins];
 }
 
-/** @param others what the same option has brought before */
+/** @param others from earlier occurrences of the option */
 function hostsOption(text: string, others: readonly string[]): readonly string[] {
   const names = itemsOf(text);
   for (const name of names) {
@@ -158,13 +158,13 @@ function hostsOption(text: string, others: readonly string[]): readonly string[]
   return [...others, ...names];
 }
 
-/** @param others what the same option has brought before */
+/** @param others from earlier occurrences of the option */
 function proxiesOption(text: string, others: readonly string[]): readonly string[] {
   const proxies = itemsOf(text);
   for (const proxy of proxies) {
-    if (!PROXIES.includes(proxy) && !isNetwork(proxy)) {
+    if (!ADDRESS_GROUPS.includes(proxy) && !isNetwork(proxy)) {
       throw new InvalidArgumentError(
-        `It must look like 10.0.0.1 or 10.0.0.0/8, or be ${PROXIES.join(', ')}.`,
+        `It must look like 10.0.0.1 or 10.0.0.0/8, or be ${ADDRESS_GROUPS.join(', ')}.`,
       );
     }
   }
@@ -177,7 +177,7 @@ function isNetwork(text: string): boolean {
   return version !== 0 && Number(length) >= 1 && Number(length) <= (version === 4 ? 32 : 128);
 }
 
-/** The items of a list with commas, in lower case. */
+/** The items of a comma-separated list, in lower case. */
 function itemsOf(text: string): string[] {
   return text
     .split(',')

@@ -1,39 +1,36 @@
-import type { EventEmitter } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
-import { assertInteger, type StreamOptions } from '../options.ts';
+import { type AnyListener, assertInteger, type StreamOptions } from '../stream-options.ts';
 
 /** Options of `openAppend`. */
 export interface AppendOptions extends StreamOptions {
-  /** How many unacknowledged bytes are kept, to be sent again; when there are more, `write` asks to wait. Default 8 MiB. */
+  /** How many unacknowledged bytes are kept, to be sent again; at this limit `write` signals back-pressure. Default 8 MiB. */
   bufferBytes?: number;
   /** The size that the file must have when the append begins; it fails with {@link PositionMismatchError} otherwise. */
   expect?: number;
   /**
-   * How long a legacy server may take nothing of what it is sent before the
-   * append fails, in milliseconds. Others show that they are alive. Default 30,000.
+   * How long a legacy server may accept none of what it is sent before the append fails,
+   * in milliseconds. Others show by their pongs that they are alive. Default 30,000.
    */
   stallTimeoutMs?: number;
   /**
-   * Asked once, when all is written, for the exit status of the command that wrote it: 0 to 255, or undefined for none.
-   * The append ends when it has settled, and followers are told. What it throws is the append's error. Legacy servers
-   * are not told.
+   * Called once everything is written, for the exit status of the command that wrote it: 0 to 255, or undefined for none.
+   * The append ends when it has resolved, and followers receive it; legacy servers do not. What it throws is the
+   * append's error.
    */
   status?: () => number | undefined | PromiseLike<number | undefined>;
-  /** Called as the server acknowledges: so many bytes of this append are safe. */
+  /** Called with each acknowledgement of the server: how many bytes of this append are safe. */
   onAck?: (acknowledgedBytes: number) => void;
 }
 
-/** What has become of an append. */
+/** The outcome of an append. */
 export interface AppendResult {
   /** Position in the file after the last byte of the append; undefined from a legacy server. */
   position: number | undefined;
   /** How many bytes were appended. */
   bytes: number;
-  /** Tells the file from one that is made anew; undefined from a legacy server. */
+  /** Distinguishes the file from a later one at the same path; undefined from a legacy server. */
   generation: number | undefined;
 }
-
-type AnyListener = Parameters<EventEmitter['on']>[1];
 
 /** Adds or removes a listener of an {@link AppendStream}, which emits `open` when the server has accepted. */
 interface AppendListening<Self> {
@@ -59,12 +56,12 @@ export interface AppendStream extends Writable {
   readonly startPosition: number | undefined;
   /** How many bytes of this append are safe. */
   readonly acknowledgedBytes: number;
-  /** Ends the append, and resolves when the server has confirmed that all of it is safe. Rejects with what went wrong. */
+  /** Ends the append, and resolves when the server has confirmed that all of it is safe. Rejects with the stream's error. */
   close(): Promise<AppendResult>;
 }
 
-/** @throws {TypeError} for options that make no sense */
-export function assertOptions({ bufferBytes, expect, stallTimeoutMs }: AppendOptions): void {
+/** @throws {TypeError} for invalid options */
+export function assertAppendOptions({ bufferBytes, expect, stallTimeoutMs }: AppendOptions): void {
   assertInteger('bufferBytes', bufferBytes, 1);
   assertInteger('expect', expect, 0);
   assertInteger('stallTimeoutMs', stallTimeoutMs, 1);

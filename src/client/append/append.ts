@@ -1,19 +1,32 @@
 import type { Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
+import type { ReadableStream } from 'node:stream/web';
+import { InvalidSourceError } from '../../wire/errors.ts';
 import type { AppendOptions, AppendResult } from './append-options.ts';
-import { type AppendSource, assertSource, chunksOf, onlyWhole } from './append-source.ts';
 import { openAppend } from './open-append.ts';
 
 /**
- * Appends everything that `source` has or yields to a resource, and makes the
- * resource if it is missing.
+ * What can be appended: bytes, or text, which is encoded as UTF-8; as a whole, or
+ * in chunks. (Node's readables are async iterables.)
+ */
+export type AppendSource =
+  | string
+  | Uint8Array
+  | Blob
+  | Iterable<Uint8Array | string>
+  | AsyncIterable<Uint8Array | string>
+  | ReadableStream<Uint8Array | string>;
+
+/**
+ * Appends everything that `source` contains or yields to a resource, and creates
+ * the resource if it is missing.
  *
  * Resolves when the server has confirmed the end. When the source fails, or
  * `signal` aborts, the append ends as interrupted.
  *
  * @param url http, https, ws or wss URL of the resource
- * @param source is read no faster than the server takes it, and released at the end, or when it yields next
- * @throws {InvalidUrlError} and what {@link openAppend} errors with; {@link InvalidSourceError} for what
+ * @param source is read no faster than the server accepts it, and released at the end, or when it yields next
+ * @throws {InvalidUrlError} and the errors of {@link openAppend}; {@link InvalidSourceError} for what
  *   cannot be appended; the source's error; the signal's reason
  */
 export async function append(
@@ -23,18 +36,93 @@ export async function append(
 ): Promise<AppendResult> {
   assertSource(source);
   const writable = openAppend(url, options);
-  // The pipeline alone would wait for a source that is stuck, whatever has happened to the append.
+  // The pipeline alone would wait for a source that is stuck, even when the append has failed.
   await Promise.all([finished(writable), copy(source, writable)]);
-  // A stream that was destroyed may have finished for Node; the server's word is another thing.
+  // For Node, a stream that was destroyed may have finished; `close` tells whether the server has confirmed it.
   return writable.close();
 }
 
-/** @throws {InvalidSourceError} and the source's error, after the writable was destroyed with it */
+/** @throws {InvalidSourceError} and the source's error, after destroying the writable with it */
 async function copy(source: AppendSource, writable: Writable): Promise<void> {
   try {
-    await pipeline(chunksOf(source, writable), onlyWhole, writable);
+    await pipeline(chunksOf(source, writable), bytesAndText, writable);
   } catch (error) {
     writable.destroy(error as Error);
     throw error;
   }
+}
+
+/** @throws {InvalidSourceError} when it cannot be appended */
+function assertSource(source: unknown): asserts source is AppendSource {
+  if (isWhole(source) || source instanceof Blob || isWebStream(source) || isIterable(source)) return;
+  throw new InvalidSourceError(`${nameOf(source)} cannot be appended`);
+}
+
+/**
+ * The chunks of a source, not checked yet.
+ *
+ * @param writable when it closes, a web stream is cancelled, even one that is stuck
+ * @throws {InvalidSourceError} when the web stream has another reader
+ */
+function chunksOf(source: AppendSource, writable: Writable): Iterable<unknown> | AsyncIterable<unknown> {
+  if (isWhole(source)) return [source];
+  if (source instanceof Blob) return webChunks(source.stream(), writable);
+  return isWebStream(source) ? webChunks(source, writable) : source;
+}
+
+/**
+ * Passes on bytes and text.
+ *
+ * @throws {InvalidSourceError} at any other chunk: the writable itself would throw where nothing catches it
+ */
+async function* bytesAndText(
+  chunks: Iterable<unknown> | AsyncIterable<unknown>,
+): AsyncGenerator<Uint8Array | string> {
+  for await (const chunk of chunks) {
+    if (!isWhole(chunk)) throw new InvalidSourceError(`a chunk of the source is ${nameOf(chunk)}`);
+    yield chunk;
+  }
+}
+
+function isWhole(value: unknown): value is Uint8Array | string {
+  return typeof value === 'string' || value instanceof Uint8Array;
+}
+
+/** Not by its class: polyfills have their own. */
+function isWebStream(value: unknown): value is ReadableStream<unknown> {
+  return typeof Object(value).getReader === 'function';
+}
+
+function isIterable(value: unknown): value is Iterable<unknown> | AsyncIterable<unknown> {
+  const object = Object(value);
+  // Other typed arrays yield numbers, and a DataView yields nothing.
+  if (ArrayBuffer.isView(object)) return false;
+  return typeof object[Symbol.asyncIterator] === 'function' || typeof object[Symbol.iterator] === 'function';
+}
+
+function webChunks(stream: ReadableStream<unknown>, writable: Writable): AsyncGenerator<unknown> {
+  let reader: ReadableStreamDefaultReader<unknown>;
+  try {
+    reader = stream.getReader();
+  } catch (cause) {
+    throw new InvalidSourceError('the web stream is read by somebody else', { cause });
+  }
+  writable.once('close', () => {
+    // The writable has closed: a failure makes no difference.
+    reader.cancel(writable.errored).catch(() => {});
+    reader.releaseLock();
+  });
+  return (async function* () {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  })();
+}
+
+/** What an error message calls a value. */
+function nameOf(value: unknown): string {
+  if (value === null) return 'null';
+  return typeof value === 'object' ? Object.prototype.toString.call(value) : typeof value;
 }

@@ -14,50 +14,68 @@ import {
 import {
   CloseCode,
   type ControlMessage,
+  closeReasonOf,
   type EndMessage,
+  isStatus,
   type OpenMessage,
   QueryName,
 } from '../../wire/protocol.ts';
-import { Connection } from '../connection/connection.ts';
-import { type ConnectionEnd, connectionError, isRefusal } from '../connection/connection-end.ts';
-import { type RequestHeaders, withHeaders } from '../connection/handshake-headers.ts';
+import { ClientConnection, type ConnectionEnd } from '../connection/client-connection.ts';
 import { targetUrl } from '../connection/target-url.ts';
-import { destroyOnAbort } from '../destroy-on-abort.ts';
 import { Reconnector } from '../reconnector.ts';
 import { isTransient, refusalOf } from '../refusal.ts';
-import { failureOfClose, failureOfEnd, failureOfRetry, interrupted } from '../stream-failure.ts';
-import { type AppendOptions, type AppendResult, type AppendStream, assertOptions } from './append-options.ts';
-import { askCloseReason } from './close-reason.ts';
-import { PendingWrites } from './pending-writes.ts';
-import { ResendBuffer } from './resend-buffer.ts';
-import { LEGACY_LIMITS, LIMITS } from './sending-limits.ts';
+import {
+  connectionError,
+  failureOfClose,
+  failureOfEnd,
+  failureOfRetry,
+  interrupted,
+  isRefusal,
+} from '../stream-failure.ts';
+import { destroyOnAbort, type RequestHeaders, withHeaders } from '../stream-options.ts';
+import {
+  type AppendOptions,
+  type AppendResult,
+  type AppendStream,
+  assertAppendOptions,
+} from './append-options.ts';
+import { PendingWrites, ResendBuffer } from './resend-buffer.ts';
 
 const DEFAULT_BUFFER_BYTES = 8 * 1024 * 1024;
 
 const DEFAULT_STALL_TIMEOUT_MS = 30_000;
 
+/** How much a server is sent at a time: the longest message, and how many bytes may wait to be sent before no more are added. */
+const LIMITS = { messageBytes: 256 * 1024, maxUnsentBytes: 1024 * 1024 };
+
 /**
- * Opens a resource to append to it, and makes it if it is missing.
+ * The original's followers read only the first frame of each message that their server passes on: one of this length
+ * fits into it. Few bytes wait to be sent, so that a slow network is not taken for a server that has stalled.
+ */
+const LEGACY_LIMITS = { messageBytes: 10_240, maxUnsentBytes: 64 * 1024 };
+
+/**
+ * Opens a resource to append to it, and creates it if it is missing.
  *
  * The result is a Node writable; it emits `open` when the server has accepted,
  * and `finish` when the server has confirmed the end. When its connection
- * breaks it goes on through a new one, with exactly the bytes that had not
- * arrived. To `destroy` it before the end ends the append as interrupted.
+ * breaks, it reconnects and sends exactly the bytes that had not arrived.
+ * Calling `destroy` before the end ends the append as interrupted.
  * Errors: {@link AppendConflictError} while another appender holds the
  * resource, {@link PositionMismatchError}, {@link ForbiddenPathError},
  * {@link StreamClosedError}, {@link UnexpectedStatusError}, {@link ConnectionError}
  * when the first connection fails, {@link ConnectionLostError} when no new one
- * could be made, {@link ProtocolError} when the server broke the protocol,
- * {@link StreamInterruptedError} when it would not go on,
+ * could be made, {@link ProtocolError} when the server violated the protocol,
+ * {@link StreamInterruptedError} when it would not resume,
  * {@link ResourceGoneError} and {@link StreamTruncatedError} when the file was
- * deleted or cut meanwhile.
+ * deleted or cut in the meantime.
  *
- * A legacy server acknowledges nothing but the end: with it a connection that
- * breaks is an error.
+ * A legacy server acknowledges nothing but the end, so that with it a broken
+ * connection is an error.
  *
  * @param url http, https, ws or wss URL of the resource
  * @throws {InvalidUrlError}
- * @throws {TypeError} for options that make no sense
+ * @throws {TypeError} for invalid options
  */
 export function openAppend(url: string | URL, options: AppendOptions = {}): AppendStream {
   return new ResumingAppend(targetUrl(url), options);
@@ -69,14 +87,14 @@ class ResumingAppend extends Writable implements AppendStream {
   readonly #buffer: ResendBuffer;
   readonly #reconnector: Reconnector;
   readonly #session = randomBytes(18).toString('base64url');
-  #connection: Connection | undefined;
+  #connection: ClientConnection | undefined;
   #start: number | undefined;
   #generation: number | undefined;
   /** Whether bytes may be sent. */
   #isOpen = false;
   #wasOpen = false;
   #isLegacy = false;
-  /** How far it was sent, counted from the beginning of this append. */
+  /** How many bytes of this append were sent. */
   #sent = 0;
   readonly #pending = new PendingWrites();
   /** The callback of `_final`. */
@@ -85,13 +103,13 @@ class ResumingAppend extends Writable implements AppendStream {
   #isClosing = false;
   #isConfirmed = false;
   #acknowledgedBytes = 0;
-  /** How often it has connected. */
+  /** How often it has tried to connect. */
   #attempts = 0;
 
   constructor(url: URL, options: AppendOptions) {
     super({ decodeStrings: true });
     const { bufferBytes = DEFAULT_BUFFER_BYTES } = options;
-    assertOptions(options);
+    assertAppendOptions(options);
     this.#url = url;
     this.#options = options;
     this.#buffer = new ResendBuffer(bufferBytes);
@@ -111,7 +129,7 @@ class ResumingAppend extends Writable implements AppendStream {
   async close(): Promise<AppendResult> {
     this.end();
     await finished(this);
-    // A stream that was destroyed has finished for Node, when all its bytes were taken.
+    // For Node, a stream that was destroyed has finished if all its bytes had been accepted.
     if (!this.#isConfirmed) throw interrupted('the append was destroyed');
     const bytes = this.#acknowledgedBytes;
     const position = this.#start === undefined ? undefined : this.#start + bytes;
@@ -130,8 +148,8 @@ class ResumingAppend extends Writable implements AppendStream {
   }
 
   override _final(callback: (error?: Error) => void): void {
-    askCloseReason(this.#options).then((reason) => {
-      this.#closeReason = reason;
+    statusOf(this.#options).then((status) => {
+      this.#closeReason = closeReasonOf(status);
       this.#onFinished = callback;
       this.#finishIfDone();
     }, callback);
@@ -143,7 +161,7 @@ class ResumingAppend extends Writable implements AppendStream {
     // A bare close would be a clean end for a legacy server.
     this.#connection?.abandon(CloseCode.goingAway);
     this.#buffer.clear();
-    // Node calls back only the writes that it still holds.
+    // Node calls back only for the writes that it still buffers.
     this.#pending.settle(error ?? interrupted('the append was destroyed'));
     callback(error);
   }
@@ -157,12 +175,12 @@ class ResumingAppend extends Writable implements AppendStream {
     if (expect !== undefined) query.set(QueryName.expect, String(expect));
     if (this.#generation !== undefined) query.set(QueryName.generation, String(this.#generation));
     this.#isClosing = false;
-    withHeaders(this, this.#options.headers, (headers) => this.#shakeHands(url, headers));
+    withHeaders(this, this.#options.headers, (headers) => this.#startHandshake(url, headers));
   }
 
-  #shakeHands(url: URL, headers: RequestHeaders): void {
+  #startHandshake(url: URL, headers: RequestHeaders): void {
     const options = { stallTimeoutMs: DEFAULT_STALL_TIMEOUT_MS, ...this.#options, headers };
-    this.#connection = new Connection(url, 'APPEND', options, {
+    this.#connection = new ClientConnection(url, 'APPEND', options, {
       onOpen: (connection) => {
         this.#reconnector.opened();
         if (!connection.isV2) this.#openedLegacy();
@@ -170,14 +188,14 @@ class ResumingAppend extends Writable implements AppendStream {
       onResponse: (response) => {
         this.#refused(response).catch((error) => this.destroy(error));
       },
-      // A server has nothing to say to an appender but control messages.
+      // A server sends an appender nothing but control messages.
       onPayload: () => {},
-      onMessage: (message) => this.#hear(message),
+      onMessage: (message) => this.#handle(message),
       onEnd: (end) => this.#disconnected(end),
     });
   }
 
-  #hear(message: ControlMessage): void {
+  #handle(message: ControlMessage): void {
     if (message.type === 'open') this.#opened(message);
     else if (message.type === 'ack') this.#acknowledged(message.position);
     else if (message.type === 'end') this.#ended(message);
@@ -187,8 +205,8 @@ class ResumingAppend extends Writable implements AppendStream {
     this.#start ??= position;
     this.#generation ??= generation;
     const arrived = position - this.#start;
-    const isOther = generation !== this.#generation || this.#isOpen;
-    if (arrived < this.#buffer.start || arrived > this.#sent || isOther) {
+    const isUnexpected = generation !== this.#generation || this.#isOpen;
+    if (arrived < this.#buffer.start || arrived > this.#sent || isUnexpected) {
       this.destroy(new ProtocolError(`the server has ${arrived} bytes of this append, which cannot be`));
       return;
     }
@@ -226,11 +244,11 @@ class ResumingAppend extends Writable implements AppendStream {
     this.#reconnector.progressed();
     this.#acknowledgedBytes = acknowledged;
     this.#buffer.release(acknowledged);
-    if (this.#tellAck(acknowledged)) this.#released();
+    if (this.#callOnAck(acknowledged)) this.#released();
   }
 
-  /** Returns whether the stream goes on: what the caller's own function throws is its error. */
-  #tellAck(bytes: number): boolean {
+  /** Returns whether the stream is still alive: what the caller's function throws destroys it. */
+  #callOnAck(bytes: number): boolean {
     try {
       this.#options.onAck?.(bytes);
     } catch (error) {
@@ -239,7 +257,7 @@ class ResumingAppend extends Writable implements AppendStream {
     return !this.destroyed;
   }
 
-  /** Takes what waits for the room. */
+  /** The buffer has room again. */
   #released(): void {
     this.#accept();
     this.#finishIfDone();
@@ -265,7 +283,7 @@ class ResumingAppend extends Writable implements AppendStream {
       const sent = this.#sent;
       connection.send(message, () => {
         if (connection !== this.#connection) return;
-        // What a legacy server was sent cannot be sent again.
+        // With a legacy server there is no resuming, so nothing has to be kept.
         if (this.#isLegacy) {
           this.#buffer.release(sent);
           this.#released();
@@ -283,7 +301,7 @@ class ResumingAppend extends Writable implements AppendStream {
   }
 
   #ended(end: EndMessage): void {
-    // After a shutdown the close that comes next says that the server will be back.
+    // After a shutdown, the close that follows says that the server will be back.
     if (end.reason !== 'shutdown') this.destroy(failureOfEnd(end));
   }
 
@@ -293,7 +311,7 @@ class ResumingAppend extends Writable implements AppendStream {
     if (this.#isClosing && isConfirmed) {
       if (this.#isLegacy) {
         this.#acknowledgedBytes = this.#sent;
-        if (!this.#tellAck(this.#sent)) return;
+        if (!this.#callOnAck(this.#sent)) return;
       }
       this.#isConfirmed = true;
       this.#onFinished?.();
@@ -305,7 +323,7 @@ class ResumingAppend extends Writable implements AppendStream {
   async #refused(response: IncomingMessage): Promise<void> {
     const error = await refusalOf(response);
     if (this.destroyed) return;
-    // A copy of the request, made on the way, came first: the next one is newer.
+    // A copy of the request, made by a proxy, arrived first: the next attempt has a higher number.
     if (error instanceof RepeatedRequestError) this.#retry(error);
     else if (!this.#wasOpen) this.destroy(error);
     else if (isTransient(response.statusCode)) this.#retry(error);
@@ -317,4 +335,17 @@ class ResumingAppend extends Writable implements AppendStream {
     if (this.#reconnector.schedule(error, () => this.#connect())) return;
     this.destroy(failureOfRetry('the append was not confirmed', error));
   }
+}
+
+/**
+ * The exit status for the end of the stream.
+ *
+ * @throws {TypeError} when the caller's function returns none; what that function throws
+ */
+async function statusOf({ status: ask }: AppendOptions): Promise<number | undefined> {
+  const status = await ask?.();
+  if (status !== undefined && !isStatus(status)) {
+    throw new TypeError('the status must be an integer from 0 to 255');
+  }
+  return status;
 }

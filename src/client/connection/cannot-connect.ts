@@ -2,7 +2,7 @@ import { ConnectionError } from '../../wire/errors.ts';
 
 const UNTRUSTED = 'nobody who is trusted here has signed its certificate (NODE_EXTRA_CA_CERTS names more)';
 
-/** What it means, by the code of the error. */
+/** Explanations of errors, by their code. */
 const WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nobody listens there',
   EHOSTUNREACH: 'the host cannot be reached',
@@ -19,7 +19,7 @@ const WORDS: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
 };
 
-/** What is wrong with an answer that is HTTP, by the code of the parser. */
+/** What is wrong with an answer that is HTTP, by the error code of Node's parser. */
 const HEAD_WORDS: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: 'the head of the answer is too large',
   HPE_INVALID_HEADER_TOKEN: 'a header of the answer is malformed',
@@ -31,32 +31,32 @@ const HEAD_WORDS: Readonly<Record<string, string>> = {
   HPE_CR_EXPECTED: 'a line of the answer is malformed',
 };
 
-/** What a TLS server begins with when it was sent something else: an alert. */
+/** First byte of a TLS alert, which is how a TLS server answers anything that is not TLS. */
 const TLS_ALERT = 21;
 
-/** What Node and ws say of an answer, or of what came in its place. */
+/** An error of Node or ws about an answer, or about what came instead. */
 interface AnswerError extends Error {
   code?: string;
-  /** What came, where that was no HTTP. */
+  /** The bytes that came, if they were not HTTP. */
   rawPacket?: Uint8Array;
 }
 
 /**
- * The error for a connection that could not be made, in words.
+ * The error for a connection that could not be made, with an explanation.
  *
- * @param url what was asked for
+ * @param url of the request
  */
 export function cannotConnect(error: Error, url: URL): ConnectionError {
   if (error instanceof ConnectionError) return error;
   const { code = '', message } = error as AnswerError;
   const words = wordsFor(error, url);
-  // What OpenSSL says is for those who write OpenSSL. Of an address that was tried in several ways there is a code only.
+  // OpenSSL's own messages mean little to users. An error of several addresses that were tried has only a code.
   const detail = code === 'EPROTO' || message === '' ? code : message;
   return new ConnectionError(words === undefined ? detail : `${words}: ${detail}`, { cause: error });
 }
 
 function wordsFor({ code, rawPacket }: AnswerError, { protocol }: URL): string | undefined {
-  // Those of Node have one.
+  // Node's errors have a code, those of ws do not.
   if (code === undefined) return 'this is no WebSocket server';
   const isTls = protocol === 'wss:' || protocol === 'https:';
   const doubt = isTls ? '(http:// in place of https://?)' : '(https:// in place of http://?)';

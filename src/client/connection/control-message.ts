@@ -1,7 +1,7 @@
 import { FramingError } from '../../wire/errors.ts';
 import { CloseCode, type ControlMessage, type EndMessage, isStatus } from '../../wire/protocol.ts';
 
-/** What means something; all else is left for later versions. */
+/** Messages of other types are left to later versions, and ignored. */
 const KNOWN_TYPES: readonly string[] = [
   'open',
   'ack',
@@ -10,11 +10,11 @@ const KNOWN_TYPES: readonly string[] = [
   'end',
 ] satisfies ControlMessage['type'][];
 
-/** Reads what a server says on one connection: nothing after its `end`. */
+/** Parses a server's control messages on one connection, and checks that none follows its `end`. */
 export class ControlReader {
   #hasEnded = false;
 
-  /** @throws {FramingError} when it is no message, or one that may not come any more */
+  /** @throws {FramingError} when it is not a message, or one that may not follow the end */
   read(text: string): ControlMessage {
     const message = parseControl(text);
     if (message === undefined)
@@ -24,13 +24,13 @@ export class ControlReader {
     return message;
   }
 
-  /** @throws {FramingError} when the server has said that nothing more comes */
+  /** @throws {FramingError} after the end */
   assertNotEnded(): void {
     if (this.#hasEnded) throw new FramingError('the server said more after the end', CloseCode.protocolError);
   }
 }
 
-/** Reads a server's message. Undefined when it is none, or one that makes no sense. */
+/** Undefined when it is not a JSON object, or a position in it is missing or malformed. */
 function parseControl(text: string): ControlMessage | undefined {
   let message: ControlMessage;
   try {
@@ -50,7 +50,7 @@ function parseControl(text: string): ControlMessage | undefined {
   }
 }
 
-/** Without a detail that is no text, and facts that are none. */
+/** Drops optional members that are malformed. */
 function checked({ detail, status, next, gap, lost, ...message }: EndMessage): EndMessage {
   return {
     ...message,

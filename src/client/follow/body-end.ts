@@ -1,17 +1,21 @@
 import type { IncomingMessage } from 'node:http';
 
 /**
- * What the end of a body is worth: `told` when the server says where it is;
- * `presumed` when it is the end of the connection, as HTTP/1.0 has no better one
- * (RFC 1945, section 7.2.2); `unknown` when it is that in HTTP/1.1, whose servers
- * can say more, so that it may as well have broken.
+ * How it is known that a body is complete: `told` when the server says where it ends;
+ * `presumed` when only the connection ends, which is the best that HTTP/1.0 has
+ * (RFC 1945, section 7.2.2); `unknown` when that happens in HTTP/1.1, whose servers
+ * can say more, so that the connection may as well have broken.
  */
 export type BodyEnd = 'told' | 'presumed' | 'unknown';
 
-type AnswerHead = Pick<IncomingMessage, 'statusCode' | 'headers' | 'httpVersion'>;
+const NO_CONTENT = 204;
 
-/** How the end of an answer's body would be known. */
-export function bodyEndOf({ statusCode, headers, httpVersion }: AnswerHead): BodyEnd {
+/** How it is known that the body of an answer is complete. */
+export function bodyEndOf({
+  statusCode,
+  headers,
+  httpVersion,
+}: Pick<IncomingMessage, 'statusCode' | 'headers' | 'httpVersion'>): BodyEnd {
   const isTold =
     statusCode === NO_CONTENT ||
     headers['content-length'] !== undefined ||
@@ -19,6 +23,3 @@ export function bodyEndOf({ statusCode, headers, httpVersion }: AnswerHead): Bod
   if (isTold) return 'told';
   return httpVersion === '1.0' ? 'presumed' : 'unknown';
 }
-
-/** Ends with its head. */
-const NO_CONTENT = 204;

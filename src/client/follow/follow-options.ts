@@ -1,47 +1,44 @@
-import type { EventEmitter } from 'node:events';
 import type { Readable } from 'node:stream';
 import { type EndFacts, type EndReason, MAX_HOLD_SECONDS, MAX_WAIT_SECONDS } from '../../wire/protocol.ts';
-import { assertInteger, type StreamOptions } from '../options.ts';
+import { type AnyListener, assertInteger, type StreamOptions } from '../stream-options.ts';
 
 /** Options of `follow`. */
 export interface FollowOptions extends StreamOptions {
-  /** First byte wanted; negative: that many bytes before the end. Default 0. */
+  /** Position of the first byte; negative: that many bytes before the end. Default 0. */
   from?: number;
-  /** Only the last so many lines, then what comes. Not together with `from`. */
+  /** Begin with the last so many lines. Not together with `from`. */
   lines?: number;
-  /** Fails with {@link ResourceGoneError} unless the file has this generation, which `open` told. */
+  /** Fails with {@link ResourceGoneError} unless the file has this generation, which an earlier `open` has reported. */
   generation?: number;
   /** How long to wait for a resource that does not exist yet, in seconds. Default 0. */
   wait?: number;
   /**
-   * How long the server holds the file after the end, in seconds, at most 300, so that who follows again with
-   * `generation` gets the rest of what is renamed, replaced or deleted meanwhile. Default 0.
+   * How long the server keeps the file open after the end, in seconds, at most 300, so that a follower that comes
+   * back with `generation` gets the rest even if it is renamed, replaced or deleted in the meantime. Default 0.
    */
   hold?: number;
 }
 
-/** What a follower is told first. */
+/** What the server tells a follower first. */
 export interface FollowOpening {
-  /** Tells the file from one that is made anew; undefined from a legacy server. */
+  /** Distinguishes the file from a later one at the same path; undefined from a legacy server. */
   generation: number | undefined;
-  /** Position of the first byte that comes. */
+  /** Position of the first byte. */
   position: number;
-  /** Whether somebody appends; undefined from a legacy server. */
+  /** Whether an appender is connected; undefined from a legacy server. */
   live: boolean | undefined;
 }
 
-/** What is known of an end beside its reason. */
+/** What is known of an end besides its reason. */
 export interface FollowEnding extends Readonly<Omit<EndFacts, 'status'>> {
-  /** Whether it only is presumed: a legacy server that speaks HTTP/1.0 has closed its connection, which says no more. */
+  /** Whether the end is only presumed: a legacy server that speaks HTTP/1.0 has closed its connection, which may mean anything. */
   readonly presumed?: boolean;
 }
-
-type AnyListener = Parameters<EventEmitter['on']>[1];
 
 /**
  * Adds or removes a listener of a {@link FollowStream}, which emits `open` when
  * the server has accepted, `waiting` when the appender was lost and may come
- * back, or the resource is not there yet, and `live` when it is.
+ * back, or the resource does not exist yet, and `live` when it is back, or exists.
  */
 interface FollowListening<Self> {
   (event: 'open', listener: (opening: FollowOpening) => void): Self;
@@ -58,25 +55,25 @@ export interface FollowStream extends Readable {
   off: FollowListening<this>;
   [Symbol.asyncIterator](): NodeJS.AsyncIterator<Buffer>;
   /**
-   * Position in the file of the next byte that is read from here. After
-   * `setEncoding` it is known by the text that was read: exactly, where the bytes are text in that encoding.
+   * Position in the file of the next byte to be read. After `setEncoding` it is
+   * computed from the text that was read: exactly, if the bytes are valid in that encoding.
    */
   readonly position: number;
-  /** Tells the file from one that is made anew; undefined before `open`, and from a legacy server. */
+  /** Distinguishes the file from a later one at the same path; undefined before `open`, and from a legacy server. */
   readonly generation: number | undefined;
   /** Why the stream ended. */
   readonly reason: EndReason | undefined;
   /**
    * Exit status of the command that wrote the stream: 0 to 255, 128 and the signal's number if one killed it. Known when
-   * the stream has finished, if its appender told, the server is no legacy one, and nothing was appended after that.
+   * the stream has finished, if its appender has sent it, the server is not a legacy one, and nothing was appended since.
    */
   readonly status: number | undefined;
-  /** What else is known of the end; nothing before it. */
+  /** What else is known of the end; empty before it. */
   readonly ending: FollowEnding;
 }
 
-/** @throws {TypeError} for options that make no sense */
-export function assertOptions({ from, lines, generation, wait = 0, hold = 0 }: FollowOptions): void {
+/** @throws {TypeError} for invalid options */
+export function assertFollowOptions({ from, lines, generation, wait = 0, hold = 0 }: FollowOptions): void {
   if (from !== undefined && lines !== undefined) {
     throw new TypeError('the options from and lines exclude each other');
   }

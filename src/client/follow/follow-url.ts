@@ -2,15 +2,11 @@ import { QueryName } from '../../wire/protocol.ts';
 import type { FollowOptions } from './follow-options.ts';
 
 /**
- * The URL of a follower that begins.
+ * The URL for the first connection of a follower, and for those until it is accepted.
  *
- * @param waitMs how long it still waits for a resource that does not exist yet
+ * @param waitMs how long to wait from now for a resource that does not exist yet, in milliseconds
  */
-export function beginningUrl(
-  url: URL,
-  { from, lines, generation, hold }: FollowOptions,
-  waitMs: number,
-): URL {
+export function initialUrl(url: URL, { from, lines, generation, hold }: FollowOptions, waitMs: number): URL {
   const waitSeconds = Math.ceil(waitMs / 1000);
   return withQuery(url, {
     [QueryName.from]: from,
@@ -21,7 +17,7 @@ export function beginningUrl(
   });
 }
 
-/** The URL of a follower that goes on. What it was given asks for, too, was for the beginning. */
+/** The URL to resume at. Parameters of the given URL that only concern the beginning are dropped. */
 export function continuationUrl(
   url: URL,
   position: number,
@@ -37,10 +33,10 @@ export function continuationUrl(
   });
 }
 
-/** Where a follower asks to begin; undefined when that depends on the resource, or the URL it was given says something, too. */
-export function askedPosition(url: URL, { from, lines }: FollowOptions): number | undefined {
-  const saysMore = url.searchParams.has(QueryName.from) || url.searchParams.has(QueryName.lines);
-  if (lines !== undefined || (from === undefined && saysMore)) return undefined;
+/** The position that the server must begin at; undefined when that depends on the resource, or on parameters of the given URL. */
+export function requestedPosition(url: URL, { from, lines }: FollowOptions): number | undefined {
+  const isInUrl = url.searchParams.has(QueryName.from) || url.searchParams.has(QueryName.lines);
+  if (lines !== undefined || (from === undefined && isInUrl)) return undefined;
   const position = from ?? 0;
   return position >= 0 ? position : undefined;
 }

@@ -14,103 +14,95 @@ import {
   type EndMessage,
   type EndReason,
   type OpenMessage,
+  TCP_KEEP_ALIVE_MS,
 } from '../../wire/protocol.ts';
-import { Connection } from '../connection/connection.ts';
-import {
-  breachOfFinished,
-  type ConnectionEnd,
-  connectionError,
-  isRefusal,
-} from '../connection/connection-end.ts';
-import { type RequestHeaders, withHeaders } from '../connection/handshake-headers.ts';
+import { ClientConnection, type ConnectionEnd } from '../connection/client-connection.ts';
 import { targetUrl } from '../connection/target-url.ts';
-import { destroyOnAbort } from '../destroy-on-abort.ts';
 import { Reconnector } from '../reconnector.ts';
 import { isTransient, refusalOf } from '../refusal.ts';
 import {
-  breachOfEnd,
+  connectionError,
+  endReasonOf,
   failureOfClose,
   failureOfEnd,
   failureOfResume,
   failureOfRetry,
   interrupted,
-  reasonOf,
+  isRefusal,
+  violationAfterFinished,
+  violationInEnd,
 } from '../stream-failure.ts';
-import { BodySource } from './body-source.ts';
+import { destroyOnAbort, type RequestHeaders, withHeaders } from '../stream-options.ts';
+import { bodyEndOf } from './body-end.ts';
 import {
-  assertOptions,
+  assertFollowOptions,
   type FollowEnding,
   type FollowOpening,
   type FollowOptions,
   type FollowStream,
 } from './follow-options.ts';
-import { askedPosition, beginningUrl, continuationUrl } from './follow-url.ts';
-import { LateFailingReadable } from './late-failing-readable.ts';
-import { SmallPieces } from './small-pieces.ts';
+import { FollowReadable } from './follow-readable.ts';
+import { continuationUrl, initialUrl, requestedPosition } from './follow-url.ts';
 
 const HIGH_WATER_MARK_BYTES = 1024 * 1024;
 
 /**
  * Follows a resource: what was written, then what is being written, until its
- * appender ends. An idle resource is read as it is. When the connection breaks
- * it goes on through a new one, at its position.
+ * appender ends. An idle resource is read as it is. When the connection breaks,
+ * it reconnects and resumes at its position.
  *
  * The result is a Node readable of bytes and an async iterable of Buffers. It
  * emits `open` (a {@link FollowOpening}) when the server has accepted, `waiting`
- * when the appender was lost and may come back, or the resource is not there
+ * when the appender was lost and may come back, or the resource does not exist
  * yet, and `live` when it is back. It ends only when the stream `finished`,
  * and errors otherwise: {@link StreamInterruptedError},
- * {@link ResourceGoneError} when the file was deleted or made anew,
+ * {@link ResourceGoneError} when the file was deleted or replaced,
  * {@link StreamTruncatedError}, {@link ResourceNotFoundError},
  * {@link RangeNotSatisfiableError}, {@link UnexpectedStatusError},
  * {@link ConnectionError} when the first connection fails, {@link ConnectionLostError}
  * when it was lost later and no new one could be made, {@link ProtocolError} when
- * the server broke the protocol, {@link UnsupportedError} when a legacy server
- * cannot do what is asked for.
+ * the server violated the protocol, {@link UnsupportedError} when a legacy server
+ * cannot do what is requested.
  *
  * @param url http, https, ws or wss URL of the resource
  * @throws {InvalidUrlError}
- * @throws {TypeError} for options that make no sense
+ * @throws {TypeError} for invalid options
  */
 export function follow(url: string | URL, options: FollowOptions = {}): FollowStream {
   return new ResumingFollow(targetUrl(url), options);
 }
 
-class ResumingFollow extends LateFailingReadable implements FollowStream {
+class ResumingFollow extends FollowReadable implements FollowStream {
   status: number | undefined;
   readonly #url: URL;
   readonly #options: FollowOptions;
   readonly #reconnector: Reconnector;
   /** In terms of `performance.now()`. */
   readonly #waitUntil: number;
-  #connection: Connection | undefined;
-  /** Where the bytes come from once the server has accepted. */
-  #source: { pause(): void; resume(): void } | undefined;
-  /** Whether the server has begun to serve, be it that it waits for the resource. */
+  #connection: ClientConnection | undefined;
+  /** Whether the server has accepted the request, even if it still waits for the resource. */
   #isServed = false;
+  /** Whether `open` was emitted. */
   #wasOpen = false;
-  /** Whether the connection has told where its bytes begin. */
+  /** Whether the server has sent the position of the bytes on this connection. */
   #isOpen = false;
   #isWaiting = false;
   #isLegacy = false;
-  /** Of the next byte that arrives. */
+  /** Position of the next byte to arrive. */
   #position = 0;
-  /** Of the first byte. */
+  /** Position of the first byte that arrived. */
   #start = 0;
   #generation: number | undefined;
   #reason: EndReason | undefined;
   #ending: FollowEnding = {};
-  /** What the server has called finished. */
+  /** The end, once it is `finished`: the close is still to come. */
   #finished: EndMessage | undefined;
-  readonly #smallPieces = new SmallPieces((bytes) => {
-    if (!this.push(bytes)) this.#source?.pause();
-  });
-  /** Bytes that a legacy server sends and nobody wants. */
+  /** How many bytes to discard: a legacy server always sends from the beginning. */
   #skip = 0;
 
   constructor(url: URL, options: FollowOptions) {
     super({ highWaterMark: HIGH_WATER_MARK_BYTES });
-    assertOptions(options);
+    assertFollowOptions(options);
     this.#url = url;
     this.#options = options;
     this.#reconnector = new Reconnector(options, (error) => this.destroy(error));
@@ -135,55 +127,50 @@ class ResumingFollow extends LateFailingReadable implements FollowStream {
     return this.#ending;
   }
 
-  override _read(): void {
-    this.#source?.resume();
-  }
-
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.#reconnector.cancel();
     this.#connection?.abandon();
-    this.#smallPieces.clear();
-    callback(error);
+    super._destroy(error, callback);
   }
 
   #connect(): void {
     const url = this.#wasOpen
       ? continuationUrl(this.#url, this.#position, this.#generation, this.#options.hold)
-      : beginningUrl(this.#url, this.#options, this.#waitUntil - performance.now());
-    this.#source = undefined;
+      : initialUrl(this.#url, this.#options, this.#waitUntil - performance.now());
+    this.readFrom(undefined);
     this.#isOpen = false;
-    withHeaders(this, this.#options.headers, (headers) => this.#shakeHands(url, headers));
+    withHeaders(this, this.#options.headers, (headers) => this.#startHandshake(url, headers));
   }
 
-  #shakeHands(url: URL, headers: RequestHeaders): void {
+  #startHandshake(url: URL, headers: RequestHeaders): void {
     const options = { ...this.#options, headers };
-    this.#connection = new Connection(url, 'FOLLOW', options, {
+    this.#connection = new ClientConnection(url, 'FOLLOW', options, {
       onOpen: (connection) => {
         this.#reconnector.opened();
-        this.#source = connection;
+        this.readFrom(connection);
         if (!connection.isV2) this.#openedLegacy();
       },
       onResponse: (response) => {
         this.#answered(response).catch((error) => this.destroy(error));
       },
-      onPayload: (bytes) => this.#takeBytes(bytes),
-      onMessage: (message) => this.#take(message),
+      onPayload: (bytes) => this.#received(bytes),
+      onMessage: (message) => this.#handle(message),
       onEnd: (end) => this.#disconnected(end),
     });
   }
 
-  #take(message: ControlMessage): void {
+  #handle(message: ControlMessage): void {
     this.#isServed = true;
     if (message.type === 'open') this.#opened(message);
     else if (message.type === 'end') this.#ended(message);
-    else if (['waiting', 'live'].includes(message.type)) this.#tellWaiting(message.type === 'waiting');
+    else if (['waiting', 'live'].includes(message.type)) this.#emitWaiting(message.type === 'waiting');
   }
 
   #opened({ generation, position, live }: OpenMessage): void {
-    const isSecond = this.#isOpen;
+    const isDuplicate = this.#isOpen;
     this.#isOpen = true;
-    const expected = this.#wasOpen ? this.#position : askedPosition(this.#url, this.#options);
-    if (isSecond) {
+    const expected = this.#wasOpen ? this.#position : requestedPosition(this.#url, this.#options);
+    if (isDuplicate) {
       this.#fail(new ProtocolError('the server opened the stream twice'));
     } else if (this.#wasOpen && generation !== this.#generation) {
       this.#fail(new ResourceGoneError('the file was deleted and made anew'));
@@ -191,8 +178,8 @@ class ResumingFollow extends LateFailingReadable implements FollowStream {
       this.#fail(new ProtocolError(`the server goes on at ${position} instead of ${expected}`));
     } else if (this.#wasOpen) {
       this.#reconnector.resumed();
-      // It came back while this one was away itself.
-      if (this.#isWaiting && live) this.#tellWaiting(false);
+      // The appender came back while this follower was disconnected.
+      if (this.#isWaiting && live) this.#emitWaiting(false);
     } else {
       this.#wasOpen = true;
       this.#generation = generation;
@@ -203,7 +190,7 @@ class ResumingFollow extends LateFailingReadable implements FollowStream {
     }
   }
 
-  #tellWaiting(isWaiting: boolean): void {
+  #emitWaiting(isWaiting: boolean): void {
     this.#isWaiting = isWaiting;
     this.#reconnector.resumed();
     this.emit(isWaiting ? 'waiting' : 'live');
@@ -228,7 +215,7 @@ class ResumingFollow extends LateFailingReadable implements FollowStream {
     this.emit('open', { generation: undefined, position: from, live: undefined } satisfies FollowOpening);
   }
 
-  #takeBytes(bytes: Buffer): void {
+  #received(bytes: Buffer): void {
     if (!this.#isOpen) {
       this.#fail(new ProtocolError('the server sent bytes before it said which'));
       return;
@@ -238,28 +225,28 @@ class ResumingFollow extends LateFailingReadable implements FollowStream {
     if (wanted.length === 0) return;
     this.#position += wanted.length;
     this.#reconnector.progressed();
-    this.#smallPieces.add(wanted, this.readableLength > 0);
+    this.receive(wanted);
   }
 
   #ended(end: EndMessage): void {
     const { reason } = end;
     this.#ending = end;
-    // The close that comes next says that the server will be back.
+    // The close that follows says that the server will be back.
     if (reason === 'shutdown') return;
-    const breach = breachOfEnd(end, this.#isOpen ? this.#position : undefined);
-    if (breach !== undefined || reason !== 'finished') {
-      this.#fail(breach ?? failureOfEnd(end));
+    const violation = violationInEnd(end, this.#isOpen ? this.#position : undefined);
+    if (violation !== undefined || reason !== 'finished') {
+      this.#fail(violation ?? failureOfEnd(end));
     } else {
       this.#finished = end;
-      this.#smallPieces.flush();
+      this.flush();
       this.#connection?.awaitClose();
     }
   }
 
   #disconnected(end: ConnectionEnd): void {
-    const breach = this.#finished && breachOfFinished(end);
+    const violation = this.#finished && violationAfterFinished(end);
     const isClean = end.code === CloseCode.finished || end.code === CloseCode.none;
-    if (breach !== undefined) this.#fail(breach);
+    if (violation !== undefined) this.#fail(violation);
     else if (this.#finished !== undefined) this.#finish(this.#finished.status);
     else if (this.#isLegacy && isClean && end.isBetweenMessages) this.#finishLegacy();
     else if (this.#isLegacy || isRefusal(end)) this.#fail(failureOfClose(end));
@@ -268,28 +255,34 @@ class ResumingFollow extends LateFailingReadable implements FollowStream {
   }
 
   async #answered(response: IncomingMessage): Promise<void> {
-    if (response.statusCode === 200 && !this.#isServed) return this.#takeBody(response);
+    if (response.statusCode === 200 && !this.#isServed) return this.#readBody(response);
     const error = await refusalOf(response);
     if (this.destroyed) return;
-    const isInVain = error instanceof ResourceNotFoundError && performance.now() >= this.#waitUntil;
-    if (!this.#isServed || (isInVain && !this.#wasOpen)) this.destroy(error);
+    const isMissing = error instanceof ResourceNotFoundError && performance.now() >= this.#waitUntil;
+    if (!this.#isServed || (isMissing && !this.#wasOpen)) this.destroy(error);
     else if (isTransient(response.statusCode)) this.#retry(error);
     else this.#fail(this.#wasOpen ? failureOfResume(error) : error);
   }
 
-  /** An idle resource of a legacy server, which answers the handshake with the file. */
-  #takeBody(response: IncomingMessage): void {
+  /** A legacy server answers the handshake for an idle resource with the file. */
+  #readBody(response: IncomingMessage): void {
     this.#openedLegacy();
-    const source = new BodySource(response, {
-      onBytes: (bytes) => this.#takeBytes(bytes),
-      onEnd: (presumed) => {
-        if (presumed) this.#ending = { presumed };
-        this.#finishLegacy();
-      },
-      onBroken: (error) => this.#fail(error),
-    });
-    this.#source = source;
-    this.once('close', () => source.destroy());
+    // Ends the time limit of the handshake: the reader may take as long as it likes.
+    response.socket.setTimeout(0);
+    // Nothing is sent on this connection, so without probes a server that is gone would not be noticed.
+    response.socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+    response.on('data', (bytes) => this.#received(bytes));
+    response.once('end', () => this.#bodyEnded(response));
+    response.once('error', (cause) => this.#fail(interrupted('the connection broke', cause)));
+    this.readFrom(response);
+    this.once('close', () => response.destroy());
+  }
+
+  #bodyEnded(response: IncomingMessage): void {
+    const end = bodyEndOf(response);
+    if (end === 'presumed') this.#ending = { presumed: true };
+    if (end !== 'unknown') this.#finishLegacy();
+    else this.#fail(interrupted('the connection was closed, and nothing says that this was the end'));
   }
 
   #finishLegacy(): void {
@@ -300,8 +293,7 @@ class ResumingFollow extends LateFailingReadable implements FollowStream {
   #finish(status?: number): void {
     this.#reason = 'finished';
     this.status = status;
-    this.#smallPieces.flush();
-    this.push(null);
+    this.finish();
   }
 
   #retry(error: HttpfstreamError): void {
@@ -314,11 +306,10 @@ class ResumingFollow extends LateFailingReadable implements FollowStream {
       this.#fail(failureOfRetry('the connection was lost for good', error));
   }
 
-  /** Errors, when what has come is read. */
+  /** Fails once what has arrived is read. */
   #fail(error: HttpfstreamError): void {
-    this.#reason ??= reasonOf(error);
+    this.#reason ??= endReasonOf(error);
     this.#connection?.abandon(CloseCode.goingAway);
-    this.#smallPieces.flush();
     this.failLate(error);
   }
 }

@@ -1,6 +1,7 @@
-import { Writable } from 'node:stream';
+import { PassThrough, Writable } from 'node:stream';
 import { expect, test } from 'vitest';
 import { Tee } from '../../../src/cli/append/tee.ts';
+import { ClientLog } from '../../../src/cli/client-log.ts';
 
 test('a copy is taken no faster than its target takes it', async () => {
   const taken: string[] = [];
@@ -11,7 +12,8 @@ test('a copy is taken no faster than its target takes it', async () => {
       takeNext = callback;
     },
   });
-  const tee = new Tee(target, () => expect.unreachable());
+  const stderr = new PassThrough();
+  const tee = new Tee(target, new ClientLog(stderr, true));
   tee.write('one');
   tee.write('two');
   expect(taken).toEqual(['one']);
@@ -20,4 +22,5 @@ test('a copy is taken no faster than its target takes it', async () => {
   await new Promise(setImmediate);
   expect(taken).toEqual(['one', 'two']);
   expect(tee.writableLength).toBe('two'.length);
+  expect(stderr.read()).toBeNull();
 });

@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../../src/cli/append/run-append.ts';
 import { Transfer } from '../../../src/cli/append/transfer.ts';
+import { ClientLog } from '../../../src/cli/client-log.ts';
 import { type FakeConnection, FakeServer } from '../../support/client-fake-server.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -26,7 +27,7 @@ async function startFragileServer() {
 
 /** Starts to append `some text`, and resolves when the server has it. */
 async function startTransfer(server: FakeServer, lastWaitMs: number) {
-  const lines: string[] = [];
+  const stderr = new PassThrough();
   const source = new PassThrough();
   const transfer = new Transfer(source, server.url, {
     headers: {},
@@ -34,14 +35,13 @@ async function startTransfer(server: FakeServer, lastWaitMs: number) {
     stallTimeoutMs: NEVER_MS,
     tee: undefined,
     progress: undefined,
-    mayHaveMeantToResume: undefined,
-    log: (line) => lines.push(line),
-    logVerbose: () => {},
+    hintAtResumeFor: undefined,
+    log: new ClientLog(stderr, false),
     lastWaitMs,
   });
   source.write('some text');
   await waitFor(() => server.connections[0]?.byteCount === 9, 'the text to arrive');
-  return { transfer, lines };
+  return { transfer, logged: () => String(stderr.read() ?? '') };
 }
 
 const LOST = 'the server is away, and 9 bytes are not acknowledged';
@@ -49,23 +49,23 @@ const LOST = 'the server is away, and 9 bytes are not acknowledged';
 describe('an append that is to end', () => {
   test('fails when the server is away and does not come back in time, and says what is missing', async () => {
     const { server, goAway } = await startFragileServer();
-    const { transfer, lines } = await startTransfer(server, 5);
+    const { transfer, logged } = await startTransfer(server, 5);
     goAway();
     await waitFor(() => server.queries.length > 1, 'the first attempt to go on');
     transfer.end();
     await expect(transfer.done()).rejects.toThrow(LOST);
-    expect(lines).toEqual([
-      'not connected: the server has 0.005 s to be there again; a second signal does not wait',
-    ]);
+    expect(logged()).toBe(
+      'not connected: the server has 0.005 s to be there again; a second signal does not wait\n',
+    );
   });
 
   test('fails when the server goes away only then', async () => {
     const { server, goAway } = await startFragileServer();
-    const { transfer, lines } = await startTransfer(server, 5);
+    const { transfer, logged } = await startTransfer(server, 5);
     transfer.end();
     goAway();
     await expect(transfer.done()).rejects.toThrow(LOST);
-    expect(lines).toEqual([]);
+    expect(logged()).toBe('');
   });
 
   test('ends well when the server is there again in time', async () => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import {
   formatListenAddress,
-  hostToAsk,
   isLoopback,
+  localHost,
   parseListenAddress,
 } from '../../../src/cli/server/listen-address.ts';
 
@@ -53,7 +53,7 @@ describe('what listens on an address', () => {
     ['127.example.com', '127.example.com', false],
   ])('as %s is asked for as %s (for this machine only: %s)', (host, name, isOnlyHere) => {
     const address = host === undefined ? { port: 1 } : { host, port: 1 };
-    expect(hostToAsk(address)).toBe(name);
+    expect(localHost(address)).toBe(name);
     expect(isLoopback(address)).toBe(isOnlyHere);
   });
 });

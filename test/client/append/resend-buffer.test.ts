@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
-import { ResendBuffer } from '../../../src/client/append/resend-buffer.ts';
+import { describe, expect, test, vi } from 'vitest';
+import { PendingWrites, ResendBuffer } from '../../../src/client/append/resend-buffer.ts';
 import { pattern } from '../../support/pattern.ts';
 
 const step = fc.oneof(
@@ -119,5 +119,41 @@ describe('the resend buffer', () => {
     buffer.clear();
     expect(buffer.view(buffer.start, 10)).toHaveLength(0);
     expect(buffer.start).toBe(buffer.end);
+  });
+});
+
+describe('writes that wait for room', () => {
+  /** Two chunks, the buffer in which there is room for half of them, and who is to be told. */
+  function waiting() {
+    const pending = new PendingWrites();
+    const onAccepted = vi.fn();
+    pending.set([Buffer.from('abc'), Buffer.from('defgh')], onAccepted);
+    return { pending, onAccepted, buffer: new ResendBuffer(4) };
+  }
+
+  test('move to the buffer as it has room, in order', () => {
+    const { pending, buffer } = waiting();
+    const moved: string[] = [];
+    for (let isAll = false; !isAll && moved.length < 5; ) {
+      isAll = pending.moveTo(buffer);
+      moved.push(held(buffer).toString());
+      buffer.release(buffer.end);
+    }
+    expect(moved).toEqual(['abcd', 'efgh']);
+    expect(pending.moveTo(buffer)).toBe(true);
+    expect(buffer.end).toBe(8);
+  });
+
+  test('are called back once, with the error if there is one', () => {
+    const { pending, onAccepted, buffer } = waiting();
+    const error = new Error('destroyed');
+    pending.moveTo(buffer);
+    expect(onAccepted).not.toHaveBeenCalled();
+    pending.settle(error);
+    pending.settle();
+    expect(onAccepted.mock.calls).toEqual([[error]]);
+    buffer.release(buffer.end);
+    expect(pending.moveTo(buffer)).toBe(true);
+    expect(buffer.end).toBe(4);
   });
 });
