@@ -27,10 +27,10 @@ export class Arrivals {
    *
    * @throws the signal's reason when it aborts
    */
-  async wait(resource: ResourcePath, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+  async wait(path: ResourcePath, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
     signal.throwIfAborted();
     if (this.#closed) return false;
-    const awaited = this.#awaited.get(resource.key) ?? this.#add(resource);
+    const awaited = this.#awaited.get(path.key) ?? this.#add(path);
     let end = () => {};
     try {
       return await new Promise<boolean>((resolve, reject) => {
@@ -51,8 +51,8 @@ export class Arrivals {
   }
 
   /** Tells that a file is at the path. */
-  notify(resource: ResourcePath): void {
-    this.#settle(this.#awaited.get(resource.key), true);
+  notify(path: ResourcePath): void {
+    this.#settle(this.#awaited.get(path.key), true);
   }
 
   /** Nobody waits any longer. */
@@ -61,15 +61,15 @@ export class Arrivals {
     for (const awaited of this.#awaited.values()) this.#settle(awaited, false);
   }
 
-  #add(resource: ResourcePath): Awaited {
+  #add(path: ResourcePath): Awaited {
     const awaited: Awaited = {
-      resource,
+      path: path,
       waiters: new Set(),
       isNews: () => true,
       isBusy: () => false,
       look: () => this.#look(awaited),
     };
-    this.#awaited.set(resource.key, awaited);
+    this.#awaited.set(path.key, awaited);
     this.#paths.add(awaited);
     return awaited;
   }
@@ -77,7 +77,7 @@ export class Arrivals {
   /** Who waits from now on waits for another one. */
   #remove(awaited: Awaited): void {
     this.#paths.delete(awaited);
-    const { key } = awaited.resource;
+    const { key } = awaited.path;
     if (this.#awaited.get(key) === awaited) this.#awaited.delete(key);
   }
 
@@ -88,21 +88,21 @@ export class Arrivals {
   }
 
   async #look(awaited: Awaited): Promise<void> {
-    if (await this.#isThere(awaited.resource)) this.#settle(awaited, true);
+    if (await this.#isThere(awaited.path)) this.#settle(awaited, true);
   }
 
-  async #isThere(resource: ResourcePath): Promise<boolean> {
+  async #isThere(path: ResourcePath): Promise<boolean> {
     try {
-      return this.#mayBeThere(resource) && (await this.#root.stat(resource)).kind === 'file';
+      return this.#mayBeThere(path) && (await this.#root.stat(path)).kind === 'file';
     } catch (error) {
       return !(error instanceof ResourceNotFoundError);
     }
   }
 
   /** Mostly nothing is there, which takes one call of the system to know. */
-  #mayBeThere(resource: ResourcePath): boolean {
+  #mayBeThere(path: ResourcePath): boolean {
     try {
-      return this.#root.peek(resource) !== undefined;
+      return this.#root.peek(path) !== undefined;
     } catch {
       return true;
     }

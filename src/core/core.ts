@@ -120,7 +120,7 @@ export class Core {
     const remover = new StreamRemover({ root, records, store, live, syncer, isDurable, deleted }, forks);
     this.resources = new Resources({ root, records, store, live, remover });
     const { resources } = this;
-    const made = (resource: ResourcePath) => this.arrivals.notify(resource);
+    const made = (path: ResourcePath) => this.arrivals.notify(path);
     const making = { root, records, store, live, resources, syncer, isDurable, made };
     this.streams = new StreamLifecycle(making, forks, remover);
     this.#feeds = new Feeds(this.#live, resources, watch);

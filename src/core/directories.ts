@@ -31,10 +31,10 @@ export class Directories {
 
   /** Yields what is in a directory, see {@link Root.list}. */
   async *list(
-    resource: ResourcePath,
+    path: ResourcePath,
     { signal }: { signal: AbortSignal },
   ): AsyncGenerator<DirectoryEntry, void, undefined> {
-    for await (const { name, ...stat } of this.#root.list(resource, { signal })) {
+    for await (const { name, ...stat } of this.#root.list(path, { signal })) {
       const feed = this.#followers.live(stat.fingerprint);
       const hasSize = stat.kind === 'file' && this.#isWhole(stat.fingerprint);
       const size = hasSize ? (feed?.committed ?? stat.size) : undefined;
@@ -44,8 +44,8 @@ export class Directories {
   }
 
   /** What kind of thing is at a path; undefined when there is nothing. */
-  async kindAt(resource: ResourcePath): Promise<FileStat['kind'] | undefined> {
-    return (await this.#root.stat(resource).catch(ignoreMissing))?.kind;
+  async kindAt(path: ResourcePath): Promise<FileStat['kind'] | undefined> {
+    return (await this.#root.stat(path).catch(ignoreMissing))?.kind;
   }
 
   /** Whether what is in a file is all that there is; else nobody is told how much that would be. */

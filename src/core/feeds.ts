@@ -68,16 +68,16 @@ export class Feeds {
    *
    * @throws what {@link Resources.acquire} and {@link Stream.assertWhole} throw
    */
-  async openLive(resource: ResourcePath): Promise<LiveStream> {
-    const stream = await this.#resources.acquire(resource);
+  async openLive(path: ResourcePath): Promise<LiveStream> {
+    const stream = await this.#resources.acquire(path);
     try {
       stream.assertWhole();
       this.#touch(stream);
       // Others who have waited for it may have let it go again.
-      while (stream.feed === undefined) await this.#openOnce(stream, resource);
+      while (stream.feed === undefined) await this.#openOnce(stream, path);
       const { feed } = stream;
       feed.retain();
-      this.watch(stream, feed, resource);
+      this.watch(stream, feed, path);
       return new LiveStream(stream, feed);
     } finally {
       this.#streams.release(stream);
@@ -87,23 +87,23 @@ export class Feeds {
   /**
    * Makes a follower of an open file to which no session appends.
    *
-   * @param resource the name under which it was opened
+   * @param path the name under which it was opened
    * @param outcome how it ends when it has everything, unless the file is a stream that is open
    */
   async follow(
     file: StoredFile,
-    resource: ResourcePath,
+    path: ResourcePath,
     { size, position, end, isThere }: Place,
     sink: FollowerSink,
     outcome: () => Promise<Outcome>,
   ): Promise<Follower> {
-    const stream = await this.#streams.acquire(file, resource, isThere).catch(ignoreUnreadable);
+    const stream = await this.#streams.acquire(file, path, isThere).catch(ignoreUnreadable);
     // What is remembered of it cannot be read: its bytes are there all the same.
     if (stream === undefined) return this.#openAlone(file, size).join(position, sink, await outcome(), end);
     try {
       const until = isThere && stream.isOpen ? 'stream' : await outcome();
       const feed = this.open(stream, file, size);
-      if (until === 'stream') this.watch(stream, feed, resource);
+      if (until === 'stream') this.watch(stream, feed, path);
       return feed.join(position, sink, until, end);
     } finally {
       this.#streams.release(stream);
@@ -113,9 +113,9 @@ export class Feeds {
   /**
    * Lets those who follow an open stream know what becomes of its file, though nobody appends.
    *
-   * @param resource the name under which the file was opened
+   * @param path the name under which the file was opened
    */
-  watch(stream: Stream, feed: Feed, resource: ResourcePath): void {
+  watch(stream: Stream, feed: Feed, path: ResourcePath): void {
     if (this.#watchers.has(feed)) return;
     const lose = (error: HttpfstreamError) => {
       // Else it is about a file that was cut before, and followers of that.
@@ -123,7 +123,7 @@ export class Feeds {
     };
     const watcher = { feed, lose };
     this.#watchers.set(feed, watcher);
-    this.#watch.add(watcher, resource);
+    this.#watch.add(watcher, path);
   }
 
   /** Tells all who follow, but for those of sessions, that the server closes. */
@@ -139,17 +139,17 @@ export class Feeds {
   }
 
   /** Opens the feed of a stream that has none; those who want it at the same time share that. */
-  #openOnce(stream: Stream, resource: ResourcePath): Promise<void> {
+  #openOnce(stream: Stream, path: ResourcePath): Promise<void> {
     let opening = this.#opening.get(stream);
     if (opening === undefined) {
-      opening = this.#openAt(stream, resource).finally(() => this.#opening.delete(stream));
+      opening = this.#openAt(stream, path).finally(() => this.#opening.delete(stream));
       this.#opening.set(stream, opening);
     }
     return opening;
   }
 
-  async #openAt(stream: Stream, resource: ResourcePath): Promise<void> {
-    const file = await this.#resources.open(resource);
+  async #openAt(stream: Stream, path: ResourcePath): Promise<void> {
+    const file = await this.#resources.open(path);
     try {
       if (file.stat.fingerprint !== stream.fingerprint) {
         throw new ResourceNotFoundError('the stream was deleted');

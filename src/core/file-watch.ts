@@ -34,15 +34,15 @@ export class FileWatch {
   /**
    * Watches until {@link delete}. Idempotent.
    *
-   * @param resource the name under which the file was opened
+   * @param path the name under which the file was opened
    */
-  add(watcher: Watcher, resource: ResourcePath): void {
+  add(watcher: Watcher, path: ResourcePath): void {
     if (this.#watched.has(watcher)) return;
     const { feed } = watcher;
     let known = feed.committed;
     let grewAtMs = Number.NEGATIVE_INFINITY;
     const watched: PathWatcher = {
-      resource,
+      path: path,
       isNews: () => true,
       isBusy: () => {
         const nowMs = performance.now();
@@ -51,7 +51,7 @@ export class FileWatch {
         return nowMs - grewAtMs < REST_MS;
       },
       look: () => {
-        const change = this.examine(feed, resource);
+        const change = this.examine(feed, path);
         if (change !== undefined) watcher.lose(change);
       },
     };
@@ -70,11 +70,11 @@ export class FileWatch {
   /**
    * Finds out what another program has done to the file of a feed. Undefined when all is well.
    *
-   * @param resource the name under which the file was opened
+   * @param path the name under which the file was opened
    */
-  examine(feed: Feed, resource: ResourcePath): HttpfstreamError | undefined {
+  examine(feed: Feed, path: ResourcePath): HttpfstreamError | undefined {
     try {
-      const found = this.#turns.inLine(() => this.#root.peek(resource));
+      const found = this.#turns.inLine(() => this.#root.peek(path));
       if (found === undefined) return new ResourceGoneError('the file was deleted');
       if (found.identity !== feed.file.stat.identity) return new ResourceGoneError('the file was made anew');
       return found.size < feed.committed ? new StreamTruncatedError('the file was cut') : undefined;

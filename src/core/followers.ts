@@ -56,22 +56,22 @@ export class Followers {
    * @throws what {@link Root.openRead} and {@link Resources.committed} throw
    */
   async follow(
-    resource: ResourcePath,
+    path: ResourcePath,
     request: FollowRequest,
     sink: FollowerSink,
     signal: AbortSignal,
   ): Promise<Follower> {
     try {
-      const found = await this.#resources.openUsed(resource).catch(asNothing);
+      const found = await this.#resources.openUsed(path).catch(asNothing);
       let follower: Follower | undefined;
       try {
-        follower = await this.#rotated.followCut(resource, request, sink);
+        follower = await this.#rotated.followCut(path, request, sink);
         if (follower !== undefined) return follower;
         if (found instanceof Error) throw found;
         follower =
           this.#followAtOnce(found, request, sink) ??
-          (await this.#followFile(found, resource, request, sink, signal));
-        this.#rotated.hold(resource, follower, request);
+          (await this.#followFile(found, path, request, sink, signal));
+        this.#rotated.hold(path, follower, request);
         return follower;
       } finally {
         if (!(found instanceof Error)) await found.close();
@@ -79,7 +79,7 @@ export class Followers {
     } catch (error) {
       const failure = asGone(error, request.generation);
       if (!(failure instanceof ResourceGoneError) || this.#sessions.isClosing) throw failure;
-      const follower = await this.#rotated.followRest(resource, request, sink);
+      const follower = await this.#rotated.followRest(path, request, sink);
       if (follower === undefined) throw failure;
       return follower;
     }
@@ -90,13 +90,13 @@ export class Followers {
    *
    * @throws {ServerClosingError} after `close`, when it is not known any more who would come back
    */
-  async liveFeed(resource: ResourcePath): Promise<Feed | undefined> {
-    const file = await this.#resources.openUsed(resource);
+  async liveFeed(path: ResourcePath): Promise<Feed | undefined> {
+    const file = await this.#resources.openUsed(path);
     try {
       const { fingerprint, kind } = file.stat;
       const feed = this.live(fingerprint);
       if (feed !== undefined || kind !== 'file') return feed;
-      const session = await this.#sessions.find(resource, file);
+      const session = await this.#sessions.find(path, file);
       if (session === undefined) this.#refuseWhenClosing();
       return session?.feed;
     } finally {
@@ -109,8 +109,8 @@ export class Followers {
    *
    * @throws what {@link Feeds.openLive} throws
    */
-  openLive(resource: ResourcePath): Promise<LiveStream> {
-    return this.#feeds.openLive(resource);
+  openLive(path: ResourcePath): Promise<LiveStream> {
+    return this.#feeds.openLive(path);
   }
 
   /**
@@ -140,7 +140,7 @@ export class Followers {
 
   async #followFile(
     file: StoredFile,
-    resource: ResourcePath,
+    path: ResourcePath,
     request: FollowRequest,
     sink: FollowerSink,
     signal: AbortSignal,
@@ -150,8 +150,8 @@ export class Followers {
     assertGeneration(generation, request.generation);
     this.#resources.assertWhole(fingerprint);
     const start = await this.#startIn(file, request, signal);
-    await this.#sessions.find(resource, file);
-    return this.#sessions.exclusively(fingerprint, () => this.#joinAt(start, file, resource, sink));
+    await this.#sessions.find(path, file);
+    return this.#sessions.exclusively(fingerprint, () => this.#joinAt(start, file, path, sink));
   }
 
   /** Where a follower begins in a file, by how much of it is committed when he joins. */
@@ -169,7 +169,7 @@ export class Followers {
   async #joinAt(
     start: (committed: number) => number,
     file: StoredFile,
-    resource: ResourcePath,
+    path: ResourcePath,
     sink: FollowerSink,
   ): Promise<Follower> {
     const session = this.#sessions.live(file.stat.fingerprint);
@@ -177,7 +177,7 @@ export class Followers {
     this.#refuseWhenClosing();
     const size = await this.#resources.committed(file);
     const place = { size, position: start(size), isThere: true };
-    return this.#feeds.follow(file, resource, place, sink, () => this.#sessions.history.outcome(file, size));
+    return this.#feeds.follow(file, path, place, sink, () => this.#sessions.history.outcome(file, size));
   }
 }
 

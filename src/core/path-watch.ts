@@ -28,7 +28,7 @@ const LIMITS: PathWatchLimits = { sweepIntervalMs: 1000, maxDirectories: 8192 };
 
 /** Who has to know what other programs do at a path. */
 export interface PathWatcher {
-  readonly resource: ResourcePath;
+  readonly path: ResourcePath;
   /** Called for each change of which the system tells; returns whether to look at it. */
   isNews(what: Change): boolean;
   /** Whether its content is changed by this server, so that a look at that can wait. */
@@ -77,7 +77,7 @@ export class PathWatch {
 
   /** Watches until {@link delete}. The first look comes soon: nobody knows what has changed before. */
   add(watcher: PathWatcher): void {
-    const names = this.#names.watch(watcher.resource.segments, (what) => {
+    const names = this.#names.watch(watcher.path.segments, (what) => {
       if (what === 'way') watched.isStale = true;
       if (!watcher.isNews(what)) return;
       if (what !== 'content') watched.isUrgent = true;
@@ -162,7 +162,7 @@ export class PathWatch {
   async #look(watched: Watched): Promise<void> {
     const { watcher, names } = watched;
     // A disk that is slow must not hold everybody up.
-    if (!this.#turns.isInLine(0)) await this.#turns.byThread(() => this.#root.prefetch(watcher.resource));
+    if (!this.#turns.isInLine(0)) await this.#turns.byThread(() => this.#root.prefetch(watcher.path));
     if (!this.#isWatched(watched)) return;
     watched.isUrgent = false;
     if (watched.isStale) {

@@ -58,8 +58,8 @@ export class Resources {
    * @throws {ResourceNotFoundError} when there is neither
    * @throws {StreamGoneError} when there was a stream, of which forks live
    */
-  openAny(resource: ResourcePath): Promise<StoredFile> {
-    return this.#openLiving(resource, () => this.#openRead(resource));
+  openAny(path: ResourcePath): Promise<StoredFile> {
+    return this.#openLiving(path, () => this.#openRead(path));
   }
 
   /**
@@ -67,18 +67,18 @@ export class Resources {
    *
    * @throws {PathConflictError} when there is a directory
    */
-  async open(resource: ResourcePath): Promise<StoredFile> {
-    return assertFile(await this.openAny(resource));
+  async open(path: ResourcePath): Promise<StoredFile> {
+    return assertFile(await this.openAny(path));
   }
 
   /** As {@link open}, for whoever has the {@link inTurn turn} at the path. */
-  async openInTurn(resource: ResourcePath): Promise<StoredFile> {
-    return this.#openInTurn(resource, async () => assertFile(await this.#openRead(resource)));
+  async openInTurn(path: ResourcePath): Promise<StoredFile> {
+    return this.#openInTurn(path, async () => assertFile(await this.#openRead(path)));
   }
 
   /** As {@link openAny}, for whoever uses it: its time to live begins anew. */
-  async openUsed(resource: ResourcePath): Promise<StoredFile> {
-    return this.use(await this.openAny(resource));
+  async openUsed(path: ResourcePath): Promise<StoredFile> {
+    return this.use(await this.openAny(path));
   }
 
   /**
@@ -87,17 +87,17 @@ export class Resources {
    * @param options.create whether to make the file if it is missing
    * @throws what {@link open} and {@link Root.openAppend} throw
    */
-  async openAppend(resource: ResourcePath, { create }: { create: boolean }): Promise<AppendFile> {
+  async openAppend(path: ResourcePath, { create }: { create: boolean }): Promise<AppendFile> {
     const open = async () => {
       try {
-        return await this.#root.openAppend(resource, { create: false });
+        return await this.#root.openAppend(path, { create: false });
       } catch (error) {
-        const failure = await this.#orGone(resource, error);
+        const failure = await this.#orGone(path, error);
         if (!create || !(failure instanceof ResourceNotFoundError)) throw failure;
-        return this.#root.openAppend(resource, { create });
+        return this.#root.openAppend(path, { create });
       }
     };
-    return this.use(await this.#openLiving(resource, open));
+    return this.use(await this.#openLiving(path, open));
   }
 
   /**
@@ -105,12 +105,12 @@ export class Resources {
    *
    * @throws what {@link open} throws
    */
-  async acquire(resource: ResourcePath): Promise<Stream> {
-    const used = this.#live.acquireUsed(resource);
+  async acquire(path: ResourcePath): Promise<Stream> {
+    const used = this.#live.acquireUsed(path);
     if (used !== undefined) return used;
-    const file = await this.open(resource);
+    const file = await this.open(path);
     try {
-      return await this.#live.acquire(file, resource);
+      return await this.#live.acquire(file, path);
     } finally {
       await file.close();
     }
@@ -191,11 +191,11 @@ export class Resources {
     return this.#paths.allSettled();
   }
 
-  async #openRead(resource: ResourcePath): Promise<StoredFile> {
+  async #openRead(path: ResourcePath): Promise<StoredFile> {
     try {
-      return await this.#root.openRead(resource);
+      return await this.#root.openRead(path);
     } catch (error) {
-      throw await this.#orGone(resource, error);
+      throw await this.#orGone(path, error);
     }
   }
 
@@ -208,18 +208,18 @@ export class Resources {
   }
 
   /** Opens what is at a path, unless it has outlived its time: then that is deleted, and it is opened anew. */
-  async #openLiving<F extends StoredFile>(resource: ResourcePath, open: () => Promise<F>): Promise<F> {
+  async #openLiving<F extends StoredFile>(path: ResourcePath, open: () => Promise<F>): Promise<F> {
     const file = await open();
     if (!(await this.#isExpired(file))) return file;
     await file.close();
-    return this.inTurn(resource, () => this.#openInTurn(resource, open));
+    return this.inTurn(path, () => this.#openInTurn(path, open));
   }
 
-  async #openInTurn<F extends StoredFile>(resource: ResourcePath, open: () => Promise<F>): Promise<F> {
+  async #openInTurn<F extends StoredFile>(path: ResourcePath, open: () => Promise<F>): Promise<F> {
     for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
       const file = await open();
       if (!(await this.#isExpired(file))) return file;
-      await this.#remover.remove(resource, file, { onlyExpired: true });
+      await this.#remover.remove(path, file, { onlyExpired: true });
     }
     return open();
   }

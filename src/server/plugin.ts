@@ -137,9 +137,9 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   }
 
   async function upgrade(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const resource = resourceOf(request);
-    if (verbOf(request) === 'APPEND') await upgrades.openAppend(request, resource);
-    else if (isHandshake(request)) await upgrades.openFollow(request, resource);
+    const path = resourceOf(request);
+    if (verbOf(request) === 'APPEND') await upgrades.openAppend(request, path);
+    else if (isHandshake(request)) await upgrades.openFollow(request, path);
     else if (dialectOf(request) === v2Dialect) {
       throw new UpgradeRequiredError('a proxy on the way does not pass WebSocket handshakes');
     }
@@ -160,7 +160,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
       allowSilence(request.raw.socket);
       // Node has let go of the socket for the upgrade and no longer passes this on.
       request.raw.socket.on('drain', () => reply.raw.emit('drain'));
-      await read(request, reply, resource);
+      await read(request, reply, path);
     }
   }
 
@@ -168,15 +168,15 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   async function read(
     request: FastifyRequest,
     reply: FastifyReply,
-    resource: ResourcePath,
+    path: ResourcePath,
   ): Promise<FastifyReply> {
     const isFollow = verbOf(request) === 'FOLLOW';
     if (request.method === 'GET' && !isHandshake(request)) {
-      if (isFollow) return httpFollows.send(request, reply, resource);
-      if (await httpFollows.sendRange(request, reply, resource)) return reply;
+      if (isFollow) return httpFollows.send(request, reply, path);
+      if (await httpFollows.sendRange(request, reply, path)) return reply;
     }
-    if (!isFollow && isStreamRead(request)) return streams.send(request, reply, resource);
-    return reads.send(request, reply, resource);
+    if (!isFollow && isStreamRead(request)) return streams.send(request, reply, path);
+    return reads.send(request, reply, path);
   }
 
   /** Answers the other methods. */
@@ -184,10 +184,10 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     if (request.method === 'OPTIONS') return reply.code(204).send();
     if (request.method !== 'DELETE') assertLength(request.raw);
     assertParameters(request);
-    const resource = resourceOf(request);
-    await assertWriteConditions(request, resource, core.resources);
-    if (verbOf(request) === 'APPEND') return httpAppends.send(request, reply, resource);
-    return streams.send(request, reply, resource);
+    const path = resourceOf(request);
+    await assertWriteConditions(request, path, core.resources);
+    if (verbOf(request) === 'APPEND') return httpAppends.send(request, reply, path);
+    return streams.send(request, reply, path);
   }
 
   app.route({

@@ -16,7 +16,7 @@ const MANY = 1000;
 
 /** Sees what is at a path only when it looks. */
 class Looker implements PathWatcher {
-  readonly resource: ResourcePath;
+  readonly path: ResourcePath;
   looks = 0;
   isBusyNow = false;
   /** Which file was there at the last look. */
@@ -25,7 +25,7 @@ class Looker implements PathWatcher {
 
   constructor(root: Root, name: string) {
     this.#root = root;
-    this.resource = ResourcePath.parse(name);
+    this.path = ResourcePath.parse(name);
   }
 
   isNews(): boolean {
@@ -38,7 +38,7 @@ class Looker implements PathWatcher {
 
   look(): void {
     this.looks++;
-    this.seen = this.#root.peek(this.resource)?.identity;
+    this.seen = this.#root.peek(this.path)?.identity;
   }
 }
 

@@ -23,7 +23,7 @@ export type Durability = 'os' | 'disk';
 /** A resource whose bytes become true in the journal. */
 export interface LogTarget extends Checkpointed {
   /** The name under which its file was opened. */
-  readonly resource: ResourcePath;
+  readonly path: ResourcePath;
   /** Whether what was written to its file is safe there. */
   readonly sync: FileSync;
   /** The position below which bytes are in the file and count. */
@@ -79,10 +79,10 @@ export class LocalLog {
    * @throws {ResourceGoneError} when another file has its name
    */
   async open(
-    { resource, fingerprint }: LogTarget,
+    { path, fingerprint }: LogTarget,
     known: StreamState,
   ): Promise<{ file: AppendFile; size: number }> {
-    const file = await this.#root.openAppend(resource, { create: false });
+    const file = await this.#root.openAppend(path, { create: false });
     try {
       if (file.stat.fingerprint !== fingerprint) throw new ResourceGoneError('the file was made anew');
       const stat = await file.look();
@@ -90,7 +90,7 @@ export class LocalLog {
       const owned = Math.max(Math.min(known.size, stat.size), state.size);
       if (owned < stat.size) {
         const aside = await setAside(this.#root, file, owned);
-        const detail = { resource: resource.toString(), position: owned, aside };
+        const detail = { resource: path.toString(), position: owned, aside };
         this.#report('bytes of which no producer knows were set aside', detail);
       }
       return { file, size: owned };

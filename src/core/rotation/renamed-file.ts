@@ -1,4 +1,4 @@
-import path from 'node:path';
+import nodePath from 'node:path';
 import type { Root } from '../../storage/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
@@ -17,11 +17,11 @@ const MAX_NAMES = 1000;
  */
 export async function openRenamed(
   root: Root,
-  resource: ResourcePath,
+  path: ResourcePath,
   { generation, from }: { generation: number; from: number },
 ): Promise<StoredFile | undefined> {
-  const directory = resource.upTo(resource.segments.length - 1);
-  const before = resource.segments.at(-1) ?? '';
+  const directory = path.upTo(path.segments.length - 1);
+  const before = path.segments.at(-1) ?? '';
   const { found } = await root.fingerprintsIn(directory.key, MAX_NAMES);
   // Of those that were made in the same tick of the clock nobody knows which it was.
   const candidates = [...found].filter(
@@ -38,7 +38,7 @@ export async function openRenamed(
 
 /** Whether a name is another one with something more, set off from it: behind it, or before its extension. */
 function isMadeOf(name: string, before: string): boolean {
-  const { name: stem, ext } = path.parse(before);
+  const { name: stem, ext } = nodePath.parse(before);
   const isSetOff = (from: number) => '.-_'.includes(name[from] ?? 'x');
   const isLonger = name.startsWith(before) && isSetOff(before.length);
   return (

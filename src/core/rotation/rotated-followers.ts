@@ -40,11 +40,11 @@ export class RotatedFollowers {
   }
 
   /** Holds a file that is followed, if that was asked for. */
-  hold(resource: ResourcePath, follower: Follower, request: FollowRequest): void {
+  hold(path: ResourcePath, follower: Follower, request: FollowRequest): void {
     if (request.holdMs === undefined || request.holdMs === 0) return;
     // While somebody appends, the feed sees what happens, and nobody knows how far it will go.
     const end = follower.endPosition;
-    const held = this.#rotations.hold(resource, follower.feed.file, request, end);
+    const held = this.#rotations.hold(path, follower.feed.file, request, end);
     if (held !== undefined) follower.whenLeft(() => remember(held, follower, request, end));
   }
 
@@ -55,15 +55,15 @@ export class RotatedFollowers {
    * @throws what {@link Resources.assertWhole} throws
    */
   async followCut(
-    resource: ResourcePath,
+    path: ResourcePath,
     request: FollowRequest,
     sink: FollowerSink,
   ): Promise<Follower | undefined> {
     const { generation, from } = request;
     if (generation === undefined || from === undefined) return undefined;
-    const rotated = await this.#rotations.open(resource, request);
+    const rotated = await this.#rotations.open(path, request);
     return this.#serve(rotated, async (open) =>
-      open.isCut ? this.#joinCut(open, resource, from, sink) : undefined,
+      open.isCut ? this.#joinCut(open, path, from, sink) : undefined,
     );
   }
 
@@ -77,15 +77,15 @@ export class RotatedFollowers {
    * @throws what {@link Resources.assertWhole} throws
    */
   async followRest(
-    resource: ResourcePath,
+    path: ResourcePath,
     request: FollowRequest,
     sink: FollowerSink,
   ): Promise<Follower | undefined> {
     if (request.generation === undefined || request.lines !== undefined) return undefined;
     const rotated =
-      (await this.#rotations.open(resource, request)) ??
-      (await this.#openRenamed(resource, request.generation, request));
-    return this.#serve(rotated, (open) => this.#join(open, resource, request, sink));
+      (await this.#rotations.open(path, request)) ??
+      (await this.#openRenamed(path, request.generation, request));
+    return this.#serve(rotated, (open) => this.#join(open, path, request, sink));
   }
 
   /** Lets a file go that was deleted here: who wanted it gone wants it gone for those, too, who would come back. */
@@ -99,7 +99,7 @@ export class RotatedFollowers {
   }
 
   async #openRenamed(
-    resource: ResourcePath,
+    path: ResourcePath,
     generation: number,
     request: FollowRequest,
   ): Promise<OpenRotated | undefined> {
@@ -110,11 +110,11 @@ export class RotatedFollowers {
     }
     // What cannot be searched has nothing.
     const file = await this.#searches
-      .run(() => openRenamed(this.#root, resource, { generation, from }))
+      .run(() => openRenamed(this.#root, path, { generation, from }))
       .catch(() => undefined);
     if (file === undefined) return undefined;
-    await this.#rotations.adopt(resource, file, holdMs);
-    return this.#rotations.open(resource, request);
+    await this.#rotations.adopt(path, file, holdMs);
+    return this.#rotations.open(path, request);
   }
 
   /** Closes what is open, unless somebody follows it. */
@@ -133,13 +133,13 @@ export class RotatedFollowers {
 
   async #join(
     rotated: OpenRotated,
-    resource: ResourcePath,
+    path: ResourcePath,
     request: FollowRequest,
     sink: FollowerSink,
   ): Promise<Follower> {
     const { from, holdMs = 0 } = request;
     const { file, isCut, isReplaced, successor } = rotated;
-    if (isCut && from !== undefined) return this.#joinCut(rotated, resource, from, sink);
+    if (isCut && from !== undefined) return this.#joinCut(rotated, path, from, sink);
     // Who appends has not been told yet.
     const session = this.#sessions.live(file.stat.fingerprint);
     if (session !== undefined) return session.join(startAt(from, session.feed.committed), sink);
@@ -148,12 +148,12 @@ export class RotatedFollowers {
     const isDraining = isReplaced && successor === undefined && holdMs > 0;
     const outcome = async (): Promise<Outcome> =>
       isDraining ? this.#sessions.history.outcome(file, size) : { reason: 'deleted', ...factsOf(successor) };
-    return this.#feeds.follow(file, resource, { size, position, isThere: false }, sink, outcome);
+    return this.#feeds.follow(file, path, { size, position, isThere: false }, sink, outcome);
   }
 
   async #joinCut(
     { file, sizeBeforeCut }: OpenRotated,
-    resource: ResourcePath,
+    path: ResourcePath,
     from: number,
     sink: FollowerSink,
   ): Promise<Follower> {
@@ -163,7 +163,7 @@ export class RotatedFollowers {
       ...(sizeBeforeCut > from && { lost: sizeBeforeCut - from }),
     };
     const place = { size: await this.#resources.committed(file), position: from, end: from, isThere: false };
-    return this.#feeds.follow(file, resource, place, sink, async () => outcome);
+    return this.#feeds.follow(file, path, place, sink, async () => outcome);
   }
 }
 

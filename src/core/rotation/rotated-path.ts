@@ -21,7 +21,7 @@ const SETTLED_MS = 1000;
  * had the rest of it.
  */
 export class RotatedPath implements PathWatcher {
-  readonly resource: ResourcePath;
+  readonly path: ResourcePath;
   readonly #root: Root;
   readonly #paths: PathWatch;
   /** The oldest first. */
@@ -40,8 +40,8 @@ export class RotatedPath implements PathWatcher {
   #isTouched = true;
   #closed = false;
 
-  constructor(resource: ResourcePath, root: Root, paths: PathWatch) {
-    this.resource = resource;
+  constructor(path: ResourcePath, root: Root, paths: PathWatch) {
+    this.path = path;
     this.#root = root;
     this.#paths = paths;
     paths.add(this);
@@ -181,11 +181,11 @@ export class RotatedPath implements PathWatcher {
     try {
       // To know how much of it is lost, should it be cut.
       await newest.look();
-      const { kind, fingerprint } = await this.#root.stat(this.resource);
+      const { kind, fingerprint } = await this.#root.stat(this.path);
       const isThere = kind === 'file' && fingerprint === newest.file.stat.fingerprint;
       newest.isSeen(isThere);
       if (kind !== 'file') return;
-      if (!isThere) await this.#replace(newest, await this.#root.openRead(this.resource));
+      if (!isThere) await this.#replace(newest, await this.#root.openRead(this.path));
       this.#count(changes);
     } catch {
       // Nothing is there for the time being, or the disk does not tell: who asks for it is told.

@@ -38,22 +38,22 @@ export class Rotations {
    * @returns undefined when it is not held
    */
   hold(
-    resource: ResourcePath,
+    path: ResourcePath,
     file: StoredFile,
     request: FollowRequest,
     position?: number,
   ): RotatedFile | undefined {
     if (this.#closed) return undefined;
-    const held = this.#watched(resource)?.hold(file, request.holdMs ?? 0);
+    const held = this.#watched(path)?.hold(file, request.holdMs ?? 0);
     if (position !== undefined) held?.readTo(position, returnPosition(request));
     return held;
   }
 
   /** Holds a file, its own from now on, that was at a path before somebody watched it, and what takes its place. */
-  async adopt(resource: ResourcePath, file: StoredFile, holdMs: number): Promise<void> {
-    const path = this.#closed ? undefined : this.#watched(resource);
-    if (path === undefined) await file.close();
-    else path.adopt(file, holdMs);
+  async adopt(path: ResourcePath, file: StoredFile, holdMs: number): Promise<void> {
+    const watched = this.#closed ? undefined : this.#watched(path);
+    if (watched === undefined) await file.close();
+    else watched.adopt(file, holdMs);
   }
 
   /**
@@ -61,13 +61,13 @@ export class Rotations {
    *
    * @throws {StorageError} when the disk does not tell what has become of it
    */
-  async open(resource: ResourcePath, request: FollowRequest): Promise<OpenRotated | undefined> {
-    return this.#paths.get(resource.key)?.open(request);
+  async open(path: ResourcePath, request: FollowRequest): Promise<OpenRotated | undefined> {
+    return this.#paths.get(path.key)?.open(request);
   }
 
   /** Lets a file go that is not to be had any more; who reads it goes on. */
   forget(identity: string): void {
-    for (const path of this.#paths.values()) path.forget(identity);
+    for (const watched of this.#paths.values()) watched.forget(identity);
   }
 
   /** Lets everything go. Idempotent. */
@@ -75,16 +75,16 @@ export class Rotations {
     this.#closed = true;
     clearInterval(this.#timer);
     await this.#looking;
-    await Promise.all([...this.#paths.values()].map((path) => this.#remove(path)));
+    await Promise.all([...this.#paths.values()].map((watched) => this.#remove(watched)));
   }
 
-  #watched(resource: ResourcePath): RotatedPath | undefined {
-    const known = this.#paths.get(resource.key);
+  #watched(path: ResourcePath): RotatedPath | undefined {
+    const known = this.#paths.get(path.key);
     if (known !== undefined || this.#paths.size >= MAX_PATHS) return known;
-    const path = new RotatedPath(resource, this.#root, this.#watch);
-    this.#paths.set(resource.key, path);
+    const watched = new RotatedPath(path, this.#root, this.#watch);
+    this.#paths.set(path.key, watched);
     this.#timer ??= setInterval(() => this.#tick(), this.#intervalMs).unref();
-    return path;
+    return watched;
   }
 
   #tick(): void {
@@ -94,18 +94,18 @@ export class Rotations {
   }
 
   async #tidy(): Promise<void> {
-    for (const path of [...this.#paths.values()]) {
-      await path.tidy();
-      if (path.isEmpty) await this.#remove(path);
+    for (const watched of [...this.#paths.values()]) {
+      await watched.tidy();
+      if (watched.isEmpty) await this.#remove(watched);
     }
   }
 
-  async #remove(path: RotatedPath): Promise<void> {
-    this.#paths.delete(path.resource.key);
+  async #remove(watched: RotatedPath): Promise<void> {
+    this.#paths.delete(watched.path.key);
     if (this.#paths.size === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;
     }
-    await path.close();
+    await watched.close();
   }
 }

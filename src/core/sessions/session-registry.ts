@@ -100,14 +100,14 @@ export class SessionRegistry implements SessionHost {
    * @throws {ServerClosingError} after `close`
    * @throws what {@link Resources.openAppend} throws
    */
-  async open(resource: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
+  async open(path: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
     this.#refuseWhenClosing();
     const { session = '' } = request;
     this.#returning.set(session, (this.#returning.get(session) ?? 0) + 1);
     try {
       // From before the file is made, so that who finds it can wait until there is a session.
-      const appender = await this.#openings.run(resource.key, () => this.#open(resource, request, owner));
-      this.#arrivals.notify(resource);
+      const appender = await this.#openings.run(path.key, () => this.#open(path, request, owner));
+      this.#arrivals.notify(path);
       return appender;
     } finally {
       const others = (this.#returning.get(session) as number) - 1;
@@ -120,9 +120,9 @@ export class SessionRegistry implements SessionHost {
    * The session of a file that is there, also one that was left open by the
    * server before this one, while its client may still come back.
    */
-  async find(resource: ResourcePath, found: StoredFile): Promise<Session | undefined> {
+  async find(path: ResourcePath, found: StoredFile): Promise<Session | undefined> {
     const { fingerprint } = found.stat;
-    await this.#openings.settled(resource.key);
+    await this.#openings.settled(path.key);
     const session = this.live(fingerprint);
     if (session !== undefined) return session;
     if (this.#closing || this.history.remainingGraceMs === 0) return undefined;
@@ -131,19 +131,19 @@ export class SessionRegistry implements SessionHost {
     return this.#files.run(fingerprint, async () => {
       const running = this.live(fingerprint);
       if (running !== undefined) return running;
-      const file = await this.#root.openAppend(resource, { create: false });
+      const file = await this.#root.openAppend(path, { create: false });
       try {
         const last = await this.history.last(file);
         await this.#secure(file);
         const isGone = file.stat.fingerprint !== fingerprint || this.#closing;
         if (isGone || !this.history.isAwaited(last)) return undefined;
-        const stream = await this.#claim(file, resource);
+        const stream = await this.#claim(file, path);
         const { size } = await file.state().catch(() => ({ size: -1 }));
         if (last.start > size) {
           this.#letGo(stream);
           return undefined;
         }
-        const session = this.#start({ resource, stream, file, size, append: last, before: undefined });
+        const session = this.#start({ path: path, stream, file, size, append: last, before: undefined });
         session.awaitReturn(this.history.remainingGraceMs);
         return session;
       } finally {
@@ -177,12 +177,12 @@ export class SessionRegistry implements SessionHost {
     if (this.#closing) throw new ServerClosingError('the server is shutting down');
   }
 
-  async #open(resource: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
-    const file = await this.#openFile(resource, request);
+  async #open(path: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
+    const file = await this.#openFile(path, request);
     const { fingerprint } = file.stat;
     return this.#files.run(fingerprint, async () => {
       try {
-        const session = (await this.#running(file, request)) ?? (await this.#begin(resource, file, request));
+        const session = (await this.#running(file, request)) ?? (await this.#begin(path, file, request));
         this.#refuseWhenClosing();
         return session.attach(owner, request);
       } finally {
@@ -192,11 +192,11 @@ export class SessionRegistry implements SessionHost {
   }
 
   /** A file is made only for a session that may begin at 0. */
-  async #openFile(resource: ResourcePath, { expect = 0, generation }: AppendRequest): Promise<AppendFile> {
+  async #openFile(path: ResourcePath, { expect = 0, generation }: AppendRequest): Promise<AppendFile> {
     let file: AppendFile;
     try {
       const create = expect === 0 && generation === undefined;
-      file = await this.#resources.openAppend(resource, { create });
+      file = await this.#resources.openAppend(path, { create });
     } catch (error) {
       if (error instanceof ResourceNotFoundError && generation === undefined) assertStart(0, expect);
       throw asGone(error, generation);
@@ -224,8 +224,8 @@ export class SessionRegistry implements SessionHost {
     return undefined;
   }
 
-  async #begin(resource: ResourcePath, file: AppendFile, request: AppendRequest): Promise<Session> {
-    const stream = await this.#claim(file, resource);
+  async #begin(path: ResourcePath, file: AppendFile, request: AppendRequest): Promise<Session> {
+    const stream = await this.#claim(file, path);
     try {
       const last = await this.history.last(file);
       for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
@@ -239,7 +239,7 @@ export class SessionRegistry implements SessionHost {
         const own = goesOn ? last : undefined;
         const append = await this.#record(file, request, { size, start, last: own });
         const hasGrown = (await file.state()).size > size;
-        if (!hasGrown) return this.#start({ resource, stream, file, size, append, before: own });
+        if (!hasGrown) return this.#start({ path: path, stream, file, size, append, before: own });
         // Another program has appended meanwhile: that is not the client's, and followers may have it.
         await this.history.undo(file, last ?? { start: size, state: 'finished', end: size });
         if (goesOn) break;
@@ -278,9 +278,9 @@ export class SessionRegistry implements SessionHost {
   }
 
   /** Holds the stream of an open file for a session, which keeps single appends out. */
-  async #claim(file: AppendFile, resource: ResourcePath): Promise<Stream> {
+  async #claim(file: AppendFile, path: ResourcePath): Promise<Stream> {
     const { held } = this.#context;
-    const stream = await held.acquire(file, resource);
+    const stream = await held.acquire(file, path);
     try {
       await stream.claim();
       return stream;

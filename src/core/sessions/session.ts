@@ -44,7 +44,7 @@ export interface SessionContext {
 /** What one session is about. */
 export interface SessionSubject {
   /** The name under which the file was opened. */
-  resource: ResourcePath;
+  path: ResourcePath;
   /** Held for the session, which ends that. */
   stream: Stream;
   /** The open file, which the session closes. */
@@ -77,7 +77,7 @@ export class Session {
   #endPosition: number | undefined;
 
   constructor(host: SessionHost, context: SessionContext, subject: SessionSubject) {
-    const { resource, stream, file, size } = subject;
+    const { path, stream, file, size } = subject;
     this.#host = host;
     this.#context = context;
     this.#subject = subject;
@@ -89,7 +89,7 @@ export class Session {
       failed: (error) => this.lose(error),
     });
     stream.claimant = this.#writer;
-    context.watch.add(this, resource);
+    context.watch.add(this, path);
   }
 
   /** Position at which it began; below `feed.committed` at first when it goes on with one that had begun. */
@@ -260,8 +260,8 @@ export class Session {
    * @returns what keeps the append from having finished
    */
   async #complete(): Promise<HttpfstreamError | undefined> {
-    const { resource, stream } = this.#subject;
-    const change = this.#context.watch.examine(this.feed, resource);
+    const { path, stream } = this.#subject;
+    const change = this.#context.watch.examine(this.feed, path);
     if (change !== undefined || !this.#closes) return change;
     return stream.close().then(() => undefined, storageFailure);
   }
@@ -283,7 +283,7 @@ export class Session {
     if (this.#host.isClosing) this.feed.end({ reason: 'shutdown' }, 'stream');
     if (outcome.reason === 'truncated') stream.cutFeed();
     this.#context.watch.delete(this);
-    if (stream.isOpen) this.#context.feeds.watch(stream, this.feed, this.#subject.resource);
+    if (stream.isOpen) this.#context.feeds.watch(stream, this.feed, this.#subject.path);
     this.#host.over(this, stream);
     void this.#letGo(outcome.reason === 'truncated');
   }

@@ -56,14 +56,14 @@ export class ForkTree {
     contentType: string | undefined,
     fork: NewFile,
   ): Promise<Inherited> {
-    const { source: resource, offset, subOffset } = request;
+    const { source: path, offset, subOffset } = request;
     this.#unnamed.add(fork.stat.fingerprint);
     source.assertWhole();
     await this.#records.opening;
     if (contentType !== undefined && source.type !== undefined && !isSameType(source.type, contentType)) {
       throw new ContentTypeMismatchError(`the source is of the type ${source.type}`);
     }
-    if (this.#records.forks({ path: resource.key, fingerprint: source.fingerprint }).length >= MAX_FORKS) {
+    if (this.#records.forks({ path: path.key, fingerprint: source.fingerprint }).length >= MAX_FORKS) {
       throw new StreamConflictError(`the source has ${MAX_FORKS} forks, which is as many as it may have`);
     }
     const position = await this.#copyPrefix(source, request, fork);
@@ -71,7 +71,7 @@ export class ForkTree {
     return {
       source,
       origin: {
-        path: resource.key,
+        path: path.key,
         fingerprint: source.fingerprint,
         ...(offset !== undefined && { offset }),
         ...(subOffset > 0 && { subOffset }),

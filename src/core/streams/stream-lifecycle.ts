@@ -43,17 +43,17 @@ export class StreamLifecycle {
    * @throws {ResourceNotFoundError} when the source of a fork is not there
    * @throws what {@link forkPosition} and {@link Resources.inTurn} throw
    */
-  async create(resource: ResourcePath, request: CreateRequest, content: Buffer | NewFile): Promise<Created> {
+  async create(path: ResourcePath, request: CreateRequest, content: Buffer | NewFile): Promise<Created> {
     const { resources, isDurable } = this.#options;
-    return resources.inTurn(resource, async () => {
+    return resources.inTurn(path, async () => {
       for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
-        const file = await resources.openInTurn(resource).catch(ignoreMissing);
-        const found = file && (await this.#maker.find(await resources.use(file), resource, request, content));
+        const file = await resources.openInTurn(path).catch(ignoreMissing);
+        const found = file && (await this.#maker.find(await resources.use(file), path, request, content));
         if (found !== undefined) return { isNew: false, ...found };
-        if (await this.#forks.isKept(resource.key, isDurable)) {
+        if (await this.#forks.isKept(path.key, isDurable)) {
           throw new StreamConflictError('a stream was here that lives on in its forks');
         }
-        const made = await this.#maker.make(resource, request, content);
+        const made = await this.#maker.make(path, request, content);
         if (made !== undefined) return { isNew: true, ...made };
       }
       throw new PathConflictError('there is something at this path that is no file');
@@ -65,12 +65,12 @@ export class StreamLifecycle {
    *
    * @throws what {@link Resources.open}, {@link Resources.inTurn} and {@link StreamRemover.remove} throw
    */
-  async delete(resource: ResourcePath): Promise<void> {
+  async delete(path: ResourcePath): Promise<void> {
     const { resources } = this.#options;
-    await resources.inTurn(resource, async () => {
+    await resources.inTurn(path, async () => {
       for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
-        const file = await resources.openInTurn(resource);
-        if (await this.#remover.remove(resource, file, { onlyExpired: false })) return;
+        const file = await resources.openInTurn(path);
+        if (await this.#remover.remove(path, file, { onlyExpired: false })) return;
       }
       throw new PathConflictError('another file takes this name again and again');
     });

@@ -37,7 +37,7 @@ export interface MakerOptions {
   /** Whether what is made must survive a loss of power when that is told. */
   isDurable: boolean;
   /** Called when a file has got its name. */
-  made: (resource: ResourcePath) => void;
+  made: (path: ResourcePath) => void;
 }
 
 /** What a stream is that was made, or found where it was to be made. */
@@ -65,13 +65,13 @@ export class StreamMaker {
    */
   async find(
     file: StoredFile,
-    resource: ResourcePath,
+    path: ResourcePath,
     request: CreateRequest,
     content: Buffer | NewFile,
   ): Promise<MadeStream> {
     const { live } = this.#options;
     try {
-      const stream = await live.acquire(file, resource);
+      const stream = await live.acquire(file, path);
       try {
         stream.assertWhole();
         if (!request.isUpload) assertMatches(stream.state, stream.type, request);
@@ -96,13 +96,13 @@ export class StreamMaker {
    * @throws what {@link Resources.acquire} and {@link ForkTree.copy} throw
    */
   async make(
-    resource: ResourcePath,
+    path: ResourcePath,
     request: CreateRequest,
     content: Buffer | NewFile,
   ): Promise<MadeStream | undefined> {
     const { root, records, store, resources, syncer, isDurable, made } = this.#options;
     const { contentType, fork } = request;
-    if (fork?.source.key === resource.key) throw new ResourceNotFoundError('the source is not there');
+    if (fork?.source.key === path.key) throw new ResourceNotFoundError('the source is not there');
     const file = Buffer.isBuffer(content) ? await root.newFile() : content;
     const { fingerprint, generation } = file.stat;
     let state: StreamState;
@@ -118,13 +118,12 @@ export class StreamMaker {
       if (isDurable) await syncer.sync(file);
       // From before it has a name: no file is a stream without what is remembered of it.
       state = initialState(request, file.size, inherited);
-      const { key: path } = resource;
       const making = (draft: RecordDraft) => {
-        store.put(draft, fingerprint, path, state);
-        if (inherited !== undefined) this.#forks.link(draft, inherited, { path, fingerprint });
+        store.put(draft, fingerprint, path.key, state);
+        if (inherited !== undefined) this.#forks.link(draft, inherited, { path: path.key, fingerprint });
       };
       await records.write(making, { durable: isDurable, isNew: true });
-      location = await root.publish(file, resource);
+      location = await root.publish(file, path);
     } catch (error) {
       // What was remembered of it goes with it, however far that came.
       throw error instanceof OutcomeUnknownError ? storageFailure(error.cause) : error;
@@ -139,7 +138,7 @@ export class StreamMaker {
       if (Buffer.isBuffer(content)) await file.discard();
     }
     if (location === undefined) return undefined;
-    made(resource);
+    made(path);
     if (isDurable) await this.#syncNames(location);
     return { state, names: namesOf(generation, state), type: state.contentType };
   }

@@ -67,10 +67,10 @@ export class StreamRegistry implements StreamOwner {
   /**
    * Holds the stream of an open file until {@link release}.
    *
-   * @param resource the name under which it was opened
+   * @param path the name under which it was opened
    * @param isThere false when it is not at that path any more
    */
-  async acquire(file: StoredFile, resource: ResourcePath, isThere = true): Promise<Stream> {
+  async acquire(file: StoredFile, path: ResourcePath, isThere = true): Promise<Stream> {
     if (this.#isClosing) throw new ServerClosingError('the server is shutting down');
     const { fingerprint } = file.stat;
     const holding =
@@ -78,7 +78,7 @@ export class StreamRegistry implements StreamOwner {
       (await this.#opening.run(fingerprint, async () => {
         const held = this.#holdings.get(fingerprint);
         if (held !== undefined) return held;
-        const made = { stream: await this.#make(file, resource), users: 0, keys: new Set<string>() };
+        const made = { stream: await this.#make(file, path), users: 0, keys: new Set<string>() };
         this.#holdings.set(fingerprint, made);
         if (this.#isClosing) made.stream.shutDown();
         return made;
@@ -87,8 +87,8 @@ export class StreamRegistry implements StreamOwner {
     this.#idle.delete(holding.stream);
     this.#recent.add(holding.stream);
     if (isThere) {
-      holding.keys.add(resource.key);
-      this.#seen.set(resource.key, { stream: holding.stream, atMs: performance.now() });
+      holding.keys.add(path.key);
+      this.#seen.set(path.key, { stream: holding.stream, atMs: performance.now() });
     }
     // Another program may have appended since.
     try {
@@ -229,12 +229,12 @@ export class StreamRegistry implements StreamOwner {
     return quarantine.has(fingerprint) ? isolationOf(quarantine.causeOf(fingerprint)) : undefined;
   }
 
-  async #make(file: StoredFile, resource: ResourcePath): Promise<Stream> {
+  async #make(file: StoredFile, path: ResourcePath): Promise<Stream> {
     const { location, stat } = file;
     const { fingerprint, generation } = stat;
     const { state, isDamaged } = await this.#store.readOf(file);
     return new Stream(this.#log, this, {
-      resource,
+      path: path,
       fingerprint,
       location,
       generation,

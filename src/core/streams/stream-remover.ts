@@ -52,17 +52,17 @@ export class StreamRemover {
    * @throws {OutcomeUnknownError} when it is gone, and may be there again after a loss of power
    * @throws what {@link Root.remove} throws, and what the disk does; then it stays
    */
-  async remove(resource: ResourcePath, file: StoredFile, removal: Removal): Promise<boolean> {
+  async remove(path: ResourcePath, file: StoredFile, removal: Removal): Promise<boolean> {
     const { records, live, deleted } = this.#options;
     const { fingerprint, generation } = file.stat;
     // At its path, and nowhere else, can it be removed.
     const link = { path: file.location, fingerprint };
     let stream: Stream | undefined;
     try {
-      stream = await live.acquire(file, resource);
+      stream = await live.acquire(file, path);
       const lost = await this.#forks.lostForks(fingerprint);
       await this.#begin(link, lost);
-      if (!(await this.#takeName(resource, link, stream, removal))) return false;
+      if (!(await this.#takeName(path, link, stream, removal))) return false;
       await live.delete(stream);
       deleted(file.stat);
       // Within a tick a file that is made anew, and gets its number, looks as old as this one.
@@ -106,7 +106,7 @@ export class StreamRemover {
 
   /** @returns whether the file is gone; else it stays */
   async #takeName(
-    resource: ResourcePath,
+    path: ResourcePath,
     link: StreamLink,
     stream: Stream,
     { onlyExpired }: Removal,
@@ -114,8 +114,7 @@ export class StreamRemover {
     let isGone = false;
     try {
       // From here to the name nothing waits: who comes now finds it gone, and who came before keeps it.
-      isGone =
-        (!onlyExpired || this.#isExpired(stream)) && this.#options.root.remove(resource, link.fingerprint);
+      isGone = (!onlyExpired || this.#isExpired(stream)) && this.#options.root.remove(path, link.fingerprint);
       return isGone;
     } finally {
       if (!isGone) await this.#cancel(link);

@@ -25,7 +25,7 @@ import { isJsonType } from './stream-type.ts';
 /** What is known of a stream when it begins to live. */
 export interface StreamOptions {
   /** The name under which its file was opened. */
-  resource: ResourcePath;
+  path: ResourcePath;
   /** Fingerprint of the file. */
   fingerprint: string;
   /** Path of the file below the root. */
@@ -63,7 +63,7 @@ export interface Claimant {
 
 /** The live state of one stream, which appends change and readers wait on. */
 export class Stream implements LogTarget {
-  readonly resource: ResourcePath;
+  readonly path: ResourcePath;
   readonly fingerprint: string;
   /** Path of its file below the root. */
   readonly location: string;
@@ -88,12 +88,12 @@ export class Stream implements LogTarget {
   #feed: Feed | undefined;
 
   constructor(log: LocalLog, owner: StreamOwner, options: StreamOptions) {
-    const { resource, fingerprint, location, generation, state, isolation, isDamaged } = options;
+    const { path, fingerprint, location, generation, state, isolation, isDamaged } = options;
     this.#owner = owner;
     this.#isDamaged = isDamaged;
     this.#isolation = isolation;
     this.#behind = isolation;
-    this.resource = resource;
+    this.path = path;
     this.fingerprint = fingerprint;
     this.location = location;
     this.generation = generation;

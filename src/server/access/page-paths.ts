@@ -63,8 +63,8 @@ export class PagePaths {
   #isBelowItsKey(request: FastifyRequest): boolean {
     const key = BELOW_A_KEY.exec(wildcardOf(request))?.groups?.key;
     if (key === undefined || !isPlainRead(request)) return false;
-    const resource = parsed(wildcardOf(request).replace(BELOW_A_KEY, ''));
-    return resource !== undefined && isEqual(key, this.#keyOf(resource.upTo(Number.parseInt(key, 10))));
+    const path = parsed(wildcardOf(request).replace(BELOW_A_KEY, ''));
+    return path !== undefined && isEqual(key, this.#keyOf(path.upTo(Number.parseInt(key, 10))));
   }
 
   /** How deep the directory is, so that it is known which one, and what nobody else can make. */

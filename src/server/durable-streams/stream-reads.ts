@@ -47,20 +47,20 @@ export class StreamReads {
    * @throws {ResourceGoneError} when the stream does not have the offset (any more)
    * @throws what {@link Resources.open} throws
    */
-  async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+  async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     const wanted = readRequestOf(request);
     if (request.method === 'HEAD') wanted.live = undefined;
-    if (wanted.live === 'sse') return this.#sendEvents(request, reply, resource, wanted);
-    if (wanted.live === 'long-poll') return this.#poll(request, reply, resource, wanted);
-    const file = await this.#options.core.resources.open(resource);
-    return this.#sendFrom(request, reply, resource, file, wanted);
+    if (wanted.live === 'sse') return this.#sendEvents(request, reply, path, wanted);
+    if (wanted.live === 'long-poll') return this.#poll(request, reply, path, wanted);
+    const file = await this.#options.core.resources.open(path);
+    return this.#sendFrom(request, reply, path, file, wanted);
   }
 
   /** Answers with what is there from an offset on. Closes the file. */
   async #sendFrom(
     request: FastifyRequest,
     reply: FastifyReply,
-    resource: ResourcePath,
+    path: ResourcePath,
     file: StoredFile,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
@@ -74,7 +74,7 @@ export class StreamReads {
       const form = jsonFormOf(request, state);
       const start = offset === 'now' ? state.size : names.positionOf(offset ?? '-1', state.size);
       if (form !== undefined) assertBetweenLines(file, start);
-      const name = resource.segments.at(-1) ?? '';
+      const name = path.segments.at(-1) ?? '';
       const contentType = state.contentType ?? contentTypeOf(name, file, state.size);
       answer = { view, start, form, contentType };
       if (request.method !== 'HEAD') void resources.touch(file.stat.fingerprint, state);
@@ -95,15 +95,15 @@ export class StreamReads {
   async #poll(
     request: FastifyRequest,
     reply: FastifyReply,
-    resource: ResourcePath,
+    path: ResourcePath,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
     const { core, longPollMs } = this.#options;
-    const live = await core.followers.openLive(resource);
+    const live = await core.followers.openLive(path);
     const { stream, feed } = live;
     const { names } = stream;
     try {
-      const { contentType, start } = beginningOf(live, resource, wanted);
+      const { contentType, start } = beginningOf(live, path, wanted);
       const form = jsonFormOf(request, stream.state);
       const { body, end, reason } = await firstBytes(live, start, form?.isArray === true, {
         client: ClientSocket.of(request.raw.socket),
@@ -115,12 +115,12 @@ export class StreamReads {
       stream.assertWhole();
       const view = { state: { ...stream.state, size: feed.committed }, names };
       if (view.state.size === start) {
-        await this.#assertThere(resource, stream);
+        await this.#assertThere(path, stream);
         return sendNothing(reply, view, contentType, wanted);
       }
       if (body === undefined || end !== view.state.size) {
-        const file = await core.resources.open(resource);
-        return await this.#sendFrom(request, reply, resource, file, {
+        const file = await core.resources.open(path);
+        return await this.#sendFrom(request, reply, path, file, {
           ...wanted,
           offset: names.nameOf(start),
         });
@@ -134,8 +134,8 @@ export class StreamReads {
   }
 
   /** @throws {ResourceNotFoundError} when another program has taken the file away meanwhile */
-  async #assertThere(resource: ResourcePath, { fingerprint }: Stream): Promise<void> {
-    const file = await this.#options.core.resources.open(resource);
+  async #assertThere(path: ResourcePath, { fingerprint }: Stream): Promise<void> {
+    const file = await this.#options.core.resources.open(path);
     await file.close();
     if (file.stat.fingerprint !== fingerprint) throw new ResourceNotFoundError('the stream was deleted');
   }
@@ -143,14 +143,14 @@ export class StreamReads {
   async #sendEvents(
     request: FastifyRequest,
     reply: FastifyReply,
-    resource: ResourcePath,
+    path: ResourcePath,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
     const { core, sse } = this.#options;
     const { lastEventId, cursor } = wanted;
-    const live = await core.followers.openLive(resource);
+    const live = await core.followers.openLive(path);
     try {
-      const { contentType, start } = beginningOf(live, resource, wanted, lastEventId);
+      const { contentType, start } = beginningOf(live, path, wanted, lastEventId);
       const { state, names } = live.stream;
       const isOver = state.closed === true && start === state.size;
       // A browser comes back after every end, but for this one.
@@ -183,12 +183,12 @@ export class StreamReads {
  */
 function beginningOf(
   { stream, feed }: LiveStream,
-  resource: ResourcePath,
+  path: ResourcePath,
   { offset = '-1' }: ReadRequest,
   lastEventId?: string,
 ): { contentType: string; start: number } {
   const { file, committed } = feed;
-  const contentType = stream.type ?? contentTypeOf(resource.segments.at(-1) ?? '', file, committed);
+  const contentType = stream.type ?? contentTypeOf(path.segments.at(-1) ?? '', file, committed);
   const isAtEnd = lastEventId === undefined && offset === 'now';
   const start = isAtEnd ? committed : stream.names.positionOf(lastEventId ?? offset, committed);
   if (isJsonType(contentType)) assertBetweenLines(file, start);

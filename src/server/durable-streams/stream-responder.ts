@@ -14,16 +14,16 @@ export class StreamResponder {
   }
 
   /** Answers GET and HEAD with `offset` or `live`, PUT, POST and DELETE. */
-  async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+  async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     switch (request.method) {
       case 'PUT':
-        return this.#writes.create(request, reply, resource);
+        return this.#writes.create(request, reply, path);
       case 'POST':
-        return this.#writes.append(request, reply, resource);
+        return this.#writes.append(request, reply, path);
       case 'DELETE':
-        return this.#writes.delete(request, reply, resource);
+        return this.#writes.delete(request, reply, path);
       default:
-        return this.#reads.send(request, reply, resource);
+        return this.#reads.send(request, reply, path);
     }
   }
 }

@@ -53,7 +53,7 @@ export class StreamWrites {
    *
    * @throws what {@link createRequestOf} and {@link StreamLifecycle.create} throw
    */
-  async create(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+  async create(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     const { streams, prefix } = this.#options;
     const wanted = createRequestOf(request, prefix);
     const isWhole = wanted.fork !== undefined || isJsonType(wanted.contentType);
@@ -64,7 +64,7 @@ export class StreamWrites {
       if (content === undefined) return reply.hijack();
       const isJson = isJsonType(wanted.contentType) && Buffer.isBuffer(content) && content.length > 0;
       const bytes = isJson ? await linesOfJson(content as Buffer, turnsOf(request)) : content;
-      return this.#created(request, reply, resource, await streams.create(resource, wanted, bytes));
+      return this.#created(request, reply, path, await streams.create(path, wanted, bytes));
     } finally {
       share.release();
       if (!Buffer.isBuffer(content)) await content?.discard();
@@ -77,7 +77,7 @@ export class StreamWrites {
    * @throws {InvalidRequestError} when a header or the body is malformed
    * @throws what {@link Stream.append} throws
    */
-  async append(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+  async append(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     const { resources } = this.#options;
     const producer = producerOf(request);
     const seq = sequenceOf(request);
@@ -88,10 +88,10 @@ export class StreamWrites {
     try {
       const body = await this.#collect(request, share);
       if (body === undefined) return reply.hijack();
-      stream = await resources.acquire(resource);
+      stream = await resources.acquire(path);
       if (body.length === 0 && !close) throw new InvalidRequestError('the body is empty');
       if (body.length > 0) assertType(contentType);
-      assertTypeOfName(resource, stream, contentType, body);
+      assertTypeOfName(path, stream, contentType, body);
       const isJson =
         body.length > 0 && isJsonType(stream.type) && isSameType(stream.type as string, contentType);
       const bytes = isJson && stream.state.closed !== true ? await valuesOf(body, turnsOf(request)) : body;
@@ -115,18 +115,18 @@ export class StreamWrites {
   }
 
   /** @throws what {@link StreamLifecycle.delete} throws */
-  async delete(_request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
-    await this.#options.streams.delete(resource);
+  async delete(_request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
+    await this.#options.streams.delete(path);
     return reply.code(204).header('x-content-type-options', 'nosniff').send();
   }
 
   #created(
     request: FastifyRequest,
     reply: FastifyReply,
-    resource: ResourcePath,
+    path: ResourcePath,
     { state, names, type, isNew }: Created,
   ): FastifyReply {
-    const name = resource.segments.at(-1) ?? '';
+    const name = path.segments.at(-1) ?? '';
     reply.headers({
       'content-type': type ?? contentTypeOfName(name) ?? 'application/octet-stream',
       [StreamHeader.nextOffset]: names.nameOf(state.size),
@@ -134,8 +134,7 @@ export class StreamWrites {
       ...expiryHeaders(state),
       'x-content-type-options': 'nosniff',
     });
-    if (isNew)
-      reply.header('location', absoluteUrl(request, `${this.#options.prefix}${resource.toUrlPath()}`));
+    if (isNew) reply.header('location', absoluteUrl(request, `${this.#options.prefix}${path.toUrlPath()}`));
     return reply.code(isNew ? 201 : 200).send();
   }
 
@@ -179,12 +178,12 @@ function withHint(error: unknown, contentType: string | undefined): unknown {
 
 /** A file that was not made as a stream has the type that its name says. */
 function assertTypeOfName(
-  resource: ResourcePath,
+  path: ResourcePath,
   { type, state }: Stream,
   contentType: string | undefined,
   body: Buffer,
 ): void {
-  const expected = contentTypeOfName(resource.segments.at(-1) ?? '');
+  const expected = contentTypeOfName(path.segments.at(-1) ?? '');
   if (type !== undefined || expected === undefined || body.length === 0 || state.closed === true) return;
   if (!isSameType(expected, contentType)) {
     throw new ContentTypeMismatchError(`by its name the file is of the type ${expected}`);

@@ -43,7 +43,7 @@ export class DirectoryResponder {
   }
 
   /** @throws {ResourceNotFoundError} when there is no such directory any more */
-  async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+  async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     const { socket } = request.raw;
     const client = ClientSocket.of(socket);
     const gone = new AbortController();
@@ -51,9 +51,9 @@ export class DirectoryResponder {
     socket.once('close', abort);
     if (socket.destroyed) abort();
     reply.raw.once('close', () => socket.off('close', abort));
-    const form = wantsJson(request) ? jsonForm(resource) : pageForm(resource);
+    const form = wantsJson(request) ? jsonForm(path) : pageForm(path);
     const { signal } = gone;
-    const readAfter = (name: string) => this.#slots.run(() => this.#read(resource, name, signal), { signal });
+    const readAfter = (name: string) => this.#slots.run(() => this.#read(path, name, signal), { signal });
     const text = new ListingText(form, readAfter);
     await untilLeft(client, text);
 
@@ -68,11 +68,11 @@ export class DirectoryResponder {
   }
 
   /** @param after the name after which the entries begin */
-  async #read(resource: ResourcePath, after: string, signal: AbortSignal): Promise<Listing> {
+  async #read(path: ResourcePath, after: string, signal: AbortSignal): Promise<Listing> {
     const entries: ListedEntry[] = [];
     let truncated = false;
     let count = 0;
-    for await (const { name, stat, size, isLive, status } of this.#directories.list(resource, { signal })) {
+    for await (const { name, stat, size, isLive, status } of this.#directories.list(path, { signal })) {
       if (count === MAX_ENTRIES) {
         truncated = true;
         break;
@@ -132,18 +132,18 @@ function readable(pieces: AsyncIterable<string>): Readable {
   return Readable.from(pieces, { objectMode: false, highWaterMark: PIECE_LENGTH });
 }
 
-function jsonForm(resource: ResourcePath): ListingForm {
+function jsonForm(path: ResourcePath): ListingForm {
   return {
     type: 'application/json; charset=utf-8',
-    head: `{"path":${JSON.stringify(resource.toString())},"entries":[`,
+    head: `{"path":${JSON.stringify(path.toString())},"entries":[`,
     separator: ',',
     row: (entry) => JSON.stringify(entry),
     tail: (truncated) => `],"truncated":${truncated}}\n`,
   };
 }
 
-function pageForm(resource: ResourcePath): ListingForm {
-  const title = escapeHtml(resource.toString());
+function pageForm(path: ResourcePath): ListingForm {
+  const title = escapeHtml(path.toString());
   return {
     type: 'text/html; charset=utf-8',
     head: `<!doctype html>
@@ -160,7 +160,7 @@ b { color: #b00020 }
 </style>
 <h1>${title}</h1>
 <table>
-${resource.isRoot ? '' : '<tr><td><a href="../">../</a><td><td>\n'}`,
+${path.isRoot ? '' : '<tr><td><a href="../">../</a><td><td>\n'}`,
     separator: '\n',
     row: ({ name, type, size, modified, live, status }) => {
       const slash = type === 'directory' ? '/' : '';

@@ -47,41 +47,41 @@ export class ResourceResponder {
    * @throws {ResourceNotFoundError} when there is nothing at the path
    * @throws what {@link Resources.assertWhole} throws
    */
-  async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
-    const clean = resource.toString();
+  async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
+    const clean = path.toString();
     if (clean !== `/${withoutKey(request)}` && !request.ws) {
-      return this.#redirect(request, reply, resource.toUrlPath());
+      return this.#redirect(request, reply, path.toUrlPath());
     }
-    const file = await this.#core.resources.openAny(resource);
+    const file = await this.#core.resources.openAny(path);
     const isDirectory = file.stat.kind === 'directory';
-    if (!isDirectory && !resource.trailingSlash) return this.#sendFile(request, reply, resource, file);
+    if (!isDirectory && !path.trailingSlash) return this.#sendFile(request, reply, path, file);
     await file.close();
-    if (!isDirectory) return this.#redirect(request, reply, resource.toUrlPath().slice(0, -1));
-    if (!resource.trailingSlash && !resource.isRoot) {
-      return this.#redirect(request, reply, `${resource.toUrlPath()}/`);
+    if (!isDirectory) return this.#redirect(request, reply, path.toUrlPath().slice(0, -1));
+    if (!path.trailingSlash && !path.isRoot) {
+      return this.#redirect(request, reply, `${path.toUrlPath()}/`);
     }
-    return this.#sendDirectory(request, reply, resource);
+    return this.#sendDirectory(request, reply, path);
   }
 
   async #sendDirectory(
     request: FastifyRequest,
     reply: FastifyReply,
-    resource: ResourcePath,
+    path: ResourcePath,
   ): Promise<FastifyReply> {
     addVary(reply, 'Accept');
     if (this.#hasIndex && !wantsJson(request)) {
-      const index = ResourcePath.parse(`${resource}${INDEX_NAME}`);
+      const index = ResourcePath.parse(`${path}${INDEX_NAME}`);
       const file = await this.#core.resources.openAny(index).catch(ignoreMissing);
       if (file?.stat.kind === 'file') return this.#sendFile(request, reply, index, file);
       await file?.close();
     }
-    return this.#directories.send(request, reply, resource);
+    return this.#directories.send(request, reply, path);
   }
 
   async #sendFile(
     request: FastifyRequest,
     reply: FastifyReply,
-    resource: ResourcePath,
+    path: ResourcePath,
     file: StoredFile,
   ): Promise<FastifyReply> {
     const { resources } = this.#core;
@@ -89,7 +89,7 @@ export class ResourceResponder {
       await file.close();
       throw error;
     });
-    const name = resource.segments.at(-1) ?? '';
+    const name = path.segments.at(-1) ?? '';
     const type = view.state.contentType ?? contentTypeOfName(name) ?? '';
     if (this.#pages.isToMove(request, type)) {
       await file.close();

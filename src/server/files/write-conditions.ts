@@ -13,11 +13,11 @@ import { validatorsOf } from './file-response.ts';
  */
 export async function assertWriteConditions(
   { headers }: FastifyRequest,
-  resource: ResourcePath,
+  path: ResourcePath,
   resources: Resources,
 ): Promise<void> {
   if (!isConditional(headers)) return;
-  const file = await resources.openAny(resource).catch(ignoreMissing);
+  const file = await resources.openAny(path).catch(ignoreMissing);
   try {
     const isFile = file?.stat.kind === 'file';
     assertChangeable(headers, isFile ? validatorsOf(file, await resources.view(file)) : undefined);

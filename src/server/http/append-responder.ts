@@ -46,19 +46,15 @@ export class HttpAppendResponder {
    *
    * @throws what {@link HttpAppend} and {@link MultipartAppend} throw
    */
-  send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+  send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     return isMultipart(request)
-      ? this.#sendParts(request, reply, resource)
-      : this.#sendBody(request, reply, resource);
+      ? this.#sendParts(request, reply, path)
+      : this.#sendBody(request, reply, path);
   }
 
-  async #sendBody(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    resource: ResourcePath,
-  ): Promise<FastifyReply> {
+  async #sendBody(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     // A trailing slash asks for a directory, and is dropped.
-    const file = ResourcePath.parse(resource.key);
+    const file = ResourcePath.parse(path.key);
     const body = new RequestBody(request);
     const append = new HttpAppend(file, this.#contextOf(request));
     // What makes no sense is refused before anything is taken.
@@ -79,10 +75,10 @@ export class HttpAppendResponder {
   }
 
   /** Adds what is to be known of the stream. Another program may have taken the file away by now. */
-  async #describe(reply: FastifyReply, resource: ResourcePath): Promise<void> {
+  async #describe(reply: FastifyReply, path: ResourcePath): Promise<void> {
     const { resources } = this.#settings.core;
     try {
-      const stream = await resources.acquire(resource);
+      const stream = await resources.acquire(path);
       const { names, state } = stream;
       resources.release(stream);
       reply.headers({ [StreamHeader.nextOffset]: names.nameOf(state.size), ...closedHeader(state) });

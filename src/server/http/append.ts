@@ -25,7 +25,7 @@ export interface Appended {
 
 /** An append through a request's body, or a part of one: a session for as long as the bytes last. */
 export class HttpAppend implements AppenderOwner, BodyReader {
-  readonly #resource: ResourcePath;
+  readonly #path: ResourcePath;
   readonly #context: HttpAppendContext;
   readonly #openedAt = performance.now();
   #appender: Appender | undefined;
@@ -41,8 +41,8 @@ export class HttpAppend implements AppenderOwner, BodyReader {
     this.#settle = resolve;
   });
 
-  constructor(resource: ResourcePath, context: HttpAppendContext) {
-    this.#resource = resource;
+  constructor(path: ResourcePath, context: HttpAppendContext) {
+    this.#path = path;
     this.#context = context;
   }
 
@@ -58,15 +58,15 @@ export class HttpAppend implements AppenderOwner, BodyReader {
    */
   async open(request: AppendRequest): Promise<void> {
     const { core, log } = this.#context;
-    const wasMissing = (await core.directories.kindAt(this.#resource)) === undefined;
-    const appender = await core.sessions.open(this.#resource, request, this);
+    const wasMissing = (await core.directories.kindAt(this.#path)) === undefined;
+    const appender = await core.sessions.open(this.#path, request, this);
     this.#appender = appender;
     await appender.ready();
     if (appender.failure !== undefined) throw appender.failure;
     this.#start = appender.received;
     this.#isNew = wasMissing;
     log.info(
-      { resource: this.#resource.toString(), position: this.#start, start: appender.startPosition },
+      { resource: this.#path.toString(), position: this.#start, start: appender.startPosition },
       'append opened',
     );
   }
@@ -100,7 +100,7 @@ export class HttpAppend implements AppenderOwner, BodyReader {
     if (reason !== 'finished') return undefined;
     const { committed, file } = appender;
     return {
-      path: this.#resource.toString(),
+      path: this.#path.toString(),
       position: committed,
       bytes: committed - this.#start,
       generation: file.stat.generation,
@@ -120,7 +120,7 @@ export class HttpAppend implements AppenderOwner, BodyReader {
   }
 
   failed(error: HttpfstreamError): void {
-    const resource = this.#resource.toString();
+    const resource = this.#path.toString();
     this.#context.log.warn({ resource, code: error.code }, `append refused: ${error.message}`);
     this.#finish({ reason: 'interrupted', error });
   }
@@ -137,7 +137,7 @@ export class HttpAppend implements AppenderOwner, BodyReader {
   safe(): void {}
 
   lost(reason: EndReason, error: HttpfstreamError): void {
-    const resource = this.#resource.toString();
+    const resource = this.#path.toString();
     this.#context.log.error({ resource, err: error }, `append failed: ${error.message}`);
     this.#finish({ reason, error });
   }
@@ -160,7 +160,7 @@ export class HttpAppend implements AppenderOwner, BodyReader {
   #logEnd(appender: Appender, reason: EndOfAppend['reason']): void {
     this.#context.log.info(
       {
-        resource: this.#resource.toString(),
+        resource: this.#path.toString(),
         reason: reason === 'deposed' ? reason : (appender.endReason ?? 'lost'),
         bytes: appender.committed - appender.startPosition,
         durationMs: Math.round(performance.now() - this.#openedAt),

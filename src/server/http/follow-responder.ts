@@ -38,9 +38,9 @@ export class HttpFollowResponder {
    * @throws {ServerClosingError} when the server closes while it waits
    * @throws what {@link Followers.follow} throws
    */
-  async send(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<FastifyReply> {
+  async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     const { waitMs, ...wanted } = followRequestOf(request);
-    return this.#send(request, reply, resource, { wanted, waitMs }, { status: 200, headers: {} });
+    return this.#send(request, reply, path, { wanted, waitMs }, { status: 200, headers: {} });
   }
 
   /**
@@ -49,35 +49,35 @@ export class HttpFollowResponder {
    * @returns false when the request asks for none, or nobody appends: to be answered as any other
    * @throws what {@link Followers.follow} throws
    */
-  async sendRange(request: FastifyRequest, reply: FastifyReply, resource: ResourcePath): Promise<boolean> {
+  async sendRange(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<boolean> {
     const range = liveRangeOf(request.headers);
     // A path that is not clean is redirected first.
-    if (range === undefined || resource.trailingSlash || !isClean(request, resource)) return false;
-    const feed = await this.#core.followers.liveFeed(resource).catch(ignoreMissing);
+    if (range === undefined || path.trailingSlash || !isClean(request, path)) return false;
+    const feed = await this.#core.followers.liveFeed(path).catch(ignoreMissing);
     if (feed === undefined || range.start > feed.committed) return false;
     const head = {
       status: 206,
       headers: { 'accept-ranges': 'bytes', 'content-range': range.contentRange },
     };
-    await this.#send(request, reply, resource, { wanted: { from: range.start }, waitMs: 0 }, head);
+    await this.#send(request, reply, path, { wanted: { from: range.start }, waitMs: 0 }, head);
     return true;
   }
 
   async #send(
     request: FastifyRequest,
     reply: FastifyReply,
-    resource: ResourcePath,
+    path: ResourcePath,
     { wanted, waitMs }: { wanted: FollowRequest; waitMs: number },
     { status, headers }: Head,
   ): Promise<FastifyReply> {
     const connection = new HttpFollow(request, reply, this.#context);
     let follower: Follower | undefined;
     try {
-      follower = await this.#follow(connection, resource, wanted, waitMs);
+      follower = await this.#follow(connection, path, wanted, waitMs);
       const { feed, position } = follower;
       const { state } = await this.#core.resources.viewOrBytes(feed.file);
       const contentType =
-        state.contentType ?? contentTypeOf(resource.segments.at(-1) ?? '', feed.file, feed.committed);
+        state.contentType ?? contentTypeOf(path.segments.at(-1) ?? '', feed.file, feed.committed);
       reply.headers({
         'content-type': contentType,
         'cache-control': 'no-store, no-transform',
@@ -102,20 +102,20 @@ export class HttpFollowResponder {
 
   async #follow(
     connection: HttpFollow,
-    resource: ResourcePath,
+    path: ResourcePath,
     wanted: FollowRequest,
     waitMs: number,
   ): Promise<Follower> {
     const deadline = performance.now() + waitMs;
     for (;;) {
       try {
-        return await this.#core.followers.follow(resource, wanted, connection, connection.signal);
+        return await this.#core.followers.follow(path, wanted, connection, connection.signal);
       } catch (error) {
         if (!(error instanceof ResourceNotFoundError)) throw error;
         const remainingMs = deadline - performance.now();
         if (remainingMs <= 0) throw error;
         const hasCome = await connection.wait(() =>
-          this.#core.arrivals.wait(resource, remainingMs, connection.signal),
+          this.#core.arrivals.wait(path, remainingMs, connection.signal),
         );
         if (!hasCome) throw error;
       }
@@ -123,6 +123,6 @@ export class HttpFollowResponder {
   }
 }
 
-function isClean(request: FastifyRequest, resource: ResourcePath): boolean {
-  return resource.toString() === `/${withoutKey(request)}`;
+function isClean(request: FastifyRequest, path: ResourcePath): boolean {
+  return path.toString() === `/${withoutKey(request)}`;
 }

@@ -45,9 +45,9 @@ export function absoluteUrl(request: FastifyRequest, path: string): string {
  */
 export function resourceOf(request: FastifyRequest): ResourcePath {
   if (!parseTarget(request.url).isResource) throw new InvalidPathError('the request names no resource');
-  const resource = ResourcePath.parse(withoutKey(request));
-  assertNotReserved(resource);
-  return resource;
+  const path = ResourcePath.parse(withoutKey(request));
+  assertNotReserved(path);
+  return path;
 }
 
 /** @throws {ForbiddenPathError} for what the Durable Streams protocol keeps for subscriptions */

@@ -36,7 +36,7 @@ export interface AppendContext {
  * close into a reset that throws away its last bytes.
  */
 export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler {
-  readonly #resource: ResourcePath;
+  readonly #path: ResourcePath;
   readonly #dialect: Dialect;
   readonly #socket: Socket;
   readonly #context: AppendContext;
@@ -56,13 +56,13 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
   #ackDue = false;
 
   constructor(
-    resource: ResourcePath,
+    path: ResourcePath,
     dialect: Dialect,
     socket: Socket,
     context: AppendContext,
     log: FastifyBaseLogger,
   ) {
-    this.#resource = resource;
+    this.#path = path;
     this.#dialect = dialect;
     this.#socket = socket;
     this.#context = context;
@@ -76,7 +76,7 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
    * @throws what {@link SessionRegistry.open} throws
    */
   async open(request: AppendRequest): Promise<void> {
-    const appender = await this.#context.core.sessions.open(this.#resource, request, this);
+    const appender = await this.#context.core.sessions.open(this.#path, request, this);
     this.#appender = appender;
     await appender.ready();
     if (appender.failure !== undefined) throw appender.failure;
@@ -87,7 +87,7 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
     this.#context.connections.add(this);
     ClientSocket.of(this.#socket).owner = this;
     this.#log.info(
-      { resource: this.#resource.toString(), position: appender.received, start: appender.startPosition },
+      { resource: this.#path.toString(), position: appender.received, start: appender.startPosition },
       'append opened',
     );
   }
@@ -134,10 +134,7 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
   }
 
   onFramingError(error: FramingError): void {
-    this.#log.warn(
-      { resource: this.#resource.toString(), code: error.code },
-      `append refused: ${error.message}`,
-    );
+    this.#log.warn({ resource: this.#path.toString(), code: error.code }, `append refused: ${error.message}`);
     void this.#appender?.end('interrupted');
     ClientSocket.of(this.#socket).cutSoon(FAREWELL_MS);
   }
@@ -162,7 +159,7 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
   }
 
   lost(reason: EndReason, error: HttpfstreamError): void {
-    this.#log.error({ resource: this.#resource.toString(), err: error }, `append failed: ${error.message}`);
+    this.#log.error({ resource: this.#path.toString(), err: error }, `append failed: ${error.message}`);
     this.#loss = [reason, error];
     if (this.#websocket !== undefined) this.#tellLoss(reason, error);
   }
@@ -245,7 +242,7 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
     this.#context.connections.delete(this);
     this.#log.info(
       {
-        resource: this.#resource.toString(),
+        resource: this.#path.toString(),
         reason: this.#isDeposed ? 'deposed' : (appender.endReason ?? 'lost'),
         bytes: appender.committed - appender.startPosition,
         durationMs: Math.round(performance.now() - this.#openedAt),

@@ -48,11 +48,11 @@ export class WebSocketUpgrades {
    * @throws {UpgradeRequiredError} when the request is no handshake
    * @throws what {@link SessionRegistry.open} throws
    */
-  async openAppend(request: Upgrading, resource: ResourcePath): Promise<void> {
+  async openAppend(request: Upgrading, path: ResourcePath): Promise<void> {
     assertHandshake(request);
     const { socket } = request.raw;
     const dialect = dialectOf(request);
-    const connection = new AppendConnection(resource, dialect, socket, this.#appendContext, request.log);
+    const connection = new AppendConnection(path, dialect, socket, this.#appendContext, request.log);
     await connection.open(dialect === v2Dialect ? appendRequestOf(request) : {});
     request[CONNECTION] = connection;
   }
@@ -63,14 +63,14 @@ export class WebSocketUpgrades {
    *
    * @throws what {@link Followers.follow} throws
    */
-  async openFollow(request: Upgrading, resource: ResourcePath): Promise<void> {
+  async openFollow(request: Upgrading, path: ResourcePath): Promise<void> {
     await (dialectOf(request) === v2Dialect
-      ? this.#openV2Follow(request, resource)
-      : this.#openLegacyFollow(request, resource));
+      ? this.#openV2Follow(request, path)
+      : this.#openLegacyFollow(request, path));
   }
 
-  async #openLegacyFollow(request: Upgrading, resource: ResourcePath): Promise<void> {
-    const feed = await this.#core.followers.liveFeed(resource);
+  async #openLegacyFollow(request: Upgrading, path: ResourcePath): Promise<void> {
+    const feed = await this.#core.followers.liveFeed(path);
     if (feed === undefined || request.raw.socket.destroyed) return;
     assertHandshake(request);
     const connection = new FollowConnection(legacyDialect, request.raw.socket, this.#followContext);
@@ -78,7 +78,7 @@ export class WebSocketUpgrades {
     request[CONNECTION] = connection;
   }
 
-  async #openV2Follow(request: Upgrading, resource: ResourcePath): Promise<void> {
+  async #openV2Follow(request: Upgrading, path: ResourcePath): Promise<void> {
     assertHandshake(request);
     const { waitMs, ...wanted } = followRequestOf(request);
     // Who has gone already would never be seen to leave.
@@ -87,25 +87,25 @@ export class WebSocketUpgrades {
     try {
       // Finding the last lines of a large file may take longer than a handshake otherwise may.
       allowSilence(request.raw.socket);
-      connection.follow(await this.#core.followers.follow(resource, wanted, connection, connection.signal));
+      connection.follow(await this.#core.followers.follow(path, wanted, connection, connection.signal));
     } catch (error) {
       if (!(error instanceof ResourceNotFoundError) || waitMs === 0) throw error;
-      void this.#followLater(connection, resource, wanted, waitMs);
+      void this.#followLater(connection, path, wanted, waitMs);
     }
     request[CONNECTION] = connection;
   }
 
   async #followLater(
     connection: FollowConnection,
-    resource: ResourcePath,
+    path: ResourcePath,
     wanted: FollowRequest,
     waitMs: number,
   ): Promise<void> {
     const deadline = performance.now() + waitMs;
     try {
-      while (await this.#core.arrivals.wait(resource, deadline - performance.now(), connection.signal)) {
+      while (await this.#core.arrivals.wait(path, deadline - performance.now(), connection.signal)) {
         const follower = await this.#core.followers
-          .follow(resource, wanted, connection, connection.signal)
+          .follow(path, wanted, connection, connection.signal)
           .catch(ignoreMissing);
         if (follower !== undefined) return connection.follow(follower);
       }

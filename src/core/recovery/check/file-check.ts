@@ -13,7 +13,7 @@ import { firstBadLine } from './json-lines.ts';
 
 /** A file of which something is remembered. */
 interface Subject {
-  resource: ResourcePath;
+  path: ResourcePath;
   location: string;
   stat: FileStat;
   record: FileRecord;
@@ -58,9 +58,9 @@ export class FileCheck {
         return;
       }
       const { location } = found;
-      const resource = location === undefined ? undefined : parse(location);
-      if (location === undefined || resource === undefined) return;
-      await this.#checkSubject({ resource, location, stat, record });
+      const path = location === undefined ? undefined : parse(location);
+      if (location === undefined || path === undefined) return;
+      await this.#checkSubject({ path: path, location, stat, record });
     } catch (error) {
       this.#findings.bad(where, `cannot be checked (${reasonOf(error)})`);
     }
@@ -70,9 +70,9 @@ export class FileCheck {
   async deleteExpired(): Promise<void> {
     const { resources } = this.#core;
     const findings = this.#findings;
-    for (const { resource, location, stat } of this.#expired) {
+    for (const { path, location, stat } of this.#expired) {
       try {
-        await (await resources.open(resource)).close();
+        await (await resources.open(path)).close();
       } catch (error) {
         if (error instanceof ResourceNotFoundError || error instanceof StreamGoneError) {
           this.known.delete(stat.fingerprint);
@@ -165,8 +165,8 @@ export class FileCheck {
     }
   }
 
-  async #checkJson({ resource, location }: Subject, size: number): Promise<void> {
-    const file = await this.#core.root.openRead(resource);
+  async #checkJson({ path, location }: Subject, size: number): Promise<void> {
+    const file = await this.#core.root.openRead(path);
     try {
       const position = await firstBadLine(file, size);
       if (position === undefined) return;
