@@ -63,7 +63,7 @@ export class Arrivals {
 
   #add(path: ResourcePath): Awaited {
     const awaited: Awaited = {
-      path: path,
+      path,
       waiters: new Set(),
       isNews: () => true,
       isBusy: () => false,

@@ -13,6 +13,7 @@ import { Directories } from './directories.ts';
 import { Feeds } from './feeds.ts';
 import { FileWatch } from './file-watch.ts';
 import { Followers } from './followers.ts';
+import { LiveResources } from './live-resources.ts';
 import type { EntryHeader } from './log/entry.ts';
 import { type Durability, LocalLog } from './log/local-log.ts';
 import { Syncer } from './log/syncer.ts';
@@ -25,10 +26,9 @@ import { AppendHistory } from './sessions/append-history.ts';
 import { SessionRegistry } from './sessions/session-registry.ts';
 import { ExpirySweep } from './streams/expiry-sweep.ts';
 import { ForkTree } from './streams/fork-tree.ts';
-import { StreamLifecycle } from './streams/stream-lifecycle.ts';
-import { StreamRegistry } from './streams/stream-registry.ts';
 import { StreamRemover } from './streams/stream-remover.ts';
 import { StreamStore } from './streams/stream-store.ts';
+import { Streams } from './streams/streams.ts';
 
 /** Longest time for which written bytes wait to be made durable while a session goes on. */
 const SYNC_INTERVAL_MS = 1000;
@@ -71,7 +71,7 @@ export class Core {
   /** What is at paths: the only ways to a file. */
   readonly resources: Resources;
   /** How streams come and go. */
-  readonly streams: StreamLifecycle;
+  readonly streams: Streams;
   /** Who appends. */
   readonly sessions: SessionRegistry;
   /** Where followers join. */
@@ -82,7 +82,7 @@ export class Core {
   readonly directories: Directories;
   readonly #report: Report;
   readonly #log: LocalLog;
-  readonly #live: StreamRegistry;
+  readonly #live: LiveResources;
   readonly #feeds: Feeds;
   readonly #rotated: RotatedFollowers;
   readonly #sweep: ExpirySweep;
@@ -110,7 +110,7 @@ export class Core {
     const { records, store, quarantine } = this;
     const log = new LocalLog({ root, store, quarantine, turns, syncer, durability, report });
     this.#log = log;
-    this.#live = new StreamRegistry(log, store, quarantine);
+    this.#live = new LiveResources(log, store, quarantine);
     const forks = new ForkTree(root, records);
     const live = this.#live;
     const deleted = ({ identity, fingerprint }: FileStat) => {
@@ -122,13 +122,13 @@ export class Core {
     const { resources } = this;
     const made = (path: ResourcePath) => this.arrivals.notify(path);
     const making = { root, records, store, live, resources, syncer, isDurable, made };
-    this.streams = new StreamLifecycle(making, forks, remover);
+    this.streams = new Streams(making, forks, remover);
     this.#feeds = new Feeds(this.#live, resources, watch);
     this.sessions = new SessionRegistry({
       root,
       log,
       graceMs,
-      held: this.#live,
+      live: this.#live,
       feeds: this.#feeds,
       watch,
       history: new AppendHistory(records, { isDurable, graceMs }),

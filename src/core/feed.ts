@@ -1,9 +1,9 @@
 import type { StoredFile } from '../storage/stored-file.ts';
 import { chunksOf } from './chunk.ts';
 import type { Cutting } from './cutting.ts';
-import { Follower, type FollowerSink } from './follower.ts';
 import type { Outcome } from './outcome.ts';
 import { PieceWindow } from './piece-window.ts';
+import { Reader, type Sink } from './reader.ts';
 
 /** What a follower stays for: the session that appends, or the stream for as long as it is open, whoever appends to it. */
 export type Stay = 'session' | 'stream';
@@ -26,9 +26,9 @@ export class Feed {
   /** The newest committed bytes, as far as a follower still wants them: cut for each kind of sink that there is. */
   readonly #windows = new Map<Cutting, PieceWindow>();
   /** Those who wait for more, … */
-  readonly #followers = new Map<Follower, Stay>();
+  readonly #readers = new Map<Reader, Stay>();
   /** … and those who have only to get what was committed when they were ended. */
-  readonly #ended = new Set<Follower>();
+  readonly #ended = new Set<Reader>();
   readonly #owner: FeedOwner;
   #committed: number;
   #holders = 0;
@@ -114,27 +114,27 @@ export class Feed {
    * @param until what it stays for; or how it ends when it has what is committed by now
    * @param end position after the last byte that it gets then, if that is another one
    */
-  join(position: number, sink: FollowerSink, until: Stay | Outcome, end = this.#committed): Follower {
+  join(position: number, sink: Sink, until: Stay | Outcome, end = this.#committed): Reader {
     const window = this.window(sink.cutting);
     window.followers++;
-    const follower = new Follower(this, window, position, sink);
+    const reader = new Reader(this, window, position, sink);
     if (typeof until === 'object') {
-      this.#ended.add(follower);
-      follower.end(until, end);
-      return follower;
+      this.#ended.add(reader);
+      reader.end(until, end);
+      return reader;
     }
-    this.#followers.set(follower, until);
-    if (follower.isBehind) this.#behind++;
-    else follower.caughtUpWith = this.#wakes;
-    return follower;
+    this.#readers.set(reader, until);
+    if (reader.isBehind) this.#behind++;
+    else reader.caughtUpWith = this.#wakes;
+    return reader;
   }
 
   /** Called by a follower that leaves. */
-  leave(follower: Follower): void {
-    this.#ended.delete(follower);
-    if (this.#followers.has(follower)) this.#countOff(follower);
-    this.#followers.delete(follower);
-    const { window, cutting } = follower;
+  leave(reader: Reader): void {
+    this.#ended.delete(reader);
+    if (this.#readers.has(reader)) this.#countOff(reader);
+    this.#readers.delete(reader);
+    const { window, cutting } = reader;
     window.followers--;
     if (window.followers === 0) this.#windows.delete(cutting);
     this.#forget();
@@ -142,9 +142,9 @@ export class Feed {
   }
 
   /** Called by a follower that has everything that is to be had. */
-  caughtUp(follower: Follower): void {
-    if (follower.caughtUpWith === this.#wakes || !this.#followers.has(follower)) return;
-    this.#countOff(follower);
+  caughtUp(reader: Reader): void {
+    if (reader.caughtUpWith === this.#wakes || !this.#readers.has(reader)) return;
+    this.#countOff(reader);
     this.#forget();
   }
 
@@ -152,7 +152,7 @@ export class Feed {
   setWaiting(isWaiting: boolean): void {
     if (isWaiting === this.#isWaiting) return;
     this.#isWaiting = isWaiting;
-    for (const follower of this.#followers.keys()) follower.sink.waiting(isWaiting);
+    for (const reader of this.#readers.keys()) reader.sink.waiting(isWaiting);
   }
 
   /**
@@ -161,23 +161,23 @@ export class Feed {
    * @param stay whom: those of the session only, or with `stream` all
    */
   end(outcome: Outcome, stay: Stay): void {
-    const ended: Follower[] = [];
-    for (const [follower, itsStay] of this.#followers) {
-      if (stay === 'stream' || itsStay === stay) ended.push(follower);
+    const ended: Reader[] = [];
+    for (const [reader, itsStay] of this.#readers) {
+      if (stay === 'stream' || itsStay === stay) ended.push(reader);
     }
-    for (const follower of ended) {
-      this.#countOff(follower);
-      this.#followers.delete(follower);
-      this.#ended.add(follower);
+    for (const reader of ended) {
+      this.#countOff(reader);
+      this.#readers.delete(reader);
+      this.#ended.add(reader);
     }
     this.setWaiting(false);
-    for (const follower of ended) follower.end(outcome);
+    for (const reader of ended) reader.end(outcome);
   }
 
   /** Idempotent until they are woken again. */
-  #countOff(follower: Follower): void {
-    if (follower.caughtUpWith === this.#wakes) return;
-    follower.caughtUpWith = this.#wakes;
+  #countOff(reader: Reader): void {
+    if (reader.caughtUpWith === this.#wakes) return;
+    reader.caughtUpWith = this.#wakes;
     this.#behind--;
   }
 
@@ -189,13 +189,13 @@ export class Feed {
 
   /** There is something new for them, or may be. */
   #wake(): void {
-    this.#behind = this.#followers.size;
+    this.#behind = this.#readers.size;
     this.#wakes++;
-    for (const follower of this.#followers.keys()) follower.pump();
+    for (const reader of this.#readers.keys()) reader.pump();
   }
 
   #checkIdle(): void {
-    if (this.#holders + this.#followers.size + this.#ended.size > 0 || this.#isIdle) return;
+    if (this.#holders + this.#readers.size + this.#ended.size > 0 || this.#isIdle) return;
     this.#isIdle = true;
     this.#owner.idle();
   }

@@ -3,12 +3,12 @@ import { type HttpfstreamError, ResourceNotFoundError, ServerClosingError } from
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { Feed } from './feed.ts';
 import type { FileWatch, Watcher } from './file-watch.ts';
-import type { Follower, FollowerSink } from './follower.ts';
-import { LiveStream } from './live-stream.ts';
+import type { LiveResources } from './live-resources.ts';
+import { LiveReads } from './live-stream.ts';
 import type { Outcome } from './outcome.ts';
+import type { Reader, Sink } from './reader.ts';
+import type { Resource } from './resource.ts';
 import type { Resources } from './resources.ts';
-import type { Stream } from './streams/stream.ts';
-import type { StreamRegistry } from './streams/stream-registry.ts';
 
 /** Where a follower joins who is no session's. */
 export interface Place {
@@ -24,18 +24,18 @@ export interface Place {
 
 /** The feeds of the streams that somebody reads live, or appends to through a session, and the files that they have open. */
 export class Feeds {
-  readonly #streams: StreamRegistry;
+  readonly #live: LiveResources;
   readonly #resources: Resources;
   readonly #watch: FileWatch;
   /** One for each; settled, and gone from here, when its file is closed. */
   readonly #open = new Set<Promise<void>>();
   /** Those that are being opened for somebody who reads live. */
-  readonly #opening = new Map<Stream, Promise<void>>();
+  readonly #opening = new Map<Resource, Promise<void>>();
   /** Those who have to know what becomes of the files of open streams. */
   readonly #watchers = new Map<Feed, Watcher>();
 
-  constructor(streams: StreamRegistry, resources: Resources, watch: FileWatch) {
-    this.#streams = streams;
+  constructor(live: LiveResources, resources: Resources, watch: FileWatch) {
+    this.#live = live;
     this.#resources = resources;
     this.#watch = watch;
   }
@@ -46,41 +46,41 @@ export class Feeds {
    * @param file shared with it, so that the caller closes it all the same
    * @param size how much of the file is good
    */
-  open(stream: Stream, file: StoredFile, size: number): Feed {
-    const before = stream.feed;
-    const feed: Feed = stream.openFeed(file, size, () => {
+  open(resource: Resource, file: StoredFile, size: number): Feed {
+    const before = resource.feed;
+    const feed: Feed = resource.openFeed(file, size, () => {
       closed();
       this.#unwatch(feed);
       // Its time to live begins when nobody reads it any more.
-      this.#touch(stream);
-      this.#streams.release(stream);
+      this.#touch(resource);
+      this.#live.release(resource);
     });
     // What was counted before an append that was made meanwhile is not all.
-    if (stream.isWriting) feed.advance(stream.state.size);
+    if (resource.isWriting) feed.advance(resource.state.size);
     if (feed === before) return feed;
     const closed = this.#opened();
-    this.#streams.retain(stream);
+    this.#live.retain(resource);
     return feed;
   }
 
   /**
    * The stream at a path, with its feed, which is held until it is released.
    *
-   * @throws what {@link Resources.acquire} and {@link Stream.assertWhole} throw
+   * @throws what {@link Resources.acquire} and {@link Resource.assertWhole} throw
    */
-  async openLive(path: ResourcePath): Promise<LiveStream> {
-    const stream = await this.#resources.acquire(path);
+  async openLive(path: ResourcePath): Promise<LiveReads> {
+    const resource = await this.#resources.acquire(path);
     try {
-      stream.assertWhole();
-      this.#touch(stream);
+      resource.assertWhole();
+      this.#touch(resource);
       // Others who have waited for it may have let it go again.
-      while (stream.feed === undefined) await this.#openOnce(stream, path);
-      const { feed } = stream;
+      while (resource.feed === undefined) await this.#openOnce(resource, path);
+      const { feed } = resource;
       feed.retain();
-      this.watch(stream, feed, path);
-      return new LiveStream(stream, feed);
+      this.watch(resource, feed, path);
+      return new LiveReads(resource, feed);
     } finally {
-      this.#streams.release(stream);
+      this.#live.release(resource);
     }
   }
 
@@ -94,19 +94,19 @@ export class Feeds {
     file: StoredFile,
     path: ResourcePath,
     { size, position, end, isThere }: Place,
-    sink: FollowerSink,
+    sink: Sink,
     outcome: () => Promise<Outcome>,
-  ): Promise<Follower> {
-    const stream = await this.#streams.acquire(file, path, isThere).catch(ignoreUnreadable);
+  ): Promise<Reader> {
+    const resource = await this.#live.acquire(file, path, isThere).catch(ignoreUnreadable);
     // What is remembered of it cannot be read: its bytes are there all the same.
-    if (stream === undefined) return this.#openAlone(file, size).join(position, sink, await outcome(), end);
+    if (resource === undefined) return this.#openAlone(file, size).join(position, sink, await outcome(), end);
     try {
-      const until = isThere && stream.isOpen ? 'stream' : await outcome();
-      const feed = this.open(stream, file, size);
-      if (until === 'stream') this.watch(stream, feed, path);
+      const until = isThere && resource.isOpen ? 'stream' : await outcome();
+      const feed = this.open(resource, file, size);
+      if (until === 'stream') this.watch(resource, feed, path);
       return feed.join(position, sink, until, end);
     } finally {
-      this.#streams.release(stream);
+      this.#live.release(resource);
     }
   }
 
@@ -115,11 +115,11 @@ export class Feeds {
    *
    * @param path the name under which the file was opened
    */
-  watch(stream: Stream, feed: Feed, path: ResourcePath): void {
+  watch(resource: Resource, feed: Feed, path: ResourcePath): void {
     if (this.#watchers.has(feed)) return;
     const lose = (error: HttpfstreamError) => {
       // Else it is about a file that was cut before, and followers of that.
-      if (stream.feed === feed) stream.lose(error);
+      if (resource.feed === feed) resource.lose(error);
     };
     const watcher = { feed, lose };
     this.#watchers.set(feed, watcher);
@@ -128,7 +128,7 @@ export class Feeds {
 
   /** Tells all who follow, but for those of sessions, that the server closes. */
   endFollowers(): void {
-    for (const { isClaimed, feed } of this.#streams.all()) {
+    for (const { isClaimed, feed } of this.#live.all()) {
       if (!isClaimed) feed?.end({ reason: 'shutdown' }, 'stream');
     }
   }
@@ -139,28 +139,28 @@ export class Feeds {
   }
 
   /** Opens the feed of a stream that has none; those who want it at the same time share that. */
-  #openOnce(stream: Stream, path: ResourcePath): Promise<void> {
-    let opening = this.#opening.get(stream);
+  #openOnce(resource: Resource, path: ResourcePath): Promise<void> {
+    let opening = this.#opening.get(resource);
     if (opening === undefined) {
-      opening = this.#openAt(stream, path).finally(() => this.#opening.delete(stream));
-      this.#opening.set(stream, opening);
+      opening = this.#openAt(resource, path).finally(() => this.#opening.delete(resource));
+      this.#opening.set(resource, opening);
     }
     return opening;
   }
 
-  async #openAt(stream: Stream, path: ResourcePath): Promise<void> {
+  async #openAt(resource: Resource, path: ResourcePath): Promise<void> {
     const file = await this.#resources.open(path);
     try {
-      if (file.stat.fingerprint !== stream.fingerprint) {
+      if (file.stat.fingerprint !== resource.fingerprint) {
         throw new ResourceNotFoundError('the stream was deleted');
       }
-      this.open(stream, file, await this.#resources.committed(file));
+      this.open(resource, file, await this.#resources.committed(file));
     } finally {
       await file.close();
     }
   }
 
-  #touch({ fingerprint, state }: Stream): void {
+  #touch({ fingerprint, state }: Resource): void {
     void this.#resources.touch(fingerprint, state);
   }
 

@@ -42,7 +42,7 @@ export class FileWatch {
     let known = feed.committed;
     let grewAtMs = Number.NEGATIVE_INFINITY;
     const watched: PathWatcher = {
-      path: path,
+      path,
       isNews: () => true,
       isBusy: () => {
         const nowMs = performance.now();

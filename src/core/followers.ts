@@ -10,9 +10,9 @@ import {
 import type { ResourcePath } from '../wire/resource-path.ts';
 import type { Feed } from './feed.ts';
 import type { Feeds } from './feeds.ts';
-import type { Follower, FollowerSink } from './follower.ts';
-import type { LiveStream } from './live-stream.ts';
+import type { LiveReads } from './live-stream.ts';
 import { asGone, assertGeneration } from './preconditions.ts';
+import type { Reader, Sink } from './reader.ts';
 import type { FollowRequest } from './request.ts';
 import type { Resources } from './resources.ts';
 import type { RotatedFollowers } from './rotation/rotated-followers.ts';
@@ -55,33 +55,28 @@ export class Followers {
    * @throws {ServerClosingError} after `close`, when nobody appends (any more)
    * @throws what {@link Root.openRead} and {@link Resources.committed} throw
    */
-  async follow(
-    path: ResourcePath,
-    request: FollowRequest,
-    sink: FollowerSink,
-    signal: AbortSignal,
-  ): Promise<Follower> {
+  async follow(path: ResourcePath, request: FollowRequest, sink: Sink, signal: AbortSignal): Promise<Reader> {
     try {
       const found = await this.#resources.openUsed(path).catch(asNothing);
-      let follower: Follower | undefined;
+      let reader: Reader | undefined;
       try {
-        follower = await this.#rotated.followCut(path, request, sink);
-        if (follower !== undefined) return follower;
+        reader = await this.#rotated.followCut(path, request, sink);
+        if (reader !== undefined) return reader;
         if (found instanceof Error) throw found;
-        follower =
+        reader =
           this.#followAtOnce(found, request, sink) ??
           (await this.#followFile(found, path, request, sink, signal));
-        this.#rotated.hold(path, follower, request);
-        return follower;
+        this.#rotated.hold(path, reader, request);
+        return reader;
       } finally {
         if (!(found instanceof Error)) await found.close();
       }
     } catch (error) {
       const failure = asGone(error, request.generation);
       if (!(failure instanceof ResourceGoneError) || this.#sessions.isClosing) throw failure;
-      const follower = await this.#rotated.followRest(path, request, sink);
-      if (follower === undefined) throw failure;
-      return follower;
+      const reader = await this.#rotated.followRest(path, request, sink);
+      if (reader === undefined) throw failure;
+      return reader;
     }
   }
 
@@ -109,7 +104,7 @@ export class Followers {
    *
    * @throws what {@link Feeds.openLive} throws
    */
-  openLive(path: ResourcePath): Promise<LiveStream> {
+  openLive(path: ResourcePath): Promise<LiveReads> {
     return this.#feeds.openLive(path);
   }
 
@@ -130,7 +125,7 @@ export class Followers {
   }
 
   /** Joins what is live and needs no look into the file. */
-  #followAtOnce({ stat }: StoredFile, request: FollowRequest, sink: FollowerSink): Follower | undefined {
+  #followAtOnce({ stat }: StoredFile, request: FollowRequest, sink: Sink): Reader | undefined {
     const { fingerprint, generation } = stat;
     assertGeneration(generation, request.generation);
     const session = this.#sessions.live(fingerprint);
@@ -142,9 +137,9 @@ export class Followers {
     file: StoredFile,
     path: ResourcePath,
     request: FollowRequest,
-    sink: FollowerSink,
+    sink: Sink,
     signal: AbortSignal,
-  ): Promise<Follower> {
+  ): Promise<Reader> {
     const { fingerprint, kind, generation } = file.stat;
     if (kind !== 'file') throw new PathConflictError('there is no regular file at this path');
     assertGeneration(generation, request.generation);
@@ -170,8 +165,8 @@ export class Followers {
     start: (committed: number) => number,
     file: StoredFile,
     path: ResourcePath,
-    sink: FollowerSink,
-  ): Promise<Follower> {
+    sink: Sink,
+  ): Promise<Reader> {
     const session = this.#sessions.live(file.stat.fingerprint);
     if (session !== undefined) return session.join(start(session.feed.committed), sink);
     this.#refuseWhenClosing();

@@ -1,25 +1,25 @@
 import type { Feed } from './feed.ts';
-import type { Follower, FollowerSink } from './follower.ts';
 import type { Outcome } from './outcome.ts';
-import type { Stream } from './streams/stream.ts';
+import type { Reader, Sink } from './reader.ts';
+import type { Resource } from './resource.ts';
 
 /**
  * A stream, or any other file, for those who read it live whoever appends to it: until it is closed, its file is not
  * what it was, or the server closes.
  */
-export class LiveStream {
-  readonly stream: Stream;
+export class LiveReads {
+  readonly resource: Resource;
   /** Held until {@link release}. */
   readonly feed: Feed;
 
   /** @param feed of the stream, which the caller has held */
-  constructor(stream: Stream, feed: Feed) {
-    this.stream = stream;
+  constructor(resource: Resource, feed: Feed) {
+    this.resource = resource;
     this.feed = feed;
   }
 
   /** Makes a follower, which holds the feed, too. As {@link Feed.join}. */
-  join(position: number, sink: FollowerSink): Follower {
+  join(position: number, sink: Sink): Reader {
     return this.feed.join(position, sink, this.#outcome ?? 'stream');
   }
 
@@ -30,7 +30,7 @@ export class LiveStream {
 
   /** Why nothing more comes, if that is so: what has ended the feed does not end who joins it afterwards. */
   get #outcome(): Outcome | undefined {
-    const { isGone, isClosing, state, feed } = this.stream;
+    const { isGone, isClosing, state, feed } = this.resource;
     if (isGone) return { reason: 'deleted' };
     if (feed !== this.feed) return { reason: 'truncated' };
     if (state.closed === true) return { reason: 'finished' };

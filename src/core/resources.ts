@@ -11,9 +11,9 @@ import {
   StreamGoneError,
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import type { Stream } from './streams/stream.ts';
+import type { LiveResources } from './live-resources.ts';
+import type { Resource } from './resource.ts';
 import { isExpired } from './streams/stream-expiry.ts';
-import type { StreamRegistry } from './streams/stream-registry.ts';
 import type { StreamRemover } from './streams/stream-remover.ts';
 import type { StreamStore } from './streams/stream-store.ts';
 import { type LookedAt, lookAgain, type StreamView, viewOf } from './streams/stream-view.ts';
@@ -26,7 +26,7 @@ export interface ResourcesOptions {
   root: Root;
   records: Records;
   store: StreamStore;
-  live: StreamRegistry;
+  live: LiveResources;
   remover: StreamRemover;
 }
 
@@ -38,7 +38,7 @@ export class Resources {
   readonly #root: Root;
   readonly #records: Records;
   readonly #store: StreamStore;
-  readonly #live: StreamRegistry;
+  readonly #live: LiveResources;
   readonly #remover: StreamRemover;
   /** Who makes or deletes what is at the same path takes turns. */
   readonly #paths = new KeyedLock();
@@ -105,7 +105,7 @@ export class Resources {
    *
    * @throws what {@link open} throws
    */
-  async acquire(path: ResourcePath): Promise<Stream> {
+  async acquire(path: ResourcePath): Promise<Resource> {
     const used = this.#live.acquireUsed(path);
     if (used !== undefined) return used;
     const file = await this.open(path);
@@ -117,8 +117,8 @@ export class Resources {
   }
 
   /** To be called once for each stream that was acquired. */
-  release(stream: Stream): void {
-    this.#live.release(stream);
+  release(resource: Resource): void {
+    this.#live.release(resource);
   }
 
   /**
@@ -154,7 +154,7 @@ export class Resources {
   /**
    * To be called before anybody is told what is in a file, or how much.
    *
-   * @throws what {@link StreamRegistry.assertWhole} throws
+   * @throws what {@link LiveResources.assertWhole} throws
    */
   assertWhole(fingerprint: string): void {
     this.#live.assertWhole(fingerprint);

@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Durability } from '../../src/core/log/local-log.ts';
-import type { Appender } from '../../src/core/sessions/appender.ts';
+import type { Lease } from '../../src/core/sessions/lease.ts';
 import { HttpfstreamError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { CollectingSink, RecordingOwner, startCore } from '../support/core-harness.ts';
@@ -67,7 +67,7 @@ interface Followed {
 interface Session {
   token: string;
   owner: RecordingOwner;
-  lease: Appender;
+  lease: Lease;
   waiting: { line: string; end: number }[];
   isConnected: boolean;
 }

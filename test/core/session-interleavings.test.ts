@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Appender } from '../../src/core/sessions/appender.ts';
+import type { Lease } from '../../src/core/sessions/lease.ts';
 import { AppendConflictError } from '../../src/wire/errors.ts';
 import { type CollectingSink, join, RecordingOwner, startCore } from '../support/core-harness.ts';
 import { NEVER_MS } from '../support/patience.ts';
@@ -45,7 +45,7 @@ test.each(['os', 'disk'] as const)(
         let core = await startCore(options);
         let owner = new RecordingOwner();
         let appender = await core.open('a', owner, { session, expect: 0 });
-        const deposed: Appender[] = [];
+        const deposed: Lease[] = [];
         const followers: { sink: CollectingSink; from: number }[] = [];
         let size = 0;
 

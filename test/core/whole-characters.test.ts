@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { betweenCharacters } from '../../src/core/cutting.ts';
-import type { Appender } from '../../src/core/sessions/appender.ts';
+import type { Lease } from '../../src/core/sessions/lease.ts';
 import { CollectingSink, startCore } from '../support/core-harness.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -22,7 +22,7 @@ class TextSink extends CollectingSink {
 }
 
 /** A follower of whole characters, from the beginning. */
-function follow(appender: Appender, room = Number.POSITIVE_INFINITY): CollectingSink {
+function follow(appender: Lease, room = Number.POSITIVE_INFINITY): CollectingSink {
   const sink = new TextSink();
   sink.follower = appender.feed.join(0, sink, 'session');
   sink.drain(room);

@@ -4,10 +4,10 @@ import { onTestFinished, vi } from 'vitest';
 import type { Encoder } from '../../src/core/chunk.ts';
 import { Core, type CoreOptions } from '../../src/core/core.ts';
 import { anywhere, type Cutting } from '../../src/core/cutting.ts';
-import type { Follower, FollowerSink } from '../../src/core/follower.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
+import type { Reader, Sink } from '../../src/core/reader.ts';
 import type { AppendRequest } from '../../src/core/request.ts';
-import type { Appender, AppenderOwner } from '../../src/core/sessions/appender.ts';
+import type { Lease, LeaseHolder } from '../../src/core/sessions/lease.ts';
 import type { AppendFile } from '../../src/storage/append-file.ts';
 import { Root } from '../../src/storage/root.ts';
 import { WriteTurns } from '../../src/storage/write-turns.ts';
@@ -19,11 +19,11 @@ import { abandonStore, recoverAfterKill } from './stored-records.ts';
 const asTheyAre: Encoder = (parts) => parts;
 
 /** A follower's end that keeps what it gets, and can be full. */
-export class CollectingSink implements FollowerSink {
+export class CollectingSink implements Sink {
   readonly encode = asTheyAre;
   readonly cutting: Cutting = anywhere;
   readonly received: Buffer[] = [];
-  follower: Follower | undefined;
+  follower: Reader | undefined;
   endReason: EndReason | undefined;
   /** What it was told of its appender's absence, in order. */
   readonly waits: boolean[] = [];
@@ -61,7 +61,7 @@ export class CollectingSink implements FollowerSink {
 }
 
 /** An owner that keeps what it is told. */
-export class RecordingOwner implements AppenderOwner {
+export class RecordingOwner implements LeaseHolder {
   drains = 0;
   safePosition = 0;
   isDeposed = false;
@@ -91,14 +91,14 @@ export async function startCore(options: Partial<CoreOptions> & { directory?: st
   const core = new Core(root, { durability: 'os', graceMs: 15_000, ...options });
   await recoverAfterKill(directory, core);
   onTestFinished(() => abandonStore(directory));
-  const open = (name: string, owner: AppenderOwner = new RecordingOwner(), request: AppendRequest = {}) =>
+  const open = (name: string, owner: LeaseHolder = new RecordingOwner(), request: AppendRequest = {}) =>
     core.sessions.open(ResourcePath.parse(name), request, owner);
   const contents = (name: string) => readFile(path.join(directory, name));
   return { directory, root, core, open, contents };
 }
 
 /** Joins the feed of `appender`, and starts. */
-export function join(appender: Appender, position = 0, room?: number): CollectingSink {
+export function join(appender: Lease, position = 0, room?: number): CollectingSink {
   const sink = new CollectingSink();
   sink.follower = appender.feed.join(position, sink, 'session');
   sink.drain(room);
@@ -112,6 +112,6 @@ export function writeByThreads(): void {
 }
 
 /** The file that an appender writes, to make it fail. */
-export function fileOf(appender: Appender): AppendFile {
+export function fileOf(appender: Lease): AppendFile {
   return appender.file;
 }

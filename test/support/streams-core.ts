@@ -1,7 +1,7 @@
 import type { Core } from '../../src/core/core.ts';
 import type { ProducerRequest } from '../../src/core/log/producers.ts';
+import type { Appended } from '../../src/core/resource.ts';
 import type { CreateRequest } from '../../src/core/streams/create-request.ts';
-import type { Appended } from '../../src/core/streams/stream.ts';
 import type { NewFile } from '../../src/storage/new-file.ts';
 import { Root } from '../../src/storage/root.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';

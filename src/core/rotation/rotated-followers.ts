@@ -3,9 +3,9 @@ import { StorageBusyError } from '../../wire/errors.ts';
 import type { EndFacts } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Feeds } from '../feeds.ts';
-import type { Follower, FollowerSink } from '../follower.ts';
 import type { Outcome } from '../outcome.ts';
 import type { PathWatch } from '../path-watch.ts';
+import type { Reader, Sink } from '../reader.ts';
 import { type FollowRequest, returnPosition } from '../request.ts';
 import type { Resources } from '../resources.ts';
 import type { SessionRegistry } from '../sessions/session-registry.ts';
@@ -40,12 +40,12 @@ export class RotatedFollowers {
   }
 
   /** Holds a file that is followed, if that was asked for. */
-  hold(path: ResourcePath, follower: Follower, request: FollowRequest): void {
+  hold(path: ResourcePath, reader: Reader, request: FollowRequest): void {
     if (request.holdMs === undefined || request.holdMs === 0) return;
     // While somebody appends, the feed sees what happens, and nobody knows how far it will go.
-    const end = follower.endPosition;
-    const held = this.#rotations.hold(path, follower.feed.file, request, end);
-    if (held !== undefined) follower.whenLeft(() => remember(held, follower, request, end));
+    const end = reader.endPosition;
+    const held = this.#rotations.hold(path, reader.feed.file, request, end);
+    if (held !== undefined) reader.whenLeft(() => remember(held, reader, request, end));
   }
 
   /**
@@ -54,11 +54,7 @@ export class RotatedFollowers {
    * @returns undefined when it was not, as far as is known
    * @throws what {@link Resources.assertWhole} throws
    */
-  async followCut(
-    path: ResourcePath,
-    request: FollowRequest,
-    sink: FollowerSink,
-  ): Promise<Follower | undefined> {
+  async followCut(path: ResourcePath, request: FollowRequest, sink: Sink): Promise<Reader | undefined> {
     const { generation, from } = request;
     if (generation === undefined || from === undefined) return undefined;
     const rotated = await this.#rotations.open(path, request);
@@ -76,11 +72,7 @@ export class RotatedFollowers {
    * @throws {StorageBusyError} when very many look for files that were renamed
    * @throws what {@link Resources.assertWhole} throws
    */
-  async followRest(
-    path: ResourcePath,
-    request: FollowRequest,
-    sink: FollowerSink,
-  ): Promise<Follower | undefined> {
+  async followRest(path: ResourcePath, request: FollowRequest, sink: Sink): Promise<Reader | undefined> {
     if (request.generation === undefined || request.lines !== undefined) return undefined;
     const rotated =
       (await this.#rotations.open(path, request)) ??
@@ -120,8 +112,8 @@ export class RotatedFollowers {
   /** Closes what is open, unless somebody follows it. */
   async #serve(
     rotated: OpenRotated | undefined,
-    join: (open: OpenRotated) => Promise<Follower | undefined>,
-  ): Promise<Follower | undefined> {
+    join: (open: OpenRotated) => Promise<Reader | undefined>,
+  ): Promise<Reader | undefined> {
     if (rotated === undefined) return undefined;
     try {
       this.#resources.assertWhole(rotated.file.stat.fingerprint);
@@ -131,12 +123,7 @@ export class RotatedFollowers {
     }
   }
 
-  async #join(
-    rotated: OpenRotated,
-    path: ResourcePath,
-    request: FollowRequest,
-    sink: FollowerSink,
-  ): Promise<Follower> {
+  async #join(rotated: OpenRotated, path: ResourcePath, request: FollowRequest, sink: Sink): Promise<Reader> {
     const { from, holdMs = 0 } = request;
     const { file, isCut, isReplaced, successor } = rotated;
     if (isCut && from !== undefined) return this.#joinCut(rotated, path, from, sink);
@@ -155,8 +142,8 @@ export class RotatedFollowers {
     { file, sizeBeforeCut }: OpenRotated,
     path: ResourcePath,
     from: number,
-    sink: FollowerSink,
-  ): Promise<Follower> {
+    sink: Sink,
+  ): Promise<Reader> {
     // Nothing is read of it: what is there now is something else.
     const outcome: Outcome = {
       reason: 'truncated',
@@ -172,14 +159,9 @@ export class RotatedFollowers {
  *
  * @param end where it was expected to be, if that was known
  */
-function remember(
-  held: RotatedFile,
-  follower: Follower,
-  request: FollowRequest,
-  end: number | undefined,
-): void {
-  const { outcome, position } = follower;
-  const hasAll = outcome !== undefined && !follower.isBehind;
+function remember(held: RotatedFile, reader: Reader, request: FollowRequest, end: number | undefined): void {
+  const { outcome, position } = reader;
+  const hasAll = outcome !== undefined && !reader.isBehind;
   // It is there, or begins anew.
   if ((hasAll && end !== undefined) || outcome?.reason === 'truncated') return;
   held.readTo(position, end ?? returnPosition(request));

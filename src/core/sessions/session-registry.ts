@@ -13,10 +13,10 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Arrivals } from '../arrivals.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
+import type { Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
-import type { Stream } from '../streams/stream.ts';
 import { type AppendHistory, isContinuedBy } from './append-history.ts';
-import type { Appender, AppenderOwner } from './appender.ts';
+import type { Lease, LeaseHolder } from './lease.ts';
 import {
   Session,
   type SessionContext,
@@ -48,7 +48,7 @@ export class SessionRegistry implements SessionHost {
   readonly #arrivals: Arrivals;
   readonly #context: SessionContext;
   /** Those that have not ended. */
-  readonly #sessions = new Map<Stream, Session>();
+  readonly #sessions = new Map<Resource, Session>();
   /** Who opens the same path takes turns, … */
   readonly #openings = new KeyedLock();
   /** … and who looks at the session of the same file. */
@@ -77,16 +77,16 @@ export class SessionRegistry implements SessionHost {
     return token !== undefined && this.#returning.has(token);
   }
 
-  over(session: Session, stream: Stream): void {
-    if (this.#sessions.get(stream) === session) this.#sessions.delete(stream);
-    stream.endClaim();
-    void this.#resources.touch(stream.fingerprint, stream.state);
+  over(session: Session, resource: Resource): void {
+    if (this.#sessions.get(resource) === session) this.#sessions.delete(resource);
+    resource.endClaim();
+    void this.#resources.touch(resource.fingerprint, resource.state);
   }
 
   /** The session of the file with this fingerprint, while somebody appends to it. */
   live(fingerprint: string): Session | undefined {
-    const stream = this.#context.held.held(fingerprint);
-    return stream && this.#sessions.get(stream);
+    const resource = this.#context.live.held(fingerprint);
+    return resource && this.#sessions.get(resource);
   }
 
   /**
@@ -100,15 +100,15 @@ export class SessionRegistry implements SessionHost {
    * @throws {ServerClosingError} after `close`
    * @throws what {@link Resources.openAppend} throws
    */
-  async open(path: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
+  async open(path: ResourcePath, request: AppendRequest, owner: LeaseHolder): Promise<Lease> {
     this.#refuseWhenClosing();
     const { session = '' } = request;
     this.#returning.set(session, (this.#returning.get(session) ?? 0) + 1);
     try {
       // From before the file is made, so that who finds it can wait until there is a session.
-      const appender = await this.#openings.run(path.key, () => this.#open(path, request, owner));
+      const lease = await this.#openings.run(path.key, () => this.#open(path, request, owner));
       this.#arrivals.notify(path);
-      return appender;
+      return lease;
     } finally {
       const others = (this.#returning.get(session) as number) - 1;
       if (others > 0) this.#returning.set(session, others);
@@ -137,13 +137,13 @@ export class SessionRegistry implements SessionHost {
         await this.#secure(file);
         const isGone = file.stat.fingerprint !== fingerprint || this.#closing;
         if (isGone || !this.history.isAwaited(last)) return undefined;
-        const stream = await this.#claim(file, path);
+        const resource = await this.#claim(file, path);
         const { size } = await file.state().catch(() => ({ size: -1 }));
         if (last.start > size) {
-          this.#letGo(stream);
+          this.#letGo(resource);
           return undefined;
         }
-        const session = this.#start({ path: path, stream, file, size, append: last, before: undefined });
+        const session = this.#start({ path, resource, file, size, append: last, before: undefined });
         session.awaitReturn(this.history.remainingGraceMs);
         return session;
       } finally {
@@ -177,7 +177,7 @@ export class SessionRegistry implements SessionHost {
     if (this.#closing) throw new ServerClosingError('the server is shutting down');
   }
 
-  async #open(path: ResourcePath, request: AppendRequest, owner: AppenderOwner): Promise<Appender> {
+  async #open(path: ResourcePath, request: AppendRequest, owner: LeaseHolder): Promise<Lease> {
     const file = await this.#openFile(path, request);
     const { fingerprint } = file.stat;
     return this.#files.run(fingerprint, async () => {
@@ -225,7 +225,7 @@ export class SessionRegistry implements SessionHost {
   }
 
   async #begin(path: ResourcePath, file: AppendFile, request: AppendRequest): Promise<Session> {
-    const stream = await this.#claim(file, path);
+    const resource = await this.#claim(file, path);
     try {
       const last = await this.history.last(file);
       for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
@@ -239,14 +239,14 @@ export class SessionRegistry implements SessionHost {
         const own = goesOn ? last : undefined;
         const append = await this.#record(file, request, { size, start, last: own });
         const hasGrown = (await file.state()).size > size;
-        if (!hasGrown) return this.#start({ path: path, stream, file, size, append, before: own });
+        if (!hasGrown) return this.#start({ path, resource, file, size, append, before: own });
         // Another program has appended meanwhile: that is not the client's, and followers may have it.
         await this.history.undo(file, last ?? { start: size, state: 'finished', end: size });
         if (goesOn) break;
       }
       throw new AppendBusyError('another program writes to the file');
     } catch (error) {
-      this.#letGo(stream);
+      this.#letGo(resource);
       throw error;
     }
   }
@@ -278,27 +278,27 @@ export class SessionRegistry implements SessionHost {
   }
 
   /** Holds the stream of an open file for a session, which keeps single appends out. */
-  async #claim(file: AppendFile, path: ResourcePath): Promise<Stream> {
-    const { held } = this.#context;
-    const stream = await held.acquire(file, path);
+  async #claim(file: AppendFile, path: ResourcePath): Promise<Resource> {
+    const { live } = this.#context;
+    const resource = await live.acquire(file, path);
     try {
-      await stream.claim();
-      return stream;
+      await resource.claim();
+      return resource;
     } catch (error) {
-      held.release(stream);
+      live.release(resource);
       throw error;
     }
   }
 
   /** Of one that was claimed, and for which no session has begun. */
-  #letGo(stream: Stream): void {
-    stream.endClaim();
-    this.#context.held.release(stream);
+  #letGo(resource: Resource): void {
+    resource.endClaim();
+    this.#context.live.release(resource);
   }
 
   #start(subject: SessionSubject): Session {
     const session = new Session(this, this.#context, subject);
-    this.#sessions.set(subject.stream, session);
+    this.#sessions.set(subject.resource, session);
     return session;
   }
 }

@@ -7,15 +7,15 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Feed } from '../feed.ts';
 import type { Feeds } from '../feeds.ts';
 import type { FileWatch } from '../file-watch.ts';
-import type { Follower, FollowerSink } from '../follower.ts';
+import type { LiveResources } from '../live-resources.ts';
 import type { LocalLog } from '../log/local-log.ts';
 import { SessionWriter } from '../log/session-writer.ts';
 import type { Outcome } from '../outcome.ts';
+import type { Reader, Sink } from '../reader.ts';
 import type { AppendRequest } from '../request.ts';
-import type { Stream } from '../streams/stream.ts';
-import type { StreamRegistry } from '../streams/stream-registry.ts';
+import type { Resource } from '../resource.ts';
 import type { AppendHistory } from './append-history.ts';
-import { Appender, type AppenderOwner } from './appender.ts';
+import { Lease, type LeaseHolder } from './lease.ts';
 
 /** Time between two looks whether a client that is on the way has been let in. */
 const RETURN_MS = 100;
@@ -27,7 +27,7 @@ export interface SessionHost {
   /** Whether the client with this token is on the way, and only the server is slow to let it in. */
   isReturning(token: string | undefined): boolean;
   /** Called when the session has ended, and its followers know: others may append from now on. */
-  over(session: Session, stream: Stream): void;
+  over(session: Session, resource: Resource): void;
 }
 
 /** What all sessions share. */
@@ -36,7 +36,7 @@ export interface SessionContext {
   /** How long a session waits for an appender that was lost, in milliseconds. */
   graceMs: number;
   history: AppendHistory;
-  held: StreamRegistry;
+  live: LiveResources;
   feeds: Feeds;
   watch: FileWatch;
 }
@@ -46,7 +46,7 @@ export interface SessionSubject {
   /** The name under which the file was opened. */
   path: ResourcePath;
   /** Held for the session, which ends that. */
-  stream: Stream;
+  resource: Resource;
   /** The open file, which the session closes. */
   file: AppendFile;
   /** How much of the file is good. */
@@ -59,7 +59,7 @@ export interface SessionSubject {
 
 /**
  * The one append to a feed, from its beginning to its end. Connections may come
- * and go meanwhile: at any time one {@link Appender}, or none, holds it.
+ * and go meanwhile: at any time one {@link Lease}, or none, holds it.
  */
 export class Session {
   readonly feed: Feed;
@@ -67,7 +67,7 @@ export class Session {
   readonly #context: SessionContext;
   readonly #subject: SessionSubject;
   readonly #writer: SessionWriter;
-  #holder: Appender | undefined;
+  #holder: Lease | undefined;
   #attempt: number | undefined;
   #closes = false;
   #grace: NodeJS.Timeout | undefined;
@@ -77,18 +77,18 @@ export class Session {
   #endPosition: number | undefined;
 
   constructor(host: SessionHost, context: SessionContext, subject: SessionSubject) {
-    const { path, stream, file, size } = subject;
+    const { path, resource, file, size } = subject;
     this.#host = host;
     this.#context = context;
     this.#subject = subject;
-    this.feed = context.feeds.open(stream, file, size);
+    this.feed = context.feeds.open(resource, file, size);
     this.feed.retain();
-    this.#writer = new SessionWriter(context.log, stream, file, {
+    this.#writer = new SessionWriter(context.log, resource, file, {
       drained: () => this.#holder?.owner.drained(),
       safe: (position) => this.#holder?.owner.safe(position),
       failed: (error) => this.lose(error),
     });
-    stream.claimant = this.#writer;
+    resource.claimant = this.#writer;
     context.watch.add(this, path);
   }
 
@@ -133,13 +133,13 @@ export class Session {
   }
 
   /** Makes a follower, who stays for the session, or for longer where others may append after it. */
-  join(position: number, sink: FollowerSink): Follower {
-    return this.feed.join(position, sink, this.#subject.stream.isOpen ? 'stream' : 'session');
+  join(position: number, sink: Sink): Reader {
+    return this.feed.join(position, sink, this.#subject.resource.isOpen ? 'stream' : 'session');
   }
 
   /** Whether `appender` holds it. */
-  isHeldBy(appender: Appender): boolean {
-    return this.#holder === appender;
+  isHeldBy(lease: Lease): boolean {
+    return this.#holder === lease;
   }
 
   /** Number of its client's last request, if it counts them. */
@@ -152,11 +152,11 @@ export class Session {
    *
    * @param request of the client
    */
-  attach(owner: AppenderOwner, { attempt, closes = false }: AppendRequest): Appender {
+  attach(owner: LeaseHolder, { attempt, closes = false }: AppendRequest): Lease {
     const deposed = this.#holder;
     this.#attempt = attempt;
     this.#closes = closes;
-    this.#holder = new Appender(this, owner);
+    this.#holder = new Lease(this, owner);
     clearTimeout(this.#grace);
     deposed?.owner.deposed();
     this.feed.setWaiting(false);
@@ -260,10 +260,10 @@ export class Session {
    * @returns what keeps the append from having finished
    */
   async #complete(): Promise<HttpfstreamError | undefined> {
-    const { path, stream } = this.#subject;
+    const { path, resource } = this.#subject;
     const change = this.#context.watch.examine(this.feed, path);
     if (change !== undefined || !this.#closes) return change;
-    return stream.close().then(() => undefined, storageFailure);
+    return resource.close().then(() => undefined, storageFailure);
   }
 
   /** Remembers how it ended, before anybody is told. Never rejects. */
@@ -274,27 +274,27 @@ export class Session {
 
   /** Tells that it has ended, and lets everything go. Never rejects. */
   #isOver(outcome: Outcome): void {
-    const { stream } = this.#subject;
+    const { resource } = this.#subject;
     this.#outcome = outcome;
     this.#endPosition = this.feed.committed;
     // Others may append after it: those who are there for that stay.
-    const isForAll = !['finished', 'interrupted'].includes(outcome.reason) || stream.state.closed === true;
+    const isForAll = !['finished', 'interrupted'].includes(outcome.reason) || resource.state.closed === true;
     this.feed.end(outcome, isForAll ? 'stream' : 'session');
     if (this.#host.isClosing) this.feed.end({ reason: 'shutdown' }, 'stream');
-    if (outcome.reason === 'truncated') stream.cutFeed();
+    if (outcome.reason === 'truncated') resource.cutFeed();
     this.#context.watch.delete(this);
-    if (stream.isOpen) this.#context.feeds.watch(stream, this.feed, this.#subject.path);
-    this.#host.over(this, stream);
+    if (resource.isOpen) this.#context.feeds.watch(resource, this.feed, this.#subject.path);
+    this.#host.over(this, resource);
     void this.#letGo(outcome.reason === 'truncated');
   }
 
   async #letGo(isCut: boolean): Promise<void> {
-    const { stream, file } = this.#subject;
+    const { resource, file } = this.#subject;
     await this.#writer.finish(isCut);
     // A close that fails has lost nothing.
     await file.close().catch(() => undefined);
     this.feed.release();
-    this.#context.held.release(stream);
+    this.#context.live.release(resource);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { InvalidRequestError, ResourceGoneError } from '../../wire/errors.ts';
+import type { Resource } from '../resource.ts';
 import type { ForkRequest } from './create-request.ts';
-import type { Stream } from './stream.ts';
 import { isJsonType } from './stream-type.ts';
 
 const BLOCK_BYTES = 256 * 1024;
@@ -15,7 +15,7 @@ const NEWLINE = 0x0a;
  * @throws {InvalidRequestError} when the source has no such position
  */
 export async function forkPosition(
-  source: Stream,
+  source: Resource,
   file: StoredFile,
   { offset, subOffset }: ForkRequest,
 ): Promise<number> {

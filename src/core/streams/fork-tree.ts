@@ -6,10 +6,10 @@ import type { Root } from '../../storage/root.ts';
 import { ContentTypeMismatchError, ResourceNotFoundError, StreamConflictError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { FileFinder } from '../recovery/file-finder.ts';
+import type { Resource } from '../resource.ts';
 import type { ForkRequest } from './create-request.ts';
 import { addFork, removeForks } from './fork-links.ts';
 import { forkPosition } from './fork-position.ts';
-import type { Stream } from './stream.ts';
 import { isSameType } from './stream-type.ts';
 
 /** How many names a request may look at to find forks that are not where they were: what is not among them is gone. */
@@ -23,7 +23,7 @@ const MAX_INHERITANCES = 100;
 
 /** What a fork takes over from its source. */
 export interface Inherited {
-  source: Stream;
+  source: Resource;
   origin: ForkOrigin;
   type: string | undefined;
   expiry: Pick<StreamState, 'ttlSeconds' | 'expiresAt'>;
@@ -48,10 +48,10 @@ export class ForkTree {
    * @param contentType what the fork is to hold
    * @throws {StreamConflictError} when the source has or is too many forks
    * @throws {ContentTypeMismatchError} when it holds something else
-   * @throws what {@link Stream.assertWhole} and {@link forkPosition} throw
+   * @throws what {@link Resource.assertWhole} and {@link forkPosition} throw
    */
   async copy(
-    source: Stream,
+    source: Resource,
     request: ForkRequest,
     contentType: string | undefined,
     fork: NewFile,
@@ -149,7 +149,7 @@ export class ForkTree {
     return (await finder.find(fingerprint, [path, ...(remembered ? [remembered] : [])])) !== undefined;
   }
 
-  async #copyPrefix(source: Stream, request: ForkRequest, fork: NewFile): Promise<number> {
+  async #copyPrefix(source: Resource, request: ForkRequest, fork: NewFile): Promise<number> {
     const file = await this.#root.openRead(request.source);
     try {
       if (file.stat.fingerprint !== source.fingerprint) {
@@ -165,7 +165,7 @@ export class ForkTree {
 }
 
 /** @throws {StreamConflictError} when too many were forked one from the other */
-function inheritedOf({ names }: Stream, position: number): Inheritance[] {
+function inheritedOf({ names }: Resource, position: number): Inheritance[] {
   const inherited = names.inheritedUpTo(position);
   if (inherited.length <= MAX_INHERITANCES) return inherited;
   throw new StreamConflictError(`more than ${MAX_INHERITANCES} streams would be forked one from the other`);

@@ -12,15 +12,15 @@ import {
   StreamGoneError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { LiveResources } from '../live-resources.ts';
 import type { Syncer } from '../log/syncer.ts';
+import type { Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
 import { assertMatches, type CreateRequest, initialState } from './create-request.ts';
 import { forgetFile } from './fork-links.ts';
 import type { ForkTree, Inherited } from './fork-tree.ts';
 import { assertSameContent } from './same-content.ts';
-import type { Stream } from './stream.ts';
 import { namesOf } from './stream-offset.ts';
-import type { StreamRegistry } from './stream-registry.ts';
 import type { StreamStore } from './stream-store.ts';
 import type { StreamView } from './stream-view.ts';
 
@@ -30,7 +30,7 @@ export interface MakerOptions {
   records: Records;
   store: StreamStore;
   /** The streams that are held, … */
-  live: StreamRegistry;
+  live: LiveResources;
   /** … and what is at paths. */
   resources: Resources;
   syncer: Syncer;
@@ -61,7 +61,7 @@ export class StreamMaker {
    *
    * @param file what is at the path, which is closed then
    * @throws {StreamConflictError} {@link ContentMismatchError} when it is not what was to be made
-   * @throws what {@link Stream.assertWhole} throws
+   * @throws what {@link Resource.assertWhole} throws
    */
   async find(
     file: StoredFile,
@@ -71,15 +71,15 @@ export class StreamMaker {
   ): Promise<MadeStream> {
     const { live } = this.#options;
     try {
-      const stream = await live.acquire(file, path);
+      const resource = await live.acquire(file, path);
       try {
-        stream.assertWhole();
-        if (!request.isUpload) assertMatches(stream.state, stream.type, request);
-        else if (!Buffer.isBuffer(content)) await assertSameContent(file, stream.state.size, content);
-        const { state, names, type } = stream;
+        resource.assertWhole();
+        if (!request.isUpload) assertMatches(resource.state, resource.type, request);
+        else if (!Buffer.isBuffer(content)) await assertSameContent(file, resource.state.size, content);
+        const { state, names, type } = resource;
         return { state, names, type };
       } finally {
-        live.release(stream);
+        live.release(resource);
       }
     } finally {
       await file.close();
@@ -106,7 +106,7 @@ export class StreamMaker {
     const file = Buffer.isBuffer(content) ? await root.newFile() : content;
     const { fingerprint, generation } = file.stat;
     let state: StreamState;
-    let source: Stream | undefined;
+    let source: Resource | undefined;
     let inherited: Inherited | undefined;
     let location: string | undefined;
     try {

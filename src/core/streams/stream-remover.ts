@@ -7,12 +7,12 @@ import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { OutcomeUnknownError, StorageFullError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { LiveResources } from '../live-resources.ts';
 import type { Syncer } from '../log/syncer.ts';
+import type { Resource } from '../resource.ts';
 import { beginRemoval, cancelRemoval, endRemoval, hasTies } from './fork-links.ts';
 import type { ForkTree } from './fork-tree.ts';
-import type { Stream } from './stream.ts';
 import { isExpired } from './stream-expiry.ts';
-import type { StreamRegistry } from './stream-registry.ts';
 import type { StreamStore } from './stream-store.ts';
 
 /** What streams are removed with. */
@@ -20,7 +20,7 @@ export interface RemoverOptions {
   root: Root;
   records: Records;
   store: StreamStore;
-  live: StreamRegistry;
+  live: LiveResources;
   syncer: Syncer;
   /** Whether what is removed must be gone after a loss of power, too, when that is told. */
   isDurable: boolean;
@@ -57,13 +57,13 @@ export class StreamRemover {
     const { fingerprint, generation } = file.stat;
     // At its path, and nowhere else, can it be removed.
     const link = { path: file.location, fingerprint };
-    let stream: Stream | undefined;
+    let resource: Resource | undefined;
     try {
-      stream = await live.acquire(file, path);
+      resource = await live.acquire(file, path);
       const lost = await this.#forks.lostForks(fingerprint);
       await this.#begin(link, lost);
-      if (!(await this.#takeName(path, link, stream, removal))) return false;
-      await live.delete(stream);
+      if (!(await this.#takeName(path, link, resource, removal))) return false;
+      await live.delete(resource);
       deleted(file.stat);
       // Within a tick a file that is made anew, and gets its number, looks as old as this one.
       const ageMs = Date.now() - generation / 1000;
@@ -71,12 +71,12 @@ export class StreamRemover {
       // Its room is free then: a full disk may have none else for what follows.
       await file.close();
       await this.#syncNames(link);
-      await live.forget(stream);
+      await live.forget(resource);
       // If this fails the next start does it.
       await records.write((draft) => endRemoval(draft, link, lost), NOT_DURABLE).catch(() => undefined);
       return true;
     } finally {
-      if (stream !== undefined) live.release(stream);
+      if (resource !== undefined) live.release(resource);
       await file.close();
     }
   }
@@ -108,13 +108,14 @@ export class StreamRemover {
   async #takeName(
     path: ResourcePath,
     link: StreamLink,
-    stream: Stream,
+    resource: Resource,
     { onlyExpired }: Removal,
   ): Promise<boolean> {
     let isGone = false;
     try {
       // From here to the name nothing waits: who comes now finds it gone, and who came before keeps it.
-      isGone = (!onlyExpired || this.#isExpired(stream)) && this.#options.root.remove(path, link.fingerprint);
+      isGone =
+        (!onlyExpired || this.#isExpired(resource)) && this.#options.root.remove(path, link.fingerprint);
       return isGone;
     } finally {
       if (!isGone) await this.#cancel(link);
@@ -122,9 +123,9 @@ export class StreamRemover {
   }
 
   /** Whether a stream that only the caller should hold has outlived its time, as it is in this moment. */
-  #isExpired(stream: Stream): boolean {
+  #isExpired(resource: Resource): boolean {
     const { live, store } = this.#options;
-    const { fingerprint, state } = stream;
+    const { fingerprint, state } = resource;
     try {
       const isUsed = live.isUsed(fingerprint, { own: 1 });
       return isExpired(state, isUsed ? Date.now() : store.accessedMs(fingerprint));

@@ -1,6 +1,6 @@
 import type { Encoder } from '../../core/chunk.ts';
 import { anywhere } from '../../core/cutting.ts';
-import type { LiveStream } from '../../core/live-stream.ts';
+import type { LiveReads } from '../../core/live-stream.ts';
 import type { EndReason } from '../../wire/protocol.ts';
 import { arrayOfLines } from '../json/json-values.ts';
 import type { ClientSocket } from '../node/client-socket.ts';
@@ -37,7 +37,7 @@ const asArray: Encoder = (parts) => asOne(parts).map(arrayOfLines);
  * @throws when the file cannot be read
  */
 export function firstBytes(
-  live: LiveStream,
+  live: LiveReads,
   position: number,
   isArray: boolean,
   { client, timeoutMs }: Wait,
@@ -46,13 +46,13 @@ export function firstBytes(
     const settle = (body?: Buffer, reason?: EndReason) => {
       clearTimeout(timer);
       unwatch();
-      follower.leave();
-      resolve({ body, end: follower.position, reason });
+      reader.leave();
+      resolve({ body, end: reader.position, reason });
     };
     const leave = () => {
-      if (!follower.isBehind) settle();
+      if (!reader.isBehind) settle();
     };
-    const follower = live.join(position, {
+    const reader = live.join(position, {
       cutting: anywhere,
       encode: isArray ? asArray : asOne,
       write: ([body]) => {
@@ -68,7 +68,7 @@ export function firstBytes(
     });
     const timer = setTimeout(() => settle(), timeoutMs);
     const unwatch = client.onLeave(leave);
-    follower.drained();
+    reader.drained();
     if (client.hasLeft || client.isDeaf) leave();
   });
 }

@@ -3,9 +3,9 @@ import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Encoder } from '../../core/chunk.ts';
 import type { Cutting } from '../../core/cutting.ts';
-import type { Follower, FollowerSink } from '../../core/follower.ts';
-import type { LiveStream } from '../../core/live-stream.ts';
+import type { LiveReads } from '../../core/live-stream.ts';
 import type { Outcome } from '../../core/outcome.ts';
+import type { Reader, Sink } from '../../core/reader.ts';
 import type { Connection, ConnectionGroup } from '../connection-group.ts';
 import type { KeepAlive, KeptAlive } from '../keep-alive.ts';
 import { allowSilence } from '../keep-alive.ts';
@@ -43,7 +43,7 @@ export interface SseContext {
 
 /** What a reader gets. */
 export interface Events {
-  live: LiveStream;
+  live: LiveReads;
   form: EventForm;
   /** Position of the first byte. */
   start: number;
@@ -52,13 +52,13 @@ export interface Events {
 }
 
 /** One reader of a stream's events, from its answer's head to its end. */
-export class SseConnection implements FollowerSink, Connection, KeptAlive {
+export class SseConnection implements Sink, Connection, KeptAlive {
   readonly cutting: Cutting;
   readonly encode: Encoder;
   readonly #context: SseContext;
   readonly #form: EventForm;
-  readonly #live: LiveStream;
-  readonly #follower: Follower;
+  readonly #live: LiveReads;
+  readonly #reader: Reader;
   readonly #response: ServerResponse;
   readonly #socket: Socket;
   readonly #client: ClientSocket;
@@ -98,7 +98,7 @@ export class SseConnection implements FollowerSink, Connection, KeptAlive {
     this.#isChunked = request.raw.httpVersion !== '1.0';
     this.#layOut = this.#isChunked ? encodeChunk : encodePlainly;
     this.#cursor = isAhead(cursor) ? nextCursor(cursor) : undefined;
-    this.#follower = live.join(start, this);
+    this.#reader = live.join(start, this);
     this.#unwatchClient = this.#client.onLeave(() => this.#endIfIdle());
     context.connections.add(this);
     context.keepAlive.add(this);
@@ -113,7 +113,7 @@ export class SseConnection implements FollowerSink, Connection, KeptAlive {
   }
 
   write(encoded: readonly Buffer[], isWhole: boolean): boolean {
-    const { outcome } = this.#follower;
+    const { outcome } = this.#reader;
     // The rest is for who comes back; of what was cut there is none.
     const isOver = outcome?.reason === 'shutdown' && !this.#isWithin;
     if (outcome !== undefined && (isOver || outcome.reason === 'truncated')) {
@@ -121,7 +121,7 @@ export class SseConnection implements FollowerSink, Connection, KeptAlive {
       return false;
     }
     try {
-      this.#live.stream.assertWhole();
+      this.#live.resource.assertWhole();
     } catch (error) {
       this.fail(error);
       return false;
@@ -174,7 +174,7 @@ export class SseConnection implements FollowerSink, Connection, KeptAlive {
 
   readonly #drained = (): void => {
     this.#isFull = false;
-    this.#follower.drained();
+    this.#reader.drained();
   };
 
   readonly #leave = (): void => {
@@ -184,7 +184,7 @@ export class SseConnection implements FollowerSink, Connection, KeptAlive {
     this.#socket.off('close', this.#leave).off('drain', this.#drained);
     this.#context.connections.delete(this);
     this.#context.keepAlive.delete(this);
-    this.#follower.leave();
+    this.#reader.leave();
   };
 
   #begin(headers: OutgoingHttpHeaders): void {
@@ -199,19 +199,19 @@ export class SseConnection implements FollowerSink, Connection, KeptAlive {
     response.flushHeaders();
     this.#write(this.#layOut([RETRY_FRAME]));
     if (this.#progress.isAtEnd) this.#control();
-    this.#follower.drained();
+    this.#reader.drained();
     this.#endIfIdle();
   }
 
   /** Ends it when there is nothing to be had, and the client cannot be told from one that is gone. */
   #endIfIdle(): void {
-    if (this.#client.hasLeft && !this.#follower.isBehind && this.#response.headersSent) this.#end();
+    if (this.#client.hasLeft && !this.#reader.isBehind && this.#response.headersSent) this.#end();
   }
 
   get #progress(): Progress {
-    const { stream, feed } = this.#live;
-    const { position } = this.#follower;
-    const { state, names } = stream;
+    const { resource, feed } = this.#live;
+    const { position } = this.#reader;
+    const { state, names } = resource;
     // An append may be given out in pieces, and what a session brings is not counted before it is given out.
     const isAtEnd = position === Math.max(feed.committed, state.size);
     return {

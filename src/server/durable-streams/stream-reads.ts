@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
-import type { LiveStream } from '../../core/live-stream.ts';
-import type { Stream } from '../../core/streams/stream.ts';
+import type { LiveReads } from '../../core/live-stream.ts';
+import type { Resource } from '../../core/resource.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
 import type { StreamView } from '../../core/streams/stream-view.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
@@ -100,22 +100,22 @@ export class StreamReads {
   ): Promise<FastifyReply> {
     const { core, longPollMs } = this.#options;
     const live = await core.followers.openLive(path);
-    const { stream, feed } = live;
-    const { names } = stream;
+    const { resource, feed } = live;
+    const { names } = resource;
     try {
       const { contentType, start } = beginningOf(live, path, wanted);
-      const form = jsonFormOf(request, stream.state);
+      const form = jsonFormOf(request, resource.state);
       const { body, end, reason } = await firstBytes(live, start, form?.isArray === true, {
         client: ClientSocket.of(request.raw.socket),
         timeoutMs: longPollMs,
       });
-      if (stream.isGone || reason === 'deleted') throw new ResourceNotFoundError('the stream was deleted');
+      if (resource.isGone || reason === 'deleted') throw new ResourceNotFoundError('the stream was deleted');
       if (reason === 'truncated') throw new ResourceGoneError('the file was cut');
-      if (stream.isClosing) throw new ServerClosingError('the server is shutting down');
-      stream.assertWhole();
-      const view = { state: { ...stream.state, size: feed.committed }, names };
+      if (resource.isClosing) throw new ServerClosingError('the server is shutting down');
+      resource.assertWhole();
+      const view = { state: { ...resource.state, size: feed.committed }, names };
       if (view.state.size === start) {
-        await this.#assertThere(path, stream);
+        await this.#assertThere(path, resource);
         return sendNothing(reply, view, contentType, wanted);
       }
       if (body === undefined || end !== view.state.size) {
@@ -134,7 +134,7 @@ export class StreamReads {
   }
 
   /** @throws {ResourceNotFoundError} when another program has taken the file away meanwhile */
-  async #assertThere(path: ResourcePath, { fingerprint }: Stream): Promise<void> {
+  async #assertThere(path: ResourcePath, { fingerprint }: Resource): Promise<void> {
     const file = await this.#options.core.resources.open(path);
     await file.close();
     if (file.stat.fingerprint !== fingerprint) throw new ResourceNotFoundError('the stream was deleted');
@@ -151,7 +151,7 @@ export class StreamReads {
     const live = await core.followers.openLive(path);
     try {
       const { contentType, start } = beginningOf(live, path, wanted, lastEventId);
-      const { state, names } = live.stream;
+      const { state, names } = live.resource;
       const isOver = state.closed === true && start === state.size;
       // A browser comes back after every end, but for this one.
       if (lastEventId !== undefined && isOver)
@@ -182,15 +182,15 @@ export class StreamReads {
  * @throws {ResourceGoneError} when the stream does not have it (any more)
  */
 function beginningOf(
-  { stream, feed }: LiveStream,
+  { resource, feed }: LiveReads,
   path: ResourcePath,
   { offset = '-1' }: ReadRequest,
   lastEventId?: string,
 ): { contentType: string; start: number } {
   const { file, committed } = feed;
-  const contentType = stream.type ?? contentTypeOf(path.segments.at(-1) ?? '', file, committed);
+  const contentType = resource.type ?? contentTypeOf(path.segments.at(-1) ?? '', file, committed);
   const isAtEnd = lastEventId === undefined && offset === 'now';
-  const start = isAtEnd ? committed : stream.names.positionOf(lastEventId ?? offset, committed);
+  const start = isAtEnd ? committed : resource.names.positionOf(lastEventId ?? offset, committed);
   if (isJsonType(contentType)) assertBetweenLines(file, start);
   return { contentType, start };
 }

@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Resource } from '../../core/resource.ts';
 import type { Resources } from '../../core/resources.ts';
-import type { Stream } from '../../core/streams/stream.ts';
-import type { Created, StreamLifecycle } from '../../core/streams/stream-lifecycle.ts';
 import { isJsonType, isSameType } from '../../core/streams/stream-type.ts';
+import type { Created, Streams } from '../../core/streams/streams.ts';
 import type { NewFile } from '../../storage/new-file.ts';
 import { MAX_APPEND_BYTES, StreamHeader } from '../../wire/durable-streams.ts';
 import { ContentTypeMismatchError, InvalidRequestError, ResourceNotFoundError } from '../../wire/errors.ts';
@@ -29,7 +29,7 @@ const NO_BYTES = Buffer.alloc(0);
 /** What the writing half of the protocol needs of the server. */
 export interface StreamWritesOptions {
   resources: Resources;
-  streams: StreamLifecycle;
+  streams: Streams;
   /** Makes a file that has no name yet. */
   newFile: () => Promise<NewFile>;
   /** What stands before every resource's path in URLs; empty or `/…`. */
@@ -51,7 +51,7 @@ export class StreamWrites {
   /**
    * Creates a stream, or stores a file.
    *
-   * @throws what {@link createRequestOf} and {@link StreamLifecycle.create} throw
+   * @throws what {@link createRequestOf} and {@link Streams.create} throw
    */
   async create(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     const { streams, prefix } = this.#options;
@@ -75,7 +75,7 @@ export class StreamWrites {
    * Appends to a stream, closes it, or both.
    *
    * @throws {InvalidRequestError} when a header or the body is malformed
-   * @throws what {@link Stream.append} throws
+   * @throws what {@link Resource.append} throws
    */
   async append(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     const { resources } = this.#options;
@@ -84,20 +84,20 @@ export class StreamWrites {
     const close = asksToClose(request);
     const contentType = sentTypeOf(request);
     const share = this.#bodies.share();
-    let stream: Stream | undefined;
+    let resource: Resource | undefined;
     try {
       const body = await this.#collect(request, share);
       if (body === undefined) return reply.hijack();
-      stream = await resources.acquire(path);
+      resource = await resources.acquire(path);
       if (body.length === 0 && !close) throw new InvalidRequestError('the body is empty');
       if (body.length > 0) assertType(contentType);
-      assertTypeOfName(path, stream, contentType, body);
+      assertTypeOfName(path, resource, contentType, body);
       const isJson =
-        body.length > 0 && isJsonType(stream.type) && isSameType(stream.type as string, contentType);
-      const bytes = isJson && stream.state.closed !== true ? await valuesOf(body, turnsOf(request)) : body;
-      const appended = await stream.append({ bytes, contentType, seq, producer, close });
-      void resources.touch(stream.fingerprint, appended.state);
-      reply.header(StreamHeader.nextOffset, stream.names.nameOf(appended.state.size));
+        body.length > 0 && isJsonType(resource.type) && isSameType(resource.type as string, contentType);
+      const bytes = isJson && resource.state.closed !== true ? await valuesOf(body, turnsOf(request)) : body;
+      const appended = await resource.append({ bytes, contentType, seq, producer, close });
+      void resources.touch(resource.fingerprint, appended.state);
+      reply.header(StreamHeader.nextOffset, resource.names.nameOf(appended.state.size));
       reply.headers({ ...closedHeader(appended.state), 'x-content-type-options': 'nosniff' });
       if (appended.producer !== undefined) {
         reply.header(StreamHeader.producerEpoch, String(appended.producer.epoch));
@@ -106,15 +106,15 @@ export class StreamWrites {
       const hasNews = producer !== undefined && bytes.length > 0 && !appended.isRepeated;
       return reply.code(hasNews ? 200 : 204).send();
     } catch (error) {
-      setRefusalHeaders(reply, error, stream?.names);
+      setRefusalHeaders(reply, error, resource?.names);
       throw withHint(error, contentType);
     } finally {
       share.release();
-      if (stream !== undefined) resources.release(stream);
+      if (resource !== undefined) resources.release(resource);
     }
   }
 
-  /** @throws what {@link StreamLifecycle.delete} throws */
+  /** @throws what {@link Streams.delete} throws */
   async delete(_request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     await this.#options.streams.delete(path);
     return reply.code(204).header('x-content-type-options', 'nosniff').send();
@@ -179,7 +179,7 @@ function withHint(error: unknown, contentType: string | undefined): unknown {
 /** A file that was not made as a stream has the type that its name says. */
 function assertTypeOfName(
   path: ResourcePath,
-  { type, state }: Stream,
+  { type, state }: Resource,
   contentType: string | undefined,
   body: Buffer,
 ): void {

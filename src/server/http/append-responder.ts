@@ -78,9 +78,9 @@ export class HttpAppendResponder {
   async #describe(reply: FastifyReply, path: ResourcePath): Promise<void> {
     const { resources } = this.#settings.core;
     try {
-      const stream = await resources.acquire(path);
-      const { names, state } = stream;
-      resources.release(stream);
+      const resource = await resources.acquire(path);
+      const { names, state } = resource;
+      resources.release(resource);
       reply.headers({ [StreamHeader.nextOffset]: names.nameOf(state.size), ...closedHeader(state) });
     } catch {
       // What was appended was appended.

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { AppendRequest } from '../../core/request.ts';
-import type { Appender, AppenderOwner } from '../../core/sessions/appender.ts';
+import type { Lease, LeaseHolder } from '../../core/sessions/lease.ts';
 import { type HttpfstreamError, ServerClosingError } from '../../wire/errors.ts';
 import type { EndReason } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -24,11 +24,11 @@ export interface Appended {
 }
 
 /** An append through a request's body, or a part of one: a session for as long as the bytes last. */
-export class HttpAppend implements AppenderOwner, BodyReader {
+export class HttpAppend implements LeaseHolder, BodyReader {
   readonly #path: ResourcePath;
   readonly #context: HttpAppendContext;
   readonly #openedAt = performance.now();
-  #appender: Appender | undefined;
+  #lease: Lease | undefined;
   /** Where the bytes of this request begin. */
   #start = 0;
   #isNew = false;
@@ -59,14 +59,14 @@ export class HttpAppend implements AppenderOwner, BodyReader {
   async open(request: AppendRequest): Promise<void> {
     const { core, log } = this.#context;
     const wasMissing = (await core.directories.kindAt(this.#path)) === undefined;
-    const appender = await core.sessions.open(this.#path, request, this);
-    this.#appender = appender;
-    await appender.ready();
-    if (appender.failure !== undefined) throw appender.failure;
-    this.#start = appender.received;
+    const lease = await core.sessions.open(this.#path, request, this);
+    this.#lease = lease;
+    await lease.ready();
+    if (lease.failure !== undefined) throw lease.failure;
+    this.#start = lease.received;
     this.#isNew = wasMissing;
     log.info(
-      { resource: this.#path.toString(), position: this.#start, start: appender.startPosition },
+      { resource: this.#path.toString(), position: this.#start, start: lease.startPosition },
       'append opened',
     );
   }
@@ -84,21 +84,21 @@ export class HttpAppend implements AppenderOwner, BodyReader {
     source: ByteSource,
     statusAtEnd: () => number | undefined = () => undefined,
   ): Promise<Appended | undefined> {
-    const appender = this.#appender as Appender;
+    const lease = this.#lease as Lease;
     this.#source = source;
     this.#statusAtEnd = statusAtEnd;
     if (!this.#isOver) source.read(this);
     const { reason, error, status } = await this.#end;
     this.#isOver = true;
     if (reason !== 'finished') source.discard();
-    if (reason === 'lost') appender.release();
-    else if (reason !== 'deposed') await appender.end(reason, status);
+    if (reason === 'lost') lease.release();
+    else if (reason !== 'deposed') await lease.end(reason, status);
     // What is called finished is looked at once more, and may be something else.
-    const failure = appender.failure ?? error;
-    this.#logEnd(appender, reason);
+    const failure = lease.failure ?? error;
+    this.#logEnd(lease, reason);
     if (failure !== undefined) throw failure;
     if (reason !== 'finished') return undefined;
-    const { committed, file } = appender;
+    const { committed, file } = lease;
     return {
       path: this.#path.toString(),
       position: committed,
@@ -108,7 +108,7 @@ export class HttpAppend implements AppenderOwner, BodyReader {
   }
 
   take(bytes: Buffer): void {
-    if (!this.#isOver && this.#appender?.append(bytes) === false) this.#source?.pause();
+    if (!this.#isOver && this.#lease?.append(bytes) === false) this.#source?.pause();
   }
 
   ended(): void {
@@ -157,12 +157,12 @@ export class HttpAppend implements AppenderOwner, BodyReader {
     this.#settle(end);
   }
 
-  #logEnd(appender: Appender, reason: EndOfAppend['reason']): void {
+  #logEnd(lease: Lease, reason: EndOfAppend['reason']): void {
     this.#context.log.info(
       {
         resource: this.#path.toString(),
-        reason: reason === 'deposed' ? reason : (appender.endReason ?? 'lost'),
-        bytes: appender.committed - appender.startPosition,
+        reason: reason === 'deposed' ? reason : (lease.endReason ?? 'lost'),
+        bytes: lease.committed - lease.startPosition,
         durationMs: Math.round(performance.now() - this.#openedAt),
       },
       'append closed',

@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
-import type { Follower } from '../../core/follower.ts';
+import type { Reader } from '../../core/reader.ts';
 import type { FollowRequest } from '../../core/request.ts';
 import { ResourceNotFoundError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -71,10 +71,10 @@ export class HttpFollowResponder {
     { status, headers }: Head,
   ): Promise<FastifyReply> {
     const connection = new HttpFollow(request, reply, this.#context);
-    let follower: Follower | undefined;
+    let reader: Reader | undefined;
     try {
-      follower = await this.#follow(connection, path, wanted, waitMs);
-      const { feed, position } = follower;
+      reader = await this.#follow(connection, path, wanted, waitMs);
+      const { feed, position } = reader;
       const { state } = await this.#core.resources.viewOrBytes(feed.file);
       const contentType =
         state.contentType ?? contentTypeOf(path.segments.at(-1) ?? '', feed.file, feed.committed);
@@ -85,18 +85,18 @@ export class HttpFollowResponder {
         ...userContentHeaders(contentType),
         'stream-position': String(position),
         'stream-generation': String(feed.file.stat.generation),
-        ...statusHeaders(follower.outcome?.status),
+        ...statusHeaders(reader.outcome?.status),
         ...headers,
       });
     } catch (error) {
-      follower?.leave();
+      reader?.leave();
       const isOver = connection.isOver;
       connection.leave();
       if (isOver) return reply.hijack();
       throw error;
     }
     reply.hijack();
-    connection.begin(follower, status, reply.getHeaders() as OutgoingHttpHeaders);
+    connection.begin(reader, status, reply.getHeaders() as OutgoingHttpHeaders);
     return reply;
   }
 
@@ -105,7 +105,7 @@ export class HttpFollowResponder {
     path: ResourcePath,
     wanted: FollowRequest,
     waitMs: number,
-  ): Promise<Follower> {
+  ): Promise<Reader> {
     const deadline = performance.now() + waitMs;
     for (;;) {
       try {

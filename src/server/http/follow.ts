@@ -3,8 +3,8 @@ import { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Encoder } from '../../core/chunk.ts';
 import { anywhere } from '../../core/cutting.ts';
-import type { Follower, FollowerSink } from '../../core/follower.ts';
 import type { Outcome } from '../../core/outcome.ts';
+import type { Reader, Sink } from '../../core/reader.ts';
 import { ServerClosingError } from '../../wire/errors.ts';
 import { STATUS_HEADER } from '../../wire/protocol.ts';
 import type { Connection, ConnectionGroup } from '../connection-group.ts';
@@ -31,7 +31,7 @@ export interface HttpFollowContext {
  *
  * Bytes go past Node's response, in chunks that all followers share.
  */
-export class HttpFollow implements FollowerSink, Connection, KeptAlive {
+export class HttpFollow implements Sink, Connection, KeptAlive {
   readonly encode: Encoder;
   readonly cutting = anywhere;
   readonly #response: ServerResponse;
@@ -43,7 +43,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   readonly #isChunked: boolean;
   readonly #aborter = new AbortController();
   readonly #unwatch: () => void;
-  #follower: Follower | undefined;
+  #reader: Reader | undefined;
   #isWaiting = false;
   /** Whether nothing more is sent, although the feed may go on. */
   #isBrokenOff = false;
@@ -97,15 +97,15 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   }
 
   /** Answers, and starts to send. */
-  begin(follower: Follower, status: number, headers: OutgoingHttpHeaders): void {
+  begin(reader: Reader, status: number, headers: OutgoingHttpHeaders): void {
     if (this.#isOver) {
-      follower.leave();
+      reader.leave();
       return;
     }
-    this.#follower = follower;
+    this.#reader = reader;
     this.#cutIfForMore();
     if (this.#socket.destroyed) return;
-    const start = () => this.#start(follower, status, headers);
+    const start = () => this.#start(reader, status, headers);
     // Behind another request's answer it has no socket yet.
     if (this.#response.socket === null) this.#response.once('socket', start);
     else start();
@@ -131,7 +131,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
 
   /** Refuses one that still waits for its resource; the others end with their feed. */
   shutDown(): void {
-    if (this.#follower === undefined) {
+    if (this.#reader === undefined) {
       this.#aborter.abort(new ServerClosingError('the server is shutting down'));
     }
   }
@@ -139,7 +139,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
   /** Cuts a follower that takes nothing for too long after the end, and one of whom nobody could see that it is gone. */
   keepAlive(intervalMs: number): void {
     const isDeaf = this.#deafness.lasts();
-    const hasEnded = this.#isBrokenOff || this.#follower?.outcome !== undefined;
+    const hasEnded = this.#isBrokenOff || this.#reader?.outcome !== undefined;
     const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
     if (stuckMs >= CLOSE_PATIENCE_MS || isDeaf) this.terminate();
   }
@@ -156,20 +156,20 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
     this.#socket.off('close', this.leave).off('drain', this.#drained);
     this.#response.off('close', this.leave);
     this.#aborter.abort();
-    this.#follower?.leave();
+    this.#reader?.leave();
     this.#context.keepAlive.delete(this);
     this.#context.connections.delete(this);
   };
 
-  readonly #drained = (): void => this.#follower?.drained();
+  readonly #drained = (): void => this.#reader?.drained();
 
   /** Cuts a client that has closed its side, unless it is sent what is there and nothing else. */
   #cutIfForMore(): void {
-    const isLive = this.#follower !== undefined && this.#follower.outcome === undefined;
+    const isLive = this.#reader !== undefined && this.#reader.outcome === undefined;
     if (this.#client.hasLeft && (this.#isWaiting || isLive)) this.terminate();
   }
 
-  #start(follower: Follower, status: number, headers: OutgoingHttpHeaders): void {
+  #start(reader: Reader, status: number, headers: OutgoingHttpHeaders): void {
     if (this.#isOver) return;
     const response = this.#response;
     response.writeHead(status, {
@@ -182,7 +182,7 @@ export class HttpFollow implements FollowerSink, Connection, KeptAlive {
     this.#socket.on('drain', this.#drained);
     this.#socket.cork();
     response.flushHeaders();
-    follower.drained();
+    reader.drained();
     this.#socket.uncork();
   }
 

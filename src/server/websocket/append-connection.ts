@@ -3,7 +3,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Core } from '../../core/core.ts';
 import type { AppendRequest } from '../../core/request.ts';
-import type { Appender, AppenderOwner } from '../../core/sessions/appender.ts';
+import type { Lease, LeaseHolder } from '../../core/sessions/lease.ts';
 import { FramingError, type HttpfstreamError } from '../../wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
@@ -35,7 +35,7 @@ export interface AppendContext {
  * the original's never reads, and what lies unread when it closes turns its
  * close into a reset that throws away its last bytes.
  */
-export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler {
+export class AppendConnection implements LeaseHolder, SocketOwner, TapHandler {
   readonly #path: ResourcePath;
   readonly #dialect: Dialect;
   readonly #socket: Socket;
@@ -44,7 +44,7 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
   /** Of a client that answers pings, once it has its WebSocket. */
   #liveness: Liveness | undefined;
   readonly #openedAt = performance.now();
-  #appender: Appender | undefined;
+  #lease: Lease | undefined;
   #websocket: WebSocket | undefined;
   #tap: PayloadTap | undefined;
   #isDeposed = false;
@@ -76,25 +76,25 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
    * @throws what {@link SessionRegistry.open} throws
    */
   async open(request: AppendRequest): Promise<void> {
-    const appender = await this.#context.core.sessions.open(this.#path, request, this);
-    this.#appender = appender;
-    await appender.ready();
-    if (appender.failure !== undefined) throw appender.failure;
+    const lease = await this.#context.core.sessions.open(this.#path, request, this);
+    this.#lease = lease;
+    await lease.ready();
+    if (lease.failure !== undefined) throw lease.failure;
     if (this.#socket.destroyed) {
-      appender.release();
+      lease.release();
       return;
     }
     this.#context.connections.add(this);
     ClientSocket.of(this.#socket).owner = this;
     this.#log.info(
-      { resource: this.#path.toString(), position: appender.received, start: appender.startPosition },
+      { resource: this.#path.toString(), position: lease.received, start: lease.startPosition },
       'append opened',
     );
   }
 
   /** Starts to append what comes through the WebSocket. */
   start(websocket: WebSocket): void {
-    const appender = this.#appender as Appender;
+    const lease = this.#lease as Lease;
     this.#websocket = websocket;
     allowSilence(this.#socket);
     if (this.#dialect.answersPings) {
@@ -104,8 +104,8 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
     this.#tap = new PayloadTap(websocket, this.#socket, this);
     this.#tell({
       type: 'open',
-      generation: appender.file.stat.generation,
-      position: appender.received,
+      generation: lease.file.stat.generation,
+      position: lease.received,
       live: true,
     });
     this.#acknowledge();
@@ -126,7 +126,7 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
   }
 
   onPayload(bytes: Buffer): void {
-    if (this.#appender?.append(bytes) === false) this.#websocket?.pause();
+    if (this.#lease?.append(bytes) === false) this.#websocket?.pause();
   }
 
   onDrain(): void {
@@ -135,14 +135,14 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
 
   onFramingError(error: FramingError): void {
     this.#log.warn({ resource: this.#path.toString(), code: error.code }, `append refused: ${error.message}`);
-    void this.#appender?.end('interrupted');
+    void this.#lease?.end('interrupted');
     ClientSocket.of(this.#socket).cutSoon(FAREWELL_MS);
   }
 
   /** Answered when the bytes are in the file, so that the answer means that they are. */
   beforeClose(code: number, reason: string): Promise<void> {
     const how = this.#dialect.endOfClose(code, this.#tap?.betweenMessages === true);
-    return this.#end(this.#appender as Appender, how, this.#dialect.statusOfClose(reason));
+    return this.#end(this.#lease as Lease, how, this.#dialect.statusOfClose(reason));
   }
 
   drained(): void {
@@ -176,7 +176,7 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
       this.terminate();
       return;
     }
-    this.#tell({ type: 'end', position: this.#appender?.safePosition ?? 0, reason: 'shutdown' });
+    this.#tell({ type: 'end', position: this.#lease?.safePosition ?? 0, reason: 'shutdown' });
     this.#websocket.close(this.#dialect.closingCode, 'the server is shutting down');
   }
 
@@ -192,12 +192,12 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
   /** Once the client waits for nothing more than this: not while bytes keep coming. */
   #acknowledgeAll(): void {
     this.#ackDue = false;
-    if (this.#appender?.safePosition === this.#appender?.received) this.#acknowledge();
+    if (this.#lease?.safePosition === this.#lease?.received) this.#acknowledge();
   }
 
   #acknowledge(): void {
     // A connection that takes over holds the session before it is open.
-    const safePosition = this.#appender?.safePosition;
+    const safePosition = this.#lease?.safePosition;
     if (!this.#isOpen || safePosition === undefined || safePosition === this.#ackedPosition) return;
     // Those that nobody reads would pile up; the last one says it all.
     if (this.#socket.writableNeedDrain) return;
@@ -216,35 +216,35 @@ export class AppendConnection implements AppenderOwner, SocketOwner, TapHandler 
   }
 
   #tellLoss(reason: EndReason, error: HttpfstreamError): void {
-    const position = this.#appender?.safePosition ?? 0;
+    const position = this.#lease?.safePosition ?? 0;
     this.#tell({ type: 'end', position, reason, detail: error.message });
     this.#websocket?.close(CloseCode.interrupted, error.message);
     this.#websocket?.resume();
     ClientSocket.of(this.#socket).cutSoon(FAREWELL_MS);
   }
 
-  async #end(appender: Appender, how: AppendEnd, status?: number): Promise<void> {
-    if (this.#shuttingDown) await appender.end('shutdown');
-    else if (how === 'lost') appender.release();
-    else if (how === 'finished') await appender.end(how, status);
-    else await appender.end(how);
+  async #end(lease: Lease, how: AppendEnd, status?: number): Promise<void> {
+    if (this.#shuttingDown) await lease.end('shutdown');
+    else if (how === 'lost') lease.release();
+    else if (how === 'finished') await lease.end(how, status);
+    else await lease.end(how);
     if (how === 'finished') this.#acknowledge();
   }
 
   closed(socket: Socket, hadError: boolean): void {
     this.#context.keepAlive.delete(this);
     const isOrderly = !hadError && socket.readableEnded && this.#tap?.betweenMessages === true;
-    void this.#finish(this.#appender as Appender, this.#dialect.endOfConnection(isOrderly));
+    void this.#finish(this.#lease as Lease, this.#dialect.endOfConnection(isOrderly));
   }
 
-  async #finish(appender: Appender, how: AppendEnd): Promise<void> {
-    await this.#end(appender, how);
+  async #finish(lease: Lease, how: AppendEnd): Promise<void> {
+    await this.#end(lease, how);
     this.#context.connections.delete(this);
     this.#log.info(
       {
         resource: this.#path.toString(),
-        reason: this.#isDeposed ? 'deposed' : (appender.endReason ?? 'lost'),
-        bytes: appender.committed - appender.startPosition,
+        reason: this.#isDeposed ? 'deposed' : (lease.endReason ?? 'lost'),
+        bytes: lease.committed - lease.startPosition,
         durationMs: Math.round(performance.now() - this.#openedAt),
       },
       'append closed',

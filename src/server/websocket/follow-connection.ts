@@ -3,8 +3,8 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Encoder } from '../../core/chunk.ts';
 import type { Cutting } from '../../core/cutting.ts';
-import type { Follower, FollowerSink } from '../../core/follower.ts';
 import type { Outcome } from '../../core/outcome.ts';
+import type { Reader, Sink } from '../../core/reader.ts';
 import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '../../wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
@@ -34,7 +34,7 @@ export interface FollowContext {
 }
 
 /** One follower's connection, from before its upgrade to its end. */
-export class FollowConnection implements FollowerSink, SocketOwner, TapHandler {
+export class FollowConnection implements Sink, SocketOwner, TapHandler {
   readonly #dialect: Dialect;
   readonly #socket: Socket;
   readonly #client: ClientSocket;
@@ -43,7 +43,7 @@ export class FollowConnection implements FollowerSink, SocketOwner, TapHandler {
   readonly #liveness: Liveness;
   /** Made for those who wait only: there are many connections. */
   #aborter: AbortController | undefined;
-  #follower: Follower | undefined;
+  #reader: Reader | undefined;
   #websocket: WebSocket | undefined;
   /** Whether it is closed from the other side, or as good as that. */
   #isStopped = false;
@@ -75,10 +75,10 @@ export class FollowConnection implements FollowerSink, SocketOwner, TapHandler {
   }
 
   /** Gives it what it follows: before the upgrade, or later, when the resource is there. */
-  follow(follower: Follower): void {
-    this.#follower = follower;
-    if (this.#socket.destroyed || this.#isStopped) follower.leave();
-    else if (this.#websocket !== undefined) this.#open(follower);
+  follow(reader: Reader): void {
+    this.#reader = reader;
+    if (this.#socket.destroyed || this.#isStopped) reader.leave();
+    else if (this.#websocket !== undefined) this.#open(reader);
   }
 
   /** Starts to send. Bytes go past `ws`, in frames that all followers share; what `ws` sends is whole frames, too. */
@@ -87,8 +87,8 @@ export class FollowConnection implements FollowerSink, SocketOwner, TapHandler {
     // ws would answer each of its pings, read or not.
     new PayloadTap(websocket, this.#socket, this);
     this.#context.keepAlive.add(this);
-    if (this.#follower === undefined) this.#tell({ type: 'waiting' });
-    else this.#open(this.#follower);
+    if (this.#reader === undefined) this.#tell({ type: 'waiting' });
+    else this.#open(this.#reader);
   }
 
   get masked(): boolean {
@@ -103,7 +103,7 @@ export class FollowConnection implements FollowerSink, SocketOwner, TapHandler {
   onPayload(): void {}
 
   onDrain(): void {
-    this.#follower?.drained();
+    this.#reader?.drained();
   }
 
   onFramingError(): void {
@@ -126,7 +126,7 @@ export class FollowConnection implements FollowerSink, SocketOwner, TapHandler {
 
   end(outcome: Outcome): void {
     const { reason } = outcome;
-    this.#tell({ type: 'end', position: this.#follower?.position ?? 0, ...outcome });
+    this.#tell({ type: 'end', position: this.#reader?.position ?? 0, ...outcome });
     this.#websocket?.close(this.#dialect.closeCode(reason), CLOSE_TEXTS[reason]);
   }
 
@@ -145,18 +145,18 @@ export class FollowConnection implements FollowerSink, SocketOwner, TapHandler {
 
   /** Ends a connection that cannot be served. */
   refuse(reason: EndReason | 'missing', detail: string): void {
-    this.#tell({ type: 'end', position: this.#follower?.position ?? 0, reason, detail });
+    this.#tell({ type: 'end', position: this.#reader?.position ?? 0, reason, detail });
     this.#websocket?.close(CloseCode.interrupted, detail);
   }
 
   /** Closes a connection that still waits for its resource; the others are closed by the end of their feed. */
   shutDown(): void {
-    if (this.#follower === undefined) this.end({ reason: 'shutdown' });
+    if (this.#reader === undefined) this.end({ reason: 'shutdown' });
   }
 
   /** Cuts a follower that does not answer, or takes nothing for too long after the end. */
   keepAlive(intervalMs: number): void {
-    const hasEnded = this.#follower?.outcome !== undefined;
+    const hasEnded = this.#reader?.outcome !== undefined;
     const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
     const isDead = this.#isOpen && this.#liveness.tick(intervalMs) && this.#dialect.answersPings;
     if (isDead || stuckMs >= CLOSE_PATIENCE_MS) this.terminate();
@@ -166,12 +166,12 @@ export class FollowConnection implements FollowerSink, SocketOwner, TapHandler {
     this.#socket.destroy();
   }
 
-  #open(follower: Follower): void {
-    const { feed, position, outcome } = follower;
+  #open(reader: Reader): void {
+    const { feed, position, outcome } = reader;
     const { generation } = feed.file.stat;
     this.#tell({ type: 'open', generation, position, live: outcome === undefined });
     if (outcome === undefined && feed.isWaiting) this.#tell({ type: 'waiting' });
-    follower.drained();
+    reader.drained();
   }
 
   #tell(message: ControlMessage): void {
@@ -187,7 +187,7 @@ export class FollowConnection implements FollowerSink, SocketOwner, TapHandler {
   #stop(): void {
     this.#isStopped = true;
     this.#aborter?.abort();
-    this.#follower?.leave();
+    this.#reader?.leave();
   }
 
   closed(): void {

@@ -104,10 +104,10 @@ export class WebSocketUpgrades {
     const deadline = performance.now() + waitMs;
     try {
       while (await this.#core.arrivals.wait(path, deadline - performance.now(), connection.signal)) {
-        const follower = await this.#core.followers
+        const reader = await this.#core.followers
           .follow(path, wanted, connection, connection.signal)
           .catch(ignoreMissing);
-        if (follower !== undefined) return connection.follow(follower);
+        if (reader !== undefined) return connection.follow(reader);
       }
       connection.refuse('missing', 'the resource did not appear in time');
     } catch (error) {

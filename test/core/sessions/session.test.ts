@@ -1,7 +1,7 @@
 import { rename, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Appender } from '../../../src/core/sessions/appender.ts';
+import type { Lease } from '../../../src/core/sessions/lease.ts';
 import { AppendConflictError, PositionMismatchError, ServerClosingError } from '../../../src/wire/errors.ts';
 import { fileOf, join, RecordingOwner, startCore, writeByThreads } from '../../support/core-harness.ts';
 import { NEVER_MS } from '../../support/patience.ts';
@@ -12,7 +12,7 @@ const session = 'x'.repeat(32);
 const stranger = 'y'.repeat(32);
 
 /** Holds the next write of the appender's file back until `release`. */
-function holdWrite(appender: Appender): { isHeld: () => boolean; release: (error?: Error) => void } {
+function holdWrite(appender: Lease): { isHeld: () => boolean; release: (error?: Error) => void } {
   writeByThreads();
   const file = fileOf(appender);
   const write = file.write.bind(file);

@@ -2,7 +2,7 @@ import { mkdir, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Core } from '../../../src/core/core.ts';
-import { StreamRegistry } from '../../../src/core/streams/stream-registry.ts';
+import { LiveResources } from '../../../src/core/live-resources.ts';
 import { Records } from '../../../src/storage/records/records.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { OutcomeUnknownError, StorageFullError } from '../../../src/wire/errors.ts';
@@ -43,15 +43,15 @@ describe('a stream that has outlived its time when somebody comes who saw it liv
 
   /** Somebody has opened it in time, and holds it only when `come` is called. */
   function onTheWay(core: Core) {
-    const { acquire } = StreamRegistry.prototype;
-    const acquiring = vi.spyOn(StreamRegistry.prototype, 'acquire');
+    const { acquire } = LiveResources.prototype;
+    const acquiring = vi.spyOn(LiveResources.prototype, 'acquire');
     onTestFinished(() => acquiring.mockRestore());
     let goOn = () => {};
     const told = new Promise<void>((resolve) => {
       goOn = resolve;
     });
     let held: Promise<unknown> | undefined;
-    acquiring.mockImplementationOnce(function late(this: StreamRegistry, ...args) {
+    acquiring.mockImplementationOnce(function late(this: LiveResources, ...args) {
       const stream = told.then(() => acquire.apply(this, args));
       held = stream;
       return stream;

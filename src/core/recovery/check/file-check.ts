@@ -60,7 +60,7 @@ export class FileCheck {
       const { location } = found;
       const path = location === undefined ? undefined : parse(location);
       if (location === undefined || path === undefined) return;
-      await this.#checkSubject({ path: path, location, stat, record });
+      await this.#checkSubject({ path, location, stat, record });
     } catch (error) {
       this.#findings.bad(where, `cannot be checked (${reasonOf(error)})`);
     }

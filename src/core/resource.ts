@@ -1,6 +1,6 @@
-import type { StreamState } from '../../storage/records/stream-state.ts';
-import { storageFailure } from '../../storage/storage-failure.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
+import type { StreamState } from '../storage/records/stream-state.ts';
+import { storageFailure } from '../storage/storage-failure.ts';
+import type { StoredFile } from '../storage/stored-file.ts';
 import {
   AppendBusyError,
   ContentTypeMismatchError,
@@ -11,19 +11,19 @@ import {
   StorageError,
   StorageFullError,
   StreamClosedError,
-} from '../../wire/errors.ts';
-import type { ResourcePath } from '../../wire/resource-path.ts';
-import { Feed } from '../feed.ts';
-import type { StreamAppend } from '../log/append-rules.ts';
-import { FileSync } from '../log/file-sync.ts';
-import type { LocalLog, LogTarget } from '../log/local-log.ts';
-import type { ProducerRequest } from '../log/producers.ts';
-import { SingleAppends } from '../log/single-appends.ts';
-import { namesOf, type OffsetNames } from './stream-offset.ts';
-import { isJsonType } from './stream-type.ts';
+} from '../wire/errors.ts';
+import type { ResourcePath } from '../wire/resource-path.ts';
+import { Feed } from './feed.ts';
+import type { StreamAppend } from './log/append-rules.ts';
+import { FileSync } from './log/file-sync.ts';
+import type { LocalLog, LogTarget } from './log/local-log.ts';
+import type { ProducerRequest } from './log/producers.ts';
+import { SingleAppends } from './log/single-appends.ts';
+import { namesOf, type OffsetNames } from './streams/stream-offset.ts';
+import { isJsonType } from './streams/stream-type.ts';
 
 /** What is known of a stream when it begins to live. */
-export interface StreamOptions {
+export interface ResourceOptions {
   /** The name under which its file was opened. */
   path: ResourcePath;
   /** Fingerprint of the file. */
@@ -40,9 +40,9 @@ export interface StreamOptions {
 }
 
 /** Who keeps streams. */
-export interface StreamOwner {
+export interface ResourceOwner {
   /** Called when all that the log had of a stream is remembered. */
-  upToDate(stream: Stream): void;
+  upToDate(resource: Resource): void;
 }
 
 /** What came of an append. */
@@ -62,7 +62,7 @@ export interface Claimant {
 }
 
 /** The live state of one stream, which appends change and readers wait on. */
-export class Stream implements LogTarget {
+export class Resource implements LogTarget {
   readonly path: ResourcePath;
   readonly fingerprint: string;
   /** Path of its file below the root. */
@@ -73,7 +73,7 @@ export class Stream implements LogTarget {
   #names: OffsetNames;
   #generationOfNames: number | undefined;
   readonly #appends: SingleAppends;
-  readonly #owner: StreamOwner;
+  readonly #owner: ResourceOwner;
   readonly #isDamaged: boolean;
   #isolation: HttpfstreamError | undefined;
   /** Why its file may be behind the log, and has been from the start. */
@@ -87,7 +87,7 @@ export class Stream implements LogTarget {
   claimant: Claimant | undefined;
   #feed: Feed | undefined;
 
-  constructor(log: LocalLog, owner: StreamOwner, options: StreamOptions) {
+  constructor(log: LocalLog, owner: ResourceOwner, options: ResourceOptions) {
     const { path, fingerprint, location, generation, state, isolation, isDamaged } = options;
     this.#owner = owner;
     this.#isDamaged = isDamaged;

@@ -11,13 +11,13 @@ const MAX_BLOCK_BYTES = 256 * 1024;
 const NOTHING: Buffer = Buffer.alloc(0);
 
 /** Where a follower's bytes go. */
-export interface FollowerSink {
+export interface Sink {
   /** How the bytes are laid out for this sink. */
   readonly encode: Encoder;
   /** Where its bytes may be cut. What never becomes whole is given to it at the end, unless that is withheld. */
   readonly cutting: Cutting;
   /**
-   * Takes encoded bytes, up to the follower's position by now; false means that it is full and will call {@link Follower.drained}.
+   * Takes encoded bytes, up to the follower's position by now; false means that it is full and will call {@link Reader.drained}.
    *
    * @param isWhole whether they end where they may be cut: not within a piece that is too long
    */
@@ -34,9 +34,9 @@ export interface FollowerSink {
  * A position in a feed that moves on whenever there are bytes and the sink is
  * not full. It holds no queue: what it has not taken is in the file.
  */
-export class Follower {
+export class Reader {
   readonly feed: Feed;
-  readonly sink: FollowerSink;
+  readonly sink: Sink;
   /** For the feed: what it takes its bytes from. */
   readonly window: PieceWindow;
   readonly cutting: Cutting;
@@ -52,7 +52,7 @@ export class Follower {
   #whenLeft: (() => void) | undefined;
 
   /** Made by {@link Feed.join}. Sleeps until the first `drained`. */
-  constructor(feed: Feed, window: PieceWindow, position: number, sink: FollowerSink) {
+  constructor(feed: Feed, window: PieceWindow, position: number, sink: Sink) {
     this.feed = feed;
     this.window = window;
     this.cutting = sink.cutting;

@@ -5,8 +5,8 @@ import type { Feed } from '../feed.ts';
 import type { Session } from './session.ts';
 
 /** Who brings the bytes: one connection. */
-export interface AppenderOwner {
-  /** Called when {@link Appender.append} returned false and may be called again. */
+export interface LeaseHolder {
+  /** Called when {@link Lease.append} returned false and may be called again. */
   drained(): void;
   /** Called when the bytes below `position` are safe; it only grows. */
   safe(position: number): void;
@@ -17,12 +17,12 @@ export interface AppenderOwner {
 }
 
 /** The one client's hold of a session, for as long as its connection lasts. Once it is deposed nothing it does has an effect. */
-export class Appender {
+export class Lease {
   /** Made by {@link Session.attach}. */
-  readonly owner: AppenderOwner;
+  readonly owner: LeaseHolder;
   readonly #session: Session;
 
-  constructor(session: Session, owner: AppenderOwner) {
+  constructor(session: Session, owner: LeaseHolder) {
     this.#session = session;
     this.owner = owner;
   }

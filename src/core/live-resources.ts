@@ -1,15 +1,15 @@
-import type { Quarantine } from '../../storage/journal/quarantine.ts';
-import { KeyedLock } from '../../storage/keyed-lock.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
-import { type HttpfstreamError, ServerClosingError } from '../../wire/errors.ts';
-import type { ResourcePath } from '../../wire/resource-path.ts';
-import type { EntryHeader } from '../log/entry.ts';
-import type { LocalLog } from '../log/local-log.ts';
-import { LoneEntry } from '../log/lone-entry.ts';
-import { isolationOf, Stream, type StreamOwner } from './stream.ts';
-import { canExpire } from './stream-expiry.ts';
-import type { StreamStore } from './stream-store.ts';
-import { ahead, type LookedAt, type StreamView, viewOf } from './stream-view.ts';
+import type { Quarantine } from '../storage/journal/quarantine.ts';
+import { KeyedLock } from '../storage/keyed-lock.ts';
+import type { StoredFile } from '../storage/stored-file.ts';
+import { type HttpfstreamError, ServerClosingError } from '../wire/errors.ts';
+import type { ResourcePath } from '../wire/resource-path.ts';
+import type { EntryHeader } from './log/entry.ts';
+import type { LocalLog } from './log/local-log.ts';
+import { LoneEntry } from './log/lone-entry.ts';
+import { isolationOf, Resource, type ResourceOwner } from './resource.ts';
+import { canExpire } from './streams/stream-expiry.ts';
+import type { StreamStore } from './streams/stream-store.ts';
+import { ahead, type LookedAt, type StreamView, viewOf } from './streams/stream-view.ts';
 
 /** How many streams that nobody uses keep their files open. */
 const MAX_IDLE = 256;
@@ -21,25 +21,25 @@ const SEEN_MS = 1000;
 const IDLE_MS = 2000;
 
 interface Holding {
-  stream: Stream;
+  resource: Resource;
   users: number;
   /** Paths at which it was seen. */
   keys: Set<string>;
 }
 
 /** The streams that somebody uses, or whose records are behind the log. */
-export class StreamRegistry implements StreamOwner {
+export class LiveResources implements ResourceOwner {
   readonly #log: LocalLog;
   readonly #store: StreamStore;
   readonly #quarantine: Quarantine<EntryHeader>;
   readonly #opening = new KeyedLock();
   readonly #holdings = new Map<string, Holding>();
   /** Those that nobody uses, the ones used last at the end. */
-  readonly #idle = new Set<Stream>();
+  readonly #idle = new Set<Resource>();
   /** Those that were used since the last look. */
-  readonly #recent = new Set<Stream>();
+  readonly #recent = new Set<Resource>();
   /** At which paths streams were seen, and when. */
-  readonly #seen = new Map<string, { stream: Stream; atMs: number }>();
+  readonly #seen = new Map<string, { resource: Resource; atMs: number }>();
   #timer: NodeJS.Timeout | undefined;
   #isClosing = false;
 
@@ -50,18 +50,18 @@ export class StreamRegistry implements StreamOwner {
   }
 
   /** The stream of a file, if it is held. */
-  held(fingerprint: string): Stream | undefined {
-    return this.#holdings.get(fingerprint)?.stream;
+  held(fingerprint: string): Resource | undefined {
+    return this.#holdings.get(fingerprint)?.resource;
   }
 
   /** All that are held. */
-  *all(): Generator<Stream, void, undefined> {
-    for (const { stream } of this.#holdings.values()) yield stream;
+  *all(): Generator<Resource, void, undefined> {
+    for (const { resource } of this.#holdings.values()) yield resource;
   }
 
   /** Holds a stream that is held once more, until {@link release}. */
-  retain(stream: Stream): void {
-    (this.#holdings.get(stream.fingerprint) as Holding).users++;
+  retain(resource: Resource): void {
+    (this.#holdings.get(resource.fingerprint) as Holding).users++;
   }
 
   /**
@@ -70,7 +70,7 @@ export class StreamRegistry implements StreamOwner {
    * @param path the name under which it was opened
    * @param isThere false when it is not at that path any more
    */
-  async acquire(file: StoredFile, path: ResourcePath, isThere = true): Promise<Stream> {
+  async acquire(file: StoredFile, path: ResourcePath, isThere = true): Promise<Resource> {
     if (this.#isClosing) throw new ServerClosingError('the server is shutting down');
     const { fingerprint } = file.stat;
     const holding =
@@ -78,54 +78,54 @@ export class StreamRegistry implements StreamOwner {
       (await this.#opening.run(fingerprint, async () => {
         const held = this.#holdings.get(fingerprint);
         if (held !== undefined) return held;
-        const made = { stream: await this.#make(file, path), users: 0, keys: new Set<string>() };
+        const made = { resource: await this.#make(file, path), users: 0, keys: new Set<string>() };
         this.#holdings.set(fingerprint, made);
-        if (this.#isClosing) made.stream.shutDown();
+        if (this.#isClosing) made.resource.shutDown();
         return made;
       }));
     holding.users++;
-    this.#idle.delete(holding.stream);
-    this.#recent.add(holding.stream);
+    this.#idle.delete(holding.resource);
+    this.#recent.add(holding.resource);
     if (isThere) {
       holding.keys.add(path.key);
-      this.#seen.set(path.key, { stream: holding.stream, atMs: performance.now() });
+      this.#seen.set(path.key, { resource: holding.resource, atMs: performance.now() });
     }
     // Another program may have appended since.
     try {
-      const { state } = holding.stream.isWriting ? holding.stream : await this.#look(file);
-      if (!holding.stream.isWriting) holding.stream.advance(state.size);
+      const { state } = holding.resource.isWriting ? holding.resource : await this.#look(file);
+      if (!holding.resource.isWriting) holding.resource.advance(state.size);
     } catch (error) {
-      this.release(holding.stream);
+      this.release(holding.resource);
       throw error;
     }
-    return holding.stream;
+    return holding.resource;
   }
 
-  upToDate(stream: Stream): void {
-    this.#letGo(stream);
+  upToDate(resource: Resource): void {
+    this.#letGo(resource);
   }
 
   /** To be called once for each {@link acquire}. */
-  release(stream: Stream): void {
-    const holding = this.#holdings.get(stream.fingerprint) as Holding;
+  release(resource: Resource): void {
+    const holding = this.#holdings.get(resource.fingerprint) as Holding;
     holding.users--;
-    this.#letGo(stream);
+    this.#letGo(resource);
   }
 
   /**
    * Holds the stream at a path that is in use, without a look at the disk: that it is still
    * there was seen a moment ago, and each append looks again.
    */
-  acquireUsed({ key }: ResourcePath): Stream | undefined {
+  acquireUsed({ key }: ResourcePath): Resource | undefined {
     const seen = this.#seen.get(key);
     if (seen === undefined) return undefined;
-    const { stream, atMs } = seen;
-    const holding = this.#holdings.get(stream.fingerprint);
+    const { resource, atMs } = seen;
+    const holding = this.#holdings.get(resource.fingerprint);
     const isSure =
-      holding?.stream === stream &&
-      (stream.isWriting || holding.users > 0) &&
-      !stream.isGone &&
-      !canExpire(stream.state) &&
+      holding?.resource === resource &&
+      (resource.isWriting || holding.users > 0) &&
+      !resource.isGone &&
+      !canExpire(resource.state) &&
       !this.#isClosing &&
       performance.now() - atMs < SEEN_MS;
     if (!isSure) {
@@ -133,9 +133,9 @@ export class StreamRegistry implements StreamOwner {
       return undefined;
     }
     holding.users++;
-    this.#idle.delete(stream);
-    this.#recent.add(stream);
-    return stream;
+    this.#idle.delete(resource);
+    this.#recent.add(resource);
+    return resource;
   }
 
   /**
@@ -170,18 +170,18 @@ export class StreamRegistry implements StreamOwner {
   }
 
   /** Tells that a file was deleted, so that no start misses it. */
-  async delete(stream: Stream): Promise<void> {
+  async delete(resource: Resource): Promise<void> {
     const { journal } = this.#log;
-    const { fingerprint: file, location } = stream;
-    this.#log.checkpoints.forget(stream);
-    await stream.gone();
-    const { version, size: start } = stream.state;
+    const { fingerprint: file, location } = resource;
+    this.#log.checkpoints.forget(resource);
+    await resource.gone();
+    const { version, size: start } = resource.state;
     if (version > 0 && journal.heldSize > 0) {
       const entry = { file, path: location, version, start, length: 0, deleted: true } as const;
       // Without it a start takes the file for lost, and tells of it: nothing worse.
       await new LoneEntry(journal, entry).write().catch(() => undefined);
       // So that the log is shortened after it.
-      this.#log.checkpoints.add(stream);
+      this.#log.checkpoints.add(resource);
     }
   }
 
@@ -189,7 +189,7 @@ export class StreamRegistry implements StreamOwner {
    * Forgets what is logged of a deleted file that is in quarantine. To be called when it cannot be there again after a
    * loss of power: it would lack that. Never rejects.
    */
-  async forget({ fingerprint }: Stream): Promise<void> {
+  async forget({ fingerprint }: Resource): Promise<void> {
     const quarantine = this.#quarantine;
     const isHeld = quarantine.causeOf(fingerprint) !== undefined;
     // Else the next start tells of bytes that nobody misses: nothing worse.
@@ -202,13 +202,13 @@ export class StreamRegistry implements StreamOwner {
   async close(): Promise<void> {
     this.#isClosing = true;
     clearTimeout(this.#timer);
-    const streams = Array.from(this.#holdings.values(), ({ stream }) => stream);
-    for (const stream of streams) stream.shutDown();
+    const resources = Array.from(this.#holdings.values(), ({ resource }) => resource);
+    for (const resource of resources) resource.shutDown();
     // So that the log has nothing more of them afterwards.
-    await Promise.all(streams.map((stream) => stream.settled()));
+    await Promise.all(resources.map((resource) => resource.settled()));
     await this.#log.checkpoints.close();
     // What fails is in the log, and made good by the next start.
-    await Promise.allSettled(Array.from(this.#holdings.values(), ({ stream }) => stream.closeFile()));
+    await Promise.allSettled(Array.from(this.#holdings.values(), ({ resource }) => resource.closeFile()));
   }
 
   async #look(file: LookedAt): Promise<StreamView> {
@@ -229,12 +229,12 @@ export class StreamRegistry implements StreamOwner {
     return quarantine.has(fingerprint) ? isolationOf(quarantine.causeOf(fingerprint)) : undefined;
   }
 
-  async #make(file: StoredFile, path: ResourcePath): Promise<Stream> {
+  async #make(file: StoredFile, path: ResourcePath): Promise<Resource> {
     const { location, stat } = file;
     const { fingerprint, generation } = stat;
     const { state, isDamaged } = await this.#store.readOf(file);
-    return new Stream(this.#log, this, {
-      path: path,
+    return new Resource(this.#log, this, {
+      path,
       fingerprint,
       location,
       generation,
@@ -245,38 +245,38 @@ export class StreamRegistry implements StreamOwner {
   }
 
   /** Lets a stream go when it is not needed any more, or keeps it for a while. */
-  #letGo(stream: Stream): void {
-    const holding = this.#holdings.get(stream.fingerprint);
+  #letGo(resource: Resource): void {
+    const holding = this.#holdings.get(resource.fingerprint);
     if (
       this.#isClosing ||
-      holding?.stream !== stream ||
+      holding?.resource !== resource ||
       holding.users > 0 ||
-      this.#log.checkpoints.has(stream)
+      this.#log.checkpoints.has(resource)
     )
       return;
-    if (stream.isGone) {
-      this.#drop(stream);
+    if (resource.isGone) {
+      this.#drop(resource);
       return;
     }
-    this.#idle.add(stream);
-    if (this.#idle.size > MAX_IDLE) this.#drop(this.#idle.values().next().value as Stream);
+    this.#idle.add(resource);
+    if (this.#idle.size > MAX_IDLE) this.#drop(this.#idle.values().next().value as Resource);
     this.#timer ??= setTimeout(() => this.#dropIdle(), IDLE_MS).unref();
   }
 
-  #drop(stream: Stream): void {
-    this.#idle.delete(stream);
-    this.#recent.delete(stream);
-    const holding = this.#holdings.get(stream.fingerprint);
+  #drop(resource: Resource): void {
+    this.#idle.delete(resource);
+    this.#recent.delete(resource);
+    const holding = this.#holdings.get(resource.fingerprint);
     for (const key of holding?.keys ?? []) this.#seen.delete(key);
-    this.#holdings.delete(stream.fingerprint);
+    this.#holdings.delete(resource.fingerprint);
     // What it has brought is remembered, so that it does not matter whether this works.
-    void stream.closeFile().catch(() => undefined);
+    void resource.closeFile().catch(() => undefined);
   }
 
   /** Drops those that were idle the last time, too. */
   #dropIdle(): void {
     this.#timer = undefined;
-    for (const stream of this.#idle) if (!this.#recent.has(stream)) this.#drop(stream);
+    for (const resource of this.#idle) if (!this.#recent.has(resource)) this.#drop(resource);
     this.#recent.clear();
     if (this.#idle.size > 0) this.#timer = setTimeout(() => this.#dropIdle(), IDLE_MS).unref();
   }

@@ -21,7 +21,7 @@ export interface Created extends MadeStream {
 }
 
 /** How streams come and go. */
-export class StreamLifecycle {
+export class Streams {
   readonly #options: MakerOptions;
   readonly #forks: ForkTree;
   readonly #maker: StreamMaker;
