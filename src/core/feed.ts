@@ -11,9 +11,9 @@ export type Stay = 'session' | 'stream';
 /** Who made a feed and is told how it goes. */
 export interface FeedOwner {
   /** Called when `committed` has grown. */
-  committed(position: number): void;
+  feedGrew(committed: number): void;
   /** Called once, when nobody holds the feed or follows any more. */
-  idle(): void;
+  feedIsIdle(feed: Feed): void;
 }
 
 /**
@@ -82,7 +82,7 @@ export class Feed {
       this.#committed = chunk.end;
       for (const window of this.#windows.values()) for (const _ of window.push(chunk)) this.#wake();
     }
-    this.#owner.committed(this.#committed);
+    this.#owner.feedGrew(this.#committed);
   }
 
   /**
@@ -197,6 +197,6 @@ export class Feed {
   #checkIdle(): void {
     if (this.#holders + this.#readers.size + this.#ended.size > 0 || this.#isIdle) return;
     this.#isIdle = true;
-    this.#owner.idle();
+    this.#owner.feedIsIdle(this);
   }
 }

@@ -7,7 +7,7 @@ import type { LiveResources } from './live-resources.ts';
 import { LiveReads } from './live-stream.ts';
 import type { Outcome } from './outcome.ts';
 import type { Reader, Sink } from './reader.ts';
-import type { Resource } from './resource.ts';
+import type { FeedKeeper, Resource } from './resource.ts';
 import type { Resources } from './resources.ts';
 
 /** Where a follower joins who is no session's. */
@@ -23,12 +23,14 @@ export interface Place {
 }
 
 /** The feeds of the streams that somebody reads live, or appends to through a session, and the files that they have open. */
-export class Feeds {
+export class Feeds implements FeedKeeper {
   readonly #live: LiveResources;
   readonly #resources: Resources;
   readonly #watch: FileWatch;
-  /** One for each; settled, and gone from here, when its file is closed. */
-  readonly #open = new Set<Promise<void>>();
+  /** How many have their files open, … */
+  #openCount = 0;
+  /** … and who waits until none has. */
+  readonly #closed: (() => void)[] = [];
   /** Those that are being opened for somebody who reads live. */
   readonly #opening = new Map<Resource, Promise<void>>();
   /** Those who have to know what becomes of the files of open streams. */
@@ -48,19 +50,21 @@ export class Feeds {
    */
   open(resource: Resource, file: StoredFile, size: number): Feed {
     const before = resource.feed;
-    const feed: Feed = resource.openFeed(file, size, () => {
-      closed();
-      this.#unwatch(feed);
-      // Its time to live begins when nobody reads it any more.
-      this.#touch(resource);
-      this.#live.release(resource);
-    });
+    const feed = resource.openFeed(file, size, this);
     // What was counted before an append that was made meanwhile is not all.
     if (resource.isWriting) feed.advance(resource.state.size);
     if (feed === before) return feed;
-    const closed = this.#opened();
+    this.#openCount++;
     this.#live.retain(resource);
     return feed;
+  }
+
+  feedClosed(resource: Resource, feed: Feed): void {
+    this.#unwatch(feed);
+    // Its time to live begins when nobody reads it any more.
+    this.#touch(resource);
+    this.#live.release(resource);
+    this.#countOff();
   }
 
   /**
@@ -135,7 +139,7 @@ export class Feeds {
 
   /** Resolves when nobody has a feed any more. */
   async closed(): Promise<void> {
-    while (this.#open.size > 0) await Promise.all(this.#open);
+    if (this.#openCount > 0) await new Promise<void>((resolve) => this.#closed.push(resolve));
   }
 
   /** Opens the feed of a stream that has none; those who want it at the same time share that. */
@@ -172,25 +176,17 @@ export class Feeds {
   }
 
   #openAlone(file: StoredFile, size: number): Feed {
-    const shared = file.share();
-    const closed = this.#opened();
-    return new Feed(shared, size, {
-      committed: () => undefined,
-      idle: () => void shared.close().then(closed, closed),
+    const countOff = () => this.#countOff();
+    this.#openCount++;
+    return new Feed(file.share(), size, {
+      feedGrew: () => undefined,
+      feedIsIdle: (feed) => void feed.file.close().then(countOff, countOff),
     });
   }
 
-  /** Counts a feed; returns what counts it off. */
-  #opened(): () => void {
-    let closed = () => {};
-    const open = new Promise<void>((resolve) => {
-      closed = () => {
-        this.#open.delete(open);
-        resolve();
-      };
-    });
-    this.#open.add(open);
-    return closed;
+  #countOff(): void {
+    this.#openCount--;
+    if (this.#openCount === 0) for (const resolve of this.#closed.splice(0)) resolve();
   }
 }
 

@@ -13,7 +13,7 @@ import {
   StreamClosedError,
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import { Feed } from './feed.ts';
+import { Feed, type FeedOwner } from './feed.ts';
 import type { StreamAppend } from './log/append-rules.ts';
 import { FileSync } from './log/file-sync.ts';
 import type { LocalLog, LogTarget } from './log/local-log.ts';
@@ -39,6 +39,12 @@ export interface ResourceOptions {
   isDamaged: boolean;
 }
 
+/** Who keeps count of feeds. */
+export interface FeedKeeper {
+  /** Called when nobody has a feed any more, and its file is closed. */
+  feedClosed(resource: Resource, feed: Feed): void;
+}
+
 /** Who keeps streams. */
 export interface ResourceOwner {
   /** Called when all that the log had of a stream is remembered. */
@@ -62,7 +68,7 @@ export interface Claimant {
 }
 
 /** The live state of one stream, which appends change and readers wait on. */
-export class Resource implements LogTarget {
+export class Resource implements LogTarget, FeedOwner {
   readonly path: ResourcePath;
   readonly fingerprint: string;
   /** Path of its file below the root. */
@@ -86,6 +92,7 @@ export class Resource implements LogTarget {
   /** Who writes it, once the session for which it was claimed has begun. */
   claimant: Claimant | undefined;
   #feed: Feed | undefined;
+  #keeper: FeedKeeper | undefined;
 
   constructor(log: LocalLog, owner: ResourceOwner, options: ResourceOptions) {
     const { path, fingerprint, location, generation, state, isolation, isDamaged } = options;
@@ -239,23 +246,23 @@ export class Resource implements LogTarget {
    *
    * @param file shared with it, so that the caller closes it all the same
    * @param size how much of the file is good
-   * @param idle called when nobody has it any more, and its file is closed
+   * @param keeper told when nobody has it any more, and its file is closed
    */
-  openFeed(file: StoredFile, size: number, idle: () => void): Feed {
+  openFeed(file: StoredFile, size: number, keeper: FeedKeeper): Feed {
     if (this.#feed?.advance(size)) return this.#feed;
     this.cutFeed();
-    const shared = file.share();
-    const feed: Feed = new Feed(shared, size, {
-      committed: (position) => this.advance(position),
-      idle: async () => {
-        if (this.#feed === feed) this.#feed = undefined;
-        // A close that fails has lost nothing: what was written was synced, or reported, before.
-        await shared.close().catch(() => undefined);
-        idle();
-      },
-    });
-    this.#feed = feed;
-    return feed;
+    this.#keeper = keeper;
+    this.#feed = new Feed(file.share(), size, this);
+    return this.#feed;
+  }
+
+  feedGrew(committed: number): void {
+    this.advance(committed);
+  }
+
+  feedIsIdle(feed: Feed): void {
+    if (this.#feed === feed) this.#feed = undefined;
+    void this.#closeFeed(feed);
   }
 
   /** Closes it for a session, whose bytes are in the file, and remembers that. */
@@ -330,6 +337,12 @@ export class Resource implements LogTarget {
     this.#isClosing = true;
     // The others are told when the session is over.
     if (!this.#isClaimed) this.#feed?.end({ reason: 'shutdown' }, 'stream');
+  }
+
+  async #closeFeed(feed: Feed): Promise<void> {
+    // A close that fails has lost nothing: what was written was synced, or reported, before.
+    await feed.file.close().catch(() => undefined);
+    this.#keeper?.feedClosed(this, feed);
   }
 
   #assertFree(): void {

@@ -90,7 +90,7 @@ test.each([
         writeFileSync(location, text());
         const root = await Root.open(directory);
         const file = await root.openRead(ResourcePath.parse('a'));
-        const feed = new Feed(file, size, { committed: () => {}, idle: () => {} });
+        const feed = new Feed(file, size, { feedGrew: () => {}, feedIsIdle: () => {} });
         feed.retain();
         const sinks = new Set<PieceSink>();
         for (const taken of steps) {
@@ -151,7 +151,7 @@ test('nothing is kept in memory for one to whom an append gave nothing', async (
   writeFileSync(location, '');
   const root = await Root.open(directory);
   const file = await root.openRead(ResourcePath.parse('a'));
-  const feed = new Feed(file, 0, { committed: () => {}, idle: () => {} });
+  const feed = new Feed(file, 0, { feedGrew: () => {}, feedIsIdle: () => {} });
   const sinks = [new CollectingSink(), new PieceSink(LINES)];
   for (const sink of sinks) {
     sink.follower = feed.join(0, sink, 'session');
@@ -172,7 +172,7 @@ test('a follower that is to end within what is in memory gets no more', async ()
   writeFileSync(path.join(directory, 'a'), '0123456789');
   const root = await Root.open(directory);
   const file = await root.openRead(ResourcePath.parse('a'));
-  const feed = new Feed(file, 0, { committed: () => {}, idle: () => {} });
+  const feed = new Feed(file, 0, { feedGrew: () => {}, feedIsIdle: () => {} });
   const stalled = new CollectingSink();
   stalled.follower = feed.join(0, stalled, 'session');
   feed.commit(0, [Buffer.from('0123456789')]);
