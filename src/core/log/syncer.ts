@@ -7,6 +7,12 @@ import { Slots } from '../slots.ts';
  */
 const MAX_SYNCS = 2;
 
+/** How much longer the rest after a round of syncs is than the round, … */
+const REST_SHARE = 9;
+
+/** … up to this, in milliseconds. */
+const MAX_REST_MS = 10_000;
+
 /** Something whose written bytes can be made durable. */
 export interface Syncable {
   /** Never rejects: what fails is its own affair. */
@@ -27,10 +33,7 @@ export class Syncer {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  /**
-   * @param intervalMs time between two rounds of syncs; longer where one takes longer, so that the disk has half of its time
-   *   for others
-   */
+  /** @param intervalMs time between two rounds of syncs; longer after a round that took long, see {@link restMs} */
   constructor(intervalMs: number) {
     this.#intervalMs = intervalMs;
   }
@@ -75,7 +78,15 @@ export class Syncer {
     for (const file of this.#due) await file.sync();
     this.#due.clear();
     this.#timer = undefined;
-    if (this.#dirty.size > 0 && !this.#closed)
-      this.#arm(Math.max(this.#intervalMs, performance.now() - startMs));
+    if (this.#dirty.size === 0 || this.#closed) return;
+    this.#arm(Math.max(this.#intervalMs, restMs(performance.now() - startMs)));
   }
+}
+
+/**
+ * How long to rest after a round of syncs: nine times as long as it took, so that thousands of files cost a tenth of the
+ * time, but no longer than ten seconds, unless the disk is so slow that it has half of its time for others only then.
+ */
+function restMs(roundMs: number): number {
+  return Math.max(roundMs, Math.min(REST_SHARE * roundMs, MAX_REST_MS));
 }
