@@ -23,7 +23,14 @@ export class PieceWindow {
   #rest = NOTHING;
   /** Whether the last piece was not whole. */
   #isWithin = false;
+  /** Set while {@link find} looks, … */
   #search: Promise<void> | undefined;
+  /** … for how many, … */
+  #seekers = 0;
+  /** … and where it goes on: the last place to cut below a position up to which was looked. */
+  #known = { cut: 0, searched: 0 };
+  /** How many bytes are committed, as far as it was told. */
+  #committed = 0;
 
   /** @param committed how many bytes are committed by now, of which it has none */
   constructor(cutting: Cutting, committed: number) {
@@ -53,6 +60,8 @@ export class PieceWindow {
 
   /** Takes in that more is committed than it was told of. */
   advance(committed: number): void {
+    if (this.#end !== undefined) this.#known = { cut: this.#end, searched: this.#committed };
+    this.#committed = committed;
     const isCut = this.#cutting.openBytes === undefined || committed === 0;
     this.#end = isCut ? committed : undefined;
     this.#rest = NOTHING;
@@ -67,6 +76,7 @@ export class PieceWindow {
     const open = this.#cutting.openBytes?.(parts) ?? 0;
     const isNext = start === this.#end;
     this.#rest = NOTHING;
+    this.#committed = chunk.end;
     if (open < bytes && isNext) {
       const whole = open === 0 && bytes === chunk.end - chunk.start ? chunk : undefined;
       yield* this.#cut(whole ?? new Chunk(start, withoutLast(parts, open)));
@@ -87,10 +97,17 @@ export class PieceWindow {
    * @throws what {@link StoredFile.read} throws
    */
   find(file: StoredFile, committed: () => number): Promise<void> {
+    this.#seekers++;
     this.#search ??= this.#find(file, committed).finally(() => {
       this.#search = undefined;
+      this.#seekers = 0;
     });
     return this.#search;
+  }
+
+  /** To be called by one that has called {@link find} and does not want it any more: without any it stops. */
+  abandon(): void {
+    this.#seekers--;
   }
 
   *#cut(chunk: Chunk): Generator<void, void, undefined> {
@@ -117,12 +134,12 @@ export class PieceWindow {
   }
 
   async #find(file: StoredFile, committed: () => number): Promise<void> {
-    let end = 0;
-    let searched = 0;
+    let { cut: end, searched } = this.#known;
+    searched = Math.max(end, searched - FIRST_SEARCH_BYTES);
     while (this.#end === undefined) {
       const size = committed();
       end = await this.#lastCut(file, size, searched, end);
-      if (this.#end !== undefined) return;
+      if (this.#end !== undefined || this.#seekers === 0) return;
       if (size === committed()) {
         this.#end = end;
         return;
@@ -139,7 +156,7 @@ export class PieceWindow {
       const from = Math.max(start, at - length);
       const block = await file.read(from, at - from);
       // Cut by another program: who reads it finds that out.
-      if (block.length < at - from || this.#end !== undefined) return end;
+      if (block.length < at - from || this.#end !== undefined || this.#seekers === 0) return end;
       const open = this.#cutting.openBytes?.([block]) ?? 0;
       if (open < block.length) return at - open;
       at = from;

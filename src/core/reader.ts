@@ -47,6 +47,8 @@ export class Reader {
   #isWithin = false;
   #full = true;
   #reading = false;
+  /** Whether it waits until it is known how far it may go. */
+  #isSeeking = false;
   #left = false;
   #end: End | undefined;
   #whenLeft: (() => void) | undefined;
@@ -91,6 +93,7 @@ export class Reader {
       position: isWithheld ? Math.min(end, position) : position,
       rest: isRest ? rest : NOTHING,
     };
+    this.#stopSeeking();
     this.pump();
   }
 
@@ -111,6 +114,7 @@ export class Reader {
     this.#left = true;
     this.#loan.release();
     this.#whenLeft?.();
+    this.#stopSeeking();
     // The feed may close the file when the last one leaves, so not while it is read.
     if (!this.#reading) this.feed.leave(this);
   }
@@ -146,6 +150,12 @@ export class Reader {
     return this.#end?.position ?? this.window.end ?? this.feed.committed;
   }
 
+  #stopSeeking(): void {
+    if (!this.#isSeeking) return;
+    this.#isSeeking = false;
+    this.window.abandon();
+  }
+
   #write(encoded: readonly Buffer[], end: number, isWhole: boolean): void {
     this.#position = end;
     this.#isWithin = !isWhole;
@@ -162,7 +172,9 @@ export class Reader {
     let take: () => void;
     try {
       if (this.#end === undefined && this.window.end === undefined) {
+        this.#isSeeking = true;
         await this.window.find(file, () => this.feed.committed);
+        this.#isSeeking = false;
         take = () => undefined;
       } else {
         const goal = this.#goal;

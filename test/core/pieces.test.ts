@@ -1,8 +1,8 @@
-import { appendFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Chunk } from '../../src/core/chunk.ts';
 import {
   anywhere,
@@ -20,6 +20,8 @@ import { temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MAX_BYTES = 64;
+
+const MIB = 1024 * 1024;
 
 /** One of lines, which are mostly short. */
 const LINES: Cutting = {
@@ -193,4 +195,56 @@ test('a byte that may be the rest of a character says nothing of where text may 
   expect(window.end).toBeUndefined();
   expect([...window.push(new Chunk(3, [Buffer.from('abc€')]))]).toHaveLength(1);
   expect(window.end).toBe(9);
+});
+
+/** A feed of a file that has no line end, and how often the file is read. */
+async function endlessLine(bytes: number) {
+  const directory = await temporaryDirectory();
+  const location = path.join(directory, 'a');
+  writeFileSync(location, '');
+  truncateSync(location, bytes);
+  const root = await Root.open(directory);
+  const file = await root.openRead(ResourcePath.parse('a'));
+  const reading = vi.spyOn(file, 'read');
+  const feed = new Feed(file, bytes, { feedGrew: () => {}, feedIsIdle: () => {} });
+  feed.retain();
+  const join = () => {
+    const sink = new PieceSink(LINES);
+    sink.follower = feed.join(0, sink, 'session');
+    sink.drain();
+    return sink;
+  };
+  const grow = (size: number) => {
+    truncateSync(location, size);
+    feed.advance(size);
+  };
+  return { feed, file, join, grow, reads: () => reading.mock.calls.length };
+}
+
+test('nobody looks for a line end for followers who have gone, and for others they do', async () => {
+  const { feed, file, join, reads } = await endlessLine(1024 * MIB);
+  const gone = join();
+  const last = join();
+  await waitFor(() => reads() > 2, 'the search');
+  gone.follower?.leave();
+  const before = reads();
+  await waitFor(() => reads() > before + 2, 'the search to go on');
+  last.follower?.leave();
+  feed.release();
+  const atEnd = reads();
+  await waitFor(() => feed.window(LINES).followers === 0, 'the feed to be left');
+  expect(reads()).toBeLessThanOrEqual(atEnd + 1);
+  await file.close();
+});
+
+test('where a file has grown nothing is looked for twice', async () => {
+  const { feed, file, join, grow, reads } = await endlessLine(MIB);
+  const sink = join();
+  await waitFor(() => feed.window(LINES).end === 0, 'the end of the search');
+  const before = reads();
+  grow(MIB + 10);
+  await waitFor(() => feed.window(LINES).end === 0, 'the next one');
+  expect(reads() - before).toBeLessThanOrEqual(2);
+  sink.follower?.leave();
+  await file.close();
 });

@@ -12,7 +12,7 @@ import type { StreamStore } from './stream-store.ts';
 /** How many streams are looked at in one sweep. */
 const MAX_LOOKS = 10_000;
 
-/** Time after which one is looked at again that could not be looked at. */
+/** Time after which one is looked at again that could not be looked at, or that somebody uses. */
 const RETRY_MS = 60_000;
 
 /** How many sweeps in a row must miss a file before nobody looks for it any more: it may have been renamed for a moment. */
@@ -114,7 +114,9 @@ export class ExpirySweep {
 
   async #endMs(stat: FileStat): Promise<number | undefined> {
     const { state, accessedMs } = await this.#store.read(stat);
-    return expiryMs(state, accessedMs);
+    const endMs = expiryMs(state, accessedMs);
+    // One that somebody reads stays: it must not be the first of those that are due for as long as that lasts.
+    return endMs !== undefined && endMs <= Date.now() ? Date.now() + RETRY_MS : endMs;
   }
 }
 

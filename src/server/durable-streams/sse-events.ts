@@ -10,6 +10,9 @@ const MAX_PIECE_BYTES = 64 * 1024;
 /** How long a browser waits before it comes back, in milliseconds. */
 const RETRY_MS = 1000;
 
+/** Of one character in UTF-8. */
+const MAX_CHARACTER_BYTES = 4;
+
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const SPACE = 0x20;
@@ -129,6 +132,12 @@ export function frameOf(data: Buffer, beginning: Buffer, ending: string, layOut:
 
 /** How many bytes of a text are not much longer as lines of an event, each of which has a name. */
 function fittingText(text: Buffer): number {
+  // What goes on behind a piece as long as this may begin with the other half of a line end.
+  const isCut = text.length > MAX_PIECE_BYTES - MAX_CHARACTER_BYTES && text.at(-1) === CARRIAGE_RETURN;
+  return Math.min(fittingLines(text), isCut ? text.length - 1 : text.length);
+}
+
+function fittingLines(text: Buffer): number {
   let lines = 0;
   for (let at = 0; at < text.length; at++) {
     if (text[at] !== LINE_FEED && text[at] !== CARRIAGE_RETURN) continue;

@@ -245,3 +245,13 @@ describe('what another program does to a file that is read live', () => {
     expect((await stream.longPoll(nextOffset)).status).toBe(410);
   });
 });
+
+test('a line end of two characters is one, wherever text is cut into events', async () => {
+  const server = await startServer();
+  const lines = `${'x'.repeat(64 * KIB - 1)}\r\nsecond line\r\n`;
+  writeFileSync(path.join(server.root, 'crlf.txt'), lines);
+  const reader = await SseReader.open(server.url('/crlf.txt'));
+  await reader.waitUntilUpToDate();
+  expect(reader.data).toBe(lines.replaceAll('\r\n', '\n'));
+  reader.destroy();
+});
