@@ -46,12 +46,12 @@ export class PieceWindow {
     return this.#pieces.at(position);
   }
 
-  /** Lets all bytes go. */
+  /** Drops all bytes. */
   clear(): void {
     this.#pieces.clear();
   }
 
-  /** Takes in that more is committed than it was told of. */
+  /** Takes in that more is committed, without the bytes. */
   advance(committed: number): void {
     const isCut = this.#cutting.openBytes === undefined || committed === 0;
     this.#end = isCut ? committed : undefined;
