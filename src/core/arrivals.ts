@@ -9,7 +9,7 @@ interface Awaited extends PathWatcher {
   readonly waiters: Set<(isThere: boolean) => void>;
 }
 
-/** Waits for files that are not there. What this server makes is told at once; what others make, {@link PathWatch} finds. */
+/** Waits for files that are not there. What this server makes is notified at once; what others make, {@link PathWatch} finds. */
 export class Arrivals {
   readonly #root: Root;
   readonly #paths: PathWatch;
@@ -74,7 +74,7 @@ export class Arrivals {
     return awaited;
   }
 
-  /** Who waits from now on waits for another one. */
+  /** Those who come from now on wait for another one. */
   #remove(awaited: Awaited): void {
     this.#paths.delete(awaited);
     const { key } = awaited.path;
@@ -99,7 +99,7 @@ export class Arrivals {
     }
   }
 
-  /** Mostly nothing is there, which takes one call of the system to know. */
+  /** Mostly nothing is there, which takes one system call to know. */
   #mayBeThere(path: ResourcePath): boolean {
     try {
       return this.#root.peek(path) !== undefined;

@@ -31,7 +31,7 @@ export class ChunkWindow {
     return undefined;
   }
 
-  /** Lets all bytes go. */
+  /** Drops all bytes. */
   clear(): void {
     this.#chunks.length = 0;
   }

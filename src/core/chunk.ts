@@ -1,4 +1,4 @@
-/** Lays committed bytes out for the wire, as buffers to be written one after the other. */
+/** Encodes committed bytes for the wire, as buffers to be written one after the other. */
 export type Encoder = (parts: readonly Buffer[]) => readonly Buffer[];
 
 /** More pieces than this are joined at once: each costs about as much as copying a few hundred bytes. */

@@ -33,7 +33,7 @@ import { Streams } from './streams/streams.ts';
 /** Longest time for which written bytes wait to be made durable while a session goes on. */
 const SYNC_INTERVAL_MS = 1000;
 
-/** Time between two looks for streams that have outlived their time and that nobody asks for. */
+/** Time between two sweeps for streams that have expired and that nobody asks for. */
 const SWEEP_INTERVAL_MS = 30_000;
 
 /** Options of {@link Core}. */
@@ -62,13 +62,13 @@ export interface RecoverOptions {
   verify?: boolean;
 }
 
-/** All that a root is served, or checked, with. The one place where it is composed. */
+/** The composition root: everything that a root is served, or checked, with, and who is given what. */
 export class Core {
   readonly root: Root;
   readonly records: Records;
   readonly store: StreamStore;
   readonly quarantine: Quarantine<EntryHeader>;
-  /** What is at paths: the only ways to a file. */
+  /** Look-ups: the only ways to a file. */
   readonly resources: Resources;
   /** How streams come and go. */
   readonly streams: Streams;
@@ -142,7 +142,7 @@ export class Core {
   }
 
   /**
-   * Opens a root to serve it; makes the directory if it is missing. {@link close} lets it go.
+   * Opens a root to serve it; makes the directory if it is missing. {@link close} releases it.
    *
    * @throws {InvalidRootError} when it cannot be made, entered or written
    * @throws {RootInUseError} when another server uses it
@@ -164,7 +164,7 @@ export class Core {
   }
 
   /**
-   * Recovers the root, and deletes from now on what has outlived its time.
+   * Recovers the root, and deletes from now on what has expired.
    *
    * @throws what {@link recover} throws
    */
@@ -177,10 +177,10 @@ export class Core {
   }
 
   /**
-   * Opens the records, removes what a server that was killed was making, and makes its log good. It takes the time
-   * that it takes. After a failure nothing is lost: it can be done again by another core.
+   * Opens the records, removes what a server that was killed was making, and replays its journal. There is no time
+   * limit. After a failure nothing is lost: it can be done again by another core.
    *
-   * @returns how many streams the log was about
+   * @returns how many streams the journal was about
    */
   async recover(options: RecoverOptions = {}): Promise<number> {
     const report = this.#report;
@@ -202,8 +202,8 @@ export class Core {
   /**
    * Takes no new appenders from now on, ends the sessions that nobody holds, and
    * waits until every feed has ended and its file is closed; to end the others
-   * is for those who hold them. Then makes all that is in the log safe beside the files, and lets
-   * the root go. After a recovery that failed the log stays. Idempotent.
+   * is for those who hold them. Then brings all records up to date, removes the journal, and releases
+   * the root. After a recovery that failed the journal stays. Idempotent.
    */
   async close(): Promise<void> {
     try {

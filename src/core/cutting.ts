@@ -10,7 +10,7 @@ export interface Cutting {
   readonly maxBytes: number;
   /** How many bytes at the end of `parts` are behind the last place where they may be cut: all, if there is none. Default: 0, anywhere. */
   readonly openBytes?: (parts: readonly Buffer[]) => number;
-  /** Whether what never became whole is given out only when the stream has finished: else who comes back gets it whole. */
+  /** Whether what never became whole is given out only when the stream has finished: else a client that comes back gets it whole. */
   readonly withholdsRest?: boolean;
   /**
    * How many of `bytes`, which end at such a place, are one piece. Default: all.
@@ -23,7 +23,7 @@ export interface Cutting {
 /** For sinks to which bytes are bytes. */
 export const anywhere: Cutting = { maxBytes: Number.POSITIVE_INFINITY };
 
-/** For those who read text as it comes. */
+/** For sinks that show text as it comes. */
 export const betweenCharacters: Cutting = {
   maxBytes: Number.POSITIVE_INFINITY,
   openBytes: openCharacterBytes,

@@ -17,7 +17,7 @@ export interface DirectoryEntry {
   status: number | undefined;
 }
 
-/** What is in directories. */
+/** Lists directories. */
 export class Directories {
   readonly #root: Root;
   readonly #resources: Resources;

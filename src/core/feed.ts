@@ -8,11 +8,11 @@ import { Reader, type Sink } from './reader.ts';
 /** What a follower stays for: the session that appends, or the stream for as long as it is open, whoever appends to it. */
 export type Stay = 'session' | 'stream';
 
-/** Who made a feed and is told how it goes. */
+/** Who made a feed, and is notified by it. */
 export interface FeedOwner {
   /** Called when `committed` has grown. */
   feedGrew(committed: number): void;
-  /** Called once, when nobody holds the feed or follows any more. */
+  /** Called once, when nobody retains the feed or follows any more. */
   feedIsIdle(feed: Feed): void;
 }
 
@@ -23,7 +23,7 @@ export interface FeedOwner {
 export class Feed {
   /** The file that holds every committed byte. Open until the feed is idle. */
   readonly file: StoredFile;
-  /** The newest committed bytes, as far as a follower still wants them: cut for each kind of sink that there is. */
+  /** The newest committed bytes, as far as a reader still needs them: cut for each kind of sink that there is. */
   readonly #windows = new Map<Cutting, PieceWindow>();
   /** Those who wait for more, … */
   readonly #readers = new Map<Reader, Stay>();
@@ -41,7 +41,7 @@ export class Feed {
 
   /**
    * @param file the open file, which the owner closes
-   * @param size how much of it is good by now
+   * @param size how many of its bytes count by now
    */
   constructor(file: StoredFile, size: number, owner: FeedOwner) {
     this.file = file;
@@ -49,7 +49,7 @@ export class Feed {
     this.#owner = owner;
   }
 
-  /** The position up to which the file's bytes are good; only these are ever sent. */
+  /** The position below which the file's bytes count; only these are ever sent. */
   get committed(): number {
     return this.#committed;
   }
@@ -72,7 +72,7 @@ export class Feed {
 
   /**
    * Raises `committed` by bytes that are in the file at `start`, and wakes the
-   * followers. The one place that does. Bytes below `committed` are known
+   * followers. The one place that does with bytes at hand. Those below `committed` are known
    * already and change nothing.
    */
   commit(start: number, parts: readonly Buffer[]): void {
@@ -86,7 +86,8 @@ export class Feed {
   }
 
   /**
-   * Takes in that the file has become longer by what others have written.
+   * Raises `committed` by what is in the file already and does not come through here, as what other programs append: the windows have a
+   * gap there, and readers take it from the file.
    *
    * @returns false when it is shorter than what was committed
    */
@@ -181,7 +182,7 @@ export class Feed {
     this.#behind--;
   }
 
-  /** Lets go of what nobody wants any more. */
+  /** Empties the windows when everybody has everything. */
   #forget(): void {
     if (this.#behind + this.#ended.size > 0) return;
     for (const window of this.#windows.values()) window.clear();

@@ -10,9 +10,9 @@ import type { Reader, Sink } from './reader.ts';
 import type { FeedKeeper, Resource } from './resource.ts';
 import type { Resources } from './resources.ts';
 
-/** Where a follower joins who is no session's. */
+/** Where a follower joins a file to which no session appends. */
 export interface Place {
-  /** How much of the file is good. */
+  /** How many bytes of the file count. */
   size: number;
   /** Position of the first byte that it gets. */
   position: number;
@@ -33,7 +33,7 @@ export class Feeds implements FeedKeeper {
   readonly #closed: (() => void)[] = [];
   /** Those that are being opened for somebody who reads live. */
   readonly #opening = new Map<Resource, Promise<void>>();
-  /** Those who have to know what becomes of the files of open streams. */
+  /** Watches over the files of open streams, while they are followed. */
   readonly #watchers = new Map<Feed, Watcher>();
 
   constructor(live: LiveResources, resources: Resources, watch: FileWatch) {
@@ -43,10 +43,10 @@ export class Feeds implements FeedKeeper {
   }
 
   /**
-   * The feed of a stream that is held, and is then held for as long as anybody has the feed.
+   * The feed of a resource that is in use, and is then in use for as long as anybody has the feed.
    *
    * @param file shared with it, so that the caller closes it all the same
-   * @param size how much of the file is good
+   * @param size how many bytes of the file count
    */
   open(resource: Resource, file: StoredFile, size: number): Feed {
     const before = resource.feed;
@@ -61,14 +61,14 @@ export class Feeds implements FeedKeeper {
 
   feedClosed(resource: Resource, feed: Feed): void {
     this.#unwatch(feed);
-    // Its time to live begins when nobody reads it any more.
+    // Its time to live is counted from when nobody reads it any more.
     this.#touch(resource);
     this.#live.release(resource);
     this.#countOff();
   }
 
   /**
-   * The stream at a path, with its feed, which is held until it is released.
+   * The stream at a path, with its feed, which stays until it is released.
    *
    * @throws what {@link Resources.acquire} and {@link Resource.assertWhole} throw
    */
@@ -77,7 +77,7 @@ export class Feeds implements FeedKeeper {
     try {
       resource.assertWhole();
       this.#touch(resource);
-      // Others who have waited for it may have let it go again.
+      // Others who have waited for it may have released it again.
       while (resource.feed === undefined) await this.#openOnce(resource, path);
       const { feed } = resource;
       feed.retain();

@@ -5,10 +5,10 @@ import type { ResourcePath } from '../wire/resource-path.ts';
 import type { Feed } from './feed.ts';
 import type { PathWatch, PathWatcher } from './path-watch.ts';
 
-/** How long nothing must have come from its appender until a look takes the place of those that writes take. */
+/** How long nothing must have been written until the file is looked at: each write looks by itself. */
 const REST_MS = 500;
 
-/** Who has to know what becomes of a file. */
+/** Who is notified of what other programs do to a file. */
 export interface Watcher {
   readonly feed: Feed;
   /** Called when the file was deleted, made anew or cut. */

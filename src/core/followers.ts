@@ -23,7 +23,7 @@ import { startAt, startOfLastLines } from './start-position.ts';
 /** How many files are searched for their last lines at a time: each search keeps a thread and the processor busy. */
 const MAX_SEARCHES = 2;
 
-/** Where followers join: what is there now, what somebody appends to, and the rest of what was replaced. */
+/** Where followers join: what is there now, what somebody appends to, and the rest of what was replaced. Each gets a {@link Reader}. */
 export class Followers {
   readonly #resources: Resources;
   readonly #sessions: SessionRegistry;
@@ -46,7 +46,7 @@ export class Followers {
   /**
    * Follows a resource. While nobody appends, the follower gets what is there
    * and the reason for which the last append ended. Of a file that was replaced, deleted or
-   * cut while it was held for a follower who comes back, it gets the rest, and what happened.
+   * cut while it was kept for a follower that comes back, it gets the rest, and what happened.
    *
    * @param signal gives up a search for the last lines
    * @throws {PathConflictError} when a directory is at the path
@@ -112,14 +112,14 @@ export class Followers {
    * The exit status of the command whose output a file is, if it has finished, as it is now, and its appender told.
    * Never rejects.
    *
-   * @param size how much of it is good
+   * @param size how many of its bytes count
    */
   async status(stat: FileStat, size: number): Promise<number | undefined> {
     if (this.live(stat.fingerprint) !== undefined) return undefined;
     return (await this.#sessions.history.outcome({ stat }, size)).status;
   }
 
-  /** What is waited for has ended for the server by now, but not for the one who appends: how it will end nobody knows. */
+  /** The session has ended for the server by now, but not for its client: how it will end nobody knows. */
   #refuseWhenClosing(): void {
     if (this.#sessions.isClosing) throw new ServerClosingError('the server is shutting down');
   }
@@ -149,7 +149,7 @@ export class Followers {
     return this.#sessions.exclusively(fingerprint, () => this.#joinAt(start, file, path, sink));
   }
 
-  /** Where a follower begins in a file, by how much of it is committed when he joins. */
+  /** Where a follower begins in a file, by how much of it is committed when it joins. */
   async #startIn(
     file: StoredFile,
     { from, lines }: FollowRequest,

@@ -11,32 +11,32 @@ import { canExpire } from './streams/stream-expiry.ts';
 import type { StreamStore } from './streams/stream-store.ts';
 import { ahead, type LookedAt, type StreamView, viewOf } from './streams/stream-view.ts';
 
-/** How many streams that nobody uses keep their files open. */
+/** How many idle resources are kept: their files are open. */
 const MAX_IDLE = 256;
 
-/** How long a path leads to where it led. */
+/** How long a path is trusted to lead to the same file. */
 const SEEN_MS = 1000;
 
-/** Time after which those that nobody has used are let go: once to twice that. */
+/** Time after which idle ones are evicted: once to twice that. */
 const IDLE_MS = 2000;
 
 interface Holding {
   resource: Resource;
   users: number;
-  /** Paths at which it was seen. */
+  /** Paths under which it was opened. */
   keys: Set<string>;
 }
 
-/** The streams that somebody uses, or whose records are behind the log. */
+/** The one map of live resources, by fingerprint: those that are in use, those whose records are behind the journal, and, for a while, idle ones. */
 export class LiveResources implements ResourceOwner {
   readonly #log: LocalLog;
   readonly #store: StreamStore;
   readonly #quarantine: Quarantine<EntryHeader>;
   readonly #opening = new KeyedLock();
   readonly #holdings = new Map<string, Holding>();
-  /** Those that nobody uses, the ones used last at the end. */
+  /** Those that nobody uses, the most recently used ones last. */
   readonly #idle = new Set<Resource>();
-  /** Those that were used since the last look. */
+  /** Those that were used since the last eviction. */
   readonly #recent = new Set<Resource>();
   /** At which paths streams were seen, and when. */
   readonly #seen = new Map<string, { resource: Resource; atMs: number }>();
@@ -49,23 +49,23 @@ export class LiveResources implements ResourceOwner {
     this.#quarantine = quarantine;
   }
 
-  /** The stream of a file, if it is held. */
+  /** The live resource of a file, if there is one. */
   held(fingerprint: string): Resource | undefined {
     return this.#holdings.get(fingerprint)?.resource;
   }
 
-  /** All that are held. */
+  /** All of them. */
   *all(): Generator<Resource, void, undefined> {
     for (const { resource } of this.#holdings.values()) yield resource;
   }
 
-  /** Holds a stream that is held once more, until {@link release}. */
+  /** Counts one more user of a resource that is in use, until {@link release}. */
   retain(resource: Resource): void {
     (this.#holdings.get(resource.fingerprint) as Holding).users++;
   }
 
   /**
-   * Holds the stream of an open file until {@link release}.
+   * The live resource of an open file, made if there is none, in use until {@link release}.
    *
    * @param path the name under which it was opened
    * @param isThere false when it is not at that path any more
@@ -105,7 +105,7 @@ export class LiveResources implements ResourceOwner {
     this.#letGo(resource);
   }
 
-  /** To be called once for each {@link acquire}. */
+  /** To be called once for each {@link acquire}, {@link acquireUsed} and {@link retain}. */
   release(resource: Resource): void {
     const holding = this.#holdings.get(resource.fingerprint) as Holding;
     holding.users--;
@@ -113,7 +113,7 @@ export class LiveResources implements ResourceOwner {
   }
 
   /**
-   * Holds the stream at a path that is in use, without a look at the disk: that it is still
+   * As {@link acquire}, of a resource that is in use at a path, without a look at the disk: that it is still
    * there was seen a moment ago, and each append looks again.
    */
   acquireUsed({ key }: ResourcePath): Resource | undefined {
@@ -139,16 +139,16 @@ export class LiveResources implements ResourceOwner {
   }
 
   /**
-   * Whether anybody uses the stream of a file at the moment.
+   * Whether the resource of a file is in use.
    *
-   * @param options.own how many of its holds are the caller's. Default: none
+   * @param options.own how many of its users are the caller. Default: none
    */
   isUsed(fingerprint: string, { own = 0 }: { own?: number } = {}): boolean {
     return (this.#holdings.get(fingerprint)?.users ?? 0) > own;
   }
 
   /**
-   * What is to be seen of the stream of an open file, now.
+   * What counts of an open file, now.
    *
    * @throws what {@link assertWhole} throws
    */
@@ -160,7 +160,7 @@ export class LiveResources implements ResourceOwner {
   /**
    * To be called before anybody is told what is in a file, or how much.
    *
-   * @throws what appends are told, when only the log is sure to have what was acknowledged
+   * @throws what appends are told, when only the journal is sure to have what was acknowledged
    */
   assertWhole(fingerprint: string): void {
     const held = this.held(fingerprint);
@@ -178,36 +178,36 @@ export class LiveResources implements ResourceOwner {
     const { version, size: start } = resource.state;
     if (version > 0 && journal.heldSize > 0) {
       const entry = { file, path: location, version, start, length: 0, deleted: true } as const;
-      // Without it a start takes the file for lost, and tells of it: nothing worse.
+      // Without it a start reports the file as lost: nothing worse.
       await new LoneEntry(journal, entry).write().catch(() => undefined);
-      // So that the log is shortened after it.
+      // So that the journal is shortened after it.
       this.#log.checkpoints.add(resource);
     }
   }
 
   /**
-   * Forgets what is logged of a deleted file that is in quarantine. To be called when it cannot be there again after a
+   * Forgets what the journal has of a deleted file that is in quarantine. To be called when it cannot be there again after a
    * loss of power: it would lack that. Never rejects.
    */
   async forget({ fingerprint }: Resource): Promise<void> {
     const quarantine = this.#quarantine;
     const isHeld = quarantine.causeOf(fingerprint) !== undefined;
-    // Else the next start tells of bytes that nobody misses: nothing worse.
+    // Else the next start reports bytes as lost that were deleted: nothing worse.
     await quarantine.remove(fingerprint).catch(() => undefined);
     if (isHeld)
       await this.#log.journal.annulReplayed(({ file }) => file === fingerprint).catch(() => undefined);
   }
 
-  /** Takes no more appends, makes all that is in the log safe beside the files, and lets them go. */
+  /** Takes no more appends, brings all records up to date with the journal, and closes the files. */
   async close(): Promise<void> {
     this.#isClosing = true;
     clearTimeout(this.#timer);
     const resources = Array.from(this.#holdings.values(), ({ resource }) => resource);
     for (const resource of resources) resource.shutDown();
-    // So that the log has nothing more of them afterwards.
+    // So that nothing more of them comes into the journal afterwards.
     await Promise.all(resources.map((resource) => resource.settled()));
     await this.#log.checkpoints.close();
-    // What fails is in the log, and made good by the next start.
+    // What fails is in the journal, and replayed by the next start.
     await Promise.allSettled(Array.from(this.#holdings.values(), ({ resource }) => resource.closeFile()));
   }
 
@@ -223,7 +223,7 @@ export class LiveResources implements ResourceOwner {
     return viewOf(file, { ...known, size });
   }
 
-  /** Why the file of a stream that is not held may be behind the log. What comes into quarantine later is held until it leaves it. */
+  /** Why the file of a stream that is not live may be behind the journal. One that comes into quarantine later is live until it leaves it. */
   #isolation(fingerprint: string): HttpfstreamError | undefined {
     const quarantine = this.#quarantine;
     return quarantine.has(fingerprint) ? isolationOf(quarantine.causeOf(fingerprint)) : undefined;
@@ -244,7 +244,7 @@ export class LiveResources implements ResourceOwner {
     });
   }
 
-  /** Lets a stream go when it is not needed any more, or keeps it for a while. */
+  /** Evicts a resource that is not needed any more, or keeps it as an idle one for a while. */
   #letGo(resource: Resource): void {
     const holding = this.#holdings.get(resource.fingerprint);
     if (
@@ -269,11 +269,11 @@ export class LiveResources implements ResourceOwner {
     const holding = this.#holdings.get(resource.fingerprint);
     for (const key of holding?.keys ?? []) this.#seen.delete(key);
     this.#holdings.delete(resource.fingerprint);
-    // What it has brought is remembered, so that it does not matter whether this works.
+    // Its record is up to date, so that it does not matter whether this works.
     void resource.closeFile().catch(() => undefined);
   }
 
-  /** Drops those that were idle the last time, too. */
+  /** Evicts those that were idle the last time, too. */
   #dropIdle(): void {
     this.#timer = undefined;
     for (const resource of this.#idle) if (!this.#recent.has(resource)) this.#drop(resource);

@@ -4,21 +4,21 @@ import type { Reader, Sink } from './reader.ts';
 import type { Resource } from './resource.ts';
 
 /**
- * A stream, or any other file, for those who read it live whoever appends to it: until it is closed, its file is not
- * what it was, or the server closes.
+ * A stream, or any other file, for live readers, which stay whoever appends to it: until it is closed, its file is
+ * deleted, replaced or cut, or the server closes.
  */
 export class LiveReads {
   readonly resource: Resource;
-  /** Held until {@link release}. */
+  /** Retained until {@link release}. */
   readonly feed: Feed;
 
-  /** @param feed of the stream, which the caller has held */
+  /** @param feed of the stream, which the caller has retained */
   constructor(resource: Resource, feed: Feed) {
     this.resource = resource;
     this.feed = feed;
   }
 
-  /** Makes a follower, which holds the feed, too. As {@link Feed.join}. */
+  /** Makes a reader, which keeps the feed, too. As {@link Feed.join}. */
   join(position: number, sink: Sink): Reader {
     return this.feed.join(position, sink, this.#outcome ?? 'stream');
   }
@@ -28,7 +28,7 @@ export class LiveReads {
     this.feed.release();
   }
 
-  /** Why nothing more comes, if that is so: what has ended the feed does not end who joins it afterwards. */
+  /** Why nothing more comes, if that is so: what has ended the feed does not end readers that join it afterwards. */
   get #outcome(): Outcome | undefined {
     const { isGone, isClosing, state, feed } = this.resource;
     if (isGone) return { reason: 'deleted' };

@@ -3,7 +3,7 @@ import type { Root } from '../storage/root.ts';
 import type { WriteTurns } from '../storage/write-turns.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 
-/** Time between two passes over what the system has told of: what changes once changes again. */
+/** Time between two passes over what the system has notified of: what changes once changes again. */
 const PASS_INTERVAL_MS = 100;
 
 /** How long a pass may take. */
@@ -12,7 +12,7 @@ const MAX_PASS_MS = 5;
 /** How much of the processor's time sweeps take at most. */
 const SHARE = 0.004;
 
-/** In how many sweeps each path of which the system tells has its turn. */
+/** In how many sweeps each path has its turn for which the system notifies. */
 const SWEEPS = 60;
 
 /** Bounds of a {@link PathWatch}. */
@@ -26,10 +26,10 @@ export interface PathWatchLimits {
 // Some systems let all programs of a user watch 8,192 directories.
 const LIMITS: PathWatchLimits = { sweepIntervalMs: 1000, maxDirectories: 8192 };
 
-/** Who has to know what other programs do at a path. */
+/** Who is notified of what other programs do at a path. */
 export interface PathWatcher {
   readonly path: ResourcePath;
-  /** Called for each change of which the system tells; returns whether to look at it. */
+  /** Called for each change of which the system notifies; returns whether to look at it. */
   isNews(what: Change): boolean;
   /** Whether its content is changed by this server, so that a look at that can wait. */
   isBusy(): boolean;
@@ -47,9 +47,9 @@ interface Watched {
 }
 
 /**
- * Finds out what other programs do at paths, be they there or not. What the system tells of makes it soon: it is looked at in passes,
+ * Finds out what other programs do at paths, be they there or not. What the system notifies of makes it soon: it is looked at in passes,
  * however much changes. Sweeps, within a share of the processor's time however many paths there are, make it certain: each
- * path has its turn once a minute, and once a second where the system does not tell. Nobody else looks.
+ * path has its turn once a minute, and once a second where the system does not notify. Nobody else looks.
  */
 export class PathWatch {
   readonly #root: Root;
@@ -57,9 +57,9 @@ export class PathWatch {
   readonly #limits: PathWatchLimits;
   readonly #names: NameWatches;
   readonly #watched = new Map<PathWatcher, Watched>();
-  /** Those of which the system tells, … */
+  /** Those for which the system notifies, … */
   readonly #told = new Round<Watched>();
-  /** … and those of which it does not. */
+  /** … and those for which it does not. */
   readonly #untold = new Round<Watched>();
   /** Those that the next pass looks at. */
   #changed = new Set<Watched>();
@@ -104,7 +104,7 @@ export class PathWatch {
     this.#sweepTimer = undefined;
   }
 
-  /** Whether the system tells what changes there. */
+  /** Whether the system notifies of what changes there. */
   isTold(watcher: PathWatcher): boolean {
     return this.#watched.get(watcher)?.names.isTold ?? false;
   }
@@ -153,7 +153,7 @@ export class PathWatch {
     for (; count > 0 && performance.now() < endMs; count--) {
       const watched = round.next();
       if (watched === undefined) return;
-      // The system may have told nothing.
+      // The system may have missed something.
       watched.isStale = true;
       await this.#look(watched);
     }

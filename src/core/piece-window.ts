@@ -53,12 +53,12 @@ export class PieceWindow {
     return this.#pieces.at(position);
   }
 
-  /** Lets all bytes go. */
+  /** Drops all bytes. */
   clear(): void {
     this.#pieces.clear();
   }
 
-  /** Takes in that more is committed than it was told of. */
+  /** Takes in that more is committed, without the bytes. */
   advance(committed: number): void {
     if (this.#end !== undefined) this.#known = { cut: this.#end, searched: this.#committed };
     this.#committed = committed;

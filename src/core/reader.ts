@@ -5,28 +5,28 @@ import type { Feed } from './feed.ts';
 import type { Outcome } from './outcome.ts';
 import type { PieceWindow } from './piece-window.ts';
 
-/** Bytes that a follower behind the window reads from the file at a time, at most. */
+/** Bytes that a reader behind the window reads from the file at a time, at most. */
 const MAX_BLOCK_BYTES = 256 * 1024;
 
 const NOTHING: Buffer = Buffer.alloc(0);
 
-/** Where a follower's bytes go. */
+/** Where a reader's bytes go. */
 export interface Sink {
-  /** How the bytes are laid out for this sink. */
+  /** How the bytes are encoded for this sink. */
   readonly encode: Encoder;
   /** Where its bytes may be cut. What never becomes whole is given to it at the end, unless that is withheld. */
   readonly cutting: Cutting;
   /**
-   * Takes encoded bytes, up to the follower's position by now; false means that it is full and will call {@link Reader.drained}.
+   * Takes encoded bytes, up to the reader's position by now; false means that it is full and will call {@link Reader.drained}.
    *
    * @param isWhole whether they end where they may be cut: not within a piece that is too long
    */
   write(encoded: readonly Buffer[], isWhole: boolean): boolean;
   /** Called when the appender was lost and may come back, and when it is back. */
   waiting(isWaiting: boolean): void;
-  /** Called once, when everything was written; the follower has left its feed. */
+  /** Called once, when everything was written; the reader has left its feed. */
   end(outcome: Outcome): void;
-  /** Called once instead of `end` when the file could not be read; the follower has left its feed. */
+  /** Called once instead of `end` when the file could not be read; the reader has left its feed. */
   fail(error: unknown): void;
 }
 

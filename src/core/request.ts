@@ -2,7 +2,7 @@ import type { StartPosition } from './start-position.ts';
 
 /** What an appender asks for. */
 export interface AppendRequest {
-  /** The client's own random token; who brings it again goes on with the session. */
+  /** The client's own random token; a request that brings it again goes on with the session. */
   session?: string | undefined;
   /** Grows with each request of a session: one that is not above the last is a repetition. */
   attempt?: number | undefined;
@@ -18,11 +18,11 @@ export interface AppendRequest {
 export interface FollowRequest extends StartPosition {
   /** Generation that the file must have. */
   generation?: number | undefined;
-  /** For how long the file is held after its end for the follower, who comes back, in milliseconds. Default 0. */
+  /** For how long the file is kept open after its end for the follower, which comes back, in milliseconds. Default 0. */
   holdMs?: number;
 }
 
-/** Where a follower was who comes back; undefined for one who comes for the first time. */
+/** Where a follower was that comes back; undefined for one that comes for the first time. */
 export function returnPosition({ generation, from }: FollowRequest): number | undefined {
   return generation === undefined ? undefined : from;
 }

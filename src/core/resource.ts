@@ -22,7 +22,7 @@ import { SingleAppends } from './log/single-appends.ts';
 import { namesOf, type OffsetNames } from './streams/stream-offset.ts';
 import { isJsonType } from './streams/stream-type.ts';
 
-/** What is known of a stream when it begins to live. */
+/** What is known of a file when its resource is made. */
 export interface ResourceOptions {
   /** The name under which its file was opened. */
   path: ResourcePath;
@@ -33,7 +33,7 @@ export interface ResourceOptions {
   /** Generation of the file. */
   generation: number;
   state: StreamState;
-  /** Why it takes no appends and cannot be read: what the log has of it could not be made good. */
+  /** Why it takes no appends and cannot be read: what the journal has of it could not be replayed. */
   isolation: HttpfstreamError | undefined;
   /** Whether what was remembered is damaged, so that the state is a guess. */
   isDamaged: boolean;
@@ -45,15 +45,15 @@ export interface FeedKeeper {
   feedClosed(resource: Resource, feed: Feed): void;
 }
 
-/** Who keeps streams. */
+/** Who keeps resources. */
 export interface ResourceOwner {
-  /** Called when all that the log had of a stream is remembered. */
+  /** Called when the record of a resource is up to date with the journal. */
   upToDate(resource: Resource): void;
 }
 
 /** What came of an append. */
 export interface Appended {
-  /** Whether it was made before. */
+  /** Whether it repeats one that was made before. */
   isRepeated: boolean;
   /** The producer's last request that counted. */
   producer: ProducerRequest | undefined;
@@ -63,18 +63,18 @@ export interface Appended {
 
 /** Who writes the bytes of the session that has claimed a stream. */
 export interface Claimant {
-  /** Takes no more bytes: the stream cannot be brought up to date. Resolves when none is on its way to the log. */
+  /** Takes no more bytes: the stream cannot be brought up to date. Resolves when none is on its way to the journal. */
   isolate(cause: HttpfstreamError): Promise<void>;
 }
 
-/** The live state of one stream, which appends change and readers wait on. */
+/** The live state of one file: what counts, who appends, and the way out to readers. Appends change it, readers wait on it. */
 export class Resource implements LogTarget, FeedOwner {
   readonly path: ResourcePath;
   readonly fingerprint: string;
   /** Path of its file below the root. */
   readonly location: string;
   readonly generation: number;
-  /** What it holds; undefined if that is not known. */
+  /** Its content type; undefined if that is not known. */
   readonly type: string | undefined;
   #names: OffsetNames;
   #generationOfNames: number | undefined;
@@ -82,7 +82,7 @@ export class Resource implements LogTarget, FeedOwner {
   readonly #owner: ResourceOwner;
   readonly #isDamaged: boolean;
   #isolation: HttpfstreamError | undefined;
-  /** Why its file may be behind the log, and has been from the start. */
+  /** Why its file may be behind the journal, and has been from the start. */
   readonly #behind: HttpfstreamError | undefined;
   /** Whether what was written to its file is safe there. */
   readonly sync: FileSync;
@@ -138,7 +138,7 @@ export class Resource implements LogTarget, FeedOwner {
     return this.type !== undefined && this.state.closed !== true && !this.#isGone && !this.#isClosing;
   }
 
-  /** What is in the file, and counts. Its producers are not told. */
+  /** What is in the file, and counts; without the producers. */
   get state(): StreamState {
     return this.#appends.settled;
   }
@@ -153,12 +153,12 @@ export class Resource implements LogTarget, FeedOwner {
     return this.#isClosing;
   }
 
-  /** Whether the disk has lost what was written, and only the log is sure to have it. */
+  /** Whether the disk has lost what was written, and only the journal is sure to have it. */
   get isLost(): boolean {
     return this.sync.lost !== undefined;
   }
 
-  /** Appends let the file go when it is up to date; a session has it open as long as it lasts. */
+  /** Whether its file is open only until it is up to date, as for single appends; a session has it open as long as it lasts. */
   get isKeptOpen(): boolean {
     return !this.#isClaimed;
   }
@@ -171,7 +171,7 @@ export class Resource implements LogTarget, FeedOwner {
   /**
    * To be called before anybody is told what is in the file, or how much.
    *
-   * @throws what appends are told, when only the log is sure to have what was acknowledged
+   * @throws what appends are told, when only the journal is sure to have what was acknowledged
    */
   assertWhole(): void {
     if (this.#behind !== undefined) throw this.#behind;
@@ -195,7 +195,7 @@ export class Resource implements LogTarget, FeedOwner {
     try {
       after = await this.#appends.append(append, () => this.#assertFree());
     } catch (error) {
-      // Its readers are told, too.
+      // Its readers are notified, too.
       if (error instanceof ResourceGoneError && !this.#isGone) void this.gone();
       throw error;
     }
@@ -221,7 +221,7 @@ export class Resource implements LogTarget, FeedOwner {
       if (isJsonType(this.type)) {
         throw new ContentTypeMismatchError('a stream of JSON values takes them by POST only');
       }
-      // From now on the file has bytes of which the log does not know.
+      // From now on the file has bytes of which the journal does not know.
       await this.#appends.remember();
       await this.#appends.closeFile();
       this.#isClaimed = true;
@@ -242,10 +242,10 @@ export class Resource implements LogTarget, FeedOwner {
   }
 
   /**
-   * The way out, which is made if there is none.
+   * The feed, which is made if there is none.
    *
    * @param file shared with it, so that the caller closes it all the same
-   * @param size how much of the file is good
+   * @param size how many bytes of the file count
    * @param keeper told when nobody has it any more, and its file is closed
    */
   openFeed(file: StoredFile, size: number, keeper: FeedKeeper): Feed {
@@ -280,7 +280,7 @@ export class Resource implements LogTarget, FeedOwner {
     }
   }
 
-  /** Makes what is in the file safe, and remembers it beside the file, so that the log is not needed for it. */
+  /** Makes what is in the file safe, and remembers it beside the file, so that the journal is not needed for it. */
   async checkpoint(): Promise<void> {
     if (this.#isGone) return;
     // What is remembered of a stream to which a session appends is brought up to date at its end.
@@ -306,7 +306,7 @@ export class Resource implements LogTarget, FeedOwner {
     await this.#appends.whileIdle(() => {});
   }
 
-  /** Lets the file go when nothing is under way; the next append opens it again. */
+  /** Closes the file when nothing is under way; the next append opens it again. */
   closeFile(): Promise<void> {
     return this.#appends.whileIdle(() => this.#appends.closeFile());
   }
@@ -317,7 +317,7 @@ export class Resource implements LogTarget, FeedOwner {
     this.#feed = undefined;
   }
 
-  /** Ends those who follow because of what has happened to the file. Who appends finds out by itself. */
+  /** Ends the followers because of what has happened to the file. A session finds out by itself. */
   lose(error: HttpfstreamError): void {
     if (this.#isClaimed) return;
     if (error instanceof ResourceGoneError) this.#feed?.end({ reason: 'deleted' }, 'stream');
@@ -335,7 +335,7 @@ export class Resource implements LogTarget, FeedOwner {
   /** Takes no more appends: the server closes. */
   shutDown(): void {
     this.#isClosing = true;
-    // The others are told when the session is over.
+    // A session's followers are told when it is over.
     if (!this.#isClaimed) this.#feed?.end({ reason: 'shutdown' }, 'stream');
   }
 
@@ -367,7 +367,7 @@ export class Resource implements LogTarget, FeedOwner {
       this.#names = namesOf(this.generation, this.state);
       this.cutFeed();
     }
-    // Of a session that closes it more is to be told.
+    // A session that closes it tells how it has ended.
     if (this.state.closed === true && !this.#isClaimed) this.#feed?.end({ reason: 'finished' }, 'stream');
   }
 }

@@ -31,8 +31,8 @@ export interface ResourcesOptions {
 }
 
 /**
- * What is at paths. The only ways to a file: a path is resolved once, the file is opened once, what has outlived its
- * time is deleted, and that it is used is noted.
+ * Look-ups by path. The only ways to a file: a path is resolved once, the file is opened once, what has expired is
+ * deleted, and the access is noted.
  */
 export class Resources {
   readonly #root: Root;
@@ -53,7 +53,7 @@ export class Resources {
   }
 
   /**
-   * Opens the file or directory at a path. What has outlived its time is deleted.
+   * Opens the file or directory at a path. What has expired is deleted.
    *
    * @throws {ResourceNotFoundError} when there is neither
    * @throws {StreamGoneError} when there was a stream, of which forks live
@@ -76,13 +76,13 @@ export class Resources {
     return this.#openInTurn(path, async () => assertFile(await this.#openRead(path)));
   }
 
-  /** As {@link openAny}, for whoever uses it: its time to live begins anew. */
+  /** As {@link openAny}, as an access: its time to live is renewed. */
   async openUsed(path: ResourcePath): Promise<StoredFile> {
     return this.use(await this.openAny(path));
   }
 
   /**
-   * Opens a file to be appended to; what has outlived its time is deleted before. Its time to live begins anew.
+   * Opens a file to be appended to; what has expired is deleted before. Its time to live is renewed.
    *
    * @param options.create whether to make the file if it is missing
    * @throws what {@link open} and {@link Root.openAppend} throw
@@ -101,7 +101,7 @@ export class Resources {
   }
 
   /**
-   * Holds the stream at a path until it is released.
+   * The live resource at a path, which stays until it is released.
    *
    * @throws what {@link open} throws
    */
@@ -116,13 +116,13 @@ export class Resources {
     }
   }
 
-  /** To be called once for each stream that was acquired. */
+  /** To be called once for each {@link acquire}. */
   release(resource: Resource): void {
     this.#live.release(resource);
   }
 
   /**
-   * What is to be seen of the stream of an open file, now.
+   * What counts of an open file, now.
    *
    * @throws what {@link assertWhole} throws
    */
@@ -160,7 +160,7 @@ export class Resources {
     this.#live.assertWhole(fingerprint);
   }
 
-  /** Tells that a stream is read or written: its time to live begins anew. */
+  /** Notes an access to a stream: its time to live is renewed. */
   touch(fingerprint: string, state: StreamState): Promise<void> {
     return this.#store.touch(fingerprint, state);
   }
@@ -185,7 +185,7 @@ export class Resources {
     return this.#paths.run(key, action);
   }
 
-  /** Makes and deletes nothing more, and waits for what is under way: another server may have the root then. Idempotent. */
+  /** Makes and deletes nothing more, and waits for what is under way: another server may lock the root then. Idempotent. */
   close(): Promise<void> {
     this.#isClosing = true;
     return this.#paths.allSettled();
@@ -207,7 +207,7 @@ export class Resources {
     return isGone ? new StreamGoneError('the stream was deleted', { cause: error }) : error;
   }
 
-  /** Opens what is at a path, unless it has outlived its time: then that is deleted, and it is opened anew. */
+  /** Opens what is at a path; if that has expired, deletes it and opens what is there then. */
   async #openLiving<F extends StoredFile>(path: ResourcePath, open: () => Promise<F>): Promise<F> {
     const file = await open();
     if (!(await this.#isExpired(file))) return file;
@@ -229,7 +229,7 @@ export class Resources {
     if (kind === 'directory') return false;
     try {
       const { state, accessedMs } = await this.#store.readOf(file);
-      // Who reads live keeps it alive.
+      // A live reader keeps it alive.
       return isExpired(state, this.#live.isUsed(fingerprint) ? Date.now() : accessedMs);
     } catch {
       // What cannot be read is not deleted for that.

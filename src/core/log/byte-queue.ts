@@ -27,17 +27,17 @@ export class ByteQueue {
     return this.#length;
   }
 
-  /** Takes bytes, which the caller gives away. */
+  /** Takes bytes, which are the queue's own from now on. */
   push(bytes: Buffer): void {
     if (bytes.length === 0) return;
     if (bytes.length >= SMALL_BYTES) this.#pushWhole(bytes);
-    // The first one is alone, more often than not; it must not hold on to what it was cut from.
+    // The first one is alone, more often than not; it must not keep the buffer that it was cut from in memory.
     else if (this.#length === 0) this.#pushWhole(ownsItsMemory(bytes) ? bytes : Buffer.from(bytes));
     else this.#copy(bytes);
     this.#length += bytes.length;
   }
 
-  /** Gives away all that waits. */
+  /** Takes all that waits out of it. */
   take(): Buffer[] {
     this.#closeBlock();
     const parts = this.#parts;
@@ -53,7 +53,7 @@ export class ByteQueue {
 
   #copy(bytes: Buffer): void {
     if (this.#block !== undefined && this.#blockBytes + bytes.length > this.#block.length) this.#closeBlock();
-    // Not from Node's pool, which others would hold on to.
+    // Not from Node's pool, which it would keep in memory.
     this.#block ??= Buffer.allocUnsafeSlow(blockBytes(this.#length + bytes.length));
     if (this.#blockBytes - this.#partStart + bytes.length > this.#maxMergedBytes) this.#closePart();
     this.#blockBytes += bytes.copy(this.#block, this.#blockBytes);

@@ -2,12 +2,12 @@ import type { StreamState } from '../../storage/records/stream-state.ts';
 import { judge, type StreamAppend } from './append-rules.ts';
 import { type ProducerRequest, Producers } from './producers.ts';
 
-/** An append that was let in and is not in the file yet. */
+/** An append that was accepted and is not in the file yet. */
 export interface Change {
   append: StreamAppend;
   before: StreamState;
   after: StreamState;
-  /** Resolves when it counts; rejects when it was refused after all. */
+  /** Resolves when it counts; rejects when it failed after all. */
   made: Promise<void>;
 }
 
@@ -19,7 +19,7 @@ interface Pending extends Change {
 
 /** What a stream is, and what it becomes once the appends are made that are under way. */
 export class Changes {
-  /** With every append that was let in; … */
+  /** With every append that was accepted; … */
   #state: StreamState;
   /** … with those that are in the file. */
   #settled: StreamState;
@@ -47,13 +47,13 @@ export class Changes {
     return this.#state.version;
   }
 
-  /** The last request of a producer that was let in. */
+  /** The last request of a producer that was accepted. */
   producer(id: string): ProducerRequest | undefined {
     return this.#producers.get(id);
   }
 
   /**
-   * Lets an append in, if the rules do.
+   * Accepts an append, if the rules do.
    *
    * @returns undefined when it was made before
    * @throws what {@link judge} throws
@@ -118,7 +118,7 @@ export class Changes {
   }
 
   /**
-   * What a look at the file changes.
+   * What it changes that the file was looked at.
    *
    * @param known what was known before it: what it did not see of that is gone, and of what
    *   was seen since, of another program's bytes for instance, it says nothing

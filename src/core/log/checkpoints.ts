@@ -38,7 +38,7 @@ export interface Checkpointed {
   readonly fingerprint: string;
   /** Path of the file below the root. */
   readonly location: string;
-  /** Whether it is no more, so that nobody misses what the journal has of it. */
+  /** Whether it was deleted, so that what the journal has of it is not needed any more. */
   readonly isGone: boolean;
   /** Whether the disk has lost what was written, and only the journal is sure to have it. */
   readonly isLost: boolean;
@@ -124,7 +124,7 @@ export class Checkpoints {
     return this.#behind.has(stream) || this.#due.has(stream) || this.#isolated.has(stream);
   }
 
-  /** Tells that a stream is no more. */
+  /** Tells that a stream was deleted. */
   forget(stream: Checkpointed): void {
     this.#behind.delete(stream);
     this.#due.delete(stream);
@@ -172,7 +172,7 @@ export class Checkpoints {
     } catch (error) {
       failure = storageFailure(error);
     }
-    // The log keeps what it has, and the next run tries again.
+    // The journal keeps what it has, and the next run tries again.
     if (failure !== undefined && this.#failure === undefined) {
       this.#report('the journal cannot be shortened: a stream cannot be brought up to date', {
         reason: reasonOf(failure),
@@ -211,7 +211,7 @@ export class Checkpoints {
   /** Puts those in quarantine that have failed too often; they are taken out of `failed`. */
   async #isolate(failed: Map<Checkpointed, HttpfstreamError>): Promise<void> {
     for (const [stream, failure] of failed) {
-      // A disk that is full makes the journal no longer.
+      // On a full disk the journal does not grow either.
       const isTry = !(failure instanceof StorageFullError);
       if (isTry) this.#tries.set(stream, (this.#tries.get(stream) ?? 0) + 1);
     }
@@ -220,7 +220,7 @@ export class Checkpoints {
     if (hopeless.length === 0 || this.#isolated.size + hopeless.length > MAX_QUARANTINED) return;
     try {
       for (const [stream, failure] of hopeless) await stream.isolate(failure);
-      // Now that nothing more of them comes into it.
+      // Only now: nothing more of them comes into the journal.
       const upTo = await this.#journal.rotate();
       const files = new Set(hopeless.map(([{ fingerprint }]) => fingerprint));
       await this.#quarantine.add(files, this.#journal.records(upTo));
@@ -259,7 +259,7 @@ export class Checkpoints {
 
 /** How many have their files open because they are behind. */
 function keptOpen(behind: ReadonlySet<Checkpointed>): number {
-  // To count them takes as long as there are many.
+  // Counting takes the longer the more there are.
   if (behind.size < MAX_STREAMS) return behind.size;
   let count = 0;
   for (const { isKeptOpen } of behind) if (isKeptOpen) count++;

@@ -1,10 +1,10 @@
 import type { ProducerEntry, StreamState } from '../../storage/records/stream-state.ts';
 import type { StreamAppend } from './append-rules.ts';
 
-/** More bytes than this go straight to the file, and only that they do goes through the journal. */
+/** More bytes than this go straight to the file; the journal has only where they are. */
 export const MAX_LOGGED_BYTES = 256 * 1024;
 
-/** One append, bytes of a session, or the end of a stream, as the journal has it. Everything is absolute, so that to make it twice is as good as once. */
+/** One append, bytes of a session, or the end of a stream, as the journal has it. Everything is absolute, so that to replay it twice is as good as once. */
 export interface EntryHeader {
   /** Fingerprint of the file. */
   file: string;
@@ -18,7 +18,7 @@ export interface EntryHeader {
   length: number;
   /**
    * Whether the bytes are not in the journal but written to the file next: until the
-   * same record comes without this, they do not count.
+   * same entry comes without this, they do not count.
    */
   intent?: true;
   seq?: string;
@@ -26,9 +26,9 @@ export interface EntryHeader {
   closed?: true;
   /** Whether these are bytes that a session has brought, and which are in the file by now: no version is made. */
   run?: true;
-  /** Whether what the journal has of such bytes by now is not to be made any more: it is safe in the file, or that was cut. */
+  /** Whether what the journal has of such bytes by now is not to be replayed any more: it is safe in the file, or that was cut. */
   moot?: true;
-  /** Whether nothing is appended, but the server has deleted the file, and nobody is to miss it. */
+  /** Whether nothing is appended, but the server has deleted the file, and a replay is not to report it as lost. */
   deleted?: true;
 }
 

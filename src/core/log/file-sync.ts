@@ -4,8 +4,8 @@ import type { HttpfstreamError } from '../../wire/errors.ts';
 import type { Syncer } from './syncer.ts';
 
 /**
- * Makes what was written to one file survive a loss of power: when it was written, and one time after the other, so that
- * whoever closes it waits for the last one.
+ * Syncs one file: only when it was written, and one sync after the other, so that whoever closes it waits for the last
+ * one.
  */
 export class FileSync {
   readonly #syncer: Syncer;
@@ -31,7 +31,7 @@ export class FileSync {
     this.#written = file;
   }
 
-  /** Begins with what is in the file by now. */
+  /** Begins a sync of what is in the file by now. */
   begin(): void {
     const file = this.#written;
     if (file === undefined || this.#lost !== undefined) return;
@@ -44,7 +44,7 @@ export class FileSync {
   }
 
   /**
-   * Does it with what is in the file by now.
+   * Syncs what is in the file by now.
    *
    * @throws what was {@link lost}
    */

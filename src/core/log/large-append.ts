@@ -40,7 +40,7 @@ export class LargeAppend {
    * @throws when that cannot be done
    */
   async annul(): Promise<void> {
-    // Last what says that the bytes may be cut off: without it the other would tell of bytes that are not there.
+    // The intent last: without it the other entry would tell of bytes that are not there.
     await this.#after.annul();
     await this.#before.annul();
   }

@@ -20,7 +20,7 @@ import type { Syncer } from './syncer.ts';
  */
 export type Durability = 'os' | 'disk';
 
-/** A resource whose bytes become true in the journal. */
+/** A resource, as its log sees it. */
 export interface LogTarget extends Checkpointed {
   /** The name under which its file was opened. */
   readonly path: ResourcePath;
@@ -71,10 +71,10 @@ export class LocalLog {
   }
 
   /**
-   * Opens the file of a resource to be appended to. Of one that was written behind the stream's back
-   * what belongs to it stays.
+   * Opens the file of a resource to be appended to. If another program has written to it,
+   * what belongs to the stream stays, and the rest is set aside.
    *
-   * @param known what is held of the stream
+   * @param known what is known of the stream
    * @returns the file, and how much of it belongs to the stream
    * @throws {ResourceGoneError} when another file has its name
    */

@@ -1,7 +1,7 @@
 import type { ProducerEntry } from '../../storage/records/stream-state.ts';
 import { InvalidRequestError, ProducerFencedError, ProducerGapError } from '../../wire/errors.ts';
 
-/** How many producers a stream remembers; beyond that the one that was quiet for longest is forgotten. */
+/** How many producers a stream remembers; beyond that the one that has been idle for longest is evicted. */
 const MAX_PRODUCERS = 10_000;
 
 /** … or when their names are longer than this together: they are written down at each checkpoint. */

@@ -17,7 +17,7 @@ const HIGH_WATER_MARK_BYTES = 2 * 1024 * 1024;
 /** Bytes waiting for the disk below which it may go on. */
 const LOW_WATER_MARK_BYTES = 1024 * 1024;
 
-/** Who is told how the writing goes. */
+/** Who is notified of how the writing goes. */
 export interface WriterOwner {
   /** Called when {@link SessionWriter.append} returned false and may be called again. */
   drained(): void;
@@ -77,7 +77,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   }
 
   /**
-   * Takes bytes, which the caller gives away. After `stop` they are dropped.
+   * Takes bytes, which are its own from now on. After `stop` they are dropped.
    *
    * @returns false when too many bytes wait for the disk: pause until `drained`
    */
@@ -110,7 +110,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     await this.#securing;
   }
 
-  /** Makes the bytes written so far survive a loss of power. Never rejects: see `failed`. */
+  /** Syncs the bytes written so far. Never rejects: see `failed`. */
   async sync(): Promise<void> {
     await this.#target.sync.sync().catch((error) => this.#fail(error));
   }
@@ -118,13 +118,13 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   /**
    * Makes what was written safe in the file, before that is closed. Never rejects: what cannot be is left to the journal.
    *
-   * @param isCut whether the file was cut, so that what the journal has of it must not be written again, whatever the disk has
+   * @param isCut whether the file was cut, so that what the journal has of it must not be replayed, whatever the disk has
    */
   async finish(isCut: boolean): Promise<void> {
     this.#log.syncer.forget(this);
     if (isCut) await this.#annul();
     await this.sync();
-    // Whoever cuts or replaces what is in the file from now on is not to find it there again after a crash.
+    // What another program cuts or replaces from now on must not come back by a replay.
     if (this.#target.sync.lost === undefined) await this.#annul();
   }
 
@@ -198,7 +198,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     }
     this.#isLogged = true;
     this.#logging.push(committed);
-    // From before the journal has it: else others may drop it.
+    // Before the journal has it: else a checkpoint of others may drop it.
     checkpoints.add(this.#target);
     journal.append(this.#entry({ run: true, start, length: committed - start }), parts, this);
   }
@@ -228,7 +228,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     for (const resolve of this.#secured.splice(0)) resolve();
   }
 
-  /** Makes moot what the journal has by now. What fails is as if a crash had come before. */
+  /** Makes void what the journal has by now. If it fails, that is as if a crash had come before. */
   async #annul(): Promise<void> {
     if (!this.#isLogged) return;
     this.#isLogged = false;

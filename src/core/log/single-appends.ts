@@ -12,7 +12,7 @@ import type { ProducerRequest } from './producers.ts';
 import { takeBack, writeAtEndOfTurn } from './write-at-end.ts';
 
 /**
- * The way of appends into one stream. They are judged one after the other as
+ * The way of single appends into one stream. They are judged one after the other as
  * they come, each as if those before it were made; then written to the
  * journal and to the file, together with those of all streams, and count.
  */
@@ -23,7 +23,7 @@ export class SingleAppends implements JournalWriter {
   /** Whether it is remembered that there are producers. */
   #hasProducers: boolean;
   #file: AppendFile | undefined;
-  /** Set while nothing is let in; settles when that is over. */
+  /** Set while nothing is accepted; settles when that is over. */
   #exclusive: Promise<unknown> | undefined;
   /** Removes what appends that failed have left in the file and in the journal. Set until that is done. */
   #undo: Undo | undefined;
@@ -51,7 +51,7 @@ export class SingleAppends implements JournalWriter {
     return this.#file;
   }
 
-  /** The last request of a producer that was let in. */
+  /** The last request of a producer that was accepted. */
   producer(id: string): ProducerRequest | undefined {
     return this.#changes.producer(id);
   }
@@ -114,7 +114,7 @@ export class SingleAppends implements JournalWriter {
     this.#fail(Promise.resolve(error), () => (isSure ? Promise.resolve() : Promise.reject(error)));
   }
 
-  /** Runs `action` while nothing is under way, and lets nothing in until it is done. */
+  /** Runs `action` while nothing is under way, and accepts nothing until it is done. */
   async whileIdle<T>(action: () => T | Promise<T>): Promise<T> {
     while (this.#exclusive !== undefined) await this.#exclusive;
     return this.#exclusively(async () => {
@@ -161,7 +161,7 @@ export class SingleAppends implements JournalWriter {
     this.#isCopied = false;
   }
 
-  /** Lets the file go; the next append opens it again. While nothing is under way. */
+  /** Closes the file; the next append opens it again. While nothing is under way. */
   async closeFile(): Promise<void> {
     const file = this.#file;
     this.#file = undefined;
@@ -233,7 +233,7 @@ export class SingleAppends implements JournalWriter {
     this.#target.changed();
   }
 
-  /** The log says first where the bytes will be, and when they are there, that they count. */
+  /** The journal says first where the bytes will be, and when they are there, that they count. */
   async #makeLarge(change: Change): Promise<void> {
     while (this.#changes.pending[0] !== change) {
       const [first] = this.#changes.pending;

@@ -8,7 +8,7 @@ import { FileFinder } from './file-finder.ts';
 /** How many files are removed at most: what is more is left for the next time, so that a start takes no longer. */
 const MAX_REMOVED = 10_000;
 
-/** With what is done to what a server was killed in the middle of. */
+/** What {@link cleanUp} works with. */
 export interface CleanUpOptions {
   root: Root;
   records: Records;
@@ -61,7 +61,7 @@ async function finishRemovals({ root, records, isDurable, report }: CleanUpOptio
     await records.write(
       (draft) => {
         if (isThere) cancelRemoval(draft, link);
-        // Whoever wants its name looks which of its forks live.
+        // A request for its name looks which of its forks live.
         else endRemoval(draft, link, new Set());
       },
       { durable: isDurable },

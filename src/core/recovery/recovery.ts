@@ -12,13 +12,13 @@ import type { StreamStore } from '../streams/stream-store.ts';
 import { FileFinder } from './file-finder.ts';
 import { type RepairOptions, StreamRepair } from './stream-repair.ts';
 
-/** How many records are made at a time. */
+/** How many entries are replayed at a time. */
 const PARALLEL = 32;
 
-/** How many files are kept open for the next record. */
+/** How many files are kept open for the next entry. */
 const MAX_OPEN = 128;
 
-/** Time between two words on how far it is. */
+/** Time between two reports of how far it is. */
 const PROGRESS_MS = 1000;
 
 /** What a root is recovered with. */
@@ -28,15 +28,15 @@ export interface RecoveryOptions {
   log: Journal<EntryHeader>;
   quarantine: Quarantine<EntryHeader>;
   syncer: Syncer;
-  /** Told what could not be made good. */
+  /** Told what could not be replayed. */
   report: Report;
   /** Told every second how far it is. */
   progress: Report;
 }
 
 /**
- * Makes good what the journal has and files or their records do not, after a server that
- * was killed, and empties the journal. It takes the time that it takes. The log is
+ * Replays what the journal has and files or their records do not, after a server that
+ * was killed, and empties the journal. There is no time limit. The journal is
  * read twice, as a stream: memory is for what streams become, not for their bytes.
  * Until all is safe nothing is removed, so that after a failure it can be run again.
  */
@@ -46,7 +46,7 @@ export class Recovery {
   readonly #streams = new Map<string, StreamRepair>();
   /** Those whose files are open, the ones used last at the end. */
   readonly #open = new Set<StreamRepair>();
-  /** Records that are being made. */
+  /** Entries that are being replayed. */
   readonly #underWay = new Set<Promise<void>>();
   #step = 'looking at the journal';
   #doneCount = 0;
@@ -60,7 +60,7 @@ export class Recovery {
 
   /**
    * @returns how many streams the journal was about
-   * @throws what keeps streams from being made good, if it is more than some files
+   * @throws what keeps streams from being brought up to date, if it is more than some files
    */
   async run(): Promise<number> {
     const timer = setInterval(() => this.#tellProgress(), PROGRESS_MS);
@@ -88,12 +88,12 @@ export class Recovery {
     const isLogSpare = await this.#isolateFailed(replay);
     for (const file of quarantine.files) if (!this.#hasFailed(file)) await quarantine.remove(file);
     if (isLogSpare) await log.dropReplayed();
-    // The others go on: what it has of them is over, and would come back at the next start.
+    // The others go on: what it has of them must not come back at the next start.
     else await log.annulReplayed(({ file }) => !this.#hasFailed(file));
     return this.#streams.size;
   }
 
-  /** What is in quarantine was logged before everything else of its file. */
+  /** What is in quarantine was journaled before everything else of its file. */
   async *#records(replay: Replay<EntryHeader>): AsyncGenerator<JournalEntry<EntryHeader>, void, undefined> {
     yield* this.#options.quarantine.all();
     yield* replay.records((bytes) => {
@@ -107,7 +107,7 @@ export class Recovery {
     return stream;
   }
 
-  /** Begins to make a record; many streams are under way at a time. */
+  /** Begins to replay an entry; many streams are under way at a time. */
   async #make(record: JournalEntry<EntryHeader>): Promise<void> {
     if (this.#underWay.size >= PARALLEL) await Promise.race(this.#underWay);
     const stream = this.#streamOf(record.header);
@@ -129,7 +129,7 @@ export class Recovery {
   }
 
   /**
-   * The others are not to wait for a few that cannot be made good.
+   * The others are not to wait for a few that cannot be brought up to date.
    *
    * @returns whether the journal is not needed for them any more
    */

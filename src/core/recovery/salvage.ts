@@ -9,7 +9,7 @@ import type { EntryHeader } from '../log/entry.ts';
 /** Longest part of a label that a file's name makes, in characters. */
 const MAX_NAME_LENGTH = 80;
 
-/** Keeps the bytes of appends that cannot be made any more where an operator finds them. */
+/** Keeps the bytes of appends that cannot be replayed any more where an operator finds them. */
 export class Salvage {
   readonly #root: Root;
   #file: NewFile | undefined;
@@ -51,7 +51,7 @@ export class Salvage {
     return this.#file && (await publishAside(this.#root, this.#file, label));
   }
 
-  /** Lets the file go; without a name it is no more. Never rejects. */
+  /** Closes the file; without a name it is gone. Never rejects. */
   async close(): Promise<void> {
     await this.#file?.discard();
   }

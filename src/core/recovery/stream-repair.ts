@@ -20,16 +20,16 @@ export interface RepairOptions {
   report: Report;
 }
 
-/** Puts one stream right, with the records that a log has of it, one after the other. */
+/** Puts one stream right, with the entries that the journal has of it, one after the other. */
 export class StreamRepair {
   readonly fingerprint: string;
   readonly #options: RepairOptions;
   readonly #salvage: Salvage;
   /** Where its file was last, as a path below the root. */
   #path: string;
-  /** Records that were not made yet. */
+  /** Entries that were not replayed yet. */
   #remaining = 0;
-  /** How many records are ahead that make those of sessions before them moot. */
+  /** How many entries are ahead that make those of sessions before them void. */
   #mootAhead = 0;
   /** Where its file is; undefined when it is nowhere, or was not looked for yet. */
   #location: string | undefined;
@@ -46,7 +46,7 @@ export class StreamRepair {
   /** Settles when what was asked for by now is done. Never rejects. */
   #last: Promise<void> = Promise.resolve();
 
-  /** @param path of its file below the root, as a record says */
+  /** @param path of its file below the root, as an entry says */
   constructor(fingerprint: string, path: string, options: RepairOptions) {
     this.fingerprint = fingerprint;
     this.#path = path;
@@ -63,7 +63,7 @@ export class StreamRepair {
     return this.#failure;
   }
 
-  /** Counts a record that is to be made. */
+  /** Counts an entry that is to be replayed. */
   announce({ path, deleted, moot }: EntryHeader): void {
     this.#path = path;
     this.#isDeleted = deleted === true;
@@ -72,7 +72,7 @@ export class StreamRepair {
   }
 
   /**
-   * Makes the next record; after the last one everything is safe and remembered. Never rejects.
+   * Replays the next entry; after the last one everything is safe and remembered. Never rejects.
    *
    * @returns whether it was the last one
    */
@@ -89,7 +89,7 @@ export class StreamRepair {
     return this.#inTurn(() => this.#closeFile());
   }
 
-  /** Lets go of everything, wherever it is. Never rejects. */
+  /** Closes everything, wherever it is. Never rejects. */
   async close(): Promise<void> {
     await this.rest();
     await this.#salvage.close();

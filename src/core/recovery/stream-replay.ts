@@ -4,7 +4,7 @@ import type { RepairFile } from '../../storage/repair-file.ts';
 import type { EntryHeader } from '../log/entry.ts';
 import { Producers } from '../log/producers.ts';
 
-/** Makes the appends again that a log has of one stream, in order, and those that the stream has not only once. */
+/** Replays the appends that the journal has of one stream, in order, but for those that it has already. */
 export class StreamReplay {
   readonly #before: StreamState;
   readonly #producers: Producers;
@@ -28,7 +28,7 @@ export class StreamReplay {
     this.#size = size;
   }
 
-  /** Whether records are missing or the file lacks bytes, so that nothing more can be made. */
+  /** Whether entries are missing or the file lacks bytes, so that nothing more can be replayed. */
   get isTorn(): boolean {
     return this.#isTorn;
   }
@@ -43,13 +43,13 @@ export class StreamReplay {
     return this.#after.version !== this.#before.version;
   }
 
-  /** The stream with all that was made. */
+  /** The stream with all that was replayed. */
   get state(): StreamState {
     if (this.#before.producers === undefined) return this.#after;
     return { ...this.#after, producers: this.#producers.entries() };
   }
 
-  /** Makes one append, if the stream does not have it. */
+  /** Replays one append, if the stream does not have it. */
   async make({ header, payload }: JournalEntry<EntryHeader>, file: RepairFile): Promise<void> {
     const { version, start, length, seq, producer, closed } = header;
     if (this.#isTorn || version <= this.#after.version) return;

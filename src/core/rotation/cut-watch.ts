@@ -2,7 +2,7 @@
 const MAX_POSITIONS = 1000;
 
 /**
- * Remembers for which followers, who come back, a file was too short meanwhile, however long it is then. They are told
+ * Remembers for which followers that come back a file was too short meanwhile, however long it is then. They are told
  * apart by their positions only, so it is counted how many are at each.
  */
 export class CutWatch {
@@ -26,7 +26,7 @@ export class CutWatch {
     return this.#sizeBeforeCut;
   }
 
-  /** Tells where somebody will be who comes back, and where he was before. */
+  /** Tells where a follower will be that comes back, and where it was before. */
   readTo(position: number, from: number | undefined): void {
     if (from !== undefined) count(this.#standing, from, -1);
     count(this.#standing, position, 1);
@@ -61,7 +61,7 @@ export class CutWatch {
     return position > size || untold > 0 || !this.#standing.has(position);
   }
 
-  /** Tells that one who was at a position knows that the file was cut. Should that not arrive, he is told again. */
+  /** Tells that a follower that was at a position knows that the file was cut. Should that not arrive, it is told again. */
   told(position: number): void {
     const untold = this.#cutOff.get(position) ?? 0;
     remember(this.#cutOff, position, Math.max(0, untold - 1));

@@ -7,10 +7,10 @@ const QUIET_MS = 500;
 /** … and after which time it counts as drained nevertheless, in milliseconds. */
 const MAX_DRAIN_MS = 10_000;
 
-/** How long one is held at most that is not at its path any more, in milliseconds, however often somebody comes back. */
+/** How long one is kept at most that is not at its path any more, in milliseconds, however often somebody comes back. */
 const MAX_LEFT_MS = 3_600_000;
 
-/** How many readings it is held as long as; while there are more, from when the next begins. */
+/** While at most so many readings last, it is kept; while there are more, from when the next begins. */
 const MAX_READINGS = 64;
 
 /** A file that took the place of another. */
@@ -20,7 +20,7 @@ export interface Successor {
   isUnsure: boolean;
 }
 
-/** What a file is like that is, or was, at a path, for a follower who comes back. */
+/** What a file is like that is, or was, at a path, for a follower that comes back. */
 interface RotatedState {
   /** How many bytes it has. */
   size: number;
@@ -60,12 +60,12 @@ export class RotatedFile {
     this.#cuts = new CutWatch(file.stat.size);
   }
 
-  /** Whether nobody reads it, and nobody will come back for it. */
+  /** Whether nobody reads it, and nobody is expected back for it. */
   get isOver(): boolean {
     return !this.#isRead && performance.now() > this.#heldUntil;
   }
 
-  /** Holds it for so many milliseconds from now on, unless it has been away from its path for too long. */
+  /** Keeps it for so many milliseconds from now on, unless it has been away from its path for too long. */
   hold(holdMs: number): void {
     this.#holdMs = Math.max(this.#holdMs, holdMs);
     const until = Math.max(this.#heldUntil, performance.now() + holdMs);
@@ -82,10 +82,10 @@ export class RotatedFile {
     this.#leftAt = isThere ? Number.POSITIVE_INFINITY : Math.min(this.#leftAt, performance.now());
   }
 
-  /** Holds it for so many milliseconds from when nobody reads it any more through `file`, which is the same. */
+  /** Keeps it for so many milliseconds from when nobody reads it any more through `file`, which is the same. */
   holdAfter(file: StoredFile, holdMs: number): void {
     const isKnown = [this.file, ...this.#readings].some((known) => known.sharesWith(file));
-    // Two of one open file would hold each other.
+    // Two of one open file would keep each other open.
     if (!isKnown && this.#readings.length < MAX_READINGS) this.#readings.push(file.share());
     this.hold(holdMs);
   }
@@ -102,12 +102,12 @@ export class RotatedFile {
     await Promise.all(over.map(closeQuietly));
   }
 
-  /** Lets it go. Never rejects. */
+  /** Closes it. Never rejects. */
   async close(): Promise<void> {
     await Promise.all([this.file, ...this.#readings].map(closeQuietly));
   }
 
-  /** Tells which file has taken its place; undefined when that is no more, and none has come since. */
+  /** Tells which file has taken its place; undefined when that is gone, and none has come since. */
   replacedBy(successor: RotatedFile | undefined): void {
     this.#successor = successor;
     this.#replacedAt = successor === undefined ? Number.POSITIVE_INFINITY : performance.now();
@@ -118,13 +118,13 @@ export class RotatedFile {
     this.#isUnsure = true;
   }
 
-  /** Tells where somebody will be who comes back, and where he was before. */
+  /** Tells where a follower will be that comes back, and where it was before. */
   readTo(position: number, from: number | undefined): void {
     this.#cuts.readTo(position, from);
   }
 
   /**
-   * @param from where the follower is, who is then told if it was cut
+   * @param from where the follower is, which is then told if it was cut
    * @throws {StorageError} when the disk does not tell
    */
   async open(from: number): Promise<OpenRotated> {
@@ -172,7 +172,7 @@ export class RotatedFile {
   /** Whether somebody has begun to write to it, or has gone past it. */
   async hasBytes(): Promise<boolean> {
     if (this.#successor !== undefined) return true;
-    // It may be let go meanwhile.
+    // It may be closed meanwhile.
     const file = this.file.share();
     const { size } = await file.state().finally(() => closeQuietly(file));
     return size > 0;

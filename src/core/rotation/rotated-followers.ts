@@ -15,14 +15,14 @@ import { openRenamed } from './renamed-file.ts';
 import type { OpenRotated, RotatedFile, Successor } from './rotated-file.ts';
 import { Rotations } from './rotations.ts';
 
-/** Time between two looks at a file that is followed by somebody who comes back. */
+/** Time between two looks at a file whose followers come back. */
 const LOOK_INTERVAL_MS = 250;
 
-/** How many directories are searched for files that were renamed at a time, and how many who want that wait. */
+/** How many directories are searched for files that were renamed at a time, and how many requests for that wait. */
 const MAX_SEARCHES = 1;
 const MAX_WAITING = 100;
 
-/** Followers who come back for the rest of a file that is not any more, at its path, what they have followed. */
+/** Followers that come back for the rest of a file that is not, at its path, what they have followed any more. */
 export class RotatedFollowers {
   readonly #root: Root;
   readonly #rotations: Rotations;
@@ -39,7 +39,7 @@ export class RotatedFollowers {
     this.#resources = resources;
   }
 
-  /** Holds a file that is followed, if that was asked for. */
+  /** Keeps a file that is followed, if that was asked for. */
   hold(path: ResourcePath, reader: Reader, request: FollowRequest): void {
     if (request.holdMs === undefined || request.holdMs === 0) return;
     // While somebody appends, the feed sees what happens, and nobody knows how far it will go.
@@ -49,7 +49,7 @@ export class RotatedFollowers {
   }
 
   /**
-   * Tells a follower that a file was cut since he was there, be it as long again as it was.
+   * Tells a follower that a file was cut since it was there, be it as long again as it was.
    *
    * @returns undefined when it was not, as far as is known
    * @throws what {@link Resources.assertWhole} throws
@@ -64,7 +64,7 @@ export class RotatedFollowers {
   }
 
   /**
-   * Follows what is left of a file that is not at its path any more: of one that is held, or was renamed while
+   * Follows what is left of a file that is not at its path any more: of one that is kept, or was renamed while
    * nobody watched.
    *
    * @returns undefined when nothing is there that is asked for
@@ -80,12 +80,12 @@ export class RotatedFollowers {
     return this.#serve(rotated, (open) => this.#join(open, path, request, sink));
   }
 
-  /** Lets a file go that was deleted here: who wanted it gone wants it gone for those, too, who would come back. */
+  /** Forgets a file that was deleted here: it is gone for followers, too, that would come back. */
   forget(identity: string): void {
     this.#rotations.forget(identity);
   }
 
-  /** Lets all files go. Idempotent. */
+  /** Closes all files. Idempotent. */
   close(): Promise<void> {
     return this.#rotations.close();
   }
@@ -127,7 +127,7 @@ export class RotatedFollowers {
     const { from, holdMs = 0 } = request;
     const { file, isCut, isReplaced, successor } = rotated;
     if (isCut && from !== undefined) return this.#joinCut(rotated, path, from, sink);
-    // Who appends has not been told yet.
+    // The session has not noticed yet.
     const session = this.#sessions.live(file.stat.fingerprint);
     if (session !== undefined) return session.join(startAt(from, session.feed.committed), sink);
     const size = await this.#resources.committed(file);
@@ -155,7 +155,7 @@ export class RotatedFollowers {
 }
 
 /**
- * Remembers where a follower will be who has left and comes back.
+ * Remembers where a follower will be that has left and comes back.
  *
  * @param end where it was expected to be, if that was known
  */

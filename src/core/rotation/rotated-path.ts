@@ -6,7 +6,7 @@ import type { PathWatch, PathWatcher } from '../path-watch.ts';
 import type { FollowRequest } from '../request.ts';
 import { type OpenRotated, RotatedFile } from './rotated-file.ts';
 
-/** How many files of one path are held; the oldest go. */
+/** How many files of one path are kept; the oldest are evicted. */
 const MAX_FILES = 8;
 
 /** Changes of a name that one file makes which takes the place of another: the old one goes, the new one comes. */
@@ -16,8 +16,8 @@ const CHANGES_A_FILE = 2;
 const SETTLED_MS = 1000;
 
 /**
- * The files that have been at a path one after the other while somebody followed
- * it who comes back: what is renamed or deleted is held open until everybody has
+ * The files that have been at a path one after the other while it has followers
+ * that come back: what is renamed or deleted is kept open until all of them have
  * had the rest of it.
  */
 export class RotatedPath implements PathWatcher {
@@ -26,7 +26,7 @@ export class RotatedPath implements PathWatcher {
   readonly #paths: PathWatch;
   /** The oldest first. */
   readonly #files: RotatedFile[] = [];
-  /** The look that is under way, and the one after it, for who came too late for that. */
+  /** The look that is under way, and the one after it, for those that came too late for that. */
   #looking: Promise<void> | undefined;
   #next: Promise<void> | undefined;
   /** How often the name has changed since all was settled, … */
@@ -47,12 +47,12 @@ export class RotatedPath implements PathWatcher {
     paths.add(this);
   }
 
-  /** Whether it holds no file. */
+  /** Whether it keeps no file. */
   get isEmpty(): boolean {
     return this.#files.length === 0;
   }
 
-  /** Holds a file that is at the path for so many milliseconds. */
+  /** Keeps a file that is at the path for so many milliseconds. */
   hold(file: StoredFile, holdMs: number): RotatedFile {
     const held =
       this.#fileOf(({ fingerprint }) => fingerprint === file.stat.fingerprint) ?? this.#add(file.share());
@@ -61,7 +61,7 @@ export class RotatedPath implements PathWatcher {
   }
 
   /**
-   * Holds a file, its own from now on, that was at the path before anybody watched it; others may have been there
+   * Keeps a file, its own from now on, that was at the path before anybody watched it; others may have been there
    * between it and the next that is known.
    */
   adopt(file: StoredFile, holdMs: number): void {
@@ -77,7 +77,7 @@ export class RotatedPath implements PathWatcher {
   }
 
   /**
-   * Opens the file of a generation, if it is held; it is then for so many milliseconds more.
+   * Opens the file of a generation, if it is kept; it is then kept for so many milliseconds more.
    *
    * @throws {StorageError} when the disk does not tell what has become of it
    */
@@ -88,7 +88,7 @@ export class RotatedPath implements PathWatcher {
     return held?.open(from);
   }
 
-  /** Lets a file go that is not to be had any more. */
+  /** Forgets a file that must not be read any more. */
   forget(identity: string): void {
     for (const gone of this.#files.filter(({ file }) => file.stat.identity === identity)) {
       const index = this.#files.indexOf(gone);
@@ -127,7 +127,7 @@ export class RotatedPath implements PathWatcher {
     return this.#lookSoon();
   }
 
-  /** Lets those go that nobody wants, and finds out whether the newest is cut, where that may be. Never rejects. */
+  /** Closes those that nobody needs, and finds out whether the newest is cut, where that may be. Never rejects. */
   async tidy(): Promise<void> {
     await this.#renew();
     if (this.#files[0]?.isOver) await this.#lookSoon();
@@ -139,7 +139,7 @@ export class RotatedPath implements PathWatcher {
     await newest?.lookForCut().catch(() => undefined);
   }
 
-  /** Lets everything go. */
+  /** Closes everything. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#paths.delete(this);
@@ -227,7 +227,7 @@ export class RotatedPath implements PathWatcher {
     await Promise.all(this.#files.map((held) => held.renew()));
   }
 
-  /** Lets the oldest go. Never rejects. */
+  /** Evicts the oldest. Never rejects. */
   async #drop(count: number): Promise<void> {
     if (count <= 0) return;
     const dropped = this.#files.splice(0, count);

@@ -6,13 +6,13 @@ import { type FollowRequest, returnPosition } from '../request.ts';
 import type { OpenRotated, RotatedFile } from './rotated-file.ts';
 import { RotatedPath } from './rotated-path.ts';
 
-/** How many paths are held. To let one of them go for another would protect none, where more are asked for in turn. */
+/** How many paths are kept. Evicting one of them for another would protect none, where more are asked for in turn. */
 const MAX_PATHS = 256;
 
 /**
- * Watches the paths of followers who come back after each end, so that nothing
+ * Watches the paths of followers that come back after each end, so that nothing
  * of a file is lost to them that is renamed, replaced or deleted meanwhile. One
- * timer for all, and only while there are any, tells which files are wanted no longer, and whether those are cut that were touched.
+ * timer for all, and only while there are any, looks which files are needed no longer, and whether those are cut that were touched.
  */
 export class Rotations {
   readonly #root: Root;
@@ -31,11 +31,11 @@ export class Rotations {
   }
 
   /**
-   * Holds the file that is at a path, and what takes its place, for so many milliseconds and as long as it is read;
-   * not when too many are held.
+   * Keeps the file that is at a path, and what takes its place, for so many milliseconds and as long as it is read;
+   * not when too many are kept.
    *
-   * @param position where the follower will be who comes back, if that is known
-   * @returns undefined when it is not held
+   * @param position where the follower will be that comes back, if that is known
+   * @returns undefined when it is not kept
    */
   hold(
     path: ResourcePath,
@@ -49,7 +49,7 @@ export class Rotations {
     return held;
   }
 
-  /** Holds a file, its own from now on, that was at a path before somebody watched it, and what takes its place. */
+  /** Keeps a file, its own from now on, that was at a path before somebody watched it, and what takes its place. */
   async adopt(path: ResourcePath, file: StoredFile, holdMs: number): Promise<void> {
     const watched = this.#closed ? undefined : this.#watched(path);
     if (watched === undefined) await file.close();
@@ -57,7 +57,7 @@ export class Rotations {
   }
 
   /**
-   * Opens the file that is wanted of those that are, or were, at a path, if it is held; it is then for as long again.
+   * Opens the file that is wanted of those that are, or were, at a path, if it is kept; it is then kept for as long again.
    *
    * @throws {StorageError} when the disk does not tell what has become of it
    */
@@ -65,12 +65,12 @@ export class Rotations {
     return this.#paths.get(path.key)?.open(request);
   }
 
-  /** Lets a file go that is not to be had any more; who reads it goes on. */
+  /** Forgets a file that must not be read any more; those who read it go on. */
   forget(identity: string): void {
     for (const watched of this.#paths.values()) watched.forget(identity);
   }
 
-  /** Lets everything go. Idempotent. */
+  /** Closes everything. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);

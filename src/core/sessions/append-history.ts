@@ -8,7 +8,7 @@ import { forgetFile } from '../streams/fork-links.ts';
 /** How many ends are known that could not be written down. */
 const MAX_UNWRITTEN = 1000;
 
-/** As good as the record of a file to which nobody ever appended. */
+/** Stands for the record of a file to which nobody ever appended. */
 const NOTHING: AppendRecord = { start: 0, state: 'finished' };
 
 /**
@@ -18,7 +18,7 @@ const NOTHING: AppendRecord = { start: 0, state: 'finished' };
 export class AppendHistory {
   readonly #records: Records;
   readonly #isDurable: boolean;
-  /** How appends ended of which that could not be written down, by fingerprint: known until this server ends. */
+  /** How appends ended whose records could not be written, by fingerprint: known until this server ends. */
   readonly #unwritten = new Map<string, AppendRecord>();
   /** Until then the sessions that a server before this one left open wait for their clients. */
   readonly #awaitedUntilMs: number;
@@ -43,7 +43,7 @@ export class AppendHistory {
     return lastAppend(await this.#read(stat.fingerprint), stat.size);
   }
 
-  /** Whether the client of an append, which no session of this server is, may still come back. */
+  /** Whether the client of an append that an earlier server has left open may still come back. */
   isAwaited(last: AppendRecord | undefined): last is AppendRecord {
     return last?.state === 'open' && last.session !== undefined && this.remainingGraceMs > 0;
   }
@@ -58,7 +58,7 @@ export class AppendHistory {
       // What was appended since is not what the command wrote.
       return { reason: 'finished', status: size === end ? status : undefined };
     } catch {
-      // Rather this than to say `finished` of what broke.
+      // An end that is not known must not look like a success.
       return { reason: 'interrupted' };
     }
   }
@@ -70,7 +70,7 @@ export class AppendHistory {
 
   /**
    * Remembers how an append ended. Never rejects: if it cannot be written, this server knows, and to
-   * the next one the append is `open`, which is taken for interrupted later.
+   * the next one the append is `open`, which counts as interrupted once its grace time is over.
    *
    * @param append what was remembered at its beginning
    * @param end size of the file
@@ -104,7 +104,7 @@ export class AppendHistory {
     return append === undefined ? record : { path: '', ...record, append };
   }
 
-  /** Of a file that another program has deleted; whoever else deletes one forgets it, too. */
+  /** Of a file that another program has deleted; deletions of this server's own do that, too. */
   #forget({ stat: { fingerprint } }: StoredFile): Promise<void> {
     return this.#records.write(
       (draft) => {
@@ -135,7 +135,7 @@ export class AppendHistory {
 
 function lastAppend(record: FileRecord | undefined, size: number): AppendRecord | undefined {
   const { append, stream } = record ?? {};
-  // Nothing was brought since it had finished; or it had, and that it closed the stream was told before.
+  // Nothing came since it had finished; or it had, and has closed the stream.
   const isFinished = append?.state === 'open' && (append.finishedAt === size || stream?.closed === true);
   return isFinished ? { ...append, state: 'finished', end: size } : append;
 }

@@ -4,7 +4,7 @@ import type { EndReason } from '../../wire/protocol.ts';
 import type { Feed } from '../feed.ts';
 import type { Session } from './session.ts';
 
-/** Who brings the bytes: one connection. */
+/** Who brings the bytes, and is notified: one connection. */
 export interface LeaseHolder {
   /** Called when {@link Lease.append} returned false and may be called again. */
   drained(): void;
@@ -16,7 +16,7 @@ export interface LeaseHolder {
   deposed(): void;
 }
 
-/** The one client's hold of a session, for as long as its connection lasts. Once it is deposed nothing it does has an effect. */
+/** The exclusive hold of one connection on a session, for as long as that lasts. Once it is deposed nothing it does has an effect. */
 export class Lease {
   /** Made by {@link Session.attach}. */
   readonly owner: LeaseHolder;
@@ -73,7 +73,7 @@ export class Lease {
   }
 
   /**
-   * Takes bytes, which the caller gives away. After the end they are dropped.
+   * Takes bytes, which are the session's own from now on. After the end they are dropped.
    *
    * @returns false when too many bytes wait for the disk: pause until `drained`
    */
@@ -86,7 +86,7 @@ export class Lease {
     if (!this.#isDeposed) await this.#session.end(reason, status);
   }
 
-  /** Tells that the connection was lost: the session waits for the client to come back. */
+  /** Releases the session, whose connection was lost: it waits for the client to come back. */
   release(): void {
     if (!this.#isDeposed) this.#session.awaitReturn();
   }

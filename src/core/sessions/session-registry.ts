@@ -33,7 +33,7 @@ export interface SessionDependencies extends SessionContext {
   root: Root;
   /** Opens the files. */
   resources: Resources;
-  /** Who waits for what is appended to. */
+  /** Notified of what is appended to. */
   arrivals: Arrivals;
 }
 
@@ -49,11 +49,11 @@ export class SessionRegistry implements SessionHost {
   readonly #context: SessionContext;
   /** Those that have not ended. */
   readonly #sessions = new Map<Resource, Session>();
-  /** Who opens the same path takes turns, … */
+  /** Requests for the same path take turns, … */
   readonly #openings = new KeyedLock();
-  /** … and who looks at the session of the same file. */
+  /** … and so does what looks at the session of the same file. */
   readonly #files = new KeyedLock();
-  /** Tokens of the clients that are being let in, and how many requests bring each. */
+  /** Tokens of the requests that are being opened, and how many there are of each. */
   readonly #returning = new Map<string, number>();
   #closing = false;
 
@@ -91,7 +91,7 @@ export class SessionRegistry implements SessionHost {
 
   /**
    * Begins a session at the end of a file, which is made if it is missing, or
-   * goes on with the one that the token names. Those who wait for the resource are told.
+   * goes on with the one that the token names. Those who wait for the resource are notified.
    *
    * @throws {AppendConflictError} while another client's session holds it
    * @throws {AppendBusyError} while another program appends to the file
@@ -105,7 +105,7 @@ export class SessionRegistry implements SessionHost {
     const { session = '' } = request;
     this.#returning.set(session, (this.#returning.get(session) ?? 0) + 1);
     try {
-      // From before the file is made, so that who finds it can wait until there is a session.
+      // From before the file is made, so that whoever finds it can wait until there is a session.
       const lease = await this.#openings.run(path.key, () => this.#open(path, request, owner));
       this.#arrivals.notify(path);
       return lease;
@@ -126,7 +126,7 @@ export class SessionRegistry implements SessionHost {
     const session = this.live(fingerprint);
     if (session !== undefined) return session;
     if (this.#closing || this.history.remainingGraceMs === 0) return undefined;
-    // What cannot be read is nobody's.
+    // A record that cannot be read names nobody.
     if (!this.history.isAwaited(await this.history.last(found).catch(() => undefined))) return undefined;
     return this.#files.run(fingerprint, async () => {
       const running = this.live(fingerprint);
@@ -158,8 +158,8 @@ export class SessionRegistry implements SessionHost {
   }
 
   /**
-   * Takes no new appenders from now on, and ends the sessions that nobody holds.
-   * To end the others is for those who hold them. Idempotent.
+   * Takes no new appenders from now on, and ends the sessions without a lease.
+   * The others are ended by their holders. Idempotent.
    */
   close(): void {
     this.#closing = true;
@@ -210,7 +210,7 @@ export class SessionRegistry implements SessionHost {
     }
   }
 
-  /** The session that holds the file by now, which must be the client's own. */
+  /** The session of the file, if there is one, which must be the client's own. */
   async #running(file: AppendFile, request: AppendRequest): Promise<Session | undefined> {
     const session = this.live(file.stat.fingerprint);
     if (session === undefined) return undefined;
@@ -277,7 +277,7 @@ export class SessionRegistry implements SessionHost {
     await syncer.run(() => this.#root.syncNames(file.location));
   }
 
-  /** Holds the stream of an open file for a session, which keeps single appends out. */
+  /** Claims the resource of an open file for a session, which keeps single appends out. */
   async #claim(file: AppendFile, path: ResourcePath): Promise<Resource> {
     const { live } = this.#context;
     const resource = await live.acquire(file, path);
@@ -290,7 +290,7 @@ export class SessionRegistry implements SessionHost {
     }
   }
 
-  /** Of one that was claimed, and for which no session has begun. */
+  /** Releases a resource that was claimed, and for which no session has begun. */
   #letGo(resource: Resource): void {
     resource.endClaim();
     this.#context.live.release(resource);

@@ -17,14 +17,14 @@ import type { Resource } from '../resource.ts';
 import type { AppendHistory } from './append-history.ts';
 import { Lease, type LeaseHolder } from './lease.ts';
 
-/** Time between two looks whether a client that is on the way has been let in. */
+/** Time between two looks whether the request of a client that is back has been opened. */
 const RETURN_MS = 100;
 
-/** Who lets the clients of sessions in. */
+/** Who opens sessions, and is notified of their ends. */
 export interface SessionHost {
   /** Whether the server closes, so that nobody is waited for. */
   readonly isClosing: boolean;
-  /** Whether the client with this token is on the way, and only the server is slow to let it in. */
+  /** Whether a request with this token is being opened, and only the server is slow. */
   isReturning(token: string | undefined): boolean;
   /** Called when the session has ended, and its followers know: others may append from now on. */
   over(session: Session, resource: Resource): void;
@@ -45,11 +45,11 @@ export interface SessionContext {
 export interface SessionSubject {
   /** The name under which the file was opened. */
   path: ResourcePath;
-  /** Held for the session, which ends that. */
+  /** Claimed for the session, which releases it. */
   resource: Resource;
   /** The open file, which the session closes. */
   file: AppendFile;
-  /** How much of the file is good. */
+  /** How many bytes of the file count. */
   size: number;
   /** What is remembered of the append. */
   append: AppendRecord;
@@ -132,12 +132,12 @@ export class Session {
     return token !== undefined && token === this.#token;
   }
 
-  /** Makes a follower, who stays for the session, or for longer where others may append after it. */
+  /** Makes a reader, which stays for the session, or for longer where others may append after it. */
   join(position: number, sink: Sink): Reader {
     return this.feed.join(position, sink, this.#subject.resource.isOpen ? 'stream' : 'session');
   }
 
-  /** Whether `appender` holds it. */
+  /** Whether `lease` is the one that holds it. */
   isHeldBy(lease: Lease): boolean {
     return this.#holder === lease;
   }
@@ -272,7 +272,7 @@ export class Session {
     return this.#context.history.end(file, withAttempt(append, this.#attempt), this.feed.committed, outcome);
   }
 
-  /** Tells that it has ended, and lets everything go. Never rejects. */
+  /** Tells that it has ended, and releases everything. Never rejects. */
   #isOver(outcome: Outcome): void {
     const { resource } = this.#subject;
     this.#outcome = outcome;

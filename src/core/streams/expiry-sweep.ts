@@ -18,7 +18,7 @@ const RETRY_MS = 60_000;
 /** How many sweeps in a row must miss a file before nobody looks for it any more: it may have been renamed for a moment. */
 const MAX_MISSES = 3;
 
-/** Deletes the streams that have outlived their time and that nobody asks for. */
+/** Deletes the streams that have expired and that nobody asks for. */
 export class ExpirySweep {
   readonly #records: Records;
   readonly #resources: Resources;
@@ -80,7 +80,7 @@ export class ExpirySweep {
   /** @returns whether it was there, or may have been */
   async #expire({ fingerprint, path }: DueFile): Promise<boolean> {
     try {
-      // Which deletes it if its time has come.
+      // Which deletes it if it has expired.
       const file = await this.#resources.open(ResourcePath.parse(path));
       await file.close();
       if (file.stat.fingerprint !== fingerprint) return false;

@@ -19,7 +19,7 @@ export function addFork(draft: RecordDraft, source: StreamLink, fork: StreamLink
 /**
  * Notes that a stream is being removed: a start finds what has become of it. From now on its name is kept for its forks.
  *
- * @param lost fingerprints of its forks that are no more, though it does not know
+ * @param lost fingerprints of its forks that are gone, though the store has them
  */
 export function beginRemoval(draft: RecordDraft, stream: StreamLink, lost: Fingerprints): void {
   draft.beginRemoval(stream.fingerprint, stream.path);
@@ -51,7 +51,7 @@ export function hasTies(
 /**
  * Forgets a stream that is deleted. While forks of it live a tombstone stays; with the last fork of a tombstone that goes.
  *
- * @param lost fingerprints of its forks that are no more, though it does not know
+ * @param lost fingerprints of its forks that are gone, though the store has them
  */
 export function removeStream(draft: RecordDraft, stream: StreamLink, lost: Fingerprints): void {
   const { fingerprint } = stream;
@@ -62,7 +62,7 @@ export function removeStream(draft: RecordDraft, stream: StreamLink, lost: Finge
   else if (origin !== undefined) removeForks(draft, origin, new Set([fingerprint]));
 }
 
-/** Forgets a file that is no more, and that it was forked. */
+/** Forgets a file that is gone, and that it was forked. */
 export function forgetFile(draft: RecordDraft, fingerprint: string): void {
   const origin = originOf(draft, { fingerprint });
   draft.delete(fingerprint);
@@ -70,7 +70,7 @@ export function forgetFile(draft: RecordDraft, fingerprint: string): void {
 }
 
 /**
- * Tells a source, and its tombstone, that forks are no more; what is kept only for its forks goes with the last one.
+ * Removes forks from a source, and from its tombstone; what is kept only for its forks goes with the last one.
  *
  * @param lost fingerprints of the forks
  */

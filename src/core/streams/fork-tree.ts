@@ -44,7 +44,7 @@ export class ForkTree {
   /**
    * Copies what a fork begins with. It counts as living from now on, until it is {@link named}.
    *
-   * @param source of the fork, which is held
+   * @param source of the fork, which the caller has acquired
    * @param contentType what the fork is to hold
    * @throws {StreamConflictError} when the source has or is too many forks
    * @throws {ContentTypeMismatchError} when it holds something else
@@ -100,7 +100,7 @@ export class ForkTree {
     addFork(draft, origin, fork);
   }
 
-  /** Fingerprints of the forks of a stream that are no more, because another program has deleted them. */
+  /** Fingerprints of the forks of a stream that are gone, because another program has deleted them. */
   async lostForks(fingerprint: string): Promise<ReadonlySet<string>> {
     await this.#records.opening;
     return this.#lostOf(this.#records.forks({ path: '', fingerprint }));

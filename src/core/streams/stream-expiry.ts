@@ -4,7 +4,7 @@ import type { StreamState } from '../../storage/records/stream-state.ts';
 const TOLERANCE = 0.05;
 
 /**
- * When a stream has outlived its time, in milliseconds since 1970. Undefined when it never has.
+ * When a stream expires, in milliseconds since 1970. Undefined when it never does.
  *
  * @param accessedMs when it was read or written last, in milliseconds since 1970
  */
@@ -16,13 +16,13 @@ export function expiryMs({ ttlSeconds, expiresAt }: StreamState, accessedMs: num
   return ends.length === 0 ? undefined : Math.min(...ends);
 }
 
-/** Whether a stream has outlived its time. */
+/** Whether a stream has expired. */
 export function isExpired(state: StreamState, accessedMs: number): boolean {
   const endMs = expiryMs(state, accessedMs);
   return endMs !== undefined && Date.now() >= endMs;
 }
 
-/** Whether a stream expires by itself. */
+/** Whether a stream can expire. */
 export function canExpire({ ttlSeconds, expiresAt }: StreamState): boolean {
   return ttlSeconds !== undefined || expiresAt !== undefined;
 }

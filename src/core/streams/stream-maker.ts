@@ -29,9 +29,9 @@ export interface MakerOptions {
   root: Root;
   records: Records;
   store: StreamStore;
-  /** The streams that are held, … */
+  /** The live resources, … */
   live: LiveResources;
-  /** … and what is at paths. */
+  /** … and look-ups. */
   resources: Resources;
   syncer: Syncer;
   /** Whether what is made must survive a loss of power when that is told. */
@@ -42,7 +42,7 @@ export interface MakerOptions {
 
 /** What a stream is that was made, or found where it was to be made. */
 export interface MadeStream extends StreamView {
-  /** What it holds; undefined if that is not known. */
+  /** Its content type; undefined if that is not known. */
   type: string | undefined;
 }
 
@@ -128,7 +128,7 @@ export class StreamMaker {
       // What was remembered of it goes with it, however far that came.
       throw error instanceof OutcomeUnknownError ? storageFailure(error.cause) : error;
     } finally {
-      // Nobody has seen the file: what is left of it is in nobody's way.
+      // Nobody has seen the file; what is left of it does no harm.
       if (location === undefined) {
         const forgetting = records.write((draft) => forgetFile(draft, fingerprint), { durable: false });
         await forgetting.catch(() => undefined);
@@ -154,7 +154,7 @@ export class StreamMaker {
   }
 }
 
-/** What it means that the source of a fork cannot be held. */
+/** What it means that the source of a fork cannot be acquired. */
 function asConflict(error: unknown): never {
   if (!(error instanceof StreamGoneError)) throw error;
   throw new StreamConflictError('the source was deleted', { cause: error });

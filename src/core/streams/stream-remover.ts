@@ -30,7 +30,7 @@ export interface RemoverOptions {
 
 /** Which files are removed. */
 export interface Removal {
-  /** Whether one stays that somebody has used since it was seen to have outlived its time. */
+  /** Whether one stays that somebody has used since it was found to have expired. */
   onlyExpired: boolean;
 }
 
@@ -55,7 +55,7 @@ export class StreamRemover {
   async remove(path: ResourcePath, file: StoredFile, removal: Removal): Promise<boolean> {
     const { records, live, deleted } = this.#options;
     const { fingerprint, generation } = file.stat;
-    // At its path, and nowhere else, can it be removed.
+    // It can be removed at its path only.
     const link = { path: file.location, fingerprint };
     let resource: Resource | undefined;
     try {
@@ -68,7 +68,7 @@ export class StreamRemover {
       // Within a tick a file that is made anew, and gets its number, looks as old as this one.
       const ageMs = Date.now() - generation / 1000;
       if (ageMs >= 0 && ageMs < CLOCK_TICK_MS) await delay(CLOCK_TICK_MS);
-      // Its room is free then: a full disk may have none else for what follows.
+      // Its room is free then: on a full disk there may be no other for what follows.
       await file.close();
       await this.#syncNames(link);
       await live.forget(resource);
@@ -113,7 +113,7 @@ export class StreamRemover {
   ): Promise<boolean> {
     let isGone = false;
     try {
-      // From here to the name nothing waits: who comes now finds it gone, and who came before keeps it.
+      // From here to the removal of the name nothing waits: a request that comes now finds it gone, and one that came before keeps it.
       isGone =
         (!onlyExpired || this.#isExpired(resource)) && this.#options.root.remove(path, link.fingerprint);
       return isGone;
@@ -122,7 +122,7 @@ export class StreamRemover {
     }
   }
 
-  /** Whether a stream that only the caller should hold has outlived its time, as it is in this moment. */
+  /** Whether a stream that only the caller should use has expired, as it is in this moment. */
   #isExpired(resource: Resource): boolean {
     const { live, store } = this.#options;
     const { fingerprint, state } = resource;

@@ -32,7 +32,7 @@ export class StreamStore {
   readonly #records: Records;
   /** Whether what is remembered must survive a loss of power. */
   readonly isDurable: boolean;
-  /** The last accesses to streams whose time to live begins anew with them, the last one at the end. */
+  /** The last accesses to streams whose time to live is renewed by them, the most recent ones last. */
   readonly #accesses = new Map<string, Access>();
 
   constructor(records: Records, isDurable: boolean) {
@@ -60,7 +60,7 @@ export class StreamStore {
   async touch(fingerprint: string, state: StreamState): Promise<void> {
     const toleranceMs = accessToleranceMs(state);
     if (toleranceMs === undefined) return;
-    // First of all, and in line: who looks next whether it has expired is to find it.
+    // First of all, and in line: the next look whether it has expired must find it.
     const access = this.#remember(fingerprint, Date.now());
     try {
       await this.#records.opening;
@@ -118,7 +118,7 @@ export class StreamStore {
     return this.#records.get(fingerprint)?.path;
   }
 
-  /** When a stream was read or written last, as far as it is known in this moment, in milliseconds since 1970. */
+  /** When a stream was accessed last, as far as it is known in this moment, in milliseconds since 1970. */
   accessedMs(fingerprint: string): number {
     return this.#accessedMs(fingerprint, this.#records.get(fingerprint));
   }
@@ -186,7 +186,7 @@ function stateOf(record: FileRecord | undefined, { size, mtimeNs }: FileStat): S
 
 /**
  * How much of a file belongs to its stream at most. Of one that has producers
- * nothing beyond what is known of them: when the log was damaged, the file has
+ * nothing beyond what is known of them: when the journal was damaged, the file has
  * what its producer does not know to have brought, and will bring again.
  */
 function knownSize({ size, producers }: StreamState, append: AppendRecord | undefined): number {

@@ -16,12 +16,12 @@ export async function lookAgain(file: LookedAt): Promise<LookedAt> {
   return { stat: await file.look(), look: () => file.look(), state: () => file.state() };
 }
 
-/** What is to be seen of a file as a stream. */
+/** What counts of a file as a stream. */
 export function viewOf({ stat }: Pick<StoredFile, 'stat'>, state: StreamState): StreamView {
   return { state, names: namesOf(stat.generation, state) };
 }
 
-/** What is held of a stream, which may be ahead of what is remembered, as far as the file has it. */
+/** What is known of a live stream, which may be ahead of what is remembered, as far as the file has it. */
 export async function ahead(
   held: StreamState,
   remembered: StreamState,

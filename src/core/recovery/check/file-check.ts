@@ -27,7 +27,7 @@ export class FileCheck {
   readonly known = new Set<string>();
   /** Fingerprints of those that streams were forked from. */
   readonly sources = new Set<string>();
-  /** Those that have outlived their time. */
+  /** Those that have expired. */
   readonly #expired: Subject[] = [];
   #count = 0;
 
@@ -66,7 +66,7 @@ export class FileCheck {
     }
   }
 
-  /** Deletes what has outlived its time, as the server would. */
+  /** Deletes what has expired, as the server would. */
   async deleteExpired(): Promise<void> {
     const { resources } = this.#core;
     const findings = this.#findings;
@@ -85,7 +85,7 @@ export class FileCheck {
   async #checkSubject(subject: Subject): Promise<void> {
     const { records, store, quarantine } = this.#core;
     const { stat, record } = subject;
-    // What the journal has of it is to be made good before anything is called too much or too little.
+    // What the journal has of it is to be replayed before anything is called too much or too little.
     if (quarantine.has(stat.fingerprint)) return;
     if (isDamaged(record)) {
       await this.#replaceDamaged(subject);

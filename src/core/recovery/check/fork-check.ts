@@ -15,7 +15,7 @@ export interface ForkCheckOptions {
   known: ReadonlySet<string>;
 }
 
-/** Checks that whoever is remembered as a fork is there. */
+/** Checks that what is remembered as a fork is there. */
 export class ForkCheck {
   readonly #options: ForkCheckOptions;
   /** Fingerprints of streams that were deleted and live on in their forks. */

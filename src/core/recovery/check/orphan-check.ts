@@ -16,7 +16,7 @@ export interface OrphanCheckOptions {
   known: Set<string>;
 }
 
-/** Removes what is remembered of files that are no more. */
+/** Removes what is remembered of files that are gone. */
 export class OrphanCheck {
   readonly #options: OrphanCheckOptions;
 
@@ -72,7 +72,7 @@ export class OrphanCheck {
     return isAlone && size === Math.max(record.stream?.size ?? 0, record.append?.end ?? 0);
   }
 
-  /** Remembers of a copy what is remembered of the file; its positions keep their names, its time to live begins anew. */
+  /** Remembers of a copy what is remembered of the file; its positions keep their names, its time to live is renewed. */
   async #adopt(copy: FileStat, record: FileRecord, fingerprint: string): Promise<void> {
     const generation = Number(fingerprint.slice(fingerprint.indexOf('-') + 1));
     const { dueMs: _, accessedMs: __, ...rest } = record;
