@@ -1,5 +1,6 @@
 import fs, { constants } from 'node:fs';
 import * as fileIo from './file-io.ts';
+import { withoutStack } from './storage-failure.ts';
 
 /** Opens a name only to know what it is: not even a FIFO or a device notices. Linux; Node does not name it. */
 const O_PATH = 0o10000000;
@@ -61,7 +62,7 @@ export function pathHolder(directory: string): PathHolder {
 export class DescriptorHolder implements PathHolder {
   hold(name: string | Buffer, { noFollow = false, directory = false }: LookUp = {}): HeldPath {
     const flags = O_PATH | (noFollow ? constants.O_NOFOLLOW : 0) | (directory ? constants.O_DIRECTORY : 0);
-    const fd = fs.openSync(name, flags);
+    const fd = withoutStack(() => fs.openSync(name, flags));
     const entry = `${DESCRIPTORS}/${fd}`;
     try {
       return new HeldDescriptor(fd, entry, fs.readlinkSync(entry));

@@ -155,7 +155,7 @@ class DirectoryWatch {
   readonly #watches = new Map<string, Set<NameWatch>>();
   #watcher: fs.FSWatcher | undefined;
   /** Which directory is watched, … */
-  #identity: string | undefined;
+  #identity: Identity | undefined;
   /** … and whether the system tells all that happens there. */
   #isTold = false;
 
@@ -200,7 +200,7 @@ class DirectoryWatch {
         return { isThere: false, isTold: !isLink };
       }
       // From before it is watched: should another come in between, it is opened anew the next time.
-      this.#watch(identityOf(stat), mayOpen);
+      this.#watch(stat, mayOpen);
       return { isThere: true, isTold: this.#isTold && !isLink };
     } catch {
       return UNKNOWN;
@@ -216,8 +216,8 @@ class DirectoryWatch {
     this.#open.delete(this);
   }
 
-  #watch(identity: string, mayOpen: boolean): void {
-    if (identity === this.#identity) return;
+  #watch(found: Identity, mayOpen: boolean): void {
+    if (isSame(found, this.#identity)) return;
     const mayStayOpen = mayOpen || this.#watcher !== undefined;
     this.close();
     if (!mayStayOpen) return;
@@ -230,7 +230,8 @@ class DirectoryWatch {
       // The system watches no more, or not there.
       return;
     }
-    this.#identity = identity;
+    const { dev, ino, birthtimeNs } = found;
+    this.#identity = { dev, ino, birthtimeNs };
     this.#isTold = tellsAll;
     this.#open.add(this);
     this.#watcher.on('error', () => {
@@ -249,6 +250,8 @@ class DirectoryWatch {
 }
 
 /** Tells a directory from one that was made in its place, perhaps with the same inode number. */
-function identityOf({ dev, ino, birthtimeNs }: fs.BigIntStats): string {
-  return `${dev}:${ino}-${birthtimeNs}`;
+type Identity = Pick<fs.BigIntStats, 'dev' | 'ino' | 'birthtimeNs'>;
+
+function isSame(found: Identity, known: Identity | undefined): boolean {
+  return found.ino === known?.ino && found.dev === known.dev && found.birthtimeNs === known.birthtimeNs;
 }

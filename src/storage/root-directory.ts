@@ -11,7 +11,7 @@ import { RESERVED_SEGMENT, type ResourcePath } from '../wire/resource-path.ts';
 import * as fileIo from './file-io.ts';
 import { type HeldPath, type LookUp, type PathHolder, pathHolder } from './held-path.ts';
 import { Pace } from './pace.ts';
-import { hasErrno, storageFailure } from './storage-failure.ts';
+import { hasErrno, storageFailure, withoutStack } from './storage-failure.ts';
 
 /** How deep directories are made: each costs the disk, and each sync of a name in it, too. What is deeper is served. */
 const MAX_MADE_DEPTH = 64;
@@ -75,7 +75,7 @@ export class RootDirectory {
 
   /** The absolute name of a path, symlinks and all. */
   locate(resource: ResourcePath): string {
-    return path.join(this.name, ...resource.segments);
+    return resource.isRoot ? this.name : this.#above + resource.key;
   }
 
   /** The path below the root of what has an absolute name, without symlinks, that {@link hold} has let pass. */
@@ -295,7 +295,7 @@ export function nameOf(resource: ResourcePath): string {
 
 /** What a reader is told. */
 export function notFound(cause?: unknown): ResourceNotFoundError {
-  return new ResourceNotFoundError('there is nothing at this path', { cause });
+  return withoutStack(() => new ResourceNotFoundError('there is nothing at this path', { cause }));
 }
 
 /** What an appender is told. */

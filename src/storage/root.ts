@@ -365,6 +365,8 @@ export class Root {
 
   #openExisting(resource: ResourcePath): AppendFile {
     const name = this.#directory.locate(resource);
+    // As often as not there is nothing yet: a look that says so takes a fraction of what an error costs.
+    if (fs.lstatSync(name, { throwIfNoEntry: false }) === undefined) throw notFound();
     const { fd, stat, location } = this.#openThere(name, APPENDING, assertFile);
     return new AppendFile(fd, stat, location, this.#blocks);
   }

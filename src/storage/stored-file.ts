@@ -9,6 +9,9 @@ export const IN_LINE_BYTES = 64 * 1024;
 /** From so many bytes on it may take long to close a file that was deleted: its blocks are freed then. */
 const LARGE_FILE_BYTES = 1024 * 1024;
 
+/** How soon after it was opened a file that was not large then cannot have become so large that it matters. */
+const SOON_MS = 5;
+
 /** An open file (or directory) below the root. Whoever opened it, or shares it, closes it. */
 export class StoredFile {
   /** State of the file when it was opened. */
@@ -19,7 +22,7 @@ export class StoredFile {
   readonly blocks: BlockPool;
   protected readonly fd: number;
   /** Of the descriptor, which the last one closes. */
-  #users = { count: 1 };
+  #users = { count: 1, sinceMs: performance.now() };
   #closed: Promise<void> | undefined;
 
   constructor(fd: number, stat: fileIo.FileStat, location: string, blocks: BlockPool) {
@@ -98,6 +101,7 @@ export class StoredFile {
   }
 
   get #mayTakeLongToClose(): boolean {
+    if (this.stat.size <= LARGE_FILE_BYTES && performance.now() - this.#users.sinceMs < SOON_MS) return false;
     try {
       const { isLinked, size } = fileIo.fstateSync(this.fd);
       return !isLinked && size > LARGE_FILE_BYTES;

@@ -44,6 +44,37 @@ describe('an open file', () => {
     await descriptorsBackTo(before);
   });
 
+  it('that was empty when it was opened, and is large and deleted by now, is closed so, too', async () => {
+    const { file, name, before, closing } = await openFile(0);
+    const openedMs = performance.now();
+    await writeFile(name, Buffer.alloc(4 * MiB, 'x'));
+    await unlink(name);
+    await vi.waitUntil(() => performance.now() - openedMs > 20);
+    const shared = file.share();
+    await file.close();
+    await shared.close();
+    expect(closing).not.toHaveBeenCalled();
+    await descriptorsBackTo(before);
+  });
+
+  it('that is small is not looked at again when it is closed at once', async () => {
+    const directory = await temporaryDirectory();
+    await writeFile(path.join(directory, 'f'), 'small');
+    const root = await Root.open(directory);
+    const looking = vi.spyOn(fs, 'fstatSync');
+    onTestFinished(() => looking.mockRestore());
+    const closings = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const file = await root.openRead(ResourcePath.parse('/f'));
+        looking.mockClear();
+        void file.close();
+        return looking.mock.calls.length;
+      }),
+    );
+    // The machine may take a while for some.
+    expect(closings).toContain(0);
+  });
+
   it('is closed when the last one who shares it has closed it', async () => {
     const { file, closing } = await openFile(1000);
     const shared = file.share();

@@ -16,6 +16,11 @@ const AMPLE_BYTES = 8 * 1024 * 1024;
 /** How much room is kept then: whoever tries to take more might be in the way of others who write. */
 const RATION_BYTES = 1024 * 1024;
 
+/** A look that finds so much room, and room for so many files, is good for a moment: nobody fills that meanwhile. */
+const PLENTY_BYTES = 1024 * 1024 * 1024;
+const PLENTY_FILES = 10_000;
+const PLENTY_FOR_MS = 100;
+
 /** Time after a write, when no room is kept any more, after which it is tried to keep some. */
 const RESERVE_DELAY_MS = 1000;
 
@@ -31,6 +36,8 @@ export class StoreRoom {
   #loggedBytes = 0;
   /** Whether the disk has refused what it seems to have room for, as it does when a quota is used up. */
   #isRationed = false;
+  /** Until when a look is good that has found plenty. */
+  #plentyUntilMs = 0;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = true;
 
@@ -84,7 +91,7 @@ export class StoreRoom {
 
   /** @throws {StorageFullError} when the disk has no room but what is kept for what is under way */
   async assertForNew(): Promise<void> {
-    if (this.isFull) throw diskFull();
+    if (performance.now() >= this.#plentyUntilMs && this.isFull) throw diskFull();
     await this.#assertNoQuota();
   }
 
@@ -101,6 +108,7 @@ export class StoreRoom {
    */
   async release(): Promise<boolean> {
     this.#isRationed = !this.#isLacking(AMPLE_BYTES);
+    this.#plentyUntilMs = 0;
     return this.#reserve.release();
   }
 
@@ -124,6 +132,8 @@ export class StoreRoom {
   #isLacking(bytes: number): boolean {
     try {
       const free = freeRoom(this.#directory);
+      const isPlenty = free.bytes >= PLENTY_BYTES && free.files >= PLENTY_FILES;
+      if (isPlenty) this.#plentyUntilMs = performance.now() + PLENTY_FOR_MS;
       return free.bytes < SPARE_BYTES + bytes + this.#loggedBytes || free.files < SPARE_FILES;
     } catch {
       return false;

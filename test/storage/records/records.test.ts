@@ -456,6 +456,22 @@ describe.each(REAL_DISKS)('on %s', (_kind, makeDisk) => {
   });
 });
 
+test('a disk with plenty of room is not asked for each new record, and is asked again later', async () => {
+  const { records } = await openRecords();
+  const asking = vi.spyOn(fs, 'statfsSync');
+  onTestFinished(() => asking.mockRestore());
+  const begin = (i: number) =>
+    records.write((draft) => draft.set(`${i}-1`, record(i)), { ...NOT_DURABLE, isNew: true });
+  for (let i = 0; i < 50; i++) await begin(i);
+  const asked = asking.mock.calls.length;
+  expect(asked).toBeGreaterThan(0);
+  expect(asked).toBeLessThan(50);
+  await waitFor(async () => {
+    await begin(50);
+    return asking.mock.calls.length > asked;
+  }, 'the disk to be asked again');
+});
+
 describe('a quota that is used up', () => {
   /** The disk has room, and refuses all the same what is written. */
   function useUp(): { isUsedUp: boolean; refused: number } {
