@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import { Core } from '../core/core.ts';
-import type { Report } from '../storage/report.ts';
 import { StreamQuery } from '../wire/durable-streams.ts';
 import { MethodNotAllowedError, UpgradeRequiredError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
@@ -55,8 +54,10 @@ const STREAM_PARAMETERS: ReadonlySet<string> = new Set(Object.values(StreamQuery
  */
 export async function httpfstream(app: FastifyInstance, options: HttpfstreamOptions): Promise<void> {
   const settings = normaliseOptions(options);
-  const report: Report = (message, detail) => app.log.warn(detail, message);
-  const core = await Core.open(settings.root, { ...settings, report });
+  const core = await Core.open(settings.root, {
+    ...settings,
+    report: (message, detail) => app.log.warn(detail, message),
+  });
   const appends = new ConnectionGroup();
   const follows = new ConnectionGroup();
   const { keepAliveMs } = settings;
@@ -79,7 +80,6 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     ...settings,
     resources: core.resources,
     streams: core.streams,
-    newFile: () => core.root.newFile(),
     prefix,
     core,
     sse: { log, connections: follows, keepAlive, keepAliveMs },

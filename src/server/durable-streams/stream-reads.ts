@@ -1,10 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { LiveReads } from '../../core/live-stream.ts';
+import type { OpenFile } from '../../core/open-file.ts';
 import type { Resource } from '../../core/resource.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
 import type { StreamView } from '../../core/streams/stream-view.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -61,7 +61,7 @@ export class StreamReads {
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
-    file: StoredFile,
+    file: OpenFile,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
     const { resources } = this.#options.core;

@@ -2,8 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Resource } from '../../core/resource.ts';
 import type { Resources } from '../../core/resources.ts';
 import { isJsonType, isSameType } from '../../core/streams/stream-type.ts';
-import type { Created, Streams } from '../../core/streams/streams.ts';
-import type { NewFile } from '../../storage/new-file.ts';
+import type { Created, NewFile, Streams } from '../../core/streams/streams.ts';
 import { MAX_APPEND_BYTES, StreamHeader } from '../../wire/durable-streams.ts';
 import { ContentTypeMismatchError, InvalidRequestError, ResourceNotFoundError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -30,8 +29,6 @@ const NO_BYTES = Buffer.alloc(0);
 export interface StreamWritesOptions {
   resources: Resources;
   streams: Streams;
-  /** Makes a file that has no name yet. */
-  newFile: () => Promise<NewFile>;
   /** What stands before every resource's path in URLs; empty or `/…`. */
   prefix: string;
   /** Longest time without a byte of a body, in milliseconds. */
@@ -145,8 +142,8 @@ export class StreamWrites {
   }
 
   async #store(request: FastifyRequest): Promise<NewFile | undefined> {
-    const { newFile, bodyIdleTimeoutMs: idleTimeoutMs } = this.#options;
-    const file = await newFile();
+    const { streams, bodyIdleTimeoutMs: idleTimeoutMs } = this.#options;
+    const file = await streams.newFile();
     try {
       if (await storeBody(request, file, { idleTimeoutMs })) return file;
     } catch (error) {

@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { StreamView } from '../../core/streams/stream-view.ts';
-import type { StreamState } from '../../storage/records/stream-state.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
+import type { OpenFile } from '../../core/open-file.ts';
+import type { StreamState, StreamView } from '../../core/streams/stream-view.ts';
 import { RangeNotSatisfiableError } from '../../wire/errors.ts';
 import { type JsonForm, jsonFormOf, sendArray } from '../json/json-response.ts';
 import { assertUnchanged, isFresh, type Validators } from '../response/conditions.ts';
@@ -30,7 +29,7 @@ export interface SeenFile {
 export async function sendFile(
   request: FastifyRequest,
   reply: FastifyReply,
-  file: StoredFile,
+  file: OpenFile,
   name: string,
   { view, status }: SeenFile,
 ): Promise<FastifyReply> {
@@ -88,19 +87,19 @@ export async function sendFile(
 }
 
 /** What tells this state of a file from others, in whatever form it was read. */
-export function validatorsOf(file: StoredFile, view: StreamView): Validators {
+export function validatorsOf(file: OpenFile, view: StreamView): Validators {
   const { state } = view;
   const forms = [undefined, { isArray: true, contentType: '' }];
   const etags = forms.flatMap((form) => [tagOf(file, state, form), streamTag(view, 0, form)]);
   return { etags, lastModified: lastModifiedOf(file, state) };
 }
 
-function lastModifiedOf({ stat }: StoredFile, { size }: StreamState): LastModified {
+function lastModifiedOf({ stat }: OpenFile, { size }: StreamState): LastModified {
   return new LastModified(Number(stat.mtimeNs / 1_000_000n), size === stat.size, Date.now());
 }
 
 /** Changes whenever what is sent does: with the bytes, when the file is made anew, when a stream is closed. */
-function tagOf({ stat }: StoredFile, { size, closed }: StreamState, form: JsonForm | undefined): string {
+function tagOf({ stat }: OpenFile, { size, closed }: StreamState, form: JsonForm | undefined): string {
   const parts = [size, stat.mtimeNs, stat.generation].map((part) => part.toString(36));
   if (closed === true) parts.push('c');
   if (form?.isArray) parts.push('a');

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
+import type { OpenFile } from '../../core/open-file.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { type PagePaths, withoutKey } from '../access/page-paths.ts';
 import { ignoreMissing } from '../failure.ts';
@@ -82,7 +82,7 @@ export class ResourceResponder {
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
-    file: StoredFile,
+    file: OpenFile,
   ): Promise<FastifyReply> {
     const { resources } = this.#core;
     const view = await resources.viewOrBytes(file).catch(async (error) => {

@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { type BlockLoan, SMALL_BLOCK_BYTES } from '../../storage/block-pool.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
+import type { BlockLoan, OpenFile } from '../../core/open-file.ts';
 
 /** Largest block: larger ones do not stay in the processor's cache. */
 const MAX_BLOCK_BYTES = 512 * 1024;
@@ -29,7 +28,7 @@ export class BlockWriter {
   readonly #free: Buffer[] = [];
   #count = 0;
   /** How large the next one is. */
-  #blockBytes = SMALL_BLOCK_BYTES;
+  #blockBytes: number;
   /** How many writes the system has not taken yet. */
   #writing = 0;
   #isStopped = false;
@@ -40,6 +39,7 @@ export class BlockWriter {
   constructor(response: ServerResponse, loan: BlockLoan) {
     this.#response = response;
     this.#loan = loan;
+    this.#blockBytes = loan.smallBytes;
   }
 
   /** Writes bytes that are nobody's block. */
@@ -52,7 +52,7 @@ export class BlockWriter {
    *
    * @throws when it cannot be read, or, {@link isStopped}, nobody takes it any more
    */
-  async writeRange(file: StoredFile, start: number, end: number): Promise<void> {
+  async writeRange(file: OpenFile, start: number, end: number): Promise<void> {
     let reading = this.#read(file, start, end);
     for (let at = start; at < end; ) {
       const { block, bytes } = await reading;
@@ -98,7 +98,7 @@ export class BlockWriter {
     });
   }
 
-  async #read(file: StoredFile, at: number, end: number): Promise<Filled> {
+  async #read(file: OpenFile, at: number, end: number): Promise<Filled> {
     const block = await this.#blockFor(end - at);
     const bytes = await file.readInto(block.subarray(0, Math.min(block.length, end - at)), at);
     this.#assertGoingOn();
@@ -142,7 +142,7 @@ export class BlockWriter {
       return;
     }
     this.#count--;
-    this.#blockBytes = SMALL_BLOCK_BYTES;
+    this.#blockBytes = this.#loan.smallBytes;
     this.#loan.reduce(block.length);
   }
 

@@ -1,7 +1,6 @@
 import { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import type { BlockLoan } from '../../storage/block-pool.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
+import type { BlockLoan, OpenFile } from '../../core/open-file.ts';
 import { BlockWriter } from './block-writer.ts';
 
 /** Largest block: no larger one is quicker. */
@@ -24,14 +23,14 @@ export type Piece = Buffer | Range;
  * blocks that are used again and again: that saves the memory, and about a third of the time, that new ones take.
  */
 export class FileBody extends Readable {
-  readonly #file: StoredFile;
+  readonly #file: OpenFile;
   readonly #pieces: Piece[];
   readonly #loan: BlockLoan;
   #writer: BlockWriter | undefined;
   /** Settles when the file is not being read. */
   #reading: Promise<void> = Promise.resolve();
 
-  constructor(file: StoredFile, pieces: readonly Piece[]) {
+  constructor(file: OpenFile, pieces: readonly Piece[]) {
     // Nothing is read before somebody takes it.
     super({ highWaterMark: 0 });
     this.#file = file;

@@ -1,4 +1,4 @@
-import { CLOCK_TICK_MS } from '../../storage/file-io.ts';
+import { CLOCK_TICK_MS } from '../../core/open-file.ts';
 import { parseHttpDate } from './http-date.ts';
 
 /** Other than a second that is over, the present one may see another change, which no date would tell. */

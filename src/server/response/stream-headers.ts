@@ -1,7 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import type { OffsetNames } from '../../core/streams/stream-offset.ts';
-import type { StreamView } from '../../core/streams/stream-view.ts';
-import type { StreamState } from '../../storage/records/stream-state.ts';
+import type { StreamState, StreamView } from '../../core/streams/stream-view.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { ProducerFencedError, ProducerGapError, StreamClosedError } from '../../wire/errors.ts';
 import type { JsonForm } from '../json/json-response.ts';
