@@ -1,11 +1,11 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { HttpfstreamError, ResourceNotFoundError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
-import { isBodyUnderWay, LastWords } from './node/last-words.ts';
 import { type Problem, problemDocument } from './node/problem.ts';
 import { asksForWebSocket } from './node/request-head.ts';
+import { isBodyUnderWay, LastWords } from './node/rest-of-body.ts';
+import { preferredType } from './request/headers.ts';
 import { parseTarget } from './request/target.ts';
-import { preferredType } from './response/preferred-type.ts';
 
 /** What each failure is on the wire. What is not here is 500. */
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {

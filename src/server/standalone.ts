@@ -1,10 +1,13 @@
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
-import { MethodNotAllowedError } from '../wire/errors.ts';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
+import { InvalidRequestError, MethodNotAllowedError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
 import { sendFailure } from './failure.ts';
-import { answerHealth } from './health.ts';
-import { refuseInWords } from './node/bare-refusals.ts';
-import { answerClientError } from './node/client-error.ts';
+import { answerClientError, refuseInWords } from './node/bare-refusals.ts';
 import { ServerSockets } from './node/server-sockets.ts';
 import { httpfstream } from './plugin.ts';
 import type { HttpfstreamOptions } from './settings.ts';
@@ -23,6 +26,9 @@ const CONNECTIONS_CHECK_MS = 2000;
 
 /** Time for downloads to end once the server closes. */
 const DOWNLOADS_CLOSE_MS = 2000;
+
+/** Where those who watch the server ask whether it is up. What a file has there is not served. */
+const HEALTH_PATH = '/-/health';
 
 /** Options of the standalone server: the plugin's, and its own. */
 export interface StandaloneOptions extends HttpfstreamOptions {
@@ -83,4 +89,30 @@ export async function createStandaloneServer({
     });
   });
   return app;
+}
+
+/**
+ * Answers `ok` to whoever asks whether the server is up, without a look at the
+ * disk, which may be slow without that; 503 once it closes.
+ */
+function answerHealth(app: FastifyInstance): void {
+  const isRead = (method: string) => method === 'GET' || method === 'HEAD';
+  app.route({
+    method: ['GET', 'HEAD'],
+    url: HEALTH_PATH,
+    preHandler: refuseHandshake,
+    handler: (_request, reply) =>
+      reply.type('text/plain; charset=utf-8').header('cache-control', 'no-store').send('ok\n'),
+  });
+  app.route({
+    method: app.supportedMethods.filter((method) => !isRead(method)),
+    url: HEALTH_PATH,
+    handler: ({ method }) => {
+      throw new MethodNotAllowedError(`${method} is not supported here`);
+    },
+  });
+}
+
+async function refuseHandshake(request: FastifyRequest): Promise<void> {
+  if (request.ws) throw new InvalidRequestError('there is nothing to append to or to follow here');
 }

@@ -9,11 +9,8 @@ import type { Reader, Sink } from '../../core/reader.ts';
 import type { Connection, ConnectionGroup } from '../connection-group.ts';
 import type { KeepAlive, KeptAlive } from '../keep-alive.ts';
 import { allowSilence } from '../keep-alive.ts';
-import { ClientSocket } from '../node/client-socket.ts';
-import { Deafness } from '../node/deafness.ts';
-import { encodeChunk, encodePlainly, lastChunk } from '../response/body-encoders.ts';
-import { SocketSink } from '../response/socket-sink.ts';
-import { isAhead, nextCursor } from './cursor.ts';
+import { ClientSocket, Deafness } from '../node/client-socket.ts';
+import { encodeChunk, encodePlainly, lastChunk, SocketSink } from '../response/socket-sink.ts';
 import {
   controlEvent,
   type EventForm,
@@ -22,6 +19,7 @@ import {
   type Progress,
   RETRY_FRAME,
 } from './sse-events.ts';
+import { isAhead, nextCursor } from './stream-request.ts';
 
 /** After this time the client is to come back, so that caches on the way can share answers. */
 const LIFETIME_MS = 60_000;

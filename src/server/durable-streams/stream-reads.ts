@@ -12,15 +12,19 @@ import { assertBetweenLines, type JsonForm, jsonFormOf, sendArray } from '../jso
 import { ClientSocket } from '../node/client-socket.ts';
 import { assertUnchanged, isFresh } from '../response/conditions.ts';
 import { contentTypeOf } from '../response/content-type.ts';
+import {
+  addVary,
+  closedHeader,
+  expiryHeaders,
+  streamHeaders,
+  streamTag,
+  userContentHeaders,
+} from '../response/headers.ts';
 import { sendBytes } from '../response/send-bytes.ts';
-import { closedHeader, expiryHeaders, streamHeaders, streamTag } from '../response/stream-headers.ts';
-import { userContentHeaders } from '../response/user-content.ts';
-import { addVary } from '../response/vary.ts';
-import { nextCursor } from './cursor.ts';
 import { firstBytes } from './first-bytes.ts';
 import { SseConnection, type SseContext } from './sse-connection.ts';
 import { eventFormOf } from './sse-events.ts';
-import { type ReadRequest, readRequestOf } from './stream-request.ts';
+import { nextCursor, type ReadRequest, readRequestOf } from './stream-request.ts';
 
 const EVENTS_TYPE = 'text/event-stream';
 

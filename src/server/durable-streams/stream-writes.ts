@@ -9,12 +9,11 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 import { linesOfJson } from '../json/json-values.ts';
 import { Turns } from '../node/turns.ts';
 import { BodyBudget, type BodyShare } from '../request/body-budget.ts';
-import { isMediaType, sentTypeOf } from '../request/media-type.ts';
+import { asksToClose, isMediaType, sentTypeOf } from '../request/headers.ts';
 import { collectBody } from '../request/request-body.ts';
-import { asksToClose } from '../request/request-query.ts';
 import { absoluteUrl } from '../request/request-target.ts';
 import { contentTypeOfName } from '../response/content-type.ts';
-import { closedHeader, expiryHeaders, setRefusalHeaders } from '../response/stream-headers.ts';
+import { closedHeader, expiryHeaders, setRefusalHeaders } from '../response/headers.ts';
 import { storeBody } from './store-body.ts';
 import { createRequestOf, hasBody, producerOf, sequenceOf } from './stream-request.ts';
 

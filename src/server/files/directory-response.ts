@@ -5,7 +5,7 @@ import type { Directories } from '../../core/directories.ts';
 import { Slots } from '../../core/slots.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { ClientSocket } from '../node/client-socket.ts';
-import { preferredType } from '../response/preferred-type.ts';
+import { preferredType } from '../request/headers.ts';
 import { sendStream } from '../response/send-bytes.ts';
 import {
   type ListedEntry,

@@ -1,16 +1,29 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OpenFile } from '../../core/open-file.ts';
+import type { Resources } from '../../core/resources.ts';
 import type { StreamState, StreamView } from '../../core/streams/stream-view.ts';
 import { RangeNotSatisfiableError } from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import { ignoreMissing } from '../failure.ts';
 import { type JsonForm, jsonFormOf, sendArray } from '../json/json-response.ts';
-import { assertUnchanged, isFresh, type Validators } from '../response/conditions.ts';
+import {
+  assertChangeable,
+  assertUnchanged,
+  isConditional,
+  isFresh,
+  type Validators,
+} from '../response/conditions.ts';
 import { contentTypeOf } from '../response/content-type.ts';
+import {
+  addVary,
+  expiryHeaders,
+  statusHeaders,
+  streamHeaders,
+  streamTag,
+  userContentHeaders,
+} from '../response/headers.ts';
 import { LastModified } from '../response/last-modified.ts';
 import { sendBytes } from '../response/send-bytes.ts';
-import { statusHeaders } from '../response/status-header.ts';
-import { expiryHeaders, streamHeaders, streamTag } from '../response/stream-headers.ts';
-import { userContentHeaders } from '../response/user-content.ts';
-import { addVary } from '../response/vary.ts';
 import { contentRange, multipartBody, rangesFor } from './byte-ranges.ts';
 
 /** What is to be known of a file beside its bytes. */
@@ -87,7 +100,7 @@ export async function sendFile(
 }
 
 /** What tells this state of a file from others, in whatever form it was read. */
-export function validatorsOf(file: OpenFile, view: StreamView): Validators {
+function validatorsOf(file: OpenFile, view: StreamView): Validators {
   const { state } = view;
   const forms = [undefined, { isArray: true, contentType: '' }];
   const etags = forms.flatMap((form) => [tagOf(file, state, form), streamTag(view, 0, form)]);
@@ -104,4 +117,25 @@ function tagOf({ stat }: OpenFile, { size, closed }: StreamState, form: JsonForm
   if (closed === true) parts.push('c');
   if (form?.isArray) parts.push('a');
   return `"${parts.join('-')}"`;
+}
+
+/**
+ * Checks the conditions under which a request is to change a resource. It is
+ * not kept from others meanwhile: of two requests at a time both may pass.
+ *
+ * @throws {PreconditionFailedError} when one does not hold
+ */
+export async function assertWriteConditions(
+  { headers }: FastifyRequest,
+  path: ResourcePath,
+  resources: Resources,
+): Promise<void> {
+  if (!isConditional(headers)) return;
+  const file = await resources.openAny(path).catch(ignoreMissing);
+  try {
+    const isFile = file?.stat.kind === 'file';
+    assertChangeable(headers, isFile ? validatorsOf(file, await resources.view(file)) : undefined);
+  } finally {
+    await file?.close();
+  }
 }

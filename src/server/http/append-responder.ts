@@ -7,12 +7,12 @@ import type { Connection, ConnectionGroup } from '../connection-group.ts';
 import { sendText } from '../failure.ts';
 import { allowSilence } from '../keep-alive.ts';
 import type { Continues } from '../node/continues.ts';
+import { statusOf } from '../request/headers.ts';
+import { appendRequestOf, assertNoAppendRequest } from '../request/query-parameters.ts';
 import { RequestBody } from '../request/request-body.ts';
-import { appendRequestOf, assertNoAppendRequest } from '../request/request-query.ts';
 import { absoluteUrl } from '../request/request-target.ts';
 import { isBelow, parseTarget } from '../request/target.ts';
-import { statusOf } from '../response/status-header.ts';
-import { closedHeader } from '../response/stream-headers.ts';
+import { closedHeader } from '../response/headers.ts';
 import { HttpAppend, type HttpAppendContext } from './append.ts';
 import { isMultipart, MultipartAppend } from './multipart-append.ts';
 

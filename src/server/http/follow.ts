@@ -9,11 +9,9 @@ import { ServerClosingError } from '../../wire/errors.ts';
 import { STATUS_HEADER } from '../../wire/protocol.ts';
 import type { Connection, ConnectionGroup } from '../connection-group.ts';
 import { allowSilence, CLOSE_PATIENCE_MS, type KeepAlive, type KeptAlive } from '../keep-alive.ts';
-import { ClientSocket } from '../node/client-socket.ts';
-import { Deafness } from '../node/deafness.ts';
-import { encodeChunk, encodePlainly, lastChunk } from '../response/body-encoders.ts';
-import { SocketSink } from '../response/socket-sink.ts';
-import { statusHeaders } from '../response/status-header.ts';
+import { ClientSocket, Deafness } from '../node/client-socket.ts';
+import { statusHeaders } from '../response/headers.ts';
+import { encodeChunk, encodePlainly, lastChunk, SocketSink } from '../response/socket-sink.ts';
 
 /** How long a client of HTTP/1.0 has to take the last bytes before its connection is reset. */
 const RESET_DELAY_MS = 1000;

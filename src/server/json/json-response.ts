@@ -4,8 +4,8 @@ import type { OpenFile } from '../../core/open-file.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
 import type { StreamState } from '../../core/streams/stream-view.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
+import { preferredType } from '../request/headers.ts';
 import { FileBody, type Range } from '../response/file-body.ts';
-import { preferredType } from '../response/preferred-type.ts';
 import { readWhole, SMALL_BODY_BYTES, sendStream } from '../response/send-bytes.ts';
 import { arrayOfLines, commasForLineEnds } from './json-values.ts';
 

@@ -3,7 +3,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ClientSocket } from './client-socket.ts';
-import { WaitingQueues } from './waiting-queues.ts';
 
 /** So much of a connection may wait before nothing more is read: who resets one takes with it what is unread. */
 const MAX_AHEAD_BYTES = 256 * 1024;
@@ -183,4 +182,44 @@ function bytesOf({ rawHeaders, url = '', headers, readableHighWaterMark }: Incom
   const isChunked = headers['transfer-encoding'] !== undefined;
   const length = isChunked ? readableHighWaterMark : Number(headers['content-length'] ?? 0);
   return bytes + Math.min(length, readableHighWaterMark);
+}
+
+/** What may wait on all connections of a server together. */
+const MAX_WAITING_BYTES = 40 * 1024 * 1024;
+
+/** One for each server. */
+const ofServer = new WeakMap<object, WaitingQueues>();
+
+/** Bounds how much waits on all connections together. */
+class WaitingQueues {
+  /** Those in which something waits; first the one that has not got on for the longest time. */
+  readonly #queues = new Set<RequestQueue>();
+  #bytes = 0;
+
+  /** Those of `server`, from the first call on. */
+  static of(server: object): WaitingQueues {
+    let queues = ofServer.get(server);
+    if (queues === undefined) {
+      queues = new WaitingQueues();
+      ofServer.set(server, queues);
+    }
+    return queues;
+  }
+
+  /** Tells that so much more waits in a queue. Those are cut, when it is too much, that do not get on. */
+  added(queue: RequestQueue, bytes: number): void {
+    this.#bytes += bytes;
+    this.#queues.add(queue);
+    for (const longest of this.#queues) {
+      if (this.#bytes <= MAX_WAITING_BYTES) return;
+      longest.cut();
+    }
+  }
+
+  /** Tells that so much less waits in it: it gets on. */
+  removed(queue: RequestQueue, bytes: number): void {
+    this.#bytes -= bytes;
+    this.#queues.delete(queue);
+    if (queue.bytes > 0) this.#queues.add(queue);
+  }
 }

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import type { FastifyRequest } from 'fastify';
@@ -7,12 +7,14 @@ import {
   BodyTimeoutError,
   type HttpfstreamError,
   InvalidRequestError,
+  LengthRequiredError,
   PayloadTooLargeError,
   UnsupportedEncodingError,
+  UnsupportedTransferError,
 } from '../../wire/errors.ts';
 import { limitSilence } from '../keep-alive.ts';
+import { expectationFailed } from '../node/bare-refusals.ts';
 import type { BodyShare } from './body-budget.ts';
-import { assertTransferCoding } from './framing.ts';
 
 /** Who takes the bytes of a {@link ByteSource}. Of `ended`, `failed` and `cut` one is called, once, last. */
 export interface BodyReader {
@@ -261,4 +263,41 @@ function encodingOf({ headers }: IncomingMessage): string {
   const encoding = headers['content-encoding']?.trim().toLowerCase() ?? '';
   if (encoding === '' || encoding === 'identity' || Object.hasOwn(DECODERS, encoding)) return encoding;
   throw new UnsupportedEncodingError('the Content-Encoding must be gzip, deflate, br or identity');
+}
+
+/** @throws {UnsupportedTransferError} when a body is coded a second time, for its way */
+function assertTransferCoding({ 'transfer-encoding': coding = 'chunked' }: IncomingHttpHeaders): void {
+  // Node undoes the last one, and lets the others pass.
+  if (coding.trim().toLowerCase() === 'chunked') return;
+  throw new UnsupportedTransferError('the Transfer-Encoding must be chunked');
+}
+
+/**
+ * Checks that a request for which Node has let go of the connection, and looks at
+ * nothing of this any more, has no body: its bytes would be taken for frames.
+ *
+ * @throws {UnsupportedTransferError} when a body is coded a second time, for its way
+ * @throws {ExpectationFailedError} when it expects what nobody knows
+ * @throws {InvalidRequestError} when it has a body
+ */
+export function assertNoBody(headers: IncomingHttpHeaders): void {
+  assertTransferCoding(headers);
+  if (!/^100-continue$/i.test(headers.expect ?? '100-continue')) {
+    throw expectationFailed();
+  }
+  if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0) {
+    throw new InvalidRequestError('a handshake has no body');
+  }
+}
+
+/**
+ * Checks that the end of a body can be told: in HTTP/1.0 that may be the close of
+ * the connection, which Node takes for no body.
+ *
+ * @throws {LengthRequiredError} when it cannot
+ */
+export function assertLength({ httpVersion, headers }: IncomingMessage): void {
+  if (httpVersion !== '1.0' || headers['content-length'] !== undefined) return;
+  if (headers['transfer-encoding'] === undefined)
+    throw new LengthRequiredError('in HTTP/1.0 a body needs a Content-Length');
 }

@@ -10,8 +10,7 @@ import { VERB_HEADER, VERB_QUERY, type Verb } from '../../wire/protocol.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { withoutKey } from '../access/page-paths.ts';
 import { asksForWebSocket } from '../node/request-head.ts';
-import { hostOf } from './host.ts';
-import { parseTarget } from './target.ts';
+import { hostOf, parseTarget } from './target.ts';
 
 /**
  * The verb of a request, if it names one; the header wins over the query.

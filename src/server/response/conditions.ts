@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { PreconditionFailedError } from '../../wire/errors.ts';
-import { parseHttpDate } from './http-date.ts';
 import type { LastModified } from './last-modified.ts';
+import { parseHttpDate } from './last-modified.ts';
 
 /** What is between the quotes may be anything, commas too. */
 const ENTITY_TAG = /(?<=^|[\s,])(?:W\/)?"[^"]*"/g;

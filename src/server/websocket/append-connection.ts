@@ -12,7 +12,7 @@ import type { ConnectionGroup } from '../connection-group.ts';
 import type { KeepAlive } from '../keep-alive.ts';
 import { allowSilence } from '../keep-alive.ts';
 import { ClientSocket, FAREWELL_MS, type SocketOwner } from '../node/client-socket.ts';
-import type { AppendEnd, Dialect } from './dialect.ts';
+import type { AppendEnd, Dialect } from './dialects.ts';
 import { Liveness } from './liveness.ts';
 
 /** While bytes keep coming, an acknowledgement for each so many of them, … */

@@ -12,7 +12,7 @@ import type { ConnectionGroup } from '../connection-group.ts';
 import { CLOSE_PATIENCE_MS, type KeepAlive } from '../keep-alive.ts';
 import { ClientSocket, FAREWELL_MS, type SocketOwner } from '../node/client-socket.ts';
 import { SocketSink } from '../response/socket-sink.ts';
-import type { Dialect } from './dialect.ts';
+import type { Dialect } from './dialects.ts';
 import { Liveness } from './liveness.ts';
 
 /** What people read in the close frame, where the reason is not the whole story. */

@@ -1,4 +1,6 @@
-import type { FastifyRequest } from 'fastify';
+import http, { type Server } from 'node:http';
+import fastifyWebsocket from '@fastify/websocket';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Core } from '../../core/core.ts';
 import type { FollowRequest } from '../../core/request.ts';
@@ -6,14 +8,12 @@ import { ResourceNotFoundError } from '../../wire/errors.ts';
 import { SUBPROTOCOL } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { ignoreMissing } from '../failure.ts';
-import { allowSilence } from '../keep-alive.ts';
-import { appendRequestOf, followRequestOf } from '../request/request-query.ts';
+import { allowSilence, CLOSE_PATIENCE_MS } from '../keep-alive.ts';
+import { appendRequestOf, followRequestOf } from '../request/query-parameters.ts';
 import { assertHandshake } from '../request/request-target.ts';
 import { AppendConnection, type AppendContext } from './append-connection.ts';
-import type { Dialect } from './dialect.ts';
+import { type Dialect, legacyDialect, v2Dialect } from './dialects.ts';
 import { FollowConnection, type FollowContext } from './follow-connection.ts';
-import { legacyDialect } from './legacy-dialect.ts';
-import { v2Dialect } from './v2-dialect.ts';
 
 const CONNECTION = Symbol('connection');
 
@@ -120,4 +120,26 @@ export class WebSocketUpgrades {
 export function dialectOf(request: FastifyRequest): Dialect {
   const offered = request.headers['sec-websocket-protocol']?.split(',') ?? [];
   return offered.some((name) => name.trim() === SUBPROTOCOL) ? v2Dialect : legacyDialect;
+}
+
+const OPTIONS = {
+  closeTimeout: CLOSE_PATIENCE_MS,
+  // Followers have nothing to say, and appenders' messages do not pass through ws.
+  maxPayload: 1024,
+  skipUTF8Validation: true,
+  // All that are open are in groups of ours, which end them when the server closes.
+  clientTracking: false,
+};
+
+/** Those for which somebody passes handshakes on, however often the plugin is mounted on them. */
+const served = new WeakSet<Server>();
+
+/** Registers `@fastify/websocket`, unless the application has. */
+export async function registerWebSockets(app: FastifyInstance): Promise<void> {
+  const isServed = served.has(app.server);
+  served.add(app.server);
+  if (app.hasDecorator('websocketServer')) return;
+  // Each listens to a server, and would route every handshake once more: the second one to a server without any.
+  const options = isServed ? { ...OPTIONS, server: http.createServer() } : OPTIONS;
+  await app.register(fastifyWebsocket, { options });
 }

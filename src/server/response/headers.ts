@@ -3,6 +3,7 @@ import type { OffsetNames } from '../../core/streams/stream-offset.ts';
 import type { StreamState, StreamView } from '../../core/streams/stream-view.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { ProducerFencedError, ProducerGapError, StreamClosedError } from '../../wire/errors.ts';
+import { STATUS_HEADER } from '../../wire/protocol.ts';
 import type { JsonForm } from '../json/json-response.ts';
 
 /** What an answer says of a stream whose bytes up to `end` it has. */
@@ -46,4 +47,40 @@ export function setRefusalHeaders(reply: FastifyReply, error: unknown, names: Of
     reply.header(StreamHeader.producerExpectedSeq, String(error.expected));
     reply.header(StreamHeader.producerReceivedSeq, String(error.received));
   }
+}
+
+/** The header, or trailer, that tells an exit status, if there is one. */
+export function statusHeaders(status: number | undefined): Record<string, string> {
+  return status === undefined ? {} : { [STATUS_HEADER]: String(status) };
+}
+
+/**
+ * Types of which a browser makes no document that could run scripts or show
+ * others: a sandbox would only keep their players from loading them.
+ */
+const MEDIA = /^(?:audio|image|video)\/[\w.-]+$/;
+
+/**
+ * A page that somebody has stored may run scripts, so that reports can be read,
+ * but as nobody's: in an origin of its own, to which this server gives nothing but what
+ * a page loads from beside itself (page-paths.ts).
+ */
+const SANDBOX = 'sandbox allow-downloads allow-popups allow-popups-to-escape-sandbox allow-scripts';
+
+const MEDIA_HEADERS: Readonly<Record<string, string>> = {
+  'cross-origin-resource-policy': 'cross-origin',
+  'x-content-type-options': 'nosniff',
+};
+
+const HEADERS: Readonly<Record<string, string>> = { 'content-security-policy': SANDBOX, ...MEDIA_HEADERS };
+
+/** What browsers are told of bytes that users have brought, whichever way they are sent. */
+export function userContentHeaders(contentType: string): Readonly<Record<string, string>> {
+  return MEDIA.test(contentType) ? MEDIA_HEADERS : HEADERS;
+}
+
+/** Tells caches that an answer depends on a header of the request, beside others that were told. */
+export function addVary(reply: FastifyReply, header: string): void {
+  const others = reply.getHeader('vary');
+  reply.header('vary', others === undefined ? header : `${others}, ${header}`);
 }
