@@ -43,10 +43,16 @@ export class ResourceResponder {
    * Sends a file, a directory's listing or its index page, or a redirect to
    * the one URL that a resource has.
    *
+   * @returns true: there is nobody after it
    * @throws {ResourceNotFoundError} when there is nothing at the path
    * @throws what {@link Resources.assertWhole} throws
    */
-  async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
+  async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<boolean> {
+    await this.#send(request, reply, path);
+    return true;
+  }
+
+  async #send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     const clean = path.toString();
     if (clean !== `/${withoutKey(request)}` && !request.ws) {
       return this.#redirect(request, reply, path.toUrlPath());

@@ -1,11 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Core } from '../../core/core.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { VERB_HEADER, VERB_QUERY } from '../../wire/protocol.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
-import type { Connection, ConnectionGroup } from '../connection-group.ts';
+import type { ActiveConnections } from '../active-connections.ts';
 import { sendText } from '../failure.ts';
-import { allowSilence } from '../keep-alive.ts';
+import { allowSilence } from '../node/client-socket.ts';
 import type { Continues } from '../node/continues.ts';
 import { statusOf } from '../request/headers.ts';
 import { appendRequestOf, assertNoAppendRequest } from '../request/query-parameters.ts';
@@ -13,13 +14,11 @@ import { RequestBody } from '../request/request-body.ts';
 import { absoluteUrl } from '../request/request-target.ts';
 import { isBelow, parseTarget } from '../request/target.ts';
 import { closedHeader } from '../response/headers.ts';
-import { HttpAppend, type HttpAppendContext } from './append.ts';
+import { HttpAppend } from './append.ts';
 import { isMultipart, MultipartAppend } from './multipart-append.ts';
 
-/** What answers appends needs of the server. */
-export interface HttpAppendSettings extends Omit<HttpAppendContext, 'log'> {
-  connections: ConnectionGroup;
-  continues: Continues;
+/** Options of {@link HttpAppendResponder}. */
+export interface HttpAppendOptions {
   /** Longest time without a byte of a form, in milliseconds. */
   bodyIdleTimeoutMs: number;
   /** What stands before every resource's path in URLs; empty or `/…`. */
@@ -35,10 +34,16 @@ export function isHttpAppend({ method, url, headers }: IncomingMessage, prefix: 
 
 /** Answers `PUT` and `POST` with verb `APPEND`, when the body has ended. */
 export class HttpAppendResponder {
-  readonly #settings: HttpAppendSettings;
+  readonly #core: Core;
+  readonly #appends: ActiveConnections;
+  readonly #continues: Continues;
+  readonly #options: HttpAppendOptions;
 
-  constructor(settings: HttpAppendSettings) {
-    this.#settings = settings;
+  constructor(core: Core, appends: ActiveConnections, continues: Continues, options: HttpAppendOptions) {
+    this.#core = core;
+    this.#appends = appends;
+    this.#continues = continues;
+    this.#options = options;
   }
 
   /**
@@ -56,27 +61,24 @@ export class HttpAppendResponder {
     // A trailing slash asks for a directory, and is dropped.
     const file = ResourcePath.parse(path.key);
     const body = new RequestBody(request);
-    const append = new HttpAppend(file, this.#contextOf(request));
+    const append = new HttpAppend(this.#core, file, request.log);
     // What makes no sense is refused before anything is taken.
     statusOf(request.raw);
     await append.open(appendRequestOf(request));
-    const connection = {
-      shutDown: () => append.shutDown(),
-      terminate: () => request.raw.socket.destroy(),
-    };
-    const appended = await this.#during(connection, request, reply, () =>
+    const summary = await this.#during(append, request, reply, () =>
       append.append(body, () => statusOf(request.raw)),
     );
-    if (appended === undefined) return hangUp(request, reply);
+    if (summary === undefined) return hangUp(request, reply);
     await this.#describe(reply, file);
-    if (append.isNew)
-      reply.header('location', absoluteUrl(request, this.#settings.prefix + file.toUrlPath()));
-    return answer(request, reply.code(append.isNew ? 201 : 200), appended);
+    if (append.isNew) {
+      reply.header('location', absoluteUrl(request, this.#options.prefix + file.toUrlPath()));
+    }
+    return answer(request, reply.code(append.isNew ? 201 : 200), summary);
   }
 
   /** Adds what is to be known of the stream. Another program may have taken the file away by now. */
   async #describe(reply: FastifyReply, path: ResourcePath): Promise<void> {
-    const { resources } = this.#settings.core;
+    const { resources } = this.#core;
     try {
       const resource = await resources.acquire(path);
       const { names, state } = resource;
@@ -93,39 +95,31 @@ export class HttpAppendResponder {
     directory: ResourcePath,
   ): Promise<FastifyReply> {
     assertNoAppendRequest(request);
-    const body = new RequestBody(request, { idleTimeoutMs: this.#settings.bodyIdleTimeoutMs });
-    const append = new MultipartAppend(directory, request.headers, this.#contextOf(request));
+    const body = new RequestBody(request, { idleTimeoutMs: this.#options.bodyIdleTimeoutMs });
+    const append = new MultipartAppend(this.#core, directory, request);
     await append.assertDirectory();
-    const connection = {
-      shutDown: () => append.shutDown(),
-      terminate: () => request.raw.socket.destroy(),
-    };
-    const answered = await this.#during(connection, request, reply, () => append.append(body));
+    const answered = await this.#during(append, request, reply, () => append.append(body));
     if (answered === undefined) return hangUp(request, reply);
     return answer(request, reply.code(answered.status), answered.parts);
   }
 
   /** Lets the client send its body, and keeps its connection while `action` goes on. */
   async #during<T>(
-    connection: Connection,
+    append: HttpAppend | MultipartAppend,
     request: FastifyRequest,
     reply: FastifyReply,
     action: () => Promise<T>,
   ): Promise<T> {
-    const { connections, continues } = this.#settings;
     const { socket } = request.raw;
-    connections.add(connection);
+    const connection = { shutDown: () => append.shutDown(), terminate: () => void socket.destroy() };
+    this.#appends.add(connection);
     allowSilence(socket);
-    continues.release(request.raw, reply.raw);
+    this.#continues.send(request.raw, reply.raw);
     try {
       return await action();
     } finally {
-      connections.delete(connection);
+      this.#appends.delete(connection);
     }
-  }
-
-  #contextOf(request: FastifyRequest): HttpAppendContext {
-    return { core: this.#settings.core, log: request.log };
   }
 }
 

@@ -7,14 +7,8 @@ import type { EndReason } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { BodyReader, ByteSource } from '../request/request-body.ts';
 
-/** What an append needs of the server. */
-export interface HttpAppendContext {
-  core: Core;
-  log: FastifyBaseLogger;
-}
-
-/** What became of an append. */
-export interface Appended {
+/** What a client is told of an append that has finished. */
+export interface AppendSummary {
   path: string;
   /** Size of the file afterwards. */
   position: number;
@@ -25,8 +19,9 @@ export interface Appended {
 
 /** An append through a request's body, or a part of one: a session for as long as the bytes last. */
 export class HttpAppend implements LeaseHolder, BodyReader {
+  readonly #core: Core;
   readonly #path: ResourcePath;
-  readonly #context: HttpAppendContext;
+  readonly #log: FastifyBaseLogger;
   readonly #openedAt = performance.now();
   #lease: Lease | undefined;
   /** Where the bytes of this request begin. */
@@ -41,9 +36,10 @@ export class HttpAppend implements LeaseHolder, BodyReader {
     this.#settle = resolve;
   });
 
-  constructor(path: ResourcePath, context: HttpAppendContext) {
+  constructor(core: Core, path: ResourcePath, log: FastifyBaseLogger) {
+    this.#core = core;
     this.#path = path;
-    this.#context = context;
+    this.#log = log;
   }
 
   /** Whether the file was made for it. */
@@ -57,15 +53,14 @@ export class HttpAppend implements LeaseHolder, BodyReader {
    * @throws what {@link SessionRegistry.open} throws
    */
   async open(request: AppendRequest): Promise<void> {
-    const { core, log } = this.#context;
-    const wasMissing = (await core.directories.kindAt(this.#path)) === undefined;
-    const lease = await core.sessions.open(this.#path, request, this);
+    const wasMissing = (await this.#core.directories.kindAt(this.#path)) === undefined;
+    const lease = await this.#core.sessions.open(this.#path, request, this);
     this.#lease = lease;
     await lease.ready();
     if (lease.failure !== undefined) throw lease.failure;
     this.#start = lease.received;
     this.#isNew = wasMissing;
-    log.info(
+    this.#log.info(
       { resource: this.#path.toString(), position: this.#start, start: lease.startPosition },
       'append opened',
     );
@@ -83,7 +78,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
   async append(
     source: ByteSource,
     statusAtEnd: () => number | undefined = () => undefined,
-  ): Promise<Appended | undefined> {
+  ): Promise<AppendSummary | undefined> {
     const lease = this.#lease as Lease;
     this.#source = source;
     this.#statusAtEnd = statusAtEnd;
@@ -121,7 +116,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
 
   failed(error: HttpfstreamError): void {
     const resource = this.#path.toString();
-    this.#context.log.warn({ resource, code: error.code }, `append refused: ${error.message}`);
+    this.#log.warn({ resource, code: error.code }, `append refused: ${error.message}`);
     this.#finish({ reason: 'interrupted', error });
   }
 
@@ -138,7 +133,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
 
   lost(reason: EndReason, error: HttpfstreamError): void {
     const resource = this.#path.toString();
-    this.#context.log.error({ resource, err: error }, `append failed: ${error.message}`);
+    this.#log.error({ resource, err: error }, `append failed: ${error.message}`);
     this.#finish({ reason, error });
   }
 
@@ -158,7 +153,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
   }
 
   #logEnd(lease: Lease, reason: EndOfAppend['reason']): void {
-    this.#context.log.info(
+    this.#log.info(
       {
         resource: this.#path.toString(),
         reason: reason === 'deposed' ? reason : (lease.endReason ?? 'lost'),

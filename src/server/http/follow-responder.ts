@@ -1,16 +1,17 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { Reader } from '../../core/reader.ts';
 import type { FollowRequest } from '../../core/request.ts';
 import { ResourceNotFoundError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { withoutKey } from '../access/page-paths.ts';
+import type { ActiveConnections } from '../active-connections.ts';
 import { ignoreMissing } from '../failure.ts';
 import { followRequestOf } from '../request/query-parameters.ts';
 import { contentTypeOf } from '../response/content-type.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
-import { HttpFollow, type HttpFollowContext } from './follow.ts';
+import { HttpFollow } from './follow.ts';
 
 /** The answer's head, as far as it is not the same for all. */
 interface Head {
@@ -21,11 +22,13 @@ interface Head {
 /** Answers `GET` with what is there and what comes, for as long as somebody appends. */
 export class HttpFollowResponder {
   readonly #core: Core;
-  readonly #context: HttpFollowContext;
+  readonly #follows: ActiveConnections;
+  readonly #log: FastifyBaseLogger;
 
-  constructor(core: Core, context: HttpFollowContext) {
+  constructor(core: Core, follows: ActiveConnections, log: FastifyBaseLogger) {
     this.#core = core;
-    this.#context = context;
+    this.#follows = follows;
+    this.#log = log;
   }
 
   /**
@@ -68,7 +71,7 @@ export class HttpFollowResponder {
     { wanted, waitMs }: { wanted: FollowRequest; waitMs: number },
     { status, headers }: Head,
   ): Promise<FastifyReply> {
-    const connection = new HttpFollow(request, reply, this.#context);
+    const connection = new HttpFollow(request, reply, this.#follows, this.#log);
     let reader: Reader | undefined;
     try {
       reader = await this.#follow(connection, path, wanted, waitMs);

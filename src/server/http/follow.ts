@@ -7,21 +7,13 @@ import type { Outcome } from '../../core/outcome.ts';
 import type { Reader, Sink } from '../../core/reader.ts';
 import { ServerClosingError } from '../../wire/errors.ts';
 import { STATUS_HEADER } from '../../wire/protocol.ts';
-import type { Connection, ConnectionGroup } from '../connection-group.ts';
-import { allowSilence, CLOSE_PATIENCE_MS, type KeepAlive, type KeptAlive } from '../keep-alive.ts';
-import { ClientSocket, Deafness } from '../node/client-socket.ts';
+import { type ActiveConnection, type ActiveConnections, CLOSE_PATIENCE_MS } from '../active-connections.ts';
+import { allowSilence, ClientSocket, Deafness } from '../node/client-socket.ts';
 import { statusHeaders } from '../response/headers.ts';
 import { encodeChunk, encodePlainly, lastChunk, SocketSink } from '../response/socket-sink.ts';
 
 /** How long a client of HTTP/1.0 has to take the last bytes before its connection is reset. */
 const RESET_DELAY_MS = 1000;
-
-/** What followers need of the server. */
-export interface HttpFollowContext {
-  log: FastifyBaseLogger;
-  connections: ConnectionGroup;
-  keepAlive: KeepAlive;
-}
 
 /**
  * A follower's answer, from the request to its end. The body ends cleanly when
@@ -29,7 +21,7 @@ export interface HttpFollowContext {
  *
  * Bytes go past Node's response, in chunks that all followers share.
  */
-export class HttpFollow implements Sink, Connection, KeptAlive {
+export class HttpFollow implements Sink, ActiveConnection {
   readonly encode: Encoder;
   readonly cutting = anywhere;
   readonly #response: ServerResponse;
@@ -37,7 +29,8 @@ export class HttpFollow implements Sink, Connection, KeptAlive {
   readonly #client: ClientSocket;
   readonly #deafness: Deafness;
   readonly #sink: SocketSink;
-  readonly #context: HttpFollowContext;
+  readonly #follows: ActiveConnections;
+  readonly #log: FastifyBaseLogger;
   readonly #isChunked: boolean;
   readonly #aborter = new AbortController();
   readonly #unwatch: () => void;
@@ -48,7 +41,12 @@ export class HttpFollow implements Sink, Connection, KeptAlive {
   #isOver = false;
   #reset: NodeJS.Timeout | undefined;
 
-  constructor(request: FastifyRequest, reply: FastifyReply, context: HttpFollowContext) {
+  constructor(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    follows: ActiveConnections,
+    log: FastifyBaseLogger,
+  ) {
     // Those that an application's tests make up are none.
     if (!(request.raw.socket instanceof Socket)) throw new TypeError('a follower needs a connection');
     this.#response = reply.raw;
@@ -56,11 +54,11 @@ export class HttpFollow implements Sink, Connection, KeptAlive {
     this.#client = ClientSocket.of(this.#socket);
     this.#deafness = new Deafness(this.#socket);
     this.#sink = new SocketSink(this.#socket);
-    this.#context = context;
+    this.#follows = follows;
+    this.#log = log;
     this.#isChunked = request.raw.httpVersion !== '1.0';
     this.encode = this.#isChunked ? encodeChunk : encodePlainly;
-    context.connections.add(this);
-    context.keepAlive.add(this);
+    follows.add(this);
     // A response that waits for its turn is not told that the connection is gone.
     this.#socket.on('close', this.leave);
     this.#response.on('close', this.leave);
@@ -123,7 +121,7 @@ export class HttpFollow implements Sink, Connection, KeptAlive {
   }
 
   fail(error: unknown): void {
-    if (!this.#isOver) this.#context.log.error({ err: error }, 'a follower cannot be served');
+    if (!this.#isOver) this.#log.error({ err: error }, 'a follower cannot be served');
     this.#breakOff();
   }
 
@@ -155,8 +153,7 @@ export class HttpFollow implements Sink, Connection, KeptAlive {
     this.#response.off('close', this.leave);
     this.#aborter.abort();
     this.#reader?.leave();
-    this.#context.keepAlive.delete(this);
-    this.#context.connections.delete(this);
+    this.#follows.delete(this);
   };
 
   readonly #drained = (): void => this.#reader?.drained();

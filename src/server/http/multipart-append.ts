@@ -1,6 +1,6 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
+import type { Core } from '../../core/core.ts';
 import {
   type HttpfstreamError,
   InvalidPathError,
@@ -13,7 +13,7 @@ import { ResourcePath } from '../../wire/resource-path.ts';
 import { problemOf } from '../failure.ts';
 import type { BodyReader, ByteSource } from '../request/request-body.ts';
 import { assertNotReserved } from '../request/request-target.ts';
-import { type Appended, HttpAppend, type HttpAppendContext } from './append.ts';
+import { type AppendSummary, HttpAppend } from './append.ts';
 import { MultipartPart } from './multipart-part.ts';
 
 const MAX_PARTS = 1000;
@@ -29,7 +29,7 @@ const FILE_HIGH_WATER_MARK_BYTES = 2 * PIECE_BYTES;
 
 /** What became of one part. */
 export type PartAnswer =
-  | ({ name: string } & Appended)
+  | ({ name: string } & AppendSummary)
   | { name: string; status: number; code: string; detail: string };
 
 /** Whether the body of a request is a form. */
@@ -39,8 +39,9 @@ export function isMultipart({ headers }: FastifyRequest): boolean {
 
 /** An append of the files of a form to those of a directory, one after the other, as they come. */
 export class MultipartAppend implements BodyReader {
+  readonly #core: Core;
   readonly #directory: ResourcePath;
-  readonly #context: HttpAppendContext;
+  readonly #log: FastifyBaseLogger;
   readonly #busboy: BusboyInstance;
   readonly #answers: PartAnswer[] = [];
   #body: ByteSource | undefined;
@@ -63,9 +64,10 @@ export class MultipartAppend implements BodyReader {
   });
 
   /** @throws {InvalidRequestError} when the headers do not say how the parts are told apart */
-  constructor(directory: ResourcePath, headers: IncomingHttpHeaders, context: HttpAppendContext) {
+  constructor(core: Core, directory: ResourcePath, { headers, log }: FastifyRequest) {
+    this.#core = core;
     this.#directory = directory;
-    this.#context = context;
+    this.#log = log;
     try {
       this.#busboy = Busboy({
         headers: headers as BusboyHeaders,
@@ -98,7 +100,7 @@ export class MultipartAppend implements BodyReader {
    * @throws {InvalidRequestError} when nothing is, and the path does not end in a slash
    */
   async assertDirectory(): Promise<void> {
-    const kind = await this.#context.core.directories.kindAt(this.#directory);
+    const kind = await this.#core.directories.kindAt(this.#directory);
     if (kind === undefined && !this.#directory.trailingSlash) {
       throw new InvalidRequestError('a form is appended to a directory: its URL ends in /');
     }
@@ -190,7 +192,7 @@ export class MultipartAppend implements BodyReader {
       const name = partName(filename);
       const file = ResourcePath.parse(`${this.#directory.key}/${name}`);
       assertNotReserved(file);
-      const append = new HttpAppend(file, this.#context);
+      const append = new HttpAppend(this.#core, file, this.#log);
       await append.open({});
       this.#append = append;
       const appended = await append.append(part);

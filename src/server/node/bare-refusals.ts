@@ -90,7 +90,7 @@ export function answerClientError(error: ClientError, socket: Socket): void {
     return;
   }
   // It is us who do not read.
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT' && client.isHeld) {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT' && client.isPaused) {
     client.renewPatience(HEAD_MS);
     return;
   }

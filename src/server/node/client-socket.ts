@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { TCP_KEEP_ALIVE_MS } from '../../wire/protocol.ts';
 
 /** How long a client that was told to go may stay, in milliseconds. */
 export const FAREWELL_MS = 1000;
@@ -48,8 +49,8 @@ export class ClientSocket {
   #isRefused = false;
   #isOver = false;
   #farewell: NodeJS.Timeout | undefined;
-  /** How many want nothing to be read. */
-  #holdCount = 0;
+  /** How many have paused it. */
+  #pauseCount = 0;
   /** How long it has for the head of a request that could not come in time, and what ends that. */
   #renewedMs = 0;
   #deadline: NodeJS.Timeout | undefined;
@@ -102,9 +103,9 @@ export class ClientSocket {
     return this.#isOver || (isNodes && answer._last === true);
   }
 
-  /** Whether somebody wants nothing to be read. */
-  get isHeld(): boolean {
-    return this.#holdCount > 0;
+  /** Whether it is paused here, whatever the stream says. */
+  get isPaused(): boolean {
+    return this.#pauseCount > 0;
   }
 
   /** Whether nothing is read from it at the moment, so that nobody would notice if the client left. */
@@ -134,23 +135,25 @@ export class ClientSocket {
   }
 
   /**
-   * Lets nothing more be read, until all who have called it have called what it
-   * returns. Others that resume the connection meanwhile, like Node for a body, have no effect.
+   * Pauses reading, until all who have called it have called what it returns.
+   * Others that resume the connection meanwhile, like Node for a body, have no effect.
+   *
+   * @returns what resumes it
    */
-  hold(): () => void {
+  pause(): () => void {
     const socket = this.#socket;
-    this.#holdCount++;
-    if (this.#holdCount === 1) {
+    this.#pauseCount++;
+    if (this.#pauseCount === 1) {
       socket.resume = () => socket;
       socket.on('resume', stop);
       stop.call(socket);
     }
-    let isHeld = true;
+    let isPaused = true;
     return () => {
-      if (!isHeld) return;
-      isHeld = false;
-      this.#holdCount--;
-      if (this.#holdCount === 0) this.#goOn();
+      if (!isPaused) return;
+      isPaused = false;
+      this.#pauseCount--;
+      if (this.#pauseCount === 0) this.#resume();
     };
   }
 
@@ -185,7 +188,7 @@ export class ClientSocket {
    */
   dismiss(lastWords: string): void {
     this.#socket.end(lastWords);
-    this.#goOn();
+    this.#resume();
     this.cutSoon(FAREWELL_MS);
   }
 
@@ -255,7 +258,7 @@ export class ClientSocket {
     process.nextTick(() => this.#socket.removeAllListeners());
   }
 
-  #goOn(): void {
+  #resume(): void {
     Reflect.deleteProperty(this.#socket, 'resume');
     this.#socket.off('resume', stop);
     if (this.#renewedMs > 0) this.#deadline = setTimeout(() => this.#socket.destroy(), this.#renewedMs);
@@ -328,4 +331,16 @@ export class Deafness {
     this.#wasDeaf = isDeaf;
     return lasts;
   }
+}
+
+/** Lets a client say nothing, and take nothing, for as long as it likes; the system finds out whether its machine is still there. */
+export function allowSilence(socket: Socket): void {
+  limitSilence(socket, 0);
+  if (socket instanceof Socket) socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+}
+
+/** Lets a client say and take nothing for so long, in milliseconds, before the connection emits `timeout`; 0 for ever. */
+export function limitSilence(socket: Socket, timeoutMs: number): void {
+  // An application's tests make up their connections.
+  if (socket instanceof Socket) socket.setTimeout(timeoutMs);
 }

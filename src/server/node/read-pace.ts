@@ -62,13 +62,13 @@ export class ReadPace {
   /** For as long as what came took, so that others have half of the time, and until it is taken. */
   async #rest(): Promise<void> {
     this.#isResting = true;
-    const release = this.#client.hold();
+    const resume = this.#client.pause();
     await this.#turns.next();
     await delay(performance.now() - this.#readAtMs);
     await this.#taken();
     this.#chunkCount = 0;
     this.#isResting = false;
-    release();
+    resume();
   }
 
   async #taken(): Promise<void> {

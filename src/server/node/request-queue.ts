@@ -42,8 +42,8 @@ export class RequestQueue {
   #hasTurn = false;
   #onTurn: () => void = () => undefined;
   #isCut = false;
-  /** Lets the connection be read again. */
-  #release: (() => void) | undefined;
+  /** Set while the connection is paused. */
+  #resume: (() => void) | undefined;
 
   private constructor(socket: Socket, server: object) {
     this.#socket = socket;
@@ -83,7 +83,7 @@ export class RequestQueue {
     // What an application keeps for each request must not be that of the one before.
     this.#waiting.push({ request, response, bytes, begin: AsyncResource.bind(begin) });
     this.#bytes += bytes;
-    if (this.#bytes >= MAX_AHEAD_BYTES) this.#release ??= this.#client.hold();
+    if (this.#bytes >= MAX_AHEAD_BYTES) this.#resume ??= this.#client.pause();
     this.#queues.added(this, bytes);
   }
 
@@ -166,8 +166,8 @@ export class RequestQueue {
     this.#bytes -= bytes;
     this.#queues.removed(this, bytes);
     if (this.#bytes > 0) return;
-    this.#release?.();
-    this.#release = undefined;
+    this.#resume?.();
+    this.#resume = undefined;
   }
 }
 

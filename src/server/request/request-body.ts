@@ -12,8 +12,8 @@ import {
   UnsupportedEncodingError,
   UnsupportedTransferError,
 } from '../../wire/errors.ts';
-import { limitSilence } from '../keep-alive.ts';
 import { expectationFailed } from '../node/bare-refusals.ts';
+import { limitSilence } from '../node/client-socket.ts';
 import type { BodyShare } from './body-budget.ts';
 
 /** Who takes the bytes of a {@link ByteSource}. Of `ended`, `failed` and `cut` one is called, once, last. */

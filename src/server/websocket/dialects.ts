@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify';
 import { cutCharacterBytes } from '../../core/characters.ts';
 import type { Encoder } from '../../core/chunk.ts';
 import { anywhere, betweenCharacters, type Cutting } from '../../core/cutting.ts';
@@ -96,6 +97,12 @@ export const legacyDialect: Dialect = {
   // It is how the original's client ends.
   endOfConnection: (isOrderly) => (isOrderly ? 'finished' : 'interrupted'),
 };
+
+/** The dialect of a client: whether it offers the subprotocol. */
+export function dialectOf(request: FastifyRequest): Dialect {
+  const offered = request.headers['sec-websocket-protocol']?.split(',') ?? [];
+  return offered.some((name) => name.trim() === SUBPROTOCOL) ? v2Dialect : legacyDialect;
+}
 
 /**
  * Makes an encoder of WebSocket text messages, unmasked and unfragmented: one
