@@ -5,14 +5,14 @@ import { ExpectationFailedError, HeadTooLargeError } from '../../wire/errors.ts'
 import { ClientSocket } from './client-socket.ts';
 import { type Problem, rawProblem } from './problem.ts';
 
-/** More headers than this are refused: Node leaves out those beyond its limit without a word, be they conditions. */
+/** Most headers: Node silently drops those beyond its limit, even if they are conditions. */
 const MAX_HEADERS = 2000;
 
 /**
- * Refuses as any other what Node would refuse by itself, without a word of why:
- * what expects what nobody knows (RFC 9110, section 10.1.1), too many headers, tunnels.
+ * Refuses with a problem document what Node would refuse without a reason: unknown
+ * expectations (RFC 9110, section 10.1.1), too many headers, tunnels.
  *
- * @param methods those that there are
+ * @param methods those that are supported
  */
 export function refuseInWords(app: FastifyInstance, methods: readonly string[]): void {
   const { server } = app;
@@ -39,12 +39,12 @@ export function refuseInWords(app: FastifyInstance, methods: readonly string[]):
   });
 }
 
-/** For a client that expects what nobody here does. */
+/** For a client that expects anything but `100-continue`. */
 export function expectationFailed(): ExpectationFailedError {
   return new ExpectationFailedError('nothing but 100-continue can be expected here');
 }
 
-/** What Node says of what it cannot read as a request. What is not here is no request of HTTP/1.1. */
+/** By the code of Node's parser error. Any other one: {@link NO_REQUEST}. */
 const PROBLEM_OF_NODE_CODE: Readonly<Record<string, Problem>> = {
   HPE_HEADER_OVERFLOW: { status: 431, code: 'HFS_HEAD_TOO_LARGE', detail: 'the head is too long' },
   HPE_CHUNK_EXTENSIONS_OVERFLOW: {
@@ -65,36 +65,36 @@ const NO_REQUEST: Problem = {
   detail: 'this is not a request of HTTP/1.1',
 };
 
-/** The last line in what came that begins a request. */
+/** Finds the last request line in what came. */
 const LAST_METHOD = /.*(?:^|\n)(?<method>[A-Z]+) [^\s]+ HTTP\/1\.\d\r?\n/s;
 
-/** With the bytes that came last, and how many of them were read before what is wrong, where Node has read any. */
+/** With the last packet, and how much of it was parsed before the error, where Node knows. */
 type ClientError = Error & { code?: string; rawPacket?: unknown; bytesParsed?: number };
 
-/** Time for the head of a request that was held up here. */
+/** Time for the head of a request that could not come, since the connection was paused here. */
 const HEAD_MS = 10_000;
 
-/** How long whoever reads a broken body has to answer, in milliseconds. */
+/** Time to answer a request whose body is broken, in milliseconds. */
 const ANSWER_MS = 2000;
 
 /**
- * Ends a connection on which something came that is no request, or that breaks
- * off: with an answer, after those to what was asked before, and in any case soon.
+ * Ends a connection on which something came that is no request, or that broke
+ * off: with an answer, after those to earlier requests, and in any case soon.
  */
 export function answerClientError(error: ClientError, socket: Socket): void {
   const client = ClientSocket.of(socket);
   const { code = '' } = error;
-  // Nobody is there any more.
+  // The client is gone.
   if (socket.destroyed || code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
-  // It is us who do not read.
+  // It is the server that does not read.
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT' && client.isPaused) {
     client.renewPatience(HEAD_MS);
     return;
   }
-  // Node says so again with each packet; and the last answer may be on its way.
+  // Node reports it again with each packet; and the last answer may have been sent.
   if (client.isRefused || !socket.writable) return;
   const { responses } = client;
   const whole = responses.findLast(({ req }) => req.complete);

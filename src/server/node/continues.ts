@@ -25,7 +25,7 @@ export class Continues {
     server.on('checkContinue', listen);
   }
 
-  /** Those of `server`, from the first call on. */
+  /** The one for `server`, made by the first call. */
   static of(server: Server): Continues {
     let continues = ofServer.get(server);
     if (continues === undefined) {

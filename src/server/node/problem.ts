@@ -1,11 +1,11 @@
 import { STATUS_CODES } from 'node:http';
 
-/** A failure as the client is told. */
+/** What a client is told of a failure. */
 export interface Problem {
   status: number;
   /** Stable. */
   code: string;
-  /** For people: nothing of the server's machine. */
+  /** For people; says nothing of the server's machine. */
   detail: string;
 }
 
@@ -14,7 +14,7 @@ export function problemDocument({ status, code, detail }: Problem): string {
   return `${JSON.stringify({ type: 'about:blank', title: code, status, detail, code })}\n`;
 }
 
-/** An answer, as it goes over a connection that is closed then, where there is no response to write it to. */
+/** A whole answer as text, for a connection without a response to write it to, which is closed after it. */
 export function rawProblem(
   problem: Problem,
   headers: readonly (readonly [name: string, value: string])[] = [],
