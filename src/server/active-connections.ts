@@ -7,17 +7,17 @@ export const CLOSE_PATIENCE_MS = 300_000;
 
 /** What a client has open, for as long as it lasts: an append, or a read that goes on. */
 export interface ActiveConnection {
-  /** Tells the client that the server closes, if it is not told otherwise. */
+  /** Tells the client that the server closes, unless its protocol tells it another way. */
   shutDown(): void;
-  /** Cuts the connection at once; it then leaves. */
+  /** Cuts the connection at once; it is deleted as at every other end. */
   terminate(): void;
-  /** Called at every interval, to look whether the client is still there. */
+  /** Called at every interval, to find out whether the client is still there. */
   keepAlive?(intervalMs: number): void;
 }
 
 /** The open connections of one kind, with one timer, which runs only while there are any. */
 export class ActiveConnections {
-  /** Quiet time after which a client is to hear something, or to be asked for a sign of life, in milliseconds. */
+  /** Quiet time after which a client is pinged or sent a comment, in milliseconds. */
   readonly keepAliveMs: number;
   readonly #intervalMs: number;
   readonly #connections = new Set<ActiveConnection>();

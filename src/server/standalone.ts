@@ -21,13 +21,13 @@ const HEADERS_TIMEOUT_MS = 10_000;
  */
 const MAX_HEAD_BYTES = 64 * 1024;
 
-/** How often Node looks for clients that exceed it. */
+/** How often Node checks for clients that exceed it. */
 const CONNECTIONS_CHECK_MS = 2000;
 
 /** Time for downloads to end once the server closes. */
 const DOWNLOADS_CLOSE_MS = 2000;
 
-/** Where those who watch the server ask whether it is up. What a file has there is not served. */
+/** Health check for monitoring. A file at this path is not served. */
 const HEALTH_PATH = '/-/health';
 
 /** Options of the standalone server: the plugin's, and its own. */
@@ -53,20 +53,20 @@ export async function createStandaloneServer({
     trustProxy: trustProxy.length > 0 && [...trustProxy],
     clientErrorHandler: answerClientError,
     frameworkErrors: (error, request, reply) => sendFailure(error, request, reply),
-    // To make good what a server that was killed has left takes the time that it takes.
+    // Recovery after a server that was killed takes the time that it takes.
     pluginTimeout: 0,
     http: {
       headersTimeout: HEADERS_TIMEOUT_MS,
       connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
       maxHeaderSize: MAX_HEAD_BYTES,
-      // Node would refuse those without one by itself.
+      // Else Node itself refuses requests without one.
       requireHostHeader: false,
     },
   });
-  // What finds no route, and is refused before that is known, is told as everything else is.
+  // Also for requests without a route, and those that are refused before routing.
   app.setErrorHandler(sendFailure);
   refuseInWords(app, METHODS);
-  // There is nobody else's here.
+  // All requests are for the plugin.
   ServerSockets.of(app.server, app.log).allowHalfOpen(() => true);
   await app.register(async (scope) => {
     // The plugin has every URL, so what finds no route has a method that Fastify does not know. Within its scope, so

@@ -51,7 +51,7 @@ export async function sendArray(
   }
   const length = range.end - range.start;
   if (length > SMALL_BODY_BYTES) {
-    // What goes wrong with one of them ends the other, and the answer.
+    // A failure of either ends the other, and the answer.
     const array = pipeline(new FileBody(file, [range]), new ArrayOfLines(end), () => undefined);
     return sendStream(request, reply, array);
   }
@@ -62,7 +62,7 @@ export async function sendArray(
   }
 }
 
-/** Makes an array of what are values, one a line, in constant memory. */
+/** Turns values, one a line, into one array, in constant memory. */
 class ArrayOfLines extends Transform {
   /** Whether the last byte was a line end, which is a comma only if something follows. */
   #isLineOver = false;

@@ -8,7 +8,7 @@ import { isStatus, STATUS_HEADER } from '../../wire/protocol.ts';
 const TOKEN = "[-!#$%&'*+.^_`|~\\dA-Za-z]+";
 const MEDIA_TYPE = new RegExp(`^${TOKEN}/${TOKEN}[\\t ]*(?:;|$)`);
 
-/** What a body is called here whose own type is none. */
+/** Stands for a malformed type. */
 const ANY_TYPE = 'application/octet-stream';
 
 /** Whether a `Content-Type` is one (RFC 9110, section 8.3.1), whatever its parameters are. */
@@ -22,9 +22,9 @@ export function sentTypeOf({ raw }: FastifyRequest): string | undefined {
 }
 
 /**
- * Lets every `Content-Type` through. Fastify refuses
- * what is none before anybody has looked at what the request wants, which may
- * have nothing to do with a type. Those who care ask {@link sentTypeOf}.
+ * Lets every `Content-Type` through. Fastify refuses a malformed one before the
+ * request is routed, though it may have nothing to do with a type. What does uses
+ * {@link sentTypeOf}.
  */
 export function allowAnyType(request: FastifyRequest): void {
   const type = request.raw.headers['content-type'];
@@ -55,7 +55,7 @@ export function headerOf({ headers }: FastifyRequest, name: string): string | un
   return Array.isArray(value) ? value.join(', ') : value;
 }
 
-/** Longest `Accept` that is looked at: a long one takes a hundred times as long as all the rest of a request. */
+/** Longest `Accept` that is parsed: a long one takes a hundred times as long as all the rest of a request. */
 const MAX_ACCEPT_LENGTH = 2048;
 
 /** Which of these types a client prefers: the first, if it has no preference; undefined when it takes none. */

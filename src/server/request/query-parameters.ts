@@ -6,10 +6,10 @@ import { MAX_HOLD_SECONDS, MAX_WAIT_SECONDS, QueryName } from '../../wire/protoc
 import { asksToClose } from './headers.ts';
 import { isHandshake, verbOf } from './request-target.ts';
 
-/** What a request may be about that has parameters. */
+/** What takes parameters. */
 type Operation = 'append' | 'follow' | 'read';
 
-/** Which of the query parameters has a meaning for what, beside the verb. Others are nobody's business here. */
+/** Which operations a query parameter belongs to. Unknown ones are ignored. */
 const OPERATIONS_OF: Readonly<Record<string, readonly Operation[]>> = {
   [QueryName.from]: ['follow'],
   [QueryName.lines]: ['follow'],
@@ -24,7 +24,7 @@ const OPERATIONS_OF: Readonly<Record<string, readonly Operation[]>> = {
   [StreamQuery.cursor]: ['read'],
 };
 
-/** What is said of each to who uses a parameter elsewhere. */
+/** What each is called in refusals. */
 const NAMES: Readonly<Record<Operation, string>> = {
   append: 'the verb APPEND',
   follow: 'the verb FOLLOW',
@@ -32,8 +32,8 @@ const NAMES: Readonly<Record<Operation, string>> = {
 };
 
 /**
- * Checks that each of the server's own query parameters has a meaning for the
- * request, so that nobody takes an answer for what was asked for in vain.
+ * Checks that each of the server's own query parameters means something for the
+ * request: else it would be ignored, and the answer taken for what was asked for.
  *
  * @throws {InvalidRequestError} when one has none, or came several times, and for a verb that has none
  */
@@ -50,7 +50,7 @@ export function assertParameters(request: FastifyRequest): void {
   }
 }
 
-/** The parameter's value as it was sent, of a query that was checked. */
+/** The parameter's value as it was sent. The query must have been checked. */
 export function parameterOf(request: FastifyRequest, name: string): string | undefined {
   return (request.query as Record<string, string | undefined>)[name];
 }

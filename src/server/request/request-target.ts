@@ -55,7 +55,7 @@ export function assertNotReserved({ segments }: ResourcePath): void {
   throw new ForbiddenPathError('the path is reserved for subscriptions, which this server does not have');
 }
 
-/** Whether the request asks for a WebSocket by the method that can. */
+/** Whether the request asks for a WebSocket, with the one method that can. */
 export function isHandshake({ method, raw }: FastifyRequest): boolean {
   return method === 'GET' && asksForWebSocket(raw);
 }
@@ -63,7 +63,7 @@ export function isHandshake({ method, raw }: FastifyRequest): boolean {
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
 
 /**
- * Checks a handshake before anything is opened for it (RFC 6455, section 4.2.1).
+ * Validates a handshake before anything is opened for it (RFC 6455, section 4.2.1).
  *
  * @throws {UpgradeRequiredError} when it is none
  * @throws {InvalidRequestError} when its key or version is wrong

@@ -9,15 +9,15 @@ export interface Target {
   readonly path: string;
   /** With its question mark; empty without one. */
   readonly queryString: string;
-  /** Whether it is a path, or a URL of HTTP with a host: not `*`, say, which names the server. */
+  /** Whether it is a path, or an HTTP URL with a host: not `*`, for example, which names the server. */
   readonly isResource: boolean;
 }
 
-/** A fragment is for the client alone (RFC 9110, section 4.2.5), and means nothing certain in a request. */
+/** A fragment is for the client alone (RFC 9110, section 4.2.5), and has no defined meaning in a request. */
 const TARGET =
   /^(?:(?<scheme>[a-z][a-z\d+.-]*):\/\/(?<authority>[^/?#]*))?(?<path>[^?#]*)(?<queryString>(?:\?[^#]*)?)(?<fragment>(?:#.*)?)$/is;
 
-/** The last one, which is asked for several times in a row for each request. */
+/** The last one: it is parsed several times in a row for each request. */
 let lastTarget: { url: string; target: Target } | undefined;
 
 /** Takes a request's target apart as the client sent it. */
@@ -43,11 +43,11 @@ export function isBelow(prefix: string, url: string | undefined): boolean {
   return parseTarget(url).path.startsWith(`${prefix}/`);
 }
 
-/** What `Host` names: a machine, and the port of it if that is not the scheme's own. */
+/** What `Host` names: a machine, and its port unless that is the scheme's default. */
 export interface Host {
   /** In lower case, without a dot at its end; an IPv6 address in brackets. */
   readonly name: string;
-  /** Empty for 80 and 443, which are left out: which of them is meant is for the scheme to say. */
+  /** Empty for 80 and 443, the defaults, which depend on the scheme. */
   readonly port: string;
 }
 
@@ -73,12 +73,12 @@ function hostIn(text: string): Host | undefined {
 }
 
 /**
- * The host that a client wants, as it came: a trusted proxy's word goes before
- * the request's own, and in that the target before `Host` (RFC 9112, section 3.2.2). Empty
- * when it does not say.
+ * The host that a client asks for, as it came: what a trusted proxy says wins over
+ * the request, and in that the target over `Host` (RFC 9112, section 3.2.2). Empty
+ * when none is named.
  */
 export function hostOf({ raw, host }: FastifyRequest): string {
-  // Fastify looks at what a proxy says, if it is to be believed, and at no target.
+  // Fastify considers a trusted proxy's header, but no target.
   const isProxys = host !== (raw.headers.host ?? '');
   return isProxys ? host : (parseTarget(raw.url).authority ?? host);
 }

@@ -7,7 +7,7 @@ const MAX_BLOCK_BYTES = 512 * 1024;
 /** How many there are at most: one is written while the next one is read. */
 const MAX_BLOCKS = 2;
 
-/** Who takes a block in more than this, in milliseconds, gets small ones. */
+/** A client that takes longer for a block, in milliseconds, gets small ones. */
 const SLOW_MS = 1000;
 
 /** What was read. */
@@ -18,8 +18,8 @@ interface Filled {
 }
 
 /**
- * Writes files to a response in blocks, each of which is used again when the system has taken what was in it. It begins
- * with one small block; a client that takes them gets larger ones, and a second one.
+ * Writes files to a response in blocks that are reused once the system has taken their content. It begins with one
+ * small block; a client that takes them quickly gets larger ones, and a second one.
  */
 export class BlockWriter {
   readonly #response: ServerResponse;
@@ -42,7 +42,7 @@ export class BlockWriter {
     this.#blockBytes = loan.smallBytes;
   }
 
-  /** Writes bytes that are nobody's block. */
+  /** Writes bytes that are in none of the blocks. */
   write(bytes: Buffer): void {
     this.#write(bytes, () => undefined);
   }
@@ -57,7 +57,7 @@ export class BlockWriter {
     for (let at = start; at < end; ) {
       const { block, bytes } = await reading;
       at += bytes;
-      // Before this one is written: what reads is another thread.
+      // Before this one is written: another thread reads.
       if (at < end) reading = this.#read(file, at, end);
       const since = performance.now();
       this.#write(block.subarray(0, bytes), () => this.#giveBack(block, performance.now() - since));
@@ -77,12 +77,12 @@ export class BlockWriter {
     }
   }
 
-  /** Whether nobody is there any more. */
+  /** Whether the client is gone. */
   get isStopped(): boolean {
     return this.#isStopped;
   }
 
-  /** Gives up: nobody is there any more. */
+  /** Gives up, since the client is gone. */
   stop(): void {
     this.#isStopped = true;
     this.#wake();
@@ -128,7 +128,7 @@ export class BlockWriter {
     return Buffer.allocUnsafeSlow(this.#blockBytes);
   }
 
-  /** The first, small one is everybody's. */
+  /** The first, small one needs no loan. */
   #hasRoomForOne(): boolean {
     if (this.#count === 0) return true;
     const isLarge = this.#blockBytes === MAX_BLOCK_BYTES;

@@ -36,7 +36,7 @@ export function streamTag({ state, names }: StreamView, start: number, form: Jso
   return `"${names.nameOf(start)}-${names.nameOf(state.size)}${closed}${array}"`;
 }
 
-/** Adds to the answer what a refusal says beside its status. */
+/** Sets the headers that go with a refusal. */
 export function setRefusalHeaders(reply: FastifyReply, error: unknown, names: OffsetNames | undefined): void {
   if (error instanceof StreamClosedError) {
     const { size } = error;
@@ -74,12 +74,12 @@ const MEDIA_HEADERS: Readonly<Record<string, string>> = {
 
 const HEADERS: Readonly<Record<string, string>> = { 'content-security-policy': SANDBOX, ...MEDIA_HEADERS };
 
-/** What browsers are told of bytes that users have brought, whichever way they are sent. */
+/** Keeps browsers from trusting bytes that users have brought, whichever way they are sent. */
 export function userContentHeaders(contentType: string): Readonly<Record<string, string>> {
   return MEDIA.test(contentType) ? MEDIA_HEADERS : HEADERS;
 }
 
-/** Tells caches that an answer depends on a header of the request, beside others that were told. */
+/** Tells caches that an answer depends on a header of the request, too. */
 export function addVary(reply: FastifyReply, header: string): void {
   const others = reply.getHeader('vary');
   reply.header('vary', others === undefined ? header : `${others}, ${header}`);

@@ -21,7 +21,7 @@ export class LastModified {
   readonly header: string;
   readonly #timeMs: number;
   readonly #isSettled: boolean;
-  /** Begin of the newest second that is over. */
+  /** Beginning of the newest second that is over. */
   readonly #overMs: number;
   readonly #nowMs: number;
 
@@ -56,7 +56,7 @@ export class LastModified {
   }
 }
 
-/** The last one, which is asked for again and again while one file is. */
+/** The last one: the same file is often asked for again and again. */
 let last = { timeMs: 0, text: new Date(0).toUTCString() };
 
 function httpDate(timeMs: number): string {
@@ -70,14 +70,14 @@ function wholeSecond(timeMs: number): number {
 
 const TIME = '(?<time>(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d)';
 
-/** What is to be sent, and two older ones that are to be understood (RFC 9110, section 5.6.7). */
+/** The one that is sent, and two obsolete ones that must be understood (RFC 9110, section 5.6.7). */
 const FORMS = [
   new RegExp(`^[A-Z][a-z]{2}, (?<day>\\d\\d) (?<month>[A-Z][a-z]{2}) (?<year>\\d{4}) ${TIME} GMT$`),
   new RegExp(`^[A-Z][a-z]{5,8}, (?<day>\\d\\d)-(?<month>[A-Z][a-z]{2})-(?<year>\\d\\d) ${TIME} GMT$`),
   new RegExp(`^[A-Z][a-z]{2} (?<month>[A-Z][a-z]{2}) (?<day>[ \\d]\\d) ${TIME} (?<year>\\d{4})$`),
 ];
 
-/** The time that a date of HTTP names, in milliseconds since 1970; `NaN` for what is none, and for days that there are not. */
+/** Parses a date of HTTP to milliseconds since 1970; `NaN` for a malformed one, and for a day that does not exist. */
 export function parseHttpDate(text: string): number {
   for (const form of FORMS) {
     const { day, month, year, time } = form.exec(text)?.groups ?? {};
