@@ -25,9 +25,9 @@ import { isBelow } from './request/target.ts';
 import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
 import { registerWebSockets, WebSocketUpgrades } from './websocket/upgrades.ts';
 
-/** What answers the requests of one protocol. */
+/** Answers the requests of one protocol. */
 interface Responder {
-  /** Answers a request. Resolves once that is done; to false if the request is not one of this protocol. */
+  /** Answers a request. Resolves when that is done, or to false if the request is not one of this protocol. */
   send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<boolean>;
 }
 
@@ -66,10 +66,9 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
 
   const upgrades = new WebSocketUpgrades(core, appends, follows, log);
   /**
-   * In the order in which they are asked. They are no plugins with routes of their own, because they share every URL
-   * and method: which of them a request is for is known from its headers and parameters, and for a range that grows
-   * from whether somebody appends at the moment. Fastify's router could tell only some of it, and by constraints that
-   * would be those of the whole application.
+   * In the order in which they are asked. They are not plugins with routes of their own, since they share URLs and
+   * methods: the headers and parameters of a request decide which of them it is for, and, with a range that grows,
+   * whether somebody is appending. Fastify could route only some of that, by constraints on the whole application.
    */
   const responders: readonly Responder[] = [
     new HttpResponder(core, appends, follows, app, settings),
@@ -77,11 +76,11 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     new ResourceResponder(core, { ...settings, pages }),
   ];
 
-  // Before @fastify/websocket, whose own hook would close everybody without a word.
+  // Before @fastify/websocket, whose own hook would close all WebSockets without a code.
   app.addHook('preClose', async () => {
     sockets.refuseUpgrades();
     const closed = core.close();
-    // Whoever waits for it comes later.
+    // Its failure is for the await below.
     closed.catch(ignore);
     appends.shutDown();
     follows.shutDown();
@@ -96,7 +95,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const gate = new Gate({ ...settings, pages });
   app.addHook('onRequest', (request, reply, done) => {
     gate.check(request, reply);
-    // Those for appends go out when what is appended to is held.
+    // An append gets it when it has its lease.
     if (!isHttpAppend(request.raw, prefix)) continues.send(request.raw, reply.raw);
     tellMethods(request, reply);
     allowAnyType(request);
@@ -107,7 +106,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     (request) => isHttpAppend(request, prefix) || (isBelow(prefix, request.url) && gate.mayRefuse(request)),
   );
   sockets.allowHalfOpen(({ url }) => isBelow(prefix, url));
-  // Whoever wants the body reads it.
+  // The body is read by whoever needs it.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
 
@@ -126,7 +125,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   async function upgrade(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const path = resourceOf(request);
     const isOpen = await upgrades.open(request, reply, path);
-    // The handler of what asks for a WebSocket would be given one.
+    // The route's handler is not called for a request that asks for a WebSocket.
     if (!isOpen && request.ws) await answer(request, reply, path);
   }
 
@@ -166,7 +165,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     handler: (request, reply) => answer(request, reply, resourceOf(request)),
   });
   const isRead = (method: string) => method === 'GET' || method === 'HEAD';
-  // Where CORS has taken it, it answers by itself.
+  // Where CORS is registered, it has a route of its own.
   const hasOptions = app.hasRoute({ method: 'OPTIONS', url: `${prefix}/*` });
   const methods = METHODS.filter((method) => !isRead(method) && !(method === 'OPTIONS' && hasOptions));
   app.route({
@@ -182,7 +181,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
 
 function ignore(): void {}
 
-/** Node has let go of a connection that asked for a WebSocket, and reads no body from it. */
+/** Node has handed over a connection that asked for a WebSocket, and reads no body from it. */
 async function refuseUpgrade(request: FastifyRequest): Promise<void> {
   if (request.ws) await refuseMethod(request);
 }

@@ -26,7 +26,7 @@ import { LastModified } from '../response/last-modified.ts';
 import { sendBytes } from '../response/send-bytes.ts';
 import { contentRange, multipartBody, rangesFor } from './byte-ranges.ts';
 
-/** What is to be known of a file beside its bytes. */
+/** What is told of a file beside its bytes. */
 export interface SeenFile {
   view: StreamView;
   /** Exit status of the command whose output it is, if that is known. */
@@ -66,7 +66,7 @@ export async function sendFile(
     const range = { start: 0, end: size };
     if (form !== undefined) addVary(reply, 'Accept');
     assertUnchanged(request.headers, { etags: [etag], lastModified });
-    // That it was closed is news, though nothing was written.
+    // Closing it is a change, though nothing was written.
     const date = state.closed === true ? undefined : lastModified;
     if (isFresh(request.headers, { etags: [etag], lastModified: date })) {
       await file.close();
@@ -120,8 +120,8 @@ function tagOf({ stat }: OpenFile, { size, closed }: StreamState, form: JsonForm
 }
 
 /**
- * Checks the conditions under which a request is to change a resource. It is
- * not kept from others meanwhile: of two requests at a time both may pass.
+ * Checks the conditions under which a request is to change a resource, which is
+ * not locked meanwhile: of two concurrent requests both may pass.
  *
  * @throws {PreconditionFailedError} when one does not hold
  */

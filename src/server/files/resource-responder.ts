@@ -13,7 +13,7 @@ import { sendFile } from './file-response.ts';
 
 const INDEX_NAME = 'index.html';
 
-/** What answers to plain reads depend on. */
+/** Options of {@link ResourceResponder}. */
 export interface ResourceResponderOptions {
   /** What stands before every resource's path in URLs; empty or `/…`. */
   prefix: string;
@@ -43,7 +43,7 @@ export class ResourceResponder {
    * Sends a file, a directory's listing or its index page, or a redirect to
    * the one URL that a resource has.
    *
-   * @returns true: there is nobody after it
+   * @returns true: it is the last one to be asked
    * @throws {ResourceNotFoundError} when there is nothing at the path
    * @throws what {@link Resources.assertWhole} throws
    */
@@ -116,8 +116,8 @@ export class ResourceResponder {
 
 /**
  * Names a path by a reference that is relative to the path of a request (RFC
- * 3986, section 4.2). A proxy may have taken something away from the beginning
- * of that; whoever resolves the reference has it still. It begins with `./` or
+ * 3986, section 4.2): a proxy may have stripped a prefix from that, which the
+ * client that resolves the reference still has. It begins with `./` or
  * `../`, so that nothing in it can be taken for a scheme or another host.
  *
  * @param requestPath as the client sent it, escapes, empty segments and dots included

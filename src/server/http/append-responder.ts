@@ -25,7 +25,7 @@ export interface HttpAppendOptions {
   prefix: string;
 }
 
-/** Whether a request, of which nothing but its head is known, is an append below `prefix` that brings a body. */
+/** Whether a request is an append below `prefix` that brings a body. Its head is enough to know. */
 export function isHttpAppend({ method, url, headers }: IncomingMessage, prefix: string): boolean {
   if ((method !== 'PUT' && method !== 'POST') || !isBelow(prefix, url)) return false;
   const { queryString } = parseTarget(url);
@@ -62,7 +62,7 @@ export class HttpAppendResponder {
     const file = ResourcePath.parse(path.key);
     const body = new RequestBody(request);
     const append = new HttpAppend(this.#core, file, request.log);
-    // What makes no sense is refused before anything is taken.
+    // A malformed one is refused before any bytes are read.
     statusOf(request.raw);
     await append.open(appendRequestOf(request));
     const summary = await this.#during(append, request, reply, () =>
@@ -76,7 +76,7 @@ export class HttpAppendResponder {
     return answer(request, reply.code(append.isNew ? 201 : 200), summary);
   }
 
-  /** Adds what is to be known of the stream. Another program may have taken the file away by now. */
+  /** Adds the headers of the stream. Another program may have taken the file away by now. */
   async #describe(reply: FastifyReply, path: ResourcePath): Promise<void> {
     const { resources } = this.#core;
     try {
@@ -85,7 +85,7 @@ export class HttpAppendResponder {
       resources.release(resource);
       reply.headers({ [StreamHeader.nextOffset]: names.nameOf(state.size), ...closedHeader(state) });
     } catch {
-      // What was appended was appended.
+      // The append has succeeded all the same.
     }
   }
 
@@ -103,7 +103,7 @@ export class HttpAppendResponder {
     return answer(request, reply.code(answered.status), answered.parts);
   }
 
-  /** Lets the client send its body, and keeps its connection while `action` goes on. */
+  /** Lets the client send its body, and counts its connection as active during `action`. */
   async #during<T>(
     append: HttpAppend | MultipartAppend,
     request: FastifyRequest,
@@ -131,7 +131,7 @@ function answer(request: FastifyRequest, reply: FastifyReply, document: unknown)
   return sendText(request, reply, `${JSON.stringify(document)}\n`);
 }
 
-/** Nobody is there any more who would read an answer, or has come back through another connection. */
+/** The client is gone, or has come back through another connection. */
 function hangUp(request: FastifyRequest, reply: FastifyReply): FastifyReply {
   reply.hijack();
   request.raw.socket.destroy();

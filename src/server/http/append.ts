@@ -30,7 +30,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
   #source: ByteSource | undefined;
   #statusAtEnd: () => number | undefined = () => undefined;
   #isOver = false;
-  /** Settled by what comes first: the end of the bytes, or what keeps them from being appended. */
+  /** Settled by the end of the bytes, or by what keeps them from being appended before that. */
   #settle: (end: EndOfAppend) => void = () => undefined;
   readonly #end = new Promise<EndOfAppend>((resolve) => {
     this.#settle = resolve;
@@ -48,7 +48,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
   }
 
   /**
-   * Takes hold of the resource. What `append` does with the source lets it go.
+   * Acquires the lease of the resource, which `append` gives back.
    *
    * @throws what {@link SessionRegistry.open} throws
    */
@@ -70,7 +70,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
    * Appends everything that comes from `source`, then ends.
    *
    * @param statusAtEnd asked at the end for the exit status of the command that wrote it; may throw a refusal
-   * @returns what was appended; undefined when nobody is there any more who would want to know
+   * @returns what was appended; undefined when the client is gone
    * @throws {InvalidRequestError} when the source fails
    * @throws {ServerClosingError} when the server closes before the end
    * @throws what happened to the file or the disk meanwhile
@@ -88,7 +88,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
     if (reason !== 'finished') source.discard();
     if (reason === 'lost') lease.release();
     else if (reason !== 'deposed') await lease.end(reason, status);
-    // What is called finished is looked at once more, and may be something else.
+    // An append that has finished is checked once more, and may have failed after all.
     const failure = lease.failure ?? error;
     this.#logEnd(lease, reason);
     if (failure !== undefined) throw failure;
@@ -128,7 +128,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
     if (!this.#isOver) this.#source?.resume();
   }
 
-  /** The answer says it. */
+  /** The answer is the acknowledgement. */
   safe(): void {}
 
   lost(reason: EndReason, error: HttpfstreamError): void {

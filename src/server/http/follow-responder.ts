@@ -13,7 +13,7 @@ import { contentTypeOf } from '../response/content-type.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
 import { HttpFollow } from './follow.ts';
 
-/** The answer's head, as far as it is not the same for all. */
+/** What differs in the heads of answers. */
 interface Head {
   status: number;
   headers: Readonly<Record<string, string>>;
@@ -136,7 +136,7 @@ interface LiveRange {
   contentRange: string;
 }
 
-/** From this last position on a range means: and whatever comes. */
+/** A range with this last position or a higher one has no end. */
 const VERY_LARGE = 2n ** 53n - 1n;
 
 const CONDITIONS = ['if-match', 'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since'];

@@ -47,7 +47,7 @@ export class HttpFollow implements Sink, ActiveConnection {
     follows: ActiveConnections,
     log: FastifyBaseLogger,
   ) {
-    // Those that an application's tests make up are none.
+    // An application's tests use fake connections.
     if (!(request.raw.socket instanceof Socket)) throw new TypeError('a follower needs a connection');
     this.#response = reply.raw;
     this.#socket = request.raw.socket;
@@ -59,7 +59,7 @@ export class HttpFollow implements Sink, ActiveConnection {
     this.#isChunked = request.raw.httpVersion !== '1.0';
     this.encode = this.#isChunked ? encodeChunk : encodePlainly;
     follows.add(this);
-    // A response that waits for its turn is not told that the connection is gone.
+    // A response that waits for its turn has no event for that.
     this.#socket.on('close', this.leave);
     this.#response.on('close', this.leave);
     this.#unwatch = this.#client.onLeave(() => this.#cutIfForMore());
@@ -73,7 +73,7 @@ export class HttpFollow implements Sink, ActiveConnection {
     return this.#aborter.signal;
   }
 
-  /** Whether there is nobody any more. */
+  /** Whether the answer, or the connection, has ended. */
   get isOver(): boolean {
     return this.#isOver;
   }
@@ -111,7 +111,7 @@ export class HttpFollow implements Sink, ActiveConnection {
     return this.#sink.write(encoded);
   }
 
-  /** A body cannot say it. */
+  /** There is no way to say it in a body. */
   waiting(): void {}
 
   end({ reason, status }: Outcome): void {
@@ -132,7 +132,7 @@ export class HttpFollow implements Sink, ActiveConnection {
     }
   }
 
-  /** Cuts a follower that takes nothing for too long after the end, and one of whom nobody could see that it is gone. */
+  /** Cuts a follower that takes nothing for too long after the end, and one whose leaving would go unnoticed. */
   keepAlive(intervalMs: number): void {
     const isDeaf = this.#deafness.lasts();
     const hasEnded = this.#isBrokenOff || this.#reader?.outcome !== undefined;
@@ -144,7 +144,7 @@ export class HttpFollow implements Sink, ActiveConnection {
     this.#socket.destroy();
   }
 
-  /** Lets go of everything. Called when the answer is over, or the connection; by others when there is no answer. */
+  /** Releases everything. Called when the answer or the connection has ended, and by the caller when there is no answer. */
   readonly leave = (): void => {
     this.#isOver = true;
     clearTimeout(this.#reset);

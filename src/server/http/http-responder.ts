@@ -24,7 +24,7 @@ export class HttpResponder {
   }
 
   /**
-   * Answers GET with verb FOLLOW or with a range that grows, PUT and POST with verb APPEND.
+   * Answers GET with the verb FOLLOW or a range that grows, PUT and POST with the verb APPEND.
    *
    * @returns false for anything else
    * @throws what {@link HttpAppendResponder.send}, {@link HttpFollowResponder.send} and `sendRange` throw

@@ -18,13 +18,13 @@ import { MultipartPart } from './multipart-part.ts';
 
 const MAX_PARTS = 1000;
 
-/** Of fields nothing is kept; busboy gathers each before it is dropped. */
+/** Fields are dropped; busboy buffers each before that. */
 const LIMITS = { parts: MAX_PARTS, fieldSize: 1024, headerPairs: 32, headerSize: 16 * 1024 };
 
 /** Bytes that busboy is given at a time, … */
 const PIECE_BYTES = 64 * 1024;
 
-/** … and more than that it may hold: a part that it skips and that is full when it ends would hold up what comes then for ever. */
+/** … and it may buffer more than that: a skipped part whose buffer is full at its end would block the next one for ever. */
 const FILE_HIGH_WATER_MARK_BYTES = 2 * PIECE_BYTES;
 
 /** What became of one part. */
@@ -37,7 +37,7 @@ export function isMultipart({ headers }: FastifyRequest): boolean {
   return /^multipart\/form-data\s*(;|$)/i.test(headers['content-type'] ?? '');
 }
 
-/** An append of the files of a form to those of a directory, one after the other, as they come. */
+/** Appends the files of a form to those of a directory, one after the other, as they come. */
 export class MultipartAppend implements BodyReader {
   readonly #core: Core;
   readonly #directory: ResourcePath;
@@ -45,7 +45,7 @@ export class MultipartAppend implements BodyReader {
   readonly #busboy: BusboyInstance;
   readonly #answers: PartAnswer[] = [];
   #body: ByteSource | undefined;
-  /** The one whose bytes come at the moment; those before it are whole. */
+  /** The one whose bytes are coming; those before it are whole. */
   #part: MultipartPart | undefined;
   #append: HttpAppend | undefined;
   /** How many parts have begun and are not yet stored. */

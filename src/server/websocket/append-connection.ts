@@ -13,7 +13,7 @@ import { allowSilence, ClientSocket, FAREWELL_MS, type SocketOwner } from '../no
 import type { AppendEnd, Dialect } from './dialects.ts';
 import { Liveness } from './liveness.ts';
 
-/** While bytes keep coming, an acknowledgement for each so many of them, … */
+/** While bytes keep coming they are acknowledged each time so many of them are safe, … */
 const ACK_BYTES = 1024 * 1024;
 
 /** … and after this time at the latest. */
@@ -23,8 +23,8 @@ const ACK_INTERVAL_MS = 50;
  * One appender's connection, from before its upgrade to its end.
  *
  * A legacy client is sent nothing while the append goes on, not even a ping:
- * the original's never reads, and what lies unread when it closes turns its
- * close into a reset that throws away its last bytes.
+ * the original's never reads, and unread bytes turn its close into a reset, which
+ * discards its last bytes.
  */
 export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOwner, TapHandler {
   readonly #core: Core;
@@ -63,8 +63,8 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   }
 
   /**
-   * Takes hold of the resource, before the upgrade. It is let go when the
-   * connection closes, upgraded or not.
+   * Acquires the lease of the resource, before the upgrade. It is given back when
+   * the connection closes, upgraded or not.
    *
    * @throws what {@link SessionRegistry.open} throws
    */
@@ -106,7 +106,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     return true;
   }
 
-  /** Nothing is held of a message, and the original sends all that it has as one. */
+  /** Messages are not buffered, and the original sends all that it has as one. */
   get maxMessageBytes(): number {
     return Number.MAX_SAFE_INTEGER;
   }

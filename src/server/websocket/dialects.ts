@@ -16,34 +16,34 @@ import {
 } from '../../wire/protocol.ts';
 
 /**
- * What a connection's end says of an append: it is over (`finished`, or given
- * up: `interrupted`), or only the connection is `lost`.
+ * What the end of a connection means for an append: the append is over
+ * (`finished`, or given up: `interrupted`), or only the connection is `lost`.
  */
 export type AppendEnd = 'finished' | 'interrupted' | 'lost';
 
-/** How a client is talked to: as the original's, or with the subprotocol. */
+/** How to talk to a client: as to the original's, or by the subprotocol. */
 export interface Dialect {
-  /** The subprotocol that is negotiated. */
+  /** The subprotocol that is negotiated, if any. */
   readonly subprotocol: string | undefined;
   /** How bytes are laid out for followers. */
   readonly encode: Encoder;
   /** Where bytes may be cut for followers. */
   readonly cutting: Cutting;
-  /** The frame that carries a message for the client; empty if it would not understand. */
+  /** Encodes a control message; empty for clients that would not understand it. */
   control(message: ControlMessage): Buffer;
-  /** The close code with which a feed's end is told to followers. */
+  /** The close code that tells followers how the feed has ended. */
   closeCode(reason: EndReason): number;
   /** The close code for appenders when the server closes. */
   readonly closingCode: number;
-  /** Whether a client that sends nothing at all, not even pongs, is dead. */
+  /** Whether clients answer pings, so that one that sends nothing at all is dead. */
   readonly answersPings: boolean;
   /** Whether appenders send bytes in text messages, too. */
   readonly appendsText: boolean;
-  /** What an appender's close frame means, which came between two messages or tore one. */
+  /** What an appender's close frame means, which came between two messages or within one. */
   endOfClose(code: number, isBetweenMessages: boolean): AppendEnd;
-  /** The exit status that the reason of an appender's close frame tells, if it does. */
+  /** The exit status in the reason of an appender's close frame, if there is one. */
   statusOfClose(reason: string): number | undefined;
-  /** What it means that an appender's connection ended without a close frame, in order (FIN, between two messages) or not. */
+  /** What the end of an appender's connection without a close frame means; orderly: by a FIN, between two messages. */
   endOfConnection(isOrderly: boolean): AppendEnd;
 }
 
@@ -94,7 +94,7 @@ export const legacyDialect: Dialect = {
     return isClean && isBetweenMessages ? 'finished' : 'interrupted';
   },
   statusOfClose: () => undefined,
-  // It is how the original's client ends.
+  // The original's client ends like that.
   endOfConnection: (isOrderly) => (isOrderly ? 'finished' : 'interrupted'),
 };
 

@@ -20,7 +20,7 @@ const SERVER_OPTIONS = {
   // Followers have nothing to say, and appenders' messages do not pass through ws.
   maxPayload: 1024,
   skipUTF8Validation: true,
-  // All that are open are in groups of ours, which end them when the server closes.
+  // The plugin keeps lists of its own, and ends the connections when the server closes.
   clientTracking: false,
 };
 
@@ -29,7 +29,7 @@ const CONNECTION = Symbol('connection');
 /** A request with what is open for it. */
 type Upgrading = FastifyRequest & { [CONNECTION]?: AppendConnection | FollowConnection };
 
-/** Decides what is opened for WebSockets, before their upgrade: what is not is answered as plain HTTP. */
+/** Opens what WebSockets append to or follow, before the upgrade: a refusal is an answer of plain HTTP. */
 export class WebSocketUpgrades {
   readonly #core: Core;
   readonly #appends: ActiveConnections;
@@ -43,7 +43,7 @@ export class WebSocketUpgrades {
     this.#log = log;
   }
 
-  /** Whether a request asks for a WebSocket, or for what takes one. */
+  /** Whether a request asks for a WebSocket, or for what needs one. */
   concerns(request: FastifyRequest): boolean {
     return request.ws || verbOf(request) === 'APPEND' || dialectOf(request) === v2Dialect;
   }
@@ -51,8 +51,8 @@ export class WebSocketUpgrades {
   /**
    * Opens what a request wants to append to or to follow.
    *
-   * @returns whether the request is to be upgraded, which {@link start} follows; a legacy client of what nobody appends
-   *   to gets the file in place of that
+   * @returns whether the request is to be upgraded, after which {@link start} is to be called; false for a legacy
+   *   client of what nobody appends to, which gets the file in place of an upgrade
    * @throws {UpgradeRequiredError} when the request is no handshake, and would have to be
    * @throws what {@link SessionRegistry.open} and {@link Followers.follow} throw
    */
@@ -70,9 +70,9 @@ export class WebSocketUpgrades {
     return false;
   }
 
-  /** Gives what is open for a request its WebSocket. */
+  /** Starts the append or the follower that was opened for a request. */
   start(request: Upgrading, websocket: WebSocket): void {
-    // In place of @fastify/websocket's listener, which would keep the request for as long; ws closes by itself.
+    // In place of @fastify/websocket's listener, which would keep the request in memory; ws closes by itself.
     websocket.removeAllListeners('error').on('error', ignore);
     request[CONNECTION]?.start(websocket);
   }
@@ -115,11 +115,11 @@ export class WebSocketUpgrades {
   async #openV2Follow(request: Upgrading, path: ResourcePath): Promise<void> {
     assertHandshake(request);
     const { waitMs, ...wanted } = followRequestOf(request);
-    // Who has gone already would never be seen to leave.
+    // It would go unnoticed that a client leaves that is gone already.
     if (request.raw.socket.destroyed) return;
     const connection = this.#newFollow(v2Dialect, request);
     try {
-      // Finding the last lines of a large file may take longer than a handshake otherwise may.
+      // To find the last lines of a large file may take longer than a handshake may otherwise.
       allowSilence(request.raw.socket);
       connection.follow(await this.#core.followers.follow(path, wanted, connection, connection.signal));
     } catch (error) {
@@ -156,17 +156,17 @@ export class WebSocketUpgrades {
 
 function prepareUpgrade(request: FastifyRequest, reply: FastifyReply): void {
   const { headers, socket } = request.raw;
-  // No other subprotocol and no extension is spoken, whatever else the application's WebSockets may speak.
+  // No other subprotocol and no extension is negotiated, whatever the application's own WebSockets support.
   headers['sec-websocket-protocol'] = dialectOf(request).subprotocol;
   headers['sec-websocket-extensions'] = undefined;
-  // Attached to the socket, the response would live as long as the connection does.
+  // Attached to the socket, the response would stay in memory as long as the connection.
   reply.raw.detachSocket(socket);
-  // The answer goes out together with what is told at once, by start(), before the next tick.
+  // The answer is sent together with the first messages of start(), which come before the next tick.
   socket.cork();
   process.nextTick(() => socket.uncork());
 }
 
-/** For a plain answer over a connection that Node has let go of for the upgrade. */
+/** Prepares a plain answer over a connection that Node has handed over for the upgrade. */
 function prepareAnswer({ raw: { socket } }: FastifyRequest, reply: FastifyReply): void {
   reply.header('connection', 'close');
   // A follower may read as slowly as it likes.
@@ -177,7 +177,7 @@ function prepareAnswer({ raw: { socket } }: FastifyRequest, reply: FastifyReply)
 
 function ignore(): void {}
 
-/** Those for which somebody passes handshakes on, however often the plugin is mounted on them. */
+/** Servers whose handshakes are routed already: the plugin may be mounted on one several times. */
 const served = new WeakSet<Server>();
 
 /** Registers `@fastify/websocket`, unless the application has. */
@@ -185,7 +185,7 @@ export async function registerWebSockets(app: FastifyInstance): Promise<void> {
   const isServed = served.has(app.server);
   served.add(app.server);
   if (app.hasDecorator('websocketServer')) return;
-  // Each listens to a server, and would route every handshake once more: the second one to a server without any.
+  // Each registration listens to a server and would route every handshake again: a second one gets a server without any.
   const options = isServed ? { ...SERVER_OPTIONS, server: http.createServer() } : SERVER_OPTIONS;
   await app.register(fastifyWebsocket, { options });
 }
