@@ -22,12 +22,12 @@ const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
   wire: ['storage', 'core', 'server', 'client', 'cli'],
   storage: ['core', 'server', 'client', 'cli'],
   core: ['server', 'client', 'cli'],
-  server: ['client', 'cli'],
+  server: ['storage', 'client', 'cli'],
   'server/node': ['storage', 'core', 'server', ...PROTOCOLS, ...SHARED, 'client', 'cli'],
   ...Object.fromEntries(
-    PROTOCOLS.map((room) => [room, [...othersThan(room, PROTOCOLS), 'client', 'cli']] as const),
+    PROTOCOLS.map((room) => [room, [...othersThan(room, PROTOCOLS), 'storage', 'client', 'cli']] as const),
   ),
-  ...Object.fromEntries(SHARED.map((room) => [room, [...PROTOCOLS, 'client', 'cli']] as const)),
+  ...Object.fromEntries(SHARED.map((room) => [room, [...PROTOCOLS, 'storage', 'client', 'cli']] as const)),
   client: ['storage', 'core', 'server', 'cli'],
   cli: ['storage', 'core'],
   ...Object.fromEntries(

@@ -1,8 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { checkRoot } from '../core/recovery/check/root-check.ts';
-import { Root } from '../storage/root.ts';
-import { RootLock } from '../storage/root-lock.ts';
+import { checkRootAt } from '../core/recovery/check/root-check.ts';
 import { InvalidRootError } from '../wire/errors.ts';
 import { RESERVED_SEGMENT } from '../wire/resource-path.ts';
 
@@ -18,16 +16,7 @@ export async function checkDirectory(directory: string, tell: (line: string) => 
   const stat = await fs.promises.stat(directory).catch(() => undefined);
   if (!stat?.isDirectory()) throw new InvalidRootError(`there is no directory ${directory}`);
   await assertServedByThisUser(directory);
-  const root = await Root.open(directory);
-  const lock = await RootLock.acquire(root.own('lock'), {
-    root: directory,
-    report: (message, { reason }) => tell(`${directory}: ${message} (${reason})`),
-  });
-  try {
-    return await checkRoot(root, tell);
-  } finally {
-    await lock.release();
-  }
+  return checkRootAt(directory, tell);
 }
 
 /** What is repaired belongs to who repairs it, and must not be out of the server's reach then. */

@@ -1,13 +1,13 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { HttpfstreamError, ResourceNotFoundError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
-import { isBodyUnderWay, LastWords } from './node/last-words.ts';
 import { type Problem, problemDocument } from './node/problem.ts';
 import { asksForWebSocket } from './node/request-head.ts';
+import { isBodyUnderWay, LastWords } from './node/rest-of-body.ts';
+import { preferredType } from './request/headers.ts';
 import { parseTarget } from './request/target.ts';
-import { preferredType } from './response/preferred-type.ts';
 
-/** What each failure is on the wire. What is not here is 500. */
+/** The status of each failure. Any other one: 500. */
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_INVALID_PATH: 400,
   HFS_INVALID_REQUEST: 400,
@@ -51,11 +51,11 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
   HFS_FOREIGN_ORIGIN: { vary: 'Origin', 'cache-control': 'no-store' },
   // The rest of the body may never come.
   HFS_BODY_TIMEOUT: { connection: 'close' },
-  // Whether its body comes nobody knows.
+  // It is unknown whether its body comes.
   HFS_EXPECTATION_FAILED: { connection: 'close' },
-  // What was left out of it may have been for whoever reads what comes next.
+  // A header that was dropped may have said where the request ends.
   HFS_HEAD_TOO_LARGE: { connection: 'close' },
-  // Where the body ends nobody knows.
+  // It is unknown where the body ends.
   HFS_LENGTH_REQUIRED: { connection: 'close' },
   HFS_METHOD_NOT_ALLOWED: { allow: METHODS.join(', ') },
   HFS_UNSUPPORTED_ENCODING: { 'accept-encoding': 'gzip, deflate, br' },
@@ -68,10 +68,10 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
 
 const JSON_TYPES = ['application/problem+json', 'application/json'] as const;
 
-/** What happens to servers, and is said once by others. */
+/** Not logged as errors: they are expected, and logged once elsewhere. */
 const EXPECTED: readonly number[] = [501, 503, 507];
 
-/** What a failure is on the wire. */
+/** What a client is told of a failure. */
 export function problemOf(error: Error): Problem {
   if (error instanceof HttpfstreamError) {
     return { status: STATUS_OF_CODE[error.code] ?? 500, code: error.code, detail: error.message };
@@ -103,7 +103,7 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
     reply.header('sec-websocket-version', '13');
   }
   if ('upgrade' in request.raw && request.raw.upgrade === true) {
-    // Node has let go of the socket.
+    // Node has handed over the socket.
     reply.header('connection', 'close');
   }
   if (prefersText(request)) {
@@ -112,7 +112,7 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
   return sendText(request, reply.type('application/problem+json'), problemDocument(problem));
 }
 
-/** Sends a short answer, also while the client still sends. */
+/** Sends a short answer, even while the client is still sending. */
 export function sendText(request: FastifyRequest, reply: FastifyReply, text: string): FastifyReply {
   const bytes = Buffer.from(text);
   if (!isBodyUnderWay(request.raw)) return reply.send(bytes);
@@ -121,7 +121,7 @@ export function sendText(request: FastifyRequest, reply: FastifyReply, text: str
 }
 
 function logFailure(error: Error, { status, code, detail }: Problem, request: FastifyRequest): void {
-  // That the client has gone before its answer began is none of the server's faults.
+  // A client that left before its answer began is no failure of the server.
   const isOfClient =
     error.name === 'AbortError' || ('code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE');
   const isAbandoned = isOfClient && request.raw.socket.destroyed;
@@ -145,7 +145,7 @@ function prefersText(request: FastifyRequest): boolean {
     : preferredType(request, [...JSON_TYPES, 'text/plain']) === 'text/plain';
 }
 
-/** For `catch`: what is not there is undefined. */
+/** For `catch`: undefined for what does not exist. */
 export function ignoreMissing(error: unknown): undefined {
   if (!(error instanceof ResourceNotFoundError)) throw error;
 }

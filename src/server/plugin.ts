@@ -1,37 +1,35 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import { Core } from '../core/core.ts';
-import type { Report } from '../storage/report.ts';
-import { StreamQuery } from '../wire/durable-streams.ts';
-import { MethodNotAllowedError, UpgradeRequiredError } from '../wire/errors.ts';
+import { MethodNotAllowedError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { allowOrigins, tellMethods } from './access/cors.ts';
 import { Gate } from './access/gate.ts';
 import { PagePaths } from './access/page-paths.ts';
-import { ConnectionGroup } from './connection-group.ts';
+import { ActiveConnections } from './active-connections.ts';
 import { StreamResponder } from './durable-streams/stream-responder.ts';
 import { sendFailure } from './failure.ts';
-import { ResourceResponder } from './files/resource-response.ts';
-import { assertWriteConditions } from './files/write-conditions.ts';
-import { HttpAppendResponder, isHttpAppend } from './http/append-responder.ts';
-import { HttpFollowResponder } from './http/follow-responder.ts';
-import { allowSilence, KeepAlive } from './keep-alive.ts';
+import { assertWriteConditions } from './files/file-response.ts';
+import { ResourceResponder } from './files/resource-responder.ts';
+import { isHttpAppend } from './http/append-responder.ts';
+import { HttpResponder } from './http/http-responder.ts';
 import { Continues } from './node/continues.ts';
 import { RequestQueue } from './node/request-queue.ts';
 import { ServerSockets } from './node/server-sockets.ts';
-import { assertLength, assertNoBody } from './request/framing.ts';
-import { hasParameter } from './request/has-parameter.ts';
-import { allowAnyType } from './request/media-type.ts';
+import { allowAnyType } from './request/headers.ts';
 import { assertParameters } from './request/query-parameters.ts';
-import { isHandshake, resourceOf, verbOf } from './request/request-target.ts';
+import { assertLength, assertNoBody } from './request/request-body.ts';
+import { resourceOf } from './request/request-target.ts';
 import { isBelow } from './request/target.ts';
 import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
-import { dialectOf, WebSocketUpgrades } from './websocket/upgrades.ts';
-import { v2Dialect } from './websocket/v2-dialect.ts';
-import { registerWebSockets } from './websocket/websocket-server.ts';
+import { registerWebSockets, WebSocketUpgrades } from './websocket/upgrades.ts';
 
-const STREAM_PARAMETERS: ReadonlySet<string> = new Set(Object.values(StreamQuery));
+/** Answers the requests of one protocol. */
+interface Responder {
+  /** Answers a request. Resolves when that is done, or to false if the request is not one of this protocol. */
+  send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<boolean>;
+}
 
 /**
  * The server as a Fastify plugin: `app.register(httpfstream, { root, prefix })`.
@@ -54,46 +52,35 @@ const STREAM_PARAMETERS: ReadonlySet<string> = new Set(Object.values(StreamQuery
  * @throws {RootInUseError} at registration, when another server uses the root
  */
 export async function httpfstream(app: FastifyInstance, options: HttpfstreamOptions): Promise<void> {
-  const settings = normaliseOptions(options);
-  const report: Report = (message, detail) => app.log.warn(detail, message);
-  const core = await Core.open(settings.root, { ...settings, report });
-  const appends = new ConnectionGroup();
-  const follows = new ConnectionGroup();
-  const { keepAliveMs } = settings;
   const { log, prefix } = app;
-  const keepAlive = new KeepAlive(Math.ceil(keepAliveMs / 2));
+  const settings = { ...normaliseOptions(options), prefix };
+  const core = await Core.open(settings.root, {
+    ...settings,
+    report: (message, detail) => log.warn(detail, message),
+  });
+  const appends = new ActiveConnections(settings.keepAliveMs);
+  const follows = new ActiveConnections(settings.keepAliveMs);
   const continues = Continues.of(app.server);
   const sockets = ServerSockets.of(app.server, log);
-
   const pages = new PagePaths();
-  const reads = new ResourceResponder(core, { prefix, index: settings.index, pages });
-  const httpFollows = new HttpFollowResponder(core, { log, connections: follows, keepAlive });
-  const httpAppends = new HttpAppendResponder({
-    ...settings,
-    core,
-    connections: appends,
-    continues,
-    prefix,
-  });
-  const streams = new StreamResponder({
-    ...settings,
-    resources: core.resources,
-    streams: core.streams,
-    newFile: () => core.root.newFile(),
-    prefix,
-    core,
-    sse: { log, connections: follows, keepAlive, keepAliveMs },
-  });
-  const upgrades = new WebSocketUpgrades(
-    { core, connections: appends, keepAlive, keepAliveMs },
-    { log, connections: follows, keepAlive, keepAliveMs },
-  );
 
-  // Before @fastify/websocket, whose own hook would close everybody without a word.
+  const upgrades = new WebSocketUpgrades(core, appends, follows, log);
+  /**
+   * In the order in which they are asked. They are not plugins with routes of their own, since they share URLs and
+   * methods: the headers and parameters of a request decide which of them it is for, and, with a range that grows,
+   * whether somebody is appending. Fastify could route only some of that, by constraints on the whole application.
+   */
+  const responders: readonly Responder[] = [
+    new HttpResponder(core, appends, follows, app, settings),
+    new StreamResponder(core, follows, log, settings),
+    new ResourceResponder(core, { ...settings, pages }),
+  ];
+
+  // Before @fastify/websocket, whose own hook would close all WebSockets without a code.
   app.addHook('preClose', async () => {
     sockets.refuseUpgrades();
     const closed = core.close();
-    // Whoever waits for it comes later.
+    // Its failure is for the await below.
     closed.catch(ignore);
     appends.shutDown();
     follows.shutDown();
@@ -108,18 +95,18 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const gate = new Gate({ ...settings, pages });
   app.addHook('onRequest', (request, reply, done) => {
     gate.check(request, reply);
-    // Appends are told to go on when what they want is held.
-    if (!isHttpAppend(request.raw, prefix)) continues.release(request.raw, reply.raw);
+    // An append gets it when it has its lease.
+    if (!isHttpAppend(request.raw, prefix)) continues.send(request.raw, reply.raw);
     tellMethods(request, reply);
     allowAnyType(request);
     done();
   });
   await allowOrigins(app, settings.corsOrigins);
-  continues.hold(
+  continues.defer(
     (request) => isHttpAppend(request, prefix) || (isBelow(prefix, request.url) && gate.mayRefuse(request)),
   );
   sockets.allowHalfOpen(({ url }) => isBelow(prefix, url));
-  // Whoever wants the body reads it.
+  // The body is read by whoever needs it.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
 
@@ -131,63 +118,36 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   function preHandler(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     if (request.ws) assertNoBody(request.headers);
     assertParameters(request);
-    const isPlain = !request.ws && verbOf(request) !== 'APPEND' && dialectOf(request) !== v2Dialect;
-    if (isPlain) done();
-    else upgrade(request, reply).then(() => done(), done);
+    if (upgrades.concerns(request)) upgrade(request, reply).then(() => done(), done);
+    else done();
   }
 
   async function upgrade(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const path = resourceOf(request);
-    if (verbOf(request) === 'APPEND') await upgrades.openAppend(request, path);
-    else if (isHandshake(request)) await upgrades.openFollow(request, path);
-    else if (dialectOf(request) === v2Dialect) {
-      throw new UpgradeRequiredError('a proxy on the way does not pass WebSocket handshakes');
-    }
-
-    if (upgrades.has(request)) {
-      // No other subprotocol and no extension is spoken, whatever else the application's WebSockets may speak.
-      request.raw.headers['sec-websocket-protocol'] = dialectOf(request).subprotocol;
-      request.raw.headers['sec-websocket-extensions'] = undefined;
-      const { socket } = request.raw;
-      // Attached to the socket, the response would live as long as the connection does.
-      reply.raw.detachSocket(socket);
-      // The answer goes out together with what is told at once, by the handler below, before the next tick.
-      socket.cork();
-      process.nextTick(() => socket.uncork());
-    } else if (request.ws) {
-      reply.header('connection', 'close');
-      // A follower may read as slowly as it likes.
-      allowSilence(request.raw.socket);
-      // Node has let go of the socket for the upgrade and no longer passes this on.
-      request.raw.socket.on('drain', () => reply.raw.emit('drain'));
-      await read(request, reply, path);
-    }
+    const isOpen = await upgrades.open(request, reply, path);
+    // The route's handler is not called for a request that asks for a WebSocket.
+    if (!isOpen && request.ws) await answer(request, reply, path);
   }
 
-  /** Answers GET and HEAD. */
-  async function read(
+  async function answer(
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
   ): Promise<FastifyReply> {
-    const isFollow = verbOf(request) === 'FOLLOW';
-    if (request.method === 'GET' && !isHandshake(request)) {
-      if (isFollow) return httpFollows.send(request, reply, path);
-      if (await httpFollows.sendRange(request, reply, path)) return reply;
+    for (const responder of responders) {
+      if (await responder.send(request, reply, path)) break;
     }
-    if (!isFollow && isStreamRead(request)) return streams.send(request, reply, path);
-    return reads.send(request, reply, path);
+    return reply;
   }
 
-  /** Answers the other methods. */
+  /** Answers other methods than GET and HEAD. */
   async function write(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     if (request.method === 'OPTIONS') return reply.code(204).send();
     if (request.method !== 'DELETE') assertLength(request.raw);
     assertParameters(request);
     const path = resourceOf(request);
     await assertWriteConditions(request, path, core.resources);
-    if (verbOf(request) === 'APPEND') return httpAppends.send(request, reply, path);
-    return streams.send(request, reply, path);
+    return answer(request, reply, path);
   }
 
   app.route({
@@ -195,21 +155,17 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     url: '/*',
     exposeHeadRoute: false,
     preHandler,
-    handler: (request, reply) => read(request, reply, resourceOf(request)),
-    wsHandler: (websocket: WebSocket, request: FastifyRequest): void => {
-      // In place of @fastify/websocket's listener, which would keep the request for as long; ws closes by itself.
-      websocket.removeAllListeners('error').on('error', ignore);
-      upgrades.start(request, websocket);
-    },
+    handler: (request, reply) => answer(request, reply, resourceOf(request)),
+    wsHandler: (websocket: WebSocket, request: FastifyRequest) => upgrades.start(request, websocket),
   });
   app.route({
     method: 'HEAD',
     url: '/*',
     preHandler,
-    handler: (request, reply) => read(request, reply, resourceOf(request)),
+    handler: (request, reply) => answer(request, reply, resourceOf(request)),
   });
   const isRead = (method: string) => method === 'GET' || method === 'HEAD';
-  // Where CORS has taken it, it answers by itself.
+  // Where CORS is registered, it has a route of its own.
   const hasOptions = app.hasRoute({ method: 'OPTIONS', url: `${prefix}/*` });
   const methods = METHODS.filter((method) => !isRead(method) && !(method === 'OPTIONS' && hasOptions));
   app.route({
@@ -223,14 +179,9 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   app.route({ method: others, url: '/*', onRequest: refuseMethod, handler: refuseMethod });
 }
 
-/** Whether GET or HEAD is one of the Durable Streams protocol. */
-function isStreamRead(request: FastifyRequest): boolean {
-  return hasParameter(request, STREAM_PARAMETERS);
-}
-
 function ignore(): void {}
 
-/** Node has let go of a connection that asked for a WebSocket, and reads no body from it. */
+/** Node has handed over a connection that asked for a WebSocket, and reads no body from it. */
 async function refuseUpgrade(request: FastifyRequest): Promise<void> {
   if (request.ws) await refuseMethod(request);
 }

@@ -1,5 +1,4 @@
 import type { Durability } from '../core/log/local-log.ts';
-import { DEFAULT_FILE_MODE } from '../storage/root-directory.ts';
 
 /** Options of the Fastify plugin, beside Fastify's own `prefix`. */
 export interface HttpfstreamOptions {
@@ -74,7 +73,7 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     keepAliveMs: options.keepAliveMs ?? 10_000,
     graceMs: options.graceMs ?? 15_000,
     durability: options.durability ?? 'os',
-    fileMode: options.fileMode ?? DEFAULT_FILE_MODE,
+    fileMode: options.fileMode ?? 0o644,
     longPollMs: options.longPollMs ?? 20_000,
     bodyIdleTimeoutMs: options.bodyIdleTimeoutMs ?? 30_000,
     corsOrigins: options.corsOrigins ?? [],

@@ -1,10 +1,13 @@
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
-import { MethodNotAllowedError } from '../wire/errors.ts';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
+import { InvalidRequestError, MethodNotAllowedError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
 import { sendFailure } from './failure.ts';
-import { answerHealth } from './health.ts';
-import { refuseInWords } from './node/bare-refusals.ts';
-import { answerClientError } from './node/client-error.ts';
+import { answerClientError, refuseInWords } from './node/bare-refusals.ts';
 import { ServerSockets } from './node/server-sockets.ts';
 import { httpfstream } from './plugin.ts';
 import type { HttpfstreamOptions } from './settings.ts';
@@ -18,11 +21,14 @@ const HEADERS_TIMEOUT_MS = 10_000;
  */
 const MAX_HEAD_BYTES = 64 * 1024;
 
-/** How often Node looks for clients that exceed it. */
+/** How often Node checks for clients that exceed it. */
 const CONNECTIONS_CHECK_MS = 2000;
 
 /** Time for downloads to end once the server closes. */
 const DOWNLOADS_CLOSE_MS = 2000;
+
+/** Health check for monitoring. A file at this path is not served. */
+const HEALTH_PATH = '/-/health';
 
 /** Options of the standalone server: the plugin's, and its own. */
 export interface StandaloneOptions extends HttpfstreamOptions {
@@ -47,20 +53,20 @@ export async function createStandaloneServer({
     trustProxy: trustProxy.length > 0 && [...trustProxy],
     clientErrorHandler: answerClientError,
     frameworkErrors: (error, request, reply) => sendFailure(error, request, reply),
-    // To make good what a server that was killed has left takes the time that it takes.
+    // Recovery after a server that was killed takes the time that it takes.
     pluginTimeout: 0,
     http: {
       headersTimeout: HEADERS_TIMEOUT_MS,
       connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
       maxHeaderSize: MAX_HEAD_BYTES,
-      // Node would refuse those without one by itself.
+      // Else Node itself refuses requests without one.
       requireHostHeader: false,
     },
   });
-  // What finds no route, and is refused before that is known, is told as everything else is.
+  // Also for requests without a route, and those that are refused before routing.
   app.setErrorHandler(sendFailure);
   refuseInWords(app, METHODS);
-  // There is nobody else's here.
+  // All requests are for the plugin.
   ServerSockets.of(app.server, app.log).allowHalfOpen(() => true);
   await app.register(async (scope) => {
     // The plugin has every URL, so what finds no route has a method that Fastify does not know. Within its scope, so
@@ -83,4 +89,30 @@ export async function createStandaloneServer({
     });
   });
   return app;
+}
+
+/**
+ * Answers `ok` to whoever asks whether the server is up, without a look at the
+ * disk, which may be slow without that; 503 once it closes.
+ */
+function answerHealth(app: FastifyInstance): void {
+  const isRead = (method: string) => method === 'GET' || method === 'HEAD';
+  app.route({
+    method: ['GET', 'HEAD'],
+    url: HEALTH_PATH,
+    preHandler: refuseHandshake,
+    handler: (_request, reply) =>
+      reply.type('text/plain; charset=utf-8').header('cache-control', 'no-store').send('ok\n'),
+  });
+  app.route({
+    method: app.supportedMethods.filter((method) => !isRead(method)),
+    url: HEALTH_PATH,
+    handler: ({ method }) => {
+      throw new MethodNotAllowedError(`${method} is not supported here`);
+    },
+  });
+}
+
+async function refuseHandshake(request: FastifyRequest): Promise<void> {
+  if (request.ws) throw new InvalidRequestError('there is nothing to append to or to follow here');
 }

@@ -36,6 +36,8 @@ export class BlockPool {
 
 /** What one reader may read at a time: more each time, as long as others leave enough. */
 export class BlockLoan {
+  /** How much needs no loan, and is every reader's. */
+  readonly smallBytes = SMALL_BLOCK_BYTES;
   readonly #pool: BlockPool;
   readonly #maxBytes: number;
   #nextBytes = SMALL_BLOCK_BYTES;

@@ -10,9 +10,6 @@ export const ftruncate = promisify(fs.ftruncate);
 export const close = promisify(fs.close);
 export const open = promisify(fs.open);
 
-/** How far the clock that dates files runs behind at most: it ticks with the system's timer. */
-export const CLOCK_TICK_MS = 20;
-
 /** How coarse the dates of the coarsest file systems are. */
 export const COARSEST_TICK_MS = 2000;
 

@@ -2,8 +2,8 @@ import fs from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, assert, describe, expect, it, vi } from 'vitest';
+import { ActiveConnections, CLOSE_PATIENCE_MS } from '../../src/server/active-connections.ts';
 import { HttpFollow } from '../../src/server/http/follow.ts';
-import { CLOSE_PATIENCE_MS, KeepAlive } from '../../src/server/keep-alive.ts';
 import { openSocket, rawGet, rawRequest, readHead, readToEnd, writeHead } from '../support/http-raw.ts';
 import { startServer } from '../support/server.ts';
 import { V2Peer } from '../support/v2-peers.ts';
@@ -98,7 +98,7 @@ describe('a disk that gives an error', () => {
   it.each(['HTTP/1.0', 'HTTP/1.1'])(
     'does not keep a follower for ever that takes nothing of what it was sent: %s',
     async (version) => {
-      const adding = vi.spyOn(KeepAlive.prototype, 'add');
+      const adding = vi.spyOn(ActiveConnections.prototype, 'add');
       const server = await startServer();
       const appender = await V2Peer.append(server.url('/live'));
       const socket = await openSocket(server.port);

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { CLOCK_TICK_MS, type FileStat } from '../../storage/file-io.ts';
+import type { FileStat } from '../../storage/file-io.ts';
 import type { Records } from '../../storage/records/records.ts';
 import type { StreamLink } from '../../storage/records/stream-state.ts';
 import type { Root } from '../../storage/root.ts';
@@ -9,6 +9,7 @@ import { OutcomeUnknownError, StorageFullError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { LiveResources } from '../live-resources.ts';
 import type { Syncer } from '../log/syncer.ts';
+import { CLOCK_TICK_MS } from '../open-file.ts';
 import type { Resource } from '../resource.ts';
 import { beginRemoval, cancelRemoval, endRemoval, hasTies } from './fork-links.ts';
 import type { ForkTree } from './fork-tree.ts';

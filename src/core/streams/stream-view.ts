@@ -2,6 +2,8 @@ import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { namesOf, type OffsetNames } from './stream-offset.ts';
 
+export type { StreamState };
+
 /** What readers are to know of a stream. */
 export interface StreamView {
   state: StreamState;

@@ -11,6 +11,8 @@ import type { ForkTree } from './fork-tree.ts';
 import { type MadeStream, type MakerOptions, StreamMaker } from './stream-maker.ts';
 import type { StreamRemover } from './stream-remover.ts';
 
+export type { NewFile };
+
 /** How often something else may take a new stream's name and be gone again. */
 const MAX_ATTEMPTS = 3;
 
@@ -32,6 +34,11 @@ export class Streams {
     this.#forks = forks;
     this.#maker = new StreamMaker(options, forks);
     this.#remover = remover;
+  }
+
+  /** Makes a file that has no name yet, to be filled and then given to {@link create}, or discarded. */
+  newFile(): Promise<NewFile> {
+    return this.#options.root.newFile();
   }
 
   /**

@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { StreamQuery } from '../../wire/durable-streams.ts';
 import { QueryName, VERB_HEADER, VERB_QUERY } from '../../wire/protocol.ts';
 import { RESERVED_SEGMENT, ResourcePath } from '../../wire/resource-path.ts';
-import { hasParameter } from '../request/has-parameter.ts';
+import { hasParameter } from '../request/target.ts';
 
 const BELOW_A_KEY = new RegExp(`^${RESERVED_SEGMENT.replace('.', '\\.')}/page/(?<key>[^/]+)/`);
 

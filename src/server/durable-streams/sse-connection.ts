@@ -6,14 +6,9 @@ import type { Cutting } from '../../core/cutting.ts';
 import type { LiveReads } from '../../core/live-stream.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { Reader, Sink } from '../../core/reader.ts';
-import type { Connection, ConnectionGroup } from '../connection-group.ts';
-import type { KeepAlive, KeptAlive } from '../keep-alive.ts';
-import { allowSilence } from '../keep-alive.ts';
-import { ClientSocket } from '../node/client-socket.ts';
-import { Deafness } from '../node/deafness.ts';
-import { encodeChunk, encodePlainly, lastChunk } from '../response/body-encoders.ts';
-import { SocketSink } from '../response/socket-sink.ts';
-import { isAhead, nextCursor } from './cursor.ts';
+import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
+import { allowSilence, ClientSocket, Deafness } from '../node/client-socket.ts';
+import { encodeChunk, encodePlainly, lastChunk, SocketSink } from '../response/socket-sink.ts';
 import {
   controlEvent,
   type EventForm,
@@ -22,6 +17,7 @@ import {
   type Progress,
   RETRY_FRAME,
 } from './sse-events.ts';
+import { isAhead, nextCursor } from './stream-request.ts';
 
 /** After this time the client is to come back, so that caches on the way can share answers. */
 const LIFETIME_MS = 60_000;
@@ -31,15 +27,6 @@ const PATIENCE_MS = 120_000;
 
 const NOTHING: Buffer = Buffer.alloc(0);
 const COMMENT = Buffer.from(':\n\n');
-
-/** What readers of events need of the server. */
-export interface SseContext {
-  log: FastifyBaseLogger;
-  connections: ConnectionGroup;
-  keepAlive: KeepAlive;
-  /** Quiet time after which a comment is sent, so that nobody on the way takes the connection for dead, in milliseconds. */
-  keepAliveMs: number;
-}
 
 /** What a reader gets. */
 export interface Events {
@@ -52,10 +39,11 @@ export interface Events {
 }
 
 /** One reader of a stream's events, from its answer's head to its end. */
-export class SseConnection implements Sink, Connection, KeptAlive {
+export class SseConnection implements Sink, ActiveConnection {
   readonly cutting: Cutting;
   readonly encode: Encoder;
-  readonly #context: SseContext;
+  readonly #follows: ActiveConnections;
+  readonly #log: FastifyBaseLogger;
   readonly #form: EventForm;
   readonly #live: LiveReads;
   readonly #reader: Reader;
@@ -82,10 +70,12 @@ export class SseConnection implements Sink, Connection, KeptAlive {
   constructor(
     request: FastifyRequest,
     reply: FastifyReply,
-    context: SseContext,
+    follows: ActiveConnections,
+    log: FastifyBaseLogger,
     { live, form, start, cursor }: Events,
   ) {
-    this.#context = context;
+    this.#follows = follows;
+    this.#log = log;
     this.#form = form;
     this.cutting = form.cutting;
     this.encode = form.encode;
@@ -100,8 +90,7 @@ export class SseConnection implements Sink, Connection, KeptAlive {
     this.#cursor = isAhead(cursor) ? nextCursor(cursor) : undefined;
     this.#reader = live.join(start, this);
     this.#unwatchClient = this.#client.onLeave(() => this.#endIfIdle());
-    context.connections.add(this);
-    context.keepAlive.add(this);
+    follows.add(this);
     allowSilence(this.#socket);
     this.#socket.once('close', this.#leave);
     this.#response.once('close', this.#leave);
@@ -147,7 +136,7 @@ export class SseConnection implements Sink, Connection, KeptAlive {
   }
 
   fail(error: unknown): void {
-    this.#context.log.error({ err: error }, 'a reader cannot be served');
+    this.#log.error({ err: error }, 'a reader cannot be served');
     this.terminate();
   }
 
@@ -168,7 +157,7 @@ export class SseConnection implements Sink, Connection, KeptAlive {
     if (stuckMs >= PATIENCE_MS || this.#deafness.lasts()) this.terminate();
     else if (this.#isFull || this.#isWithin) return;
     else if (this.#ageMs >= LIFETIME_MS) this.#end();
-    else if (this.#quietMs >= this.#context.keepAliveMs) this.#write(this.#layOut([COMMENT]));
+    else if (this.#quietMs >= this.#follows.keepAliveMs) this.#write(this.#layOut([COMMENT]));
     this.#endIfIdle();
   }
 
@@ -182,8 +171,7 @@ export class SseConnection implements Sink, Connection, KeptAlive {
     this.#isOver = true;
     this.#unwatchClient();
     this.#socket.off('close', this.#leave).off('drain', this.#drained);
-    this.#context.connections.delete(this);
-    this.#context.keepAlive.delete(this);
+    this.#follows.delete(this);
     this.#reader.leave();
   };
 

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { ByteQueue } from '../../core/log/byte-queue.ts';
-import type { NewFile } from '../../storage/new-file.ts';
+import type { NewFile } from '../../core/streams/streams.ts';
 import { RequestBody } from '../request/request-body.ts';
 
 /** Bytes waiting for the disk from which on the client is asked to pause. */

@@ -1,43 +1,52 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { LiveReads } from '../../core/live-stream.ts';
+import type { OpenFile } from '../../core/open-file.ts';
 import type { Resource } from '../../core/resource.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
 import type { StreamView } from '../../core/streams/stream-view.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { ActiveConnections } from '../active-connections.ts';
 import { assertBetweenLines, type JsonForm, jsonFormOf, sendArray } from '../json/json-response.ts';
 import { ClientSocket } from '../node/client-socket.ts';
 import { assertUnchanged, isFresh } from '../response/conditions.ts';
 import { contentTypeOf } from '../response/content-type.ts';
+import {
+  addVary,
+  closedHeader,
+  expiryHeaders,
+  streamHeaders,
+  streamTag,
+  userContentHeaders,
+} from '../response/headers.ts';
 import { sendBytes } from '../response/send-bytes.ts';
-import { closedHeader, expiryHeaders, streamHeaders, streamTag } from '../response/stream-headers.ts';
-import { userContentHeaders } from '../response/user-content.ts';
-import { addVary } from '../response/vary.ts';
-import { nextCursor } from './cursor.ts';
 import { firstBytes } from './first-bytes.ts';
-import { SseConnection, type SseContext } from './sse-connection.ts';
+import { SseConnection } from './sse-connection.ts';
 import { eventFormOf } from './sse-events.ts';
-import { type ReadRequest, readRequestOf } from './stream-request.ts';
+import { nextCursor, type ReadRequest, readRequestOf } from './stream-request.ts';
 
 const EVENTS_TYPE = 'text/event-stream';
 
-/** What the reading half of the protocol needs of the server. */
-export interface StreamReadsOptions {
-  core: Core;
-  /** How long a long-poll waits, in milliseconds. */
-  longPollMs: number;
-  sse: SseContext;
-}
-
 /** Answers GET and HEAD of the Durable Streams protocol. */
 export class StreamReads {
-  readonly #options: StreamReadsOptions;
+  readonly #core: Core;
+  readonly #follows: ActiveConnections;
+  readonly #log: FastifyBaseLogger;
+  readonly #longPollMs: number;
 
-  constructor(options: StreamReadsOptions) {
-    this.#options = options;
+  /** @param options.longPollMs how long a long-poll waits, in milliseconds */
+  constructor(
+    core: Core,
+    follows: ActiveConnections,
+    log: FastifyBaseLogger,
+    { longPollMs }: { longPollMs: number },
+  ) {
+    this.#core = core;
+    this.#follows = follows;
+    this.#log = log;
+    this.#longPollMs = longPollMs;
   }
 
   /**
@@ -52,7 +61,7 @@ export class StreamReads {
     if (request.method === 'HEAD') wanted.live = undefined;
     if (wanted.live === 'sse') return this.#sendEvents(request, reply, path, wanted);
     if (wanted.live === 'long-poll') return this.#poll(request, reply, path, wanted);
-    const file = await this.#options.core.resources.open(path);
+    const file = await this.#core.resources.open(path);
     return this.#sendFrom(request, reply, path, file, wanted);
   }
 
@@ -61,10 +70,10 @@ export class StreamReads {
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
-    file: StoredFile,
+    file: OpenFile,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
-    const { resources } = this.#options.core;
+    const { resources } = this.#core;
     const { offset } = wanted;
     let answer: StreamAnswer;
     let isKnown: boolean;
@@ -98,8 +107,7 @@ export class StreamReads {
     path: ResourcePath,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
-    const { core, longPollMs } = this.#options;
-    const live = await core.followers.openLive(path);
+    const live = await this.#core.followers.openLive(path);
     const { resource, feed } = live;
     const { names } = resource;
     try {
@@ -107,7 +115,7 @@ export class StreamReads {
       const form = jsonFormOf(request, resource.state);
       const { body, end, reason } = await firstBytes(live, start, form?.isArray === true, {
         client: ClientSocket.of(request.raw.socket),
-        timeoutMs: longPollMs,
+        timeoutMs: this.#longPollMs,
       });
       if (resource.isGone || reason === 'deleted') throw new ResourceNotFoundError('the stream was deleted');
       if (reason === 'truncated') throw new ResourceGoneError('the file was cut');
@@ -119,7 +127,7 @@ export class StreamReads {
         return sendNothing(reply, view, contentType, wanted);
       }
       if (body === undefined || end !== view.state.size) {
-        const file = await core.resources.open(path);
+        const file = await this.#core.resources.open(path);
         return await this.#sendFrom(request, reply, path, file, {
           ...wanted,
           offset: names.nameOf(start),
@@ -135,7 +143,7 @@ export class StreamReads {
 
   /** @throws {ResourceNotFoundError} when another program has taken the file away meanwhile */
   async #assertThere(path: ResourcePath, { fingerprint }: Resource): Promise<void> {
-    const file = await this.#options.core.resources.open(path);
+    const file = await this.#core.resources.open(path);
     await file.close();
     if (file.stat.fingerprint !== fingerprint) throw new ResourceNotFoundError('the stream was deleted');
   }
@@ -146,9 +154,8 @@ export class StreamReads {
     path: ResourcePath,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
-    const { core, sse } = this.#options;
     const { lastEventId, cursor } = wanted;
-    const live = await core.followers.openLive(path);
+    const live = await this.#core.followers.openLive(path);
     try {
       const { contentType, start } = beginningOf(live, path, wanted, lastEventId);
       const { state, names } = live.resource;
@@ -165,7 +172,7 @@ export class StreamReads {
         ...(form.isBase64 && { [StreamHeader.sseEncoding]: 'base64' }),
         ...(isOver && closedHeader(state)),
       });
-      new SseConnection(request, reply, sse, { live, form, start, cursor });
+      new SseConnection(request, reply, this.#follows, this.#log, { live, form, start, cursor });
       return reply;
     } finally {
       // From here on its follower holds the feed.

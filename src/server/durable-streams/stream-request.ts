@@ -4,9 +4,8 @@ import type { CreateRequest, ForkRequest } from '../../core/streams/create-reque
 import { StreamHeader, StreamQuery } from '../../wire/durable-streams.ts';
 import { ForbiddenPathError, InvalidRequestError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
-import { isMediaType, sentTypeOf } from '../request/media-type.ts';
+import { asksToClose, headerOf, isMediaType, sentTypeOf } from '../request/headers.ts';
 import { parameterOf } from '../request/query-parameters.ts';
-import { asksToClose, headerOf } from '../request/request-query.ts';
 
 const WHOLE_NUMBER = /^(0|[1-9]\d*)$/;
 
@@ -143,4 +142,32 @@ function wholeNumber(text: string, name: string): number {
     throw new InvalidRequestError(`${name} must be a whole number, not negative, without leading zeros`);
   }
   return value;
+}
+
+/** Cursors count intervals from here on (Durable Streams protocol, section 10.1). */
+const EPOCH_MS = Date.UTC(2024, 9, 9);
+
+const INTERVAL_MS = 20_000;
+
+/** What is added at most when a client is ahead, in seconds. */
+const MAX_JITTER_SECONDS = 3600;
+
+/**
+ * The cursor of an answer: the number of the current interval, but always above
+ * the one that the client brought, so that no cache answers it in a circle.
+ */
+export function nextCursor(clientCursor: string | undefined): string {
+  if (!isAhead(clientCursor)) return String(currentInterval());
+  const jitterSeconds = 1 + Math.random() * (MAX_JITTER_SECONDS - 1);
+  return String(Number(clientCursor) + Math.ceil((jitterSeconds * 1000) / INTERVAL_MS));
+}
+
+/** Whether a cursor is not below the current interval's. */
+export function isAhead(clientCursor: string | undefined): boolean {
+  if (clientCursor === undefined || !/^\d+$/.test(clientCursor)) return false;
+  return Number.isSafeInteger(Number(clientCursor)) && Number(clientCursor) >= currentInterval();
+}
+
+function currentInterval(): number {
+  return Math.floor((Date.now() - EPOCH_MS) / INTERVAL_MS);
 }

@@ -1,29 +1,52 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
+import type { Core } from '../../core/core.ts';
+import { StreamQuery } from '../../wire/durable-streams.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import { StreamReads, type StreamReadsOptions } from './stream-reads.ts';
+import type { ActiveConnections } from '../active-connections.ts';
+import { hasParameter } from '../request/target.ts';
+import { StreamReads } from './stream-reads.ts';
 import { StreamWrites, type StreamWritesOptions } from './stream-writes.ts';
+
+/** With one of these a read is one of the protocol. */
+const READ_PARAMETERS: ReadonlySet<string> = new Set(Object.values(StreamQuery));
 
 /** Answers the requests of the Durable Streams protocol. */
 export class StreamResponder {
   readonly #reads: StreamReads;
   readonly #writes: StreamWrites;
 
-  constructor(options: StreamReadsOptions & StreamWritesOptions) {
-    this.#reads = new StreamReads(options);
-    this.#writes = new StreamWrites(options);
+  /** @param options.longPollMs how long a long-poll waits, in milliseconds */
+  constructor(
+    core: Core,
+    follows: ActiveConnections,
+    log: FastifyBaseLogger,
+    options: StreamWritesOptions & { longPollMs: number },
+  ) {
+    this.#reads = new StreamReads(core, follows, log, options);
+    this.#writes = new StreamWrites(core, options);
   }
 
-  /** Answers GET and HEAD with `offset` or `live`, PUT, POST and DELETE. */
-  async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
+  /**
+   * Answers PUT, POST and DELETE, and GET and HEAD with one of the protocol's parameters.
+   *
+   * @returns false for other reads
+   * @throws what the methods of {@link StreamReads} and {@link StreamWrites} throw
+   */
+  async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<boolean> {
     switch (request.method) {
       case 'PUT':
-        return this.#writes.create(request, reply, path);
+        await this.#writes.create(request, reply, path);
+        return true;
       case 'POST':
-        return this.#writes.append(request, reply, path);
+        await this.#writes.append(request, reply, path);
+        return true;
       case 'DELETE':
-        return this.#writes.delete(request, reply, path);
+        await this.#writes.delete(request, reply, path);
+        return true;
       default:
-        return this.#reads.send(request, reply, path);
+        if (!hasParameter(request, READ_PARAMETERS)) return false;
+        await this.#reads.send(request, reply, path);
+        return true;
     }
   }
 }

@@ -1,21 +1,19 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Core } from '../../core/core.ts';
 import type { Resource } from '../../core/resource.ts';
-import type { Resources } from '../../core/resources.ts';
 import { isJsonType, isSameType } from '../../core/streams/stream-type.ts';
-import type { Created, Streams } from '../../core/streams/streams.ts';
-import type { NewFile } from '../../storage/new-file.ts';
+import type { Created, NewFile } from '../../core/streams/streams.ts';
 import { MAX_APPEND_BYTES, StreamHeader } from '../../wire/durable-streams.ts';
 import { ContentTypeMismatchError, InvalidRequestError, ResourceNotFoundError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { linesOfJson } from '../json/json-values.ts';
 import { Turns } from '../node/turns.ts';
 import { BodyBudget, type BodyShare } from '../request/body-budget.ts';
-import { isMediaType, sentTypeOf } from '../request/media-type.ts';
+import { asksToClose, isMediaType, sentTypeOf } from '../request/headers.ts';
 import { collectBody } from '../request/request-body.ts';
-import { asksToClose } from '../request/request-query.ts';
 import { absoluteUrl } from '../request/request-target.ts';
 import { contentTypeOfName } from '../response/content-type.ts';
-import { closedHeader, expiryHeaders, setRefusalHeaders } from '../response/stream-headers.ts';
+import { closedHeader, expiryHeaders, setRefusalHeaders } from '../response/headers.ts';
 import { storeBody } from './store-body.ts';
 import { createRequestOf, hasBody, producerOf, sequenceOf } from './stream-request.ts';
 
@@ -26,12 +24,8 @@ const HINT = 'to append to a plain file, which is made if it is missing, say ?ve
 
 const NO_BYTES = Buffer.alloc(0);
 
-/** What the writing half of the protocol needs of the server. */
+/** Options of {@link StreamWrites}. */
 export interface StreamWritesOptions {
-  resources: Resources;
-  streams: Streams;
-  /** Makes a file that has no name yet. */
-  newFile: () => Promise<NewFile>;
   /** What stands before every resource's path in URLs; empty or `/…`. */
   prefix: string;
   /** Longest time without a byte of a body, in milliseconds. */
@@ -40,11 +34,13 @@ export interface StreamWritesOptions {
 
 /** Answers PUT, POST and DELETE of the Durable Streams protocol. */
 export class StreamWrites {
+  readonly #core: Core;
   readonly #options: StreamWritesOptions;
   /** What is held of bodies until they are appended. */
   readonly #bodies = new BodyBudget();
 
-  constructor(options: StreamWritesOptions) {
+  constructor(core: Core, options: StreamWritesOptions) {
+    this.#core = core;
     this.#options = options;
   }
 
@@ -54,8 +50,7 @@ export class StreamWrites {
    * @throws what {@link createRequestOf} and {@link Streams.create} throw
    */
   async create(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
-    const { streams, prefix } = this.#options;
-    const wanted = createRequestOf(request, prefix);
+    const wanted = createRequestOf(request, this.#options.prefix);
     const isWhole = wanted.fork !== undefined || isJsonType(wanted.contentType);
     const share = this.#bodies.share();
     let content: Buffer | NewFile | undefined;
@@ -64,7 +59,7 @@ export class StreamWrites {
       if (content === undefined) return reply.hijack();
       const isJson = isJsonType(wanted.contentType) && Buffer.isBuffer(content) && content.length > 0;
       const bytes = isJson ? await linesOfJson(content as Buffer, turnsOf(request)) : content;
-      return this.#created(request, reply, path, await streams.create(path, wanted, bytes));
+      return this.#created(request, reply, path, await this.#core.streams.create(path, wanted, bytes));
     } finally {
       share.release();
       if (!Buffer.isBuffer(content)) await content?.discard();
@@ -78,7 +73,7 @@ export class StreamWrites {
    * @throws what {@link Resource.append} throws
    */
   async append(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
-    const { resources } = this.#options;
+    const { resources } = this.#core;
     const producer = producerOf(request);
     const seq = sequenceOf(request);
     const close = asksToClose(request);
@@ -116,7 +111,7 @@ export class StreamWrites {
 
   /** @throws what {@link Streams.delete} throws */
   async delete(_request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
-    await this.#options.streams.delete(path);
+    await this.#core.streams.delete(path);
     return reply.code(204).header('x-content-type-options', 'nosniff').send();
   }
 
@@ -145,8 +140,8 @@ export class StreamWrites {
   }
 
   async #store(request: FastifyRequest): Promise<NewFile | undefined> {
-    const { newFile, bodyIdleTimeoutMs: idleTimeoutMs } = this.#options;
-    const file = await newFile();
+    const { bodyIdleTimeoutMs: idleTimeoutMs } = this.#options;
+    const file = await this.#core.streams.newFile();
     try {
       if (await storeBody(request, file, { idleTimeoutMs })) return file;
     } catch (error) {

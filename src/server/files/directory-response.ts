@@ -5,7 +5,7 @@ import type { Directories } from '../../core/directories.ts';
 import { Slots } from '../../core/slots.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { ClientSocket } from '../node/client-socket.ts';
-import { preferredType } from '../response/preferred-type.ts';
+import { preferredType } from '../request/headers.ts';
 import { sendStream } from '../response/send-bytes.ts';
 import {
   type ListedEntry,
@@ -18,10 +18,10 @@ import {
 /** A listing stops after this many names, and says so. */
 const MAX_ENTRIES = 10_000;
 
-/** So many directories are read at a time, with three descriptors each: more would be no faster. */
+/** How many directories are read at a time, with three descriptors each: more would be no faster. */
 const MAX_LISTINGS = 4;
 
-/** How often something is written to a client that has perhaps gone, in milliseconds. */
+/** How often a client that may be gone is probed by a write, in milliseconds. */
 const PROBE_INTERVAL_MS = 100;
 
 /** The page needs nothing but its own style, and nobody else may show it. */
@@ -104,9 +104,8 @@ async function untilLeft(client: ClientSocket, text: ListingText): Promise<void>
 }
 
 /**
- * For a client that has closed its side: perhaps it has gone, and perhaps it
- * waits for the answer. It is known when something is written to it, so that
- * what means nothing there is, until the listing is read.
+ * For a client that has closed its side: it may be gone, or wait for the answer.
+ * Only a write tells, so that white space is written until the listing is read.
  */
 async function* probing(text: ListingText): AsyncGenerator<string, void, undefined> {
   yield text.head;
@@ -127,7 +126,7 @@ async function* chained(first: string, rest: AsyncIterable<string>): AsyncGenera
   yield* rest;
 }
 
-/** Makes them only as fast as they are taken. */
+/** A stream that takes the pieces only as fast as it is read. */
 function readable(pieces: AsyncIterable<string>): Readable {
   return Readable.from(pieces, { objectMode: false, highWaterMark: PIECE_LENGTH });
 }

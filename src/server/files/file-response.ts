@@ -1,20 +1,32 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { StreamView } from '../../core/streams/stream-view.ts';
-import type { StreamState } from '../../storage/records/stream-state.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
+import type { OpenFile } from '../../core/open-file.ts';
+import type { Resources } from '../../core/resources.ts';
+import type { StreamState, StreamView } from '../../core/streams/stream-view.ts';
 import { RangeNotSatisfiableError } from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import { ignoreMissing } from '../failure.ts';
 import { type JsonForm, jsonFormOf, sendArray } from '../json/json-response.ts';
-import { assertUnchanged, isFresh, type Validators } from '../response/conditions.ts';
+import {
+  assertChangeable,
+  assertUnchanged,
+  isConditional,
+  isFresh,
+  type Validators,
+} from '../response/conditions.ts';
 import { contentTypeOf } from '../response/content-type.ts';
+import {
+  addVary,
+  expiryHeaders,
+  statusHeaders,
+  streamHeaders,
+  streamTag,
+  userContentHeaders,
+} from '../response/headers.ts';
 import { LastModified } from '../response/last-modified.ts';
 import { sendBytes } from '../response/send-bytes.ts';
-import { statusHeaders } from '../response/status-header.ts';
-import { expiryHeaders, streamHeaders, streamTag } from '../response/stream-headers.ts';
-import { userContentHeaders } from '../response/user-content.ts';
-import { addVary } from '../response/vary.ts';
 import { contentRange, multipartBody, rangesFor } from './byte-ranges.ts';
 
-/** What is to be known of a file beside its bytes. */
+/** What is told of a file beside its bytes. */
 export interface SeenFile {
   view: StreamView;
   /** Exit status of the command whose output it is, if that is known. */
@@ -30,7 +42,7 @@ export interface SeenFile {
 export async function sendFile(
   request: FastifyRequest,
   reply: FastifyReply,
-  file: StoredFile,
+  file: OpenFile,
   name: string,
   { view, status }: SeenFile,
 ): Promise<FastifyReply> {
@@ -54,7 +66,7 @@ export async function sendFile(
     const range = { start: 0, end: size };
     if (form !== undefined) addVary(reply, 'Accept');
     assertUnchanged(request.headers, { etags: [etag], lastModified });
-    // That it was closed is news, though nothing was written.
+    // Closing it is a change, though nothing was written.
     const date = state.closed === true ? undefined : lastModified;
     if (isFresh(request.headers, { etags: [etag], lastModified: date })) {
       await file.close();
@@ -88,21 +100,42 @@ export async function sendFile(
 }
 
 /** What tells this state of a file from others, in whatever form it was read. */
-export function validatorsOf(file: StoredFile, view: StreamView): Validators {
+function validatorsOf(file: OpenFile, view: StreamView): Validators {
   const { state } = view;
   const forms = [undefined, { isArray: true, contentType: '' }];
   const etags = forms.flatMap((form) => [tagOf(file, state, form), streamTag(view, 0, form)]);
   return { etags, lastModified: lastModifiedOf(file, state) };
 }
 
-function lastModifiedOf({ stat }: StoredFile, { size }: StreamState): LastModified {
+function lastModifiedOf({ stat }: OpenFile, { size }: StreamState): LastModified {
   return new LastModified(Number(stat.mtimeNs / 1_000_000n), size === stat.size, Date.now());
 }
 
 /** Changes whenever what is sent does: with the bytes, when the file is made anew, when a stream is closed. */
-function tagOf({ stat }: StoredFile, { size, closed }: StreamState, form: JsonForm | undefined): string {
+function tagOf({ stat }: OpenFile, { size, closed }: StreamState, form: JsonForm | undefined): string {
   const parts = [size, stat.mtimeNs, stat.generation].map((part) => part.toString(36));
   if (closed === true) parts.push('c');
   if (form?.isArray) parts.push('a');
   return `"${parts.join('-')}"`;
+}
+
+/**
+ * Checks the conditions under which a request is to change a resource, which is
+ * not locked meanwhile: of two concurrent requests both may pass.
+ *
+ * @throws {PreconditionFailedError} when one does not hold
+ */
+export async function assertWriteConditions(
+  { headers }: FastifyRequest,
+  path: ResourcePath,
+  resources: Resources,
+): Promise<void> {
+  if (!isConditional(headers)) return;
+  const file = await resources.openAny(path).catch(ignoreMissing);
+  try {
+    const isFile = file?.stat.kind === 'file';
+    assertChangeable(headers, isFile ? validatorsOf(file, await resources.view(file)) : undefined);
+  } finally {
+    await file?.close();
+  }
 }

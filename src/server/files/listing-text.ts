@@ -1,7 +1,7 @@
 /** How much of a listing is laid out at a time, in characters. */
 export const PIECE_LENGTH = 64 * 1024;
 
-/** How long what is left of a listing is kept for a reader that takes nothing, in milliseconds. */
+/** How long the rest of a listing is kept for a reader that takes nothing, in milliseconds. */
 const KEPT_MS = 1000;
 
 /** One line of a listing, as its JSON form has it. */
@@ -36,8 +36,8 @@ export interface ListingForm {
 }
 
 /**
- * The text of a listing, laid out piece by piece as it is taken. To a reader that
- * stalls nothing is kept but the name that it got last: the directory is read
+ * The text of a listing, laid out piece by piece as it is taken. For a reader that
+ * stalls nothing is kept but the last name that it got: the directory is read
  * again when it goes on.
  */
 export class ListingText {
@@ -64,7 +64,7 @@ export class ListingText {
     this.#readAfter = readAfter;
     this.#keptMs = keptMs;
     this.#listing = readAfter('');
-    // Whoever takes a piece is told, if anybody does.
+    // Whoever takes a piece gets the failure.
     this.#listing.catch(() => undefined);
   }
 

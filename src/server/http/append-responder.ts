@@ -1,32 +1,31 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Core } from '../../core/core.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { VERB_HEADER, VERB_QUERY } from '../../wire/protocol.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
-import type { Connection, ConnectionGroup } from '../connection-group.ts';
+import type { ActiveConnections } from '../active-connections.ts';
 import { sendText } from '../failure.ts';
-import { allowSilence } from '../keep-alive.ts';
+import { allowSilence } from '../node/client-socket.ts';
 import type { Continues } from '../node/continues.ts';
+import { statusOf } from '../request/headers.ts';
+import { appendRequestOf, assertNoAppendRequest } from '../request/query-parameters.ts';
 import { RequestBody } from '../request/request-body.ts';
-import { appendRequestOf, assertNoAppendRequest } from '../request/request-query.ts';
 import { absoluteUrl } from '../request/request-target.ts';
 import { isBelow, parseTarget } from '../request/target.ts';
-import { statusOf } from '../response/status-header.ts';
-import { closedHeader } from '../response/stream-headers.ts';
-import { HttpAppend, type HttpAppendContext } from './append.ts';
+import { closedHeader } from '../response/headers.ts';
+import { HttpAppend } from './append.ts';
 import { isMultipart, MultipartAppend } from './multipart-append.ts';
 
-/** What answers appends needs of the server. */
-export interface HttpAppendSettings extends Omit<HttpAppendContext, 'log'> {
-  connections: ConnectionGroup;
-  continues: Continues;
+/** Options of {@link HttpAppendResponder}. */
+export interface HttpAppendOptions {
   /** Longest time without a byte of a form, in milliseconds. */
   bodyIdleTimeoutMs: number;
   /** What stands before every resource's path in URLs; empty or `/…`. */
   prefix: string;
 }
 
-/** Whether a request, of which nothing but its head is known, is an append below `prefix` that brings a body. */
+/** Whether a request is an append below `prefix` that brings a body. Its head is enough to know. */
 export function isHttpAppend({ method, url, headers }: IncomingMessage, prefix: string): boolean {
   if ((method !== 'PUT' && method !== 'POST') || !isBelow(prefix, url)) return false;
   const { queryString } = parseTarget(url);
@@ -35,10 +34,16 @@ export function isHttpAppend({ method, url, headers }: IncomingMessage, prefix: 
 
 /** Answers `PUT` and `POST` with verb `APPEND`, when the body has ended. */
 export class HttpAppendResponder {
-  readonly #settings: HttpAppendSettings;
+  readonly #core: Core;
+  readonly #appends: ActiveConnections;
+  readonly #continues: Continues;
+  readonly #options: HttpAppendOptions;
 
-  constructor(settings: HttpAppendSettings) {
-    this.#settings = settings;
+  constructor(core: Core, appends: ActiveConnections, continues: Continues, options: HttpAppendOptions) {
+    this.#core = core;
+    this.#appends = appends;
+    this.#continues = continues;
+    this.#options = options;
   }
 
   /**
@@ -56,34 +61,31 @@ export class HttpAppendResponder {
     // A trailing slash asks for a directory, and is dropped.
     const file = ResourcePath.parse(path.key);
     const body = new RequestBody(request);
-    const append = new HttpAppend(file, this.#contextOf(request));
-    // What makes no sense is refused before anything is taken.
+    const append = new HttpAppend(this.#core, file, request.log);
+    // A malformed one is refused before any bytes are read.
     statusOf(request.raw);
     await append.open(appendRequestOf(request));
-    const connection = {
-      shutDown: () => append.shutDown(),
-      terminate: () => request.raw.socket.destroy(),
-    };
-    const appended = await this.#during(connection, request, reply, () =>
+    const summary = await this.#during(append, request, reply, () =>
       append.append(body, () => statusOf(request.raw)),
     );
-    if (appended === undefined) return hangUp(request, reply);
+    if (summary === undefined) return hangUp(request, reply);
     await this.#describe(reply, file);
-    if (append.isNew)
-      reply.header('location', absoluteUrl(request, this.#settings.prefix + file.toUrlPath()));
-    return answer(request, reply.code(append.isNew ? 201 : 200), appended);
+    if (append.isNew) {
+      reply.header('location', absoluteUrl(request, this.#options.prefix + file.toUrlPath()));
+    }
+    return answer(request, reply.code(append.isNew ? 201 : 200), summary);
   }
 
-  /** Adds what is to be known of the stream. Another program may have taken the file away by now. */
+  /** Adds the headers of the stream. Another program may have taken the file away by now. */
   async #describe(reply: FastifyReply, path: ResourcePath): Promise<void> {
-    const { resources } = this.#settings.core;
+    const { resources } = this.#core;
     try {
       const resource = await resources.acquire(path);
       const { names, state } = resource;
       resources.release(resource);
       reply.headers({ [StreamHeader.nextOffset]: names.nameOf(state.size), ...closedHeader(state) });
     } catch {
-      // What was appended was appended.
+      // The append has succeeded all the same.
     }
   }
 
@@ -93,39 +95,31 @@ export class HttpAppendResponder {
     directory: ResourcePath,
   ): Promise<FastifyReply> {
     assertNoAppendRequest(request);
-    const body = new RequestBody(request, { idleTimeoutMs: this.#settings.bodyIdleTimeoutMs });
-    const append = new MultipartAppend(directory, request.headers, this.#contextOf(request));
+    const body = new RequestBody(request, { idleTimeoutMs: this.#options.bodyIdleTimeoutMs });
+    const append = new MultipartAppend(this.#core, directory, request);
     await append.assertDirectory();
-    const connection = {
-      shutDown: () => append.shutDown(),
-      terminate: () => request.raw.socket.destroy(),
-    };
-    const answered = await this.#during(connection, request, reply, () => append.append(body));
+    const answered = await this.#during(append, request, reply, () => append.append(body));
     if (answered === undefined) return hangUp(request, reply);
     return answer(request, reply.code(answered.status), answered.parts);
   }
 
-  /** Lets the client send its body, and keeps its connection while `action` goes on. */
+  /** Lets the client send its body, and counts its connection as active during `action`. */
   async #during<T>(
-    connection: Connection,
+    append: HttpAppend | MultipartAppend,
     request: FastifyRequest,
     reply: FastifyReply,
     action: () => Promise<T>,
   ): Promise<T> {
-    const { connections, continues } = this.#settings;
     const { socket } = request.raw;
-    connections.add(connection);
+    const connection = { shutDown: () => append.shutDown(), terminate: () => void socket.destroy() };
+    this.#appends.add(connection);
     allowSilence(socket);
-    continues.release(request.raw, reply.raw);
+    this.#continues.send(request.raw, reply.raw);
     try {
       return await action();
     } finally {
-      connections.delete(connection);
+      this.#appends.delete(connection);
     }
-  }
-
-  #contextOf(request: FastifyRequest): HttpAppendContext {
-    return { core: this.#settings.core, log: request.log };
   }
 }
 
@@ -137,7 +131,7 @@ function answer(request: FastifyRequest, reply: FastifyReply, document: unknown)
   return sendText(request, reply, `${JSON.stringify(document)}\n`);
 }
 
-/** Nobody is there any more who would read an answer, or has come back through another connection. */
+/** The client is gone, or has come back through another connection. */
 function hangUp(request: FastifyRequest, reply: FastifyReply): FastifyReply {
   reply.hijack();
   request.raw.socket.destroy();

@@ -7,14 +7,8 @@ import type { EndReason } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { BodyReader, ByteSource } from '../request/request-body.ts';
 
-/** What an append needs of the server. */
-export interface HttpAppendContext {
-  core: Core;
-  log: FastifyBaseLogger;
-}
-
-/** What became of an append. */
-export interface Appended {
+/** What a client is told of an append that has finished. */
+export interface AppendSummary {
   path: string;
   /** Size of the file afterwards. */
   position: number;
@@ -25,8 +19,9 @@ export interface Appended {
 
 /** An append through a request's body, or a part of one: a session for as long as the bytes last. */
 export class HttpAppend implements LeaseHolder, BodyReader {
+  readonly #core: Core;
   readonly #path: ResourcePath;
-  readonly #context: HttpAppendContext;
+  readonly #log: FastifyBaseLogger;
   readonly #openedAt = performance.now();
   #lease: Lease | undefined;
   /** Where the bytes of this request begin. */
@@ -35,15 +30,16 @@ export class HttpAppend implements LeaseHolder, BodyReader {
   #source: ByteSource | undefined;
   #statusAtEnd: () => number | undefined = () => undefined;
   #isOver = false;
-  /** Settled by what comes first: the end of the bytes, or what keeps them from being appended. */
+  /** Settled by the end of the bytes, or by what keeps them from being appended before that. */
   #settle: (end: EndOfAppend) => void = () => undefined;
   readonly #end = new Promise<EndOfAppend>((resolve) => {
     this.#settle = resolve;
   });
 
-  constructor(path: ResourcePath, context: HttpAppendContext) {
+  constructor(core: Core, path: ResourcePath, log: FastifyBaseLogger) {
+    this.#core = core;
     this.#path = path;
-    this.#context = context;
+    this.#log = log;
   }
 
   /** Whether the file was made for it. */
@@ -52,20 +48,19 @@ export class HttpAppend implements LeaseHolder, BodyReader {
   }
 
   /**
-   * Takes hold of the resource. What `append` does with the source lets it go.
+   * Acquires the lease of the resource, which `append` gives back.
    *
    * @throws what {@link SessionRegistry.open} throws
    */
   async open(request: AppendRequest): Promise<void> {
-    const { core, log } = this.#context;
-    const wasMissing = (await core.directories.kindAt(this.#path)) === undefined;
-    const lease = await core.sessions.open(this.#path, request, this);
+    const wasMissing = (await this.#core.directories.kindAt(this.#path)) === undefined;
+    const lease = await this.#core.sessions.open(this.#path, request, this);
     this.#lease = lease;
     await lease.ready();
     if (lease.failure !== undefined) throw lease.failure;
     this.#start = lease.received;
     this.#isNew = wasMissing;
-    log.info(
+    this.#log.info(
       { resource: this.#path.toString(), position: this.#start, start: lease.startPosition },
       'append opened',
     );
@@ -75,7 +70,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
    * Appends everything that comes from `source`, then ends.
    *
    * @param statusAtEnd asked at the end for the exit status of the command that wrote it; may throw a refusal
-   * @returns what was appended; undefined when nobody is there any more who would want to know
+   * @returns what was appended; undefined when the client is gone
    * @throws {InvalidRequestError} when the source fails
    * @throws {ServerClosingError} when the server closes before the end
    * @throws what happened to the file or the disk meanwhile
@@ -83,7 +78,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
   async append(
     source: ByteSource,
     statusAtEnd: () => number | undefined = () => undefined,
-  ): Promise<Appended | undefined> {
+  ): Promise<AppendSummary | undefined> {
     const lease = this.#lease as Lease;
     this.#source = source;
     this.#statusAtEnd = statusAtEnd;
@@ -93,7 +88,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
     if (reason !== 'finished') source.discard();
     if (reason === 'lost') lease.release();
     else if (reason !== 'deposed') await lease.end(reason, status);
-    // What is called finished is looked at once more, and may be something else.
+    // An append that has finished is checked once more, and may have failed after all.
     const failure = lease.failure ?? error;
     this.#logEnd(lease, reason);
     if (failure !== undefined) throw failure;
@@ -121,7 +116,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
 
   failed(error: HttpfstreamError): void {
     const resource = this.#path.toString();
-    this.#context.log.warn({ resource, code: error.code }, `append refused: ${error.message}`);
+    this.#log.warn({ resource, code: error.code }, `append refused: ${error.message}`);
     this.#finish({ reason: 'interrupted', error });
   }
 
@@ -133,12 +128,12 @@ export class HttpAppend implements LeaseHolder, BodyReader {
     if (!this.#isOver) this.#source?.resume();
   }
 
-  /** The answer says it. */
+  /** The answer is the acknowledgement. */
   safe(): void {}
 
   lost(reason: EndReason, error: HttpfstreamError): void {
     const resource = this.#path.toString();
-    this.#context.log.error({ resource, err: error }, `append failed: ${error.message}`);
+    this.#log.error({ resource, err: error }, `append failed: ${error.message}`);
     this.#finish({ reason, error });
   }
 
@@ -158,7 +153,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
   }
 
   #logEnd(lease: Lease, reason: EndOfAppend['reason']): void {
-    this.#context.log.info(
+    this.#log.info(
       {
         resource: this.#path.toString(),
         reason: reason === 'deposed' ? reason : (lease.endReason ?? 'lost'),

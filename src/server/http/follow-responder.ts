@@ -1,20 +1,19 @@
-import type { OutgoingHttpHeaders } from 'node:http';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { Reader } from '../../core/reader.ts';
 import type { FollowRequest } from '../../core/request.ts';
 import { ResourceNotFoundError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { withoutKey } from '../access/page-paths.ts';
+import type { ActiveConnections } from '../active-connections.ts';
 import { ignoreMissing } from '../failure.ts';
-import { followRequestOf } from '../request/request-query.ts';
+import { followRequestOf } from '../request/query-parameters.ts';
 import { contentTypeOf } from '../response/content-type.ts';
-import { statusHeaders } from '../response/status-header.ts';
-import { userContentHeaders } from '../response/user-content.ts';
-import { HttpFollow, type HttpFollowContext } from './follow.ts';
-import { liveRangeOf } from './live-range.ts';
+import { statusHeaders, userContentHeaders } from '../response/headers.ts';
+import { HttpFollow } from './follow.ts';
 
-/** The answer's head, as far as it is not the same for all. */
+/** What differs in the heads of answers. */
 interface Head {
   status: number;
   headers: Readonly<Record<string, string>>;
@@ -23,11 +22,13 @@ interface Head {
 /** Answers `GET` with what is there and what comes, for as long as somebody appends. */
 export class HttpFollowResponder {
   readonly #core: Core;
-  readonly #context: HttpFollowContext;
+  readonly #follows: ActiveConnections;
+  readonly #log: FastifyBaseLogger;
 
-  constructor(core: Core, context: HttpFollowContext) {
+  constructor(core: Core, follows: ActiveConnections, log: FastifyBaseLogger) {
     this.#core = core;
-    this.#context = context;
+    this.#follows = follows;
+    this.#log = log;
   }
 
   /**
@@ -70,7 +71,7 @@ export class HttpFollowResponder {
     { wanted, waitMs }: { wanted: FollowRequest; waitMs: number },
     { status, headers }: Head,
   ): Promise<FastifyReply> {
-    const connection = new HttpFollow(request, reply, this.#context);
+    const connection = new HttpFollow(request, reply, this.#follows, this.#log);
     let reader: Reader | undefined;
     try {
       reader = await this.#follow(connection, path, wanted, waitMs);
@@ -125,4 +126,30 @@ export class HttpFollowResponder {
 
 function isClean(request: FastifyRequest, path: ResourcePath): boolean {
   return path.toString() === `/${withoutKey(request)}`;
+}
+
+/** A range that has no end yet. */
+interface LiveRange {
+  /** Position of its first byte. */
+  start: number;
+  /** What `Content-Range` says. */
+  contentRange: string;
+}
+
+/** A range with this last position or a higher one has no end. */
+const VERY_LARGE = 2n ** 53n - 1n;
+
+const CONDITIONS = ['if-match', 'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since'];
+
+const RANGE = /^bytes=(\d{1,16})-(\d{16,20})$/i;
+
+/**
+ * The range that a request asks for, if it is a live one (RFC 8673): its last
+ * position is one that no file has. A request with a condition asks for what is there.
+ */
+function liveRangeOf(headers: IncomingHttpHeaders): LiveRange | undefined {
+  const [, first, last] = RANGE.exec(headers.range ?? '') ?? [];
+  if (first === undefined || last === undefined || BigInt(last) < VERY_LARGE) return undefined;
+  if (CONDITIONS.some((name) => name in headers)) return undefined;
+  return { start: Number(first), contentRange: `bytes ${first}-${last}/*` };
 }

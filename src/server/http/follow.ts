@@ -7,23 +7,13 @@ import type { Outcome } from '../../core/outcome.ts';
 import type { Reader, Sink } from '../../core/reader.ts';
 import { ServerClosingError } from '../../wire/errors.ts';
 import { STATUS_HEADER } from '../../wire/protocol.ts';
-import type { Connection, ConnectionGroup } from '../connection-group.ts';
-import { allowSilence, CLOSE_PATIENCE_MS, type KeepAlive, type KeptAlive } from '../keep-alive.ts';
-import { ClientSocket } from '../node/client-socket.ts';
-import { Deafness } from '../node/deafness.ts';
-import { encodeChunk, encodePlainly, lastChunk } from '../response/body-encoders.ts';
-import { SocketSink } from '../response/socket-sink.ts';
-import { statusHeaders } from '../response/status-header.ts';
+import { type ActiveConnection, type ActiveConnections, CLOSE_PATIENCE_MS } from '../active-connections.ts';
+import { allowSilence, ClientSocket, Deafness } from '../node/client-socket.ts';
+import { statusHeaders } from '../response/headers.ts';
+import { encodeChunk, encodePlainly, lastChunk, SocketSink } from '../response/socket-sink.ts';
 
 /** How long a client of HTTP/1.0 has to take the last bytes before its connection is reset. */
 const RESET_DELAY_MS = 1000;
-
-/** What followers need of the server. */
-export interface HttpFollowContext {
-  log: FastifyBaseLogger;
-  connections: ConnectionGroup;
-  keepAlive: KeepAlive;
-}
 
 /**
  * A follower's answer, from the request to its end. The body ends cleanly when
@@ -31,7 +21,7 @@ export interface HttpFollowContext {
  *
  * Bytes go past Node's response, in chunks that all followers share.
  */
-export class HttpFollow implements Sink, Connection, KeptAlive {
+export class HttpFollow implements Sink, ActiveConnection {
   readonly encode: Encoder;
   readonly cutting = anywhere;
   readonly #response: ServerResponse;
@@ -39,7 +29,8 @@ export class HttpFollow implements Sink, Connection, KeptAlive {
   readonly #client: ClientSocket;
   readonly #deafness: Deafness;
   readonly #sink: SocketSink;
-  readonly #context: HttpFollowContext;
+  readonly #follows: ActiveConnections;
+  readonly #log: FastifyBaseLogger;
   readonly #isChunked: boolean;
   readonly #aborter = new AbortController();
   readonly #unwatch: () => void;
@@ -50,20 +41,25 @@ export class HttpFollow implements Sink, Connection, KeptAlive {
   #isOver = false;
   #reset: NodeJS.Timeout | undefined;
 
-  constructor(request: FastifyRequest, reply: FastifyReply, context: HttpFollowContext) {
-    // Those that an application's tests make up are none.
+  constructor(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    follows: ActiveConnections,
+    log: FastifyBaseLogger,
+  ) {
+    // An application's tests use fake connections.
     if (!(request.raw.socket instanceof Socket)) throw new TypeError('a follower needs a connection');
     this.#response = reply.raw;
     this.#socket = request.raw.socket;
     this.#client = ClientSocket.of(this.#socket);
     this.#deafness = new Deafness(this.#socket);
     this.#sink = new SocketSink(this.#socket);
-    this.#context = context;
+    this.#follows = follows;
+    this.#log = log;
     this.#isChunked = request.raw.httpVersion !== '1.0';
     this.encode = this.#isChunked ? encodeChunk : encodePlainly;
-    context.connections.add(this);
-    context.keepAlive.add(this);
-    // A response that waits for its turn is not told that the connection is gone.
+    follows.add(this);
+    // A response that waits for its turn has no event for that.
     this.#socket.on('close', this.leave);
     this.#response.on('close', this.leave);
     this.#unwatch = this.#client.onLeave(() => this.#cutIfForMore());
@@ -77,7 +73,7 @@ export class HttpFollow implements Sink, Connection, KeptAlive {
     return this.#aborter.signal;
   }
 
-  /** Whether there is nobody any more. */
+  /** Whether the answer, or the connection, has ended. */
   get isOver(): boolean {
     return this.#isOver;
   }
@@ -115,7 +111,7 @@ export class HttpFollow implements Sink, Connection, KeptAlive {
     return this.#sink.write(encoded);
   }
 
-  /** A body cannot say it. */
+  /** There is no way to say it in a body. */
   waiting(): void {}
 
   end({ reason, status }: Outcome): void {
@@ -125,7 +121,7 @@ export class HttpFollow implements Sink, Connection, KeptAlive {
   }
 
   fail(error: unknown): void {
-    if (!this.#isOver) this.#context.log.error({ err: error }, 'a follower cannot be served');
+    if (!this.#isOver) this.#log.error({ err: error }, 'a follower cannot be served');
     this.#breakOff();
   }
 
@@ -136,7 +132,7 @@ export class HttpFollow implements Sink, Connection, KeptAlive {
     }
   }
 
-  /** Cuts a follower that takes nothing for too long after the end, and one of whom nobody could see that it is gone. */
+  /** Cuts a follower that takes nothing for too long after the end, and one whose leaving would go unnoticed. */
   keepAlive(intervalMs: number): void {
     const isDeaf = this.#deafness.lasts();
     const hasEnded = this.#isBrokenOff || this.#reader?.outcome !== undefined;
@@ -148,7 +144,7 @@ export class HttpFollow implements Sink, Connection, KeptAlive {
     this.#socket.destroy();
   }
 
-  /** Lets go of everything. Called when the answer is over, or the connection; by others when there is no answer. */
+  /** Releases everything. Called when the answer or the connection has ended, and by the caller when there is no answer. */
   readonly leave = (): void => {
     this.#isOver = true;
     clearTimeout(this.#reset);
@@ -157,8 +153,7 @@ export class HttpFollow implements Sink, Connection, KeptAlive {
     this.#response.off('close', this.leave);
     this.#aborter.abort();
     this.#reader?.leave();
-    this.#context.keepAlive.delete(this);
-    this.#context.connections.delete(this);
+    this.#follows.delete(this);
   };
 
   readonly #drained = (): void => this.#reader?.drained();

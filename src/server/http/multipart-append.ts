@@ -1,8 +1,9 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
+import type { Core } from '../../core/core.ts';
 import {
   type HttpfstreamError,
+  InvalidPathError,
   InvalidRequestError,
   PathConflictError,
   PayloadTooLargeError,
@@ -12,24 +13,23 @@ import { ResourcePath } from '../../wire/resource-path.ts';
 import { problemOf } from '../failure.ts';
 import type { BodyReader, ByteSource } from '../request/request-body.ts';
 import { assertNotReserved } from '../request/request-target.ts';
-import { type Appended, HttpAppend, type HttpAppendContext } from './append.ts';
-import { partName } from './multipart-name.ts';
+import { type AppendSummary, HttpAppend } from './append.ts';
 import { MultipartPart } from './multipart-part.ts';
 
 const MAX_PARTS = 1000;
 
-/** Of fields nothing is kept; busboy gathers each before it is dropped. */
+/** Fields are dropped; busboy buffers each before that. */
 const LIMITS = { parts: MAX_PARTS, fieldSize: 1024, headerPairs: 32, headerSize: 16 * 1024 };
 
 /** Bytes that busboy is given at a time, … */
 const PIECE_BYTES = 64 * 1024;
 
-/** … and more than that it may hold: a part that it skips and that is full when it ends would hold up what comes then for ever. */
+/** … and it may buffer more than that: a skipped part whose buffer is full at its end would block the next one for ever. */
 const FILE_HIGH_WATER_MARK_BYTES = 2 * PIECE_BYTES;
 
 /** What became of one part. */
 export type PartAnswer =
-  | ({ name: string } & Appended)
+  | ({ name: string } & AppendSummary)
   | { name: string; status: number; code: string; detail: string };
 
 /** Whether the body of a request is a form. */
@@ -37,14 +37,15 @@ export function isMultipart({ headers }: FastifyRequest): boolean {
   return /^multipart\/form-data\s*(;|$)/i.test(headers['content-type'] ?? '');
 }
 
-/** An append of the files of a form to those of a directory, one after the other, as they come. */
+/** Appends the files of a form to those of a directory, one after the other, as they come. */
 export class MultipartAppend implements BodyReader {
+  readonly #core: Core;
   readonly #directory: ResourcePath;
-  readonly #context: HttpAppendContext;
+  readonly #log: FastifyBaseLogger;
   readonly #busboy: BusboyInstance;
   readonly #answers: PartAnswer[] = [];
   #body: ByteSource | undefined;
-  /** The one whose bytes come at the moment; those before it are whole. */
+  /** The one whose bytes are coming; those before it are whole. */
   #part: MultipartPart | undefined;
   #append: HttpAppend | undefined;
   /** How many parts have begun and are not yet stored. */
@@ -63,9 +64,10 @@ export class MultipartAppend implements BodyReader {
   });
 
   /** @throws {InvalidRequestError} when the headers do not say how the parts are told apart */
-  constructor(directory: ResourcePath, headers: IncomingHttpHeaders, context: HttpAppendContext) {
+  constructor(core: Core, directory: ResourcePath, { headers, log }: FastifyRequest) {
+    this.#core = core;
     this.#directory = directory;
-    this.#context = context;
+    this.#log = log;
     try {
       this.#busboy = Busboy({
         headers: headers as BusboyHeaders,
@@ -98,7 +100,7 @@ export class MultipartAppend implements BodyReader {
    * @throws {InvalidRequestError} when nothing is, and the path does not end in a slash
    */
   async assertDirectory(): Promise<void> {
-    const kind = await this.#context.core.directories.kindAt(this.#directory);
+    const kind = await this.#core.directories.kindAt(this.#directory);
     if (kind === undefined && !this.#directory.trailingSlash) {
       throw new InvalidRequestError('a form is appended to a directory: its URL ends in /');
     }
@@ -190,7 +192,7 @@ export class MultipartAppend implements BodyReader {
       const name = partName(filename);
       const file = ResourcePath.parse(`${this.#directory.key}/${name}`);
       assertNotReserved(file);
-      const append = new HttpAppend(file, this.#context);
+      const append = new HttpAppend(this.#core, file, this.#log);
       await append.open({});
       this.#append = append;
       const appended = await append.append(part);
@@ -209,4 +211,25 @@ export class MultipartAppend implements BodyReader {
     this.#firstFailure ??= status;
     this.#answers.push({ name, status, code, detail });
   }
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/;
+
+const REPLACEMENT_CHARACTER = '\ufffd';
+
+/**
+ * The name under which a part of a form is stored: the last segment of the path
+ * that the client sent, in the way of its own system.
+ *
+ * @throws {InvalidPathError} when nothing is left of it, it is not UTF-8, or it names no file
+ */
+export function partName(filename: string): string {
+  const name = filename.slice(Math.max(filename.lastIndexOf('/'), filename.lastIndexOf('\\')) + 1);
+  if (name === '') throw new InvalidPathError('a part of the form has no file name');
+  // What cannot be decoded is replaced by that: several names would be one.
+  if (name.includes(REPLACEMENT_CHARACTER)) throw new InvalidPathError('the file name is not UTF-8');
+  if (CONTROL_CHARACTER.test(name)) throw new InvalidPathError('the file name has a control character');
+  if (name === '.' || name === '..') throw new InvalidPathError(`${name} is not the name of a file`);
+  return name;
 }

@@ -6,14 +6,14 @@ import type { BodyReader, ByteSource } from '../request/request-body.ts';
 export class MultipartPart implements ByteSource {
   readonly #stream: BusboyFileStream;
   #reader: BodyReader | undefined;
-  /** Whether its end has come; it may not be read yet. */
+  /** Whether its end has come, read or not. */
   #isWhole = false;
   /** What its reader is told instead of the end. */
   #breakOff: ((reader: BodyReader) => void) | undefined;
 
   constructor(stream: BusboyFileStream) {
     this.#stream = stream;
-    // busboy ends a torn part as it ends a whole one, and does not always tell the part before that.
+    // busboy ends a torn part as it ends a whole one, and does not always emit an error before that.
     const push = stream.push.bind(stream);
     stream.push = (bytes, encoding) => {
       if (bytes === null) this.#isWhole = true;
@@ -47,17 +47,17 @@ export class MultipartPart implements ByteSource {
     this.#stream.resume();
   }
 
-  /** Tells that the next part has begun: this one's end, which busboy tells somewhat later, is certain. */
+  /** Called when the next part has begun: this one is whole, though busboy ends it somewhat later. */
   succeed(): void {
     this.#isWhole = true;
   }
 
-  /** Tells that nothing more comes of it, if it is not whole, and why. */
+  /** Ends it with a failure, unless it is whole. */
   fail(error: HttpfstreamError): void {
     this.#end((reader) => reader.failed(error));
   }
 
-  /** Tells that the connection broke, if it is not whole. */
+  /** Ends it since the connection broke, unless it is whole. */
   cut(): void {
     this.#end((reader) => reader.cut());
   }

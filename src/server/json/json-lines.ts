@@ -26,7 +26,7 @@ const LOWER_U = 0x75;
 const NO_BYTES = Buffer.alloc(0);
 const NEWLINE = Buffer.from('\n');
 
-/** What may follow a backslash, but for `u`. */
+/** What may follow a backslash, except `u`. */
 const ESCAPED = new Set(Buffer.from('"\\/bfnrt'));
 
 const LITERALS: ReadonlyMap<number | undefined, Buffer> = new Map(
@@ -36,7 +36,7 @@ const LITERALS: ReadonlyMap<number | undefined, Buffer> = new Map(
 /** Where in a document the next byte is (RFC 8259). */
 const State = {
   value: 0,
-  /** Behind a bracket that may be closed at once. */
+  /** After a bracket that may be closed at once. */
   firstValue: 1,
   firstKey: 2,
   key: 3,
@@ -82,13 +82,13 @@ export class JsonLines {
   #literal: Buffer = NO_BYTES;
   #literalAt = 0;
 
-  /** @param json the document in UTF-8, which the caller gives away */
+  /** @param json the document in UTF-8, owned by this object from now on */
   constructor(json: Buffer) {
     this.#json = json;
   }
 
   /**
-   * Goes on with at most so many bytes.
+   * Parses at most so many bytes more.
    *
    * @returns whether there are more
    * @throws {InvalidRequestError} when it is not JSON, or nested too deeply
@@ -104,7 +104,7 @@ export class JsonLines {
   }
 
   /**
-   * The lines, when it has gone through all of the document; nothing for an empty array.
+   * The lines, once all of the document is parsed; nothing for an empty array.
    *
    * @throws {InvalidRequestError} when the document is not whole
    */

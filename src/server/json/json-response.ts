@@ -1,11 +1,11 @@
 import { pipeline, Transform } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { OpenFile } from '../../core/open-file.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
-import type { StreamState } from '../../storage/records/stream-state.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
+import type { StreamState } from '../../core/streams/stream-view.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
+import { preferredType } from '../request/headers.ts';
 import { FileBody, type Range } from '../response/file-body.ts';
-import { preferredType } from '../response/preferred-type.ts';
 import { readWhole, SMALL_BODY_BYTES, sendStream } from '../response/send-bytes.ts';
 import { arrayOfLines, commasForLineEnds } from './json-values.ts';
 
@@ -27,7 +27,7 @@ export function jsonFormOf(request: FastifyRequest, { contentType }: StreamState
 }
 
 /** @throws {InvalidRequestError} when a position is within a line: nobody was told that one */
-export function assertBetweenLines(file: StoredFile, position: number): void {
+export function assertBetweenLines(file: OpenFile, position: number): void {
   if (position === 0) return;
   const [before] = file.readInLine(position - 1, 1);
   if (before !== LINE_FEED) throw new InvalidRequestError('the offset is within a value');
@@ -41,7 +41,7 @@ export function assertBetweenLines(file: StoredFile, position: number): void {
 export async function sendArray(
   request: FastifyRequest,
   reply: FastifyReply,
-  file: StoredFile,
+  file: OpenFile,
   range: Range,
   end: '\n' | '' = '',
 ): Promise<FastifyReply> {
@@ -51,7 +51,7 @@ export async function sendArray(
   }
   const length = range.end - range.start;
   if (length > SMALL_BODY_BYTES) {
-    // What goes wrong with one of them ends the other, and the answer.
+    // A failure of either ends the other, and the answer.
     const array = pipeline(new FileBody(file, [range]), new ArrayOfLines(end), () => undefined);
     return sendStream(request, reply, array);
   }
@@ -62,7 +62,7 @@ export async function sendArray(
   }
 }
 
-/** Makes an array of what are values, one a line, in constant memory. */
+/** Turns values, one a line, into one array, in constant memory. */
 class ArrayOfLines extends Transform {
   /** Whether the last byte was a line end, which is a comma only if something follows. */
   #isLineOver = false;

@@ -3,7 +3,7 @@ import { InvalidRequestError } from '../../wire/errors.ts';
 import type { Turns } from '../node/turns.ts';
 import { JsonLines } from './json-lines.ts';
 
-/** How much of a document is gone through in one turn of the event loop: a few milliseconds. */
+/** How much of a document is parsed in one turn of the event loop: a few milliseconds. */
 const SLICE_BYTES = 128 * 1024;
 
 const OPENING_BRACKET = 0x5b;
@@ -12,12 +12,12 @@ const COMMA = 0x2c;
 const LINE_FEED = 0x0a;
 
 /**
- * Takes the values of a JSON document to be stored, one a line: those of an
- * array, or the one that it is. They stay as they were written (numbers of any
+ * Lays out the values of a JSON document as they are stored, one a line: those of
+ * an array, or the one that it is. They stay as they were written (numbers of any
  * size, keys that come twice), without the line ends between their tokens.
  *
- * @param document which the caller gives away
- * @param turns in which a long one is gone through
+ * @param document owned by this function from now on
+ * @param turns in which a long one is parsed
  * @throws {InvalidRequestError} when it is not JSON in UTF-8, or nested too deeply
  */
 export async function linesOfJson(document: Buffer, turns: Turns): Promise<Buffer> {
@@ -49,7 +49,7 @@ export function arrayOfLines(lines: Buffer): Buffer {
 
 /** Puts commas in place of line ends. */
 export function commasForLineEnds(lines: Buffer): void {
-  // Byte by byte: to look for each would take far longer where lines are short.
+  // Byte by byte: a search for each would take far longer where lines are short.
   for (let at = 0; at < lines.length; at++) {
     if (lines[at] === LINE_FEED) lines[at] = COMMA;
   }

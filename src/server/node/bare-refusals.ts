@@ -2,17 +2,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { ExpectationFailedError, HeadTooLargeError } from '../../wire/errors.ts';
-import { rawProblem } from './client-error.ts';
 import { ClientSocket } from './client-socket.ts';
+import { type Problem, rawProblem } from './problem.ts';
 
-/** More headers than this are refused: Node leaves out those beyond its limit without a word, be they conditions. */
+/** Most headers: Node silently drops those beyond its limit, even if they are conditions. */
 const MAX_HEADERS = 2000;
 
 /**
- * Refuses as any other what Node would refuse by itself, without a word of why:
- * what expects what nobody knows (RFC 9110, section 10.1.1), too many headers, tunnels.
+ * Refuses with a problem document what Node would refuse without a reason: unknown
+ * expectations (RFC 9110, section 10.1.1), too many headers, tunnels.
  *
- * @param methods those that there are
+ * @param methods those that are supported
  */
 export function refuseInWords(app: FastifyInstance, methods: readonly string[]): void {
   const { server } = app;
@@ -39,7 +39,83 @@ export function refuseInWords(app: FastifyInstance, methods: readonly string[]):
   });
 }
 
-/** For a client that expects what nobody here does. */
+/** For a client that expects anything but `100-continue`. */
 export function expectationFailed(): ExpectationFailedError {
   return new ExpectationFailedError('nothing but 100-continue can be expected here');
+}
+
+/** By the code of Node's parser error. Any other one: {@link NO_REQUEST}. */
+const PROBLEM_OF_NODE_CODE: Readonly<Record<string, Problem>> = {
+  HPE_HEADER_OVERFLOW: { status: 431, code: 'HFS_HEAD_TOO_LARGE', detail: 'the head is too long' },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: {
+    status: 413,
+    code: 'HFS_INVALID_REQUEST',
+    detail: 'the extensions of a chunk are too long',
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    status: 408,
+    code: 'HFS_INVALID_REQUEST',
+    detail: 'the head of the request has not come in time',
+  },
+};
+
+const NO_REQUEST: Problem = {
+  status: 400,
+  code: 'HFS_INVALID_REQUEST',
+  detail: 'this is not a request of HTTP/1.1',
+};
+
+/** Finds the last request line in what came. */
+const LAST_METHOD = /.*(?:^|\n)(?<method>[A-Z]+) [^\s]+ HTTP\/1\.\d\r?\n/s;
+
+/** With the last packet, and how much of it was parsed before the error, where Node knows. */
+type ClientError = Error & { code?: string; rawPacket?: unknown; bytesParsed?: number };
+
+/** Time for the head of a request that could not come, since the connection was paused here. */
+const HEAD_MS = 10_000;
+
+/** Time to answer a request whose body is broken, in milliseconds. */
+const ANSWER_MS = 2000;
+
+/**
+ * Ends a connection on which something came that is no request, or that broke
+ * off: with an answer, after those to earlier requests, and in any case soon.
+ */
+export function answerClientError(error: ClientError, socket: Socket): void {
+  const client = ClientSocket.of(socket);
+  const { code = '' } = error;
+  // The client is gone.
+  if (socket.destroyed || code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  // It is the server that does not read.
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT' && client.isPaused) {
+    client.renewPatience(HEAD_MS);
+    return;
+  }
+  // Node reports it again with each packet; and the last answer may have been sent.
+  if (client.isRefused || !socket.writable) return;
+  const { responses } = client;
+  const whole = responses.findLast(({ req }) => req.complete);
+  const broken = responses.find(({ req }) => !req.complete);
+  if (whole !== undefined) {
+    client.endAfter(whole);
+  } else if (broken?.headersSent === true) {
+    client.cutSoon(ANSWER_MS);
+  } else if (broken !== undefined && !client.hasLeft && broken.req.listenerCount('error') > 0) {
+    client.cutSoon(ANSWER_MS);
+    // Whoever reads the body refuses it.
+    broken.req.emit('error', error);
+  } else {
+    const method = broken?.req.method ?? methodIn(error);
+    const answer = rawProblem(PROBLEM_OF_NODE_CODE[code] ?? NO_REQUEST);
+    client.dismiss(method === 'HEAD' ? answer.slice(0, answer.indexOf('\r\n\r\n') + 4) : answer);
+  }
+}
+
+/** The method of the request that cannot be read, if it came with what is wrong. */
+function methodIn({ rawPacket, bytesParsed }: ClientError): string | undefined {
+  if (!Buffer.isBuffer(rawPacket)) return undefined;
+  return LAST_METHOD.exec(rawPacket.toString('latin1', 0, bytesParsed))?.groups?.method;
 }

@@ -1,13 +1,14 @@
 import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { TCP_KEEP_ALIVE_MS } from '../../wire/protocol.ts';
 
-/** How long a client that was told to go may stay, in milliseconds. */
+/** How long a client that was dismissed may stay connected, in milliseconds. */
 export const FAREWELL_MS = 1000;
 
 /**
- * A connection with what Node keeps on it: the response that it writes now, whether it is read, and whether the
- * client's end has come.
+ * A socket with the fields that Node keeps on it: the response that is being written, whether it is being read, and
+ * whether the client has ended its side.
  */
 type HttpSocket = Socket & {
   _httpMessage?: ServerResponse | null;
@@ -15,31 +16,31 @@ type HttpSocket = Socket & {
   _readableState: { ended: boolean };
 };
 
-/** With what Node keeps on it: whether the connection is closed after it, and whom it tells how much waits to be sent. */
+/** With the fields that Node keeps on it: whether the connection closes after it, and who is told how much is unsent. */
 type NodeResponse = ServerResponse & { _last?: boolean; _onPendingData?: (bytes: number) => void };
 
 const CLIENT = Symbol('client');
 
-/** Listeners find it here, and whoever asks: closures, and an entry somewhere, would be there as long as the connection. */
+/** Listeners find it here: closures, or an entry in a map, would take memory for as long as the connection lasts. */
 type OwnedSocket = HttpSocket & { [CLIENT]?: ClientSocket };
 
-/** Who has a connection, or all of a server. */
+/** Owns a connection, or all of a server. */
 export interface SocketOwner {
-  /** Is told that the client sends nothing more. */
+  /** Called when the client sends nothing more. */
   left?(socket: Socket): void;
-  /** Is told that it is closed; `hadError` when that was not in order. */
+  /** Called when the connection is closed; `hadError` when it failed. */
   closed(socket: Socket, hadError: boolean): void;
 }
 
 /**
- * A connection from when it is accepted until it is closed, whoever has it
- * meanwhile: Node's HTTP, who waits for an upgrade, a WebSocket. It is what
- * Node's HTTP is not: a listener for errors at any time, somebody who knows
- * whether the client has left, and who sees to it that what is cut looks cut.
+ * A connection from accept to close, whoever owns it meanwhile: Node's HTTP,
+ * what waits for an upgrade, a WebSocket. It does what Node's HTTP does not:
+ * it listens for errors at any time, knows whether the client has left, and
+ * makes an answer that is cut look cut.
  */
 export class ClientSocket {
   readonly #socket: HttpSocket;
-  /** Those that are not over yet, in order, once there was one. */
+  /** Those that are not finished, in order; made with the first one. */
   #responses: Set<ServerResponse> | undefined;
   #leaveListeners: Set<() => void> | undefined;
   #keeper: SocketOwner | undefined;
@@ -48,35 +49,35 @@ export class ClientSocket {
   #isRefused = false;
   #isOver = false;
   #farewell: NodeJS.Timeout | undefined;
-  /** How many want nothing to be read. */
-  #holdCount = 0;
-  /** How long it has for the head of a request that could not come in time, and what ends that. */
+  /** How many have paused it. */
+  #pauseCount = 0;
+  /** Time for the head of a request that could not come in time, and the timer for it. */
   #renewedMs = 0;
   #deadline: NodeJS.Timeout | undefined;
 
   private constructor(socket: HttpSocket) {
     this.#socket = socket;
-    // Whoever has it may listen, too; what it means for the connection comes with `close`.
+    // The owner may listen, too; what an error means for the connection is told with `close`.
     socket.on('error', ignore);
     socket.on('end', ended);
     socket.on('close', closed);
-    // An application's tests make up their connections.
+    // An application's tests use fake connections.
     if (socket instanceof Socket) socket.destroy = destroy;
   }
 
-  /** That of `socket`, from the first call on. */
+  /** The one for `socket`, made by the first call. */
   static of(socket: Socket): ClientSocket {
     const owned = socket as OwnedSocket;
     owned[CLIENT] ??= new ClientSocket(owned);
     return owned[CLIENT];
   }
 
-  /** Tells who has it, from now on, of its end; after `keeper`, who has all of a server. */
+  /** Who is told of its end from now on, after `keeper`. */
   set owner(owner: SocketOwner) {
     this.#owner = owner;
   }
 
-  /** Tells who has all connections of a server of its end. */
+  /** Who owns all connections of the server, and is told of the end of each. */
   set keeper(keeper: SocketOwner) {
     this.#keeper = keeper;
   }
@@ -89,35 +90,35 @@ export class ClientSocket {
     return this.#hasLeft;
   }
 
-  /** Whether it was told to go, so that what it asks for from now on is not heard. */
+  /** Whether it was dismissed, so that further requests are ignored. */
   get isRefused(): boolean {
     return this.#isRefused;
   }
 
-  /** Whether the last answer is out; what was asked for after that must not be carried out (RFC 9112, section 9.6). */
+  /** Whether the last answer has been sent; requests after that must not be processed (RFC 9112, section 9.6). */
   get isOver(): boolean {
     const answer = this.answer as NodeResponse | undefined;
-    // Some refusals Node makes without a word to anybody.
+    // Some refusals Node sends without telling anybody.
     const isNodes = answer !== undefined && this.#responses?.has(answer) !== true;
     return this.#isOver || (isNodes && answer._last === true);
   }
 
-  /** Whether somebody wants nothing to be read. */
-  get isHeld(): boolean {
-    return this.#holdCount > 0;
+  /** Whether it is paused here, whatever the stream says. */
+  get isPaused(): boolean {
+    return this.#pauseCount > 0;
   }
 
-  /** Whether nothing is read from it at the moment, so that nobody would notice if the client left. */
+  /** Whether it is not being read at the moment, so that it would go unnoticed if the client left. */
   get isDeaf(): boolean {
     return this.#socket._handle?.reading === false;
   }
 
-  /** The response that has the connection now, begun or not. */
+  /** The response whose turn it is on the connection, begun or not. */
   get answer(): ServerResponse | undefined {
     return this.#socket._httpMessage ?? undefined;
   }
 
-  /** The responses that are not out yet, in order. */
+  /** The responses that are not finished, in order. */
   get responses(): readonly ServerResponse[] {
     return [...(this.#responses ?? [])];
   }
@@ -125,7 +126,7 @@ export class ClientSocket {
   /**
    * Calls `listener` once, when the client leaves; not if it has left already.
    *
-   * @returns what takes it back
+   * @returns removes the listener
    */
   onLeave(listener: () => void): () => void {
     this.#leaveListeners ??= new Set();
@@ -134,32 +135,34 @@ export class ClientSocket {
   }
 
   /**
-   * Lets nothing more be read, until all who have called it have called what it
-   * returns. Others that resume the connection meanwhile, like Node for a body, have no effect.
+   * Pauses reading until everybody who has paused it has resumed it. Calls of
+   * `resume()` by others, as Node's for a body, have no effect meanwhile.
+   *
+   * @returns resumes it; idempotent
    */
-  hold(): () => void {
+  pause(): () => void {
     const socket = this.#socket;
-    this.#holdCount++;
-    if (this.#holdCount === 1) {
+    this.#pauseCount++;
+    if (this.#pauseCount === 1) {
       socket.resume = () => socket;
       socket.on('resume', stop);
       stop.call(socket);
     }
-    let isHeld = true;
+    let isPaused = true;
     return () => {
-      if (!isHeld) return;
-      isHeld = false;
-      this.#holdCount--;
-      if (this.#holdCount === 0) this.#goOn();
+      if (!isPaused) return;
+      isPaused = false;
+      this.#pauseCount--;
+      if (this.#pauseCount === 0) this.#resume();
     };
   }
 
-  /** Gives the client so long for the head of its next request, once that is read again. */
+  /** Gives the client this long for the head of its next request, from when reading is resumed. */
   renewPatience(patienceMs: number): void {
     this.#renewedMs = patienceMs;
   }
 
-  /** Takes note of a response. Returns whether it is a new one. */
+  /** Notes a response. Returns whether it is a new one. */
   begin(response: ServerResponse): boolean {
     this.#responses ??= new Set();
     if (this.#responses.has(response)) return false;
@@ -172,39 +175,39 @@ export class ClientSocket {
     return true;
   }
 
-  /** Lets the answers up to this one go out, and ends the connection then. */
+  /** Ends the connection after this answer. */
   endAfter(response: ServerResponse): void {
     this.#isRefused = true;
     (response as NodeResponse)._last = true;
   }
 
   /**
-   * Says the last words, and hangs up as soon as the client does, and after a
-   * second at the latest. What it still sends is dropped: a connection that is
-   * closed with bytes unread is reset, and the words with it.
+   * Sends the last words, and closes as soon as the client does, or after a
+   * second. What it still sends is dropped: a connection that is closed with
+   * bytes unread is reset, and the last words are lost.
    */
   dismiss(lastWords: string): void {
     this.#socket.end(lastWords);
-    this.#goOn();
+    this.#resume();
     this.cutSoon(FAREWELL_MS);
   }
 
-  /** Lets the client have what is on its way, and cuts it after `patienceMs`. */
+  /** Lets what was sent arrive, and cuts the connection after `patienceMs`. */
   cutSoon(patienceMs: number): void {
     this.#isRefused = true;
     this.#farewell ??= setTimeout(() => this.#socket.destroy(), patienceMs);
   }
 
   /**
-   * Calls `next` when the requests before are answered: two answers must not go
-   * to a connection at a time. Node has let go of it, so that what Node has
-   * ceased to do is done here: looking whether the client leaves, above all.
+   * Calls `next` when the earlier requests are answered: two answers must not be
+   * written at a time. Node no longer owns the connection, so that what it did
+   * is done here: above all, to notice when the client leaves.
    */
   whenAnswered(next: () => void): void {
     const socket = this.#socket;
     const cut = () => void socket.destroy();
     const passOn = () => socket._httpMessage?.emit('drain');
-    // Without taking anything out, so that whoever reads next finds all of it; so only up to what the stream holds.
+    // Without consuming anything, which is for the next reader; so only as far as the stream's buffer goes.
     const look = () => {
       if (socket._readableState.ended) this.leave();
     };
@@ -215,7 +218,7 @@ export class ClientSocket {
         return;
       }
       socket.off('timeout', cut).off('drain', passOn).off('readable', look);
-      // A stream knows one tick later that nobody looks any more.
+      // A stream notices one tick later that the listener is gone.
       process.nextTick(() => {
         if (socket.writable) next();
       });
@@ -224,7 +227,7 @@ export class ClientSocket {
     settle();
   }
 
-  /** Takes note that the client sends nothing more. */
+  /** Notes that the client sends nothing more. */
   leave(): void {
     if (this.#hasLeft) return;
     this.#hasLeft = true;
@@ -233,7 +236,7 @@ export class ClientSocket {
     this.#leaveListeners = undefined;
   }
 
-  /** Takes note that it is closed. */
+  /** Notes that it is closed. */
   closed(hadError: boolean): void {
     clearTimeout(this.#farewell);
     clearTimeout(this.#deadline);
@@ -243,26 +246,26 @@ export class ClientSocket {
     this.#owner?.closed(this.#socket, hadError);
   }
 
-  /** Keeps the responses to all that a client has sent ahead from staying for as long as one of them is worked on. */
+  /** Frees the responses to pipelined requests, which would all stay in memory until the last one is done. */
   #letGo(): void {
-    // Each of these of Node's listeners holds on to all of them. None will be told anything any more.
+    // Each of these listeners of Node's refers to all of them, and none will be called again.
     for (const response of this.#responses ?? []) {
       (response as NodeResponse)._onPendingData = ignore;
       response.removeAllListeners('finish');
     }
     this.#responses = undefined;
-    // Those that are called now still are.
+    // Not before the listeners of this event have run.
     process.nextTick(() => this.#socket.removeAllListeners());
   }
 
-  #goOn(): void {
+  #resume(): void {
     Reflect.deleteProperty(this.#socket, 'resume');
     this.#socket.off('resume', stop);
     if (this.#renewedMs > 0) this.#deadline = setTimeout(() => this.#socket.destroy(), this.#renewedMs);
     this.#renewedMs = 0;
     if (this.#socket.destroyed) return;
     this.#socket.resume();
-    // Who had it when it was stopped may have let go of it, and a stream asks for nothing more while it waits for what it asked for.
+    // Its owner may have changed while it was paused, and a stream does not ask again for what it has asked for.
     this.#socket._read(0);
   }
 }
@@ -275,16 +278,16 @@ function closed(this: OwnedSocket, hadError: boolean): void {
   this[CLIENT]?.closed(hadError);
 }
 
-/** Also when it seems paused, or was resumed in this turn of the event loop: Node goes on reading then. */
+/** Also when it looks paused, or was resumed in this turn of the event loop: Node would still read. */
 function stop(this: Socket): void {
   this.pause();
   this.emit('pause');
 }
 
 /**
- * Makes a reset of every cut in the middle of an answer, whoever makes it: Node
- * and Fastify do by themselves. A mere close is a proper end to clients of
- * HTTP/1.0, and to whoever goes by the end of the connection.
+ * Resets the connection when it is destroyed in the middle of an answer, by
+ * whomever: Node and Fastify do that, too. A mere close would be a proper end to
+ * clients of HTTP/1.0, and to whoever goes by the end of the connection.
  */
 function destroy(this: OwnedSocket, error?: Error): OwnedSocket {
   this.destroy = Object.getPrototypeOf(this).destroy;
@@ -299,9 +302,45 @@ function isOfSystem(error: Error | undefined): boolean {
   return error !== undefined && 'syscall' in error;
 }
 
-/** TLS has an end of its own that a cut lacks, and a socket of the file system no reset. */
+/** TLS has an end of its own, which a cut lacks, and a Unix socket cannot be reset. */
 function canReset(socket: Socket): boolean {
   return !(socket instanceof TLSSocket) && socket.remoteAddress !== undefined;
 }
 
 function ignore(): void {}
+
+/**
+ * Notices a connection that has not been read for long, since more was sent ahead
+ * than is taken: it would go unnoticed if its client left.
+ */
+export class Deafness {
+  readonly #socket: Socket;
+  readonly #client: ClientSocket;
+  #wasDeaf = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#client = ClientSocket.of(socket);
+  }
+
+  /** Whether it is so now and was at the last call. To be called at intervals. */
+  lasts(): boolean {
+    // Node does not read while the client takes nothing, either: then nothing was sent ahead.
+    const isDeaf = this.#client.isDeaf && this.#socket.writableLength === 0;
+    const lasts = isDeaf && this.#wasDeaf;
+    this.#wasDeaf = isDeaf;
+    return lasts;
+  }
+}
+
+/** Lets a client send and take nothing for as long as it likes; TCP keep-alive finds out whether its machine is still there. */
+export function allowSilence(socket: Socket): void {
+  limitSilence(socket, 0);
+  if (socket instanceof Socket) socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+}
+
+/** Lets a client send and take nothing for this long, in milliseconds, before the socket emits `timeout`; 0: for ever. */
+export function limitSilence(socket: Socket, timeoutMs: number): void {
+  // An application's tests make up their connections.
+  if (socket instanceof Socket) socket.setTimeout(timeoutMs);
+}

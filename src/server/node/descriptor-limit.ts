@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 
-/** Of how many descriptors this part is kept for those who are there: for files, and for the server itself, … */
+/** This part of all descriptors is reserved for clients that are connected, whose files are to be opened, and the server itself, … */
 const RESERVED_PART = 4;
 
 /** … at least so many, … */
@@ -10,9 +10,9 @@ const MIN_RESERVED = 32;
 const MAX_RESERVED = 1024;
 
 /**
- * The first descriptor that is not for a new connection. The system gives the
- * lowest that is free, so that whoever gets this one or a higher one comes when
- * all others are in use, for connections or for files.
+ * The first descriptor that is not for a new connection. The system assigns the
+ * lowest that is free, so that a connection with this one or a higher one has come
+ * when all others are in use.
  *
  * @param limit how many the process may have
  */
@@ -36,7 +36,7 @@ export function liveResourcesWithin(limit: number): number {
 }
 
 /**
- * How many descriptors the process may have; infinitely many where that is not known.
+ * How many descriptors the process may have; infinity where that is not known.
  * It is the hard limit: Node raises the soft one to it before it runs anything.
  */
 export function descriptorLimit(): number {

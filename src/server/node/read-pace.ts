@@ -3,22 +3,22 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ClientSocket } from './client-socket.ts';
 import { Turns } from './turns.ts';
 
-/** Chunks of a body that may come in one read, or wait to be taken. */
+/** Most chunks of a body that may come in one read, or wait to be taken. */
 const MAX_CHUNKS = 1000;
 
 /**
- * Keeps a body of very many tiny chunks from holding up everybody else. Node
- * would read two megabytes in a row, and take seconds for what is in them; or it
- * would gather as many chunks as a body that is paused may have bytes, and give
- * them away at once. So after a read that has brought too many the connection rests.
+ * Keeps a body of very many tiny chunks from blocking the event loop. Node
+ * would read two megabytes in a row and take seconds to parse them; or it would
+ * buffer as many chunks as a paused body may have bytes, and emit them all at
+ * once. So the connection is paused after a read that has brought too many.
  */
 export class ReadPace {
   readonly #request: IncomingMessage;
   readonly #client: ClientSocket;
   readonly #turns: Turns;
-  /** Those of this read, and those that wait. */
+  /** Chunks of this read, and those that wait. */
   #chunkCount = 0;
-  /** What had come with the connection by this read, which tells it from others; and when it began. */
+  /** How much had come by this read, which tells reads apart; and when it began. */
   #bytesRead = 0;
   #readAtMs = 0;
   #isResting = false;
@@ -33,7 +33,7 @@ export class ReadPace {
       if (chunk !== null) this.#count();
       return push(chunk, encoding);
     };
-    // Whoever takes what waits, and however, does it with this.
+    // Every way to take what waits ends up here.
     const read = request.read.bind(request);
     request.read = (size?: number) => {
       const taken: unknown = read(size);
@@ -43,7 +43,7 @@ export class ReadPace {
     request.once('close', () => this.#onTaken());
   }
 
-  /** Keeps it for the body of a request to `server`, from now on. */
+  /** Watches the body of a request to `server`. */
   static keep(request: IncomingMessage, server: object): void {
     void new ReadPace(request, server);
   }
@@ -59,16 +59,16 @@ export class ReadPace {
     if (this.#chunkCount > MAX_CHUNKS && !this.#isResting) void this.#rest();
   }
 
-  /** For as long as what came took, so that others have half of the time, and until it is taken. */
+  /** For as long as the read took, so that others have half of the time, and until its chunks are taken. */
   async #rest(): Promise<void> {
     this.#isResting = true;
-    const release = this.#client.hold();
+    const resume = this.#client.pause();
     await this.#turns.next();
     await delay(performance.now() - this.#readAtMs);
     await this.#taken();
     this.#chunkCount = 0;
     this.#isResting = false;
-    release();
+    resume();
   }
 
   async #taken(): Promise<void> {

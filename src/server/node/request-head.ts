@@ -4,21 +4,21 @@ const REQUEST_LINE = /^[A-Z-]+ [\x21-\x7e\x80-\xff]+ HTTP\/\d\.\d$/;
 const FIELD_LINE = /^[-!#$%&'*+.^_`|~\dA-Za-z]+: [\t\x20-\x7e\x80-\xff]*$/;
 
 /**
- * Whether a client asks for a WebSocket, and Node has let go of the connection for that. Only by
- * itself in the header: so the WebSocket library wants it.
+ * Whether a client asks for a WebSocket, so that Node has handed over the connection. The header may
+ * name nothing else: the WebSocket library insists on that.
  */
 export function asksForWebSocket(request: IncomingMessage): boolean {
   const { headers, upgrade } = request as IncomingMessage & { upgrade?: boolean };
   return upgrade === true && headers.upgrade?.toLowerCase() === 'websocket';
 }
 
-/** What asks for an upgrade, as a field and as an option of `Connection`. */
+/** Asks for an upgrade, as a header field or as an option of `Connection`. */
 const ASKS_FOR_UPGRADE = /^(?:upgrade|http2-settings)$/i;
 
 /**
- * The head of a request as it came, but for what asks for an upgrade. Undefined
- * when it has bytes that a parser may take for something else the second time,
- * as only one that was told to be lenient has let them through.
+ * The head of a request as it came, without what asks for an upgrade. Undefined
+ * when it has bytes that a parser may read differently the second time, which
+ * only a lenient one lets through.
  */
 export function headWithoutUpgrade(request: IncomingMessage): Buffer | undefined {
   const { method, url, httpVersion, rawHeaders } = request;

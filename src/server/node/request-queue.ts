@@ -3,12 +3,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ClientSocket } from './client-socket.ts';
-import { WaitingQueues } from './waiting-queues.ts';
 
-/** So much of a connection may wait before nothing more is read: who resets one takes with it what is unread. */
+/** How much may wait on one connection before reading is paused: a reset takes what is unread with it. */
 const MAX_AHEAD_BYTES = 256 * 1024;
 
-/** What a request takes beside its head and body, with its response. */
+/** Memory that a request takes with its response, beside its head and body. */
 const REQUEST_BYTES = 4 * 1024;
 
 const WRITES: ReadonlySet<string | undefined> = new Set(['DELETE', 'POST', 'PUT']);
@@ -25,9 +24,9 @@ interface Waiting {
 
 /**
  * The requests of a connection: they begin one after the other, and each in a
- * turn of the event loop of its own. Node would begin the two thousand that a
- * client may send in one read before anybody else is served, though nobody can
- * have the answer to the second before that to the first.
+ * turn of the event loop of its own. Node would begin the two thousand that may
+ * come in one read before anybody else is served, though the answer to the second
+ * cannot be sent before that to the first.
  */
 export class RequestQueue {
   readonly #socket: Socket;
@@ -35,16 +34,16 @@ export class RequestQueue {
   readonly #queues: WaitingQueues;
   readonly #waiting: Waiting[] = [];
   #bytes = 0;
-  /** What is under way. */
+  /** The request that is being processed. */
   #current: Pick<Waiting, 'request' | 'response'> | undefined;
-  /** Settles when what {@link inTurn} was given is done. */
+  /** Settles when the last action of {@link inTurn} is done. */
   #done: Promise<unknown> = Promise.resolve();
-  /** Whether that is of what is under way, and who is told when it is. */
+  /** Whether that is the current request's, and what is called when it is. */
   #hasTurn = false;
   #onTurn: () => void = () => undefined;
   #isCut = false;
-  /** Lets the connection be read again. */
-  #release: (() => void) | undefined;
+  /** Set while the connection is paused. */
+  #resume: (() => void) | undefined;
 
   private constructor(socket: Socket, server: object) {
     this.#socket = socket;
@@ -53,7 +52,7 @@ export class RequestQueue {
     socket.once('close', () => void this.#finish());
   }
 
-  /** That of a connection of `server`, from the first call on. */
+  /** The one for a connection of `server`, made by the first call. */
   static of(socket: Socket, server: object): RequestQueue {
     let queue = ofSocket.get(socket);
     if (queue === undefined) {
@@ -63,17 +62,17 @@ export class RequestQueue {
     return queue;
   }
 
-  /** How much memory what waits takes, about. */
+  /** About how much memory the waiting requests take. */
   get bytes(): number {
     return this.#bytes;
   }
 
   /**
-   * Calls `begin`, now or when the requests before are answered; never, when
-   * one of those is the last that is answered.
+   * Calls `begin` now, or when the earlier requests are answered; never if one of
+   * those is the last to be answered.
    */
   admit(request: IncomingMessage, response: ServerResponse, begin: () => void): void {
-    // Of what was read together with that, the rest still comes.
+    // The rest of what was read together with the last one still comes.
     if (this.#isCut || this.#socket.destroyed || this.#client.isRefused || this.#client.isOver) return;
     response.once('close', () => this.#goOn());
     if (this.#current === undefined) {
@@ -81,14 +80,14 @@ export class RequestQueue {
       return;
     }
     const bytes = bytesOf(request);
-    // What an application keeps for each request must not be that of the one before.
+    // An application's async context must be that of this request, not of the one before.
     this.#waiting.push({ request, response, bytes, begin: AsyncResource.bind(begin) });
     this.#bytes += bytes;
-    if (this.#bytes >= MAX_AHEAD_BYTES) this.#release ??= this.#client.hold();
+    if (this.#bytes >= MAX_AHEAD_BYTES) this.#resume ??= this.#client.pause();
     this.#queues.added(this, bytes);
   }
 
-  /** Runs `action` when those of the requests before are over: also once the connection is gone. */
+  /** Runs `action` after those of the earlier requests, even when the connection is gone. */
   inTurn<T>(action: () => Promise<T>): Promise<T> {
     const turn = this.#done.then(action, action);
     this.#done = turn;
@@ -97,7 +96,7 @@ export class RequestQueue {
     return turn;
   }
 
-  /** Drops what waits, and cuts the connection. */
+  /** Drops the waiting requests, and cuts the connection. */
   cut(): void {
     this.#isCut = true;
     this.#clear();
@@ -114,7 +113,7 @@ export class RequestQueue {
   #goOn(): void {
     if (this.#client.isOver) this.#clear();
     setImmediate(() => {
-      // What is left then goes another way.
+      // #finish() sees to the rest.
       if (this.#socket.destroyed) return;
       this.#current = undefined;
       const next = this.#next();
@@ -122,7 +121,7 @@ export class RequestQueue {
     });
   }
 
-  /** Carries out, in order, what was to be written and has come as a whole, though its client is gone. */
+  /** Processes, in order, the writes that have come as a whole, though their client is gone. */
   async #finish(): Promise<void> {
     if (this.#client.isOver) this.#clear();
     await this.#over();
@@ -134,14 +133,14 @@ export class RequestQueue {
     }
   }
 
-  /** Resolves when what is under way is over, of which nobody is told any more. */
+  /** Resolves when the current request is done; there are no events for it any more. */
   async #over(): Promise<void> {
     const { request, response } = this.#current ?? {};
     if (response === undefined || !WRITES.has(request?.method)) return;
     if (!this.#hasTurn && !response.writableEnded) {
       await new Promise<void>((resolve) => {
         this.#onTurn = resolve;
-        // It may be refused before that.
+        // It may be refused before its turn.
         const end = response.end.bind(response) as (...args: unknown[]) => ServerResponse;
         response.end = (...args: unknown[]) => {
           resolve();
@@ -167,8 +166,8 @@ export class RequestQueue {
     this.#bytes -= bytes;
     this.#queues.removed(this, bytes);
     if (this.#bytes > 0) return;
-    this.#release?.();
-    this.#release = undefined;
+    this.#resume?.();
+    this.#resume = undefined;
   }
 }
 
@@ -176,11 +175,51 @@ function isDue({ method, complete }: IncomingMessage): boolean {
   return complete && WRITES.has(method);
 }
 
-/** About what a request takes until it begins: of its body no more is read than a stream holds. */
+/** About how much memory a request takes until it begins: of its body no more is read than a stream buffers. */
 function bytesOf({ rawHeaders, url = '', headers, readableHighWaterMark }: IncomingMessage): number {
   let bytes = REQUEST_BYTES + url.length;
   for (const text of rawHeaders) bytes += text.length;
   const isChunked = headers['transfer-encoding'] !== undefined;
   const length = isChunked ? readableHighWaterMark : Number(headers['content-length'] ?? 0);
   return bytes + Math.min(length, readableHighWaterMark);
+}
+
+/** What may wait on all connections of a server together. */
+const MAX_WAITING_BYTES = 40 * 1024 * 1024;
+
+/** One for each server. */
+const ofServer = new WeakMap<object, WaitingQueues>();
+
+/** Bounds how much waits on all connections together. */
+class WaitingQueues {
+  /** Those that are not empty; first the one that has been stuck for the longest time. */
+  readonly #queues = new Set<RequestQueue>();
+  #bytes = 0;
+
+  /** The one for `server`, made by the first call. */
+  static of(server: object): WaitingQueues {
+    let queues = ofServer.get(server);
+    if (queues === undefined) {
+      queues = new WaitingQueues();
+      ofServer.set(server, queues);
+    }
+    return queues;
+  }
+
+  /** Called when a queue has grown. When all together are too long, those are cut that are stuck. */
+  added(queue: RequestQueue, bytes: number): void {
+    this.#bytes += bytes;
+    this.#queues.add(queue);
+    for (const longest of this.#queues) {
+      if (this.#bytes <= MAX_WAITING_BYTES) return;
+      longest.cut();
+    }
+  }
+
+  /** Called when a queue has shrunk, and so is not stuck. */
+  removed(queue: RequestQueue, bytes: number): void {
+    this.#bytes -= bytes;
+    this.#queues.delete(queue);
+    if (queue.bytes > 0) this.#queues.add(queue);
+  }
 }

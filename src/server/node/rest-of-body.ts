@@ -1,12 +1,14 @@
 import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import type { FastifyRequest } from 'fastify';
 
-/** How long a client that is answered already may go on sending, in milliseconds. */
+/** How long a client may go on sending after its answer, in milliseconds. */
 const LINGER_MS = 2000;
 
-/** So much of what nobody wants is read at most: by then a client has its answer, if it reads at all. */
+/** Most bytes that are read only to be dropped: by then a client has its answer, if it reads at all. */
 const MAX_BYTES = 64 * 1024 * 1024;
 
-/** How much of a body is read only to be dropped. */
+/** Limits of what is read only to be dropped. */
 export interface DropLimits {
   /** For how long, in milliseconds. */
   patienceMs: number;
@@ -28,7 +30,7 @@ export function dropRestOfBody(
     const settle = () => {
       clearTimeout(timer);
       request.off('data', drop).off('end', settle).off('close', settle);
-      // Else the rest is still read, and nobody counts it.
+      // Else the rest would still be read, without limit.
       if (!request.complete) request.pause();
       resolve(request.complete);
     };
@@ -38,7 +40,7 @@ export function dropRestOfBody(
     };
     const timer = setTimeout(settle, patienceMs);
     request.on('data', drop).once('end', settle).once('close', settle);
-    // Now: what nobody has read when its answer is out, Node reads without counting.
+    // Now: Node reads without limit what is unread when the answer is finished.
     request.resume();
     request.read();
     if (request.readableEnded || request.destroyed) settle();
@@ -46,11 +48,54 @@ export function dropRestOfBody(
 }
 
 /**
- * Lets a client that is answered before it has sent everything read that, and go
- * on with its next request if this one ends soon. If not, its connection is cut.
+ * Lets a client read an answer that came before it had sent its whole body, and go
+ * on with its next request if the body ends soon. If not, the connection is cut.
  */
 export async function linger(request: IncomingMessage): Promise<void> {
   if (request.complete) return;
   const isWhole = await dropRestOfBody(request, { patienceMs: LINGER_MS });
   if (!isWhole) request.socket.destroy();
+}
+
+/** A longer body is not read to its end only to keep the connection. */
+const SHORT_BODY_BYTES = 64 * 1024;
+
+/** How long a client that still sends has to read the answer before its connection is cut, in milliseconds. */
+const PATIENCE_MS = 1000;
+
+/** Whether a request is answered while its body may still be coming, so that the connection cannot be used again. */
+export function isBodyUnderWay({ complete, headers }: IncomingMessage): boolean {
+  const isLong =
+    headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > SHORT_BODY_BYTES;
+  return isLong && !complete;
+}
+
+/**
+ * The answer to a request whose body is still under way, to be sent with its
+ * `Content-Length`. Its end is held back until the client has stopped, or
+ * {@link PATIENCE_MS} have passed: a connection that is closed with bytes unread is
+ * reset, and the client loses what it has not read: the answer.
+ */
+export class LastWords extends Readable {
+  readonly #request: FastifyRequest;
+  readonly #text: Buffer;
+  #isSaid = false;
+
+  constructor(request: FastifyRequest, text: Buffer) {
+    super();
+    this.#request = request;
+    this.#text = text;
+  }
+
+  override _read(): void {
+    if (this.#isSaid) return;
+    this.#isSaid = true;
+    this.push(this.#text);
+    void this.#end();
+  }
+
+  async #end(): Promise<void> {
+    await dropRestOfBody(this.#request.raw, { patienceMs: PATIENCE_MS });
+    if (!this.destroyed) this.push(null);
+  }
 }

@@ -2,9 +2,9 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { TLSSocket, Server as TlsServer } from 'node:tls';
 import type { FastifyBaseLogger } from 'fastify';
-import { rawProblem } from './client-error.ts';
 import { ClientSocket, type SocketOwner } from './client-socket.ts';
 import { descriptorLimit, firstReservedDescriptor } from './descriptor-limit.ts';
+import { rawProblem } from './problem.ts';
 import { ReadPace } from './read-pace.ts';
 import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
 import { RequestQueue } from './request-queue.ts';
@@ -16,13 +16,13 @@ import { linger } from './rest-of-body.ts';
  */
 const SILENCE_MS = 10_000;
 
-/** After this time a connection is given that limit. Most have their WebSocket by then, and never have a timer of their own. */
+/** When a connection is given that limit. Most have their WebSocket by then, and never need a timer of their own. */
 const LIMITED_AFTER_MS = 1000;
 
-/** So many of those for whom there are no descriptors may stay until they have read that. */
+/** How many refused connections at a time may stay until the refusal has been read. */
 const MAX_DISMISSED = 16;
 
-/** How often it is said at most that there are no descriptors. */
+/** Shortest time between two log lines about refused connections. */
 const REPORT_INTERVAL_MS = 60_000;
 
 const BUSY = rawProblem(
@@ -41,27 +41,27 @@ const ofServer = new WeakMap<Server, ServerSockets>();
 
 /**
  * All connections of a server, from accept to close: each has a
- * {@link ClientSocket}, and between two owners it is here.
+ * {@link ClientSocket}, and is owned here between two other owners.
  *
- * Node lets go of a connection that asks for an upgrade, before what was asked
- * for earlier is answered, and before it has read a body; nor does it close it
+ * Node hands over a connection that asks for an upgrade before the earlier
+ * requests are answered and before it has read a body, and does not close it
  * with the server. Here it waits for its turn. Upgrades to anything but a
  * WebSocket are ignored (RFC 9110, section 7.8): Java's client and `curl
  * --http2` offer HTTP/2 with their first request, whatever it is. Node is given
- * those once more, with a request that asks for none. (That newer versions can
- * be told what to upgrade is no help: they lose what comes in one packet with a
- * request whose upgrade they ignore.)
+ * those once more, with a request that asks for none. (Newer versions can be
+ * told what to upgrade, which is no help: they lose what comes in one packet
+ * with a request whose upgrade they ignore.)
  */
 export class ServerSockets implements SocketOwner {
   readonly #server: Server;
   readonly #log: FastifyBaseLogger | undefined;
   readonly #emit: (event: string, ...args: unknown[]) => boolean;
   readonly #firstReserved = firstReservedDescriptor(descriptorLimit());
-  /** What Node's HTTP has. */
+  /** Those that Node's HTTP owns. */
   readonly #sockets = new Set<Socket>();
-  /** What Node has let go of, and nobody else has yet. */
+  /** Those that Node has handed over, and that have no new owner yet. */
   readonly #detached = new Set<Socket>();
-  /** Those of them that have no time limit yet, and when they get one. */
+  /** Those of them without a time limit, and the timer that sets it. */
   #unlimited: Socket[] = [];
   #limiting: NodeJS.Timeout | undefined;
   readonly #halfOpenRules = new Set<(request: IncomingMessage) => boolean>();
@@ -75,21 +75,21 @@ export class ServerSockets implements SocketOwner {
   private constructor(server: Server, log: FastifyBaseLogger | undefined) {
     this.#server = server;
     this.#log = log;
-    // Else Node ends what it would write, as soon as the client has said everything.
+    // Else Node ends its side as soon as the client has ended its own, answered or not.
     Object.assign(server, { httpAllowHalfOpen: true });
-    // Before whoever listens. What Fastify's second server for `localhost` passes on comes here, too.
+    // Before all listeners. What Fastify's second server for `localhost` passes on comes here, too.
     this.#emit = server.emit.bind(server) as (event: string, ...args: unknown[]) => boolean;
     server.emit = (event: string, ...args: unknown[]) =>
       this.#take(event, args) || this.#emit(event, ...args);
-    // From then on its errors are of connections that it cannot accept, and those before are whoever's who listens.
+    // From then on errors are of connections that cannot be accepted; earlier ones are for whoever calls listen().
     server.on('listening', () => server.on('error', this.#logError));
     server.on('close', () => server.off('error', this.#logError));
   }
 
   /**
-   * Those of `server`, from the first call on.
+   * The one for `server`, made by the first call.
    *
-   * @param log where it is said that connections are refused, or cannot be accepted
+   * @param log told when connections are refused, or cannot be accepted
    */
   static of(server: Server, log?: FastifyBaseLogger): ServerSockets {
     let sockets = ofServer.get(server);
@@ -101,29 +101,29 @@ export class ServerSockets implements SocketOwner {
   }
 
   /**
-   * Carries the requests for which `isHeard` returns true out, and answers them,
-   * also when their clients have closed their side or the connection. To all
-   * others it looks as ever: Node ends the connection then, and destroys the
-   * request, on which the answers of an application may rely.
+   * Has the requests for which `isHeard` returns true processed and answered even
+   * when their clients have closed their side or the connection. For all others
+   * nothing changes: Node ends the connection then and destroys the request, on
+   * which an application may rely.
    */
   allowHalfOpen(isHeard: (request: IncomingMessage) => boolean): void {
     this.#halfOpenRules.add(isHeard);
   }
 
-  /** Lets go of one that was upgraded: it is somebody else's now. ws has lifted the time limit. */
+  /** Hands over a connection that was upgraded. ws has lifted the time limit. */
   release(socket: Socket): void {
     if (this.#detached.delete(socket)) socket.off('timeout', cut);
   }
 
-  /** Tells that what asks for an upgrade from now on will be refused. */
+  /** Announces that upgrades are refused from now on. */
   refuseUpgrades(): void {
     this.#refusesUpgrades = true;
   }
 
   /**
-   * Lets nobody in any more. Those go who have nothing to get, and the others
-   * when they have it: to Node a connection that has said nothing yet is not
-   * idle, and one that becomes idle stays.
+   * Accepts no more connections, closes those without an answer under way, and the
+   * others after it: Node does not count a connection as idle that has sent
+   * nothing yet, and keeps one that becomes idle.
    */
   shutDown(): void {
     this.#isShut = true;
@@ -146,12 +146,12 @@ export class ServerSockets implements SocketOwner {
     this.cut();
   }
 
-  /** Cuts everybody, before it returns: what is not finished is reset. */
+  /** Cuts all connections before it returns; an answer that is not finished ends in a reset. */
   cut(): void {
     for (const socket of [...this.#sockets, ...this.#detached]) socket.destroy();
   }
 
-  /** Returns whether nobody else is to know of an event. */
+  /** Returns whether an event was handled, so that it is not emitted. */
   #take(event: string, args: readonly unknown[]): boolean {
     switch (event) {
       case 'connection':
@@ -165,7 +165,7 @@ export class ServerSockets implements SocketOwner {
         this.#begin(...(args as [IncomingMessage, ServerResponse]));
         return false;
       case 'upgrade':
-        // An application's tests make up their connections.
+        // An application's tests use fake connections.
         if (!(args[1] instanceof Socket)) return false;
         this.#detach(...(args as [IncomingMessage, Socket, Buffer]));
         return true;
@@ -186,14 +186,14 @@ export class ServerSockets implements SocketOwner {
       this.#refuse(client, socket);
       return true;
     }
-    // Of the connection below TLS nobody knows what goes on in it.
+    // Nothing is known of what goes on in the connection below TLS.
     if (this.#server instanceof TlsServer && !(socket instanceof TLSSocket)) return false;
     this.#own(client, socket);
     return false;
   }
 
   #own(client: ClientSocket, socket: Socket): void {
-    // As Node does by itself, but over TLS.
+    // As Node does by itself, except with TLS.
     socket.allowHalfOpen = true;
     this.#sockets.add(socket);
     client.keeper = this;
@@ -218,7 +218,7 @@ export class ServerSockets implements SocketOwner {
   #admit(request: IncomingMessage, response: ServerResponse): void {
     this.#begin(request, response);
     RequestQueue.of(request.socket, this.#server).admit(request, response, () => {
-      // What is gone before an application has heard of it would never tell it so.
+      // An application would never be told that a request is gone that was gone before it saw it.
       if (this.#isHeard(request) || !request.destroyed) this.#emit('request', request, response);
     });
   }
@@ -226,12 +226,12 @@ export class ServerSockets implements SocketOwner {
   #begin(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
     const client = ClientSocket.of(socket);
-    // Of one that expects something it is told twice.
+    // For one with `Expect` this is called twice.
     if (!client.begin(response)) return;
     if (hasBody(request) && this.#isHeard(request)) {
       keepWhole(request);
       ReadPace.keep(request, this.#server);
-      // Before Node's own listener, which has the rest read for as long as it comes.
+      // Before Node's own listener, which would read the rest without limit.
       response.prependOnceListener('finish', () => void linger(request));
     }
     response.once('close', () => {
@@ -248,7 +248,7 @@ export class ServerSockets implements SocketOwner {
     let takeUp = () => this.#passOn(request, socket, head);
     if (!asksForWebSocket(request)) {
       const requestHead = headWithoutUpgrade(request);
-      // At once, so that the connection has not come to its end, whatever the client does meanwhile.
+      // At once, while the stream has not ended, whatever the client does meanwhile.
       if (requestHead !== undefined) socket.unshift(Buffer.concat([requestHead, head]));
       takeUp = () => (requestHead === undefined ? client.dismiss(NOT_REPEATABLE) : this.#giveBack(socket));
     }
@@ -263,14 +263,14 @@ export class ServerSockets implements SocketOwner {
       return;
     }
     this.#limitSoon(socket);
-    // A closing server refuses in this turn of the event loop; the answer still goes out.
+    // A closing server refuses in this turn of the event loop; its answer is still sent.
     if (this.#refusesUpgrades) setImmediate(() => client.dismiss(''));
     this.#emit('upgrade', request, socket, head);
-    // Who answers instead of upgrading cannot use the connection again, and does not always close it.
+    // A connection that was answered in place of an upgrade cannot be used again, and is not always closed.
     client.answer?.once('finish', () => client.dismiss(''));
   }
 
-  /** Limits how long a connection may be quiet, once it has waited for its WebSocket for a while. */
+  /** Limits how long a connection may be quiet, once it has waited a while for its WebSocket. */
   #limitSoon(socket: Socket): void {
     if (socket.timeout !== undefined) {
       socket.setTimeout(SILENCE_MS).on('timeout', cut);
@@ -282,7 +282,7 @@ export class ServerSockets implements SocketOwner {
 
   #limit(): void {
     for (const socket of this.#unlimited) {
-      // Whoever has it now may have set a limit, or none, meanwhile.
+      // A new owner may have set a limit, or none, meanwhile.
       const isWaiting = this.#detached.has(socket) && socket.timeout === undefined;
       if (isWaiting) socket.setTimeout(SILENCE_MS - LIMITED_AFTER_MS).on('timeout', cut);
     }
@@ -293,12 +293,12 @@ export class ServerSockets implements SocketOwner {
   #giveBack(socket: Socket): void {
     this.#detached.delete(socket);
     this.#sockets.add(socket);
-    // For the next request, where one before it was answered meanwhile.
+    // For the next request, if an earlier one was answered meanwhile.
     socket.setTimeout(this.#server.timeout);
     this.#server.emit(socket instanceof TLSSocket ? 'secureConnection' : 'connection', socket);
   }
 
-  /** There must be descriptors for the files of those who are there, and for the server itself. */
+  /** Descriptors are needed for the files of the clients that are connected, and for the server itself. */
   #refuse(client: ClientSocket, socket: Socket): void {
     this.#report();
     if (this.#server instanceof TlsServer) {
@@ -335,8 +335,8 @@ function hasBody({ headers }: IncomingMessage): boolean {
 }
 
 /**
- * Node destroys requests with their connection, also those that have come as
- * a whole and only wait to be read. Those are carried out.
+ * Keeps Node from destroying a request with its connection when it has come as a
+ * whole and only waits to be read: it is processed.
  */
 function keepWhole(request: IncomingMessage): void {
   const destroy = request.destroy.bind(request);
@@ -346,12 +346,12 @@ function keepWhole(request: IncomingMessage): void {
   };
 }
 
-/** Listens to the time limit of a connection that is nobody's. */
+/** Called when a connection without an owner has been quiet for too long. */
 function cut(this: Socket): void {
   this.destroy();
 }
 
-/** -1 where sockets have none. */
+/** -1 for sockets without one. */
 function descriptorOf(socket: Socket): number {
   return (socket as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
 }

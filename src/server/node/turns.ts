@@ -2,13 +2,13 @@
 const ofServer = new WeakMap<object, Turns>();
 
 /**
- * Lets long work go on bit by bit: one bit in each turn of the event loop,
- * whoever's it is, so that in between everybody else is served.
+ * Splits long work into slices: one slice of all such work in each turn of the
+ * event loop, so that everything else is served in between.
  */
 export class Turns {
   readonly #waiting: (() => void)[] = [];
 
-  /** Those of all that works for `server`. */
+  /** The one for `server`, made by the first call. */
   static of(server: object): Turns {
     let turns = ofServer.get(server);
     if (turns === undefined) {
@@ -18,7 +18,7 @@ export class Turns {
     return turns;
   }
 
-  /** Resolves in a later turn of the event loop, which is nobody else's. */
+  /** Resolves in a later turn of the event loop, which nobody else is given. */
   next(): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
@@ -29,7 +29,7 @@ export class Turns {
   #begin(): void {
     const [first] = this.#waiting;
     first?.();
-    // Once what goes on now has queued up again, or not.
+    // Once the slice that runs now has queued up again, or not.
     setImmediate(() => {
       this.#waiting.shift();
       if (this.#waiting.length > 0) this.#begin();

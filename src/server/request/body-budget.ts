@@ -1,36 +1,36 @@
 import { AppendBusyError, BodyTimeoutError, type HttpfstreamError } from '../../wire/errors.ts';
 
-/** Over how long it is looked at how fast a body comes, in milliseconds. */
+/** Window over which the rate of a body is measured, in milliseconds. */
 const WINDOW_MS = 1000;
 
-/** What a budget may be given in place of its defaults. */
+/** Options of {@link BodyBudget}. */
 export interface BudgetOptions {
   /** How many bytes of bodies may be in memory together. Default 256 MiB. */
   maxBytes?: number;
-  /** So many of these are for the beginnings of bodies, which are all of most of them. Default 64 MiB. */
+  /** How many of these are reserved for the beginnings of bodies, and so for small bodies. Default 64 MiB. */
   reservedBytes?: number;
-  /** Longest such beginning. Default 64 KiB. */
+  /** Length of such a beginning. Default 64 KiB. */
   smallBytes?: number;
-  /** A body of which less has come in the last second or two gives way when others need room. Default 256 KiB. */
+  /** A body of which less has come in the last second or two is dropped when others need room. Default 256 KiB. */
   quickBytes?: number;
   /** A body may take this time, in milliseconds, … Default 30,000. */
   graceMs?: number;
-  /** … and a second more for each so many of its bytes. Default 16 KiB. */
+  /** … and one second more for each this many bytes. Default 16 KiB. */
   minBytesPerSecond?: number;
-  /** In milliseconds, from any beginning. Default `performance.now`. */
+  /** The clock, in milliseconds. Default `performance.now`. */
   now?: () => number;
 }
 
 /**
- * The memory that bodies have together until they are appended. A body takes of
- * it only what has come. When there is no room, those give way that come slowly,
- * the largest first: so nobody can keep others out who does not send at a good
- * rate all the time. What is small gets in when there is no room for more.
+ * The memory for all bodies together, until they are appended. A body takes as
+ * much as has come of it. When there is no room, slow ones are dropped, the largest
+ * first: so nobody can keep others out without sending at a good rate all the
+ * time. Small bodies get in even then.
  */
 export class BodyBudget {
   readonly limits: Required<BudgetOptions>;
   #left: number;
-  /** Those that are still under way. */
+  /** Those that are still coming. */
   readonly #shares = new Set<BodyShare>();
 
   constructor(options: BudgetOptions = {}) {
@@ -47,22 +47,22 @@ export class BodyBudget {
     this.#left = this.limits.maxBytes;
   }
 
-  /** Makes the share of a body, which has nothing yet. */
+  /** Makes an empty share for a body. */
   share(): BodyShare {
     return new BodyShare(this);
   }
 
-  /** Called by a share whose body begins to come. */
+  /** Called by a share when its body begins. */
   opened(share: BodyShare): void {
     this.#shares.add(share);
   }
 
-  /** Called by a share whose body is whole, or wanted no more. */
+  /** Called by a share when its body is whole, or no longer wanted. */
   closed(share: BodyShare): void {
     this.#shares.delete(share);
   }
 
-  /** Called by a share that needs more. False when there is no room, and nobody gives way. */
+  /** Called by a share that needs more. False when there is no room, and none can be made. */
   take(share: BodyShare, bytes: number): boolean {
     const { reservedBytes, smallBytes } = this.limits;
     const floor = share.bytes + bytes <= smallBytes ? 0 : reservedBytes;
@@ -90,7 +90,7 @@ export class BodyBudget {
   }
 }
 
-/** What one body has of the budget. */
+/** One body's part of the budget. */
 export class BodyShare {
   readonly #budget: BodyBudget;
   #bytes = 0;
@@ -106,12 +106,12 @@ export class BodyShare {
     this.#budget = budget;
   }
 
-  /** How much it has. */
+  /** Its size in bytes. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Whether its body comes too slowly to be held while others need the room. */
+  /** Whether its body comes too slowly to be kept while others need the room. */
   get isSlow(): boolean {
     const { now, quickBytes } = this.#budget.limits;
     if (now() - this.#openedAtMs < WINDOW_MS) return false;
@@ -120,9 +120,9 @@ export class BodyShare {
   }
 
   /**
-   * Begins when the body does.
+   * To be called when the body begins.
    *
-   * @param onLoss called when the body gets no more room, or comes too slowly: it is to be dropped, and the share released
+   * @param onLoss called when there is no more room, or the body comes too slowly: it must be dropped, and the share released
    */
   open(onLoss: (error: HttpfstreamError) => void): void {
     this.#onLoss = onLoss;
@@ -160,7 +160,7 @@ export class BodyShare {
     this.#budget.closed(this);
   }
 
-  /** Gives back what it has. Idempotent. */
+  /** Gives everything back. Idempotent. */
   release(): void {
     this.#budget.closed(this);
     this.#budget.giveBack(this.#bytes);

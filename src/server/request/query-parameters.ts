@@ -1,13 +1,15 @@
 import type { FastifyRequest } from 'fastify';
+import type { AppendRequest, FollowRequest } from '../../core/request.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
-import { QueryName } from '../../wire/protocol.ts';
+import { MAX_HOLD_SECONDS, MAX_WAIT_SECONDS, QueryName } from '../../wire/protocol.ts';
+import { asksToClose } from './headers.ts';
 import { isHandshake, verbOf } from './request-target.ts';
 
-/** What a request may be about that has parameters. */
+/** What takes parameters. */
 type Operation = 'append' | 'follow' | 'read';
 
-/** Which of the query parameters has a meaning for what, beside the verb. Others are nobody's business here. */
+/** Which operations a query parameter belongs to. Unknown ones are ignored. */
 const OPERATIONS_OF: Readonly<Record<string, readonly Operation[]>> = {
   [QueryName.from]: ['follow'],
   [QueryName.lines]: ['follow'],
@@ -22,7 +24,7 @@ const OPERATIONS_OF: Readonly<Record<string, readonly Operation[]>> = {
   [StreamQuery.cursor]: ['read'],
 };
 
-/** What is said of each to who uses a parameter elsewhere. */
+/** What each is called in refusals. */
 const NAMES: Readonly<Record<Operation, string>> = {
   append: 'the verb APPEND',
   follow: 'the verb FOLLOW',
@@ -30,8 +32,8 @@ const NAMES: Readonly<Record<Operation, string>> = {
 };
 
 /**
- * Checks that each of the server's own query parameters has a meaning for the
- * request, so that nobody takes an answer for what was asked for in vain.
+ * Checks that each of the server's own query parameters means something for the
+ * request: else it would be ignored, and the answer taken for what was asked for.
  *
  * @throws {InvalidRequestError} when one has none, or came several times, and for a verb that has none
  */
@@ -48,7 +50,7 @@ export function assertParameters(request: FastifyRequest): void {
   }
 }
 
-/** The parameter's value as it was sent, of a query that was checked. */
+/** The parameter's value as it was sent. The query must have been checked. */
 export function parameterOf(request: FastifyRequest, name: string): string | undefined {
   return (request.query as Record<string, string | undefined>)[name];
 }
@@ -64,4 +66,76 @@ function operationOf(request: FastifyRequest): Operation | undefined {
   if (verb === 'FOLLOW') throw new InvalidRequestError('the verb FOLLOW goes with GET and WebSockets');
   if (isHandshake(request)) return 'follow';
   return isRead ? 'read' : undefined;
+}
+
+const SESSION = /^[\w-]{16,128}$/;
+
+/**
+ * What a follower's query asks for, and for how many milliseconds it waits for a resource that is missing.
+ *
+ * @throws {InvalidRequestError} when a parameter is malformed
+ */
+export function followRequestOf(request: FastifyRequest): FollowRequest & { waitMs: number } {
+  const from = integerOf(request, QueryName.from, Number.MIN_SAFE_INTEGER);
+  const lines = integerOf(request, QueryName.lines, 0);
+  if (from !== undefined && lines !== undefined) {
+    throw new InvalidRequestError('the query parameters from and lines exclude each other');
+  }
+  const generation = integerOf(request, QueryName.generation, 0);
+  const waitMs = millisecondsOf(request, QueryName.wait, MAX_WAIT_SECONDS);
+  const holdMs = millisecondsOf(request, QueryName.hold, MAX_HOLD_SECONDS);
+  return { from, lines, generation, waitMs, holdMs };
+}
+
+/**
+ * What an appender's query asks for.
+ *
+ * @throws {InvalidRequestError} when a parameter is malformed
+ */
+export function appendRequestOf(request: FastifyRequest): AppendRequest {
+  const session = parameterOf(request, QueryName.session);
+  if (session !== undefined && !SESSION.test(session)) {
+    throw new InvalidRequestError('the query parameter session must be 16 to 128 letters, digits, - or _');
+  }
+  return {
+    session,
+    attempt: integerOf(request, QueryName.attempt, 0),
+    expect: integerOf(request, QueryName.expect, 0),
+    generation: integerOf(request, QueryName.generation, 0),
+    closes: asksToClose(request),
+  };
+}
+
+/**
+ * Refuses what only makes sense for an append to one file.
+ *
+ * @throws {InvalidRequestError} when the query asks for anything of an appender
+ */
+export function assertNoAppendRequest(request: FastifyRequest): void {
+  for (const name of [QueryName.session, QueryName.attempt, QueryName.expect, QueryName.generation]) {
+    if (parameterOf(request, name) === undefined) continue;
+    throw new InvalidRequestError(`the query parameter ${name} does not go together with a form`);
+  }
+}
+
+/** A time that is given in seconds. */
+function millisecondsOf(request: FastifyRequest, name: string, maxSeconds: number): number {
+  const text = parameterOf(request, name) ?? '0';
+  const seconds = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || seconds > maxSeconds) {
+    throw new InvalidRequestError(`the query parameter ${name} must be between 0 and ${maxSeconds} seconds`);
+  }
+  return seconds * 1000;
+}
+
+function integerOf(request: FastifyRequest, name: string, min: number): number | undefined {
+  const text = parameterOf(request, name);
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value) || value < min) {
+    throw new InvalidRequestError(
+      `the query parameter ${name} must be a whole number${min === 0 ? ', not negative' : ''}`,
+    );
+  }
+  return value;
 }

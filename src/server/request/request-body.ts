@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import type { FastifyRequest } from 'fastify';
@@ -7,20 +7,22 @@ import {
   BodyTimeoutError,
   type HttpfstreamError,
   InvalidRequestError,
+  LengthRequiredError,
   PayloadTooLargeError,
   UnsupportedEncodingError,
+  UnsupportedTransferError,
 } from '../../wire/errors.ts';
-import { limitSilence } from '../keep-alive.ts';
+import { expectationFailed } from '../node/bare-refusals.ts';
+import { limitSilence } from '../node/client-socket.ts';
 import type { BodyShare } from './body-budget.ts';
-import { assertTransferCoding } from './framing.ts';
 
-/** Who takes the bytes of a {@link ByteSource}. Of `ended`, `failed` and `cut` one is called, once, last. */
+/** Consumes a {@link ByteSource}. The last call is one of `ended`, `failed` and `cut`. */
 export interface BodyReader {
-  /** Takes bytes, which are its own from now on. */
+  /** Takes bytes, and owns them from now on. */
   take(bytes: Buffer): void;
-  /** Called when that was everything. */
+  /** Called at the end. */
   ended(): void;
-  /** Called when what came is not what it must be. The connection may still be there. */
+  /** Called when the bytes are invalid, or too late. The connection may still be there. */
   failed(error: HttpfstreamError): void;
   /** Called when the connection broke before the end. */
   cut(): void;
@@ -28,16 +30,16 @@ export interface BodyReader {
 
 /** Bytes from a client, in order. */
 export interface ByteSource {
-  /** Begins to give them away. To be called once. */
+  /** Starts to pass them on. To be called once. */
   read(reader: BodyReader): void;
-  /** Holds them back. After the last nothing happens, as with {@link resume}. */
+  /** Passes on nothing until {@link resume}. Neither has an effect after the end. */
   pause(): void;
   resume(): void;
   /** Drops what is still to come; the reader is not called any more. */
   discard(): void;
 }
 
-/** What comes in smaller chunks is given away together. */
+/** Smaller chunks are gathered, up to this size. */
 const GATHERED_BYTES = 16 * 1024;
 
 type Decoder = zlib.Gunzip | zlib.Inflate | zlib.BrotliDecompress;
@@ -50,17 +52,17 @@ const DECODERS: Readonly<Record<string, () => Decoder>> = {
 };
 
 /**
- * A byte may be decoded to so many: what deflate can reach at most, so that no
- * log is too repetitive. Brotli can make a million of one.
+ * How many bytes one byte may be decoded to: what deflate can reach at most, so
+ * that no log is too repetitive. Brotli can make a million of one.
  */
 const MAX_DECODED_RATIO = 1032;
 
-/** What may be decoded beyond that: what is short is no danger. */
+/** May be decoded beyond that: a short body is no danger. */
 const DECODED_GRACE_BYTES = 1024 * 1024;
 
 /**
- * The body of a request, as it comes, with its `Content-Encoding` undone. What
- * has come together is given away together, in however small chunks it was sent.
+ * The body of a request as it comes, decoded (`Content-Encoding`). Bytes that came
+ * together are passed on together, in however small chunks they were sent.
  */
 export class RequestBody implements ByteSource {
   readonly #request: IncomingMessage;
@@ -115,7 +117,7 @@ export class RequestBody implements ByteSource {
   }
 
   resume(): void {
-    // The connection's time is limited by others now.
+    // The time limit of the connection is no longer this body's.
     if (this.#reader === undefined) return;
     this.#limitIdleTime();
     this.#source.resume();
@@ -133,7 +135,7 @@ export class RequestBody implements ByteSource {
 
   #arrive(bytes: Buffer): void {
     if (this.#reader === undefined) return;
-    // Node has everything that is due done after each chunk, so that only the next turn of the event loop is late enough.
+    // Node runs microtasks and ticks after each chunk, so that only the next turn of the event loop is late enough.
     if (this.#arrived.length === 0) setImmediate(() => this.#pass());
     this.#arrived.push(bytes);
     if (this.#arrived.length >= GATHERED_BYTES) this.#pass();
@@ -171,13 +173,13 @@ export class RequestBody implements ByteSource {
   }
 
   #endDecoded(decoder: Decoder): void {
-    // Decoders stop without a word at what is not theirs.
+    // Decoders silently stop at trailing bytes that are not theirs.
     if (decoder.bytesWritten === this.#encodedBytes) this.#settle()?.ended();
     else this.#fail(new InvalidRequestError(`there is more in the body than what ${this.#encoding} makes`));
   }
 
   #fail(error: HttpfstreamError): void {
-    // A request that is cut has an error, too.
+    // A request whose connection breaks emits an error, too.
     if (this.#request.destroyed && !this.#request.readableEnded) this.#cut();
     else this.#settle()?.failed(error);
   }
@@ -261,4 +263,41 @@ function encodingOf({ headers }: IncomingMessage): string {
   const encoding = headers['content-encoding']?.trim().toLowerCase() ?? '';
   if (encoding === '' || encoding === 'identity' || Object.hasOwn(DECODERS, encoding)) return encoding;
   throw new UnsupportedEncodingError('the Content-Encoding must be gzip, deflate, br or identity');
+}
+
+/** @throws {UnsupportedTransferError} when a body is coded a second time, for its way */
+function assertTransferCoding({ 'transfer-encoding': coding = 'chunked' }: IncomingHttpHeaders): void {
+  // Node decodes the last one only, and passes the others on.
+  if (coding.trim().toLowerCase() === 'chunked') return;
+  throw new UnsupportedTransferError('the Transfer-Encoding must be chunked');
+}
+
+/**
+ * Checks that a handshake has no body, whose bytes would be taken for frames: Node
+ * has handed over the connection and no longer checks any of this.
+ *
+ * @throws {UnsupportedTransferError} when a body is coded a second time, for its way
+ * @throws {ExpectationFailedError} when it expects what nobody knows
+ * @throws {InvalidRequestError} when it has a body
+ */
+export function assertNoBody(headers: IncomingHttpHeaders): void {
+  assertTransferCoding(headers);
+  if (!/^100-continue$/i.test(headers.expect ?? '100-continue')) {
+    throw expectationFailed();
+  }
+  if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0) {
+    throw new InvalidRequestError('a handshake has no body');
+  }
+}
+
+/**
+ * Checks that the end of a body is known: in HTTP/1.0 it may be the close of the
+ * connection, which Node takes for no body.
+ *
+ * @throws {LengthRequiredError} when it cannot
+ */
+export function assertLength({ httpVersion, headers }: IncomingMessage): void {
+  if (httpVersion !== '1.0' || headers['content-length'] !== undefined) return;
+  if (headers['transfer-encoding'] === undefined)
+    throw new LengthRequiredError('in HTTP/1.0 a body needs a Content-Length');
 }

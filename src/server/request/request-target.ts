@@ -10,8 +10,7 @@ import { VERB_HEADER, VERB_QUERY, type Verb } from '../../wire/protocol.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { withoutKey } from '../access/page-paths.ts';
 import { asksForWebSocket } from '../node/request-head.ts';
-import { hostOf } from './host.ts';
-import { parseTarget } from './target.ts';
+import { hostOf, parseTarget } from './target.ts';
 
 /**
  * The verb of a request, if it names one; the header wins over the query.
@@ -56,7 +55,7 @@ export function assertNotReserved({ segments }: ResourcePath): void {
   throw new ForbiddenPathError('the path is reserved for subscriptions, which this server does not have');
 }
 
-/** Whether the request asks for a WebSocket by the method that can. */
+/** Whether the request asks for a WebSocket, with the one method that can. */
 export function isHandshake({ method, raw }: FastifyRequest): boolean {
   return method === 'GET' && asksForWebSocket(raw);
 }
@@ -64,7 +63,7 @@ export function isHandshake({ method, raw }: FastifyRequest): boolean {
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
 
 /**
- * Checks a handshake before anything is opened for it (RFC 6455, section 4.2.1).
+ * Validates a handshake before anything is opened for it (RFC 6455, section 4.2.1).
  *
  * @throws {UpgradeRequiredError} when it is none
  * @throws {InvalidRequestError} when its key or version is wrong

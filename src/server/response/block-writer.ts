@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { type BlockLoan, SMALL_BLOCK_BYTES } from '../../storage/block-pool.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
+import type { BlockLoan, OpenFile } from '../../core/open-file.ts';
 
 /** Largest block: larger ones do not stay in the processor's cache. */
 const MAX_BLOCK_BYTES = 512 * 1024;
@@ -8,7 +7,7 @@ const MAX_BLOCK_BYTES = 512 * 1024;
 /** How many there are at most: one is written while the next one is read. */
 const MAX_BLOCKS = 2;
 
-/** Who takes a block in more than this, in milliseconds, gets small ones. */
+/** A client that takes longer for a block, in milliseconds, gets small ones. */
 const SLOW_MS = 1000;
 
 /** What was read. */
@@ -19,8 +18,8 @@ interface Filled {
 }
 
 /**
- * Writes files to a response in blocks, each of which is used again when the system has taken what was in it. It begins
- * with one small block; a client that takes them gets larger ones, and a second one.
+ * Writes files to a response in blocks that are reused once the system has taken their content. It begins with one
+ * small block; a client that takes them quickly gets larger ones, and a second one.
  */
 export class BlockWriter {
   readonly #response: ServerResponse;
@@ -29,7 +28,7 @@ export class BlockWriter {
   readonly #free: Buffer[] = [];
   #count = 0;
   /** How large the next one is. */
-  #blockBytes = SMALL_BLOCK_BYTES;
+  #blockBytes: number;
   /** How many writes the system has not taken yet. */
   #writing = 0;
   #isStopped = false;
@@ -40,9 +39,10 @@ export class BlockWriter {
   constructor(response: ServerResponse, loan: BlockLoan) {
     this.#response = response;
     this.#loan = loan;
+    this.#blockBytes = loan.smallBytes;
   }
 
-  /** Writes bytes that are nobody's block. */
+  /** Writes bytes that are in none of the blocks. */
   write(bytes: Buffer): void {
     this.#write(bytes, () => undefined);
   }
@@ -52,12 +52,12 @@ export class BlockWriter {
    *
    * @throws when it cannot be read, or, {@link isStopped}, nobody takes it any more
    */
-  async writeRange(file: StoredFile, start: number, end: number): Promise<void> {
+  async writeRange(file: OpenFile, start: number, end: number): Promise<void> {
     let reading = this.#read(file, start, end);
     for (let at = start; at < end; ) {
       const { block, bytes } = await reading;
       at += bytes;
-      // Before this one is written: what reads is another thread.
+      // Before this one is written: another thread reads.
       if (at < end) reading = this.#read(file, at, end);
       const since = performance.now();
       this.#write(block.subarray(0, bytes), () => this.#giveBack(block, performance.now() - since));
@@ -77,12 +77,12 @@ export class BlockWriter {
     }
   }
 
-  /** Whether nobody is there any more. */
+  /** Whether the client is gone. */
   get isStopped(): boolean {
     return this.#isStopped;
   }
 
-  /** Gives up: nobody is there any more. */
+  /** Gives up, since the client is gone. */
   stop(): void {
     this.#isStopped = true;
     this.#wake();
@@ -98,7 +98,7 @@ export class BlockWriter {
     });
   }
 
-  async #read(file: StoredFile, at: number, end: number): Promise<Filled> {
+  async #read(file: OpenFile, at: number, end: number): Promise<Filled> {
     const block = await this.#blockFor(end - at);
     const bytes = await file.readInto(block.subarray(0, Math.min(block.length, end - at)), at);
     this.#assertGoingOn();
@@ -128,7 +128,7 @@ export class BlockWriter {
     return Buffer.allocUnsafeSlow(this.#blockBytes);
   }
 
-  /** The first, small one is everybody's. */
+  /** The first, small one needs no loan. */
   #hasRoomForOne(): boolean {
     if (this.#count === 0) return true;
     const isLarge = this.#blockBytes === MAX_BLOCK_BYTES;
@@ -142,7 +142,7 @@ export class BlockWriter {
       return;
     }
     this.#count--;
-    this.#blockBytes = SMALL_BLOCK_BYTES;
+    this.#blockBytes = this.#loan.smallBytes;
     this.#loan.reduce(block.length);
   }
 

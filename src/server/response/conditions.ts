@@ -1,14 +1,14 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { PreconditionFailedError } from '../../wire/errors.ts';
-import { parseHttpDate } from './http-date.ts';
 import type { LastModified } from './last-modified.ts';
+import { parseHttpDate } from './last-modified.ts';
 
 /** What is between the quotes may be anything, commas too. */
 const ENTITY_TAG = /(?<=^|[\s,])(?:W\/)?"[^"]*"/g;
 
-/** What tells an answer from others. */
+/** What tells one state of a resource from others. */
 export interface Validators {
-  /** Of each form in which it can be had. */
+  /** One for each form in which it is served. */
   etags: readonly string[];
   /** Undefined where no date tells. */
   lastModified?: LastModified | undefined;
@@ -33,8 +33,8 @@ export function assertUnchanged(headers: IncomingHttpHeaders, { etags, lastModif
 }
 
 /**
- * Whether a client has the answer already (`If-None-Match`, else `If-Modified-Since`). That it tells
- * caches on the way to ask again (`Cache-Control`) is none of the origin's business.
+ * Whether a client has the answer already (`If-None-Match`, else `If-Modified-Since`). Its `Cache-Control`
+ * is for caches on the way, and not for the origin.
  */
 export function isFresh(headers: IncomingHttpHeaders, validators: Validators): boolean {
   const since = headers['if-modified-since'];

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import mimeTypes from 'mime-types';
-import type { StoredFile } from '../../storage/stored-file.ts';
+import type { OpenFile } from '../../core/open-file.ts';
 
 /** How many of a file's first bytes tell text from other data when its name does not. */
 const SNIFFED_BYTES = 512;
@@ -34,6 +34,6 @@ function contentTypeOfBytes(head: Buffer): string {
  * @param name of the file in the URL
  * @param size how many bytes of it count
  */
-export function contentTypeOf(name: string, file: StoredFile, size: number): string {
+export function contentTypeOf(name: string, file: OpenFile, size: number): string {
   return contentTypeOfName(name) ?? contentTypeOfBytes(file.readInLine(0, Math.min(size, SNIFFED_BYTES)));
 }

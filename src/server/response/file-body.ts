@@ -1,7 +1,6 @@
 import { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import type { BlockLoan } from '../../storage/block-pool.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
+import type { BlockLoan, OpenFile } from '../../core/open-file.ts';
 import { BlockWriter } from './block-writer.ts';
 
 /** Largest block: no larger one is quicker. */
@@ -20,19 +19,19 @@ export type Piece = Buffer | Range;
  * Pieces of a file, in order; the file is closed at the end, however it comes. Fails when the file turns out to be
  * shorter than a range.
  *
- * It is a stream like any other for whoever makes something else of it. Into a response it goes past the stream, in
- * blocks that are used again and again: that saves the memory, and about a third of the time, that new ones take.
+ * It can be piped like any other stream. Into a response it bypasses the stream, in blocks that are reused: that saves
+ * the memory, and about a third of the time, that new ones take.
  */
 export class FileBody extends Readable {
-  readonly #file: StoredFile;
+  readonly #file: OpenFile;
   readonly #pieces: Piece[];
   readonly #loan: BlockLoan;
   #writer: BlockWriter | undefined;
   /** Settles when the file is not being read. */
   #reading: Promise<void> = Promise.resolve();
 
-  constructor(file: StoredFile, pieces: readonly Piece[]) {
-    // Nothing is read before somebody takes it.
+  constructor(file: OpenFile, pieces: readonly Piece[]) {
+    // Nothing is read ahead.
     super({ highWaterMark: 0 });
     this.#file = file;
     this.#loan = file.blocks.lend(MAX_BLOCK_BYTES);
@@ -41,9 +40,9 @@ export class FileBody extends Readable {
 
   override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
     if (!(destination instanceof ServerResponse)) return super.pipe(destination, options);
-    // In this order: a response that is over before its source has ended was broken off.
+    // In this order: else Fastify takes the response for one that was broken off.
     if (options?.end !== false) this.once('end', () => destination.end());
-    // Writes to a connection that is gone may be answered never.
+    // The callbacks of writes to a connection that is gone may never be called.
     destination.once('close', () => this.destroy());
     const start = () => {
       this.#reading = this.#writeTo(destination);

@@ -1,5 +1,4 @@
-import { CLOCK_TICK_MS } from '../../storage/file-io.ts';
-import { parseHttpDate } from './http-date.ts';
+import { CLOCK_TICK_MS } from '../../core/open-file.ts';
 
 /** Other than a second that is over, the present one may see another change, which no date would tell. */
 const SECOND_MS = 1000;
@@ -22,7 +21,7 @@ export class LastModified {
   readonly header: string;
   readonly #timeMs: number;
   readonly #isSettled: boolean;
-  /** Begin of the newest second that is over. */
+  /** Beginning of the newest second that is over. */
   readonly #overMs: number;
   readonly #nowMs: number;
 
@@ -57,7 +56,7 @@ export class LastModified {
   }
 }
 
-/** The last one, which is asked for again and again while one file is. */
+/** The last one: the same file is often asked for again and again. */
 let last = { timeMs: 0, text: new Date(0).toUTCString() };
 
 function httpDate(timeMs: number): string {
@@ -67,4 +66,24 @@ function httpDate(timeMs: number): string {
 
 function wholeSecond(timeMs: number): number {
   return Math.floor(timeMs / SECOND_MS) * SECOND_MS;
+}
+
+const TIME = '(?<time>(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d)';
+
+/** The one that is sent, and two obsolete ones that must be understood (RFC 9110, section 5.6.7). */
+const FORMS = [
+  new RegExp(`^[A-Z][a-z]{2}, (?<day>\\d\\d) (?<month>[A-Z][a-z]{2}) (?<year>\\d{4}) ${TIME} GMT$`),
+  new RegExp(`^[A-Z][a-z]{5,8}, (?<day>\\d\\d)-(?<month>[A-Z][a-z]{2})-(?<year>\\d\\d) ${TIME} GMT$`),
+  new RegExp(`^[A-Z][a-z]{2} (?<month>[A-Z][a-z]{2}) (?<day>[ \\d]\\d) ${TIME} (?<year>\\d{4})$`),
+];
+
+/** Parses a date of HTTP to milliseconds since 1970; `NaN` for a malformed one, and for a day that does not exist. */
+export function parseHttpDate(text: string): number {
+  for (const form of FORMS) {
+    const { day, month, year, time } = form.exec(text)?.groups ?? {};
+    if (day === undefined) continue;
+    const timeMs = Date.parse(`${day} ${month} ${year} ${time} GMT`);
+    return new Date(timeMs).getUTCDate() === Number(day) ? timeMs : Number.NaN;
+  }
+  return Number.NaN;
 }

@@ -1,17 +1,17 @@
 import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { IN_LINE_BYTES, type StoredFile } from '../../storage/stored-file.ts';
+import type { OpenFile } from '../../core/open-file.ts';
 import { StorageError } from '../../wire/errors.ts';
 import { FileBody, type Piece, type Range } from './file-body.ts';
 
-/** Up to this size a body is read at once instead of streamed. */
-export const SMALL_BODY_BYTES = IN_LINE_BYTES;
+/** Up to this size a body is read at once, in line, instead of streamed: more takes longer than a trip to a thread. */
+export const SMALL_BODY_BYTES = 64 * 1024;
 
 /** Answers with `pieces` of a file, which is closed at the end, however it comes. */
 export async function sendBytes(
   request: FastifyRequest,
   reply: FastifyReply,
-  file: StoredFile,
+  file: OpenFile,
   pieces: readonly Piece[],
   contentLength: number,
 ): Promise<FastifyReply> {
@@ -38,7 +38,7 @@ export async function sendBytes(
  *
  * @throws {StorageError} when the file has become shorter: a part must not look like the whole
  */
-export function readWhole(file: StoredFile, { start, end }: Range): Buffer {
+export function readWhole(file: OpenFile, { start, end }: Range): Buffer {
   const bytes = file.readInLine(start, end - start);
   if (bytes.length < end - start) throw new StorageError('the file has become shorter while it was read');
   return bytes;

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
+import type { Encoder } from '../../core/chunk.ts';
 
-/** Sends what is laid out already, past what made the connection, and sees whether the client takes it. */
+/** Writes encoded bytes straight to the socket, past Node's response or `ws`, and watches whether the client takes them. */
 export class SocketSink {
   readonly #socket: Socket;
   #unsentBytes = 0;
@@ -17,7 +18,7 @@ export class SocketSink {
     if (encoded.length > 1) socket.cork();
     for (const bytes of encoded) isBelowMark = socket.write(bytes);
     if (encoded.length > 1) socket.uncork();
-    // Beyond the mark and yet empty: the system has taken everything at once.
+    // Above the mark and yet empty: the system has taken everything at once.
     return isBelowMark || socket.writableLength === 0;
   }
 
@@ -34,3 +35,21 @@ export class SocketSink {
     return this.#stuckMs;
   }
 }
+
+const CRLF = Buffer.from('\r\n');
+
+/** Ends a chunked body, with its trailers. */
+export function lastChunk(trailers: Readonly<Record<string, string>>): Buffer {
+  const lines = Object.entries(trailers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return Buffer.from(`0\r\n${lines.join('')}\r\n`);
+}
+
+/** Encodes bytes as one chunk of a chunked body (RFC 9112, section 7.1). */
+export const encodeChunk: Encoder = (parts) => {
+  const size = parts.reduce((bytes, part) => bytes + part.length, 0);
+  // An empty chunk would be the last.
+  return size === 0 ? [] : [Buffer.from(`${size.toString(16)}\r\n`), ...parts, CRLF];
+};
+
+/** Leaves bytes as they are, for clients of HTTP/1.0. */
+export const encodePlainly: Encoder = (parts) => parts;

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { FastifyBaseLogger } from 'fastify';
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Core } from '../../core/core.ts';
 import type { AppendRequest } from '../../core/request.ts';
@@ -8,38 +8,30 @@ import { FramingError, type HttpfstreamError } from '../../wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import type { ConnectionGroup } from '../connection-group.ts';
-import type { KeepAlive } from '../keep-alive.ts';
-import { allowSilence } from '../keep-alive.ts';
-import { ClientSocket, FAREWELL_MS, type SocketOwner } from '../node/client-socket.ts';
-import type { AppendEnd, Dialect } from './dialect.ts';
+import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
+import { allowSilence, ClientSocket, FAREWELL_MS, type SocketOwner } from '../node/client-socket.ts';
+import type { AppendEnd, Dialect } from './dialects.ts';
 import { Liveness } from './liveness.ts';
 
-/** While bytes keep coming, an acknowledgement for each so many of them, … */
+/** While bytes keep coming they are acknowledged each time so many of them are safe, … */
 const ACK_BYTES = 1024 * 1024;
 
 /** … and after this time at the latest. */
 const ACK_INTERVAL_MS = 50;
 
-export interface AppendContext {
-  core: Core;
-  connections: ConnectionGroup;
-  keepAlive: KeepAlive;
-  keepAliveMs: number;
-}
-
 /**
  * One appender's connection, from before its upgrade to its end.
  *
  * A legacy client is sent nothing while the append goes on, not even a ping:
- * the original's never reads, and what lies unread when it closes turns its
- * close into a reset that throws away its last bytes.
+ * the original's never reads, and unread bytes turn its close into a reset, which
+ * discards its last bytes.
  */
-export class AppendConnection implements LeaseHolder, SocketOwner, TapHandler {
+export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOwner, TapHandler {
+  readonly #core: Core;
+  readonly #appends: ActiveConnections;
   readonly #path: ResourcePath;
   readonly #dialect: Dialect;
   readonly #socket: Socket;
-  readonly #context: AppendContext;
   readonly #log: FastifyBaseLogger;
   /** Of a client that answers pings, once it has its WebSocket. */
   #liveness: Liveness | undefined;
@@ -56,27 +48,28 @@ export class AppendConnection implements LeaseHolder, SocketOwner, TapHandler {
   #ackDue = false;
 
   constructor(
+    core: Core,
+    appends: ActiveConnections,
     path: ResourcePath,
     dialect: Dialect,
-    socket: Socket,
-    context: AppendContext,
-    log: FastifyBaseLogger,
+    { raw, log }: FastifyRequest,
   ) {
+    this.#core = core;
+    this.#appends = appends;
     this.#path = path;
     this.#dialect = dialect;
-    this.#socket = socket;
-    this.#context = context;
+    this.#socket = raw.socket;
     this.#log = log;
   }
 
   /**
-   * Takes hold of the resource, before the upgrade. It is let go when the
-   * connection closes, upgraded or not.
+   * Acquires the lease of the resource, before the upgrade. It is given back when
+   * the connection closes, upgraded or not.
    *
    * @throws what {@link SessionRegistry.open} throws
    */
   async open(request: AppendRequest): Promise<void> {
-    const lease = await this.#context.core.sessions.open(this.#path, request, this);
+    const lease = await this.#core.sessions.open(this.#path, request, this);
     this.#lease = lease;
     await lease.ready();
     if (lease.failure !== undefined) throw lease.failure;
@@ -84,7 +77,7 @@ export class AppendConnection implements LeaseHolder, SocketOwner, TapHandler {
       lease.release();
       return;
     }
-    this.#context.connections.add(this);
+    this.#appends.add(this);
     ClientSocket.of(this.#socket).owner = this;
     this.#log.info(
       { resource: this.#path.toString(), position: lease.received, start: lease.startPosition },
@@ -97,10 +90,7 @@ export class AppendConnection implements LeaseHolder, SocketOwner, TapHandler {
     const lease = this.#lease as Lease;
     this.#websocket = websocket;
     allowSilence(this.#socket);
-    if (this.#dialect.answersPings) {
-      this.#liveness = new Liveness(this.#socket, this.#context.keepAliveMs);
-      this.#context.keepAlive.add(this);
-    }
+    if (this.#dialect.answersPings) this.#liveness = new Liveness(this.#socket, this.#appends.keepAliveMs);
     this.#tap = new PayloadTap(websocket, this.#socket, this);
     this.#tell({
       type: 'open',
@@ -116,7 +106,7 @@ export class AppendConnection implements LeaseHolder, SocketOwner, TapHandler {
     return true;
   }
 
-  /** Nothing is held of a message, and the original sends all that it has as one. */
+  /** Messages are not buffered, and the original sends all that it has as one. */
   get maxMessageBytes(): number {
     return Number.MAX_SAFE_INTEGER;
   }
@@ -232,14 +222,13 @@ export class AppendConnection implements LeaseHolder, SocketOwner, TapHandler {
   }
 
   closed(socket: Socket, hadError: boolean): void {
-    this.#context.keepAlive.delete(this);
     const isOrderly = !hadError && socket.readableEnded && this.#tap?.betweenMessages === true;
     void this.#finish(this.#lease as Lease, this.#dialect.endOfConnection(isOrderly));
   }
 
   async #finish(lease: Lease, how: AppendEnd): Promise<void> {
     await this.#end(lease, how);
-    this.#context.connections.delete(this);
+    this.#appends.delete(this);
     this.#log.info(
       {
         resource: this.#path.toString(),

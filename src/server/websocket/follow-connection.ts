@@ -8,11 +8,10 @@ import type { Reader, Sink } from '../../core/reader.ts';
 import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '../../wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
-import type { ConnectionGroup } from '../connection-group.ts';
-import { CLOSE_PATIENCE_MS, type KeepAlive } from '../keep-alive.ts';
+import { type ActiveConnection, type ActiveConnections, CLOSE_PATIENCE_MS } from '../active-connections.ts';
 import { ClientSocket, FAREWELL_MS, type SocketOwner } from '../node/client-socket.ts';
 import { SocketSink } from '../response/socket-sink.ts';
-import type { Dialect } from './dialect.ts';
+import type { Dialect } from './dialects.ts';
 import { Liveness } from './liveness.ts';
 
 /** What people read in the close frame, where the reason is not the whole story. */
@@ -26,20 +25,14 @@ const CLOSE_TEXTS: Readonly<Partial<Record<EndReason, string>>> = {
 /** Longest message that a follower, which has nothing to say, may send. */
 const MAX_MESSAGE_BYTES = 1024;
 
-export interface FollowContext {
-  log: FastifyBaseLogger;
-  connections: ConnectionGroup;
-  keepAlive: KeepAlive;
-  keepAliveMs: number;
-}
-
 /** One follower's connection, from before its upgrade to its end. */
-export class FollowConnection implements Sink, SocketOwner, TapHandler {
+export class FollowConnection implements ActiveConnection, Sink, SocketOwner, TapHandler {
+  readonly #follows: ActiveConnections;
+  readonly #log: FastifyBaseLogger;
   readonly #dialect: Dialect;
   readonly #socket: Socket;
   readonly #client: ClientSocket;
   readonly #sink: SocketSink;
-  readonly #context: FollowContext;
   readonly #liveness: Liveness;
   /** Made for those who wait only: there are many connections. */
   #aborter: AbortController | undefined;
@@ -48,14 +41,15 @@ export class FollowConnection implements Sink, SocketOwner, TapHandler {
   /** Whether it is closed from the other side, or as good as that. */
   #isStopped = false;
 
-  constructor(dialect: Dialect, socket: Socket, context: FollowContext) {
+  constructor(follows: ActiveConnections, log: FastifyBaseLogger, dialect: Dialect, socket: Socket) {
+    this.#follows = follows;
+    this.#log = log;
     this.#dialect = dialect;
     this.#socket = socket;
     this.#client = ClientSocket.of(socket);
     this.#sink = new SocketSink(socket);
-    this.#context = context;
-    this.#liveness = new Liveness(socket, context.keepAliveMs);
-    context.connections.add(this);
+    this.#liveness = new Liveness(socket, follows.keepAliveMs);
+    follows.add(this);
     this.#client.owner = this;
   }
 
@@ -86,7 +80,6 @@ export class FollowConnection implements Sink, SocketOwner, TapHandler {
     this.#websocket = websocket;
     // ws would answer each of its pings, read or not.
     new PayloadTap(websocket, this.#socket, this);
-    this.#context.keepAlive.add(this);
     if (this.#reader === undefined) this.#tell({ type: 'waiting' });
     else this.#open(this.#reader);
   }
@@ -135,7 +128,7 @@ export class FollowConnection implements Sink, SocketOwner, TapHandler {
     if (error instanceof ResourceGoneError) this.refuse('deleted', error.message);
     else if (error instanceof RangeNotSatisfiableError) this.refuse('truncated', error.message);
     else {
-      this.#context.log.error({ err: error }, 'a follower cannot be served');
+      this.#log.error({ err: error }, 'a follower cannot be served');
       this.refuse(
         'interrupted',
         error instanceof HttpfstreamError ? error.message : 'the file cannot be read',
@@ -192,7 +185,6 @@ export class FollowConnection implements Sink, SocketOwner, TapHandler {
 
   closed(): void {
     this.#stop();
-    this.#context.keepAlive.delete(this);
-    this.#context.connections.delete(this);
+    this.#follows.delete(this);
   }
 }

@@ -4,10 +4,10 @@ import { HEARTBEAT_MS } from '../../wire/protocol.ts';
 
 const PING_FRAME = Buffer.of(0x80 | Opcode.ping, 0);
 
-/** So many unread bytes may stand before a ping that the peer takes long to come to it, … */
+/** With this many unread bytes before a ping the peer may take long to get to it, … */
 const LONG_READ_BYTES = 64 * 1024;
 
-/** … and so long it may be silent then. */
+/** … and may be silent for this long. */
 const LONG_READ_MS = 300_000;
 
 /** Pings a peer that is quiet, and tells when it has been silent for too long. */
@@ -22,9 +22,9 @@ export class Liveness {
   #silentMs = 0;
   /** Time since the ping that is not answered. */
   #pingedMs: number | undefined;
-  /** Whether it has given signs of life that nobody asked for, as the clients of this package do. */
+  /** Whether it sends heartbeats of its own, as the clients of this package do. */
   #isBeating = false;
-  /** Of what it was sent, how much stood before the last ping, and how much it has read for sure. */
+  /** How much it was sent before the last ping, and how much of that it has certainly read. */
   #pingEnd = 0;
   #readTo: number;
 
@@ -36,7 +36,7 @@ export class Liveness {
     this.#readTo = socket.bytesWritten;
   }
 
-  /** Looks after the peer; to be called at every interval. Returns whether it must be taken for dead. */
+  /** To be called at every interval. Returns whether the peer must be considered dead. */
   tick(intervalMs: number): boolean {
     this.#observe(intervalMs);
     if (this.#isBeating && this.#silentMs >= Math.max(2 * this.#keepAliveMs, 3 * HEARTBEAT_MS)) return true;

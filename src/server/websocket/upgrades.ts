@@ -1,44 +1,79 @@
-import type { FastifyRequest } from 'fastify';
+import http, { type Server } from 'node:http';
+import fastifyWebsocket from '@fastify/websocket';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Core } from '../../core/core.ts';
 import type { FollowRequest } from '../../core/request.ts';
-import { ResourceNotFoundError } from '../../wire/errors.ts';
-import { SUBPROTOCOL } from '../../wire/protocol.ts';
+import { ResourceNotFoundError, UpgradeRequiredError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import { type ActiveConnections, CLOSE_PATIENCE_MS } from '../active-connections.ts';
 import { ignoreMissing } from '../failure.ts';
-import { allowSilence } from '../keep-alive.ts';
-import { appendRequestOf, followRequestOf } from '../request/request-query.ts';
-import { assertHandshake } from '../request/request-target.ts';
-import { AppendConnection, type AppendContext } from './append-connection.ts';
-import type { Dialect } from './dialect.ts';
-import { FollowConnection, type FollowContext } from './follow-connection.ts';
-import { legacyDialect } from './legacy-dialect.ts';
-import { v2Dialect } from './v2-dialect.ts';
+import { allowSilence } from '../node/client-socket.ts';
+import { appendRequestOf, followRequestOf } from '../request/query-parameters.ts';
+import { assertHandshake, isHandshake, verbOf } from '../request/request-target.ts';
+import { AppendConnection } from './append-connection.ts';
+import { type Dialect, dialectOf, legacyDialect, v2Dialect } from './dialects.ts';
+import { FollowConnection } from './follow-connection.ts';
+
+const SERVER_OPTIONS = {
+  closeTimeout: CLOSE_PATIENCE_MS,
+  // Followers have nothing to say, and appenders' messages do not pass through ws.
+  maxPayload: 1024,
+  skipUTF8Validation: true,
+  // The plugin keeps lists of its own, and ends the connections when the server closes.
+  clientTracking: false,
+};
 
 const CONNECTION = Symbol('connection');
 
 /** A request with what is open for it. */
 type Upgrading = FastifyRequest & { [CONNECTION]?: AppendConnection | FollowConnection };
 
-/** What is opened for WebSockets before their upgrade. */
+/** Opens what WebSockets append to or follow, before the upgrade: a refusal is an answer of plain HTTP. */
 export class WebSocketUpgrades {
   readonly #core: Core;
-  readonly #appendContext: AppendContext;
-  readonly #followContext: FollowContext;
+  readonly #appends: ActiveConnections;
+  readonly #follows: ActiveConnections;
+  readonly #log: FastifyBaseLogger;
 
-  constructor(appendContext: AppendContext, followContext: FollowContext) {
-    this.#core = appendContext.core;
-    this.#appendContext = appendContext;
-    this.#followContext = followContext;
+  constructor(core: Core, appends: ActiveConnections, follows: ActiveConnections, log: FastifyBaseLogger) {
+    this.#core = core;
+    this.#appends = appends;
+    this.#follows = follows;
+    this.#log = log;
   }
 
-  /** Whether something is open for the request, so that it is to be upgraded. */
-  has(request: Upgrading): boolean {
-    return request[CONNECTION] !== undefined;
+  /** Whether a request asks for a WebSocket, or for what needs one. */
+  concerns(request: FastifyRequest): boolean {
+    return request.ws || verbOf(request) === 'APPEND' || dialectOf(request) === v2Dialect;
   }
 
-  /** Gives what is open for a request its WebSocket. */
+  /**
+   * Opens what a request wants to append to or to follow.
+   *
+   * @returns whether the request is to be upgraded, after which {@link start} is to be called; false for a legacy
+   *   client of what nobody appends to, which gets the file in place of an upgrade
+   * @throws {UpgradeRequiredError} when the request is no handshake, and would have to be
+   * @throws what {@link SessionRegistry.open} and {@link Followers.follow} throw
+   */
+  async open(request: Upgrading, reply: FastifyReply, path: ResourcePath): Promise<boolean> {
+    if (verbOf(request) === 'APPEND') await this.#openAppend(request, path);
+    else if (isHandshake(request)) await this.#openFollow(request, path);
+    else if (dialectOf(request) === v2Dialect) {
+      throw new UpgradeRequiredError('a proxy on the way does not pass WebSocket handshakes');
+    }
+    if (request[CONNECTION] !== undefined) {
+      prepareUpgrade(request, reply);
+      return true;
+    }
+    if (request.ws) prepareAnswer(request, reply);
+    return false;
+  }
+
+  /** Starts the append or the follower that was opened for a request. */
   start(request: Upgrading, websocket: WebSocket): void {
+    // In place of @fastify/websocket's listener, which would keep the request in memory; ws closes by itself.
+    websocket.removeAllListeners('error').on('error', ignore);
     request[CONNECTION]?.start(websocket);
   }
 
@@ -48,11 +83,10 @@ export class WebSocketUpgrades {
    * @throws {UpgradeRequiredError} when the request is no handshake
    * @throws what {@link SessionRegistry.open} throws
    */
-  async openAppend(request: Upgrading, path: ResourcePath): Promise<void> {
+  async #openAppend(request: Upgrading, path: ResourcePath): Promise<void> {
     assertHandshake(request);
-    const { socket } = request.raw;
     const dialect = dialectOf(request);
-    const connection = new AppendConnection(path, dialect, socket, this.#appendContext, request.log);
+    const connection = new AppendConnection(this.#core, this.#appends, path, dialect, request);
     await connection.open(dialect === v2Dialect ? appendRequestOf(request) : {});
     request[CONNECTION] = connection;
   }
@@ -63,7 +97,7 @@ export class WebSocketUpgrades {
    *
    * @throws what {@link Followers.follow} throws
    */
-  async openFollow(request: Upgrading, path: ResourcePath): Promise<void> {
+  async #openFollow(request: Upgrading, path: ResourcePath): Promise<void> {
     await (dialectOf(request) === v2Dialect
       ? this.#openV2Follow(request, path)
       : this.#openLegacyFollow(request, path));
@@ -73,7 +107,7 @@ export class WebSocketUpgrades {
     const feed = await this.#core.followers.liveFeed(path);
     if (feed === undefined || request.raw.socket.destroyed) return;
     assertHandshake(request);
-    const connection = new FollowConnection(legacyDialect, request.raw.socket, this.#followContext);
+    const connection = this.#newFollow(legacyDialect, request);
     connection.follow(feed.join(0, connection, 'session'));
     request[CONNECTION] = connection;
   }
@@ -81,11 +115,11 @@ export class WebSocketUpgrades {
   async #openV2Follow(request: Upgrading, path: ResourcePath): Promise<void> {
     assertHandshake(request);
     const { waitMs, ...wanted } = followRequestOf(request);
-    // Who has gone already would never be seen to leave.
+    // It would go unnoticed that a client leaves that is gone already.
     if (request.raw.socket.destroyed) return;
-    const connection = new FollowConnection(v2Dialect, request.raw.socket, this.#followContext);
+    const connection = this.#newFollow(v2Dialect, request);
     try {
-      // Finding the last lines of a large file may take longer than a handshake otherwise may.
+      // To find the last lines of a large file may take longer than a handshake may otherwise.
       allowSilence(request.raw.socket);
       connection.follow(await this.#core.followers.follow(path, wanted, connection, connection.signal));
     } catch (error) {
@@ -93,6 +127,10 @@ export class WebSocketUpgrades {
       void this.#followLater(connection, path, wanted, waitMs);
     }
     request[CONNECTION] = connection;
+  }
+
+  #newFollow(dialect: Dialect, { raw }: FastifyRequest): FollowConnection {
+    return new FollowConnection(this.#follows, this.#log, dialect, raw.socket);
   }
 
   async #followLater(
@@ -116,8 +154,38 @@ export class WebSocketUpgrades {
   }
 }
 
-/** The dialect of a client: whether it offers the subprotocol. */
-export function dialectOf(request: FastifyRequest): Dialect {
-  const offered = request.headers['sec-websocket-protocol']?.split(',') ?? [];
-  return offered.some((name) => name.trim() === SUBPROTOCOL) ? v2Dialect : legacyDialect;
+function prepareUpgrade(request: FastifyRequest, reply: FastifyReply): void {
+  const { headers, socket } = request.raw;
+  // No other subprotocol and no extension is negotiated, whatever the application's own WebSockets support.
+  headers['sec-websocket-protocol'] = dialectOf(request).subprotocol;
+  headers['sec-websocket-extensions'] = undefined;
+  // Attached to the socket, the response would stay in memory as long as the connection.
+  reply.raw.detachSocket(socket);
+  // The answer is sent together with the first messages of start(), which come before the next tick.
+  socket.cork();
+  process.nextTick(() => socket.uncork());
+}
+
+/** Prepares a plain answer over a connection that Node has handed over for the upgrade. */
+function prepareAnswer({ raw: { socket } }: FastifyRequest, reply: FastifyReply): void {
+  reply.header('connection', 'close');
+  // A follower may read as slowly as it likes.
+  allowSilence(socket);
+  // Node no longer passes this on.
+  socket.on('drain', () => reply.raw.emit('drain'));
+}
+
+function ignore(): void {}
+
+/** Servers whose handshakes are routed already: the plugin may be mounted on one several times. */
+const served = new WeakSet<Server>();
+
+/** Registers `@fastify/websocket`, unless the application has. */
+export async function registerWebSockets(app: FastifyInstance): Promise<void> {
+  const isServed = served.has(app.server);
+  served.add(app.server);
+  if (app.hasDecorator('websocketServer')) return;
+  // Each registration listens to a server and would route every handshake again: a second one gets a server without any.
+  const options = isServed ? { ...SERVER_OPTIONS, server: http.createServer() } : SERVER_OPTIONS;
+  await app.register(fastifyWebsocket, { options });
 }

@@ -5,9 +5,11 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import fc from 'fast-check';
-import { assert, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { assert, describe, expect, it, onTestFinished, test, vi } from 'vitest';
 import { SessionRegistry } from '../../../src/core/sessions/session-registry.ts';
+import { partName } from '../../../src/server/http/multipart-append.ts';
 import { ClientSocket } from '../../../src/server/node/client-socket.ts';
+import { InvalidPathError } from '../../../src/wire/errors.ts';
 import { fileText, openAppender } from '../../support/http-append.ts';
 import { Download, jsonOf, Upload, upload } from '../../support/http-bodies.ts';
 import { descriptorsBackTo, openDescriptors } from '../../support/http-descriptors.ts';
@@ -575,3 +577,24 @@ describe('a form that breaks off', () => {
     }
   });
 });
+
+test.each([
+  ['a.txt', 'a.txt'],
+  ['dir/a.txt', 'a.txt'],
+  ['../../etc/passwd', 'passwd'],
+  ['C:\\dir\\a.txt', 'a.txt'],
+  ['a/b\\c', 'c'],
+  ['a\\b/c', 'c'],
+  ['grüße 👋', 'grüße 👋'],
+  ['...', '...'],
+  [' ', ' '],
+])('a part %j is stored as %j', (filename, name) => {
+  expect(partName(filename)).toBe(name);
+});
+
+test.each(['', 'dir/', 'dir\\', '.', '..', 'a/..', 'a\nb', 'a\u0000', '\u007f', 'gr\ufffde'])(
+  'a part %j is not stored',
+  (filename) => {
+    expect(() => partName(filename)).toThrow(InvalidPathError);
+  },
+);

@@ -109,7 +109,7 @@ describe('a connection', () => {
   });
 });
 
-describe('a connection that is held', () => {
+describe('a connection that is paused', () => {
   it('is not read, though it was resumed a moment before, or paused and resumed', async () => {
     const socketOf = async (begin: (socket: Socket) => void) => {
       const { server, port } = await start(() => undefined);
@@ -118,27 +118,27 @@ describe('a connection that is held', () => {
       writeHead(peer, 'PUT / HTTP/1.1', ['Content-Length: 100000']);
       const [{ socket }] = await asked;
       begin(socket);
-      ClientSocket.of(socket).hold();
+      ClientSocket.of(socket).pause();
       return { socket, peer, bytesRead: socket.bytesRead };
     };
-    const held = await Promise.all([
+    const paused = await Promise.all([
       socketOf((socket) => socket.pause().resume()),
       socketOf((socket) => socket.pause().resume().pause()),
     ]);
     await Promise.all(
-      held.map(({ peer }) => new Promise<void>((resolve) => void peer.write('x', () => resolve()))),
+      paused.map(({ peer }) => new Promise<void>((resolve) => void peer.write('x', () => resolve()))),
     );
     // What was sent is there when somebody else is answered, who came later.
     const { port } = await start((response) => response.end());
     await rawGet(port, '/');
-    for (const { socket, bytesRead } of held) expect(socket.bytesRead).toBe(bytesRead);
+    for (const { socket, bytesRead } of paused) expect(socket.bytesRead).toBe(bytesRead);
   });
 
   it('is read again also when Node has let go of it meanwhile', async () => {
     const { server, port } = await start((response) => response.end());
-    let release: (() => void) | undefined;
+    let resume: (() => void) | undefined;
     server.prependListener('request', ({ socket }) => {
-      release = ClientSocket.of(socket).hold();
+      resume = ClientSocket.of(socket).pause();
     });
     const upgraded = once(server, 'upgrade') as Promise<[http.IncomingMessage, Socket]>;
     const peer = await openSocket(port);
@@ -146,13 +146,13 @@ describe('a connection that is held', () => {
     peer.write(`GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n${upgrade}\r\n`);
     const [, socket] = await upgraded;
     const read = once(socket, 'data');
-    release?.();
+    resume?.();
     peer.write('more');
     expect(String((await read)[0])).toBe('more');
     socket.destroy();
   });
 
-  it('is read again when all who hold it have let it go, whatever Node does meanwhile', async () => {
+  it('is read again when all who have paused it have resumed it, whatever Node does meanwhile', async () => {
     const server = net.createServer();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -163,7 +163,7 @@ describe('a connection that is held', () => {
     const client = ClientSocket.of(socket);
     const chunks: Buffer[] = [];
     socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-    const [first, second] = [client.hold(), client.hold()];
+    const [first, second] = [client.pause(), client.pause()];
     first();
     first();
     socket.resume();
@@ -172,7 +172,7 @@ describe('a connection that is held', () => {
     second();
     expect(socket.isPaused()).toBe(false);
     await waitFor(() => String(Buffer.concat(chunks)) === 'text', 'what was sent');
-    client.hold();
+    client.pause();
     client.dismiss('');
     expect(socket.isPaused()).toBe(false);
   });

@@ -1,5 +1,6 @@
 import type { Report } from '../../../storage/report.ts';
-import type { Root } from '../../../storage/root.ts';
+import { Root } from '../../../storage/root.ts';
+import { RootLock } from '../../../storage/root-lock.ts';
 import { Core } from '../../core.ts';
 import { FileCheck } from './file-check.ts';
 import { Findings } from './findings.ts';
@@ -8,6 +9,26 @@ import { OrphanCheck } from './orphan-check.ts';
 
 /** How many files are looked at at a time. */
 const PARALLEL = 16;
+
+/**
+ * Verifies the root at a directory, and keeps servers from it meanwhile.
+ *
+ * @returns what {@link checkRoot} returns
+ * @throws {InvalidRootError} when it cannot be used
+ * @throws {RootInUseError} when a server uses it
+ */
+export async function checkRootAt(directory: string, tell: (line: string) => void): Promise<boolean> {
+  const root = await Root.open(directory);
+  const lock = await RootLock.acquire(root.own('lock'), {
+    root: directory,
+    report: (message, { reason }) => tell(`${directory}: ${message} (${reason})`),
+  });
+  try {
+    return await checkRoot(root, tell);
+  } finally {
+    await lock.release();
+  }
+}
 
 /**
  * Verifies a root that no server uses and puts right what can be.

@@ -1,20 +1,19 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
+import type { OpenFile } from '../../core/open-file.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { type PagePaths, withoutKey } from '../access/page-paths.ts';
 import { ignoreMissing } from '../failure.ts';
 import { resourceOf } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
 import { contentTypeOfName } from '../response/content-type.ts';
-import { addVary } from '../response/vary.ts';
+import { addVary } from '../response/headers.ts';
 import { DirectoryResponder, wantsJson } from './directory-response.ts';
 import { sendFile } from './file-response.ts';
-import { relativeLocation } from './relative-location.ts';
 
 const INDEX_NAME = 'index.html';
 
-/** What answers to plain reads depend on. */
+/** Options of {@link ResourceResponder}. */
 export interface ResourceResponderOptions {
   /** What stands before every resource's path in URLs; empty or `/…`. */
   prefix: string;
@@ -44,10 +43,16 @@ export class ResourceResponder {
    * Sends a file, a directory's listing or its index page, or a redirect to
    * the one URL that a resource has.
    *
+   * @returns true: it is the last one to be asked
    * @throws {ResourceNotFoundError} when there is nothing at the path
    * @throws what {@link Resources.assertWhole} throws
    */
-  async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
+  async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<boolean> {
+    await this.#send(request, reply, path);
+    return true;
+  }
+
+  async #send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     const clean = path.toString();
     if (clean !== `/${withoutKey(request)}` && !request.ws) {
       return this.#redirect(request, reply, path.toUrlPath());
@@ -82,7 +87,7 @@ export class ResourceResponder {
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
-    file: StoredFile,
+    file: OpenFile,
   ): Promise<FastifyReply> {
     const { resources } = this.#core;
     const view = await resources.viewOrBytes(file).catch(async (error) => {
@@ -107,4 +112,33 @@ export class ResourceResponder {
     const { path, queryString } = parseTarget(request.url);
     return reply.redirect(relativeLocation(path, `${this.#prefix}${urlPath}`) + queryString, 301);
   }
+}
+
+/**
+ * Names a path by a reference that is relative to the path of a request (RFC
+ * 3986, section 4.2): a proxy may have stripped a prefix from that, which the
+ * client that resolves the reference still has. It begins with `./` or
+ * `../`, so that nothing in it can be taken for a scheme or another host.
+ *
+ * @param requestPath as the client sent it, escapes, empty segments and dots included
+ * @param urlPath clean and percent-encoded
+ */
+export function relativeLocation(requestPath: string, urlPath: string): string {
+  const base = directoriesOf(requestPath);
+  const segments = urlPath.split('/').slice(1);
+  // The last one is a name, or empty: not a directory that both could be in.
+  const fork = segments.slice(0, -1).findIndex((segment, i) => segment !== base[i]);
+  const common = fork === -1 ? segments.length - 1 : fork;
+  const rest = segments.slice(common).join('/');
+  return `${'../'.repeat(base.length - common) || './'}${rest}`;
+}
+
+/** The directories in which a resolver sees the path: without its last segment and the dots, as they stand there. */
+function directoriesOf(path: string): string[] {
+  const directories: string[] = [];
+  for (const segment of path.split('/').slice(1, -1)) {
+    if (segment === '..') directories.pop();
+    else if (segment !== '.') directories.push(segment);
+  }
+  return directories;
 }

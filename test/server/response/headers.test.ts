@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { userContentHeaders } from '../../../src/server/response/user-content.ts';
+import { userContentHeaders } from '../../../src/server/response/headers.ts';
 import { openAppender } from '../../support/http-append.ts';
 import { get, head } from '../../support/http-request.ts';
 import { startServer } from '../../support/server.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isAhead, nextCursor } from '../../../src/server/durable-streams/cursor.ts';
+import { isAhead, nextCursor } from '../../../src/server/durable-streams/stream-request.ts';
 
 describe('a cursor', () => {
   it('that is ahead is followed by a higher one', () => {

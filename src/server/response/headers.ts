@@ -1,9 +1,9 @@
 import type { FastifyReply } from 'fastify';
 import type { OffsetNames } from '../../core/streams/stream-offset.ts';
-import type { StreamView } from '../../core/streams/stream-view.ts';
-import type { StreamState } from '../../storage/records/stream-state.ts';
+import type { StreamState, StreamView } from '../../core/streams/stream-view.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { ProducerFencedError, ProducerGapError, StreamClosedError } from '../../wire/errors.ts';
+import { STATUS_HEADER } from '../../wire/protocol.ts';
 import type { JsonForm } from '../json/json-response.ts';
 
 /** What an answer says of a stream whose bytes up to `end` it has. */
@@ -36,7 +36,7 @@ export function streamTag({ state, names }: StreamView, start: number, form: Jso
   return `"${names.nameOf(start)}-${names.nameOf(state.size)}${closed}${array}"`;
 }
 
-/** Adds to the answer what a refusal says beside its status. */
+/** Sets the headers that go with a refusal. */
 export function setRefusalHeaders(reply: FastifyReply, error: unknown, names: OffsetNames | undefined): void {
   if (error instanceof StreamClosedError) {
     const { size } = error;
@@ -47,4 +47,40 @@ export function setRefusalHeaders(reply: FastifyReply, error: unknown, names: Of
     reply.header(StreamHeader.producerExpectedSeq, String(error.expected));
     reply.header(StreamHeader.producerReceivedSeq, String(error.received));
   }
+}
+
+/** The header, or trailer, that tells an exit status, if there is one. */
+export function statusHeaders(status: number | undefined): Record<string, string> {
+  return status === undefined ? {} : { [STATUS_HEADER]: String(status) };
+}
+
+/**
+ * Types of which a browser makes no document that could run scripts or show
+ * others: a sandbox would only keep their players from loading them.
+ */
+const MEDIA = /^(?:audio|image|video)\/[\w.-]+$/;
+
+/**
+ * A page that somebody has stored may run scripts, so that reports can be read,
+ * but as nobody's: in an origin of its own, to which this server gives nothing but what
+ * a page loads from beside itself (page-paths.ts).
+ */
+const SANDBOX = 'sandbox allow-downloads allow-popups allow-popups-to-escape-sandbox allow-scripts';
+
+const MEDIA_HEADERS: Readonly<Record<string, string>> = {
+  'cross-origin-resource-policy': 'cross-origin',
+  'x-content-type-options': 'nosniff',
+};
+
+const HEADERS: Readonly<Record<string, string>> = { 'content-security-policy': SANDBOX, ...MEDIA_HEADERS };
+
+/** Keeps browsers from trusting bytes that users have brought, whichever way they are sent. */
+export function userContentHeaders(contentType: string): Readonly<Record<string, string>> {
+  return MEDIA.test(contentType) ? MEDIA_HEADERS : HEADERS;
+}
+
+/** Tells caches that an answer depends on a header of the request, too. */
+export function addVary(reply: FastifyReply, header: string): void {
+  const others = reply.getHeader('vary');
+  reply.header('vary', others === undefined ? header : `${others}, ${header}`);
 }

@@ -1,0 +1,66 @@
+/**
+ * How long a follower may take nothing at all after its feed has ended, and how
+ * long the close handshake may take. Long, because a slow reader still has the
+ * system's buffers to empty, and a close before that would lose them.
+ */
+export const CLOSE_PATIENCE_MS = 300_000;
+
+/** What a client has open, for as long as it lasts: an append, or a read that goes on. */
+export interface ActiveConnection {
+  /** Tells the client that the server closes, unless its protocol tells it another way. */
+  shutDown(): void;
+  /** Cuts the connection at once; it is deleted as at every other end. */
+  terminate(): void;
+  /** Called at every interval, to find out whether the client is still there. */
+  keepAlive?(intervalMs: number): void;
+}
+
+/** The open connections of one kind, with one timer, which runs only while there are any. */
+export class ActiveConnections {
+  /** Quiet time after which a client is pinged or sent a comment, in milliseconds. */
+  readonly keepAliveMs: number;
+  readonly #intervalMs: number;
+  readonly #connections = new Set<ActiveConnection>();
+  #timer: NodeJS.Timeout | undefined;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(keepAliveMs: number) {
+    this.keepAliveMs = keepAliveMs;
+    this.#intervalMs = Math.ceil(keepAliveMs / 2);
+  }
+
+  add(connection: ActiveConnection): void {
+    this.#connections.add(connection);
+    this.#timer ??= setInterval(() => this.#sweep(), this.#intervalMs).unref();
+  }
+
+  delete(connection: ActiveConnection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#onEmpty?.();
+  }
+
+  /** Tells all that the server closes. */
+  shutDown(): void {
+    for (const connection of this.#connections) connection.shutDown();
+  }
+
+  /** Waits until all have gone; those that have not after `timeoutMs` are cut off. */
+  async drain(timeoutMs: number): Promise<void> {
+    if (this.#connections.size === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+      timer = setTimeout(() => {
+        for (const connection of this.#connections) connection.terminate();
+      }, timeoutMs);
+    });
+    clearTimeout(timer);
+  }
+
+  #sweep(): void {
+    for (const connection of this.#connections) connection.keepAlive?.(this.#intervalMs);
+  }
+}

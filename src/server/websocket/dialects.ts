@@ -1,0 +1,143 @@
+import type { FastifyRequest } from 'fastify';
+import { cutCharacterBytes } from '../../core/characters.ts';
+import type { Encoder } from '../../core/chunk.ts';
+import { anywhere, betweenCharacters, type Cutting } from '../../core/cutting.ts';
+import { messageEncoder, messageHeader } from '../../wire/message-encoder.ts';
+import { Opcode } from '../../wire/opcode.ts';
+import {
+  CloseCode,
+  type ControlMessage,
+  type EndReason,
+  LEGACY_MESSAGE_BYTES,
+  MAX_CONTROL_BYTES,
+  MAX_DATA_BYTES,
+  SUBPROTOCOL,
+  statusOfCloseReason,
+} from '../../wire/protocol.ts';
+
+/**
+ * What the end of a connection means for an append: the append is over
+ * (`finished`, or given up: `interrupted`), or only the connection is `lost`.
+ */
+export type AppendEnd = 'finished' | 'interrupted' | 'lost';
+
+/** How to talk to a client: as to the original's, or by the subprotocol. */
+export interface Dialect {
+  /** The subprotocol that is negotiated, if any. */
+  readonly subprotocol: string | undefined;
+  /** How bytes are laid out for followers. */
+  readonly encode: Encoder;
+  /** Where bytes may be cut for followers. */
+  readonly cutting: Cutting;
+  /** Encodes a control message; empty for clients that would not understand it. */
+  control(message: ControlMessage): Buffer;
+  /** The close code that tells followers how the feed has ended. */
+  closeCode(reason: EndReason): number;
+  /** The close code for appenders when the server closes. */
+  readonly closingCode: number;
+  /** Whether clients answer pings, so that one that sends nothing at all is dead. */
+  readonly answersPings: boolean;
+  /** Whether appenders send bytes in text messages, too. */
+  readonly appendsText: boolean;
+  /** What an appender's close frame means, which came between two messages or within one. */
+  endOfClose(code: number, isBetweenMessages: boolean): AppendEnd;
+  /** The exit status in the reason of an appender's close frame, if there is one. */
+  statusOfClose(reason: string): number | undefined;
+  /** What the end of an appender's connection without a close frame means; orderly: by a FIN, between two messages. */
+  endOfConnection(isOrderly: boolean): AppendEnd;
+}
+
+const encodeControl = messageEncoder(Opcode.text, MAX_CONTROL_BYTES);
+
+const CLOSE_CODES: Readonly<Record<EndReason, number>> = {
+  finished: CloseCode.finished,
+  interrupted: CloseCode.interrupted,
+  deleted: CloseCode.interrupted,
+  truncated: CloseCode.interrupted,
+  shutdown: CloseCode.serviceRestart,
+};
+
+/** Clients that speak {@link SUBPROTOCOL}. */
+export const v2Dialect: Dialect = {
+  subprotocol: SUBPROTOCOL,
+  encode: messageEncoder(Opcode.binary, MAX_DATA_BYTES),
+  cutting: anywhere,
+  control: (message) => Buffer.concat(encodeControl([Buffer.from(JSON.stringify(message))])),
+  closeCode: (reason) => CLOSE_CODES[reason],
+  closingCode: CloseCode.serviceRestart,
+  answersPings: true,
+  appendsText: false,
+  endOfClose: (code, isBetweenMessages) => {
+    if (code === CloseCode.finished && isBetweenMessages) return 'finished';
+    return code === CloseCode.goingAway ? 'interrupted' : 'lost';
+  },
+  statusOfClose: statusOfCloseReason,
+  endOfConnection: () => 'lost',
+};
+
+const NOTHING = Buffer.alloc(0);
+
+/** The original's clients, and whoever else did not ask for the subprotocol. */
+export const legacyDialect: Dialect = {
+  subprotocol: undefined,
+  // The original's follower reads nothing but short, unfragmented text messages.
+  encode: textEncoder(LEGACY_MESSAGE_BYTES),
+  cutting: betweenCharacters,
+  control: () => NOTHING,
+  // The original's follower takes 1001 for the end, so a shutdown must not be told that way.
+  closeCode: (reason) => (reason === 'finished' ? CloseCode.finished : CloseCode.interrupted),
+  closingCode: CloseCode.goingAway,
+  answersPings: false,
+  appendsText: true,
+  endOfClose: (code, isBetweenMessages) => {
+    const isClean = code === CloseCode.finished || code === CloseCode.none;
+    return isClean && isBetweenMessages ? 'finished' : 'interrupted';
+  },
+  statusOfClose: () => undefined,
+  // The original's client ends like that.
+  endOfConnection: (isOrderly) => (isOrderly ? 'finished' : 'interrupted'),
+};
+
+/** The dialect of a client: whether it offers the subprotocol. */
+export function dialectOf(request: FastifyRequest): Dialect {
+  const offered = request.headers['sec-websocket-protocol']?.split(',') ?? [];
+  return offered.some((name) => name.trim() === SUBPROTOCOL) ? v2Dialect : legacyDialect;
+}
+
+/**
+ * Makes an encoder of WebSocket text messages, unmasked and unfragmented: one
+ * for each part, in which no character is cut where the bytes are UTF-8; the
+ * end of all parts aside. It copies nothing: the result alternates between
+ * headers and views of the input.
+ *
+ * @param maxMessageBytes longest payload of one message; longer parts make more messages
+ */
+export function textEncoder(maxMessageBytes: number): Encoder {
+  return (parts) => {
+    const encoded: Buffer[] = [];
+    /** The beginning of a character, which goes with what comes next. */
+    let begun: Buffer[] = [];
+    let begunBytes = 0;
+    for (const [index, part] of parts.entries()) {
+      const isLast = index === parts.length - 1;
+      for (let at = 0; at < part.length; ) {
+        const rest = part.subarray(at, at + maxMessageBytes - begunBytes);
+        const isEnd = isLast && at + rest.length === part.length;
+        const cut = isEnd ? 0 : cutCharacterBytes(rest.length < 4 ? Buffer.concat([...begun, rest]) : rest);
+        if (cut >= rest.length) {
+          begun.push(rest);
+          begunBytes += rest.length;
+          at += rest.length;
+          continue;
+        }
+        const whole = rest.subarray(0, rest.length - cut);
+        encoded.push(messageHeader(Opcode.text, begunBytes + whole.length), ...begun, whole);
+        begun = [];
+        begunBytes = 0;
+        at += whole.length;
+      }
+    }
+    if (begunBytes > 0) encoded.push(messageHeader(Opcode.text, begunBytes), ...begun);
+    return encoded;
+  };
+}
