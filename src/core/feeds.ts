@@ -102,15 +102,17 @@ export class Feeds implements FeedKeeper {
     outcome: () => Promise<Outcome>,
   ): Promise<Reader> {
     const resource = await this.#live.acquire(file, path, isThere).catch(ignoreUnreadable);
-    // What is remembered of it cannot be read: its bytes are there all the same.
-    if (resource === undefined) return this.#openAlone(file, size).join(position, sink, await outcome(), end);
     try {
-      const until = isThere && resource.isOpen ? 'stream' : await outcome();
-      const feed = this.open(resource, file, size);
-      if (until === 'stream') this.watch(resource, feed, path);
-      return feed.join(position, sink, until, end);
+      const settled = isThere && resource?.isOpen ? undefined : await outcome();
+      // It may have been deleted since it was opened: then nothing is known of how the last append has ended.
+      const isDeleted = isThere && !file.stateInLine().isLinked;
+      const until = isDeleted ? ({ reason: 'deleted' } as const) : settled;
+      // Where what is remembered of it cannot be read its bytes are there all the same.
+      const feed = resource === undefined ? this.#openAlone(file, size) : this.open(resource, file, size);
+      if (resource !== undefined && until === undefined) this.watch(resource, feed, path);
+      return feed.join(position, sink, until ?? 'stream', end);
     } finally {
-      this.#live.release(resource);
+      if (resource !== undefined) this.#live.release(resource);
     }
   }
 

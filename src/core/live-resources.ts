@@ -88,6 +88,7 @@ export class LiveResources implements ResourceOwner {
     this.#recent.add(holding.resource);
     if (isThere) {
       holding.keys.add(path.key);
+      holding.resource.path = path;
       this.#seen.set(path.key, { resource: holding.resource, atMs: performance.now() });
     }
     // Another program may have appended since.
@@ -116,7 +117,8 @@ export class LiveResources implements ResourceOwner {
    * As {@link acquire}, of a resource that is in use at a path, without a look at the disk: that it is still
    * there was seen a moment ago, and each append looks again.
    */
-  acquireUsed({ key }: ResourcePath): Resource | undefined {
+  acquireUsed(path: ResourcePath): Resource | undefined {
+    const { key } = path;
     const seen = this.#seen.get(key);
     if (seen === undefined) return undefined;
     const { resource, atMs } = seen;
@@ -133,6 +135,7 @@ export class LiveResources implements ResourceOwner {
       return undefined;
     }
     holding.users++;
+    resource.path = path;
     this.#idle.delete(resource);
     this.#recent.add(resource);
     return resource;

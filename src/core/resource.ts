@@ -1,11 +1,9 @@
 import type { StreamState } from '../storage/records/stream-state.ts';
-import { storageFailure } from '../storage/storage-failure.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import {
   AppendBusyError,
   ContentTypeMismatchError,
   type HttpfstreamError,
-  OutcomeUnknownError,
   ResourceGoneError,
   ServerClosingError,
   StorageError,
@@ -69,7 +67,8 @@ export interface Claimant {
 
 /** The live state of one file: what counts, who appends, and the way out to readers. Appends change it, readers wait on it. */
 export class Resource implements LogTarget, FeedOwner {
-  readonly path: ResourcePath;
+  /** The name under which it was opened last. */
+  path: ResourcePath;
   readonly fingerprint: string;
   /** Path of its file below the root. */
   readonly location: string;
@@ -196,7 +195,7 @@ export class Resource implements LogTarget, FeedOwner {
       after = await this.#appends.append(append, () => this.#assertFree());
     } catch (error) {
       // Its readers are notified, too.
-      if (error instanceof ResourceGoneError && !this.#isGone) void this.gone();
+      if (error instanceof ResourceGoneError && !this.#isGone && this.#isUnlinked()) void this.gone();
       throw error;
     }
     const { producer } = append;
@@ -249,7 +248,10 @@ export class Resource implements LogTarget, FeedOwner {
    * @param keeper told when nobody has it any more, and its file is closed
    */
   openFeed(file: StoredFile, size: number, keeper: FeedKeeper): Feed {
-    if (this.#feed?.advance(size)) return this.#feed;
+    // What was counted before an append that was made meanwhile is no cut.
+    const isWhole =
+      this.#feed && (this.#feed.advance(size) || file.stateInLine().size >= this.#feed.committed);
+    if (this.#feed !== undefined && isWhole) return this.#feed;
     this.cutFeed();
     this.#keeper = keeper;
     this.#feed = new Feed(file.share(), size, this);
@@ -266,18 +268,8 @@ export class Resource implements LogTarget, FeedOwner {
   }
 
   /** Closes it for a session, whose bytes are in the file, and remembers that. */
-  async close(): Promise<void> {
-    const { version, closed } = this.state;
-    await this.#appends.whileIdle(() => this.#appends.amend({ version: version + 1, closed: true }));
-    try {
-      await this.#appends.checkpoint();
-    } catch (error) {
-      await this.#appends.whileIdle(() => this.#appends.amend({ version, closed }));
-      if (!(error instanceof OutcomeUnknownError)) throw error;
-      // It is remembered by now; what was before is to be.
-      await this.#appends.checkpoint().catch(() => Promise.reject(error));
-      throw storageFailure(error.cause);
-    }
+  close(): Promise<void> {
+    return this.#appends.close();
   }
 
   /** Makes what is in the file safe, and remembers it beside the file, so that the journal is not needed for it. */
@@ -337,6 +329,15 @@ export class Resource implements LogTarget, FeedOwner {
     this.#isClosing = true;
     // A session's followers are told when it is over.
     if (!this.#isClaimed) this.#feed?.end({ reason: 'shutdown' }, 'stream');
+  }
+
+  /** Whether no name leads to its file any more, as far as it is known: one that leads elsewhere may be one of several. */
+  #isUnlinked(): boolean {
+    try {
+      return this.#feed?.file.stateInLine().isLinked !== true;
+    } catch {
+      return false;
+    }
   }
 
   async #closeFeed(feed: Feed): Promise<void> {

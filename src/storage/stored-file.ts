@@ -34,6 +34,11 @@ export class StoredFile {
 
   /** What it is like by now. */
   async state(): Promise<fileIo.FileState> {
+    return this.stateInLine();
+  }
+
+  /** As {@link state}, for those between whose look and action nothing may happen. */
+  stateInLine(): fileIo.FileState {
     return toldInLine(() => fileIo.fstateSync(this.fd));
   }
 

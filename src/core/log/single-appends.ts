@@ -129,6 +129,28 @@ export class SingleAppends implements JournalWriter {
     this.#target.changed();
   }
 
+  /**
+   * Closes the stream. Nobody is told before that is remembered, and all that a session has brought is safe.
+   *
+   * @throws what the disk does; then it is open
+   */
+  async close(): Promise<void> {
+    await this.whileIdle(async () => {
+      await this.#target.sync.sync();
+      const before = this.#changes.snapshot(this.#hasProducers);
+      const change = { version: before.version + 1, closed: true } as const;
+      try {
+        await this.#log.save(this.#target, { ...before, ...change });
+      } catch (error) {
+        if (!(error instanceof OutcomeUnknownError)) throw error;
+        // It is remembered by now; what was before is to be.
+        await this.#log.save(this.#target, before).catch(() => Promise.reject(error));
+        throw storageFailure(error.cause);
+      }
+      this.amend(change);
+    });
+  }
+
   /** Makes what is in the file safe, and remembers it beside the file, so that the journal is not needed for it. */
   async checkpoint(): Promise<void> {
     const state = await this.whileIdle(async () => {
