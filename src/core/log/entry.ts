@@ -24,11 +24,14 @@ export interface EntryHeader {
   seq?: string;
   producer?: ProducerEntry;
   closed?: true;
-  /** Whether these are bytes that a session has brought, and which are in the file by now: no version is made. */
-  run?: true;
-  /** Whether what the journal has of such bytes by now is not to be replayed any more: it is safe in the file, or that was cut. */
-  moot?: true;
-  /** Whether nothing is appended, but the server has deleted the file, and a replay is not to report it as lost. */
+  /** Number of the session that has brought these bytes, which are in the file by now: no version is made. */
+  run?: number;
+  /**
+   * Number of the session up to which such bytes are not to be made any more: they are safe in the file, or that was cut.
+   * The next session may have begun before this is written, and its bytes are none of them.
+   */
+  moot?: number;
+  /** Whether nothing is appended, but the server has deleted the file, and nobody is to miss it. */
   deleted?: true;
 }
 

@@ -58,6 +58,7 @@ export class LocalLog {
   readonly #root: Root;
   readonly #store: StreamStore;
   readonly #report: Report;
+  #sessions = 0;
 
   constructor({ root, store, quarantine, turns, syncer, durability, report }: LocalLogOptions) {
     this.journal = new Journal(root.own('redo'), turns, durability === 'disk');
@@ -98,6 +99,11 @@ export class LocalLog {
       await file.close();
       throw error;
     }
+  }
+
+  /** Numbers a session: the later one has the higher number. */
+  nextSession(): number {
+    return ++this.#sessions;
   }
 
   /** Replaces what is remembered of the stream of a resource. */

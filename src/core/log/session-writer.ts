@@ -38,6 +38,8 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   readonly #target: LogTarget;
   readonly #file: AppendFile;
   readonly #owner: WriterOwner;
+  /** Tells its runs from those of other sessions in the journal. */
+  readonly #number: number;
   readonly #pending = new ByteQueue(MERGED_BYTES);
   #received: number;
   #safe: number;
@@ -62,6 +64,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     this.#target = target;
     this.#file = file;
     this.#owner = owner;
+    this.#number = log.nextSession();
     this.#received = target.committed;
     this.#safe = target.committed;
   }
@@ -200,7 +203,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     this.#logging.push(committed);
     // Before the journal has it: else a checkpoint of others may drop it.
     checkpoints.add(this.#target);
-    journal.append(this.#entry({ run: true, start, length: committed - start }), parts, this);
+    journal.append(this.#entry({ run: this.#number, start, length: committed - start }), parts, this);
   }
 
   /** Syncs as long as there is something new: what is committed meanwhile goes with the next sync. */
@@ -228,11 +231,11 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     for (const resolve of this.#secured.splice(0)) resolve();
   }
 
-  /** Makes void what the journal has by now. If it fails, that is as if a crash had come before. */
+  /** Makes void what the journal has of this session and those before it. What fails is as if a crash had come before. */
   async #annul(): Promise<void> {
     if (!this.#isLogged) return;
     this.#isLogged = false;
-    await new LoneEntry(this.#log.journal, this.#entry({ moot: true })).write().catch(ignore);
+    await new LoneEntry(this.#log.journal, this.#entry({ moot: this.#number })).write().catch(ignore);
   }
 
   #entry(what: Partial<EntryHeader>): EntryHeader {

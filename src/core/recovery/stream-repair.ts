@@ -29,8 +29,8 @@ export class StreamRepair {
   #path: string;
   /** Entries that were not replayed yet. */
   #remaining = 0;
-  /** How many entries are ahead that make those of sessions before them void. */
-  #mootAhead = 0;
+  /** Number of the session up to which what sessions have brought is moot. */
+  #mootUpTo = 0;
   /** Where its file is; undefined when it is nowhere, or was not looked for yet. */
   #location: string | undefined;
   #replay: StreamReplay | undefined;
@@ -67,7 +67,7 @@ export class StreamRepair {
   announce({ path, deleted, moot }: EntryHeader): void {
     this.#path = path;
     this.#isDeleted = deleted === true;
-    if (moot) this.#mootAhead++;
+    this.#mootUpTo = Math.max(this.#mootUpTo, moot ?? 0);
     this.#remaining++;
   }
 
@@ -114,11 +114,10 @@ export class StreamRepair {
     if (this.#failure !== undefined) return;
     if (!this.#hasBegun) await this.#begin();
     const { deleted, moot, run } = record.header;
-    if (moot) this.#mootAhead--;
     // After a loss of power what was deleted may be there again, with all that it had.
-    if (this.#isForgotten || deleted || moot) return;
-    if (run) {
-      await this.#makeRun(record);
+    if (this.#isForgotten || deleted || moot !== undefined) return;
+    if (run !== undefined) {
+      if (run > this.#mootUpTo) await this.#makeRun(record);
       return;
     }
     if (this.#location === undefined) {
@@ -132,7 +131,7 @@ export class StreamRepair {
 
   /** What a session has brought belongs to the file: without it nobody misses it. */
   async #makeRun({ header, payload }: JournalEntry<EntryHeader>): Promise<void> {
-    if (this.#location === undefined || this.#mootAhead > 0) return;
+    if (this.#location === undefined) return;
     await (this.#replay as StreamReplay).makeRun(header.start, payload, await this.#open(this.#location));
   }
 

@@ -187,7 +187,7 @@ export class LevelStore {
    * Writes all of `changes` or nothing. Not while another write is under way.
    *
    * @param durable whether they must survive a loss of power
-   * @throws {OutcomeUnknownError} when they are written, and may not survive a loss of power
+   * @throws {OutcomeUnknownError} when they are written, or may be, and may not survive a loss of power
    * @throws what the disk does, and then nothing is written
    */
   async write(changes: readonly StoreChange[], durable: boolean): Promise<void> {
@@ -239,13 +239,14 @@ export class LevelStore {
     this.#isTainted = true;
     const failure = this.#meaningOf(cause);
     // Without room it could not be opened again. It is read as it is, and opened anew before the next write.
-    if (failure instanceof StorageFullError && !(await this.#room.release())) throw failure;
-    await this.#openAnew();
+    if (failure instanceof StorageFullError && !(await this.#room.release()))
+      throw unverified(failure, durable);
+    await this.#openAnew().catch((error) => Promise.reject(unverified(error, durable)));
     try {
       await this.#batch(changes, bytes, durable);
     } catch (error) {
       this.#isTainted = true;
-      await this.#openAnew();
+      await this.#openAnew().catch((reason) => Promise.reject(unverified(reason, durable)));
       if (!this.#has(changes)) throw this.#meaningOf(error);
       throw new OutcomeUnknownError('what was written may not survive a loss of power', { cause: error });
     }
@@ -366,6 +367,12 @@ function bytesOf(changes: readonly StoreChange[]): number {
     bytes += Buffer.byteLength(each.key) + (each.type === 'put' ? Buffer.byteLength(each.value) : 0);
   }
   return bytes;
+}
+
+/** What it means that a batch has failed, and cannot be looked for: it is whole in the log if only the sync has failed. */
+function unverified(failure: HttpfstreamError, durable: boolean): HttpfstreamError {
+  if (!durable) return failure;
+  return new OutcomeUnknownError('what was written may be there, or not', { cause: failure });
 }
 
 function ignore(): void {}

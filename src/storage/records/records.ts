@@ -121,7 +121,7 @@ export class Records {
    *
    * @param change called in line, when those that came before are written
    * @throws {StorageFullError} of what is new, when the disk is full
-   * @throws {OutcomeUnknownError} when they are made, and may not survive a loss of power
+   * @throws {OutcomeUnknownError} when they are made, or may be, and may not survive a loss of power
    * @throws what `change` throws, or the disk does, and then none is made
    */
   write(change: Change, options: WriteOptions): Promise<void> {

@@ -402,6 +402,27 @@ test('what is cut off, because it was under way, stays so after a loss of power'
   expect(steps).toEqual(['synced with 5 bytes', 'dropped']);
 });
 
+test('what a session has brought is made good, although what makes an earlier one moot was written after it', async () => {
+  const directory = await temporaryDirectory();
+  // The disk has lost what the second session has brought.
+  await writeFile(path.join(directory, 'file'), 'one');
+  const { stat } = await (await Root.open(directory)).openRead(ResourcePath.parse('file'));
+  const entry = (what: object, payload = '') =>
+    encodeEntry(
+      { file: stat.fingerprint, path: 'file', version: 0, start: 0, length: payload.length, ...what },
+      payload === '' ? [] : [Buffer.from(payload)],
+    );
+  await mkdir(path.join(directory, RESERVED, 'redo'), { recursive: true });
+  const entries = [
+    entry({ run: 1 }, 'one, cut'),
+    entry({ run: 2, start: 3 }, ' two'),
+    entry({ moot: 1 }),
+  ].flat();
+  await writeFile(path.join(directory, RESERVED, 'redo/0000000001.log'), Buffer.concat(entries));
+  await start(directory, 'disk');
+  expect(await readFile(path.join(directory, 'file'), 'utf8')).toBe('one two');
+});
+
 test('a recovery that takes long says how far it is', async () => {
   const root = await killedRoot();
   let isTold = () => {};

@@ -39,18 +39,19 @@ async function filesOf(records: Records): Promise<string[]> {
   return files;
 }
 
-const ioError = () => Object.assign(new Error('IO error: made up'), { code: 'LEVEL_IO_ERROR' });
+const ioError = (reason = 'made up') =>
+  Object.assign(new Error(`IO error: ${reason}`), { code: 'LEVEL_IO_ERROR' });
 
 /** Makes writes of the store fail: each time `isFailing` says so, before or after it was done. */
-function failBatches(isFailing: (count: number) => 'before' | 'after' | undefined) {
+function failBatches(isFailing: (count: number) => 'before' | 'after' | undefined, reason?: string) {
   let count = 0;
   const { batch } = ClassicLevel.prototype;
   const writing = vi.spyOn(ClassicLevel.prototype, 'batch');
   writing.mockImplementation(async function failing(this: ClassicLevel, ...args: unknown[]) {
     const how = isFailing(count++);
-    if (how === 'before') throw ioError();
+    if (how === 'before') throw ioError(reason);
     await batch.apply(this, args as never);
-    if (how === 'after') throw ioError();
+    if (how === 'after') throw ioError(reason);
   } as never);
   onTestFinished(() => writing.mockRestore());
   return writing;
@@ -305,6 +306,31 @@ describe('a write that fails', () => {
     const { records } = await openRecords();
     failBatches((count) => (count < 2 ? 'after' : undefined));
     await expect(set(records, '1-1', record(1), true)).rejects.toMatchObject({ code: 'HFS_OUTCOME_UNKNOWN' });
+    expect(records.get('1-1')).toEqual(record(1));
+  });
+
+  test('and may be there all the same, when no room is left to look, has an outcome that nobody knows', async () => {
+    const { root, records } = await openRecords();
+    // The first takes the room that is kept; of the second only the sync fails.
+    failBatches((count) => (['before', undefined, 'after'] as const)[count], 'No space left on device');
+    await set(records, '1-1', record(1), true);
+    await expect(set(records, '2-2', record(2), true)).rejects.toMatchObject({
+      code: 'HFS_OUTCOME_UNKNOWN',
+      cause: { code: 'HFS_STORAGE_FULL' },
+    });
+    await records.close();
+    expect((await openRecords(root)).records.get('2-2')).toEqual(record(2));
+  });
+
+  test('and may be there all the same, when it cannot be opened to look, has an outcome that nobody knows', async () => {
+    const { records } = await openRecords();
+    failBatches((count) => (count === 0 ? 'after' : undefined));
+    const opening = vi.spyOn(ClassicLevel.prototype, 'open').mockRejectedValue(ioError());
+    onTestFinished(() => opening.mockRestore());
+    const writing = set(records, '1-1', record(1), true);
+    await expect(writing).rejects.toMatchObject({ code: 'HFS_OUTCOME_UNKNOWN' });
+    opening.mockRestore();
+    await set(records, '2-2', record(2));
     expect(records.get('1-1')).toEqual(record(1));
   });
 
