@@ -17,6 +17,7 @@ const MANY = 1000;
 /** Sees what is at a path only when it looks. */
 class Looker implements PathWatcher {
   readonly path: ResourcePath;
+  isWaiting = false;
   looks = 0;
   isBusyNow = false;
   /** Which file was there at the last look. */
