@@ -64,6 +64,7 @@ export class Arrivals {
   #add(path: ResourcePath): Awaited {
     const awaited: Awaited = {
       path,
+      isWaiting: true,
       waiters: new Set(),
       isNews: () => true,
       isBusy: () => false,

@@ -43,6 +43,7 @@ export class FileWatch {
     let grewAtMs = Number.NEGATIVE_INFINITY;
     const watched: PathWatcher = {
       path,
+      isWaiting: false,
       isNews: () => true,
       isBusy: () => {
         const nowMs = performance.now();

@@ -6,8 +6,14 @@ import type { ResourcePath } from '../wire/resource-path.ts';
 /** Time between two passes over what the system has notified of: what changes once changes again. */
 const PASS_INTERVAL_MS = 100;
 
+/** The same while there is more to look at than a pass may take. */
+const BACKLOG_INTERVAL_MS = 50;
+
 /** How long a pass may take. */
 const MAX_PASS_MS = 5;
+
+/** What counts of the time for which a thread is waited for: it holds nobody else up. */
+const WAITING_SHARE = 0.05;
 
 /** How much of the processor's time sweeps take at most. */
 const SHARE = 0.004;
@@ -29,6 +35,8 @@ const LIMITS: PathWatchLimits = { sweepIntervalMs: 1000, maxDirectories: 8192 };
 /** Who is notified of what other programs do at a path. */
 export interface PathWatcher {
   readonly path: ResourcePath;
+  /** Whether it only waits until something is there: those who have something open come first. */
+  readonly isWaiting: boolean;
   /** Called for each change of which the system notifies; returns whether to look at it. */
   isNews(what: Change): boolean;
   /** Whether its content is changed by this server, so that a look at that can wait. */
@@ -61,10 +69,10 @@ export class PathWatch {
   readonly #told = new Round<Watched>();
   /** … and those for which it does not. */
   readonly #untold = new Round<Watched>();
-  /** Those that the next pass looks at. */
-  #changed = new Set<Watched>();
+  /** Those that passes look at. */
+  readonly #due = new Due<Watched>();
   #passTimer: NodeJS.Timeout | undefined;
-  #passedMs = Number.NEGATIVE_INFINITY;
+  #nextPassMs = Number.NEGATIVE_INFINITY;
   #sweepTimer: NodeJS.Timeout | undefined;
   #isSweeping = false;
 
@@ -81,12 +89,12 @@ export class PathWatch {
       if (what === 'way') watched.isStale = true;
       if (!watcher.isNews(what)) return;
       if (what !== 'content') watched.isUrgent = true;
-      this.#notice(watched);
+      this.#notice(watched, what);
     });
     const watched = { watcher, names, isStale: false, isUrgent: true };
     this.#watched.set(watcher, watched);
     this.#sort(watched);
-    this.#notice(watched);
+    this.#notice(watched, 'way');
     this.#sweepTimer ??= setInterval(() => void this.#sweep(), this.#limits.sweepIntervalMs).unref();
   }
 
@@ -96,7 +104,7 @@ export class PathWatch {
     if (watched === undefined) return;
     watched.names.close();
     this.#watched.delete(watcher);
-    this.#changed.delete(watched);
+    this.#due.delete(watched);
     this.#told.delete(watched);
     this.#untold.delete(watched);
     if (this.#watched.size > 0) return;
@@ -109,68 +117,87 @@ export class PathWatch {
     return this.#watched.get(watcher)?.names.isTold ?? false;
   }
 
-  #notice(watched: Watched): void {
-    this.#changed.add(watched);
+  #notice(watched: Watched, what: Change): void {
+    // A directory that comes may bring what thousands wait for, and mostly brings it to few of them.
+    const wayOnly = what === 'way' ? 'waysOfWaiters' : 'waiters';
+    this.#due.add(watched, watched.watcher.isWaiting ? wayOnly : 'files');
     this.#schedulePass();
   }
 
   #schedulePass(): void {
-    const inMs = this.#passedMs + PASS_INTERVAL_MS - performance.now();
+    const inMs = this.#nextPassMs - performance.now();
     this.#passTimer ??= setTimeout(() => void this.#pass(), Math.max(0, inMs)).unref();
   }
 
   /** Those that are left have their turn in the next one. */
   async #pass(): Promise<void> {
-    const due = this.#changed;
-    this.#changed = new Set();
-    const left: Watched[] = [];
-    const endMs = performance.now() + MAX_PASS_MS;
-    for (const watched of due) {
-      const isOver = performance.now() > endMs;
-      if (isOver || (!watched.isUrgent && watched.watcher.isBusy())) left.push(watched);
-      else await this.#look(watched);
+    this.#names.lookAnew();
+    const resting: Watched[] = [];
+    let isOver = false;
+    let beginMs = performance.now();
+    // Who changes meanwhile has had a turn, or has it in the next one.
+    for (let { size } = this.#due; size > 0 && !isOver; size--) {
+      const watched = this.#due.take();
+      if (watched === undefined) break;
+      if (!watched.isUrgent && watched.watcher.isBusy()) resting.push(watched);
+      else beginMs += await this.#look(watched);
+      isOver = performance.now() - beginMs > MAX_PASS_MS;
     }
-    this.#changed = new Set([...left, ...this.#changed].filter((watched) => this.#isWatched(watched)));
-    this.#passedMs = performance.now();
+    for (const watched of resting) if (this.#isWatched(watched)) this.#due.add(watched, 'files');
+    this.#nextPassMs = performance.now() + (isOver ? BACKLOG_INTERVAL_MS : PASS_INTERVAL_MS);
     this.#passTimer = undefined;
-    if (this.#changed.size > 0) this.#schedulePass();
+    if (this.#due.size > 0) this.#schedulePass();
   }
 
   async #sweep(): Promise<void> {
     if (this.#isSweeping) return;
     this.#isSweeping = true;
+    // The system may have missed something.
+    this.#names.lookAnew();
     const budgetMs = this.#limits.sweepIntervalMs * SHARE;
     const beginMs = performance.now();
     const endMs = beginMs + budgetMs;
     // They leave half of the time to the others.
     const toldEndMs = this.#untold.size > 0 ? beginMs + budgetMs / 2 : endMs;
-    await this.#lookAround(this.#told, Math.ceil(this.#told.size / SWEEPS), toldEndMs);
-    await this.#lookAround(this.#untold, this.#untold.size, endMs);
+    const waitedMs = await this.#lookAround(this.#told, Math.ceil(this.#told.size / SWEEPS), toldEndMs);
+    await this.#lookAround(this.#untold, this.#untold.size, endMs + waitedMs);
     this.#isSweeping = false;
   }
 
-  async #lookAround(round: Round<Watched>, count: number, endMs: number): Promise<void> {
-    for (; count > 0 && performance.now() < endMs; count--) {
+  /** @returns the time that does not count */
+  async #lookAround(round: Round<Watched>, count: number, endMs: number): Promise<number> {
+    let waitedMs = 0;
+    for (; count > 0 && performance.now() - waitedMs < endMs; count--) {
       const watched = round.next();
-      if (watched === undefined) return;
-      // The system may have missed something.
+      if (watched === undefined) break;
       watched.isStale = true;
-      await this.#look(watched);
+      waitedMs += await this.#look(watched);
     }
+    return waitedMs;
   }
 
-  async #look(watched: Watched): Promise<void> {
+  /** @returns the time that does not count */
+  async #look(watched: Watched): Promise<number> {
     const { watcher, names } = watched;
-    // A disk that is slow must not hold everybody up.
-    if (!this.#turns.isInLine(0)) await this.#turns.byThread(() => this.#root.prefetch(watcher.path));
-    if (!this.#isWatched(watched)) return;
+    const waitedMs = await this.#prefetch(watcher.path);
+    if (!this.#isWatched(watched)) return waitedMs;
     watched.isUrgent = false;
     if (watched.isStale) {
       watched.isStale = false;
       this.#turns.inLine(() => names.renew());
       this.#sort(watched);
+      if (watcher.isWaiting && names.isMissing) return waitedMs;
     }
     await watcher.look();
+    return waitedMs;
+  }
+
+  /** A disk that is slow must not hold everybody up. */
+  async #prefetch(path: ResourcePath): Promise<number> {
+    if (this.#turns.isInLine(0)) return 0;
+    const beginMs = performance.now();
+    await this.#turns.byThread(() => this.#root.prefetch(path));
+    return (performance.now() - beginMs) * (1 - WAITING_SHARE);
   }
 
   #isWatched(watched: Watched): boolean {
@@ -184,6 +211,49 @@ export class PathWatch {
   }
 }
 
+/** What is to be looked at: what somebody has open, names that are waited for, and those to which only the way has changed. */
+type Kind = 'files' | 'waiters' | 'waysOfWaiters';
+
+/** Which kind has its turn, round by round; where there is none of it, the first of which there is any. */
+const TURNS: readonly Kind[] = ['files', 'waiters', 'files', 'waysOfWaiters'];
+
+/** Who is to be looked at, each kind in order. However many there are of one, the others have their turns. */
+class Due<T> {
+  readonly #kinds: Record<Kind, Round<T>> = {
+    files: new Round(),
+    waiters: new Round(),
+    waysOfWaiters: new Round(),
+  };
+  #turn = 0;
+
+  get size(): number {
+    const { files, waiters, waysOfWaiters } = this.#kinds;
+    return files.size + waiters.size + waysOfWaiters.size;
+  }
+
+  /** Idempotent. */
+  add(one: T, kind: Kind): void {
+    const { waiters, waysOfWaiters } = this.#kinds;
+    if (kind === 'waysOfWaiters' && waiters.has(one)) return;
+    waysOfWaiters.delete(one);
+    this.#kinds[kind].add(one);
+  }
+
+  delete(one: T): void {
+    for (const round of Object.values(this.#kinds)) round.delete(one);
+  }
+
+  /** Whose turn it is, and is over by that. */
+  take(): T | undefined {
+    const kind = TURNS[this.#turn++ % TURNS.length] as Kind;
+    const { files, waiters, waysOfWaiters } = this.#kinds;
+    const round = [this.#kinds[kind], files, waiters, waysOfWaiters].find(({ size }) => size > 0);
+    const one = round?.next();
+    if (one !== undefined) round?.delete(one);
+    return one;
+  }
+}
+
 /** Goes round those who are in it: all get their turn, in order, whoever comes and goes meanwhile. */
 class Round<T> {
   readonly #all = new Set<T>();
@@ -191,6 +261,10 @@ class Round<T> {
 
   get size(): number {
     return this.#all.size;
+  }
+
+  has(one: T): boolean {
+    return this.#all.has(one);
   }
 
   add(one: T): void {

@@ -25,8 +25,7 @@ export class NameWatches {
   readonly #maxDirectories: number;
   /** Those on the way to what is watched that are there, by their paths below the root. */
   readonly #directories = new Map<string, DirectoryWatch>();
-  /** Those of which the system tells. */
-  readonly #open = new Set<DirectoryWatch>();
+  readonly #shared: Shared = { open: new Set(), era: 0 };
 
   /**
    * @param root absolute
@@ -44,15 +43,24 @@ export class NameWatches {
    */
   watch(segments: readonly string[], listener: ChangeListener): NameWatch {
     const watch = new NameWatch(this, segments, listener);
+    this.lookAnew();
     watch.renew();
     return watch;
+  }
+
+  /**
+   * From now on each directory is looked at once more, by whoever is the first to be renewed. All others take what was
+   * found: thousands may be on their way through the same one.
+   */
+  lookAnew(): void {
+    this.#shared.era++;
   }
 
   /** Adds a watch to those who are told of a directory on their way. */
   enter(watch: NameWatch, depth: number): DirectoryWatch {
     const key = watch.segments.slice(0, depth).join('/');
     const directory =
-      this.#directories.get(key) ?? new DirectoryWatch(key, path.join(this.#root, key), depth, this.#open);
+      this.#directories.get(key) ?? new DirectoryWatch(key, path.join(this.#root, key), depth, this.#shared);
     this.#directories.set(key, directory);
     directory.add(watch);
     return directory;
@@ -68,16 +76,17 @@ export class NameWatches {
 
   /** Looks which directory is there, and watches that. */
   look(directory: DirectoryWatch): Found {
-    return directory.look(this.#open.size < this.#maxDirectories);
+    return directory.look(this.#shared.open.size < this.#maxDirectories);
   }
 
-  /** Whether what is at a name may be changed by other names: it is a symlink, or there are more of its kind. */
-  hasOthers(segments: readonly string[]): boolean {
+  /** What is at a name, if its directory is there; what may be changed by other names is a symlink, or has more of its kind. */
+  lookAt(segments: readonly string[]): Found {
     try {
       const stat = fs.lstatSync(path.join(this.#root, ...segments), { throwIfNoEntry: false });
-      return stat !== undefined && (stat.isSymbolicLink() || (stat.isFile() && stat.nlink > 1));
+      const hasOthers = stat?.isSymbolicLink() || (stat?.isFile() && stat.nlink > 1);
+      return { isThere: stat !== undefined, isTold: !hasOthers };
     } catch {
-      return true;
+      return { isThere: true, isTold: false };
     }
   }
 }
@@ -90,6 +99,7 @@ export class NameWatch {
   /** The directories on the way that are there, from the root down. */
   readonly #way: DirectoryWatch[] = [];
   #isTold = false;
+  #isMissing = false;
 
   constructor(watches: NameWatches, segments: readonly string[], listener: ChangeListener) {
     this.#watches = watches;
@@ -100,6 +110,11 @@ export class NameWatch {
   /** Whether the system tells all that changes there; it does not tell what becomes of what symlinks lead to, or other hard links. */
   get isTold(): boolean {
     return this.#isTold;
+  }
+
+  /** Whether nothing was there, not even a symlink, when it was renewed. */
+  get isMissing(): boolean {
+    return this.#isMissing;
   }
 
   /** Watches the directories that are on the way now. */
@@ -115,7 +130,10 @@ export class NameWatch {
       isTold &&= found.isTold;
       if (!found.isThere) break;
     }
-    this.#isTold = isTold && (depth < length || !this.#watches.hasOthers(this.segments));
+    // A symlink on the way, or what cannot be looked at, is no end of it.
+    const found = depth === length ? this.#watches.lookAt(this.segments) : { isThere: !isTold, isTold };
+    this.#isTold = isTold && found.isTold;
+    this.#isMissing = !found.isThere;
     this.#leaveFrom(depth);
   }
 
@@ -142,6 +160,14 @@ interface Found {
   isTold: boolean;
 }
 
+/** What all directories have in common. */
+interface Shared {
+  /** Those of which the system tells. */
+  readonly open: Set<DirectoryWatch>;
+  /** Another one whenever what was found may not be so any more. */
+  era: number;
+}
+
 const UNKNOWN: Found = { isThere: false, isTold: false };
 
 /** The watch of what is at the path of a directory. */
@@ -149,8 +175,7 @@ class DirectoryWatch {
   readonly key: string;
   readonly #location: string;
   readonly #depth: number;
-  /** To be in while the system tells. */
-  readonly #open: Set<DirectoryWatch>;
+  readonly #shared: Shared;
   /** By names in it. */
   readonly #watches = new Map<string, Set<NameWatch>>();
   #watcher: fs.FSWatcher | undefined;
@@ -158,12 +183,15 @@ class DirectoryWatch {
   #identity: Identity | undefined;
   /** … and whether the system tells all that happens there. */
   #isTold = false;
+  #found = UNKNOWN;
+  /** When that was. */
+  #foundIn: number | undefined;
 
-  constructor(key: string, location: string, depth: number, open: Set<DirectoryWatch>) {
+  constructor(key: string, location: string, depth: number, shared: Shared) {
     this.key = key;
     this.#location = location;
     this.#depth = depth;
-    this.#open = open;
+    this.#shared = shared;
   }
 
   /** Whether anybody watches here. */
@@ -191,6 +219,26 @@ class DirectoryWatch {
    * @param mayOpen whether one more may be watched
    */
   look(mayOpen: boolean): Found {
+    if (this.#foundIn !== this.#shared.era) {
+      this.#found = this.#lookAnew(mayOpen);
+      this.#foundIn = this.#shared.era;
+    }
+    return this.#found;
+  }
+
+  /** Idempotent. */
+  close(): void {
+    if (this.#watcher === undefined) return;
+    this.#watcher.close();
+    this.#watcher = undefined;
+    this.#identity = undefined;
+    this.#isTold = false;
+    this.#shared.open.delete(this);
+    // Another one may be watched in its place.
+    this.#shared.era++;
+  }
+
+  #lookAnew(mayOpen: boolean): Found {
     try {
       const found = fs.lstatSync(this.#location, { bigint: true, throwIfNoEntry: false });
       const isLink = found?.isSymbolicLink() ?? false;
@@ -207,15 +255,6 @@ class DirectoryWatch {
     }
   }
 
-  /** Idempotent. */
-  close(): void {
-    this.#watcher?.close();
-    this.#watcher = undefined;
-    this.#identity = undefined;
-    this.#isTold = false;
-    this.#open.delete(this);
-  }
-
   #watch(found: Identity, mayOpen: boolean): void {
     if (isSame(found, this.#identity)) return;
     const mayStayOpen = mayOpen || this.#watcher !== undefined;
@@ -224,6 +263,7 @@ class DirectoryWatch {
     const tellsAll = TELLS_EACH_CHANGE && TELLING.has(fs.statfsSync(this.#location).type);
     try {
       this.#watcher = fs.watch(this.#location, { persistent: false }, (event, name) => {
+        this.#shared.era++;
         if (name !== null) this.#tell(this.#watches.get(name), event === 'rename' ? 'name' : 'content');
       });
     } catch {
@@ -233,7 +273,7 @@ class DirectoryWatch {
     const { dev, ino, birthtimeNs } = found;
     this.#identity = { dev, ino, birthtimeNs };
     this.#isTold = tellsAll;
-    this.#open.add(this);
+    this.#shared.open.add(this);
     this.#watcher.on('error', () => {
       this.close();
       for (const watches of this.#watches.values()) this.#tell(watches, 'way');

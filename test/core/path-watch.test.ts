@@ -1,4 +1,4 @@
-import fs, { rmSync, writeFileSync } from 'node:fs';
+import fs, { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { appendFile, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -13,18 +13,21 @@ import { temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MANY = 1000;
+const FEW = MANY / 5;
 
 /** Sees what is at a path only when it looks. */
 class Looker implements PathWatcher {
   readonly path: ResourcePath;
+  readonly isWaiting: boolean;
   looks = 0;
   isBusyNow = false;
   /** Which file was there at the last look. */
   seen: string | undefined;
   readonly #root: Root;
 
-  constructor(root: Root, name: string) {
+  constructor(root: Root, name: string, isWaiting: boolean) {
     this.#root = root;
+    this.isWaiting = isWaiting;
     this.path = ResourcePath.parse(name);
   }
 
@@ -47,15 +50,15 @@ async function start({ sweepIntervalMs = NEVER_MS, maxDirectories = 100 } = {}) 
   const root = await Root.open(directory);
   const paths = new PathWatch(root, new WriteTurns(), { sweepIntervalMs, maxDirectories });
   const at = (name: string) => path.join(directory, name);
-  const add = (name: string) => {
-    const looker = new Looker(root, name);
+  const add = (name: string, isWaiting = false) => {
+    const looker = new Looker(root, name, isWaiting);
     paths.add(looker);
     onTestFinished(() => paths.delete(looker));
     return looker;
   };
   /** Watches a path, and lets the first look pass. */
-  const watch = async (name: string) => {
-    const looker = add(name);
+  const watch = async (name: string, isWaiting = false) => {
+    const looker = add(name, isWaiting);
     await waitFor(() => looker.looks > 0, 'the first look');
     return looker;
   };
@@ -191,7 +194,7 @@ describe('a path of which the system tells', () => {
     onTestFinished(() => opening.mockRestore());
     const { at, paths, add, watch } = await start();
     await mkdir(at('a/b'), { recursive: true });
-    const lookers = ['a/b/f', 'a/b/g', 'a/missing/f', 'missing/f'].map(add);
+    const lookers = ['a/b/f', 'a/b/g', 'a/missing/f', 'missing/f'].map((name) => add(name));
     const directories = [at('.'), at('a'), at('a/b')];
     expect(opening.mock.calls.map(([name]) => path.join(`${name}`))).toEqual(directories);
     const closing = opening.mock.results.map(({ value }) => vi.spyOn(value, 'close'));
@@ -321,5 +324,77 @@ describe('thousands of paths', () => {
     await writeFile(at('f'), '');
     await waitFor(() => looker.seen !== undefined, 'the last of them');
     expect(looker.looks).toBeLessThan((performance.now() - begunMs) / 100 + 3);
+  });
+});
+
+describe('a backlog of thousands of looks', () => {
+  /** Watches thousands of files in a directory which is then moved, so that a look at each is due, and takes its time. */
+  async function startBacklog(isWaiting: boolean) {
+    const started = await start();
+    const { at, add } = started;
+    const [from, to] = isWaiting ? [at('elsewhere'), at('d')] : [at('d'), at('elsewhere')];
+    mkdirSync(from);
+    for (let i = 0; i < MANY; i++) writeFileSync(path.join(from, `f${i}`), '');
+    const lookers = Array.from({ length: MANY }, (_, i) => add(`d/f${i}`, isWaiting));
+    await waitFor(() => lookers.every(({ looks }) => looks === 1), 'the first looks');
+    const count = () => lookers.reduce((sum, { looks }) => sum + looks, 0) - MANY;
+    /** Moves it, lets others do something as well, and returns how many looks it takes until what they did is seen. */
+    const looksUntil = async (change: () => void, isSeen: () => boolean) => {
+      const letTakeMs = mockTime();
+      letTakeMs(1);
+      renameSync(from, to);
+      await waitFor(() => count() > 0, 'the first of many looks');
+      change();
+      const before = count();
+      await waitFor(isSeen, 'a look at what others did');
+      letTakeMs(0);
+      return count() - before;
+    };
+    return { ...started, lookers, looksUntil };
+  }
+
+  it.each([
+    ['what somebody has open', false],
+    ['a name that is waited for', true],
+  ])('holds up nobody who watches %s, while ways to others are looked at', async (_, isWaiting) => {
+    const { at, watch, lookers, looksUntil } = await startBacklog(true);
+    if (!isWaiting) writeFileSync(at('live'), '');
+    const live = await watch('live', isWaiting);
+    const change = () => (isWaiting ? writeFileSync(at('live'), '') : rmSync(at('live')));
+    expect(await looksUntil(change, () => (live.seen !== undefined) === isWaiting)).toBeLessThan(FEW);
+    await waitFor(() => lookers.every(({ seen }) => seen !== undefined), 'all the others');
+    expect(Math.max(...lookers.map(({ looks }) => looks))).toBe(2);
+  });
+
+  it('holds up nobody who waits, while files that are open are looked at', async () => {
+    const { at, watch, lookers, looksUntil } = await startBacklog(false);
+    const waiter = await watch('new/f', true);
+    mkdirSync(at('made'));
+    writeFileSync(at('made/f'), '');
+    const change = () => renameSync(at('made'), at('new'));
+    expect(await looksUntil(change, () => waiter.seen !== undefined)).toBeLessThan(FEW);
+    await waitFor(() => lookers.every(({ seen }) => seen === undefined), 'all the others');
+  });
+
+  it('is one look at each name that is waited for, and few at the directory in which they are', async () => {
+    const { at, add, watch } = await start();
+    const lookers = Array.from({ length: MANY }, (_, i) => add(`d/f${i}`, true));
+    const wanted = await watch('d/wanted', true);
+    await waitFor(() => lookers.every(({ looks }) => looks === 1), 'the first looks');
+    const looking = vi.spyOn(fs, 'lstatSync');
+    onTestFinished(() => looking.mockRestore());
+    mkdirSync(at('d'));
+    writeFileSync(at('d/wanted'), '');
+    await waitFor(() => wanted.seen !== undefined, 'the file');
+    const names = () => looking.mock.calls.map(([name]) => `${name}`);
+    const inDirectory = () => names().filter((name) => path.dirname(name) === at('d')).length;
+    await waitFor(() => inDirectory() >= MANY, 'looks at all names');
+    const after = await watch('after', true);
+    writeFileSync(at('after'), '');
+    await waitFor(() => after.seen !== undefined, 'a look after all of those');
+    expect(inDirectory()).toBeLessThanOrEqual(MANY + 2);
+    // Once in each pass, and with what others do.
+    expect(names().filter((name) => name === at('d')).length).toBeLessThan(FEW);
+    expect(lookers.every(({ looks }) => looks === 1)).toBe(true);
   });
 });

@@ -6,6 +6,8 @@ import { type ChangeListener, NameWatches } from '../../src/storage/name-watches
 import { temporaryDirectory } from '../support/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
+type At = (name: string) => string;
+
 /** A directory in which names are watched, some of them in `logs`. */
 async function watchedDirectory(maxDirectories = 10) {
   const directory = await temporaryDirectory();
@@ -21,7 +23,7 @@ async function watchedDirectory(maxDirectories = 10) {
       waitFor(() => onChange.mock.calls.some(([change]) => change === what), `a change of the ${what}`);
     return { onChange, names, told };
   };
-  return { at, watch };
+  return { at, watch, watches };
 }
 
 describe('a watch of names', () => {
@@ -104,6 +106,42 @@ describe('a watch of names', () => {
     await link(at('logs/a'), at('b'));
     names.renew();
     expect(names.isTold).toBe(false);
+  });
+
+  it.each([
+    ['in a directory that is missing', 'x/a', () => {}, true],
+    ['where there is nothing', 'logs/a', () => {}, true],
+    ['where there is a file', 'logs/a', (at: At) => writeFile(at('logs/a'), ''), false],
+    ['where a symlink leads to nothing', 'logs/a', (at: At) => symlink('nothing', at('logs/a')), false],
+    [
+      'below a symlink to nothing, which may come',
+      'logs/a/b',
+      (at: At) => symlink('no', at('logs/a')),
+      false,
+    ],
+  ])('knows whether a name is missing %s', async (_, name, prepare, isMissing) => {
+    const { at, watch } = await watchedDirectory();
+    await prepare(at);
+    expect(watch(name).names.isMissing).toBe(isMissing);
+  });
+
+  it('looks at a directory once for all who are renewed, until something is told, or it is to look anew', async () => {
+    const { at, watch, watches } = await watchedDirectory();
+    const all = ['logs/a', 'logs/b', 'logs/c'].map(watch);
+    const looking = vi.spyOn(fs, 'lstatSync');
+    onTestFinished(() => looking.mockRestore());
+    const looksOfAll = () => {
+      looking.mockClear();
+      for (const { names } of all) names.renew();
+      return looking.mock.calls.filter(([name]) => name === at('logs')).length;
+    };
+    watches.lookAnew();
+    expect([looksOfAll(), looksOfAll()]).toEqual([1, 0]);
+    watches.lookAnew();
+    expect(looksOfAll()).toBe(1);
+    await writeFile(at('logs/a'), '');
+    await all[0]?.told('name');
+    expect(looksOfAll()).toBe(1);
   });
 
   it('watches so many directories at most, and others when some are not watched any more', async () => {
