@@ -18,7 +18,8 @@ import type { EntryHeader } from './log/entry.ts';
 import { type Durability, LocalLog } from './log/local-log.ts';
 import { Syncer } from './log/syncer.ts';
 import { PathWatch } from './path-watch.ts';
-import { cleanUp } from './recovery/clean-up.ts';
+import { finishRemovals, removeUnfinished } from './recovery/clean-up.ts';
+import { FileFinder } from './recovery/file-finder.ts';
 import { Recovery } from './recovery/recovery.ts';
 import { Resources } from './resources.ts';
 import { RotatedFollowers } from './rotation/rotated-followers.ts';
@@ -177,8 +178,8 @@ export class Core {
   }
 
   /**
-   * Opens the records, removes what a server that was killed was making, and replays its journal. There is no time
-   * limit. After a failure nothing is lost: it can be done again by another core.
+   * Opens the records, removes what a server that was killed was making, replays its journal, and finishes what it was
+   * deleting. There is no time limit. After a failure nothing is lost: it can be done again by another core.
    *
    * @returns how many streams the journal was about
    */
@@ -194,9 +195,14 @@ export class Core {
       });
     }
     await import03({ root, records, report, progress });
-    await cleanUp({ root, records, isDurable: store.isDurable, removed, report });
-    const { journal, syncer } = this.#log;
-    return new Recovery({ root, store, log: journal, quarantine, syncer, report, progress }).run();
+    const { isDurable } = store;
+    await removeUnfinished({ root, records, isDurable, removed });
+    const finder = new FileFinder(root);
+    const { journal: log, syncer } = this.#log;
+    const recovery = { root, records, store, log, quarantine, syncer, finder, report, progress };
+    const count = await new Recovery(recovery).run();
+    await finishRemovals({ root, records, isDurable, finder, report });
+    return count;
   }
 
   /**

@@ -3,30 +3,35 @@ import type { Records } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root.ts';
 import { cancelRemoval, endRemoval, forgetFile } from '../streams/fork-links.ts';
-import { FileFinder } from './file-finder.ts';
+import type { FileFinder } from './file-finder.ts';
 
 /** How many files are removed at most: what is more is left for the next time, so that a start takes no longer. */
 const MAX_REMOVED = 10_000;
 
-/** What {@link cleanUp} works with. */
+/** What is cleaned up. */
 export interface CleanUpOptions {
   root: Root;
   records: Records;
   /** Whether what is done must survive a loss of power. */
   isDurable: boolean;
+}
+
+/** What {@link removeUnfinished} works with. */
+export interface UnfinishedOptions extends CleanUpOptions {
   /** Called with the name of each file that is removed. */
   removed: (name: string) => void;
+}
+
+/** What {@link finishRemovals} works with. */
+export interface RemovalOptions extends CleanUpOptions {
+  finder: FileFinder;
   /** Told what could not be finished. */
   report: Report;
 }
 
-/** Removes what a server that was killed was making, and finishes what it was deleting. No server may run. */
-export async function cleanUp(options: CleanUpOptions): Promise<void> {
-  await removeUnfinished(options);
-  await finishRemovals(options);
-}
-
-async function removeUnfinished({ root, records, isDurable, removed }: CleanUpOptions): Promise<void> {
+/** Removes what a server that was killed was making. No server may run. */
+export async function removeUnfinished(options: UnfinishedOptions): Promise<void> {
+  const { root, records, isDurable, removed } = options;
   let count = 0;
   for await (const { name, fingerprint, isPublished } of unfinishedFiles(root.own('incoming'))) {
     if (count++ === MAX_REMOVED) return;
@@ -37,9 +42,13 @@ async function removeUnfinished({ root, records, isDurable, removed }: CleanUpOp
   }
 }
 
-/** A file that is gone is deleted, with all that belongs to that; one that is still there, or somewhere else, stays. */
-async function finishRemovals({ root, records, isDurable, report }: CleanUpOptions): Promise<void> {
-  const finder = new FileFinder(root);
+/**
+ * Finishes what a server that was killed was deleting: a file that is gone is deleted, with all that belongs to that; one that is
+ * still there, or somewhere else, stays. To be called when the journal was replayed: until then it has to be known that
+ * nobody misses them. No server may run.
+ */
+export async function finishRemovals(options: RemovalOptions): Promise<void> {
+  const { root, records, isDurable, finder, report } = options;
   for await (const link of records.removals()) {
     const { fingerprint, path } = link;
     let isThere: boolean;

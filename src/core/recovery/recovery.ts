@@ -1,6 +1,7 @@
 import type { JournalEntry } from '../../storage/journal/entry.ts';
 import type { Journal, Replay } from '../../storage/journal/journal.ts';
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
+import type { Records } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
@@ -9,8 +10,8 @@ import { MAX_QUARANTINED } from '../log/checkpoints.ts';
 import type { EntryHeader } from '../log/entry.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
-import { FileFinder } from './file-finder.ts';
-import { type RepairOptions, StreamRepair } from './stream-repair.ts';
+import type { FileFinder } from './file-finder.ts';
+import { StreamRepair } from './stream-repair.ts';
 
 /** How many entries are replayed at a time. */
 const PARALLEL = 32;
@@ -24,10 +25,12 @@ const PROGRESS_MS = 1000;
 /** What a root is recovered with. */
 export interface RecoveryOptions {
   root: Root;
+  records: Records;
   store: StreamStore;
   log: Journal<EntryHeader>;
   quarantine: Quarantine<EntryHeader>;
   syncer: Syncer;
+  finder: FileFinder;
   /** Told what could not be replayed. */
   report: Report;
   /** Told every second how far it is. */
@@ -42,7 +45,6 @@ export interface RecoveryOptions {
  */
 export class Recovery {
   readonly #options: RecoveryOptions;
-  readonly #repairOptions: RepairOptions;
   readonly #streams = new Map<string, StreamRepair>();
   /** Those whose files are open, the ones used last at the end. */
   readonly #open = new Set<StreamRepair>();
@@ -55,7 +57,6 @@ export class Recovery {
 
   constructor(options: RecoveryOptions) {
     this.#options = options;
-    this.#repairOptions = { ...options, finder: new FileFinder(options.root) };
   }
 
   /**
@@ -102,7 +103,7 @@ export class Recovery {
   }
 
   #streamOf({ file, path }: EntryHeader): StreamRepair {
-    const stream = this.#streams.get(file) ?? new StreamRepair(file, path, this.#repairOptions);
+    const stream = this.#streams.get(file) ?? new StreamRepair(file, path, this.#options);
     this.#streams.set(file, stream);
     return stream;
   }

@@ -1,4 +1,5 @@
 import type { JournalEntry } from '../../storage/journal/entry.ts';
+import type { Records } from '../../storage/records/records.ts';
 import type { RepairFile } from '../../storage/repair-file.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root.ts';
@@ -14,6 +15,7 @@ import { StreamReplay } from './stream-replay.ts';
 /** What streams are put right with. */
 export interface RepairOptions {
   root: Root;
+  records: Records;
   store: StreamStore;
   syncer: Syncer;
   finder: FileFinder;
@@ -38,7 +40,7 @@ export class StreamRepair {
   #knownVersion = 0;
   /** Whether the last thing that is known of it is that the server has deleted it. */
   #isDeleted = false;
-  /** Whether it was deleted, so that nobody misses it. */
+  /** Whether it was deleted, or is nowhere and was being deleted, so that nobody misses it. */
   #isForgotten = false;
   #hasBegun = false;
   #file: RepairFile | undefined;
@@ -96,13 +98,19 @@ export class StreamRepair {
   }
 
   async #begin(): Promise<void> {
-    const { store, finder } = this.#options;
+    const { root, records, store, finder } = this.#options;
     this.#hasBegun = true;
     const remembered = store.location(this.fingerprint);
     const locations = [this.#path, ...(remembered ? [remembered] : [])];
     this.#location = await finder.find(this.fingerprint, locations);
     this.#isForgotten = this.#location === undefined && this.#isDeleted;
     if (!this.#isForgotten) this.#location ??= await finder.findAnywhere(this.fingerprint);
+    if (this.#location === undefined && records.isBeingRemoved(this.fingerprint)) {
+      // It may be that there was no time for the entry that says so.
+      this.#isForgotten = true;
+      // Else a loss of power might bring the file back, without what the journal has of it.
+      if (store.isDurable) await root.syncNames(this.#path, { isRemoved: true });
+    }
     if (this.#location === undefined) this.#knownVersion = store.version(this.fingerprint);
     else {
       const { stat } = await this.#open(this.#location);

@@ -13,6 +13,7 @@ import {
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
+import { LiveResources } from '../../../src/core/live-resources.ts';
 import { checkRoot } from '../../../src/core/recovery/check/root-check.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { AppendFile } from '../../../src/storage/append-file.ts';
@@ -26,7 +27,13 @@ import { killedRoot } from '../../support/crash-root.ts';
 import { RESERVED } from '../../support/root-files.ts';
 import { temporaryDirectory } from '../../support/server.ts';
 import { systemError } from '../../support/small-disk.ts';
-import { recoverAfterKill, rewriteRecords, storeOf } from '../../support/stored-records.ts';
+import {
+  abandonStore,
+  recoverAfterKill,
+  removalsIn,
+  rewriteRecords,
+  storeOf,
+} from '../../support/stored-records.ts';
 import { appendLine, makeStream, textOf } from '../../support/streams-core.ts';
 
 interface Told {
@@ -60,6 +67,74 @@ function failToSave(code: string, isFailing: (path: string) => boolean) {
   onTestFinished(() => saving.mockRestore());
   return saving;
 }
+
+describe('after a kill -9 while a stream was being deleted', () => {
+  /** Its name is gone, and the journal has its appends, but not that it was deleted. */
+  async function halfDeleted(durability: 'os' | 'disk') {
+    const directory = await temporaryDirectory();
+    const { core } = await start(directory, durability);
+    for (const name of ['stream', 'other']) {
+      await makeStream(core, name, 'first\n');
+      await appendLine(core, name, 'second\n');
+    }
+    const deleting = vi.spyOn(LiveResources.prototype, 'delete').mockRejectedValueOnce(new Error('killed'));
+    onTestFinished(() => deleting.mockRestore());
+    const kept = path.join(directory, 'kept');
+    await link(path.join(directory, 'stream'), kept);
+    await expect(core.streams.delete(ResourcePath.parse('stream'))).rejects.toThrow('killed');
+    expect(await removalsIn(directory)).toHaveLength(1);
+    const goForGood = () => rm(kept);
+    return { directory, goForGood };
+  }
+
+  test.each(['os', 'disk'] as const)('nobody misses its appends (%s)', async (durability) => {
+    const { directory, goForGood } = await halfDeleted(durability);
+    await goForGood();
+    const { core, told } = await start(directory, durability);
+    expect(told.map(({ message }) => message)).toEqual([expect.stringContaining('made good')]);
+    expect(await own(directory, 'aside')).toEqual([]);
+    expect(await removalsIn(directory)).toEqual([]);
+    expect(await textOf(core, 'other')).toBe('first\nsecond\n');
+    await core.close();
+    expect(await checkRoot(await Root.open(directory), () => {})).toBe(true);
+  });
+
+  test('a check has nothing to say', async () => {
+    const { directory, goForGood } = await halfDeleted('os');
+    await goForGood();
+    await abandonStore(directory);
+    expect(await checkRoot(await Root.open(directory), () => {})).toBe(true);
+    expect(await own(directory, 'aside')).toEqual([]);
+  });
+
+  test('it stays, with all that it was, where another program keeps it', async () => {
+    const { directory } = await halfDeleted('os');
+    const { core } = await start(directory);
+    expect(await textOf(core, 'kept')).toBe('first\nsecond\n');
+    expect(await removalsIn(directory)).toEqual([]);
+    const stream = await core.resources.acquire(ResourcePath.parse('kept'));
+    expect(stream.type).toBe('text/plain');
+    core.resources.release(stream);
+  });
+
+  test('the journal keeps its appends until a loss of power cannot bring it back', async () => {
+    const { directory, goForGood } = await halfDeleted('disk');
+    await goForGood();
+    const syncing = vi
+      .spyOn(Root.prototype, 'syncNames')
+      .mockRejectedValue(storageFailure(systemError('EIO')));
+    onTestFinished(() => syncing.mockRestore());
+    const { core } = await start(directory, 'disk');
+    expect(await own(directory, 'quarantine')).toHaveLength(1);
+    expect(await removalsIn(directory)).toHaveLength(1);
+    await core.close();
+    syncing.mockRestore();
+    await start(directory, 'disk');
+    expect(await own(directory, 'quarantine')).toEqual([]);
+    expect(await removalsIn(directory)).toEqual([]);
+    expect(await own(directory, 'aside')).toEqual([]);
+  });
+});
 
 describe('after a kill -9, a file that another program has moved', () => {
   test('is found below another name in its directory, with all that its producer has brought', async () => {
