@@ -71,6 +71,7 @@ export class Feeds implements FeedKeeper {
    * The stream at a path, with its feed, which is held until it is released.
    *
    * @throws what {@link Resources.acquire} and {@link Resource.assertWhole} throw
+   * @throws {ServerClosingError} when the server closes
    */
   async openLive(path: ResourcePath): Promise<LiveReads> {
     const resource = await this.#resources.acquire(path);
@@ -81,6 +82,10 @@ export class Feeds implements FeedKeeper {
       while (resource.feed === undefined) await this.#openOnce(resource, path);
       const { feed } = resource;
       feed.retain();
+      if (resource.isClosing) {
+        feed.release();
+        throw new ServerClosingError('the server is shutting down');
+      }
       this.watch(resource, feed, path);
       return new LiveReads(resource, feed);
     } finally {
@@ -93,6 +98,7 @@ export class Feeds implements FeedKeeper {
    *
    * @param path the name under which it was opened
    * @param outcome how it ends when it has everything, unless the file is a stream that is open
+   * @throws {ServerClosingError} when the server closes
    */
   async follow(
     file: StoredFile,
@@ -106,6 +112,8 @@ export class Feeds implements FeedKeeper {
     if (resource === undefined) return this.#openAlone(file, size).join(position, sink, await outcome(), end);
     try {
       const until = isThere && resource.isOpen ? 'stream' : await outcome();
+      // Who joins after the others were told would wait for ever.
+      if (resource.isClosing) throw new ServerClosingError('the server is shutting down');
       const feed = this.open(resource, file, size);
       if (until === 'stream') this.watch(resource, feed, path);
       return feed.join(position, sink, until, end);
@@ -128,13 +136,6 @@ export class Feeds implements FeedKeeper {
     const watcher = { feed, lose };
     this.#watchers.set(feed, watcher);
     this.#watch.add(watcher, path);
-  }
-
-  /** Tells all who follow, but for those of sessions, that the server closes. */
-  endFollowers(): void {
-    for (const { isClaimed, feed } of this.#live.all()) {
-      if (!isClaimed) feed?.end({ reason: 'shutdown' }, 'stream');
-    }
   }
 
   /** Resolves when nobody has a feed any more. */

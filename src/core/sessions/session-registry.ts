@@ -239,6 +239,8 @@ export class SessionRegistry implements SessionHost {
         const own = goesOn ? last : undefined;
         const append = await this.#record(file, request, { size, start, last: own });
         const hasGrown = (await file.state()).size > size;
+        // Nobody would end it.
+        this.#refuseWhenClosing();
         if (!hasGrown) return this.#start({ path, resource, file, size, append, before: own });
         // Another program has appended meanwhile: that is not the client's, and followers may have it.
         await this.history.undo(file, last ?? { start: size, state: 'finished', end: size });
