@@ -1,7 +1,13 @@
-import { expect, onTestFinished, test } from 'vitest';
-import { AppendBusyError, PositionMismatchError, ServerClosingError } from '../../../src/wire/errors.ts';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { StreamStore } from '../../../src/core/streams/stream-store.ts';
+import {
+  AppendBusyError,
+  PositionMismatchError,
+  ServerClosingError,
+  StorageFullError,
+} from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { RecordingOwner, startCore } from '../../support/core-harness.ts';
+import { CollectingSink, RecordingOwner, startCore } from '../../support/core-harness.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { appendLine, makeStream } from '../../support/streams-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -70,4 +76,26 @@ test('nobody appends to what a session leaves open while the server closes', asy
   const back = await open('stream', new RecordingOwner(), { session, expect: 6 });
   expect(back.received).toBe(10);
   await back.end('finished');
+});
+
+test('a stream is followed while its appender is awaited, though the disk is full', async () => {
+  const { core } = await startAgain(await lostAppend(), NEVER_MS);
+  const saving = vi.spyOn(StreamStore.prototype, 'save');
+  saving.mockRejectedValue(new StorageFullError('the disk is full'));
+  onTestFinished(() => saving.mockRestore());
+  const sink = new CollectingSink();
+  sink.follower = await core.followers.follow(STREAM, {}, sink, new AbortController().signal);
+  sink.drain();
+  await waitFor(() => sink.bytes.length === 10, 'what is there');
+  expect([saving.mock.calls.length, sink.endReason]).toEqual([1, undefined]);
+});
+
+test('nobody begins to read live while the server closes', async () => {
+  const { core } = await startCore();
+  await makeStream(core, 'stream', 'first\n');
+  const reads = await core.followers.openLive(STREAM);
+  const closed = core.close();
+  await expect(core.followers.openLive(STREAM)).rejects.toThrow(ServerClosingError);
+  reads.release();
+  await closed;
 });
