@@ -109,7 +109,8 @@ export class Core {
     this.quarantine = new Quarantine(root.own('quarantine'));
     this.arrivals = new Arrivals(root, paths);
     const { records, store, quarantine } = this;
-    const log = new LocalLog({ root, store, quarantine, turns, syncer, durability, report });
+    const history = new AppendHistory(records, { isDurable, graceMs });
+    const log = new LocalLog({ root, store, quarantine, history, turns, syncer, durability, report });
     this.#log = log;
     this.#live = new LiveResources(log, store, quarantine);
     const forks = new ForkTree(root, records);
@@ -132,7 +133,7 @@ export class Core {
       live: this.#live,
       feeds: this.#feeds,
       watch,
-      history: new AppendHistory(records, { isDurable, graceMs }),
+      history,
       resources,
       arrivals: this.arrivals,
     });
@@ -206,18 +207,18 @@ export class Core {
   }
 
   /**
-   * Takes no new appenders from now on, ends the sessions that nobody holds, and
+   * Takes no new appends from now on, ends the sessions that nobody holds, and
    * waits until every feed has ended and its file is closed; to end the others
    * is for those who hold them. Then brings all records up to date, removes the journal, and releases
    * the root. After a recovery that failed the journal stays. Idempotent.
    */
   async close(): Promise<void> {
     try {
+      this.#live.shutDown();
       const settled = this.resources.close();
       this.sessions.close();
       await this.#sweep.close();
       await this.#rotated.close();
-      this.#feeds.endFollowers();
       await this.#feeds.closed();
       await settled;
       await this.#live.close();

@@ -71,6 +71,7 @@ export class Feeds implements FeedKeeper {
    * The stream at a path, with its feed, which stays until it is released.
    *
    * @throws what {@link Resources.acquire} and {@link Resource.assertWhole} throw
+   * @throws {ServerClosingError} when the server closes
    */
   async openLive(path: ResourcePath): Promise<LiveReads> {
     const resource = await this.#resources.acquire(path);
@@ -81,6 +82,10 @@ export class Feeds implements FeedKeeper {
       while (resource.feed === undefined) await this.#openOnce(resource, path);
       const { feed } = resource;
       feed.retain();
+      if (resource.isClosing) {
+        feed.release();
+        throw new ServerClosingError('the server is shutting down');
+      }
       this.watch(resource, feed, path);
       return new LiveReads(resource, feed);
     } finally {
@@ -93,6 +98,7 @@ export class Feeds implements FeedKeeper {
    *
    * @param path the name under which it was opened
    * @param outcome how it ends when it has everything, unless the file is a stream that is open
+   * @throws {ServerClosingError} when the server closes
    */
   async follow(
     file: StoredFile,
@@ -104,6 +110,8 @@ export class Feeds implements FeedKeeper {
     const resource = await this.#live.acquire(file, path, isThere).catch(ignoreUnreadable);
     try {
       const settled = isThere && resource?.isOpen ? undefined : await outcome();
+      // Who joins after the others were notified would wait for ever.
+      if (resource?.isClosing) throw new ServerClosingError('the server is shutting down');
       // It may have been deleted since it was opened: then nothing is known of how the last append has ended.
       const isDeleted = isThere && !file.stateInLine().isLinked;
       const until = isDeleted ? ({ reason: 'deleted' } as const) : settled;
@@ -130,13 +138,6 @@ export class Feeds implements FeedKeeper {
     const watcher = { feed, lose };
     this.#watchers.set(feed, watcher);
     this.#watch.add(watcher, path);
-  }
-
-  /** Tells all who follow, but for those of sessions, that the server closes. */
-  endFollowers(): void {
-    for (const { isClaimed, feed } of this.#live.all()) {
-      if (!isClaimed) feed?.end({ reason: 'shutdown' }, 'stream');
-    }
   }
 
   /** Resolves when nobody has a feed any more. */

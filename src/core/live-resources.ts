@@ -41,7 +41,8 @@ export class LiveResources implements ResourceOwner {
   /** At which paths streams were seen, and when. */
   readonly #seen = new Map<string, { resource: Resource; atMs: number }>();
   #timer: NodeJS.Timeout | undefined;
-  #isClosing = false;
+  #isShutDown = false;
+  #isClosed = false;
 
   constructor(log: LocalLog, store: StreamStore, quarantine: Quarantine<EntryHeader>) {
     this.#log = log;
@@ -52,11 +53,6 @@ export class LiveResources implements ResourceOwner {
   /** The live resource of a file, if there is one. */
   held(fingerprint: string): Resource | undefined {
     return this.#holdings.get(fingerprint)?.resource;
-  }
-
-  /** All of them. */
-  *all(): Generator<Resource, void, undefined> {
-    for (const { resource } of this.#holdings.values()) yield resource;
   }
 
   /** Counts one more user of a resource that is in use, until {@link release}. */
@@ -71,7 +67,7 @@ export class LiveResources implements ResourceOwner {
    * @param isThere false when it is not at that path any more
    */
   async acquire(file: StoredFile, path: ResourcePath, isThere = true): Promise<Resource> {
-    if (this.#isClosing) throw new ServerClosingError('the server is shutting down');
+    if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
     const { fingerprint } = file.stat;
     const holding =
       this.#holdings.get(fingerprint) ??
@@ -80,7 +76,7 @@ export class LiveResources implements ResourceOwner {
         if (held !== undefined) return held;
         const made = { resource: await this.#make(file, path), users: 0, keys: new Set<string>() };
         this.#holdings.set(fingerprint, made);
-        if (this.#isClosing) made.resource.shutDown();
+        if (this.#isShutDown) made.resource.shutDown();
         return made;
       }));
     holding.users++;
@@ -128,7 +124,7 @@ export class LiveResources implements ResourceOwner {
       (resource.isWriting || holding.users > 0) &&
       !resource.isGone &&
       !canExpire(resource.state) &&
-      !this.#isClosing &&
+      !this.#isClosed &&
       performance.now() - atMs < SEEN_MS;
     if (!isSure) {
       this.#seen.delete(key);
@@ -201,12 +197,17 @@ export class LiveResources implements ResourceOwner {
       await this.#log.journal.annulReplayed(({ file }) => file === fingerprint).catch(() => undefined);
   }
 
-  /** Takes no more appends, brings all records up to date with the journal, and closes the files. */
+  /** Takes no more single appends; whoever reads live, but through a session, is told. */
+  shutDown(): void {
+    this.#isShutDown = true;
+    for (const { resource } of this.#holdings.values()) resource.shutDown();
+  }
+
+  /** After {@link shutDown}: brings all records up to date with the journal, and closes the files. */
   async close(): Promise<void> {
-    this.#isClosing = true;
+    this.#isClosed = true;
     clearTimeout(this.#timer);
     const resources = Array.from(this.#holdings.values(), ({ resource }) => resource);
-    for (const resource of resources) resource.shutDown();
     // So that nothing more of them comes into the journal afterwards.
     await Promise.all(resources.map((resource) => resource.settled()));
     await this.#log.checkpoints.close();
@@ -251,7 +252,7 @@ export class LiveResources implements ResourceOwner {
   #letGo(resource: Resource): void {
     const holding = this.#holdings.get(resource.fingerprint);
     if (
-      this.#isClosing ||
+      this.#isClosed ||
       holding?.resource !== resource ||
       holding.users > 0 ||
       this.#log.checkpoints.has(resource)

@@ -134,7 +134,7 @@ export class Resource implements LogTarget, FeedOwner {
 
   /** Whether it was made as a stream, and more may come. */
   get isOpen(): boolean {
-    return this.type !== undefined && this.state.closed !== true && !this.#isGone && !this.#isClosing;
+    return this.type !== undefined && this.state.closed !== true && !this.#isGone;
   }
 
   /** What is in the file, and counts; without the producers. */
@@ -231,6 +231,8 @@ export class Resource implements LogTarget, FeedOwner {
   endClaim(): void {
     this.#isClaimed = false;
     this.claimant = undefined;
+    // Nobody has told the others, if no session has begun.
+    if (this.#isClosing) this.shutDown();
   }
 
   /** Counts bytes that a session, or another program, has brought. */

@@ -13,8 +13,8 @@ import { temporaryDirectory } from '../support/server.ts';
 
 const RESOURCE = ResourcePath.parse('/f');
 
-/** Sessions wait for their clients longer than any run lasts. */
-const GRACE_MS = 600_000;
+/** Sessions wait for their clients longer than any run lasts, or not at all. */
+const GRACES_MS = [600_000, 0];
 
 /** A line as long as all others, so that a file can be cut between two. */
 function lineOf(id: number): string {
@@ -68,6 +68,8 @@ interface Session {
   token: string;
   owner: RecordingOwner;
   lease: Lease;
+  /** Where it began. */
+  start: number;
   waiting: { line: string; end: number }[];
   isConnected: boolean;
 }
@@ -83,12 +85,14 @@ type Running = Awaited<ReturnType<typeof startCore>>;
 
 /** One resource, what clients, servers and other programs do to it, and what must be in its file. */
 class World {
-  readonly #durability: Durability;
+  readonly #options: { durability: Durability; graceMs: number };
   #running: Running;
   /** Lines of which a client was told that they are safe, in the order in which they came, … */
   readonly #safe: string[] = [];
   /** … and all that were ever brought. */
   readonly #brought = new Set<string>();
+  /** Those that were brought by POST. */
+  readonly #posted = new Set<string>();
   /** Those that another program has cut off, or may have: they need not be there. */
   readonly #dropped = new Set<string>();
   readonly #followed: Followed[] = [];
@@ -99,34 +103,36 @@ class World {
   #seq = 0;
   #lastPost: Post | undefined;
 
-  private constructor(durability: Durability, running: Running) {
-    this.#durability = durability;
+  private constructor(options: { durability: Durability; graceMs: number }, running: Running) {
+    this.#options = options;
     this.#running = running;
   }
 
-  static async start(durability: Durability): Promise<World> {
-    return new World(durability, await startCore({ durability, graceMs: GRACE_MS }));
+  static async start(durability: Durability, graceMs: number): Promise<World> {
+    const options = { durability, graceMs };
+    return new World(options, await startCore(options));
   }
 
   async take({ kind, n }: Step): Promise<void> {
     switch (kind) {
       case 'post':
         this.#lastPost = { line: this.#bring(), seq: this.#seq, isSafe: false };
+        this.#posted.add(this.#lastPost.line);
         return this.#post();
       case 'post again':
         return this.#lastPost && this.#post();
       case 'open':
         return this.#session ? undefined : this.#open(`session ${this.#sessions++}`);
       case 'take over':
-        return this.#session && this.#open(this.#session.token);
+        return this.#session && this.#takeOver(this.#session);
       case 'write':
         return this.#write();
       case 'lose the connection':
         return this.#loseConnection();
       case 'finish':
-        return this.#end('finished');
+        return this.#session?.isConnected ? this.#end('finished') : undefined;
       case 'interrupt':
-        return this.#end('interrupted');
+        return this.#session?.isConnected ? this.#end('interrupted') : undefined;
       case 'join':
         return this.#join(n);
       case 'stall':
@@ -186,6 +192,8 @@ class World {
 
   /** As one producer, which sends the last one again as it was. */
   async #post(): Promise<void> {
+    // What a session that is over has brought comes before it.
+    this.#noteSafe();
     const post = this.#lastPost as Post;
     const { resources } = this.#running.core;
     const producer = { id: 'p', epoch: 0, seq: post.seq };
@@ -209,17 +217,32 @@ class World {
     }
   }
 
-  /** Begins a session, or goes on with it. */
-  async #open(token: string): Promise<void> {
+  /** Begins a session, or goes on with the one that began at `start`. */
+  async #open(token: string, start?: number): Promise<void> {
     const owner = new RecordingOwner();
+    const request = { session: token, ...(start !== undefined && { expect: start }) };
     try {
-      const lease = await this.#running.open('f', owner, { session: token });
+      const lease = await this.#running.open('f', owner, request);
       await lease.ready();
-      this.#session = { token, owner, lease, waiting: [], isConnected: true };
+      this.#session = { token, owner, lease, start: lease.startPosition, waiting: [], isConnected: true };
     } catch (error) {
       if (!(error instanceof HttpfstreamError)) throw error;
       this.#session = undefined;
     }
+  }
+
+  /** The client comes back, and goes on where the server says. */
+  async #takeOver({ token, start, waiting }: Session): Promise<void> {
+    await this.#open(token, start);
+    const received = this.#session?.lease.received ?? 0;
+    // What others have written to a file that nobody watched cannot be told from its own.
+    const skipped = waiting
+      .filter(({ end }) => end <= received)
+      .map(({ end }) => this.#content.slice(end - LINE_BYTES, end));
+    expect(
+      skipped.filter((line) => this.#posted.has(line)),
+      'it takes no POST for its own',
+    ).toEqual([]);
   }
 
   /** What it brings from now on is nobody's. */
@@ -294,8 +317,7 @@ class World {
     const { directory } = this.#running;
     await this.#close();
     this.#noteSafe();
-    this.#running = await startCore({ durability: this.#durability, graceMs: GRACE_MS, directory });
-    if (this.#session !== undefined) await this.#open(this.#session.token);
+    await this.#startAgain(directory);
   }
 
   /** Goes on with what the disk has at this moment: the same files, and a copy of what else the server has written. */
@@ -308,8 +330,13 @@ class World {
     await this.#close();
     // A file that has another name is not deleted with one.
     rmSync(this.#file, { force: true });
-    this.#running = await startCore({ durability: this.#durability, graceMs: GRACE_MS, directory: next });
-    if (this.#session !== undefined) await this.#open(this.#session.token);
+    await this.#startAgain(next);
+  }
+
+  /** The client of the session may come back, at any time. */
+  async #startAgain(directory: string): Promise<void> {
+    this.#running = await startCore({ ...this.#options, directory });
+    if (this.#session !== undefined) this.#session.isConnected = false;
   }
 }
 
@@ -322,8 +349,8 @@ test.each(['os', 'disk'] as const)(
   'whatever clients, servers and other programs do, nothing safe is lost and nothing is repeated (durability: %s)',
   async (durability) => {
     await fc.assert(
-      fc.asyncProperty(steps, async (taken) => {
-        const world = await World.start(durability);
+      fc.asyncProperty(steps, fc.constantFrom(...GRACES_MS), async (taken, graceMs) => {
+        const world = await World.start(durability, graceMs);
         for (const step of taken) await world.take(step);
         await world.check();
       }),

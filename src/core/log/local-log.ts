@@ -8,6 +8,7 @@ import type { Root } from '../../storage/root.ts';
 import type { WriteTurns } from '../../storage/write-turns.ts';
 import { ResourceGoneError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { AppendHistory } from '../sessions/append-history.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
 import { type Checkpointed, Checkpoints } from './checkpoints.ts';
 import type { EntryHeader } from './entry.ts';
@@ -39,6 +40,8 @@ export interface LocalLogOptions {
   root: Root;
   store: StreamStore;
   quarantine: Quarantine<EntryHeader>;
+  /** How the last session of each file has ended. */
+  history: AppendHistory;
   turns: WriteTurns;
   syncer: Syncer;
   durability: Durability;
@@ -57,10 +60,11 @@ export class LocalLog {
   readonly durability: Durability;
   readonly #root: Root;
   readonly #store: StreamStore;
+  readonly #history: AppendHistory;
   readonly #report: Report;
   #sessions = 0;
 
-  constructor({ root, store, quarantine, turns, syncer, durability, report }: LocalLogOptions) {
+  constructor({ root, store, quarantine, history, turns, syncer, durability, report }: LocalLogOptions) {
     this.journal = new Journal(root.own('redo'), turns, durability === 'disk');
     this.checkpoints = new Checkpoints(this.journal, quarantine, report);
     this.turns = turns;
@@ -68,16 +72,18 @@ export class LocalLog {
     this.durability = durability;
     this.#root = root;
     this.#store = store;
+    this.#history = history;
     this.#report = report;
   }
 
   /**
-   * Opens the file of a resource to be appended to. If another program has written to it,
-   * what belongs to the stream stays, and the rest is set aside.
+   * Opens the file of a resource for single appends. Of one that was written behind the stream's back
+   * what belongs to it stays.
    *
    * @param known what is known of the stream
    * @returns the file, and how much of it belongs to the stream
    * @throws {ResourceGoneError} when another file has its name
+   * @throws what {@link AppendHistory.settle} throws
    */
   async open(
     { path, fingerprint }: LogTarget,
@@ -87,6 +93,7 @@ export class LocalLog {
     try {
       if (file.stat.fingerprint !== fingerprint) throw new ResourceGoneError('the file was made anew');
       const stat = await file.look();
+      await this.#history.settle(file, stat.size);
       const { state } = await this.#store.read(stat);
       const owned = Math.max(Math.min(known.size, stat.size), state.size);
       if (owned < stat.size) {

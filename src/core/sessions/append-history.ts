@@ -1,7 +1,7 @@
 import type { AppendRecord, FileRecord } from '../../storage/records/file-record.ts';
 import type { Records } from '../../storage/records/records.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
-import { ResourceGoneError } from '../../wire/errors.ts';
+import { AppendBusyError, ResourceGoneError } from '../../wire/errors.ts';
 import type { Outcome } from '../outcome.ts';
 import { forgetFile } from '../streams/fork-links.ts';
 
@@ -90,6 +90,27 @@ export class AppendHistory {
         this.#unwritten.delete(this.#unwritten.keys().next().value as string);
       }
     }
+  }
+
+  /**
+   * Remembers how the last append to a file has ended, if that is not written down, before others append to it: its
+   * client would take what they bring for its own.
+   *
+   * @param size of the file
+   * @throws {AppendBusyError} while a session that a server before this one left open waits for its client
+   * @throws what the disk does
+   */
+  async settle(file: StoredFile, size: number): Promise<void> {
+    const { fingerprint } = file.stat;
+    const record = await this.#read(fingerprint);
+    const last = lastAppend(record, size);
+    const isWritten = record?.append?.state !== 'open' && !this.#unwritten.has(fingerprint);
+    if (last === undefined || isWritten) return;
+    const ended: AppendRecord = last.state === 'open' ? { ...last, state: 'interrupted', end: size } : last;
+    if (last.start <= size && this.isAwaited(last)) {
+      throw new AppendBusyError('the appender that had the resource before a restart is expected back');
+    }
+    await this.#write(file, ended);
   }
 
   /** Remembers an append as it was before. Never rejects. */

@@ -2,6 +2,7 @@ import type { AppendFile } from '../../storage/append-file.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { AppendRecord } from '../../storage/records/file-record.ts';
 import type { Root } from '../../storage/root.ts';
+import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import {
   AppendBusyError,
@@ -118,7 +119,10 @@ export class SessionRegistry implements SessionHost {
 
   /**
    * The session of a file that is there, also one that was left open by the
-   * server before this one, while its client may still come back.
+   * server before this one, while its client may still come back. Who reads does without it when it cannot begin.
+   *
+   * @throws {ResourceNotFoundError} when the file is not there any more
+   * @throws {ServerClosingError} after `close`
    */
   async find(path: ResourcePath, found: StoredFile): Promise<Session | undefined> {
     const { fingerprint } = found.stat;
@@ -128,28 +132,30 @@ export class SessionRegistry implements SessionHost {
     if (this.#closing || this.history.remainingGraceMs === 0) return undefined;
     // A record that cannot be read names nobody.
     if (!this.history.isAwaited(await this.history.last(found).catch(() => undefined))) return undefined;
-    return this.#files.run(fingerprint, async () => {
-      const running = this.live(fingerprint);
-      if (running !== undefined) return running;
-      const file = await this.#root.openAppend(path, { create: false });
-      try {
-        const last = await this.history.last(file);
-        await this.#secure(file);
-        const isGone = file.stat.fingerprint !== fingerprint || this.#closing;
-        if (isGone || !this.history.isAwaited(last)) return undefined;
-        const resource = await this.#claim(file, path);
-        const { size } = await file.state().catch(() => ({ size: -1 }));
-        if (last.start > size) {
-          this.#letGo(resource);
-          return undefined;
-        }
-        const session = this.#start({ path, resource, file, size, append: last, before: undefined });
-        session.awaitReturn(this.history.remainingGraceMs);
-        return session;
-      } finally {
-        if (this.live(fingerprint)?.file !== file) await file.close();
+    return this.#files.run(fingerprint, () => this.#revive(path, fingerprint).catch(asNobody));
+  }
+
+  async #revive(path: ResourcePath, fingerprint: string): Promise<Session | undefined> {
+    const running = this.live(fingerprint);
+    if (running !== undefined) return running;
+    const file = await this.#root.openAppend(path, { create: false });
+    try {
+      const last = await this.history.last(file);
+      await this.#secure(file);
+      const isGone = file.stat.fingerprint !== fingerprint || this.#closing;
+      if (isGone || !this.history.isAwaited(last)) return undefined;
+      const resource = await this.#claim(file, path);
+      const { size } = await file.state().catch(() => ({ size: -1 }));
+      if (last.start > size) {
+        this.#letGo(resource);
+        return undefined;
       }
-    });
+      const session = this.#start({ path, resource, file, size, append: last, before: undefined });
+      session.awaitReturn(this.history.remainingGraceMs);
+      return session;
+    } finally {
+      if (this.live(fingerprint)?.file !== file) await file.close();
+    }
   }
 
   /** Runs `action` while nobody begins a session of the file with this fingerprint. */
@@ -239,6 +245,8 @@ export class SessionRegistry implements SessionHost {
         const own = goesOn ? last : undefined;
         const append = await this.#record(file, request, { size, start, last: own });
         const hasGrown = (await file.state()).size > size;
+        // Nobody would end it.
+        this.#refuseWhenClosing();
         if (!hasGrown) return this.#start({ path, resource, file, size, append, before: own });
         // Another program has appended meanwhile: that is not the client's, and followers may have it.
         await this.history.undo(file, last ?? { start: size, state: 'finished', end: size });
@@ -301,4 +309,13 @@ export class SessionRegistry implements SessionHost {
     this.#sessions.set(subject.resource, session);
     return session;
   }
+}
+
+/** What the disk refuses to who would write (it is full, or the file read-only) is no matter to those who read. */
+function asNobody(error: unknown): undefined {
+  const failure = storageFailure(error);
+  const isOfAll = [ResourceNotFoundError, ResourceGoneError, ServerClosingError].some(
+    (kind) => failure instanceof kind,
+  );
+  if (isOfAll) throw failure;
 }

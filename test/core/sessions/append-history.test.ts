@@ -49,6 +49,23 @@ test('the end of an append to a file that is only about to be deleted is remembe
   expect(records.get(link.fingerprint)?.append).toEqual({ ...OPEN, state: 'finished', end: 4 });
 });
 
+test('an end that could not be written is written before others append', async () => {
+  const { file, records, history, link } = await begunAppend();
+  await records.close();
+  await history.end(file, OPEN, 4, { reason: 'interrupted' });
+  await expect(history.settle(file, 4)).rejects.toThrow();
+  await records.open();
+  await history.settle(file, 4);
+  expect(records.get(link.fingerprint)?.append).toEqual({ ...OPEN, state: 'interrupted', end: 4 });
+});
+
+test('an append to which nothing was brought since it had finished has finished when others append', async () => {
+  const { file, records, history, link } = await begunAppend();
+  await history.begin(file, { ...OPEN, finishedAt: 4 });
+  await history.settle(file, 4);
+  expect(records.get(link.fingerprint)?.append).toMatchObject({ state: 'finished', end: 4 });
+});
+
 test('an end that cannot be written is known until the server ends', async () => {
   const { file, records, history } = await begunAppend();
   await records.close();

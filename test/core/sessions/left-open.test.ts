@@ -1,0 +1,101 @@
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { StreamStore } from '../../../src/core/streams/stream-store.ts';
+import {
+  AppendBusyError,
+  PositionMismatchError,
+  ServerClosingError,
+  StorageFullError,
+} from '../../../src/wire/errors.ts';
+import { ResourcePath } from '../../../src/wire/resource-path.ts';
+import { CollectingSink, RecordingOwner, startCore } from '../../support/core-harness.ts';
+import { NEVER_MS } from '../../support/patience.ts';
+import { appendLine, makeStream } from '../../support/streams-core.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const STREAM = ResourcePath.parse('stream');
+const session = 'x'.repeat(32);
+
+/** A stream to which somebody has appended whose connection is lost. */
+async function lostAppend() {
+  const running = await startCore({ graceMs: NEVER_MS });
+  await makeStream(running.core, 'stream', 'first\n');
+  const lease = await running.open('stream', new RecordingOwner(), { session });
+  lease.append(Buffer.from('own\n'));
+  await lease.ready();
+  lease.release();
+  return running;
+}
+
+/** The next server over the root of one that was closed meanwhile. */
+async function startAgain(before: Awaited<ReturnType<typeof startCore>>, graceMs: number) {
+  await before.core.close();
+  const running = await startCore({ graceMs, directory: before.directory });
+  onTestFinished(() => running.core.close());
+  return running;
+}
+
+test('a single append is refused while a session waits that the server before this one has left open', async () => {
+  const { core, open, contents } = await startAgain(await lostAppend(), NEVER_MS);
+  await expect(appendLine(core, 'stream', 'foreign\n')).rejects.toThrow(AppendBusyError);
+  const back = await open('stream', new RecordingOwner(), { session, expect: 6 });
+  expect(back.received).toBe(10);
+  await back.end('finished');
+  await appendLine(core, 'stream', 'foreign\n');
+  expect((await contents('stream')).toString()).toBe('first\nown\nforeign\n');
+});
+
+test('a session that was left open does not go on once others have appended after its grace', async () => {
+  const before = await startAgain(await lostAppend(), 0);
+  await appendLine(before.core, 'stream', 'foreign\n');
+  // What it ended with holds for all servers, also if they would wait for it.
+  const { open } = await startAgain(before, NEVER_MS);
+  const back = open('stream', new RecordingOwner(), { session, expect: 6 });
+  await expect(back).rejects.toThrow(PositionMismatchError);
+});
+
+test('a session that was left open goes on after its grace when nobody has appended', async () => {
+  const { open } = await startAgain(await lostAppend(), 0);
+  const back = await open('stream', new RecordingOwner(), { session, expect: 6 });
+  expect(back.received).toBe(10);
+  await back.end('finished');
+});
+
+test('nobody appends to what a session leaves open while the server closes', async () => {
+  const before = await lostAppend();
+  // Somebody who reads keeps the server from closing at once.
+  await makeStream(before.core, 'other', 'line\n');
+  const reads = await before.core.followers.openLive(ResourcePath.parse('other'));
+  const resource = await before.core.resources.acquire(STREAM);
+  const closed = before.core.close();
+  await waitFor(() => !resource.isClaimed, 'the end of the session');
+  await expect(appendLine(before.core, 'stream', 'foreign\n')).rejects.toThrow(ServerClosingError);
+  before.core.resources.release(resource);
+  reads.release();
+  await closed;
+  const { open } = await startAgain(before, NEVER_MS);
+  const back = await open('stream', new RecordingOwner(), { session, expect: 6 });
+  expect(back.received).toBe(10);
+  await back.end('finished');
+});
+
+test('a stream is followed while its appender is awaited, though the disk is full', async () => {
+  const { core } = await startAgain(await lostAppend(), NEVER_MS);
+  const saving = vi.spyOn(StreamStore.prototype, 'save');
+  saving.mockRejectedValue(new StorageFullError('the disk is full'));
+  onTestFinished(() => saving.mockRestore());
+  const sink = new CollectingSink();
+  sink.follower = await core.followers.follow(STREAM, {}, sink, new AbortController().signal);
+  sink.drain();
+  await waitFor(() => sink.bytes.length === 10, 'what is there');
+  expect([saving.mock.calls.length, sink.endReason]).toEqual([1, undefined]);
+});
+
+test('nobody begins to read live while the server closes', async () => {
+  const { core } = await startCore();
+  await makeStream(core, 'stream', 'first\n');
+  const reads = await core.followers.openLive(STREAM);
+  const closed = core.close();
+  await expect(core.followers.openLive(STREAM)).rejects.toThrow(ServerClosingError);
+  reads.release();
+  await closed;
+});
