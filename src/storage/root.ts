@@ -6,6 +6,7 @@ import { RESERVED_SEGMENT, ResourcePath } from '../wire/resource-path.ts';
 import { AppendFile } from './append-file.ts';
 import { BlockPool } from './block-pool.ts';
 import * as fileIo from './file-io.ts';
+import { FileMaker } from './file-maker.ts';
 import type { HeldPath } from './held-path.ts';
 import { NameWatches } from './name-watches.ts';
 import { NewFile } from './new-file.ts';
@@ -69,6 +70,7 @@ export class Root {
   readonly #directory: RootDirectory;
   readonly #fileMode: number;
   readonly #blocks = new BlockPool();
+  readonly #maker = new FileMaker();
 
   private constructor(directory: RootDirectory, { fileMode }: RootOptions) {
     this.#directory = directory;
@@ -135,8 +137,7 @@ export class Root {
     let fd: number;
     try {
       const flags = APPENDING | constants.O_CREAT | constants.O_NOFOLLOW | SAFELY;
-      // Not in line: a file system may look long for a place.
-      fd = await fileIo.open(path.join(directory.entry, name), flags, this.#fileMode);
+      fd = await this.#maker.open(path.join(directory.entry, name), flags, this.#fileMode);
       confirmOrClose(directory, fd, name);
     } catch (error) {
       if (!hasErrno(error, 'ELOOP')) throw appendingError(error);
@@ -183,10 +184,10 @@ export class Root {
     const name = path.join(directory, randomBytes(12).toString('hex'));
     const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL;
     try {
-      const fd = await fileIo.open(name, flags, mode).catch(async (error) => {
+      const fd = await this.#maker.open(name, flags, mode).catch(async (error) => {
         if (!hasErrno(error, 'ENOENT')) throw error;
         await fileIo.makeDirectories(directory, OWN_DIRECTORY_MODE);
-        return fileIo.open(name, flags, mode);
+        return this.#maker.open(name, flags, mode);
       });
       return new NewFile(fd, describeOrClose(fd), name, this.#blocks);
     } catch (error) {
