@@ -59,14 +59,16 @@ export class HttpAppendResponder {
     const append = new HttpAppend(file, this.#contextOf(request));
     // What makes no sense is refused before anything is taken.
     statusOf(request.raw);
-    await append.open(appendRequestOf(request));
+    const wanted = appendRequestOf(request);
     const connection = {
       shutDown: () => append.shutDown(),
       terminate: () => request.raw.socket.destroy(),
     };
-    const appended = await this.#during(connection, request, reply, () =>
-      append.append(body, () => statusOf(request.raw)),
-    );
+    const appended = await this.#during(connection, async () => {
+      await append.open(wanted);
+      this.#letSend(request, reply);
+      return append.append(body, () => statusOf(request.raw));
+    });
     if (appended === undefined) return hangUp(request, reply);
     await this.#describe(reply, file);
     if (append.isNew)
@@ -95,28 +97,29 @@ export class HttpAppendResponder {
     assertNoAppendRequest(request);
     const body = new RequestBody(request, { idleTimeoutMs: this.#settings.bodyIdleTimeoutMs });
     const append = new MultipartAppend(directory, request.headers, this.#contextOf(request));
-    await append.assertDirectory();
     const connection = {
       shutDown: () => append.shutDown(),
       terminate: () => request.raw.socket.destroy(),
     };
-    const answered = await this.#during(connection, request, reply, () => append.append(body));
+    const answered = await this.#during(connection, async () => {
+      await append.assertDirectory();
+      this.#letSend(request, reply);
+      return append.append(body);
+    });
     if (answered === undefined) return hangUp(request, reply);
     return answer(request, reply.code(answered.status), answered.parts);
   }
 
-  /** Lets the client send its body, and keeps its connection while `action` goes on. */
-  async #during<T>(
-    connection: Connection,
-    request: FastifyRequest,
-    reply: FastifyReply,
-    action: () => Promise<T>,
-  ): Promise<T> {
-    const { connections, continues } = this.#settings;
-    const { socket } = request.raw;
+  /** Lets the client send its body. */
+  #letSend(request: FastifyRequest, reply: FastifyReply): void {
+    allowSilence(request.raw.socket);
+    this.#settings.continues.release(request.raw, reply.raw);
+  }
+
+  /** Whoever closes the server waits for `action`, or cuts the connection: from before anything is held. */
+  async #during<T>(connection: Connection, action: () => Promise<T>): Promise<T> {
+    const { connections } = this.#settings;
     connections.add(connection);
-    allowSilence(socket);
-    continues.release(request.raw, reply.raw);
     try {
       return await action();
     } finally {

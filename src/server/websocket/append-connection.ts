@@ -76,20 +76,34 @@ export class AppendConnection implements LeaseHolder, SocketOwner, TapHandler {
    * @throws what {@link SessionRegistry.open} throws
    */
   async open(request: AppendRequest): Promise<void> {
-    const lease = await this.#context.core.sessions.open(this.#path, request, this);
-    this.#lease = lease;
-    await lease.ready();
-    if (lease.failure !== undefined) throw lease.failure;
+    const { connections } = this.#context;
+    // From before anything is held, so that whoever closes the server waits for it.
+    connections.add(this);
+    let lease: Lease;
+    try {
+      lease = await this.#takeHold(request);
+    } catch (error) {
+      connections.delete(this);
+      throw error;
+    }
     if (this.#socket.destroyed) {
       lease.release();
+      connections.delete(this);
       return;
     }
-    this.#context.connections.add(this);
     ClientSocket.of(this.#socket).owner = this;
     this.#log.info(
       { resource: this.#path.toString(), position: lease.received, start: lease.startPosition },
       'append opened',
     );
+  }
+
+  async #takeHold(request: AppendRequest): Promise<Lease> {
+    const lease = await this.#context.core.sessions.open(this.#path, request, this);
+    this.#lease = lease;
+    await lease.ready();
+    if (lease.failure !== undefined) throw lease.failure;
+    return lease;
   }
 
   /** Starts to append what comes through the WebSocket. */
@@ -172,6 +186,8 @@ export class AppendConnection implements LeaseHolder, SocketOwner, TapHandler {
   /** Tells the appender to go; what it still sends until it does is appended. */
   shutDown(): void {
     this.#shuttingDown = true;
+    // It is refused, and the answer says so.
+    if (this.#lease === undefined) return;
     if (this.#websocket === undefined) {
       this.terminate();
       return;
