@@ -1,12 +1,12 @@
 import type { Root } from '../storage/root.ts';
-import { ResourceNotFoundError } from '../wire/errors.ts';
+import { ResourceNotFoundError, ServerClosingError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import type { PathWatch, PathWatcher } from './path-watch.ts';
 
 /** One for each path that is waited for. */
 interface Awaited extends PathWatcher {
-  /** Each is told whether it is there. */
-  readonly waiters: Set<(isThere: boolean) => void>;
+  /** Each is told that it is there, or why nobody waits any longer. */
+  readonly waiters: Set<(failure?: ServerClosingError) => void>;
 }
 
 /** Waits for files that are not there. What this server makes is notified at once; what others make, {@link PathWatch} finds. */
@@ -26,10 +26,11 @@ export class Arrivals {
    * What the disk refuses to tell counts as there: whoever opens it is told why.
    *
    * @throws the signal's reason when it aborts
+   * @throws {ServerClosingError} after {@link close}
    */
   async wait(path: ResourcePath, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
     signal.throwIfAborted();
-    if (this.#closed) return false;
+    if (this.#closed) throw new ServerClosingError('the server is shutting down');
     const awaited = this.#awaited.get(path.key) ?? this.#add(path);
     let end = () => {};
     try {
@@ -37,11 +38,12 @@ export class Arrivals {
         const abort = () => reject(signal.reason);
         const timer = setTimeout(() => resolve(false), timeoutMs).unref();
         signal.addEventListener('abort', abort);
-        awaited.waiters.add(resolve);
+        const settle = (failure?: ServerClosingError) => (failure ? reject(failure) : resolve(true));
+        awaited.waiters.add(settle);
         end = () => {
           clearTimeout(timer);
           signal.removeEventListener('abort', abort);
-          awaited.waiters.delete(resolve);
+          awaited.waiters.delete(settle);
         };
       });
     } finally {
@@ -52,13 +54,14 @@ export class Arrivals {
 
   /** Tells that a file is at the path. */
   notify(path: ResourcePath): void {
-    this.#settle(this.#awaited.get(path.key), true);
+    this.#settle(this.#awaited.get(path.key));
   }
 
   /** Nobody waits any longer. */
   close(): void {
     this.#closed = true;
-    for (const awaited of this.#awaited.values()) this.#settle(awaited, false);
+    const failure = new ServerClosingError('the server is shutting down');
+    for (const awaited of this.#awaited.values()) this.#settle(awaited, failure);
   }
 
   #add(path: ResourcePath): Awaited {
@@ -82,14 +85,14 @@ export class Arrivals {
     if (this.#awaited.get(key) === awaited) this.#awaited.delete(key);
   }
 
-  #settle(awaited: Awaited | undefined, isThere: boolean): void {
+  #settle(awaited: Awaited | undefined, failure?: ServerClosingError): void {
     if (awaited === undefined) return;
     this.#remove(awaited);
-    for (const settle of awaited.waiters) settle(isThere);
+    for (const settle of awaited.waiters) settle(failure);
   }
 
   async #look(awaited: Awaited): Promise<void> {
-    if (await this.#isThere(awaited.path)) this.#settle(awaited, true);
+    if (await this.#isThere(awaited.path)) this.#settle(awaited);
   }
 
   async #isThere(path: ResourcePath): Promise<boolean> {

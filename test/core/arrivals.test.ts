@@ -5,7 +5,7 @@ import { Arrivals } from '../../src/core/arrivals.ts';
 import { PathWatch } from '../../src/core/path-watch.ts';
 import { Root } from '../../src/storage/root.ts';
 import { WriteTurns } from '../../src/storage/write-turns.ts';
-import { StorageError } from '../../src/wire/errors.ts';
+import { ServerClosingError, StorageError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { NEVER_MS } from '../support/patience.ts';
 import { temporaryDirectory } from '../support/server.ts';
@@ -106,7 +106,7 @@ describe('waiting for a file', () => {
     expect(await first).toBe(true);
     await waitFor(() => peek.mock.calls.length === 2, 'the second look');
     arrivals.close();
-    expect(await second).toBe(false);
+    await expect(second).rejects.toThrow(ServerClosingError);
   });
 
   it('ends when the disk does not tell what is there, which whoever opens it is told', async () => {
@@ -118,13 +118,16 @@ describe('waiting for a file', () => {
     expect(await wait('f')).toBe(true);
   });
 
-  it('ends without it when the time is over, or nobody waits any longer', async () => {
+  it('ends without it when the time is over, and is refused when the server closes', async () => {
     const { arrivals, wait } = await start();
     expect(await wait('f', 1)).toBe(false);
     const waits = ['f', 'd/f'].map((name) => wait(name));
+    const refused = [...waits, wait('g')].map((waiting) =>
+      expect(waiting).rejects.toThrow(ServerClosingError),
+    );
     arrivals.close();
-    expect(await Promise.all(waits)).toEqual([false, false]);
-    expect(await wait('f')).toBe(false);
+    await Promise.all(refused);
+    await expect(wait('f')).rejects.toThrow(ServerClosingError);
   });
 
   it('ends when its client goes', async () => {

@@ -69,20 +69,45 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
    * @throws what {@link SessionRegistry.open} throws
    */
   async open(request: AppendRequest): Promise<void> {
+<<<<<<< HEAD
     const lease = await this.#core.sessions.open(this.#path, request, this);
     this.#lease = lease;
     await lease.ready();
     if (lease.failure !== undefined) throw lease.failure;
+=======
+    const { connections } = this.#context;
+    // From before anything is held, so that whoever closes the server waits for it.
+    connections.add(this);
+    let lease: Lease;
+    try {
+      lease = await this.#takeHold(request);
+    } catch (error) {
+      connections.delete(this);
+      throw error;
+    }
+>>>>>>> lease
     if (this.#socket.destroyed) {
       lease.release();
+      connections.delete(this);
       return;
     }
+<<<<<<< HEAD
     this.#appends.add(this);
+=======
+>>>>>>> lease
     ClientSocket.of(this.#socket).owner = this;
     this.#log.info(
       { resource: this.#path.toString(), position: lease.received, start: lease.startPosition },
       'append opened',
     );
+  }
+
+  async #takeHold(request: AppendRequest): Promise<Lease> {
+    const lease = await this.#context.core.sessions.open(this.#path, request, this);
+    this.#lease = lease;
+    await lease.ready();
+    if (lease.failure !== undefined) throw lease.failure;
+    return lease;
   }
 
   /** Starts to append what comes through the WebSocket. */
@@ -162,6 +187,8 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   /** Tells the appender to go; what it still sends until it does is appended. */
   shutDown(): void {
     this.#shuttingDown = true;
+    // It is refused, and the answer says so.
+    if (this.#lease === undefined) return;
     if (this.#websocket === undefined) {
       this.terminate();
       return;

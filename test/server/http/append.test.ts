@@ -7,6 +7,8 @@ import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Core } from '../../../src/core/core.ts';
+import { Lease } from '../../../src/core/sessions/lease.ts';
 import { ClientSocket } from '../../../src/server/node/client-socket.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import { closeWebSocket, fileText, openAppender, openWebSocket } from '../../support/http-append.ts';
@@ -648,6 +650,31 @@ describe('when something happens meanwhile', () => {
     const answer = await upload(next.url(`/f${APPEND}${SESSION}`), 'two');
     expect([answer.status, jsonOf(answer).bytes, await fileText(next, '/f')]).toEqual([200, 3, 'one two']);
     expect(await endOf(next, '/plain')).toBe('broken');
+  });
+
+  it('the server closes while the resource is being taken hold of: 503', async () => {
+    const server = await startServer({ closeTimeoutMs: NEVER_MS });
+    const { ready } = Lease.prototype;
+    let letGo = () => {};
+    const gate = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const readying = vi.spyOn(Lease.prototype, 'ready').mockImplementation(async function held(this: Lease) {
+      await gate;
+      await ready.call(this);
+    });
+    onTestFinished(() => readying.mockRestore());
+    const upload = new Upload(server.url(`/f${APPEND}`));
+    await upload.write('bytes');
+    await waitFor(() => readying.mock.calls.length > 0, 'the lease');
+    const closing = vi.spyOn(Core.prototype, 'close');
+    onTestFinished(() => closing.mockRestore());
+    const closed = server.app.close();
+    await waitFor(() => closing.mock.calls.length > 0, 'the server to close');
+    letGo();
+    expect((await upload.answer).status).toBe(503);
+    upload.cut();
+    await closed;
   });
 
   it('the server closes, and the client neither reads nor stops: it closes in bounded time', async () => {
