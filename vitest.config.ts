@@ -61,7 +61,7 @@ const COMMON = {
   hookTimeout: 2 * PATIENCE_MS,
   // Most of them wait most of the time: for timers, disks and each other's processes.
   maxWorkers: Math.max(5, availableParallelism()),
-  // Tests that share a server wait for each other: see test/support/shared-server.ts.
+  // Tests that share a server wait for each other: see test/support/server/shared-server.ts.
   maxConcurrency: 16,
 };
 

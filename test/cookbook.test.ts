@@ -3,9 +3,9 @@ import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/pr
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { patternOf, type Recipe, recipesOf } from './support/cookbook-recipes.ts';
-import { type CookbookServer, startCookbookServer } from './support/cookbook-server.ts';
-import { PATH, runProgram } from './support/program.ts';
+import { patternOf, type Recipe, recipesOf } from './support/programs/cookbook-recipes.ts';
+import { PATH, runProgram } from './support/programs/program.ts';
+import { type CookbookServer, startCookbookServer } from './support/server/cookbook-server.ts';
 
 const PROJECT = path.join(import.meta.dirname, '..');
 

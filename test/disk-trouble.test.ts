@@ -3,16 +3,16 @@ import { appendFile, readFile, rename, rm, stat, truncate, writeFile } from 'nod
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { AppendFile } from '../src/storage/append-file.ts';
-import { writeByThreads } from './support/core-harness.ts';
-import { closeOf, openWebSocket, payloadOf } from './support/http-append.ts';
-import { get } from './support/http-request.ts';
-import { breakLog, HeldCommits } from './support/log-trouble.ts';
+import { writeByThreads } from './support/core/harness.ts';
+import { breakLog, HeldCommits } from './support/disk/log-trouble.ts';
+import { resourceNames } from './support/disk/root-files.ts';
+import { smallDisks, systemError } from './support/disk/small-disk.ts';
+import { get } from './support/http/request.ts';
 import { pattern } from './support/pattern.ts';
-import { resourceNames } from './support/root-files.ts';
-import { startServer, type TestServer } from './support/server.ts';
-import { smallDisks, systemError } from './support/small-disk.ts';
-import { refusalOf, sessionOf, V2Peer } from './support/v2-peers.ts';
+import { startServer, type TestServer } from './support/server/server.ts';
 import { waitFor } from './support/wait-for.ts';
+import { closeOf, openWebSocket, payloadOf } from './support/websocket/appends.ts';
+import { refusalOf, sessionOf, V2Peer } from './support/websocket/v2-peers.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;

@@ -3,10 +3,10 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Random } from './support/random.ts';
-import { type Damage, tearJournal } from './support/streams-journal.ts';
-import { flawIn, TirelessProducer } from './support/streams-producer.ts';
-import { StreamPeer } from './support/streams-requests.ts';
-import { type KilledServer, startKilled } from './support/streams-server.ts';
+import { type KilledServer, startKilled } from './support/server/streams-server.ts';
+import { StreamPeer } from './support/streams/stream-peer.ts';
+import { flawIn, TirelessProducer } from './support/streams/tireless-producer.ts';
+import { type Damage, tearJournal } from './support/streams/torn-journal.ts';
 import { waitFor } from './support/wait-for.ts';
 
 /** `HTTPFSTREAM_SOAK=1` runs the long form, `npm test` the short one. */

@@ -4,22 +4,22 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { append } from '../src/client/append/append.ts';
 import { follow } from '../src/client/follow/follow.ts';
-import { type Conversation, curl, events, subprotocol, waiting } from './support/conversations.ts';
-import { openWebSocket } from './support/http-append.ts';
 import { pattern } from './support/pattern.ts';
-import { runProgram } from './support/program.ts';
+import { type Conversation, curl, events, subprotocol, waiting } from './support/programs/conversations.ts';
+import { runProgram } from './support/programs/program.ts';
 import {
   documentedConfiguration,
   PROXIES,
   type ProxyKind,
   proxiesHere,
   startProxy,
-} from './support/proxies.ts';
-import { temporaryDirectory } from './support/server.ts';
-import { ServerProcess } from './support/server-process.ts';
-import { send } from './support/streams-requests.ts';
-import { startStreams } from './support/streams-server.ts';
+} from './support/programs/proxies.ts';
+import { temporaryDirectory } from './support/server/server.ts';
+import { ServerProcess } from './support/server/server-process.ts';
+import { startStreams } from './support/server/streams-server.ts';
+import { send } from './support/streams/stream-peer.ts';
 import { waitFor } from './support/wait-for.ts';
+import { openWebSocket } from './support/websocket/appends.ts';
 
 /** `npm run soak` runs the long form: more than the minute after which most proxies cut what is silent. */
 const { silenceMs, bodyBytes } = process.env.HTTPFSTREAM_SOAK

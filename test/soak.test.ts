@@ -8,10 +8,10 @@ import WebSocket from 'ws';
 import { openAppend } from '../src/client/append/open-append.ts';
 import { follow } from '../src/client/follow/follow.ts';
 import { pattern } from './support/pattern.ts';
-import { Peer } from './support/peers.ts';
-import { temporaryDirectory } from './support/server.ts';
-import { ServerProcess } from './support/server-process.ts';
+import { temporaryDirectory } from './support/server/server.ts';
+import { ServerProcess } from './support/server/server-process.ts';
 import { waitFor } from './support/wait-for.ts';
+import { Peer } from './support/websocket/peers.ts';
 
 /** `npm run soak` runs the long form, `npm test` the short one. */
 const { appenders, followersOfEach, seconds } = process.env.HTTPFSTREAM_SOAK

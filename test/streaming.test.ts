@@ -3,9 +3,9 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { pattern } from './support/pattern.ts';
-import { Peer } from './support/peers.ts';
-import { startServer } from './support/server.ts';
+import { startServer } from './support/server/server.ts';
 import { waitFor } from './support/wait-for.ts';
+import { Peer } from './support/websocket/peers.ts';
 
 const MiB = 1024 * 1024;
 

@@ -1,11 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { FakeServer } from '../support/client-fake-server.ts';
-import { OriginalFollower } from '../support/original-clients.ts';
-import { OriginalServer } from '../support/original-server.ts';
-import { startServer, temporaryDirectory } from '../support/server.ts';
+import { OriginalFollower } from '../support/original/clients.ts';
+import { OriginalServer } from '../support/original/server.ts';
+import { startServer, temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { FakeServer } from '../support/websocket/fake-server.ts';
 import { startSource } from './http-source.ts';
 import { APPEND, shell } from './shell.ts';
 import { hasTerminals, Terminal } from './terminal.ts';

@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../src/cli/append/run-append.ts';
-import { FakeServer } from '../support/client-fake-server.ts';
-import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
-import { OriginalServer } from '../support/original-server.ts';
-import { startServer } from '../support/server.ts';
+import { OriginalAppender, OriginalFollower } from '../support/original/clients.ts';
+import { OriginalServer } from '../support/original/server.ts';
+import { startServer } from '../support/server/server.ts';
 import { waitFor, waitForStandstill, waitWhile } from '../support/wait-for.ts';
+import { FakeServer } from '../support/websocket/fake-server.ts';
 import { CommandHere, RunningCommand, run, runHere } from './command.ts';
 import { APPEND, shell } from './shell.ts';
 

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { startServer, temporaryDirectory } from '../support/server.ts';
+import { startServer, temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { APPEND, FOLLOW, SERVER } from './shell.ts';
 import { hasTerminals, Terminal } from './terminal.ts';

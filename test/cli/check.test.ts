@@ -17,10 +17,6 @@ import {
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runServer } from '../../src/cli/server/run-server.ts';
-import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
-import { fingerprintOf } from '../support/restored-root.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
-import { ServerProcess } from '../support/server-process.ts';
 import {
   dueIn,
   forksIn,
@@ -31,7 +27,11 @@ import {
   storeOf,
   tombstonesIn,
   withStore,
-} from '../support/stored-records.ts';
+} from '../support/core/stored-records.ts';
+import { asOrdinaryUser, giveToOrdinaryUser } from '../support/disk/ordinary-user.ts';
+import { fingerprintOf } from '../support/disk/restored-root.ts';
+import { startServer, type TestServer, temporaryDirectory } from '../support/server/server.ts';
+import { ServerProcess } from '../support/server/server-process.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { run, runHere } from './command.ts';
 import { librariesIn, tellLoaded } from './loaded-libraries.ts';

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { IPty } from '@lydell/node-pty';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { startServer, temporaryDirectory } from '../support/server.ts';
+import { startServer, temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import type { CommandName } from './command.ts';
 import { hasPty } from './has-pty.ts';

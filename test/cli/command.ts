@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import type { CommandIo } from '../../src/cli/io/io.ts';
 import { runServer } from '../../src/cli/server/run-server.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 export type CommandName = 'httpfstream-server' | 'httpfstream-append' | 'httpfstream-follow';

@@ -1,7 +1,7 @@
 import { rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../src/cli/append/run-append.ts';
-import { startServer } from '../support/server.ts';
+import { startServer } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { CommandHere } from './command.ts';
 import { append, followAgain } from './following-again.ts';

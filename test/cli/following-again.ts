@@ -1,6 +1,6 @@
 import { runAppend } from '../../src/cli/append/run-append.ts';
 import { runFollow } from '../../src/cli/follow/run-follow.ts';
-import type { TestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { CommandHere, runHere } from './command.ts';
 

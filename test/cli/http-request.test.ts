@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { contentRangeOf, request } from '../../src/cli/http-request.ts';
 import { ConnectionError } from '../../src/wire/errors.ts';
-import { isKeptAlive, showsKeepAlive } from '../support/keep-alive.ts';
+import { isKeptAlive, showsKeepAlive } from '../support/http/keep-alive.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { startSource } from './http-source.ts';
 

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { resourceSize } from '../../src/cli/resource-size.ts';
-import { OriginalServer } from '../support/original-server.ts';
+import { OriginalServer } from '../support/original/server.ts';
 import { startSource } from './http-source.ts';
 
 /** A server that refuses HEAD, and answers everything else in one way; returns a URL of it. */

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { runAppend } from '../../src/cli/append/run-append.ts';
 import { runFollow } from '../../src/cli/follow/run-follow.ts';
 import { request } from '../../src/cli/http-request.ts';
-import { startServer, temporaryDirectory } from '../support/server.ts';
+import { startServer, temporaryDirectory } from '../support/server/server.ts';
 import { runHere } from './command.ts';
 import { startSource } from './http-source.ts';
 

@@ -6,9 +6,9 @@ import path from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { runServer } from '../../src/cli/server/run-server.ts';
 import { RootLock } from '../../src/storage/root-lock.ts';
-import { openSocket, rawRequest, writeHead } from '../support/http-raw.ts';
-import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { openSocket, rawRequest, writeHead } from '../support/http/raw.ts';
+import { OriginalAppender, OriginalFollower } from '../support/original/clients.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import {
   CommandHere,

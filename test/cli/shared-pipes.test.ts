@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { loggedPort } from '../support/program.ts';
-import { startServer, temporaryDirectory } from '../support/server.ts';
+import { loggedPort } from '../support/programs/program.ts';
+import { startServer, temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { APPEND, FOLLOW, SERVER, shell } from './shell.ts';
 

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { type StartedProgram, startProgram } from '../support/program.ts';
+import { type StartedProgram, startProgram } from '../support/programs/program.ts';
 
 const command = (name: string) =>
   `'${process.execPath}' '${fileURLToPath(new URL(`../../dist/bin/${name}.js`, import.meta.url))}'`;

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import type { Writable } from 'node:stream';
-import { type Ended, startProgram } from '../support/program.ts';
+import { type Ended, startProgram } from '../support/programs/program.ts';
 
 /** Whether `script` of util-linux is there, which makes a terminal. */
 export const hasTerminals = /util-linux/.test(

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, it, test } from 'vitest';
 import { isSocketError } from '../../src/cli/server/serve.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { portOf, RunningCommand } from './command.ts';
 

@@ -15,9 +15,9 @@ import {
   StreamTruncatedError,
 } from '../../src/client/index.ts';
 import { SUBPROTOCOL } from '../../src/wire/protocol.ts';
-import { type FakeConnection, FakeServer } from '../support/client-fake-server.ts';
-import { closePayload, frame, Op } from '../support/original-frames.ts';
+import { closePayload, frame, Op } from '../support/original/frames.ts';
 import { waitFor, waitWhile } from '../support/wait-for.ts';
+import { type FakeConnection, FakeServer } from '../support/websocket/fake-server.ts';
 import { accept, rejection, startRawServer } from './client-server.ts';
 
 const MIB = 1024 * 1024;

@@ -15,10 +15,10 @@ import {
   StreamInterruptedError,
   StreamTruncatedError,
 } from '../../src/client/index.ts';
-import { ChaosProxy, NO_CHAOS } from '../support/chaos-proxy.ts';
+import { ChaosProxy, NO_CHAOS } from '../support/chaos/proxy.ts';
 import { Random } from '../support/random.ts';
-import { startServer, temporaryDirectory } from '../support/server.ts';
-import { ServerProcess } from '../support/server-process.ts';
+import { startServer, temporaryDirectory } from '../support/server/server.ts';
+import { ServerProcess } from '../support/server/server-process.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { rejection } from './client-server.ts';
 

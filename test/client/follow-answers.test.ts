@@ -16,10 +16,10 @@ import {
   UnexpectedStatusError,
   UnsupportedError,
 } from '../../src/client/index.ts';
-import { type FakeConnection, FakeServer } from '../support/client-fake-server.ts';
-import { isKeptAlive, showsKeepAlive } from '../support/keep-alive.ts';
-import { closePayload, frame, Op } from '../support/original-frames.ts';
+import { isKeptAlive, showsKeepAlive } from '../support/http/keep-alive.ts';
+import { closePayload, frame, Op } from '../support/original/frames.ts';
 import { waitFor, waitWhile } from '../support/wait-for.ts';
+import { type FakeConnection, FakeServer } from '../support/websocket/fake-server.ts';
 import { accept, readingError, startRawServer } from './client-server.ts';
 
 const MIB = 1024 * 1024;

@@ -16,9 +16,9 @@ import {
   StreamInterruptedError,
   StreamTruncatedError,
 } from '../../src/client/index.ts';
-import { ChaosProxy, NO_CHAOS } from '../support/chaos-proxy.ts';
+import { ChaosProxy, NO_CHAOS } from '../support/chaos/proxy.ts';
 import { Random } from '../support/random.ts';
-import { startServer } from '../support/server.ts';
+import { startServer } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { readingError } from './client-server.ts';
 

@@ -7,9 +7,9 @@ import Fastify from 'fastify';
 import { afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { append, ConnectionError, follow, openAppend } from '../../src/client/index.ts';
 import { httpfstream } from '../../src/server/plugin.ts';
-import { type Certificate, canMakeCertificates, makeCertificate } from '../support/certificate.ts';
-import { ConnectProxy } from '../support/connect-proxy.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { type Certificate, canMakeCertificates, makeCertificate } from '../support/http/certificate.ts';
+import { ConnectProxy } from '../support/http/connect-proxy.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { readingError, rejection } from './client-server.ts';
 

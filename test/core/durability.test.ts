@@ -3,9 +3,9 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { AppendFile } from '../../src/storage/append-file.ts';
 import { Journal } from '../../src/storage/journal/journal.ts';
 import { StorageError } from '../../src/wire/errors.ts';
-import { fileOf, join, RecordingOwner, startCore } from '../support/core-harness.ts';
-import { breakLog, HeldCommits } from '../support/log-trouble.ts';
-import { systemError } from '../support/small-disk.ts';
+import { fileOf, join, RecordingOwner, startCore } from '../support/core/harness.ts';
+import { breakLog, HeldCommits } from '../support/disk/log-trouble.ts';
+import { systemError } from '../support/disk/small-disk.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 async function startDurable() {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ServerClosingError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
-import { CollectingSink, startCore } from '../support/core-harness.ts';
+import { CollectingSink, startCore } from '../support/core/harness.ts';
 
 const { signal } = new AbortController();
 

@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { CollectingSink } from '../support/core-harness.ts';
-import { join, startCore } from '../support/core-harness.ts';
+import type { CollectingSink } from '../support/core/harness.ts';
+import { join, startCore } from '../support/core/harness.ts';
 import { pattern } from '../support/pattern.ts';
 import { waitFor } from '../support/wait-for.ts';
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RootDirectory } from '../../src/storage/root-directory.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
-import { CollectingSink, startCore } from '../support/core-harness.ts';
+import { CollectingSink, startCore } from '../support/core/harness.ts';
 
 const F = ResourcePath.parse('/f');
 const { signal } = new AbortController();

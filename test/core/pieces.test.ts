@@ -15,8 +15,8 @@ import { Feed } from '../../src/core/feed.ts';
 import { PieceWindow } from '../../src/core/piece-window.ts';
 import { Root } from '../../src/storage/root.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
-import { CollectingSink } from '../support/core-harness.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { CollectingSink } from '../support/core/harness.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MAX_BYTES = 64;

@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Lease } from '../../src/core/sessions/lease.ts';
 import { AppendConflictError } from '../../src/wire/errors.ts';
-import { type CollectingSink, join, RecordingOwner, startCore } from '../support/core-harness.ts';
+import { type CollectingSink, join, RecordingOwner, startCore } from '../support/core/harness.ts';
+import { rememberedIn } from '../support/core/stored-records.ts';
 import { NEVER_MS } from '../support/patience.ts';
 import { pattern } from '../support/pattern.ts';
-import { rememberedIn } from '../support/stored-records.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const session = 'x'.repeat(32);

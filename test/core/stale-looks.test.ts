@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { LocalLog } from '../../src/core/log/local-log.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
-import { startCore } from '../support/core-harness.ts';
+import { startCore } from '../support/core/harness.ts';
 
 const RESOURCE = ResourcePath.parse('/f');
 

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { betweenCharacters } from '../../src/core/cutting.ts';
 import type { Lease } from '../../src/core/sessions/lease.ts';
-import { CollectingSink, startCore } from '../support/core-harness.ts';
+import { CollectingSink, startCore } from '../support/core/harness.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** Of one to four bytes each. */

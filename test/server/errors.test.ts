@@ -3,8 +3,8 @@ import { chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { openAppender } from '../support/http-append.ts';
-import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
+import { asOrdinaryUser, giveToOrdinaryUser } from '../support/disk/ordinary-user.ts';
+import { RESERVED, resourceNames } from '../support/disk/root-files.ts';
 import {
   HANDSHAKE,
   openSocket,
@@ -16,11 +16,11 @@ import {
   readHead,
   readToEnd,
   writeHead,
-} from '../support/http-raw.ts';
-import { request } from '../support/http-request.ts';
-import { cutConnectionsAfterTest, startStandalone } from '../support/http-standalone.ts';
-import { RESERVED, resourceNames } from '../support/root-files.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
+} from '../support/http/raw.ts';
+import { request } from '../support/http/request.ts';
+import { startServer, type TestServer, temporaryDirectory } from '../support/server/server.ts';
+import { cutConnectionsAfterTest, startStandalone } from '../support/server/standalone.ts';
+import { openAppender } from '../support/websocket/appends.ts';
 
 const APPEND = 'X-Verb: APPEND';
 const ALLOWED = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'];

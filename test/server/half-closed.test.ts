@@ -5,10 +5,10 @@ import path from 'node:path';
 import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { httpfstream } from '../../src/server/plugin.ts';
-import { HANDSHAKE, openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../support/http-raw.ts';
-import { Peer } from '../support/peers.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
+import { HANDSHAKE, openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../support/http/raw.ts';
+import { startServer, type TestServer, temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { Peer } from '../support/websocket/peers.ts';
 
 /** More than what Node and the system hold of a body that is not read yet. */
 const BODY = Buffer.alloc(3_000_000, 'a line of text\n');

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { rawHandshake } from '../support/http-raw.ts';
-import { frame, Op } from '../support/original-frames.ts';
-import { Peer } from '../support/peers.ts';
-import { startServer } from '../support/server.ts';
+import { rawHandshake } from '../support/http/raw.ts';
+import { frame, Op } from '../support/original/frames.ts';
+import { startServer } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { Peer } from '../support/websocket/peers.ts';
 
 const APPEND = 'X-Verb: APPEND';
 const closeFrame = (payload: readonly number[]) => frame(Op.close, Buffer.from(payload), { masked: true });

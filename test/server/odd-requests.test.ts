@@ -11,9 +11,9 @@ import {
   readHead,
   readToEnd,
   writeHead,
-} from '../support/http-raw.ts';
-import { send } from '../support/streams-requests.ts';
-import { InProcessServer } from '../support/streams-server.ts';
+} from '../support/http/raw.ts';
+import { InProcessServer } from '../support/server/streams-server.ts';
+import { send } from '../support/streams/stream-peer.ts';
 
 const KIB = 1024;
 

@@ -3,11 +3,11 @@ import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { appendAll, fileText, openAppender, openWebSocket, payloadOf } from '../support/http-append.ts';
-import { HANDSHAKE, rawGet, rawHandshake, rawRequest } from '../support/http-raw.ts';
-import { resourceNames } from '../support/root-files.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
+import { resourceNames } from '../support/disk/root-files.ts';
+import { HANDSHAKE, rawGet, rawHandshake, rawRequest } from '../support/http/raw.ts';
+import { startServer, type TestServer, temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { appendAll, fileText, openAppender, openWebSocket, payloadOf } from '../support/websocket/appends.ts';
 
 /** A root that has neighbours, with files whose contents are their names. */
 async function serve(...names: string[]): Promise<TestServer & { outside: string }> {

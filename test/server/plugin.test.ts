@@ -8,17 +8,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import WebSocket from 'ws';
 import type { ListedEntry } from '../../src/server/files/listing-text.ts';
 import { httpfstream } from '../../src/server/plugin.ts';
-import {
-  appendAll,
-  closeOf,
-  closeWebSocket,
-  fileText,
-  openAppender,
-  openWebSocket,
-  payloadOf,
-  type Target,
-} from '../support/http-append.ts';
-import { descriptorsBackTo, openDescriptors } from '../support/http-descriptors.ts';
+import { descriptorsBackTo, openDescriptors } from '../support/disk/descriptors.ts';
 import {
   HANDSHAKE,
   openSocket,
@@ -28,12 +18,22 @@ import {
   readHead,
   readToEnd,
   writeHead,
-} from '../support/http-raw.ts';
-import { get, head, request } from '../support/http-request.ts';
-import { cutConnectionsAfterTest, startStandalone } from '../support/http-standalone.ts';
+} from '../support/http/raw.ts';
+import { get, head, request } from '../support/http/request.ts';
 import { NEVER_MS } from '../support/patience.ts';
-import { startServer, temporaryDirectory } from '../support/server.ts';
+import { startServer, temporaryDirectory } from '../support/server/server.ts';
+import { cutConnectionsAfterTest, startStandalone } from '../support/server/standalone.ts';
 import { waitFor } from '../support/wait-for.ts';
+import {
+  appendAll,
+  closeOf,
+  closeWebSocket,
+  fileText,
+  openAppender,
+  openWebSocket,
+  payloadOf,
+  type Target,
+} from '../support/websocket/appends.ts';
 
 const MiB = 1024 * 1024;
 const APPEND = 'X-Verb: APPEND';

@@ -3,11 +3,11 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { StreamStore } from '../../src/core/streams/stream-store.ts';
 import { createStandaloneServer } from '../../src/server/standalone.ts';
 import { storageFailure } from '../../src/storage/storage-failure.ts';
-import { killedRoot } from '../support/crash-root.ts';
-import { temporaryDirectory } from '../support/server.ts';
-import { systemError } from '../support/small-disk.ts';
-import { StreamPeer } from '../support/streams-requests.ts';
-import { InProcessServer } from '../support/streams-server.ts';
+import { killedRoot } from '../support/core/crash-root.ts';
+import { systemError } from '../support/disk/small-disk.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
+import { InProcessServer } from '../support/server/streams-server.ts';
+import { StreamPeer } from '../support/streams/stream-peer.ts';
 
 test('a start that fails lets the root go, and the next one has everything', async () => {
   const server = new InProcessServer(await killedRoot(), {});

@@ -1,16 +1,16 @@
 import { appendFile, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { Download, jsonOf, Upload, upload } from '../support/http-bodies.ts';
-import { openSocket, readToEnd, writeHead } from '../support/http-raw.ts';
-import { get, head, request } from '../support/http-request.ts';
+import { rememberedIn } from '../support/core/stored-records.ts';
+import { Download, jsonOf, Upload, upload } from '../support/http/bodies.ts';
+import { openSocket, readToEnd, writeHead } from '../support/http/raw.ts';
+import { get, head, request } from '../support/http/request.ts';
 import { NEVER_MS } from '../support/patience.ts';
-import { Peer } from '../support/peers.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
-import { ServerProcess } from '../support/server-process.ts';
-import { rememberedIn } from '../support/stored-records.ts';
-import { sessionOf, V2Peer } from '../support/v2-peers.ts';
+import { startServer, type TestServer, temporaryDirectory } from '../support/server/server.ts';
+import { ServerProcess } from '../support/server/server-process.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { Peer } from '../support/websocket/peers.ts';
+import { sessionOf, V2Peer } from '../support/websocket/v2-peers.ts';
 
 const session = sessionOf('a');
 const THREE = '{"status":3}';

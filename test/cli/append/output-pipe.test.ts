@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { LingeringOutput, openOutputPipe } from '../../../src/cli/append/output-pipe.ts';
 import { runAppend } from '../../../src/cli/append/run-append.ts';
 import { pattern } from '../../support/pattern.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import { startServer, type TestServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { runHere } from '../command.ts';
 

@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../../src/cli/append/run-append.ts';
 import { Transfer } from '../../../src/cli/append/transfer.ts';
 import { ClientLog } from '../../../src/cli/client-log.ts';
-import { type FakeConnection, FakeServer } from '../../support/client-fake-server.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { type FakeConnection, FakeServer } from '../../support/websocket/fake-server.ts';
 import { CommandHere } from '../command.ts';
 
 const open = (connection: FakeConnection) =>

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { descriptorLimit, liveResourcesWithin } from '../../../src/server/node/descriptor-limit.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { SERVER, shell } from '../shell.ts';
 

@@ -4,7 +4,7 @@ import { networkInterfaces } from 'node:os';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { runServer } from '../../../src/cli/server/run-server.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { CommandHere, runHere } from '../command.ts';
 

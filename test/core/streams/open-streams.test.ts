@@ -4,9 +4,9 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { AppendHistory } from '../../../src/core/sessions/append-history.ts';
 import { StoredFile } from '../../../src/storage/stored-file.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { CollectingSink, join, RecordingOwner, startCore } from '../../support/core-harness.ts';
-import { rememberedIn } from '../../support/stored-records.ts';
-import { appendLine, makeStream, storeFile } from '../../support/streams-core.ts';
+import { CollectingSink, join, RecordingOwner, startCore } from '../../support/core/harness.ts';
+import { rememberedIn } from '../../support/core/stored-records.ts';
+import { appendLine, makeStream, storeFile } from '../../support/core/streams.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const STREAM = ResourcePath.parse('stream');

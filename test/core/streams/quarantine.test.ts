@@ -8,12 +8,12 @@ import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { StoredFile } from '../../../src/storage/stored-file.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { CollectingSink } from '../../support/core-harness.ts';
-import { RESERVED } from '../../support/root-files.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { systemError } from '../../support/small-disk.ts';
-import { recoverAfterKill } from '../../support/stored-records.ts';
-import { appendLine, makeStream, textOf } from '../../support/streams-core.ts';
+import { CollectingSink } from '../../support/core/harness.ts';
+import { recoverAfterKill } from '../../support/core/stored-records.ts';
+import { appendLine, makeStream, textOf } from '../../support/core/streams.ts';
+import { RESERVED } from '../../support/disk/root-files.ts';
+import { systemError } from '../../support/disk/small-disk.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 /** A server without HTTP, with two streams that have a line each, and what it tells. */

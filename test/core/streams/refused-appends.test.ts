@@ -2,9 +2,9 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import { Root } from '../../../src/storage/root.ts';
-import { play, type Step } from '../../support/crash-root.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { appendLine, textOf } from '../../support/streams-core.ts';
+import { play, type Step } from '../../support/core/crash-root.ts';
+import { appendLine, textOf } from '../../support/core/streams.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 /** What a stream has after a kill -9, when an append had met an error at a step, and what that was answered. */
 async function afterKill(operation: string, step?: Step) {

@@ -6,8 +6,8 @@ import Fastify, { type FastifyServerOptions } from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
-import { HANDSHAKE, openSocket, parseAnswer, readHead } from '../../support/http-raw.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { HANDSHAKE, openSocket, parseAnswer, readHead } from '../../support/http/raw.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 type Settings = Partial<HttpfstreamOptions> & { prefix?: string; fastify?: FastifyServerOptions };
 

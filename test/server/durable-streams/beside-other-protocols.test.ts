@@ -2,6 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { rawHandshake } from '../../support/http/raw.ts';
+import { pattern } from '../../support/pattern.ts';
+import { startStreams } from '../../support/server/streams-server.ts';
+import { SseReader } from '../../support/streams/sse-reader.ts';
+import { StreamPeer, send } from '../../support/streams/stream-peer.ts';
+import { waitFor } from '../../support/wait-for.ts';
 import {
   appendAll,
   closeOf,
@@ -9,13 +15,7 @@ import {
   openAppender,
   openWebSocket,
   payloadOf,
-} from '../../support/http-append.ts';
-import { rawHandshake } from '../../support/http-raw.ts';
-import { pattern } from '../../support/pattern.ts';
-import { StreamPeer, send } from '../../support/streams-requests.ts';
-import { startStreams } from '../../support/streams-server.ts';
-import { SseReader } from '../../support/streams-sse.ts';
-import { waitFor } from '../../support/wait-for.ts';
+} from '../../support/websocket/appends.ts';
 
 async function startStream(body?: string) {
   const server = await startStreams();

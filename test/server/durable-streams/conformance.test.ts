@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { afterAll, beforeAll } from 'vitest';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
-import { LONG_POLL_MS } from '../../support/streams-server.ts';
+import { LONG_POLL_MS } from '../../support/server/streams-server.ts';
 
 // The suite asks for the address when its tests run, not when it is called.
 const suite = { baseUrl: '', longPollTimeoutMs: LONG_POLL_MS };

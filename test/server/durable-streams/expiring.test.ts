@@ -2,9 +2,9 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Resources } from '../../../src/core/resources.ts';
-import { resourceNames } from '../../support/root-files.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
-import { dueIn, recordAt, recordsIn, rewriteRecords, withStore } from '../../support/stored-records.ts';
+import { dueIn, recordAt, recordsIn, rewriteRecords, withStore } from '../../support/core/stored-records.ts';
+import { resourceNames } from '../../support/disk/root-files.ts';
+import { startServer, type TestServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const SWEEP_MS = 30_000;

@@ -1,13 +1,13 @@
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { play } from '../../support/crash-root.ts';
-import { RESERVED } from '../../support/root-files.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { smallDisks } from '../../support/small-disk.ts';
-import { recordsIn } from '../../support/stored-records.ts';
-import { StreamPeer } from '../../support/streams-requests.ts';
-import { InProcessServer, type StreamsServer } from '../../support/streams-server.ts';
+import { play } from '../../support/core/crash-root.ts';
+import { recordsIn } from '../../support/core/stored-records.ts';
+import { RESERVED } from '../../support/disk/root-files.ts';
+import { smallDisks } from '../../support/disk/small-disk.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { InProcessServer, type StreamsServer } from '../../support/server/streams-server.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 
 const KiB = 1024;
 

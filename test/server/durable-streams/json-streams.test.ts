@@ -3,9 +3,9 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { NEVER_MS } from '../../support/patience.ts';
-import { StreamPeer } from '../../support/streams-requests.ts';
-import { type StreamsServer, startStreams } from '../../support/streams-server.ts';
-import { SseReader } from '../../support/streams-sse.ts';
+import { type StreamsServer, startStreams } from '../../support/server/streams-server.ts';
+import { SseReader } from '../../support/streams/sse-reader.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 async function startJson(body?: string): Promise<{ server: StreamsServer; stream: StreamPeer }> {

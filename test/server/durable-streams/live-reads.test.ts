@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Resources } from '../../../src/core/resources.ts';
-import { appendAll, closeWebSocket, openWebSocket } from '../../support/http-append.ts';
-import { openSocket, parseAnswer, readToEnd, writeHead } from '../../support/http-raw.ts';
+import { openSocket, parseAnswer, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { NEVER_MS } from '../../support/patience.ts';
-import { StreamPeer } from '../../support/streams-requests.ts';
-import { LONG_POLL_MS, startKilled, startStreams } from '../../support/streams-server.ts';
-import { parseEvents, SseReader } from '../../support/streams-sse.ts';
+import { LONG_POLL_MS, startKilled, startStreams } from '../../support/server/streams-server.ts';
+import { parseEvents, SseReader } from '../../support/streams/sse-reader.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { appendAll, closeWebSocket, openWebSocket } from '../../support/websocket/appends.ts';
 
 /** Four bytes, which every way of splitting must keep together for readers of text. */
 const CHARACTER = Buffer.from('😀');

@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { appendAll } from '../../support/http-append.ts';
 import { Random } from '../../support/random.ts';
-import { type ModelStream, StreamsModel } from '../../support/streams-model.ts';
-import { StreamPeer } from '../../support/streams-requests.ts';
-import { type StreamsServer, startKilled, startStreams } from '../../support/streams-server.ts';
+import { type StreamsServer, startKilled, startStreams } from '../../support/server/streams-server.ts';
+import { type ModelStream, StreamsModel } from '../../support/streams/model.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
+import { appendAll } from '../../support/websocket/appends.ts';
 
 /** `HTTPFSTREAM_SOAK=1` runs the long form, `npm test` the short one. */
 const FACTOR = process.env.HTTPFSTREAM_SOAK ? 20 : 1;

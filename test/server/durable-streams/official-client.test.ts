@@ -7,9 +7,9 @@ import {
   StaleEpochError,
 } from '@durable-streams/client';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { closeWebSocket, openWebSocket } from '../../support/http-append.ts';
-import { type StreamsServer, startStreams } from '../../support/streams-server.ts';
+import { type StreamsServer, startStreams } from '../../support/server/streams-server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { closeWebSocket, openWebSocket } from '../../support/websocket/appends.ts';
 
 interface Note {
   n: number;

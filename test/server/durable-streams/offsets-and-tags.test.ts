@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { NEVER_MS } from '../../support/patience.ts';
-import { StreamPeer } from '../../support/streams-requests.ts';
-import { LONG_POLL_MS, startStreams } from '../../support/streams-server.ts';
+import { LONG_POLL_MS, startStreams } from '../../support/server/streams-server.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const OFFSET = /^\d{16}_\d{16}$/;

@@ -2,20 +2,20 @@ import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promi
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { appendAll, connectWebSocket, sendBytes } from '../../support/http-append.ts';
+import { RESERVED } from '../../support/disk/root-files.ts';
 import { pattern } from '../../support/pattern.ts';
-import { RESERVED } from '../../support/root-files.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { SharedServer } from '../../support/shared-server.ts';
-import { StreamPeer, send } from '../../support/streams-requests.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { SharedServer } from '../../support/server/shared-server.ts';
 import {
   InProcessServer,
   KilledServer,
   type StreamsServer,
   startKilled,
-} from '../../support/streams-server.ts';
-import { parseEvents } from '../../support/streams-sse.ts';
+} from '../../support/server/streams-server.ts';
+import { parseEvents } from '../../support/streams/sse-reader.ts';
+import { StreamPeer, send } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { appendAll, connectWebSocket, sendBytes } from '../../support/websocket/appends.ts';
 
 const fileOf = (server: { root: string }, urlPath: string) => readFile(path.join(server.root, urlPath));
 

@@ -1,18 +1,18 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { appendAll, openAppender } from '../../support/http-append.ts';
+import { RESERVED } from '../../support/disk/root-files.ts';
 import { Random } from '../../support/random.ts';
-import { RESERVED } from '../../support/root-files.ts';
-import { StreamPeer } from '../../support/streams-requests.ts';
-import { RootImage, recordEnds } from '../../support/streams-root-image.ts';
 import {
   InProcessServer,
   type KilledServer,
   type StreamsServer,
   startKilled,
-} from '../../support/streams-server.ts';
+} from '../../support/server/streams-server.ts';
+import { RootImage, recordEnds } from '../../support/streams/root-image.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { appendAll, openAppender } from '../../support/websocket/appends.ts';
 
 /** `HTTPFSTREAM_SOAK=1` runs the long form, `npm test` the short one. */
 const isSoak = process.env.HTTPFSTREAM_SOAK !== undefined;

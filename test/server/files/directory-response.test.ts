@@ -5,12 +5,12 @@ import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ListedEntry } from '../../../src/server/files/listing-text.ts';
 import { RootDirectory } from '../../../src/storage/root-directory.ts';
-import { appendAll, openAppender } from '../../support/http-append.ts';
-import { descriptorsBackTo, openDescriptors } from '../../support/http-descriptors.ts';
-import { openSocket, parseAnswer, rawGet, readToEnd, writeHead } from '../../support/http-raw.ts';
-import { get, head } from '../../support/http-request.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
+import { openSocket, parseAnswer, rawGet, readToEnd, writeHead } from '../../support/http/raw.ts';
+import { get, head } from '../../support/http/request.ts';
+import { startServer, type TestServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { appendAll, openAppender } from '../../support/websocket/appends.ts';
 
 const AWKWARD_NAMES = [
   '<b>&"\'.txt',

@@ -4,12 +4,12 @@ import type http from 'node:http';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { openAppender } from '../../support/http-append.ts';
-import { partsOf } from '../../support/http-multipart.ts';
-import { openSocket, readToEnd, writeHead } from '../../support/http-raw.ts';
-import { type Answer, get, head } from '../../support/http-request.ts';
-import { startServer } from '../../support/server.ts';
+import { partsOf } from '../../support/http/multipart.ts';
+import { openSocket, readToEnd, writeHead } from '../../support/http/raw.ts';
+import { type Answer, get, head } from '../../support/http/request.ts';
+import { startServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { openAppender } from '../../support/websocket/appends.ts';
 
 const DIGITS = '0123456789abcdefghij';
 

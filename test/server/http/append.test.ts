@@ -9,9 +9,10 @@ import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { ClientSocket } from '../../../src/server/node/client-socket.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
-import { closeWebSocket, fileText, openAppender, openWebSocket } from '../../support/http-append.ts';
-import { Download, jsonOf, Upload, upload } from '../../support/http-bodies.ts';
-import { descriptorsBackTo, openDescriptors } from '../../support/http-descriptors.ts';
+import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
+import { resourceNames } from '../../support/disk/root-files.ts';
+import { smallDisks } from '../../support/disk/small-disk.ts';
+import { Download, jsonOf, Upload, upload } from '../../support/http/bodies.ts';
 import {
   openSocket,
   parseAnswer,
@@ -19,16 +20,15 @@ import {
   readHead,
   readToEnd,
   writeHead,
-} from '../../support/http-raw.ts';
-import { get, request } from '../../support/http-request.ts';
-import { cutConnectionsAfterTest, startStandalone } from '../../support/http-standalone.ts';
+} from '../../support/http/raw.ts';
+import { get, request } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
-import { resourceNames } from '../../support/root-files.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../../support/server.ts';
-import { smallDisks } from '../../support/small-disk.ts';
-import { sessionOf, V2Peer } from '../../support/v2-peers.ts';
+import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
+import { cutConnectionsAfterTest, startStandalone } from '../../support/server/standalone.ts';
 import { waitFor, waitForStandstill } from '../../support/wait-for.ts';
+import { closeWebSocket, fileText, openAppender, openWebSocket } from '../../support/websocket/appends.ts';
+import { sessionOf, V2Peer } from '../../support/websocket/v2-peers.ts';
 
 const MiB = 1024 * 1024;
 const APPEND = '?verb=APPEND';

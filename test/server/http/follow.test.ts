@@ -6,23 +6,23 @@ import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Arrivals } from '../../../src/core/arrivals.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
+import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
+import { Download, jsonOf, Upload, upload } from '../../support/http/bodies.ts';
+import { openSocket, parseAnswer, rawGet, readHead, readToEnd, writeHead } from '../../support/http/raw.ts';
+import { get, head } from '../../support/http/request.ts';
+import { NEVER_MS } from '../../support/patience.ts';
+import { pattern } from '../../support/pattern.ts';
+import { startServer, temporaryDirectory } from '../../support/server/server.ts';
+import { cutConnectionsAfterTest, startStandalone } from '../../support/server/standalone.ts';
+import { waitFor } from '../../support/wait-for.ts';
 import {
   appendAll,
   closeWebSocket,
   fileText,
   openAppender,
   openWebSocket,
-} from '../../support/http-append.ts';
-import { Download, jsonOf, Upload, upload } from '../../support/http-bodies.ts';
-import { descriptorsBackTo, openDescriptors } from '../../support/http-descriptors.ts';
-import { openSocket, parseAnswer, rawGet, readHead, readToEnd, writeHead } from '../../support/http-raw.ts';
-import { get, head } from '../../support/http-request.ts';
-import { cutConnectionsAfterTest, startStandalone } from '../../support/http-standalone.ts';
-import { NEVER_MS } from '../../support/patience.ts';
-import { pattern } from '../../support/pattern.ts';
-import { startServer, temporaryDirectory } from '../../support/server.ts';
-import { V2Peer } from '../../support/v2-peers.ts';
-import { waitFor } from '../../support/wait-for.ts';
+} from '../../support/websocket/appends.ts';
+import { V2Peer } from '../../support/websocket/v2-peers.ts';
 
 const MiB = 1024 * 1024;
 const FOLLOW = '?verb=FOLLOW';

@@ -1,14 +1,14 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { appendAll, closeWebSocket, fileText, openAppender } from '../../support/http-append.ts';
-import { Download } from '../../support/http-bodies.ts';
-import { descriptorsBackTo, openDescriptors } from '../../support/http-descriptors.ts';
-import { get, head } from '../../support/http-request.ts';
-import { startProgram } from '../../support/program.ts';
-import { startServer } from '../../support/server.ts';
-import { sessionOf, V2Peer } from '../../support/v2-peers.ts';
+import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
+import { Download } from '../../support/http/bodies.ts';
+import { get, head } from '../../support/http/request.ts';
+import { startProgram } from '../../support/programs/program.ts';
+import { startServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { appendAll, closeWebSocket, fileText, openAppender } from '../../support/websocket/appends.ts';
+import { sessionOf, V2Peer } from '../../support/websocket/v2-peers.ts';
 
 const MAX = '9007199254740991';
 

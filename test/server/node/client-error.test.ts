@@ -9,11 +9,11 @@ import {
   readHead,
   readToEnd,
   writeHead,
-} from '../../support/http-raw.ts';
-import { startStandalone } from '../../support/http-standalone.ts';
-import { Peer } from '../../support/peers.ts';
-import type { TestServer } from '../../support/server.ts';
+} from '../../support/http/raw.ts';
+import type { TestServer } from '../../support/server/server.ts';
+import { startStandalone } from '../../support/server/standalone.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { Peer } from '../../support/websocket/peers.ts';
 
 /** A client that never closes, whatever the server does. */
 async function openStubborn(port: number): Promise<Socket> {

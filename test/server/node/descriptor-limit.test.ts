@@ -6,11 +6,11 @@ import {
   firstReservedDescriptor,
   liveResourcesWithin,
 } from '../../../src/server/node/descriptor-limit.ts';
-import { openSocket, parseAnswer, readToEnd } from '../../support/http-raw.ts';
-import { Peer } from '../../support/peers.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { ServerProcess } from '../../support/server-process.ts';
+import { openSocket, parseAnswer, readToEnd } from '../../support/http/raw.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { ServerProcess } from '../../support/server/server-process.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { Peer } from '../../support/websocket/peers.ts';
 
 test.each([
   [64, 32],

@@ -8,12 +8,12 @@ import Fastify, { type onRequestHookHandler } from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { RequestQueue } from '../../../src/server/node/request-queue.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
-import { HANDSHAKE, openSocket, rawGet, readToEnd } from '../../support/http-raw.ts';
-import { startStandalone } from '../../support/http-standalone.ts';
+import { HANDSHAKE, openSocket, rawGet, readToEnd } from '../../support/http/raw.ts';
 import { NEVER_MS } from '../../support/patience.ts';
-import { Peer } from '../../support/peers.ts';
-import { startServer, temporaryDirectory } from '../../support/server.ts';
+import { startServer, temporaryDirectory } from '../../support/server/server.ts';
+import { startStandalone } from '../../support/server/standalone.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { Peer } from '../../support/websocket/peers.ts';
 
 /** Less than what Node reads at a time. */
 const PIPELINE_BYTES = 32 * 1024;

@@ -11,11 +11,11 @@ import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ServerSockets } from '../../../src/server/node/server-sockets.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
-import { openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../../support/http-raw.ts';
-import { startStandalone } from '../../support/http-standalone.ts';
-import { Peer } from '../../support/peers.ts';
-import { startServer, temporaryDirectory } from '../../support/server.ts';
+import { openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../../support/http/raw.ts';
+import { startServer, temporaryDirectory } from '../../support/server/server.ts';
+import { startStandalone } from '../../support/server/standalone.ts';
 import { waitFor, waitWhile } from '../../support/wait-for.ts';
+import { Peer } from '../../support/websocket/peers.ts';
 
 const OFFER = ['Upgrade: h2c', 'Connection: Upgrade, HTTP2-Settings', 'HTTP2-Settings: AAMAAABkAAQAoAAA'];
 

@@ -4,8 +4,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import Fastify from 'fastify';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { httpfstream } from '../../../src/server/plugin.ts';
-import { HANDSHAKE, openSocket, readHead, readToEnd, writeHead } from '../../support/http-raw.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { HANDSHAKE, openSocket, readHead, readToEnd, writeHead } from '../../support/http/raw.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 test('a follower that has gone before its handshake is looked at is no error, and holds up no close', async () => {
   const root = await temporaryDirectory();

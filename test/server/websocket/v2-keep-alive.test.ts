@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { fileText, openWebSocket, payloadOf } from '../../support/http-append.ts';
 import { NEVER_MS, PATIENCE_MS } from '../../support/patience.ts';
-import { startServer } from '../../support/server.ts';
-import { sessionOf, V2Peer } from '../../support/v2-peers.ts';
+import { startServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { fileText, openWebSocket, payloadOf } from '../../support/websocket/appends.ts';
+import { sessionOf, V2Peer } from '../../support/websocket/v2-peers.ts';
 
 const KEEP_ALIVE_MS = 60;
 
