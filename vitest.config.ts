@@ -16,7 +16,7 @@ const FOREIGN = ['test/server/durable-streams/conformance.test.ts'];
 /** Files that take long: begun first, they are not what everybody waits for at the end. */
 const LONG = [
   'chaos',
-  'cli/check',
+  'cli/server/check',
   'container',
   'fuzz/fuzz',
   'package',

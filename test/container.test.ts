@@ -3,14 +3,9 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { type BuiltImage, buildWithoutDocker, parseDockerignore } from './support/docs/docker-build.ts';
+import { environmentOf, healthCommand, onlyInstruction, parseDockerfile } from './support/docs/dockerfile.ts';
 import { appendAndFollow, type CommandLine } from './support/programs/append-and-follow.ts';
-import { type BuiltImage, buildWithoutDocker, parseDockerignore } from './support/programs/docker-build.ts';
-import {
-  environmentOf,
-  healthCommand,
-  onlyInstruction,
-  parseDockerfile,
-} from './support/programs/dockerfile.ts';
 import { loggedPort, PATH, runProgram, startProgram } from './support/programs/program.ts';
 
 const CHECKOUT = path.join(import.meta.dirname, '..');

@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/pr
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { patternOf, type Recipe, recipesOf } from './support/programs/cookbook-recipes.ts';
+import { patternOf, type Recipe, recipesOf } from './support/docs/cookbook-recipes.ts';
 import { PATH, runProgram } from './support/programs/program.ts';
 import { type CookbookServer, startCookbookServer } from './support/server/cookbook-server.ts';
 

@@ -4,16 +4,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { append } from '../src/client/append/append.ts';
 import { follow } from '../src/client/follow/follow.ts';
-import { pattern } from './support/pattern.ts';
-import { type Conversation, curl, events, subprotocol, waiting } from './support/programs/conversations.ts';
-import { runProgram } from './support/programs/program.ts';
+import { type Conversation, curl, events, subprotocol, waiting } from './support/docs/conversations.ts';
 import {
   documentedConfiguration,
   PROXIES,
   type ProxyKind,
   proxiesHere,
   startProxy,
-} from './support/programs/proxies.ts';
+} from './support/docs/proxies.ts';
+import { pattern } from './support/pattern.ts';
+import { runProgram } from './support/programs/program.ts';
 import { temporaryDirectory } from './support/server/server.ts';
 import { ServerProcess } from './support/server/server-process.ts';
 import { startStreams } from './support/server/streams-server.ts';

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import type { Socket } from 'node:net';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { startSource } from './cli/http-source.ts';
+import { startSource } from './support/http/source.ts';
 import { runSuccessfully } from './support/programs/program.ts';
 import { startServer } from './support/server/server.ts';
 

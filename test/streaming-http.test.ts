@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { startSource } from './cli/http-source.ts';
+import { startSource } from './support/http/source.ts';
 import { pattern } from './support/pattern.ts';
 import { MemoryWatch } from './support/programs/memory-watch.ts';
 import { temporaryDirectory } from './support/server/server.ts';

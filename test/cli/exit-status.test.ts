@@ -4,10 +4,10 @@ import { runAppend } from '../../src/cli/append/run-append.ts';
 import { runFollow } from '../../src/cli/follow/run-follow.ts';
 import { OriginalAppender } from '../support/original/clients.ts';
 import { OriginalServer } from '../support/original/server.ts';
+import { CommandHere, RunningCommand, runHere } from '../support/programs/command.ts';
 import { startServer } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { V2Peer } from '../support/websocket/v2-peers.ts';
-import { CommandHere, RunningCommand, runHere } from './command.ts';
 
 const follow = (...args: string[]) => runHere(runFollow, ['--exit-status', ...args]);
 const append = (url: string, script: string) => runHere(runAppend, [url, '--', 'sh', '-c', script]);

@@ -5,9 +5,9 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { LingeringOutput, openOutputPipe } from '../../../src/cli/append/output-pipe.ts';
 import { runAppend } from '../../../src/cli/append/run-append.ts';
 import { pattern } from '../../support/pattern.ts';
+import { runHere } from '../../support/programs/command.ts';
 import { startServer, type TestServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { runHere } from '../command.ts';
 
 const PIPE_BYTES = 64 * 1024;
 

@@ -4,9 +4,9 @@ import { runAppend } from '../../../src/cli/append/run-append.ts';
 import { Transfer } from '../../../src/cli/append/transfer.ts';
 import { ClientLog } from '../../../src/cli/client-log.ts';
 import { NEVER_MS } from '../../support/patience.ts';
+import { CommandHere } from '../../support/programs/command.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { type FakeConnection, FakeServer } from '../../support/websocket/fake-server.ts';
-import { CommandHere } from '../command.ts';
 
 const open = (connection: FakeConnection) =>
   connection.tell({ type: 'open', generation: 1, position: 0, live: true });
