@@ -12,12 +12,12 @@ import {
   proxiesHere,
   startProxy,
 } from './support/docs/proxies.ts';
+import { send } from './support/http/request.ts';
 import { pattern } from './support/pattern.ts';
 import { runProgram } from './support/programs/program.ts';
 import { temporaryDirectory } from './support/server/server.ts';
 import { ServerProcess } from './support/server/server-process.ts';
 import { startStreams } from './support/server/streams-server.ts';
-import { send } from './support/streams/stream-peer.ts';
 import { waitFor } from './support/wait-for.ts';
 import { openWebSocket } from './support/websocket/appends.ts';
 

@@ -17,7 +17,7 @@ import {
   readToEnd,
   writeHead,
 } from '../support/http/raw.ts';
-import { request } from '../support/http/request.ts';
+import { send } from '../support/http/request.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../support/server/server.ts';
 import { cutConnectionsAfterTest, startStandalone } from '../support/server/standalone.ts';
 import { openAppender } from '../support/websocket/appends.ts';
@@ -147,7 +147,7 @@ describe('the standalone server', () => {
     const others = http.METHODS.filter((method) => ![...ALLOWED, 'CONNECT'].includes(method));
     for (const method of others) {
       for (const urlPath of ['/f', '/missing', '/', '/d/']) {
-        const answer = await request(url(urlPath), { method });
+        const answer = await send(method, url(urlPath));
         expect([method, urlPath, answer.status, answer.headers.allow]).toEqual([
           method,
           urlPath,

@@ -19,7 +19,7 @@ import {
   readToEnd,
   writeHead,
 } from '../support/http/raw.ts';
-import { get, head, request } from '../support/http/request.ts';
+import { get, head, send } from '../support/http/request.ts';
 import { NEVER_MS } from '../support/patience.ts';
 import { startServer, temporaryDirectory } from '../support/server/server.ts';
 import { cutConnectionsAfterTest, startStandalone } from '../support/server/standalone.ts';
@@ -112,7 +112,7 @@ describe('in an application with routes of its own', () => {
     expect((await get(url('/hello'))).body.toString()).toBe('hello');
     expect((await get(url('/later'))).body.toString()).toBe('later');
     expect((await get(url('/files/hello'))).status).toBe(404);
-    expect((await request(url('/hello'), { method: 'DELETE' })).status).toBe(404);
+    expect((await send('DELETE', url('/hello'))).status).toBe(404);
   });
 
   it("leaves the application's errors to the application", async () => {

@@ -2,9 +2,9 @@ import { appendFile, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { rememberedIn } from '../support/core/stored-records.ts';
-import { Download, jsonOf, Upload, upload } from '../support/http/bodies.ts';
+import { Download, Upload } from '../support/http/bodies.ts';
 import { openSocket, readToEnd, writeHead } from '../support/http/raw.ts';
-import { get, head, request } from '../support/http/request.ts';
+import { get, head, jsonOf, send, upload } from '../support/http/request.ts';
 import { NEVER_MS } from '../support/patience.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../support/server/server.ts';
 import { ServerProcess } from '../support/server/server-process.ts';
@@ -151,7 +151,7 @@ describe('the status of a command', () => {
   it('stays when the stream is closed', async () => {
     const server = await startServer();
     await appendAndClose(server, 'one', THREE);
-    const closed = await request(server.url('/f'), { method: 'POST', headers: { 'stream-closed': 'true' } });
+    const closed = await send('POST', server.url('/f'), { headers: { 'stream-closed': 'true' } });
     expect(closed.status).toBe(204);
     expect(await headerOf(server)).toBe('3');
   });

@@ -3,10 +3,11 @@ import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { rawHandshake } from '../../support/http/raw.ts';
+import { send } from '../../support/http/request.ts';
 import { pattern } from '../../support/pattern.ts';
 import { startStreams } from '../../support/server/streams-server.ts';
 import { SseReader } from '../../support/streams/sse-reader.ts';
-import { StreamPeer, send } from '../../support/streams/stream-peer.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import {
   appendAll,

@@ -3,8 +3,9 @@ import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { killedRoot } from '../../support/core/crash-root.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
+import { send } from '../../support/http/request.ts';
 import { InProcessServer } from '../../support/server/streams-server.ts';
-import { StreamPeer, send } from '../../support/streams/stream-peer.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { refusalOf } from '../../support/websocket/v2-peers.ts';
 
 /** What the killed server had acknowledged. */

@@ -1,9 +1,10 @@
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openSocket, parseAnswer, type RawAnswer, readToEnd, writeHead } from '../../support/http/raw.ts';
+import { send } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { type StreamsServer, startStreams } from '../../support/server/streams-server.ts';
-import { StreamPeer, send } from '../../support/streams/stream-peer.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const TEXT = 'Content-Type: text/plain';

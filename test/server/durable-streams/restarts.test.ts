@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { RESERVED } from '../../support/disk/root-files.ts';
+import { send } from '../../support/http/request.ts';
 import { pattern } from '../../support/pattern.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 import { SharedServer } from '../../support/server/shared-server.ts';
@@ -13,7 +14,7 @@ import {
   startKilled,
 } from '../../support/server/streams-server.ts';
 import { parseEvents } from '../../support/streams/sse-reader.ts';
-import { StreamPeer, send } from '../../support/streams/stream-peer.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { appendAll, connectWebSocket, sendBytes } from '../../support/websocket/appends.ts';
 

@@ -12,7 +12,7 @@ import { httpfstream } from '../../../src/server/plugin.ts';
 import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
 import { resourceNames } from '../../support/disk/root-files.ts';
 import { smallDisks } from '../../support/disk/small-disk.ts';
-import { Download, jsonOf, Upload, upload } from '../../support/http/bodies.ts';
+import { Download, Upload } from '../../support/http/bodies.ts';
 import {
   openSocket,
   parseAnswer,
@@ -21,7 +21,7 @@ import {
   readToEnd,
   writeHead,
 } from '../../support/http/raw.ts';
-import { get, request } from '../../support/http/request.ts';
+import { get, jsonOf, upload } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
@@ -726,7 +726,7 @@ describe('beside other things', () => {
     expect(jsonOf(own)).toEqual({ got: { a: 1 } });
     const answer = await upload(`${base}/files/f${APPEND}`, '{"a":1}', { headers });
     expect(answer.status).toBe(201);
-    expect((await request(`${base}/files/f`)).body.toString()).toBe('{"a":1}');
+    expect((await get(`${base}/files/f`)).body.toString()).toBe('{"a":1}');
   });
 
   it('takes a body that an application has decoded by itself', async () => {

@@ -12,8 +12,8 @@ import {
   readToEnd,
   writeHead,
 } from '../../support/http/raw.ts';
+import { send } from '../../support/http/request.ts';
 import { InProcessServer } from '../../support/server/streams-server.ts';
-import { send } from '../../support/streams/stream-peer.ts';
 
 const KIB = 1024;
 

@@ -3,8 +3,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HANDSHAKE, rawRequest } from '../../support/http/raw.ts';
+import { send } from '../../support/http/request.ts';
 import { InProcessServer } from '../../support/server/streams-server.ts';
-import { send } from '../../support/streams/stream-peer.ts';
 
 const CONTENT = 'one\ntwo\nthree\n';
 const SUBPROTOCOL = 'Sec-WebSocket-Protocol: httpfstream.v2';

@@ -5,9 +5,9 @@ import type { AppendStream } from '../../../src/client/append/append-options.ts'
 import { openAppend } from '../../../src/client/append/open-append.ts';
 import { follow } from '../../../src/client/follow/follow.ts';
 import type { FollowStream } from '../../../src/client/follow/follow-options.ts';
+import { send } from '../http/request.ts';
 import { startProgram } from '../programs/program.ts';
 import { SseReader } from '../streams/sse-reader.ts';
-import { send } from '../streams/stream-peer.ts';
 import { openWebSocket, payloadOf } from '../websocket/appends.ts';
 
 /** Somebody who appends and somebody who follows, in one of the ways in which that is done. */

@@ -48,17 +48,6 @@ export class Upload {
   }
 }
 
-/** Sends a whole body, and waits for the answer. */
-export function upload(url: string, bytes: string | Buffer, options: BodyOptions = {}): Promise<Answer> {
-  const headers = { 'content-length': Buffer.byteLength(bytes), ...options.headers };
-  return new Upload(url, { ...options, headers }).end(bytes);
-}
-
-/** The JSON document of an answer. */
-export function jsonOf<T = Record<string, unknown>>({ body }: Answer): T {
-  return JSON.parse(body.toString()) as T;
-}
-
 /** An answer that is read as it comes. */
 export class Download {
   readonly request: http.ClientRequest;

@@ -1,7 +1,8 @@
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Answer, send } from '../http/request.ts';
 import type { Random } from '../random.ts';
-import { type StreamAnswer, StreamPeer, send, type UrlSource } from './stream-peer.ts';
+import { StreamPeer, type UrlSource } from './stream-peer.ts';
 
 /** Longest pause before a request is tried again. */
 const MAX_RETRY_MS = 50;
@@ -101,7 +102,7 @@ export class TirelessProducer {
     }
   }
 
-  #post(k: number): Promise<StreamAnswer | undefined> {
+  #post(k: number): Promise<Answer | undefined> {
     return this.#send('POST', {
       headers: {
         'content-type': 'text/plain',
@@ -118,7 +119,7 @@ export class TirelessProducer {
   }
 
   /** Undefined: the server is not there, or the connection broke. */
-  async #send(method: string, request: Parameters<typeof send>[2]): Promise<StreamAnswer | undefined> {
+  async #send(method: string, request: Parameters<typeof send>[2]): Promise<Answer | undefined> {
     let url: string;
     try {
       url = this.#server.url(this.stream.path);
