@@ -19,7 +19,7 @@ import { temporaryDirectory } from './support/server/server.ts';
 import { ServerProcess } from './support/server/server-process.ts';
 import { startStreams } from './support/server/streams-server.ts';
 import { waitFor } from './support/wait-for.ts';
-import { openWebSocket } from './support/websocket/appends.ts';
+import { Peer } from './support/websocket/peer.ts';
 
 /** `npm run soak` runs the long form: more than the minute after which most proxies cut what is silent. */
 const { silenceMs, bodyBytes } = process.env.HTTPFSTREAM_SOAK
@@ -111,10 +111,8 @@ for (const kind of PROXIES) {
       const made = await send('PUT', `${url}/d/f?verb=APPEND`, { body: 'content', headers });
       expect([made.status, made.headers.location]).toEqual([201, `${url}/d/f`]);
       expect(await send('GET', `${url}/d/f`, { headers })).toMatchObject({ status: 200, text: 'content' });
-      const websocket = await openWebSocket({ url: (urlPath) => url + urlPath }, '/ws', 'APPEND', {
-        headers: { ...headers, 'x-verb': 'APPEND' },
-      });
-      websocket.close();
+      const appender = await Peer.connect(`${url}/ws`, 'APPEND', { headers });
+      appender.websocket.close();
       const { location = '' } = (await send('GET', `${url}/d`)).headers;
       expect(new URL(location, `${url}/d`).href).toBe(`${url}/d/`);
       expect(server.url('/')).not.toBe(`${url}/`);

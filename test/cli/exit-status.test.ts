@@ -7,7 +7,7 @@ import { OriginalServer } from '../support/original/server.ts';
 import { CommandHere, RunningCommand, runHere } from '../support/programs/command.ts';
 import { startServer } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { V2Peer } from '../support/websocket/v2-peers.ts';
+import { V2Peer } from '../support/websocket/v2-peer.ts';
 
 const follow = (...args: string[]) => runHere(runFollow, ['--exit-status', ...args]);
 const append = (url: string, script: string) => runHere(runAppend, [url, '--', 'sh', '-c', script]);

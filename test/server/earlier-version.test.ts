@@ -7,7 +7,7 @@ import { restoredRoot } from '../support/disk/restored-root.ts';
 import { RESERVED } from '../support/disk/root-files.ts';
 import { NEVER_MS } from '../support/patience.ts';
 import { startServer, type TestServer } from '../support/server/server.ts';
-import { refusalOf, sessionOf, V2Peer } from '../support/websocket/v2-peers.ts';
+import { refusalOf, sessionOf, V2Peer } from '../support/websocket/v2-peer.ts';
 
 const FIXTURES = ['closed', 'killed'].map((name) => [name, `0.3.0/${name}.tar.gz`] as const);
 

@@ -24,16 +24,8 @@ import { NEVER_MS } from '../support/patience.ts';
 import { startServer, temporaryDirectory } from '../support/server/server.ts';
 import { cutConnectionsAfterTest, startStandalone } from '../support/server/standalone.ts';
 import { waitFor } from '../support/wait-for.ts';
-import {
-  appendAll,
-  closeOf,
-  closeWebSocket,
-  fileText,
-  openAppender,
-  openWebSocket,
-  payloadOf,
-  type Target,
-} from '../support/websocket/appends.ts';
+import { appendAll, fileText, openAppender, type Target } from '../support/websocket/appends.ts';
+import { Peer } from '../support/websocket/peer.ts';
 
 const MiB = 1024 * 1024;
 const APPEND = 'X-Verb: APPEND';
@@ -81,26 +73,22 @@ async function listenWithOwnWebSocket(options?: WebsocketPluginOptions['options'
 }
 
 /** A follower that has everything so far, `expected`. */
-async function openFollower(
-  target: Pick<Target, 'url'>,
-  urlPath: string,
-  expected: string,
-): Promise<WebSocket> {
-  const follower = await openWebSocket(target, urlPath, 'FOLLOW');
-  await waitFor(() => payloadOf(follower) === expected, `the follower to have ${expected}`);
+async function openFollower(target: Pick<Target, 'url'>, urlPath: string, expected: string): Promise<Peer> {
+  const follower = await Peer.connect(target.url(urlPath), 'FOLLOW');
+  await waitFor(() => follower.text === expected, `the follower to have ${expected}`);
   return follower;
 }
 
 /** Appends, follows and reads under a prefix, from the beginning to the end. */
 async function expectToWork(target: Pick<Target, 'url'>, prefix: string, text = 'one two'): Promise<void> {
   const urlPath = `${prefix}/d/f`;
-  const appender = await openWebSocket(target, urlPath, 'APPEND');
-  const follower = await openWebSocket(target, urlPath, 'FOLLOW');
-  const closed = closeOf(follower);
-  appender.send(text);
-  await closeWebSocket(appender);
+  const appender = await Peer.connect(target.url(urlPath), 'APPEND');
+  const follower = await Peer.connect(target.url(urlPath), 'FOLLOW');
+  const closed = follower.closed();
+  await appender.send(text);
+  await appender.finish();
   expect((await closed).code).toBe(1000);
-  expect(payloadOf(follower)).toBe(text);
+  expect(follower.text).toBe(text);
   expect((await get(target.url(urlPath))).body.toString()).toBe(text);
 }
 
@@ -203,9 +191,9 @@ describe('in an application that has registered @fastify/websocket itself', () =
     });
     onTestFinished(() => appender.terminate());
     await once(appender, 'open');
-    const follower = await openWebSocket(server, '/files/f', 'FOLLOW', { perMessageDeflate: true });
+    const follower = await Peer.connect(server.url('/files/f'), 'FOLLOW', { perMessageDeflate: true });
     appender.send(text);
-    await waitFor(() => payloadOf(follower) === text, 'the text to come through');
+    await waitFor(() => follower.text === text, 'the text to come through');
   });
 
   it('accepts no subprotocol', async () => {
@@ -220,14 +208,14 @@ describe('in an application that has registered @fastify/websocket itself', () =
 
   it('closes in order: appenders are told 1001, followers 1011, and the tail arrives', async () => {
     const { app, ...server } = await listenWithOwnWebSocket();
-    const appender = await openWebSocket(server, '/files/f', 'APPEND');
-    appender.send('one');
+    const appender = await Peer.connect(server.url('/files/f'), 'APPEND');
+    await appender.send('one');
     const follower = await openFollower(server, '/files/f', 'one');
-    const told = Promise.all([closeOf(appender), closeOf(follower)]);
-    appender.send(' two');
+    const told = Promise.all([appender.closed(), follower.closed()]);
+    appender.websocket.send(' two');
     await app.close();
     expect((await told).map(({ code }) => code)).toEqual([1001, 1011]);
-    expect(payloadOf(follower)).toBe('one two');
+    expect(follower.text).toBe('one two');
     expect(await fileText(server, 'f')).toBe('one two');
   });
 });
@@ -239,37 +227,37 @@ describe('closing', () => {
     const follower = await openFollower(server, '/f', 'start ');
     const order: string[] = [];
     const told = Promise.all([
-      closeOf(appender).then(({ code }) => order.push(`appender ${code}`)),
-      closeOf(follower).then(({ code }) => order.push(`follower ${code}`)),
+      appender.closed().then(({ code }) => order.push(`appender ${code}`)),
+      follower.closed().then(({ code }) => order.push(`follower ${code}`)),
     ]);
     const lines = Array.from({ length: 2000 }, (_, i) => `line ${i}\n`);
-    for (const line of lines) appender.send(line);
+    for (const line of lines) appender.websocket.send(line);
     await app.close();
     await told;
     expect(order).toEqual(['appender 1001', 'follower 1011']);
     expect(await fileText(server, 'f')).toBe(`start ${lines.join('')}`);
-    expect(payloadOf(follower)).toBe(`start ${lines.join('')}`);
+    expect(follower.text).toBe(`start ${lines.join('')}`);
   });
 
   it('lets a follower that is far behind have the whole tail', async () => {
     const { app, ...server } = await startServer({ closeTimeoutMs: NEVER_MS });
     const content = 'x'.repeat(32 * MiB);
-    const appender = await openWebSocket(server, '/f', 'APPEND');
-    const follower = await openWebSocket(server, '/f', 'FOLLOW');
-    follower.pause();
-    appender.send(content);
+    const appender = await Peer.connect(server.url('/f'), 'APPEND');
+    const follower = await Peer.connect(server.url('/f'), 'FOLLOW');
+    follower.websocket.pause();
+    appender.websocket.send(content);
     await waitFor(
       async () => (await head(server.url('/f'))).headers['content-length'] === String(content.length),
       'all to be committed',
     );
-    const told = closeOf(follower);
-    const appenderTold = closeOf(appender);
+    const told = follower.closed();
+    const appenderTold = appender.closed();
     const closed = app.close();
     await appenderTold;
-    expect(payloadOf(follower).length).toBeLessThan(content.length);
-    follower.resume();
+    expect(follower.text.length).toBeLessThan(content.length);
+    follower.websocket.resume();
     expect((await told).code).toBe(1011);
-    expect(payloadOf(follower).length).toBe(content.length);
+    expect(follower.text.length).toBe(content.length);
     await closed;
   });
 
@@ -299,10 +287,10 @@ describe('closing', () => {
 
   it('is bounded when a follower reads nothing of a long tail', async () => {
     const { app, port, ...server } = await startServer({ closeTimeoutMs: CLOSE_TIMEOUT_MS });
-    const appender = await openWebSocket(server, '/f', 'APPEND');
+    const appender = await Peer.connect(server.url('/f'), 'APPEND');
     const { socket } = await rawHandshake(port, '/f');
     socket.pause();
-    appender.send('x'.repeat(32 * MiB));
+    appender.websocket.send('x'.repeat(32 * MiB));
     await waitFor(async () => (await fileText(server, 'f')).length === 32 * MiB, 'all to be written');
     await app.close();
   });
@@ -365,7 +353,7 @@ describe('closing', () => {
     const { app, ...server } = await startServer();
     for (let i = 0; i < 20; i++) {
       await openAppender(server, `/${i}`, 'hello');
-      await openWebSocket(server, `/${i}`, 'FOLLOW');
+      await Peer.connect(server.url(`/${i}`), 'FOLLOW');
     }
     await app.close();
     await descriptorsBackTo(before);
@@ -429,16 +417,16 @@ describe('the descriptors that are open', () => {
     const server = await startServer();
     await expectNoneLeft(40, async (i) => {
       const appender = await openAppender(server, `/${i}`, 'hello');
-      const follower = await openWebSocket(server, `/${i}`, 'FOLLOW');
-      if (i % 3 === 0) follower.terminate();
-      if (i % 3 === 1) appender.terminate();
-      else await closeWebSocket(appender);
+      const follower = await Peer.connect(server.url(`/${i}`), 'FOLLOW');
+      if (i % 3 === 0) follower.websocket.terminate();
+      if (i % 3 === 1) appender.websocket.terminate();
+      else await appender.finish();
     });
   });
 
   it('are what they were after a follower was cut in the middle of a long history', async () => {
     const server = await serveLarge();
-    await openWebSocket(server, '/large', 'APPEND');
+    await Peer.connect(server.url('/large'), 'APPEND');
     await expectNoneLeft(20, async () => {
       const { socket } = await rawHandshake(server.port, '/large');
       socket.destroy();

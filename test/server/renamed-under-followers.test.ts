@@ -7,7 +7,7 @@ import { OriginalFollower } from '../support/original/clients.ts';
 import { startServer } from '../support/server/server.ts';
 import { SseReader } from '../support/streams/sse-reader.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { V2Peer } from '../support/websocket/v2-peers.ts';
+import { V2Peer } from '../support/websocket/v2-peer.ts';
 
 const LIVE_RANGE = 'bytes=0-9007199254740991';
 

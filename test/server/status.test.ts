@@ -9,8 +9,8 @@ import { NEVER_MS } from '../support/patience.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../support/server/server.ts';
 import { ServerProcess } from '../support/server/server-process.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { Peer } from '../support/websocket/peers.ts';
-import { sessionOf, V2Peer } from '../support/websocket/v2-peers.ts';
+import { Peer } from '../support/websocket/peer.ts';
+import { sessionOf, V2Peer } from '../support/websocket/v2-peer.ts';
 
 const session = sessionOf('a');
 const THREE = '{"status":3}';

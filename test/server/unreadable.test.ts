@@ -7,7 +7,7 @@ import { CLOSE_PATIENCE_MS, KeepAlive } from '../../src/server/keep-alive.ts';
 import { openSocket, rawGet, rawRequest, readHead, readToEnd, writeHead } from '../support/http/raw.ts';
 import { startServer } from '../support/server/server.ts';
 import { waitFor, waitForStandstill } from '../support/wait-for.ts';
-import { V2Peer } from '../support/websocket/v2-peers.ts';
+import { V2Peer } from '../support/websocket/v2-peer.ts';
 
 const MiB = 1024 * 1024;
 const SIZE = 4 * MiB;

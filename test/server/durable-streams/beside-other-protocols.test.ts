@@ -9,14 +9,8 @@ import { startStreams } from '../../support/server/streams-server.ts';
 import { SseReader } from '../../support/streams/sse-reader.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import {
-  appendAll,
-  closeOf,
-  closeWebSocket,
-  openAppender,
-  openWebSocket,
-  payloadOf,
-} from '../../support/websocket/appends.ts';
+import { appendAll, openAppender } from '../../support/websocket/appends.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 async function startStream(body?: string) {
   const server = await startStreams();
@@ -367,7 +361,7 @@ describe('while a session holds a stream', () => {
       expect(refused.headers['retry-after']).toBe('1');
     }
     expect((await stream.read()).text).toBe('a;b;');
-    await closeWebSocket(session);
+    await session.finish();
     expect((await stream.produce('c', { seq: 0 })).status).toBe(200);
     expect((await stream.read()).text).toBe('a;b;c');
   });
@@ -379,17 +373,17 @@ describe('while a session holds a stream', () => {
     expect(head.nextOffset > tail).toBe(true);
     expect((await stream.read(tail)).text).toBe('b;');
     expect((await stream.create()).status).toBe(200);
-    await closeWebSocket(session);
+    await session.finish();
   });
 
   test('deleting the stream ends it: the session fails, and its path is free', async () => {
     const { server, stream } = await startStream('a;');
     const session = await openAppender(server, stream.path, 'b;');
-    const closed = closeOf(session);
+    const closed = session.closed();
     const deleted = await stream.delete();
     expect([204, 503]).toContain(deleted.status);
     if (deleted.status === 503) {
-      await closeWebSocket(session);
+      await session.finish();
       expect((await stream.delete()).status).toBe(204);
     } else {
       const { code } = await closed;
@@ -438,11 +432,11 @@ describe('a session', () => {
   test('never closes the stream by leaving, and followers of it end', async () => {
     const { server, stream } = await startStream('a;');
     const session = await openAppender(server, stream.path, 'b;');
-    const follower = await openWebSocket(server, stream.path, 'FOLLOW');
-    const ended = closeOf(follower);
-    await closeWebSocket(session);
+    const follower = await Peer.connect(server.url(stream.path), 'FOLLOW');
+    const ended = follower.closed();
+    await session.finish();
     expect((await ended).code).toBe(1000);
-    expect(payloadOf(follower)).toBe('a;b;');
+    expect(follower.text).toBe('a;b;');
     expect((await stream.head()).headers['stream-closed']).toBeUndefined();
     expect((await stream.append('c')).status).toBe(204);
   });

@@ -6,7 +6,7 @@ import { systemError } from '../../support/disk/small-disk.ts';
 import { send } from '../../support/http/request.ts';
 import { InProcessServer } from '../../support/server/streams-server.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
-import { refusalOf } from '../../support/websocket/v2-peers.ts';
+import { refusalOf } from '../../support/websocket/v2-peer.ts';
 
 /** What the killed server had acknowledged. */
 const TEXT = 'two 0\ntwo 1\ntwo 2\n';

@@ -7,7 +7,8 @@ import { LONG_POLL_MS, startKilled, startStreams } from '../../support/server/st
 import { parseEvents, SseReader } from '../../support/streams/sse-reader.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { appendAll, closeWebSocket, openWebSocket } from '../../support/websocket/appends.ts';
+import { appendAll } from '../../support/websocket/appends.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 /** Four bytes, which every way of splitting must keep together for readers of text. */
 const CHARACTER = Buffer.from('😀');
@@ -364,16 +365,16 @@ describe('bytes of a WebSocket appender', () => {
     const reader = await SseReader.open(stream.url);
     await reader.waitUntilUpToDate();
     const polled = stream.longPoll(tail);
-    const appender = await openWebSocket(server, '/stream', 'APPEND');
-    appender.send('from a session;');
+    const appender = await Peer.connect(server.url('/stream'), 'APPEND');
+    await appender.send('from a session;');
     await reader.waitForData('from a session;');
     expect(await polled).toMatchObject({ status: 200, text: 'from a session;' });
     const next = stream.longPoll((await polled).nextOffset);
-    appender.send('and more;');
+    await appender.send('and more;');
     expect((await next).text).toBe('and more;');
     await reader.waitForData('and more;');
 
-    await closeWebSocket(appender);
+    await appender.finish();
     expect((await stream.head()).headers['stream-closed']).toBeUndefined();
     expect((await stream.append('and a POST')).status).toBe(204);
     await reader.waitForData('and a POST');
@@ -404,11 +405,11 @@ describe('bytes of a WebSocket appender', () => {
 
   test('and bytes of POSTs reach WebSocket followers of an appended stream', async () => {
     const { server, stream } = await startStream('a;');
-    const appender = await openWebSocket(server, '/stream', 'APPEND');
-    appender.send('b;');
+    const appender = await Peer.connect(server.url('/stream'), 'APPEND');
+    await appender.send('b;');
     const reader = await SseReader.open(stream.url);
     await reader.waitForData('b;');
-    await closeWebSocket(appender);
+    await appender.finish();
     await stream.append('c;');
     expect((await stream.plain()).text).toBe('a;b;c;');
     expect((await stream.read()).text).toBe('a;b;c;');

@@ -9,7 +9,7 @@ import {
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type StreamsServer, startStreams } from '../../support/server/streams-server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { closeWebSocket, openWebSocket } from '../../support/websocket/appends.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 interface Note {
   n: number;
@@ -141,10 +141,10 @@ describe('the official client', () => {
     response.subscribeText(async ({ text }) => {
       seen += text;
     });
-    const appender = await openWebSocket(server, '/notes', 'APPEND');
-    appender.send('from a session');
+    const appender = await Peer.connect(server.url('/notes'), 'APPEND');
+    await appender.send('from a session');
     await waitFor(() => seen === 'from a session', 'the bytes');
-    await closeWebSocket(appender);
+    await appender.finish();
   });
 
   test('is told what it did wrong', async () => {

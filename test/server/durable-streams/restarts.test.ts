@@ -16,7 +16,8 @@ import {
 import { parseEvents } from '../../support/streams/sse-reader.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { appendAll, connectWebSocket, sendBytes } from '../../support/websocket/appends.ts';
+import { appendAll, sendBytes } from '../../support/websocket/appends.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 const fileOf = (server: { root: string }, urlPath: string) => readFile(path.join(server.root, urlPath));
 
@@ -288,7 +289,7 @@ describe.each(WAYS)('a server that is %s', (_, make) => {
     const stream = new StreamPeer(server, '/log.txt');
     await stream.create({}, 'made by PUT;');
     await stream.produce('post 0;', { seq: 0 });
-    const session = await connectWebSocket(server, '/log.txt', 'APPEND');
+    const session = await Peer.open(server.url('/log.txt'), 'APPEND');
     await sendBytes(session, server, '/log.txt', 'a session under way;');
     await server.restart();
     expect((await stream.read()).text).toBe('made by PUT;post 0;a session under way;');

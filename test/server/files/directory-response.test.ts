@@ -142,7 +142,7 @@ describe('a listing', () => {
     const html = await page(server, '/');
     expect(html).toMatch(/>live<\/a> <b>live<\/b><td>5</);
     expect(html).not.toMatch(/>idle<\/a> <b>/);
-    appender.close(1000);
+    await appender.finish();
     await expect
       .poll(() => listing(server, '/'))
       .toMatchObject([{ live: false }, { name: 'live', live: false, size: 5 }]);

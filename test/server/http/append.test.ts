@@ -27,8 +27,9 @@ import { pattern } from '../../support/pattern.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
 import { cutConnectionsAfterTest, startStandalone } from '../../support/server/standalone.ts';
 import { waitFor, waitForStandstill } from '../../support/wait-for.ts';
-import { closeWebSocket, fileText, openAppender, openWebSocket } from '../../support/websocket/appends.ts';
-import { sessionOf, V2Peer } from '../../support/websocket/v2-peers.ts';
+import { fileText, openAppender } from '../../support/websocket/appends.ts';
+import { Peer } from '../../support/websocket/peer.ts';
+import { sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const MiB = 1024 * 1024;
 const APPEND = '?verb=APPEND';
@@ -202,7 +203,7 @@ describe('an append is refused', () => {
     await first.write('one ');
     await untilFile(server, '/f', 'one ');
     expect((await upload(server.url(`/f${APPEND}`), 'two')).status).toBe(403);
-    await expect(openWebSocket(server, '/f', 'APPEND')).rejects.toThrow('403');
+    await expect(Peer.connect(server.url('/f'), 'APPEND')).rejects.toThrow('403');
     await first.end();
     expect((await upload(server.url(`/f${APPEND}`), 'two')).status).toBe(200);
     expect(await fileText(server, '/f')).toBe('one two');
@@ -318,7 +319,7 @@ describe('a body that breaks off', () => {
     const third = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
     await expect(second.answer).rejects.toThrow();
     third.websocket.send(Buffer.from('three'));
-    await closeWebSocket(third.websocket);
+    await third.finish();
     expect(await fileText(server, '/f')).toBe('one two three');
     expect(await endOf(server, '/f')).toBe('clean');
   });

@@ -13,7 +13,7 @@ import {
 import type { TestServer } from '../../support/server/server.ts';
 import { startStandalone } from '../../support/server/standalone.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { Peer } from '../../support/websocket/peers.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 /** A client that never closes, whatever the server does. */
 async function openStubborn(port: number): Promise<Socket> {
@@ -76,7 +76,7 @@ describe('what is no request', () => {
     socket.write('what is this?\r\n\r\n');
     socket.write('and this?\r\n\r\n');
     await appender.send('two');
-    await appender.end();
+    await appender.finish();
     const text = (await rest).toString();
     expect(text).toContain('two');
     expect(text).not.toContain('HTTP/1.1');

@@ -10,7 +10,7 @@ import { openSocket, parseAnswer, readToEnd } from '../../support/http/raw.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 import { ServerProcess } from '../../support/server/server-process.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { Peer } from '../../support/websocket/peers.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 test.each([
   [64, 32],
@@ -59,7 +59,7 @@ describe('a server with few descriptors', () => {
     expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '1', connection: 'close' } });
     // What they need is to be had.
     await appender.send('text');
-    await appender.end();
+    await appender.finish();
     const first = idle[0] as net.Socket;
     first.removeAllListeners('data');
     const read = readToEnd(first);

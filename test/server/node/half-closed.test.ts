@@ -15,7 +15,7 @@ import {
 } from '../../support/http/raw.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { Peer } from '../../support/websocket/peers.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 /** More than what Node and the system hold of a body that is not read yet. */
 const BODY = Buffer.alloc(3_000_000, 'a line of text\n');
@@ -162,7 +162,7 @@ describe('a client that waits for more and has closed its side', () => {
   async function startWaiting(head: string, isLive = true) {
     const server = await startServer();
     const appender = await Peer.connect(server.url('/f'), 'APPEND');
-    onTestFinished(() => appender.end());
+    onTestFinished(() => appender.finish());
     await appender.send('some');
     await fetch(server.url('/stream'), { method: 'PUT', headers: { 'content-type': 'text/plain' } });
     const count = () =>
@@ -244,7 +244,7 @@ it('a handshake whose client vanishes while it is opened leaves nothing behind',
     }
   }
   await waitFor(async () => (await count()) <= before, 'all to go');
-  await appender.end();
+  await appender.finish();
 });
 
 it("a request of an application's own whose client vanishes is aborted, as ever, though it has come as a whole", async () => {

@@ -13,7 +13,7 @@ import { NEVER_MS } from '../../support/patience.ts';
 import { startServer, temporaryDirectory } from '../../support/server/server.ts';
 import { startStandalone } from '../../support/server/standalone.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { Peer } from '../../support/websocket/peers.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 /** Less than what Node reads at a time. */
 const PIPELINE_BYTES = 32 * 1024;
@@ -215,7 +215,7 @@ describe('what a client has sent ahead', () => {
   async function startWithLive(options: Parameters<typeof startServer>[0] = {}) {
     const server = await startServer({ keepAliveMs: 100, ...options });
     const appender = await Peer.connect(server.url('/f'), 'APPEND');
-    onTestFinished(() => appender.end());
+    onTestFinished(() => appender.finish());
     await fetch(server.url('/s'), { method: 'PUT', headers: { 'content-type': 'text/plain' } });
     const count = () =>
       new Promise<number>((resolve) => server.app.server.getConnections((_e, n) => resolve(n)));

@@ -15,7 +15,7 @@ import { openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../../s
 import { startServer, temporaryDirectory } from '../../support/server/server.ts';
 import { startStandalone } from '../../support/server/standalone.ts';
 import { waitFor, waitWhile } from '../../support/wait-for.ts';
-import { Peer } from '../../support/websocket/peers.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 const OFFER = ['Upgrade: h2c', 'Connection: Upgrade, HTTP2-Settings', 'HTTP2-Settings: AAMAAABkAAQAoAAA'];
 
@@ -450,7 +450,7 @@ describe('a server of ours', () => {
     for (const mount of ['/one', '/two']) {
       const appender = await Peer.connect(`${base}${mount}/f`, 'APPEND');
       await appender.send('text');
-      await appender.end();
+      await appender.finish();
     }
     const reader = await openSocket(port);
     writeHead(reader, 'GET /two/f HTTP/1.1', LAST_OFFER);

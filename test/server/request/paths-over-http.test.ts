@@ -7,13 +7,8 @@ import { resourceNames } from '../../support/disk/root-files.ts';
 import { HANDSHAKE, rawGet, rawHandshake, rawRequest } from '../../support/http/raw.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import {
-  appendAll,
-  fileText,
-  openAppender,
-  openWebSocket,
-  payloadOf,
-} from '../../support/websocket/appends.ts';
+import { appendAll, fileText, openAppender } from '../../support/websocket/appends.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 /** A root that has neighbours, with files whose contents are their names. */
 async function serve(...names: string[]): Promise<TestServer & { outside: string }> {
@@ -267,9 +262,9 @@ describe('appending to a path', () => {
       const answer = await rawHandshake(server.port, urlPath, [APPEND]);
       expect([urlPath, answer.status]).toEqual([urlPath, 403]);
     }
-    const follower = await openWebSocket(server, '/d/f', 'FOLLOW');
-    appender.send('!');
-    await waitFor(() => payloadOf(follower) === 'd/f and more!', 'the follower to have all');
+    const follower = await Peer.connect(server.url('/d/f'), 'FOLLOW');
+    await appender.send('!');
+    await waitFor(() => follower.text === 'd/f and more!', 'the follower to have all');
   });
 
   it('is possible at once after a refusal and after an end', async () => {

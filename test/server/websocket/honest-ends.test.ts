@@ -3,7 +3,7 @@ import { rawHandshake } from '../../support/http/raw.ts';
 import { frame, Op } from '../../support/original/frames.ts';
 import { startServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { Peer } from '../../support/websocket/peers.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 const APPEND = 'X-Verb: APPEND';
 const closeFrame = (payload: readonly number[]) => frame(Op.close, Buffer.from(payload), { masked: true });

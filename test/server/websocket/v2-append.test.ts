@@ -13,8 +13,8 @@ import { pattern } from '../../support/pattern.ts';
 import { Random } from '../../support/random.ts';
 import { startServer, type TestServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { Peer } from '../../support/websocket/peers.ts';
-import { refusalOf, sessionOf, V2Peer } from '../../support/websocket/v2-peers.ts';
+import { Peer } from '../../support/websocket/peer.ts';
+import { refusalOf, sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const MiB = 1024 * 1024;
 const CONFLICT = [403, 'HFS_APPEND_CONFLICT'];

@@ -8,7 +8,8 @@ import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { type Query, refusalOf, sessionOf, V2, V2Peer } from '../../support/websocket/v2-peers.ts';
+import type { Query } from '../../support/websocket/peer.ts';
+import { refusalOf, sessionOf, V2, V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const BLOCK_BYTES = 64 * 1024;
 

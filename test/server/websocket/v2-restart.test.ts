@@ -16,8 +16,8 @@ import { pattern } from '../../support/pattern.ts';
 import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
 import { ServerProcess } from '../../support/server/server-process.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { Peer } from '../../support/websocket/peers.ts';
-import { type Query, refusalOf, sessionOf, V2Peer } from '../../support/websocket/v2-peers.ts';
+import { Peer, type Query } from '../../support/websocket/peer.ts';
+import { refusalOf, sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const session = sessionOf('a');
 const stranger = sessionOf('b');

@@ -8,7 +8,7 @@ import type { FollowStream } from '../../../src/client/follow/follow-options.ts'
 import { send } from '../http/request.ts';
 import { startProgram } from '../programs/program.ts';
 import { SseReader } from '../streams/sse-reader.ts';
-import { openWebSocket, payloadOf } from '../websocket/appends.ts';
+import { Peer } from '../websocket/peer.ts';
 
 /** Somebody who appends and somebody who follows, in one of the ways in which that is done. */
 export interface Conversation {
@@ -41,16 +41,15 @@ export async function subprotocol(url: string): Promise<Conversation> {
   const appender = openAppend(url, { retry: false });
   await once(appender, 'open');
   const follower = keep(follow(url, { retry: false }));
-  const plain = await openWebSocket({ url: () => url }, '', 'FOLLOW');
-  const closed = once(plain, 'close');
+  const plain = await Peer.connect(url, 'FOLLOW');
   return {
     say: async (text) => appender.write(text),
     // When both have it.
-    heard: () => (payloadOf(plain) === follower.heard() ? follower.heard() : ''),
+    heard: () => (plain.text === follower.heard() ? follower.heard() : ''),
     end: async () => {
       await appender.close();
       await follower.ended;
-      const [code] = await closed;
+      const { code } = await plain.closed();
       if (code !== 1000) throw new Error(`the WebSocket was closed with ${code}`);
     },
   };
