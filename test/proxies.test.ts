@@ -15,9 +15,9 @@ import {
 import { send } from './support/http/request.ts';
 import { pattern } from './support/pattern.ts';
 import { runProgram } from './support/programs/program.ts';
+import { InProcessServer } from './support/server/restartable-server.ts';
 import { temporaryDirectory } from './support/server/server.ts';
 import { ServerProcess } from './support/server/server-process.ts';
-import { startStreams } from './support/server/streams-server.ts';
 import { waitFor } from './support/wait-for.ts';
 import { Peer } from './support/websocket/peer.ts';
 
@@ -53,7 +53,7 @@ async function talk(opening: Promise<Conversation>, pauseMs: number): Promise<vo
 }
 
 async function start(kind: ProxyKind, { limit, keepAliveMs }: { limit?: string; keepAliveMs?: number } = {}) {
-  const server = await startStreams(keepAliveMs === undefined ? {} : { keepAliveMs });
+  const server = await InProcessServer.start(keepAliveMs === undefined ? {} : { keepAliveMs });
   const configuration = documentedConfiguration(PAGE, kind);
   const url = await startProxy(kind, configuration, { backendPort: server.port, limit });
   return { server, url };

@@ -38,7 +38,7 @@ export class FuzzedServer {
   static async start(root: string, onError: (line: string) => void): Promise<FuzzedServer> {
     const nodeWarnings = path.join(await temporaryDirectory(), 'warnings');
     const nodeArgs = ['--expose-gc', '--import', COLLECT_ON_SIGNAL, `--redirect-warnings=${nodeWarnings}`];
-    return new FuzzedServer(await ServerProcess.start(root, ARGUMENTS, nodeArgs), nodeWarnings, onError);
+    return new FuzzedServer(await ServerProcess.start(root, ARGUMENTS, { nodeArgs }), nodeWarnings, onError);
   }
 
   get hasEnded(): boolean {

@@ -10,7 +10,7 @@ import { httpfstream } from '../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../src/server/settings.ts';
 import { PATIENCE_MS } from '../support/patience.ts';
 import { CHROMIUM, launchChromium } from '../support/programs/chromium.ts';
-import { temporaryDirectory } from '../support/server/server.ts';
+import { listen, temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const SECRET = 'the secret';
@@ -49,9 +49,7 @@ async function start({ prefix, ...options }: Partial<HttpfstreamOptions> & { pre
   });
   app.get('/page', async (_request, reply) => reply.type('text/html').send('<!doctype html><p>page'));
   await app.register(httpfstream, { closeTimeoutMs: 200, ...options, root, ...(prefix && { prefix }) });
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  onTestFinished(() => app.close());
-  const { port } = app.server.address() as AddressInfo;
+  const { port } = await listen(app);
   return { root, port, answers, url: `http://localhost:${port}`, names: Object.keys(files) };
 }
 

@@ -15,8 +15,7 @@ import {
   writeHead,
 } from '../support/http/raw.ts';
 import { frame, Op } from '../support/original/frames.ts';
-import { startServer, temporaryDirectory } from '../support/server/server.ts';
-import { startStandalone } from '../support/server/standalone.ts';
+import { startServer, startStandalone, temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const APPEND = 'X-Verb: APPEND';

@@ -18,8 +18,14 @@ import {
   writeHead,
 } from '../support/http/raw.ts';
 import { send } from '../support/http/request.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../support/server/server.ts';
-import { cutConnectionsAfterTest, startStandalone } from '../support/server/standalone.ts';
+import {
+  cutConnectionsAfterTest,
+  startServer,
+  startStandalone,
+  type TestServer,
+  temporaryDirectory,
+} from '../support/server/server.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { openAppender } from '../support/websocket/appends.ts';
 
 const APPEND = 'X-Verb: APPEND';
@@ -372,7 +378,7 @@ describe.each([
     const head = ['GET /f HTTP/1.1', 'Host: test', ...HANDSHAKE, APPEND, '', ''].join('\r\n');
     socket.write(Buffer.concat([Buffer.from(head), HELLO_FRAME]));
     expect(parseAnswer(await readHead(socket)).status).toBe(101);
-    await expect.poll(async () => (await rawGet(port, '/f')).body).toBe('hello');
+    await waitFor(async () => (await rawGet(port, '/f')).body === 'hello', 'the bytes');
     expect(await resourceNames(root)).toEqual(['f']);
   });
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import net, { type AddressInfo } from 'node:net';
+import net from 'node:net';
 import path from 'node:path';
 import fastifyWebsocket, { type WebsocketPluginOptions } from '@fastify/websocket';
 import Fastify, { type FastifyInstance } from 'fastify';
@@ -21,8 +21,13 @@ import {
 } from '../support/http/raw.ts';
 import { get, head, send } from '../support/http/request.ts';
 import { NEVER_MS } from '../support/patience.ts';
-import { startServer, temporaryDirectory } from '../support/server/server.ts';
-import { cutConnectionsAfterTest, startStandalone } from '../support/server/standalone.ts';
+import {
+  cutConnectionsAfterTest,
+  listen,
+  startServer,
+  startStandalone,
+  temporaryDirectory,
+} from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { appendAll, fileText, openAppender, type Target } from '../support/websocket/appends.ts';
 import { Peer } from '../support/websocket/peer.ts';
@@ -32,20 +37,18 @@ const APPEND = 'X-Verb: APPEND';
 const CLOSE_TIMEOUT_MS = 300;
 
 /** Listens with an application that is set up by `prepare`; it is closed after the test. */
-async function listen(prepare: (app: FastifyInstance) => Promise<void>) {
+async function listenWith(prepare: (app: FastifyInstance) => Promise<void>) {
   const app = Fastify();
   await prepare(app);
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  onTestFinished(() => app.close());
+  const server = await listen(app);
   cutConnectionsAfterTest(app);
-  const { port } = app.server.address() as AddressInfo;
-  return { app, port, url: (urlPath: string) => `http://127.0.0.1:${port}${urlPath}` };
+  return server;
 }
 
 /** An application with a page of its own, and with files under `/files`. */
 async function listenWithOwnRoutes() {
   const root = await temporaryDirectory();
-  const server = await listen(async (app) => {
+  const server = await listenWith(async (app) => {
     app.get('/hello', async () => 'hello');
     app.get('/broken', async () => {
       throw new Error('the application is broken');
@@ -59,7 +62,7 @@ async function listenWithOwnRoutes() {
 /** An application that has a WebSocket of its own, with `@fastify/websocket` as it registered that itself. */
 async function listenWithOwnWebSocket(options?: WebsocketPluginOptions['options']) {
   const root = await temporaryDirectory();
-  const server = await listen(async (app) => {
+  const server = await listenWith(async (app) => {
     // As the documentation asks, so that app.close() leaves the farewell to the plugin.
     await app.register(fastifyWebsocket, { preClose: (done) => done(), ...(options && { options }) });
     await app.register(async (scope) => {
@@ -124,7 +127,7 @@ describe('in an application with routes of its own', () => {
 
   it('can be mounted twice, with two roots', async () => {
     const roots = [await temporaryDirectory(), await temporaryDirectory()] as const;
-    const server = await listen(async (app) => {
+    const server = await listenWith(async (app) => {
       await app.register(httpfstream, { root: roots[0], prefix: '/one' });
       await app.register(httpfstream, { root: roots[1], prefix: '/two' });
     });
@@ -136,7 +139,7 @@ describe('in an application with routes of its own', () => {
 
   it('can be mounted at the root beside other routes', async () => {
     const root = await temporaryDirectory();
-    const server = await listen(async (app) => {
+    const server = await listenWith(async (app) => {
       await app.register(httpfstream, { root });
       app.get('/hello', async () => 'hello');
     });

@@ -5,12 +5,12 @@ import { createStandaloneServer } from '../../src/server/standalone.ts';
 import { storageFailure } from '../../src/storage/storage-failure.ts';
 import { killedRoot } from '../support/core/crash-root.ts';
 import { systemError } from '../support/disk/small-disk.ts';
+import { InProcessServer } from '../support/server/restartable-server.ts';
 import { temporaryDirectory } from '../support/server/server.ts';
-import { InProcessServer } from '../support/server/streams-server.ts';
 import { StreamPeer } from '../support/streams/stream-peer.ts';
 
 test('a start that fails lets the root go, and the next one has everything', async () => {
-  const server = new InProcessServer(await killedRoot(), {});
+  const server = new InProcessServer(await killedRoot());
   onTestFinished(() => server.stop());
   const saving = vi.spyOn(StreamStore.prototype, 'save');
   onTestFinished(() => saving.mockRestore());

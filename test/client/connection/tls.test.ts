@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { Agent } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import Fastify from 'fastify';
 import { afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -9,7 +9,7 @@ import { append, ConnectionError, follow, openAppend } from '../../../src/client
 import { httpfstream } from '../../../src/server/plugin.ts';
 import { type Certificate, canMakeCertificates, makeCertificate } from '../../support/http/certificate.ts';
 import { ConnectProxy } from '../../support/http/connect-proxy.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { listen, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { readingError, rejection } from '../client-server.ts';
 
@@ -31,9 +31,7 @@ describe.runIf(canMakeCertificates)('over TLS', () => {
     await app.register(httpfstream, { root: await temporaryDirectory(), closeTimeoutMs: 200 });
     const sockets: Socket[] = [];
     app.server.on('secureConnection', (socket) => sockets.push(socket));
-    await app.listen({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => app.close());
-    const { port } = app.server.address() as AddressInfo;
+    const { port } = await listen(app);
     return { port, sockets, url: `https://127.0.0.1:${port}/a` };
   }
 

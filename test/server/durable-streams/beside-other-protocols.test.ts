@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { rawHandshake } from '../../support/http/raw.ts';
 import { send } from '../../support/http/request.ts';
 import { pattern } from '../../support/pattern.ts';
-import { startStreams } from '../../support/server/streams-server.ts';
+import { InProcessServer } from '../../support/server/restartable-server.ts';
 import { SseReader } from '../../support/streams/sse-reader.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -13,7 +13,7 @@ import { appendAll, openAppender } from '../../support/websocket/appends.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 
 async function startStream(body?: string) {
-  const server = await startStreams();
+  const server = await InProcessServer.start();
   const stream = new StreamPeer(server, '/stream.txt');
   const made = await stream.create({}, body);
   expect(made.status).toBe(201);
@@ -279,7 +279,7 @@ describe('another origin', () => {
     });
 
   test('may read and write when it is named, and only then', async () => {
-    const server = await startStreams({ corsOrigins: [ORIGIN, 'http://localhost:3000'] });
+    const server = await InProcessServer.start({ corsOrigins: [ORIGIN, 'http://localhost:3000'] });
     const stream = new StreamPeer(server, '/stream');
     await stream.create({}, 'bytes');
     for (const origin of [ORIGIN, 'http://localhost:3000']) {
@@ -339,7 +339,7 @@ describe('another origin', () => {
   });
 
   test('may be any', async () => {
-    const server = await startStreams({ corsOrigins: ['*'] });
+    const server = await InProcessServer.start({ corsOrigins: ['*'] });
     const stream = new StreamPeer(server, '/stream');
     await stream.create({}, 'bytes');
     const { headers } = await stream.read('-1', { origin: ORIGIN });

@@ -5,8 +5,8 @@ import { play } from '../../support/core/crash-root.ts';
 import { recordsIn } from '../../support/core/stored-records.ts';
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { smallDisks } from '../../support/disk/small-disk.ts';
+import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
-import { InProcessServer, type StreamsServer } from '../../support/server/streams-server.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
 
 const KiB = 1024;
@@ -14,8 +14,8 @@ const KiB = 1024;
 /** The made-up one does not know of all the ways in which streams are written. */
 const DISKS = smallDisks().filter(([kind]) => !kind.includes('made to fail'));
 
-async function startOn(directory: string): Promise<StreamsServer> {
-  const server = new InProcessServer(directory, {});
+async function startOn(directory: string): Promise<RestartableServer> {
+  const server = new InProcessServer(directory);
   onTestFinished(() => server.stop());
   await server.start();
   return server;
@@ -53,7 +53,7 @@ test('a journal that cannot be written refuses appends as a whole, and they come
 });
 
 /** Whether a server has all that was acknowledged before the one before it was killed. */
-async function expectEverything(server: StreamsServer): Promise<void> {
+async function expectEverything(server: RestartableServer): Promise<void> {
   const stream = (name: string) => new StreamPeer(server, name);
   const repeated = await stream('/two').produce('two 2\n', { id: 'p', seq: 2 });
   const next = await stream('/two').produce('two 3\n', { id: 'p', seq: 3 });
@@ -211,7 +211,7 @@ describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
     await play(disk.directory, 'be killed');
     await rm(path.join(disk.directory, RESERVED, 'reserve'), { recursive: true, force: true });
     await disk.fill(0);
-    const server = new InProcessServer(disk.directory, {});
+    const server = new InProcessServer(disk.directory);
     onTestFinished(() => server.stop());
     await expect(server.start()).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
     await disk.makeRoom();

@@ -4,7 +4,7 @@ import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { killedRoot } from '../../support/core/crash-root.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
 import { send } from '../../support/http/request.ts';
-import { InProcessServer } from '../../support/server/streams-server.ts';
+import { InProcessServer } from '../../support/server/restartable-server.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { refusalOf } from '../../support/websocket/v2-peer.ts';
 
@@ -23,7 +23,7 @@ async function startHeld(code: string) {
     await save.apply(this, args);
   });
   onTestFinished(() => saving.mockRestore());
-  const server = new InProcessServer(await killedRoot(), {});
+  const server = new InProcessServer(await killedRoot());
   onTestFinished(() => server.stop());
   await server.start();
   saving.mockRestore();

@@ -46,7 +46,7 @@ class MeasuredServer {
 
   static async start(): Promise<MeasuredServer> {
     const nodeArgs = ['--expose-gc', '--import', COLLECT_ON_SIGNAL];
-    return new MeasuredServer(await ServerProcess.start(await temporaryDirectory(), [], nodeArgs));
+    return new MeasuredServer(await ServerProcess.start(await temporaryDirectory(), [], { nodeArgs }));
   }
 
   /** What it has in memory, in bytes, without what it would throw away. */

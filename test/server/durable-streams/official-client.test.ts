@@ -7,7 +7,7 @@ import {
   StaleEpochError,
 } from '@durable-streams/client';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type StreamsServer, startStreams } from '../../support/server/streams-server.ts';
+import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 
@@ -19,8 +19,8 @@ interface Note {
 async function create(
   contentType: string,
   urlPath = '/notes',
-): Promise<{ server: StreamsServer; url: string; handle: DurableStream }> {
-  const server = await startStreams();
+): Promise<{ server: RestartableServer; url: string; handle: DurableStream }> {
+  const server = await InProcessServer.start();
   const url = server.url(urlPath);
   return { server, url, handle: await DurableStream.create({ url, contentType }) };
 }

@@ -5,14 +5,10 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { send } from '../../support/http/request.ts';
 import { pattern } from '../../support/pattern.ts';
+import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
+import { ServerProcess } from '../../support/server/server-process.ts';
 import { SharedServer } from '../../support/server/shared-server.ts';
-import {
-  InProcessServer,
-  KilledServer,
-  type StreamsServer,
-  startKilled,
-} from '../../support/server/streams-server.ts';
 import { parseEvents } from '../../support/streams/sse-reader.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -28,12 +24,12 @@ const KILLED = process.env.HTTPFSTREAM_SOAK ? ['disk', 'os'] : ['disk'];
 const MANY = process.env.HTTPFSTREAM_SOAK ? 1500 : 300;
 
 const WAYS = [
-  ['closed and started again', (root: string) => new InProcessServer(root, {})] as const,
+  ['closed and started again', (root: string) => new InProcessServer(root)] as const,
   ...KILLED.map(
     (durability) =>
       [
         `killed and started again, with the durability ${durability}`,
-        (root: string) => new KilledServer(root, ['-durability', durability]),
+        (root: string) => new ServerProcess(root, ['-durability', durability]),
       ] as const,
   ),
 ];
@@ -43,7 +39,7 @@ const pathOf = (stream: StreamPeer) => new URL(stream.url).pathname;
 
 describe.each(WAYS)('a server that is %s', (_, make) => {
   let directory: string;
-  let server: StreamsServer;
+  let server: RestartableServer;
   let shared: SharedServer;
 
   beforeAll(async () => {
@@ -365,7 +361,9 @@ test.each(WAYS)(
   'a server that is %s knows when streams expire, and that they have while nobody served them',
   async (_, make) => {
     const server = make(path.join(await temporaryDirectory(), 'root'));
-    onTestFinished(() => server.stop());
+    onTestFinished(async () => {
+      await server.stop();
+    });
     await server.start();
     const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
     const [sliding, fixed, short, soon] = ['/sliding', '/fixed', '/short', '/soon'].map(
@@ -397,7 +395,7 @@ test.each(WAYS)(
 );
 
 test('a server keeps few files open and little in memory, however many streams there were', async () => {
-  const server = await startKilled();
+  const server = await ServerProcess.start(await temporaryDirectory());
   const create = async (index: number) => {
     const stream = new StreamPeer(server, `/many/${index}`);
     expect((await stream.create()).status).toBe(201);
@@ -409,11 +407,11 @@ test('a server keeps few files open and little in memory, however many streams t
     while (next < MANY) await create(next++);
   };
   await create(next++);
-  const before = server.process.descriptorCount();
+  const before = server.descriptorCount();
   await Promise.all(Array.from({ length: 16 }, createSome));
-  await waitFor(() => server.process.descriptorCount() <= before + 20, 'files to be closed');
+  await waitFor(() => server.descriptorCount() <= before + 20, 'files to be closed');
   await server.restart();
-  expect(server.process.descriptorCount()).toBeLessThanOrEqual(before + 20);
+  expect(server.descriptorCount()).toBeLessThanOrEqual(before + 20);
   const last = new StreamPeer(server, `/many/${MANY - 1}`);
   expect((await last.produce('line\n', { seq: 0 })).status).toBe(409);
   expect((await last.read()).headers['stream-closed']).toBe('true');

@@ -143,9 +143,12 @@ describe('a listing', () => {
     expect(html).toMatch(/>live<\/a> <b>live<\/b><td>5</);
     expect(html).not.toMatch(/>idle<\/a> <b>/);
     await appender.finish();
-    await expect
-      .poll(() => listing(server, '/'))
-      .toMatchObject([{ live: false }, { name: 'live', live: false, size: 5 }]);
+    const isOver = async () => (await listing(server, '/')).every(({ live }) => !live);
+    await waitFor(isOver, 'the append to be over');
+    expect(await listing(server, '/')).toMatchObject([
+      { live: false },
+      { name: 'live', live: false, size: 5 },
+    ]);
   });
 
   it('marks every name of a file that is being appended', async () => {

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import { mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
@@ -24,8 +24,14 @@ import {
 import { get, jsonOf, upload } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
-import { cutConnectionsAfterTest, startStandalone } from '../../support/server/standalone.ts';
+import {
+  cutConnectionsAfterTest,
+  listen,
+  startServer,
+  startStandalone,
+  type TestServer,
+  temporaryDirectory,
+} from '../../support/server/server.ts';
 import { waitFor, waitForStandstill } from '../../support/wait-for.ts';
 import { fileText, openAppender } from '../../support/websocket/appends.ts';
 import { Peer } from '../../support/websocket/peer.ts';
@@ -555,8 +561,8 @@ describe('Expect: 100-continue', () => {
     });
     await app.register(httpfstream, { root: await temporaryDirectory(), prefix: '/files' });
     await app.register(httpfstream, { root: await temporaryDirectory(), prefix: '/more' });
-    const base = await app.listen({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => app.close());
+    const { url } = await listen(app);
+    const base = url('');
     cutConnectionsAfterTest(app);
     const own = new Upload(`${base}/slow`, {
       method: 'POST',
@@ -581,8 +587,8 @@ describe('Expect: 100-continue', () => {
       response.writeContinue();
       app.server.emit('request', incoming, response);
     });
-    const base = await app.listen({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => app.close());
+    const { url } = await listen(app);
+    const base = url('');
     const appender = new Upload(`${base}/f${APPEND}`, { headers: EXPECT });
     expect([(await appender.end('x')).status, calls]).toEqual([201, 1]);
   });
@@ -719,9 +725,8 @@ describe('beside other things', () => {
     const app = Fastify();
     app.post('/json', async ({ body }) => ({ got: body }));
     await app.register(httpfstream, { root: await temporaryDirectory(), prefix: '/files' });
-    await app.listen({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => app.close());
-    const base = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+    const { url } = await listen(app);
+    const base = url('');
     const headers = { 'content-type': 'application/json' };
     const own = await upload(`${base}/json`, '{"a":1}', { method: 'POST', headers });
     expect(jsonOf(own)).toEqual({ got: { a: 1 } });
@@ -739,8 +744,8 @@ describe('beside other things', () => {
     });
     const root = await temporaryDirectory();
     await app.register(httpfstream, { root });
-    const base = await app.listen({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => app.close());
+    const { url } = await listen(app);
+    const base = url('');
     const answer = await upload(`${base}/f${APPEND}`, zlib.gzipSync('text'), {
       headers: { 'content-encoding': 'gzip' },
     });

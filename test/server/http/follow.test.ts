@@ -12,8 +12,13 @@ import { openSocket, parseAnswer, rawGet, readHead, readToEnd, writeHead } from 
 import { get, head, jsonOf, upload } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
-import { startServer, temporaryDirectory } from '../../support/server/server.ts';
-import { cutConnectionsAfterTest, startStandalone } from '../../support/server/standalone.ts';
+import {
+  cutConnectionsAfterTest,
+  listen,
+  startServer,
+  startStandalone,
+  temporaryDirectory,
+} from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { appendAll, fileText, openAppender } from '../../support/websocket/appends.ts';
 import { Peer } from '../../support/websocket/peer.ts';
@@ -36,8 +41,8 @@ async function followedInTime(): Promise<{ port: number; appender: Upload; follo
   for (let limitMs = 200; ; limitMs *= 4) {
     const app = Fastify({ connectionTimeout: limitMs });
     await app.register(httpfstream, { root: await temporaryDirectory() });
-    const base = await app.listen({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => app.close());
+    const { url } = await listen(app);
+    const base = url('');
     cutConnectionsAfterTest(app);
     const appender = new Upload(`${base}/f?verb=APPEND`);
     appender.answer.catch(() => undefined);

@@ -17,8 +17,7 @@ import { openSocket, parseAnswer, readHead } from '../../support/http/raw.ts';
 import { get, jsonOf, upload } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
-import { startServer, temporaryDirectory } from '../../support/server/server.ts';
-import { startStandalone } from '../../support/server/standalone.ts';
+import { startServer, startStandalone, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor, waitForStandstill } from '../../support/wait-for.ts';
 import { fileText, openAppender } from '../../support/websocket/appends.ts';
 

@@ -10,8 +10,7 @@ import {
   readToEnd,
   writeHead,
 } from '../../support/http/raw.ts';
-import type { TestServer } from '../../support/server/server.ts';
-import { startStandalone } from '../../support/server/standalone.ts';
+import { startStandalone, type TestServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 

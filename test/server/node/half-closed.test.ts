@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import path from 'node:path';
 import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
@@ -13,7 +13,7 @@ import {
   readToEnd,
   writeHead,
 } from '../../support/http/raw.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
+import { listen, startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 
@@ -257,9 +257,8 @@ it("a request of an application's own whose client vanishes is aborted, as ever,
   });
   app.post('/own', async () => 'answer');
   await app.register(httpfstream, { root: await temporaryDirectory(), prefix: '/files' });
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  onTestFinished(() => app.close());
-  const socket = await openSocket((app.server.address() as AddressInfo).port);
+  const { port } = await listen(app);
+  const socket = await openSocket(port);
   app.server.once('request', () => socket.resetAndDestroy());
   await send(
     socket,

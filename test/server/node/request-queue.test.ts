@@ -2,7 +2,6 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import Fastify, { type onRequestHookHandler } from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -10,8 +9,7 @@ import { RequestQueue } from '../../../src/server/node/request-queue.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import { HANDSHAKE, openSocket, rawGet, readToEnd } from '../../support/http/raw.ts';
 import { NEVER_MS } from '../../support/patience.ts';
-import { startServer, temporaryDirectory } from '../../support/server/server.ts';
-import { startStandalone } from '../../support/server/standalone.ts';
+import { listen, startServer, startStandalone, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 
@@ -62,9 +60,8 @@ async function startApplication(hook: onRequestHookHandler = (_request, _reply, 
   const app = Fastify();
   app.addHook('onRequest', hook);
   await app.register(httpfstream, { root, prefix: '/logs', closeTimeoutMs: 200 });
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  onTestFinished(() => app.close());
-  return { root, server: app.server, port: (app.server.address() as AddressInfo).port };
+  const { port } = await listen(app);
+  return { root, server: app.server, port };
 }
 
 const LOOK = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n';

@@ -13,7 +13,7 @@ import {
   writeHead,
 } from '../../support/http/raw.ts';
 import { send } from '../../support/http/request.ts';
-import { InProcessServer } from '../../support/server/streams-server.ts';
+import { InProcessServer } from '../../support/server/restartable-server.ts';
 
 const KIB = 1024;
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HANDSHAKE, rawRequest } from '../../support/http/raw.ts';
 import { send } from '../../support/http/request.ts';
-import { InProcessServer } from '../../support/server/streams-server.ts';
+import { InProcessServer } from '../../support/server/restartable-server.ts';
 
 const CONTENT = 'one\ntwo\nthree\n';
 const SUBPROTOCOL = 'Sec-WebSocket-Protocol: httpfstream.v2';

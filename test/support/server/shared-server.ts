@@ -1,20 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
-import type { UrlSource } from '../streams/stream-peer.ts';
-import type { StreamsServer } from './streams-server.ts';
+import type { RestartableServer } from './restartable-server.ts';
+import type { UrlSource } from './server.ts';
 
 /**
  * A server for tests that run at once and that each want it stopped and
  * started again: that happens when all of them have asked for it, once for all.
  */
 export class SharedServer {
-  readonly #server: StreamsServer;
+  readonly #server: RestartableServer;
   readonly #guests = new Set<ServerGuest>();
   #asked: Restart[] = [];
   #restarting: Promise<void> | undefined;
 
   /** @param server runs already */
-  constructor(server: StreamsServer) {
+  constructor(server: RestartableServer) {
     this.#server = server;
   }
 

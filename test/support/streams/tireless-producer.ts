@@ -2,7 +2,8 @@ import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Answer, send } from '../http/request.ts';
 import type { Random } from '../random.ts';
-import { StreamPeer, type UrlSource } from './stream-peer.ts';
+import type { UrlSource } from '../server/server.ts';
+import { StreamPeer } from './stream-peer.ts';
 
 /** Longest pause before a request is tried again. */
 const MAX_RETRY_MS = 50;
