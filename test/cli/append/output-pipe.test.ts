@@ -45,7 +45,11 @@ describe('httpfstream-append -- COMMAND', () => {
 
   test('ends though somebody writes all the time', async () => {
     const server = await startServer();
-    const { exit } = await run(server, '0', 'yes & sleep 0.1; exit 4');
+    const { exit } = await run(
+      server,
+      '0',
+      `yes & until [ -s '${server.root}/a' ]; do sleep 0.01; done; exit 4`,
+    );
     expect(exit).toBe(4);
     expect((await textOf(server)).slice(0, 4)).toBe('y\ny\n');
   });

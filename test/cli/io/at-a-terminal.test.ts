@@ -30,9 +30,16 @@ describe.skipIf(!hasTerminals)('at a terminal', () => {
     const serving = new Terminal(`${SERVER} -root ${root} -http localhost:0`, { env });
     await waitFor(() => serving.output.includes('FOLLOW'), 'the hint');
     serving.ctrlC();
+    const isSeen = path.join(root, '../seen');
+    const appending = new Terminal(
+      `${APPEND} ${server.url('/c')} -- sh -c 'until [ -e ${isSeen} ]; do sleep 0.05; done'`,
+      { env },
+    );
+    await waitFor(() => /\d B/.test(appending.output), 'what it shows');
+    await writeFile(isSeen, '');
     const ended = await Promise.all([
       serving.ended,
-      new Terminal(`${APPEND} ${server.url('/c')} -- sleep 0.2`, { env }).ended,
+      appending.ended,
       new Terminal(`${FOLLOW} ${server.url('/a')} ${server.url('/b')}`, { env }).ended,
     ]);
     const areColoured = ended.map(({ stdout }) => COLOUR.test(stdout.toString()));

@@ -11,6 +11,9 @@ import { StreamPeer } from '../../support/streams/stream-peer.ts';
 
 const KiB = 1024;
 
+/** How often producers are refused before there is room again. */
+const REFUSALS = 30;
+
 /** The made-up one does not know of all the ways in which streams are written. */
 const DISKS = smallDisks().filter(([kind]) => !kind.includes('made to fail'));
 
@@ -118,7 +121,7 @@ describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
     const lines = Array.from({ length: 10 }, (_, producer) =>
       Array.from({ length: 12 }, (_, seq) => `${producer}-${seq} ${'.'.repeat(bytes)}`),
     );
-    let isFull = false;
+    let refusals = 0;
     await disk.fill(200 * KiB);
     const produceAll = async (producer: number) => {
       const own = lines[producer] as string[];
@@ -126,14 +129,11 @@ describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
         const { status } = await stream.produce(`${own[seq]}\n`, { id: `p${producer}`, seq });
         expect([200, 204, 507]).toContain(status);
         if (status !== 507) seq++;
-        else if (!isFull) {
-          isFull = true;
-          setTimeout(() => void disk.makeRoom(), 200);
-        }
+        else if (++refusals === REFUSALS) await disk.makeRoom();
       }
     };
     await Promise.all(lines.map((_, producer) => produceAll(producer)));
-    expect(isFull).toBe(true);
+    expect(refusals).toBeGreaterThanOrEqual(REFUSALS);
     const stored = String(await stream.readAll())
       .split('\n')
       .slice(1, -1);

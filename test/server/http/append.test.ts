@@ -555,9 +555,13 @@ describe('Expect: 100-continue', () => {
       isAsked = true;
       return reply.send('done');
     });
+    let letIn = () => {};
+    const isLetIn = new Promise<void>((resolve) => {
+      letIn = resolve;
+    });
     app.addHook('onRequest', async ({ url }) => {
       // The body is not read before this is over.
-      if (url === '/slow') await new Promise((resolve) => setTimeout(resolve, 300));
+      if (url === '/slow') await isLetIn;
     });
     await app.register(httpfstream, { root: await temporaryDirectory(), prefix: '/files' });
     await app.register(httpfstream, { root: await temporaryDirectory(), prefix: '/more' });
@@ -570,6 +574,7 @@ describe('Expect: 100-continue', () => {
     });
     await waitFor(() => own.isContinued, 'the 100');
     expect(isAsked).toBe(false);
+    letIn();
     expect((await own.end('x')).status).toBe(200);
     for (const prefix of ['/files', '/more']) {
       const appender = new Upload(`${base}${prefix}/f${APPEND}`, { headers: EXPECT });

@@ -20,15 +20,20 @@ import { Peer } from '../../support/websocket/peer.ts';
 /** More than what Node and the system hold of a body that is not read yet. */
 const BODY = Buffer.alloc(3_000_000, 'a line of text\n');
 
-/** What has arrived for sure when it is sent, so that a reset takes nothing of it away. */
+/** What the server reads at once, so that a reset takes nothing of it away. */
 const SHORT_BODY = BODY.subarray(0, 30_000);
 
+/** How a client goes; `heard` says how much the server has read. */
+type Close = (socket: Socket, heard: () => number) => unknown;
+
 const CLOSE = {
-  'closes the connection': (socket: Socket) => void socket.end().once('finish', () => socket.destroy()),
-  'closes its side': (socket: Socket) => void socket.end(),
-  'resets the connection': (socket: Socket) =>
-    void socket.write('', () => setTimeout(() => socket.resetAndDestroy(), 50)),
-};
+  'closes the connection': (socket) => socket.end().once('finish', () => socket.destroy()),
+  'closes its side': (socket) => socket.end(),
+  'resets the connection': async (socket, heard) => {
+    await waitFor(() => heard() === socket.bytesWritten, 'the server to have read all of it');
+    socket.resetAndDestroy();
+  },
+} as const satisfies Record<string, Close>;
 
 const FRAMING = {
   'with a length': (body: Buffer) => [[`Content-Length: ${body.length}`], body] as const,
@@ -57,6 +62,14 @@ async function contentOf(server: TestServer, name: string): Promise<string> {
   return readFile(path.join(server.root, name), 'utf8').catch(() => '');
 }
 
+/** A connection, and how much the server has read of it. */
+async function connect({ app, port }: TestServer) {
+  const connected = once(app.server, 'connection') as Promise<[Socket]>;
+  const socket = await openSocket(port);
+  const [inside] = await connected;
+  return { socket, heard: () => inside.bytesRead };
+}
+
 /** Sends all of it, and resolves when the system has it. */
 async function send(socket: Socket, head: string, headers: readonly string[], body: Buffer): Promise<void> {
   writeHead(socket, head, headers);
@@ -71,11 +84,11 @@ describe('a request that has come as a whole', () => {
     if (name === 'stream') {
       await fetch(server.url('/stream'), { method: 'PUT', headers: { 'content-type': 'text/plain' } });
     }
-    const socket = await openSocket(server.port);
+    const { socket, heard } = await connect(server);
     const body = close === 'resets the connection' ? SHORT_BODY : BODY;
     const [framingHeaders, bytes] = FRAMING[framing](body);
     await send(socket, requestLine, [...headers, ...framingHeaders], bytes);
-    CLOSE[close](socket);
+    await CLOSE[close](socket, heard);
     await waitFor(async () => (await contentOf(server, name)).length === body.length, 'all of it');
     // It has ended, not only arrived: the next one is let in.
     await waitFor(async () => {
@@ -126,13 +139,13 @@ describe('a request that has come as a whole', () => {
     'is carried out after those before it, whose client %s',
     async (close) => {
       const server = await startServer();
-      const socket = await openSocket(server.port);
+      const { socket, heard } = await connect(server);
       const parts = Array.from({ length: 12 }, (_, at) => `part ${at}\n`);
       for (const part of parts) {
         writeHead(socket, 'POST /f?verb=APPEND HTTP/1.1', [`Content-Length: ${part.length}`]);
         socket.write(part);
       }
-      CLOSE[close](socket);
+      await CLOSE[close](socket, heard);
       await waitFor(async () => (await contentOf(server, 'f')).endsWith('part 11\n'), 'all of them');
       expect(await contentOf(server, 'f')).toBe(parts.join(''));
     },
@@ -234,13 +247,13 @@ it('a handshake whose client vanishes while it is opened leaves nothing behind',
   for (const target of ['/f?lines=100000', '/live', '/none?wait=3600', '/none', '/g?session=abc']) {
     for (const end of Object.values(CLOSE)) {
       const verb = target.startsWith('/g') ? 'APPEND' : 'FOLLOW';
-      const socket = await openSocket(server.port);
+      const { socket, heard } = await connect(server);
       writeHead(socket, `GET ${target} HTTP/1.1`, [
         ...HANDSHAKE,
         'Sec-WebSocket-Protocol: httpfstream.v2',
         `X-Verb: ${verb}`,
       ]);
-      end(socket);
+      await end(socket, heard);
     }
   }
   await waitFor(async () => (await count()) <= before, 'all to go');
