@@ -16,7 +16,7 @@ const FOREIGN = ['test/server/durable-streams/conformance.test.ts'];
 /** Files that take long: begun first, they are not what everybody waits for at the end. */
 const LONG = [
   'chaos',
-  'cli/check',
+  'cli/server/check',
   'container',
   'fuzz/fuzz',
   'package',
@@ -61,7 +61,7 @@ const COMMON = {
   hookTimeout: 2 * PATIENCE_MS,
   // Most of them wait most of the time: for timers, disks and each other's processes.
   maxWorkers: Math.max(5, availableParallelism()),
-  // Tests that share a server wait for each other: see test/support/shared-server.ts.
+  // Tests that share a server wait for each other: see test/support/server/shared-server.ts.
   maxConcurrency: 16,
 };
 

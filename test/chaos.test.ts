@@ -4,13 +4,13 @@ import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { ChaosAppender, ChaosFollower, withoutHanging } from './support/chaos-clients.ts';
-import { assertWholeBlocks, type CompetingAppend, competingAppend } from './support/chaos-competitors.ts';
-import { ChaosProxy, DEFAULT_CHAOS } from './support/chaos-proxy.ts';
-import { KnownBytes } from './support/known-bytes.ts';
+import { ChaosAppender, ChaosFollower, withoutHanging } from './support/chaos/clients.ts';
+import { assertWholeBlocks, type CompetingAppend, competingAppend } from './support/chaos/competitors.ts';
+import { KnownBytes } from './support/chaos/known-bytes.ts';
+import { ChaosProxy, DEFAULT_CHAOS } from './support/chaos/proxy.ts';
 import { Random } from './support/random.ts';
-import { temporaryDirectory } from './support/server.ts';
-import { ServerProcess } from './support/server-process.ts';
+import { temporaryDirectory } from './support/server/server.ts';
+import { ServerProcess } from './support/server/server-process.ts';
 import { waitFor } from './support/wait-for.ts';
 
 /** `npm run soak` runs the long form, `npm test` the short one. */

@@ -3,10 +3,10 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { appendAndFollow, type CommandLine } from './support/append-and-follow.ts';
-import { type BuiltImage, buildWithoutDocker, parseDockerignore } from './support/docker-build.ts';
-import { environmentOf, healthCommand, onlyInstruction, parseDockerfile } from './support/dockerfile.ts';
-import { loggedPort, PATH, runProgram, startProgram } from './support/program.ts';
+import { type BuiltImage, buildWithoutDocker, parseDockerignore } from './support/docs/docker-build.ts';
+import { environmentOf, healthCommand, onlyInstruction, parseDockerfile } from './support/docs/dockerfile.ts';
+import { appendAndFollow, type CommandLine } from './support/programs/append-and-follow.ts';
+import { loggedPort, PATH, runProgram, startProgram } from './support/programs/program.ts';
 
 const CHECKOUT = path.join(import.meta.dirname, '..');
 const DOCKERFILE = path.join(CHECKOUT, 'docker/Dockerfile');

@@ -3,9 +3,9 @@ import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/pr
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { patternOf, type Recipe, recipesOf } from './support/cookbook-recipes.ts';
-import { type CookbookServer, startCookbookServer } from './support/cookbook-server.ts';
-import { PATH, runProgram } from './support/program.ts';
+import { patternOf, type Recipe, recipesOf } from './support/docs/cookbook-recipes.ts';
+import { PATH, runProgram } from './support/programs/program.ts';
+import { ServerProcess } from './support/server/server-process.ts';
 
 const PROJECT = path.join(import.meta.dirname, '..');
 
@@ -46,7 +46,7 @@ function commandOf({ language }: Recipe, code: string): [string, string[]] {
 /** Has a server with nothing in it, and what is needed to try recipes there, for the tests of a page. */
 function useKitchen() {
   let directory: string;
-  let server: CookbookServer;
+  let server: ServerProcess;
 
   beforeAll(async () => {
     directory = await mkdtemp(path.join(os.tmpdir(), 'httpfstream-cookbook-'));
@@ -60,22 +60,23 @@ function useKitchen() {
         mode: 0o755,
       });
     }
-    server = await startCookbookServer(path.join(directory, 'data'));
+    server = new ServerProcess(path.join(directory, 'data'));
+    await server.start();
   });
 
   afterAll(async () => {
-    await server?.stop();
+    await server.stop('SIGTERM');
     await rm(directory, { recursive: true, force: true });
   });
 
   return {
     read: (name: string) => readFile(path.join(directory, name), 'utf8'),
     try: async (recipe: Recipe) => {
-      const [command, args] = commandOf(recipe, recipe.code.replaceAll(ADDRESS, server.address));
+      const [command, args] = commandOf(recipe, recipe.code.replaceAll(ADDRESS, server.url('')));
       // Nothing of the machine's: neither its proxies nor its .curlrc.
       const env = { PATH: `${directory}/bin:${PATH}`, HOME: directory, LC_ALL: 'C' };
       const ended = await runProgram(command, args, { cwd: directory, env });
-      const printed = ended.stdout.toString().replaceAll('\r\n', '\n').replaceAll(server.address, ADDRESS);
+      const printed = ended.stdout.toString().replaceAll('\r\n', '\n').replaceAll(server.url(''), ADDRESS);
       expect(ended.stderr).toBe('');
       expect(printed.endsWith('\n') ? printed : `${printed}\n`).toMatch(patternOf(recipe));
       expect(ended.exitCode).toBe(0);

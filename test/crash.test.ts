@@ -2,10 +2,10 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { pattern } from './support/pattern.ts';
-import { Peer } from './support/peers.ts';
-import { temporaryDirectory } from './support/server.ts';
-import { ServerProcess } from './support/server-process.ts';
+import { temporaryDirectory } from './support/server/server.ts';
+import { ServerProcess } from './support/server/server-process.ts';
 import { waitFor } from './support/wait-for.ts';
+import { Peer } from './support/websocket/peer.ts';
 
 test('a server that is killed in mid-append has lost nothing that a follower saw, and goes on at the end of the file', async () => {
   const root = await temporaryDirectory();
@@ -54,7 +54,7 @@ test('a server that is killed in mid-append has lost nothing that a follower saw
   const server = await ServerProcess.start(root);
   const appender = await Peer.connect(server.url('/a.log'), 'APPEND');
   await appender.send(pattern(size, 1000));
-  await appender.end();
+  await appender.finish();
   expect((await contents()).equals(pattern(0, size + 1000))).toBe(true);
   expect(await server.stop('SIGTERM')).toBe(0);
 });

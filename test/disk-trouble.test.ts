@@ -3,16 +3,16 @@ import { appendFile, readFile, rename, rm, stat, truncate, writeFile } from 'nod
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { AppendFile } from '../src/storage/append-file.ts';
-import { writeByThreads } from './support/core-harness.ts';
-import { closeOf, openWebSocket, payloadOf } from './support/http-append.ts';
-import { get } from './support/http-request.ts';
-import { breakLog, HeldCommits } from './support/log-trouble.ts';
+import { writeByThreads } from './support/core/harness.ts';
+import { breakLog, HeldCommits } from './support/disk/log-trouble.ts';
+import { resourceNames } from './support/disk/root-files.ts';
+import { smallDisks, systemError } from './support/disk/small-disk.ts';
+import { get } from './support/http/request.ts';
 import { pattern } from './support/pattern.ts';
-import { resourceNames } from './support/root-files.ts';
-import { startServer, type TestServer } from './support/server.ts';
-import { smallDisks, systemError } from './support/small-disk.ts';
-import { refusalOf, sessionOf, V2Peer } from './support/v2-peers.ts';
+import { startServer, type TestServer } from './support/server/server.ts';
 import { waitFor } from './support/wait-for.ts';
+import { Peer } from './support/websocket/peer.ts';
+import { refusalOf, sessionOf, V2Peer } from './support/websocket/v2-peer.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -108,14 +108,14 @@ describe.each(smallDisks())('on %s that is full', (_kind, makeDisk) => {
 
   test('a legacy append that sends more than fits is closed with 1011, and so are its followers', async () => {
     const { disk, server } = await start();
-    const appender = await openWebSocket(server, '/f', 'APPEND');
-    const follower = await openWebSocket(server, '/f', 'FOLLOW');
-    const closed = Promise.all([closeOf(appender), closeOf(follower)]);
-    appender.send('good');
-    await waitFor(() => payloadOf(follower) === 'good', 'the good bytes');
+    const appender = await Peer.connect(server.url('/f'), 'APPEND');
+    const follower = await Peer.connect(server.url('/f'), 'FOLLOW');
+    const closed = Promise.all([appender.closed(), follower.closed()]);
+    await appender.send('good');
+    await waitFor(() => follower.text === 'good', 'the good bytes');
     await disk.fill(0);
-    appender.send(Buffer.alloc(300 * KiB));
-    appender.close(1000);
+    appender.websocket.send(Buffer.alloc(300 * KiB));
+    appender.websocket.close(1000);
     expect((await closed).map(({ code }) => code)).toEqual([1011, 1011]);
     expect((await contents(server)).toString()).toBe('good');
   });
@@ -378,8 +378,8 @@ describe('a file that is appended to and', () => {
       const url = server.url(`/f${i}`);
       const appender = await V2Peer.append(url, { session });
       const follower = await V2Peer.follow(url);
-      const legacy = await openWebSocket(server, `/f${i}`, 'FOLLOW');
-      const legacyClosed = closeOf(legacy);
+      const legacy = await Peer.connect(server.url(`/f${i}`), 'FOLLOW');
+      const legacyClosed = legacy.closed();
       await appender.append(pattern(0, 50_000), 50_000);
       await follower.until(() => follower.byteCount === 50_000, 'the bytes');
       await change(path.join(server.root, `f${i}`));
@@ -495,13 +495,13 @@ describe('a file that is appended to and', () => {
 
   test('is deleted ends a legacy append with 1011', async () => {
     const server = await startServer();
-    const appender = await openWebSocket(server, '/f', 'APPEND');
-    const follower = await openWebSocket(server, '/f', 'FOLLOW');
-    const closed = Promise.all([closeOf(appender), closeOf(follower)]);
-    appender.send('bytes');
-    await waitFor(() => payloadOf(follower) === 'bytes', 'the bytes');
+    const appender = await Peer.connect(server.url('/f'), 'APPEND');
+    const follower = await Peer.connect(server.url('/f'), 'FOLLOW');
+    const closed = Promise.all([appender.closed(), follower.closed()]);
+    await appender.send('bytes');
+    await waitFor(() => follower.text === 'bytes', 'the bytes');
     await rm(path.join(server.root, 'f'));
-    appender.send('more');
+    await appender.send('more');
     expect((await closed).map(({ code }) => code)).toEqual([1011, 1011]);
   });
 

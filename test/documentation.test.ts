@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { PATH, runSuccessfully } from './support/program.ts';
+import { PATH, runSuccessfully } from './support/programs/program.ts';
 
 const PROJECT = path.join(import.meta.dirname, '..');
 

@@ -1,8 +1,8 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { runProgram } from './support/program.ts';
-import { temporaryDirectory } from './support/server.ts';
+import { runProgram } from './support/programs/program.ts';
+import { temporaryDirectory } from './support/server/server.ts';
 
 const CHECKOUT = path.join(import.meta.dirname, '..');
 const BIOME = path.join(CHECKOUT, 'node_modules/.bin/biome');

@@ -3,9 +3,9 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { appendAndFollow } from './support/append-and-follow.ts';
-import { loggedPort, PATH, runProgram, runSuccessfully, startProgram } from './support/program.ts';
-import { startServer, temporaryDirectory } from './support/server.ts';
+import { appendAndFollow } from './support/programs/append-and-follow.ts';
+import { loggedPort, PATH, runProgram, runSuccessfully, startProgram } from './support/programs/program.ts';
+import { startServer, temporaryDirectory } from './support/server/server.ts';
 
 const CHECKOUT = path.join(import.meta.dirname, '..');
 const COMMANDS = ['httpfstream-server', 'httpfstream-append', 'httpfstream-follow'];

@@ -3,10 +3,11 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Random } from './support/random.ts';
-import { type Damage, tearJournal } from './support/streams-journal.ts';
-import { flawIn, TirelessProducer } from './support/streams-producer.ts';
-import { StreamPeer } from './support/streams-requests.ts';
-import { type KilledServer, startKilled } from './support/streams-server.ts';
+import { temporaryDirectory } from './support/server/server.ts';
+import { ServerProcess } from './support/server/server-process.ts';
+import { StreamPeer } from './support/streams/stream-peer.ts';
+import { flawIn, TirelessProducer } from './support/streams/tireless-producer.ts';
+import { type Damage, tearJournal } from './support/streams/torn-journal.ts';
 import { waitFor } from './support/wait-for.ts';
 
 /** `HTTPFSTREAM_SOAK=1` runs the long form, `npm test` the short one. */
@@ -22,7 +23,7 @@ const LONG_LIFE_MS = 1600;
 const LONG_LIFE_EVERY = 4;
 
 /** Half of the producers have a stream of their own, the others share a few. */
-function makeProducers(server: KilledServer, random: Random): TirelessProducer[] {
+function makeProducers(server: ServerProcess, random: Random): TirelessProducer[] {
   return Array.from({ length: PRODUCERS }, (_, index) => {
     const isAlone = index % 2 === 0;
     const urlPath = isAlone ? `/alone/${index}.log` : `/shared/${index % 4}.log`;
@@ -32,7 +33,7 @@ function makeProducers(server: KilledServer, random: Random): TirelessProducer[]
 
 /** Kills the server again and again under load; `afterKill` does more to it while it is down. */
 async function killUnderLoad(
-  server: KilledServer,
+  server: ServerProcess,
   producers: readonly TirelessProducer[],
   random: Random,
   afterKill: () => Promise<void>,
@@ -68,7 +69,7 @@ async function killUnderLoad(
 
 /** Each line of each producer once and in order, in the file as in every way to read it. */
 async function expectEachLineOnce(
-  server: KilledServer,
+  server: ServerProcess,
   producers: readonly TirelessProducer[],
   context: () => string,
 ): Promise<void> {
@@ -100,7 +101,7 @@ async function expectEachLineOnce(
 describe.each(DURABILITIES)('with the durability %s', (durability) => {
   test(`${KILLS} times kill -9 under ${PRODUCERS} producers: every line once, in order, and none that was acknowledged lost`, async () => {
     const random = Random.fromEnvironment();
-    const server = await startKilled(['-durability', durability]);
+    const server = await ServerProcess.start(await temporaryDirectory(), ['-durability', durability]);
     const producers = makeProducers(server, random);
     const context = () => `HTTPFSTREAM_SEED=${random.seed}`;
     await killUnderLoad(server, producers, random, async () => undefined);
@@ -108,14 +109,14 @@ describe.each(DURABILITIES)('with the durability %s', (durability) => {
     const forgotten = producers.filter((producer) => producer.forgotten > 0).map(({ id }) => id);
     expect(forgotten, context()).toEqual([]);
     // And it stays so, over an end in order.
-    await server.process.stop('SIGTERM');
+    await server.stop('SIGTERM');
     await server.start();
     await expectEachLineOnce(server, producers, context);
   });
 
   test(`${KILLS} times kill -9 and a torn journal under ${PRODUCERS} producers: what is left has no duplicate and no hole`, async () => {
     const random = Random.fromEnvironment();
-    const server = await startKilled(['-durability', durability]);
+    const server = await ServerProcess.start(await temporaryDirectory(), ['-durability', durability]);
     const producers = makeProducers(server, random);
     const torn: string[] = [];
     const damages = new Set<Damage>();

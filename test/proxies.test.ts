@@ -4,22 +4,22 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { append } from '../src/client/append/append.ts';
 import { follow } from '../src/client/follow/follow.ts';
-import { type Conversation, curl, events, subprotocol, waiting } from './support/conversations.ts';
-import { openWebSocket } from './support/http-append.ts';
-import { pattern } from './support/pattern.ts';
-import { runProgram } from './support/program.ts';
+import { type Conversation, curl, events, subprotocol, waiting } from './support/docs/conversations.ts';
 import {
   documentedConfiguration,
   PROXIES,
   type ProxyKind,
   proxiesHere,
   startProxy,
-} from './support/proxies.ts';
-import { temporaryDirectory } from './support/server.ts';
-import { ServerProcess } from './support/server-process.ts';
-import { send } from './support/streams-requests.ts';
-import { startStreams } from './support/streams-server.ts';
+} from './support/docs/proxies.ts';
+import { send } from './support/http/request.ts';
+import { pattern } from './support/pattern.ts';
+import { runProgram } from './support/programs/program.ts';
+import { InProcessServer } from './support/server/restartable-server.ts';
+import { temporaryDirectory } from './support/server/server.ts';
+import { ServerProcess } from './support/server/server-process.ts';
 import { waitFor } from './support/wait-for.ts';
+import { Peer } from './support/websocket/peer.ts';
 
 /** `npm run soak` runs the long form: more than the minute after which most proxies cut what is silent. */
 const { silenceMs, bodyBytes } = process.env.HTTPFSTREAM_SOAK
@@ -53,7 +53,7 @@ async function talk(opening: Promise<Conversation>, pauseMs: number): Promise<vo
 }
 
 async function start(kind: ProxyKind, { limit, keepAliveMs }: { limit?: string; keepAliveMs?: number } = {}) {
-  const server = await startStreams(keepAliveMs === undefined ? {} : { keepAliveMs });
+  const server = await InProcessServer.start(keepAliveMs === undefined ? {} : { keepAliveMs });
   const configuration = documentedConfiguration(PAGE, kind);
   const url = await startProxy(kind, configuration, { backendPort: server.port, limit });
   return { server, url };
@@ -111,10 +111,8 @@ for (const kind of PROXIES) {
       const made = await send('PUT', `${url}/d/f?verb=APPEND`, { body: 'content', headers });
       expect([made.status, made.headers.location]).toEqual([201, `${url}/d/f`]);
       expect(await send('GET', `${url}/d/f`, { headers })).toMatchObject({ status: 200, text: 'content' });
-      const websocket = await openWebSocket({ url: (urlPath) => url + urlPath }, '/ws', 'APPEND', {
-        headers: { ...headers, 'x-verb': 'APPEND' },
-      });
-      websocket.close();
+      const appender = await Peer.connect(`${url}/ws`, 'APPEND', { headers });
+      appender.websocket.close();
       const { location = '' } = (await send('GET', `${url}/d`)).headers;
       expect(new URL(location, `${url}/d`).href).toBe(`${url}/d/`);
       expect(server.url('/')).not.toBe(`${url}/`);

@@ -2,12 +2,12 @@ import { spawnSync } from 'node:child_process';
 import type { Socket } from 'node:net';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { startSource } from './cli/http-source.ts';
-import { runSuccessfully } from './support/program.ts';
-import { startServer } from './support/server.ts';
+import { startSource } from './support/http/source.ts';
+import { runSuccessfully } from './support/programs/program.ts';
+import { startServer } from './support/server/server.ts';
 
 const CLIENT = path.join(import.meta.dirname, '../dist/src/client/index.js');
-const SCRIPT = path.join(import.meta.dirname, 'support/runtime-client.mjs');
+const SCRIPT = path.join(import.meta.dirname, 'support/programs/runtime-client.mjs');
 
 /** With what a runtime runs a script. `npm run test:runtimes` brings those that this machine does not have. */
 const RUNTIMES = [

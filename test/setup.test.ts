@@ -1,8 +1,8 @@
 import { chmod, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { PATH, runProgram } from './support/program.ts';
-import { temporaryDirectory } from './support/server.ts';
+import { PATH, runProgram } from './support/programs/program.ts';
+import { temporaryDirectory } from './support/server/server.ts';
 
 const SETUP = path.join(import.meta.dirname, '../scripts/setup.mjs');
 const INSTALL = 'ci --include=dev';

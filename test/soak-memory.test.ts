@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { type StartedProgram, startProgram } from './support/program.ts';
-import { temporaryDirectory } from './support/server.ts';
-import { ServerProcess } from './support/server-process.ts';
+import { type StartedProgram, startProgram } from './support/programs/program.ts';
+import { temporaryDirectory } from './support/server/server.ts';
+import { ServerProcess } from './support/server/server-process.ts';
 import { waitFor } from './support/wait-for.ts';
 
 const MIB = 1024 * 1024;
@@ -20,7 +20,7 @@ const APPEND_BUFFER_BYTES = 8 * MIB;
 /** What a follower's readable holds before it asks to wait. */
 const FOLLOW_BUFFER_BYTES = MIB;
 
-const CLIENT = path.join(import.meta.dirname, 'support/client-memory.mjs');
+const CLIENT = path.join(import.meta.dirname, 'support/programs/client-memory.mjs');
 
 async function startClient(role: 'append' | 'follow', url: string): Promise<StartedProgram> {
   const client = startProgram(process.execPath, [CLIENT, role, url, String(TOTAL_BYTES)]);

@@ -8,10 +8,10 @@ import WebSocket from 'ws';
 import { openAppend } from '../src/client/append/open-append.ts';
 import { follow } from '../src/client/follow/follow.ts';
 import { pattern } from './support/pattern.ts';
-import { Peer } from './support/peers.ts';
-import { temporaryDirectory } from './support/server.ts';
-import { ServerProcess } from './support/server-process.ts';
+import { temporaryDirectory } from './support/server/server.ts';
+import { ServerProcess } from './support/server/server-process.ts';
 import { waitFor } from './support/wait-for.ts';
+import { Peer } from './support/websocket/peer.ts';
 
 /** `npm run soak` runs the long form, `npm test` the short one. */
 const { appenders, followersOfEach, seconds } = process.env.HTTPFSTREAM_SOAK
@@ -55,7 +55,7 @@ async function clientFollower(url: string): Promise<DigestFollower> {
 }
 
 /** What sends and ends. */
-type StreamAppender = Pick<Peer, 'send' | 'end'>;
+type StreamAppender = Pick<Peer, 'send' | 'finish'>;
 
 async function clientAppender(url: string): Promise<StreamAppender> {
   const stream = openAppend(url);
@@ -65,7 +65,7 @@ async function clientAppender(url: string): Promise<StreamAppender> {
       new Promise((resolve, reject) => {
         stream.write(bytes, (error) => (error ? reject(error) : resolve()));
       }),
-    end: async () => {
+    finish: async () => {
       await stream.close();
     },
   };
@@ -103,7 +103,7 @@ test(`${appenders} appenders with ${followersOfEach} followers each lose nothing
         stream.size += size;
         await delay(MESSAGE_INTERVAL_MS);
       }
-      await stream.appender.end();
+      await stream.appender.finish();
     }),
     (async () => {
       while (performance.now() - started < seconds * 1000) {

@@ -7,11 +7,11 @@ import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { startSource } from './cli/http-source.ts';
-import { MemoryWatch } from './support/memory-watch.ts';
+import { startSource } from './support/http/source.ts';
 import { pattern } from './support/pattern.ts';
-import { temporaryDirectory } from './support/server.ts';
-import { ServerProcess } from './support/server-process.ts';
+import { MemoryWatch } from './support/programs/memory-watch.ts';
+import { temporaryDirectory } from './support/server/server.ts';
+import { ServerProcess } from './support/server/server-process.ts';
 
 const MIB = 1024 * 1024;
 
@@ -27,7 +27,7 @@ const MAX_GROWTH_BYTES = 64 * MIB;
 const BLOCK = pattern(0, 1_000_003);
 
 const COMMAND = path.join(import.meta.dirname, '../dist/bin/httpfstream-append.js');
-const FORM_CLIENT = path.join(import.meta.dirname, 'support/http-form-client.mjs');
+const FORM_CLIENT = path.join(import.meta.dirname, 'support/http/form-client.mjs');
 
 /** A web server with one file, which it makes up as it sends it. */
 class Source {

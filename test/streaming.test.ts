@@ -3,9 +3,9 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { pattern } from './support/pattern.ts';
-import { Peer } from './support/peers.ts';
-import { startServer } from './support/server.ts';
+import { startServer } from './support/server/server.ts';
 import { waitFor } from './support/wait-for.ts';
+import { Peer } from './support/websocket/peer.ts';
 
 const MiB = 1024 * 1024;
 
@@ -25,7 +25,7 @@ const step = fc.oneof(
 
 /** How the appender goes, and what its followers are told. */
 const end = fc.constantFrom(
-  { how: (appender: Peer) => appender.end(), closeCode: 1000, isClean: true },
+  { how: (appender: Peer) => appender.finish(), closeCode: 1000, isClean: true },
   { how: async (appender: Peer) => appender.websocket.terminate(), closeCode: 1000, isClean: false },
 );
 

@@ -6,10 +6,16 @@ import type { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../src/cli/append/run-append.ts';
 import { runFollow } from '../../src/cli/follow/run-follow.ts';
-import { OriginalServer } from '../support/original-server.ts';
+import { OriginalServer } from '../support/original/server.ts';
 import { pattern } from '../support/pattern.ts';
+import {
+  CommandHere,
+  portOf,
+  RunningCommand,
+  runHere,
+  startServerCommand,
+} from '../support/programs/command.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { CommandHere, portOf, RunningCommand, runHere, startServerCommand } from './command.ts';
 
 const MIB = 1024 * 1024;
 

@@ -4,7 +4,7 @@ import { ClientLog, ReconnectLog } from '../../src/cli/client-log.ts';
 import { runFollow } from '../../src/cli/follow/run-follow.ts';
 import { ConnectionError } from '../../src/wire/errors.ts';
 import { startRawServer } from '../client/client-server.ts';
-import { runHere } from './command.ts';
+import { runHere } from '../support/programs/command.ts';
 
 test.each([
   ['in plain text', '\u001b]0;pwned\u0007\u001b[2Jok\u009b31m'],

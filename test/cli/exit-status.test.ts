@@ -2,12 +2,12 @@ import { writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../src/cli/append/run-append.ts';
 import { runFollow } from '../../src/cli/follow/run-follow.ts';
-import { OriginalAppender } from '../support/original-clients.ts';
-import { OriginalServer } from '../support/original-server.ts';
-import { startServer } from '../support/server.ts';
-import { V2Peer } from '../support/v2-peers.ts';
+import { OriginalAppender } from '../support/original/clients.ts';
+import { OriginalServer } from '../support/original/server.ts';
+import { CommandHere, RunningCommand, runHere } from '../support/programs/command.ts';
+import { startServer } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { CommandHere, RunningCommand, runHere } from './command.ts';
+import { V2Peer } from '../support/websocket/v2-peer.ts';
 
 const follow = (...args: string[]) => runHere(runFollow, ['--exit-status', ...args]);
 const append = (url: string, script: string) => runHere(runAppend, [url, '--', 'sh', '-c', script]);

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { contentRangeOf, request } from '../../src/cli/http-request.ts';
 import { ConnectionError } from '../../src/wire/errors.ts';
-import { isKeptAlive, showsKeepAlive } from '../support/keep-alive.ts';
+import { isKeptAlive, showsKeepAlive } from '../support/http/keep-alive.ts';
+import { startSource } from '../support/http/source.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { startSource } from './http-source.ts';
 
 const GET = { method: 'GET', headers: {} } as const;
 

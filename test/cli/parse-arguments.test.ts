@@ -7,7 +7,7 @@ import {
   positiveSecondsOption,
   secondsOption,
 } from '../../src/cli/parse-arguments.ts';
-import { fakeIo } from './fake-io.ts';
+import { fakeIo } from '../support/programs/fake-io.ts';
 
 /** Parses with a command that has a few options. */
 function parse(...argv: string[]) {

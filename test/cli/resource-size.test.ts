@@ -2,8 +2,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { resourceSize } from '../../src/cli/resource-size.ts';
-import { OriginalServer } from '../support/original-server.ts';
-import { startSource } from './http-source.ts';
+import { startSource } from '../support/http/source.ts';
+import { OriginalServer } from '../support/original/server.ts';
 
 /** A server that refuses HEAD, and answers everything else in one way; returns a URL of it. */
 async function withoutHead(status: number, headers: Record<string, string>, body: string): Promise<string> {

@@ -5,9 +5,9 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { runAppend } from '../../src/cli/append/run-append.ts';
 import { runFollow } from '../../src/cli/follow/run-follow.ts';
 import { request } from '../../src/cli/http-request.ts';
-import { startServer, temporaryDirectory } from '../support/server.ts';
-import { runHere } from './command.ts';
-import { startSource } from './http-source.ts';
+import { startSource } from '../support/http/source.ts';
+import { runHere } from '../support/programs/command.ts';
+import { startServer, temporaryDirectory } from '../support/server/server.ts';
 
 afterEach(() => void vi.unstubAllEnvs());
 

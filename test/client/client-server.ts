@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { onTestFinished } from 'vitest';
-import { acceptOf } from '../support/original-frames.ts';
+import { acceptOf } from '../support/original/frames.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** Resolves with what a promise rejects with; undefined when it does not. */

@@ -2,8 +2,8 @@ import { finished } from 'node:stream/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { append, follow, openAppend } from '../../src/client/index.ts';
-import { FakeServer } from '../support/client-fake-server.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { FakeServer } from '../support/websocket/fake-server.ts';
 import { readingError, rejection, startRawServer } from './client-server.ts';
 
 describe('what a server says', () => {

@@ -2,9 +2,9 @@ import { getEventListeners, once, setMaxListeners } from 'node:events';
 import { finished } from 'node:stream/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { follow, openAppend } from '../../src/client/index.ts';
-import { ChaosProxy, NO_CHAOS } from '../support/chaos-proxy.ts';
+import { ChaosProxy, NO_CHAOS } from '../support/chaos/proxy.ts';
 import { Random } from '../support/random.ts';
-import { startServer } from '../support/server.ts';
+import { startServer } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { rejection } from './client-server.ts';
 

@@ -2,7 +2,7 @@ import { buffer } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { append, follow } from '../../src/client/index.ts';
 import { CloseCode } from '../../src/wire/protocol.ts';
-import { type FakeConnection, FakeServer } from '../support/client-fake-server.ts';
+import { type FakeConnection, FakeServer } from '../support/websocket/fake-server.ts';
 import { rejection } from './client-server.ts';
 
 const RETRY = { minDelayMs: 1, maxDelayMs: 5 };

@@ -3,8 +3,8 @@ import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { append, follow, openAppend } from '../../src/client/index.ts';
-import { OriginalServer } from '../support/original-server.ts';
-import { startServer } from '../support/server.ts';
+import { OriginalServer } from '../support/original/server.ts';
+import { startServer } from '../support/server/server.ts';
 import { waitWhile } from '../support/wait-for.ts';
 import { rejection } from './client-server.ts';
 

@@ -8,8 +8,8 @@ import {
   openAppend,
 } from '../../src/client/index.ts';
 import { VERSION } from '../../src/wire/version.ts';
-import { FakeServer } from '../support/client-fake-server.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { FakeServer } from '../support/websocket/fake-server.ts';
 import { readingError, rejection } from './client-server.ts';
 
 const QUICK = { minDelayMs: 1, maxDelayMs: 5 };

@@ -8,7 +8,7 @@ import { WriteTurns } from '../../src/storage/write-turns.ts';
 import { ServerClosingError, StorageError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { NEVER_MS } from '../support/patience.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const FOR_LONG_MS = 3_600_000;

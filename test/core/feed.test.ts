@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { anywhere } from '../../src/core/cutting.ts';
-import { CollectingSink, join, startCore } from '../support/core-harness.ts';
+import { CollectingSink, join, startCore } from '../support/core/harness.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const text = (length: number, letter = 'a') => Buffer.alloc(length, letter);

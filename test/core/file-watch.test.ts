@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { NameWatches } from '../../src/storage/name-watches.ts';
-import { join, startCore } from '../support/core-harness.ts';
+import { join, startCore } from '../support/core/harness.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** What may happen to the file of a session that is quiet, and how it ends then. */

@@ -7,9 +7,9 @@ import type { Durability } from '../../src/core/log/local-log.ts';
 import type { Lease } from '../../src/core/sessions/lease.ts';
 import { HttpfstreamError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
-import { CollectingSink, RecordingOwner, startCore } from '../support/core-harness.ts';
-import { RESERVED } from '../support/root-files.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { CollectingSink, RecordingOwner, startCore } from '../support/core/harness.ts';
+import { RESERVED } from '../support/disk/root-files.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 
 const RESOURCE = ResourcePath.parse('/f');
 

@@ -7,9 +7,9 @@ import { PathWatch, type PathWatcher } from '../../src/core/path-watch.ts';
 import { Root } from '../../src/storage/root.ts';
 import { WriteTurns } from '../../src/storage/write-turns.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
-import { writeByThreads } from '../support/core-harness.ts';
+import { writeByThreads } from '../support/core/harness.ts';
 import { NEVER_MS } from '../support/patience.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MANY = 1000;

@@ -6,7 +6,7 @@ import { MAX_LINES, MAX_SEARCHED_BYTES, startOfLastLines } from '../../src/core/
 import { Root } from '../../src/storage/root.ts';
 import { InvalidRequestError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 
 const MiB = 1024 * 1024;
 

@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
-import { reset } from '../support/chaos-connection.ts';
+import { reset } from '../support/chaos/connection.ts';
 import type { Conversation, Step } from './conversation.ts';
 import type { Memory } from './memory.ts';
 

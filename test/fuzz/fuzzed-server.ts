@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
-import { temporaryDirectory } from '../support/server.ts';
-import { ServerProcess } from '../support/server-process.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
+import { ServerProcess } from '../support/server/server-process.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-const COLLECT_ON_SIGNAL = new URL('../support/collect-on-signal.mjs', import.meta.url).href;
+const COLLECT_ON_SIGNAL = new URL('../support/programs/collect-on-signal.mjs', import.meta.url).href;
 
 /** Level of a line in the log that tells of the server's own trouble. */
 const ERROR_LEVEL = 50;
@@ -38,7 +38,7 @@ export class FuzzedServer {
   static async start(root: string, onError: (line: string) => void): Promise<FuzzedServer> {
     const nodeWarnings = path.join(await temporaryDirectory(), 'warnings');
     const nodeArgs = ['--expose-gc', '--import', COLLECT_ON_SIGNAL, `--redirect-warnings=${nodeWarnings}`];
-    return new FuzzedServer(await ServerProcess.start(root, ARGUMENTS, nodeArgs), nodeWarnings, onError);
+    return new FuzzedServer(await ServerProcess.start(root, ARGUMENTS, { nodeArgs }), nodeWarnings, onError);
   }
 
   get hasEnded(): boolean {

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { temporaryDirectory } from '../support/server.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 
 /** The first name of what the system has, to see whether it gets out. */
 const SYSTEM_SECRET = 'root:x:0:0:';

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { type StartedProgram, startProgram } from '../support/program.ts';
+import { type StartedProgram, startProgram } from '../support/programs/program.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const PROGRAM = fileURLToPath(new URL('healthy-client.mjs', import.meta.url));

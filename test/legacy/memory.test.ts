@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { startServerCommand } from '../cli/command.ts';
-import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
-import { FrameReader, frame, Op, ORIGINAL_FRAGMENT_BYTES } from '../support/original-frames.ts';
+import { OriginalAppender, OriginalFollower } from '../support/original/clients.ts';
+import { FrameReader, frame, Op, ORIGINAL_FRAGMENT_BYTES } from '../support/original/frames.ts';
+import { startServerCommand } from '../support/programs/command.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MIB = 1024 * 1024;

@@ -9,9 +9,9 @@ import {
   OriginalFollower,
   OriginalHandshakeError,
   originalRequestHead,
-} from '../support/original-clients.ts';
-import { closePayload, FrameReader, frame, Op, originalMessage } from '../support/original-frames.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+} from '../support/original/clients.ts';
+import { closePayload, FrameReader, frame, Op, originalMessage } from '../support/original/frames.ts';
+import { startServer, type TestServer } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MIB = 1024 * 1024;

@@ -12,8 +12,8 @@ import {
   ResourceNotFoundError,
   StreamInterruptedError,
 } from '../../src/client/index.ts';
-import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
-import { OriginalServer } from '../support/original-server.ts';
+import { OriginalAppender, OriginalFollower } from '../support/original/clients.ts';
+import { OriginalServer } from '../support/original/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MIB = 1024 * 1024;

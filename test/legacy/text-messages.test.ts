@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import WebSocket from 'ws';
 import { openAppend } from '../../src/client/index.ts';
-import { OriginalAppender, OriginalFollower } from '../support/original-clients.ts';
-import { Op, originalMessage } from '../support/original-frames.ts';
-import { startServer } from '../support/server.ts';
+import { OriginalAppender, OriginalFollower } from '../support/original/clients.ts';
+import { Op, originalMessage } from '../support/original/frames.ts';
+import { startServer } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** A client that takes text at its word, as browsers and `wscat` do, and closes when it is none. */

@@ -8,9 +8,9 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { httpfstream } from '../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../src/server/settings.ts';
-import { CHROMIUM, launchChromium } from '../support/chromium.ts';
 import { PATIENCE_MS } from '../support/patience.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { CHROMIUM, launchChromium } from '../support/programs/chromium.ts';
+import { listen, temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const SECRET = 'the secret';
@@ -18,7 +18,7 @@ const RED_DOT =
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
 
 /** What a page can try on a server that is not its own; says in the page what brought something. */
-const ATTEMPTS = new URL('../support/page-attempts.js', import.meta.url);
+const ATTEMPTS = new URL('../support/programs/page-attempts.js', import.meta.url);
 
 const ALL = [
   'append by WebSocket',
@@ -49,9 +49,7 @@ async function start({ prefix, ...options }: Partial<HttpfstreamOptions> & { pre
   });
   app.get('/page', async (_request, reply) => reply.type('text/html').send('<!doctype html><p>page'));
   await app.register(httpfstream, { closeTimeoutMs: 200, ...options, root, ...(prefix && { prefix }) });
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  onTestFinished(() => app.close());
-  const { port } = app.server.address() as AddressInfo;
+  const { port } = await listen(app);
   return { root, port, answers, url: `http://localhost:${port}`, names: Object.keys(files) };
 }
 

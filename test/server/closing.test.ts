@@ -13,10 +13,9 @@ import {
   readHead,
   readToEnd,
   writeHead,
-} from '../support/http-raw.ts';
-import { startStandalone } from '../support/http-standalone.ts';
-import { frame, Op } from '../support/original-frames.ts';
-import { startServer, temporaryDirectory } from '../support/server.ts';
+} from '../support/http/raw.ts';
+import { frame, Op } from '../support/original/frames.ts';
+import { startServer, startStandalone, temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const APPEND = 'X-Verb: APPEND';

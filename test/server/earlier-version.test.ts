@@ -2,12 +2,12 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { checkDirectory } from '../../src/server/check-directory.ts';
+import { recordAt } from '../support/core/stored-records.ts';
+import { restoredRoot } from '../support/disk/restored-root.ts';
+import { RESERVED } from '../support/disk/root-files.ts';
 import { NEVER_MS } from '../support/patience.ts';
-import { restoredRoot } from '../support/restored-root.ts';
-import { RESERVED } from '../support/root-files.ts';
-import { startServer, type TestServer } from '../support/server.ts';
-import { recordAt } from '../support/stored-records.ts';
-import { refusalOf, sessionOf, V2Peer } from '../support/v2-peers.ts';
+import { startServer, type TestServer } from '../support/server/server.ts';
+import { refusalOf, sessionOf, V2Peer } from '../support/websocket/v2-peer.ts';
 
 const FIXTURES = ['closed', 'killed'].map((name) => [name, `0.3.0/${name}.tar.gz`] as const);
 

@@ -3,8 +3,8 @@ import { chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { openAppender } from '../support/http-append.ts';
-import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
+import { asOrdinaryUser, giveToOrdinaryUser } from '../support/disk/ordinary-user.ts';
+import { RESERVED, resourceNames } from '../support/disk/root-files.ts';
 import {
   HANDSHAKE,
   openSocket,
@@ -16,11 +16,17 @@ import {
   readHead,
   readToEnd,
   writeHead,
-} from '../support/http-raw.ts';
-import { request } from '../support/http-request.ts';
-import { cutConnectionsAfterTest, startStandalone } from '../support/http-standalone.ts';
-import { RESERVED, resourceNames } from '../support/root-files.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
+} from '../support/http/raw.ts';
+import { send } from '../support/http/request.ts';
+import {
+  cutConnectionsAfterTest,
+  startServer,
+  startStandalone,
+  type TestServer,
+  temporaryDirectory,
+} from '../support/server/server.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { openAppender } from '../support/websocket/appends.ts';
 
 const APPEND = 'X-Verb: APPEND';
 const ALLOWED = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'];
@@ -147,7 +153,7 @@ describe('the standalone server', () => {
     const others = http.METHODS.filter((method) => ![...ALLOWED, 'CONNECT'].includes(method));
     for (const method of others) {
       for (const urlPath of ['/f', '/missing', '/', '/d/']) {
-        const answer = await request(url(urlPath), { method });
+        const answer = await send(method, url(urlPath));
         expect([method, urlPath, answer.status, answer.headers.allow]).toEqual([
           method,
           urlPath,
@@ -372,7 +378,7 @@ describe.each([
     const head = ['GET /f HTTP/1.1', 'Host: test', ...HANDSHAKE, APPEND, '', ''].join('\r\n');
     socket.write(Buffer.concat([Buffer.from(head), HELLO_FRAME]));
     expect(parseAnswer(await readHead(socket)).status).toBe(101);
-    await expect.poll(async () => (await rawGet(port, '/f')).body).toBe('hello');
+    await waitFor(async () => (await rawGet(port, '/f')).body === 'hello', 'the bytes');
     expect(await resourceNames(root)).toEqual(['f']);
   });
 

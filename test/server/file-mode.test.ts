@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { append } from '../../src/client/append/append.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { startServer, type TestServer } from '../support/server/server.ts';
 
 /** Makes a file in each way in which a client can. */
 async function makeFiles({ url }: TestServer): Promise<void> {

@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { HANDSHAKE, rawGet, rawRequest } from '../support/http-raw.ts';
-import { get } from '../support/http-request.ts';
-import { startStandalone } from '../support/http-standalone.ts';
+import { HANDSHAKE, rawGet, rawRequest } from '../support/http/raw.ts';
+import { get } from '../support/http/request.ts';
+import { startStandalone } from '../support/server/server.ts';
 
 describe('/-/health', () => {
   test('says that the server is up, to those who ask with GET and HEAD', async () => {

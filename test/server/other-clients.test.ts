@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { runProgram } from '../support/program.ts';
-import { startServer } from '../support/server.ts';
+import { runProgram } from '../support/programs/program.ts';
+import { startServer } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const hasFfmpeg = spawnSync('ffmpeg', ['-version']).status === 0;

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import net, { type AddressInfo } from 'node:net';
+import net from 'node:net';
 import path from 'node:path';
 import fastifyWebsocket, { type WebsocketPluginOptions } from '@fastify/websocket';
 import Fastify, { type FastifyInstance } from 'fastify';
@@ -8,17 +8,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import WebSocket from 'ws';
 import type { ListedEntry } from '../../src/server/files/listing-text.ts';
 import { httpfstream } from '../../src/server/plugin.ts';
-import {
-  appendAll,
-  closeOf,
-  closeWebSocket,
-  fileText,
-  openAppender,
-  openWebSocket,
-  payloadOf,
-  type Target,
-} from '../support/http-append.ts';
-import { descriptorsBackTo, openDescriptors } from '../support/http-descriptors.ts';
+import { descriptorsBackTo, openDescriptors } from '../support/disk/descriptors.ts';
 import {
   HANDSHAKE,
   openSocket,
@@ -28,32 +18,37 @@ import {
   readHead,
   readToEnd,
   writeHead,
-} from '../support/http-raw.ts';
-import { get, head, request } from '../support/http-request.ts';
-import { cutConnectionsAfterTest, startStandalone } from '../support/http-standalone.ts';
+} from '../support/http/raw.ts';
+import { get, head, send } from '../support/http/request.ts';
 import { NEVER_MS } from '../support/patience.ts';
-import { startServer, temporaryDirectory } from '../support/server.ts';
+import {
+  cutConnectionsAfterTest,
+  listen,
+  startServer,
+  startStandalone,
+  temporaryDirectory,
+} from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { appendAll, fileText, openAppender, type Target } from '../support/websocket/appends.ts';
+import { Peer } from '../support/websocket/peer.ts';
 
 const MiB = 1024 * 1024;
 const APPEND = 'X-Verb: APPEND';
 const CLOSE_TIMEOUT_MS = 300;
 
 /** Listens with an application that is set up by `prepare`; it is closed after the test. */
-async function listen(prepare: (app: FastifyInstance) => Promise<void>) {
+async function listenWith(prepare: (app: FastifyInstance) => Promise<void>) {
   const app = Fastify();
   await prepare(app);
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  onTestFinished(() => app.close());
+  const server = await listen(app);
   cutConnectionsAfterTest(app);
-  const { port } = app.server.address() as AddressInfo;
-  return { app, port, url: (urlPath: string) => `http://127.0.0.1:${port}${urlPath}` };
+  return server;
 }
 
 /** An application with a page of its own, and with files under `/files`. */
 async function listenWithOwnRoutes() {
   const root = await temporaryDirectory();
-  const server = await listen(async (app) => {
+  const server = await listenWith(async (app) => {
     app.get('/hello', async () => 'hello');
     app.get('/broken', async () => {
       throw new Error('the application is broken');
@@ -67,7 +62,7 @@ async function listenWithOwnRoutes() {
 /** An application that has a WebSocket of its own, with `@fastify/websocket` as it registered that itself. */
 async function listenWithOwnWebSocket(options?: WebsocketPluginOptions['options']) {
   const root = await temporaryDirectory();
-  const server = await listen(async (app) => {
+  const server = await listenWith(async (app) => {
     // As the documentation asks, so that app.close() leaves the farewell to the plugin.
     await app.register(fastifyWebsocket, { preClose: (done) => done(), ...(options && { options }) });
     await app.register(async (scope) => {
@@ -81,26 +76,22 @@ async function listenWithOwnWebSocket(options?: WebsocketPluginOptions['options'
 }
 
 /** A follower that has everything so far, `expected`. */
-async function openFollower(
-  target: Pick<Target, 'url'>,
-  urlPath: string,
-  expected: string,
-): Promise<WebSocket> {
-  const follower = await openWebSocket(target, urlPath, 'FOLLOW');
-  await waitFor(() => payloadOf(follower) === expected, `the follower to have ${expected}`);
+async function openFollower(target: Pick<Target, 'url'>, urlPath: string, expected: string): Promise<Peer> {
+  const follower = await Peer.connect(target.url(urlPath), 'FOLLOW');
+  await waitFor(() => follower.text === expected, `the follower to have ${expected}`);
   return follower;
 }
 
 /** Appends, follows and reads under a prefix, from the beginning to the end. */
 async function expectToWork(target: Pick<Target, 'url'>, prefix: string, text = 'one two'): Promise<void> {
   const urlPath = `${prefix}/d/f`;
-  const appender = await openWebSocket(target, urlPath, 'APPEND');
-  const follower = await openWebSocket(target, urlPath, 'FOLLOW');
-  const closed = closeOf(follower);
-  appender.send(text);
-  await closeWebSocket(appender);
+  const appender = await Peer.connect(target.url(urlPath), 'APPEND');
+  const follower = await Peer.connect(target.url(urlPath), 'FOLLOW');
+  const closed = follower.closed();
+  await appender.send(text);
+  await appender.finish();
   expect((await closed).code).toBe(1000);
-  expect(payloadOf(follower)).toBe(text);
+  expect(follower.text).toBe(text);
   expect((await get(target.url(urlPath))).body.toString()).toBe(text);
 }
 
@@ -112,7 +103,7 @@ describe('in an application with routes of its own', () => {
     expect((await get(url('/hello'))).body.toString()).toBe('hello');
     expect((await get(url('/later'))).body.toString()).toBe('later');
     expect((await get(url('/files/hello'))).status).toBe(404);
-    expect((await request(url('/hello'), { method: 'DELETE' })).status).toBe(404);
+    expect((await send('DELETE', url('/hello'))).status).toBe(404);
   });
 
   it("leaves the application's errors to the application", async () => {
@@ -136,7 +127,7 @@ describe('in an application with routes of its own', () => {
 
   it('can be mounted twice, with two roots', async () => {
     const roots = [await temporaryDirectory(), await temporaryDirectory()] as const;
-    const server = await listen(async (app) => {
+    const server = await listenWith(async (app) => {
       await app.register(httpfstream, { root: roots[0], prefix: '/one' });
       await app.register(httpfstream, { root: roots[1], prefix: '/two' });
     });
@@ -148,7 +139,7 @@ describe('in an application with routes of its own', () => {
 
   it('can be mounted at the root beside other routes', async () => {
     const root = await temporaryDirectory();
-    const server = await listen(async (app) => {
+    const server = await listenWith(async (app) => {
       await app.register(httpfstream, { root });
       app.get('/hello', async () => 'hello');
     });
@@ -203,9 +194,9 @@ describe('in an application that has registered @fastify/websocket itself', () =
     });
     onTestFinished(() => appender.terminate());
     await once(appender, 'open');
-    const follower = await openWebSocket(server, '/files/f', 'FOLLOW', { perMessageDeflate: true });
+    const follower = await Peer.connect(server.url('/files/f'), 'FOLLOW', { perMessageDeflate: true });
     appender.send(text);
-    await waitFor(() => payloadOf(follower) === text, 'the text to come through');
+    await waitFor(() => follower.text === text, 'the text to come through');
   });
 
   it('accepts no subprotocol', async () => {
@@ -220,14 +211,14 @@ describe('in an application that has registered @fastify/websocket itself', () =
 
   it('closes in order: appenders are told 1001, followers 1011, and the tail arrives', async () => {
     const { app, ...server } = await listenWithOwnWebSocket();
-    const appender = await openWebSocket(server, '/files/f', 'APPEND');
-    appender.send('one');
+    const appender = await Peer.connect(server.url('/files/f'), 'APPEND');
+    await appender.send('one');
     const follower = await openFollower(server, '/files/f', 'one');
-    const told = Promise.all([closeOf(appender), closeOf(follower)]);
-    appender.send(' two');
+    const told = Promise.all([appender.closed(), follower.closed()]);
+    appender.websocket.send(' two');
     await app.close();
     expect((await told).map(({ code }) => code)).toEqual([1001, 1011]);
-    expect(payloadOf(follower)).toBe('one two');
+    expect(follower.text).toBe('one two');
     expect(await fileText(server, 'f')).toBe('one two');
   });
 });
@@ -239,37 +230,37 @@ describe('closing', () => {
     const follower = await openFollower(server, '/f', 'start ');
     const order: string[] = [];
     const told = Promise.all([
-      closeOf(appender).then(({ code }) => order.push(`appender ${code}`)),
-      closeOf(follower).then(({ code }) => order.push(`follower ${code}`)),
+      appender.closed().then(({ code }) => order.push(`appender ${code}`)),
+      follower.closed().then(({ code }) => order.push(`follower ${code}`)),
     ]);
     const lines = Array.from({ length: 2000 }, (_, i) => `line ${i}\n`);
-    for (const line of lines) appender.send(line);
+    for (const line of lines) appender.websocket.send(line);
     await app.close();
     await told;
     expect(order).toEqual(['appender 1001', 'follower 1011']);
     expect(await fileText(server, 'f')).toBe(`start ${lines.join('')}`);
-    expect(payloadOf(follower)).toBe(`start ${lines.join('')}`);
+    expect(follower.text).toBe(`start ${lines.join('')}`);
   });
 
   it('lets a follower that is far behind have the whole tail', async () => {
     const { app, ...server } = await startServer({ closeTimeoutMs: NEVER_MS });
     const content = 'x'.repeat(32 * MiB);
-    const appender = await openWebSocket(server, '/f', 'APPEND');
-    const follower = await openWebSocket(server, '/f', 'FOLLOW');
-    follower.pause();
-    appender.send(content);
+    const appender = await Peer.connect(server.url('/f'), 'APPEND');
+    const follower = await Peer.connect(server.url('/f'), 'FOLLOW');
+    follower.websocket.pause();
+    appender.websocket.send(content);
     await waitFor(
       async () => (await head(server.url('/f'))).headers['content-length'] === String(content.length),
       'all to be committed',
     );
-    const told = closeOf(follower);
-    const appenderTold = closeOf(appender);
+    const told = follower.closed();
+    const appenderTold = appender.closed();
     const closed = app.close();
     await appenderTold;
-    expect(payloadOf(follower).length).toBeLessThan(content.length);
-    follower.resume();
+    expect(follower.text.length).toBeLessThan(content.length);
+    follower.websocket.resume();
     expect((await told).code).toBe(1011);
-    expect(payloadOf(follower).length).toBe(content.length);
+    expect(follower.text.length).toBe(content.length);
     await closed;
   });
 
@@ -299,10 +290,10 @@ describe('closing', () => {
 
   it('is bounded when a follower reads nothing of a long tail', async () => {
     const { app, port, ...server } = await startServer({ closeTimeoutMs: CLOSE_TIMEOUT_MS });
-    const appender = await openWebSocket(server, '/f', 'APPEND');
+    const appender = await Peer.connect(server.url('/f'), 'APPEND');
     const { socket } = await rawHandshake(port, '/f');
     socket.pause();
-    appender.send('x'.repeat(32 * MiB));
+    appender.websocket.send('x'.repeat(32 * MiB));
     await waitFor(async () => (await fileText(server, 'f')).length === 32 * MiB, 'all to be written');
     await app.close();
   });
@@ -365,7 +356,7 @@ describe('closing', () => {
     const { app, ...server } = await startServer();
     for (let i = 0; i < 20; i++) {
       await openAppender(server, `/${i}`, 'hello');
-      await openWebSocket(server, `/${i}`, 'FOLLOW');
+      await Peer.connect(server.url(`/${i}`), 'FOLLOW');
     }
     await app.close();
     await descriptorsBackTo(before);
@@ -429,16 +420,16 @@ describe('the descriptors that are open', () => {
     const server = await startServer();
     await expectNoneLeft(40, async (i) => {
       const appender = await openAppender(server, `/${i}`, 'hello');
-      const follower = await openWebSocket(server, `/${i}`, 'FOLLOW');
-      if (i % 3 === 0) follower.terminate();
-      if (i % 3 === 1) appender.terminate();
-      else await closeWebSocket(appender);
+      const follower = await Peer.connect(server.url(`/${i}`), 'FOLLOW');
+      if (i % 3 === 0) follower.websocket.terminate();
+      if (i % 3 === 1) appender.websocket.terminate();
+      else await appender.finish();
     });
   });
 
   it('are what they were after a follower was cut in the middle of a long history', async () => {
     const server = await serveLarge();
-    await openWebSocket(server, '/large', 'APPEND');
+    await Peer.connect(server.url('/large'), 'APPEND');
     await expectNoneLeft(20, async () => {
       const { socket } = await rawHandshake(server.port, '/large');
       socket.destroy();

@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { Download } from '../support/http-bodies.ts';
-import { OriginalFollower } from '../support/original-clients.ts';
-import { startServer } from '../support/server.ts';
-import { SseReader } from '../support/streams-sse.ts';
-import { V2Peer } from '../support/v2-peers.ts';
+import { Download } from '../support/http/bodies.ts';
+import { OriginalFollower } from '../support/original/clients.ts';
+import { startServer } from '../support/server/server.ts';
+import { SseReader } from '../support/streams/sse-reader.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { V2Peer } from '../support/websocket/v2-peer.ts';
 
 const LIVE_RANGE = 'bytes=0-9007199254740991';
 

@@ -3,11 +3,12 @@ import type { Socket } from 'node:net';
 import path from 'node:path';
 import zlib from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { jsonOf, Upload, upload } from '../support/http-bodies.ts';
-import { openSocket, rawGet, rawHandshake, writeHead } from '../support/http-raw.ts';
-import { startProgram } from '../support/program.ts';
-import { startServer, type TestServer } from '../support/server.ts';
-import { StreamPeer, send } from '../support/streams-requests.ts';
+import { Upload } from '../support/http/bodies.ts';
+import { openSocket, rawGet, rawHandshake, writeHead } from '../support/http/raw.ts';
+import { jsonOf, send, upload } from '../support/http/request.ts';
+import { startProgram } from '../support/programs/program.ts';
+import { startServer, type TestServer } from '../support/server/server.ts';
+import { StreamPeer } from '../support/streams/stream-peer.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MIB = 1024 * 1024;

@@ -1,16 +1,16 @@
 import { appendFile, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { Download, jsonOf, Upload, upload } from '../support/http-bodies.ts';
-import { openSocket, readToEnd, writeHead } from '../support/http-raw.ts';
-import { get, head, request } from '../support/http-request.ts';
+import { rememberedIn } from '../support/core/stored-records.ts';
+import { Download, Upload } from '../support/http/bodies.ts';
+import { openSocket, readToEnd, writeHead } from '../support/http/raw.ts';
+import { get, head, jsonOf, send, upload } from '../support/http/request.ts';
 import { NEVER_MS } from '../support/patience.ts';
-import { Peer } from '../support/peers.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../support/server.ts';
-import { ServerProcess } from '../support/server-process.ts';
-import { rememberedIn } from '../support/stored-records.ts';
-import { sessionOf, V2Peer } from '../support/v2-peers.ts';
+import { startServer, type TestServer, temporaryDirectory } from '../support/server/server.ts';
+import { ServerProcess } from '../support/server/server-process.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { Peer } from '../support/websocket/peer.ts';
+import { sessionOf, V2Peer } from '../support/websocket/v2-peer.ts';
 
 const session = sessionOf('a');
 const THREE = '{"status":3}';
@@ -151,7 +151,7 @@ describe('the status of a command', () => {
   it('stays when the stream is closed', async () => {
     const server = await startServer();
     await appendAndClose(server, 'one', THREE);
-    const closed = await request(server.url('/f'), { method: 'POST', headers: { 'stream-closed': 'true' } });
+    const closed = await send('POST', server.url('/f'), { headers: { 'stream-closed': 'true' } });
     expect(closed.status).toBe(204);
     expect(await headerOf(server)).toBe('3');
   });

@@ -4,10 +4,10 @@ import path from 'node:path';
 import { afterEach, assert, describe, expect, it, vi } from 'vitest';
 import { ActiveConnections, CLOSE_PATIENCE_MS } from '../../src/server/active-connections.ts';
 import { HttpFollow } from '../../src/server/http/follow.ts';
-import { openSocket, rawGet, rawRequest, readHead, readToEnd, writeHead } from '../support/http-raw.ts';
-import { startServer } from '../support/server.ts';
-import { V2Peer } from '../support/v2-peers.ts';
+import { openSocket, rawGet, rawRequest, readHead, readToEnd, writeHead } from '../support/http/raw.ts';
+import { startServer } from '../support/server/server.ts';
 import { waitFor, waitForStandstill } from '../support/wait-for.ts';
+import { V2Peer } from '../support/websocket/v2-peer.ts';
 
 const MiB = 1024 * 1024;
 const SIZE = 4 * MiB;

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import * as fileIo from '../../src/storage/file-io.ts';
 import { DescriptorHolder, NameHolder, pathHolder } from '../../src/storage/held-path.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 
 const isLinux = process.platform === 'linux';
 

@@ -3,7 +3,7 @@ import { appendFile, link, mkdir, rename, rm, symlink, writeFile } from 'node:fs
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type ChangeListener, NameWatches } from '../../src/storage/name-watches.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 type At = (name: string) => string;

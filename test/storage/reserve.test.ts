@@ -3,7 +3,7 @@ import { readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Reserve } from '../../src/storage/reserve.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
 

@@ -10,10 +10,10 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { httpfstream } from '../../src/server/plugin.ts';
 import { RootLock } from '../../src/storage/root-lock.ts';
 import { RootInUseError } from '../../src/wire/errors.ts';
-import { run } from '../cli/command.ts';
-import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
-import { startServer, temporaryDirectory } from '../support/server.ts';
-import { ServerProcess } from '../support/server-process.ts';
+import { asOrdinaryUser, giveToOrdinaryUser } from '../support/disk/ordinary-user.ts';
+import { run } from '../support/programs/command.ts';
+import { startServer, temporaryDirectory } from '../support/server/server.ts';
+import { ServerProcess } from '../support/server/server-process.ts';
 
 interface Told {
   message: string;

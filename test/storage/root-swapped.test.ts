@@ -8,9 +8,9 @@ import { Root } from '../../src/storage/root.ts';
 import type { StoredFile } from '../../src/storage/stored-file.ts';
 import { HttpfstreamError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 
-const SWAPPER = fileURLToPath(new URL('../support/swap-directory.mjs', import.meta.url));
+const SWAPPER = fileURLToPath(new URL('../support/disk/swap-directory.mjs', import.meta.url));
 
 /** Enough for dozens of each fault when nothing is looked at after it was opened. */
 const ROUNDS = 150;

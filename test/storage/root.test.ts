@@ -25,10 +25,10 @@ import {
   StorageError,
 } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
-import { descriptorsBackTo, openDescriptors } from '../support/http-descriptors.ts';
-import { asOrdinaryUser, giveToOrdinaryUser } from '../support/http-ordinary-user.ts';
-import { temporaryDirectory } from '../support/server.ts';
-import { systemError } from '../support/small-disk.ts';
+import { descriptorsBackTo, openDescriptors } from '../support/disk/descriptors.ts';
+import { asOrdinaryUser, giveToOrdinaryUser } from '../support/disk/ordinary-user.ts';
+import { systemError } from '../support/disk/small-disk.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 
 /** A root with a neighbour that nobody may get at. */
 async function makeRoot() {

@@ -4,7 +4,7 @@ import { Root } from '../../src/storage/root.ts';
 import { withoutStack } from '../../src/storage/storage-failure.ts';
 import { ResourceNotFoundError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 
 const isFrame = /^ {4}at /m;
 

@@ -4,8 +4,8 @@ import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Root } from '../../src/storage/root.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
-import { descriptorsBackTo, openDescriptors } from '../support/http-descriptors.ts';
-import { temporaryDirectory } from '../support/server.ts';
+import { descriptorsBackTo, openDescriptors } from '../support/disk/descriptors.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 
 const MiB = 1024 * 1024;
 

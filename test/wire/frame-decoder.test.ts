@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FramingError } from '../../src/wire/errors.ts';
 import { FrameDecoder } from '../../src/wire/frame-decoder.ts';
-import { frame, Op } from '../support/original-frames.ts';
+import { frame, Op } from '../support/original/frames.ts';
 
 interface Event {
   control?: number;

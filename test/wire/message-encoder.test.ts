@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { messageEncoder } from '../../src/wire/message-encoder.ts';
-import { FrameReader, Op } from '../support/original-frames.ts';
+import { FrameReader, Op } from '../support/original/frames.ts';
 
 function framesOf(encoded: readonly Buffer[]) {
   const reader = new FrameReader();

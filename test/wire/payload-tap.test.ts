@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
 import type { FramingError } from '../../src/wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../src/wire/payload-tap.ts';
-import { closePayload, type Frame, FrameReader, frame, Op } from '../support/original-frames.ts';
+import { closePayload, type Frame, FrameReader, frame, Op } from '../support/original/frames.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** A server whose one connection is tapped. */

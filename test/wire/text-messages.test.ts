@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { FramingError } from '../../src/wire/errors.ts';
 import { FrameDecoder } from '../../src/wire/frame-decoder.ts';
 import { MAX_CONTROL_BYTES } from '../../src/wire/protocol.ts';
-import { frame, Op } from '../support/original-frames.ts';
+import { frame, Op } from '../support/original/frames.ts';
 
 type Event = ['bytes' | 'text' | 'control', string];
 

@@ -64,25 +64,13 @@ export class HttpAppendResponder {
     const append = new HttpAppend(this.#core, file, request.log);
     // A malformed one is refused before any bytes are read.
     statusOf(request.raw);
-<<<<<<< HEAD
-    await append.open(appendRequestOf(request));
-    const summary = await this.#during(append, request, reply, () =>
-      append.append(body, () => statusOf(request.raw)),
-    );
-    if (summary === undefined) return hangUp(request, reply);
-=======
     const wanted = appendRequestOf(request);
-    const connection = {
-      shutDown: () => append.shutDown(),
-      terminate: () => request.raw.socket.destroy(),
-    };
-    const appended = await this.#during(connection, async () => {
+    const summary = await this.#during(append, request, async () => {
       await append.open(wanted);
       this.#letSend(request, reply);
       return append.append(body, () => statusOf(request.raw));
     });
-    if (appended === undefined) return hangUp(request, reply);
->>>>>>> lease
+    if (summary === undefined) return hangUp(request, reply);
     await this.#describe(reply, file);
     if (append.isNew) {
       reply.header('location', absoluteUrl(request, this.#options.prefix + file.toUrlPath()));
@@ -109,53 +97,31 @@ export class HttpAppendResponder {
     directory: ResourcePath,
   ): Promise<FastifyReply> {
     assertNoAppendRequest(request);
-<<<<<<< HEAD
     const body = new RequestBody(request, { idleTimeoutMs: this.#options.bodyIdleTimeoutMs });
     const append = new MultipartAppend(this.#core, directory, request);
-    await append.assertDirectory();
-    const answered = await this.#during(append, request, reply, () => append.append(body));
-=======
-    const body = new RequestBody(request, { idleTimeoutMs: this.#settings.bodyIdleTimeoutMs });
-    const append = new MultipartAppend(directory, request.headers, this.#contextOf(request));
-    const connection = {
-      shutDown: () => append.shutDown(),
-      terminate: () => request.raw.socket.destroy(),
-    };
-    const answered = await this.#during(connection, async () => {
+    const answered = await this.#during(append, request, async () => {
       await append.assertDirectory();
       this.#letSend(request, reply);
       return append.append(body);
     });
->>>>>>> lease
     if (answered === undefined) return hangUp(request, reply);
     return answer(request, reply.code(answered.status), answered.parts);
   }
 
-<<<<<<< HEAD
-  /** Lets the client send its body, and counts its connection as active during `action`. */
-  async #during<T>(
-    append: HttpAppend | MultipartAppend,
-    request: FastifyRequest,
-    reply: FastifyReply,
-    action: () => Promise<T>,
-  ): Promise<T> {
-    const { socket } = request.raw;
-    const connection = { shutDown: () => append.shutDown(), terminate: () => void socket.destroy() };
-    this.#appends.add(connection);
-    allowSilence(socket);
-    this.#continues.send(request.raw, reply.raw);
-=======
   /** Lets the client send its body. */
   #letSend(request: FastifyRequest, reply: FastifyReply): void {
     allowSilence(request.raw.socket);
-    this.#settings.continues.release(request.raw, reply.raw);
+    this.#continues.send(request.raw, reply.raw);
   }
 
-  /** Whoever closes the server waits for `action`, or cuts the connection: from before anything is held. */
-  async #during<T>(connection: Connection, action: () => Promise<T>): Promise<T> {
-    const { connections } = this.#settings;
-    connections.add(connection);
->>>>>>> lease
+  /** Counts the connection as active during `action`, from before anything is held: whoever closes the server waits for it, or cuts it. */
+  async #during<T>(
+    append: HttpAppend | MultipartAppend,
+    { raw: { socket } }: FastifyRequest,
+    action: () => Promise<T>,
+  ): Promise<T> {
+    const connection = { shutDown: () => append.shutDown(), terminate: () => void socket.destroy() };
+    this.#appends.add(connection);
     try {
       return await action();
     } finally {

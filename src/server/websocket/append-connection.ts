@@ -69,32 +69,20 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
    * @throws what {@link SessionRegistry.open} throws
    */
   async open(request: AppendRequest): Promise<void> {
-<<<<<<< HEAD
-    const lease = await this.#core.sessions.open(this.#path, request, this);
-    this.#lease = lease;
-    await lease.ready();
-    if (lease.failure !== undefined) throw lease.failure;
-=======
-    const { connections } = this.#context;
     // From before anything is held, so that whoever closes the server waits for it.
-    connections.add(this);
+    this.#appends.add(this);
     let lease: Lease;
     try {
       lease = await this.#takeHold(request);
     } catch (error) {
-      connections.delete(this);
+      this.#appends.delete(this);
       throw error;
     }
->>>>>>> lease
     if (this.#socket.destroyed) {
       lease.release();
-      connections.delete(this);
+      this.#appends.delete(this);
       return;
     }
-<<<<<<< HEAD
-    this.#appends.add(this);
-=======
->>>>>>> lease
     ClientSocket.of(this.#socket).owner = this;
     this.#log.info(
       { resource: this.#path.toString(), position: lease.received, start: lease.startPosition },
@@ -103,7 +91,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   }
 
   async #takeHold(request: AppendRequest): Promise<Lease> {
-    const lease = await this.#context.core.sessions.open(this.#path, request, this);
+    const lease = await this.#core.sessions.open(this.#path, request, this);
     this.#lease = lease;
     await lease.ready();
     if (lease.failure !== undefined) throw lease.failure;

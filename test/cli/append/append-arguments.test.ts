@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseAppendArguments, sourceName } from '../../../src/cli/append/append-arguments.ts';
-import { fakeIo } from '../fake-io.ts';
+import { fakeIo } from '../../support/programs/fake-io.ts';
 
 const URL = 'http://host/a';
 

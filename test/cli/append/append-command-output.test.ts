@@ -2,11 +2,11 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../../src/cli/append/run-append.ts';
-import { OriginalAppender, OriginalFollower } from '../../support/original-clients.ts';
-import { OriginalServer } from '../../support/original-server.ts';
-import { startServer, temporaryDirectory } from '../../support/server.ts';
+import { OriginalAppender, OriginalFollower } from '../../support/original/clients.ts';
+import { OriginalServer } from '../../support/original/server.ts';
+import { RunningCommand, run, runHere } from '../../support/programs/command.ts';
+import { startServer, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { RunningCommand, run, runHere } from '../command.ts';
 
 const append = (...args: string[]) => runHere(runAppend, args);
 const textOf = (file: string) => readFile(file, 'utf8').catch(() => '');

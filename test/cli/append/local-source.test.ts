@@ -2,11 +2,11 @@ import { open, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { runAppend } from '../../../src/cli/append/run-append.ts';
-import { runSuccessfully, startProgram } from '../../support/program.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../../support/server.ts';
+import { CommandHere, RunningCommand, run, runHere } from '../../support/programs/command.ts';
+import { runSuccessfully, startProgram } from '../../support/programs/program.ts';
+import { APPEND } from '../../support/programs/shell.ts';
+import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { CommandHere, RunningCommand, run, runHere } from '../command.ts';
-import { APPEND } from '../shell.ts';
 
 const append = (...args: string[]) => runHere(runAppend, args);
 

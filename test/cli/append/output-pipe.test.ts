@@ -5,9 +5,9 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { LingeringOutput, openOutputPipe } from '../../../src/cli/append/output-pipe.ts';
 import { runAppend } from '../../../src/cli/append/run-append.ts';
 import { pattern } from '../../support/pattern.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import { runHere } from '../../support/programs/command.ts';
+import { startServer, type TestServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { runHere } from '../command.ts';
 
 const PIPE_BYTES = 64 * 1024;
 
@@ -45,7 +45,11 @@ describe('httpfstream-append -- COMMAND', () => {
 
   test('ends though somebody writes all the time', async () => {
     const server = await startServer();
-    const { exit } = await run(server, '0', 'yes & sleep 0.1; exit 4');
+    const { exit } = await run(
+      server,
+      '0',
+      `yes & until [ -s '${server.root}/a' ]; do sleep 0.01; done; exit 4`,
+    );
     expect(exit).toBe(4);
     expect((await textOf(server)).slice(0, 4)).toBe('y\ny\n');
   });

@@ -5,13 +5,13 @@ import { assertGlibc, PtyCommand } from '../../../src/cli/append/pty-command.ts'
 import { runAppend } from '../../../src/cli/append/run-append.ts';
 import { runFollow } from '../../../src/cli/follow/run-follow.ts';
 import { pattern } from '../../support/pattern.ts';
-import { startServer, temporaryDirectory } from '../../support/server.ts';
+import { CommandHere, run, runHere } from '../../support/programs/command.ts';
+import { hasPty } from '../../support/programs/has-pty.ts';
+import { hasTerminals, Terminal } from '../../support/programs/terminal.ts';
+import { startServer, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { CommandHere, run, runHere } from '../command.ts';
-import { hasPty } from '../has-pty.ts';
-import { hasTerminals, Terminal } from '../terminal.ts';
 
-const WITHOUT_PACKAGE = fileURLToPath(new URL('../../support/without-package.mjs', import.meta.url));
+const WITHOUT_PACKAGE = fileURLToPath(new URL('../../support/programs/without-package.mjs', import.meta.url));
 const APPEND = fileURLToPath(new URL('../../../dist/bin/httpfstream-append.js', import.meta.url));
 const SIZE = { columns: 80, rows: 24 };
 

@@ -3,10 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../../src/cli/append/run-append.ts';
 import { Transfer } from '../../../src/cli/append/transfer.ts';
 import { ClientLog } from '../../../src/cli/client-log.ts';
-import { type FakeConnection, FakeServer } from '../../support/client-fake-server.ts';
 import { NEVER_MS } from '../../support/patience.ts';
+import { CommandHere } from '../../support/programs/command.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { CommandHere } from '../command.ts';
+import { type FakeConnection, FakeServer } from '../../support/websocket/fake-server.ts';
 
 const open = (connection: FakeConnection) =>
   connection.tell({ type: 'open', generation: 1, position: 0, live: true });

@@ -3,8 +3,8 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { FileBeginning } from '../../../src/cli/follow/file-beginning.ts';
 import { ConnectionError } from '../../../src/wire/errors.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { startSource } from '../http-source.ts';
+import { startSource } from '../../support/http/source.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 test('a comparison does not wait for ever for what is to come', async () => {
   const file = path.join(await temporaryDirectory(), 'copy');

@@ -2,12 +2,12 @@ import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { runFollow } from '../../../src/cli/follow/run-follow.ts';
 import { runServer } from '../../../src/cli/server/run-server.ts';
-import { FakeServer } from '../../support/client-fake-server.ts';
-import { OriginalAppender } from '../../support/original-clients.ts';
-import { startServer } from '../../support/server.ts';
+import { OriginalAppender } from '../../support/original/clients.ts';
+import { CommandHere, portOf, runHere, startServerCommand } from '../../support/programs/command.ts';
+import { startServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { CommandHere, portOf, runHere, startServerCommand } from '../command.ts';
-import { append, followAgain } from '../following-again.ts';
+import { FakeServer } from '../../support/websocket/fake-server.ts';
+import { append, followAgain } from './following-again.ts';
 
 describe('httpfstream-follow -F', () => {
   test('goes on over appenders, until Ctrl-C: exit code 130', async () => {

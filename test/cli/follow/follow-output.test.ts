@@ -4,14 +4,14 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../../src/cli/append/run-append.ts';
 import { runFollow } from '../../../src/cli/follow/run-follow.ts';
-import { OriginalAppender } from '../../support/original-clients.ts';
-import { OriginalServer } from '../../support/original-server.ts';
-import { startServer, temporaryDirectory } from '../../support/server.ts';
+import { startSource } from '../../support/http/source.ts';
+import { OriginalAppender } from '../../support/original/clients.ts';
+import { OriginalServer } from '../../support/original/server.ts';
+import { CommandHere, RunningCommand, run, runHere } from '../../support/programs/command.ts';
+import { FOLLOW } from '../../support/programs/shell.ts';
+import { hasTerminals, Terminal } from '../../support/programs/terminal.ts';
+import { startServer, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { CommandHere, RunningCommand, run, runHere } from '../command.ts';
-import { startSource } from '../http-source.ts';
-import { FOLLOW } from '../shell.ts';
-import { hasTerminals, Terminal } from '../terminal.ts';
 
 const textOf = (file: string) => readFile(file, 'utf8').catch(() => '');
 

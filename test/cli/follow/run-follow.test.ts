@@ -2,8 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { runFollow } from '../../../src/cli/follow/run-follow.ts';
-import { startServer } from '../../support/server.ts';
-import { runHere } from '../command.ts';
+import { runHere } from '../../support/programs/command.ts';
+import { startServer } from '../../support/server/server.ts';
 
 test('many resources at a time are followed without a warning', async () => {
   const warnings: string[] = [];

@@ -2,13 +2,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { loggedPort, PATH, runSuccessfully, startProgram } from '../../support/program.ts';
-import { startServer, temporaryDirectory } from '../../support/server.ts';
+import { type CommandName, RunningCommand } from '../../support/programs/command.ts';
+import { hasPty } from '../../support/programs/has-pty.ts';
+import { loggedPort, PATH, runSuccessfully, startProgram } from '../../support/programs/program.ts';
+import { FOLLOW, shell } from '../../support/programs/shell.ts';
+import { hasTerminals, Terminal } from '../../support/programs/terminal.ts';
+import { startServer, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { type CommandName, RunningCommand } from '../command.ts';
-import { hasPty } from '../has-pty.ts';
-import { FOLLOW, shell } from '../shell.ts';
-import { hasTerminals, Terminal } from '../terminal.ts';
 
 /** The file that a shell runs for a command. */
 const fileOf = (name: CommandName) => fileURLToPath(new URL(`../../../dist/bin/${name}.js`, import.meta.url));

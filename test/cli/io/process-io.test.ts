@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { OriginalAppender } from '../../support/original-clients.ts';
-import { loggedPort, startProgram } from '../../support/program.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { OriginalAppender } from '../../support/original/clients.ts';
+import { loggedPort, startProgram } from '../../support/programs/program.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const SERVER = path.join(import.meta.dirname, '../../../dist/bin/httpfstream-server.js');

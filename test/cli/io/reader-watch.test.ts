@@ -4,9 +4,9 @@ import { open, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { watchReader } from '../../../src/cli/io/reader-watch.ts';
-import { startServer, temporaryDirectory } from '../../support/server.ts';
+import { FOLLOW, shell } from '../../support/programs/shell.ts';
+import { startServer, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor, waitForStandstill } from '../../support/wait-for.ts';
-import { FOLLOW, shell } from '../shell.ts';
 
 async function makePipe() {
   const name = path.join(await temporaryDirectory(), 'pipe');

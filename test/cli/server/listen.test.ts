@@ -9,8 +9,8 @@ import WebSocket from 'ws';
 import { listen } from '../../../src/cli/server/listen.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
-import { parseAnswer, readHead, readToEnd, writeHead } from '../../support/http-raw.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { parseAnswer, readHead, readToEnd, writeHead } from '../../support/http/raw.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 const BOTH = [
   { address: '127.0.0.1', family: 4 },

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { descriptorLimit, liveResourcesWithin } from '../../../src/server/node/descriptor-limit.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { SERVER, shell } from '../../support/programs/shell.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { SERVER, shell } from '../shell.ts';
 
 /** Runs the server with limits that the shell sets until the test is over, and resolves when it is ready. */
 async function startBehind(limits: string) {

@@ -4,9 +4,9 @@ import { networkInterfaces } from 'node:os';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { runServer } from '../../../src/cli/server/run-server.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { CommandHere, runHere } from '../../support/programs/command.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { CommandHere, runHere } from '../command.ts';
 
 /** Runs the server in this process until the test is over; `said` is what it has written. */
 async function start(isTTY: boolean, ...argv: string[]) {

@@ -12,10 +12,10 @@ import {
   InvalidSourceError,
   InvalidUrlError,
 } from '../../../src/client/index.ts';
-import { FakeServer } from '../../support/client-fake-server.ts';
-import { OriginalAppender, OriginalFollower } from '../../support/original-clients.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import { OriginalAppender, OriginalFollower } from '../../support/original/clients.ts';
+import { startServer, type TestServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { FakeServer } from '../../support/websocket/fake-server.ts';
 import { activeResources, rejection, startRawServer, watchedSignal, watchSockets } from '../client-server.ts';
 
 function onDisk(server: TestServer): Promise<Buffer> {

@@ -16,9 +16,9 @@ import {
   StreamInterruptedError,
   UnexpectedStatusError,
 } from '../../../src/client/index.ts';
-import { OriginalAppender, OriginalFollower } from '../../support/original-clients.ts';
-import { closePayload, frame, Op } from '../../support/original-frames.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import { OriginalAppender, OriginalFollower } from '../../support/original/clients.ts';
+import { closePayload, frame, Op } from '../../support/original/frames.ts';
+import { startServer, type TestServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { accept, rejection, startRawServer, watchedSignal, watchSockets } from '../client-server.ts';
 

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ConnectionError, follow } from '../../../src/client/index.ts';
-import { FakeServer } from '../../support/client-fake-server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { FakeServer } from '../../support/websocket/fake-server.ts';
 import { readingError, startRawServer } from '../client-server.ts';
 
 describe('the time that a server has', () => {

@@ -4,8 +4,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { request } from '../../../src/cli/http-request.ts';
 import { proxyAgentFor } from '../../../src/client/connection/proxy.ts';
 import { append, follow } from '../../../src/client/index.ts';
-import { ConnectProxy } from '../../support/connect-proxy.ts';
-import { startServer } from '../../support/server.ts';
+import { ConnectProxy } from '../../support/http/connect-proxy.ts';
+import { startServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { readingError, rejection } from '../client-server.ts';
 

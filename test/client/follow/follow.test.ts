@@ -15,9 +15,9 @@ import {
   StreamInterruptedError,
   UnexpectedStatusError,
 } from '../../../src/client/index.ts';
-import { OriginalAppender } from '../../support/original-clients.ts';
-import { closePayload, frame, Op } from '../../support/original-frames.ts';
-import { startServer } from '../../support/server.ts';
+import { OriginalAppender } from '../../support/original/clients.ts';
+import { closePayload, frame, Op } from '../../support/original/frames.ts';
+import { startServer } from '../../support/server/server.ts';
 import { waitFor, waitWhile } from '../../support/wait-for.ts';
 import {
   accept,

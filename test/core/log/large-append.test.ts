@@ -7,8 +7,8 @@ import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { WriteTurns } from '../../../src/storage/write-turns.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { systemError } from '../../support/small-disk.ts';
+import { systemError } from '../../support/disk/small-disk.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 test('its intent is not void while the log may say that it counts', async () => {
   const directory = await temporaryDirectory();

@@ -10,12 +10,12 @@ import { Journal } from '../../../src/storage/journal/journal.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { CollectingSink } from '../../support/core-harness.ts';
-import { RESERVED } from '../../support/root-files.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { systemError } from '../../support/small-disk.ts';
-import { recordsIn, recoverAfterKill } from '../../support/stored-records.ts';
-import { appendLine, textOf } from '../../support/streams-core.ts';
+import { CollectingSink } from '../../support/core/harness.ts';
+import { recordsIn, recoverAfterKill } from '../../support/core/stored-records.ts';
+import { appendLine, textOf } from '../../support/core/streams.ts';
+import { RESERVED } from '../../support/disk/root-files.ts';
+import { systemError } from '../../support/disk/small-disk.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor, waitWhile } from '../../support/wait-for.ts';
 
 /** More than goes through the log. */

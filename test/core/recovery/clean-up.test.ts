@@ -7,11 +7,11 @@ import { Root } from '../../../src/storage/root.ts';
 import { RootDirectory } from '../../../src/storage/root-directory.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { killedRoot } from '../../support/crash-root.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { systemError } from '../../support/small-disk.ts';
-import { recordsIn, recoverAfterKill, removalsIn, tombstonesIn } from '../../support/stored-records.ts';
-import { makeFork, makeStream, textOf } from '../../support/streams-core.ts';
+import { killedRoot } from '../../support/core/crash-root.ts';
+import { recordsIn, recoverAfterKill, removalsIn, tombstonesIn } from '../../support/core/stored-records.ts';
+import { makeFork, makeStream, textOf } from '../../support/core/streams.ts';
+import { systemError } from '../../support/disk/small-disk.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 async function start(directory: string, report?: (message: string) => void) {
   const core = new Core(await Root.open(directory), {

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { FileFinder } from '../../../src/core/recovery/file-finder.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 /** Files in each of the directories. */
 const COUNT = 5;

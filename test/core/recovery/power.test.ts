@@ -1,11 +1,11 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'vitest';
-import { OPERATIONS, type Play, play, SECOND_OPERATIONS } from '../../support/crash-root.ts';
-import { type Loss, PowerJournal } from '../../support/power-loss.ts';
+import { OPERATIONS, type Play, play, SECOND_OPERATIONS } from '../../support/core/crash-root.ts';
+import { type Loss, PowerJournal } from '../../support/core/power-loss.ts';
+import { expectUsable, expectWhole } from '../../support/core/root-model.ts';
 import { Random } from '../../support/random.ts';
-import { expectUsable, expectWhole } from '../../support/root-model.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 /** `HTTPFSTREAM_SOAK=1` takes every moment of every operation, and some after errors, `npm test` a few of some. */
 const IS_SOAK = process.env.HTTPFSTREAM_SOAK !== undefined;

@@ -23,18 +23,18 @@ import type { Report } from '../../../src/storage/report.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { killedRoot } from '../../support/crash-root.ts';
-import { RESERVED } from '../../support/root-files.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { systemError } from '../../support/small-disk.ts';
+import { killedRoot } from '../../support/core/crash-root.ts';
 import {
   abandonStore,
   recoverAfterKill,
   removalsIn,
   rewriteRecords,
   storeOf,
-} from '../../support/stored-records.ts';
-import { appendLine, makeStream, textOf } from '../../support/streams-core.ts';
+} from '../../support/core/stored-records.ts';
+import { appendLine, makeStream, textOf } from '../../support/core/streams.ts';
+import { RESERVED } from '../../support/disk/root-files.ts';
+import { systemError } from '../../support/disk/small-disk.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 interface Told {
   message: string;

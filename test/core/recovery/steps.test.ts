@@ -8,10 +8,10 @@ import {
   type Play,
   play,
   SECOND_OPERATIONS,
-} from '../../support/crash-root.ts';
+} from '../../support/core/crash-root.ts';
+import { expectWhole } from '../../support/core/root-model.ts';
 import { Random } from '../../support/random.ts';
-import { expectWhole } from '../../support/root-model.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 /** `HTTPFSTREAM_SOAK=1` takes every step of every operation, `npm test` one of each. */
 const IS_SOAK = process.env.HTTPFSTREAM_SOAK !== undefined;

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { openRenamed } from '../../../src/core/rotation/renamed-file.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 const BEFORE = 'app.log';
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { FollowRequest } from '../../../src/core/request.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { CollectingSink, startCore } from '../../support/core-harness.ts';
+import { CollectingSink, startCore } from '../../support/core/harness.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const RESOURCE = ResourcePath.parse('/f');

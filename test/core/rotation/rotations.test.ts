@@ -10,7 +10,7 @@ import { Root } from '../../../src/storage/root.ts';
 import { WriteTurns } from '../../../src/storage/write-turns.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { NEVER_MS } from '../../support/patience.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const RESOURCE = ResourcePath.parse('/f');

@@ -6,8 +6,8 @@ import { beginRemoval, endRemoval } from '../../../src/core/streams/fork-links.t
 import type { AppendRecord } from '../../../src/storage/records/file-record.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { recordsOf } from '../../support/stored-records.ts';
+import { recordsOf } from '../../support/core/stored-records.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 const NONE: ReadonlySet<string> = new Set();
 const NOT_DURABLE = { durable: false };

@@ -9,7 +9,7 @@ import {
   StorageFullError,
 } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { fileOf, join, RecordingOwner, startCore, writeByThreads } from '../../support/core-harness.ts';
+import { fileOf, join, RecordingOwner, startCore, writeByThreads } from '../../support/core/harness.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 function systemError(code: string): Error {

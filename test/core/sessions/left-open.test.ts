@@ -7,9 +7,9 @@ import {
   StorageFullError,
 } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { CollectingSink, RecordingOwner, startCore } from '../../support/core-harness.ts';
+import { CollectingSink, RecordingOwner, startCore } from '../../support/core/harness.ts';
+import { appendLine, makeStream } from '../../support/core/streams.ts';
 import { NEVER_MS } from '../../support/patience.ts';
-import { appendLine, makeStream } from '../../support/streams-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const STREAM = ResourcePath.parse('stream');

@@ -3,9 +3,9 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Lease } from '../../../src/core/sessions/lease.ts';
 import { AppendConflictError, PositionMismatchError, ServerClosingError } from '../../../src/wire/errors.ts';
-import { fileOf, join, RecordingOwner, startCore, writeByThreads } from '../../support/core-harness.ts';
+import { fileOf, join, RecordingOwner, startCore, writeByThreads } from '../../support/core/harness.ts';
+import { rememberedIn } from '../../support/core/stored-records.ts';
 import { NEVER_MS } from '../../support/patience.ts';
-import { rememberedIn } from '../../support/stored-records.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const session = 'x'.repeat(32);

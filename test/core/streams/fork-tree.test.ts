@@ -3,9 +3,9 @@ import path from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { ForkTree } from '../../../src/core/streams/fork-tree.ts';
 import { Root } from '../../../src/storage/root.ts';
-import { fingerprintOf } from '../../support/restored-root.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { failingWrites, recordsOf } from '../../support/stored-records.ts';
+import { failingWrites, recordsOf } from '../../support/core/stored-records.ts';
+import { fingerprintOf } from '../../support/disk/restored-root.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 /** A stream `a` that was deleted, as was its fork `b`, of which a fork `c` is there. */
 async function deletedChain() {

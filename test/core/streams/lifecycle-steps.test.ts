@@ -9,13 +9,13 @@ import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import type { Fingerprints } from '../../../src/storage/walk.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { RecordingOwner } from '../../support/core-harness.ts';
-import { killedRoot } from '../../support/crash-root.ts';
-import { RESERVED } from '../../support/root-files.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { systemError } from '../../support/small-disk.ts';
-import { recordsIn, recoverAfterKill, removalsIn, tombstonesIn } from '../../support/stored-records.ts';
-import { makeFork, makeStream, storeFile, textOf } from '../../support/streams-core.ts';
+import { killedRoot } from '../../support/core/crash-root.ts';
+import { RecordingOwner } from '../../support/core/harness.ts';
+import { recordsIn, recoverAfterKill, removalsIn, tombstonesIn } from '../../support/core/stored-records.ts';
+import { makeFork, makeStream, storeFile, textOf } from '../../support/core/streams.ts';
+import { RESERVED } from '../../support/disk/root-files.ts';
+import { systemError } from '../../support/disk/small-disk.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 async function start(directory: string, durability: 'os' | 'disk' = 'os') {

@@ -7,11 +7,11 @@ import { Records } from '../../../src/storage/records/records.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { OutcomeUnknownError, StorageFullError } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { startCore } from '../../support/core-harness.ts';
-import { RESERVED } from '../../support/root-files.ts';
-import { systemError } from '../../support/small-disk.ts';
-import { removalsIn, tombstonesIn } from '../../support/stored-records.ts';
-import { appendLine, makeFork, makeStream, textOf } from '../../support/streams-core.ts';
+import { startCore } from '../../support/core/harness.ts';
+import { removalsIn, tombstonesIn } from '../../support/core/stored-records.ts';
+import { appendLine, makeFork, makeStream, textOf } from '../../support/core/streams.ts';
+import { RESERVED } from '../../support/disk/root-files.ts';
+import { systemError } from '../../support/disk/small-disk.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const STREAM = ResourcePath.parse('stream');

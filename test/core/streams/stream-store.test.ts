@@ -2,8 +2,8 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import type { StreamState } from '../../../src/storage/records/stream-state.ts';
 import { StorageFullError } from '../../../src/wire/errors.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { failingWrites, recordsOf } from '../../support/stored-records.ts';
+import { failingWrites, recordsOf } from '../../support/core/stored-records.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 async function openStore() {
   const records = recordsOf(await temporaryDirectory());

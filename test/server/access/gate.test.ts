@@ -1,13 +1,12 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import cors from '@fastify/cors';
 import Fastify, { type FastifyServerOptions } from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
-import { HANDSHAKE, openSocket, parseAnswer, readHead } from '../../support/http-raw.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { HANDSHAKE, openSocket, parseAnswer, readHead } from '../../support/http/raw.ts';
+import { listen, temporaryDirectory } from '../../support/server/server.ts';
 
 type Settings = Partial<HttpfstreamOptions> & { prefix?: string; fastify?: FastifyServerOptions };
 
@@ -17,9 +16,7 @@ async function start({ fastify = {}, ...options }: Settings = {}) {
   await writeFile(path.join(root, 'f'), 'secret');
   const app = Fastify(fastify);
   await app.register(httpfstream, { closeTimeoutMs: 200, ...options, root });
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  onTestFinished(() => app.close());
-  const { port } = app.server.address() as AddressInfo;
+  const { port } = await listen(app);
   const ask = async (requestLine: string, ...headers: string[]) => {
     const socket = await openSocket(port);
     socket.write([requestLine, ...headers, '', ''].join('\r\n'));
@@ -353,12 +350,11 @@ describe('in an application', () => {
     const app = Fastify();
     app.put('/other', async () => 'taken');
     await app.register(httpfstream, { root, prefix: '/logs' });
-    await app.listen({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => app.close());
+    const { port } = await listen(app);
     const from = { host: 'example.com', origin: 'http://evil.example' };
     expect((await app.inject({ method: 'PUT', url: '/other', headers: from })).body).toBe('taken');
     expect((await app.inject({ method: 'GET', url: '/logs/d/', headers: from })).statusCode).toBe(421);
-    const socket = await openSocket((app.server.address() as AddressInfo).port);
+    const socket = await openSocket(port);
     socket.write(
       'PUT /other HTTP/1.1\r\nHost: example.com\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n',
     );

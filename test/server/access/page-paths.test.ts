@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { HANDSHAKE, rawGet, rawRequest } from '../../support/http-raw.ts';
-import { startServer } from '../../support/server.ts';
+import { HANDSHAKE, rawGet, rawRequest } from '../../support/http/raw.ts';
+import { startServer } from '../../support/server/server.ts';
 
 const shown = (dest: string) => [
   'Sec-Fetch-Site: none',

@@ -2,23 +2,18 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import {
-  appendAll,
-  closeOf,
-  closeWebSocket,
-  openAppender,
-  openWebSocket,
-  payloadOf,
-} from '../../support/http-append.ts';
-import { rawHandshake } from '../../support/http-raw.ts';
+import { rawHandshake } from '../../support/http/raw.ts';
+import { send } from '../../support/http/request.ts';
 import { pattern } from '../../support/pattern.ts';
-import { StreamPeer, send } from '../../support/streams-requests.ts';
-import { startStreams } from '../../support/streams-server.ts';
-import { SseReader } from '../../support/streams-sse.ts';
+import { InProcessServer } from '../../support/server/restartable-server.ts';
+import { SseReader } from '../../support/streams/sse-reader.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { appendAll, openAppender } from '../../support/websocket/appends.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 async function startStream(body?: string) {
-  const server = await startStreams();
+  const server = await InProcessServer.start();
   const stream = new StreamPeer(server, '/stream.txt');
   const made = await stream.create({}, body);
   expect(made.status).toBe(201);
@@ -284,7 +279,7 @@ describe('another origin', () => {
     });
 
   test('may read and write when it is named, and only then', async () => {
-    const server = await startStreams({ corsOrigins: [ORIGIN, 'http://localhost:3000'] });
+    const server = await InProcessServer.start({ corsOrigins: [ORIGIN, 'http://localhost:3000'] });
     const stream = new StreamPeer(server, '/stream');
     await stream.create({}, 'bytes');
     for (const origin of [ORIGIN, 'http://localhost:3000']) {
@@ -344,7 +339,7 @@ describe('another origin', () => {
   });
 
   test('may be any', async () => {
-    const server = await startStreams({ corsOrigins: ['*'] });
+    const server = await InProcessServer.start({ corsOrigins: ['*'] });
     const stream = new StreamPeer(server, '/stream');
     await stream.create({}, 'bytes');
     const { headers } = await stream.read('-1', { origin: ORIGIN });
@@ -366,7 +361,7 @@ describe('while a session holds a stream', () => {
       expect(refused.headers['retry-after']).toBe('1');
     }
     expect((await stream.read()).text).toBe('a;b;');
-    await closeWebSocket(session);
+    await session.finish();
     expect((await stream.produce('c', { seq: 0 })).status).toBe(200);
     expect((await stream.read()).text).toBe('a;b;c');
   });
@@ -378,17 +373,17 @@ describe('while a session holds a stream', () => {
     expect(head.nextOffset > tail).toBe(true);
     expect((await stream.read(tail)).text).toBe('b;');
     expect((await stream.create()).status).toBe(200);
-    await closeWebSocket(session);
+    await session.finish();
   });
 
   test('deleting the stream ends it: the session fails, and its path is free', async () => {
     const { server, stream } = await startStream('a;');
     const session = await openAppender(server, stream.path, 'b;');
-    const closed = closeOf(session);
+    const closed = session.closed();
     const deleted = await stream.delete();
     expect([204, 503]).toContain(deleted.status);
     if (deleted.status === 503) {
-      await closeWebSocket(session);
+      await session.finish();
       expect((await stream.delete()).status).toBe(204);
     } else {
       const { code } = await closed;
@@ -437,11 +432,11 @@ describe('a session', () => {
   test('never closes the stream by leaving, and followers of it end', async () => {
     const { server, stream } = await startStream('a;');
     const session = await openAppender(server, stream.path, 'b;');
-    const follower = await openWebSocket(server, stream.path, 'FOLLOW');
-    const ended = closeOf(follower);
-    await closeWebSocket(session);
+    const follower = await Peer.connect(server.url(stream.path), 'FOLLOW');
+    const ended = follower.closed();
+    await session.finish();
     expect((await ended).code).toBe(1000);
-    expect(payloadOf(follower)).toBe('a;b;');
+    expect(follower.text).toBe('a;b;');
     expect((await stream.head()).headers['stream-closed']).toBeUndefined();
     expect((await stream.append('c')).status).toBe(204);
   });

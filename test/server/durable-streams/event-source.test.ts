@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { EventSourceClient } from '../../support/event-source.ts';
+import { send } from '../../support/http/request.ts';
 import { Random } from '../../support/random.ts';
-import { StreamPeer, send } from '../../support/streams-requests.ts';
-import { startStreams } from '../../support/streams-server.ts';
-import { SseReader } from '../../support/streams-sse.ts';
+import { InProcessServer } from '../../support/server/restartable-server.ts';
+import { EventSourceClient } from '../../support/streams/event-source.ts';
+import { SseReader } from '../../support/streams/sse-reader.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 async function startStream(contentType = 'text/plain', body?: string | Buffer): Promise<StreamPeer> {
-  const stream = new StreamPeer(await startStreams(), '/s', contentType);
+  const stream = new StreamPeer(await InProcessServer.start(), '/s', contentType);
   expect((await stream.create({}, body)).status).toBe(201);
   return stream;
 }

@@ -2,9 +2,9 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Resources } from '../../../src/core/resources.ts';
-import { resourceNames } from '../../support/root-files.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
-import { dueIn, recordAt, recordsIn, rewriteRecords, withStore } from '../../support/stored-records.ts';
+import { dueIn, recordAt, recordsIn, rewriteRecords, withStore } from '../../support/core/stored-records.ts';
+import { resourceNames } from '../../support/disk/root-files.ts';
+import { startServer, type TestServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const SWEEP_MS = 30_000;
@@ -102,9 +102,9 @@ describe('a stream that was made by a fork', () => {
 describe('a time to live', () => {
   test('that began anew since is waited for', async () => {
     const server = await startSweptServer();
-    await put(server, 'read', { 'stream-ttl': '2' });
+    await put(server, 'read', { 'stream-ttl': '4' });
     const dueMs = (await recordAt(server.root, 'read')).record.dueMs as number;
-    await waitFor(() => Date.now() > dueMs - 500, 'most of its time');
+    await waitFor(() => Date.now() > dueMs - 3000, 'some of its time to pass');
     expect((await fetch(`${server.url('/read')}?offset=-1`)).status).toBe(200);
     await swept(
       async () => ((await recordAt(server.root, 'read')).record.dueMs ?? 0) > dueMs,
@@ -117,14 +117,15 @@ describe('a time to live', () => {
 
 describe('a time to live that began anew', () => {
   test('is known to the next server', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
     const first = await startServer();
     await put(first, 'read', { 'stream-ttl': '2' });
-    const before = (await recordAt(first.root, 'read')).record;
-    await waitFor(() => Date.now() > (before.accessedMs ?? 0) + 1500, 'most of its time');
+    vi.setSystemTime(Date.now() + 1500);
     expect((await fetch(`${first.url('/read')}?offset=-1`)).status).toBe(200);
     await first.app.close();
     const server = await startServer({ root: first.root });
-    await waitFor(() => Date.now() > (before.dueMs ?? 0) + 100, 'what would have been its end');
+    vi.setSystemTime(Date.now() + 1500);
     expect((await fetch(server.url('/read'), { method: 'HEAD' })).status).toBe(200);
   });
 });

@@ -1,21 +1,24 @@
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { play } from '../../support/crash-root.ts';
-import { RESERVED } from '../../support/root-files.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { smallDisks } from '../../support/small-disk.ts';
-import { recordsIn } from '../../support/stored-records.ts';
-import { StreamPeer } from '../../support/streams-requests.ts';
-import { InProcessServer, type StreamsServer } from '../../support/streams-server.ts';
+import { play } from '../../support/core/crash-root.ts';
+import { recordsIn } from '../../support/core/stored-records.ts';
+import { RESERVED } from '../../support/disk/root-files.ts';
+import { smallDisks } from '../../support/disk/small-disk.ts';
+import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 
 const KiB = 1024;
+
+/** How often producers are refused before there is room again. */
+const REFUSALS = 30;
 
 /** The made-up one does not know of all the ways in which streams are written. */
 const DISKS = smallDisks().filter(([kind]) => !kind.includes('made to fail'));
 
-async function startOn(directory: string): Promise<StreamsServer> {
-  const server = new InProcessServer(directory, {});
+async function startOn(directory: string): Promise<RestartableServer> {
+  const server = new InProcessServer(directory);
   onTestFinished(() => server.stop());
   await server.start();
   return server;
@@ -53,7 +56,7 @@ test('a journal that cannot be written refuses appends as a whole, and they come
 });
 
 /** Whether a server has all that was acknowledged before the one before it was killed. */
-async function expectEverything(server: StreamsServer): Promise<void> {
+async function expectEverything(server: RestartableServer): Promise<void> {
   const stream = (name: string) => new StreamPeer(server, name);
   const repeated = await stream('/two').produce('two 2\n', { id: 'p', seq: 2 });
   const next = await stream('/two').produce('two 3\n', { id: 'p', seq: 3 });
@@ -118,7 +121,7 @@ describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
     const lines = Array.from({ length: 10 }, (_, producer) =>
       Array.from({ length: 12 }, (_, seq) => `${producer}-${seq} ${'.'.repeat(bytes)}`),
     );
-    let isFull = false;
+    let refusals = 0;
     await disk.fill(200 * KiB);
     const produceAll = async (producer: number) => {
       const own = lines[producer] as string[];
@@ -126,14 +129,11 @@ describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
         const { status } = await stream.produce(`${own[seq]}\n`, { id: `p${producer}`, seq });
         expect([200, 204, 507]).toContain(status);
         if (status !== 507) seq++;
-        else if (!isFull) {
-          isFull = true;
-          setTimeout(() => void disk.makeRoom(), 200);
-        }
+        else if (++refusals === REFUSALS) await disk.makeRoom();
       }
     };
     await Promise.all(lines.map((_, producer) => produceAll(producer)));
-    expect(isFull).toBe(true);
+    expect(refusals).toBeGreaterThanOrEqual(REFUSALS);
     const stored = String(await stream.readAll())
       .split('\n')
       .slice(1, -1);
@@ -211,7 +211,7 @@ describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
     await play(disk.directory, 'be killed');
     await rm(path.join(disk.directory, RESERVED, 'reserve'), { recursive: true, force: true });
     await disk.fill(0);
-    const server = new InProcessServer(disk.directory, {});
+    const server = new InProcessServer(disk.directory);
     onTestFinished(() => server.stop());
     await expect(server.start()).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
     await disk.makeRoom();

@@ -1,11 +1,12 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
-import { killedRoot } from '../../support/crash-root.ts';
-import { systemError } from '../../support/small-disk.ts';
-import { StreamPeer, send } from '../../support/streams-requests.ts';
-import { InProcessServer } from '../../support/streams-server.ts';
-import { refusalOf } from '../../support/v2-peers.ts';
+import { killedRoot } from '../../support/core/crash-root.ts';
+import { systemError } from '../../support/disk/small-disk.ts';
+import { send } from '../../support/http/request.ts';
+import { InProcessServer } from '../../support/server/restartable-server.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
+import { refusalOf } from '../../support/websocket/v2-peer.ts';
 
 /** What the killed server had acknowledged. */
 const TEXT = 'two 0\ntwo 1\ntwo 2\n';
@@ -22,7 +23,7 @@ async function startHeld(code: string) {
     await save.apply(this, args);
   });
   onTestFinished(() => saving.mockRestore());
-  const server = new InProcessServer(await killedRoot(), {});
+  const server = new InProcessServer(await killedRoot());
   onTestFinished(() => server.stop());
   await server.start();
   saving.mockRestore();

@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { temporaryDirectory } from '../../support/server.ts';
-import { ServerProcess } from '../../support/server-process.ts';
-import { IdleReaders } from '../../support/streams-idle-readers.ts';
-import { StreamPeer } from '../../support/streams-requests.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { ServerProcess } from '../../support/server/server-process.ts';
+import { IdleReaders } from '../../support/streams/idle-readers.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
-const COLLECT_ON_SIGNAL = new URL('../../support/collect-on-signal.mjs', import.meta.url).href;
+const COLLECT_ON_SIGNAL = new URL('../../support/programs/collect-on-signal.mjs', import.meta.url).href;
 
 const TARGET = '/watched?offset=now&live=sse';
 
@@ -46,7 +46,7 @@ class MeasuredServer {
 
   static async start(): Promise<MeasuredServer> {
     const nodeArgs = ['--expose-gc', '--import', COLLECT_ON_SIGNAL];
-    return new MeasuredServer(await ServerProcess.start(await temporaryDirectory(), [], nodeArgs));
+    return new MeasuredServer(await ServerProcess.start(await temporaryDirectory(), [], { nodeArgs }));
   }
 
   /** What it has in memory, in bytes, without what it would throw away. */

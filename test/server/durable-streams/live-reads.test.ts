@@ -1,13 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Resources } from '../../../src/core/resources.ts';
-import { appendAll, closeWebSocket, openWebSocket } from '../../support/http-append.ts';
-import { openSocket, parseAnswer, readToEnd, writeHead } from '../../support/http-raw.ts';
+import { openSocket, parseAnswer, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { NEVER_MS } from '../../support/patience.ts';
-import { StreamPeer } from '../../support/streams-requests.ts';
-import { LONG_POLL_MS, startKilled, startStreams } from '../../support/streams-server.ts';
-import { parseEvents, SseReader } from '../../support/streams-sse.ts';
+import { InProcessServer, LONG_POLL_MS } from '../../support/server/restartable-server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { ServerProcess } from '../../support/server/server-process.ts';
+import { parseEvents, SseReader } from '../../support/streams/sse-reader.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { appendAll } from '../../support/websocket/appends.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 /** Four bytes, which every way of splitting must keep together for readers of text. */
 const CHARACTER = Buffer.from('😀');
@@ -15,7 +18,7 @@ const CHARACTER = Buffer.from('😀');
 const REPLACEMENT = '\u{fffd}';
 
 async function startStream(body?: string, contentType?: string, longPollMs = LONG_POLL_MS) {
-  const server = await startStreams({ longPollMs });
+  const server = await InProcessServer.start({ longPollMs });
   const stream = new StreamPeer(server, '/stream', contentType);
   const made = await stream.create({}, body);
   expect(made.status).toBe(201);
@@ -200,7 +203,7 @@ describe('events', () => {
 
 describe('deleting a stream', () => {
   test('wakes long-polls at once, who are told that it is gone', async () => {
-    const server = await startStreams({ longPollMs: NEVER_MS });
+    const server = await InProcessServer.start({ longPollMs: NEVER_MS });
     const stream = new StreamPeer(server, '/stream');
     const { nextOffset } = await stream.create({}, 'bytes');
     const polls = [stream.longPoll(nextOffset), stream.longPoll('now'), stream.longPoll(nextOffset)];
@@ -262,7 +265,7 @@ describe('a long-poll', () => {
   });
 
   test('is answered when the server closes', async () => {
-    const server = await startStreams({ longPollMs: NEVER_MS });
+    const server = await InProcessServer.start({ longPollMs: NEVER_MS });
     const stream = new StreamPeer(server, '/stream');
     const { nextOffset } = await stream.create({}, 'bytes');
     const reader = await SseReader.open(stream.url);
@@ -364,16 +367,16 @@ describe('bytes of a WebSocket appender', () => {
     const reader = await SseReader.open(stream.url);
     await reader.waitUntilUpToDate();
     const polled = stream.longPoll(tail);
-    const appender = await openWebSocket(server, '/stream', 'APPEND');
-    appender.send('from a session;');
+    const appender = await Peer.connect(server.url('/stream'), 'APPEND');
+    await appender.send('from a session;');
     await reader.waitForData('from a session;');
     expect(await polled).toMatchObject({ status: 200, text: 'from a session;' });
     const next = stream.longPoll((await polled).nextOffset);
-    appender.send('and more;');
+    await appender.send('and more;');
     expect((await next).text).toBe('and more;');
     await reader.waitForData('and more;');
 
-    await closeWebSocket(appender);
+    await appender.finish();
     expect((await stream.head()).headers['stream-closed']).toBeUndefined();
     expect((await stream.append('and a POST')).status).toBe(204);
     await reader.waitForData('and a POST');
@@ -404,11 +407,11 @@ describe('bytes of a WebSocket appender', () => {
 
   test('and bytes of POSTs reach WebSocket followers of an appended stream', async () => {
     const { server, stream } = await startStream('a;');
-    const appender = await openWebSocket(server, '/stream', 'APPEND');
-    appender.send('b;');
+    const appender = await Peer.connect(server.url('/stream'), 'APPEND');
+    await appender.send('b;');
     const reader = await SseReader.open(stream.url);
     await reader.waitForData('b;');
-    await closeWebSocket(appender);
+    await appender.finish();
     await stream.append('c;');
     expect((await stream.plain()).text).toBe('a;b;c;');
     expect((await stream.read()).text).toBe('a;b;c;');
@@ -417,7 +420,7 @@ describe('bytes of a WebSocket appender', () => {
 
 describe('a reader that takes nothing', () => {
   test('holds up neither appends nor other readers, and what it has not taken is not kept for it', async () => {
-    const server = await startKilled();
+    const server = await ServerProcess.start(await temporaryDirectory());
     const stream = new StreamPeer(server, '/stream');
     await stream.create();
     const stalled = await Promise.all(Array.from({ length: 10 }, () => openSocket(server.port)));
@@ -429,7 +432,7 @@ describe('a reader that takes nothing', () => {
     const block = `${'x'.repeat(1023)}\n`.repeat(1024);
     await stream.append(block);
     await waitFor(() => reader.byteCount > block.length, 'the first block');
-    const before = server.process.residentMiB();
+    const before = server.residentMiB();
     const blocks = 40;
     for (let k = 1; k < blocks; k++) expect((await stream.append(block)).status).toBe(204);
     // It takes long to take events apart: only when all of them can have come.
@@ -438,7 +441,7 @@ describe('a reader that takes nothing', () => {
     await waitFor(hasAll, 'all blocks');
     expect(reader.isClosed).toBe(false);
     // 10 readers that lack 40 MiB each.
-    expect(server.process.residentMiB() - before).toBeLessThan(150);
+    expect(server.residentMiB() - before).toBeLessThan(150);
     for (const socket of stalled) expect(socket.destroyed).toBe(false);
   });
 

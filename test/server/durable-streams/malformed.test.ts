@@ -1,19 +1,20 @@
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
-import { openSocket, parseAnswer, type RawAnswer, readToEnd, writeHead } from '../../support/http-raw.ts';
+import { openSocket, parseAnswer, type RawAnswer, readToEnd, writeHead } from '../../support/http/raw.ts';
+import { send } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
-import { StreamPeer, send } from '../../support/streams-requests.ts';
-import { type StreamsServer, startStreams } from '../../support/streams-server.ts';
+import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const TEXT = 'Content-Type: text/plain';
 const JSON_TYPE = 'Content-Type: application/json';
 
-let server: StreamsServer;
+let server: RestartableServer;
 
 /** A server with a stream of text, one of values and one to fork. */
-async function start(options: Parameters<typeof startStreams>[0] = {}): Promise<void> {
-  server = await startStreams(options);
+async function start(options: Parameters<typeof InProcessServer.start>[0] = {}): Promise<void> {
+  server = await InProcessServer.start(options);
   expect((await new StreamPeer(server, '/text').create({}, 'bytes')).status).toBe(201);
   expect((await new StreamPeer(server, '/values', 'application/json').create()).status).toBe(201);
 }

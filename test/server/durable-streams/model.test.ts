@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { appendAll } from '../../support/http-append.ts';
 import { Random } from '../../support/random.ts';
-import { type ModelStream, StreamsModel } from '../../support/streams-model.ts';
-import { StreamPeer } from '../../support/streams-requests.ts';
-import { type StreamsServer, startKilled, startStreams } from '../../support/streams-server.ts';
+import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { ServerProcess } from '../../support/server/server-process.ts';
+import { type ModelStream, StreamsModel } from '../../support/streams/model.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
+import { appendAll } from '../../support/websocket/appends.ts';
 
 /** `HTTPFSTREAM_SOAK=1` runs the long form, `npm test` the short one. */
 const FACTOR = process.env.HTTPFSTREAM_SOAK ? 20 : 1;
@@ -26,14 +28,14 @@ const WEIGHTS = {
 
 /** Does things at random to a server and to the model, and compares. */
 class Comparison {
-  readonly #server: StreamsServer;
+  readonly #server: RestartableServer;
   readonly #random: Random;
   readonly #model = new StreamsModel();
   /** What was done, for messages. */
   readonly #history: string[] = [];
   #words = 0;
 
-  constructor(server: StreamsServer, random: Random) {
+  constructor(server: RestartableServer, random: Random) {
     this.#server = server;
     this.#random = random;
   }
@@ -184,8 +186,8 @@ function shortened(bytes: Buffer): string {
 }
 
 test.each([
-  ['closed and started again', () => startStreams(), FACTOR],
-  ['killed and started again', () => startKilled(), FACTOR],
+  ['closed and started again', () => InProcessServer.start(), FACTOR],
+  ['killed and started again', async () => ServerProcess.start(await temporaryDirectory()), FACTOR],
 ] as const)(
   'whatever is done to streams on a server that is now and then %s, they are what the protocol says',
   async (_, start, programs) => {

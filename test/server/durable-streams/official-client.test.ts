@@ -7,9 +7,9 @@ import {
   StaleEpochError,
 } from '@durable-streams/client';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { closeWebSocket, openWebSocket } from '../../support/http-append.ts';
-import { type StreamsServer, startStreams } from '../../support/streams-server.ts';
+import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 interface Note {
   n: number;
@@ -19,8 +19,8 @@ interface Note {
 async function create(
   contentType: string,
   urlPath = '/notes',
-): Promise<{ server: StreamsServer; url: string; handle: DurableStream }> {
-  const server = await startStreams();
+): Promise<{ server: RestartableServer; url: string; handle: DurableStream }> {
+  const server = await InProcessServer.start();
   const url = server.url(urlPath);
   return { server, url, handle: await DurableStream.create({ url, contentType }) };
 }
@@ -141,10 +141,10 @@ describe('the official client', () => {
     response.subscribeText(async ({ text }) => {
       seen += text;
     });
-    const appender = await openWebSocket(server, '/notes', 'APPEND');
-    appender.send('from a session');
+    const appender = await Peer.connect(server.url('/notes'), 'APPEND');
+    await appender.send('from a session');
     await waitFor(() => seen === 'from a session', 'the bytes');
-    await closeWebSocket(appender);
+    await appender.finish();
   });
 
   test('is told what it did wrong', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { NEVER_MS } from '../../support/patience.ts';
-import { StreamPeer } from '../../support/streams-requests.ts';
-import { LONG_POLL_MS, startStreams } from '../../support/streams-server.ts';
+import { InProcessServer, LONG_POLL_MS } from '../../support/server/restartable-server.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const OFFSET = /^\d{16}_\d{16}$/;
@@ -13,7 +13,7 @@ function shifted(offset: string, bytes: number): string {
 }
 
 async function startStream(body = 'some bytes', longPollMs = LONG_POLL_MS) {
-  const server = await startStreams({ longPollMs });
+  const server = await InProcessServer.start({ longPollMs });
   const stream = new StreamPeer(server, '/dir/stream.txt');
   const made = await stream.create({}, body);
   expect(made.status).toBe(201);

@@ -2,20 +2,18 @@ import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promi
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { appendAll, connectWebSocket, sendBytes } from '../../support/http-append.ts';
+import { RESERVED } from '../../support/disk/root-files.ts';
+import { send } from '../../support/http/request.ts';
 import { pattern } from '../../support/pattern.ts';
-import { RESERVED } from '../../support/root-files.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { SharedServer } from '../../support/shared-server.ts';
-import { StreamPeer, send } from '../../support/streams-requests.ts';
-import {
-  InProcessServer,
-  KilledServer,
-  type StreamsServer,
-  startKilled,
-} from '../../support/streams-server.ts';
-import { parseEvents } from '../../support/streams-sse.ts';
+import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { ServerProcess } from '../../support/server/server-process.ts';
+import { SharedServer } from '../../support/server/shared-server.ts';
+import { parseEvents } from '../../support/streams/sse-reader.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { appendAll, sendBytes } from '../../support/websocket/appends.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 const fileOf = (server: { root: string }, urlPath: string) => readFile(path.join(server.root, urlPath));
 
@@ -26,12 +24,12 @@ const KILLED = process.env.HTTPFSTREAM_SOAK ? ['disk', 'os'] : ['disk'];
 const MANY = process.env.HTTPFSTREAM_SOAK ? 1500 : 300;
 
 const WAYS = [
-  ['closed and started again', (root: string) => new InProcessServer(root, {})] as const,
+  ['closed and started again', (root: string) => new InProcessServer(root)] as const,
   ...KILLED.map(
     (durability) =>
       [
         `killed and started again, with the durability ${durability}`,
-        (root: string) => new KilledServer(root, ['-durability', durability]),
+        (root: string) => new ServerProcess(root, ['-durability', durability]),
       ] as const,
   ),
 ];
@@ -41,7 +39,7 @@ const pathOf = (stream: StreamPeer) => new URL(stream.url).pathname;
 
 describe.each(WAYS)('a server that is %s', (_, make) => {
   let directory: string;
-  let server: StreamsServer;
+  let server: RestartableServer;
   let shared: SharedServer;
 
   beforeAll(async () => {
@@ -287,7 +285,7 @@ describe.each(WAYS)('a server that is %s', (_, make) => {
     const stream = new StreamPeer(server, '/log.txt');
     await stream.create({}, 'made by PUT;');
     await stream.produce('post 0;', { seq: 0 });
-    const session = await connectWebSocket(server, '/log.txt', 'APPEND');
+    const session = await Peer.open(server.url('/log.txt'), 'APPEND');
     await sendBytes(session, server, '/log.txt', 'a session under way;');
     await server.restart();
     expect((await stream.read()).text).toBe('made by PUT;post 0;a session under way;');
@@ -363,7 +361,9 @@ test.each(WAYS)(
   'a server that is %s knows when streams expire, and that they have while nobody served them',
   async (_, make) => {
     const server = make(path.join(await temporaryDirectory(), 'root'));
-    onTestFinished(() => server.stop());
+    onTestFinished(async () => {
+      await server.stop();
+    });
     await server.start();
     const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
     const [sliding, fixed, short, soon] = ['/sliding', '/fixed', '/short', '/soon'].map(
@@ -395,7 +395,7 @@ test.each(WAYS)(
 );
 
 test('a server keeps few files open and little in memory, however many streams there were', async () => {
-  const server = await startKilled();
+  const server = await ServerProcess.start(await temporaryDirectory());
   const create = async (index: number) => {
     const stream = new StreamPeer(server, `/many/${index}`);
     expect((await stream.create()).status).toBe(201);
@@ -407,11 +407,11 @@ test('a server keeps few files open and little in memory, however many streams t
     while (next < MANY) await create(next++);
   };
   await create(next++);
-  const before = server.process.descriptorCount();
+  const before = server.descriptorCount();
   await Promise.all(Array.from({ length: 16 }, createSome));
-  await waitFor(() => server.process.descriptorCount() <= before + 20, 'files to be closed');
+  await waitFor(() => server.descriptorCount() <= before + 20, 'files to be closed');
   await server.restart();
-  expect(server.process.descriptorCount()).toBeLessThanOrEqual(before + 20);
+  expect(server.descriptorCount()).toBeLessThanOrEqual(before + 20);
   const last = new StreamPeer(server, `/many/${MANY - 1}`);
   expect((await last.produce('line\n', { seq: 0 })).status).toBe(409);
   expect((await last.read()).headers['stream-closed']).toBe('true');

@@ -5,13 +5,13 @@ import { Feed } from '../../../src/core/feed.ts';
 import { SseConnection } from '../../../src/server/durable-streams/sse-connection.ts';
 import { SocketSink } from '../../../src/server/response/socket-sink.ts';
 import { StoredFile } from '../../../src/storage/stored-file.ts';
-import { appendAll } from '../../support/http-append.ts';
-import { openSocket, parseAnswer, readToEnd, writeHead } from '../../support/http-raw.ts';
+import { openSocket, parseAnswer, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { NEVER_MS } from '../../support/patience.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
-import { StreamPeer } from '../../support/streams-requests.ts';
-import { parseEvents, SseReader } from '../../support/streams-sse.ts';
+import { startServer, type TestServer } from '../../support/server/server.ts';
+import { parseEvents, SseReader } from '../../support/streams/sse-reader.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { appendAll } from '../../support/websocket/appends.ts';
 
 const KIB = 1024;
 

@@ -1,18 +1,15 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { appendAll, openAppender } from '../../support/http-append.ts';
+import { RESERVED } from '../../support/disk/root-files.ts';
 import { Random } from '../../support/random.ts';
-import { RESERVED } from '../../support/root-files.ts';
-import { StreamPeer } from '../../support/streams-requests.ts';
-import { RootImage, recordEnds } from '../../support/streams-root-image.ts';
-import {
-  InProcessServer,
-  type KilledServer,
-  type StreamsServer,
-  startKilled,
-} from '../../support/streams-server.ts';
+import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { ServerProcess } from '../../support/server/server-process.ts';
+import { RootImage, recordEnds } from '../../support/streams/root-image.ts';
+import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { appendAll, openAppender } from '../../support/websocket/appends.ts';
 
 /** `HTTPFSTREAM_SOAK=1` runs the long form, `npm test` the short one. */
 const isSoak = process.env.HTTPFSTREAM_SOAK !== undefined;
@@ -37,14 +34,14 @@ class ReturningProducer {
   }
 
   /** Brings one more line. */
-  async bring(server: StreamsServer, padding = 10): Promise<void> {
+  async bring(server: RestartableServer, padding = 10): Promise<void> {
     const seq = this.#lines.length;
     this.#lines.push(`${this.id} ${seq} ${'.'.repeat(padding)}`);
     expect((await this.#post(server, seq)).status).toBe(200);
   }
 
   /** Begins with the line that it brought last, and goes back to where it is sent. */
-  async comeBack(server: StreamsServer): Promise<void> {
+  async comeBack(server: RestartableServer): Promise<void> {
     let seq = this.#lines.length - 1;
     for (let requests = 0; requests < 100 && seq < this.#lines.length; requests++) {
       const { status, headers, text } = await this.#post(server, seq);
@@ -60,7 +57,7 @@ class ReturningProducer {
     expect(seq).toBe(this.#lines.length);
   }
 
-  #post(server: StreamsServer, seq: number) {
+  #post(server: RestartableServer, seq: number) {
     return new StreamPeer(server, this.path).produce(`${this.#lines[seq]}\n`, { id: this.id, seq });
   }
 }
@@ -71,12 +68,12 @@ interface Scene {
   sessionLines: Record<string, string[]>;
 }
 
-type Play = (server: KilledServer) => Promise<Scene>;
+type Play = (server: ServerProcess) => Promise<Scene>;
 
 const producersOf = (...ids: string[]) =>
   ids.map((id, index) => new ReturningProducer(id, PATHS[index % 2] as string));
 
-async function streamsOf(server: KilledServer): Promise<void> {
+async function streamsOf(server: ServerProcess): Promise<void> {
   for (const urlPath of PATHS) expect((await new StreamPeer(server, urlPath).create()).status).toBe(201);
 }
 
@@ -130,7 +127,7 @@ const SCENES: Readonly<Record<string, Play>> = {
 };
 
 /** A checkpoint begins a new log and drops the old one. */
-async function waitForCheckpoint(server: KilledServer): Promise<void> {
+async function waitForCheckpoint(server: ServerProcess): Promise<void> {
   const redo = path.join(server.root, RESERVED, 'redo');
   await waitFor(async () => (await readdir(redo)).length === 0, 'the journal to be dropped');
 }
@@ -155,7 +152,7 @@ function damaged(log: Buffer, random: Random): [what: string, log: Buffer][] {
 }
 
 async function expectEachLineOnce(
-  server: StreamsServer,
+  server: RestartableServer,
   { producers, sessionLines }: Scene,
   context: string,
 ) {
@@ -182,7 +179,7 @@ function shortened(line: string): string {
 describe.each(Object.entries(SCENES))('after %s, kill -9 and a journal that is torn,', (_, play) => {
   test('producers that come back bring what is missing, and nothing twice: at once, or after one more start', async () => {
     const random = Random.fromEnvironment();
-    const killed = await startKilled();
+    const killed = await ServerProcess.start(await temporaryDirectory());
     const scene = await play(killed);
     await killed.stop();
     const image = await RootImage.take(killed.root);

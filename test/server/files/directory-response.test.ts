@@ -5,12 +5,12 @@ import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ListedEntry } from '../../../src/server/files/listing-text.ts';
 import { RootDirectory } from '../../../src/storage/root-directory.ts';
-import { appendAll, openAppender } from '../../support/http-append.ts';
-import { descriptorsBackTo, openDescriptors } from '../../support/http-descriptors.ts';
-import { openSocket, parseAnswer, rawGet, readToEnd, writeHead } from '../../support/http-raw.ts';
-import { get, head } from '../../support/http-request.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
+import { openSocket, parseAnswer, rawGet, readToEnd, writeHead } from '../../support/http/raw.ts';
+import { get, head } from '../../support/http/request.ts';
+import { startServer, type TestServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { appendAll, openAppender } from '../../support/websocket/appends.ts';
 
 const AWKWARD_NAMES = [
   '<b>&"\'.txt',
@@ -142,10 +142,13 @@ describe('a listing', () => {
     const html = await page(server, '/');
     expect(html).toMatch(/>live<\/a> <b>live<\/b><td>5</);
     expect(html).not.toMatch(/>idle<\/a> <b>/);
-    appender.close(1000);
-    await expect
-      .poll(() => listing(server, '/'))
-      .toMatchObject([{ live: false }, { name: 'live', live: false, size: 5 }]);
+    await appender.finish();
+    const isOver = async () => (await listing(server, '/')).every(({ live }) => !live);
+    await waitFor(isOver, 'the append to be over');
+    expect(await listing(server, '/')).toMatchObject([
+      { live: false },
+      { name: 'live', live: false, size: 5 },
+    ]);
   });
 
   it('marks every name of a file that is being appended', async () => {

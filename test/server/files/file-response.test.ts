@@ -4,12 +4,12 @@ import type http from 'node:http';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { openAppender } from '../../support/http-append.ts';
-import { partsOf } from '../../support/http-multipart.ts';
-import { openSocket, readToEnd, writeHead } from '../../support/http-raw.ts';
-import { type Answer, get, head } from '../../support/http-request.ts';
-import { startServer } from '../../support/server.ts';
+import { partsOf } from '../../support/http/multipart.ts';
+import { openSocket, readToEnd, writeHead } from '../../support/http/raw.ts';
+import { type Answer, get, head } from '../../support/http/request.ts';
+import { startServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { openAppender } from '../../support/websocket/appends.ts';
 
 const DIGITS = '0123456789abcdefghij';
 
@@ -418,7 +418,7 @@ describe('a growing file', () => {
     const { file, appender } = await serveLive('hello');
     const before = await get(file);
     expect([textOf(before), before.headers['content-length']]).toEqual(['hello', '5']);
-    appender.send(' world');
+    await appender.send(' world');
     await waitFor(async () => textOf(await get(file)) === 'hello world', 'the second append');
     const after = await get(file, { 'if-none-match': before.headers.etag });
     expect(after.status).toBe(200);
@@ -450,8 +450,7 @@ describe('a growing file', () => {
   it('keeps its entity tag when its append ends', async () => {
     const { file, appender } = await serveLive('hello');
     const { etag } = (await get(file)).headers;
-    appender.close(1000);
-    await waitFor(() => appender.readyState === appender.CLOSED, 'the end of the append');
+    await appender.finish();
     const after = await get(file, { 'if-none-match': etag });
     expect([after.status, after.headers.etag]).toEqual([304, etag]);
   });
@@ -463,7 +462,7 @@ describe('a growing file', () => {
     let writing = true;
     const written = (async () => {
       for (let at = 0; at < content.length; at += 10_000) {
-        appender.send(content.subarray(at, at + 10_000));
+        appender.websocket.send(content.subarray(at, at + 10_000));
         if (at % 100_000 === 0) await nextTurn();
       }
       writing = false;

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import { mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
@@ -11,9 +11,10 @@ import { Core } from '../../../src/core/core.ts';
 import { Lease } from '../../../src/core/sessions/lease.ts';
 import { ClientSocket } from '../../../src/server/node/client-socket.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
-import { closeWebSocket, fileText, openAppender, openWebSocket } from '../../support/http-append.ts';
-import { Download, jsonOf, Upload, upload } from '../../support/http-bodies.ts';
-import { descriptorsBackTo, openDescriptors } from '../../support/http-descriptors.ts';
+import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
+import { resourceNames } from '../../support/disk/root-files.ts';
+import { smallDisks } from '../../support/disk/small-disk.ts';
+import { Download, Upload } from '../../support/http/bodies.ts';
 import {
   openSocket,
   parseAnswer,
@@ -21,16 +22,22 @@ import {
   readHead,
   readToEnd,
   writeHead,
-} from '../../support/http-raw.ts';
-import { get, request } from '../../support/http-request.ts';
-import { cutConnectionsAfterTest, startStandalone } from '../../support/http-standalone.ts';
+} from '../../support/http/raw.ts';
+import { get, jsonOf, upload } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
-import { resourceNames } from '../../support/root-files.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../../support/server.ts';
-import { smallDisks } from '../../support/small-disk.ts';
-import { sessionOf, V2Peer } from '../../support/v2-peers.ts';
+import {
+  cutConnectionsAfterTest,
+  listen,
+  startServer,
+  startStandalone,
+  type TestServer,
+  temporaryDirectory,
+} from '../../support/server/server.ts';
 import { waitFor, waitForStandstill } from '../../support/wait-for.ts';
+import { fileText, openAppender } from '../../support/websocket/appends.ts';
+import { Peer } from '../../support/websocket/peer.ts';
+import { sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const MiB = 1024 * 1024;
 const APPEND = '?verb=APPEND';
@@ -204,7 +211,7 @@ describe('an append is refused', () => {
     await first.write('one ');
     await untilFile(server, '/f', 'one ');
     expect((await upload(server.url(`/f${APPEND}`), 'two')).status).toBe(403);
-    await expect(openWebSocket(server, '/f', 'APPEND')).rejects.toThrow('403');
+    await expect(Peer.connect(server.url('/f'), 'APPEND')).rejects.toThrow('403');
     await first.end();
     expect((await upload(server.url(`/f${APPEND}`), 'two')).status).toBe(200);
     expect(await fileText(server, '/f')).toBe('one two');
@@ -320,7 +327,7 @@ describe('a body that breaks off', () => {
     const third = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
     await expect(second.answer).rejects.toThrow();
     third.websocket.send(Buffer.from('three'));
-    await closeWebSocket(third.websocket);
+    await third.finish();
     expect(await fileText(server, '/f')).toBe('one two three');
     expect(await endOf(server, '/f')).toBe('clean');
   });
@@ -550,14 +557,18 @@ describe('Expect: 100-continue', () => {
       isAsked = true;
       return reply.send('done');
     });
+    let letIn = () => {};
+    const isLetIn = new Promise<void>((resolve) => {
+      letIn = resolve;
+    });
     app.addHook('onRequest', async ({ url }) => {
       // The body is not read before this is over.
-      if (url === '/slow') await new Promise((resolve) => setTimeout(resolve, 300));
+      if (url === '/slow') await isLetIn;
     });
     await app.register(httpfstream, { root: await temporaryDirectory(), prefix: '/files' });
     await app.register(httpfstream, { root: await temporaryDirectory(), prefix: '/more' });
-    const base = await app.listen({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => app.close());
+    const { url } = await listen(app);
+    const base = url('');
     cutConnectionsAfterTest(app);
     const own = new Upload(`${base}/slow`, {
       method: 'POST',
@@ -565,6 +576,7 @@ describe('Expect: 100-continue', () => {
     });
     await waitFor(() => own.isContinued, 'the 100');
     expect(isAsked).toBe(false);
+    letIn();
     expect((await own.end('x')).status).toBe(200);
     for (const prefix of ['/files', '/more']) {
       const appender = new Upload(`${base}${prefix}/f${APPEND}`, { headers: EXPECT });
@@ -582,8 +594,8 @@ describe('Expect: 100-continue', () => {
       response.writeContinue();
       app.server.emit('request', incoming, response);
     });
-    const base = await app.listen({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => app.close());
+    const { url } = await listen(app);
+    const base = url('');
     const appender = new Upload(`${base}/f${APPEND}`, { headers: EXPECT });
     expect([(await appender.end('x')).status, calls]).toEqual([201, 1]);
   });
@@ -745,15 +757,14 @@ describe('beside other things', () => {
     const app = Fastify();
     app.post('/json', async ({ body }) => ({ got: body }));
     await app.register(httpfstream, { root: await temporaryDirectory(), prefix: '/files' });
-    await app.listen({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => app.close());
-    const base = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+    const { url } = await listen(app);
+    const base = url('');
     const headers = { 'content-type': 'application/json' };
     const own = await upload(`${base}/json`, '{"a":1}', { method: 'POST', headers });
     expect(jsonOf(own)).toEqual({ got: { a: 1 } });
     const answer = await upload(`${base}/files/f${APPEND}`, '{"a":1}', { headers });
     expect(answer.status).toBe(201);
-    expect((await request(`${base}/files/f`)).body.toString()).toBe('{"a":1}');
+    expect((await get(`${base}/files/f`)).body.toString()).toBe('{"a":1}');
   });
 
   it('takes a body that an application has decoded by itself', async () => {
@@ -765,8 +776,8 @@ describe('beside other things', () => {
     });
     const root = await temporaryDirectory();
     await app.register(httpfstream, { root });
-    const base = await app.listen({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => app.close());
+    const { url } = await listen(app);
+    const base = url('');
     const answer = await upload(`${base}/f${APPEND}`, zlib.gzipSync('text'), {
       headers: { 'content-encoding': 'gzip' },
     });

@@ -6,23 +6,23 @@ import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Arrivals } from '../../../src/core/arrivals.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
-import {
-  appendAll,
-  closeWebSocket,
-  fileText,
-  openAppender,
-  openWebSocket,
-} from '../../support/http-append.ts';
-import { Download, jsonOf, Upload, upload } from '../../support/http-bodies.ts';
-import { descriptorsBackTo, openDescriptors } from '../../support/http-descriptors.ts';
-import { openSocket, parseAnswer, rawGet, readHead, readToEnd, writeHead } from '../../support/http-raw.ts';
-import { get, head } from '../../support/http-request.ts';
-import { cutConnectionsAfterTest, startStandalone } from '../../support/http-standalone.ts';
+import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
+import { Download, Upload } from '../../support/http/bodies.ts';
+import { openSocket, parseAnswer, rawGet, readHead, readToEnd, writeHead } from '../../support/http/raw.ts';
+import { get, head, jsonOf, upload } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
-import { startServer, temporaryDirectory } from '../../support/server.ts';
-import { V2Peer } from '../../support/v2-peers.ts';
+import {
+  cutConnectionsAfterTest,
+  listen,
+  startServer,
+  startStandalone,
+  temporaryDirectory,
+} from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { appendAll, fileText, openAppender } from '../../support/websocket/appends.ts';
+import { Peer } from '../../support/websocket/peer.ts';
+import { V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const MiB = 1024 * 1024;
 const FOLLOW = '?verb=FOLLOW';
@@ -41,8 +41,8 @@ async function followedInTime(): Promise<{ port: number; appender: Upload; follo
   for (let limitMs = 200; ; limitMs *= 4) {
     const app = Fastify({ connectionTimeout: limitMs });
     await app.register(httpfstream, { root: await temporaryDirectory() });
-    const base = await app.listen({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => app.close());
+    const { url } = await listen(app);
+    const base = url('');
     cutConnectionsAfterTest(app);
     const appender = new Upload(`${base}/f?verb=APPEND`);
     appender.answer.catch(() => undefined);
@@ -63,11 +63,11 @@ describe('GET with verb FOLLOW', () => {
     await follower.untilText('one ');
     for (const word of ['two ', 'three ', 'x']) {
       const before = follower.text;
-      appender.send(word);
+      await appender.send(word);
       await follower.untilText(before + word);
     }
     expect(follower.end).toBeUndefined();
-    await closeWebSocket(appender);
+    await appender.finish();
     expect(await follower.untilEnd()).toBe('clean');
     expect(follower.text).toBe('one two three x');
   });
@@ -121,7 +121,7 @@ describe('GET with verb FOLLOW', () => {
     const appender = await openAppender(server, '/f', text);
     const follower = await Download.open(server.url(`/f${FOLLOW}&${query}`));
     expect(follower.headers['stream-position']).toBe(position);
-    appender.send('!');
+    await appender.send('!');
     await follower.untilText(`${expected}!`);
   });
 
@@ -248,7 +248,7 @@ describe('a body that ends', () => {
     const follower = await Download.open(server.url(`/f${FOLLOW}`));
     await follower.untilText('so far');
     await act(path.join(server.root, 'f'));
-    appender.send('!');
+    await appender.send('!');
     expect(await follower.untilEnd()).toBe('broken');
     expect(follower.text).toMatch(/^so far!?$/);
   });
@@ -389,8 +389,8 @@ describe('the connection of a follower', () => {
     const all = readToEnd(socket);
     socket.write(heads.join(''));
     await waitFor(() => socket.bytesRead > 2 * MiB + 300, 'the first answers');
-    appender.send('two');
-    await closeWebSocket(appender);
+    await appender.send('two');
+    await appender.finish();
     const text = (await all).toString('latin1');
     const bodies = text.split(/HTTP\/1\.1 200 OK\r\n/).slice(1);
     expect(bodies).toHaveLength(4);
@@ -436,8 +436,8 @@ describe('the connection of a follower', () => {
     const all = readToEnd(socket);
     writeHead(socket, `GET /f${FOLLOW} HTTP/1.0`, ['Connection: keep-alive']);
     await waitFor(() => socket.bytesRead > 0, 'the answer');
-    appender.send('two');
-    await closeWebSocket(appender);
+    await appender.send('two');
+    await appender.finish();
     const { status, headers, body } = parseAnswer(await all);
     expect([status, headers.connection, headers['transfer-encoding'], body]).toEqual([
       200,
@@ -471,9 +471,9 @@ describe('the connection of a follower', () => {
       () => new Promise((resolve) => server.app.server.getConnections((_error, n) => resolve(n === 2))),
       'the follower',
     );
-    appender.send('two');
+    await appender.send('two');
     await waitFor(async () => (await fileText(server, '/f')) === 'one two', 'the bytes');
-    await closeWebSocket(appender);
+    await appender.finish();
     expect((await answer).body).toBe('one two');
   });
 
@@ -490,21 +490,21 @@ describe('the connection of a follower', () => {
 describe('many followers', () => {
   it('get the same bytes, whenever they join and however fast they read', async () => {
     const server = await startServer();
-    const appender = await openWebSocket(server, '/f', 'APPEND');
+    const appender = await Peer.connect(server.url('/f'), 'APPEND');
     const followers: Download[] = [];
     const size = 6 * MiB;
     const whole = pattern(0, size);
     let sent = 0;
     for (const length of [1, 10, 70_000, MiB, 300, 5, 2 * MiB]) {
-      appender.send(whole.subarray(sent, sent + length));
+      appender.websocket.send(whole.subarray(sent, sent + length));
       sent += length;
       const follower = await Download.open(server.url(`/f${FOLLOW}`));
       if (followers.length % 2 === 0) follower.pause();
       followers.push(follower);
     }
-    appender.send(whole.subarray(sent));
+    appender.websocket.send(whole.subarray(sent));
     await waitFor(() => followers[1]?.bytes.length === size, 'a fast one to have all');
-    await closeWebSocket(appender);
+    await appender.finish();
     expect(await followers[1]?.untilEnd()).toBe('clean');
     expect(followers[0]?.end).toBeUndefined();
     for (const follower of followers) follower.resume();
@@ -518,18 +518,14 @@ describe('many followers', () => {
     const server = await startServer();
     const sockets: Socket[] = [];
     server.app.server.on('connection', (socket) => void sockets.push(socket));
-    const appender = await openWebSocket(server, '/f', 'APPEND');
+    const appender = await Peer.connect(server.url('/f'), 'APPEND');
     const stalled = await Download.open(server.url(`/f${FOLLOW}`));
     stalled.pause();
-    let received = 0;
-    const websocket = await openWebSocket(server, '/f', 'FOLLOW');
-    websocket.on('message', (message: Buffer) => {
-      received += message.length;
-    });
+    const other = await Peer.connect(server.url('/f'), 'FOLLOW');
     const block = Buffer.alloc(MiB, 'x');
-    for (let i = 0; i < 32; i++) appender.send(block);
-    await waitFor(() => received === 32 * MiB, 'the other to have all');
-    await closeWebSocket(appender);
+    for (let i = 0; i < 32; i++) appender.websocket.send(block);
+    await waitFor(() => other.byteCount === 32 * MiB, 'the other to have all');
+    await appender.finish();
     expect(Math.max(...sockets.map(({ writableLength }) => writableLength))).toBeLessThan(MiB);
     stalled.resume();
     expect(await stalled.untilEnd()).toBe('clean');
@@ -546,19 +542,19 @@ describe('many followers', () => {
         async (lengths, joins) => {
           run++;
           const urlPath = `/run-${run}`;
-          const appender = await openWebSocket(server, urlPath, 'APPEND');
+          const appender = await Peer.connect(server.url(urlPath), 'APPEND');
           const total = lengths.reduce((sum, length) => sum + length, 0);
           const followers: [from: number, Download][] = [];
           let sent = 0;
           for (const [i, length] of lengths.entries()) {
-            appender.send(pattern(sent, length));
+            appender.websocket.send(pattern(sent, length));
             sent += length;
             if (i < joins.length) {
               const from = -(joins[i] ?? 0);
               followers.push([from, await Download.open(server.url(`${urlPath}${FOLLOW}&from=${from}`))]);
             }
           }
-          await closeWebSocket(appender);
+          await appender.finish();
           for (const [, follower] of followers) {
             expect(await follower.untilEnd()).toBe('clean');
             const start = Number(follower.headers['stream-position']);

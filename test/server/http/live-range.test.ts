@@ -1,14 +1,14 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { appendAll, closeWebSocket, fileText, openAppender } from '../../support/http-append.ts';
-import { Download } from '../../support/http-bodies.ts';
-import { descriptorsBackTo, openDescriptors } from '../../support/http-descriptors.ts';
-import { get, head } from '../../support/http-request.ts';
-import { startProgram } from '../../support/program.ts';
-import { startServer } from '../../support/server.ts';
-import { sessionOf, V2Peer } from '../../support/v2-peers.ts';
+import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
+import { Download } from '../../support/http/bodies.ts';
+import { get, head } from '../../support/http/request.ts';
+import { startProgram } from '../../support/programs/program.ts';
+import { startServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { appendAll, fileText, openAppender } from '../../support/websocket/appends.ts';
+import { sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const MAX = '9007199254740991';
 
@@ -34,10 +34,10 @@ describe('a live range', () => {
       'stream-position': String(start),
     });
     expect(answer.headers).not.toHaveProperty('etag');
-    appender.send(', and more');
+    await appender.send(', and more');
     await answer.untilText('so far, and more'.slice(start));
     expect(answer.end).toBeUndefined();
-    await closeWebSocket(appender);
+    await appender.finish();
     expect(await answer.untilEnd()).toBe('clean');
   });
 
@@ -111,7 +111,7 @@ describe('a live range', () => {
       Array.from({ length: 10 }, () => Download.open(server.url('/f'), { headers })),
     );
     for (const { request } of answers.slice(5)) request.destroy();
-    await closeWebSocket(appender);
+    await appender.finish();
     for (const answer of answers.slice(0, 5)) expect(await answer.untilEnd()).toBe('clean');
     // The appender's own are closed by now, too.
     await descriptorsBackTo(baseline - 2);
@@ -136,8 +136,8 @@ describe('a live range', () => {
     };
     const appender = await openAppender(server, '/f', 'one ');
     const clean = await curl('/f', 'one ');
-    appender.send('two');
-    await closeWebSocket(appender);
+    await appender.send('two');
+    await appender.finish();
     const { exitCode, stdout } = await clean.ended;
     expect([exitCode, stdout.toString()]).toEqual([0, 'one two']);
     const lost = await V2Peer.append(server.url('/g'));

@@ -10,19 +10,18 @@ import { SessionRegistry } from '../../../src/core/sessions/session-registry.ts'
 import { partName } from '../../../src/server/http/multipart-append.ts';
 import { ClientSocket } from '../../../src/server/node/client-socket.ts';
 import { InvalidPathError } from '../../../src/wire/errors.ts';
-import { fileText, openAppender } from '../../support/http-append.ts';
-import { Download, jsonOf, Upload, upload } from '../../support/http-bodies.ts';
-import { descriptorsBackTo, openDescriptors } from '../../support/http-descriptors.ts';
-import { BOUNDARY, FORM_TYPE, type FormPart, formOf, headOf, partOf } from '../../support/http-form.ts';
-import { openSocket, parseAnswer, readHead } from '../../support/http-raw.ts';
-import { get } from '../../support/http-request.ts';
-import { startStandalone } from '../../support/http-standalone.ts';
+import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
+import { resourceNames } from '../../support/disk/root-files.ts';
+import { smallDisks } from '../../support/disk/small-disk.ts';
+import { Download, Upload } from '../../support/http/bodies.ts';
+import { BOUNDARY, FORM_TYPE, type FormPart, formOf, headOf, partOf } from '../../support/http/form.ts';
+import { openSocket, parseAnswer, readHead } from '../../support/http/raw.ts';
+import { get, jsonOf, upload } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
-import { resourceNames } from '../../support/root-files.ts';
-import { startServer, temporaryDirectory } from '../../support/server.ts';
-import { smallDisks } from '../../support/small-disk.ts';
+import { startServer, startStandalone, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor, waitForStandstill } from '../../support/wait-for.ts';
+import { fileText, openAppender } from '../../support/websocket/appends.ts';
 
 const MiB = 1024 * 1024;
 const APPEND = '?verb=APPEND';

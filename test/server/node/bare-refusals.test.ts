@@ -6,7 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
-import { HANDSHAKE, openSocket, parseAnswer, readToEnd } from '../../support/http-raw.ts';
+import { HANDSHAKE, openSocket, parseAnswer, readToEnd } from '../../support/http/raw.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 let app: FastifyInstance;

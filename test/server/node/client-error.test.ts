@@ -9,11 +9,10 @@ import {
   readHead,
   readToEnd,
   writeHead,
-} from '../../support/http-raw.ts';
-import { startStandalone } from '../../support/http-standalone.ts';
-import { Peer } from '../../support/peers.ts';
-import type { TestServer } from '../../support/server.ts';
+} from '../../support/http/raw.ts';
+import { startStandalone, type TestServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 /** A client that never closes, whatever the server does. */
 async function openStubborn(port: number): Promise<Socket> {
@@ -76,7 +75,7 @@ describe('what is no request', () => {
     socket.write('what is this?\r\n\r\n');
     socket.write('and this?\r\n\r\n');
     await appender.send('two');
-    await appender.end();
+    await appender.finish();
     const text = (await rest).toString();
     expect(text).toContain('two');
     expect(text).not.toContain('HTTP/1.1');

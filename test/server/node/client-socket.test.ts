@@ -4,7 +4,7 @@ import net, { type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { ClientSocket } from '../../../src/server/node/client-socket.ts';
 import { ServerSockets } from '../../../src/server/node/server-sockets.ts';
-import { openSocket, rawGet, readToEnd, writeHead } from '../../support/http-raw.ts';
+import { openSocket, rawGet, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 type Answer = (response: ServerResponse) => void;

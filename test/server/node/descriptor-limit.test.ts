@@ -6,11 +6,11 @@ import {
   firstReservedDescriptor,
   liveResourcesWithin,
 } from '../../../src/server/node/descriptor-limit.ts';
-import { openSocket, parseAnswer, readToEnd } from '../../support/http-raw.ts';
-import { Peer } from '../../support/peers.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { ServerProcess } from '../../support/server-process.ts';
+import { openSocket, parseAnswer, readToEnd } from '../../support/http/raw.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { ServerProcess } from '../../support/server/server-process.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 test.each([
   [64, 32],
@@ -39,7 +39,7 @@ test('the limit of this process is known', () => {
 describe('a server with few descriptors', () => {
   it('refuses connections before it has none left, and those who are there are served', async () => {
     const root = await temporaryDirectory();
-    const server = await ServerProcess.start(root, ['-log-level', 'info'], [], { descriptors: 256 });
+    const server = await ServerProcess.start(root, ['-log-level', 'info'], { descriptors: 256 });
     const appender = await Peer.connect(server.url('/log'), 'APPEND');
     const idle: net.Socket[] = [];
     onTestFinished(() => {
@@ -59,7 +59,7 @@ describe('a server with few descriptors', () => {
     expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '1', connection: 'close' } });
     // What they need is to be had.
     await appender.send('text');
-    await appender.end();
+    await appender.finish();
     const first = idle[0] as net.Socket;
     first.removeAllListeners('data');
     const read = readToEnd(first);

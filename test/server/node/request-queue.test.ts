@@ -2,18 +2,16 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import Fastify, { type onRequestHookHandler } from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { RequestQueue } from '../../../src/server/node/request-queue.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
-import { HANDSHAKE, openSocket, rawGet, readToEnd } from '../../support/http-raw.ts';
-import { startStandalone } from '../../support/http-standalone.ts';
+import { HANDSHAKE, openSocket, rawGet, readToEnd } from '../../support/http/raw.ts';
 import { NEVER_MS } from '../../support/patience.ts';
-import { Peer } from '../../support/peers.ts';
-import { startServer, temporaryDirectory } from '../../support/server.ts';
+import { listen, startServer, startStandalone, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 /** Less than what Node reads at a time. */
 const PIPELINE_BYTES = 32 * 1024;
@@ -62,9 +60,8 @@ async function startApplication(hook: onRequestHookHandler = (_request, _reply, 
   const app = Fastify();
   app.addHook('onRequest', hook);
   await app.register(httpfstream, { root, prefix: '/logs', closeTimeoutMs: 200 });
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  onTestFinished(() => app.close());
-  return { root, server: app.server, port: (app.server.address() as AddressInfo).port };
+  const { port } = await listen(app);
+  return { root, server: app.server, port };
 }
 
 const LOOK = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n';
@@ -215,7 +212,7 @@ describe('what a client has sent ahead', () => {
   async function startWithLive(options: Parameters<typeof startServer>[0] = {}) {
     const server = await startServer({ keepAliveMs: 100, ...options });
     const appender = await Peer.connect(server.url('/f'), 'APPEND');
-    onTestFinished(() => appender.end());
+    onTestFinished(() => appender.finish());
     await fetch(server.url('/s'), { method: 'PUT', headers: { 'content-type': 'text/plain' } });
     const count = () =>
       new Promise<number>((resolve) => server.app.server.getConnections((_e, n) => resolve(n)));

@@ -2,9 +2,9 @@ import http, { type IncomingMessage } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type DropLimits, dropRestOfBody } from '../../../src/server/node/rest-of-body.ts';
-import { openSocket, parseAnswer, readHead, writeHead } from '../../support/http-raw.ts';
-import { startServer } from '../../support/server.ts';
-import { send } from '../../support/streams-requests.ts';
+import { openSocket, parseAnswer, readHead, writeHead } from '../../support/http/raw.ts';
+import { send } from '../../support/http/request.ts';
+import { startServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 /** Long enough for whatever is to come before. */

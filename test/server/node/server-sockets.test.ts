@@ -11,11 +11,10 @@ import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ServerSockets } from '../../../src/server/node/server-sockets.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
-import { openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../../support/http-raw.ts';
-import { startStandalone } from '../../support/http-standalone.ts';
-import { Peer } from '../../support/peers.ts';
-import { startServer, temporaryDirectory } from '../../support/server.ts';
+import { openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../../support/http/raw.ts';
+import { listen, startServer, startStandalone, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor, waitWhile } from '../../support/wait-for.ts';
+import { Peer } from '../../support/websocket/peer.ts';
 
 const OFFER = ['Upgrade: h2c', 'Connection: Upgrade, HTTP2-Settings', 'HTTP2-Settings: AAMAAABkAAQAoAAA'];
 
@@ -370,9 +369,7 @@ describe('over TLS', () => {
     spawnSync('openssl', [...selfSigned, '-subj', '/CN=test', '-keyout', keyFile, '-out', certFile]);
     const app = Fastify({ https: { key: await readFile(keyFile), cert: await readFile(certFile) } });
     await app.register(httpfstream, { root: await temporaryDirectory(), closeTimeoutMs: 200 });
-    await app.listen({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => app.close());
-    const { port } = app.server.address() as AddressInfo;
+    const { port } = await listen(app);
     const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
     onTestFinished(() => void socket.destroy());
     await once(socket, 'secureConnect');
@@ -437,8 +434,8 @@ describe('a server of ours', () => {
       await app.register(httpfstream, { root: await temporaryDirectory(), prefix, closeTimeoutMs: 200 });
     }
     let connections = 0;
-    const base = await app.listen({ host: '127.0.0.1', port: 0 });
-    onTestFinished(() => app.close());
+    const { url } = await listen(app);
+    const base = url('');
     app.server.on('connection', () => connections++);
     const { port } = app.server.address() as AddressInfo;
     const socket = await openSocket(port);
@@ -450,7 +447,7 @@ describe('a server of ours', () => {
     for (const mount of ['/one', '/two']) {
       const appender = await Peer.connect(`${base}${mount}/f`, 'APPEND');
       await appender.send('text');
-      await appender.end();
+      await appender.finish();
     }
     const reader = await openSocket(port);
     writeHead(reader, 'GET /two/f HTTP/1.1', LAST_OFFER);

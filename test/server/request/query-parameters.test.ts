@@ -2,9 +2,9 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { HANDSHAKE, rawRequest } from '../../support/http-raw.ts';
-import { send } from '../../support/streams-requests.ts';
-import { InProcessServer } from '../../support/streams-server.ts';
+import { HANDSHAKE, rawRequest } from '../../support/http/raw.ts';
+import { send } from '../../support/http/request.ts';
+import { InProcessServer } from '../../support/server/restartable-server.ts';
 
 const CONTENT = 'one\ntwo\nthree\n';
 const SUBPROTOCOL = 'Sec-WebSocket-Protocol: httpfstream.v2';

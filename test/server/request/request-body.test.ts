@@ -5,7 +5,7 @@ import type { FastifyRequest } from 'fastify';
 import { expect, onTestFinished, test } from 'vitest';
 import { ServerSockets } from '../../../src/server/node/server-sockets.ts';
 import { RequestBody } from '../../../src/server/request/request-body.ts';
-import { openSocket, writeHead } from '../../support/http-raw.ts';
+import { openSocket, writeHead } from '../../support/http/raw.ts';
 
 /** Resolves when nothing has been read from a connection for some turns of the event loop. */
 async function whenQuiet(socket: Socket): Promise<void> {

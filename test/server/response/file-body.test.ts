@@ -10,7 +10,7 @@ import { FileBody } from '../../../src/server/response/file-body.ts';
 import { Root } from '../../../src/storage/root.ts';
 import type { StoredFile } from '../../../src/storage/stored-file.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor, waitForStandstill } from '../../support/wait-for.ts';
 
 const KiB = 1024;

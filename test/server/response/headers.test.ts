@@ -2,9 +2,9 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { userContentHeaders } from '../../../src/server/response/headers.ts';
-import { openAppender } from '../../support/http-append.ts';
-import { get, head } from '../../support/http-request.ts';
-import { startServer } from '../../support/server.ts';
+import { get, head } from '../../support/http/request.ts';
+import { startServer } from '../../support/server/server.ts';
+import { openAppender } from '../../support/websocket/appends.ts';
 
 const policyOf = (type: string) => userContentHeaders(type)['content-security-policy'];
 

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { textEncoder } from '../../../src/server/websocket/dialects.ts';
-import { FrameReader, Op } from '../../support/original-frames.ts';
+import { FrameReader, Op } from '../../support/original/frames.ts';
 
 const MAX_BYTES = 8;
 const encode = textEncoder(MAX_BYTES);

@@ -4,8 +4,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import Fastify from 'fastify';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { httpfstream } from '../../../src/server/plugin.ts';
-import { HANDSHAKE, openSocket, readHead, readToEnd, writeHead } from '../../support/http-raw.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { HANDSHAKE, openSocket, readHead, readToEnd, writeHead } from '../../support/http/raw.ts';
+import { listen, temporaryDirectory } from '../../support/server/server.ts';
 
 test('a follower that has gone before its handshake is looked at is no error, and holds up no close', async () => {
   const root = await temporaryDirectory();
@@ -37,9 +37,8 @@ test('a follower that breaks the rules while it waits is cut, and is no error of
   const lines: string[] = [];
   const app = Fastify({ logger: { stream: { write: (line: string) => void lines.push(line) } } });
   await app.register(httpfstream, { root: await temporaryDirectory() });
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  onTestFinished(() => app.close());
-  const socket = await openSocket((app.server.address() as AddressInfo).port);
+  const { port } = await listen(app);
+  const socket = await openSocket(port);
   const end = readToEnd(socket);
   writeHead(socket, 'GET /none?wait=3600 HTTP/1.1', [
     ...HANDSHAKE,
@@ -60,10 +59,9 @@ test.each([
   await writeFile(`${root}/a`, 'hello\n');
   const app = Fastify();
   await app.register(httpfstream, { root });
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  onTestFinished(() => app.close());
+  const { port } = await listen(app);
   const connected = once(app.server, 'connection') as Promise<[Socket]>;
-  const socket = await openSocket((app.server.address() as AddressInfo).port);
+  const socket = await openSocket(port);
   onTestFinished(() => void socket.destroy());
   const [inside] = await connected;
   const single = vi.spyOn(inside, '_write');

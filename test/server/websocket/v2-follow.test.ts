@@ -2,13 +2,14 @@ import { appendFile, copyFile, mkdir, rename, truncate, utimes, writeFile } from
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { HANDSHAKE, openSocket, writeHead } from '../../support/http-raw.ts';
-import { get, head } from '../../support/http-request.ts';
+import { HANDSHAKE, openSocket, writeHead } from '../../support/http/raw.ts';
+import { get, head } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../../support/server.ts';
-import { type Query, refusalOf, sessionOf, V2, V2Peer } from '../../support/v2-peers.ts';
+import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import type { Query } from '../../support/websocket/peer.ts';
+import { refusalOf, sessionOf, V2, V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const BLOCK_BYTES = 64 * 1024;
 

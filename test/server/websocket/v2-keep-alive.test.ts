@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { fileText, openWebSocket, payloadOf } from '../../support/http-append.ts';
 import { NEVER_MS, PATIENCE_MS } from '../../support/patience.ts';
-import { startServer } from '../../support/server.ts';
-import { sessionOf, V2Peer } from '../../support/v2-peers.ts';
+import { startServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { fileText } from '../../support/websocket/appends.ts';
+import { Peer } from '../../support/websocket/peer.ts';
+import { sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
 
 const KEEP_ALIVE_MS = 60;
 
@@ -39,7 +40,7 @@ describe('a client that speaks the subprotocol and answers no pings', () => {
     const server = await startServer({ keepAliveMs: KEEP_ALIVE_MS });
     const appender = await V2Peer.append(server.url('/f'));
     const begun = performance.now();
-    const follower = await V2Peer.follow(server.url('/f'), {}, { answersPings: false });
+    const follower = await V2Peer.follow(server.url('/f'), {}, { autoPong: false });
     await follower.closed();
     expect(performance.now() - begun).toBeGreaterThan(2 * KEEP_ALIVE_MS - 20);
     expect(follower.ending).toEqual([undefined, 1006]);
@@ -49,7 +50,7 @@ describe('a client that speaks the subprotocol and answers no pings', () => {
   test('is cut when it appends, and its session waits for it', async () => {
     const server = await startServer({ keepAliveMs: KEEP_ALIVE_MS, graceMs: NEVER_MS });
     const session = sessionOf('a');
-    const appender = await V2Peer.append(server.url('/f'), { session }, { answersPings: false });
+    const appender = await V2Peer.append(server.url('/f'), { session }, { autoPong: false });
     const follower = await V2Peer.follow(server.url('/f'));
     await follower.until(() => follower.story.includes('waiting'), 'waiting');
     await appender.closed();
@@ -63,7 +64,7 @@ describe('a client that speaks the subprotocol and answers no pings', () => {
 
   test('is cut when it waits for its resource', async () => {
     const server = await startServer({ keepAliveMs: KEEP_ALIVE_MS });
-    const follower = await V2Peer.follow(server.url('/later'), { wait: 60 }, { answersPings: false });
+    const follower = await V2Peer.follow(server.url('/later'), { wait: 60 }, { autoPong: false });
     await follower.closed();
     expect(follower.closeCode).toBe(1006);
   });
@@ -71,7 +72,7 @@ describe('a client that speaks the subprotocol and answers no pings', () => {
   test('is not cut while it sends something else', async () => {
     const server = await startServer({ keepAliveMs: KEEP_ALIVE_MS });
     const witness = await V2Peer.append(server.url('/g'));
-    const appender = await V2Peer.append(server.url('/f'), {}, { answersPings: false });
+    const appender = await V2Peer.append(server.url('/f'), {}, { autoPong: false });
     const sending = setInterval(() => appender.websocket.send(Buffer.from('x')), KEEP_ALIVE_MS / 4);
     await pings(witness, 4);
     clearInterval(sending);
@@ -124,17 +125,17 @@ describe('a client that speaks the subprotocol', () => {
 describe('a legacy client that answers no pings', () => {
   test('is not cut when it follows, nor pinged when it appends', async () => {
     const server = await startServer({ keepAliveMs: KEEP_ALIVE_MS });
-    const appender = await openWebSocket(server, '/f', 'APPEND', { autoPong: false });
-    const follower = await openWebSocket(server, '/f', 'FOLLOW', { autoPong: false });
+    const appender = await Peer.connect(server.url('/f'), 'APPEND', { autoPong: false });
+    const follower = await Peer.connect(server.url('/f'), 'FOLLOW', { autoPong: false });
     let isPinged = false;
-    appender.on('ping', () => {
+    appender.websocket.on('ping', () => {
       isPinged = true;
     });
     const witness = await V2Peer.append(server.url('/g'));
     await pings(witness, 4);
     expect(isPinged).toBe(false);
-    appender.send('still here');
-    await waitFor(() => payloadOf(follower) === 'still here', 'the bytes');
+    await appender.send('still here');
+    await waitFor(() => follower.text === 'still here', 'the bytes');
     expect(await fileText(server, 'f')).toBe('still here');
   });
 });

@@ -7,7 +7,7 @@ import { encodeEntry, type JournalEntry, readEntries } from '../../../src/storag
 import { Journal } from '../../../src/storage/journal/journal.ts';
 import { Quarantine } from '../../../src/storage/journal/quarantine.ts';
 import { WriteTurns } from '../../../src/storage/write-turns.ts';
-import { temporaryDirectory } from '../../support/server.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 interface Header {
   file: string;

@@ -5,12 +5,7 @@ import { ClassicLevel } from 'classic-level';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { import03 } from '../../../src/storage/records/import-0.3.ts';
 import { Root } from '../../../src/storage/root.ts';
-import { play } from '../../support/crash-root.ts';
-import { Random } from '../../support/random.ts';
-import { fingerprintOf, restoredRoot } from '../../support/restored-root.ts';
-import { RESERVED } from '../../support/root-files.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { systemError } from '../../support/small-disk.ts';
+import { play } from '../../support/core/crash-root.ts';
 import {
   dueIn,
   forksIn,
@@ -18,7 +13,12 @@ import {
   recordsOf,
   storedIn,
   tombstonesIn,
-} from '../../support/stored-records.ts';
+} from '../../support/core/stored-records.ts';
+import { fingerprintOf, restoredRoot } from '../../support/disk/restored-root.ts';
+import { RESERVED } from '../../support/disk/root-files.ts';
+import { systemError } from '../../support/disk/small-disk.ts';
+import { Random } from '../../support/random.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 
 /** `HTTPFSTREAM_SOAK=1` takes every step, `npm test` some. */
 const IS_SOAK = process.env.HTTPFSTREAM_SOAK !== undefined;

@@ -6,10 +6,10 @@ import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type FileRecord, isDamaged } from '../../../src/storage/records/file-record.ts';
 import type { DueFile, Records } from '../../../src/storage/records/records.ts';
-import { RESERVED } from '../../support/root-files.ts';
-import { temporaryDirectory } from '../../support/server.ts';
-import { type SmallDisk, smallDisks, systemError } from '../../support/small-disk.ts';
-import { dueIn, recordsOf, storedIn, storeOf, withStore } from '../../support/stored-records.ts';
+import { dueIn, recordsOf, storedIn, storeOf, withStore } from '../../support/core/stored-records.ts';
+import { RESERVED } from '../../support/disk/root-files.ts';
+import { type SmallDisk, smallDisks, systemError } from '../../support/disk/small-disk.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const NOT_DURABLE = { durable: false };

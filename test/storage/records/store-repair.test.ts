@@ -6,9 +6,9 @@ import { checkDirectory } from '../../../src/server/check-directory.ts';
 import type { FileRecord } from '../../../src/storage/records/file-record.ts';
 import { missingFile } from '../../../src/storage/records/store-repair.ts';
 import type { Report } from '../../../src/storage/report.ts';
-import { RESERVED } from '../../support/root-files.ts';
-import { startServer, temporaryDirectory } from '../../support/server.ts';
-import { recordsIn, recordsOf, storeOf } from '../../support/stored-records.ts';
+import { recordsIn, recordsOf, storeOf } from '../../support/core/stored-records.ts';
+import { RESERVED } from '../../support/disk/root-files.ts';
+import { startServer, temporaryDirectory } from '../../support/server/server.ts';
 
 /** A root of which the store has a file of records, which takes several blocks. */
 async function filled(count: number): Promise<{ root: string; table: string }> {

@@ -1,0 +1,85 @@
+import fs from 'node:fs';
+import { appendFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { RootDirectory } from '../../src/storage/root-directory.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
+import { CollectingSink, startCore } from '../support/core/harness.ts';
+
+const F = ResourcePath.parse('/f');
+const { signal } = new AbortController();
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** A core with a file `f`; how often names are looked up from then on. */
+async function startWithFile() {
+  const core = await startCore();
+  onTestFinished(() => core.core.close());
+  const name = path.join(core.directory, 'f');
+  await writeFile(name, 'some');
+  const append = async (path: string) => {
+    const appender = await core.open(path);
+    onTestFinished(() => appender.end('finished'));
+    return appender;
+  };
+  const lookingUp = vi.spyOn(RootDirectory.prototype, 'hold');
+  return { ...core, append, name, counts: () => lookingUp.mock.calls.length };
+}
+
+describe('a path is looked up once', () => {
+  it('to read a file', async () => {
+    const { core, counts } = await startWithFile();
+    await (await core.resources.openAny(F)).close();
+    expect(counts()).toBe(1);
+  });
+
+  it('to follow a file to which nobody appends', async () => {
+    const { core, counts } = await startWithFile();
+    const sink = new CollectingSink();
+    sink.follower = await core.followers.follow(F, {}, sink, signal);
+    sink.follower.leave();
+    expect(counts()).toBe(1);
+  });
+
+  it('to append to a file, to follow that, and to find that it is live', async () => {
+    const { core, append, counts } = await startWithFile();
+    const appender = await append('/f');
+    expect(counts()).toBe(1);
+    const sink = new CollectingSink();
+    sink.follower = await core.followers.follow(F, {}, sink, signal);
+    expect(counts()).toBe(2);
+    sink.follower.leave();
+    expect((await core.followers.liveFeed(F)) === appender.feed).toBe(true);
+    expect(counts()).toBe(3);
+  });
+});
+
+describe('what is opened by the one look-up', () => {
+  it('is closed when a live feed is followed, which has the file open', async () => {
+    const { core, append } = await startWithFile();
+    const appender = await append('/f');
+    const closing = vi.spyOn(fs, 'closeSync');
+    const sink = new CollectingSink();
+    sink.follower = await core.followers.follow(F, {}, sink, signal);
+    // What was looked up, and what was opened.
+    expect(closing).toHaveBeenCalledTimes(2);
+    expect(sink.follower.feed === appender.feed).toBe(true);
+    sink.follower.leave();
+  });
+
+  it('is followed to where the file ends when somebody joins it', async () => {
+    const { core, name } = await startWithFile();
+    const { openUsed } = core.resources;
+    vi.spyOn(core.resources, 'openUsed').mockImplementation(async (resource) => {
+      const file = await openUsed.call(core.resources, resource);
+      await appendFile(name, ' more');
+      return file;
+    });
+    const sink = new CollectingSink();
+    sink.follower = await core.followers.follow(F, {}, sink, signal);
+    expect(sink.follower.feed.committed).toBe('some more'.length);
+    sink.follower.leave();
+  });
+});

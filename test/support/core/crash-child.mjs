@@ -1,0 +1,326 @@
+/**
+ * Does one thing to a root, as a server does, and tells what it was answered: a line of JSON for each fact,
+ * before and after. Run with `crash-hook.cjs`. Arguments: root, durability, operation, whether to close in order.
+ */
+import { appendFileSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { getEnvironmentData } from 'node:worker_threads';
+import { Core } from '../../../dist/src/core/core.js';
+import { checkRoot } from '../../../dist/src/core/recovery/check/root-check.js';
+import { Root } from '../../../dist/src/storage/root.js';
+import { ResourcePath } from '../../../dist/src/wire/resource-path.js';
+
+const LARGE_BYTES = 300 * 1024;
+
+/** 65 times that is more than the log holds before a checkpoint. */
+const LOGGED_BYTES = 253 * 1024;
+
+const [directory, durability, operation, end] = process.argv.slice(2);
+const steps = getEnvironmentData('steps');
+
+function tell(fact) {
+  writeSync(1, `${JSON.stringify(fact)}\n`);
+}
+
+/** Tells what is asked for, does it, and tells what came of it. */
+async function ask(fact, action) {
+  tell({ ...fact, outcome: 'sent' });
+  try {
+    await action();
+    tell({ ...fact, outcome: 'made' });
+    return true;
+  } catch (error) {
+    tell({
+      ...fact,
+      outcome: error.code === 'HFS_OUTCOME_UNKNOWN' ? 'unknown' : 'refused',
+      reason: String(error),
+    });
+    return error.code === 'HFS_OUTCOME_UNKNOWN';
+  }
+}
+
+class Server {
+  static async start() {
+    const server = new Server();
+    server.core = new Core(await Root.open(directory), { durability, graceMs: 0 });
+    await server.core.serve();
+    return server;
+  }
+
+  create(name, { lines = [], ...request } = {}) {
+    const { fork, ...rest } = request;
+    const whole = {
+      contentType: 'text/plain',
+      ttlSeconds: undefined,
+      expiresAt: undefined,
+      isClosed: false,
+      isUpload: false,
+      ...rest,
+      fork: fork && { source: ResourcePath.parse(fork), offset: undefined, subOffset: 0 },
+    };
+    const content = Buffer.from(lines.map((line) => `${line}\n`).join(''));
+    return ask({ kind: 'create', path: name, lines, fork, type: whole.contentType }, async () => {
+      await this.core.streams.create(ResourcePath.parse(name), whole, content);
+    });
+  }
+
+  append(name, line, { seq, close = false, bytes = 0 } = {}) {
+    const text = `${line}${'.'.repeat(bytes)}\n`;
+    return ask({ kind: 'append', path: name, lines: [line], seq, close }, async () => {
+      const stream = await this.core.resources.acquire(ResourcePath.parse(name));
+      const producer = seq === undefined ? undefined : { id: 'p', epoch: 0, seq };
+      try {
+        await stream.append({
+          bytes: Buffer.from(text),
+          contentType: 'text/plain',
+          seq: undefined,
+          producer,
+          close,
+        });
+      } finally {
+        this.core.resources.release(stream);
+      }
+    });
+  }
+
+  delete(name) {
+    return ask({ kind: 'delete', path: name }, () => this.core.streams.delete(ResourcePath.parse(name)));
+  }
+
+  async checkpoint(name) {
+    const stream = await this.core.resources.acquire(ResourcePath.parse(name));
+    await stream.checkpoint().finally(() => this.core.resources.release(stream));
+  }
+
+  async session(name, lines) {
+    const owner = {
+      drained() {},
+      deposed() {},
+      lost() {},
+      safe: (position) => tell({ kind: 'safe', path: name, position }),
+    };
+    tell({ kind: 'session', path: name, text: lines.join('') });
+    const appender = await this.core.sessions
+      .open(ResourcePath.parse(name), { session: 's' }, owner)
+      .catch(() => undefined);
+    for (const line of lines) appender?.append(Buffer.from(line));
+    await appender?.end('finished');
+  }
+
+  /** Refused once, asked for once more, as clients do. */
+  async twice(action) {
+    if (!(await action())) await action();
+  }
+}
+
+/** Each: what is there before, and what is done then, step by step. */
+const OPERATIONS = {
+  'make a stream': {
+    run: (server) => server.twice(() => server.create('a/new', { lines: ['new 0'] })),
+  },
+  'make many streams at once': {
+    run: (server) =>
+      Promise.all(
+        Array.from({ length: 8 }, (_, index) =>
+          server.twice(() => server.create(`a/new ${index}`, { lines: [`new ${index}`] })),
+        ),
+      ),
+  },
+  'make a fork': {
+    before: (server) => server.create('source', { lines: ['source 0'] }),
+    run: (server) => server.twice(() => server.create('fork', { lines: ['fork 0'], fork: 'source' })),
+  },
+  'make a stream that expires': {
+    run: (server) => server.twice(() => server.create('new', { lines: ['new 0'], ttlSeconds: 600 })),
+  },
+  'append to a stream': {
+    before: (server) => server.create('stream'),
+    run: (server) => server.twice(() => server.append('stream', 'line 0')),
+  },
+  'append to a stream as a producer': {
+    before: async (server) => {
+      await server.create('stream');
+      await server.append('stream', 'line 0', { seq: 0 });
+    },
+    run: async (server) => {
+      await server.twice(() => server.append('stream', 'line 1', { seq: 1 }));
+      await server.twice(() => server.append('stream', 'line 2', { seq: 2 }));
+    },
+  },
+  'append for the first time as a producer': {
+    before: (server) => server.create('stream', { lines: ['begun'] }),
+    run: (server) => server.twice(() => server.append('stream', 'line 0', { seq: 0 })),
+  },
+  'append to many streams at once': {
+    before: async (server) => {
+      for (const name of ['one', 'two', 'three']) {
+        await server.create(name);
+        await server.append(name, `${name} 0`, { seq: 0 });
+      }
+    },
+    run: (server) =>
+      Promise.all(
+        ['one', 'two', 'three'].flatMap((name) => [
+          server.twice(() => server.append(name, `${name} 1`, { seq: 1 })),
+          name === 'two' ? undefined : server.twice(() => server.append(name, `${name} 2`, { seq: 2 })),
+        ]),
+      ),
+  },
+  'append much at once': {
+    before: async (server) => {
+      await server.create('stream');
+      await server.append('stream', 'line 0', { seq: 0 });
+    },
+    run: async (server) => {
+      await server.twice(() => server.append('stream', 'large 1', { seq: 1, bytes: LARGE_BYTES }));
+      await server.twice(() => server.append('stream', 'line 2', { seq: 2 }));
+    },
+  },
+  'append much to a file that nobody made as a stream': {
+    before: (server) => {
+      appendFileSync(path.join(directory, 'plain'), 'plain 0\n');
+      tell({ kind: 'create', path: 'plain', lines: ['plain 0'], outcome: 'made' });
+      return server.append('plain', 'line 0');
+    },
+    run: (server) => server.twice(() => server.append('plain', 'large 1', { bytes: LARGE_BYTES })),
+  },
+  'append much while another stream is brought up to date': {
+    before: async (server) => {
+      for (const name of ['stream', 'other']) await server.create(name);
+      for (let seq = 0; seq < 64; seq++)
+        await server.append('other', `other ${seq}`, { seq, bytes: LOGGED_BYTES });
+    },
+    // The log becomes so long that there is a checkpoint at once.
+    run: async (server) => {
+      const large = server.twice(() => server.append('stream', 'large 0', { bytes: LARGE_BYTES }));
+      for (const seq of [64, 65]) {
+        await server.twice(() => server.append('other', `other ${seq}`, { seq, bytes: LOGGED_BYTES }));
+      }
+      await large;
+    },
+  },
+  'append the last line': {
+    before: (server) => server.create('stream'),
+    run: (server) => server.twice(() => server.append('stream', 'line 0', { close: true })),
+  },
+  'set aside what no producer knows': {
+    before: async (server) => {
+      await server.create('stream');
+      await server.append('stream', 'line 0', { seq: 0 });
+      await server.core.close();
+      appendFileSync(path.join(directory, 'stream'), 'foreign\n');
+      return Server.start();
+    },
+    run: (server) => server.twice(() => server.append('stream', 'line 1', { seq: 1 })),
+  },
+  'append in a session': {
+    before: async (server) => {
+      await server.create('stream');
+      await server.append('stream', 'line 0');
+    },
+    run: (server) => server.session('stream', ['session 0\n', 'session 1\n']),
+  },
+  'bring a record up to date': {
+    before: async (server) => {
+      await server.create('stream');
+      await server.append('stream', 'line 0', { seq: 0 });
+      await server.append('stream', 'line 1', { seq: 1 });
+    },
+    run: (server) => server.checkpoint('stream').catch(() => undefined),
+  },
+  'close in order': {
+    before: async (server) => {
+      for (const name of ['one', 'two']) {
+        await server.create(name);
+        await server.append(name, `${name} 0`, { seq: 0 });
+        await server.append(name, `${name} 1`, { seq: 1 });
+      }
+    },
+    run: (server) => server.core.close(),
+  },
+  'delete a stream': {
+    before: async (server) => {
+      await server.create('stream', { ttlSeconds: 600 });
+      await server.append('stream', 'line 0', { seq: 0 });
+    },
+    run: (server) => server.twice(() => server.delete('stream')),
+  },
+  'delete a stream that was forked': {
+    before: async (server) => {
+      await server.create('source', { lines: ['source 0'] });
+      await server.create('fork', { lines: ['fork 0'], fork: 'source' });
+    },
+    run: (server) => server.twice(() => server.delete('source')),
+  },
+  'delete the last fork': {
+    before: async (server) => {
+      await server.create('source', { lines: ['source 0'] });
+      await server.create('fork', { lines: ['fork 0'], fork: 'source' });
+      await server.create('fork of fork', { lines: ['fork of fork 0'], fork: 'fork' });
+      await server.delete('source');
+      await server.delete('fork');
+    },
+    run: (server) => server.twice(() => server.delete('fork of fork')),
+  },
+  'delete what has outlived its time': {
+    before: async (server) => {
+      await server.create('source', { lines: ['source 0'] });
+      const expiresAt = new Date(Date.now() + 50).toISOString();
+      tell({ kind: 'expire', path: 'stream' });
+      await server.create('stream', { lines: ['stream 0'], fork: 'source', expiresAt });
+      await server.delete('source');
+      await delay(60);
+    },
+    run: async (server) => {
+      const file = await server.core.resources.open(ResourcePath.parse('stream')).catch(() => undefined);
+      await file?.close();
+    },
+  },
+  'recover after a kill': {
+    isSecond: true,
+    run: async () => {
+      await Server.start();
+    },
+  },
+  'check after a kill': {
+    isSecond: true,
+    run: async () => {
+      await checkRoot(await Root.open(directory), () => {});
+    },
+  },
+  'be killed with streams that expire': {
+    before: async (server) => {
+      for (const name of ['one', 'two']) {
+        await server.create(name, { ttlSeconds: 600 });
+        await server.append(name, `${name} 0`);
+      }
+    },
+    run: async () => {},
+  },
+  /** For those that are second. */
+  'be killed': {
+    before: async (server) => {
+      await server.create('source', { lines: ['source 0'] });
+      await server.create('fork', { lines: ['fork 0'], fork: 'source' });
+      await server.delete('source');
+      for (const name of ['one', 'two']) {
+        await server.create(name);
+        for (const seq of [0, 1, 2]) await server.append(name, `${name} ${seq}`, { seq });
+      }
+      await server.append('one', 'large 3', { seq: 3, bytes: LARGE_BYTES });
+    },
+    run: async () => {},
+  },
+};
+
+const { before, run, isSecond } = OPERATIONS[operation];
+let server = isSecond ? undefined : await Server.start();
+const another = await before?.(server);
+if (another instanceof Server) server = another;
+Atomics.store(steps, 1, 1);
+await run(server);
+if (end === 'close') await server?.core.close().catch(() => undefined);
+Atomics.store(steps, 1, 0);
+tell({ kind: 'end', steps: Atomics.load(steps, 0) });
+process.kill(process.pid, 'SIGKILL');

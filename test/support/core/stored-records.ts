@@ -1,0 +1,188 @@
+import { existsSync } from 'node:fs';
+import { cp, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { ClassicLevel } from 'classic-level';
+import { onTestFinished, vi } from 'vitest';
+import type { Core } from '../../../src/core/core.ts';
+import type { FileRecord, Tombstone } from '../../../src/storage/records/file-record.ts';
+import { Records } from '../../../src/storage/records/records.ts';
+import type { StreamLink } from '../../../src/storage/records/stream-state.ts';
+import type { Report } from '../../../src/storage/report.ts';
+import { Reserve } from '../../../src/storage/reserve.ts';
+import { RESERVED } from '../disk/root-files.ts';
+import { temporaryDirectory } from '../server/server.ts';
+import { waitFor } from '../wait-for.ts';
+
+/** Where the store of a root lies. */
+export function storeOf(root: string): string {
+  return path.join(root, RESERVED, 'records');
+}
+
+/** The store of a root that no server uses; to be opened and closed by the caller. */
+export function recordsOf(root: string, report: Report = () => {}): Records {
+  const own = (name: string) => path.join(root, RESERVED, name);
+  return new Records({
+    directory: own('records'),
+    aside: own('aside'),
+    reserve: new Reserve(own('reserve')),
+    report,
+  });
+}
+
+/** Runs `action` on the store of a root that no server uses, as it lies there: texts by keys. */
+export async function withStore<T>(root: string, action: (store: ClassicLevel) => Promise<T>): Promise<T> {
+  const store = new ClassicLevel(storeOf(root));
+  await store.open();
+  try {
+    return await action(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** What is in the store of a root, by key; also while a server uses it, of which this is a copy. */
+export async function storedIn(root: string): Promise<Map<string, string>> {
+  const copy = path.join(await temporaryDirectory(), 'root');
+  for (;;) {
+    try {
+      await cp(storeOf(root), storeOf(copy), { recursive: true, filter: isNoLock });
+      return await withStore(copy, async (store) => new Map(await store.iterator().all()));
+    } catch (error) {
+      // The server has replaced a file meanwhile.
+      if (!existsSync(storeOf(root)) || !isMissing(error)) throw error;
+    } finally {
+      await rm(copy, { recursive: true, force: true });
+    }
+  }
+}
+
+function isNoLock(name: string): boolean {
+  return path.basename(name) !== 'LOCK';
+}
+
+function isMissing(error: unknown): boolean {
+  const { code, cause } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || (cause as NodeJS.ErrnoException | undefined)?.code === 'LEVEL_CORRUPTION';
+}
+
+/** What is remembered of a file. */
+export interface StoredRecord {
+  fingerprint: string;
+  record: FileRecord;
+}
+
+/** What a root remembers of its files, by their paths; what is damaged by its fingerprint. */
+export async function recordsIn(root: string): Promise<Record<string, StoredRecord>> {
+  const entries = entriesOf(await storedIn(root), 'file').map(([fingerprint, text]) => {
+    const record = parse(text);
+    return [record?.path ?? fingerprint, { fingerprint, record }] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+/** What is remembered of the file at a path. */
+export async function recordAt(root: string, name: string): Promise<StoredRecord> {
+  return (await recordsIn(root))[name] as StoredRecord;
+}
+
+/** What a root remembers of the last append to each of its resources, by their paths. */
+export async function rememberedIn(root: string): Promise<Record<string, Record<string, unknown>>> {
+  const records = Object.entries(await recordsIn(root));
+  return Object.fromEntries(records.map(([name, { record }]) => [name, { ...record.append }]));
+}
+
+/** What is left of the streams of a root that live on in their forks, by path. */
+export async function tombstonesIn(root: string): Promise<Record<string, Tombstone>> {
+  const entries = entriesOf(await storedIn(root), 'tombstone');
+  return Object.fromEntries(entries.map(([name, text]) => [name, parse(text)]));
+}
+
+/** Fingerprints of the files of a root that are being removed. */
+export async function removalsIn(root: string): Promise<string[]> {
+  return entriesOf(await storedIn(root), 'removal').map(([name]) => name);
+}
+
+/** The paths of the forks of the file at a path. */
+export async function forksIn(root: string, name: string): Promise<string[]> {
+  const stored = await storedIn(root);
+  const { fingerprint } = (await recordsIn(root))[name] as StoredRecord;
+  const forks: StreamLink[] = JSON.parse(stored.get(`forks!${fingerprint}`) ?? '[]');
+  return forks.map(({ path: fork }) => fork);
+}
+
+/** Which files of a root are to be looked at whether they have expired, and when: `MS!FINGERPRINT`. */
+export async function dueIn(root: string): Promise<string[]> {
+  return entriesOf(await storedIn(root), 'due').map(([name]) => name);
+}
+
+/** Replaces what is remembered of all files of a root that no server uses by what `change` makes of the text. */
+export async function rewriteRecords(
+  root: string,
+  change: (text: string) => string | Buffer | undefined,
+): Promise<number> {
+  const entries = [...(await storedIn(root))].filter(([key]) => key.startsWith('file!'));
+  await withStore(root, async (store) => {
+    for (const [key, text] of entries) {
+      const changed = change(text);
+      if (changed === undefined) await store.del(key);
+      else await store.put<string, Buffer>(key, Buffer.from(changed), { valueEncoding: 'buffer' });
+    }
+  });
+  return entries.length;
+}
+
+/** Returns what makes a write of the store fail: when that resolves, the store is being opened anew. */
+export function failingWrites(records: Records): () => Promise<void> {
+  let isFailing = false;
+  const { batch } = ClassicLevel.prototype;
+  const writing = vi.spyOn(ClassicLevel.prototype, 'batch');
+  writing.mockImplementation(async function failing(this: ClassicLevel, ...args: unknown[]) {
+    if (!isFailing) return batch.apply(this, args as never);
+    isFailing = false;
+    throw Object.assign(new Error('IO error: made up'), { code: 'LEVEL_IO_ERROR' });
+  } as never);
+  onTestFinished(() => writing.mockRestore());
+  return async () => {
+    isFailing = true;
+    const change = { path: 'other', append: { start: 0, state: 'open' } } as const;
+    records.write((draft) => draft.set('9-9', change), { durable: false }).catch(() => undefined);
+    await waitFor(() => records.opening !== undefined, 'the store to be closed');
+  };
+}
+
+/** The stores that this process has opened last, by the directories of their roots. */
+const opened = new Map<string, Records>();
+
+/**
+ * Has a core recover its root. Another one of this process that has it open is as good as killed from then on:
+ * its store is taken away, and it can write nothing more.
+ */
+export async function recoverAfterKill(directory: string, core: Core): Promise<void> {
+  await abandonStore(directory);
+  const { open } = Records.prototype;
+  const opening = vi.spyOn(Records.prototype, 'open').mockImplementation(function noted(this: Records) {
+    opened.set(directory, this);
+    return open.call(this);
+  });
+  await core.serve().finally(() => opening.mockRestore());
+}
+
+/** Takes the store of a root away from who has opened it in this process last. */
+export async function abandonStore(directory: string): Promise<void> {
+  await opened.get(directory)?.close();
+  opened.delete(directory);
+}
+
+function entriesOf(stored: ReadonlyMap<string, string>, space: string): [name: string, text: string][] {
+  return [...stored]
+    .filter(([key]) => key.startsWith(`${space}!`))
+    .map(([key, text]) => [key.slice(space.length + 1), text]);
+}
+
+function parse(text: string) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

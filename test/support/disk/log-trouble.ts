@@ -1,0 +1,45 @@
+import { onTestFinished, vi } from 'vitest';
+import { Batch, type JournalWriter } from '../../../src/storage/journal/batch.ts';
+import { Journal } from '../../../src/storage/journal/journal.ts';
+import { storageFailure } from '../../../src/storage/storage-failure.ts';
+import { systemError } from './small-disk.ts';
+
+/** Holds back what the log tells of each commit until it is let go, or until the test is over. */
+export class HeldCommits {
+  count = 0;
+  #release: (() => void)[] = [];
+  #isReleased = false;
+
+  constructor() {
+    const { tell } = Batch.prototype;
+    const hold = () => this.#hold();
+    const telling = vi.spyOn(Batch.prototype, 'tell').mockImplementation(async function held(this: Batch) {
+      await hold();
+      await tell.call(this);
+    });
+    onTestFinished(() => {
+      telling.mockRestore();
+      this.#isReleased = true;
+      this.release();
+    });
+  }
+
+  /** Lets those go that are held by now. */
+  release(): void {
+    for (const release of this.#release.splice(0)) release();
+  }
+
+  async #hold(): Promise<void> {
+    this.count++;
+    if (!this.#isReleased) await new Promise<void>((resolve) => this.#release.push(resolve));
+  }
+}
+
+/** Lets the disk refuse what is written to the log, until the test is over. */
+export function breakLog(): void {
+  const refuse = function refusing(_header: object, _payload: readonly Buffer[], writer: JournalWriter) {
+    queueMicrotask(() => writer.refused(storageFailure(systemError('ENOSPC')), true));
+  };
+  const appending = vi.spyOn(Journal.prototype, 'append').mockImplementation(refuse);
+  onTestFinished(() => appending.mockRestore());
+}

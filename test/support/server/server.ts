@@ -1,0 +1,74 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { AddressInfo, Socket } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { pino } from 'pino';
+import { onTestFinished } from 'vitest';
+import { httpfstream } from '../../../src/server/plugin.ts';
+import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
+import { createStandaloneServer } from '../../../src/server/standalone.ts';
+
+/** Makes URLs; also of a server that listens somewhere else each time it is started. */
+export interface UrlSource {
+  /** `http://127.0.0.1:PORT` and a path. */
+  url(path: string): string;
+}
+
+export interface TestServer extends UrlSource {
+  app: FastifyInstance;
+  /** Directory that holds the files. */
+  root: string;
+  port: number;
+}
+
+/** Makes an empty directory that is gone after the test. */
+export async function temporaryDirectory(): Promise<string> {
+  const directory = await mkdtemp(path.join(os.tmpdir(), 'httpfstream-test-'));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** Lets an application listen on a free port, until the test is over. */
+export async function listen(app: FastifyInstance): Promise<Omit<TestServer, 'root'>> {
+  const port = await listenOnFreePort(app);
+  onTestFinished(() => app.close());
+  return { app, port, url: (urlPath) => `http://127.0.0.1:${port}${urlPath}` };
+}
+
+/** Runs the plugin in an application on a free port, until the test is over. */
+export async function startServer(
+  options: Partial<HttpfstreamOptions> & { prefix?: string } = {},
+): Promise<TestServer> {
+  const root = options.root ?? (await temporaryDirectory());
+  const app = Fastify();
+  await app.register(httpfstream, { closeTimeoutMs: 200, ...options, root });
+  return { ...(await listen(app)), root };
+}
+
+/** Runs the standalone server on a free port, until the test is over. */
+export async function startStandalone(): Promise<TestServer> {
+  const root = path.join(await temporaryDirectory(), 'root');
+  const app = await createStandaloneServer({ root, logger: pino({ level: 'silent' }) });
+  const server = await listen(app);
+  cutConnectionsAfterTest(app);
+  return { ...server, root };
+}
+
+/** Keeps a connection that the server forgot from holding up the end of the test. */
+export function cutConnectionsAfterTest(app: FastifyInstance): void {
+  const sockets = new Set<Socket>();
+  app.server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+}
+
+/** Resolves with the port. To be closed by the caller. */
+export async function listenOnFreePort(app: FastifyInstance): Promise<number> {
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  return (app.server.address() as AddressInfo).port;
+}
