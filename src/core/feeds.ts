@@ -135,7 +135,13 @@ export class Feeds implements FeedKeeper {
       // Else it is about a file that was cut before, and followers of that.
       if (resource.feed === feed) resource.lose(error);
     };
-    const watcher = { feed, lose };
+    const grew = () => {
+      // While a session has it, its next write finds out.
+      if (resource.feed !== feed || resource.isClaimed || resource.state.closed === true) return;
+      // What cannot be read is looked at again.
+      this.#live.takeIn(resource, feed.file).catch(() => undefined);
+    };
+    const watcher = { feed, lose, grew };
     this.#watchers.set(feed, watcher);
     this.#watch.add(watcher, path);
   }

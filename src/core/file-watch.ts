@@ -13,6 +13,8 @@ export interface Watcher {
   readonly feed: Feed;
   /** Called when the file was deleted, made anew or cut. */
   lose(error: HttpfstreamError): void;
+  /** Called when there is more in it than is committed. */
+  grew?(): void;
 }
 
 /**
@@ -52,8 +54,10 @@ export class FileWatch {
         return nowMs - grewAtMs < REST_MS;
       },
       look: () => {
-        const change = this.examine(feed, path);
+        const found = this.#peek(path);
+        const change = changeOf(feed, found);
         if (change !== undefined) watcher.lose(change);
+        else if (found?.file !== undefined && found.file.size > feed.committed) watcher.grew?.();
       },
     };
     this.#watched.set(watcher, watched);
@@ -74,14 +78,29 @@ export class FileWatch {
    * @param path the name under which the file was opened
    */
   examine(feed: Feed, path: ResourcePath): HttpfstreamError | undefined {
+    return changeOf(feed, this.#peek(path));
+  }
+
+  /** What is at a path; undefined when the disk does not tell: a write will. */
+  #peek(path: ResourcePath): Found | undefined {
     try {
-      const found = this.#turns.inLine(() => this.#root.peek(path));
-      if (found === undefined) return new ResourceGoneError('the file was deleted');
-      if (found.identity !== feed.file.stat.identity) return new ResourceGoneError('the file was made anew');
-      return found.size < feed.committed ? new StreamTruncatedError('the file was cut') : undefined;
+      return { file: this.#turns.inLine(() => this.#root.peek(path)) };
     } catch {
-      // A write will tell.
       return undefined;
     }
   }
+}
+
+/** What a path leads to. */
+interface Found {
+  /** Undefined when there is nothing. */
+  file: ReturnType<Root['peek']>;
+}
+
+function changeOf(feed: Feed, found: Found | undefined): HttpfstreamError | undefined {
+  if (found === undefined) return undefined;
+  const { file } = found;
+  if (file === undefined) return new ResourceGoneError('the file was deleted');
+  if (file.identity !== feed.file.stat.identity) return new ResourceGoneError('the file was made anew');
+  return file.size < feed.committed ? new StreamTruncatedError('the file was cut') : undefined;
 }

@@ -9,7 +9,7 @@ import { LoneEntry } from './log/lone-entry.ts';
 import { isolationOf, Resource, type ResourceOwner } from './resource.ts';
 import { canExpire } from './streams/stream-expiry.ts';
 import type { StreamStore } from './streams/stream-store.ts';
-import { ahead, type LookedAt, type StreamView, viewOf } from './streams/stream-view.ts';
+import { ahead, type LookedAt, lookAgain, type StreamView, viewOf } from './streams/stream-view.ts';
 
 /** How many idle resources are kept: their files are open. */
 const MAX_IDLE = 256;
@@ -89,13 +89,29 @@ export class LiveResources implements ResourceOwner {
     }
     // Another program may have appended since.
     try {
-      const { state } = holding.resource.isWriting ? holding.resource : await this.#look(file);
-      if (!holding.resource.isWriting) holding.resource.advance(state.size);
+      await this.#advance(holding.resource, file);
     } catch (error) {
       this.release(holding.resource);
       throw error;
     }
     return holding.resource;
+  }
+
+  /**
+   * Counts what another program has appended to the file of a resource that is in use and that no session has, when nothing is
+   * under way.
+   */
+  async takeIn(resource: Resource, file: StoredFile): Promise<void> {
+    const shared = file.share();
+    this.retain(resource);
+    try {
+      // As long as it is open to be appended to, it counts as what was appended. A sync that fails is told to the next append.
+      await resource.closeFile().catch(() => undefined);
+      await this.#advance(resource, await lookAgain(shared));
+    } finally {
+      this.release(resource);
+      await shared.close();
+    }
   }
 
   upToDate(resource: Resource): void {
@@ -213,6 +229,12 @@ export class LiveResources implements ResourceOwner {
     await this.#log.checkpoints.close();
     // What fails is in the journal, and replayed by the next start.
     await Promise.allSettled(Array.from(this.#holdings.values(), ({ resource }) => resource.closeFile()));
+  }
+
+  async #advance(resource: Resource, file: LookedAt): Promise<void> {
+    if (resource.isWriting) return;
+    const { state } = await this.#look(file);
+    if (!resource.isWriting) resource.advance(state.size);
   }
 
   async #look(file: LookedAt): Promise<StreamView> {

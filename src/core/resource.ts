@@ -237,9 +237,7 @@ export class Resource implements LogTarget, FeedOwner {
 
   /** Counts bytes that a session, or another program, has brought. */
   advance(size: number): void {
-    if (size <= this.state.size) return;
-    this.#appends.amend({ size });
-    this.#feed?.advance(size);
+    if (size > this.state.size) this.#appends.amend({ size });
   }
 
   /**
@@ -370,6 +368,7 @@ export class Resource implements LogTarget, FeedOwner {
       this.#names = namesOf(this.generation, this.state);
       this.cutFeed();
     }
+    this.#feed?.advance(this.state.size);
     // A session that closes it tells how it has ended.
     if (this.state.closed === true && !this.#isClaimed) this.#feed?.end({ reason: 'finished' }, 'stream');
   }

@@ -1,6 +1,8 @@
 import { appendFile, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { LiveResources } from '../../src/core/live-resources.ts';
+import { PathWatch } from '../../src/core/path-watch.ts';
 import { AppendHistory } from '../../src/core/sessions/append-history.ts';
 import { StoredFile } from '../../src/storage/stored-file.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
@@ -278,4 +280,72 @@ test('a session that another program has appended to while it came back does not
     code: 'HFS_POSITION_MISMATCH',
   });
   expect(text(core.sink)).toBe('first\none\nforeign\n');
+});
+
+describe.each([
+  ['that was only made', 0],
+  ['to which something was appended', 1],
+])('a stream %s and to which another program appends', (_, lines) => {
+  const known = `first\n${'second\n'.repeat(lines)}`;
+
+  async function grownStream() {
+    const stream = await followedStream();
+    for (let line = 0; line < lines; line++) await appendLine(stream.core, 'stream', 'second\n');
+    await waitFor(() => text(stream.sink) === known, 'what was appended');
+    const grow = () => appendFile(path.join(stream.directory, 'stream'), 'foreign\n');
+    return { ...stream, grow };
+  }
+
+  test('has that for its followers, and for those who come', async () => {
+    const { core, sink, follow, grow, close } = await grownStream();
+    await grow();
+    await waitFor(() => text(sink) === `${known}foreign\n`, 'what another program has appended');
+    await appendLine(core, 'stream', 'third\n');
+    await waitFor(() => text(sink) === `${known}foreign\nthird\n`, 'what was appended then');
+    const other = await follow();
+    await close();
+    await waitFor(() => sink.endReason !== undefined && other.endReason !== undefined, 'the end');
+    expect([text(sink), sink.endReason]).toEqual([`${known}foreign\nthird\n`, 'finished']);
+    expect([text(other), other.endReason]).toEqual([`${known}foreign\nthird\n`, 'finished']);
+  });
+
+  test('has that for a live read that comes then', async () => {
+    const { core, sink, grow } = await grownStream();
+    sink.follower?.leave();
+    await grow();
+    const reads = await core.followers.openLive(STREAM);
+    onTestFinished(() => reads.release());
+    const reader = new CollectingSink();
+    reader.follower = reads.join(0, reader);
+    reader.drain();
+    await waitFor(() => text(reader) === `${known}foreign\n`, 'what another program has appended');
+  });
+
+  test('is closed after that, though nobody has noticed it', async () => {
+    const watching = vi.spyOn(PathWatch.prototype, 'add').mockReturnValue();
+    onTestFinished(() => watching.mockRestore());
+    const { sink, grow, close, contents } = await grownStream();
+    await grow();
+    // What is judged upon less than there is, is refused once.
+    await close().catch((error) => {
+      expect(error.code).toBe('HFS_APPEND_BUSY');
+      return close();
+    });
+    await waitFor(() => sink.endReason !== undefined, 'the end');
+    expect([text(sink), sink.endReason]).toEqual([`${known}foreign\n`, 'finished']);
+    expect((await contents('stream')).toString()).toBe(text(sink));
+  });
+});
+
+test('what another program appends to a stream that has producers belongs to nobody', async () => {
+  const { core, sink, directory } = await followedStream();
+  const producer = (seq: number) => ({ id: 'p', epoch: 0, seq });
+  await appendLine(core, 'stream', 'second\n', producer(0));
+  const taking = vi.spyOn(LiveResources.prototype, 'takeIn');
+  onTestFinished(() => taking.mockRestore());
+  await appendFile(path.join(directory, 'stream'), 'foreign\n');
+  await waitFor(() => taking.mock.calls.length > 0, 'a look');
+  await taking.mock.results[0]?.value;
+  await appendLine(core, 'stream', 'third\n', producer(1));
+  await waitFor(() => text(sink) === 'first\nsecond\nthird\n', 'the third line');
 });

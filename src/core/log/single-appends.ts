@@ -95,10 +95,8 @@ export class SingleAppends implements JournalWriter {
     const changes = this.#changes.pending.slice(0, count);
     const start = (changes[0] as Change).before.size;
     const parts = changes.flatMap(({ append }) => partsOf(append));
-    const written =
-      parts.length === 0
-        ? undefined
-        : writeAtEndOfTurn(this.#log.turns, this.#file as AppendFile, start, parts);
+    // A look without bytes, too: what other programs have appended comes before the end of the stream.
+    const written = writeAtEndOfTurn(this.#log.turns, this.#file as AppendFile, start, parts);
     if (written !== undefined) {
       return written.then(
         () => this.#settle(count),

@@ -27,7 +27,7 @@ export async function writeAtEnd(file: AppendFile, start: number, parts: readonl
 }
 
 /**
- * As {@link writeAtEnd}, at the end of a turn.
+ * As {@link writeAtEnd}, at the end of a turn. Without bytes it only finds out.
  *
  * @returns undefined when it was written in line, and all is well; else what it comes to
  */
