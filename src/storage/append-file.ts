@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import * as fileIo from './file-io.ts';
 import { StoredFile, told } from './stored-file.ts';
 
@@ -7,6 +8,9 @@ import { StoredFile, told } from './stored-file.ts';
  * the caller finds out whether that was the place that it counted.
  */
 export class AppendFile extends StoredFile {
+  /** What was written through it. */
+  readonly written: Readonly<fileIo.WriteCount> = { bytes: 0 };
+
   /** For what makes sure in this room what it is. */
   get descriptor(): number {
     return this.fd;
@@ -14,7 +18,7 @@ export class AppendFile extends StoredFile {
 
   /** Writes all of `buffers`; rejects if a single byte is refused. */
   write(buffers: readonly Buffer[]): Promise<void> {
-    return fileIo.writeAll(this.fd, buffers);
+    return fileIo.writeAll(this.fd, buffers, this.written);
   }
 
   /**
@@ -24,13 +28,21 @@ export class AppendFile extends StoredFile {
    * @throws what the disk does; some of it may be written
    */
   writeInLine(buffers: readonly Buffer[]): fileIo.FileState {
-    fileIo.writeAllSync(this.fd, buffers);
+    fileIo.writeAllSync(this.fd, buffers, this.written);
     return fileIo.fstateSync(this.fd);
   }
 
   /** Cuts everything from `size` on. */
   truncate(size: number): Promise<void> {
     return fileIo.ftruncate(this.fd, size);
+  }
+
+  /**
+   * Cuts everything from `size` on, if it ends at `end`: looked at and cut in line, so that nothing is cut off that comes
+   * meanwhile.
+   */
+  truncateInLine(size: number, end: number): void {
+    if (fileIo.fstateSync(this.fd).size === end) fs.ftruncateSync(this.fd, size);
   }
 
   /**

@@ -102,16 +102,29 @@ export function readInto(fd: number, block: Buffer, position: number): Promise<n
   });
 }
 
+/** How many bytes were written, also by who failed in the middle. */
+export interface WriteCount {
+  bytes: number;
+}
+
 /** Writes all of `buffers` where the descriptor writes (at the end, with O_APPEND), going on after short writes. */
-export async function writeAll(fd: number, buffers: readonly Buffer[]): Promise<void> {
+export async function writeAll(fd: number, buffers: readonly Buffer[], count?: WriteCount): Promise<void> {
   let rest = buffers;
-  while (rest.length > 0) rest = without(rest, await writeOnce(fd, rest));
+  while (rest.length > 0) {
+    const written = await writeOnce(fd, rest);
+    if (count !== undefined) count.bytes += written;
+    rest = without(rest, written);
+  }
 }
 
 /** As {@link writeAll}, in line. */
-export function writeAllSync(fd: number, buffers: readonly Buffer[]): void {
+export function writeAllSync(fd: number, buffers: readonly Buffer[], count?: WriteCount): void {
   let rest = buffers;
-  while (rest.length > 0) rest = without(rest, fs.writevSync(fd, rest));
+  while (rest.length > 0) {
+    const written = fs.writevSync(fd, rest);
+    if (count !== undefined) count.bytes += written;
+    rest = without(rest, written);
+  }
 }
 
 export function describe(stat: fs.BigIntStats): FileStat {

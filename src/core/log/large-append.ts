@@ -2,7 +2,7 @@ import type { AppendFile } from '../../storage/append-file.ts';
 import type { Journal } from '../../storage/journal/journal.ts';
 import type { EntryHeader } from './entry.ts';
 import { LoneEntry } from './lone-entry.ts';
-import { writeAtEnd } from './write-at-end.ts';
+import { Remnant, writeAtEnd } from './write-at-end.ts';
 
 /**
  * An append whose bytes go to the file only: the journal says first where they will
@@ -13,6 +13,7 @@ export class LargeAppend {
   readonly #bytes: Buffer;
   readonly #before: LoneEntry;
   readonly #after: LoneEntry;
+  #remnant: Remnant | undefined;
 
   constructor(journal: Journal<EntryHeader>, entry: EntryHeader, bytes: Buffer) {
     this.#entry = entry;
@@ -21,15 +22,26 @@ export class LargeAppend {
     this.#after = new LoneEntry(journal, entry);
   }
 
+  /** What it may have left in the file, when it has failed; undefined when that is nothing. */
+  get remnant(): Remnant | undefined {
+    return this.#remnant;
+  }
+
   /**
    * Makes it. Not while others are under way.
    *
    * @param secure makes what was written to the file as safe as it must be
-   * @throws what went wrong; some of it may be in the file then
+   * @throws what went wrong; see {@link remnant}
    */
   async make(file: AppendFile, secure: () => Promise<void>): Promise<void> {
     await this.#before.write();
-    await writeAtEnd(file, this.#entry.start, [this.#bytes]);
+    const { start, length } = this.#entry;
+    const failure = await writeAtEnd(file, start, [this.#bytes]);
+    if (failure !== undefined) {
+      this.#remnant = failure.remnant;
+      throw failure.cause;
+    }
+    this.#remnant = new Remnant(file, this.#bytes, start + length);
     await secure();
     await this.#after.write();
   }

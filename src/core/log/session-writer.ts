@@ -144,10 +144,10 @@ export class SessionWriter implements TurnWriter, JournalWriter {
       parts.length === 0 ? undefined : writeAtEndOfTurn(this.#log.turns, this.#file, start, parts);
     if (written !== undefined) {
       void written
-        .then(
-          () => this.#commit(start, parts),
-          (error) => this.#fail(error),
-        )
+        .then((failure) => {
+          if (failure === undefined) this.#commit(start, parts);
+          else this.#fail(failure.cause);
+        })
         .then(() => this.#goOn());
       return;
     }

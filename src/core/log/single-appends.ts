@@ -9,7 +9,7 @@ import { type EntryHeader, entryOf, MAX_LOGGED_BYTES } from './entry.ts';
 import { LargeAppend } from './large-append.ts';
 import type { LocalLog, LogTarget } from './local-log.ts';
 import type { ProducerRequest } from './producers.ts';
-import { takeBack, writeAtEndOfTurn } from './write-at-end.ts';
+import { type Remnant, writeAtEndOfTurn } from './write-at-end.ts';
 
 /**
  * The way of single appends into one stream. They are judged one after the other as
@@ -98,10 +98,10 @@ export class SingleAppends implements JournalWriter {
     // A look without bytes, too: what other programs have appended comes before the end of the stream.
     const written = writeAtEndOfTurn(this.#log.turns, this.#file as AppendFile, start, parts);
     if (written !== undefined) {
-      return written.then(
-        () => this.#settle(count),
-        (error) => this.#fail(Promise.resolve(asBusy(error)), () => this.#log.journal.annul(batch, this)),
-      );
+      return written.then((failure) => {
+        if (failure === undefined) this.#settle(count);
+        else this.#fail(asBusy(failure.cause), failure.remnant, () => this.#log.journal.annul(batch, this));
+      });
     }
     this.#settle(count);
     return undefined;
@@ -109,7 +109,7 @@ export class SingleAppends implements JournalWriter {
 
   /** Called by the journal when it does not have the appends under way. */
   refused(error: unknown, isSure: boolean): void {
-    this.#fail(Promise.resolve(error), () => (isSure ? Promise.resolve() : Promise.reject(error)));
+    this.#fail(error, undefined, () => (isSure ? Promise.resolve() : Promise.reject(error)));
   }
 
   /** Runs `action` while nothing is under way, and accepts nothing until it is done. */
@@ -267,7 +267,7 @@ export class SingleAppends implements JournalWriter {
     try {
       await large.make(this.#file as AppendFile, () => this.#secure());
     } catch (error) {
-      this.#fail(Promise.resolve(error), () => large.annul());
+      this.#fail(error, large.remnant, () => large.annul());
       return;
     } finally {
       this.#log.checkpoints.add(this.#target);
@@ -279,22 +279,18 @@ export class SingleAppends implements JournalWriter {
    * Refuses all that is under way, since it builds on what has failed: not before no start can make
    * it any more, or else with an error that says so.
    *
-   * @param cause resolves to what went wrong; never rejects
+   * @param remnant what they may have left in the file; undefined when that is nothing
    * @param annul makes what the journal has of it void
    */
-  #fail(cause: Promise<unknown>, annul: () => Promise<void>): void {
-    const { pending } = this.#changes;
-    const [first] = pending;
-    if (first === undefined) return;
+  #fail(error: unknown, remnant: Remnant | undefined, annul: () => Promise<void>): void {
+    if (this.#changes.pending.length === 0) return;
     this.#log.journal.withdraw(this);
-    const parts = pending.map(({ append }) => append.bytes);
     const { version } = this.#changes;
     const tell = this.#changes.takeBack();
     const undo = new Undo(async () => {
-      const error = await cause;
       const file = this.#file;
       if (file === undefined) throw new StorageError('the file is not open any more', { cause: error });
-      await takeBack(file, first.before.size, parts);
+      await remnant?.cutOff();
       // What is void is so after a loss of power, too: then its bytes must not come back.
       if (this.#isDurable) await this.#secure();
       // A start passes over what is not above the version that is remembered.
@@ -303,16 +299,15 @@ export class SingleAppends implements JournalWriter {
       this.#undo = undefined;
       // The next append finds out what is in the file by now.
       await this.closeFile().catch(ignore);
-      return error;
     });
     // Tried again before the next append, and with each checkpoint: the stream is kept until then.
     this.#undo = undo;
     this.#log.checkpoints.add(this.#target);
     undo.run().then(
-      (error) => tell(storageFailure(error)),
-      (error) => {
+      () => tell(storageFailure(error)),
+      (cause) => {
         const message = 'the append has failed, and cannot be taken back: it may be made after a restart';
-        tell(new OutcomeUnknownError(message, { cause: error }));
+        tell(new OutcomeUnknownError(message, { cause }));
       },
     );
   }
@@ -331,21 +326,20 @@ export class SingleAppends implements JournalWriter {
 
 /** Takes back what appends that failed have left behind: never twice at a time, and again if that fails. */
 class Undo {
-  readonly #action: () => Promise<unknown>;
-  #running: Promise<unknown> | undefined;
+  readonly #action: () => Promise<void>;
+  #running: Promise<void> | undefined;
 
-  /** @param action does it, and resolves to what the appends had failed with */
-  constructor(action: () => Promise<unknown>) {
+  /** @param action does it */
+  constructor(action: () => Promise<void>) {
     this.#action = action;
   }
 
   /**
    * Does it, or waits until it is done by whoever began before.
    *
-   * @returns what the appends had failed with
    * @throws what the disk does
    */
-  run(): Promise<unknown> {
+  run(): Promise<void> {
     this.#running ??= this.#action().finally(() => {
       this.#running = undefined;
     });

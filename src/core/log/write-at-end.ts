@@ -8,22 +8,64 @@ import {
   StreamTruncatedError,
 } from '../../wire/errors.ts';
 
+/** What became of a write that failed. */
+export interface WriteFailure {
+  /** What was found, or what the disk had done. */
+  cause: unknown;
+  /** What it may have left in the file; undefined when that is nothing. */
+  remnant: Remnant | undefined;
+}
+
+/** Bytes of a write that failed, or does not count after all, at the end of a file. */
+export class Remnant {
+  readonly #file: AppendFile;
+  readonly #bytes: Buffer;
+  /** Position after them; undefined until it was looked for. */
+  #end: number | undefined;
+  #isCutOff = false;
+
+  /** @param end position after them. Default: the size that the file has when it is looked at first */
+  constructor(file: AppendFile, bytes: Buffer, end?: number) {
+    this.#file = file;
+    this.#bytes = bytes;
+    this.#end = end;
+  }
+
+  /**
+   * Cuts them off, once, if they are still what the file ends with: another program's bytes stay, be they the same.
+   *
+   * @throws what the disk does; then they may be there
+   */
+  async cutOff(): Promise<void> {
+    if (this.#isCutOff) return;
+    this.#end ??= (await this.#file.state()).size;
+    const start = this.#end - this.#bytes.length;
+    const isThere = start >= 0 && (await this.#file.read(start, this.#bytes.length)).equals(this.#bytes);
+    if (isThere) this.#file.truncateInLine(start, this.#end);
+    this.#isCutOff = true;
+  }
+}
+
 /**
  * Writes `parts` at the end of a file, and finds out whether it was this file
  * and this place: what another program does to a file is no append. What cannot
- * stay is taken back.
+ * stay is cut off, if the disk lets it. Never rejects.
  *
  * @param start size that the file should have
- * @throws what {@link changeOf} finds, and what the disk does
+ * @returns what went wrong, see {@link changeOf}, too; undefined when all is well
  */
-export async function writeAtEnd(file: AppendFile, start: number, parts: readonly Buffer[]): Promise<void> {
+export async function writeAtEnd(
+  file: AppendFile,
+  start: number,
+  parts: readonly Buffer[],
+): Promise<WriteFailure | undefined> {
+  const before = file.written.bytes;
   try {
     await file.write(parts);
-  } catch (error) {
-    await tryToTakeBack(file, start, parts);
-    throw error;
+    return await checkWritten(file, start, parts, await file.state());
+  } catch (cause) {
+    return failureOf(file, parts, file.written.bytes - before, cause);
   }
-  await assertWritten(file, start, parts, await file.state());
 }
 
 /**
@@ -36,36 +78,46 @@ export function writeAtEndOfTurn(
   file: AppendFile,
   start: number,
   parts: readonly Buffer[],
-): Promise<void> | undefined {
+): Promise<WriteFailure | undefined> | undefined {
   const end = endOf(start, parts);
   if (!turns.isInLine(end - start)) return turns.byThread(() => writeAtEnd(file, start, parts));
+  const before = file.written.bytes;
   try {
     const state = turns.write(file, parts);
-    return changeOf(end, state) === undefined ? undefined : assertWritten(file, start, parts, state);
-  } catch (error) {
-    return tryToTakeBack(file, start, parts).then(() => Promise.reject(error));
+    return changeOf(end, state) === undefined ? undefined : checkWritten(file, start, parts, state);
+  } catch (cause) {
+    return failureOf(file, parts, file.written.bytes - before, cause);
   }
 }
 
-/**
- * Finds out whether `parts`, which were written at the end of a file, are where
- * they should be. What cannot stay is taken back.
- *
- * @param start size that the file should have had before
- * @param state of the file afterwards
- * @throws what {@link changeOf} finds
- */
-export async function assertWritten(
+/** @param state of the file after `parts` were written */
+async function checkWritten(
   file: AppendFile,
   start: number,
   parts: readonly Buffer[],
   state: FileState,
-): Promise<void> {
-  const size = endOf(start, parts);
-  const change = changeOf(size, state);
-  if (change === undefined) return;
-  if (state.isLinked) await tryToTakeBack(file, state.size - size + start, parts);
-  throw change;
+): Promise<WriteFailure | undefined> {
+  const cause = changeOf(endOf(start, parts), state);
+  if (cause === undefined) return undefined;
+  if (!state.isLinked) return { cause, remnant: undefined };
+  return cutOff(cause, new Remnant(file, Buffer.concat(parts), state.size));
+}
+
+/** @param count how many bytes of `parts` were written */
+async function failureOf(
+  file: AppendFile,
+  parts: readonly Buffer[],
+  count: number,
+  cause: unknown,
+): Promise<WriteFailure> {
+  if (count === 0) return { cause, remnant: undefined };
+  return cutOff(cause, new Remnant(file, Buffer.concat(parts).subarray(0, count)));
+}
+
+/** What is left was not committed: the next append begins at the size that the file then has. */
+async function cutOff(cause: unknown, remnant: Remnant): Promise<WriteFailure> {
+  await remnant.cutOff().catch(() => undefined);
+  return { cause, remnant };
 }
 
 /** Position after `parts`, of which the first byte is at `start`. */
@@ -87,24 +139,4 @@ function changeOf(size: number, state: FileState): HttpfstreamError | undefined 
   if (state.size === size) return undefined;
   if (state.size < size) return new StreamTruncatedError('the file was cut');
   return new StorageError('another program writes to the file');
-}
-
-/**
- * Cuts off what was written of `parts` from `start` on, a torn tail for
- * instance, if nothing else is there: another program's bytes stay. To do it twice is as good as once.
- *
- * @throws what the disk does; then they may be there
- */
-export async function takeBack(file: AppendFile, start: number, parts: readonly Buffer[]): Promise<void> {
-  if (start < 0) return;
-  const bytes = Buffer.concat(parts);
-  const written = await file.read(start, bytes.length + 1);
-  const isOurs =
-    written.length > 0 && written.length <= bytes.length && written.equals(bytes.subarray(0, written.length));
-  if (isOurs) await file.truncate(start);
-}
-
-/** As {@link takeBack}. What is left was not committed: the next append begins at the size that the file then has. */
-async function tryToTakeBack(file: AppendFile, start: number, parts: readonly Buffer[]): Promise<void> {
-  await takeBack(file, start, parts).catch(() => undefined);
 }

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import type { FollowRequest } from '../../../src/core/request.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
@@ -10,9 +10,10 @@ import { Journal } from '../../../src/storage/journal/journal.ts';
 import { Root } from '../../../src/storage/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { CollectingSink } from '../../support/core/harness.ts';
+import { CollectingSink, writeByThreads } from '../../support/core/harness.ts';
 import { recordsIn, recoverAfterKill } from '../../support/core/stored-records.ts';
 import { appendLine, textOf } from '../../support/core/streams.ts';
+import { breakLog } from '../../support/disk/log-trouble.ts';
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
@@ -170,16 +171,19 @@ test('the cut of a refused append is as safe as that it is void', async () => {
   const directory = await rootWith('file');
   const core = await start(directory, 'disk');
   const steps: string[] = [];
-  const { write, truncate, sync } = AppendFile.prototype;
+  const { write, truncateInLine, sync } = AppendFile.prototype;
   const { annul } = Journal.prototype;
   const spies = [
     vi.spyOn(AppendFile.prototype, 'write').mockImplementation(async function torn(this: AppendFile, parts) {
       await write.call(this, [Buffer.concat(parts).subarray(0, 1000)]);
       throw systemError('ENOSPC');
     }),
-    vi.spyOn(AppendFile.prototype, 'truncate').mockImplementation(function cut(this: AppendFile, size) {
+    vi.spyOn(AppendFile.prototype, 'truncateInLine').mockImplementation(function cut(
+      this: AppendFile,
+      ...args
+    ) {
       steps.push('cut');
-      return truncate.call(this, size);
+      truncateInLine.apply(this, args);
     }),
     vi.spyOn(AppendFile.prototype, 'sync').mockImplementation(function synced(this: AppendFile, ...args) {
       steps.push('sync');
@@ -193,4 +197,63 @@ test('the cut of a refused append is as safe as that it is void', async () => {
   onTestFinished(() => spies.forEach((spy) => void spy.mockRestore()));
   await expect(appendLine(core, 'file', LARGE)).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
   expect(steps.slice(0, 3)).toEqual(['cut', 'sync', 'void']);
+});
+
+describe('another program’s bytes, which are those of an append that is refused,', () => {
+  async function startWithLine() {
+    const directory = await rootWith('file');
+    const core = await start(directory);
+    await appendLine(core, 'file', 'first\n');
+    const name = path.join(directory, 'file');
+    return { core, name, text: () => readFile(name, 'utf8') };
+  }
+
+  test.each([
+    ['in line', () => {}],
+    ['by a thread', writeByThreads],
+  ])('stay when it is written behind them %s', async (_, prepare) => {
+    prepare();
+    const { core, name, text } = await startWithLine();
+    await appendFile(name, 'same\n');
+    await expect(appendLine(core, 'file', 'same\n')).rejects.toMatchObject({ code: 'HFS_APPEND_BUSY' });
+    expect(await text()).toBe('base\nfirst\nsame\n');
+    await appendLine(core, 'file', 'same\n');
+    expect(await text()).toBe('base\nfirst\nsame\nsame\n');
+  });
+
+  test('stay when the disk takes none of it', async () => {
+    const { core, name, text } = await startWithLine();
+    writeByThreads();
+    await appendFile(name, 'same\n');
+    const writing = vi.spyOn(AppendFile.prototype, 'write').mockRejectedValue(systemError('ENOSPC'));
+    onTestFinished(() => writing.mockRestore());
+    await expect(appendLine(core, 'file', 'same\n')).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+    expect(await text()).toBe('base\nfirst\nsame\n');
+  });
+
+  test('stay when the journal takes none of it', async () => {
+    const { core, name, text } = await startWithLine();
+    await appendFile(name, 'same\n');
+    breakLog();
+    await expect(appendLine(core, 'file', 'same\n')).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
+    expect(await text()).toBe('base\nfirst\nsame\n');
+  });
+});
+
+test('what cannot be cut off of a refused append is cut off before the next one', async () => {
+  const directory = await rootWith('file');
+  const core = await start(directory);
+  await appendLine(core, 'file', 'first\n');
+  const name = path.join(directory, 'file');
+  await appendFile(name, 'other\n');
+  const cutting = vi.spyOn(AppendFile.prototype, 'truncateInLine').mockImplementation(() => {
+    throw systemError('EIO');
+  });
+  onTestFinished(() => cutting.mockRestore());
+  const refused = appendLine(core, 'file', 'refused\n');
+  await expect(refused).rejects.toMatchObject({ code: 'HFS_OUTCOME_UNKNOWN' });
+  expect(await readFile(name, 'utf8')).toBe('base\nfirst\nother\nrefused\n');
+  cutting.mockRestore();
+  await appendLine(core, 'file', 'next\n');
+  expect(await readFile(name, 'utf8')).toBe('base\nfirst\nother\nnext\n');
 });
