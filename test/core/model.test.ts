@@ -1,4 +1,13 @@
-import { appendFileSync, cpSync, existsSync, linkSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  linkSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+} from 'node:fs';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
@@ -28,6 +37,7 @@ type Step = Readonly<{ kind: string; n: number }>;
 const kinds: readonly [weight: number, kind: string][] = [
   [5, 'post'],
   [2, 'post again'],
+  [1, 'post the same'],
   [4, 'write'],
   [2, 'open'],
   [2, 'lose the connection'],
@@ -87,8 +97,10 @@ class World {
   #running: Running;
   /** Lines of which a client was told that they are safe, in the order in which they came, … */
   readonly #safe: string[] = [];
-  /** … and all that were ever brought. */
-  readonly #brought = new Set<string>();
+  /** … and how often each was brought: another program's may be posted, too. */
+  readonly #brought = new Map<string, number>();
+  /** Those that other programs have brought. */
+  readonly #others: string[] = [];
   /** Those that another program has cut off, or may have: they need not be there. */
   readonly #dropped = new Set<string>();
   readonly #followed: Followed[] = [];
@@ -113,6 +125,9 @@ class World {
       case 'post':
         this.#lastPost = { line: this.#bring(), seq: this.#seq, isSafe: false };
         return this.#post();
+      case 'post the same':
+        this.#lastPost = { line: this.#bring(this.#others.at(-1)), seq: this.#seq, isSafe: false };
+        return this.#post();
       case 'post again':
         return this.#lastPost && this.#post();
       case 'open':
@@ -133,8 +148,7 @@ class World {
       case 'drain':
         return this.#drain(n, kind === 'stall' ? n % 3 : undefined);
       case 'others append':
-        if (existsSync(this.#file)) appendFileSync(this.#file, this.#bring());
-        return undefined;
+        return this.#othersAppend();
       case 'others cut':
         return this.#cut(n % (1 + linesOf(this.#content).length));
       case 'others delete':
@@ -152,16 +166,22 @@ class World {
   async check(): Promise<void> {
     await this.#end('finished');
     const lines = linesOf(this.#content);
-    expect(new Set(lines).size, 'no line is there twice').toBe(lines.length);
+    const counts = countsOf(lines);
     expect(
-      lines.filter((line) => !this.#brought.has(line)),
-      'somebody brought each',
+      lines.filter((line) => (counts.get(line) ?? 0) > (this.#brought.get(line) ?? 0)),
+      'somebody brought each, and none is there more often',
     ).toEqual([]);
     const kept = this.#safe.filter((line) => !this.#dropped.has(line));
+    let found = 0;
+    for (const line of lines) if (line === kept[found]) found++;
+    expect(kept.slice(found), 'all that is safe is there, in order').toEqual([]);
+    // What a producer's stream cannot have of them is where an operator finds it.
+    const left = countsOf([...lines, ...this.#aside]);
+    const owed = countsOf([...kept, ...this.#others.filter((line) => !this.#dropped.has(line))]);
     expect(
-      lines.filter((line) => kept.includes(line)),
-      'all that is safe is there, in order',
-    ).toEqual(kept);
+      [...owed].filter(([line, count]) => (left.get(line) ?? 0) < count),
+      'nothing of other programs is lost',
+    ).toEqual([]);
     for (const { sink, from, era } of this.#followed) {
       sink.drain();
       const bytes = sink.bytes.toString('latin1');
@@ -178,10 +198,25 @@ class World {
     return existsSync(this.#file) ? readFileSync(this.#file, 'latin1') : '';
   }
 
-  #bring(): string {
-    const line = lineOf(this.#brought.size);
-    this.#brought.add(line);
+  /** What was set aside. */
+  get #aside(): string[] {
+    const directory = path.join(this.#running.directory, RESERVED, 'aside');
+    if (!existsSync(directory)) return [];
+    return readdirSync(directory).flatMap((name) =>
+      linesOf(readFileSync(path.join(directory, name), 'latin1')),
+    );
+  }
+
+  #bring(line = lineOf(this.#brought.size)): string {
+    this.#brought.set(line, (this.#brought.get(line) ?? 0) + 1);
     return line;
+  }
+
+  #othersAppend(): void {
+    if (!existsSync(this.#file)) return;
+    const line = this.#bring();
+    appendFileSync(this.#file, line);
+    this.#others.push(line);
   }
 
   /** As one producer, which sends the last one again as it was. */
@@ -233,8 +268,10 @@ class World {
     if (!this.#session?.isConnected) return;
     const { lease, waiting } = this.#session;
     const line = this.#bring();
+    const before = lease.received;
     lease.append(Buffer.from(line));
-    waiting.push({ line, end: lease.received });
+    // Who was lost takes nothing.
+    if (lease.received > before) waiting.push({ line, end: lease.received });
   }
 
   /** Notes of which lines the client of the session was told by now. */
@@ -277,7 +314,8 @@ class World {
     this.#noteSafe();
     const there = linesOf(this.#content);
     // What is under way may be in what is cut off by the time it is safe.
-    for (const line of this.#brought) if (!there.slice(0, lines ?? 0).includes(line)) this.#dropped.add(line);
+    const left = countsOf(there.slice(0, lines ?? 0));
+    for (const [line, count] of this.#brought) if ((left.get(line) ?? 0) < count) this.#dropped.add(line);
     this.#era++;
     if (lines === undefined) rmSync(this.#file);
     else truncateSync(this.#file, lines * LINE_BYTES);
@@ -316,6 +354,12 @@ class World {
 function linesOf(content: string): string[] {
   expect(content.length % LINE_BYTES, 'no line is torn').toBe(0);
   return content.match(/.{7}\n/g) ?? [];
+}
+
+function countsOf(lines: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const line of lines) counts.set(line, (counts.get(line) ?? 0) + 1);
+  return counts;
 }
 
 test.each(['os', 'disk'] as const)(
