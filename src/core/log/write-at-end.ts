@@ -1,5 +1,6 @@
 import type { AppendFile } from '../../storage/append-file.ts';
 import type { FileState } from '../../storage/file-io.ts';
+import { IN_LINE_BYTES } from '../../storage/stored-file.ts';
 import type { WriteTurns } from '../../storage/write-turns.ts';
 import {
   type HttpfstreamError,
@@ -39,8 +40,15 @@ export class Remnant {
   async cutOff(): Promise<void> {
     if (this.#isCutOff) return;
     this.#end ??= (await this.#file.state()).size;
-    const start = this.#end - this.#bytes.length;
-    const isThere = start >= 0 && (await this.#file.read(start, this.#bytes.length)).equals(this.#bytes);
+    const { length } = this.#bytes;
+    const start = this.#end - length;
+    // In line if they are few: nobody is to read them meanwhile.
+    const isInLine = length <= IN_LINE_BYTES;
+    const isThere =
+      start >= 0 &&
+      (isInLine ? this.#file.readInLine(start, length) : await this.#file.read(start, length)).equals(
+        this.#bytes,
+      );
     if (isThere) this.#file.truncateInLine(start, this.#end);
     this.#isCutOff = true;
   }

@@ -1,4 +1,5 @@
 import type { JournalEntry } from '../../storage/journal/entry.ts';
+import { setAside } from '../../storage/records/aside.ts';
 import type { Records } from '../../storage/records/records.ts';
 import type { RepairFile } from '../../storage/repair-file.ts';
 import type { Report } from '../../storage/report.ts';
@@ -158,11 +159,20 @@ export class StreamRepair {
   async #save(replay: StreamReplay, location: string): Promise<void> {
     const { store, syncer } = this.#options;
     const file = await this.#open(location);
-    const isCut = await replay.finish(file);
+    const { unfinished } = replay;
+    if (unfinished !== undefined) await this.#cut(file, unfinished);
+    const isCut = unfinished !== undefined;
     // Else the system has it, as it had when the appends were answered.
     if (store.isDurable && (isCut || replay.hasChanged || replay.hasRuns)) await syncer.sync(file);
     if (!replay.hasChanged) return;
     await store.save(this.fingerprint, location, replay.state);
+  }
+
+  /** Cuts off what was under way. It is kept: nobody knows whether another program has written some of it. */
+  async #cut(file: RepairFile, position: number): Promise<void> {
+    const aside = await setAside(this.#options.root, file, position);
+    const message = 'an append was under way: what is there of it was set aside';
+    this.#options.report(message, { path: this.path, position, aside });
   }
 
   async #tellSalvaged(): Promise<void> {

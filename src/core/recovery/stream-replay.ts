@@ -92,16 +92,14 @@ export class StreamReplay {
   }
 
   /**
-   * Cuts off what was under way, and nobody was told that it was made.
-   *
-   * @returns whether there was any of it
+   * Position from which on the file may have what was under way, and nobody was told that it was made; undefined when it
+   * has none of it. Another program may have written it as well.
    */
-  async finish(file: RepairFile): Promise<boolean> {
+  get unfinished(): number | undefined {
     const intent = this.#intent;
-    if (intent === undefined) return false;
+    if (intent === undefined) return undefined;
     const isThere = this.#size > intent.start && this.#size <= intent.start + intent.length;
-    if (isThere) await file.truncate(intent.start);
-    return isThere;
+    return isThere ? intent.start : undefined;
   }
 
   #canMake({ version, start, length, intent }: EntryHeader, payloadBytes: number): boolean {

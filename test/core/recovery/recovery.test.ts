@@ -401,6 +401,9 @@ describe('a log that a start has kept because the disk was full', () => {
     );
     const { core, saving } = await startFull(root);
     expect(await textOf(core, 'file')).toBe('base\n');
+    // Nobody knows who has written it.
+    const [aside] = await own(root, 'aside');
+    expect(await readFile(path.join(root, RESERVED, 'aside', aside as string), 'utf8')).toBe('under way');
     await appendFile(path.join(root, 'file'), 'by another program\n');
     await core.close();
     saving.mockRestore();
@@ -474,7 +477,8 @@ test('what is cut off, because it was under way, stays so after a loss of power'
     dropping.mockRestore();
   });
   await start(directory, 'disk');
-  expect(steps).toEqual(['synced with 5 bytes', 'dropped']);
+  // The copy of it first.
+  expect(steps).toEqual(['synced with 1000 bytes', 'synced with 5 bytes', 'dropped']);
 });
 
 test('what a session has brought is made good, although what makes an earlier one moot was written after it', async () => {
