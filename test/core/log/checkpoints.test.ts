@@ -117,7 +117,9 @@ test('what was refused before a quarantine never replaces what was appended afte
     throw systemError('EIO');
   });
   // So that nobody can tell what is in the file.
-  const reading = vi.spyOn(StoredFile.prototype, 'read').mockRejectedValue(systemError('EIO'));
+  const reading = vi.spyOn(StoredFile.prototype, 'readInLine').mockImplementation(() => {
+    throw systemError('EIO');
+  });
   onTestFinished(() => {
     writing.mockRestore();
     reading.mockRestore();
