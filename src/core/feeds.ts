@@ -1,5 +1,12 @@
 import type { StoredFile } from '../storage/stored-file.ts';
-import { type HttpfstreamError, ResourceNotFoundError, ServerClosingError } from '../wire/errors.ts';
+import {
+  type HttpfstreamError,
+  ResourceNotFoundError,
+  ServerClosingError,
+  StorageBusyError,
+  StorageError,
+  StorageFullError,
+} from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { Feed } from './feed.ts';
 import type { FileWatch, Watcher } from './file-watch.ts';
@@ -107,7 +114,7 @@ export class Feeds implements FeedKeeper {
     sink: Sink,
     outcome: () => Promise<Outcome>,
   ): Promise<Reader> {
-    const resource = await this.#live.acquire(file, path, isThere).catch(ignoreUnreadable);
+    const resource = await this.#acquireToFollow(file, path, isThere);
     try {
       const settled = isThere && resource?.isOpen ? undefined : await outcome();
       // Who joins after the others were notified would wait for ever.
@@ -118,7 +125,8 @@ export class Feeds implements FeedKeeper {
       // Where what is remembered of it cannot be read its bytes are there all the same.
       const feed = resource === undefined ? this.#openAlone(file, size) : this.open(resource, file, size);
       if (resource !== undefined && until === undefined) this.watch(resource, feed, path);
-      return feed.join(position, sink, until ?? 'stream', end);
+      // What was committed while that was looked up is not what it is about.
+      return feed.join(position, sink, until ?? 'stream', end ?? (until === undefined ? undefined : size));
     } finally {
       if (resource !== undefined) this.#live.release(resource);
     }
@@ -173,6 +181,23 @@ export class Feeds implements FeedKeeper {
     }
   }
 
+  /** Undefined when nothing is known of it but its bytes, since what is remembered of it cannot be read. */
+  async #acquireToFollow(
+    file: StoredFile,
+    path: ResourcePath,
+    isThere: boolean,
+  ): Promise<Resource | undefined> {
+    try {
+      return await this.#live.acquire(file, path, isThere);
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      // A feed apart from that of a live resource would miss what is appended.
+      const held = this.#live.held(file.stat.fingerprint);
+      if (held !== undefined) this.#live.retain(held);
+      return held;
+    }
+  }
+
   #touch({ fingerprint, state }: Resource): void {
     void this.#resources.touch(fingerprint, state);
   }
@@ -199,6 +224,8 @@ export class Feeds implements FeedKeeper {
   }
 }
 
-function ignoreUnreadable(error: unknown): undefined {
-  if (error instanceof ServerClosingError) throw error;
+function isUnreadable(error: unknown): boolean {
+  return (
+    error instanceof StorageError || error instanceof StorageBusyError || error instanceof StorageFullError
+  );
 }

@@ -58,6 +58,7 @@ export class LiveResources implements ResourceOwner {
   /** Counts one more user of a resource that is in use, until {@link release}. */
   retain(resource: Resource): void {
     (this.#holdings.get(resource.fingerprint) as Holding).users++;
+    this.#idle.delete(resource);
   }
 
   /**
@@ -112,6 +113,10 @@ export class LiveResources implements ResourceOwner {
       this.release(resource);
       await shared.close();
     }
+  }
+
+  misplaced(resource: Resource): void {
+    for (const key of this.#holdings.get(resource.fingerprint)?.keys ?? []) this.#seen.delete(key);
   }
 
   upToDate(resource: Resource): void {

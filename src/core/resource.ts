@@ -47,6 +47,8 @@ export interface FeedKeeper {
 export interface ResourceOwner {
   /** Called when the record of a resource is up to date with the journal. */
   upToDate(resource: Resource): void;
+  /** Called when another file has a name that was this one's, which has others. */
+  misplaced(resource: Resource): void;
 }
 
 /** What came of an append. */
@@ -195,7 +197,10 @@ export class Resource implements LogTarget, FeedOwner {
       after = await this.#appends.append(append, () => this.#assertFree());
     } catch (error) {
       // Its readers are notified, too.
-      if (error instanceof ResourceGoneError && !this.#isGone && this.#isUnlinked()) void this.gone();
+      if (error instanceof ResourceGoneError && !this.#isGone) {
+        if (this.#isUnlinked()) void this.gone();
+        else this.#owner.misplaced(this);
+      }
       throw error;
     }
     const { producer } = append;
