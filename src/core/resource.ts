@@ -1,11 +1,9 @@
 import type { StreamState } from '../storage/records/stream-state.ts';
-import { storageFailure } from '../storage/storage-failure.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import {
   AppendBusyError,
   ContentTypeMismatchError,
   type HttpfstreamError,
-  OutcomeUnknownError,
   ResourceGoneError,
   ServerClosingError,
   StorageError,
@@ -265,19 +263,9 @@ export class Resource implements LogTarget, FeedOwner {
     void this.#closeFeed(feed);
   }
 
-  /** Closes it for a session, whose bytes are in the file, and remembers that. */
-  async close(): Promise<void> {
-    const { version, closed } = this.state;
-    await this.#appends.whileIdle(() => this.#appends.amend({ version: version + 1, closed: true }));
-    try {
-      await this.#appends.checkpoint();
-    } catch (error) {
-      await this.#appends.whileIdle(() => this.#appends.amend({ version, closed }));
-      if (!(error instanceof OutcomeUnknownError)) throw error;
-      // It is remembered by now; what was before is to be.
-      await this.#appends.checkpoint().catch(() => Promise.reject(error));
-      throw storageFailure(error.cause);
-    }
+  /** Closes it for a session, whose bytes are in the file. Nobody is told before that is safe. */
+  close(): Promise<void> {
+    return this.#appends.close();
   }
 
   /** Makes what is in the file safe, and remembers it beside the file, so that the log is not needed for it. */

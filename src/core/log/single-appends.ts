@@ -147,6 +147,23 @@ export class SingleAppends implements JournalWriter {
     if (this.settled.version > 0) await this.#save(this.#hasProducers);
   }
 
+  /** Closes the stream: it is closed when that is remembered, and not before. */
+  close(): Promise<void> {
+    return this.whileIdle(async () => {
+      await this.#undo?.run();
+      const closed = { version: this.settled.version + 1, closed: true } as const;
+      try {
+        await this.#save(this.#hasProducers, closed);
+      } catch (error) {
+        if (!(error instanceof OutcomeUnknownError)) throw error;
+        // It is remembered by now, though not safely; what was before is to be.
+        await this.#save(this.#hasProducers).catch(() => Promise.reject(error));
+        throw storageFailure(error.cause);
+      }
+      this.amend(closed);
+    });
+  }
+
   /** Resolves when nothing is under way that the journal has; what it has may be copied until {@link release}. */
   async isolate(): Promise<void> {
     await this.whileIdle(async () => {
@@ -214,9 +231,10 @@ export class SingleAppends implements JournalWriter {
     if (this.#isDurable) await this.#target.sync.sync();
   }
 
-  async #save(hasProducers: boolean): Promise<void> {
+  /** @param change what is to be remembered besides, and is not so yet */
+  async #save(hasProducers: boolean, change: Partial<StreamState> = {}): Promise<void> {
     await this.#target.sync.sync();
-    await this.#log.save(this.#target, this.#changes.snapshot(hasProducers));
+    await this.#log.save(this.#target, { ...this.#changes.snapshot(hasProducers), ...change });
   }
 
   #settle(count: number): void {
