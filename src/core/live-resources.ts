@@ -78,7 +78,7 @@ export class LiveResources implements ResourceOwner {
       (await this.#opening.run(fingerprint, async () => {
         const held = this.#holdings.get(fingerprint);
         if (held !== undefined) return held;
-        const made = { resource: await this.#make(file, path), users: 0, keys: new Set<string>() };
+        const made = { resource: await this.#make(file), users: 0, keys: new Set<string>() };
         this.#holdings.set(fingerprint, made);
         if (this.#isClosing) made.resource.shutDown();
         return made;
@@ -87,6 +87,7 @@ export class LiveResources implements ResourceOwner {
     this.#idle.delete(holding.resource);
     this.#recent.add(holding.resource);
     if (isThere) {
+      holding.resource.seenAt(file.location);
       holding.keys.add(path.key);
       this.#seen.set(path.key, { resource: holding.resource, atMs: performance.now() });
     }
@@ -125,6 +126,7 @@ export class LiveResources implements ResourceOwner {
       holding?.resource === resource &&
       (resource.isWriting || holding.users > 0) &&
       !resource.isGone &&
+      !resource.isMisplaced &&
       !canExpire(resource.state) &&
       !this.#isClosing &&
       performance.now() - atMs < SEEN_MS;
@@ -229,12 +231,11 @@ export class LiveResources implements ResourceOwner {
     return quarantine.has(fingerprint) ? isolationOf(quarantine.causeOf(fingerprint)) : undefined;
   }
 
-  async #make(file: StoredFile, path: ResourcePath): Promise<Resource> {
+  async #make(file: StoredFile): Promise<Resource> {
     const { location, stat } = file;
     const { fingerprint, generation } = stat;
     const { state, isDamaged } = await this.#store.readOf(file);
     return new Resource(this.#log, this, {
-      path,
       fingerprint,
       location,
       generation,

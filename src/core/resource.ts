@@ -10,7 +10,6 @@ import {
   StorageFullError,
   StreamClosedError,
 } from '../wire/errors.ts';
-import type { ResourcePath } from '../wire/resource-path.ts';
 import { Feed, type FeedOwner } from './feed.ts';
 import type { StreamAppend } from './log/append-rules.ts';
 import { FileSync } from './log/file-sync.ts';
@@ -22,8 +21,6 @@ import { isJsonType } from './streams/stream-type.ts';
 
 /** What is known of a stream when it begins to live. */
 export interface ResourceOptions {
-  /** The name under which its file was opened. */
-  path: ResourcePath;
   /** Fingerprint of the file. */
   fingerprint: string;
   /** Path of the file below the root. */
@@ -67,10 +64,7 @@ export interface Claimant {
 
 /** The live state of one stream, which appends change and readers wait on. */
 export class Resource implements LogTarget, FeedOwner {
-  readonly path: ResourcePath;
   readonly fingerprint: string;
-  /** Path of its file below the root. */
-  readonly location: string;
   readonly generation: number;
   /** What it holds; undefined if that is not known. */
   readonly type: string | undefined;
@@ -86,6 +80,8 @@ export class Resource implements LogTarget, FeedOwner {
   readonly sync: FileSync;
   #isClaimed = false;
   #isGone = false;
+  #location: string;
+  #isMisplaced = false;
   #isClosing = false;
   /** Who writes it, once the session for which it was claimed has begun. */
   claimant: Claimant | undefined;
@@ -93,14 +89,13 @@ export class Resource implements LogTarget, FeedOwner {
   #keeper: FeedKeeper | undefined;
 
   constructor(log: LocalLog, owner: ResourceOwner, options: ResourceOptions) {
-    const { path, fingerprint, location, generation, state, isolation, isDamaged } = options;
+    const { fingerprint, location, generation, state, isolation, isDamaged } = options;
     this.#owner = owner;
     this.#isDamaged = isDamaged;
     this.#isolation = isolation;
     this.#behind = isolation;
-    this.path = path;
     this.fingerprint = fingerprint;
-    this.location = location;
+    this.#location = location;
     this.generation = generation;
     this.type = state.contentType;
     this.sync = new FileSync(log.syncer);
@@ -112,6 +107,26 @@ export class Resource implements LogTarget, FeedOwner {
   /** How its positions are named. */
   get names(): OffsetNames {
     return this.#names;
+  }
+
+  /** Where its file was seen last, as a path below the root. */
+  get location(): string {
+    return this.#location;
+  }
+
+  /** Whether its file is not there any more; who looks for it may find it elsewhere. */
+  get isMisplaced(): boolean {
+    return this.#isMisplaced;
+  }
+
+  /** Tells where its file is: another program may have moved it, and its first name may lead elsewhere by now. */
+  seenAt(location: string): void {
+    this.#location = location;
+    this.#isMisplaced = false;
+  }
+
+  misplaced(): void {
+    this.#isMisplaced = true;
   }
 
   get committed(): number {
@@ -193,8 +208,8 @@ export class Resource implements LogTarget, FeedOwner {
     try {
       after = await this.#appends.append(append, () => this.#assertFree());
     } catch (error) {
-      // Its readers are told, too.
-      if (error instanceof ResourceGoneError && !this.#isGone) void this.gone();
+      // Its readers are told, too. That another file has a name which was this one's says nothing of this one.
+      if (error instanceof ResourceGoneError && !this.#isGone && !this.#isMisplaced) void this.gone();
       throw error;
     }
     const { producer } = append;
