@@ -81,19 +81,20 @@ export class Followers {
   }
 
   /**
-   * The feed of a resource, if somebody appends to it or is expected back.
+   * Runs `use` with the feed of a resource, if somebody appends to it or is expected back. In line, because
+   * from the next turn on nobody may have the feed any more who does not hold it.
    *
    * @throws {ServerClosingError} after `close`, when it is not known any more who would come back
    */
-  async liveFeed(path: ResourcePath): Promise<Feed | undefined> {
+  async withLiveFeed<T>(path: ResourcePath, use: (feed: Feed) => T): Promise<T | undefined> {
     const file = await this.#resources.openUsed(path);
     try {
       const { fingerprint, kind } = file.stat;
+      if (this.live(fingerprint) === undefined && kind === 'file') await this.#sessions.find(path, file);
       const feed = this.live(fingerprint);
-      if (feed !== undefined || kind !== 'file') return feed;
-      const session = await this.#sessions.find(path, file);
-      if (session === undefined) this.#refuseWhenClosing();
-      return session?.feed;
+      if (feed !== undefined) return use(feed);
+      if (kind === 'file') this.#refuseWhenClosing();
+      return undefined;
     } finally {
       await file.close();
     }
