@@ -1,5 +1,11 @@
 import type { StoredFile } from '../storage/stored-file.ts';
-import { type HttpfstreamError, ResourceNotFoundError, ServerClosingError } from '../wire/errors.ts';
+import {
+  type HttpfstreamError,
+  ResourceNotFoundError,
+  StorageBusyError,
+  StorageError,
+  StorageFullError,
+} from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { Feed } from './feed.ts';
 import type { FileWatch, Watcher } from './file-watch.ts';
@@ -12,11 +18,11 @@ import type { Resources } from './resources.ts';
 
 /** Where a follower joins who is no session's. */
 export interface Place {
-  /** How much of the file is good. */
+  /** How much of the file is good, if what is remembered of it cannot be read. */
   size: number;
-  /** Position of the first byte that it gets. */
-  position: number;
-  /** Position after the last byte that it gets, unless the stream is open. Default: `size`. */
+  /** Position of the first byte that it gets, by how much is committed when it joins. */
+  start: (committed: number) => number;
+  /** Position after the last byte that it gets, unless the stream is open. Default: what is committed when it joins. */
   end?: number;
   /** Whether the file is at the path under which it was opened. */
   isThere: boolean;
@@ -46,13 +52,10 @@ export class Feeds implements FeedKeeper {
    * The feed of a stream that is held, and is then held for as long as anybody has the feed.
    *
    * @param file shared with it, so that the caller closes it all the same
-   * @param size how much of the file is good
    */
-  open(resource: Resource, file: StoredFile, size: number): Feed {
+  open(resource: Resource, file: StoredFile): Feed {
     const before = resource.feed;
-    const feed = resource.openFeed(file, size, this);
-    // What was counted before an append that was made meanwhile is not all.
-    if (resource.isWriting) feed.advance(resource.state.size);
+    const feed = resource.openFeed(file, this);
     if (feed === before) return feed;
     this.#openCount++;
     this.#live.retain(resource);
@@ -92,23 +95,32 @@ export class Feeds implements FeedKeeper {
    * Makes a follower of an open file to which no session appends.
    *
    * @param path the name under which it was opened
-   * @param outcome how it ends when it has everything, unless the file is a stream that is open
+   * @param outcome how it ends when it has everything that is committed by now, unless the file is a stream that is open
    */
   async follow(
     file: StoredFile,
     path: ResourcePath,
-    { size, position, end, isThere }: Place,
+    { size, start, end, isThere }: Place,
     sink: Sink,
-    outcome: () => Promise<Outcome>,
+    outcome: (committed: number) => Promise<Outcome>,
   ): Promise<Reader> {
-    const resource = await this.#live.acquire(file, path, isThere).catch(ignoreUnreadable);
-    // What is remembered of it cannot be read: its bytes are there all the same.
-    if (resource === undefined) return this.#openAlone(file, size).join(position, sink, await outcome(), end);
+    const resource = await this.#acquireToFollow(file, path, isThere);
+    // Nothing is known of it but its bytes, which are there all the same.
+    if (resource === undefined) {
+      const ended = await outcome(size);
+      return this.#openAlone(file, size).join(start(size), sink, ended, end);
+    }
     try {
-      const until = isThere && resource.isOpen ? 'stream' : await outcome();
-      const feed = this.open(resource, file, size);
-      if (until === 'stream') this.watch(resource, feed, path);
-      return feed.join(position, sink, until, end);
+      const { committed } = resource;
+      const position = start(committed);
+      if (isThere && resource.isOpen) {
+        const feed = this.open(resource, file);
+        this.watch(resource, feed, path);
+        return feed.join(position, sink, 'stream');
+      }
+      // What is committed while that is looked up is not what it is about.
+      const ended = await outcome(committed);
+      return this.open(resource, file).join(position, sink, ended, end ?? committed);
     } finally {
       this.#live.release(resource);
     }
@@ -158,9 +170,26 @@ export class Feeds implements FeedKeeper {
       if (file.stat.fingerprint !== resource.fingerprint) {
         throw new ResourceNotFoundError('the stream was deleted');
       }
-      this.open(resource, file, await this.#resources.committed(file));
+      this.open(resource, file);
     } finally {
       await file.close();
+    }
+  }
+
+  /** Holds what is followed; undefined when what is remembered of it cannot be read, and nobody else holds it. */
+  async #acquireToFollow(
+    file: StoredFile,
+    path: ResourcePath,
+    isThere: boolean,
+  ): Promise<Resource | undefined> {
+    try {
+      return await this.#live.acquire(file, path, isThere);
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      // All is known of what is held: who follows it alone would not see what is appended.
+      const held = this.#live.held(file.stat.fingerprint);
+      if (held !== undefined) this.#live.retain(held);
+      return held;
     }
   }
 
@@ -190,6 +219,9 @@ export class Feeds implements FeedKeeper {
   }
 }
 
-function ignoreUnreadable(error: unknown): undefined {
-  if (error instanceof ServerClosingError) throw error;
+/** Whether it says that what is remembered of a file cannot be read. */
+function isUnreadable(error: unknown): boolean {
+  return (
+    error instanceof StorageError || error instanceof StorageBusyError || error instanceof StorageFullError
+  );
 }

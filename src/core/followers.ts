@@ -172,8 +172,8 @@ export class Followers {
     if (session !== undefined) return session.join(start(session.feed.committed), sink);
     this.#refuseWhenClosing();
     const size = await this.#resources.committed(file);
-    const place = { size, position: start(size), isThere: true };
-    return this.#feeds.follow(file, path, place, sink, () => this.#sessions.history.outcome(file, size));
+    const outcome = (committed: number) => this.#sessions.history.outcome(file, committed);
+    return this.#feeds.follow(file, path, { size, start, isThere: true }, sink, outcome);
   }
 }
 

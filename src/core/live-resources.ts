@@ -62,6 +62,7 @@ export class LiveResources implements ResourceOwner {
   /** Holds a stream that is held once more, until {@link release}. */
   retain(resource: Resource): void {
     (this.#holdings.get(resource.fingerprint) as Holding).users++;
+    this.#idle.delete(resource);
   }
 
   /**
@@ -91,10 +92,11 @@ export class LiveResources implements ResourceOwner {
       holding.keys.add(path.key);
       this.#seen.set(path.key, { resource: holding.resource, atMs: performance.now() });
     }
-    // Another program may have appended since.
+    // Another program may have appended since, or cut it.
     try {
+      const known = holding.resource.committed;
       const { state } = holding.resource.isWriting ? holding.resource : await this.#look(file);
-      if (!holding.resource.isWriting) holding.resource.advance(state.size);
+      if (!holding.resource.isWriting) holding.resource.looked(known, state.size);
     } catch (error) {
       this.release(holding.resource);
       throw error;

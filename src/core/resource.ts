@@ -255,17 +255,31 @@ export class Resource implements LogTarget, FeedOwner {
   }
 
   /**
+   * Takes in a look at the file, while nothing is being appended.
+   *
+   * @param known what was committed before it: what was since, it may not have seen
+   * @param size how much of the file is good
+   */
+  looked(known: number, size: number): void {
+    if (size >= known) {
+      this.advance(size);
+      return;
+    }
+    this.#appends.cut(size);
+    this.cutFeed();
+  }
+
+  /**
    * The way out, which is made if there is none.
    *
    * @param file shared with it, so that the caller closes it all the same
-   * @param size how much of the file is good
    * @param keeper told when nobody has it any more, and its file is closed
    */
-  openFeed(file: StoredFile, size: number, keeper: FeedKeeper): Feed {
-    if (this.#feed?.advance(size)) return this.#feed;
-    this.cutFeed();
-    this.#keeper = keeper;
-    this.#feed = new Feed(file.share(), size, this);
+  openFeed(file: StoredFile, keeper: FeedKeeper): Feed {
+    if (this.#feed === undefined) {
+      this.#keeper = keeper;
+      this.#feed = new Feed(file.share(), this.state.size, this);
+    }
     return this.#feed;
   }
 

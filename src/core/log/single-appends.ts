@@ -129,6 +129,11 @@ export class SingleAppends implements JournalWriter {
     this.#target.changed();
   }
 
+  /** Tells that another program has cut the file; while nothing is under way. */
+  cut(size: number): void {
+    this.amend(this.#changes.found(this.settled, size));
+  }
+
   /** Makes what is in the file safe, and remembers it beside the file, so that the journal is not needed for it. */
   async checkpoint(): Promise<void> {
     const state = await this.whileIdle(async () => {
