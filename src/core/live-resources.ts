@@ -9,7 +9,7 @@ import { LoneEntry } from './log/lone-entry.ts';
 import { isolationOf, Resource, type ResourceOwner } from './resource.ts';
 import { canExpire } from './streams/stream-expiry.ts';
 import type { StreamStore } from './streams/stream-store.ts';
-import { ahead, type LookedAt, type StreamView, viewOf } from './streams/stream-view.ts';
+import { ahead, type LookedAt, lookAgain, type StreamView, viewOf } from './streams/stream-view.ts';
 
 /** How many streams that nobody uses keep their files open. */
 const MAX_IDLE = 256;
@@ -95,7 +95,9 @@ export class LiveResources implements ResourceOwner {
     // Another program may have appended since, or cut it.
     try {
       const known = holding.resource.committed;
-      const { state } = holding.resource.isWriting ? holding.resource : await this.#look(file);
+      const { state } = holding.resource.isWriting
+        ? holding.resource
+        : await this.#look(await lookAgain(file));
       if (!holding.resource.isWriting) holding.resource.looked(known, state.size);
     } catch (error) {
       this.release(holding.resource);
