@@ -116,6 +116,8 @@ export class Feed {
    * @param end position after the last byte that it gets then, if that is another one
    */
   join(position: number, sink: Sink, until: Stay | Outcome, end = this.#committed): Reader {
+    // Its file is closed, or about to be.
+    if (this.#isIdle) throw new Error('nobody has the feed any more');
     const window = this.window(sink.cutting);
     window.followers++;
     const reader = new Reader(this, window, position, sink);

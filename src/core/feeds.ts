@@ -17,13 +17,15 @@ import type { Reader, Sink } from './reader.ts';
 import type { FeedKeeper, Resource } from './resource.ts';
 import type { Resources } from './resources.ts';
 
+const DELETED: Outcome = { reason: 'deleted' };
+
 /** Where a follower joins a file to which no session appends. */
 export interface Place {
-  /** How many bytes of the file count. */
+  /** How many bytes of the file count, if what is remembered of it cannot be read. */
   size: number;
-  /** Position of the first byte that it gets. */
-  position: number;
-  /** Position after the last byte that it gets, unless the stream is open. Default: `size`. */
+  /** Position of the first byte that it gets, by how much is committed when it joins. */
+  start: (committed: number) => number;
+  /** Position after the last byte that it gets, unless the stream is open. Default: what is committed when it joins. */
   end?: number;
   /** Whether the file is at the path under which it was opened. */
   isThere: boolean;
@@ -53,13 +55,10 @@ export class Feeds implements FeedKeeper {
    * The feed of a resource that is in use, and is then in use for as long as anybody has the feed.
    *
    * @param file shared with it, so that the caller closes it all the same
-   * @param size how many bytes of the file count
    */
-  open(resource: Resource, file: StoredFile, size: number): Feed {
+  open(resource: Resource, file: StoredFile): Feed {
     const before = resource.feed;
-    const feed = resource.openFeed(file, size, this);
-    // What was counted before an append that was made meanwhile is not all.
-    if (resource.isWriting) feed.advance(resource.state.size);
+    const feed = resource.openFeed(file, this);
     if (feed === before) return feed;
     this.#openCount++;
     this.#live.retain(resource);
@@ -104,31 +103,36 @@ export class Feeds implements FeedKeeper {
    * Makes a follower of an open file to which no session appends.
    *
    * @param path the name under which it was opened
-   * @param outcome how it ends when it has everything, unless the file is a stream that is open
+   * @param outcome how it ends when it has all that is committed by now, unless the file is a stream that is open
    * @throws {ServerClosingError} when the server closes
    */
   async follow(
     file: StoredFile,
     path: ResourcePath,
-    { size, position, end, isThere }: Place,
+    { size, start, end, isThere }: Place,
     sink: Sink,
-    outcome: () => Promise<Outcome>,
+    outcome: (committed: number) => Promise<Outcome>,
   ): Promise<Reader> {
     const resource = await this.#acquireToFollow(file, path, isThere);
+    // Nothing is known of it but its bytes, which are there all the same.
+    if (resource === undefined) {
+      const ended = await outcome(size);
+      return this.#openAlone(file, size).join(start(size), sink, ended, end);
+    }
     try {
-      const settled = isThere && resource?.isOpen ? undefined : await outcome();
+      const { committed } = resource;
+      const ended = isThere && resource.isOpen ? undefined : await outcome(committed);
       // Who joins after the others were notified would wait for ever.
-      if (resource?.isClosing) throw new ServerClosingError('the server is shutting down');
+      if (resource.isClosing) throw new ServerClosingError('the server is shutting down');
       // It may have been deleted since it was opened: then nothing is known of how the last append has ended.
-      const isDeleted = isThere && !file.stateInLine().isLinked;
-      const until = isDeleted ? ({ reason: 'deleted' } as const) : settled;
-      // Where what is remembered of it cannot be read its bytes are there all the same.
-      const feed = resource === undefined ? this.#openAlone(file, size) : this.open(resource, file, size);
-      if (resource !== undefined && until === undefined) this.watch(resource, feed, path);
-      // What was committed while that was looked up is not what it is about.
-      return feed.join(position, sink, until ?? 'stream', end ?? (until === undefined ? undefined : size));
+      const until = isThere && !file.stateInLine().isLinked ? DELETED : ended;
+      const feed = this.open(resource, file);
+      // What is committed while that was looked up is not what it is about.
+      if (until !== undefined) return feed.join(start(committed), sink, until, end ?? committed);
+      this.watch(resource, feed, path);
+      return feed.join(start(committed), sink, 'stream');
     } finally {
-      if (resource !== undefined) this.#live.release(resource);
+      this.#live.release(resource);
     }
   }
 
@@ -175,13 +179,13 @@ export class Feeds implements FeedKeeper {
       if (file.stat.fingerprint !== resource.fingerprint) {
         throw new ResourceNotFoundError('the stream was deleted');
       }
-      this.open(resource, file, await this.#resources.committed(file));
+      this.open(resource, file);
     } finally {
       await file.close();
     }
   }
 
-  /** Undefined when nothing is known of it but its bytes, since what is remembered of it cannot be read. */
+  /** Holds what is followed; undefined when what is remembered of it cannot be read, and nobody else holds it. */
   async #acquireToFollow(
     file: StoredFile,
     path: ResourcePath,
@@ -191,7 +195,7 @@ export class Feeds implements FeedKeeper {
       return await this.#live.acquire(file, path, isThere);
     } catch (error) {
       if (!isUnreadable(error)) throw error;
-      // A feed apart from that of a live resource would miss what is appended.
+      // All is known of what is held: who follows it alone would not see what is appended.
       const held = this.#live.held(file.stat.fingerprint);
       if (held !== undefined) this.#live.retain(held);
       return held;
@@ -224,6 +228,7 @@ export class Feeds implements FeedKeeper {
   }
 }
 
+/** Whether it says that what is remembered of a file cannot be read. */
 function isUnreadable(error: unknown): boolean {
   return (
     error instanceof StorageError || error instanceof StorageBusyError || error instanceof StorageFullError

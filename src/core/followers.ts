@@ -81,19 +81,20 @@ export class Followers {
   }
 
   /**
-   * The feed of a resource, if somebody appends to it or is expected back.
+   * Runs `use` with the feed of a resource, if somebody appends to it or is expected back. In line, because
+   * from the next turn on nobody may have the feed any more who does not hold it.
    *
    * @throws {ServerClosingError} after `close`, when it is not known any more who would come back
    */
-  async liveFeed(path: ResourcePath): Promise<Feed | undefined> {
+  async withLiveFeed<T>(path: ResourcePath, use: (feed: Feed) => T): Promise<T | undefined> {
     const file = await this.#resources.openUsed(path);
     try {
       const { fingerprint, kind } = file.stat;
+      if (this.live(fingerprint) === undefined && kind === 'file') await this.#sessions.find(path, file);
       const feed = this.live(fingerprint);
-      if (feed !== undefined || kind !== 'file') return feed;
-      const session = await this.#sessions.find(path, file);
-      if (session === undefined) this.#refuseWhenClosing();
-      return session?.feed;
+      if (feed !== undefined) return use(feed);
+      if (kind === 'file') this.#refuseWhenClosing();
+      return undefined;
     } finally {
       await file.close();
     }
@@ -171,8 +172,8 @@ export class Followers {
     if (session !== undefined) return session.join(start(session.feed.committed), sink);
     this.#refuseWhenClosing();
     const size = await this.#resources.committed(file);
-    const place = { size, position: start(size), isThere: true };
-    return this.#feeds.follow(file, path, place, sink, () => this.#sessions.history.outcome(file, size));
+    const outcome = (committed: number) => this.#sessions.history.outcome(file, committed);
+    return this.#feeds.follow(file, path, { size, start, isThere: true }, sink, outcome);
   }
 }
 

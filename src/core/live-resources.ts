@@ -75,7 +75,7 @@ export class LiveResources implements ResourceOwner {
       (await this.#opening.run(fingerprint, async () => {
         const held = this.#holdings.get(fingerprint);
         if (held !== undefined) return held;
-        const made = { resource: await this.#make(file, path), users: 0, keys: new Set<string>() };
+        const made = { resource: await this.#make(file), users: 0, keys: new Set<string>() };
         this.#holdings.set(fingerprint, made);
         if (this.#isShutDown) made.resource.shutDown();
         return made;
@@ -84,13 +84,13 @@ export class LiveResources implements ResourceOwner {
     this.#idle.delete(holding.resource);
     this.#recent.add(holding.resource);
     if (isThere) {
+      holding.resource.seenAt(file.location);
       holding.keys.add(path.key);
-      holding.resource.path = path;
       this.#seen.set(path.key, { resource: holding.resource, atMs: performance.now() });
     }
-    // Another program may have appended since.
+    // Another program may have appended since, or cut it.
     try {
-      await this.#advance(holding.resource, file);
+      await this.#takeLook(holding.resource, file);
     } catch (error) {
       this.release(holding.resource);
       throw error;
@@ -108,15 +108,11 @@ export class LiveResources implements ResourceOwner {
     try {
       // As long as it is open to be appended to, it counts as what was appended. A sync that fails is told to the next append.
       await resource.closeFile().catch(() => undefined);
-      await this.#advance(resource, await lookAgain(shared));
+      await this.#takeLook(resource, shared);
     } finally {
       this.release(resource);
       await shared.close();
     }
-  }
-
-  misplaced(resource: Resource): void {
-    for (const key of this.#holdings.get(resource.fingerprint)?.keys ?? []) this.#seen.delete(key);
   }
 
   upToDate(resource: Resource): void {
@@ -144,6 +140,7 @@ export class LiveResources implements ResourceOwner {
       holding?.resource === resource &&
       (resource.isWriting || holding.users > 0) &&
       !resource.isGone &&
+      !resource.isMisplaced &&
       !canExpire(resource.state) &&
       !this.#isClosed &&
       performance.now() - atMs < SEEN_MS;
@@ -152,7 +149,6 @@ export class LiveResources implements ResourceOwner {
       return undefined;
     }
     holding.users++;
-    resource.path = path;
     this.#idle.delete(resource);
     this.#recent.add(resource);
     return resource;
@@ -236,10 +232,12 @@ export class LiveResources implements ResourceOwner {
     await Promise.allSettled(Array.from(this.#holdings.values(), ({ resource }) => resource.closeFile()));
   }
 
-  async #advance(resource: Resource, file: LookedAt): Promise<void> {
+  /** Lets a resource know what a look at its file says now, unless somebody appends: then it knows better. */
+  async #takeLook(resource: Resource, file: StoredFile): Promise<void> {
     if (resource.isWriting) return;
-    const { state } = await this.#look(file);
-    if (!resource.isWriting) resource.advance(state.size);
+    const known = resource.committed;
+    const { state } = await this.#look(await lookAgain(file));
+    if (!resource.isWriting) resource.looked(known, state.size);
   }
 
   async #look(file: LookedAt): Promise<StreamView> {
@@ -260,12 +258,11 @@ export class LiveResources implements ResourceOwner {
     return quarantine.has(fingerprint) ? isolationOf(quarantine.causeOf(fingerprint)) : undefined;
   }
 
-  async #make(file: StoredFile, path: ResourcePath): Promise<Resource> {
+  async #make(file: StoredFile): Promise<Resource> {
     const { location, stat } = file;
     const { fingerprint, generation } = stat;
     const { state, isDamaged } = await this.#store.readOf(file);
     return new Resource(this.#log, this, {
-      path,
       fingerprint,
       location,
       generation,

@@ -10,7 +10,6 @@ import {
   StorageFullError,
   StreamClosedError,
 } from '../wire/errors.ts';
-import type { ResourcePath } from '../wire/resource-path.ts';
 import { Feed, type FeedOwner } from './feed.ts';
 import type { StreamAppend } from './log/append-rules.ts';
 import { FileSync } from './log/file-sync.ts';
@@ -22,8 +21,6 @@ import { isJsonType } from './streams/stream-type.ts';
 
 /** What is known of a file when its resource is made. */
 export interface ResourceOptions {
-  /** The name under which its file was opened. */
-  path: ResourcePath;
   /** Fingerprint of the file. */
   fingerprint: string;
   /** Path of the file below the root. */
@@ -47,8 +44,6 @@ export interface FeedKeeper {
 export interface ResourceOwner {
   /** Called when the record of a resource is up to date with the journal. */
   upToDate(resource: Resource): void;
-  /** Called when another file has a name that was this one's, which has others. */
-  misplaced(resource: Resource): void;
 }
 
 /** What came of an append. */
@@ -69,11 +64,7 @@ export interface Claimant {
 
 /** The live state of one file: what counts, who appends, and the way out to readers. Appends change it, readers wait on it. */
 export class Resource implements LogTarget, FeedOwner {
-  /** The name under which it was opened last. */
-  path: ResourcePath;
   readonly fingerprint: string;
-  /** Path of its file below the root. */
-  readonly location: string;
   readonly generation: number;
   /** Its content type; undefined if that is not known. */
   readonly type: string | undefined;
@@ -89,6 +80,8 @@ export class Resource implements LogTarget, FeedOwner {
   readonly sync: FileSync;
   #isClaimed = false;
   #isGone = false;
+  #location: string;
+  #isMisplaced = false;
   #isClosing = false;
   /** Who writes it, once the session for which it was claimed has begun. */
   claimant: Claimant | undefined;
@@ -96,14 +89,13 @@ export class Resource implements LogTarget, FeedOwner {
   #keeper: FeedKeeper | undefined;
 
   constructor(log: LocalLog, owner: ResourceOwner, options: ResourceOptions) {
-    const { path, fingerprint, location, generation, state, isolation, isDamaged } = options;
+    const { fingerprint, location, generation, state, isolation, isDamaged } = options;
     this.#owner = owner;
     this.#isDamaged = isDamaged;
     this.#isolation = isolation;
     this.#behind = isolation;
-    this.path = path;
     this.fingerprint = fingerprint;
-    this.location = location;
+    this.#location = location;
     this.generation = generation;
     this.type = state.contentType;
     this.sync = new FileSync(log.syncer);
@@ -115,6 +107,26 @@ export class Resource implements LogTarget, FeedOwner {
   /** How its positions are named. */
   get names(): OffsetNames {
     return this.#names;
+  }
+
+  /** Where its file was seen last, as a path below the root. */
+  get location(): string {
+    return this.#location;
+  }
+
+  /** Whether its file is not there any more; who looks for it may find it elsewhere. */
+  get isMisplaced(): boolean {
+    return this.#isMisplaced;
+  }
+
+  /** Tells where its file is: another program may have moved it, and its first name may lead elsewhere by now. */
+  seenAt(location: string): void {
+    this.#location = location;
+    this.#isMisplaced = false;
+  }
+
+  misplaced(): void {
+    this.#isMisplaced = true;
   }
 
   get committed(): number {
@@ -196,11 +208,8 @@ export class Resource implements LogTarget, FeedOwner {
     try {
       after = await this.#appends.append(append, () => this.#assertFree());
     } catch (error) {
-      // Its readers are notified, too.
-      if (error instanceof ResourceGoneError && !this.#isGone) {
-        if (this.#isUnlinked()) void this.gone();
-        else this.#owner.misplaced(this);
-      }
+      // Its readers are notified, too. That another file has a name which was this one's says nothing of this one.
+      if (this.#isMisplaced && !this.#isGone && this.#isUnlinked()) void this.gone();
       throw error;
     }
     const { producer } = append;
@@ -246,20 +255,31 @@ export class Resource implements LogTarget, FeedOwner {
   }
 
   /**
-   * The feed, which is made if there is none.
+   * Takes in a look at the file, while nothing is being appended.
+   *
+   * @param known what was committed before it: what was since, it may not have seen
+   * @param size how much of the file is good
+   */
+  looked(known: number, size: number): void {
+    if (size >= known) {
+      this.advance(size);
+      return;
+    }
+    this.#appends.cut(size);
+    this.cutFeed();
+  }
+
+  /**
+   * The way out, which is made if there is none.
    *
    * @param file shared with it, so that the caller closes it all the same
-   * @param size how many bytes of the file count
    * @param keeper told when nobody has it any more, and its file is closed
    */
-  openFeed(file: StoredFile, size: number, keeper: FeedKeeper): Feed {
-    // What was counted before an append that was made meanwhile is no cut.
-    const isWhole =
-      this.#feed && (this.#feed.advance(size) || file.stateInLine().size >= this.#feed.committed);
-    if (this.#feed !== undefined && isWhole) return this.#feed;
-    this.cutFeed();
-    this.#keeper = keeper;
-    this.#feed = new Feed(file.share(), size, this);
+  openFeed(file: StoredFile, keeper: FeedKeeper): Feed {
+    if (this.#feed === undefined) {
+      this.#keeper = keeper;
+      this.#feed = new Feed(file.share(), this.state.size, this);
+    }
     return this.#feed;
   }
 
@@ -272,7 +292,7 @@ export class Resource implements LogTarget, FeedOwner {
     void this.#closeFeed(feed);
   }
 
-  /** Closes it for a session, whose bytes are in the file, and remembers that. */
+  /** Closes it for a session, whose bytes are in the file. Nobody is told before that is safe. */
   close(): Promise<void> {
     return this.#appends.close();
   }
@@ -336,10 +356,10 @@ export class Resource implements LogTarget, FeedOwner {
     if (!this.#isClaimed) this.#feed?.end({ reason: 'shutdown' }, 'stream');
   }
 
-  /** Whether no name leads to its file any more, as far as it is known: one that leads elsewhere may be one of several. */
+  /** Whether no name leads to its file any more, as far as that is known. */
   #isUnlinked(): boolean {
     try {
-      return this.#feed?.file.stateInLine().isLinked !== true;
+      return this.#feed?.file.stateInLine().isLinked === false;
     } catch {
       return false;
     }

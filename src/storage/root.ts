@@ -131,7 +131,7 @@ export class Root {
    */
   async openAppend(resource: ResourcePath, { create }: { create: boolean }): Promise<AppendFile> {
     if (resource.isRoot) throw new PathConflictError('the root is a directory');
-    if (!create) return readingFailure(() => this.#openExisting(resource));
+    if (!create) return readingFailure(() => this.#openExisting(this.#directory.locate(resource)));
     const directory = await this.#directory.makeWayTo(resource);
     const name = nameOf(resource);
     let fd: number;
@@ -143,7 +143,7 @@ export class Root {
       if (!hasErrno(error, 'ELOOP')) throw appendingError(error);
       // A symlink, through which only what is there is appended to.
       try {
-        return this.#openExisting(resource);
+        return this.#openExisting(this.#directory.locate(resource));
       } catch (cause) {
         throw symlinkError(cause);
       }
@@ -161,6 +161,15 @@ export class Root {
       this.#directory.locationOf(path.join(directory.real, name)),
       this.#blocks,
     );
+  }
+
+  /**
+   * As {@link openAppend}, of the file at a place.
+   *
+   * @param location path below the root, with symlinks resolved
+   */
+  async openAppendAt(location: string): Promise<AppendFile> {
+    return readingFailure(() => this.#openExisting(path.join(this.#directory.name, location)));
   }
 
   /**
@@ -364,8 +373,7 @@ export class Root {
     for await (const { name } of this.#directory.entries(resource)) yield name;
   }
 
-  #openExisting(resource: ResourcePath): AppendFile {
-    const name = this.#directory.locate(resource);
+  #openExisting(name: string): AppendFile {
     // As often as not there is nothing yet: a look that says so takes a fraction of what an error costs.
     if (fs.lstatSync(name, { throwIfNoEntry: false }) === undefined) throw notFound();
     const { fd, stat, location } = this.#openThere(name, APPENDING, assertFile);

@@ -22,7 +22,7 @@ describe('a core that closes', () => {
     await expect(core.followers.follow(f, {}, new CollectingSink(), signal)).rejects.toThrow(
       ServerClosingError,
     );
-    await expect(core.followers.liveFeed(f)).rejects.toThrow(ServerClosingError);
+    await expect(core.followers.withLiveFeed(f, () => undefined)).rejects.toThrow(ServerClosingError);
   });
 
   it('takes no follower of what nobody appends to', async () => {

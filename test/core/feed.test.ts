@@ -136,4 +136,16 @@ describe('a feed', () => {
     expect(caughtUp.bytes).toHaveLength(5);
     expect(caughtUp.endReason).toBe('finished');
   });
+
+  test('takes no follower any more once nobody has it', async () => {
+    const core = await startCore();
+    const appender = await core.open('a');
+    const { feed } = appender;
+    feed.retain();
+    await appender.end('finished');
+    feed.join(0, new CollectingSink(), 'session').leave();
+    feed.release();
+    await core.core.close();
+    expect(() => feed.join(0, new CollectingSink(), 'session')).toThrow('nobody has the feed');
+  });
 });

@@ -51,7 +51,7 @@ describe('a path is looked up once', () => {
     sink.follower = await core.followers.follow(F, {}, sink, signal);
     expect(counts()).toBe(2);
     sink.follower.leave();
-    expect((await core.followers.liveFeed(F)) === appender.feed).toBe(true);
+    expect(await core.followers.withLiveFeed(F, (feed) => feed === appender.feed)).toBe(true);
     expect(counts()).toBe(3);
   });
 });

@@ -6,8 +6,7 @@ import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root.ts';
 import type { WriteTurns } from '../../storage/write-turns.ts';
-import { ResourceGoneError } from '../../wire/errors.ts';
-import type { ResourcePath } from '../../wire/resource-path.ts';
+import { ResourceGoneError, ResourceNotFoundError } from '../../wire/errors.ts';
 import type { AppendHistory } from '../sessions/append-history.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
 import { type Checkpointed, Checkpoints } from './checkpoints.ts';
@@ -23,8 +22,6 @@ export type Durability = 'os' | 'disk';
 
 /** A resource, as its log sees it. */
 export interface LogTarget extends Checkpointed {
-  /** The name under which its file was opened. */
-  readonly path: ResourcePath;
   /** Whether what was written to its file is safe there. */
   readonly sync: FileSync;
   /** The position below which bytes are in the file and count. */
@@ -33,6 +30,8 @@ export interface LogTarget extends Checkpointed {
   applied(start: number, parts: readonly Buffer[]): void;
   /** Called when there is more to be seen by readers, bytes or not. */
   changed(): void;
+  /** Called when its file is not where it was seen last. It may be somewhere else. */
+  misplaced(): void;
 }
 
 /** What a {@link LocalLog} is made of. */
@@ -82,23 +81,20 @@ export class LocalLog {
    *
    * @param known what is known of the stream
    * @returns the file, and how much of it belongs to the stream
-   * @throws {ResourceGoneError} when another file has its name
+   * @throws {ResourceGoneError} when another file is where it was
+   * @throws {ResourceNotFoundError} when nothing is
    * @throws what {@link AppendHistory.settle} throws
    */
-  async open(
-    { path, fingerprint }: LogTarget,
-    known: StreamState,
-  ): Promise<{ file: AppendFile; size: number }> {
-    const file = await this.#root.openAppend(path, { create: false });
+  async open(target: LogTarget, known: StreamState): Promise<{ file: AppendFile; size: number }> {
+    const file = await this.#openWhereSeen(target);
     try {
-      if (file.stat.fingerprint !== fingerprint) throw new ResourceGoneError('the file was made anew');
       const stat = await file.look();
       await this.#history.settle(file, stat.size);
       const { state } = await this.#store.read(stat);
       const owned = Math.max(Math.min(known.size, stat.size), state.size);
       if (owned < stat.size) {
         const aside = await setAside(this.#root, file, owned);
-        const detail = { resource: path.toString(), position: owned, aside };
+        const detail = { resource: `/${target.location}`, position: owned, aside };
         this.#report('bytes of which no producer knows were set aside', detail);
       }
       return { file, size: owned };
@@ -116,5 +112,17 @@ export class LocalLog {
   /** Replaces what is remembered of the stream of a resource. */
   save(target: LogTarget, state: StreamState): Promise<void> {
     return this.#store.save(target.fingerprint, target.location, state, () => target.isGone);
+  }
+
+  async #openWhereSeen(target: LogTarget): Promise<AppendFile> {
+    try {
+      const file = await this.#root.openAppendAt(target.location);
+      if (file.stat.fingerprint === target.fingerprint) return file;
+      await file.close();
+      throw new ResourceGoneError('the file was made anew');
+    } catch (error) {
+      if (error instanceof ResourceGoneError || error instanceof ResourceNotFoundError) target.misplaced();
+      throw error;
+    }
   }
 }

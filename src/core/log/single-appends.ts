@@ -127,26 +127,9 @@ export class SingleAppends implements JournalWriter {
     this.#target.changed();
   }
 
-  /**
-   * Closes the stream. Nobody is told before that is remembered, and all that a session has brought is safe.
-   *
-   * @throws what the disk does; then it is open
-   */
-  async close(): Promise<void> {
-    await this.whileIdle(async () => {
-      await this.#target.sync.sync();
-      const before = this.#changes.snapshot(this.#hasProducers);
-      const change = { version: before.version + 1, closed: true } as const;
-      try {
-        await this.#log.save(this.#target, { ...before, ...change });
-      } catch (error) {
-        if (!(error instanceof OutcomeUnknownError)) throw error;
-        // It is remembered by now; what was before is to be.
-        await this.#log.save(this.#target, before).catch(() => Promise.reject(error));
-        throw storageFailure(error.cause);
-      }
-      this.amend(change);
-    });
+  /** Tells that another program has cut the file; while nothing is under way. */
+  cut(size: number): void {
+    this.amend(this.#changes.found(this.settled, size));
   }
 
   /** Makes what is in the file safe, and remembers it beside the file, so that the journal is not needed for it. */
@@ -165,6 +148,23 @@ export class SingleAppends implements JournalWriter {
   async remember(): Promise<void> {
     await this.#undo?.run();
     if (this.settled.version > 0) await this.#save(this.#hasProducers);
+  }
+
+  /** Closes the stream: it is closed when that is remembered, and not before. */
+  close(): Promise<void> {
+    return this.whileIdle(async () => {
+      await this.#undo?.run();
+      const closed = { version: this.settled.version + 1, closed: true } as const;
+      try {
+        await this.#save(this.#hasProducers, closed);
+      } catch (error) {
+        if (!(error instanceof OutcomeUnknownError)) throw error;
+        // It is remembered by now, though not safely; what was before is to be.
+        await this.#save(this.#hasProducers).catch(() => Promise.reject(error));
+        throw storageFailure(error.cause);
+      }
+      this.amend(closed);
+    });
   }
 
   /** Resolves when nothing is under way that the journal has; what it has may be copied until {@link release}. */
@@ -234,9 +234,10 @@ export class SingleAppends implements JournalWriter {
     if (this.#isDurable) await this.#target.sync.sync();
   }
 
-  async #save(hasProducers: boolean): Promise<void> {
+  /** @param change what is to be remembered besides, and is not so yet */
+  async #save(hasProducers: boolean, change: Partial<StreamState> = {}): Promise<void> {
     await this.#target.sync.sync();
-    await this.#log.save(this.#target, this.#changes.snapshot(hasProducers));
+    await this.#log.save(this.#target, { ...this.#changes.snapshot(hasProducers), ...change });
   }
 
   #settle(count: number): void {

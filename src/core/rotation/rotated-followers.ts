@@ -131,11 +131,13 @@ export class RotatedFollowers {
     const session = this.#sessions.live(file.stat.fingerprint);
     if (session !== undefined) return session.join(startAt(from, session.feed.committed), sink);
     const size = await this.#resources.committed(file);
-    const position = startAt(from, size);
     const isDraining = isReplaced && successor === undefined && holdMs > 0;
-    const outcome = async (): Promise<Outcome> =>
-      isDraining ? this.#sessions.history.outcome(file, size) : { reason: 'deleted', ...factsOf(successor) };
-    return this.#feeds.follow(file, path, { size, position, isThere: false }, sink, outcome);
+    const outcome = async (committed: number): Promise<Outcome> =>
+      isDraining
+        ? this.#sessions.history.outcome(file, committed)
+        : { reason: 'deleted', ...factsOf(successor) };
+    const start = (committed: number) => startAt(from, committed);
+    return this.#feeds.follow(file, path, { size, start, isThere: false }, sink, outcome);
   }
 
   async #joinCut(
@@ -149,7 +151,8 @@ export class RotatedFollowers {
       reason: 'truncated',
       ...(sizeBeforeCut > from && { lost: sizeBeforeCut - from }),
     };
-    const place = { size: await this.#resources.committed(file), position: from, end: from, isThere: false };
+    const size = await this.#resources.committed(file);
+    const place = { size, start: () => from, end: from, isThere: false };
     return this.#feeds.follow(file, path, place, sink, async () => outcome);
   }
 }

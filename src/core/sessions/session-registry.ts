@@ -145,7 +145,9 @@ export class SessionRegistry implements SessionHost {
       const isGone = file.stat.fingerprint !== fingerprint || this.#closing;
       if (isGone || !this.history.isAwaited(last)) return undefined;
       const resource = await this.#claim(file, path);
+      const known = resource.committed;
       const { size } = await file.state().catch(() => ({ size: -1 }));
+      if (size >= 0) resource.looked(known, size);
       if (last.start > size) {
         this.#letGo(resource);
         return undefined;
@@ -236,7 +238,9 @@ export class SessionRegistry implements SessionHost {
       const last = await this.history.last(file);
       for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
         // Only now: single appends may have been under way.
+        const known = resource.committed;
         const { size } = await file.state();
+        resource.looked(known, size);
         const goesOn = last !== undefined && isContinuedBy(last, request.session, size);
         if (!goesOn && this.history.isAwaited(last)) throw conflict();
         if (goesOn) assertNewer(request.attempt, last.attempt);
@@ -244,7 +248,7 @@ export class SessionRegistry implements SessionHost {
         assertStart(start, request.expect);
         const own = goesOn ? last : undefined;
         const append = await this.#record(file, request, { size, start, last: own });
-        const hasGrown = (await file.state()).size > size;
+        const hasGrown = (await file.state()).size > size || resource.committed > size;
         // Nobody would end it.
         this.#refuseWhenClosing();
         if (!hasGrown) return this.#start({ path, resource, file, size, append, before: own });

@@ -77,11 +77,11 @@ export class Session {
   #endPosition: number | undefined;
 
   constructor(host: SessionHost, context: SessionContext, subject: SessionSubject) {
-    const { path, resource, file, size } = subject;
+    const { path, resource, file } = subject;
     this.#host = host;
     this.#context = context;
     this.#subject = subject;
-    this.feed = context.feeds.open(resource, file, size);
+    this.feed = context.feeds.open(resource, file);
     this.feed.retain();
     this.#writer = new SessionWriter(context.log, resource, file, {
       drained: () => this.#holder?.owner.drained(),

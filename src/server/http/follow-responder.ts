@@ -54,8 +54,9 @@ export class HttpFollowResponder {
     const range = liveRangeOf(request.headers);
     // A path that is not clean is redirected first.
     if (range === undefined || path.trailingSlash || !isClean(request, path)) return false;
-    const feed = await this.#core.followers.liveFeed(path).catch(ignoreMissing);
-    if (feed === undefined || range.start > feed.committed) return false;
+    const { followers } = this.#core;
+    const committed = await followers.withLiveFeed(path, (feed) => feed.committed).catch(ignoreMissing);
+    if (committed === undefined || range.start > committed) return false;
     const head = {
       status: 206,
       headers: { 'accept-ranges': 'bytes', 'content-range': range.contentRange },

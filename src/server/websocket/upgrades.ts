@@ -104,12 +104,14 @@ export class WebSocketUpgrades {
   }
 
   async #openLegacyFollow(request: Upgrading, path: ResourcePath): Promise<void> {
-    const feed = await this.#core.followers.liveFeed(path);
-    if (feed === undefined || request.raw.socket.destroyed) return;
-    assertHandshake(request);
-    const connection = this.#newFollow(legacyDialect, request);
-    connection.follow(feed.join(0, connection, 'session'));
-    request[CONNECTION] = connection;
+    const { socket } = request.raw;
+    await this.#core.followers.withLiveFeed(path, (feed) => {
+      if (socket.destroyed) return;
+      assertHandshake(request);
+      const connection = this.#newFollow(legacyDialect, request);
+      connection.follow(feed.join(0, connection, 'session'));
+      request[CONNECTION] = connection;
+    });
   }
 
   async #openV2Follow(request: Upgrading, path: ResourcePath): Promise<void> {

@@ -348,13 +348,13 @@ describe('a time to live', () => {
 test('what is appended while somebody begins to read live is not missing', async () => {
   const { stream, tail } = await startStream('a', 'text/plain', NEVER_MS);
   await stream.append('b');
-  const { committed } = Resources.prototype;
-  const looking = vi.spyOn(Resources.prototype, 'committed');
+  const { open } = Resources.prototype;
+  const looking = vi.spyOn(Resources.prototype, 'open');
   onTestFinished(() => looking.mockRestore());
-  looking.mockImplementationOnce(async function (this: Resources, file) {
-    const size = await committed.call(this, file);
+  looking.mockImplementationOnce(async function (this: Resources, path) {
+    const file = await open.call(this, path);
     await stream.append('c');
-    return size;
+    return file;
   });
   const { text } = await stream.longPoll(tail);
   expect(looking).toHaveBeenCalled();
