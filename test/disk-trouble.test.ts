@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { appendFile, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { AppendFile } from '../src/storage/append-file.ts';
+import { AppendFile } from '../src/storage/stored-file.ts';
 import { writeByThreads } from './support/core/harness.ts';
 import { breakLog, HeldCommits } from './support/disk/log-trouble.ts';
 import { resourceNames } from './support/disk/root-files.ts';

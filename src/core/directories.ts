@@ -1,8 +1,8 @@
 import type { FileStat } from '../storage/file-io.ts';
-import type { Root } from '../storage/root.ts';
+import type { Root } from '../storage/root/root.ts';
 import { ResourceNotFoundError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import type { Followers } from './followers.ts';
+import type { Followers } from './readers/followers.ts';
 import type { Resources } from './resources.ts';
 
 /** A name in a directory, and what followers would find there. */

@@ -1,4 +1,4 @@
-import type { StartPosition } from './start-position.ts';
+import type { StartPosition } from './readers/start-position.ts';
 
 /** What an appender asks for. */
 export interface AppendRequest {

@@ -10,12 +10,12 @@ import {
   StorageFullError,
   StreamClosedError,
 } from '../wire/errors.ts';
-import { Feed, type FeedOwner } from './feed.ts';
 import type { StreamAppend } from './log/append-rules.ts';
 import { FileSync } from './log/file-sync.ts';
 import type { LocalLog, LogTarget } from './log/local-log.ts';
 import type { ProducerRequest } from './log/producers.ts';
 import { SingleAppends } from './log/single-appends.ts';
+import { Feed, type FeedOwner } from './readers/feed.ts';
 import { namesOf, type OffsetNames } from './streams/stream-offset.ts';
 import { isJsonType } from './streams/stream-type.ts';
 

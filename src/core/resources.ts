@@ -1,9 +1,8 @@
-import type { AppendFile } from '../storage/append-file.ts';
 import { KeyedLock } from '../storage/keyed-lock.ts';
 import type { Records } from '../storage/records/records.ts';
 import { type StreamState, untypedState } from '../storage/records/stream-state.ts';
-import type { Root } from '../storage/root.ts';
-import type { StoredFile } from '../storage/stored-file.ts';
+import type { Root } from '../storage/root/root.ts';
+import type { AppendFile, StoredFile } from '../storage/stored-file.ts';
 import {
   PathConflictError,
   ResourceNotFoundError,

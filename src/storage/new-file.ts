@@ -1,9 +1,9 @@
 import fs from 'node:fs';
-import { AppendFile } from './append-file.ts';
 import type { BlockPool } from './block-pool.ts';
 import type { FileStat } from './file-io.ts';
 import { storageFailure } from './storage-failure.ts';
 import type { StoredFile } from './stored-file.ts';
+import { AppendFile } from './stored-file.ts';
 
 const COPY_BLOCK_BYTES = 1024 * 1024;
 

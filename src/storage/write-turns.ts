@@ -1,5 +1,5 @@
-import type { AppendFile } from './append-file.ts';
 import type { FileState } from './file-io.ts';
+import type { AppendFile } from './stored-file.ts';
 import { IN_LINE_BYTES } from './stored-file.ts';
 
 /** Bytes that are written in line in one turn at most, whoever writes them; … */

@@ -167,3 +167,8 @@ export const LEGACY_MESSAGE_BYTES = 32_768;
  * character before it, the message has 1,024 bytes.
  */
 export const MERGED_BYTES = 1021;
+
+/** How a stream has ended. */
+export interface Outcome extends EndFacts {
+  reason: EndReason;
+}

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { appendFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { RootDirectory } from '../../src/storage/root-directory.ts';
+import { RootDirectory } from '../../src/storage/root/root-directory.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { CollectingSink, startCore } from '../support/core/harness.ts';
 

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Root } from '../../src/storage/root.ts';
+import { Root } from '../../src/storage/root/root.ts';
 import { withoutStack } from '../../src/storage/storage-failure.ts';
 import { ResourceNotFoundError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';

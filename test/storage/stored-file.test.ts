@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { Root } from '../../src/storage/root.ts';
+import { Root } from '../../src/storage/root/root.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { descriptorsBackTo, openDescriptors } from '../support/disk/descriptors.ts';
 import { temporaryDirectory } from '../support/server/server.ts';

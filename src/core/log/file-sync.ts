@@ -1,5 +1,5 @@
-import type { AppendFile } from '../../storage/append-file.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
+import type { AppendFile } from '../../storage/stored-file.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
 import type { Syncer } from './syncer.ts';
 

@@ -1,5 +1,5 @@
-import type { AppendFile } from '../../storage/append-file.ts';
 import type { Journal } from '../../storage/journal/journal.ts';
+import type { AppendFile } from '../../storage/stored-file.ts';
 import type { EntryHeader } from './entry.ts';
 import { LoneEntry } from './lone-entry.ts';
 import { Remnant, writeAtEnd } from './write-at-end.ts';

@@ -1,10 +1,10 @@
-import type { AppendFile } from '../../storage/append-file.ts';
 import { Journal } from '../../storage/journal/journal.ts';
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
 import { setAside } from '../../storage/records/aside.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { Report } from '../../storage/report.ts';
-import type { Root } from '../../storage/root.ts';
+import type { Root } from '../../storage/root/root.ts';
+import type { AppendFile } from '../../storage/stored-file.ts';
 import type { WriteTurns } from '../../storage/write-turns.ts';
 import { ResourceGoneError, ResourceNotFoundError } from '../../wire/errors.ts';
 import type { AppendHistory } from '../sessions/append-history.ts';

@@ -1,6 +1,6 @@
-import type { AppendFile } from '../../storage/append-file.ts';
 import type { JournalWriter } from '../../storage/journal/batch.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
+import type { AppendFile } from '../../storage/stored-file.ts';
 import type { TurnWriter } from '../../storage/write-turns.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
 import { MERGED_BYTES } from '../../wire/protocol.ts';

@@ -1,7 +1,7 @@
-import type { AppendFile } from '../../storage/append-file.ts';
 import type { Batch, JournalWriter } from '../../storage/journal/batch.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
+import type { AppendFile } from '../../storage/stored-file.ts';
 import { AppendBusyError, OutcomeUnknownError, StorageError } from '../../wire/errors.ts';
 import type { StreamAppend } from './append-rules.ts';
 import { type Change, Changes } from './changes.ts';

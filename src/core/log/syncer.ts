@@ -1,4 +1,4 @@
-import type { AppendFile } from '../../storage/append-file.ts';
+import type { AppendFile } from '../../storage/stored-file.ts';
 import { Slots } from '../slots.ts';
 
 /**

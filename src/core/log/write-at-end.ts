@@ -1,5 +1,5 @@
-import type { AppendFile } from '../../storage/append-file.ts';
 import type { FileState } from '../../storage/file-io.ts';
+import type { AppendFile } from '../../storage/stored-file.ts';
 import { IN_LINE_BYTES } from '../../storage/stored-file.ts';
 import type { WriteTurns } from '../../storage/write-turns.ts';
 import {

@@ -1,7 +1,7 @@
 import { removeLeftOver, unfinishedFiles } from '../../storage/records/left-overs.ts';
 import type { Records } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
-import type { Root } from '../../storage/root.ts';
+import type { Root } from '../../storage/root/root.ts';
 import { cancelRemoval, endRemoval, forgetFile } from '../streams/fork-links.ts';
 import type { FileFinder } from './file-finder.ts';
 

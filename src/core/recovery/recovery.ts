@@ -3,7 +3,7 @@ import type { Journal, Replay } from '../../storage/journal/journal.ts';
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
 import type { Records } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
-import type { Root } from '../../storage/root.ts';
+import type { Root } from '../../storage/root/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageBusyError, StorageFullError } from '../../wire/errors.ts';
 import { MAX_QUARANTINED } from '../log/checkpoints.ts';

@@ -1,9 +1,9 @@
 import zlib from 'node:zlib';
 import type { JournalEntry } from '../../storage/journal/entry.ts';
 import type { NewFile } from '../../storage/new-file.ts';
-import { OWN_FILE_MODE } from '../../storage/own-directory.ts';
 import { publishAside } from '../../storage/records/aside.ts';
-import type { Root } from '../../storage/root.ts';
+import { OWN_FILE_MODE } from '../../storage/root/own-directory.ts';
+import type { Root } from '../../storage/root/root.ts';
 import type { EntryHeader } from '../log/entry.ts';
 
 /** Longest part of a label that a file's name makes, in characters. */

@@ -1,10 +1,10 @@
 import type { JournalEntry } from '../../storage/journal/entry.ts';
 import { setAside } from '../../storage/records/aside.ts';
 import type { Records } from '../../storage/records/records.ts';
-import type { RepairFile } from '../../storage/repair-file.ts';
 import type { Report } from '../../storage/report.ts';
-import type { Root } from '../../storage/root.ts';
+import type { Root } from '../../storage/root/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
+import type { RepairFile } from '../../storage/stored-file.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
 import type { EntryHeader } from '../log/entry.ts';
 import type { Syncer } from '../log/syncer.ts';

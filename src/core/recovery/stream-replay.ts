@@ -1,6 +1,6 @@
 import type { JournalEntry } from '../../storage/journal/entry.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
-import type { RepairFile } from '../../storage/repair-file.ts';
+import type { RepairFile } from '../../storage/stored-file.ts';
 import type { EntryHeader } from '../log/entry.ts';
 import { Producers } from '../log/producers.ts';
 

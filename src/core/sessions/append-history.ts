@@ -2,7 +2,7 @@ import type { AppendRecord, FileRecord } from '../../storage/records/file-record
 import type { Records } from '../../storage/records/records.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { AppendBusyError, ResourceGoneError } from '../../wire/errors.ts';
-import type { Outcome } from '../outcome.ts';
+import type { Outcome } from '../../wire/protocol.ts';
 import { forgetFile } from '../streams/fork-links.ts';
 
 /** How many ends are known that could not be written down. */

@@ -1,7 +1,7 @@
-import type { AppendFile } from '../../storage/append-file.ts';
+import type { AppendFile } from '../../storage/stored-file.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
 import type { EndReason } from '../../wire/protocol.ts';
-import type { Feed } from '../feed.ts';
+import type { Feed } from '../readers/feed.ts';
 import type { Session } from './session.ts';
 
 /** Who brings the bytes, and is notified: one connection. */

@@ -1,9 +1,8 @@
-import type { AppendFile } from '../../storage/append-file.ts';
 import { KeyedLock } from '../../storage/keyed-lock.ts';
 import type { AppendRecord } from '../../storage/records/file-record.ts';
-import type { Root } from '../../storage/root.ts';
+import type { Root } from '../../storage/root/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
-import type { StoredFile } from '../../storage/stored-file.ts';
+import type { AppendFile, StoredFile } from '../../storage/stored-file.ts';
 import {
   AppendBusyError,
   ResourceGoneError,
@@ -11,11 +10,11 @@ import {
   ServerClosingError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import type { Arrivals } from '../arrivals.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
 import type { Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
+import type { Arrivals } from '../watch/arrivals.ts';
 import { type AppendHistory, isContinuedBy } from './append-history.ts';
 import type { Lease, LeaseHolder } from './lease.ts';
 import {

@@ -1,19 +1,18 @@
-import type { AppendFile } from '../../storage/append-file.ts';
 import type { AppendRecord } from '../../storage/records/file-record.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
+import type { AppendFile } from '../../storage/stored-file.ts';
 import { type HttpfstreamError, ResourceGoneError, StreamTruncatedError } from '../../wire/errors.ts';
-import type { EndReason } from '../../wire/protocol.ts';
+import type { EndReason, Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import type { Feed } from '../feed.ts';
-import type { Feeds } from '../feeds.ts';
-import type { FileWatch } from '../file-watch.ts';
 import type { LiveResources } from '../live-resources.ts';
 import type { LocalLog } from '../log/local-log.ts';
 import { SessionWriter } from '../log/session-writer.ts';
-import type { Outcome } from '../outcome.ts';
-import type { Reader, Sink } from '../reader.ts';
+import type { Feed } from '../readers/feed.ts';
+import type { Feeds } from '../readers/feeds.ts';
+import type { Reader, Sink } from '../readers/reader.ts';
 import type { AppendRequest } from '../request.ts';
 import type { Resource } from '../resource.ts';
+import type { FileWatch } from '../watch/file-watch.ts';
 import type { AppendHistory } from './append-history.ts';
 import { Lease, type LeaseHolder } from './lease.ts';
 

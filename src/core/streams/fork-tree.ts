@@ -2,7 +2,7 @@ import type { NewFile } from '../../storage/new-file.ts';
 import type { RecordDraft } from '../../storage/records/record-draft.ts';
 import type { Records } from '../../storage/records/records.ts';
 import type { ForkOrigin, Inheritance, StreamLink, StreamState } from '../../storage/records/stream-state.ts';
-import type { Root } from '../../storage/root.ts';
+import type { Root } from '../../storage/root/root.ts';
 import { ContentTypeMismatchError, ResourceNotFoundError, StreamConflictError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { FileFinder } from '../recovery/file-finder.ts';

@@ -2,10 +2,11 @@ import type { NewFile } from '../../storage/new-file.ts';
 import type { RecordDraft } from '../../storage/records/record-draft.ts';
 import type { Records } from '../../storage/records/records.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
-import type { Root } from '../../storage/root.ts';
+import type { Root } from '../../storage/root/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import {
+  ContentMismatchError,
   OutcomeUnknownError,
   ResourceNotFoundError,
   StreamConflictError,
@@ -19,10 +20,12 @@ import type { Resources } from '../resources.ts';
 import { assertMatches, type CreateRequest, initialState } from './create-request.ts';
 import { forgetFile } from './fork-links.ts';
 import type { ForkTree, Inherited } from './fork-tree.ts';
-import { assertSameContent } from './same-content.ts';
 import { namesOf } from './stream-offset.ts';
 import type { StreamStore } from './stream-store.ts';
 import type { StreamView } from './stream-view.ts';
+
+/** What is compared at a time. */
+const BLOCK_BYTES = 256 * 1024;
 
 /** What streams are made with. */
 export interface MakerOptions {
@@ -158,4 +161,22 @@ export class StreamMaker {
 function asConflict(error: unknown): never {
   if (!(error instanceof StreamGoneError)) throw error;
   throw new StreamConflictError('the source was deleted', { cause: error });
+}
+
+/** @throws {ContentMismatchError} when a file of which `size` bytes count is not the same as a new one */
+async function assertSameContent(file: StoredFile, size: number, content: NewFile): Promise<void> {
+  if (content.size === size && (await hasSameContent(file, content, size))) return;
+  throw new ContentMismatchError(
+    'there is other content at this path, and nothing is overwritten: append with ?verb=APPEND, or delete it first',
+  );
+}
+
+/** Whether the first `size` bytes of two files are the same. */
+async function hasSameContent(one: StoredFile, other: StoredFile, size: number): Promise<boolean> {
+  for (let at = 0; at < size; at += BLOCK_BYTES) {
+    const length = Math.min(BLOCK_BYTES, size - at);
+    const [a, b] = await Promise.all([one.read(at, length), other.read(at, length)]);
+    if (!a.equals(b)) return false;
+  }
+  return true;
 }

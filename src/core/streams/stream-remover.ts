@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FileStat } from '../../storage/file-io.ts';
 import type { Records } from '../../storage/records/records.ts';
 import type { StreamLink } from '../../storage/records/stream-state.ts';
-import type { Root } from '../../storage/root.ts';
+import type { Root } from '../../storage/root/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { OutcomeUnknownError, StorageFullError } from '../../wire/errors.ts';

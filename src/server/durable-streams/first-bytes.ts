@@ -1,6 +1,6 @@
-import type { Encoder } from '../../core/chunk.ts';
-import { anywhere } from '../../core/cutting.ts';
-import type { LiveReads } from '../../core/live-stream.ts';
+import type { Encoder } from '../../core/readers/chunk.ts';
+import { anywhere } from '../../core/readers/cutting.ts';
+import type { LiveReads } from '../../core/readers/live-reads.ts';
 import type { EndReason } from '../../wire/protocol.ts';
 import { arrayOfLines } from '../json/json-values.ts';
 import type { ClientSocket } from '../node/client-socket.ts';

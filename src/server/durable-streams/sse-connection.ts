@@ -1,11 +1,11 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
-import type { Encoder } from '../../core/chunk.ts';
-import type { Cutting } from '../../core/cutting.ts';
-import type { LiveReads } from '../../core/live-stream.ts';
-import type { Outcome } from '../../core/outcome.ts';
-import type { Reader, Sink } from '../../core/reader.ts';
+import type { Encoder } from '../../core/readers/chunk.ts';
+import type { Cutting } from '../../core/readers/cutting.ts';
+import type { LiveReads } from '../../core/readers/live-reads.ts';
+import type { Reader, Sink } from '../../core/readers/reader.ts';
+import type { Outcome } from '../../wire/protocol.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
 import { allowSilence, ClientSocket, Deafness } from '../node/client-socket.ts';
 import { encodeChunk, encodePlainly, lastChunk, SocketSink } from '../response/socket-sink.ts';

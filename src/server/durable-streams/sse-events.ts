@@ -1,5 +1,5 @@
-import type { Encoder } from '../../core/chunk.ts';
-import { type Cutting, openCharacterBytes, openLineBytes } from '../../core/cutting.ts';
+import type { Encoder } from '../../core/readers/chunk.ts';
+import { type Cutting, openCharacterBytes, openLineBytes } from '../../core/readers/cutting.ts';
 import type { OffsetNames } from '../../core/streams/stream-offset.ts';
 import { isJsonType, mediaTypeOf } from '../../core/streams/stream-type.ts';
 import { itemsOfLines } from '../json/json-values.ts';

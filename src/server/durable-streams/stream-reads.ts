@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
-import type { LiveReads } from '../../core/live-stream.ts';
 import type { OpenFile } from '../../core/open-file.ts';
+import type { LiveReads } from '../../core/readers/live-reads.ts';
 import type { Resource } from '../../core/resource.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
 import type { StreamView } from '../../core/streams/stream-view.ts';

@@ -1,11 +1,11 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
-import type { Encoder } from '../../core/chunk.ts';
-import { anywhere } from '../../core/cutting.ts';
-import type { Outcome } from '../../core/outcome.ts';
-import type { Reader, Sink } from '../../core/reader.ts';
+import type { Encoder } from '../../core/readers/chunk.ts';
+import { anywhere } from '../../core/readers/cutting.ts';
+import type { Reader, Sink } from '../../core/readers/reader.ts';
 import { ServerClosingError } from '../../wire/errors.ts';
+import type { Outcome } from '../../wire/protocol.ts';
 import { STATUS_HEADER } from '../../wire/protocol.ts';
 import { type ActiveConnection, type ActiveConnections, CLOSE_PATIENCE_MS } from '../active-connections.ts';
 import { allowSilence, ClientSocket, Deafness } from '../node/client-socket.ts';

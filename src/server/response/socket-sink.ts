@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Encoder } from '../../core/chunk.ts';
+import type { Encoder } from '../../core/readers/chunk.ts';
 
 /** Writes encoded bytes straight to the socket, past Node's response or `ws`, and watches whether the client takes them. */
 export class SocketSink {

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
-import { cutCharacterBytes } from '../../core/characters.ts';
-import type { Encoder } from '../../core/chunk.ts';
-import { anywhere, betweenCharacters, type Cutting } from '../../core/cutting.ts';
+import { cutCharacterBytes } from '../../core/readers/characters.ts';
+import type { Encoder } from '../../core/readers/chunk.ts';
+import { anywhere, betweenCharacters, type Cutting } from '../../core/readers/cutting.ts';
 import { messageEncoder, messageHeader } from '../../wire/message-encoder.ts';
 import { Opcode } from '../../wire/opcode.ts';
 import {

@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import type { WebSocket } from 'ws';
-import type { Encoder } from '../../core/chunk.ts';
-import type { Cutting } from '../../core/cutting.ts';
-import type { Outcome } from '../../core/outcome.ts';
-import type { Reader, Sink } from '../../core/reader.ts';
+import type { Encoder } from '../../core/readers/chunk.ts';
+import type { Cutting } from '../../core/readers/cutting.ts';
+import type { Reader, Sink } from '../../core/readers/reader.ts';
 import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '../../wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
+import type { Outcome } from '../../wire/protocol.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
 import { type ActiveConnection, type ActiveConnections, CLOSE_PATIENCE_MS } from '../active-connections.ts';
 import { ClientSocket, FAREWELL_MS, type SocketOwner } from '../node/client-socket.ts';

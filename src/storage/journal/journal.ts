@@ -7,7 +7,7 @@ import {
   StorageFullError,
 } from '../../wire/errors.ts';
 import * as fileIo from '../file-io.ts';
-import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../own-directory.ts';
+import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../root/own-directory.ts';
 import { storageFailure } from '../storage-failure.ts';
 import type { TurnWriter, WriteTurns } from '../write-turns.ts';
 import { Batch, type BatchPlace, type JournalWriter, type WaitingEntry } from './batch.ts';

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { HttpfstreamError } from '../../wire/errors.ts';
 import { makeDirectories, syncDirectories } from '../file-io.ts';
-import { OWN_DIRECTORY_MODE, OWN_FILE_MODE, readDirectory } from '../own-directory.ts';
+import { OWN_DIRECTORY_MODE, OWN_FILE_MODE, readDirectory } from '../root/own-directory.ts';
 import { storageFailure } from '../storage-failure.ts';
 import { encodeEntry, type JournalEntry } from './entry.ts';
 import { entriesOf } from './segments.ts';

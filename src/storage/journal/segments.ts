@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { syncDirectories } from '../file-io.ts';
-import { readDirectory } from '../own-directory.ts';
+import { readDirectory } from '../root/own-directory.ts';
 import { hasErrno, storageFailure } from '../storage-failure.ts';
 import { type FoundEntry, type JournalEntry, readEntries, VOID_MARK } from './entry.ts';
 

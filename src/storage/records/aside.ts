@@ -1,10 +1,10 @@
 import path from 'node:path';
-import type { AppendFile } from '../append-file.ts';
 import { makeDirectories, syncDirectories } from '../file-io.ts';
 import type { NewFile } from '../new-file.ts';
-import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../own-directory.ts';
-import type { Root } from '../root.ts';
+import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../root/own-directory.ts';
+import type { Root } from '../root/root.ts';
 import { hasErrno, storageFailure } from '../storage-failure.ts';
+import type { AppendFile } from '../stored-file.ts';
 
 /**
  * Moves what a file has from `size` on out of it, to where an operator finds it.

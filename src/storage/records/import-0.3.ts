@@ -1,9 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { makeDirectories, syncDirectories } from '../file-io.ts';
-import { moveAside, OWN_DIRECTORY_MODE, readDirectory } from '../own-directory.ts';
 import type { Report } from '../report.ts';
-import type { Root } from '../root.ts';
+import { moveAside, OWN_DIRECTORY_MODE, readDirectory } from '../root/own-directory.ts';
+import type { Root } from '../root/root.ts';
 import { hasErrno, storageFailure } from '../storage-failure.ts';
 import {
   type FileRecord,

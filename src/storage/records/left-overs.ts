@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe } from '../file-io.ts';
-import { readDirectory } from '../own-directory.ts';
+import { readDirectory } from '../root/own-directory.ts';
 import { storageFailure } from '../storage-failure.ts';
 
 /** A file that was being filled when a server was killed. */

@@ -8,9 +8,9 @@ import {
   StorageFullError,
 } from '../../wire/errors.ts';
 import { makeDirectories, syncDirectories } from '../file-io.ts';
-import { OWN_DIRECTORY_MODE } from '../own-directory.ts';
 import type { Report } from '../report.ts';
-import type { Reserve } from '../reserve.ts';
+import { OWN_DIRECTORY_MODE } from '../root/own-directory.ts';
+import type { Reserve } from './reserve.ts';
 import { isCorruption, reasonOf, storeFailure } from './store-failure.ts';
 import {
   type Damage,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { makeDirectories } from '../file-io.ts';
-import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../own-directory.ts';
+import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../root/own-directory.ts';
 import { storageFailure } from '../storage-failure.ts';
 import { type FileRecord, parseRecord, parseTombstone, type Tombstone } from './file-record.ts';
 import { LevelStore, type LevelStoreOptions, type StoreChange } from './level-store.ts';

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { makeDirectories, syncDirectories } from '../file-io.ts';
-import { OWN_DIRECTORY_MODE, OWN_FILE_MODE, readDirectory } from '../own-directory.ts';
+import { OWN_DIRECTORY_MODE, OWN_FILE_MODE, readDirectory } from '../root/own-directory.ts';
 import { hasErrno } from '../storage-failure.ts';
 
 /** What a LevelDB's files are called. */

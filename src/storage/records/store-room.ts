@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { StorageFullError } from '../../wire/errors.ts';
-import { readDirectory } from '../own-directory.ts';
-import { freeRoom, type Reserve } from '../reserve.ts';
+import { readDirectory } from '../root/own-directory.ts';
+import { freeRoom, type Reserve } from './reserve.ts';
 
 /** Less room than this on the disk, beside what is written, and a database might not come back from a write that failed. */
 const SPARE_BYTES = 64 * 1024;

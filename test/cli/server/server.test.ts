@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { runServer } from '../../../src/cli/server/run-server.ts';
-import { RootLock } from '../../../src/storage/root-lock.ts';
+import { RootLock } from '../../../src/storage/root/root-lock.ts';
 import { openSocket, rawRequest, writeHead } from '../../support/http/raw.ts';
 import { OriginalAppender, OriginalFollower } from '../../support/original/clients.ts';
 import {

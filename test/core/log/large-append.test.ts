@@ -3,7 +3,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import type { EntryHeader } from '../../../src/core/log/entry.ts';
 import { LargeAppend } from '../../../src/core/log/large-append.ts';
 import { Journal } from '../../../src/storage/journal/journal.ts';
-import { Root } from '../../../src/storage/root.ts';
+import { Root } from '../../../src/storage/root/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { WriteTurns } from '../../../src/storage/write-turns.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
-import { Root } from '../../../src/storage/root.ts';
+import { Root } from '../../../src/storage/root/root.ts';
 import { play, type Step } from '../../support/core/crash-root.ts';
 import { appendLine, textOf } from '../../support/core/streams.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';

@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { EntryHeader } from '../../../src/core/log/entry.ts';
-import { AppendFile } from '../../../src/storage/append-file.ts';
 import { Journal } from '../../../src/storage/journal/journal.ts';
+import { AppendFile } from '../../../src/storage/stored-file.ts';
 import { StorageError } from '../../../src/wire/errors.ts';
 import { fileOf, join, RecordingOwner, startCore } from '../../support/core/harness.ts';
 import { breakLog, HeldCommits } from '../../support/disk/log-trouble.ts';

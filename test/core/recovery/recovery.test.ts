@@ -16,12 +16,12 @@ import { Core } from '../../../src/core/core.ts';
 import { LiveResources } from '../../../src/core/live-resources.ts';
 import { checkRoot } from '../../../src/core/recovery/check/root-check.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
-import { AppendFile } from '../../../src/storage/append-file.ts';
 import { encodeEntry } from '../../../src/storage/journal/entry.ts';
 import { Journal } from '../../../src/storage/journal/journal.ts';
 import type { Report } from '../../../src/storage/report.ts';
-import { Root } from '../../../src/storage/root.ts';
+import { Root } from '../../../src/storage/root/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
+import { AppendFile } from '../../../src/storage/stored-file.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { killedRoot } from '../../support/core/crash-root.ts';
 import {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { StreamReplay } from '../../../src/core/recovery/stream-replay.ts';
 import { untypedState } from '../../../src/storage/records/stream-state.ts';
-import { Root } from '../../../src/storage/root.ts';
+import { Root } from '../../../src/storage/root/root.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 
 /** What becomes of a file when the log has two runs of a session. */

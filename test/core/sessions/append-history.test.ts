@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { AppendHistory } from '../../../src/core/sessions/append-history.ts';
 import { beginRemoval, endRemoval } from '../../../src/core/streams/fork-links.ts';
 import type { AppendRecord } from '../../../src/storage/records/file-record.ts';
-import { Root } from '../../../src/storage/root.ts';
+import { Root } from '../../../src/storage/root/root.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { recordsOf } from '../../support/core/stored-records.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';

@@ -2,7 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { ForkTree } from '../../../src/core/streams/fork-tree.ts';
-import { Root } from '../../../src/storage/root.ts';
+import { Root } from '../../../src/storage/root/root.ts';
 import { failingWrites, recordsOf } from '../../support/core/stored-records.ts';
 import { fingerprintOf } from '../../support/disk/restored-root.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';

@@ -1,7 +1,7 @@
 import { rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { Feed } from '../../../src/core/feed.ts';
+import { Feed } from '../../../src/core/readers/feed.ts';
 import { SseConnection } from '../../../src/server/durable-streams/sse-connection.ts';
 import { SocketSink } from '../../../src/server/response/socket-sink.ts';
 import { StoredFile } from '../../../src/storage/stored-file.ts';

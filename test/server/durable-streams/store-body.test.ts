@@ -1,7 +1,7 @@
 import Fastify from 'fastify';
 import { expect, onTestFinished, test } from 'vitest';
 import { storeBody } from '../../../src/server/durable-streams/store-body.ts';
-import { Root } from '../../../src/storage/root.ts';
+import { Root } from '../../../src/storage/root/root.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 
 test('a body that has come as a whole is no reason to cut its connection, however slow the disk is', async () => {

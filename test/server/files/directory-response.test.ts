@@ -4,7 +4,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ListedEntry } from '../../../src/server/files/listing-text.ts';
-import { RootDirectory } from '../../../src/storage/root-directory.ts';
+import { RootDirectory } from '../../../src/storage/root/root-directory.ts';
 import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
 import { openSocket, parseAnswer, rawGet, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { get, head } from '../../support/http/request.ts';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { Arrivals } from '../../../src/core/arrivals.ts';
+import { Arrivals } from '../../../src/core/watch/arrivals.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
 import { Download, Upload } from '../../support/http/bodies.ts';

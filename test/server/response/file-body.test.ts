@@ -7,7 +7,7 @@ import { Writable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FileBody } from '../../../src/server/response/file-body.ts';
-import { Root } from '../../../src/storage/root.ts';
+import { Root } from '../../../src/storage/root/root.ts';
 import type { StoredFile } from '../../../src/storage/stored-file.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';

@@ -4,7 +4,7 @@ import { link, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/p
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { AppendFile } from '../../../src/storage/append-file.ts';
+import { AppendFile } from '../../../src/storage/stored-file.ts';
 import { rememberedIn } from '../../support/core/stored-records.ts';
 import { resourceNames } from '../../support/disk/root-files.ts';
 import { get } from '../../support/http/request.ts';

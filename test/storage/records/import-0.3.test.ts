@@ -4,7 +4,7 @@ import path from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { import03 } from '../../../src/storage/records/import-0.3.ts';
-import { Root } from '../../../src/storage/root.ts';
+import { Root } from '../../../src/storage/root/root.ts';
 import { play } from '../../support/core/crash-root.ts';
 import {
   dueIn,

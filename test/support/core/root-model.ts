@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import { checkRoot } from '../../../src/core/recovery/check/root-check.ts';
-import { Root } from '../../../src/storage/root.ts';
+import { Root } from '../../../src/storage/root/root.ts';
 import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { CrashModel, type Fact } from './crash-model.ts';

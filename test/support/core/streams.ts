@@ -3,7 +3,7 @@ import type { ProducerRequest } from '../../../src/core/log/producers.ts';
 import type { Appended } from '../../../src/core/resource.ts';
 import type { CreateRequest } from '../../../src/core/streams/create-request.ts';
 import type { NewFile } from '../../../src/storage/new-file.ts';
-import { Root } from '../../../src/storage/root.ts';
+import { Root } from '../../../src/storage/root/root.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 
 /** What is asked for to make a plain stream of text. */

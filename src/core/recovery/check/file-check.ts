@@ -2,7 +2,7 @@ import type { FileStat } from '../../../storage/file-io.ts';
 import { setAside } from '../../../storage/records/aside.ts';
 import { type FileRecord, isDamaged } from '../../../storage/records/file-record.ts';
 import type { RecordDraft } from '../../../storage/records/record-draft.ts';
-import type { FoundName } from '../../../storage/walk.ts';
+import type { FoundName } from '../../../storage/root/walk.ts';
 import { ResourceNotFoundError, StreamGoneError } from '../../../wire/errors.ts';
 import { ResourcePath } from '../../../wire/resource-path.ts';
 import type { Core } from '../../core.ts';

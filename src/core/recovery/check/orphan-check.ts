@@ -1,7 +1,7 @@
 import type { FileStat } from '../../../storage/file-io.ts';
 import { type FileRecord, isDamaged } from '../../../storage/records/file-record.ts';
 import type { Records } from '../../../storage/records/records.ts';
-import type { Root } from '../../../storage/root.ts';
+import type { Root } from '../../../storage/root/root.ts';
 import { ResourcePath } from '../../../wire/resource-path.ts';
 import { expiryMs } from '../../streams/stream-expiry.ts';
 import { DURABLE, reasonOf } from './file-check.ts';

@@ -1,6 +1,6 @@
 import type { Report } from '../../../storage/report.ts';
-import { Root } from '../../../storage/root.ts';
-import { RootLock } from '../../../storage/root-lock.ts';
+import { Root } from '../../../storage/root/root.ts';
+import { RootLock } from '../../../storage/root/root-lock.ts';
 import { Core } from '../../core.ts';
 import { FileCheck } from './file-check.ts';
 import { Findings } from './findings.ts';

@@ -1,0 +1,205 @@
+import type { StoredFile } from '../../storage/stored-file.ts';
+import type { Outcome } from '../../wire/protocol.ts';
+import { chunksOf } from './chunk.ts';
+import type { Cutting } from './cutting.ts';
+import { PieceWindow } from './piece-window.ts';
+import { Reader, type Sink } from './reader.ts';
+
+/** What a follower stays for: the session that appends, or the stream for as long as it is open, whoever appends to it. */
+export type Stay = 'session' | 'stream';
+
+/** Who made a feed, and is notified by it. */
+export interface FeedOwner {
+  /** Called when `committed` has grown. */
+  feedGrew(committed: number): void;
+  /** Called once, when nobody retains the feed or follows any more. */
+  feedIsIdle(feed: Feed): void;
+}
+
+/**
+ * The way out of one file: how many bytes are committed, and who
+ * follows. Followers pull; the feed only wakes them.
+ */
+export class Feed {
+  /** The file that holds every committed byte. Open until the feed is idle. */
+  readonly file: StoredFile;
+  /** The newest committed bytes, as far as a reader still needs them: cut for each kind of sink that there is. */
+  readonly #windows = new Map<Cutting, PieceWindow>();
+  /** Those who wait for more, … */
+  readonly #readers = new Map<Reader, Stay>();
+  /** … and those who have only to get what was committed when they were ended. */
+  readonly #ended = new Set<Reader>();
+  readonly #owner: FeedOwner;
+  #committed: number;
+  #holders = 0;
+  /** How many of those who wait for more do not have everything, … */
+  #behind = 0;
+  /** … and since which time that they were woken they are counted. */
+  #wakes = 1;
+  #isWaiting = false;
+  #isIdle = false;
+
+  /**
+   * @param file the open file, which the owner closes
+   * @param size how many of its bytes count by now
+   */
+  constructor(file: StoredFile, size: number, owner: FeedOwner) {
+    this.file = file;
+    this.#committed = size;
+    this.#owner = owner;
+  }
+
+  /** The position below which the file's bytes count; only these are ever sent. */
+  get committed(): number {
+    return this.#committed;
+  }
+
+  /** Whether the appender was lost and may come back. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
+  }
+
+  /** Keeps it, and its file, until {@link release}. */
+  retain(): void {
+    this.#holders++;
+  }
+
+  /** To be called once for each {@link retain}. */
+  release(): void {
+    this.#holders--;
+    this.#checkIdle();
+  }
+
+  /**
+   * Raises `committed` by bytes that are in the file at `start`, and wakes the
+   * followers. The one place that does with bytes at hand. Those below `committed` are known
+   * already and change nothing.
+   */
+  commit(start: number, parts: readonly Buffer[]): void {
+    // Chunk by chunk, because one that all followers take in a row stays in the processor's cache.
+    for (const chunk of chunksOf(start, parts)) {
+      if (chunk.end <= this.#committed) continue;
+      this.#committed = chunk.end;
+      for (const window of this.#windows.values()) for (const _ of window.push(chunk)) this.#wake();
+    }
+    this.#owner.feedGrew(this.#committed);
+  }
+
+  /**
+   * Raises `committed` by what is in the file already and does not come through here, as what other programs append: the windows have a
+   * gap there, and readers take it from the file.
+   *
+   * @returns false when it is shorter than what was committed
+   */
+  advance(size: number): boolean {
+    if (size <= this.#committed) return size === this.#committed;
+    this.#committed = size;
+    for (const window of this.#windows.values()) window.advance(size);
+    this.#wake();
+    return true;
+  }
+
+  /** The newest committed bytes, cut for a kind of sink: kept while there are followers of that kind. */
+  window(cutting: Cutting): PieceWindow {
+    let window = this.#windows.get(cutting);
+    if (window === undefined) {
+      window = new PieceWindow(cutting, this.#committed);
+      this.#windows.set(cutting, window);
+    }
+    return window;
+  }
+
+  /**
+   * Makes a follower at `position`, between 0 and `committed`, or at its `end`. It begins with its first `drained`.
+   *
+   * @param until what it stays for; or how it ends when it has what is committed by now
+   * @param end position after the last byte that it gets then, if that is another one
+   */
+  join(position: number, sink: Sink, until: Stay | Outcome, end = this.#committed): Reader {
+    // Its file is closed, or about to be.
+    if (this.#isIdle) throw new Error('nobody has the feed any more');
+    const window = this.window(sink.cutting);
+    window.followers++;
+    const reader = new Reader(this, window, position, sink);
+    if (typeof until === 'object') {
+      this.#ended.add(reader);
+      reader.end(until, end);
+      return reader;
+    }
+    this.#readers.set(reader, until);
+    if (reader.isBehind) this.#behind++;
+    else reader.caughtUpWith = this.#wakes;
+    return reader;
+  }
+
+  /** Called by a follower that leaves. */
+  leave(reader: Reader): void {
+    this.#ended.delete(reader);
+    if (this.#readers.has(reader)) this.#countOff(reader);
+    this.#readers.delete(reader);
+    const { window, cutting } = reader;
+    window.followers--;
+    if (window.followers === 0) this.#windows.delete(cutting);
+    this.#forget();
+    this.#checkIdle();
+  }
+
+  /** Called by a follower that has everything that is to be had. */
+  caughtUp(reader: Reader): void {
+    if (reader.caughtUpWith === this.#wakes || !this.#readers.has(reader)) return;
+    this.#countOff(reader);
+    this.#forget();
+  }
+
+  /** Tells the followers that the appender was lost and may come back, or that it is back. */
+  setWaiting(isWaiting: boolean): void {
+    if (isWaiting === this.#isWaiting) return;
+    this.#isWaiting = isWaiting;
+    for (const reader of this.#readers.keys()) reader.sink.waiting(isWaiting);
+  }
+
+  /**
+   * Ends followers as soon as they have everything that is committed by now.
+   *
+   * @param stay whom: those of the session only, or with `stream` all
+   */
+  end(outcome: Outcome, stay: Stay): void {
+    const ended: Reader[] = [];
+    for (const [reader, itsStay] of this.#readers) {
+      if (stay === 'stream' || itsStay === stay) ended.push(reader);
+    }
+    for (const reader of ended) {
+      this.#countOff(reader);
+      this.#readers.delete(reader);
+      this.#ended.add(reader);
+    }
+    this.setWaiting(false);
+    for (const reader of ended) reader.end(outcome);
+  }
+
+  /** Idempotent until they are woken again. */
+  #countOff(reader: Reader): void {
+    if (reader.caughtUpWith === this.#wakes) return;
+    reader.caughtUpWith = this.#wakes;
+    this.#behind--;
+  }
+
+  /** Empties the windows when everybody has everything. */
+  #forget(): void {
+    if (this.#behind + this.#ended.size > 0) return;
+    for (const window of this.#windows.values()) window.clear();
+  }
+
+  /** There is something new for them, or may be. */
+  #wake(): void {
+    this.#behind = this.#readers.size;
+    this.#wakes++;
+    for (const reader of this.#readers.keys()) reader.pump();
+  }
+
+  #checkIdle(): void {
+    if (this.#holders + this.#readers.size + this.#ended.size > 0 || this.#isIdle) return;
+    this.#isIdle = true;
+    this.#owner.feedIsIdle(this);
+  }
+}

@@ -1,0 +1,222 @@
+import type { BlockLoan } from '../../storage/block-pool.ts';
+import type { Outcome } from '../../wire/protocol.ts';
+import type { Encoder } from './chunk.ts';
+import { type Cutting, pieceOf } from './cutting.ts';
+import type { Feed } from './feed.ts';
+import type { PieceWindow } from './piece-window.ts';
+
+/** Bytes that a reader behind the window reads from the file at a time, at most. */
+const MAX_BLOCK_BYTES = 256 * 1024;
+
+const NOTHING: Buffer = Buffer.alloc(0);
+
+/** Where a reader's bytes go. */
+export interface Sink {
+  /** How the bytes are encoded for this sink. */
+  readonly encode: Encoder;
+  /** Where its bytes may be cut. What never becomes whole is given to it at the end, unless that is withheld. */
+  readonly cutting: Cutting;
+  /**
+   * Takes encoded bytes, up to the reader's position by now; false means that it is full and will call {@link Reader.drained}.
+   *
+   * @param isWhole whether they end where they may be cut: not within a piece that is too long
+   */
+  write(encoded: readonly Buffer[], isWhole: boolean): boolean;
+  /** Called when the appender was lost and may come back, and when it is back. */
+  waiting(isWaiting: boolean): void;
+  /** Called once, when everything was written; the reader has left its feed. */
+  end(outcome: Outcome): void;
+  /** Called once instead of `end` when the file could not be read; the reader has left its feed. */
+  fail(error: unknown): void;
+}
+
+/**
+ * A position in a feed that moves on whenever there are bytes and the sink is
+ * not full. It holds no queue: what it has not taken is in the file.
+ */
+export class Reader {
+  readonly feed: Feed;
+  readonly sink: Sink;
+  /** For the feed: what it takes its bytes from. */
+  readonly window: PieceWindow;
+  readonly cutting: Cutting;
+  readonly #loan: BlockLoan;
+  /** For the feed: when it was counted off those that are behind. */
+  caughtUpWith = 0;
+  #position: number;
+  #isWithin = false;
+  #full = true;
+  #reading = false;
+  /** Whether it waits until it is known how far it may go. */
+  #isSeeking = false;
+  #left = false;
+  #end: End | undefined;
+  #whenLeft: (() => void) | undefined;
+
+  /** Made by {@link Feed.join}. Sleeps until the first `drained`. */
+  constructor(feed: Feed, window: PieceWindow, position: number, sink: Sink) {
+    this.feed = feed;
+    this.window = window;
+    this.cutting = sink.cutting;
+    this.#position = position;
+    this.sink = sink;
+    this.#loan = feed.file.blocks.lend(Math.min(MAX_BLOCK_BYTES, this.cutting.maxBytes));
+  }
+
+  /** Position of the next byte that the sink gets. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Set when no more will come than what was committed then. */
+  get outcome(): Outcome | undefined {
+    return this.#end?.outcome;
+  }
+
+  /** Position after the last byte that it will get; undefined as long as nobody knows. */
+  get endPosition(): number | undefined {
+    return this.#end?.position;
+  }
+
+  /** Whether there is something that it may go on with. */
+  get isBehind(): boolean {
+    return this.#position < this.#goal;
+  }
+
+  /** Ends it as soon as it has everything up to a position; by default what is committed by now. The first end stays. */
+  end(outcome: Outcome, position = this.feed.committed): void {
+    const { end = position, rest } = this.window;
+    const isWithheld = this.cutting.withholdsRest === true && outcome.reason !== 'finished';
+    const isRest = !isWithheld && end + rest.length === position;
+    this.#end ??= {
+      outcome,
+      position: isWithheld ? Math.min(end, position) : position,
+      rest: isRest ? rest : NOTHING,
+    };
+    this.#stopSeeking();
+    this.pump();
+  }
+
+  /** Tells that the sink takes bytes, from now on or again. */
+  drained(): void {
+    this.#full = false;
+    this.pump();
+  }
+
+  /** Calls `listener` when it leaves, before the sink is told why if it has ended. */
+  whenLeft(listener: () => void): void {
+    this.#whenLeft = listener;
+  }
+
+  /** Stops following. Idempotent; the sink is not called any more. */
+  leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.#loan.release();
+    this.#whenLeft?.();
+    this.#stopSeeking();
+    // The feed may close the file when the last one leaves, so not while it is read.
+    if (!this.#reading) this.feed.leave(this);
+  }
+
+  /** Moves on as far as it goes. The feed calls it when there may be more. */
+  pump(): void {
+    while (!this.#full && !this.#reading && !this.#left) {
+      const end = this.#end;
+      if (!this.isBehind) {
+        if (end === undefined) {
+          this.feed.caughtUp(this);
+          return;
+        }
+        this.leave();
+        this.sink.end(end.outcome);
+        return;
+      }
+      if (end !== undefined && end.rest.length > 0 && this.#position === end.position - end.rest.length) {
+        this.#write(this.sink.encode([end.rest]), end.position, true);
+        continue;
+      }
+      const piece = this.window.at(this.#position);
+      if (piece === undefined || piece.end > this.#goal) {
+        void this.#read();
+        return;
+      }
+      this.#write(piece.encodedFrom(this.#position, this.sink.encode), piece.end, piece.isWhole);
+    }
+  }
+
+  /** How far it may go now: to the last place where its bytes may be cut, and further only when no more will come. */
+  get #goal(): number {
+    return this.#end?.position ?? this.window.end ?? this.feed.committed;
+  }
+
+  #stopSeeking(): void {
+    if (!this.#isSeeking) return;
+    this.#isSeeking = false;
+    this.window.abandon();
+  }
+
+  #write(encoded: readonly Buffer[], end: number, isWhole: boolean): void {
+    this.#position = end;
+    this.#isWithin = !isWhole;
+    this.#full = !this.sink.write(encoded, isWhole);
+    if (this.isBehind) return;
+    this.#loan.release();
+    this.feed.caughtUp(this);
+  }
+
+  /** Goes on with the file, when it is known how far. */
+  async #read(): Promise<void> {
+    const { file } = this.feed;
+    this.#reading = true;
+    let take: () => void;
+    try {
+      if (this.#end === undefined && this.window.end === undefined) {
+        this.#isSeeking = true;
+        await this.window.find(file, () => this.feed.committed);
+        this.#isSeeking = false;
+        take = () => undefined;
+      } else {
+        const goal = this.#goal;
+        const length = Math.min(this.#loan.next(), this.cutting.maxBytes, goal - this.#position);
+        const block = await file.read(this.#position, length);
+        const isWhole = block.length === length && this.#position + length === goal;
+        take = () => this.#take(block, isWhole);
+      }
+    } catch (error) {
+      take = () => {
+        this.leave();
+        this.sink.fail(error);
+      };
+    }
+    this.#reading = false;
+    if (this.#left) {
+      this.feed.leave(this);
+      return;
+    }
+    take();
+    this.pump();
+  }
+
+  #take(block: Buffer, isWhole: boolean): void {
+    if (block.length === 0) {
+      this.leave();
+      this.sink.end({
+        reason: 'truncated',
+        lost: (this.#end?.position ?? this.feed.committed) - this.#position,
+      });
+      return;
+    }
+    const piece = pieceOf(block, this.cutting, { isWhole, isWithin: this.#isWithin });
+    this.#write(this.sink.encode([piece.bytes]), this.#position + piece.bytes.length, piece.isWhole);
+  }
+}
+
+/** No more will come. */
+interface End {
+  outcome: Outcome;
+  /** Position after the last byte. */
+  position: number;
+  /** The last bytes, which were never whole, where they are known: the file may have lost them. */
+  rest: Buffer;
+}
