@@ -116,11 +116,13 @@ export class Feeds implements FeedKeeper {
     const resource = await this.#acquireToFollow(file, path, isThere);
     // Nothing is known of it but its bytes, which are there all the same.
     if (resource === undefined) {
+      const position = start(size);
       const ended = await outcome(size);
-      return this.#openAlone(file, size).join(start(size), sink, ended, end);
+      return this.#openAlone(file, size).join(position, sink, ended, end);
     }
     try {
       const { committed } = resource;
+      const position = start(committed);
       const ended = isThere && resource.isOpen ? undefined : await outcome(committed);
       // Who joins after the others were notified would wait for ever.
       if (resource.isClosing) throw new ServerClosingError('the server is shutting down');
@@ -128,9 +130,9 @@ export class Feeds implements FeedKeeper {
       const until = isThere && !file.stateInLine().isLinked ? DELETED : ended;
       const feed = this.open(resource, file);
       // What is committed while that was looked up is not what it is about.
-      if (until !== undefined) return feed.join(start(committed), sink, until, end ?? committed);
+      if (until !== undefined) return feed.join(position, sink, until, end ?? committed);
       this.watch(resource, feed, path);
-      return feed.join(start(committed), sink, 'stream');
+      return feed.join(position, sink, 'stream');
     } finally {
       this.#live.release(resource);
     }

@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { getEnvironmentData } from 'node:worker_threads';
 import { Core } from '../../../dist/src/core/core.js';
 import { checkRoot } from '../../../dist/src/core/recovery/check/root-check.js';
-import { Root } from '../../../dist/src/storage/root.js';
+import { Root } from '../../../dist/src/storage/root/root.js';
 import { ResourcePath } from '../../../dist/src/wire/resource-path.js';
 
 const LARGE_BYTES = 300 * 1024;
