@@ -539,7 +539,7 @@ describe('a file that is appended to and', () => {
     failWrites(() => {
       calls++;
       if (written > 0 && calls === 1) return { written };
-      if (written > 0) fs.appendFileSync(file, 'theirs');
+      if (written > 0 && calls === 2) fs.appendFileSync(file, 'theirs');
       return { error: 'ENOSPC' };
     });
     await appender.send('0123456789');

@@ -1,4 +1,5 @@
 import type { FileStat } from '../storage/file-io.ts';
+import { Journal } from '../storage/journal/journal.ts';
 import { Quarantine } from '../storage/journal/quarantine.ts';
 import { import03 } from '../storage/records/import-0.3.ts';
 import { Records } from '../storage/records/records.ts';
@@ -10,7 +11,7 @@ import { WriteTurns } from '../storage/write-turns.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { Directories } from './directories.ts';
 import { LiveResources } from './live-resources.ts';
-import type { EntryHeader } from './log/entry.ts';
+import type { LogHeader } from './log/entry.ts';
 import { type Durability, LocalLog } from './log/local-log.ts';
 import { Syncer } from './log/syncer.ts';
 import { Feeds } from './readers/feeds.ts';
@@ -68,7 +69,7 @@ export class Core {
   readonly root: Root;
   readonly records: Records;
   readonly store: StreamStore;
-  readonly quarantine: Quarantine<EntryHeader>;
+  readonly quarantine: Quarantine<LogHeader>;
   /** Look-ups: the only ways to a file. */
   readonly resources: Resources;
   /** How streams come and go. */
@@ -99,18 +100,22 @@ export class Core {
     const syncer = new Syncer(SYNC_INTERVAL_MS);
     this.root = root;
     this.#report = report;
+    const journal = new Journal<LogHeader>(root.own('redo'), turns, isDurable);
     this.records = new Records({
       directory: root.own('records'),
       aside: root.own('aside'),
       reserve: new Reserve(root.own('reserve')),
       report,
+      journal,
+      behind: () => this.#log.checkpoints.addRecords(),
     });
     this.store = new StreamStore(this.records, isDurable);
     this.quarantine = new Quarantine(root.own('quarantine'));
     this.arrivals = new Arrivals(root, paths);
     const { records, store, quarantine } = this;
     const history = new AppendHistory(records, { isDurable, graceMs });
-    const log = new LocalLog({ root, store, quarantine, history, turns, syncer, durability, report });
+    const logging = { root, store, journal, records, quarantine, history, turns, syncer, durability, report };
+    const log = new LocalLog(logging);
     this.#log = log;
     this.#live = new LiveResources(log, store, quarantine);
     const forks = new ForkTree(root, records);

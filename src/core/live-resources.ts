@@ -1,11 +1,11 @@
+import { LoneEntry } from '../storage/journal/lone-entry.ts';
 import type { Quarantine } from '../storage/journal/quarantine.ts';
 import { KeyedLock } from '../storage/keyed-lock.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import { type HttpfstreamError, ServerClosingError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import type { EntryHeader } from './log/entry.ts';
+import type { LogHeader } from './log/entry.ts';
 import type { LocalLog } from './log/local-log.ts';
-import { LoneEntry } from './log/lone-entry.ts';
 import { isolationOf, Resource, type ResourceOwner } from './resource.ts';
 import { canExpire } from './streams/stream-expiry.ts';
 import type { StreamStore } from './streams/stream-store.ts';
@@ -31,7 +31,7 @@ interface Holding {
 export class LiveResources implements ResourceOwner {
   readonly #log: LocalLog;
   readonly #store: StreamStore;
-  readonly #quarantine: Quarantine<EntryHeader>;
+  readonly #quarantine: Quarantine<LogHeader>;
   readonly #opening = new KeyedLock();
   readonly #holdings = new Map<string, Holding>();
   /** Those that nobody uses, the most recently used ones last. */
@@ -44,7 +44,7 @@ export class LiveResources implements ResourceOwner {
   #isShutDown = false;
   #isClosed = false;
 
-  constructor(log: LocalLog, store: StreamStore, quarantine: Quarantine<EntryHeader>) {
+  constructor(log: LocalLog, store: StreamStore, quarantine: Quarantine<LogHeader>) {
     this.#log = log;
     this.#store = store;
     this.#quarantine = quarantine;

@@ -1,9 +1,10 @@
 import type { Journal } from '../../storage/journal/journal.ts';
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
+import type { Records } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageFullError } from '../../wire/errors.ts';
-import type { EntryHeader } from './entry.ts';
+import type { LogHeader } from './entry.ts';
 
 /** Quiet time after which what is remembered of streams is brought up to date, … */
 const IDLE_MS = 1000;
@@ -61,9 +62,12 @@ export interface Checkpointed {
  * takes no appends, and the journal is dropped for all others.
  */
 export class Checkpoints {
-  readonly #journal: Journal<EntryHeader>;
-  readonly #quarantine: Quarantine<EntryHeader>;
+  readonly #journal: Journal<LogHeader>;
+  readonly #records: Records;
+  readonly #quarantine: Quarantine<LogHeader>;
   readonly #report: Report;
+  /** Whether the journal has more of the records than their store. */
+  #areRecordsBehind = false;
   /** Those of which the journal has more than is remembered, … */
   #behind = new Set<Checkpointed>();
   /** … and those whose turn it is. */
@@ -82,16 +86,21 @@ export class Checkpoints {
   #failure: HttpfstreamError | undefined;
 
   /** @param report told of what cannot be brought up to date */
-  constructor(journal: Journal<EntryHeader>, quarantine: Quarantine<EntryHeader>, report: Report) {
+  constructor(
+    journal: Journal<LogHeader>,
+    records: Records,
+    quarantine: Quarantine<LogHeader>,
+    report: Report,
+  ) {
     this.#journal = journal;
+    this.#records = records;
     this.#quarantine = quarantine;
     this.#report = report;
   }
 
   /** Tells that the journal has more of a stream than is remembered. */
   add(stream: Checkpointed): void {
-    this.#lastMs = performance.now();
-    if (this.#behind.size === 0) this.#firstMs = this.#lastMs;
+    this.#noteTime();
     const isNew = !this.#behind.has(stream);
     this.#behind.add(stream);
     if (this.#isClosed) return;
@@ -99,6 +108,13 @@ export class Checkpoints {
     const isDue = areMany || this.#journal.size >= MAX_LOG_BYTES;
     if (isDue) this.#start();
     else this.#arm(IDLE_MS);
+  }
+
+  /** Tells that the journal has more of the records than their store. */
+  addRecords(): void {
+    this.#noteTime();
+    this.#areRecordsBehind = true;
+    if (!this.#isClosed) this.#arm(IDLE_MS);
   }
 
   /**
@@ -140,6 +156,11 @@ export class Checkpoints {
     await this.#run();
   }
 
+  #noteTime(): void {
+    this.#lastMs = performance.now();
+    if (this.#behind.size === 0 && !this.#areRecordsBehind) this.#firstMs = this.#lastMs;
+  }
+
   #arm(delayMs: number): void {
     this.#timer ??= setTimeout(() => this.#look(), delayMs).unref();
   }
@@ -168,9 +189,13 @@ export class Checkpoints {
       const failed = await this.#bringUpToDate();
       await this.#isolate(failed);
       [failure] = failed.values();
+      // What was brought up to date has written most of it already.
+      this.#areRecordsBehind = false;
+      await this.#records.flush();
       if (failure === undefined) await this.#journal.drop(upTo);
     } catch (error) {
       failure = storageFailure(error);
+      this.#areRecordsBehind = true;
     }
     // The journal keeps what it has, and the next run tries again.
     if (failure !== undefined && this.#failure === undefined) {
@@ -180,7 +205,8 @@ export class Checkpoints {
     }
     this.#failure = failure;
     this.#running = undefined;
-    const isDone = this.#behind.size === 0 && [...this.#isolated].every(({ isLost }) => isLost);
+    const isDone =
+      this.#behind.size === 0 && !this.#areRecordsBehind && [...this.#isolated].every(({ isLost }) => isLost);
     if (!isDone && !this.#isClosed) this.#arm(IDLE_MS);
   }
 

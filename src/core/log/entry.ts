@@ -1,3 +1,4 @@
+import type { RecordsEntry } from '../../storage/records/records.ts';
 import type { ProducerEntry, StreamState } from '../../storage/records/stream-state.ts';
 import type { StreamAppend } from './append-rules.ts';
 
@@ -34,6 +35,9 @@ export interface EntryHeader {
   /** Whether nothing is appended, but the server has deleted the file, and nobody is to miss it. */
   deleted?: true;
 }
+
+/** What is in the journal: what has become of files, and of what is remembered of them. */
+export type LogHeader = EntryHeader | RecordsEntry;
 
 /** The entry of an append that makes `after` of `before`. */
 export function entryOf(

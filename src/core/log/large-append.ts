@@ -1,7 +1,7 @@
 import type { Journal } from '../../storage/journal/journal.ts';
+import { LoneEntry } from '../../storage/journal/lone-entry.ts';
 import type { AppendFile } from '../../storage/stored-file.ts';
 import type { EntryHeader } from './entry.ts';
-import { LoneEntry } from './lone-entry.ts';
 import { Remnant, writeAtEnd } from './write-at-end.ts';
 
 /**
@@ -11,11 +11,11 @@ import { Remnant, writeAtEnd } from './write-at-end.ts';
 export class LargeAppend {
   readonly #entry: EntryHeader;
   readonly #bytes: Buffer;
-  readonly #before: LoneEntry;
-  readonly #after: LoneEntry;
+  readonly #before: LoneEntry<EntryHeader>;
+  readonly #after: LoneEntry<EntryHeader>;
   #remnant: Remnant | undefined;
 
-  constructor(journal: Journal<EntryHeader>, entry: EntryHeader, bytes: Buffer) {
+  constructor(journal: Pick<Journal<EntryHeader>, 'append' | 'annul'>, entry: EntryHeader, bytes: Buffer) {
     this.#entry = entry;
     this.#bytes = bytes;
     this.#before = new LoneEntry(journal, { ...entry, intent: true });

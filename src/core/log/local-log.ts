@@ -1,6 +1,7 @@
-import { Journal } from '../../storage/journal/journal.ts';
+import type { Journal } from '../../storage/journal/journal.ts';
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
 import { setAside } from '../../storage/records/aside.ts';
+import type { Records } from '../../storage/records/records.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root/root.ts';
@@ -10,7 +11,7 @@ import { ResourceGoneError, ResourceNotFoundError } from '../../wire/errors.ts';
 import type { AppendHistory } from '../sessions/append-history.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
 import { type Checkpointed, Checkpoints } from './checkpoints.ts';
-import type { EntryHeader } from './entry.ts';
+import type { LogHeader } from './entry.ts';
 import type { FileSync } from './file-sync.ts';
 import type { Syncer } from './syncer.ts';
 
@@ -36,9 +37,11 @@ export interface LogTarget extends Checkpointed {
 
 /** What a {@link LocalLog} is made of. */
 export interface LocalLogOptions {
+  journal: Journal<LogHeader>;
+  records: Records;
   root: Root;
   store: StreamStore;
-  quarantine: Quarantine<EntryHeader>;
+  quarantine: Quarantine<LogHeader>;
   /** How the last session of each file has ended. */
   history: AppendHistory;
   turns: WriteTurns;
@@ -52,7 +55,7 @@ export interface LocalLogOptions {
  * must not lose and they do not say.
  */
 export class LocalLog {
-  readonly journal: Journal<EntryHeader>;
+  readonly journal: Journal<LogHeader>;
   readonly checkpoints: Checkpoints;
   readonly turns: WriteTurns;
   readonly syncer: Syncer;
@@ -63,9 +66,10 @@ export class LocalLog {
   readonly #report: Report;
   #sessions = 0;
 
-  constructor({ root, store, quarantine, history, turns, syncer, durability, report }: LocalLogOptions) {
-    this.journal = new Journal(root.own('redo'), turns, durability === 'disk');
-    this.checkpoints = new Checkpoints(this.journal, quarantine, report);
+  constructor(options: LocalLogOptions) {
+    const { root, store, journal, records, quarantine, history, turns, syncer, durability, report } = options;
+    this.journal = journal;
+    this.checkpoints = new Checkpoints(journal, records, quarantine, report);
     this.turns = turns;
     this.syncer = syncer;
     this.durability = durability;

@@ -1,4 +1,5 @@
 import type { JournalWriter } from '../../storage/journal/batch.ts';
+import { LoneEntry } from '../../storage/journal/lone-entry.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { AppendFile } from '../../storage/stored-file.ts';
 import type { TurnWriter } from '../../storage/write-turns.ts';
@@ -8,7 +9,6 @@ import { ByteQueue } from './byte-queue.ts';
 import { MAX_HELD_BYTES } from './checkpoints.ts';
 import { type EntryHeader, MAX_LOGGED_BYTES } from './entry.ts';
 import type { LocalLog, LogTarget } from './local-log.ts';
-import { LoneEntry } from './lone-entry.ts';
 import { writeAtEndOfTurn } from './write-at-end.ts';
 
 /** Bytes waiting for the disk from which on an appender is asked to pause. */

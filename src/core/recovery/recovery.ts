@@ -1,13 +1,13 @@
 import type { JournalEntry } from '../../storage/journal/entry.ts';
 import type { Journal, Replay } from '../../storage/journal/journal.ts';
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
-import type { Records } from '../../storage/records/records.ts';
+import type { Records, RecordsEntry } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageBusyError, StorageFullError } from '../../wire/errors.ts';
 import { MAX_QUARANTINED } from '../log/checkpoints.ts';
-import type { EntryHeader } from '../log/entry.ts';
+import type { EntryHeader, LogHeader } from '../log/entry.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
 import type { FileFinder } from './file-finder.ts';
@@ -27,8 +27,8 @@ export interface RecoveryOptions {
   root: Root;
   records: Records;
   store: StreamStore;
-  log: Journal<EntryHeader>;
-  quarantine: Quarantine<EntryHeader>;
+  log: Journal<LogHeader>;
+  quarantine: Quarantine<LogHeader>;
   syncer: Syncer;
   finder: FileFinder;
   /** Told what could not be replayed. */
@@ -77,13 +77,19 @@ export class Recovery {
   }
 
   async #run(): Promise<number> {
-    const { log, quarantine } = this.#options;
+    const { log, quarantine, records } = this.#options;
     await quarantine.load();
     const replay = await log.replay();
     this.#totalBytes = 2 * replay.size;
-    for await (const { header } of this.#records(replay)) this.#streamOf(header).announce(header);
+    for await (const { header } of this.#entries(replay)) {
+      if (isOfRecords(header)) await records.replay(header);
+      else this.#streamOf(header).announce(header);
+    }
+    await records.flush();
     this.#step = 'bringing streams up to date';
-    for await (const record of this.#records(replay)) await this.#make(record);
+    for await (const { header, payload } of this.#entries(replay)) {
+      if (!isOfRecords(header)) await this.#make({ header, payload });
+    }
     await Promise.all(this.#underWay);
     this.#step = 'emptying the journal';
     const isLogSpare = await this.#isolateFailed(replay);
@@ -95,7 +101,7 @@ export class Recovery {
   }
 
   /** What is in quarantine was journaled before everything else of its file. */
-  async *#records(replay: Replay<EntryHeader>): AsyncGenerator<JournalEntry<EntryHeader>, void, undefined> {
+  async *#entries(replay: Replay<LogHeader>): AsyncGenerator<JournalEntry<LogHeader>, void, undefined> {
     yield* this.#options.quarantine.all();
     yield* replay.records((bytes) => {
       this.#bytes += bytes;
@@ -134,7 +140,7 @@ export class Recovery {
    *
    * @returns whether the journal is not needed for them any more
    */
-  async #isolateFailed(replay: Replay<EntryHeader>): Promise<boolean> {
+  async #isolateFailed(replay: Replay<LogHeader>): Promise<boolean> {
     const { quarantine } = this.#options;
     const failed = [...this.#streams.values()].filter(({ failure }) => failure !== undefined);
     if (failed.length === 0) return true;
@@ -181,6 +187,10 @@ export class Recovery {
       ofBytes: this.#totalBytes,
     });
   }
+}
+
+function isOfRecords(header: LogHeader): header is RecordsEntry {
+  return 'records' in header;
 }
 
 function ignore(): void {}

@@ -131,7 +131,7 @@ export class AppendHistory {
       (draft) => {
         if (!draft.isBeingRemoved(fingerprint)) forgetFile(draft, fingerprint);
       },
-      { durable: this.#isDurable },
+      { durable: this.#isDurable, journaled: true },
     );
   }
 
@@ -148,7 +148,7 @@ export class AppendHistory {
         if (record === undefined && !isNew) throw new ResourceGoneError('the file was deleted');
         draft.set(fingerprint, { ...record, path: location, append });
       },
-      { durable: this.#isDurable, isNew },
+      { durable: this.#isDurable, isNew, journaled: true },
     );
     this.#unwritten.delete(fingerprint);
   }

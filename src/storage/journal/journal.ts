@@ -41,7 +41,8 @@ export interface Replay<Header> {
  */
 export class Journal<Header extends object> implements TurnWriter {
   readonly #segments: Segments;
-  readonly #isDurable: boolean;
+  /** Whether what it has survives a loss of power. */
+  readonly isDurable: boolean;
   readonly #turns: WriteTurns;
   #segment: Segment | undefined;
   #nextNumber = 1;
@@ -62,7 +63,7 @@ export class Journal<Header extends object> implements TurnWriter {
   constructor(directory: string, turns: WriteTurns, isDurable: boolean) {
     this.#turns = turns;
     this.#segments = new Segments(directory);
-    this.#isDurable = isDurable;
+    this.isDurable = isDurable;
   }
 
   /** Bytes that were written since the last {@link rotate}. */
@@ -90,7 +91,7 @@ export class Journal<Header extends object> implements TurnWriter {
 
   /** Forgets what {@link replay} has found. */
   async dropReplayed(): Promise<void> {
-    await this.#segments.remove(await this.#replayed(), this.#isDurable);
+    await this.#segments.remove(await this.#replayed(), this.isDurable);
   }
 
   /** Forgets some of the records that {@link replay} has found: no start makes them good any more, see {@link Segments.annul}. */
@@ -102,8 +103,8 @@ export class Journal<Header extends object> implements TurnWriter {
         if (isMoot(header)) positions.push(position);
         else isWanted = true;
       }
-      if (isWanted) await this.#segments.annul(number, positions, this.#isDurable);
-      else await this.#segments.remove([number], this.#isDurable);
+      if (isWanted) await this.#segments.annul(number, positions, this.isDurable);
+      else await this.#segments.remove([number], this.isDurable);
     }
   }
 
@@ -124,7 +125,7 @@ export class Journal<Header extends object> implements TurnWriter {
   async annul(batch: Batch, writer: JournalWriter): Promise<void> {
     const { segment, start } = batch.place as BatchPlace;
     const positions = batch.startsOf(writer).map((at) => start + at);
-    await this.#segments.annul(segment, positions, this.#isDurable);
+    await this.#segments.annul(segment, positions, this.isDurable);
   }
 
   /**
@@ -146,7 +147,7 @@ export class Journal<Header extends object> implements TurnWriter {
 
   /** Forgets the segments up to a number that {@link rotate} has returned; never what {@link replay} has found. */
   async drop(upTo: number): Promise<void> {
-    await this.#segments.remove(await this.#own(upTo), this.#isDurable);
+    await this.#segments.remove(await this.#own(upTo), this.isDurable);
     for (const number of this.#ended.keys()) if (number <= upTo) this.#ended.delete(number);
   }
 
@@ -196,7 +197,7 @@ export class Journal<Header extends object> implements TurnWriter {
     batch.place = { segment: segment.number, start: segment.size };
     if (this.#turns.isInLine(size)) this.#turns.inLine(() => fileIo.writeAllSync(segment.fd, parts));
     else await this.#turns.byThread(() => fileIo.writeAll(segment.fd, parts));
-    if (this.#isDurable) await fileIo.fdatasync(segment.fd);
+    if (this.isDurable) await fileIo.fdatasync(segment.fd);
     segment.size += size;
   }
 
@@ -216,7 +217,7 @@ export class Journal<Header extends object> implements TurnWriter {
   async #cutBack(segment: Segment): Promise<boolean> {
     try {
       await fileIo.ftruncate(segment.fd, segment.size);
-      if (this.#isDurable) await fileIo.fdatasync(segment.fd);
+      if (this.isDurable) await fileIo.fdatasync(segment.fd);
       return true;
     } catch {
       await this.#end(segment).catch(() => undefined);
@@ -232,7 +233,7 @@ export class Journal<Header extends object> implements TurnWriter {
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND;
     const fd = await fileIo.open(name, flags, OWN_FILE_MODE);
     try {
-      if (this.#isDurable) await fileIo.syncDirectories(directory, path.dirname(path.dirname(directory)));
+      if (this.isDurable) await fileIo.syncDirectories(directory, path.dirname(path.dirname(directory)));
       return { number, fd, size: 0 };
     } catch (error) {
       await fileIo.close(fd);

@@ -8,8 +8,12 @@
  * | `forks!FINGERPRINT` | the forks of a file, or of what has left a tombstone, as a JSON array |
  * | `due!MS!FINGERPRINT` | nothing; when a file's record says that somebody has to look whether it has expired |
  * | `removal!FINGERPRINT` | path of a file that is being removed |
+ * | `journaled!` | number of the last entry of the journal that the store has |
  */
 export type KeySpace = 'file' | 'tombstone' | 'forks' | 'due' | 'removal';
+
+/** See {@link KeySpace}; of one that there is once. */
+export const JOURNALED_KEY = 'journaled!';
 
 /** Longest time that a date has, in milliseconds since 1970. */
 const MAX_MS = 8.64e15;

@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { makeDirectories } from '../file-io.ts';
+import type { Journal } from '../journal/journal.ts';
+import { LoneEntry } from '../journal/lone-entry.ts';
 import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../root/own-directory.ts';
 import { storageFailure } from '../storage-failure.ts';
 import { type FileRecord, parseRecord, parseTombstone, type Tombstone } from './file-record.ts';
@@ -11,6 +13,7 @@ import {
   dueFile,
   dueKey,
   fileKey,
+  JOURNALED_KEY,
   nameIn,
   rangeDue,
   rangeOf,
@@ -25,6 +28,15 @@ const MAX_TOGETHER = 1000;
 
 /** … and how many characters, but for the write with which they are reached: the others go with the next. */
 const MAX_LENGTH = 1024 * 1024;
+
+/** How many keys the journal may be ahead of the store, … */
+const MAX_AHEAD = 1000;
+
+/** … with how many characters of them in one entry, … */
+const MAX_ENTRY_LENGTH = 128 * 1024;
+
+/** … while it holds no more than this, as it does if it cannot be shortened. */
+const MAX_JOURNAL_BYTES = 64 * 1024 * 1024;
 
 /** How many entries are written at a time when an index is made anew. */
 const INDEX_BATCH = 1000;
@@ -45,6 +57,25 @@ export interface WriteOptions {
   durable: boolean;
   /** Whether something begins with them, for which the room is not that is kept for what is under way. Default: false. */
   isNew?: boolean;
+  /** Whether they go to the journal first, and to the store with others later: cheap, for what changes often. Default: false. */
+  journaled?: boolean;
+}
+
+/** Changes of records as the journal has them: new values by keys; null takes the key away. */
+export interface RecordsEntry {
+  /** Tells them from what the journal has of files. */
+  file: '';
+  /** One higher than of the entry before. */
+  number: number;
+  records: readonly (readonly [key: string, value: string | null])[];
+}
+
+/** What {@link Records} are kept in. */
+export interface RecordsOptions extends LevelStoreOptions {
+  /** Has what the store is to get later, until {@link Records.flush}. */
+  journal: Pick<Journal<RecordsEntry>, 'append' | 'annul' | 'isDurable' | 'heldSize'>;
+  /** Called when the journal has more than the store. */
+  behind: () => void;
 }
 
 interface Waiting extends WriteOptions {
@@ -57,16 +88,29 @@ interface Waiting extends WriteOptions {
  * What is remembered of files beside their bytes: one store for all of it. Records are read in line; changes of
  * them are made together or not at all, one batch after the other. What comes while one is written goes
  * to the disk together with the next, each by itself made or refused.
+ *
+ * What changes often is written to the journal, and then is ahead of the store: known here, and made in the store with whatever
+ * is written there next. The store knows up to which entry of the journal it has everything, so that a start makes the others.
  */
 export class Records {
   readonly #store: LevelStore;
   readonly #aside: string;
+  readonly #journal: RecordsOptions['journal'];
+  readonly #behind: () => void;
+  /** What the journal has and the store has not, by keys; undefined is a key that goes. */
+  readonly #ahead = new Map<string, string | undefined>();
+  /** Number of the last entry in the journal, … */
+  #number = 0;
+  /** … and of the last one up to which the store has everything. */
+  #storedNumber = 0;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
 
-  constructor(options: LevelStoreOptions) {
+  constructor({ journal, behind, ...options }: RecordsOptions) {
     this.#store = new LevelStore(options);
     this.#aside = options.aside;
+    this.#journal = journal;
+    this.#behind = behind;
   }
 
   /**
@@ -79,6 +123,8 @@ export class Records {
    */
   async open({ verify = false }: { verify?: boolean } = {}): Promise<StoreRepair | undefined> {
     const repair = await this.#store.open({ verify });
+    this.#storedNumber = Number(this.#store.get(JOURNALED_KEY) ?? 0);
+    this.#number = this.#storedNumber;
     if (repair !== undefined) await this.#indexAnew();
     await this.#store.settle();
     return repair;
@@ -96,24 +142,24 @@ export class Records {
    * @throws what the disk does
    */
   get(fingerprint: string): FileRecord | undefined {
-    const text = this.#store.get(fileKey(fingerprint));
+    const text = this.#valueOf(fileKey(fingerprint));
     return text === undefined ? undefined : parseRecord(text);
   }
 
   /** The tombstone at a path, if there is one. Throws as {@link get}. */
   tombstone(resourcePath: string): Tombstone | undefined {
-    const text = this.#store.get(tombstoneKey(resourcePath));
+    const text = this.#valueOf(tombstoneKey(resourcePath));
     return text === undefined ? undefined : parseTombstone(text);
   }
 
   /** The forks of a file, or of what has left a tombstone: those that live, or of which forks live. Throws as {@link get}. */
   forks(source: StreamLink): readonly StreamLink[] {
-    return new RecordDraft((key) => this.#store.get(key)).forks(source);
+    return new RecordDraft((key) => this.#valueOf(key)).forks(source);
   }
 
   /** Whether the removal of a file has begun, and not all is done that belongs to it. Throws as {@link get}. */
   isBeingRemoved(fingerprint: string): boolean {
-    return this.#store.get(removalKey(fingerprint)) !== undefined;
+    return this.#valueOf(removalKey(fingerprint)) !== undefined;
   }
 
   /**
@@ -132,10 +178,34 @@ export class Records {
     });
   }
 
+  /**
+   * Makes changes that the journal has, unless the store has them already. In order; before anything else is changed. They are
+   * ahead of the store until {@link flush}.
+   *
+   * @throws what the disk does
+   */
+  async replay({ number, records }: RecordsEntry): Promise<void> {
+    if (number <= this.#number) return;
+    this.#number = number;
+    for (const [key, value] of records) this.#ahead.set(key, value ?? undefined);
+    if (this.#ahead.size >= MAX_AHEAD) await this.flush();
+  }
+
+  /**
+   * Resolves when the store has all that the journal has by now, as safely.
+   *
+   * @throws what the disk does
+   */
+  async flush(): Promise<void> {
+    const isBehind = this.#number > this.#storedNumber || this.#writing !== undefined;
+    if (isBehind) await this.write(() => {}, { durable: false });
+  }
+
   /** The files that may have expired at a time, those that are due for longest first, `limit` at most. Waits as {@link files}. */
   async due(nowMs: number, limit: number): Promise<DueFile[]> {
     const due: DueFile[] = [];
     const stale: string[] = [];
+    await this.flush();
     for await (const [key] of this.#store.entries(...rangeDue(nowMs), limit)) {
       const fingerprint = dueFile(key);
       await this.opening;
@@ -151,6 +221,7 @@ export class Records {
 
   /** Yields what is remembered of all files. While the store is opened anew after a failure, that is waited for. */
   async *files(): AsyncGenerator<{ fingerprint: string; record: FileRecord }, void, undefined> {
+    await this.flush();
     for await (const [key, value] of this.#store.entries(...rangeOf('file'))) {
       yield { fingerprint: nameIn(key), record: parseRecord(value) };
     }
@@ -158,6 +229,7 @@ export class Records {
 
   /** Yields all tombstones, each with its path; one that is damaged as undefined. Waits as {@link files}. */
   async *tombstones(): AsyncGenerator<{ path: string; tombstone: Tombstone | undefined }, void, undefined> {
+    await this.flush();
     for await (const [key, value] of this.#store.entries(...rangeOf('tombstone'))) {
       yield { path: nameIn(key), tombstone: parseTombstone(value) };
     }
@@ -165,6 +237,7 @@ export class Records {
 
   /** Yields the files whose removal has begun, and not all is done that belongs to it. */
   async *removals(): AsyncGenerator<DueFile, void, undefined> {
+    await this.flush();
     for await (const [key, value] of this.#store.entries(...rangeOf('removal'))) {
       yield { fingerprint: nameIn(key), path: value };
     }
@@ -187,6 +260,8 @@ export class Records {
   /** Closes the store when what was to be written by now is. Idempotent. */
   async close(): Promise<void> {
     while (this.#writing !== undefined) await this.#writing;
+    // What fails is in the journal.
+    await this.flush().catch(() => undefined);
     await this.#store.close();
   }
 
@@ -213,7 +288,7 @@ export class Records {
       try {
         if (unready !== undefined) throw unready;
         if (each.isNew && full !== undefined) throw full;
-        const draft = new RecordDraft((key) => (changes.has(key) ? changes.get(key) : this.#store.get(key)));
+        const draft = new RecordDraft((key) => (changes.has(key) ? changes.get(key) : this.#valueOf(key)));
         each.change(draft);
         // If that cannot be, it is not replaced, and nobody else is refused for that.
         for (const fingerprint of draft.damaged) await this.copyAside(fingerprint);
@@ -227,12 +302,55 @@ export class Records {
       }
     }
     try {
-      const durable = made.some((each) => each.durable);
-      if (changes.size > 0) await this.#store.write(Array.from(changes, storeChange), durable);
+      const isForJournal = length <= MAX_ENTRY_LENGTH && made.every(({ journaled }) => journaled);
+      const isInJournal = isForJournal && (await this.#putIntoJournal(changes));
+      if (!isInJournal)
+        await this.#putIntoStore(
+          changes,
+          made.some(({ durable }) => durable),
+        );
       for (const { resolve } of made) resolve();
     } catch (error) {
       for (const { reject } of made) reject(error);
     }
+  }
+
+  /**
+   * Writes changes to the journal, after which they are ahead of the store. Never rejects.
+   *
+   * @returns false when it does not have them, or may not
+   */
+  async #putIntoJournal(changes: ReadonlyMap<string, string | undefined>): Promise<boolean> {
+    if (changes.size === 0) return true;
+    if (this.#ahead.size >= MAX_AHEAD || this.#journal.heldSize >= MAX_JOURNAL_BYTES) return false;
+    const records = Array.from(changes, ([key, value]) => [key, value ?? null] as const);
+    this.#number++;
+    try {
+      await new LoneEntry(this.#journal, { file: '', number: this.#number, records }).write();
+    } catch {
+      // The store takes them, and knows then that it has all up to this number.
+      return false;
+    }
+    for (const [key, value] of changes) this.#ahead.set(key, value);
+    this.#behind();
+    return true;
+  }
+
+  /** Writes changes to the store, with what the journal is ahead. */
+  async #putIntoStore(changes: ReadonlyMap<string, string | undefined>, durable: boolean): Promise<void> {
+    const all = new Map([...this.#ahead, ...changes]);
+    const isBehind = this.#number > this.#storedNumber;
+    if (isBehind) all.set(JOURNALED_KEY, String(this.#number));
+    if (all.size === 0) return;
+    // What the journal has safely is as safe in the store, before the journal is shortened.
+    await this.#store.write(Array.from(all, storeChange), durable || (isBehind && this.#journal.isDurable));
+    this.#ahead.clear();
+    this.#storedNumber = this.#number;
+  }
+
+  /** What is at a key. */
+  #valueOf(key: string): string | undefined {
+    return this.#ahead.has(key) ? this.#ahead.get(key) : this.#store.get(key);
   }
 
   /** What is due, from what files' records say: of a store that was repaired one may lack what the other has. */

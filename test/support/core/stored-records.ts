@@ -4,11 +4,16 @@ import path from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { onTestFinished, vi } from 'vitest';
 import type { Core } from '../../../src/core/core.ts';
+import type { LogHeader } from '../../../src/core/log/entry.ts';
+import { Journal } from '../../../src/storage/journal/journal.ts';
+import { Segments } from '../../../src/storage/journal/segments.ts';
 import type { FileRecord, Tombstone } from '../../../src/storage/records/file-record.ts';
-import { Records } from '../../../src/storage/records/records.ts';
+import { JOURNALED_KEY } from '../../../src/storage/records/record-keys.ts';
+import { Records, type RecordsEntry } from '../../../src/storage/records/records.ts';
 import { Reserve } from '../../../src/storage/records/reserve.ts';
 import type { StreamLink } from '../../../src/storage/records/stream-state.ts';
 import type { Report } from '../../../src/storage/report.ts';
+import { WriteTurns } from '../../../src/storage/write-turns.ts';
 import { RESERVED } from '../disk/root-files.ts';
 import { temporaryDirectory } from '../server/server.ts';
 import { waitFor } from '../wait-for.ts';
@@ -26,6 +31,8 @@ export function recordsOf(root: string, report: Report = () => {}): Records {
     aside: own('aside'),
     reserve: new Reserve(own('reserve')),
     report,
+    journal: new Journal(own('redo'), new WriteTurns(), false),
+    behind: () => {},
   });
 }
 
@@ -40,13 +47,16 @@ export async function withStore<T>(root: string, action: (store: ClassicLevel) =
   }
 }
 
-/** What is in the store of a root, by key; also while a server uses it, of which this is a copy. */
+/** What is remembered in a root, by key: in the store, and in the journal. Also while a server uses it, of which this is a copy. */
 export async function storedIn(root: string): Promise<Map<string, string>> {
   const copy = path.join(await temporaryDirectory(), 'root');
   for (;;) {
     try {
+      // First, because what goes from there is in the store by then.
+      const journaled = await journaledIn(root);
       await cp(storeOf(root), storeOf(copy), { recursive: true, filter: isNoLock });
-      return await withStore(copy, async (store) => new Map(await store.iterator().all()));
+      const stored = await withStore(copy, async (store) => new Map(await store.iterator().all()));
+      return withJournaled(stored, journaled);
     } catch (error) {
       // The server has replaced a file meanwhile.
       if (!existsSync(storeOf(root)) || !isMissing(error)) throw error;
@@ -54,6 +64,28 @@ export async function storedIn(root: string): Promise<Map<string, string>> {
       await rm(copy, { recursive: true, force: true });
     }
   }
+}
+
+/** What the journal of a root has of its records. */
+async function journaledIn(root: string): Promise<RecordsEntry[]> {
+  const segments = new Segments(path.join(root, RESERVED, 'redo'));
+  const entries: RecordsEntry[] = [];
+  for await (const { header } of segments.records<LogHeader>(await segments.numbers(), () => {})) {
+    if ('records' in header) entries.push(header);
+  }
+  return entries;
+}
+
+function withJournaled(stored: Map<string, string>, journaled: readonly RecordsEntry[]): Map<string, string> {
+  const known = Number(stored.get(JOURNALED_KEY) ?? 0);
+  for (const { number, records } of journaled) {
+    if (number <= known) continue;
+    for (const [key, value] of records) {
+      if (value === null) stored.delete(key);
+      else stored.set(key, value);
+    }
+  }
+  return stored;
 }
 
 function isNoLock(name: string): boolean {

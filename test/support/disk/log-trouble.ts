@@ -19,14 +19,19 @@ export class HeldCommits {
     });
     onTestFinished(() => {
       telling.mockRestore();
-      this.#isReleased = true;
-      this.release();
+      this.releaseAll();
     });
   }
 
   /** Lets those go that are held by now. */
   release(): void {
     for (const release of this.#release.splice(0)) release();
+  }
+
+  /** As {@link release}, and holds nothing from now on. */
+  releaseAll(): void {
+    this.#isReleased = true;
+    this.release();
   }
 
   async #hold(): Promise<void> {

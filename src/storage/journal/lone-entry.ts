@@ -1,16 +1,15 @@
-import type { Batch, JournalWriter } from '../../storage/journal/batch.ts';
-import type { Journal } from '../../storage/journal/journal.ts';
-import type { EntryHeader } from './entry.ts';
+import type { Batch, JournalWriter } from './batch.ts';
+import type { Journal } from './journal.ts';
 
 /** One entry without a payload, whose writer waits for it. */
-export class LoneEntry implements JournalWriter {
-  readonly #journal: Journal<EntryHeader>;
-  readonly #entry: EntryHeader;
+export class LoneEntry<Header extends object> implements JournalWriter {
+  readonly #journal: Pick<Journal<Header>, 'append' | 'annul'>;
+  readonly #entry: Header;
   #batch: Batch | undefined;
   #isSure = true;
   #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined;
 
-  constructor(journal: Journal<EntryHeader>, entry: EntryHeader) {
+  constructor(journal: Pick<Journal<Header>, 'append' | 'annul'>, entry: Header) {
     this.#journal = journal;
     this.#entry = entry;
   }
