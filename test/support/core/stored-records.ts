@@ -23,15 +23,20 @@ export function storeOf(root: string): string {
   return path.join(root, RESERVED, 'records');
 }
 
+/** The journal of a root that no server uses. */
+export function journalOf(root: string, isDurable = false): Journal<RecordsEntry> {
+  return new Journal(path.join(root, RESERVED, 'redo'), new WriteTurns(), isDurable);
+}
+
 /** The store of a root that no server uses; to be opened and closed by the caller. */
-export function recordsOf(root: string, report: Report = () => {}): Records {
+export function recordsOf(root: string, report: Report = () => {}, journal = journalOf(root)): Records {
   const own = (name: string) => path.join(root, RESERVED, name);
   return new Records({
     directory: own('records'),
     aside: own('aside'),
     reserve: new Reserve(own('reserve')),
     report,
-    journal: new Journal(own('redo'), new WriteTurns(), false),
+    journal,
     behind: () => {},
   });
 }
