@@ -334,13 +334,6 @@ export class Resource implements LogTarget, FeedOwner {
     this.#feed = undefined;
   }
 
-  /** Ends the followers because of what has happened to the file. A session finds out by itself. */
-  lose(error: HttpfstreamError): void {
-    if (this.#isClaimed) return;
-    if (error instanceof ResourceGoneError) this.#feed?.end({ reason: 'deleted' }, 'stream');
-    else this.cutFeed();
-  }
-
   /** Tells that the file was deleted. */
   async gone(): Promise<void> {
     this.#isGone = true;

@@ -1,5 +1,6 @@
 import type { BlockLoan } from '../../storage/block-pool.ts';
 import type { Outcome } from '../../wire/protocol.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Encoder } from './chunk.ts';
 import { type Cutting, pieceOf } from './cutting.ts';
 import type { Feed } from './feed.ts';
@@ -41,6 +42,8 @@ export class Reader {
   readonly window: PieceWindow;
   readonly cutting: Cutting;
   readonly #loan: BlockLoan;
+  /** For the feed: the name under which it follows the file. When that leads elsewhere it is over for this reader. */
+  path: ResourcePath | undefined;
   /** For the feed: when it was counted off those that are behind. */
   caughtUpWith = 0;
   #position: number;
