@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { FileStat } from '../storage/file-io.ts';
 import { Quarantine } from '../storage/journal/quarantine.ts';
 import { import03 } from '../storage/records/import-0.3.ts';
@@ -7,7 +8,7 @@ import type { Report } from '../storage/report.ts';
 import { Root } from '../storage/root/root.ts';
 import { RootLock } from '../storage/root/root-lock.ts';
 import { WriteTurns } from '../storage/write-turns.ts';
-import type { ResourcePath } from '../wire/resource-path.ts';
+import { RESERVED_SEGMENT, type ResourcePath } from '../wire/resource-path.ts';
 import { Directories } from './directories.ts';
 import { LiveResources } from './live-resources.ts';
 import type { EntryHeader } from './log/entry.ts';
@@ -163,6 +164,15 @@ export class Core {
       await core.close();
       throw error;
     }
+  }
+
+  /**
+   * Finds out whether another server uses a root. Makes nothing.
+   *
+   * @throws {RootInUseError} when that is so
+   */
+  static assertFree(directory: string): Promise<void> {
+    return RootLock.assertFree(path.join(directory, RESERVED_SEGMENT, 'lock'), directory);
   }
 
   /**

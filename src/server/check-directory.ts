@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { Core } from '../core/core.ts';
 import { checkRootAt } from '../core/recovery/check/root-check.ts';
 import { InvalidRootError } from '../wire/errors.ts';
 import { RESERVED_SEGMENT } from '../wire/resource-path.ts';
@@ -17,6 +18,15 @@ export async function checkDirectory(directory: string, tell: (line: string) => 
   if (!stat?.isDirectory()) throw new InvalidRootError(`there is no directory ${directory}`);
   await assertServedByThisUser(directory);
   return checkRootAt(directory, tell);
+}
+
+/**
+ * Finds out whether a server uses a root, before anything else is set up.
+ *
+ * @throws {RootInUseError} when that is so
+ */
+export function assertRootIsFree(directory: string): Promise<void> {
+  return Core.assertFree(directory);
 }
 
 /** What is repaired belongs to who repairs it, and must not be out of the server's reach then. */

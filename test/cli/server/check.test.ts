@@ -143,7 +143,7 @@ describe('httpfstream-server --check', () => {
     expect(await run('httpfstream-server', ['--check', '-root', root])).toMatchObject({
       exit: 1,
       stdout: '',
-      stderr: `httpfstream-server: another server uses ${root}\n`,
+      stderr: `httpfstream-server: another server uses ${root}: stop that one, or use another directory\n`,
     });
   });
 
