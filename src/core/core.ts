@@ -183,7 +183,7 @@ export class Core {
   async serve(): Promise<void> {
     const count = await this.recover();
     if (count > 0) {
-      this.#report('the server before this one was killed: its journal was made good', { streams: count });
+      this.#report('the server before this one was killed: its journal was replayed', { streams: count });
     }
     this.#sweep.start();
   }

@@ -255,7 +255,7 @@ export class Resource implements LogTarget, FeedOwner {
   }
 
   /**
-   * Takes in a look at the file, while nothing is being appended.
+   * Applies a look at the file, while nothing is being appended.
    *
    * @param known what was committed before it: what was since, it may not have seen
    * @param size how much of the file is good

@@ -6,18 +6,18 @@ import { InvalidRootError } from '../wire/errors.ts';
 import { RESERVED_SEGMENT } from '../wire/resource-path.ts';
 
 /**
- * Verifies a root and puts right what can be, while no server uses it.
+ * Verifies a root and repairs what can be, while no server uses it.
  *
- * @param tell is given a line for each finding, and one at the end
+ * @param report is given a line for each finding, and one at the end
  * @returns whether all is well now, and nothing was lost
  * @throws {InvalidRootError} when there is no such directory, or it cannot be used, or another user serves it
  * @throws {RootInUseError} when a server uses it
  */
-export async function checkDirectory(directory: string, tell: (line: string) => void): Promise<boolean> {
+export async function checkDirectory(directory: string, report: (line: string) => void): Promise<boolean> {
   const stat = await fs.promises.stat(directory).catch(() => undefined);
   if (!stat?.isDirectory()) throw new InvalidRootError(`there is no directory ${directory}`);
   await assertServedByThisUser(directory);
-  return checkRootAt(directory, tell);
+  return checkRootAt(directory, report);
 }
 
 /**

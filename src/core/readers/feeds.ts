@@ -215,7 +215,7 @@ export class Feeds implements FeedKeeper {
       grew: () => {
         if (!isItsOwn() || resource.state.closed === true) return;
         // What cannot be read is looked at again.
-        this.#live.takeIn(resource, feed.file).catch(() => undefined);
+        this.#live.refresh(resource, feed.file).catch(() => undefined);
       },
     };
     this.#watchers.set(feed, watchers.set(path.key, watcher));

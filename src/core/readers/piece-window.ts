@@ -57,7 +57,7 @@ export class PieceWindow {
     this.#pieces.clear();
   }
 
-  /** Takes in that more is committed, without the bytes. */
+  /** Notes that more is committed, without the bytes. */
   advance(committed: number): void {
     if (this.#end !== undefined) this.#known = { cut: this.#end, searched: this.#committed };
     this.#committed = committed;
@@ -67,7 +67,7 @@ export class PieceWindow {
     this.#isWithin = false;
   }
 
-  /** Takes in what was committed last. Yields when each piece is to be had, and the next one is not. */
+  /** Adds what was committed last. Yields when each piece is to be had, and the next one is not. */
   *push(chunk: Chunk): Generator<void, void, undefined> {
     const parts = this.#rest.length === 0 ? chunk.parts : [this.#rest, ...chunk.parts];
     const bytes = this.#rest.length + chunk.end - chunk.start;
