@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { FileStat } from '../storage/file-io.ts';
 import { Journal } from '../storage/journal/journal.ts';
 import { Quarantine } from '../storage/journal/quarantine.ts';
@@ -8,7 +9,7 @@ import type { Report } from '../storage/report.ts';
 import { Root } from '../storage/root/root.ts';
 import { RootLock } from '../storage/root/root-lock.ts';
 import { WriteTurns } from '../storage/write-turns.ts';
-import type { ResourcePath } from '../wire/resource-path.ts';
+import { RESERVED_SEGMENT, type ResourcePath } from '../wire/resource-path.ts';
 import { Directories } from './directories.ts';
 import { LiveResources } from './live-resources.ts';
 import type { LogHeader } from './log/entry.ts';
@@ -171,6 +172,15 @@ export class Core {
   }
 
   /**
+   * Finds out whether another server uses a root. Makes nothing.
+   *
+   * @throws {RootInUseError} when that is so
+   */
+  static assertFree(directory: string): Promise<void> {
+    return RootLock.assertFree(path.join(directory, RESERVED_SEGMENT, 'lock'), directory);
+  }
+
+  /**
    * Recovers the root, and deletes from now on what has expired.
    *
    * @throws what {@link recover} throws
@@ -178,7 +188,7 @@ export class Core {
   async serve(): Promise<void> {
     const count = await this.recover();
     if (count > 0) {
-      this.#report('the server before this one was killed: its journal was made good', { streams: count });
+      this.#report('the server before this one was killed: its journal was replayed', { streams: count });
     }
     this.#sweep.start();
   }

@@ -1,7 +1,7 @@
 import type { FileStat } from '../storage/file-io.ts';
 import type { Root } from '../storage/root/root.ts';
-import { ResourceNotFoundError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
+import { ignoreMissing } from './preconditions.ts';
 import type { Followers } from './readers/followers.ts';
 import type { Resources } from './resources.ts';
 
@@ -57,8 +57,4 @@ export class Directories {
       return false;
     }
   }
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (!(error instanceof ResourceNotFoundError)) throw error;
 }

@@ -102,7 +102,7 @@ export class LiveResources implements ResourceOwner {
    * Counts what another program has appended to the file of a resource that is in use and that no session has, when nothing is
    * under way.
    */
-  async takeIn(resource: Resource, file: StoredFile): Promise<void> {
+  async refresh(resource: Resource, file: StoredFile): Promise<void> {
     const shared = file.share();
     this.retain(resource);
     try {

@@ -31,6 +31,11 @@ export function asGone(error: unknown, generation: number | undefined): unknown 
   return new ResourceGoneError('the file was deleted', { cause: error });
 }
 
+/** For what may be missing: undefined then; what else went wrong is thrown. */
+export function ignoreMissing(error: unknown): undefined {
+  if (!(error instanceof ResourceNotFoundError)) throw error;
+}
+
 /** What another client gets that wants to append. */
 export function conflict(): AppendConflictError {
   return new AppendConflictError('the path already has an active appender');

@@ -255,7 +255,7 @@ export class Resource implements LogTarget, FeedOwner {
   }
 
   /**
-   * Takes in a look at the file, while nothing is being appended.
+   * Applies a look at the file, while nothing is being appended.
    *
    * @param known what was committed before it: what was since, it may not have seen
    * @param size how much of the file is good
@@ -332,13 +332,6 @@ export class Resource implements LogTarget, FeedOwner {
   cutFeed(): void {
     this.#feed?.end({ reason: 'truncated' }, 'stream');
     this.#feed = undefined;
-  }
-
-  /** Ends the followers because of what has happened to the file. A session finds out by itself. */
-  lose(error: HttpfstreamError): void {
-    if (this.#isClaimed) return;
-    if (error instanceof ResourceGoneError) this.#feed?.end({ reason: 'deleted' }, 'stream');
-    else this.cutFeed();
   }
 
   /** Tells that the file was deleted. */

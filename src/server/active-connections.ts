@@ -23,15 +23,19 @@ export class ActiveConnections {
   readonly #connections = new Set<ActiveConnection>();
   #timer: NodeJS.Timeout | undefined;
   #onEmpty: (() => void) | undefined;
+  /** How far the server has got that closes. */
+  #closing: 'shutDown' | 'terminate' | undefined;
 
   constructor(keepAliveMs: number) {
     this.keepAliveMs = keepAliveMs;
     this.#intervalMs = Math.ceil(keepAliveMs / 2);
   }
 
+  /** Counts it until {@link delete}. One that comes while the server closes is told in this turn, when it has been made. */
   add(connection: ActiveConnection): void {
     this.#connections.add(connection);
     this.#timer ??= setInterval(() => this.#sweep(), this.#intervalMs).unref();
+    if (this.#closing !== undefined) queueMicrotask(() => this.#close(connection));
   }
 
   delete(connection: ActiveConnection): void {
@@ -42,22 +46,28 @@ export class ActiveConnections {
     this.#onEmpty?.();
   }
 
-  /** Tells all that the server closes. */
+  /** Tells all that the server closes, and those that come from now on. */
   shutDown(): void {
+    this.#closing ??= 'shutDown';
     for (const connection of this.#connections) connection.shutDown();
   }
 
-  /** Waits until all have gone; those that have not after `timeoutMs` are cut off. */
+  /** Waits until all have gone; those that have not after `timeoutMs` are cut off, and those that come later. */
   async drain(timeoutMs: number): Promise<void> {
     if (this.#connections.size === 0) return;
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
       timer = setTimeout(() => {
+        this.#closing = 'terminate';
         for (const connection of this.#connections) connection.terminate();
       }, timeoutMs);
     });
     clearTimeout(timer);
+  }
+
+  #close(connection: ActiveConnection): void {
+    if (this.#connections.has(connection) && this.#closing !== undefined) connection[this.#closing]();
   }
 
   #sweep(): void {

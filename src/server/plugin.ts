@@ -4,7 +4,7 @@ import { Core } from '../core/core.ts';
 import { MethodNotAllowedError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import { allowOrigins, tellMethods } from './access/cors.ts';
+import { allowOrigins, announceMethods } from './access/cors.ts';
 import { Gate } from './access/gate.ts';
 import { PagePaths } from './access/page-paths.ts';
 import { ActiveConnections } from './active-connections.ts';
@@ -44,8 +44,8 @@ interface Responder {
  * (1012, legacy ones 1011; a broken connection over plain HTTP), have `closeTimeoutMs` to take it and
  * are cut off; files are synced and closed; another server may have the root.
  *
- * After a server that was killed the registration takes as long as its journal needs to be made
- * good, which is told every second: Fastify's `pluginTimeout` (10 s) must not be in the way, so set it to 0.
+ * After a server that was killed the registration takes as long as its journal needs to be
+ * replayed, which is logged every second: Fastify's `pluginTimeout` (10 s) must not be in the way, so set it to 0.
  * If it fails nothing is lost, and it can be tried again.
  *
  * @throws {InvalidRootError} at registration, when the root cannot be used
@@ -97,7 +97,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     gate.check(request, reply);
     // An append gets it when it has its lease.
     if (!isHttpAppend(request.raw, prefix)) continues.send(request.raw, reply.raw);
-    tellMethods(request, reply);
+    announceMethods(request, reply);
     allowAnyType(request);
     done();
   });

@@ -10,9 +10,6 @@ export const ftruncate = promisify(fs.ftruncate);
 export const close = promisify(fs.close);
 export const open = promisify(fs.open);
 
-/** How coarse the dates of the coarsest file systems are. */
-export const COARSEST_TICK_MS = 2000;
-
 /** What is kept of a `stat`, at nanosecond precision. */
 export interface FileStat {
   kind: 'file' | 'directory' | 'other';

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import zlib from 'node:zlib';
 import type { BlockPool } from './block-pool.ts';
 import type { FileStat } from './file-io.ts';
 import { storageFailure } from './storage-failure.ts';
@@ -32,14 +33,21 @@ export class NewFile extends AppendFile {
     for (const { length } of buffers) this.#size += length;
   }
 
-  /** Appends what another file has from `start` up to but not including `end`. */
-  async copy(source: StoredFile, start: number, end: number): Promise<void> {
+  /**
+   * Appends what another file has from `start` up to but not including `end`.
+   *
+   * @returns CRC-32 of that
+   */
+  async copy(source: StoredFile, start: number, end: number): Promise<number> {
+    let checksum = 0;
     for (let at = start; at < end; ) {
       const block = await source.read(at, Math.min(COPY_BLOCK_BYTES, end - at));
       if (block.length === 0) throw storageFailure(new Error('the source has become shorter'));
       await this.write([block]);
+      checksum = zlib.crc32(block, checksum);
       at += block.length;
     }
+    return checksum;
   }
 
   /** Gives it its name; rejects with EEXIST when something has it. It is to be closed all the same. */

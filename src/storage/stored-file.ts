@@ -39,12 +39,12 @@ export class StoredFile {
 
   /** As {@link state}, for those between whose look and action nothing may happen. */
   stateInLine(): fileIo.FileState {
-    return toldInLine(() => fileIo.fstateSync(this.fd));
+    return orStorageFailureInLine(() => fileIo.fstateSync(this.fd));
   }
 
   /** All of {@link stat}, by now. */
   async look(): Promise<fileIo.FileStat> {
-    return toldInLine(() => fileIo.fstatSync(this.fd));
+    return orStorageFailureInLine(() => fileIo.fstatSync(this.fd));
   }
 
   /**
@@ -53,12 +53,12 @@ export class StoredFile {
    * @throws {StorageError} when the disk does not give them
    */
   read(position: number, length: number): Promise<Buffer> {
-    return told(fileIo.readBlock(this.fd, position, length));
+    return orStorageFailure(fileIo.readBlock(this.fd, position, length));
   }
 
   /** As {@link read}, in line: for the few bytes that an answer waits for, {@link IN_LINE_BYTES} at most. */
   readInLine(position: number, length: number): Buffer {
-    return toldInLine(() => fileIo.readBlockSync(this.fd, position, length));
+    return orStorageFailureInLine(() => fileIo.readBlockSync(this.fd, position, length));
   }
 
   /**
@@ -68,7 +68,7 @@ export class StoredFile {
    * @throws {StorageError} when the disk does not give them
    */
   readInto(block: Buffer, position: number): Promise<number> {
-    return told(fileIo.readInto(this.fd, block, position));
+    return orStorageFailure(fileIo.readInto(this.fd, block, position));
   }
 
   /** The same open file for somebody else, who closes it, too. Not of one that is closed. */
@@ -165,11 +165,11 @@ export class AppendFile extends StoredFile {
    * @throws {StorageError} or {@link StorageFullError}, when the disk does not
    */
   sync(): Promise<void> {
-    return told(fileIo.fdatasync(this.fd));
+    return orStorageFailure(fileIo.fdatasync(this.fd));
   }
 }
 
-/** A file opened to be put right: it is written where it is said to, not at its end. */
+/** A file opened to be repaired: it is written where it is said to, not at its end. */
 export class RepairFile extends AppendFile {
   /** Writes all of `bytes` at `position`, over what is there. */
   async writeAt(position: number, bytes: Buffer): Promise<void> {
@@ -184,7 +184,7 @@ export class RepairFile extends AppendFile {
 }
 
 /** Passes on what the disk gives, or what its failure means. */
-function toldInLine<T>(action: () => T): T {
+function orStorageFailureInLine<T>(action: () => T): T {
   try {
     return action();
   } catch (error) {
@@ -192,8 +192,8 @@ function toldInLine<T>(action: () => T): T {
   }
 }
 
-/** As {@link toldInLine}, of what comes later. */
-async function told<T>(result: Promise<T>): Promise<T> {
+/** As {@link orStorageFailureInLine}, of what comes later. */
+async function orStorageFailure<T>(result: Promise<T>): Promise<T> {
   try {
     return await result;
   } catch (error) {

@@ -50,6 +50,29 @@ describe('active connections', () => {
     await connections.drain(NEVER_MS);
   });
 
+  test('are told, or cut, when they come while the server closes', async () => {
+    const connections = new ActiveConnections(NEVER_MS);
+    const told: string[] = [];
+    connectionIn(connections, told);
+    connections.shutDown();
+    const late = connectionIn(connections, told);
+    // Whoever has made it is not done yet.
+    expect(told).toEqual(['shut down']);
+    await Promise.resolve();
+    expect(told).toEqual(['shut down', 'shut down']);
+    connectionIn(connections, told, true);
+    connections.delete(late);
+    await connections.drain(1);
+    expect(told).toEqual(['shut down', 'shut down', 'shut down', 'terminated']);
+    connectionIn(connections, told);
+    await connections.drain(NEVER_MS);
+    expect(told.at(-1)).toBe('terminated');
+    const gone = connectionIn(connections, told);
+    connections.delete(gone);
+    await Promise.resolve();
+    expect(told).toHaveLength(5);
+  });
+
   test('are looked after twice in the quiet time, by a timer that is there as long as they are', () => {
     vi.useFakeTimers();
     onTestFinished(() => void vi.useRealTimers());

@@ -15,7 +15,7 @@ process.on('exit', leaveClosedTerminals);
 // A closed stdout or stderr is no reason to die; a writer for whom it matters gets the error.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
-let wasToldToStop = false;
+let wasStopped = false;
 
 export const processIo: CommandIo = {
   // Accessed only when it is used: Node reads ahead from it.
@@ -27,7 +27,7 @@ export const processIo: CommandIo = {
   ignoresHangUp: IGNORES_HANG_UP,
   onStopSignal(listener) {
     const onSignal = (signal: NodeJS.Signals) => {
-      wasToldToStop = true;
+      wasStopped = true;
       listener(signal);
     };
     for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
@@ -56,5 +56,5 @@ export function exitSoon(exitCode: number): void {
 /** Ends the process with an exit code, as soon as its output is read, however long that takes; or as {@link exitSoon} if it was told to stop. */
 export function exitWhenTaken(exitCode: number): void {
   process.exitCode = exitCode;
-  if (wasToldToStop) exitSoon(exitCode);
+  if (wasStopped) exitSoon(exitCode);
 }

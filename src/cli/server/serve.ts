@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { assertRootIsFree } from '../../server/check-directory.ts';
 import { descriptorLimit, liveResourcesWithin } from '../../server/node/descriptor-limit.ts';
 import { ServerSockets } from '../../server/node/server-sockets.ts';
 import { createStandaloneServer } from '../../server/standalone.ts';
@@ -54,6 +55,12 @@ export async function serve(
   };
   const failToListen = (error: unknown) =>
     fail(`cannot listen on ${formatListenAddress(http)}: ${listenFailure(error)}`);
+  try {
+    // Where both are in use, it is the root that matters.
+    await assertRootIsFree(root);
+  } catch (error) {
+    return fail(messageOf(error));
+  }
   try {
     await assertCanListen(http);
   } catch (error) {
@@ -162,7 +169,7 @@ function firstSteps(url: string): string {
 function listenFailure(error: unknown): string {
   switch ((error as NodeJS.ErrnoException).code) {
     case 'EADDRINUSE':
-      return 'the port is in use';
+      return 'the port is in use: stop what listens there, or choose another one (-http)';
     case 'EACCES':
       return 'this user may not use that port';
     case 'EADDRNOTAVAIL':

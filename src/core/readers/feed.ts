@@ -1,5 +1,6 @@
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { Outcome } from '../../wire/protocol.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 import { chunksOf } from './chunk.ts';
 import type { Cutting } from './cutting.ts';
 import { PieceWindow } from './piece-window.ts';
@@ -162,11 +163,13 @@ export class Feed {
    * Ends followers as soon as they have everything that is committed by now.
    *
    * @param stay whom: those of the session only, or with `stream` all
+   * @param path ends only those who follow the file under this name. Default: under whichever
    */
-  end(outcome: Outcome, stay: Stay): void {
+  end(outcome: Outcome, stay: Stay, path?: ResourcePath): void {
     const ended: Reader[] = [];
     for (const [reader, itsStay] of this.#readers) {
-      if (stay === 'stream' || itsStay === stay) ended.push(reader);
+      const isNamed = path === undefined || reader.path?.key === path.key;
+      if (isNamed && (stay === 'stream' || itsStay === stay)) ended.push(reader);
     }
     for (const reader of ended) {
       this.#countOff(reader);
@@ -175,6 +178,11 @@ export class Feed {
     }
     this.setWaiting(false);
     for (const reader of ended) reader.end(outcome);
+  }
+
+  /** The names under which those follow the file who stay for the stream. */
+  *paths(): Generator<ResourcePath, void, undefined> {
+    for (const [{ path }, stay] of this.#readers) if (stay === 'stream' && path !== undefined) yield path;
   }
 
   /** Idempotent until they are woken again. */

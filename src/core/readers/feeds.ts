@@ -1,6 +1,7 @@
 import type { StoredFile } from '../../storage/stored-file.ts';
 import {
   type HttpfstreamError,
+  ResourceGoneError,
   ResourceNotFoundError,
   ServerClosingError,
   StorageBusyError,
@@ -31,6 +32,11 @@ export interface Place {
   isThere: boolean;
 }
 
+/** Who watches a file under one of its names. */
+interface NamedWatcher extends Watcher {
+  path: ResourcePath;
+}
+
 /** The feeds of the streams that somebody reads live, or appends to through a session, and the files that they have open. */
 export class Feeds implements FeedKeeper {
   readonly #live: LiveResources;
@@ -42,8 +48,8 @@ export class Feeds implements FeedKeeper {
   readonly #closed: (() => void)[] = [];
   /** Those that are being opened for somebody who reads live. */
   readonly #opening = new Map<Resource, Promise<void>>();
-  /** Watches over the files of open streams, while they are followed. */
-  readonly #watchers = new Map<Feed, Watcher>();
+  /** Watches over the files of open streams, while they are followed: one for each name under which they are. */
+  readonly #watchers = new Map<Feed, Map<string, NamedWatcher>>();
 
   constructor(live: LiveResources, resources: Resources, watch: FileWatch) {
     this.#live = live;
@@ -92,8 +98,8 @@ export class Feeds implements FeedKeeper {
         feed.release();
         throw new ServerClosingError('the server is shutting down');
       }
-      this.watch(resource, feed, path);
-      return new LiveReads(resource, feed);
+      this.#watchName(resource, feed, path);
+      return new LiveReads(resource, feed, path);
     } finally {
       this.#live.release(resource);
     }
@@ -131,7 +137,7 @@ export class Feeds implements FeedKeeper {
       const feed = this.open(resource, file);
       // What is committed while that was looked up is not what it is about.
       if (until !== undefined) return feed.join(position, sink, until, end ?? committed);
-      this.watch(resource, feed, path);
+      this.#watchName(resource, feed, path);
       return feed.join(position, sink, 'stream');
     } finally {
       this.#live.release(resource);
@@ -139,25 +145,13 @@ export class Feeds implements FeedKeeper {
   }
 
   /**
-   * Lets those who follow an open stream know what becomes of its file, though nobody appends.
-   *
-   * @param path the name under which the file was opened
+   * Lets those who follow an open stream know what becomes of its file, though nobody appends. To be called when a session has ended, which
+   * has watched until then.
    */
-  watch(resource: Resource, feed: Feed, path: ResourcePath): void {
-    if (this.#watchers.has(feed)) return;
-    const lose = (error: HttpfstreamError) => {
-      // Else it is about a file that was cut before, and followers of that.
-      if (resource.feed === feed) resource.lose(error);
-    };
-    const grew = () => {
-      // While a session has it, its next write finds out.
-      if (resource.feed !== feed || resource.isClaimed || resource.state.closed === true) return;
-      // What cannot be read is looked at again.
-      this.#live.takeIn(resource, feed.file).catch(() => undefined);
-    };
-    const watcher = { feed, lose, grew };
-    this.#watchers.set(feed, watcher);
-    this.#watch.add(watcher, path);
+  watch(resource: Resource, feed: Feed): void {
+    const watched = [...(this.#watchers.get(feed)?.values() ?? [])].map(({ path }) => path);
+    this.#unwatch(feed);
+    for (const path of [...watched, ...feed.paths()]) this.#watchName(resource, feed, path);
   }
 
   /** Resolves when nobody has a feed any more. */
@@ -204,15 +198,46 @@ export class Feeds implements FeedKeeper {
     }
   }
 
+  /** Watches the file under one of its names: when that leads elsewhere it is there still for those who follow it under another. */
+  #watchName(resource: Resource, feed: Feed, path: ResourcePath): void {
+    const watchers = this.#watchers.get(feed) ?? new Map<string, NamedWatcher>();
+    if (watchers.has(path.key)) return;
+    // Else it is about a file that was cut before, and followers of that; while a session has it, that finds out.
+    const isItsOwn = () => resource.feed === feed && !resource.isClaimed;
+    const watcher = {
+      feed,
+      path,
+      lose: (error: HttpfstreamError) => {
+        if (!isItsOwn()) return;
+        if (error instanceof ResourceGoneError) this.#loseName(feed, path);
+        else resource.cutFeed();
+      },
+      grew: () => {
+        if (!isItsOwn() || resource.state.closed === true) return;
+        // What cannot be read is looked at again.
+        this.#live.refresh(resource, feed.file).catch(() => undefined);
+      },
+    };
+    this.#watchers.set(feed, watchers.set(path.key, watcher));
+    this.#watch.add(watcher, path);
+  }
+
+  /** Who comes later by that name has found the file there again. */
+  #loseName(feed: Feed, path: ResourcePath): void {
+    const watchers = this.#watchers.get(feed);
+    const watcher = watchers?.get(path.key);
+    if (watcher !== undefined) this.#watch.delete(watcher);
+    watchers?.delete(path.key);
+    feed.end(DELETED, 'stream', path);
+  }
+
   #touch({ fingerprint, state }: Resource): void {
     void this.#resources.touch(fingerprint, state);
   }
 
   #unwatch(feed: Feed): void {
-    const watcher = this.#watchers.get(feed);
-    if (watcher === undefined) return;
+    for (const watcher of this.#watchers.get(feed)?.values() ?? []) this.#watch.delete(watcher);
     this.#watchers.delete(feed);
-    this.#watch.delete(watcher);
   }
 
   #openAlone(file: StoredFile, size: number): Feed {

@@ -66,6 +66,7 @@ export class Followers {
         reader =
           this.#followAtOnce(found, request, sink) ??
           (await this.#followFile(found, path, request, sink, signal));
+        reader.path = path;
         this.#rotated.hold(path, reader, request);
         return reader;
       } finally {

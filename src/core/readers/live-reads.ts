@@ -1,4 +1,5 @@
 import type { Outcome } from '../../wire/protocol.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Resource } from '../resource.ts';
 import type { Feed } from './feed.ts';
 import type { Reader, Sink } from './reader.ts';
@@ -12,15 +13,23 @@ export class LiveReads {
   /** Retained until {@link release}. */
   readonly feed: Feed;
 
-  /** @param feed of the stream, which the caller has retained */
-  constructor(resource: Resource, feed: Feed) {
+  readonly #path: ResourcePath;
+
+  /**
+   * @param feed of the stream, which the caller has retained
+   * @param path the name under which it is read
+   */
+  constructor(resource: Resource, feed: Feed, path: ResourcePath) {
     this.resource = resource;
     this.feed = feed;
+    this.#path = path;
   }
 
   /** Makes a reader, which keeps the feed, too. As {@link Feed.join}. */
   join(position: number, sink: Sink): Reader {
-    return this.feed.join(position, sink, this.#outcome ?? 'stream');
+    const reader = this.feed.join(position, sink, this.#outcome ?? 'stream');
+    reader.path = this.#path;
+    return reader;
   }
 
   /** To be called once. */

@@ -57,7 +57,7 @@ export class PieceWindow {
     this.#pieces.clear();
   }
 
-  /** Takes in that more is committed, without the bytes. */
+  /** Notes that more is committed, without the bytes. */
   advance(committed: number): void {
     if (this.#end !== undefined) this.#known = { cut: this.#end, searched: this.#committed };
     this.#committed = committed;
@@ -67,7 +67,7 @@ export class PieceWindow {
     this.#isWithin = false;
   }
 
-  /** Takes in what was committed last. Yields when each piece is to be had, and the next one is not. */
+  /** Adds what was committed last. Yields when each piece is to be had, and the next one is not. */
   *push(chunk: Chunk): Generator<void, void, undefined> {
     const parts = this.#rest.length === 0 ? chunk.parts : [this.#rest, ...chunk.parts];
     const bytes = this.#rest.length + chunk.end - chunk.start;
@@ -109,6 +109,19 @@ export class PieceWindow {
     this.#seekers--;
   }
 
+  /**
+   * The last place to cut at or below `position`, which {@link find} was called for: more may have come since.
+   *
+   * @param isOver whether nobody wants it any more
+   * @throws what {@link StoredFile.read} throws
+   */
+  async lastCut(file: StoredFile, position: number, isOver: () => boolean): Promise<number> {
+    if (this.#end !== undefined && this.#end <= position) return this.#end;
+    const { cut } = this.#known;
+    const start = cut <= position ? cut : 0;
+    return this.#lastCut(file, { end: position, start, otherwise: start }, isOver);
+  }
+
   *#cut(chunk: Chunk): Generator<void, void, undefined> {
     const { maxBytes } = this.#cutting;
     if (maxBytes === Number.POSITIVE_INFINITY) {
@@ -135,9 +148,10 @@ export class PieceWindow {
   async #find(file: StoredFile, committed: () => number): Promise<void> {
     let { cut: end, searched } = this.#known;
     searched = Math.max(end, searched - FIRST_SEARCH_BYTES);
+    const isOver = () => this.#end !== undefined || this.#seekers === 0;
     while (this.#end === undefined) {
       const size = committed();
-      end = await this.#lastCut(file, size, searched, end);
+      end = await this.#lastCut(file, { end: size, start: searched, otherwise: end }, isOver);
       if (this.#end !== undefined || this.#seekers === 0) return;
       if (size === committed()) {
         this.#end = end;
@@ -149,13 +163,17 @@ export class PieceWindow {
   }
 
   /** The last place to cut between `start` and `end`; `otherwise` if there is none. */
-  async #lastCut(file: StoredFile, end: number, start: number, otherwise: number): Promise<number> {
+  async #lastCut(
+    file: StoredFile,
+    { end, start, otherwise }: { end: number; start: number; otherwise: number },
+    isOver: () => boolean,
+  ): Promise<number> {
     let length = FIRST_SEARCH_BYTES;
     for (let at = end; at > start; length = SEARCH_BYTES) {
       const from = Math.max(start, at - length);
       const block = await file.read(from, at - from);
       // Cut by another program: who reads it finds that out.
-      if (block.length < at - from || this.#end !== undefined || this.#seekers === 0) return end;
+      if (block.length < at - from || isOver()) return end;
       const open = this.#cutting.openBytes?.([block]) ?? 0;
       if (open < block.length) return at - open;
       at = from;

@@ -1,5 +1,6 @@
 import type { BlockLoan } from '../../storage/block-pool.ts';
 import type { Outcome } from '../../wire/protocol.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Encoder } from './chunk.ts';
 import { type Cutting, pieceOf } from './cutting.ts';
 import type { Feed } from './feed.ts';
@@ -41,6 +42,8 @@ export class Reader {
   readonly window: PieceWindow;
   readonly cutting: Cutting;
   readonly #loan: BlockLoan;
+  /** For the feed: the name under which it follows the file. When that leads elsewhere it is over for this reader. */
+  path: ResourcePath | undefined;
   /** For the feed: when it was counted off those that are behind. */
   caughtUpWith = 0;
   #position: number;
@@ -85,15 +88,18 @@ export class Reader {
 
   /** Ends it as soon as it has everything up to a position; by default what is committed by now. The first end stays. */
   end(outcome: Outcome, position = this.feed.committed): void {
-    const { end = position, rest } = this.window;
-    const isWithheld = this.cutting.withholdsRest === true && outcome.reason !== 'finished';
-    const isRest = !isWithheld && end + rest.length === position;
-    this.#end ??= {
-      outcome,
-      position: isWithheld ? Math.min(end, position) : position,
-      rest: isRest ? rest : NOTHING,
-    };
-    this.#stopSeeking();
+    if (this.#end === undefined) {
+      const { end, rest } = this.window;
+      const isWithheld = this.cutting.withholdsRest === true && outcome.reason !== 'finished';
+      const isRest = !isWithheld && end !== undefined && end + rest.length === position;
+      this.#end = {
+        outcome,
+        position,
+        isToBeCut: isWithheld && end !== position,
+        rest: isRest ? rest : NOTHING,
+      };
+    }
+    if (!this.#end.isToBeCut) this.#stopSeeking();
     this.pump();
   }
 
@@ -123,6 +129,10 @@ export class Reader {
   pump(): void {
     while (!this.#full && !this.#reading && !this.#left) {
       const end = this.#end;
+      if (end?.isToBeCut === true) {
+        void this.#read();
+        return;
+      }
       if (!this.isBehind) {
         if (end === undefined) {
           this.feed.caughtUp(this);
@@ -168,14 +178,21 @@ export class Reader {
   /** Goes on with the file, when it is known how far. */
   async #read(): Promise<void> {
     const { file } = this.feed;
+    const end = this.#end;
     this.#reading = true;
     let take: () => void;
     try {
-      if (this.#end === undefined && this.window.end === undefined) {
+      if (this.window.end === undefined && (end === undefined || end.isToBeCut)) {
         this.#isSeeking = true;
         await this.window.find(file, () => this.feed.committed);
         this.#isSeeking = false;
         take = () => undefined;
+      } else if (end?.isToBeCut === true) {
+        const cut = await this.window.lastCut(file, end.position, () => this.#left);
+        take = () => {
+          end.position = cut;
+          end.isToBeCut = false;
+        };
       } else {
         const goal = this.#goal;
         const length = Math.min(this.#loan.next(), this.cutting.maxBytes, goal - this.#position);
@@ -217,6 +234,8 @@ interface End {
   outcome: Outcome;
   /** Position after the last byte. */
   position: number;
+  /** Whether it is still to be moved back to the last place to cut. */
+  isToBeCut: boolean;
   /** The last bytes, which were never whole, where they are known: the file may have lost them. */
   rest: Buffer;
 }

@@ -282,7 +282,7 @@ export class Session {
     if (this.#host.isClosing) this.feed.end({ reason: 'shutdown' }, 'stream');
     if (outcome.reason === 'truncated') resource.cutFeed();
     this.#context.watch.delete(this);
-    if (resource.isOpen) this.#context.feeds.watch(resource, this.feed, this.#subject.path);
+    if (resource.isOpen) this.#context.feeds.watch(resource, this.feed);
     this.#host.over(this, resource);
     void this.#letGo(outcome.reason === 'truncated');
   }

@@ -69,7 +69,7 @@ export class ExpirySweep {
         if (!(await this.#expire(stream))) await this.#miss(stream, misses);
       }
     } catch (error) {
-      this.#report('streams that have outlived their time could not be looked for', {
+      this.#report('expired streams could not be looked for', {
         reason: String(error),
       });
     }

@@ -3,8 +3,9 @@ import type { RecordDraft } from '../../storage/records/record-draft.ts';
 import type { Records } from '../../storage/records/records.ts';
 import type { ForkOrigin, Inheritance, StreamLink, StreamState } from '../../storage/records/stream-state.ts';
 import type { Root } from '../../storage/root/root.ts';
-import { ContentTypeMismatchError, ResourceNotFoundError, StreamConflictError } from '../../wire/errors.ts';
+import { ContentTypeMismatchError, StreamConflictError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
+import { ignoreMissing } from '../preconditions.ts';
 import { FileFinder } from '../recovery/file-finder.ts';
 import type { Resource } from '../resource.ts';
 import type { ForkRequest } from './create-request.ts';
@@ -169,8 +170,4 @@ function inheritedOf({ names }: Resource, position: number): Inheritance[] {
   const inherited = names.inheritedUpTo(position);
   if (inherited.length <= MAX_INHERITANCES) return inherited;
   throw new StreamConflictError(`more than ${MAX_INHERITANCES} streams would be forked one from the other`);
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (!(error instanceof ResourceNotFoundError)) throw error;
 }

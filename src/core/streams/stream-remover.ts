@@ -14,7 +14,7 @@ import type { Resource } from '../resource.ts';
 import { beginRemoval, cancelRemoval, endRemoval, hasTies } from './fork-links.ts';
 import type { ForkTree } from './fork-tree.ts';
 import { isExpired } from './stream-expiry.ts';
-import type { StreamStore } from './stream-store.ts';
+import { NOT_DURABLE, type StreamStore } from './stream-store.ts';
 
 /** What streams are removed with. */
 export interface RemoverOptions {
@@ -148,5 +148,3 @@ export class StreamRemover {
     }
   }
 }
-
-const NOT_DURABLE = { durable: false };

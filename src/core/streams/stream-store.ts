@@ -6,6 +6,9 @@ import { type StreamState, untypedState } from '../../storage/records/stream-sta
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { accessToleranceMs, expiryMs } from './stream-expiry.ts';
 
+/** For what need not survive a loss of power: a start would do it again, or nobody misses it. */
+export const NOT_DURABLE = { durable: false };
+
 /** How many streams' last accesses are known more exactly than their records say. */
 const MAX_ACCESSES = 4096;
 
@@ -160,8 +163,6 @@ export class StreamStore {
     access.notedMs = notedMs;
   }
 }
-
-const NOT_DURABLE = { durable: false };
 
 function noteAccess(draft: RecordDraft, fingerprint: string, accessedMs: number): void {
   const record = draft.get(fingerprint);

@@ -69,8 +69,8 @@ export class Arrivals {
       path,
       isWaiting: true,
       waiters: new Set(),
-      isNews: () => true,
-      isBusy: () => false,
+      notify: () => true,
+      defersLook: () => false,
       look: () => this.#look(awaited),
     };
     this.#awaited.set(path.key, awaited);

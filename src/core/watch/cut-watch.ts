@@ -36,7 +36,7 @@ export class CutWatch {
     this.#size = Math.max(this.#size, position);
   }
 
-  /** Takes in a look at the file, which has just begun: what comes meanwhile, it need not have seen. */
+  /** Counts a look at the file, which has just begun: what comes meanwhile, it need not have seen. */
   async observe<T extends { size: number }>(look: Promise<T>): Promise<T> {
     const known = this.#size;
     const arrivals = new Map<number, number>();
@@ -56,15 +56,15 @@ export class CutWatch {
    * was cut, and others have got to since, those from before are taken to ask first: they have waited longer.
    */
   isCutFor(position: number, size: number): boolean {
-    const untold = this.#cutOff.get(position);
-    if (untold === undefined) return position > size;
-    return position > size || untold > 0 || !this.#standing.has(position);
+    const unnotified = this.#cutOff.get(position);
+    if (unnotified === undefined) return position > size;
+    return position > size || unnotified > 0 || !this.#standing.has(position);
   }
 
   /** Tells that a follower that was at a position knows that the file was cut. Should that not arrive, it is told again. */
-  told(position: number): void {
-    const untold = this.#cutOff.get(position) ?? 0;
-    remember(this.#cutOff, position, Math.max(0, untold - 1));
+  notified(position: number): void {
+    const unnotified = this.#cutOff.get(position) ?? 0;
+    remember(this.#cutOff, position, Math.max(0, unnotified - 1));
   }
 
   #cut(size: number, before: number, arrivals: ReadonlyMap<number, number>): void {

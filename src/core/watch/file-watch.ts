@@ -46,8 +46,8 @@ export class FileWatch {
     const watched: PathWatcher = {
       path,
       isWaiting: false,
-      isNews: () => true,
-      isBusy: () => {
+      notify: () => true,
+      defersLook: () => {
         const nowMs = performance.now();
         if (feed.committed !== known) grewAtMs = nowMs;
         known = feed.committed;

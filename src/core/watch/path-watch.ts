@@ -37,10 +37,10 @@ export interface PathWatcher {
   readonly path: ResourcePath;
   /** Whether it only waits until something is there: those who have something open come first. */
   readonly isWaiting: boolean;
-  /** Called for each change of which the system notifies; returns whether to look at it. */
-  isNews(what: Change): boolean;
-  /** Whether its content is changed by this server, so that a look at that can wait. */
-  isBusy(): boolean;
+  /** Notifies it of a change of which the system has notified; returns whether to look at it. */
+  notify(what: Change): boolean;
+  /** Called when it is due because of its content only; returns whether the look can wait, since this server writes it. */
+  defersLook(): boolean;
   /** Finds out, in line, what is there. Must not fail. */
   look(): void | Promise<void>;
 }
@@ -66,9 +66,9 @@ export class PathWatch {
   readonly #names: NameWatches;
   readonly #watched = new Map<PathWatcher, Watched>();
   /** Those for which the system notifies, … */
-  readonly #told = new Round<Watched>();
+  readonly #notified = new Round<Watched>();
   /** … and those for which it does not. */
-  readonly #untold = new Round<Watched>();
+  readonly #unnotified = new Round<Watched>();
   /** Those that passes look at. */
   readonly #due = new Due<Watched>();
   #passTimer: NodeJS.Timeout | undefined;
@@ -87,7 +87,7 @@ export class PathWatch {
   add(watcher: PathWatcher): void {
     const names = this.#names.watch(watcher.path.segments, (what) => {
       if (what === 'way') watched.isStale = true;
-      if (!watcher.isNews(what)) return;
+      if (!watcher.notify(what)) return;
       if (what !== 'content') watched.isUrgent = true;
       this.#notice(watched, what);
     });
@@ -105,16 +105,16 @@ export class PathWatch {
     watched.names.close();
     this.#watched.delete(watcher);
     this.#due.delete(watched);
-    this.#told.delete(watched);
-    this.#untold.delete(watched);
+    this.#notified.delete(watched);
+    this.#unnotified.delete(watched);
     if (this.#watched.size > 0) return;
     clearInterval(this.#sweepTimer);
     this.#sweepTimer = undefined;
   }
 
   /** Whether the system notifies of what changes there. */
-  isTold(watcher: PathWatcher): boolean {
-    return this.#watched.get(watcher)?.names.isTold ?? false;
+  isNotified(watcher: PathWatcher): boolean {
+    return this.#watched.get(watcher)?.names.isNotified ?? false;
   }
 
   #notice(watched: Watched, what: Change): void {
@@ -139,7 +139,7 @@ export class PathWatch {
     for (let { size } = this.#due; size > 0 && !isOver; size--) {
       const watched = this.#due.take();
       if (watched === undefined) break;
-      if (!watched.isUrgent && watched.watcher.isBusy()) resting.push(watched);
+      if (!watched.isUrgent && watched.watcher.defersLook()) resting.push(watched);
       else beginMs += await this.#look(watched);
       isOver = performance.now() - beginMs > MAX_PASS_MS;
     }
@@ -158,9 +158,13 @@ export class PathWatch {
     const beginMs = performance.now();
     const endMs = beginMs + budgetMs;
     // They leave half of the time to the others.
-    const toldEndMs = this.#untold.size > 0 ? beginMs + budgetMs / 2 : endMs;
-    const waitedMs = await this.#lookAround(this.#told, Math.ceil(this.#told.size / SWEEPS), toldEndMs);
-    await this.#lookAround(this.#untold, this.#untold.size, endMs + waitedMs);
+    const notifiedEndMs = this.#unnotified.size > 0 ? beginMs + budgetMs / 2 : endMs;
+    const waitedMs = await this.#lookAround(
+      this.#notified,
+      Math.ceil(this.#notified.size / SWEEPS),
+      notifiedEndMs,
+    );
+    await this.#lookAround(this.#unnotified, this.#unnotified.size, endMs + waitedMs);
     this.#isSweeping = false;
   }
 
@@ -205,7 +209,9 @@ export class PathWatch {
   }
 
   #sort(watched: Watched): void {
-    const [round, other] = watched.names.isTold ? [this.#told, this.#untold] : [this.#untold, this.#told];
+    const [round, other] = watched.names.isNotified
+      ? [this.#notified, this.#unnotified]
+      : [this.#unnotified, this.#notified];
     other.delete(watched);
     round.add(watched);
   }

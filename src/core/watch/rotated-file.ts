@@ -133,7 +133,7 @@ export class RotatedFile {
       const state = await this.look();
       const { sizeBeforeCut } = this.#cuts;
       const isCut = this.#cuts.isCutFor(from, state.size);
-      if (isCut) this.#cuts.told(from);
+      if (isCut) this.#cuts.notified(from);
       return { file, ...state, isCut, sizeBeforeCut };
     } catch (error) {
       await file.close();

@@ -1,4 +1,4 @@
-import { type Change, TELLS_EACH_CHANGE } from '../../storage/root/name-watches.ts';
+import { type Change, NOTIFIES_EACH_CHANGE } from '../../storage/root/name-watches.ts';
 import type { Root } from '../../storage/root/root.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -104,7 +104,7 @@ export class RotatedPath implements PathWatcher {
   }
 
   /** See {@link PathWatcher}. Of files that come and go while one waits for a look, only the first would be seen. */
-  isNews(what: Change): boolean {
+  notify(what: Change): boolean {
     if (what === 'content') {
       this.#isTouched = true;
       return false;
@@ -118,7 +118,7 @@ export class RotatedPath implements PathWatcher {
     return true;
   }
 
-  isBusy(): boolean {
+  defersLook(): boolean {
     return false;
   }
 
@@ -133,8 +133,8 @@ export class RotatedPath implements PathWatcher {
     await this.#renew();
     if (this.#files[0]?.isOver) await this.#lookSoon();
     const newest = this.#files.at(-1);
-    const isTold = newest?.isAtPath && this.#paths.isTold(this);
-    if (isTold && !this.#isTouched) return;
+    const isNotified = newest?.isAtPath && this.#paths.isNotified(this);
+    if (isNotified && !this.#isTouched) return;
     this.#isTouched = false;
     // What cannot be looked at was not seen to be cut.
     await newest?.lookForCut().catch(() => undefined);
@@ -197,7 +197,7 @@ export class RotatedPath implements PathWatcher {
   /** Finds out whether there were more files at the path than were seen. */
   #count(changes: number): void {
     const surplus = changes - this.#arrivals * CHANGES_A_FILE;
-    if (TELLS_EACH_CHANGE && this.#arrivals > 0 && surplus > 0) {
+    if (NOTIFIES_EACH_CHANGE && this.#arrivals > 0 && surplus > 0) {
       this.#files.at(-2)?.doubtSuccessor();
       this.#changes -= surplus;
     }
@@ -213,7 +213,7 @@ export class RotatedPath implements PathWatcher {
     else await file.close();
   }
 
-  /** Takes in what has come to the path: it stays until the one before it has gone, which leads to it. */
+  /** Adds what has come to the path: it stays until the one before it has gone, which leads to it. */
   #add(file: StoredFile): RotatedFile {
     const added = new RotatedFile(file);
     const before = this.#files.at(-1);

@@ -51,6 +51,6 @@ export async function allowOrigins(app: FastifyInstance, origins: readonly strin
 }
 
 /** Tells what there is to those who ask with OPTIONS. To be called before CORS answers. */
-export function tellMethods({ method }: FastifyRequest, reply: FastifyReply): void {
+export function announceMethods({ method }: FastifyRequest, reply: FastifyReply): void {
   if (method === 'OPTIONS') reply.headers({ allow: METHODS.join(', '), 'x-content-type-options': 'nosniff' });
 }

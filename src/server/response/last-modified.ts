@@ -35,8 +35,8 @@ export class LastModified {
     this.#overMs = wholeSecond(nowMs - CLOCK_TICK_MS) - SECOND_MS;
     this.#timeMs = wholeSecond(changedMs);
     this.#isSettled = isWhole && this.#timeMs <= this.#overMs;
-    const toldMs = this.#isSettled ? this.#timeMs : Math.min(this.#timeMs - SECOND_MS, this.#overMs);
-    this.header = httpDate(toldMs);
+    const sentMs = this.#isSettled ? this.#timeMs : Math.min(this.#timeMs - SECOND_MS, this.#overMs);
+    this.header = httpDate(sentMs);
   }
 
   /** Whether nothing was changed after a date, be it one to come (`If-Unmodified-Since`); false for what is no date. */

@@ -7,15 +7,17 @@ import { hasErrno, storageFailure } from '../storage-failure.ts';
 import type { AppendFile } from '../stored-file.ts';
 
 /**
- * Moves what a file has from `size` on out of it, to where an operator finds it.
+ * Moves what a file has from `size` on out of it, to where an operator finds it. Where the file cannot be cut, the next attempt
+ * finds the copy that is there: it does not make one each time.
  *
  * @returns where that is, absolute
  */
 export async function setAside(root: Root, file: AppendFile, size: number): Promise<string> {
   const surplus = await root.newFile(OWN_FILE_MODE);
   try {
-    await surplus.copy(file, size, (await file.state()).size);
-    const name = await publishAside(root, surplus, `${file.stat.fingerprint}-${size}-${Date.now()}`);
+    const end = (await file.state()).size;
+    const checksum = (await surplus.copy(file, size, end)).toString(16).padStart(8, '0');
+    const name = await publishAside(root, surplus, `${file.stat.fingerprint}-${size}-${end}-${checksum}`);
     await file.truncate(size);
     return name;
   } catch (error) {

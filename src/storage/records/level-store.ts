@@ -118,8 +118,12 @@ export class LevelStore {
     }
   }
 
-  /** Set while it is opened anew after a failure; resolves when that is over, and never rejects. */
-  get opening(): Promise<void> | undefined {
+  /**
+   * Opens it anew after a failure, if that is long enough ago and nobody does by now.
+   *
+   * @returns undefined when it is not being opened anew; resolves when that is over, and never rejects
+   */
+  reopen(): Promise<void> | undefined {
     const isDue = this.#failure !== undefined && performance.now() - this.#failedAtMs >= RETRY_MS;
     if (isDue && this.#opening === undefined) void this.#openAnew().catch(ignore);
     return this.#opening;
@@ -155,7 +159,7 @@ export class LevelStore {
     let begin: { gte: string } | { gt: string } = { gte: from };
     let left = limit;
     for (;;) {
-      await this.opening;
+      await this.reopen();
       const database = this.#assertOpen();
       try {
         for await (const entry of database.iterator({ ...begin, lt: to, limit: left })) {

@@ -132,7 +132,7 @@ export class Records {
 
   /** Set while the store is opened anew after a failure; resolves when that is over, and never rejects. */
   get opening(): Promise<void> | undefined {
-    return this.#store.opening;
+    return this.#store.reopen();
   }
 
   /**

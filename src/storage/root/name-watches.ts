@@ -2,10 +2,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 /** Whether the system tells each change of a name once: others put several into one, or tell what is written as one. */
-export const TELLS_EACH_CHANGE: boolean = process.platform === 'linux';
+export const NOTIFIES_EACH_CHANGE: boolean = process.platform === 'linux';
 
 /** File systems that tell what happens in a directory, whoever does it: ext2 to 4, XFS, Btrfs, ZFS, F2FS, tmpfs, overlayfs. */
-const TELLING = new Set([0xef53, 0x58465342, 0x9123683e, 0x2fc12fc1, 0xf2f52010, 0x01021994, 0x794c7630]);
+const NOTIFYING = new Set([0xef53, 0x58465342, 0x9123683e, 0x2fc12fc1, 0xf2f52010, 0x01021994, 0x794c7630]);
 
 /**
  * What has changed: with `name` something was made there, moved there or away, or deleted; with `content` what is there was
@@ -84,9 +84,9 @@ export class NameWatches {
     try {
       const stat = fs.lstatSync(path.join(this.#root, ...segments), { throwIfNoEntry: false });
       const hasOthers = stat?.isSymbolicLink() || (stat?.isFile() && stat.nlink > 1);
-      return { isThere: stat !== undefined, isTold: !hasOthers };
+      return { isThere: stat !== undefined, isNotified: !hasOthers };
     } catch {
-      return { isThere: true, isTold: false };
+      return { isThere: true, isNotified: false };
     }
   }
 }
@@ -98,7 +98,7 @@ export class NameWatch {
   readonly #listener: ChangeListener;
   /** The directories on the way that are there, from the root down. */
   readonly #way: DirectoryWatch[] = [];
-  #isTold = false;
+  #isNotified = false;
   #isMissing = false;
 
   constructor(watches: NameWatches, segments: readonly string[], listener: ChangeListener) {
@@ -108,8 +108,8 @@ export class NameWatch {
   }
 
   /** Whether the system tells all that changes there; it does not tell what becomes of what symlinks lead to, or other hard links. */
-  get isTold(): boolean {
-    return this.#isTold;
+  get isNotified(): boolean {
+    return this.#isNotified;
   }
 
   /** Whether nothing was there, not even a symlink, when it was renewed. */
@@ -120,19 +120,20 @@ export class NameWatch {
   /** Watches the directories that are on the way now. */
   renew(): void {
     const { length } = this.segments;
-    let isTold = true;
+    let isNotified = true;
     let depth = 0;
     for (; depth < length; depth++) {
       // Before anybody looks what is in it.
       const directory = this.#way[depth] ?? this.#watches.enter(this, depth);
       this.#way[depth] = directory;
       const found = this.#watches.look(directory);
-      isTold &&= found.isTold;
+      isNotified &&= found.isNotified;
       if (!found.isThere) break;
     }
     // A symlink on the way, or what cannot be looked at, is no end of it.
-    const found = depth === length ? this.#watches.lookAt(this.segments) : { isThere: !isTold, isTold };
-    this.#isTold = isTold && found.isTold;
+    const found =
+      depth === length ? this.#watches.lookAt(this.segments) : { isThere: !isNotified, isNotified };
+    this.#isNotified = isNotified && found.isNotified;
     this.#isMissing = !found.isThere;
     this.#leaveFrom(depth);
   }
@@ -157,7 +158,7 @@ interface Found {
   /** Whether there is one. */
   isThere: boolean;
   /** Whether the system tells when that changes, and what changes in it. */
-  isTold: boolean;
+  isNotified: boolean;
 }
 
 /** What all directories have in common. */
@@ -168,7 +169,7 @@ interface Shared {
   era: number;
 }
 
-const UNKNOWN: Found = { isThere: false, isTold: false };
+const UNKNOWN: Found = { isThere: false, isNotified: false };
 
 /** The watch of what is at the path of a directory. */
 class DirectoryWatch {
@@ -182,7 +183,7 @@ class DirectoryWatch {
   /** Which directory is watched, … */
   #identity: Identity | undefined;
   /** … and whether the system tells all that happens there. */
-  #isTold = false;
+  #isNotified = false;
   #found = UNKNOWN;
   /** When that was. */
   #foundIn: number | undefined;
@@ -232,7 +233,7 @@ class DirectoryWatch {
     this.#watcher.close();
     this.#watcher = undefined;
     this.#identity = undefined;
-    this.#isTold = false;
+    this.#isNotified = false;
     this.#shared.open.delete(this);
     // Another one may be watched in its place.
     this.#shared.era++;
@@ -245,11 +246,11 @@ class DirectoryWatch {
       const stat = isLink ? fs.statSync(this.#location, { bigint: true, throwIfNoEntry: false }) : found;
       if (!stat?.isDirectory()) {
         this.close();
-        return { isThere: false, isTold: !isLink };
+        return { isThere: false, isNotified: !isLink };
       }
       // From before it is watched: should another come in between, it is opened anew the next time.
       this.#watch(stat, mayOpen);
-      return { isThere: true, isTold: this.#isTold && !isLink };
+      return { isThere: true, isNotified: this.#isNotified && !isLink };
     } catch {
       return UNKNOWN;
     }
@@ -260,11 +261,11 @@ class DirectoryWatch {
     const mayStayOpen = mayOpen || this.#watcher !== undefined;
     this.close();
     if (!mayStayOpen) return;
-    const tellsAll = TELLS_EACH_CHANGE && TELLING.has(fs.statfsSync(this.#location).type);
+    const notifiesAll = NOTIFIES_EACH_CHANGE && NOTIFYING.has(fs.statfsSync(this.#location).type);
     try {
       this.#watcher = fs.watch(this.#location, { persistent: false }, (event, name) => {
         this.#shared.era++;
-        if (name !== null) this.#tell(this.#watches.get(name), event === 'rename' ? 'name' : 'content');
+        if (name !== null) this.#notify(this.#watches.get(name), event === 'rename' ? 'name' : 'content');
       });
     } catch {
       // The system watches no more, or not there.
@@ -272,15 +273,15 @@ class DirectoryWatch {
     }
     const { dev, ino, birthtimeNs } = found;
     this.#identity = { dev, ino, birthtimeNs };
-    this.#isTold = tellsAll;
+    this.#isNotified = notifiesAll;
     this.#shared.open.add(this);
     this.#watcher.on('error', () => {
       this.close();
-      for (const watches of this.#watches.values()) this.#tell(watches, 'way');
+      for (const watches of this.#watches.values()) this.#notify(watches, 'way');
     });
   }
 
-  #tell(watches: ReadonlySet<NameWatch> | undefined, what: Change): void {
+  #notify(watches: ReadonlySet<NameWatch> | undefined, what: Change): void {
     for (const watch of watches ?? []) watch.changed(this.#depth, what);
   }
 

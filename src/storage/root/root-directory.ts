@@ -265,7 +265,7 @@ export function readingError(error: unknown): Error {
 }
 
 /** An appender is told that it is no place to write to. */
-export async function appendingFailure<T>(action: () => T | Promise<T>): Promise<T> {
+async function appendingFailure<T>(action: () => T | Promise<T>): Promise<T> {
   try {
     return await action();
   } catch (error) {

@@ -63,8 +63,23 @@ export class RootLock {
       });
       return new RootLock(undefined, '');
     }
-    if (lock === undefined) throw new RootInUseError(`another server uses ${root}`);
+    if (lock === undefined) throw inUse(root);
     return lock;
+  }
+
+  /**
+   * Finds out, without a lock and without making anything, whether another server uses a root.
+   *
+   * @throws {RootInUseError} when that is so, as far as it can be known
+   */
+  static async assertFree(directory: string, root: string): Promise<void> {
+    const handle = await fs.promises.open(directory, 'r').catch(() => undefined);
+    try {
+      const isFree = handle === undefined || (await isAlone(directory, handle.fd, '').catch(() => true));
+      if (!isFree) throw inUse(root);
+    } finally {
+      await handle?.close();
+    }
   }
 
   /** Lets others have the root. Never rejects. */
@@ -103,6 +118,10 @@ export class RootLock {
     }
     return isFree ? lock : undefined;
   }
+}
+
+function inUse(root: string): RootInUseError {
+  return new RootInUseError(`another server uses ${root}: stop that one, or use another directory`);
 }
 
 /** Whether no other socket is alive. Dead ones are removed. */

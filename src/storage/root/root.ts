@@ -259,7 +259,7 @@ export class Root {
   }
 
   /**
-   * Opens a regular file to put it right. The caller closes it.
+   * Opens a regular file to repair it. The caller closes it.
    *
    * @param location path below the root, with symlinks resolved
    * @throws {ResourceNotFoundError} when it is not there any more

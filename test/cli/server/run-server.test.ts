@@ -72,7 +72,7 @@ test('a port that is taken is told, and how to take another', async () => {
   const root = path.join(await temporaryDirectory(), 'new', 'root');
   expect(await runHere(runServer, ['-root', root, '-http', `localhost:${port}`])).toMatchObject({
     exit: 1,
-    stderr: `httpfstream-server: cannot listen on localhost:${port}: the port is in use\n`,
+    stderr: `httpfstream-server: cannot listen on localhost:${port}: the port is in use: stop what listens there, or choose another one (-http)\n`,
   });
   // Nothing is made for a server that never was.
   expect(existsSync(path.dirname(root))).toBe(false);

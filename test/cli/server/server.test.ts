@@ -223,7 +223,7 @@ describe('what makes it impossible to run', () => {
     const { exit, stderr } = await run('httpfstream-server', [`-root=${root}`, `-http=${address}`]);
     expect({ exit, stderr }).toEqual({
       exit: 1,
-      stderr: `httpfstream-server: cannot listen on ${address}: the port is in use\n`,
+      stderr: `httpfstream-server: cannot listen on ${address}: the port is in use: stop what listens there, or choose another one (-http)\n`,
     });
   });
 

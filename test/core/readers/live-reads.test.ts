@@ -341,7 +341,7 @@ test('what another program appends to a stream that has producers belongs to nob
   const { core, sink, directory } = await followedStream();
   const producer = (seq: number) => ({ id: 'p', epoch: 0, seq });
   await appendLine(core, 'stream', 'second\n', producer(0));
-  const taking = vi.spyOn(LiveResources.prototype, 'takeIn');
+  const taking = vi.spyOn(LiveResources.prototype, 'refresh');
   onTestFinished(() => taking.mockRestore());
   await appendFile(path.join(directory, 'stream'), 'foreign\n');
   await waitFor(() => taking.mock.calls.length > 0, 'a look');

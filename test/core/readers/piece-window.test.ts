@@ -30,6 +30,9 @@ const LINES: Cutting = {
   fittingBytes: (bytes, isWithin) => (isWithin ? bytes.indexOf('\n') + 1 || bytes.length : bytes.length),
 };
 
+/** One of lines, the last of which is given out only when it is whole, or nothing more can come. */
+const WHOLE_LINES: Cutting = { ...LINES, withholdsRest: true };
+
 /** One of characters, in short pieces that end with a line if they can. */
 const TEXT: Cutting = {
   maxBytes: MAX_BYTES,
@@ -62,6 +65,8 @@ const ALL = Buffer.from(
   ).join(''),
 );
 
+const reason = fc.constantFrom('finished' as const, 'shutdown' as const);
+
 const step = fc.oneof(
   // As POSTs bring them, …
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('lines' as const), bytes: fc.nat(300) }) },
@@ -70,7 +75,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('append' as const), bytes: fc.nat(5) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('others' as const), bytes: fc.nat(150) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('others' as const), bytes: fc.nat(5) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('end' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('end' as const), reason }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('join' as const), room: fc.nat(4) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('drain' as const), who: fc.nat() }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('leave' as const), who: fc.nat() }) },
@@ -80,6 +85,8 @@ const step = fc.oneof(
 test.each([
   ['lines', LINES],
   ['characters', TEXT],
+  ['lines without a rest', WHOLE_LINES],
+  ['characters without a rest', { ...TEXT, withholdsRest: true }],
 ] as const)(
   'a follower of short pieces gets whole %s as soon as they are there, and every byte once',
   async (_, cutting) => {
@@ -89,6 +96,7 @@ test.each([
         const location = path.join(directory, 'a');
         let size = 10;
         const text = () => ALL.subarray(0, size);
+        const openBytes = () => cutting.openBytes?.([text()]) ?? 0;
         writeFileSync(location, text());
         const root = await Root.open(directory);
         const file = await root.openRead(ResourcePath.parse('a'));
@@ -111,8 +119,10 @@ test.each([
             joined.drain(taken.room);
             sinks.add(joined);
           } else if (taken.kind === 'end') {
-            feed.end({ reason: 'finished' }, 'session');
-            for (const each of sinks) each.expectedBytes ??= size;
+            feed.end({ reason: taken.reason }, 'session');
+            const isWithheld = cutting.withholdsRest === true && taken.reason !== 'finished';
+            const expectedBytes = isWithheld ? size - openBytes() : size;
+            for (const each of sinks) each.expectedBytes ??= expectedBytes;
           } else if (taken.kind === 'turns') {
             for (let i = 0; i < taken.count; i++) await nextTurn();
           } else if (sink !== undefined) {
@@ -121,7 +131,7 @@ test.each([
             if (taken.kind === 'leave') sinks.delete(sink);
           }
         }
-        const wholeBytes = size - (cutting.openBytes?.([text()]) ?? 0);
+        const wholeBytes = size - openBytes();
         for (const sink of sinks) {
           sink.drain();
           if (sink.expectedBytes !== undefined) continue;
@@ -185,6 +195,30 @@ test('a follower that is to end within what is in memory gets no more', async ()
   await waitFor(() => sink.endReason === 'deleted', 'the end');
   expect(sink.bytes.toString()).toBe('234');
   stalled.follower.leave();
+  await file.close();
+});
+
+test('what is withheld stays so for a follower that joins at the end, when nobody has looked for a place to cut', async () => {
+  const directory = await temporaryDirectory();
+  const location = path.join(directory, 'a');
+  writeFileSync(location, 'a line\nhalf a');
+  const root = await Root.open(directory);
+  const file = await root.openRead(ResourcePath.parse('a'));
+  const feed = new Feed(file, 13, { feedGrew: () => {}, feedIsIdle: () => {} });
+  feed.retain();
+  const read = async (sink: PieceSink) => {
+    sink.drain();
+    await waitFor(() => sink.endReason !== undefined, 'the end');
+    return sink.bytes.toString();
+  };
+  const sinks = ['shutdown', 'finished'].map(() => new PieceSink(WHOLE_LINES)) as [PieceSink, PieceSink];
+  sinks[0].follower = feed.join(0, sinks[0], { reason: 'shutdown' });
+  sinks[1].follower = feed.join(0, sinks[1], { reason: 'finished' });
+  // It has become whole, but too late.
+  appendFileSync(location, ' line\n');
+  feed.commit(13, [Buffer.from(' line\n')]);
+  expect(await read(sinks[0])).toBe('a line\n');
+  expect(await read(sinks[1])).toBe('a line\nhalf a');
   await file.close();
 });
 

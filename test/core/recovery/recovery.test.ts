@@ -91,7 +91,7 @@ describe('after a kill -9 while a stream was being deleted', () => {
     const { directory, goForGood } = await halfDeleted(durability);
     await goForGood();
     const { core, told } = await start(directory, durability);
-    expect(told.map(({ message }) => message)).toEqual([expect.stringContaining('made good')]);
+    expect(told.map(({ message }) => message)).toEqual([expect.stringContaining('was replayed')]);
     expect(await own(directory, 'aside')).toEqual([]);
     expect(await removalsIn(directory)).toEqual([]);
     expect(await textOf(core, 'other')).toBe('first\nsecond\n');
@@ -235,7 +235,7 @@ describe('after a kill -9, a file that another program has moved', () => {
       await rm(storeOf(root), { recursive: true });
       const { told } = await start(root, durability);
       expect(told.map(({ message }) => message)).toEqual([
-        'the server before this one was killed: its journal was made good',
+        'the server before this one was killed: its journal was replayed',
       ]);
       expect(await own(root, 'aside')).toEqual([]);
     },
@@ -318,7 +318,7 @@ describe('a recovery that fails', () => {
 });
 
 describe('a log that a start has kept because the disk was full', () => {
-  const MADE_GOOD = ['the server before this one was killed: its journal was made good'];
+  const REPLAYED = ['the server before this one was killed: its journal was replayed'];
 
   /** A root of a server that was killed, with one that runs, and could not bring `two` up to date. */
   async function startFull(root: string, durability: 'os' | 'disk' = 'os') {
@@ -342,7 +342,7 @@ describe('a log that a start has kept because the disk was full', () => {
     await core.close();
     saving.mockRestore();
     const next = await start(root, durability);
-    expect(next.told.map(({ message }) => message)).toEqual(name === 'one' ? MADE_GOOD : []);
+    expect(next.told.map(({ message }) => message)).toEqual(name === 'one' ? REPLAYED : []);
     expect(await own(root, 'aside')).toEqual([]);
     expect(await own(root, 'redo')).toEqual([]);
     expect(await textOf(next.core, other)).toContain(linesOf(other));
@@ -384,7 +384,7 @@ describe('a log that a start has kept because the disk was full', () => {
       if (how === 'closes') await core.close();
       saving.mockRestore();
       const next = await start(root);
-      expect(next.told.map(({ message }) => message)).toEqual(MADE_GOOD);
+      expect(next.told.map(({ message }) => message)).toEqual(REPLAYED);
       expect(await textOf(next.core, 'one.1')).toMatch(/\none 4\none 5\n$/);
       expect(await textOf(next.core, 'two.1')).toBe(linesOf('two'));
     },

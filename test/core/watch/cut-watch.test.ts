@@ -22,7 +22,7 @@ function watchedFile(size: number) {
         cuts.readTo(now, from);
         return now - from;
       }
-      cuts.told(from);
+      cuts.notified(from);
       return 'cut';
     },
     /** The same for one who comes for the first time, or begins anew. */

@@ -38,7 +38,7 @@ describe.each(['the system tells', 'the system does not tell'])(
       if (how === 'the system does not tell') {
         const watching = vi
           .spyOn(NameWatches.prototype, 'look')
-          .mockReturnValue({ isThere: true, isTold: false });
+          .mockReturnValue({ isThere: true, isNotified: false });
         onTestFinished(() => watching.mockRestore());
       }
       const { sink, file } = await quietSession();

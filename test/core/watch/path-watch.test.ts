@@ -20,7 +20,7 @@ class Looker implements PathWatcher {
   readonly path: ResourcePath;
   readonly isWaiting: boolean;
   looks = 0;
-  isBusyNow = false;
+  defers = false;
   /** Which file was there at the last look. */
   seen: string | undefined;
   readonly #root: Root;
@@ -31,12 +31,12 @@ class Looker implements PathWatcher {
     this.path = ResourcePath.parse(name);
   }
 
-  isNews(): boolean {
+  notify(): boolean {
     return true;
   }
 
-  isBusy(): boolean {
-    return this.isBusyNow;
+  defersLook(): boolean {
+    return this.defers;
   }
 
   look(): void {
@@ -182,9 +182,9 @@ describe('a path of which the system tells', () => {
     await mkdir(at('d'));
     await mkdir(at('e'));
     const [other, looker] = [await watch('e/f'), await watch('d/f')];
-    expect([paths.isTold(other), paths.isTold(looker)]).toEqual([true, false]);
+    expect([paths.isNotified(other), paths.isNotified(looker)]).toEqual([true, false]);
     paths.delete(other);
-    await waitFor(() => paths.isTold(looker), 'its turn');
+    await waitFor(() => paths.isNotified(looker), 'its turn');
     await writeFile(at('d/f'), '');
     await waitFor(() => looker.seen !== undefined, 'the file');
   });
@@ -219,15 +219,15 @@ describe('a path of which the system tells', () => {
     const { at, watch } = await start();
     await writeFile(at('f'), '');
     const [looker, marker] = [await watch('f'), await watch('marker')];
-    looker.isBusyNow = true;
+    looker.defers = true;
     const { looks } = looker;
     await appendFile(at('f'), 'x');
     await writeFile(at('marker'), '');
     await waitFor(() => marker.seen !== undefined, 'a look at what has changed after that');
     expect(looker.looks).toBe(looks);
-    looker.isBusyNow = false;
+    looker.defers = false;
     await waitFor(() => looker.looks > looks, 'a look once it is quiet');
-    looker.isBusyNow = true;
+    looker.defers = true;
     await rm(at('f'));
     await waitFor(() => looker.seen === undefined, 'the file to go');
   });
@@ -243,7 +243,7 @@ describe('a path through a symlink, of whose target the system does not tell', (
     await mkdir(at('d'));
     await symlink(target, at('link'));
     const looker = await watch(name);
-    expect(paths.isTold(looker)).toBe(false);
+    expect(paths.isNotified(looker)).toBe(false);
     await mkdir(path.dirname(at(file)), { recursive: true });
     await writeFile(at(file), '');
     await waitFor(() => looker.seen !== undefined, 'the file');

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
 import { Download } from '../../support/http/bodies.ts';
 import { get, head } from '../../support/http/request.ts';
+import { NEVER_MS } from '../../support/patience.ts';
 import { startProgram } from '../../support/programs/program.ts';
 import { startServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -42,14 +43,19 @@ describe('a live range', () => {
   });
 
   it('breaks when the end is not clean, and lasts while the appender is away', async () => {
-    const server = await startServer({ graceMs: 60 });
+    const server = await startServer({ graceMs: NEVER_MS });
     const appender = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
     appender.websocket.send(Buffer.from('so far'));
     await waitFor(async () => (await fileText(server, '/f')) === 'so far', 'the bytes');
     const range = `bytes=0-${MAX}`;
     const answer = await Download.open(server.url('/f'), { headers: { range } });
+    const witness = await V2Peer.follow(server.url('/f'));
     appender.websocket.terminate();
+    await witness.until(() => witness.story.includes('waiting'), 'it to be away');
     const away = await Download.open(server.url('/f'), { headers: { range } });
+    const back = await V2Peer.append(server.url('/f'), { session: sessionOf('a') });
+    // Not what an appender sends: that ends it as interrupted.
+    back.websocket.send('text');
     expect([await answer.untilEnd(), answer.text]).toEqual(['broken', 'so far']);
     expect([await away.untilEnd(), away.text]).toEqual(['broken', 'so far']);
   });

@@ -53,7 +53,7 @@ describe('a watch of names', () => {
     await old.told('way');
     expect(old.onChange).not.toHaveBeenCalledWith('name');
     old.names.renew();
-    expect(old.names.isTold).toBe(true);
+    expect(old.names.isNotified).toBe(true);
     await writeFile(at('logs/a'), '');
     await old.told('name');
   });
@@ -61,7 +61,7 @@ describe('a watch of names', () => {
   it('tells when the nearest directory comes that was missing, and the next one when it is renewed', async () => {
     const { at, watch } = await watchedDirectory();
     const { names, told, onChange } = watch('logs/x/y/a');
-    expect(names.isTold).toBe(true);
+    expect(names.isNotified).toBe(true);
     await mkdir(at('logs/x'));
     await told('way');
     names.renew();
@@ -92,20 +92,20 @@ describe('a watch of names', () => {
     ['a file stands on the way', (at: (name: string) => string) => writeFile(at('logs/x'), ''), true],
     ['a symlink is on the way', (at: (name: string) => string) => symlink('.', at('logs/x')), false],
     ['symlinks lead round', (at: (name: string) => string) => symlink('x', at('logs/x')), false],
-  ])('knows whether the system tells all where %s', async (_, prepare, isTold) => {
+  ])('knows whether the system tells all where %s', async (_, prepare, isNotified) => {
     const { at, watch } = await watchedDirectory();
     await prepare(at);
-    expect(watch('logs/x/a').names.isTold).toBe(isTold);
+    expect(watch('logs/x/a').names.isNotified).toBe(isNotified);
   });
 
   it('knows that the system does not tell what happens to a file by its other names', async () => {
     const { at, watch } = await watchedDirectory();
     await writeFile(at('logs/a'), '');
     const { names } = watch('logs/a');
-    expect(names.isTold).toBe(true);
+    expect(names.isNotified).toBe(true);
     await link(at('logs/a'), at('b'));
     names.renew();
-    expect(names.isTold).toBe(false);
+    expect(names.isNotified).toBe(false);
   });
 
   it.each([
@@ -148,10 +148,10 @@ describe('a watch of names', () => {
     const { at, watch } = await watchedDirectory(2);
     await mkdir(at('x'));
     const [first, second] = [watch('logs/a'), watch('x/a')];
-    expect([first.names.isTold, second.names.isTold]).toEqual([true, false]);
+    expect([first.names.isNotified, second.names.isNotified]).toEqual([true, false]);
     first.names.close();
     second.names.renew();
-    expect(second.names.isTold).toBe(true);
+    expect(second.names.isNotified).toBe(true);
     await writeFile(at('x/a'), '');
     await second.told('name');
   });

@@ -50,7 +50,9 @@ describe('a root', () => {
   test('is kept for one, and another one may have it afterwards', async () => {
     const { acquire, at, told } = await lockable();
     const lock = await acquire();
-    await expect(acquire()).rejects.toThrow(new RootInUseError('another server uses the root'));
+    await expect(acquire()).rejects.toThrow(
+      new RootInUseError('another server uses the root: stop that one, or use another directory'),
+    );
     await lock.release();
     expect(await readdir(at)).toEqual([]);
     await acquire();
@@ -154,9 +156,15 @@ describe('httpfstream-server', () => {
   test('does not start where another one runs, paused ones too, and does where one was killed', async () => {
     const root = await temporaryDirectory();
     const server = await ServerProcess.start(root);
-    const refused = { exit: 1, stderr: `httpfstream-server: another server uses ${root}\n` };
+    const refused = {
+      exit: 1,
+      stderr: `httpfstream-server: another server uses ${root}: stop that one, or use another directory\n`,
+    };
     const start = () => run('httpfstream-server', ['-root', root, '-http', '127.0.0.1:0']);
     expect(await start()).toMatchObject(refused);
+    // That its port is in use, too, matters less.
+    const port = `127.0.0.1:${new URL(server.url('/')).port}`;
+    expect(await run('httpfstream-server', ['-root', root, '-http', port])).toMatchObject(refused);
     server.child.kill('SIGSTOP');
     expect(await start()).toMatchObject(refused);
     await server.stop('SIGKILL');
