@@ -201,7 +201,7 @@ export class Resources {
   /** What it means that something cannot be opened. */
   async #orGone({ key }: ResourcePath, error: unknown): Promise<unknown> {
     if (!(error instanceof ResourceNotFoundError)) return error;
-    await this.#records.opening;
+    await this.#records.readable();
     const isGone = this.#records.tombstone(key) !== undefined;
     return isGone ? new StreamGoneError('the stream was deleted', { cause: error }) : error;
   }

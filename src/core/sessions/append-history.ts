@@ -119,7 +119,7 @@ export class AppendHistory {
   }
 
   async #read(fingerprint: string): Promise<FileRecord | undefined> {
-    await this.#records.opening;
+    await this.#records.readable();
     const record = this.#records.get(fingerprint);
     const append = this.#unwritten.get(fingerprint);
     return append === undefined ? record : { path: '', ...record, append };

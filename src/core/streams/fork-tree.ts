@@ -60,7 +60,7 @@ export class ForkTree {
     const { source: path, offset, subOffset } = request;
     this.#unnamed.add(fork.stat.fingerprint);
     source.assertWhole();
-    await this.#records.opening;
+    await this.#records.readable();
     if (contentType !== undefined && source.type !== undefined && !isSameType(source.type, contentType)) {
       throw new ContentTypeMismatchError(`the source is of the type ${source.type}`);
     }
@@ -103,7 +103,7 @@ export class ForkTree {
 
   /** Fingerprints of the forks of a stream that are gone, because another program has deleted them. */
   async lostForks(fingerprint: string): Promise<ReadonlySet<string>> {
-    await this.#records.opening;
+    await this.#records.readable();
     return this.#lostOf(this.#records.forks({ path: '', fingerprint }));
   }
 
@@ -114,13 +114,13 @@ export class ForkTree {
    * @param isDurable whether it must stay so after a loss of power
    */
   async isKept(path: string, isDurable: boolean): Promise<boolean> {
-    await this.#records.opening;
+    await this.#records.readable();
     const tombstone = this.#records.tombstone(path);
     if (tombstone === undefined) return false;
     const lost = await this.#lostOf(this.#records.forks(tombstone));
     if (lost.size === 0) return true;
     await this.#records.write((draft) => removeForks(draft, tombstone, lost), { durable: isDurable });
-    await this.#records.opening;
+    await this.#records.readable();
     return this.#records.tombstone(path) !== undefined;
   }
 
@@ -134,7 +134,7 @@ export class ForkTree {
   /** Whether a fork is there, or is about to be, or forks of it are, and so on. */
   async #isLiving(fork: StreamLink, finder: FileFinder): Promise<boolean> {
     if (this.#unnamed.has(fork.fingerprint) || (await this.#isThere(fork, finder))) return true;
-    await this.#records.opening;
+    await this.#records.readable();
     const tombstone = this.#records.tombstone(fork.path);
     if (tombstone?.fingerprint !== fork.fingerprint) return false;
     for (const other of this.#records.forks(tombstone)) if (await this.#isLiving(other, finder)) return true;
@@ -145,7 +145,7 @@ export class ForkTree {
   async #isThere({ path, fingerprint }: StreamLink, finder: FileFinder): Promise<boolean> {
     const there = await this.#root.stat(ResourcePath.parse(path)).catch(ignoreMissing);
     if (there?.fingerprint === fingerprint) return true;
-    await this.#records.opening;
+    await this.#records.readable();
     const remembered = this.#records.get(fingerprint)?.path;
     return (await finder.find(fingerprint, [path, ...(remembered ? [remembered] : [])])) !== undefined;
   }

@@ -46,7 +46,7 @@ export class StreamStore {
   /** Reads what is remembered of an open file. */
   async readOf(file: Pick<StoredFile, 'stat' | 'look'>): Promise<StoredStream> {
     const { fingerprint, size } = file.stat;
-    await this.#records.opening;
+    await this.#records.readable();
     const record = this.#records.get(fingerprint);
     // What is remembered may be newer than the look at the file when it was opened.
     const stat = (record?.stream?.size ?? 0) > size ? await file.look() : file.stat;
@@ -55,7 +55,7 @@ export class StreamStore {
 
   /** As {@link readOf}, of a file that was like this a moment ago, while nobody writes to it. */
   async read(stat: FileStat): Promise<StoredStream> {
-    await this.#records.opening;
+    await this.#records.readable();
     return this.#stored(this.#records.get(stat.fingerprint), stat);
   }
 
@@ -66,7 +66,7 @@ export class StreamStore {
     // First of all, and in line: the next look whether it has expired must find it.
     const access = this.#remember(fingerprint, Date.now());
     try {
-      await this.#records.opening;
+      await this.#records.readable();
       access.notedMs ??= this.#records.get(fingerprint)?.accessedMs ?? 0;
       if (access.atMs - access.notedMs < toleranceMs) return;
       // Those who come meanwhile wait for the same.

@@ -119,11 +119,11 @@ export class LevelStore {
   }
 
   /**
-   * Opens it anew after a failure, if that is long enough ago and nobody does by now.
+   * To be awaited before it is read. After a failure it is opened anew, if that was not tried a moment ago.
    *
-   * @returns undefined when it is not being opened anew; resolves when that is over, and never rejects
+   * @returns undefined when there is nothing to wait for; resolves when that is over, and never rejects
    */
-  reopen(): Promise<void> | undefined {
+  readable(): Promise<void> | undefined {
     const isDue = this.#failure !== undefined && performance.now() - this.#failedAtMs >= RETRY_MS;
     if (isDue && this.#opening === undefined) void this.#openAnew().catch(ignore);
     return this.#opening;
@@ -159,7 +159,7 @@ export class LevelStore {
     let begin: { gte: string } | { gt: string } = { gte: from };
     let left = limit;
     for (;;) {
-      await this.reopen();
+      await this.readable();
       const database = this.#assertOpen();
       try {
         for await (const entry of database.iterator({ ...begin, lt: to, limit: left })) {

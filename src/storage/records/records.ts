@@ -130,15 +130,15 @@ export class Records {
     return repair;
   }
 
-  /** Set while the store is opened anew after a failure; resolves when that is over, and never rejects. */
-  get opening(): Promise<void> | undefined {
-    return this.#store.reopen();
+  /** To be awaited before it is read, see {@link LevelStore.readable}. */
+  readable(): Promise<void> | undefined {
+    return this.#store.readable();
   }
 
   /**
    * What is remembered of a file; see {@link isDamaged}. Undefined when nothing is.
    *
-   * @throws {StorageBusyError} while the store is opened anew after a failure, see {@link opening}
+   * @throws {StorageBusyError} while the store is opened anew after a failure, see {@link readable}
    * @throws what the disk does
    */
   get(fingerprint: string): FileRecord | undefined {
@@ -208,7 +208,7 @@ export class Records {
     await this.flush();
     for await (const [key] of this.#store.entries(...rangeDue(nowMs), limit)) {
       const fingerprint = dueFile(key);
-      await this.opening;
+      await this.readable();
       const { path: location = '', dueMs } = this.get(fingerprint) ?? {};
       // Of a record that is damaged nobody knows.
       if (dueMs !== undefined && dueKey(dueMs, fingerprint) === key)

@@ -344,7 +344,7 @@ describe('a write that fails', () => {
     let waited: Promise<FileRecord | undefined> | undefined;
     opening.mockImplementationOnce(async function looked(this: ClassicLevel, ...args: [never]) {
       expect(() => records.get('1-1')).toThrow(expect.objectContaining({ code: 'HFS_STORAGE_BUSY' }));
-      waited = Promise.resolve(records.opening).then(() => records.get('1-1'));
+      waited = Promise.resolve(records.readable()).then(() => records.get('1-1'));
       await open.apply(this, args);
     } as never);
     await set(records, '2-2', record(2));

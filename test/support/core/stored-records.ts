@@ -183,7 +183,7 @@ export function failingWrites(records: Records): () => Promise<void> {
     isFailing = true;
     const change = { path: 'other', append: { start: 0, state: 'open' } } as const;
     records.write((draft) => draft.set('9-9', change), { durable: false }).catch(() => undefined);
-    await waitFor(() => records.opening !== undefined, 'the store to be closed');
+    await waitFor(() => records.readable() !== undefined, 'the store to be closed');
   };
 }
 
