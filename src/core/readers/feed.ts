@@ -24,15 +24,13 @@ export class Feed {
   /** The file that holds every committed byte. Open until the feed is idle. */
   readonly file: StoredFile;
   /** The newest committed bytes, as far as a reader still needs them: cut for each kind of sink that there is. */
-  readonly #windows = new Map<Cutting, PieceWindow>();
-  /** Those who wait for more, … */
-  readonly #readers = new Map<Reader, Stay>();
-  /** … and those who have only to get what was committed when they were ended. */
-  readonly #ended = new Set<Reader>();
+  #windows: readonly PieceWindow[] = [];
+  /** Those who follow, also those that were ended and do not have everything. */
+  readonly #readers = new Set<Reader>();
   readonly #owner: FeedOwner;
   #committed: number;
   #holders = 0;
-  /** How many of those who wait for more do not have everything, … */
+  /** How many of them do not have everything, or have been ended, … */
   #behind = 0;
   /** … and since which time that they were woken they are counted. */
   #wakes = 1;
@@ -80,7 +78,7 @@ export class Feed {
     for (const chunk of chunksOf(start, parts)) {
       if (chunk.end <= this.#committed) continue;
       this.#committed = chunk.end;
-      for (const window of this.#windows.values()) for (const _ of window.push(chunk)) this.#wake();
+      for (const window of this.#windows) for (const _ of window.push(chunk)) this.#wake();
     }
     this.#owner.feedGrew(this.#committed);
   }
@@ -94,18 +92,17 @@ export class Feed {
   advance(size: number): boolean {
     if (size <= this.#committed) return size === this.#committed;
     this.#committed = size;
-    for (const window of this.#windows.values()) window.advance(size);
+    for (const window of this.#windows) window.advance(size);
     this.#wake();
     return true;
   }
 
   /** The newest committed bytes, cut for a kind of sink: kept while there are followers of that kind. */
   window(cutting: Cutting): PieceWindow {
-    let window = this.#windows.get(cutting);
-    if (window === undefined) {
-      window = new PieceWindow(cutting, this.#committed);
-      this.#windows.set(cutting, window);
-    }
+    const found = this.#windows.find((window) => window.cutting === cutting);
+    if (found !== undefined) return found;
+    const window = new PieceWindow(cutting, this.#committed);
+    this.#windows = [...this.#windows, window];
     return window;
   }
 
@@ -121,32 +118,32 @@ export class Feed {
     const window = this.window(sink.cutting);
     window.followers++;
     const reader = new Reader(this, window, position, sink);
+    this.#readers.add(reader);
+    this.#behind++;
     if (typeof until === 'object') {
-      this.#ended.add(reader);
       reader.end(until, end);
       return reader;
     }
-    this.#readers.set(reader, until);
-    if (reader.isBehind) this.#behind++;
-    else reader.caughtUpWith = this.#wakes;
+    reader.stay = until;
+    if (!reader.isBehind) this.#countOff(reader);
     return reader;
   }
 
   /** Called by a follower that leaves. */
   leave(reader: Reader): void {
-    this.#ended.delete(reader);
-    if (this.#readers.has(reader)) this.#countOff(reader);
+    this.#countOff(reader);
     this.#readers.delete(reader);
-    const { window, cutting } = reader;
+    reader.stay = undefined;
+    const { window } = reader;
     window.followers--;
-    if (window.followers === 0) this.#windows.delete(cutting);
+    if (window.followers === 0) this.#windows = this.#windows.filter((other) => other !== window);
     this.#forget();
     this.#checkIdle();
   }
 
   /** Called by a follower that has everything that is to be had. */
   caughtUp(reader: Reader): void {
-    if (reader.caughtUpWith === this.#wakes || !this.#readers.has(reader)) return;
+    if (reader.caughtUpWith === this.#wakes || reader.stay === undefined) return;
     this.#countOff(reader);
     this.#forget();
   }
@@ -155,7 +152,7 @@ export class Feed {
   setWaiting(isWaiting: boolean): void {
     if (isWaiting === this.#isWaiting) return;
     this.#isWaiting = isWaiting;
-    for (const reader of this.#readers.keys()) reader.sink.waiting(isWaiting);
+    for (const reader of this.#readers) if (reader.stay !== undefined) reader.sink.waiting(isWaiting);
   }
 
   /**
@@ -165,13 +162,12 @@ export class Feed {
    */
   end(outcome: Outcome, stay: Stay): void {
     const ended: Reader[] = [];
-    for (const [reader, itsStay] of this.#readers) {
-      if (stay === 'stream' || itsStay === stay) ended.push(reader);
+    for (const reader of this.#readers) {
+      if (reader.stay !== undefined && (stay === 'stream' || reader.stay === stay)) ended.push(reader);
     }
     for (const reader of ended) {
-      this.#countOff(reader);
-      this.#readers.delete(reader);
-      this.#ended.add(reader);
+      reader.stay = undefined;
+      this.#countBehind(reader);
     }
     this.setWaiting(false);
     for (const reader of ended) reader.end(outcome);
@@ -184,21 +180,28 @@ export class Feed {
     this.#behind--;
   }
 
+  /** Idempotent. */
+  #countBehind(reader: Reader): void {
+    if (reader.caughtUpWith !== this.#wakes) return;
+    reader.caughtUpWith = 0;
+    this.#behind++;
+  }
+
   /** Empties the windows when everybody has everything. */
   #forget(): void {
-    if (this.#behind + this.#ended.size > 0) return;
-    for (const window of this.#windows.values()) window.clear();
+    if (this.#behind > 0) return;
+    for (const window of this.#windows) window.clear();
   }
 
   /** There is something new for them, or may be. */
   #wake(): void {
     this.#behind = this.#readers.size;
     this.#wakes++;
-    for (const reader of this.#readers.keys()) reader.pump();
+    for (const reader of this.#readers) reader.pump();
   }
 
   #checkIdle(): void {
-    if (this.#holders + this.#readers.size + this.#ended.size > 0 || this.#isIdle) return;
+    if (this.#holders + this.#readers.size > 0 || this.#isIdle) return;
     this.#isIdle = true;
     this.#owner.feedIsIdle(this);
   }
