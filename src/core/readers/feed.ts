@@ -30,7 +30,7 @@ export class Feed {
   readonly #owner: FeedOwner;
   #committed: number;
   #holders = 0;
-  /** How many of them do not have everything, or have been ended, … */
+  /** How many of them do not have everything, … */
   #behind = 0;
   /** … and since which time that they were woken they are counted. */
   #wakes = 1;
@@ -120,11 +120,8 @@ export class Feed {
     const reader = new Reader(this, window, position, sink);
     this.#readers.add(reader);
     this.#behind++;
-    if (typeof until === 'object') {
-      reader.end(until, end);
-      return reader;
-    }
-    reader.stay = until;
+    if (typeof until === 'object') reader.end(until, end);
+    else reader.stay = until;
     if (!reader.isBehind) this.#countOff(reader);
     return reader;
   }
@@ -133,7 +130,6 @@ export class Feed {
   leave(reader: Reader): void {
     this.#countOff(reader);
     this.#readers.delete(reader);
-    reader.stay = undefined;
     const { window } = reader;
     window.followers--;
     if (window.followers === 0) this.#windows = this.#windows.filter((other) => other !== window);
@@ -143,7 +139,7 @@ export class Feed {
 
   /** Called by a follower that has everything that is to be had. */
   caughtUp(reader: Reader): void {
-    if (reader.caughtUpWith === this.#wakes || reader.stay === undefined) return;
+    if (reader.caughtUpWith === this.#wakes || !this.#readers.has(reader)) return;
     this.#countOff(reader);
     this.#forget();
   }
@@ -165,10 +161,7 @@ export class Feed {
     for (const reader of this.#readers) {
       if (reader.stay !== undefined && (stay === 'stream' || reader.stay === stay)) ended.push(reader);
     }
-    for (const reader of ended) {
-      reader.stay = undefined;
-      this.#countBehind(reader);
-    }
+    for (const reader of ended) reader.stay = undefined;
     this.setWaiting(false);
     for (const reader of ended) reader.end(outcome);
   }
@@ -178,13 +171,6 @@ export class Feed {
     if (reader.caughtUpWith === this.#wakes) return;
     reader.caughtUpWith = this.#wakes;
     this.#behind--;
-  }
-
-  /** Idempotent. */
-  #countBehind(reader: Reader): void {
-    if (reader.caughtUpWith !== this.#wakes) return;
-    reader.caughtUpWith = 0;
-    this.#behind++;
   }
 
   /** Empties the windows when everybody has everything. */
