@@ -102,7 +102,8 @@ export class Feed {
     const found = this.#windows.find((window) => window.cutting === cutting);
     if (found !== undefined) return found;
     const window = new PieceWindow(cutting, this.#committed);
-    this.#windows = [...this.#windows, window];
+    // Without space for more, which a literal has: there are many feeds.
+    this.#windows = this.#windows.concat([window]);
     return window;
   }
 

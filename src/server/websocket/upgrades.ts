@@ -8,7 +8,7 @@ import { ResourceNotFoundError, UpgradeRequiredError } from '../../wire/errors.t
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { type ActiveConnections, CLOSE_PATIENCE_MS } from '../active-connections.ts';
 import { ignoreMissing } from '../failure.ts';
-import { allowSilence } from '../node/client-socket.ts';
+import { allowSilence, ClientSocket } from '../node/client-socket.ts';
 import { appendRequestOf, followRequestOf } from '../request/query-parameters.ts';
 import { assertHandshake, isHandshake, verbOf } from '../request/request-target.ts';
 import { AppendConnection } from './append-connection.ts';
@@ -163,6 +163,7 @@ function prepareUpgrade(request: FastifyRequest, reply: FastifyReply): void {
   headers['sec-websocket-extensions'] = undefined;
   // Attached to the socket, the response would stay in memory as long as the connection.
   reply.raw.detachSocket(socket);
+  ClientSocket.of(socket).upgrade();
   // The answer is sent together with the first messages of start(), which come before the next tick.
   socket.cork();
   process.nextTick(() => socket.uncork());
