@@ -23,8 +23,6 @@ const IDLE_MS = 2000;
 interface Holding {
   resource: Resource;
   users: number;
-  /** Paths under which it was opened. */
-  keys: Set<string>;
 }
 
 /** The one map of live resources, by fingerprint: those that are in use, those whose records are behind the journal, and, for a while, idle ones. */
@@ -38,7 +36,7 @@ export class LiveResources implements ResourceOwner {
   readonly #idle = new Set<Resource>();
   /** Those that were used since the last eviction. */
   readonly #recent = new Set<Resource>();
-  /** At which paths streams were seen, and when. */
+  /** At which paths files were seen a moment ago, and when: the last one seen comes last. */
   readonly #seen = new Map<string, { resource: Resource; atMs: number }>();
   #timer: NodeJS.Timeout | undefined;
   #isShutDown = false;
@@ -75,7 +73,7 @@ export class LiveResources implements ResourceOwner {
       (await this.#opening.run(fingerprint, async () => {
         const held = this.#holdings.get(fingerprint);
         if (held !== undefined) return held;
-        const made = { resource: await this.#make(file), users: 0, keys: new Set<string>() };
+        const made = { resource: await this.#make(file), users: 0 };
         this.#holdings.set(fingerprint, made);
         if (this.#isShutDown) made.resource.shutDown();
         return made;
@@ -85,8 +83,7 @@ export class LiveResources implements ResourceOwner {
     this.#recent.add(holding.resource);
     if (isThere) {
       holding.resource.seenAt(file.location);
-      holding.keys.add(path.key);
-      this.#seen.set(path.key, { resource: holding.resource, atMs: performance.now() });
+      this.#noteSeen(path, holding.resource);
     }
     // Another program may have appended since, or cut it.
     try {
@@ -258,6 +255,21 @@ export class LiveResources implements ResourceOwner {
     return quarantine.has(fingerprint) ? isolationOf(quarantine.causeOf(fingerprint)) : undefined;
   }
 
+  #noteSeen({ key }: ResourcePath, resource: Resource): void {
+    this.#forgetSeen();
+    this.#seen.delete(key);
+    this.#seen.set(key, { resource, atMs: performance.now() });
+  }
+
+  /** Forgets what was seen too long ago to count. */
+  #forgetSeen(): void {
+    const sinceMs = performance.now() - SEEN_MS;
+    for (const [key, { atMs }] of this.#seen) {
+      if (atMs > sinceMs) return;
+      this.#seen.delete(key);
+    }
+  }
+
   async #make(file: StoredFile): Promise<Resource> {
     const { location, stat } = file;
     const { fingerprint, generation } = stat;
@@ -294,8 +306,6 @@ export class LiveResources implements ResourceOwner {
   #drop(resource: Resource): void {
     this.#idle.delete(resource);
     this.#recent.delete(resource);
-    const holding = this.#holdings.get(resource.fingerprint);
-    for (const key of holding?.keys ?? []) this.#seen.delete(key);
     this.#holdings.delete(resource.fingerprint);
     // Its record is up to date, so that it does not matter whether this works.
     void resource.closeFile().catch(() => undefined);
@@ -304,6 +314,7 @@ export class LiveResources implements ResourceOwner {
   /** Evicts those that were idle the last time, too. */
   #dropIdle(): void {
     this.#timer = undefined;
+    this.#forgetSeen();
     for (const resource of this.#idle) if (!this.#recent.has(resource)) this.#drop(resource);
     this.#recent.clear();
     if (this.#idle.size > 0) this.#timer = setTimeout(() => this.#dropIdle(), IDLE_MS).unref();

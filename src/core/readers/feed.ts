@@ -25,15 +25,13 @@ export class Feed {
   /** The file that holds every committed byte. Open until the feed is idle. */
   readonly file: StoredFile;
   /** The newest committed bytes, as far as a reader still needs them: cut for each kind of sink that there is. */
-  readonly #windows = new Map<Cutting, PieceWindow>();
-  /** Those who wait for more, … */
-  readonly #readers = new Map<Reader, Stay>();
-  /** … and those who have only to get what was committed when they were ended. */
-  readonly #ended = new Set<Reader>();
+  #windows: readonly PieceWindow[] = [];
+  /** Those who follow, also those that were ended and do not have everything. */
+  readonly #readers = new Set<Reader>();
   readonly #owner: FeedOwner;
   #committed: number;
   #holders = 0;
-  /** How many of those who wait for more do not have everything, … */
+  /** How many of them do not have everything, … */
   #behind = 0;
   /** … and since which time that they were woken they are counted. */
   #wakes = 1;
@@ -81,7 +79,7 @@ export class Feed {
     for (const chunk of chunksOf(start, parts)) {
       if (chunk.end <= this.#committed) continue;
       this.#committed = chunk.end;
-      for (const window of this.#windows.values()) for (const _ of window.push(chunk)) this.#wake();
+      for (const window of this.#windows) for (const _ of window.push(chunk)) this.#wake();
     }
     this.#owner.feedGrew(this.#committed);
   }
@@ -95,18 +93,18 @@ export class Feed {
   advance(size: number): boolean {
     if (size <= this.#committed) return size === this.#committed;
     this.#committed = size;
-    for (const window of this.#windows.values()) window.advance(size);
+    for (const window of this.#windows) window.advance(size);
     this.#wake();
     return true;
   }
 
   /** The newest committed bytes, cut for a kind of sink: kept while there are followers of that kind. */
   window(cutting: Cutting): PieceWindow {
-    let window = this.#windows.get(cutting);
-    if (window === undefined) {
-      window = new PieceWindow(cutting, this.#committed);
-      this.#windows.set(cutting, window);
-    }
+    const found = this.#windows.find((window) => window.cutting === cutting);
+    if (found !== undefined) return found;
+    const window = new PieceWindow(cutting, this.#committed);
+    // Without space for more, which a literal has: there are many feeds.
+    this.#windows = this.#windows.concat([window]);
     return window;
   }
 
@@ -122,25 +120,21 @@ export class Feed {
     const window = this.window(sink.cutting);
     window.followers++;
     const reader = new Reader(this, window, position, sink);
-    if (typeof until === 'object') {
-      this.#ended.add(reader);
-      reader.end(until, end);
-      return reader;
-    }
-    this.#readers.set(reader, until);
-    if (reader.isBehind) this.#behind++;
-    else reader.caughtUpWith = this.#wakes;
+    this.#readers.add(reader);
+    this.#behind++;
+    if (typeof until === 'object') reader.end(until, end);
+    else reader.stay = until;
+    if (!reader.isBehind) this.#countOff(reader);
     return reader;
   }
 
   /** Called by a follower that leaves. */
   leave(reader: Reader): void {
-    this.#ended.delete(reader);
-    if (this.#readers.has(reader)) this.#countOff(reader);
+    this.#countOff(reader);
     this.#readers.delete(reader);
-    const { window, cutting } = reader;
+    const { window } = reader;
     window.followers--;
-    if (window.followers === 0) this.#windows.delete(cutting);
+    if (window.followers === 0) this.#windows = this.#windows.filter((other) => other !== window);
     this.#forget();
     this.#checkIdle();
   }
@@ -156,7 +150,7 @@ export class Feed {
   setWaiting(isWaiting: boolean): void {
     if (isWaiting === this.#isWaiting) return;
     this.#isWaiting = isWaiting;
-    for (const reader of this.#readers.keys()) reader.sink.waiting(isWaiting);
+    for (const reader of this.#readers) if (reader.stay !== undefined) reader.sink.waiting(isWaiting);
   }
 
   /**
@@ -167,22 +161,19 @@ export class Feed {
    */
   end(outcome: Outcome, stay: Stay, path?: ResourcePath): void {
     const ended: Reader[] = [];
-    for (const [reader, itsStay] of this.#readers) {
+    for (const reader of this.#readers) {
       const isNamed = path === undefined || reader.path?.key === path.key;
-      if (isNamed && (stay === 'stream' || itsStay === stay)) ended.push(reader);
+      const isStaying = reader.stay !== undefined && (stay === 'stream' || reader.stay === stay);
+      if (isNamed && isStaying) ended.push(reader);
     }
-    for (const reader of ended) {
-      this.#countOff(reader);
-      this.#readers.delete(reader);
-      this.#ended.add(reader);
-    }
+    for (const reader of ended) reader.stay = undefined;
     this.setWaiting(false);
     for (const reader of ended) reader.end(outcome);
   }
 
   /** The names under which those follow the file who stay for the stream. */
   *paths(): Generator<ResourcePath, void, undefined> {
-    for (const [{ path }, stay] of this.#readers) if (stay === 'stream' && path !== undefined) yield path;
+    for (const { path, stay } of this.#readers) if (stay === 'stream' && path !== undefined) yield path;
   }
 
   /** Idempotent until they are woken again. */
@@ -194,19 +185,19 @@ export class Feed {
 
   /** Empties the windows when everybody has everything. */
   #forget(): void {
-    if (this.#behind + this.#ended.size > 0) return;
-    for (const window of this.#windows.values()) window.clear();
+    if (this.#behind > 0) return;
+    for (const window of this.#windows) window.clear();
   }
 
   /** There is something new for them, or may be. */
   #wake(): void {
     this.#behind = this.#readers.size;
     this.#wakes++;
-    for (const reader of this.#readers.keys()) reader.pump();
+    for (const reader of this.#readers) reader.pump();
   }
 
   #checkIdle(): void {
-    if (this.#holders + this.#readers.size + this.#ended.size > 0 || this.#isIdle) return;
+    if (this.#holders + this.#readers.size > 0 || this.#isIdle) return;
     this.#isIdle = true;
     this.#owner.feedIsIdle(this);
   }

@@ -14,7 +14,7 @@ const NOTHING: Buffer = Buffer.alloc(0);
 
 /** The newest committed bytes of a feed, cut for one kind of sink. */
 export class PieceWindow {
-  readonly #cutting: Cutting;
+  readonly cutting: Cutting;
   readonly #pieces = new ChunkWindow();
   /** How many followers take its pieces. */
   followers = 0;
@@ -33,7 +33,7 @@ export class PieceWindow {
 
   /** @param committed how many bytes are committed by now, of which it has none */
   constructor(cutting: Cutting, committed: number) {
-    this.#cutting = cutting;
+    this.cutting = cutting;
     this.advance(committed);
   }
 
@@ -61,7 +61,7 @@ export class PieceWindow {
   advance(committed: number): void {
     if (this.#end !== undefined) this.#known = { cut: this.#end, searched: this.#committed };
     this.#committed = committed;
-    const isCut = this.#cutting.openBytes === undefined || committed === 0;
+    const isCut = this.cutting.openBytes === undefined || committed === 0;
     this.#end = isCut ? committed : undefined;
     this.#rest = NOTHING;
     this.#isWithin = false;
@@ -72,7 +72,7 @@ export class PieceWindow {
     const parts = this.#rest.length === 0 ? chunk.parts : [this.#rest, ...chunk.parts];
     const bytes = this.#rest.length + chunk.end - chunk.start;
     const start = chunk.end - bytes;
-    const open = this.#cutting.openBytes?.(parts) ?? 0;
+    const open = this.cutting.openBytes?.(parts) ?? 0;
     const isNext = start === this.#end;
     this.#rest = NOTHING;
     this.#committed = chunk.end;
@@ -123,7 +123,7 @@ export class PieceWindow {
   }
 
   *#cut(chunk: Chunk): Generator<void, void, undefined> {
-    const { maxBytes } = this.#cutting;
+    const { maxBytes } = this.cutting;
     if (maxBytes === Number.POSITIVE_INFINITY) {
       yield this.#add(chunk);
       return;
@@ -132,7 +132,7 @@ export class PieceWindow {
     for (let at = 0; at < bytes.length; ) {
       const block = bytes.subarray(at, at + maxBytes);
       const isLast = at + block.length === bytes.length;
-      const piece = pieceOf(block, this.#cutting, { isWhole: isLast, isWithin: this.#isWithin });
+      const piece = pieceOf(block, this.cutting, { isWhole: isLast, isWithin: this.#isWithin });
       const start = chunk.start + at;
       at += piece.bytes.length;
       this.#isWithin = !piece.isWhole;
@@ -174,7 +174,7 @@ export class PieceWindow {
       const block = await file.read(from, at - from);
       // Cut by another program: who reads it finds that out.
       if (block.length < at - from || isOver()) return end;
-      const open = this.#cutting.openBytes?.([block]) ?? 0;
+      const open = this.cutting.openBytes?.([block]) ?? 0;
       if (open < block.length) return at - open;
       at = from;
     }

@@ -3,7 +3,7 @@ import type { Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Encoder } from './chunk.ts';
 import { type Cutting, pieceOf } from './cutting.ts';
-import type { Feed } from './feed.ts';
+import type { Feed, Stay } from './feed.ts';
 import type { PieceWindow } from './piece-window.ts';
 
 /** Bytes that a reader behind the window reads from the file at a time, at most. */
@@ -42,6 +42,8 @@ export class Reader {
   readonly window: PieceWindow;
   readonly cutting: Cutting;
   readonly #loan: BlockLoan;
+  /** For the feed: what it stays for; undefined once no more will come than what was committed. */
+  stay: Stay | undefined;
   /** For the feed: the name under which it follows the file. When that leads elsewhere it is over for this reader. */
   path: ResourcePath | undefined;
   /** For the feed: when it was counted off those that are behind. */

@@ -6,7 +6,7 @@ import type { EndReason, Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { LiveResources } from '../live-resources.ts';
 import type { LocalLog } from '../log/local-log.ts';
-import { SessionWriter } from '../log/session-writer.ts';
+import { SessionWriter, type WriterOwner } from '../log/session-writer.ts';
 import type { Feed } from '../readers/feed.ts';
 import type { Feeds } from '../readers/feeds.ts';
 import type { Reader, Sink } from '../readers/reader.ts';
@@ -60,7 +60,7 @@ export interface SessionSubject {
  * The one append to a feed, from its beginning to its end. Connections may come
  * and go meanwhile: at any time one {@link Lease}, or none, holds it.
  */
-export class Session {
+export class Session implements WriterOwner {
   readonly feed: Feed;
   readonly #host: SessionHost;
   readonly #context: SessionContext;
@@ -82,11 +82,7 @@ export class Session {
     this.#subject = subject;
     this.feed = context.feeds.open(resource, file);
     this.feed.retain();
-    this.#writer = new SessionWriter(context.log, resource, file, {
-      drained: () => this.#holder?.owner.drained(),
-      safe: (position) => this.#holder?.owner.safe(position),
-      failed: (error) => this.lose(error),
-    });
+    this.#writer = new SessionWriter(context.log, resource, file, this);
     resource.claimant = this.#writer;
     context.watch.add(this, path);
   }
@@ -177,6 +173,18 @@ export class Session {
     }
     this.feed.setWaiting(true);
     this.#grace = setTimeout(() => this.#graceIsOver(), graceMs).unref();
+  }
+
+  drained(): void {
+    this.#holder?.owner.drained();
+  }
+
+  safe(position: number): void {
+    this.#holder?.owner.safe(position);
+  }
+
+  failed(error: HttpfstreamError): void {
+    this.lose(error);
   }
 
   /** Ends because of what happened to its file; the holder is told. */

@@ -40,26 +40,7 @@ export class FileWatch {
    */
   add(watcher: Watcher, path: ResourcePath): void {
     if (this.#watched.has(watcher)) return;
-    const { feed } = watcher;
-    let known = feed.committed;
-    let grewAtMs = Number.NEGATIVE_INFINITY;
-    const watched: PathWatcher = {
-      path,
-      isWaiting: false,
-      notify: () => true,
-      defersLook: () => {
-        const nowMs = performance.now();
-        if (feed.committed !== known) grewAtMs = nowMs;
-        known = feed.committed;
-        return nowMs - grewAtMs < REST_MS;
-      },
-      look: () => {
-        const found = this.#peek(path);
-        const change = changeOf(feed, found);
-        if (change !== undefined) watcher.lose(change);
-        else if (found?.file !== undefined && found.file.size > feed.committed) watcher.grew?.();
-      },
-    };
+    const watched = new WatchedFile(this, watcher, path);
     this.#watched.set(watcher, watched);
     this.#paths.add(watched);
   }
@@ -78,16 +59,54 @@ export class FileWatch {
    * @param path the name under which the file was opened
    */
   examine(feed: Feed, path: ResourcePath): HttpfstreamError | undefined {
-    return changeOf(feed, this.#peek(path));
+    return changeOf(feed, this.peek(path));
   }
 
   /** What is at a path; undefined when the disk does not tell: a write will. */
-  #peek(path: ResourcePath): Found | undefined {
+  peek(path: ResourcePath): Found | undefined {
     try {
       return { file: this.#turns.inLine(() => this.#root.peek(path)) };
     } catch {
       return undefined;
     }
+  }
+}
+
+/** One file that is watched. */
+class WatchedFile implements PathWatcher {
+  readonly path: ResourcePath;
+  readonly isWaiting = false;
+  readonly #files: FileWatch;
+  readonly #watcher: Watcher;
+  /** How much was committed when it was last asked for, and when that had grown. */
+  #known: number;
+  #grewAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(files: FileWatch, watcher: Watcher, path: ResourcePath) {
+    this.#files = files;
+    this.#watcher = watcher;
+    this.path = path;
+    this.#known = watcher.feed.committed;
+  }
+
+  notify(): boolean {
+    return true;
+  }
+
+  defersLook(): boolean {
+    const nowMs = performance.now();
+    const { committed } = this.#watcher.feed;
+    if (committed !== this.#known) this.#grewAtMs = nowMs;
+    this.#known = committed;
+    return nowMs - this.#grewAtMs < REST_MS;
+  }
+
+  look(): void {
+    const { feed } = this.#watcher;
+    const found = this.#files.peek(this.path);
+    const change = changeOf(feed, found);
+    if (change !== undefined) this.#watcher.lose(change);
+    else if (found?.file !== undefined && found.file.size > feed.committed) this.#watcher.grew?.();
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Change, NameWatch, NameWatches } from '../../storage/root/name-watches.ts';
+import type { Change, ChangeListener, NameWatch, NameWatches } from '../../storage/root/name-watches.ts';
 import type { Root } from '../../storage/root/root.ts';
 import type { WriteTurns } from '../../storage/write-turns.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -45,13 +45,34 @@ export interface PathWatcher {
   look(): void | Promise<void>;
 }
 
-interface Watched {
-  watcher: PathWatcher;
-  names: NameWatch;
+/** Who makes the looks. */
+interface Looker {
+  /** Called when it is to be looked at because something has changed there. */
+  notice(watched: Watched, what: Change): void;
+}
+
+/** What is known of one path. */
+class Watched implements ChangeListener {
+  readonly watcher: PathWatcher;
+  readonly names: NameWatch;
+  readonly #looker: Looker;
   /** Whether the way to it may be another one by now. */
-  isStale: boolean;
+  isStale = false;
   /** Whether more than its content has changed. */
-  isUrgent: boolean;
+  isUrgent = true;
+
+  constructor(watcher: PathWatcher, names: NameWatches, looker: Looker) {
+    this.watcher = watcher;
+    this.#looker = looker;
+    this.names = names.watch(watcher.path.segments, this);
+  }
+
+  changed(what: Change): void {
+    if (what === 'way') this.isStale = true;
+    if (!this.watcher.notify(what)) return;
+    if (what !== 'content') this.isUrgent = true;
+    this.#looker.notice(this, what);
+  }
 }
 
 /**
@@ -59,7 +80,7 @@ interface Watched {
  * however much changes. Sweeps, within a share of the processor's time however many paths there are, make it certain: each
  * path has its turn once a minute, and once a second where the system does not notify. Nobody else looks.
  */
-export class PathWatch {
+export class PathWatch implements Looker {
   readonly #root: Root;
   readonly #turns: WriteTurns;
   readonly #limits: PathWatchLimits;
@@ -85,16 +106,10 @@ export class PathWatch {
 
   /** Watches until {@link delete}. The first look comes soon: nobody knows what has changed before. */
   add(watcher: PathWatcher): void {
-    const names = this.#names.watch(watcher.path.segments, (what) => {
-      if (what === 'way') watched.isStale = true;
-      if (!watcher.notify(what)) return;
-      if (what !== 'content') watched.isUrgent = true;
-      this.#notice(watched, what);
-    });
-    const watched = { watcher, names, isStale: false, isUrgent: true };
+    const watched = new Watched(watcher, this.#names, this);
     this.#watched.set(watcher, watched);
     this.#sort(watched);
-    this.#notice(watched, 'way');
+    this.notice(watched, 'way');
     this.#sweepTimer ??= setInterval(() => void this.#sweep(), this.#limits.sweepIntervalMs).unref();
   }
 
@@ -117,7 +132,7 @@ export class PathWatch {
     return this.#watched.get(watcher)?.names.isNotified ?? false;
   }
 
-  #notice(watched: Watched, what: Change): void {
+  notice(watched: Watched, what: Change): void {
     // A directory that comes may bring what thousands wait for, and mostly brings it to few of them.
     const wayOnly = what === 'way' ? 'waysOfWaiters' : 'waiters';
     this.#due.add(watched, watched.watcher.isWaiting ? wayOnly : 'files');

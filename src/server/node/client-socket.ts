@@ -175,6 +175,11 @@ export class ClientSocket {
     return true;
   }
 
+  /** Leaves errors and the client's end to ws, which listens for them by now. */
+  upgraded(): void {
+    this.#socket.off('error', ignore).off('end', ended);
+  }
+
   /** Ends the connection after this answer. */
   endAfter(response: ServerResponse): void {
     this.#isRefused = true;

@@ -8,7 +8,7 @@ import { ResourceNotFoundError, UpgradeRequiredError } from '../../wire/errors.t
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { type ActiveConnections, CLOSE_PATIENCE_MS } from '../active-connections.ts';
 import { ignoreMissing } from '../failure.ts';
-import { allowSilence } from '../node/client-socket.ts';
+import { allowSilence, ClientSocket } from '../node/client-socket.ts';
 import { appendRequestOf, followRequestOf } from '../request/query-parameters.ts';
 import { assertHandshake, isHandshake, verbOf } from '../request/request-target.ts';
 import { AppendConnection } from './append-connection.ts';
@@ -74,6 +74,7 @@ export class WebSocketUpgrades {
   start(request: Upgrading, websocket: WebSocket): void {
     // In place of @fastify/websocket's listener, which would keep the request in memory; ws closes by itself.
     websocket.removeAllListeners('error').on('error', ignore);
+    ClientSocket.of(request.raw.socket).upgraded();
     request[CONNECTION]?.start(websocket);
   }
 

@@ -13,8 +13,11 @@ const NOTIFYING = new Set([0xef53, 0x58465342, 0x9123683e, 0x2fc12fc1, 0xf2f5201
  */
 export type Change = 'name' | 'content' | 'way';
 
-/** Told what has changed. After `way`, {@link NameWatch.renew} is to be called before anybody looks. */
-export type ChangeListener = (what: Change) => void;
+/** Who is notified of changes. */
+export interface ChangeListener {
+  /** Called when something has changed. After `way`, {@link NameWatch.renew} is to be called before anybody looks. */
+  changed(what: Change): void;
+}
 
 /**
  * Tells when names appear and go: one watch of the system for each directory on the way to them, as far as there are any, for all who
@@ -37,7 +40,7 @@ export class NameWatches {
   }
 
   /**
-   * Calls `listener` soon after something has changed at a name, until the watch is closed.
+   * Notifies `listener` soon after something has changed at a name, until the watch is closed.
    *
    * @param segments the names that lead there from the root
    */
@@ -97,7 +100,7 @@ export class NameWatch {
   readonly #watches: NameWatches;
   readonly #listener: ChangeListener;
   /** The directories on the way that are there, from the root down. */
-  readonly #way: DirectoryWatch[] = [];
+  #way: readonly DirectoryWatch[] = [];
   #isNotified = false;
   #isMissing = false;
 
@@ -121,11 +124,12 @@ export class NameWatch {
   renew(): void {
     const { length } = this.segments;
     let isNotified = true;
+    const way = [...this.#way];
     let depth = 0;
     for (; depth < length; depth++) {
       // Before anybody looks what is in it.
-      const directory = this.#way[depth] ?? this.#watches.enter(this, depth);
-      this.#way[depth] = directory;
+      const directory = way[depth] ?? this.#watches.enter(this, depth);
+      way[depth] = directory;
       const found = this.#watches.look(directory);
       isNotified &&= found.isNotified;
       if (!found.isThere) break;
@@ -135,21 +139,23 @@ export class NameWatch {
       depth === length ? this.#watches.lookAt(this.segments) : { isThere: !isNotified, isNotified };
     this.#isNotified = isNotified && found.isNotified;
     this.#isMissing = !found.isThere;
-    this.#leaveFrom(depth);
+    this.#keep(way, depth);
   }
 
   /** Tells of a change in a directory that is so many names deep. */
   changed(depth: number, what: Change): void {
-    this.#listener(depth === this.segments.length - 1 ? what : 'way');
+    this.#listener.changed(depth === this.segments.length - 1 ? what : 'way');
   }
 
   /** Idempotent. */
   close(): void {
-    this.#leaveFrom(0);
+    this.#keep(this.#way, 0);
   }
 
-  #leaveFrom(depth: number): void {
-    for (const directory of this.#way.splice(depth)) this.#watches.leave(this, directory);
+  /** Keeps so many directories of a way, in a list that is no longer than that: there are many watches. */
+  #keep(way: readonly DirectoryWatch[], depth: number): void {
+    this.#way = way.slice(0, depth);
+    for (const directory of way.slice(depth)) this.#watches.leave(this, directory);
   }
 }
 
@@ -177,8 +183,8 @@ class DirectoryWatch {
   readonly #location: string;
   readonly #depth: number;
   readonly #shared: Shared;
-  /** By names in it. */
-  readonly #watches = new Map<string, Set<NameWatch>>();
+  /** By names in it: mostly there is one of each. */
+  readonly #watches = new Map<string, NameWatch | Set<NameWatch>>();
   #watcher: fs.FSWatcher | undefined;
   /** Which directory is watched, … */
   #identity: Identity | undefined;
@@ -203,15 +209,16 @@ class DirectoryWatch {
   add(watch: NameWatch): void {
     const name = this.#nameOf(watch);
     const others = this.#watches.get(name);
-    if (others === undefined) this.#watches.set(name, new Set([watch]));
-    else others.add(watch);
+    if (others === undefined) this.#watches.set(name, watch);
+    else if (others instanceof Set) others.add(watch);
+    else this.#watches.set(name, new Set([others, watch]));
   }
 
   delete(watch: NameWatch): void {
     const name = this.#nameOf(watch);
-    const others = this.#watches.get(name);
-    others?.delete(watch);
-    if (others?.size === 0) this.#watches.delete(name);
+    const watches = this.#watches.get(name);
+    if (watches instanceof Set) watches.delete(watch);
+    if (watches === watch || (watches instanceof Set && watches.size === 0)) this.#watches.delete(name);
   }
 
   /**
@@ -281,8 +288,9 @@ class DirectoryWatch {
     });
   }
 
-  #notify(watches: ReadonlySet<NameWatch> | undefined, what: Change): void {
-    for (const watch of watches ?? []) watch.changed(this.#depth, what);
+  #notify(watches: NameWatch | ReadonlySet<NameWatch> | undefined, what: Change): void {
+    if (watches instanceof NameWatch) watches.changed(this.#depth, what);
+    else for (const watch of watches ?? []) watch.changed(this.#depth, what);
   }
 
   #nameOf({ segments }: NameWatch): string {

@@ -106,6 +106,22 @@ describe('a feed', () => {
     expect(keen.bytes.equals(stalled.bytes)).toBe(true);
   });
 
+  test('tells only those who still wait whether the appender is there', async () => {
+    const core = await startCore();
+    const appender = await core.open('a');
+    const [ended, staying] = [join(appender, 0, 1), new CollectingSink()];
+    appender.feed.join(0, staying, 'stream').drained();
+    appender.append(text(10));
+    await waitFor(() => ended.bytes.length === 10, 'the bytes');
+    appender.feed.setWaiting(true);
+    appender.feed.end({ reason: 'interrupted' }, 'session');
+    expect(staying.waits).toEqual([true, false]);
+    expect(ended.waits).toEqual([true]);
+    ended.drain();
+    expect(ended.endReason).toBe('interrupted');
+    await appender.end('finished');
+  });
+
   test('counts bytes that it knows already once only', async () => {
     const core = await startCore();
     const appender = await core.open('a');

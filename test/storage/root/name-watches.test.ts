@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { appendFile, link, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { type ChangeListener, NameWatches } from '../../../src/storage/root/name-watches.ts';
+import { type Change, NameWatches } from '../../../src/storage/root/name-watches.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -15,8 +15,8 @@ async function watchedDirectory(maxDirectories = 10) {
   await mkdir(at('logs'));
   const watches = new NameWatches(directory, maxDirectories);
   const watch = (name: string) => {
-    const onChange = vi.fn<ChangeListener>();
-    const names = watches.watch(name.split('/'), onChange);
+    const onChange = vi.fn<(what: Change) => void>();
+    const names = watches.watch(name.split('/'), { changed: onChange });
     onTestFinished(() => names.close());
     /** Resolves when it was told this. */
     const told = (what: 'name' | 'content' | 'way') =>
