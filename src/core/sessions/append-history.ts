@@ -142,13 +142,16 @@ export class AppendHistory {
     { isNew = false }: { isNew?: boolean } = {},
   ): Promise<void> {
     const { fingerprint } = stat;
+    await this.#records.readable();
+    // What of a file belongs to a stream that has producers is to be known, be the journal torn.
+    const journaled = this.#records.get(fingerprint)?.stream?.producers === undefined;
     await this.#records.write(
       (draft) => {
         const record = draft.get(fingerprint);
         if (record === undefined && !isNew) throw new ResourceGoneError('the file was deleted');
         draft.set(fingerprint, { ...record, path: location, append });
       },
-      { durable: this.#isDurable, isNew, journaled: true },
+      { durable: this.#isDurable, isNew, journaled },
     );
     this.#unwritten.delete(fingerprint);
   }

@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Records } from '../../../src/storage/records/records.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { recordsIn, rememberedIn, rewriteRecords, storeOf } from '../../support/core/stored-records.ts';
+import { breakLog } from '../../support/disk/log-trouble.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../../support/disk/ordinary-user.ts';
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
@@ -313,6 +314,7 @@ describe('what the server keeps beside the files', () => {
     const writing = vi.spyOn(ClassicLevel.prototype, 'batch');
     onTestFinished(() => writing.mockRestore());
     writing.mockRejectedValue(Object.assign(new Error('IO error: made up'), { code: 'LEVEL_IO_ERROR' }));
+    const mendLog = breakLog();
     await waitFor(async () => {
       const [status, code] = await refusalOf(server.url('/f'), 'APPEND', { session: stranger });
       if (status === 403) return false;
@@ -323,6 +325,7 @@ describe('what the server keeps beside the files', () => {
     const follower = await followed(server.url('/f'));
     expect([follower.text, ...follower.ending]).toEqual(['one ', 'interrupted', 1011]);
     writing.mockRestore();
+    mendLog();
     expect(await textOf(server)).toBe('one ');
     const appender = await V2Peer.append(server.url('/f'), { session, expect: 0 });
     await appender.finish();
@@ -343,8 +346,9 @@ describe('what the server keeps beside the files', () => {
     const server = await startServer();
     const appender = await V2Peer.append(server.url('/f'), { session });
     await appender.append('bytes', 5);
-    const [log] = (await readdir(storeOf(server.root))).filter((name) => name.endsWith('.log'));
-    const file = path.join(storeOf(server.root), log as string);
+    const journal = path.join(server.root, RESERVED, 'redo');
+    const [log] = await readdir(journal);
+    const file = path.join(journal, log as string);
     expect(await readFile(file, 'latin1')).toContain(session);
     const below = path.relative(server.root, file);
     await link(file, path.join(server.root, RESERVED, 'note'));
@@ -352,7 +356,14 @@ describe('what the server keeps beside the files', () => {
     expect(listing).toContain('"f"');
     expect(listing).not.toContain(RESERVED);
     expect((await get(server.url('/'), { accept: 'text/html' })).body.toString()).not.toContain(RESERVED);
-    for (const name of [RESERVED, `${RESERVED}/`, `${RESERVED}/records`, `${RESERVED}/note`, below]) {
+    for (const name of [
+      RESERVED,
+      `${RESERVED}/`,
+      `${RESERVED}/records`,
+      `${RESERVED}/redo`,
+      `${RESERVED}/note`,
+      below,
+    ]) {
       for (const spelled of [
         name,
         `d/../${name}`,

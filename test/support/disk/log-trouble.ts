@@ -40,11 +40,13 @@ export class HeldCommits {
   }
 }
 
-/** Lets the disk refuse what is written to the log, until the test is over. */
-export function breakLog(): void {
+/** Lets the disk refuse what is written to the log, until the test is over, or the returned function is called. */
+export function breakLog(): () => void {
   const refuse = function refusing(_header: object, _payload: readonly Buffer[], writer: JournalWriter) {
     queueMicrotask(() => writer.refused(storageFailure(systemError('ENOSPC')), true));
   };
   const appending = vi.spyOn(Journal.prototype, 'append').mockImplementation(refuse);
-  onTestFinished(() => appending.mockRestore());
+  const mend = () => appending.mockRestore();
+  onTestFinished(mend);
+  return mend;
 }
