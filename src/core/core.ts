@@ -108,7 +108,6 @@ export class Core {
       reserve: new Reserve(root.own('reserve')),
       report,
       journal,
-      behind: () => this.#log.checkpoints.addRecords(),
     });
     this.store = new StreamStore(this.records, isDurable);
     this.quarantine = new Quarantine(root.own('quarantine'));
@@ -188,7 +187,7 @@ export class Core {
   async serve(): Promise<void> {
     const count = await this.recover();
     if (count > 0) {
-      this.#report('the server before this one was killed: its journal was replayed', { streams: count });
+      this.#report('the server before this one was killed: its journal was replayed', { files: count });
     }
     this.#sweep.start();
   }
@@ -197,7 +196,7 @@ export class Core {
    * Opens the records, removes what a server that was killed was making, replays its journal, and finishes what it was
    * deleting. There is no time limit. After a failure nothing is lost: it can be done again by another core.
    *
-   * @returns how many streams the journal was about
+   * @returns how many files the journal was about
    */
   async recover(options: RecoverOptions = {}): Promise<number> {
     const report = this.#report;
@@ -210,13 +209,16 @@ export class Core {
         ...repair,
       });
     }
-    await import03({ root, records, report, progress });
     const { isDurable } = store;
-    await removeUnfinished({ root, records, isDurable, removed });
     const finder = new FileFinder(root);
-    const { journal: log, syncer } = this.#log;
-    const recovery = { root, records, store, log, quarantine, syncer, finder, report, progress };
-    const count = await new Recovery(recovery).run();
+    const { journal, syncer } = this.#log;
+    const recovery = new Recovery({
+      ...{ root, records, store, journal, quarantine, syncer, finder, report, progress },
+    });
+    await recovery.replayRecords();
+    await import03({ root, records, report, progress });
+    await removeUnfinished({ root, records, isDurable, removed });
+    const count = await recovery.run();
     await finishRemovals({ root, records, isDurable, finder, report });
     return count;
   }

@@ -125,7 +125,7 @@ export class LiveResources implements ResourceOwner {
 
   /**
    * As {@link acquire}, of a resource that is in use at a path, without a look at the disk: that it is still
-   * there was seen a moment ago, and each append looks again.
+   * there was seen a moment ago. An append looks at the file, not at its name: one that was renamed gets it for that moment.
    */
   acquireUsed(path: ResourcePath): Resource | undefined {
     const { key } = path;
@@ -259,6 +259,7 @@ export class LiveResources implements ResourceOwner {
     this.#forgetSeen();
     this.#seen.delete(key);
     this.#seen.set(key, { resource, atMs: performance.now() });
+    this.#timer ??= setTimeout(() => this.#dropIdle(), IDLE_MS).unref();
   }
 
   /** Forgets what was seen too long ago to count. */
@@ -317,6 +318,7 @@ export class LiveResources implements ResourceOwner {
     this.#forgetSeen();
     for (const resource of this.#idle) if (!this.#recent.has(resource)) this.#drop(resource);
     this.#recent.clear();
-    if (this.#idle.size > 0) this.#timer = setTimeout(() => this.#dropIdle(), IDLE_MS).unref();
+    const isMore = this.#idle.size > 0 || this.#seen.size > 0;
+    if (isMore && !this.#isClosed) this.#timer = setTimeout(() => this.#dropIdle(), IDLE_MS).unref();
   }
 }

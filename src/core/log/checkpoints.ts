@@ -1,6 +1,6 @@
 import type { Journal } from '../../storage/journal/journal.ts';
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
-import type { Records } from '../../storage/records/records.ts';
+import type { Records, RecordsListener } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageFullError } from '../../wire/errors.ts';
@@ -61,7 +61,7 @@ export interface Checkpointed {
  * synced for instance, is put in quarantine: what the journal has of it is copied, it
  * takes no appends, and the journal is dropped for all others.
  */
-export class Checkpoints {
+export class Checkpoints implements RecordsListener {
   readonly #journal: Journal<LogHeader>;
   readonly #records: Records;
   readonly #quarantine: Quarantine<LogHeader>;
@@ -96,6 +96,7 @@ export class Checkpoints {
     this.#records = records;
     this.#quarantine = quarantine;
     this.#report = report;
+    records.attach(this);
   }
 
   /** Tells that the journal has more of a stream than is remembered. */
@@ -110,11 +111,13 @@ export class Checkpoints {
     else this.#arm(IDLE_MS);
   }
 
-  /** Tells that the journal has more of the records than their store. */
-  addRecords(): void {
+  /** Called when the journal has more of the records than their store. */
+  recordsAreBehind(): void {
     this.#noteTime();
     this.#areRecordsBehind = true;
-    if (!this.#isClosed) this.#arm(IDLE_MS);
+    if (this.#isClosed) return;
+    if (this.#journal.size >= MAX_LOG_BYTES) this.#start();
+    else this.#arm(IDLE_MS);
   }
 
   /**
@@ -186,11 +189,11 @@ export class Checkpoints {
     try {
       for (const stream of this.#isolated) await this.#tryToRelease(stream);
       const upTo = await this.#journal.rotate();
+      this.#areRecordsBehind = false;
       const failed = await this.#bringUpToDate();
       await this.#isolate(failed);
       [failure] = failed.values();
       // What was brought up to date has written most of it already.
-      this.#areRecordsBehind = false;
       await this.#records.flush();
       if (failure === undefined) await this.#journal.drop(upTo);
     } catch (error) {
@@ -199,7 +202,7 @@ export class Checkpoints {
     }
     // The journal keeps what it has, and the next run tries again.
     if (failure !== undefined && this.#failure === undefined) {
-      this.#report('the journal cannot be shortened: a stream cannot be brought up to date', {
+      this.#report('the journal cannot be shortened: what it has cannot be brought up to date', {
         reason: reasonOf(failure),
       });
     }
@@ -249,7 +252,7 @@ export class Checkpoints {
       // Only now: nothing more of them comes into the journal.
       const upTo = await this.#journal.rotate();
       const files = new Set(hopeless.map(([{ fingerprint }]) => fingerprint));
-      await this.#quarantine.add(files, this.#journal.records(upTo));
+      await this.#quarantine.add(files, this.#journal.entries(upTo));
     } catch (error) {
       for (const [stream] of hopeless) stream.release();
       throw error;

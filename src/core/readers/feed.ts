@@ -157,12 +157,12 @@ export class Feed {
    * Ends followers as soon as they have everything that is committed by now.
    *
    * @param stay whom: those of the session only, or with `stream` all
-   * @param path ends only those who follow the file under this name. Default: under whichever
+   * @param path ends only those who follow the file under this name, or under none. Default: under whichever
    */
   end(outcome: Outcome, stay: Stay, path?: ResourcePath): void {
     const ended: Reader[] = [];
     for (const reader of this.#readers) {
-      const isNamed = path === undefined || reader.path?.key === path.key;
+      const isNamed = path === undefined || (reader.path?.key ?? path.key) === path.key;
       const isStaying = reader.stay !== undefined && (stay === 'stream' || reader.stay === stay);
       if (isNamed && isStaying) ended.push(reader);
     }

@@ -209,8 +209,13 @@ export class Feeds implements FeedKeeper {
       path,
       lose: (error: HttpfstreamError) => {
         if (!isItsOwn()) return;
-        if (error instanceof ResourceGoneError) this.#loseName(feed, path);
-        else resource.cutFeed();
+        if (!(error instanceof ResourceGoneError)) {
+          resource.cutFeed();
+          return;
+        }
+        // Whoever comes next looks where it is.
+        resource.misplaced();
+        this.#loseName(feed, path);
       },
       grew: () => {
         if (!isItsOwn() || resource.state.closed === true) return;

@@ -1,6 +1,7 @@
 import type { JournalEntry } from '../../storage/journal/entry.ts';
 import type { Journal, Replay } from '../../storage/journal/journal.ts';
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
+import { nameIn } from '../../storage/records/record-keys.ts';
 import type { Records, RecordsEntry } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root/root.ts';
@@ -27,7 +28,7 @@ export interface RecoveryOptions {
   root: Root;
   records: Records;
   store: StreamStore;
-  log: Journal<LogHeader>;
+  journal: Journal<LogHeader>;
   quarantine: Quarantine<LogHeader>;
   syncer: Syncer;
   finder: FileFinder;
@@ -45,6 +46,9 @@ export interface RecoveryOptions {
  */
 export class Recovery {
   readonly #options: RecoveryOptions;
+  #replay: Replay<LogHeader> | undefined;
+  /** Names in the keys of records that were changed: fingerprints of files, mostly. */
+  readonly #changed = new Set<string>();
   readonly #streams = new Map<string, StreamRepair>();
   /** Those whose files are open, the ones used last at the end. */
   readonly #open = new Set<StreamRepair>();
@@ -60,7 +64,25 @@ export class Recovery {
   }
 
   /**
-   * @returns how many streams the journal was about
+   * Makes the changes of records that the journal has. To be called first: what changes records after it builds on them.
+   *
+   * @throws what the disk does
+   */
+  async replayRecords(): Promise<void> {
+    const { journal, records } = this.#options;
+    this.#replay = await journal.replay();
+    // Read for this, to be announced, and to be replayed.
+    this.#totalBytes = 3 * this.#replay.size;
+    for await (const { header } of this.#replay.entries((bytes) => this.#haveRead(bytes))) {
+      if (!isOfRecords(header)) continue;
+      await records.replay(header);
+      for (const [key] of header.records) this.#changed.add(nameIn(key));
+    }
+    await records.flush();
+  }
+
+  /**
+   * @returns how many files the journal was about
    * @throws what keeps streams from being brought up to date, if it is more than some files
    */
   async run(): Promise<number> {
@@ -77,35 +99,33 @@ export class Recovery {
   }
 
   async #run(): Promise<number> {
-    const { log, quarantine, records } = this.#options;
+    const { journal, quarantine } = this.#options;
     await quarantine.load();
-    const replay = await log.replay();
-    this.#totalBytes = 2 * replay.size;
-    for await (const { header } of this.#entries(replay)) {
-      if (isOfRecords(header)) await records.replay(header);
-      else this.#streamOf(header).announce(header);
+    for await (const { header } of this.#entries()) {
+      if (!isOfRecords(header)) this.#streamOf(header).announce(header);
     }
-    await records.flush();
     this.#step = 'bringing streams up to date';
-    for await (const { header, payload } of this.#entries(replay)) {
+    for await (const { header, payload } of this.#entries()) {
       if (!isOfRecords(header)) await this.#make({ header, payload });
     }
     await Promise.all(this.#underWay);
     this.#step = 'emptying the journal';
-    const isLogSpare = await this.#isolateFailed(replay);
+    const isSpare = await this.#isolateFailed();
     for (const file of quarantine.files) if (!this.#hasFailed(file)) await quarantine.remove(file);
-    if (isLogSpare) await log.dropReplayed();
+    if (isSpare) await journal.dropReplayed();
     // The others go on: what it has of them must not come back at the next start.
-    else await log.annulReplayed(({ file }) => !this.#hasFailed(file));
-    return this.#streams.size;
+    else await journal.annulReplayed(({ file }) => !this.#hasFailed(file));
+    return new Set([...this.#changed, ...this.#streams.keys()]).size;
   }
 
   /** What is in quarantine was journaled before everything else of its file. */
-  async *#entries(replay: Replay<LogHeader>): AsyncGenerator<JournalEntry<LogHeader>, void, undefined> {
+  async *#entries(): AsyncGenerator<JournalEntry<LogHeader>, void, undefined> {
     yield* this.#options.quarantine.all();
-    yield* replay.records((bytes) => {
-      this.#bytes += bytes;
-    });
+    yield* (this.#replay as Replay<LogHeader>).entries((bytes) => this.#haveRead(bytes));
+  }
+
+  #haveRead(bytes: number): void {
+    this.#bytes += bytes;
   }
 
   #streamOf({ file, path }: EntryHeader): StreamRepair {
@@ -140,7 +160,7 @@ export class Recovery {
    *
    * @returns whether the journal is not needed for them any more
    */
-  async #isolateFailed(replay: Replay<LogHeader>): Promise<boolean> {
+  async #isolateFailed(): Promise<boolean> {
     const { quarantine } = this.#options;
     const failed = [...this.#streams.values()].filter(({ failure }) => failure !== undefined);
     if (failed.length === 0) return true;
@@ -151,7 +171,8 @@ export class Recovery {
     // A disk that is full has no room for copies of what they lack.
     if (others.length < failed.length) return this.#hold(failed);
     try {
-      await quarantine.add(new Set(failed.map(({ fingerprint }) => fingerprint)), replay.records(ignore));
+      const entries = (this.#replay as Replay<LogHeader>).entries(ignore);
+      await quarantine.add(new Set(failed.map(({ fingerprint }) => fingerprint)), entries);
     } catch (error) {
       if (error instanceof StorageFullError) return this.#hold(failed);
       throw error;

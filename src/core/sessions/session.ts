@@ -1,6 +1,6 @@
 import type { AppendRecord } from '../../storage/records/file-record.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
-import type { AppendFile } from '../../storage/stored-file.ts';
+import type { AppendFile, StoredFile } from '../../storage/stored-file.ts';
 import { type HttpfstreamError, ResourceGoneError, StreamTruncatedError } from '../../wire/errors.ts';
 import type { EndReason, Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -286,13 +286,21 @@ export class Session implements WriterOwner {
     this.#endPosition = this.feed.committed;
     // Others may append after it: those who are there for that stay.
     const isForAll = !['finished', 'interrupted'].includes(outcome.reason) || resource.state.closed === true;
-    this.feed.end(outcome, isForAll ? 'stream' : 'session');
+    if (outcome.reason === 'deleted' && isLinked(this.feed.file)) this.#endByName(outcome);
+    else this.feed.end(outcome, isForAll ? 'stream' : 'session');
     if (this.#host.isClosing) this.feed.end({ reason: 'shutdown' }, 'stream');
     if (outcome.reason === 'truncated') resource.cutFeed();
     this.#context.watch.delete(this);
     if (resource.isOpen) this.#context.feeds.watch(resource, this.feed);
     this.#host.over(this, resource);
     void this.#letGo(outcome.reason === 'truncated');
+  }
+
+  /** The file has lost the name under which the session had it, and is there still for those who follow it under another. */
+  #endByName(outcome: Outcome): void {
+    const { resource, path } = this.#subject;
+    this.feed.end(outcome, 'stream', path);
+    this.feed.end({ reason: 'interrupted' }, resource.isOpen ? 'session' : 'stream');
   }
 
   async #letGo(isCut: boolean): Promise<void> {
@@ -302,6 +310,15 @@ export class Session implements WriterOwner {
     await file.close().catch(() => undefined);
     this.feed.release();
     this.#context.live.release(resource);
+  }
+}
+
+/** Whether a name leads to a file, as far as that is known. */
+function isLinked(file: StoredFile): boolean {
+  try {
+    return file.stateInLine().isLinked;
+  } catch {
+    return false;
   }
 }
 

@@ -110,7 +110,9 @@ export class WebSocketUpgrades {
       if (socket.destroyed) return;
       assertHandshake(request);
       const connection = this.#newFollow(legacyDialect, request);
-      connection.follow(feed.join(0, connection, 'session'));
+      const reader = feed.join(0, connection, 'session');
+      reader.path = path;
+      connection.follow(reader);
       request[CONNECTION] = connection;
     });
   }

@@ -30,7 +30,7 @@ export interface Replay<Header> {
    *
    * @param progressed called with how many more bytes were read
    */
-  records: (progressed: (bytes: number) => void) => AsyncIterable<JournalEntry<Header>>;
+  entries: (progressed: (bytes: number) => void) => AsyncIterable<JournalEntry<Header>>;
 }
 
 /**
@@ -85,7 +85,7 @@ export class Journal<Header extends object> implements TurnWriter {
     this.#firstNumber = this.#nextNumber;
     return {
       size: await this.#segments.size(numbers),
-      records: (progressed) => this.#segments.records(numbers, progressed),
+      entries: (progressed) => this.#segments.entries(numbers, progressed),
     };
   }
 
@@ -141,8 +141,8 @@ export class Journal<Header extends object> implements TurnWriter {
   }
 
   /** Yields the records that were written up to a number that {@link rotate} has returned. */
-  async *records(upTo: number): AsyncGenerator<JournalEntry<Header>, void, undefined> {
-    yield* this.#segments.records<Header>(await this.#own(upTo), () => {});
+  async *entries(upTo: number): AsyncGenerator<JournalEntry<Header>, void, undefined> {
+    yield* this.#segments.entries<Header>(await this.#own(upTo), () => {});
   }
 
   /** Forgets the segments up to a number that {@link rotate} has returned; never what {@link replay} has found. */
@@ -206,7 +206,7 @@ export class Journal<Header extends object> implements TurnWriter {
     const segment = this.#segment;
     const isSure = segment === undefined || (await this.#cutBack(segment));
     const writers = new Set([...waiting, ...this.#waiting.splice(0)].map(({ writer }) => writer));
-    for (const writer of writers) writer.refused(redoFailure(failure), isSure);
+    for (const writer of writers) writer.refused(journalFailure(failure), isSure);
   }
 
   /**
@@ -259,7 +259,7 @@ export class Journal<Header extends object> implements TurnWriter {
 }
 
 /** A full disk is for the client to know; what else is wrong with the server's own files is not its path's fault. */
-function redoFailure(error: unknown): HttpfstreamError {
+function journalFailure(error: unknown): HttpfstreamError {
   const failure = storageFailure(error);
   if (failure instanceof StorageFullError || failure instanceof StorageBusyError) return failure;
   return new StorageError("the server's journal cannot be written", { cause: error });

@@ -56,31 +56,31 @@ export class Quarantine<Header extends { file: string }> {
   }
 
   /** Yields the records of a file that is in it, in order. */
-  records(file: string): AsyncIterable<JournalEntry<Header>> {
+  entries(file: string): AsyncIterable<JournalEntry<Header>> {
     return entriesOf<Header>(this.#nameOf(file));
   }
 
   /** Yields all records, those of each file in order. */
   async *all(): AsyncGenerator<JournalEntry<Header>, void, undefined> {
-    for (const file of this.#files) yield* this.records(file);
+    for (const file of this.#files) yield* this.entries(file);
   }
 
   /**
    * Puts files into it, and what it does not have yet of their records. It
    * survives a loss of power when this resolves.
    *
-   * @param records of any files
+   * @param entries of any files
    */
-  async add(files: ReadonlySet<string>, records: AsyncIterable<JournalEntry<Header>>): Promise<void> {
+  async add(files: ReadonlySet<string>, entries: AsyncIterable<JournalEntry<Header>>): Promise<void> {
     const logs = new Map<string, LogFile>();
     try {
       await makeDirectories(this.#directory, OWN_DIRECTORY_MODE);
       for (const file of files) logs.set(file, await LogFile.create(this.#temporaryName()));
       for (const [file, log] of logs) {
         if (!this.#files.has(file)) continue;
-        for await (const record of this.records(file)) await log.append(record);
+        for await (const entry of this.entries(file)) await log.append(entry);
       }
-      for await (const record of records) await logs.get(record.header.file)?.append(record);
+      for await (const entry of entries) await logs.get(entry.header.file)?.append(entry);
       for (const [file, log] of logs) await log.publish(this.#nameOf(file));
       await syncDirectories(this.#directory, path.dirname(path.dirname(this.#directory)));
       for (const file of files) this.#files.add(file);

@@ -41,7 +41,7 @@ export class Segments {
    *
    * @param progressed called with how many more bytes were read
    */
-  async *records<Header>(
+  async *entries<Header>(
     numbers: readonly number[],
     progressed: (bytes: number) => void,
   ): AsyncGenerator<JournalEntry<Header>, void, undefined> {

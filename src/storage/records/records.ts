@@ -63,7 +63,7 @@ export interface WriteOptions {
 
 /** Changes of records as the journal has them: new values by keys; null takes the key away. */
 export interface RecordsEntry {
-  /** Tells them from what the journal has of files. */
+  /** Of none: the journal has these beside what it has of files. */
   file: '';
   /** One higher than of the entry before. */
   number: number;
@@ -74,8 +74,12 @@ export interface RecordsEntry {
 export interface RecordsOptions extends LevelStoreOptions {
   /** Has what the store is to get later, until {@link Records.flush}. */
   journal: Pick<Journal<RecordsEntry>, 'append' | 'annul' | 'isDurable' | 'heldSize'>;
-  /** Called when the journal has more than the store. */
-  behind: () => void;
+}
+
+/** Who sees to it that the store gets what the journal has. */
+export interface RecordsListener {
+  /** Called when the journal has more than the store: {@link Records.flush} is to come. */
+  recordsAreBehind(): void;
 }
 
 interface Waiting extends WriteOptions {
@@ -96,7 +100,7 @@ export class Records {
   readonly #store: LevelStore;
   readonly #aside: string;
   readonly #journal: RecordsOptions['journal'];
-  readonly #behind: () => void;
+  #listener: RecordsListener | undefined;
   /** What the journal has and the store has not, by keys; undefined is a key that goes. */
   readonly #ahead = new Map<string, string | undefined>();
   /** Number of the last entry in the journal, … */
@@ -106,11 +110,15 @@ export class Records {
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
 
-  constructor({ journal, behind, ...options }: RecordsOptions) {
+  constructor({ journal, ...options }: RecordsOptions) {
     this.#store = new LevelStore(options);
     this.#aside = options.aside;
     this.#journal = journal;
-    this.#behind = behind;
+  }
+
+  /** Says who is notified. */
+  attach(listener: RecordsListener): void {
+    this.#listener = listener;
   }
 
   /**
@@ -197,15 +205,15 @@ export class Records {
    * @throws what the disk does
    */
   async flush(): Promise<void> {
-    const isBehind = this.#number > this.#storedNumber || this.#writing !== undefined;
-    if (isBehind) await this.write(() => {}, { durable: false });
+    if (this.#ahead.size > 0 || this.#writing !== undefined) await this.write(() => {}, { durable: false });
   }
 
   /** The files that may have expired at a time, those that are due for longest first, `limit` at most. Waits as {@link files}. */
   async due(nowMs: number, limit: number): Promise<DueFile[]> {
     const due: DueFile[] = [];
     const stale: string[] = [];
-    await this.flush();
+    // What cannot be written is known all the same; on a full disk it is what has expired that makes room.
+    await this.flush().catch(() => undefined);
     for await (const [key] of this.#store.entries(...rangeDue(nowMs), limit)) {
       const fingerprint = dueFile(key);
       await this.readable();
@@ -302,7 +310,7 @@ export class Records {
       }
     }
     try {
-      const isForJournal = length <= MAX_ENTRY_LENGTH && made.every(({ journaled }) => journaled);
+      const isForJournal = length <= MAX_ENTRY_LENGTH && made.every((each) => this.#mayGoToJournal(each));
       const isInJournal = isForJournal && (await this.#putIntoJournal(changes));
       if (!isInJournal)
         await this.#putIntoStore(
@@ -322,7 +330,8 @@ export class Records {
    */
   async #putIntoJournal(changes: ReadonlyMap<string, string | undefined>): Promise<boolean> {
     if (changes.size === 0) return true;
-    if (this.#ahead.size >= MAX_AHEAD || this.#journal.heldSize >= MAX_JOURNAL_BYTES) return false;
+    const areMany = this.#ahead.size + changes.size > MAX_AHEAD;
+    if (areMany || this.#journal.heldSize >= MAX_JOURNAL_BYTES) return false;
     const records = Array.from(changes, ([key, value]) => [key, value ?? null] as const);
     this.#number++;
     try {
@@ -332,7 +341,7 @@ export class Records {
       return false;
     }
     for (const [key, value] of changes) this.#ahead.set(key, value);
-    this.#behind();
+    this.#listener?.recordsAreBehind();
     return true;
   }
 
@@ -343,7 +352,31 @@ export class Records {
     if (isBehind) all.set(JOURNALED_KEY, String(this.#number));
     if (all.size === 0) return;
     // What the journal has safely is as safe in the store, before the journal is shortened.
-    await this.#store.write(Array.from(all, storeChange), durable || (isBehind && this.#journal.isDurable));
+    const mustLast = durable || (isBehind && this.#journal.isDurable);
+    try {
+      await this.#store.write(Array.from(all, storeChange), mustLast);
+    } catch (error) {
+      // It is there all the same if its outcome is unknown: what was ahead must not be written over what comes next.
+      if (isBehind && this.#isStored(this.#number)) this.#caughtUp();
+      throw error;
+    }
+    this.#caughtUp();
+  }
+
+  #mayGoToJournal({ journaled = false, durable }: WriteOptions): boolean {
+    return journaled && (this.#journal.isDurable || !durable);
+  }
+
+  /** Whether the store has all that the journal has up to a number. */
+  #isStored(number: number): boolean {
+    try {
+      return this.#store.get(JOURNALED_KEY) === String(number);
+    } catch {
+      return false;
+    }
+  }
+
+  #caughtUp(): void {
     this.#ahead.clear();
     this.#storedNumber = this.#number;
   }

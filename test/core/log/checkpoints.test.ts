@@ -2,13 +2,18 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
+import { type Checkpointed, Checkpoints } from '../../../src/core/log/checkpoints.ts';
+import type { LogHeader } from '../../../src/core/log/entry.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
+import { Journal } from '../../../src/storage/journal/journal.ts';
+import { Quarantine } from '../../../src/storage/journal/quarantine.ts';
 import { Root } from '../../../src/storage/root/root.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { AppendFile, StoredFile } from '../../../src/storage/stored-file.ts';
+import { WriteTurns } from '../../../src/storage/write-turns.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { CollectingSink } from '../../support/core/harness.ts';
-import { recoverAfterKill } from '../../support/core/stored-records.ts';
+import { recordsOf, recoverAfterKill } from '../../support/core/stored-records.ts';
 import { appendLine, makeStream, textOf } from '../../support/core/streams.ts';
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
@@ -148,4 +153,33 @@ test('a stream that is deleted leaves the quarantine', async () => {
   await waitFor(isolated(directory), 'the stream to be put in quarantine');
   await core.streams.delete(ResourcePath.parse('bad'));
   expect(await own(directory, 'quarantine')).toEqual([]);
+});
+
+test('they come every ten seconds while sessions begin and streams are appended to all the time', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const directory = await temporaryDirectory();
+  const journal = new Journal<LogHeader>(path.join(directory, 'redo'), new WriteTurns(), false);
+  const rotating = vi.spyOn(journal, 'rotate');
+  const records = recordsOf(directory, () => {}, journal);
+  await records.open();
+  const checkpoints = new Checkpoints(journal, records, new Quarantine(path.join(directory, 'q')), () => {});
+  let behind = 0;
+  const stream: Checkpointed = {
+    ...{ fingerprint: '1-1', location: 'a', isGone: false, isLost: false, isKeptOpen: true },
+    // Others are added meanwhile.
+    checkpoint: async () => checkpoints.add({ ...stream, fingerprint: `${++behind}-2` }),
+    isolate: async () => {},
+    release: () => {},
+    upToDate: () => {},
+  };
+  for (let ms = 0; ms < 35_000; ms += 100) {
+    checkpoints.add(stream);
+    checkpoints.recordsAreBehind();
+    await vi.advanceTimersByTimeAsync(100);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+  expect(rotating).toHaveBeenCalledTimes(3);
+  await checkpoints.close();
+  await records.close();
 });

@@ -26,6 +26,6 @@ test('its intent is not void while the log may say that it counts', async () => 
   await expect(large.make(file, async () => {})).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
   await expect(large.annul()).rejects.toThrow();
   const found: EntryHeader[] = [];
-  for await (const { header } of log.records(await log.rotate())) found.push(header);
+  for await (const { header } of log.entries(await log.rotate())) found.push(header);
   expect(found).toEqual([{ ...record, intent: true }, record]);
 });

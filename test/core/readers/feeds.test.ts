@@ -3,11 +3,13 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Lease } from '../../../src/core/sessions/lease.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { CollectingSink, startCore } from '../../support/core/harness.ts';
+import { CollectingSink, RecordingOwner, startCore } from '../../support/core/harness.ts';
 import { appendLine, makeStream } from '../../support/core/streams.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const STREAM = ResourcePath.parse('stream');
+
+const isDone = () => true;
 
 describe('a symlink that leads elsewhere', () => {
   const ALIAS = ResourcePath.parse('alias');
@@ -48,6 +50,47 @@ describe('a symlink that leads elsewhere', () => {
     }
     await rm(path.join(directory, 'stream'));
     for (const sink of [byName, again]) await waitFor(() => sink.endReason === 'deleted', 'the end');
+  });
+
+  test('ends a session by it, and not those who stay for the stream', async () => {
+    const core = await startCore();
+    onTestFinished(() => core.core.close());
+    await makeStream(core.core, 'stream', 'first\n');
+    const at = (name: string) => path.join(core.directory, name);
+    await symlink('stream', at('alias'));
+    await writeFile(at('other'), '');
+    const owner = new RecordingOwner();
+    await core.open('alias', owner);
+    const sink = new CollectingSink();
+    sink.follower = await core.core.followers.follow(STREAM, {}, sink, new AbortController().signal);
+    sink.drain();
+    await symlink('other', at('new'));
+    await rename(at('new'), at('alias'));
+    await waitFor(() => owner.failures.length === 1, 'the end of the session');
+    await waitFor(() => appendLine(core.core, 'stream', 'second\n').then(isDone, () => false), 'an append');
+    await waitFor(() => sink.bytes.toString() === 'first\nsecond\n', 'the second line');
+    expect(sink.endReason).toBeUndefined();
+  });
+
+  test('ends a session by it as deleted, and those who follow the file by its name as interrupted', async () => {
+    const core = await startCore();
+    onTestFinished(() => core.core.close());
+    const at = (name: string) => path.join(core.directory, name);
+    for (const name of ['plain', 'other']) await writeFile(at(name), '');
+    await symlink('plain', at('alias'));
+    await core.open('alias');
+    const follow = async (name: string) => {
+      const sink = new CollectingSink();
+      const { signal } = new AbortController();
+      sink.follower = await core.core.followers.follow(ResourcePath.parse(name), {}, sink, signal);
+      sink.drain();
+      return sink;
+    };
+    const [byAlias, byName] = [await follow('alias'), await follow('plain')];
+    await symlink('other', at('new'));
+    await rename(at('new'), at('alias'));
+    await waitFor(() => byAlias.endReason !== undefined && byName.endReason !== undefined, 'the ends');
+    expect([byAlias.endReason, byName.endReason]).toEqual(['deleted', 'interrupted']);
   });
 
   test('ends who reads live by it, and nobody else', async () => {

@@ -51,7 +51,7 @@ async function numbersOf(records: AsyncIterable<JournalEntry<Header>>): Promise<
 
 /** What the next server finds. */
 async function foundIn(directory: string): Promise<number[]> {
-  return numbersOf((await openLog(directory)).replay.records(() => {}));
+  return numbersOf((await openLog(directory)).replay.entries(() => {}));
 }
 
 async function newDirectory(): Promise<string> {
@@ -115,7 +115,7 @@ describe('a journal', () => {
       const { log, replay } = await openLog(directory, isDurable);
       await new Writer().append(log, { file: 'even', number: 8 });
       await log.annulReplayed(({ file }) => file === 'even');
-      expect(await numbersOf(replay.records(() => {}))).toEqual([1, 3, 5, 7]);
+      expect(await numbersOf(replay.entries(() => {}))).toEqual([1, 3, 5, 7]);
       expect(await foundIn(directory)).toEqual([1, 3, 5, 7, 8]);
       await log.annulReplayed(({ number }) => number === 5);
       expect(await foundIn(directory)).toEqual([1, 3, 7, 8]);
@@ -219,7 +219,7 @@ describe('a quarantine', () => {
     const second = await openQuarantine(directory);
     expect([...second.files].sort()).toEqual(['a', 'b']);
     await second.add(new Set(['a']), records(b, { ...a, number: 2 }));
-    expect(await numbersOf(second.records('a'))).toEqual([0, 1, 2]);
+    expect(await numbersOf(second.entries('a'))).toEqual([0, 1, 2]);
     expect(await numbersOf(second.all())).toHaveLength(4);
     await second.remove('a');
     expect([...(await openQuarantine(directory)).files]).toEqual(['b']);
@@ -246,7 +246,7 @@ describe('a quarantine', () => {
     };
     await expect(quarantine.add(new Set(['a', 'b']), failing())).rejects.toThrow();
     expect(await readdir(directory)).toEqual(['a.log']);
-    expect(await numbersOf(quarantine.records('a'))).toEqual([0]);
+    expect(await numbersOf(quarantine.entries('a'))).toEqual([0]);
     expect([...quarantine.files]).toEqual(['a']);
     expect((await readFile(path.join(directory, 'a.log'))).length).toBeGreaterThan(0);
   });

@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Journal } from '../../../src/storage/journal/journal.ts';
 import type { FileRecord } from '../../../src/storage/records/file-record.ts';
 import type { Records, RecordsEntry, WriteOptions } from '../../../src/storage/records/records.ts';
-import { StorageFullError } from '../../../src/wire/errors.ts';
+import { OutcomeUnknownError, StorageFullError } from '../../../src/wire/errors.ts';
 import { journalOf, recordsOf, withStore } from '../../support/core/stored-records.ts';
 import { breakLog } from '../../support/disk/log-trouble.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
@@ -28,7 +28,7 @@ async function open(root: string, isDurable = false): Promise<Opened> {
   const records = recordsOf(root, () => {}, journal);
   onTestFinished(() => records.close());
   await records.open();
-  const { records: entries } = await journal.replay();
+  const { entries } = await journal.replay();
   for await (const { header } of entries(() => {})) await records.replay(header);
   return { root, records, journal };
 }
@@ -63,6 +63,29 @@ function batches() {
   const writing = vi.spyOn(ClassicLevel.prototype, 'batch');
   onTestFinished(() => writing.mockRestore());
   return () => (writing.mock.calls as unknown[][]).map(([, options]) => options);
+}
+
+/** Makes the disk refuse what is written to the store. */
+function refuseBatches(): void {
+  const writing = vi.spyOn(ClassicLevel.prototype, 'batch');
+  onTestFinished(() => writing.mockRestore());
+  writing.mockImplementation((() => {
+    const full = Object.assign(new Error('No space left on device'), { code: 'LEVEL_IO_ERROR' });
+    return Promise.reject(full);
+  }) as never);
+}
+
+/** Makes syncs of the store fail, after what was to be synced was written. */
+function failSyncs(): () => void {
+  const { batch } = ClassicLevel.prototype;
+  const writing = vi.spyOn(ClassicLevel.prototype, 'batch');
+  writing.mockImplementation(async function failing(this: ClassicLevel, ...args: unknown[]) {
+    await batch.apply(this, args as never);
+    throw Object.assign(new Error('IO error: made up'), { code: 'LEVEL_IO_ERROR' });
+  } as never);
+  const mend = () => writing.mockRestore();
+  onTestFinished(mend);
+  return mend;
 }
 
 describe('a change that is journaled', () => {
@@ -118,12 +141,7 @@ describe('a change that is journaled', () => {
   test('is refused when the store refuses it, too', async () => {
     const opened = await openNew();
     breakLog();
-    const writing = vi.spyOn(ClassicLevel.prototype, 'batch');
-    onTestFinished(() => writing.mockRestore());
-    writing.mockImplementation((() => {
-      const full = Object.assign(new Error('No space left on device'), { code: 'LEVEL_IO_ERROR' });
-      return Promise.reject(full);
-    }) as never);
+    refuseBatches();
     await expect(set(opened, '1-1', record(1))).rejects.toBeInstanceOf(StorageFullError);
     expect(opened.records.get('1-1')).toBeUndefined();
   });
@@ -134,6 +152,34 @@ describe('a change that is journaled', () => {
     const howWritten = batches();
     await opened.records.flush();
     expect(howWritten()).toEqual([{ sync: true }]);
+  });
+
+  test('leaves what has expired to be found, on a disk that takes nothing', async () => {
+    const opened = await openNew();
+    await opened.records.write((draft) => draft.set('1-1', { ...record(1), dueMs: 1 }), NOT_DURABLE);
+    await set(opened, '2-2', record(2));
+    breakLog();
+    refuseBatches();
+    await expect(set(opened, '3-3', record(3))).rejects.toBeInstanceOf(StorageFullError);
+    expect(await opened.records.due(10, 10)).toEqual([{ fingerprint: '1-1', path: 'f' }]);
+  });
+
+  test('does not come back over one whose outcome in the store was unknown', async () => {
+    const opened = await openNew(true);
+    await set(opened, '1-1', record(1), { durable: true, journaled: true });
+    const mend = failSyncs();
+    const deleted = opened.records.write((draft) => draft.delete('1-1'), { durable: true });
+    await expect(deleted).rejects.toBeInstanceOf(OutcomeUnknownError);
+    mend();
+    expect(opened.records.get('1-1')).toBeUndefined();
+    await set(opened, '2-2', record(2), NOT_DURABLE);
+    expect(await stored(opened, '1-1')).toBeUndefined();
+  });
+
+  test('goes to the store at once when it must last and the journal does not', async () => {
+    const opened = await openNew();
+    await set(opened, '1-1', record(1), { durable: true, journaled: true });
+    expect(await stored(opened, '1-1')).toBe(JSON.stringify(record(1)));
   });
 
   test('is in the store when there are many', async () => {

@@ -9,7 +9,7 @@ import { Journal } from '../../../src/storage/journal/journal.ts';
 import { Segments } from '../../../src/storage/journal/segments.ts';
 import type { FileRecord, Tombstone } from '../../../src/storage/records/file-record.ts';
 import { JOURNALED_KEY } from '../../../src/storage/records/record-keys.ts';
-import { Records, type RecordsEntry } from '../../../src/storage/records/records.ts';
+import { Records, type RecordsEntry, type RecordsOptions } from '../../../src/storage/records/records.ts';
 import { Reserve } from '../../../src/storage/records/reserve.ts';
 import type { StreamLink } from '../../../src/storage/records/stream-state.ts';
 import type { Report } from '../../../src/storage/report.ts';
@@ -29,7 +29,11 @@ export function journalOf(root: string, isDurable = false): Journal<RecordsEntry
 }
 
 /** The store of a root that no server uses; to be opened and closed by the caller. */
-export function recordsOf(root: string, report: Report = () => {}, journal = journalOf(root)): Records {
+export function recordsOf(
+  root: string,
+  report: Report = () => {},
+  journal: RecordsOptions['journal'] = journalOf(root),
+): Records {
   const own = (name: string) => path.join(root, RESERVED, name);
   return new Records({
     directory: own('records'),
@@ -37,7 +41,6 @@ export function recordsOf(root: string, report: Report = () => {}, journal = jou
     reserve: new Reserve(own('reserve')),
     report,
     journal,
-    behind: () => {},
   });
 }
 
@@ -75,7 +78,7 @@ export async function storedIn(root: string): Promise<Map<string, string>> {
 async function journaledIn(root: string): Promise<RecordsEntry[]> {
   const segments = new Segments(path.join(root, RESERVED, 'redo'));
   const entries: RecordsEntry[] = [];
-  for await (const { header } of segments.records<LogHeader>(await segments.numbers(), () => {})) {
+  for await (const { header } of segments.entries<LogHeader>(await segments.numbers(), () => {})) {
     if ('records' in header) entries.push(header);
   }
   return entries;

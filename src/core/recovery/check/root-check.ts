@@ -49,7 +49,7 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
       progress,
       verify: true,
     });
-    if (count > 0) findings.repaired('journal', `the server was killed; ${count} streams brought up to date`);
+    if (count > 0) findings.repaired('journal', `the server was killed; ${count} files brought up to date`);
     const files = new FileCheck(core, findings);
     let isWhole = true;
     const names = root.walk((directory) => {
