@@ -5,7 +5,7 @@ import type { AppendFile } from '../../storage/stored-file.ts';
 import type { TurnWriter } from '../../storage/write-turns.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
 import { MERGED_BYTES } from '../../wire/protocol.ts';
-import { ByteQueue } from './byte-queue.ts';
+import { ByteQueue } from '../byte-queue.ts';
 import { MAX_HELD_BYTES } from './checkpoints.ts';
 import { type EntryHeader, MAX_LOGGED_BYTES } from './entry.ts';
 import type { LocalLog, LogTarget } from './local-log.ts';

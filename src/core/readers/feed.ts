@@ -87,15 +87,12 @@ export class Feed {
   /**
    * Raises `committed` by what is in the file already and does not come through here, as what other programs append: the windows have a
    * gap there, and readers take it from the file.
-   *
-   * @returns false when it is shorter than what was committed
    */
-  advance(size: number): boolean {
-    if (size <= this.#committed) return size === this.#committed;
+  advance(size: number): void {
+    if (size <= this.#committed) return;
     this.#committed = size;
     for (const window of this.#windows) window.advance(size);
     this.#wake();
-    return true;
   }
 
   /** The newest committed bytes, cut for a kind of sink: kept while there are followers of that kind. */

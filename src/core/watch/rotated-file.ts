@@ -99,12 +99,12 @@ export class RotatedFile {
     if (this.#isRead) this.hold(this.#holdMs);
     const over = this.#readings.filter((file) => !file.isShared);
     this.#readings = this.#readings.filter((file) => file.isShared);
-    await Promise.all(over.map(closeQuietly));
+    await Promise.all(over.map(closeAnyway));
   }
 
   /** Closes it. Never rejects. */
   async close(): Promise<void> {
-    await Promise.all([this.file, ...this.#readings].map(closeQuietly));
+    await Promise.all([this.file, ...this.#readings].map(closeAnyway));
   }
 
   /** Tells which file has taken its place; undefined when that is gone, and none has come since. */
@@ -174,12 +174,12 @@ export class RotatedFile {
     if (this.#successor !== undefined) return true;
     // It may be closed meanwhile.
     const file = this.file.share();
-    const { size } = await file.state().finally(() => closeQuietly(file));
+    const { size } = await file.state().finally(() => closeAnyway(file));
     return size > 0;
   }
 }
 
 /** A close that fails has lost nothing: it was only read. */
-async function closeQuietly(file: StoredFile): Promise<void> {
+async function closeAnyway(file: StoredFile): Promise<void> {
   await file.close().catch(() => undefined);
 }

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import { ByteQueue } from '../../core/log/byte-queue.ts';
+import { ByteQueue } from '../../core/byte-queue.ts';
 import type { NewFile } from '../../core/streams/streams.ts';
 import { RequestBody } from '../request/request-body.ts';
 

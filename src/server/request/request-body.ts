@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import zlib from 'node:zlib';
 import type { FastifyRequest } from 'fastify';
-import { ByteQueue } from '../../core/log/byte-queue.ts';
+import { ByteQueue } from '../../core/byte-queue.ts';
 import {
   BodyTimeoutError,
   type HttpfstreamError,

@@ -78,7 +78,7 @@ export class Journal<Header extends object> implements TurnWriter {
     return bytes;
   }
 
-  /** Finds what a server before this one has left. To be called first; {@link dropReplayed} when all of it was made good. */
+  /** Finds what a server before this one has left. To be called first; {@link dropReplayed} when all of it was replayed. */
   async replay(): Promise<Replay<Header>> {
     const numbers = await this.#segments.numbers();
     this.#nextNumber = (numbers.at(-1) ?? 0) + 1;
@@ -131,7 +131,7 @@ export class Journal<Header extends object> implements TurnWriter {
   /**
    * Begins a new segment with the next record.
    *
-   * @returns the number up to which segments may be dropped once all that is in them is made good
+   * @returns the number up to which segments may be dropped once all that is in them is elsewhere, too
    */
   rotate(): Promise<number> {
     return new Promise((resolve) => {

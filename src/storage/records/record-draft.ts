@@ -92,8 +92,8 @@ export class RecordDraft {
   forks({ path, fingerprint }: StreamLink): readonly StreamLink[] {
     const apart = this.#valueOf(forksKey(fingerprint));
     if (apart !== undefined) return parseForks(apart);
-    const isBuried = this.tombstone(path)?.fingerprint === fingerprint;
-    return forksWithin(this.#valueOf(isBuried ? tombstoneKey(path) : fileKey(fingerprint)) ?? '');
+    const hasTombstone = this.tombstone(path)?.fingerprint === fingerprint;
+    return forksWithin(this.#valueOf(hasTombstone ? tombstoneKey(path) : fileKey(fingerprint)) ?? '');
   }
 
   /** Replaces the forks of a file, or of what has left a tombstone. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ByteQueue } from '../../../src/core/log/byte-queue.ts';
+import { ByteQueue } from '../../src/core/byte-queue.ts';
 
 /** The memory that parts hold on to. */
 function heldBytes(parts: readonly Buffer[]): number {
