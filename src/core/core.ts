@@ -127,7 +127,10 @@ export class Core {
     const remover = new StreamRemover({ root, records, store, live, syncer, isDurable, deleted }, forks);
     this.resources = new Resources({ root, records, store, live, remover });
     const { resources } = this;
-    const made = (path: ResourcePath) => this.arrivals.notify(path);
+    const made = (path: ResourcePath) => {
+      live.madeAt(path);
+      this.arrivals.notify(path);
+    };
     const making = { root, records, store, live, resources, syncer, isDurable, made };
     this.streams = new Streams(making, forks, remover);
     this.#feeds = new Feeds(this.#live, resources, watch);
@@ -232,14 +235,14 @@ export class Core {
   async close(): Promise<void> {
     try {
       this.#live.shutDown();
-      const settled = this.resources.close();
-      this.sessions.close();
+      const settled = Promise.all([this.resources.close(), this.sessions.close()]);
       await this.#sweep.close();
       await this.#rotated.close();
-      await this.#feeds.closed();
       await settled;
+      await this.#feeds.closed();
       await this.#live.close();
       await this.records.close();
+      await this.#log.journal.close();
       this.#log.syncer.close();
       this.arrivals.close();
     } finally {

@@ -112,6 +112,11 @@ export class LiveResources implements ResourceOwner {
     }
   }
 
+  /** Tells that another file has got a name. */
+  madeAt({ key }: ResourcePath): void {
+    this.#seen.delete(key);
+  }
+
   upToDate(resource: Resource): void {
     this.#letGo(resource);
   }

@@ -7,6 +7,9 @@ import { Slots } from '../slots.ts';
  */
 const MAX_SYNCS = 2;
 
+/** How many syncs may wait for their turn before what would bring more has to wait. */
+const MAX_WAITING = 64;
+
 /** How much longer the rest after a round of syncs is than the round, … */
 const REST_SHARE = 9;
 
@@ -46,6 +49,11 @@ export class Syncer {
   /** Runs an action that waits for the disk, when not too many others do; what it returns or throws is passed on. */
   run<T>(action: () => Promise<T>): Promise<T> {
     return this.#slots.run(action);
+  }
+
+  /** Resolves when not too many syncs wait for their turn. */
+  async waitForCapacity(): Promise<void> {
+    while (this.#slots.waiting >= MAX_WAITING) await this.#slots.run(async () => {});
   }
 
   /** Tells that `file` was written. */

@@ -166,13 +166,14 @@ export class SessionRegistry implements SessionHost {
 
   /**
    * Takes no new appenders from now on, and ends the sessions without a lease.
-   * The others are ended by their holders. Idempotent.
+   * The others are ended by their holders. Resolves when none is being opened any more. Idempotent.
    */
-  close(): void {
+  async close(): Promise<void> {
     this.#closing = true;
     for (const session of this.#sessions.values()) {
       if (session.feed.isWaiting) void session.end('shutdown');
     }
+    await this.#openings.allSettled();
   }
 
   /** Tells that a file was deleted by this server. */
@@ -185,12 +186,13 @@ export class SessionRegistry implements SessionHost {
   }
 
   async #open(path: ResourcePath, request: AppendRequest, owner: LeaseHolder): Promise<Lease> {
+    // Those that have ended keep their files open until they are synced.
+    await this.#context.log.syncer.waitForCapacity();
     const file = await this.#openFile(path, request);
     const { fingerprint } = file.stat;
     return this.#files.run(fingerprint, async () => {
       try {
         const session = (await this.#running(file, request)) ?? (await this.#begin(path, file, request));
-        this.#refuseWhenClosing();
         return session.attach(owner, request);
       } finally {
         if (this.live(fingerprint)?.file !== file) await file.close();
@@ -248,11 +250,11 @@ export class SessionRegistry implements SessionHost {
         const own = goesOn ? last : undefined;
         const append = await this.#record(file, request, { size, start, last: own });
         const hasGrown = (await file.state()).size > size || resource.committed > size;
-        // Nobody would end it.
-        this.#refuseWhenClosing();
-        if (!hasGrown) return this.#start({ path, resource, file, size, append, before: own });
+        const mayBegin = !hasGrown && !this.#closing;
+        if (mayBegin) return this.#start({ path, resource, file, size, append, before: own });
         // Another program has appended meanwhile: that is not the client's, and followers may have it.
         await this.history.undo(file, last ?? { start: size, state: 'finished', end: size });
+        this.#refuseWhenClosing();
         if (goesOn) break;
       }
       throw new AppendBusyError('another program writes to the file');
@@ -269,6 +271,7 @@ export class SessionRegistry implements SessionHost {
     { size, start, last }: { size: number; start: number; last: AppendRecord | undefined },
   ): Promise<AppendRecord> {
     await this.#secure(file);
+    this.#refuseWhenClosing();
     const append: AppendRecord = {
       ...(request.session && { session: request.session }),
       start,
@@ -276,7 +279,6 @@ export class SessionRegistry implements SessionHost {
       ...(last?.state === 'finished' && { finishedAt: size, status: last.status }),
     };
     await this.history.begin(file, withAttempt(append, request.attempt));
-    this.#refuseWhenClosing();
     return append;
   }
 

@@ -1,4 +1,4 @@
-import fs, { constants } from 'node:fs';
+import fs from 'node:fs';
 import path from 'node:path';
 import {
   type HttpfstreamError,
@@ -7,7 +7,7 @@ import {
   StorageFullError,
 } from '../../wire/errors.ts';
 import * as fileIo from '../file-io.ts';
-import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../root/own-directory.ts';
+import { OWN_DIRECTORY_MODE } from '../root/own-directory.ts';
 import { storageFailure } from '../storage-failure.ts';
 import type { TurnWriter, WriteTurns } from '../write-turns.ts';
 import { Batch, type BatchPlace, type JournalWriter, type WaitingEntry } from './batch.ts';
@@ -151,6 +151,11 @@ export class Journal<Header extends object> implements TurnWriter {
     for (const number of this.#ended.keys()) if (number <= upTo) this.#ended.delete(number);
   }
 
+  /** To be called last. What it holds stays for the next start. */
+  async close(): Promise<void> {
+    await this.#segments.removeSpare();
+  }
+
   /** Called at the end of a turn in which records came. */
   flush(): void {
     void this.#flush();
@@ -230,8 +235,7 @@ export class Journal<Header extends object> implements TurnWriter {
     await fileIo.makeDirectories(directory, OWN_DIRECTORY_MODE);
     const number = this.#nextNumber++;
     const name = this.#segments.nameOf(number);
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND;
-    const fd = await fileIo.open(name, flags, OWN_FILE_MODE);
+    const fd = await this.#segments.create(number);
     try {
       if (this.isDurable) await fileIo.syncDirectories(directory, path.dirname(path.dirname(directory)));
       return { number, fd, size: 0 };

@@ -1,9 +1,11 @@
-import fs from 'node:fs';
+import fs, { constants } from 'node:fs';
 import path from 'node:path';
-import { syncDirectories } from '../file-io.ts';
-import { readDirectory } from '../root/own-directory.ts';
+import * as fileIo from '../file-io.ts';
+import { OWN_FILE_MODE, readDirectory } from '../root/own-directory.ts';
 import { hasErrno, storageFailure } from '../storage-failure.ts';
 import { type FoundEntry, type JournalEntry, readEntries, VOID_MARK } from './entry.ts';
+
+const APPENDING = constants.O_WRONLY | constants.O_APPEND;
 
 const SEGMENT_NAME = /^(\d{10})\.log$/;
 
@@ -11,9 +13,13 @@ const SEGMENT_NAME = /^(\d{10})\.log$/;
 export class Segments {
   readonly directory: string;
 
+  /** The file of a segment that was removed: it has nothing in it, and its name is none of a segment. */
+  readonly #spare: string;
+
   /** @param directory absolute; may be missing */
   constructor(directory: string) {
     this.directory = directory;
+    this.#spare = `${directory}.spare`;
   }
 
   /** Absolute. */
@@ -74,14 +80,52 @@ export class Segments {
   }
 
   /**
-   * Removes some of them, in order.
+   * Makes one, of the file that is kept for that, if there is one.
+   *
+   * @returns a descriptor to append with
+   */
+  async create(number: number): Promise<number> {
+    const fd = await fileIo.open(this.#spare, APPENDING | constants.O_TRUNC).catch(() => undefined);
+    if (fd === undefined) {
+      return fileIo.open(
+        this.nameOf(number),
+        APPENDING | constants.O_CREAT | constants.O_EXCL,
+        OWN_FILE_MODE,
+      );
+    }
+    try {
+      await fs.promises.rename(this.#spare, this.nameOf(number));
+      return fd;
+    } catch (error) {
+      await fileIo.close(fd);
+      throw error;
+    }
+  }
+
+  /**
+   * Removes some of them, in order. The file of the last one is kept for the next segment: by then the disk may have no
+   * room for one more.
    *
    * @param isDurable whether none may come back after a loss of power
    */
   async remove(numbers: readonly number[], isDurable: boolean): Promise<void> {
-    for (const number of numbers) await fs.promises.rm(this.nameOf(number), { force: true });
-    if (isDurable && numbers.length > 0) await syncDirectories(this.directory, this.directory);
+    const last = numbers.at(-1);
+    if (last === undefined) return;
+    for (const number of numbers.slice(0, -1)) await fs.promises.rm(this.nameOf(number), { force: true });
+    await fs.promises.rename(this.nameOf(last), this.#spare).catch(ignoreMissing);
+    if (isDurable) await fileIo.syncDirectories(this.directory, this.directory);
+    // It is emptied again before it is used.
+    await fs.promises.truncate(this.#spare).catch(() => undefined);
   }
+
+  /** Removes the file that is kept for the next one. */
+  async removeSpare(): Promise<void> {
+    await fs.promises.rm(this.#spare, { force: true });
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!hasErrno(error, 'ENOENT')) throw error;
 }
 
 /** Yields the records of one file, see {@link readEntries}. */

@@ -203,7 +203,7 @@ describe('what a server has left that was killed', () => {
     const { exit, lines } = await check(root);
     expect({ exit, lines }).toEqual({
       exit: 0,
-      lines: [expect.stringMatching(/^journal: the server was killed; 1 streams? brought up to date$/)],
+      lines: [expect.stringMatching(/^journal: the server was killed; 1 files? brought up to date$/)],
     });
     const text = Array.from({ length: 20 }, (_, seq) => `line ${seq}\n`).join('');
     expect(await readFile(path.join(root, 's'), 'utf8')).toBe(text);

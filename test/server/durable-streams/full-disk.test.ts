@@ -1,4 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { play } from '../../support/core/crash-root.ts';
@@ -8,6 +8,7 @@ import { smallDisks } from '../../support/disk/small-disk.ts';
 import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 const KiB = 1024;
 
@@ -187,8 +188,12 @@ describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
       expect((await stream.produce(lineOf(seq, 10), { seq })).status).toBe(200);
     await disk.fillFiles();
     expect((await fresh.create()).status).toBe(507);
-    for (let seq = 2; seq < 20; seq++)
+    for (let seq = 2; seq < 19; seq++)
       expect((await stream.produce(lineOf(seq, 10), { seq })).status).toBe(200);
+    // The journal begins a new segment after that.
+    const redo = path.join(disk.directory, RESERVED, 'redo');
+    await waitFor(async () => (await readdir(redo)).length === 0, 'the journal to be dropped');
+    expect((await stream.produce(lineOf(19, 10), { seq: 19 })).status).toBe(200);
     expect((await gone.delete()).status).toBe(204);
     await disk.makeRoom();
     await fresh.create({}, 'new');

@@ -251,3 +251,23 @@ describe('a quarantine', () => {
     expect((await readFile(path.join(directory, 'a.log'))).length).toBeGreaterThan(0);
   });
 });
+
+test('a segment that is not needed any more is kept, empty, for the next one, until the journal is closed', async () => {
+  const directory = await newDirectory();
+  const { log } = await openLog(directory);
+  const spare = `${directory}.spare`;
+  const write = (number: number) => new Writer().append(log, { file: 'a', number });
+  await write(0);
+  await log.drop(await log.rotate());
+  expect([await readdir(directory), (await stat(spare)).size]).toEqual([[], 0]);
+  const { ino } = await stat(spare);
+  // What lies there is no part of the journal.
+  await writeFile(spare, 'left over');
+  await write(1);
+  const [name] = await readdir(directory);
+  expect((await stat(path.join(directory, name as string))).ino).toBe(ino);
+  expect(await foundIn(directory)).toEqual([1]);
+  await log.drop(await log.rotate());
+  await log.close();
+  await expect(stat(spare)).rejects.toThrow('ENOENT');
+});

@@ -68,8 +68,11 @@ export class OrphanCheck {
 
   /** Whether a file of which nothing is remembered is the one that was, from a backup for instance. */
   #isCopy({ fingerprint, size }: FileStat, record: FileRecord): boolean {
-    const isAlone = !this.#options.known.has(fingerprint) && !isDamaged(record);
-    return isAlone && size === Math.max(record.stream?.size ?? 0, record.append?.end ?? 0);
+    if (this.#options.known.has(fingerprint) || isDamaged(record)) return false;
+    const { stream, append } = record;
+    // An append that is open has brought more since: in the copy it is one that broke off.
+    if (append?.state === 'open') return size >= Math.max(stream?.size ?? 0, append.start);
+    return size === Math.max(stream?.size ?? 0, append?.end ?? 0);
   }
 
   /** Remembers of a copy what is remembered of the file; its positions keep their names, its time to live is renewed. */
