@@ -4,14 +4,16 @@ import type { HttpfstreamError } from '../../wire/errors.ts';
 import type { Syncer } from './syncer.ts';
 
 /**
- * Syncs one file: only when it was written, and one sync after the other, so that whoever closes it waits for the last
- * one.
+ * Syncs one file, however often it is open: only when it was written, and one sync after the other, so that whoever closes it
+ * waits for the last one. Those who want one while one waits for its turn share that.
  */
 export class FileSync {
   readonly #syncer: Syncer;
   /** Through which it was written since the last sync. */
   #written: AppendFile | undefined;
   #syncing: Promise<void> = Promise.resolve();
+  /** Whether the last one has not begun. */
+  #isWaiting = false;
   #lost: HttpfstreamError | undefined;
 
   constructor(syncer: Syncer) {
@@ -36,8 +38,14 @@ export class FileSync {
     const file = this.#written;
     if (file === undefined || this.#lost !== undefined) return;
     this.#written = undefined;
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    const sync = () => {
+      this.#isWaiting = false;
+      return file.sync();
+    };
     this.#syncing = this.#syncing
-      .then(() => this.#syncer.sync(file))
+      .then(() => this.#syncer.run(sync))
       .catch((error) => {
         this.#lost ??= storageFailure(error);
       });

@@ -192,7 +192,10 @@ export class SessionRegistry implements SessionHost {
     const { fingerprint } = file.stat;
     return this.#files.run(fingerprint, async () => {
       try {
-        const session = (await this.#running(file, request)) ?? (await this.#begin(path, file, request));
+        const running = await this.#running(file, request);
+        // One that has just begun has to be held by somebody, who is told that the server closes.
+        if (running !== undefined) this.#refuseWhenClosing();
+        const session = running ?? (await this.#begin(path, file, request));
         return session.attach(owner, request);
       } finally {
         if (this.live(fingerprint)?.file !== file) await file.close();

@@ -35,6 +35,7 @@ import { librariesIn, tellLoaded } from '../../support/programs/loaded-libraries
 import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
 import { ServerProcess } from '../../support/server/server-process.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { V2Peer } from '../../support/websocket/v2-peer.ts';
 
 /** What takes more than a second says so. */
 const PROGRESS = /^the server before this one was killed: /;
@@ -346,6 +347,22 @@ describe('what is remembered of a file', () => {
     expect(await post(server.url('/closed'), 'more')).toBe(409);
     expect((await fetch(server.url('/open'))).headers.get('stream-ttl')).toBe('9999');
     expect((await fetch(server.url(`/open?offset=${offset}`))).status).toBe(200);
+  });
+
+  test('goes to the copies when the root was copied while a server ran: what was under way there has not finished', async () => {
+    const server = await startServer();
+    const appender = await V2Peer.append(server.url('/broken'), { session: 'x'.repeat(32) });
+    await appender.append('part 1 of 2', 11);
+    // The store has the record; the copy of the file has more than that knows.
+    const redo = path.join(server.root, '.httpfstream', 'redo');
+    await waitFor(async () => (await readdir(redo)).length === 0, 'a checkpoint');
+    const copy = path.join(await temporaryDirectory(), 'copy');
+    await cp(server.root, copy, { recursive: true, filter: (name) => !/lock$/i.test(name) });
+    expect((await check(copy)).lines).toEqual([expect.stringMatching(/^broken: is a copy of the file/)]);
+    const other = await startServer({ root: copy, graceMs: 100 });
+    const follower = await V2Peer.follow(other.url('/broken'));
+    await follower.closed();
+    expect([follower.text, follower.end?.reason]).toEqual(['part 1 of 2', 'interrupted']);
   });
 
   test('goes to a copy of the file that came in its place', async () => {

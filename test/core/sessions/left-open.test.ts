@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { AppendHistory } from '../../../src/core/sessions/append-history.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import {
   AppendBusyError,
@@ -8,6 +9,7 @@ import {
 } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { CollectingSink, RecordingOwner, startCore } from '../../support/core/harness.ts';
+import { rememberedIn } from '../../support/core/stored-records.ts';
 import { appendLine, makeStream } from '../../support/core/streams.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -98,4 +100,23 @@ test('nobody begins to read live while the server closes', async () => {
   await expect(core.followers.openLive(STREAM)).rejects.toThrow(ServerClosingError);
   reads.release();
   await closed;
+});
+
+test('a session that is refused because the server closes leaves what was remembered of the one before', async () => {
+  const { core, open, directory } = await startCore();
+  const first = await open('f');
+  first.append(Buffer.from('all'));
+  await first.end('finished', 0);
+  const { begin } = AppendHistory.prototype;
+  const beginning = vi.spyOn(AppendHistory.prototype, 'begin');
+  onTestFinished(() => beginning.mockRestore());
+  beginning.mockImplementationOnce(async function closing(this: AppendHistory, ...args) {
+    void core.sessions.close();
+    await begin.apply(this, args);
+  });
+  await expect(open('f')).rejects.toBeInstanceOf(ServerClosingError);
+  await core.close();
+  expect(await rememberedIn(directory)).toEqual({
+    f: expect.objectContaining({ state: 'finished', status: 0 }),
+  });
 });

@@ -48,3 +48,17 @@ test('a file that has taken the name of another one is appended to by it, and th
   await appendLine(core, 'moved', 'more\n');
   expect(await readFile(at('moved'), 'utf8')).toBe('one\nmore\n');
 });
+
+test('a stream that is made where one was renamed, or deleted, a moment ago is what is appended to', async () => {
+  const { core, at } = await twoStreams();
+  await appendLine(core, 'one', 'more\n');
+  await rename(at('one'), at('moved'));
+  await makeStream(core, 'one', 'new\n');
+  await appendLine(core, 'one', 'newer\n');
+  await appendLine(core, 'two', 'more\n');
+  await rm(at('two'));
+  await makeStream(core, 'two', 'new\n');
+  await appendLine(core, 'two', 'newer\n');
+  const texts = await Promise.all(['one', 'moved', 'two'].map((name) => readFile(at(name), 'utf8')));
+  expect(texts).toEqual(['new\nnewer\n', 'one\nmore\n', 'new\nnewer\n']);
+});
