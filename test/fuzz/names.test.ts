@@ -20,6 +20,7 @@ test('a name has been said when it was in a form, also in chunks', () => {
       'Content-Disposition: form-data; name="file"; filename="fi\r\n5\r\nrst.t\r\n2;x=1\r\nxt"\r\n',
     ),
   );
-  expect(names.has('first.txt')).toBe(true);
+  names.add(Buffer.from('Content-Disposition: form-data; name="file"; filename="%2e%2e#"\r\n'));
+  for (const name of ['first.txt', '%2e%2e#', '..#']) expect([name, names.has(name)]).toEqual([name, true]);
   expect(names.has('second.txt')).toBe(false);
 });

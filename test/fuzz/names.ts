@@ -20,7 +20,8 @@ export class Names {
     const text = bytes.toString('latin1');
     for (const [, name] of text.matchAll(NAME)) this.#addName(name as string);
     if (!text.includes('form-data')) return;
-    this.#forms.push(unescaped(text), unescaped(text.replace(CHUNK_LINE, '')));
+    // Names of files in forms are taken as they are, but for a few escapes.
+    for (const form of [text, text.replace(CHUNK_LINE, '')]) this.#forms.push(form, unescaped(form));
   }
 
   /** @param name as it is on the disk */
