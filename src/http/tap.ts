@@ -1,0 +1,80 @@
+import { whenCollected } from './when-collected.ts';
+
+/** How the body of an answer has ended; `cancelled` also when nobody can read it any more. */
+export type BodyEnd = 'complete' | 'broken' | 'cancelled';
+
+/** Is told of the body of an answer while it is read. */
+export interface Tap {
+  /** Its reader waits for the next bytes. */
+  reading?(): void;
+  read?(bytes: number): void;
+  /** What its reader is told in place of an error. */
+  failure?(error: unknown): unknown;
+  /** Called once. */
+  end(how: BodyEnd, error?: unknown): void;
+}
+
+/**
+ * The same answer, with a body that tells what becomes of it. It is read no further than
+ * the one who reads asks for. An answer without a body is given back, and has ended.
+ */
+export function tapped(response: Response, tap: Tap): Response {
+  if (response.body === null) {
+    tap.end('complete');
+    return response;
+  }
+  const { status, statusText, headers, url, redirected } = response;
+  const answer = new Response(tappedStream(response.body, tap), { status, statusText, headers });
+  return withOrigin(answer, url, redirected);
+}
+
+/** Says where an answer came from, which its constructor cannot. */
+export function withOrigin(answer: Response, url: string, redirected: boolean): Response {
+  return Object.defineProperties(answer, {
+    url: { value: url, configurable: true },
+    redirected: { value: redirected, configurable: true },
+  });
+}
+
+function tappedStream(body: ReadableStream<Uint8Array>, tap: Tap): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  let isOver = false;
+  const end = (how: BodyEnd, error?: unknown) => {
+    if (isOver) return;
+    isOver = true;
+    forget();
+    tap.end(how, error);
+  };
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        tap.reading?.();
+        try {
+          const { done, value } = await reader.read();
+          if (isOver) return;
+          if (done) {
+            end('complete');
+            controller.close();
+          } else {
+            tap.read?.(value.length);
+            controller.enqueue(value);
+          }
+        } catch (cause) {
+          const error = tap.failure?.(cause) ?? cause;
+          end('broken', error);
+          throw error;
+        }
+      },
+      cancel(reason) {
+        end('cancelled');
+        return reader.cancel(reason);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  const forget = whenCollected(stream, () => {
+    end('cancelled');
+    reader.cancel().catch(() => {});
+  });
+  return stream;
+}
