@@ -1,10 +1,10 @@
-import { assertBody, type Body, type Payload, payloadOf } from './body.ts';
-import { BodyStream } from './body-stream.ts';
+import { assertBody, type Body, type Payload, payloadOf } from './body/body.ts';
+import { BodyStream } from './body/body-stream.ts';
+import { gzipped } from './body/gzip.ts';
+import { type FileOptions, Form } from './body/multipart.ts';
 import { type Fetch, type FetchBody, type FetchInit, type Middleware, wrapped } from './fetch.ts';
 import { isStreaming } from './fetch-guards.ts';
-import { gzipped } from './gzip.ts';
 import { limits, type Progress } from './limits.ts';
-import { type FileOptions, Form } from './multipart.ts';
 import { assertParameter, type Base, type Scalar } from './target.ts';
 
 /** What a client gives its requests. */

@@ -1,9 +1,9 @@
-import { BodyStream } from './body-stream.ts';
+import { tapped } from './answer/tap.ts';
+import { BodyStream } from './body/body-stream.ts';
+import { isWebStream, sourceOf } from './body/source.ts';
 import { ConnectionError, HttpfstreamError } from './errors.ts';
 import type { Fetch, FetchInit } from './fetch.ts';
 import { onAbort } from './on-abort.ts';
-import { isWebStream, sourceOf } from './source.ts';
-import { tapped } from './tap.ts';
 
 /** Fetches that need no guards: they end what they send, and can send any body as a stream. */
 const streaming = new WeakSet<Fetch>();

@@ -1,7 +1,12 @@
 /** The streaming HTTP client, where there is no Node: over the platform's `fetch`. */
 import { Client, type ClientOptions } from './client.ts';
 
-export type { Body } from './body.ts';
+export { type EventsOptions, events, type ServerSentEvent } from './answer/events.ts';
+export { type LinesOptions, lines, ndjson } from './answer/lines.ts';
+export { ok } from './answer/ok.ts';
+export { bytes, json, text, type WholeOptions } from './answer/whole-body.ts';
+export type { Body } from './body/body.ts';
+export type { FileOptions } from './body/multipart.ts';
 export type { Client, ClientOptions } from './client.ts';
 export type { ClientRequest, MultipartRequest } from './client-request.ts';
 export {
@@ -16,17 +21,12 @@ export {
   TimeoutError,
   TooLargeError,
 } from './errors.ts';
-export { type EventsOptions, events, type ServerSentEvent } from './events.ts';
 export type { Fetch, FetchInit, Middleware } from './fetch.ts';
 export type { Progress } from './limits.ts';
-export { type LinesOptions, lines, ndjson } from './lines.ts';
 export { bearer } from './middleware/bearer.ts';
 export { concurrency } from './middleware/concurrency.ts';
 export { type Logger, logging } from './middleware/logging.ts';
 export { type RetryOptions, retry } from './middleware/retry.ts';
-export type { FileOptions } from './multipart.ts';
-export { ok } from './ok.ts';
-export { bytes, json, text, type WholeOptions } from './whole-body.ts';
 
 /**
  * Makes requests below a base URL.

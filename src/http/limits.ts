@@ -1,9 +1,9 @@
-import { type Content, declaredLength, lengthOf, streamed } from './body.ts';
-import { BodyStream, type BodyWatcher } from './body-stream.ts';
+import { type Tap, tapped } from './answer/tap.ts';
+import { type Content, declaredLength, lengthOf, streamed } from './body/body.ts';
+import { BodyStream, type BodyWatcher } from './body/body-stream.ts';
 import { TimeoutError } from './errors.ts';
 import type { Fetch, FetchBody, FetchInit, Middleware } from './fetch.ts';
 import { onAbort } from './on-abort.ts';
-import { type Tap, tapped } from './tap.ts';
 
 /** How far a request and its answer have come. */
 export interface Progress {

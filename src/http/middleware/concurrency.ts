@@ -1,6 +1,6 @@
+import { tapped } from '../answer/tap.ts';
 import type { Middleware } from '../fetch.ts';
 import { onAbort } from '../on-abort.ts';
-import { tapped } from '../tap.ts';
 
 /**
  * Lets at most `limit` requests run at a time, in the order in which they were sent; the others

@@ -1,7 +1,7 @@
-import { isBytes, lengthOf } from '../body.ts';
-import { BodyStream } from '../body-stream.ts';
+import { tapped } from '../answer/tap.ts';
+import { isBytes, lengthOf } from '../body/body.ts';
+import { BodyStream } from '../body/body-stream.ts';
 import type { FetchInit, Middleware } from '../fetch.ts';
-import { tapped } from '../tap.ts';
 
 /** What is written to; a logger of pino is one. */
 export interface Logger {

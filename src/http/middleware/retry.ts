@@ -1,5 +1,5 @@
-import { again, canRepeat } from '../body.ts';
-import { BodyStream } from '../body-stream.ts';
+import { again, canRepeat } from '../body/body.ts';
+import { BodyStream } from '../body/body-stream.ts';
 import { ConnectionError, TimeoutError } from '../errors.ts';
 import type { Fetch, FetchInit, Middleware } from '../fetch.ts';
 import { onAbort } from '../on-abort.ts';

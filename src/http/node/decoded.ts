@@ -50,7 +50,7 @@ class Inflate extends Transform {
   }
 
   override _flush(callback: TransformCallback): void {
-    if (this.#decoder === undefined) callback();
+    if (this.#decoder === undefined) callback(new Error('unexpected end of file'));
     else this.#decoder.once('end', () => callback()).end();
   }
 

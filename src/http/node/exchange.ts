@@ -1,7 +1,7 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import type { Readable } from 'node:stream';
-import { BodyStream } from '../body-stream.ts';
+import { BodyStream } from '../body/body-stream.ts';
 import { ConnectionError } from '../errors.ts';
 import { onAbort } from '../on-abort.ts';
 import { decoded } from './decoded.ts';

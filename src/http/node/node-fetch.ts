@@ -1,12 +1,12 @@
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import { again, canRepeat, isBytes, streamed } from '../body.ts';
-import { BodyStream } from '../body-stream.ts';
+import { withOrigin } from '../answer/tap.ts';
+import { again, canRepeat, isBytes, streamed } from '../body/body.ts';
+import { BodyStream } from '../body/body-stream.ts';
+import { isWebStream, sourceOf } from '../body/source.ts';
 import { ConnectionError, RedirectError } from '../errors.ts';
 import type { Fetch, FetchBody, FetchInit } from '../fetch.ts';
 import { declareStreaming } from '../fetch-guards.ts';
-import { isWebStream, sourceOf } from '../source.ts';
-import { withOrigin } from '../tap.ts';
 import { answerBody } from './answer-body.ts';
 import { Exchange } from './exchange.ts';
 import { proxyAgentFor } from './proxy.ts';

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { again, canRepeat } from '../body.ts';
+import { again, canRepeat } from '../body/body.ts';
 import { RedirectError } from '../errors.ts';
 import type { FetchBody, FetchInit } from '../fetch.ts';
 

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { VERSION } from '../../wire/version.ts';
-import { BodyStream } from '../body-stream.ts';
+import { BodyStream } from '../body/body-stream.ts';
 import { ACCEPTED_CODINGS } from './decoded.ts';
 
 /** Those of a connection are for its two ends (RFC 9110, section 7.6.1), and these two are not the application. */

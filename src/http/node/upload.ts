@@ -1,5 +1,5 @@
 import type { ClientRequest } from 'node:http';
-import type { BodyStream } from '../body-stream.ts';
+import type { BodyStream } from '../body/body-stream.ts';
 
 /** Sends a body as fast as the other side takes it. */
 export class Upload {

@@ -1,5 +1,5 @@
+import { InvalidSourceError } from '../errors.ts';
 import { BodyStream } from './body-stream.ts';
-import { InvalidSourceError } from './errors.ts';
 import {
   BytesSource,
   type Chunks,

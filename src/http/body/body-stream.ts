@@ -1,4 +1,4 @@
-import { BodyLengthError } from './errors.ts';
+import { BodyLengthError } from '../errors.ts';
 import type { Source } from './source.ts';
 
 /** Is told of a body while it is sent. */

@@ -1,4 +1,4 @@
-import { whenCollected } from './when-collected.ts';
+import { whenCollected } from '../when-collected.ts';
 
 /** How the body of an answer has ended; `cancelled` also when nobody can read it any more. */
 export type BodyEnd = 'complete' | 'broken' | 'cancelled';

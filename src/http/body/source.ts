@@ -1,4 +1,4 @@
-import { InvalidSourceError } from './errors.ts';
+import { InvalidSourceError } from '../errors.ts';
 
 /** Chunks of bytes, or of text. A Node `Readable` is an async iterable. */
 export type Chunks = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | string>;

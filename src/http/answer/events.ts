@@ -1,6 +1,6 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import { TooLargeError } from '../errors.ts';
 import { chunksOf } from './chunks.ts';
-import { TooLargeError } from './errors.ts';
 import { exceeds } from './lines.ts';
 
 export interface EventsOptions {

@@ -1,4 +1,4 @@
-import { type Problem, StatusError } from './errors.ts';
+import { type Problem, StatusError } from '../errors.ts';
 import { beginningOf } from './whole-body.ts';
 
 const MAX_ERROR_BYTES = 65_536;

@@ -1,3 +1,4 @@
+import { BodyLengthError } from '../errors.ts';
 import {
   type Body,
   type Bytes,
@@ -9,7 +10,6 @@ import {
   typeOf,
 } from './body.ts';
 import { BodyStream } from './body-stream.ts';
-import { BodyLengthError } from './errors.ts';
 import type { Source } from './source.ts';
 
 export interface FileOptions {
