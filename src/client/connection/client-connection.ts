@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import path from 'node:path';
 import ImportedWebSocket from 'ws';
-import { proxyAgentFor } from '../../http/node/proxy.ts';
+import { proxyAgentFor } from '../../http/node/proxy-agent.ts';
 import { ConnectionError } from '../../wire/errors.ts';
 import { PayloadTap } from '../../wire/payload-tap.ts';
 import {

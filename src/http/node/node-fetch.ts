@@ -9,7 +9,7 @@ import type { Fetch, FetchBody, FetchInit } from '../fetch.ts';
 import { declareStreaming } from '../fetch-guards.ts';
 import { answerBody } from './answer-body.ts';
 import { Exchange } from './exchange.ts';
-import { proxyAgentFor } from './proxy.ts';
+import { proxyFor } from './proxy.ts';
 import { locationOf, MAX_REDIRECTS, redirected } from './redirect.ts';
 import { requestHeaders } from './request-headers.ts';
 
@@ -45,13 +45,15 @@ const NULL_BODY = new Set([204, 205, 304]);
  */
 export function nodeFetch({ agents = {} }: NodeFetchOptions = {}): NodeFetch {
   const own = { http: new http.Agent(AGENT_OPTIONS), https: new https.Agent(AGENT_OPTIONS) };
-  const agentFor = (url: URL) => {
+  const agentFor = async (url: URL) => {
     const kind = url.protocol === 'https:' ? 'https' : 'http';
     const given = agents[kind];
-    if (given !== undefined) return { agent: given, over: undefined };
+    if (given !== undefined || proxyFor(url) === undefined)
+      return { agent: given ?? own[kind], over: undefined };
+    // Loaded when it is needed: it takes longer than all the rest.
+    const { proxyAgentFor } = await import('./proxy-agent.ts');
     const over = new AbortController();
-    const proxy = proxyAgentFor(url, over.signal);
-    return proxy === undefined ? { agent: own[kind], over: undefined } : { agent: proxy, over };
+    return { agent: proxyAgentFor(url, over.signal) ?? own[kind], over };
   };
   const fetch: Fetch = (url, init) => new Following(agentFor, url, init).run();
   const close = () => {
@@ -62,7 +64,7 @@ export function nodeFetch({ agents = {} }: NodeFetchOptions = {}): NodeFetch {
   return Object.assign(fetch, { close });
 }
 
-type AgentFor = (url: URL) => { agent: http.Agent; over: AbortController | undefined };
+type AgentFor = (url: URL) => Promise<{ agent: http.Agent; over: AbortController | undefined }>;
 
 /** A request, with the redirects that it leads to. */
 class Following {
@@ -116,7 +118,7 @@ class Following {
     for (;;) {
       const { method, headers, signal } = this.#init;
       const body = this.#init.body as string | Uint8Array | BodyStream | undefined;
-      const { agent, over } = this.#agentFor(this.#url);
+      const { agent, over } = await this.#agentFor(this.#url);
       const hop = {
         url: this.#url,
         method,

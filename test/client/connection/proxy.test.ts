@@ -3,7 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { request } from '../../../src/cli/http-request.ts';
 import { append, follow } from '../../../src/client/index.ts';
-import { proxyAgentFor } from '../../../src/http/node/proxy.ts';
+import { proxyAgentFor } from '../../../src/http/node/proxy-agent.ts';
 import { ConnectProxy } from '../../support/http/connect-proxy.ts';
 import { startServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
