@@ -1,5 +1,6 @@
-import http, { type IncomingMessage } from 'node:http';
-import https from 'node:https';
+import type http from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import type https from 'node:https';
 import { withOrigin } from '../answer/tap.ts';
 import { again, canRepeat, isBytes, streamed } from '../body/body.ts';
 import { BodyStream } from '../body/body-stream.ts';
@@ -7,6 +8,7 @@ import { isWebStream, sourceOf } from '../body/source.ts';
 import { ConnectionError, RedirectError } from '../errors.ts';
 import type { Fetch, FetchBody, FetchInit } from '../fetch.ts';
 import { declareStreaming } from '../fetch-guards.ts';
+import { keepAliveAgents } from './agents.ts';
 import { answerBody } from './answer-body.ts';
 import { Exchange } from './exchange.ts';
 import { proxyFor } from './proxy.ts';
@@ -24,14 +26,6 @@ export type NodeFetch = Fetch & {
   close(): void;
 };
 
-const AGENT_OPTIONS = {
-  keepAlive: true,
-  // Probes: without them nobody would notice that a server which is silent for long is gone.
-  keepAliveInitialDelay: 30_000,
-  // Idle connections are closed before servers usually do that, in the middle of the next request.
-  timeout: 4_000,
-};
-
 /** Safe to repeat, on another connection, without being asked (RFC 9110, section 9.2.2). */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 
@@ -44,7 +38,7 @@ const NULL_BODY = new Set([204, 205, 304]);
  * The proxy is the one that the environment names (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
  */
 export function nodeFetch({ agents = {} }: NodeFetchOptions = {}): NodeFetch {
-  const own = { http: new http.Agent(AGENT_OPTIONS), https: new https.Agent(AGENT_OPTIONS) };
+  const own = keepAliveAgents();
   const agentFor = async (url: URL) => {
     const kind = url.protocol === 'https:' ? 'https' : 'http';
     const given = agents[kind];

@@ -181,7 +181,7 @@ describe('a server that refuses a body while it is sent', () => {
   });
 });
 
-test('what comes on an idle connection is no answer to the next request', async () => {
+test('a connection on which an answer comes that nobody has asked for is closed', async () => {
   const sockets: Socket[] = [];
   const url = await serveRaw((socket) => {
     sockets.push(socket);
@@ -189,8 +189,8 @@ test('what comes on an idle connection is no answer to the next request', async 
     socket.write(`${HEAD}Content-Length: ${body.length}\r\n\r\n${body}`);
   });
   expect(await read(url)).toBe('first');
-  await new Promise<unknown>((resolve) =>
-    sockets[0]?.write(`${HEAD}Content-Length: 6\r\n\r\npoison`, resolve),
-  );
+  sockets[0]?.write(`${HEAD}Content-Length: 6\r\n\r\npoison`);
+  await waitFor(() => sockets[0]?.destroyed === true, 'the connection to be closed');
   expect(await read(url)).toBe('second');
+  expect(sockets[1]).not.toBe(sockets[0]);
 });
