@@ -1,4 +1,4 @@
-import { assertBody, type Body, type Payload, payloadOf } from './body/body.ts';
+import { assertBody, type Body, declaredLength, type Payload, payloadOf } from './body/body.ts';
 import { BodyStream } from './body/body-stream.ts';
 import { gzipped } from './body/gzip.ts';
 import { type FileOptions, Form } from './body/multipart.ts';
@@ -119,7 +119,11 @@ abstract class Settings {
   async send(): Promise<Response> {
     if (this.#isSent) throw new TypeError('a request is sent once');
     this.#isSent = true;
-    const payload = await this.payload(this.#headers);
+    const headers = this.#headers;
+    const declared = declaredLength(headers);
+    // Transports say it for what they send.
+    headers.delete('content-length');
+    const payload = await this.payload(headers, declared);
     try {
       return await this.#send(payload);
     } catch (error) {
@@ -128,8 +132,12 @@ abstract class Settings {
     }
   }
 
-  /** The body, if there is one. Sets headers that tell how it is coded. */
-  protected abstract payload(headers: Headers): Promise<Payload | undefined>;
+  /**
+   * The body, if there is one. Sets headers that tell how it is coded.
+   *
+   * @param declared the length of a stream, if the application says it
+   */
+  protected abstract payload(headers: Headers, declared: number | undefined): Promise<Payload | undefined>;
 
   #send(payload: Payload | undefined): Promise<Response> {
     const { base, fetch, middleware } = this.#parts;
@@ -199,9 +207,9 @@ export class ClientRequest extends Settings {
     return this;
   }
 
-  protected async payload(headers: Headers): Promise<Payload | undefined> {
+  protected async payload(headers: Headers, declared: number | undefined): Promise<Payload | undefined> {
     if (this.#body === undefined) return undefined;
-    const { content, type } = payloadOf(this.#form?.toString() ?? this.#body);
+    const { content, type } = payloadOf(this.#form?.toString() ?? this.#body, declared);
     const payload = { content, type: this.#type ?? type };
     if (!this.#isGzipped) return payload;
     headers.set('content-encoding', 'gzip');

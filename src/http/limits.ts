@@ -1,5 +1,5 @@
 import { type Tap, tapped } from './answer/tap.ts';
-import { type Content, declaredLength, lengthOf, streamed } from './body/body.ts';
+import { answerLength, type Content, lengthOf, streamed } from './body/body.ts';
 import { BodyStream, type BodyWatcher } from './body/body-stream.ts';
 import { TimeoutError } from './errors.ts';
 import type { Fetch, FetchBody, FetchInit, Middleware } from './fetch.ts';
@@ -117,7 +117,7 @@ class Attempt implements BodyWatcher, Tap {
   #answered(response: Response): void {
     clearTimeout(this.#headTimer);
     this.#isAnswered = true;
-    this.#totalBytes = declaredLength(response);
+    this.#totalBytes = answerLength(response);
     this.#moved();
   }
 

@@ -1,4 +1,4 @@
-import { declaredLength } from '../body/body.ts';
+import { answerLength } from '../body/body.ts';
 import { TooLargeError } from '../errors.ts';
 import { chunksOf } from './chunks.ts';
 import { CollectedBytes } from './collected-bytes.ts';
@@ -20,7 +20,7 @@ export async function bytes(
   { maxBytes = MAX_BYTES }: WholeOptions = {},
 ): Promise<Uint8Array> {
   const tooLarge = () => new TooLargeError(`the answer is longer than ${maxBytes} bytes`, maxBytes);
-  if ((declaredLength(response) ?? 0) > maxBytes && response.body !== null) {
+  if ((answerLength(response) ?? 0) > maxBytes && response.body !== null) {
     await response.body.cancel();
     throw tooLarge();
   }

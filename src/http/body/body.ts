@@ -49,8 +49,12 @@ export function assertBody(body: unknown): asserts body is Body {
   if (!isBody) throw new InvalidSourceError(`${nameOf(body)} cannot be sent`);
 }
 
-/** Makes a body ready to be sent. */
-export function payloadOf(body: Body): Payload {
+/**
+ * Makes a body ready to be sent.
+ *
+ * @param declared the length of a stream, if the application says it
+ */
+export function payloadOf(body: Body, declared?: number): Payload {
   if (typeof body === 'function') {
     const made = body();
     if (isBytes(made)) return payloadOf(made);
@@ -62,11 +66,11 @@ export function payloadOf(body: Body): Payload {
       first = undefined;
       return source;
     };
-    return { content: new BodyStream(make, { isRepeatable: true }), type: undefined };
+    return { content: new BodyStream(make, { length: declared, isRepeatable: true }), type: undefined };
   }
   if (isBytes(body)) return { content: body, type: typeOf(body) };
   if (body instanceof Response && body.body === null) return { content: '', type: typeOf(body) };
-  const length = lengthOf(body);
+  const length = lengthOf(body) ?? declared;
   return { content: new BodyStream(() => openSource(body), { length }), type: typeOf(body) };
 }
 
@@ -96,16 +100,25 @@ export function lengthOf(body: Body): number | undefined {
   if (typeof body === 'string') return new TextEncoder().encode(body).length;
   if (body instanceof Uint8Array) return body.length;
   if (body instanceof Blob) return body.size;
-  return body instanceof Response ? declaredLength(body) : undefined;
+  return body instanceof Response ? answerLength(body) : undefined;
 }
 
 /** The `Content-Length` of an answer, if its body has that many bytes. */
-export function declaredLength({ headers }: Response): number | undefined {
-  const length = headers.get('content-length');
+export function answerLength({ headers }: Response): number | undefined {
   // What was decoded has another length.
-  return length === null || headers.has('content-encoding') || !/^\d+$/.test(length)
-    ? undefined
-    : Number(length);
+  return headers.has('content-encoding') ? undefined : declaredLength(headers);
+}
+
+/**
+ * The `Content-Length` that headers declare.
+ *
+ * @throws {TypeError} when it is no number
+ */
+export function declaredLength(headers: Headers): number | undefined {
+  const length = headers.get('content-length');
+  if (length === null) return undefined;
+  if (!/^\d+$/.test(length)) throw new TypeError(`a Content-Length is no number: ${length}`);
+  return Number(length);
 }
 
 /** Whether {@link again} gives the same content. */

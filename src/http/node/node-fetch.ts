@@ -2,7 +2,7 @@ import type http from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import type https from 'node:https';
 import { withOrigin } from '../answer/tap.ts';
-import { again, canRepeat, isBytes, streamed } from '../body/body.ts';
+import { again, canRepeat, declaredLength, isBytes, streamed } from '../body/body.ts';
 import { BodyStream } from '../body/body-stream.ts';
 import { isWebStream, sourceOf } from '../body/source.ts';
 import { ConnectionError, RedirectError } from '../errors.ts';
@@ -133,16 +133,19 @@ class Following {
     }
   }
 
-  #answer(exchange: Exchange, incoming: IncomingMessage): Response {
+  async #answer(exchange: Exchange, incoming: IncomingMessage): Promise<Response> {
     const status = incoming.statusCode as number;
-    const isEmpty = this.#init.method === 'HEAD' || NULL_BODY.has(status);
+    const hasNone = this.#init.method === 'HEAD' || NULL_BODY.has(status);
+    // Whoever does not read nothing does not hold the connection, which is free for the next request.
+    const isEmpty = hasNone || incoming.headers['content-length'] === '0';
+    if (isEmpty) await ended(incoming);
     try {
-      const response = new Response(isEmpty ? null : bodyOf(exchange, incoming), {
+      const body = isEmpty ? '' : answerBody(exchange.body, (cause) => exchange.errorOf(cause));
+      const response = new Response(hasNone ? null : body, {
         status,
         statusText: incoming.statusMessage ?? '',
         headers: pairsOf(incoming.rawHeaders),
       });
-      if (isEmpty) incoming.resume();
       const url = new URL(this.#url);
       url.hash = '';
       return withOrigin(response, url.href, this.#redirects > 0);
@@ -156,13 +159,11 @@ class Following {
   }
 }
 
-function bodyOf(exchange: Exchange, incoming: IncomingMessage): ReadableStream<Uint8Array> {
-  if (incoming.headers['content-length'] !== '0') {
-    return answerBody(exchange.body, (cause) => exchange.errorOf(cause));
-  }
-  // Whoever does not read nothing does not hold the connection.
-  incoming.resume();
-  return new ReadableStream({ start: (controller) => controller.close() });
+/** Resolves when an answer without a body has ended. */
+function ended(incoming: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    incoming.once('close', resolve).resume();
+  });
 }
 
 /** Lets go of an answer that nobody reads: its connection can be used again only if nothing is to come. */
@@ -184,21 +185,13 @@ function withKnownBody(init: FetchInit): FetchInit {
   if (body === null || body === undefined || body instanceof BodyStream) return init;
   if (isBytes(body)) return body instanceof Blob || isWaiting ? { ...init, body: streamed(body) } : init;
   if (isWebStream(body))
-    return { ...init, body: new BodyStream(() => sourceOf(body), { length: lengthIn(init.headers) }) };
+    return { ...init, body: new BodyStream(() => sourceOf(body), { length: declaredLength(init.headers) }) };
   // Forms and the like, which the platform knows.
   const coded = new Response(body);
   const headers = new Headers(init.headers);
   const type = coded.headers.get('content-type');
   if (type !== null && !headers.has('content-type')) headers.set('content-type', type);
   return { ...init, headers, body: new BodyStream(() => sourceOf(coded.body as ReadableStream<Uint8Array>)) };
-}
-
-/** The length that a request declares for a stream. */
-function lengthIn(headers: Headers): number | undefined {
-  const length = headers.get('content-length');
-  if (length === null) return undefined;
-  if (!/^\d+$/.test(length)) throw new TypeError('the Content-Length is no number');
-  return Number(length);
 }
 
 function endBody(body: RequestInit['body'], reason: unknown): void {

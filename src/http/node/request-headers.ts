@@ -32,6 +32,7 @@ export function requestHeaders(
   } else if (body instanceof BodyStream && body.length === undefined) {
     // For some methods Node would send it without an end.
     headers['transfer-encoding'] = 'chunked';
+    delete headers['content-length'];
   } else {
     headers['content-length'] = String(body instanceof BodyStream ? body.length : Buffer.byteLength(body));
   }
