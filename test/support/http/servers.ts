@@ -20,14 +20,32 @@ async function start(server: net.Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
+/** Answers a request; what it rejects with, when its client has gone for example, is nobody's. */
+export type Listener = (...args: Parameters<RequestListener>) => unknown;
+
+const heard =
+  (listener: Listener): RequestListener =>
+  (request, response) => {
+    Promise.resolve(listener(request, response)).catch(() => undefined);
+  };
+
 /** Serves HTTP until the test is over. Resolves with the URL of the server, without a path. */
-export async function serve(listener: RequestListener): Promise<string> {
-  return `http://127.0.0.1:${await start(http.createServer(listener))}`;
+export async function serve(listener: Listener): Promise<string> {
+  return `http://127.0.0.1:${await start(http.createServer(heard(listener)))}`;
+}
+
+/** The URL of a port at which nobody listens. */
+export async function nobody(): Promise<string> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return `http://127.0.0.1:${port}`;
 }
 
 /** The same with TLS, for `localhost`. */
-export async function serveTls(certificate: Certificate, listener: RequestListener): Promise<string> {
-  return `https://localhost:${await start(https.createServer(certificate, listener))}`;
+export async function serveTls(certificate: Certificate, listener: Listener): Promise<string> {
+  return `https://localhost:${await start(https.createServer(certificate, heard(listener)))}`;
 }
 
 /**
