@@ -64,11 +64,8 @@ class GuardedExchange {
       body?.end(this.#signal?.reason);
     });
     try {
-      const guardedInit = {
-        ...withoutExpect(init),
-        signal: controller.signal,
-        ...(body && streamInit(init, body)),
-      };
+      const sent = withoutExpect(init);
+      const guardedInit = { ...sent, signal: controller.signal, ...(body && streamInit(sent, body)) };
       const response = await this.#fetch(url, guardedInit);
       // Who has refused it reads no more of it.
       if (!response.ok) body?.stop(new ConnectionError(`the answer is ${response.status}`));

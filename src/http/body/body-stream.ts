@@ -16,6 +16,11 @@ export interface BodyStreamOptions {
   isRepeatable?: boolean;
 }
 
+/** Larger chunks are sent in pieces, between which it can be seen that they are taken. */
+const MAX_PIECE_BYTES = 262_144;
+
+const NOTHING: Uint8Array = new Uint8Array();
+
 /** How many empty chunks in a row may come before others have their turn. */
 const MAX_EMPTY_CHUNKS = 100;
 
@@ -33,6 +38,8 @@ export class BodyStream extends ReadableStream<Uint8Array> {
   readonly #source: Source;
   readonly #controller: ReadableStreamDefaultController<Uint8Array>;
   #state: 'open' | 'finished' | 'stopped' | 'broken' = 'open';
+  /** What is left of the last chunk. */
+  #chunk = NOTHING;
   #madeBytes = 0;
   #failure: { readonly reason: unknown } | undefined;
 
@@ -96,23 +103,25 @@ export class BodyStream extends ReadableStream<Uint8Array> {
   }
 
   async #pull(): Promise<void> {
-    const chunk = await this.#next();
-    const madeBytes = this.#madeBytes + (chunk?.length ?? 0);
-    // The last chunk waits for the end: were there more, the other side would not know.
-    const isLast = chunk === undefined || madeBytes === this.length;
-    if (chunk !== undefined && isLast && (await this.#next()) !== undefined) this.#fail(this.#tooLong());
+    if (this.#chunk.length === 0) this.#chunk = (await this.#next()) ?? NOTHING;
+    const piece = this.#chunk.subarray(0, MAX_PIECE_BYTES);
+    this.#chunk = this.#chunk.subarray(piece.length);
+    const madeBytes = this.#madeBytes + piece.length;
+    // The last piece waits for the end: were there more, the other side would not know.
+    const isLast = piece.length === 0 || madeBytes === this.length;
+    if (piece.length > 0 && isLast && (await this.#next()) !== undefined) this.#fail(this.#tooLong());
     // Not one for all: it would hold every stream that waits for it.
     if (this.#state === 'stopped') return new Promise(() => {});
     if (this.#state !== 'open') return;
-    if (chunk !== undefined) {
+    if (piece.length > 0) {
       this.#madeBytes = madeBytes;
-      this.watcher?.made(chunk.length);
-      this.#controller.enqueue(chunk);
+      this.watcher?.made(piece.length);
+      this.#controller.enqueue(piece);
     }
     if (isLast) this.#finish();
   }
 
-  /** The next bytes, none when the stream is no longer open. */
+  /** The next chunk, none when the stream is no longer open. */
   async #next(): Promise<Uint8Array | undefined> {
     this.watcher?.making();
     try {

@@ -11,9 +11,6 @@ export interface Source {
   end(reason: unknown): void;
 }
 
-/** How much of bytes that are there is a chunk. */
-const SLICE_BYTES = 65_536;
-
 const encoder = new TextEncoder();
 
 /** @throws {InvalidSourceError} when it is neither, or somebody else reads it */
@@ -43,23 +40,22 @@ function bytesOf(chunk: unknown): Uint8Array {
   throw new InvalidSourceError(`a chunk of the body is ${nameOf(chunk)}`);
 }
 
-/** Bytes that are there, in slices. */
+/** Bytes that are there. */
 export class BytesSource implements Source {
-  #rest: Uint8Array;
+  #bytes: Uint8Array | undefined;
 
   constructor(bytes: Uint8Array) {
-    this.#rest = bytes;
+    this.#bytes = bytes;
   }
 
   async next(): Promise<Uint8Array | undefined> {
-    if (this.#rest.length === 0) return undefined;
-    const slice = this.#rest.subarray(0, SLICE_BYTES);
-    this.#rest = this.#rest.subarray(slice.length);
-    return slice;
+    const bytes = this.#bytes;
+    this.#bytes = undefined;
+    return bytes;
   }
 
   end(): void {
-    this.#rest = new Uint8Array();
+    this.#bytes = undefined;
   }
 }
 
