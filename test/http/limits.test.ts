@@ -9,7 +9,7 @@ import { serve } from '../support/http/servers.ts';
 import { NEVER_MS } from '../support/patience.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-const LIMIT_MS = 400;
+const LIMIT_MS = 300;
 
 describe.each(FETCHES)('over %s', (_name, fetch) => {
   /** Answers when its body has come, after a while, byte by byte; `/never` never, `/stops` in the middle. */
