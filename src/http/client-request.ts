@@ -1,6 +1,6 @@
 import { assertBody, type Body, declaredLength, type Payload, payloadOf } from './body/body.ts';
 import { BodyStream } from './body/body-stream.ts';
-import { gzipped } from './body/gzip.ts';
+import { type Compress, gzipped } from './body/gzip.ts';
 import { type FileOptions, Form } from './body/multipart.ts';
 import { type Fetch, type FetchBody, type FetchInit, type Middleware, wrapped } from './fetch.ts';
 import { isStreaming } from './fetch-guards.ts';
@@ -11,6 +11,7 @@ import { assertParameter, type Base, type Scalar } from './target.ts';
 export interface ClientParts {
   readonly base: Base;
   readonly fetch: Fetch;
+  readonly compress: Compress;
   readonly headers: Headers;
   readonly middleware: readonly Middleware[];
 }
@@ -36,6 +37,10 @@ abstract class Settings {
   #onProgress: ((progress: Progress) => void) | undefined;
   #signal: AbortSignal | undefined;
   #isSent = false;
+
+  protected get compress(): Compress {
+    return this.#parts.compress;
+  }
 
   constructor(parts: ClientParts, method: string, path: string) {
     this.#parts = parts;
@@ -209,11 +214,13 @@ export class ClientRequest extends Settings {
 
   protected async payload(headers: Headers, declared: number | undefined): Promise<Payload | undefined> {
     if (this.#body === undefined) return undefined;
-    const { content, type } = payloadOf(this.#form?.toString() ?? this.#body, declared);
+    // The length of what is compressed is another.
+    const length = this.#isGzipped ? undefined : declared;
+    const { content, type } = payloadOf(this.#form?.toString() ?? this.#body, length);
     const payload = { content, type: this.#type ?? type };
     if (!this.#isGzipped) return payload;
     headers.set('content-encoding', 'gzip');
-    return { ...payload, content: await gzipped(content) };
+    return { ...payload, content: await gzipped(content, this.compress) };
   }
 
   #set(body: Body, type: string | undefined): void {

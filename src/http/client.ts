@@ -1,3 +1,4 @@
+import type { Compress } from './body/gzip.ts';
 import { type ClientParts, ClientRequest, MultipartRequest } from './client-request.ts';
 import type { Fetch, Middleware } from './fetch.ts';
 import { guarded, isStreaming } from './fetch-guards.ts';
@@ -8,6 +9,12 @@ export interface ClientOptions {
   fetch?: Fetch;
   /** Headers of all requests. */
   headers?: NonNullable<RequestInit['headers']>;
+}
+
+/** What differs between platforms. */
+export interface Platform {
+  fetch: Fetch;
+  compress: Compress;
 }
 
 /** Makes requests below a base URL. It never changes. */
@@ -22,10 +29,15 @@ export class Client {
    * @param baseUrl user and password in it are sent as the header `Authorization`
    * @throws {InvalidUrlError} unless it is an http or https URL
    */
-  static of(baseUrl: string | URL, fetch: Fetch, headers: ClientOptions['headers']): Client {
+  static of(
+    baseUrl: string | URL,
+    platform: Platform,
+    { fetch = platform.fetch, headers }: ClientOptions,
+  ): Client {
     return new Client({
       base: new Base(baseUrl),
       fetch: isStreaming(fetch) ? fetch : guarded(fetch),
+      compress: platform.compress,
       headers: new Headers(headers),
       middleware: [],
     });

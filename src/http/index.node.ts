@@ -1,5 +1,6 @@
 /** The streaming HTTP client, on Node. */
-import { Client, type ClientOptions } from './client.ts';
+import { Client, type ClientOptions, type Platform } from './client.ts';
+import { compressed } from './node/compressed.ts';
 import { nodeFetch } from './node/node-fetch.ts';
 
 export { type EventsOptions, events, type ServerSentEvent } from './answer/events.ts';
@@ -32,7 +33,7 @@ export { type NodeFetch, type NodeFetchOptions, nodeFetch } from './node/node-fe
 export { readable } from './node/readable.ts';
 
 /** All clients without a `fetch` of their own share its connections. */
-const defaultFetch = nodeFetch();
+const PLATFORM: Platform = { fetch: nodeFetch(), compress: compressed };
 
 /**
  * Makes requests below a base URL.
@@ -40,5 +41,5 @@ const defaultFetch = nodeFetch();
  * @throws {InvalidUrlError} unless it is an http or https URL
  */
 export function client(baseUrl: string | URL, options: ClientOptions = {}): Client {
-  return Client.of(baseUrl, options.fetch ?? defaultFetch, options.headers);
+  return Client.of(baseUrl, PLATFORM, options);
 }

@@ -1,5 +1,6 @@
 /** The streaming HTTP client, where there is no Node: over the platform's `fetch`. */
-import { Client, type ClientOptions } from './client.ts';
+import { compressed } from './body/gzip.ts';
+import { Client, type ClientOptions, type Platform } from './client.ts';
 
 export { type EventsOptions, events, type ServerSentEvent } from './answer/events.ts';
 export { type LinesOptions, lines, ndjson } from './answer/lines.ts';
@@ -28,11 +29,13 @@ export { concurrency } from './middleware/concurrency.ts';
 export { type Logger, logging } from './middleware/logging.ts';
 export { type RetryOptions, retry } from './middleware/retry.ts';
 
+const PLATFORM: Platform = { fetch: (url, init) => globalThis.fetch(url, init), compress: compressed };
+
 /**
  * Makes requests below a base URL.
  *
  * @throws {InvalidUrlError} unless it is an http or https URL
  */
 export function client(baseUrl: string | URL, options: ClientOptions = {}): Client {
-  return Client.of(baseUrl, options.fetch ?? ((url, init) => globalThis.fetch(url, init)), options.headers);
+  return Client.of(baseUrl, PLATFORM, options);
 }

@@ -1,6 +1,6 @@
+import { CollectedBytes } from '../collected-bytes.ts';
 import { TooLargeError } from '../errors.ts';
 import { chunksOf } from './chunks.ts';
-import { CollectedBytes } from './collected-bytes.ts';
 
 export interface LinesOptions {
   /** Default 1 MiB. */

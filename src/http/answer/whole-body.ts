@@ -1,7 +1,7 @@
 import { answerLength } from '../body/body.ts';
+import { CollectedBytes } from '../collected-bytes.ts';
 import { TooLargeError } from '../errors.ts';
 import { chunksOf } from './chunks.ts';
-import { CollectedBytes } from './collected-bytes.ts';
 
 export interface WholeOptions {
   /** Default 16 MiB. A longer body is cancelled, and throws {@link TooLargeError}. */

@@ -1,53 +1,50 @@
-import { type Content, openSource } from './body.ts';
+import { CollectedBytes } from '../collected-bytes.ts';
+import { type Content, streamed } from './body.ts';
 import { BodyStream } from './body-stream.ts';
-import { type Source, sourceOf } from './source.ts';
+import { BytesSource, type Source, sourceOf } from './source.ts';
+
+/** Compresses what a source makes. */
+export type Compress = (source: Source) => Source;
 
 /**
  * Compresses content. What is in memory is compressed there, so that its length is
  * known and it can be sent again; the rest is compressed while it is sent.
  */
-export async function gzipped(content: Content): Promise<Content> {
-  if (content instanceof BodyStream) {
-    const isRepeatable = content.isRepeatable;
-    let first: BodyStream | undefined = content;
-    const make = () => {
-      const body = first ?? (content.again() as BodyStream);
-      first = undefined;
-      return new GzipSource(body);
-    };
-    return new BodyStream(make, { isRepeatable });
-  }
-  if (content instanceof Blob) {
-    return new BodyStream(() => new GzipSource(new BodyStream(() => openSource(content))), {
-      isRepeatable: true,
-    });
-  }
-  return new Response(new Blob([content]).stream().pipeThrough(compression())).blob();
+export async function gzipped(content: Content, compress: Compress): Promise<Content> {
+  if (typeof content === 'string')
+    return collected(compress(new BytesSource(new TextEncoder().encode(content))));
+  if (content instanceof Uint8Array) return collected(compress(new BytesSource(content)));
+  let first: BodyStream | undefined = streamed(content);
+  const { isRepeatable } = first;
+  const plain = first;
+  const make = () => {
+    const body = first ?? plain.again();
+    first = undefined;
+    return compress(sourceOf(body as BodyStream));
+  };
+  return new BodyStream(make, { isRepeatable });
 }
 
-class GzipSource implements Source {
-  readonly #body: BodyStream;
-  readonly #compressed: Source;
+/** With what every platform has. */
+export const compressed: Compress = (source) => {
+  const plain = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const chunk = await source.next();
+        if (chunk === undefined) controller.close();
+        else controller.enqueue(chunk);
+      },
+      cancel: (reason) => source.end(reason),
+    },
+    { highWaterMark: 0 },
+  );
+  return sourceOf(
+    plain.pipeThrough(new CompressionStream('gzip') as TransformStream<Uint8Array, Uint8Array>),
+  );
+};
 
-  constructor(body: BodyStream) {
-    this.#body = body;
-    this.#compressed = sourceOf(body.pipeThrough(compression()));
-  }
-
-  async next(): Promise<Uint8Array | undefined> {
-    try {
-      return await this.#compressed.next();
-    } catch (error) {
-      throw this.#body.failure === undefined ? error : this.#body.failure.reason;
-    }
-  }
-
-  end(reason: unknown): void {
-    this.#body.end(reason);
-    this.#compressed.end(reason);
-  }
-}
-
-function compression(): TransformStream<Uint8Array, Uint8Array> {
-  return new CompressionStream('gzip') as TransformStream<Uint8Array, Uint8Array>;
+async function collected(source: Source): Promise<Uint8Array> {
+  const bytes = new CollectedBytes();
+  for (let chunk = await source.next(); chunk !== undefined; chunk = await source.next()) bytes.append(chunk);
+  return bytes.take();
 }
