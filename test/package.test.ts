@@ -147,7 +147,7 @@ describe('the package, packed and installed in an empty directory', () => {
     const output = await runScript(`
       import { client, nodeFetch, ok, text } from 'httpfstream/http';
       const own = client('${url}', { fetch: nodeFetch() });
-      await ok(await own.post('').body('forty-two').send());
+      await ok(await own.put('').body('forty-two').send());
       process.stdout.write(await text(await own.get('').send()));
     `);
     expect(output).toBe('forty-two');
