@@ -1,7 +1,7 @@
 import { tapped } from './answer/tap.ts';
 import { BodyStream } from './body/body-stream.ts';
 import { isWebStream, sourceOf } from './body/source.ts';
-import { ConnectionError, HttpfstreamError } from './errors.ts';
+import { ConnectionError, HttpfstreamError, InvalidSourceError } from './errors.ts';
 import type { Fetch, FetchInit } from './fetch.ts';
 import { onAbort } from './on-abort.ts';
 
@@ -31,6 +31,9 @@ export function guarded(fetch: Fetch): Fetch {
     const stream = isWebStream(body) ? owned(body) : undefined;
     try {
       signal?.throwIfAborted();
+      if (stream !== undefined && !canSendStreams()) {
+        throw new InvalidSourceError('a stream cannot be sent from here: bytes, text and Blobs can');
+      }
       if (stream !== undefined || signal)
         return await new GuardedExchange(fetch, stream, signal).run(url, init);
       return await fetch(url, withoutExpect(init));
@@ -39,6 +42,12 @@ export function guarded(fetch: Fetch): Fetch {
       throw errorOf(error, stream, signal);
     }
   };
+}
+
+/** Some browsers take a stream for a text, which is its name, and send that. */
+function canSendStreams(): boolean {
+  const init = { method: 'POST', body: new ReadableStream(), duplex: 'half' } as const;
+  return !new Request('http://localhost', init).headers.has('content-type');
 }
 
 function owned(body: ReadableStream<Uint8Array>): BodyStream {

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { text as textOf } from 'node:stream/consumers';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { client, type Fetch, text } from '../../src/http/index.node.ts';
 import { rejection, watchedSignal } from '../client/client-server.ts';
 import { platformFetch } from '../support/http/fetches.ts';
@@ -126,6 +126,33 @@ describe("somebody else's fetch", () => {
       .body(Readable.from(['abc']))
       .send();
     expect(await text(response)).toBe('undefined abc');
+  });
+
+  test('of a browser that would send the name of a stream is given none', async () => {
+    class NamingRequest extends Request {
+      constructor(url: string, init: RequestInit) {
+        super(url, { ...init, body: String(init.body) });
+      }
+    }
+    vi.stubGlobal('Request', NamingRequest);
+    onTestFinished(() => void vi.unstubAllGlobals());
+    const source = Readable.from(['abc']);
+    let requests = 0;
+    const spy: Fetch = async () => {
+      requests++;
+      return new Response('ok');
+    };
+    const own = client('http://a', { fetch: spy });
+    expect(await rejection(own.post('/').body(source).send())).toMatchObject({ code: 'HFS_INVALID_SOURCE' });
+    expect([source.destroyed, requests]).toEqual([true, 0]);
+    expect(
+      (
+        await own
+          .post('/')
+          .body(new Blob(['abc']))
+          .send()
+      ).status,
+    ).toBe(200);
   });
 
   test('sends a length that is known', async () => {
