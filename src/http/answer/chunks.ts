@@ -1,3 +1,5 @@
+import { sourceOf } from '../body/source.ts';
+
 /**
  * The chunks of an answer's body, none when it has none. Who leaves the loop cancels the body.
  *
@@ -5,21 +7,18 @@
  */
 export async function* chunksOf({ body }: Response): AsyncGenerator<Uint8Array> {
   if (body === null) return;
-  const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
+  const source = sourceOf(body);
   let isOver = false;
   try {
     for (;;) {
-      const { done, value } = await reader.read();
-      isOver = done;
-      if (done) return;
-      yield value;
+      // What breaks is over, too.
+      isOver = true;
+      const chunk = await source.next();
+      if (chunk === undefined) return;
+      isOver = false;
+      yield chunk;
     }
-  } catch (error) {
-    isOver = true;
-    throw error;
   } finally {
-    // The body may break while it is cancelled: nobody waits for it.
-    if (!isOver) reader.cancel().catch(() => {});
-    reader.releaseLock();
+    if (!isOver) source.end(undefined);
   }
 }

@@ -1,3 +1,5 @@
+import { PulledStream } from '../body/pulled-stream.ts';
+import { sourceOf } from '../body/source.ts';
 import { whenCollected } from '../when-collected.ts';
 
 /** How the body of an answer has ended; `cancelled` also when nobody can read it any more. */
@@ -37,7 +39,7 @@ export function withOrigin(answer: Response, url: string, redirected: boolean): 
 }
 
 function tappedStream(body: ReadableStream<Uint8Array>, tap: Tap): ReadableStream<Uint8Array> {
-  const reader = body.getReader();
+  const source = sourceOf(body);
   let isOver = false;
   const end = (how: BodyEnd, error?: unknown) => {
     if (isOver) return;
@@ -45,36 +47,24 @@ function tappedStream(body: ReadableStream<Uint8Array>, tap: Tap): ReadableStrea
     forget();
     tap.end(how, error);
   };
-  const stream = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        tap.reading?.();
-        try {
-          const { done, value } = await reader.read();
-          if (isOver) return;
-          if (done) {
-            end('complete');
-            controller.close();
-          } else {
-            tap.read?.(value.length);
-            controller.enqueue(value);
-          }
-        } catch (cause) {
-          const error = tap.failure?.(cause) ?? cause;
-          end('broken', error);
-          throw error;
-        }
-      },
-      cancel(reason) {
-        end('cancelled');
-        return reader.cancel(reason);
-      },
-    },
-    { highWaterMark: 0 },
-  );
-  const forget = whenCollected(stream, () => {
+  const next = async () => {
+    tap.reading?.();
+    try {
+      const chunk = await source.next();
+      if (chunk === undefined) end('complete');
+      else tap.read?.(chunk.length);
+      return chunk;
+    } catch (cause) {
+      const error = tap.failure?.(cause) ?? cause;
+      end('broken', error);
+      throw error;
+    }
+  };
+  const cancel = (reason?: unknown) => {
     end('cancelled');
-    reader.cancel().catch(() => {});
-  });
+    source.end(reason);
+  };
+  const stream = new PulledStream(next, cancel);
+  const forget = whenCollected(stream, cancel);
   return stream;
 }

@@ -1,4 +1,5 @@
 import { BodyLengthError } from '../errors.ts';
+import { PulledStream } from './pulled-stream.ts';
 import type { Source } from './source.ts';
 
 /** Is told of a body while it is sent. */
@@ -28,7 +29,7 @@ const MAX_EMPTY_CHUNKS = 100;
  * A body that is made while it is sent: one chunk at a time, when the one before was
  * taken. It can be ended from outside, whoever reads it.
  */
-export class BodyStream extends ReadableStream<Uint8Array> {
+export class BodyStream extends PulledStream {
   /** Bytes that it has, if that is known. */
   readonly length: number | undefined;
   /** Whether it can be made anew. */
@@ -50,14 +51,11 @@ export class BodyStream extends ReadableStream<Uint8Array> {
   constructor(make: () => Source, { length, isRepeatable = false }: BodyStreamOptions = {}) {
     let controller!: ReadableStreamDefaultController<Uint8Array>;
     super(
-      {
-        start: (given) => {
-          controller = given;
-        },
-        pull: () => this.#pull(),
-        cancel: (reason) => this.stop(reason),
+      () => this.#pull(),
+      (reason) => this.stop(reason),
+      (given) => {
+        controller = given;
       },
-      { highWaterMark: 0 },
     );
     this.#controller = controller;
     this.#make = make;
@@ -102,7 +100,8 @@ export class BodyStream extends ReadableStream<Uint8Array> {
     this.#source.end(reason);
   }
 
-  async #pull(): Promise<void> {
+  async #pull(): Promise<Uint8Array | undefined> {
+    if (this.#state === 'finished') return undefined;
     if (this.#chunk.length === 0) this.#chunk = (await this.#next()) ?? NOTHING;
     const piece = this.#chunk.subarray(0, MAX_PIECE_BYTES);
     this.#chunk = this.#chunk.subarray(piece.length);
@@ -110,15 +109,15 @@ export class BodyStream extends ReadableStream<Uint8Array> {
     // The last piece waits for the end: were there more, the other side would not know.
     const isLast = piece.length === 0 || madeBytes === this.length;
     if (piece.length > 0 && isLast && (await this.#next()) !== undefined) this.#fail(this.#tooLong());
-    // Not one for all: it would hold every stream that waits for it.
-    if (this.#state === 'stopped') return new Promise(() => {});
-    if (this.#state !== 'open') return;
-    if (piece.length > 0) {
+    if (this.#state === 'open' && piece.length > 0) {
       this.#madeBytes = madeBytes;
       this.watcher?.made(piece.length);
-      this.#controller.enqueue(piece);
     }
-    if (isLast) this.#finish();
+    if (this.#state === 'open' && isLast) this.#finish();
+    if (this.#failure !== undefined) throw this.#failure.reason;
+    // Not one promise for all: it would hold every stream that waits for it.
+    if (this.#state === 'stopped' || this.#state === 'broken') return new Promise(() => {});
+    return piece.length > 0 ? piece : undefined;
   }
 
   /** The next chunk, none when the stream is no longer open. */
@@ -145,7 +144,6 @@ export class BodyStream extends ReadableStream<Uint8Array> {
     }
     this.#state = 'finished';
     this.watcher?.finished();
-    this.#controller.close();
   }
 
   #fail(reason: unknown): void {

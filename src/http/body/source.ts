@@ -1,4 +1,5 @@
 import { InvalidSourceError } from '../errors.ts';
+import { PulledStream } from './pulled-stream.ts';
 
 /** Chunks of bytes, or of text. A Node `Readable` is an async iterable. */
 export type Chunks = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | string>;
@@ -60,9 +61,11 @@ export class BytesSource implements Source {
 }
 
 class WebSource implements Source {
+  readonly #stream: ReadableStream<Uint8Array>;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
 
   constructor(stream: ReadableStream<Uint8Array>) {
+    this.#stream = stream;
     try {
       this.#reader = stream.getReader();
     } catch (cause) {
@@ -70,14 +73,18 @@ class WebSource implements Source {
     }
   }
 
-  async next(): Promise<Uint8Array | undefined> {
-    const { done, value } = await this.#reader.read();
-    return done ? undefined : bytesOf(value);
+  next(): Promise<Uint8Array | undefined> {
+    return this.#stream instanceof PulledStream ? this.#stream.next() : this.#read();
   }
 
   end(reason: unknown): void {
     // It may have failed: that is told by `next`.
     this.#reader.cancel(reason).catch(() => {});
+  }
+
+  async #read(): Promise<Uint8Array | undefined> {
+    const { done, value } = await this.#reader.read();
+    return done ? undefined : bytesOf(value);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { PulledStream } from '../body/pulled-stream.ts';
 import { whenCollected } from '../when-collected.ts';
 
 /**
@@ -15,33 +16,20 @@ export function answerBody(
   const waiting = { wake: () => {} };
   const wake = () => waiting.wake();
   readable.on('readable', wake).on('end', wake).on('error', wake).on('close', wake);
-  const stream = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        for (;;) {
-          const chunk: Buffer | null = readable.read();
-          if (chunk !== null) {
-            // A view, not the Buffer: its `slice` and `toString` are others. Never a byte stream, which would detach it.
-            controller.enqueue(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
-            return;
-          }
-          if (readable.readableEnded) {
-            controller.close();
-            return;
-          }
-          if (readable.destroyed) throw errorOf(readable.errored);
-          await new Promise<void>((resolve) => {
-            waiting.wake = resolve;
-          });
-          waiting.wake = () => {};
-        }
-      },
-      cancel() {
-        readable.destroy();
-      },
-    },
-    { highWaterMark: 0 },
-  );
+  const next = async () => {
+    for (;;) {
+      const chunk: Buffer | null = readable.read();
+      // A view, not the Buffer: its `slice` and `toString` are others.
+      if (chunk !== null) return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
+      if (readable.readableEnded) return undefined;
+      if (readable.destroyed) throw errorOf(readable.errored);
+      await new Promise<void>((resolve) => {
+        waiting.wake = resolve;
+      });
+      waiting.wake = () => {};
+    }
+  };
+  const stream = new PulledStream(next, () => void readable.destroy());
   readable.once(
     'close',
     whenCollected(stream, () => readable.destroy()),

@@ -1,35 +1,28 @@
 import { Readable } from 'node:stream';
+import { type Source, sourceOf } from '../body/source.ts';
 
 /** The body of an answer as a Node stream, without bytes when it has none. Destroying it cancels the body. */
 export function readable(response: Response): Readable {
-  return response.body === null ? Readable.from([]) : new BodyReadable(response.body);
+  return response.body === null ? Readable.from([]) : new SourceReadable(sourceOf(response.body));
 }
 
-class BodyReadable extends Readable {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  #isOver = false;
+class SourceReadable extends Readable {
+  readonly #source: Source;
 
-  constructor(body: ReadableStream<Uint8Array>) {
+  constructor(source: Source) {
     super();
-    this.#reader = body.getReader();
+    this.#source = source;
   }
 
   override _read(): void {
-    this.#reader.read().then(
-      ({ done, value }) => {
-        this.#isOver = done;
-        this.push(done ? null : value);
-      },
-      (error) => {
-        this.#isOver = true;
-        this.destroy(error);
-      },
+    this.#source.next().then(
+      (chunk) => this.push(chunk ?? null),
+      (error) => this.destroy(error),
     );
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    // It may break while it is cancelled.
-    if (!this.#isOver) this.#reader.cancel(error ?? undefined).catch(() => {});
+    this.#source.end(error);
     callback(error);
   }
 }

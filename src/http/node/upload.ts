@@ -16,19 +16,16 @@ export class Upload {
 
   /** @throws what the body fails with by itself */
   async send(): Promise<void> {
-    const reader = this.#body.getReader();
-    try {
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (this.#isOver) return;
-        if (done) {
-          this.#request.end();
-          return;
-        }
-        if (!this.#request.write(value)) await this.#drain();
+    // Nobody else is to read it.
+    this.#body.getReader();
+    for (;;) {
+      const chunk = await this.#body.next();
+      if (this.#isOver) return;
+      if (chunk === undefined) {
+        this.#request.end();
+        return;
       }
-    } catch (error) {
-      if (!this.#isOver) throw error;
+      if (!this.#request.write(chunk)) await this.#drain();
     }
   }
 
