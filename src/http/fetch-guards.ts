@@ -82,7 +82,7 @@ class GuardedExchange {
         failure: (error) => errorOf(error, body, this.#signal),
         end: () => {
           forget();
-          body?.end(new ConnectionError('the answer has ended'));
+          if (body?.isFinished === false) body.end(new ConnectionError('the answer has ended'));
         },
       });
     } catch (error) {

@@ -149,9 +149,11 @@ export class Exchange {
   #ended(): void {
     this.#forget();
     clearTimeout(this.#continueTimer);
+    this.#hop.over?.abort();
+    // An error is not cheap: mostly all has been said.
+    if (this.#incoming !== undefined && this.#upload?.isFinished !== false) return;
     const error = this.errorOf(undefined);
     this.#reject(error);
     this.#upload?.stop(error);
-    this.#hop.over?.abort();
   }
 }

@@ -14,6 +14,11 @@ export class Upload {
     request.on('drain', () => this.#drained());
   }
 
+  /** Whether all of the body was made. */
+  get isFinished(): boolean {
+    return this.#body.isFinished;
+  }
+
   /** @throws what the body fails with by itself */
   async send(): Promise<void> {
     // Nobody else is to read it.
