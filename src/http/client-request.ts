@@ -1,4 +1,4 @@
-import { assertBody, type Body, declaredLength, type Payload, payloadOf } from './body/body.ts';
+import { assertBody, assertLength, type Body, type Payload, payloadOf } from './body/body.ts';
 import { BodyStream } from './body/body-stream.ts';
 import { type Compress, gzipped } from './body/gzip.ts';
 import { type FileOptions, Form } from './body/multipart.ts';
@@ -125,11 +125,12 @@ abstract class Settings {
     if (this.#isSent) throw new TypeError('a request is sent once');
     this.#isSent = true;
     const headers = this.#headers;
-    const declared = declaredLength(headers);
+    const declared = headers.get('content-length');
     // Transports say it for what they send.
     headers.delete('content-length');
-    const payload = await this.payload(headers, declared);
+    const payload = await this.payload(headers, declared === null ? undefined : Number(declared));
     try {
+      if (declared !== null) assertLength(declared);
       return await this.#send(payload);
     } catch (error) {
       if (payload?.content instanceof BodyStream) payload.content.end(error);

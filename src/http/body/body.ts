@@ -117,8 +117,13 @@ export function answerLength({ headers }: Response): number | undefined {
 export function declaredLength(headers: Headers): number | undefined {
   const length = headers.get('content-length');
   if (length === null) return undefined;
-  if (!/^\d+$/.test(length)) throw new TypeError(`a Content-Length is no number: ${length}`);
+  assertLength(length);
   return Number(length);
+}
+
+/** @throws {TypeError} when it is no number of bytes */
+export function assertLength(length: string): void {
+  if (!/^\d+$/.test(length)) throw new TypeError(`a Content-Length is no number: ${length}`);
 }
 
 /** Whether {@link again} gives the same content. */

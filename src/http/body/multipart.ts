@@ -116,15 +116,19 @@ class FormSource implements Source {
   constructor(parts: readonly Part[], tail: string) {
     this.#tail = tail;
     this.#waiting = [];
-    try {
-      for (const part of parts) {
-        const open = () => openSource(part.body);
+    // All of them, also when one cannot be sent, so that all of them are ended.
+    let failure: { error: unknown } | undefined;
+    for (const part of parts) {
+      const open = () => openSource(part.body);
+      try {
         this.#waiting.push({ part, open, opened: isRepeatable(part.body) ? undefined : open() });
+      } catch (error) {
+        failure ??= { error };
       }
-    } catch (error) {
-      this.end(error);
-      throw error;
     }
+    if (failure === undefined) return;
+    this.end(failure.error);
+    throw failure.error;
   }
 
   async next(): Promise<Uint8Array | undefined> {

@@ -34,6 +34,7 @@ export class Exchange {
   #forget = ignore;
   #continueTimer: NodeJS.Timeout | undefined;
   #incoming: IncomingMessage | undefined;
+  /** What its body is read from. */
   #body: Readable | undefined;
   #isBegun = false;
   /** Why it was broken from this side. */
@@ -77,12 +78,17 @@ export class Exchange {
 
   /** Whether the server may have closed the connection, which had been idle, without having seen the request. */
   get isStale(): boolean {
-    return this.#request.reusedSocket && this.#broken === undefined && this.#incoming === undefined;
+    const { code = '' } = (this.#error ?? {}) as NodeJS.ErrnoException;
+    const wasClosed = code === 'ECONNRESET' || code === 'EPIPE';
+    return (
+      wasClosed && this.#request.reusedSocket && this.#broken === undefined && this.#incoming === undefined
+    );
   }
 
-  /** The body of the answer, decoded. */
-  get body(): Readable {
-    return this.#body as Readable;
+  /** The body of an answer that has one, decoded. */
+  decoded(incoming: IncomingMessage): Readable {
+    this.#body = decoded(incoming, incoming.headers['content-encoding']).on('error', ignore);
+    return this.#body;
   }
 
   /** What is told to whoever waits for the answer or its body. */
@@ -118,8 +124,6 @@ export class Exchange {
     clearTimeout(this.#continueTimer);
     this.#incoming = incoming;
     incoming.on('error', ignore);
-    this.#body = decoded(incoming, incoming.headers['content-encoding']);
-    this.#body.on('error', ignore);
     const status = incoming.statusCode as number;
     // Who has refused the body reads no more of it (RFC 9112, section 9.5).
     if (status >= 300 || !this.#isBegun) this.#upload?.stop(new ConnectionError(`the answer is ${status}`));

@@ -140,7 +140,7 @@ class Following {
     const isEmpty = hasNone || incoming.headers['content-length'] === '0';
     if (isEmpty) await ended(incoming);
     try {
-      const body = isEmpty ? '' : answerBody(exchange.body, (cause) => exchange.errorOf(cause));
+      const body = isEmpty ? '' : answerBody(exchange.decoded(incoming), (cause) => exchange.errorOf(cause));
       const response = new Response(hasNone ? null : body, {
         status,
         statusText: incoming.statusMessage ?? '',
@@ -162,7 +162,8 @@ class Following {
 /** Resolves when an answer without a body has ended. */
 function ended(incoming: IncomingMessage): Promise<void> {
   return new Promise((resolve) => {
-    incoming.once('close', resolve).resume();
+    if (incoming.closed) resolve();
+    else incoming.once('close', resolve).resume();
   });
 }
 

@@ -237,6 +237,20 @@ describe.each(FETCHES)('over %s', (_name, fetch) => {
     expect(ends).toBe(0);
   });
 
+  test('a file that somebody else reads is refused, and the others are ended', async () => {
+    const read = new Blob(['a']).stream() as ReadableStream<Uint8Array>;
+    read.getReader();
+    const others = [Readable.from(['a']), Readable.from(['b'])] as const;
+    const form = client(await start(), { fetch })
+      .multipart('/')
+      .file('a', 'a', others[0])
+      .file('b', 'b', read);
+    expect(await rejection(form.file('c', 'c', others[1]).send())).toMatchObject({
+      code: 'HFS_INVALID_SOURCE',
+    });
+    expect(others.map(({ destroyed }) => destroyed)).toEqual([true, true]);
+  });
+
   test('a file that fails breaks the request, and ends the others', async () => {
     const url = await start();
     const failing = async function* () {

@@ -52,6 +52,18 @@ describe.each(CODINGS)('an answer in %s', (coding, coded) => {
   });
 });
 
+test.each([
+  ['HEAD', 200],
+  ['GET', 304],
+  ['GET', 204],
+])('an answer to %s with the status %d has nothing to decode', async (method, status) => {
+  const url = await serve((_request, response) => {
+    response.writeHead(status, { 'content-encoding': 'gzip', 'content-length': 100 }).end();
+  });
+  const response = await client(url).request(method, '/').send();
+  expect([response.status, await text(response)]).toEqual([status, '']);
+});
+
 test('a coding that nobody knows is left to the reader', async () => {
   const response = await client(await serveCoded('gzip, secret', gzipSync(PLAIN)))
     .get('/')

@@ -66,6 +66,10 @@ describe('a request', () => {
     for (const length of ['2', '4'])
       expect(await rejection(send(length))).toMatchObject({ code: 'HFS_BODY_LENGTH' });
     expect(await rejection(send('3, 3'))).toBeInstanceOf(TypeError);
+    const source = Readable.from(['abc']);
+    const refused = client(url).post('/').body(source).header('content-length', 'three').send();
+    expect(await rejection(refused)).toBeInstanceOf(TypeError);
+    expect(source.destroyed).toBe(true);
   });
 
   test('has no header that would change where it ends', async () => {
