@@ -27,10 +27,7 @@ export async function* lines(
   response: Response,
   { maxLineBytes = MAX_LINE_BYTES }: LinesOptions = {},
 ): AsyncGenerator<string> {
-  let isFirst = true;
-  for await (const text of blocks(response, maxLineBytes)) {
-    const block = isFirst && text.startsWith('\ufeff') ? text.slice(1) : text;
-    isFirst = false;
+  for await (const block of blocks(response, maxLineBytes)) {
     for (const part of block.split('\n')) {
       const line = part.endsWith('\r') ? part.slice(0, -1) : part;
       if (exceeds(line, maxLineBytes)) throw tooLarge(maxLineBytes);
@@ -55,20 +52,28 @@ export function exceeds(text: string, maxBytes: number): boolean {
   return text.length * MAX_BYTES_OF_UNIT > maxBytes && encoder.encode(text).length > maxBytes;
 }
 
-/** Texts that end where a line ends, without that end. */
+/** Texts that end where a line ends, without that end, and without a byte order mark at the beginning. */
 async function* blocks(response: Response, maxLineBytes: number): AsyncGenerator<string> {
   const block = new CollectedBytes();
+  let isFirst = true;
+  const take = () => {
+    const text = decoder.decode(block.take());
+    const hasMark = isFirst && text.startsWith('\ufeff');
+    isFirst = false;
+    return hasMark ? text.slice(1) : text;
+  };
   for await (const chunk of chunksOf(response)) {
     const end = chunk.lastIndexOf(LF);
     if (end !== -1) {
       block.append(chunk.subarray(0, end));
-      yield decoder.decode(block.take());
+      yield take();
     }
     block.append(chunk.subarray(end + 1));
     // One more for a CR, which is no part of the line.
     if (block.length > maxLineBytes + 1) throw tooLarge(maxLineBytes);
   }
-  if (block.length > 0) yield decoder.decode(block.take());
+  const last = take();
+  if (last !== '') yield last;
 }
 
 function tooLarge(maxLineBytes: number): TooLargeError {

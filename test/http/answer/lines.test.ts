@@ -13,6 +13,8 @@ describe('the lines of an answer', () => {
     ['a\n', ['a']],
     ['a\r\nb\n\nc\r', ['a', 'b', '', 'c']],
     ['\n', ['']],
+    ['\ufeff', []],
+    ['\ufeff\n', ['']],
     ['a\rb\n', ['a\rb']],
     ['\ufeffa\n\ufeffb', ['a', '\ufeffb']],
     ['ä\u2028b\n', ['ä\u2028b']],
