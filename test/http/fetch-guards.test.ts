@@ -58,7 +58,11 @@ describe("somebody else's fetch", () => {
   );
 
   test('that refuses a body ends its source at once, and its answer can be read', async () => {
-    const url = await serve((_request, response) => response.writeHead(413).end('too large'));
+    let finish = () => {};
+    const url = await serve((_request, response) => {
+      response.writeHead(413).write('too ');
+      finish = () => void response.end('large');
+    });
     let isEnded = false;
     const endless = async function* () {
       try {
@@ -69,6 +73,7 @@ describe("somebody else's fetch", () => {
     };
     const response = await over(url).post('/').body(endless()).send();
     await waitFor(() => isEnded, 'the source to be ended');
+    finish();
     expect([response.status, await text(response)]).toEqual([413, 'too large']);
   });
 

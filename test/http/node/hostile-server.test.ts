@@ -189,8 +189,11 @@ test('a connection on which an answer comes that nobody has asked for is closed'
     socket.write(`${HEAD}Content-Length: ${body.length}\r\n\r\n${body}`);
   });
   expect(await read(url)).toBe('first');
+  const begun = performance.now();
   sockets[0]?.write(`${HEAD}Content-Length: 6\r\n\r\npoison`);
   await waitFor(() => sockets[0]?.destroyed === true, 'the connection to be closed');
+  // Not for being idle, after 4 s.
+  expect(performance.now() - begun).toBeLessThan(3500);
   expect(await read(url)).toBe('second');
   expect(sockets[1]).not.toBe(sockets[0]);
 });
