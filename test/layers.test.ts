@@ -15,19 +15,28 @@ const SHARED = ['access', 'json', 'request', 'response'].map((name) => `server/$
 
 const COMMANDS = ['append', 'follow', 'server'].map((name) => `cli/${name}`);
 
+/** What of the HTTP client runs in a browser. */
+const IN_BROWSERS = ['http', 'http/answer', 'http/body', 'http/middleware'];
+
 const othersThan = (room: string, rooms: readonly string[]) => rooms.filter((other) => other !== room);
 
 /** What may not be imported from where, and from below it. */
 const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
-  wire: ['storage', 'core', 'server', 'client', 'cli'],
-  storage: ['core', 'server', 'client', 'cli'],
-  core: ['server', 'client', 'cli'],
+  wire: ['storage', 'core', 'server', 'http', 'client', 'cli'],
+  storage: ['core', 'server', 'http', 'client', 'cli'],
+  core: ['server', 'http', 'client', 'cli'],
   server: ['storage', 'client', 'cli'],
   'server/node': ['storage', 'core', 'server', ...PROTOCOLS, ...SHARED, 'client', 'cli'],
   ...Object.fromEntries(
     PROTOCOLS.map((room) => [room, [...othersThan(room, PROTOCOLS), 'storage', 'client', 'cli']] as const),
   ),
   ...Object.fromEntries(SHARED.map((room) => [room, [...PROTOCOLS, 'storage', 'client', 'cli']] as const)),
+  ...Object.fromEntries(
+    IN_BROWSERS.map(
+      (room) => [room, ['http/node', 'wire', 'storage', 'core', 'server', 'client', 'cli']] as const,
+    ),
+  ),
+  'http/node': ['storage', 'core', 'server', 'client', 'cli'],
   client: ['storage', 'core', 'server', 'cli'],
   cli: ['storage', 'core'],
   ...Object.fromEntries(
@@ -42,8 +51,11 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   server: ['wire', 'core', 'server/node', ...PROTOCOLS, ...SHARED],
   'server/node': ['wire', 'server/node'],
   'server/http': ['wire', 'core', 'server', 'server/node', ...SHARED, 'server/http'],
-  client: ['wire', 'client', 'client/connection'],
-  cli: ['client', 'server', 'cli/io', ...COMMANDS],
+  http: ['http', 'http/answer', 'http/body', 'http/middleware'],
+  'http/middleware': ['http', 'http/middleware'],
+  'http/node': ['wire', 'http', 'http/node'],
+  client: ['wire', 'client', 'client/connection', 'http', 'http/node'],
+  cli: ['client', 'http', 'server', 'cli/io', ...COMMANDS],
   'cli/append': ['client', 'cli', 'cli/io', 'cli/append'],
 };
 

@@ -142,6 +142,17 @@ describe('the package, packed and installed in an empty directory', () => {
     expect(output).toBe('forty-two');
   });
 
+  test('has an HTTP client that a script can import', async () => {
+    const url = (await startServer()).url('/answer.txt');
+    const output = await runScript(`
+      import { client, nodeFetch, ok, text } from 'httpfstream/http';
+      const own = client('${url}', { fetch: nodeFetch() });
+      await ok(await own.put('').body('forty-two').send());
+      process.stdout.write(await text(await own.get('').send()));
+    `);
+    expect(output).toBe('forty-two');
+  });
+
   test('has both for scripts that require what they need, without a warning', async () => {
     const url = (await startServer()).url('/answer.txt');
     const script = path.join(directory, 'script.cjs');

@@ -1,8 +1,8 @@
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { cannotConnect } from '../client/connection/cannot-connect.ts';
-import { proxyAgentFor } from '../client/connection/proxy.ts';
 import { splitCredentials, targetUrl } from '../client/connection/target-url.ts';
+import { proxyAgentFor } from '../http/node/proxy-agent.ts';
 import { ConnectionError, UnexpectedStatusError } from '../wire/errors.ts';
 import { TCP_KEEP_ALIVE_MS } from '../wire/protocol.ts';
 import { VERSION } from '../wire/version.ts';

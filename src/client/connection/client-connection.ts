@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import path from 'node:path';
 import ImportedWebSocket from 'ws';
+import { proxyAgentFor } from '../../http/node/proxy-agent.ts';
 import { ConnectionError } from '../../wire/errors.ts';
 import { PayloadTap } from '../../wire/payload-tap.ts';
 import {
@@ -18,7 +19,6 @@ import { VERSION } from '../../wire/version.ts';
 import { MAX_TIMER_MS, type RequestHeaders, type StreamOptions } from '../stream-options.ts';
 import { cannotConnect } from './cannot-connect.ts';
 import { ControlReader } from './control-message.ts';
-import { proxyAgentFor } from './proxy.ts';
 import { splitCredentials } from './target-url.ts';
 import { Watchdog } from './watchdog.ts';
 

@@ -1,0 +1,143 @@
+import { InvalidSourceError } from '../errors.ts';
+import { BodyStream } from './body-stream.ts';
+import {
+  BytesSource,
+  type Chunks,
+  isAsyncIterable,
+  isWebStream,
+  nameOf,
+  type Source,
+  sourceOf,
+} from './source.ts';
+
+/** Bytes, or text, that are there as a whole. */
+export type Bytes = string | Uint8Array | Blob;
+
+/**
+ * What can be sent. A `Response` sends its body, with its type and length. A function is
+ * called for each attempt; what it gives can be sent again when a redirect or a retry needs that.
+ */
+export type Body = Bytes | Chunks | Response | (() => Bytes | Chunks);
+
+/** What a fetch can be given. */
+export type Content = Bytes | BodyStream;
+
+/** A body, ready to be sent. */
+export interface Payload {
+  content: Content;
+  /** Its type, if it has one by itself. */
+  type: string | undefined;
+}
+
+export function isBytes(value: unknown): value is Bytes {
+  return typeof value === 'string' || value instanceof Uint8Array || value instanceof Blob;
+}
+
+/** Whether it can be sent any number of times. */
+export function isRepeatable(body: Body): boolean {
+  return isBytes(body) || typeof body === 'function';
+}
+
+/** @throws {InvalidSourceError} when it cannot be sent */
+export function assertBody(body: unknown): asserts body is Body {
+  const isBody =
+    isBytes(body) ||
+    typeof body === 'function' ||
+    body instanceof Response ||
+    isWebStream(body) ||
+    isAsyncIterable(body);
+  if (!isBody) throw new InvalidSourceError(`${nameOf(body)} cannot be sent`);
+}
+
+/**
+ * Makes a body ready to be sent.
+ *
+ * @param declared the length of a stream, if the application says it
+ */
+export function payloadOf(body: Body, declared?: number): Payload {
+  if (typeof body === 'function') {
+    const made = body();
+    if (isBytes(made)) return payloadOf(made);
+    assertBody(made);
+    // The first source is here already.
+    let first: Source | undefined = sourceOf(made);
+    const make = () => {
+      const source = first ?? openSource(body);
+      first = undefined;
+      return source;
+    };
+    return { content: new BodyStream(make, { length: declared, isRepeatable: true }), type: undefined };
+  }
+  if (isBytes(body)) return { content: body, type: typeOf(body) };
+  if (body instanceof Response && body.body === null) return { content: '', type: typeOf(body) };
+  const length = lengthOf(body) ?? declared;
+  return { content: new BodyStream(() => openSource(body), { length }), type: typeOf(body) };
+}
+
+/** Opens a body as chunks. */
+export function openSource(body: Body): Source {
+  if (typeof body === 'function') {
+    const made = body();
+    assertBody(made);
+    return openSource(made);
+  }
+  if (body instanceof Blob) return sourceOf(body.stream() as ReadableStream<Uint8Array>);
+  if (body instanceof Response)
+    return body.body === null ? new BytesSource(new Uint8Array()) : sourceOf(body.body);
+  if (typeof body === 'string') return new BytesSource(new TextEncoder().encode(body));
+  return body instanceof Uint8Array ? new BytesSource(body) : sourceOf(body);
+}
+
+/** The type that it has by itself. */
+export function typeOf(body: Body): string | undefined {
+  if (typeof body === 'string') return 'text/plain;charset=UTF-8';
+  if (body instanceof Response) return body.headers.get('content-type') ?? undefined;
+  return body instanceof Blob && body.type !== '' ? body.type : undefined;
+}
+
+/** Its length in bytes, if that is known. */
+export function lengthOf(body: Body): number | undefined {
+  if (typeof body === 'string') return new TextEncoder().encode(body).length;
+  if (body instanceof Uint8Array) return body.length;
+  if (body instanceof Blob) return body.size;
+  return body instanceof Response ? answerLength(body) : undefined;
+}
+
+/** The `Content-Length` of an answer, if its body has that many bytes. */
+export function answerLength({ headers }: Response): number | undefined {
+  // What was decoded has another length.
+  return headers.has('content-encoding') ? undefined : declaredLength(headers);
+}
+
+/**
+ * The `Content-Length` that headers declare.
+ *
+ * @throws {TypeError} when it is no number
+ */
+export function declaredLength(headers: Headers): number | undefined {
+  const length = headers.get('content-length');
+  if (length === null) return undefined;
+  assertLength(length);
+  return Number(length);
+}
+
+/** @throws {TypeError} when it is no number of bytes */
+export function assertLength(length: string): void {
+  if (!/^\d+$/.test(length)) throw new TypeError(`a Content-Length is no number: ${length}`);
+}
+
+/** Whether {@link again} gives the same content. */
+export function canRepeat(content: RequestInit['body']): boolean {
+  return content instanceof BodyStream ? content.isRepeatable : !isWebStream(content);
+}
+
+/** The same content once more, from its beginning; nothing when it can be sent only once. */
+export function again(content: RequestInit['body']): RequestInit['body'] {
+  return content instanceof BodyStream ? content.again() : content;
+}
+
+/** Content as a stream, which can be watched while it is sent. */
+export function streamed(content: Content): BodyStream {
+  if (content instanceof BodyStream) return content;
+  return new BodyStream(() => openSource(content), { length: lengthOf(content), isRepeatable: true });
+}

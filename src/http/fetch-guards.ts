@@ -1,0 +1,126 @@
+import { tapped } from './answer/tap.ts';
+import { BodyStream } from './body/body-stream.ts';
+import { isWebStream, sourceOf } from './body/source.ts';
+import { ConnectionError, HttpfstreamError, InvalidSourceError } from './errors.ts';
+import type { Fetch, FetchInit } from './fetch.ts';
+import { onAbort } from './on-abort.ts';
+
+/** Fetches that need no guards: they end what they send, and can send any body as a stream. */
+const streaming = new WeakSet<Fetch>();
+
+/** Says that a fetch needs no guards. */
+export function declareStreaming(fetch: Fetch): void {
+  streaming.add(fetch);
+}
+
+export function isStreaming(fetch: Fetch): boolean {
+  return streaming.has(fetch);
+}
+
+/**
+ * Makes somebody else's `fetch` safe to stream with:
+ *
+ * - a stream is read one chunk at a time, kept by nobody (which platforms do only when they need not
+ *   follow redirects), and its source is ended when the exchange ends, however it does;
+ * - any number of requests may have the same signal, and nothing is left at it;
+ * - what fails is a {@link ConnectionError}, the error of the body's source, or the signal's reason.
+ */
+export function guarded(fetch: Fetch): Fetch {
+  return async (url, init) => {
+    const { body, signal } = init;
+    const stream = isWebStream(body) ? owned(body) : undefined;
+    try {
+      signal?.throwIfAborted();
+      if (stream !== undefined && !canSendStreams()) {
+        throw new InvalidSourceError('a stream cannot be sent from here: bytes, text and Blobs can');
+      }
+      if (stream !== undefined || signal)
+        return await new GuardedExchange(fetch, stream, signal).run(url, init);
+      return await fetch(url, withoutExpect(init));
+    } catch (error) {
+      stream?.end(error);
+      throw errorOf(error, stream, signal);
+    }
+  };
+}
+
+/** Some browsers take a stream for a text, which is its name, and send that. */
+function canSendStreams(): boolean {
+  const init = { method: 'POST', body: new ReadableStream(), duplex: 'half' } as const;
+  return !new Request('http://localhost', init).headers.has('content-type');
+}
+
+function owned(body: ReadableStream<Uint8Array>): BodyStream {
+  return body instanceof BodyStream ? body : new BodyStream(() => sourceOf(body));
+}
+
+class GuardedExchange {
+  readonly #fetch: Fetch;
+  readonly #body: BodyStream | undefined;
+  readonly #signal: AbortSignal | null | undefined;
+
+  constructor(fetch: Fetch, body: BodyStream | undefined, signal: AbortSignal | null | undefined) {
+    this.#fetch = fetch;
+    this.#body = body;
+    this.#signal = signal;
+  }
+
+  async run(url: URL, init: FetchInit): Promise<Response> {
+    const body = this.#body;
+    const controller = new AbortController();
+    const forget = onAbort(this.#signal, () => {
+      controller.abort(this.#signal?.reason);
+      body?.end(this.#signal?.reason);
+    });
+    try {
+      const sent = withoutExpect(init);
+      const guardedInit = { ...sent, signal: controller.signal, ...(body && streamInit(sent, body)) };
+      const response = await this.#fetch(url, guardedInit);
+      // Who has refused it reads no more of it.
+      if (!response.ok) body?.stop(new ConnectionError(`the answer is ${response.status}`));
+      return tapped(response, {
+        failure: (error) => errorOf(error, body, this.#signal),
+        end: () => {
+          forget();
+          if (body?.isFinished === false) body.end(new ConnectionError('the answer has ended'));
+        },
+      });
+    } catch (error) {
+      forget();
+      throw error;
+    }
+  }
+}
+
+function streamInit({ headers: given }: FetchInit, body: BodyStream): object {
+  const headers = new Headers(given);
+  if (body.length !== undefined) headers.set('content-length', String(body.length));
+  // To follow redirects it would have to keep all of the body.
+  return { headers, body, duplex: 'half', redirect: 'error' };
+}
+
+/** Others than ours do not wait, and some refuse it. */
+function withoutExpect(init: FetchInit): FetchInit {
+  if (!init.headers.has('expect')) return init;
+  const headers = new Headers(init.headers);
+  headers.delete('expect');
+  return { ...init, headers };
+}
+
+function errorOf(
+  error: unknown,
+  body: BodyStream | undefined,
+  signal: AbortSignal | null | undefined,
+): unknown {
+  if (body?.failure !== undefined) return body.failure.reason;
+  if (signal?.aborted) return signal.reason;
+  if (error instanceof HttpfstreamError) return error;
+  return new ConnectionError(`the exchange has failed: ${wordsOf(error)}`, { cause: error });
+}
+
+/** Platforms put what has happened into the cause. */
+function wordsOf(error: unknown): string {
+  const { message, cause } = Object(error);
+  const { message: inner = '', code = '' } = Object(cause);
+  return inner || code || message || String(error);
+}

@@ -1,0 +1,41 @@
+/** The streaming HTTP client, where there is no Node: over the platform's `fetch`. */
+import { compressed } from './body/gzip.ts';
+import { Client, type ClientOptions, type Platform } from './client.ts';
+
+export { type EventsOptions, events, type ServerSentEvent } from './answer/events.ts';
+export { type LinesOptions, lines, ndjson } from './answer/lines.ts';
+export { ok } from './answer/ok.ts';
+export { bytes, json, text, type WholeOptions } from './answer/whole-body.ts';
+export type { Body } from './body/body.ts';
+export type { FileOptions } from './body/multipart.ts';
+export type { Client, ClientOptions } from './client.ts';
+export type { ClientRequest, MultipartRequest } from './client-request.ts';
+export {
+  BodyLengthError,
+  ConnectionError,
+  HttpfstreamError,
+  InvalidSourceError,
+  InvalidUrlError,
+  type Problem,
+  RedirectError,
+  StatusError,
+  TimeoutError,
+  TooLargeError,
+} from './errors.ts';
+export type { Fetch, FetchInit, Middleware } from './fetch.ts';
+export type { Progress } from './limits.ts';
+export { bearer } from './middleware/bearer.ts';
+export { concurrency } from './middleware/concurrency.ts';
+export { type Logger, logging } from './middleware/logging.ts';
+export { type RetryOptions, retry } from './middleware/retry.ts';
+
+const PLATFORM: Platform = { fetch: (url, init) => globalThis.fetch(url, init), compress: compressed };
+
+/**
+ * Makes requests below a base URL.
+ *
+ * @throws {InvalidUrlError} unless it is an http or https URL
+ */
+export function client(baseUrl: string | URL, options: ClientOptions = {}): Client {
+  return Client.of(baseUrl, PLATFORM, options);
+}

@@ -1,0 +1,28 @@
+import { Readable } from 'node:stream';
+import { type Source, sourceOf } from '../body/source.ts';
+
+/** The body of an answer as a Node stream, without bytes when it has none. Destroying it cancels the body. */
+export function readable(response: Response): Readable {
+  return response.body === null ? Readable.from([]) : new SourceReadable(sourceOf(response.body));
+}
+
+class SourceReadable extends Readable {
+  readonly #source: Source;
+
+  constructor(source: Source) {
+    super();
+    this.#source = source;
+  }
+
+  override _read(): void {
+    this.#source.next().then(
+      (chunk) => this.push(chunk ?? null),
+      (error) => this.destroy(error),
+    );
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#source.end(error);
+    callback(error);
+  }
+}
