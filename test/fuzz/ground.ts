@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -69,6 +70,8 @@ export class Ground {
     const given = new Set([...OPERATOR_NAMES, 'in', this.privateName, '.httpfstream']);
     for (const { name, parentPath } of readdirSync(this.root, { recursive: true, withFileTypes: true })) {
       const place = path.relative(this.root, parentPath);
+      // Some versions of Node follow the operator's symlinks, out of the root.
+      if (realpathSync(parentPath) !== path.join(realpathSync(this.root), place)) continue;
       const isOurs = [this.privateName, '.httpfstream'].includes(place.split(path.sep)[0] as string);
       if (isOurs || (place === '' && given.has(name)) || hasBeenNamed(name)) continue;
       faults.push(`in the root, and nobody has named it: ${JSON.stringify(path.join(place, name))}`);
