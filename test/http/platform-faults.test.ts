@@ -1,5 +1,6 @@
 import type { RequestListener } from 'node:http';
 import { buffer } from 'node:stream/consumers';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { client, type Fetch, text } from '../../src/http/index.node.ts';
@@ -49,11 +50,15 @@ async function heldBytes(
   );
   collectGarbage();
   const before = process.memoryUsage().arrayBuffers;
-  let held = 0;
+  let held = Number.POSITIVE_INFINITY;
   const chunks = async function* () {
     for (let i = 0; i < 2048; i++) yield new Uint8Array(65_536);
-    collectGarbage();
-    held = process.memoryUsage().arrayBuffers - before;
+    // What is on its way, and what is freed late, is not held.
+    for (let turns = 0; turns < 20; turns++) {
+      collectGarbage();
+      held = Math.min(held, process.memoryUsage().arrayBuffers - before);
+      await nextTurn();
+    }
   };
   expect(await text(await send(url, chunks()))).toBe('128');
   return held;

@@ -52,6 +52,11 @@ async function startEcho(options: http.ServerOptions = {}): Promise<{ server: ht
   return { server, port: (server.address() as AddressInfo).port };
 }
 
+/** Answers without the sizes of their chunks, since when those begin and end depends on what waits. */
+function withoutChunks(answers: string): string {
+  return answers.replaceAll(/\r\n[0-9a-f]+\r\n/g, '');
+}
+
 /** One that listens for upgrades, and ignores others than to WebSockets. */
 async function startIgnoring(options: http.ServerOptions = {}) {
   const echo = await startEcho(options);
@@ -124,7 +129,8 @@ describe('requests', () => {
             Buffer.from(pipeline.map((request) => request[which]).join('') + end, 'latin1');
           const expected = await exchange(reference.port, bytesOf(1), cuts);
           expect(expected.match(/HTTP\/1\.1 200 /g)).toHaveLength(pipeline.length + 1);
-          expect(await exchange(ignoring.port, bytesOf(0), cuts)).toBe(expected);
+          const answers = await exchange(ignoring.port, bytesOf(0), cuts);
+          expect(withoutChunks(answers)).toBe(withoutChunks(expected));
         },
       ),
       { numRuns: 150 },
