@@ -1,6 +1,6 @@
 /** The streaming HTTP client, on Node. */
 import { Client, type ClientOptions, type Platform } from './client.ts';
-import { compressed } from './node/compressed.ts';
+import { compressed } from './node/codings.ts';
 import { nodeFetch } from './node/node-fetch.ts';
 
 export { type EventsOptions, events, type ServerSentEvent } from './answer/events.ts';

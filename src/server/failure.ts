@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { HttpfstreamError, ResourceNotFoundError } from '../wire/errors.ts';
+import { HttpfstreamError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
 import { type Problem, problemDocument } from './node/problem.ts';
 import { asksForWebSocket } from './node/request-head.ts';
@@ -143,9 +143,4 @@ function prefersText(request: FastifyRequest): boolean {
   return asksForWebSocket(request.raw)
     ? (preferredType(request, ['text/plain', ...JSON_TYPES]) ?? 'text/plain') === 'text/plain'
     : preferredType(request, [...JSON_TYPES, 'text/plain']) === 'text/plain';
-}
-
-/** For `catch`: undefined for what does not exist. */
-export function ignoreMissing(error: unknown): undefined {
-  if (!(error instanceof ResourceNotFoundError)) throw error;
 }

@@ -1,9 +1,14 @@
+import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { onTestFinished } from 'vitest';
+import { ChaosProxy, NO_CHAOS } from '../support/chaos/proxy.ts';
 import { acceptOf } from '../support/original/frames.ts';
+import { Random } from '../support/random.ts';
+import { startServer } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** Resolves with what a promise rejects with; undefined when it does not. */
@@ -80,4 +85,16 @@ export function watchedSignal(): { controller: AbortController; listeners: () =>
     remove(...args);
   };
   return { controller, listeners: () => count };
+}
+
+/** Time between two attempts of clients whose network is cut now and then. */
+export const QUICK = { minDelayMs: 1, maxDelayMs: 20, times: 1000 };
+
+/** A server behind a network that can be cut, and the file `a` on its disk. */
+export async function startNetwork(options: Parameters<typeof startServer>[0] = {}) {
+  const server = await startServer(options);
+  const network = await ChaosProxy.start(server.port, new Random(1), NO_CHAOS);
+  const file = path.join(server.root, 'a');
+  const onDisk = () => readFile(file);
+  return { server, network, file, onDisk, url: network.url('/a'), directUrl: server.url('/a') };
 }

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PATIENCE_MS } from './patience.ts';
 
@@ -36,4 +37,10 @@ export async function waitForStandstill(read: () => number | Promise<number>, wh
     last = now;
     return performance.now() - since > WATCHED_MS;
   }, what);
+}
+
+/** Waits until a file that may be missing has so many bytes. */
+export function waitForSize(file: string, size: number): Promise<void> {
+  const hasIt = async () => (await stat(file).catch(() => undefined))?.size === size;
+  return waitFor(hasIt, `${size} bytes in ${file}`);
 }

@@ -54,7 +54,7 @@ export class Streams {
     const { resources, isDurable } = this.#options;
     return resources.inTurn(path, async () => {
       for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
-        const file = await resources.openInTurn(path).catch(ignoreMissing);
+        const file = await resources.openInTurn(path).catch(ignoreAbsent);
         const found = file && (await this.#maker.find(await resources.use(file), path, request, content));
         if (found !== undefined) return { isNew: false, ...found };
         if (await this.#forks.isKept(path.key, isDurable)) {
@@ -84,6 +84,6 @@ export class Streams {
   }
 }
 
-function ignoreMissing(error: unknown): undefined {
+function ignoreAbsent(error: unknown): undefined {
   if (!(error instanceof ResourceNotFoundError || error instanceof StreamGoneError)) throw error;
 }

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
 import { BodyStream } from '../body/body-stream.ts';
 import { ConnectionError } from '../errors.ts';
 import { onAbort } from '../on-abort.ts';
-import { decoded } from './decoded.ts';
+import { decoded } from './codings.ts';
 import { Upload } from './upload.ts';
 
 /** A request to one server, without redirects. */

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { VERSION } from '../../wire/version.ts';
 import { BodyStream } from '../body/body-stream.ts';
-import { ACCEPTED_CODINGS } from './decoded.ts';
+import { ACCEPTED_CODINGS } from './codings.ts';
 
 /** Those of a connection are for its two ends (RFC 9110, section 7.6.1), and these two are not the application. */
 const OF_CONNECTIONS = new Set([

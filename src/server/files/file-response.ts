@@ -1,10 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OpenFile } from '../../core/open-file.ts';
+import { ignoreMissing } from '../../core/preconditions.ts';
 import type { Resources } from '../../core/resources.ts';
 import type { StreamState, StreamView } from '../../core/streams/stream-view.ts';
 import { RangeNotSatisfiableError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import { ignoreMissing } from '../failure.ts';
 import { type JsonForm, jsonFormOf, sendArray } from '../json/json-response.ts';
 import {
   assertChangeable,

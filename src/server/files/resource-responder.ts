@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { OpenFile } from '../../core/open-file.ts';
+import { ignoreMissing } from '../../core/preconditions.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { type PagePaths, withoutKey } from '../access/page-paths.ts';
-import { ignoreMissing } from '../failure.ts';
 import { resourceOf } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
 import { contentTypeOfName } from '../response/content-type.ts';

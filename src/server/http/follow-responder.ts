@@ -1,13 +1,13 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
+import { ignoreMissing } from '../../core/preconditions.ts';
 import type { Reader } from '../../core/readers/reader.ts';
 import type { FollowRequest } from '../../core/request.ts';
 import { ResourceNotFoundError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { withoutKey } from '../access/page-paths.ts';
 import type { ActiveConnections } from '../active-connections.ts';
-import { ignoreMissing } from '../failure.ts';
 import { followRequestOf } from '../request/query-parameters.ts';
 import { contentTypeOf } from '../response/content-type.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';

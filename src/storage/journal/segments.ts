@@ -112,7 +112,9 @@ export class Segments {
     const last = numbers.at(-1);
     if (last === undefined) return;
     for (const number of numbers.slice(0, -1)) await fs.promises.rm(this.nameOf(number), { force: true });
-    await fs.promises.rename(this.nameOf(last), this.#spare).catch(ignoreMissing);
+    await fs.promises.rename(this.nameOf(last), this.#spare).catch((error) => {
+      if (!hasErrno(error, 'ENOENT')) throw error;
+    });
     if (isDurable) await fileIo.syncDirectories(this.directory, this.directory);
     // It is emptied again before it is used.
     await fs.promises.truncate(this.#spare).catch(() => undefined);
@@ -122,10 +124,6 @@ export class Segments {
   async removeSpare(): Promise<void> {
     await fs.promises.rm(this.#spare, { force: true });
   }
-}
-
-function ignoreMissing(error: unknown): void {
-  if (!hasErrno(error, 'ENOENT')) throw error;
 }
 
 /** Yields the records of one file, see {@link readEntries}. */

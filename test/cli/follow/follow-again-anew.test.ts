@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { runAppend } from '../../../src/cli/append/run-append.ts';
 import { CommandHere } from '../../support/programs/command.ts';
 import { startServer } from '../../support/server/server.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { waitForSize } from '../../support/wait-for.ts';
 import { append, followAgain } from './following-again.ts';
 
 describe('httpfstream-follow -F', () => {
@@ -12,14 +12,7 @@ describe('httpfstream-follow -F', () => {
     const url = server.url('/a');
     const appender = new CommandHere(runAppend, [url]);
     appender.stdin.write('long text');
-    await waitFor(
-      () =>
-        stat(`${server.root}/a`).then(
-          ({ size }) => size > 0,
-          () => false,
-        ),
-      'the file',
-    );
+    await waitForSize(`${server.root}/a`, 9);
     const { command, shows, says } = followAgain(server);
     await shows('long text');
     if (state === 'idle') {
@@ -37,14 +30,7 @@ describe('httpfstream-follow -F', () => {
     const url = server.url('/a');
     const appender = new CommandHere(runAppend, [url]);
     appender.stdin.write('old ');
-    await waitFor(
-      () =>
-        stat(`${server.root}/a`).then(
-          ({ size }) => size > 0,
-          () => false,
-        ),
-      'the file',
-    );
+    await waitForSize(`${server.root}/a`, 4);
     const { command, shows, says } = followAgain(server);
     await shows('old ');
     if (state === 'idle') {

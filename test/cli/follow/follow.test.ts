@@ -10,7 +10,7 @@ import { OriginalServer } from '../../support/original/server.ts';
 import { CommandHere, RunningCommand, run, runHere } from '../../support/programs/command.ts';
 import { FOLLOW, shell } from '../../support/programs/shell.ts';
 import { startServer } from '../../support/server/server.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { waitFor, waitForSize } from '../../support/wait-for.ts';
 
 const MIB = 1024 * 1024;
 const SETPRIV = '/usr/bin/setpriv';
@@ -121,14 +121,7 @@ describe('httpfstream-follow', () => {
     const server = await startServer();
     const append = new CommandHere(runAppend, [server.url('/a')]);
     append.stdin.write('hello');
-    await waitFor(
-      () =>
-        stat(`${server.root}/a`).then(
-          ({ size }) => size === 5,
-          () => false,
-        ),
-      'the bytes',
-    );
+    await waitForSize(`${server.root}/a`, 5);
     const command = new CommandHere(runFollow, [server.url('/a')]);
     await waitFor(() => command.stdoutBytes === 5, 'the bytes');
     await unlink(`${server.root}/a`);
@@ -141,14 +134,7 @@ describe('httpfstream-follow', () => {
     const server = await startServer();
     const append = new CommandHere(runAppend, [server.url('/a')]);
     append.stdin.write('hello');
-    await waitFor(
-      () =>
-        stat(`${server.root}/a`).then(
-          ({ size }) => size === 5,
-          () => false,
-        ),
-      'the bytes',
-    );
+    await waitForSize(`${server.root}/a`, 5);
     const command = new CommandHere(runFollow, [server.url('/a')]);
     await waitFor(() => command.stdoutBytes === 5, 'the bytes');
     await truncate(`${server.root}/a`, 2);

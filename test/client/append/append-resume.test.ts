@@ -20,19 +20,9 @@ import { Random } from '../../support/random.ts';
 import { startServer, temporaryDirectory } from '../../support/server/server.ts';
 import { ServerProcess } from '../../support/server/server-process.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { rejection } from '../client-server.ts';
+import { QUICK, rejection, startNetwork } from '../client-server.ts';
 
 const MIB = 1024 * 1024;
-
-const QUICK = { minDelayMs: 1, maxDelayMs: 20, times: 1000 };
-
-/** A server behind a network that can be cut. */
-async function startNetwork(options: Parameters<typeof startServer>[0] = {}) {
-  const server = await startServer(options);
-  const network = await ChaosProxy.start(server.port, new Random(1), NO_CHAOS);
-  const onDisk = () => readFile(path.join(server.root, 'a'));
-  return { server, network, onDisk, url: network.url('/a') };
-}
 
 function startAppend(url: string, options: AppendOptions = {}): AppendStream {
   const writable = openAppend(url, { retry: QUICK, ...options });

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { appendFile, rm, truncate, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import {
@@ -16,23 +15,11 @@ import {
   StreamInterruptedError,
   StreamTruncatedError,
 } from '../../../src/client/index.ts';
-import { ChaosProxy, NO_CHAOS } from '../../support/chaos/proxy.ts';
 import { Random } from '../../support/random.ts';
-import { startServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { readingError } from '../client-server.ts';
+import { QUICK, readingError, startNetwork } from '../client-server.ts';
 
 const MIB = 1024 * 1024;
-
-const QUICK = { minDelayMs: 1, maxDelayMs: 20, times: 1000 };
-
-/** A server behind a network that can be cut. */
-async function startNetwork(options: Parameters<typeof startServer>[0] = {}) {
-  const server = await startServer(options);
-  const network = await ChaosProxy.start(server.port, new Random(1), NO_CHAOS);
-  const file = path.join(server.root, 'a');
-  return { server, network, file, url: network.url('/a'), directUrl: server.url('/a') };
-}
 
 function startFollow(url: string, options: FollowOptions = {}): FollowStream {
   const readable = follow(url, { retry: QUICK, ...options });

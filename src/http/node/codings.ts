@@ -1,5 +1,7 @@
-import { type Duplex, pipeline, type Readable, Transform, type TransformCallback } from 'node:stream';
-import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib';
+import { type Duplex, pipeline, Readable, Transform, type TransformCallback } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createGzip, createInflate, createInflateRaw } from 'node:zlib';
+import type { Compress } from '../body/gzip.ts';
+import { type Source, sourceOf } from '../body/source.ts';
 
 /** What is asked for when the request does not say. */
 export const ACCEPTED_CODINGS = 'gzip, deflate, br';
@@ -68,4 +70,21 @@ class Inflate extends Transform {
     });
     return decoder;
   }
+}
+
+/** With zlib: Node's `CompressionStream` takes all it is given, and throws where nothing catches it when it is cancelled. */
+export const compressed: Compress = (source) => {
+  const plain = Readable.from(chunksOf(source), { objectMode: false });
+  const gzip = sourceOf(pipeline(plain, createGzip(), () => {}));
+  return {
+    next: () => gzip.next(),
+    end(reason) {
+      source.end(reason);
+      gzip.end(reason);
+    },
+  };
+};
+
+async function* chunksOf(source: Source): AsyncGenerator<Uint8Array> {
+  for (let chunk = await source.next(); chunk !== undefined; chunk = await source.next()) yield chunk;
 }
