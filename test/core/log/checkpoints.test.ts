@@ -1,5 +1,6 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import { type Checkpointed, Checkpoints } from '../../../src/core/log/checkpoints.ts';
@@ -155,12 +156,13 @@ test('a stream that is deleted leaves the quarantine', async () => {
   expect(await own(directory, 'quarantine')).toEqual([]);
 });
 
-test('they come no more often than every ten seconds while sessions begin and streams are appended to all the time', async () => {
+test('they come every ten seconds while sessions begin and streams are appended to all the time', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   onTestFinished(() => void vi.useRealTimers());
   const directory = await temporaryDirectory();
   const journal = new Journal<LogHeader>(path.join(directory, 'redo'), new WriteTurns(), false);
-  const rotating = vi.spyOn(journal, 'rotate');
+  const [rotating, dropping] = [vi.spyOn(journal, 'rotate'), vi.spyOn(journal, 'drop')];
+  const ended = () => dropping.mock.settledResults.filter(({ type }) => type === 'fulfilled').length;
   const records = recordsOf(directory, () => {}, journal);
   await records.open();
   const checkpoints = new Checkpoints(journal, records, new Quarantine(path.join(directory, 'q')), () => {});
@@ -177,11 +179,11 @@ test('they come no more often than every ten seconds while sessions begin and st
     checkpoints.add(stream);
     checkpoints.recordsAreBehind();
     await vi.advanceTimersByTimeAsync(100);
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    // The time here does not go on while one is under way, however busy the disk is.
+    do await nextTurn();
+    while (ended() < rotating.mock.calls.length);
   }
-  // On a busy disk one may last longer than the time here, which does not wait for it.
-  expect(rotating.mock.calls.length).toBeLessThanOrEqual(3);
-  expect(rotating).toHaveBeenCalled();
+  expect(rotating).toHaveBeenCalledTimes(3);
   await checkpoints.close();
   await records.close();
 });
