@@ -115,7 +115,8 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
 /** Sends a short answer, even while the client is still sending. */
 export function sendText(request: FastifyRequest, reply: FastifyReply, text: string): FastifyReply {
   const bytes = Buffer.from(text);
-  if (!isBodyUnderWay(request.raw)) return reply.send(bytes);
+  // A client that has gone reads nothing, so that its connection need not be kept for it.
+  if (!isBodyUnderWay(request.raw) || request.raw.socket.destroyed) return reply.send(bytes);
   reply.headers({ connection: 'close', 'content-length': bytes.length });
   return reply.send(new LastWords(request, bytes));
 }

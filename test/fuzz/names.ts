@@ -19,9 +19,7 @@ export class Names {
   add(bytes: Buffer): void {
     const text = bytes.toString('latin1');
     for (const [, name] of text.matchAll(NAME)) this.#addName(name as string);
-    if (!text.includes('form-data')) return;
-    // Names of files in forms are taken as they are, but for a few escapes.
-    for (const form of [text, text.replace(CHUNK_LINE, '')]) this.#forms.push(form, unescaped(form));
+    if (text.includes('form-data')) this.#forms.push(text);
   }
 
   /** @param name as it is on the disk */
@@ -29,7 +27,7 @@ export class Names {
     // Bytes beyond ASCII may come escaped, as they are, or as somebody took them for Latin-1.
     const spellings = [asLatin1(name), name];
     return spellings.some(
-      (spelling) => this.#inPaths.has(spelling) || this.#forms.some((form) => form.includes(spelling)),
+      (spelling) => this.#inPaths.has(spelling) || this.#forms.some((form) => saysInForm(form, spelling)),
     );
   }
 
@@ -39,6 +37,15 @@ export class Names {
     // An escaped slash is one.
     for (const part of [name, ...name.split('/'), escaped.split('#')[0] as string]) this.#inPaths.add(part);
   }
+}
+
+/** Names in forms are taken as they are, or unescaped; blanks in one that has no quotation marks are left out. */
+function saysInForm(form: string, name: string): boolean {
+  return [form, form.replace(CHUNK_LINE, '')].some((text) =>
+    [text, unescaped(text), unescaped(text).replace(/[ \t]/g, '')].some((spelling) =>
+      spelling.includes(name),
+    ),
+  );
 }
 
 function asLatin1(name: string): string {

@@ -1,10 +1,12 @@
+import { once } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type DropLimits, dropRestOfBody } from '../../../src/server/node/rest-of-body.ts';
 import { openSocket, parseAnswer, readHead, writeHead } from '../../support/http/raw.ts';
 import { send } from '../../support/http/request.ts';
-import { startServer } from '../../support/server/server.ts';
+import { startServer, type TestServer } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 /** Long enough for whatever is to come before. */
@@ -117,3 +119,24 @@ describe('a request that is answered before its body has come', () => {
     expect(parseAnswer(await readHead(socket)).status).toBe(204);
   });
 });
+
+it('is nobody’s when the client has gone: a refusal is not kept waiting for it', async () => {
+  const server = await startServer();
+  const warnings: string[] = [];
+  const warn = ({ message }: Error) => warnings.push(message);
+  process.on('warning', warn);
+  onTestFinished(() => void process.off('warning', warn));
+  for (let i = 0; i < 20; i++) {
+    const socket = await openSocket(server.port);
+    writeHead(socket, 'GET / HTTP/1.1', ['Transfer-Encoding: chunked']);
+    socket.end().once('finish', () => socket.destroy());
+    await once(socket, 'close');
+  }
+  await waitFor(async () => (await connectionsOf(server)) === 0, 'all connections to be closed');
+  // What each of its answers leaves on a response that never ends adds up to what Node takes for a leak.
+  expect(warnings).toEqual([]);
+});
+
+function connectionsOf({ app }: TestServer): Promise<number> {
+  return promisify(app.server.getConnections.bind(app.server))();
+}

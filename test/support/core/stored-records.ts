@@ -100,9 +100,10 @@ function isNoLock(name: string): boolean {
   return path.basename(name) !== 'LOCK';
 }
 
+/** Whether a file was missing, or was half of it, when it was read. */
 function isMissing(error: unknown): boolean {
   const { code, cause } = error as NodeJS.ErrnoException;
-  return code === 'ENOENT' || (cause as NodeJS.ErrnoException | undefined)?.code === 'LEVEL_CORRUPTION';
+  return code === 'ENOENT' || code === 'LEVEL_CORRUPTION' || (cause !== undefined && isMissing(cause));
 }
 
 /** What is remembered of a file. */
