@@ -68,6 +68,7 @@ export class Arrivals {
     const awaited: Awaited = {
       path,
       isWaiting: true,
+      needsAll: true,
       waiters: new Set(),
       notify: () => true,
       defersLook: () => false,

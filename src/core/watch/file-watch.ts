@@ -76,6 +76,7 @@ export class FileWatch {
 class WatchedFile implements PathWatcher {
   readonly path: ResourcePath;
   readonly isWaiting = false;
+  readonly needsAll = false;
   readonly #files: FileWatch;
   readonly #watcher: Watcher;
   /** How much was committed when it was last asked for, and when that had grown. */

@@ -37,6 +37,11 @@ export interface PathWatcher {
   readonly path: ResourcePath;
   /** Whether it only waits until something is there: those who have something open come first. */
   readonly isWaiting: boolean;
+  /**
+   * Whether it must be notified of everything soon. Else it learns of what happens in a directory in which this server
+   * writes all the time when it has its turn.
+   */
+  readonly needsAll: boolean;
   /** Notifies it of a change of which the system has notified; returns whether to look at it. */
   notify(what: Change): boolean;
   /** Called when it is due because of its content only; returns whether the look can wait, since this server writes it. */
@@ -54,6 +59,7 @@ interface Looker {
 /** What is known of one path. */
 class Watched implements ChangeListener {
   readonly watcher: PathWatcher;
+  readonly needsAll: boolean;
   readonly names: NameWatch;
   readonly #looker: Looker;
   /** Whether the way to it may be another one by now. */
@@ -63,22 +69,24 @@ class Watched implements ChangeListener {
 
   constructor(watcher: PathWatcher, names: NameWatches, looker: Looker) {
     this.watcher = watcher;
+    this.needsAll = watcher.needsAll;
     this.#looker = looker;
     this.names = names.watch(watcher.path.segments, this);
   }
 
-  changed(what: Change): void {
+  changed(what: Change): boolean {
     if (what === 'way') this.isStale = true;
-    if (!this.watcher.notify(what)) return;
+    if (!this.watcher.notify(what)) return true;
     if (what !== 'content') this.isUrgent = true;
     this.#looker.notice(this, what);
+    return this.isUrgent || !this.watcher.defersLook();
   }
 }
 
 /**
  * Finds out what other programs do at paths, be they there or not. What the system notifies of makes it soon: it is looked at in passes,
  * however much changes. Sweeps, within a share of the processor's time however many paths there are, make it certain: each
- * path has its turn once a minute, and once a second where the system does not notify. Nobody else looks.
+ * path has its turn once a minute, and once a second where the system does not notify, or has paused. Nobody else looks.
  */
 export class PathWatch implements Looker {
   readonly #root: Root;
@@ -96,6 +104,8 @@ export class PathWatch implements Looker {
   #nextPassMs = Number.NEGATIVE_INFINITY;
   #sweepTimer: NodeJS.Timeout | undefined;
   #isSweeping = false;
+  /** How many of those for which the system notifies are to have their turn since it has paused. */
+  #unseen = 0;
 
   constructor(root: Root, turns: WriteTurns, limits = LIMITS) {
     this.#root = root;
@@ -167,32 +177,35 @@ export class PathWatch implements Looker {
   async #sweep(): Promise<void> {
     if (this.#isSweeping) return;
     this.#isSweeping = true;
-    // The system may have missed something.
-    this.#names.lookAnew();
+    // The system may have missed something, too.
+    if (this.#names.resume()) this.#unseen = this.#notified.size;
     const budgetMs = this.#limits.sweepIntervalMs * SHARE;
     const beginMs = performance.now();
     const endMs = beginMs + budgetMs;
     // They leave half of the time to the others.
     const notifiedEndMs = this.#unnotified.size > 0 ? beginMs + budgetMs / 2 : endMs;
-    const waitedMs = await this.#lookAround(
-      this.#notified,
-      Math.ceil(this.#notified.size / SWEEPS),
-      notifiedEndMs,
-    );
+    const turns = Math.max(Math.ceil(this.#notified.size / SWEEPS), this.#unseen);
+    const { looks, waitedMs } = await this.#lookAround(this.#notified, turns, notifiedEndMs);
+    this.#unseen = Math.max(0, this.#unseen - looks);
     await this.#lookAround(this.#unnotified, this.#unnotified.size, endMs + waitedMs);
     this.#isSweeping = false;
   }
 
-  /** @returns the time that does not count */
-  async #lookAround(round: Round<Watched>, count: number, endMs: number): Promise<number> {
+  /** @returns how many were looked at, and the time that does not count */
+  async #lookAround(
+    round: Round<Watched>,
+    count: number,
+    endMs: number,
+  ): Promise<{ looks: number; waitedMs: number }> {
+    let looks = 0;
     let waitedMs = 0;
-    for (; count > 0 && performance.now() - waitedMs < endMs; count--) {
+    for (; looks < count && performance.now() - waitedMs < endMs; looks++) {
       const watched = round.next();
       if (watched === undefined) break;
       watched.isStale = true;
       waitedMs += await this.#look(watched);
     }
-    return waitedMs;
+    return { looks, waitedMs };
   }
 
   /** @returns the time that does not count */

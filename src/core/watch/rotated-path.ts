@@ -23,6 +23,7 @@ const SETTLED_MS = 1000;
 export class RotatedPath implements PathWatcher {
   readonly path: ResourcePath;
   readonly isWaiting = false;
+  readonly needsAll = true;
   readonly #root: Root;
   readonly #paths: PathWatch;
   /** The oldest first. */

@@ -8,6 +8,12 @@ export const NOTIFIES_EACH_CHANGE: boolean = process.platform === 'linux';
 const NOTIFYING = new Set([0xef53, 0x58465342, 0x9123683e, 0x2fc12fc1, 0xf2f52010, 0x01021994, 0x794c7630]);
 
 /**
+ * Of how many changes of contents that are no news the system may notify in a directory until {@link NameWatches.resume}:
+ * to be told what one has written oneself costs as much as writing it.
+ */
+const MAX_OLD_NEWS = 100;
+
+/**
  * What has changed: with `name` something was made there, moved there or away, or deleted; with `content` what is there was
  * written, cut, or given other rights; with `way` a directory that leads there has come or gone, or is another one.
  */
@@ -15,8 +21,14 @@ export type Change = 'name' | 'content' | 'way';
 
 /** Who is notified of changes. */
 export interface ChangeListener {
-  /** Called when something has changed. After `way`, {@link NameWatch.renew} is to be called before anybody looks. */
-  changed(what: Change): void;
+  /** Whether it must be notified of everything, also where this server writes all the time. */
+  readonly needsAll: boolean;
+  /**
+   * Called when something has changed. After `way`, {@link NameWatch.renew} is to be called before anybody looks.
+   *
+   * @returns whether that may be news, and not what this server has written
+   */
+  changed(what: Change): boolean;
 }
 
 /**
@@ -28,7 +40,7 @@ export class NameWatches {
   readonly #maxDirectories: number;
   /** Those on the way to what is watched that are there, by their paths below the root. */
   readonly #directories = new Map<string, DirectoryWatch>();
-  readonly #shared: Shared = { open: new Set(), era: 0 };
+  readonly #shared: Shared = { open: new Set(), paused: new Set(), hasPaused: false, turn: 0, era: 0 };
 
   /**
    * @param root absolute
@@ -57,6 +69,23 @@ export class NameWatches {
    */
   lookAnew(): void {
     this.#shared.era++;
+  }
+
+  /**
+   * Lets the system notify again of directories in which too much has changed for that.
+   *
+   * @returns whether there were any since the last time: of what has changed there meanwhile nobody is notified
+   */
+  resume(): boolean {
+    this.lookAnew();
+    const { paused, hasPaused } = this.#shared;
+    this.#shared.hasPaused = false;
+    this.#shared.turn++;
+    for (const directory of [...paused]) {
+      paused.delete(directory);
+      this.look(directory);
+    }
+    return hasPaused;
   }
 
   /** Adds a watch to those who are told of a directory on their way. */
@@ -97,6 +126,8 @@ export class NameWatches {
 /** The watch of a name, and of the way to it. */
 export class NameWatch {
   readonly segments: readonly string[];
+  /** See {@link ChangeListener}. */
+  readonly needsAll: boolean;
   readonly #watches: NameWatches;
   readonly #listener: ChangeListener;
   /** The directories on the way that are there, from the root down. */
@@ -107,6 +138,7 @@ export class NameWatch {
   constructor(watches: NameWatches, segments: readonly string[], listener: ChangeListener) {
     this.#watches = watches;
     this.segments = segments;
+    this.needsAll = listener.needsAll;
     this.#listener = listener;
   }
 
@@ -143,8 +175,8 @@ export class NameWatch {
   }
 
   /** Tells of a change in a directory that is so many names deep. */
-  changed(depth: number, what: Change): void {
-    this.#listener.changed(depth === this.segments.length - 1 ? what : 'way');
+  changed(depth: number, what: Change): boolean {
+    return this.#listener.changed(depth === this.segments.length - 1 ? what : 'way');
   }
 
   /** Idempotent. */
@@ -171,6 +203,12 @@ interface Found {
 interface Shared {
   /** Those of which the system tells. */
   readonly open: Set<DirectoryWatch>;
+  /** Those of which it does not until {@link NameWatches.resume}, though they count as notified. */
+  readonly paused: Set<DirectoryWatch>;
+  /** Whether there were any since that was called. */
+  hasPaused: boolean;
+  /** How often it was called. */
+  turn: number;
   /** Another one whenever what was found may not be so any more. */
   era: number;
 }
@@ -193,6 +231,11 @@ class DirectoryWatch {
   #found = UNKNOWN;
   /** When that was. */
   #foundIn: number | undefined;
+  /** How many of those who watch here need to be notified of everything. */
+  #needingAll = 0;
+  /** Of how many changes of contents that are no news the system has notified in a turn. */
+  #oldNews = 0;
+  #countedIn: number | undefined;
 
   constructor(key: string, location: string, depth: number, shared: Shared) {
     this.key = key;
@@ -207,6 +250,9 @@ class DirectoryWatch {
   }
 
   add(watch: NameWatch): void {
+    if (watch.needsAll) this.#needingAll++;
+    // Whoever comes is about to look.
+    if (watch.needsAll && this.#shared.paused.delete(this)) this.#foundIn = undefined;
     const name = this.#nameOf(watch);
     const others = this.#watches.get(name);
     if (others === undefined) this.#watches.set(name, watch);
@@ -215,6 +261,7 @@ class DirectoryWatch {
   }
 
   delete(watch: NameWatch): void {
+    if (watch.needsAll) this.#needingAll--;
     const name = this.#nameOf(watch);
     const watches = this.#watches.get(name);
     if (watches instanceof Set) watches.delete(watch);
@@ -236,11 +283,16 @@ class DirectoryWatch {
 
   /** Idempotent. */
   close(): void {
+    this.#shared.paused.delete(this);
+    this.#isNotified = false;
+    this.#stop();
+  }
+
+  #stop(): void {
     if (this.#watcher === undefined) return;
     this.#watcher.close();
     this.#watcher = undefined;
     this.#identity = undefined;
-    this.#isNotified = false;
     this.#shared.open.delete(this);
     // Another one may be watched in its place.
     this.#shared.era++;
@@ -264,7 +316,7 @@ class DirectoryWatch {
   }
 
   #watch(found: Identity, mayOpen: boolean): void {
-    if (isSame(found, this.#identity)) return;
+    if (isSame(found, this.#identity) || this.#shared.paused.has(this)) return;
     const mayStayOpen = mayOpen || this.#watcher !== undefined;
     this.close();
     if (!mayStayOpen) return;
@@ -272,7 +324,10 @@ class DirectoryWatch {
     try {
       this.#watcher = fs.watch(this.#location, { persistent: false }, (event, name) => {
         this.#shared.era++;
-        if (name !== null) this.#notify(this.#watches.get(name), event === 'rename' ? 'name' : 'content');
+        if (name === null) return;
+        const what = event === 'rename' ? 'name' : 'content';
+        const isNews = this.#notify(this.#watches.get(name), what);
+        if (what === 'content' && !isNews) this.#countOldNews();
       });
     } catch {
       // The system watches no more, or not there.
@@ -288,9 +343,25 @@ class DirectoryWatch {
     });
   }
 
-  #notify(watches: NameWatch | ReadonlySet<NameWatch> | undefined, what: Change): void {
-    if (watches instanceof NameWatch) watches.changed(this.#depth, what);
-    else for (const watch of watches ?? []) watch.changed(this.#depth, what);
+  #countOldNews(): void {
+    if (this.#countedIn !== this.#shared.turn) this.#oldNews = 0;
+    this.#countedIn = this.#shared.turn;
+    this.#oldNews++;
+    if (this.#oldNews > MAX_OLD_NEWS && this.#needingAll === 0) this.#pause();
+  }
+
+  #pause(): void {
+    this.#stop();
+    this.#shared.paused.add(this);
+    this.#shared.hasPaused = true;
+  }
+
+  /** @returns whether that may be news to somebody */
+  #notify(watches: NameWatch | ReadonlySet<NameWatch> | undefined, what: Change): boolean {
+    if (watches instanceof NameWatch) return watches.changed(this.#depth, what);
+    let isNews = false;
+    for (const watch of watches ?? []) isNews = watch.changed(this.#depth, what) || isNews;
+    return isNews;
   }
 
   #nameOf({ segments }: NameWatch): string {

@@ -19,6 +19,7 @@ const FEW = MANY / 5;
 class Looker implements PathWatcher {
   readonly path: ResourcePath;
   readonly isWaiting: boolean;
+  readonly needsAll: boolean;
   looks = 0;
   defers = false;
   /** Which file was there at the last look. */
@@ -28,6 +29,7 @@ class Looker implements PathWatcher {
   constructor(root: Root, name: string, isWaiting: boolean) {
     this.#root = root;
     this.isWaiting = isWaiting;
+    this.needsAll = isWaiting;
     this.path = ResourcePath.parse(name);
   }
 
@@ -285,6 +287,22 @@ describe('thousands of paths', () => {
     mockTime()(0);
     for (let sweeps = 0; sweeps < 60; sweeps++) expect(await sweep()).toBeLessThanOrEqual(17);
     expect(lookers.every(({ looks }) => looks >= 2)).toBe(true);
+  });
+
+  it('have their turn at once where this server writes so much that the system does not tell of all', async () => {
+    const { at, lookers, sweep } = await startMany(100);
+    const letTakeMs = mockTime();
+    letTakeMs(0);
+    const [looker] = lookers as [Looker];
+    looker.defers = true;
+    for (let i = 0; i < 200; i++) {
+      writeFileSync(at('d/f0'), 'x');
+      await nextTurn();
+    }
+    rmSync(at('d/f0'));
+    expect(await sweep()).toBe(MANY);
+    expect(looker.seen).toBeUndefined();
+    expect(await sweep()).toBeLessThan(20);
   });
 
   it('are those of which it tells, or not, as that changes', async () => {

@@ -1,10 +1,14 @@
-import fs from 'node:fs';
+import fs, { appendFileSync } from 'node:fs';
 import { appendFile, link, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Change, NameWatches } from '../../../src/storage/root/name-watches.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
+
+/** More than what a directory may change until that is too much. */
+const MANY = 500;
 
 type At = (name: string) => string;
 
@@ -14,9 +18,9 @@ async function watchedDirectory(maxDirectories = 10) {
   const at = (name: string) => path.join(directory, name);
   await mkdir(at('logs'));
   const watches = new NameWatches(directory, maxDirectories);
-  const watch = (name: string) => {
-    const onChange = vi.fn<(what: Change) => void>();
-    const names = watches.watch(name.split('/'), { changed: onChange });
+  const watch = (name: string, needsAll = true, isNews = true) => {
+    const onChange = vi.fn<(what: Change) => boolean>().mockReturnValue(isNews);
+    const names = watches.watch(name.split('/'), { needsAll, changed: onChange });
     onTestFinished(() => names.close());
     /** Resolves when it was told this. */
     const told = (what: 'name' | 'content' | 'way') =>
@@ -127,7 +131,7 @@ describe('a watch of names', () => {
 
   it('looks at a directory once for all who are renewed, until something is told, or it is to look anew', async () => {
     const { at, watch, watches } = await watchedDirectory();
-    const all = ['logs/a', 'logs/b', 'logs/c'].map(watch);
+    const all = ['logs/a', 'logs/b', 'logs/c'].map((name) => watch(name));
     const looking = vi.spyOn(fs, 'lstatSync');
     onTestFinished(() => looking.mockRestore());
     const looksOfAll = () => {
@@ -154,5 +158,79 @@ describe('a watch of names', () => {
     expect(second.names.isNotified).toBe(true);
     await writeFile(at('x/a'), '');
     await second.told('name');
+  });
+});
+
+describe('a directory in which this server writes all the time', () => {
+  /** Watches a file that changes, which may be news, and another one. */
+  async function changing({ needsAll = false, isNews = false } = {}) {
+    const directory = await watchedDirectory();
+    const { at, watch, watches } = directory;
+    let markers = 0;
+    await writeFile(at('logs/a'), '');
+    const [a, b] = [watch('logs/a', false, isNews), watch('logs/b', needsAll)];
+    const changeAll = async () => {
+      for (let i = 0; i < MANY; i++) {
+        appendFileSync(at('logs/a'), 'x');
+        await nextTurn();
+      }
+    };
+    /** Makes sure that what has happened is told. */
+    const settle = async () => {
+      const name = `marker${markers++}`;
+      const marker = watch(name);
+      await writeFile(at(name), '');
+      await marker.told('name');
+    };
+    return { ...directory, a, b, changeAll, settle, resume: () => watches.resume() };
+  }
+
+  it('is not told of any more when that is too much, until it is resumed', async () => {
+    const { at, a, b, changeAll, settle, resume } = await changing();
+    await changeAll();
+    await settle();
+    expect(a.onChange.mock.calls.length).toBeLessThan(MANY / 2);
+    expect(a.names.isNotified).toBe(true);
+    await writeFile(at('logs/b'), '');
+    await settle();
+    expect(b.onChange).not.toHaveBeenCalled();
+    expect([resume(), resume()]).toEqual([true, false]);
+    await rm(at('logs/b'));
+    await b.told('name');
+  });
+
+  it.each([
+    ['where somebody needs all of it', { needsAll: true }],
+    ['when it is news', { isNews: true }],
+  ])('is told of all the time %s', async (_, how) => {
+    const { at, a, b, changeAll, settle, resume } = await changing(how);
+    await changeAll();
+    await settle();
+    expect(a.onChange.mock.calls.length).toBeGreaterThan(MANY / 2);
+    await writeFile(at('logs/b'), '');
+    await b.told('name');
+    expect(resume()).toBe(false);
+  });
+
+  it('is told of again when somebody comes who needs all of it', async () => {
+    const { at, watch, changeAll, settle, resume } = await changing();
+    await changeAll();
+    await settle();
+    const c = watch('logs/c');
+    await writeFile(at('logs/c'), '');
+    await c.told('name');
+    expect(resume()).toBe(true);
+  });
+
+  it('costs no watch of the system when nobody watches there any more', async () => {
+    const { a, b, watch, changeAll, settle, resume } = await changing();
+    await changeAll();
+    await settle();
+    for (const { names } of [a, b]) names.close();
+    const watching = vi.spyOn(fs, 'watch');
+    onTestFinished(() => watching.mockRestore());
+    expect(resume()).toBe(true);
+    expect(watching).not.toHaveBeenCalled();
+    expect(watch('logs/a').names.isNotified).toBe(true);
   });
 });
