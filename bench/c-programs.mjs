@@ -26,10 +26,23 @@ function whyMissing() {
  * @returns {string} the path of the program
  */
 export function compile(source, directory) {
-  const program = path.join(directory, path.basename(source, '.c'));
-  if (existsSync(program)) return program;
-  mkdirSync(directory, { recursive: true });
+  return make(source, path.join(directory, path.basename(source, '.c')));
+}
+
+/**
+ * As {@link compile}, of what is loaded into other programs.
+ *
+ * @returns {string} the path of the library
+ */
+export function compileLibrary(source, directory) {
+  return make(source, path.join(directory, `${path.basename(source, '.c')}.so`), ['-shared', '-fPIC']);
+}
+
+function make(source, target, flags = []) {
+  if (existsSync(target)) return target;
+  mkdirSync(path.dirname(target), { recursive: true });
   const file = fileURLToPath(new URL(source, import.meta.url));
-  execFileSync(compiler, ['-O2', '-ftree-vectorize', '-o', program, file], { timeout: COMPILE_TIMEOUT_MS });
-  return program;
+  const options = { timeout: COMPILE_TIMEOUT_MS };
+  execFileSync(compiler, ['-O2', '-ftree-vectorize', ...flags, '-o', target, file], options);
+  return target;
 }

@@ -1,12 +1,14 @@
 import { parseArgs } from 'node:util';
+import { cProgramsMissing } from './c-programs.mjs';
 import { isBuilt } from './peers.mjs';
 
-export const USAGE = `Usage: npm run bench -- [--quick] [--runs N] [--only NAME,NAME] [--baseline DIR]
+export const USAGE = `Usage: npm run bench -- [--quick] [--runs N] [--only NAME,NAME] [--baseline DIR] [--sync-ms MS]
 
   --runs N        timed runs of each figure; the median counts (default 5)
   --quick         small sizes: shows that all of it works, not how fast it is
   --only LIST     only these, by name or by the part before the dash: fanout, fanout-100
   --baseline DIR  another checkout of httpfstream, built, that is measured beside this one
+  --sync-ms MS    each fsync of a server takes so much longer: a disk as many have them, where this one is quick
   --help          this text
 `;
 
@@ -17,7 +19,7 @@ export class UsageError extends Error {}
  * Reads the command line.
  *
  * @param {string[]} argv arguments without the program's name
- * @returns {{ runs: number, quick: boolean, only: string[], baseline?: string, help: boolean }}
+ * @returns {{ runs: number, quick: boolean, only: string[], baseline?: string, syncMs: number, help: boolean }}
  * @throws {UsageError}
  */
 export function readOptions(argv) {
@@ -30,6 +32,7 @@ export function readOptions(argv) {
         quick: { type: 'boolean', default: false },
         only: { type: 'string', default: '' },
         baseline: { type: 'string' },
+        'sync-ms': { type: 'string', default: '0' },
         help: { type: 'boolean', default: false },
       },
     }));
@@ -37,10 +40,19 @@ export function readOptions(argv) {
     throw new UsageError(error.message, { cause: error });
   }
   if (!/^[1-9]\d{0,2}$/.test(values.runs)) throw new UsageError('--runs takes a number from 1 to 999');
+  const { 'sync-ms': syncMs, ...others } = values;
+  if (!/^\d{1,3}(\.\d{1,3})?$/.test(syncMs)) throw new UsageError('--sync-ms takes milliseconds');
+  if (Number(syncMs) > 0 && cProgramsMissing !== undefined)
+    throw new UsageError(`--sync-ms: ${cProgramsMissing}`);
   if (values.baseline !== undefined && !isBuilt(values.baseline)) {
     throw new UsageError(`--baseline: there is no dist/bin/httpfstream-server.js in ${values.baseline}`);
   }
-  return { ...values, runs: Number(values.runs), only: values.only.split(',').filter(Boolean) };
+  return {
+    ...others,
+    runs: Number(values.runs),
+    only: values.only.split(',').filter(Boolean),
+    syncMs: Number(syncMs),
+  };
 }
 
 /**

@@ -124,8 +124,9 @@ export function boundedTraffic(peer, traffic) {
  * know of it, and stops it, whatever happens.
  *
  * @param {object} peer one of {@link makePeers}
- * @param {{ directory: string, root: string, programs: string, traffic?: { messages: number, messageBytes: number } }} place
- *   a directory of its own, the files' root in it, that of what is compiled, and how much will be appended at most
+ * @param {{ directory: string, root: string, programs: string, env: object, traffic?: { messages: number, messageBytes: number } }} place
+ *   a directory of its own, the files' root in it, that of what is compiled, the server's environment, and how much will
+ *   be appended at most
  * @param {(server: { target: object, restart: (signal: string) => Promise<object> }) => Promise<object>} use
  *   `restart` ends the server with a signal and starts it again on the same files: a new `target`, and
  *   `startSeconds`, from the start of the process until it listens
@@ -135,7 +136,7 @@ export async function withServer(peer, place, use) {
   const start = async () => {
     const port = await freePort();
     const startedAt = performance.now();
-    child = startProcess(...peer.launch({ ...place, port }));
+    child = startProcess(...peer.launch({ ...place, port }), { env: place.env });
     await waitForPort(port, child);
     const startSeconds = (performance.now() - startedAt) / 1000;
     const target = {

@@ -13,8 +13,8 @@ const running = new Set();
  * Starts a program in a process group of its own: killing it also kills what
  * it has started itself, and a Ctrl-C reaches it through us only.
  */
-export function startProcess(command, args, { cwd } = {}) {
-  const child = spawn(command, args, { cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+export function startProcess(command, args, { cwd, env } = {}) {
+  const child = spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   child.output = '';
   child.errorOutput = '';
   child.stdout.setEncoding('utf8').on('data', (text) => {

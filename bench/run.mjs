@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeBenchmarks } from './benchmarks.mjs';
-import { compile } from './c-programs.mjs';
+import { compile, compileLibrary } from './c-programs.mjs';
 import { describeMachine } from './machine.mjs';
 import { readOptions, selectBenchmarks, USAGE, UsageError } from './options.mjs';
 import { warmPageCache } from './page-cache.mjs';
@@ -60,14 +60,14 @@ async function main(argv) {
   const machine = describeMachine(options);
   const measured = [];
   for (const benchmark of benchmarks) {
-    const result = await runBenchmark(benchmark, peers, options.runs);
+    const result = await runBenchmark(benchmark, peers, options);
     process.stderr.write(formatTargets([result], peers));
     measured.push(result);
   }
 
   const described = Object.entries(machine).map(([what, value]) => `${what} ${value ?? 'none'}`);
   process.stdout.write(
-    `${described.join(', ')}\nmedian of ${options.runs}${options.quick ? ', --quick' : ''}\n`,
+    `${described.join(', ')}\nmedian of ${options.runs}${options.quick ? ', --quick' : ''}${syncsOf(options)}\n`,
   );
   process.stdout.write(`\n${formatTable(measured, peers)}\n`);
   process.stdout.write(formatTargets(measured, peers));
@@ -78,8 +78,12 @@ async function main(argv) {
   return measured.some(hasFailed) ? EXIT_FAILURE : 0;
 }
 
+function syncsOf({ syncMs }) {
+  return syncMs === 0 ? '' : `, each sync takes ${syncMs} ms longer`;
+}
+
 /** All timed runs of one benchmark: the peers take turns, so that what disturbs disturbs all. */
-async function runBenchmark(benchmark, peers, runs) {
+async function runBenchmark(benchmark, peers, { runs, syncMs }) {
   const { name, title, figures, skipped } = benchmark;
   const results = {};
   if (skipped === undefined) {
@@ -88,7 +92,7 @@ async function runBenchmark(benchmark, peers, runs) {
     for (let run = 0; run < runs; run++) {
       for (const peer of run % 2 === 0 ? present : present.toReversed()) {
         process.stderr.write(`${name}, run ${run + 1} of ${runs}: ${peer}\n`);
-        results[peer].runs.push(await measureOnce(peers[peer], benchmark));
+        results[peer].runs.push(await measureOnce(peers[peer], benchmark, environment(syncMs)));
       }
     }
     for (const result of Object.values(results)) result.median = medianOfRuns(result.runs);
@@ -102,10 +106,10 @@ function withBaseline(names) {
 }
 
 /** One run's figures, or `{ error }`: one peer that fails must not take the others' figures along. */
-async function measureOnce(peer, { measure, keepsFiles }) {
+async function measureOnce(peer, { measure, keepsFiles }, env) {
   try {
     return await measure({
-      serve: (traffic, use) => serve(peer, { traffic, keepsFiles }, use),
+      serve: (traffic, use) => serve(peer, { traffic, keepsFiles, env }, use),
       load,
       loadInC,
       warm: (bytes) => warmPageCache(bytes, temporaryDirectory),
@@ -121,18 +125,25 @@ async function measureOnce(peer, { measure, keepsFiles }) {
  * `keepsFiles` when all is over: ext4 makes files up to 20 times slower in the
  * minute after many were deleted, whoever makes them.
  */
-async function serve(peer, { traffic: wantedTraffic, keepsFiles = false }, use) {
+async function serve(peer, { traffic: wantedTraffic, keepsFiles = false, env }, use) {
   const directory = mkdtempSync(path.join(temporaryDirectory, 'server-'));
   const root = path.join(directory, 'root');
   mkdirSync(root);
   const traffic = boundedTraffic(peer, wantedTraffic);
   try {
-    return await withServer(peer, { directory, root, programs, traffic }, (server) =>
+    return await withServer(peer, { directory, root, programs, env, traffic }, (server) =>
       use({ ...server, root, traffic }),
     );
   } finally {
     if (!keepsFiles) rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** That of the servers, on a disk whose syncs take so much longer. */
+function environment(syncMs) {
+  if (syncMs === 0) return process.env;
+  const library = compileLibrary('slow-sync.c', programs);
+  return { ...process.env, LD_PRELOAD: library, SYNC_US: String(syncMs * 1000) };
 }
 
 /** Runs `load.mjs`; see there. */
