@@ -28,6 +28,7 @@ export {
   ProducerFencedError,
   ProducerGapError,
   RangeNotSatisfiableError,
+  RelayLoopError,
   RepeatedRequestError,
   ResourceGoneError,
   ResourceNotFoundError,
@@ -45,4 +46,6 @@ export {
   UnsupportedEncodingError,
   UnsupportedTransferError,
   UpgradeRequiredError,
+  UpstreamError,
+  UpstreamTimeoutError,
 } from './wire/errors.ts';

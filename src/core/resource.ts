@@ -231,7 +231,8 @@ export class Resource implements LogTarget, FeedOwner {
       if (this.#isolation !== undefined) throw this.#isolation;
       this.#assertNothingLost();
       if (this.state.closed === true) throw new StreamClosedError('the stream is closed', this.state.size);
-      if (isJsonType(this.type)) {
+      // A copy gets the lines as they are where it is copied from.
+      if (isJsonType(this.type) && this.state.copyOf === undefined) {
         throw new ContentTypeMismatchError('a stream of JSON values takes them by POST only');
       }
       // From now on the file has bytes of which the journal does not know.
@@ -388,7 +389,8 @@ export class Resource implements LogTarget, FeedOwner {
     }
     this.#feed?.advance(this.state.size);
     // A session that closes it tells how it has ended.
-    if (this.state.closed === true && !this.#isClaimed) this.#feed?.end({ reason: 'finished' }, 'stream');
+    if (this.state.closed === true && !this.#isClaimed)
+      this.#feed?.end({ reason: 'finished', closed: true }, 'stream');
   }
 }
 

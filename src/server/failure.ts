@@ -40,10 +40,13 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_UPGRADE_REQUIRED: 426,
   HFS_HEAD_TOO_LARGE: 431,
   HFS_UNSUPPORTED_TRANSFER: 501,
+  HFS_UPSTREAM: 502,
   HFS_SERVER_CLOSING: 503,
   HFS_STORAGE_BUSY: 503,
   HFS_APPEND_BUSY: 503,
+  HFS_UPSTREAM_TIMEOUT: 504,
   HFS_STORAGE_FULL: 507,
+  HFS_RELAY_LOOP: 508,
 };
 
 const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -69,7 +72,7 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
 const JSON_TYPES = ['application/problem+json', 'application/json'] as const;
 
 /** Not logged as errors: they are expected, and logged once elsewhere. */
-const EXPECTED: readonly number[] = [501, 503, 507];
+const EXPECTED: readonly number[] = [501, 502, 503, 504, 507, 508];
 
 /** What a client is told of a failure. */
 export function problemOf(error: Error): Problem {

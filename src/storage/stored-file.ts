@@ -12,6 +12,15 @@ const LARGE_FILE_BYTES = 1024 * 1024;
 /** How soon after it was opened a file that was not large then cannot have become so large that it matters. */
 const SOON_MS = 5;
 
+/** What all have in common who have a descriptor. */
+interface FileUsers {
+  count: number;
+  /** When it was opened. */
+  readonly sinceMs: number;
+  /** Generation of what the file is a copy of, if it is one. */
+  copyOf: number | undefined;
+}
+
 /** An open file (or directory) below the root. Whoever opened it, or shares it, closes it. */
 export class StoredFile {
   /** State of the file when it was opened. */
@@ -22,7 +31,7 @@ export class StoredFile {
   readonly blocks: BlockPool;
   protected readonly fd: number;
   /** Of the descriptor, which the last one closes. */
-  #users = { count: 1, sinceMs: performance.now() };
+  #users: FileUsers = { count: 1, sinceMs: performance.now(), copyOf: undefined };
   #closed: Promise<void> | undefined;
 
   constructor(fd: number, stat: fileIo.FileStat, location: string, blocks: BlockPool) {
@@ -30,6 +39,16 @@ export class StoredFile {
     this.blocks = blocks;
     this.stat = stat;
     this.location = location;
+  }
+
+  /** By which clients tell it from another file at its path: of a copy, that of what it is a copy of. */
+  get generation(): number {
+    return this.#users.copyOf ?? this.stat.generation;
+  }
+
+  /** Tells that it is a copy of a file of this generation. */
+  set copyOf(generation: number) {
+    this.#users.copyOf = generation;
   }
 
   /** What it is like by now. */

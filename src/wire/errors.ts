@@ -299,6 +299,21 @@ export class StreamTruncatedError extends HttpfstreamError {
   readonly code = 'HFS_STREAM_TRUNCATED';
 }
 
+/** The server from which a relay has what it serves cannot be reached, or says what cannot be understood. */
+export class UpstreamError extends HttpfstreamError {
+  readonly code = 'HFS_UPSTREAM';
+}
+
+/** The server from which a relay has what it serves does not answer in time. */
+export class UpstreamTimeoutError extends HttpfstreamError {
+  readonly code = 'HFS_UPSTREAM_TIMEOUT';
+}
+
+/** A request has come back to a relay through which it has passed. */
+export class RelayLoopError extends HttpfstreamError {
+  readonly code = 'HFS_RELAY_LOOP';
+}
+
 /** The server is a legacy one and does not support the request. */
 export class UnsupportedError extends HttpfstreamError {
   readonly code = 'HFS_UNSUPPORTED';

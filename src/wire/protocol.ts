@@ -82,6 +82,10 @@ export interface OpenMessage {
   position: number;
   /** Whether an appender is connected. */
   live: boolean;
+  /** To a follower: how many bytes of the file count by now. */
+  size?: number;
+  /** To a follower: content type of what was made as a stream. */
+  contentType?: string | undefined;
 }
 
 /** To an appender: the bytes below `position` are safe. */
@@ -94,6 +98,8 @@ export interface AckMessage {
 export interface EndFacts {
   /** With `finished`: exit status of the command that wrote the stream, if its appender has sent it. */
   status?: number | undefined;
+  /** With `finished`: whether the stream is closed, so that nothing will be appended any more. */
+  closed?: true | undefined;
   /** With `deleted`: the generation of the file that has replaced it, if the server has noticed that. */
   next?: number;
   /** With `next`: whether there may have been other files in between. */

@@ -1,5 +1,11 @@
 import { FramingError } from '../../wire/errors.ts';
-import { CloseCode, type ControlMessage, type EndMessage, isStatus } from '../../wire/protocol.ts';
+import {
+  CloseCode,
+  type ControlMessage,
+  type EndMessage,
+  isStatus,
+  type OpenMessage,
+} from '../../wire/protocol.ts';
 
 /** Messages of other types are left to later versions, and ignored. */
 const KNOWN_TYPES: readonly string[] = [
@@ -40,7 +46,7 @@ function parseControl(text: string): ControlMessage | undefined {
   }
   switch (message?.type) {
     case 'open':
-      return isCount(message.position) && isCount(message.generation) ? message : undefined;
+      return isCount(message.position) && isCount(message.generation) ? checkedOpen(message) : undefined;
     case 'ack':
       return isCount(message.position) ? message : undefined;
     case 'end':
@@ -51,11 +57,21 @@ function parseControl(text: string): ControlMessage | undefined {
 }
 
 /** Drops optional members that are malformed. */
-function checked({ detail, status, next, gap, lost, ...message }: EndMessage): EndMessage {
+function checkedOpen({ size, contentType, ...message }: OpenMessage): OpenMessage {
+  return {
+    ...message,
+    ...(isCount(size) && { size: Number(size) }),
+    ...(typeof contentType === 'string' && { contentType }),
+  };
+}
+
+/** As {@link checkedOpen}. */
+function checked({ detail, status, closed, next, gap, lost, ...message }: EndMessage): EndMessage {
   return {
     ...message,
     ...(typeof detail === 'string' && { detail }),
     ...(isStatus(status) && { status }),
+    ...(closed === true && { closed }),
     ...(isCount(next) && { next: Number(next) }),
     ...(gap === true && { gap }),
     ...(isCount(lost) && { lost: Number(lost) }),

@@ -27,6 +27,10 @@ export interface FollowOpening {
   position: number;
   /** Whether an appender is connected; undefined from a legacy server. */
   live: boolean | undefined;
+  /** How many bytes the file had then; missing from servers that do not tell. */
+  size?: number;
+  /** Content type of what was made as a stream. */
+  contentType?: string;
 }
 
 /** What is known of an end besides its reason. */

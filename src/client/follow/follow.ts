@@ -166,7 +166,7 @@ class ResumingFollow extends FollowReadable implements FollowStream {
     else if (['waiting', 'live'].includes(message.type)) this.#emitWaiting(message.type === 'waiting');
   }
 
-  #opened({ generation, position, live }: OpenMessage): void {
+  #opened({ generation, position, live, size, contentType }: OpenMessage): void {
     const isDuplicate = this.#isOpen;
     this.#isOpen = true;
     const expected = this.#wasOpen ? this.#position : requestedPosition(this.#url, this.#options);
@@ -186,7 +186,8 @@ class ResumingFollow extends FollowReadable implements FollowStream {
       this.#start = position;
       this.#position = position;
       this.#reconnector.resumed();
-      this.emit('open', { generation, position, live } satisfies FollowOpening);
+      const told = { ...(size !== undefined && { size }), ...(contentType !== undefined && { contentType }) };
+      this.emit('open', { generation, position, live, ...told } satisfies FollowOpening);
     }
   }
 

@@ -11,6 +11,8 @@ export type Stay = 'session' | 'stream';
 
 /** Who made a feed, and is notified by it. */
 export interface FeedOwner {
+  /** Content type of what was made as a stream. */
+  readonly type?: string | undefined;
   /** Called when `committed` has grown. */
   feedGrew(committed: number): void;
   /** Called once, when nobody retains the feed or follows any more. */
@@ -56,6 +58,16 @@ export class Feed {
   /** Whether the appender was lost and may come back. */
   get isWaiting(): boolean {
     return this.#isWaiting;
+  }
+
+  /** Content type of what was made as a stream; undefined of any other file. */
+  get type(): string | undefined {
+    return this.#owner.type;
+  }
+
+  /** How many follow, those included that were ended and do not have everything. */
+  get readerCount(): number {
+    return this.#readers.size;
   }
 
   /** Keeps it, and its file, until {@link release}. */
@@ -198,4 +210,9 @@ export class Feed {
     this.#isIdle = true;
     this.#owner.feedIsIdle(this);
   }
+}
+
+/** How something has ended that may be closed. */
+export function withClosed(outcome: Outcome, closed: true | undefined): Outcome {
+  return closed === true && outcome.reason === 'finished' ? { ...outcome, closed } : outcome;
 }

@@ -14,7 +14,7 @@ import type { LiveResources } from '../live-resources.ts';
 import type { FeedKeeper, Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
 import type { FileWatch, Watcher } from '../watch/file-watch.ts';
-import { Feed } from './feed.ts';
+import { Feed, withClosed } from './feed.ts';
 import { LiveReads } from './live-reads.ts';
 import type { Reader, Sink } from './reader.ts';
 
@@ -129,7 +129,8 @@ export class Feeds implements FeedKeeper {
     try {
       const { committed } = resource;
       const position = start(committed);
-      const ended = isThere && resource.isOpen ? undefined : await outcome(committed);
+      const ended =
+        isThere && resource.isOpen ? undefined : withClosed(await outcome(committed), resource.state.closed);
       // Who joins after the others were notified would wait for ever.
       if (resource.isClosing) throw new ServerClosingError('the server is shutting down');
       // It may have been deleted since it was opened: then nothing is known of how the last append has ended.

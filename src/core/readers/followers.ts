@@ -127,10 +127,9 @@ export class Followers {
   }
 
   /** Joins what is live and needs no look into the file. */
-  #followAtOnce({ stat }: StoredFile, request: FollowRequest, sink: Sink): Reader | undefined {
-    const { fingerprint, generation } = stat;
-    assertGeneration(generation, request.generation);
-    const session = this.#sessions.live(fingerprint);
+  #followAtOnce(file: StoredFile, request: FollowRequest, sink: Sink): Reader | undefined {
+    assertGeneration(file.generation, request.generation);
+    const session = this.#sessions.live(file.stat.fingerprint);
     if (session === undefined || request.lines !== undefined) return undefined;
     return session.join(startAt(request.from, session.feed.committed), sink);
   }
@@ -142,9 +141,9 @@ export class Followers {
     sink: Sink,
     signal: AbortSignal,
   ): Promise<Reader> {
-    const { fingerprint, kind, generation } = file.stat;
+    const { fingerprint, kind } = file.stat;
     if (kind !== 'file') throw new PathConflictError('there is no regular file at this path');
-    assertGeneration(generation, request.generation);
+    assertGeneration(file.generation, request.generation);
     this.#resources.assertWhole(fingerprint);
     const start = await this.#startIn(file, request, signal);
     await this.#sessions.find(path, file);

@@ -42,7 +42,7 @@ export class LiveReads {
     const { isGone, isClosing, state, feed } = this.resource;
     if (isGone) return { reason: 'deleted' };
     if (feed !== this.feed) return { reason: 'truncated' };
-    if (state.closed === true) return { reason: 'finished' };
+    if (state.closed === true) return { reason: 'finished', closed: true };
     return isClosing ? { reason: 'shutdown' } : undefined;
   }
 }

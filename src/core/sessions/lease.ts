@@ -82,8 +82,8 @@ export class Lease {
   }
 
   /** Ends the session, see {@link Session.end}. */
-  async end(reason: EndReason, status?: number): Promise<void> {
-    if (!this.#isDeposed) await this.#session.end(reason, status);
+  async end(reason: EndReason, status?: number, closes?: boolean): Promise<void> {
+    if (!this.#isDeposed) await this.#session.end(reason, status, closes);
   }
 
   /** Releases the session, whose connection was lost: it waits for the client to come back. */

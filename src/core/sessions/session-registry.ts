@@ -93,6 +93,7 @@ export class SessionRegistry implements SessionHost {
    * Begins a session at the end of a file, which is made if it is missing, or
    * goes on with the one that the token names. Those who wait for the resource are notified.
    *
+   * @param make makes the file, before it is opened: whoever finds it waits until there is a session
    * @throws {AppendConflictError} while another client's session holds it
    * @throws {AppendBusyError} while another program appends to the file
    * @throws {PositionMismatchError} when the session does not begin where it must
@@ -100,13 +101,21 @@ export class SessionRegistry implements SessionHost {
    * @throws {ServerClosingError} after `close`
    * @throws what {@link Resources.openAppend} throws
    */
-  async open(path: ResourcePath, request: AppendRequest, owner: LeaseHolder): Promise<Lease> {
+  async open(
+    path: ResourcePath,
+    request: AppendRequest,
+    owner: LeaseHolder,
+    make?: () => Promise<void>,
+  ): Promise<Lease> {
     this.#refuseWhenClosing();
     const { session = '' } = request;
     this.#returning.set(session, (this.#returning.get(session) ?? 0) + 1);
     try {
       // From before the file is made, so that whoever finds it can wait until there is a session.
-      const lease = await this.#openings.run(path.key, () => this.#open(path, request, owner));
+      const lease = await this.#openings.run(path.key, async () => {
+        await make?.();
+        return this.#open(path, request, owner);
+      });
       this.#arrivals.notify(path);
       return lease;
     } finally {

@@ -7,7 +7,7 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { LiveResources } from '../live-resources.ts';
 import type { LocalLog } from '../log/local-log.ts';
 import { SessionWriter, type WriterOwner } from '../log/session-writer.ts';
-import type { Feed } from '../readers/feed.ts';
+import { type Feed, withClosed } from '../readers/feed.ts';
 import type { Feeds } from '../readers/feeds.ts';
 import type { Reader, Sink } from '../readers/reader.ts';
 import type { AppendRequest } from '../request.ts';
@@ -202,8 +202,10 @@ export class Session implements WriterOwner {
    * for what went wrong. Idempotent; the first reason stays. Never rejects.
    *
    * @param status with `finished`: of the command whose output it was, if its appender tells
+   * @param closes with `finished`: whether the stream is closed, also if that was not asked for at the beginning
    */
-  end(reason: EndReason, status?: number): Promise<void> {
+  end(reason: EndReason, status?: number, closes = false): Promise<void> {
+    this.#closes ||= closes;
     this.#ended ??= this.#end({ reason, status });
     return this.#ended;
   }
@@ -285,9 +287,10 @@ export class Session implements WriterOwner {
     this.#outcome = outcome;
     this.#endPosition = this.feed.committed;
     // Others may append after it: those who are there for that stay.
-    const isForAll = !['finished', 'interrupted'].includes(outcome.reason) || resource.state.closed === true;
+    const { closed } = resource.state;
+    const isForAll = !['finished', 'interrupted'].includes(outcome.reason) || closed === true;
     if (outcome.reason === 'deleted' && isLinked(this.feed.file)) this.#endByName(outcome);
-    else this.feed.end(outcome, isForAll ? 'stream' : 'session');
+    else this.feed.end(withClosed(outcome, closed), isForAll ? 'stream' : 'session');
     if (this.#host.isClosing) this.feed.end({ reason: 'shutdown' }, 'stream');
     if (outcome.reason === 'truncated') resource.cutFeed();
     this.#context.watch.delete(this);

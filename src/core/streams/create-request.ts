@@ -22,6 +22,8 @@ export interface CreateRequest {
   expiresAt: string | undefined;
   isClosed: boolean;
   fork: ForkRequest | undefined;
+  /** Generation of the file on another server of which it is to be a copy. Default: it is none. */
+  copyOf?: number;
   /** Whether nothing but content was brought: a file is to be stored there, whatever it is. */
   isUpload: boolean;
 }
@@ -33,7 +35,7 @@ export interface CreateRequest {
  * @param inherited what it takes over from the stream that it is forked from
  */
 export function initialState(
-  { contentType, ttlSeconds, expiresAt, isClosed }: CreateRequest,
+  { contentType, ttlSeconds, expiresAt, isClosed, copyOf }: CreateRequest,
   size: number,
   inherited: Inherited | undefined,
 ): StreamState {
@@ -43,6 +45,7 @@ export function initialState(
     version: 1,
     size,
     ...(type !== undefined && { contentType: type }),
+    ...(copyOf !== undefined && { copyOf }),
     ...(isClosed && { closed: true as const }),
     ...(!ends && inherited?.expiry),
     ...(ttlSeconds !== undefined && { ttlSeconds }),

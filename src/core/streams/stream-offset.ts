@@ -59,7 +59,7 @@ export class OffsetNames {
 
 /** @param generation of the stream's file */
 export function namesOf(generation: number, state: StreamState): OffsetNames {
-  return new OffsetNames(state.generation ?? generation, state.origin?.inherited);
+  return new OffsetNames(state.generation ?? state.copyOf ?? generation, state.origin?.inherited);
 }
 
 function pad(value: number): string {

@@ -86,7 +86,7 @@ export class HttpFollowResponder {
         'x-accel-buffering': 'no',
         ...userContentHeaders(contentType),
         'stream-position': String(position),
-        'stream-generation': String(feed.file.stat.generation),
+        'stream-generation': String(feed.file.generation),
         ...statusHeaders(reader.outcome?.status),
         ...headers,
       });

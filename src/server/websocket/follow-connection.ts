@@ -25,6 +25,9 @@ const CLOSE_TEXTS: Readonly<Partial<Record<EndReason, string>>> = {
 /** Longest message that a follower, which has nothing to say, may send. */
 const MAX_MESSAGE_BYTES = 1024;
 
+/** Longest content type that is told: a message has its bounds. */
+const MAX_TYPE_LENGTH = 1024;
+
 /** One follower's connection, from before its upgrade to its end. */
 export class FollowConnection implements ActiveConnection, Sink, SocketOwner, TapHandler {
   readonly #follows: ActiveConnections;
@@ -161,8 +164,16 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
 
   #open(reader: Reader): void {
     const { feed, position, outcome } = reader;
-    const { generation } = feed.file.stat;
-    this.#tell({ type: 'open', generation, position, live: outcome === undefined });
+    const { committed: size, type: contentType = '' } = feed;
+    const { generation } = feed.file;
+    this.#tell({
+      type: 'open',
+      generation,
+      position,
+      live: outcome === undefined,
+      size,
+      ...(contentType !== '' && contentType.length <= MAX_TYPE_LENGTH && { contentType }),
+    });
     if (outcome === undefined && feed.isWaiting) this.#tell({ type: 'waiting' });
     reader.drained();
   }

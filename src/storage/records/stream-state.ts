@@ -34,6 +34,8 @@ export interface StreamState {
   size: number;
   /** Names its positions in place of the file's, since another program has cut the file: in microseconds since 1970. */
   generation?: number;
+  /** Of a copy: the generation of the file on another server that it is a copy of, which names its positions, too. */
+  copyOf?: number;
   /** As it was given. Missing for a file that was not made as a stream: its name tells. */
   contentType?: string;
   /** Whether nothing will be appended any more. */

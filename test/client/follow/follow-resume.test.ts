@@ -142,7 +142,7 @@ describe('a follower', () => {
     await once(writable, 'open');
     const readable = startFollow(directUrl);
     const [opening] = await once(readable, 'open');
-    expect(opening).toEqual({ generation: expect.any(Number), position: 0, live: true });
+    expect(opening).toEqual({ generation: expect.any(Number), position: 0, live: true, size: 0 });
     network.refuse(true);
     network.resetAll();
     await once(readable, 'waiting');

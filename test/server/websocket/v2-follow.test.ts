@@ -46,6 +46,7 @@ describe('a follower of a file that nobody appends to', () => {
       generation: expect.any(Number),
       position: 0,
       live: false,
+      size: 14,
     });
     expect(peer.text).toBe('one\ntwo\nthree\n');
     expect(peer.end).toEqual({ type: 'end', position: 14, reason: 'finished' });
