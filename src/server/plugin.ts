@@ -17,6 +17,7 @@ import { HttpResponder } from './http/http-responder.ts';
 import { Continues } from './node/continues.ts';
 import { RequestQueue } from './node/request-queue.ts';
 import { ServerSockets } from './node/server-sockets.ts';
+import type { RelayResponder } from './relay/relay-responder.ts';
 import { allowAnyType } from './request/headers.ts';
 import { assertParameters } from './request/query-parameters.ts';
 import { assertLength, assertNoBody } from './request/request-body.ts';
@@ -64,6 +65,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const sockets = ServerSockets.of(app.server, log);
   const pages = new PagePaths();
 
+  const relay = await openRelay();
   const upgrades = new WebSocketUpgrades(core, appends, follows, log);
   /**
    * In the order in which they are asked. They are not plugins with routes of their own, since they share URLs and
@@ -82,11 +84,13 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     const closed = core.close();
     // Its failure is for the await below.
     closed.catch(ignore);
+    const stopped = relay?.close();
     appends.shutDown();
     follows.shutDown();
     await appends.drain(settings.closeTimeoutMs);
     await follows.drain(settings.closeTimeoutMs);
     sockets.shutDown();
+    await stopped;
     await closed;
   });
   await registerWebSockets(app);
@@ -110,6 +114,13 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
 
+  /** Loaded if it is needed: a server without it has nothing of it. */
+  async function openRelay(): Promise<RelayResponder | undefined> {
+    if (settings.upstreams.length === 0) return undefined;
+    const { RelayResponder } = await import('./relay/relay-responder.ts');
+    return new RelayResponder(core, appends, app, settings);
+  }
+
   /**
    * Decides before the upgrade: what is not opened here is answered as plain
    * HTTP. The last hook before the handler, so that whatever an application's
@@ -124,6 +135,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
 
   async function upgrade(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const path = resourceOf(request);
+    if (await relay?.send(request, reply, path)) return;
     const isOpen = await upgrades.open(request, reply, path);
     // The route's handler is not called for a request that asks for a WebSocket.
     if (!isOpen && request.ws) await answer(request, reply, path);
@@ -134,6 +146,8 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     reply: FastifyReply,
     path: ResourcePath,
   ): Promise<FastifyReply> {
+    // A handshake has been there already.
+    if (!request.ws && (await relay?.send(request, reply, path))) return reply;
     for (const responder of responders) {
       if (await responder.send(request, reply, path)) break;
     }
@@ -146,6 +160,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     if (request.method !== 'DELETE') assertLength(request.raw);
     assertParameters(request);
     const path = resourceOf(request);
+    if (await relay?.send(request, reply, path)) return reply;
     await assertWriteConditions(request, path, core.resources);
     return answer(request, reply, path);
   }

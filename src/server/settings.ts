@@ -1,4 +1,5 @@
 import type { Durability } from '../core/log/local-log.ts';
+import { parseUpstream, type UpstreamOption } from '../relay/upstream-option.ts';
 
 /** Options of the Fastify plugin, beside Fastify's own `prefix`. */
 export interface HttpfstreamOptions {
@@ -41,6 +42,11 @@ export interface HttpfstreamOptions {
    * register (below `local`, `internal`, `home.arpa` and `test`) and this machine's own. Default none.
    */
   allowedHosts?: readonly string[];
+  /**
+   * Servers from which comes what is not here: `http://host:8080` for all paths, or `/prefix=http://host:8080/path`.
+   * Default none.
+   */
+  upstreams?: readonly string[];
   /** Whether `index.html` takes the place of a directory's listing. Default false. */
   index?: boolean;
   /**
@@ -60,12 +66,14 @@ const MODE_BITS = 0o777;
 const OWNER_BITS = 0o600;
 
 /** The options with every default filled in. */
-export type Settings = Required<HttpfstreamOptions>;
+export type Settings = Required<Omit<HttpfstreamOptions, 'upstreams'>> & {
+  upstreams: readonly UpstreamOption[];
+};
 
 /**
  * Fills in the defaults.
  *
- * @throws {TypeError} for a number or a mode that makes no sense, and for an unknown durability
+ * @throws {TypeError} for a number or a mode that makes no sense, an unknown durability, and a malformed upstream
  */
 export function normaliseOptions(options: HttpfstreamOptions): Settings {
   const settings = {
@@ -78,6 +86,7 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     bodyIdleTimeoutMs: options.bodyIdleTimeoutMs ?? 30_000,
     corsOrigins: options.corsOrigins ?? [],
     allowedHosts: options.allowedHosts ?? [],
+    upstreams: (options.upstreams ?? []).map(parseUpstream),
     index: options.index ?? false,
     closeTimeoutMs: options.closeTimeoutMs ?? 2000,
   };

@@ -1,0 +1,81 @@
+import type { Core } from '../core/core.ts';
+import { ignoreMissing } from '../core/preconditions.ts';
+import type { Outcome } from '../wire/protocol.ts';
+import type { ResourcePath } from '../wire/resource-path.ts';
+
+/** What is here of a file that is elsewhere. */
+export interface Copied {
+  /** How many bytes. */
+  size: number;
+  /** Generation of the file there. */
+  generation: number;
+  /** How the file has ended there, as far as that was told; undefined when more may have come. */
+  outcome: Outcome | undefined;
+  /** Whether nothing will come any more. */
+  isClosed: boolean;
+}
+
+/** What a copy is to be. */
+export interface NewCopy {
+  /** Generation of the file there. */
+  generation: number;
+  /** Content type of what was made as a stream. */
+  contentType: string | undefined;
+}
+
+/** The copy at one path of what is there on another server. */
+export class LocalCopy {
+  readonly #core: Core;
+  readonly #path: ResourcePath;
+
+  constructor(core: Core, path: ResourcePath) {
+    this.#core = core;
+    this.#path = path;
+  }
+
+  /**
+   * Looks what is here: a copy, nothing (undefined), or `own`: a file or directory that was not copied.
+   *
+   * @throws what {@link Resources.openAny} and {@link Resources.view} throw
+   */
+  async look(): Promise<Copied | 'own' | undefined> {
+    const { resources, sessions } = this.#core;
+    const file = await resources.openAny(this.#path).catch(ignoreMissing);
+    if (file === undefined) return undefined;
+    try {
+      if (file.stat.kind !== 'file') return 'own';
+      const { state } = await resources.view(file);
+      const { copyOf: generation, size, closed } = state;
+      if (generation === undefined) return 'own';
+      const last = await sessions.history.last(file);
+      const hasEnded = last !== undefined && last.state !== 'open';
+      const outcome = hasEnded ? await sessions.history.outcome(file, size) : undefined;
+      return { size, generation, outcome, isClosed: closed === true };
+    } finally {
+      await file.close();
+    }
+  }
+
+  /**
+   * Makes an empty one.
+   *
+   * @throws what {@link Streams.create} throws
+   */
+  async make({ generation, contentType }: NewCopy): Promise<void> {
+    const wanted = {
+      contentType,
+      copyOf: generation,
+      ttlSeconds: undefined,
+      expiresAt: undefined,
+      isClosed: false,
+      fork: undefined,
+      isUpload: false,
+    };
+    await this.#core.streams.create(this.#path, wanted, Buffer.alloc(0));
+  }
+
+  /** Deletes it: its readers get what they have not got, and are told. */
+  async drop(): Promise<void> {
+    await this.#core.streams.delete(this.#path).catch(ignoreMissing);
+  }
+}

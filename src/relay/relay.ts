@@ -1,0 +1,235 @@
+import { randomBytes } from 'node:crypto';
+import type { Core } from '../core/core.ts';
+import { RelayLoopError, ResourceNotFoundError, ServerClosingError } from '../wire/errors.ts';
+import type { ResourcePath } from '../wire/resource-path.ts';
+import { Pull, type RelayLog } from './pull.ts';
+import { Upstream } from './upstream.ts';
+import type { UpstreamOption } from './upstream-option.ts';
+
+/** What is here is held against what is there no sooner than so long after the last time. */
+const CHECKED_MS = 1000;
+
+/** A pull that has failed is not repeated sooner than so long after it. */
+const FAILED_MS = 1000;
+
+/** For so long it is believed that something is not there. */
+const MISSING_MS = 5000;
+
+/** About how many paths something is known for these times. */
+const MAX_KNOWN = 4096;
+
+/** Time between two looks at pulls that nobody reads. */
+const SWEEP_MS = 1000;
+
+/** A pull goes on for nobody when less than this part of the file is missing, and less than so many bytes. */
+const SMALL_REST = 0.1;
+const SMALL_REST_BYTES = 64 * 1024 * 1024;
+
+/** So many servers one after the other are a loop that hides itself. */
+const MAX_HOPS = 32;
+
+/** Options of {@link Relay}. */
+export interface RelayOptions {
+  core: Core;
+  log: RelayLog;
+  upstreams: readonly UpstreamOption[];
+  /** Longest time to the head of an answer, in milliseconds. */
+  headTimeoutMs: number;
+  /** How long a pull goes on that nobody reads, in milliseconds. */
+  idleMs: number;
+}
+
+/** Who asks for a path. */
+export interface Asker {
+  /** The servers through which the request has come (`Via`). */
+  via: string | undefined;
+  /** How long it waits for what is not there, in milliseconds. */
+  waitMs: number;
+  /** Aborts when nobody asks any more. */
+  signal: AbortSignal;
+}
+
+/** What is here of a path. */
+export interface Served {
+  /** How many bytes are here, and count. */
+  committed: number;
+  /** How many there are elsewhere at least; undefined when that is not known. */
+  size: number | undefined;
+  /** Whether everything is here that was there when it was asked for. */
+  isCaughtUp: boolean;
+}
+
+/** What is known of a path for a while. */
+interface Known {
+  untilMs: number;
+  /** Why it cannot be had; undefined when it can. */
+  failure: unknown;
+}
+
+/** Everything is here. */
+const ALL: Served = { committed: Number.POSITIVE_INFINITY, size: undefined, isCaughtUp: true };
+
+/** What comes from other servers: one {@link Pull} for each path that is being fetched, however many ask for it. */
+export class Relay {
+  /** By which it knows a request that has come back. */
+  readonly #name = `httpfstream-${randomBytes(9).toString('base64url')}`;
+  readonly #options: RelayOptions;
+  /** Those with the longest prefixes first. */
+  readonly #upstreams: readonly Upstream[];
+  readonly #pulls = new Map<string, Pull>();
+  /** Since when nobody reads them. */
+  readonly #idleSince = new Map<Pull, number>();
+  /** By path, the newest ones last. */
+  readonly #known = new Map<string, Known>();
+  #sweep: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: RelayOptions) {
+    this.#options = options;
+    this.#upstreams = options.upstreams
+      .map((option) => new Upstream(option))
+      .sort((a, b) => b.depth - a.depth);
+  }
+
+  /** Where a path comes from; undefined when it is this server's own. */
+  upstreamOf(path: ResourcePath): Upstream | undefined {
+    return this.#upstreams.find((upstream) => upstream.covers(path));
+  }
+
+  /**
+   * What a request that is passed on says of the servers through which it has come.
+   *
+   * @throws {RelayLoopError} when this one is among them: it would wait for itself
+   */
+  viaOf(via: string | undefined): string {
+    const hops = (via ?? '').split(',').map((hop) => hop.trim());
+    const isLoop = hops.some((hop) => hop.split(' ')[1] === this.#name) || hops.length > MAX_HOPS;
+    if (isLoop) throw new RelayLoopError('the request has come back to a relay through which it has passed');
+    return [...hops.filter((hop) => hop !== ''), `1.1 ${this.#name}`].join(', ');
+  }
+
+  /**
+   * Has a path fetched, unless it is here and was looked at a moment ago.
+   *
+   * @returns what can be read from here; `missing` when it is not there, and is waited for; undefined when the request is to be
+   *   passed on
+   * @throws {ResourceNotFoundError} when it is not there
+   * @throws {UpstreamError} {@link UpstreamTimeoutError} when that cannot be found out
+   * @throws {RelayLoopError}
+   * @throws the signal's reason when it aborts
+   */
+  async ready(path: ResourcePath, { via, waitMs, signal }: Asker): Promise<Served | 'missing' | undefined> {
+    const headers = { via: this.viaOf(via) };
+    signal.throwIfAborted();
+    if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
+    let pull = this.#pulls.get(path.key);
+    if (pull === undefined) {
+      const known = this.#knownOf(path);
+      if (known !== undefined && (known.failure === undefined || waitMs === 0)) {
+        if (known.failure === undefined) return ALL;
+        throw known.failure;
+      }
+      pull = this.#begin(path, headers);
+    }
+    if (waitMs > 0) pull.await(waitMs, signal);
+    this.#idleSince.delete(pull);
+    const head = pull.isMissing ? 'missing' : await abortable(pull.head, signal);
+    if (head === 'elsewhere') return undefined;
+    if (head === 'here' && !pull.isMissing) return servedBy(pull);
+    if (waitMs === 0) throw new ResourceNotFoundError('there is nothing at this path');
+    return 'missing';
+  }
+
+  /** As {@link ready}, of what is here or under way already; undefined of anything else. Nothing is fetched for it. */
+  peek(path: ResourcePath): Served | undefined {
+    const pull = this.#pulls.get(path.key);
+    if (pull !== undefined) return pull.isMissing ? undefined : servedBy(pull);
+    const known = this.#knownOf(path);
+    return known !== undefined && known.failure === undefined ? ALL : undefined;
+  }
+
+  /** Tells that a path was changed through here: what is known of it is old. */
+  changed({ key }: ResourcePath): void {
+    this.#known.delete(key);
+  }
+
+  /** Fetches nothing more; whoever follows is told that the server closes. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#sweep);
+    const reason = new ServerClosingError('the server is shutting down');
+    await Promise.all(Array.from(this.#pulls.values(), (pull) => pull.stop(reason)));
+  }
+
+  #begin(path: ResourcePath, headers: Readonly<Record<string, string>>): Pull {
+    const upstream = this.upstreamOf(path) as Upstream;
+    const pull = new Pull(path, upstream, headers, this.#options);
+    this.#pulls.set(path.key, pull);
+    this.#sweep ??= setInterval(() => this.#stopIdle(), SWEEP_MS).unref();
+    void pull.over.then(() => this.#isOver(pull));
+    return pull;
+  }
+
+  #isOver(pull: Pull): void {
+    const { key } = pull.path;
+    this.#pulls.delete(key);
+    this.#idleSince.delete(pull);
+    if (this.#pulls.size === 0) {
+      clearInterval(this.#sweep);
+      this.#sweep = undefined;
+    }
+    if (!pull.isKept) return;
+    const { failure } = pull;
+    const isMissing = failure instanceof ResourceNotFoundError;
+    const forMs = failure === undefined ? CHECKED_MS : isMissing ? MISSING_MS : FAILED_MS;
+    this.#known.set(key, { untilMs: performance.now() + forMs, failure });
+    if (this.#known.size > MAX_KNOWN) this.#known.delete(this.#known.keys().next().value as string);
+  }
+
+  #knownOf({ key }: ResourcePath): Known | undefined {
+    const known = this.#known.get(key);
+    if (known === undefined || known.untilMs > performance.now()) return known;
+    this.#known.delete(key);
+    return undefined;
+  }
+
+  /** Stops what nobody has read for a while, unless little is missing. */
+  #stopIdle(): void {
+    const now = performance.now();
+    for (const pull of this.#pulls.values()) {
+      if (pull.readerCount > 0) {
+        this.#idleSince.delete(pull);
+        continue;
+      }
+      const since = this.#idleSince.get(pull) ?? now;
+      this.#idleSince.set(pull, since);
+      if (now - since < this.#options.idleMs || pull.isAwaited || isNearlyThere(pull)) continue;
+      void pull.stop(new ServerClosingError('nobody reads it'));
+    }
+  }
+}
+
+function servedBy(pull: Pull): Served {
+  if (pull.isOver) return ALL;
+  const { committed, size } = pull;
+  return { committed, size, isCaughtUp: size !== undefined && committed >= size };
+}
+
+function isNearlyThere({ committed, size = 0 }: Pull): boolean {
+  const missing = size - committed;
+  return missing > 0 && missing < SMALL_REST_BYTES && missing < size * SMALL_REST;
+}
+
+/** Waits for what may take long, as long as anybody is there. */
+async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let abort = () => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}

@@ -1,0 +1,62 @@
+import { Readable } from 'node:stream';
+import type { Encoder } from '../../core/readers/chunk.ts';
+import { anywhere } from '../../core/readers/cutting.ts';
+import type { Reader, Sink } from '../../core/readers/reader.ts';
+import { StorageError, UpstreamError } from '../../wire/errors.ts';
+import type { Outcome } from '../../wire/protocol.ts';
+
+const asItIs: Encoder = (parts) => parts;
+
+/** The first bytes of a file that is still coming, as a body whose length is known. It breaks when they do not come. */
+export class JoinedBody extends Readable implements Sink {
+  readonly encode = asItIs;
+  readonly cutting = anywhere;
+  #reader: Reader | undefined;
+  #missing: number;
+
+  /** @param length how many bytes it has */
+  constructor(length: number) {
+    super();
+    this.#missing = length;
+  }
+
+  /** Gives it what it reads, from the beginning. */
+  follow(reader: Reader): void {
+    this.#reader = reader;
+    if (this.destroyed) reader.leave();
+  }
+
+  override _read(): void {
+    this.#reader?.drained();
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#reader?.leave();
+    callback(error);
+  }
+
+  write(encoded: readonly Buffer[]): boolean {
+    let isBelowMark = true;
+    for (const bytes of encoded) {
+      const wanted = bytes.subarray(0, this.#missing);
+      this.#missing -= wanted.length;
+      if (wanted.length > 0) isBelowMark = this.push(wanted);
+    }
+    if (this.#missing > 0) return isBelowMark;
+    // The file may grow beyond that.
+    this.#reader?.leave();
+    this.push(null);
+    return false;
+  }
+
+  /** There is no way to say it in a body. */
+  waiting(): void {}
+
+  end({ reason }: Outcome): void {
+    if (this.#missing > 0) this.destroy(new UpstreamError(`the rest has not come: ${reason}`));
+  }
+
+  fail(cause: unknown): void {
+    this.destroy(new StorageError('the file cannot be read', { cause }));
+  }
+}
