@@ -22,25 +22,31 @@ const othersThan = (room: string, rooms: readonly string[]) => rooms.filter((oth
 
 /** What may not be imported from where, and from below it. */
 const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
-  wire: ['storage', 'core', 'server', 'http', 'client', 'cli'],
-  storage: ['core', 'server', 'http', 'client', 'cli'],
-  core: ['server', 'http', 'client', 'cli'],
+  wire: ['storage', 'core', 'server', 'http', 'client', 'relay', 'cli'],
+  storage: ['core', 'server', 'http', 'client', 'relay', 'cli'],
+  core: ['server', 'http', 'client', 'relay', 'cli'],
+  relay: ['server', 'storage', 'cli'],
   server: ['storage', 'client', 'cli'],
-  'server/node': ['storage', 'core', 'server', ...PROTOCOLS, ...SHARED, 'client', 'cli'],
+  'server/node': ['storage', 'core', 'server', ...PROTOCOLS, ...SHARED, 'client', 'relay', 'cli'],
+  'server/relay': [...PROTOCOLS, 'storage', 'client', 'cli'],
   ...Object.fromEntries(
-    PROTOCOLS.map((room) => [room, [...othersThan(room, PROTOCOLS), 'storage', 'client', 'cli']] as const),
-  ),
-  ...Object.fromEntries(SHARED.map((room) => [room, [...PROTOCOLS, 'storage', 'client', 'cli']] as const)),
-  ...Object.fromEntries(
-    IN_BROWSERS.map(
-      (room) => [room, ['http/node', 'wire', 'storage', 'core', 'server', 'client', 'cli']] as const,
+    PROTOCOLS.map(
+      (room) => [room, [...othersThan(room, PROTOCOLS), 'storage', 'client', 'relay', 'cli']] as const,
     ),
   ),
-  'http/node': ['storage', 'core', 'server', 'client', 'cli'],
-  client: ['storage', 'core', 'server', 'cli'],
-  cli: ['storage', 'core'],
   ...Object.fromEntries(
-    COMMANDS.map((room) => [room, [...othersThan(room, COMMANDS), 'storage', 'core']] as const),
+    SHARED.map((room) => [room, [...PROTOCOLS, 'storage', 'client', 'relay', 'cli']] as const),
+  ),
+  ...Object.fromEntries(
+    IN_BROWSERS.map(
+      (room) => [room, ['http/node', 'wire', 'storage', 'core', 'server', 'client', 'relay', 'cli']] as const,
+    ),
+  ),
+  'http/node': ['storage', 'core', 'server', 'client', 'relay', 'cli'],
+  client: ['storage', 'core', 'server', 'relay', 'cli'],
+  cli: ['storage', 'core', 'relay'],
+  ...Object.fromEntries(
+    COMMANDS.map((room) => [room, [...othersThan(room, COMMANDS), 'storage', 'core', 'relay']] as const),
   ),
 };
 
@@ -48,7 +54,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   wire: ['wire'],
   storage: ['wire', 'storage', 'storage/journal'],
   core: ['wire', 'core', 'core/streams', 'storage', 'storage/records'],
-  server: ['wire', 'core', 'server/node', ...PROTOCOLS, ...SHARED],
+  relay: ['wire', 'core', 'core/sessions', 'client', 'http', 'relay'],
+  server: ['wire', 'core', 'relay', 'server/node', 'server/relay', ...PROTOCOLS, ...SHARED],
+  'server/relay': ['wire', 'core', 'relay', 'server', 'server/node', ...SHARED],
   'server/node': ['wire', 'server/node'],
   'server/http': ['wire', 'core', 'server', 'server/node', ...SHARED, 'server/http'],
   http: ['http', 'http/answer', 'http/body', 'http/middleware'],

@@ -304,17 +304,20 @@ export class Pull implements LeaseHolder {
   async #opening(stream: FollowStream): Promise<FollowOpening> {
     const { headTimeoutMs } = this.#options;
     const timer = setTimeout(() => stream.destroy(this.#timedOut()), headTimeoutMs);
+    const missing = () => {
+      clearTimeout(timer);
+      this.#isMissing = true;
+      this.#tellHead('missing');
+    };
+    stream.on('waiting', missing);
     try {
       return await new Promise<FollowOpening>((resolve, reject) => {
         stream.once('open', resolve).once('error', reject).once('close', reject);
-        stream.once('waiting', () => {
-          clearTimeout(timer);
-          this.#isMissing = true;
-          this.#tellHead('missing');
-        });
       });
     } finally {
       clearTimeout(timer);
+      // From now on it is the appender that is waited for.
+      stream.off('waiting', missing);
     }
   }
 

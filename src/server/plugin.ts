@@ -135,7 +135,11 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
 
   async function upgrade(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const path = resourceOf(request);
-    if (await relay?.send(request, reply, path)) return;
+    if (await relay?.send(request, reply, path)) {
+      // Until it is sent, the route would take the connection for a WebSocket.
+      if (!reply.sent) await reply;
+      return;
+    }
     const isOpen = await upgrades.open(request, reply, path);
     // The route's handler is not called for a request that asks for a WebSocket.
     if (!isOpen && request.ws) await answer(request, reply, path);

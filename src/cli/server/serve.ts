@@ -78,6 +78,7 @@ export async function serve(
       corsOrigins: options.cors,
       allowedHosts: options.allowHost,
       index: options.index,
+      upstreams: options.upstream,
       trustProxy: options.trustProxy,
       logger,
     });

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { parseUpstream } from '../../relay/upstream-option.ts';
 import type { HttpfstreamOptions } from '../../server/settings.ts';
 import { positiveSecondsOption, secondsOption } from '../parse-arguments.ts';
 import { type ListenAddress, parseListenAddress } from './listen-address.ts';
@@ -25,6 +26,7 @@ export interface ServerOptions {
   allowHost: readonly string[];
   trustProxy: readonly string[];
   index: boolean;
+  upstream: readonly string[];
   check: boolean;
   logLevel: string;
 }
@@ -105,6 +107,16 @@ export function addServerOptions(command: Command): Command {
     )
     .addOption(
       new Option(
+        '--upstream <URL>',
+        'server from which comes what is not here, or /PREFIX=URL for what is below a path; may be repeated, or a list with ' +
+          'commas',
+      )
+        .env('HTTPFSTREAM_UPSTREAM')
+        .argParser(upstreamsOption)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option(
         '--check',
         'verify the root, repair what can be, and say what was done; serves nothing',
       ).default(false),
@@ -169,6 +181,26 @@ function proxiesOption(text: string, others: readonly string[]): readonly string
     }
   }
   return [...others, ...proxies];
+}
+
+/** @param others from earlier occurrences of the option */
+function upstreamsOption(text: string, others: readonly string[]): readonly string[] {
+  const upstreams = text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+  if (!upstreams.every(isUpstream)) {
+    throw new InvalidArgumentError('It must look like http://host:8080 or /prefix=https://host/path.');
+  }
+  return [...others, ...upstreams];
+}
+
+function isUpstream(text: string): boolean {
+  try {
+    return parseUpstream(text) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 function isNetwork(text: string): boolean {

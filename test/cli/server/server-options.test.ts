@@ -115,3 +115,23 @@ describe('--file-mode', () => {
     expect(() => parse('--file-mode', text)).toThrow();
   });
 });
+
+describe('--upstream', () => {
+  test.each([
+    [['--upstream', 'http://a:1'], '', ['http://a:1']],
+    [
+      ['--upstream=http://a:1,/b=https://c/d', '--upstream', '/e=http://f'],
+      '',
+      ['http://a:1', '/b=https://c/d', '/e=http://f'],
+    ],
+    [[], 'http://a:1', ['http://a:1']],
+    [[], '', []],
+  ])('%j and "%s" in the environment are %j', (argv, environment, upstreams) => {
+    vi.stubEnv('HTTPFSTREAM_UPSTREAM', environment);
+    expect(parse(...argv).upstream).toEqual(upstreams);
+  });
+
+  test.each(['a:1', 'ftp://a', '/b=', 'http://a/?q', 'http://a/#f'])('not "%s"', (text) => {
+    expect(() => parse(`--upstream=${text}`)).toThrow('It must look like http://host:8080');
+  });
+});

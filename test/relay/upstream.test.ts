@@ -1,0 +1,47 @@
+import { describe, expect, test } from 'vitest';
+import { Upstream } from '../../src/relay/upstream.ts';
+import { parseUpstream } from '../../src/relay/upstream-option.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
+
+const upstreamOf = (option: string) => new Upstream(parseUpstream(option));
+const path = (text: string) => ResourcePath.parse(text);
+
+describe('where a path comes from', () => {
+  test.each([
+    ['http://h', '/a/b', 'http://h/a/b'],
+    ['http://h/', '/a/b/', 'http://h/a/b/'],
+    ['http://h/base/', '/', 'http://h/base/'],
+    ['/p=http://h', '/p/x', 'http://h/x'],
+    ['/p=http://h', '/p/', 'http://h/'],
+    ['/p/q/=http://h/base', '/p/q/a b%?#', 'http://h/base/a%20b%25%3F%23'],
+    ['/ä ö=http://h', '/ä ö/ü', 'http://h/%C3%BC'],
+  ])('%s has %s at %s', (option, local, remote) => {
+    expect(upstreamOf(option).covers(path(local))).toBe(true);
+    expect(upstreamOf(option).urlOf(path(local), '?q=1').href).toBe(`${remote}?q=1`);
+  });
+
+  test.each([
+    ['/p=http://h', '/'],
+    ['/p=http://h', '/pq/x'],
+    ['/p/q=http://h', '/p/x'],
+  ])('%s does not have %s', (option, local) => {
+    expect(upstreamOf(option).covers(path(local))).toBe(false);
+  });
+
+  test.each([
+    ['http://h', 'http://h/a?b', '/a?b'],
+    ['/p q=http://h:1/base', 'http://h:1/base/a', '/p%20q/a'],
+    ['/p=http://h:1/base', 'http://h:1/based', undefined],
+    ['/p=http://h:1', 'http://h/a', undefined],
+    ['http://h', './a/', undefined],
+  ])('with %s what is at %s is at %s here', (option, remote, local) => {
+    expect(upstreamOf(option).localPathOf(remote)).toBe(local);
+  });
+});
+
+test.each(['h:1', 'ftp://h', '/p', '/p=h', 'http://h?x', 'http://h#x', 'http://', 'p=http://h'])(
+  '"%s" is no upstream, and the error does not repeat it: it may have a password',
+  (text) => {
+    expect(() => parseUpstream(text)).toThrow('an upstream must look like');
+  },
+);

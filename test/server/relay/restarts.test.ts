@@ -1,0 +1,95 @@
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { append, follow, openAppend } from '../../../src/client/index.ts';
+import { ChaosProxy, NO_CHAOS } from '../../support/chaos/proxy.ts';
+import { pattern } from '../../support/pattern.ts';
+import { Random } from '../../support/random.ts';
+import { startOrigin } from '../../support/relay/origin.ts';
+import { InProcessServer } from '../../support/server/restartable-server.ts';
+import { SseReader } from '../../support/streams/sse-reader.ts';
+import { waitFor, waitForSize } from '../../support/wait-for.ts';
+
+const RETRY = { retry: { minDelayMs: 1, maxDelayMs: 20 } };
+
+async function bytesOf(stream: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+test('what is followed by way of a relay goes on over restarts of the relay and of the origin', async () => {
+  const origin = await InProcessServer.start();
+  const first = await ChaosProxy.start(origin.port, new Random(1), NO_CHAOS);
+  const relay = await InProcessServer.start({ upstreams: [first.url('')] });
+  const second = await ChaosProxy.start(relay.port, new Random(2), NO_CHAOS);
+  const appender = openAppend(first.url('/f'), RETRY);
+  appender.write(pattern(0, 1000));
+  await waitForSize(path.join(origin.root, 'f'), 1000);
+  const follower = bytesOf(follow(second.url('/f'), RETRY));
+  await waitForSize(path.join(relay.root, 'f'), 1000);
+  await relay.restart();
+  second.targetPort = relay.port;
+  appender.write(pattern(1000, 1000));
+  await waitForSize(path.join(relay.root, 'f'), 2000);
+  await origin.restart();
+  first.targetPort = origin.port;
+  appender.write(pattern(2000, 1000));
+  await waitForSize(path.join(relay.root, 'f'), 3000);
+  first.resetAll();
+  second.resetAll();
+  appender.end(pattern(3000, 1000));
+  expect((await follower).equals(pattern(0, 4000))).toBe(true);
+  expect((await readFile(path.join(relay.root, 'f'))).equals(pattern(0, 4000))).toBe(true);
+});
+
+test('a part that a relay has when it starts is not taken for the whole', async () => {
+  const origin = await startOrigin();
+  const network = await ChaosProxy.start(origin.port, new Random(1), NO_CHAOS);
+  const relay = await InProcessServer.start({ upstreams: [network.url('')] });
+  const appender = openAppend(origin.url('/f'));
+  appender.write('one ');
+  await waitForSize(path.join(origin.root, 'f'), 4);
+  const follower = follow(relay.url('/f'), { retry: false });
+  await once(follower, 'readable');
+  follower.on('error', () => undefined).destroy();
+  network.refuse(true);
+  network.resetAll();
+  await relay.restart();
+  expect((await fetch(relay.url('/f'))).status).toBe(502);
+  network.refuse(false);
+  appender.end('two');
+  await once(appender, 'close');
+  await waitFor(async () => (await fetch(relay.url('/f'))).status === 200, 'the origin to be back');
+  expect(await (await fetch(relay.url('/f'))).text()).toBe('one two');
+});
+
+test('a file that was made anew at the origin meanwhile takes the place of the copy', async () => {
+  const origin = await startOrigin();
+  const relay = await InProcessServer.start({ upstreams: [origin.url('')] });
+  await append(origin.url('/f'), ['the first one']);
+  expect(await (await fetch(relay.url('/f'))).text()).toBe('the first one');
+  await relay.stop();
+  await fetch(origin.url('/f'), { method: 'DELETE' });
+  await append(origin.url('/f'), ['second']);
+  await relay.start();
+  expect(await (await fetch(relay.url('/f'))).text()).toBe('second');
+});
+
+test('events and long-polls come from the relay, as they would from the origin', async () => {
+  const origin = await startOrigin();
+  const relay = await InProcessServer.start({ upstreams: [origin.url('')] });
+  const headers = { 'content-type': 'text/plain' };
+  await fetch(origin.url('/s'), { method: 'PUT', headers, body: 'one' });
+  const events = await SseReader.open(relay.url('/s'));
+  await waitFor(() => events.events.some(({ data }) => data === 'one'), 'the first event');
+  const { headers: head } = await fetch(relay.url('/s?offset=-1'));
+  const offset = head.get('stream-next-offset');
+  const poll = fetch(relay.url(`/s?offset=${offset}&live=long-poll`)).then((response) => response.text());
+  await fetch(origin.url('/s'), { method: 'POST', headers, body: 'two' });
+  expect(await poll).toBe('two');
+  await waitFor(() => events.events.some(({ data }) => data === 'two'), 'the second event');
+  await fetch(origin.url('/s'), { method: 'POST', headers: { ...headers, 'stream-closed': 'true' } });
+  await waitFor(() => events.isEnded, 'the end of the events');
+});
