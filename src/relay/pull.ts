@@ -278,6 +278,7 @@ export class Pull implements LeaseHolder {
       await this.#copy.drop();
       throw new UpstreamError('the copy was changed by another program');
     }
+    lease.feed.expect(size ?? 0);
     if (isJsonType(lease.feed.type)) this.#line = [];
     stream.on('waiting', () => lease.feed.setWaiting(true)).on('live', () => lease.feed.setWaiting(false));
     stream.on('data', (bytes) => this.#take(bytes));

@@ -82,7 +82,7 @@ export interface OpenMessage {
   position: number;
   /** Whether an appender is connected. */
   live: boolean;
-  /** To a follower: how many bytes of the file count by now. */
+  /** To a follower: how many bytes there are by now, those included that a relay is still fetching. */
   size?: number;
   /** To a follower: content type of what was made as a stream. */
   contentType?: string | undefined;

@@ -32,6 +32,7 @@ export class Feed {
   readonly #readers = new Set<Reader>();
   readonly #owner: FeedOwner;
   #committed: number;
+  #expectedSize = 0;
   #holders = 0;
   /** How many of them do not have everything, … */
   #behind = 0;
@@ -58,6 +59,16 @@ export class Feed {
   /** Whether the appender was lost and may come back. */
   get isWaiting(): boolean {
     return this.#isWaiting;
+  }
+
+  /** How many bytes there are to be had: of a copy that is still coming, those that are not here yet, too. */
+  get size(): number {
+    return Math.max(this.#committed, this.#expectedSize);
+  }
+
+  /** Tells that there will be so many bytes, as far as that is known elsewhere. */
+  expect(size: number): void {
+    this.#expectedSize = size;
   }
 
   /** Content type of what was made as a stream; undefined of any other file. */

@@ -164,7 +164,7 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
 
   #open(reader: Reader): void {
     const { feed, position, outcome } = reader;
-    const { committed: size, type: contentType = '' } = feed;
+    const { size, type: contentType = '' } = feed;
     const { generation } = feed.file;
     this.#tell({
       type: 'open',

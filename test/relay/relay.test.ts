@@ -1,0 +1,129 @@
+import net, { type AddressInfo } from 'node:net';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { openAppend } from '../../src/client/index.ts';
+import { Core } from '../../src/core/core.ts';
+import { Relay, type RelayOptions } from '../../src/relay/relay.ts';
+import { parseUpstream } from '../../src/relay/upstream-option.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
+import { CollectingSink } from '../support/core/harness.ts';
+import { startOrigin } from '../support/relay/origin.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
+import { waitFor, waitForSize } from '../support/wait-for.ts';
+
+const NOBODY = { via: undefined, waitMs: 0, signal: new AbortController().signal };
+
+const F = ResourcePath.parse('/f');
+
+async function startRelay(options: Partial<RelayOptions> = {}) {
+  const origin = await startOrigin();
+  const root = await temporaryDirectory();
+  const core = await Core.open(root, { durability: 'os', graceMs: 0, fileMode: 0o644 });
+  const lines: string[] = [];
+  const relay = new Relay({
+    core,
+    log: { info: (detail, message) => lines.push(`${message} ${JSON.stringify(detail)}`) },
+    upstreams: [parseUpstream(origin.url(''))],
+    headTimeoutMs: 30_000,
+    idleMs: 30_000,
+    ...options,
+  });
+  onTestFinished(async () => {
+    const closed = core.close();
+    await relay.close();
+    await closed;
+  });
+  return { origin, root, core, relay, lines };
+}
+
+/** Something is being appended to at the origin. */
+async function startAppend({ origin }: Awaited<ReturnType<typeof startRelay>>) {
+  const appender = openAppend(origin.url('/f'));
+  onTestFinished(() => void appender.on('error', () => undefined).destroy());
+  appender.write('one');
+  await waitForSize(path.join(origin.root, 'f'), 3);
+}
+
+const isConnected = ({ app }: Awaited<ReturnType<typeof startOrigin>>) =>
+  new Promise<boolean>((resolve, reject) => {
+    app.server.getConnections((error, count) => (error ? reject(error) : resolve(count > 1)));
+  });
+
+describe('a pull', () => {
+  test('that nobody reads is stopped after a while, and goes on with the next one who asks', async () => {
+    const server = await startRelay({ idleMs: 1 });
+    await startAppend(server);
+    const { relay, root, origin, core } = server;
+    expect(await relay.ready(F, NOBODY)).toMatchObject({ committed: 3, size: 3, isCaughtUp: true });
+    await waitFor(() => relay.peek(F) === undefined, 'nobody to be served');
+    expect(await isConnected(origin)).toBe(false);
+    // As after a crash: what is here is known as a part.
+    await waitForSize(path.join(root, 'f'), 3);
+    expect(await relay.ready(F, NOBODY)).toMatchObject({ committed: 3 });
+    const sink = new CollectingSink();
+    const reader = await core.followers.follow(F, {}, sink, NOBODY.signal);
+    reader.drained();
+    expect(sink.bytes.toString()).toBe('one');
+    reader.leave();
+  });
+
+  test('is told in the log, with how much came', async () => {
+    const { relay, origin, lines } = await startRelay();
+    await fetch(origin.url('/f?verb=APPEND'), { method: 'PUT', body: 'four' });
+    await relay.ready(F, NOBODY);
+    await waitFor(() => lines.length === 2, 'both lines');
+    expect(lines[0]).toMatch(/^a pull has begun .*"resource":"\/f".*"from":0/);
+    expect(lines[1]).toMatch(/^a pull has ended .*"reason":"finished","bytes":4/);
+  });
+
+  test('is given up when the server does not answer in time', async () => {
+    const { relay } = await startRelay({
+      headTimeoutMs: 50,
+      upstreams: [parseUpstream(await silentServer())],
+    });
+    await expect(relay.ready(F, NOBODY)).rejects.toMatchObject({ code: 'HFS_UPSTREAM_TIMEOUT' });
+    // And not asked again at once.
+    await expect(relay.ready(F, NOBODY)).rejects.toMatchObject({ code: 'HFS_UPSTREAM_TIMEOUT' });
+  });
+
+  test('is not waited for by who has gone', async () => {
+    const { relay } = await startRelay({ upstreams: [parseUpstream(await silentServer())] });
+    const client = new AbortController();
+    const ready = relay.ready(F, { ...NOBODY, signal: client.signal });
+    client.abort();
+    await expect(ready).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
+  test('of what is waited for ends when nobody waits any more', async () => {
+    const { relay, origin } = await startRelay({ idleMs: 1 });
+    const client = new AbortController();
+    expect(await relay.ready(F, { via: undefined, waitMs: 600_000, signal: client.signal })).toBe('missing');
+    await expect(relay.ready(F, NOBODY)).rejects.toMatchObject({ code: 'HFS_RESOURCE_NOT_FOUND' });
+    client.abort();
+    await waitFor(async () => !(await isConnected(origin)), 'the connection to be closed');
+  });
+});
+
+describe('a request that has come by way of', () => {
+  test('others is passed on with their names and its own', async () => {
+    const { relay } = await startRelay();
+    expect(relay.viaOf(undefined)).toMatch(/^1\.1 httpfstream-[\w-]+$/);
+    expect(relay.viaOf('1.0 fred, 1.1 p.example')).toMatch(/^1\.0 fred, 1\.1 p\.example, 1\.1 httpfstream-/);
+  });
+
+  test('itself, or of too many, is refused', async () => {
+    const { relay } = await startRelay();
+    const loop = { code: 'HFS_RELAY_LOOP' };
+    expect(() => relay.viaOf(`1.1 a, ${relay.viaOf('1.1 b')}`)).toThrow(expect.objectContaining(loop));
+    expect(() => relay.viaOf('1.1 a,'.repeat(40))).toThrow(expect.objectContaining(loop));
+  });
+});
+
+/** URL of a server that takes connections, and says nothing. */
+async function silentServer(): Promise<string> {
+  const server = net.createServer((socket) => socket.on('error', () => undefined));
+  server.listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  onTestFinished(() => void server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}

@@ -1,0 +1,88 @@
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { append, follow, openAppend } from '../../../src/client/index.ts';
+import { ChaosProxy, NO_CHAOS } from '../../support/chaos/proxy.ts';
+import { pattern } from '../../support/pattern.ts';
+import { Random } from '../../support/random.ts';
+import { startOrigin, startRelay } from '../../support/relay/origin.ts';
+import { waitFor, waitForSize } from '../../support/wait-for.ts';
+import { Peer } from '../../support/websocket/peer.ts';
+
+async function bytesOf(stream: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+test('a hundred who ask at the same time for what ends, and for what goes on, cost one request each', async () => {
+  const origin = await startOrigin();
+  const relay = await startRelay(origin.url(''));
+  await append(relay.url('/ended'), [pattern(0, 300_000)]);
+  const appender = openAppend(relay.url('/live'));
+  appender.write(pattern(0, 1000));
+  await waitForSize(path.join(origin.root, 'live'), 1000);
+  const asked = origin.requests.length;
+  const ended = Array.from({ length: 50 }, async () => (await fetch(relay.url('/ended'))).arrayBuffer());
+  const live = Array.from({ length: 50 }, () => bytesOf(follow(relay.url('/live'))));
+  for (const bytes of await Promise.all(ended)) {
+    expect(Buffer.from(bytes).equals(pattern(0, 300_000))).toBe(true);
+  }
+  appender.end(pattern(1000, 1_000_000));
+  for (const bytes of await Promise.all(live)) expect(bytes.equals(pattern(0, 1_001_000))).toBe(true);
+  // What has ended is looked at again after a second.
+  const followed = origin.requests
+    .slice(asked)
+    .filter((request) => request.endsWith('FOLLOW WebSocket') && !request.includes('from='));
+  expect(followed.sort()).toEqual(['GET /ended FOLLOW WebSocket', 'GET /live FOLLOW WebSocket']);
+});
+
+test('one who is slow, and one who goes, are no matter to the others, nor to what is kept', async () => {
+  const origin = await startOrigin();
+  const relay = await startRelay(origin.url(''));
+  const size = 8 * 1024 * 1024;
+  await writeFile(path.join(origin.root, 'f'), pattern(0, size));
+  const first = http.get(relay.url('/f'), { agent: false });
+  const [slow] = (await once(first, 'response')) as [http.IncomingMessage];
+  const gone = follow(relay.url('/f'));
+  await once(gone, 'readable');
+  gone.destroy();
+  const { headers } = slow;
+  expect(headers['content-length']).toBe(String(size));
+  expect((await bytesOf(follow(relay.url('/f')))).equals(pattern(0, size))).toBe(true);
+  expect((await readFile(path.join(relay.root, 'f'))).equals(pattern(0, size))).toBe(true);
+  expect((await bytesOf(slow)).equals(pattern(0, size))).toBe(true);
+});
+
+test('a download breaks when the rest of it does not come, through relays of relays', async () => {
+  const origin = await startOrigin();
+  const network = await ChaosProxy.start(origin.port, new Random(1), NO_CHAOS);
+  const first = await startRelay(network.url(''));
+  const second = await startRelay(first.url(''));
+  await writeFile(path.join(origin.root, 'f'), pattern(0, 30_000_000));
+  const request = http.get(second.url('/f'), { agent: false }).on('error', () => undefined);
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+  expect(response.headers['content-length']).toBe('30000000');
+  await once(response, 'readable');
+  network.refuse(true);
+  network.resetAll();
+  await fetch(origin.url('/f'), { method: 'DELETE' });
+  network.refuse(false);
+  await expect(bytesOf(response)).rejects.toMatchObject({ code: 'ECONNRESET' });
+  await waitFor(async () => (await fetch(second.url('/f'))).status === 404, 'nothing of it to be left');
+});
+
+test('a follower that speaks no subprotocol gets what comes, and the end', async () => {
+  const origin = await startOrigin();
+  const relay = await startRelay(origin.url(''));
+  const appender = openAppend(origin.url('/f'));
+  appender.write('one ');
+  await waitForSize(path.join(origin.root, 'f'), 4);
+  const peer = await Peer.connect(relay.url('/f'), 'FOLLOW');
+  await peer.until(() => peer.text === 'one ', 'what is there');
+  appender.end('two');
+  await peer.until(() => peer.closeCode !== undefined, 'the end');
+  expect([peer.text, peer.closeCode]).toEqual(['one two', 1000]);
+});
