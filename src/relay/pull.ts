@@ -96,7 +96,7 @@ export class Pull implements LeaseHolder {
   ) {
     this.path = path;
     this.#upstream = upstream;
-    this.#headers = headers;
+    this.#headers = { ...upstream.headers, ...headers };
     this.#options = options;
     this.#copy = new LocalCopy(options.core, path);
     this.head = new Promise((resolve, reject) => {

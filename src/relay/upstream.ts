@@ -14,12 +14,15 @@ export class Upstream {
   readonly #base: URL;
   /** Path of the base, without a slash at its end. */
   readonly #basePath: string;
+  /** Of all requests to it: they may be secrets. */
+  readonly headers: Readonly<Record<string, string>>;
   #kind: UpstreamKind | undefined;
   #knownAtMs = 0;
 
-  constructor({ prefix, url }: UpstreamOption) {
+  constructor({ prefix, url, headers }: UpstreamOption) {
     this.#names = ResourcePath.parse(prefix).segments;
     this.#base = url;
+    this.headers = headers;
     this.#basePath = url.pathname.replace(/\/+$/, '');
   }
 

@@ -63,7 +63,7 @@ describe('a pull', () => {
     const sink = new CollectingSink();
     const reader = await core.followers.follow(F, {}, sink, NOBODY.signal);
     reader.drained();
-    expect(sink.bytes.toString()).toBe('one');
+    await waitFor(() => sink.bytes.toString() === 'one', 'what is here');
     reader.leave();
   });
 

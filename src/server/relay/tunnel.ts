@@ -1,31 +1,18 @@
-import http, { type IncomingMessage, type Server } from 'node:http';
-import https from 'node:https';
+import type { ClientRequest, IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { answerTo, Forwarder } from '../../relay/forward.ts';
 import type { Upstream } from '../../relay/upstream.ts';
-import { UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
-import { TCP_KEEP_ALIVE_MS } from '../../wire/protocol.ts';
+import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
 import { allowSilence } from '../node/client-socket.ts';
 import { Continues } from '../node/continues.ts';
+import { isBodyUnderWay } from '../node/rest-of-body.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
 import { absoluteUrl } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
-import { sendStream } from '../response/send-bytes.ts';
-
-/** Those of one connection (RFC 9110, section 7.6.1), besides what `Connection` names. */
-const OF_CONNECTIONS = [
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-];
+import { passedOn } from './passed-on.ts';
 
 /** What is for this server: who asks, and for whom. */
 const FOR_US = [
@@ -61,12 +48,8 @@ export interface Passage {
 
 /** Passes requests and handshakes on to another server, and answers and bytes of both back, as they come. */
 export class Tunnel {
+  readonly #forwarder = new Forwarder();
   readonly #appends: ActiveConnections;
-  readonly #agents = {
-    http: new http.Agent({ keepAlive: true, timeout: 4000 }),
-    https: new https.Agent({ keepAlive: true, timeout: 4000 }),
-  };
-
   readonly #sockets: ServerSockets;
   readonly #continues: Continues;
   readonly #prefix: string;
@@ -84,8 +67,7 @@ export class Tunnel {
 
   /** Closes the connections that nobody uses. */
   close(): void {
-    this.#agents.http.destroy();
-    this.#agents.https.destroy();
+    this.#forwarder.close();
   }
 
   /**
@@ -96,64 +78,82 @@ export class Tunnel {
   async pass(request: FastifyRequest, reply: FastifyReply, passage: Passage): Promise<void> {
     const { raw } = request;
     const { upstream, path, via, headTimeoutMs } = passage;
-    const url = upstream.urlOf(path, parseTarget(raw.url).queryString);
-    const isHttps = url.protocol === 'https:';
-    const headers: Record<string, string | string[]> = { ...passedOn(raw.headers, FOR_US), via };
-    if (request.ws) Object.assign(headers, { connection: 'upgrade', upgrade: 'websocket' });
-    // Else Node would say that there is a body where there is none.
-    const hasBody =
-      raw.headers['transfer-encoding'] !== undefined || Number(raw.headers['content-length']) > 0;
-    const outgoing = (isHttps ? https : http).request(url, {
-      method: raw.method,
-      headers,
-      // A connection that becomes a tunnel is nobody else's.
-      agent: request.ws ? false : this.#agents[isHttps ? 'https' : 'http'],
-    });
+    const outgoing = this.#begin(request, passage);
     allowSilence(raw.socket);
     const cut = () => void outgoing.destroy();
     raw.socket.once('close', cut);
     outgoing.once('close', () => raw.socket.off('close', cut));
-    let timer: NodeJS.Timeout | undefined;
+    if (raw.socket.destroyed) cut();
     const late = new UpstreamTimeoutError(`${upstream.origin} does not answer`);
-    const startTimer = () => {
+    let timer: NodeJS.Timeout | undefined;
+    outgoing.once('finish', () => {
       timer = setTimeout(() => outgoing.destroy(late), headTimeoutMs);
-    };
+    });
     try {
-      const answered = answerOf(outgoing);
+      const answered = answerTo(outgoing);
       outgoing.once('continue', () => this.#continues.send(raw, reply.raw));
-      if (hasBody) raw.pipe(outgoing).once('finish', startTimer);
-      else {
-        outgoing.end();
-        startTimer();
-      }
+      sendBody(raw, outgoing);
       const { response, socket, head } = await answered;
-      clearTimeout(timer);
-      if (socket === undefined) {
-        // What goes wrong after the head is told to the request only: without this a cut looks like an end.
-        outgoing.on('error', (error) => response.destroy(error));
-        this.#answer(request, reply, response, passage);
-      } else this.#join(request, reply, response, socket, head);
+      if (socket === undefined) this.#answer(request, reply, response, upstream, via);
+      else this.#join(request, reply, response, socket, head);
     } catch (error) {
-      if (error === late) throw late;
-      throw new UpstreamError(`${upstream.origin} cannot be reached`, { cause: error });
+      if (error instanceof HttpfstreamError) throw error;
+      throw new UpstreamError(`${upstream.origin} cannot be reached at ${path}`, { cause: error });
     } finally {
+      outgoing.removeAllListeners('finish');
       clearTimeout(timer);
     }
   }
 
+  #begin(request: FastifyRequest, { upstream, path, via }: Passage): ClientRequest {
+    const { raw } = request;
+    const isChunked = raw.headers['transfer-encoding'] !== undefined;
+    return this.#forwarder.begin(upstream.urlOf(path, parseTarget(raw.url).queryString), {
+      method: raw.method as string,
+      isHandshake: request.ws,
+      headers: {
+        ...passedOn(raw.headers, FOR_US),
+        ...upstream.headers,
+        via,
+        ...(isChunked && { 'transfer-encoding': 'chunked', ...trailerHeader(raw) }),
+      },
+    });
+  }
+
+  /** Past Fastify, which knows no trailers. */
   #answer(
     request: FastifyRequest,
     reply: FastifyReply,
     response: IncomingMessage,
-    { upstream, via }: Passage,
+    upstream: Upstream,
+    via: string,
   ): void {
-    const { location } = response.headers;
-    reply.code(response.statusCode as number).headers({
+    const { socket } = request.raw;
+    const { raw } = reply;
+    const { location, 'transfer-encoding': coding } = response.headers;
+    const isChunked = coding !== undefined && request.raw.httpVersion !== '1.0';
+    reply.headers({
       ...passedOn(response.headers, FOR_THE_NEXT),
       ...(location !== undefined && { location: this.#locationOf(request, upstream, location) }),
+      ...(isChunked && trailerHeader(response)),
       via,
     });
-    void sendStream(request, reply, response);
+    if (request.ws || isBodyUnderWay(request.raw)) reply.header('connection', 'close');
+    // Of a connection that Node has handed over for an upgrade it passes on no events.
+    if (request.ws) socket.on('drain', () => raw.emit('drain'));
+    const headers = reply.getHeaders();
+    reply.hijack();
+    raw.writeHead(response.statusCode as number, headers as Record<string, string>);
+    raw.flushHeaders();
+    raw.once('close', () => response.destroy());
+    response.once('close', () => {
+      if (!response.readableEnded) socket.destroy();
+    });
+    response.once('end', () => {
+      if (isChunked) raw.addTrailers(response.trailers as Record<string, string>);
+      raw.end();
+    });
+    response.on('error', ignore).pipe(raw, { end: false });
   }
 
   /** Where something is by way of this server. */
@@ -174,12 +174,12 @@ export class Tunnel {
     reply.hijack();
     reply.raw.detachSocket(here);
     this.#sockets.release(here);
-    const connection = { shutDown: () => undefined, terminate: () => void here.destroy() };
+    const cut = () => void here.destroy();
+    const connection = { shutDown: cut, terminate: cut };
     this.#appends.add(connection);
-    const lines = [`HTTP/1.1 101 ${response.statusMessage}`];
     const headers = { ...passedOn(response.headers, []), connection: 'Upgrade', upgrade: 'websocket' };
-    for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
-    here.write(`${lines.join('\r\n')}\r\n\r\n`);
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    here.write(`HTTP/1.1 101 ${response.statusMessage}\r\n${lines.join('')}\r\n`);
     here.write(head);
     there.write(sentAhead(request));
     there.on('error', ignore);
@@ -189,7 +189,27 @@ export class Tunnel {
       cutLike(here, there);
     });
     here.pipe(there).pipe(here);
+    if (here.destroyed) there.destroy();
   }
+}
+
+/** Sends the body of a request, with its trailers. */
+function sendBody(raw: IncomingMessage, outgoing: ClientRequest): void {
+  const { 'transfer-encoding': coding, 'content-length': length } = raw.headers;
+  if (coding === undefined && !(Number(length) > 0)) {
+    outgoing.end();
+    return;
+  }
+  raw.once('end', () => {
+    if (coding !== undefined) outgoing.addTrailers(raw.trailers as Record<string, string>);
+    outgoing.end();
+  });
+  raw.on('error', ignore).pipe(outgoing, { end: false });
+}
+
+/** Trailers are announced. */
+function trailerHeader({ headers: { trailer } }: IncomingMessage): { trailer?: string } {
+  return trailer === undefined ? {} : { trailer };
 }
 
 /** Ends a connection as the other one has ended: what was cut looks cut. */
@@ -205,39 +225,3 @@ function sentAhead({ raw }: FastifyRequest): Buffer {
 }
 
 function ignore(): void {}
-
-/** An answer: a response, or, for a handshake, the connection. */
-interface Answer {
-  response: IncomingMessage;
-  socket: Socket | undefined;
-  /** What has come with it. */
-  head: Buffer;
-}
-
-function answerOf(outgoing: http.ClientRequest): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    outgoing
-      .once('response', (response) => resolve({ response, socket: undefined, head: NOTHING }))
-      .once('upgrade', (response, duplex, head) => {
-        const socket = duplex as Socket;
-        socket.setTimeout(0);
-        socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
-        resolve({ response, socket, head });
-      })
-      .on('error', reject);
-  });
-}
-
-/** The headers that go on: not those of the connection, nor those of `others`. */
-function passedOn(
-  headers: http.IncomingHttpHeaders,
-  others: readonly string[],
-): Record<string, string | string[]> {
-  const named = (headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase());
-  const dropped = new Set([...OF_CONNECTIONS, ...named, ...others]);
-  const passed: Record<string, string | string[]> = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && !dropped.has(name)) passed[name] = value;
-  }
-  return passed;
-}

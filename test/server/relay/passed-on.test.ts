@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -84,6 +85,22 @@ describe('an append through a relay', () => {
     expect(rest.status).toBe(200);
     expect(rest.headers.get('stream-next-offset')).toBe(offset);
     expect(await (await fetch(relay.url('/dir/f'))).text()).toBe('one two');
+    const withTrailer = http.request(relay.url('/dir/g?verb=APPEND'), {
+      method: 'PUT',
+      headers: { trailer: 'Stream-Status', 'transfer-encoding': 'chunked' },
+    });
+    withTrailer.write('x');
+    withTrailer.addTrailers({ 'stream-status': '9' });
+    withTrailer.end();
+    await once(withTrailer, 'response');
+    const status = await fetch(relay.url('/dir/g'), { method: 'HEAD' });
+    expect(status.headers.get('stream-status')).toBe('9');
+    const [tail] = (await once(
+      http.get(relay.url('/dir/g?verb=FOLLOW&lines=1'), { agent: false }),
+      'response',
+    )) as [http.IncomingMessage];
+    expect(String(await bytesOf(tail))).toBe('x');
+    expect(tail.trailers['stream-status']).toBe('9');
     expect((await fetch(relay.url('/dir/f'), { method: 'DELETE' })).status).toBe(204);
     expect((await fetch(relay.url('/dir/f'))).status).toBe(404);
     expect((await fetch(origin.url('/dir/f'))).status).toBe(404);
@@ -180,6 +197,18 @@ describe('a server that is none of ours', () => {
     expect(seen).not.toHaveProperty('authorization');
     expect(seen).not.toHaveProperty('cookie');
     expect(seen).toMatchObject({ 'x-other': 'kept', via: expect.stringMatching(/^1\.1 httpfstream-/) });
+  });
+
+  test('is told who this server is, and nobody else', async () => {
+    const seen: (string | undefined)[] = [];
+    const upstream = await startForeign((request, response) => {
+      seen.push(request.headers.authorization);
+      response.end();
+    });
+    const relay = await startRelay(upstream.replace('//', '//user:p%40ss@'));
+    await fetch(relay.url('/x'), { method: 'POST', headers: { authorization: 'Bearer other' }, body: 'x' });
+    await fetch(relay.url('/y'));
+    expect(new Set(seen)).toEqual(new Set([`Basic ${Buffer.from('user:p@ss').toString('base64')}`]));
   });
 
   test('or that is away: 502', async () => {
