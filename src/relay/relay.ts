@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { Core } from '../core/core.ts';
 import { RelayLoopError, ResourceNotFoundError, ServerClosingError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import { Pull, type RelayLog } from './pull.ts';
+import type { RelayLog } from './fetching.ts';
+import { Pull } from './pull.ts';
 import { Upstream } from './upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
 
@@ -135,7 +136,7 @@ export class Relay {
     this.#idleSince.delete(pull);
     const head = pull.isMissing ? 'missing' : await abortable(pull.head, signal);
     if (head === 'elsewhere') return undefined;
-    if (head === 'here' && !pull.isMissing) return servedBy(pull);
+    if (head === 'here') return servedBy(pull);
     if (waitMs === 0) throw new ResourceNotFoundError('there is nothing at this path');
     return 'missing';
   }

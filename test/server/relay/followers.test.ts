@@ -169,7 +169,12 @@ describe('an end at the origin is the end at three relays', () => {
     const { origin, last } = await chain();
     const follower = follow(last.url('/later'), { wait: 60 });
     await once(follower, 'waiting');
-    await append(origin.url('/later'), ['here']);
+    const appender = openAppend(origin.url('/later'));
+    appender.write('he');
+    await waitForSize(path.join(last.root, 'later'), 2);
+    // And so do those who did not wait.
+    expect(await (await fetch(last.url('/later'))).text()).toBe('he');
+    appender.end('re');
     expect(await textOf(follower)).toBe('here');
   });
 

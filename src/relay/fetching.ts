@@ -1,0 +1,269 @@
+import type { Core } from '../core/core.ts';
+import { openLineBytes } from '../core/readers/cutting.ts';
+import type { Lease, LeaseHolder } from '../core/sessions/lease.ts';
+import { isJsonType } from '../core/streams/stream-type.ts';
+import { type HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../wire/errors.ts';
+import type { EndReason, Outcome } from '../wire/protocol.ts';
+import type { ResourcePath } from '../wire/resource-path.ts';
+import { type Copied, LocalCopy, type NewCopy } from './local-copy.ts';
+import type { Upstream } from './upstream.ts';
+
+/** Names the append of a relay in what is remembered of the file: no client can have it, it is too short. */
+const SESSION = 'relay';
+
+/** How much is here before the head is told, if there is as much: enough to see what it is. */
+const FIRST_BYTES = 512;
+
+/** What has ended there, and is not longer than this, is served when all of it is here: its status is known then, too. */
+const BRIEF_BYTES = 64 * 1024;
+
+/** Where a log gets its lines. */
+export interface RelayLog {
+  info(detail: object, message: string): void;
+}
+
+/** What pulls are made with. */
+export interface PullOptions {
+  core: Core;
+  log: RelayLog;
+  /** Longest time to the head of an answer, in milliseconds. */
+  headTimeoutMs: number;
+}
+
+/** What becomes of a request for a path that comes from elsewhere. */
+export type Head =
+  /** It can be read from here, like any other file. */
+  | 'here'
+  /** It is not there, and is waited for. */
+  | 'missing'
+  /** It is to be passed on: it is not kept here. */
+  | 'elsewhere';
+
+/** Who brings the bytes. */
+export interface Source {
+  /** Called when {@link Fetching.take} returned false and may be called again. */
+  resume(): void;
+  /** Called when no more bytes are taken: the file here is lost. */
+  stop(error?: HttpfstreamError): void;
+}
+
+/** The file of one path while it is fetched: what is asked for it, what is known, and the append to the copy. */
+export class Fetching implements LeaseHolder {
+  readonly path: ResourcePath;
+  readonly upstream: Upstream;
+  /** Of all requests for it. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly options: PullOptions;
+  readonly copy: LocalCopy;
+  readonly #aborter = new AbortController();
+  readonly #begunAtMs = performance.now();
+  #head!: Promise<Head>;
+  #tellHead!: (head: Head) => void;
+  #refuse!: (error: unknown) => void;
+  #source: Source | undefined;
+  #lease: Lease | undefined;
+  #size: number | undefined;
+  /** Of JSON: what has come of a line that has no end yet. */
+  #line: Buffer[] | undefined;
+  #isMissing = false;
+  #isBrief = false;
+  #isElsewhere = false;
+  #lost: HttpfstreamError | undefined;
+
+  constructor(
+    path: ResourcePath,
+    upstream: Upstream,
+    headers: Readonly<Record<string, string>>,
+    options: PullOptions,
+  ) {
+    this.path = path;
+    this.upstream = upstream;
+    this.headers = { ...upstream.headers, ...headers };
+    this.options = options;
+    this.copy = new LocalCopy(options.core, path);
+    this.#expectHead();
+  }
+
+  /** Resolves, or rejects, when it is known what becomes of those who ask for the path. */
+  get head(): Promise<Head> {
+    return this.#head;
+  }
+
+  /** Aborts when it is fetched no more. */
+  get signal(): AbortSignal {
+    return this.#aborter.signal;
+  }
+
+  /** Whether the file is not there, and is waited for. */
+  get isMissing(): boolean {
+    return this.#isMissing;
+  }
+
+  /** Whether it is not kept here. */
+  get isElsewhere(): boolean {
+    return this.#isElsewhere;
+  }
+
+  /** How many bytes are here and count. */
+  get committed(): number {
+    return this.#lease?.committed ?? 0;
+  }
+
+  /** How many bytes the file there had at the beginning; undefined when that is not known. */
+  get size(): number | undefined {
+    return this.#size;
+  }
+
+  /** The append to the copy, if it has begun. */
+  get lease(): Lease | undefined {
+    return this.#lease;
+  }
+
+  /** Why the file here is lost, if it is. */
+  get loss(): HttpfstreamError | undefined {
+    return this.#lost;
+  }
+
+  /** Fetches no more. */
+  abort(reason: unknown): void {
+    this.#aborter.abort(reason);
+  }
+
+  /** Tells those who ask that it is not there, and those who ask later what comes then. */
+  miss(): void {
+    this.#isMissing = true;
+    this.#tellHead('missing');
+    this.#expectHead();
+  }
+
+  /** Tells those who ask to be passed on. */
+  passOn(): void {
+    this.#isElsewhere = true;
+    this.#tellHead('elsewhere');
+  }
+
+  /** Tells those who ask that it can be read from here. */
+  serve(): void {
+    this.#tellHead('here');
+  }
+
+  /** Tells those who ask why it cannot be had. */
+  refuse(error: unknown): void {
+    this.#refuse(error);
+  }
+
+  /**
+   * Tells what is there.
+   *
+   * @param size how many bytes it has by now; undefined when that is not known
+   * @param hasEnded whether nothing comes after them
+   */
+  found(size: number | undefined, hasEnded: boolean): void {
+    this.#size = size;
+    this.#isMissing = false;
+    this.#isBrief = hasEnded && size !== undefined && size <= BRIEF_BYTES;
+  }
+
+  /**
+   * Begins to append to the copy, which is made if there is none.
+   *
+   * @param source brings the bytes from where the copy ends
+   * @throws {UpstreamError} when it does not end there any more
+   * @throws what {@link SessionRegistry.open} throws
+   */
+  async append(here: Copied | undefined, made: NewCopy, source: Source): Promise<Lease> {
+    const { sessions } = this.options.core;
+    const make = here === undefined ? () => this.copy.make(made) : undefined;
+    this.#source = source;
+    const lease = await sessions.open(this.path, { session: SESSION }, this, make);
+    this.#lease = lease;
+    if (lease.received !== (here?.size ?? 0)) {
+      await this.copy.drop();
+      throw new UpstreamError('the copy was changed by another program');
+    }
+    lease.feed.expect(this.#size ?? 0);
+    if (isJsonType(lease.feed.type)) this.#line = [];
+    this.#log({ from: lease.received }, 'a pull has begun');
+    this.#tellIfBegun();
+    return lease;
+  }
+
+  /**
+   * Appends bytes, which are its own from now on.
+   *
+   * @returns false when too many wait for the disk
+   */
+  take(bytes: Buffer): boolean {
+    const lease = this.#lease as Lease;
+    if (this.#line === undefined) return lease.append(bytes);
+    // Readers of JSON get whole values.
+    const open = openLineBytes([bytes]);
+    const whole = bytes.subarray(0, bytes.length - open);
+    const parts = whole.length > 0 ? [...this.#line.splice(0), whole] : [];
+    if (open > 0) this.#line.push(bytes.subarray(bytes.length - open));
+    return parts.length === 0 || lease.append(parts.length === 1 ? whole : Buffer.concat(parts));
+  }
+
+  /** Ends the append as the file there has ended. */
+  async end({ reason, status, closed }: Outcome): Promise<void> {
+    const lease = this.#lease as Lease;
+    const start = lease.startPosition;
+    await lease.ready();
+    if (reason === 'deleted') await this.copy.drop();
+    else await lease.end(reason, status, closed);
+    // Its readers have been told, and what is here is not what is there.
+    if (reason === 'truncated') await this.copy.drop();
+    this.#log({ reason, bytes: lease.committed - start }, 'a pull has ended');
+  }
+
+  drained(): void {
+    this.#source?.resume();
+  }
+
+  safe(): void {
+    this.#tellIfBegun();
+  }
+
+  lost(_reason: EndReason, error: HttpfstreamError): void {
+    this.#lost = error;
+    this.#source?.stop(error);
+  }
+
+  deposed(): void {
+    this.#source?.stop();
+  }
+
+  /** What is told when the server there cannot be reached. */
+  unreachable(cause: unknown): UpstreamError {
+    return new UpstreamError(`${this.upstream.origin} cannot be reached`, { cause });
+  }
+
+  /** What is told when it does not answer. */
+  timedOut(): UpstreamTimeoutError {
+    return new UpstreamTimeoutError(`${this.upstream.origin} does not answer`);
+  }
+
+  #expectHead(): void {
+    this.#head = new Promise((resolve, reject) => {
+      this.#tellHead = resolve;
+      this.#refuse = reject;
+    });
+    // Whoever asks is told; there may be nobody any more.
+    this.#head.catch(ignore);
+  }
+
+  /** Lets those who ask have it, when enough is here to say what it is. */
+  #tellIfBegun(): void {
+    const lease = this.#lease;
+    if (lease === undefined || this.#isBrief) return;
+    if (lease.committed >= Math.min(FIRST_BYTES, this.#size ?? 0)) this.serve();
+  }
+
+  #log(detail: object, message: string): void {
+    const durationMs = Math.round(performance.now() - this.#begunAtMs);
+    const { origin: upstream } = this.upstream;
+    this.options.log.info({ resource: this.path.toString(), upstream, ...detail, durationMs }, message);
+  }
+}
+
+function ignore(): void {}
