@@ -28,6 +28,8 @@ export interface PullOptions {
   log: RelayLog;
   /** Longest time to the head of an answer, in milliseconds. */
   headTimeoutMs: number;
+  /** Longest time without a byte of what is none of ours, in milliseconds. */
+  silenceMs: number;
 }
 
 /** What becomes of a request for a path that comes from elsewhere. */
@@ -236,6 +238,12 @@ export class Fetching implements LeaseHolder {
   /** What is told when the server there cannot be reached. */
   unreachable(cause: unknown): UpstreamError {
     return new UpstreamError(`${this.upstream.origin} cannot be reached`, { cause });
+  }
+
+  /** What is told when what it sends breaks off. */
+  broken(cause: unknown): UpstreamError | UpstreamTimeoutError {
+    if (cause instanceof UpstreamError || cause instanceof UpstreamTimeoutError) return cause;
+    return new UpstreamError(`${this.upstream.origin} has broken off`, { cause });
   }
 
   /** What is told when it does not answer. */

@@ -2,6 +2,7 @@ import type { Core } from '../core/core.ts';
 import { ignoreMissing } from '../core/preconditions.ts';
 import type { Outcome } from '../wire/protocol.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
+import type { AnswerRecord } from './kept-answer.ts';
 
 /** What is here of a file that is elsewhere. */
 export interface Copied {
@@ -13,6 +14,8 @@ export interface Copied {
   outcome: Outcome | undefined;
   /** Whether nothing will come any more. */
   isClosed: boolean;
+  /** The head of the answer of which it is the body, if it comes from a server that is none of ours. */
+  answer: AnswerRecord | undefined;
 }
 
 /** What a copy is to be. */
@@ -21,6 +24,8 @@ export interface NewCopy {
   generation: number;
   /** Content type of what was made as a stream. */
   contentType: string | undefined;
+  /** The head of the answer of which it is the body, if it comes from a server that is none of ours. */
+  answer?: AnswerRecord;
 }
 
 /** The copy at one path of what is there on another server. */
@@ -50,7 +55,8 @@ export class LocalCopy {
       const last = await sessions.history.last(file);
       const hasEnded = last !== undefined && last.state !== 'open';
       const outcome = hasEnded ? await sessions.history.outcome(file, size) : undefined;
-      return { size, generation, outcome, isClosed: closed === true };
+      const answer = this.#core.records.get(file.stat.fingerprint)?.answer as AnswerRecord | undefined;
+      return { size, generation, outcome, isClosed: closed === true, answer };
     } finally {
       await file.close();
     }
@@ -61,7 +67,7 @@ export class LocalCopy {
    *
    * @throws what {@link Streams.create} throws
    */
-  async make({ generation, contentType }: NewCopy): Promise<void> {
+  async make({ generation, contentType, answer }: NewCopy): Promise<void> {
     const wanted = {
       contentType,
       copyOf: generation,
@@ -72,6 +78,29 @@ export class LocalCopy {
       isUpload: false,
     };
     await this.#core.streams.create(this.#path, wanted, Buffer.alloc(0));
+    if (answer !== undefined) await this.note(answer);
+  }
+
+  /**
+   * Replaces the head of the answer of which it is the body.
+   *
+   * @throws what {@link Resources.open} and {@link Records.write} throw
+   */
+  async note(answer: AnswerRecord): Promise<void> {
+    const { resources, records, store } = this.#core;
+    const file = await resources.open(this.#path);
+    try {
+      const { fingerprint } = file.stat;
+      await records.write(
+        (draft) => {
+          const record = draft.get(fingerprint);
+          if (record !== undefined) draft.set(fingerprint, { ...record, answer });
+        },
+        { durable: store.isDurable },
+      );
+    } finally {
+      await file.close();
+    }
   }
 
   /** Deletes it: its readers get what they have not got, and are told. */

@@ -7,8 +7,8 @@ import {
   UpstreamTimeoutError,
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
+import { fetchAnswer } from './answered.ts';
 import { Fetching, type Head, type PullOptions } from './fetching.ts';
-import { kindOf } from './first-contact.ts';
 import { followFile } from './followed.ts';
 import type { Copied } from './local-copy.ts';
 import type { Upstream } from './upstream.ts';
@@ -77,6 +77,11 @@ export class Pull {
     return this.#fetching.lease?.feed.readerCount ?? 0;
   }
 
+  /** Whether it is not kept here. */
+  get isElsewhere(): boolean {
+    return this.#fetching.isElsewhere;
+  }
+
   /** Whether what it has found out holds for those who ask next. */
   get isKept(): boolean {
     return !this.#fetching.isElsewhere && !this.#fetching.signal.aborted;
@@ -119,8 +124,7 @@ export class Pull {
       const here = await fetching.copy.look();
       if (here === 'own') return;
       try {
-        if (await this.#isOurs()) await followFile(fetching, here, this.#waitMs);
-        else fetching.passOn();
+        await this.#fetch(here);
         return;
       } catch (error) {
         // Once it appends, there is no other beginning.
@@ -129,6 +133,17 @@ export class Pull {
         if (!(await this.#mayRepeat(error, here)) || attempts === MAX_ATTEMPTS) throw error;
       }
     }
+  }
+
+  /** One request serves both kinds of servers: the answer tells which one it is. */
+  async #fetch(here: Copied | undefined): Promise<void> {
+    const fetching = this.#fetching;
+    const { upstream } = fetching;
+    if (upstream.kind !== 'ours') {
+      if (!(await fetchAnswer(fetching, here))) return;
+      upstream.kind = 'ours';
+    }
+    await followFile(fetching, here, this.#waitMs);
   }
 
   get #waitMs(): number {
@@ -140,7 +155,7 @@ export class Pull {
     const status = error instanceof UnexpectedStatusError ? error.status : 0;
     const isAway = error instanceof UpstreamError || error instanceof UpstreamTimeoutError || status >= 500;
     // What has ended can be read without it.
-    if (isAway && here?.outcome !== undefined) return true;
+    if (isAway && here?.outcome !== undefined && here.answer === undefined) return true;
     // It says itself why not.
     if (status > 0) this.#fetching.passOn();
     return status > 0;
@@ -152,21 +167,5 @@ export class Pull {
     const isOutdated = error instanceof ResourceGoneError || error instanceof RangeNotSatisfiableError;
     if (isOutdated) await this.#fetching.copy.drop();
     return isOutdated;
-  }
-
-  /** @throws {UpstreamError} {@link UpstreamTimeoutError} when that cannot be found out */
-  async #isOurs(): Promise<boolean> {
-    const fetching = this.#fetching;
-    const { upstream, path, headers, signal, options } = fetching;
-    if (upstream.kind === undefined) {
-      const timeout = AbortSignal.timeout(options.headTimeoutMs);
-      try {
-        upstream.kind = await kindOf(upstream.urlOf(path), headers, AbortSignal.any([signal, timeout]));
-      } catch (error) {
-        signal.throwIfAborted();
-        throw timeout.aborted ? fetching.timedOut() : fetching.unreachable(error);
-      }
-    }
-    return upstream.kind === 'ours';
   }
 }

@@ -3,6 +3,8 @@ import type { Core } from '../core/core.ts';
 import { RelayLoopError, ResourceNotFoundError, ServerClosingError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import type { RelayLog } from './fetching.ts';
+import { KeptAnswer } from './kept-answer.ts';
+import { type Copied, LocalCopy } from './local-copy.ts';
 import { Pull } from './pull.ts';
 import { Upstream } from './upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
@@ -15,6 +17,9 @@ const FAILED_MS = 1000;
 
 /** For so long it is believed that something is not there. */
 const MISSING_MS = 5000;
+
+/** For so long what is not kept is passed on without a look. */
+const UNKEPT_MS = 10_000;
 
 /** About how many paths something is known for these times. */
 const MAX_KNOWN = 4096;
@@ -36,6 +41,8 @@ export interface RelayOptions {
   upstreams: readonly UpstreamOption[];
   /** Longest time to the head of an answer, in milliseconds. */
   headTimeoutMs: number;
+  /** Longest time without a byte of what does not come from a server of ours, in milliseconds. */
+  silenceMs: number;
   /** How long a pull goes on that nobody reads, in milliseconds. */
   idleMs: number;
 }
@@ -63,6 +70,8 @@ export interface Served {
 /** What is known of a path for a while. */
 interface Known {
   untilMs: number;
+  /** Whether it is passed on at once: nobody waits for the head of what is not kept. */
+  isElsewhere: boolean;
   /** Why it cannot be had; undefined when it can. */
   failure: unknown;
 }
@@ -127,8 +136,8 @@ export class Relay {
     if (pull === undefined) {
       const known = this.#knownOf(path);
       if (known !== undefined && (known.failure === undefined || waitMs === 0)) {
-        if (known.failure === undefined) return ALL;
-        throw known.failure;
+        if (known.failure !== undefined) throw known.failure;
+        return known.isElsewhere ? undefined : ALL;
       }
       pull = this.#begin(path, headers);
     }
@@ -146,7 +155,15 @@ export class Relay {
     const pull = this.#pulls.get(path.key);
     if (pull !== undefined) return pull.isMissing ? undefined : servedBy(pull);
     const known = this.#knownOf(path);
-    return known !== undefined && known.failure === undefined ? ALL : undefined;
+    return known !== undefined && known.failure === undefined && !known.isElsewhere ? ALL : undefined;
+  }
+
+  /** What is kept here of an answer of a server that is none of ours; undefined when nothing is. */
+  async keptAt(path: ResourcePath): Promise<{ answer: KeptAnswer; copied: Copied } | undefined> {
+    const copied = await new LocalCopy(this.#options.core, path).look();
+    if (copied === undefined || copied === 'own' || copied.answer === undefined) return undefined;
+    const url = (this.upstreamOf(path) as Upstream).urlOf(path);
+    return { answer: KeptAnswer.from(url, copied.answer), copied };
   }
 
   /** Tells that a path was changed through here: what is known of it is old. */
@@ -179,11 +196,13 @@ export class Relay {
       clearInterval(this.#sweep);
       this.#sweep = undefined;
     }
-    if (!pull.isKept) return;
+    const isUnkept = pull.isElsewhere && this.upstreamOf(pull.path)?.kind === 'foreign';
+    if (!pull.isKept && !isUnkept) return;
     const { failure } = pull;
     const isMissing = failure instanceof ResourceNotFoundError;
-    const forMs = failure === undefined ? CHECKED_MS : isMissing ? MISSING_MS : FAILED_MS;
-    this.#known.set(key, { untilMs: performance.now() + forMs, failure });
+    const seenMs = failure === undefined ? CHECKED_MS : isMissing ? MISSING_MS : FAILED_MS;
+    const untilMs = performance.now() + (isUnkept ? UNKEPT_MS : seenMs);
+    this.#known.set(key, { untilMs, isElsewhere: isUnkept, failure });
     if (this.#known.size > MAX_KNOWN) this.#known.delete(this.#known.keys().next().value as string);
   }
 

@@ -25,6 +25,7 @@ async function startRelay(options: Partial<RelayOptions> = {}) {
     log: { info: (detail, message) => lines.push(`${message} ${JSON.stringify(detail)}`) },
     upstreams: [parseUpstream(origin.url(''))],
     headTimeoutMs: 30_000,
+    silenceMs: 30_000,
     idleMs: 30_000,
     ...options,
   });

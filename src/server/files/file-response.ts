@@ -6,6 +6,7 @@ import type { StreamState, StreamView } from '../../core/streams/stream-view.ts'
 import { RangeNotSatisfiableError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { type JsonForm, jsonFormOf, sendArray } from '../json/json-response.ts';
+import { contentRange, multipartBody, rangesFor } from '../response/byte-ranges.ts';
 import {
   assertChangeable,
   assertUnchanged,
@@ -24,7 +25,6 @@ import {
 } from '../response/headers.ts';
 import { LastModified } from '../response/last-modified.ts';
 import { sendBytes } from '../response/send-bytes.ts';
-import { contentRange, multipartBody, rangesFor } from './byte-ranges.ts';
 
 /** What is told of a file beside its bytes. */
 export interface SeenFile {

@@ -7,15 +7,15 @@ import type { Outcome } from '../../wire/protocol.ts';
 
 const asItIs: Encoder = (parts) => parts;
 
-/** The first bytes of a file that is still coming, as a body whose length is known. It breaks when they do not come. */
+/** The first bytes of a file that is still coming, or all of it, as a body. It breaks when they do not come. */
 export class JoinedBody extends Readable implements Sink {
   readonly encode = asItIs;
   readonly cutting = anywhere;
   #reader: Reader | undefined;
   #missing: number;
 
-  /** @param length how many bytes it has */
-  constructor(length: number) {
+  /** @param length how many bytes it has. Default: all that come */
+  constructor(length = Number.POSITIVE_INFINITY) {
     super();
     this.#missing = length;
   }
@@ -53,7 +53,8 @@ export class JoinedBody extends Readable implements Sink {
   waiting(): void {}
 
   end({ reason }: Outcome): void {
-    if (this.#missing > 0) this.destroy(new UpstreamError(`the rest has not come: ${reason}`));
+    if (this.#missing === Number.POSITIVE_INFINITY && reason === 'finished') this.push(null);
+    else if (this.#missing > 0) this.destroy(new UpstreamError(`the rest has not come: ${reason}`));
   }
 
   fail(cause: unknown): void {

@@ -9,14 +9,19 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
 import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake, verbOf } from '../request/request-target.ts';
+import { parseTarget } from '../request/target.ts';
 import { contentTypeOf } from '../response/content-type.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
 import { sendStream } from '../response/send-bytes.ts';
 import { JoinedBody } from './joined-body.ts';
+import { type Kept, KeptResponder } from './kept-responder.ts';
 import { Tunnel } from './tunnel.ts';
 
 /** Longest time to the head of an answer of another server, in milliseconds. */
 const HEAD_TIMEOUT_MS = 30_000;
+
+/** Longest time without a byte of what does not come from a server of ours, in milliseconds. */
+const SILENCE_MS = 60_000;
 
 /** How long something is fetched that nobody reads, in milliseconds. */
 const IDLE_MS = 30_000;
@@ -38,12 +43,17 @@ export interface RelayResponderOptions {
   prefix: string;
 }
 
+/** What is kept of an answer. */
+type Found = Pick<Kept, 'answer' | 'copied'>;
+
 /** How a request is served that is for what comes from another server. */
 type Way =
   /** By the protocols of this server: it is here. */
   | 'here'
   /** From the file while it still comes. */
   | 'joined'
+  /** As the other server has answered: it is here, or under way. */
+  | 'kept'
   /** By the other server. */
   | 'there';
 
@@ -55,6 +65,7 @@ export class RelayResponder {
   readonly #core: Core;
   readonly #relay: Relay;
   readonly #tunnel: Tunnel;
+  readonly #kept: KeptResponder;
 
   constructor(
     core: Core,
@@ -63,8 +74,16 @@ export class RelayResponder {
     { upstreams, prefix }: RelayResponderOptions,
   ) {
     this.#core = core;
-    this.#relay = new Relay({ core, log, upstreams, headTimeoutMs: HEAD_TIMEOUT_MS, idleMs: IDLE_MS });
+    this.#relay = new Relay({
+      core,
+      log,
+      upstreams,
+      headTimeoutMs: HEAD_TIMEOUT_MS,
+      silenceMs: SILENCE_MS,
+      idleMs: IDLE_MS,
+    });
     this.#tunnel = new Tunnel(server, appends, prefix);
+    this.#kept = new KeptResponder(core);
   }
 
   /** Fetches nothing more. */
@@ -85,9 +104,17 @@ export class RelayResponder {
     const via = this.#relay.viaOf(headerText(request.headers.via));
     const client = new Client(request);
     try {
-      const { way, served } = await this.#wayOf(request, path, client);
+      const { way, served, kept } = await this.#wayOf(request, path, upstream, client);
       if (way === 'here') return false;
-      if (way === 'joined') await this.#join(request, reply, path, served as Served, client.signal);
+      if (way === 'kept')
+        await this.#kept.send(
+          request,
+          reply,
+          path,
+          { ...(kept as Found), served: served as Served, via },
+          client.signal,
+        );
+      else if (way === 'joined') await this.#join(request, reply, path, served as Served, client.signal);
       else await this.#pass(request, reply, path, { upstream, via });
       return true;
     } finally {
@@ -109,18 +136,27 @@ export class RelayResponder {
   async #wayOf(
     request: FastifyRequest,
     path: ResourcePath,
+    upstream: Upstream,
     client: Client,
-  ): Promise<{ way: Way; served?: Served }> {
+  ): Promise<{ way: Way; served?: Served; kept?: Found }> {
     if (!isRead(request)) return { way: 'there' };
     if (isFollow(request)) return { way: await this.#wayOfFollow(request, path, client) };
     if (path.isRoot || path.trailingSlash) return { way: 'there' };
     if (parameterOf(request, StreamQuery.live) !== undefined) {
       return { way: await this.#wayOfLive(request, path, client) };
     }
+    const isOurs = upstream.kind === 'ours';
+    if (!isOurs && isPersonal(request)) return { way: 'there' };
     const isWhole = request.method === 'GET' && !CONDITIONS.some((name) => name in request.headers);
     // For a part of what is not here the whole of it is not fetched.
     const served = isWhole ? await this.#ready(request, path, 0, client) : this.#relay.peek(path);
     if (served === undefined || served === 'missing') return { way: 'there' };
+    // Its kind may be known by now.
+    const kept = upstream.kind === 'ours' ? undefined : await this.#relay.keptAt(path);
+    if (kept !== undefined) {
+      const isThere = served.isCaughtUp || isWhole;
+      return isThere ? { way: 'kept', served, kept } : { way: 'there' };
+    }
     if (served.isCaughtUp) return { way: 'here' };
     const isPlain = isWhole && parameterOf(request, StreamQuery.offset) === undefined;
     return isPlain && served.size !== undefined ? { way: 'joined', served } : { way: 'there' };
@@ -218,6 +254,12 @@ class Client {
 function isRead(request: FastifyRequest): boolean {
   const { method } = request;
   return (method === 'GET' || method === 'HEAD') && verbOf(request) !== 'APPEND';
+}
+
+/** Whether what a server that is none of ours answers may be for this reader only, or for this query. */
+function isPersonal({ headers, raw }: FastifyRequest): boolean {
+  const { queryString } = parseTarget(raw.url);
+  return queryString !== '' || headers.authorization !== undefined || headers.cookie !== undefined;
 }
 
 function isFollow(request: FastifyRequest): boolean {

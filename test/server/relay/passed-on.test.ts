@@ -178,8 +178,8 @@ describe('a server that is none of ours', () => {
 
   test('that breaks in the middle is broken for its readers', async () => {
     const upstream = await startForeign((_request, response) => {
-      response.writeHead(200, { 'content-length': 10 });
-      response.write('half', () => response.destroy());
+      response.writeHead(200, { 'content-length': 200_000, 'cache-control': 'no-store' });
+      response.write(pattern(0, 100_000), () => response.destroy());
     });
     const relay = await startRelay(upstream);
     await expect(fetch(relay.url('/x')).then((response) => response.text())).rejects.toThrow();

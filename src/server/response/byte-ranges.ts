@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import parseRange from 'range-parser';
-import type { Piece, Range } from '../response/file-body.ts';
-import type { LastModified } from '../response/last-modified.ts';
+import type { Piece, Range } from './file-body.ts';
+import type { LastModified } from './last-modified.ts';
 
 /** More ranges than this in one request are answered with the whole file. */
 const MAX_RANGES = 100;

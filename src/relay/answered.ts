@@ -1,0 +1,279 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { nodeFetch } from '../http/index.node.ts';
+import { type HttpfstreamError, ResourceNotFoundError, UpstreamError } from '../wire/errors.ts';
+import { VERB_HEADER } from '../wire/protocol.ts';
+import { AnswerBody } from './answer-body.ts';
+import type { Fetching } from './fetching.ts';
+import { isOfOurs } from './first-contact.ts';
+import { KeptAnswer } from './kept-answer.ts';
+import type { Copied } from './local-copy.ts';
+
+/** How often it is gone on after a cut before another byte has come. */
+const MAX_RESUMES = 5;
+
+/** Wait before the first of them, in milliseconds; it doubles from one to the next. */
+const RESUME_DELAY_MS = 100;
+
+const CONTENT_RANGE = /^bytes (\d+)-(\d+)\/(\d+)$/;
+
+const fetch = nodeFetch();
+
+/**
+ * Fetches what any server answers to a plain `GET`, keeps it if it may be kept, and goes on after cuts as long as it is sure that
+ * the bytes are of the same body. What is here and still holds is not fetched.
+ *
+ * @returns whether the server is one of ours after all: nothing was fetched then
+ * @throws {ResourceNotFoundError} when it is not there
+ * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be had
+ */
+export function fetchAnswer(fetching: Fetching, here: Copied | undefined): Promise<boolean> {
+  return new FetchedAnswer(fetching).run(here);
+}
+
+/** What is here of the body of an answer. */
+interface KeptBody {
+  copied: Copied;
+  answer: KeptAnswer;
+  isWhole: boolean;
+}
+
+class FetchedAnswer {
+  readonly #fetching: Fetching;
+  readonly #url: URL;
+
+  constructor(fetching: Fetching) {
+    this.#fetching = fetching;
+    this.#url = fetching.upstream.urlOf(fetching.path);
+  }
+
+  async run(here: Copied | undefined): Promise<boolean> {
+    const kept = this.#keptOf(here);
+    if (kept?.isWhole === true && kept.answer.isFresh) return false;
+    let body: AnswerBody;
+    try {
+      body = await this.#request(kept && headersFor(kept));
+    } catch (error) {
+      if (kept?.isWhole === true && kept.answer.mayBeStale) return false;
+      throw error;
+    }
+    try {
+      if (await isOfOurs(body.response)) return true;
+      this.#fetching.upstream.kind = 'foreign';
+      await this.#judge(body, here, kept);
+      return false;
+    } finally {
+      await body.cancel();
+    }
+  }
+
+  /** What is here, if anything can be done with it. */
+  #keptOf(copied: Copied | undefined): KeptBody | undefined {
+    if (copied?.answer === undefined) return undefined;
+    const answer = KeptAnswer.from(this.#url, copied.answer);
+    const isWhole = copied.outcome?.reason === 'finished';
+    return isWhole || answer.strongValidator !== undefined ? { copied, answer, isWhole } : undefined;
+  }
+
+  async #request(headers: Readonly<Record<string, string>> = {}): Promise<AnswerBody> {
+    const { signal, options } = this.#fetching;
+    const silence = new AbortController();
+    const timer = setTimeout(() => silence.abort(this.#fetching.timedOut()), options.headTimeoutMs);
+    try {
+      const response = await fetch(this.#url, {
+        method: 'GET',
+        headers: new Headers({
+          accept: '*/*',
+          'accept-encoding': 'identity',
+          [VERB_HEADER]: 'FOLLOW',
+          ...this.#fetching.headers,
+          ...headers,
+        }),
+        redirect: 'manual',
+        signal: AbortSignal.any([signal, silence.signal]),
+      });
+      return new AnswerBody(response, silence, options.silenceMs);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw silence.signal.aborted ? this.#fetching.timedOut() : this.#fetching.unreachable(error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Does with an answer what is to be done with it. */
+  async #judge(body: AnswerBody, here: Copied | undefined, kept: KeptBody | undefined): Promise<void> {
+    const fetching = this.#fetching;
+    const { response } = body;
+    const { status } = response;
+    if (status === 304 && kept?.isWhole === true) {
+      const answer = kept.answer.revalidated(response);
+      if (answer !== undefined) await fetching.copy.note(answer.record);
+      return;
+    }
+    if (status === 206 && kept?.isWhole === false && goesOn(response, kept)) {
+      await this.#keep(body, kept.answer, kept.copied, 0);
+      return;
+    }
+    if (status >= 500 && kept?.isWhole === true && kept.answer.mayBeStale) return;
+    const answer = KeptAnswer.of(this.#url, response);
+    if (answer !== undefined && kept?.isWhole === false && answer.hasBytesOf(kept.answer)) {
+      await this.#keep(body, answer, kept.copied, kept.copied.size);
+      return;
+    }
+    // What is here is not what is there.
+    if (here !== undefined && status < 500) await fetching.copy.drop();
+    if (status === 404 || status === 410) throw new ResourceNotFoundError('there is nothing at this path');
+    if (answer === undefined) fetching.passOn();
+    else await this.#keep(body, answer, undefined, 0);
+  }
+
+  /**
+   * Keeps a body, and goes on when it is cut.
+   *
+   * @param here what there is of it already
+   * @param skipped how many of the bytes that come are here already
+   */
+  async #keep(
+    body: AnswerBody,
+    answer: KeptAnswer,
+    here: Copied | undefined,
+    skipped: number,
+  ): Promise<void> {
+    const fetching = this.#fetching;
+    const start = here?.size ?? 0;
+    const length = body.length;
+    const size = length === undefined ? undefined : start - skipped + length;
+    fetching.found(size, size !== undefined);
+    const made = { generation: Date.now() * 1000, contentType: undefined, answer: answer.record };
+    const writing = new Writing(fetching, start);
+    const lease = await fetching.append(here, made, writing);
+    try {
+      await writing.take(body, skipped);
+      for (let resumes = 0; writing.position !== (size ?? writing.position) || !writing.isComplete; ) {
+        const before = writing.position;
+        await this.#resume(writing, answer, size, resumes);
+        resumes = writing.position > before ? 0 : resumes + 1;
+      }
+      await fetching.end({ reason: 'finished' });
+    } catch (error) {
+      if (fetching.signal.aborted) throw error;
+      await lease.ready();
+      await fetching.end({ reason: 'interrupted' });
+      if (answer.strongValidator === undefined) await fetching.copy.drop();
+      throw fetching.loss ?? fetching.broken(error);
+    }
+  }
+
+  /** Goes on after a cut. */
+  async #resume(
+    writing: Writing,
+    answer: KeptAnswer,
+    size: number | undefined,
+    resumes: number,
+  ): Promise<void> {
+    const { strongValidator } = answer;
+    const { signal } = this.#fetching;
+    if (strongValidator === undefined || resumes >= MAX_RESUMES || writing.loss !== undefined) {
+      throw writing.failure ?? new UpstreamError('the answer was cut');
+    }
+    await delay(RESUME_DELAY_MS * 2 ** resumes, undefined, { signal });
+    const { position } = writing;
+    const asked = this.#request({ range: `bytes=${position}-`, 'if-range': strongValidator });
+    const body = await asked.catch((error: HttpfstreamError) => {
+      writing.failure = error;
+    });
+    if (body === undefined) return;
+    try {
+      const { response } = body;
+      const isSame = response.status === 206 && isPart(response, position, size, answer);
+      const again = response.status === 200 ? KeptAnswer.of(this.#url, response) : undefined;
+      if (isSame) await writing.take(body, 0);
+      else if (again?.hasBytesOf(answer) === true) await writing.take(body, position);
+      else if (response.status >= 500) writing.failure = new UpstreamError(`HTTP status ${response.status}`);
+      else throw new UpstreamError('what is there has changed while it was fetched');
+    } finally {
+      await body.cancel();
+    }
+  }
+}
+
+/** The bytes of one body on their way to the copy, from one or several answers. */
+class Writing {
+  /** Position of the next byte. */
+  position: number;
+  /** Whether an answer has come to its end. */
+  isComplete = false;
+  /** Why the last one has not. */
+  failure: unknown;
+  /** Set when the copy takes no more. */
+  loss: HttpfstreamError | undefined;
+  readonly #fetching: Fetching;
+  #drained = () => {};
+
+  constructor(fetching: Fetching, position: number) {
+    this.#fetching = fetching;
+    this.position = position;
+  }
+
+  resume(): void {
+    this.#drained();
+  }
+
+  stop(error: HttpfstreamError = new UpstreamError('the pull was stopped')): void {
+    this.loss = error;
+    this.#drained();
+  }
+
+  /** Takes what an answer has, but for the first bytes. What breaks it is in `failure`. */
+  async take(body: AnswerBody, skipped: number): Promise<void> {
+    this.isComplete = false;
+    let toSkip = skipped;
+    try {
+      for (let bytes = await body.read(); bytes !== undefined; bytes = await body.read()) {
+        const wanted = bytes.subarray(toSkip);
+        toSkip -= bytes.length - wanted.length;
+        this.position += wanted.length;
+        if (!this.#fetching.take(wanted)) await this.#untilDrained();
+        if (this.loss !== undefined) throw this.loss;
+      }
+      this.isComplete = true;
+    } catch (error) {
+      if (this.loss !== undefined || this.#fetching.signal.aborted) throw error;
+      this.failure = error;
+    }
+  }
+
+  #untilDrained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#drained = resolve;
+      if (this.loss !== undefined) resolve();
+    });
+  }
+}
+
+function headersFor({ copied, answer, isWhole }: KeptBody): Readonly<Record<string, string>> {
+  if (isWhole) return answer.conditions;
+  return { range: `bytes=${copied.size}-`, 'if-range': answer.strongValidator as string };
+}
+
+function goesOn(response: Response, { copied, answer }: KeptBody): boolean {
+  return isPart(response, copied.size, undefined, answer);
+}
+
+/** Whether a part begins where it must, of what has this size, and nothing says that it is of another body. */
+function isPart(
+  { headers }: Response,
+  position: number,
+  size: number | undefined,
+  answer: KeptAnswer,
+): boolean {
+  const [, start, end, total] = CONTENT_RANGE.exec(headers.get('content-range') ?? '') ?? [];
+  const etag = headers.get('etag') ?? undefined;
+  return (
+    Number(start) === position &&
+    Number(end) + 1 === Number(total) &&
+    (size === undefined || Number(total) === size) &&
+    etag === answer.etag &&
+    (headers.get('content-encoding') ?? 'identity') === 'identity'
+  );
+}
