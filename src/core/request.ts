@@ -12,6 +12,8 @@ export interface AppendRequest {
   generation?: number | undefined;
   /** Whether the stream is closed when the append has finished. */
   closes?: boolean;
+  /** Whether it brings what is on another server to the copy of that. Default false. */
+  isCopying?: boolean;
 }
 
 /** What a follower asks for. */

@@ -223,18 +223,21 @@ export class Resource implements LogTarget, FeedOwner {
   /**
    * Keeps single appends out, for a session, until {@link endClaim}.
    *
+   * @param isCopying whether a copy stays one: else it has what is not there
    * @throws {StreamClosedError} when nothing may be appended any more
    * @throws {ContentTypeMismatchError} when not every byte may be
    */
-  claim(): Promise<void> {
+  claim(isCopying = false): Promise<void> {
     return this.#appends.whileIdle(async () => {
       if (this.#isolation !== undefined) throw this.#isolation;
       this.#assertNothingLost();
       if (this.state.closed === true) throw new StreamClosedError('the stream is closed', this.state.size);
       // A copy gets the lines as they are where it is copied from.
-      if (isJsonType(this.type) && this.state.copyOf === undefined) {
+      if (isJsonType(this.type) && !isCopying) {
         throw new ContentTypeMismatchError('a stream of JSON values takes them by POST only');
       }
+      const { copyOf, diverged } = this.state;
+      if (copyOf !== undefined && diverged !== true && !isCopying) this.#appends.amend({ diverged: true });
       // From now on the file has bytes of which the journal does not know.
       await this.#appends.remember();
       await this.#appends.closeFile();

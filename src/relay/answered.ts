@@ -7,6 +7,7 @@ import type { Fetching } from './fetching.ts';
 import { isOfOurs } from './first-contact.ts';
 import { KeptAnswer } from './kept-answer.ts';
 import type { Copied } from './local-copy.ts';
+import type { UpstreamKind } from './upstream.ts';
 
 /** How often it is gone on after a cut before another byte has come. */
 const MAX_RESUMES = 5;
@@ -30,6 +31,66 @@ export function fetchAnswer(fetching: Fetching, here: Copied | undefined): Promi
   return new FetchedAnswer(fetching).run(here);
 }
 
+/**
+ * Finds out what a server is, by a request to follow; undefined when its answer does not tell: it may be that of something in
+ * front of it.
+ *
+ * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be reached
+ */
+export async function kindByAnswer(
+  fetching: Fetching,
+  signal: AbortSignal,
+): Promise<UpstreamKind | undefined> {
+  const abort = () => fetching.abort(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    const body = await request(fetching);
+    try {
+      if (await isOfOurs(body.response)) return 'ours';
+      return body.response.ok ? 'foreign' : undefined;
+    } finally {
+      await body.cancel();
+    }
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+/**
+ * Sends a request to follow, which means nothing to any other server.
+ *
+ * @throws {UpstreamError} {@link UpstreamTimeoutError} when there is no answer
+ */
+async function request(
+  fetching: Fetching,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<AnswerBody> {
+  const { signal, options } = fetching;
+  const silence = new AbortController();
+  const timer = setTimeout(() => silence.abort(fetching.timedOut()), options.headTimeoutMs);
+  try {
+    const response = await fetch(fetching.upstream.urlOf(fetching.path), {
+      method: 'GET',
+      headers: new Headers({
+        accept: '*/*',
+        'accept-encoding': 'identity',
+        [VERB_HEADER]: 'FOLLOW',
+        ...fetching.headers,
+        ...headers,
+      }),
+      redirect: 'manual',
+      signal: AbortSignal.any([signal, silence.signal]),
+    });
+    return new AnswerBody(response, silence, options.silenceMs);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw silence.signal.aborted ? fetching.timedOut() : fetching.unreachable(error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** What is here of the body of an answer. */
 interface KeptBody {
   copied: Copied;
@@ -51,14 +112,15 @@ class FetchedAnswer {
     if (kept?.isWhole === true && kept.answer.isFresh) return false;
     let body: AnswerBody;
     try {
-      body = await this.#request(kept && headersFor(kept));
+      body = await request(this.#fetching, kept && headersFor(kept));
     } catch (error) {
       if (kept?.isWhole === true && kept.answer.mayBeStale) return false;
       throw error;
     }
     try {
       if (await isOfOurs(body.response)) return true;
-      this.#fetching.upstream.kind = 'foreign';
+      // Errors may be those of something in front of one of ours.
+      if (body.response.ok || body.response.status === 304) this.#fetching.upstream.kind = 'foreign';
       await this.#judge(body, here, kept);
       return false;
     } finally {
@@ -68,36 +130,10 @@ class FetchedAnswer {
 
   /** What is here, if anything can be done with it. */
   #keptOf(copied: Copied | undefined): KeptBody | undefined {
-    if (copied?.answer === undefined) return undefined;
-    const answer = KeptAnswer.from(this.#url, copied.answer);
+    const answer = copied?.answer && KeptAnswer.from(this.#url, copied.answer);
+    if (copied === undefined || answer === undefined) return undefined;
     const isWhole = copied.outcome?.reason === 'finished';
     return isWhole || answer.strongValidator !== undefined ? { copied, answer, isWhole } : undefined;
-  }
-
-  async #request(headers: Readonly<Record<string, string>> = {}): Promise<AnswerBody> {
-    const { signal, options } = this.#fetching;
-    const silence = new AbortController();
-    const timer = setTimeout(() => silence.abort(this.#fetching.timedOut()), options.headTimeoutMs);
-    try {
-      const response = await fetch(this.#url, {
-        method: 'GET',
-        headers: new Headers({
-          accept: '*/*',
-          'accept-encoding': 'identity',
-          [VERB_HEADER]: 'FOLLOW',
-          ...this.#fetching.headers,
-          ...headers,
-        }),
-        redirect: 'manual',
-        signal: AbortSignal.any([signal, silence.signal]),
-      });
-      return new AnswerBody(response, silence, options.silenceMs);
-    } catch (error) {
-      signal.throwIfAborted();
-      throw silence.signal.aborted ? this.#fetching.timedOut() : this.#fetching.unreachable(error);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   /** Does with an answer what is to be done with it. */
@@ -123,7 +159,8 @@ class FetchedAnswer {
     // What is here is not what is there.
     if (here !== undefined && status < 500) await fetching.copy.drop();
     if (status === 404 || status === 410) throw new ResourceNotFoundError('there is nothing at this path');
-    if (answer === undefined) fetching.passOn();
+    // Errors are not for a while: they may be over.
+    if (answer === undefined || !fetching.mayKeep(body.length)) fetching.passOn(response.ok);
     else await this.#keep(body, answer, undefined, 0);
   }
 
@@ -157,6 +194,10 @@ class FetchedAnswer {
       await fetching.end({ reason: 'finished' });
     } catch (error) {
       if (fetching.signal.aborted) throw error;
+      if (fetching.isTooLong) {
+        await fetching.giveUp();
+        return;
+      }
       await lease.ready();
       await fetching.end({ reason: 'interrupted' });
       if (answer.strongValidator === undefined) await fetching.copy.drop();
@@ -178,7 +219,7 @@ class FetchedAnswer {
     }
     await delay(RESUME_DELAY_MS * 2 ** resumes, undefined, { signal });
     const { position } = writing;
-    const asked = this.#request({ range: `bytes=${position}-`, 'if-range': strongValidator });
+    const asked = request(this.#fetching, { range: `bytes=${position}-`, 'if-range': strongValidator });
     const body = await asked.catch((error: HttpfstreamError) => {
       writing.failure = error;
     });

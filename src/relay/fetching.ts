@@ -30,6 +30,8 @@ export interface PullOptions {
   headTimeoutMs: number;
   /** Longest time without a byte of what is none of ours, in milliseconds. */
   silenceMs: number;
+  /** How long what is kept may be, in bytes. */
+  maxBytes: number;
 }
 
 /** What becomes of a request for a path that comes from elsewhere. */
@@ -69,7 +71,11 @@ export class Fetching implements LeaseHolder {
   #line: Buffer[] | undefined;
   #isMissing = false;
   #isBrief = false;
+  #hasEnded = false;
+  #isDropped = false;
   #isElsewhere = false;
+  #isUnkept = false;
+  #isTooLong = false;
   #lost: HttpfstreamError | undefined;
 
   constructor(
@@ -106,6 +112,26 @@ export class Fetching implements LeaseHolder {
     return this.#isElsewhere;
   }
 
+  /** Whether it is not to be kept. */
+  get isUnkept(): boolean {
+    return this.#isUnkept;
+  }
+
+  /** Whether more has come than may be kept. */
+  get isTooLong(): boolean {
+    return this.#isTooLong;
+  }
+
+  /** Whether so many bytes may be kept. */
+  mayKeep(bytes = 0): boolean {
+    return bytes <= this.options.maxBytes;
+  }
+
+  /** Whether what was here is gone, as what was there. */
+  get isDropped(): boolean {
+    return this.#isDropped;
+  }
+
   /** How many bytes are here and count. */
   get committed(): number {
     return this.#lease?.committed ?? 0;
@@ -114,6 +140,11 @@ export class Fetching implements LeaseHolder {
   /** How many bytes the file there had at the beginning; undefined when that is not known. */
   get size(): number | undefined {
     return this.#size;
+  }
+
+  /** Whether everything is here of what has ended there, and that is all but told. */
+  get isEnding(): boolean {
+    return this.#hasEnded && this.#size !== undefined && this.committed >= this.#size;
   }
 
   /** The append to the copy, if it has begun. */
@@ -138,10 +169,22 @@ export class Fetching implements LeaseHolder {
     this.#expectHead();
   }
 
-  /** Tells those who ask to be passed on. */
-  passOn(): void {
+  /**
+   * Tells those who ask to be passed on.
+   *
+   * @param isUnkept whether that is so for a while: it is not to be kept
+   */
+  passOn(isUnkept = false): void {
     this.#isElsewhere = true;
+    this.#isUnkept = isUnkept;
     this.#tellHead('elsewhere');
+  }
+
+  /** Gives up a copy that has become too long: its readers come back, and are passed on. */
+  async giveUp(): Promise<void> {
+    await this.#lease?.end('shutdown');
+    await this.copy.drop();
+    this.passOn(true);
   }
 
   /** Tells those who ask that it can be read from here. */
@@ -163,6 +206,7 @@ export class Fetching implements LeaseHolder {
   found(size: number | undefined, hasEnded: boolean): void {
     this.#size = size;
     this.#isMissing = false;
+    this.#hasEnded = hasEnded;
     this.#isBrief = hasEnded && size !== undefined && size <= BRIEF_BYTES;
   }
 
@@ -177,7 +221,7 @@ export class Fetching implements LeaseHolder {
     const { sessions } = this.options.core;
     const make = here === undefined ? () => this.copy.make(made) : undefined;
     this.#source = source;
-    const lease = await sessions.open(this.path, { session: SESSION }, this, make);
+    const lease = await sessions.open(this.path, { session: SESSION, isCopying: true }, this, make);
     this.#lease = lease;
     if (lease.received !== (here?.size ?? 0)) {
       await this.copy.drop();
@@ -197,6 +241,11 @@ export class Fetching implements LeaseHolder {
    */
   take(bytes: Buffer): boolean {
     const lease = this.#lease as Lease;
+    if (!this.mayKeep(lease.received + bytes.length)) {
+      this.#isTooLong = true;
+      this.#source?.stop();
+      return true;
+    }
     if (this.#line === undefined) return lease.append(bytes);
     // Readers of JSON get whole values.
     const open = openLineBytes([bytes]);
@@ -211,10 +260,11 @@ export class Fetching implements LeaseHolder {
     const lease = this.#lease as Lease;
     const start = lease.startPosition;
     await lease.ready();
-    if (reason === 'deleted') await this.copy.drop();
-    else await lease.end(reason, status, closed);
-    // Its readers have been told, and what is here is not what is there.
-    if (reason === 'truncated') await this.copy.drop();
+    // What is here is not what is there.
+    this.#isDropped = reason === 'deleted' || reason === 'truncated';
+    // The end of the file is the end of the append.
+    if (reason !== 'deleted') await lease.end(reason, status, closed);
+    if (this.#isDropped) await this.copy.drop();
     this.#log({ reason, bytes: lease.committed - start }, 'a pull has ended');
   }
 
@@ -227,6 +277,7 @@ export class Fetching implements LeaseHolder {
   }
 
   lost(_reason: EndReason, error: HttpfstreamError): void {
+    if (this.#isDropped) return;
     this.#lost = error;
     this.#source?.stop(error);
   }

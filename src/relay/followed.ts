@@ -51,6 +51,11 @@ class FollowedFile {
       return;
     }
     fetching.found(size, live === false);
+    if (!fetching.mayKeep(size)) {
+      if (here !== undefined) await fetching.copy.drop();
+      fetching.passOn(true);
+      return;
+    }
     const isNews = here === undefined || live === true || size !== here.size;
     if (!isNews) {
       stream.resume();
@@ -63,9 +68,11 @@ class FollowedFile {
       if (!fetching.take(bytes)) stream.pause();
     });
     const outcome = await ended.catch((error) => {
-      throw fetching.loss ?? error;
+      fetching.signal.throwIfAborted();
+      if (fetching.isTooLong) return undefined;
+      throw fetching.loss ?? fetching.broken(error);
     });
-    await fetching.end(outcome);
+    await (outcome === undefined ? fetching.giveUp() : fetching.end(outcome));
   }
 
   async #opening(): Promise<FollowOpening> {

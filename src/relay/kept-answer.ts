@@ -41,9 +41,13 @@ export class KeptAnswer {
     return policy.storable() ? new KeptAnswer(url, policy) : undefined;
   }
 
-  /** Reads what is remembered. */
-  static from(url: URL, record: AnswerRecord): KeptAnswer {
-    return new KeptAnswer(url, CachePolicy.fromObject(record));
+  /** Reads what is remembered; undefined when that makes no sense, or is of another version. */
+  static from(url: URL, record: AnswerRecord): KeptAnswer | undefined {
+    try {
+      return new KeptAnswer(url, CachePolicy.fromObject(record));
+    } catch {
+      return undefined;
+    }
   }
 
   get record(): AnswerRecord {

@@ -39,7 +39,8 @@ export class LocalCopy {
   }
 
   /**
-   * Looks what is here: a copy, nothing (undefined), or `own`: a file or directory that was not copied.
+   * Looks what is here: a copy, nothing (undefined), or `own`: a directory, or a file that was not copied, or to which something else
+   * was appended since.
    *
    * @throws what {@link Resources.openAny} and {@link Resources.view} throw
    */
@@ -50,8 +51,8 @@ export class LocalCopy {
     try {
       if (file.stat.kind !== 'file') return 'own';
       const { state } = await resources.view(file);
-      const { copyOf: generation, size, closed } = state;
-      if (generation === undefined) return 'own';
+      const { copyOf: generation, size, closed, diverged } = state;
+      if (generation === undefined || diverged === true) return 'own';
       const last = await sessions.history.last(file);
       const hasEnded = last !== undefined && last.state !== 'open';
       const outcome = hasEnded ? await sessions.history.outcome(file, size) : undefined;

@@ -2,6 +2,7 @@ import {
   RangeNotSatisfiableError,
   ResourceGoneError,
   ResourceNotFoundError,
+  StorageFullError,
   UnexpectedStatusError,
   UpstreamError,
   UpstreamTimeoutError,
@@ -54,7 +55,7 @@ export class Pull {
 
   /** Why it has failed, if it has. */
   get failure(): unknown {
-    return this.#failure;
+    return this.#failure ?? this.#fetching.loss;
   }
 
   /** Whether the file is not there, and is waited for. */
@@ -72,19 +73,25 @@ export class Pull {
     return this.#fetching.size;
   }
 
+  /** Whether all is here of what has ended there. */
+  get isEnding(): boolean {
+    return this.#fetching.isEnding;
+  }
+
   /** How many follow it here. */
   get readerCount(): number {
     return this.#fetching.lease?.feed.readerCount ?? 0;
   }
 
-  /** Whether it is not kept here. */
-  get isElsewhere(): boolean {
-    return this.#fetching.isElsewhere;
+  /** Whether it is not to be kept, for a while. */
+  get isUnkept(): boolean {
+    return this.#fetching.isUnkept;
   }
 
   /** Whether what it has found out holds for those who ask next. */
   get isKept(): boolean {
-    return !this.#fetching.isElsewhere && !this.#fetching.signal.aborted;
+    const { isElsewhere, isDropped, signal } = this.#fetching;
+    return !isElsewhere && !isDropped && !signal.aborted;
   }
 
   /** Whether anybody waits for a file that is not there. */
@@ -113,6 +120,8 @@ export class Pull {
       this.#failure = error;
       this.#fetching.refuse(error);
       await this.#fetching.lease?.end('shutdown');
+      // Its readers are told by now, and others need the room.
+      if (this.#fetching.loss instanceof StorageFullError) await this.#fetching.copy.drop().catch(ignore);
     } finally {
       this.#isOver = true;
     }
@@ -163,9 +172,14 @@ export class Pull {
 
   /** Whether something else may be there now. */
   async #mayRepeat(error: unknown, here: Copied | undefined): Promise<boolean> {
-    if (here === undefined) return error instanceof ResourceNotFoundError && this.#waitMs > 0;
+    if (here === undefined) {
+      const isOurs = this.#fetching.upstream.kind === 'ours';
+      return isOurs && error instanceof ResourceNotFoundError && this.#waitMs > 0;
+    }
     const isOutdated = error instanceof ResourceGoneError || error instanceof RangeNotSatisfiableError;
     if (isOutdated) await this.#fetching.copy.drop();
     return isOutdated;
   }
 }
+
+function ignore(): void {}

@@ -2,11 +2,13 @@ import { randomBytes } from 'node:crypto';
 import type { Core } from '../core/core.ts';
 import { RelayLoopError, ResourceNotFoundError, ServerClosingError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import type { RelayLog } from './fetching.ts';
+import { kindByAnswer } from './answered.ts';
+import { Fetching, type RelayLog } from './fetching.ts';
 import { KeptAnswer } from './kept-answer.ts';
+import { KeptCopies } from './kept-copies.ts';
 import { type Copied, LocalCopy } from './local-copy.ts';
 import { Pull } from './pull.ts';
-import { Upstream } from './upstream.ts';
+import { Upstream, type UpstreamKind } from './upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
 
 /** What is here is held against what is there no sooner than so long after the last time. */
@@ -43,6 +45,10 @@ export interface RelayOptions {
   headTimeoutMs: number;
   /** Longest time without a byte of what does not come from a server of ours, in milliseconds. */
   silenceMs: number;
+  /** How long what is kept may be, in bytes. */
+  maxBytes: number;
+  /** How much is kept, in bytes. */
+  keptBytes: number;
   /** How long a pull goes on that nobody reads, in milliseconds. */
   idleMs: number;
 }
@@ -91,6 +97,7 @@ export class Relay {
   readonly #idleSince = new Map<Pull, number>();
   /** By path, the newest ones last. */
   readonly #known = new Map<string, Known>();
+  readonly #kept: KeptCopies;
   #sweep: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -99,6 +106,14 @@ export class Relay {
     this.#upstreams = options.upstreams
       .map((option) => new Upstream(option))
       .sort((a, b) => b.depth - a.depth);
+    this.#kept = new KeptCopies(options.core, options.keptBytes);
+  }
+
+  /** Finds what a server before this one has kept, if that is to be known. Never rejects. */
+  async findKept(): Promise<void> {
+    if (!this.#kept.isBounded) return;
+    await this.#kept.find();
+    this.#makeRoom();
   }
 
   /** Where a path comes from; undefined when it is this server's own. */
@@ -132,6 +147,9 @@ export class Relay {
     const headers = { via: this.viaOf(via) };
     signal.throwIfAborted();
     if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
+    const dropping = this.#kept.dropping(path);
+    if (dropping !== undefined) await dropping;
+    this.#kept.used(path);
     let pull = this.#pulls.get(path.key);
     if (pull === undefined) {
       const known = this.#knownOf(path);
@@ -150,12 +168,43 @@ export class Relay {
     return 'missing';
   }
 
-  /** As {@link ready}, of what is here or under way already; undefined of anything else. Nothing is fetched for it. */
-  peek(path: ResourcePath): Served | undefined {
+  /**
+   * As {@link ready}, of what is here, as far as that went, or under way already; undefined of anything else: nothing is fetched
+   * from its beginning for that.
+   */
+  async readyIfHere(path: ResourcePath, asker: Asker): Promise<Served | undefined> {
     const pull = this.#pulls.get(path.key);
-    if (pull !== undefined) return pull.isMissing ? undefined : servedBy(pull);
-    const known = this.#knownOf(path);
-    return known !== undefined && known.failure === undefined && !known.isElsewhere ? ALL : undefined;
+    if (pull?.isEnding) await abortable(pull.over, asker.signal);
+    else if (pull !== undefined) return pull.isMissing ? undefined : servedBy(pull);
+    const copied = await new LocalCopy(this.#options.core, path).look();
+    const hasEnded = copied === 'own' || copied?.outcome !== undefined;
+    const served = hasEnded ? await this.ready(path, asker) : undefined;
+    return served === 'missing' ? undefined : served;
+  }
+
+  /** Whether a path is being fetched. */
+  isFetching({ key }: ResourcePath): boolean {
+    return this.#pulls.has(key);
+  }
+
+  /**
+   * What the server is from which a path comes; undefined when its answers do not tell.
+   *
+   * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be found out
+   */
+  async kindOf(path: ResourcePath, { via, signal }: Asker): Promise<UpstreamKind | undefined> {
+    const upstream = this.upstreamOf(path) as Upstream;
+    if (upstream.kind !== undefined) return upstream.kind;
+    const headers = { via: this.viaOf(via) };
+    upstream.kind = await kindByAnswer(new Fetching(path, upstream, headers, this.#options), signal);
+    return upstream.kind;
+  }
+
+  /** Has what is here of an answer of a server that is none of ours fetched anew by the next one who asks. */
+  async forget(path: ResourcePath): Promise<void> {
+    this.changed(path);
+    await this.#pulls.get(path.key)?.stop(new ResourceNotFoundError('it was deleted here'));
+    await new LocalCopy(this.#options.core, path).drop();
   }
 
   /** What is kept here of an answer of a server that is none of ours; undefined when nothing is. */
@@ -163,7 +212,8 @@ export class Relay {
     const copied = await new LocalCopy(this.#options.core, path).look();
     if (copied === undefined || copied === 'own' || copied.answer === undefined) return undefined;
     const url = (this.upstreamOf(path) as Upstream).urlOf(path);
-    return { answer: KeptAnswer.from(url, copied.answer), copied };
+    const answer = KeptAnswer.from(url, copied.answer);
+    return answer && { answer, copied };
   }
 
   /** Tells that a path was changed through here: what is known of it is old. */
@@ -191,19 +241,31 @@ export class Relay {
   #isOver(pull: Pull): void {
     const { key } = pull.path;
     this.#pulls.delete(key);
+    this.#count(pull);
+    this.#makeRoom();
     this.#idleSince.delete(pull);
     if (this.#pulls.size === 0) {
       clearInterval(this.#sweep);
       this.#sweep = undefined;
     }
-    const isUnkept = pull.isElsewhere && this.upstreamOf(pull.path)?.kind === 'foreign';
+    const { failure, isUnkept } = pull;
     if (!pull.isKept && !isUnkept) return;
-    const { failure } = pull;
     const isMissing = failure instanceof ResourceNotFoundError;
     const seenMs = failure === undefined ? CHECKED_MS : isMissing ? MISSING_MS : FAILED_MS;
     const untilMs = performance.now() + (isUnkept ? UNKEPT_MS : seenMs);
     this.#known.set(key, { untilMs, isElsewhere: isUnkept, failure });
     if (this.#known.size > MAX_KNOWN) this.#known.delete(this.#known.keys().next().value as string);
+  }
+
+  /** Counts what a pull has brought. */
+  #count({ path, committed }: Pull): void {
+    if (committed > 0) this.#kept.used(path, committed);
+  }
+
+  /** Deletes what is too much. */
+  #makeRoom(): void {
+    const isLive = (path: ResourcePath) => this.isFetching(path);
+    void this.#kept.evict(isLive, (path) => this.changed(path));
   }
 
   #knownOf({ key }: ResourcePath): Known | undefined {
@@ -213,9 +275,11 @@ export class Relay {
     return undefined;
   }
 
-  /** Stops what nobody has read for a while, unless little is missing. */
+  /** Makes room, and stops what nobody has read for a while, unless little is missing. */
   #stopIdle(): void {
     const now = performance.now();
+    for (const pull of this.#pulls.values()) this.#count(pull);
+    this.#makeRoom();
     for (const pull of this.#pulls.values()) {
       if (pull.readerCount > 0) {
         this.#idleSince.delete(pull);
@@ -229,7 +293,9 @@ export class Relay {
   }
 }
 
+/** @throws why it has failed meanwhile: what is here may be a part */
 function servedBy(pull: Pull): Served {
+  if (pull.failure !== undefined) throw pull.failure;
   if (pull.isOver) return ALL;
   const { committed, size } = pull;
   return { committed, size, isCaughtUp: size !== undefined && committed >= size };

@@ -118,7 +118,10 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   async function openRelay(): Promise<RelayResponder | undefined> {
     if (settings.upstreams.length === 0) return undefined;
     const { RelayResponder } = await import('./relay/relay-responder.ts');
-    return new RelayResponder(core, appends, app, settings);
+    const responder = new RelayResponder(core, appends, app, settings);
+    // Nobody waits for that.
+    void responder.findKept();
+    return responder;
   }
 
   /**

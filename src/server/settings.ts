@@ -47,6 +47,10 @@ export interface HttpfstreamOptions {
    * Default none.
    */
   upstreams?: readonly string[];
+  /** How long what is kept of an upstream may be, in bytes; what is longer is passed on to each reader. Default: as long as it is. */
+  upstreamMaxBytes?: number;
+  /** How much of upstreams is kept, in bytes; beyond that what was read longest ago is deleted. Default: all. */
+  upstreamKeepBytes?: number;
   /** Whether `index.html` takes the place of a directory's listing. Default false. */
   index?: boolean;
   /**
@@ -87,6 +91,8 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     corsOrigins: options.corsOrigins ?? [],
     allowedHosts: options.allowedHosts ?? [],
     upstreams: (options.upstreams ?? []).map(parseUpstream),
+    upstreamMaxBytes: options.upstreamMaxBytes ?? Number.MAX_SAFE_INTEGER,
+    upstreamKeepBytes: options.upstreamKeepBytes ?? Number.MAX_SAFE_INTEGER,
     index: options.index ?? false,
     closeTimeoutMs: options.closeTimeoutMs ?? 2000,
   };
@@ -104,6 +110,9 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     );
   }
   const { keepAliveMs, closeTimeoutMs, graceMs, longPollMs, bodyIdleTimeoutMs } = settings;
+  const { upstreamMaxBytes, upstreamKeepBytes } = settings;
+  assertInteger('upstreamMaxBytes', upstreamMaxBytes, 0, Number.MAX_SAFE_INTEGER);
+  assertInteger('upstreamKeepBytes', upstreamKeepBytes, 0, Number.MAX_SAFE_INTEGER);
   assertInteger('keepAliveMs', keepAliveMs, 1, MAX_TIMER_MS);
   assertInteger('closeTimeoutMs', closeTimeoutMs, 1, MAX_TIMER_MS);
   assertInteger('graceMs', graceMs, 0, MAX_TIMER_MS);

@@ -79,6 +79,8 @@ export async function serve(
       allowedHosts: options.allowHost,
       index: options.index,
       upstreams: options.upstream,
+      upstreamMaxBytes: options.upstreamMaxBytes,
+      upstreamKeepBytes: options.upstreamKeepBytes,
       trustProxy: options.trustProxy,
       logger,
     });

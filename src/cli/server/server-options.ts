@@ -27,6 +27,8 @@ export interface ServerOptions {
   trustProxy: readonly string[];
   index: boolean;
   upstream: readonly string[];
+  upstreamMaxBytes: number;
+  upstreamKeepBytes: number;
   check: boolean;
   logLevel: string;
 }
@@ -117,6 +119,24 @@ export function addServerOptions(command: Command): Command {
     )
     .addOption(
       new Option(
+        '--upstream-max-bytes <BYTES>',
+        'how long what is kept of an upstream may be; what is longer is passed on to each reader',
+      )
+        .env('HTTPFSTREAM_UPSTREAM_MAX_BYTES')
+        .argParser(bytesOption)
+        .default(Number.MAX_SAFE_INTEGER, 'as long as it is'),
+    )
+    .addOption(
+      new Option(
+        '--upstream-keep-bytes <BYTES>',
+        'how much of upstreams is kept; beyond that what was read longest ago is deleted',
+      )
+        .env('HTTPFSTREAM_UPSTREAM_KEEP_BYTES')
+        .argParser(bytesOption)
+        .default(Number.MAX_SAFE_INTEGER, 'all'),
+    )
+    .addOption(
+      new Option(
         '--check',
         'verify the root, repair what can be, and say what was done; serves nothing',
       ).default(false),
@@ -193,6 +213,11 @@ function upstreamsOption(text: string, others: readonly string[]): readonly stri
     throw new InvalidArgumentError('It must look like http://host:8080 or /prefix=https://host/path.');
   }
   return [...others, ...upstreams];
+}
+
+function bytesOption(text: string): number {
+  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
+  throw new InvalidArgumentError('It must be a whole number of bytes.');
 }
 
 function isUpstream(text: string): boolean {

@@ -45,6 +45,7 @@ export function judge(
     ...state,
     version: state.version + 1,
     size: state.size + bytes.length,
+    ...(state.copyOf !== undefined && { diverged: true as const }),
     ...(seq !== undefined && { seq }),
     ...(close && { closed: true as const }),
     ...(close && producer && { closedBy: [producer.id, producer.epoch, producer.seq] as const }),

@@ -152,7 +152,8 @@ export class SessionRegistry implements SessionHost {
       await this.#secure(file);
       const isGone = file.stat.fingerprint !== fingerprint || this.#closing;
       if (isGone || !this.history.isAwaited(last)) return undefined;
-      const resource = await this.#claim(file, path);
+      // Nobody has brought anything yet.
+      const resource = await this.#claim(file, path, true);
       const known = resource.committed;
       const { size } = await file.state().catch(() => ({ size: -1 }));
       if (size >= 0) resource.looked(known, size);
@@ -246,7 +247,7 @@ export class SessionRegistry implements SessionHost {
   }
 
   async #begin(path: ResourcePath, file: AppendFile, request: AppendRequest): Promise<Session> {
-    const resource = await this.#claim(file, path);
+    const resource = await this.#claim(file, path, request.isCopying);
     try {
       const last = await this.history.last(file);
       for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
@@ -303,11 +304,11 @@ export class SessionRegistry implements SessionHost {
   }
 
   /** Claims the resource of an open file for a session, which keeps single appends out. */
-  async #claim(file: AppendFile, path: ResourcePath): Promise<Resource> {
+  async #claim(file: AppendFile, path: ResourcePath, isCopying?: boolean): Promise<Resource> {
     const { live } = this.#context;
     const resource = await live.acquire(file, path);
     try {
-      await resource.claim();
+      await resource.claim(isCopying);
       return resource;
     } catch (error) {
       live.release(resource);

@@ -69,6 +69,8 @@ export class Session implements WriterOwner {
   #holder: Lease | undefined;
   #attempt: number | undefined;
   #closes = false;
+  /** Whether it ends as something else has ended, whatever it has brought. */
+  #isCopying = false;
   #grace: NodeJS.Timeout | undefined;
   #ended: Promise<void> | undefined;
   #failure: HttpfstreamError | undefined;
@@ -147,10 +149,11 @@ export class Session implements WriterOwner {
    *
    * @param request of the client
    */
-  attach(owner: LeaseHolder, { attempt, closes = false }: AppendRequest): Lease {
+  attach(owner: LeaseHolder, { attempt, closes = false, isCopying = false }: AppendRequest): Lease {
     const deposed = this.#holder;
     this.#attempt = attempt;
     this.#closes = closes;
+    this.#isCopying = isCopying;
     this.#holder = new Lease(this, owner);
     clearTimeout(this.#grace);
     deposed?.owner.deposed();
@@ -243,7 +246,7 @@ export class Session implements WriterOwner {
     const failure = this.#failure;
     const endedBefore = this.#endedBefore;
     // The handshake that a proxy repeated too late, say: it must not undo how the append had ended.
-    const isLost = reason === 'interrupted' && failure === undefined;
+    const isLost = reason === 'interrupted' && failure === undefined && !this.#isCopying;
     if (isLost && this.#broughtNothing && endedBefore !== undefined) {
       const { file, before } = this.#subject;
       await this.#context.history.undo(file, before as AppendRecord);

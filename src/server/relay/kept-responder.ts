@@ -1,23 +1,17 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
+import type { OpenFile } from '../../core/open-file.ts';
 import type { KeptAnswer } from '../../relay/kept-answer.ts';
 import type { Copied } from '../../relay/local-copy.ts';
 import type { Served } from '../../relay/relay.ts';
-import { RangeNotSatisfiableError } from '../../wire/errors.ts';
+import { RangeNotSatisfiableError, ResourceGoneError, StorageBusyError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { contentRange, multipartBody, rangesFor } from '../response/byte-ranges.ts';
-import { assertUnchanged, isFresh } from '../response/conditions.ts';
+import { assertUnchanged, isFresh, type Validators } from '../response/conditions.ts';
 import { LastModified, parseHttpDate } from '../response/last-modified.ts';
 import { sendBytes, sendStream } from '../response/send-bytes.ts';
 import { JoinedBody } from './joined-body.ts';
-
-/** What this server says itself of what it has kept. */
-const NOT_TOLD = [
-  'access-control-allow-origin',
-  'access-control-expose-headers',
-  'alt-svc',
-  'clear-site-data',
-];
+import { FOR_THE_NEXT, foreign, passedOn } from './passed-on.ts';
 
 /** The type of what has none. */
 const ANY_TYPE = 'application/octet-stream';
@@ -43,6 +37,7 @@ export class KeptResponder {
    * Answers with all of it, with ranges, or with what comes of it.
    *
    * @throws {PreconditionFailedError} {@link RangeNotSatisfiableError} as the request's headers say
+   * @throws {StorageBusyError} when it is being replaced
    * @throws what {@link Resources.open} and {@link Followers.follow} throw
    */
   async send(
@@ -52,62 +47,33 @@ export class KeptResponder {
     kept: Kept,
     signal: AbortSignal,
   ): Promise<void> {
-    const { answer, copied, served, via } = kept;
-    for (const [name, value] of Object.entries(answer.headers)) {
-      if (!NOT_TOLD.includes(name)) reply.header(name, value);
-    }
+    const { answer, copied, via } = kept;
     const isWhole = copied.outcome?.reason === 'finished';
-    reply.headers({ via, 'cache-status': `httpfstream; ${isWhole ? 'hit' : 'fwd=miss; stored; collapsed'}` });
-    if (isWhole) await this.#sendWhole(request, reply, path, answer);
-    else await this.#sendComing(request, reply, path, served, signal);
+    const headers = passedOn(answer.headers, FOR_THE_NEXT);
+    reply.headers({ ...foreign(headers, isWhole ? 'hit' : 'fwd=miss; stored'), via });
+    if (isWhole) await this.#sendWhole(request, reply, path, kept);
+    else await this.#sendComing(request, reply, path, kept, signal);
   }
 
   async #sendWhole(
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
-    { etag, lastModified: date }: KeptAnswer,
+    { answer, copied }: Kept,
   ): Promise<void> {
-    const { resources } = this.#core;
-    const file = await resources.open(path);
+    const file = await this.#core.resources.open(path);
     try {
-      const { state } = await resources.view(file);
-      const { size } = state;
+      if (file.generation !== copied.generation) throw beingReplaced();
+      const lastModified = lastModifiedOf(answer);
+      const validators = validatorsOf(answer, lastModified);
       reply.header('accept-ranges', 'bytes');
-      const lastModified =
-        date === undefined ? undefined : new LastModified(parseHttpDate(date), true, Date.now());
-      const validators = { etags: etag === undefined ? [] : [etag.replace(/^W\//, '')], lastModified };
       assertUnchanged(request.headers, validators);
-      if (isFresh(request.headers, validators)) {
-        await file.close();
-        await reply.code(304).send();
+      if (!isFresh(request.headers, validators)) {
+        await sendRanges(request, reply, file, { size: copied.size, answer, lastModified });
         return;
       }
-      // A weak one tells bytes from others for nobody.
-      const strong = etag?.startsWith('W/') === false ? etag : '';
-      const never = new LastModified(Date.now(), false, Date.now());
-      const ranges = rangesFor(request.headers, size, strong, lastModified ?? never);
-      if (ranges.kind === 'unsatisfiable') {
-        reply.header('content-range', `bytes */${size}`);
-        throw new RangeNotSatisfiableError(`the resource has ${size} bytes`);
-      }
-      const [first, second] = ranges.kind === 'partial' ? ranges.ranges : [];
-      if (first === undefined || ranges.kind === 'whole') {
-        void sendBytes(request, reply, file, [{ start: 0, end: size }], size);
-      } else if (second === undefined) {
-        reply.code(206).header('content-range', contentRange(first, size));
-        void sendBytes(request, reply, file, [first], first.end - first.start);
-      } else {
-        const type = String(reply.getHeader('content-type') ?? ANY_TYPE);
-        const body = multipartBody(ranges.ranges, size, type);
-        void sendBytes(
-          request,
-          reply.code(206).type(body.contentType),
-          file,
-          body.pieces,
-          body.contentLength,
-        );
-      }
+      await file.close();
+      await reply.code(304).send();
     } catch (error) {
       await file.close();
       throw error;
@@ -119,12 +85,64 @@ export class KeptResponder {
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
-    { size }: Served,
+    { copied: { generation }, served: { size } }: Kept,
     signal: AbortSignal,
   ): Promise<void> {
     const body = new JoinedBody(size);
-    body.follow(await this.#core.followers.follow(path, {}, body, signal));
+    const following = this.#core.followers.follow(path, { generation }, body, signal);
+    const reader = await following.catch((error) => {
+      throw error instanceof ResourceGoneError ? beingReplaced() : error;
+    });
+    body.follow(reader);
     if (size !== undefined) reply.header('content-length', size);
     void sendStream(request, reply, body);
   }
+}
+
+/** Sends what a request wants of a whole body. */
+async function sendRanges(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  file: OpenFile,
+  { size, answer: { etag }, lastModified }: { size: number; answer: KeptAnswer; lastModified: LastModified },
+): Promise<void> {
+  // A weak one tells bytes from others for nobody.
+  const strong = etag?.startsWith('W/') === false ? etag : '';
+  const wanted = rangesFor(request.headers, size, strong, lastModified);
+  if (wanted.kind === 'unsatisfiable') {
+    reply.header('content-range', `bytes */${size}`);
+    throw new RangeNotSatisfiableError(`the resource has ${size} bytes`);
+  }
+  const [first, second] = wanted.kind === 'partial' ? wanted.ranges : [];
+  if (wanted.kind === 'whole' || first === undefined) {
+    await sendBytes(request, reply, file, [{ start: 0, end: size }], size);
+    return;
+  }
+  reply.code(206);
+  if (second === undefined) {
+    reply.header('content-range', contentRange(first, size));
+    await sendBytes(request, reply, file, [first], first.end - first.start);
+    return;
+  }
+  const type = String(reply.getHeader('content-type') ?? ANY_TYPE);
+  const { contentType, contentLength, pieces } = multipartBody(wanted.ranges, size, type);
+  await sendBytes(request, reply.type(contentType), file, pieces, contentLength);
+}
+
+/** Of what says no date nothing can be concluded from dates. */
+function lastModifiedOf({ lastModified = '' }: KeptAnswer): LastModified {
+  const changedMs = parseHttpDate(lastModified);
+  const isKnown = !Number.isNaN(changedMs);
+  return new LastModified(isKnown ? changedMs : Date.now(), isKnown, Date.now());
+}
+
+function validatorsOf({ etag, lastModified: date }: KeptAnswer, lastModified: LastModified): Validators {
+  return {
+    etags: etag === undefined ? [] : [etag.replace(/^W\//, '')],
+    lastModified: date === undefined ? undefined : lastModified,
+  };
+}
+
+function beingReplaced(): StorageBusyError {
+  return new StorageBusyError('what is kept of this is being replaced');
 }

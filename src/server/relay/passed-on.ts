@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import { userContentHeaders } from '../response/headers.ts';
 
 /** Those of one connection (RFC 9110, section 7.6.1), besides what `Connection` names. */
 const OF_CONNECTIONS = [
@@ -13,16 +13,57 @@ const OF_CONNECTIONS = [
   'upgrade',
 ];
 
+/** What this server says itself, or is for the one before it only. */
+export const FOR_THE_NEXT = [
+  'access-control-allow-credentials',
+  'access-control-allow-origin',
+  'access-control-expose-headers',
+  'alt-svc',
+  'clear-site-data',
+  'set-cookie',
+  'strict-transport-security',
+];
+
 /** The headers that go on from one connection to the next: not those of the connection, nor those of `others`. */
 export function passedOn(
-  headers: IncomingHttpHeaders,
+  headers: Readonly<Record<string, string | string[] | undefined>>,
   others: readonly string[],
 ): Record<string, string | string[]> {
-  const named = (headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase());
+  const named = String(headers.connection ?? '')
+    .split(',')
+    .map((name) => name.trim().toLowerCase());
   const dropped = new Set([...OF_CONNECTIONS, ...named, ...others]);
   const passed: Record<string, string | string[]> = {};
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined && !dropped.has(name)) passed[name] = value;
   }
   return passed;
+}
+
+/** How a cache has answered (RFC 9211). */
+export type CacheStatus = 'hit' | 'fwd=miss; stored' | 'fwd=bypass';
+
+const POLICY = 'content-security-policy';
+
+/**
+ * The headers of what a server answers that is none of ours: in a browser it is nobody's page, as all that is served here and
+ * comes from others.
+ */
+export function foreign(
+  headers: Readonly<Record<string, string | string[]>>,
+  status: CacheStatus,
+): Record<string, string | string[]> {
+  const { 'content-type': type = '', [POLICY]: policy, 'cache-status': caches } = headers;
+  const own = userContentHeaders(String(type));
+  return {
+    ...headers,
+    ...own,
+    // Each of them holds.
+    ...(policy !== undefined && { [POLICY]: [own[POLICY], policy].flat().filter(isText).join(', ') }),
+    'cache-status': [caches, `httpfstream; ${status}`].flat().filter(isText).join(', '),
+  };
+}
+
+function isText(value: string | undefined): value is string {
+  return value !== undefined;
 }

@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
-import { Relay, type Served } from '../../relay/relay.ts';
+import { type Asker, Relay, type Served } from '../../relay/relay.ts';
 import type { Upstream } from '../../relay/upstream.ts';
 import type { UpstreamOption } from '../../relay/upstream-option.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
+import { MethodNotAllowedError } from '../../wire/errors.ts';
 import { SUBPROTOCOL } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
@@ -39,23 +40,28 @@ const CONDITIONS = [
 /** Options of {@link RelayResponder}. */
 export interface RelayResponderOptions {
   upstreams: readonly UpstreamOption[];
+  /** How long what is kept may be, in bytes. */
+  upstreamMaxBytes: number;
+  /** How much is kept, in bytes. */
+  upstreamKeepBytes: number;
   /** What stands before every resource's path in URLs; empty or `/…`. */
   prefix: string;
 }
 
-/** What is kept of an answer. */
-type Found = Pick<Kept, 'answer' | 'copied'>;
-
 /** How a request is served that is for what comes from another server. */
-type Way =
+type Found =
   /** By the protocols of this server: it is here. */
-  | 'here'
-  /** From the file while it still comes. */
-  | 'joined'
+  | { way: 'here' }
+  /** From the file while it still comes: so many bytes of it. */
+  | { way: 'joined'; size: number }
   /** As the other server has answered: it is here, or under way. */
-  | 'kept'
+  | ({ way: 'kept' } & Omit<Kept, 'via'>)
+  /** By dropping what is here. */
+  | { way: 'forgotten' }
   /** By the other server. */
-  | 'there';
+  | { way: 'there' };
+
+const THERE: Found = { way: 'there' };
 
 /**
  * Asked before all protocols: what comes from other servers is here, or under way, when it goes on to them. What cannot be
@@ -71,7 +77,7 @@ export class RelayResponder {
     core: Core,
     appends: ActiveConnections,
     { log, server }: FastifyInstance,
-    { upstreams, prefix }: RelayResponderOptions,
+    { upstreams, upstreamMaxBytes, upstreamKeepBytes, prefix }: RelayResponderOptions,
   ) {
     this.#core = core;
     this.#relay = new Relay({
@@ -81,9 +87,16 @@ export class RelayResponder {
       headTimeoutMs: HEAD_TIMEOUT_MS,
       silenceMs: SILENCE_MS,
       idleMs: IDLE_MS,
+      maxBytes: upstreamMaxBytes,
+      keptBytes: upstreamKeepBytes,
     });
     this.#tunnel = new Tunnel(server, appends, prefix);
     this.#kept = new KeptResponder(core);
+  }
+
+  /** Finds what a server before this one has kept. Never rejects. */
+  findKept(): Promise<void> {
+    return this.#relay.findKept();
   }
 
   /** Fetches nothing more. */
@@ -104,18 +117,16 @@ export class RelayResponder {
     const via = this.#relay.viaOf(headerText(request.headers.via));
     const client = new Client(request);
     try {
-      const { way, served, kept } = await this.#wayOf(request, path, upstream, client);
-      if (way === 'here') return false;
-      if (way === 'kept')
-        await this.#kept.send(
-          request,
-          reply,
-          path,
-          { ...(kept as Found), served: served as Served, via },
-          client.signal,
-        );
-      else if (way === 'joined') await this.#join(request, reply, path, served as Served, client.signal);
-      else await this.#pass(request, reply, path, { upstream, via });
+      const found = await this.#wayOf(request, path, upstream, client);
+      if (found.way === 'here') return false;
+      if (found.way === 'kept') {
+        await this.#kept.send(request, reply, path, { ...found, via }, client.signal);
+      } else if (found.way === 'joined') {
+        await this.#join(request, reply, path, found.size, client.signal);
+      } else if (found.way === 'forgotten') {
+        await this.#relay.forget(path);
+        await reply.code(204).send();
+      } else await this.#pass(request, reply, path, { upstream, via });
       return true;
     } finally {
       client.release();
@@ -138,31 +149,55 @@ export class RelayResponder {
     path: ResourcePath,
     upstream: Upstream,
     client: Client,
-  ): Promise<{ way: Way; served?: Served; kept?: Found }> {
-    if (!isRead(request)) return { way: 'there' };
+  ): Promise<Found> {
+    if (!isRead(request)) return this.#wayOfWrite(request, path, client);
     if (isFollow(request)) return { way: await this.#wayOfFollow(request, path, client) };
-    if (path.isRoot || path.trailingSlash) return { way: 'there' };
+    if (path.isRoot || path.trailingSlash) return THERE;
     if (parameterOf(request, StreamQuery.live) !== undefined) {
       return { way: await this.#wayOfLive(request, path, client) };
     }
-    const isOurs = upstream.kind === 'ours';
-    if (!isOurs && isPersonal(request)) return { way: 'there' };
+    if (upstream.kind !== 'ours' && isPersonal(request)) return THERE;
     const isWhole = request.method === 'GET' && !CONDITIONS.some((name) => name in request.headers);
     // For a part of what is not here the whole of it is not fetched.
-    const served = isWhole ? await this.#ready(request, path, 0, client) : this.#relay.peek(path);
-    if (served === undefined || served === 'missing') return { way: 'there' };
-    // Its kind may be known by now.
+    const served = isWhole
+      ? await this.#ready(request, path, 0, client)
+      : await this.#relay.readyIfHere(path, askerOf(request, 0, client));
+    if (served === undefined || served === 'missing') return THERE;
+    // By now its kind is known.
     const kept = upstream.kind === 'ours' ? undefined : await this.#relay.keptAt(path);
-    if (kept !== undefined) {
-      const isThere = served.isCaughtUp || isWhole;
-      return isThere ? { way: 'kept', served, kept } : { way: 'there' };
-    }
+    if (kept !== undefined) return this.#wayOfKept(path, kept, served, isWhole);
     if (served.isCaughtUp) return { way: 'here' };
     const isPlain = isWhole && parameterOf(request, StreamQuery.offset) === undefined;
-    return isPlain && served.size !== undefined ? { way: 'joined', served } : { way: 'there' };
+    return isPlain && served.size !== undefined ? { way: 'joined', size: served.size } : THERE;
   }
 
-  async #wayOfFollow(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Way> {
+  #wayOfKept(
+    path: ResourcePath,
+    kept: Pick<Kept, 'answer' | 'copied'>,
+    served: Served,
+    isWhole: boolean,
+  ): Found {
+    const hasAll = kept.copied.outcome?.reason === 'finished';
+    const isComing = isWhole && this.#relay.isFetching(path);
+    return hasAll || isComing ? { way: 'kept', ...kept, served } : THERE;
+  }
+
+  /**
+   * What is written goes to a server of ours only.
+   *
+   * @throws {MethodNotAllowedError} when it is none
+   */
+  async #wayOfWrite(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Found> {
+    const kind = await this.#relay.kindOf(path, askerOf(request, 0, client));
+    if (kind !== 'foreign') return THERE;
+    // What is here is only a copy.
+    if (request.method === 'DELETE') return { way: 'forgotten' };
+    throw new MethodNotAllowedError(
+      'what is here comes from a server to which nothing is written by way of this one',
+    );
+  }
+
+  async #wayOfFollow(request: FastifyRequest, path: ResourcePath, client: Client): Promise<'here' | 'there'> {
     const { from = 0, lines, holdMs = 0, waitMs } = followRequestOf(request);
     // Which files were there one after the other is known there.
     if (holdMs > 0) return 'there';
@@ -181,7 +216,7 @@ export class RelayResponder {
     return isThere || served.isCaughtUp ? 'here' : 'there';
   }
 
-  async #wayOfLive(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Way> {
+  async #wayOfLive(request: FastifyRequest, path: ResourcePath, client: Client): Promise<'here' | 'there'> {
     const served = await this.#ready(request, path, 0, client);
     if (served === undefined || served === 'missing') return 'there';
     const isFromBeginning = (parameterOf(request, StreamQuery.offset) ?? '-1') === '-1';
@@ -192,9 +227,9 @@ export class RelayResponder {
     request: FastifyRequest,
     path: ResourcePath,
     waitMs: number,
-    { signal }: Client,
+    client: Client,
   ): Promise<Served | 'missing' | undefined> {
-    return this.#relay.ready(path, { via: headerText(request.headers.via), waitMs, signal });
+    return this.#relay.ready(path, askerOf(request, waitMs, client));
   }
 
   /** Answers with what the file had when it was asked for, as it comes. */
@@ -202,7 +237,7 @@ export class RelayResponder {
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
-    { size = 0 }: Served,
+    size: number,
     signal: AbortSignal,
   ): Promise<void> {
     const body = new JoinedBody(size);
@@ -249,6 +284,10 @@ class Client {
   }
 
   readonly #abort = (): void => this.#aborter.abort();
+}
+
+function askerOf({ headers: { via } }: FastifyRequest, waitMs: number, { signal }: Client): Asker {
+  return { via: headerText(via), waitMs, signal };
 }
 
 function isRead(request: FastifyRequest): boolean {

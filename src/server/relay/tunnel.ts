@@ -1,4 +1,4 @@
-import type { ClientRequest, IncomingMessage, Server } from 'node:http';
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { answerTo, Forwarder } from '../../relay/forward.ts';
@@ -12,7 +12,7 @@ import { isBodyUnderWay } from '../node/rest-of-body.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
 import { absoluteUrl } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
-import { passedOn } from './passed-on.ts';
+import { FOR_THE_NEXT, foreign, passedOn } from './passed-on.ts';
 
 /** What is for this server: who asks, and for whom. */
 const FOR_US = [
@@ -30,9 +30,6 @@ const FOR_US = [
   'x-forwarded-host',
   'x-forwarded-proto',
 ];
-
-/** What this server says itself. */
-const FOR_THE_NEXT = ['set-cookie', 'access-control-allow-origin', 'access-control-expose-headers'];
 
 const NOTHING: Buffer = Buffer.alloc(0);
 
@@ -86,9 +83,10 @@ export class Tunnel {
     if (raw.socket.destroyed) cut();
     const late = new UpstreamTimeoutError(`${upstream.origin} does not answer`);
     let timer: NodeJS.Timeout | undefined;
-    outgoing.once('finish', () => {
+    const sent = () => {
       timer = setTimeout(() => outgoing.destroy(late), headTimeoutMs);
-    });
+    };
+    outgoing.once('finish', sent);
     try {
       const answered = answerTo(outgoing);
       outgoing.once('continue', () => this.#continues.send(raw, reply.raw));
@@ -100,7 +98,7 @@ export class Tunnel {
       if (error instanceof HttpfstreamError) throw error;
       throw new UpstreamError(`${upstream.origin} cannot be reached at ${path}`, { cause: error });
     } finally {
-      outgoing.removeAllListeners('finish');
+      outgoing.off('finish', sent);
       clearTimeout(timer);
     }
   }
@@ -132,8 +130,9 @@ export class Tunnel {
     const { raw } = reply;
     const { location, 'transfer-encoding': coding } = response.headers;
     const isChunked = coding !== undefined && request.raw.httpVersion !== '1.0';
+    const headers = passedOn(response.headers, FOR_THE_NEXT);
     reply.headers({
-      ...passedOn(response.headers, FOR_THE_NEXT),
+      ...(upstream.kind === 'ours' ? headers : foreign(headers, 'fwd=bypass')),
       ...(location !== undefined && { location: this.#locationOf(request, upstream, location) }),
       ...(isChunked && trailerHeader(response)),
       via,
@@ -141,13 +140,13 @@ export class Tunnel {
     if (request.ws || isBodyUnderWay(request.raw)) reply.header('connection', 'close');
     // Of a connection that Node has handed over for an upgrade it passes on no events.
     if (request.ws) socket.on('drain', () => raw.emit('drain'));
-    const headers = reply.getHeaders();
+    const all = reply.getHeaders();
     reply.hijack();
-    raw.writeHead(response.statusCode as number, headers as Record<string, string>);
+    raw.writeHead(response.statusCode as number, all as OutgoingHttpHeaders);
     raw.flushHeaders();
     raw.once('close', () => response.destroy());
     response.once('close', () => {
-      if (!response.readableEnded) socket.destroy();
+      if (!response.readableEnded) raw.destroy();
     });
     response.once('end', () => {
       if (isChunked) raw.addTrailers(response.trailers as Record<string, string>);

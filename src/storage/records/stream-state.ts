@@ -36,6 +36,8 @@ export interface StreamState {
   generation?: number;
   /** Of a copy: the generation of the file on another server that it is a copy of, which names its positions, too. */
   copyOf?: number;
+  /** Of a copy: whether something was appended here that is not there. */
+  diverged?: true;
   /** As it was given. Missing for a file that was not made as a stream: its name tells. */
   contentType?: string;
   /** Whether nothing will be appended any more. */

@@ -135,3 +135,14 @@ describe('--upstream', () => {
     expect(() => parse(`--upstream=${text}`)).toThrow('It must look like http://host:8080');
   });
 });
+
+describe('--upstream-max-bytes', () => {
+  test('is a number of bytes', () => {
+    expect(parse().upstreamMaxBytes).toBe(Number.MAX_SAFE_INTEGER);
+    expect(parse('--upstream-max-bytes', '1000').upstreamMaxBytes).toBe(1000);
+  });
+
+  test.each(['1G', '-1', '', '1e3', '99999999999999999999'])('not "%s"', (text) => {
+    expect(() => parse(`--upstream-max-bytes=${text}`)).toThrow('It must be a whole number of bytes');
+  });
+});

@@ -1,13 +1,15 @@
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { append, follow, openAppend } from '../../../src/client/index.ts';
 import { ChaosProxy, NO_CHAOS } from '../../support/chaos/proxy.ts';
+import { smallDisks } from '../../support/disk/small-disk.ts';
 import { pattern } from '../../support/pattern.ts';
 import { Random } from '../../support/random.ts';
 import { startOrigin, startRelay } from '../../support/relay/origin.ts';
+import { InProcessServer } from '../../support/server/restartable-server.ts';
 import { waitFor, waitForSize } from '../../support/wait-for.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 
@@ -85,4 +87,70 @@ test('a follower that speaks no subprotocol gets what comes, and the end', async
   appender.end('two');
   await peer.until(() => peer.closeCode !== undefined, 'the end');
   expect([peer.text, peer.closeCode]).toEqual(['one two', 1000]);
+});
+
+test.each(smallDisks())(
+  'a disk that is full breaks its readers, tells new ones, and keeps nothing: %s',
+  async (_kind, make) => {
+    const origin = await startOrigin();
+    await writeFile(path.join(origin.root, 'f'), pattern(0, 8 * 1024 * 1024));
+    const disk = await make();
+    const relay = await startRelay(origin.url(''), { root: disk.directory });
+    await disk.fill(1024 * 1024);
+    const first = bytesOf(follow(relay.url('/f'), { retry: false }));
+    await expect(first).rejects.toMatchObject({
+      code: expect.stringMatching(/INTERRUPTED|UNEXPECTED_STATUS/),
+    });
+    const statusOf = () =>
+      fetch(relay.url('/f')).then(
+        ({ status }) => status,
+        () => 0,
+      );
+    await waitFor(async () => (await statusOf()) === 507, 'new ones to be told');
+    await expect(stat(path.join(relay.root, 'f'))).rejects.toThrow('ENOENT');
+  },
+);
+
+test('what is too long to be kept, or becomes so, is passed on to each, and is not on the disk', async () => {
+  const origin = await startOrigin();
+  const relay = await startRelay(origin.url(''), { upstreamMaxBytes: 100_000 });
+  await writeFile(path.join(origin.root, 'long'), pattern(0, 200_000));
+  expect((await bytesOf(follow(relay.url('/long')))).equals(pattern(0, 200_000))).toBe(true);
+  const response = await fetch(relay.url('/long'));
+  expect(Buffer.from(await response.arrayBuffer()).equals(pattern(0, 200_000))).toBe(true);
+  await expect(stat(path.join(relay.root, 'long'))).rejects.toThrow('ENOENT');
+  const appender = openAppend(origin.url('/growing'));
+  appender.write(pattern(0, 50_000));
+  await waitForSize(path.join(origin.root, 'growing'), 50_000);
+  const follower = follow(relay.url('/growing'), { retry: { minDelayMs: 1 } });
+  const bytes = bytesOf(follower);
+  await waitForSize(path.join(relay.root, 'growing'), 50_000);
+  appender.write(pattern(50_000, 100_000));
+  await waitFor(() => follower.position === 150_000, 'all of it');
+  appender.end();
+  expect((await bytes).equals(pattern(0, 150_000))).toBe(true);
+  await expect(stat(path.join(relay.root, 'growing'))).rejects.toThrow('ENOENT');
+});
+
+test('what was read longest ago makes room for what comes, also for the next server, and what is live stays', async () => {
+  const origin = await startOrigin();
+  const options = { upstreams: [origin.url('')], upstreamKeepBytes: 250_000 };
+  const relay = await InProcessServer.start(options);
+  const read = async (name: string) => {
+    const response = await fetch(relay.url(name));
+    expect(Buffer.from(await response.arrayBuffer()).length).toBe(100_000);
+  };
+  const isHere = (name: string) =>
+    stat(path.join(relay.root, name)).then(
+      () => true,
+      () => false,
+    );
+  for (const name of ['a', 'b', 'c', 'd']) await writeFile(path.join(origin.root, name), pattern(0, 100_000));
+  for (const name of ['/a', '/b', '/a', '/c']) await read(name);
+  await waitFor(async () => !(await isHere('b')), 'room to be made');
+  expect([await isHere('a'), await isHere('c')]).toEqual([true, true]);
+  await relay.restart();
+  await read('/d');
+  await waitFor(async () => !(await isHere('a')), 'room to be made again');
+  expect([await isHere('c'), await isHere('d')]).toEqual([true, true]);
 });

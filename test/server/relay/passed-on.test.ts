@@ -135,7 +135,9 @@ describe('a read of what is not here', () => {
     const asked = origin.requests.length;
     const range = await fetch(relay.url('/f.txt'), { headers: { range: 'bytes=2-4' } });
     expect([range.status, await range.text()]).toEqual([206, '234']);
-    expect(origin.requests).toHaveLength(asked);
+    // After a second it is looked whether there is more.
+    const others = origin.requests.slice(asked).filter((request) => !request.includes('from=10'));
+    expect(others).toEqual([]);
   });
 
   test('the last lines of what is still coming are those at the origin', async () => {
@@ -193,7 +195,7 @@ describe('a server that is none of ours', () => {
     });
     const relay = await startRelay(upstream);
     const headers = { authorization: 'Bearer secret', cookie: 'a=b', 'x-other': 'kept' };
-    await fetch(relay.url('/x'), { method: 'POST', headers, body: 'x' });
+    await fetch(relay.url('/x'), { headers });
     expect(seen).not.toHaveProperty('authorization');
     expect(seen).not.toHaveProperty('cookie');
     expect(seen).toMatchObject({ 'x-other': 'kept', via: expect.stringMatching(/^1\.1 httpfstream-/) });
@@ -206,7 +208,7 @@ describe('a server that is none of ours', () => {
       response.end();
     });
     const relay = await startRelay(upstream.replace('//', '//user:p%40ss@'));
-    await fetch(relay.url('/x'), { method: 'POST', headers: { authorization: 'Bearer other' }, body: 'x' });
+    await fetch(relay.url('/x'), { headers: { authorization: 'Bearer other' } });
     await fetch(relay.url('/y'));
     expect(new Set(seen)).toEqual(new Set([`Basic ${Buffer.from('user:p@ss').toString('base64')}`]));
   });

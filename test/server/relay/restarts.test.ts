@@ -93,3 +93,23 @@ test('events and long-polls come from the relay, as they would from the origin',
   await fetch(origin.url('/s'), { method: 'POST', headers: { ...headers, 'stream-closed': 'true' } });
   await waitFor(() => events.isEnded, 'the end of the events');
 });
+
+test('a copy to which something was appended while there was no upstream is no copy any more', async () => {
+  const origin = await startOrigin();
+  const relay = await InProcessServer.start({ upstreams: [origin.url('')] });
+  for (const name of ['/f', '/g']) {
+    await append(origin.url(name), ['there']);
+    expect(await (await fetch(relay.url(name))).text()).toBe('there');
+  }
+  await relay.stop();
+  const alone = new InProcessServer(relay.root);
+  await alone.start();
+  await append(alone.url('/f'), [' and here']);
+  const headers = { 'content-type': 'text/plain' };
+  await fetch(alone.url('/g'), { method: 'POST', headers, body: ' and here' });
+  await alone.stop();
+  await relay.start();
+  for (const name of ['/f', '/g']) {
+    expect(await (await fetch(relay.url(name))).text()).toBe('there and here');
+  }
+});

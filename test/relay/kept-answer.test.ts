@@ -1,0 +1,108 @@
+import { describe, expect, test, vi } from 'vitest';
+import { KeptAnswer } from '../../src/relay/kept-answer.ts';
+
+const URL_ = new URL('http://h/f');
+
+const FRAMED = { 'content-length': '4' };
+
+function kept(headers: Record<string, string>, status = 200): KeptAnswer | undefined {
+  return KeptAnswer.of(URL_, new Response('body', { status, headers: { ...FRAMED, ...headers } }));
+}
+
+const dateBefore = (ms: number) => new Date(Date.now() - ms).toUTCString();
+
+describe('an answer', () => {
+  test.each<[string, Record<string, string>]>([
+    ['that says nothing', {}],
+    ['that must be looked at each time', { 'cache-control': 'no-cache' }],
+    ['for everybody', { 'cache-control': 'public, max-age=3' }],
+    ['in chunks', { 'transfer-encoding': 'chunked' }],
+    ['that differs by codings only', { vary: 'Accept-Encoding' }],
+  ])('%s is kept', (_name, headers) => {
+    expect(kept(headers)).toBeDefined();
+  });
+
+  test.each<[string, Record<string, string>, number?]>([
+    ['that is not to be stored', { 'cache-control': 'no-store' }],
+    ['for one reader', { 'cache-control': 'private' }],
+    ['that is coded', { 'content-encoding': 'gzip' }],
+    ['that differs by what is asked', { vary: 'Accept' }],
+    ['that differs by whatever it is', { vary: '*' }],
+    ['that is none', {}, 404],
+    ['that is a part', {}, 206],
+  ])('%s is not', (_name, headers, status = 200) => {
+    expect(kept(headers, status)).toBeUndefined();
+  });
+
+  test('without an end of its own is not', () => {
+    const response = new Response('body');
+    expect(KeptAnswer.of(URL_, response)).toBeUndefined();
+  });
+
+  test('is the same one after it was written down', () => {
+    const answer = kept({ 'cache-control': 'max-age=60', etag: '"a"', 'x-own': 'yes' }) as KeptAnswer;
+    const again = KeptAnswer.from(URL_, JSON.parse(JSON.stringify(answer.record))) as KeptAnswer;
+    expect(again.isFresh).toBe(true);
+    expect(again.headers).toMatchObject({ etag: '"a"', 'x-own': 'yes' });
+    expect(again.hasBytesOf(answer)).toBe(true);
+  });
+
+  test('that makes no sense any more is none', () => {
+    expect(KeptAnswer.from(URL_, {} as never)).toBeUndefined();
+  });
+
+  test('is fresh for as long as it says', () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      const answer = kept({ 'cache-control': 'max-age=60' }) as KeptAnswer;
+      expect(answer.isFresh).toBe(true);
+      vi.setSystemTime(Date.now() + 61_000);
+      expect(answer.isFresh).toBe(false);
+      const later = answer.revalidated(new Response(null, { status: 304 })) as KeptAnswer;
+      expect(later.isFresh).toBe(true);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('that does not say is not fresh, however old it is', () => {
+    const answer = kept({ 'last-modified': dateBefore(100 * 24 * 3_600_000) }) as KeptAnswer;
+    expect(answer.isFresh).toBe(false);
+  });
+
+  test('is asked for with what tells it from others', () => {
+    const date = dateBefore(100_000);
+    expect(kept({ etag: 'W/"a"', 'last-modified': date })?.conditions).toEqual({
+      'if-none-match': 'W/"a"',
+      'if-modified-since': date,
+    });
+  });
+});
+
+describe('its bytes are told from all others', () => {
+  test.each<[string, Record<string, string>, string | undefined]>([
+    ['by a strong entity tag', { etag: '"a"' }, '"a"'],
+    ['not by a weak one', { etag: 'W/"a"', 'last-modified': dateBefore(100_000) }, undefined],
+    ['by nothing', {}, undefined],
+    ['not by a date of less than a minute ago', { 'last-modified': dateBefore(10_000) }, undefined],
+    ['not by what is no date', { 'last-modified': 'yesterday' }, undefined],
+  ])('%s', (_name, headers, validator) => {
+    expect(kept({ date: dateBefore(0), ...headers })?.strongValidator).toBe(validator);
+  });
+
+  test('by an older date', () => {
+    const date = dateBefore(100_000);
+    expect(kept({ date: dateBefore(0), 'last-modified': date })?.strongValidator).toBe(date);
+  });
+});
+
+test.each([
+  ['', true],
+  ['max-age=1', true],
+  ['max-age=1, must-revalidate', false],
+  ['no-cache', false],
+  ['s-maxage=3', false],
+  ['proxy-revalidate', false],
+])('with "%s" it may be served when nobody can be asked: %s', (control, mayBeStale) => {
+  expect(kept(control === '' ? {} : { 'cache-control': control })?.mayBeStale).toBe(mayBeStale);
+});

@@ -1,0 +1,51 @@
+import { writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { pattern } from '../../support/pattern.ts';
+import { startOrigin } from '../../support/relay/origin.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { ServerProcess } from '../../support/server/server-process.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const PULLS = process.env.HTTPFSTREAM_SOAK === undefined ? 100 : 1000;
+
+const SIZE = 200_000;
+
+/** Memory that garbage and caches may take between two looks, in MiB. */
+const SLACK_MIB = 40;
+
+/** Files that may be open a moment longer. */
+const SLACK_FILES = 4;
+
+/** Reads a file, or the beginning of it. */
+function read(url: string, isAbandoned: boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const request = http.get(url, { agent: false }, (response) => {
+      if (isAbandoned) request.destroy();
+      response.on('error', () => undefined).once('close', resolve);
+      response.resume();
+    });
+    request.once('error', (error) => (isAbandoned ? resolve() : reject(error)));
+  });
+}
+
+test('pulls, of which half are abandoned, leave nothing open and take no memory', async () => {
+  const origin = await startOrigin();
+  const relay = await ServerProcess.start(path.join(await temporaryDirectory(), 'root'), [
+    '-upstream',
+    origin.url(''),
+  ]);
+  const pull = async (name: string, count: number) => {
+    for (let i = 0; i < count; i++) {
+      await writeFile(path.join(origin.root, `${name}-${i}`), pattern(i, SIZE));
+      await read(relay.url(`/${name}-${i}`), i % 2 === 0);
+    }
+  };
+  const openFiles = relay.descriptorCount();
+  await pull('before', PULLS);
+  const residentMiB = relay.residentMiB();
+  await pull('after', PULLS);
+  expect(relay.residentMiB()).toBeLessThan(residentMiB + SLACK_MIB);
+  await waitFor(() => relay.descriptorCount() <= openFiles + SLACK_FILES, 'files to be closed');
+});
