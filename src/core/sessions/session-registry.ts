@@ -16,8 +16,9 @@ import type { Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
 import type { Arrivals } from '../watch/arrivals.ts';
 import { type AppendHistory, isContinuedBy } from './append-history.ts';
-import type { Lease, LeaseHolder } from './lease.ts';
+import { Lease } from './lease.ts';
 import {
+  type LeaseHolder,
   Session,
   type SessionContext,
   type SessionHost,
@@ -100,13 +101,13 @@ export class SessionRegistry implements SessionHost {
    * @throws {ServerClosingError} after `close`
    * @throws what {@link Resources.openAppend} throws
    */
-  async open(path: ResourcePath, request: AppendRequest, owner: LeaseHolder): Promise<Lease> {
+  async open(path: ResourcePath, request: AppendRequest, holder: LeaseHolder): Promise<Lease> {
     this.#refuseWhenClosing();
     const { session = '' } = request;
     this.#returning.set(session, (this.#returning.get(session) ?? 0) + 1);
     try {
       // From before the file is made, so that whoever finds it can wait until there is a session.
-      const lease = await this.#openings.run(path.key, () => this.#open(path, request, owner));
+      const lease = await this.#openings.run(path.key, () => this.#open(path, request, holder));
       this.#arrivals.notify(path);
       return lease;
     } finally {
@@ -185,7 +186,7 @@ export class SessionRegistry implements SessionHost {
     if (this.#closing) throw new ServerClosingError('the server is shutting down');
   }
 
-  async #open(path: ResourcePath, request: AppendRequest, owner: LeaseHolder): Promise<Lease> {
+  async #open(path: ResourcePath, request: AppendRequest, holder: LeaseHolder): Promise<Lease> {
     // Those that have ended keep their files open until they are synced.
     await this.#context.log.syncer.waitForCapacity();
     const file = await this.#openFile(path, request);
@@ -196,7 +197,8 @@ export class SessionRegistry implements SessionHost {
         // One that has just begun has to be held by somebody, who is told that the server closes.
         if (running !== undefined) this.#refuseWhenClosing();
         const session = running ?? (await this.#begin(path, file, request));
-        return session.attach(owner, request);
+        session.attach(holder, request);
+        return new Lease(session);
       } finally {
         if (this.live(fingerprint)?.file !== file) await file.close();
       }
