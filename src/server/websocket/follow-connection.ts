@@ -40,6 +40,8 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
   #websocket: WebSocket | undefined;
   /** Whether it is closed from the other side, or as good as that. */
   #isStopped = false;
+  /** Whether the server closes. */
+  #isShuttingDown = false;
 
   constructor(follows: ActiveConnections, log: FastifyBaseLogger, dialect: Dialect, socket: Socket) {
     this.#follows = follows;
@@ -80,8 +82,12 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
     this.#websocket = websocket;
     // ws would answer each of its pings, read or not.
     new PayloadTap(websocket, this.#socket, this);
-    if (this.#reader === undefined) this.#tell({ type: 'waiting' });
-    else this.#open(this.#reader);
+    if (this.#reader !== undefined) {
+      this.#open(this.#reader);
+      return;
+    }
+    this.#tell({ type: 'waiting' });
+    if (this.#isShuttingDown) this.shutDown();
   }
 
   get masked(): boolean {
@@ -124,7 +130,8 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
   }
 
   fail(error: unknown): void {
-    if (this.#socket.destroyed || this.#isStopped) return;
+    const isShutDown = this.#isShuttingDown && this.#reader === undefined;
+    if (this.#socket.destroyed || this.#isStopped || isShutDown) return;
     if (error instanceof ResourceGoneError) this.refuse('deleted', error.message);
     else if (error instanceof RangeNotSatisfiableError) this.refuse('truncated', error.message);
     else {
@@ -142,9 +149,12 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
     this.#websocket?.close(CloseCode.interrupted, detail);
   }
 
-  /** Closes a connection that still waits for its resource; the others are closed by the end of their feed. */
+  /** Closes a connection that still waits for its resource, at the latest when it opens; the others are closed by the end of their feed. */
   shutDown(): void {
-    if (this.#reader === undefined) this.end({ reason: 'shutdown' });
+    this.#isShuttingDown = true;
+    if (this.#reader !== undefined || this.#websocket === undefined) return;
+    this.end({ reason: 'shutdown' });
+    this.#stop();
   }
 
   /** Cuts a follower that does not answer, or takes nothing for too long after the end. */
