@@ -8,7 +8,9 @@ import { Reserve } from '../storage/records/reserve.ts';
 import type { Report } from '../storage/report.ts';
 import { Root } from '../storage/root/root.ts';
 import { RootLock } from '../storage/root/root-lock.ts';
+import { reasonOf } from '../storage/storage-failure.ts';
 import { WriteTurns } from '../storage/write-turns.ts';
+import { HttpfstreamError, PathConflictError, ResourceNotFoundError, StorageError } from '../wire/errors.ts';
 import { RESERVED_SEGMENT, type ResourcePath } from '../wire/resource-path.ts';
 import { Directories } from './directories.ts';
 import { LiveResources } from './live-resources.ts';
@@ -168,7 +170,8 @@ export class Core {
       await core.serve();
       return core;
     } catch (error) {
-      await core.close();
+      // What went wrong first is what has to be known.
+      await core.close().catch(() => undefined);
       throw error;
     }
   }
@@ -200,8 +203,18 @@ export class Core {
    * deleting. There is no time limit. After a failure nothing is lost: it can be done again by another core.
    *
    * @returns how many files the journal was about
+   * @throws {StorageError} when something of the server's own cannot be used; it says what
+   * @throws {StorageFullError} and what else the disk does
    */
   async recover(options: RecoverOptions = {}): Promise<number> {
+    try {
+      return await this.#recover(options);
+    } catch (error) {
+      throw unusable(path.dirname(this.root.own('records')), error);
+    }
+  }
+
+  async #recover(options: RecoverOptions): Promise<number> {
     const report = this.#report;
     const { removed = () => {}, progress = report, verify = false } = options;
     const { root, records, store, quarantine } = this;
@@ -249,4 +262,13 @@ export class Core {
       await this.#lock?.release();
     }
   }
+}
+
+/** What keeps the server's own files from being used, in words for an operator: those for clients name nothing. */
+function unusable(directory: string, error: unknown): unknown {
+  const isNamed =
+    error instanceof HttpfstreamError &&
+    ![StorageError, PathConflictError, ResourceNotFoundError].some((kind) => error instanceof kind);
+  if (isNamed || !(error instanceof Error && 'code' in error)) return error;
+  return new StorageError(`cannot use what is in ${directory}: ${reasonOf(error)}`, { cause: error });
 }

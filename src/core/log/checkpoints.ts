@@ -2,7 +2,7 @@ import type { Journal } from '../../storage/journal/journal.ts';
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
 import type { Records, RecordsListener } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
-import { storageFailure } from '../../storage/storage-failure.ts';
+import { reasonOf, storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageFullError } from '../../wire/errors.ts';
 import type { LogHeader } from './entry.ts';
 
@@ -293,8 +293,4 @@ function keptOpen(behind: ReadonlySet<Checkpointed>): number {
   let count = 0;
   for (const { isKeptOpen } of behind) if (isKeptOpen) count++;
   return count;
-}
-
-function reasonOf(failure: HttpfstreamError): string {
-  return String(failure.cause ?? failure);
 }

@@ -2,6 +2,7 @@ import { removeLeftOver, unfinishedFiles } from '../../storage/records/left-over
 import type { Records } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root/root.ts';
+import { reasonOf } from '../../storage/storage-failure.ts';
 import { cancelRemoval, endRemoval, forgetFile } from '../streams/fork-links.ts';
 import type { FileFinder } from './file-finder.ts';
 
@@ -63,7 +64,7 @@ export async function finishRemovals(options: RemovalOptions): Promise<void> {
     } catch (error) {
       report('the deletion of a stream cannot be brought to its end: the next start tries again', {
         path,
-        reason: String(error),
+        reason: reasonOf(error),
       });
       continue;
     }

@@ -5,7 +5,7 @@ import { nameIn } from '../../storage/records/record-keys.ts';
 import type { Records, RecordsEntry } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root/root.ts';
-import { storageFailure } from '../../storage/storage-failure.ts';
+import { reasonOf, storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageBusyError, StorageFullError } from '../../wire/errors.ts';
 import { MAX_QUARANTINED } from '../log/checkpoints.ts';
 import type { EntryHeader, LogHeader } from '../log/entry.ts';
@@ -193,7 +193,7 @@ export class Recovery {
   #tellFailed({ path, failure }: StreamRepair): void {
     const message =
       'a stream cannot be brought up to date: it takes no appends until it can, at a later start';
-    this.#options.report(message, { path, reason: String(failure?.cause ?? failure) });
+    this.#options.report(message, { path, reason: reasonOf(failure) });
   }
 
   #hasFailed(file: string): boolean {

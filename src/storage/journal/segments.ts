@@ -2,7 +2,7 @@ import fs, { constants } from 'node:fs';
 import path from 'node:path';
 import * as fileIo from '../file-io.ts';
 import { OWN_FILE_MODE, readDirectory } from '../root/own-directory.ts';
-import { hasErrno, storageFailure } from '../storage-failure.ts';
+import { hasErrno, storageFailure, withName } from '../storage-failure.ts';
 import { type FoundEntry, type JournalEntry, readEntries, VOID_MARK } from './entry.ts';
 
 const APPENDING = constants.O_WRONLY | constants.O_APPEND;
@@ -136,6 +136,8 @@ export async function* entriesOf<Header>(
   });
   try {
     yield* readEntries<Header>(handle.fd, progressed);
+  } catch (error) {
+    throw storageFailure(withName(error, name));
   } finally {
     await handle.close();
   }

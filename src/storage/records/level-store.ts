@@ -10,8 +10,9 @@ import {
 import { makeDirectories, syncDirectories } from '../file-io.ts';
 import type { Report } from '../report.ts';
 import { OWN_DIRECTORY_MODE } from '../root/own-directory.ts';
+import { reasonOf } from '../storage-failure.ts';
 import type { Reserve } from './reserve.ts';
-import { isCorruption, reasonOf, storeFailure } from './store-failure.ts';
+import { isCorruption, storeFailure } from './store-failure.ts';
 import {
   type Damage,
   forgetDamage,

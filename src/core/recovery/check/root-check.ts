@@ -43,38 +43,44 @@ export async function checkRoot(root: Root, tell: (line: string) => void): Promi
   // What is put right is to survive a loss of power, whatever the server promises.
   const core = new Core(root, { durability: 'disk', graceMs: 0, report });
   try {
-    const progress: Report = (message, detail) => tell(`${message} (${JSON.stringify(detail)})`);
-    const count = await core.recover({
-      removed: (name) => findings.repaired(name, 'was not written to its end; removed'),
-      progress,
-      verify: true,
-    });
-    if (count > 0) findings.repaired('journal', `the server was killed; ${count} files brought up to date`);
-    const files = new FileCheck(core, findings);
-    let isWhole = true;
-    const names = root.walk((directory) => {
-      isWhole = false;
-      findings.bad(directory, 'cannot be read; what is remembered of its files is left as it is');
-    });
-    const checkAll = async () => {
-      for await (const name of names) await files.check(name);
-    };
-    await Promise.all(Array.from({ length: PARALLEL }, checkAll));
-    await files.deleteExpired();
-    if (isWhole) {
-      const { known, sources } = files;
-      const { records } = core;
-      await new OrphanCheck({ root, records, findings, known }).check();
-      const forks = new ForkCheck({ root, records, findings, known });
-      await forks.checkTombstones();
-      for (const source of sources) await forks.checkSource(source);
-    }
-    tell(summary(files, findings));
-    return findings.badCount === 0;
-  } finally {
-    // After a failure there is nothing to be made safe, and what was found in the journal stays.
-    await core.close();
+    await check(core, findings, tell);
+  } catch (error) {
+    // There is nothing to be made safe, and what was found in the journal stays.
+    await core.close().catch(() => undefined);
+    throw error;
   }
+  await core.close();
+  return findings.badCount === 0;
+}
+
+async function check(core: Core, findings: Findings, tell: (line: string) => void): Promise<void> {
+  const { root, records } = core;
+  const progress: Report = (message, detail) => tell(`${message} (${JSON.stringify(detail)})`);
+  const count = await core.recover({
+    removed: (name) => findings.repaired(name, 'was not written to its end; removed'),
+    progress,
+    verify: true,
+  });
+  if (count > 0) findings.repaired('journal', `the server was killed; ${count} files brought up to date`);
+  const files = new FileCheck(core, findings);
+  let isWhole = true;
+  const names = root.walk((directory) => {
+    isWhole = false;
+    findings.bad(directory, 'cannot be read; what is remembered of its files is left as it is');
+  });
+  const checkAll = async () => {
+    for await (const name of names) await files.check(name);
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, checkAll));
+  await files.deleteExpired();
+  if (isWhole) {
+    const { known, sources } = files;
+    await new OrphanCheck({ root, records, findings, known }).check();
+    const forks = new ForkCheck({ root, records, findings, known });
+    await forks.checkTombstones();
+    for (const source of sources) await forks.checkSource(source);
+  }
+  tell(summary(files, findings));
 }
 
 function summary({ count, known }: FileCheck, { repairedCount, badCount }: Findings): string {
