@@ -14,7 +14,7 @@ import { HttpfstreamError, PathConflictError, ResourceNotFoundError, StorageErro
 import { RESERVED_SEGMENT, type ResourcePath } from '../wire/resource-path.ts';
 import { Directories } from './directories.ts';
 import { LiveResources } from './live-resources.ts';
-import type { LogHeader } from './log/entry.ts';
+import type { JournalHeader } from './log/file-entry.ts';
 import { type Durability, LocalLog } from './log/local-log.ts';
 import { Syncer } from './log/syncer.ts';
 import { Feeds } from './readers/feeds.ts';
@@ -72,7 +72,7 @@ export class Core {
   readonly root: Root;
   readonly records: Records;
   readonly store: StreamStore;
-  readonly quarantine: Quarantine<LogHeader>;
+  readonly quarantine: Quarantine<JournalHeader>;
   /** Look-ups: the only ways to a file. */
   readonly resources: Resources;
   /** How streams come and go. */
@@ -103,7 +103,7 @@ export class Core {
     const syncer = new Syncer(SYNC_INTERVAL_MS);
     this.root = root;
     this.#report = report;
-    const journal = new Journal<LogHeader>(root.own('redo'), turns, isDurable);
+    const journal = new Journal<JournalHeader>(root.own('redo'), turns, isDurable);
     this.records = new Records({
       directory: root.own('records'),
       aside: root.own('aside'),

@@ -4,7 +4,7 @@ import { KeyedLock } from '../storage/keyed-lock.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import { type HttpfstreamError, ServerClosingError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import type { LogHeader } from './log/entry.ts';
+import type { JournalHeader } from './log/file-entry.ts';
 import type { LocalLog } from './log/local-log.ts';
 import { isolationOf, Resource, type ResourceOwner } from './resource.ts';
 import { canExpire } from './streams/stream-expiry.ts';
@@ -29,7 +29,7 @@ interface Holding {
 export class LiveResources implements ResourceOwner {
   readonly #log: LocalLog;
   readonly #store: StreamStore;
-  readonly #quarantine: Quarantine<LogHeader>;
+  readonly #quarantine: Quarantine<JournalHeader>;
   readonly #opening = new KeyedLock();
   readonly #holdings = new Map<string, Holding>();
   /** Those that nobody uses, the most recently used ones last. */
@@ -42,7 +42,7 @@ export class LiveResources implements ResourceOwner {
   #isShutDown = false;
   #isClosed = false;
 
-  constructor(log: LocalLog, store: StreamStore, quarantine: Quarantine<LogHeader>) {
+  constructor(log: LocalLog, store: StreamStore, quarantine: Quarantine<JournalHeader>) {
     this.#log = log;
     this.#store = store;
     this.#quarantine = quarantine;

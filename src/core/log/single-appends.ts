@@ -5,7 +5,7 @@ import type { AppendFile } from '../../storage/stored-file.ts';
 import { AppendBusyError, OutcomeUnknownError, StorageError } from '../../wire/errors.ts';
 import type { StreamAppend } from './append-rules.ts';
 import { type Change, Changes } from './changes.ts';
-import { type EntryHeader, entryOf, MAX_LOGGED_BYTES } from './entry.ts';
+import { entryOf, type FileEntry, MAX_JOURNALED_BYTES } from './file-entry.ts';
 import { LargeAppend } from './large-append.ts';
 import type { LocalLog, LogTarget } from './local-log.ts';
 import type { ProducerRequest } from './producers.ts';
@@ -64,7 +64,7 @@ export class SingleAppends implements JournalWriter {
    * @throws what {@link Changes.letIn} throws, and what the disk does
    */
   async append(append: StreamAppend, assertFree: () => void): Promise<StreamState | undefined> {
-    const isLarge = append.bytes.length > MAX_LOGGED_BYTES;
+    const isLarge = append.bytes.length > MAX_JOURNALED_BYTES;
     this.#log.checkpoints.assertCapacity();
     if (this.#file === undefined) await this.#log.checkpoints.waitForCapacity();
     for (let hasWaited = false; ; hasWaited = true) {
@@ -285,7 +285,7 @@ export class SingleAppends implements JournalWriter {
    */
   #fail(error: unknown, remnant: Remnant | undefined, annul: () => Promise<void>): void {
     if (this.#changes.pending.length === 0) return;
-    this.#log.journal.withdraw(this);
+    this.#log.journal.cancel(this);
     const { version } = this.#changes;
     const tell = this.#changes.takeBack();
     const undo = new Undo(async () => {
@@ -319,7 +319,7 @@ export class SingleAppends implements JournalWriter {
     await this.#save(this.#hasProducers);
   }
 
-  #entryOf({ append, before, after }: Change): EntryHeader {
+  #entryOf({ append, before, after }: Change): FileEntry {
     const { fingerprint: file, location: path } = this.#target;
     return entryOf({ file, path }, append, before, after);
   }

@@ -1,7 +1,7 @@
 import type { JournalEntry } from '../../storage/journal/entry.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { RepairFile } from '../../storage/stored-file.ts';
-import type { EntryHeader } from '../log/entry.ts';
+import type { FileEntry } from '../log/file-entry.ts';
 import { Producers } from '../log/producers.ts';
 
 /** Replays the appends that the journal has of one stream, in order, but for those that it has already. */
@@ -12,7 +12,7 @@ export class StreamReplay {
   /** Bytes in the file. */
   #size: number;
   /** Says where the last bytes would be, if they had been told to be there. */
-  #intent: EntryHeader | undefined;
+  #intent: FileEntry | undefined;
   #isTorn = false;
   #hasRuns = false;
 
@@ -50,7 +50,7 @@ export class StreamReplay {
   }
 
   /** Replays one append, if the stream does not have it. */
-  async make({ header, payload }: JournalEntry<EntryHeader>, file: RepairFile): Promise<void> {
+  async make({ header, payload }: JournalEntry<FileEntry>, file: RepairFile): Promise<void> {
     const { version, start, length, seq, producer, closed } = header;
     if (this.#isTorn || version <= this.#after.version) return;
     if (!this.#canMake(header, payload.length)) {
@@ -102,7 +102,7 @@ export class StreamReplay {
     return isThere ? intent.start : undefined;
   }
 
-  #canMake({ version, start, length, intent }: EntryHeader, payloadBytes: number): boolean {
+  #canMake({ version, start, length, intent }: FileEntry, payloadBytes: number): boolean {
     const isInFile = length > 0 && payloadBytes === 0 && !intent;
     const end = isInFile ? start + length : start;
     return version === this.#after.version + 1 && end <= this.#size;
