@@ -3,8 +3,8 @@ import type { Records } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root/root.ts';
 import { reasonOf } from '../../storage/storage-failure.ts';
+import type { FileFinder } from '../file-finder.ts';
 import { cancelRemoval, endRemoval, forgetFile } from '../streams/fork-links.ts';
-import type { FileFinder } from './file-finder.ts';
 
 /** How many files are removed at most: what is more is left for the next time, so that a start takes no longer. */
 const MAX_REMOVED = 10_000;

@@ -7,11 +7,11 @@ import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root/root.ts';
 import { reasonOf, storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageBusyError, StorageFullError } from '../../wire/errors.ts';
+import type { FileFinder } from '../file-finder.ts';
 import { MAX_QUARANTINED } from '../log/checkpoints.ts';
 import type { FileEntry, JournalHeader } from '../log/file-entry.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
-import type { FileFinder } from './file-finder.ts';
 import { StreamRepair } from './stream-repair.ts';
 
 /** How many entries are replayed at a time. */

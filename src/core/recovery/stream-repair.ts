@@ -6,10 +6,10 @@ import type { Root } from '../../storage/root/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { RepairFile } from '../../storage/stored-file.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
+import type { FileFinder } from '../file-finder.ts';
 import type { FileEntry } from '../log/file-entry.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
-import type { FileFinder } from './file-finder.ts';
 import { Salvage } from './salvage.ts';
 import { StreamReplay } from './stream-replay.ts';
 

@@ -86,7 +86,7 @@ export class SessionRegistry implements SessionHost {
 
   /** The session of the file with this fingerprint, while somebody appends to it. */
   live(fingerprint: string): Session | undefined {
-    const resource = this.#context.live.held(fingerprint);
+    const resource = this.#context.live.get(fingerprint);
     return resource && this.#sessions.get(resource);
   }
 

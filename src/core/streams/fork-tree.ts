@@ -5,8 +5,8 @@ import type { Inheritance, StreamLink } from '../../storage/records/stream-state
 import type { Root } from '../../storage/root/root.ts';
 import { ContentTypeMismatchError, StreamConflictError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
+import { FileFinder } from '../file-finder.ts';
 import { ignoreMissing } from '../preconditions.ts';
-import { FileFinder } from '../recovery/file-finder.ts';
 import type { Resource } from '../resource.ts';
 import type { ForkRequest, Inherited } from './create-request.ts';
 import { addFork, removeForks } from './fork-links.ts';
