@@ -3,7 +3,7 @@
  * long the close handshake may take. Long, because a slow reader still has the
  * system's buffers to empty, and a close before that would lose them.
  */
-export const CLOSE_PATIENCE_MS = 300_000;
+export const DRAIN_TIMEOUT_MS = 300_000;
 
 /** What a client has open, for as long as it lasts: an append, or a read that goes on. */
 export interface ActiveConnection {

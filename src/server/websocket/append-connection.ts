@@ -10,7 +10,7 @@ import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
-import { allowSilence, ClientSocket, FAREWELL_MS, type SocketOwner } from '../node/client-socket.ts';
+import { allowIdle, ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';
 import type { AppendEnd, Dialect } from './dialects.ts';
 import { Liveness } from './liveness.ts';
 
@@ -103,7 +103,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   start(websocket: WebSocket): void {
     const lease = this.#lease as Lease;
     this.#websocket = websocket;
-    allowSilence(this.#socket);
+    allowIdle(this.#socket);
     if (this.#dialect.answersPings) this.#liveness = new Liveness(this.#socket, this.#appends.keepAliveMs);
     this.#tap = new PayloadTap(websocket, this.#socket, this);
     this.#tell({
@@ -140,7 +140,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   onFramingError(error: FramingError): void {
     this.#log.warn({ resource: this.#path.toString(), code: error.code }, `append refused: ${error.message}`);
     void this.#lease?.end('interrupted');
-    ClientSocket.of(this.#socket).cutSoon(FAREWELL_MS);
+    ClientSocket.of(this.#socket).cutAfter(CUT_DELAY_MS);
   }
 
   /** Answered when the bytes are in the file, so that the answer means that they are. */
@@ -226,7 +226,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     this.#tell({ type: 'end', position, reason, detail: error.message });
     this.#websocket?.close(CloseCode.interrupted, error.message);
     this.#websocket?.resume();
-    ClientSocket.of(this.#socket).cutSoon(FAREWELL_MS);
+    ClientSocket.of(this.#socket).cutAfter(CUT_DELAY_MS);
   }
 
   async #end(lease: Lease, how: AppendEnd, status?: number): Promise<void> {

@@ -8,8 +8,8 @@ import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '.
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
-import { type ActiveConnection, type ActiveConnections, CLOSE_PATIENCE_MS } from '../active-connections.ts';
-import { ClientSocket, FAREWELL_MS, type SocketOwner } from '../node/client-socket.ts';
+import { type ActiveConnection, type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.ts';
+import { ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';
 import { SocketSink } from '../response/socket-sink.ts';
 import type { Dialect } from './dialects.ts';
 import { Liveness } from './liveness.ts';
@@ -107,7 +107,7 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
 
   onFramingError(): void {
     this.#stop();
-    this.#client.cutSoon(FAREWELL_MS);
+    this.#client.cutAfter(CUT_DELAY_MS);
   }
 
   /** Nothing may be sent behind the answer (RFC 6455, section 5.5.1). */
@@ -160,9 +160,9 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
   /** Cuts a follower that does not answer, or takes nothing for too long after the end. */
   keepAlive(intervalMs: number): void {
     const hasEnded = this.#reader?.outcome !== undefined;
-    const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
+    const stalledMs = this.#sink.stalledMs(intervalMs, hasEnded);
     const isDead = this.#isOpen && this.#liveness.tick(intervalMs) && this.#dialect.answersPings;
-    if (isDead || stuckMs >= CLOSE_PATIENCE_MS) this.terminate();
+    if (isDead || stalledMs >= DRAIN_TIMEOUT_MS) this.terminate();
   }
 
   terminate(): void {
