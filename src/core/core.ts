@@ -47,7 +47,7 @@ export interface CoreOptions {
   durability: Durability;
   /** How long a session waits for an appender that was lost, in milliseconds. */
   graceMs: number;
-  /** Told what an operator should know. Default: nobody. */
+  /** Notified of what an operator should know. Default: nobody. */
   report?: Report;
 }
 
@@ -59,9 +59,9 @@ export interface OpenOptions extends CoreOptions {
 
 /** How a root is recovered, see {@link Core.recover}. */
 export interface RecoverOptions {
-  /** Called with the name of each thing that was removed. Default: nobody is told. */
+  /** Called with the name of each thing that was removed. Default: nothing is. */
   removed?: (name: string) => void;
-  /** Told every second how far it is. Default: whoever is told what an operator should know. */
+  /** Called every second with how far it is. Default: `report` of the core. */
   progress?: Report;
   /** Whether all records are read to see whether they can be. Default: false. */
   verify?: boolean;

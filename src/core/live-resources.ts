@@ -103,7 +103,7 @@ export class LiveResources implements ResourceOwner {
     const shared = file.share();
     this.retain(resource);
     try {
-      // As long as it is open to be appended to, it counts as what was appended. A sync that fails is told to the next append.
+      // As long as it is open to be appended to, it counts as what was appended. The next append gets the failure of a sync.
       await resource.closeFile().catch(() => undefined);
       await this.#takeLook(resource, shared);
     } finally {
@@ -112,7 +112,7 @@ export class LiveResources implements ResourceOwner {
     }
   }
 
-  /** Tells that another file has got a name. */
+  /** Notes that another file has got a name. */
   madeAt({ key }: ResourcePath): void {
     this.#seen.delete(key);
   }
@@ -176,9 +176,9 @@ export class LiveResources implements ResourceOwner {
   }
 
   /**
-   * To be called before anybody is told what is in a file, or how much.
+   * To be called before anybody learns what is in a file, or how much.
    *
-   * @throws what appends are told, when only the journal is sure to have what was acknowledged
+   * @throws what appends get, when only the journal is sure to have what was acknowledged
    */
   assertWhole(fingerprint: string): void {
     const live = this.get(fingerprint);
@@ -187,7 +187,7 @@ export class LiveResources implements ResourceOwner {
     if (isolation !== undefined) throw isolation;
   }
 
-  /** Tells that a file was deleted, so that no start misses it. */
+  /** Notes that a file was deleted, so that no start misses it. */
   async delete(resource: Resource): Promise<void> {
     const { journal } = this.#log;
     const { fingerprint: file, location } = resource;
@@ -216,7 +216,7 @@ export class LiveResources implements ResourceOwner {
       await this.#log.journal.annulReplayed(({ file }) => file === fingerprint).catch(() => undefined);
   }
 
-  /** Takes no more single appends; whoever reads live, but through a session, is told. */
+  /** Takes no more single appends; whoever reads live, but through a session, is notified. */
   shutDown(): void {
     this.#isShutDown = true;
     for (const { resource } of this.#entries.values()) resource.shutDown();

@@ -85,7 +85,7 @@ export class Checkpoints implements RecordsListener {
   /** What went wrong with the last run. */
   #failure: HttpfstreamError | undefined;
 
-  /** @param report told of what cannot be brought up to date */
+  /** @param report notified of what cannot be brought up to date */
   constructor(
     journal: Journal<JournalHeader>,
     records: Records,
@@ -99,7 +99,7 @@ export class Checkpoints implements RecordsListener {
     records.attach(this);
   }
 
-  /** Tells that the journal has more of a stream than is remembered. */
+  /** Notes that the journal has more of a stream than is remembered. */
   add(stream: Checkpointed): void {
     this.#noteTime();
     const isNew = !this.#behind.has(stream);
@@ -143,7 +143,7 @@ export class Checkpoints implements RecordsListener {
     return this.#behind.has(stream) || this.#due.has(stream) || this.#isolated.has(stream);
   }
 
-  /** Tells that a stream was deleted. */
+  /** Notes that a stream was deleted. */
   forget(stream: Checkpointed): void {
     this.#behind.delete(stream);
     this.#due.delete(stream);

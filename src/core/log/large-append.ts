@@ -52,7 +52,7 @@ export class LargeAppend {
    * @throws when that cannot be done
    */
   async annul(): Promise<void> {
-    // The intent last: without it the other entry would tell of bytes that are not there.
+    // The intent last: without it the other entry would say that there are bytes that are not there.
     await this.#after.annul();
     await this.#before.annul();
   }

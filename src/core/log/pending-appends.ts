@@ -83,7 +83,7 @@ export class PendingAppends {
     return this.#pending;
   }
 
-  /** Tells that the first `count` under way are in the file. */
+  /** Notes that the first `count` under way are in the file. */
   settle(count: number): void {
     const settled = this.#pending.splice(0, count);
     this.#settled = (settled.at(-1) as Pending).after;
@@ -93,7 +93,7 @@ export class PendingAppends {
   /**
    * Takes all back that are under way: they were judged one upon the other.
    *
-   * @returns tells those who wait for them
+   * @returns refuses them, for those who wait
    */
   takeBack(): (error: unknown) => void {
     const refused = this.#pending.splice(0);

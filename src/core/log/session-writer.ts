@@ -220,14 +220,14 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     if (this.#failure !== undefined || position <= this.#safe) return;
     this.#safe = position;
     this.#owner.safe(position);
-    if (this.#isSecured) this.#tellSecured();
+    if (this.#isSecured) this.#notifySecured();
   }
 
   get #isSecured(): boolean {
     return this.#failure !== undefined || this.#safe === this.#target.committed;
   }
 
-  #tellSecured(): void {
+  #notifySecured(): void {
     for (const resolve of this.#secured.splice(0)) resolve();
   }
 
@@ -249,7 +249,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     this.#pending.take();
     this.#failure = storageFailure(error);
     this.#owner.failed(this.#failure);
-    this.#tellSecured();
+    this.#notifySecured();
   }
 }
 

@@ -127,7 +127,7 @@ export class SingleAppends implements JournalWriter {
     this.#target.changed();
   }
 
-  /** Tells that another program has cut the file; while nothing is under way. */
+  /** Notes that another program has cut the file; while nothing is under way. */
   cut(size: number): void {
     this.amend(this.#pending.found(this.settled, size));
   }
@@ -176,7 +176,7 @@ export class SingleAppends implements JournalWriter {
     });
   }
 
-  /** Tells that there is no copy of the journal any more. */
+  /** Notes that there is no copy of the journal any more. */
   release(): void {
     this.#isCopied = false;
   }

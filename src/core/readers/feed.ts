@@ -140,7 +140,7 @@ export class Feed implements ReaderFeed {
     this.#forget();
   }
 
-  /** Tells the followers that the appender was lost and may come back, or that it is back. */
+  /** Notifies the followers that the appender was lost and may come back, or that it is back. */
   setWaiting(isWaiting: boolean): void {
     if (isWaiting === this.#isWaiting) return;
     this.#isWaiting = isWaiting;

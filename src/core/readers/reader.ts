@@ -122,13 +122,13 @@ export class Reader {
     this.pump();
   }
 
-  /** Tells that the sink takes bytes, from now on or again. */
+  /** To be called when the sink takes bytes, from now on or again. */
   drained(): void {
     this.#full = false;
     this.pump();
   }
 
-  /** Calls `listener` when it leaves, before the sink is told why if it has ended. */
+  /** Calls `listener` when it leaves, before the sink is notified of why if it has ended. */
   whenLeft(listener: () => void): void {
     this.#whenLeft = listener;
   }

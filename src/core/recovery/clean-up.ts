@@ -26,7 +26,7 @@ export interface UnfinishedOptions extends CleanUpOptions {
 /** What {@link finishRemovals} works with. */
 export interface RemovalOptions extends CleanUpOptions {
   finder: FileFinder;
-  /** Told what could not be finished. */
+  /** Notified of what could not be finished. */
   report: Report;
 }
 

@@ -32,9 +32,9 @@ export interface RecoveryOptions {
   quarantine: Quarantine<JournalHeader>;
   syncer: Syncer;
   finder: FileFinder;
-  /** Told what could not be replayed. */
+  /** Notified of what could not be replayed. */
   report: Report;
-  /** Told every second how far it is. */
+  /** Called every second with how far it is. */
   progress: Report;
 }
 
@@ -86,7 +86,7 @@ export class Recovery {
    * @throws what keeps streams from being brought up to date, if it is more than some files
    */
   async run(): Promise<number> {
-    const timer = setInterval(() => this.#tellProgress(), PROGRESS_MS);
+    const timer = setInterval(() => this.#reportProgress(), PROGRESS_MS);
     try {
       return await this.#run();
     } catch (error) {
@@ -177,7 +177,7 @@ export class Recovery {
       if (error instanceof StorageFullError) return this.#hold(failed);
       throw error;
     }
-    for (const stream of failed) this.#tellFailed(stream);
+    for (const stream of failed) this.#reportFailed(stream);
     return true;
   }
 
@@ -185,12 +185,12 @@ export class Recovery {
   #hold(failed: readonly StreamRepair[]): false {
     for (const stream of failed) {
       this.#options.quarantine.hold(stream.fingerprint, stream.failure as HttpfstreamError);
-      this.#tellFailed(stream);
+      this.#reportFailed(stream);
     }
     return false;
   }
 
-  #tellFailed({ path, failure }: StreamRepair): void {
+  #reportFailed({ path, failure }: StreamRepair): void {
     const message =
       'a stream cannot be brought up to date: it takes no appends until it can, at a later start';
     this.#options.report(message, { path, reason: reasonOf(failure) });
@@ -200,7 +200,7 @@ export class Recovery {
     return this.#streams.get(file)?.failure !== undefined;
   }
 
-  #tellProgress(): void {
+  #reportProgress(): void {
     this.#options.progress(`the server before this one was killed: ${this.#step}`, {
       streams: this.#doneCount,
       ofStreams: this.#streams.size,

@@ -148,7 +148,7 @@ export class StreamRepair {
     try {
       if (this.#failure !== undefined) return;
       if (this.#location !== undefined) await this.#save(this.#replay as StreamReplay, this.#location);
-      await this.#tellSalvaged();
+      await this.#reportSalvaged();
     } finally {
       this.#replay = undefined;
       await this.#salvage.close();
@@ -175,7 +175,7 @@ export class StreamRepair {
     this.#options.report(message, { path: this.path, position, aside });
   }
 
-  async #tellSalvaged(): Promise<void> {
+  async #reportSalvaged(): Promise<void> {
     const { position } = this.#salvage;
     if (position === undefined) return;
     const aside = await this.#salvage.publish(this.path, this.fingerprint);

@@ -11,7 +11,7 @@ export class StreamReplay {
   #after: StreamState;
   /** Bytes in the file. */
   #size: number;
-  /** Says where the last bytes would be, if they had been told to be there. */
+  /** Says where the last bytes would be, if it had been said that they are there. */
   #intent: FileEntry | undefined;
   #isTorn = false;
   #hasRuns = false;
@@ -92,7 +92,7 @@ export class StreamReplay {
   }
 
   /**
-   * Position from which on the file may have what was under way, and nobody was told that it was made; undefined when it
+   * Position from which on the file may have what was under way, and nobody got to know that it was made; undefined when it
    * has none of it. Another program may have written it as well.
    */
   get unfinished(): number | undefined {

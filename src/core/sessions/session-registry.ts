@@ -177,7 +177,7 @@ export class SessionRegistry implements SessionHost {
     await this.#openings.allSettled();
   }
 
-  /** Tells that a file was deleted by this server. */
+  /** Notes that a file was deleted by this server. */
   deleted(fingerprint: string): void {
     this.live(fingerprint)?.lose(new ResourceGoneError('the file was deleted'));
   }
@@ -194,7 +194,7 @@ export class SessionRegistry implements SessionHost {
     return this.#files.run(fingerprint, async () => {
       try {
         const running = await this.#running(file, request);
-        // One that has just begun has to be held by somebody, who is told that the server closes.
+        // One that has just begun has to be held by somebody, who is notified that the server closes.
         if (running !== undefined) this.#refuseWhenClosing();
         const session = running ?? (await this.#begin(path, file, request));
         session.attach(holder, request);

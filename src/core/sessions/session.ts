@@ -200,7 +200,7 @@ export class Session implements WriterOwner {
     this.lose(error);
   }
 
-  /** Ends because of what happened to its file; the holder is told. */
+  /** Ends because of what happened to its file; the holder is notified. */
   lose(error: HttpfstreamError): void {
     if (this.#failure !== undefined || this.#outcome !== undefined) return;
     this.#failure = error;
@@ -214,7 +214,7 @@ export class Session implements WriterOwner {
    * Takes no more bytes, writes what it has and ends the feed: for `reason`, or
    * for what went wrong. Idempotent; the first reason stays. Never rejects.
    *
-   * @param status with `finished`: of the command whose output it was, if its appender tells
+   * @param status with `finished`: of the command whose output it was, if its appender sends it
    */
   end(reason: EndReason, status?: number): Promise<void> {
     this.#ended ??= this.#end({ reason, status });
@@ -286,13 +286,13 @@ export class Session implements WriterOwner {
     return resource.close().then(() => undefined, storageFailure);
   }
 
-  /** Remembers how it ended, before anybody is told. Never rejects. */
+  /** Remembers how it ended, before anybody is notified. Never rejects. */
   #record(outcome: Outcome): Promise<void> {
     const { file, append } = this.#subject;
     return this.#context.history.end(file, withAttempt(append, this.#attempt), this.feed.committed, outcome);
   }
 
-  /** Tells that it has ended, and releases everything. Never rejects. */
+  /** Notifies all that it has ended, and releases everything. Never rejects. */
   #isOver(outcome: Outcome): void {
     const { resource } = this.#subject;
     this.#outcome = outcome;

@@ -78,7 +78,7 @@ export class ForkTree {
     };
   }
 
-  /** Tells that a fork has its name, or will have none. */
+  /** Notes that a fork has its name, or will have none. */
   named(fork: string): void {
     this.#unnamed.delete(fork);
   }

@@ -37,7 +37,7 @@ export interface MakerOptions {
   /** … and look-ups. */
   resources: Resources;
   syncer: Syncer;
-  /** Whether what is made must survive a loss of power when that is told. */
+  /** Whether what is made must survive a loss of power when that is acknowledged. */
   isDurable: boolean;
   /** Called when a file has got its name. */
   made: (path: ResourcePath) => void;

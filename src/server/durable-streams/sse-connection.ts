@@ -211,14 +211,14 @@ export class SseConnection implements Sink, ActiveConnection {
     };
   }
 
-  /** Tells how far the client has got. */
+  /** Sends how far the client has got. */
   #control(): void {
     const progress = this.#progress;
     this.#write(this.#layOut([Buffer.from(controlEvent(progress))]));
     this.#endAfter(progress);
   }
 
-  /** Ends it when that was the last that is told. */
+  /** Ends it when that was the last that is sent. */
   #endAfter({ isAtEnd, isClosed }: Progress): void {
     if (this.#isEnding || (isAtEnd && isClosed)) this.#end();
     else this.#endIfIdle();

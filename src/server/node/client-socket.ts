@@ -16,7 +16,7 @@ type HttpSocket = Socket & {
   _readableState: { ended: boolean };
 };
 
-/** With the fields that Node keeps on it: whether the connection closes after it, and who is told how much is unsent. */
+/** With the fields that Node keeps on it: whether the connection closes after it, and who is notified of how much is unsent. */
 type NodeResponse = ServerResponse & { _last?: boolean; _onPendingData?: (bytes: number) => void };
 
 const CLIENT = Symbol('client');
@@ -57,7 +57,7 @@ export class ClientSocket {
 
   private constructor(socket: HttpSocket) {
     this.#socket = socket;
-    // The owner may listen, too; what an error means for the connection is told with `close`.
+    // The owner may listen, too; what an error means for the connection comes with `close`.
     socket.on('error', ignore);
     socket.on('end', ended);
     socket.on('close', closed);
@@ -72,12 +72,12 @@ export class ClientSocket {
     return owned[CLIENT];
   }
 
-  /** Who is told of its end from now on, after `keeper`. */
+  /** Who is notified of its end from now on, after `keeper`. */
   set owner(owner: SocketOwner) {
     this.#owner = owner;
   }
 
-  /** Who owns all connections of the server, and is told of the end of each. */
+  /** Who owns all connections of the server, and is notified of the end of each. */
   set keeper(keeper: SocketOwner) {
     this.#keeper = keeper;
   }
@@ -98,7 +98,7 @@ export class ClientSocket {
   /** Whether the last answer has been sent; requests after that must not be processed (RFC 9112, section 9.6). */
   get isOver(): boolean {
     const answer = this.answer as NodeResponse | undefined;
-    // Some refusals Node sends without telling anybody.
+    // Some refusals Node sends without notifying anybody.
     const isNodes = answer !== undefined && this.#responses?.has(answer) !== true;
     return this.#isOver || (isNodes && answer._last === true);
   }

@@ -89,7 +89,7 @@ export class ServerSockets implements SocketOwner {
   /**
    * The one for `server`, made by the first call.
    *
-   * @param log told when connections are refused, or cannot be accepted
+   * @param log notified when connections are refused, or cannot be accepted
    */
   static of(server: Server, log?: FastifyBaseLogger): ServerSockets {
     let sockets = ofServer.get(server);
@@ -218,7 +218,7 @@ export class ServerSockets implements SocketOwner {
   #admit(request: IncomingMessage, response: ServerResponse): void {
     this.#begin(request, response);
     RequestQueue.of(request.socket, this.#server).admit(request, response, () => {
-      // An application would never be told that a request is gone that was gone before it saw it.
+      // An application would never be notified that a request is gone that was gone before it saw it.
       if (this.#isHeard(request) || !request.destroyed) this.#emit('request', request, response);
     });
   }

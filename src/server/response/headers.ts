@@ -52,7 +52,7 @@ export function setRefusalHeaders(reply: FastifyReply, error: unknown, names: Of
   }
 }
 
-/** The header, or trailer, that tells an exit status, if there is one. */
+/** The header, or trailer, with the exit status, if there is one. */
 export function statusHeaders(status: number | undefined): Record<string, string> {
   return status === undefined ? {} : { [STATUS_HEADER]: String(status) };
 }

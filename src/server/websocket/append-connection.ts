@@ -106,14 +106,14 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     allowIdle(this.#socket);
     if (this.#dialect.answersPings) this.#liveness = new Liveness(this.#socket, this.#appends.keepAliveMs);
     this.#tap = new PayloadTap(websocket, this.#socket, this);
-    this.#tell({
+    this.#send({
       type: 'open',
       generation: lease.file.stat.generation,
       position: lease.received,
       live: true,
     });
     this.#acknowledge();
-    if (this.#loss !== undefined) this.#tellLoss(...this.#loss);
+    if (this.#loss !== undefined) this.#sendLoss(...this.#loss);
   }
 
   get masked(): boolean {
@@ -165,7 +165,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   lost(reason: EndReason, error: HttpfstreamError): void {
     this.#log.error({ resource: this.#path.toString(), err: error }, `append failed: ${error.message}`);
     this.#loss = [reason, error];
-    if (this.#websocket !== undefined) this.#tellLoss(reason, error);
+    if (this.#websocket !== undefined) this.#sendLoss(reason, error);
   }
 
   deposed(): void {
@@ -182,7 +182,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
       this.terminate();
       return;
     }
-    this.#tell({ type: 'end', position: this.#lease?.safePosition ?? 0, reason: 'shutdown' });
+    this.#send({ type: 'end', position: this.#lease?.safePosition ?? 0, reason: 'shutdown' });
     this.#websocket.close(this.#dialect.closingCode, 'the server is shutting down');
   }
 
@@ -209,10 +209,10 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     if (this.#socket.writableNeedDrain) return;
     this.#ackedPosition = safePosition;
     this.#ackedAt = performance.now();
-    this.#tell({ type: 'ack', position: safePosition });
+    this.#send({ type: 'ack', position: safePosition });
   }
 
-  #tell(message: ControlMessage): void {
+  #send(message: ControlMessage): void {
     const frame = this.#dialect.control(message);
     if (this.#isOpen && frame.length > 0) this.#socket.write(frame);
   }
@@ -221,9 +221,9 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     return this.#websocket !== undefined && this.#websocket.readyState === this.#websocket.OPEN;
   }
 
-  #tellLoss(reason: EndReason, error: HttpfstreamError): void {
+  #sendLoss(reason: EndReason, error: HttpfstreamError): void {
     const position = this.#lease?.safePosition ?? 0;
-    this.#tell({ type: 'end', position, reason, detail: error.message });
+    this.#send({ type: 'end', position, reason, detail: error.message });
     this.#websocket?.close(CloseCode.interrupted, error.message);
     this.#websocket?.resume();
     ClientSocket.of(this.#socket).cutAfter(CUT_DELAY_MS);

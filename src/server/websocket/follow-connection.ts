@@ -86,7 +86,7 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
       this.#open(this.#reader);
       return;
     }
-    this.#tell({ type: 'waiting' });
+    this.#send({ type: 'waiting' });
     if (this.#isShuttingDown) this.shutDown();
   }
 
@@ -120,12 +120,12 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
   }
 
   waiting(isWaiting: boolean): void {
-    this.#tell({ type: isWaiting ? 'waiting' : 'live' });
+    this.#send({ type: isWaiting ? 'waiting' : 'live' });
   }
 
   end(outcome: Outcome): void {
     const { reason } = outcome;
-    this.#tell({ type: 'end', position: this.#reader?.position ?? 0, ...outcome });
+    this.#send({ type: 'end', position: this.#reader?.position ?? 0, ...outcome });
     this.#websocket?.close(this.#dialect.closeCode(reason), CLOSE_TEXTS[reason]);
   }
 
@@ -145,7 +145,7 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
 
   /** Ends a connection that cannot be served. */
   refuse(reason: EndReason | 'missing', detail: string): void {
-    this.#tell({ type: 'end', position: this.#reader?.position ?? 0, reason, detail });
+    this.#send({ type: 'end', position: this.#reader?.position ?? 0, reason, detail });
     this.#websocket?.close(CloseCode.interrupted, detail);
   }
 
@@ -172,12 +172,12 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
   #open(reader: Reader): void {
     const { feed, position, outcome } = reader;
     const { generation } = feed.file.stat;
-    this.#tell({ type: 'open', generation, position, live: outcome === undefined });
-    if (outcome === undefined && feed.isWaiting) this.#tell({ type: 'waiting' });
+    this.#send({ type: 'open', generation, position, live: outcome === undefined });
+    if (outcome === undefined && feed.isWaiting) this.#send({ type: 'waiting' });
     reader.drained();
   }
 
-  #tell(message: ControlMessage): void {
+  #send(message: ControlMessage): void {
     const frame = this.#dialect.control(message);
     if (this.#isOpen && frame.length > 0) this.#socket.write(frame);
   }

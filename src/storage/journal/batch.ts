@@ -55,7 +55,7 @@ export class Batch {
     this.size = at;
   }
 
-  /** Tells the writers that their entries are safe, and resolves when they are done with them. */
+  /** Notifies the writers that their entries are safe, and resolves when they are done with them. */
   async notify(): Promise<void> {
     const unfinished: Promise<void>[] = [];
     for (const [writer, { length }] of this.#starts) {

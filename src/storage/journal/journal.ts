@@ -108,7 +108,7 @@ export class Journal<Header extends object> implements TurnWriter {
     }
   }
 
-  /** Takes an entry, and tells its writer when it is safe. Those of one writer keep their order. */
+  /** Takes an entry, and notifies its writer when it is safe. Those of one writer keep their order. */
   append(header: Header, payload: readonly Buffer[], writer: JournalWriter): void {
     this.#waiting.push({ writer, parts: encodeEntry(header, payload) });
     if (this.#isFlushing) return;

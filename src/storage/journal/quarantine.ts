@@ -45,7 +45,7 @@ export class Quarantine<Header extends { file: string }> {
     return this.#files.has(file) || this.#held.has(file);
   }
 
-  /** What {@link hold} was told of a file. */
+  /** What {@link hold} was given for a file. */
   causeOf(file: string): HttpfstreamError | undefined {
     return this.#held.get(file);
   }

@@ -43,9 +43,9 @@ interface Imported {
 export interface ImportOptions {
   root: Root;
   records: Records;
-  /** Told what is damaged. */
+  /** Notified of what is damaged. */
   report: Report;
-  /** Told every second how far it is. */
+  /** Called every second with how far it is. */
   progress: Report;
 }
 

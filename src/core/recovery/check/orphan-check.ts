@@ -28,7 +28,7 @@ export class OrphanCheck {
   async check(): Promise<void> {
     const { records, findings, known } = this.#options;
     for await (const { fingerprint, record } of records.files()) {
-      // Of one whose deletion may not survive a loss of power all is kept; that was told.
+      // Of one whose deletion may not survive a loss of power all is kept; that was reported.
       if (known.has(fingerprint) || records.isBeingRemoved(fingerprint)) continue;
       try {
         await this.#checkOrphan(fingerprint, record);
