@@ -95,3 +95,21 @@ it('lint finds each import that goes up or across the layers, however deep the f
   const found = [...stdout.toString().matchAll(/,file=(?:.*\/)?(src\/[^,]+),/g)].map(([, file]) => file);
   expect(found.sort()).toEqual(WRONG.map(fileOf).sort());
 });
+
+it('lint finds circles, of types only, too', async () => {
+  const directory = await temporaryDirectory();
+  for (const name of ['biome.json', '.gitignore']) {
+    await copyFile(path.join(CHECKOUT, name), path.join(directory, name));
+  }
+  const files = {
+    'a.ts': "import type { B } from './b.ts';\n\nexport interface A {\n  b: B;\n}\n",
+    'b.ts': "import { c } from './c.ts';\n\nexport class B {\n  readonly c = c;\n}\n",
+    'c.ts': "import type { A } from './a.ts';\n\nexport const c = (a: A) => a;\n",
+    'd.ts': "import type { A } from './a.ts';\n\nexport const d = (a: A) => a;\n",
+  };
+  for (const [name, text] of Object.entries(files)) await writeFile(path.join(directory, name), text);
+  const options = ['--only=suspicious/noImportCycles', '--reporter=github', '--max-diagnostics=none'];
+  const { stdout } = await runProgram(BIOME, ['lint', ...options, '.'], { cwd: directory });
+  const found = [...stdout.toString().matchAll(/,file=(?:.*\/)?([^,/]+\.ts),/g)].map(([, file]) => file);
+  expect(found.sort()).toEqual(['a.ts', 'b.ts', 'c.ts']);
+});

@@ -119,7 +119,7 @@ export class Resource implements LogTarget, FeedOwner {
     return this.#isMisplaced;
   }
 
-  /** Tells where its file is: another program may have moved it, and its first name may lead elsewhere by now. */
+  /** Notes where its file is: another program may have moved it, and its first name may lead elsewhere by now. */
   seenAt(location: string): void {
     this.#location = location;
     this.#isMisplaced = false;
@@ -182,9 +182,9 @@ export class Resource implements LogTarget, FeedOwner {
   }
 
   /**
-   * To be called before anybody is told what is in the file, or how much.
+   * To be called before anybody learns what is in the file, or how much.
    *
-   * @throws what appends are told, when only the journal is sure to have what was acknowledged
+   * @throws what appends get, when only the journal is sure to have what was acknowledged
    */
   assertWhole(): void {
     if (this.#behind !== undefined) throw this.#behind;
@@ -245,7 +245,7 @@ export class Resource implements LogTarget, FeedOwner {
   endClaim(): void {
     this.#isClaimed = false;
     this.claimant = undefined;
-    // Nobody has told the others, if no session has begun.
+    // Nobody has notified the others, if no session has begun.
     if (this.#isClosing) this.shutDown();
   }
 
@@ -273,7 +273,7 @@ export class Resource implements LogTarget, FeedOwner {
    * The way out, which is made if there is none.
    *
    * @param file shared with it, so that the caller closes it all the same
-   * @param keeper told when nobody has it any more, and its file is closed
+   * @param keeper notified when nobody has it any more, and its file is closed
    */
   openFeed(file: StoredFile, keeper: FeedKeeper): Feed {
     if (this.#feed === undefined) {
@@ -292,7 +292,7 @@ export class Resource implements LogTarget, FeedOwner {
     void this.#closeFeed(feed);
   }
 
-  /** Closes it for a session, whose bytes are in the file. Nobody is told before that is safe. */
+  /** Closes it for a session, whose bytes are in the file. Nobody is notified before that is safe. */
   close(): Promise<void> {
     return this.#appends.close();
   }
@@ -328,13 +328,13 @@ export class Resource implements LogTarget, FeedOwner {
     return this.#appends.whileIdle(() => this.#appends.closeFile());
   }
 
-  /** Tells that another program has cut the file: what its followers have is not what is there. */
+  /** Notes that another program has cut the file: what its followers have is not what is there. */
   cutFeed(): void {
     this.#feed?.end({ reason: 'truncated' }, 'stream');
     this.#feed = undefined;
   }
 
-  /** Tells that the file was deleted. */
+  /** Notes that the file was deleted. */
   async gone(): Promise<void> {
     this.#isGone = true;
     this.#feed?.end({ reason: 'deleted' }, 'stream');
@@ -345,7 +345,7 @@ export class Resource implements LogTarget, FeedOwner {
   /** Takes no more appends: the server closes. */
   shutDown(): void {
     this.#isClosing = true;
-    // A session's followers are told when it is over.
+    // A session's followers are notified when it is over.
     if (!this.#isClaimed) this.#feed?.end({ reason: 'shutdown' }, 'stream');
   }
 
@@ -387,12 +387,12 @@ export class Resource implements LogTarget, FeedOwner {
       this.cutFeed();
     }
     this.#feed?.advance(this.state.size);
-    // A session that closes it tells how it has ended.
+    // A session that closes it notifies them of how it has ended.
     if (this.state.closed === true && !this.#isClaimed) this.#feed?.end({ reason: 'finished' }, 'stream');
   }
 }
 
-/** What appends to a stream in quarantine are told, and readers of one whose file may lack what was acknowledged. */
+/** What appends to a stream in quarantine get, and readers of one whose file may lack what was acknowledged. */
 export function isolationOf(cause?: HttpfstreamError): HttpfstreamError {
   if (cause instanceof StorageFullError) {
     return new StorageFullError('the disk was full when the server started: restart it when there is room', {

@@ -151,7 +151,7 @@ export class Resources {
   }
 
   /**
-   * To be called before anybody is told what is in a file, or how much.
+   * To be called before anybody learns what is in a file, or how much.
    *
    * @throws what {@link LiveResources.assertWhole} throws
    */

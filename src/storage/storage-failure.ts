@@ -34,6 +34,18 @@ export function storageFailure(cause: unknown): HttpfstreamError {
   return new StorageError("the server's file system refused", options);
 }
 
+/** An error of a call that was given a descriptor, and so does not say of which file, with the name of that. */
+export function withName(error: unknown, name: string): Error {
+  const { code } = error as NodeJS.ErrnoException;
+  return Object.assign(new Error(`${reasonOf(error)} '${name}'`, { cause: error }), { code });
+}
+
+/** What an operator is to read of an error: what the system said, where that is known. */
+export function reasonOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
 /**
  * Runs what is in line, and may well fail, without noting where: it is told what is not there, not searched for who asked, and a
  * stack takes several times as long as a look-up.

@@ -56,13 +56,13 @@ export class Syncer {
     while (this.#slots.waiting >= MAX_WAITING) await this.#slots.run(async () => {});
   }
 
-  /** Tells that `file` was written. */
+  /** Notes that `file` was written. */
   touch(file: Syncable): void {
     this.#dirty.add(file);
     if (this.#timer === undefined && !this.#closed) this.#arm(this.#intervalMs);
   }
 
-  /** Tells that `file` takes care of itself from now on. */
+  /** Notes that `file` takes care of itself from now on. */
   forget(file: Syncable): void {
     this.#dirty.delete(file);
     this.#due.delete(file);

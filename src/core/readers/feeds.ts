@@ -192,9 +192,9 @@ export class Feeds implements FeedKeeper {
     } catch (error) {
       if (!isUnreadable(error)) throw error;
       // All is known of what is held: who follows it alone would not see what is appended.
-      const held = this.#live.held(file.stat.fingerprint);
-      if (held !== undefined) this.#live.retain(held);
-      return held;
+      const resource = this.#live.get(file.stat.fingerprint);
+      if (resource !== undefined) this.#live.retain(resource);
+      return resource;
     }
   }
 

@@ -111,7 +111,7 @@ export class Followers {
   }
 
   /**
-   * The exit status of the command whose output a file is, if it has finished, as it is now, and its appender told.
+   * The exit status of the command whose output a file is, if it has finished, as it is now, and its appender has sent it.
    * Never rejects.
    *
    * @param size how many of its bytes count
@@ -178,7 +178,7 @@ export class Followers {
   }
 }
 
-/** That there is no file is told only when nothing else is known. */
+/** That there is no file is said only when nothing else is known. */
 function asNothing(error: unknown): Error {
   if (error instanceof ResourceNotFoundError) return error;
   throw error;

@@ -1,9 +1,9 @@
 import type { BlockLoan } from '../../storage/block-pool.ts';
+import type { StoredFile } from '../../storage/stored-file.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Encoder } from './chunk.ts';
 import { type Cutting, pieceOf } from './cutting.ts';
-import type { Feed, Stay } from './feed.ts';
 import type { PieceWindow } from './piece-window.ts';
 
 /** Bytes that a reader behind the window reads from the file at a time, at most. */
@@ -31,12 +31,29 @@ export interface Sink {
   fail(error: unknown): void;
 }
 
+/** What a follower stays for: the session that appends, or the stream for as long as it is open, whoever appends to it. */
+export type Stay = 'session' | 'stream';
+
+/** The feed of a reader, as the reader sees it. */
+export interface ReaderFeed {
+  /** The file that holds every committed byte. */
+  readonly file: StoredFile;
+  /** The position below which the file's bytes count. */
+  readonly committed: number;
+  /** Whether the appender was lost and may come back. */
+  readonly isWaiting: boolean;
+  /** Called when the reader has everything that is to be had. */
+  caughtUp(reader: Reader): void;
+  /** Called once, when the reader leaves and reads nothing any more. */
+  leave(reader: Reader): void;
+}
+
 /**
  * A position in a feed that moves on whenever there are bytes and the sink is
  * not full. It holds no queue: what it has not taken is in the file.
  */
 export class Reader {
-  readonly feed: Feed;
+  readonly feed: ReaderFeed;
   readonly sink: Sink;
   /** For the feed: what it takes its bytes from. */
   readonly window: PieceWindow;
@@ -59,7 +76,7 @@ export class Reader {
   #whenLeft: (() => void) | undefined;
 
   /** Made by {@link Feed.join}. Sleeps until the first `drained`. */
-  constructor(feed: Feed, window: PieceWindow, position: number, sink: Sink) {
+  constructor(feed: ReaderFeed, window: PieceWindow, position: number, sink: Sink) {
     this.feed = feed;
     this.window = window;
     this.cutting = sink.cutting;
@@ -105,13 +122,13 @@ export class Reader {
     this.pump();
   }
 
-  /** Tells that the sink takes bytes, from now on or again. */
+  /** To be called when the sink takes bytes, from now on or again. */
   drained(): void {
     this.#full = false;
     this.pump();
   }
 
-  /** Calls `listener` when it leaves, before the sink is told why if it has ended. */
+  /** Calls `listener` when it leaves, before the sink is notified of why if it has ended. */
   whenLeft(listener: () => void): void {
     this.#whenLeft = listener;
   }

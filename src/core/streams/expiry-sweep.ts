@@ -3,6 +3,7 @@ import { isDamaged } from '../../storage/records/file-record.ts';
 import type { RecordDraft } from '../../storage/records/record-draft.ts';
 import type { DueFile, Records } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
+import { reasonOf } from '../../storage/storage-failure.ts';
 import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import type { Resources } from '../resources.ts';
@@ -69,9 +70,7 @@ export class ExpirySweep {
         if (!(await this.#expire(stream))) await this.#miss(stream, misses);
       }
     } catch (error) {
-      this.#report('expired streams could not be looked for', {
-        reason: String(error),
-      });
+      this.#report('expired streams could not be looked for', { reason: reasonOf(error) });
     }
     this.#misses = misses;
     this.#running = undefined;
@@ -87,7 +86,7 @@ export class ExpirySweep {
       await this.#look(fingerprint, await this.#endMs(file.stat));
     } catch (error) {
       if (isElsewhere(error)) return false;
-      this.#report('a stream could not be looked at to delete it', { path, reason: String(error) });
+      this.#report('a stream could not be looked at to delete it', { path, reason: reasonOf(error) });
       await this.#look(fingerprint, Date.now() + RETRY_MS);
     }
     return true;

@@ -23,7 +23,7 @@ export interface RemoverOptions {
   store: StreamStore;
   live: LiveResources;
   syncer: Syncer;
-  /** Whether what is removed must be gone after a loss of power, too, when that is told. */
+  /** Whether what is removed must be gone after a loss of power, too, when that is acknowledged. */
   isDurable: boolean;
   /** Called when a file was deleted, before anybody can make it anew. */
   deleted: (stat: FileStat) => void;

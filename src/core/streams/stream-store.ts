@@ -59,7 +59,7 @@ export class StreamStore {
     return this.#stored(this.#records.get(stat.fingerprint), stat);
   }
 
-  /** Tells that a stream is read or written now. What of that is written down may be a little older. Never rejects. */
+  /** Notes that a stream is read or written now. What of that is written down may be a little older. Never rejects. */
   async touch(fingerprint: string, state: StreamState): Promise<void> {
     const toleranceMs = accessToleranceMs(state);
     if (toleranceMs === undefined) return;

@@ -5,7 +5,7 @@ import type { Encoder } from '../../core/readers/chunk.ts';
 export class SocketSink {
   readonly #socket: Socket;
   #unsentBytes = 0;
-  #stuckMs = 0;
+  #stalledMs = 0;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -27,12 +27,12 @@ export class SocketSink {
    *
    * @param isWaiting whether nothing more is written for the time being, so that only the client can be the cause
    */
-  stuckMs(intervalMs: number, isWaiting: boolean): number {
+  stalledMs(intervalMs: number, isWaiting: boolean): number {
     const unsentBytes = this.#socket.writableLength;
-    const isStuck = isWaiting && unsentBytes > 0 && unsentBytes === this.#unsentBytes;
-    this.#stuckMs = isStuck ? this.#stuckMs + intervalMs : 0;
+    const isStalled = isWaiting && unsentBytes > 0 && unsentBytes === this.#unsentBytes;
+    this.#stalledMs = isStalled ? this.#stalledMs + intervalMs : 0;
     this.#unsentBytes = unsentBytes;
-    return this.#stuckMs;
+    return this.#stalledMs;
   }
 }
 

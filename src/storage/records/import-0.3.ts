@@ -13,7 +13,7 @@ import {
   parseTombstone,
   type Tombstone,
 } from './file-record.ts';
-import type { Change, Records } from './records.ts';
+import type { Records, RecordsChange } from './records.ts';
 import type { StreamLink, StreamState } from './stream-state.ts';
 
 /** How many documents are read at a time. */
@@ -43,9 +43,9 @@ interface Imported {
 export interface ImportOptions {
   root: Root;
   records: Records;
-  /** Told what is damaged. */
+  /** Notified of what is damaged. */
   report: Report;
-  /** Told every second how far it is. */
+  /** Called every second with how far it is. */
   progress: Report;
 }
 
@@ -99,7 +99,7 @@ async function removeImported(root: Root): Promise<void> {
 class ImportBatch {
   readonly #records: Records;
   readonly #counted: () => void;
-  #changes: Change[] = [];
+  #changes: RecordsChange[] = [];
   #length = 0;
 
   constructor(records: Records, counted: () => void) {
@@ -108,7 +108,7 @@ class ImportBatch {
   }
 
   /** @param length characters that it takes */
-  async add(change: Change, length: number): Promise<void> {
+  async add(change: RecordsChange, length: number): Promise<void> {
     this.#changes.push(change);
     this.#length += length;
     this.#counted();

@@ -10,8 +10,9 @@ import {
 import { makeDirectories, syncDirectories } from '../file-io.ts';
 import type { Report } from '../report.ts';
 import { OWN_DIRECTORY_MODE } from '../root/own-directory.ts';
+import { reasonOf } from '../storage-failure.ts';
 import type { Reserve } from './reserve.ts';
-import { isCorruption, reasonOf, storeFailure } from './store-failure.ts';
+import { isCorruption, storeFailure } from './store-failure.ts';
 import {
   type Damage,
   forgetDamage,
@@ -21,7 +22,7 @@ import {
   repairStore,
   type StoreRepair,
 } from './store-repair.ts';
-import { StoreRoom } from './store-room.ts';
+import { StoreSpace } from './store-space.ts';
 
 /** What LevelDB gathers in memory, twice at most, before it becomes a file: also what it reads again when it opens. */
 const WRITE_BUFFER_BYTES = 1024 * 1024;
@@ -60,7 +61,7 @@ export class LevelStore {
   readonly #directory: string;
   readonly #aside: string;
   readonly #report: Report;
-  readonly #room: StoreRoom;
+  readonly #space: StoreSpace;
   /** The database; undefined while it is not open. */
   #database: ClassicLevel | undefined;
   #opening: Promise<void> | undefined;
@@ -79,7 +80,7 @@ export class LevelStore {
     this.#directory = directory;
     this.#aside = aside;
     this.#report = report;
-    this.#room = new StoreRoom(directory, reserve, 2 * WRITE_BUFFER_BYTES);
+    this.#space = new StoreSpace(directory, reserve, 2 * WRITE_BUFFER_BYTES);
   }
 
   /**
@@ -91,7 +92,7 @@ export class LevelStore {
    * @throws what the disk does
    */
   async open({ verify }: { verify: boolean }): Promise<StoreRepair | undefined> {
-    await this.#room.open();
+    await this.#space.open();
     this.#isClosed = false;
     try {
       await makeDirectories(this.#directory, OWN_DIRECTORY_MODE);
@@ -99,7 +100,7 @@ export class LevelStore {
       this.#isDamaged ||= damage !== undefined;
       const repair = damage && (await repairStore(this.#directory, this.#aside, damage));
       this.#database ??= await this.#openDatabase();
-      await this.#room.keep();
+      await this.#space.keep();
       return repair;
     } catch (error) {
       this.#isClosed = true;
@@ -183,7 +184,7 @@ export class LevelStore {
   async ready(): Promise<void> {
     await this.#opening;
     if (this.#database !== undefined && !this.#isTainted) return;
-    await this.#room.assertForOpening();
+    await this.#space.assertForOpening();
     await this.#openAnew();
   }
 
@@ -197,28 +198,28 @@ export class LevelStore {
   async write(changes: readonly StoreChange[], durable: boolean): Promise<void> {
     await this.ready();
     const bytes = bytesOf(changes);
-    this.#room.assertFor(bytes);
+    this.#space.assertFor(bytes);
     try {
       await this.#batch(changes, bytes, durable);
     } catch (error) {
       await this.#writeAgain(changes, bytes, durable, error);
     }
-    this.#room.keepSoon();
+    this.#space.keepSoon();
   }
 
   /**
-   * To be called before something begins, for which the room is not that is kept for what is under way.
+   * To be called before something begins, which must not take the space that is kept for what is under way.
    *
-   * @throws {StorageFullError} when the disk has no room but that
+   * @throws {StorageFullError} when the disk has no space but that
    */
-  assertRoomForNew(): Promise<void> {
-    return this.#room.assertForNew();
+  assertSpaceForNew(): Promise<void> {
+    return this.#space.assertForNew();
   }
 
   /** Closes it, when no write is under way. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#room.close();
+    this.#space.close();
     await this.#opening;
     const database = this.#database;
     this.#database = undefined;
@@ -226,14 +227,14 @@ export class LevelStore {
   }
 
   async #batch(changes: readonly StoreChange[], bytes: number, durable: boolean): Promise<void> {
-    this.#room.logged(bytes);
+    this.#space.logged(bytes);
     await this.#assertOpen().batch([...changes], { sync: durable });
     if (!durable || this.#isAnchored) return;
     await syncDirectories(this.#directory, path.dirname(path.dirname(this.#directory)));
     this.#isAnchored = true;
   }
 
-  /** Opens it anew, and tries once more: with the room that was kept, if the disk is full. */
+  /** Opens it anew, and tries once more: with the space that was kept, if the disk is full. */
   async #writeAgain(
     changes: readonly StoreChange[],
     bytes: number,
@@ -242,8 +243,8 @@ export class LevelStore {
   ): Promise<void> {
     this.#isTainted = true;
     const failure = this.#meaningOf(cause);
-    // Without room it could not be opened again. It is read as it is, and opened anew before the next write.
-    if (failure instanceof StorageFullError && !(await this.#room.release()))
+    // Without space it could not be opened again. It is read as it is, and opened anew before the next write.
+    if (failure instanceof StorageFullError && !(await this.#space.release()))
       throw unverified(failure, durable);
     await this.#openAnew().catch((error) => Promise.reject(unverified(error, durable)));
     try {
@@ -287,7 +288,7 @@ export class LevelStore {
   }
 
   async #openDatabase(): Promise<ClassicLevel> {
-    await this.#room.opening();
+    await this.#space.opening();
     const database = new ClassicLevel(this.#directory, {
       keyEncoding: 'utf8',
       valueEncoding: 'utf8',
@@ -301,7 +302,7 @@ export class LevelStore {
       await database.close().catch(ignore);
       throw error;
     }
-    this.#room.opened();
+    this.#space.opened();
     return database;
   }
 
@@ -323,9 +324,9 @@ export class LevelStore {
       this.#database = await this.#openDatabase();
     } catch (error) {
       if (isCorruption(error)) return reasonOf(error);
-      // To open it takes room, too.
+      // To open it takes space, too.
       const isFull = this.#meaningOf(error) instanceof StorageFullError;
-      if (!isFull || !(await this.#room.release())) throw error;
+      if (!isFull || !(await this.#space.release())) throw error;
       this.#database = await this.#openDatabase();
     }
     return undefined;
@@ -361,7 +362,7 @@ export class LevelStore {
         reason: reasonOf(error),
       });
     }
-    return storeFailure(error, this.#directory, () => this.#room.isFull);
+    return storeFailure(error, this.#directory, () => this.#space.isFull);
   }
 }
 

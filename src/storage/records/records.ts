@@ -42,7 +42,7 @@ const MAX_JOURNAL_BYTES = 64 * 1024 * 1024;
 const INDEX_BATCH = 1000;
 
 /** Makes the changes that belong together, in line. What it throws refuses them all. */
-export type Change = (draft: RecordDraft) => void;
+export type RecordsChange = (draft: RecordDraft) => void;
 
 /** A file that may have expired. */
 export interface DueFile {
@@ -55,7 +55,7 @@ export interface DueFile {
 export interface WriteOptions {
   /** Whether they must survive a loss of power when that resolves. */
   durable: boolean;
-  /** Whether something begins with them, for which the room is not that is kept for what is under way. Default: false. */
+  /** Whether something begins with them, which must not take the space that is kept for what is under way. Default: false. */
   isNew?: boolean;
   /** Whether they go to the journal first, and to the store with others later: cheap, for what changes often. Default: false. */
   journaled?: boolean;
@@ -83,7 +83,7 @@ export interface RecordsListener {
 }
 
 interface Waiting extends WriteOptions {
-  change: Change;
+  change: RecordsChange;
   resolve: () => void;
   reject: (error: unknown) => void;
 }
@@ -178,7 +178,7 @@ export class Records {
    * @throws {OutcomeUnknownError} when they are made, or may be, and may not survive a loss of power
    * @throws what `change` throws, or the disk does, and then none is made
    */
-  write(change: Change, options: WriteOptions): Promise<void> {
+  write(change: RecordsChange, options: WriteOptions): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...options, change, resolve, reject });
       // What comes in the same turn of the event loop goes together.
@@ -212,7 +212,7 @@ export class Records {
   async due(nowMs: number, limit: number): Promise<DueFile[]> {
     const due: DueFile[] = [];
     const stale: string[] = [];
-    // What cannot be written is known all the same; on a full disk it is what has expired that makes room.
+    // What cannot be written is known all the same; on a full disk what has expired is what frees space.
     await this.flush().catch(() => undefined);
     for await (const [key] of this.#store.entries(...rangeDue(nowMs), limit)) {
       const fingerprint = dueFile(key);
@@ -284,7 +284,7 @@ export class Records {
     const waiting = this.#waiting.splice(0, MAX_TOGETHER);
     const unready = await this.#store.ready().then(() => undefined, asValue);
     const isNew = waiting.some((each) => each.isNew);
-    const full = isNew ? await this.#store.assertRoomForNew().then(() => undefined, asValue) : undefined;
+    const full = isNew ? await this.#store.assertSpaceForNew().then(() => undefined, asValue) : undefined;
     const changes = new Map<string, string | undefined>();
     const made: Waiting[] = [];
     let length = 0;

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { makeDirectories, syncDirectories } from '../file-io.ts';
 import { OWN_DIRECTORY_MODE, OWN_FILE_MODE, readDirectory } from '../root/own-directory.ts';
-import { hasErrno } from '../storage-failure.ts';
+import { hasErrno, withName } from '../storage-failure.ts';
 
 /** What a LevelDB's files are called. */
 const DATABASE_FILE = /^(\d+\.(ldb|sst|log)|MANIFEST-\d+)$/;
@@ -36,7 +36,7 @@ export async function missingFile(directory: string): Promise<string | undefined
     // LevelDB would begin anew.
     return names.some((name) => DATABASE_FILE.test(name)) ? 'CURRENT is missing' : undefined;
   }
-  const manifest = (await fs.promises.readFile(path.join(directory, 'CURRENT'), 'utf8')).trim();
+  const manifest = (await readText(path.join(directory, 'CURRENT'))).trim();
   return names.includes(manifest) ? undefined : `CURRENT names a file that is missing: ${manifest}`;
 }
 
@@ -45,7 +45,7 @@ export async function readDamage(directory: string): Promise<Damage | undefined>
   const name = path.join(directory, DAMAGED);
   let text: string;
   try {
-    text = await fs.promises.readFile(name, 'utf8');
+    text = await readText(name);
   } catch (error) {
     if (hasErrno(error, 'ENOENT')) return undefined;
     throw error;
@@ -114,6 +114,14 @@ async function setAside(directory: string, aside: string, { reason }: Damage): P
   await fs.promises.rename(note, path.join(directory, DAMAGED));
   await syncDirectories(directory, directory);
   return copy;
+}
+
+async function readText(name: string): Promise<string> {
+  try {
+    return await fs.promises.readFile(name, 'utf8');
+  } catch (error) {
+    throw hasErrno(error, 'EISDIR') ? withName(error, name) : error;
+  }
 }
 
 function textOf({ reason, copy = '' }: Damage): string {

@@ -34,7 +34,7 @@ export interface StreamState {
   size: number;
   /** Names its positions in place of the file's, since another program has cut the file: in microseconds since 1970. */
   generation?: number;
-  /** As it was given. Missing for a file that was not made as a stream: its name tells. */
+  /** As it was given. Missing for a file that was not made as a stream: its name says it. */
   contentType?: string;
   /** Whether nothing will be appended any more. */
   closed?: true | undefined;

@@ -14,7 +14,7 @@ interface Header {
   number: number;
 }
 
-/** Appends records, and keeps what it is told. */
+/** Appends entries, and keeps what it is told. */
 class Writer implements JournalWriter {
   readonly batches: Batch[] = [];
   readonly refusals: boolean[] = [];
@@ -43,9 +43,9 @@ async function openLog(directory: string, isDurable = false) {
   return { log, replay: await log.replay() };
 }
 
-async function numbersOf(records: AsyncIterable<JournalEntry<Header>>): Promise<number[]> {
+async function numbersOf(entries: AsyncIterable<JournalEntry<Header>>): Promise<number[]> {
   const numbers: number[] = [];
-  for await (const { header } of records) numbers.push(header.number);
+  for await (const { header } of entries) numbers.push(header.number);
   return numbers;
 }
 
@@ -60,7 +60,7 @@ async function newDirectory(): Promise<string> {
 
 describe('a journal', () => {
   test.each([false, true])(
-    'forgets records that were made void, and no others (durable: %s)',
+    'forgets entries that were made void, and no others (durable: %s)',
     async (isDurable) => {
       const directory = await newDirectory();
       const { log } = await openLog(directory, isDurable);
@@ -156,7 +156,7 @@ describe('a journal', () => {
   });
 });
 
-describe('the records of a log', () => {
+describe('the entries of a log', () => {
   /** More than is read at a time, and with ends that fall anywhere. */
   const payloads = Array.from({ length: 60 }, (_, number) => Buffer.alloc(100_003 + number * 1009, number));
   const encoded = payloads.map((payload, number) =>
@@ -169,10 +169,10 @@ describe('the records of a log', () => {
     const handle = await open(name);
     let read = 0;
     const numbers: number[] = [];
-    const records = readEntries<Header>(handle.fd, (more) => {
+    const entries = readEntries<Header>(handle.fd, (more) => {
       read += more;
     });
-    for await (const { header, payload } of records) {
+    for await (const { header, payload } of entries) {
       expect(payload.equals(payloads[header.number] as Buffer)).toBe(true);
       numbers.push(header.number);
     }
@@ -187,7 +187,7 @@ describe('the records of a log', () => {
     expect(await read(log)).toEqual({ numbers: all, read: log.length });
   });
 
-  test.each([0, 17, 59])('end where record %i is torn', async (torn) => {
+  test.each([0, 17, 59])('end where entry %i is torn', async (torn) => {
     const log = Buffer.concat(encoded);
     const end = Buffer.concat(encoded.slice(0, torn + 1)).length;
     log[end - 1] = (log[end - 1] as number) ^ 1;
@@ -202,7 +202,7 @@ describe('the records of a log', () => {
 });
 
 describe('a quarantine', () => {
-  const records = async function* (...headers: Header[]): AsyncGenerator<JournalEntry<Header>> {
+  const entries = async function* (...headers: Header[]): AsyncGenerator<JournalEntry<Header>> {
     for (const header of headers) yield { header, payload: Buffer.from(`${header.file} ${header.number}`) };
   };
   const openQuarantine = async (directory: string) => {
@@ -215,10 +215,10 @@ describe('a quarantine', () => {
     const directory = path.join(await temporaryDirectory(), '.httpfstream', 'quarantine');
     const first = await openQuarantine(directory);
     const [a, b, c] = ['a', 'b', 'c'].map((file) => ({ file, number: 0 })) as [Header, Header, Header];
-    await first.add(new Set(['a', 'b']), records(a, c, b, { ...a, number: 1 }));
+    await first.add(new Set(['a', 'b']), entries(a, c, b, { ...a, number: 1 }));
     const second = await openQuarantine(directory);
     expect([...second.files].sort()).toEqual(['a', 'b']);
-    await second.add(new Set(['a']), records(b, { ...a, number: 2 }));
+    await second.add(new Set(['a']), entries(b, { ...a, number: 2 }));
     expect(await numbersOf(second.entries('a'))).toEqual([0, 1, 2]);
     expect(await numbersOf(second.all())).toHaveLength(4);
     await second.remove('a');
@@ -228,7 +228,7 @@ describe('a quarantine', () => {
   test('has let a file go after a loss of power, too', async () => {
     const directory = path.join(await temporaryDirectory(), '.httpfstream', 'quarantine');
     const quarantine = await openQuarantine(directory);
-    await quarantine.add(new Set(['a']), records({ file: 'a', number: 0 }));
+    await quarantine.add(new Set(['a']), entries({ file: 'a', number: 0 }));
     const opening = vi.spyOn(fs.promises, 'open');
     onTestFinished(() => opening.mockRestore());
     await quarantine.remove('a');
@@ -239,9 +239,9 @@ describe('a quarantine', () => {
   test('that cannot be filled stays as it was', async () => {
     const directory = path.join(await temporaryDirectory(), '.httpfstream', 'quarantine');
     const quarantine = await openQuarantine(directory);
-    await quarantine.add(new Set(['a']), records({ file: 'a', number: 0 }));
+    await quarantine.add(new Set(['a']), entries({ file: 'a', number: 0 }));
     const failing = async function* (): AsyncGenerator<JournalEntry<Header>> {
-      yield* records({ file: 'a', number: 1 });
+      yield* entries({ file: 'a', number: 1 });
       throw new Error('torn');
     };
     await expect(quarantine.add(new Set(['a', 'b']), failing())).rejects.toThrow();

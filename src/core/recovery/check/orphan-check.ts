@@ -2,9 +2,10 @@ import type { FileStat } from '../../../storage/file-io.ts';
 import { type FileRecord, isDamaged } from '../../../storage/records/file-record.ts';
 import type { Records } from '../../../storage/records/records.ts';
 import type { Root } from '../../../storage/root/root.ts';
+import { reasonOf } from '../../../storage/storage-failure.ts';
 import { ResourcePath } from '../../../wire/resource-path.ts';
 import { expiryMs } from '../../streams/stream-expiry.ts';
-import { DURABLE, reasonOf } from './file-check.ts';
+import { DURABLE } from './file-check.ts';
 import type { Findings } from './findings.ts';
 
 /** What is checked of what has no file. */
@@ -27,7 +28,7 @@ export class OrphanCheck {
   async check(): Promise<void> {
     const { records, findings, known } = this.#options;
     for await (const { fingerprint, record } of records.files()) {
-      // Of one whose deletion may not survive a loss of power all is kept; that was told.
+      // Of one whose deletion may not survive a loss of power all is kept; that was reported.
       if (known.has(fingerprint) || records.isBeingRemoved(fingerprint)) continue;
       try {
         await this.#checkOrphan(fingerprint, record);

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { Root } from '../../storage/root/root.ts';
+import type { Root } from '../storage/root/root.ts';
 
 /** How many names are looked at in a directory at most, and by a search of the whole root. */
 const MAX_NAMES = 100_000;

@@ -3,10 +3,10 @@ import type { ProducerEntry, StreamState } from '../../storage/records/stream-st
 import type { StreamAppend } from './append-rules.ts';
 
 /** More bytes than this go straight to the file; the journal has only where they are. */
-export const MAX_LOGGED_BYTES = 256 * 1024;
+export const MAX_JOURNALED_BYTES = 256 * 1024;
 
 /** One append, bytes of a session, or the end of a stream, as the journal has it. Everything is absolute, so that to replay it twice is as good as once. */
-export interface EntryHeader {
+export interface FileEntry {
   /** Fingerprint of the file. */
   file: string;
   /** Path of the file below the root. */
@@ -37,15 +37,15 @@ export interface EntryHeader {
 }
 
 /** What is in the journal: what has become of files, and of what is remembered of them. */
-export type LogHeader = EntryHeader | RecordsEntry;
+export type JournalHeader = FileEntry | RecordsEntry;
 
 /** The entry of an append that makes `after` of `before`. */
 export function entryOf(
-  { file, path }: Pick<EntryHeader, 'file' | 'path'>,
+  { file, path }: Pick<FileEntry, 'file' | 'path'>,
   { bytes, producer, seq, close }: StreamAppend,
   before: StreamState,
   after: StreamState,
-): EntryHeader {
+): FileEntry {
   return {
     file,
     path,

@@ -3,7 +3,7 @@ import { judge, type StreamAppend } from './append-rules.ts';
 import { type ProducerRequest, Producers } from './producers.ts';
 
 /** An append that was accepted and is not in the file yet. */
-export interface Change {
+export interface PendingAppend {
   append: StreamAppend;
   before: StreamState;
   after: StreamState;
@@ -11,14 +11,14 @@ export interface Change {
   made: Promise<void>;
 }
 
-interface Pending extends Change {
+interface Pending extends PendingAppend {
   producerBefore: ProducerRequest | undefined;
   resolve: () => void;
   reject: (error: unknown) => void;
 }
 
 /** What a stream is, and what it becomes once the appends are made that are under way. */
-export class Changes {
+export class PendingAppends {
   /** With every append that was accepted; … */
   #state: StreamState;
   /** … with those that are in the file. */
@@ -58,7 +58,7 @@ export class Changes {
    * @returns undefined when it was made before
    * @throws what {@link judge} throws
    */
-  letIn(append: StreamAppend): Change | undefined {
+  accept(append: StreamAppend): PendingAppend | undefined {
     const before = this.#state;
     const after = judge(before, this.#producers, this.#type, append);
     if (after === undefined) return undefined;
@@ -70,20 +70,20 @@ export class Changes {
       resolve = onMade;
       reject = onRefused;
     });
-    const change = { append, before, after, made, producerBefore, resolve, reject };
+    const pending = { append, before, after, made, producerBefore, resolve, reject };
     this.#state = after;
     if (producer !== undefined) this.#producers.set(producer.id, producer);
-    this.#pending.push(change);
+    this.#pending.push(pending);
     this.#last = made;
-    return change;
+    return pending;
   }
 
   /** Those under way, in order. */
-  get pending(): readonly Change[] {
+  get list(): readonly PendingAppend[] {
     return this.#pending;
   }
 
-  /** Tells that the first `count` under way are in the file. */
+  /** Notes that the first `count` under way are in the file. */
   settle(count: number): void {
     const settled = this.#pending.splice(0, count);
     this.#settled = (settled.at(-1) as Pending).after;
@@ -93,7 +93,7 @@ export class Changes {
   /**
    * Takes all back that are under way: they were judged one upon the other.
    *
-   * @returns tells those who wait for them
+   * @returns refuses them, for those who wait
    */
   takeBack(): (error: unknown) => void {
     const refused = this.#pending.splice(0);

@@ -1,10 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { FileFinder } from '../../../src/core/recovery/file-finder.ts';
-import { Root } from '../../../src/storage/root/root.ts';
-import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { FileFinder } from '../../src/core/file-finder.ts';
+import { Root } from '../../src/storage/root/root.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 
 /** Files in each of the directories. */
 const COUNT = 5;
