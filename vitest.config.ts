@@ -67,7 +67,7 @@ const COMMON = {
 
 export default defineConfig({
   test: {
-    globalSetup: './test/support/build-commands.ts',
+    globalSetup: ['./test/support/build-commands.ts', './test/support/server/reserves.ts'],
     reporters: ['default', './test/support/count-reporter.ts'],
     sequence: { sequencer: LongFirst },
     projects: [

@@ -18,6 +18,7 @@ import {
   writeHead,
 } from '../support/http/raw.ts';
 import { send } from '../support/http/request.ts';
+import { lendReserve } from '../support/server/reserves.ts';
 import {
   cutConnectionsAfterTest,
   startServer,
@@ -34,7 +35,9 @@ const PROBLEM = 'application/problem+json';
 const HELLO_FRAME = Buffer.from([0x81, 0x85, 0, 0, 0, 0, ...Buffer.from('hello')]);
 
 async function startPlugin(): Promise<TestServer> {
-  const server = await startServer({ root: path.join(await temporaryDirectory(), 'root') });
+  const root = path.join(await temporaryDirectory(), 'root');
+  await lendReserve(root);
+  const server = await startServer({ root });
   cutConnectionsAfterTest(server.app);
   return server;
 }

@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import { HANDSHAKE, openSocket, parseAnswer, readHead } from '../../support/http/raw.ts';
+import { lendReserve } from '../../support/server/reserves.ts';
 import { listen, temporaryDirectory } from '../../support/server/server.ts';
 
 type Settings = Partial<HttpfstreamOptions> & { prefix?: string; fastify?: FastifyServerOptions };
@@ -13,6 +14,7 @@ type Settings = Partial<HttpfstreamOptions> & { prefix?: string; fastify?: Fasti
 /** Starts a server with a file `f`. `ask` sends a head as it is and resolves with the head of the first answer. */
 async function start({ fastify = {}, ...options }: Settings = {}) {
   const root = await temporaryDirectory();
+  await lendReserve(root);
   await writeFile(path.join(root, 'f'), 'secret');
   const app = Fastify(fastify);
   await app.register(httpfstream, { closeTimeoutMs: 200, ...options, root });

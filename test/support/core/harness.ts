@@ -13,6 +13,7 @@ import type { AppendFile } from '../../../src/storage/stored-file.ts';
 import { WriteTurns } from '../../../src/storage/write-turns.ts';
 import type { EndReason, Outcome } from '../../../src/wire/protocol.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
+import { lendReserve } from '../server/reserves.ts';
 import { temporaryDirectory } from '../server/server.ts';
 import { abandonStore, recoverAfterKill } from './stored-records.ts';
 
@@ -87,6 +88,7 @@ export class RecordingOwner implements LeaseHolder {
 /** A core over an empty root, without any HTTP. */
 export async function startCore(options: Partial<CoreOptions> & { directory?: string } = {}) {
   const directory = options.directory ?? (await temporaryDirectory());
+  if (options.directory === undefined) await lendReserve(directory);
   const root = await Root.open(directory);
   const core = new Core(root, { durability: 'os', graceMs: 15_000, ...options });
   await recoverAfterKill(directory, core);
