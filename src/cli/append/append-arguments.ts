@@ -10,6 +10,7 @@ import {
 } from '../client-command.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
 import { positiveSecondsOption, secondsOption } from '../parse-arguments.ts';
+import type { RemoteRequest } from './remote-source.ts';
 
 /** How long processes that a command leaves behind may still write. */
 const DEFAULT_LINGER_SECONDS = 2;
@@ -18,7 +19,7 @@ const DEFAULT_LINGER_SECONDS = 2;
 export type SourceRequest =
   | { kind: 'stdin' }
   | { kind: 'files'; paths: readonly string[] }
-  | ({ kind: 'url' } & Server)
+  | ({ kind: 'url' } & RemoteRequest)
   | CommandRequest;
 
 /** A command to be run. */
@@ -61,6 +62,7 @@ export interface AppendArguments extends ClientSettings {
 interface SourceOptions {
   fromFile?: string[] | undefined;
   fromUrl?: string | undefined;
+  allowUnframed?: boolean | undefined;
   linger?: number | undefined;
   pty?: true | undefined;
 }
@@ -83,6 +85,10 @@ export function parseAppendArguments(argv: readonly string[], io: CommandIo): Ap
         .conflicts('fromUrl'),
     )
     .option('--from-url <URL>', 'append what GET of another URL answers')
+    .option(
+      '--allow-unframed',
+      'take what --from-url brings for whole when only the end of the connection says that it is over',
+    )
     .option('--resume', 'go on where the resource ends, with a file or URL of which a part was appended')
     .option('--tee', 'write what is appended to standard output, too')
     .addOption(
@@ -103,7 +109,8 @@ export function parseAppendArguments(argv: readonly string[], io: CommandIo): Ap
   const settings = parseClientCommand(command, end === -1 ? argv : argv.slice(0, end), io);
   if (typeof settings === 'number') return settings;
 
-  const { tee, resume, fromFile, fromUrl, stallTimeout, linger, pty } = command.opts<Options>();
+  const { tee, resume, fromFile, fromUrl, allowUnframed, stallTimeout, linger, pty } =
+    command.opts<Options>();
   const [typed] = command.args as [string];
   const refuse = (message: string) => refuseUsage(command, message, io);
   if (commandLine !== undefined) {
@@ -113,11 +120,12 @@ export function parseAppendArguments(argv: readonly string[], io: CommandIo): Ap
       return refuse('--linger means nothing with --pty: who is left behind is hung up on');
   } else if (linger !== undefined) return refuse('--linger needs a command after --');
   else if (pty) return refuse('--pty needs a command after --');
+  if (allowUnframed && fromUrl === undefined) return refuse('--allow-unframed needs --from-url');
   let target: Server;
   let source: SourceRequest;
   try {
     target = serverAt(typed, settings.headers);
-    source = sourceRequestOf({ commandLine, fromFile, fromUrl, linger, pty });
+    source = sourceRequestOf({ commandLine, fromFile, fromUrl, allowUnframed, linger, pty });
   } catch (error) {
     return refuse(messageOf(error));
   }
@@ -144,6 +152,7 @@ function sourceRequestOf({
   commandLine,
   fromFile,
   fromUrl,
+  allowUnframed = false,
   linger = DEFAULT_LINGER_SECONDS,
   pty,
 }: SourceOptions & { commandLine: readonly string[] | undefined }): SourceRequest {
@@ -151,14 +160,14 @@ function sourceRequestOf({
     return { kind: 'command', argv: commandLine, lingerMs: linger * 1000, pty: pty === true };
   }
   if (fromFile) return { kind: 'files', paths: fromFile };
-  if (fromUrl !== undefined) return { kind: 'url', ...serverAt(fromUrl, {}) };
+  if (fromUrl !== undefined) return { kind: 'url', ...serverAt(fromUrl, {}), allowUnframed };
   return { kind: 'stdin' };
 }
 
 const TEXTS = {
   name: 'httpfstream-append',
   usage:
-    '[-v] [--tee] [--resume] [-H HEADER]... [--token TOKEN] [--from-file FILE]... [--from-url URL] [--stall-timeout S] [--linger S] [--pty] URL [-- COMMAND ARGS...]',
+    '[-v] [--tee] [--resume] [-H HEADER]... [--token TOKEN] [--from-file FILE]... [--from-url URL] [--allow-unframed] [--stall-timeout S] [--linger S] [--pty] URL [-- COMMAND ARGS...]',
   description: `Appends to a resource on an httpfstream server, as it comes: standard input, files, what another URL answers, or what a command writes to its standard output and standard error.`,
   help: `
 If URL ends in "/", the name of the file (or of what --from-url brings) is added. --resume compares sizes, not bytes.

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { InvalidUrlError } from '../../wire/errors.ts';
+import { InvalidUrlError, UnframedAnswerError } from '../../wire/errors.ts';
 import { EXIT_FAILURE, isDirectoryUrl } from '../client-command.ts';
 import { type CommandIo, exitCodeOfSignal, messageOf } from '../io/io.ts';
 import { EXIT_USAGE, WrongUsageError } from '../parse-arguments.ts';
@@ -92,7 +92,8 @@ async function appendSource(
     return transfer.hasFailedCopy ? EXIT_FAILURE : 0;
   } catch (error) {
     progress?.stop();
-    log.write(`failed to append from ${name} to ${url}: ${messageOf(error)}`);
+    const hint = error instanceof UnframedAnswerError ? ' (--allow-unframed takes them for that)' : '';
+    log.write(`failed to append from ${name} to ${url}: ${messageOf(error)}${hint}`);
     if (stopSignal !== undefined) return exitCodeOfSignal(stopSignal);
     return error instanceof WrongUsageError ? EXIT_USAGE : EXIT_FAILURE;
   } finally {
@@ -103,7 +104,7 @@ async function appendSource(
 
 function byteSourceOf(
   request: Exclude<SourceRequest, CommandRequest>,
-  { resume, log }: AppendArguments,
+  { resume }: AppendArguments,
   io: CommandIo,
 ): Promise<ByteSource> | ByteSource {
   switch (request.kind) {
@@ -112,7 +113,7 @@ function byteSourceOf(
     case 'files':
       return fileSource(request.paths, { mustSeek: resume, stdin: () => io.stdin });
     case 'url':
-      return remoteSource(request.url, request.headers, log);
+      return remoteSource(request);
   }
 }
 

@@ -26,7 +26,12 @@ describe('what is appended', () => {
     [['--from-file', 'x', '--from-file', 'y', URL], { kind: 'files', paths: ['x', 'y'] }, 'x, y'],
     [
       ['--from-url', 'http://me:secret@other/b', URL],
-      { kind: 'url', url: 'http://other/b', headers: { authorization: 'Basic bWU6c2VjcmV0' } },
+      {
+        kind: 'url',
+        url: 'http://other/b',
+        headers: { authorization: 'Basic bWU6c2VjcmV0' },
+        allowUnframed: false,
+      },
       'http://other/b',
     ],
     [
@@ -66,6 +71,7 @@ test.each([
   [['--from-url', 'other', URL]],
   [['--resume', URL]],
   [['--resume', URL, '--', 'make']],
+  [['--allow-unframed', URL]],
   [['--linger', '1', URL]],
   [['--pty', URL]],
   [['--pty', '--linger', '1', URL, '--', 'make']],
