@@ -3,8 +3,8 @@ import { targetUrl } from '../client/connection/target-url.ts';
 import { client, TimeoutError } from '../http/index.node.ts';
 import { ConnectionError } from '../wire/errors.ts';
 
-/** Time limit for the head of an answer. */
-const ANSWER_TIMEOUT_MS = 30_000;
+/** Time limit for the head of an answer, unless another one is given. */
+export const ANSWER_TIMEOUT_MS = 30_000;
 
 const RANGE = /^bytes (?<start>\d+)-(?<end>\d+)\//;
 
@@ -12,38 +12,41 @@ export interface RequestOptions {
   method: string;
   /** For the origin of the URL: when a redirect has led away from it, only those are sent that can be no secret. */
   headers: Readonly<Record<string, string>>;
+  body?: Uint8Array | undefined;
+  /** Time limit for the head of the answer, after all redirects, in milliseconds; 0 for none. Default 30,000. */
+  answerTimeoutMs?: number;
   /** Aborts the request, also while the body is being read. */
   signal?: AbortSignal;
 }
 
 /**
- * Sends a request for a resource as it is stored, without compression. The answer must begin within
- * 30 s, after all redirects. There is no time limit between two chunks of the body: it may be a live stream.
+ * Sends a request for a resource as it is stored, without compression. There is no time limit between two chunks of the body: it may be a live stream.
  *
  * @param url http, https, ws or wss URL
  * @throws {InvalidUrlError}, {@link ConnectionError}, {@link RedirectError}, the signal's reason
  */
 export async function requestResource(
   url: string | URL,
-  { method, headers, signal }: RequestOptions,
+  { method, headers, body, answerTimeoutMs = ANSWER_TIMEOUT_MS, signal }: RequestOptions,
 ): Promise<Response> {
   const target = targetUrl(url);
   target.protocol = target.protocol.replace('ws', 'http');
   const request = client(target, { headers: { 'accept-encoding': 'identity', ...headers } })
     .request(method, '')
-    .timeout(ANSWER_TIMEOUT_MS);
+    .timeout(answerTimeoutMs);
+  if (body !== undefined) request.body(body);
   if (signal !== undefined) request.signal(signal);
   try {
     return await request.send();
   } catch (error) {
-    throw explained(error, target);
+    throw explained(error, target, answerTimeoutMs);
   }
 }
 
 /** Says what commands say of a connection that failed. */
-function explained(error: unknown, url: URL): unknown {
+function explained(error: unknown, url: URL, answerTimeoutMs: number): unknown {
   if (error instanceof TimeoutError) {
-    return new ConnectionError(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`, { cause: error });
+    return new ConnectionError(`no answer within ${answerTimeoutMs / 1000} s`, { cause: error });
   }
   const isExplicable = error instanceof ConnectionError && error.cause instanceof Error;
   return isExplicable ? cannotConnect(error.cause as Error, url) : error;

@@ -1,49 +1,81 @@
 import type { Readable } from 'node:stream';
-import { wholeAnswer } from '../../client/append/answer-source.ts';
+import { AnswerSource, wholeAnswer } from '../../client/append/answer-source.ts';
 import { declaredLength } from '../../http/body/body.ts';
+import type { Source } from '../../http/body/source.ts';
+import { SourceReadable } from '../../http/node/readable.ts';
 import { UnexpectedStatusError } from '../../wire/errors.ts';
-import { contentRangeOf, discard, requestResource } from '../resource-request.ts';
+import { contentRangeOf, discard, type RequestOptions, requestResource } from '../resource-request.ts';
 import type { ByteSource } from './local-source.ts';
 import { remoteFileName } from './remote-file-name.ts';
 
 const PARTIAL_CONTENT = 206;
 
 /** What is asked for, and what is taken for an answer. */
-export interface RemoteRequest {
+export interface RemoteRequest extends Omit<RequestOptions, 'signal'> {
   url: string;
-  /** For that server, and no other. */
-  headers: Readonly<Record<string, string>>;
   /** Whether an answer that ends only with its connection is taken for a whole one. */
   allowUnframed: boolean;
 }
 
 /**
- * What GET of a URL answers. The request is sent now, so that nothing is
+ * What a URL answers. The request is sent now, so that nothing is
  * appended when it fails.
  *
  * @throws {UnexpectedStatusError} unless the status is 2xx, and the errors of {@link requestResource}
  */
 export async function remoteSource(request: RemoteRequest): Promise<ByteSource> {
   const { allowUnframed } = request;
-  const response = await answerTo(request, {});
-  if (response.status === PARTIAL_CONTENT) {
-    await discard(response);
-    throw new UnexpectedStatusError(response.status, 'the answer is a part, and nobody asked for one');
-  }
+  const response = await wholeAnswerTo(request);
   const size = declaredLength(response.headers);
   return {
     size,
     fileName: remoteFileName(new URL(response.url), response.headers.get('content-disposition')),
-    canSeek: true,
+    canSeek: request.method === 'GET',
     mayEndAnywhere: false,
     async open(position) {
       if (position === 0) return wholeAnswer(response, { skipBytes: 0, allowUnframed });
       await discard(response);
-      const rest = await answerTo(request, { range: `bytes=${position}-` });
-      return openAt(rest, position, size, allowUnframed);
+      const headers = { ...request.headers, range: `bytes=${position}-` };
+      return openAt(await answerTo({ ...request, headers }), position, size, allowUnframed);
     },
     close: () => void discard(response),
   };
+}
+
+/** The same, but the request is sent when somebody begins to read. */
+export function laterSource(request: RemoteRequest): ByteSource {
+  return {
+    size: undefined,
+    fileName: undefined,
+    canSeek: false,
+    mayEndAnywhere: false,
+    open: () => new SourceReadable(new LaterAnswer(request)),
+    close: () => {},
+  };
+}
+
+class LaterAnswer implements Source {
+  readonly #request: RemoteRequest;
+  readonly #over = new AbortController();
+  #answer: Source | undefined;
+
+  constructor(request: RemoteRequest) {
+    this.#request = request;
+  }
+
+  async next(): Promise<Uint8Array | undefined> {
+    this.#answer ??= await this.#ask();
+    return this.#answer.next();
+  }
+
+  end(reason: unknown): void {
+    this.#over.abort(reason);
+  }
+
+  async #ask(): Promise<Source> {
+    const response = await wholeAnswerTo(this.#request, this.#over.signal);
+    return new AnswerSource(response, { skipBytes: 0, allowUnframed: this.#request.allowUnframed });
+  }
 }
 
 async function openAt(
@@ -68,12 +100,18 @@ async function openAt(
   return wholeAnswer(response, { skipBytes: 0, allowUnframed });
 }
 
-async function answerTo(
-  { url, headers }: RemoteRequest,
-  more: Readonly<Record<string, string>>,
-): Promise<Response> {
-  const response = await requestResource(url, { method: 'GET', headers: { ...headers, ...more } });
+async function wholeAnswerTo(request: RemoteRequest, signal?: AbortSignal): Promise<Response> {
+  const response = await answerTo(request, signal);
+  const wantsPart = 'range' in request.headers;
+  if (response.status !== PARTIAL_CONTENT || wantsPart) return response;
+  await discard(response);
+  throw new UnexpectedStatusError(response.status, 'the answer is a part, and nobody asked for one');
+}
+
+async function answerTo({ url, ...options }: RemoteRequest, signal?: AbortSignal): Promise<Response> {
+  const response = await requestResource(url, { ...options, ...(signal && { signal }) });
   if (response.ok) return response;
   await discard(response);
+  // What it says may repeat a secret of the request.
   throw new UnexpectedStatusError(response.status);
 }

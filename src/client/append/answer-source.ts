@@ -28,7 +28,8 @@ function isFramed({ body, url, headers }: Response): boolean {
   return /\bchunked\s*$/i.test(headers.get('transfer-encoding') ?? '');
 }
 
-class AnswerSource implements Source {
+/** The same as a source. */
+export class AnswerSource implements Source {
   readonly #source: Source;
   readonly #isFramed: boolean;
   /** Undefined when it is not known; of no use when there is no body. */
