@@ -193,6 +193,14 @@ describe('a Response', () => {
     expect(await followed(server.url('/c'))).toEqual(['', undefined]);
   });
 
+  test('that has another length than it says is not whole', async () => {
+    const server = await startServer();
+    const response = new Response('hello', { headers: { 'content-length': '7' } });
+    const error = await rejection(append(server.url('/a'), response));
+    expect(error).toMatchObject({ message: 'the body broke off after 5 of 7 bytes' });
+    expect((await followed(server.url('/a')))[1]).toBeInstanceOf(Error);
+  });
+
   test.each([404, 500])('with status %d is refused: it is not what was asked for', async (status) => {
     const server = await startServer();
     const error = await rejection(append(server.url('/a'), new Response('no', { status })));
@@ -207,7 +215,11 @@ describe('a Response', () => {
     await read.text();
     const locked = new Response('hello');
     locked.body?.getReader();
-    for (const response of [read, locked]) {
+    const begun = new Response('hello');
+    const reader = begun.body?.getReader();
+    await reader?.read();
+    reader?.releaseLock();
+    for (const response of [read, locked, begun]) {
       expect(await rejection(append(server.url('/a'), response))).toBeInstanceOf(InvalidSourceError);
     }
   });
