@@ -54,9 +54,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   http: ['http', 'http/answer', 'http/body', 'http/middleware'],
   'http/middleware': ['http', 'http/middleware'],
   'http/node': ['wire', 'http', 'http/node'],
-  client: ['wire', 'client', 'client/connection', 'http', 'http/node'],
-  cli: ['client', 'http', 'server', 'cli/io', ...COMMANDS],
-  'cli/append': ['client', 'cli', 'cli/io', 'cli/append'],
+  client: ['wire', 'client', 'client/connection', 'http', 'http/body', 'http/node'],
+  cli: ['client', 'http', 'http/body', 'server', 'cli/io', ...COMMANDS],
+  'cli/append': ['client', 'http', 'http/body', 'http/node', 'cli', 'cli/io', 'cli/append'],
 };
 
 /** What is imported, and from where, as folders below src/. */
