@@ -44,7 +44,7 @@ abstract class Settings {
 
   constructor(parts: ClientParts, method: string, path: string) {
     this.#parts = parts;
-    this.#method = method;
+    this.#method = method.toUpperCase();
     this.#path = path;
     this.#headers = new Headers(parts.headers);
   }

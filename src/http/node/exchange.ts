@@ -51,6 +51,8 @@ export class Exchange {
     const { url, method, headers, body, agent, signal } = hop;
     const { request } = url.protocol === 'https:' ? https : http;
     this.#request = request(url, { method, headers, agent });
+    // Their bytes are limited. Of more than so many Node would leave out the rest, without a word.
+    this.#request.maxHeadersCount = 0;
     this.#upload = body instanceof BodyStream ? new Upload(this.#request, body) : undefined;
     this.#answer = new Promise((resolve, reject) => {
       this.#reject = reject;

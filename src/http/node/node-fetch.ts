@@ -29,8 +29,6 @@ export type NodeFetch = Fetch & {
 /** Safe to repeat, on another connection, without being asked (RFC 9110, section 9.2.2). */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 
-const NULL_BODY = new Set([204, 205, 304]);
-
 /**
  * A `fetch` over node:http and node:https, for whom streams: bodies of any length are sent as they are made, and
  * let go when the exchange ends; no time limits; redirects as the standard says, except that other origins
@@ -79,7 +77,7 @@ class Following {
       if (!/^https?:$/.test(this.#url.protocol)) throw new TypeError(`${this.#url.protocol} is not HTTP`);
       if (this.#url.username !== '' || this.#url.password !== '')
         throw new TypeError('the URL has credentials');
-      this.#init = withKnownBody(this.#init);
+      this.#init = withKnownBody({ ...this.#init, method: this.#init.method.toUpperCase() });
       for (;;) {
         const response = await this.#hop();
         if (response !== undefined) return response;
@@ -134,21 +132,14 @@ class Following {
   }
 
   async #answer(exchange: Exchange, incoming: IncomingMessage): Promise<Response> {
-    const status = incoming.statusCode as number;
-    const hasNone = this.#init.method === 'HEAD' || NULL_BODY.has(status);
-    // Whoever does not read nothing does not hold the connection, which is free for the next request.
-    const isEmpty = hasNone || incoming.headers['content-length'] === '0';
-    if (isEmpty) await ended(incoming);
     try {
-      const body = isEmpty ? '' : answerBody(exchange.decoded(incoming), (cause) => exchange.errorOf(cause));
-      const response = new Response(hasNone ? null : body, {
-        status,
+      const response = new Response(await this.#body(exchange, incoming), {
+        status: incoming.statusCode as number,
         statusText: incoming.statusMessage ?? '',
         headers: pairsOf(incoming.rawHeaders),
       });
-      const url = new URL(this.#url);
-      url.hash = '';
-      return withOrigin(response, url.href, this.#redirects > 0);
+      const [url = ''] = this.#url.href.split('#', 1);
+      return withOrigin(response, url, this.#redirects > 0);
     } catch (cause) {
       // A status that is none, for example: Node takes any number.
       incoming.destroy();
@@ -156,6 +147,23 @@ class Following {
         cause,
       });
     }
+  }
+
+  /** The body of an answer. One that is empty does not hold its connection, also when nobody reads it. */
+  async #body(
+    exchange: Exchange,
+    incoming: IncomingMessage,
+  ): Promise<ReadableStream<Uint8Array> | '' | null> {
+    const { statusCode, headers } = incoming;
+    const hasNone = this.#init.method === 'HEAD' || statusCode === 204 || statusCode === 304;
+    if (hasNone || headers['content-length'] === '0') {
+      await ended(incoming);
+      return hasNone || statusCode === 205 ? null : '';
+    }
+    if (statusCode !== 205) return answerBody(exchange.decoded(incoming), (cause) => exchange.errorOf(cause));
+    // It must not have any (RFC 9110, section 15.3.6), and a `Response` cannot.
+    incoming.destroy();
+    return null;
   }
 }
 

@@ -114,8 +114,8 @@ test('a body that goes on when its code has ended is given up after the idle lim
       isClosed = true;
     });
   });
-  const response = await client(url).get('/').idleTimeout(100).send();
-  expect(await rejection(text(response))).toMatchObject({ code: 'HFS_TIMEOUT' });
+  const reading = client(url).get('/').idleTimeout(100).send().then(text);
+  expect(await rejection(reading)).toMatchObject({ code: 'HFS_TIMEOUT' });
   await waitFor(() => isClosed, 'the connection to be closed');
 });
 
