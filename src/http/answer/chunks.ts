@@ -1,13 +1,12 @@
-import { sourceOf } from '../body/source.ts';
+import { answerSource } from '../body/source.ts';
 
 /**
  * The chunks of an answer's body, none when it has none. Who leaves the loop cancels the body.
  *
- * @throws what the body breaks with
+ * @throws {InvalidSourceError} when it was read already; what the body breaks with
  */
-export async function* chunksOf({ body }: Response): AsyncGenerator<Uint8Array> {
-  if (body === null) return;
-  const source = sourceOf(body);
+export async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
+  const source = answerSource(response);
   let isOver = false;
   try {
     for (;;) {

@@ -18,10 +18,10 @@ export interface Tap {
 
 /**
  * The same answer, with a body that tells what becomes of it. It is read no further than
- * the one who reads asks for. An answer without a body is given back, and has ended.
+ * the one who reads asks for. An answer without a body, or with one that was read, is given back, and has ended.
  */
 export function tapped(response: Response, tap: Tap): Response {
-  if (response.body === null) {
+  if (response.body === null || response.body.locked || response.bodyUsed) {
     tap.end('complete');
     return response;
   }

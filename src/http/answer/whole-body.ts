@@ -1,4 +1,5 @@
 import { answerLength } from '../body/body.ts';
+import { answerSource } from '../body/source.ts';
 import { CollectedBytes } from '../collected-bytes.ts';
 import { TooLargeError } from '../errors.ts';
 import { chunksOf } from './chunks.ts';
@@ -13,7 +14,8 @@ const MAX_BYTES = 16 * 1024 * 1024;
 /**
  * The body of an answer.
  *
- * @throws {TooLargeError} when it is longer than `maxBytes`, decoded
+ * @throws {TooLargeError} when it is longer than `maxBytes`, decoded; {@link InvalidSourceError} when it was read
+ *   already; what it breaks with
  */
 export async function bytes(
   response: Response,
@@ -21,7 +23,7 @@ export async function bytes(
 ): Promise<Uint8Array> {
   const tooLarge = () => new TooLargeError(`the answer is longer than ${maxBytes} bytes`, maxBytes);
   if ((answerLength(response) ?? 0) > maxBytes && response.body !== null) {
-    await response.body.cancel();
+    answerSource(response).end(undefined);
     throw tooLarge();
   }
   const { beginning, isWhole } = await beginningOf(response, maxBytes);
@@ -51,8 +53,12 @@ export async function beginningOf(
   const collected = new CollectedBytes();
   for await (const chunk of chunksOf(response)) {
     const restBytes = maxBytes - collected.length;
-    collected.append(chunk.subarray(0, restBytes));
-    if (chunk.length > restBytes) return { beginning: collected.take(), isWhole: false };
+    if (chunk.length <= restBytes) {
+      collected.append(chunk);
+    } else {
+      collected.append(chunk.subarray(0, restBytes));
+      return { beginning: collected.take(), isWhole: false };
+    }
   }
   return { beginning: collected.take(), isWhole: true };
 }

@@ -1,6 +1,7 @@
 import { InvalidSourceError } from '../errors.ts';
 import { BodyStream } from './body-stream.ts';
 import {
+  answerSource,
   BytesSource,
   type Chunks,
   isAsyncIterable,
@@ -9,6 +10,8 @@ import {
   type Source,
   sourceOf,
 } from './source.ts';
+
+const LENGTH = /^\d+$/;
 
 /** Bytes, or text, that are there as a whole. */
 export type Bytes = string | Uint8Array | Blob;
@@ -82,8 +85,7 @@ export function openSource(body: Body): Source {
     return openSource(made);
   }
   if (body instanceof Blob) return sourceOf(body.stream() as ReadableStream<Uint8Array>);
-  if (body instanceof Response)
-    return body.body === null ? new BytesSource(new Uint8Array()) : sourceOf(body.body);
+  if (body instanceof Response) return answerSource(body);
   if (typeof body === 'string') return new BytesSource(new TextEncoder().encode(body));
   return body instanceof Uint8Array ? new BytesSource(body) : sourceOf(body);
 }
@@ -109,21 +111,15 @@ export function answerLength({ headers }: Response): number | undefined {
   return headers.has('content-encoding') ? undefined : declaredLength(headers);
 }
 
-/**
- * The `Content-Length` that headers declare.
- *
- * @throws {TypeError} when it is no number
- */
+/** The `Content-Length` that headers declare, if it is one. */
 export function declaredLength(headers: Headers): number | undefined {
-  const length = headers.get('content-length');
-  if (length === null) return undefined;
-  assertLength(length);
-  return Number(length);
+  const length = headers.get('content-length') ?? '';
+  return LENGTH.test(length) ? Number(length) : undefined;
 }
 
 /** @throws {TypeError} when it is no number of bytes */
 export function assertLength(length: string): void {
-  if (!/^\d+$/.test(length)) throw new TypeError(`a Content-Length is no number: ${length}`);
+  if (!LENGTH.test(length)) throw new TypeError(`a Content-Length is no number: ${length}`);
 }
 
 /** Whether {@link again} gives the same content. */

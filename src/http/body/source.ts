@@ -19,6 +19,18 @@ export function sourceOf(chunks: Chunks): Source {
   return isWebStream(chunks) ? new WebSource(chunks) : new IteratedSource(chunks);
 }
 
+/**
+ * The body of an answer; one without a body has no bytes.
+ *
+ * @throws {InvalidSourceError} when somebody else reads it, or has read of it
+ */
+export function answerSource({ body, bodyUsed }: Response): Source {
+  if (bodyUsed) throw new InvalidSourceError('the body was read by somebody else');
+  return body === null ? NOTHING : sourceOf(body);
+}
+
+const NOTHING: Source = { next: async () => undefined, end: () => {} };
+
 /** Not by its class: polyfills have their own. */
 export function isWebStream(value: unknown): value is ReadableStream<Uint8Array> {
   return typeof Object(value).getReader === 'function';
@@ -61,20 +73,16 @@ export class BytesSource implements Source {
 }
 
 class WebSource implements Source {
-  readonly #stream: ReadableStream<Uint8Array>;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly next: () => Promise<Uint8Array | undefined>;
 
   constructor(stream: ReadableStream<Uint8Array>) {
-    this.#stream = stream;
     try {
       this.#reader = stream.getReader();
     } catch (cause) {
       throw new InvalidSourceError('the body is read by somebody else', { cause });
     }
-  }
-
-  next(): Promise<Uint8Array | undefined> {
-    return this.#stream instanceof PulledStream ? this.#stream.next() : this.#read();
+    this.next = (stream instanceof PulledStream ? stream.next : undefined) ?? (() => this.#read());
   }
 
   end(reason: unknown): void {
@@ -122,8 +130,12 @@ class IteratedSource implements Source {
       this.#iterable.destroy();
       return;
     }
-    const iterator = this.#iterator ?? this.#iterable[Symbol.asyncIterator]();
-    Promise.resolve(iterator.return?.()).catch(ignore);
+    this.#return().catch(ignore);
+  }
+
+  async #return(): Promise<void> {
+    this.#iterator ??= this.#iterable[Symbol.asyncIterator]();
+    await this.#iterator.return?.();
   }
 }
 
