@@ -20,7 +20,7 @@ export class CollectedBytes {
   }
 
   /** All of them, in memory of their own; there are none left. */
-  take(): Uint8Array {
+  take(): Uint8Array<ArrayBuffer> {
     const bytes = this.#length === this.#bytes.length ? this.#bytes : this.#bytes.slice(0, this.#length);
     this.#bytes = new Uint8Array();
     this.#length = 0;

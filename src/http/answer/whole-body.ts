@@ -20,7 +20,7 @@ const MAX_BYTES = 16 * 1024 * 1024;
 export async function bytes(
   response: Response,
   { maxBytes = MAX_BYTES }: WholeOptions = {},
-): Promise<Uint8Array> {
+): Promise<Uint8Array<ArrayBuffer>> {
   const tooLarge = () => new TooLargeError(`the answer is longer than ${maxBytes} bytes`, maxBytes);
   if ((answerLength(response) ?? 0) > maxBytes && response.body !== null) {
     answerSource(response).end(undefined);
@@ -49,7 +49,7 @@ export async function json<T = unknown>(response: Response, options?: WholeOptio
 export async function beginningOf(
   response: Response,
   maxBytes: number,
-): Promise<{ beginning: Uint8Array; isWhole: boolean }> {
+): Promise<{ beginning: Uint8Array<ArrayBuffer>; isWhole: boolean }> {
   const collected = new CollectedBytes();
   for await (const chunk of chunksOf(response)) {
     const restBytes = maxBytes - collected.length;
