@@ -10,7 +10,8 @@ export function readable(response: Response): Readable {
   return new SourceReadable(answerSource(response));
 }
 
-class SourceReadable extends Readable {
+/** What a source makes, as a Node stream. Destroying it ends the source. */
+export class SourceReadable extends Readable {
   readonly #source: Source;
 
   constructor(source: Source) {

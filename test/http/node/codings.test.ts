@@ -119,6 +119,18 @@ test('a body that goes on when its code has ended is given up after the idle lim
   await waitFor(() => isClosed, 'the connection to be closed');
 });
 
+test('what is coded although nothing coded was asked for is left as it is', async () => {
+  const coded = gzipSync(PLAIN);
+  const url = await serveCoded('gzip', coded);
+  for (const [name, value] of [
+    ['accept-encoding', 'identity'],
+    ['range', 'bytes=0-'],
+  ] as const) {
+    const response = await client(url).get('/').header(name, value).send();
+    expect(await bytes(response)).toEqual(new Uint8Array(coded));
+  }
+});
+
 test.each([
   ['gzip', gzipSync],
   ['deflate', deflateRawSync],
