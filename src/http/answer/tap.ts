@@ -1,6 +1,4 @@
-import { PulledStream } from '../body/pulled-stream.ts';
-import { sourceOf } from '../body/source.ts';
-import { whenCollected } from '../when-collected.ts';
+import { PulledStream, sourceOf, whenCollected } from '../body/source.ts';
 
 /** How the body of an answer has ended; `cancelled` also when nobody can read it any more. */
 export type BodyEnd = 'complete' | 'broken' | 'cancelled';

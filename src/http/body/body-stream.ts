@@ -1,6 +1,5 @@
 import { BodyLengthError } from '../errors.ts';
-import { PulledStream } from './pulled-stream.ts';
-import type { Source } from './source.ts';
+import { PulledStream, type Source } from './source.ts';
 
 /** Is told of a body while it is sent. */
 export interface BodyWatcher {

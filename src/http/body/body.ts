@@ -7,6 +7,7 @@ import {
   isAsyncIterable,
   isWebStream,
   nameOf,
+  PulledStream,
   type Source,
   sourceOf,
 } from './source.ts';
@@ -142,4 +143,43 @@ export function again(content: RequestInit['body']): RequestInit['body'] {
 export function streamed(content: Content): BodyStream {
   if (content instanceof BodyStream) return content;
   return new BodyStream(() => openSource(content), { length: lengthOf(content), isRepeatable: true });
+}
+
+/** Compresses what a source makes. */
+export type Compress = (source: Source) => Source;
+
+/**
+ * Compresses content. What is in memory is compressed there, so that its length is
+ * known and it can be sent again; the rest is compressed while it is sent.
+ */
+export async function gzipped(content: Content, compress: Compress): Promise<Content> {
+  if (typeof content === 'string')
+    return collected(compress(new BytesSource(new TextEncoder().encode(content))));
+  if (content instanceof Uint8Array) return collected(compress(new BytesSource(content)));
+  let first: BodyStream | undefined = streamed(content);
+  const { isRepeatable } = first;
+  const plain = first;
+  const make = () => {
+    const body = first ?? plain.again();
+    first = undefined;
+    return compress(sourceOf(body as BodyStream));
+  };
+  return new BodyStream(make, { isRepeatable });
+}
+
+/** With what every platform has. */
+export const compressed: Compress = (source) =>
+  sourceOf(
+    streamOf(source).pipeThrough(new CompressionStream('gzip') as TransformStream<Uint8Array, Uint8Array>),
+  );
+
+function streamOf(source: Source): PulledStream {
+  return new PulledStream(
+    () => source.next(),
+    (reason) => source.end(reason),
+  );
+}
+
+async function collected(source: Source): Promise<Uint8Array> {
+  return new Uint8Array(await new Response(streamOf(source)).arrayBuffer());
 }

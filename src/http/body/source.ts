@@ -1,5 +1,4 @@
 import { InvalidSourceError } from '../errors.ts';
-import { PulledStream } from './pulled-stream.ts';
 
 /** Chunks of bytes, or of text. A Node `Readable` is an async iterable. */
 export type Chunks = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | string>;
@@ -10,6 +9,59 @@ export interface Source {
   next(): Promise<Uint8Array | undefined>;
   /** Lets go of what makes the bytes, also of what is stuck. Never throws. */
   end(reason: unknown): void;
+}
+
+/**
+ * A stream that is read when it is asked, one chunk at a time. Who holds it can ask
+ * without the machinery of streams, which costs as much again.
+ */
+export class PulledStream extends ReadableStream<Uint8Array> {
+  readonly #next: () => Promise<Uint8Array | undefined>;
+  readonly #state: { isRead: boolean };
+
+  constructor(
+    next: () => Promise<Uint8Array | undefined>,
+    cancel: (reason: unknown) => void,
+    start?: (controller: ReadableStreamDefaultController<Uint8Array>) => void,
+  ) {
+    const state = { isRead: false };
+    super(
+      {
+        ...(start && { start }),
+        async pull(controller) {
+          state.isRead = true;
+          const chunk = await next();
+          if (chunk === undefined) controller.close();
+          else controller.enqueue(chunk);
+        },
+        cancel,
+      },
+      { highWaterMark: 0 },
+    );
+    this.#next = next;
+    this.#state = state;
+  }
+
+  /**
+   * Gives the next chunk, or undefined at the end; only for who has locked the stream, one call at a time. There is none
+   * when the stream was read as others are: it may hold a chunk that its reader did not wait for.
+   */
+  get next(): (() => Promise<Uint8Array | undefined>) | undefined {
+    return this.#state.isRead ? undefined : this.#next;
+  }
+}
+
+const registry = new FinalizationRegistry<() => void>((callback) => callback());
+
+/**
+ * Calls `callback` some time after nobody can reach `object` any more. The callback must not reach it, either.
+ *
+ * @returns forgets the callback
+ */
+export function whenCollected(object: WeakKey, callback: () => void): () => void {
+  const token = {};
+  registry.register(object, callback, token);
+  return () => void registry.unregister(token);
 }
 
 const encoder = new TextEncoder();

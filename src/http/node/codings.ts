@@ -1,5 +1,5 @@
 import { type Duplex, pipeline, Readable, Transform, type TransformCallback } from 'node:stream';
-import type { Compress } from '../body/gzip.ts';
+import type { Compress } from '../body/body.ts';
 import { type Source, sourceOf } from '../body/source.ts';
 
 /** What is asked for when the request does not say. */
