@@ -16,7 +16,7 @@ const SHARED = ['access', 'json', 'request', 'response'].map((name) => `server/$
 const COMMANDS = ['append', 'follow', 'server'].map((name) => `cli/${name}`);
 
 /** What of the HTTP client runs in a browser. */
-const IN_BROWSERS = ['http', 'http/answer', 'http/body', 'http/middleware'];
+const IN_BROWSERS = ['http', 'http/answer', 'http/body'];
 
 const othersThan = (room: string, rooms: readonly string[]) => rooms.filter((other) => other !== room);
 
@@ -51,7 +51,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   server: ['wire', 'core', 'server/node', ...PROTOCOLS, ...SHARED],
   'server/node': ['wire', 'server/node'],
   'server/http': ['wire', 'core', 'server', 'server/node', ...SHARED, 'server/http'],
-  http: ['http', 'http/answer', 'http/body', 'http/middleware'],
+  http: ['http', 'http/answer', 'http/body'],
   'http/middleware': ['http', 'http/middleware'],
   'http/node': ['wire', 'http', 'http/node'],
   client: ['wire', 'client', 'client/connection', 'http', 'http/body', 'http/node'],

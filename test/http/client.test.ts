@@ -263,6 +263,13 @@ describe.each(FETCHES)('over %s', (_name, fetch) => {
     expect((await own.head('/a').send()).headers.get('x-a')).toBe('b');
   });
 
+  test('a method is written in capitals, whoever asks', async () => {
+    const own = await start();
+    expect(await told(own.request('patch', '/').body('x').send())).toMatchObject({ method: 'PATCH' });
+    expect(await rejection(own.request('get', '/').body('x').send())).toBeInstanceOf(TypeError);
+    expect(await text(await own.request('head', '/').send())).toBe('');
+  });
+
   test('an answer of any status is one, and says where it came from', async () => {
     const response = await (await start())
       .get('/400')

@@ -1,14 +1,18 @@
 import { InvalidSourceError } from '../errors.ts';
 import { BodyStream } from './body-stream.ts';
 import {
+  answerSource,
   BytesSource,
   type Chunks,
   isAsyncIterable,
   isWebStream,
   nameOf,
+  PulledStream,
   type Source,
   sourceOf,
 } from './source.ts';
+
+const LENGTH = /^\d+$/;
 
 /** Bytes, or text, that are there as a whole. */
 export type Bytes = string | Uint8Array | Blob;
@@ -88,11 +92,7 @@ export function openSource(body: Body): Source {
     return openSource(made);
   }
   if (body instanceof Blob) return sourceOf(body.stream() as ReadableStream<Uint8Array>);
-  if (isResponse(body)) {
-    // Its stream would give what is left, which may be nothing, and look complete.
-    if (body.bodyUsed) throw new InvalidSourceError('the body was read by somebody else');
-    return body.body === null ? new BytesSource(new Uint8Array()) : sourceOf(body.body);
-  }
+  if (isResponse(body)) return answerSource(body);
   if (typeof body === 'string') return new BytesSource(new TextEncoder().encode(body));
   return body instanceof Uint8Array ? new BytesSource(body) : sourceOf(body);
 }
@@ -118,21 +118,15 @@ export function answerLength({ headers }: Response): number | undefined {
   return headers.has('content-encoding') ? undefined : declaredLength(headers);
 }
 
-/**
- * The `Content-Length` that headers declare.
- *
- * @throws {TypeError} when it is no number
- */
+/** The `Content-Length` that headers declare, if it is one. */
 export function declaredLength(headers: Headers): number | undefined {
-  const length = headers.get('content-length');
-  if (length === null) return undefined;
-  assertLength(length);
-  return Number(length);
+  const length = headers.get('content-length') ?? '';
+  return LENGTH.test(length) ? Number(length) : undefined;
 }
 
 /** @throws {TypeError} when it is no number of bytes */
 export function assertLength(length: string): void {
-  if (!/^\d+$/.test(length)) throw new TypeError(`a Content-Length is no number: ${length}`);
+  if (!LENGTH.test(length)) throw new TypeError(`a Content-Length is no number: ${length}`);
 }
 
 /** Whether {@link again} gives the same content. */
@@ -149,4 +143,43 @@ export function again(content: RequestInit['body']): RequestInit['body'] {
 export function streamed(content: Content): BodyStream {
   if (content instanceof BodyStream) return content;
   return new BodyStream(() => openSource(content), { length: lengthOf(content), isRepeatable: true });
+}
+
+/** Compresses what a source makes. */
+export type Compress = (source: Source) => Source;
+
+/**
+ * Compresses content. What is in memory is compressed there, so that its length is
+ * known and it can be sent again; the rest is compressed while it is sent.
+ */
+export async function gzipped(content: Content, compress: Compress): Promise<Content> {
+  if (typeof content === 'string')
+    return collected(compress(new BytesSource(new TextEncoder().encode(content))));
+  if (content instanceof Uint8Array) return collected(compress(new BytesSource(content)));
+  let first: BodyStream | undefined = streamed(content);
+  const { isRepeatable } = first;
+  const plain = first;
+  const make = () => {
+    const body = first ?? plain.again();
+    first = undefined;
+    return compress(sourceOf(body as BodyStream));
+  };
+  return new BodyStream(make, { isRepeatable });
+}
+
+/** With what every platform has. */
+export const compressed: Compress = (source) =>
+  sourceOf(
+    streamOf(source).pipeThrough(new CompressionStream('gzip') as TransformStream<Uint8Array, Uint8Array>),
+  );
+
+function streamOf(source: Source): PulledStream {
+  return new PulledStream(
+    () => source.next(),
+    (reason) => source.end(reason),
+  );
+}
+
+async function collected(source: Source): Promise<Uint8Array> {
+  return new Uint8Array(await new Response(streamOf(source)).arrayBuffer());
 }

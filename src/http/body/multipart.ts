@@ -43,6 +43,8 @@ export class Form {
   addFile(name: string, filename: string, body: Body, { contentType, size }: FileOptions = {}): void {
     const type = contentType ?? typeOfFile(body);
     if (/[\r\n]/.test(type)) throw new TypeError('the type of a file has a line end');
+    if (size !== undefined && !(Number.isSafeInteger(size) && size >= 0))
+      throw new RangeError('the size of a file must be an integer, 0 or more');
     const disposition = `name="${escaped(withLineEnds(name))}"; filename="${escaped(filename)}"`;
     this.#add(name, body, size, disposition, `Content-Type: ${type}${LINE_END}`);
   }

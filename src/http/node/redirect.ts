@@ -37,8 +37,10 @@ const FOR_ANYBODY = new Set([
 ]);
 
 /** Where an answer leads to, if it is a redirect. */
-export function locationOf({ statusCode, headers }: IncomingMessage): string | undefined {
-  return REDIRECTS.has(statusCode as number) ? headers.location : undefined;
+export function locationOf({ statusCode, headers: { location } }: IncomingMessage): string | undefined {
+  if (location === undefined || !REDIRECTS.has(statusCode as number)) return undefined;
+  // What is not ASCII is meant as UTF-8; Node takes headers for Latin-1.
+  return Buffer.from(location, 'latin1').toString();
 }
 
 /**

@@ -166,6 +166,12 @@ describe('a form', () => {
     expect(() => client('http://a').multipart('/').file('a', 'b', 'c', { contentType: 'a\r\nb: c' })).toThrow(
       TypeError,
     );
+    for (const size of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY])
+      expect(() =>
+        client('http://a')
+          .multipart('/')
+          .file('a', 'b', Readable.from(['c']), { size }),
+      ).toThrow(RangeError);
   });
 
   test('has the type of a file, unless it is given', async () => {
