@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util';
 import { isBuilt } from './peers.mjs';
 
-export const USAGE = `Usage: npm run bench -- [--quick] [--runs N] [--only NAME,NAME] [--baseline DIR]
+export const USAGE = `Usage: npm run bench -- [--quick] [--large] [--runs N] [--only NAME,NAME] [--baseline DIR]
 
   --runs N        timed runs of each figure; the median counts (default 5)
   --quick         small sizes: shows that all of it works, not how fast it is
+  --large         8 GiB, too, where it is shown that memory does not grow with the length
   --only LIST     only these, by name or by the part before the dash: fanout, fanout-100
   --baseline DIR  another checkout of httpfstream, built, that is measured beside this one
   --help          this text
@@ -17,7 +18,7 @@ export class UsageError extends Error {}
  * Reads the command line.
  *
  * @param {string[]} argv arguments without the program's name
- * @returns {{ runs: number, quick: boolean, only: string[], baseline?: string, help: boolean }}
+ * @returns {{ runs: number, quick: boolean, large: boolean, only: string[], baseline?: string, help: boolean }}
  * @throws {UsageError}
  */
 export function readOptions(argv) {
@@ -28,6 +29,7 @@ export function readOptions(argv) {
       options: {
         runs: { type: 'string', default: '5' },
         quick: { type: 'boolean', default: false },
+        large: { type: 'boolean', default: false },
         only: { type: 'string', default: '' },
         baseline: { type: 'string' },
         help: { type: 'boolean', default: false },
