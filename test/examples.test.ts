@@ -1,10 +1,10 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
+import { json, text } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { client, lines, ok } from '../src/http/index.node.ts';
+import { client, lines, ok, readable } from '../src/http/index.node.ts';
 import { rejection } from './client/client-server.ts';
 import { send } from './support/http/request.ts';
 import { type Listener, nobody, serve } from './support/http/servers.ts';
@@ -13,6 +13,12 @@ import { temporaryDirectory } from './support/server/server.ts';
 import { waitFor } from './support/wait-for.ts';
 
 const EXAMPLES = path.join(import.meta.dirname, '../examples');
+
+/** Resolves with the address that an example prints when it listens. */
+async function addressOf({ stdout }: ReturnType<typeof start>): Promise<string> {
+  await waitFor(() => stdout().includes('\n'), 'the example to listen');
+  return stdout().toString().split('\n')[0] as string;
+}
 
 const programOf = (name: string, args: readonly string[]) => [path.join(EXAMPLES, name), ...args];
 
@@ -48,11 +54,7 @@ test('the pipeline saves on one server what the other makes, and tells what memo
 
 describe('the proxy', () => {
   /** The proxy before a server; the URL of the proxy. */
-  async function proxyOf(upstream: string): Promise<string> {
-    const proxy = start('proxy.mjs', upstream, '0');
-    await waitFor(() => proxy.stdout().includes('\n'), 'the proxy to listen');
-    return proxy.stdout().toString().trim();
-  }
+  const proxyOf = (upstream: string) => addressOf(start('proxy.mjs', upstream, '0'));
 
   test('passes on what is asked, and what is answered, each piece when it comes', async () => {
     const seen: string[] = [];
@@ -149,5 +151,83 @@ describe('the output of a command', () => {
       .ended;
     expect([exitCode, stdout.toString()]).toEqual([1, 'half\n']);
     expect(stderr).toMatch(/^GET http.*\n$/);
+  });
+});
+
+describe('the answer of a model', () => {
+  test('is asked for once, goes on without a reader, and is there for all who come', async () => {
+    let asked = 0;
+    let say = (_words: string) => {};
+    let finish = () => {};
+    const model = await serve(async (request, response) => {
+      asked++;
+      const { question } = (await json(request)) as { question: string };
+      say = (words) => response.write(words);
+      finish = () => response.end();
+      say(`${question} is `);
+    });
+    const app = start('model-answer/app.mjs', model, await temporaryDirectory(), '0');
+    const own = client(await addressOf(app));
+    const ask = () => own.post('/ask/{id}').pathParam('id', 'a b').form('question', 'this').send();
+    const answers = await Promise.all(Array.from({ length: 10 }, ask));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]));
+    expect(answers[0]?.headers.get('location')).toBe('/answers/a%20b');
+
+    const follow = () => own.get('/answers/a%20b').query('verb', 'FOLLOW').query('wait', 30).send();
+    for await (const words of readable(await ok(await follow()))) {
+      expect(String(words)).toMatch(/^this/);
+      break;
+    }
+    say('more ');
+    const reloaded = follow();
+    say('and more');
+    finish();
+    expect(await (await ok(await reloaded)).text()).toBe('this is more and more');
+    expect(await (await ok(await follow())).text()).toBe('this is more and more');
+    await ask();
+    expect(asked).toBe(1);
+  });
+
+  test('stops when it is deleted, and is an error for its readers when the model breaks off', async () => {
+    let breakOff = () => {};
+    const heard = { left: 0 };
+    const model = await serve(async (request, response) => {
+      await text(request);
+      response.once('close', () => heard.left++);
+      response.write('words');
+      breakOff = () => response.destroy();
+    });
+    const app = start('model-answer/app.mjs', model, await temporaryDirectory(), '0');
+    const own = client(await addressOf(app));
+    const follow = async (id: string) => {
+      await own.post(`/ask/${id}`).form('question', 'this').send();
+      return ok(await own.get(`/answers/${id}`).query('verb', 'FOLLOW').query('wait', 30).send());
+    };
+    const readAfter = async (answer: Response, act: () => unknown) => {
+      for await (const words of readable(answer)) {
+        expect(String(words)).toBe('words');
+        await act();
+      }
+    };
+    const deleted = readAfter(await follow('deleted'), () => own.delete('/answers/deleted').send());
+    expect(await rejection(deleted)).toMatchObject({ code: 'HFS_CONNECTION' });
+    await waitFor(() => heard.left === 1, 'the model to be told');
+
+    const broken = readAfter(await follow('broken'), () => breakOff());
+    expect(await rejection(broken)).toMatchObject({ code: 'HFS_CONNECTION' });
+  });
+
+  test('has a stand-in, which says words and hears that nobody listens', async () => {
+    const stand = start('model-answer/model-server.mjs', '0', '3', '1');
+    const model = client(await addressOf(stand));
+    const answer = await ok(await model.post('').json({ question: 'this' }).send());
+    expect(await answer.text()).toBe('word 1 word 2 word 3 and that is all\n');
+    const endless = start('model-answer/model-server.mjs', '0', '1000000', '1');
+    const left = await client(await addressOf(endless))
+      .post('')
+      .json({ question: 'this' })
+      .send();
+    await left.body?.cancel();
+    await waitFor(() => endless.stdout().toString().endsWith('stopped: this\n'), 'the model to stop');
   });
 });
