@@ -252,6 +252,11 @@ export class InvalidSourceError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_SOURCE';
 }
 
+/** Only the end of its connection says that an answer is over, so that nobody can know whether it is whole. */
+export class UnframedAnswerError extends HttpfstreamError {
+  readonly code = 'HFS_UNFRAMED_ANSWER';
+}
+
 /** The URL is not an http, https, ws or wss URL. */
 export class InvalidUrlError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_URL';

@@ -33,6 +33,12 @@ export function isBytes(value: unknown): value is Bytes {
   return typeof value === 'string' || value instanceof Uint8Array || value instanceof Blob;
 }
 
+/** Not by its class: undici, for example, has its own. */
+export function isResponse(value: unknown): value is Response {
+  const { status, headers, body } = Object(value);
+  return typeof status === 'number' && typeof headers?.get === 'function' && body !== undefined;
+}
+
 /** Whether it can be sent any number of times. */
 export function isRepeatable(body: Body): boolean {
   return isBytes(body) || typeof body === 'function';
@@ -43,7 +49,7 @@ export function assertBody(body: unknown): asserts body is Body {
   const isBody =
     isBytes(body) ||
     typeof body === 'function' ||
-    body instanceof Response ||
+    isResponse(body) ||
     isWebStream(body) ||
     isAsyncIterable(body);
   if (!isBody) throw new InvalidSourceError(`${nameOf(body)} cannot be sent`);
@@ -69,7 +75,7 @@ export function payloadOf(body: Body, declared?: number): Payload {
     return { content: new BodyStream(make, { length: declared, isRepeatable: true }), type: undefined };
   }
   if (isBytes(body)) return { content: body, type: typeOf(body) };
-  if (body instanceof Response && body.body === null) return { content: '', type: typeOf(body) };
+  if (isResponse(body) && body.body === null) return { content: '', type: typeOf(body) };
   const length = lengthOf(body) ?? declared;
   return { content: new BodyStream(() => openSource(body), { length }), type: typeOf(body) };
 }
@@ -82,8 +88,11 @@ export function openSource(body: Body): Source {
     return openSource(made);
   }
   if (body instanceof Blob) return sourceOf(body.stream() as ReadableStream<Uint8Array>);
-  if (body instanceof Response)
+  if (isResponse(body)) {
+    // Its stream would give what is left, which may be nothing, and look complete.
+    if (body.bodyUsed) throw new InvalidSourceError('the body was read by somebody else');
     return body.body === null ? new BytesSource(new Uint8Array()) : sourceOf(body.body);
+  }
   if (typeof body === 'string') return new BytesSource(new TextEncoder().encode(body));
   return body instanceof Uint8Array ? new BytesSource(body) : sourceOf(body);
 }
@@ -91,7 +100,7 @@ export function openSource(body: Body): Source {
 /** The type that it has by itself. */
 export function typeOf(body: Body): string | undefined {
   if (typeof body === 'string') return 'text/plain;charset=UTF-8';
-  if (body instanceof Response) return body.headers.get('content-type') ?? undefined;
+  if (isResponse(body)) return body.headers.get('content-type') ?? undefined;
   return body instanceof Blob && body.type !== '' ? body.type : undefined;
 }
 
@@ -100,7 +109,7 @@ export function lengthOf(body: Body): number | undefined {
   if (typeof body === 'string') return new TextEncoder().encode(body).length;
   if (body instanceof Uint8Array) return body.length;
   if (body instanceof Blob) return body.size;
-  return body instanceof Response ? answerLength(body) : undefined;
+  return isResponse(body) ? answerLength(body) : undefined;
 }
 
 /** The `Content-Length` of an answer, if its body has that many bytes. */

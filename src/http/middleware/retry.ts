@@ -3,6 +3,7 @@ import { BodyStream } from '../body/body-stream.ts';
 import { ConnectionError, TimeoutError } from '../errors.ts';
 import type { Fetch, FetchInit, Middleware } from '../fetch.ts';
 import { onAbort } from '../on-abort.ts';
+import { retryAfterMs } from '../retry-after.ts';
 
 export interface RetryOptions {
   /** How many attempts are made after the first one. Default 2. */
@@ -74,14 +75,6 @@ async function attempt(
   // It may break while it is cancelled, which is all the same.
   await response.body?.cancel().catch(() => {});
   return waitMs;
-}
-
-/** `Retry-After` in seconds, or as a date (RFC 9110, section 10.2.3). */
-function retryAfterMs(value: string | null): number | undefined {
-  if (value === null) return undefined;
-  if (/^\d+$/.test(value)) return Number(value) * 1000;
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
 }
 
 /** @throws the signal's reason */

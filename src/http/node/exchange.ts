@@ -85,9 +85,11 @@ export class Exchange {
     );
   }
 
-  /** The body of an answer that has one, decoded. */
+  /** The body of an answer that has one, decoded; as it is if nothing coded was asked for: who did so goes by lengths and positions. */
   decoded(incoming: IncomingMessage): Readable {
-    this.#body = decoded(incoming, incoming.headers['content-encoding']).on('error', ignore);
+    const isPlain = this.#hop.headers['accept-encoding'] === 'identity';
+    const coding = isPlain ? undefined : incoming.headers['content-encoding'];
+    this.#body = decoded(incoming, coding).on('error', ignore);
     return this.#body;
   }
 

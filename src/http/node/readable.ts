@@ -6,7 +6,8 @@ export function readable(response: Response): Readable {
   return response.body === null ? Readable.from([]) : new SourceReadable(sourceOf(response.body));
 }
 
-class SourceReadable extends Readable {
+/** What a source makes, as a Node stream. Destroying it ends the source. */
+export class SourceReadable extends Readable {
   readonly #source: Source;
 
   constructor(source: Source) {

@@ -71,6 +71,18 @@ test('a coding that nobody knows is left to the reader', async () => {
   expect(await bytes(response)).toEqual(new Uint8Array(gzipSync(PLAIN)));
 });
 
+test('what is coded although nothing coded was asked for is left as it is', async () => {
+  const coded = gzipSync(PLAIN);
+  const url = await serveCoded('gzip', coded);
+  for (const [name, value] of [
+    ['accept-encoding', 'identity'],
+    ['range', 'bytes=0-'],
+  ] as const) {
+    const response = await client(url).get('/').header(name, value).send();
+    expect(await bytes(response)).toEqual(new Uint8Array(coded));
+  }
+});
+
 test.each([
   ['gzip', gzipSync],
   ['deflate', deflateRawSync],

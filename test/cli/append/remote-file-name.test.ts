@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { remoteFileName } from '../../../src/cli/append/remote-source.ts';
+import { remoteFileName } from '../../../src/cli/append/remote-file-name.ts';
 
 function nameAt(path: string): string | undefined {
-  return remoteFileName(new URL(path, 'http://host/'), undefined);
+  return remoteFileName(new URL(path, 'http://host/'), null);
 }
 
 function nameIn(header: string): string | undefined {
@@ -29,11 +29,15 @@ test.each([
 test.each([
   ['attachment; filename=a.txt', 'a.txt'],
   ['attachment; filename="a b.txt"', 'a b.txt'],
+  ['attachment; filename=a b.txt', 'a b.txt'],
+  ['attachment; filename=a b.txt; size=3', 'a b.txt'],
   ['attachment; filename="a \\"b\\".txt"', 'a "b".txt'],
   ['inline;FILENAME = "a;b"; size=3', 'a;b'],
   ["attachment; filename=a.txt; filename*=UTF-8''gr%C3%BC%C3%9Fe", 'grüße'],
   ["attachment; filename*=iso-8859-1'de'gr%FC%DFe; filename=a", 'grüße'],
   ["attachment; filename*=UTF-8''%FF; filename=a", 'a'],
+  ["attachment; filename*=UTF-8''..; filename=a", 'a'],
+  ['attachment; filename="a', 'fallback'],
   ["attachment; filename*=koi8-r''%C1; filename=a", 'a'],
   ['attachment; filename="../../etc/passwd"', 'passwd'],
   ['attachment; filename="C:\\\\dir\\\\a.txt"', 'a.txt'],

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { contentRangeOf, request } from '../../src/cli/http-request.ts';
+import { contentRangeOf, discard, requestResource } from '../../src/cli/resource-request.ts';
+import { text } from '../../src/http/index.node.ts';
 import { ConnectionError } from '../../src/wire/errors.ts';
 import { isKeptAlive, showsKeepAlive } from '../support/http/keep-alive.ts';
 import { startSource } from '../support/http/source.ts';
@@ -20,7 +21,7 @@ describe('the time that a server has to answer', () => {
       if (when === 'after a redirect' && url === '/') response.writeHead(302, { location: '/next' }).end();
       else hear();
     });
-    const failure = request(url, GET).catch((error: unknown) => error);
+    const failure = requestResource(url, GET).catch((error: unknown) => error);
     await heard;
     vi.advanceTimersByTime(29_999);
     expect(vi.getTimerCount()).toBe(1);
@@ -36,14 +37,14 @@ describe('the time that a server has to answer', () => {
       response.write('begun, ');
       finish = () => void response.end('done');
     });
-    const { response } = await request(url, GET);
+    const response = await requestResource(url, GET);
     expect(vi.getTimerCount()).toBe(0);
     finish();
-    expect(Buffer.concat(await response.toArray()).toString()).toBe('begun, done');
+    expect(await text(response)).toBe('begun, done');
   });
 
   test('leaves no timer when there is no server', async () => {
-    await expect(request('http://127.0.0.1:1/', GET)).rejects.toThrow('ECONNREFUSED');
+    await expect(requestResource('http://127.0.0.1:1/', GET)).rejects.toThrow('ECONNREFUSED');
     expect(vi.getTimerCount()).toBe(0);
   });
 });
@@ -52,13 +53,13 @@ test.skipIf(!showsKeepAlive)(
   'a body that does not come is waited for as long as its machine is there',
   async () => {
     const url = await startSource((_, response) => void response.write('begun, '));
-    const { response } = await request(url, GET);
+    const response = await requestResource(url, GET);
     await waitFor(() => isKeptAlive(url), 'probes');
-    response.destroy();
+    await discard(response);
   },
 );
 
-test.each([
+test.each<[string | undefined, ...(number | undefined)[]]>([
   ['bytes 0-9/100', 0, 9, 100],
   ['bytes 5-9/*', 5, 9, undefined],
   ['bytes */100', undefined, undefined, 100],
@@ -68,5 +69,6 @@ test.each([
   ['bytes 0--1/0', undefined, undefined, 0],
   [undefined, undefined, undefined, undefined],
 ])('the content range "%s" is from %s to %s of %s', (text, start, end, total) => {
-  expect(contentRangeOf({ headers: { 'content-range': text } })).toEqual({ start, end, total });
+  const headers = new Headers(text === undefined ? {} : { 'content-range': text });
+  expect(contentRangeOf(headers)).toEqual({ start, end, total });
 });
