@@ -21,11 +21,8 @@ const server = http.createServer(async (request, response) => {
     const sent = upstream.request(method, url.replaceAll('{', '%7B')).signal(gone.signal);
     for (const [name, value] of passedOn(Object.entries(headers))) sent.header(name, String(value));
     if ('content-length' in headers || 'transfer-encoding' in headers) sent.body(request);
+    // Whoever asks for this has the bytes as they are, coded or not.
     const answer = await sent.header('accept-encoding', 'identity').send();
-    // What is coded although nobody has asked for it is decoded by now.
-    if (answer.headers.has('content-encoding')) {
-      for (const name of ['content-encoding', 'content-length']) answer.headers.delete(name);
-    }
     response.writeHead(answer.status, passedOn([...answer.headers]).flat()).flushHeaders();
     await pipeline(readable(answer), response);
   } catch (error) {

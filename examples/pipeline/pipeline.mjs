@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { parse } from 'content-disposition';
 import { client, json, logging, ok } from 'httpfstream/http';
 
 const [lines = '10000000'] = process.argv.slice(2);
@@ -35,11 +36,8 @@ try {
   logMemory('before');
 
   const file = await ok(await server1.get('/file').send());
-  const [, filename] = /filename="(.*)"/.exec(file.headers.get('content-disposition') ?? '') ?? [];
-  const uploaded = await server2
-    .multipart('/upload')
-    .file('file', filename ?? 'file', file)
-    .send();
+  const { filename = 'file' } = parse(file.headers.get('content-disposition') ?? '').parameters;
+  const uploaded = await server2.multipart('/upload').file('file', filename, file).send();
   const [saved] = await json(await ok(uploaded));
 
   logMemory('after');
