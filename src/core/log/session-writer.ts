@@ -119,9 +119,11 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   }
 
   /**
-   * Makes what was written safe in the file, before that is closed. Never rejects: what cannot be is left to the journal.
+   * Makes what was written safe in the file, before that is closed. Never rejects: what cannot be is left to the
+   * journal.
    *
-   * @param isCut whether the file was cut, so that what the journal has of it must not be replayed, whatever the disk has
+   * @param isCut whether the file was cut, so that what the journal has of it must not be replayed, whatever the disk
+   *   has
    */
   async finish(isCut: boolean): Promise<void> {
     this.#log.syncer.forget(this);
@@ -231,7 +233,9 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     for (const resolve of this.#secured.splice(0)) resolve();
   }
 
-  /** Makes void what the journal has of this session and those before it. What fails is as if a crash had come before. */
+  /**
+   * Makes void what the journal has of this session and those before it. What fails is as if a crash had come before.
+   */
   async #annul(): Promise<void> {
     if (!this.#isJournaled) return;
     this.#isJournaled = false;

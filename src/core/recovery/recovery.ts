@@ -64,7 +64,8 @@ export class Recovery {
   }
 
   /**
-   * Makes the changes of records that the journal has. To be called first: what changes records after it builds on them.
+   * Makes the changes of records that the journal has. To be called first: what changes records after it builds on
+   * them.
    *
    * @throws what the disk does
    */

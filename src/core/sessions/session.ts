@@ -155,7 +155,8 @@ export class Session implements WriterOwner {
   }
 
   /**
-   * Gives the session to a new connection, which may have a {@link Lease} then; the one before, if it is still there, is deposed.
+   * Gives the session to a new connection, which may have a {@link Lease} then; the one before, if it is still there,
+   * is deposed.
    *
    * @param request of the client
    */
@@ -309,7 +310,10 @@ export class Session implements WriterOwner {
     void this.#letGo(outcome.reason === 'truncated');
   }
 
-  /** The file has lost the name under which the session had it, and is there still for those who follow it under another. */
+  /**
+   * The file has lost the name under which the session had it, and is there still for those who follow it under
+   * another.
+   */
   #endByName(outcome: Outcome): void {
     const { resource, path } = this.#subject;
     this.feed.end(outcome, 'stream', path);

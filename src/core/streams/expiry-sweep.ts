@@ -16,7 +16,10 @@ const MAX_LOOKS = 10_000;
 /** Time after which one is looked at again that could not be looked at, or that somebody uses. */
 const RETRY_MS = 60_000;
 
-/** How many sweeps in a row must miss a file before nobody looks for it any more: it may have been renamed for a moment. */
+/**
+ * How many sweeps in a row must miss a file before nobody looks for it any more: it may have been renamed for a
+ * moment.
+ */
 const MAX_MISSES = 3;
 
 /** Deletes the streams that have expired and that nobody asks for. */

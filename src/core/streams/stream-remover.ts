@@ -114,7 +114,8 @@ export class StreamRemover {
   ): Promise<boolean> {
     let isGone = false;
     try {
-      // From here to the removal of the name nothing waits: a request that comes now finds it gone, and one that came before keeps it.
+      // From here to the removal of the name nothing waits: a request that comes now finds it gone, and one that came
+      // before keeps it.
       isGone =
         (!onlyExpired || this.#isExpired(resource)) && this.#options.root.remove(path, link.fingerprint);
       return isGone;
@@ -136,7 +137,10 @@ export class StreamRemover {
     }
   }
 
-  /** @throws {OutcomeUnknownError} when the name is not safely gone; a start looks what has become of it, and needs all that is remembered */
+  /**
+   * @throws {OutcomeUnknownError} when the name is not safely gone; a start looks what has become of it, and needs
+   *   all that is remembered
+   */
   async #syncNames({ path }: StreamLink): Promise<void> {
     const { root, syncer, isDurable } = this.#options;
     if (!isDurable) return;

@@ -16,7 +16,10 @@ type HttpSocket = Socket & {
   _readableState: { ended: boolean };
 };
 
-/** With the fields that Node keeps on it: whether the connection closes after it, and who is notified of how much is unsent. */
+/**
+ * With the fields that Node keeps on it: whether the connection closes after it, and who is notified of how much is
+ * unsent.
+ */
 type NodeResponse = ServerResponse & { _last?: boolean; _onPendingData?: (bytes: number) => void };
 
 const CLIENT = Symbol('client');
@@ -338,13 +341,18 @@ export class ReadStall {
   }
 }
 
-/** Lets a client send and take nothing for as long as it likes; TCP keep-alive finds out whether its machine is still there. */
+/**
+ * Lets a client send and take nothing for as long as it likes; TCP keep-alive finds out whether its machine is still
+ * there.
+ */
 export function allowIdle(socket: Socket): void {
   limitIdle(socket, 0);
   if (socket instanceof Socket) socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
 }
 
-/** Lets a client send and take nothing for this long, in milliseconds, before the socket emits `timeout`; 0: for ever. */
+/**
+ * Lets a client send and take nothing for this long, in milliseconds, before the socket emits `timeout`; 0: for ever.
+ */
 export function limitIdle(socket: Socket, timeoutMs: number): void {
   // An application's tests make up their connections.
   if (socket instanceof Socket) socket.setTimeout(timeoutMs);

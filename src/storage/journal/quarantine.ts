@@ -50,7 +50,10 @@ export class Quarantine<Header extends { file: string }> {
     return this.#held.get(file);
   }
 
-  /** Puts a file into it until this process ends, without a journal, for which there is no room: the journal of all is to be kept. */
+  /**
+   * Puts a file into it until this process ends, without a journal, for which there is no room: the journal of all is
+   * to be kept.
+   */
   hold(file: string, cause: HttpfstreamError): void {
     this.#held.set(file, cause);
   }

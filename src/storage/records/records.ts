@@ -55,9 +55,15 @@ export interface DueFile {
 export interface WriteOptions {
   /** Whether they must survive a loss of power when that resolves. */
   durable: boolean;
-  /** Whether something begins with them, which must not take the space that is kept for what is under way. Default: false. */
+  /**
+   * Whether something begins with them, which must not take the space that is kept for what is under way. Default:
+   * false.
+   */
   isNew?: boolean;
-  /** Whether they go to the journal first, and to the store with others later: cheap, for what changes often. Default: false. */
+  /**
+   * Whether they go to the journal first, and to the store with others later: cheap, for what changes often. Default:
+   * false.
+   */
   journaled?: boolean;
 }
 
@@ -93,8 +99,9 @@ interface Waiting extends WriteOptions {
  * them are made together or not at all, one batch after the other. What comes while one is written goes
  * to the disk together with the next, each by itself made or refused.
  *
- * What changes often is written to the journal, and then is ahead of the store: known here, and made in the store with whatever
- * is written there next. The store knows up to which entry of the journal it has everything, so that a start makes the others.
+ * What changes often is written to the journal, and then is ahead of the store: known here, and made in the store
+ * with whatever is written there next. The store knows up to which entry of the journal it has everything, so that a
+ * start makes the others.
  */
 export class Records {
   readonly #store: LevelStore;
@@ -160,7 +167,10 @@ export class Records {
     return text === undefined ? undefined : parseTombstone(text);
   }
 
-  /** The forks of a file, or of what has left a tombstone: those that live, or of which forks live. Throws as {@link get}. */
+  /**
+   * The forks of a file, or of what has left a tombstone: those that live, or of which forks live. Throws as
+   * {@link get}.
+   */
   forks(source: StreamLink): readonly StreamLink[] {
     return new RecordDraft((key) => this.#valueOf(key)).forks(source);
   }
@@ -187,8 +197,8 @@ export class Records {
   }
 
   /**
-   * Makes changes that the journal has, unless the store has them already. In order; before anything else is changed. They are
-   * ahead of the store until {@link flush}.
+   * Makes changes that the journal has, unless the store has them already. In order; before anything else is changed.
+   * They are ahead of the store until {@link flush}.
    *
    * @throws what the disk does
    */
@@ -208,7 +218,10 @@ export class Records {
     if (this.#ahead.size > 0 || this.#writing !== undefined) await this.write(() => {}, { durable: false });
   }
 
-  /** The files that may have expired at a time, those that are due for longest first, `limit` at most. Waits as {@link files}. */
+  /**
+   * The files that may have expired at a time, those that are due for longest first, `limit` at most. Waits as
+   * {@link files}.
+   */
   async due(nowMs: number, limit: number): Promise<DueFile[]> {
     const due: DueFile[] = [];
     const stale: string[] = [];

@@ -76,7 +76,9 @@ export class OrphanCheck {
     return size === Math.max(stream?.size ?? 0, append?.end ?? 0);
   }
 
-  /** Remembers of a copy what is remembered of the file; its positions keep their names, its time to live is renewed. */
+  /**
+   * Remembers of a copy what is remembered of the file; its positions keep their names, its time to live is renewed.
+   */
   async #adopt(copy: FileStat, record: FileRecord, fingerprint: string): Promise<void> {
     const generation = Number(fingerprint.slice(fingerprint.indexOf('-') + 1));
     const { dueMs: _, accessedMs: __, ...rest } = record;
