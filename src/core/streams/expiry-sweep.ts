@@ -1,7 +1,7 @@
 import type { FileStat } from '../../storage/file-io.ts';
 import { isDamaged } from '../../storage/records/file-record.ts';
 import type { RecordDraft } from '../../storage/records/record-draft.ts';
-import type { DueFile, Records } from '../../storage/records/records.ts';
+import { type DueFile, NOT_DURABLE, type Records } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
 import { reasonOf } from '../../storage/storage-failure.ts';
 import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../wire/errors.ts';
@@ -111,7 +111,7 @@ export class ExpirySweep {
       const { dueMs: _, ...record } = before;
       draft.set(fingerprint, { ...record, ...(atMs !== undefined && { dueMs: atMs }) });
     };
-    return this.#records.write(change, { durable: false });
+    return this.#records.write(change, NOT_DURABLE);
   }
 
   async #endMs(stat: FileStat): Promise<number | undefined> {

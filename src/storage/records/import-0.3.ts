@@ -13,7 +13,7 @@ import {
   parseTombstone,
   type Tombstone,
 } from './file-record.ts';
-import type { Records, RecordsChange } from './records.ts';
+import { DURABLE, type Records, type RecordsChange } from './records.ts';
 import type { StreamLink, StreamState } from './stream-state.ts';
 
 /** How many documents are read at a time. */
@@ -119,12 +119,9 @@ class ImportBatch {
     const changes = this.#changes;
     this.#changes = [];
     this.#length = 0;
-    await this.#records.write(
-      (draft) => {
-        for (const change of changes) change(draft);
-      },
-      { durable: true },
-    );
+    await this.#records.write((draft) => {
+      for (const change of changes) change(draft);
+    }, DURABLE);
   }
 }
 

@@ -67,6 +67,12 @@ export interface WriteOptions {
   journaled?: boolean;
 }
 
+/** For changes that must survive a loss of power, … */
+export const DURABLE: WriteOptions = { durable: true };
+
+/** … and for those that need not: a start would make them again, or nobody misses them. */
+export const NOT_DURABLE: WriteOptions = { durable: false };
+
 /** Changes of records as the journal has them: new values by keys; null takes the key away. */
 export interface RecordsEntry {
   /** Of none: the journal has these beside what it has of files. */
@@ -215,7 +221,7 @@ export class Records {
    * @throws what the disk does
    */
   async flush(): Promise<void> {
-    if (this.#ahead.size > 0 || this.#writing !== undefined) await this.write(() => {}, { durable: false });
+    if (this.#ahead.size > 0 || this.#writing !== undefined) await this.write(() => {}, NOT_DURABLE);
   }
 
   /**
@@ -236,7 +242,7 @@ export class Records {
         due.push({ fingerprint, path: location });
       else stale.push(key);
     }
-    if (stale.length > 0) await this.write((draft) => draft.deleteKeys(stale), { durable: false });
+    if (stale.length > 0) await this.write((draft) => draft.deleteKeys(stale), NOT_DURABLE);
     return due;
   }
 

@@ -1,11 +1,10 @@
 import type { FileStat } from '../../../storage/file-io.ts';
 import { type FileRecord, isDamaged } from '../../../storage/records/file-record.ts';
-import type { Records } from '../../../storage/records/records.ts';
+import { DURABLE, type Records } from '../../../storage/records/records.ts';
 import type { Root } from '../../../storage/root/root.ts';
 import { reasonOf } from '../../../storage/storage-failure.ts';
 import { ResourcePath } from '../../../wire/resource-path.ts';
 import { expiryMs } from '../../streams/stream-expiry.ts';
-import { DURABLE } from './file-check.ts';
 import type { Findings } from './findings.ts';
 
 /** What is checked of what has no file. */
