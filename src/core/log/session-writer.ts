@@ -160,7 +160,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   /** Called by the journal. */
   committed(count: number): undefined {
     const end = this.#journaling.splice(0, count).at(-1);
-    if (end !== undefined) this.#isSafe(end);
+    if (end !== undefined) this.#raiseSafe(end);
   }
 
   /** Called by the journal when it does not have the bytes: they are in the file, and made safe there. */
@@ -174,7 +174,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     this.#target.applied(start, parts);
     if (this.#log.durability === 'os') {
       this.#log.syncer.touch(this);
-      this.#isSafe(this.#target.committed);
+      this.#raiseSafe(this.#target.committed);
     } else this.#secure(start, parts);
     if (this.#pauseAsked && this.#received - this.#target.committed < LOW_WATER_MARK_BYTES) {
       this.#pauseAsked = false;
@@ -213,12 +213,12 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     while (this.#safe < this.#target.committed && this.#failure === undefined) {
       const position = this.#target.committed;
       await this.sync();
-      this.#isSafe(position);
+      this.#raiseSafe(position);
     }
     this.#securing = undefined;
   }
 
-  #isSafe(position: number): void {
+  #raiseSafe(position: number): void {
     if (this.#failure !== undefined || position <= this.#safe) return;
     this.#safe = position;
     this.#owner.safe(position);

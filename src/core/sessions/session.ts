@@ -259,19 +259,19 @@ export class Session implements WriterOwner {
     if (isLost && this.#broughtNothing && endedBefore !== undefined) {
       const { file, before } = this.#subject;
       await this.#context.history.undo(file, before as AppendRecord);
-      this.#isOver(endedBefore);
+      this.#over(endedBefore);
       return;
     }
     const actual = failure === undefined ? { reason, status } : { reason: reasonOf(failure) };
     await this.#record(actual);
     if (this.#failure === failure || this.#failure === undefined) {
-      this.#isOver(actual);
+      this.#over(actual);
       return;
     }
     // It was lost while that was remembered.
     const lost = { reason: reasonOf(this.#failure) };
     await this.#record(lost);
-    this.#isOver(lost);
+    this.#over(lost);
   }
 
   /**
@@ -294,7 +294,7 @@ export class Session implements WriterOwner {
   }
 
   /** Notifies all that it has ended, and releases everything. Never rejects. */
-  #isOver(outcome: Outcome): void {
+  #over(outcome: Outcome): void {
     const { resource } = this.#subject;
     this.#outcome = outcome;
     this.#endPosition = this.feed.committed;

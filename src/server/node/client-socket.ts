@@ -46,7 +46,7 @@ export class ClientSocket {
   /** Those that are not finished, in order; made with the first one. */
   #responses: Set<ServerResponse> | undefined;
   #leaveListeners: Set<() => void> | undefined;
-  #keeper: SocketOwner | undefined;
+  #serverOwner: SocketOwner | undefined;
   #owner: SocketOwner | undefined;
   #hasLeft = false;
   #isRefused = false;
@@ -75,14 +75,14 @@ export class ClientSocket {
     return owned[CLIENT];
   }
 
-  /** Who is notified of its end from now on, after `keeper`. */
+  /** Who is notified of its end from now on, after `serverOwner`. */
   set owner(owner: SocketOwner) {
     this.#owner = owner;
   }
 
   /** Who owns all connections of the server, and is notified of the end of each. */
-  set keeper(keeper: SocketOwner) {
-    this.#keeper = keeper;
+  set serverOwner(serverOwner: SocketOwner) {
+    this.#serverOwner = serverOwner;
   }
 
   /**
@@ -239,7 +239,7 @@ export class ClientSocket {
   leave(): void {
     if (this.#hasLeft) return;
     this.#hasLeft = true;
-    this.#keeper?.left?.(this.#socket);
+    this.#serverOwner?.left?.(this.#socket);
     for (const listener of this.#leaveListeners ?? []) listener();
     this.#leaveListeners = undefined;
   }
@@ -250,7 +250,7 @@ export class ClientSocket {
     clearTimeout(this.#deadline);
     this.leave();
     this.#letGo();
-    this.#keeper?.closed(this.#socket, hadError);
+    this.#serverOwner?.closed(this.#socket, hadError);
     this.#owner?.closed(this.#socket, hadError);
   }
 
