@@ -9,7 +9,10 @@ import type { Resources } from './resources.ts';
 export interface DirectoryEntry {
   name: string;
   stat: FileStat;
-  /** Bytes; the committed ones while somebody appends. Undefined for directories, and where nobody is to know how much there is. */
+  /**
+   * Bytes; the committed ones while somebody appends. Undefined for directories, and where nobody is to know how much
+   * there is.
+   */
   size: number | undefined;
   /** Whether somebody appends to it now. */
   isLive: boolean;

@@ -18,7 +18,10 @@ export class FileFinder {
   /** Where all files of the root are, by fingerprint, if somebody had to know. */
   #all: Promise<ReadonlyMap<string, string>> | undefined;
 
-  /** @param maxLooks how many names are looked at in all directories together; what is not among them is not to be found. Default: any number */
+  /**
+   * @param maxLooks how many names are looked at in all directories together; what is not among them is not to be
+   *   found. Default: any number
+   */
   constructor(root: Root, maxLooks = Number.POSITIVE_INFINITY) {
     this.#root = root;
     this.#looksLeft = maxLooks;

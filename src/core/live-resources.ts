@@ -25,7 +25,10 @@ interface Entry {
   users: number;
 }
 
-/** The one map of live resources, by fingerprint: those that are in use, those whose records are behind the journal, and, for a while, idle ones. */
+/**
+ * The one map of live resources, by fingerprint: those that are in use, those whose records are behind the journal,
+ * and, for a while, idle ones.
+ */
 export class LiveResources implements ResourceOwner {
   readonly #log: LocalLog;
   readonly #store: StreamStore;
@@ -96,14 +99,15 @@ export class LiveResources implements ResourceOwner {
   }
 
   /**
-   * Counts what another program has appended to the file of a resource that is in use and that no session has, when nothing is
-   * under way.
+   * Counts what another program has appended to the file of a resource that is in use and that no session has, when
+   * nothing is under way.
    */
   async refresh(resource: Resource, file: StoredFile): Promise<void> {
     const shared = file.share();
     this.retain(resource);
     try {
-      // As long as it is open to be appended to, it counts as what was appended. The next append gets the failure of a sync.
+      // As long as it is open to be appended to, it counts as what was appended. The next append gets the failure of
+      // a sync.
       await resource.closeFile().catch(() => undefined);
       await this.#takeLook(resource, shared);
     } finally {
@@ -129,8 +133,9 @@ export class LiveResources implements ResourceOwner {
   }
 
   /**
-   * As {@link acquire}, of a resource that is in use at a path, without a look at the disk: that it is still
-   * there was seen a moment ago. An append looks at the file, not at its name: one that was renamed gets it for that moment.
+   * As {@link acquire}, of a resource that is in use at a path, without a look at the disk: that it is still there
+   * was seen a moment ago. An append looks at the file, not at its name: one that was renamed gets it for that
+   * moment.
    */
   acquireUsed(path: ResourcePath): Resource | undefined {
     const { key } = path;
@@ -204,8 +209,8 @@ export class LiveResources implements ResourceOwner {
   }
 
   /**
-   * Forgets what the journal has of a deleted file that is in quarantine. To be called when it cannot be there again after a
-   * loss of power: it would lack that. Never rejects.
+   * Forgets what the journal has of a deleted file that is in quarantine. To be called when it cannot be there again
+   * after a loss of power: it would lack that. Never rejects.
    */
   async forget({ fingerprint }: Resource): Promise<void> {
     const quarantine = this.#quarantine;
@@ -254,7 +259,10 @@ export class LiveResources implements ResourceOwner {
     return viewOf(file, { ...known, size });
   }
 
-  /** Why the file of a stream that is not live may be behind the journal. One that comes into quarantine later is live until it leaves it. */
+  /**
+   * Why the file of a stream that is not live may be behind the journal. One that comes into quarantine later is live
+   * until it leaves it.
+   */
   #isolation(fingerprint: string): HttpfstreamError | undefined {
     const quarantine = this.#quarantine;
     return quarantine.has(fingerprint) ? isolationOf(quarantine.causeOf(fingerprint)) : undefined;

@@ -62,7 +62,10 @@ export interface Claimant {
   isolate(cause: HttpfstreamError): Promise<void>;
 }
 
-/** The live state of one file: what counts, who appends, and the way out to readers. Appends change it, readers wait on it. */
+/**
+ * The live state of one file: what counts, who appends, and the way out to readers. Appends change it, readers wait
+ * on it.
+ */
 export class Resource implements LogTarget, FeedOwner {
   readonly fingerprint: string;
   readonly generation: number;
@@ -171,7 +174,10 @@ export class Resource implements LogTarget, FeedOwner {
     return this.sync.lost !== undefined;
   }
 
-  /** Whether its file is open only until it is up to date, as for single appends; a session has it open as long as it lasts. */
+  /**
+   * Whether its file is open only until it is up to date, as for single appends; a session has it open as long as it
+   * lasts.
+   */
   get isKeptOpen(): boolean {
     return !this.#isClaimed;
   }

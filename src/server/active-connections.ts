@@ -31,7 +31,10 @@ export class ActiveConnections {
     this.#intervalMs = Math.ceil(keepAliveMs / 2);
   }
 
-  /** Counts it until {@link delete}. One that comes while the server closes is notified in this turn, when it has been made. */
+  /**
+   * Counts it until {@link delete}. One that comes while the server closes is notified in this turn, when it has been
+   * made.
+   */
   add(connection: ActiveConnection): void {
     this.#connections.add(connection);
     this.#timer ??= setInterval(() => this.#sweep(), this.#intervalMs).unref();

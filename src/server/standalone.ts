@@ -87,7 +87,8 @@ export async function createStandaloneServer({
   app.addHook('preClose', async () => {
     closingAt = performance.now();
   });
-  // After that of the plugin, which ends appends and followers in order: what is left then is cut, so that closing is bounded.
+  // After that of the plugin, which ends appends and followers in order: what is left then is cut, so that closing is
+  // bounded.
   await app.register(async (last) => {
     last.addHook('preClose', async () => {
       const elapsedMs = performance.now() - closingAt;

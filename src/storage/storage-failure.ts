@@ -13,7 +13,9 @@ export function hasErrno(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code));
 }
 
-/** What an operating system's error means to the one who asked; it becomes the cause. Our own errors stay as they are. */
+/**
+ * What an operating system's error means to the one who asked; it becomes the cause. Our own errors stay as they are.
+ */
 export function storageFailure(cause: unknown): HttpfstreamError {
   if (cause instanceof HttpfstreamError) return cause;
   const options = { cause };
@@ -47,8 +49,8 @@ export function reasonOf(error: unknown): string {
 }
 
 /**
- * Runs what is in line, and may well fail, without noting where: it is told what is not there, not searched for who asked, and a
- * stack takes several times as long as a look-up.
+ * Runs what is in line, and may well fail, without noting where: it is told what is not there, not searched for who
+ * asked, and a stack takes several times as long as a look-up.
  */
 export function withoutStack<T>(action: () => T): T {
   const { stackTraceLimit } = Error;

@@ -267,7 +267,10 @@ export class UnexpectedStatusError extends HttpfstreamError {
   readonly code = 'HFS_UNEXPECTED_STATUS';
   /** The HTTP status of the answer. */
   readonly status: number;
-  /** How long to wait before a retry (`Retry-After`), in milliseconds, at most an hour; undefined when the server does not say. */
+  /**
+   * How long to wait before a retry (`Retry-After`), in milliseconds, at most an hour; undefined when the server does
+   * not say.
+   */
   readonly retryAfterMs: number | undefined;
 
   constructor(status: number, message = `HTTP status ${status}`, retryAfterMs?: number) {

@@ -33,7 +33,10 @@ export const MAX_QUARANTINED = 64;
 /** How much the journal holds at most, if it cannot be shortened. */
 export const MAX_HELD_BYTES = 256 * 1024 * 1024;
 
-/** Something of which the journal has more than the disk is sure to have elsewhere: a stream, or the file of a session. */
+/**
+ * Something of which the journal has more than the disk is sure to have elsewhere: a stream, or the file of a
+ * session.
+ */
 export interface Checkpointed {
   /** Of its file. */
   readonly fingerprint: string;

@@ -5,7 +5,10 @@ import type { StreamAppend } from './append-rules.ts';
 /** More bytes than this go straight to the file; the journal has only where they are. */
 export const MAX_JOURNALED_BYTES = 256 * 1024;
 
-/** One append, bytes of a session, or the end of a stream, as the journal has it. Everything is absolute, so that to replay it twice is as good as once. */
+/**
+ * One append, bytes of a session, or the end of a stream, as the journal has it. Everything is absolute, so that to
+ * replay it twice is as good as once.
+ */
 export interface FileEntry {
   /** Fingerprint of the file. */
   file: string;
@@ -28,8 +31,8 @@ export interface FileEntry {
   /** Number of the session that has brought these bytes, which are in the file by now: no version is made. */
   run?: number;
   /**
-   * Number of the session up to which such bytes are not to be made any more: they are safe in the file, or that was cut.
-   * The next session may have begun before this is written, and its bytes are none of them.
+   * Number of the session up to which such bytes are not to be made any more: they are safe in the file, or that was
+   * cut. The next session may have begun before this is written, and its bytes are none of them.
    */
   moot?: number;
   /** Whether nothing is appended, but the server has deleted the file, and nobody is to miss it. */

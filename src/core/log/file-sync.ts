@@ -4,8 +4,8 @@ import type { HttpfstreamError } from '../../wire/errors.ts';
 import type { Syncer } from './syncer.ts';
 
 /**
- * Syncs one file, however often it is open: only when it was written, and one sync after the other, so that whoever closes it
- * waits for the last one. Those who want one while one waits for its turn share that.
+ * Syncs one file, however often it is open: only when it was written, and one sync after the other, so that whoever
+ * closes it waits for the last one. Those who want one while one waits for its turn share that.
  */
 export class FileSync {
   readonly #syncer: Syncer;

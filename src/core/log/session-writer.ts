@@ -119,9 +119,11 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   }
 
   /**
-   * Makes what was written safe in the file, before that is closed. Never rejects: what cannot be is left to the journal.
+   * Makes what was written safe in the file, before that is closed. Never rejects: what cannot be is left to the
+   * journal.
    *
-   * @param isCut whether the file was cut, so that what the journal has of it must not be replayed, whatever the disk has
+   * @param isCut whether the file was cut, so that what the journal has of it must not be replayed, whatever the disk
+   *   has
    */
   async finish(isCut: boolean): Promise<void> {
     this.#log.syncer.forget(this);
@@ -158,7 +160,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   /** Called by the journal. */
   committed(count: number): undefined {
     const end = this.#journaling.splice(0, count).at(-1);
-    if (end !== undefined) this.#isSafe(end);
+    if (end !== undefined) this.#raiseSafe(end);
   }
 
   /** Called by the journal when it does not have the bytes: they are in the file, and made safe there. */
@@ -172,7 +174,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     this.#target.applied(start, parts);
     if (this.#log.durability === 'os') {
       this.#log.syncer.touch(this);
-      this.#isSafe(this.#target.committed);
+      this.#raiseSafe(this.#target.committed);
     } else this.#secure(start, parts);
     if (this.#pauseAsked && this.#received - this.#target.committed < LOW_WATER_MARK_BYTES) {
       this.#pauseAsked = false;
@@ -211,12 +213,12 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     while (this.#safe < this.#target.committed && this.#failure === undefined) {
       const position = this.#target.committed;
       await this.sync();
-      this.#isSafe(position);
+      this.#raiseSafe(position);
     }
     this.#securing = undefined;
   }
 
-  #isSafe(position: number): void {
+  #raiseSafe(position: number): void {
     if (this.#failure !== undefined || position <= this.#safe) return;
     this.#safe = position;
     this.#owner.safe(position);
@@ -231,7 +233,9 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     for (const resolve of this.#secured.splice(0)) resolve();
   }
 
-  /** Makes void what the journal has of this session and those before it. What fails is as if a crash had come before. */
+  /**
+   * Makes void what the journal has of this session and those before it. What fails is as if a crash had come before.
+   */
   async #annul(): Promise<void> {
     if (!this.#isJournaled) return;
     this.#isJournaled = false;

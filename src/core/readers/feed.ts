@@ -82,8 +82,8 @@ export class Feed implements ReaderFeed {
   }
 
   /**
-   * Raises `committed` by what is in the file already and does not come through here, as what other programs append: the windows have a
-   * gap there, and readers take it from the file.
+   * Raises `committed` by what is in the file already and does not come through here, as what other programs append:
+   * the windows have a gap there, and readers take it from the file.
    */
   advance(size: number): void {
     if (size <= this.#committed) return;

@@ -37,7 +37,9 @@ export class PieceWindow {
     this.advance(committed);
   }
 
-  /** Up to which position pieces are to be had, from here or from the file; undefined when {@link find} must find out. */
+  /**
+   * Up to which position pieces are to be had, from here or from the file; undefined when {@link find} must find out.
+   */
   get end(): number | undefined {
     return this.#end;
   }

@@ -18,7 +18,8 @@ export interface Sink {
   /** Where its bytes may be cut. What never becomes whole is given to it at the end, unless that is withheld. */
   readonly cutting: Cutting;
   /**
-   * Takes encoded bytes, up to the reader's position by now; false means that it is full and will call {@link Reader.drained}.
+   * Takes encoded bytes, up to the reader's position by now; false means that it is full and will call
+   * {@link Reader.drained}.
    *
    * @param isWhole whether they end where they may be cut: not within a piece that is too long
    */
@@ -31,7 +32,10 @@ export interface Sink {
   fail(error: unknown): void;
 }
 
-/** What a follower stays for: the session that appends, or the stream for as long as it is open, whoever appends to it. */
+/**
+ * What a follower stays for: the session that appends, or the stream for as long as it is open, whoever appends to
+ * it.
+ */
 export type Stay = 'session' | 'stream';
 
 /** The feed of a reader, as the reader sees it. */
@@ -105,7 +109,9 @@ export class Reader {
     return this.#position < this.#goal;
   }
 
-  /** Ends it as soon as it has everything up to a position; by default what is committed by now. The first end stays. */
+  /**
+   * Ends it as soon as it has everything up to a position; by default what is committed by now. The first end stays.
+   */
   end(outcome: Outcome, position = this.feed.committed): void {
     if (this.#end === undefined) {
       const { end, rest } = this.window;

@@ -44,9 +44,9 @@ export async function removeUnfinished(options: UnfinishedOptions): Promise<void
 }
 
 /**
- * Finishes what a server that was killed was deleting: a file that is gone is deleted, with all that belongs to that; one that is
- * still there, or somewhere else, stays. To be called when the journal was replayed: until then it has to be known that
- * nobody misses them. No server may run.
+ * Finishes what a server that was killed was deleting: a file that is gone is deleted, with all that belongs to that;
+ * one that is still there, or somewhere else, stays. To be called when the journal was replayed: until then it has to
+ * be known that nobody misses them. No server may run.
  */
 export async function finishRemovals(options: RemovalOptions): Promise<void> {
   const { root, records, isDurable, finder, report } = options;

@@ -64,7 +64,8 @@ export class Recovery {
   }
 
   /**
-   * Makes the changes of records that the journal has. To be called first: what changes records after it builds on them.
+   * Makes the changes of records that the journal has. To be called first: what changes records after it builds on
+   * them.
    *
    * @throws what the disk does
    */
@@ -169,12 +170,12 @@ export class Recovery {
       others.find(({ failure }) => failure instanceof StorageBusyError) ?? others[MAX_QUARANTINED];
     if (general !== undefined) throw general.failure;
     // A disk that is full has no room for copies of what they lack.
-    if (others.length < failed.length) return this.#hold(failed);
+    if (others.length < failed.length) return this.#keepJournalFor(failed);
     try {
       const entries = (this.#replay as Replay<JournalHeader>).entries(ignore);
       await quarantine.add(new Set(failed.map(({ fingerprint }) => fingerprint)), entries);
     } catch (error) {
-      if (error instanceof StorageFullError) return this.#hold(failed);
+      if (error instanceof StorageFullError) return this.#keepJournalFor(failed);
       throw error;
     }
     for (const stream of failed) this.#reportFailed(stream);
@@ -182,9 +183,9 @@ export class Recovery {
   }
 
   /** Keeps the journal for them, so that all else goes on. */
-  #hold(failed: readonly StreamRepair[]): false {
+  #keepJournalFor(failed: readonly StreamRepair[]): false {
     for (const stream of failed) {
-      this.#options.quarantine.hold(stream.fingerprint, stream.failure as HttpfstreamError);
+      this.#options.quarantine.addWithoutJournal(stream.fingerprint, stream.failure as HttpfstreamError);
       this.#reportFailed(stream);
     }
     return false;

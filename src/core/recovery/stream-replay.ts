@@ -92,8 +92,8 @@ export class StreamReplay {
   }
 
   /**
-   * Position from which on the file may have what was under way, and nobody got to know that it was made; undefined when it
-   * has none of it. Another program may have written it as well.
+   * Position from which on the file may have what was under way, and nobody got to know that it was made; undefined
+   * when it has none of it. Another program may have written it as well.
    */
   get unfinished(): number | undefined {
     const intent = this.#intent;

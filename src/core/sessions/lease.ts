@@ -4,7 +4,10 @@ import type { EndReason } from '../../wire/protocol.ts';
 import type { Feed } from '../readers/feed.ts';
 import type { Session } from './session.ts';
 
-/** The exclusive hold of one connection on a session, for as long as that lasts. Once it is deposed nothing it does has an effect. */
+/**
+ * The exclusive hold of one connection on a session, for as long as that lasts. Once it is deposed nothing it does
+ * has an effect.
+ */
 export class Lease {
   readonly #session: Session;
   /** Fences it off once another connection, or none, holds the session. */

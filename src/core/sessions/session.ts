@@ -155,7 +155,8 @@ export class Session implements WriterOwner {
   }
 
   /**
-   * Gives the session to a new connection, which may have a {@link Lease} then; the one before, if it is still there, is deposed.
+   * Gives the session to a new connection, which may have a {@link Lease} then; the one before, if it is still there,
+   * is deposed.
    *
    * @param request of the client
    */
@@ -258,19 +259,19 @@ export class Session implements WriterOwner {
     if (isLost && this.#broughtNothing && endedBefore !== undefined) {
       const { file, before } = this.#subject;
       await this.#context.history.undo(file, before as AppendRecord);
-      this.#isOver(endedBefore);
+      this.#over(endedBefore);
       return;
     }
     const actual = failure === undefined ? { reason, status } : { reason: reasonOf(failure) };
     await this.#record(actual);
     if (this.#failure === failure || this.#failure === undefined) {
-      this.#isOver(actual);
+      this.#over(actual);
       return;
     }
     // It was lost while that was remembered.
     const lost = { reason: reasonOf(this.#failure) };
     await this.#record(lost);
-    this.#isOver(lost);
+    this.#over(lost);
   }
 
   /**
@@ -293,7 +294,7 @@ export class Session implements WriterOwner {
   }
 
   /** Notifies all that it has ended, and releases everything. Never rejects. */
-  #isOver(outcome: Outcome): void {
+  #over(outcome: Outcome): void {
     const { resource } = this.#subject;
     this.#outcome = outcome;
     this.#endPosition = this.feed.committed;
@@ -309,7 +310,10 @@ export class Session implements WriterOwner {
     void this.#letGo(outcome.reason === 'truncated');
   }
 
-  /** The file has lost the name under which the session had it, and is there still for those who follow it under another. */
+  /**
+   * The file has lost the name under which the session had it, and is there still for those who follow it under
+   * another.
+   */
   #endByName(outcome: Outcome): void {
     const { resource, path } = this.#subject;
     this.feed.end(outcome, 'stream', path);

@@ -19,10 +19,15 @@ const MAX_LOOKS = 1000;
 /** How many forks a stream may have, which are read and written together. */
 const MAX_FORKS = 1000;
 
-/** How many streams may have named the positions of a fork: what it is forked from, what that is forked from, and so on. */
+/**
+ * How many streams may have named the positions of a fork: what it is forked from, what that is forked from, and so
+ * on.
+ */
 const MAX_INHERITANCES = 100;
 
-/** Which streams were forked from which: a stream that is deleted leaves a tombstone for as long as forks of it live. */
+/**
+ * Which streams were forked from which: a stream that is deleted leaves a tombstone for as long as forks of it live.
+ */
 export class ForkTree {
   readonly #root: Root;
   readonly #records: Records;

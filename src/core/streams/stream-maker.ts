@@ -1,6 +1,6 @@
 import type { NewFile } from '../../storage/new-file.ts';
 import type { RecordDraft } from '../../storage/records/record-draft.ts';
-import type { Records } from '../../storage/records/records.ts';
+import { NOT_DURABLE, type Records } from '../../storage/records/records.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { Root } from '../../storage/root/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
@@ -133,7 +133,7 @@ export class StreamMaker {
     } finally {
       // Nobody has seen the file; what is left of it does no harm.
       if (location === undefined) {
-        const forgetting = records.write((draft) => forgetFile(draft, fingerprint), { durable: false });
+        const forgetting = records.write((draft) => forgetFile(draft, fingerprint), NOT_DURABLE);
         await forgetting.catch(() => undefined);
       }
       this.#forks.named(fingerprint);

@@ -114,7 +114,10 @@ export class HttpAppendResponder {
     this.#continues.send(request.raw, reply.raw);
   }
 
-  /** Counts the connection as active during `action`, from before anything is held: whoever closes the server waits for it, or cuts it. */
+  /**
+   * Counts the connection as active during `action`, from before anything is held: whoever closes the server waits
+   * for it, or cuts it.
+   */
   async #during<T>(
     append: HttpAppend | MultipartAppend,
     { raw: { socket } }: FastifyRequest,

@@ -144,7 +144,10 @@ export class HttpFollow implements Sink, ActiveConnection {
     this.#socket.destroy();
   }
 
-  /** Releases everything. Called when the answer or the connection has ended, and by the caller when there is no answer. */
+  /**
+   * Releases everything. Called when the answer or the connection has ended, and by the caller when there is no
+   * answer.
+   */
   readonly leave = (): void => {
     this.#isOver = true;
     clearTimeout(this.#reset);

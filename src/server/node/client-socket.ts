@@ -16,7 +16,10 @@ type HttpSocket = Socket & {
   _readableState: { ended: boolean };
 };
 
-/** With the fields that Node keeps on it: whether the connection closes after it, and who is notified of how much is unsent. */
+/**
+ * With the fields that Node keeps on it: whether the connection closes after it, and who is notified of how much is
+ * unsent.
+ */
 type NodeResponse = ServerResponse & { _last?: boolean; _onPendingData?: (bytes: number) => void };
 
 const CLIENT = Symbol('client');
@@ -43,7 +46,7 @@ export class ClientSocket {
   /** Those that are not finished, in order; made with the first one. */
   #responses: Set<ServerResponse> | undefined;
   #leaveListeners: Set<() => void> | undefined;
-  #keeper: SocketOwner | undefined;
+  #serverOwner: SocketOwner | undefined;
   #owner: SocketOwner | undefined;
   #hasLeft = false;
   #isRefused = false;
@@ -72,14 +75,14 @@ export class ClientSocket {
     return owned[CLIENT];
   }
 
-  /** Who is notified of its end from now on, after `keeper`. */
+  /** Who is notified of its end from now on, after `serverOwner`. */
   set owner(owner: SocketOwner) {
     this.#owner = owner;
   }
 
   /** Who owns all connections of the server, and is notified of the end of each. */
-  set keeper(keeper: SocketOwner) {
-    this.#keeper = keeper;
+  set serverOwner(serverOwner: SocketOwner) {
+    this.#serverOwner = serverOwner;
   }
 
   /**
@@ -236,7 +239,7 @@ export class ClientSocket {
   leave(): void {
     if (this.#hasLeft) return;
     this.#hasLeft = true;
-    this.#keeper?.left?.(this.#socket);
+    this.#serverOwner?.left?.(this.#socket);
     for (const listener of this.#leaveListeners ?? []) listener();
     this.#leaveListeners = undefined;
   }
@@ -247,7 +250,7 @@ export class ClientSocket {
     clearTimeout(this.#deadline);
     this.leave();
     this.#letGo();
-    this.#keeper?.closed(this.#socket, hadError);
+    this.#serverOwner?.closed(this.#socket, hadError);
     this.#owner?.closed(this.#socket, hadError);
   }
 
@@ -338,13 +341,18 @@ export class ReadStall {
   }
 }
 
-/** Lets a client send and take nothing for as long as it likes; TCP keep-alive finds out whether its machine is still there. */
+/**
+ * Lets a client send and take nothing for as long as it likes; TCP keep-alive finds out whether its machine is still
+ * there.
+ */
 export function allowIdle(socket: Socket): void {
   limitIdle(socket, 0);
   if (socket instanceof Socket) socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
 }
 
-/** Lets a client send and take nothing for this long, in milliseconds, before the socket emits `timeout`; 0: for ever. */
+/**
+ * Lets a client send and take nothing for this long, in milliseconds, before the socket emits `timeout`; 0: for ever.
+ */
 export function limitIdle(socket: Socket, timeoutMs: number): void {
   // An application's tests make up their connections.
   if (socket instanceof Socket) socket.setTimeout(timeoutMs);

@@ -196,7 +196,7 @@ export class ServerSockets implements SocketOwner {
     // As Node does by itself, except with TLS.
     socket.allowHalfOpen = true;
     this.#sockets.add(socket);
-    client.keeper = this;
+    client.serverOwner = this;
   }
 
   left(socket: Socket): void {

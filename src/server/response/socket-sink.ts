@@ -1,7 +1,10 @@
 import type { Socket } from 'node:net';
 import type { Encoder } from '../../core/readers/chunk.ts';
 
-/** Writes encoded bytes straight to the socket, past Node's response or `ws`, and watches whether the client takes them. */
+/**
+ * Writes encoded bytes straight to the socket, past Node's response or `ws`, and watches whether the client takes
+ * them.
+ */
 export class SocketSink {
   readonly #socket: Socket;
   #unsentBytes = 0;

@@ -74,7 +74,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     this.#appends.add(this);
     let lease: Lease;
     try {
-      lease = await this.#takeHold(request);
+      lease = await this.#acquire(request);
     } catch (error) {
       this.#appends.delete(this);
       throw error;
@@ -91,7 +91,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     );
   }
 
-  async #takeHold(request: AppendRequest): Promise<Lease> {
+  async #acquire(request: AppendRequest): Promise<Lease> {
     const lease = await this.#core.sessions.open(this.#path, request, this);
     this.#lease = lease;
     await lease.ready();

@@ -149,7 +149,10 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
     this.#websocket?.close(CloseCode.interrupted, detail);
   }
 
-  /** Closes a connection that still waits for its resource, at the latest when it opens; the others are closed by the end of their feed. */
+  /**
+   * Closes a connection that still waits for its resource, at the latest when it opens; the others are closed by the
+   * end of their feed.
+   */
   shutDown(): void {
     this.#isShuttingDown = true;
     if (this.#reader !== undefined || this.#websocket === undefined) return;

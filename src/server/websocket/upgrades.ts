@@ -190,7 +190,8 @@ export async function registerWebSockets(app: FastifyInstance): Promise<void> {
   const isServed = served.has(app.server);
   served.add(app.server);
   if (app.hasDecorator('websocketServer')) return;
-  // Each registration listens to a server and would route every handshake again: a second one gets a server without any.
+  // Each registration listens to a server and would route every handshake again: a second one gets a server without
+  // any.
   const options = isServed ? { ...SERVER_OPTIONS, server: http.createServer() } : SERVER_OPTIONS;
   await app.register(fastifyWebsocket, { options });
 }

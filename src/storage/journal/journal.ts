@@ -78,7 +78,10 @@ export class Journal<Header extends object> implements TurnWriter {
     return bytes;
   }
 
-  /** Finds what a server before this one has left. To be called first; {@link dropReplayed} when all of it was replayed. */
+  /**
+   * Finds what a server before this one has left. To be called first; {@link dropReplayed} when all of it was
+   * replayed.
+   */
   async replay(): Promise<Replay<Header>> {
     const numbers = await this.#segments.numbers();
     this.#nextNumber = (numbers.at(-1) ?? 0) + 1;
@@ -94,7 +97,10 @@ export class Journal<Header extends object> implements TurnWriter {
     await this.#segments.remove(await this.#replayed(), this.isDurable);
   }
 
-  /** Forgets some of the entries that {@link replay} has found: no start makes them good any more, see {@link Segments.annul}. */
+  /**
+   * Forgets some of the entries that {@link replay} has found: no start makes them good any more, see
+   * {@link Segments.annul}.
+   */
   async annulReplayed(isMoot: (header: Header) => boolean): Promise<void> {
     for (const number of await this.#replayed()) {
       const positions: number[] = [];
@@ -121,7 +127,10 @@ export class Journal<Header extends object> implements TurnWriter {
     this.#waiting = this.#waiting.filter((other) => other.writer !== writer);
   }
 
-  /** Makes the entries void that a batch has of a writer: no start makes them good any more, see {@link Segments.annul}. */
+  /**
+   * Makes the entries void that a batch has of a writer: no start makes them good any more, see
+   * {@link Segments.annul}.
+   */
   async annul(batch: Batch, writer: JournalWriter): Promise<void> {
     const { segment, start } = batch.place as BatchPlace;
     const positions = batch.startsOf(writer).map((at) => start + at);

@@ -20,7 +20,7 @@ export class Quarantine<Header extends { file: string }> {
   readonly #directory: string;
   readonly #files = new Set<string>();
   /** Why some are in it without a journal of their own. */
-  readonly #held = new Map<string, HttpfstreamError>();
+  readonly #withoutJournal = new Map<string, HttpfstreamError>();
 
   /** @param directory absolute; made when the first journal is written */
   constructor(directory: string) {
@@ -42,17 +42,20 @@ export class Quarantine<Header extends { file: string }> {
 
   /** Whether a file is in it. */
   has(file: string): boolean {
-    return this.#files.has(file) || this.#held.has(file);
+    return this.#files.has(file) || this.#withoutJournal.has(file);
   }
 
-  /** What {@link hold} was given for a file. */
+  /** What {@link addWithoutJournal} was given for a file. */
   causeOf(file: string): HttpfstreamError | undefined {
-    return this.#held.get(file);
+    return this.#withoutJournal.get(file);
   }
 
-  /** Puts a file into it until this process ends, without a journal, for which there is no room: the journal of all is to be kept. */
-  hold(file: string, cause: HttpfstreamError): void {
-    this.#held.set(file, cause);
+  /**
+   * Puts a file into it until this process ends, without a journal, for which there is no room: the journal of all is
+   * to be kept.
+   */
+  addWithoutJournal(file: string, cause: HttpfstreamError): void {
+    this.#withoutJournal.set(file, cause);
   }
 
   /** Yields the entries of a file that is in it, in order. */

@@ -84,7 +84,8 @@ export class LevelStore {
   }
 
   /**
-   * Opens it; repairs it if it is seen to be damaged. What was repaired is repaired again by the next start, until {@link settle}.
+   * Opens it; repairs it if it is seen to be damaged. What was repaired is repaired again by the next start, until
+   * {@link settle}.
    *
    * @param options.verify whether all of it is read to see that, as it is if damage was met in use
    * @returns what was repaired
@@ -146,8 +147,8 @@ export class LevelStore {
   }
 
   /**
-   * Yields what has keys from `from` on, up to but not including `to`, in order. What is changed meanwhile is seen, or not.
-   * While it is opened anew after a failure, that is waited for.
+   * Yields what has keys from `from` on, up to but not including `to`, in order. What is changed meanwhile is seen,
+   * or not. While it is opened anew after a failure, that is waited for.
    *
    * @param limit how many at most
    * @throws what kept it from being opened, or read
@@ -257,7 +258,10 @@ export class LevelStore {
     }
   }
 
-  /** Whether a batch that failed is there all the same: what is whole in the log counts, also if the sync of it failed. */
+  /**
+   * Whether a batch that failed is there all the same: what is whole in the log counts, also if the sync of it
+   * failed.
+   */
   #has(changes: readonly StoreChange[]): boolean {
     return changes.every((each) => this.get(each.key) === (each.type === 'put' ? each.value : undefined));
   }
@@ -374,7 +378,10 @@ function bytesOf(changes: readonly StoreChange[]): number {
   return bytes;
 }
 
-/** What it means that a batch has failed, and cannot be looked for: it is whole in the log if only the sync has failed. */
+/**
+ * What it means that a batch has failed, and cannot be looked for: it is whole in the log if only the sync has
+ * failed.
+ */
 function unverified(failure: HttpfstreamError, durable: boolean): HttpfstreamError {
   if (!durable) return failure;
   return new OutcomeUnknownError('what was written may be there, or not', { cause: failure });

@@ -55,11 +55,23 @@ export interface DueFile {
 export interface WriteOptions {
   /** Whether they must survive a loss of power when that resolves. */
   durable: boolean;
-  /** Whether something begins with them, which must not take the space that is kept for what is under way. Default: false. */
+  /**
+   * Whether something begins with them, which must not take the space that is kept for what is under way. Default:
+   * false.
+   */
   isNew?: boolean;
-  /** Whether they go to the journal first, and to the store with others later: cheap, for what changes often. Default: false. */
+  /**
+   * Whether they go to the journal first, and to the store with others later: cheap, for what changes often. Default:
+   * false.
+   */
   journaled?: boolean;
 }
+
+/** For changes that must survive a loss of power, … */
+export const DURABLE: WriteOptions = { durable: true };
+
+/** … and for those that need not: a start would make them again, or nobody misses them. */
+export const NOT_DURABLE: WriteOptions = { durable: false };
 
 /** Changes of records as the journal has them: new values by keys; null takes the key away. */
 export interface RecordsEntry {
@@ -93,8 +105,9 @@ interface Waiting extends WriteOptions {
  * them are made together or not at all, one batch after the other. What comes while one is written goes
  * to the disk together with the next, each by itself made or refused.
  *
- * What changes often is written to the journal, and then is ahead of the store: known here, and made in the store with whatever
- * is written there next. The store knows up to which entry of the journal it has everything, so that a start makes the others.
+ * What changes often is written to the journal, and then is ahead of the store: known here, and made in the store
+ * with whatever is written there next. The store knows up to which entry of the journal it has everything, so that a
+ * start makes the others.
  */
 export class Records {
   readonly #store: LevelStore;
@@ -160,7 +173,10 @@ export class Records {
     return text === undefined ? undefined : parseTombstone(text);
   }
 
-  /** The forks of a file, or of what has left a tombstone: those that live, or of which forks live. Throws as {@link get}. */
+  /**
+   * The forks of a file, or of what has left a tombstone: those that live, or of which forks live. Throws as
+   * {@link get}.
+   */
   forks(source: StreamLink): readonly StreamLink[] {
     return new RecordDraft((key) => this.#valueOf(key)).forks(source);
   }
@@ -187,8 +203,8 @@ export class Records {
   }
 
   /**
-   * Makes changes that the journal has, unless the store has them already. In order; before anything else is changed. They are
-   * ahead of the store until {@link flush}.
+   * Makes changes that the journal has, unless the store has them already. In order; before anything else is changed.
+   * They are ahead of the store until {@link flush}.
    *
    * @throws what the disk does
    */
@@ -205,10 +221,13 @@ export class Records {
    * @throws what the disk does
    */
   async flush(): Promise<void> {
-    if (this.#ahead.size > 0 || this.#writing !== undefined) await this.write(() => {}, { durable: false });
+    if (this.#ahead.size > 0 || this.#writing !== undefined) await this.write(() => {}, NOT_DURABLE);
   }
 
-  /** The files that may have expired at a time, those that are due for longest first, `limit` at most. Waits as {@link files}. */
+  /**
+   * The files that may have expired at a time, those that are due for longest first, `limit` at most. Waits as
+   * {@link files}.
+   */
   async due(nowMs: number, limit: number): Promise<DueFile[]> {
     const due: DueFile[] = [];
     const stale: string[] = [];
@@ -223,7 +242,7 @@ export class Records {
         due.push({ fingerprint, path: location });
       else stale.push(key);
     }
-    if (stale.length > 0) await this.write((draft) => draft.deleteKeys(stale), { durable: false });
+    if (stale.length > 0) await this.write((draft) => draft.deleteKeys(stale), NOT_DURABLE);
     return due;
   }
 

@@ -17,8 +17,8 @@ const SHARE = 1 / 8;
 const FILES = 16;
 
 /**
- * Space on the disk that is kept for what must be written when nothing else can be: files in a directory, which are given up
- * when the disk is full, and made anew when there is space again.
+ * Space on the disk that is kept for what must be written when nothing else can be: files in a directory, which are
+ * given up when the disk is full, and made anew when there is space again.
  */
 export class Reserve {
   readonly #directory: string;

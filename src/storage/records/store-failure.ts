@@ -1,7 +1,10 @@
 import { type HttpfstreamError, RootInUseError, StorageError, StorageFullError } from '../../wire/errors.ts';
 import { reasonOf, storageFailure } from '../storage-failure.ts';
 
-/** What systems call a disk without space for bytes or files, and a quota that is used up, in the only words that LevelDB passes on. */
+/**
+ * What systems call a disk without space for bytes or files, and a quota that is used up, in the only words that
+ * LevelDB passes on.
+ */
 const FULL = /no space left|quota exceeded/i;
 
 /**

@@ -15,7 +15,10 @@ const DAMAGED = 'DAMAGED';
 export interface Damage {
   /** What is wrong with it. */
   reason: string;
-  /** Name of the directory that it was copied to, once its repair has begun: what lies in its own place may be half of it. */
+  /**
+   * Name of the directory that it was copied to, once its repair has begun: what lies in its own place may be half of
+   * it.
+   */
   copy?: string;
 }
 
@@ -29,7 +32,10 @@ export interface StoreRepair {
   unreadableFiles: number;
 }
 
-/** Which file a LevelDB lacks that it begins with, as a copy may that was made while it was in use; undefined when it has them. */
+/**
+ * Which file a LevelDB lacks that it begins with, as a copy may that was made while it was in use; undefined when it
+ * has them.
+ */
 export async function missingFile(directory: string): Promise<string | undefined> {
   const names = await readDirectory(directory);
   if (!names.includes('CURRENT')) {
@@ -62,8 +68,8 @@ export function noteDamage(directory: string, reason: string): void {
 }
 
 /**
- * Repairs a LevelDB that is not open, with what can be read of its files; one whose repair has come to no end from what it
- * was before. Until {@link forgetDamage} the next start does it again.
+ * Repairs a LevelDB that is not open, with what can be read of its files; one whose repair has come to no end from
+ * what it was before. Until {@link forgetDamage} the next start does it again.
  *
  * @param aside directory for a copy of what was there before, absolute; made if it is missing
  */

@@ -4,7 +4,10 @@ import { StorageFullError } from '../../wire/errors.ts';
 import { readDirectory } from '../root/own-directory.ts';
 import { freeSpace, type Reserve } from './reserve.ts';
 
-/** Less space than this on the disk, beside what is written, and a database might not come back from a write that failed. */
+/**
+ * Less space than this on the disk, beside what is written, and a database might not come back from a write that
+ * failed.
+ */
 const SPARE_BYTES = 64 * 1024;
 
 /** The same of files: a log, a manifest, what says which manifest it is, and what was in the log before. */

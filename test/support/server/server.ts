@@ -26,7 +26,8 @@ export interface TestServer extends UrlSource {
 /** Makes an empty directory that is gone after the test. */
 export async function temporaryDirectory(): Promise<string> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'httpfstream-test-'));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  // What a test has left behind may still write there for a moment: a checkpoint, say.
+  onTestFinished(() => rm(directory, { recursive: true, force: true, maxRetries: 10 }));
   return directory;
 }
 

@@ -2,6 +2,7 @@ import type { FileStat } from '../../../storage/file-io.ts';
 import { setAside } from '../../../storage/records/aside.ts';
 import { type FileRecord, isDamaged } from '../../../storage/records/file-record.ts';
 import type { RecordDraft } from '../../../storage/records/record-draft.ts';
+import { DURABLE } from '../../../storage/records/records.ts';
 import type { FoundName } from '../../../storage/root/walk.ts';
 import { reasonOf } from '../../../storage/storage-failure.ts';
 import { ResourceNotFoundError, StreamGoneError } from '../../../wire/errors.ts';
@@ -180,9 +181,6 @@ export class FileCheck {
     }
   }
 }
-
-/** What is put right survives a loss of power. */
-export const DURABLE = { durable: true };
 
 function parse(location: string): ResourcePath | undefined {
   try {
