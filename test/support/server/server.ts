@@ -8,7 +8,7 @@ import { onTestFinished } from 'vitest';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
-import { lendReserve } from './reserves.ts';
+import { lendReserve, quickDirectory } from './reserves.ts';
 
 /** Makes URLs; also of a server that listens somewhere else each time it is started. */
 export interface UrlSource {
@@ -42,7 +42,7 @@ export async function listen(app: FastifyInstance): Promise<Omit<TestServer, 'ro
 export async function startServer(
   options: Partial<HttpfstreamOptions> & { prefix?: string } = {},
 ): Promise<TestServer> {
-  const root = options.root ?? (await temporaryDirectory());
+  const root = options.root ?? (await quickDirectory());
   if (options.root === undefined) await lendReserve(root);
   const app = Fastify();
   await app.register(httpfstream, { closeTimeoutMs: 200, ...options, root });
@@ -51,7 +51,7 @@ export async function startServer(
 
 /** Runs the standalone server on a free port, until the test is over. */
 export async function startStandalone(): Promise<TestServer> {
-  const root = path.join(await temporaryDirectory(), 'root');
+  const root = path.join(await quickDirectory(), 'root');
   await lendReserve(root);
   const app = await createStandaloneServer({ root, logger: pino({ level: 'silent' }) });
   const server = await listen(app);
