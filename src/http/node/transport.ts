@@ -14,9 +14,6 @@ import { proxyFor } from './proxy.ts';
 import { locationOf, MAX_REDIRECTS, redirected } from './redirect.ts';
 import { requestHeaders } from './request-headers.ts';
 
-/** Safe to repeat, on another connection, without being asked (RFC 9110, section 9.2.2). */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
-
 /** Sends requests over node:http and node:https. */
 export class Transport {
   readonly #given: Agents;
@@ -114,7 +111,7 @@ class Following {
       try {
         return { exchange, incoming: await exchange.answer };
       } catch (error) {
-        const mayRepeat = exchange.isStale && IDEMPOTENT.has(method) && canRepeat(body);
+        const mayRepeat = exchange.isStale && canRepeat(this.#init);
         if (!mayRepeat) throw error;
         this.#init = { ...this.#init, ...(body && { body: again(body) as FetchBody }) };
       }
