@@ -164,6 +164,8 @@ abstract class Settings {
     }
     if (payload?.type !== undefined && !headers.has('content-type'))
       headers.set('content-type', payload.type);
+    // Others than ours do not wait for the answer to it, and some refuse it.
+    if (!isStreaming(fetch)) headers.delete('expect');
     const settings = {
       timeoutMs: this.#timeoutMs,
       idleTimeoutMs: this.#idleTimeoutMs,
@@ -281,11 +283,10 @@ export class Base {
 
   /** @throws {InvalidUrlError} unless it is an http or https URL */
   constructor(url: string | URL) {
-    if (!URL.canParse(String(url))) throw new InvalidUrlError('the base URL is no URL');
-    this.#url = new URL(url);
-    if (!/^https?:$/.test(this.#url.protocol)) {
+    if (!URL.canParse(String(url)) || !/^https?:$/.test(new URL(url).protocol)) {
       throw new InvalidUrlError('the base URL must begin with http:// or https://');
     }
+    this.#url = new URL(url);
     const { username, password } = this.#url;
     this.authorization = username === '' && password === '' ? undefined : basic(username, password);
     this.#url.username = '';

@@ -2,7 +2,7 @@ import { tapped } from './answer/tap.ts';
 import { again, canRepeat, isBytes, lengthOf } from './body/body.ts';
 import { BodyStream } from './body/body-stream.ts';
 import { ConnectionError, TimeoutError } from './errors.ts';
-import type { Fetch, FetchInit, Middleware } from './fetch.ts';
+import type { FetchInit, Middleware } from './fetch.ts';
 import { onAbort } from './on-abort.ts';
 import { retryAfterMs } from './retry-after.ts';
 
@@ -63,57 +63,40 @@ function sentBytesOf({ body }: FetchInit): number {
 export function concurrency(limit: number): Middleware {
   if (!(Number.isInteger(limit) && limit >= 1))
     throw new RangeError('the limit must be an integer, 1 or more');
-  const places = new Places(limit);
-  return (next) => async (url, init) => {
-    await places.take(init.signal);
-    let response: Response;
-    try {
-      response = await next(url, init);
-    } catch (error) {
-      places.free();
-      throw error;
-    }
-    return tapped(response, { end: () => places.free() });
-  };
-}
-
-class Places {
-  #free: number;
-  readonly #waiting = new Set<() => void>();
-
-  constructor(count: number) {
-    this.#free = count;
-  }
-
-  /** @throws the signal's reason */
-  async take(signal: AbortSignal | null | undefined): Promise<void> {
-    signal?.throwIfAborted();
-    if (this.#free > 0) {
-      this.#free--;
-      return;
-    }
-    await new Promise<void>((resolve, reject) => {
+  let free = limit;
+  const waiting = new Set<() => void>();
+  const take = (signal: AbortSignal | null | undefined) =>
+    new Promise<void>((resolve, reject) => {
       const enter = () => {
         forget();
         resolve();
       };
-      this.#waiting.add(enter);
+      waiting.add(enter);
       const forget = onAbort(signal, () => {
-        this.#waiting.delete(enter);
+        waiting.delete(enter);
         reject(signal?.reason);
       });
     });
-  }
-
-  free(): void {
-    const [first] = this.#waiting;
+  const leave = () => {
+    const [first] = waiting;
     if (first === undefined) {
-      this.#free++;
+      free++;
     } else {
-      this.#waiting.delete(first);
+      waiting.delete(first);
       first();
     }
-  }
+  };
+  return (next) => async (url, init) => {
+    init.signal?.throwIfAborted();
+    if (free > 0) free--;
+    else await take(init.signal);
+    try {
+      return tapped(await next(url, init), { end: leave });
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  };
 }
 
 export interface RetryOptions {
@@ -122,8 +105,6 @@ export interface RetryOptions {
 }
 
 const DEFAULT_TIMES = 2;
-
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 
 /** Answers that another attempt may change. */
 const TRANSIENT = new Set([408, 425, 429, 500, 502, 503, 504]);
@@ -140,52 +121,27 @@ const MAX_RETRY_AFTER_MS = 60_000;
  */
 export function retry({ times = DEFAULT_TIMES }: RetryOptions = {}): Middleware {
   return (next) => async (url, init) => {
-    const isRepeatable = IDEMPOTENT.has(init.method) && canRepeat(init.body);
-    let body = init.body;
+    const attempts = canRepeat(init) ? times : 0;
+    let { body } = init;
     for (let failures = 0; ; failures++) {
-      const mayRepeat = isRepeatable && failures < times;
-      const delayMs = FIRST_DELAY_MS * 2 ** failures * (1 - Math.random() / 2);
-      const waitMs = await attempt(
-        next,
-        url,
-        { ...init, ...(body && { body }) },
-        mayRepeat ? delayMs : undefined,
-      );
-      if (typeof waitMs !== 'number') return waitMs;
+      const isLast = !(failures < attempts);
+      let waitMs = FIRST_DELAY_MS * 2 ** failures * (1 - Math.random() / 2);
+      try {
+        const response = await next(url, { ...init, ...(body && { body }) });
+        if (isLast || !TRANSIENT.has(response.status)) return response;
+        waitMs = retryAfterMs(response.headers.get('retry-after')) ?? waitMs;
+        if (waitMs > MAX_RETRY_AFTER_MS) return response;
+        // It may break while it is cancelled, which is all the same.
+        await response.body?.cancel().catch(() => {});
+      } catch (error) {
+        if (body instanceof BodyStream) body.end(error);
+        const mayHelp = error instanceof ConnectionError || error instanceof TimeoutError;
+        if (isLast || !mayHelp || init.signal?.aborted) throw error;
+      }
       await delay(waitMs, init.signal);
       body = again(body);
     }
   };
-}
-
-/**
- * Makes an attempt.
- *
- * @param delayMs the wait before another one; undefined when there will be none
- * @returns the answer, or how long to wait
- */
-async function attempt(
-  next: Fetch,
-  url: URL,
-  init: FetchInit,
-  delayMs: number | undefined,
-): Promise<Response | number> {
-  let response: Response;
-  try {
-    response = await next(url, init);
-  } catch (error) {
-    if (init.body instanceof BodyStream) init.body.end(error);
-    const mayHelp =
-      (error instanceof ConnectionError || error instanceof TimeoutError) && !init.signal?.aborted;
-    if (delayMs === undefined || !mayHelp) throw error;
-    return delayMs;
-  }
-  if (delayMs === undefined || !TRANSIENT.has(response.status)) return response;
-  const waitMs = retryAfterMs(response.headers.get('retry-after')) ?? delayMs;
-  if (waitMs > MAX_RETRY_AFTER_MS) return response;
-  // It may break while it is cancelled, which is all the same.
-  await response.body?.cancel().catch(() => {});
-  return waitMs;
 }
 
 /** @throws the signal's reason */

@@ -14,7 +14,7 @@ const LF = 10;
 /** UTF-8 has no character of more bytes for a UTF-16 unit. */
 const MAX_BYTES_OF_UNIT = 3;
 
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+const laterDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const encoder = new TextEncoder();
 
 /**
@@ -55,12 +55,12 @@ export function exceeds(text: string, maxBytes: number): boolean {
 /** Texts that end where a line ends, without that end, and without a byte order mark at the beginning. */
 async function* blocks(response: Response, maxLineBytes: number): AsyncGenerator<string> {
   const block = new CollectedBytes();
-  let isFirst = true;
+  // Leaves a byte order mark out.
+  let decoder = new TextDecoder();
   const take = () => {
     const text = decoder.decode(block.take());
-    const hasMark = isFirst && text.startsWith('\ufeff');
-    isFirst = false;
-    return hasMark ? text.slice(1) : text;
+    decoder = laterDecoder;
+    return text;
   };
   for await (const chunk of chunksOf(response)) {
     const end = chunk.lastIndexOf(LF);

@@ -1,4 +1,5 @@
 import { InvalidSourceError } from '../errors.ts';
+import type { FetchInit } from '../fetch.ts';
 import { BodyStream } from './body-stream.ts';
 import {
   answerSource,
@@ -129,8 +130,16 @@ export function assertLength(length: string): void {
   if (!LENGTH.test(length)) throw new TypeError(`a Content-Length is no number: ${length}`);
 }
 
+/** Safe to repeat without being asked (RFC 9110, section 9.2.2). */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
+
+/** Whether a request can be sent once more without being asked. */
+export function canRepeat({ method, body }: FetchInit): boolean {
+  return IDEMPOTENT.has(method) && canRepeatBody(body);
+}
+
 /** Whether {@link again} gives the same content. */
-export function canRepeat(content: RequestInit['body']): boolean {
+export function canRepeatBody(content: RequestInit['body']): boolean {
   return content instanceof BodyStream ? content.isRepeatable : !isWebStream(content);
 }
 

@@ -33,7 +33,7 @@ const LINE_END = '\r\n';
  * Blob, else a stream, whose length is known when those of all parts are.
  */
 export class Form {
-  readonly #boundary = `----httpfstream-${hex(crypto.getRandomValues(new Uint8Array(16)))}`;
+  readonly #boundary = `----httpfstream-${crypto.getRandomValues(new Uint32Array(4)).join('')}`;
   readonly #parts: Part[] = [];
 
   addField(name: string, value: string): void {
@@ -55,10 +55,11 @@ export class Form {
       ({ body, size }) => isBytes(body) && (size ?? lengthOf(body)) === lengthOf(body),
     );
     if (isWhole) return { content: this.#blob(type), type };
-    const sizes = this.#parts.map(({ head, size }) =>
-      size === undefined ? undefined : textBytes(head) + size,
+    const known = this.#parts.reduce(
+      (sum, { head, size = Number.NaN }) => sum + textBytes(head) + size,
+      textBytes(this.#tail),
     );
-    const length = sizes.reduce((sum, size) => add(sum, size), textBytes(this.#tail));
+    const length = Number.isNaN(known) ? undefined : known;
     const make = () => new FormSource(this.#parts, this.#tail);
     const all = this.#parts.every(({ body }) => isRepeatable(body));
     return { content: new BodyStream(make, { length, isRepeatable: all }), type };
@@ -95,16 +96,8 @@ function withLineEnds(name: string): string {
   return name.replace(/\r\n|\r|\n/g, LINE_END);
 }
 
-function add(sum: number | undefined, size: number | undefined): number | undefined {
-  return sum === undefined || size === undefined ? undefined : sum + size;
-}
-
 function textBytes(text: string): number {
   return lengthOf(text) as number;
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** The bytes of all parts, one after the other. */

@@ -78,10 +78,8 @@ export function sourceOf(chunks: Chunks): Source {
  */
 export function answerSource({ body, bodyUsed }: Response): Source {
   if (bodyUsed) throw new InvalidSourceError('the body was read by somebody else');
-  return body === null ? NOTHING : sourceOf(body);
+  return body === null ? new BytesSource() : sourceOf(body);
 }
-
-const NOTHING: Source = { next: async () => undefined, end: () => {} };
 
 /** Not by its class: polyfills have their own. */
 export function isWebStream(value: unknown): value is ReadableStream<Uint8Array> {
@@ -105,11 +103,11 @@ function bytesOf(chunk: unknown): Uint8Array {
   throw new InvalidSourceError(`a chunk of the body is ${nameOf(chunk)}`);
 }
 
-/** Bytes that are there. */
+/** Bytes that are there, if there are any. */
 export class BytesSource implements Source {
   #bytes: Uint8Array | undefined;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes?: Uint8Array) {
     this.#bytes = bytes;
   }
 

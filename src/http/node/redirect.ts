@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { again, canRepeat } from '../body/body.ts';
+import { again, canRepeatBody } from '../body/body.ts';
 import { RedirectError } from '../errors.ts';
 import type { FetchBody, FetchInit } from '../fetch.ts';
 
@@ -69,6 +69,6 @@ export function redirected(
     for (const name of OF_BODIES) headers.delete(name);
     return { url, init: { ...rest, method: 'GET', headers } };
   }
-  if (!canRepeat(body)) throw refuse('a body that can be sent only once was redirected');
+  if (!canRepeatBody(body)) throw refuse('a body that can be sent only once was redirected');
   return { url, init: { ...rest, headers, ...(body && { body: again(body) as FetchBody }) } };
 }

@@ -14,13 +14,12 @@ import { proxyFor } from './proxy.ts';
 import { locationOf, MAX_REDIRECTS, redirected } from './redirect.ts';
 import { requestHeaders } from './request-headers.ts';
 
-/** Safe to repeat, on another connection, without being asked (RFC 9110, section 9.2.2). */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
-
 /** Sends requests over node:http and node:https. */
 export class Transport {
   readonly #given: Agents;
   readonly #own = new KeepAliveAgents();
+  /** Connections through a proxy, each of one exchange. */
+  readonly #tunnels = new Set<AbortController>();
 
   constructor(given: Agents) {
     this.#given = given;
@@ -32,6 +31,7 @@ export class Transport {
 
   close(): void {
     this.#own.close();
+    for (const tunnel of this.#tunnels) tunnel.abort();
   }
 
   async #agentFor(url: URL): Promise<{ agent: http.Agent; over: AbortController | undefined }> {
@@ -42,6 +42,8 @@ export class Transport {
     // Loaded when it is needed: it takes longer than all the rest.
     const { proxyAgentFor } = await import('./proxy-agent.ts');
     const over = new AbortController();
+    this.#tunnels.add(over);
+    over.signal.addEventListener('abort', () => this.#tunnels.delete(over));
     return { agent: proxyAgentFor(url, over.signal) ?? this.#own[kind], over };
   }
 }
@@ -67,7 +69,7 @@ class Following {
       if (!/^https?:$/.test(this.#url.protocol)) throw new TypeError(`${this.#url.protocol} is not HTTP`);
       if (this.#url.username !== '' || this.#url.password !== '')
         throw new TypeError('the URL has credentials');
-      this.#init = withKnownBody({ ...this.#init, method: this.#init.method.toUpperCase() });
+      this.#init = await withKnownBody({ ...this.#init, method: this.#init.method.toUpperCase() });
       for (;;) {
         const response = await this.#hop();
         if (response !== undefined) return response;
@@ -114,7 +116,7 @@ class Following {
       try {
         return { exchange, incoming: await exchange.answer };
       } catch (error) {
-        const mayRepeat = exchange.isStale && IDEMPOTENT.has(method) && canRepeat(body);
+        const mayRepeat = exchange.isStale && canRepeat(this.#init);
         if (!mayRepeat) throw error;
         this.#init = { ...this.#init, ...(body && { body: again(body) as FetchBody }) };
       }
@@ -178,7 +180,7 @@ function pairsOf(raw: readonly string[]): [string, string][] {
 }
 
 /** The request with a body that is in memory, or a stream of ours. */
-function withKnownBody(init: FetchInit): FetchInit {
+async function withKnownBody(init: FetchInit): Promise<FetchInit> {
   const { body } = init;
   const isWaiting = init.headers.has('expect');
   if (body === null || body === undefined || body instanceof BodyStream) return init;
@@ -190,7 +192,12 @@ function withKnownBody(init: FetchInit): FetchInit {
   const headers = new Headers(init.headers);
   const type = coded.headers.get('content-type');
   if (type !== null && !headers.has('content-type')) headers.set('content-type', type);
-  return { ...init, headers, body: new BodyStream(() => sourceOf(coded.body as ReadableStream<Uint8Array>)) };
+  // Only those have files.
+  const content =
+    body instanceof FormData
+      ? new BodyStream(() => sourceOf(coded.body as ReadableStream<Uint8Array>))
+      : new Uint8Array(await coded.arrayBuffer());
+  return { ...init, headers, body: content };
 }
 
 function endBody(body: RequestInit['body'], reason: unknown): void {

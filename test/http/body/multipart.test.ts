@@ -142,7 +142,7 @@ describe('a form', () => {
     const fill = (form: MultipartRequest) =>
       form.field('a', 'ä').field('n', 7).file('f', 'x.txt', 'text', { contentType: 'text/plain' });
     const { type, body } = await sentBy(fill);
-    const [, boundary] = /^multipart\/form-data; boundary=(-{4}httpfstream-[0-9a-f]{32})$/.exec(type) ?? [];
+    const [, boundary] = /^multipart\/form-data; boundary=(-{4}httpfstream-\d+)$/.exec(type) ?? [];
     expect(body.toString()).toBe(
       [
         `--${boundary}`,
