@@ -1,4 +1,4 @@
-import { readdir, stat, writeFile } from 'node:fs/promises';
+import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Batch, JournalWriter } from '../../../src/storage/journal/batch.ts';
@@ -135,9 +135,11 @@ describe('a journal', () => {
 
   test('that cannot be begun is sure to have nothing', async () => {
     const directory = path.join(await temporaryDirectory(), 'redo');
+    const { log } = await openLog(directory);
+    await rm(directory, { recursive: true, force: true });
     await writeFile(directory, '');
     const writer = new Writer();
-    await writer.append((await openLog(directory)).log, { file: 'one', number: 0 });
+    await writer.append(log, { file: 'one', number: 0 });
     expect(writer.refusals).toEqual([true]);
   });
 

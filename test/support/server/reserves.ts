@@ -69,7 +69,8 @@ export async function lendReserve(root: string): Promise<void> {
   const lent = idle[where].pop();
   if (lent !== undefined) {
     await mkdir(path.dirname(place), { recursive: true, mode: 0o700 });
-    await rename(lent, place);
+    // Where somebody has cleaned up the server makes its own.
+    await rename(lent, place).catch(() => undefined);
   }
   onTestFinished(async () => {
     const name = path.join(inject(where), 'reserves', randomUUID());
