@@ -13,6 +13,7 @@ import { InvalidUrlError } from './errors.ts';
 import type { Fetch, FetchBody, FetchInit, Middleware } from './fetch.ts';
 import { isStreaming } from './fetch-guards.ts';
 import { limits, type Progress } from './limits.ts';
+import { onAbort } from './on-abort.ts';
 
 /** What a client gives its requests. */
 export interface ClientParts {
@@ -29,6 +30,20 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 
 const COOKIE_VALUE = /^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*$/;
+
+/** What is sent, or the signal's reason as soon as it aborts, whatever middleware is waiting for. */
+function orAborted(sending: Promise<Response>, signal: AbortSignal): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const forget = onAbort(signal, () => reject(signal.reason));
+    sending
+      .then((response) => {
+        // Nobody is there any more for one that comes late.
+        if (signal.aborted) response.body?.cancel().catch(() => {});
+        resolve(response);
+      }, reject)
+      .finally(forget);
+  });
+}
 
 /** What both kinds of requests have. */
 abstract class Settings {
@@ -176,7 +191,8 @@ abstract class Settings {
     const init: FetchInit = { method: this.#method, headers };
     if (payload !== undefined) init.body = payload.content as FetchBody;
     if (this.#signal !== undefined) init.signal = this.#signal;
-    return all.reduceRight((next, wrap) => wrap(next), fetch)(url, init);
+    const sending = all.reduceRight((next, wrap) => wrap(next), fetch)(url, init);
+    return this.#signal === undefined ? sending : orAborted(sending, this.#signal);
   }
 }
 

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { text as textOf } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import {
@@ -11,8 +12,10 @@ import {
   text,
 } from '../../src/http/index.node.ts';
 import { rejection } from '../client/client-server.ts';
+import { answerOf } from '../support/http/answers.ts';
 import { FETCHES } from '../support/http/fetches.ts';
 import { nobody, serve } from '../support/http/servers.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 /** A fetch that tells what it was given, in place of sending it. */
 const seen: { url: URL; init: RequestInit & { method: string; headers: Headers } }[] = [];
@@ -181,6 +184,32 @@ describe('middleware', () => {
       '1 after',
     ]);
   });
+
+  test.each(['never goes on', 'goes on later'])(
+    'that %s does not keep who aborts, nor what was to be sent',
+    async (how) => {
+      let goOn = () => {};
+      const waiting = new Promise<void>((resolve) => {
+        goOn = resolve;
+      });
+      const { response, state } = answerOf(['late']);
+      const late: Middleware = () => async () => {
+        await waiting;
+        return response;
+      };
+      const source = Readable.from(['a']);
+      const controller = new AbortController();
+      const own = client('http://a', { fetch: spy }).use(late);
+      const failed = rejection(own.post('/').body(source).signal(controller.signal).send());
+      await new Promise((resolve) => setImmediate(resolve));
+      controller.abort(new Error('enough'));
+      expect(await failed).toMatchObject({ message: 'enough' });
+      expect(source.destroyed).toBe(true);
+      if (how === 'never goes on') return;
+      goOn();
+      await waitFor(() => state.isCancelled, 'the late answer to be cancelled');
+    },
+  );
 
   test('that fails ends what was to be sent', async () => {
     let isEnded = false;

@@ -103,7 +103,7 @@ function textBytes(text: string): number {
 /** The bytes of all parts, one after the other. */
 class FormSource implements Source {
   /** Those of parts that were not begun; what is made anew is opened when its turn comes. */
-  readonly #waiting: { part: Part; open: () => Source; opened: Source | undefined }[];
+  readonly #waiting: { part: Part; opened: Source | undefined }[];
   readonly #tail: string;
   #current: { source: Source; part: Part; bytes: number } | undefined;
   #isOver = false;
@@ -114,9 +114,8 @@ class FormSource implements Source {
     // All of them, also when one cannot be sent, so that all of them are ended.
     let failure: { error: unknown } | undefined;
     for (const part of parts) {
-      const open = () => openSource(part.body);
       try {
-        this.#waiting.push({ part, open, opened: isRepeatable(part.body) ? undefined : open() });
+        this.#waiting.push({ part, opened: isRepeatable(part.body) ? undefined : openSource(part.body) });
       } catch (error) {
         failure ??= { error };
       }
@@ -158,7 +157,8 @@ class FormSource implements Source {
       this.#isOver = true;
       return new TextEncoder().encode(this.#tail);
     }
-    this.#current = { source: next.opened ?? next.open(), part: next.part, bytes: 0 };
-    return new TextEncoder().encode(next.part.head);
+    const { part, opened = openSource(part.body) } = next;
+    this.#current = { source: opened, part, bytes: 0 };
+    return new TextEncoder().encode(part.head);
   }
 }
