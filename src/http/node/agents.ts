@@ -1,4 +1,5 @@
 import http, { type Agent, type ClientRequest } from 'node:http';
+import type { Agent as HttpsAgent } from 'node:https';
 import type { Socket } from 'node:net';
 
 const OPTIONS = {
@@ -11,6 +12,12 @@ const OPTIONS = {
 
 /** Loaded when it is needed: it takes longer than all the rest. */
 export const https = () => process.getBuiltinModule('node:https');
+
+/** Those of one's own; for the other protocol there are agents that keep connections. */
+export interface Agents {
+  http?: Agent;
+  https?: HttpsAgent;
+}
 
 /** Agents that keep connections for the next request. */
 export class KeepAliveAgents {

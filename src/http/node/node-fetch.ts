@@ -1,14 +1,8 @@
-import type http from 'node:http';
-import type https from 'node:https';
+import { ConnectionError } from '../errors.ts';
 import type { Fetch } from '../fetch.ts';
 import { declareStreaming } from '../fetch-guards.ts';
+import type { Agents } from './agents.ts';
 import type { Transport } from './transport.ts';
-
-/** Those of one's own; for the other protocol there are agents that keep connections. */
-export interface Agents {
-  http?: http.Agent;
-  https?: https.Agent;
-}
 
 export interface NodeFetchOptions {
   /** Make the connections, in place of agents of its own and of the environment's proxy. `close` does not close them. */
@@ -31,11 +25,18 @@ export function nodeFetch({ agents = {} }: NodeFetchOptions = {}): NodeFetch {
   // Loaded when it is needed, with all that it needs of Node.
   let loading: Promise<Transport> | undefined;
   let transport: Transport | undefined;
+  let closes = 0;
   const fetch: Fetch = async (url, init) => {
+    const begunAt = closes;
     loading ??= import('./transport.ts').then(({ Transport }) => new Transport(agents));
     transport ??= await loading;
+    if (begunAt !== closes) throw new ConnectionError('closed before the request was sent');
     return transport.fetch(url, init);
   };
+  const close = () => {
+    closes++;
+    transport?.close();
+  };
   declareStreaming(fetch);
-  return Object.assign(fetch, { close: () => transport?.close() });
+  return Object.assign(fetch, { close });
 }

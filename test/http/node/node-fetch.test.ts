@@ -283,6 +283,16 @@ describe('connections', () => {
   });
 });
 
+test('close ends also a request that has only just begun', async () => {
+  let asked = 0;
+  const silent = await serve(() => asked++);
+  const fetch = nodeFetch();
+  const failed = rejection(fetch(new URL(silent), { method: 'GET', headers: new Headers() }));
+  fetch.close();
+  expect(await failed).toMatchObject({ code: 'HFS_CONNECTION' });
+  expect(asked).toBe(0);
+});
+
 describe.runIf(canMakeCertificates)('over TLS', () => {
   test('a server is trusted when its certificate is, and no other', async () => {
     const certificate = await makeCertificate('localhost');
