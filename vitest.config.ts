@@ -16,8 +16,10 @@ const FOREIGN = ['test/server/durable-streams/conformance.test.ts'];
 /** Files that take long: begun first, they are not what everybody waits for at the end. */
 const LONG = [
   'chaos',
+  'cli/follow/follow-again-anew',
   'cli/server/check',
   'container',
+  'core/recovery/steps',
   'fuzz/fuzz',
   'package',
   'producers-crash',
@@ -60,14 +62,14 @@ const COMMON = {
   testTimeout: 2 * PATIENCE_MS,
   hookTimeout: 2 * PATIENCE_MS,
   // Most of them wait most of the time: for timers, disks and each other's processes.
-  maxWorkers: Math.max(5, availableParallelism()),
+  maxWorkers: Math.max(7, availableParallelism()),
   // Tests that share a server wait for each other: see test/support/server/shared-server.ts.
   maxConcurrency: 16,
 };
 
 export default defineConfig({
   test: {
-    globalSetup: './test/support/build-commands.ts',
+    globalSetup: ['./test/support/build-commands.ts', './test/support/server/reserves.ts'],
     reporters: ['default', './test/support/count-reporter.ts'],
     sequence: { sequencer: LongFirst },
     projects: [

@@ -4,6 +4,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { cProgramsMissing } from './c-programs.mjs';
+import { makeClientBenchmarks } from './client-benchmarks.mjs';
 import { makeManyBenchmarks } from './many-benchmarks.mjs';
 import { openFilesLimit } from './process-stats.mjs';
 import { makeStreamBenchmarks } from './stream-benchmarks.mjs';
@@ -25,7 +26,7 @@ const DELIVERED = { key: 'delivered', label: 'delivered', unit: 'MB/s', better: 
 const PROCESSOR = { key: 'cpuPerGigabyte', label: 'processor time', unit: 's/GB', better: 'lower' };
 
 /** All benchmarks, in the order in which they run. */
-export function makeBenchmarks({ quick }) {
+export function makeBenchmarks({ quick, large }) {
   /** The full size, or the one that only shows that it works. */
   const sized = (full, small) => (quick ? small : full);
   return [
@@ -51,6 +52,7 @@ export function makeBenchmarks({ quick }) {
     largeFile(sized(1024 * MIB, 128 * MIB)),
     smallFile(sized(5, 1)),
     ...makeStreamBenchmarks({ quick }),
+    ...makeClientBenchmarks({ quick, large }),
   ];
 }
 

@@ -2,10 +2,11 @@ import { parseArgs } from 'node:util';
 import { cProgramsMissing } from './c-programs.mjs';
 import { isBuilt } from './peers.mjs';
 
-export const USAGE = `Usage: npm run bench -- [--quick] [--runs N] [--only NAME,NAME] [--baseline DIR] [--sync-ms MS]
+export const USAGE = `Usage: npm run bench -- [--quick] [--large] [--runs N] [--only NAME,NAME] [--baseline DIR] [--sync-ms MS]
 
   --runs N        timed runs of each figure; the median counts (default 5)
   --quick         small sizes: shows that all of it works, not how fast it is
+  --large         8 GiB, too, where it is shown that memory does not grow with the length
   --only LIST     only these, by name or by the part before the dash: fanout, fanout-100
   --baseline DIR  another checkout of httpfstream, built, that is measured beside this one
   --sync-ms MS    each fsync of a server takes so much longer: a disk as many have them, where this one is quick
@@ -19,7 +20,7 @@ export class UsageError extends Error {}
  * Reads the command line.
  *
  * @param {string[]} argv arguments without the program's name
- * @returns {{ runs: number, quick: boolean, only: string[], baseline?: string, syncMs: number, help: boolean }}
+ * @returns {{ runs: number, quick: boolean, large: boolean, only: string[], baseline?: string, syncMs: number, help: boolean }}
  * @throws {UsageError}
  */
 export function readOptions(argv) {
@@ -30,6 +31,7 @@ export function readOptions(argv) {
       options: {
         runs: { type: 'string', default: '5' },
         quick: { type: 'boolean', default: false },
+        large: { type: 'boolean', default: false },
         only: { type: 'string', default: '' },
         baseline: { type: 'string' },
         'sync-ms': { type: 'string', default: '0' },

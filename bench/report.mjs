@@ -48,7 +48,7 @@ export function formatTable(benchmarks, allPeers) {
  * Which of the wanted figures were reached; nothing when none of the benchmarks
  * has one. What is wanted is in a figure's `targets`, each a number that the
  * figure is to be `atLeast` or `atMost`, of itself, as a multiple of the same figure `ofPeer`, or of our own
- * `ofFigure`; `or` is another target that will do.
+ * `ofFigure`, or as what it is `abovePeer`; `or` is another target that will do.
  */
 export function formatTargets(benchmarks, peers) {
   const lines = benchmarks.flatMap(({ title, figures, results }) =>
@@ -73,18 +73,20 @@ function formatTarget(target, figure, measured) {
   return `${judged.map(({ text }) => text).join(', or ')}: ${verdict(isKnown, isMet)}`;
 }
 
-function judge({ atLeast, atMost, ofPeer, ofFigure }, { key, unit }, { figures, results, peers }) {
+function judge({ atLeast, atMost, ofPeer, abovePeer, ofFigure }, { key, unit }, { figures, results, peers }) {
   const ours = results[OURS].median;
   const isShare = ofPeer !== undefined || ofFigure !== undefined;
-  const other = ofFigure === undefined ? results[ofPeer]?.median[key] : ours[ofFigure];
-  const value = isShare ? ours[key] / other : ours[key];
+  const peer = ofPeer ?? abovePeer;
+  const other = ofFigure === undefined ? results[peer]?.median[key] : ours[ofFigure];
+  const value = isShare ? ours[key] / other : ours[key] - (abovePeer === undefined ? 0 : other);
   const isKnown = Number.isFinite(value);
   const found = isKnown ? formatNumber(value) : '?';
-  const whose = peers[ofPeer]?.title ?? figures.find(({ key }) => key === ofFigure)?.label;
+  const whose = peers[peer]?.title ?? figures.find(({ key }) => key === ofFigure)?.label;
   const wanted =
     atLeast === undefined ? `at most ${formatNumber(atMost)}` : `at least ${formatNumber(atLeast)}`;
+  const measured = isShare ? `${found} of ${whose}` : `${found} ${unit}`;
   return {
-    text: isShare ? `${found} of ${whose}, wanted ${wanted}` : `${found} ${unit}, wanted ${wanted}`,
+    text: `${measured}${abovePeer === undefined ? '' : ` above ${whose}`}, wanted ${wanted}`,
     isKnown,
     isMet: isKnown && (atLeast === undefined ? value <= atMost : value >= atLeast),
   };

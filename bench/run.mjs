@@ -7,6 +7,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeBenchmarks } from './benchmarks.mjs';
 import { compile, compileLibrary } from './c-programs.mjs';
+import { makeClients, runClient } from './client-peers.mjs';
 import { describeMachine } from './machine.mjs';
 import { readOptions, selectBenchmarks, USAGE, UsageError } from './options.mjs';
 import { warmPageCache } from './page-cache.mjs';
@@ -50,8 +51,10 @@ async function main(argv) {
     return 0;
   }
   const benchmarks = selectBenchmarks(makeBenchmarks(options), options.only);
-  const peers = makePeers(options);
-  if (!peers.httpfstream.isInstalled()) {
+  const servers = makePeers(options);
+  const clients = makeClients(options);
+  const peersOf = ({ areClients }) => (areClients ? clients : servers);
+  if (!servers.httpfstream.isInstalled()) {
     process.stderr.write('bench: dist/ is missing: npm run build\n');
     return EXIT_FAILURE;
   }
@@ -60,8 +63,8 @@ async function main(argv) {
   const machine = describeMachine(options);
   const measured = [];
   for (const benchmark of benchmarks) {
-    const result = await runBenchmark(benchmark, peers, options);
-    process.stderr.write(formatTargets([result], peers));
+    const result = await runBenchmark(benchmark, peersOf(benchmark), options);
+    process.stderr.write(formatTargets([result], peersOf(benchmark)));
     measured.push(result);
   }
 
@@ -69,8 +72,12 @@ async function main(argv) {
   process.stdout.write(
     `${described.join(', ')}\nmedian of ${options.runs}${options.quick ? ', --quick' : ''}${syncsOf(options)}\n`,
   );
-  process.stdout.write(`\n${formatTable(measured, peers)}\n`);
-  process.stdout.write(formatTargets(measured, peers));
+  for (const peers of [servers, clients]) {
+    const compared = measured.filter((result) => peersOf(result) === peers);
+    if (compared.length === 0) continue;
+    process.stdout.write(`\n${formatTable(compared, peers)}\n`);
+    process.stdout.write(formatTargets(compared, peers));
+  }
   mkdirSync(RESULTS, { recursive: true });
   const file = path.join(RESULTS, `${startedAt.replaceAll(':', '-')}.json`);
   writeFileSync(file, `${JSON.stringify({ startedAt, options, machine, benchmarks: measured }, null, 2)}\n`);
@@ -84,7 +91,7 @@ function syncsOf({ syncMs }) {
 
 /** All timed runs of one benchmark: the peers take turns, so that what disturbs disturbs all. */
 async function runBenchmark(benchmark, peers, { runs, syncMs }) {
-  const { name, title, figures, skipped } = benchmark;
+  const { name, title, figures, skipped, areClients } = benchmark;
   const results = {};
   if (skipped === undefined) {
     const present = withBaseline(benchmark.peers).filter((peer) => peers[peer]?.isInstalled());
@@ -97,7 +104,7 @@ async function runBenchmark(benchmark, peers, { runs, syncMs }) {
     }
     for (const result of Object.values(results)) result.median = medianOfRuns(result.runs);
   }
-  return { name, title, figures, skipped, results };
+  return { name, title, figures, skipped, areClients, results };
 }
 
 /** A checkout that ours is compared with does whatever ours does. */
@@ -112,6 +119,8 @@ async function measureOnce(peer, { measure, keepsFiles }, env) {
       serve: (traffic, use) => serve(peer, { traffic, keepsFiles, env }, use),
       load,
       loadInC,
+      peer,
+      client: (parameters, options) => runClient(peer, parameters, options),
       warm: (bytes) => warmPageCache(bytes, temporaryDirectory),
     });
   } catch (error) {

@@ -9,7 +9,7 @@ import { waitFor } from './support/wait-for.ts';
 const MIB = 1024 * 1024;
 
 /** `HTTPFSTREAM_SOAK=1` runs the long form, `npm test` the short one. */
-const TOTAL_BYTES = process.env.HTTPFSTREAM_SOAK ? 10 * 1024 * MIB : 160 * MIB;
+const TOTAL_BYTES = process.env.HTTPFSTREAM_SOAK ? 10 * 1024 * MIB : 112 * MIB;
 
 /** What each process may take on top of its buffers and of what it had when it was warm. */
 const MAX_GROWTH_BYTES = 64 * MIB;

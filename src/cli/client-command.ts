@@ -8,9 +8,12 @@ import { EXIT_USAGE, parseArguments } from './parse-arguments.ts';
 /** Exit code of the client commands for failures. */
 export const EXIT_FAILURE = 1;
 
-/** Headers that belong to the connection, to its body or to the protocol: the commands set them. */
-const OWN_HEADERS =
-  /^(?:connection|content-length|expect|host|http2-settings|keep-alive|proxy-connection|sec-.*|te|trailer|transfer-encoding|upgrade|x-verb)$/;
+/** Headers that belong to the connection or to the body: whoever sends them sets them. */
+const OF_CONNECTION =
+  /^(?:connection|content-length|expect|host|http2-settings|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/;
+
+/** Those, and the ones that belong to the protocol. */
+const OF_PROTOCOL = new RegExp(`${OF_CONNECTION.source}|^(?:sec-.*|x-verb)$`);
 
 const HEADER_NAME = /^[-!#$%&'*+.^_`|~\dA-Za-z]+$/;
 
@@ -37,6 +40,8 @@ export interface ClientCommandTexts {
   name: string;
   /** Its arguments in one line. */
   usage: string;
+  /** What `-H` does. */
+  header: string;
   description: string;
   /** Follows the list of options. */
   help: string;
@@ -46,15 +51,12 @@ export interface ClientCommandTexts {
 export type ParsedHeaders = { headers: Record<string, string> } | { mistake: string };
 
 /** Creates a client command with `-H`, `--token`, `-v`, `--version` and `-h`. */
-export function clientCommand({ name, usage, description, help }: ClientCommandTexts): Command {
+export function clientCommand({ name, usage, header, description, help }: ClientCommandTexts): Command {
   return new Command(name)
     .description(description)
     .usage(usage)
     .addOption(
-      new Option(
-        '-H, --header <HEADER>',
-        'send a header to the server, as "Name: value"; may come several times',
-      )
+      new Option('-H, --header <HEADER>', header)
         .argParser((line, lines: string[]) => [...lines, line])
         .default([], 'none'),
     )
@@ -67,15 +69,22 @@ export function clientCommand({ name, usage, description, help }: ClientCommandT
     .addHelpText('after', help);
 }
 
-/** Parses the arguments of a client command. Returns the exit code if the command ends with that. */
+/**
+ * Parses the arguments of a client command. Returns the exit code if the command ends with that.
+ *
+ * @param isForOther whether `-H` is for another server; asked when all is parsed
+ */
 export function parseClientCommand(
   command: Command,
   argv: readonly string[],
   io: CommandIo,
+  isForOther = () => false,
 ): ClientSettings | number {
   const { exitCode } = parseArguments(command, argv, io);
   if (exitCode !== undefined) return exitCode;
-  const { header, token, verbose } = command.opts<{ header: string[]; token?: string; verbose?: true }>();
+  const options = command.opts<{ header: string[]; token?: string; verbose?: true }>();
+  const { token, verbose } = options;
+  const header = isForOther() ? [] : options.header;
   const isOverridden =
     command.getOptionValueSource('token') === 'env' && header.some((line) => /^authorization:/i.test(line));
   // An empty token counts as none: a variable may be set to nothing.
@@ -91,12 +100,21 @@ export function refuseUsage(command: Command, message: string, io: CommandIo): n
 }
 
 /**
- * Makes request headers of `-H` and `--token`.
+ * Makes request headers of `-H` and `--token`, for an httpfstream server.
  *
  * @param lines as `Name: value`
  * @param token to be sent as `Authorization: Bearer`
  */
 export function parseHeaders(lines: readonly string[], token: string | undefined): ParsedHeaders {
+  return headersOf(lines, token, OF_PROTOCOL);
+}
+
+/** Makes request headers of `-H`, for any server. */
+export function parseOtherHeaders(lines: readonly string[]): ParsedHeaders {
+  return headersOf(lines, undefined, OF_CONNECTION);
+}
+
+function headersOf(lines: readonly string[], token: string | undefined, refused: RegExp): ParsedHeaders {
   const headers: Record<string, string> = {};
   if (token !== undefined) {
     if (!TOKEN.test(token)) return { mistake: 'the token must be visible ASCII characters, without spaces' };
@@ -107,7 +125,7 @@ export function parseHeaders(lines: readonly string[], token: string | undefined
     const name = line.slice(0, colon).toLowerCase();
     const value = line.slice(colon + 1).trim();
     if (colon === -1 || !HEADER_NAME.test(name)) return { mistake: 'a header must look like "Name: value"' };
-    if (OWN_HEADERS.test(name)) return { mistake: `the header ${name} cannot be given` };
+    if (refused.test(name)) return { mistake: `the header ${name} cannot be given` };
     if (!HEADER_VALUE.test(value)) return { mistake: `the value of the header ${name} cannot be sent` };
     if (name in headers) return { mistake: `the header ${name} is given twice` };
     headers[name] = value;

@@ -8,9 +8,6 @@ export const RETRY: RetryOptions = { times: 150 };
 /** By this attempt the connection has been lost for a few seconds, and that is logged without `-v`, too. */
 const LOGGED_ATTEMPT = 5;
 
-/** What is logged with `-v` when only the end of the connection says that a body is complete. */
-export const PRESUMED_END = 'the server has closed the connection: in HTTP/1.0 that is the end, be it or not';
-
 /** The messages of a client command, on standard error. The only place where text of servers is shown. */
 export class ClientLog {
   readonly #stderr: Writable;

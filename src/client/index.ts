@@ -18,10 +18,11 @@ export {
   StreamInterruptedError,
   StreamTruncatedError,
   UnexpectedStatusError,
+  UnframedAnswerError,
   UnsupportedError,
 } from '../wire/errors.ts';
 export type { EndReason } from '../wire/protocol.ts';
-export { type AppendSource, append } from './append/append.ts';
+export { type AppendSource, append, type SourceAppendOptions } from './append/append.ts';
 export type { AppendOptions, AppendResult, AppendStream } from './append/append-options.ts';
 export { openAppend } from './append/open-append.ts';
 export { follow } from './follow/follow.ts';

@@ -1,4 +1,7 @@
 import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
+import { readable } from '../http/node/readable.ts';
+import { retryAfterMs } from '../http/retry-after.ts';
 import {
   AppendConflictError,
   ForbiddenPathError,
@@ -40,11 +43,20 @@ export function isTransient(status = 0): boolean {
   return [400, 404, 408, 429].includes(status) || (status >= 500 && !PERMANENT.includes(status));
 }
 
+/** What a server has said by refusing. */
+interface Refusal {
+  status: number;
+  location: string | undefined;
+  retryAfter: string | undefined;
+  body: Readable;
+}
+
 /** Turns a server's refusal into the matching error. Reads as much of the body as the error needs. */
-export async function refusalOf(response: IncomingMessage): Promise<HttpfstreamError> {
-  const status = response.statusCode ?? 0;
-  const { code, detail } = problemOf(await textOf(response));
-  const explanation = redirectOf(response) ?? detail;
+export async function refusalOf(response: IncomingMessage | Response): Promise<HttpfstreamError> {
+  const { status, location, retryAfter, body } =
+    response instanceof Response ? refusalIn(response) : refusalOfHandshake(response);
+  const { code, detail } = problemOf(await textOf(body));
+  const explanation = redirectOf(status, location) ?? detail;
   const message =
     explanation === undefined ? `HTTP status ${status}` : `HTTP status ${status}: ${explanation}`;
   if (status === 404) return new ResourceNotFoundError('file does not exist');
@@ -58,21 +70,37 @@ export async function refusalOf(response: IncomingMessage): Promise<HttpfstreamE
   const isConflict =
     code === 'HFS_APPEND_CONFLICT' || (code === undefined && ORIGINAL_CONFLICT.test(message));
   if (status === 403 && isConflict) return new AppendConflictError(message);
-  return new UnexpectedStatusError(status, message, retryAfterOf(response));
+  const retryMs = retryAfterMs(retryAfter);
+  return new UnexpectedStatusError(status, message, retryMs && Math.min(retryMs, MAX_RETRY_AFTER_MS));
+}
+
+function refusalIn(response: Response): Refusal {
+  const { status, headers } = response;
+  return {
+    status,
+    location: headers.get('location') ?? undefined,
+    retryAfter: headers.get('retry-after') ?? undefined,
+    body: readable(response),
+  };
+}
+
+function refusalOfHandshake(response: IncomingMessage): Refusal {
+  const { statusCode: status = 0, headers } = response;
+  return { status, location: headers.location, retryAfter: headers['retry-after'], body: response };
 }
 
 /** Where a redirect leads. It is not followed, because the request's headers would go along. */
-function redirectOf({ statusCode = 0, headers: { location } }: IncomingMessage): string | undefined {
-  if (statusCode < 300 || statusCode > 399 || location === undefined) return undefined;
+function redirectOf(status: number, location: string | undefined): string | undefined {
+  if (status < 300 || status > 399 || location === undefined) return undefined;
   return `the server redirects to ${textWithoutCredentials(location).slice(0, MAX_DETAIL_LENGTH)}`;
 }
 
-async function textOf(response: IncomingMessage): Promise<string> {
+async function textOf(body: Readable): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  const deadline = setTimeout(() => response.destroy(), BODY_TIMEOUT_MS);
+  const deadline = setTimeout(() => body.destroy(), BODY_TIMEOUT_MS);
   try {
-    for await (const chunk of response) {
+    for await (const chunk of body) {
       chunks.push(chunk);
       bytes += chunk.length;
       if (bytes > MAX_BODY_BYTES) break;
@@ -100,16 +128,4 @@ function jsonOf(body: string): { code?: unknown; detail?: unknown } | undefined 
   } catch {
     return undefined;
   }
-}
-
-/**
- * The wait that a server asks for in `Retry-After`, in milliseconds, at most an hour
- * (RFC 9110, section 10.2.3); undefined when the header is missing or malformed.
- */
-function retryAfterOf({ headers }: IncomingMessage): number | undefined {
-  const text = headers['retry-after']?.trim() ?? '';
-  const isDate = text.endsWith('GMT');
-  if (!isDate && !/^\d+$/.test(text)) return undefined;
-  const delayMs = isDate ? Date.parse(text) - Date.now() : Number(text) * 1000;
-  return Number.isNaN(delayMs) ? undefined : Math.min(Math.max(0, delayMs), MAX_RETRY_AFTER_MS);
 }

@@ -8,17 +8,19 @@ import { Reserve } from '../storage/records/reserve.ts';
 import type { Report } from '../storage/report.ts';
 import { Root } from '../storage/root/root.ts';
 import { RootLock } from '../storage/root/root-lock.ts';
+import { reasonOf } from '../storage/storage-failure.ts';
 import { WriteTurns } from '../storage/write-turns.ts';
+import { HttpfstreamError, PathConflictError, ResourceNotFoundError, StorageError } from '../wire/errors.ts';
 import { RESERVED_SEGMENT, type ResourcePath } from '../wire/resource-path.ts';
 import { Directories } from './directories.ts';
+import { FileFinder } from './file-finder.ts';
 import { LiveResources } from './live-resources.ts';
-import type { LogHeader } from './log/entry.ts';
+import type { JournalHeader } from './log/file-entry.ts';
 import { type Durability, LocalLog } from './log/local-log.ts';
 import { Syncer } from './log/syncer.ts';
 import { Feeds } from './readers/feeds.ts';
 import { Followers } from './readers/followers.ts';
 import { finishRemovals, removeUnfinished } from './recovery/clean-up.ts';
-import { FileFinder } from './recovery/file-finder.ts';
 import { Recovery } from './recovery/recovery.ts';
 import { Resources } from './resources.ts';
 import { AppendHistory } from './sessions/append-history.ts';
@@ -45,7 +47,7 @@ export interface CoreOptions {
   durability: Durability;
   /** How long a session waits for an appender that was lost, in milliseconds. */
   graceMs: number;
-  /** Told what an operator should know. Default: nobody. */
+  /** Notified of what an operator should know. Default: nobody. */
   report?: Report;
 }
 
@@ -57,9 +59,9 @@ export interface OpenOptions extends CoreOptions {
 
 /** How a root is recovered, see {@link Core.recover}. */
 export interface RecoverOptions {
-  /** Called with the name of each thing that was removed. Default: nobody is told. */
+  /** Called with the name of each thing that was removed. Default: nothing is. */
   removed?: (name: string) => void;
-  /** Told every second how far it is. Default: whoever is told what an operator should know. */
+  /** Called every second with how far it is. Default: `report` of the core. */
   progress?: Report;
   /** Whether all records are read to see whether they can be. Default: false. */
   verify?: boolean;
@@ -70,7 +72,7 @@ export class Core {
   readonly root: Root;
   readonly records: Records;
   readonly store: StreamStore;
-  readonly quarantine: Quarantine<LogHeader>;
+  readonly quarantine: Quarantine<JournalHeader>;
   /** Look-ups: the only ways to a file. */
   readonly resources: Resources;
   /** How streams come and go. */
@@ -101,7 +103,7 @@ export class Core {
     const syncer = new Syncer(SYNC_INTERVAL_MS);
     this.root = root;
     this.#report = report;
-    const journal = new Journal<LogHeader>(root.own('redo'), turns, isDurable);
+    const journal = new Journal<JournalHeader>(root.own('redo'), turns, isDurable);
     this.records = new Records({
       directory: root.own('records'),
       aside: root.own('aside'),
@@ -168,7 +170,8 @@ export class Core {
       await core.serve();
       return core;
     } catch (error) {
-      await core.close();
+      // What went wrong first is what has to be known.
+      await core.close().catch(() => undefined);
       throw error;
     }
   }
@@ -200,8 +203,18 @@ export class Core {
    * deleting. There is no time limit. After a failure nothing is lost: it can be done again by another core.
    *
    * @returns how many files the journal was about
+   * @throws {StorageError} when something of the server's own cannot be used; it says what
+   * @throws {StorageFullError} and what else the disk does
    */
   async recover(options: RecoverOptions = {}): Promise<number> {
+    try {
+      return await this.#recover(options);
+    } catch (error) {
+      throw unusable(path.dirname(this.root.own('records')), error);
+    }
+  }
+
+  async #recover(options: RecoverOptions): Promise<number> {
     const report = this.#report;
     const { removed = () => {}, progress = report, verify = false } = options;
     const { root, records, store, quarantine } = this;
@@ -249,4 +262,13 @@ export class Core {
       await this.#lock?.release();
     }
   }
+}
+
+/** What keeps the server's own files from being used, in words for an operator: those for clients name nothing. */
+function unusable(directory: string, error: unknown): unknown {
+  const isNamed =
+    error instanceof HttpfstreamError &&
+    ![StorageError, PathConflictError, ResourceNotFoundError].some((kind) => error instanceof kind);
+  if (isNamed || !(error instanceof Error && 'code' in error)) return error;
+  return new StorageError(`cannot use what is in ${directory}: ${reasonOf(error)}`, { cause: error });
 }

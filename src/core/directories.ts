@@ -9,7 +9,10 @@ import type { Resources } from './resources.ts';
 export interface DirectoryEntry {
   name: string;
   stat: FileStat;
-  /** Bytes; the committed ones while somebody appends. Undefined for directories, and where nobody is told how much there is. */
+  /**
+   * Bytes; the committed ones while somebody appends. Undefined for directories, and where nobody is to know how much
+   * there is.
+   */
   size: number | undefined;
   /** Whether somebody appends to it now. */
   isLive: boolean;
@@ -48,7 +51,7 @@ export class Directories {
     return (await this.#root.stat(path).catch(ignoreMissing))?.kind;
   }
 
-  /** Whether what is in a file is all that there is; else nobody is told how much that would be. */
+  /** Whether what is in a file is all that there is; else nobody is to know how much that would be. */
   #isWhole(fingerprint: string): boolean {
     try {
       this.#resources.assertWhole(fingerprint);

@@ -4,7 +4,7 @@ import { KeyedLock } from '../storage/keyed-lock.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
 import { type HttpfstreamError, ServerClosingError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import type { LogHeader } from './log/entry.ts';
+import type { JournalHeader } from './log/file-entry.ts';
 import type { LocalLog } from './log/local-log.ts';
 import { isolationOf, Resource, type ResourceOwner } from './resource.ts';
 import { canExpire } from './streams/stream-expiry.ts';
@@ -20,18 +20,21 @@ const SEEN_MS = 1000;
 /** Time after which idle ones are evicted: once to twice that. */
 const IDLE_MS = 2000;
 
-interface Holding {
+interface Entry {
   resource: Resource;
   users: number;
 }
 
-/** The one map of live resources, by fingerprint: those that are in use, those whose records are behind the journal, and, for a while, idle ones. */
+/**
+ * The one map of live resources, by fingerprint: those that are in use, those whose records are behind the journal,
+ * and, for a while, idle ones.
+ */
 export class LiveResources implements ResourceOwner {
   readonly #log: LocalLog;
   readonly #store: StreamStore;
-  readonly #quarantine: Quarantine<LogHeader>;
+  readonly #quarantine: Quarantine<JournalHeader>;
   readonly #opening = new KeyedLock();
-  readonly #holdings = new Map<string, Holding>();
+  readonly #entries = new Map<string, Entry>();
   /** Those that nobody uses, the most recently used ones last. */
   readonly #idle = new Set<Resource>();
   /** Those that were used since the last eviction. */
@@ -42,20 +45,20 @@ export class LiveResources implements ResourceOwner {
   #isShutDown = false;
   #isClosed = false;
 
-  constructor(log: LocalLog, store: StreamStore, quarantine: Quarantine<LogHeader>) {
+  constructor(log: LocalLog, store: StreamStore, quarantine: Quarantine<JournalHeader>) {
     this.#log = log;
     this.#store = store;
     this.#quarantine = quarantine;
   }
 
   /** The live resource of a file, if there is one. */
-  held(fingerprint: string): Resource | undefined {
-    return this.#holdings.get(fingerprint)?.resource;
+  get(fingerprint: string): Resource | undefined {
+    return this.#entries.get(fingerprint)?.resource;
   }
 
   /** Counts one more user of a resource that is in use, until {@link release}. */
   retain(resource: Resource): void {
-    (this.#holdings.get(resource.fingerprint) as Holding).users++;
+    (this.#entries.get(resource.fingerprint) as Entry).users++;
     this.#idle.delete(resource);
   }
 
@@ -68,42 +71,43 @@ export class LiveResources implements ResourceOwner {
   async acquire(file: StoredFile, path: ResourcePath, isThere = true): Promise<Resource> {
     if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
     const { fingerprint } = file.stat;
-    const holding =
-      this.#holdings.get(fingerprint) ??
+    const entry =
+      this.#entries.get(fingerprint) ??
       (await this.#opening.run(fingerprint, async () => {
-        const held = this.#holdings.get(fingerprint);
-        if (held !== undefined) return held;
+        const found = this.#entries.get(fingerprint);
+        if (found !== undefined) return found;
         const made = { resource: await this.#make(file), users: 0 };
-        this.#holdings.set(fingerprint, made);
+        this.#entries.set(fingerprint, made);
         if (this.#isShutDown) made.resource.shutDown();
         return made;
       }));
-    holding.users++;
-    this.#idle.delete(holding.resource);
-    this.#recent.add(holding.resource);
+    entry.users++;
+    this.#idle.delete(entry.resource);
+    this.#recent.add(entry.resource);
     if (isThere) {
-      holding.resource.seenAt(file.location);
-      this.#noteSeen(path, holding.resource);
+      entry.resource.seenAt(file.location);
+      this.#noteSeen(path, entry.resource);
     }
     // Another program may have appended since, or cut it.
     try {
-      await this.#takeLook(holding.resource, file);
+      await this.#takeLook(entry.resource, file);
     } catch (error) {
-      this.release(holding.resource);
+      this.release(entry.resource);
       throw error;
     }
-    return holding.resource;
+    return entry.resource;
   }
 
   /**
-   * Counts what another program has appended to the file of a resource that is in use and that no session has, when nothing is
-   * under way.
+   * Counts what another program has appended to the file of a resource that is in use and that no session has, when
+   * nothing is under way.
    */
   async refresh(resource: Resource, file: StoredFile): Promise<void> {
     const shared = file.share();
     this.retain(resource);
     try {
-      // As long as it is open to be appended to, it counts as what was appended. A sync that fails is told to the next append.
+      // As long as it is open to be appended to, it counts as what was appended. The next append gets the failure of
+      // a sync.
       await resource.closeFile().catch(() => undefined);
       await this.#takeLook(resource, shared);
     } finally {
@@ -112,7 +116,7 @@ export class LiveResources implements ResourceOwner {
     }
   }
 
-  /** Tells that another file has got a name. */
+  /** Notes that another file has got a name. */
   madeAt({ key }: ResourcePath): void {
     this.#seen.delete(key);
   }
@@ -123,24 +127,25 @@ export class LiveResources implements ResourceOwner {
 
   /** To be called once for each {@link acquire}, {@link acquireUsed} and {@link retain}. */
   release(resource: Resource): void {
-    const holding = this.#holdings.get(resource.fingerprint) as Holding;
-    holding.users--;
+    const entry = this.#entries.get(resource.fingerprint) as Entry;
+    entry.users--;
     this.#letGo(resource);
   }
 
   /**
-   * As {@link acquire}, of a resource that is in use at a path, without a look at the disk: that it is still
-   * there was seen a moment ago. An append looks at the file, not at its name: one that was renamed gets it for that moment.
+   * As {@link acquire}, of a resource that is in use at a path, without a look at the disk: that it is still there
+   * was seen a moment ago. An append looks at the file, not at its name: one that was renamed gets it for that
+   * moment.
    */
   acquireUsed(path: ResourcePath): Resource | undefined {
     const { key } = path;
     const seen = this.#seen.get(key);
     if (seen === undefined) return undefined;
     const { resource, atMs } = seen;
-    const holding = this.#holdings.get(resource.fingerprint);
+    const entry = this.#entries.get(resource.fingerprint);
     const isSure =
-      holding?.resource === resource &&
-      (resource.isWriting || holding.users > 0) &&
+      entry?.resource === resource &&
+      (resource.isWriting || entry.users > 0) &&
       !resource.isGone &&
       !resource.isMisplaced &&
       !canExpire(resource.state) &&
@@ -150,7 +155,7 @@ export class LiveResources implements ResourceOwner {
       this.#seen.delete(key);
       return undefined;
     }
-    holding.users++;
+    entry.users++;
     this.#idle.delete(resource);
     this.#recent.add(resource);
     return resource;
@@ -162,7 +167,7 @@ export class LiveResources implements ResourceOwner {
    * @param options.own how many of its users are the caller. Default: none
    */
   isUsed(fingerprint: string, { own = 0 }: { own?: number } = {}): boolean {
-    return (this.#holdings.get(fingerprint)?.users ?? 0) > own;
+    return (this.#entries.get(fingerprint)?.users ?? 0) > own;
   }
 
   /**
@@ -176,18 +181,18 @@ export class LiveResources implements ResourceOwner {
   }
 
   /**
-   * To be called before anybody is told what is in a file, or how much.
+   * To be called before anybody learns what is in a file, or how much.
    *
-   * @throws what appends are told, when only the journal is sure to have what was acknowledged
+   * @throws what appends get, when only the journal is sure to have what was acknowledged
    */
   assertWhole(fingerprint: string): void {
-    const held = this.held(fingerprint);
-    held?.assertWhole();
-    const isolation = held === undefined ? this.#isolation(fingerprint) : undefined;
+    const live = this.get(fingerprint);
+    live?.assertWhole();
+    const isolation = live === undefined ? this.#isolation(fingerprint) : undefined;
     if (isolation !== undefined) throw isolation;
   }
 
-  /** Tells that a file was deleted, so that no start misses it. */
+  /** Notes that a file was deleted, so that no start misses it. */
   async delete(resource: Resource): Promise<void> {
     const { journal } = this.#log;
     const { fingerprint: file, location } = resource;
@@ -204,8 +209,8 @@ export class LiveResources implements ResourceOwner {
   }
 
   /**
-   * Forgets what the journal has of a deleted file that is in quarantine. To be called when it cannot be there again after a
-   * loss of power: it would lack that. Never rejects.
+   * Forgets what the journal has of a deleted file that is in quarantine. To be called when it cannot be there again
+   * after a loss of power: it would lack that. Never rejects.
    */
   async forget({ fingerprint }: Resource): Promise<void> {
     const quarantine = this.#quarantine;
@@ -216,22 +221,22 @@ export class LiveResources implements ResourceOwner {
       await this.#log.journal.annulReplayed(({ file }) => file === fingerprint).catch(() => undefined);
   }
 
-  /** Takes no more single appends; whoever reads live, but through a session, is told. */
+  /** Takes no more single appends; whoever reads live, but through a session, is notified. */
   shutDown(): void {
     this.#isShutDown = true;
-    for (const { resource } of this.#holdings.values()) resource.shutDown();
+    for (const { resource } of this.#entries.values()) resource.shutDown();
   }
 
   /** After {@link shutDown}: brings all records up to date with the journal, and closes the files. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    const resources = Array.from(this.#holdings.values(), ({ resource }) => resource);
+    const resources = Array.from(this.#entries.values(), ({ resource }) => resource);
     // So that nothing more of them comes into the journal afterwards.
     await Promise.all(resources.map((resource) => resource.settled()));
     await this.#log.checkpoints.close();
     // What fails is in the journal, and replayed by the next start.
-    await Promise.allSettled(Array.from(this.#holdings.values(), ({ resource }) => resource.closeFile()));
+    await Promise.allSettled(Array.from(this.#entries.values(), ({ resource }) => resource.closeFile()));
   }
 
   /** Lets a resource know what a look at its file says now, unless somebody appends: then it knows better. */
@@ -244,17 +249,20 @@ export class LiveResources implements ResourceOwner {
 
   async #look(file: LookedAt): Promise<StreamView> {
     const { fingerprint } = file.stat;
-    const held = this.held(fingerprint);
-    if (held?.isWriting) return { state: held.state, names: held.names };
+    const live = this.get(fingerprint);
+    if (live?.isWriting) return { state: live.state, names: live.names };
     const { state } = await this.#store.readOf(file);
-    const known = held === undefined ? state : await ahead(held.state, state, file);
+    const known = live === undefined ? state : await ahead(live.state, state, file);
     // What a session has committed may not be in the look at the file yet.
-    const feed = held?.isClaimed ? held.feed : undefined;
+    const feed = live?.isClaimed ? live.feed : undefined;
     const size = feed?.committed ?? known.size;
     return viewOf(file, { ...known, size });
   }
 
-  /** Why the file of a stream that is not live may be behind the journal. One that comes into quarantine later is live until it leaves it. */
+  /**
+   * Why the file of a stream that is not live may be behind the journal. One that comes into quarantine later is live
+   * until it leaves it.
+   */
   #isolation(fingerprint: string): HttpfstreamError | undefined {
     const quarantine = this.#quarantine;
     return quarantine.has(fingerprint) ? isolationOf(quarantine.causeOf(fingerprint)) : undefined;
@@ -292,11 +300,11 @@ export class LiveResources implements ResourceOwner {
 
   /** Evicts a resource that is not needed any more, or keeps it as an idle one for a while. */
   #letGo(resource: Resource): void {
-    const holding = this.#holdings.get(resource.fingerprint);
+    const entry = this.#entries.get(resource.fingerprint);
     if (
       this.#isClosed ||
-      holding?.resource !== resource ||
-      holding.users > 0 ||
+      entry?.resource !== resource ||
+      entry.users > 0 ||
       this.#log.checkpoints.has(resource)
     )
       return;
@@ -312,7 +320,7 @@ export class LiveResources implements ResourceOwner {
   #drop(resource: Resource): void {
     this.#idle.delete(resource);
     this.#recent.delete(resource);
-    this.#holdings.delete(resource.fingerprint);
+    this.#entries.delete(resource.fingerprint);
     // Its record is up to date, so that it does not matter whether this works.
     void resource.closeFile().catch(() => undefined);
   }

@@ -7,7 +7,7 @@ export type OpenFile = Pick<
 >;
 
 /** What one reader of files may have in memory, lent by {@link OpenFile.blocks}. */
-export type BlockLoan = ReturnType<OpenFile['blocks']['lend']>;
+export type { BlockLoan } from '../storage/block-pool.ts';
 
 /** How far the clock that dates files runs behind at most: it ticks with the system's timer. */
 export const CLOCK_TICK_MS = 20;

@@ -19,7 +19,9 @@ export function assertGeneration(actual: number, wanted: number | undefined): vo
   }
 }
 
-/** @throws {RepeatedRequestError} when a request of a session is not newer than the last one: a proxy repeats it, say */
+/**
+ * @throws {RepeatedRequestError} when a request of a session is not newer than the last one: a proxy repeats it, say
+ */
 export function assertNewer(attempt: number | undefined, last: number | undefined): void {
   if (attempt === undefined || last === undefined || attempt > last) return;
   throw new RepeatedRequestError('the session has come with this request, or a newer one, before');

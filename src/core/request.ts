@@ -20,7 +20,9 @@ export interface AppendRequest {
 export interface FollowRequest extends StartPosition {
   /** Generation that the file must have. */
   generation?: number | undefined;
-  /** For how long the file is kept open after its end for the follower, which comes back, in milliseconds. Default 0. */
+  /**
+   * For how long the file is kept open after its end for the follower, which comes back, in milliseconds. Default 0.
+   */
   holdMs?: number;
 }
 

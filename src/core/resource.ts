@@ -62,7 +62,10 @@ export interface Claimant {
   isolate(cause: HttpfstreamError): Promise<void>;
 }
 
-/** The live state of one file: what counts, who appends, and the way out to readers. Appends change it, readers wait on it. */
+/**
+ * The live state of one file: what counts, who appends, and the way out to readers. Appends change it, readers wait
+ * on it.
+ */
 export class Resource implements LogTarget, FeedOwner {
   readonly fingerprint: string;
   readonly generation: number;
@@ -119,7 +122,7 @@ export class Resource implements LogTarget, FeedOwner {
     return this.#isMisplaced;
   }
 
-  /** Tells where its file is: another program may have moved it, and its first name may lead elsewhere by now. */
+  /** Notes where its file is: another program may have moved it, and its first name may lead elsewhere by now. */
   seenAt(location: string): void {
     this.#location = location;
     this.#isMisplaced = false;
@@ -171,7 +174,10 @@ export class Resource implements LogTarget, FeedOwner {
     return this.sync.lost !== undefined;
   }
 
-  /** Whether its file is open only until it is up to date, as for single appends; a session has it open as long as it lasts. */
+  /**
+   * Whether its file is open only until it is up to date, as for single appends; a session has it open as long as it
+   * lasts.
+   */
   get isKeptOpen(): boolean {
     return !this.#isClaimed;
   }
@@ -182,9 +188,9 @@ export class Resource implements LogTarget, FeedOwner {
   }
 
   /**
-   * To be called before anybody is told what is in the file, or how much.
+   * To be called before anybody learns what is in the file, or how much.
    *
-   * @throws what appends are told, when only the journal is sure to have what was acknowledged
+   * @throws what appends get, when only the journal is sure to have what was acknowledged
    */
   assertWhole(): void {
     if (this.#behind !== undefined) throw this.#behind;
@@ -249,7 +255,7 @@ export class Resource implements LogTarget, FeedOwner {
   endClaim(): void {
     this.#isClaimed = false;
     this.claimant = undefined;
-    // Nobody has told the others, if no session has begun.
+    // Nobody has notified the others, if no session has begun.
     if (this.#isClosing) this.shutDown();
   }
 
@@ -277,7 +283,7 @@ export class Resource implements LogTarget, FeedOwner {
    * The way out, which is made if there is none.
    *
    * @param file shared with it, so that the caller closes it all the same
-   * @param keeper told when nobody has it any more, and its file is closed
+   * @param keeper notified when nobody has it any more, and its file is closed
    */
   openFeed(file: StoredFile, keeper: FeedKeeper): Feed {
     if (this.#feed === undefined) {
@@ -296,7 +302,7 @@ export class Resource implements LogTarget, FeedOwner {
     void this.#closeFeed(feed);
   }
 
-  /** Closes it for a session, whose bytes are in the file. Nobody is told before that is safe. */
+  /** Closes it for a session, whose bytes are in the file. Nobody is notified before that is safe. */
   close(): Promise<void> {
     return this.#appends.close();
   }
@@ -332,13 +338,13 @@ export class Resource implements LogTarget, FeedOwner {
     return this.#appends.whileIdle(() => this.#appends.closeFile());
   }
 
-  /** Tells that another program has cut the file: what its followers have is not what is there. */
+  /** Notes that another program has cut the file: what its followers have is not what is there. */
   cutFeed(): void {
     this.#feed?.end({ reason: 'truncated' }, 'stream');
     this.#feed = undefined;
   }
 
-  /** Tells that the file was deleted. */
+  /** Notes that the file was deleted. */
   async gone(): Promise<void> {
     this.#isGone = true;
     this.#feed?.end({ reason: 'deleted' }, 'stream');
@@ -349,7 +355,7 @@ export class Resource implements LogTarget, FeedOwner {
   /** Takes no more appends: the server closes. */
   shutDown(): void {
     this.#isClosing = true;
-    // A session's followers are told when it is over.
+    // A session's followers are notified when it is over.
     if (!this.#isClaimed) this.#feed?.end({ reason: 'shutdown' }, 'stream');
   }
 
@@ -391,13 +397,13 @@ export class Resource implements LogTarget, FeedOwner {
       this.cutFeed();
     }
     this.#feed?.advance(this.state.size);
-    // A session that closes it tells how it has ended.
+    // A session that closes it notifies them of how it has ended.
     if (this.state.closed === true && !this.#isClaimed)
       this.#feed?.end({ reason: 'finished', closed: true }, 'stream');
   }
 }
 
-/** What appends to a stream in quarantine are told, and readers of one whose file may lack what was acknowledged. */
+/** What appends to a stream in quarantine get, and readers of one whose file may lack what was acknowledged. */
 export function isolationOf(cause?: HttpfstreamError): HttpfstreamError {
   if (cause instanceof StorageFullError) {
     return new StorageFullError('the disk was full when the server started: restart it when there is room', {

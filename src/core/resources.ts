@@ -130,7 +130,8 @@ export class Resources {
   }
 
   /**
-   * As {@link view}; of a file of which nothing is remembered when that cannot be read: its bytes are there all the same.
+   * As {@link view}; of a file of which nothing is remembered when that cannot be read: its bytes are there all the
+   * same.
    *
    * @throws what {@link assertWhole} throws
    */
@@ -151,7 +152,7 @@ export class Resources {
   }
 
   /**
-   * To be called before anybody is told what is in a file, or how much.
+   * To be called before anybody learns what is in a file, or how much.
    *
    * @throws what {@link LiveResources.assertWhole} throws
    */
@@ -184,7 +185,10 @@ export class Resources {
     return this.#paths.run(key, action);
   }
 
-  /** Makes and deletes nothing more, and waits for what is under way: another server may lock the root then. Idempotent. */
+  /**
+   * Makes and deletes nothing more, and waits for what is under way: another server may lock the root then.
+   * Idempotent.
+   */
   close(): Promise<void> {
     this.#isClosing = true;
     return this.#paths.allSettled();

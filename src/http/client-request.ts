@@ -1,17 +1,25 @@
-import { assertBody, assertLength, type Body, type Payload, payloadOf } from './body/body.ts';
+import {
+  assertBody,
+  assertLength,
+  type Body,
+  type Compress,
+  gzipped,
+  type Payload,
+  payloadOf,
+} from './body/body.ts';
 import { BodyStream } from './body/body-stream.ts';
-import { type Compress, gzipped } from './body/gzip.ts';
 import { type FileOptions, Form } from './body/multipart.ts';
-import { type Fetch, type FetchBody, type FetchInit, type Middleware, wrapped } from './fetch.ts';
+import { InvalidUrlError } from './errors.ts';
+import type { Fetch, FetchBody, FetchInit, Middleware } from './fetch.ts';
 import { isStreaming } from './fetch-guards.ts';
 import { limits, type Progress } from './limits.ts';
-import { assertParameter, type Base, type Scalar } from './target.ts';
+import { onAbort } from './on-abort.ts';
 
 /** What a client gives its requests. */
 export interface ClientParts {
   readonly base: Base;
   readonly fetch: Fetch;
-  readonly compress: Compress;
+  readonly loadCompress: () => Promise<Compress>;
   readonly headers: Headers;
   readonly middleware: readonly Middleware[];
 }
@@ -22,6 +30,20 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 
 const COOKIE_VALUE = /^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*$/;
+
+/** What is sent, or the signal's reason as soon as it aborts, whatever middleware is waiting for. */
+function orAborted(sending: Promise<Response>, signal: AbortSignal): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const forget = onAbort(signal, () => reject(signal.reason));
+    sending
+      .then((response) => {
+        // Nobody is there any more for one that comes late.
+        if (signal.aborted) response.body?.cancel().catch(() => {});
+        resolve(response);
+      }, reject)
+      .finally(forget);
+  });
+}
 
 /** What both kinds of requests have. */
 abstract class Settings {
@@ -38,13 +60,13 @@ abstract class Settings {
   #signal: AbortSignal | undefined;
   #isSent = false;
 
-  protected get compress(): Compress {
-    return this.#parts.compress;
+  protected loadCompress(): Promise<Compress> {
+    return this.#parts.loadCompress();
   }
 
   constructor(parts: ClientParts, method: string, path: string) {
     this.#parts = parts;
-    this.#method = method;
+    this.#method = method.toUpperCase();
     this.#path = path;
     this.#headers = new Headers(parts.headers);
   }
@@ -157,17 +179,20 @@ abstract class Settings {
     }
     if (payload?.type !== undefined && !headers.has('content-type'))
       headers.set('content-type', payload.type);
+    // Others than ours do not wait for the answer to it, and some refuse it.
+    if (!isStreaming(fetch)) headers.delete('expect');
     const settings = {
       timeoutMs: this.#timeoutMs,
       idleTimeoutMs: this.#idleTimeoutMs,
       onProgress: this.#onProgress,
     };
-    // Innermost: each attempt has its own time, and does not wait for its turn in it.
+    // The first is the outermost. Limits are innermost: each attempt has its own time, and does not wait for its turn in it.
     const all = [...middleware, ...this.#middleware, limits(settings, isStreaming(fetch))];
     const init: FetchInit = { method: this.#method, headers };
     if (payload !== undefined) init.body = payload.content as FetchBody;
     if (this.#signal !== undefined) init.signal = this.#signal;
-    return wrapped(fetch, all)(url, init);
+    const sending = all.reduceRight((next, wrap) => wrap(next), fetch)(url, init);
+    return this.#signal === undefined ? sending : orAborted(sending, this.#signal);
   }
 }
 
@@ -221,7 +246,7 @@ export class ClientRequest extends Settings {
     const payload = { content, type: this.#type ?? type };
     if (!this.#isGzipped) return payload;
     headers.set('content-encoding', 'gzip');
-    return { ...payload, content: await gzipped(content, this.compress) };
+    return { ...payload, content: await gzipped(content, await this.loadCompress()) };
   }
 
   #set(body: Body, type: string | undefined): void {
@@ -260,4 +285,80 @@ export class MultipartRequest extends Settings {
 function timerMs(ms: number): number {
   if (!(ms >= 0)) throw new RangeError('a time limit must be a number of milliseconds, 0 or more');
   return Math.min(Math.ceil(ms), MAX_TIMER_MS);
+}
+
+export type Scalar = string | number | boolean;
+
+const PARAMETER = /\{(\w+)\}/g;
+
+/** What all requests of a client are below. */
+export class Base {
+  readonly #url: URL;
+  /** The header for user and password of the URL. */
+  readonly authorization: string | undefined;
+
+  /** @throws {InvalidUrlError} unless it is an http or https URL */
+  constructor(url: string | URL) {
+    if (!URL.canParse(String(url)) || !/^https?:$/.test(new URL(url).protocol)) {
+      throw new InvalidUrlError('the base URL must begin with http:// or https://');
+    }
+    this.#url = new URL(url);
+    const { username, password } = this.#url;
+    this.authorization = username === '' && password === '' ? undefined : basic(username, password);
+    this.#url.username = '';
+    this.#url.password = '';
+    this.#url.hash = '';
+  }
+
+  /** @throws {TypeError} for a path with a parameter that nobody has filled, or that leads out of the base */
+  urlOf(path: string, parameters: ReadonlyMap<string, Scalar>, query: readonly [string, Scalar][]): URL {
+    const filled = path.replace(PARAMETER, (_, name: string) => {
+      const value = parameters.get(name);
+      if (value === undefined) throw new TypeError(`nobody has filled {${name}} of the path ${path}`);
+      return encodeURIComponent(String(value));
+    });
+    const [pathname = '', search = ''] = split(filled);
+    const url = new URL(this.#url);
+    const root = url.pathname.replace(/\/$/, '');
+    if (pathname !== '') {
+      url.pathname = `${root}/${pathname.replace(/^\//, '')}`;
+      if (!`${url.pathname}/`.startsWith(`${root}/`))
+        throw new TypeError(`the path ${path} leads out of the base`);
+    }
+    const more = new URLSearchParams(
+      query.map(([name, value]): [string, string] => [name, String(value)]),
+    ).toString();
+    url.search = [url.search.slice(1), search, more].filter((part) => part !== '').join('&');
+    return url;
+  }
+}
+
+/** @throws {TypeError} when the path has no such parameter, or the value is no name */
+export function assertParameter(path: string, name: string, value: Scalar): void {
+  if (![...path.matchAll(PARAMETER)].some(([, known]) => known === name)) {
+    throw new TypeError(`the path ${path} has no {${name}}`);
+  }
+  // URLs have no way to write them: they are steps of a path, also when they are escaped.
+  if (['', '.', '..'].includes(String(value)))
+    throw new TypeError(`{${name}} cannot be ${JSON.stringify(value)}`);
+}
+
+function split(path: string): string[] {
+  const [withoutFragment = ''] = path.split('#');
+  const mark = withoutFragment.indexOf('?');
+  return mark === -1 ? [withoutFragment] : [withoutFragment.slice(0, mark), withoutFragment.slice(mark + 1)];
+}
+
+function basic(username: string, password: string): string {
+  const bytes = new TextEncoder().encode(`${decode(username)}:${decode(password)}`);
+  return `Basic ${btoa(String.fromCharCode(...bytes))}`;
+}
+
+/** A malformed escape is taken literally. */
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

@@ -1,8 +1,7 @@
-import type { Compress } from './body/gzip.ts';
-import { type ClientParts, ClientRequest, MultipartRequest } from './client-request.ts';
+import type { Compress } from './body/body.ts';
+import { Base, type ClientParts, ClientRequest, MultipartRequest } from './client-request.ts';
 import type { Fetch, Middleware } from './fetch.ts';
 import { guarded, isStreaming } from './fetch-guards.ts';
-import { Base } from './target.ts';
 
 export interface ClientOptions {
   /** Sends the requests. Default: over node:http on Node, the platform's `fetch` elsewhere. */
@@ -14,7 +13,7 @@ export interface ClientOptions {
 /** What differs between platforms. */
 export interface Platform {
   fetch: Fetch;
-  compress: Compress;
+  loadCompress: () => Promise<Compress>;
 }
 
 /** Makes requests below a base URL. It never changes. */
@@ -37,7 +36,7 @@ export class Client {
     return new Client({
       base: new Base(baseUrl),
       fetch: isStreaming(fetch) ? fetch : guarded(fetch),
-      compress: platform.compress,
+      loadCompress: platform.loadCompress,
       headers: new Headers(headers),
       middleware: [],
     });

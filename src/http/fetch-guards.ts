@@ -23,23 +23,44 @@ export function isStreaming(fetch: Fetch): boolean {
  * - a stream is read one chunk at a time, kept by nobody (which platforms do only when they need not
  *   follow redirects), and its source is ended when the exchange ends, however it does;
  * - any number of requests may have the same signal, and nothing is left at it;
- * - what fails is a {@link ConnectionError}, the error of the body's source, or the signal's reason.
+ * - what fails is a {@link ConnectionError}, the error of the body's source, or the signal's reason; but for the
+ *   body of an answer that nothing here watches, since its request had neither.
  */
 export function guarded(fetch: Fetch): Fetch {
   return async (url, init) => {
-    const { body, signal } = init;
-    const stream = isWebStream(body) ? owned(body) : undefined;
+    const { signal } = init;
+    const body = isWebStream(init.body) ? owned(init.body) : undefined;
+    const controller = new AbortController();
+    let forget = () => {};
     try {
       signal?.throwIfAborted();
-      if (stream !== undefined && !canSendStreams()) {
+      if (body !== undefined && !canSendStreams()) {
         throw new InvalidSourceError('a stream cannot be sent from here: bytes, text and Blobs can');
       }
-      if (stream !== undefined || signal)
-        return await new GuardedExchange(fetch, stream, signal).run(url, init);
-      return await fetch(url, withoutExpect(init));
+      // The answer is the platform's own, unless somebody is to be told of its end.
+      if (body === undefined && !signal) return await fetch(url, init);
+      forget = onAbort(signal, () => {
+        controller.abort(signal?.reason);
+        body?.end(signal?.reason);
+      });
+      const response = await fetch(url, {
+        ...init,
+        signal: controller.signal,
+        ...(body && streamInit(init, body)),
+      });
+      // Who has refused it reads no more of it.
+      if (!response.ok) body?.stop(new ConnectionError(`the answer is ${response.status}`));
+      return tapped(response, {
+        failure: (error) => errorOf(error, body, signal),
+        end: () => {
+          forget();
+          if (body?.isFinished === false) body.end(new ConnectionError('the answer has ended'));
+        },
+      });
     } catch (error) {
-      stream?.end(error);
-      throw errorOf(error, stream, signal);
+      forget();
+      body?.end(error);
+      throw errorOf(error, body, signal);
     }
   };
 }
@@ -54,57 +75,11 @@ function owned(body: ReadableStream<Uint8Array>): BodyStream {
   return body instanceof BodyStream ? body : new BodyStream(() => sourceOf(body));
 }
 
-class GuardedExchange {
-  readonly #fetch: Fetch;
-  readonly #body: BodyStream | undefined;
-  readonly #signal: AbortSignal | null | undefined;
-
-  constructor(fetch: Fetch, body: BodyStream | undefined, signal: AbortSignal | null | undefined) {
-    this.#fetch = fetch;
-    this.#body = body;
-    this.#signal = signal;
-  }
-
-  async run(url: URL, init: FetchInit): Promise<Response> {
-    const body = this.#body;
-    const controller = new AbortController();
-    const forget = onAbort(this.#signal, () => {
-      controller.abort(this.#signal?.reason);
-      body?.end(this.#signal?.reason);
-    });
-    try {
-      const sent = withoutExpect(init);
-      const guardedInit = { ...sent, signal: controller.signal, ...(body && streamInit(sent, body)) };
-      const response = await this.#fetch(url, guardedInit);
-      // Who has refused it reads no more of it.
-      if (!response.ok) body?.stop(new ConnectionError(`the answer is ${response.status}`));
-      return tapped(response, {
-        failure: (error) => errorOf(error, body, this.#signal),
-        end: () => {
-          forget();
-          if (body?.isFinished === false) body.end(new ConnectionError('the answer has ended'));
-        },
-      });
-    } catch (error) {
-      forget();
-      throw error;
-    }
-  }
-}
-
 function streamInit({ headers: given }: FetchInit, body: BodyStream): object {
   const headers = new Headers(given);
   if (body.length !== undefined) headers.set('content-length', String(body.length));
   // To follow redirects it would have to keep all of the body.
   return { headers, body, duplex: 'half', redirect: 'error' };
-}
-
-/** Others than ours do not wait, and some refuse it. */
-function withoutExpect(init: FetchInit): FetchInit {
-  if (!init.headers.has('expect')) return init;
-  const headers = new Headers(init.headers);
-  headers.delete('expect');
-  return { ...init, headers };
 }
 
 function errorOf(

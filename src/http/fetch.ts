@@ -13,8 +13,3 @@ export type Fetch = (url: URL, init: FetchInit) => Promise<Response>;
 
 /** Wraps how requests are sent. */
 export type Middleware = (next: Fetch) => Fetch;
-
-/** Wraps a fetch; the first middleware is the outermost. */
-export function wrapped(fetch: Fetch, middleware: readonly Middleware[]): Fetch {
-  return middleware.reduceRight((next, wrap) => wrap(next), fetch);
-}

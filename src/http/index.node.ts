@@ -1,12 +1,16 @@
 /** The streaming HTTP client, on Node. */
 import { Client, type ClientOptions, type Platform } from './client.ts';
-import { compressed } from './node/codings.ts';
 import { nodeFetch } from './node/node-fetch.ts';
 
-export { type EventsOptions, events, type ServerSentEvent } from './answer/events.ts';
-export { type LinesOptions, lines, ndjson } from './answer/lines.ts';
-export { ok } from './answer/ok.ts';
-export { bytes, json, text, type WholeOptions } from './answer/whole-body.ts';
+export {
+  type EventsOptions,
+  events,
+  type LinesOptions,
+  lines,
+  ndjson,
+  type ServerSentEvent,
+} from './answer/pieces.ts';
+export { bytes, json, ok, text, type WholeOptions } from './answer/whole-body.ts';
 export type { Body } from './body/body.ts';
 export type { FileOptions } from './body/multipart.ts';
 export type { Client, ClientOptions } from './client.ts';
@@ -25,15 +29,15 @@ export {
 } from './errors.ts';
 export type { Fetch, FetchInit, Middleware } from './fetch.ts';
 export type { Progress } from './limits.ts';
-export { bearer } from './middleware/bearer.ts';
-export { concurrency } from './middleware/concurrency.ts';
-export { type Logger, logging } from './middleware/logging.ts';
-export { type RetryOptions, retry } from './middleware/retry.ts';
+export { bearer, concurrency, type Logger, logging, type RetryOptions, retry } from './middleware.ts';
 export { type NodeFetch, type NodeFetchOptions, nodeFetch } from './node/node-fetch.ts';
 export { readable } from './node/readable.ts';
 
 /** All clients without a `fetch` of their own share its connections. */
-const PLATFORM: Platform = { fetch: nodeFetch(), compress: compressed };
+const PLATFORM: Platform = {
+  fetch: nodeFetch(),
+  loadCompress: async () => (await import('./node/codings.ts')).compressed,
+};
 
 /**
  * Makes requests below a base URL.

@@ -1,11 +1,16 @@
 /** The streaming HTTP client, where there is no Node: over the platform's `fetch`. */
-import { compressed } from './body/gzip.ts';
+import { compressed } from './body/body.ts';
 import { Client, type ClientOptions, type Platform } from './client.ts';
 
-export { type EventsOptions, events, type ServerSentEvent } from './answer/events.ts';
-export { type LinesOptions, lines, ndjson } from './answer/lines.ts';
-export { ok } from './answer/ok.ts';
-export { bytes, json, text, type WholeOptions } from './answer/whole-body.ts';
+export {
+  type EventsOptions,
+  events,
+  type LinesOptions,
+  lines,
+  ndjson,
+  type ServerSentEvent,
+} from './answer/pieces.ts';
+export { bytes, json, ok, text, type WholeOptions } from './answer/whole-body.ts';
 export type { Body } from './body/body.ts';
 export type { FileOptions } from './body/multipart.ts';
 export type { Client, ClientOptions } from './client.ts';
@@ -24,12 +29,12 @@ export {
 } from './errors.ts';
 export type { Fetch, FetchInit, Middleware } from './fetch.ts';
 export type { Progress } from './limits.ts';
-export { bearer } from './middleware/bearer.ts';
-export { concurrency } from './middleware/concurrency.ts';
-export { type Logger, logging } from './middleware/logging.ts';
-export { type RetryOptions, retry } from './middleware/retry.ts';
+export { bearer, concurrency, type Logger, logging, type RetryOptions, retry } from './middleware.ts';
 
-const PLATFORM: Platform = { fetch: (url, init) => globalThis.fetch(url, init), compress: compressed };
+const PLATFORM: Platform = {
+  fetch: (url, init) => globalThis.fetch(url, init),
+  loadCompress: async () => compressed,
+};
 
 /**
  * Makes requests below a base URL.

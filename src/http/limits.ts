@@ -65,7 +65,7 @@ class Attempt implements BodyWatcher, Tap {
         this.#totalBytes = body.length;
         body.watcher = this;
       } else {
-        this.finished();
+        this.ended();
       }
       const response = await next(url, init);
       // What was sent without being watched has arrived.
@@ -76,6 +76,11 @@ class Attempt implements BodyWatcher, Tap {
       this.end();
       throw error;
     }
+  }
+
+  repeated(): void {
+    clearTimeout(this.#headTimer);
+    this.#sentBytes = 0;
   }
 
   making(): void {
@@ -89,7 +94,7 @@ class Attempt implements BodyWatcher, Tap {
     this.#moved();
   }
 
-  finished(): void {
+  ended(): void {
     this.#isMaking = false;
     this.#update();
     const { timeoutMs } = this.#limits;

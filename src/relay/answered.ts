@@ -198,10 +198,11 @@ class FetchedAnswer {
         await fetching.giveUp();
         return;
       }
+      const failure = fetching.breakOff(error);
       await lease.ready();
       await fetching.end({ reason: 'interrupted' });
       if (answer.strongValidator === undefined) await fetching.copy.drop();
-      throw fetching.loss ?? fetching.broken(error);
+      throw failure;
     }
   }
 

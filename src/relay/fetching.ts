@@ -1,6 +1,7 @@
 import type { Core } from '../core/core.ts';
 import { openLineBytes } from '../core/readers/cutting.ts';
-import type { Lease, LeaseHolder } from '../core/sessions/lease.ts';
+import type { Lease } from '../core/sessions/lease.ts';
+import type { LeaseHolder } from '../core/sessions/session.ts';
 import { isJsonType } from '../core/streams/stream-type.ts';
 import { type HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../wire/errors.ts';
 import type { EndReason, Outcome } from '../wire/protocol.ts';
@@ -152,7 +153,7 @@ export class Fetching implements LeaseHolder {
     return this.#lease;
   }
 
-  /** Why the file here is lost, if it is. */
+  /** Why nothing more is appended to the file here, if that is so. */
   get loss(): HttpfstreamError | undefined {
     return this.#lost;
   }
@@ -295,6 +296,16 @@ export class Fetching implements LeaseHolder {
   broken(cause: unknown): UpstreamError | UpstreamTimeoutError {
     if (cause instanceof UpstreamError || cause instanceof UpstreamTimeoutError) return cause;
     return new UpstreamError(`${this.upstream.origin} has broken off`, { cause });
+  }
+
+  /**
+   * Tells those who ask from now on that what was here is a part.
+   *
+   * @returns why
+   */
+  breakOff(cause: unknown): HttpfstreamError {
+    this.#lost ??= this.broken(cause);
+    return this.#lost;
   }
 
   /** What is told when it does not answer. */

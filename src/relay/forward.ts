@@ -1,7 +1,6 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
-import https from 'node:https';
 import type { Socket } from 'node:net';
-import { keepAliveAgents } from '../http/node/agents.ts';
+import { https, KeepAliveAgents } from '../http/node/agents.ts';
 import { proxyAgentFor } from '../http/node/proxy-agent.ts';
 import { TCP_KEEP_ALIVE_MS } from '../wire/protocol.ts';
 
@@ -25,7 +24,7 @@ const NOTHING: Buffer = Buffer.alloc(0);
 
 /** Sends requests as they are: with no redirects, no decoding, and the bytes of both sides untouched. */
 export class Forwarder {
-  readonly #agents = keepAliveAgents();
+  readonly #agents = new KeepAliveAgents();
 
   /**
    * Begins a request, whose body the caller sends.
@@ -38,7 +37,7 @@ export class Forwarder {
     // A connection that becomes a tunnel is nobody else's.
     const own = isHandshake ? false : this.#agents[isHttps ? 'https' : 'http'];
     const upgrade = isHandshake ? { connection: 'upgrade', upgrade: 'websocket' } : {};
-    return (isHttps ? https : http)
+    return (isHttps ? https() : http)
       .request(url, {
         method,
         headers: { ...headers, ...upgrade },
@@ -49,8 +48,7 @@ export class Forwarder {
 
   /** Closes its connections, but for those that became tunnels. */
   close(): void {
-    this.#agents.http.destroy();
-    this.#agents.https.destroy();
+    this.#agents.close();
   }
 }
 

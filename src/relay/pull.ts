@@ -83,6 +83,11 @@ export class Pull {
     return this.#fetching.lease?.feed.readerCount ?? 0;
   }
 
+  /** Whether more has come than may be kept: what is here goes. */
+  get isTooLong(): boolean {
+    return this.#fetching.isTooLong;
+  }
+
   /** Whether it is not to be kept, for a while. */
   get isUnkept(): boolean {
     return this.#fetching.isUnkept;

@@ -293,8 +293,13 @@ export class Relay {
   }
 }
 
-/** @throws why it has failed meanwhile: what is here may be a part */
-function servedBy(pull: Pull): Served {
+/**
+ * What is here of what is being fetched; undefined when it goes.
+ *
+ * @throws why it has failed meanwhile: what is here may be a part
+ */
+function servedBy(pull: Pull): Served | undefined {
+  if (pull.isTooLong) return undefined;
   if (pull.failure !== undefined) throw pull.failure;
   if (pull.isOver) return ALL;
   const { committed, size } = pull;

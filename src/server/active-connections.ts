@@ -3,11 +3,11 @@
  * long the close handshake may take. Long, because a slow reader still has the
  * system's buffers to empty, and a close before that would lose them.
  */
-export const CLOSE_PATIENCE_MS = 300_000;
+export const DRAIN_TIMEOUT_MS = 300_000;
 
 /** What a client has open, for as long as it lasts: an append, or a read that goes on. */
 export interface ActiveConnection {
-  /** Tells the client that the server closes, unless its protocol tells it another way. */
+  /** Notifies the client that the server closes, unless its protocol does so in another way. */
   shutDown(): void;
   /** Cuts the connection at once; it is deleted as at every other end. */
   terminate(): void;
@@ -31,7 +31,10 @@ export class ActiveConnections {
     this.#intervalMs = Math.ceil(keepAliveMs / 2);
   }
 
-  /** Counts it until {@link delete}. One that comes while the server closes is told in this turn, when it has been made. */
+  /**
+   * Counts it until {@link delete}. One that comes while the server closes is notified in this turn, when it has been
+   * made.
+   */
   add(connection: ActiveConnection): void {
     this.#connections.add(connection);
     this.#timer ??= setInterval(() => this.#sweep(), this.#intervalMs).unref();
@@ -46,7 +49,7 @@ export class ActiveConnections {
     this.#onEmpty?.();
   }
 
-  /** Tells all that the server closes, and those that come from now on. */
+  /** Notifies all that the server closes, and those that come from now on. */
   shutDown(): void {
     this.#closing ??= 'shutDown';
     for (const connection of this.#connections) connection.shutDown();

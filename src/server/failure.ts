@@ -3,7 +3,7 @@ import { HttpfstreamError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
 import { type Problem, problemDocument } from './node/problem.ts';
 import { asksForWebSocket } from './node/request-head.ts';
-import { isBodyUnderWay, LastWords } from './node/rest-of-body.ts';
+import { EarlyAnswer, isBodyUnderWay } from './node/rest-of-body.ts';
 import { preferredType } from './request/headers.ts';
 import { parseTarget } from './request/target.ts';
 
@@ -121,7 +121,7 @@ export function sendText(request: FastifyRequest, reply: FastifyReply, text: str
   // A client that has gone reads nothing, so that its connection need not be kept for it.
   if (!isBodyUnderWay(request.raw) || request.raw.socket.destroyed) return reply.send(bytes);
   reply.headers({ connection: 'close', 'content-length': bytes.length });
-  return reply.send(new LastWords(request, bytes));
+  return reply.send(new EarlyAnswer(request, bytes));
 }
 
 function logFailure(error: Error, { status, code, detail }: Problem, request: FastifyRequest): void {

@@ -11,7 +11,9 @@ export interface HttpfstreamOptions {
    * answer is cut after twice that. Default 10,000.
    */
   keepAliveMs?: number;
-  /** How long a session waits for an appender whose connection broke, in milliseconds. Default 15,000; 0: not at all. */
+  /**
+   * How long a session waits for an appender whose connection broke, in milliseconds. Default 15,000; 0: not at all.
+   */
   graceMs?: number;
   /**
    * When appended bytes are acknowledged: once the system has them (`os`: they

@@ -60,7 +60,10 @@ export class BlockLoan {
     return SMALL_BLOCK_BYTES + this.#lentBytes;
   }
 
-  /** Lends so many bytes more, beyond a small block, if others leave enough. Whoever calls it uses what it has as it likes. */
+  /**
+   * Lends so many bytes more, beyond a small block, if others leave enough. Whoever calls it uses what it has as it
+   * likes.
+   */
   extend(bytes: number): boolean {
     if (!this.#pool.take(bytes)) return false;
     this.#lentBytes += bytes;

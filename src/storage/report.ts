@@ -1,2 +1,2 @@
-/** Told what was found and done, for the operator. */
+/** Notified of what was found and done, for the operator. */
 export type Report = (message: string, detail: Readonly<Record<string, unknown>>) => void;

@@ -13,7 +13,9 @@ export function hasErrno(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code));
 }
 
-/** What an operating system's error means to the one who asked; it becomes the cause. Our own errors stay as they are. */
+/**
+ * What an operating system's error means to the one who asked; it becomes the cause. Our own errors stay as they are.
+ */
 export function storageFailure(cause: unknown): HttpfstreamError {
   if (cause instanceof HttpfstreamError) return cause;
   const options = { cause };
@@ -34,9 +36,21 @@ export function storageFailure(cause: unknown): HttpfstreamError {
   return new StorageError("the server's file system refused", options);
 }
 
+/** An error of a call that was given a descriptor, and so does not say of which file, with the name of that. */
+export function withName(error: unknown, name: string): Error {
+  const { code } = error as NodeJS.ErrnoException;
+  return Object.assign(new Error(`${reasonOf(error)} '${name}'`, { cause: error }), { code });
+}
+
+/** What an operator is to read of an error: what the system said, where that is known. */
+export function reasonOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
 /**
- * Runs what is in line, and may well fail, without noting where: it is told what is not there, not searched for who asked, and a
- * stack takes several times as long as a look-up.
+ * Runs what is in line, and may well fail, without noting where: it is told what is not there, not searched for who
+ * asked, and a stack takes several times as long as a look-up.
  */
 export function withoutStack<T>(action: () => T): T {
   const { stackTraceLimit } = Error;

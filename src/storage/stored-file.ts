@@ -109,8 +109,8 @@ export class StoredFile {
   }
 
   /**
-   * Lets the file go, in line unless that may take long. Nothing may be read or written at that time. Idempotent, because
-   * the number of a closed file is soon another's.
+   * Lets the file go, in line unless that may take long. Nothing may be read or written at that time. Idempotent,
+   * because the number of a closed file is soon another's.
    */
   close(): Promise<void> {
     this.#closed ??= this.#letGo();
@@ -171,8 +171,8 @@ export class AppendFile extends StoredFile {
   }
 
   /**
-   * Cuts everything from `size` on, if it ends at `end`: looked at and cut in line, so that nothing is cut off that comes
-   * meanwhile.
+   * Cuts everything from `size` on, if it ends at `end`: looked at and cut in line, so that nothing is cut off that
+   * comes meanwhile.
    */
   truncateInLine(size: number, end: number): void {
     if (fileIo.fstateSync(this.fd).size === end) fs.ftruncateSync(this.fd, size);

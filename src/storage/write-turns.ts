@@ -14,7 +14,10 @@ const TURN_MS = 10;
 /** A write in line that takes longer than this says that the disk is slow: … */
 const SLOW_MS = 10;
 
-/** … nothing is written in line for so long, or for so long after a thread was held up as much, and for twice that if it is slow again soon after, … */
+/**
+ * … nothing is written in line for so long, or for so long after a thread was held up as much, and for twice that if
+ * it is slow again soon after, …
+ */
 const SLOW_FOR_MS = 1000;
 
 /** … up to this: then it is tried again. */
@@ -42,7 +45,9 @@ export class WriteTurns {
   #slowUntilMs = 0;
   #slowForMs = SLOW_FOR_MS;
 
-  /** Lets `writer` write at the end of this turn; of the next one, or later in this one, when it is at an end already. */
+  /**
+   * Lets `writer` write at the end of this turn; of the next one, or later in this one, when it is at an end already.
+   */
   schedule(writer: TurnWriter): void {
     this.#due.add(writer);
     this.#arm();

@@ -252,6 +252,11 @@ export class InvalidSourceError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_SOURCE';
 }
 
+/** Only the end of its connection says that an answer is over, so that nobody can know whether it is whole. */
+export class UnframedAnswerError extends HttpfstreamError {
+  readonly code = 'HFS_UNFRAMED_ANSWER';
+}
+
 /** The URL is not an http, https, ws or wss URL. */
 export class InvalidUrlError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_URL';
@@ -262,7 +267,10 @@ export class UnexpectedStatusError extends HttpfstreamError {
   readonly code = 'HFS_UNEXPECTED_STATUS';
   /** The HTTP status of the answer. */
   readonly status: number;
-  /** How long to wait before a retry (`Retry-After`), in milliseconds, at most an hour; undefined when the server does not say. */
+  /**
+   * How long to wait before a retry (`Retry-After`), in milliseconds, at most an hour; undefined when the server does
+   * not say.
+   */
   readonly retryAfterMs: number | undefined;
 
   constructor(status: number, message = `HTTP status ${status}`, retryAfterMs?: number) {

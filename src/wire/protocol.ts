@@ -31,7 +31,9 @@ export const QueryName = {
   lines: 'lines',
   /** Follower: seconds to wait for a resource that does not exist yet. */
   wait: 'wait',
-  /** Follower: seconds for which the file stays open after the end, for a follower that comes back with `generation`. */
+  /**
+   * Follower: seconds for which the file stays open after the end, for a follower that comes back with `generation`.
+   */
   hold: 'hold',
   /** Both: refuse if the file does not have this generation, because it was replaced. */
   generation: 'generation',
@@ -118,7 +120,10 @@ export interface EndMessage extends EndFacts {
   detail?: string;
 }
 
-/** To a follower: the appender's connection broke, or the resource does not exist yet (`waiting`); that is over (`live`). */
+/**
+ * To a follower: the appender's connection broke, or the resource does not exist yet (`waiting`); that is over
+ * (`live`).
+ */
 export interface StatusMessage {
   type: 'waiting' | 'live';
 }

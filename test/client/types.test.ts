@@ -27,11 +27,12 @@ test('what an append takes and gives is typed', async () => {
   writable.on('error', (error) => expectTypeOf(error).toEqualTypeOf<Error>()).on('open', () => {});
   expectTypeOf(writable.close).returns.resolves.toEqualTypeOf<AppendResult>();
   expectTypeOf(append).returns.resolves.toEqualTypeOf<AppendResult>();
-  expectTypeOf<string | Uint8Array | Blob>().toExtend<AppendSource>();
+  expectTypeOf<string | Uint8Array | Blob | Response>().toExtend<AppendSource>();
   expectTypeOf<NodeJS.ReadableStream | ReadableStream<string> | string[]>().toExtend<AppendSource>();
   expectTypeOf<number>().not.toExtend<AppendSource>();
   expectTypeOf<ArrayBuffer>().not.toExtend<AppendSource>();
   expectTypeOf<number[]>().not.toExtend<AppendSource>();
+  expectTypeOf<Promise<Response>>().not.toExtend<AppendSource>();
   expectTypeOf<Promise<string>>().not.toExtend<AppendSource>();
   // @ts-expect-error: neither bytes nor text
   expect(() => writable.write({})).toThrow(TypeError);

@@ -1,9 +1,12 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { Core } from '../../src/core/core.ts';
+import { checkRootAt } from '../../src/core/recovery/check/root-check.ts';
 import { ServerClosingError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { CollectingSink, startCore } from '../support/core/harness.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 
 const { signal } = new AbortController();
 
@@ -31,5 +34,38 @@ describe('a core that closes', () => {
     await core.close();
     const follow = core.followers.follow(ResourcePath.parse('/f'), {}, new CollectingSink(), signal);
     await expect(follow).rejects.toThrow(ServerClosingError);
+  });
+});
+
+describe('a core that finds something else in place of what is its own', () => {
+  it.each([
+    ['a file', 'records'],
+    ['a directory', 'records/DAMAGED'],
+    ['a directory', 'records/CURRENT'],
+    ['a file', 'redo'],
+    ['a directory', 'redo/0000000001.log'],
+    ['a file', 'quarantine'],
+    ['a directory', 'quarantine/1-2.log'],
+    ['a directory', 'quarantine/x'],
+    ['a file', 'imported-0.3'],
+  ])('says where: %s at %s', async (what, name) => {
+    const directory = await temporaryDirectory();
+    const own = path.join(directory, '.httpfstream');
+    const place = path.join(own, name);
+    await mkdir(path.dirname(place), { recursive: true });
+    await (what === 'a file' ? writeFile(place, '') : mkdir(place));
+    const failure = { code: 'HFS_STORAGE_ERROR', message: expect.stringContaining(place) };
+    const opened = Core.open(directory, { durability: 'os', graceMs: 0, fileMode: 0o644 });
+    await expect(opened).rejects.toMatchObject(failure);
+    await expect(checkRootAt(directory, () => undefined)).rejects.toMatchObject(failure);
+  });
+
+  it('says what went wrong first, not what follows from that', async () => {
+    const directory = await temporaryDirectory();
+    const own = path.join(directory, '.httpfstream');
+    await mkdir(path.join(own, 'redo.spare'), { recursive: true });
+    await writeFile(path.join(own, 'records'), '');
+    const opened = Core.open(directory, { durability: 'os', graceMs: 0, fileMode: 0o644 });
+    await expect(opened).rejects.toThrow(path.join(own, 'records'));
   });
 });

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { text as textOf } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import {
@@ -11,8 +12,10 @@ import {
   text,
 } from '../../src/http/index.node.ts';
 import { rejection } from '../client/client-server.ts';
+import { answerOf } from '../support/http/answers.ts';
 import { FETCHES } from '../support/http/fetches.ts';
 import { nobody, serve } from '../support/http/servers.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 /** A fetch that tells what it was given, in place of sending it. */
 const seen: { url: URL; init: RequestInit & { method: string; headers: Headers } }[] = [];
@@ -182,6 +185,32 @@ describe('middleware', () => {
     ]);
   });
 
+  test.each(['never goes on', 'goes on later'])(
+    'that %s does not keep who aborts, nor what was to be sent',
+    async (how) => {
+      let goOn = () => {};
+      const waiting = new Promise<void>((resolve) => {
+        goOn = resolve;
+      });
+      const { response, state } = answerOf(['late']);
+      const late: Middleware = () => async () => {
+        await waiting;
+        return response;
+      };
+      const source = Readable.from(['a']);
+      const controller = new AbortController();
+      const own = client('http://a', { fetch: spy }).use(late);
+      const failed = rejection(own.post('/').body(source).signal(controller.signal).send());
+      await new Promise((resolve) => setImmediate(resolve));
+      controller.abort(new Error('enough'));
+      expect(await failed).toMatchObject({ message: 'enough' });
+      expect(source.destroyed).toBe(true);
+      if (how === 'never goes on') return;
+      goOn();
+      await waitFor(() => state.isCancelled, 'the late answer to be cancelled');
+    },
+  );
+
   test('that fails ends what was to be sent', async () => {
     let isEnded = false;
     const body = new ReadableStream<Uint8Array>({
@@ -261,6 +290,13 @@ describe.each(FETCHES)('over %s', (_name, fetch) => {
     const method = name.toLowerCase() as 'get' | 'put' | 'post' | 'patch' | 'delete';
     expect(await told(own[method]('/a').send())).toMatchObject({ method: name, path: '/a', body: '' });
     expect((await own.head('/a').send()).headers.get('x-a')).toBe('b');
+  });
+
+  test('a method is written in capitals, whoever asks', async () => {
+    const own = await start();
+    expect(await told(own.request('patch', '/').body('x').send())).toMatchObject({ method: 'PATCH' });
+    expect(await rejection(own.request('get', '/').body('x').send())).toBeInstanceOf(TypeError);
+    expect(await text(await own.request('head', '/').send())).toBe('');
   });
 
   test('an answer of any status is one, and says where it came from', async () => {

@@ -1,5 +1,7 @@
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import type http from 'node:http';
 import type https from 'node:https';
+import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { expect, expectTypeOf, test } from 'vitest';
 import {
@@ -27,6 +29,8 @@ import {
   text,
 } from '../../src/http/index.node.ts';
 import * as browser from '../../src/http/index.ts';
+import { runSuccessfully } from '../support/programs/program.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 
 test('a client gives requests, and those give themselves until they are sent', () => {
   const own = client('http://a', { fetch: globalThis.fetch as Fetch, headers: { a: 'b' } });
@@ -71,7 +75,7 @@ test('what can be sent is typed', () => {
 test('what reads answers takes any of them', () => {
   expectTypeOf(ok).toEqualTypeOf<(response: Response) => Promise<Response>>();
   expectTypeOf(text).returns.resolves.toEqualTypeOf<string>();
-  expectTypeOf(bytes).returns.resolves.toEqualTypeOf<Uint8Array>();
+  expectTypeOf(bytes).returns.resolves.toEqualTypeOf<Uint8Array<ArrayBuffer>>();
   expectTypeOf(json).returns.resolves.toEqualTypeOf<unknown>();
   expectTypeOf(json<{ a: number }>).returns.resolves.toEqualTypeOf<{ a: number }>();
   expectTypeOf(lines).returns.toEqualTypeOf<AsyncGenerator<string>>();
@@ -98,4 +102,44 @@ test('in browsers there is all but what is for Node', async () => {
   const onlyNode = ['nodeFetch', 'readable'];
   expect(Object.keys(browser)).toEqual(Object.keys(node).filter((name) => !onlyNode.includes(name)));
   expectTypeOf<Omit<typeof node, 'nodeFetch' | 'readable'>>().toEqualTypeOf<typeof browser>();
+});
+
+/** A page's program: what browsers have is what it is typed with. */
+const PAGE = `
+import { type Body, bytes, client, concurrency, events, type Fetch, lines, logging, type Middleware, ndjson, ok } from 'httpfstream/http';
+const wrap: Middleware = (next) => next;
+const platform: Fetch = fetch;
+const own = client(location.origin, { fetch, headers: { a: 'b' } }).use(logging(console), concurrency(2), wrap);
+const response: Response = await ok(await own.post('/').body(new Blob(['x'])).send());
+for await (const line of lines(response)) line.length;
+for await (const { data } of events(response)) data.length;
+for await (const { a } of ndjson<{ a: number }>(response)) a + 1;
+const bodies: Body[] = [response, response.body!, new ReadableStream<Uint8Array>(), () => 'x'];
+const copy = new Blob([await bytes(response)]);
+await own.multipart('/').file('a', 'b', new File([], 'x')).send();
+export { bodies, copy, platform };
+`;
+
+const CHECKOUT = path.join(import.meta.dirname, '../..');
+
+test('a project for browsers can use it, without the types of Node', async () => {
+  const directory = await temporaryDirectory();
+  await mkdir(path.join(directory, 'node_modules'));
+  await symlink(CHECKOUT, path.join(directory, 'node_modules/httpfstream'));
+  await writeFile(path.join(directory, 'page.ts'), PAGE);
+  const compilerOptions = {
+    lib: ['ES2022', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'],
+    target: 'ES2022',
+    module: 'ESNext',
+    moduleResolution: 'bundler',
+    preserveSymlinks: true,
+    types: [],
+    strict: true,
+    noEmit: true,
+  };
+  await writeFile(
+    path.join(directory, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions, files: ['page.ts'] }),
+  );
+  expect(await runSuccessfully(path.join(CHECKOUT, 'node_modules/.bin/tsc'), ['-p', directory])).toBe('');
 });

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, assert, describe, expect, it, vi } from 'vitest';
-import { ActiveConnections, CLOSE_PATIENCE_MS } from '../../src/server/active-connections.ts';
+import { ActiveConnections, DRAIN_TIMEOUT_MS } from '../../src/server/active-connections.ts';
 import { HttpFollow } from '../../src/server/http/follow.ts';
 import { openSocket, rawGet, rawRequest, readHead, readToEnd, writeHead } from '../support/http/raw.ts';
 import { startServer } from '../support/server/server.ts';
@@ -113,9 +113,9 @@ describe('a disk that gives an error', () => {
       await waitFor(isFull, 'the follower to be in the way');
       await waitForStandstill(() => sending.mock.calls.length, 'the system to take no more of it');
       follow.fail(refusal());
-      follow.keepAlive(CLOSE_PATIENCE_MS);
+      follow.keepAlive(DRAIN_TIMEOUT_MS);
       expect(follow.isOver).toBe(false);
-      follow.keepAlive(CLOSE_PATIENCE_MS);
+      follow.keepAlive(DRAIN_TIMEOUT_MS);
       await waitFor(() => follow.isOver, 'the end of the connection');
     },
   );

@@ -1,174 +1,117 @@
-import type { IncomingMessage } from 'node:http';
-import { type Readable, Transform, type TransformCallback } from 'node:stream';
-import { bodyEndOf } from '../../client/follow/body-end.ts';
-import { ConnectionError, UnexpectedStatusError } from '../../wire/errors.ts';
-import { type ClientLog, PRESUMED_END } from '../client-log.ts';
-import {
-  type Answer,
-  contentLengthOf,
-  contentRangeOf,
-  type RequestOptions,
-  request,
-} from '../http-request.ts';
+import type { Readable } from 'node:stream';
+import { AnswerSource, wholeAnswer } from '../../client/append/answer-source.ts';
+import { declaredLength } from '../../http/body/body.ts';
+import type { Source } from '../../http/body/source.ts';
+import { SourceReadable } from '../../http/node/readable.ts';
+import { UnexpectedStatusError } from '../../wire/errors.ts';
+import { contentRangeOf, discard, type RequestOptions, requestResource } from '../resource-request.ts';
 import type { ByteSource } from './local-source.ts';
+import { remoteFileName } from './remote-file-name.ts';
 
 const PARTIAL_CONTENT = 206;
 
-const EXTENDED_NAME = /(?:^|;)\s*filename\*\s*=\s*(?<charset>utf-8|iso-8859-1)'[^']*'(?<value>[^;\s"]+)/i;
-const PLAIN_NAME = /(?:^|;)\s*filename\s*=\s*(?:"(?<quoted>(?:[^"\\]|\\.)*)"|(?<token>[^;\s"]+))/i;
+/** What is asked for, and what is taken for an answer. */
+export interface RemoteRequest extends Omit<RequestOptions, 'signal'> {
+  url: string;
+  /** Whether an answer that ends only with its connection is taken for a whole one. */
+  allowUnframed: boolean;
+}
 
 /**
- * What GET of a URL answers. The request is sent now, so that nothing is
+ * What a URL answers. The request is sent now, so that nothing is
  * appended when it fails.
  *
- * @param ownHeaders for that server, and no other
- * @throws {UnexpectedStatusError} unless the status is 2xx, and the errors of {@link request}
+ * @throws {UnexpectedStatusError} unless the status is 2xx, and the errors of {@link requestResource}
  */
-export async function remoteSource(
-  url: string,
-  ownHeaders: Readonly<Record<string, string>>,
-  log: ClientLog,
-): Promise<ByteSource> {
-  const get = (headers: Record<string, string>) => answerTo(url, { method: 'GET', headers, ownHeaders });
-  const answer = await get({});
-  const { response } = answer;
-  if (answer.status === PARTIAL_CONTENT) {
-    response.destroy();
-    throw new UnexpectedStatusError(answer.status, 'the answer is a part, and nobody asked for one');
-  }
-  // It may break before it is read.
-  response.on('error', () => {});
-  const size = contentLengthOf(response);
+export async function remoteSource(request: RemoteRequest): Promise<ByteSource> {
+  const { allowUnframed } = request;
+  const response = await wholeAnswerTo(request);
+  const size = declaredLength(response.headers);
   return {
     size,
-    fileName: remoteFileName(answer.url, response.headers['content-disposition']),
-    canSeek: true,
+    fileName: remoteFileName(new URL(response.url), response.headers.get('content-disposition')),
+    canSeek: request.method === 'GET',
     mayEndAnywhere: false,
     async open(position) {
-      if (position === 0) return new Body(response, 0, log);
-      response.destroy();
-      return openAt(await get({ range: `bytes=${position}-` }), position, size, log);
+      if (position === 0) return wholeAnswer(response, { skipBytes: 0, allowUnframed });
+      await discard(response);
+      const headers = { ...request.headers, range: `bytes=${position}-` };
+      return openAt(await answerTo({ ...request, headers }), position, size, allowUnframed);
     },
-    close: () => response.destroy(),
+    close: () => void discard(response),
   };
 }
 
-function openAt(
-  { status, response }: Answer,
+/** The same, but the request is sent when somebody begins to read. */
+export function laterSource(request: RemoteRequest): ByteSource {
+  return {
+    size: undefined,
+    fileName: undefined,
+    canSeek: false,
+    mayEndAnywhere: false,
+    open: () => new SourceReadable(new LaterAnswer(request)),
+    close: () => {},
+  };
+}
+
+class LaterAnswer implements Source {
+  readonly #request: RemoteRequest;
+  readonly #over = new AbortController();
+  #answer: Source | undefined;
+
+  constructor(request: RemoteRequest) {
+    this.#request = request;
+  }
+
+  async next(): Promise<Uint8Array | undefined> {
+    this.#answer ??= await this.#ask();
+    return this.#answer.next();
+  }
+
+  end(reason: unknown): void {
+    this.#over.abort(reason);
+  }
+
+  async #ask(): Promise<Source> {
+    const response = await wholeAnswerTo(this.#request, this.#over.signal);
+    return new AnswerSource(response, { skipBytes: 0, allowUnframed: this.#request.allowUnframed });
+  }
+}
+
+async function openAt(
+  response: Response,
   position: number,
   size: number | undefined,
-  log: ClientLog,
-): Readable {
-  if (status !== PARTIAL_CONTENT) return new Body(response, position, log);
-  const { start, end, total = size } = contentRangeOf(response);
+  allowUnframed: boolean,
+): Promise<Readable> {
+  const { status, headers } = response;
+  if (status !== PARTIAL_CONTENT) return wholeAnswer(response, { skipBytes: position, allowUnframed });
+  const { start, end, total = size } = contentRangeOf(headers);
   const hasOtherSize = size !== undefined && total !== size;
   // A server may send less than was requested (RFC 9110, section 15.3.7).
   const isCut = total === undefined || end !== total - 1;
   if (start !== position || hasOtherSize || isCut) {
-    response.destroy();
+    await discard(response);
     throw new UnexpectedStatusError(
       status,
-      `the answer is not the whole range from byte ${position} on: ${response.headers['content-range'] ?? ''}`,
+      `the answer is not the whole range from byte ${position} on: ${headers.get('content-range') ?? ''}`,
     );
   }
-  return new Body(response, 0, log);
+  return wholeAnswer(response, { skipBytes: 0, allowUnframed });
 }
 
-async function answerTo(url: string, options: RequestOptions): Promise<Answer> {
-  const answer = await request(url, options);
-  if (answer.status >= 200 && answer.status < 300) return answer;
-  answer.response.destroy();
-  throw new UnexpectedStatusError(answer.status);
+async function wholeAnswerTo(request: RemoteRequest, signal?: AbortSignal): Promise<Response> {
+  const response = await answerTo(request, signal);
+  const wantsPart = 'range' in request.headers;
+  if (response.status !== PARTIAL_CONTENT || wantsPart) return response;
+  await discard(response);
+  throw new UnexpectedStatusError(response.status, 'the answer is a part, and nobody asked for one');
 }
 
-/** The body of an answer, without its first bytes. Fails if it is incomplete. */
-class Body extends Transform {
-  readonly #response: IncomingMessage;
-  readonly #size: number | undefined;
-  readonly #log: ClientLog;
-  #receivedBytes = 0;
-  #skipBytes: number;
-
-  constructor(response: IncomingMessage, skipBytes: number, log: ClientLog) {
-    super();
-    this.#response = response;
-    this.#size = contentLengthOf(response);
-    this.#log = log;
-    this.#skipBytes = skipBytes;
-    response.once('error', (cause) => this.destroy(this.#brokenOff(cause)));
-    this.once('close', () => response.destroy());
-    if (response.destroyed) this.destroy(this.#brokenOff(response.errored ?? undefined));
-    else response.pipe(this);
-  }
-
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
-    this.#receivedBytes += chunk.length;
-    const skipped = Math.min(this.#skipBytes, chunk.length);
-    this.#skipBytes -= skipped;
-    if (skipped < chunk.length) this.push(chunk.subarray(skipped));
-    callback();
-  }
-
-  override _flush(callback: TransformCallback): void {
-    const end = bodyEndOf(this.#response);
-    const isCut = this.#size !== undefined && this.#receivedBytes !== this.#size;
-    if (isCut || end === 'unknown') {
-      callback(this.#brokenOff(undefined));
-    } else if (this.#skipBytes > 0) {
-      callback(new ConnectionError('the body ends before what is already there'));
-    } else {
-      if (end === 'presumed') this.#log.verbose(PRESUMED_END);
-      callback();
-    }
-  }
-
-  #brokenOff(cause: Error | undefined): ConnectionError {
-    const size = this.#size === undefined ? '' : ` of ${this.#size}`;
-    return new ConnectionError(`the body broke off after ${this.#receivedBytes}${size} bytes`, { cause });
-  }
-}
-
-/**
- * The file name of what a URL answers: the name in its Content-Disposition
- * (RFC 6266), or else the last segment of the URL. Never a path. Undefined
- * when there is no usable name.
- */
-export function remoteFileName(url: URL, contentDisposition: string | undefined): string | undefined {
-  return (
-    cleanName(extendedName(contentDisposition ?? '')) ??
-    cleanName(plainName(contentDisposition ?? '')) ??
-    cleanName(decode(url.pathname.slice(url.pathname.lastIndexOf('/') + 1)))
-  );
-}
-
-function extendedName(header: string): string | undefined {
-  const { charset, value } = EXTENDED_NAME.exec(header)?.groups ?? {};
-  if (charset === undefined || value === undefined) return undefined;
-  return charset.toLowerCase() === 'utf-8' ? decode(value) : decodeLatin1(value);
-}
-
-function plainName(header: string): string | undefined {
-  const { quoted, token } = PLAIN_NAME.exec(header)?.groups ?? {};
-  return quoted?.replace(/\\(.)/g, '$1') ?? token;
-}
-
-function decode(text: string): string | undefined {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function decodeLatin1(text: string): string {
-  return text.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
-}
-
-function cleanName(name: string | undefined): string | undefined {
-  const base = name
-    ?.replace(/\p{Cc}/gu, '')
-    .split(/[/\\]/)
-    .at(-1)
-    ?.trim();
-  return base === '' || base === '.' || base === '..' ? undefined : base;
+async function answerTo({ url, ...options }: RemoteRequest, signal?: AbortSignal): Promise<Response> {
+  const response = await requestResource(url, { ...options, ...(signal && { signal }) });
+  if (response.ok) return response;
+  await discard(response);
+  // What it says may repeat a secret of the request.
+  throw new UnexpectedStatusError(response.status);
 }

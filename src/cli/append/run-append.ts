@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { InvalidUrlError } from '../../wire/errors.ts';
+import { InvalidUrlError, UnframedAnswerError } from '../../wire/errors.ts';
 import { EXIT_FAILURE, isDirectoryUrl } from '../client-command.ts';
 import { type CommandIo, exitCodeOfSignal, messageOf } from '../io/io.ts';
 import { EXIT_USAGE, WrongUsageError } from '../parse-arguments.ts';
@@ -11,11 +11,14 @@ import {
   parseAppendArguments,
   type SourceRequest,
   sourceName,
+  type UrlRequest,
 } from './append-arguments.ts';
 import { appendCommandOutput } from './append-command-output.ts';
 import { type ByteSource, fileSource, stdinSource } from './local-source.ts';
-import { remoteSource } from './remote-source.ts';
-import { Transfer } from './transfer.ts';
+import { readInstead } from './read-instead.ts';
+import { laterSource, remoteSource } from './remote-source.ts';
+import { requestBody } from './request-data.ts';
+import { NotTheFirstError, Transfer } from './transfer.ts';
 
 /**
  * Runs `httpfstream-append`: appends standard input, files, what a URL answers
@@ -53,6 +56,7 @@ async function appendSource(
   let source: ByteSource | undefined;
   let progress: AppendProgress | undefined;
   let restoreSignals = () => {};
+  const isOnce = request.kind === 'url' && request.once;
   try {
     source = await byteSourceOf(request, args, io);
     const { size, canSeek, mayEndAnywhere } = source;
@@ -66,7 +70,8 @@ async function appendSource(
     progress = terminal && new AppendProgress(terminal, { size, position });
     const transfer = new Transfer(readable, url, {
       headers,
-      expect: resume ? position : undefined,
+      expect: resume || isOnce ? position : undefined,
+      claimsFirst: isOnce,
       stallTimeoutMs,
       tee: tee ? io.stdout : undefined,
       progress,
@@ -92,7 +97,12 @@ async function appendSource(
     return transfer.hasFailedCopy ? EXIT_FAILURE : 0;
   } catch (error) {
     progress?.stop();
-    log.write(`failed to append from ${name} to ${url}: ${messageOf(error)}`);
+    if (error instanceof NotTheFirstError) {
+      restoreSignals();
+      return await readInstead(args, io);
+    }
+    const hint = error instanceof UnframedAnswerError ? ' (--allow-unframed takes them for that)' : '';
+    log.write(`failed to append from ${name} to ${url}: ${messageOf(error)}${hint}`);
     if (stopSignal !== undefined) return exitCodeOfSignal(stopSignal);
     return error instanceof WrongUsageError ? EXIT_USAGE : EXIT_FAILURE;
   } finally {
@@ -103,7 +113,7 @@ async function appendSource(
 
 function byteSourceOf(
   request: Exclude<SourceRequest, CommandRequest>,
-  { resume, log }: AppendArguments,
+  { resume }: AppendArguments,
   io: CommandIo,
 ): Promise<ByteSource> | ByteSource {
   switch (request.kind) {
@@ -112,8 +122,14 @@ function byteSourceOf(
     case 'files':
       return fileSource(request.paths, { mustSeek: resume, stdin: () => io.stdin });
     case 'url':
-      return remoteSource(request.url, request.headers, log);
+      return urlSource(request, io);
   }
+}
+
+async function urlSource({ data, once, ...request }: UrlRequest, io: CommandIo): Promise<ByteSource> {
+  // Before anything is claimed: a file may be missing.
+  const body = data && (await requestBody(data, () => io.stdin));
+  return once ? laterSource({ ...request, body }) : remoteSource({ ...request, body });
 }
 
 /**

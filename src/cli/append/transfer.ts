@@ -2,6 +2,12 @@ import { type Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { AppendStream } from '../../client/append/append-options.ts';
 import { openAppend } from '../../client/append/open-append.ts';
+import {
+  AppendConflictError,
+  PositionMismatchError,
+  StreamClosedError,
+  UnsupportedError,
+} from '../../wire/errors.ts';
 import type { ClientSettings } from '../client-command.ts';
 import { type ClientLog, RETRY, ReconnectLog } from '../client-log.ts';
 import { type AppendProgress, formatBytes } from '../progress.ts';
@@ -13,6 +19,8 @@ const LAST_WAIT_MS = 10_000;
 export interface TransferOptions extends ClientSettings {
   /** The size that the resource must have at the beginning. */
   expect: number | undefined;
+  /** Whether the readable is read only once the server has accepted, and kept all others out. */
+  claimsFirst?: boolean;
   /** How long a legacy server may accept none of what it is sent, in milliseconds. */
   stallTimeoutMs: number;
   /** Gets a copy, until its reader closes it. */
@@ -25,6 +33,9 @@ export interface TransferOptions extends ClientSettings {
   /** How long to wait for a disconnected server once the append is to end, in milliseconds. Default 10,000. */
   lastWaitMs?: number;
 }
+
+/** Somebody was there before an append that was to be the first one. */
+export class NotTheFirstError extends Error {}
 
 /**
  * Appends a readable to a resource, no faster than the server and the copy accept
@@ -41,6 +52,8 @@ export class Transfer {
   readonly #log: ClientLog;
   readonly #lastWaitMs: number;
   #readBytes = 0;
+  readonly #claimsFirst: boolean;
+  #hasOpened = false;
   #isDisconnected = false;
   /** Whether the wait for a disconnected server is limited. */
   #isEnding = false;
@@ -55,10 +68,12 @@ export class Transfer {
       progress,
       status,
       log,
+      claimsFirst = false,
       lastWaitMs = LAST_WAIT_MS,
     } = options;
     this.#readable = readable;
     this.#log = log;
+    this.#claimsFirst = claimsFirst;
     this.#lastWaitMs = lastWaitMs;
     const reconnectLog = new ReconnectLog(log);
     this.#writable = openAppend(url, {
@@ -93,11 +108,21 @@ export class Transfer {
       this.#tee = new Tee(tee, log);
       this.#destinations.push(this.#tee);
     }
-    for (const destination of this.#destinations) readable.pipe(destination);
+    if (!claimsFirst) this.#pipe();
+  }
+
+  #pipe(): void {
+    for (const destination of this.#destinations) this.#readable.pipe(destination);
   }
 
   #opened({ progress, log, hintAtResumeFor }: TransferOptions): void {
     const { startPosition } = this.#writable;
+    this.#hasOpened = true;
+    if (this.#claimsFirst && startPosition === undefined) {
+      this.destroy(new UnsupportedError("a server of the original's kind cannot say who was first"));
+      return;
+    }
+    if (this.#claimsFirst) this.#pipe();
     // A legacy server tells neither the position nor what it has received.
     if (startPosition === undefined) progress?.withoutAcknowledgements();
     if (!startPosition || hintAtResumeFor === undefined) return;
@@ -110,9 +135,15 @@ export class Transfer {
     return this.#tee?.hasFailed === true;
   }
 
-  /** Resolves when the server has confirmed the end; rejects when the append has failed. */
+  /**
+   * Resolves when the server has confirmed the end; rejects when the append has failed.
+   *
+   * @throws {NotTheFirstError} if it was to claim the resource first
+   */
   async done(): Promise<void> {
-    await finished(this.#writable);
+    await finished(this.#writable).catch((error) => {
+      throw this.#claimsFirst && !this.#hasOpened ? failureOfClaim(error) : error;
+    });
     if (this.#tee !== undefined) await finished(this.#tee);
   }
 
@@ -166,4 +197,12 @@ export class Transfer {
     this.#writable.destroy(error);
     this.#readable.destroy();
   }
+}
+
+function failureOfClaim(cause: unknown): unknown {
+  const isTaken =
+    cause instanceof PositionMismatchError ||
+    cause instanceof AppendConflictError ||
+    cause instanceof StreamClosedError;
+  return isTaken ? new NotTheFirstError(cause.message, { cause }) : cause;
 }

@@ -1,7 +1,8 @@
 import { open } from 'node:fs/promises';
 import { refusalOf } from '../../client/refusal.ts';
+import { readable } from '../../http/index.node.ts';
 import { ConnectionError, ResourceGoneError, UnexpectedStatusError } from '../../wire/errors.ts';
-import { contentRangeOf, type RequestOptions, request } from '../http-request.ts';
+import { contentRangeOf, discard, type RequestOptions, requestResource } from '../resource-request.ts';
 
 /** How much is compared at each end of the file. */
 const COMPARED_BYTES = 64 * 1024;
@@ -45,7 +46,7 @@ export class FileBeginning {
    *
    * @param options.headers for the server
    * @throws {ResourceGoneError} when the resource begins with other bytes
-   * @throws the errors of {@link request} and {@link refusalOf}, and the system's
+   * @throws the errors of {@link requestResource} and {@link refusalOf}, and the system's
    */
   async confirm(url: string, options: ConfirmOptions): Promise<void> {
     if (this.#isConfirmed) return;
@@ -76,31 +77,33 @@ export class FileBeginning {
 /** Reads a range of a resource, or more if the server sends more; undefined when the server cannot send a part. */
 async function remoteBytes(
   url: string,
-  { headers: ownHeaders, signal }: ConfirmOptions,
+  { headers, signal }: ConfirmOptions,
   { start, length, timeoutMs }: RangeRequest,
 ): Promise<Buffer | undefined> {
   const end = start + length - 1;
-  const headers = { range: `bytes=${start}-${end}` };
-  const { status, response } = await request(url, { method: 'GET', headers, ownHeaders, signal });
+  const wanted = { ...headers, range: `bytes=${start}-${end}` };
+  const response = await requestResource(url, { method: 'GET', headers: wanted, signal });
+  const { status } = response;
   if (NO_RANGE.includes(status)) {
-    response.destroy();
+    await discard(response);
     return undefined;
   }
   if (status !== 206) throw await refusalOf(response);
-  const range = contentRangeOf(response);
+  const range = contentRangeOf(response.headers);
   if (range.start !== start || range.end !== end) {
-    response.destroy();
+    await discard(response);
     // The resource ends before the range: the server tells followers that it was cut.
     if (range.start === start && range.end !== undefined && range.end < end && range.total === range.end + 1)
       return undefined;
-    const text = response.headers['content-range'] ?? '';
+    const text = response.headers.get('content-range') ?? '';
     throw new UnexpectedStatusError(status, `the answer is not the range ${start}-${end}: ${text}`);
   }
-  const deadline = setTimeout(() => response.destroy(), timeoutMs);
+  const body = readable(response);
+  const deadline = setTimeout(() => body.destroy(), timeoutMs);
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
-    for await (const chunk of response) {
+    for await (const chunk of body) {
       chunks.push(chunk);
       bytes += chunk.length;
       // Not all of it if the server sends more.

@@ -182,6 +182,7 @@ const TEXTS = {
   name: 'httpfstream-follow',
   usage:
     '[-v] [-H HEADER]... [--token TOKEN] [-n LINES | -c BYTES | --from N] [-F | [--wait[=S]] [--exit-status]] [-o FILE] URL...',
+  header: 'send a header to the server, as "Name: value"; may come several times',
   description:
     'Writes a resource on an httpfstream server to standard output: what is there, then what comes.',
   help: `

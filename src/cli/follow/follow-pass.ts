@@ -2,9 +2,12 @@ import { once } from 'node:events';
 import { follow } from '../../client/follow/follow.ts';
 import type { FollowEnding, FollowOptions, FollowStream } from '../../client/follow/follow-options.ts';
 import type { ClientSettings } from '../client-command.ts';
-import { PRESUMED_END, RETRY, ReconnectLog } from '../client-log.ts';
+import { RETRY, ReconnectLog } from '../client-log.ts';
 import type { FileBeginning } from './file-beginning.ts';
 import type { FollowOutput } from './follow-output.ts';
+
+/** What is logged with `-v` when only the end of the connection says that a body is complete. */
+const PRESUMED_END = 'the server has closed the connection: in HTTP/1.0 that is the end, be it or not';
 
 export interface FollowPassOptions extends ClientSettings {
   output: FollowOutput;

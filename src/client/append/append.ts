@@ -1,51 +1,69 @@
 import type { Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
+import { isResponse } from '../../http/body/body.ts';
 import { InvalidSourceError } from '../../wire/errors.ts';
+import { wholeAnswer } from './answer-source.ts';
 import type { AppendOptions, AppendResult } from './append-options.ts';
 import { openAppend } from './open-append.ts';
 
 /**
  * What can be appended: bytes, or text, which is encoded as UTF-8; as a whole, or
- * in chunks. (Node's readables are async iterables.)
+ * in chunks. (Node's readables are async iterables.) Of a `Response`, whoever has
+ * fetched it, its body.
  */
 export type AppendSource =
   | string
   | Uint8Array
   | Blob
+  | Response
   | Iterable<Uint8Array | string>
   | AsyncIterable<Uint8Array | string>
   | ReadableStream<Uint8Array | string>;
+
+/** Options of `append`. */
+export interface SourceAppendOptions extends AppendOptions {
+  /**
+   * Whether a `Response` that says neither its length nor comes in chunks is taken for whole when its
+   * connection ends. By default the append then ends as interrupted, with {@link UnframedAnswerError}.
+   */
+  allowUnframed?: boolean;
+}
 
 /**
  * Appends everything that `source` contains or yields to a resource, and creates
  * the resource if it is missing.
  *
  * Resolves when the server has confirmed the end. When the source fails, or
- * `signal` aborts, the append ends as interrupted.
+ * `signal` aborts, the append ends as interrupted. So does that of a `Response`
+ * which breaks off, or of which nobody can know whether it is whole.
  *
  * @param url http, https, ws or wss URL of the resource
  * @param source is read no faster than the server accepts it, and released at the end, or when it yields next
  * @throws {InvalidUrlError} and the errors of {@link openAppend}; {@link InvalidSourceError} for what
- *   cannot be appended; the source's error; the signal's reason
+ *   cannot be appended, a `Response` whose status is not 2xx too; the source's error, of a `Response` that
+ *   breaks off {@link ConnectionError}; {@link UnframedAnswerError}; the signal's reason
  */
 export async function append(
   url: string | URL,
   source: AppendSource,
-  options: AppendOptions = {},
+  { allowUnframed = false, ...options }: SourceAppendOptions = {},
 ): Promise<AppendResult> {
   assertSource(source);
   const writable = openAppend(url, options);
   // The pipeline alone would wait for a source that is stuck, even when the append has failed.
-  await Promise.all([finished(writable), copy(source, writable)]);
+  await Promise.all([finished(writable), copy(source, writable, allowUnframed)]);
   // For Node, a stream that was destroyed may have finished; `close` tells whether the server has confirmed it.
   return writable.close();
 }
 
 /** @throws {InvalidSourceError} and the source's error, after destroying the writable with it */
-async function copy(source: AppendSource, writable: Writable): Promise<void> {
+async function copy(source: AppendSource, writable: Writable, allowUnframed: boolean): Promise<void> {
   try {
-    await pipeline(chunksOf(source, writable), bytesAndText, writable);
+    const chunks = isResponse(source)
+      ? wholeAnswer(source, { skipBytes: 0, allowUnframed })
+      : chunksOf(source, writable);
+    await pipeline(chunks, bytesAndText, writable);
   } catch (error) {
     writable.destroy(error as Error);
     throw error;
@@ -54,6 +72,10 @@ async function copy(source: AppendSource, writable: Writable): Promise<void> {
 
 /** @throws {InvalidSourceError} when it cannot be appended */
 function assertSource(source: unknown): asserts source is AppendSource {
+  if (isResponse(source)) {
+    if (source.ok) return;
+    throw new InvalidSourceError(`an answer with status ${source.status} cannot be appended: its body can`);
+  }
   if (isWhole(source) || source instanceof Blob || isWebStream(source) || isIterable(source)) return;
   throw new InvalidSourceError(`${nameOf(source)} cannot be appended`);
 }
@@ -64,7 +86,10 @@ function assertSource(source: unknown): asserts source is AppendSource {
  * @param writable when it closes, a web stream is cancelled, even one that is stuck
  * @throws {InvalidSourceError} when the web stream has another reader
  */
-function chunksOf(source: AppendSource, writable: Writable): Iterable<unknown> | AsyncIterable<unknown> {
+function chunksOf(
+  source: Exclude<AppendSource, Response>,
+  writable: Writable,
+): Iterable<unknown> | AsyncIterable<unknown> {
   if (isWhole(source)) return [source];
   if (source instanceof Blob) return webChunks(source.stream(), writable);
   return isWebStream(source) ? webChunks(source, writable) : source;

@@ -2,9 +2,9 @@ import type { Journal } from '../../storage/journal/journal.ts';
 import type { Quarantine } from '../../storage/journal/quarantine.ts';
 import type { Records, RecordsListener } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
-import { storageFailure } from '../../storage/storage-failure.ts';
+import { reasonOf, storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageFullError } from '../../wire/errors.ts';
-import type { LogHeader } from './entry.ts';
+import type { JournalHeader } from './file-entry.ts';
 
 /** Quiet time after which what is remembered of streams is brought up to date, … */
 const IDLE_MS = 1000;
@@ -13,7 +13,7 @@ const IDLE_MS = 1000;
 const MAX_AGE_MS = 10_000;
 
 /** How large the journal becomes before that, … */
-const MAX_LOG_BYTES = 16 * 1024 * 1024;
+const MAX_JOURNAL_BYTES = 16 * 1024 * 1024;
 
 /** … and how many streams it is about: what a start after a crash has to put right. */
 const MAX_STREAMS = 500;
@@ -33,7 +33,10 @@ export const MAX_QUARANTINED = 64;
 /** How much the journal holds at most, if it cannot be shortened. */
 export const MAX_HELD_BYTES = 256 * 1024 * 1024;
 
-/** Something of which the journal has more than the disk is sure to have elsewhere: a stream, or the file of a session. */
+/**
+ * Something of which the journal has more than the disk is sure to have elsewhere: a stream, or the file of a
+ * session.
+ */
 export interface Checkpointed {
   /** Of its file. */
   readonly fingerprint: string;
@@ -62,9 +65,9 @@ export interface Checkpointed {
  * takes no appends, and the journal is dropped for all others.
  */
 export class Checkpoints implements RecordsListener {
-  readonly #journal: Journal<LogHeader>;
+  readonly #journal: Journal<JournalHeader>;
   readonly #records: Records;
-  readonly #quarantine: Quarantine<LogHeader>;
+  readonly #quarantine: Quarantine<JournalHeader>;
   readonly #report: Report;
   /** Whether the journal has more of the records than their store. */
   #areRecordsBehind = false;
@@ -85,11 +88,11 @@ export class Checkpoints implements RecordsListener {
   /** What went wrong with the last run. */
   #failure: HttpfstreamError | undefined;
 
-  /** @param report told of what cannot be brought up to date */
+  /** @param report notified of what cannot be brought up to date */
   constructor(
-    journal: Journal<LogHeader>,
+    journal: Journal<JournalHeader>,
     records: Records,
-    quarantine: Quarantine<LogHeader>,
+    quarantine: Quarantine<JournalHeader>,
     report: Report,
   ) {
     this.#journal = journal;
@@ -99,14 +102,14 @@ export class Checkpoints implements RecordsListener {
     records.attach(this);
   }
 
-  /** Tells that the journal has more of a stream than is remembered. */
+  /** Notes that the journal has more of a stream than is remembered. */
   add(stream: Checkpointed): void {
     this.#noteTime();
     const isNew = !this.#behind.has(stream);
     this.#behind.add(stream);
     if (this.#isClosed) return;
     const areMany = isNew && keptOpen(this.#behind) >= MAX_STREAMS;
-    const isDue = areMany || this.#journal.size >= MAX_LOG_BYTES;
+    const isDue = areMany || this.#journal.size >= MAX_JOURNAL_BYTES;
     if (isDue) this.#start();
     else this.#arm(IDLE_MS);
   }
@@ -116,7 +119,7 @@ export class Checkpoints implements RecordsListener {
     this.#noteTime();
     this.#areRecordsBehind = true;
     if (this.#isClosed) return;
-    if (this.#journal.size >= MAX_LOG_BYTES) this.#start();
+    if (this.#journal.size >= MAX_JOURNAL_BYTES) this.#start();
     else this.#arm(IDLE_MS);
   }
 
@@ -143,7 +146,7 @@ export class Checkpoints implements RecordsListener {
     return this.#behind.has(stream) || this.#due.has(stream) || this.#isolated.has(stream);
   }
 
-  /** Tells that a stream was deleted. */
+  /** Notes that a stream was deleted. */
   forget(stream: Checkpointed): void {
     this.#behind.delete(stream);
     this.#due.delete(stream);
@@ -293,8 +296,4 @@ function keptOpen(behind: ReadonlySet<Checkpointed>): number {
   let count = 0;
   for (const { isKeptOpen } of behind) if (isKeptOpen) count++;
   return count;
-}
-
-function reasonOf(failure: HttpfstreamError): string {
-  return String(failure.cause ?? failure);
 }

@@ -4,8 +4,8 @@ import type { HttpfstreamError } from '../../wire/errors.ts';
 import type { Syncer } from './syncer.ts';
 
 /**
- * Syncs one file, however often it is open: only when it was written, and one sync after the other, so that whoever closes it
- * waits for the last one. Those who want one while one waits for its turn share that.
+ * Syncs one file, however often it is open: only when it was written, and one sync after the other, so that whoever
+ * closes it waits for the last one. Those who want one while one waits for its turn share that.
  */
 export class FileSync {
   readonly #syncer: Syncer;
@@ -21,14 +21,14 @@ export class FileSync {
   }
 
   /**
-   * Set when the disk has lost what was written. The system tells that once, and the next sync would
+   * Set when the disk has lost what was written. The system says that once, and the next sync would
    * say that all is well: only the journal is sure to have it, and the next start writes it again.
    */
   get lost(): HttpfstreamError | undefined {
     return this.#lost;
   }
 
-  /** Tells that the file was written, and is open until that was synced. */
+  /** Notes that the file was written, and is open until that was synced. */
   written(file: AppendFile): void {
     this.#written = file;
   }

@@ -1,7 +1,7 @@
 import type { Journal } from '../../storage/journal/journal.ts';
 import { LoneEntry } from '../../storage/journal/lone-entry.ts';
 import type { AppendFile } from '../../storage/stored-file.ts';
-import type { EntryHeader } from './entry.ts';
+import type { FileEntry } from './file-entry.ts';
 import { Remnant, writeAtEnd } from './write-at-end.ts';
 
 /**
@@ -9,13 +9,13 @@ import { Remnant, writeAtEnd } from './write-at-end.ts';
  * be, and when they are there, that they count.
  */
 export class LargeAppend {
-  readonly #entry: EntryHeader;
+  readonly #entry: FileEntry;
   readonly #bytes: Buffer;
-  readonly #before: LoneEntry<EntryHeader>;
-  readonly #after: LoneEntry<EntryHeader>;
+  readonly #before: LoneEntry<FileEntry>;
+  readonly #after: LoneEntry<FileEntry>;
   #remnant: Remnant | undefined;
 
-  constructor(journal: Pick<Journal<EntryHeader>, 'append' | 'annul'>, entry: EntryHeader, bytes: Buffer) {
+  constructor(journal: Pick<Journal<FileEntry>, 'append' | 'annul'>, entry: FileEntry, bytes: Buffer) {
     this.#entry = entry;
     this.#bytes = bytes;
     this.#before = new LoneEntry(journal, { ...entry, intent: true });
@@ -52,7 +52,7 @@ export class LargeAppend {
    * @throws when that cannot be done
    */
   async annul(): Promise<void> {
-    // The intent last: without it the other entry would tell of bytes that are not there.
+    // The intent last: without it the other entry would say that there are bytes that are not there.
     await this.#after.annul();
     await this.#before.annul();
   }

@@ -11,7 +11,7 @@ import { ResourceGoneError, ResourceNotFoundError } from '../../wire/errors.ts';
 import type { AppendHistory } from '../sessions/append-history.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
 import { type Checkpointed, Checkpoints } from './checkpoints.ts';
-import type { LogHeader } from './entry.ts';
+import type { JournalHeader } from './file-entry.ts';
 import type { FileSync } from './file-sync.ts';
 import type { Syncer } from './syncer.ts';
 
@@ -37,11 +37,11 @@ export interface LogTarget extends Checkpointed {
 
 /** What a {@link LocalLog} is made of. */
 export interface LocalLogOptions {
-  journal: Journal<LogHeader>;
+  journal: Journal<JournalHeader>;
   records: Records;
   root: Root;
   store: StreamStore;
-  quarantine: Quarantine<LogHeader>;
+  quarantine: Quarantine<JournalHeader>;
   /** How the last session of each file has ended. */
   history: AppendHistory;
   turns: WriteTurns;
@@ -55,7 +55,7 @@ export interface LocalLogOptions {
  * must not lose and they do not say.
  */
 export class LocalLog {
-  readonly journal: Journal<LogHeader>;
+  readonly journal: Journal<JournalHeader>;
   readonly checkpoints: Checkpoints;
   readonly turns: WriteTurns;
   readonly syncer: Syncer;

@@ -7,7 +7,7 @@ import type { HttpfstreamError } from '../../wire/errors.ts';
 import { MERGED_BYTES } from '../../wire/protocol.ts';
 import { ByteQueue } from '../byte-queue.ts';
 import { MAX_HELD_BYTES } from './checkpoints.ts';
-import { type EntryHeader, MAX_LOGGED_BYTES } from './entry.ts';
+import { type FileEntry, MAX_JOURNALED_BYTES } from './file-entry.ts';
 import type { LocalLog, LogTarget } from './local-log.ts';
 import { writeAtEndOfTurn } from './write-at-end.ts';
 
@@ -48,7 +48,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   /** Whether bytes wait for the end of the turn, or are on their way to the file. */
   #isBusy = false;
   /** Where the runs end that are on their way to the journal. */
-  #logging: number[] = [];
+  #journaling: number[] = [];
   /** Set while what was committed is made safe in the file. */
   #securing: Promise<void> | undefined;
   /** Who waits until everything that was taken is in the file, … */
@@ -56,7 +56,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   /** … and who until it is safe. */
   #secured: (() => void)[] = [];
   /** Whether the journal has what the file may lose. */
-  #isLogged = false;
+  #isJournaled = false;
   #failure: HttpfstreamError | undefined;
 
   constructor(log: LocalLog, target: LogTarget, file: AppendFile, owner: WriterOwner) {
@@ -119,9 +119,11 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   }
 
   /**
-   * Makes what was written safe in the file, before that is closed. Never rejects: what cannot be is left to the journal.
+   * Makes what was written safe in the file, before that is closed. Never rejects: what cannot be is left to the
+   * journal.
    *
-   * @param isCut whether the file was cut, so that what the journal has of it must not be replayed, whatever the disk has
+   * @param isCut whether the file was cut, so that what the journal has of it must not be replayed, whatever the disk
+   *   has
    */
   async finish(isCut: boolean): Promise<void> {
     this.#log.syncer.forget(this);
@@ -157,13 +159,13 @@ export class SessionWriter implements TurnWriter, JournalWriter {
 
   /** Called by the journal. */
   committed(count: number): undefined {
-    const end = this.#logging.splice(0, count).at(-1);
-    if (end !== undefined) this.#isSafe(end);
+    const end = this.#journaling.splice(0, count).at(-1);
+    if (end !== undefined) this.#raiseSafe(end);
   }
 
   /** Called by the journal when it does not have the bytes: they are in the file, and made safe there. */
   refused(): void {
-    this.#logging = [];
+    this.#journaling = [];
     this.#securing ??= this.#secureFile();
   }
 
@@ -172,7 +174,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     this.#target.applied(start, parts);
     if (this.#log.durability === 'os') {
       this.#log.syncer.touch(this);
-      this.#isSafe(this.#target.committed);
+      this.#raiseSafe(this.#target.committed);
     } else this.#secure(start, parts);
     if (this.#pauseAsked && this.#received - this.#target.committed < LOW_WATER_MARK_BYTES) {
       this.#pauseAsked = false;
@@ -193,14 +195,14 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   #secure(start: number, parts: readonly Buffer[]): void {
     const { journal, checkpoints } = this.#log;
     const { committed } = this.#target;
-    const isForLog = committed - start <= MAX_LOGGED_BYTES && journal.heldSize < MAX_HELD_BYTES;
+    const isForJournal = committed - start <= MAX_JOURNALED_BYTES && journal.heldSize < MAX_HELD_BYTES;
     if (this.#failure !== undefined) return;
-    if (!isForLog || this.#securing !== undefined) {
+    if (!isForJournal || this.#securing !== undefined) {
       this.#securing ??= this.#secureFile();
       return;
     }
-    this.#isLogged = true;
-    this.#logging.push(committed);
+    this.#isJournaled = true;
+    this.#journaling.push(committed);
     // Before the journal has it: else a checkpoint of others may drop it.
     checkpoints.add(this.#target);
     journal.append(this.#entry({ run: this.#number, start, length: committed - start }), parts, this);
@@ -211,34 +213,36 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     while (this.#safe < this.#target.committed && this.#failure === undefined) {
       const position = this.#target.committed;
       await this.sync();
-      this.#isSafe(position);
+      this.#raiseSafe(position);
     }
     this.#securing = undefined;
   }
 
-  #isSafe(position: number): void {
+  #raiseSafe(position: number): void {
     if (this.#failure !== undefined || position <= this.#safe) return;
     this.#safe = position;
     this.#owner.safe(position);
-    if (this.#isSecured) this.#tellSecured();
+    if (this.#isSecured) this.#notifySecured();
   }
 
   get #isSecured(): boolean {
     return this.#failure !== undefined || this.#safe === this.#target.committed;
   }
 
-  #tellSecured(): void {
+  #notifySecured(): void {
     for (const resolve of this.#secured.splice(0)) resolve();
   }
 
-  /** Makes void what the journal has of this session and those before it. What fails is as if a crash had come before. */
+  /**
+   * Makes void what the journal has of this session and those before it. What fails is as if a crash had come before.
+   */
   async #annul(): Promise<void> {
-    if (!this.#isLogged) return;
-    this.#isLogged = false;
+    if (!this.#isJournaled) return;
+    this.#isJournaled = false;
     await new LoneEntry(this.#log.journal, this.#entry({ moot: this.#number })).write().catch(ignore);
   }
 
-  #entry(what: Partial<EntryHeader>): EntryHeader {
+  #entry(what: Partial<FileEntry>): FileEntry {
     const { fingerprint: file, location: path } = this.#target;
     return { file, path, version: 0, start: 0, length: 0, ...what };
   }
@@ -249,7 +253,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
     this.#pending.take();
     this.#failure = storageFailure(error);
     this.#owner.failed(this.#failure);
-    this.#tellSecured();
+    this.#notifySecured();
   }
 }
 

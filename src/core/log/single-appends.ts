@@ -4,10 +4,10 @@ import { storageFailure } from '../../storage/storage-failure.ts';
 import type { AppendFile } from '../../storage/stored-file.ts';
 import { AppendBusyError, OutcomeUnknownError, StorageError } from '../../wire/errors.ts';
 import type { StreamAppend } from './append-rules.ts';
-import { type Change, Changes } from './changes.ts';
-import { type EntryHeader, entryOf, MAX_LOGGED_BYTES } from './entry.ts';
+import { entryOf, type FileEntry, MAX_JOURNALED_BYTES } from './file-entry.ts';
 import { LargeAppend } from './large-append.ts';
 import type { LocalLog, LogTarget } from './local-log.ts';
+import { type PendingAppend, PendingAppends } from './pending-appends.ts';
 import type { ProducerRequest } from './producers.ts';
 import { type Remnant, writeAtEndOfTurn } from './write-at-end.ts';
 
@@ -19,7 +19,7 @@ import { type Remnant, writeAtEndOfTurn } from './write-at-end.ts';
 export class SingleAppends implements JournalWriter {
   readonly #log: LocalLog;
   readonly #target: LogTarget;
-  readonly #changes: Changes;
+  readonly #pending: PendingAppends;
   /** Whether it is remembered that there are producers. */
   #hasProducers: boolean;
   #file: AppendFile | undefined;
@@ -37,13 +37,13 @@ export class SingleAppends implements JournalWriter {
   constructor(log: LocalLog, target: LogTarget, state: StreamState, type: string | undefined) {
     this.#log = log;
     this.#target = target;
-    this.#changes = new Changes(state, type);
+    this.#pending = new PendingAppends(state, type);
     this.#hasProducers = state.producers !== undefined;
   }
 
   /** What is in the file, and counts; without the producers. */
   get settled(): StreamState {
-    return this.#changes.settled;
+    return this.#pending.settled;
   }
 
   /** The file, while it is open to be appended to. */
@@ -53,7 +53,7 @@ export class SingleAppends implements JournalWriter {
 
   /** The last request of a producer that was accepted. */
   producer(id: string): ProducerRequest | undefined {
-    return this.#changes.producer(id);
+    return this.#pending.producer(id);
   }
 
   /**
@@ -61,10 +61,10 @@ export class SingleAppends implements JournalWriter {
    *
    * @param assertFree throws when nothing may be appended at the moment
    * @returns the stream after it; undefined when it was made before
-   * @throws what {@link Changes.letIn} throws, and what the disk does
+   * @throws what {@link PendingAppends.accept} throws, and what the disk does
    */
   async append(append: StreamAppend, assertFree: () => void): Promise<StreamState | undefined> {
-    const isLarge = append.bytes.length > MAX_LOGGED_BYTES;
+    const isLarge = append.bytes.length > MAX_JOURNALED_BYTES;
     this.#log.checkpoints.assertCapacity();
     if (this.#file === undefined) await this.#log.checkpoints.waitForCapacity();
     for (let hasWaited = false; ; hasWaited = true) {
@@ -76,25 +76,25 @@ export class SingleAppends implements JournalWriter {
         else await this.#exclusively(() => this.#prepare(append));
       }
       assertFree();
-      const change = this.#changes.letIn(append);
-      if (change !== undefined) {
-        if (isLarge) void this.#exclusively(() => this.#makeLarge(change));
-        else this.#log.journal.append(this.#entryOf(change), partsOf(append), this);
-        await change.made;
-        return change.after;
+      const pending = this.#pending.accept(append);
+      if (pending !== undefined) {
+        if (isLarge) void this.#exclusively(() => this.#makeLarge(pending));
+        else this.#log.journal.append(this.#entryOf(pending), partsOf(append), this);
+        await pending.made;
+        return pending.after;
       }
       if (hasWaited) return undefined;
       // What it repeats may be under way, and be refused: then this is no repetition.
-      await this.#changes.drained();
+      await this.#pending.drained();
     }
   }
 
   /** Called by the journal. */
   committed(count: number, batch: Batch): Promise<void> | undefined {
     this.#log.checkpoints.add(this.#target);
-    const changes = this.#changes.pending.slice(0, count);
-    const start = (changes[0] as Change).before.size;
-    const parts = changes.flatMap(({ append }) => partsOf(append));
+    const safe = this.#pending.list.slice(0, count);
+    const start = (safe[0] as PendingAppend).before.size;
+    const parts = safe.flatMap(({ append }) => partsOf(append));
     // A look without bytes, too: what other programs have appended comes before the end of the stream.
     const written = writeAtEndOfTurn(this.#log.turns, this.#file as AppendFile, start, parts);
     if (written !== undefined) {
@@ -116,20 +116,20 @@ export class SingleAppends implements JournalWriter {
   async whileIdle<T>(action: () => T | Promise<T>): Promise<T> {
     while (this.#exclusive !== undefined) await this.#exclusive;
     return this.#exclusively(async () => {
-      await this.#changes.drained();
+      await this.#pending.drained();
       return action();
     });
   }
 
   /** Changes what does not come through appends; while nothing is under way. */
   amend(change: Partial<StreamState>): void {
-    this.#changes.amend(change);
+    this.#pending.amend(change);
     this.#target.changed();
   }
 
-  /** Tells that another program has cut the file; while nothing is under way. */
+  /** Notes that another program has cut the file; while nothing is under way. */
   cut(size: number): void {
-    this.amend(this.#changes.found(this.settled, size));
+    this.amend(this.#pending.found(this.settled, size));
   }
 
   /** Makes what is in the file safe, and remembers it beside the file, so that the journal is not needed for it. */
@@ -137,7 +137,7 @@ export class SingleAppends implements JournalWriter {
     const state = await this.whileIdle(async () => {
       await this.#undo?.run();
       this.#target.sync.begin();
-      return this.#changes.snapshot(this.#hasProducers);
+      return this.#pending.snapshot(this.#hasProducers);
     });
     await this.#target.sync.done();
     // Of a file that is no stream nothing is to be remembered.
@@ -176,7 +176,7 @@ export class SingleAppends implements JournalWriter {
     });
   }
 
-  /** Tells that there is no copy of the journal any more. */
+  /** Notes that there is no copy of the journal any more. */
   release(): void {
     this.#isCopied = false;
   }
@@ -214,7 +214,7 @@ export class SingleAppends implements JournalWriter {
   }
 
   async #prepare({ producer }: StreamAppend): Promise<void> {
-    await this.#changes.drained();
+    await this.#pending.drained();
     await this.#undo?.run();
     if (producer !== undefined && !this.#hasProducers) {
       // From now on nothing in the file counts that no producer is known to have brought.
@@ -225,7 +225,7 @@ export class SingleAppends implements JournalWriter {
     const known = this.settled;
     const { file, size } = await this.#log.open(this.#target, known);
     this.#file = file;
-    this.amend(this.#changes.found(known, size));
+    this.amend(this.#pending.found(known, size));
   }
 
   /** What was written before is lost, too, if this fails. */
@@ -237,13 +237,13 @@ export class SingleAppends implements JournalWriter {
   /** @param change what is to be remembered besides, and is not so yet */
   async #save(hasProducers: boolean, change: Partial<StreamState> = {}): Promise<void> {
     await this.#target.sync.sync();
-    await this.#log.save(this.#target, { ...this.#changes.snapshot(hasProducers), ...change });
+    await this.#log.save(this.#target, { ...this.#pending.snapshot(hasProducers), ...change });
   }
 
   #settle(count: number): void {
     this.#target.sync.written(this.#file as AppendFile);
-    const made = this.#changes.pending.slice(0, count);
-    this.#changes.settle(count);
+    const made = this.#pending.list.slice(0, count);
+    this.#pending.settle(count);
     const [first] = made;
     if (first !== undefined) {
       this.#target.applied(
@@ -255,14 +255,14 @@ export class SingleAppends implements JournalWriter {
   }
 
   /** The journal says first where the bytes will be, and when they are there, that they count. */
-  async #makeLarge(change: Change): Promise<void> {
-    while (this.#changes.pending[0] !== change) {
-      const [first] = this.#changes.pending;
+  async #makeLarge(pending: PendingAppend): Promise<void> {
+    while (this.#pending.list[0] !== pending) {
+      const [first] = this.#pending.list;
       // It was refused together with one before it.
       if (first === undefined) return;
       await first.made.catch(ignore);
     }
-    const large = new LargeAppend(this.#log.journal, this.#entryOf(change), change.append.bytes);
+    const large = new LargeAppend(this.#log.journal, this.#entryOf(pending), pending.append.bytes);
     // Before its intent is in the journal: a checkpoint of other streams would drop that.
     this.#log.checkpoints.add(this.#target);
     try {
@@ -284,10 +284,10 @@ export class SingleAppends implements JournalWriter {
    * @param annul makes what the journal has of it void
    */
   #fail(error: unknown, remnant: Remnant | undefined, annul: () => Promise<void>): void {
-    if (this.#changes.pending.length === 0) return;
-    this.#log.journal.withdraw(this);
-    const { version } = this.#changes;
-    const tell = this.#changes.takeBack();
+    if (this.#pending.list.length === 0) return;
+    this.#log.journal.cancel(this);
+    const { version } = this.#pending;
+    const refuse = this.#pending.takeBack();
     const undo = new Undo(async () => {
       const file = this.#file;
       if (file === undefined) throw new StorageError('the file is not open any more', { cause: error });
@@ -305,21 +305,21 @@ export class SingleAppends implements JournalWriter {
     this.#undo = undo;
     this.#log.checkpoints.add(this.#target);
     undo.run().then(
-      () => tell(storageFailure(error)),
+      () => refuse(storageFailure(error)),
       (cause) => {
         const message = 'the append has failed, and cannot be taken back: it may be made after a restart';
-        tell(new OutcomeUnknownError(message, { cause }));
+        refuse(new OutcomeUnknownError(message, { cause }));
       },
     );
   }
 
   /** Makes all versions void up to one, with what is remembered. */
   async #skip(version: number): Promise<void> {
-    this.#changes.amend({ version: version + 1 });
+    this.#pending.amend({ version: version + 1 });
     await this.#save(this.#hasProducers);
   }
 
-  #entryOf({ append, before, after }: Change): EntryHeader {
+  #entryOf({ append, before, after }: PendingAppend): FileEntry {
     const { fingerprint: file, location: path } = this.#target;
     return entryOf({ file, path }, append, before, after);
   }

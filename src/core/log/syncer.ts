@@ -56,13 +56,13 @@ export class Syncer {
     while (this.#slots.waiting >= MAX_WAITING) await this.#slots.run(async () => {});
   }
 
-  /** Tells that `file` was written. */
+  /** Notes that `file` was written. */
   touch(file: Syncable): void {
     this.#dirty.add(file);
     if (this.#timer === undefined && !this.#closed) this.#arm(this.#intervalMs);
   }
 
-  /** Tells that `file` takes care of itself from now on. */
+  /** Notes that `file` takes care of itself from now on. */
   forget(file: Syncable): void {
     this.#dirty.delete(file);
     this.#due.delete(file);
@@ -92,8 +92,9 @@ export class Syncer {
 }
 
 /**
- * How long to rest after a round of syncs: nine times as long as it took, so that thousands of files cost a tenth of the
- * time, but no longer than ten seconds, unless the disk is so slow that it has half of its time for others only then.
+ * How long to rest after a round of syncs: nine times as long as it took, so that thousands of files cost a tenth of
+ * the time, but no longer than ten seconds, unless the disk is so slow that it has half of its time for others only
+ * then.
  */
 function restMs(roundMs: number): number {
   return Math.max(roundMs, Math.min(REST_SHARE * roundMs, MAX_REST_MS));

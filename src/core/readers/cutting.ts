@@ -8,9 +8,15 @@ const NOTHING: Buffer = Buffer.alloc(0);
 export interface Cutting {
   /** Longest piece that a sink is given at a time, in bytes. */
   readonly maxBytes: number;
-  /** How many bytes at the end of `parts` are behind the last place where they may be cut: all, if there is none. Default: 0, anywhere. */
+  /**
+   * How many bytes at the end of `parts` are behind the last place where they may be cut: all, if there is none.
+   * Default: 0, anywhere.
+   */
   readonly openBytes?: (parts: readonly Buffer[]) => number;
-  /** Whether what never became whole is given out only when the stream has finished: else a client that comes back gets it whole. */
+  /**
+   * Whether what never became whole is given out only when the stream has finished: else a client that comes back
+   * gets it whole.
+   */
   readonly withholdsRest?: boolean;
   /**
    * How many of `bytes`, which end at such a place, are one piece. Default: all.

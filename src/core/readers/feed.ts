@@ -4,10 +4,7 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 import { chunksOf } from './chunk.ts';
 import type { Cutting } from './cutting.ts';
 import { PieceWindow } from './piece-window.ts';
-import { Reader, type Sink } from './reader.ts';
-
-/** What a follower stays for: the session that appends, or the stream for as long as it is open, whoever appends to it. */
-export type Stay = 'session' | 'stream';
+import { Reader, type ReaderFeed, type Sink, type Stay } from './reader.ts';
 
 /** Who made a feed, and is notified by it. */
 export interface FeedOwner {
@@ -23,7 +20,7 @@ export interface FeedOwner {
  * The way out of one file: how many bytes are committed, and who
  * follows. Followers pull; the feed only wakes them.
  */
-export class Feed {
+export class Feed implements ReaderFeed {
   /** The file that holds every committed byte. Open until the feed is idle. */
   readonly file: StoredFile;
   /** The newest committed bytes, as far as a reader still needs them: cut for each kind of sink that there is. */
@@ -108,8 +105,8 @@ export class Feed {
   }
 
   /**
-   * Raises `committed` by what is in the file already and does not come through here, as what other programs append: the windows have a
-   * gap there, and readers take it from the file.
+   * Raises `committed` by what is in the file already and does not come through here, as what other programs append:
+   * the windows have a gap there, and readers take it from the file.
    */
   advance(size: number): void {
     if (size <= this.#committed) return;
@@ -166,7 +163,7 @@ export class Feed {
     this.#forget();
   }
 
-  /** Tells the followers that the appender was lost and may come back, or that it is back. */
+  /** Notifies the followers that the appender was lost and may come back, or that it is back. */
   setWaiting(isWaiting: boolean): void {
     if (isWaiting === this.#isWaiting) return;
     this.#isWaiting = isWaiting;

@@ -37,7 +37,10 @@ interface NamedWatcher extends Watcher {
   path: ResourcePath;
 }
 
-/** The feeds of the streams that somebody reads live, or appends to through a session, and the files that they have open. */
+/**
+ * The feeds of the streams that somebody reads live, or appends to through a session, and the files that they have
+ * open.
+ */
 export class Feeds implements FeedKeeper {
   readonly #live: LiveResources;
   readonly #resources: Resources;
@@ -146,8 +149,8 @@ export class Feeds implements FeedKeeper {
   }
 
   /**
-   * Lets those who follow an open stream know what becomes of its file, though nobody appends. To be called when a session has ended, which
-   * has watched until then.
+   * Lets those who follow an open stream know what becomes of its file, though nobody appends. To be called when a
+   * session has ended, which has watched until then.
    */
   watch(resource: Resource, feed: Feed): void {
     const watched = [...(this.#watchers.get(feed)?.values() ?? [])].map(({ path }) => path);
@@ -193,13 +196,16 @@ export class Feeds implements FeedKeeper {
     } catch (error) {
       if (!isUnreadable(error)) throw error;
       // All is known of what is held: who follows it alone would not see what is appended.
-      const held = this.#live.held(file.stat.fingerprint);
-      if (held !== undefined) this.#live.retain(held);
-      return held;
+      const resource = this.#live.get(file.stat.fingerprint);
+      if (resource !== undefined) this.#live.retain(resource);
+      return resource;
     }
   }
 
-  /** Watches the file under one of its names: when that leads elsewhere it is there still for those who follow it under another. */
+  /**
+   * Watches the file under one of its names: when that leads elsewhere it is there still for those who follow it
+   * under another.
+   */
   #watchName(resource: Resource, feed: Feed, path: ResourcePath): void {
     const watchers = this.#watchers.get(feed) ?? new Map<string, NamedWatcher>();
     if (watchers.has(path.key)) return;

@@ -23,7 +23,10 @@ import { startAt, startOfLastLines } from './start-position.ts';
 /** How many files are searched for their last lines at a time: each search keeps a thread and the processor busy. */
 const MAX_SEARCHES = 2;
 
-/** Where followers join: what is there now, what somebody appends to, and the rest of what was replaced. Each gets a {@link Reader}. */
+/**
+ * Where followers join: what is there now, what somebody appends to, and the rest of what was replaced. Each gets a
+ * {@link Reader}.
+ */
 export class Followers {
   readonly #resources: Resources;
   readonly #sessions: SessionRegistry;
@@ -111,8 +114,8 @@ export class Followers {
   }
 
   /**
-   * The exit status of the command whose output a file is, if it has finished, as it is now, and its appender told.
-   * Never rejects.
+   * The exit status of the command whose output a file is, if it has finished, as it is now, and its appender has
+   * sent it. Never rejects.
    *
    * @param size how many of its bytes count
    */
@@ -177,7 +180,7 @@ export class Followers {
   }
 }
 
-/** That there is no file is told only when nothing else is known. */
+/** That there is no file is said only when nothing else is known. */
 function asNothing(error: unknown): Error {
   if (error instanceof ResourceNotFoundError) return error;
   throw error;

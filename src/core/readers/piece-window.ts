@@ -28,7 +28,7 @@ export class PieceWindow {
   #seekers = 0;
   /** … and where it goes on: the last place to cut below a position up to which was looked. */
   #known = { cut: 0, searched: 0 };
-  /** How many bytes are committed, as far as it was told. */
+  /** How many bytes are committed, as far as it knows. */
   #committed = 0;
 
   /** @param committed how many bytes are committed by now, of which it has none */
@@ -37,7 +37,9 @@ export class PieceWindow {
     this.advance(committed);
   }
 
-  /** Up to which position pieces are to be had, from here or from the file; undefined when {@link find} must find out. */
+  /**
+   * Up to which position pieces are to be had, from here or from the file; undefined when {@link find} must find out.
+   */
   get end(): number | undefined {
     return this.#end;
   }

@@ -1,9 +1,9 @@
 import type { BlockLoan } from '../../storage/block-pool.ts';
+import type { StoredFile } from '../../storage/stored-file.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { Encoder } from './chunk.ts';
 import { type Cutting, pieceOf } from './cutting.ts';
-import type { Feed, Stay } from './feed.ts';
 import type { PieceWindow } from './piece-window.ts';
 
 /** Bytes that a reader behind the window reads from the file at a time, at most. */
@@ -18,7 +18,8 @@ export interface Sink {
   /** Where its bytes may be cut. What never becomes whole is given to it at the end, unless that is withheld. */
   readonly cutting: Cutting;
   /**
-   * Takes encoded bytes, up to the reader's position by now; false means that it is full and will call {@link Reader.drained}.
+   * Takes encoded bytes, up to the reader's position by now; false means that it is full and will call
+   * {@link Reader.drained}.
    *
    * @param isWhole whether they end where they may be cut: not within a piece that is too long
    */
@@ -32,11 +33,35 @@ export interface Sink {
 }
 
 /**
+ * What a follower stays for: the session that appends, or the stream for as long as it is open, whoever appends to
+ * it.
+ */
+export type Stay = 'session' | 'stream';
+
+/** The feed of a reader, as the reader sees it. */
+export interface ReaderFeed {
+  /** The file that holds every committed byte. */
+  readonly file: StoredFile;
+  /** The position below which the file's bytes count. */
+  readonly committed: number;
+  /** How many bytes there are to be had. */
+  readonly size: number;
+  /** Content type of what was made as a stream. */
+  readonly type: string | undefined;
+  /** Whether the appender was lost and may come back. */
+  readonly isWaiting: boolean;
+  /** Called when the reader has everything that is to be had. */
+  caughtUp(reader: Reader): void;
+  /** Called once, when the reader leaves and reads nothing any more. */
+  leave(reader: Reader): void;
+}
+
+/**
  * A position in a feed that moves on whenever there are bytes and the sink is
  * not full. It holds no queue: what it has not taken is in the file.
  */
 export class Reader {
-  readonly feed: Feed;
+  readonly feed: ReaderFeed;
   readonly sink: Sink;
   /** For the feed: what it takes its bytes from. */
   readonly window: PieceWindow;
@@ -59,7 +84,7 @@ export class Reader {
   #whenLeft: (() => void) | undefined;
 
   /** Made by {@link Feed.join}. Sleeps until the first `drained`. */
-  constructor(feed: Feed, window: PieceWindow, position: number, sink: Sink) {
+  constructor(feed: ReaderFeed, window: PieceWindow, position: number, sink: Sink) {
     this.feed = feed;
     this.window = window;
     this.cutting = sink.cutting;
@@ -88,7 +113,9 @@ export class Reader {
     return this.#position < this.#goal;
   }
 
-  /** Ends it as soon as it has everything up to a position; by default what is committed by now. The first end stays. */
+  /**
+   * Ends it as soon as it has everything up to a position; by default what is committed by now. The first end stays.
+   */
   end(outcome: Outcome, position = this.feed.committed): void {
     if (this.#end === undefined) {
       const { end, rest } = this.window;
@@ -105,13 +132,13 @@ export class Reader {
     this.pump();
   }
 
-  /** Tells that the sink takes bytes, from now on or again. */
+  /** To be called when the sink takes bytes, from now on or again. */
   drained(): void {
     this.#full = false;
     this.pump();
   }
 
-  /** Calls `listener` when it leaves, before the sink is told why if it has ended. */
+  /** Calls `listener` when it leaves, before the sink is notified of why if it has ended. */
   whenLeft(listener: () => void): void {
     this.#whenLeft = listener;
   }

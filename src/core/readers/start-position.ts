@@ -18,7 +18,10 @@ export interface StartPosition {
 /** The first read is small, so that the last lines are there at once; … */
 const FIRST_BLOCK_BYTES = 64 * 1024;
 
-/** … each one after it is twice as large up to this, because each is a trip to another thread, and others have their turn after it. */
+/**
+ * … each one after it is twice as large up to this, because each is a trip to another thread, and others have their
+ * turn after it.
+ */
 const MAX_BLOCK_BYTES = 1024 * 1024;
 
 const NEWLINE = 0x0a;
@@ -64,7 +67,8 @@ export async function startOfLastLines(
     const start = Math.max(0, end - length);
     const block = await file.read(start, end - start);
     signal.throwIfAborted();
-    // Most blocks of a file whose lines are long have none; where they are short, a search for each costs more than all bytes.
+    // Most blocks of a file whose lines are long have none; where they are short, a search for each costs more than
+    // all bytes.
     for (let at = block.lastIndexOf(NEWLINE); at >= 0; at--) {
       if (block[at] !== NEWLINE) continue;
       remaining--;

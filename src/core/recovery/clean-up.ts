@@ -2,8 +2,9 @@ import { removeLeftOver, unfinishedFiles } from '../../storage/records/left-over
 import type { Records } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root/root.ts';
+import { reasonOf } from '../../storage/storage-failure.ts';
+import type { FileFinder } from '../file-finder.ts';
 import { cancelRemoval, endRemoval, forgetFile } from '../streams/fork-links.ts';
-import type { FileFinder } from './file-finder.ts';
 
 /** How many files are removed at most: what is more is left for the next time, so that a start takes no longer. */
 const MAX_REMOVED = 10_000;
@@ -25,7 +26,7 @@ export interface UnfinishedOptions extends CleanUpOptions {
 /** What {@link finishRemovals} works with. */
 export interface RemovalOptions extends CleanUpOptions {
   finder: FileFinder;
-  /** Told what could not be finished. */
+  /** Notified of what could not be finished. */
   report: Report;
 }
 
@@ -43,9 +44,9 @@ export async function removeUnfinished(options: UnfinishedOptions): Promise<void
 }
 
 /**
- * Finishes what a server that was killed was deleting: a file that is gone is deleted, with all that belongs to that; one that is
- * still there, or somewhere else, stays. To be called when the journal was replayed: until then it has to be known that
- * nobody misses them. No server may run.
+ * Finishes what a server that was killed was deleting: a file that is gone is deleted, with all that belongs to that;
+ * one that is still there, or somewhere else, stays. To be called when the journal was replayed: until then it has to
+ * be known that nobody misses them. No server may run.
  */
 export async function finishRemovals(options: RemovalOptions): Promise<void> {
   const { root, records, isDurable, finder, report } = options;
@@ -63,7 +64,7 @@ export async function finishRemovals(options: RemovalOptions): Promise<void> {
     } catch (error) {
       report('the deletion of a stream cannot be brought to its end: the next start tries again', {
         path,
-        reason: String(error),
+        reason: reasonOf(error),
       });
       continue;
     }

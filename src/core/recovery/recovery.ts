@@ -5,13 +5,13 @@ import { nameIn } from '../../storage/records/record-keys.ts';
 import type { Records, RecordsEntry } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
 import type { Root } from '../../storage/root/root.ts';
-import { storageFailure } from '../../storage/storage-failure.ts';
+import { reasonOf, storageFailure } from '../../storage/storage-failure.ts';
 import { type HttpfstreamError, StorageBusyError, StorageFullError } from '../../wire/errors.ts';
+import type { FileFinder } from '../file-finder.ts';
 import { MAX_QUARANTINED } from '../log/checkpoints.ts';
-import type { EntryHeader, LogHeader } from '../log/entry.ts';
+import type { FileEntry, JournalHeader } from '../log/file-entry.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
-import type { FileFinder } from './file-finder.ts';
 import { StreamRepair } from './stream-repair.ts';
 
 /** How many entries are replayed at a time. */
@@ -28,13 +28,13 @@ export interface RecoveryOptions {
   root: Root;
   records: Records;
   store: StreamStore;
-  journal: Journal<LogHeader>;
-  quarantine: Quarantine<LogHeader>;
+  journal: Journal<JournalHeader>;
+  quarantine: Quarantine<JournalHeader>;
   syncer: Syncer;
   finder: FileFinder;
-  /** Told what could not be replayed. */
+  /** Notified of what could not be replayed. */
   report: Report;
-  /** Told every second how far it is. */
+  /** Called every second with how far it is. */
   progress: Report;
 }
 
@@ -46,7 +46,7 @@ export interface RecoveryOptions {
  */
 export class Recovery {
   readonly #options: RecoveryOptions;
-  #replay: Replay<LogHeader> | undefined;
+  #replay: Replay<JournalHeader> | undefined;
   /** Names in the keys of records that were changed: fingerprints of files, mostly. */
   readonly #changed = new Set<string>();
   readonly #streams = new Map<string, StreamRepair>();
@@ -64,7 +64,8 @@ export class Recovery {
   }
 
   /**
-   * Makes the changes of records that the journal has. To be called first: what changes records after it builds on them.
+   * Makes the changes of records that the journal has. To be called first: what changes records after it builds on
+   * them.
    *
    * @throws what the disk does
    */
@@ -86,7 +87,7 @@ export class Recovery {
    * @throws what keeps streams from being brought up to date, if it is more than some files
    */
   async run(): Promise<number> {
-    const timer = setInterval(() => this.#tellProgress(), PROGRESS_MS);
+    const timer = setInterval(() => this.#reportProgress(), PROGRESS_MS);
     try {
       return await this.#run();
     } catch (error) {
@@ -119,26 +120,26 @@ export class Recovery {
   }
 
   /** What is in quarantine was journaled before everything else of its file. */
-  async *#entries(): AsyncGenerator<JournalEntry<LogHeader>, void, undefined> {
+  async *#entries(): AsyncGenerator<JournalEntry<JournalHeader>, void, undefined> {
     yield* this.#options.quarantine.all();
-    yield* (this.#replay as Replay<LogHeader>).entries((bytes) => this.#haveRead(bytes));
+    yield* (this.#replay as Replay<JournalHeader>).entries((bytes) => this.#haveRead(bytes));
   }
 
   #haveRead(bytes: number): void {
     this.#bytes += bytes;
   }
 
-  #streamOf({ file, path }: EntryHeader): StreamRepair {
+  #streamOf({ file, path }: FileEntry): StreamRepair {
     const stream = this.#streams.get(file) ?? new StreamRepair(file, path, this.#options);
     this.#streams.set(file, stream);
     return stream;
   }
 
   /** Begins to replay an entry; many streams are under way at a time. */
-  async #make(record: JournalEntry<EntryHeader>): Promise<void> {
+  async #make(entry: JournalEntry<FileEntry>): Promise<void> {
     if (this.#underWay.size >= PARALLEL) await Promise.race(this.#underWay);
-    const stream = this.#streamOf(record.header);
-    const made = stream.make(record).then((isLast) => {
+    const stream = this.#streamOf(entry.header);
+    const made = stream.make(entry).then((isLast) => {
       this.#underWay.delete(made);
       this.#open.delete(stream);
       if (isLast) this.#doneCount++;
@@ -169,38 +170,38 @@ export class Recovery {
       others.find(({ failure }) => failure instanceof StorageBusyError) ?? others[MAX_QUARANTINED];
     if (general !== undefined) throw general.failure;
     // A disk that is full has no room for copies of what they lack.
-    if (others.length < failed.length) return this.#hold(failed);
+    if (others.length < failed.length) return this.#keepJournalFor(failed);
     try {
-      const entries = (this.#replay as Replay<LogHeader>).entries(ignore);
+      const entries = (this.#replay as Replay<JournalHeader>).entries(ignore);
       await quarantine.add(new Set(failed.map(({ fingerprint }) => fingerprint)), entries);
     } catch (error) {
-      if (error instanceof StorageFullError) return this.#hold(failed);
+      if (error instanceof StorageFullError) return this.#keepJournalFor(failed);
       throw error;
     }
-    for (const stream of failed) this.#tellFailed(stream);
+    for (const stream of failed) this.#reportFailed(stream);
     return true;
   }
 
   /** Keeps the journal for them, so that all else goes on. */
-  #hold(failed: readonly StreamRepair[]): false {
+  #keepJournalFor(failed: readonly StreamRepair[]): false {
     for (const stream of failed) {
-      this.#options.quarantine.hold(stream.fingerprint, stream.failure as HttpfstreamError);
-      this.#tellFailed(stream);
+      this.#options.quarantine.addWithoutJournal(stream.fingerprint, stream.failure as HttpfstreamError);
+      this.#reportFailed(stream);
     }
     return false;
   }
 
-  #tellFailed({ path, failure }: StreamRepair): void {
+  #reportFailed({ path, failure }: StreamRepair): void {
     const message =
       'a stream cannot be brought up to date: it takes no appends until it can, at a later start';
-    this.#options.report(message, { path, reason: String(failure?.cause ?? failure) });
+    this.#options.report(message, { path, reason: reasonOf(failure) });
   }
 
   #hasFailed(file: string): boolean {
     return this.#streams.get(file)?.failure !== undefined;
   }
 
-  #tellProgress(): void {
+  #reportProgress(): void {
     this.#options.progress(`the server before this one was killed: ${this.#step}`, {
       streams: this.#doneCount,
       ofStreams: this.#streams.size,
@@ -210,7 +211,7 @@ export class Recovery {
   }
 }
 
-function isOfRecords(header: LogHeader): header is RecordsEntry {
+function isOfRecords(header: JournalHeader): header is RecordsEntry {
   return 'records' in header;
 }
 

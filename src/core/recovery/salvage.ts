@@ -4,7 +4,7 @@ import type { NewFile } from '../../storage/new-file.ts';
 import { publishAside } from '../../storage/records/aside.ts';
 import { OWN_FILE_MODE } from '../../storage/root/own-directory.ts';
 import type { Root } from '../../storage/root/root.ts';
-import type { EntryHeader } from '../log/entry.ts';
+import type { FileEntry } from '../log/file-entry.ts';
 
 /** Longest part of a label that a file's name makes, in characters. */
 const MAX_NAME_LENGTH = 80;
@@ -28,7 +28,7 @@ export class Salvage {
   }
 
   /** Takes one append. What is not in the journal cannot be kept; what was not made yet is not missed. */
-  async take({ header, payload }: JournalEntry<EntryHeader>): Promise<void> {
+  async take({ header, payload }: JournalEntry<FileEntry>): Promise<void> {
     if (header.intent) return;
     this.#position ??= header.start;
     if (payload.length === 0) return;

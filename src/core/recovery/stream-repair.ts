@@ -6,10 +6,10 @@ import type { Root } from '../../storage/root/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
 import type { RepairFile } from '../../storage/stored-file.ts';
 import type { HttpfstreamError } from '../../wire/errors.ts';
-import type { EntryHeader } from '../log/entry.ts';
+import type { FileFinder } from '../file-finder.ts';
+import type { FileEntry } from '../log/file-entry.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
-import type { FileFinder } from './file-finder.ts';
 import { Salvage } from './salvage.ts';
 import { StreamReplay } from './stream-replay.ts';
 
@@ -67,7 +67,7 @@ export class StreamRepair {
   }
 
   /** Counts an entry that is to be replayed. */
-  announce({ path, deleted, moot }: EntryHeader): void {
+  announce({ path, deleted, moot }: FileEntry): void {
     this.#path = path;
     this.#isDeleted = deleted === true;
     this.#mootUpTo = Math.max(this.#mootUpTo, moot ?? 0);
@@ -79,10 +79,10 @@ export class StreamRepair {
    *
    * @returns whether it was the last one
    */
-  async make(record: JournalEntry<EntryHeader>): Promise<boolean> {
+  async make(entry: JournalEntry<FileEntry>): Promise<boolean> {
     this.#remaining--;
     const isLast = this.#remaining === 0;
-    await this.#inTurn(() => this.#make(record));
+    await this.#inTurn(() => this.#make(entry));
     if (isLast) await this.#inTurn(() => this.#finish());
     return isLast;
   }
@@ -119,27 +119,27 @@ export class StreamRepair {
     }
   }
 
-  async #make(record: JournalEntry<EntryHeader>): Promise<void> {
+  async #make(entry: JournalEntry<FileEntry>): Promise<void> {
     if (this.#failure !== undefined) return;
     if (!this.#hasBegun) await this.#begin();
-    const { deleted, moot, run } = record.header;
+    const { deleted, moot, run } = entry.header;
     // After a loss of power what was deleted may be there again, with all that it had.
     if (this.#isForgotten || deleted || moot !== undefined) return;
     if (run !== undefined) {
-      if (run > this.#mootUpTo) await this.#makeRun(record);
+      if (run > this.#mootUpTo) await this.#makeRun(entry);
       return;
     }
     if (this.#location === undefined) {
-      if (record.header.version > this.#knownVersion) await this.#salvage.take(record);
+      if (entry.header.version > this.#knownVersion) await this.#salvage.take(entry);
       return;
     }
     const replay = this.#replay as StreamReplay;
-    await replay.make(record, await this.#open(this.#location));
-    if (replay.isTorn) await this.#salvage.take(record);
+    await replay.make(entry, await this.#open(this.#location));
+    if (replay.isTorn) await this.#salvage.take(entry);
   }
 
   /** What a session has brought belongs to the file: without it nobody misses it. */
-  async #makeRun({ header, payload }: JournalEntry<EntryHeader>): Promise<void> {
+  async #makeRun({ header, payload }: JournalEntry<FileEntry>): Promise<void> {
     if (this.#location === undefined) return;
     await (this.#replay as StreamReplay).makeRun(header.start, payload, await this.#open(this.#location));
   }
@@ -148,7 +148,7 @@ export class StreamRepair {
     try {
       if (this.#failure !== undefined) return;
       if (this.#location !== undefined) await this.#save(this.#replay as StreamReplay, this.#location);
-      await this.#tellSalvaged();
+      await this.#reportSalvaged();
     } finally {
       this.#replay = undefined;
       await this.#salvage.close();
@@ -175,7 +175,7 @@ export class StreamRepair {
     this.#options.report(message, { path: this.path, position, aside });
   }
 
-  async #tellSalvaged(): Promise<void> {
+  async #reportSalvaged(): Promise<void> {
     const { position } = this.#salvage;
     if (position === undefined) return;
     const aside = await this.#salvage.publish(this.path, this.fingerprint);

@@ -1,7 +1,7 @@
 import type { JournalEntry } from '../../storage/journal/entry.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { RepairFile } from '../../storage/stored-file.ts';
-import type { EntryHeader } from '../log/entry.ts';
+import type { FileEntry } from '../log/file-entry.ts';
 import { Producers } from '../log/producers.ts';
 
 /** Replays the appends that the journal has of one stream, in order, but for those that it has already. */
@@ -11,8 +11,8 @@ export class StreamReplay {
   #after: StreamState;
   /** Bytes in the file. */
   #size: number;
-  /** Says where the last bytes would be, if they had been told to be there. */
-  #intent: EntryHeader | undefined;
+  /** Says where the last bytes would be, if it had been said that they are there. */
+  #intent: FileEntry | undefined;
   #isTorn = false;
   #hasRuns = false;
 
@@ -50,7 +50,7 @@ export class StreamReplay {
   }
 
   /** Replays one append, if the stream does not have it. */
-  async make({ header, payload }: JournalEntry<EntryHeader>, file: RepairFile): Promise<void> {
+  async make({ header, payload }: JournalEntry<FileEntry>, file: RepairFile): Promise<void> {
     const { version, start, length, seq, producer, closed } = header;
     if (this.#isTorn || version <= this.#after.version) return;
     if (!this.#canMake(header, payload.length)) {
@@ -92,8 +92,8 @@ export class StreamReplay {
   }
 
   /**
-   * Position from which on the file may have what was under way, and nobody was told that it was made; undefined when it
-   * has none of it. Another program may have written it as well.
+   * Position from which on the file may have what was under way, and nobody got to know that it was made; undefined
+   * when it has none of it. Another program may have written it as well.
    */
   get unfinished(): number | undefined {
     const intent = this.#intent;
@@ -102,7 +102,7 @@ export class StreamReplay {
     return isThere ? intent.start : undefined;
   }
 
-  #canMake({ version, start, length, intent }: EntryHeader, payloadBytes: number): boolean {
+  #canMake({ version, start, length, intent }: FileEntry, payloadBytes: number): boolean {
     const isInFile = length > 0 && payloadBytes === 0 && !intent;
     const end = isInFile ? start + length : start;
     return version === this.#after.version + 1 && end <= this.#size;

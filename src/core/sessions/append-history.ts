@@ -135,7 +135,10 @@ export class AppendHistory {
     );
   }
 
-  /** @throws {ResourceGoneError} of what is not new, when the file was deleted meanwhile: then nothing is remembered of it any more */
+  /**
+   * @throws {ResourceGoneError} of what is not new, when the file was deleted meanwhile: then nothing is remembered
+   *   of it any more
+   */
   async #write(
     { location, stat }: StoredFile,
     append: AppendRecord,

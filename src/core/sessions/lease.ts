@@ -4,27 +4,19 @@ import type { EndReason } from '../../wire/protocol.ts';
 import type { Feed } from '../readers/feed.ts';
 import type { Session } from './session.ts';
 
-/** Who brings the bytes, and is notified: one connection. */
-export interface LeaseHolder {
-  /** Called when {@link Lease.append} returned false and may be called again. */
-  drained(): void;
-  /** Called when the bytes below `position` are safe; it only grows. */
-  safe(position: number): void;
-  /** Called once when the session ends by what happened to its file. */
-  lost(reason: EndReason, error: HttpfstreamError): void;
-  /** Called once when the client came back through another connection; this one counts no more. */
-  deposed(): void;
-}
-
-/** The exclusive hold of one connection on a session, for as long as that lasts. Once it is deposed nothing it does has an effect. */
+/**
+ * The exclusive hold of one connection on a session, for as long as that lasts. Once it is deposed nothing it does
+ * has an effect.
+ */
 export class Lease {
-  /** Made by {@link Session.attach}. */
-  readonly owner: LeaseHolder;
   readonly #session: Session;
+  /** Fences it off once another connection, or none, holds the session. */
+  readonly #epoch: number;
 
-  constructor(session: Session, owner: LeaseHolder) {
+  /** @param session which the connection holds by now, see {@link Session.attach} */
+  constructor(session: Session) {
     this.#session = session;
-    this.owner = owner;
+    this.#epoch = session.epoch;
   }
 
   /** Where the bytes go. */
@@ -92,6 +84,6 @@ export class Lease {
   }
 
   get #isDeposed(): boolean {
-    return !this.#session.isHeldBy(this);
+    return this.#session.epoch !== this.#epoch;
   }
 }

@@ -16,8 +16,9 @@ import type { Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
 import type { Arrivals } from '../watch/arrivals.ts';
 import { type AppendHistory, isContinuedBy } from './append-history.ts';
-import type { Lease, LeaseHolder } from './lease.ts';
+import { Lease } from './lease.ts';
 import {
+  type LeaseHolder,
   Session,
   type SessionContext,
   type SessionHost,
@@ -85,7 +86,7 @@ export class SessionRegistry implements SessionHost {
 
   /** The session of the file with this fingerprint, while somebody appends to it. */
   live(fingerprint: string): Session | undefined {
-    const resource = this.#context.live.held(fingerprint);
+    const resource = this.#context.live.get(fingerprint);
     return resource && this.#sessions.get(resource);
   }
 
@@ -104,7 +105,7 @@ export class SessionRegistry implements SessionHost {
   async open(
     path: ResourcePath,
     request: AppendRequest,
-    owner: LeaseHolder,
+    holder: LeaseHolder,
     make?: () => Promise<void>,
   ): Promise<Lease> {
     this.#refuseWhenClosing();
@@ -114,7 +115,7 @@ export class SessionRegistry implements SessionHost {
       // From before the file is made, so that whoever finds it can wait until there is a session.
       const lease = await this.#openings.run(path.key, async () => {
         await make?.();
-        return this.#open(path, request, owner);
+        return this.#open(path, request, holder);
       });
       this.#arrivals.notify(path);
       return lease;
@@ -186,7 +187,7 @@ export class SessionRegistry implements SessionHost {
     await this.#openings.allSettled();
   }
 
-  /** Tells that a file was deleted by this server. */
+  /** Notes that a file was deleted by this server. */
   deleted(fingerprint: string): void {
     this.live(fingerprint)?.lose(new ResourceGoneError('the file was deleted'));
   }
@@ -195,7 +196,7 @@ export class SessionRegistry implements SessionHost {
     if (this.#closing) throw new ServerClosingError('the server is shutting down');
   }
 
-  async #open(path: ResourcePath, request: AppendRequest, owner: LeaseHolder): Promise<Lease> {
+  async #open(path: ResourcePath, request: AppendRequest, holder: LeaseHolder): Promise<Lease> {
     // Those that have ended keep their files open until they are synced.
     await this.#context.log.syncer.waitForCapacity();
     const file = await this.#openFile(path, request);
@@ -203,10 +204,11 @@ export class SessionRegistry implements SessionHost {
     return this.#files.run(fingerprint, async () => {
       try {
         const running = await this.#running(file, request);
-        // One that has just begun has to be held by somebody, who is told that the server closes.
+        // One that has just begun has to be held by somebody, who is notified that the server closes.
         if (running !== undefined) this.#refuseWhenClosing();
         const session = running ?? (await this.#begin(path, file, request));
-        return session.attach(owner, request);
+        session.attach(holder, request);
+        return new Lease(session);
       } finally {
         if (this.live(fingerprint)?.file !== file) await file.close();
       }

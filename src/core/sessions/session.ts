@@ -14,10 +14,21 @@ import type { AppendRequest } from '../request.ts';
 import type { Resource } from '../resource.ts';
 import type { FileWatch } from '../watch/file-watch.ts';
 import type { AppendHistory } from './append-history.ts';
-import { Lease, type LeaseHolder } from './lease.ts';
 
 /** Time between two looks whether the request of a client that is back has been opened. */
 const RETURN_MS = 100;
+
+/** Who brings the bytes, and is notified: one connection. */
+export interface LeaseHolder {
+  /** Called when {@link Lease.append} returned false and may be called again. */
+  drained(): void;
+  /** Called when the bytes below `position` are safe; it only grows. */
+  safe(position: number): void;
+  /** Called once when the session ends by what happened to its file. */
+  lost(reason: EndReason, error: HttpfstreamError): void;
+  /** Called once when the client came back through another connection; this one counts no more. */
+  deposed(): void;
+}
 
 /** Who opens sessions, and is notified of their ends. */
 export interface SessionHost {
@@ -66,7 +77,8 @@ export class Session implements WriterOwner {
   readonly #context: SessionContext;
   readonly #subject: SessionSubject;
   readonly #writer: SessionWriter;
-  #holder: Lease | undefined;
+  #holder: LeaseHolder | undefined;
+  #epoch = 0;
   #attempt: number | undefined;
   #closes = false;
   /** Whether it ends as something else has ended, whatever it has brought. */
@@ -134,9 +146,9 @@ export class Session implements WriterOwner {
     return this.feed.join(position, sink, this.#subject.resource.isOpen ? 'stream' : 'session');
   }
 
-  /** Whether `lease` is the one that holds it. */
-  isHeldBy(lease: Lease): boolean {
-    return this.#holder === lease;
+  /** Grows whenever another connection, or none, holds it. */
+  get epoch(): number {
+    return this.#epoch;
   }
 
   /** Number of its client's last request, if it counts them. */
@@ -145,25 +157,27 @@ export class Session implements WriterOwner {
   }
 
   /**
-   * Gives the session to a new connection; the one before, if it is still there, is deposed.
+   * Gives the session to a new connection, which may have a {@link Lease} then; the one before, if it is still there,
+   * is deposed.
    *
    * @param request of the client
    */
-  attach(owner: LeaseHolder, { attempt, closes = false, isCopying = false }: AppendRequest): Lease {
+  attach(holder: LeaseHolder, { attempt, closes = false, isCopying = false }: AppendRequest): void {
     const deposed = this.#holder;
     this.#attempt = attempt;
     this.#closes = closes;
     this.#isCopying = isCopying;
-    this.#holder = new Lease(this, owner);
+    this.#holder = holder;
+    this.#epoch++;
     clearTimeout(this.#grace);
-    deposed?.owner.deposed();
+    deposed?.deposed();
     this.feed.setWaiting(false);
-    return this.#holder;
   }
 
   /** Waits for its client, whose connection was lost; ends as `interrupted` when it has not come back in time. */
   awaitReturn(graceMs = this.#context.graceMs): void {
     this.#holder = undefined;
+    this.#epoch++;
     if (this.#ended !== undefined) return;
     if (this.#host.isClosing) {
       void this.end('shutdown');
@@ -179,24 +193,24 @@ export class Session implements WriterOwner {
   }
 
   drained(): void {
-    this.#holder?.owner.drained();
+    this.#holder?.drained();
   }
 
   safe(position: number): void {
-    this.#holder?.owner.safe(position);
+    this.#holder?.safe(position);
   }
 
   failed(error: HttpfstreamError): void {
     this.lose(error);
   }
 
-  /** Ends because of what happened to its file; the holder is told. */
+  /** Ends because of what happened to its file; the holder is notified. */
   lose(error: HttpfstreamError): void {
     if (this.#failure !== undefined || this.#outcome !== undefined) return;
     this.#failure = error;
     const reason = reasonOf(error);
     // Also when it is ending: the end that its client waits for will be another one.
-    this.#holder?.owner.lost(reason, error);
+    this.#holder?.lost(reason, error);
     void this.end(reason);
   }
 
@@ -204,7 +218,7 @@ export class Session implements WriterOwner {
    * Takes no more bytes, writes what it has and ends the feed: for `reason`, or
    * for what went wrong. Idempotent; the first reason stays. Never rejects.
    *
-   * @param status with `finished`: of the command whose output it was, if its appender tells
+   * @param status with `finished`: of the command whose output it was, if its appender sends it
    * @param closes with `finished`: whether the stream is closed, also if that was not asked for at the beginning
    */
   end(reason: EndReason, status?: number, closes = false): Promise<void> {
@@ -250,19 +264,19 @@ export class Session implements WriterOwner {
     if (isLost && this.#broughtNothing && endedBefore !== undefined) {
       const { file, before } = this.#subject;
       await this.#context.history.undo(file, before as AppendRecord);
-      this.#isOver(endedBefore);
+      this.#over(endedBefore);
       return;
     }
     const actual = failure === undefined ? { reason, status } : { reason: reasonOf(failure) };
     await this.#record(actual);
     if (this.#failure === failure || this.#failure === undefined) {
-      this.#isOver(actual);
+      this.#over(actual);
       return;
     }
     // It was lost while that was remembered.
     const lost = { reason: reasonOf(this.#failure) };
     await this.#record(lost);
-    this.#isOver(lost);
+    this.#over(lost);
   }
 
   /**
@@ -278,14 +292,14 @@ export class Session implements WriterOwner {
     return resource.close().then(() => undefined, storageFailure);
   }
 
-  /** Remembers how it ended, before anybody is told. Never rejects. */
+  /** Remembers how it ended, before anybody is notified. Never rejects. */
   #record(outcome: Outcome): Promise<void> {
     const { file, append } = this.#subject;
     return this.#context.history.end(file, withAttempt(append, this.#attempt), this.feed.committed, outcome);
   }
 
-  /** Tells that it has ended, and releases everything. Never rejects. */
-  #isOver(outcome: Outcome): void {
+  /** Notifies all that it has ended, and releases everything. Never rejects. */
+  #over(outcome: Outcome): void {
     const { resource } = this.#subject;
     this.#outcome = outcome;
     this.#endPosition = this.feed.committed;
@@ -302,7 +316,10 @@ export class Session implements WriterOwner {
     void this.#letGo(outcome.reason === 'truncated');
   }
 
-  /** The file has lost the name under which the session had it, and is there still for those who follow it under another. */
+  /**
+   * The file has lost the name under which the session had it, and is there still for those who follow it under
+   * another.
+   */
   #endByName(outcome: Outcome): void {
     const { resource, path } = this.#subject;
     this.feed.end(outcome, 'stream', path);

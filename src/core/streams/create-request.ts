@@ -1,7 +1,7 @@
-import type { StreamState } from '../../storage/records/stream-state.ts';
+import type { ForkOrigin, StreamState } from '../../storage/records/stream-state.ts';
 import { StreamConflictError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import type { Inherited } from './fork-tree.ts';
+import type { Resource } from '../resource.ts';
 import { isEqualType } from './stream-type.ts';
 
 /** Where a fork begins. */
@@ -26,6 +26,14 @@ export interface CreateRequest {
   copyOf?: number;
   /** Whether nothing but content was brought: a file is to be stored there, whatever it is. */
   isUpload: boolean;
+}
+
+/** What a fork takes over from its source. */
+export interface Inherited {
+  source: Resource;
+  origin: ForkOrigin;
+  type: string | undefined;
+  expiry: Pick<StreamState, 'ttlSeconds' | 'expiresAt'>;
 }
 
 /**

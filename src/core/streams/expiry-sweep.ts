@@ -1,8 +1,9 @@
 import type { FileStat } from '../../storage/file-io.ts';
 import { isDamaged } from '../../storage/records/file-record.ts';
 import type { RecordDraft } from '../../storage/records/record-draft.ts';
-import type { DueFile, Records } from '../../storage/records/records.ts';
+import { type DueFile, NOT_DURABLE, type Records } from '../../storage/records/records.ts';
 import type { Report } from '../../storage/report.ts';
+import { reasonOf } from '../../storage/storage-failure.ts';
 import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import type { Resources } from '../resources.ts';
@@ -15,7 +16,10 @@ const MAX_LOOKS = 10_000;
 /** Time after which one is looked at again that could not be looked at, or that somebody uses. */
 const RETRY_MS = 60_000;
 
-/** How many sweeps in a row must miss a file before nobody looks for it any more: it may have been renamed for a moment. */
+/**
+ * How many sweeps in a row must miss a file before nobody looks for it any more: it may have been renamed for a
+ * moment.
+ */
 const MAX_MISSES = 3;
 
 /** Deletes the streams that have expired and that nobody asks for. */
@@ -69,9 +73,7 @@ export class ExpirySweep {
         if (!(await this.#expire(stream))) await this.#miss(stream, misses);
       }
     } catch (error) {
-      this.#report('expired streams could not be looked for', {
-        reason: String(error),
-      });
+      this.#report('expired streams could not be looked for', { reason: reasonOf(error) });
     }
     this.#misses = misses;
     this.#running = undefined;
@@ -87,7 +89,7 @@ export class ExpirySweep {
       await this.#look(fingerprint, await this.#endMs(file.stat));
     } catch (error) {
       if (isElsewhere(error)) return false;
-      this.#report('a stream could not be looked at to delete it', { path, reason: String(error) });
+      this.#report('a stream could not be looked at to delete it', { path, reason: reasonOf(error) });
       await this.#look(fingerprint, Date.now() + RETRY_MS);
     }
     return true;
@@ -109,7 +111,7 @@ export class ExpirySweep {
       const { dueMs: _, ...record } = before;
       draft.set(fingerprint, { ...record, ...(atMs !== undefined && { dueMs: atMs }) });
     };
-    return this.#records.write(change, { durable: false });
+    return this.#records.write(change, NOT_DURABLE);
   }
 
   async #endMs(stat: FileStat): Promise<number | undefined> {

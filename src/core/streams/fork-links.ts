@@ -17,7 +17,8 @@ export function addFork(draft: RecordDraft, source: StreamLink, fork: StreamLink
 }
 
 /**
- * Notes that a stream is being removed: a start finds what has become of it. From now on its name is kept for its forks.
+ * Notes that a stream is being removed: a start finds what has become of it. From now on its name is kept for its
+ * forks.
  *
  * @param lost fingerprints of its forks that are gone, though the store has them
  */
@@ -49,7 +50,8 @@ export function hasTies(
 }
 
 /**
- * Forgets a stream that is deleted. While forks of it live a tombstone stays; with the last fork of a tombstone that goes.
+ * Forgets a stream that is deleted. While forks of it live a tombstone stays; with the last fork of a tombstone that
+ * goes.
  *
  * @param lost fingerprints of its forks that are gone, though the store has them
  */

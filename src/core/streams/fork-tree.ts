@@ -1,14 +1,14 @@
 import type { NewFile } from '../../storage/new-file.ts';
 import type { RecordDraft } from '../../storage/records/record-draft.ts';
 import type { Records } from '../../storage/records/records.ts';
-import type { ForkOrigin, Inheritance, StreamLink, StreamState } from '../../storage/records/stream-state.ts';
+import type { Inheritance, StreamLink } from '../../storage/records/stream-state.ts';
 import type { Root } from '../../storage/root/root.ts';
 import { ContentTypeMismatchError, StreamConflictError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
+import { FileFinder } from '../file-finder.ts';
 import { ignoreMissing } from '../preconditions.ts';
-import { FileFinder } from '../recovery/file-finder.ts';
 import type { Resource } from '../resource.ts';
-import type { ForkRequest } from './create-request.ts';
+import type { ForkRequest, Inherited } from './create-request.ts';
 import { addFork, removeForks } from './fork-links.ts';
 import { forkPosition } from './fork-position.ts';
 import { isSameType } from './stream-type.ts';
@@ -19,18 +19,15 @@ const MAX_LOOKS = 1000;
 /** How many forks a stream may have, which are read and written together. */
 const MAX_FORKS = 1000;
 
-/** How many streams may have named the positions of a fork: what it is forked from, what that is forked from, and so on. */
+/**
+ * How many streams may have named the positions of a fork: what it is forked from, what that is forked from, and so
+ * on.
+ */
 const MAX_INHERITANCES = 100;
 
-/** What a fork takes over from its source. */
-export interface Inherited {
-  source: Resource;
-  origin: ForkOrigin;
-  type: string | undefined;
-  expiry: Pick<StreamState, 'ttlSeconds' | 'expiresAt'>;
-}
-
-/** Which streams were forked from which: a stream that is deleted leaves a tombstone for as long as forks of it live. */
+/**
+ * Which streams were forked from which: a stream that is deleted leaves a tombstone for as long as forks of it live.
+ */
 export class ForkTree {
   readonly #root: Root;
   readonly #records: Records;
@@ -86,7 +83,7 @@ export class ForkTree {
     };
   }
 
-  /** Tells that a fork has its name, or will have none. */
+  /** Notes that a fork has its name, or will have none. */
   named(fork: string): void {
     this.#unnamed.delete(fork);
   }

@@ -1,6 +1,6 @@
 import type { NewFile } from '../../storage/new-file.ts';
 import type { RecordDraft } from '../../storage/records/record-draft.ts';
-import type { Records } from '../../storage/records/records.ts';
+import { NOT_DURABLE, type Records } from '../../storage/records/records.ts';
 import type { StreamState } from '../../storage/records/stream-state.ts';
 import type { Root } from '../../storage/root/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
@@ -17,9 +17,9 @@ import type { LiveResources } from '../live-resources.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
-import { assertMatches, type CreateRequest, initialState } from './create-request.ts';
+import { assertMatches, type CreateRequest, type Inherited, initialState } from './create-request.ts';
 import { forgetFile } from './fork-links.ts';
-import type { ForkTree, Inherited } from './fork-tree.ts';
+import type { ForkTree } from './fork-tree.ts';
 import { namesOf } from './stream-offset.ts';
 import type { StreamStore } from './stream-store.ts';
 import type { StreamView } from './stream-view.ts';
@@ -37,7 +37,7 @@ export interface MakerOptions {
   /** … and look-ups. */
   resources: Resources;
   syncer: Syncer;
-  /** Whether what is made must survive a loss of power when that is told. */
+  /** Whether what is made must survive a loss of power when that is acknowledged. */
   isDurable: boolean;
   /** Called when a file has got its name. */
   made: (path: ResourcePath) => void;
@@ -133,7 +133,7 @@ export class StreamMaker {
     } finally {
       // Nobody has seen the file; what is left of it does no harm.
       if (location === undefined) {
-        const forgetting = records.write((draft) => forgetFile(draft, fingerprint), { durable: false });
+        const forgetting = records.write((draft) => forgetFile(draft, fingerprint), NOT_DURABLE);
         await forgetting.catch(() => undefined);
       }
       this.#forks.named(fingerprint);

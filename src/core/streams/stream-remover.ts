@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FileStat } from '../../storage/file-io.ts';
-import type { Records } from '../../storage/records/records.ts';
+import { NOT_DURABLE, type Records } from '../../storage/records/records.ts';
 import type { StreamLink } from '../../storage/records/stream-state.ts';
 import type { Root } from '../../storage/root/root.ts';
 import { storageFailure } from '../../storage/storage-failure.ts';
@@ -14,7 +14,7 @@ import type { Resource } from '../resource.ts';
 import { beginRemoval, cancelRemoval, endRemoval, hasTies } from './fork-links.ts';
 import type { ForkTree } from './fork-tree.ts';
 import { isExpired } from './stream-expiry.ts';
-import { NOT_DURABLE, type StreamStore } from './stream-store.ts';
+import type { StreamStore } from './stream-store.ts';
 
 /** What streams are removed with. */
 export interface RemoverOptions {
@@ -23,7 +23,7 @@ export interface RemoverOptions {
   store: StreamStore;
   live: LiveResources;
   syncer: Syncer;
-  /** Whether what is removed must be gone after a loss of power, too, when that is told. */
+  /** Whether what is removed must be gone after a loss of power, too, when that is acknowledged. */
   isDurable: boolean;
   /** Called when a file was deleted, before anybody can make it anew. */
   deleted: (stat: FileStat) => void;
@@ -114,7 +114,8 @@ export class StreamRemover {
   ): Promise<boolean> {
     let isGone = false;
     try {
-      // From here to the removal of the name nothing waits: a request that comes now finds it gone, and one that came before keeps it.
+      // From here to the removal of the name nothing waits: a request that comes now finds it gone, and one that came
+      // before keeps it.
       isGone =
         (!onlyExpired || this.#isExpired(resource)) && this.#options.root.remove(path, link.fingerprint);
       return isGone;
@@ -136,7 +137,10 @@ export class StreamRemover {
     }
   }
 
-  /** @throws {OutcomeUnknownError} when the name is not safely gone; a start looks what has become of it, and needs all that is remembered */
+  /**
+   * @throws {OutcomeUnknownError} when the name is not safely gone; a start looks what has become of it, and needs
+   *   all that is remembered
+   */
   async #syncNames({ path }: StreamLink): Promise<void> {
     const { root, syncer, isDurable } = this.#options;
     if (!isDurable) return;

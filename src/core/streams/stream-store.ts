@@ -1,13 +1,10 @@
 import type { FileStat } from '../../storage/file-io.ts';
 import { type AppendRecord, type FileRecord, isDamaged } from '../../storage/records/file-record.ts';
 import type { RecordDraft } from '../../storage/records/record-draft.ts';
-import type { Records } from '../../storage/records/records.ts';
+import { NOT_DURABLE, type Records } from '../../storage/records/records.ts';
 import { type StreamState, untypedState } from '../../storage/records/stream-state.ts';
 import type { StoredFile } from '../../storage/stored-file.ts';
 import { accessToleranceMs, expiryMs } from './stream-expiry.ts';
-
-/** For what need not survive a loss of power: a start would do it again, or nobody misses it. */
-export const NOT_DURABLE = { durable: false };
 
 /** How many streams' last accesses are known more exactly than their records say. */
 const MAX_ACCESSES = 4096;
@@ -59,7 +56,7 @@ export class StreamStore {
     return this.#stored(this.#records.get(stat.fingerprint), stat);
   }
 
-  /** Tells that a stream is read or written now. What of that is written down may be a little older. Never rejects. */
+  /** Notes that a stream is read or written now. What of that is written down may be a little older. Never rejects. */
   async touch(fingerprint: string, state: StreamState): Promise<void> {
     const toleranceMs = accessToleranceMs(state);
     if (toleranceMs === undefined) return;

@@ -25,11 +25,11 @@ export function viewOf({ stat }: Pick<StoredFile, 'stat'>, state: StreamState): 
 
 /** What is known of a live stream, which may be ahead of what is remembered, as far as the file has it. */
 export async function ahead(
-  held: StreamState,
+  live: StreamState,
   remembered: StreamState,
   file: LookedAt,
 ): Promise<StreamState> {
   // It may be ahead of the look at the file when it was opened, too.
-  const { size } = held.size > file.stat.size ? await file.state() : file.stat;
-  return { ...held, size: Math.max(Math.min(held.size, size), remembered.size) };
+  const { size } = live.size > file.stat.size ? await file.state() : file.stat;
+  return { ...live, size: Math.max(Math.min(live.size, size), remembered.size) };
 }

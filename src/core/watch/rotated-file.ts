@@ -78,7 +78,7 @@ export class RotatedFile {
   }
 
   /** Tells whether it is at its path. */
-  isSeen(isThere: boolean): void {
+  noteSeen(isThere: boolean): void {
     this.#leftAt = isThere ? Number.POSITIVE_INFINITY : Math.min(this.#leftAt, performance.now());
   }
 

@@ -185,13 +185,13 @@ export class RotatedPath implements PathWatcher {
       await newest.look();
       const { kind, fingerprint } = await this.#root.stat(this.path);
       const isThere = kind === 'file' && fingerprint === newest.file.stat.fingerprint;
-      newest.isSeen(isThere);
+      newest.noteSeen(isThere);
       if (kind !== 'file') return;
       if (!isThere) await this.#replace(newest, await this.#root.openRead(this.path));
       this.#count(changes);
     } catch {
       // Nothing is there for the time being, or the disk does not tell: who asks for it is told.
-      newest.isSeen(false);
+      newest.noteSeen(false);
     }
   }
 

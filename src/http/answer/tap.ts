@@ -1,6 +1,4 @@
-import { PulledStream } from '../body/pulled-stream.ts';
-import { sourceOf } from '../body/source.ts';
-import { whenCollected } from '../when-collected.ts';
+import { PulledStream, sourceOf, whenCollected } from '../body/source.ts';
 
 /** How the body of an answer has ended; `cancelled` also when nobody can read it any more. */
 export type BodyEnd = 'complete' | 'broken' | 'cancelled';
@@ -18,10 +16,10 @@ export interface Tap {
 
 /**
  * The same answer, with a body that tells what becomes of it. It is read no further than
- * the one who reads asks for. An answer without a body is given back, and has ended.
+ * the one who reads asks for. An answer without a body, or with one that was read, is given back, and has ended.
  */
 export function tapped(response: Response, tap: Tap): Response {
-  if (response.body === null) {
+  if (response.body === null || response.body.locked || response.bodyUsed) {
     tap.end('complete');
     return response;
   }

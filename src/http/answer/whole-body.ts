@@ -1,7 +1,6 @@
 import { answerLength } from '../body/body.ts';
-import { CollectedBytes } from '../collected-bytes.ts';
-import { TooLargeError } from '../errors.ts';
-import { chunksOf } from './chunks.ts';
+import { answerSource } from '../body/source.ts';
+import { type Problem, StatusError, TooLargeError } from '../errors.ts';
 
 export interface WholeOptions {
   /** Default 16 MiB. A longer body is cancelled, and throws {@link TooLargeError}. */
@@ -13,15 +12,16 @@ const MAX_BYTES = 16 * 1024 * 1024;
 /**
  * The body of an answer.
  *
- * @throws {TooLargeError} when it is longer than `maxBytes`, decoded
+ * @throws {TooLargeError} when it is longer than `maxBytes`, decoded; {@link InvalidSourceError} when it was read
+ *   already; what it breaks with
  */
 export async function bytes(
   response: Response,
   { maxBytes = MAX_BYTES }: WholeOptions = {},
-): Promise<Uint8Array> {
+): Promise<Uint8Array<ArrayBuffer>> {
   const tooLarge = () => new TooLargeError(`the answer is longer than ${maxBytes} bytes`, maxBytes);
   if ((answerLength(response) ?? 0) > maxBytes && response.body !== null) {
-    await response.body.cancel();
+    answerSource(response).end(undefined);
     throw tooLarge();
   }
   const { beginning, isWhole } = await beginningOf(response, maxBytes);
@@ -47,12 +47,100 @@ export async function json<T = unknown>(response: Response, options?: WholeOptio
 export async function beginningOf(
   response: Response,
   maxBytes: number,
-): Promise<{ beginning: Uint8Array; isWhole: boolean }> {
+): Promise<{ beginning: Uint8Array<ArrayBuffer>; isWhole: boolean }> {
   const collected = new CollectedBytes();
   for await (const chunk of chunksOf(response)) {
     const restBytes = maxBytes - collected.length;
-    collected.append(chunk.subarray(0, restBytes));
-    if (chunk.length > restBytes) return { beginning: collected.take(), isWhole: false };
+    if (chunk.length <= restBytes) {
+      collected.append(chunk);
+    } else {
+      collected.append(chunk.subarray(0, restBytes));
+      return { beginning: collected.take(), isWhole: false };
+    }
   }
   return { beginning: collected.take(), isWhole: true };
+}
+
+const MAX_ERROR_BYTES = 65_536;
+
+/** How much of an answer a message quotes, in characters. */
+const QUOTED_LENGTH = 200;
+
+/**
+ * Gives the answer back if its status is 2xx.
+ *
+ * @throws {StatusError} with the first 64 KiB of what it says, if it is not; the rest is cancelled
+ */
+export async function ok(response: Response): Promise<Response> {
+  if (response.ok) return response;
+  const { status } = response;
+  // A body that breaks does not hide the status.
+  const { beginning } = await beginningOf(response, MAX_ERROR_BYTES).catch(() => ({ beginning: undefined }));
+  const text = new TextDecoder().decode(beginning);
+  const problem = problemOf(response, text);
+  const words = problem?.detail ?? problem?.title ?? text;
+  const quoted = String(words).trim().slice(0, QUOTED_LENGTH);
+  throw new StatusError(`HTTP status ${status}${quoted === '' ? '' : `: ${quoted}`}`, status, text, problem);
+}
+
+function problemOf({ headers }: Response, text: string): Problem | undefined {
+  if (!/^application\/problem\+json\b/i.test(headers.get('content-type') ?? '')) return undefined;
+  try {
+    const value = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The chunks of an answer's body, none when it has none. Who leaves the loop cancels the body.
+ *
+ * @throws {InvalidSourceError} when it was read already; what the body breaks with
+ */
+export async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
+  const source = answerSource(response);
+  let isOver = false;
+  try {
+    for (;;) {
+      // What breaks is over, too.
+      isOver = true;
+      const chunk = await source.next();
+      if (chunk === undefined) return;
+      isOver = false;
+      yield chunk;
+    }
+  } finally {
+    if (!isOver) source.end(undefined);
+  }
+}
+
+/** Bytes that are gathered, however small their chunks are. */
+export class CollectedBytes {
+  #bytes = new Uint8Array();
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  append(chunk: Uint8Array): void {
+    const length = this.#length + chunk.length;
+    if (length > this.#bytes.length) {
+      // Doubled, so that many small chunks are not copied each time.
+      const larger = new Uint8Array(Math.max(length, this.#length === 0 ? 0 : 2 * this.#bytes.length));
+      larger.set(this.#bytes.subarray(0, this.#length));
+      this.#bytes = larger;
+    }
+    this.#bytes.set(chunk, this.#length);
+    this.#length = length;
+  }
+
+  /** All of them, in memory of their own; there are none left. */
+  take(): Uint8Array<ArrayBuffer> {
+    const bytes = this.#length === this.#bytes.length ? this.#bytes : this.#bytes.slice(0, this.#length);
+    this.#bytes = new Uint8Array();
+    this.#length = 0;
+    return bytes;
+  }
 }

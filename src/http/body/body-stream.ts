@@ -1,13 +1,15 @@
 import { BodyLengthError } from '../errors.ts';
-import { PulledStream } from './pulled-stream.ts';
-import type { Source } from './source.ts';
+import { PulledStream, type Source } from './source.ts';
 
 /** Is told of a body while it is sent. */
 export interface BodyWatcher {
+  /** It is sent once more, from its beginning. */
+  repeated(): void;
   /** The next chunk is being made. */
   making(): void;
   made(bytes: number): void;
-  finished(): void;
+  /** No more of it is made: that was all, or nobody wants the rest. */
+  ended(): void;
 }
 
 export interface BodyStreamOptions {
@@ -78,10 +80,15 @@ export class BodyStream extends PulledStream {
     return this.#failure;
   }
 
-  /** The same body, from its beginning; undefined when it cannot be made anew. */
+  /** The same body, from its beginning, with the same watcher; undefined when it cannot be made anew. */
   again(): BodyStream | undefined {
     if (!this.isRepeatable) return undefined;
-    return new BodyStream(this.#make, { length: this.length, isRepeatable: true });
+    const again = new BodyStream(this.#make, { length: this.length, isRepeatable: true });
+    again.watcher = this.watcher;
+    // What becomes of this one concerns nobody any more.
+    this.watcher = undefined;
+    again.watcher?.repeated();
+    return again;
   }
 
   /** Breaks it, unless all of it was made: its reader fails with `reason`, and its source is ended. */
@@ -98,6 +105,7 @@ export class BodyStream extends PulledStream {
     if (this.#state !== 'open') return;
     this.#state = 'stopped';
     this.#source.end(reason);
+    this.watcher?.ended();
   }
 
   async #pull(): Promise<Uint8Array | undefined> {
@@ -143,7 +151,7 @@ export class BodyStream extends PulledStream {
       return;
     }
     this.#state = 'finished';
-    this.watcher?.finished();
+    this.watcher?.ended();
   }
 
   #fail(reason: unknown): void {

@@ -1,14 +1,19 @@
 import { InvalidSourceError } from '../errors.ts';
+import type { FetchInit } from '../fetch.ts';
 import { BodyStream } from './body-stream.ts';
 import {
+  answerSource,
   BytesSource,
   type Chunks,
   isAsyncIterable,
   isWebStream,
   nameOf,
+  PulledStream,
   type Source,
   sourceOf,
 } from './source.ts';
+
+const LENGTH = /^\d+$/;
 
 /** Bytes, or text, that are there as a whole. */
 export type Bytes = string | Uint8Array | Blob;
@@ -33,6 +38,12 @@ export function isBytes(value: unknown): value is Bytes {
   return typeof value === 'string' || value instanceof Uint8Array || value instanceof Blob;
 }
 
+/** Not by its class: undici, for example, has its own. */
+export function isResponse(value: unknown): value is Response {
+  const { status, headers, body } = Object(value);
+  return typeof status === 'number' && typeof headers?.get === 'function' && body !== undefined;
+}
+
 /** Whether it can be sent any number of times. */
 export function isRepeatable(body: Body): boolean {
   return isBytes(body) || typeof body === 'function';
@@ -43,7 +54,7 @@ export function assertBody(body: unknown): asserts body is Body {
   const isBody =
     isBytes(body) ||
     typeof body === 'function' ||
-    body instanceof Response ||
+    isResponse(body) ||
     isWebStream(body) ||
     isAsyncIterable(body);
   if (!isBody) throw new InvalidSourceError(`${nameOf(body)} cannot be sent`);
@@ -69,7 +80,7 @@ export function payloadOf(body: Body, declared?: number): Payload {
     return { content: new BodyStream(make, { length: declared, isRepeatable: true }), type: undefined };
   }
   if (isBytes(body)) return { content: body, type: typeOf(body) };
-  if (body instanceof Response && body.body === null) return { content: '', type: typeOf(body) };
+  if (isResponse(body) && body.body === null) return { content: '', type: typeOf(body) };
   const length = lengthOf(body) ?? declared;
   return { content: new BodyStream(() => openSource(body), { length }), type: typeOf(body) };
 }
@@ -82,8 +93,7 @@ export function openSource(body: Body): Source {
     return openSource(made);
   }
   if (body instanceof Blob) return sourceOf(body.stream() as ReadableStream<Uint8Array>);
-  if (body instanceof Response)
-    return body.body === null ? new BytesSource(new Uint8Array()) : sourceOf(body.body);
+  if (isResponse(body)) return answerSource(body);
   if (typeof body === 'string') return new BytesSource(new TextEncoder().encode(body));
   return body instanceof Uint8Array ? new BytesSource(body) : sourceOf(body);
 }
@@ -91,7 +101,7 @@ export function openSource(body: Body): Source {
 /** The type that it has by itself. */
 export function typeOf(body: Body): string | undefined {
   if (typeof body === 'string') return 'text/plain;charset=UTF-8';
-  if (body instanceof Response) return body.headers.get('content-type') ?? undefined;
+  if (isResponse(body)) return body.headers.get('content-type') ?? undefined;
   return body instanceof Blob && body.type !== '' ? body.type : undefined;
 }
 
@@ -100,7 +110,7 @@ export function lengthOf(body: Body): number | undefined {
   if (typeof body === 'string') return new TextEncoder().encode(body).length;
   if (body instanceof Uint8Array) return body.length;
   if (body instanceof Blob) return body.size;
-  return body instanceof Response ? answerLength(body) : undefined;
+  return isResponse(body) ? answerLength(body) : undefined;
 }
 
 /** The `Content-Length` of an answer, if its body has that many bytes. */
@@ -109,25 +119,27 @@ export function answerLength({ headers }: Response): number | undefined {
   return headers.has('content-encoding') ? undefined : declaredLength(headers);
 }
 
-/**
- * The `Content-Length` that headers declare.
- *
- * @throws {TypeError} when it is no number
- */
+/** The `Content-Length` that headers declare, if it is one. */
 export function declaredLength(headers: Headers): number | undefined {
-  const length = headers.get('content-length');
-  if (length === null) return undefined;
-  assertLength(length);
-  return Number(length);
+  const length = headers.get('content-length') ?? '';
+  return LENGTH.test(length) ? Number(length) : undefined;
 }
 
 /** @throws {TypeError} when it is no number of bytes */
 export function assertLength(length: string): void {
-  if (!/^\d+$/.test(length)) throw new TypeError(`a Content-Length is no number: ${length}`);
+  if (!LENGTH.test(length)) throw new TypeError(`a Content-Length is no number: ${length}`);
+}
+
+/** Safe to repeat without being asked (RFC 9110, section 9.2.2). */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
+
+/** Whether a request can be sent once more without being asked. */
+export function canRepeat({ method, body }: FetchInit): boolean {
+  return IDEMPOTENT.has(method) && canRepeatBody(body);
 }
 
 /** Whether {@link again} gives the same content. */
-export function canRepeat(content: RequestInit['body']): boolean {
+export function canRepeatBody(content: RequestInit['body']): boolean {
   return content instanceof BodyStream ? content.isRepeatable : !isWebStream(content);
 }
 
@@ -140,4 +152,43 @@ export function again(content: RequestInit['body']): RequestInit['body'] {
 export function streamed(content: Content): BodyStream {
   if (content instanceof BodyStream) return content;
   return new BodyStream(() => openSource(content), { length: lengthOf(content), isRepeatable: true });
+}
+
+/** Compresses what a source makes. */
+export type Compress = (source: Source) => Source;
+
+/**
+ * Compresses content. What is in memory is compressed there, so that its length is
+ * known and it can be sent again; the rest is compressed while it is sent.
+ */
+export async function gzipped(content: Content, compress: Compress): Promise<Content> {
+  if (typeof content === 'string')
+    return collected(compress(new BytesSource(new TextEncoder().encode(content))));
+  if (content instanceof Uint8Array) return collected(compress(new BytesSource(content)));
+  let first: BodyStream | undefined = streamed(content);
+  const { isRepeatable } = first;
+  const plain = first;
+  const make = () => {
+    const body = first ?? plain.again();
+    first = undefined;
+    return compress(sourceOf(body as BodyStream));
+  };
+  return new BodyStream(make, { isRepeatable });
+}
+
+/** With what every platform has. */
+export const compressed: Compress = (source) =>
+  sourceOf(
+    streamOf(source).pipeThrough(new CompressionStream('gzip') as TransformStream<Uint8Array, Uint8Array>),
+  );
+
+function streamOf(source: Source): PulledStream {
+  return new PulledStream(
+    () => source.next(),
+    (reason) => source.end(reason),
+  );
+}
+
+async function collected(source: Source): Promise<Uint8Array> {
+  return new Uint8Array(await new Response(streamOf(source)).arrayBuffer());
 }

@@ -33,7 +33,7 @@ const LINE_END = '\r\n';
  * Blob, else a stream, whose length is known when those of all parts are.
  */
 export class Form {
-  readonly #boundary = `----httpfstream-${hex(crypto.getRandomValues(new Uint8Array(16)))}`;
+  readonly #boundary = `----httpfstream-${crypto.getRandomValues(new Uint32Array(4)).join('')}`;
   readonly #parts: Part[] = [];
 
   addField(name: string, value: string): void {
@@ -43,6 +43,8 @@ export class Form {
   addFile(name: string, filename: string, body: Body, { contentType, size }: FileOptions = {}): void {
     const type = contentType ?? typeOfFile(body);
     if (/[\r\n]/.test(type)) throw new TypeError('the type of a file has a line end');
+    if (size !== undefined && !(Number.isSafeInteger(size) && size >= 0))
+      throw new RangeError('the size of a file must be an integer, 0 or more');
     const disposition = `name="${escaped(withLineEnds(name))}"; filename="${escaped(filename)}"`;
     this.#add(name, body, size, disposition, `Content-Type: ${type}${LINE_END}`);
   }
@@ -53,10 +55,11 @@ export class Form {
       ({ body, size }) => isBytes(body) && (size ?? lengthOf(body)) === lengthOf(body),
     );
     if (isWhole) return { content: this.#blob(type), type };
-    const sizes = this.#parts.map(({ head, size }) =>
-      size === undefined ? undefined : textBytes(head) + size,
+    const known = this.#parts.reduce(
+      (sum, { head, size = Number.NaN }) => sum + textBytes(head) + size,
+      textBytes(this.#tail),
     );
-    const length = sizes.reduce((sum, size) => add(sum, size), textBytes(this.#tail));
+    const length = Number.isNaN(known) ? undefined : known;
     const make = () => new FormSource(this.#parts, this.#tail);
     const all = this.#parts.every(({ body }) => isRepeatable(body));
     return { content: new BodyStream(make, { length, isRepeatable: all }), type };
@@ -93,22 +96,14 @@ function withLineEnds(name: string): string {
   return name.replace(/\r\n|\r|\n/g, LINE_END);
 }
 
-function add(sum: number | undefined, size: number | undefined): number | undefined {
-  return sum === undefined || size === undefined ? undefined : sum + size;
-}
-
 function textBytes(text: string): number {
   return lengthOf(text) as number;
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** The bytes of all parts, one after the other. */
 class FormSource implements Source {
   /** Those of parts that were not begun; what is made anew is opened when its turn comes. */
-  readonly #waiting: { part: Part; open: () => Source; opened: Source | undefined }[];
+  readonly #waiting: { part: Part; opened: Source | undefined }[];
   readonly #tail: string;
   #current: { source: Source; part: Part; bytes: number } | undefined;
   #isOver = false;
@@ -119,9 +114,8 @@ class FormSource implements Source {
     // All of them, also when one cannot be sent, so that all of them are ended.
     let failure: { error: unknown } | undefined;
     for (const part of parts) {
-      const open = () => openSource(part.body);
       try {
-        this.#waiting.push({ part, open, opened: isRepeatable(part.body) ? undefined : open() });
+        this.#waiting.push({ part, opened: isRepeatable(part.body) ? undefined : openSource(part.body) });
       } catch (error) {
         failure ??= { error };
       }
@@ -163,7 +157,8 @@ class FormSource implements Source {
       this.#isOver = true;
       return new TextEncoder().encode(this.#tail);
     }
-    this.#current = { source: next.opened ?? next.open(), part: next.part, bytes: 0 };
-    return new TextEncoder().encode(next.part.head);
+    const { part, opened = openSource(part.body) } = next;
+    this.#current = { source: opened, part, bytes: 0 };
+    return new TextEncoder().encode(part.head);
   }
 }

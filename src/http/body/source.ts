@@ -1,5 +1,4 @@
 import { InvalidSourceError } from '../errors.ts';
-import { PulledStream } from './pulled-stream.ts';
 
 /** Chunks of bytes, or of text. A Node `Readable` is an async iterable. */
 export type Chunks = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | string>;
@@ -12,11 +11,74 @@ export interface Source {
   end(reason: unknown): void;
 }
 
+/**
+ * A stream that is read when it is asked, one chunk at a time. Who holds it can ask
+ * without the machinery of streams, which costs as much again.
+ */
+export class PulledStream extends ReadableStream<Uint8Array> {
+  readonly #next: () => Promise<Uint8Array | undefined>;
+  readonly #state: { isRead: boolean };
+
+  constructor(
+    next: () => Promise<Uint8Array | undefined>,
+    cancel: (reason: unknown) => void,
+    start?: (controller: ReadableStreamDefaultController<Uint8Array>) => void,
+  ) {
+    const state = { isRead: false };
+    super(
+      {
+        ...(start && { start }),
+        async pull(controller) {
+          state.isRead = true;
+          const chunk = await next();
+          if (chunk === undefined) controller.close();
+          else controller.enqueue(chunk);
+        },
+        cancel,
+      },
+      { highWaterMark: 0 },
+    );
+    this.#next = next;
+    this.#state = state;
+  }
+
+  /**
+   * Gives the next chunk, or undefined at the end; only for who has locked the stream, one call at a time. There is none
+   * when the stream was read as others are: it may hold a chunk that its reader did not wait for.
+   */
+  get next(): (() => Promise<Uint8Array | undefined>) | undefined {
+    return this.#state.isRead ? undefined : this.#next;
+  }
+}
+
+const registry = new FinalizationRegistry<() => void>((callback) => callback());
+
+/**
+ * Calls `callback` some time after nobody can reach `object` any more. The callback must not reach it, either.
+ *
+ * @returns forgets the callback
+ */
+export function whenCollected(object: WeakKey, callback: () => void): () => void {
+  const token = {};
+  registry.register(object, callback, token);
+  return () => void registry.unregister(token);
+}
+
 const encoder = new TextEncoder();
 
 /** @throws {InvalidSourceError} when it is neither, or somebody else reads it */
 export function sourceOf(chunks: Chunks): Source {
   return isWebStream(chunks) ? new WebSource(chunks) : new IteratedSource(chunks);
+}
+
+/**
+ * The body of an answer; one without a body has no bytes.
+ *
+ * @throws {InvalidSourceError} when somebody else reads it, or has read of it
+ */
+export function answerSource({ body, bodyUsed }: Response): Source {
+  if (bodyUsed) throw new InvalidSourceError('the body was read by somebody else');
+  return body === null ? new BytesSource() : sourceOf(body);
 }
 
 /** Not by its class: polyfills have their own. */
@@ -41,11 +103,11 @@ function bytesOf(chunk: unknown): Uint8Array {
   throw new InvalidSourceError(`a chunk of the body is ${nameOf(chunk)}`);
 }
 
-/** Bytes that are there. */
+/** Bytes that are there, if there are any. */
 export class BytesSource implements Source {
   #bytes: Uint8Array | undefined;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes?: Uint8Array) {
     this.#bytes = bytes;
   }
 
@@ -61,20 +123,16 @@ export class BytesSource implements Source {
 }
 
 class WebSource implements Source {
-  readonly #stream: ReadableStream<Uint8Array>;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly next: () => Promise<Uint8Array | undefined>;
 
   constructor(stream: ReadableStream<Uint8Array>) {
-    this.#stream = stream;
     try {
       this.#reader = stream.getReader();
     } catch (cause) {
       throw new InvalidSourceError('the body is read by somebody else', { cause });
     }
-  }
-
-  next(): Promise<Uint8Array | undefined> {
-    return this.#stream instanceof PulledStream ? this.#stream.next() : this.#read();
+    this.next = (stream instanceof PulledStream ? stream.next : undefined) ?? (() => this.#read());
   }
 
   end(reason: unknown): void {
@@ -122,8 +180,12 @@ class IteratedSource implements Source {
       this.#iterable.destroy();
       return;
     }
-    const iterator = this.#iterator ?? this.#iterable[Symbol.asyncIterator]();
-    Promise.resolve(iterator.return?.()).catch(ignore);
+    this.#return().catch(ignore);
+  }
+
+  async #return(): Promise<void> {
+    this.#iterator ??= this.#iterable[Symbol.asyncIterator]();
+    await this.#iterator.return?.();
   }
 }
 

@@ -1,5 +1,5 @@
 import http, { type Agent, type ClientRequest } from 'node:http';
-import https from 'node:https';
+import type { Agent as HttpsAgent } from 'node:https';
 import type { Socket } from 'node:net';
 
 const OPTIONS = {
@@ -10,9 +10,34 @@ const OPTIONS = {
   timeout: 4_000,
 };
 
+/** Loaded when it is needed: it takes longer than all the rest. */
+export const https = () => process.getBuiltinModule('node:https');
+
+/** Those of one's own; for the other protocol there are agents that keep connections. */
+export interface Agents {
+  http?: Agent;
+  https?: HttpsAgent;
+}
+
 /** Agents that keep connections for the next request. */
-export function keepAliveAgents(): { http: Agent; https: https.Agent } {
-  return { http: watchingIdle(new http.Agent(OPTIONS)), https: watchingIdle(new https.Agent(OPTIONS)) };
+export class KeepAliveAgents {
+  readonly #agents: { http?: Agent; https?: Agent } = {};
+
+  get http(): Agent {
+    this.#agents.http ??= watchingIdle(new http.Agent(OPTIONS));
+    return this.#agents.http;
+  }
+
+  get https(): Agent {
+    this.#agents.https ??= watchingIdle(new (https().Agent)(OPTIONS));
+    return this.#agents.https;
+  }
+
+  /** Closes all connections. */
+  close(): void {
+    this.#agents.http?.destroy();
+    this.#agents.https?.destroy();
+  }
 }
 
 /** The documented hooks of an agent, which its types have not. */

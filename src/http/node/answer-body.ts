@@ -1,6 +1,5 @@
 import type { Readable } from 'node:stream';
-import { PulledStream } from '../body/pulled-stream.ts';
-import { whenCollected } from '../when-collected.ts';
+import { PulledStream, whenCollected } from '../body/source.ts';
 
 /**
  * The bytes of a Node stream as a web stream, read when its reader asks for them. The stream is destroyed when the

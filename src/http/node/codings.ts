@@ -1,6 +1,5 @@
 import { type Duplex, pipeline, Readable, Transform, type TransformCallback } from 'node:stream';
-import { createBrotliDecompress, createGunzip, createGzip, createInflate, createInflateRaw } from 'node:zlib';
-import type { Compress } from '../body/gzip.ts';
+import type { Compress } from '../body/body.ts';
 import { type Source, sourceOf } from '../body/source.ts';
 
 /** What is asked for when the request does not say. */
@@ -11,39 +10,63 @@ const MAX_CODINGS = 3;
 
 const OPTIONS = { chunkSize: 65_536 };
 
+/** Loaded when it is needed: most bodies are not coded. */
+const zlib = () => process.getBuiltinModule('node:zlib');
+
+const gunzip = () => zlib().createGunzip(OPTIONS);
+
+/** What decodes a body that begins with such a byte. */
+const DECODERS = new Map<string, (firstByte: number) => Duplex>([
+  ['gzip', gunzip],
+  ['x-gzip', gunzip],
+  // zlib's format by the standard, and the bare one by many servers.
+  [
+    'deflate',
+    (firstByte) =>
+      (firstByte & 0x0f) === 8 ? zlib().createInflate(OPTIONS) : zlib().createInflateRaw(OPTIONS),
+  ],
+  ['br', () => zlib().createBrotliDecompress(OPTIONS)],
+]);
+
 /**
  * The body of an answer, decoded; as it is if the answer has a coding that is not known here. Fails for a body
  * that is cut: nothing here flushes what zlib calls incomplete.
+ *
+ * @throws {RangeError} for too many codings
  */
 export function decoded(body: Readable, contentEncoding: string | undefined): Readable {
   const codings = (contentEncoding ?? '')
     .toLowerCase()
     .split(',')
-    .map((coding) => coding.trim());
-  const coded = codings.filter((coding) => coding !== '' && coding !== 'identity').reverse();
-  if (coded.length === 0 || coded.length > MAX_CODINGS || !coded.every((coding) => coding in DECODERS))
-    return body;
-  const decoders = coded.map((coding) => (DECODERS[coding] as () => Duplex)());
+    .map((coding) => coding.trim())
+    .filter((coding) => coding !== '' && coding !== 'identity')
+    .reverse();
+  if (codings.length === 0 || !codings.every((coding) => DECODERS.has(coding))) return body;
+  if (codings.length > MAX_CODINGS) throw new RangeError(`the body has ${codings.length} codings`);
+  const decoders = codings.map(
+    (coding) => new Decoder(DECODERS.get(coding) as (firstByte: number) => Duplex),
+  );
   // What fails is told by the last one.
   return pipeline([body, ...decoders], () => {}) as unknown as Readable;
 }
 
-const gunzip = () => createGunzip(OPTIONS);
-
-const DECODERS: Readonly<Record<string, () => Duplex>> = {
-  gzip: gunzip,
-  'x-gzip': gunzip,
-  deflate: () => new Inflate(),
-  br: () => createBrotliDecompress(OPTIONS),
-};
-
-/** "deflate" is zlib's format by the standard, and the bare one by many servers: the first byte tells. */
-class Inflate extends Transform {
+/**
+ * Decodes a body, and ends when the body does: zlib's own streams end where the code does, and what follows would
+ * keep its connection. What follows is left out. A body of no bytes is one, whatever it is said to be coded in.
+ */
+class Decoder extends Transform {
+  readonly #make: (firstByte: number) => Duplex;
   #decoder: Duplex | undefined;
 
+  constructor(make: (firstByte: number) => Duplex) {
+    super();
+    this.#make = make;
+  }
+
   override _transform(chunk: Buffer, encoding: BufferEncoding, callback: TransformCallback): void {
-    this.#decoder ??= this.#begin(chunk);
-    this.#decoder.write(chunk, encoding, () => callback());
+    this.#decoder ??= this.#begin(chunk[0] as number);
+    if (this.#decoder.readableEnded) callback();
+    else this.#decoder.write(chunk, encoding, () => callback());
   }
 
   override _read(size: number): void {
@@ -52,7 +75,7 @@ class Inflate extends Transform {
   }
 
   override _flush(callback: TransformCallback): void {
-    if (this.#decoder === undefined) callback(new Error('unexpected end of file'));
+    if (this.#decoder === undefined || this.#decoder.readableEnded) callback();
     else this.#decoder.once('end', () => callback()).end();
   }
 
@@ -61,9 +84,8 @@ class Inflate extends Transform {
     callback(error);
   }
 
-  #begin(chunk: Buffer): Duplex {
-    const isZlib = ((chunk[0] as number) & 0x0f) === 8;
-    const decoder = isZlib ? createInflate(OPTIONS) : createInflateRaw(OPTIONS);
+  #begin(firstByte: number): Duplex {
+    const decoder = this.#make(firstByte);
     decoder.on('error', (error) => this.destroy(error));
     decoder.on('data', (bytes: Buffer) => {
       if (!this.push(bytes)) decoder.pause();
@@ -75,7 +97,7 @@ class Inflate extends Transform {
 /** With zlib: Node's `CompressionStream` takes all it is given, and throws where nothing catches it when it is cancelled. */
 export const compressed: Compress = (source) => {
   const plain = Readable.from(chunksOf(source), { objectMode: false });
-  const gzip = sourceOf(pipeline(plain, createGzip(), () => {}));
+  const gzip = sourceOf(pipeline(plain, zlib().createGzip(), () => {}));
   return {
     next: () => gzip.next(),
     end(reason) {

@@ -1,9 +1,9 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
-import https from 'node:https';
 import type { Readable } from 'node:stream';
 import { BodyStream } from '../body/body-stream.ts';
 import { ConnectionError } from '../errors.ts';
 import { onAbort } from '../on-abort.ts';
+import { https } from './agents.ts';
 import { decoded } from './codings.ts';
 import { Upload } from './upload.ts';
 
@@ -49,8 +49,10 @@ export class Exchange {
   constructor(hop: Hop) {
     this.#hop = hop;
     const { url, method, headers, body, agent, signal } = hop;
-    const { request } = url.protocol === 'https:' ? https : http;
+    const { request } = url.protocol === 'https:' ? https() : http;
     this.#request = request(url, { method, headers, agent });
+    // Their bytes are limited. Of more than so many Node would leave out the rest, without a word.
+    this.#request.maxHeadersCount = 0;
     this.#upload = body instanceof BodyStream ? new Upload(this.#request, body) : undefined;
     this.#answer = new Promise((resolve, reject) => {
       this.#reject = reject;
@@ -85,9 +87,11 @@ export class Exchange {
     );
   }
 
-  /** The body of an answer that has one, decoded. */
+  /** The body of an answer that has one, decoded; as it is if nothing coded was asked for: who did so goes by lengths and positions. */
   decoded(incoming: IncomingMessage): Readable {
-    this.#body = decoded(incoming, incoming.headers['content-encoding']).on('error', ignore);
+    const isPlain = this.#hop.headers['accept-encoding'] === 'identity';
+    const coding = isPlain ? undefined : incoming.headers['content-encoding'];
+    this.#body = decoded(incoming, coding).on('error', ignore);
     return this.#body;
   }
 

@@ -1,23 +1,12 @@
-import type http from 'node:http';
-import type { IncomingMessage } from 'node:http';
-import type https from 'node:https';
-import { withOrigin } from '../answer/tap.ts';
-import { again, canRepeat, declaredLength, isBytes, streamed } from '../body/body.ts';
-import { BodyStream } from '../body/body-stream.ts';
-import { isWebStream, sourceOf } from '../body/source.ts';
-import { ConnectionError, RedirectError } from '../errors.ts';
-import type { Fetch, FetchBody, FetchInit } from '../fetch.ts';
+import { ConnectionError } from '../errors.ts';
+import type { Fetch } from '../fetch.ts';
 import { declareStreaming } from '../fetch-guards.ts';
-import { keepAliveAgents } from './agents.ts';
-import { answerBody } from './answer-body.ts';
-import { Exchange } from './exchange.ts';
-import { proxyFor } from './proxy.ts';
-import { locationOf, MAX_REDIRECTS, redirected } from './redirect.ts';
-import { requestHeaders } from './request-headers.ts';
+import type { Agents } from './agents.ts';
+import type { Transport } from './transport.ts';
 
 export interface NodeFetchOptions {
   /** Make the connections, in place of agents of its own and of the environment's proxy. `close` does not close them. */
-  agents?: { http?: http.Agent; https?: https.Agent };
+  agents?: Agents;
 }
 
 /** A `fetch` over node:http. */
@@ -26,11 +15,6 @@ export type NodeFetch = Fetch & {
   close(): void;
 };
 
-/** Safe to repeat, on another connection, without being asked (RFC 9110, section 9.2.2). */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
-
-const NULL_BODY = new Set([204, 205, 304]);
-
 /**
  * A `fetch` over node:http and node:https, for whom streams: bodies of any length are sent as they are made, and
  * let go when the exchange ends; no time limits; redirects as the standard says, except that other origins
@@ -38,164 +22,21 @@ const NULL_BODY = new Set([204, 205, 304]);
  * The proxy is the one that the environment names (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
  */
 export function nodeFetch({ agents = {} }: NodeFetchOptions = {}): NodeFetch {
-  const own = keepAliveAgents();
-  const agentFor = async (url: URL) => {
-    const kind = url.protocol === 'https:' ? 'https' : 'http';
-    const given = agents[kind];
-    if (given !== undefined || proxyFor(url) === undefined)
-      return { agent: given ?? own[kind], over: undefined };
-    // Loaded when it is needed: it takes longer than all the rest.
-    const { proxyAgentFor } = await import('./proxy-agent.ts');
-    const over = new AbortController();
-    return { agent: proxyAgentFor(url, over.signal) ?? own[kind], over };
+  // Loaded when it is needed, with all that it needs of Node.
+  let loading: Promise<Transport> | undefined;
+  let transport: Transport | undefined;
+  let closes = 0;
+  const fetch: Fetch = async (url, init) => {
+    const begunAt = closes;
+    loading ??= import('./transport.ts').then(({ Transport }) => new Transport(agents));
+    transport ??= await loading;
+    if (begunAt !== closes) throw new ConnectionError('closed before the request was sent');
+    return transport.fetch(url, init);
   };
-  const fetch: Fetch = (url, init) => new Following(agentFor, url, init).run();
   const close = () => {
-    own.http.destroy();
-    own.https.destroy();
+    closes++;
+    transport?.close();
   };
   declareStreaming(fetch);
   return Object.assign(fetch, { close });
-}
-
-type AgentFor = (url: URL) => Promise<{ agent: http.Agent; over: AbortController | undefined }>;
-
-/** A request, with the redirects that it leads to. */
-class Following {
-  readonly #agentFor: AgentFor;
-  #url: URL;
-  #init: FetchInit;
-  #redirects = 0;
-
-  constructor(agentFor: AgentFor, url: URL, init: FetchInit) {
-    this.#agentFor = agentFor;
-    this.#url = url;
-    this.#init = init;
-  }
-
-  async run(): Promise<Response> {
-    try {
-      this.#init.signal?.throwIfAborted();
-      if (!/^https?:$/.test(this.#url.protocol)) throw new TypeError(`${this.#url.protocol} is not HTTP`);
-      if (this.#url.username !== '' || this.#url.password !== '')
-        throw new TypeError('the URL has credentials');
-      this.#init = withKnownBody(this.#init);
-      for (;;) {
-        const response = await this.#hop();
-        if (response !== undefined) return response;
-      }
-    } catch (error) {
-      endBody(this.#init.body, error);
-      throw error;
-    }
-  }
-
-  /** The answer, or nothing when it leads to another place. */
-  async #hop(): Promise<Response | undefined> {
-    const { exchange, incoming } = await this.#exchange();
-    const location = locationOf(incoming);
-    const mode = this.#init.redirect ?? 'follow';
-    if (location === undefined || mode === 'manual') return this.#answer(exchange, incoming);
-    discard(incoming);
-    const status = incoming.statusCode as number;
-    if (mode === 'error') throw new RedirectError('a redirect was not expected', status, location);
-    if (this.#redirects === MAX_REDIRECTS) throw new RedirectError('too many redirects', status, location);
-    this.#redirects++;
-    const { url, init } = redirected(this.#url, this.#init, status, location);
-    this.#url = url;
-    this.#init = init;
-    return undefined;
-  }
-
-  /** Sends the request; once more when it went to a connection that was being closed. */
-  async #exchange(): Promise<{ exchange: Exchange; incoming: IncomingMessage }> {
-    for (;;) {
-      const { method, headers, signal } = this.#init;
-      const body = this.#init.body as string | Uint8Array | BodyStream | undefined;
-      const { agent, over } = await this.#agentFor(this.#url);
-      const hop = {
-        url: this.#url,
-        method,
-        headers: requestHeaders(headers, body),
-        body,
-        agent,
-        over,
-        signal,
-      };
-      const exchange = new Exchange(hop);
-      try {
-        return { exchange, incoming: await exchange.answer };
-      } catch (error) {
-        const mayRepeat = exchange.isStale && IDEMPOTENT.has(method) && canRepeat(body);
-        if (!mayRepeat) throw error;
-        this.#init = { ...this.#init, ...(body && { body: again(body) as FetchBody }) };
-      }
-    }
-  }
-
-  async #answer(exchange: Exchange, incoming: IncomingMessage): Promise<Response> {
-    const status = incoming.statusCode as number;
-    const hasNone = this.#init.method === 'HEAD' || NULL_BODY.has(status);
-    // Whoever does not read nothing does not hold the connection, which is free for the next request.
-    const isEmpty = hasNone || incoming.headers['content-length'] === '0';
-    if (isEmpty) await ended(incoming);
-    try {
-      const body = isEmpty ? '' : answerBody(exchange.decoded(incoming), (cause) => exchange.errorOf(cause));
-      const response = new Response(hasNone ? null : body, {
-        status,
-        statusText: incoming.statusMessage ?? '',
-        headers: pairsOf(incoming.rawHeaders),
-      });
-      const url = new URL(this.#url);
-      url.hash = '';
-      return withOrigin(response, url.href, this.#redirects > 0);
-    } catch (cause) {
-      // A status that is none, for example: Node takes any number.
-      incoming.destroy();
-      throw new ConnectionError(`${this.#init.method} ${this.#url.origin}: the answer is malformed`, {
-        cause,
-      });
-    }
-  }
-}
-
-/** Resolves when an answer without a body has ended. */
-function ended(incoming: IncomingMessage): Promise<void> {
-  return new Promise((resolve) => {
-    if (incoming.closed) resolve();
-    else incoming.once('close', resolve).resume();
-  });
-}
-
-/** Lets go of an answer that nobody reads: its connection can be used again only if nothing is to come. */
-function discard(incoming: IncomingMessage): void {
-  if (incoming.headers['content-length'] === '0') incoming.resume();
-  else incoming.destroy();
-}
-
-function pairsOf(raw: readonly string[]): [string, string][] {
-  const pairs: [string, string][] = [];
-  for (let i = 0; i < raw.length; i += 2) pairs.push([raw[i] as string, raw[i + 1] as string]);
-  return pairs;
-}
-
-/** The request with a body that is in memory, or a stream of ours. */
-function withKnownBody(init: FetchInit): FetchInit {
-  const { body } = init;
-  const isWaiting = init.headers.has('expect');
-  if (body === null || body === undefined || body instanceof BodyStream) return init;
-  if (isBytes(body)) return body instanceof Blob || isWaiting ? { ...init, body: streamed(body) } : init;
-  if (isWebStream(body))
-    return { ...init, body: new BodyStream(() => sourceOf(body), { length: declaredLength(init.headers) }) };
-  // Forms and the like, which the platform knows.
-  const coded = new Response(body);
-  const headers = new Headers(init.headers);
-  const type = coded.headers.get('content-type');
-  if (type !== null && !headers.has('content-type')) headers.set('content-type', type);
-  return { ...init, headers, body: new BodyStream(() => sourceOf(coded.body as ReadableStream<Uint8Array>)) };
-}
-
-function endBody(body: RequestInit['body'], reason: unknown): void {
-  if (body instanceof BodyStream) body.end(reason);
-  else if (isWebStream(body) && !body.locked) body.cancel(reason).catch(() => {});
 }

@@ -1,12 +1,17 @@
 import { Readable } from 'node:stream';
-import { type Source, sourceOf } from '../body/source.ts';
+import { answerSource, type Source } from '../body/source.ts';
 
-/** The body of an answer as a Node stream, without bytes when it has none. Destroying it cancels the body. */
+/**
+ * The body of an answer as a Node stream, without bytes when it has none. Destroying it cancels the body.
+ *
+ * @throws {InvalidSourceError} when it was read already
+ */
 export function readable(response: Response): Readable {
-  return response.body === null ? Readable.from([]) : new SourceReadable(sourceOf(response.body));
+  return new SourceReadable(answerSource(response));
 }
 
-class SourceReadable extends Readable {
+/** What a source makes, as a Node stream. Destroying it ends the source. */
+export class SourceReadable extends Readable {
   readonly #source: Source;
 
   constructor(source: Source) {

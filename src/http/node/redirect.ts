@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { again, canRepeat } from '../body/body.ts';
+import { again, canRepeatBody } from '../body/body.ts';
 import { RedirectError } from '../errors.ts';
 import type { FetchBody, FetchInit } from '../fetch.ts';
 
@@ -37,8 +37,10 @@ const FOR_ANYBODY = new Set([
 ]);
 
 /** Where an answer leads to, if it is a redirect. */
-export function locationOf({ statusCode, headers }: IncomingMessage): string | undefined {
-  return REDIRECTS.has(statusCode as number) ? headers.location : undefined;
+export function locationOf({ statusCode, headers: { location } }: IncomingMessage): string | undefined {
+  if (location === undefined || !REDIRECTS.has(statusCode as number)) return undefined;
+  // What is not ASCII is meant as UTF-8; Node takes headers for Latin-1.
+  return Buffer.from(location, 'latin1').toString();
 }
 
 /**
@@ -67,6 +69,6 @@ export function redirected(
     for (const name of OF_BODIES) headers.delete(name);
     return { url, init: { ...rest, method: 'GET', headers } };
   }
-  if (!canRepeat(body)) throw refuse('a body that can be sent only once was redirected');
+  if (!canRepeatBody(body)) throw refuse('a body that can be sent only once was redirected');
   return { url, init: { ...rest, headers, ...(body && { body: again(body) as FetchBody }) } };
 }

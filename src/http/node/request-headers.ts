@@ -3,7 +3,7 @@ import { VERSION } from '../../wire/version.ts';
 import { BodyStream } from '../body/body-stream.ts';
 import { ACCEPTED_CODINGS } from './codings.ts';
 
-/** Those of a connection are for its two ends (RFC 9110, section 7.6.1), and these two are not the application. */
+/** What concerns a connection (RFC 9110, section 7.6.1) is not for the application to say. */
 const OF_CONNECTIONS = new Set([
   'connection',
   'keep-alive',

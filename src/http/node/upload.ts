@@ -1,5 +1,6 @@
 import type { ClientRequest } from 'node:http';
 import type { BodyStream } from '../body/body-stream.ts';
+import { sourceOf } from '../body/source.ts';
 
 /** Sends a body as fast as the other side takes it. */
 export class Upload {
@@ -21,10 +22,9 @@ export class Upload {
 
   /** @throws what the body fails with by itself */
   async send(): Promise<void> {
-    // Nobody else is to read it.
-    this.#body.getReader();
+    const source = sourceOf(this.#body);
     for (;;) {
-      const chunk = await this.#body.next();
+      const chunk = await source.next();
       if (this.#isOver) return;
       if (chunk === undefined) {
         this.#request.end();

@@ -59,7 +59,10 @@ export class PagePaths {
     return `/${RESERVED_SEGMENT}/page/${this.#keyOf(page.upTo(depth))}${page.toUrlPath()}`;
   }
 
-  /** Whether the key in front of the path is that of a directory into which the path leads, and all that is wanted is to read. */
+  /**
+   * Whether the key in front of the path is that of a directory into which the path leads, and all that is wanted is
+   * to read.
+   */
   #isBelowItsKey(request: FastifyRequest): boolean {
     const key = BELOW_A_KEY.exec(wildcardOf(request))?.groups?.key;
     if (key === undefined || !isPlainRead(request)) return false;

@@ -69,6 +69,6 @@ export function firstBytes(
     const timer = setTimeout(() => settle(), timeoutMs);
     const unwatch = client.onLeave(leave);
     reader.drained();
-    if (client.hasLeft || client.isDeaf) leave();
+    if (client.hasLeft || client.isUnread) leave();
   });
 }

@@ -7,7 +7,7 @@ import type { LiveReads } from '../../core/readers/live-reads.ts';
 import type { Reader, Sink } from '../../core/readers/reader.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
-import { allowSilence, ClientSocket, Deafness } from '../node/client-socket.ts';
+import { allowIdle, ClientSocket, ReadStall } from '../node/client-socket.ts';
 import { encodeChunk, encodePlainly, lastChunk, SocketSink } from '../response/socket-sink.ts';
 import {
   controlEvent,
@@ -23,7 +23,7 @@ import { isAhead, nextCursor } from './stream-request.ts';
 const LIFETIME_MS = 60_000;
 
 /** How long a client may take nothing at all. */
-const PATIENCE_MS = 120_000;
+const STALL_TIMEOUT_MS = 120_000;
 
 const NOTHING: Buffer = Buffer.alloc(0);
 const COMMENT = Buffer.from(':\n\n');
@@ -50,7 +50,7 @@ export class SseConnection implements Sink, ActiveConnection {
   readonly #response: ServerResponse;
   readonly #socket: Socket;
   readonly #client: ClientSocket;
-  readonly #deafness: Deafness;
+  readonly #readStall: ReadStall;
   readonly #sink: SocketSink;
   readonly #isChunked: boolean;
   readonly #layOut: Encoder;
@@ -83,7 +83,7 @@ export class SseConnection implements Sink, ActiveConnection {
     this.#response = reply.raw;
     this.#socket = request.raw.socket;
     this.#client = ClientSocket.of(this.#socket);
-    this.#deafness = new Deafness(this.#socket);
+    this.#readStall = new ReadStall(this.#socket);
     this.#sink = new SocketSink(this.#socket);
     this.#isChunked = request.raw.httpVersion !== '1.0';
     this.#layOut = this.#isChunked ? encodeChunk : encodePlainly;
@@ -91,7 +91,7 @@ export class SseConnection implements Sink, ActiveConnection {
     this.#reader = live.join(start, this);
     this.#unwatchClient = this.#client.onLeave(() => this.#endIfIdle());
     follows.add(this);
-    allowSilence(this.#socket);
+    allowIdle(this.#socket);
     this.#socket.once('close', this.#leave);
     this.#response.once('close', this.#leave);
     this.#socket.on('drain', this.#drained);
@@ -153,8 +153,8 @@ export class SseConnection implements Sink, ActiveConnection {
   keepAlive(intervalMs: number): void {
     this.#ageMs += intervalMs;
     this.#quietMs += intervalMs;
-    const stuckMs = this.#sink.stuckMs(intervalMs, this.#isFull);
-    if (stuckMs >= PATIENCE_MS || this.#deafness.lasts()) this.terminate();
+    const stalledMs = this.#sink.stalledMs(intervalMs, this.#isFull);
+    if (stalledMs >= STALL_TIMEOUT_MS || this.#readStall.lasts()) this.terminate();
     else if (this.#isFull || this.#isWithin) return;
     else if (this.#ageMs >= LIFETIME_MS) this.#end();
     else if (this.#quietMs >= this.#follows.keepAliveMs) this.#write(this.#layOut([COMMENT]));
@@ -211,14 +211,14 @@ export class SseConnection implements Sink, ActiveConnection {
     };
   }
 
-  /** Tells how far the client has got. */
+  /** Sends how far the client has got. */
   #control(): void {
     const progress = this.#progress;
     this.#write(this.#layOut([Buffer.from(controlEvent(progress))]));
     this.#endAfter(progress);
   }
 
-  /** Ends it when that was the last that is told. */
+  /** Ends it when that was the last that is sent. */
   #endAfter({ isAtEnd, isClosed }: Progress): void {
     if (this.#isEnding || (isAtEnd && isClosed)) this.#end();
     else this.#endIfIdle();

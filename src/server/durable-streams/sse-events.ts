@@ -22,7 +22,10 @@ const DATA = Buffer.from('data:');
 export interface EventForm {
   /** Where they are cut into events. */
   readonly cutting: Cutting;
-  /** Lays out, in one buffer, what is the same for every reader: the data of one event, or a piece of one that is too long. */
+  /**
+   * Lays out, in one buffer, what is the same for every reader: the data of one event, or a piece of one that is too
+   * long.
+   */
   readonly encode: Encoder;
   /** What comes before the data. */
   readonly beginning: Buffer;

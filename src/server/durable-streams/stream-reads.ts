@@ -224,7 +224,7 @@ function hasAlready(
 ): boolean {
   const { state } = view;
   const isPassing = offset === 'now' && live === undefined;
-  const etag = streamTag(view, start, form);
+  const etag = streamTag(view, start, form?.isArray === true);
   const type = form?.contentType ?? contentType;
   if (form !== undefined) addVary(reply, 'Accept');
   reply.headers({

@@ -5,7 +5,7 @@ import type { Resources } from '../../core/resources.ts';
 import type { StreamState, StreamView } from '../../core/streams/stream-view.ts';
 import { RangeNotSatisfiableError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import { type JsonForm, jsonFormOf, sendArray } from '../json/json-response.ts';
+import { jsonFormOf, sendArray } from '../json/json-response.ts';
 import { contentRange, multipartBody, rangesFor } from '../response/byte-ranges.ts';
 import {
   assertChangeable,
@@ -51,7 +51,7 @@ export async function sendFile(
     const { size } = state;
     const form = jsonFormOf(request, state);
     const contentType = form?.contentType ?? state.contentType ?? contentTypeOf(name, file, size);
-    const etag = tagOf(file, state, form);
+    const etag = tagOf(file, state, form?.isArray === true);
     const lastModified = lastModifiedOf(file, state);
     reply.headers({
       'accept-ranges': 'bytes',
@@ -102,8 +102,10 @@ export async function sendFile(
 /** What tells this state of a file from others, in whatever form it was read. */
 function validatorsOf(file: OpenFile, view: StreamView): Validators {
   const { state } = view;
-  const forms = [undefined, { isArray: true, contentType: '' }];
-  const etags = forms.flatMap((form) => [tagOf(file, state, form), streamTag(view, 0, form)]);
+  const etags = [false, true].flatMap((isArray) => [
+    tagOf(file, state, isArray),
+    streamTag(view, 0, isArray),
+  ]);
   return { etags, lastModified: lastModifiedOf(file, state) };
 }
 
@@ -112,10 +114,10 @@ function lastModifiedOf({ stat }: OpenFile, { size }: StreamState): LastModified
 }
 
 /** Changes whenever what is sent does: with the bytes, when the file is made anew, when a stream is closed. */
-function tagOf({ stat }: OpenFile, { size, closed }: StreamState, form: JsonForm | undefined): string {
+function tagOf({ stat }: OpenFile, { size, closed }: StreamState, isArray: boolean): string {
   const parts = [size, stat.mtimeNs, stat.generation].map((part) => part.toString(36));
   if (closed === true) parts.push('c');
-  if (form?.isArray) parts.push('a');
+  if (isArray) parts.push('a');
   return `"${parts.join('-')}"`;
 }
 

@@ -6,7 +6,7 @@ import { VERB_HEADER, VERB_QUERY } from '../../wire/protocol.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
 import { sendText } from '../failure.ts';
-import { allowSilence } from '../node/client-socket.ts';
+import { allowIdle } from '../node/client-socket.ts';
 import type { Continues } from '../node/continues.ts';
 import { statusOf } from '../request/headers.ts';
 import { appendRequestOf, assertNoAppendRequest } from '../request/query-parameters.ts';
@@ -110,11 +110,14 @@ export class HttpAppendResponder {
 
   /** Lets the client send its body. */
   #letSend(request: FastifyRequest, reply: FastifyReply): void {
-    allowSilence(request.raw.socket);
+    allowIdle(request.raw.socket);
     this.#continues.send(request.raw, reply.raw);
   }
 
-  /** Counts the connection as active during `action`, from before anything is held: whoever closes the server waits for it, or cuts it. */
+  /**
+   * Counts the connection as active during `action`, from before anything is held: whoever closes the server waits
+   * for it, or cuts it.
+   */
   async #during<T>(
     append: HttpAppend | MultipartAppend,
     { raw: { socket } }: FastifyRequest,

@@ -1,7 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { AppendRequest } from '../../core/request.ts';
-import type { Lease, LeaseHolder } from '../../core/sessions/lease.ts';
+import type { Lease } from '../../core/sessions/lease.ts';
+import type { LeaseHolder } from '../../core/sessions/session.ts';
 import { type HttpfstreamError, ServerClosingError } from '../../wire/errors.ts';
 import type { EndReason } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';

@@ -7,8 +7,8 @@ import type { Reader, Sink } from '../../core/readers/reader.ts';
 import { ServerClosingError } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import { STATUS_HEADER } from '../../wire/protocol.ts';
-import { type ActiveConnection, type ActiveConnections, CLOSE_PATIENCE_MS } from '../active-connections.ts';
-import { allowSilence, ClientSocket, Deafness } from '../node/client-socket.ts';
+import { type ActiveConnection, type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.ts';
+import { allowIdle, ClientSocket, ReadStall } from '../node/client-socket.ts';
 import { statusHeaders } from '../response/headers.ts';
 import { encodeChunk, encodePlainly, lastChunk, SocketSink } from '../response/socket-sink.ts';
 
@@ -27,7 +27,7 @@ export class HttpFollow implements Sink, ActiveConnection {
   readonly #response: ServerResponse;
   readonly #socket: Socket;
   readonly #client: ClientSocket;
-  readonly #deafness: Deafness;
+  readonly #readStall: ReadStall;
   readonly #sink: SocketSink;
   readonly #follows: ActiveConnections;
   readonly #log: FastifyBaseLogger;
@@ -52,7 +52,7 @@ export class HttpFollow implements Sink, ActiveConnection {
     this.#response = reply.raw;
     this.#socket = request.raw.socket;
     this.#client = ClientSocket.of(this.#socket);
-    this.#deafness = new Deafness(this.#socket);
+    this.#readStall = new ReadStall(this.#socket);
     this.#sink = new SocketSink(this.#socket);
     this.#follows = follows;
     this.#log = log;
@@ -64,7 +64,7 @@ export class HttpFollow implements Sink, ActiveConnection {
     this.#response.on('close', this.leave);
     this.#unwatch = this.#client.onLeave(() => this.#cutIfForMore());
     // Finding the last lines of a large file, or the file itself, may take long.
-    allowSilence(this.#socket);
+    allowIdle(this.#socket);
     if (this.#socket.destroyed) this.leave();
   }
 
@@ -134,17 +134,20 @@ export class HttpFollow implements Sink, ActiveConnection {
 
   /** Cuts a follower that takes nothing for too long after the end, and one whose leaving would go unnoticed. */
   keepAlive(intervalMs: number): void {
-    const isDeaf = this.#deafness.lasts();
+    const isUnread = this.#readStall.lasts();
     const hasEnded = this.#isBrokenOff || this.#reader?.outcome !== undefined;
-    const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
-    if (stuckMs >= CLOSE_PATIENCE_MS || isDeaf) this.terminate();
+    const stalledMs = this.#sink.stalledMs(intervalMs, hasEnded);
+    if (stalledMs >= DRAIN_TIMEOUT_MS || isUnread) this.terminate();
   }
 
   terminate(): void {
     this.#socket.destroy();
   }
 
-  /** Releases everything. Called when the answer or the connection has ended, and by the caller when there is no answer. */
+  /**
+   * Releases everything. Called when the answer or the connection has ended, and by the caller when there is no
+   * answer.
+   */
   readonly leave = (): void => {
     this.#isOver = true;
     clearTimeout(this.#reset);

@@ -24,7 +24,10 @@ const LIMITS = { parts: MAX_PARTS, fieldSize: 1024, headerPairs: 32, headerSize:
 /** Bytes that busboy is given at a time, … */
 const PIECE_BYTES = 64 * 1024;
 
-/** … and it may buffer more than that: a skipped part whose buffer is full at its end would block the next one for ever. */
+/**
+ * … and it may buffer more than that: a skipped part whose buffer is full at its end would block the next one for
+ * ever.
+ */
 const FILE_HIGH_WATER_MARK_BYTES = 2 * PIECE_BYTES;
 
 /** What became of one part. */

@@ -8,7 +8,7 @@ export class MultipartPart implements ByteSource {
   #reader: BodyReader | undefined;
   /** Whether its end has come, read or not. */
   #isWhole = false;
-  /** What its reader is told instead of the end. */
+  /** What its reader gets instead of the end. */
   #breakOff: ((reader: BodyReader) => void) | undefined;
 
   constructor(stream: BusboyFileStream) {

@@ -28,7 +28,7 @@ export function refuseInWords(app: FastifyInstance, methods: readonly string[]):
   });
   server.on('connect', (_request: IncomingMessage, socket: Socket) => {
     const client = ClientSocket.of(socket);
-    client.whenAnswered(() => client.dismiss(noTunnel));
+    client.whenAnswered(() => client.end(noTunnel));
   });
   app.addHook('onRequest', ({ raw }, _reply, done) => {
     if (raw.rawHeaders.length > 2 * MAX_HEADERS) {
@@ -91,7 +91,7 @@ export function answerClientError(error: ClientError, socket: Socket): void {
   }
   // It is the server that does not read.
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT' && client.isPaused) {
-    client.renewPatience(HEAD_MS);
+    client.renewHeadTimeout(HEAD_MS);
     return;
   }
   // Node reports it again with each packet; and the last answer may have been sent.
@@ -102,15 +102,15 @@ export function answerClientError(error: ClientError, socket: Socket): void {
   if (whole !== undefined) {
     client.endAfter(whole);
   } else if (broken?.headersSent === true) {
-    client.cutSoon(ANSWER_MS);
+    client.cutAfter(ANSWER_MS);
   } else if (broken !== undefined && !client.hasLeft && broken.req.listenerCount('error') > 0) {
-    client.cutSoon(ANSWER_MS);
+    client.cutAfter(ANSWER_MS);
     // Whoever reads the body refuses it.
     broken.req.emit('error', error);
   } else {
     const method = broken?.req.method ?? methodIn(error);
     const answer = rawProblem(PROBLEM_OF_NODE_CODE[code] ?? NO_REQUEST);
-    client.dismiss(method === 'HEAD' ? answer.slice(0, answer.indexOf('\r\n\r\n') + 4) : answer);
+    client.end(method === 'HEAD' ? answer.slice(0, answer.indexOf('\r\n\r\n') + 4) : answer);
   }
 }
 

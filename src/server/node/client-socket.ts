@@ -3,8 +3,8 @@ import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { TCP_KEEP_ALIVE_MS } from '../../wire/protocol.ts';
 
-/** How long a client that was dismissed may stay connected, in milliseconds. */
-export const FAREWELL_MS = 1000;
+/** How long a client may stay connected after its last answer, in milliseconds. */
+export const CUT_DELAY_MS = 1000;
 
 /**
  * A socket with the fields that Node keeps on it: the response that is being written, whether it is being read, and
@@ -16,7 +16,10 @@ type HttpSocket = Socket & {
   _readableState: { ended: boolean };
 };
 
-/** With the fields that Node keeps on it: whether the connection closes after it, and who is told how much is unsent. */
+/**
+ * With the fields that Node keeps on it: whether the connection closes after it, and who is notified of how much is
+ * unsent.
+ */
 type NodeResponse = ServerResponse & { _last?: boolean; _onPendingData?: (bytes: number) => void };
 
 const CLIENT = Symbol('client');
@@ -43,12 +46,12 @@ export class ClientSocket {
   /** Those that are not finished, in order; made with the first one. */
   #responses: Set<ServerResponse> | undefined;
   #leaveListeners: Set<() => void> | undefined;
-  #keeper: SocketOwner | undefined;
+  #serverOwner: SocketOwner | undefined;
   #owner: SocketOwner | undefined;
   #hasLeft = false;
   #isRefused = false;
   #isOver = false;
-  #farewell: NodeJS.Timeout | undefined;
+  #cutTimer: NodeJS.Timeout | undefined;
   /** How many have paused it. */
   #pauseCount = 0;
   /** Time for the head of a request that could not come in time, and the timer for it. */
@@ -57,7 +60,7 @@ export class ClientSocket {
 
   private constructor(socket: HttpSocket) {
     this.#socket = socket;
-    // The owner may listen, too; what an error means for the connection is told with `close`.
+    // The owner may listen, too; what an error means for the connection comes with `close`.
     socket.on('error', ignore);
     socket.on('end', ended);
     socket.on('close', closed);
@@ -72,14 +75,14 @@ export class ClientSocket {
     return owned[CLIENT];
   }
 
-  /** Who is told of its end from now on, after `keeper`. */
+  /** Who is notified of its end from now on, after `serverOwner`. */
   set owner(owner: SocketOwner) {
     this.#owner = owner;
   }
 
-  /** Who owns all connections of the server, and is told of the end of each. */
-  set keeper(keeper: SocketOwner) {
-    this.#keeper = keeper;
+  /** Who owns all connections of the server, and is notified of the end of each. */
+  set serverOwner(serverOwner: SocketOwner) {
+    this.#serverOwner = serverOwner;
   }
 
   /**
@@ -90,7 +93,7 @@ export class ClientSocket {
     return this.#hasLeft;
   }
 
-  /** Whether it was dismissed, so that further requests are ignored. */
+  /** Whether it was refused, so that further requests are ignored. */
   get isRefused(): boolean {
     return this.#isRefused;
   }
@@ -98,7 +101,7 @@ export class ClientSocket {
   /** Whether the last answer has been sent; requests after that must not be processed (RFC 9112, section 9.6). */
   get isOver(): boolean {
     const answer = this.answer as NodeResponse | undefined;
-    // Some refusals Node sends without telling anybody.
+    // Some refusals Node sends without notifying anybody.
     const isNodes = answer !== undefined && this.#responses?.has(answer) !== true;
     return this.#isOver || (isNodes && answer._last === true);
   }
@@ -109,7 +112,7 @@ export class ClientSocket {
   }
 
   /** Whether it is not being read at the moment, so that it would go unnoticed if the client left. */
-  get isDeaf(): boolean {
+  get isUnread(): boolean {
     return this.#socket._handle?.reading === false;
   }
 
@@ -158,8 +161,8 @@ export class ClientSocket {
   }
 
   /** Gives the client this long for the head of its next request, from when reading is resumed. */
-  renewPatience(patienceMs: number): void {
-    this.#renewedMs = patienceMs;
+  renewHeadTimeout(timeoutMs: number): void {
+    this.#renewedMs = timeoutMs;
   }
 
   /** Notes a response. Returns whether it is a new one. */
@@ -187,20 +190,20 @@ export class ClientSocket {
   }
 
   /**
-   * Sends the last words, and closes as soon as the client does, or after a
-   * second. What it still sends is dropped: a connection that is closed with
-   * bytes unread is reset, and the last words are lost.
+   * Ends the connection with an answer, or without one if that is empty, and closes it as soon as
+   * the client does, or after a second. What it still sends is dropped: a connection that is closed
+   * with bytes unread is reset, and the answer is lost.
    */
-  dismiss(lastWords: string): void {
-    this.#socket.end(lastWords);
+  end(answer: string): void {
+    this.#socket.end(answer);
     this.#resume();
-    this.cutSoon(FAREWELL_MS);
+    this.cutAfter(CUT_DELAY_MS);
   }
 
-  /** Lets what was sent arrive, and cuts the connection after `patienceMs`. */
-  cutSoon(patienceMs: number): void {
+  /** Lets what was sent arrive, and cuts the connection after `timeoutMs`. */
+  cutAfter(timeoutMs: number): void {
     this.#isRefused = true;
-    this.#farewell ??= setTimeout(() => this.#socket.destroy(), patienceMs);
+    this.#cutTimer ??= setTimeout(() => this.#socket.destroy(), timeoutMs);
   }
 
   /**
@@ -236,18 +239,18 @@ export class ClientSocket {
   leave(): void {
     if (this.#hasLeft) return;
     this.#hasLeft = true;
-    this.#keeper?.left?.(this.#socket);
+    this.#serverOwner?.left?.(this.#socket);
     for (const listener of this.#leaveListeners ?? []) listener();
     this.#leaveListeners = undefined;
   }
 
   /** Notes that it is closed. */
   closed(hadError: boolean): void {
-    clearTimeout(this.#farewell);
+    clearTimeout(this.#cutTimer);
     clearTimeout(this.#deadline);
     this.leave();
     this.#letGo();
-    this.#keeper?.closed(this.#socket, hadError);
+    this.#serverOwner?.closed(this.#socket, hadError);
     this.#owner?.closed(this.#socket, hadError);
   }
 
@@ -318,10 +321,10 @@ function ignore(): void {}
  * Notices a connection that has not been read for long, since more was sent ahead
  * than is taken: it would go unnoticed if its client left.
  */
-export class Deafness {
+export class ReadStall {
   readonly #socket: Socket;
   readonly #client: ClientSocket;
-  #wasDeaf = false;
+  #wasUnread = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -331,21 +334,26 @@ export class Deafness {
   /** Whether it is so now and was at the last call. To be called at intervals. */
   lasts(): boolean {
     // Node does not read while the client takes nothing, either: then nothing was sent ahead.
-    const isDeaf = this.#client.isDeaf && this.#socket.writableLength === 0;
-    const lasts = isDeaf && this.#wasDeaf;
-    this.#wasDeaf = isDeaf;
+    const isUnread = this.#client.isUnread && this.#socket.writableLength === 0;
+    const lasts = isUnread && this.#wasUnread;
+    this.#wasUnread = isUnread;
     return lasts;
   }
 }
 
-/** Lets a client send and take nothing for as long as it likes; TCP keep-alive finds out whether its machine is still there. */
-export function allowSilence(socket: Socket): void {
-  limitSilence(socket, 0);
+/**
+ * Lets a client send and take nothing for as long as it likes; TCP keep-alive finds out whether its machine is still
+ * there.
+ */
+export function allowIdle(socket: Socket): void {
+  limitIdle(socket, 0);
   if (socket instanceof Socket) socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
 }
 
-/** Lets a client send and take nothing for this long, in milliseconds, before the socket emits `timeout`; 0: for ever. */
-export function limitSilence(socket: Socket, timeoutMs: number): void {
+/**
+ * Lets a client send and take nothing for this long, in milliseconds, before the socket emits `timeout`; 0: for ever.
+ */
+export function limitIdle(socket: Socket, timeoutMs: number): void {
   // An application's tests make up their connections.
   if (socket instanceof Socket) socket.setTimeout(timeoutMs);
 }

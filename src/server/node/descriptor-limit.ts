@@ -1,6 +1,9 @@
 import fs from 'node:fs';
 
-/** This part of all descriptors is reserved for clients that are connected, whose files are to be opened, and the server itself, … */
+/**
+ * This part of all descriptors is reserved for clients that are connected, whose files are to be opened, and the
+ * server itself, …
+ */
 const RESERVED_PART = 4;
 
 /** … at least so many, … */

@@ -109,11 +109,16 @@ export class RequestQueue {
     begin();
   }
 
-  /** In another turn of the event loop: many requests are answered in the one in which they begin. */
+  /** In another turn of the event loop, if there is a next one yet: many requests are answered in the one in which they begin. */
   #goOn(): void {
     if (this.#client.isOver) this.#clear();
+    // #finish() sees to the rest.
+    if (this.#socket.destroyed) return;
+    if (this.#waiting.length === 0) {
+      this.#current = undefined;
+      return;
+    }
     setImmediate(() => {
-      // #finish() sees to the rest.
       if (this.#socket.destroyed) return;
       this.#current = undefined;
       const next = this.#next();

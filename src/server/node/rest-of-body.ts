@@ -11,7 +11,7 @@ const MAX_BYTES = 64 * 1024 * 1024;
 /** Limits of what is read only to be dropped. */
 export interface DropLimits {
   /** For how long, in milliseconds. */
-  patienceMs: number;
+  timeoutMs: number;
   /** How many bytes. Default 64 MiB. */
   maxBytes?: number;
 }
@@ -23,7 +23,7 @@ export interface DropLimits {
  */
 export function dropRestOfBody(
   request: IncomingMessage,
-  { patienceMs, maxBytes = MAX_BYTES }: DropLimits,
+  { timeoutMs, maxBytes = MAX_BYTES }: DropLimits,
 ): Promise<boolean> {
   return new Promise((resolve) => {
     let bytesLeft = maxBytes;
@@ -38,7 +38,7 @@ export function dropRestOfBody(
       bytesLeft -= bytes.length;
       if (bytesLeft < 0) settle();
     };
-    const timer = setTimeout(settle, patienceMs);
+    const timer = setTimeout(settle, timeoutMs);
     request.on('data', drop).once('end', settle).once('close', settle);
     // Now: Node reads without limit what is unread when the answer is finished.
     request.resume();
@@ -53,7 +53,7 @@ export function dropRestOfBody(
  */
 export async function linger(request: IncomingMessage): Promise<void> {
   if (request.complete) return;
-  const isWhole = await dropRestOfBody(request, { patienceMs: LINGER_MS });
+  const isWhole = await dropRestOfBody(request, { timeoutMs: LINGER_MS });
   if (!isWhole) request.socket.destroy();
 }
 
@@ -61,7 +61,7 @@ export async function linger(request: IncomingMessage): Promise<void> {
 const SHORT_BODY_BYTES = 64 * 1024;
 
 /** How long a client that still sends has to read the answer before its connection is cut, in milliseconds. */
-const PATIENCE_MS = 1000;
+const READ_ANSWER_MS = 1000;
 
 /** Whether a request is answered while its body may still be coming, so that the connection cannot be used again. */
 export function isBodyUnderWay({ complete, headers }: IncomingMessage): boolean {
@@ -73,13 +73,13 @@ export function isBodyUnderWay({ complete, headers }: IncomingMessage): boolean 
 /**
  * The answer to a request whose body is still under way, to be sent with its
  * `Content-Length`. Its end is held back until the client has stopped, or
- * {@link PATIENCE_MS} have passed: a connection that is closed with bytes unread is
+ * {@link READ_ANSWER_MS} have passed: a connection that is closed with bytes unread is
  * reset, and the client loses what it has not read: the answer.
  */
-export class LastWords extends Readable {
+export class EarlyAnswer extends Readable {
   readonly #request: FastifyRequest;
   readonly #text: Buffer;
-  #isSaid = false;
+  #isSent = false;
 
   constructor(request: FastifyRequest, text: Buffer) {
     super();
@@ -88,14 +88,14 @@ export class LastWords extends Readable {
   }
 
   override _read(): void {
-    if (this.#isSaid) return;
-    this.#isSaid = true;
+    if (this.#isSent) return;
+    this.#isSent = true;
     this.push(this.#text);
     void this.#end();
   }
 
   async #end(): Promise<void> {
-    await dropRestOfBody(this.#request.raw, { patienceMs: PATIENCE_MS });
+    await dropRestOfBody(this.#request.raw, { timeoutMs: READ_ANSWER_MS });
     if (!this.destroyed) this.push(null);
   }
 }

@@ -11,16 +11,16 @@ import { RequestQueue } from './request-queue.ts';
 import { linger } from './rest-of-body.ts';
 
 /**
- * How long a connection that asked for an upgrade may be quiet before it has
+ * How long a connection that asked for an upgrade may be idle before it has
  * one: long enough for an application's hooks. WebSocket libraries lift it.
  */
-const SILENCE_MS = 10_000;
+const IDLE_TIMEOUT_MS = 10_000;
 
 /** When a connection is given that limit. Most have their WebSocket by then, and never need a timer of their own. */
 const LIMITED_AFTER_MS = 1000;
 
 /** How many refused connections at a time may stay until the refusal has been read. */
-const MAX_DISMISSED = 16;
+const MAX_LINGERING = 16;
 
 /** Shortest time between two log lines about refused connections. */
 const REPORT_INTERVAL_MS = 60_000;
@@ -65,7 +65,7 @@ export class ServerSockets implements SocketOwner {
   #unlimited: Socket[] = [];
   #limiting: NodeJS.Timeout | undefined;
   readonly #halfOpenRules = new Set<(request: IncomingMessage) => boolean>();
-  #dismissedCount = 0;
+  #lingeringCount = 0;
   #refusedCount = 0;
   #reportedAt = Number.NEGATIVE_INFINITY;
   #refusesUpgrades = false;
@@ -89,7 +89,7 @@ export class ServerSockets implements SocketOwner {
   /**
    * The one for `server`, made by the first call.
    *
-   * @param log told when connections are refused, or cannot be accepted
+   * @param log notified when connections are refused, or cannot be accepted
    */
   static of(server: Server, log?: FastifyBaseLogger): ServerSockets {
     let sockets = ofServer.get(server);
@@ -196,7 +196,7 @@ export class ServerSockets implements SocketOwner {
     // As Node does by itself, except with TLS.
     socket.allowHalfOpen = true;
     this.#sockets.add(socket);
-    client.keeper = this;
+    client.serverOwner = this;
   }
 
   left(socket: Socket): void {
@@ -218,7 +218,7 @@ export class ServerSockets implements SocketOwner {
   #admit(request: IncomingMessage, response: ServerResponse): void {
     this.#begin(request, response);
     RequestQueue.of(request.socket, this.#server).admit(request, response, () => {
-      // An application would never be told that a request is gone that was gone before it saw it.
+      // An application would never be notified that a request is gone that was gone before it saw it.
       if (this.#isHeard(request) || !request.destroyed) this.#emit('request', request, response);
     });
   }
@@ -250,7 +250,7 @@ export class ServerSockets implements SocketOwner {
       const requestHead = headWithoutUpgrade(request);
       // At once, while the stream has not ended, whatever the client does meanwhile.
       if (requestHead !== undefined) socket.unshift(Buffer.concat([requestHead, head]));
-      takeUp = () => (requestHead === undefined ? client.dismiss(NOT_REPEATABLE) : this.#giveBack(socket));
+      takeUp = () => (requestHead === undefined ? client.end(NOT_REPEATABLE) : this.#giveBack(socket));
     }
     if (client.answer === undefined) takeUp();
     else client.whenAnswered(takeUp);
@@ -264,16 +264,16 @@ export class ServerSockets implements SocketOwner {
     }
     this.#limitSoon(socket);
     // A closing server refuses in this turn of the event loop; its answer is still sent.
-    if (this.#refusesUpgrades) setImmediate(() => client.dismiss(''));
+    if (this.#refusesUpgrades) setImmediate(() => client.end(''));
     this.#emit('upgrade', request, socket, head);
     // A connection that was answered in place of an upgrade cannot be used again, and is not always closed.
-    client.answer?.once('finish', () => client.dismiss(''));
+    client.answer?.once('finish', () => client.end(''));
   }
 
   /** Limits how long a connection may be quiet, once it has waited a while for its WebSocket. */
   #limitSoon(socket: Socket): void {
     if (socket.timeout !== undefined) {
-      socket.setTimeout(SILENCE_MS).on('timeout', cut);
+      socket.setTimeout(IDLE_TIMEOUT_MS).on('timeout', cut);
       return;
     }
     this.#unlimited.push(socket);
@@ -284,7 +284,7 @@ export class ServerSockets implements SocketOwner {
     for (const socket of this.#unlimited) {
       // A new owner may have set a limit, or none, meanwhile.
       const isWaiting = this.#detached.has(socket) && socket.timeout === undefined;
-      if (isWaiting) socket.setTimeout(SILENCE_MS - LIMITED_AFTER_MS).on('timeout', cut);
+      if (isWaiting) socket.setTimeout(IDLE_TIMEOUT_MS - LIMITED_AFTER_MS).on('timeout', cut);
     }
     this.#unlimited = [];
     this.#limiting = undefined;
@@ -303,10 +303,10 @@ export class ServerSockets implements SocketOwner {
     this.#report();
     if (this.#server instanceof TlsServer) {
       socket.destroy();
-    } else if (this.#dismissedCount < MAX_DISMISSED) {
-      this.#dismissedCount++;
-      socket.once('close', () => this.#dismissedCount--);
-      client.dismiss(BUSY);
+    } else if (this.#lingeringCount < MAX_LINGERING) {
+      this.#lingeringCount++;
+      socket.once('close', () => this.#lingeringCount--);
+      client.end(BUSY);
     } else {
       socket.end(BUSY);
       socket.destroySoon();

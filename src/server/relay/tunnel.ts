@@ -6,7 +6,7 @@ import type { Upstream } from '../../relay/upstream.ts';
 import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
-import { allowSilence } from '../node/client-socket.ts';
+import { allowIdle } from '../node/client-socket.ts';
 import { Continues } from '../node/continues.ts';
 import { isBodyUnderWay } from '../node/rest-of-body.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
@@ -76,7 +76,7 @@ export class Tunnel {
     const { raw } = request;
     const { upstream, path, via, headTimeoutMs } = passage;
     const outgoing = this.#begin(request, passage);
-    allowSilence(raw.socket);
+    allowIdle(raw.socket);
     const cut = () => void outgoing.destroy();
     raw.socket.once('close', cut);
     outgoing.once('close', () => raw.socket.off('close', cut));

@@ -122,7 +122,8 @@ export class BodyShare {
   /**
    * To be called when the body begins.
    *
-   * @param onLoss called when there is no more room, or the body comes too slowly: it must be dropped, and the share released
+   * @param onLoss called when there is no more room, or the body comes too slowly: it must be dropped, and the share
+   *   released
    */
   open(onLoss: (error: HttpfstreamError) => void): void {
     this.#onLoss = onLoss;

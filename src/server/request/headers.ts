@@ -32,7 +32,7 @@ export function allowAnyType(request: FastifyRequest): void {
 }
 
 /**
- * The exit status that an appender tells: in a trailer, which it may not know before, or else in a header.
+ * The exit status that an appender sends: in a trailer, which it may not know before, or else in a header.
  *
  * @throws {InvalidRequestError} when it is none
  */

@@ -13,7 +13,7 @@ import {
   UnsupportedTransferError,
 } from '../../wire/errors.ts';
 import { expectationFailed } from '../node/bare-refusals.ts';
-import { limitSilence } from '../node/client-socket.ts';
+import { limitIdle } from '../node/client-socket.ts';
 import type { BodyShare } from './body-budget.ts';
 
 /** Consumes a {@link ByteSource}. The last call is one of `ended`, `failed` and `cut`. */
@@ -193,12 +193,12 @@ export class RequestBody implements ByteSource {
     if (reader === undefined) return undefined;
     this.#reader = undefined;
     this.#request.off('timeout', this.#timeOut);
-    if (!this.#request.socket.destroyed) limitSilence(this.#request.socket, 0);
+    if (!this.#request.socket.destroyed) limitIdle(this.#request.socket, 0);
     return reader;
   }
 
   #limitIdleTime(): void {
-    limitSilence(this.#request.socket, this.#idleTimeoutMs);
+    limitIdle(this.#request.socket, this.#idleTimeoutMs);
     if (this.#idleTimeoutMs > 0) this.#request.off('timeout', this.#timeOut).on('timeout', this.#timeOut);
   }
 

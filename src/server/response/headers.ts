@@ -4,7 +4,6 @@ import type { StreamState, StreamView } from '../../core/streams/stream-view.ts'
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { ProducerFencedError, ProducerGapError, StreamClosedError } from '../../wire/errors.ts';
 import { STATUS_HEADER } from '../../wire/protocol.ts';
-import type { JsonForm } from '../json/json-response.ts';
 
 /** What an answer says of a stream whose bytes up to `end` it has. */
 export function streamHeaders({ state, names }: StreamView, end: number): Record<string, string> {
@@ -29,10 +28,14 @@ export function expiryHeaders({ ttlSeconds, expiresAt }: StreamState): Record<st
   };
 }
 
-/** Entity tag of the bytes from `start` to the end; closing a stream changes it, too. */
-export function streamTag({ state, names }: StreamView, start: number, form: JsonForm | undefined): string {
+/**
+ * Entity tag of the bytes from `start` to the end; closing a stream changes it, too.
+ *
+ * @param isArray whether they are sent as a JSON array
+ */
+export function streamTag({ state, names }: StreamView, start: number, isArray: boolean): string {
   const closed = state.closed === true ? '-c' : '';
-  const array = form?.isArray ? '-a' : '';
+  const array = isArray ? '-a' : '';
   return `"${names.nameOf(start)}-${names.nameOf(state.size)}${closed}${array}"`;
 }
 
@@ -49,7 +52,7 @@ export function setRefusalHeaders(reply: FastifyReply, error: unknown, names: Of
   }
 }
 
-/** The header, or trailer, that tells an exit status, if there is one. */
+/** The header, or trailer, with the exit status, if there is one. */
 export function statusHeaders(status: number | undefined): Record<string, string> {
   return status === undefined ? {} : { [STATUS_HEADER]: String(status) };
 }

@@ -44,7 +44,10 @@ export class LastModified {
     return this.#timeMs <= parseHttpDate(date);
   }
 
-  /** Whether a client that names this date has what is sent; false for what is no date, or one whose second is not over. */
+  /**
+   * Whether a client that names this date has what is sent; false for what is no date, or one whose second is not
+   * over.
+   */
   isUnchangedSince(date: string): boolean {
     const sinceMs = parseHttpDate(date);
     return this.#isSettled && this.#timeMs <= sinceMs && sinceMs <= this.#overMs;

@@ -47,7 +47,7 @@ export function readWhole(file: OpenFile, { start, end }: Range): Buffer {
 /** Answers with a stream, which is destroyed when the client goes. */
 export function sendStream(request: FastifyRequest, reply: FastifyReply, stream: Readable): FastifyReply {
   const { socket } = request.raw;
-  // Node does not tell it to a response that waits behind another one on the connection.
+  // Node does not notify a response of it that waits behind another one on the connection.
   const destroy = () => void stream.destroy();
   socket.once('close', destroy);
   stream.once('close', () => socket.off('close', destroy));

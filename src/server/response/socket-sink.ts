@@ -1,11 +1,14 @@
 import type { Socket } from 'node:net';
 import type { Encoder } from '../../core/readers/chunk.ts';
 
-/** Writes encoded bytes straight to the socket, past Node's response or `ws`, and watches whether the client takes them. */
+/**
+ * Writes encoded bytes straight to the socket, past Node's response or `ws`, and watches whether the client takes
+ * them.
+ */
 export class SocketSink {
   readonly #socket: Socket;
   #unsentBytes = 0;
-  #stuckMs = 0;
+  #stalledMs = 0;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -27,12 +30,12 @@ export class SocketSink {
    *
    * @param isWaiting whether nothing more is written for the time being, so that only the client can be the cause
    */
-  stuckMs(intervalMs: number, isWaiting: boolean): number {
+  stalledMs(intervalMs: number, isWaiting: boolean): number {
     const unsentBytes = this.#socket.writableLength;
-    const isStuck = isWaiting && unsentBytes > 0 && unsentBytes === this.#unsentBytes;
-    this.#stuckMs = isStuck ? this.#stuckMs + intervalMs : 0;
+    const isStalled = isWaiting && unsentBytes > 0 && unsentBytes === this.#unsentBytes;
+    this.#stalledMs = isStalled ? this.#stalledMs + intervalMs : 0;
     this.#unsentBytes = unsentBytes;
-    return this.#stuckMs;
+    return this.#stalledMs;
   }
 }
 

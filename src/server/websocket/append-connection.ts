@@ -3,13 +3,14 @@ import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Core } from '../../core/core.ts';
 import type { AppendRequest } from '../../core/request.ts';
-import type { Lease, LeaseHolder } from '../../core/sessions/lease.ts';
+import type { Lease } from '../../core/sessions/lease.ts';
+import type { LeaseHolder } from '../../core/sessions/session.ts';
 import { FramingError, type HttpfstreamError } from '../../wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
-import { allowSilence, ClientSocket, FAREWELL_MS, type SocketOwner } from '../node/client-socket.ts';
+import { allowIdle, ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';
 import type { AppendEnd, Dialect } from './dialects.ts';
 import { Liveness } from './liveness.ts';
 
@@ -73,7 +74,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     this.#appends.add(this);
     let lease: Lease;
     try {
-      lease = await this.#takeHold(request);
+      lease = await this.#acquire(request);
     } catch (error) {
       this.#appends.delete(this);
       throw error;
@@ -90,7 +91,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     );
   }
 
-  async #takeHold(request: AppendRequest): Promise<Lease> {
+  async #acquire(request: AppendRequest): Promise<Lease> {
     const lease = await this.#core.sessions.open(this.#path, request, this);
     this.#lease = lease;
     await lease.ready();
@@ -102,17 +103,17 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   start(websocket: WebSocket): void {
     const lease = this.#lease as Lease;
     this.#websocket = websocket;
-    allowSilence(this.#socket);
+    allowIdle(this.#socket);
     if (this.#dialect.answersPings) this.#liveness = new Liveness(this.#socket, this.#appends.keepAliveMs);
     this.#tap = new PayloadTap(websocket, this.#socket, this);
-    this.#tell({
+    this.#send({
       type: 'open',
       generation: lease.file.stat.generation,
       position: lease.received,
       live: true,
     });
     this.#acknowledge();
-    if (this.#loss !== undefined) this.#tellLoss(...this.#loss);
+    if (this.#loss !== undefined) this.#sendLoss(...this.#loss);
   }
 
   get masked(): boolean {
@@ -139,7 +140,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   onFramingError(error: FramingError): void {
     this.#log.warn({ resource: this.#path.toString(), code: error.code }, `append refused: ${error.message}`);
     void this.#lease?.end('interrupted');
-    ClientSocket.of(this.#socket).cutSoon(FAREWELL_MS);
+    ClientSocket.of(this.#socket).cutAfter(CUT_DELAY_MS);
   }
 
   /** Answered when the bytes are in the file, so that the answer means that they are. */
@@ -164,7 +165,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   lost(reason: EndReason, error: HttpfstreamError): void {
     this.#log.error({ resource: this.#path.toString(), err: error }, `append failed: ${error.message}`);
     this.#loss = [reason, error];
-    if (this.#websocket !== undefined) this.#tellLoss(reason, error);
+    if (this.#websocket !== undefined) this.#sendLoss(reason, error);
   }
 
   deposed(): void {
@@ -181,7 +182,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
       this.terminate();
       return;
     }
-    this.#tell({ type: 'end', position: this.#lease?.safePosition ?? 0, reason: 'shutdown' });
+    this.#send({ type: 'end', position: this.#lease?.safePosition ?? 0, reason: 'shutdown' });
     this.#websocket.close(this.#dialect.closingCode, 'the server is shutting down');
   }
 
@@ -208,10 +209,10 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     if (this.#socket.writableNeedDrain) return;
     this.#ackedPosition = safePosition;
     this.#ackedAt = performance.now();
-    this.#tell({ type: 'ack', position: safePosition });
+    this.#send({ type: 'ack', position: safePosition });
   }
 
-  #tell(message: ControlMessage): void {
+  #send(message: ControlMessage): void {
     const frame = this.#dialect.control(message);
     if (this.#isOpen && frame.length > 0) this.#socket.write(frame);
   }
@@ -220,12 +221,12 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     return this.#websocket !== undefined && this.#websocket.readyState === this.#websocket.OPEN;
   }
 
-  #tellLoss(reason: EndReason, error: HttpfstreamError): void {
+  #sendLoss(reason: EndReason, error: HttpfstreamError): void {
     const position = this.#lease?.safePosition ?? 0;
-    this.#tell({ type: 'end', position, reason, detail: error.message });
+    this.#send({ type: 'end', position, reason, detail: error.message });
     this.#websocket?.close(CloseCode.interrupted, error.message);
     this.#websocket?.resume();
-    ClientSocket.of(this.#socket).cutSoon(FAREWELL_MS);
+    ClientSocket.of(this.#socket).cutAfter(CUT_DELAY_MS);
   }
 
   async #end(lease: Lease, how: AppendEnd, status?: number): Promise<void> {

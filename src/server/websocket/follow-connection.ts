@@ -8,8 +8,8 @@ import { HttpfstreamError, RangeNotSatisfiableError, ResourceGoneError } from '.
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
-import { type ActiveConnection, type ActiveConnections, CLOSE_PATIENCE_MS } from '../active-connections.ts';
-import { ClientSocket, FAREWELL_MS, type SocketOwner } from '../node/client-socket.ts';
+import { type ActiveConnection, type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.ts';
+import { ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';
 import { SocketSink } from '../response/socket-sink.ts';
 import type { Dialect } from './dialects.ts';
 import { Liveness } from './liveness.ts';
@@ -43,6 +43,8 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
   #websocket: WebSocket | undefined;
   /** Whether it is closed from the other side, or as good as that. */
   #isStopped = false;
+  /** Whether the server closes. */
+  #isShuttingDown = false;
 
   constructor(follows: ActiveConnections, log: FastifyBaseLogger, dialect: Dialect, socket: Socket) {
     this.#follows = follows;
@@ -83,8 +85,12 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
     this.#websocket = websocket;
     // ws would answer each of its pings, read or not.
     new PayloadTap(websocket, this.#socket, this);
-    if (this.#reader === undefined) this.#tell({ type: 'waiting' });
-    else this.#open(this.#reader);
+    if (this.#reader !== undefined) {
+      this.#open(this.#reader);
+      return;
+    }
+    this.#send({ type: 'waiting' });
+    if (this.#isShuttingDown) this.shutDown();
   }
 
   get masked(): boolean {
@@ -104,7 +110,7 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
 
   onFramingError(): void {
     this.#stop();
-    this.#client.cutSoon(FAREWELL_MS);
+    this.#client.cutAfter(CUT_DELAY_MS);
   }
 
   /** Nothing may be sent behind the answer (RFC 6455, section 5.5.1). */
@@ -117,17 +123,18 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
   }
 
   waiting(isWaiting: boolean): void {
-    this.#tell({ type: isWaiting ? 'waiting' : 'live' });
+    this.#send({ type: isWaiting ? 'waiting' : 'live' });
   }
 
   end(outcome: Outcome): void {
     const { reason } = outcome;
-    this.#tell({ type: 'end', position: this.#reader?.position ?? 0, ...outcome });
+    this.#send({ type: 'end', position: this.#reader?.position ?? 0, ...outcome });
     this.#websocket?.close(this.#dialect.closeCode(reason), CLOSE_TEXTS[reason]);
   }
 
   fail(error: unknown): void {
-    if (this.#socket.destroyed || this.#isStopped) return;
+    const isShutDown = this.#isShuttingDown && this.#reader === undefined;
+    if (this.#socket.destroyed || this.#isStopped || isShutDown) return;
     if (error instanceof ResourceGoneError) this.refuse('deleted', error.message);
     else if (error instanceof RangeNotSatisfiableError) this.refuse('truncated', error.message);
     else {
@@ -141,21 +148,27 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
 
   /** Ends a connection that cannot be served. */
   refuse(reason: EndReason | 'missing', detail: string): void {
-    this.#tell({ type: 'end', position: this.#reader?.position ?? 0, reason, detail });
+    this.#send({ type: 'end', position: this.#reader?.position ?? 0, reason, detail });
     this.#websocket?.close(CloseCode.interrupted, detail);
   }
 
-  /** Closes a connection that still waits for its resource; the others are closed by the end of their feed. */
+  /**
+   * Closes a connection that still waits for its resource, at the latest when it opens; the others are closed by the
+   * end of their feed.
+   */
   shutDown(): void {
-    if (this.#reader === undefined) this.end({ reason: 'shutdown' });
+    this.#isShuttingDown = true;
+    if (this.#reader !== undefined || this.#websocket === undefined) return;
+    this.end({ reason: 'shutdown' });
+    this.#stop();
   }
 
   /** Cuts a follower that does not answer, or takes nothing for too long after the end. */
   keepAlive(intervalMs: number): void {
     const hasEnded = this.#reader?.outcome !== undefined;
-    const stuckMs = this.#sink.stuckMs(intervalMs, hasEnded);
+    const stalledMs = this.#sink.stalledMs(intervalMs, hasEnded);
     const isDead = this.#isOpen && this.#liveness.tick(intervalMs) && this.#dialect.answersPings;
-    if (isDead || stuckMs >= CLOSE_PATIENCE_MS) this.terminate();
+    if (isDead || stalledMs >= DRAIN_TIMEOUT_MS) this.terminate();
   }
 
   terminate(): void {
@@ -166,7 +179,7 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
     const { feed, position, outcome } = reader;
     const { size, type: contentType = '' } = feed;
     const { generation } = feed.file;
-    this.#tell({
+    this.#send({
       type: 'open',
       generation,
       position,
@@ -174,11 +187,11 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
       size,
       ...(contentType !== '' && contentType.length <= MAX_TYPE_LENGTH && { contentType }),
     });
-    if (outcome === undefined && feed.isWaiting) this.#tell({ type: 'waiting' });
+    if (outcome === undefined && feed.isWaiting) this.#send({ type: 'waiting' });
     reader.drained();
   }
 
-  #tell(message: ControlMessage): void {
+  #send(message: ControlMessage): void {
     const frame = this.#dialect.control(message);
     if (this.#isOpen && frame.length > 0) this.#socket.write(frame);
   }

@@ -10,7 +10,7 @@ const LONG_READ_BYTES = 64 * 1024;
 /** … and may be silent for this long. */
 const LONG_READ_MS = 300_000;
 
-/** Pings a peer that is quiet, and tells when it has been silent for too long. */
+/** Pings a peer that is quiet, and says when it has been silent for too long. */
 export class Liveness {
   readonly #socket: Socket;
   readonly #keepAliveMs: number;

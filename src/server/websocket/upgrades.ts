@@ -7,8 +7,8 @@ import { ignoreMissing } from '../../core/preconditions.ts';
 import type { FollowRequest } from '../../core/request.ts';
 import { ResourceNotFoundError, UpgradeRequiredError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import { type ActiveConnections, CLOSE_PATIENCE_MS } from '../active-connections.ts';
-import { allowSilence, ClientSocket } from '../node/client-socket.ts';
+import { type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.ts';
+import { allowIdle, ClientSocket } from '../node/client-socket.ts';
 import { appendRequestOf, followRequestOf } from '../request/query-parameters.ts';
 import { assertHandshake, isHandshake, verbOf } from '../request/request-target.ts';
 import { AppendConnection } from './append-connection.ts';
@@ -16,7 +16,7 @@ import { type Dialect, dialectOf, legacyDialect, v2Dialect } from './dialects.ts
 import { FollowConnection } from './follow-connection.ts';
 
 const SERVER_OPTIONS = {
-  closeTimeout: CLOSE_PATIENCE_MS,
+  closeTimeout: DRAIN_TIMEOUT_MS,
   // Followers have nothing to say, and appenders' messages do not pass through ws.
   maxPayload: 1024,
   skipUTF8Validation: true,
@@ -125,7 +125,7 @@ export class WebSocketUpgrades {
     const connection = this.#newFollow(v2Dialect, request);
     try {
       // To find the last lines of a large file may take longer than a handshake may otherwise.
-      allowSilence(request.raw.socket);
+      allowIdle(request.raw.socket);
       connection.follow(await this.#core.followers.follow(path, wanted, connection, connection.signal));
     } catch (error) {
       if (!(error instanceof ResourceNotFoundError) || waitMs === 0) throw error;
@@ -175,7 +175,7 @@ function prepareUpgrade(request: FastifyRequest, reply: FastifyReply): void {
 function prepareAnswer({ raw: { socket } }: FastifyRequest, reply: FastifyReply): void {
   reply.header('connection', 'close');
   // A follower may read as slowly as it likes.
-  allowSilence(socket);
+  allowIdle(socket);
   // Node no longer passes this on.
   socket.on('drain', () => reply.raw.emit('drain'));
 }
@@ -190,7 +190,8 @@ export async function registerWebSockets(app: FastifyInstance): Promise<void> {
   const isServed = served.has(app.server);
   served.add(app.server);
   if (app.hasDecorator('websocketServer')) return;
-  // Each registration listens to a server and would route every handshake again: a second one gets a server without any.
+  // Each registration listens to a server and would route every handshake again: a second one gets a server without
+  // any.
   const options = isServed ? { ...SERVER_OPTIONS, server: http.createServer() } : SERVER_OPTIONS;
   await app.register(fastifyWebsocket, { options });
 }

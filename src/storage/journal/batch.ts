@@ -3,24 +3,24 @@ import type { HttpfstreamError } from '../../wire/errors.ts';
 /** Who appends to the journal. */
 export interface JournalWriter {
   /**
-   * Called when the next `count` records are safe, in the order in which they came.
+   * Called when the next `count` entries are safe, in the order in which they came.
    *
-   * @param batch that has the records, should they have to be made void
+   * @param batch that has the entries, should they have to be made void
    * @returns what the next batch waits for; must not reject
    */
   committed(count: number, batch: Batch): Promise<void> | undefined;
   /**
-   * Called when none of the records that wait are in the journal: one could not be written.
+   * Called when none of the entries that wait are in the journal: one could not be written.
    *
    * @param isSure false when some may be in it all the same
    */
   refused(error: HttpfstreamError, isSure: boolean): void;
 }
 
-/** A record that waits for the journal. */
+/** An entry that waits for the journal. */
 export interface WaitingEntry {
   writer: JournalWriter;
-  /** The record as the journal has it. */
+  /** The entry as the journal has it. */
   parts: readonly Buffer[];
 }
 
@@ -32,21 +32,21 @@ export interface BatchPlace {
   start: number;
 }
 
-/** Records that are committed together. */
+/** Entries that are committed together. */
 export class Batch {
   /** Where it is in the journal. Set before it is written. */
   place: BatchPlace | undefined;
-  /** The records, one after the other. */
+  /** The entries, one after the other. */
   readonly parts: readonly Buffer[];
   /** How many bytes that are. */
   readonly size: number;
-  /** Where the records of each writer begin in the batch. */
+  /** Where the entries of each writer begin in the batch. */
   readonly #starts = new Map<JournalWriter, number[]>();
 
-  constructor(records: readonly WaitingEntry[]) {
-    this.parts = records.flatMap(({ parts }) => parts);
+  constructor(entries: readonly WaitingEntry[]) {
+    this.parts = entries.flatMap(({ parts }) => parts);
     let at = 0;
-    for (const { writer, parts } of records) {
+    for (const { writer, parts } of entries) {
       const starts = this.#starts.get(writer);
       if (starts === undefined) this.#starts.set(writer, [at]);
       else starts.push(at);
@@ -55,8 +55,8 @@ export class Batch {
     this.size = at;
   }
 
-  /** Tells the writers that their records are safe, and resolves when they are done with them. */
-  async tell(): Promise<void> {
+  /** Notifies the writers that their entries are safe, and resolves when they are done with them. */
+  async notify(): Promise<void> {
     const unfinished: Promise<void>[] = [];
     for (const [writer, { length }] of this.#starts) {
       const finished = writer.committed(length, this);
@@ -65,7 +65,7 @@ export class Batch {
     await Promise.all(unfinished);
   }
 
-  /** Where the records of a writer begin in the batch. */
+  /** Where the entries of a writer begin in the batch. */
   startsOf(writer: JournalWriter): readonly number[] {
     return this.#starts.get(writer) ?? [];
   }

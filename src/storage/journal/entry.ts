@@ -1,19 +1,19 @@
 import zlib from 'node:zlib';
 import { readBlock } from '../file-io.ts';
 
-/** Bytes before the body of a record: the length of the body, and its CRC-32. */
+/** Bytes before the body of an entry: the length of the body, and its CRC-32. */
 const PREFIX_BYTES = 8;
 
-/** Longest body that is believed; what claims to be longer is no record. */
+/** Longest body that is believed; what claims to be longer is no entry. */
 const MAX_BODY_BYTES = 1024 * 1024;
 
-/** How much of a log is read at a time: more than the longest record. */
+/** How much of a journal is read at a time: more than the longest entry. */
 const READ_BYTES = 2 * 1024 * 1024;
 
-/** Set in the length of a record that is void. The length itself never comes near it. */
+/** Set in the length of an entry that is void. The length itself never comes near it. */
 const VOID_FLAG = 0x8000_0000;
 
-/** What makes a record void: one byte, so that it is either written or not, and takes no room on the disk. */
+/** What makes an entry void: one byte, so that it is either written or not, and takes no room on the disk. */
 export const VOID_MARK = { offset: 3, byte: 0x80 } as const;
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
@@ -24,16 +24,16 @@ export interface JournalEntry<Header> {
   payload: Buffer;
 }
 
-/** A record that was found in a log. */
+/** An entry that was found in a journal. */
 export interface FoundEntry<Header> extends JournalEntry<Header> {
   /** Where it begins in the journal. */
   position: number;
 }
 
 /**
- * Lays a record out for the journal: `[u32 body length][u32 CRC-32 of the body]`, and the
+ * Lays an entry out for the journal: `[u32 body length][u32 CRC-32 of the body]`, and the
  * body: `[u32 header length][header as JSON][payload]`. Numbers are little-endian.
- * The highest bit of the length says that the record is void.
+ * The highest bit of the length says that the entry is void.
  */
 export function encodeEntry(header: object, payload: readonly Buffer[]): readonly Buffer[] {
   const json = Buffer.from(JSON.stringify(header));
@@ -50,7 +50,7 @@ export function encodeEntry(header: object, payload: readonly Buffer[]): readonl
 }
 
 /**
- * Yields the records of an open log that are not void, up to the end or the
+ * Yields the entries of an open file that are not void, up to the end or the
  * first that is torn. A payload keeps the block in memory that it was read from.
  *
  * @param progressed called with how many more bytes were read
@@ -74,13 +74,13 @@ export async function* readEntries<Header>(
       }
       at = end;
     }
-    // Another block would have completed it, were it no record that is torn.
+    // Another block would have completed it, were it no entry that is torn.
     if (bytes.length - at > PREFIX_BYTES + MAX_BODY_BYTES) return;
     rest = bytes.subarray(at);
   }
 }
 
-/** Where a whole record ends that begins at a position; undefined when none does. */
+/** Where a whole entry ends that begins at a position; undefined when none does. */
 function endOf(bytes: Buffer, at: number): number | undefined {
   if (bytes.length - at < PREFIX_BYTES) return undefined;
   const length = bytes.readUInt32LE(at) % VOID_FLAG;

@@ -17,16 +17,16 @@ import { entriesOf, Segments } from './segments.ts';
 interface Segment {
   number: number;
   fd: number;
-  /** How much of it is whole records. */
+  /** How much of it is whole entries. */
   size: number;
 }
 
-/** What a log of before holds. */
+/** What the server before this one has left. */
 export interface Replay<Header> {
   /** How many bytes; 0 when the server before this one has closed. */
   size: number;
   /**
-   * Yields all records, from the beginning each time.
+   * Yields all entries, from the beginning each time.
    *
    * @param progressed called with how many more bytes were read
    */
@@ -34,8 +34,8 @@ export interface Replay<Header> {
 }
 
 /**
- * A log shared by all streams, in which a change is written down before it is
- * made, so that all of it is made or nothing. Records that come in one turn of the event loop, or
+ * The log shared by all files, in which a change is written down before it is
+ * made, so that all of it is made or nothing. Entries that come in one turn of the event loop, or
  * while others are synced, are written, and synced, together. It lies in
  * numbered segments, so that old ones can go while new ones are written.
  */
@@ -46,7 +46,7 @@ export class Journal<Header extends object> implements TurnWriter {
   readonly #turns: WriteTurns;
   #segment: Segment | undefined;
   #nextNumber = 1;
-  /** Number of the first segment that is this log's own; those before are for {@link replay}. */
+  /** Number of the first segment that is its own; those before are for {@link replay}. */
   #firstNumber = Number.POSITIVE_INFINITY;
   /** Sizes of the journal's own segments that are not written any more, by number. */
   readonly #ended = new Map<number, number>();
@@ -56,9 +56,9 @@ export class Journal<Header extends object> implements TurnWriter {
   #rotations: ((upTo: number) => void)[] = [];
 
   /**
-   * @param directory absolute; made when the first record is written
+   * @param directory absolute; made when the first entry is written
    * @param turns at whose ends it is written
-   * @param isDurable whether records are safe only when they survive a loss of power
+   * @param isDurable whether entries are safe only when they survive a loss of power
    */
   constructor(directory: string, turns: WriteTurns, isDurable: boolean) {
     this.#turns = turns;
@@ -78,7 +78,10 @@ export class Journal<Header extends object> implements TurnWriter {
     return bytes;
   }
 
-  /** Finds what a server before this one has left. To be called first; {@link dropReplayed} when all of it was replayed. */
+  /**
+   * Finds what a server before this one has left. To be called first; {@link dropReplayed} when all of it was
+   * replayed.
+   */
   async replay(): Promise<Replay<Header>> {
     const numbers = await this.#segments.numbers();
     this.#nextNumber = (numbers.at(-1) ?? 0) + 1;
@@ -94,7 +97,10 @@ export class Journal<Header extends object> implements TurnWriter {
     await this.#segments.remove(await this.#replayed(), this.isDurable);
   }
 
-  /** Forgets some of the records that {@link replay} has found: no start makes them good any more, see {@link Segments.annul}. */
+  /**
+   * Forgets some of the entries that {@link replay} has found: no start makes them good any more, see
+   * {@link Segments.annul}.
+   */
   async annulReplayed(isMoot: (header: Header) => boolean): Promise<void> {
     for (const number of await this.#replayed()) {
       const positions: number[] = [];
@@ -108,7 +114,7 @@ export class Journal<Header extends object> implements TurnWriter {
     }
   }
 
-  /** Takes a record, and tells its writer when it is safe. Those of one writer keep their order. */
+  /** Takes an entry, and notifies its writer when it is safe. Those of one writer keep their order. */
   append(header: Header, payload: readonly Buffer[], writer: JournalWriter): void {
     this.#waiting.push({ writer, parts: encodeEntry(header, payload) });
     if (this.#isFlushing) return;
@@ -117,11 +123,14 @@ export class Journal<Header extends object> implements TurnWriter {
   }
 
   /** Drops what waits of a writer. */
-  withdraw(writer: JournalWriter): void {
+  cancel(writer: JournalWriter): void {
     this.#waiting = this.#waiting.filter((other) => other.writer !== writer);
   }
 
-  /** Makes the records void that a batch has of a writer: no start makes them good any more, see {@link Segments.annul}. */
+  /**
+   * Makes the entries void that a batch has of a writer: no start makes them good any more, see
+   * {@link Segments.annul}.
+   */
   async annul(batch: Batch, writer: JournalWriter): Promise<void> {
     const { segment, start } = batch.place as BatchPlace;
     const positions = batch.startsOf(writer).map((at) => start + at);
@@ -129,7 +138,7 @@ export class Journal<Header extends object> implements TurnWriter {
   }
 
   /**
-   * Begins a new segment with the next record.
+   * Begins a new segment with the next entry.
    *
    * @returns the number up to which segments may be dropped once all that is in them is elsewhere, too
    */
@@ -140,7 +149,7 @@ export class Journal<Header extends object> implements TurnWriter {
     });
   }
 
-  /** Yields the records that were written up to a number that {@link rotate} has returned. */
+  /** Yields the entries that were written up to a number that {@link rotate} has returned. */
   async *entries(upTo: number): AsyncGenerator<JournalEntry<Header>, void, undefined> {
     yield* this.#segments.entries<Header>(await this.#own(upTo), () => {});
   }
@@ -156,7 +165,7 @@ export class Journal<Header extends object> implements TurnWriter {
     await this.#segments.removeSpare();
   }
 
-  /** Called at the end of a turn in which records came. */
+  /** Called at the end of a turn in which entries came. */
   flush(): void {
     void this.#flush();
   }
@@ -174,7 +183,7 @@ export class Journal<Header extends object> implements TurnWriter {
       } catch (error) {
         failure = error;
       }
-      if (failure === undefined) await batch.tell();
+      if (failure === undefined) await batch.notify();
       else await this.#refuse(waiting, failure);
       this.#letRotate();
     }
@@ -186,7 +195,7 @@ export class Journal<Header extends object> implements TurnWriter {
   #letRotate(): void {
     const rotations = this.#rotations.splice(0);
     if (rotations.length === 0) return;
-    // One without records goes on.
+    // One without entries goes on.
     const isEmpty = this.#segment?.size === 0;
     const segment = isEmpty ? undefined : this.#segment;
     const upTo = this.#nextNumber - (isEmpty ? 2 : 1);
@@ -215,7 +224,7 @@ export class Journal<Header extends object> implements TurnWriter {
   }
 
   /**
-   * What follows a torn record could not be read, so a segment that cannot be cut is not written any more.
+   * What follows a torn entry could not be read, so a segment that cannot be cut is not written any more.
    *
    * @returns whether it was cut
    */

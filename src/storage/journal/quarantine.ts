@@ -13,16 +13,16 @@ const SUFFIX = '.log';
 const WRITE_BYTES = 1024 * 1024;
 
 /**
- * Logs of single files: what the journal of all has of a file that cannot be brought
+ * Journals of single files: what the journal of all has of a file that cannot be brought
  * up to date, so that the others need not wait for it.
  */
 export class Quarantine<Header extends { file: string }> {
   readonly #directory: string;
   readonly #files = new Set<string>();
-  /** Why some are in it without a log of their own. */
-  readonly #held = new Map<string, HttpfstreamError>();
+  /** Why some are in it without a journal of their own. */
+  readonly #withoutJournal = new Map<string, HttpfstreamError>();
 
-  /** @param directory absolute; made when the first log is written */
+  /** @param directory absolute; made when the first journal is written */
   constructor(directory: string) {
     this.#directory = directory;
   }
@@ -35,57 +35,60 @@ export class Quarantine<Header extends { file: string }> {
     }
   }
 
-  /** Fingerprints of the files of which it has a log. */
+  /** Fingerprints of the files of which it has a journal. */
   get files(): ReadonlySet<string> {
     return this.#files;
   }
 
   /** Whether a file is in it. */
   has(file: string): boolean {
-    return this.#files.has(file) || this.#held.has(file);
+    return this.#files.has(file) || this.#withoutJournal.has(file);
   }
 
-  /** What {@link hold} was told of a file. */
+  /** What {@link addWithoutJournal} was given for a file. */
   causeOf(file: string): HttpfstreamError | undefined {
-    return this.#held.get(file);
+    return this.#withoutJournal.get(file);
   }
 
-  /** Puts a file into it until this process ends, without a log, for which there is no room: the journal of all is to be kept. */
-  hold(file: string, cause: HttpfstreamError): void {
-    this.#held.set(file, cause);
+  /**
+   * Puts a file into it until this process ends, without a journal, for which there is no room: the journal of all is
+   * to be kept.
+   */
+  addWithoutJournal(file: string, cause: HttpfstreamError): void {
+    this.#withoutJournal.set(file, cause);
   }
 
-  /** Yields the records of a file that is in it, in order. */
+  /** Yields the entries of a file that is in it, in order. */
   entries(file: string): AsyncIterable<JournalEntry<Header>> {
     return entriesOf<Header>(this.#nameOf(file));
   }
 
-  /** Yields all records, those of each file in order. */
+  /** Yields all entries, those of each file in order. */
   async *all(): AsyncGenerator<JournalEntry<Header>, void, undefined> {
     for (const file of this.#files) yield* this.entries(file);
   }
 
   /**
-   * Puts files into it, and what it does not have yet of their records. It
+   * Puts files into it, and what it does not have yet of their entries. It
    * survives a loss of power when this resolves.
    *
    * @param entries of any files
    */
   async add(files: ReadonlySet<string>, entries: AsyncIterable<JournalEntry<Header>>): Promise<void> {
-    const logs = new Map<string, LogFile>();
+    const journals = new Map<string, JournalFile>();
     try {
       await makeDirectories(this.#directory, OWN_DIRECTORY_MODE);
-      for (const file of files) logs.set(file, await LogFile.create(this.#temporaryName()));
-      for (const [file, log] of logs) {
+      for (const file of files) journals.set(file, await JournalFile.create(this.#temporaryName()));
+      for (const [file, journal] of journals) {
         if (!this.#files.has(file)) continue;
-        for await (const entry of this.entries(file)) await log.append(entry);
+        for await (const entry of this.entries(file)) await journal.append(entry);
       }
-      for await (const entry of entries) await logs.get(entry.header.file)?.append(entry);
-      for (const [file, log] of logs) await log.publish(this.#nameOf(file));
+      for await (const entry of entries) await journals.get(entry.header.file)?.append(entry);
+      for (const [file, journal] of journals) await journal.publish(this.#nameOf(file));
       await syncDirectories(this.#directory, path.dirname(path.dirname(this.#directory)));
       for (const file of files) this.#files.add(file);
     } catch (error) {
-      for (const log of logs.values()) await log.discard();
+      for (const journal of journals.values()) await journal.discard();
       throw storageFailure(error);
     }
   }
@@ -107,8 +110,8 @@ export class Quarantine<Header extends { file: string }> {
   }
 }
 
-/** A log that is being written, and appears when it is whole. */
-class LogFile {
+/** A journal that is being written, and appears when it is whole. */
+class JournalFile {
   readonly #name: string;
   readonly #handle: fs.promises.FileHandle;
   #waiting: Buffer[] = [];
@@ -119,8 +122,8 @@ class LogFile {
     this.#handle = handle;
   }
 
-  static async create(name: string): Promise<LogFile> {
-    return new LogFile(name, await fs.promises.open(name, 'wx', OWN_FILE_MODE));
+  static async create(name: string): Promise<JournalFile> {
+    return new JournalFile(name, await fs.promises.open(name, 'wx', OWN_FILE_MODE));
   }
 
   async append({ header, payload }: JournalEntry<object>): Promise<void> {

@@ -2,14 +2,14 @@ import fs, { constants } from 'node:fs';
 import path from 'node:path';
 import * as fileIo from '../file-io.ts';
 import { OWN_FILE_MODE, readDirectory } from '../root/own-directory.ts';
-import { hasErrno, storageFailure } from '../storage-failure.ts';
+import { hasErrno, storageFailure, withName } from '../storage-failure.ts';
 import { type FoundEntry, type JournalEntry, readEntries, VOID_MARK } from './entry.ts';
 
 const APPENDING = constants.O_WRONLY | constants.O_APPEND;
 
 const SEGMENT_NAME = /^(\d{10})\.log$/;
 
-/** The numbered files of a log. */
+/** The numbered files of a journal. */
 export class Segments {
   readonly directory: string;
 
@@ -43,7 +43,7 @@ export class Segments {
   }
 
   /**
-   * Yields the records of some of them, see {@link readEntries}.
+   * Yields the entries of some of them, see {@link readEntries}.
    *
    * @param progressed called with how many more bytes were read
    */
@@ -55,7 +55,7 @@ export class Segments {
   }
 
   /**
-   * Makes records of one of them void. This takes no room on the disk, and for each record it is done or not, whatever
+   * Makes entries of one of them void. This takes no room on the disk, and for each entry it is done or not, whatever
    * happens meanwhile.
    *
    * @param positions at which they begin
@@ -126,7 +126,7 @@ export class Segments {
   }
 }
 
-/** Yields the records of one file, see {@link readEntries}. */
+/** Yields the entries of one file, see {@link readEntries}. */
 export async function* entriesOf<Header>(
   name: string,
   progressed: (bytes: number) => void = () => {},
@@ -136,6 +136,8 @@ export async function* entriesOf<Header>(
   });
   try {
     yield* readEntries<Header>(handle.fd, progressed);
+  } catch (error) {
+    throw storageFailure(withName(error, name));
   } finally {
     await handle.close();
   }

@@ -7,8 +7,8 @@ import { hasErrno, storageFailure } from '../storage-failure.ts';
 import type { AppendFile } from '../stored-file.ts';
 
 /**
- * Moves what a file has from `size` on out of it, to where an operator finds it. Where the file cannot be cut, the next attempt
- * finds the copy that is there: it does not make one each time.
+ * Moves what a file has from `size` on out of it, to where an operator finds it. Where the file cannot be cut, the
+ * next attempt finds the copy that is there: it does not make one each time.
  *
  * @returns where that is, absolute
  */

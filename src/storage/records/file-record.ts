@@ -15,7 +15,7 @@ export interface AppendRecord {
   end?: number;
   /** Size of the file when it had finished and was opened again, by a repeated handshake for instance. */
   finishedAt?: number;
-  /** Exit status of the command that wrote it, if it has finished and its appender told. */
+  /** Exit status of the command that wrote it, if it has finished and its appender has sent it. */
   status?: number | undefined;
 }
 

@@ -13,7 +13,7 @@ import {
   parseTombstone,
   type Tombstone,
 } from './file-record.ts';
-import type { Change, Records } from './records.ts';
+import { DURABLE, type Records, type RecordsChange } from './records.ts';
 import type { StreamLink, StreamState } from './stream-state.ts';
 
 /** How many documents are read at a time. */
@@ -43,17 +43,17 @@ interface Imported {
 export interface ImportOptions {
   root: Root;
   records: Records;
-  /** Told what is damaged. */
+  /** Notified of what is damaged. */
   report: Report;
-  /** Told every second how far it is. */
+  /** Called every second with how far it is. */
   progress: Report;
 }
 
 /**
- * Imports what version 0.3 has remembered in one small file each: sidecars (`meta/`), tombstones (`gone/`), and what expires
- * when (`expiring/`). When all of it is safe in the store, these directories are moved away as they are, and then removed: what
- * lies in their place is always newer than what the store has, be it that a crash came between or that 0.3 has run since.
- * No server may run.
+ * Imports what version 0.3 has remembered in one small file each: sidecars (`meta/`), tombstones (`gone/`), and what
+ * expires when (`expiring/`). When all of it is safe in the store, these directories are moved away as they are, and
+ * then removed: what lies in their place is always newer than what the store has, be it that a crash came between or
+ * that 0.3 has run since. No server may run.
  *
  * @returns how many files were imported
  */
@@ -99,7 +99,7 @@ async function removeImported(root: Root): Promise<void> {
 class ImportBatch {
   readonly #records: Records;
   readonly #counted: () => void;
-  #changes: Change[] = [];
+  #changes: RecordsChange[] = [];
   #length = 0;
 
   constructor(records: Records, counted: () => void) {
@@ -108,7 +108,7 @@ class ImportBatch {
   }
 
   /** @param length characters that it takes */
-  async add(change: Change, length: number): Promise<void> {
+  async add(change: RecordsChange, length: number): Promise<void> {
     this.#changes.push(change);
     this.#length += length;
     this.#counted();
@@ -119,12 +119,9 @@ class ImportBatch {
     const changes = this.#changes;
     this.#changes = [];
     this.#length = 0;
-    await this.#records.write(
-      (draft) => {
-        for (const change of changes) change(draft);
-      },
-      { durable: true },
-    );
+    await this.#records.write((draft) => {
+      for (const change of changes) change(draft);
+    }, DURABLE);
   }
 }
 
@@ -182,7 +179,10 @@ async function isUndone(root: Root, { path: resourcePath, fingerprint }: Tombsto
   return (await root.fingerprintAt(location)) === fingerprint;
 }
 
-/** Yields the names, absolute, of the documents below a directory, which may be missing; those that were not written to their end are none. */
+/**
+ * Yields the names, absolute, of the documents below a directory, which may be missing; those that were not written
+ * to their end are none.
+ */
 async function* namesBelow(directory: string): AsyncGenerator<string, void, undefined> {
   for await (const entry of await openDirectory(directory)) {
     const name = path.join(directory, entry.name);

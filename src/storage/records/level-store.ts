@@ -10,8 +10,9 @@ import {
 import { makeDirectories, syncDirectories } from '../file-io.ts';
 import type { Report } from '../report.ts';
 import { OWN_DIRECTORY_MODE } from '../root/own-directory.ts';
+import { reasonOf } from '../storage-failure.ts';
 import type { Reserve } from './reserve.ts';
-import { isCorruption, reasonOf, storeFailure } from './store-failure.ts';
+import { isCorruption, storeFailure } from './store-failure.ts';
 import {
   type Damage,
   forgetDamage,
@@ -21,7 +22,7 @@ import {
   repairStore,
   type StoreRepair,
 } from './store-repair.ts';
-import { StoreRoom } from './store-room.ts';
+import { StoreSpace } from './store-space.ts';
 
 /** What LevelDB gathers in memory, twice at most, before it becomes a file: also what it reads again when it opens. */
 const WRITE_BUFFER_BYTES = 1024 * 1024;
@@ -60,7 +61,7 @@ export class LevelStore {
   readonly #directory: string;
   readonly #aside: string;
   readonly #report: Report;
-  readonly #room: StoreRoom;
+  readonly #space: StoreSpace;
   /** The database; undefined while it is not open. */
   #database: ClassicLevel | undefined;
   #opening: Promise<void> | undefined;
@@ -79,11 +80,12 @@ export class LevelStore {
     this.#directory = directory;
     this.#aside = aside;
     this.#report = report;
-    this.#room = new StoreRoom(directory, reserve, 2 * WRITE_BUFFER_BYTES);
+    this.#space = new StoreSpace(directory, reserve, 2 * WRITE_BUFFER_BYTES);
   }
 
   /**
-   * Opens it; repairs it if it is seen to be damaged. What was repaired is repaired again by the next start, until {@link settle}.
+   * Opens it; repairs it if it is seen to be damaged. What was repaired is repaired again by the next start, until
+   * {@link settle}.
    *
    * @param options.verify whether all of it is read to see that, as it is if damage was met in use
    * @returns what was repaired
@@ -91,7 +93,7 @@ export class LevelStore {
    * @throws what the disk does
    */
   async open({ verify }: { verify: boolean }): Promise<StoreRepair | undefined> {
-    await this.#room.open();
+    await this.#space.open();
     this.#isClosed = false;
     try {
       await makeDirectories(this.#directory, OWN_DIRECTORY_MODE);
@@ -99,7 +101,7 @@ export class LevelStore {
       this.#isDamaged ||= damage !== undefined;
       const repair = damage && (await repairStore(this.#directory, this.#aside, damage));
       this.#database ??= await this.#openDatabase();
-      await this.#room.keep();
+      await this.#space.keep();
       return repair;
     } catch (error) {
       this.#isClosed = true;
@@ -145,8 +147,8 @@ export class LevelStore {
   }
 
   /**
-   * Yields what has keys from `from` on, up to but not including `to`, in order. What is changed meanwhile is seen, or not.
-   * While it is opened anew after a failure, that is waited for.
+   * Yields what has keys from `from` on, up to but not including `to`, in order. What is changed meanwhile is seen,
+   * or not. While it is opened anew after a failure, that is waited for.
    *
    * @param limit how many at most
    * @throws what kept it from being opened, or read
@@ -183,7 +185,7 @@ export class LevelStore {
   async ready(): Promise<void> {
     await this.#opening;
     if (this.#database !== undefined && !this.#isTainted) return;
-    await this.#room.assertForOpening();
+    await this.#space.assertForOpening();
     await this.#openAnew();
   }
 
@@ -197,28 +199,28 @@ export class LevelStore {
   async write(changes: readonly StoreChange[], durable: boolean): Promise<void> {
     await this.ready();
     const bytes = bytesOf(changes);
-    this.#room.assertFor(bytes);
+    this.#space.assertFor(bytes);
     try {
       await this.#batch(changes, bytes, durable);
     } catch (error) {
       await this.#writeAgain(changes, bytes, durable, error);
     }
-    this.#room.keepSoon();
+    this.#space.keepSoon();
   }
 
   /**
-   * To be called before something begins, for which the room is not that is kept for what is under way.
+   * To be called before something begins, which must not take the space that is kept for what is under way.
    *
-   * @throws {StorageFullError} when the disk has no room but that
+   * @throws {StorageFullError} when the disk has no space but that
    */
-  assertRoomForNew(): Promise<void> {
-    return this.#room.assertForNew();
+  assertSpaceForNew(): Promise<void> {
+    return this.#space.assertForNew();
   }
 
   /** Closes it, when no write is under way. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#room.close();
+    this.#space.close();
     await this.#opening;
     const database = this.#database;
     this.#database = undefined;
@@ -226,14 +228,14 @@ export class LevelStore {
   }
 
   async #batch(changes: readonly StoreChange[], bytes: number, durable: boolean): Promise<void> {
-    this.#room.logged(bytes);
+    this.#space.logged(bytes);
     await this.#assertOpen().batch([...changes], { sync: durable });
     if (!durable || this.#isAnchored) return;
     await syncDirectories(this.#directory, path.dirname(path.dirname(this.#directory)));
     this.#isAnchored = true;
   }
 
-  /** Opens it anew, and tries once more: with the room that was kept, if the disk is full. */
+  /** Opens it anew, and tries once more: with the space that was kept, if the disk is full. */
   async #writeAgain(
     changes: readonly StoreChange[],
     bytes: number,
@@ -242,8 +244,8 @@ export class LevelStore {
   ): Promise<void> {
     this.#isTainted = true;
     const failure = this.#meaningOf(cause);
-    // Without room it could not be opened again. It is read as it is, and opened anew before the next write.
-    if (failure instanceof StorageFullError && !(await this.#room.release()))
+    // Without space it could not be opened again. It is read as it is, and opened anew before the next write.
+    if (failure instanceof StorageFullError && !(await this.#space.release()))
       throw unverified(failure, durable);
     await this.#openAnew().catch((error) => Promise.reject(unverified(error, durable)));
     try {
@@ -256,7 +258,10 @@ export class LevelStore {
     }
   }
 
-  /** Whether a batch that failed is there all the same: what is whole in the log counts, also if the sync of it failed. */
+  /**
+   * Whether a batch that failed is there all the same: what is whole in the log counts, also if the sync of it
+   * failed.
+   */
   #has(changes: readonly StoreChange[]): boolean {
     return changes.every((each) => this.get(each.key) === (each.type === 'put' ? each.value : undefined));
   }
@@ -287,7 +292,7 @@ export class LevelStore {
   }
 
   async #openDatabase(): Promise<ClassicLevel> {
-    await this.#room.opening();
+    await this.#space.opening();
     const database = new ClassicLevel(this.#directory, {
       keyEncoding: 'utf8',
       valueEncoding: 'utf8',
@@ -301,7 +306,7 @@ export class LevelStore {
       await database.close().catch(ignore);
       throw error;
     }
-    this.#room.opened();
+    this.#space.opened();
     return database;
   }
 
@@ -323,9 +328,9 @@ export class LevelStore {
       this.#database = await this.#openDatabase();
     } catch (error) {
       if (isCorruption(error)) return reasonOf(error);
-      // To open it takes room, too.
+      // To open it takes space, too.
       const isFull = this.#meaningOf(error) instanceof StorageFullError;
-      if (!isFull || !(await this.#room.release())) throw error;
+      if (!isFull || !(await this.#space.release())) throw error;
       this.#database = await this.#openDatabase();
     }
     return undefined;
@@ -361,7 +366,7 @@ export class LevelStore {
         reason: reasonOf(error),
       });
     }
-    return storeFailure(error, this.#directory, () => this.#room.isFull);
+    return storeFailure(error, this.#directory, () => this.#space.isFull);
   }
 }
 
@@ -373,7 +378,10 @@ function bytesOf(changes: readonly StoreChange[]): number {
   return bytes;
 }
 
-/** What it means that a batch has failed, and cannot be looked for: it is whole in the log if only the sync has failed. */
+/**
+ * What it means that a batch has failed, and cannot be looked for: it is whole in the log if only the sync has
+ * failed.
+ */
 function unverified(failure: HttpfstreamError, durable: boolean): HttpfstreamError {
   if (!durable) return failure;
   return new OutcomeUnknownError('what was written may be there, or not', { cause: failure });

@@ -42,7 +42,7 @@ const MAX_JOURNAL_BYTES = 64 * 1024 * 1024;
 const INDEX_BATCH = 1000;
 
 /** Makes the changes that belong together, in line. What it throws refuses them all. */
-export type Change = (draft: RecordDraft) => void;
+export type RecordsChange = (draft: RecordDraft) => void;
 
 /** A file that may have expired. */
 export interface DueFile {
@@ -55,11 +55,23 @@ export interface DueFile {
 export interface WriteOptions {
   /** Whether they must survive a loss of power when that resolves. */
   durable: boolean;
-  /** Whether something begins with them, for which the room is not that is kept for what is under way. Default: false. */
+  /**
+   * Whether something begins with them, which must not take the space that is kept for what is under way. Default:
+   * false.
+   */
   isNew?: boolean;
-  /** Whether they go to the journal first, and to the store with others later: cheap, for what changes often. Default: false. */
+  /**
+   * Whether they go to the journal first, and to the store with others later: cheap, for what changes often. Default:
+   * false.
+   */
   journaled?: boolean;
 }
+
+/** For changes that must survive a loss of power, … */
+export const DURABLE: WriteOptions = { durable: true };
+
+/** … and for those that need not: a start would make them again, or nobody misses them. */
+export const NOT_DURABLE: WriteOptions = { durable: false };
 
 /** Changes of records as the journal has them: new values by keys; null takes the key away. */
 export interface RecordsEntry {
@@ -83,7 +95,7 @@ export interface RecordsListener {
 }
 
 interface Waiting extends WriteOptions {
-  change: Change;
+  change: RecordsChange;
   resolve: () => void;
   reject: (error: unknown) => void;
 }
@@ -93,8 +105,9 @@ interface Waiting extends WriteOptions {
  * them are made together or not at all, one batch after the other. What comes while one is written goes
  * to the disk together with the next, each by itself made or refused.
  *
- * What changes often is written to the journal, and then is ahead of the store: known here, and made in the store with whatever
- * is written there next. The store knows up to which entry of the journal it has everything, so that a start makes the others.
+ * What changes often is written to the journal, and then is ahead of the store: known here, and made in the store
+ * with whatever is written there next. The store knows up to which entry of the journal it has everything, so that a
+ * start makes the others.
  */
 export class Records {
   readonly #store: LevelStore;
@@ -160,7 +173,10 @@ export class Records {
     return text === undefined ? undefined : parseTombstone(text);
   }
 
-  /** The forks of a file, or of what has left a tombstone: those that live, or of which forks live. Throws as {@link get}. */
+  /**
+   * The forks of a file, or of what has left a tombstone: those that live, or of which forks live. Throws as
+   * {@link get}.
+   */
   forks(source: StreamLink): readonly StreamLink[] {
     return new RecordDraft((key) => this.#valueOf(key)).forks(source);
   }
@@ -178,7 +194,7 @@ export class Records {
    * @throws {OutcomeUnknownError} when they are made, or may be, and may not survive a loss of power
    * @throws what `change` throws, or the disk does, and then none is made
    */
-  write(change: Change, options: WriteOptions): Promise<void> {
+  write(change: RecordsChange, options: WriteOptions): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...options, change, resolve, reject });
       // What comes in the same turn of the event loop goes together.
@@ -187,8 +203,8 @@ export class Records {
   }
 
   /**
-   * Makes changes that the journal has, unless the store has them already. In order; before anything else is changed. They are
-   * ahead of the store until {@link flush}.
+   * Makes changes that the journal has, unless the store has them already. In order; before anything else is changed.
+   * They are ahead of the store until {@link flush}.
    *
    * @throws what the disk does
    */
@@ -205,14 +221,17 @@ export class Records {
    * @throws what the disk does
    */
   async flush(): Promise<void> {
-    if (this.#ahead.size > 0 || this.#writing !== undefined) await this.write(() => {}, { durable: false });
+    if (this.#ahead.size > 0 || this.#writing !== undefined) await this.write(() => {}, NOT_DURABLE);
   }
 
-  /** The files that may have expired at a time, those that are due for longest first, `limit` at most. Waits as {@link files}. */
+  /**
+   * The files that may have expired at a time, those that are due for longest first, `limit` at most. Waits as
+   * {@link files}.
+   */
   async due(nowMs: number, limit: number): Promise<DueFile[]> {
     const due: DueFile[] = [];
     const stale: string[] = [];
-    // What cannot be written is known all the same; on a full disk it is what has expired that makes room.
+    // What cannot be written is known all the same; on a full disk what has expired is what frees space.
     await this.flush().catch(() => undefined);
     for await (const [key] of this.#store.entries(...rangeDue(nowMs), limit)) {
       const fingerprint = dueFile(key);
@@ -223,7 +242,7 @@ export class Records {
         due.push({ fingerprint, path: location });
       else stale.push(key);
     }
-    if (stale.length > 0) await this.write((draft) => draft.deleteKeys(stale), { durable: false });
+    if (stale.length > 0) await this.write((draft) => draft.deleteKeys(stale), NOT_DURABLE);
     return due;
   }
 
@@ -284,7 +303,7 @@ export class Records {
     const waiting = this.#waiting.splice(0, MAX_TOGETHER);
     const unready = await this.#store.ready().then(() => undefined, asValue);
     const isNew = waiting.some((each) => each.isNew);
-    const full = isNew ? await this.#store.assertRoomForNew().then(() => undefined, asValue) : undefined;
+    const full = isNew ? await this.#store.assertSpaceForNew().then(() => undefined, asValue) : undefined;
     const changes = new Map<string, string | undefined>();
     const made: Waiting[] = [];
     let length = 0;

@@ -4,21 +4,21 @@ import path from 'node:path';
 import { makeDirectories } from '../file-io.ts';
 import { OWN_DIRECTORY_MODE, OWN_FILE_MODE } from '../root/own-directory.ts';
 
-/** How much room is kept at most, … */
+/** How much space is kept at most, … */
 const MAX_BYTES = 4 * 1024 * 1024;
 
 /** … and at least: less is of no use. */
 const MIN_BYTES = 256 * 1024;
 
-/** What part of the free room is kept, if that is less. */
+/** What part of the free space is kept, if that is less. */
 const SHARE = 1 / 8;
 
-/** In how many files, since a disk may have room for bytes, and for no more files. */
+/** In how many files, since a disk may have space for bytes, and for no more files. */
 const FILES = 16;
 
 /**
- * Room on the disk that is kept for what must be written when nothing else can be: files in a directory, which are given up
- * when the disk is full, and made anew when there is room again.
+ * Space on the disk that is kept for what must be written when nothing else can be: files in a directory, which are
+ * given up when the disk is full, and made anew when there is space again.
  */
 export class Reserve {
   readonly #directory: string;
@@ -30,7 +30,7 @@ export class Reserve {
     this.#directory = directory;
   }
 
-  /** Whether there is room that can be given up. */
+  /** Whether there is space that can be given up. */
   get isThere(): boolean {
     return this.#isThere;
   }
@@ -47,7 +47,7 @@ export class Reserve {
   }
 
   /**
-   * Keeps room, if there is enough. Never rejects: without it a full disk refuses more.
+   * Keeps space, if there is enough. Never rejects: without it a full disk refuses more.
    *
    * @param maxBytes how much at most
    */
@@ -63,7 +63,7 @@ export class Reserve {
   }
 
   /**
-   * Gives the room up. Never rejects.
+   * Gives the space up. Never rejects.
    *
    * @returns whether there was any
    */
@@ -76,7 +76,7 @@ export class Reserve {
   async #make(maxBytes: number): Promise<void> {
     if (this.#isThere) return;
     await makeDirectories(path.dirname(this.#directory), OWN_DIRECTORY_MODE);
-    const { bytes } = freeRoom(path.dirname(this.#directory));
+    const { bytes } = freeSpace(path.dirname(this.#directory));
     const each = Math.floor(Math.min(maxBytes, bytes * SHARE) / FILES);
     if (each < MIN_BYTES / FILES) return;
     // What was not finished, or was one file.
@@ -105,15 +105,15 @@ export class Reserve {
 }
 
 /** What a program may still write to a file system. */
-export interface FreeRoom {
+export interface FreeSpace {
   bytes: number;
   /** How many files may still be made. */
   files: number;
 }
 
-/** The room on the file system of a directory. A quota is not seen. */
-export function freeRoom(directory: string): FreeRoom {
+/** The space on the file system of a directory. A quota is not seen. */
+export function freeSpace(directory: string): FreeSpace {
   const { bavail, bsize, files, ffree } = fs.statfsSync(directory);
-  // Some make room for files as they need it, and count none.
+  // Some make inodes as they need them, and count none.
   return { bytes: bavail * bsize, files: files === 0 ? Number.POSITIVE_INFINITY : ffree };
 }

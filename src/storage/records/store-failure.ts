@@ -1,7 +1,10 @@
 import { type HttpfstreamError, RootInUseError, StorageError, StorageFullError } from '../../wire/errors.ts';
-import { storageFailure } from '../storage-failure.ts';
+import { reasonOf, storageFailure } from '../storage-failure.ts';
 
-/** What systems call a disk without room for bytes or files, and a quota that is used up, in the only words that LevelDB passes on. */
+/**
+ * What systems call a disk without space for bytes or files, and a quota that is used up, in the only words that
+ * LevelDB passes on.
+ */
 const FULL = /no space left|quota exceeded/i;
 
 /**
@@ -23,12 +26,6 @@ export function storeFailure(error: unknown, directory: string, isFull: () => bo
 /** Whether LevelDB has found that what it has written is not as it was. */
 export function isCorruption(error: unknown): boolean {
   return codeOf(error) === 'LEVEL_CORRUPTION';
-}
-
-/** What LevelDB says is wrong. */
-export function reasonOf(error: unknown): string {
-  const cause = causeOf(error);
-  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** Of a database that cannot be opened, the reason is the cause. */

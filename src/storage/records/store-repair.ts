@@ -3,7 +3,7 @@ import path from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { makeDirectories, syncDirectories } from '../file-io.ts';
 import { OWN_DIRECTORY_MODE, OWN_FILE_MODE, readDirectory } from '../root/own-directory.ts';
-import { hasErrno } from '../storage-failure.ts';
+import { hasErrno, withName } from '../storage-failure.ts';
 
 /** What a LevelDB's files are called. */
 const DATABASE_FILE = /^(\d+\.(ldb|sst|log)|MANIFEST-\d+)$/;
@@ -15,7 +15,10 @@ const DAMAGED = 'DAMAGED';
 export interface Damage {
   /** What is wrong with it. */
   reason: string;
-  /** Name of the directory that it was copied to, once its repair has begun: what lies in its own place may be half of it. */
+  /**
+   * Name of the directory that it was copied to, once its repair has begun: what lies in its own place may be half of
+   * it.
+   */
   copy?: string;
 }
 
@@ -29,14 +32,17 @@ export interface StoreRepair {
   unreadableFiles: number;
 }
 
-/** Which file a LevelDB lacks that it begins with, as a copy may that was made while it was in use; undefined when it has them. */
+/**
+ * Which file a LevelDB lacks that it begins with, as a copy may that was made while it was in use; undefined when it
+ * has them.
+ */
 export async function missingFile(directory: string): Promise<string | undefined> {
   const names = await readDirectory(directory);
   if (!names.includes('CURRENT')) {
     // LevelDB would begin anew.
     return names.some((name) => DATABASE_FILE.test(name)) ? 'CURRENT is missing' : undefined;
   }
-  const manifest = (await fs.promises.readFile(path.join(directory, 'CURRENT'), 'utf8')).trim();
+  const manifest = (await readText(path.join(directory, 'CURRENT'))).trim();
   return names.includes(manifest) ? undefined : `CURRENT names a file that is missing: ${manifest}`;
 }
 
@@ -45,7 +51,7 @@ export async function readDamage(directory: string): Promise<Damage | undefined>
   const name = path.join(directory, DAMAGED);
   let text: string;
   try {
-    text = await fs.promises.readFile(name, 'utf8');
+    text = await readText(name);
   } catch (error) {
     if (hasErrno(error, 'ENOENT')) return undefined;
     throw error;
@@ -62,8 +68,8 @@ export function noteDamage(directory: string, reason: string): void {
 }
 
 /**
- * Repairs a LevelDB that is not open, with what can be read of its files; one whose repair has come to no end from what it
- * was before. Until {@link forgetDamage} the next start does it again.
+ * Repairs a LevelDB that is not open, with what can be read of its files; one whose repair has come to no end from
+ * what it was before. Until {@link forgetDamage} the next start does it again.
  *
  * @param aside directory for a copy of what was there before, absolute; made if it is missing
  */
@@ -114,6 +120,14 @@ async function setAside(directory: string, aside: string, { reason }: Damage): P
   await fs.promises.rename(note, path.join(directory, DAMAGED));
   await syncDirectories(directory, directory);
   return copy;
+}
+
+async function readText(name: string): Promise<string> {
+  try {
+    return await fs.promises.readFile(name, 'utf8');
+  } catch (error) {
+    throw hasErrno(error, 'EISDIR') ? withName(error, name) : error;
+  }
 }
 
 function textOf({ reason, copy = '' }: Damage): string {

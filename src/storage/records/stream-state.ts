@@ -38,7 +38,7 @@ export interface StreamState {
   copyOf?: number;
   /** Of a copy: whether something was appended here that is not there. */
   diverged?: true;
-  /** As it was given. Missing for a file that was not made as a stream: its name tells. */
+  /** As it was given. Missing for a file that was not made as a stream: its name says it. */
   contentType?: string;
   /** Whether nothing will be appended any more. */
   closed?: true | undefined;

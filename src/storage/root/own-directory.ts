@@ -14,7 +14,7 @@ export async function readDirectory(directory: string): Promise<string[]> {
   try {
     return await fs.promises.readdir(directory);
   } catch (error) {
-    if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return [];
+    if (hasErrno(error, 'ENOENT')) return [];
     throw storageFailure(error);
   }
 }
@@ -26,19 +26,14 @@ export async function readDirectory(directory: string): Promise<string[]> {
  * @returns where it is, absolute
  */
 export async function moveAside(name: string, directory: string): Promise<string> {
-  const copy = await copyAside(name, directory);
-  await fs.promises.rm(name, { force: true });
-  return copy;
-}
-
-/** As {@link moveAside}, and leaves the file where it is, too. */
-export async function copyAside(name: string, directory: string): Promise<string> {
   const target = path.join(directory, `${Date.now()}-${path.basename(name)}`);
   try {
     await makeDirectories(directory, OWN_DIRECTORY_MODE);
+    // It may be on another disk.
     await fs.promises.copyFile(name, target);
-    return target;
   } catch (error) {
     throw storageFailure(error);
   }
+  await fs.promises.rm(name, { force: true });
+  return target;
 }

@@ -26,7 +26,16 @@ describe('what is appended', () => {
     [['--from-file', 'x', '--from-file', 'y', URL], { kind: 'files', paths: ['x', 'y'] }, 'x, y'],
     [
       ['--from-url', 'http://me:secret@other/b', URL],
-      { kind: 'url', url: 'http://other/b', headers: { authorization: 'Basic bWU6c2VjcmV0' } },
+      {
+        kind: 'url',
+        url: 'http://other/b',
+        headers: { authorization: 'Basic bWU6c2VjcmV0' },
+        method: 'GET',
+        data: undefined,
+        answerTimeoutMs: 30_000,
+        allowUnframed: false,
+        once: false,
+      },
       'http://other/b',
     ],
     [
@@ -66,6 +75,21 @@ test.each([
   [['--from-url', 'other', URL]],
   [['--resume', URL]],
   [['--resume', URL, '--', 'make']],
+  [['--allow-unframed', URL]],
+  [['--once', URL]],
+  [['-X', 'POST', URL]],
+  [['-d', 'x', URL]],
+  [['-d', 'x', URL, '--', 'make']],
+  [['-X', 'GET', '-d', 'x', '--from-url', 'http://other/b', URL]],
+  [['-X', 'HEAD', '--from-url', 'http://other/b', URL]],
+  [['-X', 'CONNECT', '--from-url', 'http://other/b', URL]],
+  [['-X', 'a b', '--from-url', 'http://other/b', URL]],
+  [['-d', '@-', '-d', '@-', '--from-url', 'http://other/b', URL]],
+  [['-d', 'x', '-H', 'Host: secret', '--from-url', 'http://other/b', URL]],
+  [['-d', 'x', '-H', 'secret', '--from-url', 'http://other/b', URL]],
+  [['--resume', '-d', 'x', '--from-url', 'http://other/b', URL]],
+  [['--resume', '--once', '--from-url', 'http://other/b', URL]],
+  [['--once', '--from-url', 'http://other/b', 'http://host/']],
   [['--linger', '1', URL]],
   [['--pty', URL]],
   [['--pty', '--linger', '1', URL, '--', 'make']],
@@ -75,4 +99,5 @@ test.each([
   const { args, stderr } = parse(...argv);
   expect(args).toBe(2);
   expect(stderr).toMatch(/^httpfstream-append: .+\n$/);
+  expect(stderr).not.toContain('secret');
 });

@@ -205,7 +205,9 @@ describe('--from-url', () => {
     const url = `http://127.0.0.1:${(source.address() as AddressInfo).port}/a`;
     expect(await append('--from-url', url, server.url('/a'))).toMatchObject({
       exit: 1,
-      stderr: expect.stringMatching(/^failed to append from [^\n]+: HTTP status 101\n$/),
+      stderr: expect.stringMatching(
+        /^failed to append from [^\n]+ switches to a protocol that nobody has asked for\n$/,
+      ),
     });
   });
 
@@ -236,31 +238,49 @@ describe('--from-url', () => {
     expect(await follower.outcome).toMatchObject({ exitCode: 1, closeCode: 1011 });
   });
 
-  test('a body of HTTP/1.1 whose end nothing but the end of the connection says is no clean end: exit code 1', async () => {
+  test.each(['1.1', '1.0'])(
+    'a body of HTTP/%s whose end nothing but the end of the connection says is no clean end: exit code 1',
+    async (version) => {
+      const server = await startServer();
+      let cut = () => {};
+      const source = await startSource((_, { socket }) => {
+        socket?.write(`HTTP/${version} 200 OK\r\n\r\nhalf of`);
+        cut = () => socket?.end();
+      });
+      const command = new CommandHere(runAppend, ['--from-url', source, server.url('/a')]);
+      await waitFor(async () => (await sizeOf(`${server.root}/a`)) === 7, 'the part');
+      cut();
+      expect(await command.exit).toBe(1);
+      expect(command.stderr).toMatch(
+        /^failed to append [^\n]+ 7 bytes are all of it \(--allow-unframed [^\n]+\n$/,
+      );
+      const { exit } = await runHere(runFollow, [server.url('/a')]);
+      expect(exit).toBe(3);
+    },
+  );
+
+  test.each(['1.1', '1.0'])('with --allow-unframed it is one, in HTTP/%s', async (version) => {
+    const server = await startServer();
+    const head = `HTTP/${version} 200 OK\r\n\r\n`;
+    const source = await startSource((_, { socket }) => socket?.end(`${head}all of it`));
+    const run = await append('--allow-unframed', '--from-url', source, server.url('/a'));
+    expect(run).toMatchObject({ exit: 0, stderr: '' });
+    expect(await readFile(`${server.root}/a`, 'utf8')).toBe('all of it');
+    expect((await runHere(runFollow, [server.url('/a')])).exit).toBe(0);
+  });
+
+  test('--allow-unframed does not take a reset for the end', async () => {
     const server = await startServer();
     let cut = () => {};
     const source = await startSource((_, { socket }) => {
       socket?.write('HTTP/1.1 200 OK\r\n\r\nhalf of');
-      cut = () => socket?.end();
+      cut = () => socket?.resetAndDestroy();
     });
-    const command = new CommandHere(runAppend, ['--from-url', source, server.url('/a')]);
+    const command = new CommandHere(runAppend, ['--allow-unframed', '--from-url', source, server.url('/a')]);
     await waitFor(async () => (await sizeOf(`${server.root}/a`)) === 7, 'the part');
     cut();
     expect(await command.exit).toBe(1);
     expect(command.stderr).toMatch(/^failed to append [^\n]+ broke off after 7 bytes\n$/);
-    const { exit } = await runHere(runFollow, [server.url('/a')]);
-    expect(exit).toBe(3);
-  });
-
-  test('in HTTP/1.0 that is the end, which -v tells', async () => {
-    const server = await startServer();
-    const source = await startSource((_, { socket }) => socket?.end('HTTP/1.0 200 OK\r\n\r\nall of it'));
-    const { exit, stderr } = await append('-v', '--from-url', source, server.url('/a'));
-    expect(exit).toBe(0);
-    expect(
-      stderr.match(/^the server has closed the connection: in HTTP\/1\.0 that is the end/gm),
-    ).toHaveLength(1);
-    expect(await readFile(`${server.root}/a`, 'utf8')).toBe('all of it');
   });
 
   test('nothing (204) is a whole body', async () => {

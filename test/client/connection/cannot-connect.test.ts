@@ -4,7 +4,7 @@ import { createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { request } from '../../../src/cli/http-request.ts';
+import { requestResource } from '../../../src/cli/resource-request.ts';
 import { cannotConnect } from '../../../src/client/connection/cannot-connect.ts';
 import { follow } from '../../../src/client/index.ts';
 import { ConnectionError } from '../../../src/wire/errors.ts';
@@ -88,7 +88,7 @@ test.each([
       () => [undefined],
       (error) => [error],
     ),
-    request(url, { method: 'HEAD', headers: {} }).catch((error) => error),
+    requestResource(url, { method: 'HEAD', headers: {} }).catch((error) => error),
   ]);
   for (const error of [followed, asked]) {
     expect(error).toBeInstanceOf(ConnectionError);

@@ -1,7 +1,7 @@
 import { Agent } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { request } from '../../../src/cli/http-request.ts';
+import { requestResource } from '../../../src/cli/resource-request.ts';
 import { append, follow } from '../../../src/client/index.ts';
 import { proxyAgentFor } from '../../../src/http/node/proxy-agent.ts';
 import { ConnectProxy } from '../../support/http/connect-proxy.ts';
@@ -45,9 +45,8 @@ describe('through the proxy that the environment names', () => {
     await append(server.url('/a'), 'hello');
     const proxy = await ConnectProxy.start(server.port);
     vi.stubEnv('HTTP_PROXY', proxy.url);
-    const { status, response } = await request(FILE, { method: 'HEAD', headers: {} });
-    response.destroy();
-    expect({ status, length: response.headers['content-length'] }).toEqual({ status: 200, length: '5' });
+    const { status, headers } = await requestResource(FILE, { method: 'HEAD', headers: {} });
+    expect({ status, length: headers.get('content-length') }).toEqual({ status: 200, length: '5' });
     expect(proxy.asked).toHaveLength(1);
   });
 

@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import { type Checkpointed, Checkpoints } from '../../../src/core/log/checkpoints.ts';
-import type { LogHeader } from '../../../src/core/log/entry.ts';
+import type { JournalHeader } from '../../../src/core/log/file-entry.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { Journal } from '../../../src/storage/journal/journal.ts';
 import { Quarantine } from '../../../src/storage/journal/quarantine.ts';
@@ -160,7 +160,7 @@ test('they come every ten seconds while sessions begin and streams are appended 
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   onTestFinished(() => void vi.useRealTimers());
   const directory = await temporaryDirectory();
-  const journal = new Journal<LogHeader>(path.join(directory, 'redo'), new WriteTurns(), false);
+  const journal = new Journal<JournalHeader>(path.join(directory, 'redo'), new WriteTurns(), false);
   const [rotating, dropping] = [vi.spyOn(journal, 'rotate'), vi.spyOn(journal, 'drop')];
   const ended = () => dropping.mock.settledResults.filter(({ type }) => type === 'fulfilled').length;
   const records = recordsOf(directory, () => {}, journal);

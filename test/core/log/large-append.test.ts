@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import type { EntryHeader } from '../../../src/core/log/entry.ts';
+import type { FileEntry } from '../../../src/core/log/file-entry.ts';
 import { LargeAppend } from '../../../src/core/log/large-append.ts';
 import { Journal } from '../../../src/storage/journal/journal.ts';
 import { Root } from '../../../src/storage/root/root.ts';
@@ -12,7 +12,7 @@ import { temporaryDirectory } from '../../support/server/server.ts';
 
 test('its intent is not void while the log may say that it counts', async () => {
   const directory = await temporaryDirectory();
-  const log = new Journal<EntryHeader>(path.join(directory, 'redo'), new WriteTurns(), false);
+  const log = new Journal<FileEntry>(path.join(directory, 'redo'), new WriteTurns(), false);
   await log.replay();
   const { append } = log;
   vi.spyOn(log, 'append').mockImplementation((header, payload, writer) => {
@@ -25,7 +25,7 @@ test('its intent is not void while the log may say that it counts', async () => 
   const large = new LargeAppend(log, record, Buffer.from('large'));
   await expect(large.make(file, async () => {})).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
   await expect(large.annul()).rejects.toThrow();
-  const found: EntryHeader[] = [];
+  const found: FileEntry[] = [];
   for await (const { header } of log.entries(await log.rotate())) found.push(header);
   expect(found).toEqual([{ ...record, intent: true }, record]);
 });

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import type { EntryHeader } from '../../../src/core/log/entry.ts';
+import type { FileEntry } from '../../../src/core/log/file-entry.ts';
 import { Journal } from '../../../src/storage/journal/journal.ts';
 import { AppendFile } from '../../../src/storage/stored-file.ts';
 import { StorageError } from '../../../src/wire/errors.ts';
@@ -121,7 +121,7 @@ describe('with the durability of the disk', () => {
     next.append(Buffer.from('more'));
     await next.end('finished');
     await core.core.close();
-    const written = appending.mock.calls.map(([header]) => header as EntryHeader);
+    const written = appending.mock.calls.map(([header]) => header as FileEntry);
     // The next session has a higher number: what makes the first one moot may come after its bytes.
     expect(written.flatMap(({ run }) => run ?? [])).toEqual([1, 2]);
     expect(written.flatMap(({ moot }) => moot ?? [])).toEqual([1, 2]);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { bytes, json, text } from '../../../src/http/index.node.ts';
 import { rejection } from '../../client/client-server.ts';
-import { answerOf } from '../../support/http/answers.ts';
+import { answerOf, gathered } from '../../support/http/answers.ts';
 
 describe('the whole body of an answer', () => {
   test('is bytes, text without its byte order mark, or JSON', async () => {
@@ -42,6 +42,29 @@ describe('the whole body of an answer', () => {
     expect(state).toEqual({ isCancelled: true, pulled: 0 });
     const coded = answerOf(['x'], { headers: { ...declared, 'content-encoding': 'gzip' } });
     expect(await text(coded.response, { maxBytes: 10 })).toBe('x');
+  });
+
+  test.each<[string, (response: Response) => Promise<unknown>]>([
+    ['that was read', async (response) => response.text()],
+    ['that was read chunk by chunk', async ({ body }) => gathered(body as unknown as AsyncIterable<unknown>)],
+    ['that was cancelled', async ({ body }) => body?.cancel()],
+    ['that somebody reads', async ({ body }) => body?.getReader()],
+  ])('%s is refused, and not taken for an empty one', async (_what, use) => {
+    const { response } = answerOf(['hello']);
+    await use(response);
+    expect(await rejection(text(response))).toMatchObject({ code: 'HFS_INVALID_SOURCE' });
+  });
+
+  test('is none of no size', async () => {
+    const { response } = answerOf(['hello']);
+    expect(await rejection(text(response, { maxBytes: Number.NaN }))).toMatchObject({
+      code: 'HFS_TOO_LARGE',
+    });
+  });
+
+  test('of which nobody can say how long it is, whatever it declares, is read', async () => {
+    const { response } = answerOf(['hello'], { headers: { 'content-length': 'long' } });
+    expect(await text(response)).toBe('hello');
   });
 
   test('that breaks is an error', async () => {

@@ -150,6 +150,45 @@ describe('the source of a body', () => {
     expect(await generator.next()).toEqual({ done: true, value: undefined });
   });
 
+  test('may fail when it is ended, which concerns nobody', async () => {
+    const failing = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => new Promise<never>(() => {}),
+        return() {
+          throw new Error('cannot be ended');
+        },
+      }),
+    };
+    streamOf(failing).end(new Error('enough'));
+    const unopenable = {
+      [Symbol.asyncIterator](): AsyncIterator<string> {
+        throw new Error('cannot be opened');
+      },
+    };
+    streamOf(unopenable).end(new Error('enough'));
+  });
+
+  test('that was read of before gives the rest, also what its reader did not wait for', async () => {
+    const { source } = sourceOf('a', 'b', 'c');
+    const gate = { open: () => {} };
+    const opened = new Promise<void>((resolve) => {
+      gate.open = resolve;
+    });
+    let asked = 0;
+    const next = async () => {
+      if (asked++ === 1) await opened;
+      return source.next();
+    };
+    const stream = new BodyStream(() => ({ next, end: source.end }));
+    const reader = stream.getReader();
+    await reader.read();
+    reader.read().catch(() => undefined);
+    await waitFor(() => asked === 2, 'the second read');
+    reader.releaseLock();
+    gate.open();
+    expect(await read(streamOf(stream))).toBe('bc');
+  });
+
   test('is ended though it is stuck', async () => {
     const readable = new Readable({ read: () => {} });
     const stream = streamOf(readable);

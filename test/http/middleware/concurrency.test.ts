@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { client, concurrency, text } from '../../../src/http/index.node.ts';
+import { client, concurrency, type Middleware, text } from '../../../src/http/index.node.ts';
 import { rejection } from '../../client/client-server.ts';
 import { collectGarbage } from '../../support/collect-garbage.ts';
 import { nobody, serve } from '../../support/http/servers.ts';
@@ -67,6 +67,17 @@ describe('no more requests than the limit', () => {
       expect(await rejection(lost.get('/').send())).toMatchObject({ code: 'HFS_CONNECTION' });
     const url = await serve((_request, response) => response.writeHead(204).end());
     for (let i = 0; i < 3; i++) expect((await client(url).use(limited).get('/').send()).status).toBe(204);
+  });
+
+  test('and an answer that other middleware has read keeps none', async () => {
+    const url = await serve((_request, response) => response.end('hello'));
+    const reading: Middleware = (next) => async (target, init) => {
+      const response = await next(target, init);
+      await response.text();
+      return response;
+    };
+    const own = client(url).use(concurrency(1), reading);
+    for (let i = 0; i < 3; i++) expect((await own.get('/').send()).bodyUsed).toBe(true);
   });
 
   test('in the order in which they were sent', async () => {

@@ -1,9 +1,10 @@
+import type { Socket } from 'node:net';
 import { brotliCompressSync, constants, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
-import { describe, expect, test } from 'vitest';
-import { bytes, client, text } from '../../../src/http/index.node.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { bytes, client, nodeFetch, text } from '../../../src/http/index.node.ts';
 import { rejection } from '../../client/client-server.ts';
 import { serve } from '../../support/http/servers.ts';
-import { waitForStandstill } from '../../support/wait-for.ts';
+import { waitFor, waitForStandstill } from '../../support/wait-for.ts';
 
 const PLAIN = 'what is sent '.repeat(10_000);
 
@@ -43,6 +44,27 @@ describe.each(CODINGS)('an answer in %s', (coding, coded) => {
     }
   });
 
+  test('ends where the body ends, and not before: what follows the code is left out', async () => {
+    const sockets = new Set<Socket>();
+    const url = await serve((request, response) => {
+      sockets.add(request.socket);
+      response.writeHead(200, { 'content-encoding': coding }).write(coded);
+      // Zeros are what fills blocks of tapes, and what gzip leaves out.
+      setTimeout(() => response.end(Buffer.alloc(100_000)), 20);
+    });
+    const fetch = nodeFetch();
+    onTestFinished(() => fetch.close());
+    for (let i = 0; i < 2; i++) expect(await text(await client(url, { fetch }).get('/').send())).toBe(PLAIN);
+    expect(sockets.size).toBe(1);
+  });
+
+  test('of no bytes is empty', async () => {
+    const response = await client(await serveCoded(coding, new Uint8Array()))
+      .get('/')
+      .send();
+    expect(await text(response)).toBe('');
+  });
+
   test('that is damaged is an error', async () => {
     const damaged = Uint8Array.from(coded, (byte, i) => (i > 12 ? byte ^ 0x55 : byte));
     const response = await client(await serveCoded(coding, damaged))
@@ -64,11 +86,49 @@ test.each([
   expect([response.status, await text(response)]).toEqual([status, '']);
 });
 
-test('a coding that nobody knows is left to the reader', async () => {
-  const response = await client(await serveCoded('gzip, secret', gzipSync(PLAIN)))
-    .get('/')
-    .send();
-  expect(await bytes(response)).toEqual(new Uint8Array(gzipSync(PLAIN)));
+test.each(['gzip, secret', 'constructor', '__proto__'])(
+  'a coding that nobody knows is left to the reader: %s',
+  async (coding) => {
+    const response = await client(await serveCoded(coding, gzipSync(PLAIN)))
+      .get('/')
+      .send();
+    expect(await bytes(response)).toEqual(new Uint8Array(gzipSync(PLAIN)));
+  },
+);
+
+test('more codings than anybody has use for are refused', async () => {
+  const url = await serveCoded('gzip, gzip, gzip, gzip', gzipSync(PLAIN));
+  expect(await rejection(client(url).get('/').send())).toMatchObject({
+    code: 'HFS_CONNECTION',
+    cause: { message: 'the body has 4 codings' },
+  });
+});
+
+test('a body that goes on when its code has ended is given up after the idle limit', async () => {
+  let isClosed = false;
+  const url = await serve((_request, response) => {
+    response.writeHead(200, { 'content-encoding': 'deflate' }).write(deflateSync(PLAIN));
+    const timer = setInterval(() => response.write('more'), 5);
+    response.once('close', () => {
+      clearInterval(timer);
+      isClosed = true;
+    });
+  });
+  const reading = client(url).get('/').idleTimeout(100).send().then(text);
+  expect(await rejection(reading)).toMatchObject({ code: 'HFS_TIMEOUT' });
+  await waitFor(() => isClosed, 'the connection to be closed');
+});
+
+test('what is coded although nothing coded was asked for is left as it is', async () => {
+  const coded = gzipSync(PLAIN);
+  const url = await serveCoded('gzip', coded);
+  for (const [name, value] of [
+    ['accept-encoding', 'identity'],
+    ['range', 'bytes=0-'],
+  ] as const) {
+    const response = await client(url).get('/').header(name, value).send();
+    expect(await bytes(response)).toEqual(new Uint8Array(coded));
+  }
 });
 
 test.each([

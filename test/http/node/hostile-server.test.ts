@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { client, text } from '../../../src/http/index.node.ts';
 import { rejection } from '../../client/client-server.ts';
@@ -59,6 +60,7 @@ describe('an answer is read as it is meant', () => {
     ],
     ['with trailers', `${CHUNKED}5;ext=1\r\nhello\r\n0\r\nX: y\r\n\r\n`, 'hello'],
     ['without a body, whatever it declares', 'HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n', ''],
+    ['that has none, whatever it declares', 'HTTP/1.1 205 Reset\r\nContent-Length: 5\r\n\r\nhel', ''],
     ['of HTTP/1.0', 'HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello', 'hello'],
   ])('%s', async (_what, answer, expected) => {
     expect(await read(await serveBytes(answer))).toBe(expected);
@@ -67,6 +69,17 @@ describe('an answer is read as it is meant', () => {
   test('until the connection closes', async () => {
     expect(await read(await serveBytes(`${HEAD}\r\nhello`, 'close'))).toBe('hello');
   });
+});
+
+test('an answer with very many headers has all of them, also those that say how its body is coded', async () => {
+  const many = Array.from({ length: 1500 }, (_, i) => `${i}: x\r\n`).join('');
+  const head = `${HEAD}${many}Content-Encoding: identity, gzip\r\n`;
+  const coded = gzipSync('hello');
+  const url = await serveBytes(
+    Buffer.concat([Buffer.from(`${head}Content-Length: ${coded.length}\r\n\r\n`), coded]),
+  );
+  const response = await client(url).get('/').send();
+  expect([[...response.headers].length, await text(response)]).toEqual([1502, 'hello']);
 });
 
 describe('a server that is slow', () => {
@@ -102,8 +115,8 @@ describe('a server that is slow', () => {
         isClosed = true;
       });
     });
-    const response = await client(url).get('/').idleTimeout(50).send();
-    expect(await rejection(text(response))).toMatchObject({ code: 'HFS_TIMEOUT' });
+    const reading = client(url).get('/').idleTimeout(50).send().then(text);
+    expect(await rejection(reading)).toMatchObject({ code: 'HFS_TIMEOUT' });
     await waitFor(() => isClosed, 'the connection to be closed');
   });
 });

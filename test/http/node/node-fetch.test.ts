@@ -105,11 +105,14 @@ describe('a request', () => {
     const form = await told(nodeFetch()(url, { ...init, body: new URLSearchParams({ a: 'b' }) }));
     expect(form).toMatchObject({
       body: 'a=b',
-      headers: { 'content-type': expect.stringContaining('urlencoded') },
+      headers: { 'content-type': expect.stringContaining('urlencoded'), 'content-length': '3' },
     });
     expect(
       await told(nodeFetch()(url, { ...init, body: new TextEncoder().encode('abc').buffer })),
-    ).toMatchObject({ body: 'abc' });
+    ).toMatchObject({ body: 'abc', headers: { 'content-length': '3' } });
+    const file = new FormData();
+    file.append('a', new Blob(['of a file']), 'a.txt');
+    expect((await told(nodeFetch()(url, { ...init, body: file }))).body).toContain('of a file');
     const blob = new Blob(['x']).stream() as ReadableStream;
     expect(await told(nodeFetch()(url, { ...init, body: blob }))).toMatchObject({ body: 'x' });
   });
@@ -280,6 +283,16 @@ describe('connections', () => {
   });
 });
 
+test('close ends also a request that has only just begun', async () => {
+  let asked = 0;
+  const silent = await serve(() => asked++);
+  const fetch = nodeFetch();
+  const failed = rejection(fetch(new URL(silent), { method: 'GET', headers: new Headers() }));
+  fetch.close();
+  expect(await failed).toMatchObject({ code: 'HFS_CONNECTION' });
+  expect(asked).toBe(0);
+});
+
 describe.runIf(canMakeCertificates)('over TLS', () => {
   test('a server is trusted when its certificate is, and no other', async () => {
     const certificate = await makeCertificate('localhost');
@@ -352,6 +365,17 @@ describe('through the proxy that the environment names', () => {
     expect(await failed).toMatchObject({ message: 'enough' });
     await waitFor(() => proxy.sockets.size === 0, 'the connection to be closed');
     expect(source.destroyed).toBe(true);
+  });
+
+  test('which is open, a request is ended by close', async () => {
+    const endless = await serve((_request, response) => response.write('endless'));
+    const proxy = await ConnectProxy.start(Number(new URL(endless).port));
+    vi.stubEnv('http_proxy', proxy.url);
+    const fetch = nodeFetch();
+    const response = await client('http://files', { fetch }).get('/a').send();
+    fetch.close();
+    expect(await rejection(text(response))).toMatchObject({ code: 'HFS_CONNECTION' });
+    await waitFor(() => proxy.sockets.size === 0, 'the tunnel to be closed');
   });
 
   test('which refuses, its answer is given', async () => {

@@ -4,7 +4,7 @@ import { buffer, text as textOf } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { client, nodeFetch, text } from '../../../src/http/index.node.ts';
 import { rejection } from '../../client/client-server.ts';
-import { serve } from '../../support/http/servers.ts';
+import { serve, serveRaw } from '../../support/http/servers.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 /** Redirects `/STATUS` to `target`, and tells of every other request what it was. */
@@ -49,6 +49,15 @@ describe('a redirect is followed as the Fetch standard says', () => {
     expect(answer).toMatchObject({ method: then, body: then === 'GET' ? '' : '{"a":1}' });
     expect(answer.headers['content-type']).toBe(then === 'GET' ? undefined : 'application/json');
     expect(answer.headers['content-length']).toBe(then === 'GET' ? undefined : '7');
+  });
+
+  test('to an address that is written in UTF-8', async () => {
+    const url = await serveRaw((socket, head) => {
+      const isEnd = head.startsWith('GET /%C3%A4%E2%82%AC ');
+      const answer = isEnd ? '200 OK' : '302 Found\r\nLocation: /ä€';
+      socket.write(`HTTP/1.1 ${answer}\r\nContent-Length: 0\r\n\r\n`);
+    });
+    expect((await client(url).get('/').send()).status).toBe(200);
   });
 
   test.each([

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { linkSync } from 'node:fs';
 import { mkdir, symlink, utimes, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
@@ -36,6 +36,12 @@ const serve = (...names: string[]) => serveWith({}, names);
 
 /** The same, where index pages take the place of listings. */
 const serveIndex = (...names: string[]) => serveWith({ index: true }, names);
+
+/** Gives `d/first` many more names: that is quicker than as many files. */
+function linkMany({ root }: TestServer, count: number, tail = ''): void {
+  const first = path.join(root, 'd/first');
+  for (let i = 1; i <= count; i++) linkSync(first, path.join(root, 'd', `${i}${tail}`));
+}
 
 async function serveWith(options: { index?: boolean }, names: readonly string[]): Promise<TestServer> {
   const server = await startServer(options);
@@ -224,8 +230,7 @@ describe('a listing', () => {
 
   it('of very many names stops, says so, and leaves nothing open', async () => {
     const server = await serve('d/first');
-    const files = Array.from({ length: 10_050 }, (_, i) => path.join(server.root, 'd', `${i}`));
-    for (const file of files) writeFileSync(file, '');
+    linkMany(server, 10_050);
     const before = await openDescriptors();
     const answer = JSON.parse((await get(server.url('/d/'), { accept: 'application/json' })).body.toString());
     expect([answer.truncated, answer.entries.length]).toEqual([true, 10_000]);
@@ -241,8 +246,7 @@ describe('a long listing', () => {
 
   async function serveMany(count = COUNT): Promise<TestServer> {
     const server = await serve('d/first');
-    const tail = '\u00e4'.repeat(100);
-    for (let i = 1; i < count; i++) writeFileSync(path.join(server.root, 'd', `${i} ${tail}`), '');
+    linkMany(server, count - 1, ` ${'\u00e4'.repeat(100)}`);
     return server;
   }
 

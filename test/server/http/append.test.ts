@@ -728,7 +728,10 @@ describe('when something happens meanwhile', () => {
       for (; taken < whole.length; taken += block) await appender.write(whole.subarray(taken, taken + block));
       appender.request.end();
     })();
-    await waitFor(() => inside !== undefined && ClientSocket.of(inside).isDeaf, 'the client to be held back');
+    await waitFor(
+      () => inside !== undefined && ClientSocket.of(inside).isUnread,
+      'the client to be held back',
+    );
     await waitForStandstill(() => taken, 'the system to take no more');
     expect(appender.request.writableNeedDrain).toBe(true);
     // What waits for the disk, and what the system's buffers hold.

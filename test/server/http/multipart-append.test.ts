@@ -255,9 +255,9 @@ describe('a form with verb APPEND', () => {
     const [socket] = sockets;
     assert(socket !== undefined);
     const client = ClientSocket.of(socket);
-    await waitFor(() => client.isDeaf, 'the client to be held back');
+    await waitFor(() => client.isUnread, 'the client to be held back');
     await waitForStandstill(() => socket.bytesRead, 'the client to be held back for good');
-    expect(client.isDeaf).toBe(true);
+    expect(client.isUnread).toBe(true);
     expect(socket.bytesRead).toBeLessThan(MiB);
     release();
     expect(jsonOf<Entry[]>(await answer).map(({ bytes }) => bytes)).toEqual(Array(60).fill(50_000));

@@ -173,7 +173,7 @@ describe('a connection that is paused', () => {
     expect(socket.isPaused()).toBe(false);
     await waitFor(() => String(Buffer.concat(chunks)) === 'text', 'what was sent');
     client.pause();
-    client.dismiss('');
+    client.end('');
     expect(socket.isPaused()).toBe(false);
   });
 });

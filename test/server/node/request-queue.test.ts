@@ -1,13 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import type { IncomingMessage } from 'node:http';
+import http, { type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import Fastify, { type onRequestHookHandler } from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { RequestQueue } from '../../../src/server/node/request-queue.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
-import { HANDSHAKE, openSocket, rawGet, readToEnd } from '../../support/http/raw.ts';
+import { HANDSHAKE, openSocket, rawGet, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { listen, startServer, startStandalone, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -218,4 +219,26 @@ describe('what a client has sent ahead', () => {
       new Promise<number>((resolve) => server.app.server.getConnections((_e, n) => resolve(n)));
     return { server, appender, count };
   }
+});
+
+test('a request that comes when the one before is answered begins at once', async () => {
+  const server = http.createServer();
+  onTestFinished(() => void server.close().closeAllConnections());
+  const begun: string[] = [];
+  const settled = new Promise<void>((resolve) => {
+    server.once('request', (request, response) => {
+      const queue = RequestQueue.of(request.socket, server);
+      queue.admit(request, response, () => begun.push('first'));
+      response.once('close', () => {
+        queue.admit(request, new http.ServerResponse(request), () => begun.push('second'));
+        resolve();
+      });
+      response.end();
+    });
+  });
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  const socket = await openSocket((server.address() as AddressInfo).port);
+  writeHead(socket, 'GET / HTTP/1.1');
+  await settled;
+  expect(begun).toEqual(['first', 'second']);
 });

@@ -33,11 +33,11 @@ async function drop(limits: DropLimits, write: (socket: net.Socket) => void): Pr
 
 describe('the rest of a body that nobody wants', () => {
   it('is read to its end', async () => {
-    expect(await drop({ patienceMs: AGES_MS }, (socket) => socket.write(Buffer.alloc(100_000)))).toBe(true);
+    expect(await drop({ timeoutMs: AGES_MS }, (socket) => socket.write(Buffer.alloc(100_000)))).toBe(true);
   });
 
   it('is read for a bounded time, though it drips', async () => {
-    const dripped = await drop({ patienceMs: 50 }, (socket) => {
+    const dripped = await drop({ timeoutMs: 50 }, (socket) => {
       const dripping = setInterval(() => socket.write('x'), 5);
       onTestFinished(() => clearInterval(dripping));
     });
@@ -45,20 +45,20 @@ describe('the rest of a body that nobody wants', () => {
   });
 
   it('is read up to a bounded number of bytes', async () => {
-    const limits = { patienceMs: AGES_MS, maxBytes: 50_000 };
+    const limits = { timeoutMs: AGES_MS, maxBytes: 50_000 };
     expect(await drop(limits, (socket) => socket.write(Buffer.alloc(99_999)))).toBe(false);
   });
 
   it.each([
-    ['bytes', { patienceMs: AGES_MS, maxBytes: 10 }],
-    ['time', { patienceMs: 10 }],
+    ['bytes', { timeoutMs: AGES_MS, maxBytes: 10 }],
+    ['time', { timeoutMs: 10 }],
   ])('is not read any more when a limit of %s is reached', async (_what, limits) => {
     const { request, drop } = await ask((socket) => socket.write(Buffer.alloc(50_000)));
     expect([await drop(limits), request.isPaused()]).toEqual([false, true]);
   });
 
   it('is read for as long as the client is there', async () => {
-    expect(await drop({ patienceMs: AGES_MS }, (socket) => void socket.resetAndDestroy())).toBe(false);
+    expect(await drop({ timeoutMs: AGES_MS }, (socket) => void socket.resetAndDestroy())).toBe(false);
   });
 });
 

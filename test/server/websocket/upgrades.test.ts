@@ -4,7 +4,14 @@ import type { AddressInfo, Socket } from 'node:net';
 import Fastify from 'fastify';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { httpfstream } from '../../../src/server/plugin.ts';
-import { HANDSHAKE, openSocket, readHead, readToEnd, writeHead } from '../../support/http/raw.ts';
+import {
+  HANDSHAKE,
+  openSocket,
+  rawHandshake,
+  readHead,
+  readToEnd,
+  writeHead,
+} from '../../support/http/raw.ts';
 import { listen, temporaryDirectory } from '../../support/server/server.ts';
 
 test('a follower that has gone before its handshake is looked at is no error, and holds up no close', async () => {
@@ -48,6 +55,21 @@ test('a follower that breaks the rules while it waits is cut, and is no error of
   // An opcode that there is not.
   socket.write(Buffer.of(0x83, 0x81, 1, 2, 3, 4, 5));
   expect((await end).includes('invalid opcode')).toBe(true);
+  expect(lines.filter((line) => line.includes('"level":50'))).toEqual([]);
+});
+
+test('a follower that waits when the server closes, and does not answer, is no error of the server', async () => {
+  const lines: string[] = [];
+  const app = Fastify({ logger: { stream: { write: (line: string) => void lines.push(line) } } });
+  await app.register(httpfstream, { root: await temporaryDirectory(), closeTimeoutMs: 200 });
+  const { port } = await listen(app);
+  const { socket } = await rawHandshake(port, '/none?wait=3600', [
+    'Sec-WebSocket-Protocol: httpfstream.v2',
+    'X-Verb: FOLLOW',
+  ]);
+  const end = readToEnd(socket);
+  await app.close();
+  expect(String(await end)).toContain('"reason":"shutdown"');
   expect(lines.filter((line) => line.includes('"level":50'))).toEqual([]);
 });
 

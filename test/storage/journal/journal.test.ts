@@ -1,11 +1,9 @@
-import fs from 'node:fs';
-import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Batch, JournalWriter } from '../../../src/storage/journal/batch.ts';
-import { encodeEntry, type JournalEntry, readEntries } from '../../../src/storage/journal/entry.ts';
+import type { JournalEntry } from '../../../src/storage/journal/entry.ts';
 import { Journal } from '../../../src/storage/journal/journal.ts';
-import { Quarantine } from '../../../src/storage/journal/quarantine.ts';
 import { WriteTurns } from '../../../src/storage/write-turns.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 
@@ -14,7 +12,7 @@ interface Header {
   number: number;
 }
 
-/** Appends records, and keeps what it is told. */
+/** Appends entries, and keeps what it is told. */
 class Writer implements JournalWriter {
   readonly batches: Batch[] = [];
   readonly refusals: boolean[] = [];
@@ -43,9 +41,9 @@ async function openLog(directory: string, isDurable = false) {
   return { log, replay: await log.replay() };
 }
 
-async function numbersOf(records: AsyncIterable<JournalEntry<Header>>): Promise<number[]> {
+async function numbersOf(entries: AsyncIterable<JournalEntry<Header>>): Promise<number[]> {
   const numbers: number[] = [];
-  for await (const { header } of records) numbers.push(header.number);
+  for await (const { header } of entries) numbers.push(header.number);
   return numbers;
 }
 
@@ -60,7 +58,7 @@ async function newDirectory(): Promise<string> {
 
 describe('a journal', () => {
   test.each([false, true])(
-    'forgets records that were made void, and no others (durable: %s)',
+    'forgets entries that were made void, and no others (durable: %s)',
     async (isDurable) => {
       const directory = await newDirectory();
       const { log } = await openLog(directory, isDurable);
@@ -137,9 +135,11 @@ describe('a journal', () => {
 
   test('that cannot be begun is sure to have nothing', async () => {
     const directory = path.join(await temporaryDirectory(), 'redo');
+    const { log } = await openLog(directory);
+    await rm(directory, { recursive: true, force: true });
     await writeFile(directory, '');
     const writer = new Writer();
-    await writer.append((await openLog(directory)).log, { file: 'one', number: 0 });
+    await writer.append(log, { file: 'one', number: 0 });
     expect(writer.refusals).toEqual([true]);
   });
 
@@ -153,102 +153,6 @@ describe('a journal', () => {
     expect([log.size, log.heldSize]).toEqual([size, 2 * size]);
     await log.drop(upTo);
     expect(log.heldSize).toBe(size);
-  });
-});
-
-describe('the records of a log', () => {
-  /** More than is read at a time, and with ends that fall anywhere. */
-  const payloads = Array.from({ length: 60 }, (_, number) => Buffer.alloc(100_003 + number * 1009, number));
-  const encoded = payloads.map((payload, number) =>
-    Buffer.concat(encodeEntry({ file: 'f', number }, [payload])),
-  );
-
-  async function read(bytes: Buffer): Promise<{ numbers: number[]; read: number }> {
-    const name = path.join(await temporaryDirectory(), 'log');
-    await writeFile(name, bytes);
-    const handle = await open(name);
-    let read = 0;
-    const numbers: number[] = [];
-    const records = readEntries<Header>(handle.fd, (more) => {
-      read += more;
-    });
-    for await (const { header, payload } of records) {
-      expect(payload.equals(payloads[header.number] as Buffer)).toBe(true);
-      numbers.push(header.number);
-    }
-    await handle.close();
-    return { numbers, read };
-  }
-
-  const all = payloads.map((_, number) => number);
-
-  test('are read block by block, whole', async () => {
-    const log = Buffer.concat(encoded);
-    expect(await read(log)).toEqual({ numbers: all, read: log.length });
-  });
-
-  test.each([0, 17, 59])('end where record %i is torn', async (torn) => {
-    const log = Buffer.concat(encoded);
-    const end = Buffer.concat(encoded.slice(0, torn + 1)).length;
-    log[end - 1] = (log[end - 1] as number) ^ 1;
-    expect((await read(log)).numbers).toEqual(all.slice(0, torn));
-    expect((await read(log.subarray(0, end - 1))).numbers).toEqual(all.slice(0, torn));
-  });
-
-  test('end where a length is none', async () => {
-    const log = Buffer.concat([...encoded.slice(0, 3), Buffer.alloc(5_000_000, 0xff)]);
-    expect((await read(log)).numbers).toEqual([0, 1, 2]);
-  });
-});
-
-describe('a quarantine', () => {
-  const records = async function* (...headers: Header[]): AsyncGenerator<JournalEntry<Header>> {
-    for (const header of headers) yield { header, payload: Buffer.from(`${header.file} ${header.number}`) };
-  };
-  const openQuarantine = async (directory: string) => {
-    const quarantine = new Quarantine<Header>(directory);
-    await quarantine.load();
-    return quarantine;
-  };
-
-  test('keeps what a log has of some files, and adds to it, over restarts', async () => {
-    const directory = path.join(await temporaryDirectory(), '.httpfstream', 'quarantine');
-    const first = await openQuarantine(directory);
-    const [a, b, c] = ['a', 'b', 'c'].map((file) => ({ file, number: 0 })) as [Header, Header, Header];
-    await first.add(new Set(['a', 'b']), records(a, c, b, { ...a, number: 1 }));
-    const second = await openQuarantine(directory);
-    expect([...second.files].sort()).toEqual(['a', 'b']);
-    await second.add(new Set(['a']), records(b, { ...a, number: 2 }));
-    expect(await numbersOf(second.entries('a'))).toEqual([0, 1, 2]);
-    expect(await numbersOf(second.all())).toHaveLength(4);
-    await second.remove('a');
-    expect([...(await openQuarantine(directory)).files]).toEqual(['b']);
-  });
-
-  test('has let a file go after a loss of power, too', async () => {
-    const directory = path.join(await temporaryDirectory(), '.httpfstream', 'quarantine');
-    const quarantine = await openQuarantine(directory);
-    await quarantine.add(new Set(['a']), records({ file: 'a', number: 0 }));
-    const opening = vi.spyOn(fs.promises, 'open');
-    onTestFinished(() => opening.mockRestore());
-    await quarantine.remove('a');
-    // To be synced.
-    expect(opening.mock.calls).toEqual([[directory, 'r']]);
-  });
-
-  test('that cannot be filled stays as it was', async () => {
-    const directory = path.join(await temporaryDirectory(), '.httpfstream', 'quarantine');
-    const quarantine = await openQuarantine(directory);
-    await quarantine.add(new Set(['a']), records({ file: 'a', number: 0 }));
-    const failing = async function* (): AsyncGenerator<JournalEntry<Header>> {
-      yield* records({ file: 'a', number: 1 });
-      throw new Error('torn');
-    };
-    await expect(quarantine.add(new Set(['a', 'b']), failing())).rejects.toThrow();
-    expect(await readdir(directory)).toEqual(['a.log']);
-    expect(await numbersOf(quarantine.entries('a'))).toEqual([0]);
-    expect([...quarantine.files]).toEqual(['a']);
-    expect((await readFile(path.join(directory, 'a.log'))).length).toBeGreaterThan(0);
   });
 });
 

@@ -9,6 +9,7 @@ import type { DueFile, Records } from '../../../src/storage/records/records.ts';
 import { dueIn, recordsOf, storedIn, storeOf, withStore } from '../../support/core/stored-records.ts';
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { type SmallDisk, smallDisks, systemError } from '../../support/disk/small-disk.ts';
+import { lendReserve } from '../../support/server/reserves.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -23,6 +24,7 @@ const record = (start: number, more: Partial<FileRecord> = {}): FileRecord => ({
 /** The store of a root, open; it is closed after the test. */
 async function openRecords(root?: string) {
   const directory = root ?? (await temporaryDirectory());
+  if (root === undefined) await lendReserve(directory);
   const records = recordsOf(directory);
   const repair = await records.open();
   onTestFinished(() => records.close());

@@ -7,11 +7,12 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Fastify from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { runServer } from '../../../src/cli/server/run-server.ts';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import { RootLock } from '../../../src/storage/root/root-lock.ts';
 import { RootInUseError } from '../../../src/wire/errors.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../../support/disk/ordinary-user.ts';
-import { run } from '../../support/programs/command.ts';
+import { run, runHere } from '../../support/programs/command.ts';
 import { startServer, temporaryDirectory } from '../../support/server/server.ts';
 import { ServerProcess } from '../../support/server/server-process.ts';
 
@@ -160,11 +161,10 @@ describe('httpfstream-server', () => {
       exit: 1,
       stderr: `httpfstream-server: another server uses ${root}: stop that one, or use another directory\n`,
     };
-    const start = () => run('httpfstream-server', ['-root', root, '-http', '127.0.0.1:0']);
-    expect(await start()).toMatchObject(refused);
+    const start = (address = '127.0.0.1:0') => runHere(runServer, ['-root', root, '-http', address]);
+    expect(await run('httpfstream-server', ['-root', root, '-http', '127.0.0.1:0'])).toMatchObject(refused);
     // That its port is in use, too, matters less.
-    const port = `127.0.0.1:${new URL(server.url('/')).port}`;
-    expect(await run('httpfstream-server', ['-root', root, '-http', port])).toMatchObject(refused);
+    expect(await start(`127.0.0.1:${server.port}`)).toMatchObject(refused);
     server.child.kill('SIGSTOP');
     expect(await start()).toMatchObject(refused);
     await server.stop('SIGKILL');

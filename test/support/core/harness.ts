@@ -6,12 +6,14 @@ import type { Encoder } from '../../../src/core/readers/chunk.ts';
 import { anywhere, type Cutting } from '../../../src/core/readers/cutting.ts';
 import type { Reader, Sink } from '../../../src/core/readers/reader.ts';
 import type { AppendRequest } from '../../../src/core/request.ts';
-import type { Lease, LeaseHolder } from '../../../src/core/sessions/lease.ts';
+import type { Lease } from '../../../src/core/sessions/lease.ts';
+import type { LeaseHolder } from '../../../src/core/sessions/session.ts';
 import { Root } from '../../../src/storage/root/root.ts';
 import type { AppendFile } from '../../../src/storage/stored-file.ts';
 import { WriteTurns } from '../../../src/storage/write-turns.ts';
 import type { EndReason, Outcome } from '../../../src/wire/protocol.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
+import { lendReserve } from '../server/reserves.ts';
 import { temporaryDirectory } from '../server/server.ts';
 import { abandonStore, recoverAfterKill } from './stored-records.ts';
 
@@ -86,6 +88,7 @@ export class RecordingOwner implements LeaseHolder {
 /** A core over an empty root, without any HTTP. */
 export async function startCore(options: Partial<CoreOptions> & { directory?: string } = {}) {
   const directory = options.directory ?? (await temporaryDirectory());
+  if (options.directory === undefined) await lendReserve(directory);
   const root = await Root.open(directory);
   const core = new Core(root, { durability: 'os', graceMs: 15_000, ...options });
   await recoverAfterKill(directory, core);

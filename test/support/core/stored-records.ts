@@ -4,7 +4,7 @@ import path from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { onTestFinished, vi } from 'vitest';
 import type { Core } from '../../../src/core/core.ts';
-import type { LogHeader } from '../../../src/core/log/entry.ts';
+import type { JournalHeader } from '../../../src/core/log/file-entry.ts';
 import { Journal } from '../../../src/storage/journal/journal.ts';
 import { Segments } from '../../../src/storage/journal/segments.ts';
 import type { FileRecord, Tombstone } from '../../../src/storage/records/file-record.ts';
@@ -78,7 +78,7 @@ export async function storedIn(root: string): Promise<Map<string, string>> {
 async function journaledIn(root: string): Promise<RecordsEntry[]> {
   const segments = new Segments(path.join(root, RESERVED, 'redo'));
   const entries: RecordsEntry[] = [];
-  for await (const { header } of segments.entries<LogHeader>(await segments.numbers(), () => {})) {
+  for await (const { header } of segments.entries<JournalHeader>(await segments.numbers(), () => {})) {
     if ('records' in header) entries.push(header);
   }
   return entries;

@@ -4,18 +4,18 @@ import { Journal } from '../../../src/storage/journal/journal.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { systemError } from './small-disk.ts';
 
-/** Holds back what the log tells of each commit until it is let go, or until the test is over. */
+/** Holds back what the journal notifies of after each commit until it is let go, or until the test is over. */
 export class HeldCommits {
   count = 0;
   #release: (() => void)[] = [];
   #isReleased = false;
 
   constructor() {
-    const { tell } = Batch.prototype;
+    const { notify } = Batch.prototype;
     const hold = () => this.#hold();
-    const telling = vi.spyOn(Batch.prototype, 'tell').mockImplementation(async function held(this: Batch) {
+    const telling = vi.spyOn(Batch.prototype, 'notify').mockImplementation(async function held(this: Batch) {
       await hold();
-      await tell.call(this);
+      await notify.call(this);
     });
     onTestFinished(() => {
       telling.mockRestore();

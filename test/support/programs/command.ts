@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import type { CommandIo } from '../../../src/cli/io/io.ts';
 import { runServer } from '../../../src/cli/server/run-server.ts';
+import { lendReserve } from '../server/reserves.ts';
 import { temporaryDirectory } from '../server/server.ts';
 import { waitFor } from '../wait-for.ts';
 
@@ -208,6 +209,7 @@ async function startOnFreePort<C extends RunningCommand | CommandHere>(
   args: readonly string[],
 ) {
   const root = await temporaryDirectory();
+  await lendReserve(root);
   const command = start([`-root=${root}`, '-http=127.0.0.1:0', ...args]);
   const port = await portOf(command);
   return {

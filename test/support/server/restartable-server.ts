@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
+import { lendReserve } from './reserves.ts';
 import { listenOnFreePort, temporaryDirectory, type UrlSource } from './server.ts';
 
 /** How long a long-poll waits in these tests. */
@@ -32,6 +33,7 @@ export class InProcessServer implements RestartableServer {
   /** Runs one on a root of its own until the test is over. */
   static async start(options: Partial<HttpfstreamOptions> = {}): Promise<InProcessServer> {
     const server = new InProcessServer(path.join(await temporaryDirectory(), 'root'), options);
+    await lendReserve(server.root);
     onTestFinished(() => server.stop());
     await server.start();
     return server;

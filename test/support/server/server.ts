@@ -8,6 +8,7 @@ import { onTestFinished } from 'vitest';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
+import { lendReserve, quickDirectory } from './reserves.ts';
 
 /** Makes URLs; also of a server that listens somewhere else each time it is started. */
 export interface UrlSource {
@@ -25,7 +26,8 @@ export interface TestServer extends UrlSource {
 /** Makes an empty directory that is gone after the test. */
 export async function temporaryDirectory(): Promise<string> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'httpfstream-test-'));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  // What a test has left behind may still write there for a moment: a checkpoint, say.
+  onTestFinished(() => rm(directory, { recursive: true, force: true, maxRetries: 10 }));
   return directory;
 }
 
@@ -40,7 +42,8 @@ export async function listen(app: FastifyInstance): Promise<Omit<TestServer, 'ro
 export async function startServer(
   options: Partial<HttpfstreamOptions> & { prefix?: string } = {},
 ): Promise<TestServer> {
-  const root = options.root ?? (await temporaryDirectory());
+  const root = options.root ?? (await quickDirectory());
+  if (options.root === undefined) await lendReserve(root);
   const app = Fastify();
   await app.register(httpfstream, { closeTimeoutMs: 200, ...options, root });
   return { ...(await listen(app)), root };
@@ -48,7 +51,8 @@ export async function startServer(
 
 /** Runs the standalone server on a free port, until the test is over. */
 export async function startStandalone(): Promise<TestServer> {
-  const root = path.join(await temporaryDirectory(), 'root');
+  const root = path.join(await quickDirectory(), 'root');
+  await lendReserve(root);
   const app = await createStandaloneServer({ root, logger: pino({ level: 'silent' }) });
   const server = await listen(app);
   cutConnectionsAfterTest(app);

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { RESERVED } from '../disk/root-files.ts';
 
 const REDO = path.join(RESERVED, 'redo');
+const RESERVE = path.join(RESERVED, 'reserve');
 
 /** What was in a root at one moment, to be put back as often as need be: into the same files, by which streams know themselves. */
 export class RootImage {
@@ -57,9 +58,13 @@ export function recordEnds(log: Buffer): number[] {
 
 async function filesIn(root: string): Promise<string[]> {
   const entries = await readdir(root, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map(({ parentPath, name }) => path.relative(root, path.join(parentPath, name)));
+  return (
+    entries
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => path.relative(root, path.join(parentPath, name)))
+      // Room that is kept has nothing to say.
+      .filter((name) => path.dirname(name) !== RESERVE)
+  );
 }
 
 async function overwrite(name: string, bytes: Buffer): Promise<void> {

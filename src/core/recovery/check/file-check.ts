@@ -2,7 +2,9 @@ import type { FileStat } from '../../../storage/file-io.ts';
 import { setAside } from '../../../storage/records/aside.ts';
 import { type FileRecord, isDamaged } from '../../../storage/records/file-record.ts';
 import type { RecordDraft } from '../../../storage/records/record-draft.ts';
+import { DURABLE } from '../../../storage/records/records.ts';
 import type { FoundName } from '../../../storage/root/walk.ts';
+import { reasonOf } from '../../../storage/storage-failure.ts';
 import { ResourceNotFoundError, StreamGoneError } from '../../../wire/errors.ts';
 import { ResourcePath } from '../../../wire/resource-path.ts';
 import type { Core } from '../../core.ts';
@@ -178,15 +180,6 @@ export class FileCheck {
       await file.close();
     }
   }
-}
-
-/** What is put right survives a loss of power. */
-export const DURABLE = { durable: true };
-
-/** What the cause says, if there is one, is closer to what happened. */
-export function reasonOf(error: unknown): string {
-  const { cause } = error as Error;
-  return cause instanceof Error ? cause.message : String(error);
 }
 
 function parse(location: string): ResourcePath | undefined {

@@ -1,12 +1,12 @@
-/** What a check has found, told as it is found. */
+/** What a check has found, printed as it is found. */
 export class Findings {
-  readonly #tell: (line: string) => void;
+  readonly #print: (line: string) => void;
   #repaired = 0;
   #bad = 0;
 
-  /** @param tell is given a line for each finding */
-  constructor(tell: (line: string) => void) {
-    this.#tell = tell;
+  /** @param print is given a line for each finding */
+  constructor(print: (line: string) => void) {
+    this.#print = print;
   }
 
   /** How many were put right, with nothing lost. */
@@ -19,15 +19,15 @@ export class Findings {
     return this.#bad;
   }
 
-  /** Tells what was put right. */
+  /** Counts and prints what was put right. */
   repaired(where: string, what: string): void {
     this.#repaired++;
-    this.#tell(`${where}: ${what}`);
+    this.#print(`${where}: ${what}`);
   }
 
-  /** Tells what was lost, or could not be put right. */
+  /** Counts and prints what was lost, or could not be put right. */
   bad(where: string, what: string): void {
     this.#bad++;
-    this.#tell(`${where}: ${what}`);
+    this.#print(`${where}: ${what}`);
   }
 }

@@ -1,9 +1,9 @@
 import type { Tombstone } from '../../../storage/records/file-record.ts';
-import type { Records } from '../../../storage/records/records.ts';
+import { DURABLE, type Records } from '../../../storage/records/records.ts';
 import type { StreamLink } from '../../../storage/records/stream-state.ts';
 import type { Root } from '../../../storage/root/root.ts';
+import { reasonOf } from '../../../storage/storage-failure.ts';
 import { removeForks } from '../../streams/fork-links.ts';
-import { DURABLE, reasonOf } from './file-check.ts';
 import type { Findings } from './findings.ts';
 
 /** What forks are checked with. */

@@ -8,7 +8,10 @@ const MAX_LINE_BYTES = 16 * 1024 * 1024;
 const LINE_FEED = 0x0a;
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** @returns the position of the first line that is no JSON value; undefined when each of the first `size` bytes is in one that is */
+/**
+ * @returns the position of the first line that is no JSON value; undefined when each of the first `size` bytes is in
+ *   one that is
+ */
 export async function firstBadLine(file: StoredFile, size: number): Promise<number | undefined> {
   let parts: Buffer[] = [];
   let start = 0;

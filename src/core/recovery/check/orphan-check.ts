@@ -1,10 +1,10 @@
 import type { FileStat } from '../../../storage/file-io.ts';
 import { type FileRecord, isDamaged } from '../../../storage/records/file-record.ts';
-import type { Records } from '../../../storage/records/records.ts';
+import { DURABLE, type Records } from '../../../storage/records/records.ts';
 import type { Root } from '../../../storage/root/root.ts';
+import { reasonOf } from '../../../storage/storage-failure.ts';
 import { ResourcePath } from '../../../wire/resource-path.ts';
 import { expiryMs } from '../../streams/stream-expiry.ts';
-import { DURABLE, reasonOf } from './file-check.ts';
 import type { Findings } from './findings.ts';
 
 /** What is checked of what has no file. */
@@ -27,7 +27,7 @@ export class OrphanCheck {
   async check(): Promise<void> {
     const { records, findings, known } = this.#options;
     for await (const { fingerprint, record } of records.files()) {
-      // Of one whose deletion may not survive a loss of power all is kept; that was told.
+      // Of one whose deletion may not survive a loss of power all is kept; that was reported.
       if (known.has(fingerprint) || records.isBeingRemoved(fingerprint)) continue;
       try {
         await this.#checkOrphan(fingerprint, record);
@@ -75,7 +75,9 @@ export class OrphanCheck {
     return size === Math.max(stream?.size ?? 0, append?.end ?? 0);
   }
 
-  /** Remembers of a copy what is remembered of the file; its positions keep their names, its time to live is renewed. */
+  /**
+   * Remembers of a copy what is remembered of the file; its positions keep their names, its time to live is renewed.
+   */
   async #adopt(copy: FileStat, record: FileRecord, fingerprint: string): Promise<void> {
     const generation = Number(fingerprint.slice(fingerprint.indexOf('-') + 1));
     const { dueMs: _, accessedMs: __, ...rest } = record;

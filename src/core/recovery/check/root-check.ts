@@ -17,14 +17,14 @@ const PARALLEL = 16;
  * @throws {InvalidRootError} when it cannot be used
  * @throws {RootInUseError} when a server uses it
  */
-export async function checkRootAt(directory: string, tell: (line: string) => void): Promise<boolean> {
+export async function checkRootAt(directory: string, print: (line: string) => void): Promise<boolean> {
   const root = await Root.open(directory);
   const lock = await RootLock.acquire(root.own('lock'), {
     root: directory,
-    report: (message, { reason }) => tell(`${directory}: ${message} (${reason})`),
+    report: (message, { reason }) => print(`${directory}: ${message} (${reason})`),
   });
   try {
-    return await checkRoot(root, tell);
+    return await checkRoot(root, print);
   } finally {
     await lock.release();
   }
@@ -33,48 +33,54 @@ export async function checkRootAt(directory: string, tell: (line: string) => voi
 /**
  * Verifies a root that no server uses and puts right what can be.
  *
- * @param tell is given a line for each finding, and one at the end
+ * @param print is given a line for each finding, and one at the end
  * @returns whether all is well now, and nothing was lost
  */
-export async function checkRoot(root: Root, tell: (line: string) => void): Promise<boolean> {
-  const findings = new Findings(tell);
+export async function checkRoot(root: Root, print: (line: string) => void): Promise<boolean> {
+  const findings = new Findings(print);
   const report: Report = (message, { path, ...detail }) =>
     findings.bad(String(path), `${message} (${JSON.stringify(detail)})`);
   // What is put right is to survive a loss of power, whatever the server promises.
   const core = new Core(root, { durability: 'disk', graceMs: 0, report });
   try {
-    const progress: Report = (message, detail) => tell(`${message} (${JSON.stringify(detail)})`);
-    const count = await core.recover({
-      removed: (name) => findings.repaired(name, 'was not written to its end; removed'),
-      progress,
-      verify: true,
-    });
-    if (count > 0) findings.repaired('journal', `the server was killed; ${count} files brought up to date`);
-    const files = new FileCheck(core, findings);
-    let isWhole = true;
-    const names = root.walk((directory) => {
-      isWhole = false;
-      findings.bad(directory, 'cannot be read; what is remembered of its files is left as it is');
-    });
-    const checkAll = async () => {
-      for await (const name of names) await files.check(name);
-    };
-    await Promise.all(Array.from({ length: PARALLEL }, checkAll));
-    await files.deleteExpired();
-    if (isWhole) {
-      const { known, sources } = files;
-      const { records } = core;
-      await new OrphanCheck({ root, records, findings, known }).check();
-      const forks = new ForkCheck({ root, records, findings, known });
-      await forks.checkTombstones();
-      for (const source of sources) await forks.checkSource(source);
-    }
-    tell(summary(files, findings));
-    return findings.badCount === 0;
-  } finally {
-    // After a failure there is nothing to be made safe, and what was found in the journal stays.
-    await core.close();
+    await check(core, findings, print);
+  } catch (error) {
+    // There is nothing to be made safe, and what was found in the journal stays.
+    await core.close().catch(() => undefined);
+    throw error;
   }
+  await core.close();
+  return findings.badCount === 0;
+}
+
+async function check(core: Core, findings: Findings, print: (line: string) => void): Promise<void> {
+  const { root, records } = core;
+  const progress: Report = (message, detail) => print(`${message} (${JSON.stringify(detail)})`);
+  const count = await core.recover({
+    removed: (name) => findings.repaired(name, 'was not written to its end; removed'),
+    progress,
+    verify: true,
+  });
+  if (count > 0) findings.repaired('journal', `the server was killed; ${count} files brought up to date`);
+  const files = new FileCheck(core, findings);
+  let isWhole = true;
+  const names = root.walk((directory) => {
+    isWhole = false;
+    findings.bad(directory, 'cannot be read; what is remembered of its files is left as it is');
+  });
+  const checkAll = async () => {
+    for await (const name of names) await files.check(name);
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, checkAll));
+  await files.deleteExpired();
+  if (isWhole) {
+    const { known, sources } = files;
+    await new OrphanCheck({ root, records, findings, known }).check();
+    const forks = new ForkCheck({ root, records, findings, known });
+    await forks.checkTombstones();
+    for (const source of sources) await forks.checkSource(source);
+  }
+  print(summary(files, findings));
 }
 
 function summary({ count, known }: FileCheck, { repairedCount, badCount }: Findings): string {

@@ -1,0 +1,48 @@
+// Keeps what a model says while it says it. It is asked once, and goes on when readers leave; who comes later, or comes
+// back after a reload, has all of the answer, and what is still said. To delete an answer stops the model.
+//
+//   node examples/model-answer/model-server.mjs &
+//   node examples/model-answer/app.mjs http://localhost:9090 data 8080
+//   curl -d question='What is new?' http://localhost:8080/ask/42
+//   curl -N 'http://localhost:8080/answers/42?verb=FOLLOW&wait=10'          # and again, after a Ctrl-C
+//   curl -X DELETE http://localhost:8080/answers/42
+
+import { once } from 'node:events';
+import { pipeline } from 'node:stream/promises';
+import Fastify from 'fastify';
+import { httpfstream } from 'httpfstream';
+import { openAppend } from 'httpfstream/client';
+import { client, ok, readable } from 'httpfstream/http';
+
+const [modelUrl = 'http://localhost:9090', root = 'data', port = '8080'] = process.argv.slice(2);
+const model = client(modelUrl);
+
+const app = Fastify();
+await app.register(httpfstream, { root, prefix: '/answers' });
+app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) =>
+  done(null, Object.fromEntries(new URLSearchParams(body))),
+);
+app.post('/ask/:id', (request, reply) => {
+  const location = `/answers/${encodeURIComponent(request.params.id)}`;
+  keep(location, request.body.question).catch((error) => console.error(`${location}: ${error.message}`));
+  return reply.code(202).header('location', location).send();
+});
+const address = await app.listen({ port: Number(port) });
+console.log(address);
+
+/** Asks the model, and passes on what it says, unless somebody has asked before. */
+async function keep(location, question) {
+  // An answer that has begun cannot begin: of all who ask, one comes through.
+  const answer = openAppend(new URL(location, address), { expect: 0 }).on('error', () => {});
+  const stop = new AbortController();
+  answer.once('close', () => stop.abort());
+  try {
+    await once(answer, 'open');
+    const said = await ok(await model.post('').json({ question }).signal(stop.signal).send());
+    // When the model breaks off so does the answer, for all who read it; when the answer is deleted the model is told.
+    await pipeline(readable(said), answer);
+  } catch (error) {
+    answer.destroy(error);
+    throw error;
+  }
+}

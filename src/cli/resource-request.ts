@@ -1,0 +1,76 @@
+import { cannotConnect } from '../client/connection/cannot-connect.ts';
+import { targetUrl } from '../client/connection/target-url.ts';
+import { client, TimeoutError } from '../http/index.node.ts';
+import { ConnectionError } from '../wire/errors.ts';
+
+/** Time limit for the head of an answer, unless another one is given. */
+export const ANSWER_TIMEOUT_MS = 30_000;
+
+const RANGE = /^bytes (?<start>\d+)-(?<end>\d+)\//;
+
+export interface RequestOptions {
+  method: string;
+  /** For the origin of the URL: when a redirect has led away from it, only those are sent that can be no secret. */
+  headers: Readonly<Record<string, string>>;
+  body?: Uint8Array | undefined;
+  /** Time limit for the head of the answer, after all redirects, in milliseconds; 0 for none. Default 30,000. */
+  answerTimeoutMs?: number;
+  /** Aborts the request, also while the body is being read. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Sends a request for a resource as it is stored, without compression. There is no time limit between two chunks of the body: it may be a live stream.
+ *
+ * @param url http, https, ws or wss URL
+ * @throws {InvalidUrlError}, {@link ConnectionError}, {@link RedirectError}, the signal's reason
+ */
+export async function requestResource(
+  url: string | URL,
+  { method, headers, body, answerTimeoutMs = ANSWER_TIMEOUT_MS, signal }: RequestOptions,
+): Promise<Response> {
+  const target = targetUrl(url);
+  target.protocol = target.protocol.replace('ws', 'http');
+  const request = client(target, { headers: { 'accept-encoding': 'identity', ...headers } })
+    .request(method, '')
+    .timeout(answerTimeoutMs);
+  if (body !== undefined) request.body(body);
+  if (signal !== undefined) request.signal(signal);
+  try {
+    return await request.send();
+  } catch (error) {
+    throw explained(error, target, answerTimeoutMs);
+  }
+}
+
+/** Says what commands say of a connection that failed. */
+function explained(error: unknown, url: URL, answerTimeoutMs: number): unknown {
+  if (error instanceof TimeoutError) {
+    return new ConnectionError(`no answer within ${answerTimeoutMs / 1000} s`, { cause: error });
+  }
+  const isExplicable = error instanceof ConnectionError && error.cause instanceof Error;
+  return isExplicable ? cannotConnect(error.cause as Error, url) : error;
+}
+
+/** Lets go of an answer of which nobody reads the body. */
+export async function discard({ body }: Response): Promise<void> {
+  // It may break while it is cancelled, which is all the same.
+  await body?.cancel().catch(() => {});
+}
+
+/** The range that an answer declares, and the size of the whole; members that it does not tell are undefined. */
+export function contentRangeOf(headers: Headers): {
+  start: number | undefined;
+  end: number | undefined;
+  total: number | undefined;
+} {
+  const text = headers.get('content-range') ?? '';
+  const { start, end } = RANGE.exec(text)?.groups ?? {};
+  // Also if the range is malformed: that of an empty file may end at -1.
+  const total = /\/(\d+)$/.exec(text)?.[1];
+  return { start: numberOf(start), end: numberOf(end), total: numberOf(total) };
+}
+
+function numberOf(digits: string | undefined): number | undefined {
+  return digits === undefined ? undefined : Number(digits);
+}

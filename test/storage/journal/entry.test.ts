@@ -1,0 +1,143 @@
+import { open, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { encodeEntry, type FoundEntry, readEntries, VOID_MARK } from '../../../src/storage/journal/entry.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+
+interface Header {
+  file: string;
+  number: number;
+}
+
+describe('the entries of a journal', () => {
+  /** More than is read at a time, and with ends that fall anywhere. */
+  const payloads = Array.from({ length: 60 }, (_, number) => Buffer.alloc(100_003 + number * 1009, number));
+  const encoded = payloads.map((payload, number) =>
+    Buffer.concat(encodeEntry({ file: 'f', number }, [payload])),
+  );
+
+  async function read(bytes: Buffer): Promise<{ numbers: number[]; read: number }> {
+    const name = path.join(await temporaryDirectory(), 'journal');
+    await writeFile(name, bytes);
+    const handle = await open(name);
+    let read = 0;
+    const numbers: number[] = [];
+    const entries = readEntries<Header>(handle.fd, (more) => {
+      read += more;
+    });
+    for await (const { header, payload } of entries) {
+      expect(payload.equals(payloads[header.number] as Buffer)).toBe(true);
+      numbers.push(header.number);
+    }
+    await handle.close();
+    return { numbers, read };
+  }
+
+  const all = payloads.map((_, number) => number);
+
+  test('are read block by block, whole', async () => {
+    const journal = Buffer.concat(encoded);
+    expect(await read(journal)).toEqual({ numbers: all, read: journal.length });
+  });
+
+  test.each([0, 17, 59])('end where entry %i is torn', async (torn) => {
+    const journal = Buffer.concat(encoded);
+    const end = Buffer.concat(encoded.slice(0, torn + 1)).length;
+    journal[end - 1] = (journal[end - 1] as number) ^ 1;
+    expect((await read(journal)).numbers).toEqual(all.slice(0, torn));
+    expect((await read(journal.subarray(0, end - 1))).numbers).toEqual(all.slice(0, torn));
+  });
+
+  test('end where a length is none', async () => {
+    const journal = Buffer.concat([...encoded.slice(0, 3), Buffer.alloc(5_000_000, 0xff)]);
+    expect((await read(journal)).numbers).toEqual([0, 1, 2]);
+  });
+});
+
+describe('whatever the entries are', () => {
+  const anyEntry = fc.record({
+    file: fc.string({ unit: 'binary', maxLength: 20 }),
+    parts: fc.array(
+      fc.uint8Array({ maxLength: 30 }).map((bytes) => Buffer.from(bytes)),
+      { maxLength: 3 },
+    ),
+    isVoid: fc.boolean(),
+  });
+  type AnyEntry = typeof anyEntry extends fc.Arbitrary<infer T> ? T : never;
+
+  interface Laid {
+    journal: Buffer;
+    /** Where each entry begins, and where the last one ends. */
+    starts: number[];
+  }
+
+  function layOut(entries: readonly AnyEntry[]): Laid {
+    const starts = [0];
+    const encoded = entries.map(({ file, parts, isVoid }, number) => {
+      const bytes = Buffer.concat(encodeEntry({ file, number }, parts));
+      if (isVoid) bytes[VOID_MARK.offset] = VOID_MARK.byte;
+      starts.push((starts.at(-1) as number) + bytes.length);
+      return bytes;
+    });
+    return { journal: Buffer.concat(encoded), starts };
+  }
+
+  /** What is to be found of the first `count` entries. */
+  function found(
+    entries: readonly AnyEntry[],
+    starts: readonly number[],
+    count: number,
+  ): FoundEntry<Header>[] {
+    return entries.slice(0, count).flatMap(({ file, parts, isVoid }, number) => {
+      const header = { file, number };
+      return isVoid ? [] : [{ position: starts[number] as number, header, payload: Buffer.concat(parts) }];
+    });
+  }
+
+  async function check(property: (read: (bytes: Buffer) => Promise<FoundEntry<Header>[]>) => Promise<void>) {
+    const name = path.join(await temporaryDirectory(), 'journal');
+    await property(async (bytes) => {
+      await writeFile(name, bytes);
+      const handle = await open(name);
+      try {
+        const entries: FoundEntry<Header>[] = [];
+        for await (const entry of readEntries<Header>(handle.fd, () => {})) entries.push(entry);
+        return entries;
+      } finally {
+        await handle.close();
+      }
+    });
+  }
+
+  test('all that are not void come back, with what they have', () =>
+    check((read) =>
+      fc.assert(
+        fc.asyncProperty(fc.array(anyEntry, { maxLength: 6 }), async (entries) => {
+          const { journal, starts } = layOut(entries);
+          expect(await read(journal)).toEqual(found(entries, starts, entries.length));
+        }),
+      ),
+    ));
+
+  test('those before the place come back where the journal is torn, or one bit is another', () =>
+    check((read) =>
+      fc.assert(
+        fc.asyncProperty(
+          fc.array(anyEntry, { minLength: 1, maxLength: 6 }),
+          fc.nat(),
+          async (entries, place) => {
+            const { journal, starts } = layOut(entries);
+            const bit = place % (8 * journal.length);
+            const at = Math.floor(bit / 8);
+            const count = starts.findLastIndex((start) => start <= at);
+            expect(await read(journal.subarray(0, at))).toEqual(found(entries, starts, count));
+            // The one that says whether an entry is void is guarded by nothing.
+            fc.pre(bit % 8 !== 7 || at - (starts[count] as number) !== VOID_MARK.offset);
+            journal[at] = (journal[at] as number) ^ (1 << (bit % 8));
+            expect(await read(journal)).toEqual(found(entries, starts, count));
+          },
+        ),
+      ),
+    ));
+});
