@@ -72,9 +72,9 @@ test('a file that was made anew at the origin meanwhile takes the place of the c
   expect(await (await fetch(relay.url('/f'))).text()).toBe('the first one');
   await relay.stop();
   await fetch(origin.url('/f'), { method: 'DELETE' });
-  await append(origin.url('/f'), ['second']);
+  await append(origin.url('/f'), ['another one, which is longer']);
   await relay.start();
-  expect(await (await fetch(relay.url('/f'))).text()).toBe('second');
+  expect(await (await fetch(relay.url('/f'))).text()).toBe('another one, which is longer');
 });
 
 test('events and long-polls come from the relay, as they would from the origin', async () => {
