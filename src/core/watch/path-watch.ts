@@ -79,7 +79,7 @@ class Watched implements ChangeListener {
     if (!this.watcher.notify(what)) return true;
     if (what !== 'content') this.isUrgent = true;
     this.#looker.notice(this, what);
-    return this.isUrgent || !this.watcher.defersLook();
+    return what !== 'content' || !this.watcher.defersLook();
   }
 }
 
