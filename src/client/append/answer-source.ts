@@ -25,7 +25,7 @@ export function wholeAnswer(response: Response, options: AnswerOptions): Readabl
 /** Whether an answer says where it ends, or was made in this process, whose streams do. */
 function isFramed({ body, url, headers }: Response): boolean {
   if (body === null || url === '' || headers.has('content-length')) return true;
-  return /\bchunked\s*$/i.test(headers.get('transfer-encoding') ?? '');
+  return /(?:^|,)\s*chunked\s*$/i.test(headers.get('transfer-encoding') ?? '');
 }
 
 /** The same as a source. */
