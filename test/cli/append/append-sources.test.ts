@@ -211,6 +211,20 @@ describe('--from-url', () => {
     });
   });
 
+  test.each([
+    ['a number that is none', '999 Odd'],
+    ['words that are none', '200 \x1b[31mred'],
+  ])('an answer whose status is %s is told', async (_, status) => {
+    const server = await startServer();
+    const source = await startSource(
+      (_request, { socket }) => void socket?.end(`HTTP/1.1 ${status}\r\n\r\n`),
+    );
+    expect(await append('--from-url', source, server.url('/a'))).toMatchObject({
+      exit: 1,
+      stderr: expect.stringMatching(/^failed to append from [^\n]+: the answer is malformed\n$/),
+    });
+  });
+
   test('redirects without end are told', async () => {
     const server = await startServer();
     const source = await startSource((_, response) => response.writeHead(302, { location: '/' }).end());
