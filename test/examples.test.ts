@@ -131,7 +131,23 @@ describe('the proxy', () => {
   });
 
   test('says so when there is nobody behind it', async () => {
-    expect((await send('GET', await proxyOf(await nobody()))).status).toBe(502);
+    const proxy = await proxyOf(await nobody());
+    expect((await send('GET', proxy, { headers: { 'content-length': '0' } })).status).toBe(502);
+    expect((await send('PUT', proxy, { body: ['sent', ' in pieces'] })).status).toBe(502);
+  });
+
+  test('passes on why a body is refused while it is sent, and takes the next request', async () => {
+    const upstream = await serve((request, response) =>
+      request.method === 'GET' ? response.end('next') : response.writeHead(413).end('too large'),
+    );
+    const own = client(await proxyOf(upstream));
+    const endless = async function* () {
+      for (;;) yield new Uint8Array(65_536);
+    };
+    const refused = await own.put('/').body(endless()).send();
+    expect([refused.status, await refused.text()]).toEqual([413, 'too large']);
+    const next = await own.get('/').header('content-length', '0').send();
+    expect([next.status, await next.text()]).toEqual([200, 'next']);
   });
 });
 
