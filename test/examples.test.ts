@@ -167,6 +167,9 @@ describe('the output of a command', () => {
       .ended;
     expect([exitCode, stdout.toString()]).toEqual([1, 'half\n']);
     expect(stderr).toMatch(/^GET http.*\n$/);
+    expect((await start('command-output.mjs', 'no-such-command').ended).stderr).toMatch(
+      /no-such-command ENOENT/,
+    );
   });
 });
 
@@ -201,6 +204,7 @@ describe('the answer of a model', () => {
     finish();
     expect(await (await ok(await reloaded)).text()).toBe('this is more and more');
     expect(await (await ok(await follow())).text()).toBe('this is more and more');
+    expect((await own.post('/ask/nothing').send()).status).toBe(400);
     // By the time the second has come through, the first would have, too.
     await ask('a b', 'this again');
     await ask('another', 'another');

@@ -22,7 +22,8 @@ await app.register(httpfstream, { root, prefix: '/answers' });
 app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) =>
   done(null, Object.fromEntries(new URLSearchParams(body))),
 );
-app.post('/ask/:id', (request, reply) => {
+const schema = { body: { type: 'object', required: ['question'] } };
+app.post('/ask/:id', { schema }, (request, reply) => {
   const location = `/answers/${encodeURIComponent(request.params.id)}`;
   keep(location, request.body.question).catch((error) => console.error(`${location}: ${error.message}`));
   return reply.code(202).header('location', location).send();
