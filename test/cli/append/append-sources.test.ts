@@ -454,6 +454,22 @@ describe('--resume', () => {
     },
   );
 
+  test.each([{}, { 'content-length': 2 }])(
+    'with a URL a range that has fewer bytes than it says (%j) is no clean end',
+    async (headers) => {
+      const server = await startServer();
+      await writeFile(`${server.root}/a`, 'one ');
+      const source = await startSource((request, response) => {
+        if (request.headers.range === undefined)
+          response.writeHead(200, { 'content-length': 7 }).end('one two');
+        else response.writeHead(206, { ...headers, 'content-range': 'bytes 4-6/7' }).end('tw');
+      });
+      const { exit, stderr } = await append('--resume', '--from-url', source, server.url('/a'));
+      expect(exit).toBe(1);
+      expect(stderr).toMatch(/^failed to append [^\n]+ broke off after 2 of 3 bytes\n$/);
+    },
+  );
+
   test('with a URL of unknown size that ends before what is there, that is an error', async () => {
     const server = await startServer();
     await writeFile(`${server.root}/a`, 'too much');
