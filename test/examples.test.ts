@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { client, lines, ok, readable } from '../src/http/index.node.ts';
 import { rejection } from './client/client-server.ts';
 import { send } from './support/http/request.ts';
-import { type Listener, nobody, serve } from './support/http/servers.ts';
+import { type Listener, nobody, serve, serveBytes } from './support/http/servers.ts';
 import { PATH, runProgram, startProgram } from './support/programs/program.ts';
 import { temporaryDirectory } from './support/server/server.ts';
 import { waitFor } from './support/wait-for.ts';
@@ -239,6 +239,17 @@ describe('the answer of a model', () => {
 
     const broken = readAfter(await follow('broken'), () => breakOff());
     expect(await rejection(broken)).toMatchObject({ code: 'HFS_CONNECTION' });
+  });
+
+  test('is an error when only the end of its connection says that it is over', async () => {
+    const model = await serveBytes('HTTP/1.1 200 OK\r\n\r\nwords', 'close');
+    const app = start('model-answer/app.mjs', model, await temporaryDirectory(), '0');
+    const own = client(await addressOf(app));
+    await own.post('/ask/1').form('question', 'this').send();
+    const answer = own.get('/answers/1').query('verb', 'FOLLOW').query('wait', 30).send();
+    expect(await rejection(answer.then(ok).then((response) => response.text()))).toMatchObject({
+      code: 'HFS_CONNECTION',
+    });
   });
 
   test('has a stand-in, which says words and hears that nobody listens', async () => {

@@ -40,6 +40,10 @@ async function keep(location, question) {
   try {
     await once(answer, 'open');
     const said = await ok(await model.post('').json({ question }).signal(stop.signal).send());
+    // Of an answer that ends only with its connection nobody could know whether it is whole.
+    const { headers } = said;
+    if (!headers.has('content-length') && !headers.has('transfer-encoding'))
+      throw new Error('the model does not say where its answer ends');
     // When the model breaks off so does the answer, for all who read it; when the answer is deleted the model is told.
     await pipeline(readable(said), answer);
   } catch (error) {
