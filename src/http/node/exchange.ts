@@ -138,9 +138,11 @@ export class Exchange {
   }
 
   /** What goes wrong after the head is told to the request only: without this a cut looks like an end. */
-  #failed(error: Error): void {
+  #failed(error: NodeJS.ErrnoException): void {
     this.#error ??= error;
-    this.#incoming?.destroy(error);
+    // Of an answer that has come as a whole nothing is lost with its connection. One that is followed by more is malformed.
+    const isWhole = this.#incoming?.complete === true && !error.code?.startsWith('HPE_');
+    if (!isWhole) this.#incoming?.destroy(error);
     this.#reject(this.errorOf(error));
   }
 
