@@ -45,6 +45,8 @@ class Attempt implements BodyWatcher, Tap {
   #isMaking = false;
   #isAnswered = false;
   #isReading = false;
+  /** What is told later, of a source that is let go of for example, starts no timer any more. */
+  #isOver = false;
   #forget = () => {};
 
   constructor(settings: Limits, init: FetchInit) {
@@ -71,7 +73,12 @@ class Attempt implements BodyWatcher, Tap {
       // What was sent without being watched has arrived.
       if (body && !(body instanceof BodyStream)) this.#sentBytes = lengthOf(body) ?? 0;
       this.#answered(response);
-      return tapped(response, this);
+      const { idleTimeoutMs, onProgress } = this.#limits;
+      const isWatched = signal || idleTimeoutMs > 0 || onProgress !== undefined;
+      if (isWatched) return tapped(response, this);
+      // Its head was in time, and nobody asks for more: what is wrapped costs more to read.
+      this.end();
+      return response;
     } catch (error) {
       this.end();
       throw error;
@@ -98,7 +105,7 @@ class Attempt implements BodyWatcher, Tap {
     this.#isMaking = false;
     this.#update();
     const { timeoutMs } = this.#limits;
-    if (timeoutMs === 0 || this.#isAnswered) return;
+    if (timeoutMs === 0 || this.#isAnswered || this.#isOver) return;
     this.#headTimer = setTimeout(() => this.#timeOut(`no answer within ${timeoutMs} ms`), timeoutMs);
   }
 
@@ -114,6 +121,7 @@ class Attempt implements BodyWatcher, Tap {
   }
 
   end(): void {
+    this.#isOver = true;
     this.#forget();
     clearTimeout(this.#headTimer);
     this.#idle.stop();
@@ -141,7 +149,7 @@ class Attempt implements BodyWatcher, Tap {
   }
 
   #update(): void {
-    this.#idle.isRunning = !this.#isMaking && (!this.#isAnswered || this.#isReading);
+    this.#idle.isRunning = !this.#isOver && !this.#isMaking && (!this.#isAnswered || this.#isReading);
   }
 
   #timeOut(message: string): void {
