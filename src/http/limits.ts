@@ -45,8 +45,6 @@ class Attempt implements BodyWatcher, Tap {
   #isMaking = false;
   #isAnswered = false;
   #isReading = false;
-  /** What is told later, of a source that is let go of for example, starts no timer any more. */
-  #isOver = false;
   #forget = () => {};
 
   constructor(settings: Limits, init: FetchInit) {
@@ -74,8 +72,7 @@ class Attempt implements BodyWatcher, Tap {
       if (body && !(body instanceof BodyStream)) this.#sentBytes = lengthOf(body) ?? 0;
       this.#answered(response);
       const { idleTimeoutMs, onProgress } = this.#limits;
-      const isWatched = signal || idleTimeoutMs > 0 || onProgress !== undefined;
-      if (isWatched) return tapped(response, this);
+      if (signal || idleTimeoutMs > 0 || onProgress) return tapped(response, this);
       // Its head was in time, and nobody asks for more: what is wrapped costs more to read.
       this.end();
       return response;
@@ -105,7 +102,7 @@ class Attempt implements BodyWatcher, Tap {
     this.#isMaking = false;
     this.#update();
     const { timeoutMs } = this.#limits;
-    if (timeoutMs === 0 || this.#isAnswered || this.#isOver) return;
+    if (timeoutMs === 0 || this.#isAnswered) return;
     this.#headTimer = setTimeout(() => this.#timeOut(`no answer within ${timeoutMs} ms`), timeoutMs);
   }
 
@@ -121,7 +118,9 @@ class Attempt implements BodyWatcher, Tap {
   }
 
   end(): void {
-    this.#isOver = true;
+    // What is told later, of a source that is let go of for example, starts no timer any more.
+    this.#isAnswered = true;
+    this.#isReading = false;
     this.#forget();
     clearTimeout(this.#headTimer);
     this.#idle.stop();
@@ -149,7 +148,7 @@ class Attempt implements BodyWatcher, Tap {
   }
 
   #update(): void {
-    this.#idle.isRunning = !this.#isOver && !this.#isMaking && (!this.#isAnswered || this.#isReading);
+    this.#idle.isRunning = !this.#isMaking && (!this.#isAnswered || this.#isReading);
   }
 
   #timeOut(message: string): void {
