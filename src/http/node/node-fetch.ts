@@ -30,8 +30,10 @@ export function nodeFetch({ agents = {} }: NodeFetchOptions = {}): NodeFetch {
     const begunAt = closes;
     loading ??= import('./transport.ts').then(({ Transport }) => new Transport(agents));
     transport ??= await loading;
-    if (begunAt !== closes) throw new ConnectionError('closed before the request was sent');
-    return transport.fetch(url, init);
+    if (begunAt === closes) return transport.fetch(url, init);
+    // Not thrown here: what was to be sent is let go of, too.
+    const signal = AbortSignal.abort(new ConnectionError('closed before the request was sent'));
+    return transport.fetch(url, { ...init, signal });
   };
   const close = () => {
     closes++;
