@@ -20,7 +20,8 @@ export interface RequestOptions {
 }
 
 /**
- * Sends a request for a resource as it is stored, without compression. There is no time limit between two chunks of the body: it may be a live stream.
+ * Sends a request for a resource as it is stored, without compression. There is no time limit between two chunks of the
+ * body: it may be a live stream.
  *
  * @param url http, https, ws or wss URL
  * @throws {InvalidUrlError}, {@link ConnectionError}, {@link RedirectError}, the signal's reason
