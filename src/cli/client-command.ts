@@ -9,8 +9,8 @@ import { EXIT_USAGE, parseArguments } from './parse-arguments.ts';
 export const EXIT_FAILURE = 1;
 
 /**
- * Headers that belong to the connection or to the body: whoever sends them sets them. What is coded has another length, and
- * other positions, than what is stored.
+ * Headers that belong to the connection or to the body: whoever sends them sets them. What is coded has another length,
+ * and other positions, than what is stored.
  */
 const OF_CONNECTION =
   /^(?:accept-encoding|connection|content-length|expect|host|http2-settings|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/;

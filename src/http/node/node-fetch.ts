@@ -5,7 +5,9 @@ import type { Agents } from './agents.ts';
 import type { Transport } from './transport.ts';
 
 export interface NodeFetchOptions {
-  /** Make the connections, in place of agents of its own and of the environment's proxy. `close` does not close them. */
+  /**
+   * Make the connections, in place of agents of its own and of the environment's proxy. `close` does not close them.
+   */
   agents?: Agents;
 }
 

@@ -39,7 +39,10 @@ const FOR_ANYBODY = new Set([
   'user-agent',
 ]);
 
-/** The error of a redirect that is not followed. Its message has no credentials, and no query: they may repeat a secret of the request. */
+/**
+ * The error of a redirect that is not followed. Its message has no credentials, and no query: they may repeat a secret
+ * of the request.
+ */
 export function refusedRedirect(why: string, status: number, location: string): RedirectError {
   const [path = ''] = location.split(/[?#]/, 1);
   return new RedirectError(`${why} (${status} to ${path.replace(CREDENTIALS, '$1')})`, status, location);
