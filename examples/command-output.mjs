@@ -13,7 +13,10 @@ const [command, ...args] = process.argv.length > 2 ? process.argv.slice(2) : CLO
 
 async function streamCommand(_request, response) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = once(child, 'close').catch((error) => [error.message]);
+  const ended = once(child, 'close').catch((error) => {
+    console.error(error.message);
+    return [];
+  });
   // Nobody is left to hear it.
   response.once('close', () => child.kill());
   response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' });

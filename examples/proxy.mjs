@@ -17,10 +17,14 @@ const server = http.createServer(async (request, response) => {
   const { method, url, headers } = request;
   const gone = new AbortController();
   response.once('close', () => gone.abort());
+  // Who has been answered may still send what nobody wants.
+  response.once('finish', () => request.resume());
   try {
     const sent = upstream.request(method, url.replaceAll('{', '%7B')).signal(gone.signal);
     for (const [name, value] of passedOn(Object.entries(headers))) sent.header(name, String(value));
-    if ('content-length' in headers || 'transfer-encoding' in headers) sent.body(request);
+    const hasBody = 'transfer-encoding' in headers || Number(headers['content-length']) > 0;
+    // Not destroyed with its exchange: on the same connection goes back why it was refused.
+    if (hasBody) sent.body(request.iterator({ destroyOnReturn: false }));
     // Whoever asks for this has the bytes as they are, coded or not.
     const answer = await sent.header('accept-encoding', 'identity').send();
     response.writeHead(answer.status, passedOn([...answer.headers]).flat()).flushHeaders();

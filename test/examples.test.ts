@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { client, lines, ok, readable } from '../src/http/index.node.ts';
 import { rejection } from './client/client-server.ts';
 import { send } from './support/http/request.ts';
-import { type Listener, nobody, serve } from './support/http/servers.ts';
+import { type Listener, nobody, serve, serveBytes } from './support/http/servers.ts';
 import { PATH, runProgram, startProgram } from './support/programs/program.ts';
 import { temporaryDirectory } from './support/server/server.ts';
 import { waitFor } from './support/wait-for.ts';
@@ -131,7 +131,23 @@ describe('the proxy', () => {
   });
 
   test('says so when there is nobody behind it', async () => {
-    expect((await send('GET', await proxyOf(await nobody()))).status).toBe(502);
+    const proxy = await proxyOf(await nobody());
+    expect((await send('GET', proxy, { headers: { 'content-length': '0' } })).status).toBe(502);
+    expect((await send('PUT', proxy, { body: ['sent', ' in pieces'] })).status).toBe(502);
+  });
+
+  test('passes on why a body is refused while it is sent, and takes the next request', async () => {
+    const upstream = await serve((request, response) =>
+      request.method === 'GET' ? response.end('next') : response.writeHead(413).end('too large'),
+    );
+    const own = client(await proxyOf(upstream));
+    const endless = async function* () {
+      for (;;) yield new Uint8Array(65_536);
+    };
+    const refused = await own.put('/').body(endless()).send();
+    expect([refused.status, await refused.text()]).toEqual([413, 'too large']);
+    const next = await own.get('/').header('content-length', '0').send();
+    expect([next.status, await next.text()]).toEqual([200, 'next']);
   });
 });
 
@@ -151,6 +167,9 @@ describe('the output of a command', () => {
       .ended;
     expect([exitCode, stdout.toString()]).toEqual([1, 'half\n']);
     expect(stderr).toMatch(/^GET http.*\n$/);
+    expect((await start('command-output.mjs', 'no-such-command').ended).stderr).toMatch(
+      /no-such-command ENOENT/,
+    );
   });
 });
 
@@ -185,6 +204,7 @@ describe('the answer of a model', () => {
     finish();
     expect(await (await ok(await reloaded)).text()).toBe('this is more and more');
     expect(await (await ok(await follow())).text()).toBe('this is more and more');
+    expect((await own.post('/ask/nothing').send()).status).toBe(400);
     // By the time the second has come through, the first would have, too.
     await ask('a b', 'this again');
     await ask('another', 'another');
@@ -219,6 +239,17 @@ describe('the answer of a model', () => {
 
     const broken = readAfter(await follow('broken'), () => breakOff());
     expect(await rejection(broken)).toMatchObject({ code: 'HFS_CONNECTION' });
+  });
+
+  test('is an error when only the end of its connection says that it is over', async () => {
+    const model = await serveBytes('HTTP/1.1 200 OK\r\n\r\nwords', 'close');
+    const app = start('model-answer/app.mjs', model, await temporaryDirectory(), '0');
+    const own = client(await addressOf(app));
+    await own.post('/ask/1').form('question', 'this').send();
+    const answer = own.get('/answers/1').query('verb', 'FOLLOW').query('wait', 30).send();
+    expect(await rejection(answer.then(ok).then((response) => response.text()))).toMatchObject({
+      code: 'HFS_CONNECTION',
+    });
   });
 
   test('has a stand-in, which says words and hears that nobody listens', async () => {

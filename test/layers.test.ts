@@ -60,7 +60,6 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'server/node': ['wire', 'server/node'],
   'server/http': ['wire', 'core', 'server', 'server/node', ...SHARED, 'server/http'],
   http: ['http', 'http/answer', 'http/body'],
-  'http/middleware': ['http', 'http/middleware'],
   'http/node': ['wire', 'http', 'http/node'],
   client: ['wire', 'client', 'client/connection', 'http', 'http/body', 'http/node'],
   cli: ['client', 'http', 'http/body', 'server', 'cli/io', ...COMMANDS],

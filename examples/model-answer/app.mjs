@@ -22,7 +22,8 @@ await app.register(httpfstream, { root, prefix: '/answers' });
 app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) =>
   done(null, Object.fromEntries(new URLSearchParams(body))),
 );
-app.post('/ask/:id', (request, reply) => {
+const schema = { body: { type: 'object', required: ['question'] } };
+app.post('/ask/:id', { schema }, (request, reply) => {
   const location = `/answers/${encodeURIComponent(request.params.id)}`;
   keep(location, request.body.question).catch((error) => console.error(`${location}: ${error.message}`));
   return reply.code(202).header('location', location).send();
@@ -39,6 +40,10 @@ async function keep(location, question) {
   try {
     await once(answer, 'open');
     const said = await ok(await model.post('').json({ question }).signal(stop.signal).send());
+    // Of an answer that ends only with its connection nobody could know whether it is whole.
+    const { headers } = said;
+    if (!headers.has('content-length') && !headers.has('transfer-encoding'))
+      throw new Error('the model does not say where its answer ends');
     // When the model breaks off so does the answer, for all who read it; when the answer is deleted the model is told.
     await pipeline(readable(said), answer);
   } catch (error) {

@@ -8,9 +8,12 @@ import { EXIT_USAGE, parseArguments } from './parse-arguments.ts';
 /** Exit code of the client commands for failures. */
 export const EXIT_FAILURE = 1;
 
-/** Headers that belong to the connection or to the body: whoever sends them sets them. */
+/**
+ * Headers that belong to the connection or to the body: whoever sends them sets them. What is coded has another length,
+ * and other positions, than what is stored.
+ */
 const OF_CONNECTION =
-  /^(?:connection|content-length|expect|host|http2-settings|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/;
+  /^(?:accept-encoding|connection|content-length|expect|host|http2-settings|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/;
 
 /** Those, and the ones that belong to the protocol. */
 const OF_PROTOCOL = new RegExp(`${OF_CONNECTION.source}|^(?:sec-.*|x-verb)$`);

@@ -20,7 +20,8 @@ export interface RequestOptions {
 }
 
 /**
- * Sends a request for a resource as it is stored, without compression. There is no time limit between two chunks of the body: it may be a live stream.
+ * Sends a request for a resource as it is stored, without compression. There is no time limit between two chunks of the
+ * body: it may be a live stream.
  *
  * @param url http, https, ws or wss URL
  * @throws {InvalidUrlError}, {@link ConnectionError}, {@link RedirectError}, the signal's reason
@@ -48,8 +49,10 @@ function explained(error: unknown, url: URL, answerTimeoutMs: number): unknown {
   if (error instanceof TimeoutError) {
     return new ConnectionError(`no answer within ${answerTimeoutMs / 1000} s`, { cause: error });
   }
-  const isExplicable = error instanceof ConnectionError && error.cause instanceof Error;
-  return isExplicable ? cannotConnect(error.cause as Error, url) : error;
+  const { cause } = Object(error);
+  // What has no code is not Node's word on the connection.
+  const isExplicable = error instanceof ConnectionError && cause instanceof Error && 'code' in cause;
+  return isExplicable ? cannotConnect(cause, url) : error;
 }
 
 /** Lets go of an answer of which nobody reads the body. */

@@ -113,7 +113,10 @@ async function textOf(body: Readable): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-/** The original answers in plain text, this server in problem+json if asked to. Members that are not strings are ignored. */
+/**
+ * The original answers in plain text, this server in problem+json if asked to. Members that are not strings are
+ * ignored.
+ */
 function problemOf(body: string): { code?: string; detail?: string } {
   const { code, detail } = jsonOf(body) ?? { detail: body.trim() };
   return {

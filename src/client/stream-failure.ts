@@ -13,7 +13,9 @@ import {
 import { CloseCode, type EndMessage, type EndReason } from '../wire/protocol.ts';
 import type { ConnectionEnd } from './connection/client-connection.ts';
 
-/** Close codes that reject what was sent: protocol error, kind of data, text, policy, size (RFC 6455, section 7.4.1). */
+/**
+ * Close codes that reject what was sent: protocol error, kind of data, text, policy, size (RFC 6455, section 7.4.1).
+ */
 const REFUSALS: readonly number[] = [1002, 1003, 1007, 1008, 1009];
 
 /** Close codes that may follow a finished stream: a clean close, none at all, and a server that goes away. */

@@ -32,9 +32,15 @@ export interface ReconnectEvent {
 
 /** Options of every stream. */
 export interface StreamOptions {
-  /** Extra request headers, such as `authorization`; a function is called before each connection. What it throws is the stream's error. */
+  /**
+   * Extra request headers, such as `authorization`; a function is called before each connection. What it throws is the
+   * stream's error.
+   */
   headers?: HandshakeHeaders;
-  /** Makes the connections, of `http` or `https` as the URL is. Default: through the proxy that the environment names, if any. */
+  /**
+   * Makes the connections, of `http` or `https` as the URL is. Default: through the proxy that the environment names,
+   * if any.
+   */
   agent?: Agent;
   /** Certificates of the authorities that are trusted, in PEM, in place of Node's own. */
   ca?: SecureContextOptions['ca'];

@@ -109,7 +109,10 @@ abstract class Settings {
     return this;
   }
 
-  /** Longest time to the answer's head, in milliseconds; for an upload, counted from the end of the body. 0, the default: none. */
+  /**
+   * Longest time to the answer's head, in milliseconds; for an upload, counted from the end of the body. 0, the
+   * default: none.
+   */
   timeout(ms: number): this {
     this.#timeoutMs = timerMs(ms);
     return this;
@@ -186,7 +189,8 @@ abstract class Settings {
       idleTimeoutMs: this.#idleTimeoutMs,
       onProgress: this.#onProgress,
     };
-    // The first is the outermost. Limits are innermost: each attempt has its own time, and does not wait for its turn in it.
+    // The first is the outermost. Limits are innermost: each attempt has its own time, and does not wait for its turn
+    // in it.
     const all = [...middleware, ...this.#middleware, limits(settings, isStreaming(fetch))];
     const init: FetchInit = { method: this.#method, headers };
     if (payload !== undefined) init.body = payload.content as FetchBody;

@@ -28,7 +28,7 @@ export class RedirectError extends HttpfstreamError {
   readonly location: string;
 
   constructor(message: string, status: number, location: string) {
-    super(`${message} (${status} to ${location})`);
+    super(message);
     this.status = status;
     this.location = location;
   }

@@ -71,7 +71,11 @@ class Attempt implements BodyWatcher, Tap {
       // What was sent without being watched has arrived.
       if (body && !(body instanceof BodyStream)) this.#sentBytes = lengthOf(body) ?? 0;
       this.#answered(response);
-      return tapped(response, this);
+      const { idleTimeoutMs, onProgress } = this.#limits;
+      if (signal || idleTimeoutMs > 0 || onProgress) return tapped(response, this);
+      // Its head was in time, and nobody asks for more: what is wrapped costs more to read.
+      this.end();
+      return response;
     } catch (error) {
       this.end();
       throw error;
@@ -114,6 +118,9 @@ class Attempt implements BodyWatcher, Tap {
   }
 
   end(): void {
+    // What is told later, of a source that is let go of for example, starts no timer any more.
+    this.#isAnswered = true;
+    this.#isReading = false;
     this.#forget();
     clearTimeout(this.#headTimer);
     this.#idle.stop();

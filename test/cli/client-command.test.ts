@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isDirectoryUrl, parseHeaders, serverAt } from '../../src/cli/client-command.ts';
+import { isDirectoryUrl, parseHeaders, parseOtherHeaders, serverAt } from '../../src/cli/client-command.ts';
 import { InvalidUrlError } from '../../src/wire/errors.ts';
 
 describe('-H', () => {
@@ -25,6 +25,7 @@ describe('-H', () => {
     'x: \u0000',
     'x: 日本',
     'Host: secret',
+    'Accept-Encoding: gzip',
     'connection: close',
     'UPGRADE: h2c',
     'Sec-WebSocket-Protocol: x',
@@ -37,6 +38,11 @@ describe('-H', () => {
     const parsed = parseHeaders([line], undefined);
     expect(parsed).toHaveProperty('mistake');
     expect(JSON.stringify(parsed)).not.toContain('secret');
+  });
+
+  test('may not ask another server for what is coded either', () => {
+    expect(parseOtherHeaders(['Accept-Encoding: gzip'])).toHaveProperty('mistake');
+    expect(parseOtherHeaders(['X-Verb: a'])).toEqual({ headers: { 'x-verb': 'a' } });
   });
 
   test('may not say the same twice', () => {

@@ -164,7 +164,7 @@ describe('a redirect', () => {
     const seen: IncomingHttpHeaders[] = [];
     const own: string = await startSource(({ url, headers }, response) => {
       seen.push(headers);
-      if (url === '/') response.writeHead(302, { location: location(own) }).end();
+      if (url?.split('?', 1)[0] === '/') response.writeHead(302, { location: location(own) }).end();
       else response.end('here');
     });
     return { own, seen };
@@ -200,6 +200,20 @@ describe('a redirect', () => {
         expect(JSON.stringify(head)).not.toMatch(/secret|authorization|cookie|x-key/);
       }
     }
+  });
+
+  test.each([
+    ['leads out of HTTP', 'ftp://host/path?key=secret'],
+    ['is malformed', 'http://[host/path#secret'],
+    ['has credentials', '//me:secret@127.0.0.1:1/path'],
+    ['has credentials', 'https:/me:secret@127.0.0.1:1/path'],
+    ['has credentials', '\\\\me:secret@127.0.0.1:1/path'],
+    ['redirects', '/?path=secret'],
+  ])('that %s, and repeats a secret (%s), is refused, and the secret not shown', async (why, location) => {
+    const { own } = await startRedirecting(() => location);
+    const { exit, said } = await run(runAppend, '--from-url', own, 'http://127.0.0.1:1/');
+    expect([exit, said]).toEqual([1, expect.stringContaining(why)]);
+    expect(said).not.toMatch(/secret|me:/);
   });
 
   test('brings no user and password of its own: it is refused, and they are not shown', async () => {

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Body, client, type Progress, text } from '../../src/http/index.node.ts';
+import { limits } from '../../src/http/limits.ts';
 import { rejection } from '../client/client-server.ts';
 import { FETCHES } from '../support/http/fetches.ts';
 import { serve } from '../support/http/servers.ts';
@@ -226,6 +227,33 @@ describe.each(FETCHES)('over %s', (_name, fetch) => {
     // The platform's fetch has one of its own, for all requests.
     expect(vi.getTimerCount()).toBeLessThanOrEqual(1);
   });
+});
+
+test('a source that is let go of with the answer leaves no timer', async () => {
+  const { url, arrival } = await start();
+  const source = new Readable({ read: () => undefined });
+  source.push('x');
+  const sending = client(url).post('/').body(source).timeout(LIMIT_MS).idleTimeout(LIMIT_MS).send();
+  (await arrival(0, 1)).response.write('x');
+  const reader = ((await sending).body as ReadableStream<Uint8Array>).getReader();
+  await reader.read();
+  const reading = reader.read();
+  await settled();
+  await reader.cancel();
+  expect((await reading).done).toBe(true);
+  await waitFor(() => source.destroyed, 'the source to be ended');
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test('an answer of which only the head had to be in time is given as it is', async () => {
+  const answer = new Response('hello');
+  const url = new URL('http://localhost');
+  const init = { method: 'GET', headers: new Headers() };
+  const given = { timeoutMs: LIMIT_MS, idleTimeoutMs: 0, onProgress: undefined };
+  expect(await limits(given, true)(async () => answer)(url, init)).toBe(answer);
+  expect(vi.getTimerCount()).toBe(0);
+  const watched = limits({ ...given, idleTimeoutMs: LIMIT_MS }, true)(async () => answer);
+  expect(await watched(url, init)).not.toBe(answer);
 });
 
 describe('a redirect in the middle of an upload', () => {

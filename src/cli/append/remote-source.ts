@@ -97,7 +97,7 @@ async function openAt(
       `the answer is not the whole range from byte ${position} on: ${headers.get('content-range') ?? ''}`,
     );
   }
-  return wholeAnswer(response, { skipBytes: 0, allowUnframed });
+  return wholeAnswer(response, { skipBytes: 0, allowUnframed, size: total - position });
 }
 
 async function wholeAnswerTo(request: RemoteRequest, signal?: AbortSignal): Promise<Response> {

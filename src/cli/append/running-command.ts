@@ -43,7 +43,8 @@ export class PipedCommand implements RunningCommand {
   /**
    * Starts a command with this process's standard input.
    *
-   * @param lingerMs how long after its exit its output is still read, from processes that it has left behind, in milliseconds
+   * @param lingerMs how long after its exit its output is still read, from processes that it has left behind, in
+   *   milliseconds
    * @throws the system's error when it cannot be run, and the errors of {@link openOutputPipe}
    */
   static async start([file, ...args]: readonly string[], lingerMs: number): Promise<PipedCommand> {

@@ -39,7 +39,10 @@ function textOf(file: string): string {
   }
 }
 
-/** Wraps a command line so that it ignores SIGHUP. Node alone cannot: it resets all signals of the processes that it starts. */
+/**
+ * Wraps a command line so that it ignores SIGHUP. Node alone cannot: it resets all signals of the processes that it
+ * starts.
+ */
 export function ignoringHangUp(commandLine: readonly string[]): string[] {
   return ['sh', '-c', 'trap \'\' HUP; exec "$@"', 'sh', ...commandLine];
 }

@@ -27,7 +27,9 @@ export interface CommandIo {
   exit(how: number | NodeJS.Signals): void;
 }
 
-/** How long output that nobody reads may delay the exit of a command that is done, or was told to stop, in milliseconds. */
+/**
+ * How long output that nobody reads may delay the exit of a command that is done, or was told to stop, in milliseconds.
+ */
 export const LAST_OUTPUT_MS = 1000;
 
 /** The exit code for a process that a signal has ended, as in a shell. */

@@ -53,7 +53,10 @@ export function exitSoon(exitCode: number): void {
   setTimeout(() => process.exit(), LAST_OUTPUT_MS).unref();
 }
 
-/** Ends the process with an exit code, as soon as its output is read, however long that takes; or as {@link exitSoon} if it was told to stop. */
+/**
+ * Ends the process with an exit code, as soon as its output is read, however long that takes; or as {@link exitSoon} if
+ * it was told to stop.
+ */
 export function exitWhenTaken(exitCode: number): void {
   process.exitCode = exitCode;
   if (wasStopped) exitSoon(exitCode);

@@ -9,6 +9,8 @@ export interface AnswerOptions {
   skipBytes: number;
   /** Whether an answer that ends only with its connection is taken for a whole one. */
   allowUnframed: boolean;
+  /** How many bytes it has, if something else than its `Content-Length` says so. */
+  size?: number;
 }
 
 /**
@@ -25,7 +27,7 @@ export function wholeAnswer(response: Response, options: AnswerOptions): Readabl
 /** Whether an answer says where it ends, or was made in this process, whose streams do. */
 function isFramed({ body, url, headers }: Response): boolean {
   if (body === null || url === '' || headers.has('content-length')) return true;
-  return /\bchunked\s*$/i.test(headers.get('transfer-encoding') ?? '');
+  return /(?:^|,)\s*chunked\s*$/i.test(headers.get('transfer-encoding') ?? '');
 }
 
 /** The same as a source. */
@@ -37,10 +39,10 @@ export class AnswerSource implements Source {
   #receivedBytes = 0;
   #skipBytes: number;
 
-  constructor(response: Response, { skipBytes, allowUnframed }: AnswerOptions) {
+  constructor(response: Response, { skipBytes, allowUnframed, size }: AnswerOptions) {
     this.#source = openSource(response);
     this.#isFramed = allowUnframed || isFramed(response);
-    this.#size = response.body === null ? undefined : answerLength(response);
+    this.#size = size ?? (response.body === null ? undefined : answerLength(response));
     this.#skipBytes = skipBytes;
   }
 

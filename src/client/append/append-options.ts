@@ -3,7 +3,10 @@ import { type AnyListener, assertInteger, type StreamOptions } from '../stream-o
 
 /** Options of `openAppend`. */
 export interface AppendOptions extends StreamOptions {
-  /** How many unacknowledged bytes are kept, to be sent again; at this limit `write` signals back-pressure. Default 8 MiB. */
+  /**
+   * How many unacknowledged bytes are kept, to be sent again; at this limit `write` signals back-pressure. Default 8
+   * MiB.
+   */
   bufferBytes?: number;
   /** The size that the file must have when the append begins; it fails with {@link PositionMismatchError} otherwise. */
   expect?: number;
@@ -13,8 +16,8 @@ export interface AppendOptions extends StreamOptions {
    */
   stallTimeoutMs?: number;
   /**
-   * Called once everything is written, for the exit status of the command that wrote it: 0 to 255, or undefined for none.
-   * The append ends when it has resolved, and followers receive it; legacy servers do not. What it throws is the
+   * Called once everything is written, for the exit status of the command that wrote it: 0 to 255, or undefined for
+   * none. The append ends when it has resolved, and followers receive it; legacy servers do not. What it throws is the
    * append's error.
    */
   status?: () => number | undefined | PromiseLike<number | undefined>;
@@ -56,7 +59,10 @@ export interface AppendStream extends Writable {
   readonly startPosition: number | undefined;
   /** How many bytes of this append are safe. */
   readonly acknowledgedBytes: number;
-  /** Ends the append, and resolves when the server has confirmed that all of it is safe. Rejects with the stream's error. */
+  /**
+   * Ends the append, and resolves when the server has confirmed that all of it is safe. Rejects with the stream's
+   * error.
+   */
   close(): Promise<AppendResult>;
 }
 

@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { isResponse } from '../../http/body/body.ts';
+import { isWebStream, nameOf } from '../../http/body/source.ts';
 import { InvalidSourceError } from '../../wire/errors.ts';
 import { wholeAnswer } from './answer-source.ts';
 import type { AppendOptions, AppendResult } from './append-options.ts';
@@ -113,11 +114,6 @@ function isWhole(value: unknown): value is Uint8Array | string {
   return typeof value === 'string' || value instanceof Uint8Array;
 }
 
-/** Not by its class: polyfills have their own. */
-function isWebStream(value: unknown): value is ReadableStream<unknown> {
-  return typeof Object(value).getReader === 'function';
-}
-
 function isIterable(value: unknown): value is Iterable<unknown> | AsyncIterable<unknown> {
   const object = Object(value);
   // Other typed arrays yield numbers, and a DataView yields nothing.
@@ -144,10 +140,4 @@ function webChunks(stream: ReadableStream<unknown>, writable: Writable): AsyncGe
       yield value;
     }
   })();
-}
-
-/** What an error message calls a value. */
-function nameOf(value: unknown): string {
-  if (value === null) return 'null';
-  return typeof value === 'object' ? Object.prototype.toString.call(value) : typeof value;
 }

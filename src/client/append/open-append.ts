@@ -45,7 +45,10 @@ const DEFAULT_BUFFER_BYTES = 8 * 1024 * 1024;
 
 const DEFAULT_STALL_TIMEOUT_MS = 30_000;
 
-/** How much a server is sent at a time: the longest message, and how many bytes may wait to be sent before no more are added. */
+/**
+ * How much a server is sent at a time: the longest message, and how many bytes may wait to be sent before no more are
+ * added.
+ */
 const LIMITS = { messageBytes: 256 * 1024, maxUnsentBytes: 1024 * 1024 };
 
 /**

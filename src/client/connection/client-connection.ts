@@ -213,7 +213,9 @@ export class ClientConnection {
     if (!this.#isV2 && this.#verb === 'APPEND') this.#startStall();
   }
 
-  /** Waits a second for the server's close, which is all that is left to come: it makes no difference if it does not. */
+  /**
+   * Waits a second for the server's close, which is all that is left to come: it makes no difference if it does not.
+   */
   awaitClose(): void {
     this.#websocket.resume();
     this.#deadline = setTimeout(() => {

@@ -35,7 +35,10 @@ export interface FollowOpening {
 
 /** What is known of an end besides its reason. */
 export interface FollowEnding extends Readonly<Omit<EndFacts, 'status'>> {
-  /** Whether the end is only presumed: a legacy server that speaks HTTP/1.0 has closed its connection, which may mean anything. */
+  /**
+   * Whether the end is only presumed: a legacy server that speaks HTTP/1.0 has closed its connection, which may mean
+   * anything.
+   */
   readonly presumed?: boolean;
 }
 
@@ -68,8 +71,9 @@ export interface FollowStream extends Readable {
   /** Why the stream ended. */
   readonly reason: EndReason | undefined;
   /**
-   * Exit status of the command that wrote the stream: 0 to 255, 128 and the signal's number if one killed it. Known when
-   * the stream has finished, if its appender has sent it, the server is not a legacy one, and nothing was appended since.
+   * Exit status of the command that wrote the stream: 0 to 255, 128 and the signal's number if one killed it. Known
+   * when the stream has finished, if its appender has sent it, the server is not a legacy one, and nothing was appended
+   * since.
    */
   readonly status: number | undefined;
   /** What else is known of the end; empty before it. */

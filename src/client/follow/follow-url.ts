@@ -33,7 +33,10 @@ export function continuationUrl(
   });
 }
 
-/** The position that the server must begin at; undefined when that depends on the resource, or on parameters of the given URL. */
+/**
+ * The position that the server must begin at; undefined when that depends on the resource, or on parameters of the
+ * given URL.
+ */
 export function requestedPosition(url: URL, { from, lines }: FollowOptions): number | undefined {
   const isInUrl = url.searchParams.has(QueryName.from) || url.searchParams.has(QueryName.lines);
   if (lines !== undefined || (from === undefined && isInUrl)) return undefined;

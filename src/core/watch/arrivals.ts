@@ -9,7 +9,10 @@ interface Awaited extends PathWatcher {
   readonly waiters: Set<(failure?: ServerClosingError) => void>;
 }
 
-/** Waits for files that are not there. What this server makes is notified at once; what others make, {@link PathWatch} finds. */
+/**
+ * Waits for files that are not there. What this server makes is notified at once; what others make, {@link PathWatch}
+ * finds.
+ */
 export class Arrivals {
   readonly #root: Root;
   readonly #paths: PathWatch;

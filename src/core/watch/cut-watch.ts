@@ -61,7 +61,9 @@ export class CutWatch {
     return position > size || unnotified > 0 || !this.#standing.has(position);
   }
 
-  /** Tells that a follower that was at a position knows that the file was cut. Should that not arrive, it is told again. */
+  /**
+   * Tells that a follower that was at a position knows that the file was cut. Should that not arrive, it is told again.
+   */
   notified(position: number): void {
     const unnotified = this.#cutOff.get(position) ?? 0;
     remember(this.#cutOff, position, Math.max(0, unnotified - 1));

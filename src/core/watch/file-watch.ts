@@ -18,8 +18,8 @@ export interface Watcher {
 }
 
 /**
- * Finds out what other programs do to files that somebody appends to, or follows for as long as the stream is open. A write
- * looks by itself; this is for those that are quiet.
+ * Finds out what other programs do to files that somebody appends to, or follows for as long as the stream is open. A
+ * write looks by itself; this is for those that are quiet.
  */
 export class FileWatch {
   readonly #root: Root;

@@ -44,7 +44,9 @@ export interface PathWatcher {
   readonly needsAll: boolean;
   /** Notifies it of a change of which the system has notified; returns whether to look at it. */
   notify(what: Change): boolean;
-  /** Called when it is due because of its content only; returns whether the look can wait, since this server writes it. */
+  /**
+   * Called when it is due because of its content only; returns whether the look can wait, since this server writes it.
+   */
   defersLook(): boolean;
   /** Finds out, in line, what is there. Must not fail. */
   look(): void | Promise<void>;
@@ -79,14 +81,15 @@ class Watched implements ChangeListener {
     if (!this.watcher.notify(what)) return true;
     if (what !== 'content') this.isUrgent = true;
     this.#looker.notice(this, what);
-    return this.isUrgent || !this.watcher.defersLook();
+    return what !== 'content' || !this.watcher.defersLook();
   }
 }
 
 /**
- * Finds out what other programs do at paths, be they there or not. What the system notifies of makes it soon: it is looked at in passes,
- * however much changes. Sweeps, within a share of the processor's time however many paths there are, make it certain: each
- * path has its turn once a minute, and once a second where the system does not notify, or has paused. Nobody else looks.
+ * Finds out what other programs do at paths, be they there or not. What the system notifies of makes it soon: it is
+ * looked at in passes, however much changes. Sweeps, within a share of the processor's time however many paths there
+ * are, make it certain: each path has its turn once a minute, and once a second where the system does not notify, or
+ * has paused. Nobody else looks.
  */
 export class PathWatch implements Looker {
   readonly #root: Root;
@@ -245,7 +248,10 @@ export class PathWatch implements Looker {
   }
 }
 
-/** What is to be looked at: what somebody has open, names that are waited for, and those to which only the way has changed. */
+/**
+ * What is to be looked at: what somebody has open, names that are waited for, and those to which only the way has
+ * changed.
+ */
 type Kind = 'files' | 'waiters' | 'waysOfWaiters';
 
 /** Which kind has its turn, round by round; where there is none of it, the first of which there is any. */

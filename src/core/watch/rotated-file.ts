@@ -7,7 +7,9 @@ const QUIET_MS = 500;
 /** … and after which time it counts as drained nevertheless, in milliseconds. */
 const MAX_DRAIN_MS = 10_000;
 
-/** How long one is kept at most that is not at its path any more, in milliseconds, however often somebody comes back. */
+/**
+ * How long one is kept at most that is not at its path any more, in milliseconds, however often somebody comes back.
+ */
 const MAX_LEFT_MS = 3_600_000;
 
 /** While at most so many readings last, it is kept; while there are more, from when the next begins. */

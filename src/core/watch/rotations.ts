@@ -12,7 +12,8 @@ const MAX_PATHS = 256;
 /**
  * Watches the paths of followers that come back after each end, so that nothing
  * of a file is lost to them that is renamed, replaced or deleted meanwhile. One
- * timer for all, and only while there are any, looks which files are needed no longer, and whether those are cut that were touched.
+ * timer for all, and only while there are any, looks which files are needed no longer, and whether those are cut that
+ * were touched.
  */
 export class Rotations {
   readonly #root: Root;
@@ -57,7 +58,8 @@ export class Rotations {
   }
 
   /**
-   * Opens the file that is wanted of those that are, or were, at a path, if it is kept; it is then kept for as long again.
+   * Opens the file that is wanted of those that are, or were, at a path, if it is kept; it is then kept for as long
+   * again.
    *
    * @throws {StorageError} when the disk does not tell what has become of it
    */

@@ -28,11 +28,13 @@ export function tapped(response: Response, tap: Tap): Response {
   return withOrigin(answer, url, redirected);
 }
 
-/** Says where an answer came from, which its constructor cannot. */
+/** Says where an answer, and each clone of it, came from, which its constructor cannot. */
 export function withOrigin(answer: Response, url: string, redirected: boolean): Response {
+  const clone = () => withOrigin(Response.prototype.clone.call(answer), url, redirected);
   return Object.defineProperties(answer, {
     url: { value: url, configurable: true },
     redirected: { value: redirected, configurable: true },
+    clone: { value: clone, configurable: true, writable: true },
   });
 }
 

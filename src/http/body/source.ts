@@ -43,8 +43,8 @@ export class PulledStream extends ReadableStream<Uint8Array> {
   }
 
   /**
-   * Gives the next chunk, or undefined at the end; only for who has locked the stream, one call at a time. There is none
-   * when the stream was read as others are: it may hold a chunk that its reader did not wait for.
+   * Gives the next chunk, or undefined at the end; only for who has locked the stream, one call at a time. There is
+   * none when the stream was read as others are: it may hold a chunk that its reader did not wait for.
    */
   get next(): (() => Promise<Uint8Array | undefined>) | undefined {
     return this.#state.isRead ? undefined : this.#next;

@@ -12,20 +12,34 @@ export function answerBody(
   errorOf: (cause: Error | null) => unknown,
 ): ReadableStream<Uint8Array> {
   // All that the listeners reach of the web stream, and only while somebody waits at it.
-  const waiting = { wake: () => {} };
-  const wake = () => waiting.wake();
-  readable.on('readable', wake).on('end', wake).on('error', wake).on('close', wake);
+  const waiting: { wake: (() => void) | undefined } = { wake: undefined };
+  const wake = () => {
+    waiting.wake?.();
+    waiting.wake = undefined;
+  };
+  /** One or two: what somebody waits for, and what has come with it. */
+  const chunks: Buffer[] = [];
+  // Given as it comes to whoever waits. Were all of it asked for by `read`, each two that come at once would be copied.
+  readable.pause();
+  readable.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    if (waiting.wake === undefined) readable.pause();
+    wake();
+  });
+  readable.on('end', wake).on('error', wake).on('close', wake);
   const next = async () => {
     for (;;) {
-      const chunk: Buffer | null = readable.read();
+      // Many that came at once, and are small, as one: this emits it.
+      if (chunks.length === 0 && readable.readableLength > 0) readable.read();
+      const chunk = chunks.shift();
       // A view, not the Buffer: its `slice` and `toString` are others.
-      if (chunk !== null) return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
+      if (chunk !== undefined) return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
       if (readable.readableEnded) return undefined;
       if (readable.destroyed) throw errorOf(readable.errored);
       await new Promise<void>((resolve) => {
         waiting.wake = resolve;
+        readable.resume();
       });
-      waiting.wake = () => {};
     }
   };
   const stream = new PulledStream(next, () => void readable.destroy());

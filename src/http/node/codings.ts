@@ -94,7 +94,10 @@ class Decoder extends Transform {
   }
 }
 
-/** With zlib: Node's `CompressionStream` takes all it is given, and throws where nothing catches it when it is cancelled. */
+/**
+ * With zlib: Node's `CompressionStream` takes all it is given, and throws where nothing catches it when it is
+ * cancelled.
+ */
 export const compressed: Compress = (source) => {
   const plain = Readable.from(chunksOf(source), { objectMode: false });
   const gzip = sourceOf(pipeline(plain, zlib().createGzip(), () => {}));

@@ -87,7 +87,10 @@ export class Exchange {
     );
   }
 
-  /** The body of an answer that has one, decoded; as it is if nothing coded was asked for: who did so goes by lengths and positions. */
+  /**
+   * The body of an answer that has one, decoded; as it is if nothing coded was asked for: who did so goes by lengths
+   * and positions.
+   */
   decoded(incoming: IncomingMessage): Readable {
     const isPlain = this.#hop.headers['accept-encoding'] === 'identity';
     const coding = isPlain ? undefined : incoming.headers['content-encoding'];
@@ -138,9 +141,12 @@ export class Exchange {
   }
 
   /** What goes wrong after the head is told to the request only: without this a cut looks like an end. */
-  #failed(error: Error): void {
+  #failed(error: NodeJS.ErrnoException): void {
     this.#error ??= error;
-    this.#incoming?.destroy(error);
+    // Of an answer that has come as a whole nothing is lost with its connection. One that is followed by more is
+    // malformed.
+    const isWhole = this.#incoming?.complete === true && !error.code?.startsWith('HPE_');
+    if (!isWhole) this.#incoming?.destroy(error);
     this.#reject(this.errorOf(error));
   }
 

@@ -5,7 +5,9 @@ import type { Agents } from './agents.ts';
 import type { Transport } from './transport.ts';
 
 export interface NodeFetchOptions {
-  /** Make the connections, in place of agents of its own and of the environment's proxy. `close` does not close them. */
+  /**
+   * Make the connections, in place of agents of its own and of the environment's proxy. `close` does not close them.
+   */
   agents?: Agents;
 }
 
@@ -30,8 +32,10 @@ export function nodeFetch({ agents = {} }: NodeFetchOptions = {}): NodeFetch {
     const begunAt = closes;
     loading ??= import('./transport.ts').then(({ Transport }) => new Transport(agents));
     transport ??= await loading;
-    if (begunAt !== closes) throw new ConnectionError('closed before the request was sent');
-    return transport.fetch(url, init);
+    if (begunAt === closes) return transport.fetch(url, init);
+    // Not thrown here: what was to be sent is let go of, too.
+    const signal = AbortSignal.abort(new ConnectionError('closed before the request was sent'));
+    return transport.fetch(url, { ...init, signal });
   };
   const close = () => {
     closes++;

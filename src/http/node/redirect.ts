@@ -7,6 +7,9 @@ export const MAX_REDIRECTS = 20;
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
+/** User and password at the beginning of a location, which may leave out the protocol. */
+const CREDENTIALS = /^([a-z][a-z\d+.-]*:[/\\]*|[/\\]{2,})[^/\\]*@/i;
+
 const OF_BODIES = [
   'content-encoding',
   'content-language',
@@ -36,6 +39,15 @@ const FOR_ANYBODY = new Set([
   'user-agent',
 ]);
 
+/**
+ * The error of a redirect that is not followed. Its message has no credentials, and no query: they may repeat a secret
+ * of the request.
+ */
+export function refusedRedirect(why: string, status: number, location: string): RedirectError {
+  const [path = ''] = location.split(/[?#]/, 1);
+  return new RedirectError(`${why} (${status} to ${path.replace(CREDENTIALS, '$1')})`, status, location);
+}
+
 /** Where an answer leads to, if it is a redirect. */
 export function locationOf({ statusCode, headers: { location } }: IncomingMessage): string | undefined {
   if (location === undefined || !REDIRECTS.has(statusCode as number)) return undefined;
@@ -54,7 +66,7 @@ export function redirected(
   status: number,
   location: string,
 ): { url: URL; init: FetchInit } {
-  const refuse = (why: string) => new RedirectError(why, status, location);
+  const refuse = (why: string) => refusedRedirect(why, status, location);
   if (!URL.canParse(location, from.href)) throw refuse('a redirect is malformed');
   const url = new URL(location, from);
   if (!/^https?:$/.test(url.protocol)) throw refuse('a redirect leads out of HTTP');

@@ -4,13 +4,13 @@ import { withOrigin } from '../answer/tap.ts';
 import { again, canRepeat, declaredLength, isBytes, streamed } from '../body/body.ts';
 import { BodyStream } from '../body/body-stream.ts';
 import { isWebStream, sourceOf } from '../body/source.ts';
-import { ConnectionError, RedirectError } from '../errors.ts';
+import { ConnectionError } from '../errors.ts';
 import type { FetchBody, FetchInit } from '../fetch.ts';
 import { type Agents, KeepAliveAgents } from './agents.ts';
 import { answerBody } from './answer-body.ts';
 import { Exchange } from './exchange.ts';
 import { proxyFor } from './proxy.ts';
-import { locationOf, MAX_REDIRECTS, redirected } from './redirect.ts';
+import { locationOf, MAX_REDIRECTS, redirected, refusedRedirect } from './redirect.ts';
 import { requestHeaders } from './request-headers.ts';
 
 /** Sends requests over node:http and node:https. */
@@ -87,8 +87,8 @@ class Following {
     if (location === undefined || mode === 'manual') return this.#answer(exchange, incoming);
     discard(incoming);
     const status = incoming.statusCode as number;
-    if (mode === 'error') throw new RedirectError('a redirect was not expected', status, location);
-    if (this.#redirects === MAX_REDIRECTS) throw new RedirectError('too many redirects', status, location);
+    if (mode === 'error') throw refusedRedirect('a redirect was not expected', status, location);
+    if (this.#redirects === MAX_REDIRECTS) throw refusedRedirect('too many redirects', status, location);
     this.#redirects++;
     const { url, init } = redirected(this.#url, this.#init, status, location);
     this.#url = url;

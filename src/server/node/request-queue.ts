@@ -109,7 +109,10 @@ export class RequestQueue {
     begin();
   }
 
-  /** In another turn of the event loop, if there is a next one yet: many requests are answered in the one in which they begin. */
+  /**
+   * In another turn of the event loop, if there is a next one yet: many requests are answered in the one in which they
+   * begin.
+   */
   #goOn(): void {
     if (this.#client.isOver) this.#clear();
     // #finish() sees to the rest.

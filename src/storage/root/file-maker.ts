@@ -20,8 +20,8 @@ const SLOW_FOR_MS = 250;
 const MAX_SLOW_FOR_MS = 60_000;
 
 /**
- * Makes files: in line, which costs less than any trip to a thread, as long as that is quick. A file system may look long for
- * a place, as ext4 does where much was deleted, or wait for the disk: then threads do it for a while.
+ * Makes files: in line, which costs less than any trip to a thread, as long as that is quick. A file system may look
+ * long for a place, as ext4 does where much was deleted, or wait for the disk: then threads do it for a while.
  */
 export class FileMaker {
   #averageMs = 0;

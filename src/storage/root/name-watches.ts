@@ -4,18 +4,21 @@ import path from 'node:path';
 /** Whether the system tells each change of a name once: others put several into one, or tell what is written as one. */
 export const NOTIFIES_EACH_CHANGE: boolean = process.platform === 'linux';
 
-/** File systems that tell what happens in a directory, whoever does it: ext2 to 4, XFS, Btrfs, ZFS, F2FS, tmpfs, overlayfs. */
+/**
+ * File systems that tell what happens in a directory, whoever does it: ext2 to 4, XFS, Btrfs, ZFS, F2FS, tmpfs,
+ * overlayfs.
+ */
 const NOTIFYING = new Set([0xef53, 0x58465342, 0x9123683e, 0x2fc12fc1, 0xf2f52010, 0x01021994, 0x794c7630]);
 
 /**
- * Of how many changes of contents that are no news the system may notify in a directory until {@link NameWatches.resume}:
- * to be told what one has written oneself costs as much as writing it.
+ * Of how many changes of contents that are no news the system may notify in a directory until {@link
+ * NameWatches.resume}: to be told what one has written oneself costs as much as writing it.
  */
 const MAX_OLD_NEWS = 100;
 
 /**
- * What has changed: with `name` something was made there, moved there or away, or deleted; with `content` what is there was
- * written, cut, or given other rights; with `way` a directory that leads there has come or gone, or is another one.
+ * What has changed: with `name` something was made there, moved there or away, or deleted; with `content` what is there
+ * was written, cut, or given other rights; with `way` a directory that leads there has come or gone, or is another one.
  */
 export type Change = 'name' | 'content' | 'way';
 
@@ -32,8 +35,9 @@ export interface ChangeListener {
 }
 
 /**
- * Tells when names appear and go: one watch of the system for each directory on the way to them, as far as there are any, for all who
- * watch there. It is no more than a hint: not every file system tells, and a system watches only so many.
+ * Tells when names appear and go: one watch of the system for each directory on the way to them, as far as there are
+ * any, for all who watch there. It is no more than a hint: not every file system tells, and a system watches only so
+ * many.
  */
 export class NameWatches {
   readonly #root: string;
@@ -111,7 +115,10 @@ export class NameWatches {
     return directory.look(this.#shared.open.size < this.#maxDirectories);
   }
 
-  /** What is at a name, if its directory is there; what may be changed by other names is a symlink, or has more of its kind. */
+  /**
+   * What is at a name, if its directory is there; what may be changed by other names is a symlink, or has more of its
+   * kind.
+   */
   lookAt(segments: readonly string[]): Found {
     try {
       const stat = fs.lstatSync(path.join(this.#root, ...segments), { throwIfNoEntry: false });
@@ -142,7 +149,10 @@ export class NameWatch {
     this.#listener = listener;
   }
 
-  /** Whether the system tells all that changes there; it does not tell what becomes of what symlinks lead to, or other hard links. */
+  /**
+   * Whether the system tells all that changes there; it does not tell what becomes of what symlinks lead to, or other
+   * hard links.
+   */
   get isNotified(): boolean {
     return this.#isNotified;
   }

@@ -30,7 +30,9 @@ export const DEFAULT_FILE_MODE = 0o644;
 
 /** Which names are made safe. */
 export interface SyncOptions {
-  /** Whether it is to survive that a file is gone: then directories on the way to it may be gone, too. Default: false. */
+  /**
+   * Whether it is to survive that a file is gone: then directories on the way to it may be gone, too. Default: false.
+   */
   isRemoved?: boolean;
 }
 

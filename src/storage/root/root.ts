@@ -38,7 +38,10 @@ export interface DirectoryEntry extends fileIo.FileStat {
   name: string;
 }
 
-/** What lies in the server's own directory; the last three are of version 0.3, and moved together while they are removed. */
+/**
+ * What lies in the server's own directory; the last three are of version 0.3, and moved together while they are
+ * removed.
+ */
 export type OwnName =
   | 'records'
   | 'reserve'
@@ -174,7 +177,8 @@ export class Root {
    * Makes the names of a file and of the directories that lead to it survive a loss of power.
    *
    * @param location path below the root, with symlinks resolved
-   * @param options.isRemoved whether it is to survive that the file is gone: then directories may be gone, too. Default: false
+   * @param options.isRemoved whether it is to survive that the file is gone: then directories may be gone, too.
+   *   Default: false
    */
   syncNames(location: string, options: SyncOptions = {}): Promise<void> {
     return this.#directory.syncNames(location, options);
@@ -227,8 +231,8 @@ export class Root {
   }
 
   /**
-   * Takes a file's name away, in line, so that nothing of this server comes between what was judged and this. Who has it
-   * open keeps its bytes.
+   * Takes a file's name away, in line, so that nothing of this server comes between what was judged and this. Who has
+   * it open keeps its bytes.
    *
    * @param fingerprint of the file that is meant
    * @returns false when another one has the name by now, which stays
@@ -321,8 +325,8 @@ export class Root {
   }
 
   /**
-   * Finds out, in line, which file a path leads to, be it out of the root: for who has it open, or waits for it, and wants to know
-   * whether it is there.
+   * Finds out, in line, which file a path leads to, be it out of the root: for who has it open, or waits for it, and
+   * wants to know whether it is there.
    *
    * @returns undefined when there is nothing
    * @throws what the disk says when it does not tell

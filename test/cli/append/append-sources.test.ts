@@ -211,6 +211,20 @@ describe('--from-url', () => {
     });
   });
 
+  test.each([
+    ['a number that is none', '999 Odd'],
+    ['words that are none', '200 \x1b[31mred'],
+  ])('an answer whose status is %s is told', async (_, status) => {
+    const server = await startServer();
+    const source = await startSource(
+      (_request, { socket }) => void socket?.end(`HTTP/1.1 ${status}\r\n\r\n`),
+    );
+    expect(await append('--from-url', source, server.url('/a'))).toMatchObject({
+      exit: 1,
+      stderr: expect.stringMatching(/^failed to append from [^\n]+: the answer is malformed\n$/),
+    });
+  });
+
   test('redirects without end are told', async () => {
     const server = await startServer();
     const source = await startSource((_, response) => response.writeHead(302, { location: '/' }).end());
@@ -437,6 +451,22 @@ describe('--resume', () => {
       expect(exit).toBe(1);
       expect(stderr).toMatch(/^failed to append [^\n]+ range [^\n]+\n$/m);
       expect(await readFile(`${server.root}/a`, 'utf8')).toBe('one ');
+    },
+  );
+
+  test.each([{}, { 'content-length': 2 }])(
+    'with a URL a range that has fewer bytes than it says (%j) is no clean end',
+    async (headers) => {
+      const server = await startServer();
+      await writeFile(`${server.root}/a`, 'one ');
+      const source = await startSource((request, response) => {
+        if (request.headers.range === undefined)
+          response.writeHead(200, { 'content-length': 7 }).end('one two');
+        else response.writeHead(206, { ...headers, 'content-range': 'bytes 4-6/7' }).end('tw');
+      });
+      const { exit, stderr } = await append('--resume', '--from-url', source, server.url('/a'));
+      expect(exit).toBe(1);
+      expect(stderr).toMatch(/^failed to append [^\n]+ broke off after 2 of 3 bytes\n$/);
     },
   );
 

@@ -180,6 +180,18 @@ describe.each(WAYS)('an answer that %s has brought', (_, fetch) => {
   });
 });
 
+test.each(['x-chunked', 'chunked, x'])(
+  'an answer whose Transfer-Encoding is %s ends only with its connection',
+  async (coding) => {
+    const server = await startServer();
+    const bytes = `HTTP/1.1 200 OK\r\nTransfer-Encoding: ${coding}\r\n\r\nhello`;
+    const response = await client(await serveBytes(bytes, 'close'))
+      .get('/')
+      .send();
+    expect(await rejection(append(server.url('/a'), response))).toBeInstanceOf(UnframedAnswerError);
+  },
+);
+
 describe('a Response', () => {
   test('that was made here ends where its stream does, of whichever class it is', async () => {
     const server = await startServer();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { tapped } from '../../../src/http/answer/tap.ts';
+import { tapped, withOrigin } from '../../../src/http/answer/tap.ts';
 import { rejection } from '../../client/client-server.ts';
 import { collectGarbage } from '../../support/collect-garbage.ts';
 import { answerOf } from '../../support/http/answers.ts';
@@ -25,6 +25,15 @@ describe('an answer that is watched', () => {
     expect(state.pulled).toBe(0);
     expect(await watched.text()).toBe('abc');
     expect(notes).toEqual(['reading', 2, 'reading', 1, 'reading', 'complete']);
+  });
+
+  test('says where it came from, and so does each clone of it', async () => {
+    const { tap } = noting();
+    const { response } = answerOf(['abc']);
+    const watched = tapped(withOrigin(response, 'http://files/a', true), tap);
+    const clone = watched.clone().clone();
+    expect([clone.url, clone.redirected, watched.url]).toEqual(['http://files/a', true, 'http://files/a']);
+    expect([await clone.text(), await watched.text()]).toEqual(['abc', 'abc']);
   });
 
   test('tells that it broke, and its reader what it was told to', async () => {

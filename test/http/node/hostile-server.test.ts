@@ -1,7 +1,8 @@
+import http from 'node:http';
 import type { Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { client, text } from '../../../src/http/index.node.ts';
+import { client, nodeFetch, text } from '../../../src/http/index.node.ts';
 import { rejection } from '../../client/client-server.ts';
 import { serve, serveBytes, serveRaw } from '../../support/http/servers.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -64,6 +65,23 @@ describe('an answer is read as it is meant', () => {
     ['of HTTP/1.0', 'HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello', 'hello'],
   ])('%s', async (_what, answer, expected) => {
     expect(await read(await serveBytes(answer))).toBe(expected);
+  });
+
+  test.each([
+    ['length', `${HEAD}Content-Length: 5\r\n\r\nhello`],
+    ['chunks', `${CHUNKED}5\r\nhello\r\n0\r\n\r\n`],
+  ])('when it had come as its %s say, though nobody read it before a reset', async (_how, answer) => {
+    let reset = () => {};
+    const url = await serveRaw((socket) => {
+      socket.write(answer);
+      reset = () => socket.resetAndDestroy();
+    });
+    const agent = new http.Agent({ keepAlive: true });
+    const fetch = nodeFetch({ agents: { http: agent } });
+    const response = await client(url, { fetch }).get('/').send();
+    reset();
+    await waitFor(() => Object.keys(agent.sockets).length === 0, 'the reset');
+    expect(await text(response)).toBe('hello');
   });
 
   test('until the connection closes', async () => {

@@ -287,10 +287,17 @@ test('close ends also a request that has only just begun', async () => {
   let asked = 0;
   const silent = await serve(() => asked++);
   const fetch = nodeFetch();
-  const failed = rejection(fetch(new URL(silent), { method: 'GET', headers: new Headers() }));
+  let isEnded = false;
+  const body = new ReadableStream({
+    cancel() {
+      isEnded = true;
+    },
+  });
+  const failed = rejection(fetch(new URL(silent), { method: 'PUT', headers: new Headers(), body }));
   fetch.close();
   expect(await failed).toMatchObject({ code: 'HFS_CONNECTION' });
   expect(asked).toBe(0);
+  expect(isEnded).toBe(true);
 });
 
 describe.runIf(canMakeCertificates)('over TLS', () => {
