@@ -8,6 +8,7 @@ import {
   UpstreamTimeoutError,
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
+import { abortable } from './abortable.ts';
 import { fetchAnswer } from './answered.ts';
 import { Fetching, type Head, type PullOptions } from './fetching.ts';
 import { followFile } from './followed.ts';
@@ -28,6 +29,7 @@ export class Pull {
   readonly #fetching: Fetching;
   #waitUntilMs = 0;
   #waiterCount = 0;
+  #askerCount = 0;
   #isOver = false;
   #failure: unknown;
 
@@ -43,9 +45,18 @@ export class Pull {
     this.over = this.#run();
   }
 
-  /** Resolves, or rejects, when it is known what becomes of those who ask for the path. */
-  get head(): Promise<Head> {
-    return this.#fetching.head;
+  /**
+   * Resolves, or rejects, when it is known what becomes of those who ask for the path.
+   *
+   * @throws the signal's reason when it aborts
+   */
+  async headFor(signal: AbortSignal): Promise<Head> {
+    this.#askerCount++;
+    try {
+      return await abortable(this.#fetching.head, signal);
+    } finally {
+      this.#askerCount--;
+    }
   }
 
   /** Whether nothing more comes. */
@@ -99,9 +110,9 @@ export class Pull {
     return !isElsewhere && !isDropped && !signal.aborted;
   }
 
-  /** Whether anybody waits for a file that is not there. */
+  /** Whether anybody waits for the head, or for a file that is not there. */
   get isAwaited(): boolean {
-    return this.isMissing && this.#waiterCount > 0;
+    return this.#askerCount > 0 || (this.isMissing && this.#waiterCount > 0);
   }
 
   /** Waits for a file that is not there, for this long at least, as long as somebody does. */

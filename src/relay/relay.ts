@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import type { Core } from '../core/core.ts';
-import { RelayLoopError, ResourceNotFoundError, ServerClosingError } from '../wire/errors.ts';
+import {
+  RelayLoopError,
+  ResourceNotFoundError,
+  ServerClosingError,
+  StorageBusyError,
+} from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
+import { abortable } from './abortable.ts';
 import { kindByAnswer } from './answered.ts';
 import { Fetching, type RelayLog } from './fetching.ts';
 import { KeptAnswer } from './kept-answer.ts';
@@ -51,6 +57,10 @@ export interface RelayOptions {
   keptBytes: number;
   /** How long a pull goes on that nobody reads, in milliseconds. */
   idleMs: number;
+  /** Whether it goes on without an end. */
+  goesOnForNobody: boolean;
+  /** How many pulls there are at a time. */
+  maxPulls: number;
 }
 
 /** Who asks for a path. */
@@ -140,6 +150,7 @@ export class Relay {
    *   passed on
    * @throws {ResourceNotFoundError} when it is not there
    * @throws {UpstreamError} {@link UpstreamTimeoutError} when that cannot be found out
+   * @throws {StorageBusyError} when too much is being fetched already
    * @throws {RelayLoopError}
    * @throws the signal's reason when it aborts
    */
@@ -157,11 +168,12 @@ export class Relay {
         if (known.failure !== undefined) throw known.failure;
         return known.isElsewhere ? undefined : ALL;
       }
+      if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
       pull = this.#begin(path, headers);
     }
     if (waitMs > 0) pull.await(waitMs, signal);
     this.#idleSince.delete(pull);
-    const head = pull.isMissing ? 'missing' : await abortable(pull.head, signal);
+    const head = pull.isMissing ? 'missing' : await pull.headFor(signal);
     if (head === 'elsewhere') return undefined;
     if (head === 'here') return servedBy(pull);
     if (waitMs === 0) throw new ResourceNotFoundError('there is nothing at this path');
@@ -229,6 +241,10 @@ export class Relay {
     await Promise.all(Array.from(this.#pulls.values(), (pull) => pull.stop(reason)));
   }
 
+  get #isFull(): boolean {
+    return this.#pulls.size >= this.#options.maxPulls;
+  }
+
   #begin(path: ResourcePath, headers: Readonly<Record<string, string>>): Pull {
     const upstream = this.upstreamOf(path) as Upstream;
     const pull = new Pull(path, upstream, headers, this.#options);
@@ -287,9 +303,17 @@ export class Relay {
       }
       const since = this.#idleSince.get(pull) ?? now;
       this.#idleSince.set(pull, since);
-      if (now - since < this.#options.idleMs || pull.isAwaited || isNearlyThere(pull)) continue;
-      void pull.stop(new ServerClosingError('nobody reads it'));
+      if (!pull.isAwaited && this.#isTooIdle(pull, now - since)) {
+        void pull.stop(new ServerClosingError('nobody reads it'));
+      }
     }
+  }
+
+  /** Whether a pull that nobody has read for so long is stopped. When there are too many, others need its place. */
+  #isTooIdle(pull: Pull, idleMs: number): boolean {
+    if (this.#isFull) return idleMs >= SWEEP_MS;
+    if (idleMs < this.#options.idleMs || isNearlyThere(pull)) return false;
+    return pull.isMissing || !this.#options.goesOnForNobody;
   }
 }
 
@@ -309,18 +333,4 @@ function servedBy(pull: Pull): Served | undefined {
 function isNearlyThere({ committed, size = 0 }: Pull): boolean {
   const missing = size - committed;
   return missing > 0 && missing < SMALL_REST_BYTES && missing < size * SMALL_REST;
-}
-
-/** Waits for what may take long, as long as anybody is there. */
-async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let abort = () => {};
-  const aborted = new Promise<never>((_resolve, reject) => {
-    abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
 }

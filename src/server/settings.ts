@@ -53,6 +53,8 @@ export interface HttpfstreamOptions {
   upstreamMaxBytes?: number;
   /** How much of upstreams is kept, in bytes; beyond that what was read longest ago is deleted. Default: all. */
   upstreamKeepBytes?: number;
+  /** Whether what has been asked for is fetched to its end though nobody reads it any more. Default false. */
+  upstreamKeep?: boolean;
   /** Whether `index.html` takes the place of a directory's listing. Default false. */
   index?: boolean;
   /**
@@ -95,6 +97,7 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     upstreams: (options.upstreams ?? []).map(parseUpstream),
     upstreamMaxBytes: options.upstreamMaxBytes ?? Number.MAX_SAFE_INTEGER,
     upstreamKeepBytes: options.upstreamKeepBytes ?? Number.MAX_SAFE_INTEGER,
+    upstreamKeep: options.upstreamKeep ?? false,
     index: options.index ?? false,
     closeTimeoutMs: options.closeTimeoutMs ?? 2000,
   };

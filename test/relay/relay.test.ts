@@ -29,6 +29,8 @@ async function startRelay(options: Partial<RelayOptions> = {}) {
     maxBytes: Number.MAX_SAFE_INTEGER,
     keptBytes: Number.MAX_SAFE_INTEGER,
     idleMs: 30_000,
+    goesOnForNobody: false,
+    maxPulls: 100,
     ...options,
   });
   onTestFinished(async () => {
@@ -68,6 +70,33 @@ describe('a pull', () => {
     reader.drained();
     await waitFor(() => sink.bytes.toString() === 'one', 'what is here');
     reader.leave();
+  });
+
+  test('goes on for nobody, when that is wanted, unless there is nothing', async () => {
+    const server = await startRelay({ idleMs: 1, goesOnForNobody: true });
+    await startAppend(server);
+    const { relay } = server;
+    const missing = ResourcePath.parse('/missing');
+    const client = new AbortController();
+    await relay.ready(F, NOBODY);
+    await relay.ready(missing, { via: undefined, waitMs: 600_000, signal: client.signal });
+    client.abort();
+    await waitFor(() => !relay.isFetching(missing), 'what is not there to be waited for no more');
+    expect(relay.isFetching(F)).toBe(true);
+  });
+
+  test('waits until there are not too many, and nobody who reads gives way', async () => {
+    const server = await startRelay({ maxPulls: 1, idleMs: 600_000 });
+    await startAppend(server);
+    const { relay, core } = server;
+    const other = ResourcePath.parse('/other');
+    await relay.ready(F, NOBODY);
+    const reader = await core.followers.follow(F, {}, new CollectingSink(), NOBODY.signal);
+    const refused = () => relay.ready(other, NOBODY).then(String, ({ code }) => code);
+    expect(await refused()).toBe('HFS_STORAGE_BUSY');
+    reader.leave();
+    await waitFor(async () => (await refused()) === 'HFS_RESOURCE_NOT_FOUND', 'room to be made');
+    expect(relay.isFetching(F)).toBe(false);
   });
 
   test('is told in the log, with how much came', async () => {

@@ -81,6 +81,7 @@ export async function serve(
       upstreams: options.upstream,
       upstreamMaxBytes: options.upstreamMaxBytes,
       upstreamKeepBytes: options.upstreamKeepBytes,
+      upstreamKeep: options.upstreamKeep,
       trustProxy: options.trustProxy,
       logger,
     });

@@ -29,6 +29,7 @@ export interface ServerOptions {
   upstream: readonly string[];
   upstreamMaxBytes: number;
   upstreamKeepBytes: number;
+  upstreamKeep: boolean;
   check: boolean;
   logLevel: string;
 }
@@ -134,6 +135,16 @@ export function addServerOptions(command: Command): Command {
         .env('HTTPFSTREAM_UPSTREAM_KEEP_BYTES')
         .argParser(bytesOption)
         .default(Number.MAX_SAFE_INTEGER, 'all'),
+    )
+    .addOption(
+      new Option(
+        '--upstream-keep [BOOLEAN]',
+        'go on with what nobody reads any more; otherwise that ends after 30 seconds',
+      )
+        .env('HTTPFSTREAM_UPSTREAM_KEEP')
+        .argParser(booleanOption)
+        .preset('true')
+        .default(false),
     )
     .addOption(
       new Option(

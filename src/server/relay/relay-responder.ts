@@ -8,6 +8,7 @@ import { MethodNotAllowedError } from '../../wire/errors.ts';
 import { SUBPROTOCOL } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
+import { descriptorLimit, liveResourcesWithin } from '../node/descriptor-limit.ts';
 import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake, verbOf } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
@@ -44,6 +45,8 @@ export interface RelayResponderOptions {
   upstreamMaxBytes: number;
   /** How much is kept, in bytes. */
   upstreamKeepBytes: number;
+  /** Whether what nobody reads is fetched on. */
+  upstreamKeep: boolean;
   /** What stands before every resource's path in URLs; empty or `/…`. */
   prefix: string;
 }
@@ -77,7 +80,7 @@ export class RelayResponder {
     core: Core,
     appends: ActiveConnections,
     { log, server }: FastifyInstance,
-    { upstreams, upstreamMaxBytes, upstreamKeepBytes, prefix }: RelayResponderOptions,
+    { upstreams, upstreamMaxBytes, upstreamKeepBytes, upstreamKeep, prefix }: RelayResponderOptions,
   ) {
     this.#core = core;
     this.#relay = new Relay({
@@ -89,6 +92,9 @@ export class RelayResponder {
       idleMs: IDLE_MS,
       maxBytes: upstreamMaxBytes,
       keptBytes: upstreamKeepBytes,
+      goesOnForNobody: upstreamKeep,
+      // Each has a connection and a file, and somebody reads it.
+      maxPulls: Math.max(1, liveResourcesWithin(descriptorLimit())),
     });
     this.#tunnel = new Tunnel(server, appends, prefix);
     this.#kept = new KeptResponder(core);

@@ -136,6 +136,12 @@ describe('--upstream', () => {
   });
 });
 
+describe('--upstream-keep', () => {
+  test('is off without being given', () => {
+    expect([parse().upstreamKeep, parse('--upstream-keep').upstreamKeep]).toEqual([false, true]);
+  });
+});
+
 describe('--upstream-max-bytes', () => {
   test('is a number of bytes', () => {
     expect(parse().upstreamMaxBytes).toBe(Number.MAX_SAFE_INTEGER);
