@@ -2,28 +2,12 @@ import { Command, Option } from 'commander';
 import { splitCredentials, targetUrl, withoutCredentials } from '../client/connection/target-url.ts';
 import { VERSION } from '../wire/version.ts';
 import { ClientLog } from './client-log.ts';
+import { parseHeaders } from './header-lines.ts';
 import type { CommandIo } from './io/io.ts';
 import { EXIT_USAGE, parseArguments } from './parse-arguments.ts';
 
 /** Exit code of the client commands for failures. */
 export const EXIT_FAILURE = 1;
-
-/**
- * Headers that belong to the connection or to the body: whoever sends them sets them. What is coded has another length,
- * and other positions, than what is stored.
- */
-const OF_CONNECTION =
-  /^(?:accept-encoding|connection|content-length|expect|host|http2-settings|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/;
-
-/** Those, and the ones that belong to the protocol. */
-const OF_PROTOCOL = new RegExp(`${OF_CONNECTION.source}|^(?:sec-.*|x-verb)$`);
-
-const HEADER_NAME = /^[-!#$%&'*+.^_`|~\dA-Za-z]+$/;
-
-/** Without line ends, and without characters that do not fit into a byte. */
-const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]+$/;
-
-const TOKEN = /^[\x21-\x7e]+$/;
 
 /** The options that all client commands have. */
 export interface ClientSettings {
@@ -49,9 +33,6 @@ export interface ClientCommandTexts {
   /** Follows the list of options. */
   help: string;
 }
-
-/** Headers, or what is wrong with them, which does not quote any secret. */
-export type ParsedHeaders = { headers: Record<string, string> } | { mistake: string };
 
 /** Creates a client command with `-H`, `--token`, `-v`, `--version` and `-h`. */
 export function clientCommand({ name, usage, header, description, help }: ClientCommandTexts): Command {
@@ -100,40 +81,6 @@ export function parseClientCommand(
 export function refuseUsage(command: Command, message: string, io: CommandIo): number {
   io.stderr.write(`${command.name()}: ${message}\n`);
   return EXIT_USAGE;
-}
-
-/**
- * Makes request headers of `-H` and `--token`, for an httpfstream server.
- *
- * @param lines as `Name: value`
- * @param token to be sent as `Authorization: Bearer`
- */
-export function parseHeaders(lines: readonly string[], token: string | undefined): ParsedHeaders {
-  return headersOf(lines, token, OF_PROTOCOL);
-}
-
-/** Makes request headers of `-H`, for any server. */
-export function parseOtherHeaders(lines: readonly string[]): ParsedHeaders {
-  return headersOf(lines, undefined, OF_CONNECTION);
-}
-
-function headersOf(lines: readonly string[], token: string | undefined, refused: RegExp): ParsedHeaders {
-  const headers: Record<string, string> = {};
-  if (token !== undefined) {
-    if (!TOKEN.test(token)) return { mistake: 'the token must be visible ASCII characters, without spaces' };
-    headers.authorization = `Bearer ${token}`;
-  }
-  for (const line of lines) {
-    const colon = line.indexOf(':');
-    const name = line.slice(0, colon).toLowerCase();
-    const value = line.slice(colon + 1).trim();
-    if (colon === -1 || !HEADER_NAME.test(name)) return { mistake: 'a header must look like "Name: value"' };
-    if (refused.test(name)) return { mistake: `the header ${name} cannot be given` };
-    if (!HEADER_VALUE.test(value)) return { mistake: `the value of the header ${name} cannot be sent` };
-    if (name in headers) return { mistake: `the header ${name} is given twice` };
-    headers[name] = value;
-  }
-  return { headers };
 }
 
 /**

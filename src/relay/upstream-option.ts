@@ -1,4 +1,18 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { ResourcePath } from '../wire/resource-path.ts';
+
+/** An upstream as it is given. */
+export interface UpstreamSettings {
+  /** `http://host:8080` for all paths, or `/prefix=http://host:8080/path` for those below one. */
+  url: string;
+  /** Of all requests to it: they may be secrets. Default none. */
+  headers?: Readonly<Record<string, string>>;
+  /**
+   * Whether what users say of themselves (`Authorization`) is passed on to it, if it is a server of this package. What they ask for
+   * then is answered by it, and is not kept. Default false.
+   */
+  passAuthorization?: boolean;
+}
 
 /** Where what is below a path comes from. */
 export interface UpstreamOption {
@@ -8,6 +22,8 @@ export interface UpstreamOption {
   url: URL;
   /** Of all requests to it: they may be secrets. */
   headers: Readonly<Record<string, string>>;
+  /** Whether users' own `Authorization` is passed on to it, if it is one of ours. */
+  passesAuthorization: boolean;
 }
 
 const OPTION = /^(?:(?<prefix>\/[^=]*)=)?(?<url>https?:\/\/.+)$/i;
@@ -15,19 +31,43 @@ const OPTION = /^(?:(?<prefix>\/[^=]*)=)?(?<url>https?:\/\/.+)$/i;
 /**
  * Parses `URL`, for all paths, or `/prefix=URL`. User and password in it become the header `Authorization`.
  *
- * @throws {TypeError} when it is malformed. What it says has no credentials in it
+ * @throws {TypeError} when it is malformed, or a header cannot be sent. What it says has no credentials in it
  */
-export function parseUpstream(text: string): UpstreamOption {
+export function parseUpstream(given: string | UpstreamSettings): UpstreamOption {
+  const {
+    url: text,
+    headers = {},
+    passAuthorization = false,
+  } = typeof given === 'string' ? { url: given } : given;
   const { prefix = '', url = '' } = OPTION.exec(text)?.groups ?? {};
   if (!URL.canParse(url)) throw malformed();
   const parsed = new URL(url);
   if (parsed.search !== '' || parsed.hash !== '') throw malformed();
   parsed.pathname = parsed.pathname.replace(/\/+$/, '');
-  const { key } = ResourcePath.parse(prefix);
-  const headers = credentialsOf(parsed);
+  const all = { ...credentialsOf(parsed), ...lowerCased(headers) };
   parsed.username = '';
   parsed.password = '';
-  return { prefix: key === '' ? '' : `/${key}`, url: parsed, headers };
+  return {
+    prefix: prefixOf(prefix),
+    url: parsed,
+    headers: all,
+    passesAuthorization: passAuthorization,
+  };
+}
+
+/** The path below which something applies, as {@link UpstreamOption.prefix} has it. */
+export function prefixOf(text: string): string {
+  const { key } = ResourcePath.parse(text);
+  return key === '' ? '' : `/${key}`;
+}
+
+function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const entries = Object.entries(headers).map(([name, value]) => {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
+    return [name.toLowerCase(), value];
+  });
+  return Object.fromEntries(entries);
 }
 
 function credentialsOf({ username, password }: URL): Record<string, string> {

@@ -16,13 +16,16 @@ export class Upstream {
   readonly #basePath: string;
   /** Of all requests to it: they may be secrets. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Whether users' own `Authorization` is passed on to it, if it is one of ours. */
+  readonly passesAuthorization: boolean;
   #kind: UpstreamKind | undefined;
   #knownAtMs = 0;
 
-  constructor({ prefix, url, headers }: UpstreamOption) {
+  constructor({ prefix, url, headers, passesAuthorization }: UpstreamOption) {
     this.#names = ResourcePath.parse(prefix).segments;
     this.#base = url;
     this.headers = headers;
+    this.passesAuthorization = passesAuthorization;
     this.#basePath = url.pathname.replace(/\/+$/, '');
   }
 

@@ -1,5 +1,5 @@
 import type { Durability } from '../core/log/local-log.ts';
-import { parseUpstream, type UpstreamOption } from '../relay/upstream-option.ts';
+import { parseUpstream, type UpstreamOption, type UpstreamSettings } from '../relay/upstream-option.ts';
 
 /** Options of the Fastify plugin, beside Fastify's own `prefix`. */
 export interface HttpfstreamOptions {
@@ -45,10 +45,10 @@ export interface HttpfstreamOptions {
    */
   allowedHosts?: readonly string[];
   /**
-   * Servers from which comes what is not here: `http://host:8080` for all paths, or `/prefix=http://host:8080/path`.
-   * Default none.
+   * Servers from which comes what is not here: `http://host:8080` for all paths, or `/prefix=http://host:8080/path`, or with
+   * what is sent to them besides. Default none.
    */
-  upstreams?: readonly string[];
+  upstreams?: readonly (string | UpstreamSettings)[];
   /** How long what is kept of an upstream may be, in bytes; what is longer is passed on to each reader. Default: as long as it is. */
   upstreamMaxBytes?: number;
   /** How much of upstreams is kept, in bytes; beyond that what was read longest ago is deleted. Default: all. */

@@ -4,11 +4,11 @@ import {
   clientCommand,
   isDirectoryUrl,
   parseClientCommand,
-  parseOtherHeaders,
   refuseUsage,
   type Server,
   serverAt,
 } from '../client-command.ts';
+import { parseOtherHeaders } from '../header-lines.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
 import { positiveSecondsOption, secondsOption } from '../parse-arguments.ts';
 import { ANSWER_TIMEOUT_MS } from '../resource-request.ts';

@@ -10,6 +10,7 @@ import { assertCanListen, listen } from './listen.ts';
 import { formatListenAddress, isLoopback, localHost } from './listen-address.ts';
 import { makeLogger } from './server-log.ts';
 import type { ServerOptions } from './server-options.ts';
+import { upstreamsOf } from './upstreams.ts';
 
 const EXIT_FAILURE = 1;
 
@@ -78,7 +79,7 @@ export async function serve(
       corsOrigins: options.cors,
       allowedHosts: options.allowHost,
       index: options.index,
-      upstreams: options.upstream,
+      upstreams: await upstreamsOf(options),
       upstreamMaxBytes: options.upstreamMaxBytes,
       upstreamKeepBytes: options.upstreamKeepBytes,
       upstreamKeep: options.upstreamKeep,

@@ -1,9 +1,10 @@
 import { isIP } from 'node:net';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { parseUpstream } from '../../relay/upstream-option.ts';
+import { parseUpstream, prefixOf } from '../../relay/upstream-option.ts';
 import type { HttpfstreamOptions } from '../../server/settings.ts';
 import { positiveSecondsOption, secondsOption } from '../parse-arguments.ts';
 import { type ListenAddress, parseListenAddress } from './listen-address.ts';
+import type { HeaderFile, UpstreamArguments } from './upstreams.ts';
 
 /** Named groups of addresses, for --trust-proxy. */
 const ADDRESS_GROUPS = ['loopback', 'linklocal', 'uniquelocal'];
@@ -13,7 +14,7 @@ const HOST_NAME = /^(?:\*\.)?[a-z\d_-]+(?:\.[a-z\d_-]+)*\.?$/;
 const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@,]+$/;
 
 /** The options of `httpfstream-server`, with defaults. */
-export interface ServerOptions {
+export interface ServerOptions extends UpstreamArguments {
   root: string;
   http: ListenAddress;
   durability: NonNullable<HttpfstreamOptions['durability']>;
@@ -26,7 +27,6 @@ export interface ServerOptions {
   allowHost: readonly string[];
   trustProxy: readonly string[];
   index: boolean;
-  upstream: readonly string[];
   upstreamMaxBytes: number;
   upstreamKeepBytes: number;
   upstreamKeep: boolean;
@@ -120,6 +120,26 @@ export function addServerOptions(command: Command): Command {
     )
     .addOption(
       new Option(
+        '--upstream-header-file <FILE>',
+        'file with headers for the upstream of all paths, a line each ("Name: value"), or /PREFIX=FILE for the one with this ' +
+          'prefix; may be repeated, or a list with commas',
+      )
+        .env('HTTPFSTREAM_UPSTREAM_HEADER_FILE')
+        .argParser(headerFilesOption)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option(
+        '--upstream-authorization <PREFIX>',
+        "pass users' own Authorization on to the upstream with this prefix, or / for that of all paths, if it is an " +
+          'httpfstream server; may be repeated, or a list with commas',
+      )
+        .env('HTTPFSTREAM_UPSTREAM_AUTHORIZATION')
+        .argParser(prefixesOption)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option(
         '--upstream-max-bytes <BYTES>',
         'how long what is kept of an upstream may be; what is longer is passed on to each reader',
       )
@@ -181,7 +201,7 @@ function booleanOption(text: string): boolean {
 
 /** @param others from earlier occurrences of the option */
 function originsOption(text: string, others: readonly string[]): readonly string[] {
-  const origins = itemsOf(text);
+  const origins = itemsOf(text.toLowerCase());
   for (const origin of origins) {
     if (origin !== '*' && !ORIGIN.test(origin)) {
       throw new InvalidArgumentError('It must look like https://example.com, with no path, or be *.');
@@ -192,7 +212,7 @@ function originsOption(text: string, others: readonly string[]): readonly string
 
 /** @param others from earlier occurrences of the option */
 function hostsOption(text: string, others: readonly string[]): readonly string[] {
-  const names = itemsOf(text);
+  const names = itemsOf(text.toLowerCase());
   for (const name of names) {
     if (name !== '*' && !HOST_NAME.test(name)) {
       throw new InvalidArgumentError('It must look like logs.example.com or *.example.com, or be *.');
@@ -203,7 +223,7 @@ function hostsOption(text: string, others: readonly string[]): readonly string[]
 
 /** @param others from earlier occurrences of the option */
 function proxiesOption(text: string, others: readonly string[]): readonly string[] {
-  const proxies = itemsOf(text);
+  const proxies = itemsOf(text.toLowerCase());
   for (const proxy of proxies) {
     if (!ADDRESS_GROUPS.includes(proxy) && !isNetwork(proxy)) {
       throw new InvalidArgumentError(
@@ -216,14 +236,34 @@ function proxiesOption(text: string, others: readonly string[]): readonly string
 
 /** @param others from earlier occurrences of the option */
 function upstreamsOption(text: string, others: readonly string[]): readonly string[] {
-  const upstreams = text
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '');
+  const upstreams = itemsOf(text);
   if (!upstreams.every(isUpstream)) {
     throw new InvalidArgumentError('It must look like http://host:8080 or /prefix=https://host/path.');
   }
   return [...others, ...upstreams];
+}
+
+/** @param others from earlier occurrences of the option */
+function headerFilesOption(text: string, others: readonly HeaderFile[]): readonly HeaderFile[] {
+  const files = itemsOf(text).map((item) => {
+    const [, prefix = '/', file = item] = /^(\/[^=]*)=(.+)$/.exec(item) ?? [];
+    return { prefix: prefixOption(prefix), file };
+  });
+  return [...others, ...files];
+}
+
+/** @param others from earlier occurrences of the option */
+function prefixesOption(text: string, others: readonly string[]): readonly string[] {
+  return [...others, ...itemsOf(text).map(prefixOption)];
+}
+
+function prefixOption(text: string): string {
+  try {
+    if (text.startsWith('/')) return prefixOf(text);
+  } catch {
+    // As said below.
+  }
+  throw new InvalidArgumentError('It must be a path, or / for all paths.');
 }
 
 function bytesOption(text: string): number {
@@ -245,10 +285,10 @@ function isNetwork(text: string): boolean {
   return version !== 0 && Number(length) >= 1 && Number(length) <= (version === 4 ? 32 : 128);
 }
 
-/** The items of a comma-separated list, in lower case. */
+/** The items of a comma-separated list. */
 function itemsOf(text: string): string[] {
   return text
     .split(',')
-    .map((item) => item.trim().toLowerCase())
+    .map((item) => item.trim())
     .filter((item) => item !== '');
 }

@@ -17,7 +17,7 @@ import { statusHeaders, userContentHeaders } from '../response/headers.ts';
 import { sendStream } from '../response/send-bytes.ts';
 import { JoinedBody } from './joined-body.ts';
 import { type Kept, KeptResponder } from './kept-responder.ts';
-import { Tunnel } from './tunnel.ts';
+import { type Passage, Tunnel } from './tunnel.ts';
 
 /** Longest time to the head of an answer of another server, in milliseconds. */
 const HEAD_TIMEOUT_MS = 30_000;
@@ -62,7 +62,7 @@ type Found =
   /** By dropping what is here. */
   | { way: 'forgotten' }
   /** By the other server. */
-  | { way: 'there' };
+  | { way: 'there'; authorization?: string };
 
 const THERE: Found = { way: 'there' };
 
@@ -132,7 +132,7 @@ export class RelayResponder {
       } else if (found.way === 'forgotten') {
         await this.#relay.forget(path);
         await reply.code(204).send();
-      } else await this.#pass(request, reply, path, { upstream, via });
+      } else await this.#pass(request, reply, { upstream, path, via, authorization: found.authorization });
       return true;
     } finally {
       client.release();
@@ -142,11 +142,11 @@ export class RelayResponder {
   async #pass(
     request: FastifyRequest,
     reply: FastifyReply,
-    path: ResourcePath,
-    { upstream, via }: { upstream: Upstream; via: string },
+    passage: Omit<Passage, 'headTimeoutMs'>,
   ): Promise<void> {
+    const { path } = passage;
     if (!isRead(request)) this.#relay.changed(path);
-    await this.#tunnel.pass(request, reply, { upstream, path, via, headTimeoutMs: HEAD_TIMEOUT_MS });
+    await this.#tunnel.pass(request, reply, { ...passage, headTimeoutMs: HEAD_TIMEOUT_MS });
     if (!isRead(request)) this.#relay.changed(path);
   }
 
@@ -156,6 +156,12 @@ export class RelayResponder {
     upstream: Upstream,
     client: Client,
   ): Promise<Found> {
+    const { authorization } = request.headers;
+    if (authorization !== undefined && upstream.passesAuthorization) {
+      // What this user may see is decided there, and is for nobody else.
+      const kind = await this.#relay.kindOf(path, askerOf(request, 0, client));
+      if (kind !== 'foreign') return { way: 'there', authorization };
+    }
     if (!isRead(request)) return this.#wayOfWrite(request, path, client);
     if (isFollow(request)) return { way: await this.#wayOfFollow(request, path, client) };
     if (path.isRoot || path.trailingSlash) return THERE;

@@ -39,6 +39,8 @@ export interface Passage {
   path: ResourcePath;
   /** The servers through which it has come, this one included. */
   via: string;
+  /** What the user says of himself, if that is for the other server. */
+  authorization: string | undefined;
   /** Longest time to the head of the answer once the request has been sent, in milliseconds. */
   headTimeoutMs: number;
 }
@@ -103,7 +105,7 @@ export class Tunnel {
     }
   }
 
-  #begin(request: FastifyRequest, { upstream, path, via }: Passage): ClientRequest {
+  #begin(request: FastifyRequest, { upstream, path, via, authorization }: Passage): ClientRequest {
     const { raw } = request;
     const isChunked = raw.headers['transfer-encoding'] !== undefined;
     return this.#forwarder.begin(upstream.urlOf(path, parseTarget(raw.url).queryString), {
@@ -112,6 +114,7 @@ export class Tunnel {
       headers: {
         ...passedOn(raw.headers, FOR_US),
         ...upstream.headers,
+        ...(authorization !== undefined && { authorization }),
         via,
         ...(isChunked && { 'transfer-encoding': 'chunked', ...trailerHeader(raw) }),
       },

@@ -136,6 +136,19 @@ describe('--upstream', () => {
   });
 });
 
+describe('--upstream-header-file and --upstream-authorization', () => {
+  test('name an upstream by its prefix', () => {
+    expect(parse('--upstream-header-file', '/etc/a, /b/=/etc/B').upstreamHeaderFile).toEqual([
+      { prefix: '', file: '/etc/a' },
+      { prefix: '/b', file: '/etc/B' },
+    ]);
+    expect(parse('--upstream-authorization', '/,/b/').upstreamAuthorization).toEqual(['', '/b']);
+    for (const text of ['b', '/\u0000']) {
+      expect(() => parse('--upstream-authorization', text)).toThrow('It must be a path');
+    }
+  });
+});
+
 describe('--upstream-keep', () => {
   test('is off without being given', () => {
     expect([parse().upstreamKeep, parse('--upstream-keep').upstreamKeep]).toEqual([false, true]);
