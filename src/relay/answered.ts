@@ -3,7 +3,7 @@ import { nodeFetch } from '../http/index.node.ts';
 import { type HttpfstreamError, ResourceNotFoundError, UpstreamError } from '../wire/errors.ts';
 import { VERB_HEADER } from '../wire/protocol.ts';
 import { AnswerBody } from './answer-body.ts';
-import type { Fetching } from './fetching.ts';
+import { type Fetching, TOO_LONG } from './fetching.ts';
 import { isOfOurs } from './first-contact.ts';
 import { KeptAnswer } from './kept-answer.ts';
 import type { Copied } from './local-copy.ts';
@@ -152,7 +152,7 @@ class FetchedAnswer {
     }
     if (status >= 500 && kept?.isWhole === true && kept.answer.mayBeStale) return;
     const answer = KeptAnswer.of(this.#url, response);
-    if (answer !== undefined && kept?.isWhole === false && answer.hasBytesOf(kept.answer)) {
+    if (typeof answer !== 'string' && kept?.isWhole === false && answer.hasBytesOf(kept.answer)) {
       await this.#keep(body, answer, kept.copied, kept.copied.size);
       return;
     }
@@ -160,7 +160,8 @@ class FetchedAnswer {
     if (here !== undefined && status < 500) await fetching.copy.drop();
     if (status === 404 || status === 410) throw new ResourceNotFoundError('there is nothing at this path');
     // Errors are not for a while: they may be over.
-    if (answer === undefined || !fetching.mayKeep(body.length)) fetching.passOn(response.ok);
+    if (typeof answer === 'string') fetching.passOn(answer, response.ok);
+    else if (!fetching.mayKeep(body.length)) fetching.passOn(TOO_LONG, true);
     else await this.#keep(body, answer, undefined, 0);
   }
 
@@ -201,7 +202,7 @@ class FetchedAnswer {
       const failure = fetching.breakOff(error);
       await lease.ready();
       await fetching.end({ reason: 'interrupted' });
-      if (answer.strongValidator === undefined) await fetching.copy.drop();
+      if (answer.strongValidator === undefined) await fetching.drop('nothing tells the rest of it');
       throw failure;
     }
   }
@@ -228,9 +229,11 @@ class FetchedAnswer {
     try {
       const { response } = body;
       const isSame = response.status === 206 && isPart(response, position, size, answer);
-      const again = response.status === 200 ? KeptAnswer.of(this.#url, response) : undefined;
+      const again = KeptAnswer.of(this.#url, response);
+      const isAgain = typeof again !== 'string' && again.hasBytesOf(answer);
+      if (isSame || isAgain) this.#fetching.resumed();
       if (isSame) await writing.take(body, 0);
-      else if (again?.hasBytesOf(answer) === true) await writing.take(body, position);
+      else if (isAgain) await writing.take(body, position);
       else if (response.status >= 500) writing.failure = new UpstreamError(`HTTP status ${response.status}`);
       else throw new UpstreamError('what is there has changed while it was fetched');
     } finally {

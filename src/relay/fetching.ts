@@ -7,6 +7,7 @@ import { type HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../w
 import type { EndReason, Outcome } from '../wire/protocol.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { type Copied, LocalCopy, type NewCopy } from './local-copy.ts';
+import { PullLog, type RelayLog } from './pull-log.ts';
 import type { Upstream } from './upstream.ts';
 
 /** Names the append of a relay in what is remembered of the file: no client can have it, it is too short. */
@@ -18,10 +19,8 @@ const FIRST_BYTES = 512;
 /** What has ended there, and is not longer than this, is served when all of it is here: its status is known then, too. */
 const BRIEF_BYTES = 64 * 1024;
 
-/** Where a log gets its lines. */
-export interface RelayLog {
-  info(detail: object, message: string): void;
-}
+/** Why it is not kept, as the log tells it. */
+export const TOO_LONG = 'longer than may be kept';
 
 /** What pulls are made with. */
 export interface PullOptions {
@@ -60,8 +59,8 @@ export class Fetching implements LeaseHolder {
   readonly headers: Readonly<Record<string, string>>;
   readonly options: PullOptions;
   readonly copy: LocalCopy;
+  readonly log: PullLog;
   readonly #aborter = new AbortController();
-  readonly #begunAtMs = performance.now();
   #head!: Promise<Head>;
   #tellHead!: (head: Head) => void;
   #refuse!: (error: unknown) => void;
@@ -90,6 +89,7 @@ export class Fetching implements LeaseHolder {
     this.headers = { ...upstream.headers, ...headers };
     this.options = options;
     this.copy = new LocalCopy(options.core, path);
+    this.log = new PullLog(options.log, path, upstream);
     this.#expectHead();
   }
 
@@ -173,19 +173,32 @@ export class Fetching implements LeaseHolder {
   /**
    * Tells those who ask to be passed on.
    *
+   * @param why as the log tells it
    * @param isUnkept whether that is so for a while: it is not to be kept
    */
-  passOn(isUnkept = false): void {
+  passOn(why: string, isUnkept = false): void {
     this.#isElsewhere = true;
     this.#isUnkept = isUnkept;
+    this.log.unkept(why);
     this.#tellHead('elsewhere');
+  }
+
+  /** Notes that it goes on after a cut. */
+  resumed(): void {
+    this.log.resumed(this.#lease?.received ?? 0);
+  }
+
+  /** Drops what is here, and notes why. */
+  async drop(why: string): Promise<void> {
+    this.log.unkept(why);
+    await this.copy.drop();
   }
 
   /** Gives up a copy that has become too long: its readers come back, and are passed on. */
   async giveUp(): Promise<void> {
     await this.#lease?.end('shutdown');
     await this.copy.drop();
-    this.passOn(true);
+    this.passOn(TOO_LONG, true);
   }
 
   /** Tells those who ask that it can be read from here. */
@@ -225,12 +238,12 @@ export class Fetching implements LeaseHolder {
     const lease = await sessions.open(this.path, { session: SESSION, isCopying: true }, this, make);
     this.#lease = lease;
     if (lease.received !== (here?.size ?? 0)) {
-      await this.copy.drop();
+      await this.drop('changed by another program');
       throw new UpstreamError('the copy was changed by another program');
     }
     lease.feed.expect(this.#size ?? 0);
     if (isJsonType(lease.feed.type)) this.#line = [];
-    this.#log({ from: lease.received }, 'a pull has begun');
+    this.log.opened(lease.received);
     this.#tellIfBegun();
     return lease;
   }
@@ -259,14 +272,12 @@ export class Fetching implements LeaseHolder {
   /** Ends the append as the file there has ended. */
   async end({ reason, status, closed }: Outcome): Promise<void> {
     const lease = this.#lease as Lease;
-    const start = lease.startPosition;
     await lease.ready();
     // What is here is not what is there.
     this.#isDropped = reason === 'deleted' || reason === 'truncated';
     // The end of the file is the end of the append.
     if (reason !== 'deleted') await lease.end(reason, status, closed);
-    if (this.#isDropped) await this.copy.drop();
-    this.#log({ reason, bytes: lease.committed - start }, 'a pull has ended');
+    if (this.#isDropped) await this.drop(reason);
   }
 
   drained(): void {
@@ -327,12 +338,6 @@ export class Fetching implements LeaseHolder {
     const lease = this.#lease;
     if (lease === undefined || this.#isBrief) return;
     if (lease.committed >= Math.min(FIRST_BYTES, this.#size ?? 0)) this.serve();
-  }
-
-  #log(detail: object, message: string): void {
-    const durationMs = Math.round(performance.now() - this.#begunAtMs);
-    const { origin: upstream } = this.upstream;
-    this.options.log.info({ resource: this.path.toString(), upstream, ...detail, durationMs }, message);
   }
 }
 

@@ -1,7 +1,7 @@
 import { type FollowOpening, type FollowStream, follow } from '../client/index.ts';
 import { ConnectionError } from '../wire/errors.ts';
 import type { Outcome } from '../wire/protocol.ts';
-import type { Fetching } from './fetching.ts';
+import { type Fetching, TOO_LONG } from './fetching.ts';
 import type { Copied } from './local-copy.ts';
 import { outcomeOf } from './upstream-end.ts';
 
@@ -20,6 +20,7 @@ export async function followFile(
   const stream = follow(upstream.urlOf(path), {
     headers,
     signal,
+    onReconnected: () => fetching.resumed(),
     ...(here === undefined ? { wait: waitMs / 1000 } : { from: here.size, generation: here.generation }),
   });
   try {
@@ -47,13 +48,13 @@ class FollowedFile {
     const { generation, live, size, contentType } = await this.#opening();
     if (generation === undefined) {
       fetching.upstream.kind = 'foreign';
-      fetching.passOn();
+      fetching.passOn('of a server that is none of ours');
       return;
     }
     fetching.found(size, live === false);
     if (!fetching.mayKeep(size)) {
       if (here !== undefined) await fetching.copy.drop();
-      fetching.passOn(true);
+      fetching.passOn(TOO_LONG, true);
       return;
     }
     const isNews = here === undefined || live === true || size !== here.size;

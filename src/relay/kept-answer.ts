@@ -30,15 +30,18 @@ export class KeptAnswer {
     this.#headers = policy.toObject().resh as Headers;
   }
 
-  /** Takes an answer to a plain `GET`; undefined when it is not to be kept, or nobody will know whether it is whole. */
-  static of(url: URL, { status, headers }: Response): KeptAnswer | undefined {
+  /** Takes an answer to a plain `GET`, or tells why it is not to be kept. */
+  static of(url: URL, { status, headers }: Response): KeptAnswer | string {
+    if (status !== 200) return `HTTP status ${status}`;
     const isFramed = headers.has('content-length') || headers.has('transfer-encoding');
+    if (!isFramed) return 'nobody will know whether it is whole';
     const coding = headers.get('content-encoding') ?? 'identity';
+    if (coding !== 'identity') return 'coded though that was not asked for';
     const vary = (headers.get('vary') ?? '').toLowerCase().replace('accept-encoding', '').trim();
-    if (status !== 200 || !isFramed || coding !== 'identity' || vary !== '') return undefined;
+    if (vary !== '') return 'another one for others (Vary)';
     const kept = Object.fromEntries([...headers].filter(([name]) => !NOT_KEPT.includes(name)));
     const policy = new CachePolicy(requestFor(url), { status, headers: kept }, OPTIONS);
-    return policy.storable() ? new KeptAnswer(url, policy) : undefined;
+    return policy.storable() ? new KeptAnswer(url, policy) : 'not to be stored (Cache-Control)';
   }
 
   /** Reads what is remembered; undefined when that makes no sense, or is of another version. */

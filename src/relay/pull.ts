@@ -115,6 +115,11 @@ export class Pull {
     return this.#askerCount > 0 || (this.isMissing && this.#waiterCount > 0);
   }
 
+  /** Notes that one more asks for it. */
+  joined(): void {
+    this.#fetching.log.joined();
+  }
+
   /** Waits for a file that is not there, for this long at least, as long as somebody does. */
   await(waitMs: number, signal: AbortSignal): void {
     this.#waitUntilMs = Math.max(this.#waitUntilMs, performance.now() + waitMs);
@@ -137,9 +142,12 @@ export class Pull {
       this.#fetching.refuse(error);
       await this.#fetching.lease?.end('shutdown');
       // Its readers are told by now, and others need the room.
-      if (this.#fetching.loss instanceof StorageFullError) await this.#fetching.copy.drop().catch(ignore);
+      if (this.#fetching.loss instanceof StorageFullError)
+        await this.#fetching.drop('the disk is full').catch(ignore);
     } finally {
       this.#isOver = true;
+      const { log, lease } = this.#fetching;
+      log.closed(lease, this.failure);
     }
   }
 
@@ -182,7 +190,7 @@ export class Pull {
     // What has ended can be read without it.
     if (isAway && here?.outcome !== undefined && here.answer === undefined) return true;
     // It says itself why not.
-    if (status > 0) this.#fetching.passOn();
+    if (status > 0) this.#fetching.passOn(`HTTP status ${status}`);
     return status > 0;
   }
 

@@ -9,11 +9,12 @@ import {
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { abortable } from './abortable.ts';
 import { kindByAnswer } from './answered.ts';
-import { Fetching, type RelayLog } from './fetching.ts';
+import { Fetching } from './fetching.ts';
 import { KeptAnswer } from './kept-answer.ts';
 import { KeptCopies } from './kept-copies.ts';
 import { type Copied, LocalCopy } from './local-copy.ts';
 import { Pull } from './pull.ts';
+import type { RelayLog } from './pull-log.ts';
 import { Upstream, type UpstreamKind } from './upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
 
@@ -170,7 +171,7 @@ export class Relay {
       }
       if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
       pull = this.#begin(path, headers);
-    }
+    } else pull.joined();
     if (waitMs > 0) pull.await(waitMs, signal);
     this.#idleSince.delete(pull);
     const head = pull.isMissing ? 'missing' : await pull.headFor(signal);

@@ -1,4 +1,3 @@
-import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { ResourcePath } from '../wire/resource-path.ts';
 
 /** An upstream as it is given. */
@@ -63,6 +62,8 @@ export function prefixOf(text: string): string {
 
 function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
   const entries = Object.entries(headers).map(([name, value]) => {
+    // Loaded when it is needed: it takes longer than all the rest.
+    const { validateHeaderName, validateHeaderValue } = process.getBuiltinModule('node:http');
     validateHeaderName(name);
     validateHeaderValue(name, value);
     return [name.toLowerCase(), value];

@@ -8,6 +8,7 @@ import { parseUpstream } from '../../src/relay/upstream-option.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { CollectingSink } from '../support/core/harness.ts';
 import { startOrigin } from '../support/relay/origin.ts';
+import { headOf, rangeStart, ScriptedServer, say } from '../support/relay/scripted.ts';
 import { temporaryDirectory } from '../support/server/server.ts';
 import { waitFor, waitForSize } from '../support/wait-for.ts';
 
@@ -20,9 +21,10 @@ async function startRelay(options: Partial<RelayOptions> = {}) {
   const root = await temporaryDirectory();
   const core = await Core.open(root, { durability: 'os', graceMs: 0, fileMode: 0o644 });
   const lines: string[] = [];
+  const note = (detail: object, message: string) => void lines.push(`${message} ${JSON.stringify(detail)}`);
   const relay = new Relay({
     core,
-    log: { info: (detail, message) => lines.push(`${message} ${JSON.stringify(detail)}`) },
+    log: { debug: note, info: note },
     upstreams: [parseUpstream(origin.url(''))],
     headTimeoutMs: 30_000,
     silenceMs: 30_000,
@@ -99,13 +101,47 @@ describe('a pull', () => {
     expect(relay.isFetching(F)).toBe(false);
   });
 
-  test('is told in the log, with how much came', async () => {
-    const { relay, origin, lines } = await startRelay();
-    await fetch(origin.url('/f?verb=APPEND'), { method: 'PUT', body: 'four' });
+  test('is told in the log, with who joined it and how much came', async () => {
+    const server = await startRelay();
+    await startAppend(server);
+    const { relay, origin, lines } = server;
     await relay.ready(F, NOBODY);
-    await waitFor(() => lines.length === 2, 'both lines');
-    expect(lines[0]).toMatch(/^a pull has begun .*"resource":"\/f".*"from":0/);
-    expect(lines[1]).toMatch(/^a pull has ended .*"reason":"finished","bytes":4/);
+    await relay.ready(F, NOBODY);
+    await relay.close();
+    const of = JSON.stringify({ resource: '/f', upstream: origin.url('') }).slice(0, -1);
+    expect(lines).toEqual([
+      `pull opened ${of},"position":0}`,
+      `pull joined ${of}}`,
+      expect.stringContaining(
+        `pull closed ${of},"reason":"HFS_SERVER_CLOSING","detail":"the server is shutting down","bytes":3,"joined":1,"kept":true,`,
+      ),
+    ]);
+  });
+
+  test('that goes on after a cut is told in the log, with where', async () => {
+    const etag = { ETag: '"a"' };
+    const server = await ScriptedServer.start((request, socket) => {
+      const start = rangeStart(request);
+      const range = { 'Content-Range': `bytes ${start}-6/7` };
+      if (request.number > 0)
+        say(socket, '206 Partial Content', { ...etag, ...range }, 'content'.slice(start));
+      else socket.end(`${headOf('200 OK', { ...etag, 'Content-Length': 7 })}cont`);
+    });
+    const { relay, lines } = await startRelay({ upstreams: [parseUpstream(server.url)] });
+    await relay.ready(F, NOBODY);
+    await waitFor(() => lines.length === 3, 'all lines');
+    expect(lines[1]).toMatch(/^pull resumed .*"position":[04]}$/);
+    expect(lines[2]).toContain('"reason":"finished","bytes":7,"joined":0,"kept":true,');
+  });
+
+  test('of what is not kept is told in the log, with why', async () => {
+    const { relay, origin, lines } = await startRelay({ maxBytes: 3 });
+    await fetch(origin.url('/f?verb=APPEND'), { method: 'PUT', body: 'four' });
+    expect(await relay.ready(F, NOBODY)).toBeUndefined();
+    await waitFor(() => lines.length === 1, 'the line');
+    expect(lines[0]).toContain(
+      '"reason":"passed on","bytes":0,"joined":0,"kept":false,"why":"longer than may be kept"',
+    );
   });
 
   test('is given up when the server does not answer in time', async () => {
