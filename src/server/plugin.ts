@@ -75,7 +75,11 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const responders: readonly Responder[] = [
     new HttpResponder(core, appends, follows, app, settings),
     new StreamResponder(core, follows, log, settings),
-    new ResourceResponder(core, { ...settings, pages }),
+    new ResourceResponder(core, {
+      ...settings,
+      pages,
+      relayed: settings.upstreams.map(({ prefix: below }) => below),
+    }),
   ];
 
   // Before @fastify/websocket, whose own hook would close all WebSockets without a code.

@@ -36,10 +36,13 @@ export function wantsJson(request: FastifyRequest): boolean {
 /** Answers with what is in directories: a page for browsers, JSON for those who ask for it. */
 export class DirectoryResponder {
   readonly #directories: Directories;
+  readonly #relayed: ReadonlySet<string>;
   readonly #slots = new Slots(MAX_LISTINGS);
 
-  constructor(directories: Directories) {
+  /** @param relayed paths of directories that come from other servers, without a slash at the end */
+  constructor(directories: Directories, relayed: readonly string[]) {
     this.#directories = directories;
+    this.#relayed = new Set(relayed);
   }
 
   /** @throws {ResourceNotFoundError} when there is no such directory any more */
@@ -86,6 +89,7 @@ export class DirectoryResponder {
         modified: new Date(Number(stat.mtimeNs / 1_000_000n)).toISOString(),
         live: isLive,
         ...(status !== undefined && { status }),
+        ...(this.#relayed.has(`${path}${name}`) && { relay: true as const }),
       });
     }
     entries.sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -161,10 +165,10 @@ b { color: #b00020 }
 <table>
 ${path.isRoot ? '' : '<tr><td><a href="../">../</a><td><td>\n'}`,
     separator: '\n',
-    row: ({ name, type, size, modified, live, status }) => {
+    row: ({ name, type, size, modified, live, status, relay }) => {
       const slash = type === 'directory' ? '/' : '';
       const link = `<a href="./${encodeURIComponent(name)}${slash}">${escapeHtml(name)}${slash}</a>`;
-      const mark = live ? ' <b>live</b>' : markOf(status);
+      const mark = live ? ' <b>live</b>' : relay ? ' <i>relay</i>' : markOf(status);
       return `<tr><td>${link}${mark}<td>${size ?? ''}<td>${modified}`;
     },
     tail: (truncated) => `

@@ -16,6 +16,8 @@ export interface ListedEntry {
   live: boolean;
   /** Exit status of the command whose output it is, if that is known. */
   status?: number;
+  /** Set for a directory that comes from another server. */
+  relay?: true;
 }
 
 /** What a listing has. */

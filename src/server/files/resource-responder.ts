@@ -21,6 +21,8 @@ export interface ResourceResponderOptions {
   index: boolean;
   /** Where browsers are to show pages. */
   pages: PagePaths;
+  /** Paths of directories that come from other servers, without a slash at the end. */
+  relayed: readonly string[];
 }
 
 /** Answers plain reads: files and directories as they are now. */
@@ -31,8 +33,8 @@ export class ResourceResponder {
   readonly #hasIndex: boolean;
   readonly #pages: PagePaths;
 
-  constructor(core: Core, { prefix, index, pages }: ResourceResponderOptions) {
-    this.#directories = new DirectoryResponder(core.directories);
+  constructor(core: Core, { prefix, index, pages, relayed }: ResourceResponderOptions) {
+    this.#directories = new DirectoryResponder(core.directories, relayed);
     this.#core = core;
     this.#prefix = prefix;
     this.#hasIndex = index;

@@ -128,6 +128,27 @@ describe('a read of what is not here', () => {
     expect([redirect.status, redirect.headers.get('location')]).toEqual([301, './dir/']);
   });
 
+  test('a directory that comes from there is marked among those that are here', async () => {
+    const origin = await startOrigin();
+    const relay = await startRelay(`/builds=${origin.url('')}`);
+    await append(origin.url('/f'), ['x']);
+    await append(relay.url('/own/f'), ['x']);
+    await (await fetch(relay.url('/builds/f'))).text();
+    const json = { headers: { accept: 'application/json' } };
+    const marksIn = async (target: string) => {
+      const listing = await (await fetch(relay.url(target), json)).json();
+      const { entries } = listing as { entries: { name: string; relay?: true }[] };
+      return entries.map(({ name, relay: mark }) => [name, mark]);
+    };
+    expect(await marksIn('/')).toEqual([
+      ['builds', true],
+      ['own', undefined],
+    ]);
+    const page = await (await fetch(relay.url('/'))).text();
+    expect(page.match(/\S+ <i>relay<\/i>/g)).toEqual(['href="./builds/">builds/</a> <i>relay</i>']);
+    expect(await marksIn('/builds/')).toEqual([['f', undefined]]);
+  });
+
   test('what is here already is read from here, in parts, too', async () => {
     const { origin, relay } = await pair();
     await append(origin.url('/f.txt'), ['0123456789']);
