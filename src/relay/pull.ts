@@ -10,7 +10,7 @@ import {
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { abortable } from './abortable.ts';
 import { fetchAnswer } from './answered.ts';
-import { Fetching, type Head, type PullOptions } from './fetching.ts';
+import { Fetching, type Head, type Part, type PullOptions } from './fetching.ts';
 import { followFile } from './followed.ts';
 import type { Copied } from './local-copy.ts';
 import type { Upstream } from './upstream.ts';
@@ -72,6 +72,11 @@ export class Pull {
   /** Whether the file is not there, and is waited for. */
   get isMissing(): boolean {
     return this.#fetching.isMissing;
+  }
+
+  /** What is here. */
+  get part(): Part {
+    return this.#fetching.part;
   }
 
   /** How many bytes are here and count. */

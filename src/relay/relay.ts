@@ -9,7 +9,7 @@ import {
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { abortable } from './abortable.ts';
 import { kindByAnswer } from './answered.ts';
-import { Fetching } from './fetching.ts';
+import { Fetching, type Part } from './fetching.ts';
 import { KeptAnswer } from './kept-answer.ts';
 import { KeptCopies } from './kept-copies.ts';
 import { type Copied, LocalCopy } from './local-copy.ts';
@@ -75,11 +75,7 @@ export interface Asker {
 }
 
 /** What is here of a path. */
-export interface Served {
-  /** How many bytes are here, and count. */
-  committed: number;
-  /** How many there are elsewhere at least; undefined when that is not known. */
-  size: number | undefined;
+export interface Served extends Part {
   /** Whether everything is here that was there when it was asked for. */
   isCaughtUp: boolean;
 }
@@ -94,7 +90,14 @@ interface Known {
 }
 
 /** Everything is here. */
-const ALL: Served = { committed: Number.POSITIVE_INFINITY, size: undefined, isCaughtUp: true };
+const ALL: Served = {
+  generation: undefined,
+  type: undefined,
+  committed: Number.POSITIVE_INFINITY,
+  size: undefined,
+  isFinal: false,
+  isCaughtUp: true,
+};
 
 /** What comes from other servers: one {@link Pull} for each path that is being fetched, however many ask for it. */
 export class Relay {
@@ -327,8 +330,8 @@ function servedBy(pull: Pull): Served | undefined {
   if (pull.isTooLong) return undefined;
   if (pull.failure !== undefined) throw pull.failure;
   if (pull.isOver) return ALL;
-  const { committed, size } = pull;
-  return { committed, size, isCaughtUp: size !== undefined && committed >= size };
+  const { part } = pull;
+  return { ...part, isCaughtUp: part.size !== undefined && part.committed >= part.size };
 }
 
 function isNearlyThere({ committed, size = 0 }: Pull): boolean {
