@@ -5,33 +5,43 @@ import {
   ResourceNotFoundError,
   ServerClosingError,
   StorageBusyError,
+  UpstreamError,
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import { abortable } from './abortable.ts';
-import { kindByAnswer } from './answered.ts';
-import { Fetching, type Part } from './fetching.ts';
+import { abortable, within } from './abortable.ts';
+import { kindByAnswer } from './asking.ts';
+import { assertUncrossed, isOfRelay } from './crossed.ts';
+import { Fetching, type Part, type PullOptions } from './fetching.ts';
+import type { Forwarder } from './forward.ts';
 import { KeptAnswer } from './kept-answer.ts';
 import { KeptCopies } from './kept-copies.ts';
-import { type Copied, LocalCopy } from './local-copy.ts';
+import { KnownVerdicts } from './known-verdicts.ts';
+import type { Copied } from './local-copy.ts';
 import { Pull } from './pull.ts';
 import type { RelayLog } from './pull-log.ts';
+import type { PullState } from './pull-state.ts';
+import {
+  type Asker,
+  collapsed,
+  holdsFor,
+  isServed,
+  type Readiness,
+  readinessOf,
+  type Served,
+  STALE,
+  servedPart,
+} from './readiness.ts';
+import { mayServeStale } from './staleness.ts';
 import { Upstream, type UpstreamKind } from './upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
+import { FAILED_MS, UNKNOWN } from './verdict.ts';
+import { Waiters } from './waiters.ts';
 
-/** What is here is held against what is there no sooner than so long after the last time. */
-const CHECKED_MS = 1000;
+/** For so long it is waited whether what is here still holds, when it may be served anyway. */
+const LOOK_MS = 3000;
 
-/** A pull that has failed is not repeated sooner than so long after it. */
-const FAILED_MS = 1000;
-
-/** For so long it is believed that something is not there. */
-const MISSING_MS = 5000;
-
-/** For so long what is not kept is passed on without a look. */
-const UNKEPT_MS = 10_000;
-
-/** About how many paths something is known for these times. */
-const MAX_KNOWN = 4096;
+/** How often something else may have become of a path while it is asked for. */
+const MAX_ATTEMPTS = 4;
 
 /** Time between two looks at pulls that nobody reads. */
 const SWEEP_MS = 1000;
@@ -47,6 +57,8 @@ const MAX_HOPS = 32;
 export interface RelayOptions {
   core: Core;
   log: RelayLog;
+  /** Makes the connections for what is asked, which its owner closes. */
+  forwarder: Forwarder;
   upstreams: readonly UpstreamOption[];
   /** Longest time to the head of an answer, in milliseconds. */
   headTimeoutMs: number;
@@ -64,41 +76,6 @@ export interface RelayOptions {
   maxPulls: number;
 }
 
-/** Who asks for a path. */
-export interface Asker {
-  /** The servers through which the request has come (`Via`). */
-  via: string | undefined;
-  /** How long it waits for what is not there, in milliseconds. */
-  waitMs: number;
-  /** Aborts when nobody asks any more. */
-  signal: AbortSignal;
-}
-
-/** What is here of a path. */
-export interface Served extends Part {
-  /** Whether everything is here that was there when it was asked for. */
-  isCaughtUp: boolean;
-}
-
-/** What is known of a path for a while. */
-interface Known {
-  untilMs: number;
-  /** Whether it is passed on at once: nobody waits for the head of what is not kept. */
-  isElsewhere: boolean;
-  /** Why it cannot be had; undefined when it can. */
-  failure: unknown;
-}
-
-/** Everything is here. */
-const ALL: Served = {
-  generation: undefined,
-  type: undefined,
-  committed: Number.POSITIVE_INFINITY,
-  size: undefined,
-  isFinal: false,
-  isCaughtUp: true,
-};
-
 /** What comes from other servers: one {@link Pull} for each path that is being fetched, however many ask for it. */
 export class Relay {
   /** By which it knows a request that has come back. */
@@ -109,9 +86,11 @@ export class Relay {
   readonly #pulls = new Map<string, Pull>();
   /** Since when nobody reads them. */
   readonly #idleSince = new Map<Pull, number>();
-  /** By path, the newest ones last. */
-  readonly #known = new Map<string, Known>();
+  readonly #known = new KnownVerdicts();
+  /** By path. */
+  readonly #waiters = new Map<string, Waiters>();
   readonly #kept: KeptCopies;
+  readonly #pullOptions: PullOptions;
   #sweep: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -121,6 +100,7 @@ export class Relay {
       .map((option) => new Upstream(option))
       .sort((a, b) => b.depth - a.depth);
     this.#kept = new KeptCopies(options.core, options.keptBytes);
+    this.#pullOptions = { ...options, copies: this.#kept };
   }
 
   /** Finds what a server before this one has kept, if that is to be known. Never rejects. */
@@ -150,38 +130,88 @@ export class Relay {
   /**
    * Has a path fetched, unless it is here and was looked at a moment ago.
    *
-   * @returns what can be read from here; `missing` when it is not there, and is waited for; undefined when the request is to be
-   *   passed on
    * @throws {ResourceNotFoundError} when it is not there
    * @throws {UpstreamError} {@link UpstreamTimeoutError} when that cannot be found out
    * @throws {StorageBusyError} when too much is being fetched already
    * @throws {RelayLoopError}
    * @throws the signal's reason when it aborts
    */
-  async ready(path: ResourcePath, { via, waitMs, signal }: Asker): Promise<Served | 'missing' | undefined> {
-    const headers = { via: this.viaOf(via) };
+  async ready(path: ResourcePath, asker: Asker): Promise<Readiness> {
+    const { signal, waitMs } = asker;
+    const via = this.viaOf(asker.via);
     signal.throwIfAborted();
-    if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
-    const dropping = this.#kept.dropping(path);
-    if (dropping !== undefined) await dropping;
-    this.#kept.used(path);
-    let pull = this.#pulls.get(path.key);
-    if (pull === undefined) {
-      const known = this.#knownOf(path);
-      if (known !== undefined && (known.failure === undefined || waitMs === 0)) {
-        if (known.failure !== undefined) throw known.failure;
-        return known.isElsewhere ? undefined : ALL;
-      }
-      if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
-      pull = this.#begin(path, headers);
-    } else pull.joined();
-    if (waitMs > 0) pull.await(waitMs, signal);
+    if (waitMs > 0) this.#waitersOf(path).add(waitMs, signal);
+    for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
+      if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
+      const dropping = this.#kept.dropping(path);
+      if (dropping !== undefined) await dropping;
+      this.#kept.read(path);
+      const running = this.#pulls.get(path.key);
+      const known = running === undefined ? this.#known.get(path, asker, via) : undefined;
+      if (known !== undefined) return readinessOf(known, 'hit');
+      // What it finds out is old.
+      if (running?.isOutdated === true) return undefined;
+      if (running === undefined && (await this.#isServedStale(path))) return readinessOf(STALE);
+      const readiness = await this.#readyBy(path, asker, via);
+      if (readiness !== 'again') return readiness;
+    }
+    throw new UpstreamError('what is there changes again and again');
+  }
+
+  /** @returns `again` when what has become of the pull is nothing for this asker, and it is over */
+  async #readyBy(path: ResourcePath, asker: Asker, via: string): Promise<Readiness | 'again'> {
+    const { signal, waitMs, follows } = asker;
+    const running = this.#pulls.get(path.key);
+    const pull = running ?? this.#begin(path, via, asker.revalidates === true);
+    if (running !== undefined) await this.#join(running, asker);
     this.#idleSince.delete(pull);
-    const head = pull.isMissing ? 'missing' : await pull.headFor(signal);
-    if (head === 'elsewhere') return undefined;
-    if (head === 'here') return servedBy(pull);
-    if (waitMs === 0) throw new ResourceNotFoundError('there is nothing at this path');
-    return 'missing';
+    const state = await this.#stateOf(pull, signal);
+    if (state === undefined) return readinessOf(STALE);
+    if (state.phase === 'waiting') {
+      if (waitMs === 0) throw new ResourceNotFoundError('there is nothing at this path');
+      return 'missing';
+    }
+    if (state.phase === 'storing') {
+      const { part } = pull;
+      // What is here of what still comes is a part while nothing can come: who asks for all of it is told there how much that is.
+      if (!state.isConnected && !part.isFinal && !follows) return undefined;
+      return servedPart(part, running === undefined);
+    }
+    const verdict = pull.verdict ?? UNKNOWN;
+    if (running === undefined && verdict.kind !== 'unknown') {
+      return (asker.takesAnswer === true ? pull.takeOffered() : undefined) ?? readinessOf(verdict);
+    }
+    if (holdsFor(verdict, pull.via, asker, via)) return readinessOf(verdict, collapsed(verdict));
+    await abortable(pull.over, signal);
+    return 'again';
+  }
+
+  /** Joins what is under way already. */
+  async #join(pull: Pull, { via, signal }: Asker): Promise<void> {
+    pull.joined();
+    if (!isOfRelay(via)) return;
+    const asked = new Fetching(pull.path, pull.upstream, { via: this.viaOf(via) }, this.#pullOptions);
+    await assertUncrossed(pull.toldTo(signal), asked);
+  }
+
+  /** The state of a pull, as soon as it says something; undefined when that takes long, and what is here may be served. */
+  async #stateOf(pull: Pull, signal: AbortSignal): Promise<PullState | undefined> {
+    const told = pull.toldTo(signal);
+    const soon = await within(told, LOOK_MS);
+    if (soon !== undefined) return soon;
+    const { path, upstream } = pull;
+    if (!mayServeStale(await this.#kept.at(path).look(), upstream.urlOf(path))) return told;
+    upstream.reachability.failed();
+    // It is looked at behind, as long as anybody waits.
+    told.catch(ignore);
+    return undefined;
+  }
+
+  /** Whether what is here is served without a look: the server there has not answered a moment ago. */
+  async #isServedStale(path: ResourcePath): Promise<boolean> {
+    const upstream = this.upstreamOf(path) as Upstream;
+    if (!upstream.reachability.isAway) return false;
+    return mayServeStale(await this.#kept.at(path).look(), upstream.urlOf(path));
   }
 
   /**
@@ -191,11 +221,12 @@ export class Relay {
   async readyIfHere(path: ResourcePath, asker: Asker): Promise<Served | undefined> {
     const pull = this.#pulls.get(path.key);
     if (pull?.isEnding) await abortable(pull.over, asker.signal);
-    else if (pull !== undefined) return pull.isMissing ? undefined : servedBy(pull);
-    const copied = await new LocalCopy(this.#options.core, path).look();
+    else if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
+    else if (pull?.state.phase === 'waiting') return undefined;
+    const copied = await this.#kept.at(path).look();
     const hasEnded = copied === 'own' || copied?.outcome !== undefined;
-    const served = hasEnded ? await this.ready(path, asker) : undefined;
-    return served === 'missing' ? undefined : served;
+    const readiness = hasEnded ? await this.ready(path, { ...asker, takesAnswer: false }) : undefined;
+    return isServed(readiness) ? readiness : undefined;
   }
 
   /** Whether a path is being fetched. */
@@ -212,7 +243,7 @@ export class Relay {
     const upstream = this.upstreamOf(path) as Upstream;
     if (upstream.kind !== undefined) return upstream.kind;
     const headers = { via: this.viaOf(via) };
-    upstream.kind = await kindByAnswer(new Fetching(path, upstream, headers, this.#options), signal);
+    upstream.kind = await kindByAnswer(new Fetching(path, upstream, headers, this.#pullOptions), signal);
     return upstream.kind;
   }
 
@@ -220,21 +251,23 @@ export class Relay {
   async forget(path: ResourcePath): Promise<void> {
     this.changed(path);
     await this.#pulls.get(path.key)?.stop(new ResourceNotFoundError('it was deleted here'));
-    await new LocalCopy(this.#options.core, path).drop();
+    await this.#kept.at(path).drop();
   }
 
   /** What is kept here of an answer of a server that is none of ours; undefined when nothing is. */
   async keptAt(path: ResourcePath): Promise<{ answer: KeptAnswer; copied: Copied } | undefined> {
-    const copied = await new LocalCopy(this.#options.core, path).look();
+    const copied = await this.#kept.at(path).look();
     if (copied === undefined || copied === 'own' || copied.answer === undefined) return undefined;
     const url = (this.upstreamOf(path) as Upstream).urlOf(path);
+    if (copied.url !== url.href) return undefined;
     const answer = KeptAnswer.from(url, copied.answer);
     return answer && { answer, copied };
   }
 
-  /** Tells that a path was changed through here: what is known of it is old. */
-  changed({ key }: ResourcePath): void {
-    this.#known.delete(key);
+  /** Tells that a path was changed through here: what is known of it is old, and what is being found out, too. */
+  changed(path: ResourcePath): void {
+    this.#known.delete(path);
+    this.#pulls.get(path.key)?.changed();
   }
 
   /** Fetches nothing more; whoever follows is told that the server closes. */
@@ -249,9 +282,18 @@ export class Relay {
     return this.#pulls.size >= this.#options.maxPulls;
   }
 
-  #begin(path: ResourcePath, headers: Readonly<Record<string, string>>): Pull {
+  #waitersOf({ key }: ResourcePath): Waiters {
+    const waiters = this.#waiters.get(key) ?? new Waiters();
+    this.#waiters.set(key, waiters);
+    return waiters;
+  }
+
+  /** @throws {StorageBusyError} when there are too many */
+  #begin(path: ResourcePath, via: string, revalidates: boolean): Pull {
+    if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
     const upstream = this.upstreamOf(path) as Upstream;
-    const pull = new Pull(path, upstream, headers, this.#options);
+    const waiters = this.#waitersOf(path);
+    const pull = new Pull({ path, upstream, via, revalidates, waiters }, this.#pullOptions);
     this.#pulls.set(path.key, pull);
     this.#sweep ??= setInterval(() => this.#stopIdle(), SWEEP_MS).unref();
     void pull.over.then(() => this.#isOver(pull));
@@ -259,27 +301,25 @@ export class Relay {
   }
 
   #isOver(pull: Pull): void {
-    const { key } = pull.path;
+    const { path, via, verdict = UNKNOWN } = pull;
+    const { key } = path;
     this.#pulls.delete(key);
-    this.#count(pull);
+    this.#kept.grown(path, pull.part.committed);
     this.#makeRoom();
     this.#idleSince.delete(pull);
     if (this.#pulls.size === 0) {
       clearInterval(this.#sweep);
       this.#sweep = undefined;
     }
-    const { failure, isUnkept } = pull;
-    if (!pull.isKept && !isUnkept) return;
-    const isMissing = failure instanceof ResourceNotFoundError;
-    const seenMs = failure === undefined ? CHECKED_MS : isMissing ? MISSING_MS : FAILED_MS;
-    const untilMs = performance.now() + (isUnkept ? UNKEPT_MS : seenMs);
-    this.#known.set(key, { untilMs, isElsewhere: isUnkept, failure });
-    if (this.#known.size > MAX_KNOWN) this.#known.delete(this.#known.keys().next().value as string);
+    if (pull.isRemembered) this.#known.add(path, verdict, via);
+    if (this.#waitersOf(path).waitMs === 0) this.#waiters.delete(key);
+    else if (verdict.kind !== 'stored') setTimeout(() => this.#beginAnew(pull), FAILED_MS).unref();
   }
 
-  /** Counts what a pull has brought. */
-  #count({ path, committed }: Pull): void {
-    if (committed > 0) this.#kept.used(path, committed);
+  /** Waits on for those who do: what they wait for is made here. */
+  #beginAnew({ path, via }: Pull): void {
+    if (this.#waitersOf(path).waitMs === 0) this.#waiters.delete(path.key);
+    else if (!this.#isClosed && !this.#isFull && !this.#pulls.has(path.key)) this.#begin(path, via, false);
   }
 
   /** Deletes what is too much. */
@@ -288,17 +328,10 @@ export class Relay {
     void this.#kept.evict(isLive, (path) => this.changed(path));
   }
 
-  #knownOf({ key }: ResourcePath): Known | undefined {
-    const known = this.#known.get(key);
-    if (known === undefined || known.untilMs > performance.now()) return known;
-    this.#known.delete(key);
-    return undefined;
-  }
-
   /** Makes room, and stops what nobody has read for a while, unless little is missing. */
   #stopIdle(): void {
     const now = performance.now();
-    for (const pull of this.#pulls.values()) this.#count(pull);
+    for (const { path, part } of this.#pulls.values()) this.#kept.grown(path, part.committed);
     this.#makeRoom();
     for (const pull of this.#pulls.values()) {
       if (pull.readerCount > 0) {
@@ -316,25 +349,14 @@ export class Relay {
   /** Whether a pull that nobody has read for so long is stopped. When there are too many, others need its place. */
   #isTooIdle(pull: Pull, idleMs: number): boolean {
     if (this.#isFull) return idleMs >= SWEEP_MS;
-    if (idleMs < this.#options.idleMs || isNearlyThere(pull)) return false;
-    return pull.isMissing || !this.#options.goesOnForNobody;
+    if (idleMs < this.#options.idleMs || isNearlyThere(pull.part)) return false;
+    return pull.state.phase === 'waiting' || !this.#options.goesOnForNobody;
   }
 }
 
-/**
- * What is here of what is being fetched; undefined when it goes.
- *
- * @throws why it has failed meanwhile: what is here may be a part
- */
-function servedBy(pull: Pull): Served | undefined {
-  if (pull.isTooLong) return undefined;
-  if (pull.failure !== undefined) throw pull.failure;
-  if (pull.isOver) return ALL;
-  const { part } = pull;
-  return { ...part, isCaughtUp: part.size !== undefined && part.committed >= part.size };
-}
-
-function isNearlyThere({ committed, size = 0 }: Pull): boolean {
+function isNearlyThere({ committed, size = 0 }: Part): boolean {
   const missing = size - committed;
   return missing > 0 && missing < SMALL_REST_BYTES && missing < size * SMALL_REST;
 }
+
+function ignore(): void {}

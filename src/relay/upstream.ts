@@ -1,4 +1,5 @@
 import { ResourcePath } from '../wire/resource-path.ts';
+import { Reachability } from './reachability.ts';
 import type { UpstreamOption } from './upstream-option.ts';
 
 /** What a server is from which something comes: one of ours, which is followed, or any other. */
@@ -18,6 +19,7 @@ export class Upstream {
   readonly headers: Readonly<Record<string, string>>;
   /** Whether users' own `Authorization` is passed on to it, if it is one of ours. */
   readonly passesAuthorization: boolean;
+  readonly reachability = new Reachability();
   #kind: UpstreamKind | undefined;
   #knownAtMs = 0;
 
@@ -35,7 +37,9 @@ export class Upstream {
     return isOld ? undefined : this.#kind;
   }
 
+  /** One that was found to be one of ours stays that: what seems to be another one is in front of it. */
   set kind(kind: UpstreamKind | undefined) {
+    if (this.#kind === 'ours') return;
     this.#kind = kind;
     this.#knownAtMs = performance.now();
   }

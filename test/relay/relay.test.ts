@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openAppend } from '../../src/client/index.ts';
 import { Core } from '../../src/core/core.ts';
+import { Forwarder } from '../../src/relay/forward.ts';
 import { Relay, type RelayOptions } from '../../src/relay/relay.ts';
 import { parseUpstream } from '../../src/relay/upstream-option.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
@@ -22,8 +23,10 @@ async function startRelay(options: Partial<RelayOptions> = {}) {
   const core = await Core.open(root, { durability: 'os', graceMs: 0, fileMode: 0o644 });
   const lines: string[] = [];
   const note = (detail: object, message: string) => void lines.push(`${message} ${JSON.stringify(detail)}`);
+  const forwarder = new Forwarder();
   const relay = new Relay({
     core,
+    forwarder,
     log: { debug: note, info: note },
     upstreams: [parseUpstream(origin.url(''))],
     headTimeoutMs: 30_000,
@@ -38,6 +41,7 @@ async function startRelay(options: Partial<RelayOptions> = {}) {
   onTestFinished(async () => {
     const closed = core.close();
     await relay.close();
+    forwarder.close();
     await closed;
   });
   return { origin, root, core, relay, lines };

@@ -3,7 +3,7 @@ import type { Core } from '../../core/core.ts';
 import type { OpenFile } from '../../core/open-file.ts';
 import type { KeptAnswer } from '../../relay/kept-answer.ts';
 import type { Copied } from '../../relay/local-copy.ts';
-import type { Served } from '../../relay/relay.ts';
+import type { Served } from '../../relay/readiness.ts';
 import { RangeNotSatisfiableError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { contentRange, multipartBody, rangesFor } from '../response/byte-ranges.ts';
@@ -50,10 +50,10 @@ export class KeptResponder {
     kept: Kept,
     signal: AbortSignal,
   ): Promise<void> {
-    const { answer, copied, via } = kept;
+    const { answer, copied, served, via } = kept;
     const isWhole = copied.outcome?.reason === 'finished';
     const headers = passedOn(answer.headers, FOR_THE_NEXT);
-    reply.headers({ ...foreign(headers, isWhole ? 'hit' : 'fwd=miss; stored'), via });
+    reply.headers({ ...foreign(headers, served.cacheStatus), via });
     if (isWhole) await this.#sendWhole(request, reply, path, kept);
     else await this.#sendComing(request, reply, path, kept, signal);
   }

@@ -1,7 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
-import { type Asker, Relay, type Served } from '../../relay/relay.ts';
+import { Forwarder } from '../../relay/forward.ts';
+import type { OpenAnswer } from '../../relay/open-answer.ts';
+import { type Asker, isServed, type Served } from '../../relay/readiness.ts';
+import { Relay } from '../../relay/relay.ts';
 import type { Upstream } from '../../relay/upstream.ts';
 import type { UpstreamOption } from '../../relay/upstream-option.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
@@ -44,6 +47,9 @@ const CONDITIONS = [
 /** Of those, the ones that ask for a part of it. */
 const PARTS = ['range', 'if-range'];
 
+/** In `Cache-Control` of a reader who wants what is there by now (RFC 9111, section 5.2.1). */
+const REVALIDATES = /(?:^|[\s,])(?:no-cache|max-age=0)\b/;
+
 /** Options of {@link RelayResponder}. */
 export interface RelayResponderOptions {
   upstreams: readonly UpstreamOption[];
@@ -65,10 +71,14 @@ type Found =
   | { way: 'joined'; served: Served; size: number; range?: Range }
   /** As the other server has answered: it is here, or under way. */
   | ({ way: 'kept' } & Omit<Kept, 'via'>)
+  /** With the answer that was got for it, and is not kept. */
+  | { way: 'given'; answer: OpenAnswer }
   /** By dropping what is here. */
   | { way: 'forgotten' }
   /** By the other server. */
   | { way: 'there'; authorization?: string };
+
+const HERE: Found = { way: 'here' };
 
 const THERE: Found = { way: 'there' };
 
@@ -78,6 +88,7 @@ const THERE: Found = { way: 'there' };
  */
 export class RelayResponder {
   readonly #core: Core;
+  readonly #forwarder = new Forwarder();
   readonly #relay: Relay;
   readonly #tunnel: Tunnel;
   readonly #kept: KeptResponder;
@@ -92,6 +103,7 @@ export class RelayResponder {
     this.#relay = new Relay({
       core,
       log,
+      forwarder: this.#forwarder,
       upstreams,
       headTimeoutMs: HEAD_TIMEOUT_MS,
       silenceMs: SILENCE_MS,
@@ -102,7 +114,7 @@ export class RelayResponder {
       // Each has a connection and a file, and somebody reads it.
       maxPulls: Math.max(1, liveResourcesWithin(descriptorLimit())),
     });
-    this.#tunnel = new Tunnel(server, appends, prefix);
+    this.#tunnel = new Tunnel(server, this.#forwarder, appends, prefix);
     this.#kept = new KeptResponder(core);
   }
 
@@ -113,8 +125,8 @@ export class RelayResponder {
 
   /** Fetches nothing more. */
   async close(): Promise<void> {
-    this.#tunnel.close();
     await this.#relay.close();
+    this.#forwarder.close();
   }
 
   /**
@@ -135,6 +147,8 @@ export class RelayResponder {
         await this.#kept.send(request, reply, path, { ...found, via }, client.signal);
       } else if (found.way === 'joined') {
         await this.#join(request, reply, path, found, client.signal);
+      } else if (found.way === 'given') {
+        this.#tunnel.give(request, reply, found.answer.release(), { upstream, via });
       } else if (found.way === 'forgotten') {
         await this.#relay.forget(path);
         await reply.code(204).send();
@@ -169,19 +183,21 @@ export class RelayResponder {
       if (kind !== 'foreign') return { way: 'there', authorization };
     }
     if (!isRead(request)) return this.#wayOfWrite(request, path, client);
-    if (isFollow(request)) return { way: await this.#wayOfFollow(request, path, client) };
+    if (isFollow(request)) return this.#wayOfFollow(request, path, client);
     if (path.isRoot || path.trailingSlash) return THERE;
     if (parameterOf(request, StreamQuery.live) !== undefined) {
-      return { way: await this.#wayOfLive(request, path, client) };
+      return this.#wayOfLive(request, path, client);
     }
     if (upstream.kind !== 'ours' && isPersonal(request)) return THERE;
     const isGet = request.method === 'GET';
     const isWhole = isGet && !CONDITIONS.some((name) => name in request.headers);
     // For a part of what is not here the whole of it is not fetched.
+    const asker = askerOf(request, 0, client);
     const served = isWhole
-      ? await this.#ready(request, path, 0, client)
-      : await this.#relay.readyIfHere(path, askerOf(request, 0, client));
+      ? await this.#relay.ready(path, { ...asker, takesAnswer: true })
+      : await this.#relay.readyIfHere(path, asker);
     if (served === undefined || served === 'missing') return THERE;
+    if (!isServed(served)) return { way: 'given', answer: served };
     // By now its kind is known.
     const kept = upstream.kind === 'ours' ? undefined : await this.#relay.keptAt(path);
     if (kept?.copied.outcome?.reason === 'finished') return { way: 'kept', ...kept, served };
@@ -214,39 +230,32 @@ export class RelayResponder {
     );
   }
 
-  async #wayOfFollow(request: FastifyRequest, path: ResourcePath, client: Client): Promise<'here' | 'there'> {
+  async #wayOfFollow(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Found> {
     const { from = 0, lines, holdMs = 0, waitMs } = followRequestOf(request);
     // Which files were there one after the other is known there.
-    if (holdMs > 0) return 'there';
+    if (holdMs > 0) return THERE;
+    const asker = { ...askerOf(request, waitMs, client), follows: true };
     const isSubprotocol = request.headers['sec-websocket-protocol']?.includes(SUBPROTOCOL) === true;
     if (isHandshake(request) && !isSubprotocol) {
-      return (await this.#ready(request, path, 0, client)) === undefined ? 'there' : 'here';
+      return (await this.#relay.ready(path, { ...asker, waitMs: 0 })) === undefined ? THERE : HERE;
     }
-    const served = await this.#ready(request, path, waitMs, client);
-    if (served === undefined) return 'there';
+    const served = await this.#relay.ready(path, { ...asker, takesAnswer: !isHandshake(request) });
+    if (served === undefined) return THERE;
     // It is made here as soon as it is there.
     if (served === 'missing') {
       client.stay();
-      return 'here';
+      return HERE;
     }
-    const isThere = lines === undefined && from >= 0 && from <= served.committed;
-    return isThere || served.isCaughtUp ? 'here' : 'there';
+    if (!isServed(served)) return { way: 'given', answer: served };
+    const isHere = lines === undefined && from >= 0 && from <= served.committed;
+    return isHere || served.isCaughtUp ? HERE : THERE;
   }
 
-  async #wayOfLive(request: FastifyRequest, path: ResourcePath, client: Client): Promise<'here' | 'there'> {
-    const served = await this.#ready(request, path, 0, client);
-    if (served === undefined || served === 'missing') return 'there';
+  async #wayOfLive(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Found> {
+    const served = await this.#relay.ready(path, { ...askerOf(request, 0, client), follows: true });
+    if (!isServed(served)) return THERE;
     const isFromBeginning = (parameterOf(request, StreamQuery.offset) ?? '-1') === '-1';
-    return served.isCaughtUp || isFromBeginning ? 'here' : 'there';
-  }
-
-  #ready(
-    request: FastifyRequest,
-    path: ResourcePath,
-    waitMs: number,
-    client: Client,
-  ): Promise<Served | 'missing' | undefined> {
-    return this.#relay.ready(path, askerOf(request, waitMs, client));
+    return served.isCaughtUp || isFromBeginning ? HERE : THERE;
   }
 
   /** Answers with what the file had when it was asked for, or a part of that, as it comes. */
@@ -303,8 +312,9 @@ class Client {
   readonly #abort = (): void => this.#aborter.abort();
 }
 
-function askerOf({ headers: { via } }: FastifyRequest, waitMs: number, { signal }: Client): Asker {
-  return { via: headerText(via), waitMs, signal };
+function askerOf({ headers }: FastifyRequest, waitMs: number, { signal }: Client): Asker {
+  const { via, pragma, 'cache-control': control = pragma } = headers;
+  return { via: headerText(via), waitMs, revalidates: REVALIDATES.test(control ?? ''), signal };
 }
 
 function isRead(request: FastifyRequest): boolean {

@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { answerTo, Forwarder } from '../../relay/forward.ts';
+import { answerTo, type Forwarder } from '../../relay/forward.ts';
 import type { Upstream } from '../../relay/upstream.ts';
 import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -47,26 +47,23 @@ export interface Passage {
 
 /** Passes requests and handshakes on to another server, and answers and bytes of both back, as they come. */
 export class Tunnel {
-  readonly #forwarder = new Forwarder();
+  readonly #forwarder: Forwarder;
   readonly #appends: ActiveConnections;
   readonly #sockets: ServerSockets;
   readonly #continues: Continues;
   readonly #prefix: string;
 
   /**
+   * @param forwarder makes the connections
    * @param appends which the server lets come to an end when it closes
    * @param prefix what stands before every resource's path in URLs; empty or `/…`
    */
-  constructor(server: Server, appends: ActiveConnections, prefix: string) {
+  constructor(server: Server, forwarder: Forwarder, appends: ActiveConnections, prefix: string) {
+    this.#forwarder = forwarder;
     this.#sockets = ServerSockets.of(server);
     this.#continues = Continues.of(server);
     this.#appends = appends;
     this.#prefix = prefix;
-  }
-
-  /** Closes the connections that nobody uses. */
-  close(): void {
-    this.#forwarder.close();
   }
 
   /**
@@ -105,6 +102,17 @@ export class Tunnel {
     }
   }
 
+  /** Gives an answer that was got already. */
+  give(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    response: IncomingMessage,
+    { upstream, via }: Pick<Passage, 'upstream' | 'via'>,
+  ): void {
+    allowIdle(request.raw.socket);
+    this.#answer(request, reply, response, upstream, via, 'fwd=uri-miss');
+  }
+
   #begin(request: FastifyRequest, { upstream, path, via, authorization }: Passage): ClientRequest {
     const { raw } = request;
     const isChunked = raw.headers['transfer-encoding'] !== undefined;
@@ -128,6 +136,7 @@ export class Tunnel {
     response: IncomingMessage,
     upstream: Upstream,
     via: string,
+    cacheStatus = 'fwd=bypass',
   ): void {
     const { socket } = request.raw;
     const { raw } = reply;
@@ -135,7 +144,7 @@ export class Tunnel {
     const isChunked = coding !== undefined && request.raw.httpVersion !== '1.0';
     const headers = passedOn(response.headers, FOR_THE_NEXT);
     reply.headers({
-      ...(upstream.kind === 'ours' ? headers : foreign(headers, 'fwd=bypass')),
+      ...(upstream.kind === 'ours' ? headers : foreign(headers, cacheStatus)),
       ...(location !== undefined && { location: this.#locationOf(request, upstream, location) }),
       ...(isChunked && trailerHeader(response)),
       via,
