@@ -9,6 +9,7 @@ import {
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { abortable } from './abortable.ts';
 import { kindByAnswer } from './answered.ts';
+import { assertUncrossed, isOfRelay } from './crossed.ts';
 import { Fetching, type Part } from './fetching.ts';
 import { KeptAnswer } from './kept-answer.ts';
 import { KeptCopies } from './kept-copies.ts';
@@ -174,7 +175,13 @@ export class Relay {
       }
       if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
       pull = this.#begin(path, headers);
-    } else pull.joined();
+    } else {
+      pull.joined();
+      if (isOfRelay(via)) {
+        const asked = new Fetching(path, pull.upstream, headers, this.#options);
+        await assertUncrossed(pull.headFor(signal), asked);
+      }
+    }
     if (waitMs > 0) pull.await(waitMs, signal);
     this.#idleSince.delete(pull);
     const head = pull.isMissing ? 'missing' : await pull.headFor(signal);
