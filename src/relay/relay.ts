@@ -13,6 +13,7 @@ import { assertUncrossed, isOfRelay } from './crossed.ts';
 import { Fetching, type Part } from './fetching.ts';
 import { KeptAnswer } from './kept-answer.ts';
 import { KeptCopies } from './kept-copies.ts';
+import { LivePaths } from './live-paths.ts';
 import { type Copied, LocalCopy } from './local-copy.ts';
 import { Pull } from './pull.ts';
 import type { RelayLog } from './pull-log.ts';
@@ -113,6 +114,7 @@ export class Relay {
   /** By path, the newest ones last. */
   readonly #known = new Map<string, Known>();
   readonly #kept: KeptCopies;
+  readonly #live = new LivePaths();
   #sweep: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -205,6 +207,16 @@ export class Relay {
     return served === 'missing' ? undefined : served;
   }
 
+  /**
+   * Has a path of a server of ours looked at every second, as long as somebody reads it live.
+   *
+   * @returns to be called when that is over, once
+   */
+  watch(path: ResourcePath, via: string | undefined): () => void {
+    this.#startSweep();
+    return this.#live.add(path, { via: this.viaOf(via) });
+  }
+
   /** Whether a path is being fetched. */
   isFetching({ key }: ResourcePath): boolean {
     return this.#pulls.has(key);
@@ -260,7 +272,7 @@ export class Relay {
     const upstream = this.upstreamOf(path) as Upstream;
     const pull = new Pull(path, upstream, headers, this.#options);
     this.#pulls.set(path.key, pull);
-    this.#sweep ??= setInterval(() => this.#stopIdle(), SWEEP_MS).unref();
+    this.#startSweep();
     void pull.over.then(() => this.#isOver(pull));
     return pull;
   }
@@ -271,10 +283,6 @@ export class Relay {
     this.#count(pull);
     this.#makeRoom();
     this.#idleSince.delete(pull);
-    if (this.#pulls.size === 0) {
-      clearInterval(this.#sweep);
-      this.#sweep = undefined;
-    }
     const { failure, isUnkept } = pull;
     if (!pull.isKept && !isUnkept) return;
     const isMissing = failure instanceof ResourceNotFoundError;
@@ -300,6 +308,30 @@ export class Relay {
     if (known === undefined || known.untilMs > performance.now()) return known;
     this.#known.delete(key);
     return undefined;
+  }
+
+  #startSweep(): void {
+    if (this.#isClosed) return;
+    this.#sweep ??= setInterval(() => this.#sweepAll(), SWEEP_MS).unref();
+  }
+
+  #sweepAll(): void {
+    this.#stopIdle();
+    this.#lookAtLive();
+    if (this.#pulls.size > 0 || this.#live.count > 0) return;
+    clearInterval(this.#sweep);
+    this.#sweep = undefined;
+  }
+
+  /** Looks whether what has ended, and is read live, goes on. */
+  #lookAtLive(): void {
+    for (const live of this.#live.due(performance.now())) {
+      const { path, headers } = live;
+      if (this.#isFull || this.#pulls.has(path.key)) continue;
+      if (this.#knownOf(path) !== undefined) continue;
+      const pull = this.#begin(path, headers);
+      void pull.over.then(() => live.looked(pull.failure !== undefined));
+    }
   }
 
   /** Makes room, and stops what nobody has read for a while, unless little is missing. */
