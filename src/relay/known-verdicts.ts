@@ -1,5 +1,5 @@
 import type { ResourcePath } from '../wire/resource-path.ts';
-import { type Asker, holdsFor } from './readiness.ts';
+import { holdsFor, type Wanted } from './readiness.ts';
 import type { Verdict } from './verdict.ts';
 
 /** About how many paths something is known. */
@@ -26,7 +26,7 @@ export class KnownVerdicts {
   }
 
   /** What holds for somebody who asks by way of these servers. */
-  get({ key }: ResourcePath, asker: Asker, via: string): Verdict | undefined {
+  get({ key }: ResourcePath, asker: Wanted, via: string): Verdict | undefined {
     const known = this.#known.get(key);
     if (known === undefined) return undefined;
     if (known.untilMs <= performance.now()) this.#known.delete(key);

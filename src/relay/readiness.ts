@@ -18,6 +18,9 @@ export interface Asker {
   signal: AbortSignal;
 }
 
+/** What is no answer for everybody. */
+export type Wanted = Pick<Asker, 'waitMs' | 'revalidates'>;
+
 /** What is here of a path. */
 export interface Served extends Part {
   /** Whether everything is here that was there when it was asked for. */
@@ -75,7 +78,7 @@ export function collapsed(verdict: Verdict): string {
 }
 
 /** Whether what was found out for one who has asked by way of these servers is an answer for another one. */
-export function holdsFor(verdict: Verdict, via: string, asker: Asker, asksVia: string): boolean {
+export function holdsFor(verdict: Verdict, via: string, asker: Wanted, asksVia: string): boolean {
   if (verdict.kind === 'unknown') return false;
   // It is waited for.
   if (verdict.kind === 'failed' && asker.waitMs > 0) return false;

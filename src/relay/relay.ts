@@ -16,6 +16,7 @@ import type { Forwarder } from './forward.ts';
 import { KeptAnswer } from './kept-answer.ts';
 import { KeptCopies } from './kept-copies.ts';
 import { KnownVerdicts } from './known-verdicts.ts';
+import { LivePaths } from './live-paths.ts';
 import type { Copied } from './local-copy.ts';
 import { Pull } from './pull.ts';
 import type { RelayLog } from './pull-log.ts';
@@ -91,6 +92,7 @@ export class Relay {
   readonly #waiters = new Map<string, Waiters>();
   readonly #kept: KeptCopies;
   readonly #pullOptions: PullOptions;
+  readonly #live = new LivePaths();
   #sweep: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -229,6 +231,16 @@ export class Relay {
     return isServed(readiness) ? readiness : undefined;
   }
 
+  /**
+   * Has a path of a server of ours looked at every second, as long as somebody reads it live.
+   *
+   * @returns to be called when that is over, once
+   */
+  watch(path: ResourcePath, via: string | undefined): () => void {
+    this.#startSweep();
+    return this.#live.add(path, this.viaOf(via));
+  }
+
   /** Whether a path is being fetched. */
   isFetching({ key }: ResourcePath): boolean {
     return this.#pulls.has(key);
@@ -295,7 +307,7 @@ export class Relay {
     const waiters = this.#waitersOf(path);
     const pull = new Pull({ path, upstream, via, revalidates, waiters }, this.#pullOptions);
     this.#pulls.set(path.key, pull);
-    this.#sweep ??= setInterval(() => this.#stopIdle(), SWEEP_MS).unref();
+    this.#startSweep();
     void pull.over.then(() => this.#isOver(pull));
     return pull;
   }
@@ -307,10 +319,6 @@ export class Relay {
     this.#kept.grown(path, pull.part.committed);
     this.#makeRoom();
     this.#idleSince.delete(pull);
-    if (this.#pulls.size === 0) {
-      clearInterval(this.#sweep);
-      this.#sweep = undefined;
-    }
     if (pull.isRemembered) this.#known.add(path, verdict, via);
     if (this.#waitersOf(path).waitMs === 0) this.#waiters.delete(key);
     else if (verdict.kind !== 'stored') setTimeout(() => this.#beginAnew(pull), FAILED_MS).unref();
@@ -326,6 +334,30 @@ export class Relay {
   #makeRoom(): void {
     const isLive = (path: ResourcePath) => this.isFetching(path);
     void this.#kept.evict(isLive, (path) => this.changed(path));
+  }
+
+  #startSweep(): void {
+    if (this.#isClosed) return;
+    this.#sweep ??= setInterval(() => this.#sweepAll(), SWEEP_MS).unref();
+  }
+
+  #sweepAll(): void {
+    this.#stopIdle();
+    this.#lookAtLive();
+    if (this.#pulls.size > 0 || this.#live.count > 0) return;
+    clearInterval(this.#sweep);
+    this.#sweep = undefined;
+  }
+
+  /** Looks whether what has ended, and is read live, goes on. */
+  #lookAtLive(): void {
+    for (const live of this.#live.due(performance.now())) {
+      const { path, via } = live;
+      if (this.#isFull || this.#pulls.has(path.key)) continue;
+      if (this.#known.get(path, { waitMs: 0 }, via) !== undefined) continue;
+      const pull = this.#begin(path, via, false);
+      void pull.over.then(() => live.looked(pull.verdict?.kind === 'failed'));
+    }
   }
 
   /** Makes room, and stops what nobody has read for a while, unless little is missing. */

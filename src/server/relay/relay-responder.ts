@@ -65,8 +65,8 @@ export interface RelayResponderOptions {
 
 /** How a request is served that is for what comes from another server. */
 type Found =
-  /** By the protocols of this server: it is here. */
-  | { way: 'here' }
+  /** By the protocols of this server: it is here. Who reads it live may stay for longer than it comes. */
+  | { way: 'here'; isLive?: boolean }
   /** From the file while it still comes: so many bytes of it, or a part of these. */
   | { way: 'joined'; served: Served; size: number; range?: Range }
   /** As the other server has answered: it is here, or under way. */
@@ -142,7 +142,12 @@ export class RelayResponder {
     const client = new Client(request);
     try {
       const found = await this.#wayOf(request, path, upstream, client);
-      if (found.way === 'here') return false;
+      if (found.way === 'here') {
+        if (found.isLive === true && !request.raw.socket.destroyed) {
+          reply.raw.once('close', this.#relay.watch(path, headerText(request.headers.via)));
+        }
+        return false;
+      }
       if (found.way === 'kept') {
         await this.#kept.send(request, reply, path, { ...found, via }, client.signal);
       } else if (found.way === 'joined') {
@@ -186,7 +191,8 @@ export class RelayResponder {
     if (isFollow(request)) return this.#wayOfFollow(request, path, client);
     if (path.isRoot || path.trailingSlash) return THERE;
     if (parameterOf(request, StreamQuery.live) !== undefined) {
-      return this.#wayOfLive(request, path, client);
+      const found = await this.#wayOfLive(request, path, client);
+      return found.way === 'here' ? { ...found, isLive: upstream.kind === 'ours' } : found;
     }
     if (upstream.kind !== 'ours' && isPersonal(request)) return THERE;
     const isGet = request.method === 'GET';
