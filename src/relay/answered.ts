@@ -83,27 +83,34 @@ class FetchedAnswer {
    * @returns undefined when it says of something else that it still holds
    */
   async #answered(answer: OpenAnswer, kept: KeptBody | undefined): Promise<Answered | undefined> {
-    const { upstream } = this.#fetching;
-    let isOffered = false;
+    let verdict: Answered | undefined;
+    let isToFollow = false;
     try {
-      if (await isOfOurs(answer)) {
-        upstream.kind = 'ours';
-        // An error is about what is followed; what is there for those who read is another question.
-        return answer.isOk ? 'followable' : await refusalOf(this.#fetching, this.#here, answer);
-      }
-      if (this.#here !== undefined && this.#here.answer === undefined) {
-        // What is in front of one of ours does not know what is there.
-        throw new UpstreamError(`${upstream.origin} has not answered itself: HTTP status ${answer.status}`);
-      }
-      // Errors may be those of something in front of one of ours, too.
-      if (answer.isOk || answer.status === 304) upstream.kind = 'foreign';
-      const verdict = await this.#judge(answer, kept);
-      isOffered = verdict?.kind === 'bypass' && kept?.isWhole !== false && isForAnybody(answer);
+      isToFollow = await isOfOurs(answer);
+      verdict = isToFollow ? await this.#ours(answer) : await this.#foreign(answer, kept);
       return verdict;
     } finally {
-      if (isOffered) this.#fetching.offer(answer);
-      else answer.cancel();
+      const isBypass = verdict !== 'followable' && verdict?.kind === 'bypass';
+      if (isBypass && kept?.isWhole !== false && isForAnybody(answer)) {
+        this.#fetching.offer(answer, isToFollow);
+      } else answer.cancel();
     }
+  }
+
+  #ours(answer: OpenAnswer): Promise<Answered> | Answered {
+    this.#fetching.upstream.kind = 'ours';
+    return answer.isOk ? 'followable' : refusalOf(this.#fetching, this.#here, answer);
+  }
+
+  #foreign(answer: OpenAnswer, kept: KeptBody | undefined): Promise<Verdict | undefined> {
+    const { upstream } = this.#fetching;
+    if (this.#here !== undefined && this.#here.answer === undefined) {
+      // What is in front of one of ours does not know what is there.
+      throw new UpstreamError(`${upstream.origin} has not answered itself: HTTP status ${answer.status}`);
+    }
+    // Errors may be those of something in front of one of ours, too.
+    if (answer.isOk || answer.status === 304) upstream.kind = 'foreign';
+    return this.#judge(answer, kept);
   }
 
   /** Does with an answer what is to be done with it. */

@@ -82,7 +82,7 @@ export class Fetching implements LeaseHolder {
   /** Of JSON: what has come of a line that has no end yet. */
   #line: Buffer[] | undefined;
   #lineBytes = 0;
-  #answer: OpenAnswer | undefined;
+  #offered: { answer: OpenAnswer; isToFollow: boolean } | undefined;
 
   constructor(
     path: ResourcePath,
@@ -160,16 +160,21 @@ export class Fetching implements LeaseHolder {
     if (verdict.kind === 'bypass') this.log.unkept(verdict.why);
   }
 
-  /** Gives an answer that is not kept to whoever has asked first: it is not asked for twice. */
-  offer(answer: OpenAnswer): void {
-    this.#answer = answer;
+  /**
+   * Gives an answer that is not kept to whoever has asked first: it is not asked for twice.
+   *
+   * @param isToFollow whether it is one to who follows only
+   */
+  offer(answer: OpenAnswer, isToFollow: boolean): void {
+    this.#offered = { answer, isToFollow };
   }
 
-  /** Takes what was offered, which is the caller's own then. */
-  takeOffered(): OpenAnswer | undefined {
-    const answer = this.#answer;
-    this.#answer = undefined;
-    return answer;
+  /** Takes what was offered, if it is an answer to that, which is the caller's own then. */
+  takeOffered(asksTo: 'read' | 'follow' | undefined): OpenAnswer | undefined {
+    const offered = this.#offered;
+    if (asksTo === undefined || (offered?.isToFollow === true && asksTo !== 'follow')) return undefined;
+    this.#offered = undefined;
+    return offered?.answer;
   }
 
   /** Notes whether bytes may come. */

@@ -106,9 +106,9 @@ export class Pull {
     if (['asking', 'waiting'].includes(this.state.phase)) this.#isOutdated = true;
   }
 
-  /** Takes the answer that is not kept, if nobody has. */
-  takeOffered(): OpenAnswer | undefined {
-    return this.#fetching.takeOffered();
+  /** Takes the answer that is not kept, if nobody has, and it is one to what is asked. */
+  takeOffered(asksTo: 'read' | 'follow' | undefined): OpenAnswer | undefined {
+    return this.#fetching.takeOffered(asksTo);
   }
 
   /** What is here. */
@@ -158,7 +158,7 @@ export class Pull {
     progress.become({ phase: 'over', verdict: verdict ?? UNKNOWN });
     log.closed(lease, failure);
     // Whoever takes it has by then.
-    setImmediate(() => this.takeOffered()?.cancel());
+    setImmediate(() => this.#fetching.takeOffered('follow')?.cancel());
   }
 
   #failed(error: unknown): Verdict {

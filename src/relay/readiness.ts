@@ -12,8 +12,8 @@ export interface Asker {
   follows?: boolean;
   /** Whether it wants what was held against what is there. */
   revalidates?: boolean;
-  /** Whether it can be given the answer that is not kept, if it is the first to ask. */
-  takesAnswer?: boolean;
+  /** What it would ask there: it can be given the answer to that which is not kept, if it is the first to ask. */
+  asksTo?: 'read' | 'follow';
   /** Aborts when nobody asks any more. */
   signal: AbortSignal;
 }

@@ -181,7 +181,7 @@ export class Relay {
     }
     const verdict = pull.verdict ?? UNKNOWN;
     if (running === undefined && verdict.kind !== 'unknown') {
-      return (asker.takesAnswer === true ? pull.takeOffered() : undefined) ?? readinessOf(verdict);
+      return pull.takeOffered(asker.asksTo) ?? readinessOf(verdict);
     }
     if (holdsFor(verdict, pull.via, asker, via)) return readinessOf(verdict, collapsed(verdict));
     await abortable(pull.over, signal);
@@ -220,14 +220,14 @@ export class Relay {
    * As {@link ready}, of what is here, as far as that went, or under way already; undefined of anything else: nothing is fetched
    * from its beginning for that.
    */
-  async readyIfHere(path: ResourcePath, asker: Asker): Promise<Served | undefined> {
+  async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Served | undefined> {
     const pull = this.#pulls.get(path.key);
     if (pull?.isEnding) await abortable(pull.over, asker.signal);
     else if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
     else if (pull?.state.phase === 'waiting') return undefined;
     const copied = await this.#kept.at(path).look();
     const hasEnded = copied === 'own' || copied?.outcome !== undefined;
-    const readiness = hasEnded ? await this.ready(path, { ...asker, takesAnswer: false }) : undefined;
+    const readiness = hasEnded ? await this.ready(path, asker) : undefined;
     return isServed(readiness) ? readiness : undefined;
   }
 

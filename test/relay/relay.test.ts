@@ -164,6 +164,8 @@ describe('a pull', () => {
     const ready = relay.ready(F, { ...NOBODY, signal: client.signal });
     client.abort();
     await expect(ready).rejects.toMatchObject({ name: 'AbortError' });
+    // Nor is it fetched for nobody.
+    await waitFor(() => !relay.isFetching(F), 'it to be stopped');
   });
 
   test('of what is waited for ends when nobody waits any more', async () => {

@@ -17,6 +17,7 @@ import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake, verbOf } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
 import { contentRange } from '../response/byte-ranges.ts';
+import { copyTag } from '../response/conditions.ts';
 import { contentTypeOf } from '../response/content-type.ts';
 import type { Range } from '../response/file-body.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
@@ -200,7 +201,7 @@ export class RelayResponder {
     // For a part of what is not here the whole of it is not fetched.
     const asker = askerOf(request, 0, client);
     const served = isWhole
-      ? await this.#relay.ready(path, { ...asker, takesAnswer: true })
+      ? await this.#relay.ready(path, { ...asker, asksTo: 'read' })
       : await this.#relay.readyIfHere(path, asker);
     if (served === undefined || served === 'missing') return THERE;
     if (!isServed(served)) return { way: 'given', answer: served };
@@ -209,7 +210,7 @@ export class RelayResponder {
     if (kept?.copied.outcome?.reason === 'finished') return { way: 'kept', ...kept, served };
     if (kept === undefined && served.isCaughtUp) return { way: 'here' };
     const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
-    const range = isPart ? partOfComing(request.headers, served, kept?.answer.strongTag ?? '') : undefined;
+    const range = isPart ? partOfComing(request.headers, served, tagOf(served, kept)) : undefined;
     if (!isWhole && range === undefined) return THERE;
     if (kept !== undefined) {
       return this.#relay.isFetching(path) ? { way: 'kept', ...kept, served, range } : THERE;
@@ -240,12 +241,15 @@ export class RelayResponder {
     const { from = 0, lines, holdMs = 0, waitMs } = followRequestOf(request);
     // Which files were there one after the other is known there.
     if (holdMs > 0) return THERE;
-    const asker = { ...askerOf(request, waitMs, client), follows: true };
+    const asker: Asker = { ...askerOf(request, waitMs, client), follows: true };
     const isSubprotocol = request.headers['sec-websocket-protocol']?.includes(SUBPROTOCOL) === true;
     if (isHandshake(request) && !isSubprotocol) {
       return (await this.#relay.ready(path, { ...asker, waitMs: 0 })) === undefined ? THERE : HERE;
     }
-    const served = await this.#relay.ready(path, { ...asker, takesAnswer: !isHandshake(request) });
+    const served = await this.#relay.ready(
+      path,
+      isHandshake(request) ? asker : { ...asker, asksTo: 'follow' },
+    );
     if (served === undefined) return THERE;
     // It is made here as soon as it is there.
     if (served === 'missing') {
@@ -282,6 +286,8 @@ export class RelayResponder {
       'content-type': type,
       'content-length': wanted.end - wanted.start,
       'cache-control': 'no-cache',
+      'accept-ranges': 'bytes',
+      etag: tagOf(served),
       ...statusHeaders(outcome?.status),
     });
     void sendStream(request, reply, body);
@@ -336,6 +342,12 @@ function isPersonal({ headers, raw }: FastifyRequest): boolean {
 
 function isFollow(request: FastifyRequest): boolean {
   return request.method === 'GET' && (isHandshake(request) || verbOf(request) === 'FOLLOW');
+}
+
+/** The strong entity tag of what still comes; empty without one. */
+function tagOf({ size, generation }: Served, kept?: Pick<Kept, 'answer'>): string {
+  if (kept !== undefined) return kept.answer.strongTag;
+  return size === undefined || generation === undefined ? '' : copyTag(size, generation);
 }
 
 function headerText(value: string | string[] | undefined): string | undefined {
