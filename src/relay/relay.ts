@@ -190,7 +190,7 @@ export class Relay {
 
   /** Joins what is under way already. */
   async #join(pull: Pull, { via, signal }: Asker): Promise<void> {
-    pull.joined();
+    if (pull.verdict === undefined) pull.joined();
     if (!isOfRelay(via)) return;
     const asked = new Fetching(pull.path, pull.upstream, { via: this.viaOf(via) }, this.#pullOptions);
     await assertUncrossed(pull.toldTo(signal), asked);

@@ -7,7 +7,9 @@ import { Forwarder } from '../../src/relay/forward.ts';
 import { Relay, type RelayOptions } from '../../src/relay/relay.ts';
 import { parseUpstream } from '../../src/relay/upstream-option.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
+import { ChaosProxy, NO_CHAOS } from '../support/chaos/proxy.ts';
 import { CollectingSink } from '../support/core/harness.ts';
+import { Random } from '../support/random.ts';
 import { startOrigin } from '../support/relay/origin.ts';
 import { headOf, rangeStart, ScriptedServer, say } from '../support/relay/scripted.ts';
 import { temporaryDirectory } from '../support/server/server.ts';
@@ -172,6 +174,7 @@ describe('a pull', () => {
     await waitFor(() => sink.endReason !== undefined, 'the end');
     expect(sink.endReason).toBe('interrupted');
     await expect(relay.ready(F, NOBODY)).rejects.toMatchObject({ code: 'HFS_UPSTREAM_TIMEOUT' });
+    await waitFor(() => lines.at(-1)?.startsWith('pull closed') === true, 'the line');
     expect(lines.at(-1)).toContain(
       '"reason":"HFS_UPSTREAM_TIMEOUT","detail":"the answer has stalled","bytes":600,',
     );
@@ -186,6 +189,25 @@ describe('a pull', () => {
     await expect(ready).rejects.toMatchObject({ name: 'AbortError' });
     // Nor is it fetched for nobody.
     await waitFor(() => !relay.isFetching(F), 'it to be stopped');
+  });
+
+  test('of what is waited for begins anew for those who wait when what is in front of its server refuses it', async () => {
+    const origin = await startOrigin();
+    const refusing = await ScriptedServer.start((_request, socket) => say(socket, '403 No', {}, 'not now'));
+    const network = await ChaosProxy.start(origin.port, new Random(1), NO_CHAOS);
+    const { relay } = await startRelay({ upstreams: [parseUpstream(network.url(''))] });
+    const client = new AbortController();
+    onTestFinished(() => client.abort());
+    const waiter = { via: undefined, waitMs: 600_000, signal: client.signal };
+    expect(await relay.ready(F, waiter)).toBe('missing');
+    network.targetPort = Number(new URL(refusing.url).port);
+    network.resetAll();
+    await waitFor(() => !relay.isFetching(F), 'the pull to end');
+    network.targetPort = origin.port;
+    await fetch(origin.url('/f?verb=APPEND'), { method: 'PUT', body: 'here' });
+    const asked = origin.requests.length;
+    // Nobody asks again: it is waited for.
+    await waitFor(() => origin.requests.length > asked, 'another pull');
   });
 
   test('of what is waited for ends when nobody waits any more', async () => {
