@@ -10,9 +10,10 @@ import { allowIdle } from '../node/client-socket.ts';
 import { Continues } from '../node/continues.ts';
 import { isBodyUnderWay } from '../node/rest-of-body.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
+import { assertTransferCoding } from '../request/request-body.ts';
 import { absoluteUrl } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
-import { FOR_THE_NEXT, foreign, passedOn } from './passed-on.ts';
+import { assertConnection, FOR_THE_NEXT, foreign, framingOf, passedOn } from './passed-on.ts';
 
 /** What is for this server: who asks, and for whom. */
 const FOR_US = [
@@ -107,7 +108,8 @@ export class Tunnel {
 
   #begin(request: FastifyRequest, { upstream, path, via, authorization }: Passage): ClientRequest {
     const { raw } = request;
-    const isChunked = raw.headers['transfer-encoding'] !== undefined;
+    assertConnection(raw.headers);
+    assertTransferCoding(raw.headers);
     return this.#forwarder.begin(upstream.urlOf(path, parseTarget(raw.url).queryString), {
       method: raw.method as string,
       isHandshake: request.ws,
@@ -116,7 +118,7 @@ export class Tunnel {
         ...upstream.headers,
         ...(authorization !== undefined && { authorization }),
         via,
-        ...(isChunked && { 'transfer-encoding': 'chunked', ...trailerHeader(raw) }),
+        ...framingOf(raw),
       },
     });
   }
@@ -131,13 +133,15 @@ export class Tunnel {
   ): void {
     const { socket } = request.raw;
     const { raw } = reply;
-    const { location, 'transfer-encoding': coding } = response.headers;
+    const { location } = response.headers;
+    const { 'transfer-encoding': coding, ...framing } = framingOf(response);
     const isChunked = coding !== undefined && request.raw.httpVersion !== '1.0';
     const headers = passedOn(response.headers, FOR_THE_NEXT);
     reply.headers({
       ...(upstream.kind === 'ours' ? headers : foreign(headers, 'fwd=bypass')),
       ...(location !== undefined && { location: this.#locationOf(request, upstream, location) }),
-      ...(isChunked && trailerHeader(response)),
+      // Without chunks there are no trailers.
+      ...((coding === undefined || isChunked) && framing),
       via,
     });
     if (request.ws || isBodyUnderWay(request.raw)) reply.header('connection', 'close');
@@ -207,11 +211,6 @@ function sendBody(raw: IncomingMessage, outgoing: ClientRequest): void {
     outgoing.end();
   });
   raw.on('error', ignore).pipe(outgoing, { end: false });
-}
-
-/** Trailers are announced. */
-function trailerHeader({ headers: { trailer } }: IncomingMessage): { trailer?: string } {
-  return trailer === undefined ? {} : { trailer };
 }
 
 /** Ends a connection as the other one has ended: what was cut looks cut. */
