@@ -74,8 +74,8 @@ export function assertConnection({ connection }: IncomingHttpHeaders): void {
 
 /** How the end of a body is told, in a request or an answer that is passed on: as it was here. */
 export function framingOf({ headers }: IncomingMessage): Record<string, string> {
-  const { 'transfer-encoding': coding, 'content-length': length, trailer } = headers;
-  if (coding !== undefined) {
+  const { 'transfer-encoding': coding = 'identity', 'content-length': length, trailer } = headers;
+  if (coding.trim().toLowerCase() !== 'identity') {
     // Trailers are announced.
     return { 'transfer-encoding': 'chunked', ...(trailer !== undefined && { trailer }) };
   }

@@ -142,11 +142,15 @@ export class RelayResponder {
   async #pass(
     request: FastifyRequest,
     reply: FastifyReply,
-    passage: Omit<Passage, 'headTimeoutMs'>,
+    passage: Omit<Passage, 'headTimeoutMs' | 'silenceMs'>,
   ): Promise<void> {
     const { path } = passage;
     if (!isRead(request)) this.#relay.changed(path);
-    await this.#tunnel.pass(request, reply, { ...passage, headTimeoutMs: HEAD_TIMEOUT_MS });
+    await this.#tunnel.pass(request, reply, {
+      ...passage,
+      headTimeoutMs: HEAD_TIMEOUT_MS,
+      silenceMs: SILENCE_MS,
+    });
     if (!isRead(request)) this.#relay.changed(path);
   }
 

@@ -1,4 +1,4 @@
-import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server } from 'node:http';
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { answerTo, Forwarder } from '../../relay/forward.ts';
@@ -32,6 +32,9 @@ const FOR_US = [
   'x-forwarded-proto',
 ];
 
+/** How answers may be coded for their way: Node decodes the one, and the other says nothing. */
+const PASSABLE = ['chunked', 'identity'];
+
 const NOTHING: Buffer = Buffer.alloc(0);
 
 /** What is passed on. */
@@ -44,6 +47,8 @@ export interface Passage {
   authorization: string | undefined;
   /** Longest time to the head of the answer once the request has been sent, in milliseconds. */
   headTimeoutMs: number;
+  /** Longest time without a byte of an answer of a server that is none of ours, in milliseconds. */
+  silenceMs: number;
 }
 
 /** Passes requests and handshakes on to another server, and answers and bytes of both back, as they come. */
@@ -77,7 +82,7 @@ export class Tunnel {
    */
   async pass(request: FastifyRequest, reply: FastifyReply, passage: Passage): Promise<void> {
     const { raw } = request;
-    const { upstream, path, via, headTimeoutMs } = passage;
+    const { upstream, path, headTimeoutMs } = passage;
     const outgoing = this.#begin(request, passage);
     allowIdle(raw.socket);
     const cut = () => void outgoing.destroy();
@@ -95,7 +100,7 @@ export class Tunnel {
       outgoing.once('continue', () => this.#continues.send(raw, reply.raw));
       sendBody(raw, outgoing);
       const { response, socket, head } = await answered;
-      if (socket === undefined) this.#answer(request, reply, response, upstream, via);
+      if (socket === undefined) this.#answer(request, reply, response, passage);
       else this.#join(request, reply, response, socket, head);
     } catch (error) {
       if (error instanceof HttpfstreamError) throw error;
@@ -123,16 +128,20 @@ export class Tunnel {
     });
   }
 
-  /** Past Fastify, which knows no trailers. */
+  /**
+   * Past Fastify, which knows no trailers.
+   *
+   * @throws {UpstreamError} when it is over already, or would be taken for something else without its coding
+   */
   #answer(
     request: FastifyRequest,
     reply: FastifyReply,
     response: IncomingMessage,
-    upstream: Upstream,
-    via: string,
+    { upstream, via, silenceMs }: Passage,
   ): void {
     const { socket } = request.raw;
     const { raw } = reply;
+    assertPassable(response, upstream);
     const { location } = response.headers;
     const { 'transfer-encoding': coding, ...framing } = framingOf(response);
     const isChunked = coding !== undefined && request.raw.httpVersion !== '1.0';
@@ -144,7 +153,11 @@ export class Tunnel {
       ...((coding === undefined || isChunked) && framing),
       via,
     });
-    if (request.ws || isBodyUnderWay(request.raw)) reply.header('connection', 'close');
+    const isUntilClose =
+      coding === undefined && framing['content-length'] === undefined && hasBody(request, response);
+    if (request.ws || isUntilClose || isBodyUnderWay(request.raw)) reply.header('connection', 'close');
+    // In chunks it would look whole, which nobody knows.
+    if (isUntilClose) raw.useChunkedEncodingByDefault = false;
     // Of a connection that Node has handed over for an upgrade it passes on no events.
     if (request.ws) socket.on('drain', () => raw.emit('drain'));
     const all = reply.getHeaders();
@@ -159,6 +172,7 @@ export class Tunnel {
       if (isChunked) raw.addTrailers(response.trailers as Record<string, string>);
       raw.end();
     });
+    if (upstream.kind !== 'ours' && !isEvents(response)) breakWhenSilent(response, raw, silenceMs);
     response.on('error', ignore).pipe(raw, { end: false });
   }
 
@@ -211,6 +225,36 @@ function sendBody(raw: IncomingMessage, outgoing: ClientRequest): void {
     outgoing.end();
   });
   raw.on('error', ignore).pipe(outgoing, { end: false });
+}
+
+/** @throws {UpstreamError} when an answer is over before its end, or is coded for its way in a manner that is not passed on */
+function assertPassable(response: IncomingMessage, { origin }: Upstream): void {
+  const { 'transfer-encoding': coding } = response.headers;
+  if (response.destroyed) {
+    throw new UpstreamError(`${origin} has broken off`, { cause: response.errored ?? undefined });
+  }
+  if (coding === undefined || PASSABLE.includes(coding.trim().toLowerCase())) return;
+  response.destroy();
+  throw new UpstreamError(`${origin} has coded its answer for the way as ${coding}`);
+}
+
+/** Whether an answer may have a body. */
+function hasBody({ method }: FastifyRequest, { statusCode }: IncomingMessage): boolean {
+  return method !== 'HEAD' && statusCode !== 204 && statusCode !== 304;
+}
+
+/** Whether it is natural that nothing comes for long. */
+function isEvents({ headers }: IncomingMessage): boolean {
+  return /^\s*text\/event-stream\b/i.test(headers['content-type'] ?? '');
+}
+
+/** Breaks an answer of which nothing comes for too long, though its reader takes what comes. */
+function breakWhenSilent(response: IncomingMessage, raw: ServerResponse, silenceMs: number): void {
+  const timer = setTimeout(() => {
+    if (raw.writableNeedDrain) timer.refresh();
+    else response.destroy(new UpstreamTimeoutError('the answer has stalled'));
+  }, silenceMs);
+  response.on('data', () => timer.refresh()).once('close', () => clearTimeout(timer));
 }
 
 /** Ends a connection as the other one has ended: what was cut looks cut. */
