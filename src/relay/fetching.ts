@@ -43,6 +43,20 @@ export type Head =
   /** It is to be passed on: it is not kept here. */
   | 'elsewhere';
 
+/** What is here of what is being fetched. */
+export interface Part {
+  /** Generation of the file there; undefined before that is known. */
+  generation: number | undefined;
+  /** Content type of what was made as a stream. */
+  type: string | undefined;
+  /** How many bytes are here, and count. */
+  committed: number;
+  /** How many there are elsewhere at least; undefined when that is not known. */
+  size: number | undefined;
+  /** Whether these are all, and nothing will come after them. */
+  isFinal: boolean;
+}
+
 /** Who brings the bytes. */
 export interface Source {
   /** Called when {@link Fetching.take} returned false and may be called again. */
@@ -67,6 +81,7 @@ export class Fetching implements LeaseHolder {
   #source: Source | undefined;
   #lease: Lease | undefined;
   #size: number | undefined;
+  #generation: number | undefined;
   /** Of JSON: what has come of a line that has no end yet. */
   #line: Buffer[] | undefined;
   #isMissing = false;
@@ -141,6 +156,17 @@ export class Fetching implements LeaseHolder {
   /** How many bytes the file there had at the beginning; undefined when that is not known. */
   get size(): number | undefined {
     return this.#size;
+  }
+
+  /** What is here. */
+  get part(): Part {
+    return {
+      generation: this.#generation,
+      type: this.#lease?.feed.type,
+      committed: this.committed,
+      size: this.#size,
+      isFinal: this.#hasEnded && this.#size !== undefined,
+    };
   }
 
   /** Whether everything is here of what has ended there, and that is all but told. */
@@ -237,6 +263,7 @@ export class Fetching implements LeaseHolder {
     this.#source = source;
     const lease = await sessions.open(this.path, { session: SESSION, isCopying: true }, this, make);
     this.#lease = lease;
+    this.#generation = made.generation;
     if (lease.received !== (here?.size ?? 0)) {
       await this.drop('changed by another program');
       throw new UpstreamError('the copy was changed by another program');

@@ -72,6 +72,11 @@ export class KeptAnswer {
     return this.#headers.etag;
   }
 
+  /** The entity tag if it is a strong one: a weak one tells bytes from others for nobody. Empty without one. */
+  get strongTag(): string {
+    return this.etag?.startsWith('W/') === false ? this.etag : '';
+  }
+
   /** When the body was changed for the last time, as it came. */
   get lastModified(): string | undefined {
     return this.#headers['last-modified'];

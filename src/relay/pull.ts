@@ -1,5 +1,6 @@
 import {
   RangeNotSatisfiableError,
+  RelayLoopError,
   ResourceGoneError,
   ResourceNotFoundError,
   StorageFullError,
@@ -9,8 +10,8 @@ import {
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { abortable } from './abortable.ts';
-import { fetchAnswer } from './answered.ts';
-import { Fetching, type Head, type PullOptions } from './fetching.ts';
+import { fetchAnswer, LOOP } from './answered.ts';
+import { Fetching, type Head, type Part, type PullOptions } from './fetching.ts';
 import { followFile } from './followed.ts';
 import type { Copied } from './local-copy.ts';
 import type { Upstream } from './upstream.ts';
@@ -24,6 +25,7 @@ const MAX_ATTEMPTS = 3;
  */
 export class Pull {
   readonly path: ResourcePath;
+  readonly upstream: Upstream;
   /** Resolves when nothing more comes; never rejects. */
   readonly over: Promise<void>;
   readonly #fetching: Fetching;
@@ -41,6 +43,7 @@ export class Pull {
     options: PullOptions,
   ) {
     this.path = path;
+    this.upstream = upstream;
     this.#fetching = new Fetching(path, upstream, headers, options);
     this.over = this.#run();
   }
@@ -72,6 +75,11 @@ export class Pull {
   /** Whether the file is not there, and is waited for. */
   get isMissing(): boolean {
     return this.#fetching.isMissing;
+  }
+
+  /** What is here. */
+  get part(): Part {
+    return this.#fetching.part;
   }
 
   /** How many bytes are here and count. */
@@ -183,9 +191,14 @@ export class Pull {
     return Math.max(0, this.#waitUntilMs - performance.now());
   }
 
-  /** Whether those who ask can be answered though it cannot be followed. */
+  /**
+   * Whether those who ask can be answered though it cannot be followed.
+   *
+   * @throws {RelayLoopError} when it comes from here
+   */
   #isAnswered(error: unknown, here: Copied | undefined): boolean {
     const status = error instanceof UnexpectedStatusError ? error.status : 0;
+    if (status === LOOP) throw new RelayLoopError('the request has come back to a relay');
     const isAway = error instanceof UpstreamError || error instanceof UpstreamTimeoutError || status >= 500;
     // What has ended can be read without it.
     if (isAway && here?.outcome !== undefined && here.answer === undefined) return true;

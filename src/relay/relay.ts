@@ -9,9 +9,11 @@ import {
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { abortable } from './abortable.ts';
 import { kindByAnswer } from './answered.ts';
-import { Fetching } from './fetching.ts';
+import { assertUncrossed, isOfRelay } from './crossed.ts';
+import { Fetching, type Part } from './fetching.ts';
 import { KeptAnswer } from './kept-answer.ts';
 import { KeptCopies } from './kept-copies.ts';
+import { LivePaths } from './live-paths.ts';
 import { type Copied, LocalCopy } from './local-copy.ts';
 import { Pull } from './pull.ts';
 import type { RelayLog } from './pull-log.ts';
@@ -75,11 +77,7 @@ export interface Asker {
 }
 
 /** What is here of a path. */
-export interface Served {
-  /** How many bytes are here, and count. */
-  committed: number;
-  /** How many there are elsewhere at least; undefined when that is not known. */
-  size: number | undefined;
+export interface Served extends Part {
   /** Whether everything is here that was there when it was asked for. */
   isCaughtUp: boolean;
 }
@@ -94,7 +92,14 @@ interface Known {
 }
 
 /** Everything is here. */
-const ALL: Served = { committed: Number.POSITIVE_INFINITY, size: undefined, isCaughtUp: true };
+const ALL: Served = {
+  generation: undefined,
+  type: undefined,
+  committed: Number.POSITIVE_INFINITY,
+  size: undefined,
+  isFinal: false,
+  isCaughtUp: true,
+};
 
 /** What comes from other servers: one {@link Pull} for each path that is being fetched, however many ask for it. */
 export class Relay {
@@ -109,6 +114,7 @@ export class Relay {
   /** By path, the newest ones last. */
   readonly #known = new Map<string, Known>();
   readonly #kept: KeptCopies;
+  readonly #live = new LivePaths();
   #sweep: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -171,7 +177,13 @@ export class Relay {
       }
       if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
       pull = this.#begin(path, headers);
-    } else pull.joined();
+    } else {
+      pull.joined();
+      if (isOfRelay(via)) {
+        const asked = new Fetching(path, pull.upstream, headers, this.#options);
+        await assertUncrossed(pull.headFor(signal), asked);
+      }
+    }
     if (waitMs > 0) pull.await(waitMs, signal);
     this.#idleSince.delete(pull);
     const head = pull.isMissing ? 'missing' : await pull.headFor(signal);
@@ -193,6 +205,16 @@ export class Relay {
     const hasEnded = copied === 'own' || copied?.outcome !== undefined;
     const served = hasEnded ? await this.ready(path, asker) : undefined;
     return served === 'missing' ? undefined : served;
+  }
+
+  /**
+   * Has a path of a server of ours looked at every second, as long as somebody reads it live.
+   *
+   * @returns to be called when that is over, once
+   */
+  watch(path: ResourcePath, via: string | undefined): () => void {
+    this.#startSweep();
+    return this.#live.add(path, { via: this.viaOf(via) });
   }
 
   /** Whether a path is being fetched. */
@@ -250,7 +272,7 @@ export class Relay {
     const upstream = this.upstreamOf(path) as Upstream;
     const pull = new Pull(path, upstream, headers, this.#options);
     this.#pulls.set(path.key, pull);
-    this.#sweep ??= setInterval(() => this.#stopIdle(), SWEEP_MS).unref();
+    this.#startSweep();
     void pull.over.then(() => this.#isOver(pull));
     return pull;
   }
@@ -261,10 +283,6 @@ export class Relay {
     this.#count(pull);
     this.#makeRoom();
     this.#idleSince.delete(pull);
-    if (this.#pulls.size === 0) {
-      clearInterval(this.#sweep);
-      this.#sweep = undefined;
-    }
     const { failure, isUnkept } = pull;
     if (!pull.isKept && !isUnkept) return;
     const isMissing = failure instanceof ResourceNotFoundError;
@@ -290,6 +308,30 @@ export class Relay {
     if (known === undefined || known.untilMs > performance.now()) return known;
     this.#known.delete(key);
     return undefined;
+  }
+
+  #startSweep(): void {
+    if (this.#isClosed) return;
+    this.#sweep ??= setInterval(() => this.#sweepAll(), SWEEP_MS).unref();
+  }
+
+  #sweepAll(): void {
+    this.#stopIdle();
+    this.#lookAtLive();
+    if (this.#pulls.size > 0 || this.#live.count > 0) return;
+    clearInterval(this.#sweep);
+    this.#sweep = undefined;
+  }
+
+  /** Looks whether what has ended, and is read live, goes on. */
+  #lookAtLive(): void {
+    for (const live of this.#live.due(performance.now())) {
+      const { path, headers } = live;
+      if (this.#isFull || this.#pulls.has(path.key)) continue;
+      if (this.#knownOf(path) !== undefined) continue;
+      const pull = this.#begin(path, headers);
+      void pull.over.then(() => live.looked(pull.failure !== undefined));
+    }
   }
 
   /** Makes room, and stops what nobody has read for a while, unless little is missing. */
@@ -327,8 +369,8 @@ function servedBy(pull: Pull): Served | undefined {
   if (pull.isTooLong) return undefined;
   if (pull.failure !== undefined) throw pull.failure;
   if (pull.isOver) return ALL;
-  const { committed, size } = pull;
-  return { committed, size, isCaughtUp: size !== undefined && committed >= size };
+  const { part } = pull;
+  return { ...part, isCaughtUp: part.size !== undefined && part.committed >= part.size };
 }
 
 function isNearlyThere({ committed, size = 0 }: Pull): boolean {

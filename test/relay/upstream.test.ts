@@ -45,3 +45,20 @@ test.each(['h:1', 'ftp://h', '/p', '/p=h', 'http://h?x', 'http://h#x', 'http://'
     expect(() => parseUpstream(text)).toThrow('an upstream must look like');
   },
 );
+
+describe('what an upstream is told besides', () => {
+  test('is said over user and password in its URL, and not told when it cannot be sent', () => {
+    const url = 'http://me:secret@h';
+    expect(parseUpstream(url).headers).toEqual({ authorization: expect.stringMatching(/^Basic /) });
+    const headers = { Authorization: 'Bearer a', 'X-One': '1' };
+    expect(parseUpstream({ url, headers }).headers).toEqual({ authorization: 'Bearer a', 'x-one': '1' });
+    for (const wrong of [{ 'a b': 'secret' }, { a: 'secret\n' }] as Record<string, string>[]) {
+      expect(() => parseUpstream({ url, headers: wrong })).toThrow(/^(?!.*secret)/);
+    }
+  });
+
+  test('is not what users say of themselves, unless that was named', () => {
+    expect(parseUpstream('http://h').passesAuthorization).toBe(false);
+    expect(parseUpstream({ url: 'http://h', passAuthorization: true }).passesAuthorization).toBe(true);
+  });
+});

@@ -7,20 +7,25 @@ import type { Outcome } from '../../wire/protocol.ts';
 
 const asItIs: Encoder = (parts) => parts;
 
-/** The first bytes of a file that is still coming, or all of it, as a body. It breaks when they do not come. */
+/** A part of a file that is still coming, or all of it, as a body. It breaks when it does not come. */
 export class JoinedBody extends Readable implements Sink {
   readonly encode = asItIs;
   readonly cutting = anywhere;
   #reader: Reader | undefined;
+  #skipped: number;
   #missing: number;
 
-  /** @param length how many bytes it has. Default: all that come */
-  constructor(length = Number.POSITIVE_INFINITY) {
+  /**
+   * @param length how many bytes it has. Default: all that come
+   * @param skipped how many of those that come first are not among them
+   */
+  constructor(length = Number.POSITIVE_INFINITY, skipped = 0) {
     super();
     this.#missing = length;
+    this.#skipped = skipped;
   }
 
-  /** Gives it what it reads, from the beginning. */
+  /** Gives it what it reads. */
   follow(reader: Reader): void {
     this.#reader = reader;
     if (this.destroyed) reader.leave();
@@ -38,7 +43,8 @@ export class JoinedBody extends Readable implements Sink {
   write(encoded: readonly Buffer[]): boolean {
     let isBelowMark = true;
     for (const bytes of encoded) {
-      const wanted = bytes.subarray(0, this.#missing);
+      const wanted = bytes.subarray(this.#skipped, this.#skipped + this.#missing);
+      this.#skipped = Math.max(0, this.#skipped - bytes.length);
       this.#missing -= wanted.length;
       if (wanted.length > 0) isBelowMark = this.push(wanted);
     }

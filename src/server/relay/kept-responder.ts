@@ -4,13 +4,14 @@ import type { OpenFile } from '../../core/open-file.ts';
 import type { KeptAnswer } from '../../relay/kept-answer.ts';
 import type { Copied } from '../../relay/local-copy.ts';
 import type { Served } from '../../relay/relay.ts';
-import { RangeNotSatisfiableError, ResourceGoneError, StorageBusyError } from '../../wire/errors.ts';
+import { RangeNotSatisfiableError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { contentRange, multipartBody, rangesFor } from '../response/byte-ranges.ts';
 import { assertUnchanged, isFresh, type Validators } from '../response/conditions.ts';
+import type { Range } from '../response/file-body.ts';
 import { LastModified, parseHttpDate } from '../response/last-modified.ts';
 import { sendBytes, sendStream } from '../response/send-bytes.ts';
-import { JoinedBody } from './joined-body.ts';
+import { beingReplaced, joinPart } from './joined-part.ts';
 import { FOR_THE_NEXT, foreign, passedOn } from './passed-on.ts';
 
 /** The type of what has none. */
@@ -21,6 +22,8 @@ export interface Kept {
   answer: KeptAnswer;
   copied: Copied;
   served: Served;
+  /** The part that is asked for of what is still coming. Default: all of it. */
+  range?: Range | undefined;
   /** The servers through which it has come, this one included. */
   via: string;
 }
@@ -80,21 +83,18 @@ export class KeptResponder {
     }
   }
 
-  /** From the beginning, as it comes. It breaks off when the rest does not come. */
+  /** As it comes. It breaks off when the rest does not come. */
   async #sendComing(
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
-    { copied: { generation }, served: { size } }: Kept,
+    { copied: { generation }, served: { size, committed }, range }: Kept,
     signal: AbortSignal,
   ): Promise<void> {
-    const body = new JoinedBody(size);
-    const following = this.#core.followers.follow(path, { generation }, body, signal);
-    const reader = await following.catch((error) => {
-      throw error instanceof ResourceGoneError ? beingReplaced() : error;
-    });
-    body.follow(reader);
-    if (size !== undefined) reply.header('content-length', size);
+    const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
+    const { body } = await joinPart(this.#core, path, { generation, committed }, wanted, signal);
+    if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size as number));
+    if (wanted !== undefined) reply.header('content-length', wanted.end - wanted.start);
     void sendStream(request, reply, body);
   }
 }
@@ -104,11 +104,9 @@ async function sendRanges(
   request: FastifyRequest,
   reply: FastifyReply,
   file: OpenFile,
-  { size, answer: { etag }, lastModified }: { size: number; answer: KeptAnswer; lastModified: LastModified },
+  { size, answer, lastModified }: { size: number; answer: KeptAnswer; lastModified: LastModified },
 ): Promise<void> {
-  // A weak one tells bytes from others for nobody.
-  const strong = etag?.startsWith('W/') === false ? etag : '';
-  const wanted = rangesFor(request.headers, size, strong, lastModified);
+  const wanted = rangesFor(request.headers, size, answer.strongTag, lastModified);
   if (wanted.kind === 'unsatisfiable') {
     reply.header('content-range', `bytes */${size}`);
     throw new RangeNotSatisfiableError(`the resource has ${size} bytes`);
@@ -141,8 +139,4 @@ function validatorsOf({ etag, lastModified: date }: KeptAnswer, lastModified: La
     etags: etag === undefined ? [] : [etag.replace(/^W\//, '')],
     lastModified: date === undefined ? undefined : lastModified,
   };
-}
-
-function beingReplaced(): StorageBusyError {
-  return new StorageBusyError('what is kept of this is being replaced');
 }

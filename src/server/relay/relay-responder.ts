@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
+import { isJsonType } from '../../core/streams/stream-type.ts';
 import { type Asker, Relay, type Served } from '../../relay/relay.ts';
 import type { Upstream } from '../../relay/upstream.ts';
 import type { UpstreamOption } from '../../relay/upstream-option.ts';
@@ -12,10 +13,12 @@ import { descriptorLimit, liveResourcesWithin } from '../node/descriptor-limit.t
 import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake, verbOf } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
+import { contentRange } from '../response/byte-ranges.ts';
 import { contentTypeOf } from '../response/content-type.ts';
+import type { Range } from '../response/file-body.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
 import { sendStream } from '../response/send-bytes.ts';
-import { JoinedBody } from './joined-body.ts';
+import { joinPart, partOfComing } from './joined-part.ts';
 import { type Kept, KeptResponder } from './kept-responder.ts';
 import { type Passage, Tunnel } from './tunnel.ts';
 
@@ -38,6 +41,9 @@ const CONDITIONS = [
   'if-unmodified-since',
 ];
 
+/** Of those, the ones that ask for a part of it. */
+const PARTS = ['range', 'if-range'];
+
 /** Options of {@link RelayResponder}. */
 export interface RelayResponderOptions {
   upstreams: readonly UpstreamOption[];
@@ -53,10 +59,10 @@ export interface RelayResponderOptions {
 
 /** How a request is served that is for what comes from another server. */
 type Found =
-  /** By the protocols of this server: it is here. */
-  | { way: 'here' }
-  /** From the file while it still comes: so many bytes of it. */
-  | { way: 'joined'; size: number }
+  /** By the protocols of this server: it is here. Who reads it live may stay for longer than it comes. */
+  | { way: 'here'; isLive?: boolean }
+  /** From the file while it still comes: so many bytes of it, or a part of these. */
+  | { way: 'joined'; served: Served; size: number; range?: Range }
   /** As the other server has answered: it is here, or under way. */
   | ({ way: 'kept' } & Omit<Kept, 'via'>)
   /** By dropping what is here. */
@@ -124,11 +130,16 @@ export class RelayResponder {
     const client = new Client(request);
     try {
       const found = await this.#wayOf(request, path, upstream, client);
-      if (found.way === 'here') return false;
+      if (found.way === 'here') {
+        if (found.isLive === true && !request.raw.socket.destroyed) {
+          reply.raw.once('close', this.#relay.watch(path, headerText(request.headers.via)));
+        }
+        return false;
+      }
       if (found.way === 'kept') {
         await this.#kept.send(request, reply, path, { ...found, via }, client.signal);
       } else if (found.way === 'joined') {
-        await this.#join(request, reply, path, found.size, client.signal);
+        await this.#join(request, reply, path, found, client.signal);
       } else if (found.way === 'forgotten') {
         await this.#relay.forget(path);
         await reply.code(204).send();
@@ -170,10 +181,12 @@ export class RelayResponder {
     if (isFollow(request)) return { way: await this.#wayOfFollow(request, path, client) };
     if (path.isRoot || path.trailingSlash) return THERE;
     if (parameterOf(request, StreamQuery.live) !== undefined) {
-      return { way: await this.#wayOfLive(request, path, client) };
+      const way = await this.#wayOfLive(request, path, client);
+      return way === 'here' ? { way, isLive: upstream.kind === 'ours' } : THERE;
     }
     if (upstream.kind !== 'ours' && isPersonal(request)) return THERE;
-    const isWhole = request.method === 'GET' && !CONDITIONS.some((name) => name in request.headers);
+    const isGet = request.method === 'GET';
+    const isWhole = isGet && !CONDITIONS.some((name) => name in request.headers);
     // For a part of what is not here the whole of it is not fetched.
     const served = isWhole
       ? await this.#ready(request, path, 0, client)
@@ -181,21 +194,19 @@ export class RelayResponder {
     if (served === undefined || served === 'missing') return THERE;
     // By now its kind is known.
     const kept = upstream.kind === 'ours' ? undefined : await this.#relay.keptAt(path);
-    if (kept !== undefined) return this.#wayOfKept(path, kept, served, isWhole);
-    if (served.isCaughtUp) return { way: 'here' };
-    const isPlain = isWhole && parameterOf(request, StreamQuery.offset) === undefined;
-    return isPlain && served.size !== undefined ? { way: 'joined', size: served.size } : THERE;
-  }
-
-  #wayOfKept(
-    path: ResourcePath,
-    kept: Pick<Kept, 'answer' | 'copied'>,
-    served: Served,
-    isWhole: boolean,
-  ): Found {
-    const hasAll = kept.copied.outcome?.reason === 'finished';
-    const isComing = isWhole && this.#relay.isFetching(path);
-    return hasAll || isComing ? { way: 'kept', ...kept, served } : THERE;
+    if (kept?.copied.outcome?.reason === 'finished') return { way: 'kept', ...kept, served };
+    if (kept === undefined && served.isCaughtUp) return { way: 'here' };
+    const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
+    const range = isPart ? partOfComing(request.headers, served, kept?.answer.strongTag ?? '') : undefined;
+    if (!isWhole && range === undefined) return THERE;
+    if (kept !== undefined) {
+      return this.#relay.isFetching(path) ? { way: 'kept', ...kept, served, range } : THERE;
+    }
+    const { size, type } = served;
+    const isPlain = size !== undefined && parameterOf(request, StreamQuery.offset) === undefined;
+    // Of JSON an array is made, of which nobody knows the length.
+    const isJson = type !== undefined && isJsonType(type);
+    return isPlain && !isJson ? { way: 'joined', served, size, ...(range && { range }) } : THERE;
   }
 
   /**
@@ -248,23 +259,23 @@ export class RelayResponder {
     return this.#relay.ready(path, askerOf(request, waitMs, client));
   }
 
-  /** Answers with what the file had when it was asked for, as it comes. */
+  /** Answers with what the file had when it was asked for, or a part of that, as it comes. */
   async #join(
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
-    size: number,
+    { served, size, range }: Found & { way: 'joined' },
     signal: AbortSignal,
   ): Promise<void> {
-    const body = new JoinedBody(size);
-    const reader = await this.#core.followers.follow(path, {}, body, signal);
-    body.follow(reader);
+    const wanted = range ?? { start: 0, end: size };
+    const { body, reader } = await joinPart(this.#core, path, served, wanted, signal);
     const { feed, outcome } = reader;
     const type = feed.type ?? contentTypeOf(path.segments.at(-1) ?? '', feed.file, feed.committed);
+    if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size));
     reply.headers({
       ...userContentHeaders(type),
       'content-type': type,
-      'content-length': size,
+      'content-length': wanted.end - wanted.start,
       'cache-control': 'no-cache',
       ...statusHeaders(outcome?.status),
     });

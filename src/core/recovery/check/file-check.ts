@@ -3,6 +3,7 @@ import { setAside } from '../../../storage/records/aside.ts';
 import { type FileRecord, isDamaged } from '../../../storage/records/file-record.ts';
 import type { RecordDraft } from '../../../storage/records/record-draft.ts';
 import { DURABLE } from '../../../storage/records/records.ts';
+import type { StreamState } from '../../../storage/records/stream-state.ts';
 import type { FoundName } from '../../../storage/root/walk.ts';
 import { reasonOf } from '../../../storage/storage-failure.ts';
 import { ResourceNotFoundError, StreamGoneError } from '../../../wire/errors.ts';
@@ -32,6 +33,8 @@ export class FileCheck {
   /** Those that have expired. */
   readonly #expired: Subject[] = [];
   #count = 0;
+  #copyCount = 0;
+  #partCount = 0;
 
   constructor(core: Core, findings: Findings) {
     this.#core = core;
@@ -41,6 +44,16 @@ export class FileCheck {
   /** How many files there are. */
   get count(): number {
     return this.#count;
+  }
+
+  /** How many are copies of what is on other servers. */
+  get copyCount(): number {
+    return this.#copyCount;
+  }
+
+  /** How many of the copies are only a part, as far as is known. */
+  get partCount(): number {
+    return this.#partCount;
   }
 
   /** Checks a file. Never rejects. */
@@ -94,7 +107,9 @@ export class FileCheck {
       return;
     }
     await this.#checkSize(subject);
-    const { stream, isForked } = records.get(stat.fingerprint) ?? {};
+    const checked = records.get(stat.fingerprint);
+    if (isCopy(checked)) this.#countCopy(checked);
+    const { stream, isForked } = checked ?? {};
     if (isForked) this.sources.add(stat.fingerprint);
     if (stream === undefined) return;
     const { state, accessedMs } = await store.read(stat);
@@ -117,11 +132,27 @@ export class FileCheck {
     findings.repaired(location, `what was remembered of it is damaged; moved to ${aside}`);
   }
 
+  #countCopy({ append, answer }: FileRecord): void {
+    this.#copyCount++;
+    // Of one of ours `interrupted` is how it has ended there.
+    const isWhole = append?.state === 'finished' || (append?.state === 'interrupted' && answer === undefined);
+    if (!isWhole) this.#partCount++;
+  }
+
   async #checkSize({ location, stat, record }: Subject): Promise<void> {
     const { fingerprint, size } = stat;
     const { append, stream } = record;
     const expected = Math.max(stream?.size ?? 0, append?.start ?? 0, append?.end ?? 0);
     if (size >= expected) return;
+    const missing = `${expected - size} bytes are missing at its end`;
+    if (isCopy(record)) {
+      await this.#core.records.write((draft) => draft.set(fingerprint, partOf(record, size)), DURABLE);
+      this.#findings.repaired(
+        location,
+        `${missing}; it is a copy, and the rest is fetched when it is asked for`,
+      );
+      return;
+    }
     const shorter: FileRecord = {
       ...record,
       ...(stream && { stream: { ...stream, size: Math.min(stream.size, size) } }),
@@ -130,10 +161,7 @@ export class FileCheck {
       }),
     };
     await this.#core.records.write((draft) => draft.set(fingerprint, shorter), DURABLE);
-    this.#findings.bad(
-      location,
-      `${expected - size} bytes are missing at its end; it is remembered to end at ${size}, interrupted`,
-    );
+    this.#findings.bad(location, `${missing}; it is remembered to end at ${size}, interrupted`);
   }
 
   /** What no producer knows to have brought it will bring again. */
@@ -180,6 +208,22 @@ export class FileCheck {
       await file.close();
     }
   }
+}
+
+/** Whether a file is a copy of what is on another server, and nothing else was appended to it. */
+function isCopy(record: FileRecord | undefined): record is FileRecord & { stream: StreamState } {
+  return record?.stream?.copyOf !== undefined && record.stream.diverged !== true;
+}
+
+/** What is remembered of a copy of which only so much is here: it has not ended. */
+function partOf(record: FileRecord & { stream: StreamState }, size: number): FileRecord {
+  const { closed: _closed, closedBy: _closedBy, ...stream } = record.stream;
+  const { session, start = 0 } = record.append ?? {};
+  return {
+    ...record,
+    stream: { ...stream, size: Math.min(stream.size, size) },
+    append: { ...(session !== undefined && { session }), start: Math.min(start, size), state: 'open' },
+  };
 }
 
 function parse(location: string): ResourcePath | undefined {

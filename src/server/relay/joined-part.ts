@@ -1,0 +1,63 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Core } from '../../core/core.ts';
+import type { Reader } from '../../core/readers/reader.ts';
+import type { Served } from '../../relay/relay.ts';
+import { ResourceGoneError, StorageBusyError } from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import { rangesFor } from '../response/byte-ranges.ts';
+import type { Range } from '../response/file-body.ts';
+import { LastModified } from '../response/last-modified.ts';
+import { JoinedBody } from './joined-body.ts';
+
+/** What begins not further than this beyond what is here is waited for, in bytes: else the other server has it sooner. */
+const MAX_AHEAD_BYTES = 8 * 1024 * 1024;
+
+/** Of what tells no date. */
+const NO_DATE = new LastModified(0, false, 0);
+
+/**
+ * The part of what is still coming that a request asks for, if it comes soon.
+ *
+ * @param etag its strong entity tag; empty without one
+ */
+export function partOfComing(
+  headers: IncomingHttpHeaders,
+  { committed, size, isFinal }: Served,
+  etag: string,
+): Range | undefined {
+  if (size === undefined || !isFinal) return undefined;
+  const wanted = rangesFor(headers, size, etag, NO_DATE);
+  if (wanted.kind !== 'partial' || wanted.ranges.length !== 1) return undefined;
+  const [range] = wanted.ranges as [Range];
+  return range.start <= committed + MAX_AHEAD_BYTES ? range : undefined;
+}
+
+/**
+ * The bytes of a file that is still coming, and who reads them.
+ *
+ * @param range default: all that come
+ * @throws {StorageBusyError} when it is being replaced
+ * @throws what {@link Followers.follow} throws
+ */
+export async function joinPart(
+  core: Core,
+  path: ResourcePath,
+  { generation, committed }: Pick<Served, 'generation' | 'committed'>,
+  range: Range = { start: 0, end: Number.POSITIVE_INFINITY },
+  signal: AbortSignal,
+): Promise<{ body: JoinedBody; reader: Reader }> {
+  const from = Math.min(range.start, committed);
+  const body = new JoinedBody(range.end - range.start, range.start - from);
+  try {
+    const reader = await core.followers.follow(path, { from, generation }, body, signal);
+    body.follow(reader);
+    return { body, reader };
+  } catch (error) {
+    if (error instanceof ResourceGoneError) throw beingReplaced();
+    throw error;
+  }
+}
+
+export function beingReplaced(): StorageBusyError {
+  return new StorageBusyError('what is kept of this is being replaced');
+}
