@@ -164,6 +164,7 @@ export class Relay {
   async ready(path: ResourcePath, { via, waitMs, signal }: Asker): Promise<Served | 'missing' | undefined> {
     const headers = { via: this.viaOf(via) };
     signal.throwIfAborted();
+    if (path.isRoot || path.trailingSlash) return undefined;
     if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
     const dropping = this.#kept.dropping(path);
     if (dropping !== undefined) await dropping;
@@ -229,9 +230,12 @@ export class Relay {
    */
   async kindOf(path: ResourcePath, { via, signal }: Asker): Promise<UpstreamKind | undefined> {
     const upstream = this.upstreamOf(path) as Upstream;
-    if (upstream.kind !== undefined) return upstream.kind;
     const headers = { via: this.viaOf(via) };
-    upstream.kind = await kindByAnswer(new Fetching(path, upstream, headers, this.#options), signal);
+    // An error of a path may be that of any server; what is at the top has an answer.
+    for (const asked of [path, path.upTo(upstream.depth)]) {
+      if (upstream.kind !== undefined) return upstream.kind;
+      upstream.kind = await kindByAnswer(new Fetching(asked, upstream, headers, this.#options), signal);
+    }
     return upstream.kind;
   }
 

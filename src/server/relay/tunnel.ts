@@ -11,9 +11,11 @@ import { Continues } from '../node/continues.ts';
 import { isBodyUnderWay } from '../node/rest-of-body.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
 import { assertTransferCoding } from '../request/request-body.ts';
-import { absoluteUrl } from '../request/request-target.ts';
+import { isHandshake } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
 import { assertConnection, FOR_THE_NEXT, foreign, framingOf, passedOn } from './passed-on.ts';
+import { referencesIn } from './references.ts';
+import { writtenPath } from './written-path.ts';
 
 /** What is for this server: who asks, and for whom. */
 const FOR_US = [
@@ -31,6 +33,25 @@ const FOR_US = [
   'x-forwarded-host',
   'x-forwarded-proto',
 ];
+
+/** What users, or servers before this one, say of themselves, which only servers of ours are told. */
+const FOR_OURS = [
+  'referer',
+  'true-client-ip',
+  'x-api-key',
+  'x-auth-token',
+  'x-client-ip',
+  'x-csrf-token',
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-original-url',
+  'x-real-ip',
+  'x-rewrite-url',
+];
+
+/** Begins the names of more of them. */
+const FORWARDED = 'x-forwarded-';
 
 /** How answers may be coded for their way: Node decodes the one, and the other says nothing. */
 const PASSABLE = ['chunked', 'identity'];
@@ -83,7 +104,8 @@ export class Tunnel {
   async pass(request: FastifyRequest, reply: FastifyReply, passage: Passage): Promise<void> {
     const { raw } = request;
     const { upstream, path, headTimeoutMs } = passage;
-    const outgoing = this.#begin(request, passage);
+    const url = upstream.urlAt(writtenPath(request, this.#prefix, path), parseTarget(raw.url).queryString);
+    const outgoing = this.#begin(request, url, passage);
     allowIdle(raw.socket);
     const cut = () => void outgoing.destroy();
     raw.socket.once('close', cut);
@@ -100,7 +122,7 @@ export class Tunnel {
       outgoing.once('continue', () => this.#continues.send(raw, reply.raw));
       sendBody(raw, outgoing);
       const { response, socket, head } = await answered;
-      if (socket === undefined) this.#answer(request, reply, response, passage);
+      if (socket === undefined) this.#answer(request, reply, response, url, passage);
       else this.#join(request, reply, response, socket, head);
     } catch (error) {
       if (error instanceof HttpfstreamError) throw error;
@@ -111,16 +133,17 @@ export class Tunnel {
     }
   }
 
-  #begin(request: FastifyRequest, { upstream, path, via, authorization }: Passage): ClientRequest {
+  #begin(request: FastifyRequest, url: URL, { upstream, via, authorization }: Passage): ClientRequest {
     const { raw } = request;
+    const { kind, headers } = upstream;
     assertConnection(raw.headers);
     assertTransferCoding(raw.headers);
-    return this.#forwarder.begin(upstream.urlOf(path, parseTarget(raw.url).queryString), {
+    return this.#forwarder.begin(url, {
       method: raw.method as string,
-      isHandshake: request.ws,
+      isHandshake: isHandshake(request),
       headers: {
-        ...passedOn(raw.headers, FOR_US),
-        ...upstream.headers,
+        ...passedOn(raw.headers, kind === 'ours' ? FOR_US : [...FOR_US, ...forOurs(raw)]),
+        ...headers,
         ...(authorization !== undefined && { authorization }),
         via,
         ...framingOf(raw),
@@ -137,18 +160,18 @@ export class Tunnel {
     request: FastifyRequest,
     reply: FastifyReply,
     response: IncomingMessage,
+    url: URL,
     { upstream, via, silenceMs }: Passage,
   ): void {
     const { socket } = request.raw;
     const { raw } = reply;
     assertPassable(response, upstream);
-    const { location } = response.headers;
     const { 'transfer-encoding': coding, ...framing } = framingOf(response);
     const isChunked = coding !== undefined && request.raw.httpVersion !== '1.0';
     const headers = passedOn(response.headers, FOR_THE_NEXT);
     reply.headers({
       ...(upstream.kind === 'ours' ? headers : foreign(headers, 'fwd=bypass')),
-      ...(location !== undefined && { location: this.#locationOf(request, upstream, location) }),
+      ...referencesIn(response.headers, { request, upstream, url, prefix: this.#prefix }),
       // Without chunks there are no trailers.
       ...((coding === undefined || isChunked) && framing),
       via,
@@ -176,12 +199,6 @@ export class Tunnel {
     response.on('error', ignore).pipe(raw, { end: false });
   }
 
-  /** Where something is by way of this server. */
-  #locationOf(request: FastifyRequest, upstream: Upstream, location: string): string {
-    const path = upstream.localPathOf(location);
-    return path === undefined ? location : absoluteUrl(request, this.#prefix + path);
-  }
-
   /** From here on both sides have one connection. */
   #join(
     request: FastifyRequest,
@@ -197,8 +214,11 @@ export class Tunnel {
     const cut = () => void here.destroy();
     const connection = { shutDown: cut, terminate: cut };
     this.#appends.add(connection);
-    const headers = { ...passedOn(response.headers, []), connection: 'Upgrade', upgrade: 'websocket' };
-    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    const passed = passedOn(response.headers, FOR_THE_NEXT);
+    const headers = { ...passed, connection: 'Upgrade', upgrade: 'websocket' };
+    const lines = Object.entries(headers).flatMap(([name, values]) =>
+      [values].flat().map((value) => `${name}: ${value}\r\n`),
+    );
     here.write(`HTTP/1.1 101 ${response.statusMessage}\r\n${lines.join('')}\r\n`);
     here.write(head);
     there.write(sentAhead(request));
@@ -225,6 +245,10 @@ function sendBody(raw: IncomingMessage, outgoing: ClientRequest): void {
     outgoing.end();
   });
   raw.on('error', ignore).pipe(outgoing, { end: false });
+}
+
+function forOurs({ headers }: IncomingMessage): string[] {
+  return [...FOR_OURS, ...Object.keys(headers).filter((name) => name.startsWith(FORWARDED))];
 }
 
 /** @throws {UpstreamError} when an answer is over before its end, or is coded for its way in a manner that is not passed on */
