@@ -203,7 +203,7 @@ export class Relay {
     if (pull?.isEnding) await abortable(pull.over, asker.signal);
     else if (pull !== undefined) return pull.isMissing ? undefined : servedBy(pull);
     const copied = await new LocalCopy(this.#options.core, path).look();
-    const hasEnded = copied === 'own' || copied?.outcome !== undefined;
+    const hasEnded = copied === 'own' || (typeof copied === 'object' && copied.outcome !== undefined);
     const served = hasEnded ? await this.ready(path, asker) : undefined;
     return served === 'missing' ? undefined : served;
   }
@@ -239,17 +239,27 @@ export class Relay {
     return upstream.kind;
   }
 
-  /** Has what is here of an answer of a server that is none of ours fetched anew by the next one who asks. */
+  /**
+   * Has what is here of an answer of a server that is none of ours fetched anew by the next one who asks. What is still coming is for
+   * those who read it, and goes then.
+   */
   async forget(path: ResourcePath): Promise<void> {
     this.changed(path);
-    await this.#pulls.get(path.key)?.stop(new ResourceNotFoundError('it was deleted here'));
-    await new LocalCopy(this.#options.core, path).drop();
+    const pull = this.#pulls.get(path.key);
+    if (pull === undefined) await new LocalCopy(this.#options.core, path).forget();
+    else pull.forget();
+  }
+
+  /** Whether what is at a path is a file of this server's own. */
+  async isOwn(path: ResourcePath): Promise<boolean> {
+    if (path.isRoot || path.trailingSlash) return false;
+    return (await new LocalCopy(this.#options.core, path).look()) === 'own';
   }
 
   /** What is kept here of an answer of a server that is none of ours; undefined when nothing is. */
   async keptAt(path: ResourcePath): Promise<{ answer: KeptAnswer; copied: Copied } | undefined> {
     const copied = await new LocalCopy(this.#options.core, path).look();
-    if (copied === undefined || copied === 'own' || copied.answer === undefined) return undefined;
+    if (typeof copied !== 'object' || copied.answer === undefined) return undefined;
     const url = (this.upstreamOf(path) as Upstream).urlOf(path);
     const answer = KeptAnswer.from(url, copied.answer);
     return answer && { answer, copied };

@@ -8,7 +8,7 @@ import type { Upstream } from '../../relay/upstream.ts';
 import { RangeNotSatisfiableError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { contentRange, multipartBody, rangesFor } from '../response/byte-ranges.ts';
-import { assertUnchanged, isFresh, type Validators } from '../response/conditions.ts';
+import { assertChangeable, assertUnchanged, isFresh, type Validators } from '../response/conditions.ts';
 import type { Range } from '../response/file-body.ts';
 import { LastModified, parseHttpDate } from '../response/last-modified.ts';
 import { sendBytes, sendStream } from '../response/send-bytes.ts';
@@ -68,6 +68,15 @@ export class KeptResponder {
     });
     if (isWhole) await this.#sendWhole(request, reply, path, kept);
     else await this.#sendComing(request, reply, path, kept, signal);
+  }
+
+  /**
+   * Checks whether a request means what is kept, if it names conditions.
+   *
+   * @throws {PreconditionFailedError} when it means something else
+   */
+  assertMeant({ headers }: FastifyRequest, kept: Pick<Kept, 'answer'> | undefined): void {
+    assertChangeable(headers, kept && validatorsOf(kept.answer, lastModifiedOf(kept.answer)));
   }
 
   async #sendWhole(

@@ -73,6 +73,8 @@ type Found =
   /** By the other server. */
   | { way: 'there'; authorization?: string };
 
+const HERE: Found = { way: 'here' };
+
 const THERE: Found = { way: 'there' };
 
 /**
@@ -155,6 +157,7 @@ export class RelayResponder {
       } else if (found.way === 'joined') {
         await this.#join(request, reply, path, found, client.signal);
       } else if (found.way === 'forgotten') {
+        this.#kept.assertMeant(request, await this.#relay.keptAt(path));
         await this.#relay.forget(path);
         await reply.code(204).send();
       } else {
@@ -198,7 +201,10 @@ export class RelayResponder {
     client: Client,
   ): Promise<Found> {
     const { authorization } = request.headers;
-    if (authorization !== undefined && upstream.passesAuthorization) {
+    const isUsers = authorization !== undefined && upstream.passesAuthorization;
+    // What is read from here is written here.
+    if ((isUsers || !isRead(request)) && (await this.#relay.isOwn(path))) return HERE;
+    if (isUsers) {
       // What this user may see is decided there, and is for nobody else.
       const kind = await this.#relay.kindOf(path, askerOf(request, 0, client));
       if (kind !== 'foreign') return { way: 'there', authorization };
@@ -223,7 +229,7 @@ export class RelayResponder {
     // By now its kind is known.
     const kept = upstream.kind === 'ours' ? undefined : await this.#relay.keptAt(path);
     if (kept?.copied.outcome?.reason === 'finished') return { way: 'kept', ...kept, served };
-    if (kept === undefined && served.isCaughtUp) return { way: 'here' };
+    if (kept === undefined && served.isCaughtUp) return HERE;
     const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
     const range = isPart ? partOfComing(request.headers, served, kept?.answer.strongTag ?? '') : undefined;
     if (!isWhole && range === undefined) return THERE;
