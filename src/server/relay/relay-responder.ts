@@ -18,6 +18,7 @@ import { contentTypeOf } from '../response/content-type.ts';
 import type { Range } from '../response/file-body.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
 import { sendStream } from '../response/send-bytes.ts';
+import { ForkedFrom } from './forked-from.ts';
 import { joinPart, partOfComing } from './joined-part.ts';
 import { type Kept, KeptResponder } from './kept-responder.ts';
 import { type Passage, Tunnel } from './tunnel.ts';
@@ -86,6 +87,7 @@ export class RelayResponder {
   readonly #relay: Relay;
   readonly #tunnel: Tunnel;
   readonly #kept: KeptResponder;
+  readonly #forkedFrom: ForkedFrom;
   readonly #prefix: string;
   readonly #longPollMs: number;
 
@@ -116,6 +118,7 @@ export class RelayResponder {
       // Each has a connection and a file, and somebody reads it.
       maxPulls: Math.max(1, liveResourcesWithin(descriptorLimit())),
     });
+    this.#forkedFrom = new ForkedFrom(this.#relay, prefix);
     this.#prefix = prefix;
     this.#longPollMs = longPollMs;
     this.#tunnel = new Tunnel(server, appends, prefix);
@@ -141,10 +144,14 @@ export class RelayResponder {
    */
   async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<boolean> {
     const upstream = this.#relay.upstreamOf(path);
-    if (upstream === undefined || request.method === 'OPTIONS') return false;
-    const via = this.#relay.viaOf(headerText(request.headers.via));
+    if (request.method === 'OPTIONS') return false;
     const client = new Client(request);
     try {
+      if (upstream === undefined) {
+        if (request.method === 'PUT') await this.#forkedFrom.ready(request, askerOf(request, 0, client));
+        return false;
+      }
+      const via = this.#relay.viaOf(headerText(request.headers.via));
       const found = await this.#wayOf(request, path, upstream, client);
       if (found.way === 'here') {
         if (found.isLive === true && !request.raw.socket.destroyed) {
@@ -161,10 +168,15 @@ export class RelayResponder {
         await this.#relay.forget(path);
         await reply.code(204).send();
       } else {
-        if (isHandshake(request) && found.authorization === undefined) {
+        const { authorization } = found;
+        if (isHandshake(request) && authorization === undefined) {
           await this.#assertOurs(path, askerOf(request, 0, client));
         }
-        await this.#pass(request, reply, { upstream, path, via, authorization: found.authorization });
+        const headers = {
+          ...(authorization !== undefined && { authorization }),
+          ...(request.method === 'PUT' && this.#forkedFrom.headersAt(upstream, request)),
+        };
+        await this.#pass(request, reply, { upstream, path, via, headers });
       }
       return true;
     } finally {

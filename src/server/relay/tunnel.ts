@@ -6,7 +6,7 @@ import type { Upstream } from '../../relay/upstream.ts';
 import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
-import { allowIdle } from '../node/client-socket.ts';
+import { allowIdle, canReset } from '../node/client-socket.ts';
 import { Continues } from '../node/continues.ts';
 import { isBodyUnderWay } from '../node/rest-of-body.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
@@ -64,8 +64,8 @@ export interface Passage {
   path: ResourcePath;
   /** The servers through which it has come, this one included. */
   via: string;
-  /** What the user says of himself, if that is for the other server. */
-  authorization: string | undefined;
+  /** What is said in other words than by who asks: what the user says of himself, for example, if that is for the other server. */
+  headers: Readonly<Record<string, string>>;
   /** Longest time to the head of the answer once the request has been sent, in milliseconds. */
   headTimeoutMs: number;
   /** Longest time without a byte of an answer of a server that is none of ours, in milliseconds. */
@@ -133,9 +133,9 @@ export class Tunnel {
     }
   }
 
-  #begin(request: FastifyRequest, url: URL, { upstream, via, authorization }: Passage): ClientRequest {
+  #begin(request: FastifyRequest, url: URL, { upstream, via, headers }: Passage): ClientRequest {
     const { raw } = request;
-    const { kind, headers } = upstream;
+    const { kind } = upstream;
     assertConnection(raw.headers);
     assertTransferCoding(raw.headers);
     return this.#forwarder.begin(url, {
@@ -143,8 +143,8 @@ export class Tunnel {
       isHandshake: isHandshake(request),
       headers: {
         ...passedOn(raw.headers, kind === 'ours' ? FOR_US : [...FOR_US, ...forOurs(raw)]),
+        ...upstream.headers,
         ...headers,
-        ...(authorization !== undefined && { authorization }),
         via,
         ...framingOf(raw),
       },
@@ -284,7 +284,8 @@ function breakWhenSilent(response: IncomingMessage, raw: ServerResponse, silence
 /** Ends a connection as the other one has ended: what was cut looks cut. */
 function cutLike(ended: Socket, other: Socket): void {
   if (ended.readableEnded && ended.errored === null) other.destroySoon();
-  else other.resetAndDestroy();
+  else if (canReset(other)) other.resetAndDestroy();
+  else other.destroy();
 }
 
 /** What a client has sent right behind its handshake, which @fastify/websocket keeps. */

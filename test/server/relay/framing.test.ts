@@ -125,7 +125,7 @@ async function startTunnel(url: string, limits: Pick<Passage, 'headTimeoutMs' | 
   onTestFinished(() => tunnel.close());
   app.get('/*', async (request, reply) => {
     const path = ResourcePath.parse(request.url);
-    await tunnel.pass(request, reply, { upstream, path, via: '1.1 x', authorization: undefined, ...limits });
+    await tunnel.pass(request, reply, { upstream, path, via: '1.1 x', headers: {}, ...limits });
     return reply;
   });
   const server = await listen(app);

@@ -112,3 +112,26 @@ test('a copy is deleted when it is what was meant, and what is still coming when
   expect((await send('DELETE', relay.url('/f'))).status).toBe(204);
   expect((await get(relay.url('/f'))).text).toBe('later 2');
 });
+
+describe('a stream that is forked from what comes from elsewhere', () => {
+  const fork = (source: string) => ({ 'stream-forked-from': source, 'content-type': 'text/plain' });
+
+  test('is made here when its place is here', async () => {
+    const origin = await startOrigin();
+    const relay = await startRelay(`/b=${origin.url('')}`);
+    await send('PUT', origin.url('/x'), { headers: { 'content-type': 'text/plain' }, body: 'content' });
+    expect((await send('PUT', relay.url('/mine'), { headers: fork('/b/x') })).status).toBe(201);
+    expect((await get(relay.url('/mine'))).text).toBe('content');
+    expect((await send('PUT', relay.url('/other'), { headers: fork('/b/none') })).status).toBe(404);
+  });
+
+  test('and else there, if that is where it comes from', async () => {
+    const origin = await startOrigin();
+    const relay = await startRelay(`/b=${origin.url('/dir')}`);
+    await send('PUT', origin.url('/dir/x y'), { headers: { 'content-type': 'text/plain' }, body: 'content' });
+    await append(relay.url('/own'), ['mine']);
+    expect((await send('PUT', relay.url('/b/fork'), { headers: fork('/b/x%20y') })).status).toBe(201);
+    expect((await get(origin.url('/dir/fork'))).text).toBe('content');
+    expect((await send('PUT', relay.url('/b/other'), { headers: fork('/own') })).status).toBe(400);
+  });
+});

@@ -1,11 +1,23 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import http from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
+import tls from 'node:tls';
+import Fastify from 'fastify';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { rawGet, rawHandshake } from '../../support/http/raw.ts';
+import { httpfstream } from '../../../src/server/plugin.ts';
+import { canMakeCertificates, makeCertificate } from '../../support/http/certificate.ts';
+import { HANDSHAKE, rawGet, rawHandshake } from '../../support/http/raw.ts';
 import { get, send } from '../../support/http/request.ts';
 import { startRelay } from '../../support/relay/origin.ts';
-import { headOf, type Script, ScriptedServer, say } from '../../support/relay/scripted.ts';
+import {
+  headOf,
+  type Script,
+  type ScriptedRequest,
+  ScriptedServer,
+  say,
+} from '../../support/relay/scripted.ts';
+import { listen, temporaryDirectory } from '../../support/server/server.ts';
 import { refusalOf } from '../../support/websocket/v2-peer.ts';
 
 const SUBPROTOCOL = ['X-Verb: FOLLOW', 'Sec-WebSocket-Protocol: httpfstream.v2'];
@@ -27,6 +39,13 @@ const asOurs =
     if (request.headers['x-verb'] !== 'FOLLOW') script(request, socket);
     else say(socket, '404 Not Found', { 'Content-Type': 'application/problem+json' }, '{"code":"HFS_X"}');
   };
+
+function acceptOf({ headers }: ScriptedRequest, more: Readonly<Record<string, string>> = {}): string {
+  const key = `${headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
+  const accept = createHash('sha1').update(key).digest('base64');
+  const own = { Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Accept': accept };
+  return headOf('101 Switching Protocols', { ...own, ...more });
+}
 
 describe('what a server that is none of ours is asked for', () => {
   test('is what was written, and only what everybody writes so is kept', async () => {
@@ -149,16 +168,8 @@ test('where something is, is said as it is by way of this server', async () => {
 
 test('an answer to a handshake sets nothing for this server, and each value has a line of its own', async () => {
   const { relay } = await pair(
-    asOurs(({ headers }, socket) => {
-      const key = `${headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
-      const accept = createHash('sha1').update(key).digest('base64');
-      const head = headOf('101 Switching Protocols', {
-        Upgrade: 'websocket',
-        Connection: 'Upgrade',
-        'Sec-WebSocket-Accept': accept,
-        'Clear-Site-Data': '"*"',
-        'X-Own': 'yes',
-      });
+    asOurs((request, socket) => {
+      const head = acceptOf(request, { 'Clear-Site-Data': '"*"', 'X-Own': 'yes' });
       socket.write(head.replace('X-Own', 'Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Own'));
     }),
   );
@@ -190,4 +201,18 @@ test.each([
     await turns(() => true);
   }
   expect([status, limit <= seconds && seconds < limit + 5]).toEqual([504, true]);
+});
+
+test.runIf(canMakeCertificates)('a WebSocket over TLS that is cut on the other side is cut', async () => {
+  const server = await ScriptedServer.start(
+    asOurs((request, socket) => socket.write(acceptOf(request), () => socket.resetAndDestroy())),
+  );
+  const app = Fastify({ https: await makeCertificate('localhost') });
+  await app.register(httpfstream, { root: await temporaryDirectory(), upstreams: [server.url] });
+  const { port } = await listen(app);
+  const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+  const head = ['GET /x?verb=APPEND HTTP/1.1', 'Host: localhost', ...HANDSHAKE, '', ''];
+  socket.on('error', () => undefined).resume();
+  socket.write(head.join('\r\n'));
+  await once(socket, 'close');
 });
