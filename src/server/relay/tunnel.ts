@@ -1,6 +1,7 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { GENERATION_HEADER } from '../../relay/first-contact.ts';
 import { answerTo, Forwarder } from '../../relay/forward.ts';
 import type { Upstream } from '../../relay/upstream.ts';
 import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
@@ -195,7 +196,7 @@ export class Tunnel {
       if (isChunked) raw.addTrailers(response.trailers as Record<string, string>);
       raw.end();
     });
-    if (upstream.kind !== 'ours' && !isEvents(response)) breakWhenSilent(response, raw, silenceMs);
+    if (upstream.kind !== 'ours' && !mayBeSilent(response)) breakWhenSilent(response, raw, silenceMs);
     response.on('error', ignore).pipe(raw, { end: false });
   }
 
@@ -267,9 +268,9 @@ function hasBody({ method }: FastifyRequest, { statusCode }: IncomingMessage): b
   return method !== 'HEAD' && statusCode !== 204 && statusCode !== 304;
 }
 
-/** Whether it is natural that nothing comes for long. */
-function isEvents({ headers }: IncomingMessage): boolean {
-  return /^\s*text\/event-stream\b/i.test(headers['content-type'] ?? '');
+/** Whether it is natural that nothing comes for long: of what is followed at a server that turns out to be one of ours, too. */
+function mayBeSilent({ headers }: IncomingMessage): boolean {
+  return GENERATION_HEADER in headers || /^\s*text\/event-stream\b/i.test(headers['content-type'] ?? '');
 }
 
 /** Breaks an answer of which nothing comes for too long, though its reader takes what comes. */

@@ -133,21 +133,27 @@ async function startTunnel(url: string, limits: Pick<Passage, 'headTimeoutMs' | 
   return server;
 }
 
-test('an answer is broken when nothing comes of it, but not while its reader takes nothing, and no events', async () => {
+test('an answer is broken when nothing comes of it, but not while its reader takes nothing, and no live stream', async () => {
   const long = Buffer.alloc(32 * 1024 * 1024, 'x');
   const server = await ScriptedServer.start(({ line }, socket) => {
-    if (line.includes('/long')) socket.write(headOf('200 OK', { 'Content-Length': long.length }));
-    else if (line.includes('/events'))
-      socket.write(headOf('200 OK', { 'Content-Type': 'text/event-stream' }));
-    else socket.write(`${headOf('200 OK', { 'Content-Length': 100 })}abc`);
-    if (line.includes('/long')) socket.write(long);
+    const heads = {
+      '/long': { 'Content-Length': long.length },
+      '/events': { 'Content-Type': 'text/event-stream' },
+      '/followed': { 'Stream-Generation': 1 },
+      '/stalls': { 'Content-Length': 100 },
+    };
+    const target = line.slice('GET '.length) as keyof typeof heads;
+    socket.write(headOf('200 OK', heads[target]));
+    socket.write(target === '/long' ? long : 'abc');
   });
   const tunnel = await startTunnel(server.url, { headTimeoutMs: 10_000, silenceMs: 300 });
   const begun = (path: string) =>
     new Promise<IncomingMessage>((resolve) => http.get(tunnel.url(path), { agent: false }, resolve));
-  const [slow, events] = await Promise.all([begun('/long'), begun('/events')]);
+  const [slow, ...silent] = await Promise.all([begun('/long'), begun('/events'), begun('/followed')]);
   for (let i = 0; i < 3; i++) await expect(get(tunnel.url('/stalls'))).rejects.toThrow(/aborted|ECONNRESET/);
-  expect(events.destroyed).toBe(false);
-  events.destroy();
+  for (const answer of silent) {
+    expect(answer.destroyed).toBe(false);
+    answer.destroy();
+  }
   expect(Buffer.concat(await slow.toArray()).equals(long)).toBe(true);
 });
