@@ -95,9 +95,8 @@ export class KeptCopies {
   /** @returns whether it is gone, or not to be deleted; else it is tried again the next time */
   async #drop(path: ResourcePath): Promise<boolean> {
     try {
-      const copied = await this.at(path).look();
       // What is this server's own by now is nobody's to delete.
-      if (copied !== undefined && copied !== 'own') await this.at(path).drop();
+      await this.at(path).forget();
       this.#ledger.dropped(path);
       return true;
     } catch {

@@ -14,14 +14,17 @@ import { abortable } from './abortable.ts';
 import { fetchAnswer } from './answered.ts';
 import { Fetching, type Part, type PullOptions } from './fetching.ts';
 import { followFile } from './followed.ts';
-import type { Copied } from './local-copy.ts';
+import { type Copied, isNoPlace } from './local-copy.ts';
 import type { OpenAnswer } from './open-answer.ts';
 import type { PullState } from './pull-state.ts';
 import { statusVerdict } from './refusal.ts';
 import { mayServeStale } from './staleness.ts';
 import type { Upstream } from './upstream.ts';
-import { FAILED_MS, failed, stored, UNKNOWN, type Verdict } from './verdict.ts';
+import { FAILED_MS, failed, stored, UNKNOWN, unstored, type Verdict } from './verdict.ts';
 import type { Waiters } from './waiters.ts';
+
+/** Why what has no place here is not kept. */
+const NO_PLACE = 'something else has its place';
 
 /** How often what is here may turn out to be outdated while it is looked at. */
 const MAX_ATTEMPTS = 3;
@@ -52,6 +55,7 @@ export class Pull {
   readonly #waiters: Waiters;
   #askerCount = 0;
   #isOutdated = false;
+  #isInvalidated = false;
 
   constructor({ path, upstream, via, revalidates, waiters }: PullRequest, options: PullOptions) {
     this.path = path;
@@ -98,12 +102,17 @@ export class Pull {
 
   /** Whether what it has found out holds for those who ask next. */
   get isRemembered(): boolean {
-    return !this.#isOutdated && (this.verdict?.forMs ?? 0) > 0;
+    return !this.#isOutdated && !this.#isInvalidated && (this.verdict?.forMs ?? 0) > 0;
   }
 
   /** Tells that the path was changed there. */
   changed(): void {
     if (['asking', 'waiting'].includes(this.state.phase)) this.#isOutdated = true;
+  }
+
+  /** Has what is here deleted as soon as it is over: its readers get it. */
+  invalidate(): void {
+    this.#isInvalidated = true;
   }
 
   /** Takes the answer that is not kept, if nobody has, and it is one to what is asked. */
@@ -155,6 +164,7 @@ export class Pull {
     const failure = verdict?.kind === 'failed' ? verdict.error : stopped;
     // Others need the room.
     if (failure instanceof StorageFullError) await this.#fetching.drop('the disk is full').catch(ignore);
+    if (this.#isInvalidated) await this.#fetching.copy.forget().catch(ignore);
     progress.become({ phase: 'over', verdict: verdict ?? UNKNOWN });
     log.closed(lease, failure);
     // Whoever takes it has by then.
@@ -170,6 +180,7 @@ export class Pull {
     for (let attempts = 1; ; ) {
       const here = await this.#look();
       if (here === 'own') return stored('hit');
+      if (here === 'occupied') return unstored(NO_PLACE);
       try {
         return await this.#fetch(here);
       } catch (error) {
@@ -191,10 +202,10 @@ export class Pull {
   }
 
   /** What is here, if it comes from there. */
-  async #look(): Promise<Copied | 'own' | undefined> {
+  async #look(): Promise<Copied | 'own' | 'occupied' | undefined> {
     const { copy, url } = this.#fetching;
     const here = await copy.look();
-    if (here === undefined || here === 'own' || here.url === url.href) return here;
+    if (typeof here !== 'object' || here.url === url.href) return here;
     await this.#fetching.drop('it comes from another server');
     return undefined;
   }
@@ -222,6 +233,7 @@ export class Pull {
 
   /** What those who ask are told though it cannot be followed, if anything. */
   #verdictOf(error: unknown, here: Copied | undefined): Verdict | undefined {
+    if (isNoPlace(error)) return unstored(NO_PLACE);
     const isAway = error instanceof UpstreamError || error instanceof UpstreamTimeoutError;
     if (isAway && mayServeStale(here, this.#fetching.url)) return stored('fwd=stale', FAILED_MS);
     return error instanceof UnexpectedStatusError ? statusVerdict(error.status, here) : undefined;

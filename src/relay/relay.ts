@@ -1,7 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import type { Core } from '../core/core.ts';
 import {
-  RelayLoopError,
   ResourceNotFoundError,
   ServerClosingError,
   StorageBusyError,
@@ -13,6 +11,7 @@ import { kindByAnswer } from './asking.ts';
 import { assertUncrossed, isOfRelay } from './crossed.ts';
 import { Fetching, type Part, type PullOptions } from './fetching.ts';
 import type { Forwarder } from './forward.ts';
+import { Hops } from './hops.ts';
 import { KeptAnswer } from './kept-answer.ts';
 import { KeptCopies } from './kept-copies.ts';
 import { KnownVerdicts } from './known-verdicts.ts';
@@ -51,9 +50,6 @@ const SWEEP_MS = 1000;
 const SMALL_REST = 0.1;
 const SMALL_REST_BYTES = 64 * 1024 * 1024;
 
-/** So many servers one after the other are a loop that hides itself. */
-const MAX_HOPS = 32;
-
 /** Options of {@link Relay}. */
 export interface RelayOptions {
   core: Core;
@@ -79,8 +75,7 @@ export interface RelayOptions {
 
 /** What comes from other servers: one {@link Pull} for each path that is being fetched, however many ask for it. */
 export class Relay {
-  /** By which it knows a request that has come back. */
-  readonly #name = `httpfstream-${randomBytes(9).toString('base64url')}`;
+  readonly #hops = new Hops();
   readonly #options: RelayOptions;
   /** Those with the longest prefixes first. */
   readonly #upstreams: readonly Upstream[];
@@ -123,10 +118,7 @@ export class Relay {
    * @throws {RelayLoopError} when this one is among them: it would wait for itself
    */
   viaOf(via: string | undefined): string {
-    const hops = (via ?? '').split(',').map((hop) => hop.trim());
-    const isLoop = hops.some((hop) => hop.split(' ')[1] === this.#name) || hops.length > MAX_HOPS;
-    if (isLoop) throw new RelayLoopError('the request has come back to a relay through which it has passed');
-    return [...hops.filter((hop) => hop !== ''), `1.1 ${this.#name}`].join(', ');
+    return this.#hops.after(via);
   }
 
   /**
@@ -142,6 +134,7 @@ export class Relay {
     const { signal, waitMs } = asker;
     const via = this.viaOf(asker.via);
     signal.throwIfAborted();
+    if (path.isRoot || path.trailingSlash) return undefined;
     if (waitMs > 0) this.#waitersOf(path).add(waitMs, signal);
     for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
       if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
@@ -226,7 +219,7 @@ export class Relay {
     else if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
     else if (pull?.state.phase === 'waiting') return undefined;
     const copied = await this.#kept.at(path).look();
-    const hasEnded = copied === 'own' || copied?.outcome !== undefined;
+    const hasEnded = copied === 'own' || (typeof copied === 'object' && copied.outcome !== undefined);
     const readiness = hasEnded ? await this.ready(path, asker) : undefined;
     return isServed(readiness) ? readiness : undefined;
   }
@@ -253,23 +246,36 @@ export class Relay {
    */
   async kindOf(path: ResourcePath, { via, signal }: Asker): Promise<UpstreamKind | undefined> {
     const upstream = this.upstreamOf(path) as Upstream;
-    if (upstream.kind !== undefined) return upstream.kind;
     const headers = { via: this.viaOf(via) };
-    upstream.kind = await kindByAnswer(new Fetching(path, upstream, headers, this.#pullOptions), signal);
+    // An error of a path may be that of any server; what is at the top has an answer.
+    for (const asked of [path, path.upTo(upstream.depth)]) {
+      if (upstream.kind !== undefined) return upstream.kind;
+      upstream.kind = await kindByAnswer(new Fetching(asked, upstream, headers, this.#pullOptions), signal);
+    }
     return upstream.kind;
   }
 
-  /** Has what is here of an answer of a server that is none of ours fetched anew by the next one who asks. */
-  async forget(path: ResourcePath): Promise<void> {
+  /**
+   * Has what is here of an answer of a server that is none of ours fetched anew by the next one who asks. What is still coming is for
+   * those who read it, and goes then.
+   */
+  async invalidate(path: ResourcePath): Promise<void> {
     this.changed(path);
-    await this.#pulls.get(path.key)?.stop(new ResourceNotFoundError('it was deleted here'));
-    await this.#kept.at(path).drop();
+    const pull = this.#pulls.get(path.key);
+    if (pull === undefined) await this.#kept.at(path).forget();
+    else pull.invalidate();
+  }
+
+  /** Whether what is at a path is a file of this server's own. */
+  async isOwn(path: ResourcePath): Promise<boolean> {
+    if (path.isRoot || path.trailingSlash) return false;
+    return (await this.#kept.at(path).look()) === 'own';
   }
 
   /** What is kept here of an answer of a server that is none of ours; undefined when nothing is. */
   async keptAt(path: ResourcePath): Promise<{ answer: KeptAnswer; copied: Copied } | undefined> {
     const copied = await this.#kept.at(path).look();
-    if (copied === undefined || copied === 'own' || copied.answer === undefined) return undefined;
+    if (typeof copied !== 'object' || copied.answer === undefined) return undefined;
     const url = (this.upstreamOf(path) as Upstream).urlOf(path);
     if (copied.url !== url.href) return undefined;
     const answer = KeptAnswer.from(url, copied.answer);

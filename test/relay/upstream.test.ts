@@ -15,6 +15,7 @@ describe('where a path comes from', () => {
     ['/p=http://h', '/p/', 'http://h/'],
     ['/p/q/=http://h/base', '/p/q/a b%?#', 'http://h/base/a%20b%25%3F%23'],
     ['/ä ö=http://h', '/ä ö/ü', 'http://h/%C3%BC'],
+    ['http://h', "/@a;b=c,d+$&e:f!'()*", "http://h/@a;b=c,d+$&e:f!'()*"],
   ])('%s has %s at %s', (option, local, remote) => {
     expect(upstreamOf(option).covers(path(local))).toBe(true);
     expect(upstreamOf(option).urlOf(path(local), '?q=1').href).toBe(`${remote}?q=1`);
@@ -34,6 +35,8 @@ describe('where a path comes from', () => {
     ['/p=http://h:1/base', 'http://h:1/based', undefined],
     ['/p=http://h:1', 'http://h/a', undefined],
     ['http://h', './a/', undefined],
+    ['/p=http://h:1/base', 'http://h:1/base', '/p'],
+    ['http://h:1', 'http://h:1', '/'],
   ])('with %s what is at %s is at %s here', (option, remote, local) => {
     expect(upstreamOf(option).localPathOf(remote)).toBe(local);
   });

@@ -5,10 +5,10 @@ import { Forwarder } from '../../relay/forward.ts';
 import type { OpenAnswer } from '../../relay/open-answer.ts';
 import { type Asker, isServed, type Served } from '../../relay/readiness.ts';
 import { Relay } from '../../relay/relay.ts';
-import type { Upstream } from '../../relay/upstream.ts';
+import { isCanonical, type Upstream } from '../../relay/upstream.ts';
 import type { UpstreamOption } from '../../relay/upstream-option.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
-import { MethodNotAllowedError } from '../../wire/errors.ts';
+import { MethodNotAllowedError, UpstreamError } from '../../wire/errors.ts';
 import { SUBPROTOCOL } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
@@ -22,9 +22,12 @@ import { contentTypeOf } from '../response/content-type.ts';
 import type { Range } from '../response/file-body.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
 import { sendStream } from '../response/send-bytes.ts';
+import { askerOf, Client, viaOf } from './client.ts';
+import { ForkedFrom } from './forked-from.ts';
 import { joinPart, partOfComing } from './joined-part.ts';
 import { type Kept, KeptResponder } from './kept-responder.ts';
 import { type Passage, Tunnel } from './tunnel.ts';
+import { writtenPath } from './written-path.ts';
 
 /** Longest time to the head of an answer of another server, in milliseconds. */
 const HEAD_TIMEOUT_MS = 30_000;
@@ -48,9 +51,6 @@ const CONDITIONS = [
 /** Of those, the ones that ask for a part of it. */
 const PARTS = ['range', 'if-range'];
 
-/** In `Cache-Control` of a reader who wants what is there by now (RFC 9111, section 5.2.1). */
-const REVALIDATES = /(?:^|[\s,])(?:no-cache|max-age=0)\b/;
-
 /** Options of {@link RelayResponder}. */
 export interface RelayResponderOptions {
   upstreams: readonly UpstreamOption[];
@@ -60,6 +60,8 @@ export interface RelayResponderOptions {
   upstreamKeepBytes: number;
   /** Whether what nobody reads is fetched on. */
   upstreamKeep: boolean;
+  /** How long a long-poll waits, in milliseconds. */
+  longPollMs: number;
   /** What stands before every resource's path in URLs; empty or `/…`. */
   prefix: string;
 }
@@ -71,7 +73,7 @@ type Found =
   /** From the file while it still comes: so many bytes of it, or a part of these. */
   | { way: 'joined'; served: Served; size: number; range?: Range }
   /** As the other server has answered: it is here, or under way. */
-  | ({ way: 'kept' } & Omit<Kept, 'via'>)
+  | ({ way: 'kept' } & Omit<Kept, 'via' | 'upstream'>)
   /** With the answer that was got for it, and is not kept. */
   | { way: 'given'; answer: OpenAnswer }
   /** By dropping what is here. */
@@ -93,12 +95,22 @@ export class RelayResponder {
   readonly #relay: Relay;
   readonly #tunnel: Tunnel;
   readonly #kept: KeptResponder;
+  readonly #forkedFrom: ForkedFrom;
+  readonly #prefix: string;
+  readonly #longPollMs: number;
 
   constructor(
     core: Core,
     appends: ActiveConnections,
     { log, server }: FastifyInstance,
-    { upstreams, upstreamMaxBytes, upstreamKeepBytes, upstreamKeep, prefix }: RelayResponderOptions,
+    {
+      upstreams,
+      upstreamMaxBytes,
+      upstreamKeepBytes,
+      upstreamKeep,
+      longPollMs,
+      prefix,
+    }: RelayResponderOptions,
   ) {
     this.#core = core;
     this.#relay = new Relay({
@@ -115,8 +127,11 @@ export class RelayResponder {
       // Each has a connection and a file, and somebody reads it.
       maxPulls: Math.max(1, liveResourcesWithin(descriptorLimit())),
     });
+    this.#forkedFrom = new ForkedFrom(this.#relay, prefix);
+    this.#prefix = prefix;
+    this.#longPollMs = longPollMs;
     this.#tunnel = new Tunnel(server, this.#forwarder, appends, prefix);
-    this.#kept = new KeptResponder(core);
+    this.#kept = new KeptResponder(core, prefix);
   }
 
   /** Finds what a server before this one has kept. Never rejects. */
@@ -138,27 +153,47 @@ export class RelayResponder {
    */
   async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<boolean> {
     const upstream = this.#relay.upstreamOf(path);
-    if (upstream === undefined || request.method === 'OPTIONS') return false;
-    const via = this.#relay.viaOf(headerText(request.headers.via));
+    if (request.method === 'OPTIONS') return false;
     const client = new Client(request);
     try {
+      if (upstream === undefined) {
+        if (request.method === 'PUT') await this.#forkedFrom.ready(request, askerOf(request, 0, client));
+        return false;
+      }
+      const via = this.#relay.viaOf(viaOf(request));
       const found = await this.#wayOf(request, path, upstream, client);
       if (found.way === 'here') {
         if (found.isLive === true && !request.raw.socket.destroyed) {
-          reply.raw.once('close', this.#relay.watch(path, headerText(request.headers.via)));
+          reply.raw.once('close', this.#relay.watch(path, viaOf(request)));
         }
         return false;
       }
       if (found.way === 'kept') {
-        await this.#kept.send(request, reply, path, { ...found, via }, client.signal);
+        await this.#kept.send(request, reply, path, { ...found, via, upstream }, client.signal);
       } else if (found.way === 'joined') {
         await this.#join(request, reply, path, found, client.signal);
       } else if (found.way === 'given') {
-        this.#tunnel.give(request, reply, found.answer.release(), { upstream, via });
+        this.#tunnel.give(request, reply, found.answer.release(), {
+          upstream,
+          path,
+          via,
+          silenceMs: SILENCE_MS,
+        });
       } else if (found.way === 'forgotten') {
-        await this.#relay.forget(path);
+        this.#kept.assertMeant(request, await this.#relay.keptAt(path));
+        await this.#relay.invalidate(path);
         await reply.code(204).send();
-      } else await this.#pass(request, reply, { upstream, path, via, authorization: found.authorization });
+      } else {
+        const { authorization } = found;
+        if (isHandshake(request) && authorization === undefined) {
+          await this.#assertOurs(path, askerOf(request, 0, client));
+        }
+        const headers = {
+          ...(authorization !== undefined && { authorization }),
+          ...(request.method === 'PUT' && this.#forkedFrom.headersAt(upstream, request)),
+        };
+        await this.#pass(request, reply, { upstream, path, via, headers });
+      }
       return true;
     } finally {
       client.release();
@@ -168,12 +203,23 @@ export class RelayResponder {
   async #pass(
     request: FastifyRequest,
     reply: FastifyReply,
-    passage: Omit<Passage, 'headTimeoutMs'>,
+    passage: Omit<Passage, 'headTimeoutMs' | 'silenceMs'>,
   ): Promise<void> {
     const { path } = passage;
     if (!isRead(request)) this.#relay.changed(path);
-    await this.#tunnel.pass(request, reply, { ...passage, headTimeoutMs: HEAD_TIMEOUT_MS });
+    await this.#tunnel.pass(request, reply, {
+      ...passage,
+      headTimeoutMs: HEAD_TIMEOUT_MS + this.#waitOf(request),
+      silenceMs: SILENCE_MS,
+    });
     if (!isRead(request)) this.#relay.changed(path);
+  }
+
+  /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
+  #waitOf(request: FastifyRequest): number {
+    if (!isRead(request)) return 0;
+    if (isFollow(request)) return followRequestOf(request).waitMs;
+    return parameterOf(request, StreamQuery.live) === undefined ? 0 : this.#longPollMs;
   }
 
   async #wayOf(
@@ -183,14 +229,19 @@ export class RelayResponder {
     client: Client,
   ): Promise<Found> {
     const { authorization } = request.headers;
-    if (authorization !== undefined && upstream.passesAuthorization) {
+    const isUsers = authorization !== undefined && upstream.passesAuthorization;
+    // What is read from here is written here.
+    if ((isUsers || !isRead(request)) && (await this.#relay.isOwn(path))) return HERE;
+    if (isUsers) {
       // What this user may see is decided there, and is for nobody else.
       const kind = await this.#relay.kindOf(path, askerOf(request, 0, client));
       if (kind !== 'foreign') return { way: 'there', authorization };
     }
     if (!isRead(request)) return this.#wayOfWrite(request, path, client);
-    if (isFollow(request)) return this.#wayOfFollow(request, path, client);
     if (path.isRoot || path.trailingSlash) return THERE;
+    if (upstream.kind !== 'ours' && !isCanonical(writtenPath(request, this.#prefix, path), path))
+      return THERE;
+    if (isFollow(request)) return this.#wayOfFollow(request, path, client);
     if (parameterOf(request, StreamQuery.live) !== undefined) {
       const found = await this.#wayOfLive(request, path, client);
       return found.way === 'here' ? { ...found, isLive: upstream.kind === 'ours' } : found;
@@ -208,7 +259,7 @@ export class RelayResponder {
     // By now its kind is known.
     const kept = upstream.kind === 'ours' ? undefined : await this.#relay.keptAt(path);
     if (kept?.copied.outcome?.reason === 'finished') return { way: 'kept', ...kept, served };
-    if (kept === undefined && served.isCaughtUp) return { way: 'here' };
+    if (kept === undefined && served.isCaughtUp) return HERE;
     const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
     const range = isPart ? partOfComing(request.headers, served, tagOf(served, kept)) : undefined;
     if (!isWhole && range === undefined) return THERE;
@@ -225,15 +276,30 @@ export class RelayResponder {
   /**
    * What is written goes to a server of ours only.
    *
-   * @throws {MethodNotAllowedError} when it is none
+   * @throws what {@link #assertOurs} throws
    */
   async #wayOfWrite(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Found> {
-    const kind = await this.#relay.kindOf(path, askerOf(request, 0, client));
-    if (kind !== 'foreign') return THERE;
+    const asker = askerOf(request, 0, client);
     // What is here is only a copy.
-    if (request.method === 'DELETE') return { way: 'forgotten' };
+    if (request.method === 'DELETE' && (await this.#relay.kindOf(path, asker)) === 'foreign') {
+      return { way: 'forgotten' };
+    }
+    await this.#assertOurs(path, asker);
+    return THERE;
+  }
+
+  /**
+   * Checks that what a path comes from knows what is to be sent to it, with all the rights that this server has there.
+   *
+   * @throws {MethodNotAllowedError} when it does not
+   * @throws {UpstreamError} when that cannot be found out
+   */
+  async #assertOurs(path: ResourcePath, asker: Asker): Promise<void> {
+    const kind = await this.#relay.kindOf(path, asker);
+    if (kind === 'ours') return;
+    if (kind === undefined) throw new UpstreamError('nothing tells what the server is from which this comes');
     throw new MethodNotAllowedError(
-      'what is here comes from a server to which nothing is written by way of this one',
+      'what is here comes from a server to which nothing is written by way of this one, and no WebSocket leads',
     );
   }
 
@@ -294,41 +360,6 @@ export class RelayResponder {
   }
 }
 
-/** Whether somebody is still there who has asked. */
-class Client {
-  readonly #aborter = new AbortController();
-  readonly #socket: FastifyRequest['raw']['socket'];
-  #stays = false;
-
-  constructor({ raw: { socket } }: FastifyRequest) {
-    this.#socket = socket;
-    socket.once('close', this.#abort);
-    if (socket.destroyed) this.#abort();
-  }
-
-  get signal(): AbortSignal {
-    return this.#aborter.signal;
-  }
-
-  /** Waits on, after the request has been given to others. */
-  stay(): void {
-    this.#stays = true;
-  }
-
-  release(): void {
-    if (this.#stays) return;
-    this.#socket.off('close', this.#abort);
-    this.#abort();
-  }
-
-  readonly #abort = (): void => this.#aborter.abort();
-}
-
-function askerOf({ headers }: FastifyRequest, waitMs: number, { signal }: Client): Asker {
-  const { via, pragma, 'cache-control': control = pragma } = headers;
-  return { via: headerText(via), waitMs, revalidates: REVALIDATES.test(control ?? ''), signal };
-}
-
 function isRead(request: FastifyRequest): boolean {
   const { method } = request;
   return (method === 'GET' || method === 'HEAD') && verbOf(request) !== 'APPEND';
@@ -348,8 +379,4 @@ function isFollow(request: FastifyRequest): boolean {
 function tagOf({ size, generation }: Served, kept?: Pick<Kept, 'answer'>): string {
   if (kept !== undefined) return kept.answer.strongTag;
   return size === undefined || generation === undefined ? '' : copyTag(size, generation);
-}
-
-function headerText(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value.join(', ') : value;
 }

@@ -266,7 +266,7 @@ function encodingOf({ headers }: IncomingMessage): string {
 }
 
 /** @throws {UnsupportedTransferError} when a body is coded a second time, for its way */
-function assertTransferCoding({ 'transfer-encoding': coding = 'chunked' }: IncomingHttpHeaders): void {
+export function assertTransferCoding({ 'transfer-encoding': coding = 'chunked' }: IncomingHttpHeaders): void {
   // Node decodes the last one only, and passes the others on.
   if (coding.trim().toLowerCase() === 'chunked') return;
   throw new UnsupportedTransferError('the Transfer-Encoding must be chunked');
