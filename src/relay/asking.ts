@@ -1,3 +1,4 @@
+import type { ClientRequest } from 'node:http';
 import { UpstreamError, UpstreamTimeoutError } from '../wire/errors.ts';
 import { VERB_HEADER } from '../wire/protocol.ts';
 import type { Fetching } from './fetching.ts';
@@ -70,19 +71,9 @@ async function send(
   headers: Readonly<Record<string, string>>,
   isRepeated: boolean,
 ): Promise<ForwardedAnswer> {
-  const { signal, options, upstream, path } = fetching;
+  const { signal, options } = fetching;
   signal.throwIfAborted();
-  const outgoing = options.forwarder.begin(upstream.urlOf(path), {
-    method: 'GET',
-    headers: {
-      accept: '*/*',
-      'accept-encoding': 'identity',
-      [VERB_HEADER]: 'FOLLOW',
-      ...fetching.headers,
-      ...headers,
-    },
-    isHandshake: false,
-  });
+  const outgoing = begin(fetching, headers);
   const late = setTimeout(() => outgoing.destroy(fetching.timedOut()), options.headTimeoutMs);
   const abort = () => outgoing.destroy(signal.reason as Error);
   signal.addEventListener('abort', abort, { once: true });
@@ -99,4 +90,24 @@ async function send(
     signal.removeEventListener('abort', abort);
   }
   return send(fetching, headers, true);
+}
+
+/** @throws {UpstreamError} when there is no way to it */
+function begin(fetching: Fetching, headers: Readonly<Record<string, string>>): ClientRequest {
+  const all = {
+    accept: '*/*',
+    'accept-encoding': 'identity',
+    [VERB_HEADER]: 'FOLLOW',
+    ...fetching.headers,
+    ...headers,
+  };
+  try {
+    return fetching.options.forwarder.begin(fetching.url, {
+      method: 'GET',
+      headers: all,
+      isHandshake: false,
+    });
+  } catch (error) {
+    throw fetching.unreachable(error);
+  }
 }

@@ -1,5 +1,5 @@
 import { type FollowOpening, type FollowStream, follow } from '../client/index.ts';
-import { ConnectionError } from '../wire/errors.ts';
+import { ConnectionError, UpstreamError } from '../wire/errors.ts';
 import type { Outcome } from '../wire/protocol.ts';
 import type { Fetching } from './fetching.ts';
 import type { Copied } from './local-copy.ts';
@@ -48,8 +48,11 @@ class FollowedFile {
     // What fails before it is waited for is told by the opening.
     ended.catch(ignore);
     const { generation, live, size, contentType } = await this.#opening();
-    // What is in front of it has answered.
-    if (generation === undefined) return refused('the server does not say what is there');
+    if (generation === undefined) {
+      // What is in front of it has answered, and does not know what is there.
+      if (here !== undefined) throw new UpstreamError(`${fetching.upstream.origin} has not answered itself`);
+      return refused('the server does not say what is there');
+    }
     fetching.found(size, live === false);
     if (!fetching.mayKeep(size)) {
       if (here !== undefined) await fetching.copy.drop();

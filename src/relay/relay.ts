@@ -35,7 +35,7 @@ import { mayServeStale } from './staleness.ts';
 import { Upstream, type UpstreamKind } from './upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
 import { FAILED_MS, UNKNOWN } from './verdict.ts';
-import { Waiters } from './waiters.ts';
+import { WaitingPaths } from './waiters.ts';
 
 /** For so long it is waited whether what is here still holds, when it may be served anyway. */
 const LOOK_MS = 3000;
@@ -83,8 +83,7 @@ export class Relay {
   /** Since when nobody reads them. */
   readonly #idleSince = new Map<Pull, number>();
   readonly #known = new KnownVerdicts();
-  /** By path. */
-  readonly #waiters = new Map<string, Waiters>();
+  readonly #waiting = new WaitingPaths();
   readonly #kept: KeptCopies;
   readonly #pullOptions: PullOptions;
   readonly #live = new LivePaths();
@@ -135,7 +134,7 @@ export class Relay {
     const via = this.viaOf(asker.via);
     signal.throwIfAborted();
     if (path.isRoot || path.trailingSlash) return undefined;
-    if (waitMs > 0) this.#waitersOf(path).add(waitMs, signal);
+    if (waitMs > 0) this.#wait(path, asker);
     for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
       if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
       const dropping = this.#kept.dropping(path);
@@ -300,17 +299,19 @@ export class Relay {
     return this.#pulls.size >= this.#options.maxPulls;
   }
 
-  #waitersOf({ key }: ResourcePath): Waiters {
-    const waiters = this.#waiters.get(key) ?? new Waiters();
-    this.#waiters.set(key, waiters);
-    return waiters;
+  #wait(path: ResourcePath, { waitMs, signal }: Asker): void {
+    this.#waiting.at(path).add(waitMs, signal);
+    const leave = () => {
+      if (!this.#pulls.has(path.key)) this.#waiting.letGo(path);
+    };
+    signal.addEventListener('abort', leave, { once: true });
   }
 
   /** @throws {StorageBusyError} when there are too many */
   #begin(path: ResourcePath, via: string, revalidates: boolean): Pull {
     if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
     const upstream = this.upstreamOf(path) as Upstream;
-    const waiters = this.#waitersOf(path);
+    const waiters = this.#waiting.at(path);
     const pull = new Pull({ path, upstream, via, revalidates, waiters }, this.#pullOptions);
     this.#pulls.set(path.key, pull);
     this.#startSweep();
@@ -326,14 +327,18 @@ export class Relay {
     this.#makeRoom();
     this.#idleSince.delete(pull);
     if (pull.isRemembered) this.#known.add(path, verdict, via);
-    if (this.#waitersOf(path).waitMs === 0) this.#waiters.delete(key);
-    else if (verdict.kind !== 'stored') setTimeout(() => this.#beginAnew(pull), FAILED_MS).unref();
+    if (!this.#waiting.letGo(path) && verdict.kind !== 'stored') this.#beginAnew(pull);
   }
 
-  /** Waits on for those who do: what they wait for is made here. */
-  #beginAnew({ path, via }: Pull): void {
-    if (this.#waitersOf(path).waitMs === 0) this.#waiters.delete(path.key);
-    else if (!this.#isClosed && !this.#isFull && !this.#pulls.has(path.key)) this.#begin(path, via, false);
+  /** Waits on for those who do, after a while: what they wait for is made here. */
+  #beginAnew(pull: Pull): void {
+    const { path, via } = pull;
+    const begin = () => {
+      if (this.#isClosed || this.#pulls.has(path.key) || this.#waiting.letGo(path)) return;
+      if (this.#isFull) this.#beginAnew(pull);
+      else this.#begin(path, via, false);
+    };
+    setTimeout(begin, FAILED_MS).unref();
   }
 
   /** Deletes what is too much. */
