@@ -181,7 +181,8 @@ class FetchedAnswer {
       if (verdict.kind !== 'failed') return verdict;
       await lease.ready();
       await lease.end('interrupted');
-      if (head.strongValidator === undefined) await fetching.drop('nothing tells the rest of it');
+      if (writing.isUntrue) await fetching.drop('a part of it has not as many bytes as it says');
+      else if (head.strongValidator === undefined) await fetching.drop('nothing tells the rest of it');
       return verdict;
     }
   }
@@ -236,6 +237,8 @@ class Writing {
   size: number | undefined;
   /** Why the last answer has not come to its end. */
   failure: unknown;
+  /** Whether an answer was not what it says: nobody knows which bytes these are. */
+  isUntrue = false;
   /** Set when the copy takes no more. */
   loss: HttpfstreamError | undefined;
   readonly #fetching: Fetching;
@@ -294,7 +297,8 @@ class Writing {
     this.#fetching.signal.throwIfAborted();
     if (this.loss !== undefined) throw this.loss;
     const isShorter = this.#isComplete && missing > 0 && length !== Number.POSITIVE_INFINITY;
-    if (isLonger || isShorter) throw new UpstreamError('a part has not as many bytes as it says');
+    this.isUntrue = isLonger || isShorter;
+    if (this.isUntrue) throw new UpstreamError('a part has not as many bytes as it says');
   }
 }
 

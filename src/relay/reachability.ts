@@ -8,7 +8,12 @@ export class Reachability {
   #failures = 0;
   #awayUntilMs = 0;
 
-  /** Whether it has not answered a moment ago: what is here is not held against what is there. */
+  /** Whether it has not answered the last time. */
+  get isDoubted(): boolean {
+    return this.#failures > 0;
+  }
+
+  /** Whether that was a moment ago: it is not asked again. */
   get isAway(): boolean {
     return performance.now() < this.#awayUntilMs;
   }

@@ -145,7 +145,8 @@ export class Relay {
       if (known !== undefined) return readinessOf(known, 'hit');
       // What it finds out is old.
       if (running?.isOutdated === true) return undefined;
-      if (running === undefined && (await this.#isServedStale(path))) return readinessOf(STALE);
+      const isAsking = (running?.state.phase ?? 'asking') === 'asking';
+      if (isAsking && (await this.#isServedStale(path, via))) return readinessOf(STALE);
       const readiness = await this.#readyBy(path, asker, via);
       if (readiness !== 'again') return readiness;
     }
@@ -201,11 +202,14 @@ export class Relay {
     return undefined;
   }
 
-  /** Whether what is here is served without a look: the server there has not answered a moment ago. */
-  async #isServedStale(path: ResourcePath): Promise<boolean> {
+  /** Whether what is here is served at once: the server there has not answered the last time. It is looked at behind, now and then. */
+  async #isServedStale(path: ResourcePath, via: string): Promise<boolean> {
     const upstream = this.upstreamOf(path) as Upstream;
-    if (!upstream.reachability.isAway) return false;
-    return mayServeStale(await this.#kept.at(path).look(), upstream.urlOf(path));
+    const { reachability } = upstream;
+    if (!reachability.isDoubted) return false;
+    if (!mayServeStale(await this.#kept.at(path).look(), upstream.urlOf(path))) return false;
+    if (!reachability.isAway && !this.#isFull && !this.#pulls.has(path.key)) this.#begin(path, via, false);
+    return true;
   }
 
   /**

@@ -127,7 +127,8 @@ describe('while the origin is away', () => {
     expect(await textAt(relay.url('/f'))).toBe('content');
     const asked = mute.requests.length;
     for (let times = 0; times < 20; times++) expect(await textAt(relay.url('/f'))).toBe('content');
-    expect(mute.requests).toHaveLength(asked);
+    // It is looked at behind.
+    expect(mute.requests.length).toBeLessThanOrEqual(asked + 1);
   });
 });
 

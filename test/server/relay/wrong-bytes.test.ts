@@ -154,6 +154,13 @@ describe('what is stitched together is one body', () => {
     await expect(bytesOf(relay.url('/f'))).rejects.toThrow();
   });
 
+  test('a part that is not what it says takes all with it that is here', async () => {
+    const lie = part(rest, (start) => OTHER.subarray(start, start + 40));
+    const { relay } = await pair(first(chunkedHalf(), lie));
+    await expect(bytesOf(relay.url('/f'))).rejects.toThrow();
+    await waitFor(async () => !(await isHere(relay.root, 'f')), 'it to go');
+  });
+
   test('a date is enough when each part has it', async () => {
     const dated = { 'Last-Modified': OLD };
     const { relay } = await pair(
