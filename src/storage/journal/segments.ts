@@ -13,7 +13,10 @@ const SEGMENT_NAME = /^(\d{10})\.log$/;
 export class Segments {
   readonly directory: string;
 
-  /** The file of a segment that was removed: it has nothing in it, and its name is none of a segment. */
+  /**
+   * A file for the next segment, with nothing in it, and a name that is none of a segment: by then the disk may have no
+   * room for one more. It is made with the first one, and is the file of one that was removed after that.
+   */
   readonly #spare: string;
 
   /** @param directory absolute; may be missing */
@@ -87,11 +90,10 @@ export class Segments {
   async create(number: number): Promise<number> {
     const fd = await fileIo.open(this.#spare, APPENDING | constants.O_TRUNC).catch(() => undefined);
     if (fd === undefined) {
-      return fileIo.open(
-        this.nameOf(number),
-        APPENDING | constants.O_CREAT | constants.O_EXCL,
-        OWN_FILE_MODE,
-      );
+      const made = await makeFile(this.nameOf(number));
+      // It is used while the one that was just made is still there.
+      await makeFile(this.#spare).then(fileIo.close, () => undefined);
+      return made;
     }
     try {
       await fs.promises.rename(this.#spare, this.nameOf(number));
@@ -103,8 +105,7 @@ export class Segments {
   }
 
   /**
-   * Removes some of them, in order. The file of the last one is kept for the next segment: by then the disk may have no
-   * room for one more.
+   * Removes some of them, in order. The file of the last one is kept for the next segment.
    *
    * @param isDurable whether none may come back after a loss of power
    */
@@ -124,6 +125,11 @@ export class Segments {
   async removeSpare(): Promise<void> {
     await fs.promises.rm(this.#spare, { force: true });
   }
+}
+
+/** Returns a descriptor to append with. */
+function makeFile(name: string): Promise<number> {
+  return fileIo.open(name, APPENDING | constants.O_CREAT | constants.O_EXCL, OWN_FILE_MODE);
 }
 
 /** Yields the entries of one file, see {@link readEntries}. */

@@ -156,6 +156,23 @@ describe('a journal', () => {
   });
 });
 
+test('a journal takes no more files of the disk while it goes on than it had from its beginning', async () => {
+  const directory = await newDirectory();
+  const { log } = await openLog(directory);
+  const writer = new Writer();
+  await writer.append(log, { file: 'a', number: 1 });
+  const { ino } = await stat(`${directory}.spare`);
+  const upTo = await log.rotate();
+  // What is in the first segment is not elsewhere yet.
+  await writer.append(log, { file: 'a', number: 2 });
+  const [first, second] = (await readdir(directory)).sort();
+  expect((await stat(path.join(directory, second as string))).ino).toBe(ino);
+  const before = (await stat(path.join(directory, first as string))).ino;
+  await log.drop(upTo);
+  expect((await stat(`${directory}.spare`)).ino).toBe(before);
+  await log.close();
+});
+
 test('a segment that is not needed any more is kept, empty, for the next one, until the journal is closed', async () => {
   const directory = await newDirectory();
   const { log } = await openLog(directory);
