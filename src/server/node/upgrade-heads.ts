@@ -6,6 +6,9 @@ import { Server as TlsServer } from 'node:tls';
 /** What a parser gets for the head of a request after which nothing is to be parsed. */
 const NOTHING_FOLLOWS = 2;
 
+/** Published by Node whenever a server begins to listen. */
+const LISTEN_CHANNEL = 'tracing:net.server.listen:asyncStart';
+
 type OnIncoming = (request: IncomingMessage & { upgrade?: boolean }, keepAlive: boolean) => number;
 
 /** With the field that Node keeps on it, as long as it speaks HTTP/1.1. */
@@ -24,16 +27,19 @@ const requestListeners = new WeakSet<object>();
  * to nobody.
  */
 export function handOverAtHead(server: Server): void {
+  // Once for all servers.
+  diagnostics.unsubscribe(LISTEN_CHANNEL, includeSecond);
+  diagnostics.subscribe(LISTEN_CHANNEL, includeSecond);
   servers.add(server);
   for (const listener of server.listeners('request')) requestListeners.add(listener);
   server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', stopAtHead);
 }
 
-diagnostics.subscribe('tracing:net.server.listen:asyncStart', (message) => {
+function includeSecond(message: unknown): void {
   const { server } = message as { server: Server };
   const isSecond = server.listeners('request').some((listener) => requestListeners.has(listener));
   if (isSecond && !servers.has(server)) handOverAtHead(server);
-});
+}
 
 /** Called after Node's own listener, which has given the connection its parser. */
 function stopAtHead({ parser }: HttpSocket): void {
