@@ -81,10 +81,8 @@ async function copy(
 ): Promise<void> {
   try {
     const source = typeof given === 'function' ? await madeSource(given, writable, expect) : given;
-    const chunks = isResponse(source)
-      ? wholeAnswer(source, { skipBytes: 0, allowUnframed })
-      : chunksOf(source, writable);
-    await pipeline(chunks, bytesAndText, writable);
+    if (isResponse(source)) await pipeline(wholeAnswer(source, { skipBytes: 0, allowUnframed }), writable);
+    else await pipeline(chunksOf(source, writable), bytesAndText, writable);
   } catch (error) {
     writable.destroy(error as Error);
     throw error;
