@@ -121,7 +121,11 @@ export class Tunnel {
       sendBody(raw, outgoing);
       const { response, socket, head } = await answered;
       if (socket === undefined) this.#answer(request, reply, response, url, passage);
-      else this.#join(request, reply, response, socket, head);
+      else if (isHandshake(request)) this.#join(request, reply, response, socket, head);
+      else {
+        socket.destroy();
+        throw new UpstreamError(`${upstream.origin} has answered as nobody has asked`);
+      }
     } catch (error) {
       if (error instanceof HttpfstreamError) throw error;
       throw new UpstreamError(`${upstream.origin} cannot be reached at ${path}`, { cause: error });

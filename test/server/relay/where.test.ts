@@ -166,6 +166,14 @@ test('where something is, is said as it is by way of this server', async () => {
   }
 });
 
+test('a connection becomes a tunnel only for who has asked for a WebSocket', async () => {
+  const { relay } = await pair((request, socket) => socket.write(acceptOf(request)));
+  const upgrades = ['Connection: Upgrade', 'Upgrade: h2c'];
+  for (const headers of [['Connection: close'], upgrades]) {
+    expect((await rawGet(relay.port, '/x?q', headers)).status).toBe(502);
+  }
+});
+
 test('an answer to a handshake sets nothing for this server, and each value has a line of its own', async () => {
   const { relay } = await pair(
     asOurs((request, socket) => {
