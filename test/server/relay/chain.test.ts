@@ -20,7 +20,7 @@ const LAST = RELAYS;
 const { kind, runs, steps, maxBytes, ends } = isSoak
   ? {
       kind: 'processes' as ChainKind,
-      runs: 40,
+      runs: 20,
       steps: 24,
       maxBytes: 4 * 1024 * 1024,
       ends: ['finished', 'interrupted', 'deleted'] as const,
@@ -153,6 +153,7 @@ class Story {
     else {
       // Who has a byte that was written after all that has happened is connected, and can be told how it ends.
       await this.take({ do: 'write', bytes: 1 });
+      for (const follower of this.#followers) follower.release();
       await this.#haveAll();
       if (how === 'interrupted') this.#appender.destroy();
       else await fetch(chain.server(0).url(this.#urlPath), { method: 'DELETE' });
@@ -194,7 +195,7 @@ class Story {
 
   async #haveAll(): Promise<void> {
     for (const follower of this.#followers) {
-      const hasAll = () => follower.hasEnded || follower.hasAllOf(this.#written);
+      const hasAll = () => follower.hasEnded || follower.position === this.#written;
       await waitFor(hasAll, `all of it: ${follower.describe()}`);
       // What cannot be followed is told at once.
       if (follower.hasEnded) expect(await follower.ended, follower.describe()).toBe('not yet');

@@ -51,11 +51,6 @@ export class ChainFollower {
     this.ended.catch(() => undefined);
   }
 
-  /** Whether so much has come, or, if it does not read, whether it was let in. */
-  hasAllOf(size: number): boolean {
-    return this.#pace === 'stalled' ? this.isFollowing : this.position === size;
-  }
-
   /** Reads as it comes from now on. */
   release(): void {
     this.#release();
