@@ -66,6 +66,23 @@ describe('the Dockerfile', async () => {
     expect(compose).toContain(`- data:${onlyInstruction(last, 'VOLUME').text}\n`);
     expect(compose).toContain('read_only: true\n');
   });
+
+  test('agrees with compose.relay.yaml, in which each relay has what it serves from the one before it', async () => {
+    const compose = await readFile(path.join(CHECKOUT, 'docker/compose.relay.yaml'), 'utf8');
+    const port = onlyInstruction(last, 'EXPOSE').text;
+    const volume = onlyInstruction(last, 'VOLUME').text;
+    const services = [...compose.matchAll(/^ {2}(\S+):\n {4}<<: \*server\n((?: {4}.*\n)+)/gm)];
+    expect(services.map(([, name]) => name)).toEqual(['origin', 'relay-1', 'relay-2', 'relay-3']);
+    for (const [i, [, name, settings = '']] of services.entries()) {
+      const before = services[i - 1]?.[1];
+      expect(/HTTPFSTREAM_UPSTREAM: (\S+)/.exec(settings)?.[1]).toBe(before && `http://${before}:${port}`);
+      expect(settings).toContain(`ports: ["127.0.0.1:${8080 + i}:${port}"]\n`);
+      expect(settings).toContain(`volumes: ["${name}:${volume}"]\n`);
+      expect(compose).toMatch(new RegExp(`^ {2}${name}:$`, 'm'));
+    }
+    expect(compose).toContain('dockerfile: docker/Dockerfile\n');
+    expect(compose).toContain('read_only: true\n');
+  });
 });
 
 test('the build context has nothing but what the build needs', async () => {

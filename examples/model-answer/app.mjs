@@ -7,12 +7,10 @@
 //   curl -N 'http://localhost:8080/answers/42?verb=FOLLOW&wait=10'          # and again, after a Ctrl-C
 //   curl -X DELETE http://localhost:8080/answers/42
 
-import { once } from 'node:events';
-import { pipeline } from 'node:stream/promises';
 import Fastify from 'fastify';
 import { httpfstream } from 'httpfstream';
-import { openAppend } from 'httpfstream/client';
-import { client, ok, readable } from 'httpfstream/http';
+import { append } from 'httpfstream/client';
+import { client, ok } from 'httpfstream/http';
 
 const [modelUrl = 'http://localhost:9090', root = 'data', port = '8080'] = process.argv.slice(2);
 const model = client(modelUrl);
@@ -33,21 +31,8 @@ console.log(address);
 
 /** Asks the model, and passes on what it says, unless somebody has asked before. */
 async function keep(location, question) {
-  // An answer that has begun cannot begin: of all who ask, one comes through.
-  const answer = openAppend(new URL(location, address), { expect: 0 }).on('error', () => {});
-  const stop = new AbortController();
-  answer.once('close', () => stop.abort());
-  try {
-    await once(answer, 'open');
-    const said = await ok(await model.post('').json({ question }).signal(stop.signal).send());
-    // Of an answer that ends only with its connection nobody could know whether it is whole.
-    const { headers } = said;
-    if (!headers.has('content-length') && !headers.has('transfer-encoding'))
-      throw new Error('the model does not say where its answer ends');
-    // When the model breaks off so does the answer, for all who read it; when the answer is deleted the model is told.
-    await pipeline(readable(said), answer);
-  } catch (error) {
-    answer.destroy(error);
-    throw error;
-  }
+  // An answer that has begun cannot begin: of all who ask, one comes through. When the model breaks off so does the
+  // answer, for all who read it; when the answer is deleted the model is told.
+  const ask = async ({ signal }) => ok(await model.post('').json({ question }).signal(signal).send());
+  await append(new URL(location, address), ask, { expect: 0 });
 }

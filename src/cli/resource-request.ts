@@ -1,10 +1,11 @@
 import { cannotConnect } from '../client/connection/cannot-connect.ts';
 import { targetUrl } from '../client/connection/target-url.ts';
-import { client, TimeoutError } from '../http/index.node.ts';
+import { TimeoutError } from '../http/errors.ts';
+import { client } from '../http/node/client.ts';
 import { ConnectionError } from '../wire/errors.ts';
 
 /** Time limit for the head of an answer, unless another one is given. */
-export const ANSWER_TIMEOUT_MS = 30_000;
+const ANSWER_TIMEOUT_MS = 30_000;
 
 const RANGE = /^bytes (?<start>\d+)-(?<end>\d+)\//;
 

@@ -22,7 +22,13 @@ export {
   UnsupportedError,
 } from '../wire/errors.ts';
 export type { EndReason } from '../wire/protocol.ts';
-export { type AppendSource, append, type SourceAppendOptions } from './append/append.ts';
+export {
+  type AppendClaim,
+  type AppendSource,
+  append,
+  type SourceAppendOptions,
+  type SourceFunction,
+} from './append/append.ts';
 export type { AppendOptions, AppendResult, AppendStream } from './append/append-options.ts';
 export { openAppend } from './append/open-append.ts';
 export { follow } from './follow/follow.ts';

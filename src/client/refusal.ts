@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { readable } from '../http/node/readable.ts';
 import { retryAfterMs } from '../http/retry-after.ts';
+import { shownLocation } from '../http/shown-location.ts';
 import {
   AppendConflictError,
   ForbiddenPathError,
@@ -14,7 +15,6 @@ import {
   StreamClosedError,
   UnexpectedStatusError,
 } from '../wire/errors.ts';
-import { textWithoutCredentials } from './connection/target-url.ts';
 
 /** What the original's server answers while another client appends. */
 const ORIGINAL_CONFLICT = /already has an active/;
@@ -92,7 +92,7 @@ function refusalOfHandshake(response: IncomingMessage): Refusal {
 /** Where a redirect leads. It is not followed, because the request's headers would go along. */
 function redirectOf(status: number, location: string | undefined): string | undefined {
   if (status < 300 || status > 399 || location === undefined) return undefined;
-  return `the server redirects to ${textWithoutCredentials(location).slice(0, MAX_DETAIL_LENGTH)}`;
+  return `the server redirects to ${shownLocation(location).slice(0, MAX_DETAIL_LENGTH)}`;
 }
 
 async function textOf(body: Readable): Promise<string> {

@@ -1,7 +1,4 @@
 /** The streaming HTTP client, on Node. */
-import { Client, type ClientOptions, type Platform } from './client.ts';
-import { nodeFetch } from './node/node-fetch.ts';
-
 export {
   type EventsOptions,
   events,
@@ -30,20 +27,6 @@ export {
 export type { Fetch, FetchInit, Middleware } from './fetch.ts';
 export type { Progress } from './limits.ts';
 export { bearer, concurrency, type Logger, logging, type RetryOptions, retry } from './middleware.ts';
+export { client } from './node/client.ts';
 export { type NodeFetch, type NodeFetchOptions, nodeFetch } from './node/node-fetch.ts';
 export { readable } from './node/readable.ts';
-
-/** All clients without a `fetch` of their own share its connections. */
-const PLATFORM: Platform = {
-  fetch: nodeFetch(),
-  loadCompress: async () => (await import('./node/codings.ts')).compressed,
-};
-
-/**
- * Makes requests below a base URL.
- *
- * @throws {InvalidUrlError} unless it is an http or https URL
- */
-export function client(baseUrl: string | URL, options: ClientOptions = {}): Client {
-  return Client.of(baseUrl, PLATFORM, options);
-}

@@ -1,6 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { nodeFetch } from '../http/index.node.ts';
-import { type HttpfstreamError, ResourceNotFoundError, UpstreamError } from '../wire/errors.ts';
+import {
+  type HttpfstreamError,
+  RelayLoopError,
+  ResourceNotFoundError,
+  UpstreamError,
+} from '../wire/errors.ts';
 import { VERB_HEADER } from '../wire/protocol.ts';
 import { AnswerBody } from './answer-body.ts';
 import { type Fetching, TOO_LONG } from './fetching.ts';
@@ -25,10 +30,25 @@ const fetch = nodeFetch();
  *
  * @returns whether the server is one of ours after all: nothing was fetched then
  * @throws {ResourceNotFoundError} when it is not there
+ * @throws {RelayLoopError} when it comes from here
  * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be had
  */
 export function fetchAnswer(fetching: Fetching, here: Copied | undefined): Promise<boolean> {
   return new FetchedAnswer(fetching).run(here);
+}
+
+/** Status of an answer of a relay to which its own request has come back. */
+export const LOOP = 508;
+
+/** Whether a request for it comes back to where it has been before, as far as that can be found out. Never rejects. */
+export async function comesBack(fetching: Fetching): Promise<boolean> {
+  try {
+    const body = await request(fetching);
+    await body.cancel();
+    return body.response.status === LOOP;
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -118,6 +138,7 @@ class FetchedAnswer {
       throw error;
     }
     try {
+      if (body.response.status === LOOP) throw new RelayLoopError('the request has come back to a relay');
       if (await isOfOurs(body.response)) return true;
       // Errors may be those of something in front of one of ours.
       if (body.response.ok || body.response.status === 304) this.#fetching.upstream.kind = 'foreign';

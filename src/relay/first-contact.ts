@@ -1,5 +1,5 @@
 /** Header that our servers, and no others, have in what is followed. */
-const GENERATION_HEADER = 'stream-generation';
+export const GENERATION_HEADER = 'stream-generation';
 
 /** Codes of the errors of our servers. */
 const OUR_CODE = /"code":"HFS_/;

@@ -105,9 +105,8 @@ export class KeptCopies {
   async #drop(path: ResourcePath): Promise<boolean> {
     const copy = new LocalCopy(this.#core, path);
     try {
-      const copied = await copy.look();
       // What is this server's own by now is nobody's to delete.
-      if (copied !== undefined && copied !== 'own') await copy.drop();
+      await copy.forget();
       return true;
     } catch {
       return false;

@@ -1,5 +1,6 @@
 import type { Core } from '../core/core.ts';
 import { ignoreMissing } from '../core/preconditions.ts';
+import { InvalidPathError, PathConflictError } from '../wire/errors.ts';
 import type { Outcome } from '../wire/protocol.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import type { AnswerRecord } from './kept-answer.ts';
@@ -39,17 +40,20 @@ export class LocalCopy {
   }
 
   /**
-   * Looks what is here: a copy, nothing (undefined), or `own`: a directory, or a file that was not copied, or to which something else
-   * was appended since.
+   * Looks what is here: a copy, nothing (undefined), `own`: a file that was not copied, or to which something else was appended since,
+   * or `occupied`: there is no place for a file, since it is a directory, or its name is too long. What a directory has in it may come
+   * from elsewhere.
    *
    * @throws what {@link Resources.openAny} and {@link Resources.view} throw
    */
-  async look(): Promise<Copied | 'own' | undefined> {
+  async look(): Promise<Copied | 'own' | 'occupied' | undefined> {
     const { resources, sessions } = this.#core;
-    const file = await resources.openAny(this.#path).catch(ignoreMissing);
-    if (file === undefined) return undefined;
+    const file = await resources.openAny(this.#path).catch((error) => {
+      return isNoPlace(error) ? 'occupied' : ignoreMissing(error);
+    });
+    if (file === undefined || file === 'occupied') return file;
     try {
-      if (file.stat.kind !== 'file') return 'own';
+      if (file.stat.kind !== 'file') return 'occupied';
       const { state } = await resources.view(file);
       const { copyOf: generation, size, closed, diverged } = state;
       if (generation === undefined || diverged === true) return 'own';
@@ -104,8 +108,18 @@ export class LocalCopy {
     }
   }
 
+  /** Deletes it, if it is a copy. */
+  async forget(): Promise<void> {
+    if (typeof (await this.look()) === 'object') await this.drop();
+  }
+
   /** Deletes it: its readers get what they have not got, and are told. */
   async drop(): Promise<void> {
     await this.#core.streams.delete(this.#path).catch(ignoreMissing);
   }
+}
+
+/** Whether something else has the place of a file: a directory, or a file where one would have to be. */
+export function isNoPlace(error: unknown): boolean {
+  return error instanceof PathConflictError || error instanceof InvalidPathError;
 }

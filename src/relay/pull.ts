@@ -1,5 +1,6 @@
 import {
   RangeNotSatisfiableError,
+  RelayLoopError,
   ResourceGoneError,
   ResourceNotFoundError,
   StorageFullError,
@@ -9,11 +10,14 @@ import {
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { abortable } from './abortable.ts';
-import { fetchAnswer } from './answered.ts';
+import { fetchAnswer, LOOP } from './answered.ts';
 import { Fetching, type Head, type Part, type PullOptions } from './fetching.ts';
 import { followFile } from './followed.ts';
-import type { Copied } from './local-copy.ts';
+import { type Copied, isNoPlace } from './local-copy.ts';
 import type { Upstream } from './upstream.ts';
+
+/** Why what has no place here is not kept. */
+const NO_PLACE = 'something else has its place';
 
 /** How often what is here may turn out to be outdated while it is looked at. */
 const MAX_ATTEMPTS = 3;
@@ -24,6 +28,7 @@ const MAX_ATTEMPTS = 3;
  */
 export class Pull {
   readonly path: ResourcePath;
+  readonly upstream: Upstream;
   /** Resolves when nothing more comes; never rejects. */
   readonly over: Promise<void>;
   readonly #fetching: Fetching;
@@ -31,6 +36,7 @@ export class Pull {
   #waiterCount = 0;
   #askerCount = 0;
   #isOver = false;
+  #isForgotten = false;
   #failure: unknown;
 
   /** @param headers of the requests for it */
@@ -41,6 +47,7 @@ export class Pull {
     options: PullOptions,
   ) {
     this.path = path;
+    this.upstream = upstream;
     this.#fetching = new Fetching(path, upstream, headers, options);
     this.over = this.#run();
   }
@@ -112,7 +119,7 @@ export class Pull {
   /** Whether what it has found out holds for those who ask next. */
   get isKept(): boolean {
     const { isElsewhere, isDropped, signal } = this.#fetching;
-    return !isElsewhere && !isDropped && !signal.aborted;
+    return !isElsewhere && !isDropped && !signal.aborted && !this.#isForgotten;
   }
 
   /** Whether anybody waits for the head, or for a file that is not there. */
@@ -130,6 +137,11 @@ export class Pull {
     this.#waitUntilMs = Math.max(this.#waitUntilMs, performance.now() + waitMs);
     this.#waiterCount++;
     signal.addEventListener('abort', () => this.#waiterCount--, { once: true });
+  }
+
+  /** Has what is here deleted as soon as it is over: its readers get it. */
+  forget(): void {
+    this.#isForgotten = true;
   }
 
   /** Fetches nothing more. Its readers are told that it goes on later. */
@@ -150,6 +162,7 @@ export class Pull {
       if (this.#fetching.loss instanceof StorageFullError)
         await this.#fetching.drop('the disk is full').catch(ignore);
     } finally {
+      if (this.#isForgotten) await this.#fetching.copy.forget().catch(ignore);
       this.#isOver = true;
       const { log, lease } = this.#fetching;
       log.closed(lease, this.failure);
@@ -161,6 +174,10 @@ export class Pull {
     for (let attempts = 1; ; attempts++) {
       const here = await fetching.copy.look();
       if (here === 'own') return;
+      if (here === 'occupied') {
+        fetching.passOn(NO_PLACE, true);
+        return;
+      }
       try {
         await this.#fetch(here);
         return;
@@ -188,9 +205,18 @@ export class Pull {
     return Math.max(0, this.#waitUntilMs - performance.now());
   }
 
-  /** Whether those who ask can be answered though it cannot be followed. */
+  /**
+   * Whether those who ask can be answered though it cannot be followed.
+   *
+   * @throws {RelayLoopError} when it comes from here
+   */
   #isAnswered(error: unknown, here: Copied | undefined): boolean {
+    if (isNoPlace(error)) {
+      this.#fetching.passOn(NO_PLACE, true);
+      return true;
+    }
     const status = error instanceof UnexpectedStatusError ? error.status : 0;
+    if (status === LOOP) throw new RelayLoopError('the request has come back to a relay');
     const isAway = error instanceof UpstreamError || error instanceof UpstreamTimeoutError || status >= 500;
     // What has ended can be read without it.
     if (isAway && here?.outcome !== undefined && here.answer === undefined) return true;

@@ -9,9 +9,11 @@ import {
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { abortable } from './abortable.ts';
 import { kindByAnswer } from './answered.ts';
+import { assertUncrossed, isOfRelay } from './crossed.ts';
 import { Fetching, type Part } from './fetching.ts';
 import { KeptAnswer } from './kept-answer.ts';
 import { KeptCopies } from './kept-copies.ts';
+import { LivePaths } from './live-paths.ts';
 import { type Copied, LocalCopy } from './local-copy.ts';
 import { Pull } from './pull.ts';
 import type { RelayLog } from './pull-log.ts';
@@ -112,6 +114,7 @@ export class Relay {
   /** By path, the newest ones last. */
   readonly #known = new Map<string, Known>();
   readonly #kept: KeptCopies;
+  readonly #live = new LivePaths();
   #sweep: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -161,6 +164,7 @@ export class Relay {
   async ready(path: ResourcePath, { via, waitMs, signal }: Asker): Promise<Served | 'missing' | undefined> {
     const headers = { via: this.viaOf(via) };
     signal.throwIfAborted();
+    if (path.isRoot || path.trailingSlash) return undefined;
     if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
     const dropping = this.#kept.dropping(path);
     if (dropping !== undefined) await dropping;
@@ -174,7 +178,13 @@ export class Relay {
       }
       if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
       pull = this.#begin(path, headers);
-    } else pull.joined();
+    } else {
+      pull.joined();
+      if (isOfRelay(via)) {
+        const asked = new Fetching(path, pull.upstream, headers, this.#options);
+        await assertUncrossed(pull.headFor(signal), asked);
+      }
+    }
     if (waitMs > 0) pull.await(waitMs, signal);
     this.#idleSince.delete(pull);
     const head = pull.isMissing ? 'missing' : await pull.headFor(signal);
@@ -193,9 +203,19 @@ export class Relay {
     if (pull?.isEnding) await abortable(pull.over, asker.signal);
     else if (pull !== undefined) return pull.isMissing ? undefined : servedBy(pull);
     const copied = await new LocalCopy(this.#options.core, path).look();
-    const hasEnded = copied === 'own' || copied?.outcome !== undefined;
+    const hasEnded = copied === 'own' || (typeof copied === 'object' && copied.outcome !== undefined);
     const served = hasEnded ? await this.ready(path, asker) : undefined;
     return served === 'missing' ? undefined : served;
+  }
+
+  /**
+   * Has a path of a server of ours looked at every second, as long as somebody reads it live.
+   *
+   * @returns to be called when that is over, once
+   */
+  watch(path: ResourcePath, via: string | undefined): () => void {
+    this.#startSweep();
+    return this.#live.add(path, { via: this.viaOf(via) });
   }
 
   /** Whether a path is being fetched. */
@@ -210,23 +230,36 @@ export class Relay {
    */
   async kindOf(path: ResourcePath, { via, signal }: Asker): Promise<UpstreamKind | undefined> {
     const upstream = this.upstreamOf(path) as Upstream;
-    if (upstream.kind !== undefined) return upstream.kind;
     const headers = { via: this.viaOf(via) };
-    upstream.kind = await kindByAnswer(new Fetching(path, upstream, headers, this.#options), signal);
+    // An error of a path may be that of any server; what is at the top has an answer.
+    for (const asked of [path, path.upTo(upstream.depth)]) {
+      if (upstream.kind !== undefined) return upstream.kind;
+      upstream.kind = await kindByAnswer(new Fetching(asked, upstream, headers, this.#options), signal);
+    }
     return upstream.kind;
   }
 
-  /** Has what is here of an answer of a server that is none of ours fetched anew by the next one who asks. */
+  /**
+   * Has what is here of an answer of a server that is none of ours fetched anew by the next one who asks. What is still coming is for
+   * those who read it, and goes then.
+   */
   async forget(path: ResourcePath): Promise<void> {
     this.changed(path);
-    await this.#pulls.get(path.key)?.stop(new ResourceNotFoundError('it was deleted here'));
-    await new LocalCopy(this.#options.core, path).drop();
+    const pull = this.#pulls.get(path.key);
+    if (pull === undefined) await new LocalCopy(this.#options.core, path).forget();
+    else pull.forget();
+  }
+
+  /** Whether what is at a path is a file of this server's own. */
+  async isOwn(path: ResourcePath): Promise<boolean> {
+    if (path.isRoot || path.trailingSlash) return false;
+    return (await new LocalCopy(this.#options.core, path).look()) === 'own';
   }
 
   /** What is kept here of an answer of a server that is none of ours; undefined when nothing is. */
   async keptAt(path: ResourcePath): Promise<{ answer: KeptAnswer; copied: Copied } | undefined> {
     const copied = await new LocalCopy(this.#options.core, path).look();
-    if (copied === undefined || copied === 'own' || copied.answer === undefined) return undefined;
+    if (typeof copied !== 'object' || copied.answer === undefined) return undefined;
     const url = (this.upstreamOf(path) as Upstream).urlOf(path);
     const answer = KeptAnswer.from(url, copied.answer);
     return answer && { answer, copied };
@@ -253,7 +286,7 @@ export class Relay {
     const upstream = this.upstreamOf(path) as Upstream;
     const pull = new Pull(path, upstream, headers, this.#options);
     this.#pulls.set(path.key, pull);
-    this.#sweep ??= setInterval(() => this.#stopIdle(), SWEEP_MS).unref();
+    this.#startSweep();
     void pull.over.then(() => this.#isOver(pull));
     return pull;
   }
@@ -264,10 +297,6 @@ export class Relay {
     this.#count(pull);
     this.#makeRoom();
     this.#idleSince.delete(pull);
-    if (this.#pulls.size === 0) {
-      clearInterval(this.#sweep);
-      this.#sweep = undefined;
-    }
     const { failure, isUnkept } = pull;
     if (!pull.isKept && !isUnkept) return;
     const isMissing = failure instanceof ResourceNotFoundError;
@@ -293,6 +322,30 @@ export class Relay {
     if (known === undefined || known.untilMs > performance.now()) return known;
     this.#known.delete(key);
     return undefined;
+  }
+
+  #startSweep(): void {
+    if (this.#isClosed) return;
+    this.#sweep ??= setInterval(() => this.#sweepAll(), SWEEP_MS).unref();
+  }
+
+  #sweepAll(): void {
+    this.#stopIdle();
+    this.#lookAtLive();
+    if (this.#pulls.size > 0 || this.#live.count > 0) return;
+    clearInterval(this.#sweep);
+    this.#sweep = undefined;
+  }
+
+  /** Looks whether what has ended, and is read live, goes on. */
+  #lookAtLive(): void {
+    for (const live of this.#live.due(performance.now())) {
+      const { path, headers } = live;
+      if (this.#isFull || this.#pulls.has(path.key)) continue;
+      if (this.#knownOf(path) !== undefined) continue;
+      const pull = this.#begin(path, headers);
+      void pull.over.then(() => live.looked(pull.failure !== undefined));
+    }
   }
 
   /** Makes room, and stops what nobody has read for a while, unless little is missing. */

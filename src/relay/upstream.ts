@@ -1,3 +1,4 @@
+import { InvalidPathError } from '../wire/errors.ts';
 import { ResourcePath } from '../wire/resource-path.ts';
 import type { UpstreamOption } from './upstream-option.ts';
 
@@ -6,6 +7,15 @@ export type UpstreamKind = 'ours' | 'foreign';
 
 /** How long it is believed that a server is none of ours: what is in front of it may have answered. */
 const FOREIGN_MS = 10_000;
+
+/** What may stand in a path for itself, and means something else to some servers when it is escaped (RFC 3986, section 3.3). */
+const FOR_ITSELF = /%(?:24|26|2B|2C|3A|3B|3D|40)/g;
+
+/** What must not stand in a path for itself. */
+const TO_ESCAPE = /[^\w.~!$&'()*+,;=:@%/-]/g;
+
+/** Names that lead elsewhere, be it after another server has taken off what follows the semicolon. */
+const DOTS = /^\.\.?(?:;.*)?$/;
 
 /** A server from which a part of the tree comes. */
 export class Upstream {
@@ -61,12 +71,39 @@ export class Upstream {
    * @param queryString with its question mark; empty without one
    */
   urlOf(path: ResourcePath, queryString = ''): URL {
+    return this.urlAt(urlPathOf(path), queryString);
+  }
+
+  /**
+   * Where that is there which a request names, as it has written it: to other servers `/a/b`, `/a%2Fb` and `/a//b` are not the same.
+   *
+   * @param written a path that comes from there, not decoded
+   * @param queryString with its question mark; empty without one
+   * @throws {InvalidPathError} when it may lead somewhere else there
+   */
+  urlAt(written: string, queryString: string): URL {
+    const names = escaped(written).split('/').slice(1);
+    if (
+      names.some((name) =>
+        decodeURIComponent(name)
+          .split(/[/\\]/)
+          .some((part) => DOTS.test(part)),
+      )
+    ) {
+      throw new InvalidPathError(
+        'the path has segments with dots only, which other servers may take for others',
+      );
+    }
+    for (const name of this.#names) {
+      while (names[0] === '') names.shift();
+      if (decodeURIComponent(names.shift() ?? '') !== name) {
+        throw new InvalidPathError(
+          `the path must begin with /${this.#names.map(encodeURIComponent).join('/')}`,
+        );
+      }
+    }
     const url = new URL(this.#base);
-    const rest = path
-      .toUrlPath()
-      .split('/')
-      .slice(1 + this.#names.length);
-    url.pathname = `${this.#basePath}/${rest.join('/')}`;
+    url.pathname = `${this.#basePath}/${names.join('/')}`;
     url.search = queryString;
     return url;
   }
@@ -74,7 +111,24 @@ export class Upstream {
   /** Path here of what is there at a URL; undefined when that is none of its paths. */
   localPathOf(location: string): string | undefined {
     const base = this.#base.origin + this.#basePath;
-    if (!location.startsWith(`${base}/`)) return undefined;
-    return this.#names.map((name) => `/${encodeURIComponent(name)}`).join('') + location.slice(base.length);
+    const rest = location.slice(base.length);
+    if (!location.startsWith(base) || !/^(?:[/?#]|$)/.test(rest)) return undefined;
+    return this.#names.map((name) => `/${encodeURIComponent(name)}`).join('') + rest || '/';
   }
+}
+
+/** Whether a path was written as it is asked for there by everybody. */
+export function isCanonical(written: string, path: ResourcePath): boolean {
+  return escaped(written) === urlPathOf(path);
+}
+
+function urlPathOf(path: ResourcePath): string {
+  return path.toUrlPath().replace(FOR_ITSELF, decodeURIComponent);
+}
+
+/** Escapes what has to be, byte by byte. */
+function escaped(written: string): string {
+  return written
+    .replace(TO_ESCAPE, (byte) => `%${Buffer.from(byte, 'latin1').toString('hex')}`)
+    .replace(/%[\da-f]{2}/gi, (code) => code.toUpperCase());
 }

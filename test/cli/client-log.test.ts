@@ -40,7 +40,7 @@ describe('a connection that breaks', () => {
     return {
       log,
       lines: () =>
-        String(stderr.read() ?? '')
+        String(stderr.read(stderr.readableLength) ?? '')
           .split('\n')
           .slice(0, -1),
     };

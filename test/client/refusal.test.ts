@@ -113,7 +113,7 @@ describe('a redirect says where to', () => {
     ]);
     expect(error).toMatchObject({
       status,
-      message: `HTTP status ${status}: the server redirects to https://new.example/a?b`,
+      message: `HTTP status ${status}: the server redirects to https://new.example/a`,
     });
   });
 

@@ -7,6 +7,7 @@ import {
   type FollowOpening,
   follow,
   openAppend,
+  type SourceFunction,
 } from '../../src/client/index.ts';
 
 test('what a follower gives is typed', () => {
@@ -34,6 +35,12 @@ test('what an append takes and gives is typed', async () => {
   expectTypeOf<number[]>().not.toExtend<AppendSource>();
   expectTypeOf<Promise<Response>>().not.toExtend<AppendSource>();
   expectTypeOf<Promise<string>>().not.toExtend<AppendSource>();
+  expectTypeOf<() => Promise<Response> | string[]>().toExtend<SourceFunction>();
+  expectTypeOf<(claim: { signal: AbortSignal }) => AppendSource>().toExtend<SourceFunction>();
+  expectTypeOf<() => number>().not.toExtend<SourceFunction>();
+  expectTypeOf<(url: string) => string>().not.toExtend<SourceFunction>();
+  expectTypeOf<SourceFunction>().not.toExtend<AppendSource>();
+  expectTypeOf<AppendSource | SourceFunction>().toEqualTypeOf<Parameters<typeof append>[1]>();
   // @ts-expect-error: neither bytes nor text
   expect(() => writable.write({})).toThrow(TypeError);
   writable.destroy();

@@ -224,8 +224,8 @@ describe.each(FETCHES)('over %s', (_name, fetch) => {
     const get = () => client(url, { fetch }).get('/').timeout(LIMIT_MS).idleTimeout(LIMIT_MS).send();
     for (let i = 0; i < 5; i++) await text(await get());
     for (let i = 0; i < 5; i++) await (await get()).body?.cancel();
-    // The platform's fetch has one of its own, for all requests.
-    expect(vi.getTimerCount()).toBeLessThanOrEqual(1);
+    // The platform's fetch has one of its own for all requests, and one for a connection that it keeps.
+    expect(vi.getTimerCount()).toBeLessThanOrEqual(2);
   });
 });
 

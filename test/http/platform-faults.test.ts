@@ -77,10 +77,13 @@ async function drained(stream: AsyncIterable<Uint8Array>): Promise<number> {
 }
 
 describe('a streamed body is', () => {
-  test('kept as a whole by the platform', async () => {
+  test('kept as a whole by the platform up to Node 24, and let go by that of Node 26', async () => {
     const send = (url: URL, chunks: AsyncGenerator<Uint8Array>) =>
       platformFetch(url, init(ReadableStream.from(chunks)));
-    expect(await heldBytes(send)).toBeGreaterThan(48 * MIB);
+    const [major = 0] = process.versions.node.split('.').map(Number);
+    // What is freed late must not count where nothing is to be kept, nor help where all is.
+    if (major >= 26) expect(await heldBytes(send, 24 * MIB)).toBeLessThan(24 * MIB);
+    else expect(await heldBytes(send)).toBeGreaterThan(48 * MIB);
   });
 
   test.each(FETCHES)('let go when it was sent, over %s', async (_name, fetch) => {

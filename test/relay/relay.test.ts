@@ -154,6 +154,25 @@ describe('a pull', () => {
     await expect(relay.ready(F, NOBODY)).rejects.toMatchObject({ code: 'HFS_UPSTREAM_TIMEOUT' });
   });
 
+  test('breaks for its readers when nothing comes for too long', async () => {
+    const server = await ScriptedServer.start((_request, socket) => {
+      socket.write(`${headOf('200 OK', { 'Content-Length': 100_000 })}${'x'.repeat(600)}`);
+    });
+    const { relay, core, lines } = await startRelay({
+      silenceMs: 100,
+      upstreams: [parseUpstream(server.url)],
+    });
+    await relay.ready(F, NOBODY);
+    const sink = new CollectingSink();
+    (await core.followers.follow(F, {}, sink, NOBODY.signal)).drained();
+    await waitFor(() => sink.endReason !== undefined, 'the end');
+    expect(sink.endReason).toBe('interrupted');
+    await expect(relay.ready(F, NOBODY)).rejects.toMatchObject({ code: 'HFS_UPSTREAM_TIMEOUT' });
+    const stalled = '"reason":"HFS_UPSTREAM_TIMEOUT","detail":"the answer has stalled","bytes":600,';
+    await waitFor(() => lines.at(-1)?.includes(stalled) === true, 'the line about its end');
+    expect(lines.at(-1)).toContain('"kept":false,"why":"nothing tells the rest of it"');
+  });
+
   test('is not waited for by who has gone', async () => {
     const { relay } = await startRelay({ upstreams: [parseUpstream(await silentServer())] });
     const client = new AbortController();

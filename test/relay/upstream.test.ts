@@ -15,6 +15,7 @@ describe('where a path comes from', () => {
     ['/p=http://h', '/p/', 'http://h/'],
     ['/p/q/=http://h/base', '/p/q/a b%?#', 'http://h/base/a%20b%25%3F%23'],
     ['/ä ö=http://h', '/ä ö/ü', 'http://h/%C3%BC'],
+    ['http://h', "/@a;b=c,d+$&e:f!'()*", "http://h/@a;b=c,d+$&e:f!'()*"],
   ])('%s has %s at %s', (option, local, remote) => {
     expect(upstreamOf(option).covers(path(local))).toBe(true);
     expect(upstreamOf(option).urlOf(path(local), '?q=1').href).toBe(`${remote}?q=1`);
@@ -34,6 +35,8 @@ describe('where a path comes from', () => {
     ['/p=http://h:1/base', 'http://h:1/based', undefined],
     ['/p=http://h:1', 'http://h/a', undefined],
     ['http://h', './a/', undefined],
+    ['/p=http://h:1/base', 'http://h:1/base', '/p'],
+    ['http://h:1', 'http://h:1', '/'],
   ])('with %s what is at %s is at %s here', (option, remote, local) => {
     expect(upstreamOf(option).localPathOf(remote)).toBe(local);
   });
@@ -45,3 +48,20 @@ test.each(['h:1', 'ftp://h', '/p', '/p=h', 'http://h?x', 'http://h#x', 'http://'
     expect(() => parseUpstream(text)).toThrow('an upstream must look like');
   },
 );
+
+describe('what an upstream is told besides', () => {
+  test('is said over user and password in its URL, and not told when it cannot be sent', () => {
+    const url = 'http://me:secret@h';
+    expect(parseUpstream(url).headers).toEqual({ authorization: expect.stringMatching(/^Basic /) });
+    const headers = { Authorization: 'Bearer a', 'X-One': '1' };
+    expect(parseUpstream({ url, headers }).headers).toEqual({ authorization: 'Bearer a', 'x-one': '1' });
+    for (const wrong of [{ 'a b': 'secret' }, { a: 'secret\n' }] as Record<string, string>[]) {
+      expect(() => parseUpstream({ url, headers: wrong })).toThrow(/^(?!.*secret)/);
+    }
+  });
+
+  test('is not what users say of themselves, unless that was named', () => {
+    expect(parseUpstream('http://h').passesAuthorization).toBe(false);
+    expect(parseUpstream({ url: 'http://h', passAuthorization: true }).passesAuthorization).toBe(true);
+  });
+});

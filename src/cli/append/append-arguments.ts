@@ -11,7 +11,6 @@ import {
 import { parseOtherHeaders } from '../header-lines.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
 import { positiveSecondsOption, secondsOption } from '../parse-arguments.ts';
-import { ANSWER_TIMEOUT_MS } from '../resource-request.ts';
 import type { RemoteRequest } from './remote-source.ts';
 import { isFromStdin, type RequestData } from './request-data.ts';
 
@@ -248,7 +247,7 @@ function urlRequestOf(
     method: request ?? (hasData ? 'POST' : 'GET'),
     data: hasData ? data : undefined,
     // As long as it takes to make the answer to a question.
-    answerTimeoutMs: request === undefined && !hasData ? ANSWER_TIMEOUT_MS : 0,
+    ...((request !== undefined || hasData) && { answerTimeoutMs: 0 }),
     allowUnframed,
     once,
   };

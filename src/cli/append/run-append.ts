@@ -4,7 +4,6 @@ import { EXIT_FAILURE, isDirectoryUrl } from '../client-command.ts';
 import { type CommandIo, exitCodeOfSignal, messageOf } from '../io/io.ts';
 import { EXIT_USAGE, WrongUsageError } from '../parse-arguments.ts';
 import { AppendProgress, type ProgressTerminal, progressTerminal } from '../progress.ts';
-import { resourceSize } from '../resource-size.ts';
 import {
   type AppendArguments,
   type CommandRequest,
@@ -13,16 +12,14 @@ import {
   sourceName,
   type UrlRequest,
 } from './append-arguments.ts';
-import { appendCommandOutput } from './append-command-output.ts';
 import { type ByteSource, fileSource, stdinSource } from './local-source.ts';
-import { readInstead } from './read-instead.ts';
-import { laterSource, remoteSource } from './remote-source.ts';
 import { requestBody } from './request-data.ts';
 import { NotTheFirstError, Transfer } from './transfer.ts';
 
 /**
  * Runs `httpfstream-append`: appends standard input, files, what a URL answers
- * or the output of a command to the resource at a URL.
+ * or the output of a command to the resource at a URL. What only some of these need is
+ * loaded by them: modules take most of the time of a command that has little to do.
  *
  * @param argv arguments without the program's name
  * @returns the exit code: 0 when everything was appended, 128 + n after signal n, the command's, 2 for
@@ -33,8 +30,9 @@ export async function runAppend(argv: readonly string[], io: CommandIo): Promise
   if (typeof args === 'number') return args;
   const { source } = args;
   const terminal = isInTheWay(args, io) ? undefined : await progressTerminal(io);
-  if (source.kind === 'command') return appendCommandOutput(source, args, io, terminal);
-  return appendSource(source, args, io, terminal);
+  if (source.kind !== 'command') return appendSource(source, args, io, terminal);
+  const { appendCommandOutput } = await import('./append-command-output.ts');
+  return appendCommandOutput(source, args, io, terminal);
 }
 
 /** Whether progress would disturb what is typed, or appended, on the same terminal. */
@@ -98,8 +96,9 @@ async function appendSource(
   } catch (error) {
     progress?.stop();
     if (error instanceof NotTheFirstError) {
+      const { readInstead } = await import('./read-instead.ts');
       restoreSignals();
-      return await readInstead(args, io);
+      return stopSignal === undefined ? await readInstead(args, io) : exitCodeOfSignal(stopSignal);
     }
     const hint = error instanceof UnframedAnswerError ? ' (--allow-unframed takes them for that)' : '';
     log.write(`failed to append from ${name} to ${url}: ${messageOf(error)}${hint}`);
@@ -129,6 +128,7 @@ function byteSourceOf(
 async function urlSource({ data, once, ...request }: UrlRequest, io: CommandIo): Promise<ByteSource> {
   // Before anything is claimed: a file may be missing.
   const body = data && (await requestBody(data, () => io.stdin));
+  const { laterSource, remoteSource } = await import('./remote-source.ts');
   return once ? laterSource({ ...request, body }) : remoteSource({ ...request, body });
 }
 
@@ -151,6 +151,7 @@ async function resumePosition(
   headers: AppendArguments['headers'],
   size: number | undefined,
 ): Promise<number> {
+  const { resourceSize } = await import('../resource-size.ts');
   const position = (await resourceSize(url, headers)) ?? 0;
   if (size !== undefined && position > size) {
     throw new Error(`the resource has ${position} bytes already, and the source only ${size}`);

@@ -1,11 +1,12 @@
+import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
-import { isResponse } from '../../http/body/body.ts';
-import { isWebStream, nameOf } from '../../http/body/source.ts';
-import { InvalidSourceError } from '../../wire/errors.ts';
+import { isResponse, openSource } from '../../http/body/body.ts';
+import { isAsyncIterable, isWebStream, nameOf } from '../../http/body/source.ts';
+import { InvalidSourceError, UnsupportedError } from '../../wire/errors.ts';
 import { wholeAnswer } from './answer-source.ts';
-import type { AppendOptions, AppendResult } from './append-options.ts';
+import type { AppendOptions, AppendResult, AppendStream } from './append-options.ts';
 import { openAppend } from './open-append.ts';
 
 /**
@@ -21,6 +22,18 @@ export type AppendSource =
   | Iterable<Uint8Array | string>
   | AsyncIterable<Uint8Array | string>
   | ReadableStream<Uint8Array | string>;
+
+/** What a function that gives the source is told. */
+export interface AppendClaim {
+  /** Aborts when the append fails before its end, with its error: what is under way for it has no use any more. */
+  signal: AbortSignal;
+}
+
+/**
+ * Gives what can be appended. Called once the server has accepted the append and keeps all others out, so that what is
+ * dear is made for one: with `expect: 0`, for the first who comes.
+ */
+export type SourceFunction = (claim: AppendClaim) => AppendSource | PromiseLike<AppendSource>;
 
 /** Options of `append`. */
 export interface SourceAppendOptions extends AppendOptions {
@@ -40,34 +53,74 @@ export interface SourceAppendOptions extends AppendOptions {
  * which breaks off, or of which nobody can know whether it is whole.
  *
  * @param url http, https, ws or wss URL of the resource
- * @param source is read no faster than the server accepts it, and released at the end, or when it yields next
+ * @param source is read no faster than the server accepts it, and released at the end, or when it yields next; a
+ *   function is not called when the server refuses
  * @throws {InvalidUrlError} and the errors of {@link openAppend}; {@link InvalidSourceError} for what
  *   cannot be appended, a `Response` whose status is not 2xx too; the source's error, of a `Response` that
- *   breaks off {@link ConnectionError}; {@link UnframedAnswerError}; the signal's reason
+ *   breaks off {@link ConnectionError}; {@link UnframedAnswerError}; what a function throws;
+ *   {@link UnsupportedError} when it depends on `expect`, which a legacy server ignores; the signal's reason
  */
 export async function append(
   url: string | URL,
-  source: AppendSource,
+  source: AppendSource | SourceFunction,
   { allowUnframed = false, ...options }: SourceAppendOptions = {},
 ): Promise<AppendResult> {
-  assertSource(source);
+  if (typeof source !== 'function') assertSource(source);
   const writable = openAppend(url, options);
   // The pipeline alone would wait for a source that is stuck, even when the append has failed.
-  await Promise.all([finished(writable), copy(source, writable, allowUnframed)]);
+  await Promise.all([finished(writable), copy(source, writable, { ...options, allowUnframed })]);
   // For Node, a stream that was destroyed may have finished; `close` tells whether the server has confirmed it.
   return writable.close();
 }
 
 /** @throws {InvalidSourceError} and the source's error, after destroying the writable with it */
-async function copy(source: AppendSource, writable: Writable, allowUnframed: boolean): Promise<void> {
+async function copy(
+  given: AppendSource | SourceFunction,
+  writable: AppendStream,
+  { allowUnframed = false, expect }: SourceAppendOptions,
+): Promise<void> {
   try {
-    const chunks = isResponse(source)
-      ? wholeAnswer(source, { skipBytes: 0, allowUnframed })
-      : chunksOf(source, writable);
-    await pipeline(chunks, bytesAndText, writable);
+    const source = typeof given === 'function' ? await madeSource(given, writable, expect) : given;
+    if (isResponse(source)) await pipeline(wholeAnswer(source, { skipBytes: 0, allowUnframed }), writable);
+    else await pipeline(chunksOf(source, writable), bytesAndText, writable);
   } catch (error) {
     writable.destroy(error as Error);
     throw error;
+  }
+}
+
+/** What a function gives, which is called when the server has accepted. */
+async function madeSource(
+  make: SourceFunction,
+  writable: AppendStream,
+  expect: number | undefined,
+): Promise<AppendSource> {
+  const failed = new AbortController();
+  writable.once('error', (error) => failed.abort(error));
+  await once(writable, 'open');
+  if (expect !== undefined && writable.startPosition === undefined) {
+    throw new UnsupportedError("a server of the original's kind does not look at what is expected");
+  }
+  // It may have failed in the same turn.
+  if (writable.errored) throw writable.errored;
+  const source: unknown = await make({ signal: failed.signal });
+  try {
+    assertSource(source);
+    if (writable.errored) throw writable.errored;
+    return source;
+  } catch (error) {
+    letGo(source, error);
+    throw error;
+  }
+}
+
+/** Ends what nobody is going to read. */
+function letGo(source: unknown, reason: unknown): void {
+  if (!isResponse(source) && !isWebStream(source) && !isAsyncIterable(source)) return;
+  try {
+    openSource(source).end(reason);
+  } catch {
+    // Somebody else reads it, whose it is then.
   }
 }
 

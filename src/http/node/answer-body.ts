@@ -29,8 +29,7 @@ export function answerBody(
   readable.on('end', wake).on('error', wake).on('close', wake);
   const next = async () => {
     for (;;) {
-      // Many that came at once, and are small, as one: this emits it.
-      if (chunks.length === 0 && readable.readableLength > 0) readable.read();
+      if (chunks.length === 0) readTogether(readable, chunks);
       const chunk = chunks.shift();
       // A view, not the Buffer: its `slice` and `toString` are others.
       if (chunk !== undefined) return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
@@ -48,4 +47,11 @@ export function answerBody(
     whenCollected(stream, () => readable.destroy()),
   );
   return stream;
+}
+
+/** Reads what has come, of which many small pieces become one; `data` adds them to `chunks`. */
+function readTogether(readable: Readable, chunks: Buffer[]): void {
+  // Up to Node 24 in one read, and after that piece by piece.
+  for (let left = readable.readableLength; left > 0; ) left -= readable.read().length;
+  if (chunks.length > 1) chunks.splice(0, chunks.length, Buffer.concat(chunks));
 }

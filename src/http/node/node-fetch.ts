@@ -1,4 +1,3 @@
-import { ConnectionError } from '../errors.ts';
 import type { Fetch } from '../fetch.ts';
 import { declareStreaming } from '../fetch-guards.ts';
 import type { Agents } from './agents.ts';
@@ -32,10 +31,7 @@ export function nodeFetch({ agents = {} }: NodeFetchOptions = {}): NodeFetch {
     const begunAt = closes;
     loading ??= import('./transport.ts').then(({ Transport }) => new Transport(agents));
     transport ??= await loading;
-    if (begunAt === closes) return transport.fetch(url, init);
-    // Not thrown here: what was to be sent is let go of, too.
-    const signal = AbortSignal.abort(new ConnectionError('closed before the request was sent'));
-    return transport.fetch(url, { ...init, signal });
+    return transport.fetch(url, init, () => begunAt !== closes);
   };
   const close = () => {
     closes++;

@@ -2,13 +2,11 @@ import type { IncomingMessage } from 'node:http';
 import { again, canRepeatBody } from '../body/body.ts';
 import { RedirectError } from '../errors.ts';
 import type { FetchBody, FetchInit } from '../fetch.ts';
+import { shownLocation } from '../shown-location.ts';
 
 export const MAX_REDIRECTS = 20;
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-
-/** User and password at the beginning of a location, which may leave out the protocol. */
-const CREDENTIALS = /^([a-z][a-z\d+.-]*:[/\\]*|[/\\]{2,})[^/\\]*@/i;
 
 const OF_BODIES = [
   'content-encoding',
@@ -39,13 +37,9 @@ const FOR_ANYBODY = new Set([
   'user-agent',
 ]);
 
-/**
- * The error of a redirect that is not followed. Its message has no credentials, and no query: they may repeat a secret
- * of the request.
- */
+/** The error of a redirect that is not followed. */
 export function refusedRedirect(why: string, status: number, location: string): RedirectError {
-  const [path = ''] = location.split(/[?#]/, 1);
-  return new RedirectError(`${why} (${status} to ${path.replace(CREDENTIALS, '$1')})`, status, location);
+  return new RedirectError(`${why} (${status} to ${shownLocation(location)})`, status, location);
 }
 
 /** Where an answer leads to, if it is a redirect. */

@@ -1,4 +1,3 @@
-import type http from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { withOrigin } from '../answer/tap.ts';
 import { again, canRepeat, declaredLength, isBytes, streamed } from '../body/body.ts';
@@ -8,8 +7,9 @@ import { ConnectionError } from '../errors.ts';
 import type { FetchBody, FetchInit } from '../fetch.ts';
 import { type Agents, KeepAliveAgents } from './agents.ts';
 import { answerBody } from './answer-body.ts';
-import { Exchange } from './exchange.ts';
+import { Exchange, type Hop } from './exchange.ts';
 import { proxyFor } from './proxy.ts';
+import { ProxyAgent } from './proxy-agent.ts';
 import { locationOf, MAX_REDIRECTS, redirected, refusedRedirect } from './redirect.ts';
 import { requestHeaders } from './request-headers.ts';
 
@@ -24,8 +24,13 @@ export class Transport {
     this.#given = given;
   }
 
-  fetch(url: URL, init: FetchInit): Promise<Response> {
-    return new Following((target) => this.#agentFor(target), url, init).run();
+  /** @param isClosed whether it was closed since the request began */
+  fetch(url: URL, init: FetchInit, isClosed: () => boolean): Promise<Response> {
+    const agentFor = (target: URL) => {
+      if (isClosed()) throw new ConnectionError('closed before the request was sent');
+      return this.#agentFor(target);
+    };
+    return new Following(agentFor, url, init).run();
   }
 
   close(): void {
@@ -33,21 +38,21 @@ export class Transport {
     for (const tunnel of this.#tunnels) tunnel.abort();
   }
 
-  async #agentFor(url: URL): Promise<{ agent: http.Agent; over: AbortController | undefined }> {
+  #agentFor(url: URL): AgentChoice {
     const kind = url.protocol === 'https:' ? 'https' : 'http';
     const given = this.#given[kind];
-    if (given !== undefined || proxyFor(url) === undefined)
-      return { agent: given ?? this.#own[kind], over: undefined };
-    // Loaded when it is needed: it takes longer than all the rest.
-    const { proxyAgentFor } = await import('./proxy-agent.ts');
+    const proxy = given === undefined ? proxyFor(url) : undefined;
+    if (proxy === undefined) return { agent: given ?? this.#own[kind], over: undefined };
     const over = new AbortController();
     this.#tunnels.add(over);
     over.signal.addEventListener('abort', () => this.#tunnels.delete(over));
-    return { agent: proxyAgentFor(url, over.signal) ?? this.#own[kind], over };
+    return { agent: new ProxyAgent(url, proxy, over.signal), over };
   }
 }
 
-type AgentFor = (url: URL) => Promise<{ agent: http.Agent; over: AbortController | undefined }>;
+type AgentChoice = Pick<Hop, 'agent' | 'over'>;
+
+type AgentFor = (url: URL) => AgentChoice;
 
 /** A request, with the redirects that it leads to. */
 class Following {
@@ -101,7 +106,7 @@ class Following {
     for (;;) {
       const { method, headers, signal } = this.#init;
       const body = this.#init.body as string | Uint8Array | BodyStream | undefined;
-      const { agent, over } = await this.#agentFor(this.#url);
+      const { agent, over } = this.#agentFor(this.#url);
       const hop = {
         url: this.#url,
         method,

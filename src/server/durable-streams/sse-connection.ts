@@ -14,8 +14,8 @@ import {
   type EventForm,
   endOfEvent,
   frameOf,
-  type Progress,
   RETRY_FRAME,
+  type StreamProgress,
 } from './sse-events.ts';
 import { isAhead, nextCursor } from './stream-request.ts';
 
@@ -196,7 +196,7 @@ export class SseConnection implements Sink, ActiveConnection {
     if (this.#client.hasLeft && !this.#reader.isBehind && this.#response.headersSent) this.#end();
   }
 
-  get #progress(): Progress {
+  get #progress(): StreamProgress {
     const { resource, feed } = this.#live;
     const { position } = this.#reader;
     const { state, names } = resource;
@@ -219,7 +219,7 @@ export class SseConnection implements Sink, ActiveConnection {
   }
 
   /** Ends it when that was the last that is sent. */
-  #endAfter({ isAtEnd, isClosed }: Progress): void {
+  #endAfter({ isAtEnd, isClosed }: StreamProgress): void {
     if (this.#isEnding || (isAtEnd && isClosed)) this.#end();
     else this.#endIfIdle();
   }

@@ -84,7 +84,7 @@ function joined(parts: readonly Buffer[]): Buffer {
 export const RETRY_FRAME = Buffer.from(`retry: ${RETRY_MS}\n\n`);
 
 /** How far a client has got. */
-export interface Progress {
+export interface StreamProgress {
   /** Position after what it has. */
   position: number;
   names: OffsetNames;
@@ -99,7 +99,7 @@ export interface Progress {
  * The control event: up to where the client has everything, and whether more may
  * come. It has an id, as data has: a browser that comes back brings the last one.
  */
-export function controlEvent({ position, names, isAtEnd, isClosed, cursor }: Progress): string {
+export function controlEvent({ position, names, isAtEnd, isClosed, cursor }: StreamProgress): string {
   const id = names.nameOf(position);
   const control = {
     streamNextOffset: id,
@@ -110,7 +110,7 @@ export function controlEvent({ position, names, isAtEnd, isClosed, cursor }: Pro
 }
 
 /** What ends a data event. Its id comes last, so that not even a careless client has it without the data. */
-export function endOfEvent({ end }: EventForm, { position, names }: Progress): string {
+export function endOfEvent({ end }: EventForm, { position, names }: StreamProgress): string {
   return `${end}id:${names.nameOf(position)}\n\n`;
 }
 

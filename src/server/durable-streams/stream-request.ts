@@ -2,8 +2,8 @@ import type { FastifyRequest } from 'fastify';
 import type { ProducerRequest } from '../../core/log/producers.ts';
 import type { CreateRequest, ForkRequest } from '../../core/streams/create-request.ts';
 import { StreamHeader, StreamQuery } from '../../wire/durable-streams.ts';
-import { ForbiddenPathError, InvalidRequestError } from '../../wire/errors.ts';
-import { ResourcePath } from '../../wire/resource-path.ts';
+import { InvalidRequestError } from '../../wire/errors.ts';
+import { forkSourceOf } from '../request/fork-source.ts';
 import { asksToClose, headerOf, isMediaType, sentTypeOf } from '../request/headers.ts';
 import { parameterOf } from '../request/query-parameters.ts';
 
@@ -70,7 +70,7 @@ export function createRequestOf(request: FastifyRequest, prefix: string): Create
 }
 
 function forkRequestOf(request: FastifyRequest, prefix: string): ForkRequest | undefined {
-  const source = headerOf(request, StreamHeader.forkedFrom);
+  const source = forkSourceOf(request, prefix);
   const offset = headerOf(request, StreamHeader.forkOffset);
   const subOffsetText = headerOf(request, StreamHeader.forkSubOffset);
   if (source === undefined) {
@@ -81,19 +81,7 @@ function forkRequestOf(request: FastifyRequest, prefix: string): ForkRequest | u
   if (subOffset > 0 && offset === undefined) {
     throw new InvalidRequestError('Stream-Fork-Sub-Offset needs Stream-Fork-Offset');
   }
-  return { source: sourceOf(source, prefix), offset, subOffset };
-}
-
-/** The path of a URL of this server. */
-function sourceOf(urlPath: string, prefix: string): ResourcePath {
-  try {
-    const decoded = decodeURIComponent(urlPath.split(/[?#]/, 1)[0] as string);
-    if (decoded.startsWith(`${prefix}/`)) return ResourcePath.parse(decoded.slice(prefix.length));
-  } catch (cause) {
-    if (cause instanceof ForbiddenPathError) throw cause;
-    throw new InvalidRequestError('Stream-Forked-From is not the path of a URL', { cause });
-  }
-  throw new InvalidRequestError(`Stream-Forked-From must begin with ${prefix}/`);
+  return { source, offset, subOffset };
 }
 
 /** @throws {InvalidRequestError} when a header is missing or malformed */

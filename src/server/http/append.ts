@@ -6,7 +6,7 @@ import type { LeaseHolder } from '../../core/sessions/session.ts';
 import { type HttpfstreamError, ServerClosingError } from '../../wire/errors.ts';
 import type { EndReason } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import type { BodyReader, ByteSource } from '../request/request-body.ts';
+import type { BodyReader, BodySource } from '../request/request-body.ts';
 
 /** What a client is told of an append that has finished. */
 export interface AppendSummary {
@@ -28,7 +28,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
   /** Where the bytes of this request begin. */
   #start = 0;
   #isNew = false;
-  #source: ByteSource | undefined;
+  #source: BodySource | undefined;
   #statusAtEnd: () => number | undefined = () => undefined;
   #isOver = false;
   /** Settled by the end of the bytes, or by what keeps them from being appended before that. */
@@ -77,7 +77,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
    * @throws what happened to the file or the disk meanwhile
    */
   async append(
-    source: ByteSource,
+    source: BodySource,
     statusAtEnd: () => number | undefined = () => undefined,
   ): Promise<AppendSummary | undefined> {
     const lease = this.#lease as Lease;

@@ -11,7 +11,7 @@ import {
 } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { problemOf } from '../failure.ts';
-import type { BodyReader, ByteSource } from '../request/request-body.ts';
+import type { BodyReader, BodySource } from '../request/request-body.ts';
 import { assertNotReserved } from '../request/request-target.ts';
 import { type AppendSummary, HttpAppend } from './append.ts';
 import { MultipartPart } from './multipart-part.ts';
@@ -47,7 +47,7 @@ export class MultipartAppend implements BodyReader {
   readonly #log: FastifyBaseLogger;
   readonly #busboy: BusboyInstance;
   readonly #answers: PartAnswer[] = [];
-  #body: ByteSource | undefined;
+  #body: BodySource | undefined;
   /** The one whose bytes are coming; those before it are whole. */
   #part: MultipartPart | undefined;
   #append: HttpAppend | undefined;
@@ -118,7 +118,7 @@ export class MultipartAppend implements BodyReader {
    * @returns what became of each, and the status that says it of all; undefined when nobody is there any more
    * @throws {InvalidRequestError} when there is none
    */
-  async append(body: ByteSource): Promise<{ status: number; parts: readonly PartAnswer[] } | undefined> {
+  async append(body: BodySource): Promise<{ status: number; parts: readonly PartAnswer[] } | undefined> {
     this.#body = body;
     body.read(this);
     await this.#over;

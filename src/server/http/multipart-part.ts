@@ -1,9 +1,9 @@
 import type { BusboyFileStream } from '@fastify/busboy';
 import { type HttpfstreamError, InvalidRequestError } from '../../wire/errors.ts';
-import type { BodyReader, ByteSource } from '../request/request-body.ts';
+import type { BodyReader, BodySource } from '../request/request-body.ts';
 
 /** The bytes of one part of a form. */
-export class MultipartPart implements ByteSource {
+export class MultipartPart implements BodySource {
   readonly #stream: BusboyFileStream;
   #reader: BodyReader | undefined;
   /** Whether its end has come, read or not. */

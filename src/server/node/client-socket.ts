@@ -310,8 +310,8 @@ function isOfSystem(error: Error | undefined): boolean {
   return error !== undefined && 'syscall' in error;
 }
 
-/** TLS has an end of its own, which a cut lacks, and a Unix socket cannot be reset. */
-function canReset(socket: Socket): boolean {
+/** Whether a connection can be reset: TLS has an end of its own, which a cut lacks, and a Unix socket cannot be. */
+export function canReset(socket: Socket): boolean {
   return !(socket instanceof TLSSocket) && socket.remoteAddress !== undefined;
 }
 

@@ -9,6 +9,7 @@ import { ReadPace } from './read-pace.ts';
 import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
 import { RequestQueue } from './request-queue.ts';
 import { linger } from './rest-of-body.ts';
+import { handOverAtHead } from './upgrade-heads.ts';
 
 /**
  * How long a connection that asked for an upgrade may be idle before it has
@@ -77,6 +78,7 @@ export class ServerSockets implements SocketOwner {
     this.#log = log;
     // Else Node ends its side as soon as the client has ended its own, answered or not.
     Object.assign(server, { httpAllowHalfOpen: true });
+    handOverAtHead(server);
     // Before all listeners. What Fastify's second server for `localhost` passes on comes here, too.
     this.#emit = server.emit.bind(server) as (event: string, ...args: unknown[]) => boolean;
     server.emit = (event: string, ...args: unknown[]) =>

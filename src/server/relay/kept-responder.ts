@@ -4,15 +4,17 @@ import type { OpenFile } from '../../core/open-file.ts';
 import type { KeptAnswer } from '../../relay/kept-answer.ts';
 import type { Copied } from '../../relay/local-copy.ts';
 import type { Served } from '../../relay/relay.ts';
+import type { Upstream } from '../../relay/upstream.ts';
 import { RangeNotSatisfiableError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { contentRange, multipartBody, rangesFor } from '../response/byte-ranges.ts';
-import { assertUnchanged, isFresh, type Validators } from '../response/conditions.ts';
+import { assertChangeable, assertUnchanged, isFresh, type Validators } from '../response/conditions.ts';
 import type { Range } from '../response/file-body.ts';
 import { LastModified, parseHttpDate } from '../response/last-modified.ts';
 import { sendBytes, sendStream } from '../response/send-bytes.ts';
 import { beingReplaced, joinPart } from './joined-part.ts';
 import { FOR_THE_NEXT, foreign, passedOn } from './passed-on.ts';
+import { referencesIn } from './references.ts';
 
 /** The type of what has none. */
 const ANY_TYPE = 'application/octet-stream';
@@ -26,14 +28,19 @@ export interface Kept {
   range?: Range | undefined;
   /** The servers through which it has come, this one included. */
   via: string;
+  /** The one from which it comes. */
+  upstream: Upstream;
 }
 
 /** Answers plain reads with what is kept of the answers of servers that are none of ours, as they were. */
 export class KeptResponder {
   readonly #core: Core;
+  readonly #prefix: string;
 
-  constructor(core: Core) {
+  /** @param prefix what stands before every resource's path in URLs; empty or `/…` */
+  constructor(core: Core, prefix: string) {
     this.#core = core;
+    this.#prefix = prefix;
   }
 
   /**
@@ -50,12 +57,26 @@ export class KeptResponder {
     kept: Kept,
     signal: AbortSignal,
   ): Promise<void> {
-    const { answer, copied, via } = kept;
+    const { answer, copied, via, upstream } = kept;
+    const url = upstream.urlOf(path);
     const isWhole = copied.outcome?.reason === 'finished';
     const headers = passedOn(answer.headers, FOR_THE_NEXT);
-    reply.headers({ ...foreign(headers, isWhole ? 'hit' : 'fwd=miss; stored'), via });
+    reply.headers({
+      ...foreign(headers, isWhole ? 'hit' : 'fwd=miss; stored'),
+      ...referencesIn(headers, { request, upstream, url, prefix: this.#prefix }),
+      via,
+    });
     if (isWhole) await this.#sendWhole(request, reply, path, kept);
     else await this.#sendComing(request, reply, path, kept, signal);
+  }
+
+  /**
+   * Checks whether a request means what is kept, if it names conditions.
+   *
+   * @throws {PreconditionFailedError} when it means something else
+   */
+  assertMeant({ headers }: FastifyRequest, kept: Pick<Kept, 'answer'> | undefined): void {
+    assertChangeable(headers, kept && validatorsOf(kept.answer, lastModifiedOf(kept.answer)));
   }
 
   async #sendWhole(

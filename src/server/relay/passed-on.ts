@@ -1,8 +1,12 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { InvalidRequestError } from '../../wire/errors.ts';
+import { VERB_HEADER } from '../../wire/protocol.ts';
 import { userContentHeaders } from '../response/headers.ts';
 
-/** Those of one connection (RFC 9110, section 7.6.1), besides what `Connection` names. */
+/** Those of one connection (RFC 9110, section 7.6.1), besides what `Connection` names. Where a body ends is said anew. */
 const OF_CONNECTIONS = [
   'connection',
+  'content-length',
   'keep-alive',
   'proxy-authenticate',
   'proxy-authorization',
@@ -12,6 +16,27 @@ const OF_CONNECTIONS = [
   'transfer-encoding',
   'upgrade',
 ];
+
+/** Those that are for whoever gets the request in the end, and mean something else without: no connection is about them. */
+const END_TO_END = new Set([
+  'authorization',
+  'cache-control',
+  'content-encoding',
+  'content-length',
+  'content-range',
+  'content-type',
+  'cookie',
+  'expect',
+  'host',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'range',
+  VERB_HEADER,
+  'via',
+]);
 
 /** What this server says itself, or is for the one before it only. */
 export const FOR_THE_NEXT = [
@@ -29,15 +54,38 @@ export function passedOn(
   headers: Readonly<Record<string, string | string[] | undefined>>,
   others: readonly string[],
 ): Record<string, string | string[]> {
-  const named = String(headers.connection ?? '')
-    .split(',')
-    .map((name) => name.trim().toLowerCase());
-  const dropped = new Set([...OF_CONNECTIONS, ...named, ...others]);
+  const dropped = new Set([...OF_CONNECTIONS, ...namesIn(headers.connection), ...others]);
   const passed: Record<string, string | string[]> = {};
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined && !dropped.has(name)) passed[name] = value;
   }
   return passed;
+}
+
+/**
+ * Checks that a request does not take back, as if that were about the connection, what it says to whoever gets it.
+ *
+ * @throws {InvalidRequestError} when it does
+ */
+export function assertConnection({ connection }: IncomingHttpHeaders): void {
+  const name = namesIn(connection).find((named) => END_TO_END.has(named) || named.startsWith('stream-'));
+  if (name !== undefined) throw new InvalidRequestError(`Connection must not name ${name}`);
+}
+
+/** How the end of a body is told, in a request or an answer that is passed on: as it was here. */
+export function framingOf({ headers }: IncomingMessage): Record<string, string> {
+  const { 'transfer-encoding': coding = 'identity', 'content-length': length, trailer } = headers;
+  if (coding.trim().toLowerCase() !== 'identity') {
+    // Trailers are announced.
+    return { 'transfer-encoding': 'chunked', ...(trailer !== undefined && { trailer }) };
+  }
+  return length === undefined ? {} : { 'content-length': length };
+}
+
+function namesIn(connection: string | string[] | undefined): string[] {
+  return [connection ?? []]
+    .flat()
+    .flatMap((list) => list.split(',').map((name) => name.trim().toLowerCase()));
 }
 
 /** How a cache has answered (RFC 9211). */

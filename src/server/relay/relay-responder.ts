@@ -2,10 +2,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
 import { type Asker, Relay, type Served } from '../../relay/relay.ts';
-import type { Upstream } from '../../relay/upstream.ts';
+import { isCanonical, type Upstream } from '../../relay/upstream.ts';
 import type { UpstreamOption } from '../../relay/upstream-option.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
-import { MethodNotAllowedError } from '../../wire/errors.ts';
+import { MethodNotAllowedError, UpstreamError } from '../../wire/errors.ts';
 import { SUBPROTOCOL } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
@@ -18,9 +18,11 @@ import { contentTypeOf } from '../response/content-type.ts';
 import type { Range } from '../response/file-body.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
 import { sendStream } from '../response/send-bytes.ts';
+import { ForkedFrom } from './forked-from.ts';
 import { joinPart, partOfComing } from './joined-part.ts';
 import { type Kept, KeptResponder } from './kept-responder.ts';
 import { type Passage, Tunnel } from './tunnel.ts';
+import { writtenPath } from './written-path.ts';
 
 /** Longest time to the head of an answer of another server, in milliseconds. */
 const HEAD_TIMEOUT_MS = 30_000;
@@ -53,22 +55,26 @@ export interface RelayResponderOptions {
   upstreamKeepBytes: number;
   /** Whether what nobody reads is fetched on. */
   upstreamKeep: boolean;
+  /** How long a long-poll waits, in milliseconds. */
+  longPollMs: number;
   /** What stands before every resource's path in URLs; empty or `/…`. */
   prefix: string;
 }
 
 /** How a request is served that is for what comes from another server. */
 type Found =
-  /** By the protocols of this server: it is here. */
-  | { way: 'here' }
+  /** By the protocols of this server: it is here. Who reads it live may stay for longer than it comes. */
+  | { way: 'here'; isLive?: boolean }
   /** From the file while it still comes: so many bytes of it, or a part of these. */
   | { way: 'joined'; served: Served; size: number; range?: Range }
   /** As the other server has answered: it is here, or under way. */
-  | ({ way: 'kept' } & Omit<Kept, 'via'>)
+  | ({ way: 'kept' } & Omit<Kept, 'via' | 'upstream'>)
   /** By dropping what is here. */
   | { way: 'forgotten' }
   /** By the other server. */
   | { way: 'there'; authorization?: string };
+
+const HERE: Found = { way: 'here' };
 
 const THERE: Found = { way: 'there' };
 
@@ -81,12 +87,22 @@ export class RelayResponder {
   readonly #relay: Relay;
   readonly #tunnel: Tunnel;
   readonly #kept: KeptResponder;
+  readonly #forkedFrom: ForkedFrom;
+  readonly #prefix: string;
+  readonly #longPollMs: number;
 
   constructor(
     core: Core,
     appends: ActiveConnections,
     { log, server }: FastifyInstance,
-    { upstreams, upstreamMaxBytes, upstreamKeepBytes, upstreamKeep, prefix }: RelayResponderOptions,
+    {
+      upstreams,
+      upstreamMaxBytes,
+      upstreamKeepBytes,
+      upstreamKeep,
+      longPollMs,
+      prefix,
+    }: RelayResponderOptions,
   ) {
     this.#core = core;
     this.#relay = new Relay({
@@ -102,8 +118,11 @@ export class RelayResponder {
       // Each has a connection and a file, and somebody reads it.
       maxPulls: Math.max(1, liveResourcesWithin(descriptorLimit())),
     });
+    this.#forkedFrom = new ForkedFrom(this.#relay, prefix);
+    this.#prefix = prefix;
+    this.#longPollMs = longPollMs;
     this.#tunnel = new Tunnel(server, appends, prefix);
-    this.#kept = new KeptResponder(core);
+    this.#kept = new KeptResponder(core, prefix);
   }
 
   /** Finds what a server before this one has kept. Never rejects. */
@@ -125,20 +144,40 @@ export class RelayResponder {
    */
   async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<boolean> {
     const upstream = this.#relay.upstreamOf(path);
-    if (upstream === undefined || request.method === 'OPTIONS') return false;
-    const via = this.#relay.viaOf(headerText(request.headers.via));
+    if (request.method === 'OPTIONS') return false;
     const client = new Client(request);
     try {
+      if (upstream === undefined) {
+        if (request.method === 'PUT') await this.#forkedFrom.ready(request, askerOf(request, 0, client));
+        return false;
+      }
+      const via = this.#relay.viaOf(headerText(request.headers.via));
       const found = await this.#wayOf(request, path, upstream, client);
-      if (found.way === 'here') return false;
+      if (found.way === 'here') {
+        if (found.isLive === true && !request.raw.socket.destroyed) {
+          reply.raw.once('close', this.#relay.watch(path, headerText(request.headers.via)));
+        }
+        return false;
+      }
       if (found.way === 'kept') {
-        await this.#kept.send(request, reply, path, { ...found, via }, client.signal);
+        await this.#kept.send(request, reply, path, { ...found, via, upstream }, client.signal);
       } else if (found.way === 'joined') {
         await this.#join(request, reply, path, found, client.signal);
       } else if (found.way === 'forgotten') {
+        this.#kept.assertMeant(request, await this.#relay.keptAt(path));
         await this.#relay.forget(path);
         await reply.code(204).send();
-      } else await this.#pass(request, reply, { upstream, path, via, authorization: found.authorization });
+      } else {
+        const { authorization } = found;
+        if (isHandshake(request) && authorization === undefined) {
+          await this.#assertOurs(path, askerOf(request, 0, client));
+        }
+        const headers = {
+          ...(authorization !== undefined && { authorization }),
+          ...(request.method === 'PUT' && this.#forkedFrom.headersAt(upstream, request)),
+        };
+        await this.#pass(request, reply, { upstream, path, via, headers });
+      }
       return true;
     } finally {
       client.release();
@@ -148,12 +187,23 @@ export class RelayResponder {
   async #pass(
     request: FastifyRequest,
     reply: FastifyReply,
-    passage: Omit<Passage, 'headTimeoutMs'>,
+    passage: Omit<Passage, 'headTimeoutMs' | 'silenceMs'>,
   ): Promise<void> {
     const { path } = passage;
     if (!isRead(request)) this.#relay.changed(path);
-    await this.#tunnel.pass(request, reply, { ...passage, headTimeoutMs: HEAD_TIMEOUT_MS });
+    await this.#tunnel.pass(request, reply, {
+      ...passage,
+      headTimeoutMs: HEAD_TIMEOUT_MS + this.#waitOf(request),
+      silenceMs: SILENCE_MS,
+    });
     if (!isRead(request)) this.#relay.changed(path);
+  }
+
+  /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
+  #waitOf(request: FastifyRequest): number {
+    if (!isRead(request)) return 0;
+    if (isFollow(request)) return followRequestOf(request).waitMs;
+    return parameterOf(request, StreamQuery.live) === undefined ? 0 : this.#longPollMs;
   }
 
   async #wayOf(
@@ -163,16 +213,22 @@ export class RelayResponder {
     client: Client,
   ): Promise<Found> {
     const { authorization } = request.headers;
-    if (authorization !== undefined && upstream.passesAuthorization) {
+    const isUsers = authorization !== undefined && upstream.passesAuthorization;
+    // What is read from here is written here.
+    if ((isUsers || !isRead(request)) && (await this.#relay.isOwn(path))) return HERE;
+    if (isUsers) {
       // What this user may see is decided there, and is for nobody else.
       const kind = await this.#relay.kindOf(path, askerOf(request, 0, client));
       if (kind !== 'foreign') return { way: 'there', authorization };
     }
     if (!isRead(request)) return this.#wayOfWrite(request, path, client);
-    if (isFollow(request)) return { way: await this.#wayOfFollow(request, path, client) };
     if (path.isRoot || path.trailingSlash) return THERE;
+    if (upstream.kind !== 'ours' && !isCanonical(writtenPath(request, this.#prefix, path), path))
+      return THERE;
+    if (isFollow(request)) return { way: await this.#wayOfFollow(request, path, client) };
     if (parameterOf(request, StreamQuery.live) !== undefined) {
-      return { way: await this.#wayOfLive(request, path, client) };
+      const way = await this.#wayOfLive(request, path, client);
+      return way === 'here' ? { way, isLive: upstream.kind === 'ours' } : THERE;
     }
     if (upstream.kind !== 'ours' && isPersonal(request)) return THERE;
     const isGet = request.method === 'GET';
@@ -185,7 +241,7 @@ export class RelayResponder {
     // By now its kind is known.
     const kept = upstream.kind === 'ours' ? undefined : await this.#relay.keptAt(path);
     if (kept?.copied.outcome?.reason === 'finished') return { way: 'kept', ...kept, served };
-    if (kept === undefined && served.isCaughtUp) return { way: 'here' };
+    if (kept === undefined && served.isCaughtUp) return HERE;
     const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
     const range = isPart ? partOfComing(request.headers, served, kept?.answer.strongTag ?? '') : undefined;
     if (!isWhole && range === undefined) return THERE;
@@ -202,15 +258,30 @@ export class RelayResponder {
   /**
    * What is written goes to a server of ours only.
    *
-   * @throws {MethodNotAllowedError} when it is none
+   * @throws what {@link #assertOurs} throws
    */
   async #wayOfWrite(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Found> {
-    const kind = await this.#relay.kindOf(path, askerOf(request, 0, client));
-    if (kind !== 'foreign') return THERE;
+    const asker = askerOf(request, 0, client);
     // What is here is only a copy.
-    if (request.method === 'DELETE') return { way: 'forgotten' };
+    if (request.method === 'DELETE' && (await this.#relay.kindOf(path, asker)) === 'foreign') {
+      return { way: 'forgotten' };
+    }
+    await this.#assertOurs(path, asker);
+    return THERE;
+  }
+
+  /**
+   * Checks that what a path comes from knows what is to be sent to it, with all the rights that this server has there.
+   *
+   * @throws {MethodNotAllowedError} when it does not
+   * @throws {UpstreamError} when that cannot be found out
+   */
+  async #assertOurs(path: ResourcePath, asker: Asker): Promise<void> {
+    const kind = await this.#relay.kindOf(path, asker);
+    if (kind === 'ours') return;
+    if (kind === undefined) throw new UpstreamError('nothing tells what the server is from which this comes');
     throw new MethodNotAllowedError(
-      'what is here comes from a server to which nothing is written by way of this one',
+      'what is here comes from a server to which nothing is written by way of this one, and no WebSocket leads',
     );
   }
 

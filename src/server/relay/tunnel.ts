@@ -1,18 +1,22 @@
-import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server } from 'node:http';
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { GENERATION_HEADER } from '../../relay/first-contact.ts';
 import { answerTo, Forwarder } from '../../relay/forward.ts';
 import type { Upstream } from '../../relay/upstream.ts';
 import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
-import { allowIdle } from '../node/client-socket.ts';
+import { allowIdle, canReset } from '../node/client-socket.ts';
 import { Continues } from '../node/continues.ts';
 import { isBodyUnderWay } from '../node/rest-of-body.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
-import { absoluteUrl } from '../request/request-target.ts';
+import { assertTransferCoding } from '../request/request-body.ts';
+import { isHandshake } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
-import { FOR_THE_NEXT, foreign, passedOn } from './passed-on.ts';
+import { assertConnection, FOR_THE_NEXT, foreign, framingOf, passedOn } from './passed-on.ts';
+import { referencesIn } from './references.ts';
+import { writtenPath } from './written-path.ts';
 
 /** What is for this server: who asks, and for whom. */
 const FOR_US = [
@@ -31,6 +35,28 @@ const FOR_US = [
   'x-forwarded-proto',
 ];
 
+/** What users, or servers before this one, say of themselves, which only servers of ours are told. */
+const FOR_OURS = [
+  'referer',
+  'true-client-ip',
+  'x-api-key',
+  'x-auth-token',
+  'x-client-ip',
+  'x-csrf-token',
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-original-url',
+  'x-real-ip',
+  'x-rewrite-url',
+];
+
+/** Begins the names of more of them. */
+const FORWARDED = 'x-forwarded-';
+
+/** How answers may be coded for their way: Node decodes the one, and the other says nothing. */
+const PASSABLE = ['chunked', 'identity'];
+
 const NOTHING: Buffer = Buffer.alloc(0);
 
 /** What is passed on. */
@@ -39,10 +65,12 @@ export interface Passage {
   path: ResourcePath;
   /** The servers through which it has come, this one included. */
   via: string;
-  /** What the user says of himself, if that is for the other server. */
-  authorization: string | undefined;
+  /** What is said in other words than by who asks: what the user says of himself, for example, if that is for the other server. */
+  headers: Readonly<Record<string, string>>;
   /** Longest time to the head of the answer once the request has been sent, in milliseconds. */
   headTimeoutMs: number;
+  /** Longest time without a byte of an answer of a server that is none of ours, in milliseconds. */
+  silenceMs: number;
 }
 
 /** Passes requests and handshakes on to another server, and answers and bytes of both back, as they come. */
@@ -76,8 +104,9 @@ export class Tunnel {
    */
   async pass(request: FastifyRequest, reply: FastifyReply, passage: Passage): Promise<void> {
     const { raw } = request;
-    const { upstream, path, via, headTimeoutMs } = passage;
-    const outgoing = this.#begin(request, passage);
+    const { upstream, path, headTimeoutMs } = passage;
+    const url = upstream.urlAt(writtenPath(request, this.#prefix, path), parseTarget(raw.url).queryString);
+    const outgoing = this.#begin(request, url, passage);
     allowIdle(raw.socket);
     const cut = () => void outgoing.destroy();
     raw.socket.once('close', cut);
@@ -94,8 +123,12 @@ export class Tunnel {
       outgoing.once('continue', () => this.#continues.send(raw, reply.raw));
       sendBody(raw, outgoing);
       const { response, socket, head } = await answered;
-      if (socket === undefined) this.#answer(request, reply, response, upstream, via);
-      else this.#join(request, reply, response, socket, head);
+      if (socket === undefined) this.#answer(request, reply, response, url, passage);
+      else if (isHandshake(request)) this.#join(request, reply, response, socket, head);
+      else {
+        socket.destroy();
+        throw new UpstreamError(`${upstream.origin} has answered as nobody has asked`);
+      }
     } catch (error) {
       if (error instanceof HttpfstreamError) throw error;
       throw new UpstreamError(`${upstream.origin} cannot be reached at ${path}`, { cause: error });
@@ -105,42 +138,54 @@ export class Tunnel {
     }
   }
 
-  #begin(request: FastifyRequest, { upstream, path, via, authorization }: Passage): ClientRequest {
+  #begin(request: FastifyRequest, url: URL, { upstream, via, headers }: Passage): ClientRequest {
     const { raw } = request;
-    const isChunked = raw.headers['transfer-encoding'] !== undefined;
-    return this.#forwarder.begin(upstream.urlOf(path, parseTarget(raw.url).queryString), {
+    const { kind } = upstream;
+    assertConnection(raw.headers);
+    assertTransferCoding(raw.headers);
+    return this.#forwarder.begin(url, {
       method: raw.method as string,
-      isHandshake: request.ws,
+      isHandshake: isHandshake(request),
       headers: {
-        ...passedOn(raw.headers, FOR_US),
+        ...passedOn(raw.headers, kind === 'ours' ? FOR_US : [...FOR_US, ...forOurs(raw)]),
         ...upstream.headers,
-        ...(authorization !== undefined && { authorization }),
+        ...headers,
         via,
-        ...(isChunked && { 'transfer-encoding': 'chunked', ...trailerHeader(raw) }),
+        ...framingOf(raw),
       },
     });
   }
 
-  /** Past Fastify, which knows no trailers. */
+  /**
+   * Past Fastify, which knows no trailers.
+   *
+   * @throws {UpstreamError} when it is over already, or would be taken for something else without its coding
+   */
   #answer(
     request: FastifyRequest,
     reply: FastifyReply,
     response: IncomingMessage,
-    upstream: Upstream,
-    via: string,
+    url: URL,
+    { upstream, via, silenceMs }: Passage,
   ): void {
     const { socket } = request.raw;
     const { raw } = reply;
-    const { location, 'transfer-encoding': coding } = response.headers;
+    assertPassable(response, upstream);
+    const { 'transfer-encoding': coding, ...framing } = framingOf(response);
     const isChunked = coding !== undefined && request.raw.httpVersion !== '1.0';
     const headers = passedOn(response.headers, FOR_THE_NEXT);
     reply.headers({
       ...(upstream.kind === 'ours' ? headers : foreign(headers, 'fwd=bypass')),
-      ...(location !== undefined && { location: this.#locationOf(request, upstream, location) }),
-      ...(isChunked && trailerHeader(response)),
+      ...referencesIn(response.headers, { request, upstream, url, prefix: this.#prefix }),
+      // Without chunks there are no trailers.
+      ...((coding === undefined || isChunked) && framing),
       via,
     });
-    if (request.ws || isBodyUnderWay(request.raw)) reply.header('connection', 'close');
+    const isUntilClose =
+      coding === undefined && framing['content-length'] === undefined && hasBody(request, response);
+    if (request.ws || isUntilClose || isBodyUnderWay(request.raw)) reply.header('connection', 'close');
+    // In chunks it would look whole, which nobody knows.
+    if (isUntilClose) raw.useChunkedEncodingByDefault = false;
     // Of a connection that Node has handed over for an upgrade it passes on no events.
     if (request.ws) socket.on('drain', () => raw.emit('drain'));
     const all = reply.getHeaders();
@@ -155,13 +200,8 @@ export class Tunnel {
       if (isChunked) raw.addTrailers(response.trailers as Record<string, string>);
       raw.end();
     });
+    if (upstream.kind !== 'ours' && !mayBeSilent(response)) breakWhenSilent(response, raw, silenceMs);
     response.on('error', ignore).pipe(raw, { end: false });
-  }
-
-  /** Where something is by way of this server. */
-  #locationOf(request: FastifyRequest, upstream: Upstream, location: string): string {
-    const path = upstream.localPathOf(location);
-    return path === undefined ? location : absoluteUrl(request, this.#prefix + path);
   }
 
   /** From here on both sides have one connection. */
@@ -179,8 +219,11 @@ export class Tunnel {
     const cut = () => void here.destroy();
     const connection = { shutDown: cut, terminate: cut };
     this.#appends.add(connection);
-    const headers = { ...passedOn(response.headers, []), connection: 'Upgrade', upgrade: 'websocket' };
-    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    const passed = passedOn(response.headers, FOR_THE_NEXT);
+    const headers = { ...passed, connection: 'Upgrade', upgrade: 'websocket' };
+    const lines = Object.entries(headers).flatMap(([name, values]) =>
+      [values].flat().map((value) => `${name}: ${value}\r\n`),
+    );
     here.write(`HTTP/1.1 101 ${response.statusMessage}\r\n${lines.join('')}\r\n`);
     here.write(head);
     there.write(sentAhead(request));
@@ -209,15 +252,45 @@ function sendBody(raw: IncomingMessage, outgoing: ClientRequest): void {
   raw.on('error', ignore).pipe(outgoing, { end: false });
 }
 
-/** Trailers are announced. */
-function trailerHeader({ headers: { trailer } }: IncomingMessage): { trailer?: string } {
-  return trailer === undefined ? {} : { trailer };
+function forOurs({ headers }: IncomingMessage): string[] {
+  return [...FOR_OURS, ...Object.keys(headers).filter((name) => name.startsWith(FORWARDED))];
+}
+
+/** @throws {UpstreamError} when an answer is over before its end, or is coded for its way in a manner that is not passed on */
+function assertPassable(response: IncomingMessage, { origin }: Upstream): void {
+  const { 'transfer-encoding': coding } = response.headers;
+  if (response.destroyed) {
+    throw new UpstreamError(`${origin} has broken off`, { cause: response.errored ?? undefined });
+  }
+  if (coding === undefined || PASSABLE.includes(coding.trim().toLowerCase())) return;
+  response.destroy();
+  throw new UpstreamError(`${origin} has coded its answer for the way as ${coding}`);
+}
+
+/** Whether an answer may have a body. */
+function hasBody({ method }: FastifyRequest, { statusCode }: IncomingMessage): boolean {
+  return method !== 'HEAD' && statusCode !== 204 && statusCode !== 304;
+}
+
+/** Whether it is natural that nothing comes for long: of what is followed at a server that turns out to be one of ours, too. */
+function mayBeSilent({ headers }: IncomingMessage): boolean {
+  return GENERATION_HEADER in headers || /^\s*text\/event-stream\b/i.test(headers['content-type'] ?? '');
+}
+
+/** Breaks an answer of which nothing comes for too long, though its reader takes what comes. */
+function breakWhenSilent(response: IncomingMessage, raw: ServerResponse, silenceMs: number): void {
+  const timer = setTimeout(() => {
+    if (raw.writableNeedDrain) timer.refresh();
+    else response.destroy(new UpstreamTimeoutError('the answer has stalled'));
+  }, silenceMs);
+  response.on('data', () => timer.refresh()).once('close', () => clearTimeout(timer));
 }
 
 /** Ends a connection as the other one has ended: what was cut looks cut. */
 function cutLike(ended: Socket, other: Socket): void {
   if (ended.readableEnded && ended.errored === null) other.destroySoon();
-  else other.resetAndDestroy();
+  else if (canReset(other)) other.resetAndDestroy();
+  else other.destroy();
 }
 
 /** What a client has sent right behind its handshake, which @fastify/websocket keeps. */

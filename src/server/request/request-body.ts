@@ -16,7 +16,7 @@ import { expectationFailed } from '../node/bare-refusals.ts';
 import { limitIdle } from '../node/client-socket.ts';
 import type { BodyShare } from './body-budget.ts';
 
-/** Consumes a {@link ByteSource}. The last call is one of `ended`, `failed` and `cut`. */
+/** Consumes a {@link BodySource}. The last call is one of `ended`, `failed` and `cut`. */
 export interface BodyReader {
   /** Takes bytes, and owns them from now on. */
   take(bytes: Buffer): void;
@@ -29,7 +29,7 @@ export interface BodyReader {
 }
 
 /** Bytes from a client, in order. */
-export interface ByteSource {
+export interface BodySource {
   /** Starts to pass them on. To be called once. */
   read(reader: BodyReader): void;
   /** Passes on nothing until {@link resume}. Neither has an effect after the end. */
@@ -64,7 +64,7 @@ const DECODED_GRACE_BYTES = 1024 * 1024;
  * The body of a request as it comes, decoded (`Content-Encoding`). Bytes that came
  * together are passed on together, in however small chunks they were sent.
  */
-export class RequestBody implements ByteSource {
+export class RequestBody implements BodySource {
   readonly #request: IncomingMessage;
   /** The request, or what an application's hooks made of it. */
   readonly #raw: Readable;
@@ -266,7 +266,7 @@ function encodingOf({ headers }: IncomingMessage): string {
 }
 
 /** @throws {UnsupportedTransferError} when a body is coded a second time, for its way */
-function assertTransferCoding({ 'transfer-encoding': coding = 'chunked' }: IncomingHttpHeaders): void {
+export function assertTransferCoding({ 'transfer-encoding': coding = 'chunked' }: IncomingHttpHeaders): void {
   // Node decodes the last one only, and passes the others on.
   if (coding.trim().toLowerCase() === 'chunked') return;
   throw new UnsupportedTransferError('the Transfer-Encoding must be chunked');

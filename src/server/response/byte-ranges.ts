@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import parseRange from 'range-parser';
-import type { Piece, Range } from './file-body.ts';
+import type { BodyPart, Range } from './file-body.ts';
 import type { LastModified } from './last-modified.ts';
 
 /** More ranges than this in one request are answered with the whole file. */
@@ -56,7 +56,7 @@ export function contentRange({ start, end }: Range, size: number): string {
 /** Several ranges as one `multipart/byteranges` body. */
 export function multipartBody(ranges: readonly Range[], size: number, contentType: string) {
   const boundary = randomBytes(18).toString('base64url');
-  const pieces: Piece[] = ranges.flatMap((range, i) => [
+  const pieces: BodyPart[] = ranges.flatMap((range, i) => [
     Buffer.from(
       `${i === 0 ? '' : '\r\n'}--${boundary}\r\nContent-Type: ${contentType}\r\n` +
         `Content-Range: ${contentRange(range, size)}\r\n\r\n`,
@@ -71,6 +71,6 @@ export function multipartBody(ranges: readonly Range[], size: number, contentTyp
   };
 }
 
-function pieceBytes(piece: Piece): number {
+function pieceBytes(piece: BodyPart): number {
   return Buffer.isBuffer(piece) ? piece.length : piece.end - piece.start;
 }

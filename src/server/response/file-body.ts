@@ -13,7 +13,7 @@ export interface Range {
 }
 
 /** What to send: bytes made up on the spot, and ranges of a file. */
-export type Piece = Buffer | Range;
+export type BodyPart = Buffer | Range;
 
 /**
  * Pieces of a file, in order; the file is closed at the end, however it comes. Fails when the file turns out to be
@@ -24,13 +24,13 @@ export type Piece = Buffer | Range;
  */
 export class FileBody extends Readable {
   readonly #file: OpenFile;
-  readonly #pieces: Piece[];
+  readonly #pieces: BodyPart[];
   readonly #loan: BlockLoan;
   #writer: BlockWriter | undefined;
   /** Settles when the file is not being read. */
   #reading: Promise<void> = Promise.resolve();
 
-  constructor(file: OpenFile, pieces: readonly Piece[]) {
+  constructor(file: OpenFile, pieces: readonly BodyPart[]) {
     // Nothing is read ahead.
     super({ highWaterMark: 0 });
     this.#file = file;

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OpenFile } from '../../core/open-file.ts';
 import { StorageError } from '../../wire/errors.ts';
-import { FileBody, type Piece, type Range } from './file-body.ts';
+import { type BodyPart, FileBody, type Range } from './file-body.ts';
 
 /** Up to this size a body is read at once, in line, instead of streamed: more takes longer than a trip to a thread. */
 export const SMALL_BODY_BYTES = 64 * 1024;
@@ -12,7 +12,7 @@ export async function sendBytes(
   request: FastifyRequest,
   reply: FastifyReply,
   file: OpenFile,
-  pieces: readonly Piece[],
+  pieces: readonly BodyPart[],
   contentLength: number,
 ): Promise<FastifyReply> {
   if (request.method === 'HEAD') {

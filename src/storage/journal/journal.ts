@@ -162,7 +162,7 @@ export class Journal<Header extends object> implements TurnWriter {
 
   /** To be called last. What it holds stays for the next start. */
   async close(): Promise<void> {
-    await this.#segments.removeSpare();
+    await this.#segments.removeSpares();
   }
 
   /** Called at the end of a turn in which entries came. */

@@ -1,6 +1,7 @@
 import fs, { constants } from 'node:fs';
 import path from 'node:path';
 import * as fileIo from '../file-io.ts';
+import { KeyedLock } from '../keyed-lock.ts';
 import { OWN_FILE_MODE, readDirectory } from '../root/own-directory.ts';
 import { hasErrno, storageFailure, withName } from '../storage-failure.ts';
 import { type FoundEntry, type JournalEntry, readEntries, VOID_MARK } from './entry.ts';
@@ -13,13 +14,22 @@ const SEGMENT_NAME = /^(\d{10})\.log$/;
 export class Segments {
   readonly directory: string;
 
-  /** The file of a segment that was removed: it has nothing in it, and its name is none of a segment. */
-  readonly #spare: string;
+  /**
+   * Names of empty files for the next segments, which are none of segments: by then the disk may have no room for one
+   * more. Two are enough, since one goes on while the one before is still needed.
+   */
+  readonly #spares: readonly string[];
+
+  /** How many of them there are, not counting those that a server that was killed has left. */
+  #spareCount = 0;
+
+  /** Of the one that makes, or removes. */
+  readonly #turns = new KeyedLock();
 
   /** @param directory absolute; may be missing */
   constructor(directory: string) {
     this.directory = directory;
-    this.#spare = `${directory}.spare`;
+    this.#spares = [`${directory}.spare`, `${directory}.spare-2`];
   }
 
   /** Absolute. */
@@ -80,21 +90,30 @@ export class Segments {
   }
 
   /**
-   * Makes one, of the file that is kept for that, if there is one.
+   * Makes one, of a file that is kept for that, if there is one.
    *
    * @returns a descriptor to append with
    */
-  async create(number: number): Promise<number> {
-    const fd = await fileIo.open(this.#spare, APPENDING | constants.O_TRUNC).catch(() => undefined);
-    if (fd === undefined) {
-      return fileIo.open(
-        this.nameOf(number),
-        APPENDING | constants.O_CREAT | constants.O_EXCL,
-        OWN_FILE_MODE,
-      );
+  create(number: number): Promise<number> {
+    return this.#inTurn(() => this.#create(number));
+  }
+
+  async #create(number: number): Promise<number> {
+    const name = this.nameOf(number);
+    if (this.#spareCount > 0) {
+      this.#spareCount--;
+      const spare = this.#spares[this.#spareCount] as string;
+      const fd = await fileIo.open(spare, APPENDING | constants.O_TRUNC).catch(() => undefined);
+      if (fd !== undefined) return this.#rename(fd, spare, name);
     }
+    const fd = await fileIo.open(name, APPENDING | constants.O_CREAT | constants.O_EXCL, OWN_FILE_MODE);
+    await this.#makeSpare().catch(() => undefined);
+    return fd;
+  }
+
+  async #rename(fd: number, spare: string, name: string): Promise<number> {
     try {
-      await fs.promises.rename(this.#spare, this.nameOf(number));
+      await fs.promises.rename(spare, name);
       return fd;
     } catch (error) {
       await fileIo.close(fd);
@@ -102,27 +121,59 @@ export class Segments {
     }
   }
 
+  async #makeSpare(): Promise<void> {
+    const spare = this.#spares[0] as string;
+    const flags = APPENDING | constants.O_CREAT | constants.O_TRUNC;
+    await fileIo.close(await fileIo.open(spare, flags, OWN_FILE_MODE));
+    this.#spareCount = 1;
+  }
+
   /**
-   * Removes some of them, in order. The file of the last one is kept for the next segment: by then the disk may have no
-   * room for one more.
+   * Removes some of them, in order. The files of the last ones are kept for the next segments.
    *
    * @param isDurable whether none may come back after a loss of power
    */
-  async remove(numbers: readonly number[], isDurable: boolean): Promise<void> {
-    const last = numbers.at(-1);
-    if (last === undefined) return;
-    for (const number of numbers.slice(0, -1)) await fs.promises.rm(this.nameOf(number), { force: true });
-    await fs.promises.rename(this.nameOf(last), this.#spare).catch((error) => {
-      if (!hasErrno(error, 'ENOENT')) throw error;
-    });
-    if (isDurable) await fileIo.syncDirectories(this.directory, this.directory);
-    // It is emptied again before it is used.
-    await fs.promises.truncate(this.#spare).catch(() => undefined);
+  remove(numbers: readonly number[], isDurable: boolean): Promise<void> {
+    return this.#inTurn(() => this.#remove(numbers, isDurable));
   }
 
-  /** Removes the file that is kept for the next one. */
-  async removeSpare(): Promise<void> {
-    await fs.promises.rm(this.#spare, { force: true });
+  async #remove(numbers: readonly number[], isDurable: boolean): Promise<void> {
+    if (numbers.length === 0) return;
+    const kept: string[] = [];
+    const firstKept = numbers.length - (this.#spares.length - this.#spareCount);
+    for (const [index, number] of numbers.entries()) {
+      const name = this.nameOf(number);
+      const spare = this.#spares[this.#spareCount];
+      if (spare === undefined || index < firstKept) {
+        await fs.promises.rm(name, { force: true });
+      } else if (await isRenamed(name, spare)) {
+        this.#spareCount++;
+        kept.push(spare);
+      }
+    }
+    if (isDurable) await fileIo.syncDirectories(this.directory, this.directory);
+    // They are emptied again before they are used.
+    for (const spare of kept) await fs.promises.truncate(spare).catch(() => undefined);
+  }
+
+  /** Removes the files that are kept for the next ones. */
+  async removeSpares(): Promise<void> {
+    for (const spare of this.#spares) await fs.promises.rm(spare, { force: true });
+  }
+
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    return this.#turns.run('', action);
+  }
+}
+
+/** Whether a file was there to be renamed. */
+async function isRenamed(from: string, to: string): Promise<boolean> {
+  try {
+    await fs.promises.rename(from, to);
+    return true;
+  } catch (error) {
+    if (!hasErrno(error, 'ENOENT')) throw error;
+    return false;
   }
 }
 

@@ -32,7 +32,6 @@ describe('what is appended', () => {
         headers: { authorization: 'Basic bWU6c2VjcmV0' },
         method: 'GET',
         data: undefined,
-        answerTimeoutMs: 30_000,
         allowUnframed: false,
         once: false,
       },

@@ -41,7 +41,7 @@ async function startTransfer(server: FakeServer, lastWaitMs: number) {
   });
   source.write('some text');
   await waitFor(() => server.connections[0]?.byteCount === 9, 'the text to arrive');
-  return { transfer, logged: () => String(stderr.read() ?? '') };
+  return { transfer, logged: () => String(stderr.read(stderr.readableLength) ?? '') };
 }
 
 const LOST = 'the server is away, and 9 bytes are not acknowledged';

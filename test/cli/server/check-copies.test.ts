@@ -32,8 +32,8 @@ test('--check tells how many files are copies, and how many of these a part; wha
   request.destroy();
   await relay.stop();
 
-  const of = '4 files looked at, of 4 of them something is remembered, 3 are copies';
-  expect(await check(relay.root)).toEqual({ exit: 0, lines: [`${of}, 1 of them a part only: all is well`] });
+  const of = '4 files looked at, of 4 of them something is remembered, copies among them: 3';
+  expect(await check(relay.root)).toEqual({ exit: 0, lines: [`${of}, only in part: 1: all is well`] });
   await truncate(path.join(relay.root, 'o/s'), 8);
   await truncate(path.join(relay.root, 'o/f'), 2);
   const { exit, lines } = await check(relay.root);
@@ -43,7 +43,7 @@ test('--check tells how many files are copies, and how many of these a part; wha
       'o/f: 4 bytes are missing at its end; it is a copy, and the rest is fetched when it is asked for',
       'o/s: 7 bytes are missing at its end; it is a copy, and the rest is fetched when it is asked for',
     ],
-    `${of}, 3 of them a part only: 2 findings put right, 0 that are not, or not without a loss`,
+    `${of}, only in part: 3: 2 findings put right, 0 that are not, or not without a loss`,
   ]);
   await relay.start();
   expect([await text('/o/s'), await text('/o/f')]).toEqual(['a closed stream', 'a file']);

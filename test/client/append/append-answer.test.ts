@@ -205,6 +205,21 @@ describe('a Response', () => {
     expect(await followed(server.url('/c'))).toEqual(['', undefined]);
   });
 
+  test('has no say in the type of the file, which its name and its first bytes have, or a stream that is there', async () => {
+    const server = await startServer();
+    const answer = () => new Response('{}', { headers: { 'content-type': 'application/x-words' } });
+    await globalThis.fetch(server.url('/made'), {
+      method: 'PUT',
+      headers: { 'content-type': 'text/x-made' },
+    });
+    const types: (string | null)[] = [];
+    for (const name of ['/a', '/a.json', '/made']) {
+      await append(server.url(name), answer(), { expect: 0 });
+      types.push((await globalThis.fetch(server.url(name))).headers.get('content-type'));
+    }
+    expect(types).toEqual(['text/plain; charset=utf-8', 'application/json; charset=utf-8', 'text/x-made']);
+  });
+
   test('that has another length than it says is not whole', async () => {
     const server = await startServer();
     const response = new Response('hello', { headers: { 'content-length': '7' } });

@@ -385,6 +385,32 @@ describe('through the proxy that the environment names', () => {
     await waitFor(() => proxy.sockets.size === 0, 'the tunnel to be closed');
   });
 
+  test.each(['in the same turn', 'when the proxy is asked'])(
+    'a request is ended by close %s',
+    async (when) => {
+      const proxy = await ConnectProxy.start(1, '');
+      vi.stubEnv('http_proxy', proxy.url);
+      const fetch = nodeFetch();
+      // What is loaded for each of them is there.
+      await rejection(fetch(new URL('http://127.0.0.1:1/'), { method: 'GET', headers: new Headers() }));
+      const failed = rejection(client('http://files', { fetch }).get('/a').send());
+      if (when !== 'in the same turn') await waitFor(() => proxy.asked.length === 1, 'the proxy to be asked');
+      else await Promise.resolve();
+      fetch.close();
+      expect(await failed).toMatchObject({ code: 'HFS_CONNECTION' });
+      await waitFor(() => proxy.sockets.size === 0, 'the connection to be closed');
+    },
+  );
+
+  test.runIf(canMakeCertificates)('a server is spoken to over TLS, and must be trusted', async () => {
+    const tls = await serveTls(await makeCertificate('files'), (_request, response) => response.end());
+    const proxy = await ConnectProxy.start(Number(new URL(tls).port));
+    vi.stubEnv('https_proxy', proxy.url);
+    const { message } = (await rejection(client('https://files').get('/a').send())) as Error;
+    expect(message).toMatch(/self-signed certificate|unable to verify/);
+    expect(proxy.asked.map(({ target }) => target)).toEqual(['files:443']);
+  });
+
   test('which refuses, its answer is given', async () => {
     const proxy = await ConnectProxy.start(1, 'HTTP/1.1 403 No\r\n\r\n');
     vi.stubEnv('http_proxy', proxy.url);

@@ -209,7 +209,8 @@ describe.each([
       const answer = await get(file);
       const toldMs = Date.parse(answer.headers['last-modified'] as string);
       expect(toldMs).toBeLessThan(Math.floor(changedMs / 1000) * 1000);
-      expect(toldMs).toBeLessThan(Date.parse(answer.headers.date as string));
+      // Not the Date header: Node has it anew by a timer, which may be late.
+      expect(toldMs).toBeLessThan(Math.floor(Date.now() / 1000) * 1000);
       for (const since of [toldMs, changedMs]) {
         const conditional = { 'if-modified-since': httpDate(since) };
         expect((await get(file, conditional)).status).toBe(200);

@@ -180,6 +180,20 @@ describe('requests', () => {
     expect(upgraded).toEqual(['/ws']);
   });
 
+  it('to a WebSocket hand over the connection itself at the end of the head, whatever follows', async () => {
+    const { server, port } = await startEcho();
+    ServerSockets.of(server);
+    const connected = once(server, 'connection');
+    const upgraded = once(server, 'upgrade');
+    const socket = await openSocket(port);
+    const handshake = ['Connection: Upgrade', 'Upgrade: websocket', 'Content-Length: 10'];
+    socket.write(`${headOf('GET /ws HTTP/1.1', handshake)}hello`);
+    const [, handedOver, head] = await upgraded;
+    expect((await connected)[0]).toBe(handedOver);
+    expect(String(head)).toBe('hello');
+    handedOver.destroy();
+  });
+
   it('to a WebSocket may follow on a connection that has ignored others', async () => {
     const { port, upgraded } = await startIgnoring();
     const bytes = headOf('GET / HTTP/1.1') + headOf('GET / HTTP/1.1');

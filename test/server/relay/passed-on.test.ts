@@ -260,3 +260,15 @@ test('a loop is refused at once', async () => {
   }
   expect(await refusalOf(looping.url('/x'), 'FOLLOW')).toEqual([508, 'HFS_RELAY_LOOP']);
 });
+
+test('two relays that have what they serve from each other, and are asked at the same moment, find out', async () => {
+  const proxy = await ChaosProxy.start(1, new Random(1), NO_CHAOS);
+  const first = await startRelay(proxy.url(''));
+  const second = await startRelay(first.url(''));
+  proxy.targetPort = second.port;
+  const asked = [first, second, first, second].map((relay) => fetch(relay.url('/x')));
+  const followed = [first, second].map((relay) => refusalOf(relay.url('/y'), 'FOLLOW'));
+  expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([508, 508, 508, 508]);
+  const loop = [508, 'HFS_RELAY_LOOP'];
+  expect(await Promise.all(followed)).toEqual([loop, loop]);
+});

@@ -119,7 +119,9 @@ describe('a part of what is still coming', () => {
 
 test('a stream of JSON that is still coming is an array, as at the origin', async () => {
   const origin = await startOrigin();
-  const relay = await startRelay(origin.url(''));
+  const stalling = { ...NO_CHAOS, weights: { stall: 1 }, betweenFaults: [200_000, 200_000] as const };
+  const network = await ChaosProxy.start(origin.port, new Random(1), stalling);
+  const relay = await startRelay(network.url(''));
   const headers = { 'content-type': 'application/json' };
   const values = Array.from({ length: 20_000 }, (_, i) => ({ i, text: 'value' }));
   await fetch(origin.url('/s'), { method: 'PUT', headers, body: JSON.stringify(values) });

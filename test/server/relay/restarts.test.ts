@@ -94,6 +94,18 @@ test('events and long-polls come from the relay, as they would from the origin',
   await waitFor(() => events.isEnded, 'the end of the events');
 });
 
+test('who reads live what has ended at the origin gets what another appends to it, without anybody asking', async () => {
+  const origin = await startOrigin();
+  const relay = await InProcessServer.start({ upstreams: [origin.url('')] });
+  await append(origin.url('/f.txt'), ['one']);
+  const events = await SseReader.open(relay.url('/f.txt'));
+  await waitFor(() => events.events.some(({ data }) => data === 'one'), 'the first event');
+  await append(origin.url('/f.txt'), ['two']);
+  await waitFor(() => events.events.some(({ data }) => data === 'two'), 'the second event');
+  await append(origin.url('/f.txt'), ['three']);
+  await waitFor(() => events.events.some(({ data }) => data === 'three'), 'the third event');
+});
+
 test('a copy to which something was appended while there was no upstream is no copy any more', async () => {
   const origin = await startOrigin();
   const relay = await InProcessServer.start({ upstreams: [origin.url('')] });

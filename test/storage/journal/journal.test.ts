@@ -156,10 +156,48 @@ describe('a journal', () => {
   });
 });
 
+test('a journal takes no more files of the disk while it goes on than it had from its beginning', async () => {
+  const directory = await newDirectory();
+  const { log } = await openLog(directory);
+  let number = 0;
+  const write = () => new Writer().append(log, { file: 'a', number: number++ });
+  const filesOfDisk = async () => {
+    const parent = path.dirname(directory);
+    const names = [...(await readdir(parent)), ...(await readdir(directory)).map((name) => `redo/${name}`)];
+    const files = (await Promise.all(names.map((name) => stat(path.join(parent, name))))).filter((each) =>
+      each.isFile(),
+    );
+    return files.map(({ ino }) => ino).sort();
+  };
+  await write();
+  const first = await filesOfDisk();
+  expect(first).toHaveLength(2);
+  for (const isDroppedLate of [true, false, false, true, true, false]) {
+    const upTo = await log.rotate();
+    if (isDroppedLate) await write();
+    await log.drop(upTo);
+    if (!isDroppedLate) await write();
+    expect(await filesOfDisk()).toEqual(first);
+    expect(await foundIn(directory)).toEqual([number - 1]);
+  }
+  await log.close();
+});
+
+test('what goes into a new segment is there, however it meets the removal of the one before', async () => {
+  const directory = await newDirectory();
+  const { log } = await openLog(directory);
+  for (let number = 0; number < 20; number++) {
+    const upTo = await log.rotate();
+    await Promise.all([log.drop(upTo), new Writer().append(log, { file: 'a', number })]);
+    expect(await foundIn(directory)).toEqual([number]);
+  }
+  await log.close();
+});
+
 test('a segment that is not needed any more is kept, empty, for the next one, until the journal is closed', async () => {
   const directory = await newDirectory();
   const { log } = await openLog(directory);
-  const spare = `${directory}.spare`;
+  const spare = `${directory}.spare-2`;
   const write = (number: number) => new Writer().append(log, { file: 'a', number });
   await write(0);
   await log.drop(await log.rotate());

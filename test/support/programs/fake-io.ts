@@ -14,5 +14,7 @@ export function fakeIo(): { io: CommandIo; stdout: () => string; stderr: () => s
     onUncaught: () => () => undefined,
     exit: () => undefined,
   };
-  return { io, stdout: () => String(stdout.read() ?? ''), stderr: () => String(stderr.read() ?? '') };
+  // All of it: newer versions of Node read it piece by piece.
+  const written = (stream: PassThrough) => String(stream.read(stream.readableLength) ?? '');
+  return { io, stdout: () => written(stdout), stderr: () => written(stderr) };
 }

@@ -85,7 +85,7 @@ async function check(core: Core, findings: Findings, print: (line: string) => vo
 
 function summary(files: FileCheck, { repairedCount, badCount }: Findings): string {
   const { count, known, copyCount, partCount } = files;
-  const copies = copyCount === 0 ? '' : `, ${copyCount} are copies, ${partCount} of them a part only`;
+  const copies = copyCount === 0 ? '' : `, copies among them: ${copyCount}, only in part: ${partCount}`;
   const looked = `${count} files looked at, of ${known.size} of them something is remembered${copies}`;
   if (repairedCount + badCount === 0) return `${looked}: all is well`;
   return `${looked}: ${repairedCount} findings put right, ${badCount} that are not, or not without a loss`;

@@ -1,0 +1,66 @@
+import type { ResourcePath } from '../wire/resource-path.ts';
+
+/** Wait after the first look at what cannot be had, in milliseconds. It doubles from one to the next. */
+const MIN_WAIT_MS = 2000;
+
+const MAX_WAIT_MS = 30_000;
+
+/** A path that somebody reads live. */
+export interface LivePath {
+  readonly path: ResourcePath;
+  /** Of the requests for it. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Tells how a look has gone. */
+  looked(hasFailed: boolean): void;
+}
+
+/**
+ * Paths that somebody reads live, whoever appends to them: an append to what is no stream ends at the other server, and another one
+ * may follow of which nobody tells this one.
+ */
+export class LivePaths {
+  readonly #paths = new Map<string, Entry>();
+
+  /** How many there are. */
+  get count(): number {
+    return this.#paths.size;
+  }
+
+  /**
+   * Adds one more who reads a path.
+   *
+   * @returns to be called when that is over, once
+   */
+  add(path: ResourcePath, headers: Readonly<Record<string, string>>): () => void {
+    const entry = this.#paths.get(path.key) ?? new Entry(path, headers);
+    entry.readerCount++;
+    this.#paths.set(path.key, entry);
+    return () => {
+      entry.readerCount--;
+      if (entry.readerCount === 0) this.#paths.delete(path.key);
+    };
+  }
+
+  /** Those at which may be looked again. */
+  due(nowMs: number): LivePath[] {
+    return [...this.#paths.values()].filter((entry) => entry.dueMs <= nowMs);
+  }
+}
+
+class Entry implements LivePath {
+  readonly path: ResourcePath;
+  readonly headers: Readonly<Record<string, string>>;
+  readerCount = 0;
+  dueMs = 0;
+  #waitMs = MIN_WAIT_MS;
+
+  constructor(path: ResourcePath, headers: Readonly<Record<string, string>>) {
+    this.path = path;
+    this.headers = headers;
+  }
+
+  looked(hasFailed: boolean): void {
+    this.dueMs = hasFailed ? performance.now() + this.#waitMs : 0;
+    this.#waitMs = hasFailed ? Math.min(2 * this.#waitMs, MAX_WAIT_MS) : MIN_WAIT_MS;
+  }
+}

@@ -1,0 +1,159 @@
+import { readdir } from 'node:fs/promises';
+import http, { type IncomingMessage } from 'node:http';
+import Fastify from 'fastify';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { Upstream } from '../../../src/relay/upstream.ts';
+import { parseUpstream } from '../../../src/relay/upstream-option.ts';
+import { ActiveConnections } from '../../../src/server/active-connections.ts';
+import { type Passage, Tunnel } from '../../../src/server/relay/tunnel.ts';
+import { ResourcePath } from '../../../src/wire/resource-path.ts';
+import { rawGet, rawRequest } from '../../support/http/raw.ts';
+import { get } from '../../support/http/request.ts';
+import { serve, serveBytes } from '../../support/http/servers.ts';
+import { startRelay } from '../../support/relay/origin.ts';
+import { chunked, headOf, ScriptedServer } from '../../support/relay/scripted.ts';
+import { cutConnectionsAfterTest, listen } from '../../support/server/server.ts';
+
+const SMUGGLED = 'GET /smuggled HTTP/1.1\r\nHost: other\r\n\r\n';
+
+/** A server that counts as one of ours, and what it was asked. */
+async function pair() {
+  const seen: { line: string; body: string; trailers: NodeJS.Dict<string> }[] = [];
+  const url = await serve(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const line = `${request.method} ${request.url}`;
+    seen.push({ line, body: Buffer.concat(chunks).toString(), trailers: request.trailers });
+    if (request.headers['x-verb'] === 'FOLLOW') response.setHeader('stream-generation', 1);
+    response.end();
+  });
+  const relay = await startRelay(url);
+  // From now on it is known what it is.
+  await rawRequest(relay.port, 'DELETE /known HTTP/1.1');
+  seen.length = 0;
+  return { relay, seen };
+}
+
+describe.each(['GET', 'HEAD', 'DELETE', 'PUT', 'POST'])('the body of a %s that is passed on', (method) => {
+  test('ends there where it ends here, whatever the connection is said to be about', async () => {
+    const { relay, seen } = await pair();
+    const ask = (...headers: string[]) => rawRequest(relay.port, `${method} /x/?q=1 HTTP/1.1`, headers);
+    const body = `\r\n\r\n${SMUGGLED}`;
+    for (const name of ['Content-Length', 'host', 'Via', 'x-verb', 'If-Match', 'expect']) {
+      const answer = await ask(`Connection: ${name}, close`, `Content-Length: ${SMUGGLED.length}${body}`);
+      expect(answer.status).toBe(400);
+    }
+    const coded = `Transfer-Encoding: gzip, chunked\r\n\r\n${SMUGGLED.length.toString(16)}\r\n${SMUGGLED}\r\n0`;
+    expect((await ask('Connection: close', coded)).status).toBe(501);
+    expect(seen).toEqual([]);
+    const long = await ask(
+      'Connection: transfer-encoding, close',
+      `Content-Length: ${SMUGGLED.length}${body}`,
+    );
+    expect(long.status).toBe(200);
+    const chunks = `\r\n\r\n${SMUGGLED.length.toString(16)}\r\n${SMUGGLED}\r\n0\r\nx-t: 1`;
+    const framing = ['Trailer: x-t', `Transfer-Encoding: chunked${chunks}`];
+    expect((await ask('Connection: transfer-encoding, trailer, close', ...framing)).status).toBe(200);
+    expect((await ask('Connection: close', 'Content-Length: 0')).status).toBe(200);
+    const line = `${method} /x/?q=1`;
+    expect(seen).toEqual([
+      { line, body: SMUGGLED, trailers: {} },
+      { line, body: SMUGGLED, trailers: { 'x-t': '1' } },
+      { line, body: '', trailers: {} },
+    ]);
+  });
+});
+
+describe('an answer that is passed on', () => {
+  const FRESH = { 'Cache-Control': 'max-age=60' };
+
+  test('ends with the connection when it came so, through any number of relays, and is kept by none', async () => {
+    for (const [target, coding] of [
+      ['/x', undefined],
+      ['/x?q', 'Identity'],
+    ] as const) {
+      const headers = { ...FRESH, ...(coding && { 'Transfer-Encoding': coding }) };
+      const first = await startRelay(await serveBytes(`${headOf('200 OK', headers)}content`, 'close'));
+      const second = await startRelay(first.url(''));
+      for (const { port } of [first, second]) {
+        const answer = await rawGet(port, target, ['Connection: keep-alive']);
+        expect(answer).toMatchObject({ status: 200, body: 'content', headers: { connection: 'close' } });
+        expect(answer.headers).not.toHaveProperty('transfer-encoding');
+      }
+      for (const { root } of [first, second]) expect(await readdir(root)).not.toContain('x');
+    }
+  });
+
+  test('is cut for its reader when it was cut before the connection was closed', async () => {
+    const upstream = await serveBytes(`${headOf('200 OK', FRESH)}content`, 'reset');
+    const relay = await startRelay((await startRelay(upstream)).url(''));
+    await expect(get(relay.url('/x'))).rejects.toThrow(/aborted|ECONNRESET/);
+  });
+
+  test.each([
+    [
+      'malformed from its first packet',
+      `${headOf('200 OK', { 'Transfer-Encoding': 'chunked' })}3\r\nabc\r\nZZ\r\n`,
+    ],
+    ['longer than it says', `${headOf('200 OK', { 'Content-Length': 2 })}abcdef`],
+    ['coded for its way', `${headOf('200 OK', { 'Transfer-Encoding': 'gzip' })}abcdef`],
+    [
+      'coded for its way in chunks',
+      headOf('200 OK', { 'Transfer-Encoding': 'gzip, chunked' }) + chunked('abc'),
+    ],
+  ])('is an error when it is %s', async (_what, bytes) => {
+    const relay = await startRelay(await serveBytes(bytes, 'close'));
+    expect(await get(relay.url('/x?q'))).toMatchObject({ status: 502, code: 'HFS_UPSTREAM' });
+  });
+
+  test('has its trailers', async () => {
+    const coded = '3\r\nabc\r\n0\r\nx-t: 1\r\n\r\n';
+    const relay = await startRelay(
+      await serveBytes(headOf('200 OK', { 'Transfer-Encoding': 'chunked', Trailer: 'x-t' }) + coded),
+    );
+    const answer = await new Promise<IncomingMessage>((resolve) => http.get(relay.url('/x?q'), resolve));
+    await answer.resume().toArray();
+    expect(answer.trailers).toEqual({ 'x-t': '1' });
+  });
+});
+
+/** Passes everything on. */
+async function startTunnel(url: string, limits: Pick<Passage, 'headTimeoutMs' | 'silenceMs'>) {
+  const app = Fastify();
+  const tunnel = new Tunnel(app.server, new ActiveConnections(1000), '');
+  const upstream = new Upstream(parseUpstream(url));
+  onTestFinished(() => tunnel.close());
+  app.get('/*', async (request, reply) => {
+    const path = ResourcePath.parse(request.url);
+    await tunnel.pass(request, reply, { upstream, path, via: '1.1 x', headers: {}, ...limits });
+    return reply;
+  });
+  const server = await listen(app);
+  cutConnectionsAfterTest(app);
+  return server;
+}
+
+test('an answer is broken when nothing comes of it, but not while its reader takes nothing, and no live stream', async () => {
+  const long = Buffer.alloc(32 * 1024 * 1024, 'x');
+  const server = await ScriptedServer.start(({ line }, socket) => {
+    const heads = {
+      '/long': { 'Content-Length': long.length },
+      '/events': { 'Content-Type': 'text/event-stream' },
+      '/followed': { 'Stream-Generation': 1 },
+      '/stalls': { 'Content-Length': 100 },
+    };
+    const target = line.slice('GET '.length) as keyof typeof heads;
+    socket.write(headOf('200 OK', heads[target]));
+    socket.write(target === '/long' ? long : 'abc');
+  });
+  const tunnel = await startTunnel(server.url, { headTimeoutMs: 10_000, silenceMs: 300 });
+  const begun = (path: string) =>
+    new Promise<IncomingMessage>((resolve) => http.get(tunnel.url(path), { agent: false }, resolve));
+  const [slow, ...silent] = await Promise.all([begun('/long'), begun('/events'), begun('/followed')]);
+  for (let i = 0; i < 3; i++) await expect(get(tunnel.url('/stalls'))).rejects.toThrow(/aborted|ECONNRESET/);
+  for (const answer of silent) {
+    expect(answer.destroyed).toBe(false);
+    answer.destroy();
+  }
+  expect(Buffer.concat(await slow.toArray()).equals(long)).toBe(true);
+});

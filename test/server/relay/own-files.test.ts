@@ -1,0 +1,137 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { append, follow } from '../../../src/client/index.ts';
+import { get, send } from '../../support/http/request.ts';
+import { startOrigin, startRelay } from '../../support/relay/origin.ts';
+import { headOf, ScriptedServer, say } from '../../support/relay/scripted.ts';
+import { startServer } from '../../support/server/server.ts';
+
+const FRESH = { ETag: '"one"', 'Cache-Control': 'max-age=60' };
+
+async function textOf(stream: AsyncIterable<Buffer>): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+}
+
+describe('what has no place here, since something else has it, is passed on', () => {
+  test('whichever of both was fetched first', async () => {
+    const server = await ScriptedServer.start(({ line }, socket) => say(socket, '200 OK', FRESH, line));
+    const relay = await startRelay(server.url);
+    const ask = async (target: string) => {
+      expect([target, await get(relay.url(target))]).toMatchObject([
+        target,
+        { status: 200, text: `GET ${target}` },
+      ]);
+    };
+    for (const target of ['/file', '/file/below/x', '/dir/below/y', '/dir', '/dir/below']) {
+      await ask(target);
+      await ask(target);
+    }
+    await ask(`/${'n'.repeat(255)}/${'n'.repeat(255)}`);
+    const asked = server.requests.length;
+    for (const target of ['/file', '/dir/below/y']) await ask(target);
+    expect(server.requests).toHaveLength(asked);
+  });
+
+  test('of one of ours, too', async () => {
+    const origin = await startOrigin();
+    const relay = await startRelay(origin.url(''));
+    await append(origin.url('/a/b'), ['below']);
+    await append(origin.url('/c'), ['file']);
+    expect((await get(relay.url('/a/b'))).text).toBe('below');
+    expect((await get(relay.url('/c'))).text).toBe('file');
+    await rm(path.join(origin.root, 'a'), { recursive: true });
+    await rm(path.join(origin.root, 'c'));
+    await append(origin.url('/a'), ['file']);
+    await append(origin.url('/c/d'), ['below']);
+    for (const [target, text] of [
+      ['/a', 'file'],
+      ['/c/d', 'below'],
+    ] as const) {
+      expect((await get(relay.url(target))).text).toBe(text);
+      expect(await textOf(follow(relay.url(target)))).toBe(text);
+    }
+  });
+});
+
+describe("a file of the relay's own", () => {
+  test('is written where it is read', async () => {
+    const origin = await startOrigin();
+    const relay = await startServer({ upstreams: [{ url: origin.url(''), passAuthorization: true }] });
+    const own = path.join(relay.root, 'own.txt');
+    await writeFile(own, 'mine');
+    const user = { authorization: 'Bearer x' };
+    for (const headers of [{}, user]) {
+      expect((await get(relay.url('/own.txt'), headers)).text).toBe('mine');
+      const put = await send('PUT', relay.url('/own.txt?verb=APPEND'), { headers, body: ', too' });
+      expect(put.status).toBe(200);
+      await append(relay.url('/own.txt'), ['!'], { headers });
+      expect(await readFile(own, 'utf8')).toBe('mine, too!');
+      await writeFile(own, 'mine');
+    }
+    const deleted = await send('DELETE', relay.url('/own.txt'), { headers: { 'if-match': '"other"' } });
+    expect(deleted.status).toBe(412);
+    expect((await send('DELETE', relay.url('/own.txt'))).status).toBe(204);
+    expect(origin.requests.filter((request) => request.includes('own.txt'))).toEqual([]);
+    // From now on it is what is there.
+    expect((await send('PUT', relay.url('/own.txt'), { body: 'there' })).status).toBe(201);
+    expect((await get(origin.url('/own.txt'))).text).toBe('there');
+  });
+
+  test('is not deleted in the place of a copy', async () => {
+    const server = await ScriptedServer.start((_request, socket) => say(socket, '200 OK', FRESH, 'x'));
+    const relay = await startRelay(server.url);
+    await writeFile(path.join(relay.root, 'own'), 'mine');
+    await get(relay.url('/other'));
+    const conditions = { 'if-match': '"other"' };
+    expect((await send('DELETE', relay.url('/own'), { headers: conditions })).status).toBe(412);
+    expect((await get(relay.url('/own'))).text).toBe('mine');
+  });
+});
+
+test('a copy is deleted when it is what was meant, and what is still coming when its readers have it', async () => {
+  let rest = () => {};
+  const server = await ScriptedServer.start(({ number }, socket) => {
+    if (number > 0) return say(socket, '200 OK', FRESH, `later ${number}`);
+    socket.write(headOf('200 OK', { ...FRESH, 'Content-Length': 200_000 }));
+    socket.write('x'.repeat(100_000));
+    rest = () => socket.write('x'.repeat(100_000));
+  });
+  const relay = await startRelay(server.url);
+  const reading = await fetch(relay.url('/f'));
+  expect((await send('DELETE', relay.url('/f'), { headers: { 'if-match': '"two"' } })).status).toBe(412);
+  expect((await send('DELETE', relay.url('/f'), { headers: { 'if-match': '"one"' } })).status).toBe(204);
+  rest();
+  expect(await reading.text()).toBe('x'.repeat(200_000));
+  await expect.poll(async () => (await get(relay.url('/f'))).text).toBe('later 1');
+  expect((await get(relay.url('/f'))).text).toBe('later 1');
+  expect((await send('DELETE', relay.url('/f'), { headers: { 'if-match': '"two"' } })).status).toBe(412);
+  expect((await send('DELETE', relay.url('/none'), { headers: { 'if-match': '"two"' } })).status).toBe(412);
+  expect((await send('DELETE', relay.url('/f'))).status).toBe(204);
+  expect((await get(relay.url('/f'))).text).toBe('later 2');
+});
+
+describe('a stream that is forked from what comes from elsewhere', () => {
+  const fork = (source: string) => ({ 'stream-forked-from': source, 'content-type': 'text/plain' });
+
+  test('is made here when its place is here', async () => {
+    const origin = await startOrigin();
+    const relay = await startRelay(`/b=${origin.url('')}`);
+    await send('PUT', origin.url('/x'), { headers: { 'content-type': 'text/plain' }, body: 'content' });
+    expect((await send('PUT', relay.url('/mine'), { headers: fork('/b/x') })).status).toBe(201);
+    expect((await get(relay.url('/mine'))).text).toBe('content');
+    expect((await send('PUT', relay.url('/other'), { headers: fork('/b/none') })).status).toBe(404);
+  });
+
+  test('and else there, if that is where it comes from', async () => {
+    const origin = await startOrigin();
+    const relay = await startRelay(`/b=${origin.url('/dir')}`);
+    await send('PUT', origin.url('/dir/x y'), { headers: { 'content-type': 'text/plain' }, body: 'content' });
+    await append(relay.url('/own'), ['mine']);
+    expect((await send('PUT', relay.url('/b/fork'), { headers: fork('/b/x%20y') })).status).toBe(201);
+    expect((await get(origin.url('/dir/fork'))).text).toBe('content');
+    expect((await send('PUT', relay.url('/b/other'), { headers: fork('/own') })).status).toBe(400);
+  });
+});
