@@ -1,18 +1,22 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { nodeFetch } from '../http/index.node.ts';
-import {
-  type HttpfstreamError,
-  RelayLoopError,
-  ResourceNotFoundError,
-  UpstreamError,
-} from '../wire/errors.ts';
-import { VERB_HEADER } from '../wire/protocol.ts';
-import { AnswerBody } from './answer-body.ts';
-import { type Fetching, TOO_LONG } from './fetching.ts';
+import { type HttpfstreamError, ResourceNotFoundError, UpstreamError } from '../wire/errors.ts';
+import { ask } from './asking.ts';
+import type { Fetching } from './fetching.ts';
 import { isOfOurs } from './first-contact.ts';
-import { KeptAnswer } from './kept-answer.ts';
+import { type AnswerHead, KeptAnswer } from './kept-answer.ts';
 import type { Copied } from './local-copy.ts';
-import type { UpstreamKind } from './upstream.ts';
+import type { OpenAnswer } from './open-answer.ts';
+import { refusalOf } from './refusal.ts';
+import {
+  type CacheUse,
+  FAILED_MS,
+  failed,
+  refused,
+  stored,
+  TOO_LONG,
+  unstored,
+  type Verdict,
+} from './verdict.ts';
 
 /** How often it is gone on after a cut before another byte has come. */
 const MAX_RESUMES = 5;
@@ -20,95 +24,31 @@ const MAX_RESUMES = 5;
 /** Wait before the first of them, in milliseconds; it doubles from one to the next. */
 const RESUME_DELAY_MS = 100;
 
+/** Headers of which nothing is sent for anybody whose answer may be shared, besides no name at all. */
+const NOT_SENT = ['', 'accept-encoding', 'authorization', 'cookie', 'origin'];
+
 const CONTENT_RANGE = /^bytes (\d+)-(\d+)\/(\d+)$/;
 
-const fetch = nodeFetch();
+/** How a request to follow was answered. */
+export type Answered = Verdict | 'followable';
 
 /**
  * Fetches what any server answers to a plain `GET`, keeps it if it may be kept, and goes on after cuts as long as it is sure that
  * the bytes are of the same body. What is here and still holds is not fetched.
  *
- * @returns whether the server is one of ours after all: nothing was fetched then
+ * @param here what is here, if it comes from there
+ * @param revalidates whether what is fresh is looked at, too
+ * @returns `followable` when it is a server of ours that has it: nothing was fetched then
  * @throws {ResourceNotFoundError} when it is not there
- * @throws {RelayLoopError} when it comes from here
  * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be had
+ * @throws {RelayLoopError} when the request has come back
  */
-export function fetchAnswer(fetching: Fetching, here: Copied | undefined): Promise<boolean> {
-  return new FetchedAnswer(fetching).run(here);
-}
-
-/** Status of an answer of a relay to which its own request has come back. */
-export const LOOP = 508;
-
-/** Whether a request for it comes back to where it has been before, as far as that can be found out. Never rejects. */
-export async function comesBack(fetching: Fetching): Promise<boolean> {
-  try {
-    const body = await request(fetching);
-    await body.cancel();
-    return body.response.status === LOOP;
-  } catch {
-    return false;
-  }
-}
-
-/**
- * Finds out what a server is, by a request to follow; undefined when its answer does not tell: it may be that of something in
- * front of it.
- *
- * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be reached
- */
-export async function kindByAnswer(
+export function fetchAnswer(
   fetching: Fetching,
-  signal: AbortSignal,
-): Promise<UpstreamKind | undefined> {
-  const abort = () => fetching.abort(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  if (signal.aborted) abort();
-  try {
-    const body = await request(fetching);
-    try {
-      if (await isOfOurs(body.response)) return 'ours';
-      return body.response.ok ? 'foreign' : undefined;
-    } finally {
-      await body.cancel();
-    }
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
-}
-
-/**
- * Sends a request to follow, which means nothing to any other server.
- *
- * @throws {UpstreamError} {@link UpstreamTimeoutError} when there is no answer
- */
-async function request(
-  fetching: Fetching,
-  headers: Readonly<Record<string, string>> = {},
-): Promise<AnswerBody> {
-  const { signal, options } = fetching;
-  const silence = new AbortController();
-  const timer = setTimeout(() => silence.abort(fetching.timedOut()), options.headTimeoutMs);
-  try {
-    const response = await fetch(fetching.upstream.urlOf(fetching.path), {
-      method: 'GET',
-      headers: new Headers({
-        accept: '*/*',
-        'accept-encoding': 'identity',
-        [VERB_HEADER]: 'FOLLOW',
-        ...fetching.headers,
-        ...headers,
-      }),
-      redirect: 'manual',
-      signal: AbortSignal.any([signal, silence.signal]),
-    });
-    return new AnswerBody(response, silence, options.silenceMs);
-  } catch (error) {
-    signal.throwIfAborted();
-    throw silence.signal.aborted ? fetching.timedOut() : fetching.unreachable(error);
-  } finally {
-    clearTimeout(timer);
-  }
+  here: Copied | undefined,
+  revalidates: boolean,
+): Promise<Answered> {
+  return new FetchedAnswer(fetching, here).run(revalidates);
 }
 
 /** What is here of the body of an answer. */
@@ -120,145 +60,171 @@ interface KeptBody {
 
 class FetchedAnswer {
   readonly #fetching: Fetching;
-  readonly #url: URL;
+  readonly #here: Copied | undefined;
+  readonly #kept: KeptBody | undefined;
 
-  constructor(fetching: Fetching) {
+  constructor(fetching: Fetching, here: Copied | undefined) {
     this.#fetching = fetching;
-    this.#url = fetching.upstream.urlOf(fetching.path);
+    this.#here = here;
+    this.#kept = keptOf(fetching.url, here);
   }
 
-  async run(here: Copied | undefined): Promise<boolean> {
-    const kept = this.#keptOf(here);
-    if (kept?.isWhole === true && kept.answer.isFresh) return false;
-    let body: AnswerBody;
-    try {
-      body = await request(this.#fetching, kept && headersFor(kept));
-    } catch (error) {
-      if (kept?.isWhole === true && kept.answer.mayBeStale) return false;
-      throw error;
+  async run(revalidates: boolean): Promise<Answered> {
+    const kept = this.#kept;
+    if (kept?.isWhole === true && kept.answer.isFresh && !revalidates) {
+      return stored('hit', kept.answer.trustedMs);
     }
+    const answered = await this.#answered(await ask(this.#fetching, kept && headersFor(kept)), kept);
+    return answered ?? ((await this.#answered(await ask(this.#fetching), undefined)) as Answered);
+  }
+
+  /**
+   * @param kept what was asked about; undefined when all was asked for
+   * @returns undefined when it says of something else that it still holds
+   */
+  async #answered(answer: OpenAnswer, kept: KeptBody | undefined): Promise<Answered | undefined> {
+    let verdict: Answered | undefined;
+    let isToFollow = false;
     try {
-      if (body.response.status === LOOP) throw new RelayLoopError('the request has come back to a relay');
-      if (await isOfOurs(body.response)) return true;
-      // Errors may be those of something in front of one of ours.
-      if (body.response.ok || body.response.status === 304) this.#fetching.upstream.kind = 'foreign';
-      await this.#judge(body, here, kept);
-      return false;
+      isToFollow = await isOfOurs(answer);
+      verdict = isToFollow ? await this.#ours(answer) : await this.#foreign(answer, kept);
+      return verdict;
     } finally {
-      await body.cancel();
+      const isBypass = verdict !== 'followable' && verdict?.kind === 'bypass';
+      if (isBypass && kept?.isWhole !== false && isForAnybody(answer)) {
+        this.#fetching.offer(answer, isToFollow);
+      } else answer.cancel();
     }
   }
 
-  /** What is here, if anything can be done with it. */
-  #keptOf(copied: Copied | undefined): KeptBody | undefined {
-    const answer = copied?.answer && KeptAnswer.from(this.#url, copied.answer);
-    if (copied === undefined || answer === undefined) return undefined;
-    const isWhole = copied.outcome?.reason === 'finished';
-    return isWhole || answer.strongValidator !== undefined ? { copied, answer, isWhole } : undefined;
+  #ours(answer: OpenAnswer): Promise<Answered> | Answered {
+    this.#fetching.upstream.kind = 'ours';
+    return answer.isOk ? 'followable' : refusalOf(this.#fetching, this.#here, answer);
+  }
+
+  #foreign(answer: OpenAnswer, kept: KeptBody | undefined): Promise<Verdict | undefined> {
+    const { upstream } = this.#fetching;
+    if (this.#here !== undefined && this.#here.answer === undefined) {
+      // What is in front of one of ours does not know what is there.
+      throw new UpstreamError(`${upstream.origin} has not answered itself: HTTP status ${answer.status}`);
+    }
+    // Errors may be those of something in front of one of ours, too.
+    if (answer.isOk || answer.status === 304) upstream.kind = 'foreign';
+    return this.#judge(answer, kept);
   }
 
   /** Does with an answer what is to be done with it. */
-  async #judge(body: AnswerBody, here: Copied | undefined, kept: KeptBody | undefined): Promise<void> {
+  async #judge(answer: OpenAnswer, kept: KeptBody | undefined): Promise<Verdict | undefined> {
     const fetching = this.#fetching;
-    const { response } = body;
-    const { status } = response;
+    const { status } = answer;
     if (status === 304 && kept?.isWhole === true) {
-      const answer = kept.answer.revalidated(response);
-      if (answer !== undefined) await fetching.copy.note(answer.record);
-      return;
+      const revalidated = kept.answer.revalidated(answer);
+      if (revalidated === undefined) return undefined;
+      await fetching.copy.note(revalidated.record);
+      return stored('fwd=stale; fwd-status=304', revalidated.trustedMs);
     }
-    if (status === 206 && kept?.isWhole === false && goesOn(response, kept)) {
-      await this.#keep(body, kept.answer, kept.copied, 0);
-      return;
+    if (kept?.isWhole === false) {
+      const part = partOf(answer, kept.copied.size, kept.answer);
+      if (part !== undefined) {
+        return this.#keep(answer, kept.answer, kept.copied, { skipped: 0, ...part });
+      }
     }
-    if (status >= 500 && kept?.isWhole === true && kept.answer.mayBeStale) return;
-    const answer = KeptAnswer.of(this.#url, response);
-    if (typeof answer !== 'string' && kept?.isWhole === false && answer.hasBytesOf(kept.answer)) {
-      await this.#keep(body, answer, kept.copied, kept.copied.size);
-      return;
+    const isBusy = status >= 500 || status === 429;
+    if (isBusy && kept?.isWhole === true && kept.answer.mayBeStale) return stored('fwd=stale', FAILED_MS);
+    const next = KeptAnswer.of(fetching.url, answer);
+    if (typeof next !== 'string' && kept?.isWhole === false && next.hasBytesOf(kept.answer)) {
+      return this.#keep(answer, next, kept.copied, { skipped: kept.copied.size });
     }
+    const isMissing = status === 404 || status === 410;
     // What is here is not what is there.
-    if (here !== undefined && status < 500) await fetching.copy.drop();
-    if (status === 404 || status === 410) throw new ResourceNotFoundError('there is nothing at this path');
-    // Errors are not for a while: they may be over.
-    if (typeof answer === 'string') fetching.passOn(answer, response.ok);
-    else if (!fetching.mayKeep(body.length)) fetching.passOn(TOO_LONG, true);
-    else await this.#keep(body, answer, undefined, 0);
+    if (this.#here !== undefined && (isMissing || typeof next !== 'string')) await fetching.copy.drop();
+    if (isMissing) throw new ResourceNotFoundError('there is nothing at this path');
+    if (typeof next === 'string') return answer.isOk ? unstored(next) : refused(next);
+    return fetching.mayKeep(answer.length)
+      ? this.#keep(answer, next, undefined, { skipped: 0 })
+      : unstored(TOO_LONG);
   }
 
   /**
    * Keeps a body, and goes on when it is cut.
    *
    * @param here what there is of it already
-   * @param skipped how many of the bytes that come are here already
+   * @param expected which bytes come
    */
   async #keep(
-    body: AnswerBody,
-    answer: KeptAnswer,
+    answer: OpenAnswer,
+    head: KeptAnswer,
     here: Copied | undefined,
-    skipped: number,
-  ): Promise<void> {
+    expected: { skipped: number; length?: number; total?: number },
+  ): Promise<Verdict> {
     const fetching = this.#fetching;
-    const start = here?.size ?? 0;
-    const length = body.length;
-    const size = length === undefined ? undefined : start - skipped + length;
+    const size = head.size ?? expected.total;
     fetching.found(size, size !== undefined);
-    const made = { generation: Date.now() * 1000, contentType: undefined, answer: answer.record };
-    const writing = new Writing(fetching, start);
+    const generation = here?.generation ?? Date.now() * 1000;
+    const made = { generation, contentType: undefined, answer: head.record };
+    const writing = new Writing(fetching, here?.size ?? 0, size);
     const lease = await fetching.append(here, made, writing);
     try {
-      await writing.take(body, skipped);
-      for (let resumes = 0; writing.position !== (size ?? writing.position) || !writing.isComplete; ) {
+      await writing.take(answer, expected.skipped, expected.length);
+      for (let resumes = 0; !writing.isWhole; ) {
         const before = writing.position;
-        await this.#resume(writing, answer, size, resumes);
+        await this.#resume(writing, head, resumes);
         resumes = writing.position > before ? 0 : resumes + 1;
       }
       await fetching.end({ reason: 'finished' });
+      return stored(this.#useOf(here, expected.skipped), head.trustedMs);
     } catch (error) {
       if (fetching.signal.aborted) throw error;
-      if (fetching.isTooLong) {
-        await fetching.giveUp();
-        return;
-      }
-      const failure = fetching.breakOff(error);
+      // Those who ask from now on are told that what is here is a part.
+      fetching.conclude(failed(fetching.broken(error)));
+      const verdict = fetching.progress.verdict as Verdict;
+      if (verdict.kind !== 'failed') return verdict;
       await lease.ready();
-      await fetching.end({ reason: 'interrupted' });
-      if (answer.strongValidator === undefined) await fetching.drop('nothing tells the rest of it');
-      throw failure;
+      await lease.end('interrupted');
+      if (writing.isUntrue) await fetching.drop('a part of it has not as many bytes as it says');
+      else if (head.strongValidator === undefined) await fetching.drop('nothing tells the rest of it');
+      return verdict;
     }
   }
 
+  #useOf(here: Copied | undefined, skipped: number): CacheUse {
+    if (here === undefined) {
+      return this.#here === undefined
+        ? 'fwd=uri-miss; fwd-status=200; stored'
+        : 'fwd=stale; fwd-status=200; stored';
+    }
+    return skipped > 0 ? 'fwd=partial; fwd-status=200; stored' : 'fwd=partial; fwd-status=206; stored';
+  }
+
   /** Goes on after a cut. */
-  async #resume(
-    writing: Writing,
-    answer: KeptAnswer,
-    size: number | undefined,
-    resumes: number,
-  ): Promise<void> {
-    const { strongValidator } = answer;
-    const { signal } = this.#fetching;
+  async #resume(writing: Writing, head: KeptAnswer, resumes: number): Promise<void> {
+    const { strongValidator } = head;
+    const fetching = this.#fetching;
+    const { signal } = fetching;
     if (strongValidator === undefined || resumes >= MAX_RESUMES || writing.loss !== undefined) {
       throw writing.failure ?? new UpstreamError('the answer was cut');
     }
+    fetching.connected(false);
     await delay(RESUME_DELAY_MS * 2 ** resumes, undefined, { signal });
     const { position } = writing;
-    const asked = request(this.#fetching, { range: `bytes=${position}-`, 'if-range': strongValidator });
-    const body = await asked.catch((error: HttpfstreamError) => {
+    const asked = ask(fetching, { range: `bytes=${position}-`, 'if-range': strongValidator });
+    const answer = await asked.catch((error: HttpfstreamError) => {
       writing.failure = error;
     });
-    if (body === undefined) return;
+    if (answer === undefined) return;
     try {
-      const { response } = body;
-      const isSame = response.status === 206 && isPart(response, position, size, answer);
-      const again = KeptAnswer.of(this.#url, response);
-      const isAgain = typeof again !== 'string' && again.hasBytesOf(answer);
-      if (isSame || isAgain) this.#fetching.resumed();
-      if (isSame) await writing.take(body, 0);
-      else if (isAgain) await writing.take(body, position);
-      else if (response.status >= 500) writing.failure = new UpstreamError(`HTTP status ${response.status}`);
+      const part = partOf(answer, position, head, writing.size);
+      const again = KeptAnswer.of(fetching.url, answer);
+      const isAgain = typeof again !== 'string' && again.hasBytesOf(head);
+      if (part !== undefined || isAgain) fetching.connected(true);
+      if (part !== undefined) {
+        writing.size = part.total;
+        await writing.take(answer, 0, part.length);
+      } else if (isAgain) await writing.take(answer, position);
+      else if (answer.status >= 500) writing.failure = new UpstreamError(`HTTP status ${answer.status}`);
       else throw new UpstreamError('what is there has changed while it was fetched');
     } finally {
-      await body.cancel();
+      answer.cancel();
     }
   }
 }
@@ -267,54 +233,87 @@ class FetchedAnswer {
 class Writing {
   /** Position of the next byte. */
   position: number;
-  /** Whether an answer has come to its end. */
-  isComplete = false;
-  /** Why the last one has not. */
+  /** How many bytes the body has, as soon as that is known. */
+  size: number | undefined;
+  /** Why the last answer has not come to its end. */
   failure: unknown;
+  /** Whether an answer was not what it says: nobody knows which bytes these are. */
+  isUntrue = false;
   /** Set when the copy takes no more. */
   loss: HttpfstreamError | undefined;
   readonly #fetching: Fetching;
-  #drained = () => {};
+  #isComplete = false;
+  #answer: OpenAnswer | undefined;
 
-  constructor(fetching: Fetching, position: number) {
+  constructor(fetching: Fetching, position: number, size: number | undefined) {
     this.#fetching = fetching;
     this.position = position;
+    this.size = size;
+  }
+
+  /** Whether all has come. */
+  get isWhole(): boolean {
+    return this.#isComplete && this.position === (this.size ?? this.position);
   }
 
   resume(): void {
-    this.#drained();
+    this.#answer?.resume();
   }
 
   stop(error: HttpfstreamError = new UpstreamError('the pull was stopped')): void {
-    this.loss = error;
-    this.#drained();
+    this.loss ??= error;
+    this.#answer?.cancel();
   }
 
-  /** Takes what an answer has, but for the first bytes. What breaks it is in `failure`. */
-  async take(body: AnswerBody, skipped: number): Promise<void> {
-    this.isComplete = false;
+  /**
+   * Takes what an answer has. What breaks it is in `failure`.
+   *
+   * @param skipped how many of the bytes that come are here already
+   * @param length how many come, as it says. Default: all that come
+   * @throws {UpstreamError} when that is not true
+   */
+  async take(answer: OpenAnswer, skipped: number, length = Number.POSITIVE_INFINITY): Promise<void> {
+    this.#isComplete = false;
+    this.#answer = answer;
     let toSkip = skipped;
+    let missing = length;
+    let isLonger = false;
+    const consumed = answer.consume((bytes) => {
+      const rest = bytes.subarray(toSkip);
+      toSkip -= bytes.length - rest.length;
+      const wanted = rest.subarray(0, missing);
+      missing -= wanted.length;
+      isLonger ||= wanted.length < rest.length;
+      if (this.loss !== undefined) return true;
+      this.position += wanted.length;
+      return this.#fetching.take(wanted);
+    });
     try {
-      for (let bytes = await body.read(); bytes !== undefined; bytes = await body.read()) {
-        const wanted = bytes.subarray(toSkip);
-        toSkip -= bytes.length - wanted.length;
-        this.position += wanted.length;
-        if (!this.#fetching.take(wanted)) await this.#untilDrained();
-        if (this.loss !== undefined) throw this.loss;
-      }
-      this.isComplete = true;
+      await consumed;
+      this.#isComplete = true;
     } catch (error) {
-      if (this.loss !== undefined || this.#fetching.signal.aborted) throw error;
       this.failure = error;
     }
+    this.#fetching.signal.throwIfAborted();
+    if (this.loss !== undefined) throw this.loss;
+    const isShorter = this.#isComplete && missing > 0 && length !== Number.POSITIVE_INFINITY;
+    this.isUntrue = isLonger || isShorter;
+    if (this.isUntrue) throw new UpstreamError('a part has not as many bytes as it says');
   }
+}
 
-  #untilDrained(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#drained = resolve;
-      if (this.loss !== undefined) resolve();
-    });
-  }
+/** What is here, if anything can be done with it. */
+function keptOf(url: URL, copied: Copied | undefined): KeptBody | undefined {
+  const answer = copied?.answer && KeptAnswer.from(url, copied.answer);
+  if (copied === undefined || answer === undefined) return undefined;
+  const isWhole = copied.outcome?.reason === 'finished';
+  return isWhole || answer.strongValidator !== undefined ? { copied, answer, isWhole } : undefined;
+}
+
+/** Whether an answer is the same for whoever asks with no cookies and the like: what else a user's request says was not asked. */
+function isForAnybody({ headers: { vary = '' } }: OpenAnswer): boolean {
+  const names = vary.split(',').map((name) => name.trim().toLowerCase());
+  return names.every((name) => NOT_SENT.includes(name));
 }
 
 function headersFor({ copied, answer, isWhole }: KeptBody): Readonly<Record<string, string>> {
@@ -322,24 +321,20 @@ function headersFor({ copied, answer, isWhole }: KeptBody): Readonly<Record<stri
   return { range: `bytes=${copied.size}-`, 'if-range': answer.strongValidator as string };
 }
 
-function goesOn(response: Response, { copied, answer }: KeptBody): boolean {
-  return isPart(response, copied.size, undefined, answer);
-}
-
-/** Whether a part begins where it must, of what has this size, and nothing says that it is of another body. */
-function isPart(
-  { headers }: Response,
+/** The rest of a body; undefined when an answer is something else, or may be of another body. */
+function partOf(
+  { status, headers }: AnswerHead,
   position: number,
-  size: number | undefined,
   answer: KeptAnswer,
-): boolean {
-  const [, start, end, total] = CONTENT_RANGE.exec(headers.get('content-range') ?? '') ?? [];
-  const etag = headers.get('etag') ?? undefined;
-  return (
+  size = answer.size,
+): { length: number; total: number } | undefined {
+  const [, start, end, total] = CONTENT_RANGE.exec(headers['content-range'] ?? '') ?? [];
+  const isRest =
+    status === 206 &&
     Number(start) === position &&
     Number(end) + 1 === Number(total) &&
     (size === undefined || Number(total) === size) &&
-    etag === answer.etag &&
-    (headers.get('content-encoding') ?? 'identity') === 'identity'
-  );
+    answer.hasPart(headers) &&
+    (headers['content-encoding'] ?? 'identity') === 'identity';
+  return isRest ? { length: Number(total) - position, total: Number(total) } : undefined;
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { RelayLoopError } from '../wire/errors.ts';
-import { comesBack } from './answered.ts';
+import { comesBack } from './asking.ts';
 import type { Fetching } from './fetching.ts';
 
 /** After so long without a head it is looked at who waits for it, in milliseconds. */

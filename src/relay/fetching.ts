@@ -6,9 +6,14 @@ import { isJsonType } from '../core/streams/stream-type.ts';
 import { type HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../wire/errors.ts';
 import type { EndReason, Outcome } from '../wire/protocol.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import { type Copied, LocalCopy, type NewCopy } from './local-copy.ts';
+import type { Forwarder } from './forward.ts';
+import type { KeptCopies } from './kept-copies.ts';
+import type { Copied, LocalCopy, NewCopy } from './local-copy.ts';
+import type { OpenAnswer } from './open-answer.ts';
 import { PullLog, type RelayLog } from './pull-log.ts';
+import { PullProgress } from './pull-state.ts';
 import type { Upstream } from './upstream.ts';
+import { failed, TOO_LONG, UNKNOWN, unstored, type Verdict } from './verdict.ts';
 
 /** Names the append of a relay in what is remembered of the file: no client can have it, it is too short. */
 const SESSION = 'relay';
@@ -19,13 +24,15 @@ const FIRST_BYTES = 512;
 /** What has ended there, and is not longer than this, is served when all of it is here: its status is known then, too. */
 const BRIEF_BYTES = 64 * 1024;
 
-/** Why it is not kept, as the log tells it. */
-export const TOO_LONG = 'longer than may be kept';
+/** How long a value of JSON may be, in bytes: it is kept in memory until its end. */
+const MAX_VALUE_BYTES = 16 * 1024 * 1024;
 
 /** What pulls are made with. */
 export interface PullOptions {
   core: Core;
+  copies: KeptCopies;
   log: RelayLog;
+  forwarder: Forwarder;
   /** Longest time to the head of an answer, in milliseconds. */
   headTimeoutMs: number;
   /** Longest time without a byte of what is none of ours, in milliseconds. */
@@ -33,15 +40,6 @@ export interface PullOptions {
   /** How long what is kept may be, in bytes. */
   maxBytes: number;
 }
-
-/** What becomes of a request for a path that comes from elsewhere. */
-export type Head =
-  /** It can be read from here, like any other file. */
-  | 'here'
-  /** It is not there, and is waited for. */
-  | 'missing'
-  /** It is to be passed on: it is not kept here. */
-  | 'elsewhere';
 
 /** What is here of what is being fetched. */
 export interface Part {
@@ -74,24 +72,17 @@ export class Fetching implements LeaseHolder {
   readonly options: PullOptions;
   readonly copy: LocalCopy;
   readonly log: PullLog;
+  readonly progress = new PullProgress();
   readonly #aborter = new AbortController();
-  #head!: Promise<Head>;
-  #tellHead!: (head: Head) => void;
-  #refuse!: (error: unknown) => void;
   #source: Source | undefined;
   #lease: Lease | undefined;
   #size: number | undefined;
+  #hasEnded = false;
   #generation: number | undefined;
   /** Of JSON: what has come of a line that has no end yet. */
   #line: Buffer[] | undefined;
-  #isMissing = false;
-  #isBrief = false;
-  #hasEnded = false;
-  #isDropped = false;
-  #isElsewhere = false;
-  #isUnkept = false;
-  #isTooLong = false;
-  #lost: HttpfstreamError | undefined;
+  #lineBytes = 0;
+  #offered: { answer: OpenAnswer; isToFollow: boolean } | undefined;
 
   constructor(
     path: ResourcePath,
@@ -103,14 +94,13 @@ export class Fetching implements LeaseHolder {
     this.upstream = upstream;
     this.headers = { ...upstream.headers, ...headers };
     this.options = options;
-    this.copy = new LocalCopy(options.core, path);
+    this.copy = options.copies.at(path);
     this.log = new PullLog(options.log, path, upstream);
-    this.#expectHead();
   }
 
-  /** Resolves, or rejects, when it is known what becomes of those who ask for the path. */
-  get head(): Promise<Head> {
-    return this.#head;
+  /** Where it is there. */
+  get url(): URL {
+    return this.upstream.urlOf(this.path);
   }
 
   /** Aborts when it is fetched no more. */
@@ -118,34 +108,9 @@ export class Fetching implements LeaseHolder {
     return this.#aborter.signal;
   }
 
-  /** Whether the file is not there, and is waited for. */
-  get isMissing(): boolean {
-    return this.#isMissing;
-  }
-
-  /** Whether it is not kept here. */
-  get isElsewhere(): boolean {
-    return this.#isElsewhere;
-  }
-
-  /** Whether it is not to be kept. */
-  get isUnkept(): boolean {
-    return this.#isUnkept;
-  }
-
-  /** Whether more has come than may be kept. */
-  get isTooLong(): boolean {
-    return this.#isTooLong;
-  }
-
   /** Whether so many bytes may be kept. */
   mayKeep(bytes = 0): boolean {
     return bytes <= this.options.maxBytes;
-  }
-
-  /** Whether what was here is gone, as what was there. */
-  get isDropped(): boolean {
-    return this.#isDropped;
   }
 
   /** How many bytes are here and count. */
@@ -179,62 +144,51 @@ export class Fetching implements LeaseHolder {
     return this.#lease;
   }
 
-  /** Why nothing more is appended to the file here, if that is so. */
-  get loss(): HttpfstreamError | undefined {
-    return this.#lost;
-  }
-
   /** Fetches no more. */
   abort(reason: unknown): void {
     this.#aborter.abort(reason);
   }
 
-  /** Tells those who ask that it is not there, and those who ask later what comes then. */
+  /** Tells that it is not there, and is waited for. */
   miss(): void {
-    this.#isMissing = true;
-    this.#tellHead('missing');
-    this.#expectHead();
+    this.progress.become({ phase: 'waiting' });
+  }
+
+  /** Tells what becomes of it, before its append has ended. What was told first stays. */
+  conclude(verdict: Verdict): void {
+    if (!this.progress.become({ phase: 'ending', verdict })) return;
+    if (verdict.kind === 'bypass') this.log.unkept(verdict.why);
   }
 
   /**
-   * Tells those who ask to be passed on.
+   * Gives an answer that is not kept to whoever has asked first: it is not asked for twice.
    *
-   * @param why as the log tells it
-   * @param isUnkept whether that is so for a while: it is not to be kept
+   * @param isToFollow whether it is one to who follows only
    */
-  passOn(why: string, isUnkept = false): void {
-    this.#isElsewhere = true;
-    this.#isUnkept = isUnkept;
-    this.log.unkept(why);
-    this.#tellHead('elsewhere');
+  offer(answer: OpenAnswer, isToFollow: boolean): void {
+    this.#offered = { answer, isToFollow };
   }
 
-  /** Notes that it goes on after a cut. */
-  resumed(): void {
-    this.log.resumed(this.#lease?.received ?? 0);
+  /** Takes what was offered, if it is an answer to that, which is the caller's own then. */
+  takeOffered(asksTo: 'read' | 'follow' | undefined): OpenAnswer | undefined {
+    const offered = this.#offered;
+    if (asksTo === undefined || (offered?.isToFollow === true && asksTo !== 'follow')) return undefined;
+    this.#offered = undefined;
+    return offered?.answer;
+  }
+
+  /** Notes whether bytes may come. */
+  connected(isConnected: boolean): void {
+    const { state } = this.progress;
+    if (state.phase !== 'storing') return;
+    if (isConnected) this.log.resumed(this.#lease?.received ?? 0);
+    this.progress.become({ ...state, isConnected });
   }
 
   /** Drops what is here, and notes why. */
   async drop(why: string): Promise<void> {
     this.log.unkept(why);
     await this.copy.drop();
-  }
-
-  /** Gives up a copy that has become too long: its readers come back, and are passed on. */
-  async giveUp(): Promise<void> {
-    await this.#lease?.end('shutdown');
-    await this.copy.drop();
-    this.passOn(TOO_LONG, true);
-  }
-
-  /** Tells those who ask that it can be read from here. */
-  serve(): void {
-    this.#tellHead('here');
-  }
-
-  /** Tells those who ask why it cannot be had. */
-  refuse(error: unknown): void {
-    this.#refuse(error);
   }
 
   /**
@@ -245,9 +199,7 @@ export class Fetching implements LeaseHolder {
    */
   found(size: number | undefined, hasEnded: boolean): void {
     this.#size = size;
-    this.#isMissing = false;
     this.#hasEnded = hasEnded;
-    this.#isBrief = hasEnded && size !== undefined && size <= BRIEF_BYTES;
   }
 
   /**
@@ -257,9 +209,9 @@ export class Fetching implements LeaseHolder {
    * @throws {UpstreamError} when it does not end there any more
    * @throws what {@link SessionRegistry.open} throws
    */
-  async append(here: Copied | undefined, made: NewCopy, source: Source): Promise<Lease> {
+  async append(here: Copied | undefined, made: Omit<NewCopy, 'url'>, source: Source): Promise<Lease> {
     const { sessions } = this.options.core;
-    const make = here === undefined ? () => this.copy.make(made) : undefined;
+    const make = here === undefined ? () => this.copy.make({ ...made, url: this.url.href }) : undefined;
     this.#source = source;
     const lease = await sessions.open(this.path, { session: SESSION, isCopying: true }, this, make);
     this.#lease = lease;
@@ -271,6 +223,7 @@ export class Fetching implements LeaseHolder {
     lease.feed.expect(this.#size ?? 0);
     if (isJsonType(lease.feed.type)) this.#line = [];
     this.log.opened(lease.received);
+    this.progress.become({ phase: 'storing', isReadable: false, isConnected: true });
     this.#tellIfBegun();
     return lease;
   }
@@ -282,8 +235,8 @@ export class Fetching implements LeaseHolder {
    */
   take(bytes: Buffer): boolean {
     const lease = this.#lease as Lease;
-    if (!this.mayKeep(lease.received + bytes.length)) {
-      this.#isTooLong = true;
+    if (!this.mayKeep(lease.received + this.#lineBytes + bytes.length)) {
+      this.conclude(unstored(TOO_LONG));
       this.#source?.stop();
       return true;
     }
@@ -292,19 +245,31 @@ export class Fetching implements LeaseHolder {
     const open = openLineBytes([bytes]);
     const whole = bytes.subarray(0, bytes.length - open);
     const parts = whole.length > 0 ? [...this.#line.splice(0), whole] : [];
+    this.#lineBytes = whole.length > 0 ? open : this.#lineBytes + open;
     if (open > 0) this.#line.push(bytes.subarray(bytes.length - open));
+    if (this.#lineBytes > MAX_VALUE_BYTES) {
+      this.#source?.stop(new UpstreamError(`a value has more than ${MAX_VALUE_BYTES} bytes`));
+    }
     return parts.length === 0 || lease.append(parts.length === 1 ? whole : Buffer.concat(parts));
   }
 
-  /** Ends the append as the file there has ended. */
+  /**
+   * Ends the append as the file there has ended.
+   *
+   * @throws {UpstreamError} when that is in the middle of a value
+   */
   async end({ reason, status, closed }: Outcome): Promise<void> {
     const lease = this.#lease as Lease;
+    if (reason === 'finished' && this.#lineBytes > 0) {
+      throw new UpstreamError(`${this.upstream.origin} has ended in the middle of a value`);
+    }
     await lease.ready();
     // What is here is not what is there.
-    this.#isDropped = reason === 'deleted' || reason === 'truncated';
+    const isInvalid = reason === 'deleted' || reason === 'truncated';
+    if (isInvalid) this.conclude(UNKNOWN);
     // The end of the file is the end of the append.
     if (reason !== 'deleted') await lease.end(reason, status, closed);
-    if (this.#isDropped) await this.drop(reason);
+    if (isInvalid) await this.drop(reason);
   }
 
   drained(): void {
@@ -316,8 +281,8 @@ export class Fetching implements LeaseHolder {
   }
 
   lost(_reason: EndReason, error: HttpfstreamError): void {
-    if (this.#isDropped) return;
-    this.#lost = error;
+    if (this.progress.verdict !== undefined) return;
+    this.conclude(failed(error));
     this.#source?.stop(error);
   }
 
@@ -327,6 +292,7 @@ export class Fetching implements LeaseHolder {
 
   /** What is told when the server there cannot be reached. */
   unreachable(cause: unknown): UpstreamError {
+    this.upstream.reachability.failed();
     return new UpstreamError(`${this.upstream.origin} cannot be reached`, { cause });
   }
 
@@ -336,36 +302,21 @@ export class Fetching implements LeaseHolder {
     return new UpstreamError(`${this.upstream.origin} has broken off`, { cause });
   }
 
-  /**
-   * Tells those who ask from now on that what was here is a part.
-   *
-   * @returns why
-   */
-  breakOff(cause: unknown): HttpfstreamError {
-    this.#lost ??= this.broken(cause);
-    return this.#lost;
-  }
-
   /** What is told when it does not answer. */
   timedOut(): UpstreamTimeoutError {
+    this.upstream.reachability.failed();
     return new UpstreamTimeoutError(`${this.upstream.origin} does not answer`);
-  }
-
-  #expectHead(): void {
-    this.#head = new Promise((resolve, reject) => {
-      this.#tellHead = resolve;
-      this.#refuse = reject;
-    });
-    // Whoever asks is told; there may be nobody any more.
-    this.#head.catch(ignore);
   }
 
   /** Lets those who ask have it, when enough is here to say what it is. */
   #tellIfBegun(): void {
-    const lease = this.#lease;
-    if (lease === undefined || this.#isBrief) return;
-    if (lease.committed >= Math.min(FIRST_BYTES, this.#size ?? 0)) this.serve();
+    const { state } = this.progress;
+    if (state.phase !== 'storing' || state.isReadable || this.#isBrief) return;
+    if (this.committed < Math.min(FIRST_BYTES, this.#size ?? 0)) return;
+    this.progress.become({ ...state, isReadable: true });
+  }
+
+  get #isBrief(): boolean {
+    return this.#hasEnded && this.#size !== undefined && this.#size <= BRIEF_BYTES;
   }
 }
-
-function ignore(): void {}

@@ -1,9 +1,10 @@
 import { type FollowOpening, type FollowStream, follow } from '../client/index.ts';
-import { ConnectionError } from '../wire/errors.ts';
+import { ConnectionError, UpstreamError } from '../wire/errors.ts';
 import type { Outcome } from '../wire/protocol.ts';
-import { type Fetching, TOO_LONG } from './fetching.ts';
+import type { Fetching } from './fetching.ts';
 import type { Copied } from './local-copy.ts';
 import { outcomeOf } from './upstream-end.ts';
+import { refused, stored, TOO_LONG, unstored, type Verdict } from './verdict.ts';
 
 /**
  * Follows a file on a server of ours, from where the copy here ends, and has that end as the file there has ended.
@@ -15,16 +16,17 @@ export async function followFile(
   fetching: Fetching,
   here: Copied | undefined,
   waitMs: number,
-): Promise<void> {
-  const { upstream, path, headers, signal } = fetching;
-  const stream = follow(upstream.urlOf(path), {
+): Promise<Verdict> {
+  const { url, headers, signal } = fetching;
+  const stream = follow(url, {
     headers,
     signal,
-    onReconnected: () => fetching.resumed(),
+    onReconnect: () => fetching.connected(false),
+    onReconnected: () => fetching.connected(true),
     ...(here === undefined ? { wait: waitMs / 1000 } : { from: here.size, generation: here.generation }),
   });
   try {
-    await new FollowedFile(fetching, stream).run(here);
+    return await new FollowedFile(fetching, stream).run(here);
   } finally {
     stream.destroy();
   }
@@ -39,7 +41,7 @@ class FollowedFile {
     this.#stream = stream;
   }
 
-  async run(here: Copied | undefined): Promise<void> {
+  async run(here: Copied | undefined): Promise<Verdict> {
     const fetching = this.#fetching;
     const stream = this.#stream;
     const ended = outcomeOf(stream);
@@ -47,20 +49,19 @@ class FollowedFile {
     ended.catch(ignore);
     const { generation, live, size, contentType } = await this.#opening();
     if (generation === undefined) {
-      fetching.upstream.kind = 'foreign';
-      fetching.passOn('of a server that is none of ours');
-      return;
+      // What is in front of it has answered, and does not know what is there.
+      if (here !== undefined) throw new UpstreamError(`${fetching.upstream.origin} has not answered itself`);
+      return refused('the server does not say what is there');
     }
     fetching.found(size, live === false);
     if (!fetching.mayKeep(size)) {
       if (here !== undefined) await fetching.copy.drop();
-      fetching.passOn(TOO_LONG, true);
-      return;
+      return unstored(TOO_LONG);
     }
     const isNews = here === undefined || live === true || size !== here.size;
     if (!isNews) {
       stream.resume();
-      if (isKnown(await ended, here)) return;
+      if (isKnown(await ended, here)) return stored('fwd=stale; fwd-status=304');
     }
     const source = { resume: () => stream.resume(), stop: (error?: Error) => stream.destroy(error) };
     const { feed } = await fetching.append(here, { generation, contentType }, source);
@@ -70,10 +71,10 @@ class FollowedFile {
     });
     const outcome = await ended.catch((error) => {
       fetching.signal.throwIfAborted();
-      if (fetching.isTooLong) return undefined;
-      throw fetching.loss ?? fetching.broken(error);
+      throw fetching.broken(error);
     });
-    await (outcome === undefined ? fetching.giveUp() : fetching.end(outcome));
+    await fetching.end(outcome);
+    return fetching.progress.verdict ?? storedFrom(here);
   }
 
   async #opening(): Promise<FollowOpening> {
@@ -83,13 +84,16 @@ class FollowedFile {
     const timer = setTimeout(() => stream.destroy(fetching.timedOut()), headTimeoutMs);
     const miss = () => {
       clearTimeout(timer);
+      fetching.upstream.reachability.answered();
       fetching.miss();
     };
     stream.on('waiting', miss);
     try {
-      return await new Promise<FollowOpening>((resolve, reject) => {
+      const opening = await new Promise<FollowOpening>((resolve, reject) => {
         stream.once('open', resolve).once('error', reject).once('close', reject);
       });
+      fetching.upstream.reachability.answered();
+      return opening;
     } catch (error) {
       throw error instanceof ConnectionError ? fetching.unreachable(error) : error;
     } finally {
@@ -98,6 +102,12 @@ class FollowedFile {
       stream.off('waiting', miss);
     }
   }
+}
+
+function storedFrom(here: Copied | undefined): Verdict {
+  return stored(
+    here === undefined ? 'fwd=uri-miss; fwd-status=200; stored' : 'fwd=partial; fwd-status=206; stored',
+  );
 }
 
 function isKnown({ reason, status, closed }: Outcome, { outcome, isClosed }: Copied): boolean {

@@ -1,4 +1,5 @@
 import CachePolicy from 'http-cache-semantics';
+import { CHECKED_MS } from './verdict.ts';
 
 /** As for all who share it; what does not say how long it is fresh is looked at each time. */
 const OPTIONS = { shared: true, cacheHeuristic: 0 };
@@ -9,57 +10,86 @@ const STRONG_AGE_MS = 60_000;
 /** What no other reader is to get, or says how long this body is. */
 const NOT_KEPT = ['set-cookie', 'content-length', 'transfer-encoding', 'trailer', 'connection', 'keep-alive'];
 
+/** With these it may be for all though it has a cookie for one. */
+const FOR_ALL = /(?:^|[\s,])(?:public|s-maxage)\b/;
+
 /** With these it is not served once it is stale, come what may (RFC 9111, section 4.2.4). */
 const NEVER_STALE = /(?:^|[\s,])(?:no-cache|must-revalidate|proxy-revalidate|s-maxage)\b/;
 
 type Headers = Readonly<Record<string, string>>;
 
 /** What is remembered of it beside the file that has its body. */
-export type AnswerRecord = ReturnType<CachePolicy['toObject']>;
+export interface AnswerRecord {
+  policy: ReturnType<CachePolicy['toObject']>;
+  /** How many bytes the body has, if that was said. */
+  size?: number;
+}
+
+/** An answer as it came. Names in lower case. */
+export interface AnswerHead {
+  status: number;
+  headers: Headers;
+}
 
 /** The head of an answer that is kept (RFC 9111). */
 export class KeptAnswer {
   readonly #url: URL;
   readonly #policy: CachePolicy;
+  /** How many bytes the body has, as far as that is known. */
+  readonly size: number | undefined;
   /** As they came. */
   readonly #headers: Headers;
 
-  private constructor(url: URL, policy: CachePolicy) {
+  private constructor(url: URL, policy: CachePolicy, size: number | undefined) {
     this.#url = url;
     this.#policy = policy;
+    this.size = size;
     this.#headers = policy.toObject().resh as Headers;
   }
 
   /** Takes an answer to a plain `GET`, or tells why it is not to be kept. */
-  static of(url: URL, { status, headers }: Response): KeptAnswer | string {
+  static of(url: URL, { status, headers }: AnswerHead): KeptAnswer | string {
     if (status !== 200) return `HTTP status ${status}`;
-    const isFramed = headers.has('content-length') || headers.has('transfer-encoding');
+    const { 'content-length': length, 'transfer-encoding': framing } = headers;
+    const isFramed = framing === undefined ? length !== undefined : framing.toLowerCase() === 'chunked';
     if (!isFramed) return 'nobody will know whether it is whole';
-    const coding = headers.get('content-encoding') ?? 'identity';
+    const coding = headers['content-encoding'] ?? 'identity';
     if (coding !== 'identity') return 'coded though that was not asked for';
-    const vary = (headers.get('vary') ?? '').toLowerCase().replace('accept-encoding', '').trim();
+    const vary = (headers.vary ?? '').toLowerCase().replace('accept-encoding', '').trim();
     if (vary !== '') return 'another one for others (Vary)';
-    const kept = Object.fromEntries([...headers].filter(([name]) => !NOT_KEPT.includes(name)));
-    const policy = new CachePolicy(requestFor(url), { status, headers: kept }, OPTIONS);
-    return policy.storable() ? new KeptAnswer(url, policy) : 'not to be stored (Cache-Control)';
+    const isForAll = FOR_ALL.test(headers['cache-control'] ?? '');
+    if (headers['set-cookie'] !== undefined && !isForAll) return 'for one reader (Set-Cookie)';
+    const policy = new CachePolicy(requestFor(url), { status, headers: keptOf(headers) }, OPTIONS);
+    if (!policy.storable()) return 'not to be stored (Cache-Control)';
+    return new KeptAnswer(url, policy, length === undefined ? undefined : Number(length));
   }
 
   /** Reads what is remembered; undefined when that makes no sense, or is of another version. */
-  static from(url: URL, record: AnswerRecord): KeptAnswer | undefined {
+  static from(url: URL, { policy, size }: AnswerRecord): KeptAnswer | undefined {
     try {
-      return new KeptAnswer(url, CachePolicy.fromObject(record));
+      return new KeptAnswer(url, CachePolicy.fromObject(policy), size);
     } catch {
       return undefined;
     }
   }
 
   get record(): AnswerRecord {
-    return this.#policy.toObject();
+    return { policy: this.#policy.toObject(), ...(this.size !== undefined && { size: this.size }) };
   }
 
   /** Whether nobody has to be asked whether it still holds. */
   get isFresh(): boolean {
     return this.#policy.satisfiesWithoutRevalidation(requestFor(this.#url));
+  }
+
+  /** For how long nobody looks at it again, at most a second: also of what does not say how long it is fresh. */
+  get trustedMs(): number {
+    const { 'cache-control': control = '', pragma = '', expires } = this.#headers;
+    if (/no-cache/.test(control + pragma)) return 0;
+    const isTold =
+      expires !== undefined || control.includes('max-age') || control.includes('proxy-revalidate');
+    const leftMs = (this.#policy.maxAge() - this.#policy.age()) * 1000;
+    return isTold ? Math.max(0, Math.min(CHECKED_MS, leftMs)) : CHECKED_MS;
   }
 
   /** Whether it may be served when nobody can be asked. */
@@ -105,17 +135,48 @@ export class KeptAnswer {
     return ageMs >= STRONG_AGE_MS ? lastModified : undefined;
   }
 
-  /** Whether another answer has the same bytes for sure. */
+  /**
+   * Whether another answer to a request for all has the same bytes for sure. What a date tells is too little for that: the
+   * server was not asked whether it is the same.
+   */
   hasBytesOf(other: KeptAnswer): boolean {
-    return this.strongValidator !== undefined && this.strongValidator === other.strongValidator;
+    const { etag, size } = this;
+    const isStrong = etag !== undefined && etag === this.strongValidator;
+    return isStrong && etag === other.etag && (size ?? other.size) === (other.size ?? size);
+  }
+
+  /** Whether an answer that is a part says that it is of the same body. */
+  hasPart(headers: Headers): boolean {
+    if (this.etag !== undefined || headers.etag !== undefined) return headers.etag === this.etag;
+    return this.lastModified !== undefined && headers['last-modified'] === this.lastModified;
   }
 
   /** The answer after it was found to hold still (304); undefined when that was said of another one. */
-  revalidated({ headers }: Response): KeptAnswer | undefined {
-    const response = { status: 304, headers: Object.fromEntries(headers) };
-    const { policy, matches } = this.#policy.revalidatedPolicy(requestFor(this.#url), response);
-    return matches ? new KeptAnswer(this.#url, policy) : undefined;
+  revalidated({ headers }: Pick<AnswerHead, 'headers'>): KeptAnswer | undefined {
+    const { etag, lastModified } = this;
+    const isOther =
+      headers.etag === undefined
+        ? (headers['last-modified'] ?? lastModified) !== lastModified
+        : opaqueTag(headers.etag) !== opaqueTag(etag);
+    if (isOther) return undefined;
+    const told = {
+      ...keptOf(headers),
+      ...(etag !== undefined && { etag }),
+      ...(lastModified !== undefined && { 'last-modified': lastModified }),
+    };
+    const response = { status: 304, headers: told };
+    const { policy } = this.#policy.revalidatedPolicy(requestFor(this.#url), response);
+    return new KeptAnswer(this.#url, policy, this.size);
   }
+}
+
+function keptOf(headers: Headers): Headers {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !NOT_KEPT.includes(name)));
+}
+
+/** As weak ones are compared (RFC 9110, section 8.8.3.2). */
+function opaqueTag(etag: string | undefined): string | undefined {
+  return etag?.replace(/^W\//, '');
 }
 
 /** The same at all times: with a reader's own headers nothing would ever match. */

@@ -1,20 +1,13 @@
 import type { Core } from '../core/core.ts';
 import { ResourcePath } from '../wire/resource-path.ts';
+import { CopyLedger } from './copy-ledger.ts';
 import { LocalCopy } from './local-copy.ts';
 
-/** One of them. */
-interface KeptCopy {
-  path: ResourcePath;
-  size: number;
-}
-
-/** The copies that are kept, and how many bytes these are. When they are too many, those go first that were read longest ago. */
+/** The copies that are kept. When they are too many bytes, those go first that were read longest ago. */
 export class KeptCopies {
   readonly #core: Core;
   readonly #maxBytes: number;
-  /** By path, those that were read last at the end. */
-  readonly #copies = new Map<string, KeptCopy>();
-  #bytes = 0;
+  readonly #ledger: CopyLedger;
   #evicting: Promise<void> | undefined;
   /** The one that is being deleted. */
   #dropping: { key: string; done: Promise<boolean> } | undefined;
@@ -23,11 +16,17 @@ export class KeptCopies {
   constructor(core: Core, maxBytes: number) {
     this.#core = core;
     this.#maxBytes = maxBytes;
+    this.#ledger = new CopyLedger(this.isBounded);
   }
 
   /** Whether there may be too many at all. */
   get isBounded(): boolean {
     return this.#maxBytes < Number.MAX_SAFE_INTEGER;
+  }
+
+  /** The one at a path: whoever makes and drops it does so here, where it is counted. */
+  at(path: ResourcePath): LocalCopy {
+    return new LocalCopy(this.#core, path, this.#ledger);
   }
 
   /** Finds those that a server before this one has kept. Those that were changed last count as read last. Never rejects. */
@@ -44,24 +43,19 @@ export class KeptCopies {
       // Those that are read again are found then.
     }
     found.sort((a, b) => (a.changedNs < b.changedNs ? -1 : 1));
-    const known = [...this.#copies.values()];
-    this.#copies.clear();
-    this.#bytes = 0;
-    for (const { path, size } of [...found, ...known]) this.used(path, size);
+    const known = this.#ledger.copies;
+    for (const { path, size } of found) this.#ledger.has(path, size);
+    for (const { path } of known) this.#ledger.read(path);
   }
 
-  /**
-   * Tells that one is read.
-   *
-   * @param size how many bytes it has by now. Default: as many as before
-   */
-  used(path: ResourcePath, size?: number): void {
-    const before = this.#copies.get(path.key);
-    if (!this.isBounded || (before === undefined && size === undefined)) return;
-    const copy = { path, size: size ?? (before as KeptCopy).size };
-    this.#bytes += copy.size - (before?.size ?? 0);
-    this.#copies.delete(path.key);
-    this.#copies.set(path.key, copy);
+  /** Tells that one is read. */
+  read(path: ResourcePath): void {
+    this.#ledger.read(path);
+  }
+
+  /** Tells how many bytes one has by now. */
+  grown(path: ResourcePath, size: number): void {
+    this.#ledger.grown(path, size);
   }
 
   /** Resolves when one that is being deleted is gone; undefined of all others. */
@@ -76,7 +70,7 @@ export class KeptCopies {
    * @param evicted called with each that is gone
    */
   evict(isLive: (path: ResourcePath) => boolean, evicted: (path: ResourcePath) => void): Promise<void> {
-    if (this.#bytes <= this.#maxBytes) return Promise.resolve();
+    if (this.#ledger.bytes <= this.#maxBytes) return Promise.resolve();
     this.#evicting ??= this.#evict(isLive, evicted).finally(() => {
       this.#evicting = undefined;
     });
@@ -87,26 +81,23 @@ export class KeptCopies {
     isLive: (path: ResourcePath) => boolean,
     evicted: (path: ResourcePath) => void,
   ): Promise<void> {
-    for (const { path, size } of [...this.#copies.values()]) {
-      if (this.#bytes <= this.#maxBytes) return;
+    for (const { path } of this.#ledger.copies) {
+      if (this.#ledger.bytes <= this.#maxBytes) return;
       if (isLive(path)) continue;
       const done = this.#drop(path);
       this.#dropping = { key: path.key, done };
       const isGone = await done;
       this.#dropping = undefined;
-      if (!isGone) continue;
-      this.#copies.delete(path.key);
-      this.#bytes -= size;
-      evicted(path);
+      if (isGone) evicted(path);
     }
   }
 
   /** @returns whether it is gone, or not to be deleted; else it is tried again the next time */
   async #drop(path: ResourcePath): Promise<boolean> {
-    const copy = new LocalCopy(this.#core, path);
     try {
       // What is this server's own by now is nobody's to delete.
-      await copy.forget();
+      await this.at(path).forget();
+      this.#ledger.dropped(path);
       return true;
     } catch {
       return false;

@@ -8,8 +8,8 @@ const MAX_WAIT_MS = 30_000;
 /** A path that somebody reads live. */
 export interface LivePath {
   readonly path: ResourcePath;
-  /** Of the requests for it. */
-  readonly headers: Readonly<Record<string, string>>;
+  /** The servers through which the request for it has come, this one included. */
+  readonly via: string;
   /** Tells how a look has gone. */
   looked(hasFailed: boolean): void;
 }
@@ -31,8 +31,8 @@ export class LivePaths {
    *
    * @returns to be called when that is over, once
    */
-  add(path: ResourcePath, headers: Readonly<Record<string, string>>): () => void {
-    const entry = this.#paths.get(path.key) ?? new Entry(path, headers);
+  add(path: ResourcePath, via: string): () => void {
+    const entry = this.#paths.get(path.key) ?? new Entry(path, via);
     entry.readerCount++;
     this.#paths.set(path.key, entry);
     return () => {
@@ -49,14 +49,14 @@ export class LivePaths {
 
 class Entry implements LivePath {
   readonly path: ResourcePath;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly via: string;
   readerCount = 0;
   dueMs = 0;
   #waitMs = MIN_WAIT_MS;
 
-  constructor(path: ResourcePath, headers: Readonly<Record<string, string>>) {
+  constructor(path: ResourcePath, via: string) {
     this.path = path;
-    this.headers = headers;
+    this.via = via;
   }
 
   looked(hasFailed: boolean): void {

@@ -3,6 +3,7 @@ import { ignoreMissing } from '../core/preconditions.ts';
 import { InvalidPathError, PathConflictError } from '../wire/errors.ts';
 import type { Outcome } from '../wire/protocol.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
+import type { CopyLedger } from './copy-ledger.ts';
 import type { AnswerRecord } from './kept-answer.ts';
 
 /** What is here of a file that is elsewhere. */
@@ -15,6 +16,8 @@ export interface Copied {
   outcome: Outcome | undefined;
   /** Whether nothing will come any more. */
   isClosed: boolean;
+  /** Where it is there, as far as that is known. */
+  url: string | undefined;
   /** The head of the answer of which it is the body, if it comes from a server that is none of ours. */
   answer: AnswerRecord | undefined;
 }
@@ -23,6 +26,8 @@ export interface Copied {
 export interface NewCopy {
   /** Generation of the file there. */
   generation: number;
+  /** Where it is there. */
+  url: string;
   /** Content type of what was made as a stream. */
   contentType: string | undefined;
   /** The head of the answer of which it is the body, if it comes from a server that is none of ours. */
@@ -33,10 +38,13 @@ export interface NewCopy {
 export class LocalCopy {
   readonly #core: Core;
   readonly #path: ResourcePath;
+  readonly #ledger: CopyLedger;
 
-  constructor(core: Core, path: ResourcePath) {
+  /** @param ledger in which it is counted */
+  constructor(core: Core, path: ResourcePath, ledger: CopyLedger) {
     this.#core = core;
     this.#path = path;
+    this.#ledger = ledger;
   }
 
   /**
@@ -60,8 +68,9 @@ export class LocalCopy {
       const last = await sessions.history.last(file);
       const hasEnded = last !== undefined && last.state !== 'open';
       const outcome = hasEnded ? await sessions.history.outcome(file, size) : undefined;
-      const answer = this.#core.records.get(file.stat.fingerprint)?.answer as AnswerRecord | undefined;
-      return { size, generation, outcome, isClosed: closed === true, answer };
+      const record = this.#core.records.get(file.stat.fingerprint);
+      const answer = record?.answer as AnswerRecord | undefined;
+      return { size, generation, outcome, isClosed: closed === true, url: record?.copiedFrom, answer };
     } finally {
       await file.close();
     }
@@ -72,10 +81,10 @@ export class LocalCopy {
    *
    * @throws what {@link Streams.create} throws
    */
-  async make({ generation, contentType, answer }: NewCopy): Promise<void> {
+  async make({ generation, url, contentType, answer }: NewCopy): Promise<void> {
     const wanted = {
       contentType,
-      copyOf: generation,
+      copyOf: { generation, url, answer },
       ttlSeconds: undefined,
       expiresAt: undefined,
       isClosed: false,
@@ -83,7 +92,7 @@ export class LocalCopy {
       isUpload: false,
     };
     await this.#core.streams.create(this.#path, wanted, Buffer.alloc(0));
-    if (answer !== undefined) await this.note(answer);
+    this.#ledger.has(this.#path, 0);
   }
 
   /**
@@ -116,6 +125,7 @@ export class LocalCopy {
   /** Deletes it: its readers get what they have not got, and are told. */
   async drop(): Promise<void> {
     await this.#core.streams.delete(this.#path).catch(ignoreMissing);
+    this.#ledger.dropped(this.#path);
   }
 }
 

@@ -1,8 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   RangeNotSatisfiableError,
-  RelayLoopError,
   ResourceGoneError,
   ResourceNotFoundError,
+  ServerClosingError,
   StorageFullError,
   UnexpectedStatusError,
   UpstreamError,
@@ -10,17 +11,34 @@ import {
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { abortable } from './abortable.ts';
-import { fetchAnswer, LOOP } from './answered.ts';
-import { Fetching, type Head, type Part, type PullOptions } from './fetching.ts';
+import { fetchAnswer } from './answered.ts';
+import { Fetching, type Part, type PullOptions } from './fetching.ts';
 import { followFile } from './followed.ts';
 import { type Copied, isNoPlace } from './local-copy.ts';
+import type { OpenAnswer } from './open-answer.ts';
+import type { PullState } from './pull-state.ts';
+import { statusVerdict } from './refusal.ts';
+import { mayServeStale } from './staleness.ts';
 import type { Upstream } from './upstream.ts';
+import { FAILED_MS, failed, stored, UNKNOWN, unstored, type Verdict } from './verdict.ts';
+import type { Waiters } from './waiters.ts';
 
 /** Why what has no place here is not kept. */
 const NO_PLACE = 'something else has its place';
 
 /** How often what is here may turn out to be outdated while it is looked at. */
 const MAX_ATTEMPTS = 3;
+
+/** For whom a pull begins. */
+export interface PullRequest {
+  path: ResourcePath;
+  upstream: Upstream;
+  /** The servers through which the request has come, this one included. */
+  via: string;
+  /** Whether what is fresh is looked at, too. */
+  revalidates: boolean;
+  waiters: Waiters;
+}
 
 /**
  * What is being fetched of one path: the appender of an ordinary resource. It belongs to the resource, not to who has
@@ -29,71 +47,82 @@ const MAX_ATTEMPTS = 3;
 export class Pull {
   readonly path: ResourcePath;
   readonly upstream: Upstream;
+  readonly via: string;
   /** Resolves when nothing more comes; never rejects. */
   readonly over: Promise<void>;
   readonly #fetching: Fetching;
-  #waitUntilMs = 0;
-  #waiterCount = 0;
+  readonly #revalidates: boolean;
+  readonly #waiters: Waiters;
   #askerCount = 0;
-  #isOver = false;
-  #isForgotten = false;
-  #failure: unknown;
+  #isOutdated = false;
+  #isInvalidated = false;
 
-  /** @param headers of the requests for it */
-  constructor(
-    path: ResourcePath,
-    upstream: Upstream,
-    headers: Readonly<Record<string, string>>,
-    options: PullOptions,
-  ) {
+  constructor({ path, upstream, via, revalidates, waiters }: PullRequest, options: PullOptions) {
     this.path = path;
     this.upstream = upstream;
-    this.#fetching = new Fetching(path, upstream, headers, options);
+    this.via = via;
+    this.#revalidates = revalidates;
+    this.#waiters = waiters;
+    this.#fetching = new Fetching(path, upstream, { via }, options);
     this.over = this.#run();
   }
 
   /**
-   * Resolves, or rejects, when it is known what becomes of those who ask for the path.
+   * Resolves with its state when that says what becomes of those who ask for the path. A pull that has brought nothing is
+   * stopped when nobody asks any more.
    *
    * @throws the signal's reason when it aborts
    */
-  async headFor(signal: AbortSignal): Promise<Head> {
+  async toldTo(signal: AbortSignal): Promise<PullState> {
     this.#askerCount++;
     try {
-      return await abortable(this.#fetching.head, signal);
+      await abortable(this.#fetching.progress.told, signal);
+      return this.state;
     } finally {
       this.#askerCount--;
+      if (signal.aborted && this.state.phase === 'asking' && !this.isAwaited) {
+        this.#fetching.abort(new ServerClosingError('nobody asks any more'));
+      }
     }
   }
 
-  /** Whether nothing more comes. */
-  get isOver(): boolean {
-    return this.#isOver;
+  get state(): PullState {
+    return this.#fetching.progress.state;
   }
 
-  /** Why it has failed, if it has. */
-  get failure(): unknown {
-    return this.#failure ?? this.#fetching.loss;
+  /** What has become of it, as soon as that is known. */
+  get verdict(): Verdict | undefined {
+    return this.#fetching.progress.verdict;
   }
 
-  /** Whether the file is not there, and is waited for. */
-  get isMissing(): boolean {
-    return this.#fetching.isMissing;
+  /** Whether the path was changed since the server there was asked for it, and nothing has come of that. */
+  get isOutdated(): boolean {
+    return this.#isOutdated && ['asking', 'waiting'].includes(this.state.phase);
+  }
+
+  /** Whether what it has found out holds for those who ask next. */
+  get isRemembered(): boolean {
+    return !this.#isOutdated && !this.#isInvalidated && (this.verdict?.forMs ?? 0) > 0;
+  }
+
+  /** Tells that the path was changed there. */
+  changed(): void {
+    if (['asking', 'waiting'].includes(this.state.phase)) this.#isOutdated = true;
+  }
+
+  /** Has what is here deleted as soon as it is over: its readers get it. */
+  invalidate(): void {
+    this.#isInvalidated = true;
+  }
+
+  /** Takes the answer that is not kept, if nobody has, and it is one to what is asked. */
+  takeOffered(asksTo: 'read' | 'follow' | undefined): OpenAnswer | undefined {
+    return this.#fetching.takeOffered(asksTo);
   }
 
   /** What is here. */
   get part(): Part {
     return this.#fetching.part;
-  }
-
-  /** How many bytes are here and count. */
-  get committed(): number {
-    return this.#fetching.committed;
-  }
-
-  /** How many bytes the file there had at the beginning; undefined when that is not known. */
-  get size(): number | undefined {
-    return this.#fetching.size;
   }
 
   /** Whether all is here of what has ended there. */
@@ -106,42 +135,14 @@ export class Pull {
     return this.#fetching.lease?.feed.readerCount ?? 0;
   }
 
-  /** Whether more has come than may be kept: what is here goes. */
-  get isTooLong(): boolean {
-    return this.#fetching.isTooLong;
-  }
-
-  /** Whether it is not to be kept, for a while. */
-  get isUnkept(): boolean {
-    return this.#fetching.isUnkept;
-  }
-
-  /** Whether what it has found out holds for those who ask next. */
-  get isKept(): boolean {
-    const { isElsewhere, isDropped, signal } = this.#fetching;
-    return !isElsewhere && !isDropped && !signal.aborted && !this.#isForgotten;
-  }
-
-  /** Whether anybody waits for the head, or for a file that is not there. */
+  /** Whether anybody waits to be told, or for a file that is not there. */
   get isAwaited(): boolean {
-    return this.#askerCount > 0 || (this.isMissing && this.#waiterCount > 0);
+    return this.#askerCount > 0 || this.#waiters.waitMs > 0;
   }
 
   /** Notes that one more asks for it. */
   joined(): void {
     this.#fetching.log.joined();
-  }
-
-  /** Waits for a file that is not there, for this long at least, as long as somebody does. */
-  await(waitMs: number, signal: AbortSignal): void {
-    this.#waitUntilMs = Math.max(this.#waitUntilMs, performance.now() + waitMs);
-    this.#waiterCount++;
-    signal.addEventListener('abort', () => this.#waiterCount--, { once: true });
-  }
-
-  /** Has what is here deleted as soon as it is over: its readers get it. */
-  forget(): void {
-    this.#isForgotten = true;
   }
 
   /** Fetches nothing more. Its readers are told that it goes on later. */
@@ -151,89 +152,91 @@ export class Pull {
   }
 
   async #run(): Promise<void> {
-    try {
-      await this.#pull();
-      this.#fetching.serve();
-    } catch (error) {
-      this.#failure = error;
-      this.#fetching.refuse(error);
-      await this.#fetching.lease?.end('shutdown');
-      // Its readers are told by now, and others need the room.
-      if (this.#fetching.loss instanceof StorageFullError)
-        await this.#fetching.drop('the disk is full').catch(ignore);
-    } finally {
-      if (this.#isForgotten) await this.#fetching.copy.forget().catch(ignore);
-      this.#isOver = true;
-      const { log, lease } = this.#fetching;
-      log.closed(lease, this.failure);
+    const { progress, log } = this.#fetching;
+    this.#fetching.conclude(await this.#pull().catch((error) => this.#failed(error)));
+    const { verdict } = this;
+    const { lease } = this.#fetching;
+    // Whoever reads it comes back. Nothing happens if it has ended.
+    await lease?.end('shutdown');
+    if (verdict?.kind === 'bypass' && lease !== undefined) await this.#fetching.copy.drop().catch(ignore);
+    const { aborted, reason } = this.#fetching.signal;
+    const stopped = verdict?.kind === 'unknown' && aborted ? reason : undefined;
+    const failure = verdict?.kind === 'failed' ? verdict.error : stopped;
+    // Others need the room.
+    if (failure instanceof StorageFullError) await this.#fetching.drop('the disk is full').catch(ignore);
+    if (this.#isInvalidated) await this.#fetching.copy.forget().catch(ignore);
+    progress.become({ phase: 'over', verdict: verdict ?? UNKNOWN });
+    log.closed(lease, failure);
+    // Whoever takes it has by then.
+    setImmediate(() => this.#fetching.takeOffered('follow')?.cancel());
+  }
+
+  #failed(error: unknown): Verdict {
+    return this.#fetching.signal.aborted ? UNKNOWN : failed(error);
+  }
+
+  async #pull(): Promise<Verdict> {
+    const fetching = this.#fetching;
+    for (let attempts = 1; ; ) {
+      const here = await this.#look();
+      if (here === 'own') return stored('hit');
+      if (here === 'occupied') return unstored(NO_PLACE);
+      try {
+        return await this.#fetch(here);
+      } catch (error) {
+        fetching.signal.throwIfAborted();
+        // Once it appends, there is no other beginning.
+        if (fetching.lease !== undefined) throw error;
+        const verdict = this.#verdictOf(error, here);
+        if (verdict !== undefined) return verdict;
+        const isOutdated = error instanceof ResourceGoneError || error instanceof RangeNotSatisfiableError;
+        if (here !== undefined && isOutdated && attempts < MAX_ATTEMPTS) {
+          attempts++;
+          await fetching.copy.drop();
+        } else if (here === undefined && this.#mayCome(error)) {
+          // A server that does not wait is not asked again and again.
+          if (fetching.progress.state.phase !== 'waiting') await delay(FAILED_MS, undefined, fetching);
+        } else throw error;
+      }
     }
   }
 
-  async #pull(): Promise<void> {
-    const fetching = this.#fetching;
-    for (let attempts = 1; ; attempts++) {
-      const here = await fetching.copy.look();
-      if (here === 'own') return;
-      if (here === 'occupied') {
-        fetching.passOn(NO_PLACE, true);
-        return;
-      }
-      try {
-        await this.#fetch(here);
-        return;
-      } catch (error) {
-        // Once it appends, there is no other beginning.
-        if (fetching.lease !== undefined) throw error;
-        if (this.#isAnswered(error, here)) return;
-        if (!(await this.#mayRepeat(error, here)) || attempts === MAX_ATTEMPTS) throw error;
-      }
-    }
+  /** What is here, if it comes from there. */
+  async #look(): Promise<Copied | 'own' | 'occupied' | undefined> {
+    const { copy, url } = this.#fetching;
+    const here = await copy.look();
+    if (typeof here !== 'object' || here.url === url.href) return here;
+    await this.#fetching.drop('it comes from another server');
+    return undefined;
   }
 
   /** One request serves both kinds of servers: the answer tells which one it is. */
-  async #fetch(here: Copied | undefined): Promise<void> {
+  async #fetch(here: Copied | undefined): Promise<Verdict> {
     const fetching = this.#fetching;
-    const { upstream } = fetching;
-    if (upstream.kind !== 'ours') {
-      if (!(await fetchAnswer(fetching, here))) return;
-      upstream.kind = 'ours';
+    const { waitMs } = this.#waiters;
+    if (fetching.upstream.kind !== 'ours') {
+      const answered = await fetchAnswer(fetching, here, this.#revalidates).catch((error) => {
+        // It is waited for there.
+        if (this.#mayCome(error)) return 'followable' as const;
+        throw error;
+      });
+      if (answered !== 'followable') return answered;
     }
-    await followFile(fetching, here, this.#waitMs);
+    return followFile(fetching, here, waitMs);
   }
 
-  get #waitMs(): number {
-    return Math.max(0, this.#waitUntilMs - performance.now());
+  /** Whether what is not there may come while it is waited for. */
+  #mayCome(error: unknown): boolean {
+    const isOurs = this.#fetching.upstream.kind === 'ours';
+    return isOurs && error instanceof ResourceNotFoundError && this.#waiters.waitMs > 0;
   }
 
-  /**
-   * Whether those who ask can be answered though it cannot be followed.
-   *
-   * @throws {RelayLoopError} when it comes from here
-   */
-  #isAnswered(error: unknown, here: Copied | undefined): boolean {
-    if (isNoPlace(error)) {
-      this.#fetching.passOn(NO_PLACE, true);
-      return true;
-    }
-    const status = error instanceof UnexpectedStatusError ? error.status : 0;
-    if (status === LOOP) throw new RelayLoopError('the request has come back to a relay');
-    const isAway = error instanceof UpstreamError || error instanceof UpstreamTimeoutError || status >= 500;
-    // What has ended can be read without it.
-    if (isAway && here?.outcome !== undefined && here.answer === undefined) return true;
-    // It says itself why not.
-    if (status > 0) this.#fetching.passOn(`HTTP status ${status}`);
-    return status > 0;
-  }
-
-  /** Whether something else may be there now. */
-  async #mayRepeat(error: unknown, here: Copied | undefined): Promise<boolean> {
-    if (here === undefined) {
-      const isOurs = this.#fetching.upstream.kind === 'ours';
-      return isOurs && error instanceof ResourceNotFoundError && this.#waitMs > 0;
-    }
-    const isOutdated = error instanceof ResourceGoneError || error instanceof RangeNotSatisfiableError;
-    if (isOutdated) await this.#fetching.copy.drop();
-    return isOutdated;
+  /** What those who ask are told though it cannot be followed, if anything. */
+  #verdictOf(error: unknown, here: Copied | undefined): Verdict | undefined {
+    if (isNoPlace(error)) return unstored(NO_PLACE);
+    const isAway = error instanceof UpstreamError || error instanceof UpstreamTimeoutError;
+    if (isAway && mayServeStale(here, this.#fetching.url)) return stored('fwd=stale', FAILED_MS);
+    return error instanceof UnexpectedStatusError ? statusVerdict(error.status, here) : undefined;
   }
 }
 

@@ -1,39 +1,47 @@
-import { randomBytes } from 'node:crypto';
 import type { Core } from '../core/core.ts';
 import {
-  RelayLoopError,
   ResourceNotFoundError,
   ServerClosingError,
   StorageBusyError,
+  UpstreamError,
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
-import { abortable } from './abortable.ts';
-import { kindByAnswer } from './answered.ts';
+import { abortable, within } from './abortable.ts';
+import { kindByAnswer } from './asking.ts';
 import { assertUncrossed, isOfRelay } from './crossed.ts';
-import { Fetching, type Part } from './fetching.ts';
+import { Fetching, type Part, type PullOptions } from './fetching.ts';
+import type { Forwarder } from './forward.ts';
+import { Hops } from './hops.ts';
 import { KeptAnswer } from './kept-answer.ts';
 import { KeptCopies } from './kept-copies.ts';
+import { KnownVerdicts } from './known-verdicts.ts';
 import { LivePaths } from './live-paths.ts';
-import { type Copied, LocalCopy } from './local-copy.ts';
+import type { Copied } from './local-copy.ts';
 import { Pull } from './pull.ts';
 import type { RelayLog } from './pull-log.ts';
+import type { PullState } from './pull-state.ts';
+import {
+  type Asker,
+  collapsed,
+  holdsFor,
+  isServed,
+  type Readiness,
+  readinessOf,
+  type Served,
+  STALE,
+  servedPart,
+} from './readiness.ts';
+import { mayServeStale } from './staleness.ts';
 import { Upstream, type UpstreamKind } from './upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
+import { FAILED_MS, UNKNOWN } from './verdict.ts';
+import { WaitingPaths } from './waiters.ts';
 
-/** What is here is held against what is there no sooner than so long after the last time. */
-const CHECKED_MS = 1000;
+/** For so long it is waited whether what is here still holds, when it may be served anyway. */
+const LOOK_MS = 3000;
 
-/** A pull that has failed is not repeated sooner than so long after it. */
-const FAILED_MS = 1000;
-
-/** For so long it is believed that something is not there. */
-const MISSING_MS = 5000;
-
-/** For so long what is not kept is passed on without a look. */
-const UNKEPT_MS = 10_000;
-
-/** About how many paths something is known for these times. */
-const MAX_KNOWN = 4096;
+/** How often something else may have become of a path while it is asked for. */
+const MAX_ATTEMPTS = 4;
 
 /** Time between two looks at pulls that nobody reads. */
 const SWEEP_MS = 1000;
@@ -42,13 +50,12 @@ const SWEEP_MS = 1000;
 const SMALL_REST = 0.1;
 const SMALL_REST_BYTES = 64 * 1024 * 1024;
 
-/** So many servers one after the other are a loop that hides itself. */
-const MAX_HOPS = 32;
-
 /** Options of {@link Relay}. */
 export interface RelayOptions {
   core: Core;
   log: RelayLog;
+  /** Makes the connections for what is asked, which its owner closes. */
+  forwarder: Forwarder;
   upstreams: readonly UpstreamOption[];
   /** Longest time to the head of an answer, in milliseconds. */
   headTimeoutMs: number;
@@ -66,54 +73,19 @@ export interface RelayOptions {
   maxPulls: number;
 }
 
-/** Who asks for a path. */
-export interface Asker {
-  /** The servers through which the request has come (`Via`). */
-  via: string | undefined;
-  /** How long it waits for what is not there, in milliseconds. */
-  waitMs: number;
-  /** Aborts when nobody asks any more. */
-  signal: AbortSignal;
-}
-
-/** What is here of a path. */
-export interface Served extends Part {
-  /** Whether everything is here that was there when it was asked for. */
-  isCaughtUp: boolean;
-}
-
-/** What is known of a path for a while. */
-interface Known {
-  untilMs: number;
-  /** Whether it is passed on at once: nobody waits for the head of what is not kept. */
-  isElsewhere: boolean;
-  /** Why it cannot be had; undefined when it can. */
-  failure: unknown;
-}
-
-/** Everything is here. */
-const ALL: Served = {
-  generation: undefined,
-  type: undefined,
-  committed: Number.POSITIVE_INFINITY,
-  size: undefined,
-  isFinal: false,
-  isCaughtUp: true,
-};
-
 /** What comes from other servers: one {@link Pull} for each path that is being fetched, however many ask for it. */
 export class Relay {
-  /** By which it knows a request that has come back. */
-  readonly #name = `httpfstream-${randomBytes(9).toString('base64url')}`;
+  readonly #hops = new Hops();
   readonly #options: RelayOptions;
   /** Those with the longest prefixes first. */
   readonly #upstreams: readonly Upstream[];
   readonly #pulls = new Map<string, Pull>();
   /** Since when nobody reads them. */
   readonly #idleSince = new Map<Pull, number>();
-  /** By path, the newest ones last. */
-  readonly #known = new Map<string, Known>();
+  readonly #known = new KnownVerdicts();
+  readonly #waiting = new WaitingPaths();
   readonly #kept: KeptCopies;
+  readonly #pullOptions: PullOptions;
   readonly #live = new LivePaths();
   #sweep: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -124,6 +96,7 @@ export class Relay {
       .map((option) => new Upstream(option))
       .sort((a, b) => b.depth - a.depth);
     this.#kept = new KeptCopies(options.core, options.keptBytes);
+    this.#pullOptions = { ...options, copies: this.#kept };
   }
 
   /** Finds what a server before this one has kept, if that is to be known. Never rejects. */
@@ -144,68 +117,114 @@ export class Relay {
    * @throws {RelayLoopError} when this one is among them: it would wait for itself
    */
   viaOf(via: string | undefined): string {
-    const hops = (via ?? '').split(',').map((hop) => hop.trim());
-    const isLoop = hops.some((hop) => hop.split(' ')[1] === this.#name) || hops.length > MAX_HOPS;
-    if (isLoop) throw new RelayLoopError('the request has come back to a relay through which it has passed');
-    return [...hops.filter((hop) => hop !== ''), `1.1 ${this.#name}`].join(', ');
+    return this.#hops.after(via);
   }
 
   /**
    * Has a path fetched, unless it is here and was looked at a moment ago.
    *
-   * @returns what can be read from here; `missing` when it is not there, and is waited for; undefined when the request is to be
-   *   passed on
    * @throws {ResourceNotFoundError} when it is not there
    * @throws {UpstreamError} {@link UpstreamTimeoutError} when that cannot be found out
    * @throws {StorageBusyError} when too much is being fetched already
    * @throws {RelayLoopError}
    * @throws the signal's reason when it aborts
    */
-  async ready(path: ResourcePath, { via, waitMs, signal }: Asker): Promise<Served | 'missing' | undefined> {
-    const headers = { via: this.viaOf(via) };
+  async ready(path: ResourcePath, asker: Asker): Promise<Readiness> {
+    const { signal, waitMs } = asker;
+    const via = this.viaOf(asker.via);
     signal.throwIfAborted();
     if (path.isRoot || path.trailingSlash) return undefined;
-    if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
-    const dropping = this.#kept.dropping(path);
-    if (dropping !== undefined) await dropping;
-    this.#kept.used(path);
-    let pull = this.#pulls.get(path.key);
-    if (pull === undefined) {
-      const known = this.#knownOf(path);
-      if (known !== undefined && (known.failure === undefined || waitMs === 0)) {
-        if (known.failure !== undefined) throw known.failure;
-        return known.isElsewhere ? undefined : ALL;
-      }
-      if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
-      pull = this.#begin(path, headers);
-    } else {
-      pull.joined();
-      if (isOfRelay(via)) {
-        const asked = new Fetching(path, pull.upstream, headers, this.#options);
-        await assertUncrossed(pull.headFor(signal), asked);
-      }
+    if (waitMs > 0) this.#wait(path, asker);
+    for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
+      if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
+      const dropping = this.#kept.dropping(path);
+      if (dropping !== undefined) await dropping;
+      this.#kept.read(path);
+      const running = this.#pulls.get(path.key);
+      const known = running === undefined ? this.#known.get(path, asker, via) : undefined;
+      if (known !== undefined) return readinessOf(known, 'hit');
+      // What it finds out is old.
+      if (running?.isOutdated === true) return undefined;
+      const isAsking = (running?.state.phase ?? 'asking') === 'asking';
+      if (isAsking && (await this.#isServedStale(path, via))) return readinessOf(STALE);
+      const readiness = await this.#readyBy(path, asker, via);
+      if (readiness !== 'again') return readiness;
     }
-    if (waitMs > 0) pull.await(waitMs, signal);
+    throw new UpstreamError('what is there changes again and again');
+  }
+
+  /** @returns `again` when what has become of the pull is nothing for this asker, and it is over */
+  async #readyBy(path: ResourcePath, asker: Asker, via: string): Promise<Readiness | 'again'> {
+    const { signal, waitMs, follows } = asker;
+    const running = this.#pulls.get(path.key);
+    const pull = running ?? this.#begin(path, via, asker.revalidates === true);
+    if (running !== undefined) await this.#join(running, asker);
     this.#idleSince.delete(pull);
-    const head = pull.isMissing ? 'missing' : await pull.headFor(signal);
-    if (head === 'elsewhere') return undefined;
-    if (head === 'here') return servedBy(pull);
-    if (waitMs === 0) throw new ResourceNotFoundError('there is nothing at this path');
-    return 'missing';
+    const state = await this.#stateOf(pull, signal);
+    if (state === undefined) return readinessOf(STALE);
+    if (state.phase === 'waiting') {
+      if (waitMs === 0) throw new ResourceNotFoundError('there is nothing at this path');
+      return 'missing';
+    }
+    if (state.phase === 'storing') {
+      const { part } = pull;
+      // What is here of what still comes is a part while nothing can come: who asks for all of it is told there how much that is.
+      if (!state.isConnected && !part.isFinal && !follows) return undefined;
+      return servedPart(part, running === undefined);
+    }
+    const verdict = pull.verdict ?? UNKNOWN;
+    if (running === undefined && verdict.kind !== 'unknown') {
+      return pull.takeOffered(asker.asksTo) ?? readinessOf(verdict);
+    }
+    if (holdsFor(verdict, pull.via, asker, via)) return readinessOf(verdict, collapsed(verdict));
+    await abortable(pull.over, signal);
+    return 'again';
+  }
+
+  /** Joins what is under way already. */
+  async #join(pull: Pull, { via, signal }: Asker): Promise<void> {
+    if (pull.verdict === undefined) pull.joined();
+    if (!isOfRelay(via)) return;
+    const asked = new Fetching(pull.path, pull.upstream, { via: this.viaOf(via) }, this.#pullOptions);
+    await assertUncrossed(pull.toldTo(signal), asked);
+  }
+
+  /** The state of a pull, as soon as it says something; undefined when that takes long, and what is here may be served. */
+  async #stateOf(pull: Pull, signal: AbortSignal): Promise<PullState | undefined> {
+    const told = pull.toldTo(signal);
+    const soon = await within(told, LOOK_MS);
+    if (soon !== undefined) return soon;
+    const { path, upstream } = pull;
+    if (!mayServeStale(await this.#kept.at(path).look(), upstream.urlOf(path))) return told;
+    upstream.reachability.failed();
+    // It is looked at behind, as long as anybody waits.
+    told.catch(ignore);
+    return undefined;
+  }
+
+  /** Whether what is here is served at once: the server there has not answered the last time. It is looked at behind, now and then. */
+  async #isServedStale(path: ResourcePath, via: string): Promise<boolean> {
+    const upstream = this.upstreamOf(path) as Upstream;
+    const { reachability } = upstream;
+    if (!reachability.isDoubted) return false;
+    if (!mayServeStale(await this.#kept.at(path).look(), upstream.urlOf(path))) return false;
+    if (!reachability.isAway && !this.#isFull && !this.#pulls.has(path.key)) this.#begin(path, via, false);
+    return true;
   }
 
   /**
    * As {@link ready}, of what is here, as far as that went, or under way already; undefined of anything else: nothing is fetched
    * from its beginning for that.
    */
-  async readyIfHere(path: ResourcePath, asker: Asker): Promise<Served | undefined> {
+  async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Served | undefined> {
     const pull = this.#pulls.get(path.key);
     if (pull?.isEnding) await abortable(pull.over, asker.signal);
-    else if (pull !== undefined) return pull.isMissing ? undefined : servedBy(pull);
-    const copied = await new LocalCopy(this.#options.core, path).look();
+    else if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
+    else if (pull?.state.phase === 'waiting') return undefined;
+    const copied = await this.#kept.at(path).look();
     const hasEnded = copied === 'own' || (typeof copied === 'object' && copied.outcome !== undefined);
-    const served = hasEnded ? await this.ready(path, asker) : undefined;
-    return served === 'missing' ? undefined : served;
+    const readiness = hasEnded ? await this.ready(path, asker) : undefined;
+    return isServed(readiness) ? readiness : undefined;
   }
 
   /**
@@ -215,7 +234,7 @@ export class Relay {
    */
   watch(path: ResourcePath, via: string | undefined): () => void {
     this.#startSweep();
-    return this.#live.add(path, { via: this.viaOf(via) });
+    return this.#live.add(path, this.viaOf(via));
   }
 
   /** Whether a path is being fetched. */
@@ -234,7 +253,7 @@ export class Relay {
     // An error of a path may be that of any server; what is at the top has an answer.
     for (const asked of [path, path.upTo(upstream.depth)]) {
       if (upstream.kind !== undefined) return upstream.kind;
-      upstream.kind = await kindByAnswer(new Fetching(asked, upstream, headers, this.#options), signal);
+      upstream.kind = await kindByAnswer(new Fetching(asked, upstream, headers, this.#pullOptions), signal);
     }
     return upstream.kind;
   }
@@ -243,31 +262,33 @@ export class Relay {
    * Has what is here of an answer of a server that is none of ours fetched anew by the next one who asks. What is still coming is for
    * those who read it, and goes then.
    */
-  async forget(path: ResourcePath): Promise<void> {
+  async invalidate(path: ResourcePath): Promise<void> {
     this.changed(path);
     const pull = this.#pulls.get(path.key);
-    if (pull === undefined) await new LocalCopy(this.#options.core, path).forget();
-    else pull.forget();
+    if (pull === undefined) await this.#kept.at(path).forget();
+    else pull.invalidate();
   }
 
   /** Whether what is at a path is a file of this server's own. */
   async isOwn(path: ResourcePath): Promise<boolean> {
     if (path.isRoot || path.trailingSlash) return false;
-    return (await new LocalCopy(this.#options.core, path).look()) === 'own';
+    return (await this.#kept.at(path).look()) === 'own';
   }
 
   /** What is kept here of an answer of a server that is none of ours; undefined when nothing is. */
   async keptAt(path: ResourcePath): Promise<{ answer: KeptAnswer; copied: Copied } | undefined> {
-    const copied = await new LocalCopy(this.#options.core, path).look();
+    const copied = await this.#kept.at(path).look();
     if (typeof copied !== 'object' || copied.answer === undefined) return undefined;
     const url = (this.upstreamOf(path) as Upstream).urlOf(path);
+    if (copied.url !== url.href) return undefined;
     const answer = KeptAnswer.from(url, copied.answer);
     return answer && { answer, copied };
   }
 
-  /** Tells that a path was changed through here: what is known of it is old. */
-  changed({ key }: ResourcePath): void {
-    this.#known.delete(key);
+  /** Tells that a path was changed through here: what is known of it is old, and what is being found out, too. */
+  changed(path: ResourcePath): void {
+    this.#known.delete(path);
+    this.#pulls.get(path.key)?.changed();
   }
 
   /** Fetches nothing more; whoever follows is told that the server closes. */
@@ -282,9 +303,20 @@ export class Relay {
     return this.#pulls.size >= this.#options.maxPulls;
   }
 
-  #begin(path: ResourcePath, headers: Readonly<Record<string, string>>): Pull {
+  #wait(path: ResourcePath, { waitMs, signal }: Asker): void {
+    this.#waiting.at(path).add(waitMs, signal);
+    const leave = () => {
+      if (!this.#pulls.has(path.key)) this.#waiting.letGo(path);
+    };
+    signal.addEventListener('abort', leave, { once: true });
+  }
+
+  /** @throws {StorageBusyError} when there are too many */
+  #begin(path: ResourcePath, via: string, revalidates: boolean): Pull {
+    if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
     const upstream = this.upstreamOf(path) as Upstream;
-    const pull = new Pull(path, upstream, headers, this.#options);
+    const waiters = this.#waiting.at(path);
+    const pull = new Pull({ path, upstream, via, revalidates, waiters }, this.#pullOptions);
     this.#pulls.set(path.key, pull);
     this.#startSweep();
     void pull.over.then(() => this.#isOver(pull));
@@ -292,36 +324,31 @@ export class Relay {
   }
 
   #isOver(pull: Pull): void {
-    const { key } = pull.path;
+    const { path, via, verdict = UNKNOWN } = pull;
+    const { key } = path;
     this.#pulls.delete(key);
-    this.#count(pull);
+    this.#kept.grown(path, pull.part.committed);
     this.#makeRoom();
     this.#idleSince.delete(pull);
-    const { failure, isUnkept } = pull;
-    if (!pull.isKept && !isUnkept) return;
-    const isMissing = failure instanceof ResourceNotFoundError;
-    const seenMs = failure === undefined ? CHECKED_MS : isMissing ? MISSING_MS : FAILED_MS;
-    const untilMs = performance.now() + (isUnkept ? UNKEPT_MS : seenMs);
-    this.#known.set(key, { untilMs, isElsewhere: isUnkept, failure });
-    if (this.#known.size > MAX_KNOWN) this.#known.delete(this.#known.keys().next().value as string);
+    if (pull.isRemembered) this.#known.add(path, verdict, via);
+    if (!this.#waiting.letGo(path) && verdict.kind !== 'stored') this.#beginAnew(pull);
   }
 
-  /** Counts what a pull has brought. */
-  #count({ path, committed }: Pull): void {
-    if (committed > 0) this.#kept.used(path, committed);
+  /** Waits on for those who do, after a while: what they wait for is made here. */
+  #beginAnew(pull: Pull): void {
+    const { path, via } = pull;
+    const begin = () => {
+      if (this.#isClosed || this.#pulls.has(path.key) || this.#waiting.letGo(path)) return;
+      if (this.#isFull) this.#beginAnew(pull);
+      else this.#begin(path, via, false);
+    };
+    setTimeout(begin, FAILED_MS).unref();
   }
 
   /** Deletes what is too much. */
   #makeRoom(): void {
     const isLive = (path: ResourcePath) => this.isFetching(path);
     void this.#kept.evict(isLive, (path) => this.changed(path));
-  }
-
-  #knownOf({ key }: ResourcePath): Known | undefined {
-    const known = this.#known.get(key);
-    if (known === undefined || known.untilMs > performance.now()) return known;
-    this.#known.delete(key);
-    return undefined;
   }
 
   #startSweep(): void {
@@ -340,18 +367,18 @@ export class Relay {
   /** Looks whether what has ended, and is read live, goes on. */
   #lookAtLive(): void {
     for (const live of this.#live.due(performance.now())) {
-      const { path, headers } = live;
+      const { path, via } = live;
       if (this.#isFull || this.#pulls.has(path.key)) continue;
-      if (this.#knownOf(path) !== undefined) continue;
-      const pull = this.#begin(path, headers);
-      void pull.over.then(() => live.looked(pull.failure !== undefined));
+      if (this.#known.get(path, { waitMs: 0 }, via) !== undefined) continue;
+      const pull = this.#begin(path, via, false);
+      void pull.over.then(() => live.looked(pull.verdict?.kind === 'failed'));
     }
   }
 
   /** Makes room, and stops what nobody has read for a while, unless little is missing. */
   #stopIdle(): void {
     const now = performance.now();
-    for (const pull of this.#pulls.values()) this.#count(pull);
+    for (const { path, part } of this.#pulls.values()) this.#kept.grown(path, part.committed);
     this.#makeRoom();
     for (const pull of this.#pulls.values()) {
       if (pull.readerCount > 0) {
@@ -369,25 +396,14 @@ export class Relay {
   /** Whether a pull that nobody has read for so long is stopped. When there are too many, others need its place. */
   #isTooIdle(pull: Pull, idleMs: number): boolean {
     if (this.#isFull) return idleMs >= SWEEP_MS;
-    if (idleMs < this.#options.idleMs || isNearlyThere(pull)) return false;
-    return pull.isMissing || !this.#options.goesOnForNobody;
+    if (idleMs < this.#options.idleMs || isNearlyThere(pull.part)) return false;
+    return pull.state.phase === 'waiting' || !this.#options.goesOnForNobody;
   }
 }
 
-/**
- * What is here of what is being fetched; undefined when it goes.
- *
- * @throws why it has failed meanwhile: what is here may be a part
- */
-function servedBy(pull: Pull): Served | undefined {
-  if (pull.isTooLong) return undefined;
-  if (pull.failure !== undefined) throw pull.failure;
-  if (pull.isOver) return ALL;
-  const { part } = pull;
-  return { ...part, isCaughtUp: part.size !== undefined && part.committed >= part.size };
-}
-
-function isNearlyThere({ committed, size = 0 }: Pull): boolean {
+function isNearlyThere({ committed, size = 0 }: Part): boolean {
   const missing = size - committed;
   return missing > 0 && missing < SMALL_REST_BYTES && missing < size * SMALL_REST;
 }
+
+function ignore(): void {}

@@ -1,5 +1,6 @@
 import { InvalidPathError } from '../wire/errors.ts';
 import { ResourcePath } from '../wire/resource-path.ts';
+import { Reachability } from './reachability.ts';
 import type { UpstreamOption } from './upstream-option.ts';
 
 /** What a server is from which something comes: one of ours, which is followed, or any other. */
@@ -28,6 +29,7 @@ export class Upstream {
   readonly headers: Readonly<Record<string, string>>;
   /** Whether users' own `Authorization` is passed on to it, if it is one of ours. */
   readonly passesAuthorization: boolean;
+  readonly reachability = new Reachability();
   #kind: UpstreamKind | undefined;
   #knownAtMs = 0;
 
@@ -45,7 +47,9 @@ export class Upstream {
     return isOld ? undefined : this.#kind;
   }
 
+  /** One that was found to be one of ours stays that: what seems to be another one is in front of it. */
   set kind(kind: UpstreamKind | undefined) {
+    if (this.#kind === 'ours') return;
     this.#kind = kind;
     this.#knownAtMs = performance.now();
   }

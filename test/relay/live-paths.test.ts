@@ -6,7 +6,7 @@ const F = ResourcePath.parse('/f');
 
 test('a path that is read live is looked at as long as somebody reads it', () => {
   const paths = new LivePaths();
-  const [first, second] = [paths.add(F, {}), paths.add(F, {})];
+  const [first, second] = [paths.add(F, '1.1 a'), paths.add(F, '1.1 a')];
   expect(paths.due(0).map(({ path }) => path.key)).toEqual(['f']);
   first();
   expect(paths.count).toBe(1);
@@ -16,7 +16,7 @@ test('a path that is read live is looked at as long as somebody reads it', () =>
 
 test('what cannot be had is looked at less and less often, until it can', () => {
   const paths = new LivePaths();
-  paths.add(F, {});
+  paths.add(F, '1.1 a');
   const [path] = paths.due(0);
   const isDueAfter = (ms: number) => paths.due(performance.now() + ms).length === 1;
   const waits = Array.from({ length: 6 }, () => {

@@ -3,10 +3,13 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openAppend } from '../../src/client/index.ts';
 import { Core } from '../../src/core/core.ts';
+import { Forwarder } from '../../src/relay/forward.ts';
 import { Relay, type RelayOptions } from '../../src/relay/relay.ts';
 import { parseUpstream } from '../../src/relay/upstream-option.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
+import { ChaosProxy, NO_CHAOS } from '../support/chaos/proxy.ts';
 import { CollectingSink } from '../support/core/harness.ts';
+import { Random } from '../support/random.ts';
 import { startOrigin } from '../support/relay/origin.ts';
 import { headOf, rangeStart, ScriptedServer, say } from '../support/relay/scripted.ts';
 import { temporaryDirectory } from '../support/server/server.ts';
@@ -22,8 +25,10 @@ async function startRelay(options: Partial<RelayOptions> = {}) {
   const core = await Core.open(root, { durability: 'os', graceMs: 0, fileMode: 0o644 });
   const lines: string[] = [];
   const note = (detail: object, message: string) => void lines.push(`${message} ${JSON.stringify(detail)}`);
+  const forwarder = new Forwarder();
   const relay = new Relay({
     core,
+    forwarder,
     log: { debug: note, info: note },
     upstreams: [parseUpstream(origin.url(''))],
     headTimeoutMs: 30_000,
@@ -38,6 +43,7 @@ async function startRelay(options: Partial<RelayOptions> = {}) {
   onTestFinished(async () => {
     const closed = core.close();
     await relay.close();
+    forwarder.close();
     await closed;
   });
   return { origin, root, core, relay, lines };
@@ -179,6 +185,27 @@ describe('a pull', () => {
     const ready = relay.ready(F, { ...NOBODY, signal: client.signal });
     client.abort();
     await expect(ready).rejects.toMatchObject({ name: 'AbortError' });
+    // Nor is it fetched for nobody.
+    await waitFor(() => !relay.isFetching(F), 'it to be stopped');
+  });
+
+  test('of what is waited for begins anew for those who wait when what is in front of its server refuses it', async () => {
+    const origin = await startOrigin();
+    const refusing = await ScriptedServer.start((_request, socket) => say(socket, '403 No', {}, 'not now'));
+    const network = await ChaosProxy.start(origin.port, new Random(1), NO_CHAOS);
+    const { relay } = await startRelay({ upstreams: [parseUpstream(network.url(''))] });
+    const client = new AbortController();
+    onTestFinished(() => client.abort());
+    const waiter = { via: undefined, waitMs: 600_000, signal: client.signal };
+    expect(await relay.ready(F, waiter)).toBe('missing');
+    network.targetPort = Number(new URL(refusing.url).port);
+    network.resetAll();
+    await waitFor(() => !relay.isFetching(F), 'the pull to end');
+    network.targetPort = origin.port;
+    await fetch(origin.url('/f?verb=APPEND'), { method: 'PUT', body: 'here' });
+    const asked = origin.requests.length;
+    // Nobody asks again: it is waited for.
+    await waitFor(() => origin.requests.length > asked, 'another pull');
   });
 
   test('of what is waited for ends when nobody waits any more', async () => {

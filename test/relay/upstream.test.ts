@@ -65,3 +65,12 @@ describe('what an upstream is told besides', () => {
     expect(parseUpstream({ url: 'http://h', passAuthorization: true }).passesAuthorization).toBe(true);
   });
 });
+
+test('what was found to be a server of ours stays one, whatever is in front of it answers for a while', () => {
+  const upstream = upstreamOf('http://h');
+  upstream.kind = 'foreign';
+  expect(upstream.kind).toBe('foreign');
+  upstream.kind = 'ours';
+  upstream.kind = 'foreign';
+  expect(upstream.kind).toBe('ours');
+});

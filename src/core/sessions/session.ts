@@ -254,6 +254,8 @@ export class Session implements WriterOwner {
     clearTimeout(this.#grace);
     this.#writer.stop();
     await this.#writer.secured();
+    // A copy is whole when it is on the disk: nobody brings it again who knew that it is not.
+    if (this.#isCopying) await this.#writer.sync();
     // What is called finished must be there.
     const change = reason === 'finished' && this.#failure === undefined ? await this.#complete() : undefined;
     if (change !== undefined) this.lose(change);

@@ -13,6 +13,15 @@ export interface ForkRequest {
   subOffset: number;
 }
 
+/** What is copied from another server. */
+export interface CopyOrigin {
+  /** Generation of the file there. */
+  generation: number;
+  url: string;
+  /** The head of the answer of which it is the body, for whoever copies. */
+  answer: object | undefined;
+}
+
 /** What is to be made. */
 export interface CreateRequest {
   /** As it was given. */
@@ -22,8 +31,8 @@ export interface CreateRequest {
   expiresAt: string | undefined;
   isClosed: boolean;
   fork: ForkRequest | undefined;
-  /** Generation of the file on another server of which it is to be a copy. Default: it is none. */
-  copyOf?: number;
+  /** The file on another server of which it is to be a copy. Default: it is none. */
+  copyOf?: CopyOrigin;
   /** Whether nothing but content was brought: a file is to be stored there, whatever it is. */
   isUpload: boolean;
 }
@@ -53,7 +62,7 @@ export function initialState(
     version: 1,
     size,
     ...(type !== undefined && { contentType: type }),
-    ...(copyOf !== undefined && { copyOf }),
+    ...(copyOf !== undefined && { copyOf: copyOf.generation }),
     ...(isClosed && { closed: true as const }),
     ...(!ends && inherited?.expiry),
     ...(ttlSeconds !== undefined && { ttlSeconds }),

@@ -10,6 +10,7 @@ import { contentRange, multipartBody, rangesFor } from '../response/byte-ranges.
 import {
   assertChangeable,
   assertUnchanged,
+  copyTag,
   isConditional,
   isFresh,
   type Validators,
@@ -114,11 +115,13 @@ function lastModifiedOf({ stat }: OpenFile, { size }: StreamState): LastModified
 }
 
 /** Changes whenever what is sent does: with the bytes, when the file is made anew, when a stream is closed. */
-function tagOf({ stat }: OpenFile, { size, closed }: StreamState, isArray: boolean): string {
+function tagOf({ stat }: OpenFile, state: StreamState, isArray: boolean): string {
+  const { size, closed, copyOf, diverged } = state;
+  const forms = [...(closed === true ? ['c'] : []), ...(isArray ? ['a'] : [])];
+  // When it was written here tells nothing of what is there.
+  if (copyOf !== undefined && diverged !== true) return copyTag(size, copyOf, ...forms);
   const parts = [size, stat.mtimeNs, stat.generation].map((part) => part.toString(36));
-  if (closed === true) parts.push('c');
-  if (isArray) parts.push('a');
-  return `"${parts.join('-')}"`;
+  return `"${[...parts, ...forms].join('-')}"`;
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
-import type { Asker, Relay } from '../../relay/relay.ts';
+import { type Asker, isServed } from '../../relay/readiness.ts';
+import type { Relay } from '../../relay/relay.ts';
 import type { Upstream } from '../../relay/upstream.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { InvalidRequestError, StorageBusyError } from '../../wire/errors.ts';
@@ -26,7 +27,7 @@ export class ForkedFrom {
     const source = forkSourceOf(request, this.#prefix);
     if (source === undefined || this.#relay.upstreamOf(source) === undefined) return;
     const served = await this.#relay.ready(source, asker);
-    if (typeof served === 'object' && !served.isCaughtUp) {
+    if (isServed(served) && !served.isCaughtUp) {
       throw new StorageBusyError('what is to be forked is still being fetched');
     }
   }

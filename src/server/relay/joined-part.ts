@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Core } from '../../core/core.ts';
 import type { Reader } from '../../core/readers/reader.ts';
-import type { Served } from '../../relay/relay.ts';
+import type { Served } from '../../relay/readiness.ts';
 import { ResourceGoneError, StorageBusyError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { rangesFor } from '../response/byte-ranges.ts';

@@ -3,7 +3,7 @@ import type { Core } from '../../core/core.ts';
 import type { OpenFile } from '../../core/open-file.ts';
 import type { KeptAnswer } from '../../relay/kept-answer.ts';
 import type { Copied } from '../../relay/local-copy.ts';
-import type { Served } from '../../relay/relay.ts';
+import type { Served } from '../../relay/readiness.ts';
 import type { Upstream } from '../../relay/upstream.ts';
 import { RangeNotSatisfiableError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -57,12 +57,12 @@ export class KeptResponder {
     kept: Kept,
     signal: AbortSignal,
   ): Promise<void> {
-    const { answer, copied, via, upstream } = kept;
+    const { answer, copied, served, via, upstream } = kept;
     const url = upstream.urlOf(path);
     const isWhole = copied.outcome?.reason === 'finished';
     const headers = passedOn(answer.headers, FOR_THE_NEXT);
     reply.headers({
-      ...foreign(headers, isWhole ? 'hit' : 'fwd=miss; stored'),
+      ...foreign(headers, served.cacheStatus),
       ...referencesIn(headers, { request, upstream, url, prefix: this.#prefix }),
       via,
     });

@@ -88,18 +88,17 @@ function namesIn(connection: string | string[] | undefined): string[] {
     .flatMap((list) => list.split(',').map((name) => name.trim().toLowerCase()));
 }
 
-/** How a cache has answered (RFC 9211). */
-export type CacheStatus = 'hit' | 'fwd=miss; stored' | 'fwd=bypass';
-
 const POLICY = 'content-security-policy';
 
 /**
  * The headers of what a server answers that is none of ours: in a browser it is nobody's page, as all that is served here and
  * comes from others.
+ *
+ * @param cacheStatus how a cache has answered (RFC 9211)
  */
 export function foreign(
   headers: Readonly<Record<string, string | string[]>>,
-  status: CacheStatus,
+  cacheStatus: string,
 ): Record<string, string | string[]> {
   const { 'content-type': type = '', [POLICY]: policy, 'cache-status': caches } = headers;
   const own = userContentHeaders(String(type));
@@ -108,7 +107,7 @@ export function foreign(
     ...own,
     // Each of them holds.
     ...(policy !== undefined && { [POLICY]: [own[POLICY], policy].flat().filter(isText).join(', ') }),
-    'cache-status': [caches, `httpfstream; ${status}`].flat().filter(isText).join(', '),
+    'cache-status': [caches, `httpfstream; ${cacheStatus}`].flat().filter(isText).join(', '),
   };
 }
 

@@ -1,7 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
-import { type Asker, Relay, type Served } from '../../relay/relay.ts';
+import { Forwarder } from '../../relay/forward.ts';
+import type { OpenAnswer } from '../../relay/open-answer.ts';
+import { type Asker, isServed, type Served } from '../../relay/readiness.ts';
+import { Relay } from '../../relay/relay.ts';
 import { isCanonical, type Upstream } from '../../relay/upstream.ts';
 import type { UpstreamOption } from '../../relay/upstream-option.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
@@ -14,10 +17,12 @@ import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake, verbOf } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
 import { contentRange } from '../response/byte-ranges.ts';
+import { copyTag } from '../response/conditions.ts';
 import { contentTypeOf } from '../response/content-type.ts';
 import type { Range } from '../response/file-body.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
 import { sendStream } from '../response/send-bytes.ts';
+import { askerOf, Client, viaOf } from './client.ts';
 import { ForkedFrom } from './forked-from.ts';
 import { joinPart, partOfComing } from './joined-part.ts';
 import { type Kept, KeptResponder } from './kept-responder.ts';
@@ -69,6 +74,8 @@ type Found =
   | { way: 'joined'; served: Served; size: number; range?: Range }
   /** As the other server has answered: it is here, or under way. */
   | ({ way: 'kept' } & Omit<Kept, 'via' | 'upstream'>)
+  /** With the answer that was got for it, and is not kept. */
+  | { way: 'given'; answer: OpenAnswer }
   /** By dropping what is here. */
   | { way: 'forgotten' }
   /** By the other server. */
@@ -84,6 +91,7 @@ const THERE: Found = { way: 'there' };
  */
 export class RelayResponder {
   readonly #core: Core;
+  readonly #forwarder = new Forwarder();
   readonly #relay: Relay;
   readonly #tunnel: Tunnel;
   readonly #kept: KeptResponder;
@@ -108,6 +116,7 @@ export class RelayResponder {
     this.#relay = new Relay({
       core,
       log,
+      forwarder: this.#forwarder,
       upstreams,
       headTimeoutMs: HEAD_TIMEOUT_MS,
       silenceMs: SILENCE_MS,
@@ -121,7 +130,7 @@ export class RelayResponder {
     this.#forkedFrom = new ForkedFrom(this.#relay, prefix);
     this.#prefix = prefix;
     this.#longPollMs = longPollMs;
-    this.#tunnel = new Tunnel(server, appends, prefix);
+    this.#tunnel = new Tunnel(server, this.#forwarder, appends, prefix);
     this.#kept = new KeptResponder(core, prefix);
   }
 
@@ -132,8 +141,8 @@ export class RelayResponder {
 
   /** Fetches nothing more. */
   async close(): Promise<void> {
-    this.#tunnel.close();
     await this.#relay.close();
+    this.#forwarder.close();
   }
 
   /**
@@ -151,11 +160,11 @@ export class RelayResponder {
         if (request.method === 'PUT') await this.#forkedFrom.ready(request, askerOf(request, 0, client));
         return false;
       }
-      const via = this.#relay.viaOf(headerText(request.headers.via));
+      const via = this.#relay.viaOf(viaOf(request));
       const found = await this.#wayOf(request, path, upstream, client);
       if (found.way === 'here') {
         if (found.isLive === true && !request.raw.socket.destroyed) {
-          reply.raw.once('close', this.#relay.watch(path, headerText(request.headers.via)));
+          reply.raw.once('close', this.#relay.watch(path, viaOf(request)));
         }
         return false;
       }
@@ -163,9 +172,16 @@ export class RelayResponder {
         await this.#kept.send(request, reply, path, { ...found, via, upstream }, client.signal);
       } else if (found.way === 'joined') {
         await this.#join(request, reply, path, found, client.signal);
+      } else if (found.way === 'given') {
+        this.#tunnel.give(request, reply, found.answer.release(), {
+          upstream,
+          path,
+          via,
+          silenceMs: SILENCE_MS,
+        });
       } else if (found.way === 'forgotten') {
         this.#kept.assertMeant(request, await this.#relay.keptAt(path));
-        await this.#relay.forget(path);
+        await this.#relay.invalidate(path);
         await reply.code(204).send();
       } else {
         const { authorization } = found;
@@ -225,25 +241,27 @@ export class RelayResponder {
     if (path.isRoot || path.trailingSlash) return THERE;
     if (upstream.kind !== 'ours' && !isCanonical(writtenPath(request, this.#prefix, path), path))
       return THERE;
-    if (isFollow(request)) return { way: await this.#wayOfFollow(request, path, client) };
+    if (isFollow(request)) return this.#wayOfFollow(request, path, client);
     if (parameterOf(request, StreamQuery.live) !== undefined) {
-      const way = await this.#wayOfLive(request, path, client);
-      return way === 'here' ? { way, isLive: upstream.kind === 'ours' } : THERE;
+      const found = await this.#wayOfLive(request, path, client);
+      return found.way === 'here' ? { ...found, isLive: upstream.kind === 'ours' } : found;
     }
     if (upstream.kind !== 'ours' && isPersonal(request)) return THERE;
     const isGet = request.method === 'GET';
     const isWhole = isGet && !CONDITIONS.some((name) => name in request.headers);
     // For a part of what is not here the whole of it is not fetched.
+    const asker = askerOf(request, 0, client);
     const served = isWhole
-      ? await this.#ready(request, path, 0, client)
-      : await this.#relay.readyIfHere(path, askerOf(request, 0, client));
+      ? await this.#relay.ready(path, { ...asker, asksTo: 'read' })
+      : await this.#relay.readyIfHere(path, asker);
     if (served === undefined || served === 'missing') return THERE;
+    if (!isServed(served)) return { way: 'given', answer: served };
     // By now its kind is known.
     const kept = upstream.kind === 'ours' ? undefined : await this.#relay.keptAt(path);
     if (kept?.copied.outcome?.reason === 'finished') return { way: 'kept', ...kept, served };
     if (kept === undefined && served.isCaughtUp) return HERE;
     const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
-    const range = isPart ? partOfComing(request.headers, served, kept?.answer.strongTag ?? '') : undefined;
+    const range = isPart ? partOfComing(request.headers, served, tagOf(served, kept)) : undefined;
     if (!isWhole && range === undefined) return THERE;
     if (kept !== undefined) {
       return this.#relay.isFetching(path) ? { way: 'kept', ...kept, served, range } : THERE;
@@ -285,39 +303,35 @@ export class RelayResponder {
     );
   }
 
-  async #wayOfFollow(request: FastifyRequest, path: ResourcePath, client: Client): Promise<'here' | 'there'> {
+  async #wayOfFollow(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Found> {
     const { from = 0, lines, holdMs = 0, waitMs } = followRequestOf(request);
     // Which files were there one after the other is known there.
-    if (holdMs > 0) return 'there';
+    if (holdMs > 0) return THERE;
+    const asker: Asker = { ...askerOf(request, waitMs, client), follows: true };
     const isSubprotocol = request.headers['sec-websocket-protocol']?.includes(SUBPROTOCOL) === true;
     if (isHandshake(request) && !isSubprotocol) {
-      return (await this.#ready(request, path, 0, client)) === undefined ? 'there' : 'here';
+      return (await this.#relay.ready(path, { ...asker, waitMs: 0 })) === undefined ? THERE : HERE;
     }
-    const served = await this.#ready(request, path, waitMs, client);
-    if (served === undefined) return 'there';
+    const served = await this.#relay.ready(
+      path,
+      isHandshake(request) ? asker : { ...asker, asksTo: 'follow' },
+    );
+    if (served === undefined) return THERE;
     // It is made here as soon as it is there.
     if (served === 'missing') {
       client.stay();
-      return 'here';
+      return HERE;
     }
-    const isThere = lines === undefined && from >= 0 && from <= served.committed;
-    return isThere || served.isCaughtUp ? 'here' : 'there';
+    if (!isServed(served)) return { way: 'given', answer: served };
+    const isHere = lines === undefined && from >= 0 && from <= served.committed;
+    return isHere || served.isCaughtUp ? HERE : THERE;
   }
 
-  async #wayOfLive(request: FastifyRequest, path: ResourcePath, client: Client): Promise<'here' | 'there'> {
-    const served = await this.#ready(request, path, 0, client);
-    if (served === undefined || served === 'missing') return 'there';
+  async #wayOfLive(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Found> {
+    const served = await this.#relay.ready(path, { ...askerOf(request, 0, client), follows: true });
+    if (!isServed(served)) return THERE;
     const isFromBeginning = (parameterOf(request, StreamQuery.offset) ?? '-1') === '-1';
-    return served.isCaughtUp || isFromBeginning ? 'here' : 'there';
-  }
-
-  #ready(
-    request: FastifyRequest,
-    path: ResourcePath,
-    waitMs: number,
-    client: Client,
-  ): Promise<Served | 'missing' | undefined> {
-    return this.#relay.ready(path, askerOf(request, waitMs, client));
+    return served.isCaughtUp || isFromBeginning ? HERE : THERE;
   }
 
   /** Answers with what the file had when it was asked for, or a part of that, as it comes. */
@@ -338,44 +352,12 @@ export class RelayResponder {
       'content-type': type,
       'content-length': wanted.end - wanted.start,
       'cache-control': 'no-cache',
+      'accept-ranges': 'bytes',
+      etag: tagOf(served),
       ...statusHeaders(outcome?.status),
     });
     void sendStream(request, reply, body);
   }
-}
-
-/** Whether somebody is still there who has asked. */
-class Client {
-  readonly #aborter = new AbortController();
-  readonly #socket: FastifyRequest['raw']['socket'];
-  #stays = false;
-
-  constructor({ raw: { socket } }: FastifyRequest) {
-    this.#socket = socket;
-    socket.once('close', this.#abort);
-    if (socket.destroyed) this.#abort();
-  }
-
-  get signal(): AbortSignal {
-    return this.#aborter.signal;
-  }
-
-  /** Waits on, after the request has been given to others. */
-  stay(): void {
-    this.#stays = true;
-  }
-
-  release(): void {
-    if (this.#stays) return;
-    this.#socket.off('close', this.#abort);
-    this.#abort();
-  }
-
-  readonly #abort = (): void => this.#aborter.abort();
-}
-
-function askerOf({ headers: { via } }: FastifyRequest, waitMs: number, { signal }: Client): Asker {
-  return { via: headerText(via), waitMs, signal };
 }
 
 function isRead(request: FastifyRequest): boolean {
@@ -393,6 +375,8 @@ function isFollow(request: FastifyRequest): boolean {
   return request.method === 'GET' && (isHandshake(request) || verbOf(request) === 'FOLLOW');
 }
 
-function headerText(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value.join(', ') : value;
+/** The strong entity tag of what still comes; empty without one. */
+function tagOf({ size, generation }: Served, kept?: Pick<Kept, 'answer'>): string {
+  if (kept !== undefined) return kept.answer.strongTag;
+  return size === undefined || generation === undefined ? '' : copyTag(size, generation);
 }

@@ -2,7 +2,7 @@ import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server, Serve
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { GENERATION_HEADER } from '../../relay/first-contact.ts';
-import { answerTo, Forwarder } from '../../relay/forward.ts';
+import { answerTo, type Forwarder } from '../../relay/forward.ts';
 import type { Upstream } from '../../relay/upstream.ts';
 import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -75,26 +75,23 @@ export interface Passage {
 
 /** Passes requests and handshakes on to another server, and answers and bytes of both back, as they come. */
 export class Tunnel {
-  readonly #forwarder = new Forwarder();
+  readonly #forwarder: Forwarder;
   readonly #appends: ActiveConnections;
   readonly #sockets: ServerSockets;
   readonly #continues: Continues;
   readonly #prefix: string;
 
   /**
+   * @param forwarder makes the connections
    * @param appends which the server lets come to an end when it closes
    * @param prefix what stands before every resource's path in URLs; empty or `/…`
    */
-  constructor(server: Server, appends: ActiveConnections, prefix: string) {
+  constructor(server: Server, forwarder: Forwarder, appends: ActiveConnections, prefix: string) {
+    this.#forwarder = forwarder;
     this.#sockets = ServerSockets.of(server);
     this.#continues = Continues.of(server);
     this.#appends = appends;
     this.#prefix = prefix;
-  }
-
-  /** Closes the connections that nobody uses. */
-  close(): void {
-    this.#forwarder.close();
   }
 
   /**
@@ -138,6 +135,27 @@ export class Tunnel {
     }
   }
 
+  /**
+   * Gives an answer that was got already.
+   *
+   * @throws {UpstreamError} when it cannot be given
+   */
+  give(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    response: IncomingMessage,
+    passage: Omit<Passage, 'headers' | 'headTimeoutMs'>,
+  ): void {
+    allowIdle(request.raw.socket);
+    try {
+      const url = passage.upstream.urlOf(passage.path);
+      this.#answer(request, reply, response, url, passage, 'fwd=uri-miss');
+    } catch (error) {
+      response.destroy();
+      throw error;
+    }
+  }
+
   #begin(request: FastifyRequest, url: URL, { upstream, via, headers }: Passage): ClientRequest {
     const { raw } = request;
     const { kind } = upstream;
@@ -166,7 +184,8 @@ export class Tunnel {
     reply: FastifyReply,
     response: IncomingMessage,
     url: URL,
-    { upstream, via, silenceMs }: Passage,
+    { upstream, via, silenceMs }: Pick<Passage, 'upstream' | 'via' | 'silenceMs'>,
+    cacheStatus = 'fwd=bypass',
   ): void {
     const { socket } = request.raw;
     const { raw } = reply;
@@ -175,7 +194,7 @@ export class Tunnel {
     const isChunked = coding !== undefined && request.raw.httpVersion !== '1.0';
     const headers = passedOn(response.headers, FOR_THE_NEXT);
     reply.headers({
-      ...(upstream.kind === 'ours' ? headers : foreign(headers, 'fwd=bypass')),
+      ...(upstream.kind === 'ours' ? headers : foreign(headers, cacheStatus)),
       ...referencesIn(response.headers, { request, upstream, url, prefix: this.#prefix }),
       // Without chunks there are no trailers.
       ...((coding === undefined || isChunked) && framing),

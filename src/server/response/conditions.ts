@@ -15,6 +15,15 @@ export interface Validators {
 }
 
 /**
+ * The entity tag of the first bytes of a copy: the same wherever they are copied to, and while the rest still comes.
+ *
+ * @param generation of the file of which it is a copy
+ */
+export function copyTag(size: number, generation: number, ...others: readonly string[]): string {
+  return `"${[size.toString(36), generation.toString(36), ...others].join('-')}"`;
+}
+
+/**
  * Checks that a client still means what is there (`If-Match`, `If-Unmodified-Since`; RFC 9110, section 13).
  *
  * @throws {PreconditionFailedError} when it means something else

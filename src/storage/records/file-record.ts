@@ -31,6 +31,8 @@ export interface FileRecord {
   isForked?: true;
   /** When it was read or written last, in milliseconds since 1970, if its time to live begins anew then. */
   accessedMs?: number;
+  /** Of a copy of what is on another server: the URL there. */
+  copiedFrom?: string;
   /** Of a copy of an answer of a server that is none of ours: its head, for whoever has kept it. */
   answer?: object;
   /** Before which nobody needs to look whether it has expired, in milliseconds since 1970. */

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import http, { type IncomingMessage } from 'node:http';
 import Fastify from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { Forwarder } from '../../../src/relay/forward.ts';
 import { Upstream } from '../../../src/relay/upstream.ts';
 import { parseUpstream } from '../../../src/relay/upstream-option.ts';
 import { ActiveConnections } from '../../../src/server/active-connections.ts';
@@ -120,9 +121,10 @@ describe('an answer that is passed on', () => {
 /** Passes everything on. */
 async function startTunnel(url: string, limits: Pick<Passage, 'headTimeoutMs' | 'silenceMs'>) {
   const app = Fastify();
-  const tunnel = new Tunnel(app.server, new ActiveConnections(1000), '');
+  const forwarder = new Forwarder();
+  const tunnel = new Tunnel(app.server, forwarder, new ActiveConnections(1000), '');
   const upstream = new Upstream(parseUpstream(url));
-  onTestFinished(() => tunnel.close());
+  onTestFinished(() => forwarder.close());
   app.get('/*', async (request, reply) => {
     const path = ResourcePath.parse(request.url);
     await tunnel.pass(request, reply, { upstream, path, via: '1.1 x', headers: {}, ...limits });

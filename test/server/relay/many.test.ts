@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -9,6 +9,7 @@ import { smallDisks } from '../../support/disk/small-disk.ts';
 import { pattern } from '../../support/pattern.ts';
 import { Random } from '../../support/random.ts';
 import { startOrigin, startRelay } from '../../support/relay/origin.ts';
+import { chunked, headOf, ScriptedServer, say } from '../../support/relay/scripted.ts';
 import { InProcessServer } from '../../support/server/restartable-server.ts';
 import { waitFor, waitForSize } from '../../support/wait-for.ts';
 import { Peer } from '../../support/websocket/peer.ts';
@@ -158,4 +159,30 @@ test('what was read longest ago makes room for what comes, also for the next ser
   await read('/d');
   await waitFor(async () => !(await isHere('a')), 'room to be made again');
   expect([await isHere('c'), await isHere('d')]).toEqual([true, true]);
+});
+
+test('what is empty makes room, too, and what was not kept in the end takes none', async () => {
+  const server = await ScriptedServer.start(({ line }, socket) => {
+    const fresh = { 'Cache-Control': 'max-age=600' };
+    if (!line.includes('long'))
+      say(socket, '200 OK', fresh, line.includes('good') ? pattern(0, 100_000) : '');
+    else {
+      socket.write(headOf('200 OK', { 'Transfer-Encoding': 'chunked', ...fresh }));
+      socket.write(chunked(pattern(0, 200_000)));
+    }
+  });
+  const relay = await startRelay(server.url, { upstreamKeepBytes: 250_000, upstreamMaxBytes: 150_000 });
+  const read = (name: string) =>
+    fetch(relay.url(name)).then(
+      (response) => response.arrayBuffer().catch(() => undefined),
+      () => undefined,
+    );
+  const files = () => readdir(relay.root).then((names) => names.filter((name) => !name.startsWith('.')));
+  await read('/good');
+  for (const name of ['/long1', '/long2', '/long3']) await read(name);
+  await read('/good2');
+  expect((await files()).sort()).toEqual(['good', 'good2']);
+  for (let count = 0; count < 20; count++) await read(`/empty${count}`);
+  await waitFor(async () => !(await files()).includes('good'), 'room to be made');
+  expect(await files()).toContain('good2');
 });

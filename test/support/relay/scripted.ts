@@ -25,10 +25,10 @@ export class ScriptedServer {
     this.#server = net.createServer((socket) => this.#serve(socket));
   }
 
-  /** Runs one until the test is over. */
-  static async start(script: Script): Promise<ScriptedServer> {
+  /** Runs one until the test is over. Default: on a port that is free. */
+  static async start(script: Script, port = 0): Promise<ScriptedServer> {
     const server = new ScriptedServer(script);
-    server.#server.listen(0, '127.0.0.1');
+    server.#server.listen(port, '127.0.0.1');
     await new Promise((resolve) => server.#server.once('listening', resolve));
     onTestFinished(() => void server.#server.close());
     return server;

@@ -1,0 +1,118 @@
+import type { IncomingMessage } from 'node:http';
+import { UpstreamError, UpstreamTimeoutError } from '../wire/errors.ts';
+
+/** An answer whose body has not been read, or in part. */
+export class OpenAnswer {
+  readonly #response: IncomingMessage;
+  readonly #signal: AbortSignal;
+  readonly #silenceMs: number;
+
+  /**
+   * @param signal breaks it off when it aborts
+   * @param silenceMs longest time without a byte, in milliseconds
+   */
+  constructor(response: IncomingMessage, signal: AbortSignal, silenceMs: number) {
+    this.#response = response;
+    this.#signal = signal;
+    this.#silenceMs = silenceMs;
+    // Nobody may be reading when it breaks.
+    response.on('error', ignore);
+    signal.addEventListener('abort', this.#abort, { once: true });
+    response.once('close', () => signal.removeEventListener('abort', this.#abort));
+  }
+
+  get status(): number {
+    return this.#response.statusCode as number;
+  }
+
+  /** Names in lower case; what came several times is joined. */
+  get headers(): Readonly<Record<string, string>> {
+    const entries = Object.entries(this.#response.headers);
+    return Object.fromEntries(entries.map(([name, value]) => [name, String(value)]));
+  }
+
+  /** How many bytes it has, as it says. */
+  get length(): number | undefined {
+    const { 'content-length': length } = this.#response.headers;
+    return length === undefined ? undefined : Number(length);
+  }
+
+  /** Whether it is one of success. */
+  get isOk(): boolean {
+    return this.status >= 200 && this.status <= 299;
+  }
+
+  /**
+   * All of a body that is short, which stays to be read.
+   *
+   * @param maxBytes how long it may be; undefined for a longer one, and for one that does not say how long it is
+   */
+  async peek(maxBytes: number): Promise<string | undefined> {
+    const response = this.#response;
+    const { length = Number.POSITIVE_INFINITY } = this;
+    if (length > maxBytes) return undefined;
+    await new Promise<void>((resolve) => {
+      const look = () => {
+        if (response.readableLength < length && !response.closed) return;
+        response.off('readable', look).off('close', look);
+        resolve();
+      };
+      response.on('readable', look).on('close', look);
+      look();
+    });
+    const bytes = response.read() as Buffer | null;
+    // Before the end is told: it is not the end any more.
+    if (bytes !== null) response.unshift(bytes);
+    return bytes?.toString() ?? '';
+  }
+
+  /**
+   * Reads the body.
+   *
+   * @param take called with the bytes, which are its own; returns false when it takes no more until {@link resume}
+   * @throws {UpstreamTimeoutError} when nothing comes for too long
+   * @throws what breaks it
+   */
+  consume(take: (bytes: Buffer) => boolean): Promise<void> {
+    const response = this.#response;
+    return new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        if (response.isPaused()) timer.refresh();
+        else response.destroy(new UpstreamTimeoutError('the answer has stalled'));
+      }, this.#silenceMs);
+      response
+        .on('data', (bytes: Buffer) => {
+          timer.refresh();
+          if (!take(bytes)) response.pause();
+        })
+        .once('end', resolve)
+        .once('error', reject)
+        .once('close', () => {
+          clearTimeout(timer);
+          reject(new UpstreamError('the answer was cut'));
+        });
+      if (response.closed) response.emit('close');
+    });
+  }
+
+  /** Goes on after a pause. */
+  resume(): void {
+    this.#response.resume();
+  }
+
+  /** Gives it to somebody else, who reads it from its beginning. */
+  release(): IncomingMessage {
+    this.#signal.removeEventListener('abort', this.#abort);
+    return this.#response;
+  }
+
+  /** Lets it go, with its connection if it has not ended. */
+  cancel(): void {
+    if (!this.#response.complete) this.#response.destroy();
+    else this.#response.resume();
+  }
+
+  readonly #abort = (): void => void this.#response.destroy(this.#signal.reason as Error);
+}
+
+function ignore(): void {}

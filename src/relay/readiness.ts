@@ -1,0 +1,91 @@
+import type { Part } from './fetching.ts';
+import { OpenAnswer } from './open-answer.ts';
+import { isAboutTheWay, isValidated, stored, type Verdict } from './verdict.ts';
+
+/** Who asks for a path. */
+export interface Asker {
+  /** The servers through which the request has come (`Via`). */
+  via: string | undefined;
+  /** How long it waits for what is not there, in milliseconds. */
+  waitMs: number;
+  /** Whether it follows: nothing is a part for it, since it gets what comes. */
+  follows?: boolean;
+  /** Whether it wants what was held against what is there. */
+  revalidates?: boolean;
+  /** What it would ask there: it can be given the answer to that which is not kept, if it is the first to ask. */
+  asksTo?: 'read' | 'follow';
+  /** Aborts when nobody asks any more. */
+  signal: AbortSignal;
+}
+
+/** What is no answer for everybody. */
+export type Wanted = Pick<Asker, 'waitMs' | 'revalidates'>;
+
+/** What is here of a path. */
+export interface Served extends Part {
+  /** Whether everything is here that was there when it was asked for. */
+  isCaughtUp: boolean;
+  /** How it has come to be here (RFC 9211). */
+  cacheStatus: string;
+}
+
+/** What becomes of a request for a path. */
+export type Readiness =
+  /** It can be read from here. */
+  | Served
+  /** It is not there, and is waited for. */
+  | 'missing'
+  /** It is not kept, and this is the answer. */
+  | OpenAnswer
+  /** It is to be passed on. */
+  | undefined;
+
+/** What is here is served though nobody can be asked. */
+export const STALE = stored('fwd=stale');
+
+/** Everything is here. */
+const ALL: Omit<Served, 'cacheStatus'> = {
+  generation: undefined,
+  type: undefined,
+  committed: Number.POSITIVE_INFINITY,
+  size: undefined,
+  isFinal: false,
+  isCaughtUp: true,
+};
+
+/** @throws why it has failed */
+export function readinessOf(
+  verdict: Verdict,
+  cacheStatus: string = verdict.kind === 'stored' ? verdict.use : '',
+): Served | undefined {
+  if (verdict.kind === 'failed') throw verdict.error;
+  return verdict.kind === 'stored' ? { ...ALL, cacheStatus } : undefined;
+}
+
+/** What is here of what is being fetched. */
+export function servedPart(part: Part, isFirst: boolean): Served {
+  return {
+    ...part,
+    isCaughtUp: part.size !== undefined && part.committed >= part.size,
+    cacheStatus: `fwd=uri-miss; stored${isFirst ? '' : '; collapsed'}`,
+  };
+}
+
+/** How it has come to be here for somebody who has joined. */
+export function collapsed(verdict: Verdict): string {
+  if (verdict.kind !== 'stored') return '';
+  return verdict.use === 'hit' ? verdict.use : `${verdict.use}; collapsed`;
+}
+
+/** Whether what was found out for one who has asked by way of these servers is an answer for another one. */
+export function holdsFor(verdict: Verdict, via: string, asker: Wanted, asksVia: string): boolean {
+  if (verdict.kind === 'unknown') return false;
+  // It is waited for.
+  if (verdict.kind === 'failed' && asker.waitMs > 0) return false;
+  if (isAboutTheWay(verdict) && via !== asksVia) return false;
+  return asker.revalidates !== true || isValidated(verdict);
+}
+
+export function isServed(readiness: Readiness): readiness is Served {
+  return typeof readiness === 'object' && !(readiness instanceof OpenAnswer);
+}

@@ -1,0 +1,78 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { Core } from '../../src/core/core.ts';
+import { Fetching, type Source } from '../../src/relay/fetching.ts';
+import { Forwarder } from '../../src/relay/forward.ts';
+import { KeptCopies } from '../../src/relay/kept-copies.ts';
+import { Upstream } from '../../src/relay/upstream.ts';
+import { parseUpstream } from '../../src/relay/upstream-option.ts';
+import { AppendFile } from '../../src/storage/stored-file.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const F = ResourcePath.parse('/f');
+
+const MIB = 1024 * 1024;
+
+async function start(contentType: string | undefined) {
+  const root = await temporaryDirectory();
+  const core = await Core.open(root, { durability: 'os', graceMs: 0, fileMode: 0o644 });
+  onTestFinished(() => core.close());
+  const log = { debug: () => undefined, info: () => undefined };
+  const fetching = new Fetching(
+    F,
+    new Upstream(parseUpstream('http://h')),
+    {},
+    {
+      core,
+      copies: new KeptCopies(core, Number.MAX_SAFE_INTEGER),
+      log,
+      forwarder: new Forwarder(),
+      headTimeoutMs: 1000,
+      silenceMs: 1000,
+      maxBytes: Number.MAX_SAFE_INTEGER,
+    },
+  );
+  const stops: (Error | undefined)[] = [];
+  const source: Source = { resume: () => undefined, stop: (error) => stops.push(error) };
+  fetching.found(undefined, false);
+  const lease = await fetching.append(undefined, { generation: 7, contentType }, source);
+  return { root, core, fetching, lease, stops };
+}
+
+describe('of JSON', () => {
+  test('a value that never ends is not waited for', async () => {
+    const { fetching, lease, stops } = await start('application/json');
+    fetching.take(Buffer.from('{"a":1}\n"'));
+    for (let bytes = 0; bytes < 16 * MIB; bytes += MIB) fetching.take(Buffer.alloc(MIB, 'x'));
+    expect(stops[0]?.message).toContain('a value has more than');
+    await lease.end('shutdown');
+  });
+
+  test('what ends in the middle of a value has not finished', async () => {
+    const { root, fetching, lease } = await start('application/json');
+    fetching.take(Buffer.from('{"a":1}\n{"b'));
+    await expect(fetching.end({ reason: 'finished' })).rejects.toMatchObject({ code: 'HFS_UPSTREAM' });
+    await lease.end('shutdown');
+    expect(await readFile(path.join(root, 'f'), 'utf8')).toBe('{"a":1}\n');
+  });
+});
+
+test('a copy is called whole when it is on the disk, not sooner', async () => {
+  const { fetching } = await start(undefined);
+  const outcomes: (string | undefined)[] = [];
+  const sync = AppendFile.prototype.sync;
+  const spy = vi.spyOn(AppendFile.prototype, 'sync').mockImplementation(async function (this: AppendFile) {
+    const copied = await fetching.copy.look();
+    outcomes.push(typeof copied === 'object' ? copied.outcome?.reason : 'nothing');
+    return sync.call(this);
+  });
+  onTestFinished(() => spy.mockRestore());
+  fetching.take(Buffer.from('content'));
+  await waitFor(() => fetching.committed === 7, 'the bytes');
+  await fetching.end({ reason: 'finished' });
+  expect(outcomes).toEqual([undefined]);
+  expect(await fetching.copy.look()).toMatchObject({ outcome: { reason: 'finished' }, size: 7 });
+});
