@@ -5,7 +5,6 @@ import {
   type FollowStream,
   follow,
   HttpfstreamError,
-  ResourceNotFoundError,
   UnexpectedStatusError,
 } from '../../../src/client/index.ts';
 import { pattern } from '../pattern.ts';
@@ -105,10 +104,7 @@ async function isOpened(stream: FollowStream): Promise<boolean> {
     return true;
   } catch (error) {
     const isAway =
-      error instanceof UnexpectedStatusError
-        ? error.status >= BAD_GATEWAY
-        : // While the appender is away a relay may take the file for one that is not there.
-          error instanceof ConnectionError || error instanceof ResourceNotFoundError;
+      error instanceof UnexpectedStatusError ? error.status >= BAD_GATEWAY : error instanceof ConnectionError;
     if (isAway) return false;
     throw error;
   }
