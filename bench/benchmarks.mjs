@@ -7,6 +7,7 @@ import { cProgramsMissing } from './c-programs.mjs';
 import { makeClientBenchmarks } from './client-benchmarks.mjs';
 import { makeManyBenchmarks } from './many-benchmarks.mjs';
 import { openFilesLimit } from './process-stats.mjs';
+import { makeRelayBenchmarks } from './relay-benchmarks.mjs';
 import { makeStreamBenchmarks } from './stream-benchmarks.mjs';
 import { NOT_HIGHER, NOT_LOWER } from './targets.mjs';
 
@@ -52,6 +53,7 @@ export function makeBenchmarks({ quick, large }) {
     largeFile(sized(1024 * MIB, 128 * MIB)),
     smallFile(sized(5, 1)),
     ...makeStreamBenchmarks({ quick }),
+    ...makeRelayBenchmarks({ quick }),
     ...makeClientBenchmarks({ quick, large }),
   ];
 }

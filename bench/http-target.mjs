@@ -2,7 +2,8 @@
 //
 //   node http-target.mjs PORT
 //
-// GET /N answers with N bytes, and GET /small with a few; any other request with how many bytes its body had.
+// GET /N answers with N bytes, and so does GET /ANYTHING/N, with `no-store` if that is said; GET /small with a few; any
+// other request with how many bytes its body had.
 
 import http from 'node:http';
 
@@ -21,7 +22,8 @@ const server = http.createServer((request, response) => {
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': SMALL.length });
     response.end(SMALL);
   } else {
-    sendBytes(response, Number(request.url.slice(1)));
+    if (request.url.includes('no-store')) response.setHeader('cache-control', 'no-store');
+    sendBytes(response, Number(request.url.split('/').at(-1)));
   }
 });
 server.listen(Number(process.argv[2]), '127.0.0.1');

@@ -35,6 +35,24 @@ export function writeStaticConfig(directory, root, port) {
   );
 }
 
+/** Writes a configuration that passes everything on as it comes, and keeps nothing; returns nginx's arguments. */
+export function writeProxyConfig(directory, upstream, port) {
+  return writeConfig(
+    directory,
+    '',
+    `
+  tcp_nodelay on;
+  server {
+    listen 127.0.0.1:${port};
+    location / {
+      proxy_pass ${upstream};
+      proxy_http_version 1.1;
+      proxy_buffering off;
+    }
+  }`,
+  );
+}
+
 /**
  * Writes a configuration that publishes at `/pub` and subscribes at `/sub`, in
  * memory; returns nginx's arguments.

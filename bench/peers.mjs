@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compile, cProgramsMissing } from './c-programs.mjs';
-import { findNginx, hasNchan, writeNchanConfig, writeStaticConfig } from './nginx.mjs';
+import { findNginx, hasNchan, writeNchanConfig, writeProxyConfig, writeStaticConfig } from './nginx.mjs';
 import { endProcess, freePort, startProcess, stopProcess, waitForPort } from './processes.mjs';
 
 const CHECKOUT = fileURLToPath(new URL('..', import.meta.url));
@@ -59,6 +59,7 @@ function httpfstreamOf(directory, title) {
       [
         ...[serverOf(directory), '-root', root, '-http', `127.0.0.1:${port}`, '-log-level', 'error'],
         ...(traffic.isDurable ? ['-durability', 'disk'] : []),
+        ...(traffic.upstream === undefined ? [] : ['-upstream', traffic.upstream]),
       ],
     ],
   };
@@ -101,6 +102,14 @@ const OTHERS = {
     title: 'nginx',
     isInstalled: () => findNginx() !== undefined,
     launch: ({ directory, root, port }) => [findNginx(), writeStaticConfig(directory, root, port)],
+  },
+  nginxProxy: {
+    title: 'nginx proxy',
+    isInstalled: () => findNginx() !== undefined,
+    launch: ({ directory, port, traffic }) => [
+      findNginx(),
+      writeProxyConfig(directory, traffic.upstream, port),
+    ],
   },
   durableStreams: {
     title: 'durable-streams',

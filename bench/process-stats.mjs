@@ -1,6 +1,6 @@
 // What a process uses, as Linux tells it; elsewhere the figures are undefined.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 /** Linux reports processor time to programs in this unit on every architecture. */
 const TICKS_PER_SECOND = 100;
@@ -20,10 +20,35 @@ export function residentBytes(pid) {
   return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
 }
 
+/** Bytes that the process has written so far, to files and sockets. */
+export function writtenBytes(pid) {
+  const bytes = /^wchar: (\d+)/m.exec(read(`/proc/${pid}/io`) ?? '')?.[1];
+  return bytes === undefined ? undefined : Number(bytes);
+}
+
+/** How many sockets the process has open, those on which it listens among them. */
+export function openSockets(pid) {
+  try {
+    const directory = `/proc/${pid}/fd`;
+    return readdirSync(directory).filter((name) => isSocket(`${directory}/${name}`)).length;
+  } catch {
+    return undefined;
+  }
+}
+
 /** How many files and sockets this process, and so each child of it, may have open. */
 export function openFilesLimit() {
   const limit = /^Max open files\s+(\d+)/m.exec(read('/proc/self/limits') ?? '')?.[1];
   return limit === undefined ? 1024 : Number(limit);
+}
+
+function isSocket(path) {
+  try {
+    return readlinkSync(path).startsWith('socket:');
+  } catch {
+    // It was closed meanwhile.
+    return false;
+  }
 }
 
 function read(path) {

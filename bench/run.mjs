@@ -94,7 +94,8 @@ async function runBenchmark(benchmark, peers, { runs, syncMs }) {
   const { name, title, figures, skipped, areClients } = benchmark;
   const results = {};
   if (skipped === undefined) {
-    const present = withBaseline(benchmark.peers).filter((peer) => peers[peer]?.isInstalled());
+    const names = benchmark.isNew ? benchmark.peers : withBaseline(benchmark.peers);
+    const present = names.filter((peer) => peers[peer]?.isInstalled());
     for (const peer of present) results[peer] = { runs: [], median: {} };
     for (let run = 0; run < runs; run++) {
       for (const peer of run % 2 === 0 ? present : present.toReversed()) {

@@ -1,15 +1,24 @@
 import net from 'node:net';
 import { whileProgressing } from './progress.mjs';
 import { measureUsage } from './usage.mjs';
+import { watchMemory } from './watch-memory.mjs';
 
 const buffer = Buffer.alloc(1024 * 1024);
 
-/** Gets a file twice over one connection each, and times the second. */
-export async function download({ target, path, fileBytes }) {
-  await get(target, path, fileBytes);
+/**
+ * Gets a file twice over one connection each, and times the second; with `warmUpPath` another one, of the same length,
+ * beforehand.
+ */
+export async function download({ target, path, warmUpPath = path, fileBytes }) {
+  await get(target, warmUpPath, fileBytes);
   const usage = measureUsage(target.pid);
-  await get(target, path, fileBytes);
-  return { ...usage(), bytes: fileBytes };
+  const memory = watchMemory(target.pid);
+  try {
+    await get(target, path, fileBytes);
+  } finally {
+    memory.stop();
+  }
+  return { ...usage(), bytes: fileBytes, serverPeakGrowthBytes: memory.peakGrowthBytes };
 }
 
 async function get({ port }, path, fileBytes) {

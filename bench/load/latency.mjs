@@ -10,15 +10,19 @@ const SETTLE_MS = 200;
 /**
  * Sends messages at a fixed rate and takes the time from the call that sends
  * one to the read that brings it, for each message and follower. Messages may
- * come merged: which have arrived is told by the number of bytes.
+ * come merged: which have arrived is told by the number of bytes. With `appendPort` they are appended to another server
+ * than the one that is followed.
  */
 export async function latency(parameters) {
   await pass('warm-up', { ...parameters, messages: parameters.warmUpMessages });
   return pass('timed', parameters);
 }
 
-async function pass(name, { target, messages, messageBytes, messagesPerSecond, followers }) {
-  const appender = await Appender.open(target, name);
+async function pass(
+  name,
+  { target, appendPort = target.port, messages, messageBytes, messagesPerSecond, followers },
+) {
+  const appender = await Appender.open({ ...target, port: appendPort }, name);
   const readers = await openFollowers(target, name, followers);
   await delay(SETTLE_MS);
 

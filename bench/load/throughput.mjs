@@ -17,6 +17,8 @@ const POLL_MS = 1;
  * the file, too, where the server keeps one: whoever sends before it writes has
  * its work still to do.
  *
+ * With `appendPort` it is appended to another server than the one that is followed.
+ *
  * Before the clock starts, `warmUpMessages` go the same way to another resource.
  */
 export async function throughput(parameters) {
@@ -26,8 +28,8 @@ export async function throughput(parameters) {
   return pass('timed', parameters);
 }
 
-async function pass(name, { target, messages, messageBytes, followers, stalled }) {
-  const appender = await Appender.open(target, name);
+async function pass(name, { target, appendPort = target.port, messages, messageBytes, followers, stalled }) {
+  const appender = await Appender.open({ ...target, port: appendPort }, name);
   const readers = await openFollowers(target, name, followers);
   const sleepers = await openFollowers(target, name, stalled);
   for (const sleeper of sleepers) sleeper.stall();

@@ -5,15 +5,14 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { warmPageCache } from '../page-cache.mjs';
-import { residentBytes } from '../process-stats.mjs';
 import { HttpConnection } from './http-connection.mjs';
 import { httpRequest } from './http-request.mjs';
 import { whileProgressing } from './progress.mjs';
 import { measureUsage } from './usage.mjs';
+import { watchMemory } from './watch-memory.mjs';
 
 const BLOCK = Buffer.alloc(1024 * 1024, 'httpfstream ');
 const WAIT_SECONDS = 30;
-const SAMPLE_MS = 100;
 
 /** One upload over plain HTTP of what is known beforehand, and one follower over plain HTTP; over when it has everything. */
 export async function upload({ target, fileBytes, curl, temporaryDirectory }) {
@@ -108,18 +107,4 @@ function writeSource(file, bytes) {
   } finally {
     closeSync(fd);
   }
-}
-
-/** Looks at the server's memory again and again: what was there and went is growth, too. */
-function watchMemory(pid) {
-  const before = residentBytes(pid);
-  const watch = {
-    peakGrowthBytes: before === undefined ? undefined : 0,
-    stop: () => clearInterval(timer),
-  };
-  const timer = setInterval(() => {
-    const now = residentBytes(pid);
-    if (now !== undefined) watch.peakGrowthBytes = Math.max(watch.peakGrowthBytes, now - before);
-  }, SAMPLE_MS);
-  return watch;
 }

@@ -90,6 +90,8 @@ class FollowedFile {
     stream.on('waiting', miss);
     try {
       const opening = await new Promise<FollowOpening>((resolve, reject) => {
+        // What comes with the opening is of the appender.
+        stream.once('open', () => stream.off('waiting', miss));
         stream.once('open', resolve).once('error', reject).once('close', reject);
       });
       fetching.upstream.reachability.answered();

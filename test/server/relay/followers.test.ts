@@ -178,6 +178,20 @@ describe('an end at the origin is the end at three relays', () => {
     expect(await textOf(follower)).toBe('here');
   });
 
+  test('who comes while the appender is away gets what is there', async () => {
+    const origin = await startOrigin({ graceMs: 60_000 });
+    const relay = await startRelay(origin.url(''));
+    const peer = await V2Peer.append(origin.url('/f'), { session: sessionOf('a') });
+    await peer.append('one', 3);
+    const watcher = await V2Peer.follow(origin.url('/f'));
+    peer.websocket.terminate();
+    await watcher.until(() => watcher.story.includes('waiting'), 'the origin to notice');
+    const follower = follow(relay.url('/f'), { retry: false });
+    const [chunk] = await once(follower, 'data');
+    expect(String(chunk)).toBe('one');
+    follower.destroy();
+  });
+
   test('the appender was lost and may come back: waiting, and live', async () => {
     const origin = await startOrigin({ graceMs: 60_000 });
     const relay = await startRelay(origin.url(''));

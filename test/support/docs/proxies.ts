@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
-import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
+import { accepts, freePort } from '../programs/ports.ts';
 import { startProgram } from '../programs/program.ts';
 import { temporaryDirectory } from '../server/server.ts';
 import { waitFor } from '../wait-for.ts';
@@ -124,20 +124,4 @@ export async function startProxy(
   await waitFor(async () => hasEnded || (await accepts(port)), `${kind.name} to listen`);
   if (hasEnded) throw new Error(`${kind.name} ended: ${(await proxy.ended).stderr}`);
   return `http://127.0.0.1:${port}`;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect(port, '127.0.0.1');
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    socket.once('connect', () => socket.destroy());
-  });
 }

@@ -1,0 +1,157 @@
+import { readFile, stat } from 'node:fs/promises';
+import http from 'node:http';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { smallDisks } from '../../support/disk/small-disk.ts';
+import { get, head } from '../../support/http/request.ts';
+import { pattern } from '../../support/pattern.ts';
+import { startRelay } from '../../support/relay/origin.ts';
+import {
+  headOf,
+  rangeStart,
+  type Script,
+  type ScriptedRequest,
+  ScriptedServer,
+  say,
+} from '../../support/relay/scripted.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const SIZE = 300_000;
+
+const BODY = pattern(0, SIZE);
+
+const ETAG = { ETag: '"one"' };
+
+async function pair(script: Script, options: Parameters<typeof startRelay>[1] = {}) {
+  const server = await ScriptedServer.start(script);
+  const relay = await startRelay(server.url, options);
+  return { server, relay };
+}
+
+const isHere = (root: string, name: string) =>
+  stat(path.join(root, name)).then(
+    () => true,
+    () => false,
+  );
+
+/** Answers with the rest of the body from where it is asked for. */
+function startBody(request: ScriptedRequest, socket: Parameters<Script>[1]): number {
+  const start = rangeStart(request);
+  const part = {
+    'Content-Length': SIZE - start,
+    'Content-Range': `bytes ${start}-${SIZE - 1}/${SIZE}`,
+    ...ETAG,
+  };
+  const { 'Content-Range': _, ...whole } = part;
+  socket.write(start === 0 ? headOf('200 OK', whole) : headOf('206 Partial Content', part));
+  return start;
+}
+
+test('a connection that is reset is gone on with as one that is cut', async () => {
+  const { server, relay } = await pair((request, socket) => {
+    const start = startBody(request, socket);
+    if (request.number > 0) socket.write(BODY.subarray(start));
+    // Once it has got there, or the reset would take it away.
+    else socket.write(BODY.subarray(0, 80_000), () => void reset());
+    const reset = async () => {
+      const hasCome = async () => (await sizeOf(path.join(relay.root, 'f'))) === 80_000;
+      await waitFor(hasCome, 'the first part');
+      socket.resetAndDestroy();
+    };
+  });
+  expect((await get(relay.url('/f'))).body.equals(BODY)).toBe(true);
+  expect(server.requests[1]?.headers).toMatchObject({ range: 'bytes=80000-', 'if-range': '"one"' });
+});
+
+async function sizeOf(file: string): Promise<number> {
+  return (await stat(file).catch(() => undefined))?.size ?? 0;
+}
+
+test('for a head, or a part, of what is not here nothing is fetched', async () => {
+  const { server, relay } = await pair(({ line, headers }, socket) => {
+    if (line.startsWith('HEAD')) socket.write(headOf('200 OK', { 'Content-Length': SIZE, ...ETAG }));
+    else if (headers.range === 'bytes=10-19') {
+      const range = { 'Content-Range': `bytes 10-19/${SIZE}`, ...ETAG };
+      say(socket, '206 Partial Content', range, BODY.subarray(10, 20));
+    } else say(socket, '200 OK', ETAG, BODY);
+  });
+  const { status, headers } = await head(relay.url('/f'));
+  expect([status, headers['content-length']]).toEqual([200, String(SIZE)]);
+  const part = await get(relay.url('/f'), { range: 'bytes=10-19' });
+  expect([part.status, part.body.equals(BODY.subarray(10, 20))]).toEqual([206, true]);
+  expect(server.requests.map(({ line, headers: { range } }) => [line, range])).toEqual([
+    ['HEAD /f', undefined],
+    ['GET /f', 'bytes=10-19'],
+  ]);
+  expect(await isHere(relay.root, 'f')).toBe(false);
+});
+
+test('a redirect to somebody else leads there, and is not followed', async () => {
+  const other = await ScriptedServer.start((_request, socket) => say(socket, '200 OK', {}, 'other'));
+  const { relay } = await pair((_request, socket) =>
+    say(socket, '302 Found', { Location: `${other.url}/x` }, ''),
+  );
+  const { status, headers } = await get(relay.url('/f'));
+  expect([status, headers.location]).toEqual([302, `${other.url}/x`]);
+  expect(other.requests).toHaveLength(0);
+});
+
+test('trailers of what is passed on are passed on', async () => {
+  const { relay } = await pair((_request, socket) => {
+    const coding = { 'Transfer-Encoding': 'chunked', Trailer: 'X-Sum', 'Cache-Control': 'no-store' };
+    socket.write(`${headOf('200 OK', coding)}4\r\nbody\r\n0\r\nX-Sum: 42\r\n\r\n`);
+  });
+  const answer = await new Promise<http.IncomingMessage>((resolve, reject) => {
+    http.get(relay.url('/f'), { agent: false }, resolve).once('error', reject);
+  });
+  expect(String(Buffer.concat(await answer.toArray()))).toBe('body');
+  expect(answer.trailers).toEqual({ 'x-sum': '42' });
+});
+
+test('each piece of a stream of events goes on at once, to each who asks', async () => {
+  let goOn: () => void = () => undefined;
+  const { relay } = await pair((_request, socket) => {
+    const type = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' };
+    socket.write(`${headOf('200 OK', { 'Transfer-Encoding': 'chunked', ...type })}b\r\ndata: one\n\n\r\n`);
+    goOn = () => socket.write('b\r\ndata: two\n\n\r\n0\r\n\r\n');
+  });
+  const response = await fetch(relay.url('/f'));
+  const reader = response.body?.getReader();
+  const next = async () => Buffer.from((await reader?.read())?.value ?? []).toString();
+  expect([response.headers.get('content-type'), await next()]).toEqual([
+    'text/event-stream',
+    'data: one\n\n',
+  ]);
+  goOn();
+  expect(await next()).toBe('data: two\n\n');
+  expect((await reader?.read())?.done).toBe(true);
+});
+
+test('what it has no longer is gone here, too', async () => {
+  const { server, relay } = await pair((_request, socket) => say(socket, '200 OK', ETAG, BODY));
+  await get(relay.url('/f'));
+  expect((await readFile(path.join(relay.root, 'f'))).equals(BODY)).toBe(true);
+  server.script = (_request, socket) => say(socket, '410 Gone', {}, 'gone');
+  await waitFor(async () => [404, 410].includes((await get(relay.url('/f'))).status), 'it to be gone');
+  expect(await isHere(relay.root, 'f')).toBe(false);
+});
+
+test.each(smallDisks())(
+  'a disk that is full breaks its readers and keeps nothing: %s',
+  async (_kind, make) => {
+    const disk = await make();
+    const big = pattern(0, 8 * 1024 * 1024);
+    const { relay } = await pair((_request, socket) => say(socket, '200 OK', ETAG, big), {
+      root: disk.directory,
+    });
+    await disk.fill(1024 * 1024);
+    await expect(get(relay.url('/f'))).rejects.toThrow();
+    const statusOf = () =>
+      get(relay.url('/f')).then(
+        ({ status }) => status,
+        () => 0,
+      );
+    await waitFor(async () => (await statusOf()) === 507, 'new ones to be told');
+    await waitFor(async () => !(await isHere(relay.root, 'f')), 'the part to be dropped');
+  },
+);
