@@ -1,5 +1,5 @@
-import type { Part } from './fetching.ts';
-import { OpenAnswer } from './open-answer.ts';
+import type { Part } from './pull/fetching.ts';
+import { OpenAnswer } from './upstream/open-answer.ts';
 import { isAboutTheWay, isValidated, stored, type Verdict } from './verdict.ts';
 
 /** Who asks for a path. */

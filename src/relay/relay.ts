@@ -7,19 +7,18 @@ import {
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import { abortable, within } from './abortable.ts';
-import { kindByAnswer } from './asking.ts';
-import { assertUncrossed, isOfRelay } from './crossed.ts';
-import { Fetching, type Part, type PullOptions } from './fetching.ts';
-import type { Forwarder } from './forward.ts';
-import { Hops } from './hops.ts';
-import { KeptAnswer } from './kept-answer.ts';
-import { KeptCopies } from './kept-copies.ts';
+import { KeptAnswer } from './copies/kept-answer.ts';
+import { KeptCopies } from './copies/kept-copies.ts';
+import type { Copied } from './copies/local-copy.ts';
+import { mayServeStale } from './copies/staleness.ts';
 import { KnownVerdicts } from './known-verdicts.ts';
 import { LivePaths } from './live-paths.ts';
-import type { Copied } from './local-copy.ts';
-import { Pull } from './pull.ts';
-import type { RelayLog } from './pull-log.ts';
-import type { PullState } from './pull-state.ts';
+import { kindByAnswer } from './pull/asking.ts';
+import { assertUncrossed, isOfRelay } from './pull/crossed.ts';
+import { Fetching, type Part, type PullOptions } from './pull/fetching.ts';
+import { Pull } from './pull/pull.ts';
+import type { RelayLog } from './pull/pull-log.ts';
+import type { PullState } from './pull/pull-state.ts';
 import {
   type Asker,
   collapsed,
@@ -31,8 +30,9 @@ import {
   STALE,
   servedPart,
 } from './readiness.ts';
-import { mayServeStale } from './staleness.ts';
-import { Upstream, type UpstreamKind } from './upstream.ts';
+import type { Forwarder } from './upstream/forward.ts';
+import { Hops } from './upstream/hops.ts';
+import { Upstream, type UpstreamKind } from './upstream/upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
 import { FAILED_MS, UNKNOWN } from './verdict.ts';
 import { WaitingPaths } from './waiters.ts';

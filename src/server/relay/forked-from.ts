@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { type Asker, isServed } from '../../relay/readiness.ts';
 import type { Relay } from '../../relay/relay.ts';
-import type { Upstream } from '../../relay/upstream.ts';
+import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { InvalidRequestError, StorageBusyError } from '../../wire/errors.ts';
 import { forkSourceOf } from '../request/fork-source.ts';

@@ -1,10 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { OpenFile } from '../../core/open-file.ts';
-import type { KeptAnswer } from '../../relay/kept-answer.ts';
-import type { Copied } from '../../relay/local-copy.ts';
+import type { KeptAnswer } from '../../relay/copies/kept-answer.ts';
+import type { Copied } from '../../relay/copies/local-copy.ts';
 import type { Served } from '../../relay/readiness.ts';
-import type { Upstream } from '../../relay/upstream.ts';
+import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { RangeNotSatisfiableError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { contentRange, multipartBody, rangesFor } from '../response/byte-ranges.ts';

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import type { Upstream } from '../../relay/upstream.ts';
+import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { absoluteUrl } from '../request/request-target.ts';
 
 /** Headers of answers that say where something is. */

@@ -1,11 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
-import { Forwarder } from '../../relay/forward.ts';
-import type { OpenAnswer } from '../../relay/open-answer.ts';
 import { type Asker, isServed, type Served } from '../../relay/readiness.ts';
 import { Relay } from '../../relay/relay.ts';
-import { isCanonical, type Upstream } from '../../relay/upstream.ts';
+import { Forwarder } from '../../relay/upstream/forward.ts';
+import type { OpenAnswer } from '../../relay/upstream/open-answer.ts';
+import { isCanonical, type Upstream } from '../../relay/upstream/upstream.ts';
 import type { UpstreamOption } from '../../relay/upstream-option.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
 import { MethodNotAllowedError, UpstreamError } from '../../wire/errors.ts';

@@ -1,9 +1,9 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { GENERATION_HEADER } from '../../relay/first-contact.ts';
-import { answerTo, type Forwarder } from '../../relay/forward.ts';
-import type { Upstream } from '../../relay/upstream.ts';
+import { GENERATION_HEADER } from '../../relay/upstream/first-contact.ts';
+import { answerTo, type Forwarder } from '../../relay/upstream/forward.ts';
+import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';

@@ -1,4 +1,4 @@
-import type { ResourcePath } from '../wire/resource-path.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 
 /** What each costs besides its bytes, or without any: a block, a name, and what is remembered of it. */
 const BLOCK_BYTES = 4096;

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { KeptAnswer } from '../../src/relay/kept-answer.ts';
+import { KeptAnswer } from '../../../src/relay/copies/kept-answer.ts';
 
 const URL_ = new URL('http://h/f');
 

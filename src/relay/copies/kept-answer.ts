@@ -1,5 +1,5 @@
 import CachePolicy from 'http-cache-semantics';
-import { CHECKED_MS } from './verdict.ts';
+import { CHECKED_MS } from '../verdict.ts';
 
 /** As for all who share it; what does not say how long it is fresh is looked at each time. */
 const OPTIONS = { shared: true, cacheHeuristic: 0 };

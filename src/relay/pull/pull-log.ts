@@ -1,7 +1,7 @@
-import type { Lease } from '../core/sessions/lease.ts';
-import { type HttpfstreamError, ResourceNotFoundError } from '../wire/errors.ts';
-import type { ResourcePath } from '../wire/resource-path.ts';
-import type { Upstream } from './upstream.ts';
+import type { Lease } from '../../core/sessions/lease.ts';
+import { type HttpfstreamError, ResourceNotFoundError } from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 
 /** Where a log gets its lines. */
 export interface RelayLog {

@@ -1,11 +1,11 @@
 import type { ClientRequest } from 'node:http';
-import { UpstreamError, UpstreamTimeoutError } from '../wire/errors.ts';
-import { VERB_HEADER } from '../wire/protocol.ts';
+import { UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
+import { VERB_HEADER } from '../../wire/protocol.ts';
+import { isOfOurs } from '../upstream/first-contact.ts';
+import { answerTo, type ForwardedAnswer } from '../upstream/forward.ts';
+import { OpenAnswer } from '../upstream/open-answer.ts';
+import type { UpstreamKind } from '../upstream/upstream.ts';
 import type { Fetching } from './fetching.ts';
-import { isOfOurs } from './first-contact.ts';
-import { answerTo, type ForwardedAnswer } from './forward.ts';
-import { OpenAnswer } from './open-answer.ts';
-import type { UpstreamKind } from './upstream.ts';
 
 /** Status of an answer of a relay to which its own request has come back. */
 export const LOOP_STATUS = 508;

@@ -1,7 +1,7 @@
-import { InvalidPathError } from '../wire/errors.ts';
-import { ResourcePath } from '../wire/resource-path.ts';
+import { InvalidPathError } from '../../wire/errors.ts';
+import { ResourcePath } from '../../wire/resource-path.ts';
+import type { UpstreamOption } from '../upstream-option.ts';
 import { Reachability } from './reachability.ts';
-import type { UpstreamOption } from './upstream-option.ts';
 
 /** What a server is from which something comes: one of ours, which is followed, or any other. */
 export type UpstreamKind = 'ours' | 'foreign';

@@ -1,12 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type HttpfstreamError, ResourceNotFoundError, UpstreamError } from '../wire/errors.ts';
-import { ask } from './asking.ts';
-import type { Fetching } from './fetching.ts';
-import { isOfOurs } from './first-contact.ts';
-import { type AnswerHead, KeptAnswer } from './kept-answer.ts';
-import type { Copied } from './local-copy.ts';
-import type { OpenAnswer } from './open-answer.ts';
-import { refusalOf } from './refusal.ts';
+import { type HttpfstreamError, ResourceNotFoundError, UpstreamError } from '../../wire/errors.ts';
+import { type AnswerHead, KeptAnswer } from '../copies/kept-answer.ts';
+import type { Copied } from '../copies/local-copy.ts';
+import { isOfOurs } from '../upstream/first-contact.ts';
+import type { OpenAnswer } from '../upstream/open-answer.ts';
 import {
   type CacheUse,
   FAILED_MS,
@@ -16,7 +13,10 @@ import {
   TOO_LONG,
   unstored,
   type Verdict,
-} from './verdict.ts';
+} from '../verdict.ts';
+import { ask } from './asking.ts';
+import type { Fetching } from './fetching.ts';
+import { refusalOf } from './refusal.ts';
 
 /** How often it is gone on after a cut before another byte has come. */
 const MAX_RESUMES = 5;

@@ -1,4 +1,4 @@
-import { FAILED_MS } from './verdict.ts';
+import { FAILED_MS } from '../verdict.ts';
 
 /** The longest time for which a server is believed to be away, in milliseconds. */
 const MAX_AWAY_MS = 30_000;

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { UpstreamError, UpstreamTimeoutError } from '../wire/errors.ts';
+import { UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 
 /** An answer whose body has not been read, or in part. */
 export class OpenAnswer {

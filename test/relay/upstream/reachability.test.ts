@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { Reachability } from '../../src/relay/reachability.ts';
+import { Reachability } from '../../../src/relay/upstream/reachability.ts';
 
 test('a server that does not answer is asked less and less often, until it answers', () => {
   vi.useFakeTimers({ toFake: ['performance'] });

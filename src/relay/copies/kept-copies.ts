@@ -1,5 +1,5 @@
-import type { Core } from '../core/core.ts';
-import { ResourcePath } from '../wire/resource-path.ts';
+import type { Core } from '../../core/core.ts';
+import { ResourcePath } from '../../wire/resource-path.ts';
 import { CopyLedger } from './copy-ledger.ts';
 import { LocalCopy } from './local-copy.ts';
 

@@ -1,16 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { Core } from '../../src/core/core.ts';
-import { Fetching, type Source } from '../../src/relay/fetching.ts';
-import { Forwarder } from '../../src/relay/forward.ts';
-import { KeptCopies } from '../../src/relay/kept-copies.ts';
-import { Upstream } from '../../src/relay/upstream.ts';
-import { parseUpstream } from '../../src/relay/upstream-option.ts';
-import { AppendFile } from '../../src/storage/stored-file.ts';
-import { ResourcePath } from '../../src/wire/resource-path.ts';
-import { temporaryDirectory } from '../support/server/server.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { Core } from '../../../src/core/core.ts';
+import { KeptCopies } from '../../../src/relay/copies/kept-copies.ts';
+import { Fetching, type Source } from '../../../src/relay/pull/fetching.ts';
+import { Forwarder } from '../../../src/relay/upstream/forward.ts';
+import { Upstream } from '../../../src/relay/upstream/upstream.ts';
+import { parseUpstream } from '../../../src/relay/upstream-option.ts';
+import { AppendFile } from '../../../src/storage/stored-file.ts';
+import { ResourcePath } from '../../../src/wire/resource-path.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 const F = ResourcePath.parse('/f');
 

@@ -1,11 +1,11 @@
-import type { FollowStream } from '../client/index.ts';
+import type { FollowStream } from '../../client/index.ts';
 import {
   ResourceGoneError,
   StreamInterruptedError,
   StreamTruncatedError,
   UpstreamError,
-} from '../wire/errors.ts';
-import type { EndReason, Outcome } from '../wire/protocol.ts';
+} from '../../wire/errors.ts';
+import type { EndReason, Outcome } from '../../wire/protocol.ts';
 
 /**
  * How a stream ends that is read by somebody.

@@ -8,20 +8,20 @@ import {
   UnexpectedStatusError,
   UpstreamError,
   UpstreamTimeoutError,
-} from '../wire/errors.ts';
-import type { ResourcePath } from '../wire/resource-path.ts';
-import { abortable } from './abortable.ts';
+} from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import { abortable } from '../abortable.ts';
+import { type Copied, isNoPlace } from '../copies/local-copy.ts';
+import { mayServeStale } from '../copies/staleness.ts';
+import type { OpenAnswer } from '../upstream/open-answer.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { FAILED_MS, failed, stored, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
+import type { Waiters } from '../waiters.ts';
 import { fetchAnswer } from './answered.ts';
 import { Fetching, type Part, type PullOptions } from './fetching.ts';
 import { followFile } from './followed.ts';
-import { type Copied, isNoPlace } from './local-copy.ts';
-import type { OpenAnswer } from './open-answer.ts';
 import type { PullState } from './pull-state.ts';
 import { statusVerdict } from './refusal.ts';
-import { mayServeStale } from './staleness.ts';
-import type { Upstream } from './upstream.ts';
-import { FAILED_MS, failed, stored, UNKNOWN, unstored, type Verdict } from './verdict.ts';
-import type { Waiters } from './waiters.ts';
 
 /** Why what has no place here is not kept. */
 const NO_PLACE = 'something else has its place';

@@ -1,8 +1,8 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { https, KeepAliveAgents } from '../http/node/agents.ts';
-import { proxyAgentFor } from '../http/node/proxy-agent.ts';
-import { TCP_KEEP_ALIVE_MS } from '../wire/protocol.ts';
+import { https, KeepAliveAgents } from '../../http/node/agents.ts';
+import { proxyAgentFor } from '../../http/node/proxy-agent.ts';
+import { TCP_KEEP_ALIVE_MS } from '../../wire/protocol.ts';
 
 /** A request that is passed on. */
 export interface Forwarded {

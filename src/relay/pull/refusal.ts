@@ -1,9 +1,9 @@
-import { RelayLoopError, ResourceNotFoundError } from '../wire/errors.ts';
+import { RelayLoopError, ResourceNotFoundError } from '../../wire/errors.ts';
+import type { Copied } from '../copies/local-copy.ts';
+import type { OpenAnswer } from '../upstream/open-answer.ts';
+import { FAILED_MS, refused, stored, type Verdict } from '../verdict.ts';
 import { LOOP_STATUS } from './asking.ts';
 import type { Fetching } from './fetching.ts';
-import type { Copied } from './local-copy.ts';
-import type { OpenAnswer } from './open-answer.ts';
-import { FAILED_MS, refused, stored, type Verdict } from './verdict.ts';
 
 /**
  * What an error of a server of ours means.

@@ -1,10 +1,10 @@
-import { type FollowOpening, type FollowStream, follow } from '../client/index.ts';
-import { ConnectionError, UpstreamError } from '../wire/errors.ts';
-import type { Outcome } from '../wire/protocol.ts';
+import { type FollowOpening, type FollowStream, follow } from '../../client/index.ts';
+import { ConnectionError, UpstreamError } from '../../wire/errors.ts';
+import type { Outcome } from '../../wire/protocol.ts';
+import type { Copied } from '../copies/local-copy.ts';
+import { outcomeOf } from '../upstream/upstream-end.ts';
+import { refused, stored, TOO_LONG, unstored, type Verdict } from '../verdict.ts';
 import type { Fetching } from './fetching.ts';
-import type { Copied } from './local-copy.ts';
-import { outcomeOf } from './upstream-end.ts';
-import { refused, stored, TOO_LONG, unstored, type Verdict } from './verdict.ts';
 
 /**
  * Follows a file on a server of ours, from where the copy here ends, and has that end as the file there has ended.

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { RelayLoopError } from '../wire/errors.ts';
+import { RelayLoopError } from '../../wire/errors.ts';
 
 /** So many servers one after the other are a loop that hides itself. */
 const MAX_HOPS = 32;

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { RelayLoopError } from '../wire/errors.ts';
+import { RelayLoopError } from '../../wire/errors.ts';
 import { comesBack } from './asking.ts';
 import type { Fetching } from './fetching.ts';
 

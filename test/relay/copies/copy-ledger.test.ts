@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { CopyLedger } from '../../src/relay/copy-ledger.ts';
-import { ResourcePath } from '../../src/wire/resource-path.ts';
+import { CopyLedger } from '../../../src/relay/copies/copy-ledger.ts';
+import { ResourcePath } from '../../../src/wire/resource-path.ts';
 
 const [A, B] = [ResourcePath.parse('/a'), ResourcePath.parse('/b')];
 

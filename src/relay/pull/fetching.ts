@@ -1,19 +1,19 @@
-import type { Core } from '../core/core.ts';
-import { openLineBytes } from '../core/readers/cutting.ts';
-import type { Lease } from '../core/sessions/lease.ts';
-import type { LeaseHolder } from '../core/sessions/session.ts';
-import { isJsonType } from '../core/streams/stream-type.ts';
-import { type HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../wire/errors.ts';
-import type { EndReason, Outcome } from '../wire/protocol.ts';
-import type { ResourcePath } from '../wire/resource-path.ts';
-import type { Forwarder } from './forward.ts';
-import type { KeptCopies } from './kept-copies.ts';
-import type { Copied, LocalCopy, NewCopy } from './local-copy.ts';
-import type { OpenAnswer } from './open-answer.ts';
+import type { Core } from '../../core/core.ts';
+import { openLineBytes } from '../../core/readers/cutting.ts';
+import type { Lease } from '../../core/sessions/lease.ts';
+import type { LeaseHolder } from '../../core/sessions/session.ts';
+import { isJsonType } from '../../core/streams/stream-type.ts';
+import { type HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
+import type { EndReason, Outcome } from '../../wire/protocol.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { KeptCopies } from '../copies/kept-copies.ts';
+import type { Copied, LocalCopy, NewCopy } from '../copies/local-copy.ts';
+import type { Forwarder } from '../upstream/forward.ts';
+import type { OpenAnswer } from '../upstream/open-answer.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { failed, TOO_LONG, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
 import { PullLog, type RelayLog } from './pull-log.ts';
 import { PullProgress } from './pull-state.ts';
-import type { Upstream } from './upstream.ts';
-import { failed, TOO_LONG, UNKNOWN, unstored, type Verdict } from './verdict.ts';
 
 /** Names the append of a relay in what is remembered of the file: no client can have it, it is too short. */
 const SESSION = 'relay';

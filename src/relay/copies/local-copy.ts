@@ -1,8 +1,8 @@
-import type { Core } from '../core/core.ts';
-import { ignoreMissing } from '../core/preconditions.ts';
-import { InvalidPathError, PathConflictError } from '../wire/errors.ts';
-import type { Outcome } from '../wire/protocol.ts';
-import type { ResourcePath } from '../wire/resource-path.ts';
+import type { Core } from '../../core/core.ts';
+import { ignoreMissing } from '../../core/preconditions.ts';
+import { InvalidPathError, PathConflictError } from '../../wire/errors.ts';
+import type { Outcome } from '../../wire/protocol.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { CopyLedger } from './copy-ledger.ts';
 import type { AnswerRecord } from './kept-answer.ts';
 
