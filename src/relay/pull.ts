@@ -16,6 +16,7 @@ import { Fetching, type Part, type PullOptions } from './fetching.ts';
 import { followFile } from './followed.ts';
 import { type Copied, isNoPlace } from './local-copy.ts';
 import type { OpenAnswer } from './open-answer.ts';
+import type { Overflow } from './overflow.ts';
 import type { PullState } from './pull-state.ts';
 import { statusVerdict } from './refusal.ts';
 import { mayServeStale } from './staleness.ts';
@@ -120,6 +121,11 @@ export class Pull {
     return this.#fetching.takeOffered(asksTo);
   }
 
+  /** What comes beyond what may be kept, for who has asked first, until the signal aborts. */
+  overflowFor(signal: AbortSignal): Overflow {
+    return this.#fetching.overflowFor(signal);
+  }
+
   /** What is here. */
   get part(): Part {
     return this.#fetching.part;
@@ -156,6 +162,8 @@ export class Pull {
     this.#fetching.conclude(await this.#pull().catch((error) => this.#failed(error)));
     const { verdict } = this;
     const { lease } = this.#fetching;
+    // Who has asked first reads what is here to its end, and goes on with the rest.
+    if (verdict?.kind === 'bypass') await this.#fetching.overflow?.settled;
     // Whoever reads it comes back. Nothing happens if it has ended.
     await lease?.end('shutdown');
     if (verdict?.kind === 'bypass' && lease !== undefined) await this.#fetching.copy.drop().catch(ignore);

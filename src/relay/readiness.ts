@@ -1,5 +1,6 @@
 import type { Part } from './fetching.ts';
 import { OpenAnswer } from './open-answer.ts';
+import type { Overflow } from './overflow.ts';
 import { isAboutTheWay, isValidated, stored, type Verdict } from './verdict.ts';
 
 /** Who asks for a path. */
@@ -27,6 +28,8 @@ export interface Served extends Part {
   isCaughtUp: boolean;
   /** How it has come to be here (RFC 9211). */
   cacheStatus: string;
+  /** What comes of it beyond what may be kept, for who has asked first. */
+  overflow?: Overflow | undefined;
 }
 
 /** What becomes of a request for a path. */

@@ -170,7 +170,9 @@ export class Relay {
       const { part } = pull;
       // What is here of what still comes is a part while nothing can come: who asks for all of it is told there how much that is.
       if (!state.isConnected && !part.isFinal && !follows) return undefined;
-      return servedPart(part, running === undefined);
+      const served = servedPart(part, running === undefined);
+      const isFirst = running === undefined && asker.asksTo === 'read';
+      return isFirst ? { ...served, overflow: pull.overflowFor(signal) } : served;
     }
     const verdict = pull.verdict ?? UNKNOWN;
     if (running === undefined && verdict.kind !== 'unknown') {
