@@ -18,6 +18,7 @@ import { type Copied, isNoPlace } from './local-copy.ts';
 import type { OpenAnswer } from './open-answer.ts';
 import type { Overflow } from './overflow.ts';
 import type { PullState } from './pull-state.ts';
+import type { Asker } from './readiness.ts';
 import { statusVerdict } from './refusal.ts';
 import { mayServeStale } from './staleness.ts';
 import type { Upstream } from './upstream.ts';
@@ -54,7 +55,7 @@ export class Pull {
   readonly #fetching: Fetching;
   readonly #revalidates: boolean;
   readonly #waiters: Waiters;
-  #askerCount = 0;
+  readonly #askers = new Set<Pick<Asker, 'left'>>();
   #isOutdated = false;
   #isInvalidated = false;
 
@@ -74,14 +75,16 @@ export class Pull {
    *
    * @throws the signal's reason when it aborts
    */
-  async toldTo(signal: AbortSignal): Promise<PullState> {
-    this.#askerCount++;
+  async toldTo({ signal, left }: Pick<Asker, 'signal' | 'left'>): Promise<PullState> {
+    const asker = left === undefined ? {} : { left };
+    this.#askers.add(asker);
     try {
       await abortable(this.#fetching.progress.told, signal);
       return this.state;
     } finally {
-      this.#askerCount--;
-      if (signal.aborted && this.state.phase === 'asking' && !this.isAwaited) {
+      this.#askers.delete(asker);
+      const isAwaited = this.#askers.size > 0 || this.isAwaited;
+      if (signal.aborted && this.state.phase === 'asking' && !isAwaited) {
         this.#fetching.abort(new ServerClosingError('nobody asks any more'));
       }
     }
@@ -141,9 +144,14 @@ export class Pull {
     return this.#fetching.lease?.feed.readerCount ?? 0;
   }
 
-  /** Whether anybody waits to be told, or for a file that is not there. */
+  /** Whether anybody who is there for sure waits to be told, or for a file that is not there. */
   get isAwaited(): boolean {
-    return this.#askerCount > 0 || this.#waiters.waitMs > 0;
+    return this.#waiters.waitMs > 0 || [...this.#askers].some(({ left }) => left?.aborted !== true);
+  }
+
+  /** Why it was stopped, if it was. */
+  get stopReason(): unknown {
+    return this.#fetching.signal.reason;
   }
 
   /** Notes that one more asks for it. */

@@ -17,6 +17,8 @@ export interface Asker {
   asksTo?: 'read' | 'follow';
   /** Aborts when nobody asks any more. */
   signal: AbortSignal;
+  /** Aborts when it may be that nobody does: nothing is fetched for it alone for long, without a byte. */
+  left?: AbortSignal;
 }
 
 /** What is no answer for everybody. */

@@ -160,7 +160,7 @@ export class Relay {
     const pull = running ?? this.#begin(path, via, asker.revalidates === true);
     if (running !== undefined) await this.#join(running, asker);
     this.#idleSince.delete(pull);
-    const state = await this.#stateOf(pull, signal);
+    const state = await this.#stateOf(pull, asker);
     if (state === undefined) return readinessOf(STALE);
     if (state.phase === 'waiting') {
       if (waitMs === 0) throw new ResourceNotFoundError('there is nothing at this path');
@@ -180,20 +180,23 @@ export class Relay {
     }
     if (holdsFor(verdict, pull.via, asker, via)) return readinessOf(verdict, collapsed(verdict));
     await abortable(pull.over, signal);
+    // It was stopped because this one may be gone.
+    if (asker.left?.aborted === true && pull.stopReason !== undefined) throw pull.stopReason;
     return 'again';
   }
 
   /** Joins what is under way already. */
-  async #join(pull: Pull, { via, signal }: Asker): Promise<void> {
+  async #join(pull: Pull, asker: Asker): Promise<void> {
+    const { via } = asker;
     if (pull.verdict === undefined) pull.joined();
     if (!isOfRelay(via)) return;
     const asked = new Fetching(pull.path, pull.upstream, { via: this.viaOf(via) }, this.#pullOptions);
-    await assertUncrossed(pull.toldTo(signal), asked);
+    await assertUncrossed(pull.toldTo(asker), asked);
   }
 
   /** The state of a pull, as soon as it says something; undefined when that takes long, and what is here may be served. */
-  async #stateOf(pull: Pull, signal: AbortSignal): Promise<PullState | undefined> {
-    const told = pull.toldTo(signal);
+  async #stateOf(pull: Pull, asker: Asker): Promise<PullState | undefined> {
+    const told = pull.toldTo(asker);
     const soon = await within(told, LOOK_MS);
     if (soon !== undefined) return soon;
     const { path, upstream } = pull;
