@@ -19,7 +19,7 @@ import type { OpenAnswer } from './open-answer.ts';
 import type { Overflow } from './overflow.ts';
 import type { PullState } from './pull-state.ts';
 import type { Asker } from './readiness.ts';
-import { statusVerdict } from './refusal.ts';
+import { refusalIn, statusVerdict } from './refusal.ts';
 import { mayServeStale } from './staleness.ts';
 import type { Upstream } from './upstream.ts';
 import { FAILED_MS, failed, stored, UNKNOWN, unstored, type Verdict } from './verdict.ts';
@@ -120,8 +120,8 @@ export class Pull {
   }
 
   /** Takes the answer that is not kept, if nobody has, and it is one to what is asked. */
-  takeOffered(asksTo: 'read' | 'follow' | undefined): OpenAnswer | undefined {
-    return this.#fetching.takeOffered(asksTo);
+  takeOffered(asksTo: Asker['asksTo']): OpenAnswer | undefined {
+    return this.#fetching.takeOffered(asksTo === 'connect' ? undefined : asksTo);
   }
 
   /** What comes beyond what may be kept, for who has asked first, until the signal aborts. */
@@ -252,7 +252,9 @@ export class Pull {
     if (isNoPlace(error)) return unstored(NO_PLACE);
     const isAway = error instanceof UpstreamError || error instanceof UpstreamTimeoutError;
     if (isAway && mayServeStale(here, this.#fetching.url)) return stored('fwd=stale', FAILED_MS);
-    return error instanceof UnexpectedStatusError ? statusVerdict(error.status, here) : undefined;
+    return error instanceof UnexpectedStatusError
+      ? statusVerdict(error.status, here, refusalIn(error))
+      : undefined;
   }
 }
 

@@ -13,8 +13,11 @@ export interface Asker {
   follows?: boolean;
   /** Whether it wants what was held against what is there. */
   revalidates?: boolean;
-  /** What it would ask there: it can be given the answer to that which is not kept, if it is the first to ask. */
-  asksTo?: 'read' | 'follow';
+  /**
+   * What it would ask there: it can be given the answer to that which is not kept, if it is the first to ask; to `connect`
+   * (to follow over a WebSocket) that is a refusal.
+   */
+  asksTo?: 'read' | 'follow' | 'connect';
   /** Aborts when nobody asks any more. */
   signal: AbortSignal;
   /** Aborts when it may be that nobody does: nothing is fetched for it alone for long, without a byte. */

@@ -34,7 +34,7 @@ import {
 import { mayServeStale } from './staleness.ts';
 import { Upstream, type UpstreamKind } from './upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
-import { FAILED_MS, UNKNOWN } from './verdict.ts';
+import { FAILED_MS, UNKNOWN, type Verdict } from './verdict.ts';
 import { WaitingPaths } from './waiters.ts';
 
 /** For so long it is waited whether what is here still holds, when it may be served anyway. */
@@ -176,7 +176,10 @@ export class Relay {
     }
     const verdict = pull.verdict ?? UNKNOWN;
     if (running === undefined && verdict.kind !== 'unknown') {
-      return pull.takeOffered(asker.asksTo) ?? readinessOf(verdict);
+      const offered = pull.takeOffered(asker.asksTo);
+      if (offered !== undefined) return offered;
+      assertNotRefused(verdict, asker);
+      return readinessOf(verdict);
     }
     if (holdsFor(verdict, pull.via, asker, via)) return readinessOf(verdict, collapsed(verdict));
     await abortable(pull.over, signal);
@@ -409,6 +412,12 @@ export class Relay {
 function isNearlyThere({ committed, size = 0 }: Part): boolean {
   const missing = size - committed;
   return missing > 0 && missing < SMALL_REST_BYTES && missing < size * SMALL_REST;
+}
+
+/** @throws {UpstreamRefusalError} when that is the answer to one who follows */
+function assertNotRefused(verdict: Verdict, { asksTo }: Asker): void {
+  const isFollow = asksTo === 'follow' || asksTo === 'connect';
+  if (isFollow && verdict.kind === 'bypass' && verdict.refusal !== undefined) throw verdict.refusal;
 }
 
 function ignore(): void {}
