@@ -55,7 +55,8 @@ interface Refusal {
 export async function refusalOf(response: IncomingMessage | Response): Promise<HttpfstreamError> {
   const { status, location, retryAfter, body } =
     response instanceof Response ? refusalIn(response) : refusalOfHandshake(response);
-  const { code, detail } = problemOf(await textOf(body));
+  const problem = problemOf(await textOf(body));
+  const { code, detail } = problem;
   const explanation = redirectOf(status, location) ?? detail;
   const message =
     explanation === undefined ? `HTTP status ${status}` : `HTTP status ${status}: ${explanation}`;
@@ -71,7 +72,8 @@ export async function refusalOf(response: IncomingMessage | Response): Promise<H
     code === 'HFS_APPEND_CONFLICT' || (code === undefined && ORIGINAL_CONFLICT.test(message));
   if (status === 403 && isConflict) return new AppendConflictError(message);
   const retryMs = retryAfterMs(retryAfter);
-  return new UnexpectedStatusError(status, message, retryMs && Math.min(retryMs, MAX_RETRY_AFTER_MS));
+  const delayMs = retryMs && Math.min(retryMs, MAX_RETRY_AFTER_MS);
+  return new UnexpectedStatusError(status, message, delayMs, problem);
 }
 
 function refusalIn(response: Response): Refusal {

@@ -1,4 +1,5 @@
 import type { Part } from './pull/fetching.ts';
+import type { Overflow } from './pull/overflow.ts';
 import { OpenAnswer } from './upstream/open-answer.ts';
 import { isAboutTheWay, isValidated, stored, type Verdict } from './verdict.ts';
 
@@ -12,10 +13,15 @@ export interface Asker {
   follows?: boolean;
   /** Whether it wants what was held against what is there. */
   revalidates?: boolean;
-  /** What it would ask there: it can be given the answer to that which is not kept, if it is the first to ask. */
-  asksTo?: 'read' | 'follow';
+  /**
+   * What it would ask there: it can be given the answer to that which is not kept, if it is the first to ask; to `connect`
+   * (to follow over a WebSocket) that is a refusal.
+   */
+  asksTo?: 'read' | 'follow' | 'connect';
   /** Aborts when nobody asks any more. */
   signal: AbortSignal;
+  /** Aborts when it may be that nobody does: nothing is fetched for it alone for long, without a byte. */
+  left?: AbortSignal;
 }
 
 /** What is no answer for everybody. */
@@ -27,6 +33,8 @@ export interface Served extends Part {
   isCaughtUp: boolean;
   /** How it has come to be here (RFC 9211). */
   cacheStatus: string;
+  /** What comes of it beyond what may be kept, for who has asked first. */
+  overflow?: Overflow | undefined;
 }
 
 /** What becomes of a request for a path. */

@@ -34,7 +34,7 @@ import type { Forwarder } from './upstream/forward.ts';
 import { Hops } from './upstream/hops.ts';
 import { Upstream, type UpstreamKind } from './upstream/upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
-import { FAILED_MS, UNKNOWN } from './verdict.ts';
+import { FAILED_MS, UNKNOWN, type Verdict } from './verdict.ts';
 import { WaitingPaths } from './waiters.ts';
 
 /** For so long it is waited whether what is here still holds, when it may be served anyway. */
@@ -160,7 +160,7 @@ export class Relay {
     const pull = running ?? this.#begin(path, via, asker.revalidates === true);
     if (running !== undefined) await this.#join(running, asker);
     this.#idleSince.delete(pull);
-    const state = await this.#stateOf(pull, signal);
+    const state = await this.#stateOf(pull, asker);
     if (state === undefined) return readinessOf(STALE);
     if (state.phase === 'waiting') {
       if (waitMs === 0) throw new ResourceNotFoundError('there is nothing at this path');
@@ -170,28 +170,36 @@ export class Relay {
       const { part } = pull;
       // What is here of what still comes is a part while nothing can come: who asks for all of it is told there how much that is.
       if (!state.isConnected && !part.isFinal && !follows) return undefined;
-      return servedPart(part, running === undefined);
+      const served = servedPart(part, running === undefined);
+      const isFirst = running === undefined && asker.asksTo === 'read';
+      return isFirst ? { ...served, overflow: pull.overflowFor(signal) } : served;
     }
     const verdict = pull.verdict ?? UNKNOWN;
     if (running === undefined && verdict.kind !== 'unknown') {
-      return pull.takeOffered(asker.asksTo) ?? readinessOf(verdict);
+      const offered = pull.takeOffered(asker.asksTo);
+      if (offered !== undefined) return offered;
+      assertNotRefused(verdict, asker);
+      return readinessOf(verdict);
     }
     if (holdsFor(verdict, pull.via, asker, via)) return readinessOf(verdict, collapsed(verdict));
     await abortable(pull.over, signal);
+    // It was stopped because this one may be gone.
+    if (asker.left?.aborted === true && pull.stopReason !== undefined) throw pull.stopReason;
     return 'again';
   }
 
   /** Joins what is under way already. */
-  async #join(pull: Pull, { via, signal }: Asker): Promise<void> {
+  async #join(pull: Pull, asker: Asker): Promise<void> {
+    const { via } = asker;
     if (pull.verdict === undefined) pull.joined();
     if (!isOfRelay(via)) return;
     const asked = new Fetching(pull.path, pull.upstream, { via: this.viaOf(via) }, this.#pullOptions);
-    await assertUncrossed(pull.toldTo(signal), asked);
+    await assertUncrossed(pull.toldTo(asker), asked);
   }
 
   /** The state of a pull, as soon as it says something; undefined when that takes long, and what is here may be served. */
-  async #stateOf(pull: Pull, signal: AbortSignal): Promise<PullState | undefined> {
-    const told = pull.toldTo(signal);
+  async #stateOf(pull: Pull, asker: Asker): Promise<PullState | undefined> {
+    const told = pull.toldTo(asker);
     const soon = await within(told, LOOK_MS);
     if (soon !== undefined) return soon;
     const { path, upstream } = pull;
@@ -404,6 +412,12 @@ export class Relay {
 function isNearlyThere({ committed, size = 0 }: Part): boolean {
   const missing = size - committed;
   return missing > 0 && missing < SMALL_REST_BYTES && missing < size * SMALL_REST;
+}
+
+/** @throws {UpstreamRefusalError} when that is the answer to one who follows */
+function assertNotRefused(verdict: Verdict, { asksTo }: Asker): void {
+  const isFollow = asksTo === 'follow' || asksTo === 'connect';
+  if (isFollow && verdict.kind === 'bypass' && verdict.refusal !== undefined) throw verdict.refusal;
 }
 
 function ignore(): void {}

@@ -1,4 +1,4 @@
-import { RelayLoopError, ResourceNotFoundError } from '../wire/errors.ts';
+import { RelayLoopError, ResourceNotFoundError, type UpstreamRefusalError } from '../wire/errors.ts';
 
 /** What is here is held against what is there no sooner than so long after the last time. */
 export const CHECKED_MS = 1000;
@@ -41,8 +41,8 @@ export type Verdict = (
       kind: 'stored';
       use: CacheUse;
     }
-  /** It is not kept here: requests are passed on. */
-  | { kind: 'bypass'; why: string }
+  /** It is not kept here: requests are passed on. Who has asked first to follow it is told the refusal, if there is one. */
+  | { kind: 'bypass'; why: string; refusal?: UpstreamRefusalError | undefined }
   /** It cannot be had. */
   | { kind: 'failed'; error: unknown }
   /** Nothing: who asks is the first to ask. */
@@ -67,9 +67,10 @@ export function unstored(why: string): Verdict {
  * The server answers with an error, which is for those who ask.
  *
  * @param forMs how long it is not asked again what it is. Default: it may be over
+ * @param refusal what it has said to a request to follow
  */
-export function refused(why: string, forMs = 0): Verdict {
-  return { kind: 'bypass', why, forMs };
+export function refused(why: string, forMs = 0, refusal?: UpstreamRefusalError): Verdict {
+  return { kind: 'bypass', why, forMs, refusal };
 }
 
 export function failed(error: unknown): Verdict {

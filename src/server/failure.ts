@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { HttpfstreamError } from '../wire/errors.ts';
+import { HttpfstreamError, UpstreamRefusalError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
 import { type Problem, problemDocument } from './node/problem.ts';
 import { asksForWebSocket } from './node/request-head.ts';
@@ -76,6 +76,9 @@ const EXPECTED: readonly number[] = [501, 502, 503, 504, 507, 508];
 
 /** What a client is told of a failure. */
 export function problemOf(error: Error): Problem {
+  if (error instanceof UpstreamRefusalError) {
+    return { status: error.status, code: error.code, detail: error.message };
+  }
   if (error instanceof HttpfstreamError) {
     return { status: STATUS_OF_CODE[error.code] ?? 500, code: error.code, detail: error.message };
   }

@@ -272,11 +272,19 @@ export class UnexpectedStatusError extends HttpfstreamError {
    * not say.
    */
   readonly retryAfterMs: number | undefined;
+  /** What it has said in `application/problem+json`, as far as that is known. */
+  readonly problem: { readonly code?: string; readonly detail?: string };
 
-  constructor(status: number, message = `HTTP status ${status}`, retryAfterMs?: number) {
+  constructor(
+    status: number,
+    message = `HTTP status ${status}`,
+    retryAfterMs?: number,
+    problem: UnexpectedStatusError['problem'] = {},
+  ) {
     super(message);
     this.status = status;
     this.retryAfterMs = retryAfterMs;
+    this.problem = problem;
   }
 }
 
@@ -310,6 +318,19 @@ export class StreamTruncatedError extends HttpfstreamError {
 /** The server from which a relay has what it serves cannot be reached, or says what cannot be understood. */
 export class UpstreamError extends HttpfstreamError {
   readonly code = 'HFS_UPSTREAM';
+}
+
+/** The server from which a relay has what it serves has refused it: this is what it has said. */
+export class UpstreamRefusalError extends HttpfstreamError {
+  readonly code: string;
+  /** The HTTP status of its answer. */
+  readonly status: number;
+
+  constructor(status: number, code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+    this.code = code;
+  }
 }
 
 /** The server from which a relay has what it serves does not answer in time. */

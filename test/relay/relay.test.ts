@@ -80,6 +80,22 @@ describe('a pull', () => {
     reader.leave();
   });
 
+  test('of which nothing comes is stopped when those who wait for it may be gone, and not while one is there', async () => {
+    const mute = await ScriptedServer.start(() => undefined);
+    const { relay } = await startRelay({ upstreams: [parseUpstream(mute.url)], idleMs: 1 });
+    const left = AbortSignal.abort();
+    const there = new AbortController();
+    const reader = expect(relay.ready(F, { ...NOBODY, signal: there.signal })).rejects.toThrow('aborted');
+    const stopped = { code: 'HFS_SERVER_CLOSING' };
+    const joined = expect(relay.ready(F, { ...NOBODY, left })).rejects.toMatchObject(stopped);
+    await expect(relay.ready(ResourcePath.parse('/g'), { ...NOBODY, left })).rejects.toMatchObject(stopped);
+    expect(relay.isFetching(F)).toBe(true);
+    there.abort();
+    await reader;
+    await joined;
+    expect(mute.requests.map(({ line }) => line).sort()).toEqual(['GET /f', 'GET /g']);
+  });
+
   test('goes on for nobody, when that is wanted, unless there is nothing', async () => {
     const server = await startRelay({ idleMs: 1, goesOnForNobody: true });
     await startAppend(server);

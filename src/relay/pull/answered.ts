@@ -265,6 +265,14 @@ class Writing {
     this.#answer?.cancel();
   }
 
+  tooLong(bytes: Buffer): void {
+    const { overflow } = this.#fetching;
+    const rest = this.#answer?.restFrom(bytes);
+    if (overflow === undefined) rest?.cancel();
+    else if (rest !== undefined) overflow.put(rest, this.position - bytes.length);
+    this.stop();
+  }
+
   /**
    * Takes what an answer has. What breaks it is in `failure`.
    *

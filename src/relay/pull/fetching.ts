@@ -12,6 +12,7 @@ import type { Forwarder } from '../upstream/forward.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { failed, TOO_LONG, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
+import { Overflow } from './overflow.ts';
 import { PullLog, type RelayLog } from './pull-log.ts';
 import { PullProgress } from './pull-state.ts';
 
@@ -61,6 +62,8 @@ export interface Source {
   resume(): void;
   /** Called when no more bytes are taken: the file here is lost. */
   stop(error?: HttpfstreamError): void;
+  /** Called when no more bytes are kept: these are the last ones, and were not. */
+  tooLong(bytes: Buffer): void;
 }
 
 /** The file of one path while it is fetched: what is asked for it, what is known, and the append to the copy. */
@@ -82,6 +85,7 @@ export class Fetching implements LeaseHolder {
   /** Of JSON: what has come of a line that has no end yet. */
   #line: Buffer[] | undefined;
   #lineBytes = 0;
+  #overflow: Overflow | undefined;
   #offered: { answer: OpenAnswer; isToFollow: boolean } | undefined;
 
   constructor(
@@ -177,6 +181,20 @@ export class Fetching implements LeaseHolder {
     return offered?.answer;
   }
 
+  /**
+   * What comes beyond what may be kept, for who has asked first.
+   *
+   * @param signal aborts when he asks no more
+   */
+  overflowFor(signal: AbortSignal): Overflow {
+    this.#overflow = new Overflow(signal);
+    return this.#overflow;
+  }
+
+  get overflow(): Overflow | undefined {
+    return this.#overflow;
+  }
+
   /** Notes whether bytes may come. */
   connected(isConnected: boolean): void {
     const { state } = this.progress;
@@ -237,7 +255,7 @@ export class Fetching implements LeaseHolder {
     const lease = this.#lease as Lease;
     if (!this.mayKeep(lease.received + this.#lineBytes + bytes.length)) {
       this.conclude(unstored(TOO_LONG));
-      this.#source?.stop();
+      this.#source?.tooLong(bytes);
       return true;
     }
     if (this.#line === undefined) return lease.append(bytes);

@@ -63,7 +63,12 @@ class FollowedFile {
       stream.resume();
       if (isKnown(await ended, here)) return stored('fwd=stale; fwd-status=304');
     }
-    const source = { resume: () => stream.resume(), stop: (error?: Error) => stream.destroy(error) };
+    const source = {
+      resume: () => stream.resume(),
+      stop: (error?: Error) => stream.destroy(error),
+      // Who follows comes back, and goes on where it was.
+      tooLong: () => stream.destroy(),
+    };
     const { feed } = await fetching.append(here, { generation, contentType }, source);
     stream.on('waiting', () => feed.setWaiting(true)).on('live', () => feed.setWaiting(false));
     stream.on('data', (bytes) => {

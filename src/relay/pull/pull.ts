@@ -13,6 +13,7 @@ import type { ResourcePath } from '../../wire/resource-path.ts';
 import { abortable } from '../abortable.ts';
 import { type Copied, isNoPlace } from '../copies/local-copy.ts';
 import { mayServeStale } from '../copies/staleness.ts';
+import type { Asker } from '../readiness.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { FAILED_MS, failed, stored, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
@@ -20,8 +21,9 @@ import type { Waiters } from '../waiters.ts';
 import { fetchAnswer } from './answered.ts';
 import { Fetching, type Part, type PullOptions } from './fetching.ts';
 import { followFile } from './followed.ts';
+import type { Overflow } from './overflow.ts';
 import type { PullState } from './pull-state.ts';
-import { statusVerdict } from './refusal.ts';
+import { refusalIn, statusVerdict } from './refusal.ts';
 
 /** Why what has no place here is not kept. */
 const NO_PLACE = 'something else has its place';
@@ -53,7 +55,7 @@ export class Pull {
   readonly #fetching: Fetching;
   readonly #revalidates: boolean;
   readonly #waiters: Waiters;
-  #askerCount = 0;
+  readonly #askers = new Set<Pick<Asker, 'left'>>();
   #isOutdated = false;
   #isInvalidated = false;
 
@@ -73,14 +75,16 @@ export class Pull {
    *
    * @throws the signal's reason when it aborts
    */
-  async toldTo(signal: AbortSignal): Promise<PullState> {
-    this.#askerCount++;
+  async toldTo({ signal, left }: Pick<Asker, 'signal' | 'left'>): Promise<PullState> {
+    const asker = left === undefined ? {} : { left };
+    this.#askers.add(asker);
     try {
       await abortable(this.#fetching.progress.told, signal);
       return this.state;
     } finally {
-      this.#askerCount--;
-      if (signal.aborted && this.state.phase === 'asking' && !this.isAwaited) {
+      this.#askers.delete(asker);
+      const isAwaited = this.#askers.size > 0 || this.isAwaited;
+      if (signal.aborted && this.state.phase === 'asking' && !isAwaited) {
         this.#fetching.abort(new ServerClosingError('nobody asks any more'));
       }
     }
@@ -116,8 +120,13 @@ export class Pull {
   }
 
   /** Takes the answer that is not kept, if nobody has, and it is one to what is asked. */
-  takeOffered(asksTo: 'read' | 'follow' | undefined): OpenAnswer | undefined {
-    return this.#fetching.takeOffered(asksTo);
+  takeOffered(asksTo: Asker['asksTo']): OpenAnswer | undefined {
+    return this.#fetching.takeOffered(asksTo === 'connect' ? undefined : asksTo);
+  }
+
+  /** What comes beyond what may be kept, for who has asked first, until the signal aborts. */
+  overflowFor(signal: AbortSignal): Overflow {
+    return this.#fetching.overflowFor(signal);
   }
 
   /** What is here. */
@@ -135,9 +144,14 @@ export class Pull {
     return this.#fetching.lease?.feed.readerCount ?? 0;
   }
 
-  /** Whether anybody waits to be told, or for a file that is not there. */
+  /** Whether anybody who is there for sure waits to be told, or for a file that is not there. */
   get isAwaited(): boolean {
-    return this.#askerCount > 0 || this.#waiters.waitMs > 0;
+    return this.#waiters.waitMs > 0 || [...this.#askers].some(({ left }) => left?.aborted !== true);
+  }
+
+  /** Why it was stopped, if it was. */
+  get stopReason(): unknown {
+    return this.#fetching.signal.reason;
   }
 
   /** Notes that one more asks for it. */
@@ -156,6 +170,8 @@ export class Pull {
     this.#fetching.conclude(await this.#pull().catch((error) => this.#failed(error)));
     const { verdict } = this;
     const { lease } = this.#fetching;
+    // Who has asked first reads what is here to its end, and goes on with the rest.
+    if (verdict?.kind === 'bypass') await this.#fetching.overflow?.settled;
     // Whoever reads it comes back. Nothing happens if it has ended.
     await lease?.end('shutdown');
     if (verdict?.kind === 'bypass' && lease !== undefined) await this.#fetching.copy.drop().catch(ignore);
@@ -236,7 +252,9 @@ export class Pull {
     if (isNoPlace(error)) return unstored(NO_PLACE);
     const isAway = error instanceof UpstreamError || error instanceof UpstreamTimeoutError;
     if (isAway && mayServeStale(here, this.#fetching.url)) return stored('fwd=stale', FAILED_MS);
-    return error instanceof UnexpectedStatusError ? statusVerdict(error.status, here) : undefined;
+    return error instanceof UnexpectedStatusError
+      ? statusVerdict(error.status, here, refusalIn(error))
+      : undefined;
   }
 }
 

@@ -1,9 +1,20 @@
-import { RelayLoopError, ResourceNotFoundError } from '../../wire/errors.ts';
+import {
+  RelayLoopError,
+  ResourceNotFoundError,
+  type UnexpectedStatusError,
+  UpstreamRefusalError,
+} from '../../wire/errors.ts';
 import type { Copied } from '../copies/local-copy.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 import { FAILED_MS, refused, stored, type Verdict } from '../verdict.ts';
 import { LOOP_STATUS } from './asking.ts';
 import type { Fetching } from './fetching.ts';
+
+/** Status of an answer with a challenge, which only that answer has. */
+const UNAUTHORIZED = 401;
+
+/** Begins the codes of the errors of our servers. */
+const OUR_CODES = 'HFS_';
 
 /**
  * What an error of a server of ours means.
@@ -27,11 +38,24 @@ export async function refusalOf(
 /**
  * What an error of a server of ours means for those who ask for the path: it is for them to see, unless what is here has ended.
  *
+ * @param refusal what was said to a request to follow
  * @throws {RelayLoopError} when the request has come back
  */
-export function statusVerdict(status: number, here: Copied | undefined): Verdict {
+export function statusVerdict(
+  status: number,
+  here: Copied | undefined,
+  refusal?: UpstreamRefusalError,
+): Verdict {
   if (status === LOOP_STATUS)
     throw new RelayLoopError('the request has come back to a relay through which it has passed');
   if (status >= 500 && here?.outcome !== undefined) return stored('fwd=stale', FAILED_MS);
-  return refused(`HTTP status ${status}`, FAILED_MS);
+  return refused(`HTTP status ${status}`, FAILED_MS, refusal);
+}
+
+/** What a server of ours has said by refusing to be followed; undefined when something in front of it has, or asks who that is. */
+export function refusalIn(error: UnexpectedStatusError): UpstreamRefusalError | undefined {
+  const { status, problem } = error;
+  const { code = '', detail = error.message } = problem;
+  if (status < 400 || status === UNAUTHORIZED || !code.startsWith(OUR_CODES)) return undefined;
+  return new UpstreamRefusalError(status, code, detail, { cause: error });
 }

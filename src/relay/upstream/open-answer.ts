@@ -6,6 +6,8 @@ export class OpenAnswer {
   readonly #response: IncomingMessage;
   readonly #signal: AbortSignal;
   readonly #silenceMs: number;
+  #stop = () => {};
+  #isReleased = false;
 
   /**
    * @param signal breaks it off when it aborts
@@ -80,11 +82,17 @@ export class OpenAnswer {
         if (response.isPaused()) timer.refresh();
         else response.destroy(new UpstreamTimeoutError('the answer has stalled'));
       }, this.#silenceMs);
+      const data = (bytes: Buffer) => {
+        timer.refresh();
+        if (!take(bytes)) response.pause();
+      };
+      this.#stop = () => {
+        clearTimeout(timer);
+        response.off('data', data);
+        resolve();
+      };
       response
-        .on('data', (bytes: Buffer) => {
-          timer.refresh();
-          if (!take(bytes)) response.pause();
-        })
+        .on('data', data)
         .once('end', resolve)
         .once('error', reject)
         .once('close', () => {
@@ -92,7 +100,22 @@ export class OpenAnswer {
           reject(new UpstreamError('the answer was cut'));
         });
       if (response.closed) response.emit('close');
+      else response.resume();
     });
+  }
+
+  /**
+   * Consumes no more: the rest, which begins with these bytes, is another answer, of which its owner lets go.
+   *
+   * @param bytes the last ones that were taken
+   */
+  restFrom(bytes: Buffer): OpenAnswer {
+    const response = this.#response;
+    response.pause();
+    this.#stop();
+    response.unshift(bytes);
+    this.#isReleased = true;
+    return new OpenAnswer(response, this.#signal, this.#silenceMs);
   }
 
   /** Goes on after a pause. */
@@ -103,11 +126,13 @@ export class OpenAnswer {
   /** Gives it to somebody else, who reads it from its beginning. */
   release(): IncomingMessage {
     this.#signal.removeEventListener('abort', this.#abort);
+    this.#isReleased = true;
     return this.#response;
   }
 
-  /** Lets it go, with its connection if it has not ended. */
+  /** Lets it go, with its connection if it has not ended, unless it is somebody else's. */
   cancel(): void {
+    if (this.#isReleased) return;
     if (!this.#response.complete) this.#response.destroy();
     else this.#response.resume();
   }

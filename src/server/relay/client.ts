@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { Asker } from '../../relay/readiness.ts';
+import { ClientSocket } from '../node/client-socket.ts';
 
 /** In `Cache-Control` of a reader who wants what is there by now (RFC 9111, section 5.2.1). */
 const REVALIDATES = /(?:^|[\s,])(?:no-cache|max-age=0)\b/;
@@ -7,17 +8,31 @@ const REVALIDATES = /(?:^|[\s,])(?:no-cache|max-age=0)\b/;
 /** Whether somebody is still there who has asked. */
 export class Client {
   readonly #aborter = new AbortController();
+  readonly #leaver = new AbortController();
+  readonly #unwatch: () => void;
   readonly #socket: FastifyRequest['raw']['socket'];
   #stays = false;
 
   constructor({ raw: { socket } }: FastifyRequest) {
     this.#socket = socket;
     socket.once('close', this.#abort);
+    const client = ClientSocket.of(socket);
+    const leave = () => this.#leaver.abort();
+    this.#unwatch = client.onLeave(leave);
+    if (client.hasLeft) leave();
     if (socket.destroyed) this.#abort();
   }
 
   get signal(): AbortSignal {
     return this.#aborter.signal;
+  }
+
+  /**
+   * Aborts when it sends nothing more: as long as nothing is written to it, it cannot be told from one that is gone. It gets an
+   * answer if there is one.
+   */
+  get left(): AbortSignal {
+    return this.#leaver.signal;
   }
 
   /** Waits on, after the request has been given to others. */
@@ -26,6 +41,7 @@ export class Client {
   }
 
   release(): void {
+    this.#unwatch();
     if (this.#stays) return;
     this.#socket.off('close', this.#abort);
     this.#abort();
@@ -39,9 +55,9 @@ export class Client {
  *
  * @param waitMs how long it waits for what is not there, in milliseconds
  */
-export function askerOf(request: FastifyRequest, waitMs: number, { signal }: Client): Asker {
+export function askerOf(request: FastifyRequest, waitMs: number, { signal, left }: Client): Asker {
   const { pragma, 'cache-control': control = pragma } = request.headers;
-  return { via: viaOf(request), waitMs, revalidates: REVALIDATES.test(control ?? ''), signal };
+  return { via: viaOf(request), waitMs, revalidates: REVALIDATES.test(control ?? ''), signal, left };
 }
 
 /** The servers through which a request has come. */

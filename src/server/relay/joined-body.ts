@@ -2,6 +2,8 @@ import { Readable } from 'node:stream';
 import type { Encoder } from '../../core/readers/chunk.ts';
 import { anywhere } from '../../core/readers/cutting.ts';
 import type { Reader, Sink } from '../../core/readers/reader.ts';
+import type { Overflow } from '../../relay/pull/overflow.ts';
+import type { OpenAnswer } from '../../relay/upstream/open-answer.ts';
 import { StorageError, UpstreamError } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 
@@ -14,29 +16,36 @@ export class JoinedBody extends Readable implements Sink {
   #reader: Reader | undefined;
   #skipped: number;
   #missing: number;
+  readonly #overflow: Overflow | undefined;
+  #rest: OpenAnswer | undefined;
 
   /**
    * @param length how many bytes it has. Default: all that come
    * @param skipped how many of those that come first are not among them
+   * @param overflow what comes after what is in the file
    */
-  constructor(length = Number.POSITIVE_INFINITY, skipped = 0) {
+  constructor(length = Number.POSITIVE_INFINITY, skipped = 0, overflow?: Overflow) {
     super();
     this.#missing = length;
     this.#skipped = skipped;
+    this.#overflow = overflow;
   }
 
   /** Gives it what it reads. */
   follow(reader: Reader): void {
     this.#reader = reader;
     if (this.destroyed) reader.leave();
+    else this.#overflow?.claim();
   }
 
   override _read(): void {
     this.#reader?.drained();
+    this.#rest?.resume();
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.#reader?.leave();
+    this.#overflow?.cancel();
     callback(error);
   }
 
@@ -59,8 +68,21 @@ export class JoinedBody extends Readable implements Sink {
   waiting(): void {}
 
   end({ reason }: Outcome): void {
-    if (this.#missing === Number.POSITIVE_INFINITY && reason === 'finished') this.push(null);
+    const rest = this.#rest === undefined ? this.#overflow?.from(this.#reader?.position ?? 0) : undefined;
+    if (rest !== undefined) this.#goOn(rest);
+    else if (this.#missing === Number.POSITIVE_INFINITY && reason === 'finished') this.push(null);
     else if (this.#missing > 0) this.destroy(new UpstreamError(`the rest has not come: ${reason}`));
+  }
+
+  /** With what is not in the file any more. */
+  #goOn(rest: OpenAnswer): void {
+    this.#rest = rest;
+    rest
+      .consume((bytes) => this.write([bytes]))
+      .then(
+        () => this.end({ reason: 'finished' }),
+        (error) => this.destroy(error),
+      );
   }
 
   fail(cause: unknown): void {

@@ -42,17 +42,18 @@ export function partOfComing(
 export async function joinPart(
   core: Core,
   path: ResourcePath,
-  { generation, committed }: Pick<Served, 'generation' | 'committed'>,
+  { generation, committed, overflow }: Pick<Served, 'generation' | 'committed' | 'overflow'>,
   range: Range = { start: 0, end: Number.POSITIVE_INFINITY },
   signal: AbortSignal,
 ): Promise<{ body: JoinedBody; reader: Reader }> {
   const from = Math.min(range.start, committed);
-  const body = new JoinedBody(range.end - range.start, range.start - from);
+  const body = new JoinedBody(range.end - range.start, range.start - from, overflow);
   try {
     const reader = await core.followers.follow(path, { from, generation }, body, signal);
     body.follow(reader);
     return { body, reader };
   } catch (error) {
+    body.destroy();
     if (error instanceof ResourceGoneError) throw beingReplaced();
     throw error;
   }

@@ -109,11 +109,11 @@ export class KeptResponder {
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
-    { copied: { generation }, served: { size, committed }, range }: Kept,
+    { copied: { generation }, served: { size, committed, overflow }, range }: Kept,
     signal: AbortSignal,
   ): Promise<void> {
     const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
-    const { body } = await joinPart(this.#core, path, { generation, committed }, wanted, signal);
+    const { body } = await joinPart(this.#core, path, { generation, committed, overflow }, wanted, signal);
     if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size as number));
     if (wanted !== undefined) reply.header('content-length', wanted.end - wanted.start);
     void sendStream(request, reply, body);

@@ -312,10 +312,8 @@ export class RelayResponder {
     if (isHandshake(request) && !isSubprotocol) {
       return (await this.#relay.ready(path, { ...asker, waitMs: 0 })) === undefined ? THERE : HERE;
     }
-    const served = await this.#relay.ready(
-      path,
-      isHandshake(request) ? asker : { ...asker, asksTo: 'follow' },
-    );
+    const asksTo = isHandshake(request) ? 'connect' : 'follow';
+    const served = await this.#relay.ready(path, { ...asker, asksTo });
     if (served === undefined) return THERE;
     // It is made here as soon as it is there.
     if (served === 'missing') {

@@ -36,7 +36,11 @@ async function start(contentType: string | undefined) {
     },
   );
   const stops: (Error | undefined)[] = [];
-  const source: Source = { resume: () => undefined, stop: (error) => stops.push(error) };
+  const source: Source = {
+    resume: () => undefined,
+    stop: (error) => stops.push(error),
+    tooLong: () => undefined,
+  };
   fetching.found(undefined, false);
   const lease = await fetching.append(undefined, { generation: 7, contentType }, source);
   return { root, core, fetching, lease, stops };

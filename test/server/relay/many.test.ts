@@ -138,6 +138,58 @@ test('what is too long to be kept, or becomes so, is passed on to each, and is n
   await expect(stat(path.join(relay.root, 'growing'))).rejects.toThrow('ENOENT');
 });
 
+test('what becomes too long without having told its length goes on for who has asked first, and is not kept', async () => {
+  const body = pattern(0, 1_000_000);
+  const server = await ScriptedServer.start((_request, socket) => {
+    socket.write(headOf('200 OK', { 'Transfer-Encoding': 'chunked', ETag: '"one"' }));
+    const all = chunked(body);
+    socket.write(all.subarray(0, 200_000));
+    void waitFor(() => count > 150_000, 'the first part to be here').then(() =>
+      socket.write(all.subarray(200_000)),
+    );
+  });
+  const relay = await startRelay(server.url, { upstreamMaxBytes: 400_000 });
+  let count = 0;
+  const chunks: Uint8Array[] = [];
+  const response = await fetch(relay.url('/f'));
+  const joined = await fetch(relay.url('/f'));
+  const others = expect(joined.arrayBuffer()).rejects.toThrow();
+  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+    count += chunk.length;
+    chunks.push(chunk);
+  }
+  expect(Buffer.concat(chunks).equals(body)).toBe(true);
+  await others;
+  expect(server.requests).toHaveLength(1);
+  await expect(stat(path.join(relay.root, 'f'))).rejects.toThrow('ENOENT');
+});
+
+test('what becomes too long is let go when who has asked first goes', async () => {
+  const closed: boolean[] = [];
+  const server = await ScriptedServer.start((_request, socket) => {
+    socket.once('close', () => closed.push(true));
+    socket.write(headOf('200 OK', { 'Transfer-Encoding': 'chunked' }));
+    const chunk = chunked(pattern(0, 50_000)).subarray(0, -5);
+    const more = () => {
+      while (socket.writable && socket.write(chunk));
+    };
+    socket.on('drain', more);
+    more();
+  });
+  const relay = await startRelay(server.url, { upstreamMaxBytes: 400_000 });
+  const leaving = new AbortController();
+  const response = await fetch(relay.url('/f'), { signal: leaving.signal });
+  let count = 0;
+  const read = async () => {
+    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+      count += chunk.length;
+      if (count > 2_000_000) leaving.abort();
+    }
+  };
+  await expect(read()).rejects.toThrow();
+  await waitFor(() => closed.length === 1, 'the answer to be let go');
+});
+
 test('what was read longest ago makes room for what comes, also for the next server, and what is live stays', async () => {
   const origin = await startOrigin();
   const options = { upstreams: [origin.url('')], upstreamKeepBytes: 250_000 };

@@ -33,6 +33,21 @@ describe('errors of the origin', () => {
     expect(origin.requests.length).toBeLessThanOrEqual(2);
   });
 
+  test('that refuse to be followed go through each relay once', async () => {
+    const origin = await startOrigin();
+    await append(origin.url('/dir/f'), ['x']);
+    let last = origin;
+    for (let count = 0; count < 3; count++) last = await startRelay(last.url(''));
+    expect(await textAt(last.url('/dir/f'))).toBe('x');
+    const refused = { headers: { 'X-Verb': 'FOLLOW', Accept: 'application/problem+json' } };
+    const problem = await (await fetch(origin.url('/dir'), refused)).json();
+    expect(problem).toMatchObject({ code: expect.stringMatching(/^HFS_/) });
+    origin.requests.length = 0;
+    const response = await fetch(last.url('/dir'), refused);
+    expect([response.status, await response.json()]).toEqual([409, problem]);
+    expect(origin.requests).toHaveLength(1);
+  });
+
   test('are asked for once by who asks', async () => {
     const server = await ScriptedServer.start((_request, socket) => say(socket, '500 No', {}, 'no'));
     const relay = await startRelay(server.url);
