@@ -38,7 +38,7 @@ async function start(contentType: string | undefined) {
   const stops: (Error | undefined)[] = [];
   const source: Source = { resume: () => undefined, stop: (error) => stops.push(error) };
   fetching.found(undefined, false);
-  const lease = await fetching.append(undefined, { generation: 7, contentType }, source);
+  const lease = await fetching.append(undefined, { generation: 7, contentType, isPart: false }, source);
   return { root, core, fetching, lease, stops };
 }
 
