@@ -241,7 +241,7 @@ export class RelayResponder {
     if (path.isRoot || path.trailingSlash) return THERE;
     if (upstream.kind !== 'ours' && !isCanonical(writtenPath(request, this.#prefix, path), path))
       return THERE;
-    if (isFollow(request)) return this.#wayOfFollow(request, path, client);
+    if (isFollow(request)) return this.#wayOfFollow(request, path, upstream, client);
     if (parameterOf(request, StreamQuery.live) !== undefined) {
       const found = await this.#wayOfLive(request, path, client);
       return found.way === 'here' ? { ...found, isLive: upstream.kind === 'ours' } : found;
@@ -304,7 +304,12 @@ export class RelayResponder {
     );
   }
 
-  async #wayOfFollow(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Found> {
+  async #wayOfFollow(
+    request: FastifyRequest,
+    path: ResourcePath,
+    upstream: Upstream,
+    client: Client,
+  ): Promise<Found> {
     const { from = 0, lines, holdMs = 0, waitMs } = followRequestOf(request);
     // Which files were there one after the other is known there.
     if (holdMs > 0) return THERE;
@@ -324,6 +329,8 @@ export class RelayResponder {
       return HERE;
     }
     if (!isServed(served)) return { way: 'given', answer: served };
+    // There is more than is here, or it is known there that there is not.
+    if (upstream.kind === 'ours' && (await this.#relay.isBeyond(path, served, from))) return THERE;
     const isHere = lines === undefined && from >= 0 && from <= served.committed;
     return isHere || served.isCaughtUp ? HERE : THERE;
   }
