@@ -57,6 +57,7 @@ const ALL: Omit<Served, 'cacheStatus'> = {
   type: undefined,
   committed: Number.POSITIVE_INFINITY,
   size: undefined,
+  isPart: false,
   isFinal: false,
   isCaughtUp: true,
 };

@@ -245,6 +245,13 @@ export class Relay {
     return this.#live.add(path, this.viaOf(via));
   }
 
+  /** Whether a position is beyond what is here of a path. */
+  async isBeyond(path: ResourcePath, { committed }: Served, position: number): Promise<boolean> {
+    if (position <= 0 || committed !== Number.POSITIVE_INFINITY) return position > committed;
+    const copied = await this.#kept.at(path).look();
+    return typeof copied === 'object' && position > copied.size;
+  }
+
   /** Whether a path is being fetched. */
   isFetching({ key }: ResourcePath): boolean {
     return this.#pulls.has(key);

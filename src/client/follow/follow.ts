@@ -166,7 +166,7 @@ class ResumingFollow extends FollowReadable implements FollowStream {
     else if (['waiting', 'live'].includes(message.type)) this.#emitWaiting(message.type === 'waiting');
   }
 
-  #opened({ generation, position, live, size, contentType }: OpenMessage): void {
+  #opened({ generation, position, live, size, part, contentType }: OpenMessage): void {
     const isDuplicate = this.#isOpen;
     this.#isOpen = true;
     const expected = this.#wasOpen ? this.#position : requestedPosition(this.#url, this.#options);
@@ -186,7 +186,11 @@ class ResumingFollow extends FollowReadable implements FollowStream {
       this.#start = position;
       this.#position = position;
       this.#reconnector.resumed();
-      const told = { ...(size !== undefined && { size }), ...(contentType !== undefined && { contentType }) };
+      const told = {
+        ...(size !== undefined && { size }),
+        ...(part === true && { part }),
+        ...(contentType !== undefined && { contentType }),
+      };
       this.emit('open', { generation, position, live, ...told } satisfies FollowOpening);
     }
   }

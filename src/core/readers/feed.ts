@@ -29,7 +29,8 @@ export class Feed implements ReaderFeed {
   readonly #readers = new Set<Reader>();
   readonly #owner: FeedOwner;
   #committed: number;
-  #expectedSize = 0;
+  #expectedSize: number | undefined = 0;
+  #isPart = false;
   #holders = 0;
   /** How many of them do not have everything, … */
   #behind = 0;
@@ -58,14 +59,23 @@ export class Feed implements ReaderFeed {
     return this.#isWaiting;
   }
 
-  /** How many bytes there are to be had: of a copy that is still coming, those that are not here yet, too. */
-  get size(): number {
-    return Math.max(this.#committed, this.#expectedSize);
+  /**
+   * How many bytes there are to be had: of a copy that is still coming, those that are not here yet, too; undefined when nobody
+   * knows.
+   */
+  get size(): number | undefined {
+    return this.#expectedSize === undefined ? undefined : Math.max(this.#committed, this.#expectedSize);
   }
 
-  /** Tells that there will be so many bytes, as far as that is known elsewhere. */
-  expect(size: number): void {
+  /** Whether what is here is only a part as long as it has not finished, and must not be taken for what is there. */
+  get isPart(): boolean {
+    return this.#isPart;
+  }
+
+  /** Tells how many bytes there will be, as far as that is known elsewhere, and whether they are a part before. */
+  expect(size: number | undefined, isPart: boolean): void {
     this.#expectedSize = size;
+    this.#isPart = isPart;
   }
 
   /** Content type of what was made as a stream; undefined of any other file. */

@@ -45,7 +45,8 @@ export interface ReaderFeed {
   /** The position below which the file's bytes count. */
   readonly committed: number;
   /** How many bytes there are to be had. */
-  readonly size: number;
+  readonly size: number | undefined;
+  readonly isPart: boolean;
   /** Content type of what was made as a stream. */
   readonly type: string | undefined;
   /** Whether the appender was lost and may come back. */

@@ -18,6 +18,8 @@ export interface CopyOrigin {
   /** Generation of the file there. */
   generation: number;
   url: string;
+  /** Whether it must not be taken for what is there as long as it has not finished. */
+  isPart: boolean;
   /** The head of the answer of which it is the body, for whoever copies. */
   answer: object | undefined;
 }

@@ -189,7 +189,12 @@ async function hasSameContent(one: StoredFile, other: StoredFile, size: number):
   return true;
 }
 
-function noteOrigin(draft: RecordDraft, fingerprint: string, { url, answer }: CopyOrigin): void {
+function noteOrigin(draft: RecordDraft, fingerprint: string, { url, isPart, answer }: CopyOrigin): void {
   const record = draft.get(fingerprint) as FileRecord;
-  draft.set(fingerprint, { ...record, copiedFrom: url, ...(answer !== undefined && { answer }) });
+  draft.set(fingerprint, {
+    ...record,
+    copiedFrom: url,
+    ...(isPart && { isPart }),
+    ...(answer !== undefined && { answer }),
+  });
 }

@@ -12,7 +12,7 @@ export interface Copied {
   size: number;
   /** Generation of the file there. */
   generation: number;
-  /** How the file has ended there, as far as that was told; undefined when more may have come. */
+  /** How the file has ended there, as far as that was told; undefined when more may have come, or what is here is a part. */
   outcome: Outcome | undefined;
   /** Whether nothing will come any more. */
   isClosed: boolean;
@@ -30,6 +30,8 @@ export interface NewCopy {
   url: string;
   /** Content type of what was made as a stream. */
   contentType: string | undefined;
+  /** Whether it is the body of an answer, maybe by way of other relays: a part of that as long as it has not finished. */
+  isPart: boolean;
   /** The head of the answer of which it is the body, if it comes from a server that is none of ours. */
   answer?: AnswerRecord;
 }
@@ -67,8 +69,9 @@ export class LocalCopy {
       if (generation === undefined || diverged === true) return 'own';
       const last = await sessions.history.last(file);
       const hasEnded = last !== undefined && last.state !== 'open';
-      const outcome = hasEnded ? await sessions.history.outcome(file, size) : undefined;
+      const ended = hasEnded ? await sessions.history.outcome(file, size) : undefined;
       const record = this.#core.records.get(file.stat.fingerprint);
+      const outcome = record?.isPart === true && ended?.reason !== 'finished' ? undefined : ended;
       const answer = record?.answer as AnswerRecord | undefined;
       return { size, generation, outcome, isClosed: closed === true, url: record?.copiedFrom, answer };
     } finally {
@@ -81,10 +84,10 @@ export class LocalCopy {
    *
    * @throws what {@link Streams.create} throws
    */
-  async make({ generation, url, contentType, answer }: NewCopy): Promise<void> {
+  async make({ generation, url, contentType, isPart, answer }: NewCopy): Promise<void> {
     const wanted = {
       contentType,
-      copyOf: { generation, url, answer },
+      copyOf: { generation, url, isPart, answer },
       ttlSeconds: undefined,
       expiresAt: undefined,
       isClosed: false,

@@ -161,7 +161,7 @@ class FetchedAnswer {
     const size = head.size ?? expected.total;
     fetching.found(size, size !== undefined);
     const generation = here?.generation ?? Date.now() * 1000;
-    const made = { generation, contentType: undefined, answer: head.record };
+    const made = { generation, contentType: undefined, isPart: true, answer: head.record };
     const writing = new Writing(fetching, here?.size ?? 0, size);
     const lease = await fetching.append(here, made, writing);
     try {

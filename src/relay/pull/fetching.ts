@@ -52,6 +52,8 @@ export interface Part {
   committed: number;
   /** How many there are elsewhere at least; undefined when that is not known. */
   size: number | undefined;
+  /** Whether what is here is worth nothing without what comes until it has finished. */
+  isPart: boolean;
   /** Whether these are all, and nothing will come after them. */
   isFinal: boolean;
 }
@@ -81,6 +83,7 @@ export class Fetching implements LeaseHolder {
   #lease: Lease | undefined;
   #size: number | undefined;
   #hasEnded = false;
+  #isPart = false;
   #generation: number | undefined;
   /** Of JSON: what has come of a line that has no end yet. */
   #line: Buffer[] | undefined;
@@ -134,6 +137,7 @@ export class Fetching implements LeaseHolder {
       type: this.#lease?.feed.type,
       committed: this.committed,
       size: this.#size,
+      isPart: this.#isPart,
       isFinal: this.#hasEnded && this.#size !== undefined,
     };
   }
@@ -238,7 +242,9 @@ export class Fetching implements LeaseHolder {
       await this.drop('changed by another program');
       throw new UpstreamError('the copy was changed by another program');
     }
-    lease.feed.expect(this.#size ?? 0);
+    this.#isPart = made.isPart;
+    // How long a part will be, nobody knows who is not told.
+    lease.feed.expect(this.#size ?? (made.isPart ? undefined : 0), made.isPart);
     if (isJsonType(lease.feed.type)) this.#line = [];
     this.log.opened(lease.received);
     this.progress.become({ phase: 'storing', isReadable: false, isConnected: true });
@@ -285,6 +291,8 @@ export class Fetching implements LeaseHolder {
     // What is here is not what is there.
     const isInvalid = reason === 'deleted' || reason === 'truncated';
     if (isInvalid) this.conclude(UNKNOWN);
+    // Those who ask from now on are told that what is here is a part.
+    if (this.#isPart && reason !== 'finished') this.conclude(failed(this.broken(undefined)));
     // The end of the file is the end of the append.
     if (reason !== 'deleted') await lease.end(reason, status, closed);
     if (isInvalid) await this.drop(reason);

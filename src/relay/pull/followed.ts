@@ -47,7 +47,7 @@ class FollowedFile {
     const ended = outcomeOf(stream);
     // What fails before it is waited for is told by the opening.
     ended.catch(ignore);
-    const { generation, live, size, contentType } = await this.#opening();
+    const { generation, live, size, part, contentType } = await this.#opening();
     if (generation === undefined) {
       // What is in front of it has answered, and does not know what is there.
       if (here !== undefined) throw new UpstreamError(`${fetching.upstream.origin} has not answered itself`);
@@ -66,10 +66,10 @@ class FollowedFile {
     const source = {
       resume: () => stream.resume(),
       stop: (error?: Error) => stream.destroy(error),
-      // Who follows comes back, and goes on where it was.
       tooLong: () => stream.destroy(),
     };
-    const { feed } = await fetching.append(here, { generation, contentType }, source);
+    const made = { generation, contentType, isPart: part === true };
+    const { feed } = await fetching.append(here, made, source);
     stream.on('waiting', () => feed.setWaiting(true)).on('live', () => feed.setWaiting(false));
     stream.on('data', (bytes) => {
       if (!fetching.take(bytes)) stream.pause();

@@ -70,8 +70,8 @@ export interface RelayResponderOptions {
 type Found =
   /** By the protocols of this server: it is here. Who reads it live may stay for longer than it comes. */
   | { way: 'here'; isLive?: boolean }
-  /** From the file while it still comes: so many bytes of it, or a part of these. */
-  | { way: 'joined'; served: Served; size: number; range?: Range }
+  /** From the file while it still comes: so many bytes of it, all that come until it has finished (undefined), or a part of these. */
+  | { way: 'joined'; served: Served; size: number | undefined; range?: Range }
   /** As the other server has answered: it is here, or under way. */
   | ({ way: 'kept' } & Omit<Kept, 'via' | 'upstream'>)
   /** With the answer that was got for it, and is not kept. */
@@ -241,7 +241,7 @@ export class RelayResponder {
     if (path.isRoot || path.trailingSlash) return THERE;
     if (upstream.kind !== 'ours' && !isCanonical(writtenPath(request, this.#prefix, path), path))
       return THERE;
-    if (isFollow(request)) return this.#wayOfFollow(request, path, client);
+    if (isFollow(request)) return this.#wayOfFollow(request, path, upstream, client);
     if (parameterOf(request, StreamQuery.live) !== undefined) {
       const found = await this.#wayOfLive(request, path, client);
       return found.way === 'here' ? { ...found, isLive: upstream.kind === 'ours' } : found;
@@ -267,7 +267,8 @@ export class RelayResponder {
       return this.#relay.isFetching(path) ? { way: 'kept', ...kept, served, range } : THERE;
     }
     const { size, type } = served;
-    const isPlain = size !== undefined && parameterOf(request, StreamQuery.offset) === undefined;
+    const isPlain =
+      (size !== undefined || served.isPart) && parameterOf(request, StreamQuery.offset) === undefined;
     // Of JSON an array is made, of which nobody knows the length.
     const isJson = type !== undefined && isJsonType(type);
     return isPlain && !isJson ? { way: 'joined', served, size, ...(range && { range }) } : THERE;
@@ -303,7 +304,12 @@ export class RelayResponder {
     );
   }
 
-  async #wayOfFollow(request: FastifyRequest, path: ResourcePath, client: Client): Promise<Found> {
+  async #wayOfFollow(
+    request: FastifyRequest,
+    path: ResourcePath,
+    upstream: Upstream,
+    client: Client,
+  ): Promise<Found> {
     const { from = 0, lines, holdMs = 0, waitMs } = followRequestOf(request);
     // Which files were there one after the other is known there.
     if (holdMs > 0) return THERE;
@@ -321,6 +327,8 @@ export class RelayResponder {
       return HERE;
     }
     if (!isServed(served)) return { way: 'given', answer: served };
+    // There is more than is here, or it is known there that there is not.
+    if (upstream.kind === 'ours' && (await this.#relay.isBeyond(path, served, from))) return THERE;
     const isHere = lines === undefined && from >= 0 && from <= served.committed;
     return isHere || served.isCaughtUp ? HERE : THERE;
   }
@@ -340,18 +348,18 @@ export class RelayResponder {
     { served, size, range }: Found & { way: 'joined' },
     signal: AbortSignal,
   ): Promise<void> {
-    const wanted = range ?? { start: 0, end: size };
+    const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
     const { body, reader } = await joinPart(this.#core, path, served, wanted, signal);
     const { feed, outcome } = reader;
     const type = feed.type ?? contentTypeOf(path.segments.at(-1) ?? '', feed.file, feed.committed);
-    if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size));
+    if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size as number));
     reply.headers({
       ...userContentHeaders(type),
       'content-type': type,
-      'content-length': wanted.end - wanted.start,
+      ...(wanted !== undefined && { 'content-length': wanted.end - wanted.start }),
       'cache-control': 'no-cache',
       'accept-ranges': 'bytes',
-      etag: tagOf(served),
+      ...(size !== undefined && { etag: tagOf(served) }),
       ...statusHeaders(outcome?.status),
     });
     void sendStream(request, reply, body);

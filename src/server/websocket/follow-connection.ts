@@ -177,14 +177,16 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
 
   #open(reader: Reader): void {
     const { feed, position, outcome } = reader;
-    const { size, type: contentType = '' } = feed;
+    const { type: contentType = '', isPart } = feed;
+    const size = feed.size ?? (outcome && feed.committed);
     const { generation } = feed.file;
     this.#send({
       type: 'open',
       generation,
       position,
       live: outcome === undefined,
-      size,
+      ...(size !== undefined && { size }),
+      ...(isPart && { part: true }),
       ...(contentType !== '' && contentType.length <= MAX_TYPE_LENGTH && { contentType }),
     });
     if (outcome === undefined && feed.isWaiting) this.#send({ type: 'waiting' });

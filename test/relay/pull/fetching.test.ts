@@ -42,7 +42,7 @@ async function start(contentType: string | undefined) {
     tooLong: () => undefined,
   };
   fetching.found(undefined, false);
-  const lease = await fetching.append(undefined, { generation: 7, contentType }, source);
+  const lease = await fetching.append(undefined, { generation: 7, contentType, isPart: false }, source);
   return { root, core, fetching, lease, stops };
 }
 

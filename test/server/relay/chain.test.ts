@@ -128,7 +128,8 @@ class Story {
       }
       case 'follow': {
         await waitFor(() => this.#acknowledged > 0, 'the first acknowledgement');
-        const from = Math.floor((step.percent / 100) * (await this.#sizeAt(step.at)));
+        // What is acknowledged may be not yet where it is followed.
+        const from = Math.floor((step.percent / 100) * this.#acknowledged);
         const url = chain.url(step.at, this.#urlPath);
         this.#followers.push(new ChainFollower(url, { from, pace: step.pace }));
         break;

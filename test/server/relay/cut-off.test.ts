@@ -103,6 +103,8 @@ describe('what is cut off at the origin is cut off behind three relays', () => {
 describe('what another server has cut off is cut off behind three relays', () => {
   const SIZE = 200_000;
 
+  const HANG_MS = 20_000;
+
   async function start(headers: Record<string, string | number>, body: Buffer) {
     const server = await ScriptedServer.start((_request, socket) => {
       socket.write(headOf('200 OK', headers));
@@ -126,6 +128,7 @@ describe('what another server has cut off is cut off behind three relays', () =>
   const KINDS: [string, Record<string, string | number>, Buffer][] = [
     ['a length', { 'Content-Length': SIZE + 1 }, pattern(0, SIZE)],
     ['a length, not kept', { 'Content-Length': SIZE + 1, 'Cache-Control': 'no-store' }, pattern(0, SIZE)],
+    ['chunks', { 'Transfer-Encoding': 'chunked' }, chunk],
     ['chunks, not kept', { 'Transfer-Encoding': 'chunked', 'Cache-Control': 'no-store' }, chunk],
   ];
 
@@ -138,6 +141,10 @@ describe('what another server has cut off is cut off behind three relays', () =>
     expect(count).toBe(SIZE);
     cut();
     await expect(reader?.read()).rejects.toThrow();
+    // Nor is it whole for who asks now: it is begun anew, or said that it cannot be had.
+    const again = await fetch(relay.url('/f'), { signal: AbortSignal.timeout(HANG_MS) });
+    cut();
+    await expect(again.status === 200 ? again.arrayBuffer() : Promise.reject(new Error())).rejects.toThrow();
   });
 
   test.runIf(hasCurl).each(KINDS)('for curl, of %s', async (_kind, headers, body) => {

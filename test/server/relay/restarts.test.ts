@@ -6,10 +6,13 @@ import { append, follow, openAppend } from '../../../src/client/index.ts';
 import { ChaosProxy, NO_CHAOS } from '../../support/chaos/proxy.ts';
 import { pattern } from '../../support/pattern.ts';
 import { Random } from '../../support/random.ts';
-import { startOrigin } from '../../support/relay/origin.ts';
+import { startOrigin, startRelay } from '../../support/relay/origin.ts';
 import { InProcessServer } from '../../support/server/restartable-server.ts';
 import { SseReader } from '../../support/streams/sse-reader.ts';
 import { waitFor, waitForSize } from '../../support/wait-for.ts';
+
+/** Longer than anything takes but what hangs. */
+const HANG_MS = 20_000;
 
 const RETRY = { retry: { minDelayMs: 1, maxDelayMs: 20 } };
 
@@ -79,7 +82,8 @@ test('a file that was made anew at the origin meanwhile takes the place of the c
 
 test('events and long-polls come from the relay, as they would from the origin', async () => {
   const origin = await startOrigin();
-  const relay = await InProcessServer.start({ upstreams: [origin.url('')] });
+  // For a busy machine half a second is no time.
+  const relay = await startRelay(origin.url(''), { longPollMs: HANG_MS });
   const headers = { 'content-type': 'text/plain' };
   await fetch(origin.url('/s'), { method: 'PUT', headers, body: 'one' });
   const events = await SseReader.open(relay.url('/s'));

@@ -1,0 +1,79 @@
+import { once } from 'node:events';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type FollowStream, follow, openAppend } from '../../../src/client/index.ts';
+import { ChaosProxy, NO_CHAOS } from '../../support/chaos/proxy.ts';
+import { Random } from '../../support/random.ts';
+import { startOrigin, startRelay } from '../../support/relay/origin.ts';
+import { waitFor, waitForSize } from '../../support/wait-for.ts';
+
+const RETRY = { times: 1_000_000, minDelayMs: 1, maxDelayMs: 50 };
+
+const PART = 'one ';
+
+/** A file that is followed behind two relays, and the link before the origin, which can be cut. */
+async function startFollowed() {
+  const origin = await startOrigin({ graceMs: 60_000 });
+  const link = await ChaosProxy.start(origin.port, new Random(1), NO_CHAOS);
+  const first = await startRelay(link.url(''));
+  const last = await startRelay(first.url(''));
+  const appender = openAppend(origin.url('/f'), { retry: RETRY }).on('error', () => undefined);
+  appender.write(PART);
+  const file = path.join(origin.root, 'f');
+  await waitForSize(file, PART.length);
+  const follower = follow(last.url('/f'), { retry: RETRY });
+  const ended = endOf(follower);
+  await waitForSize(path.join(last.root, 'f'), PART.length);
+  const cut = () => {
+    link.refuse(true);
+    link.resetAll();
+  };
+  return { origin, first, last, link, cut, appender, file, follower, ended };
+}
+
+/** What came, and the code of the error with which it has ended. */
+async function endOf(follower: FollowStream): Promise<[text: string, code: string | undefined]> {
+  let text = '';
+  try {
+    for await (const chunk of follower) text += String(chunk);
+    return [text, undefined];
+  } catch (error) {
+    return [text, (error as { code?: string }).code];
+  }
+}
+
+describe('while the link to the origin is cut', () => {
+  test('who follows from where the origin is and the relay is not yet comes back', async () => {
+    const { origin, first, last, link, cut, appender, ended } = await startFollowed();
+    cut();
+    appender.write('two ');
+    await waitForSize(path.join(origin.root, 'f'), 8);
+    for (const relay of [first, last]) {
+      expect((await fetch(relay.url('/f?verb=FOLLOW&from=8'))).status).toBeOneOf([502, 503]);
+    }
+    link.refuse(false);
+    const from = async () => (await fetch(last.url('/f?verb=FOLLOW&from=8'))).status === 200;
+    await waitFor(from, 'the link to be there again');
+    const follower = follow(last.url('/f'), { from: 8, retry: RETRY });
+    await once(follower, 'open');
+    appender.end('three');
+    expect(await endOf(follower)).toEqual(['three', undefined]);
+    expect(await ended).toEqual(['one two three', undefined]);
+    // There is no more at the origin.
+    expect((await fetch(last.url('/f?verb=FOLLOW&from=99'))).status).toBe(416);
+  });
+
+  test('who follows from where the origin is and what has ended here is not comes back', async () => {
+    const { origin, last, link, cut, appender, ended } = await startFollowed();
+    appender.end();
+    await ended;
+    cut();
+    const another = openAppend(origin.url('/f'));
+    another.end('two ');
+    await once(another, 'close');
+    expect((await fetch(last.url('/f?verb=FOLLOW&from=8'))).status).toBeOneOf([502, 503]);
+    link.refuse(false);
+    const from = async () => (await fetch(last.url('/f?verb=FOLLOW&from=8'))).status === 200;
+    await waitFor(from, 'the link to be there again');
+  });
+});
