@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import { checkRoot } from '../../../src/core/recovery/check/root-check.ts';
+import type { Report } from '../../../src/storage/report.ts';
 import { Root } from '../../../src/storage/root/root.ts';
 import { RootDirectory } from '../../../src/storage/root/root-directory.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
@@ -13,7 +14,7 @@ import { makeFork, makeStream, textOf } from '../../support/core/streams.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 
-async function start(directory: string, report?: (message: string) => void) {
+async function start(directory: string, report?: Report) {
   const core = new Core(await Root.open(directory), {
     durability: 'disk',
     graceMs: 0,
@@ -86,7 +87,10 @@ describe('a stream that is deleted when its directory cannot be synced', () => {
     await goForGood();
     const restore = failToSync();
     const told: string[] = [];
-    const second = await start(directory, (message) => told.push(message));
+    const second = await start(directory, (message, detail) => {
+      // How far it is, each second, where all is slow.
+      if (!('ofStreams' in detail)) told.push(message);
+    });
     expect([await remembered(directory), told.length]).toEqual([KEPT, 1]);
     await second.close();
     expect(await checkRoot(await Root.open(directory), () => {})).toBe(false);
