@@ -66,6 +66,7 @@ class FollowedFile {
     const source = {
       resume: () => stream.resume(),
       stop: (error?: Error) => stream.destroy(error),
+      // Who follows comes back, and goes on where it was.
       tooLong: () => stream.destroy(),
     };
     const made = { generation, contentType, isPart: part === true };
