@@ -57,7 +57,14 @@ describe('what may be kept', () => {
     expect(all.every((bytes) => bytes.equals(BODY))).toBe(true);
     expect(server.requests).toHaveLength(1);
     expect(server.requests[0]?.headers).toMatchObject({ 'x-verb': 'FOLLOW', 'accept-encoding': 'identity' });
-    const response = await fetch(relay.url('/f'));
+    // They have all of it a moment before it is known as whole here.
+    let response = await fetch(relay.url('/f'));
+    await waitFor(async () => {
+      if (response.headers.get('cache-status')?.endsWith('hit') === true) return true;
+      await response.arrayBuffer();
+      response = await fetch(relay.url('/f'));
+      return false;
+    }, 'it to be kept');
     expect(Object.fromEntries(response.headers)).toMatchObject({
       etag: '"one"',
       'content-type': 'text/x-own',
