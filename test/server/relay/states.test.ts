@@ -38,7 +38,8 @@ describe('errors of the origin', () => {
     await append(origin.url('/dir/f'), ['x']);
     let last = origin;
     for (let count = 0; count < 3; count++) last = await startRelay(last.url(''));
-    expect(await textAt(last.url('/dir/f'))).toBe('x');
+    await append(origin.url('/known'), ['y']);
+    expect(await textAt(last.url('/known'))).toBe('y');
     const refused = { headers: { 'X-Verb': 'FOLLOW', Accept: 'application/problem+json' } };
     const problem = await (await fetch(origin.url('/dir'), refused)).json();
     expect(problem).toMatchObject({ code: expect.stringMatching(/^HFS_/) });
