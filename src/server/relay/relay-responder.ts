@@ -8,7 +8,7 @@ import { Relay } from '../../relay/relay.ts';
 import { isCanonical, type Upstream } from '../../relay/upstream.ts';
 import type { UpstreamOption } from '../../relay/upstream-option.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
-import { MethodNotAllowedError, UpstreamError } from '../../wire/errors.ts';
+import { MethodNotAllowedError, StorageBusyError, UpstreamError } from '../../wire/errors.ts';
 import { SUBPROTOCOL } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
@@ -292,11 +292,15 @@ export class RelayResponder {
    * Checks that what a path comes from knows what is to be sent to it, with all the rights that this server has there.
    *
    * @throws {MethodNotAllowedError} when it does not
+   * @throws {StorageBusyError} while something in front of it answers
    * @throws {UpstreamError} when that cannot be found out
    */
   async #assertOurs(path: ResourcePath, asker: Asker): Promise<void> {
     const kind = await this.#relay.kindOf(path, asker);
     if (kind === 'ours') return;
+    if (kind === undefined && this.#relay.upstreamOf(path)?.wasOurs === true) {
+      throw new StorageBusyError('what is in front of the server from which this comes answers in its place');
+    }
     if (kind === undefined) throw new UpstreamError('nothing tells what the server is from which this comes');
     throw new MethodNotAllowedError(
       'what is here comes from a server to which nothing is written by way of this one, and no WebSocket leads',
