@@ -139,6 +139,11 @@ export class RelayResponder {
     return this.#relay.findKept();
   }
 
+  /** Whether a path comes from another server. */
+  covers(path: ResourcePath): boolean {
+    return this.#relay.upstreamOf(path) !== undefined;
+  }
+
   /** Fetches nothing more. */
   async close(): Promise<void> {
     await this.#relay.close();
