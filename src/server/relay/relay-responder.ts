@@ -21,6 +21,7 @@ import { copyTag } from '../response/conditions.ts';
 import { contentTypeOf } from '../response/content-type.ts';
 import type { Range } from '../response/file-body.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
+import { LastModified } from '../response/last-modified.ts';
 import { sendStream } from '../response/send-bytes.ts';
 import { askerOf, Client, viaOf } from './client.ts';
 import { ForkedFrom } from './forked-from.ts';
@@ -352,6 +353,7 @@ export class RelayResponder {
     const wanted = range ?? { start: 0, end: size };
     const { body, reader } = await joinPart(this.#core, path, served, wanted, signal);
     const { feed, outcome } = reader;
+    const nowMs = Date.now();
     const type = feed.type ?? contentTypeOf(path.segments.at(-1) ?? '', feed.file, feed.committed);
     if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size));
     reply.headers({
@@ -361,6 +363,8 @@ export class RelayResponder {
       'cache-control': 'no-cache',
       'accept-ranges': 'bytes',
       etag: tagOf(served),
+      // As of all that grows: a date that no later state of it has.
+      'last-modified': new LastModified(nowMs, false, nowMs).header,
       ...statusHeaders(outcome?.status),
     });
     void sendStream(request, reply, body);
