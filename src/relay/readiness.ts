@@ -98,3 +98,9 @@ export function holdsFor(verdict: Verdict, via: string, asker: Wanted, asksVia: 
 export function isServed(readiness: Readiness): readiness is Served {
   return typeof readiness === 'object' && !(readiness instanceof OpenAnswer);
 }
+
+/** @throws {UpstreamRefusalError} when that is the answer to one who follows */
+export function assertNotRefused(verdict: Verdict, { asksTo }: Asker): void {
+  const isFollow = asksTo === 'follow' || asksTo === 'connect';
+  if (isFollow && verdict.kind === 'bypass' && verdict.refusal !== undefined) throw verdict.refusal;
+}

@@ -21,6 +21,7 @@ import type { RelayLog } from './pull/pull-log.ts';
 import type { PullState } from './pull/pull-state.ts';
 import {
   type Asker,
+  assertNotRefused,
   collapsed,
   holdsFor,
   isServed,
@@ -34,7 +35,7 @@ import type { Forwarder } from './upstream/forward.ts';
 import { Hops } from './upstream/hops.ts';
 import { Upstream, type UpstreamKind } from './upstream/upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
-import { FAILED_MS, UNKNOWN, type Verdict } from './verdict.ts';
+import { FAILED_MS, UNKNOWN } from './verdict.ts';
 import { WaitingPaths } from './waiters.ts';
 
 /** For so long it is waited whether what is here still holds, when it may be served anyway. */
@@ -134,6 +135,7 @@ export class Relay {
     const via = this.viaOf(asker.via);
     signal.throwIfAborted();
     if (path.isRoot || path.trailingSlash) return undefined;
+    await this.upstreamOf(path)?.recall(this.#kept);
     if (waitMs > 0) this.#wait(path, asker);
     for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
       if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
@@ -265,6 +267,7 @@ export class Relay {
   async kindOf(path: ResourcePath, { via, signal }: Asker): Promise<UpstreamKind | undefined> {
     const upstream = this.upstreamOf(path) as Upstream;
     const headers = { via: this.viaOf(via) };
+    await upstream.recall(this.#kept);
     // An error of a path may be that of any server; what is at the top has an answer.
     for (const asked of [path, path.upTo(upstream.depth)]) {
       if (upstream.kind !== undefined) return upstream.kind;
@@ -419,12 +422,6 @@ export class Relay {
 function isNearlyThere({ committed, size = 0 }: Part): boolean {
   const missing = size - committed;
   return missing > 0 && missing < SMALL_REST_BYTES && missing < size * SMALL_REST;
-}
-
-/** @throws {UpstreamRefusalError} when that is the answer to one who follows */
-function assertNotRefused(verdict: Verdict, { asksTo }: Asker): void {
-  const isFollow = asksTo === 'follow' || asksTo === 'connect';
-  if (isFollow && verdict.kind === 'bypass' && verdict.refusal !== undefined) throw verdict.refusal;
 }
 
 function ignore(): void {}

@@ -140,8 +140,12 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     else done();
   }
 
+  function resourceAt(request: FastifyRequest): ResourcePath {
+    return resourceOf(request, (path) => relay?.covers(path) === true);
+  }
+
   async function upgrade(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const path = resourceOf(request);
+    const path = resourceAt(request);
     if (await relay?.send(request, reply, path)) {
       // Until it is sent, the route would take the connection for a WebSocket.
       if (!reply.sent) await reply;
@@ -170,7 +174,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     if (request.method === 'OPTIONS') return reply.code(204).send();
     if (request.method !== 'DELETE') assertLength(request.raw);
     assertParameters(request);
-    const path = resourceOf(request);
+    const path = resourceAt(request);
     if (await relay?.send(request, reply, path)) return reply;
     await assertWriteConditions(request, path, core.resources);
     return answer(request, reply, path);
@@ -181,14 +185,14 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     url: '/*',
     exposeHeadRoute: false,
     preHandler,
-    handler: (request, reply) => answer(request, reply, resourceOf(request)),
+    handler: (request, reply) => answer(request, reply, resourceAt(request)),
     wsHandler: (websocket: WebSocket, request: FastifyRequest) => upgrades.start(request, websocket),
   });
   app.route({
     method: 'HEAD',
     url: '/*',
     preHandler,
-    handler: (request, reply) => answer(request, reply, resourceOf(request)),
+    handler: (request, reply) => answer(request, reply, resourceAt(request)),
   });
   const isRead = (method: string) => method === 'GET' || method === 'HEAD';
   // Where CORS is registered, it has a route of its own.

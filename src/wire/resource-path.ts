@@ -34,15 +34,23 @@ export class ResourcePath {
    * @throws {ForbiddenPathError} for the server's own directory
    */
   static parse(decoded: string): ResourcePath {
+    const path = ResourcePath.parseAny(decoded);
+    path.assertNamesFit();
+    return path;
+  }
+
+  /**
+   * As {@link parse}, with names of any length: what is on another server may have them.
+   *
+   * @throws {InvalidPathError} {@link ForbiddenPathError}
+   */
+  static parseAny(decoded: string): ResourcePath {
     if (CONTROL_CHARACTER.test(decoded)) throw new InvalidPathError('the path has a control character');
 
     const segments: string[] = [];
     for (const segment of decoded.split('/')) {
       if (segment === '..') segments.pop();
       else if (segment !== '' && segment !== '.') segments.push(segment);
-    }
-    if (segments.some((segment) => Buffer.byteLength(segment) > MAX_SEGMENT_BYTES)) {
-      throw new InvalidPathError(`a name in the path is longer than ${MAX_SEGMENT_BYTES} bytes`);
     }
     if (Buffer.byteLength(decoded) > MAX_PATH_BYTES) {
       throw new InvalidPathError(`the path is longer than ${MAX_PATH_BYTES} bytes`);
@@ -51,6 +59,17 @@ export class ResourcePath {
       throw new ForbiddenPathError('the path is reserved for the server');
     }
     return new ResourcePath(segments, segments.length > 0 && decoded.endsWith('/'));
+  }
+
+  /**
+   * Checks that its names can be those of files.
+   *
+   * @throws {InvalidPathError} when one of them is too long
+   */
+  assertNamesFit(): void {
+    if (this.segments.some((segment) => Buffer.byteLength(segment) > MAX_SEGMENT_BYTES)) {
+      throw new InvalidPathError(`a name in the path is longer than ${MAX_SEGMENT_BYTES} bytes`);
+    }
   }
 
   get isRoot(): boolean {

@@ -48,6 +48,24 @@ export class KeptCopies {
     for (const { path } of known) this.#ledger.read(path);
   }
 
+  /**
+   * Whether there is one of what a server of ours has. Never rejects.
+   *
+   * @param isThere whether a URL is one of that server's
+   */
+  async hasFollowed(isThere: (url: string) => boolean): Promise<boolean> {
+    try {
+      for await (const { record } of this.#core.records.files()) {
+        const { stream, answer, copiedFrom } = record;
+        if (stream?.copyOf === undefined || answer !== undefined || copiedFrom === undefined) continue;
+        if (isThere(copiedFrom)) return true;
+      }
+    } catch {
+      // It is asked what it is.
+    }
+    return false;
+  }
+
   /** Tells that one is read. */
   read(path: ResourcePath): void {
     this.#ledger.read(path);

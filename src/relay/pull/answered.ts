@@ -108,6 +108,7 @@ class FetchedAnswer {
       // What is in front of one of ours does not know what is there.
       throw new UpstreamError(`${upstream.origin} has not answered itself: HTTP status ${answer.status}`);
     }
+    if (upstream.wasOurs) return Promise.resolve(refused('the server does not say what is there', FAILED_MS));
     // Errors may be those of something in front of one of ours, too.
     if (answer.isOk || answer.status === 304) upstream.kind = 'foreign';
     return this.#judge(answer, kept);

@@ -1,5 +1,6 @@
 import { InvalidPathError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
+import type { KeptCopies } from '../copies/kept-copies.ts';
 import type { UpstreamOption } from '../upstream-option.ts';
 import { Reachability } from './reachability.ts';
 
@@ -30,6 +31,8 @@ export class Upstream {
   /** Whether users' own `Authorization` is passed on to it, if it is one of ours. */
   readonly passesAuthorization: boolean;
   readonly reachability = new Reachability();
+  #wasOurs = false;
+  #recalled: Promise<void> | undefined;
   #kind: UpstreamKind | undefined;
   #knownAtMs = 0;
 
@@ -47,11 +50,27 @@ export class Upstream {
     return isOld ? undefined : this.#kind;
   }
 
-  /** One that was found to be one of ours stays that: what seems to be another one is in front of it. */
+  /** One that was found to be one of ours, also before a restart, stays that: what seems to be another one is in front of it. */
   set kind(kind: UpstreamKind | undefined) {
-    if (this.#kind === 'ours') return;
+    if (this.#kind === 'ours' || (this.#wasOurs && kind !== 'ours')) return;
     this.#kind = kind;
     this.#knownAtMs = performance.now();
+  }
+
+  /** Whether it was one of ours before this process began, as far as that was recalled. */
+  get wasOurs(): boolean {
+    return this.#wasOurs;
+  }
+
+  /** Finds out, once, from what is here of it, what it was before this process began, unless it is known what it is. Never rejects. */
+  async recall(copies: KeptCopies): Promise<void> {
+    if (this.#kind !== undefined) return;
+    this.#recalled ??= copies
+      .hasFollowed((url) => this.localPathOf(url) !== undefined)
+      .then((wasOurs) => {
+        this.#wasOurs = wasOurs;
+      });
+    await this.#recalled;
   }
 
   /** Scheme, host and port, for people. */

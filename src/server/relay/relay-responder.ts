@@ -8,7 +8,7 @@ import type { OpenAnswer } from '../../relay/upstream/open-answer.ts';
 import { isCanonical, type Upstream } from '../../relay/upstream/upstream.ts';
 import type { UpstreamOption } from '../../relay/upstream-option.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
-import { MethodNotAllowedError, UpstreamError } from '../../wire/errors.ts';
+import { MethodNotAllowedError, StorageBusyError, UpstreamError } from '../../wire/errors.ts';
 import { SUBPROTOCOL } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
@@ -21,6 +21,7 @@ import { copyTag } from '../response/conditions.ts';
 import { contentTypeOf } from '../response/content-type.ts';
 import type { Range } from '../response/file-body.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
+import { LastModified } from '../response/last-modified.ts';
 import { sendStream } from '../response/send-bytes.ts';
 import { askerOf, Client, viaOf } from './client.ts';
 import { ForkedFrom } from './forked-from.ts';
@@ -137,6 +138,11 @@ export class RelayResponder {
   /** Finds what a server before this one has kept. Never rejects. */
   findKept(): Promise<void> {
     return this.#relay.findKept();
+  }
+
+  /** Whether a path comes from another server. */
+  covers(path: ResourcePath): boolean {
+    return this.#relay.upstreamOf(path) !== undefined;
   }
 
   /** Fetches nothing more. */
@@ -293,11 +299,15 @@ export class RelayResponder {
    * Checks that what a path comes from knows what is to be sent to it, with all the rights that this server has there.
    *
    * @throws {MethodNotAllowedError} when it does not
+   * @throws {StorageBusyError} while something in front of it answers
    * @throws {UpstreamError} when that cannot be found out
    */
   async #assertOurs(path: ResourcePath, asker: Asker): Promise<void> {
     const kind = await this.#relay.kindOf(path, asker);
     if (kind === 'ours') return;
+    if (kind === undefined && this.#relay.upstreamOf(path)?.wasOurs === true) {
+      throw new StorageBusyError('what is in front of the server from which this comes answers in its place');
+    }
     if (kind === undefined) throw new UpstreamError('nothing tells what the server is from which this comes');
     throw new MethodNotAllowedError(
       'what is here comes from a server to which nothing is written by way of this one, and no WebSocket leads',
@@ -351,6 +361,7 @@ export class RelayResponder {
     const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
     const { body, reader } = await joinPart(this.#core, path, served, wanted, signal);
     const { feed, outcome } = reader;
+    const nowMs = Date.now();
     const type = feed.type ?? contentTypeOf(path.segments.at(-1) ?? '', feed.file, feed.committed);
     if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size as number));
     reply.headers({
@@ -360,6 +371,8 @@ export class RelayResponder {
       'cache-control': 'no-cache',
       'accept-ranges': 'bytes',
       ...(size !== undefined && { etag: tagOf(served) }),
+      // As of all that grows: a date that no later state of it has.
+      'last-modified': new LastModified(nowMs, false, nowMs).header,
       ...statusHeaders(outcome?.status),
     });
     void sendStream(request, reply, body);

@@ -18,7 +18,7 @@ export function writtenPath({ raw }: FastifyRequest, prefix: string, path: Resou
 
 function isReadAs(written: string, path: ResourcePath): boolean {
   try {
-    return ResourcePath.parse(decodeURIComponent(written)).toString() === path.toString();
+    return ResourcePath.parseAny(decodeURIComponent(written)).toString() === path.toString();
   } catch {
     return false;
   }

@@ -38,13 +38,18 @@ export function absoluteUrl(request: FastifyRequest, path: string): string {
 /**
  * The resource that a request to the `/*` route names.
  *
+ * @param isElsewhere whether what is at a path comes from another server, which may have longer names
  * @throws what {@link ResourcePath.parse} throws
  * @throws {ForbiddenPathError} for what the Durable Streams protocol keeps for subscriptions
  * @throws {InvalidPathError} for a target that is neither a path nor a URL with one: `*`, say, which names the server
  */
-export function resourceOf(request: FastifyRequest): ResourcePath {
+export function resourceOf(
+  request: FastifyRequest,
+  isElsewhere: (path: ResourcePath) => boolean = () => false,
+): ResourcePath {
   if (!parseTarget(request.url).isResource) throw new InvalidPathError('the request names no resource');
-  const path = ResourcePath.parse(withoutKey(request));
+  const path = ResourcePath.parseAny(withoutKey(request));
+  if (!isElsewhere(path)) path.assertNamesFit();
   assertNotReserved(path);
   return path;
 }

@@ -35,6 +35,17 @@ describe('what has no place here, since something else has it, is passed on', ()
     expect(server.requests).toHaveLength(asked);
   });
 
+  test('since its name is too long for a file, is passed on only if it comes from elsewhere', async () => {
+    const server = await ScriptedServer.start(({ line }, socket) => say(socket, '200 OK', FRESH, line));
+    const relay = await startRelay(`/there=${server.url}`);
+    const name = 'n'.repeat(256);
+    const { status, text } = await get(relay.url(`/there/%41${name}/f?q=1`));
+    expect([status, text]).toEqual([200, `GET /%41${name}/f?q=1`]);
+    expect(await get(relay.url(`/there/${name}`))).toMatchObject({ status: 200, text: `GET /${name}` });
+    expect((await get(relay.url(`/${name}`))).status).toBe(400);
+    expect((await fetch(relay.url(`/there/${name}`), { method: 'PUT' })).status).toBe(405);
+  });
+
   test('of one of ours, too', async () => {
     const origin = await startOrigin();
     const relay = await startRelay(origin.url(''));

@@ -330,5 +330,11 @@ describe('what is kept', () => {
     await relay.start();
     expect(String(await bytesOf(relay.url('/f')))).toBe('one');
     expect(front.requests.length).toBeGreaterThan(0);
+    // Nor is it what others ask for, and nothing is written to it.
+    expect(String(await bytesOf(relay.url('/other')))).toBe('down for maintenance');
+    await expect(stat(path.join(relay.root, 'other'))).rejects.toThrow('ENOENT');
+    const written = await fetch(relay.url('/other'), { method: 'PUT', body: 'two' });
+    expect([written.status, written.headers.get('retry-after')]).toEqual([503, '1']);
+    expect(front.requests.some(({ line }) => line.startsWith('PUT'))).toBe(false);
   });
 });
