@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
+import { asGone } from '../../core/preconditions.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
 import { Forwarder } from '../../relay/forward.ts';
 import type { OpenAnswer } from '../../relay/open-answer.ts';
@@ -310,7 +311,7 @@ export class RelayResponder {
     upstream: Upstream,
     client: Client,
   ): Promise<Found> {
-    const { from = 0, lines, holdMs = 0, waitMs } = followRequestOf(request);
+    const { from = 0, lines, holdMs = 0, waitMs, generation } = followRequestOf(request);
     // Which files were there one after the other is known there.
     if (holdMs > 0) return THERE;
     const asker: Asker = { ...askerOf(request, waitMs, client), follows: true };
@@ -318,10 +319,11 @@ export class RelayResponder {
     if (isHandshake(request) && !isSubprotocol) {
       return (await this.#relay.ready(path, { ...asker, waitMs: 0 })) === undefined ? THERE : HERE;
     }
-    const served = await this.#relay.ready(
-      path,
-      isHandshake(request) ? asker : { ...asker, asksTo: 'follow' },
-    );
+    const served = await this.#relay
+      .ready(path, isHandshake(request) ? asker : { ...asker, asksTo: 'follow' })
+      .catch((error) => {
+        throw asGone(error, generation);
+      });
     if (served === undefined) return THERE;
     // It is made here as soon as it is there.
     if (served === 'missing') {
