@@ -1,4 +1,4 @@
-import { RelayLoopError, ResourceNotFoundError } from '../wire/errors.ts';
+import { RelayLoopError, ResourceNotFoundError, StreamGoneError } from '../wire/errors.ts';
 
 /** What is here is held against what is there no sooner than so long after the last time. */
 export const CHECKED_MS = 1000;
@@ -73,7 +73,8 @@ export function refused(why: string, forMs = 0): Verdict {
 }
 
 export function failed(error: unknown): Verdict {
-  return { kind: 'failed', error, forMs: error instanceof ResourceNotFoundError ? MISSING_MS : FAILED_MS };
+  const isMissing = error instanceof ResourceNotFoundError || error instanceof StreamGoneError;
+  return { kind: 'failed', error, forMs: isMissing ? MISSING_MS : FAILED_MS };
 }
 
 /** Whether it has been found out by asking the server there. */
