@@ -16,6 +16,7 @@ import { LivePaths } from './live-paths.ts';
 import { kindByAnswer } from './pull/asking.ts';
 import { assertUncrossed, isOfRelay } from './pull/crossed.ts';
 import { Fetching, type Part, type PullOptions } from './pull/fetching.ts';
+import { isNearlyThere } from './pull/nearly-there.ts';
 import { Pull } from './pull/pull.ts';
 import type { RelayLog } from './pull/pull-log.ts';
 import type { PullState } from './pull/pull-state.ts';
@@ -46,10 +47,6 @@ const MAX_ATTEMPTS = 4;
 
 /** Time between two looks at pulls that nobody reads. */
 const SWEEP_MS = 1000;
-
-/** A pull goes on for nobody when less than this part of the file is missing, and less than so many bytes. */
-const SMALL_REST = 0.1;
-const SMALL_REST_BYTES = 64 * 1024 * 1024;
 
 /** Options of {@link Relay}. */
 export interface RelayOptions {
@@ -417,11 +414,6 @@ export class Relay {
     if (idleMs < this.#options.idleMs || isNearlyThere(pull.part)) return false;
     return pull.state.phase === 'waiting' || !this.#options.goesOnForNobody;
   }
-}
-
-function isNearlyThere({ committed, size = 0 }: Part): boolean {
-  const missing = size - committed;
-  return missing > 0 && missing < SMALL_REST_BYTES && missing < size * SMALL_REST;
 }
 
 function ignore(): void {}

@@ -1,4 +1,9 @@
-import { RelayLoopError, ResourceNotFoundError, type UpstreamRefusalError } from '../wire/errors.ts';
+import {
+  RelayLoopError,
+  ResourceNotFoundError,
+  StreamGoneError,
+  type UpstreamRefusalError,
+} from '../wire/errors.ts';
 
 /** What is here is held against what is there no sooner than so long after the last time. */
 export const CHECKED_MS = 1000;
@@ -74,7 +79,8 @@ export function refused(why: string, forMs = 0, refusal?: UpstreamRefusalError):
 }
 
 export function failed(error: unknown): Verdict {
-  return { kind: 'failed', error, forMs: error instanceof ResourceNotFoundError ? MISSING_MS : FAILED_MS };
+  const isMissing = error instanceof ResourceNotFoundError || error instanceof StreamGoneError;
+  return { kind: 'failed', error, forMs: isMissing ? MISSING_MS : FAILED_MS };
 }
 
 /** Whether it has been found out by asking the server there. */

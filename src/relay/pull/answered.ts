@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type HttpfstreamError, ResourceNotFoundError, UpstreamError } from '../../wire/errors.ts';
+import { type HttpfstreamError, UpstreamError } from '../../wire/errors.ts';
 import { type AnswerHead, KeptAnswer } from '../copies/kept-answer.ts';
 import type { Copied } from '../copies/local-copy.ts';
 import { isOfOurs } from '../upstream/first-contact.ts';
@@ -16,7 +16,7 @@ import {
 } from '../verdict.ts';
 import { ask } from './asking.ts';
 import type { Fetching } from './fetching.ts';
-import { refusalOf } from './refusal.ts';
+import { missingBy, refusalOf } from './refusal.ts';
 
 /** How often it is gone on after a cut before another byte has come. */
 const MAX_RESUMES = 5;
@@ -39,7 +39,7 @@ export type Answered = Verdict | 'followable';
  * @param here what is here, if it comes from there
  * @param revalidates whether what is fresh is looked at, too
  * @returns `followable` when it is a server of ours that has it: nothing was fetched then
- * @throws {ResourceNotFoundError} when it is not there
+ * @throws {ResourceNotFoundError} {@link StreamGoneError} when it is not there
  * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be had
  * @throws {RelayLoopError} when the request has come back
  */
@@ -136,10 +136,11 @@ class FetchedAnswer {
     if (typeof next !== 'string' && kept?.isWhole === false && next.hasBytesOf(kept.answer)) {
       return this.#keep(answer, next, kept.copied, { skipped: kept.copied.size });
     }
-    const isMissing = status === 404 || status === 410;
+    const missing = missingBy(status);
     // What is here is not what is there.
-    if (this.#here !== undefined && (isMissing || typeof next !== 'string')) await fetching.copy.drop();
-    if (isMissing) throw new ResourceNotFoundError('there is nothing at this path');
+    if (this.#here !== undefined && (missing !== undefined || typeof next !== 'string'))
+      await fetching.copy.drop();
+    if (missing !== undefined) throw missing;
     if (typeof next === 'string') return answer.isOk ? unstored(next) : refused(next);
     return fetching.mayKeep(answer.length)
       ? this.#keep(answer, next, undefined, { skipped: 0 })

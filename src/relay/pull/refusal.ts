@@ -1,6 +1,8 @@
 import {
+  type HttpfstreamError,
   RelayLoopError,
   ResourceNotFoundError,
+  StreamGoneError,
   type UnexpectedStatusError,
   UpstreamRefusalError,
 } from '../../wire/errors.ts';
@@ -20,7 +22,7 @@ const OUR_CODES = 'HFS_';
  * What an error of a server of ours means.
  *
  * @param here what is here, if it comes from there
- * @throws {ResourceNotFoundError} when it is not there
+ * @throws {ResourceNotFoundError} {@link StreamGoneError} when it is not there
  * @throws {RelayLoopError} when the request has come back
  */
 export async function refusalOf(
@@ -28,11 +30,18 @@ export async function refusalOf(
   here: Copied | undefined,
   { status }: OpenAnswer,
 ): Promise<Verdict> {
-  if (status === 404 || status === 410) {
+  const missing = missingBy(status);
+  if (missing !== undefined) {
     if (here !== undefined) await copy.drop();
-    throw new ResourceNotFoundError('there is nothing at this path');
+    throw missing;
   }
   return statusVerdict(status, here);
+}
+
+/** What a status says of something that is not there, or not any more; undefined when it says something else. */
+export function missingBy(status: number): HttpfstreamError | undefined {
+  if (status === 410) return new StreamGoneError('there is nothing at this path any more');
+  return status === 404 ? new ResourceNotFoundError('there is nothing at this path') : undefined;
 }
 
 /**

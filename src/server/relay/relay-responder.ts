@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
+import { asGone } from '../../core/preconditions.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
 import { type Asker, isServed, type Served } from '../../relay/readiness.ts';
 import { Relay } from '../../relay/relay.ts';
@@ -320,7 +321,7 @@ export class RelayResponder {
     upstream: Upstream,
     client: Client,
   ): Promise<Found> {
-    const { from = 0, lines, holdMs = 0, waitMs } = followRequestOf(request);
+    const { from = 0, lines, holdMs = 0, waitMs, generation } = followRequestOf(request);
     // Which files were there one after the other is known there.
     if (holdMs > 0) return THERE;
     const asker: Asker = { ...askerOf(request, waitMs, client), follows: true };
@@ -329,7 +330,9 @@ export class RelayResponder {
       return (await this.#relay.ready(path, { ...asker, waitMs: 0 })) === undefined ? THERE : HERE;
     }
     const asksTo = isHandshake(request) ? 'connect' : 'follow';
-    const served = await this.#relay.ready(path, { ...asker, asksTo });
+    const served = await this.#relay.ready(path, { ...asker, asksTo }).catch((error) => {
+      throw asGone(error, generation);
+    });
     if (served === undefined) return THERE;
     // It is made here as soon as it is there.
     if (served === 'missing') {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, stat, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -23,7 +23,7 @@ const { kind, runs, steps, maxBytes, ends } = isSoak
       runs: 20,
       steps: 24,
       maxBytes: 4 * 1024 * 1024,
-      ends: ['finished', 'interrupted', 'deleted'] as const,
+      ends: ['finished', 'interrupted', 'deleted', 'truncated'] as const,
     }
   : {
       kind: 'in this process' as ChainKind,
@@ -31,7 +31,7 @@ const { kind, runs, steps, maxBytes, ends } = isSoak
       steps: 8,
       maxBytes: 300_000,
       // An appender that is lost is waited for longer than the short form lasts.
-      ends: ['finished', 'deleted'] as const,
+      ends: ['finished', 'deleted', 'truncated'] as const,
     };
 
 const RETRY = { times: 1_000_000, minDelayMs: 1, maxDelayMs: 50 };
@@ -72,6 +72,7 @@ const plan = fc.record({
   through: at,
   steps: fc.array(step, { minLength: steps / 2, maxLength: steps }),
   end: fc.constantFrom(...ends),
+  meanwhile: fc.nat(2 * RELAYS),
 });
 
 /** What happens to one file of a chain. */
@@ -144,20 +145,30 @@ class Story {
     await this.#pause();
   }
 
-  /** Ends it, and looks at what everybody has. */
-  async end(how: (typeof ends)[number]): Promise<void> {
+  /**
+   * Ends it, and looks at what everybody has.
+   *
+   * @param meanwhile a relay that is restarted at this time; 0 or beyond the last: none
+   */
+  async end(how: (typeof ends)[number], meanwhile: number): Promise<void> {
     const chain = this.#chain;
     this.#end = how;
     await this.take({ do: 'follow', at: LAST, pace: 'quick', percent: 0 });
     const whole = how === 'finished' ? this.#written : undefined;
     if (how === 'finished') this.#appender.end();
     else {
-      // Who has a byte that was written after all that has happened is connected, and can be told how it ends.
       await this.take({ do: 'write', bytes: 1 });
       for (const follower of this.#followers) follower.release();
-      await this.#haveAll();
-      if (how === 'interrupted') this.#appender.destroy();
-      else await fetch(chain.server(0).url(this.#urlPath), { method: 'DELETE' });
+      if (how === 'interrupted') {
+        await this.#have((follower) => follower.position === this.#written);
+        this.#appender.destroy();
+      } else {
+        // What has become of what they read is told to all who have begun, though the way is cut at this time.
+        await this.#have(({ isFollowing, position }) => isFollowing && position > 0);
+        const isRestarted = meanwhile > 0 && meanwhile <= LAST;
+        for (const network of chain.networks) network.cutAll();
+        await Promise.all([isRestarted && chain.restart(meanwhile), this.#spoil(how)]);
+      }
     }
     for (const follower of this.#followers) follower.release();
     await waitFor(() => this.#followers.every(({ hasEnded }) => hasEnded), 'all to have ended');
@@ -194,10 +205,16 @@ class Story {
     }
   }
 
-  async #haveAll(): Promise<void> {
+  /** What ends it otherwise than its appender does. */
+  async #spoil(how: 'deleted' | 'truncated'): Promise<void> {
+    if (how === 'truncated') await truncate(this.#fileAt(0), 0);
+    else await fetch(this.#chain.server(0).url(this.#urlPath), { method: 'DELETE' });
+  }
+
+  async #have(isEnough: (follower: ChainFollower) => boolean): Promise<void> {
     for (const follower of this.#followers) {
-      const hasAll = () => follower.hasEnded || follower.position === this.#written;
-      await waitFor(hasAll, `all of it: ${follower.describe()}`);
+      const hasIt = () => follower.hasEnded || isEnough(follower);
+      await waitFor(hasIt, `enough of it: ${follower.describe()}`);
       // What cannot be followed is told at once.
       if (follower.hasEnded) expect(await follower.ended, follower.describe()).toBe('not yet');
     }
@@ -234,6 +251,7 @@ const ENDINGS: Readonly<Record<(typeof ends)[number] | 'interrupted', Ending>> =
   finished: ['finished', STATUS],
   interrupted: ['HFS_STREAM_INTERRUPTED', undefined],
   deleted: ['HFS_RESOURCE_GONE', undefined],
+  truncated: ['HFS_STREAM_TRUNCATED', undefined],
 };
 
 test('whatever happens to an origin, to relays and between them, all get the same bytes and the same end', async () => {
@@ -241,12 +259,12 @@ test('whatever happens to an origin, to relays and between them, all get the sam
   const chain = await RelayChain.start(RELAYS, kind, random);
   let stories = 0;
   await fc.assert(
-    fc.asyncProperty(plan, async ({ through, steps, end }) => {
+    fc.asyncProperty(plan, async ({ through, steps, end, meanwhile }) => {
       const story = new Story(chain, `/f-${stories++}`, through);
       try {
         await story.begin();
         for (const step of steps) await story.take(step);
-        await story.end(end);
+        await story.end(end, meanwhile);
       } catch (cause) {
         throw new Error(story.describe(), { cause });
       } finally {

@@ -1,22 +1,25 @@
 import { once } from 'node:events';
+import { access, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type FollowStream, follow, openAppend } from '../../../src/client/index.ts';
 import { ChaosProxy, NO_CHAOS } from '../../support/chaos/proxy.ts';
 import { Random } from '../../support/random.ts';
 import { startOrigin, startRelay } from '../../support/relay/origin.ts';
+import { InProcessServer } from '../../support/server/restartable-server.ts';
 import { waitFor, waitForSize } from '../../support/wait-for.ts';
 
 const RETRY = { times: 1_000_000, minDelayMs: 1, maxDelayMs: 50 };
 
 const PART = 'one ';
 
-/** A file that is followed behind two relays, and the link before the origin, which can be cut. */
+/** A file that is followed behind two relays, and the links before the servers from which they have it, which can be cut. */
 async function startFollowed() {
   const origin = await startOrigin({ graceMs: 60_000 });
   const link = await ChaosProxy.start(origin.port, new Random(1), NO_CHAOS);
   const first = await startRelay(link.url(''));
-  const last = await startRelay(first.url(''));
+  const between = await ChaosProxy.start(first.port, new Random(2), NO_CHAOS);
+  const last = await startRelay(between.url(''));
   const appender = openAppend(origin.url('/f'), { retry: RETRY }).on('error', () => undefined);
   appender.write(PART);
   const file = path.join(origin.root, 'f');
@@ -24,11 +27,12 @@ async function startFollowed() {
   const follower = follow(last.url('/f'), { retry: RETRY });
   const ended = endOf(follower);
   await waitForSize(path.join(last.root, 'f'), PART.length);
-  const cut = () => {
-    link.refuse(true);
-    link.resetAll();
-  };
-  return { origin, first, last, link, cut, appender, file, follower, ended };
+  return { origin, first, last, link, between, appender, file, ended };
+}
+
+function cut(link: ChaosProxy): void {
+  link.refuse(true);
+  link.resetAll();
 }
 
 /** What came, and the code of the error with which it has ended. */
@@ -44,8 +48,8 @@ async function endOf(follower: FollowStream): Promise<[text: string, code: strin
 
 describe('while the link to the origin is cut', () => {
   test('who follows from where the origin is and the relay is not yet comes back', async () => {
-    const { origin, first, last, link, cut, appender, ended } = await startFollowed();
-    cut();
+    const { origin, first, last, link, appender, ended } = await startFollowed();
+    cut(link);
     appender.write('two ');
     await waitForSize(path.join(origin.root, 'f'), 8);
     for (const relay of [first, last]) {
@@ -64,10 +68,10 @@ describe('while the link to the origin is cut', () => {
   });
 
   test('who follows from where the origin is and what has ended here is not comes back', async () => {
-    const { origin, last, link, cut, appender, ended } = await startFollowed();
+    const { origin, last, link, appender, ended } = await startFollowed();
     appender.end();
     await ended;
-    cut();
+    cut(link);
     const another = openAppend(origin.url('/f'));
     another.end('two ');
     await once(another, 'close');
@@ -77,3 +81,54 @@ describe('while the link to the origin is cut', () => {
     await waitFor(from, 'the link to be there again');
   });
 });
+
+describe('what happens at the origin while a link is cut is told afterwards', () => {
+  test.each(['link', 'between'] as const)('deleted: %s', async (which) => {
+    const { origin, first, ended, ...links } = await startFollowed();
+    cut(links[which]);
+    await fetch(origin.url('/f'), { method: 'DELETE' });
+    if (which === 'between') await waitFor(() => isGone(first), 'the first relay to know');
+    links[which].refuse(false);
+    expect(await ended).toEqual([PART, 'HFS_RESOURCE_GONE']);
+  });
+
+  test.each(['link', 'between'] as const)('truncated: %s', async (which) => {
+    const { file, first, ended, ...links } = await startFollowed();
+    cut(links[which]);
+    await truncate(file, 2);
+    if (which === 'between') await waitFor(() => isGone(first), 'the first relay to know');
+    links[which].refuse(false);
+    expect(await ended).toEqual([PART, 'HFS_STREAM_TRUNCATED']);
+  });
+});
+
+test.each(['first', 'last'] as const)(
+  'what is truncated while a relay restarts is truncated: %s',
+  async (which) => {
+    const origin = await startOrigin({ graceMs: 60_000 });
+    const first = await InProcessServer.start({ upstreams: [origin.url('')] });
+    const between = await ChaosProxy.start(first.port, new Random(1), NO_CHAOS);
+    const last = await InProcessServer.start({ upstreams: [between.url('')] });
+    const front = await ChaosProxy.start(last.port, new Random(2), NO_CHAOS);
+    const appender = openAppend(origin.url('/f')).on('error', () => undefined);
+    appender.write(PART);
+    const ended = once(appender, 'open').then(() =>
+      endOf(follow(front.url('/f'), { wait: 20, retry: RETRY })),
+    );
+    await waitForSize(path.join(last.root, 'f'), PART.length);
+    const relay = { first, last }[which];
+    await relay.stop();
+    await truncate(path.join(origin.root, 'f'), 2);
+    await relay.start();
+    between.targetPort = first.port;
+    front.targetPort = last.port;
+    expect(await ended).toEqual([PART, 'HFS_STREAM_TRUNCATED']);
+  },
+);
+
+async function isGone(relay: { root: string }): Promise<boolean> {
+  return access(path.join(relay.root, 'f')).then(
+    () => false,
+    () => true,
+  );
+}

@@ -85,8 +85,11 @@ describe('what is cut off at the origin is cut off behind three relays', () => {
     const { url, file } = await startPart();
     const command = new CommandHere(runFollow, [url]);
     const peer = await V2Peer.follow(url);
+    const overHttp = fetch(`${url}?verb=FOLLOW`).then((response) => response.text());
+    overHttp.catch(() => undefined);
     await waitFor(() => command.stdout.toString() === PART && peer.text === PART, 'the part to be with all');
     await truncate(file, 3);
+    await expect(overHttp).rejects.toThrow();
     expect(await command.exit).toBe(GONE);
     await peer.closed();
     expect(peer.end?.reason).toBe('truncated');

@@ -132,8 +132,10 @@ test('what it has no longer is gone here, too', async () => {
   await get(relay.url('/f'));
   expect((await readFile(path.join(relay.root, 'f'))).equals(BODY)).toBe(true);
   server.script = (_request, socket) => say(socket, '410 Gone', {}, 'gone');
-  await waitFor(async () => [404, 410].includes((await get(relay.url('/f'))).status), 'it to be gone');
+  await waitFor(async () => (await get(relay.url('/f'))).status !== 200, 'it to be gone');
   expect(await isHere(relay.root, 'f')).toBe(false);
+  const second = await startRelay(relay.url(''));
+  for (const { url } of [relay, second, second]) expect((await get(url('/f'))).status).toBe(410);
 });
 
 test.each(smallDisks())(
