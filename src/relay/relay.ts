@@ -15,7 +15,7 @@ import { KnownVerdicts } from './known-verdicts.ts';
 import { LivePaths } from './live-paths.ts';
 import { kindByAnswer } from './pull/asking.ts';
 import { assertUncrossed, isOfRelay } from './pull/crossed.ts';
-import { Fetching, type Part, type PullOptions } from './pull/fetching.ts';
+import { Fetching, type PullOptions } from './pull/fetching.ts';
 import { isNearlyThere } from './pull/nearly-there.ts';
 import { Pull } from './pull/pull.ts';
 import type { RelayLog } from './pull/pull-log.ts';
