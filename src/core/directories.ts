@@ -6,7 +6,7 @@ import type { Followers } from './readers/followers.ts';
 import type { Resources } from './resources.ts';
 
 /** A name in a directory, and what followers would find there. */
-export interface ListedEntry {
+export interface ResourceEntry {
   name: string;
   stat: FileStat;
   /**
@@ -36,7 +36,7 @@ export class Directories {
   async *list(
     path: ResourcePath,
     { signal }: { signal: AbortSignal },
-  ): AsyncGenerator<ListedEntry, void, undefined> {
+  ): AsyncGenerator<ResourceEntry, void, undefined> {
     for await (const { name, ...stat } of this.#root.list(path, { signal })) {
       const feed = this.#followers.live(stat.fingerprint);
       const hasSize = stat.kind === 'file' && this.#isWhole(stat.fingerprint);

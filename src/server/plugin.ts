@@ -153,16 +153,21 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     }
     const isOpen = await upgrades.open(request, reply, path);
     // The route's handler is not called for a request that asks for a WebSocket.
-    if (!isOpen && request.ws) await answer(request, reply, path);
+    if (!isOpen && request.ws) await answerHere(request, reply, path);
   }
 
-  async function answer(
+  /** Answers with what comes from another server, or is here. */
+  async function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const path = resourceAt(request);
+    if (await relay?.send(request, reply, path)) return reply;
+    return answerHere(request, reply, path);
+  }
+
+  async function answerHere(
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
   ): Promise<FastifyReply> {
-    // A handshake has been there already.
-    if (!request.ws && (await relay?.send(request, reply, path))) return reply;
     for (const responder of responders) {
       if (await responder.send(request, reply, path)) break;
     }
@@ -177,7 +182,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     const path = resourceAt(request);
     if (await relay?.send(request, reply, path)) return reply;
     await assertWriteConditions(request, path, core.resources);
-    return answer(request, reply, path);
+    return answerHere(request, reply, path);
   }
 
   app.route({
@@ -185,14 +190,14 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     url: '/*',
     exposeHeadRoute: false,
     preHandler,
-    handler: (request, reply) => answer(request, reply, resourceAt(request)),
+    handler: answer,
     wsHandler: (websocket: WebSocket, request: FastifyRequest) => upgrades.start(request, websocket),
   });
   app.route({
     method: 'HEAD',
     url: '/*',
     preHandler,
-    handler: (request, reply) => answer(request, reply, resourceAt(request)),
+    handler: answer,
   });
   const isRead = (method: string) => method === 'GET' || method === 'HEAD';
   // Where CORS is registered, it has a route of its own.

@@ -14,6 +14,9 @@ export const METHODS: readonly string[] = ['DELETE', 'GET', 'HEAD', 'OPTIONS', '
 /** Request header for the verb; it takes precedence over the query parameter. */
 export const VERB_HEADER = 'x-verb';
 
+/** Response header of what is followed over HTTP: the generation of its file. */
+export const GENERATION_HEADER = 'stream-generation';
+
 /** Query parameter for the verb. */
 export const VERB_QUERY = 'verb';
 

@@ -25,9 +25,9 @@ export class CopyLedger {
     return this.#bytes;
   }
 
-  /** Those that were read longest ago first. */
-  get copies(): readonly CountedCopy[] {
-    return [...this.#copies.values()];
+  /** Those that were read longest ago first; what is read, or goes, meanwhile changes its place, or goes. */
+  get copies(): IterableIterator<CountedCopy> {
+    return this.#copies.values();
   }
 
   /** Notes that there is one, of so many bytes. */

@@ -43,7 +43,7 @@ export class KeptCopies {
       // Those that are read again are found then.
     }
     found.sort((a, b) => (a.changedNs < b.changedNs ? -1 : 1));
-    const known = this.#ledger.copies;
+    const known = [...this.#ledger.copies];
     for (const { path, size } of found) this.#ledger.has(path, size);
     for (const { path } of known) this.#ledger.read(path);
   }

@@ -4,7 +4,7 @@ import { InvalidPathError, PathConflictError } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { CopyLedger } from './copy-ledger.ts';
-import type { AnswerRecord } from './kept-answer.ts';
+import { type AnswerRecord, KeptAnswer } from './kept-answer.ts';
 
 /** What is here of a file that is elsewhere. */
 export interface Copied {
@@ -135,4 +135,12 @@ export class LocalCopy {
 /** Whether something else has the place of a file: a directory, or a file where one would have to be. */
 export function isNoPlace(error: unknown): boolean {
   return error instanceof PathConflictError || error instanceof InvalidPathError;
+}
+
+/** Whether what is here may be served when nobody can be asked whether it still holds. */
+export function mayServeStale(here: Copied | 'own' | 'occupied' | undefined, url: URL): boolean {
+  if (typeof here !== 'object') return here === 'own';
+  if (here.outcome === undefined || here.url !== url.href) return false;
+  if (here.answer === undefined) return true;
+  return here.outcome.reason === 'finished' && KeptAnswer.from(url, here.answer)?.mayBeStale === true;
 }

@@ -28,6 +28,10 @@ const BRIEF_BYTES = 64 * 1024;
 /** How long a value of JSON may be, in bytes: it is kept in memory until its end. */
 const MAX_VALUE_BYTES = 16 * 1024 * 1024;
 
+/** A pull goes on for nobody when less than this part of the file is missing, and less than so many bytes. */
+const SMALL_REST = 0.1;
+const SMALL_REST_BYTES = 64 * 1024 * 1024;
+
 /** What pulls are made with. */
 export interface PullOptions {
   core: Core;
@@ -345,4 +349,10 @@ export class Fetching implements LeaseHolder {
   get #isBrief(): boolean {
     return this.#hasEnded && this.#size !== undefined && this.#size <= BRIEF_BYTES;
   }
+}
+
+/** Whether so little is missing of what a pull fetches that it is not worth while to stop it. */
+export function isNearlyThere({ committed, size = 0 }: Part): boolean {
+  const missing = size - committed;
+  return missing > 0 && missing < SMALL_REST_BYTES && missing < size * SMALL_REST;
 }

@@ -11,8 +11,7 @@ import {
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { abortable } from '../abortable.ts';
-import { type Copied, isNoPlace } from '../copies/local-copy.ts';
-import { mayServeStale } from '../copies/staleness.ts';
+import { type Copied, isNoPlace, mayServeStale } from '../copies/local-copy.ts';
 import type { Asker } from '../readiness.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 import type { Upstream } from '../upstream/upstream.ts';

@@ -1,7 +1,5 @@
+import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import type { OpenAnswer } from './open-answer.ts';
-
-/** Header that our servers, and no others, have in what is followed. */
-export const GENERATION_HEADER = 'stream-generation';
 
 /** Codes of the errors of our servers. */
 const OUR_CODE = /"code":"HFS_/;
@@ -15,6 +13,7 @@ const MAX_ERROR_BYTES = 8192;
  */
 export async function isOfOurs(answer: OpenAnswer): Promise<boolean> {
   const { headers, isOk } = answer;
+  // No other servers have it.
   if (headers[GENERATION_HEADER] !== undefined) return true;
   if (isOk || headers['content-type']?.startsWith('application/problem+json') !== true) return false;
   return OUR_CODE.test((await answer.peek(MAX_ERROR_BYTES)) ?? '');

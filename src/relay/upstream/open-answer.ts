@@ -45,7 +45,7 @@ export class OpenAnswer {
   }
 
   /**
-   * All of a body that is short, which stays to be read.
+   * All of a body that is short, which stays to be read; what has come of it when it breaks, or nothing comes for too long.
    *
    * @param maxBytes how long it may be; undefined for a longer one, and for one that does not say how long it is
    */
@@ -54,8 +54,11 @@ export class OpenAnswer {
     const { length = Number.POSITIVE_INFINITY } = this;
     if (length > maxBytes) return undefined;
     await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => response.destroy(stalled()), this.#silenceMs);
       const look = () => {
+        timer.refresh();
         if (response.readableLength < length && !response.closed) return;
+        clearTimeout(timer);
         response.off('readable', look).off('close', look);
         resolve();
       };
@@ -80,7 +83,7 @@ export class OpenAnswer {
     return new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
         if (response.isPaused()) timer.refresh();
-        else response.destroy(new UpstreamTimeoutError('the answer has stalled'));
+        else response.destroy(stalled());
       }, this.#silenceMs);
       const data = (bytes: Buffer) => {
         timer.refresh();
@@ -138,6 +141,10 @@ export class OpenAnswer {
   }
 
   readonly #abort = (): void => void this.#response.destroy(this.#signal.reason as Error);
+}
+
+function stalled(): UpstreamTimeoutError {
+  return new UpstreamTimeoutError('the answer has stalled');
 }
 
 function ignore(): void {}

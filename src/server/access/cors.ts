@@ -1,7 +1,7 @@
 import cors from '@fastify/cors';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { StreamHeader } from '../../wire/durable-streams.ts';
-import { METHODS, STATUS_HEADER, VERB_HEADER } from '../../wire/protocol.ts';
+import { GENERATION_HEADER, METHODS, STATUS_HEADER, VERB_HEADER } from '../../wire/protocol.ts';
 
 /** How long a browser may remember what is allowed, in seconds. */
 const MAX_AGE_SECONDS = 86_400;
@@ -27,7 +27,7 @@ const RESPONSE_HEADERS = [
   'etag',
   'location',
   'retry-after',
-  'stream-generation',
+  GENERATION_HEADER,
   'stream-position',
   STATUS_HEADER,
   ...Object.values(StreamHeader),

@@ -3,10 +3,8 @@ import type { OpenFile } from '../../core/open-file.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
 import type { Resources } from '../../core/resources.ts';
 import type { StreamState, StreamView } from '../../core/streams/stream-view.ts';
-import { RangeNotSatisfiableError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { jsonFormOf, sendArray } from '../json/json-response.ts';
-import { contentRange, multipartBody, rangesFor } from '../response/byte-ranges.ts';
 import {
   assertChangeable,
   assertUnchanged,
@@ -25,7 +23,7 @@ import {
   userContentHeaders,
 } from '../response/headers.ts';
 import { LastModified } from '../response/last-modified.ts';
-import { sendBytes } from '../response/send-bytes.ts';
+import { sendRanges } from '../response/send-ranges.ts';
 
 /** What is told of a file beside its bytes. */
 export interface SeenFile {
@@ -64,7 +62,6 @@ export async function sendFile(
       'last-modified': lastModified.header,
       ...userContentHeaders(contentType),
     });
-    const range = { start: 0, end: size };
     if (form !== undefined) addVary(reply, 'Accept');
     assertUnchanged(request.headers, { etags: [etag], lastModified });
     // Closing it is a change, though nothing was written.
@@ -76,24 +73,9 @@ export async function sendFile(
 
     if (form?.isArray) {
       reply.removeHeader('accept-ranges');
-      return await sendArray(request, reply.type(contentType), file, range, '\n');
+      return await sendArray(request, reply.type(contentType), file, { start: 0, end: size }, '\n');
     }
-    const answer = rangesFor(request.headers, size, etag, lastModified);
-    if (answer.kind === 'unsatisfiable') {
-      reply.header('content-range', `bytes */${size}`);
-      throw new RangeNotSatisfiableError(`the resource has ${size} bytes`);
-    }
-    const [first, second] = answer.kind === 'partial' ? answer.ranges : [];
-    if (answer.kind === 'whole' || first === undefined) {
-      return await sendBytes(request, reply.type(contentType), file, [range], size);
-    }
-    reply.code(206);
-    if (second === undefined) {
-      reply.type(contentType).header('content-range', contentRange(first, size));
-      return await sendBytes(request, reply, file, [first], first.end - first.start);
-    }
-    const body = multipartBody(answer.ranges, size, contentType);
-    return await sendBytes(request, reply.type(body.contentType), file, body.pieces, body.contentLength);
+    return await sendRanges(request, reply.type(contentType), file, { size, etag, lastModified });
   } catch (error) {
     await file.close();
     throw error;

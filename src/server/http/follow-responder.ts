@@ -5,6 +5,7 @@ import { ignoreMissing } from '../../core/preconditions.ts';
 import type { Reader } from '../../core/readers/reader.ts';
 import type { FollowRequest } from '../../core/request.ts';
 import { ResourceNotFoundError } from '../../wire/errors.ts';
+import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { withoutKey } from '../access/page-paths.ts';
 import type { ActiveConnections } from '../active-connections.ts';
@@ -86,7 +87,7 @@ export class HttpFollowResponder {
         'x-accel-buffering': 'no',
         ...userContentHeaders(contentType),
         'stream-position': String(position),
-        'stream-generation': String(feed.file.generation),
+        [GENERATION_HEADER]: String(feed.file.generation),
         ...statusHeaders(reader.outcome?.status),
         ...headers,
       });

@@ -1,23 +1,19 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
-import type { OpenFile } from '../../core/open-file.ts';
 import type { KeptAnswer } from '../../relay/copies/kept-answer.ts';
 import type { Copied } from '../../relay/copies/local-copy.ts';
 import type { Served } from '../../relay/readiness.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
-import { RangeNotSatisfiableError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
-import { contentRange, multipartBody, rangesFor } from '../response/byte-ranges.ts';
+import { contentRange } from '../response/byte-ranges.ts';
 import { assertChangeable, assertUnchanged, isFresh, type Validators } from '../response/conditions.ts';
 import type { Range } from '../response/file-body.ts';
 import { LastModified, parseHttpDate } from '../response/last-modified.ts';
-import { sendBytes, sendStream } from '../response/send-bytes.ts';
+import { sendStream } from '../response/send-bytes.ts';
+import { sendRanges } from '../response/send-ranges.ts';
 import { beingReplaced, joinPart } from './joined-part.ts';
 import { FOR_THE_NEXT, foreign, passedOn } from './passed-on.ts';
 import { referencesIn } from './references.ts';
-
-/** The type of what has none. */
-const ANY_TYPE = 'application/octet-stream';
 
 /** What is kept of an answer. */
 export interface Kept {
@@ -93,7 +89,7 @@ export class KeptResponder {
       reply.header('accept-ranges', 'bytes');
       assertUnchanged(request.headers, validators);
       if (!isFresh(request.headers, validators)) {
-        await sendRanges(request, reply, file, { size: copied.size, answer, lastModified });
+        await sendRanges(request, reply, file, { size: copied.size, etag: answer.strongTag, lastModified });
         return;
       }
       await file.close();
@@ -118,34 +114,6 @@ export class KeptResponder {
     if (wanted !== undefined) reply.header('content-length', wanted.end - wanted.start);
     void sendStream(request, reply, body);
   }
-}
-
-/** Sends what a request wants of a whole body. */
-async function sendRanges(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  file: OpenFile,
-  { size, answer, lastModified }: { size: number; answer: KeptAnswer; lastModified: LastModified },
-): Promise<void> {
-  const wanted = rangesFor(request.headers, size, answer.strongTag, lastModified);
-  if (wanted.kind === 'unsatisfiable') {
-    reply.header('content-range', `bytes */${size}`);
-    throw new RangeNotSatisfiableError(`the resource has ${size} bytes`);
-  }
-  const [first, second] = wanted.kind === 'partial' ? wanted.ranges : [];
-  if (wanted.kind === 'whole' || first === undefined) {
-    await sendBytes(request, reply, file, [{ start: 0, end: size }], size);
-    return;
-  }
-  reply.code(206);
-  if (second === undefined) {
-    reply.header('content-range', contentRange(first, size));
-    await sendBytes(request, reply, file, [first], first.end - first.start);
-    return;
-  }
-  const type = String(reply.getHeader('content-type') ?? ANY_TYPE);
-  const { contentType, contentLength, pieces } = multipartBody(wanted.ranges, size, type);
-  await sendBytes(request, reply.type(contentType), file, pieces, contentLength);
 }
 
 /** Of what says no date nothing can be concluded from dates. */

@@ -1,10 +1,10 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { GENERATION_HEADER } from '../../relay/upstream/first-contact.ts';
 import { answerTo, type Forwarder } from '../../relay/upstream/forward.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
+import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
 import { allowIdle, canReset } from '../node/client-socket.ts';
@@ -177,7 +177,8 @@ export class Tunnel {
   /**
    * Past Fastify, which knows no trailers.
    *
-   * @throws {UpstreamError} when it is over already, or would be taken for something else without its coding
+   * @throws {UpstreamError} when it is over already, or would be taken for something else without its coding, or is not
+   *   valid
    */
   #answer(
     request: FastifyRequest,
@@ -193,23 +194,29 @@ export class Tunnel {
     const { 'transfer-encoding': coding, ...framing } = framingOf(response);
     const isChunked = coding !== undefined && request.raw.httpVersion !== '1.0';
     const headers = passedOn(response.headers, FOR_THE_NEXT);
-    reply.headers({
+    const isUntilClose =
+      coding === undefined && framing['content-length'] === undefined && hasBody(request, response);
+    const isLast = request.ws || isUntilClose || isBodyUnderWay(request.raw);
+    const all = {
+      ...reply.getHeaders(),
       ...(upstream.kind === 'ours' ? headers : foreign(headers, cacheStatus)),
       ...referencesIn(response.headers, { request, upstream, url, prefix: this.#prefix }),
       // Without chunks there are no trailers.
       ...((coding === undefined || isChunked) && framing),
       via,
-    });
-    const isUntilClose =
-      coding === undefined && framing['content-length'] === undefined && hasBody(request, response);
-    if (request.ws || isUntilClose || isBodyUnderWay(request.raw)) reply.header('connection', 'close');
+      ...(isLast && { connection: 'close' }),
+    };
     // In chunks it would look whole, which nobody knows.
     if (isUntilClose) raw.useChunkedEncodingByDefault = false;
     // Of a connection that Node has handed over for an upgrade it passes on no events.
     if (request.ws) socket.on('drain', () => raw.emit('drain'));
-    const all = reply.getHeaders();
+    try {
+      raw.writeHead(response.statusCode as number, all as OutgoingHttpHeaders);
+    } catch (cause) {
+      response.destroy();
+      throw new UpstreamError(`${upstream.origin} has answered what cannot be passed on`, { cause });
+    }
     reply.hijack();
-    raw.writeHead(response.statusCode as number, all as OutgoingHttpHeaders);
     raw.flushHeaders();
     raw.once('close', () => response.destroy());
     response.once('close', () => {

@@ -4,7 +4,7 @@ import { ResourcePath } from '../../../src/wire/resource-path.ts';
 
 const [A, B] = [ResourcePath.parse('/a'), ResourcePath.parse('/b')];
 
-const namesIn = ({ copies }: CopyLedger) => copies.map(({ path }) => path.toString());
+const namesIn = ({ copies }: CopyLedger) => Array.from(copies, ({ path }) => path.toString());
 
 test('what is there is counted, with a block for each, and what has gone is not', () => {
   const ledger = new CopyLedger(true);
@@ -34,5 +34,5 @@ test('nothing is remembered when nobody wants to know', () => {
   const ledger = new CopyLedger(false);
   ledger.has(A, 1);
   ledger.grown(A, 2);
-  expect([ledger.bytes, ledger.copies]).toEqual([0, []]);
+  expect([ledger.bytes, [...ledger.copies]]).toEqual([0, []]);
 });

@@ -157,3 +157,11 @@ test.each(smallDisks())(
     await waitFor(async () => !(await isHere(relay.root, 'f')), 'the part to be dropped');
   },
 );
+
+test('a status that cannot be passed on is told, and not waited for', async () => {
+  const { relay } = await pair((_request, socket) =>
+    say(socket, '099 Odd', { 'Content-Type': 'text/odd' }, 'odd'),
+  );
+  const answer = await get(relay.url('/f'));
+  expect([answer.status, JSON.parse(answer.body.toString()).code]).toEqual([502, 'HFS_UPSTREAM']);
+});
