@@ -15,8 +15,8 @@ export interface LivePath {
 }
 
 /**
- * Paths that somebody reads live, whoever appends to them: an append to what is no stream ends at the other server, and another one
- * may follow of which nobody tells this one.
+ * Paths that somebody reads live, whoever appends to them: an append to what is no stream ends at the other server, and
+ * another one may follow of which nobody tells this one.
  */
 export class LivePaths {
   readonly #paths = new Map<string, Entry>();

@@ -14,8 +14,8 @@ export interface Asker {
   /** Whether it wants what was held against what is there. */
   revalidates?: boolean;
   /**
-   * What it would ask there: it can be given the answer to that which is not kept, if it is the first to ask; to `connect`
-   * (to follow over a WebSocket) that is a refusal.
+   * What it would ask there: it can be given the answer to that which is not kept, if it is the first to ask; to
+   * `connect` (to follow over a WebSocket) that is a refusal.
    */
   asksTo?: 'read' | 'follow' | 'connect';
   /** Aborts when nobody asks any more. */

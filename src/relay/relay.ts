@@ -165,7 +165,8 @@ export class Relay {
     }
     if (state.phase === 'storing') {
       const { part } = pull;
-      // What is here of what still comes is a part while nothing can come: who asks for all of it is told there how much that is.
+      // What is here of what still comes is a part while nothing can come: who asks for all of it is told there how
+      // much that is.
       if (!state.isConnected && !part.isFinal && !follows) return undefined;
       const served = servedPart(part, running === undefined);
       const isFirst = running === undefined && asker.asksTo === 'read';
@@ -194,7 +195,9 @@ export class Relay {
     await assertUncrossed(pull.toldTo(asker), asked);
   }
 
-  /** The state of a pull, as soon as it says something; undefined when that takes long, and what is here may be served. */
+  /**
+   * The state of a pull, as soon as it says something; undefined when that takes long, and what is here may be served.
+   */
   async #stateOf(pull: Pull, asker: Asker): Promise<PullState | undefined> {
     const told = pull.toldTo(asker);
     const soon = await within(told, LOOK_MS);
@@ -207,7 +210,10 @@ export class Relay {
     return undefined;
   }
 
-  /** Whether what is here is served at once: the server there has not answered the last time. It is looked at behind, now and then. */
+  /**
+   * Whether what is here is served at once: the server there has not answered the last time. It is looked at behind,
+   * now and then.
+   */
   async #isServedStale(path: ResourcePath, via: string): Promise<boolean> {
     const upstream = this.upstreamOf(path) as Upstream;
     const { reachability } = upstream;
@@ -218,8 +224,8 @@ export class Relay {
   }
 
   /**
-   * As {@link ready}, of what is here, as far as that went, or under way already; undefined of anything else: nothing is fetched
-   * from its beginning for that.
+   * As {@link ready}, of what is here, as far as that went, or under way already; undefined of anything else: nothing
+   * is fetched from its beginning for that.
    */
   async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Served | undefined> {
     const pull = this.#pulls.get(path.key);
@@ -272,8 +278,8 @@ export class Relay {
   }
 
   /**
-   * Has what is here of an answer of a server that is none of ours fetched anew by the next one who asks. What is still coming is for
-   * those who read it, and goes then.
+   * Has what is here of an answer of a server that is none of ours fetched anew by the next one who asks. What is still
+   * coming is for those who read it, and goes then.
    */
   async invalidate(path: ResourcePath): Promise<void> {
     this.changed(path);

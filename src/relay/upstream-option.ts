@@ -7,8 +7,8 @@ export interface UpstreamSettings {
   /** Of all requests to it: they may be secrets. Default none. */
   headers?: Readonly<Record<string, string>>;
   /**
-   * Whether what users say of themselves (`Authorization`) is passed on to it, if it is a server of this package. What they ask for
-   * then is answered by it, and is not kept. Default false.
+   * Whether what users say of themselves (`Authorization`) is passed on to it, if it is a server of this package. What
+   * they ask for then is answered by it, and is not kept. Default false.
    */
   passAuthorization?: boolean;
 }

@@ -46,7 +46,9 @@ export type Verdict = (
       kind: 'stored';
       use: CacheUse;
     }
-  /** It is not kept here: requests are passed on. Who has asked first to follow it is told the refusal, if there is one. */
+  /**
+   * It is not kept here: requests are passed on. Who has asked first to follow it is told the refusal, if there is one.
+   */
   | { kind: 'bypass'; why: string; refusal?: UpstreamRefusalError | undefined }
   /** It cannot be had. */
   | { kind: 'failed'; error: unknown }

@@ -45,11 +45,14 @@ export interface HttpfstreamOptions {
    */
   allowedHosts?: readonly string[];
   /**
-   * Servers from which comes what is not here: `http://host:8080` for all paths, or `/prefix=http://host:8080/path`, or with
-   * what is sent to them besides. Default none.
+   * Servers from which comes what is not here: `http://host:8080` for all paths, or `/prefix=http://host:8080/path`, or
+   * with what is sent to them besides. Default none.
    */
   upstreams?: readonly (string | UpstreamSettings)[];
-  /** How long what is kept of an upstream may be, in bytes; what is longer is passed on to each reader. Default: as long as it is. */
+  /**
+   * How long what is kept of an upstream may be, in bytes; what is longer is passed on to each reader. Default: as long
+   * as it is.
+   */
   upstreamMaxBytes?: number;
   /** How much of upstreams is kept, in bytes; beyond that what was read longest ago is deleted. Default: all. */
   upstreamKeepBytes?: number;

@@ -88,8 +88,8 @@ export interface OpenMessage {
   /** Whether an appender is connected. */
   live: boolean;
   /**
-   * To a follower: how many bytes there are by now, those included that a relay is still fetching. Missing when it does not know
-   * how many these are.
+   * To a follower: how many bytes there are by now, those included that a relay is still fetching. Missing when it does
+   * not know how many these are.
    */
   size?: number;
   /** To a follower: as long as it has not finished, this is a part of something, and nobody must take it for all. */

@@ -20,7 +20,8 @@ export interface UpstreamArguments {
 /**
  * The upstreams, with what is sent to them besides.
  *
- * @throws {Error} when a file cannot be read or has no headers, or something is for an upstream that there is not. It tells no value
+ * @throws {Error} when a file cannot be read or has no headers, or something is for an upstream that there is not. It
+ *   tells no value
  */
 export async function upstreamsOf(given: UpstreamArguments): Promise<UpstreamSettings[]> {
   const upstreams = given.upstream.map((url) => ({ url, prefix: parseUpstream(url).prefix }));

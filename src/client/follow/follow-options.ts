@@ -29,7 +29,10 @@ export interface FollowOpening {
   live: boolean | undefined;
   /** How many bytes the file had then; missing from servers that do not tell. */
   size?: number;
-  /** Whether this is a part of something as long as it has not finished, of which nothing is worth anything without the rest. */
+  /**
+   * Whether this is a part of something as long as it has not finished, of which nothing is worth anything without the
+   * rest.
+   */
   part?: true;
   /** Content type of what was made as a stream. */
   contentType?: string;

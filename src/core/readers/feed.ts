@@ -60,8 +60,8 @@ export class Feed implements ReaderFeed {
   }
 
   /**
-   * How many bytes there are to be had: of a copy that is still coming, those that are not here yet, too; undefined when nobody
-   * knows.
+   * How many bytes there are to be had: of a copy that is still coming, those that are not here yet, too; undefined
+   * when nobody knows.
    */
   get size(): number | undefined {
     return this.#expectedSize === undefined ? undefined : Math.max(this.#committed, this.#expectedSize);

@@ -136,8 +136,8 @@ export class KeptAnswer {
   }
 
   /**
-   * Whether another answer to a request for all has the same bytes for sure. What a date tells is too little for that: the
-   * server was not asked whether it is the same.
+   * Whether another answer to a request for all has the same bytes for sure. What a date tells is too little for that:
+   * the server was not asked whether it is the same.
    */
   hasBytesOf(other: KeptAnswer): boolean {
     const { etag, size } = this;

@@ -29,7 +29,9 @@ export class KeptCopies {
     return new LocalCopy(this.#core, path, this.#ledger);
   }
 
-  /** Finds those that a server before this one has kept. Those that were changed last count as read last. Never rejects. */
+  /**
+   * Finds those that a server before this one has kept. Those that were changed last count as read last. Never rejects.
+   */
   async find(): Promise<void> {
     const found: { path: ResourcePath; size: number; changedNs: bigint }[] = [];
     try {

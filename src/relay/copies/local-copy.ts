@@ -12,7 +12,10 @@ export interface Copied {
   size: number;
   /** Generation of the file there. */
   generation: number;
-  /** How the file has ended there, as far as that was told; undefined when more may have come, or what is here is a part. */
+  /**
+   * How the file has ended there, as far as that was told; undefined when more may have come, or what is here is a
+   * part.
+   */
   outcome: Outcome | undefined;
   /** Whether nothing will come any more. */
   isClosed: boolean;
@@ -30,7 +33,9 @@ export interface NewCopy {
   url: string;
   /** Content type of what was made as a stream. */
   contentType: string | undefined;
-  /** Whether it is the body of an answer, maybe by way of other relays: a part of that as long as it has not finished. */
+  /**
+   * Whether it is the body of an answer, maybe by way of other relays: a part of that as long as it has not finished.
+   */
   isPart: boolean;
   /** The head of the answer of which it is the body, if it comes from a server that is none of ours. */
   answer?: AnswerRecord;
@@ -50,9 +55,9 @@ export class LocalCopy {
   }
 
   /**
-   * Looks what is here: a copy, nothing (undefined), `own`: a file that was not copied, or to which something else was appended since,
-   * or `occupied`: there is no place for a file, since it is a directory, or its name is too long. What a directory has in it may come
-   * from elsewhere.
+   * Looks what is here: a copy, nothing (undefined), `own`: a file that was not copied, or to which something else was
+   * appended since, or `occupied`: there is no place for a file, since it is a directory, or its name is too long. What
+   * a directory has in it may come from elsewhere.
    *
    * @throws what {@link Resources.openAny} and {@link Resources.view} throw
    */

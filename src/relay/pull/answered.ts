@@ -33,8 +33,8 @@ const CONTENT_RANGE = /^bytes (\d+)-(\d+)\/(\d+)$/;
 export type Answered = Verdict | 'followable';
 
 /**
- * Fetches what any server answers to a plain `GET`, keeps it if it may be kept, and goes on after cuts as long as it is sure that
- * the bytes are of the same body. What is here and still holds is not fetched.
+ * Fetches what any server answers to a plain `GET`, keeps it if it may be kept, and goes on after cuts as long as it is
+ * sure that the bytes are of the same body. What is here and still holds is not fetched.
  *
  * @param here what is here, if it comes from there
  * @param revalidates whether what is fresh is looked at, too
@@ -320,7 +320,10 @@ function keptOf(url: URL, copied: Copied | undefined): KeptBody | undefined {
   return isWhole || answer.strongValidator !== undefined ? { copied, answer, isWhole } : undefined;
 }
 
-/** Whether an answer is the same for whoever asks with no cookies and the like: what else a user's request says was not asked. */
+/**
+ * Whether an answer is the same for whoever asks with no cookies and the like: what else a user's request says was not
+ * asked.
+ */
 function isForAnybody({ headers: { vary = '' } }: OpenAnswer): boolean {
   const names = vary.split(',').map((name) => name.trim().toLowerCase());
   return names.every((name) => NOT_SENT.includes(name));

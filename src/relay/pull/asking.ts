@@ -40,8 +40,8 @@ export async function comesBack(fetching: Fetching): Promise<boolean> {
 }
 
 /**
- * Finds out what a server is, by a request to follow; undefined when its answer does not tell: it may be that of something in
- * front of it.
+ * Finds out what a server is, by a request to follow; undefined when its answer does not tell: it may be that of
+ * something in front of it.
  *
  * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be reached
  */

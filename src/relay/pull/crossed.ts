@@ -15,9 +15,9 @@ export function isOfRelay(via: string | undefined): boolean {
 }
 
 /**
- * Waits for the head of a pull that a request of a relay has joined, and looks whether it waits for itself, if that takes long. Two
- * relays that have what they serve from each other, and are asked at the same moment, join each other's pulls: neither finds its name
- * in what has come, since that is not what it has sent.
+ * Waits for the head of a pull that a request of a relay has joined, and looks whether it waits for itself, if that
+ * takes long. Two relays that have what they serve from each other, and are asked at the same moment, join each other's
+ * pulls: neither finds its name in what has come, since that is not what it has sent.
  *
  * @param head rejects for whom it is refused, who is told elsewhere
  * @param asked what the request asks for, as one that goes on

@@ -22,7 +22,9 @@ const SESSION = 'relay';
 /** How much is here before the head is told, if there is as much: enough to see what it is. */
 const FIRST_BYTES = 512;
 
-/** What has ended there, and is not longer than this, is served when all of it is here: its status is known then, too. */
+/**
+ * What has ended there, and is not longer than this, is served when all of it is here: its status is known then, too.
+ */
 const BRIEF_BYTES = 64 * 1024;
 
 /** How long a value of JSON may be, in bytes: it is kept in memory until its end. */

@@ -1,8 +1,8 @@
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 
 /**
- * What comes of an answer after it has become longer than may be kept. It is for the reader who has asked first: all that
- * comes before it is read from the copy, which goes then.
+ * What comes of an answer after it has become longer than may be kept. It is for the reader who has asked first: all
+ * that comes before it is read from the copy, which goes then.
  */
 export class Overflow {
   /** Resolves when its reader reads the copy, or will not. */

@@ -30,7 +30,10 @@ export class PullProgress {
     return 'verdict' in this.#state ? this.#state.verdict : undefined;
   }
 
-  /** Resolves when those who ask can be told something: anything but `asking`, and `storing` what can be read. Never rejects. */
+  /**
+   * Resolves when those who ask can be told something: anything but `asking`, and `storing` what can be read. Never
+   * rejects.
+   */
   get told(): Promise<void> {
     if (isTold(this.#state)) return Promise.resolve();
     this.#told ??= new Promise((resolve) => {

@@ -69,8 +69,8 @@ export class Pull {
   }
 
   /**
-   * Resolves with its state when that says what becomes of those who ask for the path. A pull that has brought nothing is
-   * stopped when nobody asks any more.
+   * Resolves with its state when that says what becomes of those who ask for the path. A pull that has brought nothing
+   * is stopped when nobody asks any more.
    *
    * @throws the signal's reason when it aborts
    */

@@ -45,7 +45,8 @@ export function missingBy(status: number): HttpfstreamError | undefined {
 }
 
 /**
- * What an error of a server of ours means for those who ask for the path: it is for them to see, unless what is here has ended.
+ * What an error of a server of ours means for those who ask for the path: it is for them to see, unless what is here
+ * has ended.
  *
  * @param refusal what was said to a request to follow
  * @throws {RelayLoopError} when the request has come back
@@ -61,7 +62,10 @@ export function statusVerdict(
   return refused(`HTTP status ${status}`, FAILED_MS, refusal);
 }
 
-/** What a server of ours has said by refusing to be followed; undefined when something in front of it has, or asks who that is. */
+/**
+ * What a server of ours has said by refusing to be followed; undefined when something in front of it has, or asks who
+ * that is.
+ */
 export function refusalIn(error: UnexpectedStatusError): UpstreamRefusalError | undefined {
   const { status, problem } = error;
   const { code = '', detail = error.message } = problem;

@@ -45,7 +45,8 @@ export class OpenAnswer {
   }
 
   /**
-   * All of a body that is short, which stays to be read; what has come of it when it breaks, or nothing comes for too long.
+   * All of a body that is short, which stays to be read; what has come of it when it breaks, or nothing comes for too
+   * long.
    *
    * @param maxBytes how long it may be; undefined for a longer one, and for one that does not say how long it is
    */

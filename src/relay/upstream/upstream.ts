@@ -10,7 +10,10 @@ export type UpstreamKind = 'ours' | 'foreign';
 /** How long it is believed that a server is none of ours: what is in front of it may have answered. */
 const FOREIGN_MS = 10_000;
 
-/** What may stand in a path for itself, and means something else to some servers when it is escaped (RFC 3986, section 3.3). */
+/**
+ * What may stand in a path for itself, and means something else to some servers when it is escaped (RFC 3986, section
+ * 3.3).
+ */
 const FOR_ITSELF = /%(?:24|26|2B|2C|3A|3B|3D|40)/g;
 
 /** What must not stand in a path for itself. */
@@ -50,7 +53,10 @@ export class Upstream {
     return isOld ? undefined : this.#kind;
   }
 
-  /** One that was found to be one of ours, also before a restart, stays that: what seems to be another one is in front of it. */
+  /**
+   * One that was found to be one of ours, also before a restart, stays that: what seems to be another one is in front
+   * of it.
+   */
   set kind(kind: UpstreamKind | undefined) {
     if (this.#kind === 'ours' || (this.#wasOurs && kind !== 'ours')) return;
     this.#kind = kind;
@@ -62,7 +68,10 @@ export class Upstream {
     return this.#wasOurs;
   }
 
-  /** Finds out, once, from what is here of it, what it was before this process began, unless it is known what it is. Never rejects. */
+  /**
+   * Finds out, once, from what is here of it, what it was before this process began, unless it is known what it is.
+   * Never rejects.
+   */
   async recall(copies: KeptCopies): Promise<void> {
     if (this.#kind !== undefined) return;
     this.#recalled ??= copies
@@ -98,7 +107,8 @@ export class Upstream {
   }
 
   /**
-   * Where that is there which a request names, as it has written it: to other servers `/a/b`, `/a%2Fb` and `/a//b` are not the same.
+   * Where that is there which a request names, as it has written it: to other servers `/a/b`, `/a%2Fb` and `/a//b` are
+   * not the same.
    *
    * @param written a path that comes from there, not decoded
    * @param queryString with its question mark; empty without one

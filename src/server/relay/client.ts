@@ -28,8 +28,8 @@ export class Client {
   }
 
   /**
-   * Aborts when it sends nothing more: as long as nothing is written to it, it cannot be told from one that is gone. It gets an
-   * answer if there is one.
+   * Aborts when it sends nothing more: as long as nothing is written to it, it cannot be told from one that is gone. It
+   * gets an answer if there is one.
    */
   get left(): AbortSignal {
     return this.#leaver.signal;

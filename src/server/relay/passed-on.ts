@@ -3,7 +3,9 @@ import { InvalidRequestError } from '../../wire/errors.ts';
 import { VERB_HEADER } from '../../wire/protocol.ts';
 import { userContentHeaders } from '../response/headers.ts';
 
-/** Those of one connection (RFC 9110, section 7.6.1), besides what `Connection` names. Where a body ends is said anew. */
+/**
+ * Those of one connection (RFC 9110, section 7.6.1), besides what `Connection` names. Where a body ends is said anew.
+ */
 const OF_CONNECTIONS = [
   'connection',
   'content-length',
@@ -17,7 +19,9 @@ const OF_CONNECTIONS = [
   'upgrade',
 ];
 
-/** Those that are for whoever gets the request in the end, and mean something else without: no connection is about them. */
+/**
+ * Those that are for whoever gets the request in the end, and mean something else without: no connection is about them.
+ */
 const END_TO_END = new Set([
   'authorization',
   'cache-control',
@@ -91,8 +95,8 @@ function namesIn(connection: string | string[] | undefined): string[] {
 const POLICY = 'content-security-policy';
 
 /**
- * The headers of what a server answers that is none of ours: in a browser it is nobody's page, as all that is served here and
- * comes from others.
+ * The headers of what a server answers that is none of ours: in a browser it is nobody's page, as all that is served
+ * here and comes from others.
  *
  * @param cacheStatus how a cache has answered (RFC 9211)
  */

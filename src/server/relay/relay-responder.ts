@@ -72,7 +72,10 @@ export interface RelayResponderOptions {
 type Found =
   /** By the protocols of this server: it is here. Who reads it live may stay for longer than it comes. */
   | { way: 'here'; isLive?: boolean }
-  /** From the file while it still comes: so many bytes of it, all that come until it has finished (undefined), or a part of these. */
+  /**
+   * From the file while it still comes: so many bytes of it, all that come until it has finished (undefined), or a part
+   * of these.
+   */
   | { way: 'joined'; served: Served; size: number | undefined; range?: Range }
   /** As the other server has answered: it is here, or under way. */
   | ({ way: 'kept' } & Omit<Kept, 'via' | 'upstream'>)
@@ -88,8 +91,8 @@ const HERE: Found = { way: 'here' };
 const THERE: Found = { way: 'there' };
 
 /**
- * Asked before all protocols: what comes from other servers is here, or under way, when it goes on to them. What cannot be
- * read from here is passed on.
+ * Asked before all protocols: what comes from other servers is here, or under way, when it goes on to them. What cannot
+ * be read from here is passed on.
  */
 export class RelayResponder {
   readonly #core: Core;

@@ -65,7 +65,10 @@ export interface Passage {
   path: ResourcePath;
   /** The servers through which it has come, this one included. */
   via: string;
-  /** What is said in other words than by who asks: what the user says of himself, for example, if that is for the other server. */
+  /**
+   * What is said in other words than by who asks: what the user says of himself, for example, if that is for the other
+   * server.
+   */
   headers: Readonly<Record<string, string>>;
   /** Longest time to the head of the answer once the request has been sent, in milliseconds. */
   headTimeoutMs: number;
@@ -282,7 +285,10 @@ function forOurs({ headers }: IncomingMessage): string[] {
   return [...FOR_OURS, ...Object.keys(headers).filter((name) => name.startsWith(FORWARDED))];
 }
 
-/** @throws {UpstreamError} when an answer is over before its end, or is coded for its way in a manner that is not passed on */
+/**
+ * @throws {UpstreamError} when an answer is over before its end, or is coded for its way in a manner that is not passed
+ * on
+ */
 function assertPassable(response: IncomingMessage, { origin }: Upstream): void {
   const { 'transfer-encoding': coding } = response.headers;
   if (response.destroyed) {
@@ -298,7 +304,10 @@ function hasBody({ method }: FastifyRequest, { statusCode }: IncomingMessage): b
   return method !== 'HEAD' && statusCode !== 204 && statusCode !== 304;
 }
 
-/** Whether it is natural that nothing comes for long: of what is followed at a server that turns out to be one of ours, too. */
+/**
+ * Whether it is natural that nothing comes for long: of what is followed at a server that turns out to be one of ours,
+ * too.
+ */
 function mayBeSilent({ headers }: IncomingMessage): boolean {
   return GENERATION_HEADER in headers || /^\s*text\/event-stream\b/i.test(headers['content-type'] ?? '');
 }

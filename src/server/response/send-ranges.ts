@@ -18,8 +18,8 @@ export interface Ranged {
 }
 
 /**
- * Answers with what a request asks for of a file: all of it, or ranges, of the type that the reply has. The file is closed when it
- * has been sent.
+ * Answers with what a request asks for of a file: all of it, or ranges, of the type that the reply has. The file is
+ * closed when it has been sent.
  *
  * @throws {RangeNotSatisfiableError} when there is nothing of what is asked for
  * @throws what {@link sendBytes} throws
