@@ -44,3 +44,9 @@ export function waitForSize(file: string, size: number): Promise<void> {
   const hasIt = async () => (await stat(file).catch(() => undefined))?.size === size;
   return waitFor(hasIt, `${size} bytes in ${file}`);
 }
+
+/** Waits until there is no such file any more. */
+export function waitForRemoval(file: string): Promise<void> {
+  const isGone = async () => (await stat(file).catch((error) => error)).code === 'ENOENT';
+  return waitFor(isGone, `${file} to be removed`);
+}

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { append, follow, openAppend } from '../../../src/client/index.ts';
 import { startOrigin, startRelay } from '../../support/relay/origin.ts';
-import { waitFor, waitForSize } from '../../support/wait-for.ts';
+import { waitFor, waitForRemoval, waitForSize } from '../../support/wait-for.ts';
 import { sessionOf, V2Peer } from '../../support/websocket/v2-peer.ts';
 
 async function pair() {
@@ -123,7 +123,7 @@ describe('an end at the origin is the end at three relays', () => {
     await once(follower, 'readable');
     await fetch(origin.url('/f'), { method: 'DELETE' });
     await expect(textOf(follower)).rejects.toMatchObject({ code: 'HFS_RESOURCE_GONE' });
-    for (const { root } of relays) await expect(readFile(path.join(root, 'f'))).rejects.toThrow('ENOENT');
+    for (const { root } of relays) await waitForRemoval(path.join(root, 'f'));
     await append(origin.url('/f'), ['another']);
     await waitFor(async () => (await fetch(last.url('/f'))).status === 200, 'the new one');
     expect(await (await fetch(last.url('/f'))).text()).toBe('another');

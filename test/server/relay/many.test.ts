@@ -11,7 +11,7 @@ import { Random } from '../../support/random.ts';
 import { startOrigin, startRelay } from '../../support/relay/origin.ts';
 import { chunked, headOf, ScriptedServer, say } from '../../support/relay/scripted.ts';
 import { InProcessServer } from '../../support/server/restartable-server.ts';
-import { waitFor, waitForSize } from '../../support/wait-for.ts';
+import { waitFor, waitForRemoval, waitForSize } from '../../support/wait-for.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 
 async function bytesOf(stream: AsyncIterable<Buffer>): Promise<Buffer> {
@@ -108,12 +108,7 @@ test.each(smallDisks())(
         () => 0,
       );
     await waitFor(async () => (await statusOf()) === 507, 'new ones to be told');
-    const isHere = () =>
-      stat(path.join(relay.root, 'f')).then(
-        () => true,
-        () => false,
-      );
-    await waitFor(async () => !(await isHere()), 'the part to be dropped');
+    await waitForRemoval(path.join(relay.root, 'f'));
   },
 );
 
@@ -135,7 +130,7 @@ test('what is too long to be kept, or becomes so, is passed on to each, and is n
   await waitFor(() => follower.position === 150_000, 'all of it');
   appender.end();
   expect((await bytes).equals(pattern(0, 150_000))).toBe(true);
-  await expect(stat(path.join(relay.root, 'growing'))).rejects.toThrow('ENOENT');
+  await waitForRemoval(path.join(relay.root, 'growing'));
 });
 
 test('what becomes too long without having told its length goes on for who has asked first, and is not kept', async () => {
@@ -161,7 +156,7 @@ test('what becomes too long without having told its length goes on for who has a
   expect(Buffer.concat(chunks).equals(body)).toBe(true);
   await others;
   expect(server.requests).toHaveLength(1);
-  await expect(stat(path.join(relay.root, 'f'))).rejects.toThrow('ENOENT');
+  await waitForRemoval(path.join(relay.root, 'f'));
 });
 
 test('what becomes too long is let go when who has asked first goes', async () => {
@@ -205,11 +200,11 @@ test('what was read longest ago makes room for what comes, also for the next ser
     );
   for (const name of ['a', 'b', 'c', 'd']) await writeFile(path.join(origin.root, name), pattern(0, 100_000));
   for (const name of ['/a', '/b', '/a', '/c']) await read(name);
-  await waitFor(async () => !(await isHere('b')), 'room to be made');
+  await waitForRemoval(path.join(relay.root, 'b'));
   expect([await isHere('a'), await isHere('c')]).toEqual([true, true]);
   await relay.restart();
   await read('/d');
-  await waitFor(async () => !(await isHere('a')), 'room to be made again');
+  await waitForRemoval(path.join(relay.root, 'a'));
   expect([await isHere('c'), await isHere('d')]).toEqual([true, true]);
 });
 

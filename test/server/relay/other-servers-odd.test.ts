@@ -14,7 +14,7 @@ import {
   ScriptedServer,
   say,
 } from '../../support/relay/scripted.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { waitFor, waitForRemoval } from '../../support/wait-for.ts';
 
 const SIZE = 300_000;
 
@@ -133,7 +133,7 @@ test('what it has no longer is gone here, too', async () => {
   expect((await readFile(path.join(relay.root, 'f'))).equals(BODY)).toBe(true);
   server.script = (_request, socket) => say(socket, '410 Gone', {}, 'gone');
   await waitFor(async () => (await get(relay.url('/f'))).status !== 200, 'it to be gone');
-  expect(await isHere(relay.root, 'f')).toBe(false);
+  await waitForRemoval(path.join(relay.root, 'f'));
   const second = await startRelay(relay.url(''));
   for (const { url } of [relay, second, second]) expect((await get(url('/f'))).status).toBe(410);
 });
@@ -154,7 +154,7 @@ test.each(smallDisks())(
         () => 0,
       );
     await waitFor(async () => (await statusOf()) === 507, 'new ones to be told');
-    await waitFor(async () => !(await isHere(relay.root, 'f')), 'the part to be dropped');
+    await waitForRemoval(path.join(relay.root, 'f'));
   },
 );
 

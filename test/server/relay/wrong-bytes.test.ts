@@ -13,7 +13,7 @@ import {
   say,
 } from '../../support/relay/scripted.ts';
 import { InProcessServer } from '../../support/server/restartable-server.ts';
-import { waitFor, waitForSize } from '../../support/wait-for.ts';
+import { waitFor, waitForRemoval, waitForSize } from '../../support/wait-for.ts';
 
 /** Longer than what is served only when all of it is here. */
 const SIZE = 200_000;
@@ -158,7 +158,7 @@ describe('what is stitched together is one body', () => {
     const lie = part(rest, (start) => OTHER.subarray(start, start + 40));
     const { relay } = await pair(first(chunkedHalf(), lie));
     await expect(bytesOf(relay.url('/f'))).rejects.toThrow();
-    await waitFor(async () => !(await isHere(relay.root, 'f')), 'it to go');
+    await waitForRemoval(path.join(relay.root, 'f'));
   });
 
   test('a date is enough when each part has it', async () => {
