@@ -56,7 +56,7 @@ export interface Appended {
   state: StreamState;
 }
 
-/** Who writes the bytes of the session that has claimed a stream. */
+/** The session that has claimed a resource. */
 export interface Claimant {
   /** Takes no more bytes: the stream cannot be brought up to date. Resolves when none is on its way to the journal. */
   isolate(cause: HttpfstreamError): Promise<void>;
@@ -86,7 +86,7 @@ export class Resource implements LogTarget, FeedOwner {
   #location: string;
   #isMisplaced = false;
   #isClosing = false;
-  /** Who writes it, once the session for which it was claimed has begun. */
+  /** The session for which it was claimed, from when that has begun to when it is over. */
   claimant: Claimant | undefined;
   #feed: Feed | undefined;
   #keeper: FeedKeeper | undefined;

@@ -11,7 +11,7 @@ import { type Feed, withClosed } from '../readers/feed.ts';
 import type { Feeds } from '../readers/feeds.ts';
 import type { Reader, Sink } from '../readers/reader.ts';
 import type { AppendRequest } from '../request.ts';
-import type { Resource } from '../resource.ts';
+import type { Claimant, Resource } from '../resource.ts';
 import type { FileWatch } from '../watch/file-watch.ts';
 import type { AppendHistory } from './append-history.ts';
 
@@ -37,7 +37,7 @@ export interface SessionHost {
   /** Whether a request with this token is being opened, and only the server is slow. */
   isReturning(token: string | undefined): boolean;
   /** Called when the session has ended, and its followers know: others may append from now on. */
-  over(session: Session, resource: Resource): void;
+  over(resource: Resource): void;
 }
 
 /** What all sessions share. */
@@ -71,7 +71,7 @@ export interface SessionSubject {
  * The one append to a feed, from its beginning to its end. Connections may come
  * and go meanwhile: at any time one {@link Lease}, or none, holds it.
  */
-export class Session implements WriterOwner {
+export class Session implements Claimant, WriterOwner {
   readonly feed: Feed;
   readonly #host: SessionHost;
   readonly #context: SessionContext;
@@ -97,7 +97,7 @@ export class Session implements WriterOwner {
     this.feed = context.feeds.open(resource, file);
     this.feed.retain();
     this.#writer = new SessionWriter(context.log, resource, file, this);
-    resource.claimant = this.#writer;
+    resource.claimant = this;
     context.watch.add(this, path);
   }
 
@@ -190,6 +190,10 @@ export class Session implements WriterOwner {
     }
     this.feed.setWaiting(true);
     this.#grace = setTimeout(() => this.#graceIsOver(), graceMs).unref();
+  }
+
+  isolate(cause: HttpfstreamError): Promise<void> {
+    return this.#writer.isolate(cause);
   }
 
   drained(): void {
@@ -314,7 +318,7 @@ export class Session implements WriterOwner {
     if (outcome.reason === 'truncated') resource.cutFeed();
     this.#context.watch.delete(this);
     if (resource.isOpen) this.#context.feeds.watch(resource, this.feed);
-    this.#host.over(this, resource);
+    this.#host.over(resource);
     void this.#letGo(outcome.reason === 'truncated');
   }
 
