@@ -1,9 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { runServer } from '../../src/cli/server/run-server.ts';
 import { append, follow, openAppend } from '../../src/client/index.ts';
+import { StreamStore } from '../../src/core/streams/stream-store.ts';
+import { storageFailure } from '../../src/storage/storage-failure.ts';
+import { systemError } from '../support/disk/small-disk.ts';
 import { get, head, send, upload } from '../support/http/request.ts';
 import { NEVER_MS } from '../support/patience.ts';
+import { runHere } from '../support/programs/command.ts';
 import { InProcessServer } from '../support/server/restartable-server.ts';
 import { startServer, temporaryDirectory } from '../support/server/server.ts';
 import { ServerProcess } from '../support/server/server-process.ts';
@@ -109,6 +114,37 @@ describe('the type that an append has given', () => {
       await server.stop();
     },
   );
+
+  test('is nothing that a check has to put right', async () => {
+    const server = await InProcessServer.start();
+    await append(server.url('/a'), EVENTS, { contentType: 'text/event-stream' });
+    await append(server.url('/empty'), '', { contentType: 'text/csv' });
+    await server.stop();
+    const check = await runHere(runServer, ['--check', `-root=${server.root}`]);
+    expect(check).toMatchObject({ exit: 0, stdout: expect.not.stringContaining('repaired') });
+    await server.start();
+    expect(await typeOf(server.url('/a'))).toBe('text/event-stream');
+    expect(await typeOf(server.url('/empty'))).toBe('text/csv');
+  });
+
+  test('that cannot be remembered is refused, or ends its append', async () => {
+    const server = await startServer({ graceMs: NEVER_MS });
+    const appender = await V2Peer.append(server.url('/a'), { session: sessionOf('a') });
+    const full = vi.spyOn(StreamStore.prototype, 'saveFileType').mockImplementation(async () => {
+      throw storageFailure(systemError('ENOSPC'));
+    });
+    onTestFinished(() => full.mockRestore());
+    const refusal = await refusalOf(server.url('/b'), 'APPEND', { 'content-type': 'text/csv' });
+    expect(refusal).toEqual([507, 'HFS_STORAGE_FULL']);
+    await tell(appender, telling('text/csv'));
+    await appender.closed();
+    expect(appender.ending).toEqual(['interrupted', 1011]);
+    full.mockRestore();
+    for (const name of ['/a', '/b']) {
+      await append(server.url(name), 'text', { contentType: 'text/html' });
+      expect(await typeOf(server.url(name))).toBe('text/html');
+    }
+  });
 
   test('is that of the append with which the file begins: no later one changes it', async () => {
     const server = await startServer();

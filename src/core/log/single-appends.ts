@@ -128,9 +128,14 @@ export class SingleAppends implements JournalWriter {
   }
 
   /** Notes, and remembers, the content type of a file that was not made as a stream; while nothing is under way. */
-  giveType(fileType: string): Promise<void> {
+  async giveType(fileType: string): Promise<void> {
     this.amend({ fileType });
-    return this.#log.saveFileType(this.#target, fileType);
+    try {
+      await this.#log.saveFileType(this.#target, fileType);
+    } catch (error) {
+      this.amend({ fileType: undefined });
+      throw error;
+    }
   }
 
   /** Notes that another program has cut the file; while nothing is under way. */

@@ -41,7 +41,7 @@ export interface StreamState {
   /** As it was given. Missing for a file that was not made as a stream. */
   contentType?: string;
   /** Of a file that was not made as a stream: the content type that an append has given. Missing: its name says it. */
-  fileType?: string;
+  fileType?: string | undefined;
   /** Whether nothing will be appended any more. */
   closed?: true | undefined;
   /** The producer that closed it, and with which request. */
