@@ -139,7 +139,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     const contentType = typeOfMessage(text);
     if (contentType === undefined) {
       throw new FramingError(
-        'an appender sends binary messages, and what the type of its bytes is',
+        'an appender sends binary messages, and in text only what their content type is',
         CloseCode.unsupportedData,
       );
     }
