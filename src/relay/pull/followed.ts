@@ -3,10 +3,12 @@ import {
   ConnectionError,
   ResourceGoneError,
   StreamTruncatedError,
+  UnsupportedError,
   UpstreamError,
 } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { Copied } from '../copies/local-copy.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import { outcomeOf } from '../upstream/upstream-end.ts';
 import { refused, stored, TOO_LONG, unstored, type Verdict } from '../verdict.ts';
 import type { Fetching } from './fetching.ts';
@@ -66,7 +68,8 @@ class FollowedFile {
     const { generation, live, size, part, contentType } = await this.#opening();
     if (generation === undefined) {
       // What is in front of it has answered, and does not know what is there.
-      if (here !== undefined) throw new UpstreamError(`${fetching.upstream.origin} has not answered itself`);
+      fetching.upstream.doubt();
+      if (here !== undefined) throw notItself(fetching.upstream);
       return refused('the server does not say what is there');
     }
     fetching.found(size, live === false);
@@ -121,9 +124,10 @@ class FollowedFile {
     const stream = this.#stream;
     const { headTimeoutMs } = fetching.options;
     const timer = setTimeout(() => stream.destroy(fetching.timedOut()), headTimeoutMs);
+    const { upstream } = fetching;
     const miss = () => {
       clearTimeout(timer);
-      fetching.upstream.reachability.answered();
+      upstream.reachability.answered();
       fetching.miss();
     };
     stream.on('waiting', miss);
@@ -133,10 +137,13 @@ class FollowedFile {
         stream.once('open', () => stream.off('waiting', miss));
         stream.once('open', resolve).once('error', reject).once('close', reject);
       });
-      fetching.upstream.reachability.answered();
+      upstream.reachability.answered();
       return opening;
     } catch (error) {
-      throw error instanceof ConnectionError ? fetching.unreachable(error) : error;
+      if (error instanceof ConnectionError) throw fetching.unreachable(error);
+      if (!(error instanceof UnsupportedError)) throw error;
+      upstream.doubt();
+      throw notItself(upstream, error);
     } finally {
       clearTimeout(timer);
       // From now on it is the appender that is waited for.
@@ -173,6 +180,10 @@ async function moreOf(stream: FollowStream): Promise<void> {
     };
     stream.on('readable', tell).on('end', tell).on('close', tell);
   });
+}
+
+function notItself({ origin }: Upstream, cause?: unknown): UpstreamError {
+  return new UpstreamError(`${origin} has not answered itself`, { cause });
 }
 
 function isOther(): ResourceGoneError {

@@ -64,7 +64,14 @@ export class Upstream {
     this.#knownAtMs = performance.now();
   }
 
-  /** Whether it was one of ours before this process began, as far as that was recalled. */
+  /** Tells that something else has answered in the place of one of ours: until that answers, nobody knows what it is. */
+  doubt(): void {
+    if (this.#kind !== 'ours') return;
+    this.#kind = undefined;
+    this.#wasOurs = true;
+  }
+
+  /** Whether it was one of ours, also before this process began, as far as that was recalled. */
   get wasOurs(): boolean {
     return this.#wasOurs;
   }
@@ -78,7 +85,7 @@ export class Upstream {
     this.#recalled ??= copies
       .hasFollowed((url) => this.localPathOf(url) !== undefined)
       .then((wasOurs) => {
-        this.#wasOurs = wasOurs;
+        this.#wasOurs ||= wasOurs;
       });
     await this.#recalled;
   }
