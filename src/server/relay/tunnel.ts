@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { answerTo, type Forwarder } from '../../relay/upstream/forward.ts';
+import { answerTo, type Forwarder, isStale } from '../../relay/upstream/forward.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import { GENERATION_HEADER } from '../../wire/protocol.ts';
@@ -100,9 +100,15 @@ export class Tunnel {
   /**
    * Passes a request on. Resolves when its answer has begun.
    *
+   * @param isRepeated whether that was tried on a connection that the server had just closed
    * @throws {UpstreamError} {@link UpstreamTimeoutError} when there is none
    */
-  async pass(request: FastifyRequest, reply: FastifyReply, passage: Passage): Promise<void> {
+  async pass(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    passage: Passage,
+    isRepeated = false,
+  ): Promise<void> {
     const { raw } = request;
     const { upstream, path, headTimeoutMs } = passage;
     const url = upstream.urlAt(writtenPath(request, this.#prefix, path), parseTarget(raw.url).queryString);
@@ -129,13 +135,15 @@ export class Tunnel {
         socket.destroy();
         throw new UpstreamError(`${upstream.origin} has answered as nobody has asked`);
       }
+      return;
     } catch (error) {
       if (error instanceof HttpfstreamError) throw error;
-      throw upstream.unreachable(error);
+      if (isRepeated || !mayRepeat(raw) || !isStale(outgoing, error)) throw upstream.unreachable(error);
     } finally {
       outgoing.off('finish', sent);
       clearTimeout(timer);
     }
+    return this.pass(request, reply, passage, true);
   }
 
   /**
@@ -268,10 +276,20 @@ export class Tunnel {
   }
 }
 
+function isBodiless({ headers }: IncomingMessage): boolean {
+  const { 'transfer-encoding': coding, 'content-length': length } = headers;
+  return coding === undefined && !(Number(length) > 0);
+}
+
+/** Whether a request can be sent twice: it changes nothing, and there is nothing more of it. */
+function mayRepeat(raw: IncomingMessage): boolean {
+  return (raw.method === 'GET' || raw.method === 'HEAD') && isBodiless(raw);
+}
+
 /** Sends the body of a request, with its trailers. */
 function sendBody(raw: IncomingMessage, outgoing: ClientRequest): void {
-  const { 'transfer-encoding': coding, 'content-length': length } = raw.headers;
-  if (coding === undefined && !(Number(length) > 0)) {
+  const { 'transfer-encoding': coding } = raw.headers;
+  if (isBodiless(raw)) {
     outgoing.end();
     return;
   }

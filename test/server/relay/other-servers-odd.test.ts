@@ -188,3 +188,27 @@ test('for whom an answer is, of those whose pages may have it, is said to caches
     expect(await response.text()).toBe('content');
   }
 });
+
+test('what changes nothing is asked for again when the connection had just been closed', async () => {
+  const used = new WeakSet<object>();
+  const server = await ScriptedServer.start((_request, socket) => {
+    if (used.has(socket)) socket.resetAndDestroy();
+    else say(socket, '200 OK', { 'Cache-Control': 'no-store' }, 'content');
+    used.add(socket);
+  });
+  const relay = await startRelay(server.url);
+  for (const urlPath of ['/f', '/f', '/f?query']) {
+    expect(await (await fetch(relay.url(urlPath))).text()).toBe('content');
+  }
+  expect(server.requests).toHaveLength(5);
+});
+
+test('what is written is sent once, also when the connection had just been closed', async () => {
+  const server = await ScriptedServer.start(({ line }, socket) => {
+    if (line.startsWith('POST')) socket.resetAndDestroy();
+    else say(socket, '200 OK', { 'Stream-Generation': 1 }, '');
+  });
+  const relay = await startRelay(server.url);
+  expect((await fetch(relay.url('/f'), { method: 'POST', body: 'one' })).status).toBe(502);
+  expect(server.requests.map(({ line }) => line)).toEqual(['GET /f', 'POST /f']);
+});
