@@ -43,14 +43,19 @@ const END_TO_END = new Set([
   'via',
 ]);
 
-/** What this server says itself, or is for the one before it only. */
+/** What this server says itself, or is for the one before it only, or about all that has the name of a server. */
 export const FOR_THE_NEXT = [
   'access-control-allow-credentials',
   'access-control-allow-origin',
   'access-control-expose-headers',
   'alt-svc',
   'clear-site-data',
+  'nel',
+  'public-key-pins',
+  'report-to',
+  'service-worker-allowed',
   'set-cookie',
+  'set-cookie2',
   'strict-transport-security',
 ];
 

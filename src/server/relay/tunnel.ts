@@ -25,6 +25,7 @@ const FOR_US = [
   'forwarded',
   'host',
   'origin',
+  'proxy',
   'sec-fetch-dest',
   'sec-fetch-mode',
   'sec-fetch-site',

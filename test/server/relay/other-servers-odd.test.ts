@@ -212,3 +212,13 @@ test('what is written is sent once, also when the connection had just been close
   expect((await fetch(relay.url('/f'), { method: 'POST', body: 'one' })).status).toBe(502);
   expect(server.requests.map(({ line }) => line)).toEqual(['GET /f', 'POST /f']);
 });
+
+test('what tells browsers something of all that has the name of a server is told of none', async () => {
+  const told = { NEL: '{}', 'Report-To': '{}', 'Service-Worker-Allowed': '/', 'X-Own': 'yes' };
+  const server = await ScriptedServer.start((_request, socket) => say(socket, '200 OK', told, 'content'));
+  const relay = await startRelay(server.url);
+  for (const urlPath of ['/f', '/f?query']) {
+    const { headers } = await fetch(relay.url(urlPath));
+    expect(Object.keys(told).filter((name) => headers.has(name))).toEqual(['X-Own']);
+  }
+});
