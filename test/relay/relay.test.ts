@@ -246,6 +246,7 @@ describe('a request that has come by way of', () => {
     const loop = { code: 'HFS_RELAY_LOOP' };
     expect(() => relay.viaOf(`1.1 a, ${relay.viaOf('1.1 b')}`)).toThrow(expect.objectContaining(loop));
     expect(() => relay.viaOf('1.1 a,'.repeat(40))).toThrow(expect.objectContaining(loop));
+    expect(() => relay.viaOf(`1.1 ${'a'.repeat(5000)}`)).toThrow(expect.objectContaining(loop));
   });
 });
 

@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { answerTo, type Forwarder } from '../../relay/upstream/forward.ts';
+import { answerTo, type Forwarder, isStale } from '../../relay/upstream/forward.ts';
 import { Silence } from '../../relay/upstream/silence.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
@@ -15,7 +15,7 @@ import { ServerSockets } from '../node/server-sockets.ts';
 import { assertTransferCoding } from '../request/request-body.ts';
 import { isHandshake } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
-import { assertConnection, FOR_THE_NEXT, foreign, framingOf, passedOn } from './passed-on.ts';
+import { assertConnection, FOR_THE_NEXT, foreign, framingOf, passedOn, varyOf } from './passed-on.ts';
 import { referencesIn } from './references.ts';
 import { writtenPath } from './written-path.ts';
 
@@ -26,6 +26,7 @@ const FOR_US = [
   'forwarded',
   'host',
   'origin',
+  'proxy',
   'sec-fetch-dest',
   'sec-fetch-mode',
   'sec-fetch-site',
@@ -101,9 +102,15 @@ export class Tunnel {
   /**
    * Passes a request on. Resolves when its answer has begun.
    *
+   * @param isRepeated whether that was tried on a connection that the server had just closed
    * @throws {UpstreamError} {@link UpstreamTimeoutError} when there is none
    */
-  async pass(request: FastifyRequest, reply: FastifyReply, passage: Passage): Promise<void> {
+  async pass(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    passage: Passage,
+    isRepeated = false,
+  ): Promise<void> {
     const { raw } = request;
     const { upstream, path, headTimeoutMs } = passage;
     const url = upstream.urlAt(writtenPath(request, this.#prefix, path), parseTarget(raw.url).queryString);
@@ -130,13 +137,15 @@ export class Tunnel {
         socket.destroy();
         throw new UpstreamError(`${upstream.origin} has answered as nobody has asked`);
       }
+      return;
     } catch (error) {
       if (error instanceof HttpfstreamError) throw error;
-      throw new UpstreamError(`${upstream.origin} cannot be reached at ${path}`, { cause: error });
+      if (isRepeated || !mayRepeat(raw) || !isStale(outgoing, error)) throw upstream.unreachable(error);
     } finally {
       outgoing.off('finish', sent);
       clearTimeout(timer);
     }
+    return this.pass(request, reply, passage, true);
   }
 
   /**
@@ -205,6 +214,7 @@ export class Tunnel {
       ...reply.getHeaders(),
       ...(upstream.kind === 'ours' ? headers : foreign(headers, cacheStatus)),
       ...referencesIn(response.headers, { request, upstream, url, prefix: this.#prefix }),
+      ...varyOf(reply, response.headers),
       // Without chunks there are no trailers.
       ...((coding === undefined || isChunked) && framing),
       via,
@@ -268,10 +278,20 @@ export class Tunnel {
   }
 }
 
+function isBodiless({ headers }: IncomingMessage): boolean {
+  const { 'transfer-encoding': coding, 'content-length': length } = headers;
+  return coding === undefined && !(Number(length) > 0);
+}
+
+/** Whether a request can be sent twice: it changes nothing, and there is nothing more of it. */
+function mayRepeat(raw: IncomingMessage): boolean {
+  return (raw.method === 'GET' || raw.method === 'HEAD') && isBodiless(raw);
+}
+
 /** Sends the body of a request, with its trailers. */
 function sendBody(raw: IncomingMessage, outgoing: ClientRequest): void {
-  const { 'transfer-encoding': coding, 'content-length': length } = raw.headers;
-  if (coding === undefined && !(Number(length) > 0)) {
+  const { 'transfer-encoding': coding } = raw.headers;
+  if (isBodiless(raw)) {
     outgoing.end();
     return;
   }
