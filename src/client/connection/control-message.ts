@@ -66,7 +66,7 @@ function checkedOpen({ size, contentType, ...message }: OpenMessage): OpenMessag
 }
 
 /** As {@link checkedOpen}. */
-function checked({ detail, status, closed, next, gap, lost, ...message }: EndMessage): EndMessage {
+function checked({ detail, status, closed, next, gap, lost, moved, ...message }: EndMessage): EndMessage {
   return {
     ...message,
     ...(typeof detail === 'string' && { detail }),
@@ -75,6 +75,7 @@ function checked({ detail, status, closed, next, gap, lost, ...message }: EndMes
     ...(isCount(next) && { next: Number(next) }),
     ...(gap === true && { gap }),
     ...(isCount(lost) && { lost: Number(lost) }),
+    ...(moved === true && { moved }),
   };
 }
 

@@ -9,7 +9,12 @@ import type { OpenAnswer } from '../../relay/upstream/open-answer.ts';
 import { isCanonical, type Upstream } from '../../relay/upstream/upstream.ts';
 import type { UpstreamOption } from '../../relay/upstream-option.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
-import { MethodNotAllowedError, StorageBusyError, UpstreamError } from '../../wire/errors.ts';
+import {
+  MethodNotAllowedError,
+  ResourceGoneError,
+  StorageBusyError,
+  UpstreamError,
+} from '../../wire/errors.ts';
 import { SUBPROTOCOL } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
@@ -324,17 +329,21 @@ export class RelayResponder {
     upstream: Upstream,
     client: Client,
   ): Promise<Found> {
-    const { from = 0, lines, holdMs = 0, waitMs, generation } = followRequestOf(request);
-    // Which files were there one after the other is known there.
-    if (holdMs > 0) return THERE;
-    const asker: Asker = { ...askerOf(request, waitMs, client), follows: true };
+    const wanted = followRequestOf(request);
+    const { from = 0, lines, holdMs = 0, waitMs, generation } = wanted;
+    const comesBack = holdMs > 0;
+    if (comesBack && upstream.kind === 'foreign') return THERE;
+    const asker: Asker = { ...askerOf(request, waitMs, client), holdMs, follows: true };
     const isSubprotocol = request.headers['sec-websocket-protocol']?.includes(SUBPROTOCOL) === true;
     if (isHandshake(request) && !isSubprotocol) {
       return (await this.#relay.ready(path, { ...asker, waitMs: 0 })) === undefined ? THERE : HERE;
     }
     const asksTo = isHandshake(request) ? 'connect' : 'follow';
     const served = await this.#relay.ready(path, { ...asker, asksTo }).catch((error) => {
-      throw asGone(error, generation);
+      const failure = asGone(error, generation);
+      // The rest of what was there may be kept there.
+      if (comesBack && failure instanceof ResourceGoneError) return undefined;
+      throw failure;
     });
     if (served === undefined) return THERE;
     // It is made here as soon as it is there.
@@ -343,6 +352,10 @@ export class RelayResponder {
       return HERE;
     }
     if (!isServed(served)) return { way: 'given', answer: served };
+    if (comesBack) {
+      const isOurs = upstream.kind === 'ours';
+      if (!isOurs || !(await this.#relay.isHeld(path, wanted, client.signal))) return THERE;
+    }
     // There is more than is here, or it is known there that there is not.
     if (upstream.kind === 'ours' && (await this.#relay.isBeyond(path, served, from))) return THERE;
     const isHere = lines === undefined && from >= 0 && from <= served.committed;
