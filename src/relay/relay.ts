@@ -259,11 +259,13 @@ export class Relay {
     return this.#held.isSame(path, await this.#kept.at(path).look(), request);
   }
 
-  /** Whether a position is beyond what is here of a path. */
-  async isBeyond(path: ResourcePath, { committed }: Served, position: number): Promise<boolean> {
-    if (position <= 0 || committed !== Number.POSITIVE_INFINITY) return position > committed;
-    const copied = await this.#kept.at(path).look();
-    return typeof copied === 'object' && position > copied.size;
+  /** Whether what is here of a path has a position, of a file of this generation, if one is named. */
+  async has(path: ResourcePath, served: Served, position: number, named?: number): Promise<boolean> {
+    if (position <= 0) return true;
+    const isAll = served.committed === Number.POSITIVE_INFINITY;
+    const copied = isAll ? await this.#kept.at(path).look() : { ...served, size: served.committed };
+    if (typeof copied !== 'object') return true;
+    return position <= copied.size && (named === undefined || named === copied.generation);
   }
 
   /** Whether a path is being fetched. */

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { appendFile, readFile, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -156,6 +157,7 @@ describe('those who come back after each end', () => {
       waitFor(() => commands.every(({ stdout }) => stdout.toString() === text), `all to show ${text}`);
     await shown('one ');
     first.end('two ');
+    await once(first, 'close');
     await shown('one two ');
     const asked = origin.requests.length;
     const second = openAppend(origin.url('/f'));
