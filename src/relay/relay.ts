@@ -276,16 +276,22 @@ export class Relay {
   /**
    * What the server is from which a path comes; undefined when its answers do not tell.
    *
+   * @param authorization what the user says of himself, if it is told that when something asks who comes
    * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be found out
    */
-  async kindOf(path: ResourcePath, { via, signal }: Asker): Promise<UpstreamKind | undefined> {
+  async kindOf(
+    path: ResourcePath,
+    { via, signal }: Asker,
+    authorization?: string,
+  ): Promise<UpstreamKind | undefined> {
     const upstream = this.upstreamOf(path) as Upstream;
     const headers = { via: this.viaOf(via) };
     await upstream.recall(this.#kept);
     // An error of a path may be that of any server; what is at the top has an answer.
     for (const asked of [path, path.upTo(upstream.depth)]) {
       if (upstream.kind !== undefined) return upstream.kind;
-      upstream.kind = await kindByAnswer(new Fetching(asked, upstream, headers, this.#pullOptions), signal);
+      const fetching = new Fetching(asked, upstream, headers, this.#pullOptions);
+      upstream.kind = await kindByAnswer(fetching, signal, authorization);
     }
     return upstream.kind;
   }

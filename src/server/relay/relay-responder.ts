@@ -242,8 +242,8 @@ export class RelayResponder {
     if ((isUsers || !isRead(request)) && (await this.#relay.isOwn(path))) return HERE;
     if (isUsers) {
       // What this user may see is decided there, and is for nobody else.
-      const kind = await this.#relay.kindOf(path, askerOf(request, 0, client));
-      if (kind !== 'foreign') return { way: 'there', authorization };
+      const kind = await this.#relay.kindOf(path, askerOf(request, 0, client), authorization);
+      if (kind === 'ours') return { way: 'there', authorization };
     }
     if (!isRead(request)) return this.#wayOfWrite(request, path, client);
     if (path.isRoot || path.trailingSlash) return THERE;
