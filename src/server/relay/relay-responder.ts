@@ -148,8 +148,12 @@ export class RelayResponder {
   }
 
   /** Fetches nothing more. */
-  async close(): Promise<void> {
-    await this.#relay.close();
+  close(): Promise<void> {
+    return this.#relay.close();
+  }
+
+  /** Closes its connections, when all that is passed on has come to an end. */
+  disconnect(): void {
     this.#forwarder.close();
   }
 
@@ -211,13 +215,14 @@ export class RelayResponder {
   async #pass(
     request: FastifyRequest,
     reply: FastifyReply,
-    passage: Omit<Passage, 'headTimeoutMs' | 'silenceMs'>,
+    passage: Omit<Passage, 'headTimeoutMs' | 'waitMs' | 'silenceMs'>,
   ): Promise<void> {
     const { path } = passage;
     if (!isRead(request)) this.#relay.changed(path);
     await this.#tunnel.pass(request, reply, {
       ...passage,
-      headTimeoutMs: HEAD_TIMEOUT_MS + this.#waitOf(request),
+      headTimeoutMs: HEAD_TIMEOUT_MS,
+      waitMs: this.#waitOf(request),
       silenceMs: SILENCE_MS,
     });
     if (!isRead(request)) this.#relay.changed(path);

@@ -4,7 +4,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { answerTo, type Forwarder, isStale } from '../../relay/upstream/forward.ts';
 import { Silence } from '../../relay/upstream/silence.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
-import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
+import {
+  HttpfstreamError,
+  ServerClosingError,
+  UpstreamError,
+  UpstreamTimeoutError,
+} from '../../wire/errors.ts';
 import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
@@ -74,6 +79,8 @@ export interface Passage {
   headers: Readonly<Record<string, string>>;
   /** Longest time to the head of the answer once the request has been sent, in milliseconds. */
   headTimeoutMs: number;
+  /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
+  waitMs: number;
   /** Longest time without a byte of an answer of a server that is none of ours, in milliseconds. */
   silenceMs: number;
 }
@@ -88,7 +95,7 @@ export class Tunnel {
 
   /**
    * @param forwarder makes the connections
-   * @param appends which the server lets come to an end when it closes
+   * @param appends which the server lets come to an end when it closes; what is read is among them
    * @param prefix what stands before every resource's path in URLs; empty or `/…`
    */
   constructor(server: Server, forwarder: Forwarder, appends: ActiveConnections, prefix: string) {
@@ -112,7 +119,7 @@ export class Tunnel {
     isRepeated = false,
   ): Promise<void> {
     const { raw } = request;
-    const { upstream, path, headTimeoutMs } = passage;
+    const { upstream, path, headTimeoutMs, waitMs } = passage;
     const url = upstream.urlAt(writtenPath(request, this.#prefix, path), parseTarget(raw.url).queryString);
     const outgoing = this.#begin(request, url, passage);
     allowIdle(raw.socket);
@@ -123,9 +130,13 @@ export class Tunnel {
     const late = new UpstreamTimeoutError(`${upstream.origin} does not answer`);
     let timer: NodeJS.Timeout | undefined;
     const sent = () => {
-      timer = setTimeout(() => outgoing.destroy(late), headTimeoutMs);
+      timer = setTimeout(() => outgoing.destroy(late), headTimeoutMs + waitMs);
     };
     outgoing.once('finish', sent);
+    const refuse = () => void outgoing.destroy(new ServerClosingError('the server is shutting down'));
+    const isWhole = () => raw.complete && waitMs === 0;
+    const connection = { shutDown: () => isWhole() || refuse(), terminate: refuse };
+    this.#appends.add(connection);
     try {
       const answered = answerTo(outgoing);
       outgoing.once('continue', () => this.#continues.send(raw, reply.raw));
@@ -144,6 +155,7 @@ export class Tunnel {
     } finally {
       outgoing.off('finish', sent);
       clearTimeout(timer);
+      this.#appends.delete(connection);
     }
     return this.pass(request, reply, passage, true);
   }
@@ -157,7 +169,7 @@ export class Tunnel {
     request: FastifyRequest,
     reply: FastifyReply,
     response: IncomingMessage,
-    passage: Omit<Passage, 'headers' | 'headTimeoutMs'>,
+    passage: Omit<Passage, 'headers' | 'headTimeoutMs' | 'waitMs'>,
   ): void {
     allowIdle(request.raw.socket);
     try {
@@ -232,7 +244,15 @@ export class Tunnel {
     }
     reply.hijack();
     raw.flushHeaders();
-    raw.once('close', () => response.destroy());
+    const cut = () => void raw.destroy();
+    const isEndless = mayBeSilent(response);
+    // What comes to an end may do so.
+    const connection = { shutDown: isEndless ? cut : ignore, terminate: cut };
+    this.#appends.add(connection);
+    raw.once('close', () => {
+      this.#appends.delete(connection);
+      response.destroy();
+    });
     response.once('close', () => {
       if (!response.readableEnded) raw.destroy();
     });
@@ -240,7 +260,7 @@ export class Tunnel {
       if (isChunked) raw.addTrailers(response.trailers as Record<string, string>);
       raw.end();
     });
-    if (upstream.kind !== 'ours' && !mayBeSilent(response)) breakWhenSilent(response, raw, silenceMs);
+    if (upstream.kind !== 'ours' && !isEndless) breakWhenSilent(response, raw, silenceMs);
     response.on('error', ignore).pipe(raw, { end: false });
   }
 

@@ -127,7 +127,7 @@ async function startTunnel(url: string, limits: Pick<Passage, 'headTimeoutMs' | 
   onTestFinished(() => forwarder.close());
   app.get('/*', async (request, reply) => {
     const path = ResourcePath.parse(request.url);
-    await tunnel.pass(request, reply, { upstream, path, via: '1.1 x', headers: {}, ...limits });
+    await tunnel.pass(request, reply, { upstream, path, via: '1.1 x', headers: {}, waitMs: 0, ...limits });
     return reply;
   });
   const server = await listen(app);
