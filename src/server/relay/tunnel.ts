@@ -77,7 +77,10 @@ export interface Passage {
    * server.
    */
   headers: Readonly<Record<string, string>>;
-  /** Longest time to the head of the answer once the request has been sent, in milliseconds. */
+  /**
+   * Longest time to a connection, to the next byte of the request that is taken there, and to the head of the answer once
+   * all of it has been, in milliseconds.
+   */
   headTimeoutMs: number;
   /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
   waitMs: number;
@@ -128,11 +131,16 @@ export class Tunnel {
     outgoing.once('close', () => raw.socket.off('close', cut));
     if (raw.socket.destroyed) cut();
     const late = new UpstreamTimeoutError(`${upstream.origin} does not answer`);
+    const cutLate = () => void outgoing.destroy(late);
+    const unsent = new Silence(headTimeoutMs, () => isHeldUp(outgoing), cutLate);
     let timer: NodeJS.Timeout | undefined;
     const sent = () => {
-      timer = setTimeout(() => outgoing.destroy(late), headTimeoutMs + waitMs);
+      unsent.stop();
+      timer = setTimeout(cutLate, headTimeoutMs + waitMs);
     };
-    outgoing.once('finish', sent);
+    const over = () => unsent.over();
+    outgoing.once('finish', sent).on('drain', over);
+    if (!isBodiless(raw)) raw.on('data', over);
     const refuse = () => void outgoing.destroy(new ServerClosingError('the server is shutting down'));
     const isWhole = () => raw.complete && waitMs === 0;
     const connection = { shutDown: () => isWhole() || refuse(), terminate: refuse };
@@ -153,7 +161,9 @@ export class Tunnel {
       if (error instanceof HttpfstreamError) throw error;
       if (isRepeated || !mayRepeat(raw) || !isStale(outgoing, error)) throw upstream.unreachable(error);
     } finally {
-      outgoing.off('finish', sent);
+      outgoing.off('finish', sent).off('drain', over);
+      raw.off('data', over);
+      unsent.stop();
       clearTimeout(timer);
       this.#appends.delete(connection);
     }
@@ -320,6 +330,11 @@ function sendBody(raw: IncomingMessage, outgoing: ClientRequest): void {
     outgoing.end();
   });
   raw.on('error', ignore).pipe(outgoing, { end: false });
+}
+
+/** Whether what there is of a request by now has not been taken. */
+function isHeldUp({ socket }: ClientRequest): boolean {
+  return socket === null || socket.connecting || socket.writableLength > 0;
 }
 
 function forOurs({ headers }: IncomingMessage): string[] {
