@@ -173,7 +173,7 @@ export class RelayResponder {
         return false;
       }
       const via = this.#relay.viaOf(viaOf(request));
-      const found = await this.#wayOf(request, path, upstream, client);
+      const found = await this.#wayOf(request, reply, path, upstream, client);
       if (found.way === 'here') {
         if (found.isLive === true && !request.raw.socket.destroyed) {
           reply.raw.once('close', this.#relay.watch(path, viaOf(request)));
@@ -237,6 +237,7 @@ export class RelayResponder {
 
   async #wayOf(
     request: FastifyRequest,
+    reply: FastifyReply,
     path: ResourcePath,
     upstream: Upstream,
     client: Client,
@@ -254,7 +255,7 @@ export class RelayResponder {
     if (path.isRoot || path.trailingSlash) return THERE;
     if (upstream.kind !== 'ours' && !isCanonical(writtenPath(request, this.#prefix, path), path))
       return THERE;
-    if (isFollow(request)) return this.#wayOfFollow(request, path, upstream, client);
+    if (isFollow(request)) return this.#wayOfFollow(request, reply, path, upstream, client);
     if (parameterOf(request, StreamQuery.live) !== undefined) {
       const found = await this.#wayOfLive(request, path, upstream, client);
       return found.way === 'here' ? { ...found, isLive: upstream.kind === 'ours' } : found;
@@ -326,6 +327,7 @@ export class RelayResponder {
 
   async #wayOfFollow(
     request: FastifyRequest,
+    reply: FastifyReply,
     path: ResourcePath,
     upstream: Upstream,
     client: Client,
@@ -349,7 +351,8 @@ export class RelayResponder {
     if (served === undefined) return THERE;
     // It is made here as soon as it is there.
     if (served === 'missing') {
-      client.stay();
+      // The answer to a handshake ends with it.
+      client.stay(isHandshake(request) ? request.raw.socket : reply.raw);
       return HERE;
     }
     if (!isServed(served)) return { way: 'given', answer: served };
