@@ -325,7 +325,7 @@ export class Fetching implements LeaseHolder {
   /** What is told when the server there cannot be reached. */
   unreachable(cause: unknown): UpstreamError {
     this.upstream.reachability.failed();
-    return new UpstreamError(`${this.upstream.origin} cannot be reached`, { cause });
+    return this.upstream.unreachable(cause);
   }
 
   /** What is told when what it sends breaks off. */

@@ -1,4 +1,5 @@
-import { InvalidPathError } from '../../wire/errors.ts';
+import { whyUnreachable } from '../../client/connection/cannot-connect.ts';
+import { InvalidPathError, UpstreamError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import type { KeptCopies } from '../copies/kept-copies.ts';
 import type { UpstreamOption } from '../upstream-option.ts';
@@ -85,6 +86,13 @@ export class Upstream {
   /** Scheme, host and port, for people. */
   get origin(): string {
     return this.#base.origin;
+  }
+
+  /** What is told when it cannot be reached. */
+  unreachable(cause: unknown): UpstreamError {
+    const why = whyUnreachable(cause, this.#base);
+    const message = `${this.origin} cannot be reached${why === undefined ? '' : `: ${why}`}`;
+    return new UpstreamError(message, { cause });
   }
 
   /** How many names its paths have in common. */

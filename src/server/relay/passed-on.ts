@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { FastifyReply } from 'fastify';
 import { InvalidRequestError } from '../../wire/errors.ts';
 import { VERB_HEADER } from '../../wire/protocol.ts';
 import { userContentHeaders } from '../response/headers.ts';
@@ -113,6 +114,15 @@ export function foreign(
     ...(policy !== undefined && { [POLICY]: [own[POLICY], policy].flat().filter(isText).join(', ') }),
     'cache-status': [caches, `httpfstream; ${cacheStatus}`].flat().filter(isText).join(', '),
   };
+}
+
+/** On what an answer depends: on what it says itself, and on what was said here before (CORS). */
+export function varyOf(
+  reply: FastifyReply,
+  { vary }: Readonly<Record<string, string | string[] | undefined>>,
+): Record<string, string> {
+  const all = [reply.getHeader('vary'), vary].flat().filter((value) => typeof value === 'string');
+  return all.length === 0 ? {} : { vary: all.join(', ') };
 }
 
 function isText(value: string | undefined): value is string {

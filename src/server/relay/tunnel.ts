@@ -15,7 +15,7 @@ import { ServerSockets } from '../node/server-sockets.ts';
 import { assertTransferCoding } from '../request/request-body.ts';
 import { isHandshake } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
-import { assertConnection, FOR_THE_NEXT, foreign, framingOf, passedOn } from './passed-on.ts';
+import { assertConnection, FOR_THE_NEXT, foreign, framingOf, passedOn, varyOf } from './passed-on.ts';
 import { referencesIn } from './references.ts';
 import { writtenPath } from './written-path.ts';
 
@@ -132,7 +132,7 @@ export class Tunnel {
       }
     } catch (error) {
       if (error instanceof HttpfstreamError) throw error;
-      throw new UpstreamError(`${upstream.origin} cannot be reached at ${path}`, { cause: error });
+      throw upstream.unreachable(error);
     } finally {
       outgoing.off('finish', sent);
       clearTimeout(timer);
@@ -205,6 +205,7 @@ export class Tunnel {
       ...reply.getHeaders(),
       ...(upstream.kind === 'ours' ? headers : foreign(headers, cacheStatus)),
       ...referencesIn(response.headers, { request, upstream, url, prefix: this.#prefix }),
+      ...varyOf(reply, response.headers),
       // Without chunks there are no trailers.
       ...((coding === undefined || isChunked) && framing),
       via,

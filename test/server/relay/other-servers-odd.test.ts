@@ -165,3 +165,26 @@ test('a status that cannot be passed on is told, and not waited for', async () =
   const answer = await get(relay.url('/f'));
   expect([answer.status, JSON.parse(answer.body.toString()).code]).toEqual([502, 'HFS_UPSTREAM']);
 });
+
+test('an error in place of what was to be kept has nothing of its head, by which a cache would keep it', async () => {
+  const server = await ScriptedServer.start((_request, socket) => {
+    const headers = { 'Cache-Control': 'max-age=3600', ETag: '"one"', 'Transfer-Encoding': 'chunked' };
+    socket.write(`${headOf('200 OK', headers)}no length\r\n`);
+  });
+  const relay = await startRelay(server.url);
+  const response = await fetch(relay.url('/f'));
+  expect([response.status, await response.json()]).toMatchObject([502, { code: 'HFS_UPSTREAM' }]);
+  for (const name of ['cache-control', 'etag', 'age']) expect(response.headers.get(name)).toBeNull();
+});
+
+test('for whom an answer is, of those whose pages may have it, is said to caches besides', async () => {
+  const server = await ScriptedServer.start((_request, socket) =>
+    say(socket, '200 OK', { Vary: 'Accept-Encoding' }, 'content'),
+  );
+  const relay = await startRelay(server.url, { corsOrigins: ['https://app.example'] });
+  for (const urlPath of ['/f', '/f', '/f?query']) {
+    const response = await fetch(relay.url(urlPath));
+    expect(response.headers.get('vary')).toBe('Origin, Accept-Encoding');
+    expect(await response.text()).toBe('content');
+  }
+});
