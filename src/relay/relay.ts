@@ -1,4 +1,3 @@
-import type { Core } from '../core/core.ts';
 import {
   ResourceNotFoundError,
   ServerClosingError,
@@ -16,7 +15,6 @@ import { kindByAnswer } from './pull/asking.ts';
 import { assertUncrossed, isOfRelay } from './pull/crossed.ts';
 import { Fetching, isNearlyThere, type PullOptions } from './pull/fetching.ts';
 import { Pull } from './pull/pull.ts';
-import type { RelayLog } from './pull/pull-log.ts';
 import type { PullState } from './pull/pull-state.ts';
 import {
   type Asker,
@@ -30,7 +28,6 @@ import {
   STALE,
   servedPart,
 } from './readiness.ts';
-import type { Forwarder } from './upstream/forward.ts';
 import { Hops } from './upstream/hops.ts';
 import { Upstream, type UpstreamKind } from './upstream/upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
@@ -47,18 +44,8 @@ const MAX_ATTEMPTS = 4;
 const SWEEP_MS = 1000;
 
 /** Options of {@link Relay}. */
-export interface RelayOptions {
-  core: Core;
-  log: RelayLog;
-  /** Makes the connections for what is asked, which its owner closes. */
-  forwarder: Forwarder;
+export interface RelayOptions extends Omit<PullOptions, 'copies'> {
   upstreams: readonly UpstreamOption[];
-  /** Longest time to the head of an answer, in milliseconds. */
-  headTimeoutMs: number;
-  /** Longest time without a byte of what does not come from a server of ours, in milliseconds. */
-  silenceMs: number;
-  /** How long what is kept may be, in bytes. */
-  maxBytes: number;
   /** How much is kept, in bytes. */
   keptBytes: number;
   /** How long a pull goes on that nobody reads, in milliseconds. */
@@ -98,7 +85,11 @@ export class Relay {
   /** Finds what a server before this one has kept, if that is to be known. Never rejects. */
   async findKept(): Promise<void> {
     if (!this.#kept.isBounded) return;
-    await this.#kept.find();
+    try {
+      await this.#kept.find();
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'what is kept may be more than is known');
+    }
     this.#makeRoom();
   }
 
@@ -131,11 +122,10 @@ export class Relay {
     signal.throwIfAborted();
     if (path.isRoot || path.trailingSlash) return undefined;
     await this.upstreamOf(path)?.recall(this.#kept);
+    signal.throwIfAborted();
     if (waitMs > 0) this.#wait(path, asker);
     for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
-      if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
-      const dropping = this.#kept.dropping(path);
-      if (dropping !== undefined) await dropping;
+      await this.#kept.dropping(path);
       this.#kept.read(path);
       const running = this.#pulls.get(path.key);
       const known = running === undefined ? this.#known.get(path, asker, via) : undefined;
@@ -145,6 +135,8 @@ export class Relay {
       const isAsking = (running?.state.phase ?? 'asking') === 'asking';
       if (isAsking && (await this.#isServedStale(path, via))) return readinessOf(STALE);
       const readiness = await this.#readyBy(path, asker, via);
+      // That may have taken long.
+      this.#kept.read(path);
       if (readiness !== 'again') return readiness;
     }
     throw new UpstreamError('what is there changes again and again');
@@ -154,6 +146,8 @@ export class Relay {
   async #readyBy(path: ResourcePath, asker: Asker, via: string): Promise<Readiness | 'again'> {
     const { signal, waitMs, follows } = asker;
     const running = this.#pulls.get(path.key);
+    // What has begun to go meanwhile is not to be taken for what is here.
+    if (running === undefined && this.#kept.dropping(path) !== undefined) return 'again';
     const pull = running ?? this.#begin(path, via, asker.revalidates === true);
     if (running !== undefined) await this.#join(running, asker);
     this.#idleSince.delete(pull);
@@ -219,7 +213,7 @@ export class Relay {
     const { reachability } = upstream;
     if (!reachability.isDoubted) return false;
     if (!mayServeStale(await this.#kept.at(path).look(), upstream.urlOf(path))) return false;
-    if (!reachability.isAway && !this.#isFull && !this.#pulls.has(path.key)) this.#begin(path, via, false);
+    if (!reachability.isAway && this.#mayBegin(path)) this.#begin(path, via, false);
     return true;
   }
 
@@ -229,9 +223,8 @@ export class Relay {
    */
   async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Served | undefined> {
     const pull = this.#pulls.get(path.key);
-    if (pull?.isEnding) await abortable(pull.over, asker.signal);
-    else if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
-    else if (pull?.state.phase === 'waiting') return undefined;
+    if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
+    if (pull?.state.phase === 'waiting') return undefined;
     const copied = await this.#kept.at(path).look();
     const hasEnded = copied === 'own' || (typeof copied === 'object' && copied.outcome !== undefined);
     const readiness = hasEnded ? await this.ready(path, asker) : undefined;
@@ -284,7 +277,7 @@ export class Relay {
   async invalidate(path: ResourcePath): Promise<void> {
     this.changed(path);
     const pull = this.#pulls.get(path.key);
-    if (pull === undefined) await this.#kept.at(path).forget();
+    if (pull === undefined) await this.#kept.forget(path);
     else pull.invalidate();
   }
 
@@ -322,6 +315,12 @@ export class Relay {
     return this.#pulls.size >= this.#options.maxPulls;
   }
 
+  /** Whether it can be begun at the moment to fetch a path. */
+  #mayBegin(path: ResourcePath): boolean {
+    const isFree = !this.isFetching(path) && this.#kept.dropping(path) === undefined;
+    return isFree && !this.#isFull && !this.#isClosed;
+  }
+
   #wait(path: ResourcePath, { waitMs, signal }: Asker): void {
     this.#waiting.at(path).add(waitMs, signal);
     const leave = () => {
@@ -330,8 +329,12 @@ export class Relay {
     signal.addEventListener('abort', leave, { once: true });
   }
 
-  /** @throws {StorageBusyError} when there are too many */
+  /**
+   * @throws {StorageBusyError} when there are too many
+   * @throws {ServerClosingError}
+   */
   #begin(path: ResourcePath, via: string, revalidates: boolean): Pull {
+    if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
     if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
     const upstream = this.upstreamOf(path) as Upstream;
     const waiters = this.#waiting.at(path);
@@ -346,7 +349,6 @@ export class Relay {
     const { path, via, verdict = UNKNOWN } = pull;
     const { key } = path;
     this.#pulls.delete(key);
-    this.#kept.grown(path, pull.part.committed);
     this.#makeRoom();
     this.#idleSince.delete(pull);
     if (pull.isRemembered) this.#known.add(path, verdict, via);
@@ -357,15 +359,17 @@ export class Relay {
   #beginAnew(pull: Pull): void {
     const { path, via } = pull;
     const begin = () => {
-      if (this.#isClosed || this.#pulls.has(path.key) || this.#waiting.letGo(path)) return;
-      if (this.#isFull) this.#beginAnew(pull);
-      else this.#begin(path, via, false);
+      if (this.#isClosed || this.isFetching(path) || this.#waiting.letGo(path)) return;
+      if (this.#mayBegin(path)) this.#begin(path, via, false);
+      else this.#beginAnew(pull);
     };
     setTimeout(begin, FAILED_MS).unref();
   }
 
-  /** Deletes what is too much. */
+  /** Deletes what is too much, by and by. */
   #makeRoom(): void {
+    if (!this.#kept.isOverfull) return;
+    this.#startSweep();
     const isLive = (path: ResourcePath) => this.isFetching(path);
     void this.#kept.evict(isLive, (path) => this.changed(path));
   }
@@ -376,9 +380,10 @@ export class Relay {
   }
 
   #sweepAll(): void {
+    this.#makeRoom();
     this.#stopIdle();
     this.#lookAtLive();
-    if (this.#pulls.size > 0 || this.#live.count > 0) return;
+    if (this.#pulls.size > 0 || this.#live.count > 0 || this.#kept.isOverfull) return;
     clearInterval(this.#sweep);
     this.#sweep = undefined;
   }
@@ -387,18 +392,16 @@ export class Relay {
   #lookAtLive(): void {
     for (const live of this.#live.due(performance.now())) {
       const { path, via } = live;
-      if (this.#isFull || this.#pulls.has(path.key)) continue;
+      if (!this.#mayBegin(path)) continue;
       if (this.#known.get(path, { waitMs: 0 }, via) !== undefined) continue;
       const pull = this.#begin(path, via, false);
       void pull.over.then(() => live.looked(pull.verdict?.kind === 'failed'));
     }
   }
 
-  /** Makes room, and stops what nobody has read for a while, unless little is missing. */
+  /** Stops what nobody has read for a while, unless little is missing. */
   #stopIdle(): void {
     const now = performance.now();
-    for (const { path, part } of this.#pulls.values()) this.#kept.grown(path, part.committed);
-    this.#makeRoom();
     for (const pull of this.#pulls.values()) {
       if (pull.readerCount > 0) {
         this.#idleSince.delete(pull);

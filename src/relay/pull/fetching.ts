@@ -39,6 +39,7 @@ export interface PullOptions {
   core: Core;
   copies: KeptCopies;
   log: RelayLog;
+  /** Makes the connections for what is asked, which its owner closes. */
   forwarder: Forwarder;
   /** Longest time to the head of an answer, in milliseconds. */
   headTimeoutMs: number;
@@ -148,11 +149,6 @@ export class Fetching implements LeaseHolder {
     };
   }
 
-  /** Whether everything is here of what has ended there, and that is all but told. */
-  get isEnding(): boolean {
-    return this.#hasEnded && this.#size !== undefined && this.committed >= this.#size;
-  }
-
   /** The append to the copy, if it has begun. */
   get lease(): Lease | undefined {
     return this.#lease;
@@ -203,6 +199,11 @@ export class Fetching implements LeaseHolder {
 
   get overflow(): Overflow | undefined {
     return this.#overflow;
+  }
+
+  /** Has what is here counted, if anything was appended. */
+  count(): void {
+    if (this.#lease !== undefined) this.copy.grown(this.#lease.committed);
   }
 
   /** Notes whether bytes may come. */
@@ -309,6 +310,7 @@ export class Fetching implements LeaseHolder {
   }
 
   safe(): void {
+    this.count();
     this.#tellIfBegun();
   }
 
