@@ -1,4 +1,3 @@
-import type { Core } from '../core/core.ts';
 import type { FollowRequest } from '../core/request.ts';
 import {
   ResourceNotFoundError,
@@ -19,7 +18,6 @@ import { kindByAnswer } from './pull/asking.ts';
 import { assertUncrossed, isOfRelay } from './pull/crossed.ts';
 import { Fetching, type PullOptions } from './pull/fetching.ts';
 import { Pull } from './pull/pull.ts';
-import type { RelayLog } from './pull/pull-log.ts';
 import type { PullState } from './pull/pull-state.ts';
 import {
   type Asker,
@@ -33,7 +31,6 @@ import {
   STALE,
   servedPart,
 } from './readiness.ts';
-import type { Forwarder } from './upstream/forward.ts';
 import { Hops } from './upstream/hops.ts';
 import { Upstream, type UpstreamKind } from './upstream/upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
@@ -47,18 +44,8 @@ const LOOK_MS = 3000;
 const MAX_ATTEMPTS = 4;
 
 /** Options of {@link Relay}. */
-export interface RelayOptions extends IdleOptions {
-  core: Core;
-  log: RelayLog;
-  /** Makes the connections for what is asked, which its owner closes. */
-  forwarder: Forwarder;
+export interface RelayOptions extends IdleOptions, Omit<PullOptions, 'copies' | 'held'> {
   upstreams: readonly UpstreamOption[];
-  /** Longest time to the head of an answer, in milliseconds. */
-  headTimeoutMs: number;
-  /** Longest time without a byte of what does not come from a server of ours, in milliseconds. */
-  silenceMs: number;
-  /** How long what is kept may be, in bytes. */
-  maxBytes: number;
   /** How much is kept, in bytes. */
   keptBytes: number;
   /** How many pulls there are at a time. */
@@ -95,7 +82,11 @@ export class Relay {
   /** Finds what a server before this one has kept, if that is to be known. Never rejects. */
   async findKept(): Promise<void> {
     if (!this.#kept.isBounded) return;
-    await this.#kept.find();
+    try {
+      await this.#kept.find();
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'what is kept may be more than is known');
+    }
     this.#makeRoom();
   }
 
@@ -128,13 +119,12 @@ export class Relay {
     signal.throwIfAborted();
     if (path.isRoot || path.trailingSlash) return undefined;
     await this.upstreamOf(path)?.recall(this.#kept);
+    signal.throwIfAborted();
     if (waitMs > 0) this.#wait(path, asker);
     // What is known was asked for nobody who comes back.
     if (holdMs > 0 && this.#held.hold(path, holdMs)) this.#known.delete(path);
     for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
-      if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
-      const dropping = this.#kept.dropping(path);
-      if (dropping !== undefined) await dropping;
+      await this.#kept.dropping(path);
       this.#kept.read(path);
       const running = this.#pulls.get(path.key);
       const known = running === undefined ? this.#known.get(path, asker, via) : undefined;
@@ -144,6 +134,8 @@ export class Relay {
       const isAsking = (running?.state.phase ?? 'asking') === 'asking';
       if (isAsking && (await this.#isServedStale(path, via))) return readinessOf(STALE);
       const readiness = await this.#readyBy(path, asker, via);
+      // That may have taken long.
+      this.#kept.read(path);
       if (readiness !== 'again') return readiness;
     }
     throw new UpstreamError('what is there changes again and again');
@@ -153,6 +145,8 @@ export class Relay {
   async #readyBy(path: ResourcePath, asker: Asker, via: string): Promise<Readiness | 'again'> {
     const { signal, waitMs, follows } = asker;
     const running = this.#pulls.get(path.key);
+    // What has begun to go meanwhile is not to be taken for what is here.
+    if (running === undefined && this.#kept.dropping(path) !== undefined) return 'again';
     const pull = running ?? this.#begin(path, via, asker.revalidates === true);
     if (running !== undefined) await this.#join(running, asker);
     this.#idle.read(pull);
@@ -218,7 +212,7 @@ export class Relay {
     const { reachability } = upstream;
     if (!reachability.isDoubted) return false;
     if (!mayServeStale(await this.#kept.at(path).look(), upstream.urlOf(path))) return false;
-    if (!reachability.isAway && !this.#isFull && !this.#pulls.has(path.key)) this.#begin(path, via, false);
+    if (!reachability.isAway && this.#mayBegin(path)) this.#begin(path, via, false);
     return true;
   }
 
@@ -228,9 +222,8 @@ export class Relay {
    */
   async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Served | undefined> {
     const pull = this.#pulls.get(path.key);
-    if (pull?.isEnding) await abortable(pull.over, asker.signal);
-    else if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
-    else if (pull?.state.phase === 'waiting') return undefined;
+    if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
+    if (pull?.state.phase === 'waiting') return undefined;
     const copied = await this.#kept.at(path).look();
     const hasEnded = copied === 'own' || (typeof copied === 'object' && copied.outcome !== undefined);
     const readiness = hasEnded ? await this.ready(path, asker) : undefined;
@@ -303,7 +296,7 @@ export class Relay {
   async invalidate(path: ResourcePath): Promise<void> {
     this.changed(path);
     const pull = this.#pulls.get(path.key);
-    if (pull === undefined) await this.#kept.at(path).forget();
+    if (pull === undefined) await this.#kept.forget(path);
     else pull.invalidate();
   }
 
@@ -341,6 +334,12 @@ export class Relay {
     return this.#pulls.size >= this.#options.maxPulls;
   }
 
+  /** Whether it can be begun at the moment to fetch a path. */
+  #mayBegin(path: ResourcePath): boolean {
+    const isFree = !this.isFetching(path) && this.#kept.dropping(path) === undefined;
+    return isFree && !this.#isFull && !this.#isClosed;
+  }
+
   #wait(path: ResourcePath, { waitMs, signal }: Asker): void {
     this.#waiting.at(path).add(waitMs, signal);
     const leave = () => {
@@ -349,8 +348,12 @@ export class Relay {
     signal.addEventListener('abort', leave, { once: true });
   }
 
-  /** @throws {StorageBusyError} when there are too many */
+  /**
+   * @throws {StorageBusyError} when there are too many
+   * @throws {ServerClosingError}
+   */
   #begin(path: ResourcePath, via: string, revalidates: boolean): Pull {
+    if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
     if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
     const upstream = this.upstreamOf(path) as Upstream;
     const waiters = this.#waiting.at(path);
@@ -365,7 +368,6 @@ export class Relay {
     const { path, via, verdict = UNKNOWN } = pull;
     const { key } = path;
     this.#pulls.delete(key);
-    this.#kept.grown(path, pull.part.committed);
     this.#makeRoom();
     this.#idle.read(pull);
     if (pull.isRemembered) this.#known.add(path, verdict, via);
@@ -376,15 +378,17 @@ export class Relay {
   #beginAnew(pull: Pull): void {
     const { path, via } = pull;
     const begin = () => {
-      if (this.#isClosed || this.#pulls.has(path.key) || this.#waiting.letGo(path)) return;
-      if (this.#isFull) this.#beginAnew(pull);
-      else this.#begin(path, via, false);
+      if (this.#isClosed || this.isFetching(path) || this.#waiting.letGo(path)) return;
+      if (this.#mayBegin(path)) this.#begin(path, via, false);
+      else this.#beginAnew(pull);
     };
     setTimeout(begin, FAILED_MS).unref();
   }
 
-  /** Deletes what is too much. */
+  /** Deletes what is too much, by and by. */
   #makeRoom(): void {
+    if (!this.#kept.isOverfull) return;
+    this.#startSweep();
     const isLive = (path: ResourcePath) => this.isFetching(path);
     void this.#kept.evict(isLive, (path) => this.changed(path));
   }
@@ -395,9 +399,10 @@ export class Relay {
   }
 
   #sweepAll(): void {
+    this.#makeRoom();
     this.#stopIdle();
     this.#lookAtLive();
-    if (this.#pulls.size > 0 || this.#live.count > 0) return;
+    if (this.#pulls.size > 0 || this.#live.count > 0 || this.#kept.isOverfull) return;
     clearInterval(this.#sweep);
     this.#sweep = undefined;
   }
@@ -406,17 +411,15 @@ export class Relay {
   #lookAtLive(): void {
     for (const live of this.#live.due(performance.now())) {
       const { path, via } = live;
-      if (this.#isFull || this.#pulls.has(path.key)) continue;
+      if (!this.#mayBegin(path)) continue;
       if (this.#known.get(path, { waitMs: 0 }, via) !== undefined) continue;
       const pull = this.#begin(path, via, false);
       void pull.over.then(() => live.looked(pull.verdict?.kind === 'failed'));
     }
   }
 
-  /** Makes room, and stops what nobody has read for a while, unless little is missing. */
+  /** Stops what nobody has read for a while, unless little is missing. */
   #stopIdle(): void {
-    for (const { path, part } of this.#pulls.values()) this.#kept.grown(path, part.committed);
-    this.#makeRoom();
     this.#idle.stop(this.#pulls.values(), this.#isFull);
   }
 }

@@ -116,7 +116,7 @@ export class LocalCopy {
       isUpload: false,
     };
     await this.#core.streams.create(this.#path, wanted, Buffer.alloc(0));
-    this.#ledger.has(this.#path, 0);
+    this.counted(0);
   }
 
   /**
@@ -141,9 +141,20 @@ export class LocalCopy {
     }
   }
 
-  /** Deletes it, if it is a copy. */
+  /** Notes how many bytes it has: it may be one that nobody has counted. */
+  counted(size: number): void {
+    this.#ledger.has(this.#path, size);
+  }
+
+  /** Notes how many bytes it has by now, if it is counted. */
+  grown(size: number): void {
+    this.#ledger.grown(this.#path, size);
+  }
+
+  /** Deletes it, if it is a copy: what is this server's own by now is nobody's to delete. */
   async forget(): Promise<void> {
     if (typeof (await this.look()) === 'object') await this.drop();
+    else this.#ledger.dropped(this.#path);
   }
 
   /** Deletes it: its readers get what they have not got, and are told. */

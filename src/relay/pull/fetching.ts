@@ -41,6 +41,7 @@ export interface PullOptions {
   copies: KeptCopies;
   held: HeldPaths;
   log: RelayLog;
+  /** Makes the connections for what is asked, which its owner closes. */
   forwarder: Forwarder;
   /** Longest time to the head of an answer, in milliseconds. */
   headTimeoutMs: number;
@@ -152,11 +153,6 @@ export class Fetching implements LeaseHolder {
     };
   }
 
-  /** Whether everything is here of what has ended there, and that is all but told. */
-  get isEnding(): boolean {
-    return this.#hasEnded && this.#size !== undefined && this.committed >= this.#size;
-  }
-
   /** The append to the copy, if it has begun. */
   get lease(): Lease | undefined {
     return this.#lease;
@@ -207,6 +203,11 @@ export class Fetching implements LeaseHolder {
 
   get overflow(): Overflow | undefined {
     return this.#overflow;
+  }
+
+  /** Has what is here counted, if anything was appended. */
+  count(): void {
+    if (this.#lease !== undefined) this.copy.grown(this.#lease.committed);
   }
 
   /** Notes whether bytes may come. */
@@ -320,6 +321,7 @@ export class Fetching implements LeaseHolder {
   }
 
   safe(): void {
+    this.count();
     this.#tellIfBegun();
   }
 

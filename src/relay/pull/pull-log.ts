@@ -7,6 +7,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 export interface RelayLog {
   debug(detail: object, message: string): void;
   info(detail: object, message: string): void;
+  warn(detail: object, message: string): void;
 }
 
 /** What the log is told of one pull. */

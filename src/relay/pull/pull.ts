@@ -134,11 +134,6 @@ export class Pull {
     return this.#fetching.part;
   }
 
-  /** Whether all is here of what has ended there. */
-  get isEnding(): boolean {
-    return this.#fetching.isEnding;
-  }
-
   /** How many follow it here. */
   get readerCount(): number {
     return this.#fetching.lease?.feed.readerCount ?? 0;
@@ -189,6 +184,7 @@ export class Pull {
     if (verdict?.kind === 'bypass') await this.#fetching.overflow?.settled;
     // Whoever reads it comes back. Nothing happens if it has ended.
     await lease?.end('shutdown');
+    this.#fetching.count();
     if (verdict?.kind === 'bypass' && lease !== undefined) await this.#fetching.copy.drop().catch(ignore);
     const { aborted, reason } = this.#fetching.signal;
     const stopped = verdict?.kind === 'unknown' && aborted ? reason : undefined;
@@ -238,7 +234,9 @@ export class Pull {
   async #look(): Promise<Copied | 'own' | 'occupied' | undefined> {
     const { copy, url } = this.#fetching;
     const here = await copy.look();
-    if (typeof here !== 'object' || here.url === url.href) return here;
+    if (typeof here !== 'object') return here;
+    copy.counted(here.size);
+    if (here.url === url.href) return here;
     await this.#fetching.drop('it comes from another server');
     return undefined;
   }

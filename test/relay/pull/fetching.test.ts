@@ -21,7 +21,7 @@ async function start(contentType: string | undefined) {
   const root = await temporaryDirectory();
   const core = await Core.open(root, { durability: 'os', graceMs: 0, fileMode: 0o644 });
   onTestFinished(() => core.close());
-  const log = { debug: () => undefined, info: () => undefined };
+  const log = { debug: () => undefined, info: () => undefined, warn: () => undefined };
   const fetching = new Fetching(
     F,
     new Upstream(parseUpstream('http://h')),

@@ -1,0 +1,118 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { append } from '../../src/client/index.ts';
+import { parseUpstream } from '../../src/relay/upstream-option.ts';
+import { ResourcePath } from '../../src/wire/resource-path.ts';
+import { type BareRelay, F, NOBODY, startRelay } from '../support/relay/bare-relay.ts';
+import { waitFor, waitForRemoval } from '../support/wait-for.ts';
+
+const G = ResourcePath.parse('/g');
+
+const BYTES = 100_000;
+
+/** Has files of so many bytes at the origin, and here. */
+async function fetchAll({ origin, relay }: BareRelay, paths: readonly ResourcePath[]): Promise<void> {
+  for (const resource of paths) {
+    await append(origin.url(resource.toString()), [Buffer.alloc(BYTES)]);
+    await relay.ready(resource, NOBODY);
+    await waitFor(() => !relay.isFetching(resource), 'it to be here');
+  }
+}
+
+/** Holds back what is deleted. */
+function holdDeletions({ core }: BareRelay) {
+  const { streams } = core;
+  const remove = streams.delete.bind(streams);
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const deletions = vi.spyOn(streams, 'delete').mockImplementation(async (resource) => {
+    await released;
+    await remove(resource);
+  });
+  onTestFinished(() => release());
+  return { release, hasBegun: () => deletions.mock.calls.length > 0 };
+}
+
+const isFollowed = ({ origin }: BareRelay) =>
+  origin.requests.filter((request) => request.startsWith('GET /f FOLLOW')).length;
+
+describe('nothing is fetched in the place of what is being deleted', () => {
+  test('because it was read longest ago', async () => {
+    const server = await startRelay({ keptBytes: BYTES + 8192 });
+    const { release, hasBegun } = holdDeletions(server);
+    await fetchAll(server, [F, G]);
+    await waitFor(hasBegun, 'room to be made');
+    const asked = isFollowed(server);
+    const ready = server.relay.ready(F, NOBODY);
+    await server.relay.ready(G, NOBODY);
+    expect([server.relay.isFetching(F), isFollowed(server)]).toEqual([false, asked]);
+    release();
+    await ready;
+    await waitFor(() => !server.relay.isFetching(F), 'it to be here again');
+    expect((await stat(path.join(server.root, 'f'))).size).toBe(BYTES);
+  });
+
+  test('because somebody wants it anew', async () => {
+    const server = await startRelay();
+    const { release, hasBegun } = holdDeletions(server);
+    await fetchAll(server, [F]);
+    const invalidated = server.relay.invalidate(F);
+    const asked = isFollowed(server);
+    const ready = server.relay.ready(F, NOBODY);
+    await waitFor(hasBegun, 'it to be deleted');
+    await server.relay.ready(G, NOBODY).catch(() => undefined);
+    expect([server.relay.isFetching(F), isFollowed(server)]).toEqual([false, asked]);
+    release();
+    await invalidated;
+    await ready;
+    await waitFor(() => !server.relay.isFetching(F), 'it to be here again');
+    expect((await stat(path.join(server.root, 'f'))).size).toBe(BYTES);
+  });
+
+  test('nor when that is done, and the server closes', async () => {
+    const server = await startRelay();
+    const { release, hasBegun } = holdDeletions(server);
+    await fetchAll(server, [F]);
+    const invalidated = server.relay.invalidate(F);
+    await waitFor(hasBegun, 'it to be deleted');
+    const refused = expect(server.relay.ready(F, NOBODY)).rejects.toMatchObject({
+      code: 'HFS_SERVER_CLOSING',
+    });
+    await server.relay.close();
+    release();
+    await invalidated;
+    await refused;
+    expect(server.relay.isFetching(F)).toBe(false);
+  });
+});
+
+test('what was not found at the start is counted when it is read', async () => {
+  const first = await startRelay();
+  await fetchAll(first, [F, G]);
+  const { core, origin, root } = first;
+  vi.spyOn(core.records, 'files').mockImplementationOnce(() => {
+    throw new Error('the disk is broken');
+  });
+  const { relay, lines } = await startRelay({
+    core,
+    keptBytes: BYTES + 8192,
+    upstreams: [parseUpstream(origin.url(''))],
+  });
+  await relay.findKept();
+  expect(lines).toEqual([expect.stringContaining('what is kept may be more than is known')]);
+  await relay.ready(F, NOBODY);
+  await relay.ready(G, NOBODY);
+  await waitForRemoval(path.join(root, 'f'));
+});
+
+test('who has gone before it was found out what the other server is waits for nothing', async () => {
+  const { relay } = await startRelay();
+  const client = new AbortController();
+  const ready = relay.ready(F, { ...NOBODY, waitMs: 600_000, signal: client.signal });
+  client.abort();
+  await expect(ready).rejects.toMatchObject({ name: 'AbortError' });
+  expect(relay.isFetching(F)).toBe(false);
+});
