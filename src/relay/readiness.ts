@@ -15,6 +15,8 @@ export interface Asker {
   follows?: boolean;
   /** Whether it wants what was held against what is there. */
   revalidates?: boolean;
+  /** Whether it has use for what is here only, if that still holds: nothing else is fetched for it. */
+  looksOnly?: boolean;
   /**
    * What it would ask there: it can be given the answer to that which is not kept, if it is the first to ask; to
    * `connect` (to follow over a WebSocket) that is a refusal.

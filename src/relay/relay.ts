@@ -147,7 +147,7 @@ export class Relay {
     const running = this.#pulls.get(path.key);
     // What has begun to go meanwhile is not to be taken for what is here.
     if (running === undefined && this.#kept.dropping(path) !== undefined) return 'again';
-    const pull = running ?? this.#begin(path, via, asker.revalidates === true);
+    const pull = running ?? this.#begin(path, via, asker);
     if (running !== undefined) await this.#join(running, asker);
     this.#idle.read(pull);
     const state = await this.#stateOf(pull, asker);
@@ -173,6 +173,7 @@ export class Relay {
       return readinessOf(verdict);
     }
     if (holdsFor(verdict, pull.via, asker, via)) return readinessOf(verdict, collapsed(verdict));
+    if (asker.looksOnly === true && verdict.kind === 'unknown') return undefined;
     await abortable(pull.over, signal);
     // It was stopped because this one may be gone.
     if (asker.left?.aborted === true && pull.stopReason !== undefined) throw pull.stopReason;
@@ -212,13 +213,13 @@ export class Relay {
     const { reachability } = upstream;
     if (!reachability.isDoubted) return false;
     if (!mayServeStale(await this.#kept.at(path).look(), upstream.urlOf(path))) return false;
-    if (!reachability.isAway && this.#mayBegin(path)) this.#begin(path, via, false);
+    if (!reachability.isAway && this.#mayBegin(path)) this.#begin(path, via);
     return true;
   }
 
   /**
-   * As {@link ready}, of what is here, as far as that went, or under way already; undefined of anything else: nothing
-   * is fetched from its beginning for that.
+   * As {@link ready}, of what is here, if that still holds, or under way already; undefined of anything else: nothing
+   * is fetched for that.
    */
   async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Served | undefined> {
     const pull = this.#pulls.get(path.key);
@@ -226,7 +227,7 @@ export class Relay {
     if (pull?.state.phase === 'waiting') return undefined;
     const copied = await this.#kept.at(path).look();
     const hasEnded = copied === 'own' || (typeof copied === 'object' && copied.outcome !== undefined);
-    const readiness = hasEnded ? await this.ready(path, asker) : undefined;
+    const readiness = hasEnded ? await this.ready(path, { ...asker, looksOnly: true }) : undefined;
     return isServed(readiness) ? readiness : undefined;
   }
 
@@ -352,12 +353,13 @@ export class Relay {
    * @throws {StorageBusyError} when there are too many
    * @throws {ServerClosingError}
    */
-  #begin(path: ResourcePath, via: string, revalidates: boolean): Pull {
+  #begin(path: ResourcePath, via: string, asker: Pick<Asker, 'revalidates' | 'looksOnly'> = {}): Pull {
     if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
     if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
     const upstream = this.upstreamOf(path) as Upstream;
     const waiters = this.#waiting.at(path);
-    const pull = new Pull({ path, upstream, via, revalidates, waiters }, this.#pullOptions);
+    const { revalidates = false, looksOnly = false } = asker;
+    const pull = new Pull({ path, upstream, via, revalidates, looksOnly, waiters }, this.#pullOptions);
     this.#pulls.set(path.key, pull);
     this.#startSweep();
     void pull.over.then(() => this.#isOver(pull));
@@ -379,7 +381,7 @@ export class Relay {
     const { path, via } = pull;
     const begin = () => {
       if (this.#isClosed || this.isFetching(path) || this.#waiting.letGo(path)) return;
-      if (this.#mayBegin(path)) this.#begin(path, via, false);
+      if (this.#mayBegin(path)) this.#begin(path, via);
       else this.#beginAnew(pull);
     };
     setTimeout(begin, FAILED_MS).unref();
@@ -413,7 +415,7 @@ export class Relay {
       const { path, via } = live;
       if (!this.#mayBegin(path)) continue;
       if (this.#known.get(path, { waitMs: 0 }, via) !== undefined) continue;
-      const pull = this.#begin(path, via, false);
+      const pull = this.#begin(path, via);
       void pull.over.then(() => live.looked(pull.verdict?.kind === 'failed'));
     }
   }

@@ -38,6 +38,8 @@ export interface PullRequest {
   via: string;
   /** Whether what is fresh is looked at, too. */
   revalidates: boolean;
+  /** Whether it is looked only whether what is here still holds. */
+  looksOnly: boolean;
   waiters: Waiters;
 }
 
@@ -59,13 +61,15 @@ export class Pull {
   #isOutdated = false;
   #isInvalidated = false;
 
-  constructor({ path, upstream, via, revalidates, waiters }: PullRequest, options: PullOptions) {
+  constructor(request: PullRequest, options: PullOptions) {
+    const { path, upstream, via, revalidates, looksOnly, waiters } = request;
     this.path = path;
     this.upstream = upstream;
     this.via = via;
     this.#revalidates = revalidates;
     this.#waiters = waiters;
     this.#fetching = new Fetching(path, upstream, { via }, options);
+    this.#fetching.looksOnly = looksOnly;
     this.over = this.#run();
   }
 
@@ -209,6 +213,7 @@ export class Pull {
       const here = await this.#look();
       if (here === 'own') return stored('hit');
       if (here === 'occupied') return unstored(NO_PLACE);
+      if (fetching.looksOnly && here?.outcome === undefined) return UNKNOWN;
       try {
         return await this.#fetch(here);
       } catch (error) {
