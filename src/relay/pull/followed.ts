@@ -1,6 +1,7 @@
 import { type FollowOpening, type FollowStream, follow } from '../../client/index.ts';
 import {
   ConnectionError,
+  ProtocolError,
   ResourceGoneError,
   StreamTruncatedError,
   UnsupportedError,
@@ -141,6 +142,7 @@ class FollowedFile {
       return opening;
     } catch (error) {
       if (error instanceof ConnectionError) throw fetching.unreachable(error);
+      if (error instanceof ProtocolError) throw fetching.broken(error);
       if (!(error instanceof UnsupportedError)) throw error;
       upstream.doubt();
       throw notItself(upstream, error);

@@ -14,7 +14,15 @@ import { ServerSockets } from '../node/server-sockets.ts';
 import { assertTransferCoding } from '../request/request-body.ts';
 import { isHandshake } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
-import { assertConnection, FOR_THE_NEXT, foreign, framingOf, passedOn, varyOf } from './passed-on.ts';
+import {
+  assertConnection,
+  FOR_THE_NEXT,
+  foreign,
+  framingOf,
+  passedOn,
+  sandboxed,
+  varyOf,
+} from './passed-on.ts';
 import { referencesIn } from './references.ts';
 import { writtenPath } from './written-path.ts';
 
@@ -211,7 +219,7 @@ export class Tunnel {
     const isLast = request.ws || isUntilClose || isBodyUnderWay(request.raw);
     const all = {
       ...reply.getHeaders(),
-      ...(upstream.kind === 'ours' ? headers : foreign(headers, cacheStatus)),
+      ...(upstream.kind === 'ours' ? sandboxed(headers) : foreign(headers, cacheStatus)),
       ...referencesIn(response.headers, { request, upstream, url, prefix: this.#prefix }),
       ...varyOf(reply, response.headers),
       // Without chunks there are no trailers.
