@@ -222,8 +222,8 @@ export class Tunnel {
       ...(upstream.kind === 'ours' ? sandboxed(headers) : foreign(headers, cacheStatus)),
       ...referencesIn(response.headers, { request, upstream, url, prefix: this.#prefix }),
       ...varyOf(reply, response.headers),
-      // Without chunks there are no trailers.
-      ...((coding === undefined || isChunked) && framing),
+      // Without chunks there are no trailers, and without a body there is no length.
+      ...((coding === undefined || isChunked) && response.statusCode !== 204 && framing),
       via,
       ...(isLast && { connection: 'close' }),
     };

@@ -107,6 +107,13 @@ describe('an answer that is passed on', () => {
     expect(await get(relay.url('/x?q'))).toMatchObject({ status: 502, code: 'HFS_UPSTREAM' });
   });
 
+  test('has no length when it has no body, whatever it says', async () => {
+    const relay = await startRelay(await serveBytes(headOf('204 No', { 'Content-Length': 5 }), 'close'));
+    const answer = await new Promise<IncomingMessage>((resolve) => http.get(relay.url('/x?q'), resolve));
+    await answer.resume().toArray();
+    expect([answer.statusCode, answer.headers['content-length']]).toEqual([204, undefined]);
+  });
+
   test('has its trailers', async () => {
     const coded = '3\r\nabc\r\n0\r\nx-t: 1\r\n\r\n';
     const relay = await startRelay(
