@@ -1,4 +1,5 @@
 import { type FollowOpening, type FollowStream, follow } from '../../client/index.ts';
+import type { Lease } from '../../core/sessions/lease.ts';
 import {
   ConnectionError,
   ProtocolError,
@@ -66,7 +67,7 @@ class FollowedFile {
     const ended = outcomeOf(stream);
     // What fails before it is waited for is told by the opening.
     ended.catch(ignore);
-    const { generation, live, size, part, contentType } = await this.#opening();
+    const { generation, live, size, part, contentType, stream: isStream } = await this.#opening();
     if (generation === undefined) {
       // What is in front of it has answered, and does not know what is there.
       fetching.upstream.doubt();
@@ -78,6 +79,13 @@ class FollowedFile {
       if (here !== undefined) await fetching.copy.drop();
       return unstored(TOO_LONG);
     }
+    let feed: Lease['feed'] | undefined;
+    let isWaiting = false;
+    const setWaiting = (value: boolean) => {
+      isWaiting = value;
+      feed?.setWaiting(value);
+    };
+    stream.on('waiting', () => setWaiting(true)).on('live', () => setWaiting(false));
     if (here !== undefined && size !== undefined && size < here.size) throw isOther();
     if (tail !== undefined) await this.#assertSame(tail);
     const isNews = here === undefined || live === true || size !== here.size;
@@ -91,9 +99,13 @@ class FollowedFile {
       // Who follows comes back, and goes on where it was.
       tooLong: () => stream.destroy(),
     };
-    const made = { generation, contentType, isPart: part === true };
-    const { feed } = await fetching.append(here, made, source);
-    stream.on('waiting', () => feed.setWaiting(true)).on('live', () => feed.setWaiting(false));
+    const made = { generation, contentType: isStream ? contentType : undefined, isPart: part === true };
+    const lease = await fetching.append(here, made, source, isStream ? undefined : contentType);
+    feed = lease.feed;
+    stream.on('type', (type) => lease.giveType(type));
+    // It may have been told while that began.
+    if (!isStream && stream.contentType !== undefined) lease.giveType(stream.contentType);
+    feed.setWaiting(isWaiting);
     stream.on('data', (bytes) => {
       if (!fetching.take(bytes)) stream.pause();
     });
