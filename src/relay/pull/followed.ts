@@ -10,7 +10,6 @@ import {
 } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { Copied } from '../copies/local-copy.ts';
-import type { Upstream } from '../upstream/upstream.ts';
 import { outcomeOf } from '../upstream/upstream-end.ts';
 import { refused, stored, TOO_LONG, unstored, type Verdict } from '../verdict.ts';
 import type { Fetching } from './fetching.ts';
@@ -70,8 +69,8 @@ class FollowedFile {
     const { generation, live, size, part, contentType, stream: isStream } = await this.#opening();
     if (generation === undefined) {
       // What is in front of it has answered, and does not know what is there.
-      fetching.upstream.doubt();
-      if (here !== undefined) throw notItself(fetching.upstream);
+      const error = fetching.upstream.notItself();
+      if (here !== undefined) throw error;
       return refused('the server does not say what is there');
     }
     fetching.found(size, live === false);
@@ -156,8 +155,7 @@ class FollowedFile {
       if (error instanceof ConnectionError) throw fetching.unreachable(error);
       if (error instanceof ProtocolError) throw fetching.broken(error);
       if (!(error instanceof UnsupportedError)) throw error;
-      upstream.doubt();
-      throw notItself(upstream, error);
+      throw upstream.notItself(error);
     } finally {
       clearTimeout(timer);
       // From now on it is the appender that is waited for.
@@ -194,10 +192,6 @@ async function moreOf(stream: FollowStream): Promise<void> {
     };
     stream.on('readable', tell).on('end', tell).on('close', tell);
   });
-}
-
-function notItself({ origin }: Upstream, cause?: unknown): UpstreamError {
-  return new UpstreamError(`${origin} has not answered itself`, { cause });
 }
 
 function isOther(): ResourceGoneError {

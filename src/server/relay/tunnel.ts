@@ -212,6 +212,10 @@ export class Tunnel {
     const { socket } = request.raw;
     const { raw } = reply;
     assertPassable(response, upstream);
+    if (!isAcknowledged(request, response, upstream)) {
+      response.destroy();
+      throw upstream.notItself();
+    }
     const { 'transfer-encoding': coding, ...framing } = framingOf(response);
     const isChunked = coding !== undefined && request.raw.httpVersion !== '1.0';
     const headers = passedOn(response.headers, FOR_THE_NEXT);
@@ -326,6 +330,19 @@ function assertPassable(response: IncomingMessage, { origin }: Upstream): void {
   if (coding === undefined || PASSABLE.includes(coding.trim().toLowerCase())) return;
   response.destroy();
   throw new UpstreamError(`${origin} has coded its answer for the way as ${coding}`);
+}
+
+/**
+ * Whether an answer of success to what was written is one of a server of ours, which all say how browsers are to take
+ * them: a page in front of it acknowledges nothing.
+ */
+function isAcknowledged(
+  { method }: FastifyRequest,
+  { statusCode = 0, headers }: IncomingMessage,
+  { kind }: Upstream,
+): boolean {
+  const isWritten = kind === 'ours' && method !== 'GET' && method !== 'HEAD';
+  return !isWritten || statusCode >= 300 || headers['x-content-type-options'] === 'nosniff';
 }
 
 /** Whether an answer may have a body. */

@@ -26,6 +26,7 @@ async function pair() {
     const line = `${request.method} ${request.url}`;
     seen.push({ line, body: Buffer.concat(chunks).toString(), trailers: request.trailers });
     if (request.headers['x-verb'] === 'FOLLOW') response.setHeader('stream-generation', 1);
+    response.setHeader('x-content-type-options', 'nosniff');
     response.end();
   });
   const relay = await startRelay(url);

@@ -247,8 +247,17 @@ describe('what says that it is a server of ours', () => {
     expect([response.status, await response.json()]).toMatchObject([502, { code: 'HFS_UPSTREAM' }]);
   });
 
-  test('has no pages in the name of this server', async () => {
+  test('acknowledges nothing by a page', async () => {
     const server = await ScriptedServer.start((_request, socket) => say(socket, '200 OK', OURS, '<p>'));
+    const relay = await startRelay(server.url);
+    for (const method of ['PUT', 'POST', 'DELETE']) {
+      const { status } = await fetch(relay.url('/f'), { method, ...(method !== 'DELETE' && { body: 'x' }) });
+      expect([method, status]).toEqual([method, 502]);
+    }
+  });
+
+  test('has no pages in the name of this server', async () => {
+    const server = await ScriptedServer.start((_request, socket) => say(socket, '404 No', OURS, '<p>'));
     const relay = await startRelay(server.url);
     const { headers } = await fetch(relay.url('/f'), { method: 'PUT', body: 'x' });
     expect(headers.get('content-security-policy')).toMatch(/^sandbox/);
