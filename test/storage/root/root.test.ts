@@ -484,7 +484,7 @@ it.each([
 });
 
 it('directories that lead to a file go when nothing is in them, and no file is being made', async () => {
-  const directory = await temporaryDirectory();
+  const directory = await diskDirectory();
   const root = await Root.open(directory);
   const made = (text: string) => root.openAppend(ResourcePath.parse(text), { create: true });
   const files = [await made('/a/b/c'), await made('/a/d')];
