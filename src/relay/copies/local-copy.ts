@@ -157,9 +157,10 @@ export class LocalCopy {
     else this.#ledger.dropped(this.#path);
   }
 
-  /** Deletes it: its readers get what they have not got, and are told. */
+  /** Deletes it, with the directories that were for it: its readers get what they have not got, and are told. */
   async drop(): Promise<void> {
     await this.#core.streams.delete(this.#path).catch(ignoreMissing);
+    this.#core.root.pruneWayTo(this.#path);
     this.#ledger.dropped(this.#path);
   }
 }

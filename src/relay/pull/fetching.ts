@@ -299,12 +299,15 @@ export class Fetching implements LeaseHolder {
   /**
    * Ends the append as the file there has ended.
    *
-   * @throws {UpstreamError} when that is in the middle of a value
+   * @throws {UpstreamError} when that is in the middle of a value, or before what was there already
    */
   async end({ reason, status, closed, moved }: Outcome): Promise<void> {
     const lease = this.#lease as Lease;
     if (reason === 'finished' && this.#lineBytes > 0) {
       throw new UpstreamError(`${this.upstream.origin} has ended in the middle of a value`);
+    }
+    if (reason === 'finished' && lease.received < (this.#size ?? 0)) {
+      throw new UpstreamError(`${this.upstream.origin} has ended before all came that it had`);
     }
     await lease.ready();
     // What is here is not what is there.

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { type FollowOpening, type FollowStream, follow } from '../../client/index.ts';
+import type { Lease } from '../../core/sessions/lease.ts';
 import {
   ConnectionError,
+  ProtocolError,
   ResourceGoneError,
   StreamTruncatedError,
   UnsupportedError,
@@ -9,7 +11,6 @@ import {
 } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { Copied } from '../copies/local-copy.ts';
-import type { Upstream } from '../upstream/upstream.ts';
 import { outcomeOf } from '../upstream/upstream-end.ts';
 import { refused, stored, TOO_LONG, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
 import type { Fetching } from './fetching.ts';
@@ -98,8 +99,8 @@ class FollowedFile {
     const { generation, live, size, part, contentType, stream: isStream } = await this.#opening();
     if (generation === undefined) {
       // What is in front of it has answered, and does not know what is there.
-      fetching.upstream.doubt();
-      if (here !== undefined) throw notItself(fetching.upstream);
+      const error = fetching.upstream.notItself();
+      if (here !== undefined) throw error;
       return refused('the server does not say what is there');
     }
     fetching.found(size, live === false);
@@ -107,6 +108,13 @@ class FollowedFile {
       if (here !== undefined) await fetching.copy.drop();
       return unstored(TOO_LONG);
     }
+    let feed: Lease['feed'] | undefined;
+    let isWaiting = false;
+    const setWaiting = (value: boolean) => {
+      isWaiting = value;
+      feed?.setWaiting(value);
+    };
+    stream.on('waiting', () => setWaiting(true)).on('live', () => setWaiting(false));
     if (here !== undefined && size !== undefined && size < here.size) throw isOther();
     if (tail !== undefined) await this.#assertSame(tail);
     const isNews = here === undefined || live === true || size !== here.size;
@@ -124,11 +132,11 @@ class FollowedFile {
     };
     const made = { generation, contentType: isStream ? contentType : undefined, isPart: part === true };
     const lease = await fetching.append(here, made, source, isStream ? undefined : contentType);
-    const { feed } = lease;
+    feed = lease.feed;
     stream.on('type', (type) => lease.giveType(type));
     // It may have been told while that began.
     if (!isStream && stream.contentType !== undefined) lease.giveType(stream.contentType);
-    stream.on('waiting', () => feed.setWaiting(true)).on('live', () => feed.setWaiting(false));
+    feed.setWaiting(isWaiting);
     stream.on('data', (bytes) => {
       if (!fetching.take(bytes)) stream.pause();
     });
@@ -177,9 +185,9 @@ class FollowedFile {
       return opening;
     } catch (error) {
       if (error instanceof ConnectionError) throw fetching.unreachable(error);
+      if (error instanceof ProtocolError) throw fetching.broken(error);
       if (!(error instanceof UnsupportedError)) throw error;
-      upstream.doubt();
-      throw notItself(upstream, error);
+      throw upstream.notItself(error);
     } finally {
       clearTimeout(timer);
       // From now on it is the appender that is waited for.
@@ -216,10 +224,6 @@ async function moreOf(stream: FollowStream): Promise<void> {
     };
     stream.on('readable', tell).on('end', tell).on('close', tell);
   });
-}
-
-function notItself({ origin }: Upstream, cause?: unknown): UpstreamError {
-  return new UpstreamError(`${origin} has not answered itself`, { cause });
 }
 
 function isOther(): ResourceGoneError {

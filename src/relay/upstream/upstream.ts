@@ -64,11 +64,16 @@ export class Upstream {
     this.#knownAtMs = performance.now();
   }
 
-  /** Tells that something else has answered in the place of one of ours: until that answers, nobody knows what it is. */
-  doubt(): void {
-    if (this.#kind !== 'ours') return;
-    this.#kind = undefined;
-    this.#wasOurs = true;
+  /**
+   * What is told when something else has answered in the place of one of ours. Until that answers, nobody knows what it
+   * is.
+   */
+  notItself(cause?: unknown): UpstreamError {
+    if (this.#kind === 'ours') {
+      this.#kind = undefined;
+      this.#wasOurs = true;
+    }
+    return new UpstreamError(`${this.origin} has not answered itself`, { cause });
   }
 
   /** Whether it was one of ours, also before this process began, as far as that was recalled. */

@@ -130,6 +130,18 @@ export function varyOf(
   return all.length === 0 ? {} : { vary: all.join(', ') };
 }
 
+/** The headers of what a server of ours answers: in a browser it is nobody's page, even if it does not say so itself. */
+export function sandboxed(
+  headers: Readonly<Record<string, string | string[]>>,
+): Record<string, string | string[]> {
+  const { [POLICY]: policy } = userContentHeaders(String(headers['content-type'] ?? ''));
+  return {
+    ...(policy !== undefined && { [POLICY]: policy }),
+    ...headers,
+    'x-content-type-options': 'nosniff',
+  };
+}
+
 function isText(value: string | undefined): value is string {
   return value !== undefined;
 }

@@ -20,7 +20,15 @@ import { ServerSockets } from '../node/server-sockets.ts';
 import { assertTransferCoding } from '../request/request-body.ts';
 import { isHandshake } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
-import { assertConnection, FOR_THE_NEXT, foreign, framingOf, passedOn, varyOf } from './passed-on.ts';
+import {
+  assertConnection,
+  FOR_THE_NEXT,
+  foreign,
+  framingOf,
+  passedOn,
+  sandboxed,
+  varyOf,
+} from './passed-on.ts';
 import { referencesIn } from './references.ts';
 import { writtenPath } from './written-path.ts';
 
@@ -226,6 +234,10 @@ export class Tunnel {
     const { socket } = request.raw;
     const { raw } = reply;
     assertPassable(response, upstream);
+    if (!isAcknowledged(request, response, upstream)) {
+      response.destroy();
+      throw upstream.notItself();
+    }
     const { 'transfer-encoding': coding, ...framing } = framingOf(response);
     const isChunked = coding !== undefined && request.raw.httpVersion !== '1.0';
     const headers = passedOn(response.headers, FOR_THE_NEXT);
@@ -234,11 +246,11 @@ export class Tunnel {
     const isLast = request.ws || isUntilClose || isBodyUnderWay(request.raw);
     const all = {
       ...reply.getHeaders(),
-      ...(upstream.kind === 'ours' ? headers : foreign(headers, cacheStatus)),
+      ...(upstream.kind === 'ours' ? sandboxed(headers) : foreign(headers, cacheStatus)),
       ...referencesIn(response.headers, { request, upstream, url, prefix: this.#prefix }),
       ...varyOf(reply, response.headers),
-      // Without chunks there are no trailers.
-      ...((coding === undefined || isChunked) && framing),
+      // Without chunks there are no trailers, and without a body there is no length.
+      ...((coding === undefined || isChunked) && response.statusCode !== 204 && framing),
       via,
       ...(isLast && { connection: 'close' }),
     };
@@ -353,6 +365,19 @@ function assertPassable(response: IncomingMessage, { origin }: Upstream): void {
   if (coding === undefined || PASSABLE.includes(coding.trim().toLowerCase())) return;
   response.destroy();
   throw new UpstreamError(`${origin} has coded its answer for the way as ${coding}`);
+}
+
+/**
+ * Whether an answer of success to what was written is one of a server of ours, which all say how browsers are to take
+ * them: a page in front of it acknowledges nothing.
+ */
+function isAcknowledged(
+  { method }: FastifyRequest,
+  { statusCode = 0, headers }: IncomingMessage,
+  { kind }: Upstream,
+): boolean {
+  const isWritten = kind === 'ours' && method !== 'GET' && method !== 'HEAD';
+  return !isWritten || statusCode >= 300 || headers['x-content-type-options'] === 'nosniff';
 }
 
 /** Whether an answer may have a body. */
