@@ -2,6 +2,7 @@ import { type FollowOpening, type FollowStream, follow } from '../../client/inde
 import { ConnectionError, UpstreamError } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { Copied } from '../copies/local-copy.ts';
+import { isOfTheWay } from '../upstream/reachability.ts';
 import { outcomeOf } from '../upstream/upstream-end.ts';
 import { refused, stored, TOO_LONG, unstored, type Verdict } from '../verdict.ts';
 import type { Fetching } from './fetching.ts';
@@ -70,8 +71,7 @@ class FollowedFile {
       tooLong: () => stream.destroy(),
     };
     const made = { generation, contentType, isPart: part === true };
-    const { feed } = await fetching.append(here, made, source);
-    stream.on('waiting', () => feed.setWaiting(true)).on('live', () => feed.setWaiting(false));
+    await fetching.append(here, made, source);
     stream.on('data', (bytes) => {
       if (!fetching.take(bytes)) stream.pause();
     });
@@ -86,24 +86,30 @@ class FollowedFile {
   async #opening(): Promise<FollowOpening> {
     const fetching = this.#fetching;
     const stream = this.#stream;
-    const { headTimeoutMs } = fetching.options;
-    const timer = setTimeout(() => stream.destroy(fetching.timedOut()), headTimeoutMs);
+    const { upstream, options } = fetching;
+    const { headTimeoutMs } = options;
+    const timer = setTimeout(() => stream.destroy(upstream.timedOut()), headTimeoutMs);
     const miss = () => {
       clearTimeout(timer);
-      fetching.upstream.reachability.answered();
+      upstream.reachability.answered();
       fetching.miss();
     };
     stream.on('waiting', miss);
     try {
       const opening = await new Promise<FollowOpening>((resolve, reject) => {
         // What comes with the opening is of the appender.
-        stream.once('open', () => stream.off('waiting', miss));
+        stream.once('open', () => {
+          stream.off('waiting', miss);
+          stream.on('waiting', () => fetching.waiting(true)).on('live', () => fetching.waiting(false));
+        });
         stream.once('open', resolve).once('error', reject).once('close', reject);
       });
-      fetching.upstream.reachability.answered();
+      upstream.reachability.answered();
       return opening;
     } catch (error) {
-      throw error instanceof ConnectionError ? fetching.unreachable(error) : error;
+      const failure = error instanceof ConnectionError ? upstream.unreachable(error) : error;
+      if (isOfTheWay(failure)) upstream.reachability.failed();
+      throw failure;
     } finally {
       clearTimeout(timer);
       // From now on it is the appender that is waited for.
