@@ -9,7 +9,6 @@ import { Upstream } from '../../../src/relay/upstream/upstream.ts';
 import { parseUpstream } from '../../../src/relay/upstream-option.ts';
 import { AppendFile } from '../../../src/storage/stored-file.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { CollectingSink } from '../../support/core/harness.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -88,14 +87,12 @@ test('a copy is called whole when it is on the disk, not sooner', async () => {
 });
 
 test('what becomes of the appender, and of the connection, while the copy is opened is known then', async () => {
-  const { core, fetching, lease } = await start(undefined, (early) => {
+  const { fetching, lease } = await start(undefined, (early) => {
     early.waiting(true);
     early.connected(false);
   });
   expect(fetching.progress.state).toMatchObject({ phase: 'storing', isConnected: false });
-  const reader = await core.followers.follow(F, {}, new CollectingSink(), new AbortController().signal);
-  expect(reader.isWaiting).toBe(true);
-  reader.leave();
+  expect(lease.feed.isWaiting).toBe(true);
   fetching.connected(true);
   expect(fetching.progress.state).toMatchObject({ isConnected: true });
   await lease.end('shutdown');
