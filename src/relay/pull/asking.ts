@@ -2,7 +2,7 @@ import type { ClientRequest } from 'node:http';
 import { UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import { VERB_HEADER } from '../../wire/protocol.ts';
 import { isOfOurs } from '../upstream/first-contact.ts';
-import { answerTo, type ForwardedAnswer } from '../upstream/forward.ts';
+import { answerTo, type ForwardedAnswer, isStale } from '../upstream/forward.ts';
 import { OpenAnswer } from '../upstream/open-answer.ts';
 import { isOfTheWay } from '../upstream/reachability.ts';
 import type { UpstreamKind } from '../upstream/upstream.ts';
@@ -92,8 +92,7 @@ async function send(
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof UpstreamTimeoutError) throw error;
-    const wasClosed = outgoing.reusedSocket && (error as NodeJS.ErrnoException).code === 'ECONNRESET';
-    if (!wasClosed || isRepeated) throw fetching.upstream.unreachable(error);
+    if (isRepeated || !isStale(outgoing, error)) throw fetching.upstream.unreachable(error);
   } finally {
     clearTimeout(late);
     signal.removeEventListener('abort', abort);

@@ -64,7 +64,19 @@ export class Upstream {
     this.#knownAtMs = performance.now();
   }
 
-  /** Whether it was one of ours before this process began, as far as that was recalled. */
+  /**
+   * What is told when something else has answered in the place of one of ours. Until that answers, nobody knows what it
+   * is.
+   */
+  notItself(cause?: unknown): UpstreamError {
+    if (this.#kind === 'ours') {
+      this.#kind = undefined;
+      this.#wasOurs = true;
+    }
+    return new UpstreamError(`${this.origin} has not answered itself`, { cause });
+  }
+
+  /** Whether it was one of ours, also before this process began, as far as that was recalled. */
   get wasOurs(): boolean {
     return this.#wasOurs;
   }
@@ -78,7 +90,7 @@ export class Upstream {
     this.#recalled ??= copies
       .hasFollowed((url) => this.localPathOf(url) !== undefined)
       .then((wasOurs) => {
-        this.#wasOurs = wasOurs;
+        this.#wasOurs ||= wasOurs;
       });
     await this.#recalled;
   }

@@ -97,3 +97,12 @@ test('what becomes of the appender, and of the connection, while the copy is ope
   expect(fetching.progress.state).toMatchObject({ isConnected: true });
   await lease.end('shutdown');
 });
+
+test('what ends before all has come that was there at the beginning has not finished', async () => {
+  const { fetching, lease } = await start(undefined);
+  fetching.found(10, true);
+  fetching.take(Buffer.from('some'));
+  await expect(fetching.end({ reason: 'finished' })).rejects.toMatchObject({ code: 'HFS_UPSTREAM' });
+  await lease.end('shutdown');
+  expect(await fetching.copy.look()).toMatchObject({ outcome: undefined, size: 4 });
+});
