@@ -4,6 +4,7 @@ import { VERB_HEADER } from '../../wire/protocol.ts';
 import { isOfOurs } from '../upstream/first-contact.ts';
 import { answerTo, type ForwardedAnswer, isStale } from '../upstream/forward.ts';
 import { OpenAnswer } from '../upstream/open-answer.ts';
+import { isOfTheWay } from '../upstream/reachability.ts';
 import type { UpstreamKind } from '../upstream/upstream.ts';
 import type { Fetching } from './fetching.ts';
 
@@ -23,12 +24,20 @@ export async function ask(
   fetching: Fetching,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<OpenAnswer> {
-  const { signal, options } = fetching;
-  const { response, socket } = await send(fetching, headers, false);
-  fetching.upstream.reachability.answered();
-  if (socket === undefined) return new OpenAnswer(response, signal, options.silenceMs);
-  socket.destroy();
-  throw fetching.unreachable(new UpstreamError('the server has changed the protocol'));
+  const { signal, options, upstream } = fetching;
+  const { reachability } = upstream;
+  try {
+    const { response, socket } = await send(fetching, headers, false);
+    if (socket === undefined) {
+      reachability.answered();
+      return new OpenAnswer(response, signal, options.silenceMs);
+    }
+    socket.destroy();
+    throw upstream.unreachable(new UpstreamError('the server has changed the protocol'));
+  } catch (error) {
+    if (isOfTheWay(error)) reachability.failed();
+    throw error;
+  }
 }
 
 /** Whether a request for it comes back to where it has been before, as far as that can be found out. Never rejects. */
@@ -87,7 +96,7 @@ async function send(
   const { signal, options } = fetching;
   signal.throwIfAborted();
   const outgoing = begin(fetching, headers);
-  const late = setTimeout(() => outgoing.destroy(fetching.timedOut()), options.headTimeoutMs);
+  const late = setTimeout(() => outgoing.destroy(fetching.upstream.timedOut()), options.headTimeoutMs);
   const abort = () => outgoing.destroy(signal.reason as Error);
   signal.addEventListener('abort', abort, { once: true });
   try {
@@ -96,7 +105,7 @@ async function send(
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof UpstreamTimeoutError) throw error;
-    if (isRepeated || !isStale(outgoing, error)) throw fetching.unreachable(error);
+    if (isRepeated || !isStale(outgoing, error)) throw fetching.upstream.unreachable(error);
   } finally {
     clearTimeout(late);
     signal.removeEventListener('abort', abort);
@@ -120,6 +129,6 @@ function begin(fetching: Fetching, headers: Readonly<Record<string, string>>): C
       isHandshake: false,
     });
   } catch (error) {
-    throw fetching.unreachable(error);
+    throw fetching.upstream.unreachable(error);
   }
 }

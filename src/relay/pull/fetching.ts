@@ -97,6 +97,8 @@ export class Fetching implements LeaseHolder {
   #size: number | undefined;
   #hasEnded = false;
   #isPart = false;
+  #isConnected = true;
+  #isWaiting = false;
   #generation: number | undefined;
   /** Of JSON: what has come of a line that has no end yet. */
   #line: Buffer[] | undefined;
@@ -215,9 +217,16 @@ export class Fetching implements LeaseHolder {
   /** Notes whether bytes may come. */
   connected(isConnected: boolean): void {
     const { state } = this.progress;
+    this.#isConnected = isConnected;
     if (state.phase !== 'storing') return;
     if (isConnected) this.log.resumed(this.#lease?.received ?? 0);
     this.progress.become({ ...state, isConnected });
+  }
+
+  /** Notes whether the appender there was lost, and may come back. */
+  waiting(isWaiting: boolean): void {
+    this.#isWaiting = isWaiting;
+    this.#lease?.feed.setWaiting(isWaiting);
   }
 
   /** Drops what is here, and notes why. */
@@ -258,6 +267,9 @@ export class Fetching implements LeaseHolder {
     this.#lease = lease;
     this.#generation = made.generation;
     if (lease.received !== (here?.size ?? 0)) {
+      // Who asks gets it anew.
+      this.conclude(UNKNOWN);
+      await lease.end('interrupted');
       await this.drop('changed by another program');
       throw new UpstreamError('the copy was changed by another program');
     }
@@ -266,7 +278,9 @@ export class Fetching implements LeaseHolder {
     lease.feed.expect(this.#size ?? (made.isPart ? undefined : 0), made.isPart);
     if (isJsonType(lease.feed.type)) this.#line = [];
     this.log.opened(lease.received);
-    this.progress.become({ phase: 'storing', isReadable: false, isConnected: true });
+    // What was told while the file was opened.
+    lease.feed.setWaiting(this.#isWaiting);
+    this.progress.become({ phase: 'storing', isReadable: false, isConnected: this.#isConnected });
     this.#tellIfBegun();
     return lease;
   }
@@ -340,22 +354,10 @@ export class Fetching implements LeaseHolder {
     this.#source?.stop();
   }
 
-  /** What is told when the server there cannot be reached. */
-  unreachable(cause: unknown): UpstreamError {
-    this.upstream.reachability.failed();
-    return this.upstream.unreachable(cause);
-  }
-
   /** What is told when what it sends breaks off. */
   broken(cause: unknown): UpstreamError | UpstreamTimeoutError {
     if (cause instanceof UpstreamError || cause instanceof UpstreamTimeoutError) return cause;
     return new UpstreamError(`${this.upstream.origin} has broken off`, { cause });
-  }
-
-  /** What is told when it does not answer. */
-  timedOut(): UpstreamTimeoutError {
-    this.upstream.reachability.failed();
-    return new UpstreamTimeoutError(`${this.upstream.origin} does not answer`);
   }
 
   /** Lets those who ask have it, when enough is here to say what it is. */

@@ -6,14 +6,13 @@ import {
   ServerClosingError,
   StorageFullError,
   UnexpectedStatusError,
-  UpstreamError,
-  UpstreamTimeoutError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { abortable } from '../abortable.ts';
 import { type Copied, isNoPlace, mayServeStale } from '../copies/local-copy.ts';
 import type { Asker } from '../readiness.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
+import { isOfTheWay } from '../upstream/reachability.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { FAILED_MS, failed, stored, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
 import type { Waiters } from '../waiters.ts';
@@ -270,8 +269,7 @@ export class Pull {
   /** What those who ask are told though it cannot be followed, if anything. */
   #verdictOf(error: unknown, here: Copied | undefined): Verdict | undefined {
     if (isNoPlace(error)) return unstored(NO_PLACE);
-    const isAway = error instanceof UpstreamError || error instanceof UpstreamTimeoutError;
-    if (isAway && mayServeStale(here, this.#fetching.url)) return stored('fwd=stale', FAILED_MS);
+    if (isOfTheWay(error) && mayServeStale(here, this.#fetching.url)) return stored('fwd=stale', FAILED_MS);
     return error instanceof UnexpectedStatusError
       ? statusVerdict(error.status, here, refusalIn(error))
       : undefined;

@@ -1,5 +1,5 @@
 import { whyUnreachable } from '../../client/connection/cannot-connect.ts';
-import { InvalidPathError, UpstreamError } from '../../wire/errors.ts';
+import { InvalidPathError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import type { KeptCopies } from '../copies/kept-copies.ts';
 import type { UpstreamOption } from '../upstream-option.ts';
@@ -105,6 +105,11 @@ export class Upstream {
     const why = whyUnreachable(cause, this.#base);
     const message = `${this.origin} cannot be reached${why === undefined ? '' : `: ${why}`}`;
     return new UpstreamError(message, { cause });
+  }
+
+  /** What is told when it does not answer. */
+  timedOut(): UpstreamTimeoutError {
+    return new UpstreamTimeoutError(`${this.origin} does not answer`);
   }
 
   /** How many names its paths have in common. */

@@ -232,7 +232,10 @@ describe('an end at the origin is the end at three relays', () => {
     const follower = follow(relay.url('/f'), { retry: false });
     const [chunk] = await once(follower, 'data');
     expect(String(chunk)).toBe('one');
-    follower.destroy();
+    // And knows it, as at the origin.
+    const second = follow(relay.url('/f'), { retry: false });
+    await once(second.resume(), 'waiting');
+    for (const stream of [follower, second]) stream.destroy();
   });
 
   test('the appender was lost and may come back: waiting, and live', async () => {
