@@ -26,7 +26,7 @@ export async function followFile(
     signal,
     ...(holdMs > 0 && { hold: Math.ceil(holdMs / 1000) }),
     onReconnect: () => fetching.connected(false),
-    onReconnected: () => fetching.connected(true),
+    onReconnected: ({ size, live }) => fetching.reconnected(size, live === false),
     ...(here === undefined ? { wait: waitMs / 1000 } : { from: here.size, generation: here.generation }),
   });
   try {
