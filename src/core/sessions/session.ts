@@ -84,6 +84,8 @@ export class Session implements Claimant, WriterOwner {
   /** Whether it ends as something else has ended, whatever it has brought. */
   #isCopying = false;
   #grace: NodeJS.Timeout | undefined;
+  /** Set when it has given the file a content type; settles when that is remembered. Never rejects. */
+  #typed: Promise<void> | undefined;
   #ended: Promise<void> | undefined;
   #failure: HttpfstreamError | undefined;
   #outcome: Outcome | undefined;
@@ -146,6 +148,23 @@ export class Session implements Claimant, WriterOwner {
     return this.feed.join(position, sink, this.#subject.resource.isOpen ? 'stream' : 'session');
   }
 
+  /**
+   * Gives the file a content type, if the session has begun it, or makes a copy, and it has none. When that cannot be
+   * remembered the session ends.
+   */
+  giveType(fileType: string): void {
+    if ((this.start > 0 && !this.#isCopying) || this.#ended !== undefined) return;
+    this.#typed ??= this.#subject.resource
+      .giveType(fileType)
+      .catch((error) => this.lose(storageFailure(error)));
+  }
+
+  /** Resolves when what came through an earlier connection is in the file, and its type is remembered. */
+  async ready(): Promise<void> {
+    await this.#typed;
+    await this.#writer.flushed();
+  }
+
   /** Grows whenever another connection, or none, holds it. */
   get epoch(): number {
     return this.#epoch;
@@ -162,7 +181,8 @@ export class Session implements Claimant, WriterOwner {
    *
    * @param request of the client
    */
-  attach(holder: LeaseHolder, { attempt, closes = false, isCopying = false }: AppendRequest): void {
+  attach(holder: LeaseHolder, request: AppendRequest): void {
+    const { attempt, closes = false, isCopying = false, fileType } = request;
     const deposed = this.#holder;
     this.#attempt = attempt;
     this.#closes = closes;
@@ -172,6 +192,7 @@ export class Session implements Claimant, WriterOwner {
     clearTimeout(this.#grace);
     deposed?.deposed();
     this.feed.setWaiting(false);
+    if (fileType !== undefined) this.giveType(fileType);
   }
 
   /** Waits for its client, whose connection was lost; ends as `interrupted` when it has not come back in time. */
@@ -258,6 +279,7 @@ export class Session implements Claimant, WriterOwner {
     clearTimeout(this.#grace);
     this.#writer.stop();
     await this.#writer.secured();
+    await this.#typed;
     // A copy is whole when it is on the disk: nobody brings it again who knew that it is not.
     if (this.#isCopying) await this.#writer.sync();
     // What is called finished must be there.
