@@ -310,12 +310,15 @@ export class Fetching implements LeaseHolder {
   /**
    * Ends the append as the file there has ended.
    *
-   * @throws {UpstreamError} when that is in the middle of a value
+   * @throws {UpstreamError} when that is in the middle of a value, or before what was there already
    */
   async end({ reason, status, closed, moved }: Outcome): Promise<void> {
     const lease = this.#lease as Lease;
     if (reason === 'finished' && this.#lineBytes > 0) {
       throw new UpstreamError(`${this.upstream.origin} has ended in the middle of a value`);
+    }
+    if (reason === 'finished' && lease.received < (this.#size ?? 0)) {
+      throw new UpstreamError(`${this.upstream.origin} has ended before all came that it had`);
     }
     await lease.ready();
     // What is here is not what is there.
@@ -350,7 +353,7 @@ export class Fetching implements LeaseHolder {
   /** What is told when the server there cannot be reached. */
   unreachable(cause: unknown): UpstreamError {
     this.upstream.reachability.failed();
-    return new UpstreamError(`${this.upstream.origin} cannot be reached`, { cause });
+    return this.upstream.unreachable(cause);
   }
 
   /** What is told when what it sends breaks off. */

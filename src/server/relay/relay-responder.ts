@@ -190,7 +190,7 @@ export class RelayResponder {
       } else if (found.way === 'forgotten') {
         this.#kept.assertMeant(request, await this.#relay.keptAt(path));
         await this.#relay.invalidate(path);
-        await reply.code(204).send();
+        await reply.code(204).header('x-content-type-options', 'nosniff').send();
       } else {
         const { authorization } = found;
         if (isHandshake(request) && authorization === undefined) {
