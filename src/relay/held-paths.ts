@@ -9,6 +9,8 @@ const MAX_PATHS = 4096;
 interface HeldPath {
   /** Until then somebody is expected back. */
   untilMs: number;
+  /** Whether the server there knows how far it was followed by one who comes back: it tells if it was cut since. */
+  isTracked: boolean;
   /** Generation of the file that was cut, … */
   cutGeneration?: number;
   /** … and when that was found out. */
@@ -30,8 +32,9 @@ export class HeldPaths {
    */
   hold({ key }: ResourcePath, holdMs: number): boolean {
     const nowMs = performance.now();
-    const held = this.#paths.get(key) ?? { untilMs: 0, cutAtMs: 0 };
+    const held = this.#paths.get(key) ?? { untilMs: 0, isTracked: false, cutAtMs: 0 };
     const isNew = held.untilMs <= nowMs;
+    if (isNew) held.isTracked = false;
     held.untilMs = Math.max(held.untilMs, nowMs + holdMs);
     this.#paths.delete(key);
     this.#paths.set(key, held);
@@ -42,6 +45,18 @@ export class HeldPaths {
   /** For how long somebody is expected back, in milliseconds. */
   holdMs({ key }: ResourcePath): number {
     return Math.max(0, (this.#paths.get(key)?.untilMs ?? 0) - performance.now());
+  }
+
+  /**
+   * Notes that it is followed from here as one who comes back.
+   *
+   * @returns whether it was before
+   */
+  track({ key }: ResourcePath): boolean {
+    const held = this.#paths.get(key);
+    const wasTracked = held?.isTracked === true;
+    if (held !== undefined) held.isTracked = true;
+    return wasTracked;
   }
 
   /** Notes that a file was cut: what has been made of it since has the same generation. */

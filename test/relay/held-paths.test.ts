@@ -30,6 +30,15 @@ test('somebody is expected back until the last one has not come in time', () => 
   expect([held.holdMs(F), held.hold(F, 1000)]).toEqual([0, true]);
 });
 
+test('it is known there how far it was followed as long as somebody is expected back', () => {
+  const held = start();
+  held.hold(F, 1000);
+  expect([held.track(F), held.track(F)]).toEqual([false, true]);
+  vi.advanceTimersByTime(1000);
+  held.hold(F, 1000);
+  expect([held.track(F), held.track(F)]).toEqual([false, true]);
+});
+
 test('what is here is what was followed if it has its generation, and was not cut since', () => {
   const held = start();
   held.hold(F, 1000);

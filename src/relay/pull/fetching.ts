@@ -229,6 +229,20 @@ export class Fetching implements LeaseHolder {
     this.#lease?.feed.setWaiting(isWaiting);
   }
 
+  /**
+   * Notes that bytes may come again, and what there is by now: what was missed is still to come.
+   *
+   * @param size how many bytes; undefined when that is not known
+   * @param hasEnded whether nothing comes after them
+   */
+  reconnected(size: number | undefined, hasEnded: boolean): void {
+    if (size !== undefined && this.#lease !== undefined) {
+      this.found(size, hasEnded);
+      this.#lease.feed.expect(size, this.#isPart);
+    }
+    this.connected(true);
+  }
+
   /** Drops what is here, and notes why. */
   async drop(why: string): Promise<void> {
     this.log.unkept(why);

@@ -32,16 +32,18 @@ export async function followFile(
   here: Copied | undefined,
   waitMs: number,
 ): Promise<Verdict> {
-  const { url, headers, signal, copy, path, options } = fetching;
+  const { url, headers, signal, path, options, copy } = fetching;
   const holdMs = options.held.holdMs(path);
   fetching.isHeld = holdMs > 0;
-  const tail = here && (await copy.tail(here.size, OVERLAP_BYTES));
+  // Else the server there knows how far that was, and would take who asks from before it for somebody else.
+  const isUnknown = holdMs === 0 || !options.held.track(path);
+  const tail = here && isUnknown ? await copy.tail(here.size, OVERLAP_BYTES) : undefined;
   const stream = follow(url, {
     headers,
     signal,
     ...(holdMs > 0 && { hold: Math.ceil(holdMs / 1000) }),
     onReconnect: () => fetching.connected(false),
-    onReconnected: () => fetching.connected(true),
+    onReconnected: ({ size, live }) => fetching.reconnected(size, live === false),
     ...(here === undefined
       ? { wait: waitMs / 1000 }
       : { from: here.size - (tail?.length ?? 0), generation: here.generation }),

@@ -224,7 +224,7 @@ export class Pull {
         const isOutdated = error instanceof ResourceGoneError || error instanceof RangeNotSatisfiableError;
         if (here !== undefined && isOutdated && attempts < MAX_ATTEMPTS) {
           attempts++;
-          if (error instanceof RangeNotSatisfiableError) held.cut(this.path, here.generation);
+          held.cut(this.path, here.generation);
           await fetching.copy.drop();
         } else if (here === undefined && this.#mayCome(error)) {
           // A server that does not wait is not asked again and again.

@@ -34,7 +34,7 @@ export async function sendJoined(
   signal: AbortSignal,
 ): Promise<void> {
   const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
-  const { body, reader } = await joinPart(core, path, served, wanted, signal);
+  const { body, reader } = await joinPart(core, path, served, wanted, reply, signal);
   const { feed, outcome } = reader;
   const nowMs = Date.now();
   const remembered = { contentType: feed.type, fileType: feed.fileType };

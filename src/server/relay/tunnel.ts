@@ -20,6 +20,7 @@ import { ServerSockets } from '../node/server-sockets.ts';
 import { assertTransferCoding } from '../request/request-body.ts';
 import { isHandshake } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
+import { breakOff } from '../response/break-off.ts';
 import {
   assertConnection,
   FOR_THE_NEXT,
@@ -276,7 +277,7 @@ export class Tunnel {
       response.destroy();
     });
     response.once('close', () => {
-      if (!response.readableEnded) raw.destroy();
+      if (!response.readableEnded) breakOff(raw, framing['content-length'] !== undefined);
     });
     response.once('end', () => {
       if (isChunked) raw.addTrailers(response.trailers as Record<string, string>);

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { appendFile, readFile, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, readdir, readFile, readlink, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { runFollow } from '../../../src/cli/follow/run-follow.ts';
@@ -18,7 +18,7 @@ async function pair() {
 
 /** What one gets who comes back, and how it ends. */
 async function pass(url: string, options: FollowOptions = {}) {
-  const stream = follow(url, { hold: 60, ...options });
+  const stream = follow(url, { hold: 300, ...options });
   let text = '';
   const error = await (async () => {
     for await (const chunk of stream) text += chunk;
@@ -43,6 +43,12 @@ async function passUntilNew(url: string, start: FollowOptions) {
   return last;
 }
 
+/** Whether this process has a file open, be it deleted by now. */
+async function isOpen(file: string): Promise<boolean> {
+  const open = (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ''));
+  return (await Promise.all(open)).some((target) => target.startsWith(file));
+}
+
 describe('those who come back after each end', () => {
   test('join what is live, over the one connection that there is, also when somebody else has begun it', async () => {
     const { origin, relay, file, url } = await pair();
@@ -59,7 +65,7 @@ describe('those who come back after each end', () => {
     expect(new Set(passes.map(({ text, error }) => text + error))).toEqual(new Set(['one twoundefined']));
     const { generation } = passes[0]?.start ?? {};
     expect(origin.requests.slice(asked)).toEqual([
-      `GET /f?from=4&generation=${generation}&hold=60 FOLLOW WebSocket`,
+      `GET /f?from=4&generation=${generation}&hold=300 FOLLOW WebSocket`,
     ]);
   });
 
@@ -69,7 +75,7 @@ describe('those who come back after each end', () => {
     await get(url);
     // What was looked at a moment ago is not kept yet.
     const { start } = await pass(url);
-    expect(origin.requests.at(-1)).toMatch(/&hold=60 FOLLOW/);
+    expect(origin.requests.at(-1)).toMatch(/&hold=300 FOLLOW/);
     const asked = origin.requests.length;
     await appendFile(file, ' two');
     const next = await passUntilNew(url, start);
@@ -82,7 +88,7 @@ describe('those who come back after each end', () => {
   });
 
   test('get the rest of a file that is replaced, and are told by which; others get what is there', async () => {
-    const { origin, file, url } = await pair();
+    const { origin, relay, file, url } = await pair();
     const log = new RotatingLog(file);
     onTestFinished(() => log.close());
     log.writeAtOnce(10);
@@ -110,6 +116,8 @@ describe('those who come back after each end', () => {
     expect((await passUntilNew(url, start)).text).toBe(rest);
     const passes = await Promise.all(Array.from({ length: 10 }, () => pass(url, start)));
     expect(new Set(passes.map(({ text }) => text))).toEqual(new Set([rest]));
+    // At the relay nothing is kept for them.
+    await waitFor(async () => !(await isOpen(path.join(relay.root, 'f'))), 'the copies to be closed');
     expect(origin.requests.length - asked).toBeLessThanOrEqual(3);
   });
 
