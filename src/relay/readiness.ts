@@ -35,7 +35,7 @@ export type Wanted = Pick<Asker, 'waitMs' | 'revalidates'>;
 export interface Served extends Part {
   /** Whether everything is here that was there when it was asked for. */
   isCaughtUp: boolean;
-  /** How it has come to be here (RFC 9211). */
+  /** How it has come to be here (RFC 9211); empty if it is this server's own. */
   cacheStatus: string;
   /** What comes of it beyond what may be kept, for who has asked first. */
   overflow?: Overflow | undefined;
@@ -72,7 +72,8 @@ export function readinessOf(
   cacheStatus: string = verdict.kind === 'stored' ? verdict.use : '',
 ): Served | undefined {
   if (verdict.kind === 'failed') throw verdict.error;
-  return verdict.kind === 'stored' ? { ...ALL, cacheStatus } : undefined;
+  if (verdict.kind !== 'stored') return undefined;
+  return { ...ALL, cacheStatus: verdict.isOwn === true ? '' : cacheStatus };
 }
 
 /** What is here of what is being fetched. */

@@ -34,7 +34,7 @@ import {
 import { Hops } from './upstream/hops.ts';
 import { Upstream, type UpstreamKind } from './upstream/upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
-import { FAILED_MS, UNKNOWN } from './verdict.ts';
+import { FAILED_MS, OWN, UNKNOWN, type Verdict } from './verdict.ts';
 import { WaitingPaths } from './waiters.ts';
 
 /** For so long it is waited whether what is here still holds, when it may be served anyway. */
@@ -132,7 +132,8 @@ export class Relay {
       // What it finds out is old.
       if (running?.isOutdated === true) return undefined;
       const isAsking = (running?.state.phase ?? 'asking') === 'asking';
-      if (isAsking && (await this.#isServedStale(path, via))) return readinessOf(STALE);
+      const stale = isAsking ? await this.#stale(path, via) : undefined;
+      if (stale !== undefined) return readinessOf(stale);
       const readiness = await this.#readyBy(path, asker, via);
       // That may have taken long.
       this.#kept.read(path);
@@ -205,16 +206,18 @@ export class Relay {
   }
 
   /**
-   * Whether what is here is served at once: the server there has not answered the last time. It is looked at behind,
-   * now and then.
+   * What is here, if it is served at once: the server there has not answered the last time. It is looked at behind, now
+   * and then.
    */
-  async #isServedStale(path: ResourcePath, via: string): Promise<boolean> {
+  async #stale(path: ResourcePath, via: string): Promise<Verdict | undefined> {
     const upstream = this.upstreamOf(path) as Upstream;
     const { reachability } = upstream;
-    if (!reachability.isDoubted) return false;
-    if (!mayServeStale(await this.#kept.at(path).look(), upstream.urlOf(path))) return false;
+    if (!reachability.isDoubted) return undefined;
+    const here = await this.#kept.at(path).look();
+    if (!mayServeStale(here, upstream.urlOf(path))) return undefined;
+    if (here === 'own') return OWN;
     if (!reachability.isAway && this.#mayBegin(path)) this.#begin(path, via);
-    return true;
+    return STALE;
   }
 
   /**

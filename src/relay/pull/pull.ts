@@ -14,7 +14,7 @@ import type { Asker } from '../readiness.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 import { isOfTheWay } from '../upstream/reachability.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { FAILED_MS, failed, stored, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
+import { FAILED_MS, failed, OWN, stored, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
 import type { Waiters } from '../waiters.ts';
 import { fetchAnswer } from './answered.ts';
 import { Fetching, type Part, type PullOptions } from './fetching.ts';
@@ -210,7 +210,7 @@ export class Pull {
     const { held } = fetching.options;
     for (let attempts = 1; ; ) {
       const here = await this.#look();
-      if (here === 'own') return stored('hit');
+      if (here === 'own') return OWN;
       if (here === 'occupied') return unstored(NO_PLACE);
       if (fetching.looksOnly && here?.outcome === undefined) return UNKNOWN;
       try {

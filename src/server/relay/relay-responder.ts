@@ -29,6 +29,7 @@ import { ForkedFrom } from './forked-from.ts';
 import { type Joined, sendJoined, tagOf } from './joined-download.ts';
 import { partOfComing } from './joined-part.ts';
 import { type Kept, KeptResponder } from './kept-responder.ts';
+import { cacheStatusOf } from './passed-on.ts';
 import { type Passage, Tunnel } from './tunnel.ts';
 import { writtenPath } from './written-path.ts';
 
@@ -72,7 +73,7 @@ export interface RelayResponderOptions {
 /** How a request is served that is for what comes from another server. */
 type Found =
   /** By the protocols of this server: it is here. Who reads it live may stay for longer than it comes. */
-  | { way: 'here'; isLive?: boolean }
+  | { way: 'here'; isLive?: boolean; served?: Served }
   /** From the file while it still comes. */
   | ({ way: 'joined' } & Joined)
   /** As the other server has answered: it is here, or under way. */
@@ -175,6 +176,7 @@ export class RelayResponder {
       const via = this.#relay.viaOf(viaOf(request));
       const found = await this.#wayOf(request, reply, path, upstream, client);
       if (found.way === 'here') {
+        if (found.served !== undefined) reply.headers(saidOf(found.served, via));
         if (found.isLive === true && !request.raw.socket.destroyed) {
           reply.raw.once('close', this.#relay.watch(path, viaOf(request)));
         }
@@ -183,6 +185,7 @@ export class RelayResponder {
       if (found.way === 'kept') {
         await this.#kept.send(request, reply, path, { ...found, via, upstream }, client.signal);
       } else if (found.way === 'joined') {
+        reply.headers(saidOf(found.served, via));
         await sendJoined(this.#core, request, reply, path, found, client.signal);
       } else if (found.way === 'given') {
         this.#tunnel.give(request, reply, found.answer.release(), {
@@ -274,7 +277,7 @@ export class RelayResponder {
     // By now its kind is known.
     const kept = upstream.kind === 'ours' ? undefined : await this.#relay.keptAt(path);
     if (kept?.copied.outcome?.reason === 'finished') return { way: 'kept', ...kept, served };
-    if (kept === undefined && served.isCaughtUp) return HERE;
+    if (kept === undefined && served.isCaughtUp) return { way: 'here', served };
     const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
     const range = isPart
       ? partOfComing(request.headers, served, kept?.answer.strongTag ?? tagOf(served))
@@ -363,7 +366,7 @@ export class RelayResponder {
     // There is more than is here, or it is known there that there is not.
     if (upstream.kind === 'ours' && !(await this.#relay.has(path, served, from))) return THERE;
     const isHere = lines === undefined && from >= 0 && from <= served.committed;
-    return isHere || served.isCaughtUp ? HERE : THERE;
+    return isHere || served.isCaughtUp ? { way: 'here', served } : THERE;
   }
 
   async #wayOfLive(
@@ -375,7 +378,7 @@ export class RelayResponder {
     const served = await this.#relay.ready(path, { ...askerOf(request, 0, client), follows: true });
     if (!isServed(served) || !(await this.#hasOffset(request, path, upstream, served))) return THERE;
     const isFromBeginning = (parameterOf(request, StreamQuery.offset) ?? '-1') === '-1';
-    return served.isCaughtUp || isFromBeginning ? HERE : THERE;
+    return served.isCaughtUp || isFromBeginning ? { way: 'here', served } : THERE;
   }
 
   /** Whether the offset that is asked for is here. What is not may be there, or it is known there why it is not. */
@@ -391,6 +394,11 @@ export class RelayResponder {
     if (place === undefined || kind !== 'ours') return true;
     return this.#relay.has(path, served, place.position, place.generation);
   }
+}
+
+/** What is said of what is a copy of a file of a server of ours. */
+function saidOf({ cacheStatus }: Served, via: string): Record<string, string> {
+  return cacheStatus === '' ? {} : { via, 'cache-status': cacheStatusOf([], cacheStatus) };
 }
 
 function isRead(request: FastifyRequest): boolean {

@@ -67,7 +67,7 @@ test('what is passed on has time to come to its end when the relay closes, if it
   }
   download.there.write('56789');
   say(slow.there, '200 OK', {}, 'slow');
-  say(write.there, '204 No Content', {}, '');
+  say(write.there, '204 No Content', { 'X-Content-Type-Options': 'nosniff' }, '');
   expect(await download.answer).toMatchObject({ status: 200, text: '0123456789' });
   expect((await slow.answer).text).toBe('slow');
   expect((await write.answer).status).toBe(204);
