@@ -1,7 +1,7 @@
 import type { Core } from '../../core/core.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { CopyLedger } from './copy-ledger.ts';
-import { LocalCopy } from './local-copy.ts';
+import { LocalCopy, sourceOf } from './local-copy.ts';
 
 /**
  * For so long after somebody has asked for one it stays: he may be about to open it, which nothing tells. In
@@ -73,9 +73,9 @@ export class KeptCopies {
   async hasFollowed(isThere: (url: string) => boolean): Promise<boolean> {
     try {
       for await (const { record } of this.#core.records.files()) {
-        const { stream, answer, copiedFrom } = record;
-        if (stream?.copyOf === undefined || answer !== undefined || copiedFrom === undefined) continue;
-        if (isThere(copiedFrom)) return true;
+        const source = sourceOf(record);
+        if (record.stream?.copyOf === undefined || source === undefined) continue;
+        if (source.answer === undefined && isThere(source.url)) return true;
       }
     } catch {
       // It is asked what it is.
