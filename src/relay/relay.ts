@@ -2,6 +2,7 @@ import {
   ResourceNotFoundError,
   ServerClosingError,
   StorageBusyError,
+  UnreadError,
   UpstreamError,
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
@@ -117,7 +118,7 @@ export class Relay {
    * @throws the signal's reason when it aborts
    */
   async ready(path: ResourcePath, asker: Asker): Promise<Readiness> {
-    const { signal, waitMs } = asker;
+    const { signal, waitMs, follows } = asker;
     const via = this.viaOf(asker.via);
     signal.throwIfAborted();
     if (path.isRoot || path.trailingSlash) return undefined;
@@ -130,9 +131,10 @@ export class Relay {
       const running = this.#pulls.get(path.key);
       const known = running === undefined ? this.#known.get(path, asker, via) : undefined;
       if (known !== undefined) return readinessOf(known, 'hit');
-      // What it finds out is old.
-      if (running?.isOutdated === true) return undefined;
-      const isAsking = (running?.state.phase ?? 'asking') === 'asking';
+      const phase = running?.state.phase ?? 'asking';
+      // What it finds out is old; who follows gets what comes.
+      if (running?.isOutdated === true && !(follows === true && phase === 'storing')) return undefined;
+      const isAsking = phase === 'asking';
       if (isAsking && (await this.#isServedStale(path, via))) return readinessOf(STALE);
       const readiness = await this.#readyBy(path, asker, via);
       // That may have taken long.
@@ -223,8 +225,8 @@ export class Relay {
    */
   async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Served | undefined> {
     const pull = this.#pulls.get(path.key);
+    if (pull?.isOutdated === true || pull?.state.phase === 'waiting') return undefined;
     if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
-    if (pull?.state.phase === 'waiting') return undefined;
     const copied = await this.#kept.at(path).look();
     const hasEnded = copied === 'own' || (typeof copied === 'object' && copied.outcome !== undefined);
     const readiness = hasEnded ? await this.ready(path, asker) : undefined;
@@ -232,7 +234,7 @@ export class Relay {
   }
 
   /**
-   * Has a path of a server of ours looked at every second, as long as somebody reads it live.
+   * Has a path of a server of ours looked at again and again, as long as somebody reads it live.
    *
    * @returns to be called when that is over, once
    */
@@ -301,6 +303,7 @@ export class Relay {
   changed(path: ResourcePath): void {
     this.#known.delete(path);
     this.#pulls.get(path.key)?.changed();
+    this.#live.changed(path);
   }
 
   /** Fetches nothing more; whoever follows is told that the server closes. */
@@ -395,7 +398,7 @@ export class Relay {
       if (!this.#mayBegin(path)) continue;
       if (this.#known.get(path, { waitMs: 0 }, via) !== undefined) continue;
       const pull = this.#begin(path, via, false);
-      void pull.over.then(() => live.looked(pull.verdict?.kind === 'failed'));
+      void pull.over.then(() => live.looked(pull.hasBegun));
     }
   }
 
@@ -410,7 +413,7 @@ export class Relay {
       const since = this.#idleSince.get(pull) ?? now;
       this.#idleSince.set(pull, since);
       if (!pull.isAwaited && this.#isTooIdle(pull, now - since)) {
-        void pull.stop(new ServerClosingError('nobody reads it'));
+        void pull.stop(new UnreadError('nobody reads it'));
       }
     }
   }

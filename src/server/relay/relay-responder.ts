@@ -222,7 +222,10 @@ export class RelayResponder {
       headTimeoutMs: HEAD_TIMEOUT_MS + this.#waitOf(request),
       silenceMs: SILENCE_MS,
     });
-    if (!isRead(request)) this.#relay.changed(path);
+    if (isRead(request)) return;
+    this.#relay.changed(path);
+    // The connection is the append's own.
+    if (isHandshake(request)) request.raw.socket.once('close', () => this.#relay.changed(path));
   }
 
   /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
