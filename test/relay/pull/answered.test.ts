@@ -3,6 +3,7 @@ import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { append } from '../../../src/client/index.ts';
 import { KeptCopies } from '../../../src/relay/copies/kept-copies.ts';
+import { HeldPaths } from '../../../src/relay/held-paths.ts';
 import { fetchAnswer } from '../../../src/relay/pull/answered.ts';
 import { Fetching } from '../../../src/relay/pull/fetching.ts';
 import { Forwarder } from '../../../src/relay/upstream/forward.ts';
@@ -49,6 +50,7 @@ test('an answer of which a part was appended is not given to who has asked first
     {
       core,
       copies: new KeptCopies(core, Number.MAX_SAFE_INTEGER),
+      held: new HeldPaths(),
       log: { debug: () => undefined, info: () => undefined, warn: () => undefined },
       forwarder: new Forwarder(),
       headTimeoutMs: 30_000,
