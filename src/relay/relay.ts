@@ -79,8 +79,10 @@ export class Relay {
     this.#pullOptions = { ...options, copies: this.#kept, held: this.#held };
   }
 
-  /** Finds what a server before this one has kept, if that is to be known. Never rejects. */
+  /** Finds what a server before this one has kept. Never rejects. */
   async findKept(): Promise<void> {
+    // Who asks first need not wait for that then.
+    for (const upstream of this.#upstreams) upstream.recall(this.#kept).catch(ignore);
     if (!this.#kept.isBounded) return;
     try {
       await this.#kept.find();
@@ -112,14 +114,14 @@ export class Relay {
    * @throws {StorageBusyError} when too much is being fetched already
    * @throws {RelayLoopError}
    * @throws the signal's reason when it aborts
+   * @throws what {@link Upstream.recall} throws
    */
   async ready(path: ResourcePath, asker: Asker): Promise<Readiness> {
     const { signal, waitMs, follows, holdMs = 0 } = asker;
     const via = this.viaOf(asker.via);
     signal.throwIfAborted();
     if (path.isRoot || path.trailingSlash) return undefined;
-    await this.upstreamOf(path)?.recall(this.#kept);
-    signal.throwIfAborted();
+    await this.#recall(this.upstreamOf(path), signal);
     if (waitMs > 0) this.#wait(path, asker);
     // What is known was asked for nobody who comes back.
     if (holdMs > 0 && this.#held.hold(path, holdMs)) this.#known.delete(path);
@@ -275,7 +277,7 @@ export class Relay {
   async kindOf(path: ResourcePath, { via, signal }: Asker): Promise<UpstreamKind | undefined> {
     const upstream = this.upstreamOf(path) as Upstream;
     const headers = { via: this.viaOf(via) };
-    await upstream.recall(this.#kept);
+    await this.#recall(upstream, signal);
     // An error of a path may be that of any server; what is at the top has an answer.
     for (const asked of [path, path.upTo(upstream.depth)]) {
       if (upstream.kind !== undefined) return upstream.kind;
@@ -334,6 +336,10 @@ export class Relay {
   #mayBegin(path: ResourcePath): boolean {
     const isFree = !this.isFetching(path) && this.#kept.dropping(path) === undefined;
     return isFree && !this.#isFull && !this.#isClosed;
+  }
+
+  async #recall(upstream: Upstream | undefined, signal: AbortSignal): Promise<void> {
+    if (upstream !== undefined) await abortable(upstream.recall(this.#kept), signal);
   }
 
   #wait(path: ResourcePath, { waitMs, signal }: Asker): void {

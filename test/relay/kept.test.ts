@@ -95,7 +95,7 @@ test('what was not found at the start is counted when it is read', async () => {
   const first = await startRelay();
   await fetchAll(first, [F, G]);
   const { core, origin, root } = first;
-  vi.spyOn(core.records, 'files').mockImplementationOnce(() => {
+  const files = vi.spyOn(core.records, 'files').mockImplementation(() => {
     throw new Error('the disk is broken');
   });
   const { relay, lines } = await startRelay({
@@ -105,13 +105,20 @@ test('what was not found at the start is counted when it is read', async () => {
   });
   await relay.findKept();
   expect(lines).toEqual([expect.stringContaining('what is kept may be more than is known')]);
+  // Nor is it known what the other server was.
+  await expect(relay.ready(F, NOBODY)).rejects.toThrow('the disk is broken');
+  files.mockRestore();
   await relay.ready(F, NOBODY);
   await relay.ready(G, NOBODY);
   await waitForRemoval(path.join(root, 'f'));
 });
 
 test('who has gone before it was found out what the other server is waits for nothing', async () => {
-  const { relay } = await startRelay();
+  const { relay, core } = await startRelay();
+  const files = vi.spyOn(core.records, 'files').mockImplementation(async function* () {
+    await new Promise(() => undefined);
+  });
+  onTestFinished(() => files.mockRestore());
   const client = new AbortController();
   const ready = relay.ready(F, { ...NOBODY, waitMs: 600_000, signal: client.signal });
   client.abort();
