@@ -20,16 +20,16 @@ export class JoinedBody extends Readable implements Sink {
   #skipped: number;
   #missing: number;
   readonly #overflow: Overflow | undefined;
-  readonly #breakOff: () => void;
+  readonly #breakOff: () => boolean;
   #rest: OpenAnswer | undefined;
 
   /**
-   * @param breakOff breaks off the answer when all that has come is handed over
+   * @param breakOff breaks off the answer when all that has come is handed over; returns false when it cannot
    * @param length how many bytes it has. Default: all that come
    * @param skipped how many of those that come first are not among them
    * @param overflow what comes after what is in the file
    */
-  constructor(breakOff: () => void, length = Number.POSITIVE_INFINITY, skipped = 0, overflow?: Overflow) {
+  constructor(breakOff: () => boolean, length = Number.POSITIVE_INFINITY, skipped = 0, overflow?: Overflow) {
     super();
     this.#breakOff = breakOff;
     this.#missing = length;
@@ -106,7 +106,7 @@ export class JoinedBody extends Readable implements Sink {
     const breakWhenEmpty = () => {
       if (this.readableLength > 0) return;
       this.off('data', breakWhenEmpty);
-      this.#breakOff();
+      if (!this.#breakOff()) this.destroy(error);
     };
     this.on('data', breakWhenEmpty);
     breakWhenEmpty();

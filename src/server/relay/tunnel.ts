@@ -247,7 +247,8 @@ export class Tunnel {
     raw.flushHeaders();
     raw.once('close', () => response.destroy());
     response.once('close', () => {
-      if (!response.readableEnded) breakOff(raw, framing['content-length'] !== undefined);
+      if (response.readableEnded) return;
+      if (!breakOff(raw, framing['content-length'] !== undefined)) raw.destroy();
     });
     response.once('end', () => {
       if (isChunked) raw.addTrailers(response.trailers as Record<string, string>);
