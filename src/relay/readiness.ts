@@ -1,7 +1,7 @@
 import type { Part } from './pull/fetching.ts';
 import type { Overflow } from './pull/overflow.ts';
 import { OpenAnswer } from './upstream/open-answer.ts';
-import { isAboutTheWay, isValidated, stored, type Verdict } from './verdict.ts';
+import { isAboutTheWay, isMissing, isValidated, stored, type Verdict } from './verdict.ts';
 
 /** Who asks for a path. */
 export interface Asker {
@@ -94,8 +94,7 @@ export function collapsed(verdict: Verdict): string {
 /** Whether what was found out for one who has asked by way of these servers is an answer for another one. */
 export function holdsFor(verdict: Verdict, via: string, asker: Wanted, asksVia: string): boolean {
   if (verdict.kind === 'unknown') return false;
-  // It is waited for.
-  if (verdict.kind === 'failed' && asker.waitMs > 0) return false;
+  if (asker.waitMs > 0 && isMissing(verdict)) return false;
   if (isAboutTheWay(verdict) && via !== asksVia) return false;
   return asker.revalidates !== true || isValidated(verdict);
 }

@@ -79,8 +79,10 @@ export class Relay {
     this.#pullOptions = { ...options, copies: this.#kept, held: this.#held };
   }
 
-  /** Finds what a server before this one has kept, if that is to be known. Never rejects. */
+  /** Finds what a server before this one has kept. Never rejects. */
   async findKept(): Promise<void> {
+    // Who asks first need not wait for that then.
+    for (const upstream of this.#upstreams) upstream.recall(this.#kept).catch(ignore);
     if (!this.#kept.isBounded) return;
     try {
       await this.#kept.find();
@@ -112,14 +114,14 @@ export class Relay {
    * @throws {StorageBusyError} when too much is being fetched already
    * @throws {RelayLoopError}
    * @throws the signal's reason when it aborts
+   * @throws what {@link Upstream.recall} throws
    */
   async ready(path: ResourcePath, asker: Asker): Promise<Readiness> {
-    const { signal, waitMs, holdMs = 0 } = asker;
+    const { signal, waitMs, follows, holdMs = 0 } = asker;
     const via = this.viaOf(asker.via);
     signal.throwIfAborted();
     if (path.isRoot || path.trailingSlash) return undefined;
-    await this.upstreamOf(path)?.recall(this.#kept);
-    signal.throwIfAborted();
+    await this.#recall(this.upstreamOf(path), signal);
     if (waitMs > 0) this.#wait(path, asker);
     // What is known was asked for nobody who comes back.
     if (holdMs > 0 && this.#held.hold(path, holdMs)) this.#known.delete(path);
@@ -129,10 +131,10 @@ export class Relay {
       const running = this.#pulls.get(path.key);
       const known = running === undefined ? this.#known.get(path, asker, via) : undefined;
       if (known !== undefined) return readinessOf(known, 'hit');
-      // What it finds out is old.
-      if (running?.isOutdated === true) return undefined;
-      const isAsking = (running?.state.phase ?? 'asking') === 'asking';
-      const stale = isAsking ? await this.#stale(path, via) : undefined;
+      const phase = running?.state.phase ?? 'asking';
+      // What it finds out is old; who follows gets what comes.
+      if (running?.isOutdated === true && !(follows === true && phase === 'storing')) return undefined;
+      const stale = phase === 'asking' ? await this.#stale(path, via) : undefined;
       if (stale !== undefined) return readinessOf(stale);
       const readiness = await this.#readyBy(path, asker, via);
       // That may have taken long.
@@ -226,8 +228,8 @@ export class Relay {
    */
   async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Served | undefined> {
     const pull = this.#pulls.get(path.key);
+    if (pull?.isOutdated === true || pull?.state.phase === 'waiting') return undefined;
     if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
-    if (pull?.state.phase === 'waiting') return undefined;
     const copied = await this.#kept.at(path).look();
     const hasEnded = copied === 'own' || (typeof copied === 'object' && copied.outcome !== undefined);
     const readiness = hasEnded ? await this.ready(path, { ...asker, looksOnly: true }) : undefined;
@@ -235,7 +237,7 @@ export class Relay {
   }
 
   /**
-   * Has a path of a server of ours looked at every second, as long as somebody reads it live.
+   * Has a path of a server of ours looked at again and again, as long as somebody reads it live.
    *
    * @returns to be called when that is over, once
    */
@@ -283,7 +285,7 @@ export class Relay {
   ): Promise<UpstreamKind | undefined> {
     const upstream = this.upstreamOf(path) as Upstream;
     const headers = { via: this.viaOf(via) };
-    await upstream.recall(this.#kept);
+    await this.#recall(upstream, signal);
     // An error of a path may be that of any server; what is at the top has an answer.
     for (const asked of [path, path.upTo(upstream.depth)]) {
       if (upstream.kind !== undefined) return upstream.kind;
@@ -324,6 +326,7 @@ export class Relay {
   changed(path: ResourcePath): void {
     this.#known.delete(path);
     this.#pulls.get(path.key)?.changed();
+    this.#live.changed(path);
   }
 
   /** Fetches nothing more; whoever follows is told that the server closes. */
@@ -342,6 +345,10 @@ export class Relay {
   #mayBegin(path: ResourcePath): boolean {
     const isFree = !this.isFetching(path) && this.#kept.dropping(path) === undefined;
     return isFree && !this.#isFull && !this.#isClosed;
+  }
+
+  async #recall(upstream: Upstream | undefined, signal: AbortSignal): Promise<void> {
+    if (upstream !== undefined) await abortable(upstream.recall(this.#kept), signal);
   }
 
   #wait(path: ResourcePath, { waitMs, signal }: Asker): void {
@@ -405,7 +412,7 @@ export class Relay {
 
   #sweepAll(): void {
     this.#makeRoom();
-    this.#stopIdle();
+    this.#idle.stop(this.#pulls.values(), this.#isFull);
     this.#lookAtLive();
     if (this.#pulls.size > 0 || this.#live.count > 0 || this.#kept.isOverfull) return;
     clearInterval(this.#sweep);
@@ -419,13 +426,8 @@ export class Relay {
       if (!this.#mayBegin(path)) continue;
       if (this.#known.get(path, { waitMs: 0 }, via) !== undefined) continue;
       const pull = this.#begin(path, via);
-      void pull.over.then(() => live.looked(pull.verdict?.kind === 'failed'));
+      void pull.over.then(() => live.looked(pull.hasBegun));
     }
-  }
-
-  /** Stops what nobody has read for a while, unless little is missing. */
-  #stopIdle(): void {
-    this.#idle.stop(this.#pulls.values(), this.#isFull);
   }
 }
 

@@ -86,13 +86,18 @@ export function refused(why: string, forMs = 0, refusal?: UpstreamRefusalError):
 }
 
 export function failed(error: unknown): Verdict {
-  const isMissing = error instanceof ResourceNotFoundError || error instanceof StreamGoneError;
-  return { kind: 'failed', error, forMs: isMissing ? MISSING_MS : FAILED_MS };
+  const isAbsent = error instanceof ResourceNotFoundError || error instanceof StreamGoneError;
+  return { kind: 'failed', error, forMs: isAbsent ? MISSING_MS : FAILED_MS };
 }
 
 /** Whether it has been found out by asking the server there. */
 export function isValidated(verdict: Verdict): boolean {
   return verdict.kind !== 'stored' || !['hit', 'fwd=stale'].includes(verdict.use);
+}
+
+/** Whether there is nothing, which some wait for. */
+export function isMissing(verdict: Verdict): boolean {
+  return verdict.kind === 'failed' && verdict.error instanceof ResourceNotFoundError;
 }
 
 /** Whether it is about the way by which the request has come, and says nothing to others. */

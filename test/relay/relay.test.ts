@@ -49,7 +49,7 @@ describe('a pull', () => {
     const left = AbortSignal.abort();
     const there = new AbortController();
     const reader = expect(relay.ready(F, { ...NOBODY, signal: there.signal })).rejects.toThrow('aborted');
-    const stopped = { code: 'HFS_SERVER_CLOSING' };
+    const stopped = { code: 'HFS_UNREAD' };
     const joined = expect(relay.ready(F, { ...NOBODY, left })).rejects.toMatchObject(stopped);
     await expect(relay.ready(ResourcePath.parse('/g'), { ...NOBODY, left })).rejects.toMatchObject(stopped);
     expect(relay.isFetching(F)).toBe(true);

@@ -66,19 +66,16 @@ export class KeptCopies {
   }
 
   /**
-   * Whether there is one of what a server of ours has. Never rejects.
+   * Whether there is one of what a server of ours has.
    *
    * @param isThere whether a URL is one of that server's
+   * @throws what {@link Records.files} throws
    */
   async hasFollowed(isThere: (url: string) => boolean): Promise<boolean> {
-    try {
-      for await (const { record } of this.#core.records.files()) {
-        const source = sourceOf(record);
-        if (record.stream?.copyOf === undefined || source === undefined) continue;
-        if (source.answer === undefined && isThere(source.url)) return true;
-      }
-    } catch {
-      // It is asked what it is.
+    for await (const { record } of this.#core.records.files()) {
+      const source = sourceOf(record);
+      if (record.stream?.copyOf === undefined || source === undefined) continue;
+      if (source.answer === undefined && isThere(source.url)) return true;
     }
     return false;
   }

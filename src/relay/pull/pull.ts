@@ -3,9 +3,9 @@ import {
   RangeNotSatisfiableError,
   ResourceGoneError,
   ResourceNotFoundError,
-  ServerClosingError,
   StorageFullError,
   UnexpectedStatusError,
+  UnreadError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { abortable } from '../abortable.ts';
@@ -88,7 +88,7 @@ export class Pull {
       this.#askers.delete(asker);
       const isAwaited = this.#askers.size > 0 || this.isAwaited;
       if (signal.aborted && this.state.phase === 'asking' && !isAwaited) {
-        this.#fetching.abort(new ServerClosingError('nobody asks any more'));
+        this.#fetching.abort(new UnreadError('nobody asks any more'));
       }
     }
   }
@@ -102,9 +102,14 @@ export class Pull {
     return this.#fetching.progress.verdict;
   }
 
-  /** Whether the path was changed since the server there was asked for it, and nothing has come of that. */
+  /** Whether the path was changed since the server there was asked for it: there is more, or something else. */
   get isOutdated(): boolean {
-    return this.#isOutdated && ['asking', 'waiting'].includes(this.state.phase);
+    return this.#isOutdated;
+  }
+
+  /** Whether anything was appended to the copy, or is. */
+  get hasBegun(): boolean {
+    return this.#fetching.lease !== undefined;
   }
 
   /** Whether what it has found out holds for those who ask next. */
@@ -114,7 +119,7 @@ export class Pull {
 
   /** Tells that the path was changed there. */
   changed(): void {
-    if (['asking', 'waiting'].includes(this.state.phase)) this.#isOutdated = true;
+    this.#isOutdated = true;
   }
 
   /** Has what is here deleted as soon as it is over: its readers get it. */

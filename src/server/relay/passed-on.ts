@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { FastifyReply } from 'fastify';
+import type { Served } from '../../relay/readiness.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
 import { VERB_HEADER } from '../../wire/protocol.ts';
 import { userContentHeaders } from '../response/headers.ts';
@@ -117,17 +118,17 @@ export function foreign(
     ...own,
     // Each of them holds.
     ...(policy !== undefined && { [POLICY]: [own[POLICY], policy].flat().filter(isText).join(', ') }),
-    'cache-status': cacheStatusOf([caches].flat(), cacheStatus),
+    'cache-status': [caches, `httpfstream; ${cacheStatus}`].flat().filter(isText).join(', '),
   };
 }
 
 /**
- * How this server and those before it have answered (RFC 9211).
+ * What is said of a copy of a file of a server of ours.
  *
- * @param before what they have said
+ * @param via the servers through which the request has come, this one included
  */
-export function cacheStatusOf(before: readonly (string | undefined)[], cacheStatus: string): string {
-  return [...before, `httpfstream; ${cacheStatus}`].filter(isText).join(', ');
+export function asCopy({ cacheStatus }: Served, via: string): Record<string, string> {
+  return cacheStatus === '' ? {} : { via, 'cache-status': `httpfstream; ${cacheStatus}` };
 }
 
 /** On what an answer depends: on what it says itself, and on what was said here before (CORS). */

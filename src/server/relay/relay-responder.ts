@@ -29,7 +29,7 @@ import { ForkedFrom } from './forked-from.ts';
 import { type Joined, sendJoined, tagOf } from './joined-download.ts';
 import { partOfComing } from './joined-part.ts';
 import { type Kept, KeptResponder } from './kept-responder.ts';
-import { cacheStatusOf } from './passed-on.ts';
+import { asCopy } from './passed-on.ts';
 import { type Passage, Tunnel } from './tunnel.ts';
 import { writtenPath } from './written-path.ts';
 
@@ -176,7 +176,7 @@ export class RelayResponder {
       const via = this.#relay.viaOf(viaOf(request));
       const found = await this.#wayOf(request, reply, path, upstream, client);
       if (found.way === 'here') {
-        if (found.served !== undefined) reply.headers(saidOf(found.served, via));
+        if (found.served !== undefined) reply.headers(asCopy(found.served, via));
         if (found.isLive === true && !request.raw.socket.destroyed) {
           reply.raw.once('close', this.#relay.watch(path, viaOf(request)));
         }
@@ -185,7 +185,7 @@ export class RelayResponder {
       if (found.way === 'kept') {
         await this.#kept.send(request, reply, path, { ...found, via, upstream }, client.signal);
       } else if (found.way === 'joined') {
-        reply.headers(saidOf(found.served, via));
+        reply.headers(asCopy(found.served, via));
         await sendJoined(this.#core, request, reply, path, found, client.signal);
       } else if (found.way === 'given') {
         this.#tunnel.give(request, reply, found.answer.release(), {
@@ -228,7 +228,10 @@ export class RelayResponder {
       waitMs: this.#waitOf(request),
       silenceMs: SILENCE_MS,
     });
-    if (!isRead(request)) this.#relay.changed(path);
+    if (isRead(request)) return;
+    this.#relay.changed(path);
+    // The connection is the append's own.
+    if (isHandshake(request)) request.raw.socket.once('close', () => this.#relay.changed(path));
   }
 
   /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
@@ -394,11 +397,6 @@ export class RelayResponder {
     if (place === undefined || kind !== 'ours') return true;
     return this.#relay.has(path, served, place.position, place.generation);
   }
-}
-
-/** What is said of what is a copy of a file of a server of ours. */
-function saidOf({ cacheStatus }: Served, via: string): Record<string, string> {
-  return cacheStatus === '' ? {} : { via, 'cache-status': cacheStatusOf([], cacheStatus) };
 }
 
 function isRead(request: FastifyRequest): boolean {

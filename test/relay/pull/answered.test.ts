@@ -59,8 +59,8 @@ test('an answer of which a part was appended is not given to who has asked first
     },
   );
   expect(await fetchAnswer(fetching, undefined, false)).toMatchObject({ kind: 'bypass' });
-  expect(fetching.takeOffered('read')).toBeUndefined();
   await fetching.lease?.end('shutdown');
+  expect(fetching.takeOffered('read')).toBeUndefined();
 });
 
 test('a copy that another program changes while it is opened is fetched anew', async () => {
