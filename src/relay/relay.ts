@@ -34,7 +34,7 @@ import {
 import { Hops } from './upstream/hops.ts';
 import { Upstream, type UpstreamKind } from './upstream/upstream.ts';
 import type { UpstreamOption } from './upstream-option.ts';
-import { FAILED_MS, UNKNOWN } from './verdict.ts';
+import { FAILED_MS, OWN, UNKNOWN, type Verdict } from './verdict.ts';
 import { WaitingPaths } from './waiters.ts';
 
 /** For so long it is waited whether what is here still holds, when it may be served anyway. */
@@ -134,8 +134,8 @@ export class Relay {
       const phase = running?.state.phase ?? 'asking';
       // What it finds out is old; who follows gets what comes.
       if (running?.isOutdated === true && !(follows === true && phase === 'storing')) return undefined;
-      const isAsking = phase === 'asking';
-      if (isAsking && (await this.#isServedStale(path, via))) return readinessOf(STALE);
+      const stale = phase === 'asking' ? await this.#stale(path, via) : undefined;
+      if (stale !== undefined) return readinessOf(stale);
       const readiness = await this.#readyBy(path, asker, via);
       // That may have taken long.
       this.#kept.read(path);
@@ -150,7 +150,7 @@ export class Relay {
     const running = this.#pulls.get(path.key);
     // What has begun to go meanwhile is not to be taken for what is here.
     if (running === undefined && this.#kept.dropping(path) !== undefined) return 'again';
-    const pull = running ?? this.#begin(path, via, asker.revalidates === true);
+    const pull = running ?? this.#begin(path, via, asker);
     if (running !== undefined) await this.#join(running, asker);
     this.#idle.read(pull);
     const state = await this.#stateOf(pull, asker);
@@ -176,6 +176,7 @@ export class Relay {
       return readinessOf(verdict);
     }
     if (holdsFor(verdict, pull.via, asker, via)) return readinessOf(verdict, collapsed(verdict));
+    if (asker.looksOnly === true && verdict.kind === 'unknown') return undefined;
     await abortable(pull.over, signal);
     // It was stopped because this one may be gone.
     if (asker.left?.aborted === true && pull.stopReason !== undefined) throw pull.stopReason;
@@ -207,21 +208,23 @@ export class Relay {
   }
 
   /**
-   * Whether what is here is served at once: the server there has not answered the last time. It is looked at behind,
-   * now and then.
+   * What is here, if it is served at once: the server there has not answered the last time. It is looked at behind, now
+   * and then.
    */
-  async #isServedStale(path: ResourcePath, via: string): Promise<boolean> {
+  async #stale(path: ResourcePath, via: string): Promise<Verdict | undefined> {
     const upstream = this.upstreamOf(path) as Upstream;
     const { reachability } = upstream;
-    if (!reachability.isDoubted) return false;
-    if (!mayServeStale(await this.#kept.at(path).look(), upstream.urlOf(path))) return false;
-    if (!reachability.isAway && this.#mayBegin(path)) this.#begin(path, via, false);
-    return true;
+    if (!reachability.isDoubted) return undefined;
+    const here = await this.#kept.at(path).look();
+    if (!mayServeStale(here, upstream.urlOf(path))) return undefined;
+    if (here === 'own') return OWN;
+    if (!reachability.isAway && this.#mayBegin(path)) this.#begin(path, via);
+    return STALE;
   }
 
   /**
-   * As {@link ready}, of what is here, as far as that went, or under way already; undefined of anything else: nothing
-   * is fetched from its beginning for that.
+   * As {@link ready}, of what is here, if that still holds, or under way already; undefined of anything else: nothing
+   * is fetched for that.
    */
   async readyIfHere(path: ResourcePath, asker: Omit<Asker, 'asksTo'>): Promise<Served | undefined> {
     const pull = this.#pulls.get(path.key);
@@ -229,7 +232,7 @@ export class Relay {
     if (pull?.state.phase === 'storing') return servedPart(pull.part, false);
     const copied = await this.#kept.at(path).look();
     const hasEnded = copied === 'own' || (typeof copied === 'object' && copied.outcome !== undefined);
-    const readiness = hasEnded ? await this.ready(path, asker) : undefined;
+    const readiness = hasEnded ? await this.ready(path, { ...asker, looksOnly: true }) : undefined;
     return isServed(readiness) ? readiness : undefined;
   }
 
@@ -272,16 +275,22 @@ export class Relay {
   /**
    * What the server is from which a path comes; undefined when its answers do not tell.
    *
+   * @param authorization what the user says of himself, if it is told that when something asks who comes
    * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be found out
    */
-  async kindOf(path: ResourcePath, { via, signal }: Asker): Promise<UpstreamKind | undefined> {
+  async kindOf(
+    path: ResourcePath,
+    { via, signal }: Asker,
+    authorization?: string,
+  ): Promise<UpstreamKind | undefined> {
     const upstream = this.upstreamOf(path) as Upstream;
     const headers = { via: this.viaOf(via) };
     await this.#recall(upstream, signal);
     // An error of a path may be that of any server; what is at the top has an answer.
     for (const asked of [path, path.upTo(upstream.depth)]) {
       if (upstream.kind !== undefined) return upstream.kind;
-      upstream.kind = await kindByAnswer(new Fetching(asked, upstream, headers, this.#pullOptions), signal);
+      const fetching = new Fetching(asked, upstream, headers, this.#pullOptions);
+      upstream.kind = await kindByAnswer(fetching, signal, authorization);
     }
     return upstream.kind;
   }
@@ -354,12 +363,13 @@ export class Relay {
    * @throws {StorageBusyError} when there are too many
    * @throws {ServerClosingError}
    */
-  #begin(path: ResourcePath, via: string, revalidates: boolean): Pull {
+  #begin(path: ResourcePath, via: string, asker: Pick<Asker, 'revalidates' | 'looksOnly'> = {}): Pull {
     if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
     if (this.#isFull) throw new StorageBusyError('too much is being fetched already');
     const upstream = this.upstreamOf(path) as Upstream;
     const waiters = this.#waiting.at(path);
-    const pull = new Pull({ path, upstream, via, revalidates, waiters }, this.#pullOptions);
+    const { revalidates = false, looksOnly = false } = asker;
+    const pull = new Pull({ path, upstream, via, revalidates, looksOnly, waiters }, this.#pullOptions);
     this.#pulls.set(path.key, pull);
     this.#startSweep();
     void pull.over.then(() => this.#isOver(pull));
@@ -381,7 +391,7 @@ export class Relay {
     const { path, via } = pull;
     const begin = () => {
       if (this.#isClosed || this.isFetching(path) || this.#waiting.letGo(path)) return;
-      if (this.#mayBegin(path)) this.#begin(path, via, false);
+      if (this.#mayBegin(path)) this.#begin(path, via);
       else this.#beginAnew(pull);
     };
     setTimeout(begin, FAILED_MS).unref();
@@ -415,7 +425,7 @@ export class Relay {
       const { path, via } = live;
       if (!this.#mayBegin(path)) continue;
       if (this.#known.get(path, { waitMs: 0 }, via) !== undefined) continue;
-      const pull = this.#begin(path, via, false);
+      const pull = this.#begin(path, via);
       void pull.over.then(() => live.looked(pull.hasBegun));
     }
   }

@@ -45,6 +45,8 @@ export type Verdict = (
       /** It can be read from here. */
       kind: 'stored';
       use: CacheUse;
+      /** Whether it is a file of this server's own, which does not come from anywhere. */
+      isOwn?: boolean;
     }
   /**
    * It is not kept here: requests are passed on. Who has asked first to follow it is told the refusal, if there is one.
@@ -64,6 +66,9 @@ export const UNKNOWN: Verdict = { kind: 'unknown', forMs: 0 };
 export function stored(use: CacheUse, forMs = CHECKED_MS): Verdict {
   return { kind: 'stored', use, forMs };
 }
+
+/** It is a file of this server's own. */
+export const OWN: Verdict = { kind: 'stored', use: 'hit', isOwn: true, forMs: CHECKED_MS };
 
 /** It is not to be stored. */
 export function unstored(why: string): Verdict {

@@ -11,6 +11,7 @@ import {
   refused,
   stored,
   TOO_LONG,
+  UNKNOWN,
   unstored,
   type Verdict,
 } from '../verdict.ts';
@@ -145,6 +146,7 @@ class FetchedAnswer {
       return this.#keep(answer, next, kept.copied, { skipped: kept.copied.size });
     }
     const missing = missingBy(status);
+    if (fetching.looksOnly && missing === undefined && typeof next !== 'string') return UNKNOWN;
     // What is here is not what is there.
     if (this.#here !== undefined && (missing !== undefined || typeof next !== 'string'))
       await fetching.copy.drop();

@@ -11,6 +11,9 @@ import type { Fetching } from './fetching.ts';
 /** Status of an answer of a relay to which its own request has come back. */
 export const LOOP_STATUS = 508;
 
+/** Status of an answer with a challenge, which only that answer has. */
+export const UNAUTHORIZED = 401;
+
 /**
  * Sends a request to follow, which means nothing to servers that are none of ours.
  *
@@ -52,25 +55,35 @@ export async function comesBack(fetching: Fetching): Promise<boolean> {
  * Finds out what a server is, by a request to follow; undefined when its answer does not tell: it may be that of
  * something in front of it.
  *
+ * @param authorization what a user says of himself, which is told when something asks who comes: a server of ours may
+ *   be behind that
  * @throws {UpstreamError} {@link UpstreamTimeoutError} when it cannot be reached
  */
 export async function kindByAnswer(
   fetching: Fetching,
   signal: AbortSignal,
+  authorization?: string,
 ): Promise<UpstreamKind | undefined> {
   const abort = () => fetching.abort(signal.reason);
   signal.addEventListener('abort', abort, { once: true });
   if (signal.aborted) abort();
   try {
     const answer = await ask(fetching);
-    try {
-      if (await isOfOurs(answer)) return 'ours';
-      return answer.isOk ? 'foreign' : undefined;
-    } finally {
-      answer.cancel();
-    }
+    const kind = await kindIn(answer);
+    if (answer.status !== UNAUTHORIZED || authorization === undefined) return kind;
+    return kind ?? (await kindIn(await ask(fetching, { authorization })));
   } finally {
     signal.removeEventListener('abort', abort);
+  }
+}
+
+/** What a server is that has answered so, which is let go. */
+async function kindIn(answer: OpenAnswer): Promise<UpstreamKind | undefined> {
+  try {
+    if (await isOfOurs(answer)) return 'ours';
+    return answer.isOk ? 'foreign' : undefined;
+  } finally {
+    answer.cancel();
   }
 }
 

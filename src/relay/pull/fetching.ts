@@ -89,6 +89,8 @@ export class Fetching implements LeaseHolder {
   readonly progress = new PullProgress();
   /** Whether the server there keeps the file for those who come back. */
   isHeld = false;
+  /** Whether it is looked only whether what is here still holds: no bytes are fetched. */
+  looksOnly = false;
   readonly #aborter = new AbortController();
   #source: Source | undefined;
   #lease: Lease | undefined;

@@ -11,7 +11,7 @@ import {
 import type { Outcome } from '../../wire/protocol.ts';
 import type { Copied } from '../copies/local-copy.ts';
 import { outcomeOf } from '../upstream/upstream-end.ts';
-import { refused, stored, TOO_LONG, unstored, type Verdict } from '../verdict.ts';
+import { refused, stored, TOO_LONG, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
 import type { Fetching } from './fetching.ts';
 
 /**
@@ -112,6 +112,7 @@ class FollowedFile {
     if (here !== undefined && size !== undefined && size < here.size) throw isOther();
     if (tail !== undefined) await this.#assertSame(tail);
     const isNews = here === undefined || live === true || size !== here.size;
+    if (isNews && fetching.looksOnly) return UNKNOWN;
     if (!isNews) {
       stream.resume();
       const outcome = await ended;

@@ -14,7 +14,7 @@ import type { Asker } from '../readiness.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 import { isOfTheWay } from '../upstream/reachability.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { FAILED_MS, failed, stored, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
+import { FAILED_MS, failed, OWN, stored, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
 import type { Waiters } from '../waiters.ts';
 import { fetchAnswer } from './answered.ts';
 import { Fetching, type Part, type PullOptions } from './fetching.ts';
@@ -37,6 +37,8 @@ export interface PullRequest {
   via: string;
   /** Whether what is fresh is looked at, too. */
   revalidates: boolean;
+  /** Whether it is looked only whether what is here still holds. */
+  looksOnly: boolean;
   waiters: Waiters;
 }
 
@@ -58,13 +60,15 @@ export class Pull {
   #isOutdated = false;
   #isInvalidated = false;
 
-  constructor({ path, upstream, via, revalidates, waiters }: PullRequest, options: PullOptions) {
+  constructor(request: PullRequest, options: PullOptions) {
+    const { path, upstream, via, revalidates, looksOnly, waiters } = request;
     this.path = path;
     this.upstream = upstream;
     this.via = via;
     this.#revalidates = revalidates;
     this.#waiters = waiters;
     this.#fetching = new Fetching(path, upstream, { via }, options);
+    this.#fetching.looksOnly = looksOnly;
     this.over = this.#run();
   }
 
@@ -211,8 +215,9 @@ export class Pull {
     const { held } = fetching.options;
     for (let attempts = 1; ; ) {
       const here = await this.#look();
-      if (here === 'own') return stored('hit');
+      if (here === 'own') return OWN;
       if (here === 'occupied') return unstored(NO_PLACE);
+      if (fetching.looksOnly && here?.outcome === undefined) return UNKNOWN;
       try {
         return await this.#fetch(here);
       } catch (error) {

@@ -117,8 +117,17 @@ export function foreign(
     ...own,
     // Each of them holds.
     ...(policy !== undefined && { [POLICY]: [own[POLICY], policy].flat().filter(isText).join(', ') }),
-    'cache-status': [caches, `httpfstream; ${cacheStatus}`].flat().filter(isText).join(', '),
+    'cache-status': cacheStatusOf([caches].flat(), cacheStatus),
   };
+}
+
+/**
+ * How this server and those before it have answered (RFC 9211).
+ *
+ * @param before what they have said
+ */
+export function cacheStatusOf(before: readonly (string | undefined)[], cacheStatus: string): string {
+  return [...before, `httpfstream; ${cacheStatus}`].filter(isText).join(', ');
 }
 
 /** On what an answer depends: on what it says itself, and on what was said here before (CORS). */
