@@ -2,6 +2,7 @@
 
 export type { Durability } from './core/log/local-log.ts';
 export type { UpstreamSettings } from './relay/upstream-option.ts';
+export type { Access, Right, Subject } from './rights/access.ts';
 export { httpfstream } from './server/plugin.ts';
 export type { HttpfstreamOptions } from './server/settings.ts';
 export {
@@ -21,6 +22,7 @@ export {
   InvalidRootError,
   LengthRequiredError,
   MethodNotAllowedError,
+  NoRightError,
   OutcomeUnknownError,
   PathConflictError,
   PayloadTooLargeError,
@@ -43,6 +45,7 @@ export {
   StreamConflictError,
   StreamGoneError,
   StreamTruncatedError,
+  UnauthorizedError,
   UnknownHostError,
   UnsupportedEncodingError,
   UnsupportedTransferError,

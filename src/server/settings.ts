@@ -1,5 +1,6 @@
 import type { Durability } from '../core/log/local-log.ts';
 import { parseUpstream, type UpstreamOption, type UpstreamSettings } from '../relay/upstream-option.ts';
+import type { Access } from '../rights/access.ts';
 
 /** Options of the Fastify plugin, beside Fastify's own `prefix`. */
 export interface HttpfstreamOptions {
@@ -60,6 +61,8 @@ export interface HttpfstreamOptions {
   upstreamKeep?: boolean;
   /** Whether `index.html` takes the place of a directory's listing. Default false. */
   index?: boolean;
+  /** Decides who may do what. Default: everybody may do everything. */
+  access?: Access;
   /**
    * How long a closing server waits for its clients before it cuts them, in
    * milliseconds: once for appenders, once for followers. Default 2,000.
@@ -77,8 +80,9 @@ const MODE_BITS = 0o777;
 const OWNER_BITS = 0o600;
 
 /** The options with every default filled in. */
-export type Settings = Required<Omit<HttpfstreamOptions, 'upstreams'>> & {
+export type Settings = Required<Omit<HttpfstreamOptions, 'upstreams' | 'access'>> & {
   upstreams: readonly UpstreamOption[];
+  access: Access | undefined;
 };
 
 /**
@@ -102,6 +106,7 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     upstreamKeepBytes: options.upstreamKeepBytes ?? Number.MAX_SAFE_INTEGER,
     upstreamKeep: options.upstreamKeep ?? false,
     index: options.index ?? false,
+    access: options.access,
     closeTimeoutMs: options.closeTimeoutMs ?? 2000,
   };
   if (settings.durability !== 'os' && settings.durability !== 'disk') {

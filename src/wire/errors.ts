@@ -36,6 +36,16 @@ export class ForeignOriginError extends HttpfstreamError {
   readonly code = 'HFS_FOREIGN_ORIGIN';
 }
 
+/** Who asks has not said who that is, or brings a credential that does not count: unknown, malformed or expired. */
+export class UnauthorizedError extends HttpfstreamError {
+  readonly code = 'HFS_UNAUTHORIZED';
+}
+
+/** Who asks is known, and has no right to that. */
+export class NoRightError extends HttpfstreamError {
+  readonly code = 'HFS_NO_RIGHT';
+}
+
 /** The path must not be written: it is reserved, or leads out of the root. */
 export class ForbiddenPathError extends HttpfstreamError {
   readonly code = 'HFS_FORBIDDEN_PATH';
@@ -228,6 +238,11 @@ export class OutcomeUnknownError extends HttpfstreamError {
 /** The storage root cannot be used; see `cause`. */
 export class InvalidRootError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_ROOT';
+}
+
+/** The file that says who may do what is malformed, or others may read it. */
+export class InvalidAuthFileError extends HttpfstreamError {
+  readonly code = 'HFS_INVALID_AUTH_FILE';
 }
 
 /** A peer violated the WebSocket framing rules (RFC 6455); `closeCode` is the answer to that. */

@@ -172,6 +172,10 @@ export const CloseCode = {
   interrupted: 1011,
   /** The server shuts down and will be back. */
   serviceRestart: 1012,
+  /** The client's credential has expired: it may come back with a new one. */
+  unauthorized: 3000,
+  /** The client's right was taken away. */
+  forbidden: 3003,
 } as const;
 
 /**
