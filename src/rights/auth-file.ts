@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import { Ajv, type ErrorObject } from 'ajv';
 import type { ParseError } from 'jsonc-parser';
 import { InvalidAuthFileError } from '../wire/errors.ts';
-import { parsePattern } from './path-pattern.ts';
+import { mistakeInPattern } from './path-pattern.ts';
 import { RIGHTS, type Rule } from './rules.ts';
 
 /** A token, as the file has it. */
@@ -137,11 +137,8 @@ function mistakeInRules(rules: readonly Rule[], path: Mistake['path']): Mistake 
       return { path: [...path, i], message: 'must have paths: only admin has none' };
     }
     for (const [j, pattern] of (paths ?? []).entries()) {
-      try {
-        parsePattern(pattern);
-      } catch (error) {
-        return { path: [...path, i, 'paths', j], message: (error as TypeError).message };
-      }
+      const message = mistakeInPattern(pattern);
+      if (message !== undefined) return { path: [...path, i, 'paths', j], message };
     }
   }
   return undefined;

@@ -16,25 +16,34 @@ const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/;
  * Splits a pattern into names. `*` stands for any run of characters in a name, `**` as a whole name for any number of
  * names; everything else is meant literally, percent signs, too.
  *
- * @throws {TypeError} that says what is wrong with it
+ * @throws {TypeError} when it is none: {@link mistakeInPattern}
  */
 export function parsePattern(text: string): readonly string[] {
-  if (!text.startsWith('/')) throw new TypeError('must begin with /');
-  if (CONTROL_CHARACTER.test(text)) throw new TypeError('must not have control characters');
-  const names = text === '/' ? [] : text.slice(1).split('/');
+  const mistake = mistakeInPattern(text);
+  if (mistake !== undefined) throw new TypeError(`the pattern ${mistake}`);
+  return namesIn(text);
+}
+
+/** What is wrong with a pattern: what it must be, or must not; undefined when it is one. */
+export function mistakeInPattern(text: string): string | undefined {
+  if (!text.startsWith('/')) return 'must begin with /';
+  if (CONTROL_CHARACTER.test(text)) return 'must not have control characters';
+  const names = namesIn(text);
   if (names.at(-1) === '') {
-    throw new TypeError('must not end with /: the directory itself is without it, all below it is /**');
+    return 'must not end with /: the directory itself is without it, all below it is /**';
   }
-  for (const name of names) {
-    if (name === '' || name === '.' || name === '..') {
-      throw new TypeError("must not have empty names, '.' or '..'");
-    }
-    if (name !== DEEP && name.includes(DEEP)) throw new TypeError("must have '**' only as a whole name");
+  if (names.some((name) => name === '' || name === '.' || name === '..')) {
+    return "must not have empty names, '.' or '..'";
   }
-  if (names.filter((name) => name === DEEP).length > MAX_DEEP) {
-    throw new TypeError(`must have '**' at most ${MAX_DEEP} times`);
+  if (names.some((name) => name !== DEEP && name.includes(DEEP))) {
+    return "must have '**' only as a whole name";
   }
-  return names;
+  const isTooDeep = names.filter((name) => name === DEEP).length > MAX_DEEP;
+  return isTooDeep ? `must have '**' at most ${MAX_DEEP} times` : undefined;
+}
+
+function namesIn(text: string): string[] {
+  return text === '/' ? [] : text.slice(1).split('/');
 }
 
 /** What patterns have in common up to some name. */

@@ -36,6 +36,7 @@ export class Rules {
 
   allow(right: Right, path: ResourcePath): boolean {
     if (right === 'admin') return this.#isAdmin;
-    return this.#tree.some(path, right === 'list', GRANTS[right]);
+    const isDirectory = right === 'list' || path.trailingSlash || path.isRoot;
+    return this.#tree.some(path, isDirectory, GRANTS[right]);
   }
 }

@@ -36,14 +36,14 @@ export class ForeignOriginError extends HttpfstreamError {
   readonly code = 'HFS_FOREIGN_ORIGIN';
 }
 
-/** Who asks has not said who that is, or brings a credential that does not count: unknown, malformed or expired. */
+/** What is asked for needs a credential, and there is none, or one that does not count (any more). */
 export class UnauthorizedError extends HttpfstreamError {
   readonly code = 'HFS_UNAUTHORIZED';
 }
 
-/** Who asks is known, and has no right to that. */
-export class NoRightError extends HttpfstreamError {
-  readonly code = 'HFS_NO_RIGHT';
+/** The credential does not give the right to what is asked for. */
+export class ForbiddenRightError extends HttpfstreamError {
+  readonly code = 'HFS_FORBIDDEN_RIGHT';
 }
 
 /** The path must not be written: it is reserved, or leads out of the root. */
@@ -243,6 +243,11 @@ export class InvalidRootError extends HttpfstreamError {
 /** The file that says who may do what is malformed, or others may read it. */
 export class InvalidAuthFileError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_AUTH_FILE';
+}
+
+/** Somebody else is editing the file that says who may do what. */
+export class AuthFileBusyError extends HttpfstreamError {
+  readonly code = 'HFS_AUTH_FILE_BUSY';
 }
 
 /** A peer violated the WebSocket framing rules (RFC 6455); `closeCode` is the answer to that. */

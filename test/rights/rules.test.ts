@@ -30,10 +30,14 @@ describe('rules', () => {
     expect(allowed(new Rules(rules.toReversed()), '/a/b')).toEqual(['follow', 'append', 'delete']);
   });
 
-  test('for all below a directory let it be listed, and do not name a file in its place', () => {
-    const rules = new Rules([{ rights: ['follow', 'append', 'list', 'delete'], paths: ['/a/**'] }]);
+  test('for all below a directory are for it, too, and not for a file in its place', () => {
+    const rules = new Rules([{ rights: ['append', 'list'], paths: ['/a/**'] }]);
     expect(allowed(rules, '/a')).toEqual(['list']);
-    expect(allowed(rules, '/a/')).toEqual(['list']);
+    expect(allowed(rules, '/a/')).toEqual(['append', 'list']);
+    expect(allowed(new Rules([{ rights: ['append', 'list'], paths: ['/**'] }]), '/')).toEqual([
+      'append',
+      'list',
+    ]);
   });
 
   test('for the server itself have no path', () => {
