@@ -42,3 +42,4 @@ export type {
   RetryOptions,
   StreamOptions,
 } from './stream-options.ts';
+export type { StreamToken } from './token.ts';

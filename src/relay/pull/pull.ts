@@ -5,7 +5,6 @@ import {
   ResourceNotFoundError,
   ServerClosingError,
   StorageFullError,
-  UnexpectedStatusError,
   UpstreamError,
   UpstreamTimeoutError,
 } from '../../wire/errors.ts';
@@ -22,7 +21,7 @@ import { Fetching, type Part, type PullOptions } from './fetching.ts';
 import { followFile } from './followed.ts';
 import type { Overflow } from './overflow.ts';
 import type { PullState } from './pull-state.ts';
-import { refusalIn, statusVerdict } from './refusal.ts';
+import { followVerdict } from './refusal.ts';
 
 /** Why what has no place here is not kept. */
 const NO_PLACE = 'something else has its place';
@@ -251,9 +250,7 @@ export class Pull {
     if (isNoPlace(error)) return unstored(NO_PLACE);
     const isAway = error instanceof UpstreamError || error instanceof UpstreamTimeoutError;
     if (isAway && mayServeStale(here, this.#fetching.url)) return stored('fwd=stale', FAILED_MS);
-    return error instanceof UnexpectedStatusError
-      ? statusVerdict(error.status, here, refusalIn(error))
-      : undefined;
+    return followVerdict(error, here);
   }
 }
 
