@@ -62,6 +62,7 @@ export class Transfer {
   constructor(readable: Readable, url: string, options: TransferOptions) {
     const {
       headers,
+      token,
       expect,
       stallTimeoutMs,
       tee,
@@ -78,6 +79,7 @@ export class Transfer {
     const reconnectLog = new ReconnectLog(log);
     this.#writable = openAppend(url, {
       headers,
+      token,
       stallTimeoutMs,
       ...(expect !== undefined && { expect }),
       ...(status !== undefined && { status }),
