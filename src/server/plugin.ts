@@ -23,6 +23,7 @@ import { assertParameters } from './request/query-parameters.ts';
 import { assertLength, assertNoBody } from './request/request-body.ts';
 import { resourceOf } from './request/request-target.ts';
 import { isBelow } from './request/target.ts';
+import { permitToWrite } from './rights/permits.ts';
 import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
 import { registerWebSockets, WebSocketUpgrades } from './websocket/upgrades.ts';
 
@@ -181,7 +182,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     assertParameters(request);
     const path = resourceAt(request);
     if (await relay?.send(request, reply, path)) return reply;
-    await assertWriteConditions(request, path, core.resources);
+    await assertWriteConditions(request, permitToWrite(request, path), core.resources);
     return answerHere(request, reply, path);
   }
 

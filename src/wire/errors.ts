@@ -36,6 +36,16 @@ export class ForeignOriginError extends HttpfstreamError {
   readonly code = 'HFS_FOREIGN_ORIGIN';
 }
 
+/** What is asked for needs a credential, and there is none, or one that does not count (any more). */
+export class UnauthorizedError extends HttpfstreamError {
+  readonly code = 'HFS_UNAUTHORIZED';
+}
+
+/** The credential does not give the right to what is asked for. */
+export class ForbiddenRightError extends HttpfstreamError {
+  readonly code = 'HFS_FORBIDDEN_RIGHT';
+}
+
 /** The path must not be written: it is reserved, or leads out of the root. */
 export class ForbiddenPathError extends HttpfstreamError {
   readonly code = 'HFS_FORBIDDEN_PATH';

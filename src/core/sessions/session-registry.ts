@@ -10,6 +10,7 @@ import {
   ServerClosingError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Permit } from '../permit.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
 import type { Resource } from '../resource.ts';
@@ -103,19 +104,20 @@ export class SessionRegistry implements SessionHost {
    * @throws what {@link Resources.openAppend} throws
    */
   async open(
-    path: ResourcePath,
+    permit: Permit<'append'>,
     request: AppendRequest,
     holder: LeaseHolder,
     make?: () => Promise<void>,
   ): Promise<Lease> {
     this.#refuseWhenClosing();
+    const { path } = permit;
     const { session = '' } = request;
     this.#returning.set(session, (this.#returning.get(session) ?? 0) + 1);
     try {
       // From before the file is made, so that whoever finds it can wait until there is a session.
       const lease = await this.#openings.run(path.key, async () => {
         await make?.();
-        return this.#open(path, request, holder);
+        return this.#open(permit, request, holder);
       });
       this.#arrivals.notify(path);
       return lease;
@@ -196,17 +198,17 @@ export class SessionRegistry implements SessionHost {
     if (this.#closing) throw new ServerClosingError('the server is shutting down');
   }
 
-  async #open(path: ResourcePath, request: AppendRequest, holder: LeaseHolder): Promise<Lease> {
+  async #open(permit: Permit<'append'>, request: AppendRequest, holder: LeaseHolder): Promise<Lease> {
     // Those that have ended keep their files open until they are synced.
     await this.#context.log.syncer.waitForCapacity();
-    const file = await this.#openFile(path, request);
+    const file = await this.#openFile(permit, request);
     const { fingerprint } = file.stat;
     return this.#files.run(fingerprint, async () => {
       try {
         const running = await this.#running(file, request);
         // One that has just begun has to be held by somebody, who is notified that the server closes.
         if (running !== undefined) this.#refuseWhenClosing();
-        const session = running ?? (await this.#begin(path, file, request));
+        const session = running ?? (await this.#begin(permit.path, file, request));
         session.attach(holder, request);
         return new Lease(session);
       } finally {
@@ -216,11 +218,11 @@ export class SessionRegistry implements SessionHost {
   }
 
   /** A file is made only for a session that may begin at 0. */
-  async #openFile(path: ResourcePath, { expect = 0, generation }: AppendRequest): Promise<AppendFile> {
+  async #openFile(permit: Permit<'append'>, { expect = 0, generation }: AppendRequest): Promise<AppendFile> {
     let file: AppendFile;
     try {
       const create = expect === 0 && generation === undefined;
-      file = await this.#resources.openAppend(path, { create });
+      file = await this.#resources.openAppend(permit, { create });
     } catch (error) {
       if (error instanceof ResourceNotFoundError && generation === undefined) assertStart(0, expect);
       throw asGone(error, generation);

@@ -24,6 +24,7 @@ import type { Range } from '../response/file-body.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
 import { LastModified } from '../response/last-modified.ts';
 import { sendStream } from '../response/send-bytes.ts';
+import { admissionOf } from '../rights/admission.ts';
 import { askerOf, Client, viaOf } from './client.ts';
 import { ForkedFrom } from './forked-from.ts';
 import { joinPart, partOfComing } from './joined-part.ts';
@@ -365,7 +366,13 @@ export class RelayResponder {
     signal: AbortSignal,
   ): Promise<void> {
     const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
-    const { body, reader } = await joinPart(this.#core, path, served, wanted, signal);
+    const { body, reader } = await joinPart(
+      this.#core,
+      admissionOf(request).require('follow', path),
+      served,
+      wanted,
+      signal,
+    );
     const { feed, outcome } = reader;
     const nowMs = Date.now();
     const type = feed.type ?? contentTypeOf(path.segments.at(-1) ?? '', feed.file, feed.committed);

@@ -60,6 +60,11 @@ export function assertNotReserved({ segments }: ResourcePath): void {
   throw new ForbiddenPathError('the path is reserved for subscriptions, which this server does not have');
 }
 
+/** Whether the body of a request is a form. */
+export function isMultipart({ headers }: FastifyRequest): boolean {
+  return /^multipart\/form-data\s*(;|$)/i.test(headers['content-type'] ?? '');
+}
+
 /** Whether the request asks for a WebSocket, with the one method that can. */
 export function isHandshake({ method, raw }: FastifyRequest): boolean {
   return method === 'GET' && asksForWebSocket(raw);
