@@ -30,11 +30,16 @@ export class Permit<U extends Use = Use> {
     return this.#subject;
   }
 
+  /** What has to be allowed: a right, and the name of a file or a directory. */
+  static asked(use: Use, path: ResourcePath): { right: Right; named: ResourcePath } {
+    const isForDirectory = use === 'list' || use === 'form';
+    return { right: rightFor(use), named: isForDirectory ? path.asDirectory() : path.asFile() };
+  }
+
   /** The permit for what a subject may do; undefined if it may not. */
   static of<U extends Use>(subject: Subject, use: U, path: ResourcePath): Permit<U> | undefined {
-    const isForDirectory = use === 'list' || use === 'form';
-    const named = isForDirectory ? path.asDirectory() : path.asFile();
-    return subject.may(rightFor(use), named) ? new Permit(named, use, subject) : undefined;
+    const { right, named } = Permit.asked(use, path);
+    return subject.may(right, named) ? new Permit(named, use, subject) : undefined;
   }
 
   /**
@@ -60,7 +65,8 @@ export function rightFor(use: Use): Right {
   return use === 'form' ? 'append' : use;
 }
 
-/** What a subject is told that may not do something: the same whether or not anything is there. */
+/**
+ * What a subject is told that may not do something: the same whether or not anything is there. */
 export function refusalOf({ name }: Subject, use: Use): UnauthorizedError | ForbiddenRightError {
   const right = rightFor(use);
   return name === undefined

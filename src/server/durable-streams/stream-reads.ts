@@ -123,6 +123,7 @@ export class StreamReads {
       const form = jsonFormOf(request, resource.state);
       const { body, end, reason } = await firstBytes(live, start, form?.isArray === true, {
         client: ClientSocket.of(request.raw.socket),
+        admission: admissionOf(request),
         timeoutMs: this.#longPollMs,
       });
       if (resource.isGone || reason === 'deleted') throw new ResourceNotFoundError('the stream was deleted');

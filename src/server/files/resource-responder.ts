@@ -14,7 +14,8 @@ import { permitIfToRead } from '../rights/permits.ts';
 import { DirectoryResponder, wantsJson } from './directory-response.ts';
 import { sendFile } from './file-response.ts';
 
-const INDEX_NAME = 'index.html';
+/** The page that takes the place of a listing, if that is wanted. */
+export const INDEX_NAME = 'index.html';
 
 /** Options of {@link ResourceResponder}. */
 export interface ResourceResponderOptions {

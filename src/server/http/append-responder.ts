@@ -122,15 +122,18 @@ export class HttpAppendResponder {
    */
   async #during<T>(
     append: HttpAppend | MultipartAppend,
-    { raw: { socket } }: FastifyRequest,
+    request: FastifyRequest,
     action: () => Promise<T>,
   ): Promise<T> {
+    const { socket } = request.raw;
+    const restore = admissionOf(request).onWithdrawn((withdrawal) => append.withdraw(withdrawal));
     const connection = { shutDown: () => append.shutDown(), terminate: () => void socket.destroy() };
     this.#appends.add(connection);
     try {
       return await action();
     } finally {
       this.#appends.delete(connection);
+      restore();
     }
   }
 }

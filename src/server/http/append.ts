@@ -7,6 +7,7 @@ import type { LeaseHolder } from '../../core/sessions/session.ts';
 import { type HttpfstreamError, ServerClosingError } from '../../wire/errors.ts';
 import type { EndReason } from '../../wire/protocol.ts';
 import type { BodyReader, BodySource } from '../request/request-body.ts';
+import type { Withdrawal } from '../rights/admission.ts';
 
 /** What a client is told of an append that has finished. */
 export interface AppendSummary {
@@ -140,6 +141,11 @@ export class HttpAppend implements LeaseHolder, BodyReader {
 
   deposed(): void {
     this.#finish({ reason: 'deposed' });
+  }
+
+  /** Ends it because its client may not go on: who comes back in time with another credential may. */
+  withdraw({ isExpired, error }: Withdrawal): void {
+    this.#finish({ reason: isExpired ? 'lost' : 'interrupted', error });
   }
 
   /** Ends it because the server closes. */

@@ -79,6 +79,7 @@ export class HttpFollowResponder {
     { status, headers }: Head,
   ): Promise<FastifyReply> {
     const connection = new HttpFollow(request, reply, this.#follows, this.#log);
+    admissionOf(request).onWithdrawn(({ error }) => connection.withdraw(error));
     let reader: Reader | undefined;
     try {
       reader = await this.#follow(connection, permit, wanted, waitMs);

@@ -14,7 +14,7 @@ import { ResourcePath } from '../../wire/resource-path.ts';
 import { problemOf } from '../failure.ts';
 import type { BodyReader, BodySource } from '../request/request-body.ts';
 import { assertNotReserved } from '../request/request-target.ts';
-import { type Admission, admissionOf } from '../rights/admission.ts';
+import { type Admission, admissionOf, type Withdrawal } from '../rights/admission.ts';
 import { type AppendSummary, HttpAppend } from './append.ts';
 import { MultipartPart } from './multipart-part.ts';
 
@@ -161,6 +161,12 @@ export class MultipartAppend implements BodyReader {
     this.#settle();
   }
 
+  /** Ends it because its client may not go on. */
+  withdraw(withdrawal: Withdrawal): void {
+    this.#append?.withdraw(withdrawal);
+    this.failed(withdrawal.error);
+  }
+
   /** Ends it because the server closes. */
   shutDown(): void {
     this.#append?.shutDown();
@@ -198,6 +204,7 @@ export class MultipartAppend implements BodyReader {
       const name = partName(filename);
       const file = ResourcePath.parse(`${this.#directory.path.key}/${name}`);
       assertNotReserved(file);
+      await this.#admission.ask('append', file);
       const append = new HttpAppend(this.#core, this.#admission.require('append', file), this.#log);
       await append.open({});
       this.#append = append;

@@ -11,6 +11,7 @@ import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
 import { allowIdle, ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';
+import type { Withdrawal } from '../rights/admission.ts';
 import type { AppendEnd, Dialect } from './dialects.ts';
 import { Liveness } from './liveness.ts';
 
@@ -177,6 +178,22 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   deposed(): void {
     this.#isDeposed = true;
     this.terminate();
+  }
+
+  /**
+   * Closes a connection whose client may not go on, with what has come by now: who comes back in time with another
+   * credential may.
+   */
+  withdraw({ isExpired, error }: Withdrawal): void {
+    if (this.#websocket === undefined) {
+      this.terminate();
+      return;
+    }
+    if (isExpired) this.#lease?.release();
+    else void this.#lease?.end('interrupted');
+    this.#websocket.close(isExpired ? CloseCode.unauthorized : CloseCode.forbidden, error.message);
+    this.#websocket.resume();
+    ClientSocket.of(this.#socket).cutAfter(CUT_DELAY_MS);
   }
 
   /** Tells the appender to go; what it still sends until it does is appended. */

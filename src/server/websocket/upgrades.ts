@@ -91,6 +91,7 @@ export class WebSocketUpgrades {
     const dialect = dialectOf(request);
     const permit = admissionOf(request).require('append', path);
     const connection = new AppendConnection(this.#core, this.#appends, permit, dialect, request);
+    admissionOf(request).onWithdrawn((withdrawal) => connection.withdraw(withdrawal));
     await connection.open(dialect === v2Dialect ? appendRequestOf(request) : {});
     request[CONNECTION] = connection;
   }
@@ -141,8 +142,10 @@ export class WebSocketUpgrades {
     request[CONNECTION] = connection;
   }
 
-  #newFollow(dialect: Dialect, { raw }: FastifyRequest): FollowConnection {
-    return new FollowConnection(this.#follows, this.#log, dialect, raw.socket);
+  #newFollow(dialect: Dialect, request: FastifyRequest): FollowConnection {
+    const connection = new FollowConnection(this.#follows, this.#log, dialect, request.raw.socket);
+    admissionOf(request).onWithdrawn((withdrawal) => connection.withdraw(withdrawal));
+    return connection;
   }
 
   async #followLater(
