@@ -4,6 +4,7 @@ export type { Durability } from './core/log/local-log.ts';
 export type { UpstreamSettings } from './relay/upstream-option.ts';
 export type { Access, Right, Subject } from './rights/access.ts';
 export { httpfstream } from './server/plugin.ts';
+export type { Authorize } from './server/rights/rights.ts';
 export type { HttpfstreamOptions } from './server/settings.ts';
 export {
   AppendBusyError,

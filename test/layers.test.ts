@@ -11,7 +11,7 @@ const BIOME = path.join(CHECKOUT, 'node_modules/.bin/biome');
 const PROTOCOLS = ['durable-streams', 'files', 'http', 'websocket'].map((name) => `server/${name}`);
 
 /** What they share. */
-const SHARED = ['access', 'json', 'request', 'response'].map((name) => `server/${name}`);
+const SHARED = ['access', 'json', 'request', 'response', 'rights'].map((name) => `server/${name}`);
 
 const COMMANDS = ['append', 'follow', 'server'].map((name) => `cli/${name}`);
 

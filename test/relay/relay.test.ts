@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openAppend } from '../../src/client/index.ts';
 import { Core } from '../../src/core/core.ts';
+import { Permit } from '../../src/core/permit.ts';
 import { Relay, type RelayOptions } from '../../src/relay/relay.ts';
 import { Forwarder } from '../../src/relay/upstream/forward.ts';
 import { parseUpstream } from '../../src/relay/upstream-option.ts';
@@ -74,7 +75,7 @@ describe('a pull', () => {
     await waitForSize(path.join(root, 'f'), 3);
     expect(await relay.ready(F, NOBODY)).toMatchObject({ committed: 3 });
     const sink = new CollectingSink();
-    const reader = await core.followers.follow(F, {}, sink, NOBODY.signal);
+    const reader = await core.followers.follow(Permit.own(F), {}, sink, NOBODY.signal);
     reader.drained();
     await waitFor(() => sink.bytes.toString() === 'one', 'what is here');
     reader.leave();
@@ -115,7 +116,7 @@ describe('a pull', () => {
     const { relay, core } = server;
     const other = ResourcePath.parse('/other');
     await relay.ready(F, NOBODY);
-    const reader = await core.followers.follow(F, {}, new CollectingSink(), NOBODY.signal);
+    const reader = await core.followers.follow(Permit.own(F), {}, new CollectingSink(), NOBODY.signal);
     const refused = () => relay.ready(other, NOBODY).then(String, ({ code }) => code);
     expect(await refused()).toBe('HFS_STORAGE_BUSY');
     reader.leave();
@@ -186,7 +187,7 @@ describe('a pull', () => {
     });
     await relay.ready(F, NOBODY);
     const sink = new CollectingSink();
-    (await core.followers.follow(F, {}, sink, NOBODY.signal)).drained();
+    (await core.followers.follow(Permit.own(F), {}, sink, NOBODY.signal)).drained();
     await waitFor(() => sink.endReason !== undefined, 'the end');
     expect(sink.endReason).toBe('interrupted');
     await expect(relay.ready(F, NOBODY)).rejects.toMatchObject({ code: 'HFS_UPSTREAM_TIMEOUT' });

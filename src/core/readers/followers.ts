@@ -8,6 +8,7 @@ import {
   ServerClosingError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Permit } from '../permit.ts';
 import { asGone, assertGeneration } from '../preconditions.ts';
 import type { FollowRequest } from '../request.ts';
 import type { Resources } from '../resources.ts';
@@ -58,9 +59,15 @@ export class Followers {
    * @throws {ServerClosingError} after `close`, when nobody appends (any more)
    * @throws what {@link Root.openRead} and {@link Resources.committed} throw
    */
-  async follow(path: ResourcePath, request: FollowRequest, sink: Sink, signal: AbortSignal): Promise<Reader> {
+  async follow(
+    permit: Permit<'follow'>,
+    request: FollowRequest,
+    sink: Sink,
+    signal: AbortSignal,
+  ): Promise<Reader> {
+    const { path } = permit;
     try {
-      const found = await this.#resources.openUsed(path).catch(asNothing);
+      const found = await this.#resources.openUsed(permit).catch(asNothing);
       let reader: Reader | undefined;
       try {
         reader = await this.#rotated.followCut(path, request, sink);
@@ -90,8 +97,9 @@ export class Followers {
    *
    * @throws {ServerClosingError} after `close`, when it is not known any more who would come back
    */
-  async withLiveFeed<T>(path: ResourcePath, use: (feed: Feed) => T): Promise<T | undefined> {
-    const file = await this.#resources.openUsed(path);
+  async withLiveFeed<T>(permit: Permit<'follow'>, use: (feed: Feed) => T): Promise<T | undefined> {
+    const { path } = permit;
+    const file = await this.#resources.openUsed(permit);
     try {
       const { fingerprint, kind } = file.stat;
       if (this.live(fingerprint) === undefined && kind === 'file') await this.#sessions.find(path, file);
@@ -109,8 +117,8 @@ export class Followers {
    *
    * @throws what {@link Feeds.openLive} throws
    */
-  openLive(path: ResourcePath): Promise<LiveReads> {
-    return this.#feeds.openLive(path);
+  openLive(permit: Permit<'follow'>): Promise<LiveReads> {
+    return this.#feeds.openLive(permit);
   }
 
   /**

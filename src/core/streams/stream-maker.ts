@@ -112,7 +112,7 @@ export class StreamMaker {
   ): Promise<MadeStream | undefined> {
     const { root, records, store, resources, syncer, isDurable, made } = this.#options;
     const { contentType, fork, copyOf } = request;
-    if (fork?.source.key === path.key) throw new ResourceNotFoundError('the source is not there');
+    if (fork?.source.path.key === path.key) throw new ResourceNotFoundError('the source is not there');
     const file = Buffer.isBuffer(content) ? await root.newFile() : content;
     const { fingerprint, generation } = file.stat;
     let state: StreamState;

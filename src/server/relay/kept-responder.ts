@@ -11,6 +11,8 @@ import type { Range } from '../response/file-body.ts';
 import { LastModified, parseHttpDate } from '../response/last-modified.ts';
 import { sendStream } from '../response/send-bytes.ts';
 import { sendRanges } from '../response/send-ranges.ts';
+import { admissionOf } from '../rights/admission.ts';
+import { permitToRead } from '../rights/permits.ts';
 import { beingReplaced, joinPart } from './joined-part.ts';
 import { FOR_THE_NEXT, foreign, passedOn } from './passed-on.ts';
 import { referencesIn } from './references.ts';
@@ -81,7 +83,7 @@ export class KeptResponder {
     path: ResourcePath,
     { answer, copied }: Kept,
   ): Promise<void> {
-    const file = await this.#core.resources.open(path);
+    const file = await this.#core.resources.open(permitToRead(request, path));
     try {
       if (file.generation !== copied.generation) throw beingReplaced();
       const lastModified = lastModifiedOf(answer);
@@ -109,7 +111,13 @@ export class KeptResponder {
     signal: AbortSignal,
   ): Promise<void> {
     const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
-    const { body } = await joinPart(this.#core, path, { generation, committed, overflow }, wanted, signal);
+    const { body } = await joinPart(
+      this.#core,
+      admissionOf(request).require('follow', path),
+      { generation, committed, overflow },
+      wanted,
+      signal,
+    );
     if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size as number));
     if (wanted !== undefined) reply.header('content-length', wanted.end - wanted.start);
     void sendStream(request, reply, body);

@@ -24,6 +24,8 @@ import type { Range } from '../response/file-body.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
 import { LastModified } from '../response/last-modified.ts';
 import { sendStream } from '../response/send-bytes.ts';
+import { admissionOf } from '../rights/admission.ts';
+import { permitToPass } from '../rights/permits.ts';
 import { askerOf, Client, viaOf } from './client.ts';
 import { ForkedFrom } from './forked-from.ts';
 import { joinPart, partOfComing } from './joined-part.ts';
@@ -170,6 +172,7 @@ export class RelayResponder {
         if (request.method === 'PUT') await this.#forkedFrom.ready(request, askerOf(request, 0, client));
         return false;
       }
+      const permit = permitToPass(request, path);
       const via = this.#relay.viaOf(viaOf(request));
       const found = await this.#wayOf(request, path, upstream, client);
       if (found.way === 'here') {
@@ -184,6 +187,7 @@ export class RelayResponder {
         await this.#join(request, reply, path, found, client.signal);
       } else if (found.way === 'given') {
         this.#tunnel.give(request, reply, found.answer.release(), {
+          permit,
           upstream,
           path,
           via,
@@ -202,7 +206,7 @@ export class RelayResponder {
           ...(authorization !== undefined && { authorization }),
           ...(request.method === 'PUT' && this.#forkedFrom.headersAt(upstream, request)),
         };
-        await this.#pass(request, reply, { upstream, path, via, headers });
+        await this.#pass(request, reply, { permit, upstream, path, via, headers });
       }
       return true;
     } finally {
@@ -365,7 +369,13 @@ export class RelayResponder {
     signal: AbortSignal,
   ): Promise<void> {
     const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
-    const { body, reader } = await joinPart(this.#core, path, served, wanted, signal);
+    const { body, reader } = await joinPart(
+      this.#core,
+      admissionOf(request).require('follow', path),
+      served,
+      wanted,
+      signal,
+    );
     const { feed, outcome } = reader;
     const nowMs = Date.now();
     const type = feed.type ?? contentTypeOf(path.segments.at(-1) ?? '', feed.file, feed.committed);

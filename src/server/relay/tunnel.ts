@@ -1,6 +1,7 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Permit } from '../../core/permit.ts';
 import { answerTo, type Forwarder } from '../../relay/upstream/forward.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
@@ -14,6 +15,7 @@ import { ServerSockets } from '../node/server-sockets.ts';
 import { assertTransferCoding } from '../request/request-body.ts';
 import { isHandshake } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
+import { privacyOf } from '../rights/private-answers.ts';
 import { assertConnection, FOR_THE_NEXT, foreign, framingOf, passedOn } from './passed-on.ts';
 import { referencesIn } from './references.ts';
 import { writtenPath } from './written-path.ts';
@@ -61,6 +63,8 @@ const NOTHING: Buffer = Buffer.alloc(0);
 
 /** What is passed on. */
 export interface Passage {
+  /** Whoever asks may do that here. */
+  permit: Permit;
   upstream: Upstream;
   path: ResourcePath;
   /** The servers through which it has come, this one included. */
@@ -200,9 +204,11 @@ export class Tunnel {
     const isUntilClose =
       coding === undefined && framing['content-length'] === undefined && hasBody(request, response);
     const isLast = request.ws || isUntilClose || isBodyUnderWay(request.raw);
+    const answered = upstream.kind === 'ours' ? headers : foreign(headers, cacheStatus);
     const all = {
       ...reply.getHeaders(),
-      ...(upstream.kind === 'ours' ? headers : foreign(headers, cacheStatus)),
+      ...answered,
+      ...privacyOf(request, answered),
       ...referencesIn(response.headers, { request, upstream, url, prefix: this.#prefix }),
       // Without chunks there are no trailers.
       ...((coding === undefined || isChunked) && framing),

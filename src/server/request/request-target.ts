@@ -6,7 +6,7 @@ import {
   InvalidRequestError,
   UpgradeRequiredError,
 } from '../../wire/errors.ts';
-import { VERB_HEADER, VERB_QUERY, type Verb } from '../../wire/protocol.ts';
+import { SUBPROTOCOL, VERB_HEADER, VERB_QUERY, type Verb } from '../../wire/protocol.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { withoutKey } from '../access/page-paths.ts';
 import { asksForWebSocket } from '../node/request-head.ts';
@@ -58,6 +58,17 @@ export function resourceOf(
 export function assertNotReserved({ segments }: ResourcePath): void {
   if (segments[0] !== SUBSCRIPTIONS_SEGMENT) return;
   throw new ForbiddenPathError('the path is reserved for subscriptions, which this server does not have');
+}
+
+/** Whether a client offers to speak the subprotocol. */
+export function offersSubprotocol({ headers }: FastifyRequest): boolean {
+  const offered = headers['sec-websocket-protocol']?.split(',') ?? [];
+  return offered.some((name) => name.trim() === SUBPROTOCOL);
+}
+
+/** Whether the body of a request is a form. */
+export function isMultipart({ headers }: FastifyRequest): boolean {
+  return /^multipart\/form-data\s*(;|$)/i.test(headers['content-type'] ?? '');
 }
 
 /** Whether the request asks for a WebSocket, with the one method that can. */

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import http, { type IncomingMessage } from 'node:http';
 import Fastify from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { Permit } from '../../../src/core/permit.ts';
 import { Forwarder } from '../../../src/relay/upstream/forward.ts';
 import { Upstream } from '../../../src/relay/upstream/upstream.ts';
 import { parseUpstream } from '../../../src/relay/upstream-option.ts';
@@ -127,7 +128,8 @@ async function startTunnel(url: string, limits: Pick<Passage, 'headTimeoutMs' | 
   onTestFinished(() => forwarder.close());
   app.get('/*', async (request, reply) => {
     const path = ResourcePath.parse(request.url);
-    await tunnel.pass(request, reply, { upstream, path, via: '1.1 x', headers: {}, ...limits });
+    const permit = Permit.own(path);
+    await tunnel.pass(request, reply, { permit, upstream, path, via: '1.1 x', headers: {}, ...limits });
     return reply;
   });
   const server = await listen(app);
