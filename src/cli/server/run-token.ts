@@ -29,6 +29,7 @@ interface Options {
   rights?: readonly Right[];
   paths?: readonly string[];
   expires?: Date;
+  next?: true;
 }
 
 /**
@@ -85,6 +86,7 @@ function commandCalled(name = ''): Command {
             'when it ends: after so many s, m, h, d or w, as 30d, or a date as 2030-01-31T12:00:00Z (default: never)',
           ).argParser(expiresOption),
         )
+        .option('--next', 'add it beside what the name has already, which counts until it expires')
         .addHelpText('after', HELP_OF_ADD);
     case 'list':
       return addAuthOption(command).description(
@@ -92,7 +94,7 @@ function commandCalled(name = ''): Command {
       );
     case 'revoke':
       return addAuthOption(command)
-        .description('Takes a token away: the server ends what it was used for within seconds.')
+        .description('Takes away all tokens of a name: the server ends what it was used for within seconds.')
         .argument('<NAME>', 'its name');
     default:
       return command
@@ -114,13 +116,15 @@ function addAuthOption(command: Command): Command {
 
 async function add(
   name: string,
-  { auth, rights = [], paths, expires }: Options,
+  { auth, rights = [], paths, expires, next }: Options,
   io: CommandIo,
 ): Promise<void> {
   const token = makeToken();
   const rule: Rule = { rights, ...(paths !== undefined && { paths }) };
   await editAuthFile(auth, ({ tokens = [], ...others }) => {
-    if (tokens.some((other) => other.name === name)) throw new Error(`there is a token ${name} already`);
+    if (tokens.some((other) => other.name === name) !== (next === true)) {
+      throw new Error(next ? `there is no token ${name} yet` : `there is a token ${name} already (--next)`);
+    }
     const entry = {
       name,
       hash: hashOfToken(token),

@@ -68,14 +68,23 @@ describe('token add', () => {
     ]);
   });
 
-  test('a name that is taken is refused', async () => {
+  test('a name that is taken is refused, unless it is to have another one', async () => {
     const file = await newFile();
-    await token('add', 'a', '--auth', file, '--rights', 'admin');
-    expect(await token('add', 'a', '--auth', file, '--rights', 'admin')).toEqual({
+    const add = (...others: string[]) => token('add', 'a', '--auth', file, '--rights', 'admin', ...others);
+    expect(await add('--next')).toMatchObject({
+      exit: 1,
+      stderr: 'httpfstream-server token add: there is no token a yet\n',
+    });
+    await add();
+    expect(await add()).toEqual({
       exit: 1,
       stdout: '',
-      stderr: 'httpfstream-server token add: there is a token a already\n',
+      stderr: 'httpfstream-server token add: there is a token a already (--next)\n',
     });
+    expect((await add('--next')).exit).toBe(0);
+    expect((await contentOf(file)).tokens).toMatchObject([{ name: 'a' }, { name: 'a' }]);
+    await token('revoke', 'a', '--auth', file);
+    expect((await contentOf(file)).tokens).toEqual([]);
   });
 });
 
