@@ -83,20 +83,16 @@ class NamePattern<T> {
   readonly #beginning: string;
   readonly #middle: readonly string[];
   readonly #end: string;
-  readonly #minLength: number;
 
   constructor(text: string) {
     const [beginning = '', ...rest] = text.split('*');
     this.#beginning = beginning;
     this.#end = rest.pop() ?? '';
     this.#middle = rest;
-    this.#minLength = text.length - rest.length - 1;
   }
 
   matches(name: string): boolean {
-    if (name.length < this.#minLength || !name.startsWith(this.#beginning) || !name.endsWith(this.#end)) {
-      return false;
-    }
+    if (!name.startsWith(this.#beginning) || !name.endsWith(this.#end)) return false;
     let at = this.#beginning.length;
     for (const piece of this.#middle) {
       const found = name.indexOf(piece, at);
