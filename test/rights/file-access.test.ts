@@ -139,19 +139,20 @@ describe('a file that is changed', () => {
   test.each([
     ['written in place', async (file: string, text: string) => writeFile(file, text)],
     ['replaced', replace],
-    [
-      'made unreadable for others again',
-      async (file: string, text: string) => {
-        await chmod(file, 0o644);
-        await writeFile(file, text);
-        await chmod(file, 0o600);
-      },
-    ],
-  ])('is noticed when it is %s', async (_, change) => {
+  ])('is noticed when it is %s, though it is as long as before', async (_, change) => {
     const token = makeToken();
-    const { access, file } = await open('{}');
+    const { access, file } = await open(document({ ci: { token, rules: [follow('/b/**')] } }));
     await change(file, document({ ci: { token, rules: [follow('/a/**')] } }));
     await waitFor(() => mayFollow(access, token), 'the new rules');
+  });
+
+  test('is noticed when nothing but its mode is', async () => {
+    const { access, file, said } = await open('{}');
+    await chmod(file, 0o644);
+    await waitFor(() => !access.isCurrent, 'the fault to be seen');
+    expect(said).toEqual([expect.stringContaining('nobody but its owner')]);
+    await chmod(file, 0o600);
+    await waitFor(() => access.isCurrent, 'the file to be private again');
   });
 
   test('is noticed where a link changes two levels above, as with a ConfigMap of Kubernetes', async () => {

@@ -43,6 +43,6 @@ describe('rules', () => {
   test('for the server itself have no path', () => {
     expect(allowed(new Rules([{ rights: ['admin'] }]), '/')).toEqual(['admin']);
     expect(allowed(new Rules([{ rights: ['admin', 'follow'], paths: ['/a'] }]), '/')).toEqual(['admin']);
-    expect(allowed(new Rules([{ rights: ['follow'], paths: ['/**'] }]), '/')).toEqual([]);
+    expect(allowed(new Rules([{ rights: ['follow'], paths: ['/*'] }]), '/')).toEqual([]);
   });
 });
