@@ -25,7 +25,7 @@ export class Admissions {
   readonly #bySubject = new Map<Subject, Set<Admission>>();
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
-  #judging: Promise<void> | undefined;
+  #isJudging = false;
   #hasChanged = false;
   #isClosed = false;
 
@@ -61,11 +61,12 @@ export class Admissions {
 
   #changed(): void {
     this.#hasChanged = true;
-    this.#judging ??= this.#judgeAll();
+    if (!this.#isJudging) void this.#judgeAll();
   }
 
   async #judgeAll(): Promise<void> {
     let count = 0;
+    this.#isJudging = true;
     while (this.#hasChanged && !this.#isClosed) {
       this.#hasChanged = false;
       for (const [before, admissions] of [...this.#bySubject]) {
@@ -75,7 +76,7 @@ export class Admissions {
         }
       }
     }
-    this.#judging = undefined;
+    this.#isJudging = false;
   }
 
   #judge(admission: Admission, before: Subject): void {
