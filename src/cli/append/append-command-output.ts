@@ -23,7 +23,7 @@ const DEFAULT_SIZE: TerminalSize = { columns: 80, rows: 24 };
  */
 export async function appendCommandOutput(
   request: CommandRequest,
-  { url, headers, token, tee, stallTimeoutMs, log }: AppendArguments,
+  { url, headers, token, contentType, tee, stallTimeoutMs, log }: AppendArguments,
   io: CommandIo,
   terminal: ProgressTerminal | undefined,
 ): Promise<number> {
@@ -46,6 +46,7 @@ export async function appendCommandOutput(
     headers,
     token,
     expect: undefined,
+    contentType: () => contentType,
     stallTimeoutMs,
     tee: tee ? io.stdout : undefined,
     progress,

@@ -19,6 +19,8 @@ const LAST_WAIT_MS = 10_000;
 export interface TransferOptions extends ClientSettings {
   /** The size that the resource must have at the beginning. */
   expect: number | undefined;
+  /** Content type of what is appended, if that is known by now. */
+  contentType: () => string | undefined;
   /** Whether the readable is read only once the server has accepted, and kept all others out. */
   claimsFirst?: boolean;
   /** How long a legacy server may accept none of what it is sent, in milliseconds. */
@@ -64,6 +66,7 @@ export class Transfer {
       headers,
       token,
       expect,
+      contentType,
       stallTimeoutMs,
       tee,
       progress,
@@ -80,6 +83,7 @@ export class Transfer {
     this.#writable = openAppend(url, {
       headers,
       token,
+      contentType,
       stallTimeoutMs,
       ...(expect !== undefined && { expect }),
       ...(status !== undefined && { status }),

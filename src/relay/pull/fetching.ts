@@ -235,16 +235,22 @@ export class Fetching implements LeaseHolder {
    * Begins to append to the copy, which is made if there is none.
    *
    * @param source brings the bytes from where the copy ends
+   * @param fileType content type that an append has given there to what was not made as a stream
    * @throws {UpstreamError} when it does not end there any more
    * @throws what {@link SessionRegistry.open} throws
    */
-  async append(here: Copied | undefined, made: Omit<NewCopy, 'url'>, source: Source): Promise<Lease> {
+  async append(
+    here: Copied | undefined,
+    made: Omit<NewCopy, 'url'>,
+    source: Source,
+    fileType?: string,
+  ): Promise<Lease> {
     const { sessions } = this.options.core;
     const make = here === undefined ? () => this.copy.make({ ...made, url: this.url.href }) : undefined;
     this.#source = source;
     const lease = await sessions.open(
       Permit.own(this.path),
-      { session: SESSION, isCopying: true },
+      { session: SESSION, isCopying: true, fileType },
       this,
       make,
     );

@@ -47,7 +47,7 @@ class FollowedFile {
     const ended = outcomeOf(stream);
     // What fails before it is waited for is told by the opening.
     ended.catch(ignore);
-    const { generation, live, size, part, contentType } = await this.#opening();
+    const { generation, live, size, part, contentType, stream: isStream } = await this.#opening();
     if (generation === undefined) {
       // What is in front of it has answered, and does not know what is there.
       if (here !== undefined) throw new UpstreamError(`${fetching.upstream.origin} has not answered itself`);
@@ -69,8 +69,12 @@ class FollowedFile {
       // Who follows comes back, and goes on where it was.
       tooLong: () => stream.destroy(),
     };
-    const made = { generation, contentType, isPart: part === true };
-    const { feed } = await fetching.append(here, made, source);
+    const made = { generation, contentType: isStream ? contentType : undefined, isPart: part === true };
+    const lease = await fetching.append(here, made, source, isStream ? undefined : contentType);
+    const { feed } = lease;
+    stream.on('type', (type) => lease.giveType(type));
+    // It may have been told while that began.
+    if (!isStream && stream.contentType !== undefined) lease.giveType(stream.contentType);
     stream.on('waiting', () => feed.setWaiting(true)).on('live', () => feed.setWaiting(false));
     stream.on('data', (bytes) => {
       if (!fetching.take(bytes)) stream.pause();

@@ -378,7 +378,9 @@ export class RelayResponder {
     );
     const { feed, outcome } = reader;
     const nowMs = Date.now();
-    const type = feed.type ?? contentTypeOf(path.segments.at(-1) ?? '', feed.file, feed.committed);
+    const name = path.segments.at(-1) ?? '';
+    const remembered = { contentType: feed.type, fileType: feed.fileType };
+    const type = contentTypeOf(remembered, name, feed.file, feed.committed);
     if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size as number));
     reply.headers({
       ...userContentHeaders(type),

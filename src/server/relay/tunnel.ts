@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Permit } from '../../core/permit.ts';
 import { answerTo, type Forwarder } from '../../relay/upstream/forward.ts';
+import { Silence } from '../../relay/upstream/silence.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import { GENERATION_HEADER } from '../../wire/protocol.ts';
@@ -320,11 +321,17 @@ function mayBeSilent({ headers }: IncomingMessage): boolean {
 
 /** Breaks an answer of which nothing comes for too long, though its reader takes what comes. */
 function breakWhenSilent(response: IncomingMessage, raw: ServerResponse, silenceMs: number): void {
-  const timer = setTimeout(() => {
-    if (raw.writableNeedDrain) timer.refresh();
-    else response.destroy(new UpstreamTimeoutError('the answer has stalled'));
-  }, silenceMs);
-  response.on('data', () => timer.refresh()).once('close', () => clearTimeout(timer));
+  const silence = new Silence(
+    silenceMs,
+    () => !raw.writableNeedDrain,
+    () => response.destroy(new UpstreamTimeoutError('the answer has stalled')),
+  );
+  const over = () => silence.over();
+  response.on('data', over).once('close', () => {
+    silence.stop();
+    raw.off('drain', over);
+  });
+  raw.on('drain', over);
 }
 
 /** Ends a connection as the other one has ended: what was cut looks cut. */
