@@ -1,6 +1,7 @@
 import { rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, it } from 'vitest';
+import { Permit } from '../../../src/core/permit.ts';
 import { openRenamed } from '../../../src/core/watch/renamed-file.ts';
 import { Root } from '../../../src/storage/root/root.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
@@ -16,7 +17,7 @@ async function foundAs(name: string, from = 0): Promise<string | undefined> {
   const resource = ResourcePath.parse(`/${BEFORE}`);
   const { generation } = await root.stat(resource);
   await rename(path.join(directory, BEFORE), path.join(directory, name));
-  const file = await openRenamed(root, resource, { generation, from });
+  const { file } = (await openRenamed(root, Permit.own(resource), { generation, from })) ?? {};
   const text = file && (await file.read(0, 10))?.toString();
   await file?.close();
   return text;
