@@ -2,7 +2,9 @@
 
 export type { Durability } from './core/log/local-log.ts';
 export type { UpstreamSettings } from './relay/upstream-option.ts';
+export type { Access, Right, Subject } from './rights/access.ts';
 export { httpfstream } from './server/plugin.ts';
+export type { Authorize } from './server/rights/rights.ts';
 export type { HttpfstreamOptions } from './server/settings.ts';
 export {
   AppendBusyError,
@@ -12,6 +14,7 @@ export {
   ContentTypeMismatchError,
   ExpectationFailedError,
   ForbiddenPathError,
+  ForbiddenRightError,
   ForeignOriginError,
   FramingError,
   HeadTooLargeError,
@@ -43,6 +46,7 @@ export {
   StreamConflictError,
   StreamGoneError,
   StreamTruncatedError,
+  UnauthorizedError,
   UnknownHostError,
   UnreadError,
   UnsupportedEncodingError,

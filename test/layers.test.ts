@@ -11,7 +11,7 @@ const BIOME = path.join(CHECKOUT, 'node_modules/.bin/biome');
 const PROTOCOLS = ['durable-streams', 'files', 'http', 'websocket'].map((name) => `server/${name}`);
 
 /** What they share. */
-const SHARED = ['access', 'json', 'request', 'response'].map((name) => `server/${name}`);
+const SHARED = ['access', 'json', 'request', 'response', 'rights'].map((name) => `server/${name}`);
 
 const COMMANDS = ['append', 'follow', 'server'].map((name) => `cli/${name}`);
 
@@ -22,12 +22,13 @@ const othersThan = (room: string, rooms: readonly string[]) => rooms.filter((oth
 
 /** What may not be imported from where, and from below it. */
 const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
-  wire: ['storage', 'core', 'server', 'http', 'client', 'relay', 'cli'],
-  storage: ['core', 'server', 'http', 'client', 'relay', 'cli'],
+  wire: ['rights', 'storage', 'core', 'server', 'http', 'client', 'relay', 'cli'],
+  rights: ['storage', 'core', 'server', 'http', 'client', 'relay', 'cli'],
+  storage: ['rights', 'core', 'server', 'http', 'client', 'relay', 'cli'],
   core: ['server', 'http', 'client', 'relay', 'cli'],
   relay: ['server', 'storage', 'cli'],
   server: ['storage', 'client', 'cli'],
-  'server/node': ['storage', 'core', 'server', ...PROTOCOLS, ...SHARED, 'client', 'relay', 'cli'],
+  'server/node': ['rights', 'storage', 'core', 'server', ...PROTOCOLS, ...SHARED, 'client', 'relay', 'cli'],
   'server/relay': [...PROTOCOLS, 'storage', 'client', 'cli'],
   ...Object.fromEntries(
     PROTOCOLS.map(
@@ -39,11 +40,15 @@ const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
   ),
   ...Object.fromEntries(
     IN_BROWSERS.map(
-      (room) => [room, ['http/node', 'wire', 'storage', 'core', 'server', 'client', 'relay', 'cli']] as const,
+      (room) =>
+        [
+          room,
+          ['http/node', 'wire', 'rights', 'storage', 'core', 'server', 'client', 'relay', 'cli'],
+        ] as const,
     ),
   ),
-  'http/node': ['storage', 'core', 'server', 'client', 'relay', 'cli'],
-  client: ['storage', 'core', 'server', 'relay', 'cli'],
+  'http/node': ['rights', 'storage', 'core', 'server', 'client', 'relay', 'cli'],
+  client: ['rights', 'storage', 'core', 'server', 'relay', 'cli'],
   cli: ['storage', 'core', 'relay'],
   ...Object.fromEntries(
     COMMANDS.map((room) => [room, [...othersThan(room, COMMANDS), 'storage', 'core', 'relay']] as const),
@@ -52,10 +57,11 @@ const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
 
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   wire: ['wire'],
+  rights: ['wire', 'rights'],
   storage: ['wire', 'storage', 'storage/journal'],
-  core: ['wire', 'core', 'core/streams', 'storage', 'storage/records'],
+  core: ['wire', 'rights', 'core', 'core/streams', 'storage', 'storage/records'],
   relay: ['wire', 'core', 'core/sessions', 'client', 'http', 'relay'],
-  server: ['wire', 'core', 'relay', 'server/node', 'server/relay', ...PROTOCOLS, ...SHARED],
+  server: ['wire', 'rights', 'core', 'relay', 'server/node', 'server/relay', ...PROTOCOLS, ...SHARED],
   'server/relay': ['wire', 'core', 'relay', 'server', 'server/node', ...SHARED],
   'server/node': ['wire', 'server/node'],
   'server/http': ['wire', 'core', 'server', 'server/node', ...SHARED, 'server/http'],

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { splitCredentials, targetUrl, withoutCredentials } from '../client/connection/target-url.ts';
 import { VERSION } from '../wire/version.ts';
 import { ClientLog } from './client-log.ts';
+import { type Credentials, storedToken, tokenIn } from './credentials.ts';
 import { parseHeaders } from './header-lines.ts';
 import type { CommandIo } from './io/io.ts';
 import { EXIT_USAGE, parseArguments } from './parse-arguments.ts';
@@ -9,17 +10,14 @@ import { EXIT_USAGE, parseArguments } from './parse-arguments.ts';
 /** Exit code of the client commands for failures. */
 export const EXIT_FAILURE = 1;
 
-/** The options that all client commands have. */
-export interface ClientSettings {
-  /** Headers for the server that the command talks to, and no other. */
-  headers: Readonly<Record<string, string>>;
+/** The options that all client commands have, those of the server that the command talks to among them. */
+export interface ClientSettings extends Credentials {
   log: ClientLog;
 }
 
-/** A URL without user and password, so that it can be shown, and the headers for the server there, and no other. */
-export interface Server {
+/** A URL without user and password, so that it can be shown, and what the server there is sent. */
+export interface Server extends Credentials {
   url: string;
-  headers: Readonly<Record<string, string>>;
 }
 
 /** The parts of a client command's help besides its options. */
@@ -34,7 +32,7 @@ export interface ClientCommandTexts {
   help: string;
 }
 
-/** Creates a client command with `-H`, `--token`, `-v`, `--version` and `-h`. */
+/** Creates a client command with `-H`, `--token`, `--token-file`, `-v`, `--version` and `-h`. */
 export function clientCommand({ name, usage, header, description, help }: ClientCommandTexts): Command {
   return new Command(name)
     .description(description)
@@ -46,6 +44,12 @@ export function clientCommand({ name, usage, header, description, help }: Client
     )
     .addOption(
       new Option('--token <TOKEN>', 'send the server "Authorization: Bearer TOKEN"').env('HTTPFSTREAM_TOKEN'),
+    )
+    .addOption(
+      new Option(
+        '--token-file <FILE>',
+        'the same with the token in FILE, which is read again for each connection',
+      ),
     )
     .option('-v, --verbose', 'tell what is being done')
     .version(VERSION, '--version', 'show the version')
@@ -66,15 +70,23 @@ export function parseClientCommand(
 ): ClientSettings | number {
   const { exitCode } = parseArguments(command, argv, io);
   if (exitCode !== undefined) return exitCode;
-  const options = command.opts<{ header: string[]; token?: string; verbose?: true }>();
-  const { token, verbose } = options;
+  const options = command.opts<{ header: string[]; token?: string; tokenFile?: string; verbose?: true }>();
+  const { token, tokenFile, verbose } = options;
   const header = isForOther() ? [] : options.header;
-  const isOverridden =
-    command.getOptionValueSource('token') === 'env' && header.some((line) => /^authorization:/i.test(line));
+  const hasAuthorization = header.some((line) => /^authorization:/i.test(line));
+  const isFromEnvironment = command.getOptionValueSource('token') === 'env';
+  if (tokenFile !== undefined && (hasAuthorization || (token !== undefined && !isFromEnvironment))) {
+    return refuseUsage(command, '--token-file cannot be used with --token or an Authorization of -H', io);
+  }
+  const isOverridden = isFromEnvironment && (hasAuthorization || tokenFile !== undefined);
   // An empty token counts as none: a variable may be set to nothing.
   const parsed = parseHeaders(header, (!isOverridden && token) || undefined);
   if ('mistake' in parsed) return refuseUsage(command, parsed.mistake, io);
-  return { headers: parsed.headers, log: new ClientLog(io.stderr, verbose === true) };
+  return {
+    headers: parsed.headers,
+    token: tokenFile === undefined ? undefined : tokenIn(tokenFile),
+    log: new ClientLog(io.stderr, verbose === true),
+  };
 }
 
 /** Reports wrong usage that the parser does not notice. Returns the exit code. */
@@ -84,14 +96,19 @@ export function refuseUsage(command: Command, message: string, io: CommandIo): n
 }
 
 /**
- * Moves user and password from a URL to a header, so that the URL can be shown.
+ * Moves user and password from a URL to a header, so that the URL can be shown. If nothing says who asks, it is the
+ * token that the user has noted for the server.
  *
- * @param headers take precedence over what is in the URL
+ * @param given takes precedence over what is in the URL
  * @throws {InvalidUrlError} when it is not a URL that can be requested
+ * @throws {Error} when others may read what the user has noted, or it is malformed
  */
-export function serverAt(typed: string, headers: Readonly<Record<string, string>>): Server {
+export function serverAt(typed: string, given: Credentials): Server {
   const target = splitCredentials(targetUrl(typed));
-  return { url: withoutCredentials(typed), headers: { ...target.headers, ...headers } };
+  const headers = { ...target.headers, ...given.headers };
+  const isSaid = given.token !== undefined || 'authorization' in headers;
+  const token = isSaid ? given.token : storedToken(target.url);
+  return { url: withoutCredentials(typed), headers, token };
 }
 
 /** Whether a URL names not a file but a directory: its path ends in `/`. */

@@ -1,3 +1,5 @@
+import { isSendable, TOKEN_MISTAKE } from '../client/token.ts';
+
 /**
  * Headers that belong to the connection or to the body: whoever sends them sets them. What is coded has another length,
  * and other positions, than what is stored.
@@ -12,8 +14,6 @@ const HEADER_NAME = /^[-!#$%&'*+.^_`|~\dA-Za-z]+$/;
 
 /** Without line ends, and without characters that do not fit into a byte. */
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]+$/;
-
-const TOKEN = /^[\x21-\x7e]+$/;
 
 /** Headers, or what is wrong with them, which does not quote any secret. */
 export type ParsedHeaders = { headers: Record<string, string> } | { mistake: string };
@@ -36,7 +36,7 @@ export function parseOtherHeaders(lines: readonly string[]): ParsedHeaders {
 function headersOf(lines: readonly string[], token: string | undefined, refused: RegExp): ParsedHeaders {
   const headers: Record<string, string> = {};
   if (token !== undefined) {
-    if (!TOKEN.test(token)) return { mistake: 'the token must be visible ASCII characters, without spaces' };
+    if (!isSendable(token)) return { mistake: TOKEN_MISTAKE };
     headers.authorization = `Bearer ${token}`;
   }
   for (const line of lines) {

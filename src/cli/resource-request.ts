@@ -1,18 +1,22 @@
 import { cannotConnect } from '../client/connection/cannot-connect.ts';
 import { targetUrl } from '../client/connection/target-url.ts';
+import { withBearer } from '../client/token.ts';
 import { TimeoutError } from '../http/errors.ts';
 import { client } from '../http/node/client.ts';
 import { ConnectionError } from '../wire/errors.ts';
+import type { Credentials } from './credentials.ts';
 
 /** Time limit for the head of an answer, unless another one is given. */
 const ANSWER_TIMEOUT_MS = 30_000;
 
 const RANGE = /^bytes (?<start>\d+)-(?<end>\d+)\//;
 
-export interface RequestOptions {
+/**
+ * The credentials are for the origin of the URL: when a redirect has led away from it, only headers are sent that can be no
+ * secret.
+ */
+export interface RequestOptions extends Credentials {
   method: string;
-  /** For the origin of the URL: when a redirect has led away from it, only those are sent that can be no secret. */
-  headers: Readonly<Record<string, string>>;
   body?: Uint8Array | undefined;
   /** Time limit for the head of the answer, after all redirects, in milliseconds; 0 for none. Default 30,000. */
   answerTimeoutMs?: number;
@@ -29,11 +33,12 @@ export interface RequestOptions {
  */
 export async function requestResource(
   url: string | URL,
-  { method, headers, body, answerTimeoutMs = ANSWER_TIMEOUT_MS, signal }: RequestOptions,
+  { method, headers, token, body, answerTimeoutMs = ANSWER_TIMEOUT_MS, signal }: RequestOptions,
 ): Promise<Response> {
   const target = targetUrl(url);
   target.protocol = target.protocol.replace('ws', 'http');
-  const request = client(target, { headers: { 'accept-encoding': 'identity', ...headers } })
+  const authorised = withBearer(headers, await token?.());
+  const request = client(target, { headers: { 'accept-encoding': 'identity', ...authorised } })
     .request(method, '')
     .timeout(answerTimeoutMs);
   if (body !== undefined) request.body(body);

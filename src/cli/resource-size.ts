@@ -1,5 +1,6 @@
 import { declaredLength } from '../http/body/body.ts';
 import { ConnectionError, UnexpectedStatusError } from '../wire/errors.ts';
+import type { Credentials } from './credentials.ts';
 import { contentRangeOf, discard, type RequestOptions, requestResource } from './resource-request.ts';
 
 /** What a server without HEAD answers, such as the original. */
@@ -9,15 +10,15 @@ const METHOD_NOT_ALLOWED = 405;
  * Asks a server how many bytes a resource has; undefined when it does not exist.
  *
  * @param url http, https, ws or wss URL of the resource
- * @param headers for that server, and no other
+ * @param credentials for that server, and no other
  * @throws {UnexpectedStatusError} and the errors of {@link requestResource}
  */
 export async function resourceSize(
   url: string | URL,
-  headers: Readonly<Record<string, string>>,
+  { headers, token }: Credentials,
   signal?: AbortSignal,
 ): Promise<number | undefined> {
-  const options = { headers, ...(signal && { signal }) };
+  const options = { headers, token, ...(signal && { signal }) };
   const { status, headers: told } = await requestResource(url, { ...options, method: 'HEAD' });
   if (status === METHOD_NOT_ALLOWED) return sizeByRange(url, options);
   return sizeOf(status, declaredLength(told));

@@ -4,6 +4,7 @@ export {
   ConnectionError,
   ConnectionLostError,
   ForbiddenPathError,
+  ForbiddenRightError,
   FramingError,
   HttpfstreamError,
   InvalidSourceError,
@@ -17,6 +18,7 @@ export {
   StreamClosedError,
   StreamInterruptedError,
   StreamTruncatedError,
+  UnauthorizedError,
   UnexpectedStatusError,
   UnframedAnswerError,
   UnsupportedError,
@@ -41,3 +43,4 @@ export type {
   RetryOptions,
   StreamOptions,
 } from './stream-options.ts';
+export type { StreamToken } from './token.ts';

@@ -75,13 +75,20 @@ export class Reconnector {
   #isCancelled = false;
   /** Protocol violations since the last progress. */
   #violations = 0;
+  readonly #canRenew: boolean;
+  /** Whether another token was asked for since the last progress. */
+  #isRenewed = false;
 
   /**
    * @param onFailure called with what the caller's own functions or a new connection throw; no attempt follows
    * @throws {TypeError} for invalid retry options
    */
-  constructor({ retry, onReconnect, onReconnected }: StreamOptions, onFailure: (error: Error) => void) {
+  constructor(
+    { retry, token, onReconnect, onReconnected }: StreamOptions,
+    onFailure: (error: Error) => void,
+  ) {
     this.#backoff = new Backoff(retry);
+    this.#canRenew = typeof token === 'function';
     this.#onReconnect = onReconnect;
     this.#onReconnected = onReconnected;
     this.#onFailure = onFailure;
@@ -103,6 +110,27 @@ export class Reconnector {
   progressed(): void {
     this.#backoff.reset();
     this.#violations = 0;
+    this.#isRenewed = false;
+  }
+
+  /**
+   * Calls `connect` at once, because the token was refused and there may be another one: a function gives it. Not
+   * twice without progress in between.
+   *
+   * @returns false when there is nothing to be tried
+   */
+  renew(connect: () => void): boolean {
+    const mayRenew = this.#canRenew && (!this.#isRenewed || this.#lastedLong);
+    if (!mayRenew) return false;
+    this.#isRenewed = true;
+    this.#openedAt = undefined;
+    this.#guard(connect);
+    return true;
+  }
+
+  /** Whether the last connection was good for a while. */
+  get #lastedLong(): boolean {
+    return this.#openedAt !== undefined && performance.now() - this.#openedAt > GOOD_CONNECTION_MS;
   }
 
   /**
@@ -115,8 +143,7 @@ export class Reconnector {
    */
   schedule(error: HttpfstreamError, connect: () => void, withinMs = Number.POSITIVE_INFINITY): boolean {
     if (error instanceof ProtocolError && ++this.#violations >= MAX_VIOLATIONS) return false;
-    const lastedMs = this.#openedAt === undefined ? 0 : performance.now() - this.#openedAt;
-    if (lastedMs > GOOD_CONNECTION_MS) this.#backoff.reset();
+    if (this.#lastedLong) this.#backoff.reset();
     this.#openedAt = undefined;
     const nextMs = this.#backoff.next();
     if (nextMs === undefined) return false;

@@ -6,6 +6,7 @@ import { shownLocation } from '../http/shown-location.ts';
 import {
   AppendConflictError,
   ForbiddenPathError,
+  ForbiddenRightError,
   type HttpfstreamError,
   PositionMismatchError,
   RangeNotSatisfiableError,
@@ -13,6 +14,7 @@ import {
   ResourceGoneError,
   ResourceNotFoundError,
   StreamClosedError,
+  UnauthorizedError,
   UnexpectedStatusError,
 } from '../wire/errors.ts';
 
@@ -60,6 +62,8 @@ export async function refusalOf(response: IncomingMessage | Response): Promise<H
   const explanation = redirectOf(status, location) ?? detail;
   const message =
     explanation === undefined ? `HTTP status ${status}` : `HTTP status ${status}: ${explanation}`;
+  if (status === 401) return new UnauthorizedError(message);
+  if (code === 'HFS_FORBIDDEN_RIGHT') return new ForbiddenRightError(detail ?? message);
   if (status === 404) return new ResourceNotFoundError('file does not exist');
   if (status === 410) return new ResourceGoneError(detail ?? message);
   if (status === 416) return new RangeNotSatisfiableError(message);

@@ -1,6 +1,7 @@
 import {
   ConnectionError,
   ConnectionLostError,
+  ForbiddenRightError,
   FramingError,
   type HttpfstreamError,
   ProtocolError,
@@ -9,6 +10,7 @@ import {
   ResourceNotFoundError,
   StreamInterruptedError,
   StreamTruncatedError,
+  UnauthorizedError,
 } from '../wire/errors.ts';
 import { CloseCode, type EndMessage, type EndReason } from '../wire/protocol.ts';
 import type { ConnectionEnd } from './connection/client-connection.ts';
@@ -104,6 +106,19 @@ export function failureOfClose(end: ConnectionEnd): HttpfstreamError {
 /** Whether the server closed with a code that says that a retry would be refused, too. */
 export function isRefusal({ code, error }: ConnectionEnd): boolean {
   return error === undefined && REFUSALS.includes(code);
+}
+
+/** The error for a connection that the server has ended because of the token; undefined for any other end. */
+export function failureOfToken({
+  code,
+  reason,
+  error,
+}: ConnectionEnd): UnauthorizedError | ForbiddenRightError | undefined {
+  if (error !== undefined) return undefined;
+  if (code === CloseCode.unauthorized) return new UnauthorizedError(reason || 'the token has expired');
+  return code === CloseCode.forbidden
+    ? new ForbiddenRightError(reason || 'the right was taken away')
+    : undefined;
 }
 
 /** The error for a connection whose end contradicts the `finished` before it; undefined when it does not. */

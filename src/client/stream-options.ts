@@ -3,6 +3,7 @@ import type { Agent } from 'node:http';
 import type { Readable, Writable } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
 import type { HttpfstreamError } from '../wire/errors.ts';
+import { type StreamToken, withBearer } from './token.ts';
 
 /** Request headers by their names. */
 export type RequestHeaders = Readonly<Record<string, string>>;
@@ -46,6 +47,12 @@ export interface StreamOptions {
    */
   headers?: HandshakeHeaders;
   /**
+   * Is sent as `Authorization: Bearer`. A function is asked before each connection, and once more when the server has
+   * refused the token, or ends the connection because it has expired: with the new one the stream goes on. What it
+   * throws is the stream's error.
+   */
+  token?: StreamToken | undefined;
+  /**
    * Makes the connections, of `http` or `https` as the URL is. Default: through the proxy that the environment names,
    * if any.
    */
@@ -81,21 +88,26 @@ export function assertInteger(name: string, value: number | undefined, min: numb
 }
 
 /**
- * Calls `connect` with the headers of the next handshake: synchronously if they are
- * an object, so that invalid headers throw, or once the function has returned them.
+ * Calls `connect` with the headers of the next handshake, the token's among them: synchronously if there is no function
+ * to be asked, so that what cannot be sent throws, or once the functions have returned them.
  *
  * @param stream destroyed with what fails later; if it is destroyed in the meantime, `connect` is not called
  */
 export function withHeaders(
   stream: Readable | Writable,
-  headers: HandshakeHeaders | undefined,
+  { headers = {}, token }: StreamOptions,
   connect: (headers: RequestHeaders) => void,
 ): void {
-  if (typeof headers !== 'function') {
-    connect(headers ?? {});
+  if (typeof headers !== 'function' && typeof token !== 'function') {
+    connect(withBearer(headers, token));
     return;
   }
-  new Promise<RequestHeaders>((resolve) => resolve(headers()))
+  const asked = async () =>
+    withBearer(
+      typeof headers === 'function' ? await headers() : headers,
+      typeof token === 'function' ? await token() : token,
+    );
+  asked()
     .then((resolved) => {
       if (!stream.destroyed) connect(resolved);
     })

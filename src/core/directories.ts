@@ -1,6 +1,7 @@
 import type { FileStat } from '../storage/file-io.ts';
 import type { Root } from '../storage/root/root.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
+import type { Permit } from './permit.ts';
 import { ignoreMissing } from './preconditions.ts';
 import type { Followers } from './readers/followers.ts';
 import type { Resources } from './resources.ts';
@@ -20,6 +21,12 @@ export interface ResourceEntry {
   status: number | undefined;
 }
 
+/** What something in a directory is. */
+export type Kind = FileStat['kind'];
+
+/** Whether a client is to know of something in a directory. */
+export type Shows = (kind: Kind, path: ResourcePath) => boolean | Promise<boolean>;
+
 /** Lists directories. */
 export class Directories {
   readonly #root: Root;
@@ -32,12 +39,17 @@ export class Directories {
     this.#followers = followers;
   }
 
-  /** Yields what is in a directory, see {@link Root.list}. */
+  /**
+   * Yields what is in a directory, see {@link Root.list}.
+   *
+   * @param options.shows whether the client is to know of something there
+   */
   async *list(
-    path: ResourcePath,
-    { signal }: { signal: AbortSignal },
+    { path }: Permit<'list'>,
+    { signal, shows }: { signal: AbortSignal; shows: Shows },
   ): AsyncGenerator<ResourceEntry, void, undefined> {
     for await (const { name, ...stat } of this.#root.list(path, { signal })) {
+      if (!(await shows(stat.kind, path.child(name)))) continue;
       const feed = this.#followers.live(stat.fingerprint);
       const hasSize = stat.kind === 'file' && this.#isWhole(stat.fingerprint);
       const size = hasSize ? (feed?.committed ?? stat.size) : undefined;
@@ -47,7 +59,7 @@ export class Directories {
   }
 
   /** What kind of thing is at a path; undefined when there is nothing. */
-  async kindAt(path: ResourcePath): Promise<FileStat['kind'] | undefined> {
+  async kindAt({ path }: Permit<'append' | 'form'>): Promise<Kind | undefined> {
     return (await this.#root.stat(path).catch(ignoreMissing))?.kind;
   }
 

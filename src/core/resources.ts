@@ -11,6 +11,7 @@ import {
 } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
 import type { LiveResources } from './live-resources.ts';
+import type { Permit } from './permit.ts';
 import type { Resource } from './resource.ts';
 import { isExpired } from './streams/stream-expiry.ts';
 import type { StreamRemover } from './streams/stream-remover.ts';
@@ -30,7 +31,7 @@ export interface ResourcesOptions {
 }
 
 /**
- * Look-ups by path. The only ways to a file: a path is resolved once, the file is opened once, what has expired is
+ * Look-ups by path, of what is permitted. The only ways to a file: a path is resolved once, the file is opened once, what has expired is
  * deleted, and the access is noted.
  */
 export class Resources {
@@ -57,7 +58,7 @@ export class Resources {
    * @throws {ResourceNotFoundError} when there is neither
    * @throws {StreamGoneError} when there was a stream, of which forks live
    */
-  openAny(path: ResourcePath): Promise<StoredFile> {
+  openAny({ path }: Permit): Promise<StoredFile> {
     return this.#openLiving(path, () => this.#openRead(path));
   }
 
@@ -66,18 +67,18 @@ export class Resources {
    *
    * @throws {PathConflictError} when there is a directory
    */
-  async open(path: ResourcePath): Promise<StoredFile> {
-    return assertFile(await this.openAny(path));
+  async open(permit: Permit<'follow' | 'append'>): Promise<StoredFile> {
+    return assertFile(await this.openAny(permit));
   }
 
   /** As {@link open}, for whoever has the {@link inTurn turn} at the path. */
-  async openInTurn(path: ResourcePath): Promise<StoredFile> {
+  async openInTurn({ path }: Permit<'append' | 'delete'>): Promise<StoredFile> {
     return this.#openInTurn(path, async () => assertFile(await this.#openRead(path)));
   }
 
   /** As {@link openAny}, as an access: its time to live is renewed. */
-  async openUsed(path: ResourcePath): Promise<StoredFile> {
-    return this.use(await this.openAny(path));
+  async openUsed(permit: Permit<'follow'>): Promise<StoredFile> {
+    return this.use(await this.openAny(permit));
   }
 
   /**
@@ -86,7 +87,7 @@ export class Resources {
    * @param options.create whether to make the file if it is missing
    * @throws what {@link open} and {@link Root.openAppend} throw
    */
-  async openAppend(path: ResourcePath, { create }: { create: boolean }): Promise<AppendFile> {
+  async openAppend({ path }: Permit<'append'>, { create }: { create: boolean }): Promise<AppendFile> {
     const open = async () => {
       try {
         return await this.#root.openAppend(path, { create: false });
@@ -104,12 +105,12 @@ export class Resources {
    *
    * @throws what {@link open} throws
    */
-  async acquire(path: ResourcePath): Promise<Resource> {
-    const used = this.#live.acquireUsed(path);
+  async acquire(permit: Permit<'follow' | 'append'>): Promise<Resource> {
+    const used = this.#live.acquireUsed(permit.path);
     if (used !== undefined) return used;
-    const file = await this.open(path);
+    const file = await this.open(permit);
     try {
-      return await this.#live.acquire(file, path);
+      return await this.#live.acquire(file, permit.path);
     } finally {
       await file.close();
     }

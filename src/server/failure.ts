@@ -11,8 +11,10 @@ import { parseTarget } from './request/target.ts';
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_INVALID_PATH: 400,
   HFS_INVALID_REQUEST: 400,
+  HFS_UNAUTHORIZED: 401,
   HFS_FORBIDDEN_PATH: 403,
   HFS_FOREIGN_ORIGIN: 403,
+  HFS_FORBIDDEN_RIGHT: 403,
   HFS_APPEND_CONFLICT: 403,
   HFS_PRODUCER_FENCED: 403,
   HFS_RESOURCE_NOT_FOUND: 404,
@@ -110,6 +112,7 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
   if (code === 'HFS_INVALID_REQUEST' && asksForWebSocket(request.raw)) {
     reply.header('sec-websocket-version', '13');
   }
+  if (code === 'HFS_UNAUTHORIZED') reply.header('www-authenticate', challengesFor(request));
   if ('upgrade' in request.raw && request.raw.upgrade === true) {
     // Node has handed over the socket.
     reply.header('connection', 'close');
@@ -118,6 +121,15 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
     return sendText(request, reply.type('text/plain; charset=utf-8'), `${detail}\n`);
   }
   return sendText(request, reply.type('application/problem+json'), problemDocument(problem));
+}
+
+/** What a browser asks for by itself, in its window or for what it shows there; `undefined`: who is none. */
+const PROMPTED: readonly unknown[] = [undefined, 'navigate', 'no-cors'];
+
+/** How to bring a token. For what scripts ask for a browser would open a prompt of its own, under every page. */
+function challengesFor({ headers }: FastifyRequest): string[] {
+  const basic = 'Basic realm="httpfstream", charset="UTF-8"';
+  return ['Bearer realm="httpfstream"', ...(PROMPTED.includes(headers['sec-fetch-mode']) ? [basic] : [])];
 }
 
 /** Sends a short answer, even while the client is still sending. */

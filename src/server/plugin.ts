@@ -11,7 +11,7 @@ import { ActiveConnections } from './active-connections.ts';
 import { StreamResponder } from './durable-streams/stream-responder.ts';
 import { sendFailure } from './failure.ts';
 import { assertWriteConditions } from './files/file-response.ts';
-import { ResourceResponder } from './files/resource-responder.ts';
+import { INDEX_NAME, ResourceResponder } from './files/resource-responder.ts';
 import { isHttpAppend } from './http/append-responder.ts';
 import { HttpResponder } from './http/http-responder.ts';
 import { Continues } from './node/continues.ts';
@@ -23,6 +23,9 @@ import { assertParameters } from './request/query-parameters.ts';
 import { assertLength, assertNoBody } from './request/request-body.ts';
 import { resourceOf } from './request/request-target.ts';
 import { isBelow } from './request/target.ts';
+import { permitToWrite } from './rights/permits.ts';
+import { keepPrivate } from './rights/private-answers.ts';
+import { Rights } from './rights/rights.ts';
 import { type HttpfstreamOptions, normaliseOptions } from './settings.ts';
 import { registerWebSockets, WebSocketUpgrades } from './websocket/upgrades.ts';
 
@@ -85,6 +88,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   // Before @fastify/websocket, whose own hook would close all WebSockets without a code.
   app.addHook('preClose', async () => {
     sockets.refuseUpgrades();
+    rights?.close();
     const closed = core.close();
     // Its failure is for the await below.
     closed.catch(ignore);
@@ -102,17 +106,38 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   app.websocketServer.on('connection', (_websocket, request) => sockets.release(request.socket));
   app.setErrorHandler(sendFailure);
   const gate = new Gate({ ...settings, pages });
+  const { access, authorize } = settings;
+  const rights =
+    access === undefined && authorize === undefined
+      ? undefined
+      : new Rights({
+          ...{ access, authorize, prefix },
+          indexName: settings.index ? INDEX_NAME : undefined,
+          isElsewhere: (path) => relay?.covers(path) === true,
+        });
   app.addHook('onRequest', (request, reply, done) => {
     gate.check(request, reply);
-    // An append gets it when it has its lease.
-    if (!isHttpAppend(request.raw, prefix)) continues.send(request.raw, reply.raw);
     announceMethods(request, reply);
     allowAnyType(request);
     done();
   });
   await allowOrigins(app, settings.corsOrigins);
+  // After that: a page must be able to see why it was refused.
+  app.addHook('onRequest', (request, reply, done) => {
+    const letIn = () => {
+      // An append gets it when it has its lease.
+      if (!isHttpAppend(request.raw, prefix)) continues.send(request.raw, reply.raw);
+      done();
+    };
+    const deciding = rights?.check(request, reply);
+    if (deciding === undefined) letIn();
+    else deciding.then(letIn, done);
+  });
+  if (rights !== undefined) app.addHook('onSend', keepPrivate);
   continues.defer(
-    (request) => isHttpAppend(request, prefix) || (isBelow(prefix, request.url) && gate.mayRefuse(request)),
+    (request) =>
+      isHttpAppend(request, prefix) ||
+      (isBelow(prefix, request.url) && (rights !== undefined || gate.mayRefuse(request))),
   );
   sockets.allowHalfOpen(({ url }) => isBelow(prefix, url));
   // The body is read by whoever needs it.
@@ -182,7 +207,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     assertParameters(request);
     const path = resourceAt(request);
     if (await relay?.send(request, reply, path)) return reply;
-    await assertWriteConditions(request, path, core.resources);
+    await assertWriteConditions(request, permitToWrite(request, path), core.resources);
     return answerHere(request, reply, path);
   }
 

@@ -1,5 +1,7 @@
 import type { Durability } from '../core/log/local-log.ts';
 import { parseUpstreams, type UpstreamOption, type UpstreamSettings } from '../relay/upstream-option.ts';
+import type { Access } from '../rights/access.ts';
+import type { Authorize } from './rights/rights.ts';
 
 /** Options of the Fastify plugin, beside Fastify's own `prefix`. */
 export interface HttpfstreamOptions {
@@ -61,6 +63,19 @@ export interface HttpfstreamOptions {
   /** Whether `index.html` takes the place of a directory's listing. Default false. */
   index?: boolean;
   /**
+   * Says who may do what; so does the file of `httpfstream-server -auth`, which is one.
+   * Default: everybody may do everything.
+   */
+  access?: Access;
+  /**
+   * Asked whether a request may do something, before anything is looked at for it, and again for what is known only
+   * later: each file of a form, each entry of a listing. It may be asked for more than what is done then: for a `GET`
+   * of `/a` for the right to `follow` the file `/a`, and to `list` the directory `/a/`. What it answers holds for as
+   * long as the request lasts. `false` is answered with 401 or 403; an error that it throws is answered as such.
+   * Default: it is not asked.
+   */
+  authorize?: Authorize;
+  /**
    * How long a closing server waits for its clients before it cuts them, in
    * milliseconds: once for appenders, once for followers. Default 2,000.
    */
@@ -77,8 +92,10 @@ const MODE_BITS = 0o777;
 const OWNER_BITS = 0o600;
 
 /** The options with every default filled in. */
-export type Settings = Required<Omit<HttpfstreamOptions, 'upstreams'>> & {
+export type Settings = Required<Omit<HttpfstreamOptions, 'upstreams' | 'access' | 'authorize'>> & {
   upstreams: readonly UpstreamOption[];
+  access: Access | undefined;
+  authorize: Authorize | undefined;
 };
 
 /**
@@ -102,6 +119,8 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     upstreamKeepBytes: options.upstreamKeepBytes ?? Number.MAX_SAFE_INTEGER,
     upstreamKeep: options.upstreamKeep ?? false,
     index: options.index ?? false,
+    access: options.access,
+    authorize: options.authorize,
     closeTimeoutMs: options.closeTimeoutMs ?? 2000,
   };
   if (settings.durability !== 'os' && settings.durability !== 'disk') {

@@ -36,6 +36,16 @@ export class ForeignOriginError extends HttpfstreamError {
   readonly code = 'HFS_FOREIGN_ORIGIN';
 }
 
+/** What is asked for needs a credential, and there is none, or one that does not count (any more). */
+export class UnauthorizedError extends HttpfstreamError {
+  readonly code = 'HFS_UNAUTHORIZED';
+}
+
+/** The credential does not give the right to what is asked for. */
+export class ForbiddenRightError extends HttpfstreamError {
+  readonly code = 'HFS_FORBIDDEN_RIGHT';
+}
+
 /** The path must not be written: it is reserved, or leads out of the root. */
 export class ForbiddenPathError extends HttpfstreamError {
   readonly code = 'HFS_FORBIDDEN_PATH';
@@ -228,6 +238,16 @@ export class OutcomeUnknownError extends HttpfstreamError {
 /** The storage root cannot be used; see `cause`. */
 export class InvalidRootError extends HttpfstreamError {
   readonly code = 'HFS_INVALID_ROOT';
+}
+
+/** The file that says who may do what is malformed, or others may read it. */
+export class InvalidAuthFileError extends HttpfstreamError {
+  readonly code = 'HFS_INVALID_AUTH_FILE';
+}
+
+/** Somebody else is editing the file that says who may do what. */
+export class AuthFileBusyError extends HttpfstreamError {
+  readonly code = 'HFS_AUTH_FILE_BUSY';
 }
 
 /** A peer violated the WebSocket framing rules (RFC 6455); `closeCode` is the answer to that. */

@@ -27,6 +27,12 @@ export const VERB_QUERY = 'verb';
  */
 export const SUBPROTOCOL = 'httpfstream.v2';
 
+/**
+ * Begins what a page offers beside {@link SUBPROTOCOL}, since it cannot send headers with a handshake: the rest is its
+ * token. It is never chosen.
+ */
+export const BEARER_PROTOCOL = 'bearer.';
+
 /** Query parameters of clients that speak {@link SUBPROTOCOL}. */
 export const QueryName = {
   /** Follower: position of the first byte; negative: that many bytes before the end. */
@@ -204,6 +210,10 @@ export const CloseCode = {
   interrupted: 1011,
   /** The server shuts down and will be back. */
   serviceRestart: 1012,
+  /** The client's credential has expired: with another one it may go on. */
+  unauthorized: 3000,
+  /** The client's right was taken away. */
+  forbidden: 3003,
 } as const;
 
 /**

@@ -81,6 +81,21 @@ export class ResourcePath {
     return new ResourcePath(this.segments.slice(0, depth), false);
   }
 
+  /** Something in the directory. @param name one that a directory has: without a slash */
+  child(name: string): ResourcePath {
+    return new ResourcePath([...this.segments, name], false);
+  }
+
+  /** As the name of a file: without a slash at its end. */
+  asFile(): ResourcePath {
+    return this.trailingSlash ? new ResourcePath(this.segments, false) : this;
+  }
+
+  /** As the name of a directory: with a slash at its end, unless it is the root. */
+  asDirectory(): ResourcePath {
+    return this.trailingSlash || this.isRoot ? this : new ResourcePath(this.segments, true);
+  }
+
   /** The same for all paths that name the same file. */
   get key(): string {
     return this.segments.join('/');

@@ -16,18 +16,18 @@ test.each([
 
 describe('the server at a URL', () => {
   test('gets user and password in a header, and the URL can be shown', () => {
-    expect(serverAt('http://me:secret@host/a?b#c', { 'x-name': 'value' })).toEqual({
+    expect(serverAt('http://me:secret@host/a?b#c', { headers: { 'x-name': 'value' } })).toEqual({
       url: 'http://host/a?b#c',
       headers: { authorization: 'Basic bWU6c2VjcmV0', 'x-name': 'value' },
     });
   });
 
   test('gets the header that was given instead', () => {
-    const { headers } = serverAt('http://me:secret@host/a', { authorization: 'Bearer token' });
+    const { headers } = serverAt('http://me:secret@host/a', { headers: { authorization: 'Bearer token' } });
     expect(headers).toEqual({ authorization: 'Bearer token' });
   });
 
   test.each(['ftp://host/a', 'host/a', ''])('"%s" is none', (url) => {
-    expect(() => serverAt(url, {})).toThrow(InvalidUrlError);
+    expect(() => serverAt(url, { headers: {} })).toThrow(InvalidUrlError);
   });
 });

@@ -21,15 +21,19 @@ test('is had of a server that refuses HEAD, as the original does', async () => {
   server.write('/a', 'x'.repeat(12_345));
   server.write('/one', 'x');
   server.write('/empty', '');
-  expect(await resourceSize(server.url('/a'), {})).toBe(12_345);
-  expect(await resourceSize(server.url('/one'), {})).toBe(1);
-  expect(await resourceSize(server.url('/empty'), {})).toBe(0);
-  expect(await resourceSize(server.url('/none'), {})).toBeUndefined();
+  expect(await resourceSize(server.url('/a'), { headers: {} })).toBe(12_345);
+  expect(await resourceSize(server.url('/one'), { headers: {} })).toBe(1);
+  expect(await resourceSize(server.url('/empty'), { headers: {} })).toBe(0);
+  expect(await resourceSize(server.url('/none'), { headers: {} })).toBeUndefined();
 });
 
 test('is had of a server that knows no ranges either, or has nothing to take one of', async () => {
-  expect(await resourceSize(await withoutHead(200, { 'content-length': '7' }, '1234567'), {})).toBe(7);
-  expect(await resourceSize(await withoutHead(416, { 'content-range': 'bytes */0' }, ''), {})).toBe(0);
+  expect(
+    await resourceSize(await withoutHead(200, { 'content-length': '7' }, '1234567'), { headers: {} }),
+  ).toBe(7);
+  expect(
+    await resourceSize(await withoutHead(416, { 'content-range': 'bytes */0' }, ''), { headers: {} }),
+  ).toBe(0);
 });
 
 test.each([
@@ -42,11 +46,13 @@ test.each([
     if (questions++ === answered) stop.abort(new Error('enough'));
     else response.writeHead(405).end();
   });
-  const error = await resourceSize(url, {}, stop.signal).catch((error: unknown) => error);
+  const error = await resourceSize(url, { headers: {} }, stop.signal).catch((error: unknown) => error);
   expect(error).toMatchObject({ message: 'enough' });
 });
 
 test('a server that tells it in no way is an error that says so', async () => {
   const url = await withoutHead(206, { 'content-range': 'bytes 0-0/*' }, 'x');
-  await expect(resourceSize(url, {})).rejects.toThrow('the server does not tell the size of the resource');
+  await expect(resourceSize(url, { headers: {} })).rejects.toThrow(
+    'the server does not tell the size of the resource',
+  );
 });

@@ -57,7 +57,8 @@ describe('a refusal means', () => {
       errors.UnexpectedStatusError,
       'HTTP status 403: already has an active',
     ],
-    [401, 'already has an active', errors.UnexpectedStatusError, 'HTTP status 401: already has an active'],
+    [403, problem('HFS_FORBIDDEN_RIGHT', 'no'), errors.ForbiddenRightError, 'no'],
+    [401, 'already has an active', errors.UnauthorizedError, 'HTTP status 401: already has an active'],
   ])('(%d, %s) what it says', async (status, body, type, message) => {
     const error = await refusalBy(status, body);
     expect(error).toBeInstanceOf(type);

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Core } from '../../src/core/core.ts';
+import { Permit } from '../../src/core/permit.ts';
 import { checkRootAt } from '../../src/core/recovery/check/root-check.ts';
 import { ServerClosingError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
@@ -18,21 +19,28 @@ describe('a core that closes', () => {
     appender.release();
     const f = ResourcePath.parse('/f');
     const early = new CollectingSink();
-    early.follower = await core.followers.follow(f, {}, early, signal);
+    early.follower = await core.followers.follow(Permit.own(f), {}, early, signal);
     early.drain();
     await core.close();
     expect(early.endReason).toBe('shutdown');
-    await expect(core.followers.follow(f, {}, new CollectingSink(), signal)).rejects.toThrow(
+    await expect(core.followers.follow(Permit.own(f), {}, new CollectingSink(), signal)).rejects.toThrow(
       ServerClosingError,
     );
-    await expect(core.followers.withLiveFeed(f, () => undefined)).rejects.toThrow(ServerClosingError);
+    await expect(core.followers.withLiveFeed(Permit.own(f), () => undefined)).rejects.toThrow(
+      ServerClosingError,
+    );
   });
 
   it('takes no follower of what nobody appends to', async () => {
     const { core, directory } = await startCore();
     await writeFile(path.join(directory, 'f'), 'some');
     await core.close();
-    const follow = core.followers.follow(ResourcePath.parse('/f'), {}, new CollectingSink(), signal);
+    const follow = core.followers.follow(
+      Permit.own(ResourcePath.parse('/f')),
+      {},
+      new CollectingSink(),
+      signal,
+    );
     await expect(follow).rejects.toThrow(ServerClosingError);
   });
 });

@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Durability } from '../../src/core/log/local-log.ts';
+import { Permit } from '../../src/core/permit.ts';
 import type { Lease } from '../../src/core/sessions/lease.ts';
 import { HttpfstreamError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
@@ -213,7 +214,7 @@ class World {
       close: false,
     };
     try {
-      const stream = await resources.acquire(RESOURCE);
+      const stream = await resources.acquire(Permit.own(RESOURCE));
       const { isRepeated } = await stream.append(append).finally(() => resources.release(stream));
       if (post.isSafe) expect(isRepeated || this.#dropped.has(post.line), 'it is not made again').toBe(true);
       else this.#safe.push(post.line);
@@ -304,7 +305,12 @@ class World {
     const sink = new CollectingSink();
     try {
       const { followers } = this.#running.core;
-      sink.follower = await followers.follow(RESOURCE, { from }, sink, new AbortController().signal);
+      sink.follower = await followers.follow(
+        Permit.own(RESOURCE),
+        { from },
+        sink,
+        new AbortController().signal,
+      );
       sink.drain();
       this.#followed.push({ sink, from, era: this.#era });
     } catch (error) {

@@ -2,6 +2,7 @@ import { appendFile, readFile, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { LocalLog } from '../../src/core/log/local-log.ts';
+import { Permit } from '../../src/core/permit.ts';
 import { AppendHistory } from '../../src/core/sessions/append-history.ts';
 import { Records } from '../../src/storage/records/records.ts';
 import { StorageBusyError } from '../../src/wire/errors.ts';
@@ -17,7 +18,7 @@ describe('a file that was opened before its stream grew', () => {
   async function openedBefore() {
     const core = await startCore();
     await writeFile(path.join(core.directory, 'f'), 'old ');
-    const file = await core.core.resources.open(RESOURCE);
+    const file = await core.core.resources.open(Permit.own(RESOURCE));
     onTestFinished(() => file.close());
     const before = await core.core.resources.view(file);
     const appender = await core.open('f', undefined, { closes: true });
@@ -49,7 +50,7 @@ describe('the first append to a stream', () => {
     const { core, directory } = await startCore();
     const file = path.join(directory, 'f');
     await writeFile(file, 'old ');
-    const stream = await core.resources.acquire(RESOURCE);
+    const stream = await core.resources.acquire(Permit.own(RESOURCE));
     const { open } = LocalLog.prototype;
     const opening = vi.spyOn(LocalLog.prototype, 'open');
     opening.mockImplementation(async function meanwhile(this: LocalLog, ...args) {
@@ -78,7 +79,7 @@ describe('who follows a file that others read live', () => {
     const core = await startCore();
     onTestFinished(() => core.core.close());
     await writeFile(path.join(core.directory, 'f'), 'old ');
-    const live = await core.core.followers.openLive(RESOURCE);
+    const live = await core.core.followers.openLive(Permit.own(RESOURCE));
     onTestFinished(() => live.release());
     const sink = new CollectingSink();
     sink.follower = live.join(0, sink);
@@ -86,7 +87,7 @@ describe('who follows a file that others read live', () => {
     const follow = async () => {
       const other = new CollectingSink();
       const { signal } = new AbortController();
-      other.follower = await core.core.followers.follow(RESOURCE, {}, other, signal);
+      other.follower = await core.core.followers.follow(Permit.own(RESOURCE), {}, other, signal);
       other.drain();
       return other;
     };
@@ -122,7 +123,7 @@ describe('who follows a file that others read live', () => {
     const core = await startCore();
     onTestFinished(() => core.core.close());
     await makeStream(core.core, 'f', 'old ');
-    const live = await core.core.followers.openLive(RESOURCE);
+    const live = await core.core.followers.openLive(Permit.own(RESOURCE));
     onTestFinished(() => live.release());
     const reading = vi.spyOn(Records.prototype, 'get').mockImplementation(() => {
       throw new StorageBusyError('the records are opened anew');
@@ -130,7 +131,7 @@ describe('who follows a file that others read live', () => {
     onTestFinished(() => reading.mockRestore());
     const sink = new CollectingSink();
     const { signal } = new AbortController();
-    sink.follower = await core.core.followers.follow(RESOURCE, {}, sink, signal);
+    sink.follower = await core.core.followers.follow(Permit.own(RESOURCE), {}, sink, signal);
     sink.drain();
     expect(reading).toHaveBeenCalled();
     reading.mockRestore();

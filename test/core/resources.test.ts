@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { appendFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Permit } from '../../src/core/permit.ts';
 import { RootDirectory } from '../../src/storage/root/root-directory.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { CollectingSink, startCore } from '../support/core/harness.ts';
@@ -31,14 +32,14 @@ async function startWithFile() {
 describe('a path is looked up once', () => {
   it('to read a file', async () => {
     const { core, counts } = await startWithFile();
-    await (await core.resources.openAny(F)).close();
+    await (await core.resources.openAny(Permit.own(F))).close();
     expect(counts()).toBe(1);
   });
 
   it('to follow a file to which nobody appends', async () => {
     const { core, counts } = await startWithFile();
     const sink = new CollectingSink();
-    sink.follower = await core.followers.follow(F, {}, sink, signal);
+    sink.follower = await core.followers.follow(Permit.own(F), {}, sink, signal);
     sink.follower.leave();
     expect(counts()).toBe(1);
   });
@@ -48,10 +49,10 @@ describe('a path is looked up once', () => {
     const appender = await append('/f');
     expect(counts()).toBe(1);
     const sink = new CollectingSink();
-    sink.follower = await core.followers.follow(F, {}, sink, signal);
+    sink.follower = await core.followers.follow(Permit.own(F), {}, sink, signal);
     expect(counts()).toBe(2);
     sink.follower.leave();
-    expect(await core.followers.withLiveFeed(F, (feed) => feed === appender.feed)).toBe(true);
+    expect(await core.followers.withLiveFeed(Permit.own(F), (feed) => feed === appender.feed)).toBe(true);
     expect(counts()).toBe(3);
   });
 });
@@ -62,7 +63,7 @@ describe('what is opened by the one look-up', () => {
     const appender = await append('/f');
     const closing = vi.spyOn(fs, 'closeSync');
     const sink = new CollectingSink();
-    sink.follower = await core.followers.follow(F, {}, sink, signal);
+    sink.follower = await core.followers.follow(Permit.own(F), {}, sink, signal);
     // What was looked up, and what was opened.
     expect(closing).toHaveBeenCalledTimes(2);
     expect(sink.follower.feed === appender.feed).toBe(true);
@@ -78,7 +79,7 @@ describe('what is opened by the one look-up', () => {
       return file;
     });
     const sink = new CollectingSink();
-    sink.follower = await core.followers.follow(F, {}, sink, signal);
+    sink.follower = await core.followers.follow(Permit.own(F), {}, sink, signal);
     expect(sink.follower.feed.committed).toBe('some more'.length);
     sink.follower.leave();
   });

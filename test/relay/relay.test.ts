@@ -2,6 +2,7 @@ import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openAppend } from '../../src/client/index.ts';
+import { Permit } from '../../src/core/permit.ts';
 import { parseUpstream } from '../../src/relay/upstream-option.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { ChaosProxy, NO_CHAOS } from '../support/chaos/proxy.ts';
@@ -37,7 +38,7 @@ describe('a pull', () => {
     await waitForSize(path.join(root, 'f'), 3);
     expect(await relay.ready(F, NOBODY)).toMatchObject({ committed: 3 });
     const sink = new CollectingSink();
-    const reader = await core.followers.follow(F, {}, sink, NOBODY.signal);
+    const reader = await core.followers.follow(Permit.own(F), {}, sink, NOBODY.signal);
     reader.drained();
     await waitFor(() => sink.bytes.toString() === 'one', 'what is here');
     reader.leave();
@@ -78,7 +79,7 @@ describe('a pull', () => {
     const { relay, core } = server;
     const other = ResourcePath.parse('/other');
     await relay.ready(F, NOBODY);
-    const reader = await core.followers.follow(F, {}, new CollectingSink(), NOBODY.signal);
+    const reader = await core.followers.follow(Permit.own(F), {}, new CollectingSink(), NOBODY.signal);
     const refused = () => relay.ready(other, NOBODY).then(String, ({ code }) => code);
     expect(await refused()).toBe('HFS_STORAGE_BUSY');
     reader.leave();
@@ -149,7 +150,7 @@ describe('a pull', () => {
     });
     await relay.ready(F, NOBODY);
     const sink = new CollectingSink();
-    (await core.followers.follow(F, {}, sink, NOBODY.signal)).drained();
+    (await core.followers.follow(Permit.own(F), {}, sink, NOBODY.signal)).drained();
     await waitFor(() => sink.endReason !== undefined, 'the end');
     expect(sink.endReason).toBe('interrupted');
     await expect(relay.ready(F, NOBODY)).rejects.toMatchObject({ code: 'HFS_UPSTREAM_TIMEOUT' });

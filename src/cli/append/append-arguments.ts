@@ -182,7 +182,7 @@ export function parseAppendArguments(argv: readonly string[], io: CommandIo): Ap
   let target: Server;
   let source: SourceRequest;
   try {
-    target = serverAt(typed, settings.headers);
+    target = serverAt(typed, settings);
     source = sourceRequestOf({ ...options, commandLine, data, headers: own.headers });
   } catch (error) {
     return refuse(messageOf(error));
@@ -255,7 +255,9 @@ function urlRequestOf(
   const hasData = data.length > 0;
   return {
     kind: 'url',
-    ...serverAt(url, { ...(hasData && { 'content-type': FORM_TYPE }), ...headers }),
+    ...serverAt(url, {
+      headers: { ...(hasData && { 'content-type': FORM_TYPE }), ...headers },
+    }),
     method: request ?? (hasData ? 'POST' : 'GET'),
     data: hasData ? data : undefined,
     // As long as it takes to make the answer to a question.
@@ -268,7 +270,7 @@ function urlRequestOf(
 const TEXTS = {
   name: 'httpfstream-append',
   usage:
-    '[-v] [--tee] [--resume] [-H HEADER]... [--token TOKEN] [--from-file FILE]... [--from-url URL] [-X METHOD] [-d DATA]... [--data-binary DATA]... [--once] [--allow-unframed] [--content-type TYPE] [--stall-timeout S] [--linger S] [--pty] URL [-- COMMAND ARGS...]',
+    '[-v] [--tee] [--resume] [-H HEADER]... [--token TOKEN | --token-file FILE] [--from-file FILE]... [--from-url URL] [-X METHOD] [-d DATA]... [--data-binary DATA]... [--once] [--allow-unframed] [--content-type TYPE] [--stall-timeout S] [--linger S] [--pty] URL [-- COMMAND ARGS...]',
   header:
     'send a header to the server, or with -X, -d or --data-binary to --from-url, as "Name: value"; may come several times',
   description: `Appends to a resource on an httpfstream server, as it comes: standard input, files, what another URL answers, or what a command writes to its standard output and standard error.`,

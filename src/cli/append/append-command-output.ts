@@ -23,7 +23,7 @@ const DEFAULT_SIZE: TerminalSize = { columns: 80, rows: 24 };
  */
 export async function appendCommandOutput(
   request: CommandRequest,
-  { url, headers, contentType, tee, stallTimeoutMs, log }: AppendArguments,
+  { url, headers, token, contentType, tee, stallTimeoutMs, log }: AppendArguments,
   io: CommandIo,
   terminal: ProgressTerminal | undefined,
 ): Promise<number> {
@@ -44,6 +44,7 @@ export async function appendCommandOutput(
   const progress = terminal && new AppendProgress(terminal, { size: undefined, position: 0 });
   const transfer = new Transfer(command.output, url, {
     headers,
+    token,
     expect: undefined,
     contentType: () => contentType,
     stallTimeoutMs,

@@ -14,13 +14,14 @@ import { Tee } from './tee.ts';
  * @returns the exit code: 0 when it is whole
  */
 export async function readInstead(
-  { url, headers, tee, log }: AppendArguments,
+  { url, headers, token, tee, log }: AppendArguments,
   io: CommandIo,
 ): Promise<number> {
   log.write(`${url} is there already, so that nothing is asked for: reading it`);
   const reconnectLog = new ReconnectLog(log);
   const readable = follow(url, {
     headers,
+    token,
     retry: RETRY,
     onReconnect: (event) => reconnectLog.lost(event),
     onReconnected: () => reconnectLog.reconnected(),

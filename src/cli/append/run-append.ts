@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { InvalidUrlError, UnframedAnswerError } from '../../wire/errors.ts';
 import { EXIT_FAILURE, isDirectoryUrl } from '../client-command.ts';
+import type { Credentials } from '../credentials.ts';
 import { type CommandIo, exitCodeOfSignal, messageOf } from '../io/io.ts';
 import { EXIT_USAGE, WrongUsageError } from '../parse-arguments.ts';
 import { AppendProgress, type ProgressTerminal, progressTerminal } from '../progress.ts';
@@ -47,7 +48,7 @@ async function appendSource(
   io: CommandIo,
   terminal: ProgressTerminal | undefined,
 ): Promise<number> {
-  const { headers, contentType, tee, resume, stallTimeoutMs, log } = args;
+  const { headers, token, contentType, tee, resume, stallTimeoutMs, log } = args;
   const name = sourceName(request);
   let { url } = args;
   let stopSignal: NodeJS.Signals | undefined;
@@ -60,7 +61,7 @@ async function appendSource(
     source = bytes;
     const { size, canSeek, mayEndAnywhere } = bytes;
     if (request.kind !== 'stdin') url = namedTarget(url, bytes.fileName);
-    const position = resume ? await resumePosition(url, headers, size) : 0;
+    const position = resume ? await resumePosition(url, args, size) : 0;
     const isComplete = resume && position === size;
     if (isComplete) log.verbose(`nothing left to append from ${name} to ${url}: all ${size} bytes are there`);
     else log.verbose(`appending from ${name} to ${url}${resume ? `, from byte ${position} on` : ''}`);
@@ -69,6 +70,7 @@ async function appendSource(
     progress = terminal && new AppendProgress(terminal, { size, position });
     const transfer = new Transfer(readable, url, {
       headers,
+      token,
       expect: resume || isOnce ? position : undefined,
       contentType: () => contentType ?? bytes.contentType,
       claimsFirst: isOnce,
@@ -150,11 +152,11 @@ export function namedTarget(url: string, fileName: string | undefined): string {
 /** How many bytes of the source the resource has already. */
 async function resumePosition(
   url: string,
-  headers: AppendArguments['headers'],
+  credentials: Credentials,
   size: number | undefined,
 ): Promise<number> {
   const { resourceSize } = await import('../resource-size.ts');
-  const position = (await resourceSize(url, headers)) ?? 0;
+  const position = (await resourceSize(url, credentials)) ?? 0;
   if (size !== undefined && position > size) {
     throw new Error(`the resource has ${position} bytes already, and the source only ${size}`);
   }

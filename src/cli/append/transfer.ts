@@ -64,6 +64,7 @@ export class Transfer {
   constructor(readable: Readable, url: string, options: TransferOptions) {
     const {
       headers,
+      token,
       expect,
       contentType,
       stallTimeoutMs,
@@ -81,6 +82,7 @@ export class Transfer {
     const reconnectLog = new ReconnectLog(log);
     this.#writable = openAppend(url, {
       headers,
+      token,
       contentType,
       stallTimeoutMs,
       ...(expect !== undefined && { expect }),

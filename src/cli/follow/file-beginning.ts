@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises';
 import { refusalOf } from '../../client/refusal.ts';
 import { readable } from '../../http/index.node.ts';
 import { ConnectionError, ResourceGoneError, UnexpectedStatusError } from '../../wire/errors.ts';
+import type { Credentials } from '../credentials.ts';
 import { contentRangeOf, discard, type RequestOptions, requestResource } from '../resource-request.ts';
 
 /** How much is compared at each end of the file. */
@@ -13,7 +14,7 @@ const BODY_TIMEOUT_MS = 30_000;
 /** Answers of a server without ranges, without this method, or without this range. */
 const NO_RANGE: readonly number[] = [200, 405, 416, 501];
 
-type ConfirmOptions = Required<Pick<RequestOptions, 'headers' | 'signal'>>;
+type ConfirmOptions = Credentials & Required<Pick<RequestOptions, 'signal'>>;
 
 /** A range of a resource, and the time limit for its bytes. */
 interface RangeRequest {
@@ -44,7 +45,7 @@ export class FileBeginning {
    * another date, or differs by then. What a server cannot tell counts as equal.
    * Does nothing once it is confirmed.
    *
-   * @param options.headers for the server
+   * @param options what the server is sent
    * @throws {ResourceGoneError} when the resource begins with other bytes
    * @throws the errors of {@link requestResource} and {@link refusalOf}, and the system's
    */
@@ -77,12 +78,12 @@ export class FileBeginning {
 /** Reads a range of a resource, or more if the server sends more; undefined when the server cannot send a part. */
 async function remoteBytes(
   url: string,
-  { headers, signal }: ConfirmOptions,
+  { headers, ...options }: ConfirmOptions,
   { start, length, timeoutMs }: RangeRequest,
 ): Promise<Buffer | undefined> {
   const end = start + length - 1;
   const wanted = { ...headers, range: `bytes=${start}-${end}` };
-  const response = await requestResource(url, { method: 'GET', headers: wanted, signal });
+  const response = await requestResource(url, { ...options, method: 'GET', headers: wanted });
   const { status } = response;
   if (NO_RANGE.includes(status)) {
     await discard(response);

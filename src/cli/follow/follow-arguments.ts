@@ -91,7 +91,7 @@ export function parseFollowArguments(argv: readonly string[], io: CommandIo): Fo
     .configureHelp({ optionTerm: ({ flags }) => flags.replace(' [S]', '[=S]') });
   const settings = parseClientCommand(command, withLineCount(command, withWaitTime(argv)), io);
   if (typeof settings === 'number') return settings;
-  const { headers, log } = settings;
+  const { log } = settings;
 
   const { lines, bytes, from, wait, F, output, exitStatus } = command.opts<Options>();
   const urls = [...new Set(command.args)];
@@ -105,7 +105,7 @@ export function parseFollowArguments(argv: readonly string[], io: CommandIo): Fo
   }
   let servers: readonly Server[];
   try {
-    servers = urls.map((url) => serverAt(url, headers));
+    servers = urls.map((url) => serverAt(url, settings));
   } catch (error) {
     return refuseUsage(command, messageOf(error), io);
   }
@@ -181,7 +181,7 @@ function wholeNumber(text: string, form: RegExp): number {
 const TEXTS = {
   name: 'httpfstream-follow',
   usage:
-    '[-v] [-H HEADER]... [--token TOKEN] [-n LINES | -c BYTES | --from N] [-F | [--wait[=S]] [--exit-status]] [-o FILE] URL...',
+    '[-v] [-H HEADER]... [--token TOKEN | --token-file FILE] [-n LINES | -c BYTES | --from N] [-F | [--wait[=S]] [--exit-status]] [-o FILE] URL...',
   header: 'send a header to the server, as "Name: value"; may come several times',
   description:
     'Writes a resource on an httpfstream server to standard output: what is there, then what comes.',

@@ -87,8 +87,8 @@ async function sizesText(
   url: string,
   file: string,
   size: number,
-  { headers, signal }: FollowResourceOptions,
+  { signal, ...options }: FollowResourceOptions,
 ): Promise<string> {
-  const remoteSize = await resourceSize(url, headers, signal).catch(() => undefined);
+  const remoteSize = await resourceSize(url, options, signal).catch(() => undefined);
   return `${file} has ${size} bytes, more than the ${remoteSize ?? 'fewer'} bytes there`;
 }

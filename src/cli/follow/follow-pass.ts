@@ -106,12 +106,13 @@ export class FollowPass {
   }
 
   #follow(start: FollowOptions): FollowStream {
-    const { headers, signal, log, onOpen } = this.#options;
+    const { headers, token, signal, log, onOpen } = this.#options;
     const url = this.#url;
     const reconnectLog = new ReconnectLog(log, `${url}: `);
     const readable = follow(url, {
       ...start,
       headers,
+      token,
       signal,
       retry: RETRY,
       onReconnect: (event) => reconnectLog.lost(event),
@@ -133,13 +134,13 @@ export class FollowPass {
 
   /** Makes sure that nothing is written after the beginning of something else. */
   async #confirmBeginning(readable: FollowStream): Promise<void> {
-    const { beginning, headers, signal } = this.#options;
+    const { beginning, headers, token, signal } = this.#options;
     if (beginning === undefined) return;
     // An error in the meantime is not lost: reading throws it.
     readable.on('error', () => {});
     await once(readable, 'open');
     try {
-      await beginning.confirm(this.#url, { headers, signal });
+      await beginning.confirm(this.#url, { headers, token, signal });
     } catch (error) {
       readable.destroy();
       signal.throwIfAborted();

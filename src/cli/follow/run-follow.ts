@@ -120,6 +120,6 @@ async function followAll(
     log,
     start: { ...start, ...wait },
   };
-  const following = servers.map(({ url, headers }) => follow(url, { ...options, headers }));
+  const following = servers.map(({ url, ...credentials }) => follow(url, { ...options, ...credentials }));
   return Math.max(...(await Promise.all(following)));
 }

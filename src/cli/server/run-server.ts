@@ -8,9 +8,14 @@ import { addServerOptions, type ServerOptions } from './server-options.ts';
  * Runs `httpfstream-server` until SIGINT, SIGTERM or SIGHUP.
  *
  * @param argv arguments without the program's name
- * @returns the exit code: that of `serve` or, with `--check`, of {@link check}; 2 for wrong usage
+ * @returns the exit code: that of `serve` or, with `--check`, of {@link check}, or with `token` of that command; 2 for
+ *   wrong usage
  */
 export async function runServer(argv: readonly string[], io: CommandIo): Promise<number> {
+  if (argv[0] === 'token') {
+    const { runToken } = await import('./run-token.ts');
+    return runToken(argv.slice(1), io);
+  }
   const command = addServerOptions(new Command('httpfstream-server'))
     .description('Serves the files below a directory over HTTP, to append to and to follow.')
     .version(VERSION, '--version', 'show the version')
@@ -45,7 +50,9 @@ async function check(root: string, io: CommandIo): Promise<number> {
 
 const HELP = `
 Every option may have one dash or two, and its value may follow "=" or a space.
-SIGINT, SIGTERM or SIGHUP closes in order; a second one ends the process at once. Under nohup, SIGHUP is nothing.
+SIGINT, SIGTERM or SIGHUP closes in order; a second one ends the process at once. Under nohup, SIGHUP is nothing. With
+-auth, SIGHUP reads that file again, unless the log goes to a terminal.
+httpfstream-server token add|list|revoke edits the file of -auth; each has a help of its own.
 
 Exit codes: 0 closed in order; 1 cannot run, or has met an error that nobody expected; 2 wrong usage.
 With --check: 0 all is well, or was put right; 1 something was lost or cannot be put right; 2 wrong usage.
@@ -55,4 +62,6 @@ Examples:
   httpfstream-server -root=/srv/logs -http=:9000      for everybody who can reach it
   httpfstream-server -http 127.0.0.1:8080 -trust-proxy -allow-host logs.example.com
   HTTPFSTREAM_ROOT=/srv/logs httpfstream-server
+  httpfstream-server token add ci -auth /etc/httpfstream/auth.json -rights append -paths '/builds/**'
+  httpfstream-server -auth /etc/httpfstream/auth.json
   httpfstream-server --check -root /srv/logs          verify and repair, while no server runs`;

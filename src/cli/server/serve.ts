@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import type { FileAccess } from '../../rights/file-access.ts';
 import { assertRootIsFree } from '../../server/check-directory.ts';
 import { descriptorLimit, liveResourcesWithin } from '../../server/node/descriptor-limit.ts';
 import { ServerSockets } from '../../server/node/server-sockets.ts';
@@ -8,6 +9,7 @@ import { createStandaloneServer } from '../../server/standalone.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
 import { assertCanListen, listen } from './listen.ts';
 import { formatListenAddress, isLoopback, localHost } from './listen-address.ts';
+import { openAccess } from './open-access.ts';
 import { makeLogger } from './server-log.ts';
 import type { ServerOptions } from './server-options.ts';
 import { namesOf, upstreamsOf } from './upstreams.ts';
@@ -40,7 +42,7 @@ const SOCKET_ERRORS = [
  * @returns the exit code: 0 after an orderly stop, 1 when it could not start, or after an unexpected error
  */
 export async function serve(
-  { root, http, logLevel, ...options }: ServerOptions,
+  { root, http, logLevel, auth, ...options }: ServerOptions,
   io: CommandIo,
 ): Promise<number> {
   // A start can be aborted at once, since it can be repeated. With a listener, because the first process of a container
@@ -68,10 +70,13 @@ export async function serve(
     return failToListen(error);
   }
   let app: FastifyInstance;
+  let access: FileAccess | undefined;
   const { logger, output } = await makeLogger(logLevel, io);
   try {
+    if (auth !== undefined) access = await openAccess(auth, root, logger);
     app = await createStandaloneServer({
       root,
+      ...(access && { access }),
       durability: options.durability,
       fileMode: options.fileMode,
       graceMs: Math.round(options.grace * 1000),
@@ -86,7 +91,9 @@ export async function serve(
       trustProxy: options.trustProxy,
       logger,
     });
+    app.addHook('onClose', async () => access?.close());
   } catch (error) {
+    access?.close();
     return fail(messageOf(error));
   }
   let restoreSignals = () => {};
@@ -101,6 +108,11 @@ export async function serve(
   // Before it listens, so that no client can signal too early.
   const stopped = new Promise<NodeJS.Signals | undefined>((resolve) => {
     restoreSignals = io.onStopSignal((signal) => {
+      // A terminal that is closed sends it, too.
+      if (signal === 'SIGHUP' && access !== undefined && !io.stdout.isTTY) {
+        void access.reload();
+        return;
+      }
       if (!isClosing) {
         isClosing = true;
         resolve(signal);
@@ -135,8 +147,10 @@ export async function serve(
   warnOfFewDescriptors(logger);
   const upstreams = namesOf(options.upstream);
   app.log.info({ root, url, ...(upstreams.length > 0 && { upstreams }) }, 'ready');
-  if (!isLoopback(http)) {
-    app.log.warn('there are no rights: whoever reaches this address can read, append and delete');
+  if (access === undefined && !isLoopback(http)) {
+    app.log.warn(
+      'there are no rights: whoever reaches this address can read, append and delete (-auth says who may do what)',
+    );
   }
   // After what was logged.
   if (io.stdout.isTTY) output.write(firstSteps(url));

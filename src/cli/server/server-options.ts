@@ -25,6 +25,8 @@ export interface ServerOptions extends UpstreamArguments {
   longPoll: number;
   cors: readonly string[];
   allowHost: readonly string[];
+  /** File that says who may do what. */
+  auth?: string;
   trustProxy: readonly string[];
   index: boolean;
   upstreamMaxBytes: number;
@@ -89,6 +91,14 @@ export function addServerOptions(command: Command): Command {
         .env('HTTPFSTREAM_ALLOW_HOST')
         .argParser(hostsOption)
         .default([], 'none'),
+    )
+    .addOption(
+      new Option(
+        '--auth <FILE>',
+        'file that says who may do what, for nobody but its owner; without it everybody may do everything',
+      )
+        .env('HTTPFSTREAM_AUTH')
+        .argParser(fileOption),
     )
     .addOption(
       new Option(
@@ -191,6 +201,12 @@ function fileModeOption(text: string): number {
   const mode = /^0?[67][0-7]{2}$/.test(text) ? Number.parseInt(text, 8) : undefined;
   if (mode === undefined) throw new InvalidArgumentError('It must look like 0644, and begin with 6 or 7.');
   return mode;
+}
+
+/** A name that is missing, as of a variable that is not set, must not open the server to everybody. */
+function fileOption(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It must be the name of a file.');
+  return text;
 }
 
 function booleanOption(text: string): boolean {

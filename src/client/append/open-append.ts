@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import {
+  ForbiddenRightError,
   type HttpfstreamError,
   ProtocolError,
   RepeatedRequestError,
@@ -10,6 +11,7 @@ import {
   StreamClosedError,
   StreamInterruptedError,
   StreamTruncatedError,
+  UnauthorizedError,
 } from '../../wire/errors.ts';
 import {
   CloseCode,
@@ -29,6 +31,7 @@ import {
   failureOfClose,
   failureOfEnd,
   failureOfRetry,
+  failureOfToken,
   interrupted,
   isRefusal,
 } from '../stream-failure.ts';
@@ -67,7 +70,8 @@ const LEGACY_LIMITS = { messageBytes: 10_240, maxUnsentBytes: 64 * 1024 };
  * Calling `destroy` before the end ends the append as interrupted.
  * Errors: {@link AppendConflictError} while another appender holds the
  * resource, {@link PositionMismatchError}, {@link ForbiddenPathError},
- * {@link StreamClosedError}, {@link UnexpectedStatusError}, {@link ConnectionError}
+ * {@link StreamClosedError}, {@link UnauthorizedError}, {@link ForbiddenRightError},
+ * {@link UnexpectedStatusError}, {@link ConnectionError}
  * when the first connection fails, {@link ConnectionLostError} when no new one
  * could be made, {@link ProtocolError} when the server violated the protocol,
  * {@link StreamInterruptedError} when it would not resume,
@@ -184,7 +188,7 @@ class ResumingAppend extends Writable implements AppendStream {
     if (contentType !== undefined) query.set(QueryName.contentType, contentType);
     if (this.destroyed) return;
     this.#isClosing = false;
-    withHeaders(this, this.#options.headers, (headers) => this.#startHandshake(url, headers));
+    withHeaders(this, this.#options, (headers) => this.#startHandshake(url, headers));
   }
 
   #startHandshake(url: URL, headers: RequestHeaders): void {
@@ -337,6 +341,7 @@ class ResumingAppend extends Writable implements AppendStream {
 
   #disconnected(end: ConnectionEnd): void {
     this.#isOpen = false;
+    const refusal = this.#isLegacy ? undefined : failureOfToken(end);
     const isConfirmed = end.code === CloseCode.finished || (this.#isLegacy && end.code === CloseCode.none);
     if (this.#isClosing && isConfirmed) {
       if (this.#isLegacy) {
@@ -345,6 +350,8 @@ class ResumingAppend extends Writable implements AppendStream {
       }
       this.#isConfirmed = true;
       this.#onFinished?.();
+    } else if (refusal !== undefined) {
+      if (!this.#renew(refusal)) this.destroy(refusal);
     } else if (this.#isLegacy || isRefusal(end)) this.destroy(failureOfClose(end));
     else if (this.#wasOpen) this.#retry(connectionError(end));
     else this.destroy(connectionError(end));
@@ -352,19 +359,31 @@ class ResumingAppend extends Writable implements AppendStream {
 
   async #refused(response: IncomingMessage): Promise<void> {
     const error = await refusalOf(response);
-    if (this.destroyed) return;
+    if (this.destroyed || this.#renew(error)) return;
     // A copy of the request, made by a proxy, arrived first: the next attempt has a higher number.
     if (error instanceof RepeatedRequestError) this.#retry(error);
     else if (!this.#wasOpen) this.destroy(error);
     else if (isTransient(response.statusCode)) this.#retry(error);
-    else if (error instanceof ResourceGoneError || error instanceof StreamClosedError) this.destroy(error);
+    else if (isPlain(error)) this.destroy(error);
     else this.destroy(interrupted(`the append cannot go on: ${error.message}`, error));
+  }
+
+  /** Connects with another token, if that is why it was refused and there may be one. */
+  #renew(error: HttpfstreamError): boolean {
+    return error instanceof UnauthorizedError && this.#reconnector.renew(() => this.#connect());
   }
 
   #retry(error: HttpfstreamError): void {
     if (this.#reconnector.schedule(error, () => this.#connect())) return;
     this.destroy(failureOfRetry('the append was not confirmed', error));
   }
+}
+
+/** Whether an error says by itself why an append cannot go on. */
+function isPlain(error: HttpfstreamError): boolean {
+  return [ResourceGoneError, StreamClosedError, UnauthorizedError, ForbiddenRightError].some(
+    (type) => error instanceof type,
+  );
 }
 
 /**

@@ -1,11 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import {
+  type ForbiddenRightError,
   type HttpfstreamError,
   ProtocolError,
   RangeNotSatisfiableError,
   ResourceGoneError,
   ResourceNotFoundError,
   StreamInterruptedError,
+  UnauthorizedError,
   UnsupportedError,
 } from '../../wire/errors.ts';
 import {
@@ -27,6 +29,7 @@ import {
   failureOfEnd,
   failureOfResume,
   failureOfRetry,
+  failureOfToken,
   interrupted,
   isRefusal,
   violationAfterFinished,
@@ -58,7 +61,8 @@ const HIGH_WATER_MARK_BYTES = 1024 * 1024;
  * the content type is. It ends only when the stream `finished`, and errors otherwise: {@link StreamInterruptedError},
  * {@link ResourceGoneError} when the file was deleted or replaced,
  * {@link StreamTruncatedError}, {@link ResourceNotFoundError},
- * {@link RangeNotSatisfiableError}, {@link UnexpectedStatusError},
+ * {@link RangeNotSatisfiableError}, {@link UnauthorizedError}, {@link ForbiddenRightError},
+ * {@link UnexpectedStatusError},
  * {@link ConnectionError} when the first connection fails, {@link ConnectionLostError}
  * when it was lost later and no new one could be made, {@link ProtocolError} when
  * the server violated the protocol, {@link UnsupportedError} when a legacy server
@@ -145,7 +149,7 @@ class ResumingFollow extends FollowReadable implements FollowStream {
       : initialUrl(this.#url, this.#options, this.#waitUntil - performance.now());
     this.readFrom(undefined);
     this.#isOpen = false;
-    withHeaders(this, this.#options.headers, (headers) => this.#startHandshake(url, headers));
+    withHeaders(this, this.#options, (headers) => this.#startHandshake(url, headers));
   }
 
   #startHandshake(url: URL, headers: RequestHeaders): void {
@@ -268,9 +272,12 @@ class ResumingFollow extends FollowReadable implements FollowStream {
   #disconnected(end: ConnectionEnd): void {
     const violation = this.#finished && violationAfterFinished(end);
     const isClean = end.code === CloseCode.finished || end.code === CloseCode.none;
+    const refusal = this.#isLegacy ? undefined : failureOfToken(end);
     if (violation !== undefined) this.#fail(violation);
     else if (this.#finished !== undefined) this.#finish(this.#finished.status);
-    else if (this.#isLegacy && isClean && end.isBetweenMessages) this.#finishLegacy();
+    else if (refusal !== undefined) {
+      if (!this.#renew(refusal)) this.#fail(refusal);
+    } else if (this.#isLegacy && isClean && end.isBetweenMessages) this.#finishLegacy();
     else if (this.#isLegacy || isRefusal(end)) this.#fail(failureOfClose(end));
     else if (this.#isServed) this.#retry(connectionError(end));
     else this.destroy(connectionError(end));
@@ -279,11 +286,16 @@ class ResumingFollow extends FollowReadable implements FollowStream {
   async #answered(response: IncomingMessage): Promise<void> {
     if (response.statusCode === 200 && !this.#isServed) return this.#readBody(response);
     const error = await refusalOf(response);
-    if (this.destroyed) return;
+    if (this.destroyed || this.#renew(error)) return;
     const isMissing = error instanceof ResourceNotFoundError && performance.now() >= this.#waitUntil;
     if (!this.#isServed || (isMissing && !this.#wasOpen)) this.destroy(error);
     else if (isTransient(response.statusCode)) this.#retry(error);
     else this.#fail(this.#wasOpen ? failureOfResume(error) : error);
+  }
+
+  /** Connects with another token, if that is why it was refused and there may be one. */
+  #renew(error: HttpfstreamError): boolean {
+    return error instanceof UnauthorizedError && this.#reconnector.renew(() => this.#connect());
   }
 
   /** A legacy server answers the handshake for an idle resource with the file. */

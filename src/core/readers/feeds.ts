@@ -11,6 +11,7 @@ import {
 import type { Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { LiveResources } from '../live-resources.ts';
+import type { Permit } from '../permit.ts';
 import type { FeedKeeper, Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
 import type { FileWatch, Watcher } from '../watch/file-watch.ts';
@@ -88,13 +89,14 @@ export class Feeds implements FeedKeeper {
    * @throws what {@link Resources.acquire} and {@link Resource.assertWhole} throw
    * @throws {ServerClosingError} when the server closes
    */
-  async openLive(path: ResourcePath): Promise<LiveReads> {
-    const resource = await this.#resources.acquire(path);
+  async openLive(permit: Permit<'follow'>): Promise<LiveReads> {
+    const { path } = permit;
+    const resource = await this.#resources.acquire(permit);
     try {
       resource.assertWhole();
       this.#touch(resource);
       // Others who have waited for it may have released it again.
-      while (resource.feed === undefined) await this.#openOnce(resource, path);
+      while (resource.feed === undefined) await this.#openOnce(resource, permit);
       const { feed } = resource;
       feed.retain();
       if (resource.isClosing) {
@@ -164,17 +166,17 @@ export class Feeds implements FeedKeeper {
   }
 
   /** Opens the feed of a stream that has none; those who want it at the same time share that. */
-  #openOnce(resource: Resource, path: ResourcePath): Promise<void> {
+  #openOnce(resource: Resource, permit: Permit<'follow'>): Promise<void> {
     let opening = this.#opening.get(resource);
     if (opening === undefined) {
-      opening = this.#openAt(resource, path).finally(() => this.#opening.delete(resource));
+      opening = this.#openAt(resource, permit).finally(() => this.#opening.delete(resource));
       this.#opening.set(resource, opening);
     }
     return opening;
   }
 
-  async #openAt(resource: Resource, path: ResourcePath): Promise<void> {
-    const file = await this.#resources.open(path);
+  async #openAt(resource: Resource, permit: Permit<'follow'>): Promise<void> {
+    const file = await this.#resources.open(permit);
     try {
       if (file.stat.fingerprint !== resource.fingerprint) {
         throw new ResourceNotFoundError('the stream was deleted');

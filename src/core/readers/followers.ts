@@ -8,6 +8,7 @@ import {
   ServerClosingError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Permit } from '../permit.ts';
 import { asGone, assertGeneration } from '../preconditions.ts';
 import type { FollowRequest } from '../request.ts';
 import type { Resources } from '../resources.ts';
@@ -58,12 +59,18 @@ export class Followers {
    * @throws {ServerClosingError} after `close`, when nobody appends (any more)
    * @throws what {@link Root.openRead} and {@link Resources.committed} throw
    */
-  async follow(path: ResourcePath, request: FollowRequest, sink: Sink, signal: AbortSignal): Promise<Reader> {
+  async follow(
+    permit: Permit<'follow'>,
+    request: FollowRequest,
+    sink: Sink,
+    signal: AbortSignal,
+  ): Promise<Reader> {
+    const { path } = permit;
     try {
-      const found = await this.#resources.openUsed(path).catch(asNothing);
+      const found = await this.#resources.openUsed(permit).catch(asNothing);
       let reader: Reader | undefined;
       try {
-        reader = await this.#rotated.followCut(path, request, sink);
+        reader = await this.#rotated.followCut(permit, request, sink);
         if (reader !== undefined) return reader;
         if (found instanceof Error) throw found;
         reader =
@@ -78,7 +85,7 @@ export class Followers {
     } catch (error) {
       const failure = asGone(error, request.generation);
       if (!(failure instanceof ResourceGoneError) || this.#sessions.isClosing) throw failure;
-      const reader = await this.#rotated.followRest(path, request, sink);
+      const reader = await this.#rotated.followRest(permit, request, sink);
       if (reader === undefined) throw failure;
       return reader;
     }
@@ -90,8 +97,9 @@ export class Followers {
    *
    * @throws {ServerClosingError} after `close`, when it is not known any more who would come back
    */
-  async withLiveFeed<T>(path: ResourcePath, use: (feed: Feed) => T): Promise<T | undefined> {
-    const file = await this.#resources.openUsed(path);
+  async withLiveFeed<T>(permit: Permit<'follow'>, use: (feed: Feed) => T): Promise<T | undefined> {
+    const { path } = permit;
+    const file = await this.#resources.openUsed(permit);
     try {
       const { fingerprint, kind } = file.stat;
       if (this.live(fingerprint) === undefined && kind === 'file') await this.#sessions.find(path, file);
@@ -109,8 +117,8 @@ export class Followers {
    *
    * @throws what {@link Feeds.openLive} throws
    */
-  openLive(path: ResourcePath): Promise<LiveReads> {
-    return this.#feeds.openLive(path);
+  openLive(permit: Permit<'follow'>): Promise<LiveReads> {
+    return this.#feeds.openLive(permit);
   }
 
   /**

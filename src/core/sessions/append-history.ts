@@ -167,8 +167,17 @@ function lastAppend(record: FileRecord | undefined, size: number): AppendRecord 
   return isFinished ? { ...append, state: 'finished', end: size } : append;
 }
 
-/** Whether the client that comes with `session` is the one whose append was recorded, and nobody wrote since. */
-export function isContinuedBy(last: AppendRecord, session: string | undefined, size: number): boolean {
-  if (session === undefined || last.session !== session) return false;
+/**
+ * Whether the client that comes with `session` is the one whose append was recorded, and nobody wrote since.
+ *
+ * @param subject who that is, where there are rights
+ */
+export function isContinuedBy(
+  last: AppendRecord,
+  session: string | undefined,
+  subject: string | undefined,
+  size: number,
+): boolean {
+  if (session === undefined || last.session !== session || last.subject !== subject) return false;
   return last.end === undefined ? last.start <= size : last.end === size;
 }

@@ -10,6 +10,7 @@ import {
   ServerClosingError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Permit } from '../permit.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
 import type { Resource } from '../resource.ts';
@@ -21,6 +22,17 @@ import { type LeaseHolder, Session, type SessionContext, type SessionHost, withA
 
 /** How often another program may append to a file while a session is about to begin. */
 const MAX_ATTEMPTS = 3;
+
+/** How a session begins. */
+interface Beginning {
+  /** Of the file. */
+  size: number;
+  start: number;
+  /** Who begins it, where there are rights. */
+  subject: string | undefined;
+  /** The append that it goes on with. */
+  last: AppendRecord | undefined;
+}
 
 /** What sessions are opened with. */
 export interface SessionDependencies extends SessionContext {
@@ -93,19 +105,20 @@ export class SessionRegistry implements SessionHost {
    * @throws what {@link Resources.openAppend} throws
    */
   async open(
-    path: ResourcePath,
+    permit: Permit<'append'>,
     request: AppendRequest,
     holder: LeaseHolder,
     make?: () => Promise<void>,
   ): Promise<Lease> {
     this.#refuseWhenClosing();
+    const { path } = permit;
     const { session = '' } = request;
     this.#returning.set(session, (this.#returning.get(session) ?? 0) + 1);
     try {
       // From before the file is made, so that whoever finds it can wait until there is a session.
       const lease = await this.#openings.run(path.key, async () => {
         await make?.();
-        return this.#open(path, request, holder);
+        return this.#open(permit, request, holder);
       });
       this.#arrivals.notify(path);
       return lease;
@@ -187,17 +200,17 @@ export class SessionRegistry implements SessionHost {
     if (this.#closing) throw new ServerClosingError('the server is shutting down');
   }
 
-  async #open(path: ResourcePath, request: AppendRequest, holder: LeaseHolder): Promise<Lease> {
+  async #open(permit: Permit<'append'>, request: AppendRequest, holder: LeaseHolder): Promise<Lease> {
     // Those that have ended keep their files open until they are synced.
     await this.#context.log.syncer.waitForCapacity();
-    const file = await this.#openFile(path, request);
+    const file = await this.#openFile(permit, request);
     const { fingerprint } = file.stat;
     return this.#files.run(fingerprint, async () => {
       try {
-        const running = await this.#running(file, request);
+        const running = await this.#running(file, request, permit);
         // One that has just begun has to be held by somebody, who is notified that the server closes.
         if (running !== undefined) this.#refuseWhenClosing();
-        const session = running ?? (await this.#begin(path, file, request));
+        const session = running ?? (await this.#begin(permit, file, request));
         session.attach(holder, request);
         return new Lease(session);
       } finally {
@@ -207,11 +220,11 @@ export class SessionRegistry implements SessionHost {
   }
 
   /** A file is made only for a session that may begin at 0. */
-  async #openFile(path: ResourcePath, { expect = 0, generation }: AppendRequest): Promise<AppendFile> {
+  async #openFile(permit: Permit<'append'>, { expect = 0, generation }: AppendRequest): Promise<AppendFile> {
     let file: AppendFile;
     try {
       const create = expect === 0 && generation === undefined;
-      file = await this.#resources.openAppend(path, { create });
+      file = await this.#resources.openAppend(permit, { create });
     } catch (error) {
       if (error instanceof ResourceNotFoundError && generation === undefined) assertStart(0, expect);
       throw asGone(error, generation);
@@ -226,10 +239,14 @@ export class SessionRegistry implements SessionHost {
   }
 
   /** The session of the file, if there is one, which must be the client's own. */
-  async #running(file: AppendFile, request: AppendRequest): Promise<Session | undefined> {
+  async #running(
+    file: AppendFile,
+    request: AppendRequest,
+    { subject }: Permit<'append'>,
+  ): Promise<Session | undefined> {
     const session = this.live(file.stat.fingerprint);
     if (session === undefined) return undefined;
-    if (!session.belongsTo(request.session)) throw conflict();
+    if (!session.belongsTo(request.session, subject.name)) throw conflict();
     assertNewer(request.attempt, session.attempt);
     if (session.ended === undefined) {
       assertStart(session.start, request.expect);
@@ -239,7 +256,11 @@ export class SessionRegistry implements SessionHost {
     return undefined;
   }
 
-  async #begin(path: ResourcePath, file: AppendFile, request: AppendRequest): Promise<Session> {
+  async #begin(
+    { path, subject: { name: subject } }: Permit<'append'>,
+    file: AppendFile,
+    request: AppendRequest,
+  ): Promise<Session> {
     const resource = await this.#claim(file, path, request.isCopying);
     try {
       const last = await this.history.last(file);
@@ -248,13 +269,13 @@ export class SessionRegistry implements SessionHost {
         const known = resource.committed;
         const { size } = await file.state();
         resource.looked(known, size);
-        const goesOn = last !== undefined && isContinuedBy(last, request.session, size);
+        const goesOn = last !== undefined && isContinuedBy(last, request.session, subject, size);
         if (!goesOn && this.history.isAwaited(last)) throw conflict();
         if (goesOn) assertNewer(request.attempt, last.attempt);
         const start = goesOn ? last.start : size;
         assertStart(start, request.expect);
         const own = goesOn ? last : undefined;
-        const append = await this.#record(file, request, { size, start, last: own });
+        const append = await this.#record(file, request, { size, start, subject, last: own });
         const hasGrown = (await file.state()).size > size || resource.committed > size;
         const mayBegin = !hasGrown && !this.#closing;
         if (mayBegin) {
@@ -276,12 +297,13 @@ export class SessionRegistry implements SessionHost {
   async #record(
     file: AppendFile,
     request: AppendRequest,
-    { size, start, last }: { size: number; start: number; last: AppendRecord | undefined },
+    { size, start, subject, last }: Beginning,
   ): Promise<AppendRecord> {
     await this.#secure(file);
     this.#refuseWhenClosing();
     const append: AppendRecord = {
       ...(request.session && { session: request.session }),
+      ...(subject !== undefined && { subject }),
       start,
       state: 'open',
       ...(last?.state === 'finished' && { finishedAt: size, status: last.status }),

@@ -138,9 +138,9 @@ export class Session implements Claimant, WriterOwner {
     return this.#failure;
   }
 
-  /** Whether the client that brings `token` is the one that began it. */
-  belongsTo(token: string | undefined): boolean {
-    return token !== undefined && token === this.#token;
+  /** Whether the client that brings `token` is the one that began it. @param subject who that is, where there are rights */
+  belongsTo(token: string | undefined, subject: string | undefined): boolean {
+    return token !== undefined && token === this.#token && subject === this.#subject.append.subject;
   }
 
   /** Makes a reader, which stays for the session, or for longer where others may append after it. */

@@ -1,12 +1,12 @@
 import type { ForkOrigin, StreamState } from '../../storage/records/stream-state.ts';
 import { StreamConflictError } from '../../wire/errors.ts';
-import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Permit } from '../permit.ts';
 import type { Resource } from '../resource.ts';
 import { isEqualType } from './stream-type.ts';
 
 /** Where a fork begins. */
 export interface ForkRequest {
-  source: ResourcePath;
+  source: Permit<'follow'>;
   /** Token of a position of the source. Undefined: its end. */
   offset: string | undefined;
   /** How many bytes, or values of a JSON stream, after that. */
@@ -84,7 +84,7 @@ export function assertMatches(state: StreamState, request: CreateRequest): void 
   }
   const { origin } = state;
   const isSameFork =
-    origin?.path === fork?.source.key &&
+    origin?.path === fork?.source.path.key &&
     origin?.offset === fork?.offset &&
     (origin?.subOffset ?? 0) === (fork?.subOffset ?? 0);
   if (!isSameFork)

@@ -6,6 +6,7 @@ import type { Report } from '../../storage/report.ts';
 import { reasonOf } from '../../storage/storage-failure.ts';
 import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
+import { Permit } from '../permit.ts';
 import type { Resources } from '../resources.ts';
 import { expiryMs } from './stream-expiry.ts';
 import type { StreamStore } from './stream-store.ts';
@@ -83,7 +84,7 @@ export class ExpirySweep {
   async #expire({ fingerprint, path }: DueFile): Promise<boolean> {
     try {
       // Which deletes it if it has expired.
-      const file = await this.#resources.open(ResourcePath.parse(path));
+      const file = await this.#resources.open(Permit.own(ResourcePath.parse(path)));
       await file.close();
       if (file.stat.fingerprint !== fingerprint) return false;
       await this.#look(fingerprint, await this.#endMs(file.stat));

@@ -54,7 +54,8 @@ export class ForkTree {
     contentType: string | undefined,
     fork: NewFile,
   ): Promise<Inherited> {
-    const { source: path, offset, subOffset } = request;
+    const { offset, subOffset } = request;
+    const { path } = request.source;
     this.#unnamed.add(fork.stat.fingerprint);
     source.assertWhole();
     await this.#records.readable();
@@ -150,7 +151,7 @@ export class ForkTree {
   }
 
   async #copyPrefix(source: Resource, request: ForkRequest, fork: NewFile): Promise<number> {
-    const file = await this.#root.openRead(request.source);
+    const file = await this.#root.openRead(request.source.path);
     try {
       if (file.stat.fingerprint !== source.fingerprint) {
         throw new StreamConflictError('the source was made anew');

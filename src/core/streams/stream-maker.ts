@@ -106,7 +106,7 @@ export class StreamMaker {
   ): Promise<StreamView | undefined> {
     const { root, records, store, resources, syncer, isDurable, made } = this.#options;
     const { contentType, fork, copyOf } = request;
-    if (fork?.source.key === path.key) throw new ResourceNotFoundError('the source is not there');
+    if (fork?.source.path.key === path.key) throw new ResourceNotFoundError('the source is not there');
     const file = Buffer.isBuffer(content) ? await root.newFile() : content;
     const { fingerprint, generation } = file.stat;
     let state: StreamState;

@@ -5,7 +5,7 @@ import {
   StreamConflictError,
   StreamGoneError,
 } from '../../wire/errors.ts';
-import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Permit } from '../permit.ts';
 import type { CreateRequest } from './create-request.ts';
 import type { ForkTree } from './fork-tree.ts';
 import { type MakerOptions, StreamMaker } from './stream-maker.ts';
@@ -51,11 +51,16 @@ export class Streams {
    * @throws {ResourceNotFoundError} when the source of a fork is not there
    * @throws what {@link forkPosition} and {@link Resources.inTurn} throw
    */
-  async create(path: ResourcePath, request: CreateRequest, content: Buffer | NewFile): Promise<Created> {
+  async create(
+    permit: Permit<'append'>,
+    request: CreateRequest,
+    content: Buffer | NewFile,
+  ): Promise<Created> {
+    const { path } = permit;
     const { resources, isDurable } = this.#options;
     return resources.inTurn(path, async () => {
       for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
-        const file = await resources.openInTurn(path).catch(ignoreAbsent);
+        const file = await resources.openInTurn(permit).catch(ignoreAbsent);
         const found = file && (await this.#maker.find(await resources.use(file), path, request, content));
         if (found !== undefined) return { isNew: false, ...found };
         if (await this.#forks.isKept(path.key, isDurable)) {
@@ -73,11 +78,12 @@ export class Streams {
    *
    * @throws what {@link Resources.open}, {@link Resources.inTurn} and {@link StreamRemover.remove} throw
    */
-  async delete(path: ResourcePath): Promise<void> {
+  async delete(permit: Permit<'delete'>): Promise<void> {
+    const { path } = permit;
     const { resources } = this.#options;
     await resources.inTurn(path, async () => {
       for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
-        const file = await resources.openInTurn(path);
+        const file = await resources.openInTurn(permit);
         if (await this.#remover.remove(path, file, { onlyExpired: false })) return;
       }
       throw new PathConflictError('another file takes this name again and again');

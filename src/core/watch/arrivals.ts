@@ -1,6 +1,7 @@
 import type { Root } from '../../storage/root/root.ts';
 import { ResourceNotFoundError, ServerClosingError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Permit } from '../permit.ts';
 import type { PathWatch, PathWatcher } from './path-watch.ts';
 
 /** One for each path that is waited for. */
@@ -31,7 +32,7 @@ export class Arrivals {
    * @throws the signal's reason when it aborts
    * @throws {ServerClosingError} after {@link close}
    */
-  async wait(path: ResourcePath, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+  async wait({ path }: Permit<'follow'>, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
     signal.throwIfAborted();
     if (this.#closed) throw new ServerClosingError('the server is shutting down');
     const awaited = this.#awaited.get(path.key) ?? this.#add(path);

@@ -1,4 +1,5 @@
 import type { Core } from '../../core/core.ts';
+import { Permit } from '../../core/permit.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
 import { InvalidPathError, PathConflictError } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
@@ -71,7 +72,7 @@ export class LocalCopy {
    */
   async look(): Promise<Copied | 'own' | 'occupied' | undefined> {
     const { resources, sessions } = this.#core;
-    const file = await resources.openAny(this.#path).catch((error) => {
+    const file = await resources.openAny(Permit.own(this.#path)).catch((error) => {
       return isNoPlace(error) ? 'occupied' : ignoreMissing(error);
     });
     if (file === undefined || file === 'occupied') return file;
@@ -99,7 +100,7 @@ export class LocalCopy {
    * @throws what {@link Resources.open} throws
    */
   async tail(size: number, maxBytes: number): Promise<Buffer> {
-    const file = await this.#core.resources.open(this.#path);
+    const file = await this.#core.resources.open(Permit.own(this.#path));
     const start = Math.max(0, size - maxBytes);
     try {
       return file.readInLine(start, size - start);
@@ -123,7 +124,7 @@ export class LocalCopy {
       fork: undefined,
       isUpload: false,
     };
-    await this.#core.streams.create(this.#path, wanted, Buffer.alloc(0));
+    await this.#core.streams.create(Permit.own(this.#path), wanted, Buffer.alloc(0));
     this.counted(0);
   }
 
@@ -134,7 +135,7 @@ export class LocalCopy {
    */
   async note(answer: AnswerRecord): Promise<void> {
     const { resources, records, store } = this.#core;
-    const file = await resources.open(this.#path);
+    const file = await resources.open(Permit.own(this.#path));
     try {
       const { fingerprint } = file.stat;
       await records.write(
@@ -169,7 +170,7 @@ export class LocalCopy {
 
   /** Deletes it, with the directories that were for it: its readers get what they have not got, and are told. */
   async drop(): Promise<void> {
-    await this.#core.streams.delete(this.#path).catch(ignoreMissing);
+    await this.#core.streams.delete(Permit.own(this.#path)).catch(ignoreMissing);
     this.#core.root.pruneWayTo(this.#path);
     this.#ledger.dropped(this.#path);
   }

@@ -1,4 +1,5 @@
 import type { Core } from '../../core/core.ts';
+import { Permit } from '../../core/permit.ts';
 import { openLineBytes } from '../../core/readers/cutting.ts';
 import type { Lease } from '../../core/sessions/lease.ts';
 import type { LeaseHolder } from '../../core/sessions/session.ts';
@@ -277,7 +278,12 @@ export class Fetching implements LeaseHolder {
     const { sessions } = this.options.core;
     const make = here === undefined ? () => this.copy.make({ ...made, url: this.url.href }) : undefined;
     this.#source = source;
-    const lease = await sessions.open(this.path, { session: SESSION, isCopying: true, fileType }, this, make);
+    const lease = await sessions.open(
+      Permit.own(this.path),
+      { session: SESSION, isCopying: true, fileType },
+      this,
+      make,
+    );
     this.#lease = lease;
     this.#generation = made.generation;
     if (lease.received !== (here?.size ?? 0)) {

@@ -4,7 +4,6 @@ import {
   ResourceGoneError,
   ResourceNotFoundError,
   StorageFullError,
-  UnexpectedStatusError,
   UnreadError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
@@ -21,7 +20,7 @@ import { Fetching, type Part, type PullOptions } from './fetching.ts';
 import { followFile, holdFile } from './followed.ts';
 import type { Overflow } from './overflow.ts';
 import type { PullState } from './pull-state.ts';
-import { refusalIn, statusVerdict } from './refusal.ts';
+import { followVerdict } from './refusal.ts';
 
 /** Why what has no place here is not kept. */
 const NO_PLACE = 'something else has its place';
@@ -275,9 +274,7 @@ export class Pull {
   #verdictOf(error: unknown, here: Copied | undefined): Verdict | undefined {
     if (isNoPlace(error)) return unstored(NO_PLACE);
     if (isOfTheWay(error) && mayServeStale(here, this.#fetching.url)) return stored('fwd=stale', FAILED_MS);
-    return error instanceof UnexpectedStatusError
-      ? statusVerdict(error.status, here, refusalIn(error))
-      : undefined;
+    return followVerdict(error, here);
   }
 }
 

@@ -1,9 +1,11 @@
 import {
+  ForbiddenRightError,
   type HttpfstreamError,
   RelayLoopError,
   ResourceNotFoundError,
   StreamGoneError,
-  type UnexpectedStatusError,
+  UnauthorizedError,
+  UnexpectedStatusError,
   UpstreamRefusalError,
 } from '../../wire/errors.ts';
 import type { Copied } from '../copies/local-copy.ts';
@@ -11,6 +13,8 @@ import type { OpenAnswer } from '../upstream/open-answer.ts';
 import { FAILED_MS, refused, stored, type Verdict } from '../verdict.ts';
 import { LOOP_STATUS, UNAUTHORIZED } from './asking.ts';
 import type { Fetching } from './fetching.ts';
+
+const FORBIDDEN = 403;
 
 /** Begins the codes of the errors of our servers. */
 const OUR_CODES = 'HFS_';
@@ -60,10 +64,27 @@ export function statusVerdict(
 }
 
 /**
+ * What a server has said by refusing to be followed, for those who ask for the path; undefined when it has not refused.
+ *
+ * @throws {RelayLoopError} when the request has come back
+ */
+export function followVerdict(error: unknown, here: Copied | undefined): Verdict | undefined {
+  if (error instanceof UnauthorizedError) return statusVerdict(UNAUTHORIZED, here);
+  if (error instanceof ForbiddenRightError) {
+    const { code, message } = error;
+    const refusal = new UpstreamRefusalError(FORBIDDEN, code, message, { cause: error });
+    return statusVerdict(FORBIDDEN, here, refusal);
+  }
+  return error instanceof UnexpectedStatusError
+    ? statusVerdict(error.status, here, refusalIn(error))
+    : undefined;
+}
+
+/**
  * What a server of ours has said by refusing to be followed; undefined when something in front of it has, or asks who
  * that is.
  */
-export function refusalIn(error: UnexpectedStatusError): UpstreamRefusalError | undefined {
+function refusalIn(error: UnexpectedStatusError): UpstreamRefusalError | undefined {
   const { status, problem } = error;
   const { code = '', detail = error.message } = problem;
   if (status < 400 || status === UNAUTHORIZED || !code.startsWith(OUR_CODES)) return undefined;

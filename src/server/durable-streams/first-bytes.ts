@@ -5,6 +5,7 @@ import type { EndReason } from '../../wire/protocol.ts';
 import { arrayOfLines } from '../json/json-values.ts';
 import type { ClientSocket } from '../node/client-socket.ts';
 import { SMALL_BODY_BYTES } from '../response/send-bytes.ts';
+import type { Admission } from '../rights/admission.ts';
 
 /** What a long-poll has waited for. */
 export interface FirstBytes {
@@ -19,6 +20,7 @@ export interface FirstBytes {
 /** For whom somebody waits, and for how long. */
 export interface Wait {
   client: ClientSocket;
+  admission: Admission;
   timeoutMs: number;
 }
 
@@ -34,18 +36,19 @@ const asArray: Encoder = (parts) => asOne(parts).map(arrayOfLines);
  * gone; at once when nobody could see that.
  *
  * @param isArray whether JSON values are wanted as an array
- * @throws when the file cannot be read
+ * @throws when the file cannot be read, or the client may not go on
  */
 export function firstBytes(
   live: LiveReads,
   position: number,
   isArray: boolean,
-  { client, timeoutMs }: Wait,
+  { client, admission, timeoutMs }: Wait,
 ): Promise<FirstBytes> {
   return new Promise((resolve, reject) => {
     const settle = (body?: Buffer, reason?: EndReason) => {
       clearTimeout(timer);
       unwatch();
+      restore();
       reader.leave();
       resolve({ body, end: reader.position, reason });
     };
@@ -68,6 +71,10 @@ export function firstBytes(
     });
     const timer = setTimeout(() => settle(), timeoutMs);
     const unwatch = client.onLeave(leave);
+    const restore = admission.onWithdrawn(({ error }) => {
+      reject(error);
+      settle();
+    });
     reader.drained();
     if (client.hasLeft || client.isUnread) leave();
   });

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { OpenFile } from '../../core/open-file.ts';
+import type { Permit } from '../../core/permit.ts';
 import type { LiveReads } from '../../core/readers/live-reads.ts';
 import type { Resource } from '../../core/resource.ts';
 import { isJsonType } from '../../core/streams/stream-type.ts';
@@ -22,6 +23,8 @@ import {
   userContentHeaders,
 } from '../response/headers.ts';
 import { sendBytes } from '../response/send-bytes.ts';
+import { admissionOf } from '../rights/admission.ts';
+import { permitToRead } from '../rights/permits.ts';
 import { firstBytes } from './first-bytes.ts';
 import { SseConnection } from './sse-connection.ts';
 import { eventFormOf } from './sse-events.ts';
@@ -59,17 +62,22 @@ export class StreamReads {
   async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     const wanted = readRequestOf(request);
     if (request.method === 'HEAD') wanted.live = undefined;
-    if (wanted.live === 'sse') return this.#sendEvents(request, reply, path, wanted);
-    if (wanted.live === 'long-poll') return this.#poll(request, reply, path, wanted);
-    const file = await this.#core.resources.open(path);
-    return this.#sendFrom(request, reply, path, file, wanted);
+    if (wanted.live !== undefined) {
+      const permit = admissionOf(request).require('follow', path);
+      return wanted.live === 'sse'
+        ? this.#sendEvents(request, reply, permit, wanted)
+        : this.#poll(request, reply, permit, wanted);
+    }
+    const permit = permitToRead(request, path);
+    const file = await this.#core.resources.open(permit);
+    return this.#sendFrom(request, reply, permit, file, wanted);
   }
 
   /** Answers with what is there from an offset on. Closes the file. */
   async #sendFrom(
     request: FastifyRequest,
     reply: FastifyReply,
-    path: ResourcePath,
+    { path }: Permit,
     file: OpenFile,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
@@ -104,17 +112,18 @@ export class StreamReads {
   async #poll(
     request: FastifyRequest,
     reply: FastifyReply,
-    path: ResourcePath,
+    permit: Permit<'follow'>,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
-    const live = await this.#core.followers.openLive(path);
+    const live = await this.#core.followers.openLive(permit);
     const { resource, feed } = live;
     const { names } = resource;
     try {
-      const { contentType, start } = beginningOf(live, path, wanted);
+      const { contentType, start } = beginningOf(live, permit, wanted);
       const form = jsonFormOf(request, resource.state);
       const { body, end, reason } = await firstBytes(live, start, form?.isArray === true, {
         client: ClientSocket.of(request.raw.socket),
+        admission: admissionOf(request),
         timeoutMs: this.#longPollMs,
       });
       if (resource.isGone || reason === 'deleted') throw new ResourceNotFoundError('the stream was deleted');
@@ -123,12 +132,12 @@ export class StreamReads {
       resource.assertWhole();
       const view = { state: { ...resource.state, size: feed.committed }, names };
       if (view.state.size === start) {
-        await this.#assertThere(path, resource);
+        await this.#assertThere(permit, resource);
         return sendNothing(reply, view, contentType, wanted);
       }
       if (body === undefined || end !== view.state.size) {
-        const file = await this.#core.resources.open(path);
-        return await this.#sendFrom(request, reply, path, file, {
+        const file = await this.#core.resources.open(permit);
+        return await this.#sendFrom(request, reply, permit, file, {
           ...wanted,
           offset: names.nameOf(start),
         });
@@ -142,8 +151,8 @@ export class StreamReads {
   }
 
   /** @throws {ResourceNotFoundError} when another program has taken the file away meanwhile */
-  async #assertThere(path: ResourcePath, { fingerprint }: Resource): Promise<void> {
-    const file = await this.#core.resources.open(path);
+  async #assertThere(permit: Permit<'follow'>, { fingerprint }: Resource): Promise<void> {
+    const file = await this.#core.resources.open(permit);
     await file.close();
     if (file.stat.fingerprint !== fingerprint) throw new ResourceNotFoundError('the stream was deleted');
   }
@@ -151,13 +160,13 @@ export class StreamReads {
   async #sendEvents(
     request: FastifyRequest,
     reply: FastifyReply,
-    path: ResourcePath,
+    permit: Permit<'follow'>,
     wanted: ReadRequest,
   ): Promise<FastifyReply> {
     const { lastEventId, cursor } = wanted;
-    const live = await this.#core.followers.openLive(path);
+    const live = await this.#core.followers.openLive(permit);
     try {
-      const { contentType, start, hasValues } = beginningOf(live, path, wanted, lastEventId);
+      const { contentType, start, hasValues } = beginningOf(live, permit, wanted, lastEventId);
       const { state, names } = live.resource;
       const isOver = state.closed === true && start === state.size;
       // A browser comes back after every end, but for this one.
@@ -198,7 +207,7 @@ interface Beginning {
  */
 function beginningOf(
   { resource, feed }: LiveReads,
-  path: ResourcePath,
+  { path }: Permit,
   { offset = '-1' }: ReadRequest,
   lastEventId?: string,
 ): Beginning {

@@ -7,6 +7,7 @@ import { InvalidRequestError } from '../../wire/errors.ts';
 import { forkSourceOf } from '../request/fork-source.ts';
 import { asksToClose, headerOf, sentTypeOf } from '../request/headers.ts';
 import { parameterOf } from '../request/query-parameters.ts';
+import { admissionOf } from '../rights/admission.ts';
 
 const WHOLE_NUMBER = /^(0|[1-9]\d*)$/;
 
@@ -82,7 +83,7 @@ function forkRequestOf(request: FastifyRequest, prefix: string): ForkRequest | u
   if (subOffset > 0 && offset === undefined) {
     throw new InvalidRequestError('Stream-Fork-Sub-Offset needs Stream-Fork-Offset');
   }
-  return { source, offset, subOffset };
+  return { source: admissionOf(request).require('follow', source), offset, subOffset };
 }
 
 /** @throws {InvalidRequestError} when a header is missing or malformed */

@@ -15,6 +15,7 @@ import { collectBody } from '../request/request-body.ts';
 import { absoluteUrl } from '../request/request-target.ts';
 import { knownContentType } from '../response/content-type.ts';
 import { closedHeader, expiryHeaders, setRefusalHeaders } from '../response/headers.ts';
+import { admissionOf } from '../rights/admission.ts';
 import { storeBody } from './store-body.ts';
 import { createRequestOf, hasBody, producerOf, sequenceOf } from './stream-request.ts';
 
@@ -51,6 +52,7 @@ export class StreamWrites {
    * @throws what {@link createRequestOf} and {@link Streams.create} throw
    */
   async create(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
+    const permit = admissionOf(request).require('append', path);
     const wanted = createRequestOf(request, this.#options.prefix);
     const isWhole = wanted.fork !== undefined || isJsonType(wanted.contentType);
     const share = this.#bodies.share();
@@ -60,7 +62,7 @@ export class StreamWrites {
       if (content === undefined) return reply.hijack();
       const isJson = isJsonType(wanted.contentType) && Buffer.isBuffer(content) && content.length > 0;
       const bytes = isJson ? await linesOfJson(content as Buffer, turnsOf(request)) : content;
-      return this.#created(request, reply, path, await this.#core.streams.create(path, wanted, bytes));
+      return this.#created(request, reply, path, await this.#core.streams.create(permit, wanted, bytes));
     } finally {
       share.release();
       if (!Buffer.isBuffer(content)) await content?.discard();
@@ -75,6 +77,7 @@ export class StreamWrites {
    */
   async append(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     const { resources } = this.#core;
+    const permit = admissionOf(request).require('append', path);
     const producer = producerOf(request);
     const seq = sequenceOf(request);
     const close = asksToClose(request);
@@ -84,7 +87,7 @@ export class StreamWrites {
     try {
       const body = await this.#collect(request, share);
       if (body === undefined) return reply.hijack();
-      resource = await resources.acquire(path);
+      resource = await resources.acquire(permit);
       if (body.length === 0 && !close) throw new InvalidRequestError('the body is empty');
       if (body.length > 0) assertType(contentType);
       assertTypeOfFile(path, resource, contentType, body);
@@ -111,8 +114,8 @@ export class StreamWrites {
   }
 
   /** @throws what {@link Streams.delete} throws */
-  async delete(_request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
-    await this.#core.streams.delete(path);
+  async delete(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
+    await this.#core.streams.delete(admissionOf(request).require('delete', path));
     return reply.code(204).header('x-content-type-options', 'nosniff').send();
   }
 

@@ -1,12 +1,14 @@
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Directories } from '../../core/directories.ts';
+import type { Directories, Kind } from '../../core/directories.ts';
+import type { Permit } from '../../core/permit.ts';
 import { Slots } from '../../core/slots.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { ClientSocket } from '../node/client-socket.ts';
 import { preferredType } from '../request/headers.ts';
 import { sendStream } from '../response/send-bytes.ts';
+import { type Admission, admissionOf } from '../rights/admission.ts';
 import {
   type ListedEntry,
   type Listing,
@@ -46,7 +48,9 @@ export class DirectoryResponder {
   }
 
   /** @throws {ResourceNotFoundError} when there is no such directory any more */
-  async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
+  async send(request: FastifyRequest, reply: FastifyReply, permit: Permit<'list'>): Promise<FastifyReply> {
+    const { path } = permit;
+    const admission = admissionOf(request);
     const { socket } = request.raw;
     const client = ClientSocket.of(socket);
     const gone = new AbortController();
@@ -56,7 +60,8 @@ export class DirectoryResponder {
     reply.raw.once('close', () => socket.off('close', abort));
     const form = wantsJson(request) ? jsonForm(path) : pageForm(path);
     const { signal } = gone;
-    const readAfter = (name: string) => this.#slots.run(() => this.#read(path, name, signal), { signal });
+    const readAfter = (name: string) =>
+      this.#slots.run(() => this.#read(permit, admission, name, signal), { signal });
     const text = new ListingText(form, readAfter);
     await untilLeft(client, text);
 
@@ -71,11 +76,21 @@ export class DirectoryResponder {
   }
 
   /** @param after the name after which the entries begin */
-  async #read(path: ResourcePath, after: string, signal: AbortSignal): Promise<Listing> {
+  async #read(
+    permit: Permit<'list'>,
+    admission: Admission,
+    after: string,
+    signal: AbortSignal,
+  ): Promise<Listing> {
+    const { path } = permit;
+    const shows = (kind: Kind, entry: ResourcePath) => admission.shows(kind, entry);
     const entries: ListedEntry[] = [];
     let truncated = false;
     let count = 0;
-    for await (const { name, stat, size, isLive, status } of this.#directories.list(path, { signal })) {
+    for await (const { name, stat, size, isLive, status } of this.#directories.list(permit, {
+      signal,
+      shows,
+    })) {
       if (count === MAX_ENTRIES) {
         truncated = true;
         break;

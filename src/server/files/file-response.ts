@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OpenFile } from '../../core/open-file.ts';
+import type { Permit } from '../../core/permit.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
 import type { Resources } from '../../core/resources.ts';
 import type { StreamState, StreamView } from '../../core/streams/stream-view.ts';
-import type { ResourcePath } from '../../wire/resource-path.ts';
 import { jsonFormOf, sendArray } from '../json/json-response.ts';
 import {
   assertChangeable,
@@ -114,11 +114,11 @@ function tagOf({ stat }: OpenFile, state: StreamState, isArray: boolean): string
  */
 export async function assertWriteConditions(
   { headers }: FastifyRequest,
-  path: ResourcePath,
+  permit: Permit<'append' | 'form' | 'delete'>,
   resources: Resources,
 ): Promise<void> {
   if (!isConditional(headers)) return;
-  const file = await resources.openAny(path).catch(ignoreMissing);
+  const file = await resources.openAny(permit).catch(ignoreMissing);
   try {
     const isFile = file?.stat.kind === 'file';
     assertChangeable(headers, isFile ? validatorsOf(file, await resources.view(file)) : undefined);

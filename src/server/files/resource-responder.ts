@@ -2,16 +2,20 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
 import type { OpenFile } from '../../core/open-file.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
-import { ResourcePath } from '../../wire/resource-path.ts';
+import { ResourceNotFoundError } from '../../wire/errors.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 import { type PagePaths, withoutKey } from '../access/page-paths.ts';
 import { resourceOf } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
 import { knownContentType } from '../response/content-type.ts';
 import { addVary } from '../response/headers.ts';
+import { admissionOf } from '../rights/admission.ts';
+import { permitIfToRead } from '../rights/permits.ts';
 import { DirectoryResponder, wantsJson } from './directory-response.ts';
 import { sendFile } from './file-response.ts';
 
-const INDEX_NAME = 'index.html';
+/** The page that takes the place of a listing, if that is wanted. */
+export const INDEX_NAME = 'index.html';
 
 /** Options of {@link ResourceResponder}. */
 export interface ResourceResponderOptions {
@@ -59,12 +63,23 @@ export class ResourceResponder {
     if (clean !== `/${withoutKey(request)}` && !request.ws) {
       return this.#redirect(request, reply, path.toUrlPath());
     }
-    const file = await this.#core.resources.openAny(path);
+    const admission = admissionOf(request);
+    const reading = permitIfToRead(request, path);
+    const permit = reading ?? admission.permit('list', path);
+    // It may be that nothing of a directory may be seen but its index page.
+    if (permit === undefined) return this.#sendDirectory(request, reply, path);
+    const file = await this.#core.resources.openAny(permit);
     const isDirectory = file.stat.kind === 'directory';
-    if (!isDirectory && !path.trailingSlash) return this.#sendFile(request, reply, path, file);
+    if (!isDirectory && reading !== undefined && !path.trailingSlash) {
+      return this.#sendFile(request, reply, path, file);
+    }
     await file.close();
+    // Who may only list is not told of files.
+    if (!isDirectory && reading === undefined)
+      throw new ResourceNotFoundError('there is nothing at this path');
     if (!isDirectory) return this.#redirect(request, reply, path.toUrlPath().slice(0, -1));
     if (!path.trailingSlash && !path.isRoot) {
+      admission.require('list', path);
       return this.#redirect(request, reply, `${path.toUrlPath()}/`);
     }
     return this.#sendDirectory(request, reply, path);
@@ -75,14 +90,16 @@ export class ResourceResponder {
     reply: FastifyReply,
     path: ResourcePath,
   ): Promise<FastifyReply> {
+    const admission = admissionOf(request);
     addVary(reply, 'Accept');
-    if (this.#hasIndex && !wantsJson(request)) {
-      const index = ResourcePath.parse(`${path}${INDEX_NAME}`);
-      const file = await this.#core.resources.openAny(index).catch(ignoreMissing);
-      if (file?.stat.kind === 'file') return this.#sendFile(request, reply, index, file);
-      await file?.close();
+    const hasIndex = this.#hasIndex && (path.trailingSlash || path.isRoot) && !wantsJson(request);
+    const index = hasIndex ? admission.permit('follow', path.child(INDEX_NAME)) : undefined;
+    const file = index && (await this.#core.resources.openAny(index).catch(ignoreMissing));
+    if (index !== undefined && file?.stat.kind === 'file') {
+      return this.#sendFile(request, reply, index.path, file);
     }
-    return this.#directories.send(request, reply, path);
+    await file?.close();
+    return this.#directories.send(request, reply, admission.require('list', path));
   }
 
   async #sendFile(

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
+import type { Permit } from '../../core/permit.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { VERB_HEADER, VERB_QUERY } from '../../wire/protocol.ts';
-import { ResourcePath } from '../../wire/resource-path.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
 import { sendText } from '../failure.ts';
 import { allowIdle } from '../node/client-socket.ts';
@@ -14,8 +15,10 @@ import { RequestBody } from '../request/request-body.ts';
 import { absoluteUrl } from '../request/request-target.ts';
 import { isBelow, parseTarget } from '../request/target.ts';
 import { closedHeader } from '../response/headers.ts';
+import { admissionOf } from '../rights/admission.ts';
+import { isForm } from '../rights/permits.ts';
 import { HttpAppend } from './append.ts';
-import { isMultipart, MultipartAppend } from './multipart-append.ts';
+import { MultipartAppend } from './multipart-append.ts';
 
 /** Options of {@link HttpAppendResponder}. */
 export interface HttpAppendOptions {
@@ -52,16 +55,14 @@ export class HttpAppendResponder {
    * @throws what {@link HttpAppend} and {@link MultipartAppend} throw
    */
   send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
-    return isMultipart(request)
-      ? this.#sendParts(request, reply, path)
-      : this.#sendBody(request, reply, path);
+    return isForm(request) ? this.#sendParts(request, reply, path) : this.#sendBody(request, reply, path);
   }
 
   async #sendBody(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     // A trailing slash asks for a directory, and is dropped.
-    const file = ResourcePath.parse(path.key);
+    const permit = admissionOf(request).require('append', path);
     const body = new RequestBody(request);
-    const append = new HttpAppend(this.#core, file, request.log);
+    const append = new HttpAppend(this.#core, permit, request.log);
     // A malformed one is refused before any bytes are read.
     statusOf(request.raw);
     const wanted = appendRequestOf(request);
@@ -71,18 +72,18 @@ export class HttpAppendResponder {
       return append.append(body, () => statusOf(request.raw));
     });
     if (summary === undefined) return hangUp(request, reply);
-    await this.#describe(reply, file);
+    await this.#describe(reply, permit);
     if (append.isNew) {
-      reply.header('location', absoluteUrl(request, this.#options.prefix + file.toUrlPath()));
+      reply.header('location', absoluteUrl(request, this.#options.prefix + permit.path.toUrlPath()));
     }
     return answer(request, reply.code(append.isNew ? 201 : 200), summary);
   }
 
   /** Adds the headers of the stream. Another program may have taken the file away by now. */
-  async #describe(reply: FastifyReply, path: ResourcePath): Promise<void> {
+  async #describe(reply: FastifyReply, permit: Permit<'append'>): Promise<void> {
     const { resources } = this.#core;
     try {
-      const resource = await resources.acquire(path);
+      const resource = await resources.acquire(permit);
       const { names, state } = resource;
       resources.release(resource);
       reply.headers({ [StreamHeader.nextOffset]: names.nameOf(state.size), ...closedHeader(state) });
@@ -98,7 +99,8 @@ export class HttpAppendResponder {
   ): Promise<FastifyReply> {
     assertNoAppendRequest(request);
     const body = new RequestBody(request, { idleTimeoutMs: this.#options.bodyIdleTimeoutMs });
-    const append = new MultipartAppend(this.#core, directory, request);
+    const permit = admissionOf(request).require('form', directory);
+    const append = new MultipartAppend(this.#core, permit, directory.trailingSlash, request);
     const answered = await this.#during(append, request, async () => {
       await append.assertDirectory();
       this.#letSend(request, reply);
@@ -120,15 +122,18 @@ export class HttpAppendResponder {
    */
   async #during<T>(
     append: HttpAppend | MultipartAppend,
-    { raw: { socket } }: FastifyRequest,
+    request: FastifyRequest,
     action: () => Promise<T>,
   ): Promise<T> {
+    const { socket } = request.raw;
+    const restore = admissionOf(request).onWithdrawn((withdrawal) => append.withdraw(withdrawal));
     const connection = { shutDown: () => append.shutDown(), terminate: () => void socket.destroy() };
     this.#appends.add(connection);
     try {
       return await action();
     } finally {
       this.#appends.delete(connection);
+      restore();
     }
   }
 }

@@ -1,12 +1,13 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { Core } from '../../core/core.ts';
+import type { Permit } from '../../core/permit.ts';
 import type { AppendRequest } from '../../core/request.ts';
 import type { Lease } from '../../core/sessions/lease.ts';
 import type { LeaseHolder } from '../../core/sessions/session.ts';
 import { type HttpfstreamError, ServerClosingError } from '../../wire/errors.ts';
 import type { EndReason } from '../../wire/protocol.ts';
-import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { BodyReader, BodySource } from '../request/request-body.ts';
+import type { Withdrawal } from '../rights/admission.ts';
 
 /** What a client is told of an append that has finished. */
 export interface AppendSummary {
@@ -21,7 +22,7 @@ export interface AppendSummary {
 /** An append through a request's body, or a part of one: a session for as long as the bytes last. */
 export class HttpAppend implements LeaseHolder, BodyReader {
   readonly #core: Core;
-  readonly #path: ResourcePath;
+  readonly #permit: Permit<'append'>;
   readonly #log: FastifyBaseLogger;
   readonly #openedAt = performance.now();
   #lease: Lease | undefined;
@@ -37,9 +38,9 @@ export class HttpAppend implements LeaseHolder, BodyReader {
     this.#settle = resolve;
   });
 
-  constructor(core: Core, path: ResourcePath, log: FastifyBaseLogger) {
+  constructor(core: Core, permit: Permit<'append'>, log: FastifyBaseLogger) {
     this.#core = core;
-    this.#path = path;
+    this.#permit = permit;
     this.#log = log;
   }
 
@@ -54,15 +55,15 @@ export class HttpAppend implements LeaseHolder, BodyReader {
    * @throws what {@link SessionRegistry.open} throws
    */
   async open(request: AppendRequest): Promise<void> {
-    const wasMissing = (await this.#core.directories.kindAt(this.#path)) === undefined;
-    const lease = await this.#core.sessions.open(this.#path, request, this);
+    const wasMissing = (await this.#core.directories.kindAt(this.#permit)) === undefined;
+    const lease = await this.#core.sessions.open(this.#permit, request, this);
     this.#lease = lease;
     await lease.ready();
     if (lease.failure !== undefined) throw lease.failure;
     this.#start = lease.received;
     this.#isNew = wasMissing;
     this.#log.info(
-      { resource: this.#path.toString(), position: this.#start, start: lease.startPosition },
+      { resource: this.#permit.path.toString(), position: this.#start, start: lease.startPosition },
       'append opened',
     );
   }
@@ -96,7 +97,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
     if (reason !== 'finished') return undefined;
     const { committed, file } = lease;
     return {
-      path: this.#path.toString(),
+      path: this.#permit.path.toString(),
       position: committed,
       bytes: committed - this.#start,
       generation: file.stat.generation,
@@ -116,7 +117,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
   }
 
   failed(error: HttpfstreamError): void {
-    const resource = this.#path.toString();
+    const resource = this.#permit.path.toString();
     this.#log.warn({ resource, code: error.code }, `append refused: ${error.message}`);
     this.#finish({ reason: 'interrupted', error });
   }
@@ -133,13 +134,18 @@ export class HttpAppend implements LeaseHolder, BodyReader {
   safe(): void {}
 
   lost(reason: EndReason, error: HttpfstreamError): void {
-    const resource = this.#path.toString();
+    const resource = this.#permit.path.toString();
     this.#log.error({ resource, err: error }, `append failed: ${error.message}`);
     this.#finish({ reason, error });
   }
 
   deposed(): void {
     this.#finish({ reason: 'deposed' });
+  }
+
+  /** Ends it because its client may not go on: who comes back in time with another credential may. */
+  withdraw({ isExpired, error }: Withdrawal): void {
+    this.#finish({ reason: isExpired ? 'lost' : 'interrupted', error });
   }
 
   /** Ends it because the server closes. */
@@ -156,7 +162,7 @@ export class HttpAppend implements LeaseHolder, BodyReader {
   #logEnd(lease: Lease, reason: EndOfAppend['reason']): void {
     this.#log.info(
       {
-        resource: this.#path.toString(),
+        resource: this.#permit.path.toString(),
         reason: reason === 'deposed' ? reason : (lease.endReason ?? 'lost'),
         bytes: lease.committed - lease.startPosition,
         durationMs: Math.round(performance.now() - this.#openedAt),

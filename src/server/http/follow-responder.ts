@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
+import type { Permit } from '../../core/permit.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
 import type { Reader } from '../../core/readers/reader.ts';
 import type { FollowRequest } from '../../core/request.ts';
@@ -12,6 +13,7 @@ import type { ActiveConnections } from '../active-connections.ts';
 import { followRequestOf } from '../request/query-parameters.ts';
 import { contentTypeOf } from '../response/content-type.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
+import { admissionOf } from '../rights/admission.ts';
 import { HttpFollow } from './follow.ts';
 
 /** What differs in the heads of answers. */
@@ -42,7 +44,8 @@ export class HttpFollowResponder {
    */
   async send(request: FastifyRequest, reply: FastifyReply, path: ResourcePath): Promise<FastifyReply> {
     const { waitMs, ...wanted } = followRequestOf(request);
-    return this.#send(request, reply, path, { wanted, waitMs }, { status: 200, headers: {} });
+    const permit = admissionOf(request).require('follow', path);
+    return this.#send(request, reply, permit, { wanted, waitMs }, { status: 200, headers: {} });
   }
 
   /**
@@ -56,30 +59,33 @@ export class HttpFollowResponder {
     // A path that is not clean is redirected first.
     if (range === undefined || path.trailingSlash || !isClean(request, path)) return false;
     const { followers } = this.#core;
-    const committed = await followers.withLiveFeed(path, (feed) => feed.committed).catch(ignoreMissing);
+    const permit = admissionOf(request).permit('follow', path);
+    if (permit === undefined) return false;
+    const committed = await followers.withLiveFeed(permit, (feed) => feed.committed).catch(ignoreMissing);
     if (committed === undefined || range.start > committed) return false;
     const head = {
       status: 206,
       headers: { 'accept-ranges': 'bytes', 'content-range': range.contentRange },
     };
-    await this.#send(request, reply, path, { wanted: { from: range.start }, waitMs: 0 }, head);
+    await this.#send(request, reply, permit, { wanted: { from: range.start }, waitMs: 0 }, head);
     return true;
   }
 
   async #send(
     request: FastifyRequest,
     reply: FastifyReply,
-    path: ResourcePath,
+    permit: Permit<'follow'>,
     { wanted, waitMs }: { wanted: FollowRequest; waitMs: number },
     { status, headers }: Head,
   ): Promise<FastifyReply> {
     const connection = new HttpFollow(request, reply, this.#follows, this.#log);
+    admissionOf(request).onWithdrawn(({ error }) => connection.withdraw(error));
     let reader: Reader | undefined;
     try {
-      reader = await this.#follow(connection, path, wanted, waitMs);
+      reader = await this.#follow(connection, permit, wanted, waitMs);
       const { feed, position } = reader;
       const { state } = await this.#core.resources.viewOrBytes(feed.file);
-      const name = path.segments.at(-1) ?? '';
+      const name = permit.path.segments.at(-1) ?? '';
       const contentType = contentTypeOf(state, name, feed.file, feed.committed);
       reply.headers({
         'content-type': contentType,
@@ -105,20 +111,20 @@ export class HttpFollowResponder {
 
   async #follow(
     connection: HttpFollow,
-    path: ResourcePath,
+    permit: Permit<'follow'>,
     wanted: FollowRequest,
     waitMs: number,
   ): Promise<Reader> {
     const deadline = performance.now() + waitMs;
     for (;;) {
       try {
-        return await this.#core.followers.follow(path, wanted, connection, connection.signal);
+        return await this.#core.followers.follow(permit, wanted, connection, connection.signal);
       } catch (error) {
         if (!(error instanceof ResourceNotFoundError)) throw error;
         const remainingMs = deadline - performance.now();
         if (remainingMs <= 0) throw error;
         const hasCome = await connection.wait(() =>
-          this.#core.arrivals.wait(path, remainingMs, connection.signal),
+          this.#core.arrivals.wait(permit, remainingMs, connection.signal),
         );
         if (!hasCome) throw error;
       }

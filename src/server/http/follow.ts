@@ -125,6 +125,12 @@ export class HttpFollow implements Sink, ActiveConnection {
     this.#breakOff();
   }
 
+  /** Refuses one that still waits, and cuts one whose client may not go on. */
+  withdraw(error: Error): void {
+    if (this.#reader === undefined) this.#aborter.abort(error);
+    else this.terminate();
+  }
+
   /** Refuses one that still waits for its resource; the others end with their feed. */
   shutDown(): void {
     if (this.#reader === undefined) {

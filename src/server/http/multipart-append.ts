@@ -1,6 +1,7 @@
 import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy';
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
+import type { Permit } from '../../core/permit.ts';
 import {
   type HttpfstreamError,
   InvalidPathError,
@@ -13,6 +14,7 @@ import { ResourcePath } from '../../wire/resource-path.ts';
 import { problemOf } from '../failure.ts';
 import type { BodyReader, BodySource } from '../request/request-body.ts';
 import { assertNotReserved } from '../request/request-target.ts';
+import { type Admission, admissionOf, type Withdrawal } from '../rights/admission.ts';
 import { type AppendSummary, HttpAppend } from './append.ts';
 import { MultipartPart } from './multipart-part.ts';
 
@@ -35,15 +37,13 @@ export type PartAnswer =
   | ({ name: string } & AppendSummary)
   | { name: string; status: number; code: string; detail: string };
 
-/** Whether the body of a request is a form. */
-export function isMultipart({ headers }: FastifyRequest): boolean {
-  return /^multipart\/form-data\s*(;|$)/i.test(headers['content-type'] ?? '');
-}
-
 /** Appends the files of a form to those of a directory, one after the other, as they come. */
 export class MultipartAppend implements BodyReader {
   readonly #core: Core;
-  readonly #directory: ResourcePath;
+  readonly #directory: Permit<'form'>;
+  /** Whether the request says so. */
+  readonly #isSlashed: boolean;
+  readonly #admission: Admission;
   readonly #log: FastifyBaseLogger;
   readonly #busboy: BusboyInstance;
   readonly #answers: PartAnswer[] = [];
@@ -67,9 +67,12 @@ export class MultipartAppend implements BodyReader {
   });
 
   /** @throws {InvalidRequestError} when the headers do not say how the parts are told apart */
-  constructor(core: Core, directory: ResourcePath, { headers, log }: FastifyRequest) {
+  constructor(core: Core, directory: Permit<'form'>, isSlashed: boolean, request: FastifyRequest) {
+    const { headers, log } = request;
     this.#core = core;
     this.#directory = directory;
+    this.#isSlashed = isSlashed;
+    this.#admission = admissionOf(request);
     this.#log = log;
     try {
       this.#busboy = Busboy({
@@ -104,7 +107,7 @@ export class MultipartAppend implements BodyReader {
    */
   async assertDirectory(): Promise<void> {
     const kind = await this.#core.directories.kindAt(this.#directory);
-    if (kind === undefined && !this.#directory.trailingSlash) {
+    if (kind === undefined && !this.#isSlashed) {
       throw new InvalidRequestError('a form is appended to a directory: its URL ends in /');
     }
     if (kind !== undefined && kind !== 'directory') {
@@ -158,6 +161,12 @@ export class MultipartAppend implements BodyReader {
     this.#settle();
   }
 
+  /** Ends it because its client may not go on. */
+  withdraw(withdrawal: Withdrawal): void {
+    this.#append?.withdraw(withdrawal);
+    this.failed(withdrawal.error);
+  }
+
   /** Ends it because the server closes. */
   shutDown(): void {
     this.#append?.shutDown();
@@ -193,9 +202,10 @@ export class MultipartAppend implements BodyReader {
   async #store(part: MultipartPart, filename: string): Promise<void> {
     try {
       const name = partName(filename);
-      const file = ResourcePath.parse(`${this.#directory.key}/${name}`);
+      const file = ResourcePath.parse(`${this.#directory.path.key}/${name}`);
       assertNotReserved(file);
-      const append = new HttpAppend(this.#core, file, this.#log);
+      await this.#admission.ask('append', file);
+      const append = new HttpAppend(this.#core, this.#admission.require('append', file), this.#log);
       await append.open({});
       this.#append = append;
       const appended = await append.append(part);

@@ -5,6 +5,7 @@ import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { InvalidRequestError, StorageBusyError } from '../../wire/errors.ts';
 import { forkSourceOf } from '../request/fork-source.ts';
+import { admissionOf } from '../rights/admission.ts';
 
 /** Streams that are forked from what comes from other servers. */
 export class ForkedFrom {
@@ -21,11 +22,12 @@ export class ForkedFrom {
    * Has that fetched from which a stream is to be forked here, if it comes from elsewhere.
    *
    * @throws {StorageBusyError} when a part of it is still missing
-   * @throws what {@link Relay.ready} and {@link forkSourceOf} throw
+   * @throws what {@link Permit.require}, {@link Relay.ready} and {@link forkSourceOf} throw
    */
   async ready(request: FastifyRequest, asker: Asker): Promise<void> {
     const source = forkSourceOf(request, this.#prefix);
     if (source === undefined || this.#relay.upstreamOf(source) === undefined) return;
+    admissionOf(request).require('follow', source);
     const served = await this.#relay.ready(source, asker);
     // While nothing can come of it, it is passed on, and a part of it is here.
     const isHere = isServed(served) ? served.isCaughtUp : !this.#relay.isFetching(source);
@@ -38,11 +40,12 @@ export class ForkedFrom {
    * What is said to the server at which a stream is to be forked.
    *
    * @throws {InvalidRequestError} when it does not have what is to be forked
-   * @throws what {@link forkSourceOf} throws
+   * @throws what {@link Permit.require} and {@link forkSourceOf} throw
    */
   headersAt(upstream: Upstream, request: FastifyRequest): Readonly<Record<string, string>> {
     const source = forkSourceOf(request, this.#prefix);
     if (source === undefined) return {};
+    admissionOf(request).require('follow', source);
     if (this.#relay.upstreamOf(source) !== upstream) {
       throw new InvalidRequestError('a stream can be forked only at the server from which it comes');
     }

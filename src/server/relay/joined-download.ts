@@ -9,6 +9,7 @@ import type { Range } from '../response/file-body.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
 import { LastModified } from '../response/last-modified.ts';
 import { sendStream } from '../response/send-bytes.ts';
+import { admissionOf } from '../rights/admission.ts';
 import { joinPart } from './joined-part.ts';
 
 /** What is read of a file of a server of ours that still comes. */
@@ -33,8 +34,9 @@ export async function sendJoined(
   { served, size, range }: Joined,
   signal: AbortSignal,
 ): Promise<void> {
+  const permit = admissionOf(request).require('follow', path);
   const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
-  const { body, reader } = await joinPart(core, path, served, wanted, reply, signal);
+  const { body, reader } = await joinPart(core, permit, served, wanted, reply, signal);
   const { feed, outcome } = reader;
   const nowMs = Date.now();
   const remembered = { contentType: feed.type, fileType: feed.fileType };

@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { Core } from '../../core/core.ts';
+import type { Permit } from '../../core/permit.ts';
 import type { Reader } from '../../core/readers/reader.ts';
 import type { Served } from '../../relay/readiness.ts';
 import { ResourceGoneError, StorageBusyError } from '../../wire/errors.ts';
-import type { ResourcePath } from '../../wire/resource-path.ts';
 import { breakOff } from '../response/break-off.ts';
 import { rangesFor } from '../response/byte-ranges.ts';
 import type { Range } from '../response/file-body.ts';
@@ -46,7 +46,7 @@ export function partOfComing(
  */
 export async function joinPart(
   core: Core,
-  path: ResourcePath,
+  permit: Permit<'follow'>,
   { generation, committed, overflow }: Pick<Served, 'generation' | 'committed' | 'overflow'>,
   range: Range = { start: 0, end: Number.POSITIVE_INFINITY },
   { raw }: FastifyReply,
@@ -56,7 +56,7 @@ export async function joinPart(
   const cut = () => breakOff(raw, range.end !== Number.POSITIVE_INFINITY);
   const body = new JoinedBody(cut, range.end - range.start, range.start - from, overflow);
   try {
-    const reader = await core.followers.follow(path, { from, generation }, body, signal);
+    const reader = await core.followers.follow(permit, { from, generation }, body, signal);
     body.follow(reader);
     return { body, reader };
   } catch (error) {

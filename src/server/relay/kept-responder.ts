@@ -11,6 +11,8 @@ import type { Range } from '../response/file-body.ts';
 import { LastModified, parseHttpDate } from '../response/last-modified.ts';
 import { sendStream } from '../response/send-bytes.ts';
 import { sendRanges } from '../response/send-ranges.ts';
+import { admissionOf } from '../rights/admission.ts';
+import { permitToRead } from '../rights/permits.ts';
 import { beingReplaced, joinPart } from './joined-part.ts';
 import { FOR_THE_NEXT, foreign, passedOn, varyOf } from './passed-on.ts';
 import { referencesIn } from './references.ts';
@@ -93,7 +95,7 @@ export class KeptResponder {
     path: ResourcePath,
     { answer, copied }: Kept,
   ): Promise<void> {
-    const file = await this.#core.resources.open(path);
+    const file = await this.#core.resources.open(permitToRead(request, path));
     try {
       if (file.generation !== copied.generation) throw beingReplaced();
       const lastModified = lastModifiedOf(answer);
@@ -128,7 +130,7 @@ export class KeptResponder {
     const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
     const { body } = await joinPart(
       this.#core,
-      path,
+      admissionOf(request).require('follow', path),
       { generation, committed, overflow },
       wanted,
       reply,

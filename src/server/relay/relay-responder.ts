@@ -24,6 +24,7 @@ import { headerOf } from '../request/headers.ts';
 import { followRequestOf, parameterOf } from '../request/query-parameters.ts';
 import { isHandshake, verbOf } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
+import { permitToPass } from '../rights/permits.ts';
 import { askerOf, Client, viaOf } from './client.ts';
 import { ForkedFrom } from './forked-from.ts';
 import { type Joined, sendJoined, tagOf } from './joined-download.ts';
@@ -173,6 +174,7 @@ export class RelayResponder {
         if (request.method === 'PUT') await this.#forkedFrom.ready(request, askerOf(request, 0, client));
         return false;
       }
+      const permit = permitToPass(request, path);
       const via = this.#relay.viaOf(viaOf(request));
       const found = await this.#wayOf(request, reply, path, upstream, client);
       if (found.way === 'here') {
@@ -188,7 +190,7 @@ export class RelayResponder {
         reply.headers(asCopy(found.served, via));
         await sendJoined(this.#core, request, reply, path, found, client.signal);
       } else if (found.way === 'given') {
-        const passage = { upstream, path, via, silenceMs: SILENCE_MS };
+        const passage = { permit, upstream, path, via, silenceMs: SILENCE_MS };
         this.#tunnel.give(request, reply, found.answer.release(), passage);
       } else if (found.way === 'forgotten') {
         this.#kept.assertMeant(request, await this.#relay.keptAt(path));
@@ -203,7 +205,7 @@ export class RelayResponder {
           ...(authorization !== undefined && { authorization }),
           ...(request.method === 'PUT' && this.#forkedFrom.headersAt(upstream, request)),
         };
-        await this.#pass(request, reply, { upstream, path, via, headers });
+        await this.#pass(request, reply, { permit, upstream, path, via, headers });
       }
       return true;
     } finally {

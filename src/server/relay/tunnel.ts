@@ -1,6 +1,7 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Permit } from '../../core/permit.ts';
 import { answerTo, type Forwarder, isStale } from '../../relay/upstream/forward.ts';
 import { Silence } from '../../relay/upstream/silence.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
@@ -21,6 +22,7 @@ import { assertTransferCoding } from '../request/request-body.ts';
 import { isHandshake } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
 import { breakOff } from '../response/break-off.ts';
+import { privacyOf } from '../rights/private-answers.ts';
 import {
   assertConnection,
   FOR_THE_NEXT,
@@ -77,6 +79,8 @@ const NOTHING: Buffer = Buffer.alloc(0);
 
 /** What is passed on. */
 export interface Passage {
+  /** Whoever asks may do that here. */
+  permit: Permit;
   upstream: Upstream;
   path: ResourcePath;
   /** The servers through which it has come, this one included. */
@@ -245,11 +249,15 @@ export class Tunnel {
     const isUntilClose =
       coding === undefined && framing['content-length'] === undefined && hasBody(request, response);
     const isLast = request.ws || isUntilClose || isBodyUnderWay(request.raw);
+    const answered = {
+      ...(upstream.kind === 'ours' ? sandboxed(headers) : foreign(headers, cacheStatus)),
+      ...varyOf(reply, response.headers),
+    };
     const all = {
       ...reply.getHeaders(),
-      ...(upstream.kind === 'ours' ? sandboxed(headers) : foreign(headers, cacheStatus)),
+      ...answered,
       ...referencesIn(response.headers, { request, upstream, url, prefix: this.#prefix }),
-      ...varyOf(reply, response.headers),
+      ...privacyOf(request, answered),
       // Without chunks there are no trailers, and without a body there is no length.
       ...((coding === undefined || isChunked) && response.statusCode !== 204 && framing),
       via,

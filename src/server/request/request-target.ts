@@ -6,7 +6,7 @@ import {
   InvalidRequestError,
   UpgradeRequiredError,
 } from '../../wire/errors.ts';
-import { VERB_HEADER, VERB_QUERY, type Verb } from '../../wire/protocol.ts';
+import { SUBPROTOCOL, VERB_HEADER, VERB_QUERY, type Verb } from '../../wire/protocol.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import { withoutKey } from '../access/page-paths.ts';
 import { asksForWebSocket } from '../node/request-head.ts';
@@ -48,16 +48,35 @@ export function resourceOf(
   isElsewhere: (path: ResourcePath) => boolean = () => false,
 ): ResourcePath {
   if (!parseTarget(request.url).isResource) throw new InvalidPathError('the request names no resource');
-  const path = ResourcePath.parseAny(withoutKey(request));
+  const path = parsePath(withoutKey(request));
   if (!isElsewhere(path)) path.assertNamesFit();
   assertNotReserved(path);
   return path;
+}
+
+/** The last one: it is parsed to decide what is needed, and by whoever answers. */
+let lastPath: { text: string; path: ResourcePath } | undefined;
+
+function parsePath(text: string): ResourcePath {
+  if (lastPath?.text !== text) lastPath = { text, path: ResourcePath.parseAny(text) };
+  return lastPath.path;
 }
 
 /** @throws {ForbiddenPathError} for what the Durable Streams protocol keeps for subscriptions */
 export function assertNotReserved({ segments }: ResourcePath): void {
   if (segments[0] !== SUBSCRIPTIONS_SEGMENT) return;
   throw new ForbiddenPathError('the path is reserved for subscriptions, which this server does not have');
+}
+
+/** Whether a client offers to speak the subprotocol. */
+export function offersSubprotocol({ headers }: FastifyRequest): boolean {
+  const offered = headers['sec-websocket-protocol']?.split(',') ?? [];
+  return offered.some((name) => name.trim() === SUBPROTOCOL);
+}
+
+/** Whether the body of a request is a form. */
+export function isMultipart({ headers }: FastifyRequest): boolean {
+  return /^multipart\/form-data\s*(;|$)/i.test(headers['content-type'] ?? '');
 }
 
 /** Whether the request asks for a WebSocket, with the one method that can. */

@@ -2,15 +2,16 @@ import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Core } from '../../core/core.ts';
+import type { Permit } from '../../core/permit.ts';
 import type { AppendRequest } from '../../core/request.ts';
 import type { Lease } from '../../core/sessions/lease.ts';
 import type { LeaseHolder } from '../../core/sessions/session.ts';
 import { FramingError, type HttpfstreamError } from '../../wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason, typeOfMessage } from '../../wire/protocol.ts';
-import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
 import { allowIdle, ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';
+import type { Withdrawal } from '../rights/admission.ts';
 import { type AppendEnd, type Dialect, toldType } from './dialects.ts';
 import { Liveness } from './liveness.ts';
 
@@ -30,7 +31,7 @@ const ACK_INTERVAL_MS = 50;
 export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOwner, TapHandler {
   readonly #core: Core;
   readonly #appends: ActiveConnections;
-  readonly #path: ResourcePath;
+  readonly #permit: Permit<'append'>;
   readonly #dialect: Dialect;
   readonly #socket: Socket;
   readonly #log: FastifyBaseLogger;
@@ -51,13 +52,13 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   constructor(
     core: Core,
     appends: ActiveConnections,
-    path: ResourcePath,
+    permit: Permit<'append'>,
     dialect: Dialect,
     { raw, log }: FastifyRequest,
   ) {
     this.#core = core;
     this.#appends = appends;
-    this.#path = path;
+    this.#permit = permit;
     this.#dialect = dialect;
     this.#socket = raw.socket;
     this.#log = log;
@@ -86,13 +87,13 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     }
     ClientSocket.of(this.#socket).owner = this;
     this.#log.info(
-      { resource: this.#path.toString(), position: lease.received, start: lease.startPosition },
+      { resource: this.#permit.path.toString(), position: lease.received, start: lease.startPosition },
       'append opened',
     );
   }
 
   async #acquire(request: AppendRequest): Promise<Lease> {
-    const lease = await this.#core.sessions.open(this.#path, request, this);
+    const lease = await this.#core.sessions.open(this.#permit, request, this);
     this.#lease = lease;
     await lease.ready();
     if (lease.failure !== undefined) throw lease.failure;
@@ -151,7 +152,10 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   }
 
   onFramingError(error: FramingError): void {
-    this.#log.warn({ resource: this.#path.toString(), code: error.code }, `append refused: ${error.message}`);
+    this.#log.warn(
+      { resource: this.#permit.path.toString(), code: error.code },
+      `append refused: ${error.message}`,
+    );
     void this.#lease?.end('interrupted');
     ClientSocket.of(this.#socket).cutAfter(CUT_DELAY_MS);
   }
@@ -176,7 +180,10 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   }
 
   lost(reason: EndReason, error: HttpfstreamError): void {
-    this.#log.error({ resource: this.#path.toString(), err: error }, `append failed: ${error.message}`);
+    this.#log.error(
+      { resource: this.#permit.path.toString(), err: error },
+      `append failed: ${error.message}`,
+    );
     this.#loss = [reason, error];
     if (this.#websocket !== undefined) this.#sendLoss(reason, error);
   }
@@ -184,6 +191,22 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   deposed(): void {
     this.#isDeposed = true;
     this.terminate();
+  }
+
+  /**
+   * Closes a connection whose client may not go on, with what has come by now: who comes back in time with another
+   * credential may.
+   */
+  withdraw({ isExpired, error }: Withdrawal): void {
+    if (this.#websocket === undefined) {
+      this.terminate();
+      return;
+    }
+    if (isExpired) this.#lease?.release();
+    else void this.#lease?.end('interrupted');
+    this.#websocket.close(isExpired ? CloseCode.unauthorized : CloseCode.forbidden, error.message);
+    this.#websocket.resume();
+    ClientSocket.of(this.#socket).cutAfter(CUT_DELAY_MS);
   }
 
   /** Tells the appender to go; what it still sends until it does is appended. */
@@ -260,7 +283,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     this.#appends.delete(this);
     this.#log.info(
       {
-        resource: this.#path.toString(),
+        resource: this.#permit.path.toString(),
         reason: this.#isDeposed ? 'deposed' : (lease.endReason ?? 'lost'),
         bytes: lease.committed - lease.startPosition,
         durationMs: Math.round(performance.now() - this.#openedAt),

@@ -15,6 +15,7 @@ import {
   SUBPROTOCOL,
   statusOfCloseReason,
 } from '../../wire/protocol.ts';
+import { offersSubprotocol } from '../request/request-target.ts';
 
 /**
  * What the end of a connection means for an append: the append is over
@@ -107,8 +108,7 @@ export const legacyDialect: Dialect = {
 
 /** The dialect of a client: whether it offers the subprotocol. */
 export function dialectOf(request: FastifyRequest): Dialect {
-  const offered = request.headers['sec-websocket-protocol']?.split(',') ?? [];
-  return offered.some((name) => name.trim() === SUBPROTOCOL) ? v2Dialect : legacyDialect;
+  return offersSubprotocol(request) ? v2Dialect : legacyDialect;
 }
 
 /**

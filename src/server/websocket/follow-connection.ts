@@ -11,6 +11,7 @@ import { CloseCode, type ControlMessage, type EndReason } from '../../wire/proto
 import { type ActiveConnection, type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.ts';
 import { ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';
 import { SocketSink } from '../response/socket-sink.ts';
+import type { Withdrawal } from '../rights/admission.ts';
 import { type Dialect, toldType } from './dialects.ts';
 import { Liveness } from './liveness.ts';
 
@@ -151,6 +152,17 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
   refuse(reason: EndReason | 'missing', detail: string): void {
     this.#send({ type: 'end', position: this.#reader?.position ?? 0, reason, detail });
     this.#websocket?.close(CloseCode.interrupted, detail);
+  }
+
+  /** Closes a connection whose client may not go on. That is no end of what it follows. */
+  withdraw({ isExpired, error }: Withdrawal): void {
+    if (this.#websocket === undefined) {
+      this.terminate();
+      return;
+    }
+    this.#websocket.close(isExpired ? CloseCode.unauthorized : CloseCode.forbidden, error.message);
+    this.#stop();
+    this.#client.cutAfter(CUT_DELAY_MS);
   }
 
   /**

@@ -3,6 +3,7 @@ import fastifyWebsocket from '@fastify/websocket';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Core } from '../../core/core.ts';
+import type { Permit } from '../../core/permit.ts';
 import { ignoreMissing } from '../../core/preconditions.ts';
 import type { FollowRequest } from '../../core/request.ts';
 import { ResourceNotFoundError, UpgradeRequiredError } from '../../wire/errors.ts';
@@ -11,6 +12,7 @@ import { type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.
 import { allowIdle, ClientSocket } from '../node/client-socket.ts';
 import { appendRequestOf, followRequestOf } from '../request/query-parameters.ts';
 import { assertHandshake, isHandshake, verbOf } from '../request/request-target.ts';
+import { admissionOf } from '../rights/admission.ts';
 import { AppendConnection } from './append-connection.ts';
 import { type Dialect, dialectOf, legacyDialect, v2Dialect } from './dialects.ts';
 import { FollowConnection } from './follow-connection.ts';
@@ -87,7 +89,9 @@ export class WebSocketUpgrades {
   async #openAppend(request: Upgrading, path: ResourcePath): Promise<void> {
     assertHandshake(request);
     const dialect = dialectOf(request);
-    const connection = new AppendConnection(this.#core, this.#appends, path, dialect, request);
+    const permit = admissionOf(request).require('append', path);
+    const connection = new AppendConnection(this.#core, this.#appends, permit, dialect, request);
+    admissionOf(request).onWithdrawn((withdrawal) => connection.withdraw(withdrawal));
     await connection.open(dialect === v2Dialect ? appendRequestOf(request) : {});
     request[CONNECTION] = connection;
   }
@@ -106,12 +110,15 @@ export class WebSocketUpgrades {
 
   async #openLegacyFollow(request: Upgrading, path: ResourcePath): Promise<void> {
     const { socket } = request.raw;
-    await this.#core.followers.withLiveFeed(path, (feed) => {
+    const permit = admissionOf(request).permit('follow', path);
+    // It may be a directory, which is listed.
+    if (permit === undefined) return;
+    await this.#core.followers.withLiveFeed(permit, (feed) => {
       if (socket.destroyed) return;
       assertHandshake(request);
       const connection = this.#newFollow(legacyDialect, request);
       const reader = feed.join(0, connection, 'session');
-      reader.path = path;
+      reader.path = permit.path;
       connection.follow(reader);
       request[CONNECTION] = connection;
     });
@@ -120,35 +127,38 @@ export class WebSocketUpgrades {
   async #openV2Follow(request: Upgrading, path: ResourcePath): Promise<void> {
     assertHandshake(request);
     const { waitMs, ...wanted } = followRequestOf(request);
+    const permit = admissionOf(request).require('follow', path);
     // It would go unnoticed that a client leaves that is gone already.
     if (request.raw.socket.destroyed) return;
     const connection = this.#newFollow(v2Dialect, request);
     try {
       // To find the last lines of a large file may take longer than a handshake may otherwise.
       allowIdle(request.raw.socket);
-      connection.follow(await this.#core.followers.follow(path, wanted, connection, connection.signal));
+      connection.follow(await this.#core.followers.follow(permit, wanted, connection, connection.signal));
     } catch (error) {
       if (!(error instanceof ResourceNotFoundError) || waitMs === 0) throw error;
-      void this.#followLater(connection, path, wanted, waitMs);
+      void this.#followLater(connection, permit, wanted, waitMs);
     }
     request[CONNECTION] = connection;
   }
 
-  #newFollow(dialect: Dialect, { raw }: FastifyRequest): FollowConnection {
-    return new FollowConnection(this.#follows, this.#log, dialect, raw.socket);
+  #newFollow(dialect: Dialect, request: FastifyRequest): FollowConnection {
+    const connection = new FollowConnection(this.#follows, this.#log, dialect, request.raw.socket);
+    admissionOf(request).onWithdrawn((withdrawal) => connection.withdraw(withdrawal));
+    return connection;
   }
 
   async #followLater(
     connection: FollowConnection,
-    path: ResourcePath,
+    permit: Permit<'follow'>,
     wanted: FollowRequest,
     waitMs: number,
   ): Promise<void> {
     const deadline = performance.now() + waitMs;
     try {
-      while (await this.#core.arrivals.wait(path, deadline - performance.now(), connection.signal)) {
+      while (await this.#core.arrivals.wait(permit, deadline - performance.now(), connection.signal)) {
         const reader = await this.#core.followers
-          .follow(path, wanted, connection, connection.signal)
+          .follow(permit, wanted, connection, connection.signal)
           .catch(ignoreMissing);
         if (reader !== undefined) return connection.follow(reader);
       }

@@ -5,6 +5,8 @@ import { isStreamState, type StreamLink, type StreamState } from './stream-state
 export interface AppendRecord {
   /** The appender's token, if it sent one. */
   session?: string;
+  /** Who began it, where there are rights: nobody else may go on with it. */
+  subject?: string;
   /** Number of the appender's last request, if it counts them. */
   attempt?: number;
   /** Position at which its session began. */
@@ -105,12 +107,22 @@ function parse(text: string): unknown {
 }
 
 function isAppendRecord(value: Partial<AppendRecord> | null): boolean {
-  const { session = '', attempt = 0, start, state, end = 0, finishedAt = 0, status = 0 } = value ?? {};
+  const {
+    session = '',
+    subject = '',
+    attempt = 0,
+    start,
+    state,
+    end = 0,
+    finishedAt = 0,
+    status = 0,
+  } = value ?? {};
   const areSizes = [attempt, start, end, finishedAt].every(Number.isSafeInteger);
   return (
     areSizes &&
     isStatus(status) &&
     typeof session === 'string' &&
+    typeof subject === 'string' &&
     ['open', 'finished', 'interrupted'].includes(String(state))
   );
 }

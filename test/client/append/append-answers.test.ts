@@ -345,7 +345,7 @@ describe('an append whose connection broke', () => {
     },
   );
 
-  test.each(['401', '403', '409', '507'])('gives up after a %s', async (status) => {
+  test.each(['403', '409', '507'])('gives up after a %s', async (status) => {
     const server = await FakeServer.start(
       (connection) => {
         open(connection);

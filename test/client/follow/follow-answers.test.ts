@@ -13,6 +13,7 @@ import {
   ResourceNotFoundError,
   StreamInterruptedError,
   StreamTruncatedError,
+  UnauthorizedError,
   UnexpectedStatusError,
   UnsupportedError,
 } from '../../../src/client/index.ts';
@@ -116,7 +117,7 @@ describe('a follower whose connection broke', () => {
   test.each([
     ['410', ResourceGoneError, 'deleted'],
     ['416', StreamTruncatedError, 'truncated'],
-    ['401', UnexpectedStatusError, undefined],
+    ['401', UnauthorizedError, undefined],
     ['507', UnexpectedStatusError, undefined],
   ])('gives up after a %s, when what came before is read', async (status, type, reason) => {
     const bytes = randomBytes(500_000);

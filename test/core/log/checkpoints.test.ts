@@ -5,6 +5,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import { type Checkpointed, Checkpoints } from '../../../src/core/log/checkpoints.ts';
 import type { JournalHeader } from '../../../src/core/log/file-entry.ts';
+import { Permit } from '../../../src/core/permit.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { Journal } from '../../../src/storage/journal/journal.ts';
 import { Quarantine } from '../../../src/storage/journal/quarantine.ts';
@@ -75,7 +76,12 @@ test('a stream whose file cannot be synced is put in quarantine, and the log is 
   // What the system has of it by now nobody knows.
   await expect(textOf(core, 'bad')).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
   const sink = new CollectingSink();
-  const following = core.followers.follow(ResourcePath.parse('bad'), {}, sink, new AbortController().signal);
+  const following = core.followers.follow(
+    Permit.own(ResourcePath.parse('bad')),
+    {},
+    sink,
+    new AbortController().signal,
+  );
   await expect(following).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
   expect(await textOf(core, 'good')).toBe('good 0\ngood 1\n');
   await core.close();
@@ -152,7 +158,7 @@ test('a stream that is deleted leaves the quarantine', async () => {
   const { directory, core } = await startTwo();
   failToSave();
   await waitFor(isolated(directory), 'the stream to be put in quarantine');
-  await core.streams.delete(ResourcePath.parse('bad'));
+  await core.streams.delete(Permit.own(ResourcePath.parse('bad')));
   expect(await own(directory, 'quarantine')).toEqual([]);
 });
 

@@ -3,6 +3,7 @@ import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
+import { Permit } from '../../../src/core/permit.ts';
 import type { FollowRequest } from '../../../src/core/request.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { Journal } from '../../../src/storage/journal/journal.ts';
@@ -115,7 +116,7 @@ test.each([
   const follow = async (what: FollowRequest) => {
     const sink = new CollectingSink();
     const large = ResourcePath.parse('/large');
-    sink.follower = await core.followers.follow(large, what, sink, new AbortController().signal);
+    sink.follower = await core.followers.follow(Permit.own(large), what, sink, new AbortController().signal);
     sink.drain();
     await waitFor(() => sink.endReason !== undefined, 'the end');
     return `${sink.bytes} ${sink.endReason}`;

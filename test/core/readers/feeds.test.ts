@@ -1,6 +1,7 @@
 import { rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { Permit } from '../../../src/core/permit.ts';
 import type { Lease } from '../../../src/core/sessions/lease.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { CollectingSink, RecordingOwner, startCore } from '../../support/core/harness.ts';
@@ -25,7 +26,12 @@ describe('a symlink that leads elsewhere', () => {
     await before(core);
     const follow = async (name: ResourcePath) => {
       const sink = new CollectingSink();
-      sink.follower = await core.core.followers.follow(name, {}, sink, new AbortController().signal);
+      sink.follower = await core.core.followers.follow(
+        Permit.own(name),
+        {},
+        sink,
+        new AbortController().signal,
+      );
       sink.drain();
       await waitFor(() => sink.bytes.toString() === 'first\n', 'the history');
       return sink;
@@ -62,7 +68,12 @@ describe('a symlink that leads elsewhere', () => {
     const owner = new RecordingOwner();
     await core.open('alias', owner);
     const sink = new CollectingSink();
-    sink.follower = await core.core.followers.follow(STREAM, {}, sink, new AbortController().signal);
+    sink.follower = await core.core.followers.follow(
+      Permit.own(STREAM),
+      {},
+      sink,
+      new AbortController().signal,
+    );
     sink.drain();
     await symlink('other', at('new'));
     await rename(at('new'), at('alias'));
@@ -82,7 +93,12 @@ describe('a symlink that leads elsewhere', () => {
     const follow = async (name: string) => {
       const sink = new CollectingSink();
       const { signal } = new AbortController();
-      sink.follower = await core.core.followers.follow(ResourcePath.parse(name), {}, sink, signal);
+      sink.follower = await core.core.followers.follow(
+        Permit.own(ResourcePath.parse(name)),
+        {},
+        sink,
+        signal,
+      );
       sink.drain();
       return sink;
     };
@@ -96,7 +112,7 @@ describe('a symlink that leads elsewhere', () => {
   test('ends who reads live by it, and nobody else', async () => {
     const { core, repoint } = await followedTwice();
     const read = async (name: ResourcePath) => {
-      const live = await core.followers.openLive(name);
+      const live = await core.followers.openLive(Permit.own(name));
       onTestFinished(() => live.release());
       const sink = new CollectingSink();
       sink.follower = live.join(0, sink);

@@ -2,6 +2,7 @@ import { appendFile, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { LiveResources } from '../../../src/core/live-resources.ts';
+import { Permit } from '../../../src/core/permit.ts';
 import { AppendHistory } from '../../../src/core/sessions/append-history.ts';
 import { PathWatch } from '../../../src/core/watch/path-watch.ts';
 import { StoredFile } from '../../../src/storage/stored-file.ts';
@@ -22,12 +23,12 @@ async function followedStream(graceMs = 15_000) {
   const follow = async () => {
     const sink = new CollectingSink();
     const { signal } = new AbortController();
-    sink.follower = await core.core.followers.follow(STREAM, {}, sink, signal);
+    sink.follower = await core.core.followers.follow(Permit.own(STREAM), {}, sink, signal);
     sink.drain();
     return sink;
   };
   const close = async () => {
-    const stream = await core.core.resources.acquire(STREAM);
+    const stream = await core.core.resources.acquire(Permit.own(STREAM));
     const nothing = { bytes: Buffer.alloc(0), contentType: undefined, seq: undefined, producer: undefined };
     await stream.append({ ...nothing, close: true });
     core.core.resources.release(stream);
@@ -73,7 +74,7 @@ test('a file that was only stored is followed to its end, though somebody POSTs 
   await appendLine(core, 'file', 'posted\n');
   const sink = new CollectingSink();
   const { signal } = new AbortController();
-  sink.follower = await core.followers.follow(ResourcePath.parse('file'), {}, sink, signal);
+  sink.follower = await core.followers.follow(Permit.own(ResourcePath.parse('file')), {}, sink, signal);
   sink.drain();
   await waitFor(() => sink.endReason !== undefined, 'the end');
   expect([text(sink), sink.endReason]).toEqual(['stored\nposted\n', 'finished']);
@@ -118,7 +119,7 @@ test('a session that closes the stream ends those who follow it', async () => {
 
 test('a follower of an open stream is told when it is deleted', async () => {
   const { core, sink } = await followedStream();
-  await core.streams.delete(STREAM);
+  await core.streams.delete(Permit.own(STREAM));
   await waitFor(() => sink.endReason !== undefined, 'the end');
   expect(sink.endReason).toBe('deleted');
 });
@@ -167,7 +168,12 @@ test('who follows a file that was cut gets what is there, whatever others still 
   await writeFile(path.join(core.directory, 'file'), Buffer.alloc(300, 'c'));
   const late = new CollectingSink();
   const { signal } = new AbortController();
-  late.follower = await core.core.followers.follow(ResourcePath.parse('file'), { from: 150 }, late, signal);
+  late.follower = await core.core.followers.follow(
+    Permit.own(ResourcePath.parse('file')),
+    { from: 150 },
+    late,
+    signal,
+  );
   late.drain();
   await waitFor(() => late.endReason !== undefined, 'the end');
   expect(late.bytes).toEqual(Buffer.alloc(150, 'c'));
@@ -233,7 +239,7 @@ function appendAsSessionsBegin(
     await begin.apply(this, args);
     if (beginning.mock.calls.length > times) return;
     await appendFile(path.join(directory, 'stream'), 'foreign\n');
-    core.resources.release(await core.resources.acquire(STREAM));
+    core.resources.release(await core.resources.acquire(Permit.own(STREAM)));
   });
 }
 
@@ -313,7 +319,7 @@ describe.each([
     const { core, sink, grow } = await grownStream();
     sink.follower?.leave();
     await grow();
-    const reads = await core.followers.openLive(STREAM);
+    const reads = await core.followers.openLive(Permit.own(STREAM));
     onTestFinished(() => reads.release());
     const reader = new CollectingSink();
     reader.follower = reads.join(0, reader);

@@ -2,6 +2,7 @@ import { link, mkdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
+import { Permit } from '../../../src/core/permit.ts';
 import { checkRoot } from '../../../src/core/recovery/check/root-check.ts';
 import type { Report } from '../../../src/storage/report.ts';
 import { Root } from '../../../src/storage/root/root.ts';
@@ -53,7 +54,7 @@ describe('a stream that is deleted when its directory cannot be synced', () => {
     const at = (name: string) => path.join(directory, name);
     await link(at('d/source'), at('lost'));
     const restore = failToSync();
-    await expect(core.streams.delete(ResourcePath.parse('d/source'))).rejects.toMatchObject({
+    await expect(core.streams.delete(Permit.own(ResourcePath.parse('d/source')))).rejects.toMatchObject({
       code: 'HFS_OUTCOME_UNKNOWN',
     });
     restore();
@@ -76,7 +77,7 @@ describe('a stream that is deleted when its directory cannot be synced', () => {
     const next = await start(directory);
     expect(await remembered(directory)).toEqual(LIVING);
     expect(await textOf(next, 'd/source')).toBe('text');
-    const stream = await next.resources.acquire(ResourcePath.parse('d/source'));
+    const stream = await next.resources.acquire(Permit.own(ResourcePath.parse('d/source')));
     expect(stream.type).toBe('text/plain');
     next.resources.release(stream);
   });
@@ -140,7 +141,7 @@ describe('a stream that was to be deleted when the server was killed', () => {
         tombstones: [],
         removals: 0,
       });
-      const stream = await core.resources.acquire(ResourcePath.parse(name));
+      const stream = await core.resources.acquire(Permit.own(ResourcePath.parse(name)));
       expect(stream.type).toBe('text/plain');
       core.resources.release(stream);
     },

@@ -14,6 +14,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import { LiveResources } from '../../../src/core/live-resources.ts';
+import { Permit } from '../../../src/core/permit.ts';
 import { checkRoot } from '../../../src/core/recovery/check/root-check.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { encodeEntry } from '../../../src/storage/journal/entry.ts';
@@ -84,7 +85,7 @@ describe('after a kill -9 while a stream was being deleted', () => {
     onTestFinished(() => deleting.mockRestore());
     const kept = path.join(directory, 'kept');
     await link(path.join(directory, 'stream'), kept);
-    await expect(core.streams.delete(ResourcePath.parse('stream'))).rejects.toThrow('killed');
+    await expect(core.streams.delete(Permit.own(ResourcePath.parse('stream')))).rejects.toThrow('killed');
     expect(await removalsIn(directory)).toHaveLength(1);
     const goForGood = () => rm(kept);
     return { directory, goForGood };
@@ -115,7 +116,7 @@ describe('after a kill -9 while a stream was being deleted', () => {
     const { core } = await start(directory);
     expect(await textOf(core, 'kept')).toBe('first\nsecond\n');
     expect(await removalsIn(directory)).toEqual([]);
-    const stream = await core.resources.acquire(ResourcePath.parse('kept'));
+    const stream = await core.resources.acquire(Permit.own(ResourcePath.parse('kept')));
     expect(stream.type).toBe('text/plain');
     core.resources.release(stream);
   });
@@ -216,7 +217,7 @@ describe('after a kill -9, a file that another program has moved', () => {
     const first = await start(directory);
     await writeFile(path.join(directory, 'file'), '');
     await appendLine(first.core, 'file', 'acknowledged\n');
-    await first.core.streams.delete(ResourcePath.parse('file'));
+    await first.core.streams.delete(Permit.own(ResourcePath.parse('file')));
     expect((await start(directory)).about('not to be found')).toEqual([]);
     expect(await own(directory, 'aside')).toEqual([]);
   });
@@ -294,7 +295,7 @@ describe('a recovery that fails', () => {
     await expect(appendLine(first.core, 'two', 'two 3\n')).rejects.toMatchObject({
       code: 'HFS_STORAGE_ERROR',
     });
-    const session = first.core.sessions.open(ResourcePath.parse('two'), {}, NOBODY);
+    const session = first.core.sessions.open(Permit.own(ResourcePath.parse('two')), {}, NOBODY);
     await expect(session).rejects.toMatchObject({ code: 'HFS_STORAGE_ERROR' });
     expect(await own(root, 'redo')).toHaveLength(1);
     expect(await own(root, 'quarantine')).toHaveLength(1);
@@ -341,7 +342,7 @@ describe('a log that a start has kept because the disk was full', () => {
     const [_what, name, other, durability] = args;
     const root = await killedRoot('be killed', { durability });
     const { core, saving } = await startFull(root, durability);
-    await core.streams.delete(ResourcePath.parse(name));
+    await core.streams.delete(Permit.own(ResourcePath.parse(name)));
     await core.close();
     saving.mockRestore();
     const next = await start(root, durability);
@@ -430,7 +431,7 @@ test.each([
     await cp(storeOf(root), remembered, { recursive: true });
     const syncing = vi.spyOn(Root.prototype, 'syncNames').mockRejectedValue(systemError('EIO'));
     onTestFinished(() => syncing.mockRestore());
-    await expect(core.streams.delete(ResourcePath.parse('two'))).rejects.toMatchObject({
+    await expect(core.streams.delete(Permit.own(ResourcePath.parse('two')))).rejects.toMatchObject({
       code: 'HFS_OUTCOME_UNKNOWN',
     });
     await core.close();

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { Permit } from '../../../src/core/permit.ts';
 import { AppendHistory } from '../../../src/core/sessions/append-history.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import {
@@ -66,8 +67,8 @@ test('nobody appends to what a session leaves open while the server closes', asy
   const before = await lostAppend();
   // Somebody who reads keeps the server from closing at once.
   await makeStream(before.core, 'other', 'line\n');
-  const reads = await before.core.followers.openLive(ResourcePath.parse('other'));
-  const resource = await before.core.resources.acquire(STREAM);
+  const reads = await before.core.followers.openLive(Permit.own(ResourcePath.parse('other')));
+  const resource = await before.core.resources.acquire(Permit.own(STREAM));
   const closed = before.core.close();
   await waitFor(() => !resource.isClaimed, 'the end of the session');
   await expect(appendLine(before.core, 'stream', 'foreign\n')).rejects.toThrow(ServerClosingError);
@@ -86,7 +87,7 @@ test('a stream is followed while its appender is awaited, though the disk is ful
   saving.mockRejectedValue(new StorageFullError('the disk is full'));
   onTestFinished(() => saving.mockRestore());
   const sink = new CollectingSink();
-  sink.follower = await core.followers.follow(STREAM, {}, sink, new AbortController().signal);
+  sink.follower = await core.followers.follow(Permit.own(STREAM), {}, sink, new AbortController().signal);
   sink.drain();
   await waitFor(() => sink.bytes.length === 10, 'what is there');
   expect([saving.mock.calls.length, sink.endReason]).toEqual([1, undefined]);
@@ -95,9 +96,9 @@ test('a stream is followed while its appender is awaited, though the disk is ful
 test('nobody begins to read live while the server closes', async () => {
   const { core } = await startCore();
   await makeStream(core, 'stream', 'first\n');
-  const reads = await core.followers.openLive(STREAM);
+  const reads = await core.followers.openLive(Permit.own(STREAM));
   const closed = core.close();
-  await expect(core.followers.openLive(STREAM)).rejects.toThrow(ServerClosingError);
+  await expect(core.followers.openLive(Permit.own(STREAM))).rejects.toThrow(ServerClosingError);
   reads.release();
   await closed;
 });

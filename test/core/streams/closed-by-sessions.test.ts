@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { Permit } from '../../../src/core/permit.ts';
 import { StreamStore } from '../../../src/core/streams/stream-store.ts';
 import { OutcomeUnknownError, StorageFullError } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
@@ -40,7 +41,7 @@ async function closing() {
 }
 
 async function isClosed({ core }: Pick<Awaited<ReturnType<typeof closing>>, 'core'>): Promise<boolean> {
-  const file = await core.resources.open(STREAM);
+  const file = await core.resources.open(Permit.own(STREAM));
   try {
     return (await core.resources.view(file)).state.closed === true;
   } finally {
@@ -53,7 +54,7 @@ test.each(['refused', 'unknown'] as const)(
   async (how) => {
     const stream = await closing();
     const { core, directory, appender, ended, settle } = stream;
-    const live = await core.followers.openLive(STREAM);
+    const live = await core.followers.openLive(Permit.own(STREAM));
     const sink = new CollectingSink();
     sink.follower = live.join(0, sink);
     live.release();

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Permit } from '../../../src/core/permit.ts';
 import type { Resource } from '../../../src/core/resource.ts';
 import {
   assertMatches,
@@ -27,7 +28,7 @@ const inherited = (expiry: Inherited['expiry'] = {}): Inherited => ({
   fileType: undefined,
   expiry,
 });
-const fork = { source: ResourcePath.parse('/source'), offset: 'o', subOffset: 2 };
+const fork = { source: Permit.own(ResourcePath.parse('/source')), offset: 'o', subOffset: 2 };
 
 describe('a new stream', () => {
   it('is what was asked for, and says nothing of what was not', () => {
@@ -96,7 +97,11 @@ describe('a request for a stream that is there', () => {
     ['none that is forked', { origin }, { ttlSeconds: 60 }],
     ['a fork from another place', { origin }, { fork: { ...fork, offset: 'p' } }],
     ['a fork from some bytes further on', { origin }, { fork: { ...fork, subOffset: 3 } }],
-    ['a fork of another stream', { origin }, { fork: { ...fork, source: ResourcePath.parse('/other') } }],
+    [
+      'a fork of another stream',
+      { origin },
+      { fork: { ...fork, source: Permit.own(ResourcePath.parse('/other')) } },
+    ],
     ['a fork with an end of its own', { origin }, { fork, ttlSeconds: 59 }],
   ])('conflicts when it asks for %s', (_what, more, asked) => {
     const state = { ...there, ...more };

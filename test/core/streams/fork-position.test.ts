@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Permit } from '../../../src/core/permit.ts';
 import { InvalidRequestError } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { startCore } from '../../support/core/harness.ts';
@@ -8,11 +9,11 @@ import { makeStream, textOf } from '../../support/core/streams.ts';
 async function forksOf(contentType: string, text: string) {
   const { core } = await startCore();
   await makeStream(core, 'source', text, { contentType });
-  const { names } = await core.resources.acquire(ResourcePath.parse('source'));
+  const { names } = await core.resources.acquire(Permit.own(ResourcePath.parse('source')));
   let made = 0;
   return async (position: number | undefined, subOffset: number) => {
     const offset = position === undefined ? undefined : names.nameOf(position);
-    const fork = { source: ResourcePath.parse('source'), offset, subOffset };
+    const fork = { source: Permit.own(ResourcePath.parse('source')), offset, subOffset };
     const name = `fork-${made++}`;
     await makeStream(core, name, '', { contentType: undefined, fork });
     return textOf(core, name);

@@ -3,6 +3,7 @@ import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
+import { Permit } from '../../../src/core/permit.ts';
 import { Records } from '../../../src/storage/records/records.ts';
 import { Root } from '../../../src/storage/root/root.ts';
 import type { Fingerprints } from '../../../src/storage/root/walk.ts';
@@ -25,7 +26,7 @@ async function start(directory: string, durability: 'os' | 'disk' = 'os') {
   return core;
 }
 
-const remove = ({ streams }: Core, name: string) => streams.delete(ResourcePath.parse(name));
+const remove = ({ streams }: Core, name: string) => streams.delete(Permit.own(ResourcePath.parse(name)));
 
 function fail<T extends object>(
   owner: T,
@@ -105,7 +106,7 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
     await makeStream(core, 'source');
     await makeFork(core, 'source', 'fork');
     const owner = new RecordingOwner();
-    const appender = await core.sessions.open(ResourcePath.parse('source'), {}, owner);
+    const appender = await core.sessions.open(Permit.own(ResourcePath.parse('source')), {}, owner);
     const { syncNames } = Root.prototype;
     const syncing = vi.spyOn(Root.prototype, 'syncNames');
     onTestFinished(() => syncing.mockRestore());
@@ -241,7 +242,7 @@ describe('when the disk refuses on the way', () => {
     await expect(makeStream(core, 'stream', 'text')).rejects.toMatchObject({ code: expected });
     await expect(storeFile(core, directory, 'stream', 'text')).rejects.toMatchObject({ code: expected });
     expect(await readdir(directory)).toEqual([RESERVED]);
-    const appending = core.sessions.open(ResourcePath.parse('session'), {}, new RecordingOwner());
+    const appending = core.sessions.open(Permit.own(ResourcePath.parse('session')), {}, new RecordingOwner());
     await expect(appending).rejects.toMatchObject({ code: expected });
   });
 

@@ -1,6 +1,7 @@
 import { readFile, rename, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { Permit } from '../../../src/core/permit.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { startCore } from '../../support/core/harness.ts';
 import { appendLine, makeStream, textOf } from '../../support/core/streams.ts';
@@ -12,7 +13,7 @@ async function twoStreams() {
   for (const name of ['one', 'two']) await makeStream(core.core, name, `${name}\n`);
   const at = (name: string) => path.join(core.directory, name);
   const readLive = async (name: string) => {
-    const live = await core.core.followers.openLive(ResourcePath.parse(name));
+    const live = await core.core.followers.openLive(Permit.own(ResourcePath.parse(name)));
     onTestFinished(() => live.release());
   };
   return { ...core, at, readLive };

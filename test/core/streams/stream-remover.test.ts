@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Core } from '../../../src/core/core.ts';
 import { LiveResources } from '../../../src/core/live-resources.ts';
+import { Permit } from '../../../src/core/permit.ts';
 import { Records } from '../../../src/storage/records/records.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
 import { OutcomeUnknownError, StorageFullError } from '../../../src/wire/errors.ts';
@@ -70,20 +71,22 @@ describe('a stream that has outlived its time when somebody comes who saw it liv
     await waitFor(isOnTheWay, 'the file to be open');
     vi.setSystemTime(Date.now() + TTL_SECONDS * 1000);
     onceWritten(come);
-    const file = await core.resources.open(STREAM);
+    const file = await core.resources.open(Permit.own(STREAM));
     await file.close();
     await appended;
     expect(await removalsIn(directory)).toEqual([]);
     await core.resources.touch(file.stat.fingerprint, { version: 1, size: 0, ttlSeconds: TTL_SECONDS });
     expect(await textOf(core, 'stream')).toBe('first\nsecond\n');
     vi.setSystemTime(Date.now() + TTL_SECONDS * 1000);
-    await expect(core.resources.open(STREAM)).rejects.toMatchObject({ code: 'HFS_RESOURCE_NOT_FOUND' });
+    await expect(core.resources.open(Permit.own(STREAM))).rejects.toMatchObject({
+      code: 'HFS_RESOURCE_NOT_FOUND',
+    });
     expect([await readdir(directory), await removalsIn(directory)]).toEqual([[RESERVED], []]);
   });
 
   test('stays when it is used while it is being deleted', async () => {
     const { core, directory } = await streamWithTime();
-    const { fingerprint } = await core.resources.open(STREAM).then(async (file) => {
+    const { fingerprint } = await core.resources.open(Permit.own(STREAM)).then(async (file) => {
       await file.close();
       return file.stat;
     });
@@ -98,10 +101,10 @@ describe('a stream that has outlived its time when somebody comes who saw it liv
   test('is deleted all the same by who asks for that', async () => {
     const { core, directory } = await streamWithTime();
     onceWritten(async () => {
-      const stream = await core.resources.acquire(STREAM);
+      const stream = await core.resources.acquire(Permit.own(STREAM));
       core.resources.release(stream);
     });
-    await core.streams.delete(STREAM);
+    await core.streams.delete(Permit.own(STREAM));
     expect(await readdir(directory)).toEqual([RESERVED]);
   });
 });
@@ -114,7 +117,7 @@ describe('when it cannot be noted that a stream is to be removed', () => {
     onTestFinished(() => core.core.close());
     for (const name of ['source', 'alone']) await makeStream(core.core, name, 'text');
     await makeFork(core.core, 'source', 'fork');
-    const remove = (name: string) => core.core.streams.delete(ResourcePath.parse(name));
+    const remove = (name: string) => core.core.streams.delete(Permit.own(ResourcePath.parse(name)));
     const writing = vi.spyOn(Records.prototype, 'write');
     onTestFinished(() => writing.mockRestore());
     return { ...core, remove, writing };
@@ -160,7 +163,10 @@ describe('while a stream is being removed', () => {
     onTestFinished(() => core.core.close());
     await makeStream(core.core, 'source', 'text');
     await makeFork(core.core, 'source', 'fork');
-    return { ...core, remove: (name: string) => core.core.streams.delete(ResourcePath.parse(name)) };
+    return {
+      ...core,
+      remove: (name: string) => core.core.streams.delete(Permit.own(ResourcePath.parse(name))),
+    };
   }
 
   test('its name is kept for its forks, though nothing else can be written', async () => {

@@ -1,6 +1,7 @@
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Permit } from '../../../src/core/permit.ts';
 import { Arrivals } from '../../../src/core/watch/arrivals.ts';
 import { PathWatch } from '../../../src/core/watch/path-watch.ts';
 import { Root } from '../../../src/storage/root/root.ts';
@@ -20,7 +21,7 @@ async function start(sweepIntervalMs = 1000) {
   const arrivals = new Arrivals(root, new PathWatch(root, new WriteTurns(), limits));
   onTestFinished(() => arrivals.close());
   const wait = (name: string, timeoutMs = FOR_LONG_MS) =>
-    arrivals.wait(ResourcePath.parse(name), timeoutMs, new AbortController().signal);
+    arrivals.wait(Permit.own(ResourcePath.parse(name)), timeoutMs, new AbortController().signal);
   const at = (name: string) => path.join(directory, name);
   return { root, arrivals, wait, at };
 }
@@ -133,7 +134,7 @@ describe('waiting for a file', () => {
   it('ends when its client goes', async () => {
     const { arrivals } = await start();
     const aborter = new AbortController();
-    const arrived = arrivals.wait(ResourcePath.parse('f'), FOR_LONG_MS, aborter.signal);
+    const arrived = arrivals.wait(Permit.own(ResourcePath.parse('f')), FOR_LONG_MS, aborter.signal);
     aborter.abort(new Error('gone'));
     await expect(arrived).rejects.toThrow('gone');
   });

@@ -1,6 +1,7 @@
 import { appendFile, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { Permit } from '../../../src/core/permit.ts';
 import type { FollowRequest } from '../../../src/core/request.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { CollectingSink, startCore } from '../../support/core/harness.ts';
@@ -21,7 +22,7 @@ async function followedFile(content: string) {
     const sink = new CollectingSink();
     const { signal } = new AbortController();
     const held = { holdMs: HOLD_MS, ...request };
-    const follower = await core.core.followers.follow(RESOURCE, held, sink, signal);
+    const follower = await core.core.followers.follow(Permit.own(RESOURCE), held, sink, signal);
     sink.follower = follower;
     sink.drain(room);
     return { sink, follower };

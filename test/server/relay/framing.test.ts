@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import http, { type IncomingMessage } from 'node:http';
 import Fastify from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { Permit } from '../../../src/core/permit.ts';
 import { Forwarder } from '../../../src/relay/upstream/forward.ts';
 import { Upstream } from '../../../src/relay/upstream/upstream.ts';
 import { parseUpstream } from '../../../src/relay/upstream-option.ts';
@@ -138,7 +139,9 @@ async function startTunnel(url: string, limits: Pick<Passage, 'headTimeoutMs' | 
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   app.all('/*', async (request, reply) => {
     const path = ResourcePath.parse(request.url);
-    await tunnel.pass(request, reply, { upstream, path, via: '1.1 x', headers: {}, waitMs: 0, ...limits });
+    const permit = Permit.own(path);
+    const passage = { permit, upstream, path, via: '1.1 x', headers: {}, waitMs: 0, ...limits };
+    await tunnel.pass(request, reply, passage);
     return reply;
   });
   app.setErrorHandler(sendFailure);

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { getEnvironmentData } from 'node:worker_threads';
 import { Core } from '../../../dist/src/core/core.js';
+import { Permit } from '../../../dist/src/core/permit.js';
 import { checkRoot } from '../../../dist/src/core/recovery/check/root-check.js';
 import { Root } from '../../../dist/src/storage/root/root.js';
 import { ResourcePath } from '../../../dist/src/wire/resource-path.js';
@@ -57,18 +58,18 @@ class Server {
       isClosed: false,
       isUpload: false,
       ...rest,
-      fork: fork && { source: ResourcePath.parse(fork), offset: undefined, subOffset: 0 },
+      fork: fork && { source: Permit.own(ResourcePath.parse(fork)), offset: undefined, subOffset: 0 },
     };
     const content = Buffer.from(lines.map((line) => `${line}\n`).join(''));
     return ask({ kind: 'create', path: name, lines, fork, type: whole.contentType }, async () => {
-      await this.core.streams.create(ResourcePath.parse(name), whole, content);
+      await this.core.streams.create(Permit.own(ResourcePath.parse(name)), whole, content);
     });
   }
 
   append(name, line, { seq, close = false, bytes = 0 } = {}) {
     const text = `${line}${'.'.repeat(bytes)}\n`;
     return ask({ kind: 'append', path: name, lines: [line], seq, close }, async () => {
-      const stream = await this.core.resources.acquire(ResourcePath.parse(name));
+      const stream = await this.core.resources.acquire(Permit.own(ResourcePath.parse(name)));
       const producer = seq === undefined ? undefined : { id: 'p', epoch: 0, seq };
       try {
         await stream.append({
@@ -85,11 +86,13 @@ class Server {
   }
 
   delete(name) {
-    return ask({ kind: 'delete', path: name }, () => this.core.streams.delete(ResourcePath.parse(name)));
+    return ask({ kind: 'delete', path: name }, () =>
+      this.core.streams.delete(Permit.own(ResourcePath.parse(name))),
+    );
   }
 
   async checkpoint(name) {
-    const stream = await this.core.resources.acquire(ResourcePath.parse(name));
+    const stream = await this.core.resources.acquire(Permit.own(ResourcePath.parse(name)));
     await stream.checkpoint().finally(() => this.core.resources.release(stream));
   }
 
@@ -102,7 +105,7 @@ class Server {
     };
     tell({ kind: 'session', path: name, text: lines.join('') });
     const appender = await this.core.sessions
-      .open(ResourcePath.parse(name), { session: 's' }, owner)
+      .open(Permit.own(ResourcePath.parse(name)), { session: 's' }, owner)
       .catch(() => undefined);
     for (const line of lines) appender?.append(Buffer.from(line));
     await appender?.end('finished');
@@ -273,7 +276,9 @@ const OPERATIONS = {
       await delay(60);
     },
     run: async (server) => {
-      const file = await server.core.resources.open(ResourcePath.parse('stream')).catch(() => undefined);
+      const file = await server.core.resources
+        .open(Permit.own(ResourcePath.parse('stream')))
+        .catch(() => undefined);
       await file?.close();
     },
   },

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { onTestFinished, vi } from 'vitest';
 import { Core, type CoreOptions } from '../../../src/core/core.ts';
+import { Permit } from '../../../src/core/permit.ts';
 import type { Encoder } from '../../../src/core/readers/chunk.ts';
 import { anywhere, type Cutting } from '../../../src/core/readers/cutting.ts';
 import type { Reader, Sink } from '../../../src/core/readers/reader.ts';
@@ -94,7 +95,7 @@ export async function startCore(options: Partial<CoreOptions> & { directory?: st
   await recoverAfterKill(directory, core);
   onTestFinished(() => abandonStore(directory));
   const open = (name: string, owner: LeaseHolder = new RecordingOwner(), request: AppendRequest = {}) =>
-    core.sessions.open(ResourcePath.parse(name), request, owner);
+    core.sessions.open(Permit.own(ResourcePath.parse(name)), request, owner);
   const contents = (name: string) => readFile(path.join(directory, name));
   return { directory, root, core, open, contents };
 }

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
+import { Permit } from '../../../src/core/permit.ts';
 import { checkRoot } from '../../../src/core/recovery/check/root-check.ts';
 import { Root } from '../../../src/storage/root/root.ts';
 import { PathConflictError, ResourceNotFoundError, StreamGoneError } from '../../../src/wire/errors.ts';
@@ -45,7 +46,7 @@ async function expectKept(directory: string, core: Core, model: CrashModel, hasS
 /** What was acknowledged besides bytes: what a stream is of, that it is closed, and what its producer has brought. */
 async function expectRemembered(core: Core, name: string, model: CrashModel) {
   const { type, isClosed, seq, sessionText } = model.paths.get(name) ?? {};
-  const stream = await core.resources.acquire(ResourcePath.parse(name));
+  const stream = await core.resources.acquire(Permit.own(ResourcePath.parse(name)));
   try {
     expect(stream.type, `type of ${name}`).toBe(type);
     if (isClosed) expect(stream.state.closed, `${name} is closed`).toBe(true);
@@ -59,10 +60,11 @@ async function expectRemembered(core: Core, name: string, model: CrashModel) {
 
 /** Names can be deleted, made and deleted again. */
 async function expectFree(core: Core, names: readonly string[]) {
-  for (const name of names) await core.streams.delete(ResourcePath.parse(name)).catch(ignoreMissing);
+  for (const name of names)
+    await core.streams.delete(Permit.own(ResourcePath.parse(name))).catch(ignoreMissing);
   for (const name of names) {
     expect(await makeStream(core, name, 'again\n'), `${name} is made`).toBe(true);
-    await core.streams.delete(ResourcePath.parse(name));
+    await core.streams.delete(Permit.own(ResourcePath.parse(name)));
   }
 }
 

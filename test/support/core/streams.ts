@@ -1,5 +1,6 @@
 import type { Core } from '../../../src/core/core.ts';
 import type { ProducerRequest } from '../../../src/core/log/producers.ts';
+import { Permit } from '../../../src/core/permit.ts';
 import type { Appended } from '../../../src/core/resource.ts';
 import type { CreateRequest } from '../../../src/core/streams/create-request.ts';
 import type { NewFile } from '../../../src/storage/new-file.ts';
@@ -39,7 +40,7 @@ export async function storeFile(core: Core, directory: string, name: string, tex
 
 /** Forks a stream at its end, without HTTP. */
 export async function makeFork(core: Core, source: string, name: string): Promise<void> {
-  const fork = { source: ResourcePath.parse(source), offset: undefined, subOffset: 0 };
+  const fork = { source: Permit.own(ResourcePath.parse(source)), offset: undefined, subOffset: 0 };
   await create(core, name, { ...TEXT_STREAM, fork }, Buffer.alloc(0));
 }
 
@@ -49,7 +50,7 @@ async function create(
   request: CreateRequest,
   content: Buffer | NewFile,
 ): Promise<boolean> {
-  const { isNew } = await streams.create(ResourcePath.parse(name), request, content);
+  const { isNew } = await streams.create(Permit.own(ResourcePath.parse(name)), request, content);
   return isNew;
 }
 
@@ -60,7 +61,7 @@ export async function appendLine(
   text: string,
   producer?: ProducerRequest,
 ): Promise<Appended> {
-  const stream = await resources.acquire(ResourcePath.parse(name));
+  const stream = await resources.acquire(Permit.own(ResourcePath.parse(name)));
   const append = { contentType: 'text/plain', seq: undefined, producer, close: false };
   try {
     return await stream.append({ ...append, bytes: Buffer.from(text) });
@@ -75,7 +76,7 @@ export async function appendLine(
  * @throws what {@link Resources.open} throws
  */
 export async function textOf({ resources }: Core, name: string): Promise<string> {
-  const file = await resources.open(ResourcePath.parse(name));
+  const file = await resources.open(Permit.own(ResourcePath.parse(name)));
   try {
     return (await file.read(0, (await resources.view(file)).state.size)).toString();
   } finally {

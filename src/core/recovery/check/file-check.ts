@@ -9,6 +9,7 @@ import { reasonOf } from '../../../storage/storage-failure.ts';
 import { ResourceNotFoundError, StreamGoneError } from '../../../wire/errors.ts';
 import { ResourcePath } from '../../../wire/resource-path.ts';
 import type { Core } from '../../core.ts';
+import { Permit } from '../../permit.ts';
 import { expiryMs } from '../../streams/stream-expiry.ts';
 import { isJsonType } from '../../streams/stream-type.ts';
 import type { Findings } from './findings.ts';
@@ -87,7 +88,7 @@ export class FileCheck {
     const findings = this.#findings;
     for (const { path, location, stat } of this.#expired) {
       try {
-        await (await resources.open(path)).close();
+        await (await resources.open(Permit.own(path))).close();
       } catch (error) {
         if (error instanceof ResourceNotFoundError || error instanceof StreamGoneError) {
           this.known.delete(stat.fingerprint);

@@ -1,0 +1,75 @@
+import type { Right, Subject } from '../rights/access.ts';
+import { ForbiddenRightError, UnauthorizedError } from '../wire/errors.ts';
+import type { ResourcePath } from '../wire/resource-path.ts';
+
+/** What a permit is for: a right; or `form`, to append to files of a directory, each of which needs its own. */
+export type Use = Right | 'form';
+
+/** May do everything: who asks where there are no rules. */
+export const ANYBODY: Subject = { name: undefined, expiresMs: Number.POSITIVE_INFINITY, may: () => true };
+
+/**
+ * That somebody may do something with a path. Every look-up takes one, in place of the path, and nobody else can make
+ * one: what was not decided does not compile.
+ */
+export class Permit<U extends Use = Use> {
+  /** Of a directory, with a slash at its end, for `list` and `form`; else of a file, without one. */
+  readonly path: ResourcePath;
+  readonly use: U;
+  /** Private, so that nothing else has the shape of a permit. */
+  readonly #subject: Subject;
+
+  private constructor(path: ResourcePath, use: U, subject: Subject) {
+    this.path = path;
+    this.use = use;
+    this.#subject = subject;
+  }
+
+  /** Who has asked. */
+  get subject(): Subject {
+    return this.#subject;
+  }
+
+  /** What has to be allowed: a right, and the name of a file or a directory. */
+  static asked(use: Use, path: ResourcePath): { right: Right; named: ResourcePath } {
+    const isForDirectory = use === 'list' || use === 'form';
+    return { right: rightFor(use), named: isForDirectory ? path.asDirectory() : path.asFile() };
+  }
+
+  /** The permit for what a subject may do; undefined if it may not. */
+  static of<U extends Use>(subject: Subject, use: U, path: ResourcePath): Permit<U> | undefined {
+    const { right, named } = Permit.asked(use, path);
+    return subject.may(right, named) ? new Permit(named, use, subject) : undefined;
+  }
+
+  /**
+   * As {@link of}.
+   *
+   * @throws {UnauthorizedError} when it may not, and has brought no credential
+   * @throws {ForbiddenRightError} when it may not
+   */
+  static require<U extends Use>(subject: Subject, use: U, path: ResourcePath): Permit<U> {
+    const permit = Permit.of(subject, use, path);
+    if (permit === undefined) throw refusalOf(subject, use);
+    return permit;
+  }
+
+  /** For what the server does by itself: recovery, sweeps, copies. */
+  static own(path: ResourcePath): Permit<never> {
+    return new Permit(path, 'own' as never, ANYBODY);
+  }
+}
+
+/** The right that something needs. */
+export function rightFor(use: Use): Right {
+  return use === 'form' ? 'append' : use;
+}
+
+/**
+ * What a subject is told that may not do something: the same whether or not anything is there. */
+export function refusalOf({ name }: Subject, use: Use): UnauthorizedError | ForbiddenRightError {
+  const right = rightFor(use);
+  return name === undefined
+    ? new UnauthorizedError(`the right to ${right} here needs a token`)
+    : new ForbiddenRightError(`the token does not give the right to ${right} here`);
+}

@@ -1,0 +1,116 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ANYBODY, Permit, refusalOf } from '../../core/permit.ts';
+import type { Access, Right, Subject } from '../../rights/access.ts';
+import { METHODS } from '../../wire/protocol.ts';
+import type { ResourcePath } from '../../wire/resource-path.ts';
+import { resourceOf } from '../request/request-target.ts';
+import { Admission, type Authorizer, admit, UNDECIDED } from './admission.ts';
+import { Admissions } from './admissions.ts';
+import { takeToken } from './credential.ts';
+import { type Need, type NeedsOptions, needsOf } from './needs.ts';
+
+/**
+ * Decides for an application whether a request may do something; an error that it throws is the answer.
+ *
+ * @param asked the right, and the canonical path, decoded; that of a directory ends with a slash
+ */
+export type Authorize = (
+  request: FastifyRequest,
+  asked: { path: string; right: Right },
+) => boolean | Promise<boolean>;
+
+/** Options of {@link Rights}. */
+export interface RightsOptions extends NeedsOptions {
+  /** Who is who. Default: nobody is asked. */
+  access: Access | undefined;
+  /** The application's own decision. Default: it is not asked. */
+  authorize: Authorize | undefined;
+}
+
+/** Decides what requests may do: by their heads, before anything is looked at for them. */
+export class Rights {
+  readonly #options: RightsOptions;
+  readonly #admissions: Admissions | undefined;
+
+  constructor(options: RightsOptions) {
+    this.#options = options;
+    this.#admissions = options.access && new Admissions(options.access);
+  }
+
+  /**
+   * Lets a request in, or not; from then on it is known who has sent it.
+   *
+   * @returns undefined when it was let in at once
+   * @throws {UnauthorizedError} when it brings a credential that does not count, or none and needs one
+   * @throws {ForbiddenRightError} when it does not have a right that it needs
+   * @throws {InvalidRequestError} {@link InvalidPathError} {@link ForbiddenPathError} when it is malformed
+   */
+  check(request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined {
+    const { method } = request;
+    admit(request, UNDECIDED);
+    if (method === 'OPTIONS' || !METHODS.includes(method)) return undefined;
+    const { access, authorize } = this.#options;
+    const token = access && takeToken(request.raw);
+    // The health of the server is everybody's.
+    if ((request.params as { '*'?: string })['*'] === undefined) return undefined;
+    const subject: Subject = access?.subjectOf(token) ?? ANYBODY;
+    const path = resourceOf(request, this.#options.isElsewhere);
+    const needs = needsOf(request, path, this.#options);
+    const authorizer = authorize && authorizerOf(request, authorize);
+    const admission = new Admission(subject, () => cut(request, reply), authorizer);
+    this.#watch(request, reply, admission);
+    if (authorizer !== undefined)
+      return askFor(needs, admission).then(() => letIn(request, admission, needs));
+    letIn(request, admission, needs);
+    return undefined;
+  }
+
+  /** Ends nothing any more. */
+  close(): void {
+    this.#admissions?.close();
+  }
+
+  /** From before anything is decided: the rules may change meanwhile. */
+  #watch(request: FastifyRequest, reply: FastifyReply, admission: Admission): void {
+    if (this.#admissions === undefined) return;
+    const admissions = this.#admissions;
+    const over = () => admissions.delete(admission);
+    admissions.add(admission);
+    reply.raw.on('close', over);
+    // After an upgrade there is no response any more, and no other request.
+    if (request.ws) request.raw.socket.on('close', over);
+  }
+}
+
+/** @throws what {@link refusalOf} makes */
+function letIn(request: FastifyRequest, admission: Admission, needs: readonly Need[]): void {
+  for (const need of needs) {
+    if (!isMet(need, admission)) throw refusalOf(admission, need.use);
+  }
+  admit(request, admission);
+}
+
+function isMet({ use, path, or }: Need, admission: Admission): boolean {
+  return Permit.of(admission, use, path) !== undefined || (or !== undefined && isMet(or, admission));
+}
+
+/** Asks for all that may be needed: which of these it will be is not known yet. */
+async function askFor(needs: readonly Need[], admission: Admission): Promise<void> {
+  for (const need of needs) {
+    for (let next: Need | undefined = need; next !== undefined; next = next.or) {
+      await admission.ask(next.use, next.path);
+    }
+  }
+}
+
+function authorizerOf(request: FastifyRequest, authorize: Authorize): Authorizer {
+  return {
+    ask: async (right: Right, path: ResourcePath) =>
+      (await authorize(request, { path: path.toString(), right })) === true,
+  };
+}
+
+/** Ends a request that has no other way of being told: what was cut looks cut. */
+function cut({ raw: { socket } }: FastifyRequest, { raw }: FastifyReply): void {
+  if (!raw.writableFinished) socket.destroy();
+}

@@ -1,0 +1,98 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import type http from 'node:http';
+import path from 'node:path';
+import { expect, it } from 'vitest';
+import type { Right } from '../../../src/rights/access.ts';
+import { rawHandshake } from '../../support/http/raw.ts';
+import { send } from '../../support/http/request.ts';
+import { startOrigin, startRelay } from '../../support/relay/origin.ts';
+import { RuleAccess } from '../../support/server/rule-access.ts';
+import { V2Peer } from '../../support/websocket/v2-peer.ts';
+
+const ALL: readonly Right[] = ['follow', 'append', 'list', 'delete'];
+
+/** A relay of `/open/` and `/closed/` at which `t` may do everything, and everybody what is in `/open/`. */
+async function start(tokenRules: Record<string, readonly Right[]> = { '/**': ALL }) {
+  const origin = await startOrigin();
+  for (const directory of ['open', 'closed']) {
+    await mkdir(path.join(origin.root, directory));
+    await writeFile(path.join(origin.root, directory, 'f'), 'content');
+  }
+  const access = new RuleAccess({ t: { rules: tokenRules } }, { '/open/**': ALL });
+  const relay = await startRelay(origin.url('/'), { access });
+  return { origin, relay, access };
+}
+
+const WITH_TOKEN = { headers: { authorization: 'Bearer t' } };
+
+it('what nobody may is refused here, and the other server is not asked', async () => {
+  const { origin, relay } = await start();
+  const requests: [string, string, http.OutgoingHttpHeaders?][] = [
+    ['GET', '/closed/f'],
+    ['GET', '/closed/'],
+    ['GET', '/open/../closed/f'],
+    ['HEAD', '/closed/f'],
+    ['GET', '/closed/f?verb=FOLLOW&wait=9'],
+    ['GET', '/closed/f?offset=-1'],
+    ['PUT', '/closed/new'],
+    ['POST', '/closed/f?verb=APPEND'],
+    ['DELETE', '/closed/f'],
+    ['PUT', '/open/fork', { 'stream-forked-from': '/closed/f' }],
+    ['PUT', '/open/fork?verb=APPEND', { 'stream-forked-from': '/closed/f' }],
+  ];
+  for (const [method, target, headers = {}] of requests) {
+    expect((await send(method, relay.url(target), { headers })).status, `${method} ${target}`).toBe(401);
+  }
+  expect(
+    (await rawHandshake(relay.port, '/closed/f', ['Sec-WebSocket-Protocol: httpfstream.v2'])).status,
+  ).toBe(401);
+  expect((await rawHandshake(relay.port, '/closed/f?verb=APPEND')).status).toBe(401);
+  expect(origin.requests).toEqual([]);
+});
+
+it('a copy is for those who may read it here, and the token is for this server alone', async () => {
+  const { origin, relay } = await start();
+  const seen: http.IncomingHttpHeaders[] = [];
+  origin.app.server.prependListener('request', ({ headers }) => seen.push({ ...headers }));
+  origin.app.server.prependListener('upgrade', ({ headers }) => seen.push({ ...headers }));
+  const whole = await send('GET', relay.url('/closed/f'), WITH_TOKEN);
+  expect([whole.status, whole.text]).toEqual([200, 'content']);
+  expect(whole.headers['cache-control']).toMatch(/private/);
+  expect((await send('GET', relay.url('/closed/f'))).status).toBe(401);
+  const listing = await send('GET', relay.url('/closed/'), WITH_TOKEN);
+  expect([listing.status, listing.headers['cache-control'], listing.headers.vary]).toEqual([
+    200,
+    'private, no-cache',
+    'Accept, Authorization',
+  ]);
+  const protocols = ['Sec-WebSocket-Protocol: httpfstream.v2, bearer.t'];
+  expect((await rawHandshake(relay.port, '/closed/g?verb=APPEND', protocols)).status).toBe(101);
+  expect(seen.length).toBeGreaterThan(1);
+  expect(JSON.stringify(seen)).not.toMatch(/bearer/i);
+});
+
+it('who may only list what comes from elsewhere, or only append to it, does not get what is in it', async () => {
+  const { relay, origin } = await start({ '/closed/**': ['list', 'append'] });
+  expect((await send('GET', relay.url('/closed/f'), WITH_TOKEN)).status).toBe(403);
+  expect((await send('GET', relay.url('/closed/'), WITH_TOKEN)).status).toBe(200);
+  expect((await send('HEAD', relay.url('/closed/f'), WITH_TOKEN)).headers['content-length']).toBe('7');
+  expect((await send('DELETE', relay.url('/closed/f'), WITH_TOKEN)).status).toBe(403);
+  expect((await send('PUT', relay.url('/closed/f?verb=APPEND'), { ...WITH_TOKEN, body: '!' })).status).toBe(
+    200,
+  );
+  expect(await readFile(path.join(origin.root, 'closed/f'), 'utf8')).toBe('content!');
+});
+
+it('who loses a right is cut from what is passed on, and from what is fetched', async () => {
+  const { relay, origin, access } = await start();
+  const appender = await V2Peer.append(origin.url('/closed/live'));
+  await appender.append('first', 5);
+  const follower = await V2Peer.follow(relay.url('/closed/live'), {}, WITH_TOKEN);
+  await follower.until(() => follower.text === 'first', 'the bytes');
+  const tunnelled = await V2Peer.append(relay.url('/closed/through'), {}, WITH_TOKEN);
+  access.change({}, {});
+  await follower.until(() => follower.closeCode === 3003, 'the close');
+  await tunnelled.until(() => tunnelled.closeCode !== undefined, 'the cut');
+  await appender.append('second', 11);
+  expect(follower.text).toBe('first');
+});
