@@ -300,7 +300,7 @@ export class Relay {
    * coming is for those who read it, and goes then.
    */
   async invalidate(path: ResourcePath): Promise<void> {
-    this.#known.delete(path);
+    this.changed(path);
     const pull = this.#pulls.get(path.key);
     if (pull === undefined) await this.#kept.forget(path);
     else pull.invalidate();
