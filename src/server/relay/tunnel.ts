@@ -249,10 +249,8 @@ export class Tunnel {
     const isUntilClose =
       coding === undefined && framing['content-length'] === undefined && hasBody(request, response);
     const isLast = request.ws || isUntilClose || isBodyUnderWay(request.raw);
-    const answered = {
-      ...(upstream.kind === 'ours' ? sandboxed(headers) : foreign(headers, cacheStatus)),
-      ...varyOf(reply, response.headers),
-    };
+    const given = upstream.kind === 'ours' ? sandboxed(headers) : foreign(headers, cacheStatus);
+    const answered = { ...given, ...varyOf(reply, response.headers) };
     const all = {
       ...reply.getHeaders(),
       ...answered,
