@@ -4,7 +4,7 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
-import { InvalidRequestError, MethodNotAllowedError } from '../wire/errors.ts';
+import { InvalidRequestError, MethodNotAllowedError, ServerClosingError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
 import { sendFailure } from './failure.ts';
 import { answerClientError, refuseInWords } from './node/bare-refusals.ts';
@@ -108,8 +108,11 @@ function answerHealth(app: FastifyInstance): void {
     method: ['GET', 'HEAD'],
     url: HEALTH_PATH,
     preHandler: refuseHandshake,
-    handler: (_request, reply) =>
-      reply.type('text/plain; charset=utf-8').header('cache-control', 'no-store').send('ok\n'),
+    handler: (_request, reply) => {
+      if (ServerSockets.of(app.server).isDraining)
+        throw new ServerClosingError('the server is shutting down');
+      return reply.type('text/plain; charset=utf-8').header('cache-control', 'no-store').send('ok\n');
+    },
   });
   app.route({
     method: app.supportedMethods.filter((method) => !isRead(method)),

@@ -6,6 +6,7 @@ import { descriptorLimit, liveResourcesWithin } from '../../server/node/descript
 import { ServerSockets } from '../../server/node/server-sockets.ts';
 import { createStandaloneServer } from '../../server/standalone.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
+import type { Entrances } from './entrances.ts';
 import { assertCanListen, listen } from './listen.ts';
 import { formatListenAddress, isLoopback, localHost } from './listen-address.ts';
 import { makeLogger } from './server-log.ts';
@@ -121,8 +122,9 @@ export async function serve(
     });
   });
   endStart();
+  let entrances: Entrances;
   try {
-    await listen(app, http);
+    entrances = await listen(app, http);
   } catch (error) {
     restoreSignals();
     await app.close();
@@ -141,6 +143,9 @@ export async function serve(
   if (io.stdout.isTTY) output.write(firstSteps(url));
   const signal = await stopped;
   app.log.info(signal === undefined ? {} : { signal }, 'closing');
+  // Who comes from now on waits at a socket that somebody else holds, or is refused by the system, and tries again.
+  entrances.close();
+  if (isSound) await ServerSockets.of(app.server).drain(Math.round(options.drain * 1000));
   await app.close();
   app.log.info('closed');
   restoreSignals();

@@ -30,6 +30,8 @@ export interface ServerOptions extends UpstreamArguments {
   upstreamMaxBytes: number;
   upstreamKeepBytes: number;
   upstreamKeep: boolean;
+  /** In seconds. */
+  drain: number;
   check: boolean;
   logLevel: string;
 }
@@ -165,6 +167,15 @@ export function addServerOptions(command: Command): Command {
         .argParser(booleanOption)
         .preset('true')
         .default(false),
+    )
+    .addOption(
+      new Option(
+        '--drain <SECONDS>',
+        'how long a server that closes waits for connections that clients use again',
+      )
+        .env('HTTPFSTREAM_DRAIN')
+        .argParser(secondsOption)
+        .default(1),
     )
     .addOption(
       new Option(

@@ -69,6 +69,7 @@ export class ServerSockets implements SocketOwner {
   #lingeringCount = 0;
   #refusedCount = 0;
   #reportedAt = Number.NEGATIVE_INFINITY;
+  #isDraining = false;
   #refusesUpgrades = false;
   #isShut = false;
   #onEmpty: () => void = () => undefined;
@@ -117,6 +118,23 @@ export class ServerSockets implements SocketOwner {
     if (this.#detached.delete(socket)) socket.off('timeout', cut);
   }
 
+  /** Whether the server is about to close: {@link drain} was called. */
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /**
+   * Says in each answer from now on that its connection closes after it, and waits until no connection is left on which
+   * a request may come, for `timeoutMs` at most. Those without an answer under way are closed then: a client that has
+   * just sent a request on one could not know whether it was processed.
+   */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#isDraining = true;
+    for (const socket of this.#sockets) ClientSocket.of(socket).responses.forEach(closeAfter);
+    await this.#emptied(timeoutMs);
+    this.#closeIdle();
+  }
+
   /** Announces that upgrades are refused from now on. */
   refuseUpgrades(): void {
     this.#refusesUpgrades = true;
@@ -130,14 +148,23 @@ export class ServerSockets implements SocketOwner {
   shutDown(): void {
     this.#isShut = true;
     for (const socket of this.#detached) socket.destroy();
-    for (const socket of this.#sockets) {
-      if (ClientSocket.of(socket).answer === undefined) socket.destroy();
-    }
+    this.#closeIdle();
   }
 
   /** As {@link shutDown}; those that are still there after `timeoutMs` are cut. */
   async close(timeoutMs: number): Promise<void> {
     this.shutDown();
+    await this.#emptied(timeoutMs);
+    this.cut();
+  }
+
+  /** Cuts all connections before it returns; an answer that is not finished ends in a reset. */
+  cut(): void {
+    for (const socket of [...this.#sockets, ...this.#detached]) socket.destroy();
+  }
+
+  /** Waits until Node's HTTP owns no connection any more, for `timeoutMs` at most. */
+  async #emptied(timeoutMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
@@ -145,12 +172,12 @@ export class ServerSockets implements SocketOwner {
       if (this.#sockets.size === 0) resolve();
     });
     clearTimeout(timer);
-    this.cut();
   }
 
-  /** Cuts all connections before it returns; an answer that is not finished ends in a reset. */
-  cut(): void {
-    for (const socket of [...this.#sockets, ...this.#detached]) socket.destroy();
+  #closeIdle(): void {
+    for (const socket of this.#sockets) {
+      if (ClientSocket.of(socket).answer === undefined) socket.destroy();
+    }
   }
 
   /** Returns whether an event was handled, so that it is not emitted. */
@@ -230,6 +257,7 @@ export class ServerSockets implements SocketOwner {
     const client = ClientSocket.of(socket);
     // For one with `Expect` this is called twice.
     if (!client.begin(response)) return;
+    if (this.#isDraining) closeAfter(response);
     if (hasBody(request) && this.#isHeard(request)) {
       keepWhole(request);
       ReadPace.keep(request, this.#server);
@@ -330,6 +358,11 @@ export class ServerSockets implements SocketOwner {
     this.#reportedAt = now;
     this.#refusedCount = 0;
   }
+}
+
+/** Announces in the head of an answer, unless that has been sent, that its connection closes after it. */
+function closeAfter(response: ServerResponse): void {
+  response.shouldKeepAlive = false;
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { runServer } from '../../../src/cli/server/run-server.ts';
 import { RootLock } from '../../../src/storage/root/root-lock.ts';
-import { openSocket, rawRequest, writeHead } from '../../support/http/raw.ts';
+import { openSocket, parseAnswer, rawRequest, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { OriginalAppender, OriginalFollower } from '../../support/original/clients.ts';
 import {
   CommandHere,
@@ -261,6 +261,17 @@ describe('the end', () => {
       expect(server.command.stderr).toBe('');
     },
   );
+
+  test('who comes is refused by the system from then on, and who is connected is answered', async () => {
+    const server = await startServerHere('-drain=60');
+    const socket = await openSocket(server.port);
+    server.command.signal('SIGTERM');
+    await expect(openSocket(server.port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    writeHead(socket, 'GET / HTTP/1.1');
+    const { status, headers } = parseAnswer(await readToEnd(socket));
+    expect({ status, connection: headers.connection }).toEqual({ status: 200, connection: 'close' });
+    expect(await server.command.exit).toBe(0);
+  });
 
   test('a second signal ends it at once', async () => {
     const server = await startServerCommand();

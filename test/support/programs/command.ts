@@ -210,7 +210,8 @@ async function startOnFreePort<C extends RunningCommand | CommandHere>(
 ) {
   const root = await temporaryDirectory();
   await lendReserve(root);
-  const command = start([`-root=${root}`, '-http=127.0.0.1:0', ...args]);
+  // Nobody here uses a connection again while a server closes, unless a test is about that.
+  const command = start([`-root=${root}`, '-http=127.0.0.1:0', '-drain=0', ...args]);
   const port = await portOf(command);
   return {
     command,

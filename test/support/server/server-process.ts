@@ -57,7 +57,8 @@ export class ServerProcess implements RestartableServer {
    */
   async start(): Promise<void> {
     const { nodeArgs = [], descriptors } = this.#options;
-    const command = [...nodeArgs, SERVER, '-root', this.root, '-http', '127.0.0.1:0', ...this.#args];
+    const fixed = ['-root', this.root, '-http', '127.0.0.1:0', '-drain=0'];
+    const command = [...nodeArgs, SERVER, ...fixed, ...this.#args];
     const limit = descriptors === undefined ? '' : `ulimit -n ${descriptors}; `;
     const child = spawn('sh', ['-c', `${limit}exec "$0" "$@"`, process.execPath, ...command], {
       stdio: ['ignore', 'pipe', 'inherit'],
