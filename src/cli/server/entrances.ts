@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import { addressOf, type ListenAddress } from './listen-address.ts';
 
 /** How many connections may wait to be accepted: after a restart all clients come back at once. */
 export const BACKLOG = 4096;
@@ -40,6 +41,11 @@ export class Entrances {
     other.listen(where, BACKLOG);
     await once(other, 'listening');
     other.on('error', (error) => server.emit('error', error));
+  }
+
+  /** The addresses at which it listens. Unix sockets have none. */
+  get addresses(): ListenAddress[] {
+    return [this.#app.server, ...this.#others].map(addressOf).filter((address) => address !== undefined);
   }
 
   /** Accepts no more connections; those that are there stay. Idempotent. */

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { BACKLOG, Entrances } from './entrances.ts';
-import type { ListenAddress } from './listen-address.ts';
+import { formatListenAddress, type ListenAddress } from './listen-address.ts';
 
 /**
  * Makes a server listen: on all interfaces without a host, or on all addresses of
@@ -23,6 +23,27 @@ export async function listen(app: FastifyInstance, { host, port }: ListenAddress
     const hasNoIpv6 = (error as NodeJS.ErrnoException).code === 'EAFNOSUPPORT';
     if (host !== undefined || !hasNoIpv6) throw error;
     await app.listen({ host: '0.0.0.0', port, backlog: BACKLOG });
+  }
+  return entrances;
+}
+
+/**
+ * Makes a server accept connections at sockets that somebody else has opened. Not to be called twice.
+ *
+ * @throws the errors of `listen`
+ */
+export async function listenAtHeld(app: FastifyInstance, descriptors: readonly number[]): Promise<Entrances> {
+  const entrances = new Entrances(app);
+  const [first, ...others] = descriptors;
+  await app.ready();
+  // Not `app.listen`, which knows no descriptors; and `listen({ fd, backlog })` ignores the backlog.
+  app.server.listen({ fd: first }, BACKLOG);
+  await once(app.server, 'listening');
+  for (const fd of others) await entrances.open({ fd });
+  for (const address of entrances.addresses) {
+    app.log.info(
+      `Server listening at http://${formatListenAddress(address)}, which was handed over (LISTEN_FDS)`,
+    );
   }
   return entrances;
 }
@@ -67,7 +88,7 @@ async function listenOnLocalhost(
   for (const address of addresses.slice(addresses.indexOf(first) + 1)) {
     try {
       await entrances.open({ host: address, port });
-      app.log.info(`Server listening at http://${address.includes(':') ? `[${address}]` : address}:${port}`);
+      app.log.info(`Server listening at http://${formatListenAddress({ host: address, port })}`);
     } catch (error) {
       // If another program listens there, clients of localhost may reach that one.
       app.log[isMissing(error) ? 'info' : 'warn']({ err: error }, `not listening at ${address}`);

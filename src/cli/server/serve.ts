@@ -1,4 +1,3 @@
-import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { assertRootIsFree } from '../../server/check-directory.ts';
@@ -7,7 +6,8 @@ import { ServerSockets } from '../../server/node/server-sockets.ts';
 import { createStandaloneServer } from '../../server/standalone.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
 import type { Entrances } from './entrances.ts';
-import { assertCanListen, listen } from './listen.ts';
+import { takeHeldSockets } from './held-sockets.ts';
+import { assertCanListen, listen, listenAtHeld } from './listen.ts';
 import { formatListenAddress, isLoopback, localHost } from './listen-address.ts';
 import { makeLogger } from './server-log.ts';
 import type { ServerOptions } from './server-options.ts';
@@ -44,6 +44,8 @@ export async function serve(
   { root, http, logLevel, ...options }: ServerOptions,
   io: CommandIo,
 ): Promise<number> {
+  const { descriptors, meantFor } = takeHeldSockets();
+  const isHeld = descriptors.length > 0;
   // A start can be aborted at once, since it can be repeated. With a listener, because the first process of a container
   // ignores signals without one.
   const endStart = io.onStopSignal((signal) => {
@@ -56,17 +58,24 @@ export async function serve(
     return EXIT_FAILURE;
   };
   const failToListen = (error: unknown) =>
-    fail(`cannot listen on ${formatListenAddress(http)}: ${listenFailure(error)}`);
-  try {
-    // Where both are in use, it is the root that matters.
-    await assertRootIsFree(root);
-  } catch (error) {
-    return fail(messageOf(error));
-  }
-  try {
-    await assertCanListen(http);
-  } catch (error) {
-    return failToListen(error);
+    fail(
+      isHeld
+        ? `cannot listen at a socket that was handed over (LISTEN_FDS): ${messageOf(error)}`
+        : `cannot listen on ${formatListenAddress(http)}: ${listenFailure(error)}`,
+    );
+  // Who is to be waited for may still listen, too.
+  if (options.waitRoot === 0) {
+    try {
+      // Where both are in use, it is the root that matters.
+      await assertRootIsFree(root);
+    } catch (error) {
+      return fail(messageOf(error));
+    }
+    try {
+      if (!isHeld) await assertCanListen(http);
+    } catch (error) {
+      return failToListen(error);
+    }
   }
   let app: FastifyInstance;
   const { logger, output } = await makeLogger(logLevel, io);
@@ -75,6 +84,7 @@ export async function serve(
       root,
       durability: options.durability,
       fileMode: options.fileMode,
+      waitRootMs: Math.round(options.waitRoot * 1000),
       graceMs: Math.round(options.grace * 1000),
       longPollMs: Math.round(options.longPoll * 1000),
       corsOrigins: options.cors,
@@ -124,7 +134,7 @@ export async function serve(
   endStart();
   let entrances: Entrances;
   try {
-    entrances = await listen(app, http);
+    entrances = isHeld ? await listenAtHeld(app, descriptors) : await listen(app, http);
   } catch (error) {
     restoreSignals();
     await app.close();
@@ -132,11 +142,19 @@ export async function serve(
     return failToListen(error);
   }
 
-  const { port } = app.server.address() as AddressInfo;
-  const url = `http://${formatListenAddress({ host: localHost(http), port })}/`;
+  const { addresses } = entrances;
+  const [{ port, ...first } = http] = addresses;
+  const host = localHost(isHeld ? first : http);
+  const url = `http://${formatListenAddress({ host, port })}/`;
   warnOfFewDescriptors(logger);
+  if (meantFor !== undefined) {
+    logger.warn(
+      { pid: meantFor },
+      'sockets were handed over to another process (LISTEN_PID): start node with exec',
+    );
+  }
   app.log.info({ root, url }, 'ready');
-  if (!isLoopback(http)) {
+  if (!addresses.every(isLoopback)) {
     app.log.warn('there are no rights: whoever reaches this address can read, append and delete');
   }
   // After what was logged.

@@ -32,6 +32,8 @@ export interface ServerOptions extends UpstreamArguments {
   upstreamKeep: boolean;
   /** In seconds. */
   drain: number;
+  /** In seconds. */
+  waitRoot: number;
   check: boolean;
   logLevel: string;
 }
@@ -176,6 +178,12 @@ export function addServerOptions(command: Command): Command {
         .env('HTTPFSTREAM_DRAIN')
         .argParser(secondsOption)
         .default(1),
+    )
+    .addOption(
+      new Option('--wait-root <SECONDS>', 'how long a start waits for a root that another server uses')
+        .env('HTTPFSTREAM_WAIT_ROOT')
+        .argParser(secondsOption)
+        .default(0),
     )
     .addOption(
       new Option(
