@@ -320,7 +320,7 @@ class ResumingAppend extends Writable implements AppendStream {
       this.#onFinished?.();
     } else if (this.#isLegacy || isRefusal(end)) this.destroy(failureOfClose(end));
     else if (this.#wasOpen) this.#retry(connectionError(end));
-    else this.destroy(connectionError(end));
+    else this.#failedFirst(connectionError(end));
   }
 
   async #refused(response: IncomingMessage): Promise<void> {
@@ -328,10 +328,14 @@ class ResumingAppend extends Writable implements AppendStream {
     if (this.destroyed) return;
     // A copy of the request, made by a proxy, arrived first: the next attempt has a higher number.
     if (error instanceof RepeatedRequestError) this.#retry(error);
-    else if (!this.#wasOpen) this.destroy(error);
+    else if (!this.#wasOpen) this.#failedFirst(error);
     else if (isTransient(response.statusCode)) this.#retry(error);
     else if (error instanceof ResourceGoneError || error instanceof StreamClosedError) this.destroy(error);
     else this.destroy(interrupted(`the append cannot go on: ${error.message}`, error));
+  }
+
+  #failedFirst(error: HttpfstreamError): void {
+    if (!this.#reconnector.scheduleFirst(error, () => this.#connect())) this.destroy(error);
   }
 
   #retry(error: HttpfstreamError): void {
