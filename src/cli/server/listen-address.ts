@@ -1,4 +1,5 @@
 import { isIPv4, type Server } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
 
 /** Where a server listens: without a host, on all interfaces. */
 export interface ListenAddress {
@@ -22,6 +23,11 @@ export function addressOf(server: Server): ListenAddress | undefined {
   return address === null || typeof address === 'string' || address.port === undefined
     ? undefined
     : { host: address.address, port: address.port };
+}
+
+/** What a server speaks. */
+export function schemeOf(server: Server): 'http' | 'https' {
+  return server instanceof TlsServer ? 'https' : 'http';
 }
 
 /** The host by which this machine reaches a server that listens there. */

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { BACKLOG, Entrances } from './entrances.ts';
-import { formatListenAddress, type ListenAddress } from './listen-address.ts';
+import { formatListenAddress, type ListenAddress, schemeOf } from './listen-address.ts';
 
 /**
  * Makes a server listen: on all interfaces without a host, or on all addresses of
@@ -42,7 +42,7 @@ export async function listenAtHeld(app: FastifyInstance, descriptors: readonly n
   for (const fd of others) await entrances.open({ fd });
   for (const address of entrances.addresses) {
     app.log.info(
-      `Server listening at http://${formatListenAddress(address)}, which was handed over (LISTEN_FDS)`,
+      `Server listening at ${schemeOf(app.server)}://${formatListenAddress(address)}, which was handed over (LISTEN_FDS)`,
     );
   }
   return entrances;
@@ -88,7 +88,9 @@ async function listenOnLocalhost(
   for (const address of addresses.slice(addresses.indexOf(first) + 1)) {
     try {
       await entrances.open({ host: address, port });
-      app.log.info(`Server listening at http://${formatListenAddress({ host: address, port })}`);
+      app.log.info(
+        `Server listening at ${schemeOf(app.server)}://${formatListenAddress({ host: address, port })}`,
+      );
     } catch (error) {
       // If another program listens there, clients of localhost may reach that one.
       app.log[isMissing(error) ? 'info' : 'warn']({ err: error }, `not listening at ${address}`);

@@ -1,11 +1,11 @@
 import { Command } from 'commander';
 import { VERSION } from '../../wire/version.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
-import { parseArguments } from '../parse-arguments.ts';
+import { EXIT_USAGE, parseArguments } from '../parse-arguments.ts';
 import { addServerOptions, type ServerOptions } from './server-options.ts';
 
 /**
- * Runs `httpfstream-server` until SIGINT, SIGTERM or SIGHUP.
+ * Runs `httpfstream-server` until SIGINT or SIGTERM, or, at a terminal, SIGHUP.
  *
  * @param argv arguments without the program's name
  * @returns the exit code: that of `serve` or, with `--check`, of {@link check}; 2 for wrong usage
@@ -21,6 +21,10 @@ export async function runServer(argv: readonly string[], io: CommandIo): Promise
 
   const options = command.opts<ServerOptions>();
   if (options.check) return check(options.root, io);
+  if (options.tlsCert.length !== options.tlsKey.length) {
+    io.stderr.write('httpfstream-server: each -tls-cert needs a -tls-key, and the other way round\n');
+    return EXIT_USAGE;
+  }
   // Loaded only if it is needed: the server and its libraries take most of the time of a start.
   const { serve } = await import('./serve.ts');
   return serve(options, io);
@@ -45,7 +49,8 @@ async function check(root: string, io: CommandIo): Promise<number> {
 
 const HELP = `
 Every option may have one dash or two, and its value may follow "=" or a space.
-SIGINT, SIGTERM or SIGHUP closes in order; a second one ends the process at once. Under nohup, SIGHUP is nothing.
+SIGINT or SIGTERM closes in order; a second one ends the process at once. SIGHUP reads again what can be replaced while
+the server runs (certificates); at a terminal, which has gone then, it closes. Under nohup, SIGHUP is nothing.
 
 Exit codes: 0 closed in order; 1 cannot run, or has met an error that nobody expected; 2 wrong usage.
 With --check: 0 all is well, or was put right; 1 something was lost or cannot be put right; 2 wrong usage.

@@ -3,12 +3,14 @@ import type { Logger } from 'pino';
 import { assertRootIsFree } from '../../server/check-directory.ts';
 import { descriptorLimit, liveResourcesWithin } from '../../server/node/descriptor-limit.ts';
 import { ServerSockets } from '../../server/node/server-sockets.ts';
+import { TlsCertificates } from '../../server/node/tls-certificates.ts';
 import { createStandaloneServer } from '../../server/standalone.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
 import type { Entrances } from './entrances.ts';
 import { takeHeldSockets } from './held-sockets.ts';
 import { assertCanListen, listen, listenAtHeld } from './listen.ts';
-import { formatListenAddress, isLoopback, localHost } from './listen-address.ts';
+import { formatListenAddress, isLoopback, localHost, schemeOf } from './listen-address.ts';
+import { Reloads } from './reloads.ts';
 import { makeLogger } from './server-log.ts';
 import type { ServerOptions } from './server-options.ts';
 import { upstreamsOf } from './upstreams.ts';
@@ -36,7 +38,8 @@ const SOCKET_ERRORS = [
 ];
 
 /**
- * Serves until SIGINT, SIGTERM or SIGHUP.
+ * Serves until SIGINT or SIGTERM, or, at a terminal, SIGHUP, which otherwise reads again what can be replaced while it
+ * runs.
  *
  * @returns the exit code: 0 after an orderly stop, 1 when it could not start, or after an unexpected error
  */
@@ -46,9 +49,16 @@ export async function serve(
 ): Promise<number> {
   const { descriptors, meantFor } = takeHeldSockets();
   const isHeld = descriptors.length > 0;
+  const { logger, output } = await makeLogger(logLevel, io);
+  const reloads = new Reloads(logger);
+  const onStopSignal = (stop: (signal: NodeJS.Signals) => void) =>
+    io.onStopSignal((signal) => {
+      if (signal === 'SIGHUP' && !io.isAtTerminal) void reloads.run();
+      else stop(signal);
+    });
   // A start can be aborted at once, since it can be repeated. With a listener, because the first process of a container
   // ignores signals without one.
-  const endStart = io.onStopSignal((signal) => {
+  const endStart = onStopSignal((signal) => {
     endStart();
     io.exit(signal);
   });
@@ -78,8 +88,9 @@ export async function serve(
     }
   }
   let app: FastifyInstance;
-  const { logger, output } = await makeLogger(logLevel, io);
   try {
+    const certificates = await certificatesOf(options, logger);
+    if (certificates !== undefined) reloads.add('certificates', () => certificates.reload());
     app = await createStandaloneServer({
       root,
       durability: options.durability,
@@ -95,6 +106,7 @@ export async function serve(
       upstreamKeepBytes: options.upstreamKeepBytes,
       upstreamKeep: options.upstreamKeep,
       trustProxy: options.trustProxy,
+      ...(certificates && { certificates }),
       logger,
     });
   } catch (error) {
@@ -111,7 +123,7 @@ export async function serve(
   };
   // Before it listens, so that no client can signal too early.
   const stopped = new Promise<NodeJS.Signals | undefined>((resolve) => {
-    restoreSignals = io.onStopSignal((signal) => {
+    restoreSignals = onStopSignal((signal) => {
       if (!isClosing) {
         isClosing = true;
         resolve(signal);
@@ -145,7 +157,7 @@ export async function serve(
   const { addresses } = entrances;
   const [{ port, ...first } = http] = addresses;
   const host = localHost(isHeld ? first : http);
-  const url = `http://${formatListenAddress({ host, port })}/`;
+  const url = `${schemeOf(app.server)}://${formatListenAddress({ host, port })}/`;
   warnOfFewDescriptors(logger);
   if (meantFor !== undefined) {
     logger.warn(
@@ -169,6 +181,15 @@ export async function serve(
   restoreSignals();
   restoreUncaught();
   return isSound ? 0 : EXIT_FAILURE;
+}
+
+async function certificatesOf(
+  { tlsCert, tlsKey }: Pick<ServerOptions, 'tlsCert' | 'tlsKey'>,
+  logger: Logger,
+): Promise<TlsCertificates | undefined> {
+  if (tlsCert.length === 0) return undefined;
+  const files = tlsCert.map((cert, i) => ({ cert, key: tlsKey[i] as string }));
+  return TlsCertificates.load(files, logger);
 }
 
 function warnOfFewDescriptors(logger: Logger): void {

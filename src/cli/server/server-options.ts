@@ -30,6 +30,9 @@ export interface ServerOptions extends UpstreamArguments {
   upstreamMaxBytes: number;
   upstreamKeepBytes: number;
   upstreamKeep: boolean;
+  /** Files, in pairs. */
+  tlsCert: readonly string[];
+  tlsKey: readonly string[];
   /** In seconds. */
   drain: number;
   /** In seconds. */
@@ -172,6 +175,21 @@ export function addServerOptions(command: Command): Command {
     )
     .addOption(
       new Option(
+        '--tls-cert <FILE>',
+        'certificate, and those that vouch for it, in PEM: the server speaks https; may be repeated, or a list with commas',
+      )
+        .env('HTTPFSTREAM_TLS_CERT')
+        .argParser(filesOption)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option('--tls-key <FILE>', 'the key of the certificate that is named at the same place')
+        .env('HTTPFSTREAM_TLS_KEY')
+        .argParser(filesOption)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option(
         '--drain <SECONDS>',
         'how long a server that closes waits for connections that clients use again',
       )
@@ -269,6 +287,11 @@ function headerFilesOption(text: string, others: readonly HeaderFile[]): readonl
     return { prefix: prefixOption(prefix), file };
   });
   return [...others, ...files];
+}
+
+/** @param others from earlier occurrences of the option */
+function filesOption(text: string, others: readonly string[]): readonly string[] {
+  return [...others, ...itemsOf(text)];
 }
 
 /** @param others from earlier occurrences of the option */

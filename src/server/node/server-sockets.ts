@@ -2,13 +2,13 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { TLSSocket, Server as TlsServer } from 'node:tls';
 import type { FastifyBaseLogger } from 'fastify';
-import { ClientSocket, type SocketOwner } from './client-socket.ts';
+import { ClientSocket, connectionOf, type SocketOwner } from './client-socket.ts';
 import { descriptorLimit, firstReservedDescriptor } from './descriptor-limit.ts';
 import { rawProblem } from './problem.ts';
 import { ReadPace } from './read-pace.ts';
 import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
 import { RequestQueue } from './request-queue.ts';
-import { linger } from './rest-of-body.ts';
+import { keepWhole, linger } from './rest-of-body.ts';
 import { handOverAtHead } from './upgrade-heads.ts';
 
 /**
@@ -60,6 +60,8 @@ export class ServerSockets implements SocketOwner {
   readonly #firstReserved = firstReservedDescriptor(descriptorLimit());
   /** Those that Node's HTTP owns. */
   readonly #sockets = new Set<Socket>();
+  /** Those below TLS that are not secure yet. */
+  readonly #handshaking = new Set<Socket>();
   /** Those that Node has handed over, and that have no new owner yet. */
   readonly #detached = new Set<Socket>();
   /** Those of them without a time limit, and the timer that sets it. */
@@ -160,7 +162,11 @@ export class ServerSockets implements SocketOwner {
 
   /** Cuts all connections before it returns; an answer that is not finished ends in a reset. */
   cut(): void {
-    for (const socket of [...this.#sockets, ...this.#detached]) socket.destroy();
+    for (const socket of [...this.#handshaking, ...this.#sockets, ...this.#detached]) socket.destroy();
+  }
+
+  get #isEmpty(): boolean {
+    return this.#sockets.size + this.#handshaking.size === 0;
   }
 
   /** Waits until Node's HTTP owns no connection any more, for `timeoutMs` at most. */
@@ -169,12 +175,13 @@ export class ServerSockets implements SocketOwner {
     await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
       timer = setTimeout(resolve, timeoutMs);
-      if (this.#sockets.size === 0) resolve();
+      if (this.#isEmpty) resolve();
     });
     clearTimeout(timer);
   }
 
   #closeIdle(): void {
+    for (const socket of this.#handshaking) socket.destroy();
     for (const socket of this.#sockets) {
       if (ClientSocket.of(socket).answer === undefined) socket.destroy();
     }
@@ -215,8 +222,16 @@ export class ServerSockets implements SocketOwner {
       this.#refuse(client, socket);
       return true;
     }
-    // Nothing is known of what goes on in the connection below TLS.
-    if (this.#server instanceof TlsServer && !(socket instanceof TLSSocket)) return false;
+    if (this.#server instanceof TlsServer) {
+      if (!(socket instanceof TLSSocket)) {
+        // From then on nothing is known of what goes on in it.
+        this.#handshaking.add(socket);
+        client.serverOwner = this;
+        return false;
+      }
+      const below = connectionOf(socket);
+      if (below !== undefined) this.#handshaking.delete(below);
+    }
     this.#own(client, socket);
     return false;
   }
@@ -236,7 +251,8 @@ export class ServerSockets implements SocketOwner {
   closed(socket: Socket): void {
     this.#detached.delete(socket);
     this.#sockets.delete(socket);
-    if (this.#sockets.size === 0) this.#onEmpty();
+    this.#handshaking.delete(socket);
+    if (this.#isEmpty) this.#onEmpty();
   }
 
   #isHeard(request: IncomingMessage): boolean {
@@ -367,18 +383,6 @@ function closeAfter(response: ServerResponse): void {
 
 function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0;
-}
-
-/**
- * Keeps Node from destroying a request with its connection when it has come as a
- * whole and only waits to be read: it is processed.
- */
-function keepWhole(request: IncomingMessage): void {
-  const destroy = request.destroy.bind(request);
-  request.destroy = (error?: Error) => {
-    const isAborted = (error as NodeJS.ErrnoException | undefined)?.code === 'ECONNRESET';
-    return isAborted && request.complete && !request.readableEnded ? request : destroy(error);
-  };
 }
 
 /** Called when a connection without an owner has been quiet for too long. */
