@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { assertRootIsFree } from '../../server/check-directory.ts';
@@ -41,16 +42,25 @@ const SOCKET_ERRORS = [
  * Serves until SIGINT or SIGTERM, or, at a terminal, SIGHUP, which otherwise reads again what can be replaced while it
  * runs.
  *
+ * @param readAgain returns the options as they would be after a restart
  * @returns the exit code: 0 after an orderly stop, 1 when it could not start, or after an unexpected error
  */
 export async function serve(
-  { root, http, logLevel, ...options }: ServerOptions,
+  given: ServerOptions,
   io: CommandIo,
+  readAgain: () => ServerOptions,
 ): Promise<number> {
+  const { root, http, logLevel, ...options } = given;
   const { descriptors, meantFor } = takeHeldSockets();
   const isHeld = descriptors.length > 0;
   const { logger, output } = await makeLogger(logLevel, io);
   const reloads = new Reloads(logger);
+  reloads.add('configuration', async () => {
+    const fresh = readAgain();
+    logger.level = fresh.logLevel;
+    const waiting = changedOptions(given, fresh);
+    if (waiting.length > 0) logger.warn({ options: waiting }, 'these have changed, and wait for a restart');
+  });
   const onStopSignal = (stop: (signal: NodeJS.Signals) => void) =>
     io.onStopSignal((signal) => {
       if (signal === 'SIGHUP' && !io.isAtTerminal) void reloads.run();
@@ -181,6 +191,14 @@ export async function serve(
   restoreSignals();
   restoreUncaught();
   return isSound ? 0 : EXIT_FAILURE;
+}
+
+/** The options that have changed and are not replaced while the server runs. */
+function changedOptions(given: ServerOptions, fresh: ServerOptions): string[] {
+  const { logLevel: _, ...others } = fresh;
+  return Object.entries(others)
+    .filter(([name, value]) => !isDeepStrictEqual(value, given[name as keyof ServerOptions]))
+    .map(([name]) => name);
 }
 
 async function certificatesOf(

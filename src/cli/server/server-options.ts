@@ -37,6 +37,7 @@ export interface ServerOptions extends UpstreamArguments {
   drain: number;
   /** In seconds. */
   waitRoot: number;
+  config?: string;
   check: boolean;
   logLevel: string;
 }
@@ -202,6 +203,12 @@ export function addServerOptions(command: Command): Command {
         .env('HTTPFSTREAM_WAIT_ROOT')
         .argParser(secondsOption)
         .default(0),
+    )
+    .addOption(
+      new Option(
+        '--config <FILE>',
+        'JSON with names and values of options, which counts where neither options nor the environment say anything',
+      ).env('HTTPFSTREAM_CONFIG'),
     )
     .addOption(
       new Option(
