@@ -1,12 +1,12 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { HeldSocket } from './support/server/held-socket.ts';
+import { quickDirectory } from './support/server/reserves.ts';
 import { RestartLoad } from './support/server/restart-load.ts';
-import { temporaryDirectory } from './support/server/server.ts';
 import { ServerProcess } from './support/server/server-process.ts';
 
 /** `npm run soak` runs the long form, `npm test` the short one. */
 const { silenceMs, ...load } = process.env.HTTPFSTREAM_SOAK
-  ? { appenders: 100, followersOfEach: 5, intervalMs: 50, silenceMs: 2000 }
+  ? { appenders: 100, followersOfEach: 5, intervalMs: 200, silenceMs: 2000 }
   : { appenders: 10, followersOfEach: 3, intervalMs: 50, silenceMs: Number.POSITIVE_INFINITY };
 
 const RESTARTS = 3;
@@ -30,7 +30,7 @@ async function replace(
 }
 
 test(`${RESTARTS} restarts at a socket that stays open: no client notices, and no byte is lost`, async () => {
-  const root = await temporaryDirectory();
+  const root = await quickDirectory();
   const held = new HeldSocket();
   let server = await ServerProcess.start(root, ['-drain=1'], { held });
   expect(server.port).toBe(held.port);
@@ -41,6 +41,7 @@ test(`${RESTARTS} restarts at a socket that stays open: no client notices, and n
       server,
       (log) => new ServerProcess(root, ['-drain=1', '-wait-root=60'], { held, log }),
     );
+    await running.everybodyHears();
   }
   const outcome = await running.stop();
   expect(outcome.errors).toEqual([]);

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { openAppend } from '../../../src/client/append/open-append.ts';
 import { follow } from '../../../src/client/follow/follow.ts';
 import type { FollowStream } from '../../../src/client/follow/follow-options.ts';
+import { waitFor } from '../wait-for.ts';
 import type { UrlSource } from './server.ts';
 
 /** How many clients there are, and how often each of the appenders sends a line. */
@@ -35,6 +36,9 @@ export class RestartLoad {
   /** Of each appender. */
   readonly #followed: Promise<{ digest: string; silenceMs: number }>[][] = [];
   readonly #asked: Promise<number>[] = [];
+  /** Of each follower, when something came last. */
+  readonly #heardAt: number[] = [];
+  #isStarted = false;
   #isOver = false;
 
   constructor(server: UrlSource, load: Load) {
@@ -55,7 +59,14 @@ export class RestartLoad {
       }),
     );
     await fetch(this.#server.url('/asked'), { method: 'PUT', body: 'text' });
+    this.#isStarted = true;
     for (const keepAlive of [false, true]) this.#asked.push(this.#ask(new http.Agent({ keepAlive })));
+  }
+
+  /** Resolves when every follower has got something from now on. */
+  async everybodyHears(): Promise<void> {
+    const now = performance.now();
+    await waitFor(() => this.#heardAt.every((at) => at > now), 'everybody to go on');
   }
 
   /** Ends it in order. */
@@ -92,14 +103,18 @@ export class RestartLoad {
 
   async #read(stream: FollowStream): Promise<{ digest: string; silenceMs: number }> {
     const hash = createHash('sha256');
-    let lastAt = performance.now();
+    let lastAt = Number.POSITIVE_INFINITY;
     let silenceMs = 0;
+    const place = this.#heardAt.push(0) - 1;
     try {
       for await (const chunk of stream) {
         hash.update(chunk as Buffer);
         const now = performance.now();
+        if (now - lastAt > 1500) console.log(Math.round(now), 'gap', Math.round(now - lastAt));
         silenceMs = Math.max(silenceMs, now - lastAt);
-        lastAt = now;
+        // Until everybody is at work they wait for each other.
+        if (this.#isStarted) lastAt = now;
+        this.#heardAt[place] = now;
       }
     } catch (error) {
       this.#errors.push(`follow: ${error}`);
