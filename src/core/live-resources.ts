@@ -56,6 +56,11 @@ export class LiveResources implements ResourceOwner {
     return this.#entries.get(fingerprint)?.resource;
   }
 
+  /** All of them. */
+  *all(): Generator<Resource> {
+    for (const { resource } of this.#entries.values()) yield resource;
+  }
+
   /** Counts one more user of a resource that is in use, until {@link release}. */
   retain(resource: Resource): void {
     (this.#entries.get(resource.fingerprint) as Entry).users++;

@@ -10,6 +10,8 @@ export interface AppendRequest {
   expect?: number | undefined;
   /** Generation that the file must have. */
   generation?: number | undefined;
+  /** Content type of what it brings, for a file that begins with it. */
+  fileType?: string | undefined;
   /** Whether the stream is closed when the append has finished. */
   closes?: boolean;
   /** Whether it brings what is on another server to the copy of that. Default false. */

@@ -56,7 +56,7 @@ export interface Appended {
   state: StreamState;
 }
 
-/** Who writes the bytes of the session that has claimed a stream. */
+/** The session that has claimed a resource. */
 export interface Claimant {
   /** Takes no more bytes: the stream cannot be brought up to date. Resolves when none is on its way to the journal. */
   isolate(cause: HttpfstreamError): Promise<void>;
@@ -69,7 +69,7 @@ export interface Claimant {
 export class Resource implements LogTarget, FeedOwner {
   readonly fingerprint: string;
   readonly generation: number;
-  /** Its content type; undefined if that is not known. */
+  /** What it was made as, if it was made as a stream of some content type. */
   readonly type: string | undefined;
   #names: OffsetNames;
   #generationOfNames: number | undefined;
@@ -86,7 +86,7 @@ export class Resource implements LogTarget, FeedOwner {
   #location: string;
   #isMisplaced = false;
   #isClosing = false;
-  /** Who writes it, once the session for which it was claimed has begun. */
+  /** The session for which it was claimed, from when that has begun to when it is over. */
   claimant: Claimant | undefined;
   #feed: Feed | undefined;
   #keeper: FeedKeeper | undefined;
@@ -130,6 +130,11 @@ export class Resource implements LogTarget, FeedOwner {
 
   misplaced(): void {
     this.#isMisplaced = true;
+  }
+
+  /** The content type that an append has given a file which was not made as a stream. */
+  get fileType(): string | undefined {
+    return this.state.fileType;
   }
 
   get committed(): number {
@@ -257,6 +262,17 @@ export class Resource implements LogTarget, FeedOwner {
     this.claimant = undefined;
     // Nobody has notified the others, if no session has begun.
     if (this.#isClosing) this.shutDown();
+  }
+
+  /**
+   * Gives a file a content type, unless it has one. It makes no stream of it. While it is claimed. Resolves when that is
+   * remembered.
+   */
+  async giveType(fileType: string): Promise<void> {
+    if (this.type !== undefined || this.fileType !== undefined) return;
+    const remembered = this.#appends.giveType(fileType);
+    this.#feed?.typed(fileType);
+    await remembered;
   }
 
   /** Counts bytes that a session, or another program, has brought. */

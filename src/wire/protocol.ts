@@ -1,7 +1,8 @@
 /**
  * The words of the wire: verbs, headers, close codes and the limits that the
- * original program's clients impose. Browser-safe; imports nothing.
+ * original program's clients impose. Browser-safe.
  */
+import { isContentType } from './content-type.ts';
 
 /** Idle time after which TCP probes whether the peer's machine is still there. */
 export const TCP_KEEP_ALIVE_MS = 30_000;
@@ -46,6 +47,8 @@ export const QueryName = {
   attempt: 'attempt',
   /** Appender: the position at which the session must begin. */
   expect: 'expect',
+  /** Appender: content type of what it brings, for a file that begins with it. */
+  contentType: 'content-type',
 } as const;
 
 /**
@@ -94,8 +97,35 @@ export interface OpenMessage {
   size?: number;
   /** To a follower: as long as it has not finished, this is a part of something, and nobody must take it for all. */
   part?: true;
-  /** To a follower: content type of what was made as a stream. */
-  contentType?: string | undefined;
+  /**
+   * Content type of what was made as a stream, or that an append has given to a file. To an appender: null when there
+   * is none, and it may be given with a {@link TypeMessage}; missing from servers that do not take one.
+   */
+  contentType?: string | null | undefined;
+  /** To a follower: whether it was made as a stream of that type. */
+  stream?: true;
+}
+
+/**
+ * Content type of what the file begins with: from an appender that is told by its first message that it may give one,
+ * before its first byte; to followers that were not told by theirs.
+ */
+export interface TypeMessage {
+  type: 'type';
+  contentType: string;
+}
+
+/**
+ * Reads what an appender says in a text message: the content type of what it brings. Undefined when it is anything
+ * else, or malformed.
+ */
+export function typeOfMessage(text: string): string | undefined {
+  try {
+    const { type, contentType } = Object(JSON.parse(text));
+    return type === 'type' && isContentType(contentType) ? contentType : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** To an appender: the bytes below `position` are safe. */
@@ -137,7 +167,7 @@ export interface StatusMessage {
 }
 
 /** A text message of the server: a JSON object. Clients ignore those of other types. */
-export type ControlMessage = OpenMessage | AckMessage | EndMessage | StatusMessage;
+export type ControlMessage = OpenMessage | AckMessage | EndMessage | StatusMessage | TypeMessage;
 
 /** Longest text message, in bytes. */
 export const MAX_CONTROL_BYTES = 4096;
@@ -161,7 +191,7 @@ export const CloseCode = {
   /** The endpoint goes away: the server shuts down, or a client gives up. */
   goingAway: 1001,
   protocolError: 1002,
-  /** An appender that speaks {@link SUBPROTOCOL} sent a text message. */
+  /** An appender that speaks {@link SUBPROTOCOL} sent a text message that means nothing. */
   unsupportedData: 1003,
   /** Never sent: the close frame carried no code. */
   none: 1005,

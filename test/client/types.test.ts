@@ -14,6 +14,7 @@ test('what a follower gives is typed', () => {
   const readable = follow('http://127.0.0.1:1/');
   readable.on('error', (error) => expectTypeOf(error).toEqualTypeOf<Error>());
   readable.on('open', (opening) => expectTypeOf(opening).toEqualTypeOf<FollowOpening>());
+  readable.on('type', (contentType) => expectTypeOf(contentType).toEqualTypeOf<string>());
   readable.once('data', (chunk) => expectTypeOf(chunk).toEqualTypeOf<Buffer>());
   readable.off('waiting', () => {}).on('of my own', (name: string) => name);
   // @ts-expect-error: there is nothing to be told
@@ -24,7 +25,9 @@ test('what a follower gives is typed', () => {
 });
 
 test('what an append takes and gives is typed', async () => {
-  const writable = openAppend('http://127.0.0.1:1/');
+  const writable = openAppend('http://127.0.0.1:1/', { contentType: () => undefined });
+  // @ts-expect-error: it is asked in line
+  openAppend('http://127.0.0.1:1/', { contentType: async () => 'text/csv' }).on('error', () => {});
   writable.on('error', (error) => expectTypeOf(error).toEqualTypeOf<Error>()).on('open', () => {});
   expectTypeOf(writable.close).returns.resolves.toEqualTypeOf<AppendResult>();
   expectTypeOf(append).returns.resolves.toEqualTypeOf<AppendResult>();

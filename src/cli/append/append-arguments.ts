@@ -1,4 +1,5 @@
 import { Option } from 'commander';
+import { isContentType } from '../../wire/content-type.ts';
 import {
   type ClientSettings,
   clientCommand,
@@ -70,6 +71,8 @@ export interface AppendArguments extends ClientSettings {
   /** URL of the resource, as it was typed, without user and password. */
   url: string;
   source: SourceRequest;
+  /** Content type of what is appended; undefined for that of an answer, if it has one. */
+  contentType: string | undefined;
   /** Whether to copy what is appended to standard output. */
   tee: boolean;
   /** Whether to append only what the resource does not have yet. */
@@ -90,6 +93,7 @@ interface SourceOptions {
 
 interface Options extends SourceOptions {
   header: readonly string[];
+  contentType?: string;
   tee?: true;
   resume?: true;
   stallTimeout: number;
@@ -133,6 +137,10 @@ export function parseAppendArguments(argv: readonly string[], io: CommandIo): Ap
       'take what --from-url brings for whole when only the end of the connection says that it is over',
     )
     .option('--resume', 'go on where the resource ends, with a file or URL of which a part was appended')
+    .option(
+      '--content-type <TYPE>',
+      'what is appended is of this type; of --from-url, in place of what the answer says',
+    )
     .option('--tee', 'write what is appended to standard output, too')
     .addOption(
       new Option('--stall-timeout <SECONDS>', "fail when the original's server has taken nothing for so long")
@@ -154,7 +162,7 @@ export function parseAppendArguments(argv: readonly string[], io: CommandIo): Ap
   if (typeof settings === 'number') return settings;
 
   const options = command.opts<Options>();
-  const { tee, resume, fromFile, fromUrl, stallTimeout, linger, pty } = options;
+  const { contentType, tee, resume, fromFile, fromUrl, stallTimeout, linger, pty } = options;
   const [typed] = command.args as [string];
   const refuse = (message: string) => refuseUsage(command, message, io);
   if (commandLine !== undefined) {
@@ -164,6 +172,9 @@ export function parseAppendArguments(argv: readonly string[], io: CommandIo): Ap
       return refuse('--linger means nothing with --pty: who is left behind is hung up on');
   } else if (linger !== undefined) return refuse('--linger needs a command after --');
   else if (pty) return refuse('--pty needs a command after --');
+  if (contentType !== undefined && !isContentType(contentType)) {
+    return refuse(`${contentType} is not a content type, such as text/plain`);
+  }
   const mistake = mistakeInRequest(options, data);
   if (mistake !== undefined) return refuse(mistake);
   const own = hasOwnRequest() ? parseOtherHeaders(options.header) : { headers: {} };
@@ -192,6 +203,7 @@ export function parseAppendArguments(argv: readonly string[], io: CommandIo): Ap
     ...settings,
     ...target,
     source,
+    contentType,
     tee: tee === true,
     resume: resume === true,
     stallTimeoutMs: Math.round(stallTimeout * 1000),
@@ -256,7 +268,7 @@ function urlRequestOf(
 const TEXTS = {
   name: 'httpfstream-append',
   usage:
-    '[-v] [--tee] [--resume] [-H HEADER]... [--token TOKEN] [--from-file FILE]... [--from-url URL] [-X METHOD] [-d DATA]... [--data-binary DATA]... [--once] [--allow-unframed] [--stall-timeout S] [--linger S] [--pty] URL [-- COMMAND ARGS...]',
+    '[-v] [--tee] [--resume] [-H HEADER]... [--token TOKEN] [--from-file FILE]... [--from-url URL] [-X METHOD] [-d DATA]... [--data-binary DATA]... [--once] [--allow-unframed] [--content-type TYPE] [--stall-timeout S] [--linger S] [--pty] URL [-- COMMAND ARGS...]',
   header:
     'send a header to the server, or with -X, -d or --data-binary to --from-url, as "Name: value"; may come several times',
   description: `Appends to a resource on an httpfstream server, as it comes: standard input, files, what another URL answers, or what a command writes to its standard output and standard error.`,

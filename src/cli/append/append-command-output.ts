@@ -23,7 +23,7 @@ const DEFAULT_SIZE: TerminalSize = { columns: 80, rows: 24 };
  */
 export async function appendCommandOutput(
   request: CommandRequest,
-  { url, headers, tee, stallTimeoutMs, log }: AppendArguments,
+  { url, headers, contentType, tee, stallTimeoutMs, log }: AppendArguments,
   io: CommandIo,
   terminal: ProgressTerminal | undefined,
 ): Promise<number> {
@@ -45,6 +45,7 @@ export async function appendCommandOutput(
   const transfer = new Transfer(command.output, url, {
     headers,
     expect: undefined,
+    contentType: () => contentType,
     stallTimeoutMs,
     tee: tee ? io.stdout : undefined,
     progress,

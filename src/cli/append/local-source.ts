@@ -18,6 +18,8 @@ const IS_DESCRIPTOR = /^\/(?:dev|proc\/(?:self|\d+))\/(?:stdin|fd\/\d+)$/;
 export interface ByteSource {
   /** How many bytes it has, if that is known. */
   readonly size: number | undefined;
+  /** Content type of an answer, once that is there. */
+  readonly contentType?: string | undefined;
   /** The name to add to a URL that ends in `/`. */
   readonly fileName: string | undefined;
   /** Whether it can be read from a position on. */

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { AnswerSource, wholeAnswer } from '../../client/append/answer-source.ts';
+import { AnswerSource, typeOfAnswer, wholeAnswer } from '../../client/append/answer-source.ts';
 import { declaredLength } from '../../http/body/body.ts';
 import type { Source } from '../../http/body/source.ts';
 import { SourceReadable } from '../../http/node/readable.ts';
@@ -29,6 +29,7 @@ export async function remoteSource(request: RemoteRequest): Promise<ByteSource> 
   const size = declaredLength(response.headers);
   return {
     size,
+    contentType: typeOfAnswer(response),
     fileName: remoteFileName(new URL(response.url), response.headers.get('content-disposition')),
     canSeek: request.method === 'GET',
     mayEndAnywhere: false,
@@ -44,12 +45,16 @@ export async function remoteSource(request: RemoteRequest): Promise<ByteSource> 
 
 /** The same, but the request is sent when somebody begins to read. */
 export function laterSource(request: RemoteRequest): ByteSource {
+  const answer = new LaterAnswer(request);
   return {
     size: undefined,
+    get contentType() {
+      return answer.contentType;
+    },
     fileName: undefined,
     canSeek: false,
     mayEndAnywhere: false,
-    open: () => new SourceReadable(new LaterAnswer(request)),
+    open: () => new SourceReadable(answer),
     close: () => {},
   };
 }
@@ -58,9 +63,14 @@ class LaterAnswer implements Source {
   readonly #request: RemoteRequest;
   readonly #over = new AbortController();
   #answer: Source | undefined;
+  #contentType: string | undefined;
 
   constructor(request: RemoteRequest) {
     this.#request = request;
+  }
+
+  get contentType(): string | undefined {
+    return this.#contentType;
   }
 
   async next(): Promise<Uint8Array | undefined> {
@@ -74,6 +84,7 @@ class LaterAnswer implements Source {
 
   async #ask(): Promise<Source> {
     const response = await wholeAnswerTo(this.#request, this.#over.signal);
+    this.#contentType = typeOfAnswer(response);
     return new AnswerSource(response, { skipBytes: 0, allowUnframed: this.#request.allowUnframed });
   }
 }

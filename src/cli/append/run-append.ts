@@ -47,7 +47,7 @@ async function appendSource(
   io: CommandIo,
   terminal: ProgressTerminal | undefined,
 ): Promise<number> {
-  const { headers, tee, resume, stallTimeoutMs, log } = args;
+  const { headers, contentType, tee, resume, stallTimeoutMs, log } = args;
   const name = sourceName(request);
   let { url } = args;
   let stopSignal: NodeJS.Signals | undefined;
@@ -56,19 +56,21 @@ async function appendSource(
   let restoreSignals = () => {};
   const isOnce = request.kind === 'url' && request.once;
   try {
-    source = await byteSourceOf(request, args, io);
-    const { size, canSeek, mayEndAnywhere } = source;
-    if (request.kind !== 'stdin') url = namedTarget(url, source.fileName);
+    const bytes = await byteSourceOf(request, args, io);
+    source = bytes;
+    const { size, canSeek, mayEndAnywhere } = bytes;
+    if (request.kind !== 'stdin') url = namedTarget(url, bytes.fileName);
     const position = resume ? await resumePosition(url, headers, size) : 0;
     const isComplete = resume && position === size;
     if (isComplete) log.verbose(`nothing left to append from ${name} to ${url}: all ${size} bytes are there`);
     else log.verbose(`appending from ${name} to ${url}${resume ? `, from byte ${position} on` : ''}`);
     // An append of nothing still tells the end, which the one that sent the last byte may have failed to do.
-    const readable = isComplete ? Readable.from([]) : await source.open(position);
+    const readable = isComplete ? Readable.from([]) : await bytes.open(position);
     progress = terminal && new AppendProgress(terminal, { size, position });
     const transfer = new Transfer(readable, url, {
       headers,
       expect: resume || isOnce ? position : undefined,
+      contentType: () => contentType ?? bytes.contentType,
       claimsFirst: isOnce,
       stallTimeoutMs,
       tee: tee ? io.stdout : undefined,

@@ -19,6 +19,8 @@ const LAST_WAIT_MS = 10_000;
 export interface TransferOptions extends ClientSettings {
   /** The size that the resource must have at the beginning. */
   expect: number | undefined;
+  /** Content type of what is appended, if that is known by now. */
+  contentType: () => string | undefined;
   /** Whether the readable is read only once the server has accepted, and kept all others out. */
   claimsFirst?: boolean;
   /** How long a legacy server may accept none of what it is sent, in milliseconds. */
@@ -63,6 +65,7 @@ export class Transfer {
     const {
       headers,
       expect,
+      contentType,
       stallTimeoutMs,
       tee,
       progress,
@@ -78,6 +81,7 @@ export class Transfer {
     const reconnectLog = new ReconnectLog(log);
     this.#writable = openAppend(url, {
       headers,
+      contentType,
       stallTimeoutMs,
       ...(expect !== undefined && { expect }),
       ...(status !== undefined && { status }),

@@ -14,7 +14,7 @@ import { formatListenAddress, isLoopback, localHost, schemeOf } from './listen-a
 import { Reloads } from './reloads.ts';
 import { makeLogger } from './server-log.ts';
 import type { ServerOptions } from './server-options.ts';
-import { upstreamsOf } from './upstreams.ts';
+import { namesOf, upstreamsOf } from './upstreams.ts';
 
 const EXIT_FAILURE = 1;
 
@@ -175,7 +175,8 @@ export async function serve(
       'sockets were handed over to another process (LISTEN_PID): start node with exec',
     );
   }
-  app.log.info({ root, url }, 'ready');
+  const upstreams = namesOf(options.upstream);
+  app.log.info({ root, url, ...(upstreams.length > 0 && { upstreams }) }, 'ready');
   if (!addresses.every(isLoopback)) {
     app.log.warn('there are no rights: whoever reaches this address can read, append and delete');
   }

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { answerLength, openSource } from '../../http/body/body.ts';
 import type { Source } from '../../http/body/source.ts';
 import { SourceReadable } from '../../http/node/readable.ts';
+import { isContentType } from '../../wire/content-type.ts';
 import { ConnectionError, UnframedAnswerError } from '../../wire/errors.ts';
 
 export interface AnswerOptions {
@@ -22,6 +23,12 @@ export interface AnswerOptions {
  */
 export function wholeAnswer(response: Response, options: AnswerOptions): Readable {
   return new SourceReadable(new AnswerSource(response, options));
+}
+
+/** The content type of an answer, if it has one. */
+export function typeOfAnswer({ headers }: Response): string | undefined {
+  const type = headers.get('content-type');
+  return isContentType(type) ? type : undefined;
 }
 
 /** Whether an answer says where it ends, or was made in this process, whose streams do. */

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import { isContentType } from '../../wire/content-type.ts';
 import { type AnyListener, assertInteger, type StreamOptions } from '../stream-options.ts';
 
 /** Options of `openAppend`. */
@@ -21,6 +22,14 @@ export interface AppendOptions extends StreamOptions {
    * append's error.
    */
   status?: () => number | undefined | PromiseLike<number | undefined>;
+  /**
+   * Content type of what is appended: `text/event-stream`, say. A file that begins with this append is served with it;
+   * one that had bytes before, or a type, keeps what it has, and no file becomes a stream by it. A function is asked
+   * whenever it connects, and before the first byte is sent, for a type that is not known before; undefined gives none,
+   * and that of the file is what its name says, or else its first bytes. Legacy servers, and those of version 0.3, do
+   * not keep it. What is not a content type of at most 1,024 characters is a `TypeError`.
+   */
+  contentType?: string | (() => string | undefined);
   /** Called with each acknowledgement of the server: how many bytes of this append are safe. */
   onAck?: (acknowledgedBytes: number) => void;
 }
@@ -67,8 +76,23 @@ export interface AppendStream extends Writable {
 }
 
 /** @throws {TypeError} for invalid options */
-export function assertAppendOptions({ bufferBytes, expect, stallTimeoutMs }: AppendOptions): void {
+export function assertAppendOptions({ contentType, ...numbers }: AppendOptions): void {
+  const { bufferBytes, expect, stallTimeoutMs } = numbers;
+  if (typeof contentType !== 'function') assertContentType(contentType);
   assertInteger('bufferBytes', bufferBytes, 1);
   assertInteger('expect', expect, 0);
   assertInteger('stallTimeoutMs', stallTimeoutMs, 1);
+}
+
+/** The content type by now, if it is known. @throws {TypeError} when it is none; what the caller's function throws */
+export function contentTypeOf({ contentType }: AppendOptions): string | undefined {
+  const type = typeof contentType === 'function' ? contentType() : contentType;
+  assertContentType(type);
+  return type;
+}
+
+function assertContentType(contentType: unknown): void {
+  if (contentType !== undefined && !isContentType(contentType)) {
+    throw new TypeError('the content type is malformed, or longer than 1,024 characters');
+  }
 }

@@ -5,14 +5,14 @@ import type { ReadableStream } from 'node:stream/web';
 import { isResponse, openSource } from '../../http/body/body.ts';
 import { isAsyncIterable, isWebStream, nameOf } from '../../http/body/source.ts';
 import { InvalidSourceError, UnsupportedError } from '../../wire/errors.ts';
-import { wholeAnswer } from './answer-source.ts';
+import { typeOfAnswer, wholeAnswer } from './answer-source.ts';
 import type { AppendOptions, AppendResult, AppendStream } from './append-options.ts';
 import { openAppend } from './open-append.ts';
 
 /**
  * What can be appended: bytes, or text, which is encoded as UTF-8; as a whole, or
  * in chunks. (Node's readables are async iterables.) Of a `Response`, whoever has
- * fetched it, its body.
+ * fetched it, its body; its `Content-Type` is the file's, unless the option `contentType` says another.
  */
 export type AppendSource =
   | string
@@ -66,21 +66,27 @@ export async function append(
   { allowUnframed = false, ...options }: SourceAppendOptions = {},
 ): Promise<AppendResult> {
   if (typeof source !== 'function') assertSource(source);
-  const writable = openAppend(url, options);
+  let known = typeof source === 'function' ? undefined : source;
+  const { contentType = () => (isResponse(known) ? typeOfAnswer(known) : undefined) } = options;
+  const writable = openAppend(url, { ...options, contentType });
+  const sourceToCopy = async () => {
+    known ??= await madeSource(source as SourceFunction, writable, options.expect);
+    return known;
+  };
   // The pipeline alone would wait for a source that is stuck, even when the append has failed.
-  await Promise.all([finished(writable), copy(source, writable, { ...options, allowUnframed })]);
+  await Promise.all([finished(writable), copy(sourceToCopy, writable, allowUnframed)]);
   // For Node, a stream that was destroyed may have finished; `close` tells whether the server has confirmed it.
   return writable.close();
 }
 
 /** @throws {InvalidSourceError} and the source's error, after destroying the writable with it */
 async function copy(
-  given: AppendSource | SourceFunction,
+  sourceOf: () => Promise<AppendSource>,
   writable: AppendStream,
-  { allowUnframed = false, expect }: SourceAppendOptions,
+  allowUnframed: boolean,
 ): Promise<void> {
   try {
-    const source = typeof given === 'function' ? await madeSource(given, writable, expect) : given;
+    const source = await sourceOf();
     if (isResponse(source)) await pipeline(wholeAnswer(source, { skipBytes: 0, allowUnframed }), writable);
     else await pipeline(chunksOf(source, writable), bytesAndText, writable);
   } catch (error) {

@@ -38,6 +38,7 @@ import {
   type AppendResult,
   type AppendStream,
   assertAppendOptions,
+  contentTypeOf,
 } from './append-options.ts';
 import { PendingWrites, ResendBuffer } from './resend-buffer.ts';
 
@@ -97,6 +98,8 @@ class ResumingAppend extends Writable implements AppendStream {
   #isOpen = false;
   #wasOpen = false;
   #isLegacy = false;
+  /** Whether the server takes a content type, and has none. */
+  #takesType = false;
   /** How many bytes of this append were sent. */
   #sent = 0;
   readonly #pending = new PendingWrites();
@@ -177,6 +180,9 @@ class ResumingAppend extends Writable implements AppendStream {
     const expect = this.#start ?? this.#options.expect;
     if (expect !== undefined) query.set(QueryName.expect, String(expect));
     if (this.#generation !== undefined) query.set(QueryName.generation, String(this.#generation));
+    const contentType = this.#contentType();
+    if (contentType !== undefined) query.set(QueryName.contentType, contentType);
+    if (this.destroyed) return;
     this.#isClosing = false;
     withHeaders(this, this.#options.headers, (headers) => this.#startHandshake(url, headers));
   }
@@ -204,8 +210,9 @@ class ResumingAppend extends Writable implements AppendStream {
     else if (message.type === 'end') this.#ended(message);
   }
 
-  #opened({ generation, position }: OpenMessage): void {
+  #opened({ generation, position, contentType }: OpenMessage): void {
     this.#start ??= position;
+    this.#takesType = contentType === null && this.#start === 0;
     this.#generation ??= generation;
     const arrived = position - this.#start;
     const isUnexpected = generation !== this.#generation || this.#isOpen;
@@ -272,7 +279,26 @@ class ResumingAppend extends Writable implements AppendStream {
     if (isAccepted) this.#pending.settle();
   }
 
+  /** The content type by now, if it is known. What the caller's function throws destroys the stream. */
+  #contentType(): string | undefined {
+    try {
+      return contentTypeOf(this.#options);
+    } catch (error) {
+      this.destroy(error as Error);
+      return undefined;
+    }
+  }
+
+  /** Says what the content type is, if that was not known when it connected. */
+  #tellType(): void {
+    if (!this.#takesType) return;
+    this.#takesType = false;
+    const contentType = this.#contentType();
+    if (contentType !== undefined) this.#connection?.tell({ type: 'type', contentType });
+  }
+
   #send(): void {
+    if (this.#isOpen && this.#sent < this.#buffer.end) this.#tellType();
     const connection = this.#connection;
     const { messageBytes, maxUnsentBytes } = this.#isLegacy ? LEGACY_LIMITS : LIMITS;
     while (
@@ -300,7 +326,8 @@ class ResumingAppend extends Writable implements AppendStream {
     const isDone = this.#onFinished !== undefined && this.#buffer.start === this.#buffer.end;
     if (!isDone || !this.#isOpen || this.#isClosing) return;
     this.#isClosing = true;
-    this.#connection?.close(CloseCode.finished, this.#closeReason);
+    this.#tellType();
+    if (!this.destroyed) this.#connection?.close(CloseCode.finished, this.#closeReason);
   }
 
   #ended(end: EndMessage): void {

@@ -12,6 +12,7 @@ import {
   HEARTBEAT_MS,
   SUBPROTOCOL,
   TCP_KEEP_ALIVE_MS,
+  type TypeMessage,
   VERB_HEADER,
   type Verb,
 } from '../../wire/protocol.ts';
@@ -178,6 +179,11 @@ export class ClientConnection {
     });
     this.#unsentMessages++;
     if (!this.#isV2) this.#startStall();
+  }
+
+  /** Sends a text message, to a server that has said that it takes it. */
+  tell(message: TypeMessage): void {
+    this.#websocket.send(JSON.stringify(message));
   }
 
   /** Starts the time limit for the server to accept something, or to answer the close. */

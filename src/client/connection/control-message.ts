@@ -1,3 +1,4 @@
+import { isContentType } from '../../wire/content-type.ts';
 import { FramingError } from '../../wire/errors.ts';
 import {
   CloseCode,
@@ -13,6 +14,7 @@ const KNOWN_TYPES: readonly string[] = [
   'ack',
   'waiting',
   'live',
+  'type',
   'end',
 ] satisfies ControlMessage['type'][];
 
@@ -51,17 +53,20 @@ function parseControl(text: string): ControlMessage | undefined {
       return isCount(message.position) ? message : undefined;
     case 'end':
       return isCount(message.position) ? checked(message) : undefined;
+    case 'type':
+      return isContentType(message.contentType) ? message : undefined;
     default:
       return typeof message === 'object' && message !== null ? message : undefined;
   }
 }
 
 /** Drops optional members that are malformed. */
-function checkedOpen({ size, contentType, ...message }: OpenMessage): OpenMessage {
+function checkedOpen({ size, contentType, stream, ...message }: OpenMessage): OpenMessage {
   return {
     ...message,
     ...(isCount(size) && { size: Number(size) }),
-    ...(typeof contentType === 'string' && { contentType }),
+    ...((contentType === null || isContentType(contentType)) && { contentType }),
+    ...(stream === true && { stream }),
   };
 }
 

@@ -34,8 +34,10 @@ export interface FollowOpening {
    * rest.
    */
   part?: true;
-  /** Content type of what was made as a stream. */
+  /** Content type of what was made as a stream, or that an append has given to a file. Missing when nobody has said it. */
   contentType?: string;
+  /** Whether it was made as a stream of that type. */
+  stream?: true;
 }
 
 /** What is known of an end besides its reason. */
@@ -50,10 +52,12 @@ export interface FollowEnding extends Readonly<Omit<EndFacts, 'status'>> {
 /**
  * Adds or removes a listener of a {@link FollowStream}, which emits `open` when
  * the server has accepted, `waiting` when the appender was lost and may come
- * back, or the resource does not exist yet, and `live` when it is back, or exists.
+ * back, or the resource does not exist yet, `live` when it is back, or exists, and
+ * `type` when the appender says only then what the content type is.
  */
 interface FollowListening<Self> {
   (event: 'open', listener: (opening: FollowOpening) => void): Self;
+  (event: 'type', listener: (contentType: string) => void): Self;
   (event: 'data', listener: (chunk: Buffer) => void): Self;
   (event: 'error', listener: (error: Error) => void): Self;
   (event: 'waiting' | 'live' | 'readable' | 'pause' | 'resume' | 'end' | 'close', listener: () => void): Self;
@@ -73,6 +77,8 @@ export interface FollowStream extends Readable {
   readonly position: number;
   /** Distinguishes the file from a later one at the same path; undefined before `open`, and from a legacy server. */
   readonly generation: number | undefined;
+  /** The content type, as far as it is known by now: see {@link FollowOpening}. */
+  readonly contentType: string | undefined;
   /** Why the stream ended. */
   readonly reason: EndReason | undefined;
   /**

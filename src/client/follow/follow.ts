@@ -54,8 +54,8 @@ const HIGH_WATER_MARK_BYTES = 1024 * 1024;
  * The result is a Node readable of bytes and an async iterable of Buffers. It
  * emits `open` (a {@link FollowOpening}) when the server has accepted, `waiting`
  * when the appender was lost and may come back, or the resource does not exist
- * yet, and `live` when it is back. It ends only when the stream `finished`,
- * and errors otherwise: {@link StreamInterruptedError},
+ * yet, `live` when it is back, and `type` when the appender says only after `open` what
+ * the content type is. It ends only when the stream `finished`, and errors otherwise: {@link StreamInterruptedError},
  * {@link ResourceGoneError} when the file was deleted or replaced,
  * {@link StreamTruncatedError}, {@link ResourceNotFoundError},
  * {@link RangeNotSatisfiableError}, {@link UnexpectedStatusError},
@@ -93,6 +93,8 @@ class ResumingFollow extends FollowReadable implements FollowStream {
   /** Position of the first byte that arrived. */
   #start = 0;
   #generation: number | undefined;
+  /** As far as it is known. */
+  #contentType: string | undefined;
   #reason: EndReason | undefined;
   #ending: FollowEnding = {};
   /** The end, once it is `finished`: the close is still to come. */
@@ -117,6 +119,10 @@ class ResumingFollow extends FollowReadable implements FollowStream {
 
   get generation(): number | undefined {
     return this.#generation;
+  }
+
+  get contentType(): string | undefined {
+    return this.#contentType;
   }
 
   get reason(): EndReason | undefined {
@@ -163,10 +169,11 @@ class ResumingFollow extends FollowReadable implements FollowStream {
     this.#isServed = true;
     if (message.type === 'open') this.#opened(message);
     else if (message.type === 'end') this.#ended(message);
+    else if (message.type === 'type') this.#typed(message.contentType);
     else if (['waiting', 'live'].includes(message.type)) this.#emitWaiting(message.type === 'waiting');
   }
 
-  #opened({ generation, position, live, size, part, contentType }: OpenMessage): void {
+  #opened({ generation, position, live, size, part, contentType, stream }: OpenMessage): void {
     const isDuplicate = this.#isOpen;
     this.#isOpen = true;
     const expected = this.#wasOpen ? this.#position : requestedPosition(this.#url, this.#options);
@@ -180,6 +187,7 @@ class ResumingFollow extends FollowReadable implements FollowStream {
       this.#reconnector.resumed();
       // The appender came back while this follower was disconnected.
       if (this.#isWaiting && live) this.#emitWaiting(false);
+      if (typeof contentType === 'string') this.#typed(contentType);
     } else {
       this.#wasOpen = true;
       this.#generation = generation;
@@ -189,10 +197,19 @@ class ResumingFollow extends FollowReadable implements FollowStream {
       const told = {
         ...(size !== undefined && { size }),
         ...(part === true && { part }),
-        ...(contentType !== undefined && { contentType }),
+        ...(typeof contentType === 'string' && { contentType }),
+        ...(stream === true && { stream }),
       };
+      this.#contentType = told.contentType;
       this.emit('open', { generation, position, live, ...told } satisfies FollowOpening);
     }
+  }
+
+  /** What is told again on another connection is no news. */
+  #typed(contentType: string): void {
+    if (this.#contentType !== undefined) return;
+    this.#contentType = contentType;
+    this.emit('type', contentType);
   }
 
   #emitWaiting(isWaiting: boolean): void {

@@ -118,6 +118,11 @@ export class LocalLog {
     return this.#store.save(target.fingerprint, target.location, state, () => target.isGone);
   }
 
+  /** Remembers the content type that an append has given the file of a resource. */
+  saveFileType(target: LogTarget, fileType: string): Promise<void> {
+    return this.#store.saveFileType(target.fingerprint, target.location, fileType, () => target.isGone);
+  }
+
   async #openWhereSeen(target: LogTarget): Promise<AppendFile> {
     try {
       const file = await this.#root.openAppendAt(target.location);

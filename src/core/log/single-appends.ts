@@ -127,6 +127,17 @@ export class SingleAppends implements JournalWriter {
     this.#target.changed();
   }
 
+  /** Notes, and remembers, the content type of a file that was not made as a stream; while nothing is under way. */
+  async giveType(fileType: string): Promise<void> {
+    this.amend({ fileType });
+    try {
+      await this.#log.saveFileType(this.#target, fileType);
+    } catch (error) {
+      this.amend({ fileType: undefined });
+      throw error;
+    }
+  }
+
   /** Notes that another program has cut the file; while nothing is under way. */
   cut(size: number): void {
     this.amend(this.#pending.found(this.settled, size));

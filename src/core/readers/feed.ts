@@ -10,6 +10,8 @@ import { Reader, type ReaderFeed, type Sink, type Stay } from './reader.ts';
 export interface FeedOwner {
   /** Content type of what was made as a stream. */
   readonly type?: string | undefined;
+  /** Content type that was given to what was not made as a stream. */
+  readonly fileType?: string | undefined;
   /** Called when `committed` has grown. */
   feedGrew(committed: number): void;
   /** Called once, when nobody retains the feed or follows any more. */
@@ -81,6 +83,11 @@ export class Feed implements ReaderFeed {
   /** Content type of what was made as a stream; undefined of any other file. */
   get type(): string | undefined {
     return this.#owner.type;
+  }
+
+  /** Content type that an append has given to what was not made as a stream. */
+  get fileType(): string | undefined {
+    return this.#owner.fileType;
   }
 
   /** How many follow, those included that were ended and do not have everything. */
@@ -178,6 +185,11 @@ export class Feed implements ReaderFeed {
     if (isWaiting === this.#isWaiting) return;
     this.#isWaiting = isWaiting;
     for (const reader of this.#readers) if (reader.stay !== undefined) reader.sink.waiting(isWaiting);
+  }
+
+  /** Notifies the followers that an append has given the file a content type. */
+  typed(fileType: string): void {
+    for (const { sink } of this.#readers) sink.typed?.(fileType);
   }
 
   /**

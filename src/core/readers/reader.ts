@@ -26,6 +26,8 @@ export interface Sink {
   write(encoded: readonly Buffer[], isWhole: boolean): boolean;
   /** Called when the appender was lost and may come back, and when it is back. */
   waiting(isWaiting: boolean): void;
+  /** Called when an append has given the file a content type, which it did not have before. */
+  typed?(fileType: string): void;
   /** Called once, when everything was written; the reader has left its feed. */
   end(outcome: Outcome): void;
   /** Called once instead of `end` when the file could not be read; the reader has left its feed. */
@@ -49,6 +51,8 @@ export interface ReaderFeed {
   readonly isPart: boolean;
   /** Content type of what was made as a stream. */
   readonly type: string | undefined;
+  /** Content type that an append has given to what was not made as a stream. */
+  readonly fileType: string | undefined;
   /** Whether the appender was lost and may come back. */
   readonly isWaiting: boolean;
   /** Called when the reader has everything that is to be had. */

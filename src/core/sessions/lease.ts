@@ -59,9 +59,14 @@ export class Lease {
     return this.#session.failure;
   }
 
-  /** Resolves when what came through an earlier connection is in the file. */
+  /** Resolves when what came through an earlier connection is in the file, and its type is remembered. */
   ready(): Promise<void> {
-    return this.#session.writer.flushed();
+    return this.#session.ready();
+  }
+
+  /** Gives the file a content type, see {@link Session.giveType}. */
+  giveType(fileType: string): void {
+    if (!this.#isDeposed) this.#session.giveType(fileType);
   }
 
   /**

@@ -17,14 +17,7 @@ import type { Resources } from '../resources.ts';
 import type { Arrivals } from '../watch/arrivals.ts';
 import { type AppendHistory, isContinuedBy } from './append-history.ts';
 import { Lease } from './lease.ts';
-import {
-  type LeaseHolder,
-  Session,
-  type SessionContext,
-  type SessionHost,
-  type SessionSubject,
-  withAttempt,
-} from './session.ts';
+import { type LeaseHolder, Session, type SessionContext, type SessionHost, withAttempt } from './session.ts';
 
 /** How often another program may append to a file while a session is about to begin. */
 const MAX_ATTEMPTS = 3;
@@ -48,8 +41,6 @@ export class SessionRegistry implements SessionHost {
   readonly #resources: Resources;
   readonly #arrivals: Arrivals;
   readonly #context: SessionContext;
-  /** Those that have not ended. */
-  readonly #sessions = new Map<Resource, Session>();
   /** Requests for the same path take turns, … */
   readonly #openings = new KeyedLock();
   /** … and so does what looks at the session of the same file. */
@@ -78,16 +69,15 @@ export class SessionRegistry implements SessionHost {
     return token !== undefined && this.#returning.has(token);
   }
 
-  over(session: Session, resource: Resource): void {
-    if (this.#sessions.get(resource) === session) this.#sessions.delete(resource);
+  over(resource: Resource): void {
     resource.endClaim();
     void this.#resources.touch(resource.fingerprint, resource.state);
   }
 
   /** The session of the file with this fingerprint, while somebody appends to it. */
   live(fingerprint: string): Session | undefined {
-    const resource = this.#context.live.get(fingerprint);
-    return resource && this.#sessions.get(resource);
+    const claimant = this.#context.live.get(fingerprint)?.claimant;
+    return claimant instanceof Session ? claimant : undefined;
   }
 
   /**
@@ -162,7 +152,8 @@ export class SessionRegistry implements SessionHost {
         this.#letGo(resource);
         return undefined;
       }
-      const session = this.#start({ path, resource, file, size, append: last, before: undefined });
+      const subject = { path, resource, file, size, append: last, before: undefined };
+      const session = new Session(this, this.#context, subject);
       session.awaitReturn(this.history.remainingGraceMs);
       return session;
     } finally {
@@ -181,8 +172,8 @@ export class SessionRegistry implements SessionHost {
    */
   async close(): Promise<void> {
     this.#closing = true;
-    for (const session of this.#sessions.values()) {
-      if (session.feed.isWaiting) void session.end('shutdown');
+    for (const { claimant } of this.#context.live.all()) {
+      if (claimant instanceof Session && claimant.feed.isWaiting) void claimant.end('shutdown');
     }
     await this.#openings.allSettled();
   }
@@ -266,7 +257,9 @@ export class SessionRegistry implements SessionHost {
         const append = await this.#record(file, request, { size, start, last: own });
         const hasGrown = (await file.state()).size > size || resource.committed > size;
         const mayBegin = !hasGrown && !this.#closing;
-        if (mayBegin) return this.#start({ path, resource, file, size, append, before: own });
+        if (mayBegin) {
+          return new Session(this, this.#context, { path, resource, file, size, append, before: own });
+        }
         // Another program has appended meanwhile: that is not the client's, and followers may have it.
         await this.history.undo(file, last ?? { start: size, state: 'finished', end: size });
         this.#refuseWhenClosing();
@@ -322,12 +315,6 @@ export class SessionRegistry implements SessionHost {
   #letGo(resource: Resource): void {
     resource.endClaim();
     this.#context.live.release(resource);
-  }
-
-  #start(subject: SessionSubject): Session {
-    const session = new Session(this, this.#context, subject);
-    this.#sessions.set(subject.resource, session);
-    return session;
   }
 }
 

@@ -11,7 +11,7 @@ import { type Feed, withClosed } from '../readers/feed.ts';
 import type { Feeds } from '../readers/feeds.ts';
 import type { Reader, Sink } from '../readers/reader.ts';
 import type { AppendRequest } from '../request.ts';
-import type { Resource } from '../resource.ts';
+import type { Claimant, Resource } from '../resource.ts';
 import type { FileWatch } from '../watch/file-watch.ts';
 import type { AppendHistory } from './append-history.ts';
 
@@ -37,7 +37,7 @@ export interface SessionHost {
   /** Whether a request with this token is being opened, and only the server is slow. */
   isReturning(token: string | undefined): boolean;
   /** Called when the session has ended, and its followers know: others may append from now on. */
-  over(session: Session, resource: Resource): void;
+  over(resource: Resource): void;
 }
 
 /** What all sessions share. */
@@ -71,7 +71,7 @@ export interface SessionSubject {
  * The one append to a feed, from its beginning to its end. Connections may come
  * and go meanwhile: at any time one {@link Lease}, or none, holds it.
  */
-export class Session implements WriterOwner {
+export class Session implements Claimant, WriterOwner {
   readonly feed: Feed;
   readonly #host: SessionHost;
   readonly #context: SessionContext;
@@ -84,6 +84,8 @@ export class Session implements WriterOwner {
   /** Whether it ends as something else has ended, whatever it has brought. */
   #isCopying = false;
   #grace: NodeJS.Timeout | undefined;
+  /** Set when it has given the file a content type; settles when that is remembered. Never rejects. */
+  #typed: Promise<void> | undefined;
   #ended: Promise<void> | undefined;
   #failure: HttpfstreamError | undefined;
   #outcome: Outcome | undefined;
@@ -97,7 +99,7 @@ export class Session implements WriterOwner {
     this.feed = context.feeds.open(resource, file);
     this.feed.retain();
     this.#writer = new SessionWriter(context.log, resource, file, this);
-    resource.claimant = this.#writer;
+    resource.claimant = this;
     context.watch.add(this, path);
   }
 
@@ -146,6 +148,23 @@ export class Session implements WriterOwner {
     return this.feed.join(position, sink, this.#subject.resource.isOpen ? 'stream' : 'session');
   }
 
+  /**
+   * Gives the file a content type, if the session has begun it, or makes a copy, and it has none. When that cannot be
+   * remembered the session ends.
+   */
+  giveType(fileType: string): void {
+    if ((this.start > 0 && !this.#isCopying) || this.#ended !== undefined) return;
+    this.#typed ??= this.#subject.resource
+      .giveType(fileType)
+      .catch((error) => this.lose(storageFailure(error)));
+  }
+
+  /** Resolves when what came through an earlier connection is in the file, and its type is remembered. */
+  async ready(): Promise<void> {
+    await this.#typed;
+    await this.#writer.flushed();
+  }
+
   /** Grows whenever another connection, or none, holds it. */
   get epoch(): number {
     return this.#epoch;
@@ -162,7 +181,8 @@ export class Session implements WriterOwner {
    *
    * @param request of the client
    */
-  attach(holder: LeaseHolder, { attempt, closes = false, isCopying = false }: AppendRequest): void {
+  attach(holder: LeaseHolder, request: AppendRequest): void {
+    const { attempt, closes = false, isCopying = false, fileType } = request;
     const deposed = this.#holder;
     this.#attempt = attempt;
     this.#closes = closes;
@@ -172,6 +192,7 @@ export class Session implements WriterOwner {
     clearTimeout(this.#grace);
     deposed?.deposed();
     this.feed.setWaiting(false);
+    if (fileType !== undefined) this.giveType(fileType);
   }
 
   /** Waits for its client, whose connection was lost; ends as `interrupted` when it has not come back in time. */
@@ -190,6 +211,10 @@ export class Session implements WriterOwner {
     }
     this.feed.setWaiting(true);
     this.#grace = setTimeout(() => this.#graceIsOver(), graceMs).unref();
+  }
+
+  isolate(cause: HttpfstreamError): Promise<void> {
+    return this.#writer.isolate(cause);
   }
 
   drained(): void {
@@ -254,6 +279,7 @@ export class Session implements WriterOwner {
     clearTimeout(this.#grace);
     this.#writer.stop();
     await this.#writer.secured();
+    await this.#typed;
     // A copy is whole when it is on the disk: nobody brings it again who knew that it is not.
     if (this.#isCopying) await this.#writer.sync();
     // What is called finished must be there.
@@ -314,7 +340,7 @@ export class Session implements WriterOwner {
     if (outcome.reason === 'truncated') resource.cutFeed();
     this.#context.watch.delete(this);
     if (resource.isOpen) this.#context.feeds.watch(resource, this.feed);
-    this.#host.over(this, resource);
+    this.#host.over(resource);
     void this.#letGo(outcome.reason === 'truncated');
   }
 

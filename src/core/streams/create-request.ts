@@ -44,6 +44,8 @@ export interface Inherited {
   source: Resource;
   origin: ForkOrigin;
   type: string | undefined;
+  /** Content type that an append has given it. */
+  fileType: string | undefined;
   expiry: Pick<StreamState, 'ttlSeconds' | 'expiresAt'>;
 }
 
@@ -64,6 +66,7 @@ export function initialState(
     version: 1,
     size,
     ...(type !== undefined && { contentType: type }),
+    ...(type === undefined && inherited?.fileType !== undefined && { fileType: inherited.fileType }),
     ...(copyOf !== undefined && { copyOf: copyOf.generation }),
     ...(isClosed && { closed: true as const }),
     ...(!ends && inherited?.expiry),
@@ -74,8 +77,9 @@ export function initialState(
 }
 
 /** @throws {StreamConflictError} when a stream is not what was to be made */
-export function assertMatches(state: StreamState, type: string | undefined, request: CreateRequest): void {
+export function assertMatches(state: StreamState, request: CreateRequest): void {
   const { contentType, ttlSeconds, expiresAt, fork } = request;
+  const type = state.contentType ?? state.fileType;
   if (contentType !== undefined && type !== undefined && !isEqualType(type, contentType)) {
     throw new StreamConflictError(`the stream is there, and of the type ${type}`);
   }

@@ -58,8 +58,9 @@ export class ForkTree {
     this.#unnamed.add(fork.stat.fingerprint);
     source.assertWhole();
     await this.#records.readable();
-    if (contentType !== undefined && source.type !== undefined && !isSameType(source.type, contentType)) {
-      throw new ContentTypeMismatchError(`the source is of the type ${source.type}`);
+    const known = source.type ?? source.fileType;
+    if (contentType !== undefined && known !== undefined && !isSameType(known, contentType)) {
+      throw new ContentTypeMismatchError(`the source is of the type ${known}`);
     }
     if (this.#records.forks({ path: path.key, fingerprint: source.fingerprint }).length >= MAX_FORKS) {
       throw new StreamConflictError(`the source has ${MAX_FORKS} forks, which is as many as it may have`);
@@ -76,6 +77,7 @@ export class ForkTree {
         inherited: inheritedOf(source, position),
       },
       type: source.type,
+      fileType: source.fileType,
       expiry: {
         ...(ttlSeconds !== undefined && { ttlSeconds }),
         ...(expiresAt !== undefined && { expiresAt }),

@@ -50,12 +50,6 @@ export interface MakerOptions {
   made: (path: ResourcePath) => void;
 }
 
-/** What a stream is that was made, or found where it was to be made. */
-export interface MadeStream extends StreamView {
-  /** Its content type; undefined if that is not known. */
-  type: string | undefined;
-}
-
 /** Makes streams, or finds that they are there. Whoever calls it takes turns at a path. */
 export class StreamMaker {
   readonly #options: MakerOptions;
@@ -78,16 +72,16 @@ export class StreamMaker {
     path: ResourcePath,
     request: CreateRequest,
     content: Buffer | NewFile,
-  ): Promise<MadeStream> {
+  ): Promise<StreamView> {
     const { live } = this.#options;
     try {
       const resource = await live.acquire(file, path);
       try {
         resource.assertWhole();
-        if (!request.isUpload) assertMatches(resource.state, resource.type, request);
+        if (!request.isUpload) assertMatches(resource.state, request);
         else if (!Buffer.isBuffer(content)) await assertSameContent(file, resource.state.size, content);
-        const { state, names, type } = resource;
-        return { state, names, type };
+        const { state, names } = resource;
+        return { state, names };
       } finally {
         live.release(resource);
       }
@@ -109,7 +103,7 @@ export class StreamMaker {
     path: ResourcePath,
     request: CreateRequest,
     content: Buffer | NewFile,
-  ): Promise<MadeStream | undefined> {
+  ): Promise<StreamView | undefined> {
     const { root, records, store, resources, syncer, isDurable, made } = this.#options;
     const { contentType, fork, copyOf } = request;
     if (fork?.source.key === path.key) throw new ResourceNotFoundError('the source is not there');
@@ -151,7 +145,7 @@ export class StreamMaker {
     if (location === undefined) return undefined;
     made(path);
     if (isDurable) await this.#syncNames(location);
-    return { state, names: namesOf(generation, state), type: state.contentType };
+    return { state, names: namesOf(generation, state) };
   }
 
   async #syncNames(location: string): Promise<void> {

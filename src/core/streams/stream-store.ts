@@ -113,6 +113,27 @@ export class StreamStore {
     );
   }
 
+  /**
+   * Adds to what is remembered of a file the content type that an append has given it, and changes nothing else.
+   *
+   * @param isGone whether it was deleted meanwhile, and there is nothing to be remembered
+   */
+  async saveFileType(
+    fingerprint: string,
+    location: string,
+    fileType: string,
+    isGone: () => boolean,
+  ): Promise<void> {
+    await this.#records.write(
+      (draft) => {
+        const record = draft.get(fingerprint);
+        const stream = { ...(record?.stream ?? untypedState(0)), fileType };
+        if (!isGone()) draft.set(fingerprint, { ...record, path: location, stream });
+      },
+      { durable: this.isDurable, isNew: true, journaled: true },
+    );
+  }
+
   /** Where a file was when something of it was remembered last, as a path below the root; undefined when nothing is. */
   location(fingerprint: string): string | undefined {
     return this.#records.get(fingerprint)?.path;

@@ -8,16 +8,17 @@ import {
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { CreateRequest } from './create-request.ts';
 import type { ForkTree } from './fork-tree.ts';
-import { type MadeStream, type MakerOptions, StreamMaker } from './stream-maker.ts';
+import { type MakerOptions, StreamMaker } from './stream-maker.ts';
 import type { StreamRemover } from './stream-remover.ts';
+import type { StreamView } from './stream-view.ts';
 
 export type { NewFile };
 
 /** How often something else may take a new stream's name and be gone again. */
 const MAX_ATTEMPTS = 3;
 
-/** What came of a request to create. */
-export interface Created extends MadeStream {
+/** What is there after a request to create. */
+export interface Created extends StreamView {
   /** Whether it was made, and not there already. */
   isNew: boolean;
 }

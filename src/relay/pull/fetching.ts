@@ -234,14 +234,20 @@ export class Fetching implements LeaseHolder {
    * Begins to append to the copy, which is made if there is none.
    *
    * @param source brings the bytes from where the copy ends
+   * @param fileType content type that an append has given there to what was not made as a stream
    * @throws {UpstreamError} when it does not end there any more
    * @throws what {@link SessionRegistry.open} throws
    */
-  async append(here: Copied | undefined, made: Omit<NewCopy, 'url'>, source: Source): Promise<Lease> {
+  async append(
+    here: Copied | undefined,
+    made: Omit<NewCopy, 'url'>,
+    source: Source,
+    fileType?: string,
+  ): Promise<Lease> {
     const { sessions } = this.options.core;
     const make = here === undefined ? () => this.copy.make({ ...made, url: this.url.href }) : undefined;
     this.#source = source;
-    const lease = await sessions.open(this.path, { session: SESSION, isCopying: true }, this, make);
+    const lease = await sessions.open(this.path, { session: SESSION, isCopying: true, fileType }, this, make);
     this.#lease = lease;
     this.#generation = made.generation;
     if (lease.received !== (here?.size ?? 0)) {
@@ -286,12 +292,15 @@ export class Fetching implements LeaseHolder {
   /**
    * Ends the append as the file there has ended.
    *
-   * @throws {UpstreamError} when that is in the middle of a value
+   * @throws {UpstreamError} when that is in the middle of a value, or before what was there already
    */
   async end({ reason, status, closed }: Outcome): Promise<void> {
     const lease = this.#lease as Lease;
     if (reason === 'finished' && this.#lineBytes > 0) {
       throw new UpstreamError(`${this.upstream.origin} has ended in the middle of a value`);
+    }
+    if (reason === 'finished' && lease.received < (this.#size ?? 0)) {
+      throw new UpstreamError(`${this.upstream.origin} has ended before all came that it had`);
     }
     await lease.ready();
     // What is here is not what is there.
@@ -325,7 +334,7 @@ export class Fetching implements LeaseHolder {
   /** What is told when the server there cannot be reached. */
   unreachable(cause: unknown): UpstreamError {
     this.upstream.reachability.failed();
-    return new UpstreamError(`${this.upstream.origin} cannot be reached`, { cause });
+    return this.upstream.unreachable(cause);
   }
 
   /** What is told when what it sends breaks off. */

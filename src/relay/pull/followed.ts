@@ -1,5 +1,13 @@
 import { type FollowOpening, type FollowStream, follow } from '../../client/index.ts';
-import { ConnectionError, UpstreamError } from '../../wire/errors.ts';
+import type { Lease } from '../../core/sessions/lease.ts';
+import {
+  ConnectionError,
+  ProtocolError,
+  ResourceGoneError,
+  StreamTruncatedError,
+  UnsupportedError,
+  UpstreamError,
+} from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { Copied } from '../copies/local-copy.ts';
 import { outcomeOf } from '../upstream/upstream-end.ts';
@@ -7,9 +15,16 @@ import { refused, stored, TOO_LONG, unstored, type Verdict } from '../verdict.ts
 import type { Fetching } from './fetching.ts';
 
 /**
+ * So many of the last bytes here are held against those there, in bytes: a file that another program has cut and
+ * written on is the same one to the server there, if nobody has followed it meanwhile.
+ */
+const OVERLAP_BYTES = 1024;
+
+/**
  * Follows a file on a server of ours, from where the copy here ends, and has that end as the file there has ended.
  *
  * @param waitMs how long it is waited for, if there is none
+ * @throws {ResourceGoneError} when what is here is not the beginning of what is there
  * @throws why it cannot be followed, or was lost
  */
 export async function followFile(
@@ -17,16 +32,19 @@ export async function followFile(
   here: Copied | undefined,
   waitMs: number,
 ): Promise<Verdict> {
-  const { url, headers, signal } = fetching;
+  const { url, headers, signal, copy } = fetching;
+  const tail = here && (await copy.tail(here.size, OVERLAP_BYTES));
   const stream = follow(url, {
     headers,
     signal,
     onReconnect: () => fetching.connected(false),
     onReconnected: () => fetching.connected(true),
-    ...(here === undefined ? { wait: waitMs / 1000 } : { from: here.size, generation: here.generation }),
+    ...(here === undefined
+      ? { wait: waitMs / 1000 }
+      : { from: here.size - (tail?.length ?? 0), generation: here.generation }),
   });
   try {
-    return await new FollowedFile(fetching, stream).run(here);
+    return await new FollowedFile(fetching, stream).run(here, tail);
   } finally {
     stream.destroy();
   }
@@ -41,16 +59,18 @@ class FollowedFile {
     this.#stream = stream;
   }
 
-  async run(here: Copied | undefined): Promise<Verdict> {
+  /** @param tail the last bytes that are here, which come first */
+  async run(here: Copied | undefined, tail: Buffer | undefined): Promise<Verdict> {
     const fetching = this.#fetching;
     const stream = this.#stream;
     const ended = outcomeOf(stream);
     // What fails before it is waited for is told by the opening.
     ended.catch(ignore);
-    const { generation, live, size, part, contentType } = await this.#opening();
+    const { generation, live, size, part, contentType, stream: isStream } = await this.#opening();
     if (generation === undefined) {
       // What is in front of it has answered, and does not know what is there.
-      if (here !== undefined) throw new UpstreamError(`${fetching.upstream.origin} has not answered itself`);
+      const error = fetching.upstream.notItself();
+      if (here !== undefined) throw error;
       return refused('the server does not say what is there');
     }
     fetching.found(size, live === false);
@@ -58,6 +78,15 @@ class FollowedFile {
       if (here !== undefined) await fetching.copy.drop();
       return unstored(TOO_LONG);
     }
+    let feed: Lease['feed'] | undefined;
+    let isWaiting = false;
+    const setWaiting = (value: boolean) => {
+      isWaiting = value;
+      feed?.setWaiting(value);
+    };
+    stream.on('waiting', () => setWaiting(true)).on('live', () => setWaiting(false));
+    if (here !== undefined && size !== undefined && size < here.size) throw isOther();
+    if (tail !== undefined) await this.#assertSame(tail);
     const isNews = here === undefined || live === true || size !== here.size;
     if (!isNews) {
       stream.resume();
@@ -69,9 +98,13 @@ class FollowedFile {
       // Who follows comes back, and goes on where it was.
       tooLong: () => stream.destroy(),
     };
-    const made = { generation, contentType, isPart: part === true };
-    const { feed } = await fetching.append(here, made, source);
-    stream.on('waiting', () => feed.setWaiting(true)).on('live', () => feed.setWaiting(false));
+    const made = { generation, contentType: isStream ? contentType : undefined, isPart: part === true };
+    const lease = await fetching.append(here, made, source, isStream ? undefined : contentType);
+    feed = lease.feed;
+    stream.on('type', (type) => lease.giveType(type));
+    // It may have been told while that began.
+    if (!isStream && stream.contentType !== undefined) lease.giveType(stream.contentType);
+    feed.setWaiting(isWaiting);
     stream.on('data', (bytes) => {
       if (!fetching.take(bytes)) stream.pause();
     });
@@ -83,14 +116,30 @@ class FollowedFile {
     return fetching.progress.verdict ?? storedFrom(here);
   }
 
+  /** @throws {ResourceGoneError} when other bytes come first than these */
+  async #assertSame(tail: Buffer): Promise<void> {
+    const fetching = this.#fetching;
+    const stream = this.#stream;
+    const timer = setTimeout(() => stream.destroy(fetching.timedOut()), fetching.options.headTimeoutMs);
+    try {
+      if (await beginsWith(stream, tail)) return;
+    } catch (error) {
+      throw fetching.broken(error);
+    } finally {
+      clearTimeout(timer);
+    }
+    throw isOther();
+  }
+
   async #opening(): Promise<FollowOpening> {
     const fetching = this.#fetching;
     const stream = this.#stream;
     const { headTimeoutMs } = fetching.options;
     const timer = setTimeout(() => stream.destroy(fetching.timedOut()), headTimeoutMs);
+    const { upstream } = fetching;
     const miss = () => {
       clearTimeout(timer);
-      fetching.upstream.reachability.answered();
+      upstream.reachability.answered();
       fetching.miss();
     };
     stream.on('waiting', miss);
@@ -100,16 +149,53 @@ class FollowedFile {
         stream.once('open', () => stream.off('waiting', miss));
         stream.once('open', resolve).once('error', reject).once('close', reject);
       });
-      fetching.upstream.reachability.answered();
+      upstream.reachability.answered();
       return opening;
     } catch (error) {
-      throw error instanceof ConnectionError ? fetching.unreachable(error) : error;
+      if (error instanceof ConnectionError) throw fetching.unreachable(error);
+      if (error instanceof ProtocolError) throw fetching.broken(error);
+      if (!(error instanceof UnsupportedError)) throw error;
+      throw upstream.notItself(error);
     } finally {
       clearTimeout(timer);
       // From now on it is the appender that is waited for.
       stream.off('waiting', miss);
     }
   }
+}
+
+/**
+ * Whether a stream begins with these bytes, which are read then.
+ *
+ * @throws what breaks it
+ */
+async function beginsWith(stream: FollowStream, bytes: Buffer): Promise<boolean> {
+  let missing = bytes;
+  while (missing.length > 0) {
+    const part = stream.read(Math.min(missing.length, stream.readableLength)) as Buffer | null;
+    if (part !== null) {
+      if (!part.equals(missing.subarray(0, part.length))) return false;
+      missing = missing.subarray(part.length);
+    } else if (stream.readableEnded || stream.errored instanceof StreamTruncatedError) return false;
+    else if (stream.destroyed) throw stream.errored ?? new UpstreamError('the pull was stopped');
+    else await moreOf(stream);
+  }
+  return true;
+}
+
+/** Resolves when there is more to be read, or nothing more comes. */
+async function moreOf(stream: FollowStream): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const tell = () => {
+      stream.off('readable', tell).off('end', tell).off('close', tell);
+      resolve();
+    };
+    stream.on('readable', tell).on('end', tell).on('close', tell);
+  });
+}
+
+function isOther(): ResourceGoneError {
+  return new ResourceGoneError('what is here is not the beginning of what is there');
 }
 
 function storedFrom(here: Copied | undefined): Verdict {

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
+import { Silence } from './silence.ts';
 
 /** An answer whose body has not been read, or in part. */
 export class OpenAnswer {
@@ -55,11 +56,11 @@ export class OpenAnswer {
     const { length = Number.POSITIVE_INFINITY } = this;
     if (length > maxBytes) return undefined;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => response.destroy(stalled()), this.#silenceMs);
+      const silence = this.#listen(() => true);
       const look = () => {
-        timer.refresh();
+        silence.over();
         if (response.readableLength < length && !response.closed) return;
-        clearTimeout(timer);
+        silence.stop();
         response.off('readable', look).off('close', look);
         resolve();
       };
@@ -82,25 +83,24 @@ export class OpenAnswer {
   consume(take: (bytes: Buffer) => boolean): Promise<void> {
     const response = this.#response;
     return new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        if (response.isPaused()) timer.refresh();
-        else response.destroy(stalled());
-      }, this.#silenceMs);
+      const silence = this.#listen(() => !response.isPaused());
+      const over = () => silence.over();
       const data = (bytes: Buffer) => {
-        timer.refresh();
+        over();
         if (!take(bytes)) response.pause();
       };
       this.#stop = () => {
-        clearTimeout(timer);
-        response.off('data', data);
+        silence.stop();
+        response.off('data', data).off('resume', over);
         resolve();
       };
       response
         .on('data', data)
+        .on('resume', over)
         .once('end', resolve)
         .once('error', reject)
         .once('close', () => {
-          clearTimeout(timer);
+          silence.stop();
           reject(new UpstreamError('the answer was cut'));
         });
       if (response.closed) response.emit('close');
@@ -141,11 +141,13 @@ export class OpenAnswer {
     else this.#response.resume();
   }
 
-  readonly #abort = (): void => void this.#response.destroy(this.#signal.reason as Error);
-}
+  /** Breaks it when nothing comes for too long. */
+  #listen(isTaken: () => boolean): Silence {
+    const broken = () => this.#response.destroy(new UpstreamTimeoutError('the answer has stalled'));
+    return new Silence(this.#silenceMs, isTaken, broken);
+  }
 
-function stalled(): UpstreamTimeoutError {
-  return new UpstreamTimeoutError('the answer has stalled');
+  readonly #abort = (): void => void this.#response.destroy(this.#signal.reason as Error);
 }
 
 function ignore(): void {}

@@ -70,10 +70,14 @@ const json: EventForm = {
   isBase64: false,
 };
 
-/** How the bytes of a stream of this type become data of events. */
-export function eventFormOf(type: string): EventForm {
-  if (isJsonType(type)) return json;
-  return mediaTypeOf(type).startsWith('text/') ? text : base64;
+/**
+ * How the bytes of a stream of this type become data of events.
+ *
+ * @param hasValues whether they are values of JSON, one a line
+ */
+export function eventFormOf(type: string, hasValues: boolean): EventForm {
+  if (hasValues) return json;
+  return isJsonType(type) || mediaTypeOf(type).startsWith('text/') ? text : base64;
 }
 
 function joined(parts: readonly Buffer[]): Buffer {

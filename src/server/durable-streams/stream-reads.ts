@@ -84,7 +84,7 @@ export class StreamReads {
       const start = offset === 'now' ? state.size : names.positionOf(offset ?? '-1', state.size);
       if (form !== undefined) assertBetweenLines(file, start);
       const name = path.segments.at(-1) ?? '';
-      const contentType = state.contentType ?? contentTypeOf(name, file, state.size);
+      const contentType = contentTypeOf(state, name, file, state.size);
       answer = { view, start, form, contentType };
       if (request.method !== 'HEAD') void resources.touch(file.stat.fingerprint, state);
       isKnown = hasAlready(request, reply, answer, wanted);
@@ -157,13 +157,13 @@ export class StreamReads {
     const { lastEventId, cursor } = wanted;
     const live = await this.#core.followers.openLive(path);
     try {
-      const { contentType, start } = beginningOf(live, path, wanted, lastEventId);
+      const { contentType, start, hasValues } = beginningOf(live, path, wanted, lastEventId);
       const { state, names } = live.resource;
       const isOver = state.closed === true && start === state.size;
       // A browser comes back after every end, but for this one.
       if (lastEventId !== undefined && isOver)
         return sendNothing(reply, { state, names }, EVENTS_TYPE, wanted);
-      const form = eventFormOf(contentType);
+      const form = eventFormOf(contentType, hasValues);
       reply.headers({
         'content-type': EVENTS_TYPE,
         'cache-control': 'no-cache, no-store, no-transform',
@@ -181,6 +181,14 @@ export class StreamReads {
   }
 }
 
+/** Where somebody begins, and what is there. */
+interface Beginning {
+  contentType: string;
+  start: number;
+  /** Whether it is values of JSON, one a line. */
+  hasValues: boolean;
+}
+
 /**
  * Where somebody begins who reads a stream live.
  *
@@ -193,13 +201,16 @@ function beginningOf(
   path: ResourcePath,
   { offset = '-1' }: ReadRequest,
   lastEventId?: string,
-): { contentType: string; start: number } {
+): Beginning {
   const { file, committed } = feed;
-  const contentType = resource.type ?? contentTypeOf(path.segments.at(-1) ?? '', file, committed);
+  const { state } = resource;
+  const contentType = contentTypeOf(state, path.segments.at(-1) ?? '', file, committed);
+  // What an append has brought as JSON is a document.
+  const hasValues = isJsonType(contentType) && (resource.type !== undefined || state.fileType === undefined);
   const isAtEnd = lastEventId === undefined && offset === 'now';
   const start = isAtEnd ? committed : resource.names.positionOf(lastEventId ?? offset, committed);
-  if (isJsonType(contentType)) assertBetweenLines(file, start);
-  return { contentType, start };
+  if (hasValues) assertBetweenLines(file, start);
+  return { contentType, start, hasValues };
 }
 
 interface StreamAnswer {

@@ -1,10 +1,11 @@
 import type { FastifyRequest } from 'fastify';
 import type { ProducerRequest } from '../../core/log/producers.ts';
 import type { CreateRequest, ForkRequest } from '../../core/streams/create-request.ts';
+import { isMediaType } from '../../wire/content-type.ts';
 import { StreamHeader, StreamQuery } from '../../wire/durable-streams.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
 import { forkSourceOf } from '../request/fork-source.ts';
-import { asksToClose, headerOf, isMediaType, sentTypeOf } from '../request/headers.ts';
+import { asksToClose, headerOf, sentTypeOf } from '../request/headers.ts';
 import { parameterOf } from '../request/query-parameters.ts';
 
 const WHOLE_NUMBER = /^(0|[1-9]\d*)$/;

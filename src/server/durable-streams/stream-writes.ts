@@ -3,16 +3,17 @@ import type { Core } from '../../core/core.ts';
 import type { Resource } from '../../core/resource.ts';
 import { isJsonType, isSameType } from '../../core/streams/stream-type.ts';
 import type { Created, NewFile } from '../../core/streams/streams.ts';
+import { isMediaType } from '../../wire/content-type.ts';
 import { MAX_APPEND_BYTES, StreamHeader } from '../../wire/durable-streams.ts';
 import { ContentTypeMismatchError, InvalidRequestError, ResourceNotFoundError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { linesOfJson } from '../json/json-values.ts';
 import { Turns } from '../node/turns.ts';
 import { BodyBudget, type BodyShare } from '../request/body-budget.ts';
-import { asksToClose, isMediaType, sentTypeOf } from '../request/headers.ts';
+import { asksToClose, sentTypeOf } from '../request/headers.ts';
 import { collectBody } from '../request/request-body.ts';
 import { absoluteUrl } from '../request/request-target.ts';
-import { contentTypeOfName } from '../response/content-type.ts';
+import { knownContentType } from '../response/content-type.ts';
 import { closedHeader, expiryHeaders, setRefusalHeaders } from '../response/headers.ts';
 import { storeBody } from './store-body.ts';
 import { createRequestOf, hasBody, producerOf, sequenceOf } from './stream-request.ts';
@@ -86,7 +87,7 @@ export class StreamWrites {
       resource = await resources.acquire(path);
       if (body.length === 0 && !close) throw new InvalidRequestError('the body is empty');
       if (body.length > 0) assertType(contentType);
-      assertTypeOfName(path, resource, contentType, body);
+      assertTypeOfFile(path, resource, contentType, body);
       const isJson =
         body.length > 0 && isJsonType(resource.type) && isSameType(resource.type as string, contentType);
       const bytes = isJson && resource.state.closed !== true ? await valuesOf(body, turnsOf(request)) : body;
@@ -119,11 +120,11 @@ export class StreamWrites {
     request: FastifyRequest,
     reply: FastifyReply,
     path: ResourcePath,
-    { state, names, type, isNew }: Created,
+    { state, names, isNew }: Created,
   ): FastifyReply {
     const name = path.segments.at(-1) ?? '';
     reply.headers({
-      'content-type': type ?? contentTypeOfName(name) ?? 'application/octet-stream',
+      'content-type': knownContentType(state, name) ?? 'application/octet-stream',
       [StreamHeader.nextOffset]: names.nameOf(state.size),
       ...closedHeader(state),
       ...expiryHeaders(state),
@@ -171,17 +172,18 @@ function withHint(error: unknown, contentType: string | undefined): unknown {
   return error;
 }
 
-/** A file that was not made as a stream has the type that its name says. */
-function assertTypeOfName(
+/** A file that was not made as a stream has the type that an append has given it, or else that its name says. */
+function assertTypeOfFile(
   path: ResourcePath,
   { type, state }: Resource,
   contentType: string | undefined,
   body: Buffer,
 ): void {
-  const expected = contentTypeOfName(path.segments.at(-1) ?? '');
+  const expected = knownContentType(state, path.segments.at(-1) ?? '');
   if (type !== undefined || expected === undefined || body.length === 0 || state.closed === true) return;
   if (!isSameType(expected, contentType)) {
-    throw new ContentTypeMismatchError(`by its name the file is of the type ${expected}`);
+    const why = state.fileType === undefined ? 'by its name ' : '';
+    throw new ContentTypeMismatchError(`${why}the file is of the type ${expected}`);
   }
 }
 

@@ -49,7 +49,7 @@ export async function sendFile(
     const { state } = view;
     const { size } = state;
     const form = jsonFormOf(request, state);
-    const contentType = form?.contentType ?? state.contentType ?? contentTypeOf(name, file, size);
+    const contentType = form?.contentType ?? contentTypeOf(state, name, file, size);
     const etag = tagOf(file, state, form?.isArray === true);
     const lastModified = lastModifiedOf(file, state);
     reply.headers({

@@ -6,7 +6,7 @@ import { ResourcePath } from '../../wire/resource-path.ts';
 import { type PagePaths, withoutKey } from '../access/page-paths.ts';
 import { resourceOf } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
-import { contentTypeOfName } from '../response/content-type.ts';
+import { knownContentType } from '../response/content-type.ts';
 import { addVary } from '../response/headers.ts';
 import { DirectoryResponder, wantsJson } from './directory-response.ts';
 import { sendFile } from './file-response.ts';
@@ -97,7 +97,7 @@ export class ResourceResponder {
       throw error;
     });
     const name = path.segments.at(-1) ?? '';
-    const type = view.state.contentType ?? contentTypeOfName(name) ?? '';
+    const type = knownContentType(view.state, name) ?? '';
     if (this.#pages.isToMove(request, type)) {
       await file.close();
       // The directory's, where it is an index page.

@@ -79,8 +79,8 @@ export class HttpFollowResponder {
       reader = await this.#follow(connection, path, wanted, waitMs);
       const { feed, position } = reader;
       const { state } = await this.#core.resources.viewOrBytes(feed.file);
-      const contentType =
-        state.contentType ?? contentTypeOf(path.segments.at(-1) ?? '', feed.file, feed.committed);
+      const name = path.segments.at(-1) ?? '';
+      const contentType = contentTypeOf(state, name, feed.file, feed.committed);
       reply.headers({
         'content-type': contentType,
         'cache-control': 'no-store, no-transform',

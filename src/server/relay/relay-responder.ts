@@ -192,7 +192,7 @@ export class RelayResponder {
       } else if (found.way === 'forgotten') {
         this.#kept.assertMeant(request, await this.#relay.keptAt(path));
         await this.#relay.invalidate(path);
-        await reply.code(204).send();
+        await reply.code(204).header('x-content-type-options', 'nosniff').send();
       } else {
         const { authorization } = found;
         if (isHandshake(request) && authorization === undefined) {
@@ -368,7 +368,9 @@ export class RelayResponder {
     const { body, reader } = await joinPart(this.#core, path, served, wanted, signal);
     const { feed, outcome } = reader;
     const nowMs = Date.now();
-    const type = feed.type ?? contentTypeOf(path.segments.at(-1) ?? '', feed.file, feed.committed);
+    const name = path.segments.at(-1) ?? '';
+    const remembered = { contentType: feed.type, fileType: feed.fileType };
+    const type = contentTypeOf(remembered, name, feed.file, feed.committed);
     if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size as number));
     reply.headers({
       ...userContentHeaders(type),

@@ -1,20 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import accepts from 'accepts';
 import type { FastifyRequest } from 'fastify';
+import { isMediaType } from '../../wire/content-type.ts';
 import { StreamHeader } from '../../wire/durable-streams.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
 import { isStatus, STATUS_HEADER } from '../../wire/protocol.ts';
 
-const TOKEN = "[-!#$%&'*+.^_`|~\\dA-Za-z]+";
-const MEDIA_TYPE = new RegExp(`^${TOKEN}/${TOKEN}[\\t ]*(?:;|$)`);
-
 /** Stands for a malformed type. */
 const ANY_TYPE = 'application/octet-stream';
-
-/** Whether a `Content-Type` is one (RFC 9110, section 8.3.1), whatever its parameters are. */
-export function isMediaType(text: string): boolean {
-  return MEDIA_TYPE.test(text);
-}
 
 /** The `Content-Type` of a request as it was sent; undefined when there is none, or nothing in it. */
 export function sentTypeOf({ raw }: FastifyRequest): string | undefined {

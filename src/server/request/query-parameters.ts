@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { AppendRequest, FollowRequest } from '../../core/request.ts';
+import { isContentType, MAX_TYPE_LENGTH } from '../../wire/content-type.ts';
 import { StreamQuery } from '../../wire/durable-streams.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
 import { MAX_HOLD_SECONDS, MAX_WAIT_SECONDS, QueryName } from '../../wire/protocol.ts';
@@ -19,6 +20,7 @@ const OPERATIONS_OF: Readonly<Record<string, readonly Operation[]>> = {
   [QueryName.session]: ['append'],
   [QueryName.attempt]: ['append'],
   [QueryName.expect]: ['append'],
+  [QueryName.contentType]: ['append'],
   [StreamQuery.offset]: ['read'],
   [StreamQuery.live]: ['read'],
   [StreamQuery.cursor]: ['read'],
@@ -97,8 +99,15 @@ export function appendRequestOf(request: FastifyRequest): AppendRequest {
   if (session !== undefined && !SESSION.test(session)) {
     throw new InvalidRequestError('the query parameter session must be 16 to 128 letters, digits, - or _');
   }
+  const fileType = parameterOf(request, QueryName.contentType);
+  if (fileType !== undefined && !isContentType(fileType)) {
+    throw new InvalidRequestError(
+      `the query parameter ${QueryName.contentType} must be a content type of ${MAX_TYPE_LENGTH} characters at most`,
+    );
+  }
   return {
     session,
+    fileType,
     attempt: integerOf(request, QueryName.attempt, 0),
     expect: integerOf(request, QueryName.expect, 0),
     generation: integerOf(request, QueryName.generation, 0),
@@ -106,13 +115,21 @@ export function appendRequestOf(request: FastifyRequest): AppendRequest {
   };
 }
 
+const NOT_WITH_FORMS: readonly string[] = [
+  QueryName.session,
+  QueryName.attempt,
+  QueryName.expect,
+  QueryName.generation,
+  QueryName.contentType,
+];
+
 /**
  * Refuses what only makes sense for an append to one file.
  *
  * @throws {InvalidRequestError} when the query asks for anything of an appender
  */
 export function assertNoAppendRequest(request: FastifyRequest): void {
-  for (const name of [QueryName.session, QueryName.attempt, QueryName.expect, QueryName.generation]) {
+  for (const name of NOT_WITH_FORMS) {
     if (parameterOf(request, name) === undefined) continue;
     throw new InvalidRequestError(`the query parameter ${name} does not go together with a form`);
   }

@@ -7,11 +7,11 @@ import type { Lease } from '../../core/sessions/lease.ts';
 import type { LeaseHolder } from '../../core/sessions/session.ts';
 import { FramingError, type HttpfstreamError } from '../../wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
-import { CloseCode, type ControlMessage, type EndReason } from '../../wire/protocol.ts';
+import { CloseCode, type ControlMessage, type EndReason, typeOfMessage } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
 import { allowIdle, ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';
-import type { AppendEnd, Dialect } from './dialects.ts';
+import { type AppendEnd, type Dialect, toldType } from './dialects.ts';
 import { Liveness } from './liveness.ts';
 
 /** While bytes keep coming they are acknowledged each time so many of them are safe, … */
@@ -111,6 +111,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
       generation: lease.file.stat.generation,
       position: lease.received,
       live: true,
+      ...toldType(lease.feed.type ?? lease.feed.fileType ?? null),
     });
     this.#acknowledge();
     if (this.#loss !== undefined) this.#sendLoss(...this.#loss);
@@ -126,11 +127,23 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   }
 
   get onText(): ((text: string) => void) | undefined {
-    return this.#dialect.appendsText ? undefined : refuseText;
+    return this.#dialect.appendsText ? undefined : (text) => this.#takeText(text);
   }
 
   onPayload(bytes: Buffer): void {
     if (this.#lease?.append(bytes) === false) this.#websocket?.pause();
+  }
+
+  /** @throws {FramingError} unless it says what the content type is */
+  #takeText(text: string): void {
+    const contentType = typeOfMessage(text);
+    if (contentType === undefined) {
+      throw new FramingError(
+        'an appender sends binary messages, and in text only what their content type is',
+        CloseCode.unsupportedData,
+      );
+    }
+    this.#lease?.giveType(contentType);
   }
 
   onDrain(): void {
@@ -255,8 +268,4 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
       'append closed',
     );
   }
-}
-
-function refuseText(): never {
-  throw new FramingError('an appender sends binary messages only', CloseCode.unsupportedData);
 }

@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { cutCharacterBytes } from '../../core/readers/characters.ts';
 import type { Encoder } from '../../core/readers/chunk.ts';
 import { anywhere, betweenCharacters, type Cutting } from '../../core/readers/cutting.ts';
+import { MAX_TYPE_LENGTH } from '../../wire/content-type.ts';
 import { messageEncoder, messageHeader } from '../../wire/message-encoder.ts';
 import { Opcode } from '../../wire/opcode.ts';
 import {
@@ -74,6 +75,12 @@ export const v2Dialect: Dialect = {
   statusOfClose: statusOfCloseReason,
   endOfConnection: () => 'lost',
 };
+
+/** What a client is told of a content type; nothing of one that is too long for a message. */
+export function toldType<T extends string | null | undefined>(contentType: T): { contentType?: T } {
+  const isTold = contentType !== undefined && (contentType?.length ?? 0) <= MAX_TYPE_LENGTH;
+  return isTold ? { contentType } : {};
+}
 
 const NOTHING = Buffer.alloc(0);
 

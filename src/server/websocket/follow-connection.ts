@@ -11,7 +11,7 @@ import { CloseCode, type ControlMessage, type EndReason } from '../../wire/proto
 import { type ActiveConnection, type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.ts';
 import { ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';
 import { SocketSink } from '../response/socket-sink.ts';
-import type { Dialect } from './dialects.ts';
+import { type Dialect, toldType } from './dialects.ts';
 import { Liveness } from './liveness.ts';
 
 /** What people read in the close frame, where the reason is not the whole story. */
@@ -24,9 +24,6 @@ const CLOSE_TEXTS: Readonly<Partial<Record<EndReason, string>>> = {
 
 /** Longest message that a follower, which has nothing to say, may send. */
 const MAX_MESSAGE_BYTES = 1024;
-
-/** Longest content type that is told: a message has its bounds. */
-const MAX_TYPE_LENGTH = 1024;
 
 /** One follower's connection, from before its upgrade to its end. */
 export class FollowConnection implements ActiveConnection, Sink, SocketOwner, TapHandler {
@@ -126,6 +123,10 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
     this.#send({ type: isWaiting ? 'waiting' : 'live' });
   }
 
+  typed(contentType: string): void {
+    this.#send({ type: 'type', contentType });
+  }
+
   end(outcome: Outcome): void {
     const { reason } = outcome;
     this.#send({ type: 'end', position: this.#reader?.position ?? 0, ...outcome });
@@ -177,7 +178,7 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
 
   #open(reader: Reader): void {
     const { feed, position, outcome } = reader;
-    const { type: contentType = '', isPart } = feed;
+    const { type, fileType, isPart } = feed;
     const size = feed.size ?? (outcome && feed.committed);
     const { generation } = feed.file;
     this.#send({
@@ -187,7 +188,8 @@ export class FollowConnection implements ActiveConnection, Sink, SocketOwner, Ta
       live: outcome === undefined,
       ...(size !== undefined && { size }),
       ...(isPart && { part: true }),
-      ...(contentType !== '' && contentType.length <= MAX_TYPE_LENGTH && { contentType }),
+      ...toldType(type ?? fileType),
+      ...(type !== undefined && { stream: true }),
     });
     if (outcome === undefined && feed.isWaiting) this.#send({ type: 'waiting' });
     reader.drained();

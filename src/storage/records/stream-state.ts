@@ -38,8 +38,10 @@ export interface StreamState {
   copyOf?: number;
   /** Of a copy: whether something was appended here that is not there. */
   diverged?: true;
-  /** As it was given. Missing for a file that was not made as a stream: its name says it. */
+  /** As it was given. Missing for a file that was not made as a stream. */
   contentType?: string;
+  /** Of a file that was not made as a stream: the content type that an append has given. Missing: its name says it. */
+  fileType?: string | undefined;
   /** Whether nothing will be appended any more. */
   closed?: true | undefined;
   /** The producer that closed it, and with which request. */

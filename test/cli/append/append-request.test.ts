@@ -178,6 +178,43 @@ test('a file to be sent that cannot be read is told before anything is asked or 
   expect(await readdir(server.root)).not.toContain('a');
 });
 
+describe('the type of the file', () => {
+  const typeOf = async (url: string) => (await fetch(url)).headers.get('content-type');
+
+  test.each([[[]], [['-d', 'question']], [['--once', '-d', 'question']]])(
+    'is that of the answer (%j), or what --content-type says',
+    async (options) => {
+      const server = await startServer();
+      const model = await startModel((response) =>
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: hello\n\n'),
+      );
+      const request = [...options, '--from-url', model.url];
+      expect(await append(...request, server.url('/a.json'))).toMatchObject({ exit: 0, stderr: '' });
+      expect(await typeOf(server.url('/a.json'))).toBe('text/event-stream');
+      await append('--content-type', 'text/x-own', ...request, server.url('/b'));
+      expect(await typeOf(server.url('/b'))).toBe('text/x-own');
+    },
+  );
+
+  test('is what --content-type says of standard input, a file, and what a command writes', async () => {
+    const server = await startServer();
+    const file = path.join(await temporaryDirectory(), 'file');
+    await writeFile(file, 'from a file');
+    for (const source of [[], ['--from-file', file], ['--', 'echo', 'hello']]) {
+      const url = server.url(`/${source.length}.html`);
+      const [options, command] = source[0] === '--' ? [[], source] : [source, []];
+      const run = await append('--content-type=text/csv', ...options, url, ...command);
+      expect(run).toMatchObject({ exit: 0, stderr: '' });
+      expect(await typeOf(url)).toBe('text/csv');
+    }
+  });
+
+  test('must be one', async () => {
+    const { exit, stderr } = await append('--content-type', 'csv', 'http://127.0.0.1:1/a');
+    expect([exit, stderr]).toEqual([2, expect.stringContaining('csv is not a content type')]);
+  });
+});
+
 describe('--once', () => {
   const once = (model: { url: string }, url: string, ...more: string[]) => [
     '--once',

@@ -32,6 +32,7 @@ async function startTransfer(server: FakeServer, lastWaitMs: number) {
   const transfer = new Transfer(source, server.url, {
     headers: {},
     expect: undefined,
+    contentType: () => undefined,
     stallTimeoutMs: NEVER_MS,
     tee: undefined,
     progress: undefined,

@@ -205,19 +205,45 @@ describe('a Response', () => {
     expect(await followed(server.url('/c'))).toEqual(['', undefined]);
   });
 
-  test('has no say in the type of the file, which its name and its first bytes have, or a stream that is there', async () => {
+  const typeOf = async (url: string) => (await globalThis.fetch(url)).headers.get('content-type');
+
+  test.each([
+    ['at once', (response: Response) => response],
+    ['by a function', (response: Response) => async () => response],
+  ])('that is given %s gives the file its type, but not a stream that is there', async (_how, sourceOf) => {
     const server = await startServer();
-    const answer = () => new Response('{}', { headers: { 'content-type': 'application/x-words' } });
     await globalThis.fetch(server.url('/made'), {
       method: 'PUT',
       headers: { 'content-type': 'text/x-made' },
     });
     const types: (string | null)[] = [];
     for (const name of ['/a', '/a.json', '/made']) {
-      await append(server.url(name), answer(), { expect: 0 });
-      types.push((await globalThis.fetch(server.url(name))).headers.get('content-type'));
+      const answer = new Response('{}', { headers: { 'content-type': 'application/x-words; a="b"' } });
+      await append(server.url(name), sourceOf(answer), { expect: 0 });
+      types.push(await typeOf(server.url(name)));
     }
-    expect(types).toEqual(['text/plain; charset=utf-8', 'application/json; charset=utf-8', 'text/x-made']);
+    expect(types).toEqual(['application/x-words; a="b"', 'application/x-words; a="b"', 'text/x-made']);
+  });
+
+  test('with nothing in it gives its type, too', async () => {
+    const server = await startServer();
+    const answer = () => new Response(null, { headers: { 'content-type': 'text/csv' } });
+    await append(server.url('/a'), answer);
+    expect(await typeOf(server.url('/a'))).toBe('text/csv');
+  });
+
+  test('whose type cannot be kept is appended without it', async () => {
+    const server = await startServer();
+    for (const type of ['html', 'text/html, text/plain', `text/html; x=${'x'.repeat(1024)}`]) {
+      await append(server.url('/a'), new Response('hello', { headers: { 'content-type': type } }));
+    }
+    expect(await typeOf(server.url('/a'))).toBe('text/plain; charset=utf-8');
+  });
+
+  test('is of another type when the caller says so', async () => {
+    const server = await startServer();
+    await append(server.url('/a'), new Response('a,b'), { contentType: 'text/csv' });
+    expect(await typeOf(server.url('/a'))).toBe('text/csv');
   });
 
   test('that has another length than it says is not whole', async () => {

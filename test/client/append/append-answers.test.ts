@@ -14,7 +14,7 @@ import {
   StreamInterruptedError,
   StreamTruncatedError,
 } from '../../../src/client/index.ts';
-import { SUBPROTOCOL } from '../../../src/wire/protocol.ts';
+import { type OpenMessage, SUBPROTOCOL } from '../../../src/wire/protocol.ts';
 import { closePayload, frame, Op } from '../../support/original/frames.ts';
 import { waitFor, waitWhile } from '../../support/wait-for.ts';
 import { type FakeConnection, FakeServer } from '../../support/websocket/fake-server.ts';
@@ -56,6 +56,89 @@ function acknowledgeAll(connection: FakeConnection, start = 0): void {
     connection.tell({ type: 'ack', position: start + connection.byteCount });
   });
 }
+
+describe('an append tells the server of its content type', () => {
+  const CSV = { type: 'type', contentType: 'text/csv' };
+
+  /** Appends `a,b` of a type that is known before it connects or only then, and resolves with what was told. */
+  async function tell(opened: Partial<OpenMessage>, isKnown: boolean, bytes = 'a,b') {
+    const texts: string[] = [];
+    const order: string[] = [];
+    const server = await FakeServer.start((connection) => {
+      connection.websocket.on('message', (message, isBinary) => {
+        order.push(isBinary ? 'bytes' : 'text');
+        if (!isBinary) texts.push(message.toString());
+      });
+      connection.tell({ type: 'open', generation: 7, position: 0, live: true, ...opened });
+      acknowledgeAll(connection, opened.position);
+    });
+    let contentType = isKnown ? 'text/csv' : undefined;
+    const writable = startAppend(server, { contentType: () => contentType });
+    await once(writable, 'open');
+    contentType = 'text/csv';
+    writable.end(bytes);
+    await finished(writable);
+    return {
+      query: server.queries[0]?.get('content-type'),
+      texts: texts.map((text) => JSON.parse(text)),
+      order,
+    };
+  }
+
+  test('in the handshake, when it is known then', async () => {
+    const { query, order } = await tell({ contentType: 'text/csv' }, true);
+    expect([query, order]).toEqual(['text/csv', ['bytes']]);
+  });
+
+  test.each([
+    ['before the first byte', 'a,b', ['text', 'bytes']],
+    ['before the end, when there is none', '', ['text']],
+  ])('in a message %s, when it is known later, and the server takes it', async (_when, bytes, order) => {
+    const told = await tell({ contentType: null }, false, bytes);
+    expect(told).toEqual({ query: null, texts: [CSV], order });
+  });
+
+  test.each<[string, Partial<OpenMessage>]>([
+    ['of version 0.3, which refuses text', {}],
+    ['that has another one', { contentType: 'text/html' }],
+    ['whose file has begun', { contentType: null, position: 9 }],
+  ])('in no message to a server %s', async (_what, opened) => {
+    expect((await tell(opened, false)).order).toEqual(['bytes']);
+  });
+
+  test('once more when the connection was cut before the server had it', async () => {
+    const server = await FakeServer.start((connection, number) => {
+      if (number === 0) connection.websocket.on('message', () => connection.cut());
+      else acknowledgeAll(connection);
+      connection.tell({
+        type: 'open',
+        generation: 7,
+        position: 0,
+        live: true,
+        contentType: number === 0 ? null : 'text/csv',
+      });
+    });
+    let contentType: string | undefined;
+    const writable = startAppend(server, { contentType: () => contentType });
+    await once(writable, 'open');
+    contentType = 'text/csv';
+    writable.end('a,b');
+    await finished(writable);
+    expect(server.queries.map((query) => query.get('content-type'))).toEqual([null, 'text/csv']);
+    expect(server.connection(1).textMessages).toBe(0);
+  });
+
+  test.each([['html'], [''], ['text/html\r\nx: y']])(
+    'but not when it is %j, which is none',
+    async (contentType) => {
+      const server = await FakeServer.start((connection) => open(connection));
+      expect(() => openAppend(server.url, { contentType })).toThrow(TypeError);
+      const writable = startAppend(server, { contentType: () => contentType });
+      expect(await failureOf(writable)).toBeInstanceOf(TypeError);
+      expect(server.connections).toHaveLength(0);
+    },
+  );
+});
 
 describe('an append asks the server', () => {
   test('with one session token for all of its connections, long and random', async () => {

@@ -24,6 +24,7 @@ const inherited = (expiry: Inherited['expiry'] = {}): Inherited => ({
   source: {} as Resource,
   origin,
   type: 'text/plain',
+  fileType: undefined,
   expiry,
 });
 const fork = { source: ResourcePath.parse('/source'), offset: 'o', subOffset: 2 };
@@ -52,16 +53,35 @@ describe('a new stream', () => {
     const own = initialState(request({ fork, contentType: 'text/csv', expiresAt: 'then' }), 3, ttl);
     expect(own).toEqual({ version: 1, size: 3, contentType: 'text/csv', expiresAt: 'then', origin });
   });
+
+  it('that is a fork of a file has the type that an append has given that, and is no stream by it', () => {
+    const file = { ...inherited(), type: undefined, fileType: 'text/html' };
+    expect(initialState(request({ fork }), 3, file)).toEqual({
+      version: 1,
+      size: 3,
+      fileType: 'text/html',
+      origin,
+    });
+    const stream = { version: 1, size: 3, contentType: 'text/csv', origin };
+    expect(initialState(request({ fork, contentType: 'text/csv' }), 3, file)).toEqual(stream);
+  });
 });
 
 describe('a request for a stream that is there', () => {
   const there: StreamState = { version: 4, size: 9, contentType: 'text/plain', ttlSeconds: 60 };
 
   it('matches when it would make the same one, whatever has been appended', () => {
-    assertMatches(there, 'text/plain', request({ contentType: 'Text/Plain', ttlSeconds: 60 }));
-    assertMatches(there, 'text/plain', request({ ttlSeconds: 60 }));
-    assertMatches({ ...there, closed: true }, 'text/plain', request({ ttlSeconds: 60, isClosed: true }));
-    assertMatches({ ...there, origin }, 'text/plain', request({ fork }));
+    assertMatches(there, request({ contentType: 'Text/Plain', ttlSeconds: 60 }));
+    assertMatches(there, request({ ttlSeconds: 60 }));
+    assertMatches({ ...there, closed: true }, request({ ttlSeconds: 60, isClosed: true }));
+    assertMatches({ ...there, origin }, request({ fork }));
+  });
+
+  it('matches what an append has given the type that it asks for, and conflicts with any other', () => {
+    const file: StreamState = { version: 0, size: 9, fileType: 'text/html' };
+    assertMatches(file, request({ contentType: 'text/html' }));
+    assertMatches(file, request());
+    expect(() => assertMatches(file, request({ contentType: 'text/plain' }))).toThrow(StreamConflictError);
   });
 
   it.each<[string, Partial<StreamState>, Partial<CreateRequest>]>([
@@ -80,6 +100,6 @@ describe('a request for a stream that is there', () => {
     ['a fork with an end of its own', { origin }, { fork, ttlSeconds: 59 }],
   ])('conflicts when it asks for %s', (_what, more, asked) => {
     const state = { ...there, ...more };
-    expect(() => assertMatches(state, 'text/plain', request(asked))).toThrow(StreamConflictError);
+    expect(() => assertMatches(state, request(asked))).toThrow(StreamConflictError);
   });
 });

@@ -15,7 +15,7 @@ import { recordsIn, recoverAfterKill, removalsIn, tombstonesIn } from '../../sup
 import { makeFork, makeStream, storeFile, textOf } from '../../support/core/streams.ts';
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 async function start(directory: string, durability: 'os' | 'disk' = 'os') {
@@ -48,7 +48,7 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
   );
 
   test('is free when another program has deleted the last fork', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory);
     await makeStream(core, 'source');
     await makeFork(core, 'source', 'fork');
@@ -59,7 +59,7 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
   });
 
   test('is free when another program has deleted the last fork of a fork, whichever name is asked for first', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory);
     await makeStream(core, 'source');
     await makeFork(core, 'source', 'fork');
@@ -70,7 +70,7 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
   });
 
   test('costs a bounded number of looks for lost forks, however many files there are', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory);
     await makeStream(core, 'source');
     for (const room of ['a', 'b']) {
@@ -87,7 +87,7 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
   });
 
   test('is taken while the fork lives, below whatever name, over restarts', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory);
     await makeStream(core, 'source');
     await makeFork(core, 'source', 'fork');
@@ -101,7 +101,7 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
   });
 
   test('is kept when the stream is deleted while an append is under way', async () => {
-    const core = await start(await temporaryDirectory(), 'disk');
+    const core = await start(await diskDirectory(), 'disk');
     await makeStream(core, 'source');
     await makeFork(core, 'source', 'fork');
     const owner = new RecordingOwner();
@@ -120,7 +120,7 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
   });
 
   test('is kept for a fork that is just being made', async () => {
-    const core = await start(await temporaryDirectory());
+    const core = await start(await diskDirectory());
     await makeStream(core, 'source');
     const { publish } = Root.prototype;
     const publishing = vi.spyOn(Root.prototype, 'publish');
@@ -154,7 +154,7 @@ describe('what has its name is made', () => {
   ];
 
   test.each(makings)('even if the server closes: %s', async (_kind, make) => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory, 'disk');
     await makeStream(core, 'source', 'text');
     let closed: Promise<void> | undefined;
@@ -167,7 +167,7 @@ describe('what has its name is made', () => {
   });
 
   test.each(makings)('even if no file can be opened any more: %s', async (_kind, make) => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory);
     await makeStream(core, 'source', 'text');
     const opening = vi.spyOn(Root.prototype, 'openRead');
@@ -180,7 +180,7 @@ describe('what has its name is made', () => {
 });
 
 test('what has lost its name is deleted, even if the server closes', async () => {
-  const directory = await temporaryDirectory();
+  const directory = await diskDirectory();
   const core = await start(directory, 'disk');
   await makeStream(core, 'source');
   await makeFork(core, 'source', 'fork');
@@ -204,7 +204,7 @@ describe('a file that another program renames to the name of a stream that is be
     ['deleted', {}, false],
     ['expired', { expiresAt: new Date(0).toISOString() }, true],
   ])('is not taken for it: %s', async (_how, more, isKept) => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory);
     await makeStream(core, 'stream', 'stream', more);
     const unlink = Root.prototype.remove;
@@ -233,7 +233,7 @@ describe('when the disk refuses on the way', () => {
     ['ENOSPC', 'HFS_STORAGE_FULL'],
     ['EIO', 'HFS_STORAGE_ERROR'],
   ])('%s of a sync is told as %s, and nothing is made', async (code, expected) => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory, 'disk');
     const syncing = vi.spyOn(AppendFile.prototype, 'sync');
     onTestFinished(() => syncing.mockRestore());
@@ -246,7 +246,7 @@ describe('when the disk refuses on the way', () => {
   });
 
   test('a stream whose name could not be synced is there, and that it may not stay is told', async () => {
-    const core = await start(await temporaryDirectory(), 'disk');
+    const core = await start(await diskDirectory(), 'disk');
     const failing = fail(Root.prototype, 'syncNames');
     await expect(makeStream(core, 'stream', 'text')).rejects.toMatchObject({
       code: 'HFS_OUTCOME_UNKNOWN',
@@ -256,7 +256,7 @@ describe('when the disk refuses on the way', () => {
   });
 
   test('a stream that is deleted leaves nothing in the way, even if that could not be synced, and nothing after a restart', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory, 'disk');
     await makeStream(core, 'source');
     await makeFork(core, 'source', 'fork');
@@ -274,7 +274,7 @@ describe('when the disk refuses on the way', () => {
   });
 
   test('a stream that is deleted is deleted, whatever of what was remembered of it stays', async () => {
-    const core = await start(await temporaryDirectory());
+    const core = await start(await diskDirectory());
     await makeStream(core, 'source');
     await makeFork(core, 'source', 'fork');
     await remove(core, 'source');
@@ -289,7 +289,7 @@ describe('when the disk refuses on the way', () => {
   });
 
   test('a stream that cannot be made leaves no file, and its own error', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory);
     fail(Records.prototype, 'write').mockRejectedValue(storageFailure(systemError('ENOSPC')));
     await expect(makeStream(core, 'stream')).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });

@@ -80,3 +80,12 @@ test('a copy is called whole when it is on the disk, not sooner', async () => {
   expect(outcomes).toEqual([undefined]);
   expect(await fetching.copy.look()).toMatchObject({ outcome: { reason: 'finished' }, size: 7 });
 });
+
+test('what ends before all has come that was there at the beginning has not finished', async () => {
+  const { fetching, lease } = await start(undefined);
+  fetching.found(10, true);
+  fetching.take(Buffer.from('some'));
+  await expect(fetching.end({ reason: 'finished' })).rejects.toMatchObject({ code: 'HFS_UPSTREAM' });
+  await lease.end('shutdown');
+  expect(await fetching.copy.look()).toMatchObject({ outcome: undefined, size: 4 });
+});

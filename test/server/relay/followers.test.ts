@@ -48,6 +48,49 @@ describe('what is at the origin', () => {
     });
   });
 
+  test('has the type that an append has given it, behind several relays, and is no stream there', async () => {
+    const { origin, relay } = await pair();
+    const last = await startRelay(relay.url(''));
+    const text = '{\n  "a": 1\n}';
+    const answer = new Response(text, { headers: { 'content-type': 'application/json' } });
+    await append(origin.url('/f'), answer);
+    expect((await fetch(last.url('/f'), { method: 'HEAD' })).headers.get('content-type')).toBe(
+      'application/json',
+    );
+    const stream = follow(last.url('/f'));
+    const [opening] = await once(stream, 'open');
+    expect(opening).toMatchObject({ contentType: 'application/json' });
+    expect(opening).not.toHaveProperty('stream');
+    expect(await textOf(stream)).toBe(text);
+    for (const query of ['', '?verb=FOLLOW', '?offset=-1']) {
+      const copy = await fetch(last.url(`/f${query}`));
+      expect([copy.headers.get('content-type'), await copy.text()]).toEqual(['application/json', text]);
+    }
+    await relay.app.close();
+    await origin.app.close();
+    expect((await fetch(last.url('/f'))).headers.get('content-type')).toBe('application/json');
+  });
+
+  test('has the type that an appender here gives it only when it has an answer', async () => {
+    const { origin, relay } = await pair();
+    let answer: (response: Response) => void = () => undefined;
+    const asked = new Promise<Response>((resolve) => {
+      answer = resolve;
+    });
+    const appended = append(relay.url('/f'), () => asked, { expect: 0 });
+    await waitForSize(path.join(origin.root, 'f'), 0);
+    const reader = follow(relay.url('/f'));
+    const [opening] = await once(reader, 'open');
+    expect(opening).not.toHaveProperty('contentType');
+    const told = once(reader, 'type');
+    answer(new Response('data: a\n\n', { headers: { 'content-type': 'text/event-stream' } }));
+    expect(await told).toEqual(['text/event-stream']);
+    await appended;
+    expect(await textOf(reader)).toBe('data: a\n\n');
+    await origin.app.close();
+    expect((await fetch(relay.url('/f'))).headers.get('content-type')).toBe('text/event-stream');
+  });
+
   test('comes live, over one connection, however many follow in whatever way', async () => {
     const { origin, relay } = await pair();
     const appender = openAppend(origin.url('/live.log'));

@@ -26,6 +26,7 @@ async function pair() {
     const line = `${request.method} ${request.url}`;
     seen.push({ line, body: Buffer.concat(chunks).toString(), trailers: request.trailers });
     if (request.headers['x-verb'] === 'FOLLOW') response.setHeader('stream-generation', 1);
+    response.setHeader('x-content-type-options', 'nosniff');
     response.end();
   });
   const relay = await startRelay(url);
@@ -107,6 +108,13 @@ describe('an answer that is passed on', () => {
     expect(await get(relay.url('/x?q'))).toMatchObject({ status: 502, code: 'HFS_UPSTREAM' });
   });
 
+  test('has no length when it has no body, whatever it says', async () => {
+    const relay = await startRelay(await serveBytes(headOf('204 No', { 'Content-Length': 5 }), 'close'));
+    const answer = await new Promise<IncomingMessage>((resolve) => http.get(relay.url('/x?q'), resolve));
+    await answer.resume().toArray();
+    expect([answer.statusCode, answer.headers['content-length']]).toEqual([204, undefined]);
+  });
+
   test('has its trailers', async () => {
     const coded = '3\r\nabc\r\n0\r\nx-t: 1\r\n\r\n';
     const relay = await startRelay(
@@ -152,7 +160,10 @@ test('an answer is broken when nothing comes of it, but not while its reader tak
   const begun = (path: string) =>
     new Promise<IncomingMessage>((resolve) => http.get(tunnel.url(path), { agent: false }, resolve));
   const [slow, ...silent] = await Promise.all([begun('/long'), begun('/events'), begun('/followed')]);
-  for (let i = 0; i < 3; i++) await expect(get(tunnel.url('/stalls'))).rejects.toThrow(/aborted|ECONNRESET/);
+  const stalled = Array.from({ length: 3 }, () =>
+    expect(get(tunnel.url('/stalls'))).rejects.toThrow(/aborted|ECONNRESET/),
+  );
+  await Promise.all(stalled);
   for (const answer of silent) {
     expect(answer.destroyed).toBe(false);
     answer.destroy();

@@ -40,6 +40,7 @@ describe('an appender', () => {
       generation: expect.any(Number),
       position: 4,
       live: true,
+      contentType: null,
     });
     await appender.send('new');
     await appender.finish();
