@@ -1,7 +1,16 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import {
+  documentedConfiguration,
+  PROXIES,
+  type ProxyKind,
+  proxiesHere,
+  startProxy,
+} from './support/docs/proxies.ts';
 import { HeldSocket } from './support/server/held-socket.ts';
-import { quickDirectory } from './support/server/reserves.ts';
 import { RestartLoad } from './support/server/restart-load.ts';
+import { temporaryDirectory } from './support/server/server.ts';
 import { ServerProcess } from './support/server/server-process.ts';
 
 /** `npm run soak` runs the long form, `npm test` the short one. */
@@ -10,6 +19,11 @@ const { silenceMs, ...load } = process.env.HTTPFSTREAM_SOAK
   : { appenders: 10, followersOfEach: 3, intervalMs: 50, silenceMs: Number.POSITIVE_INFINITY };
 
 const RESTARTS = 3;
+
+const HAPROXY = PROXIES.filter(({ name }) => name === 'haproxy');
+
+/** What docs/deploy.md adds for a server that is replaced: what cannot be connected is tried again. */
+const RETRIES = 'defaults\n    retries 30\n    retry-on conn-failure\n';
 
 /** Starts the next server, which waits for the root, and only then ends the one before. */
 async function replace(
@@ -30,7 +44,7 @@ async function replace(
 }
 
 test(`${RESTARTS} restarts at a socket that stays open: no client notices, and no byte is lost`, async () => {
-  const root = await quickDirectory();
+  const root = await temporaryDirectory();
   const held = new HeldSocket();
   let server = await ServerProcess.start(root, ['-drain=1'], { held });
   expect(server.port).toBe(held.port);
@@ -49,3 +63,29 @@ test(`${RESTARTS} restarts at a socket that stays open: no client notices, and n
   expect(outcome.silenceMs).toBeLessThan(silenceMs);
   expect(await server.stop('SIGTERM')).toBe(0);
 });
+
+test.runIf(process.env.HTTPFSTREAM_SOAK && proxiesHere().includes(HAPROXY[0] as ProxyKind))(
+  'without such a socket a proxy that tries again hides it',
+  async () => {
+    const root = await temporaryDirectory();
+    let server = await ServerProcess.start(root);
+    const { port } = server;
+    const page = await readFile(path.join(import.meta.dirname, '../docs/proxies.md'), 'utf8');
+    const [kind] = HAPROXY as [ProxyKind];
+    const configuration = documentedConfiguration(page, kind).replace('defaults\n', RETRIES);
+    const proxy = await startProxy(kind, configuration, { backendPort: port });
+    const running = new RestartLoad({ url: (name) => `${proxy}${name}` }, load);
+    await running.start();
+    for (let i = 0; i < RESTARTS; i++) {
+      server = await replace(
+        server,
+        (log) => new ServerProcess(root, ['-drain=1', '-wait-root=60', `-http=127.0.0.1:${port}`], { log }),
+      );
+      await running.everybodyHears();
+    }
+    const outcome = await running.stop();
+    expect(outcome.errors).toEqual([]);
+    expect(outcome.exact).toBe(load.appenders * load.followersOfEach);
+    expect(await server.stop('SIGTERM')).toBe(0);
+  },
+);

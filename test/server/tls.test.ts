@@ -15,7 +15,8 @@ import { createStandaloneServer } from '../../src/server/standalone.ts';
 import { type Certificate, canMakeCertificates, makeCertificate } from '../support/http/certificate.ts';
 import { openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../support/http/raw.ts';
 import { bridgeToTls } from '../support/http/tls-bridge.ts';
-import { lendReserve, quickDirectory } from '../support/server/reserves.ts';
+import { lendReserve } from '../support/server/reserves.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { Peer } from '../support/websocket/peer.ts';
 
@@ -49,7 +50,7 @@ class Files {
 
 /** The standalone server with two certificates. Its logger keeps what it was told. */
 async function startSecure() {
-  const directory = await quickDirectory();
+  const directory = await temporaryDirectory();
   const root = path.join(directory, 'root');
   await lendReserve(root);
   const log: string[] = [];
@@ -193,7 +194,7 @@ describe.runIf(canMakeCertificates)('of several certificates', () => {
   });
 
   test('one that is none, or has another key, keeps the server from starting, and the files are named', async () => {
-    const directory = await quickDirectory();
+    const directory = await temporaryDirectory();
     const files = new Files(directory, 'a');
     const load = () => TlsCertificates.load([files], pino({ level: 'silent' }));
     await expect(load()).rejects.toThrow(files.cert);
