@@ -110,7 +110,6 @@ export class RestartLoad {
       for await (const chunk of stream) {
         hash.update(chunk as Buffer);
         const now = performance.now();
-        if (now - lastAt > 1500) console.log(Math.round(now), 'gap', Math.round(now - lastAt));
         silenceMs = Math.max(silenceMs, now - lastAt);
         // Until everybody is at work they wait for each other.
         if (this.#isStarted) lastAt = now;
