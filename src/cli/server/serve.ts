@@ -165,9 +165,11 @@ export async function serve(
   }
 
   const { addresses } = entrances;
-  const [{ port, ...first } = http] = addresses;
-  const host = localHost(isHeld ? first : http);
-  const url = `${schemeOf(app.server)}://${formatListenAddress({ host, port })}/`;
+  // Unix sockets have none.
+  const [first] = addresses;
+  const url =
+    first &&
+    `${schemeOf(app.server)}://${formatListenAddress({ ...first, host: localHost(isHeld ? first : http) })}/`;
   warnOfFewDescriptors(logger);
   if (meantFor !== undefined) {
     logger.warn(
@@ -176,12 +178,15 @@ export async function serve(
     );
   }
   const upstreams = namesOf(options.upstream);
-  app.log.info({ root, url, ...(upstreams.length > 0 && { upstreams }) }, 'ready');
+  app.log.info(
+    { root, ...(url !== undefined && { url }), ...(upstreams.length > 0 && { upstreams }) },
+    'ready',
+  );
   if (!addresses.every(isLoopback)) {
     app.log.warn('there are no rights: whoever reaches this address can read, append and delete');
   }
   // After what was logged.
-  if (io.stdout.isTTY) output.write(firstSteps(url));
+  if (io.stdout.isTTY && url !== undefined) output.write(firstSteps(url));
   const signal = await stopped;
   app.log.info(signal === undefined ? {} : { signal }, 'closing');
   // Who comes from now on waits at a socket that somebody else holds, or is refused by the system, and tries again.
