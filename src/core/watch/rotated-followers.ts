@@ -41,6 +41,8 @@ export class RotatedFollowers {
   /** Keeps a file that is followed, if that was asked for. */
   hold(path: ResourcePath, reader: Reader, request: FollowRequest): void {
     if (request.holdMs === undefined || request.holdMs === 0) return;
+    // What was there one after the other is known where it comes from.
+    if (reader.feed.file.isCopy) return;
     // While somebody appends, the feed sees what happens, and nobody knows how far it will go.
     const end = reader.endPosition;
     const held = this.#rotations.hold(path, reader.feed.file, request, end);
@@ -133,7 +135,7 @@ export class RotatedFollowers {
     const isDraining = isReplaced && successor === undefined && holdMs > 0;
     const outcome = async (committed: number): Promise<Outcome> =>
       isDraining
-        ? this.#sessions.history.outcome(file, committed)
+        ? { ...(await this.#sessions.history.outcome(file, committed)), moved: true }
         : { reason: 'deleted', ...factsOf(successor) };
     const start = (committed: number) => startAt(from, committed);
     return this.#feeds.follow(file, path, { size, start, isThere: false }, sink, outcome);

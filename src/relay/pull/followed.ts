@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { type FollowOpening, type FollowStream, follow } from '../../client/index.ts';
 import type { Lease } from '../../core/sessions/lease.ts';
 import {
@@ -32,13 +33,18 @@ export async function followFile(
   here: Copied | undefined,
   waitMs: number,
 ): Promise<Verdict> {
-  const { url, headers, signal, copy } = fetching;
-  const tail = here && (await copy.tail(here.size, OVERLAP_BYTES));
+  const { url, headers, signal, path, options, copy } = fetching;
+  const holdMs = options.held.holdMs(path);
+  fetching.isHeld = holdMs > 0;
+  // Else the server there knows how far that was, and would take who asks from before it for somebody else.
+  const isUnknown = holdMs === 0 || !options.held.track(path);
+  const tail = here && isUnknown ? await copy.tail(here.size, OVERLAP_BYTES) : undefined;
   const stream = follow(url, {
     headers,
     signal,
+    ...(holdMs > 0 && { hold: Math.ceil(holdMs / 1000) }),
     onReconnect: () => fetching.connected(false),
-    onReconnected: () => fetching.connected(true),
+    onReconnected: ({ size, live }) => fetching.reconnected(size, live === false),
     ...(here === undefined
       ? { wait: waitMs / 1000 }
       : { from: here.size - (tail?.length ?? 0), generation: here.generation }),
@@ -48,6 +54,32 @@ export async function followFile(
   } finally {
     stream.destroy();
   }
+}
+
+/**
+ * Has the server there keep the file that is being followed for those who come back: as long as it is live, and so
+ * long after that. Never rejects.
+ *
+ * @returns whether it does
+ */
+export async function holdFile(fetching: Fetching): Promise<boolean> {
+  const { url, headers, path, options, part } = fetching;
+  const stream = follow(url, {
+    headers,
+    from: part.committed,
+    hold: Math.ceil(options.held.holdMs(path) / 1000),
+    retry: false,
+    ...(part.generation !== undefined && { generation: part.generation }),
+  });
+  try {
+    await once(stream, 'open', { signal: AbortSignal.timeout(options.headTimeoutMs) });
+    fetching.isHeld = true;
+  } catch {
+    // It is gone by now, or cannot be reached.
+  } finally {
+    stream.destroy();
+  }
+  return fetching.isHeld;
 }
 
 class FollowedFile {
@@ -90,7 +122,8 @@ class FollowedFile {
     const isNews = here === undefined || live === true || size !== here.size;
     if (!isNews) {
       stream.resume();
-      if (isKnown(await ended, here)) return stored('fwd=stale; fwd-status=304');
+      const outcome = await ended;
+      if (isKnown(outcome, here) && outcome.moved !== true) return stored('fwd=stale; fwd-status=304');
     }
     const source = {
       resume: () => stream.resume(),

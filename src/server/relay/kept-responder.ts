@@ -126,7 +126,14 @@ export class KeptResponder {
     broken: () => void,
   ): Promise<void> {
     const wanted = range ?? (size === undefined ? undefined : { start: 0, end: size });
-    const { body } = await joinPart(this.#core, path, { generation, committed, overflow }, wanted, signal);
+    const { body } = await joinPart(
+      this.#core,
+      path,
+      { generation, committed, overflow },
+      wanted,
+      reply,
+      signal,
+    );
     if (range !== undefined) reply.code(206).header('content-range', contentRange(range, size as number));
     if (wanted !== undefined) reply.header('content-length', wanted.end - wanted.start);
     void sendStream(request, reply, body.once('error', broken));

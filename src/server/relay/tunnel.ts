@@ -15,6 +15,7 @@ import { ServerSockets } from '../node/server-sockets.ts';
 import { assertTransferCoding } from '../request/request-body.ts';
 import { isHandshake } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
+import { breakOff } from '../response/break-off.ts';
 import {
   assertConnection,
   FOR_THE_NEXT,
@@ -246,7 +247,8 @@ export class Tunnel {
     raw.flushHeaders();
     raw.once('close', () => response.destroy());
     response.once('close', () => {
-      if (!response.readableEnded) raw.destroy();
+      if (response.readableEnded) return;
+      if (!breakOff(raw, framing['content-length'] !== undefined)) raw.destroy();
     });
     response.once('end', () => {
       if (isChunked) raw.addTrailers(response.trailers as Record<string, string>);

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import { KeptCopies } from '../../../src/relay/copies/kept-copies.ts';
+import { HeldPaths } from '../../../src/relay/held-paths.ts';
 import { Fetching, type Source } from '../../../src/relay/pull/fetching.ts';
 import { Forwarder } from '../../../src/relay/upstream/forward.ts';
 import { Upstream } from '../../../src/relay/upstream/upstream.ts';
@@ -28,6 +29,7 @@ async function start(contentType: string | undefined) {
     {
       core,
       copies: new KeptCopies(core, Number.MAX_SAFE_INTEGER),
+      held: new HeldPaths(),
       log,
       forwarder: new Forwarder(),
       headTimeoutMs: 1000,
