@@ -44,6 +44,7 @@ export {
   StreamGoneError,
   StreamTruncatedError,
   UnknownHostError,
+  UnreadError,
   UnsupportedEncodingError,
   UnsupportedTransferError,
   UpgradeRequiredError,
