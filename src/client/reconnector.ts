@@ -1,4 +1,9 @@
-import { type HttpfstreamError, ProtocolError, UnexpectedStatusError } from '../wire/errors.ts';
+import {
+  ConnectionError,
+  type HttpfstreamError,
+  ProtocolError,
+  UnexpectedStatusError,
+} from '../wire/errors.ts';
 import {
   MAX_TIMER_MS,
   type ReconnectedEvent,
@@ -17,6 +22,9 @@ const GOOD_CONNECTION_MS = 10_000;
 
 /** A server that violates the protocol this often in a row, without progress in between, will do so again. */
 const MAX_VIOLATIONS = 3;
+
+/** For how long a stream that has not begun waits for the successor of a server that closes. */
+const SUCCESSOR_MS = 30_000;
 
 /** Delays between attempts: exponential, with jitter, so that clients that were cut together do not return together. */
 export class Backoff {
@@ -78,6 +86,8 @@ export class Reconnector {
   readonly #canRenew: boolean;
   /** Whether another token was asked for since the last progress. */
   #isRenewed = false;
+  /** When a stream that has not begun gives up; undefined while no server has said that it closes. */
+  #successorUntil: number | undefined;
 
   /**
    * @param onFailure called with what the caller's own functions or a new connection throw; no attempt follows
@@ -154,6 +164,23 @@ export class Reconnector {
     // The callback may have destroyed the stream.
     if (!this.#isCancelled) this.#timer = setTimeout(() => this.#guard(connect), delayMs);
     return true;
+  }
+
+  /**
+   * The same for a stream that has not begun. What is wrong from the start is reported at once, unless a server has said
+   * that it closes: then another one is there soon.
+   *
+   * @returns false when there will be no further attempt
+   */
+  scheduleFirst(error: HttpfstreamError, connect: () => void): boolean {
+    const now = performance.now();
+    const isOfServer = error instanceof UnexpectedStatusError && error.status >= 500;
+    if (isOfServer && error.problem.code === 'HFS_SERVER_CLOSING') {
+      this.#successorUntil ??= now + SUCCESSOR_MS;
+    }
+    const leftMs = (this.#successorUntil ?? now) - now;
+    if (leftMs <= 0 || !(isOfServer || error instanceof ConnectionError)) return false;
+    return this.schedule(error, connect, leftMs);
   }
 
   #guard(call: () => void): void {

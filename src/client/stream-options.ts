@@ -63,7 +63,8 @@ export interface StreamOptions {
   signal?: AbortSignal;
   /**
    * How the stream reconnects after its connection broke; false: not at all. The first
-   * connection is not retried: what is wrong from the start is reported at once.
+   * connection is not retried: what is wrong from the start is reported at once. But when the server says that it
+   * closes (503 `HFS_SERVER_CLOSING`), another one is waited for, for 30 s.
    */
   retry?: RetryOptions | false;
   /** Called before each attempt to reconnect. */

@@ -55,6 +55,8 @@ export interface CoreOptions {
 export interface OpenOptions extends CoreOptions {
   /** Mode of the files that are made for users; the process's umask is taken from it. */
   fileMode: number;
+  /** How long to wait for a root that another server uses, in milliseconds. Default: not at all. */
+  waitRootMs?: number;
 }
 
 /** How a root is recovered, see {@link Core.recover}. */
@@ -154,16 +156,21 @@ export class Core {
   }
 
   /**
-   * Opens a root to serve it; makes the directory if it is missing. {@link close} releases it.
+   * Opens a root to serve it; makes the directory if it is missing, and waits for another server to release it.
+   * {@link close} releases it.
    *
    * @throws {InvalidRootError} when it cannot be made, entered or written
-   * @throws {RootInUseError} when another server uses it
+   * @throws {RootInUseError} when another server uses it, still, after `waitRootMs`
    * @throws what {@link serve} throws
    */
   static async open(directory: string, options: OpenOptions): Promise<Core> {
-    const { report = () => {} } = options;
+    const { report = () => {}, waitRootMs = 0 } = options;
     const root = await Root.open(directory, options);
-    const lock = await RootLock.acquire(root.own('lock'), { root: directory, report });
+    const lock = await RootLock.acquire(root.own('lock'), {
+      root: directory,
+      report,
+      waitMs: waitRootMs,
+    });
     const core = new Core(root, options);
     core.#lock = lock;
     try {

@@ -53,7 +53,7 @@ interface Responder {
  * If it fails nothing is lost, and it can be tried again.
  *
  * @throws {InvalidRootError} at registration, when the root cannot be used
- * @throws {RootInUseError} at registration, when another server uses the root
+ * @throws {RootInUseError} at registration, when another server uses the root, still, after `waitRootMs`
  */
 export async function httpfstream(app: FastifyInstance, options: HttpfstreamOptions): Promise<void> {
   const { log, prefix } = app;

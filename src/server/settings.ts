@@ -76,6 +76,11 @@ export interface HttpfstreamOptions {
    */
   authorize?: Authorize;
   /**
+   * How long the registration waits for a root that another server uses, in milliseconds: one that closes, and that
+   * this one replaces. Default 0: not at all.
+   */
+  waitRootMs?: number;
+  /**
    * How long a closing server waits for its clients before it cuts them, in
    * milliseconds: once for appenders, once for followers. Default 2,000.
    */
@@ -121,6 +126,7 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     index: options.index ?? false,
     access: options.access,
     authorize: options.authorize,
+    waitRootMs: options.waitRootMs ?? 0,
     closeTimeoutMs: options.closeTimeoutMs ?? 2000,
   };
   if (settings.durability !== 'os' && settings.durability !== 'disk') {
@@ -136,13 +142,14 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
       'the option fileMode must be a mode from 0o600 to 0o777 that lets the owner read and write',
     );
   }
-  const { keepAliveMs, closeTimeoutMs, graceMs, longPollMs, bodyIdleTimeoutMs } = settings;
+  const { keepAliveMs, closeTimeoutMs, graceMs, longPollMs, bodyIdleTimeoutMs, waitRootMs } = settings;
   const { upstreamMaxBytes, upstreamKeepBytes } = settings;
   assertInteger('upstreamMaxBytes', upstreamMaxBytes, 0, Number.MAX_SAFE_INTEGER);
   assertInteger('upstreamKeepBytes', upstreamKeepBytes, 0, Number.MAX_SAFE_INTEGER);
   assertInteger('keepAliveMs', keepAliveMs, 1, MAX_TIMER_MS);
   assertInteger('closeTimeoutMs', closeTimeoutMs, 1, MAX_TIMER_MS);
   assertInteger('graceMs', graceMs, 0, MAX_TIMER_MS);
+  assertInteger('waitRootMs', waitRootMs, 0, MAX_TIMER_MS);
   assertInteger('longPollMs', longPollMs, 1, MAX_TIMER_MS);
   assertInteger('bodyIdleTimeoutMs', bodyIdleTimeoutMs, 1, MAX_TIMER_MS);
   return settings;

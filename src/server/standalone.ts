@@ -1,14 +1,16 @@
+import type { Server as TlsServer } from 'node:tls';
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyRequest,
   LogController,
 } from 'fastify';
-import { InvalidRequestError, MethodNotAllowedError } from '../wire/errors.ts';
+import { InvalidRequestError, MethodNotAllowedError, ServerClosingError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
 import { sendFailure } from './failure.ts';
 import { answerClientError, refuseInWords } from './node/bare-refusals.ts';
 import { ServerSockets } from './node/server-sockets.ts';
+import type { TlsCertificates } from './node/tls-certificates.ts';
 import { httpfstream } from './plugin.ts';
 import type { HttpfstreamOptions } from './settings.ts';
 
@@ -39,6 +41,8 @@ export interface StandaloneOptions extends HttpfstreamOptions {
    * networks as `10.0.0.0/8`, or `loopback`, `linklocal`, `uniquelocal`. Default none.
    */
   trustProxy?: readonly string[];
+  /** Certificates, for a server that speaks TLS. Default: it does not. */
+  certificates?: TlsCertificates;
 }
 
 /** In the place of the compilers of schemas, which would take a sixth of the start to load. */
@@ -50,8 +54,16 @@ function noSchemas(): never {
 export async function createStandaloneServer({
   logger,
   trustProxy = [],
+  certificates,
   ...options
 }: StandaloneOptions): Promise<FastifyInstance> {
+  const protocol = {
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
+    maxHeaderSize: MAX_HEAD_BYTES,
+    // Else Node itself refuses requests without one.
+    requireHostHeader: false,
+  };
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -61,14 +73,14 @@ export async function createStandaloneServer({
     frameworkErrors: (error, request, reply) => sendFailure(error, request, reply),
     // Recovery after a server that was killed takes the time that it takes.
     pluginTimeout: 0,
-    http: {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
-      maxHeaderSize: MAX_HEAD_BYTES,
-      // Else Node itself refuses requests without one.
-      requireHostHeader: false,
-    },
-  });
+    ...(certificates === undefined
+      ? { http: protocol }
+      : { https: { ...protocol, ...certificates.options, handshakeTimeout: HEADERS_TIMEOUT_MS } }),
+  }) as FastifyInstance;
+  if (certificates !== undefined) {
+    certificates.serve(app.server as unknown as TlsServer);
+    app.addHook('onClose', async () => certificates.close());
+  }
   // Also for requests without a route, and those that are refused before routing.
   app.setErrorHandler(sendFailure);
   refuseInWords(app, METHODS);
@@ -108,8 +120,11 @@ function answerHealth(app: FastifyInstance): void {
     method: ['GET', 'HEAD'],
     url: HEALTH_PATH,
     preHandler: refuseHandshake,
-    handler: (_request, reply) =>
-      reply.type('text/plain; charset=utf-8').header('cache-control', 'no-store').send('ok\n'),
+    handler: (_request, reply) => {
+      if (ServerSockets.of(app.server).isDraining)
+        throw new ServerClosingError('the server is shutting down');
+      return reply.type('text/plain; charset=utf-8').header('cache-control', 'no-store').send('ok\n');
+    },
   });
   app.route({
     method: app.supportedMethods.filter((method) => !isRead(method)),

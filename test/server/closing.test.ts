@@ -5,6 +5,7 @@ import net, { type Socket } from 'node:net';
 import path from 'node:path';
 import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { ServerSockets } from '../../src/server/node/server-sockets.ts';
 import { httpfstream } from '../../src/server/plugin.ts';
 import {
   openSocket,
@@ -15,6 +16,7 @@ import {
   writeHead,
 } from '../support/http/raw.ts';
 import { frame, Op } from '../support/original/frames.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { startServer, startStandalone, temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -132,5 +134,40 @@ describe('a server that closes', () => {
     const answer = parseAnswer(Buffer.concat([begun, await rest]));
     expect(answer.body.length).toBe(20_000_000);
     await closed;
+  });
+});
+
+describe('a server that drains', () => {
+  it('answers whoever is connected, says that the connection closes, and waits no longer than that takes', async () => {
+    const server = await startStandalone();
+    const [used, parked] = [await openSocket(server.port), await openSocket(server.port)];
+    writeHead(parked, 'GET /later?verb=FOLLOW&wait=60 HTTP/1.1');
+    await once(server.app.server, 'request');
+    writeHead(used, 'GET / HTTP/1.1');
+    expect(parseAnswer(await readHead(used)).headers.connection).toBe('keep-alive');
+    const drained = ServerSockets.of(server.app.server).drain(PATIENCE_MS);
+    writeHead(used, 'PUT /later HTTP/1.1', ['Content-Length: 4']);
+    used.write('text');
+    const answer = parseAnswer(await readToEnd(used));
+    expect(answer).toMatchObject({ status: 201, headers: { connection: 'close' } });
+    expect(parseAnswer(await readToEnd(parked)).headers.connection).toBe('close');
+    await drained;
+  });
+
+  it('closes connections on which nothing comes when its time is over', async () => {
+    const server = await startStandalone();
+    const idle = await openSocket(server.port);
+    const end = readToEnd(idle);
+    await ServerSockets.of(server.app.server).drain(0);
+    expect((await end).length).toBe(0);
+  });
+
+  it('is not healthy any more', async () => {
+    const server = await startStandalone();
+    const socket = await openSocket(server.port);
+    void ServerSockets.of(server.app.server).drain(PATIENCE_MS);
+    writeHead(socket, 'GET /-/health HTTP/1.1', ['Accept: application/json']);
+    const { status, body } = parseAnswer(await readToEnd(socket));
+    expect({ status, code: JSON.parse(body).code }).toEqual({ status: 503, code: 'HFS_SERVER_CLOSING' });
   });
 });

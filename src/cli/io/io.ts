@@ -19,6 +19,8 @@ export interface CommandIo {
   stderr: Output;
   /** Whether SIGHUP is ignored: commands that are run should ignore it, too. */
   ignoresHangUp: boolean;
+  /** Whether it runs at a terminal, so that SIGHUP says that this has gone. */
+  isAtTerminal: boolean;
   /** Calls `listener` at SIGINT, SIGTERM or SIGHUP instead of dying; returns a function that removes it. */
   onStopSignal(listener: (signal: NodeJS.Signals) => void): () => void;
   /** Calls `listener` with uncaught exceptions and rejections instead of dying; returns a function that removes it. */

@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty';
 import { isHangUpIgnored } from './hang-up.ts';
 import { type CommandIo, exitCodeOfSignal, LAST_OUTPUT_MS } from './io.ts';
 import { leaveClosedTerminals, leaveSharedPipes } from './standard-streams.ts';
@@ -25,6 +26,7 @@ export const processIo: CommandIo = {
   stdout: process.stdout,
   stderr: process.stderr,
   ignoresHangUp: IGNORES_HANG_UP,
+  isAtTerminal: [0, 1, 2].some(isatty),
   onStopSignal(listener) {
     const onSignal = (signal: NodeJS.Signals) => {
       wasStopped = true;

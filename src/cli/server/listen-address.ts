@@ -1,4 +1,5 @@
-import { isIPv4 } from 'node:net';
+import { isIPv4, type Server } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
 
 /** Where a server listens: without a host, on all interfaces. */
 export interface ListenAddress {
@@ -16,8 +17,21 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
   return name ? { host: name, port: Number(port) } : { port: Number(port) };
 }
 
+/** Where a server listens; undefined if it does not, or at a Unix socket. */
+export function addressOf(server: Server): ListenAddress | undefined {
+  const address = server.address();
+  return address === null || typeof address === 'string' || address.port === undefined
+    ? undefined
+    : { host: address.address, port: address.port };
+}
+
+/** What a server speaks. */
+export function schemeOf(server: Server): 'http' | 'https' {
+  return server instanceof TlsServer ? 'https' : 'http';
+}
+
 /** The host by which this machine reaches a server that listens there. */
-export function localHost({ host = '::' }: ListenAddress): string {
+export function localHost({ host = '::' }: Pick<ListenAddress, 'host'>): string {
   return host === '::' || host === '0.0.0.0' ? 'localhost' : host;
 }
 

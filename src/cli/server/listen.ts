@@ -2,7 +2,8 @@ import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import type { ListenAddress } from './listen-address.ts';
+import { BACKLOG, Entrances } from './entrances.ts';
+import { formatListenAddress, type ListenAddress, schemeOf } from './listen-address.ts';
 
 /**
  * Makes a server listen: on all interfaces without a host, or on all addresses of
@@ -10,18 +11,41 @@ import type { ListenAddress } from './listen-address.ts';
  *
  * @throws the errors of `app.listen`; for `localhost`, those of the first address that the machine has
  */
-export async function listen(app: FastifyInstance, { host, port }: ListenAddress): Promise<void> {
+export async function listen(app: FastifyInstance, { host, port }: ListenAddress): Promise<Entrances> {
+  const entrances = new Entrances(app);
   if (host === 'localhost') {
-    await listenOnLocalhost(app, port);
-    return;
+    await listenOnLocalhost(app, entrances, port);
+    return entrances;
   }
   try {
-    await app.listen({ host: host ?? '::', port });
+    await app.listen({ host: host ?? '::', port, backlog: BACKLOG });
   } catch (error) {
     const hasNoIpv6 = (error as NodeJS.ErrnoException).code === 'EAFNOSUPPORT';
     if (host !== undefined || !hasNoIpv6) throw error;
-    await app.listen({ host: '0.0.0.0', port });
+    await app.listen({ host: '0.0.0.0', port, backlog: BACKLOG });
   }
+  return entrances;
+}
+
+/**
+ * Makes a server accept connections at sockets that somebody else has opened. Not to be called twice.
+ *
+ * @throws the errors of `listen`
+ */
+export async function listenAtHeld(app: FastifyInstance, descriptors: readonly number[]): Promise<Entrances> {
+  const entrances = new Entrances(app);
+  const [first, ...others] = descriptors;
+  await app.ready();
+  // Not `app.listen`, which knows no descriptors; and `listen({ fd, backlog })` ignores the backlog.
+  app.server.listen({ fd: first }, BACKLOG);
+  await once(app.server, 'listening');
+  for (const fd of others) await entrances.open({ fd });
+  for (const address of entrances.addresses) {
+    app.log.info(
+      `Server listening at ${schemeOf(app.server)}://${formatListenAddress(address)}, which was handed over (LISTEN_FDS)`,
+    );
+  }
+  return entrances;
 }
 
 /**
@@ -53,36 +77,20 @@ async function localAddresses(): Promise<string[]> {
   return [...new Set([...named.map(({ address }) => address), '127.0.0.1', '::1'])];
 }
 
-/**
- * Fastify would open a second server for the second address, without the listeners
- * of the first: it would send `100 Continue` at once, and its connections would not be
- * closed with those of the first. Here the first server gets all connections.
- */
-async function listenOnLocalhost(app: FastifyInstance, wantedPort: number): Promise<void> {
+async function listenOnLocalhost(
+  app: FastifyInstance,
+  entrances: Entrances,
+  wantedPort: number,
+): Promise<void> {
   const addresses = await localAddresses();
-  const extraServers: { address: string; server: net.Server }[] = [];
-  const closed = new Set<Promise<unknown>>();
-  app.addHook('preClose', async () => {
-    for (const { server } of extraServers) {
-      if (server.listening) closed.add(new Promise((resolve) => server.close(resolve)));
-    }
-  });
-  app.addHook('onClose', async () => {
-    app.server.closeIdleConnections();
-    await Promise.all(closed);
-  });
   const first = await listenOnFirst(app, addresses, wantedPort);
   const { port } = app.server.address() as AddressInfo;
   for (const address of addresses.slice(addresses.indexOf(first) + 1)) {
-    // The options of Node's HTTP server.
-    const options = { allowHalfOpen: true, noDelay: true };
-    const server = net.createServer(options, (socket) => app.server.emit('connection', socket));
-    extraServers.push({ address, server });
     try {
-      server.listen({ host: address, port });
-      await once(server, 'listening');
-      server.on('error', (error) => app.server.emit('error', error));
-      app.log.info(`Server listening at http://${address.includes(':') ? `[${address}]` : address}:${port}`);
+      await entrances.open({ host: address, port });
+      app.log.info(
+        `Server listening at ${schemeOf(app.server)}://${formatListenAddress({ host: address, port })}`,
+      );
     } catch (error) {
       // If another program listens there, clients of localhost may reach that one.
       app.log[isMissing(error) ? 'info' : 'warn']({ err: error }, `not listening at ${address}`);
@@ -98,7 +106,7 @@ async function listenOnFirst(
 ): Promise<string> {
   const [host, ...others] = addresses as [string, ...string[]];
   try {
-    await app.listen({ host, port });
+    await app.listen({ host, port, backlog: BACKLOG });
     return host;
   } catch (error) {
     if (!isMissing(error) || others.length === 0) throw error;

@@ -1,34 +1,69 @@
 import { Command } from 'commander';
 import { VERSION } from '../../wire/version.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
-import { parseArguments } from '../parse-arguments.ts';
+import { EXIT_USAGE, parseArguments } from '../parse-arguments.ts';
+import { applyConfigFile, ConfigError } from './config-file.ts';
 import { addServerOptions, type ServerOptions } from './server-options.ts';
+import { SaidOptions } from './shown-config.ts';
 
 /**
- * Runs `httpfstream-server` until SIGINT, SIGTERM or SIGHUP.
+ * Runs `httpfstream-server` until SIGINT or SIGTERM, or, at a terminal, SIGHUP; or prints what is in force
+ * (`config`), or edits the file of `-auth` (`token`).
  *
  * @param argv arguments without the program's name
- * @returns the exit code: that of `serve` or, with `--check`, of {@link check}, or with `token` of that command; 2 for
- *   wrong usage
+ * @returns the exit code: that of `serve`, of `token` or, with `--check`, of {@link check}; 2 for wrong usage
  */
 export async function runServer(argv: readonly string[], io: CommandIo): Promise<number> {
   if (argv[0] === 'token') {
     const { runToken } = await import('./run-token.ts');
     return runToken(argv.slice(1), io);
   }
+  const isShown = argv[0] === 'config';
+  const args = isShown ? argv.slice(1) : argv;
+  const parsed = parseServerOptions(args, io);
+  if (parsed.exitCode !== undefined) return parsed.exitCode;
+  const { options, table } = parsed;
+  if (isShown) {
+    io.stdout.write(table);
+    return 0;
+  }
+  if (options.check) return check(options.root, io);
+  // Loaded only if it is needed: the server and its libraries take most of the time of a start.
+  const { serve } = await import('./serve.ts');
+  return serve(options, io, () => {
+    const again = parseServerOptions(args, io);
+    if (again.exitCode !== undefined) throw new Error('it is not used');
+    return again.options;
+  });
+}
+
+/** Parses the arguments, and what the environment and a configuration file say besides. A mistake is told. */
+function parseServerOptions(
+  argv: readonly string[],
+  io: CommandIo,
+): { exitCode: number } | { exitCode?: undefined; options: ServerOptions; table: string } {
   const command = addServerOptions(new Command('httpfstream-server'))
+    .usage('[config | token] [options]')
     .description('Serves the files below a directory over HTTP, to append to and to follow.')
     .version(VERSION, '--version', 'show the version')
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', HELP);
+  const said = new SaidOptions(command);
   const { exitCode } = parseArguments(command, argv, io);
-  if (exitCode !== undefined) return exitCode;
-
-  const options = command.opts<ServerOptions>();
-  if (options.check) return check(options.root, io);
-  // Loaded only if it is needed: the server and its libraries take most of the time of a start.
-  const { serve } = await import('./serve.ts');
-  return serve(options, io);
+  if (exitCode !== undefined) return { exitCode };
+  const file = command.opts<ServerOptions>().config;
+  try {
+    const taken = file === undefined ? new Map<string, unknown>() : applyConfigFile(command, file);
+    const options = command.opts<ServerOptions>();
+    if (options.tlsCert.length !== options.tlsKey.length) {
+      throw new ConfigError('each -tls-cert needs a -tls-key, and the other way round');
+    }
+    return { options, table: said.table(command, file ?? '', taken) };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    io.stderr.write(`httpfstream-server: ${error.message}\n`);
+    return { exitCode: EXIT_USAGE };
+  }
 }
 
 /**
@@ -50,9 +85,11 @@ async function check(root: string, io: CommandIo): Promise<number> {
 
 const HELP = `
 Every option may have one dash or two, and its value may follow "=" or a space.
-SIGINT, SIGTERM or SIGHUP closes in order; a second one ends the process at once. Under nohup, SIGHUP is nothing. With
--auth, SIGHUP reads that file again, unless the log goes to a terminal.
+SIGINT or SIGTERM closes in order; a second one ends the process at once. SIGHUP reads again what can be replaced while
+the server runs (the file of -auth, certificates, -log-level in the file of -config); at a terminal, which has gone
+then, it closes. Under nohup, SIGHUP is nothing.
 httpfstream-server token add|list|revoke edits the file of -auth; each has a help of its own.
+httpfstream-server config, with the same options, prints what is in force, and ends.
 
 Exit codes: 0 closed in order; 1 cannot run, or has met an error that nobody expected; 2 wrong usage.
 With --check: 0 all is well, or was put right; 1 something was lost or cannot be put right; 2 wrong usage.
@@ -64,4 +101,5 @@ Examples:
   HTTPFSTREAM_ROOT=/srv/logs httpfstream-server
   httpfstream-server token add ci -auth /etc/httpfstream/auth.json -rights append -paths '/builds/**'
   httpfstream-server -auth /etc/httpfstream/auth.json
+  httpfstream-server config -config /etc/httpfstream.json   what is in force, and where that comes from
   httpfstream-server --check -root /srv/logs          verify and repair, while no server runs`;

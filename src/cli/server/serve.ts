@@ -1,15 +1,19 @@
-import type { AddressInfo } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { FileAccess } from '../../rights/file-access.ts';
 import { assertRootIsFree } from '../../server/check-directory.ts';
 import { descriptorLimit, liveResourcesWithin } from '../../server/node/descriptor-limit.ts';
 import { ServerSockets } from '../../server/node/server-sockets.ts';
+import { TlsCertificates } from '../../server/node/tls-certificates.ts';
 import { createStandaloneServer } from '../../server/standalone.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
-import { assertCanListen, listen } from './listen.ts';
-import { formatListenAddress, isLoopback, localHost } from './listen-address.ts';
+import type { Entrances } from './entrances.ts';
+import { takeHeldSockets } from './held-sockets.ts';
+import { assertCanListen, listen, listenAtHeld } from './listen.ts';
+import { formatListenAddress, isLoopback, localHost, schemeOf } from './listen-address.ts';
 import { openAccess } from './open-access.ts';
+import { Reloads } from './reloads.ts';
 import { makeLogger } from './server-log.ts';
 import type { ServerOptions } from './server-options.ts';
 import { namesOf, upstreamsOf } from './upstreams.ts';
@@ -37,17 +41,36 @@ const SOCKET_ERRORS = [
 ];
 
 /**
- * Serves until SIGINT, SIGTERM or SIGHUP.
+ * Serves until SIGINT or SIGTERM, or, at a terminal, SIGHUP, which otherwise reads again what can be replaced while it
+ * runs.
  *
+ * @param readAgain returns the options as they would be after a restart
  * @returns the exit code: 0 after an orderly stop, 1 when it could not start, or after an unexpected error
  */
 export async function serve(
-  { root, http, logLevel, auth, ...options }: ServerOptions,
+  given: ServerOptions,
   io: CommandIo,
+  readAgain: () => ServerOptions,
 ): Promise<number> {
+  const { root, http, logLevel, auth, ...options } = given;
+  const { descriptors, meantFor } = takeHeldSockets();
+  const isHeld = descriptors.length > 0;
+  const { logger, output } = await makeLogger(logLevel, io);
+  const reloads = new Reloads(logger);
+  reloads.add('configuration', async () => {
+    const fresh = readAgain();
+    logger.level = fresh.logLevel;
+    const waiting = changedOptions(given, fresh);
+    if (waiting.length > 0) logger.warn({ options: waiting }, 'these have changed, and wait for a restart');
+  });
+  const onStopSignal = (stop: (signal: NodeJS.Signals) => void) =>
+    io.onStopSignal((signal) => {
+      if (signal === 'SIGHUP' && !io.isAtTerminal) void reloads.run();
+      else stop(signal);
+    });
   // A start can be aborted at once, since it can be repeated. With a listener, because the first process of a container
   // ignores signals without one.
-  const endStart = io.onStopSignal((signal) => {
+  const endStart = onStopSignal((signal) => {
     endStart();
     io.exit(signal);
   });
@@ -57,28 +80,41 @@ export async function serve(
     return EXIT_FAILURE;
   };
   const failToListen = (error: unknown) =>
-    fail(`cannot listen on ${formatListenAddress(http)}: ${listenFailure(error)}`);
-  try {
-    // Where both are in use, it is the root that matters.
-    await assertRootIsFree(root);
-  } catch (error) {
-    return fail(messageOf(error));
-  }
-  try {
-    await assertCanListen(http);
-  } catch (error) {
-    return failToListen(error);
+    fail(
+      isHeld
+        ? `cannot listen at a socket that was handed over (LISTEN_FDS): ${messageOf(error)}`
+        : `cannot listen on ${formatListenAddress(http)}: ${listenFailure(error)}`,
+    );
+  // Who is to be waited for may still listen, too.
+  if (options.waitRoot === 0) {
+    try {
+      // Where both are in use, it is the root that matters.
+      await assertRootIsFree(root);
+    } catch (error) {
+      return fail(messageOf(error));
+    }
+    try {
+      if (!isHeld) await assertCanListen(http);
+    } catch (error) {
+      return failToListen(error);
+    }
   }
   let app: FastifyInstance;
   let access: FileAccess | undefined;
-  const { logger, output } = await makeLogger(logLevel, io);
   try {
-    if (auth !== undefined) access = await openAccess(auth, root, logger);
+    if (auth !== undefined) {
+      const fromFile = await openAccess(auth, root, logger);
+      reloads.add('rights', () => fromFile.reload());
+      access = fromFile;
+    }
+    const certificates = await certificatesOf(options, logger);
+    if (certificates !== undefined) reloads.add('certificates', () => certificates.reload());
     app = await createStandaloneServer({
       root,
       ...(access && { access }),
       durability: options.durability,
       fileMode: options.fileMode,
+      waitRootMs: Math.round(options.waitRoot * 1000),
       graceMs: Math.round(options.grace * 1000),
       longPollMs: Math.round(options.longPoll * 1000),
       corsOrigins: options.cors,
@@ -89,6 +125,7 @@ export async function serve(
       upstreamKeepBytes: options.upstreamKeepBytes,
       upstreamKeep: options.upstreamKeep,
       trustProxy: options.trustProxy,
+      ...(certificates && { certificates }),
       logger,
     });
     app.addHook('onClose', async () => access?.close());
@@ -107,12 +144,7 @@ export async function serve(
   };
   // Before it listens, so that no client can signal too early.
   const stopped = new Promise<NodeJS.Signals | undefined>((resolve) => {
-    restoreSignals = io.onStopSignal((signal) => {
-      // A terminal that is closed sends it, too.
-      if (signal === 'SIGHUP' && access !== undefined && !io.stdout.isTTY) {
-        void access.reload();
-        return;
-      }
+    restoreSignals = onStopSignal((signal) => {
       if (!isClosing) {
         isClosing = true;
         resolve(signal);
@@ -133,8 +165,9 @@ export async function serve(
     });
   });
   endStart();
+  let entrances: Entrances;
   try {
-    await listen(app, http);
+    entrances = isHeld ? await listenAtHeld(app, descriptors) : await listen(app, http);
   } catch (error) {
     restoreSignals();
     await app.close();
@@ -142,25 +175,58 @@ export async function serve(
     return failToListen(error);
   }
 
-  const { port } = app.server.address() as AddressInfo;
-  const url = `http://${formatListenAddress({ host: localHost(http), port })}/`;
+  const { addresses } = entrances;
+  // Unix sockets have none.
+  const [first] = addresses;
+  const url =
+    first &&
+    `${schemeOf(app.server)}://${formatListenAddress({ ...first, host: localHost(isHeld ? first : http) })}/`;
   warnOfFewDescriptors(logger);
+  if (meantFor !== undefined) {
+    logger.warn(
+      { pid: meantFor },
+      'sockets were handed over to another process (LISTEN_PID): start node with exec',
+    );
+  }
   const upstreams = namesOf(options.upstream);
-  app.log.info({ root, url, ...(upstreams.length > 0 && { upstreams }) }, 'ready');
-  if (access === undefined && !isLoopback(http)) {
+  app.log.info(
+    { root, ...(url !== undefined && { url }), ...(upstreams.length > 0 && { upstreams }) },
+    'ready',
+  );
+  if (access === undefined && !addresses.every(isLoopback)) {
     app.log.warn(
       'there are no rights: whoever reaches this address can read, append and delete (-auth says who may do what)',
     );
   }
   // After what was logged.
-  if (io.stdout.isTTY) output.write(firstSteps(url));
+  if (io.stdout.isTTY && url !== undefined) output.write(firstSteps(url));
   const signal = await stopped;
   app.log.info(signal === undefined ? {} : { signal }, 'closing');
+  // Who comes from now on waits at a socket that somebody else holds, or is refused by the system, and tries again.
+  entrances.close();
+  if (isSound) await ServerSockets.of(app.server).drain(Math.round(options.drain * 1000));
   await app.close();
   app.log.info('closed');
   restoreSignals();
   restoreUncaught();
   return isSound ? 0 : EXIT_FAILURE;
+}
+
+/** The options that have changed and are not replaced while the server runs. */
+function changedOptions(given: ServerOptions, fresh: ServerOptions): string[] {
+  const { logLevel: _, ...others } = fresh;
+  return Object.entries(others)
+    .filter(([name, value]) => !isDeepStrictEqual(value, given[name as keyof ServerOptions]))
+    .map(([name]) => name);
+}
+
+async function certificatesOf(
+  { tlsCert, tlsKey }: Pick<ServerOptions, 'tlsCert' | 'tlsKey'>,
+  logger: Logger,
+): Promise<TlsCertificates | undefined> {
+  if (tlsCert.length === 0) return undefined;
+  const files = tlsCert.map((cert, i) => ({ cert, key: tlsKey[i] as string }));
+  return TlsCertificates.load(files, logger);
 }
 
 function warnOfFewDescriptors(logger: Logger): void {

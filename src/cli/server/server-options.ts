@@ -32,6 +32,14 @@ export interface ServerOptions extends UpstreamArguments {
   upstreamMaxBytes: number;
   upstreamKeepBytes: number;
   upstreamKeep: boolean;
+  /** Files, in pairs. */
+  tlsCert: readonly string[];
+  tlsKey: readonly string[];
+  /** In seconds. */
+  drain: number;
+  /** In seconds. */
+  waitRoot: number;
+  config?: string;
   check: boolean;
   logLevel: string;
 }
@@ -178,6 +186,42 @@ export function addServerOptions(command: Command): Command {
     )
     .addOption(
       new Option(
+        '--tls-cert <FILE>',
+        'certificate, and those that vouch for it, in PEM: the server speaks https; may be repeated, or a list with commas',
+      )
+        .env('HTTPFSTREAM_TLS_CERT')
+        .argParser(filesOption)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option('--tls-key <FILE>', 'the key of the certificate that is named at the same place')
+        .env('HTTPFSTREAM_TLS_KEY')
+        .argParser(filesOption)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option(
+        '--drain <SECONDS>',
+        'how long a server that closes waits for connections that clients use again',
+      )
+        .env('HTTPFSTREAM_DRAIN')
+        .argParser(secondsOption)
+        .default(1),
+    )
+    .addOption(
+      new Option('--wait-root <SECONDS>', 'how long a start waits for a root that another server uses')
+        .env('HTTPFSTREAM_WAIT_ROOT')
+        .argParser(secondsOption)
+        .default(0),
+    )
+    .addOption(
+      new Option(
+        '--config <FILE>',
+        'JSON with names and values of options, which counts where neither options nor the environment say anything',
+      ).env('HTTPFSTREAM_CONFIG'),
+    )
+    .addOption(
+      new Option(
         '--check',
         'verify the root, repair what can be, and say what was done; serves nothing',
       ).default(false),
@@ -266,6 +310,11 @@ function headerFilesOption(text: string, others: readonly HeaderFile[]): readonl
     return { prefix: prefixOption(prefix), file };
   });
   return [...others, ...files];
+}
+
+/** @param others from earlier occurrences of the option */
+function filesOption(text: string, others: readonly string[]): readonly string[] {
+  return [...others, ...itemsOf(text)];
 }
 
 /** @param others from earlier occurrences of the option */

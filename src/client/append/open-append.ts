@@ -354,7 +354,7 @@ class ResumingAppend extends Writable implements AppendStream {
       if (!this.#renew(refusal)) this.destroy(refusal);
     } else if (this.#isLegacy || isRefusal(end)) this.destroy(failureOfClose(end));
     else if (this.#wasOpen) this.#retry(connectionError(end));
-    else this.destroy(connectionError(end));
+    else this.#failedFirst(connectionError(end));
   }
 
   async #refused(response: IncomingMessage): Promise<void> {
@@ -362,7 +362,7 @@ class ResumingAppend extends Writable implements AppendStream {
     if (this.destroyed || this.#renew(error)) return;
     // A copy of the request, made by a proxy, arrived first: the next attempt has a higher number.
     if (error instanceof RepeatedRequestError) this.#retry(error);
-    else if (!this.#wasOpen) this.destroy(error);
+    else if (!this.#wasOpen) this.#failedFirst(error);
     else if (isTransient(response.statusCode)) this.#retry(error);
     else if (isPlain(error)) this.destroy(error);
     else this.destroy(interrupted(`the append cannot go on: ${error.message}`, error));
@@ -371,6 +371,10 @@ class ResumingAppend extends Writable implements AppendStream {
   /** Connects with another token, if that is why it was refused and there may be one. */
   #renew(error: HttpfstreamError): boolean {
     return error instanceof UnauthorizedError && this.#reconnector.renew(() => this.#connect());
+  }
+
+  #failedFirst(error: HttpfstreamError): void {
+    if (!this.#reconnector.scheduleFirst(error, () => this.#connect())) this.destroy(error);
   }
 
   #retry(error: HttpfstreamError): void {

@@ -280,7 +280,7 @@ class ResumingFollow extends FollowReadable implements FollowStream {
     } else if (this.#isLegacy && isClean && end.isBetweenMessages) this.#finishLegacy();
     else if (this.#isLegacy || isRefusal(end)) this.#fail(failureOfClose(end));
     else if (this.#isServed) this.#retry(connectionError(end));
-    else this.destroy(connectionError(end));
+    else this.#failedFirst(connectionError(end));
   }
 
   async #answered(response: IncomingMessage): Promise<void> {
@@ -288,7 +288,8 @@ class ResumingFollow extends FollowReadable implements FollowStream {
     const error = await refusalOf(response);
     if (this.destroyed || this.#renew(error)) return;
     const isMissing = error instanceof ResourceNotFoundError && performance.now() >= this.#waitUntil;
-    if (!this.#isServed || (isMissing && !this.#wasOpen)) this.destroy(error);
+    if (!this.#isServed) this.#failedFirst(error);
+    else if (isMissing && !this.#wasOpen) this.destroy(error);
     else if (isTransient(response.statusCode)) this.#retry(error);
     else this.#fail(this.#wasOpen ? failureOfResume(error) : error);
   }
@@ -328,6 +329,10 @@ class ResumingFollow extends FollowReadable implements FollowStream {
     this.#reason = 'finished';
     this.status = status;
     this.finish();
+  }
+
+  #failedFirst(error: HttpfstreamError): void {
+    if (!this.#reconnector.scheduleFirst(error, () => this.#connect())) this.destroy(error);
   }
 
   #retry(error: HttpfstreamError): void {

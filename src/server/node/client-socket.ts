@@ -302,7 +302,7 @@ function destroy(this: OwnedSocket, error?: Error): OwnedSocket {
   const answer = this[CLIENT]?.answer;
   const isCut = answer?.headersSent === true && !answer.writableFinished && !this.writableEnded;
   // A connection that has failed by itself is over.
-  if (isCut && !isOfSystem(error) && canReset(this)) return this.resetAndDestroy();
+  if (isCut && !isOfSystem(error)) return reset(this);
   return this.destroy(error);
 }
 
@@ -310,9 +310,19 @@ function isOfSystem(error: Error | undefined): boolean {
   return error !== undefined && 'syscall' in error;
 }
 
-/** Whether a connection can be reset: TLS has an end of its own, which a cut lacks, and a Unix socket cannot be. */
-export function canReset(socket: Socket): boolean {
-  return !(socket instanceof TLSSocket) && socket.remoteAddress !== undefined;
+/** The connection of the system: of TLS the one below it. Undefined if there is none. */
+export function connectionOf(socket: Socket): Socket | undefined {
+  return socket instanceof TLSSocket ? (socket as { _parent?: Socket })._parent : socket;
+}
+
+/**
+ * Resets a connection: also the one below TLS, which has an end of its own that a cut lacks, but clients do not miss it.
+ * A Unix socket cannot be reset, and is closed.
+ */
+export function reset<S extends Socket>(socket: S): S {
+  const connection = connectionOf(socket);
+  if (connection?.remoteAddress !== undefined) connection.resetAndDestroy();
+  return socket.destroy();
 }
 
 function ignore(): void {}

@@ -99,3 +99,15 @@ export class EarlyAnswer extends Readable {
     if (!this.destroyed) this.push(null);
   }
 }
+
+/**
+ * Keeps Node from destroying a request with its connection when it has come as a
+ * whole and only waits to be read: it is processed.
+ */
+export function keepWhole(request: IncomingMessage): void {
+  const destroy = request.destroy.bind(request);
+  request.destroy = (error?: Error) => {
+    const isAborted = (error as NodeJS.ErrnoException | undefined)?.code === 'ECONNRESET';
+    return isAborted && request.complete && !request.readableEnded ? request : destroy(error);
+  };
+}

@@ -2,13 +2,13 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { TLSSocket, Server as TlsServer } from 'node:tls';
 import type { FastifyBaseLogger } from 'fastify';
-import { ClientSocket, type SocketOwner } from './client-socket.ts';
+import { ClientSocket, connectionOf, type SocketOwner } from './client-socket.ts';
 import { descriptorLimit, firstReservedDescriptor } from './descriptor-limit.ts';
 import { rawProblem } from './problem.ts';
 import { ReadPace } from './read-pace.ts';
 import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
 import { RequestQueue } from './request-queue.ts';
-import { linger } from './rest-of-body.ts';
+import { keepWhole, linger } from './rest-of-body.ts';
 import { handOverAtHead } from './upgrade-heads.ts';
 
 /**
@@ -60,6 +60,8 @@ export class ServerSockets implements SocketOwner {
   readonly #firstReserved = firstReservedDescriptor(descriptorLimit());
   /** Those that Node's HTTP owns. */
   readonly #sockets = new Set<Socket>();
+  /** Those below TLS that are not secure yet. */
+  readonly #handshaking = new Set<Socket>();
   /** Those that Node has handed over, and that have no new owner yet. */
   readonly #detached = new Set<Socket>();
   /** Those of them without a time limit, and the timer that sets it. */
@@ -69,6 +71,7 @@ export class ServerSockets implements SocketOwner {
   #lingeringCount = 0;
   #refusedCount = 0;
   #reportedAt = Number.NEGATIVE_INFINITY;
+  #isDraining = false;
   #refusesUpgrades = false;
   #isShut = false;
   #onEmpty: () => void = () => undefined;
@@ -117,6 +120,23 @@ export class ServerSockets implements SocketOwner {
     if (this.#detached.delete(socket)) socket.off('timeout', cut);
   }
 
+  /** Whether the server is about to close: {@link drain} was called. */
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /**
+   * Says in each answer from now on that its connection closes after it, and waits until no connection is left on which
+   * a request may come, for `timeoutMs` at most. Those without an answer under way are closed then: a client that has
+   * just sent a request on one could not know whether it was processed.
+   */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#isDraining = true;
+    for (const socket of this.#sockets) ClientSocket.of(socket).responses.forEach(closeAfter);
+    await this.#emptied(timeoutMs);
+    this.#closeIdle();
+  }
+
   /** Announces that upgrades are refused from now on. */
   refuseUpgrades(): void {
     this.#refusesUpgrades = true;
@@ -130,27 +150,41 @@ export class ServerSockets implements SocketOwner {
   shutDown(): void {
     this.#isShut = true;
     for (const socket of this.#detached) socket.destroy();
-    for (const socket of this.#sockets) {
-      if (ClientSocket.of(socket).answer === undefined) socket.destroy();
-    }
+    this.#closeIdle();
   }
 
   /** As {@link shutDown}; those that are still there after `timeoutMs` are cut. */
   async close(timeoutMs: number): Promise<void> {
     this.shutDown();
-    let timer: NodeJS.Timeout | undefined;
-    await new Promise<void>((resolve) => {
-      this.#onEmpty = resolve;
-      timer = setTimeout(resolve, timeoutMs);
-      if (this.#sockets.size === 0) resolve();
-    });
-    clearTimeout(timer);
+    await this.#emptied(timeoutMs);
     this.cut();
   }
 
   /** Cuts all connections before it returns; an answer that is not finished ends in a reset. */
   cut(): void {
-    for (const socket of [...this.#sockets, ...this.#detached]) socket.destroy();
+    for (const socket of [...this.#handshaking, ...this.#sockets, ...this.#detached]) socket.destroy();
+  }
+
+  get #isEmpty(): boolean {
+    return this.#sockets.size + this.#handshaking.size === 0;
+  }
+
+  /** Waits until Node's HTTP owns no connection any more, for `timeoutMs` at most. */
+  async #emptied(timeoutMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+      timer = setTimeout(resolve, timeoutMs);
+      if (this.#isEmpty) resolve();
+    });
+    clearTimeout(timer);
+  }
+
+  #closeIdle(): void {
+    for (const socket of this.#handshaking) socket.destroy();
+    for (const socket of this.#sockets) {
+      if (ClientSocket.of(socket).answer === undefined) socket.destroy();
+    }
   }
 
   /** Returns whether an event was handled, so that it is not emitted. */
@@ -188,8 +222,16 @@ export class ServerSockets implements SocketOwner {
       this.#refuse(client, socket);
       return true;
     }
-    // Nothing is known of what goes on in the connection below TLS.
-    if (this.#server instanceof TlsServer && !(socket instanceof TLSSocket)) return false;
+    if (this.#server instanceof TlsServer) {
+      if (!(socket instanceof TLSSocket)) {
+        // From then on nothing is known of what goes on in it.
+        this.#handshaking.add(socket);
+        client.serverOwner = this;
+        return false;
+      }
+      const below = connectionOf(socket);
+      if (below !== undefined) this.#handshaking.delete(below);
+    }
     this.#own(client, socket);
     return false;
   }
@@ -209,7 +251,8 @@ export class ServerSockets implements SocketOwner {
   closed(socket: Socket): void {
     this.#detached.delete(socket);
     this.#sockets.delete(socket);
-    if (this.#sockets.size === 0) this.#onEmpty();
+    this.#handshaking.delete(socket);
+    if (this.#isEmpty) this.#onEmpty();
   }
 
   #isHeard(request: IncomingMessage): boolean {
@@ -230,6 +273,7 @@ export class ServerSockets implements SocketOwner {
     const client = ClientSocket.of(socket);
     // For one with `Expect` this is called twice.
     if (!client.begin(response)) return;
+    if (this.#isDraining) closeAfter(response);
     if (hasBody(request) && this.#isHeard(request)) {
       keepWhole(request);
       ReadPace.keep(request, this.#server);
@@ -332,20 +376,13 @@ export class ServerSockets implements SocketOwner {
   }
 }
 
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0;
+/** Announces in the head of an answer, unless that has been sent, that its connection closes after it. */
+function closeAfter(response: ServerResponse): void {
+  response.shouldKeepAlive = false;
 }
 
-/**
- * Keeps Node from destroying a request with its connection when it has come as a
- * whole and only waits to be read: it is processed.
- */
-function keepWhole(request: IncomingMessage): void {
-  const destroy = request.destroy.bind(request);
-  request.destroy = (error?: Error) => {
-    const isAborted = (error as NodeJS.ErrnoException | undefined)?.code === 'ECONNRESET';
-    return isAborted && request.complete && !request.readableEnded ? request : destroy(error);
-  };
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0;
 }
 
 /** Called when a connection without an owner has been quiet for too long. */

@@ -14,7 +14,7 @@ import {
 import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
-import { allowIdle, canReset } from '../node/client-socket.ts';
+import { allowIdle, reset } from '../node/client-socket.ts';
 import { Continues } from '../node/continues.ts';
 import { isBodyUnderWay } from '../node/rest-of-body.ts';
 import { ServerSockets } from '../node/server-sockets.ts';
@@ -419,8 +419,7 @@ function breakWhenSilent(response: IncomingMessage, raw: ServerResponse, silence
 /** Ends a connection as the other one has ended: what was cut looks cut. */
 function cutLike(ended: Socket, other: Socket): void {
   if (ended.readableEnded && ended.errored === null) other.destroySoon();
-  else if (canReset(other)) other.resetAndDestroy();
-  else other.destroy();
+  else reset(other);
 }
 
 /** What a client has sent right behind its handshake, which @fastify/websocket keeps. */

@@ -17,6 +17,9 @@ const MAX_ATTEMPTS = 8;
 /** … and for how long at most to wait in between. */
 const MAX_PAUSE_MS = 100;
 
+/** How often to look whether another server still uses a root that is waited for. */
+const LOOK_INTERVAL_MS = 50;
+
 /** What connecting says of a socket at which nobody listens any more. */
 const DEAD_CODES = ['ECONNREFUSED', 'ENOENT', 'ENOTSOCK'];
 
@@ -41,18 +44,27 @@ export class RootLock {
    *
    * @param directory for the sockets, absolute; made if it is missing
    * @param options.root how people call the root
+   * @param options.waitMs for how long another server may use it before this one gives up. Default 0
    * @throws {RootInUseError} when another server uses the root
    */
   static async acquire(
     directory: string,
-    { root, report }: { root: string; report: Report },
+    { root, report, waitMs = 0 }: { root: string; report: Report; waitMs?: number },
   ): Promise<RootLock> {
+    const waitUntil = performance.now() + waitMs;
     let lock: RootLock | undefined;
     try {
       await makeDirectories(directory, OWN_DIRECTORY_MODE);
       const handle = await fs.promises.open(directory, 'r');
       try {
         lock = await RootLock.#tryOften(directory, handle.fd);
+        if (lock === undefined && waitMs > 0)
+          report('another server uses the root: waiting for it', { root });
+        while (lock === undefined && performance.now() < waitUntil) {
+          await delay(LOOK_INTERVAL_MS);
+          // To try leaves a name there for a moment, at which others who try stumble.
+          if (await isAlone(directory, handle.fd, '')) lock = await RootLock.#tryOften(directory, handle.fd);
+        }
       } finally {
         await handle.close();
       }

@@ -45,7 +45,7 @@ describe('a server with -auth', () => {
     expect(said()).toContain(`${file}:2:14: /anonymous must be array`);
   });
 
-  test('ends with the terminal to which it writes', async () => {
+  test('ends with the terminal at which it was started', async () => {
     const { command } = await start(await newFile(), { isTTY: true });
     command.signal('SIGHUP');
     expect(await command.exit).toBe(0);

@@ -5,8 +5,10 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { runServer } from '../../../src/cli/server/run-server.ts';
+import { append, openAppend } from '../../../src/client/index.ts';
 import { RootLock } from '../../../src/storage/root/root-lock.ts';
-import { openSocket, rawRequest, writeHead } from '../../support/http/raw.ts';
+import { canMakeCertificates, makeCertificate } from '../../support/http/certificate.ts';
+import { openSocket, parseAnswer, rawRequest, readToEnd, writeHead } from '../../support/http/raw.ts';
 import { OriginalAppender, OriginalFollower } from '../../support/original/clients.ts';
 import {
   CommandHere,
@@ -127,6 +129,8 @@ describe('the options', () => {
     [['-allow-host', 'https://example.com']],
     [['-trust-proxy', 'all']],
     [['-index=perhaps']],
+    [['-tls-cert', 'cert.pem']],
+    [['-tls-cert', 'a.pem,b.pem', '-tls-key', 'a.key']],
     [['an argument']],
   ])('%j is wrong usage: one line on stderr, exit code 2', async (args) => {
     const { exit, stdout, stderr } = await runHere(runServer, args);
@@ -245,7 +249,7 @@ describe('what makes it impossible to run', () => {
 });
 
 describe('the end', () => {
-  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
+  test.each(['SIGTERM', 'SIGINT'] as const)(
     '%s closes in order: followers are told, files are whole, exit code 0',
     async (signal) => {
       const server = await startServerCommand();
@@ -261,6 +265,50 @@ describe('the end', () => {
       expect(server.command.stderr).toBe('');
     },
   );
+
+  test('SIGHUP closes in order at a terminal, which has gone then', async () => {
+    const root = await temporaryDirectory();
+    const args = [`-root=${root}`, '-http=127.0.0.1:0', '-log-level=info'];
+    const command = new CommandHere(runServer, args, { isTTY: true });
+    await portOf(command);
+    command.signal('SIGHUP');
+    expect(await command.exit).toBe(0);
+  });
+
+  test.runIf(canMakeCertificates)(
+    'SIGHUP without one reads certificates again, and closes nothing',
+    async () => {
+      const directory = await temporaryDirectory();
+      const [cert, key] = [path.join(directory, 'cert'), path.join(directory, 'key')];
+      const renew = async () => {
+        const made = await makeCertificate();
+        await Promise.all([writeFile(cert, made.cert), writeFile(key, made.key)]);
+        return made.cert;
+      };
+      const before = await renew();
+      const server = await startServerHere('-tls-cert', cert, '-tls-key', key);
+      const url = `https://127.0.0.1:${server.port}/a`;
+      const appender = openAppend(url, { ca: before });
+      await once(appender, 'open');
+      const after = await renew();
+      server.command.signal('SIGHUP');
+      await waitFor(() => server.command.stdout.includes('certificates were loaded'), 'them to be read');
+      await append(`${url}/../b`, 'text', { ca: after });
+      appender.write('text');
+      expect(await appender.close()).toMatchObject({ bytes: 4 });
+    },
+  );
+
+  test('who comes is refused by the system from then on, and who is connected is answered', async () => {
+    const server = await startServerHere('-drain=60');
+    const socket = await openSocket(server.port);
+    server.command.signal('SIGTERM');
+    await expect(openSocket(server.port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    writeHead(socket, 'GET / HTTP/1.1');
+    const { status, headers } = parseAnswer(await readToEnd(socket));
+    expect({ status, connection: headers.connection }).toEqual({ status: 200, connection: 'close' });
+    expect(await server.command.exit).toBe(0);
+  });
 
   test('a second signal ends it at once', async () => {
     const server = await startServerCommand();

@@ -12,9 +12,11 @@ import { httpfstream } from '../../../src/server/plugin.ts';
 import { RootLock } from '../../../src/storage/root/root-lock.ts';
 import { RootInUseError } from '../../../src/wire/errors.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../../support/disk/ordinary-user.ts';
+import { PATIENCE_MS } from '../../support/patience.ts';
 import { run, runHere } from '../../support/programs/command.ts';
 import { diskDirectory, startServer } from '../../support/server/server.ts';
 import { ServerProcess } from '../../support/server/server-process.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 interface Told {
   message: string;
@@ -25,9 +27,10 @@ interface Told {
 async function lockable(directory?: string) {
   const at = directory ?? path.join(await diskDirectory(), 'lock');
   const told: Told[] = [];
-  const acquire = async () => {
+  const acquire = async (waitMs = 0) => {
     const lock = await RootLock.acquire(at, {
       root: 'the root',
+      waitMs,
       report: (message, detail) => told.push({ message, detail }),
     });
     onTestFinished(() => lock.release());
@@ -58,6 +61,16 @@ describe('a root', () => {
     expect(await readdir(at)).toEqual([]);
     await acquire();
     expect(told).toEqual([]);
+  });
+
+  test('is waited for, for a while', async () => {
+    const { acquire, told } = await lockable();
+    const lock = await acquire();
+    await expect(acquire(1)).rejects.toThrow(RootInUseError);
+    const next = acquire(PATIENCE_MS);
+    await waitFor(() => told.length === 2, 'the second one to wait');
+    await lock.release();
+    await next;
   });
 
   test('is kept for one of two servers in one process', async () => {

@@ -152,6 +152,7 @@ export class CommandHere extends StartedCommand {
       stdout: Object.assign(this.#stdout, { isTTY }),
       stderr: this.#stderr,
       ignoresHangUp: false,
+      isAtTerminal: isTTY,
       onStopSignal: (listener) => {
         this.#stopListeners.add(listener);
         return () => void this.#stopListeners.delete(listener);
@@ -186,7 +187,7 @@ export async function runHere(
 
 /** Resolves with the port on which a server command listens. */
 export async function portOf(server: RunningCommand | CommandHere): Promise<number> {
-  const pattern = /listening at http:\/\/[^"\s]*:(\d+)/;
+  const pattern = /listening at https?:\/\/[^"\s]*:(\d+)/;
   await waitFor(() => {
     if (server.hasExited) throw new Error(`the server has exited: ${server.stderr}`);
     return pattern.test(server.stdout.toString());
@@ -210,7 +211,8 @@ async function startOnFreePort<C extends RunningCommand | CommandHere>(
 ) {
   const root = await temporaryDirectory();
   await lendReserve(root);
-  const command = start([`-root=${root}`, '-http=127.0.0.1:0', ...args]);
+  // Nobody here uses a connection again while a server closes, unless a test is about that.
+  const command = start([`-root=${root}`, '-http=127.0.0.1:0', '-drain=0', ...args]);
   const port = await portOf(command);
   return {
     command,

@@ -10,6 +10,7 @@ export function fakeIo(): { io: CommandIo; stdout: () => string; stderr: () => s
     stdout,
     stderr,
     ignoresHangUp: false,
+    isAtTerminal: false,
     onStopSignal: () => () => undefined,
     onUncaught: () => () => undefined,
     exit: () => undefined,

@@ -2,9 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { PATIENCE_MS } from '../patience.ts';
+import type { HeldSocket } from './held-socket.ts';
 import type { RestartableServer } from './restartable-server.ts';
 
 const SERVER = fileURLToPath(new URL('../../../dist/bin/httpfstream-server.js', import.meta.url));
@@ -14,6 +16,10 @@ export interface ProcessOptions {
   nodeArgs?: readonly string[];
   /** How many file descriptors it may have. Default: as many as this process. */
   descriptors?: number;
+  /** A listening socket that the test holds, and hands over. Default: it opens one of its own. */
+  held?: HeldSocket;
+  /** Called with each line that it logs until it listens. */
+  log?: (line: string) => void;
 }
 
 /** `httpfstream-server` as a process of its own, on a free port. Needs the built commands. */
@@ -56,15 +62,18 @@ export class ServerProcess implements RestartableServer {
    * @throws when it does not listen; it does not run then
    */
   async start(): Promise<void> {
-    const { nodeArgs = [], descriptors } = this.#options;
-    const command = [...nodeArgs, SERVER, '-root', this.root, '-http', '127.0.0.1:0', ...this.#args];
+    const { nodeArgs = [], descriptors, held, log } = this.#options;
+    const fixed = ['-root', this.root, '-http', '127.0.0.1:0', '-drain=0'];
+    const command = [...nodeArgs, SERVER, ...fixed, ...this.#args];
     const limit = descriptors === undefined ? '' : `ulimit -n ${descriptors}; `;
-    const child = spawn('sh', ['-c', `${limit}exec "$0" "$@"`, process.execPath, ...command], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const handOver = held === undefined ? '' : 'export LISTEN_PID=$$ LISTEN_FDS=1; ';
+    const child = spawn('sh', ['-c', `${limit}${handOver}exec "$0" "$@"`, process.execPath, ...command], {
+      stdio: ['ignore', 'pipe', 'inherit', ...(held === undefined ? [] : [held.fd])],
+    }) as ChildProcess & { stdout: Readable };
     const hung = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
     try {
       for await (const line of createInterface({ input: child.stdout })) {
+        log?.(line);
         const port = /listening at http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
         if (port === undefined) continue;
         child.stdout.resume();

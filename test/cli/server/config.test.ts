@@ -1,0 +1,101 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { runServer } from '../../../src/cli/server/run-server.ts';
+import { runHere, startServerHere } from '../../support/programs/command.ts';
+import { configSchema } from '../../support/programs/config-schema.ts';
+import { temporaryDirectory } from '../../support/server/server.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+afterEach(() => void vi.unstubAllEnvs());
+
+async function fileWith(text: string): Promise<string> {
+  const file = path.join(await temporaryDirectory(), 'config.json');
+  await writeFile(file, text);
+  return file;
+}
+
+/** What is in force, by name: value, and whence it comes. */
+async function inForce(...args: string[]): Promise<Record<string, string[]>> {
+  const { exit, stdout, stderr } = await runHere(runServer, ['config', ...args]);
+  expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
+  const rows = stdout.trimEnd().split('\n');
+  return Object.fromEntries(rows.map((row) => row.split(/ {2,}/)).map(([name, ...rest]) => [name, rest]));
+}
+
+describe('a configuration file', () => {
+  test('counts where neither options nor the environment say anything, and it is shown whence everything comes', async () => {
+    vi.stubEnv('HTTPFSTREAM_GRACE', '3');
+    const file = await fileWith(
+      JSON.stringify({
+        $schema: 'httpfstream-server.schema.json',
+        ...{ root: '/srv/logs', http: ':9000', grace: 20, drain: 2, index: true, 'file-mode': '0600' },
+        ...{
+          cors: ['https://a.example', 'https://b.example'],
+          'allow-host': 'logs.example',
+          'trust-proxy': [],
+        },
+      }),
+    );
+    const shown = await inForce('-config', file, '-http', ':7000', '-upstream-keep');
+    expect(shown).toMatchObject({
+      root: ['/srv/logs', file],
+      http: [':7000', '-http'],
+      grace: ['3', 'HTTPFSTREAM_GRACE'],
+      drain: ['2', file],
+      index: ['true', file],
+      'file-mode': ['0600', file],
+      cors: ['https://a.example, https://b.example', file],
+      'allow-host': ['logs.example', file],
+      'upstream-keep': ['true', '-upstream-keep'],
+      durability: ['os', 'default'],
+      upstream: ['none', 'default'],
+    });
+    vi.stubEnv('HTTPFSTREAM_CONFIG', file);
+    expect(await inForce()).toMatchObject({ http: [':9000', file] });
+  });
+
+  test.each([
+    ['{ "root": 1 "http": 2 }', /:1:13: .*JSON/],
+    ['[]', /: it must be an object/],
+    ['{ "rooot": "/srv" }', /: \/rooot: there is no such option$/],
+    ['{ "check": true }', /: \/check: there is no such option$/],
+    ['{ "cors": ["https://a.example", "b"] }', /: \/cors\/1: It must look like https:/],
+    ['{ "log-level": "loud" }', /: \/log-level: Allowed choices are debug/],
+    ['{ "http": { "port": 1 } }', /: \/http: it must be a string, a number, true or false$/],
+    ['{ "tls-cert": "a.pem" }', /each -tls-cert needs a -tls-key/],
+  ])('%s is wrong usage, and it is said where', async (text, message) => {
+    const { exit, stdout, stderr } = await runHere(runServer, ['-config', await fileWith(text)]);
+    expect({ exit, stdout }).toEqual({ exit: 2, stdout: '' });
+    expect(stderr).toMatch(/^httpfstream-server: [^\n]+\n$/);
+    expect(stderr.trimEnd()).toMatch(message);
+  });
+
+  test('that is not there is wrong usage', async () => {
+    const { exit, stderr } = await runHere(runServer, ['-config', '/none/config.json']);
+    expect(exit).toBe(2);
+    expect(stderr).toMatch(/^httpfstream-server: the configuration cannot be read: ENOENT/);
+  });
+
+  test('is read again at SIGHUP: the level of the log counts at once, the rest is told, and nonsense changes nothing', async () => {
+    const file = await fileWith('{ "log-level": "info" }');
+    const { command } = await startServerHere('-config', file);
+    const reload = async (text: string, said: string) => {
+      await writeFile(file, text);
+      command.signal('SIGHUP');
+      await waitFor(() => command.stdout.includes(said), said);
+    };
+    await reload('{ "log-level": "warn", "grace": 1 }', 'wait for a restart');
+    expect(command.stdout.toString()).toContain('["grace"]');
+    await reload('{', 'configuration cannot be reloaded');
+    expect(command.stderr).toContain('JSON');
+    command.signal('SIGTERM');
+    expect(await command.exit).toBe(0);
+    expect(command.stdout.toString()).not.toContain('"closing"');
+  });
+
+  test('has a schema for editors, with every option', async () => {
+    const file = path.join(import.meta.dirname, '../../../deploy/httpfstream-server.schema.json');
+    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual(configSchema());
+  });
+});

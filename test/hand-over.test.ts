@@ -1,0 +1,91 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import {
+  documentedConfiguration,
+  PROXIES,
+  type ProxyKind,
+  proxiesHere,
+  startProxy,
+} from './support/docs/proxies.ts';
+import { HeldSocket } from './support/server/held-socket.ts';
+import { RestartLoad } from './support/server/restart-load.ts';
+import { temporaryDirectory } from './support/server/server.ts';
+import { ServerProcess } from './support/server/server-process.ts';
+
+/** `npm run soak` runs the long form, `npm test` the short one. */
+const { silenceMs, ...load } = process.env.HTTPFSTREAM_SOAK
+  ? { appenders: 100, followersOfEach: 5, intervalMs: 200, silenceMs: 2000 }
+  : { appenders: 10, followersOfEach: 3, intervalMs: 50, silenceMs: Number.POSITIVE_INFINITY };
+
+const RESTARTS = 3;
+
+const HAPROXY = PROXIES.filter(({ name }) => name === 'haproxy');
+
+/** What docs/deploy.md adds for a server that is replaced: what cannot be connected is tried again. */
+const RETRIES = 'defaults\n    retries 30\n    retry-on conn-failure\n';
+
+/** Starts the next server, which waits for the root, and only then ends the one before. */
+async function replace(
+  current: ServerProcess,
+  start: (log: (line: string) => void) => ServerProcess,
+): Promise<ServerProcess> {
+  let isWaiting = () => {};
+  const waiting = new Promise<void>((resolve) => (isWaiting = resolve));
+  const next = start((line) => {
+    if (line.includes('waiting for it')) isWaiting();
+  });
+  const started = next.start();
+  onTestFinished(() => void next.stop());
+  await Promise.race([waiting, started]);
+  expect(await current.stop('SIGTERM')).toBe(0);
+  await started;
+  return next;
+}
+
+test(`${RESTARTS} restarts at a socket that stays open: no client notices, and no byte is lost`, async () => {
+  const root = await temporaryDirectory();
+  const held = new HeldSocket();
+  let server = await ServerProcess.start(root, ['-drain=1'], { held });
+  expect(server.port).toBe(held.port);
+  const running = new RestartLoad(server, load);
+  await running.start();
+  for (let i = 0; i < RESTARTS; i++) {
+    server = await replace(
+      server,
+      (log) => new ServerProcess(root, ['-drain=1', '-wait-root=60'], { held, log }),
+    );
+    await running.everybodyHears();
+  }
+  const outcome = await running.stop();
+  expect(outcome.errors).toEqual([]);
+  expect(outcome.exact).toBe(load.appenders * load.followersOfEach);
+  expect(outcome.silenceMs).toBeLessThan(silenceMs);
+  expect(await server.stop('SIGTERM')).toBe(0);
+});
+
+test.runIf(process.env.HTTPFSTREAM_SOAK && proxiesHere().includes(HAPROXY[0] as ProxyKind))(
+  'without such a socket a proxy that tries again hides it',
+  async () => {
+    const root = await temporaryDirectory();
+    let server = await ServerProcess.start(root);
+    const { port } = server;
+    const page = await readFile(path.join(import.meta.dirname, '../docs/proxies.md'), 'utf8');
+    const [kind] = HAPROXY as [ProxyKind];
+    const configuration = documentedConfiguration(page, kind).replace('defaults\n', RETRIES);
+    const proxy = await startProxy(kind, configuration, { backendPort: port });
+    const running = new RestartLoad({ url: (name) => `${proxy}${name}` }, load);
+    await running.start();
+    for (let i = 0; i < RESTARTS; i++) {
+      server = await replace(
+        server,
+        (log) => new ServerProcess(root, ['-drain=1', '-wait-root=60', `-http=127.0.0.1:${port}`], { log }),
+      );
+      await running.everybodyHears();
+    }
+    const outcome = await running.stop();
+    expect(outcome.errors).toEqual([]);
+    expect(outcome.exact).toBe(load.appenders * load.followersOfEach);
+    expect(await server.stop('SIGTERM')).toBe(0);
+  },
+);

@@ -1,0 +1,208 @@
+import { once } from 'node:events';
+import { rename, writeFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import https from 'node:https';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import tls from 'node:tls';
+import { type Logger, pino } from 'pino';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { append, follow, openAppend } from '../../src/client/index.ts';
+import { ServerSockets } from '../../src/server/node/server-sockets.ts';
+import { TlsCertificates } from '../../src/server/node/tls-certificates.ts';
+import { createStandaloneServer } from '../../src/server/standalone.ts';
+import { type Certificate, canMakeCertificates, makeCertificate } from '../support/http/certificate.ts';
+import { openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../support/http/raw.ts';
+import { bridgeToTls } from '../support/http/tls-bridge.ts';
+import { lendReserve } from '../support/server/reserves.ts';
+import { temporaryDirectory } from '../support/server/server.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { Peer } from '../support/websocket/peer.ts';
+
+const MIB = 1024 * 1024;
+
+let first: Certificate;
+let other: Certificate;
+
+beforeAll(async () => {
+  if (canMakeCertificates)
+    [first, other] = await Promise.all([makeCertificate('a.test'), makeCertificate('*.b.test')]);
+});
+
+/** Files of a certificate; written anew as a program does that renews it, one after the other. */
+class Files {
+  readonly cert: string;
+  readonly key: string;
+
+  constructor(directory: string, name: string) {
+    this.cert = path.join(directory, `${name}.cert`);
+    this.key = path.join(directory, `${name}.key`);
+  }
+
+  async write(certificate: Certificate, which: readonly ('cert' | 'key')[] = ['cert', 'key']): Promise<void> {
+    for (const kind of which) {
+      await writeFile(`${this[kind]}.new`, certificate[kind]);
+      await rename(`${this[kind]}.new`, this[kind]);
+    }
+  }
+}
+
+/** The standalone server with two certificates. Its logger keeps what it was told. */
+async function startSecure() {
+  const directory = await temporaryDirectory();
+  const root = path.join(directory, 'root');
+  await lendReserve(root);
+  const log: string[] = [];
+  const logger: Logger = pino({}, { write: (line) => void log.push(line) });
+  const files = [new Files(directory, 'a'), new Files(directory, 'b')] as const;
+  await files[0].write(first);
+  await files[1].write(other);
+  const certificates = await TlsCertificates.load(files, logger);
+  const app = await createStandaloneServer({ root, logger, closeTimeoutMs: 200, certificates });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  onTestFinished(() => app.close());
+  const { port } = app.server.address() as AddressInfo;
+  return {
+    app,
+    root,
+    port,
+    log,
+    files,
+    certificates,
+    url: (name: string) => `https://127.0.0.1:${port}${name}`,
+  };
+}
+
+/** The names that a server's certificate has for whoever asks for a name. */
+async function namesShown(port: number, servername?: string): Promise<string> {
+  const socket = tls.connect({
+    port,
+    host: '127.0.0.1',
+    rejectUnauthorized: false,
+    ...(servername !== undefined && { servername }),
+  });
+  onTestFinished(() => void socket.destroy());
+  await once(socket, 'secureConnect');
+  const { subjectaltname = '' } = socket.getPeerCertificate();
+  socket.destroy();
+  return subjectaltname;
+}
+
+describe.runIf(canMakeCertificates)('over TLS', () => {
+  test('clients append and follow, by WebSocket and by HTTP, as they do without', async () => {
+    const server = await startSecure();
+    const options = { ca: first.cert };
+    const appender = openAppend(server.url('/live'), options);
+    await once(appender, 'open');
+    appender.write('one\n');
+    const follower = follow(server.url('/live'), options);
+    const all = buffer(follower);
+    const port = await bridgeToTls(server.port);
+    const reader = await openSocket(port);
+    writeHead(reader, 'GET /live?verb=FOLLOW HTTP/1.1', ['Connection: close']);
+    expect(parseAnswer(await readHead(reader)).status).toBe(200);
+    const rest = readToEnd(reader);
+    appender.write(Buffer.alloc(MIB, 'x'));
+    await appender.close();
+    expect((await all).length).toBe(MIB + 4);
+    expect(/\r\n0\r\n(?:.+\r\n)*\r\n$/.test((await rest).toString())).toBe(true);
+    const upload = await openSocket(port);
+    writeHead(upload, 'PUT /put?verb=APPEND HTTP/1.1', [
+      'Transfer-Encoding: chunked',
+      'Expect: 100-continue',
+    ]);
+    expect(parseAnswer(await readHead(upload)).status).toBe(100);
+    upload.write('4\r\ntext\r\n0\r\n\r\n');
+    expect(parseAnswer(await readHead(upload)).status).toBe(201);
+    const legacy = await Peer.connect(`http://127.0.0.1:${port}/legacy`, 'APPEND');
+    await legacy.send(Buffer.from('text'));
+    await legacy.finish();
+    const sizes = await Promise.all(
+      ['/live', '/put', '/legacy'].map(async (name) => {
+        const request = https.get(server.url(name), { ca: first.cert, agent: false });
+        const [response] = (await once(request, 'response')) as [IncomingMessage];
+        return (await buffer(response)).length;
+      }),
+    );
+    expect(sizes).toEqual([MIB + 4, 4, 4]);
+  });
+
+  test('what is cut looks cut: to clients of HTTP/1.0, too, which go by the end of the connection', async () => {
+    const server = await startSecure();
+    await append(server.url('/f'), 'text', { ca: first.cert });
+    const appender = openAppend(server.url('/f'), { ca: first.cert });
+    await once(appender, 'open');
+    onTestFinished(() => void appender.on('error', () => {}).destroy());
+    const socket = tls.connect({ port: server.port, host: '127.0.0.1', rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
+    socket.write('GET /f?verb=FOLLOW HTTP/1.0\r\nHost: x\r\n\r\n');
+    await once(socket, 'data');
+    ServerSockets.of(server.app.server).cut();
+    const [error] = await once(socket, 'error');
+    expect(error).toMatchObject({ code: 'ECONNRESET' });
+  });
+
+  test('who says nothing, or no TLS, holds up no close', async () => {
+    const server = await startSecure();
+    const sockets = await Promise.all([openSocket(server.port), openSocket(server.port)]);
+    sockets[0].write('\x16\x03\x01');
+    const ends = Promise.all(
+      sockets.map((socket) => new Promise((resolve) => socket.resume().once('close', resolve))),
+    );
+    const startMs = performance.now();
+    await server.app.close();
+    await ends;
+    // The limit for a handshake is 10 s.
+    expect(performance.now() - startMs).toBeLessThan(9000);
+  });
+});
+
+describe.runIf(canMakeCertificates)('of several certificates', () => {
+  test('a client gets the one that has the name for which it asks, else the first', async () => {
+    const { port } = await startSecure();
+    expect(await namesShown(port, 'a.test')).toContain('a.test');
+    expect(await namesShown(port, 'x.b.test')).toContain('*.b.test');
+    expect(await namesShown(port, 'unknown.test')).toContain('a.test');
+    expect(await namesShown(port)).toContain('a.test');
+  });
+
+  test('new ones are for new connections, and those that are open stay', async () => {
+    const server = await startSecure();
+    const appender = openAppend(server.url('/f'), { ca: first.cert });
+    await once(appender, 'open');
+    appender.write('before\n');
+    await server.files[0].write(await makeCertificate('renewed.test'));
+    await server.files[1].write(await makeCertificate('*.c.test'));
+    await server.certificates.reload();
+    expect(await namesShown(server.port)).toContain('renewed.test');
+    expect(await namesShown(server.port, 'x.c.test')).toContain('*.c.test');
+    expect(await namesShown(server.port, 'x.b.test')).toContain('renewed.test');
+    appender.write('after\n');
+    expect(await appender.close()).toMatchObject({ bytes: 13 });
+  });
+
+  test('as long as one is half replaced all stay, and it is looked at again', async () => {
+    const server = await startSecure();
+    const renewed = await makeCertificate('renewed.test');
+    await server.files[0].write(renewed, ['cert']);
+    await server.certificates.reload();
+    expect(server.log.at(-1)).toMatch(/"level":50.*are no certificate and its key.*looked at again/);
+    expect(await namesShown(server.port)).toContain('a.test');
+    await server.files[0].write(renewed, ['key']);
+    await waitFor(async () => (await namesShown(server.port)).includes('renewed.test'), 'the new one');
+  });
+
+  test('one that is none, or has another key, keeps the server from starting, and the files are named', async () => {
+    const directory = await temporaryDirectory();
+    const files = new Files(directory, 'a');
+    const load = () => TlsCertificates.load([files], pino({ level: 'silent' }));
+    await expect(load()).rejects.toThrow(files.cert);
+    await files.write({ cert: first.cert, key: other.key });
+    await expect(load()).rejects.toThrow(
+      /a\.cert and .*a\.key are no certificate and its key: key values mismatch/,
+    );
+    await files.write({ cert: 'text', key: first.key });
+    await expect(load()).rejects.toThrow('are no certificate and its key');
+  });
+});
