@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { runServer } from '../src/cli/server/run-server.ts';
 import {
   documentedConfiguration,
   PROXIES,
@@ -8,6 +9,7 @@ import {
   proxiesHere,
   startProxy,
 } from './support/docs/proxies.ts';
+import { runHere } from './support/programs/command.ts';
 import { HeldSocket } from './support/server/held-socket.ts';
 import { RestartLoad } from './support/server/restart-load.ts';
 import { temporaryDirectory } from './support/server/server.ts';
@@ -24,6 +26,15 @@ const HAPROXY = PROXIES.filter(({ name }) => name === 'haproxy');
 
 /** What docs/deploy.md adds for a server that is replaced: what cannot be connected is tried again. */
 const RETRIES = 'defaults\n    retries 30\n    retry-on conn-failure\n';
+
+/** Where nobody may do anything without a token: a root, the arguments for it, and the token. */
+async function prepare() {
+  const directory = await temporaryDirectory();
+  const auth = path.join(directory, 'auth.json');
+  const rule = ['--rights', 'append,follow', '--paths', '/**'];
+  const { stdout } = await runHere(runServer, ['token', 'add', 'all', '--auth', auth, ...rule]);
+  return { root: path.join(directory, 'root'), args: ['-drain=1', '-auth', auth], token: stdout.trim() };
+}
 
 /** Starts the next server, which waits for the root, and only then ends the one before. */
 async function replace(
@@ -44,16 +55,16 @@ async function replace(
 }
 
 test(`${RESTARTS} restarts at a socket that stays open: no client notices, and no byte is lost`, async () => {
-  const root = await temporaryDirectory();
+  const { root, args, token } = await prepare();
   const held = new HeldSocket();
-  let server = await ServerProcess.start(root, ['-drain=1'], { held });
+  let server = await ServerProcess.start(root, args, { held });
   expect(server.port).toBe(held.port);
-  const running = new RestartLoad(server, load);
+  const running = new RestartLoad(server, load, token);
   await running.start();
   for (let i = 0; i < RESTARTS; i++) {
     server = await replace(
       server,
-      (log) => new ServerProcess(root, ['-drain=1', '-wait-root=60'], { held, log }),
+      (log) => new ServerProcess(root, [...args, '-wait-root=60'], { held, log }),
     );
     await running.everybodyHears();
   }
@@ -67,19 +78,19 @@ test(`${RESTARTS} restarts at a socket that stays open: no client notices, and n
 test.runIf(process.env.HTTPFSTREAM_SOAK && proxiesHere().includes(HAPROXY[0] as ProxyKind))(
   'without such a socket a proxy that tries again hides it',
   async () => {
-    const root = await temporaryDirectory();
-    let server = await ServerProcess.start(root);
+    const { root, args, token } = await prepare();
+    let server = await ServerProcess.start(root, args);
     const { port } = server;
     const page = await readFile(path.join(import.meta.dirname, '../docs/proxies.md'), 'utf8');
     const [kind] = HAPROXY as [ProxyKind];
     const configuration = documentedConfiguration(page, kind).replace('defaults\n', RETRIES);
     const proxy = await startProxy(kind, configuration, { backendPort: port });
-    const running = new RestartLoad({ url: (name) => `${proxy}${name}` }, load);
+    const running = new RestartLoad({ url: (name) => `${proxy}${name}` }, load, token);
     await running.start();
     for (let i = 0; i < RESTARTS; i++) {
       server = await replace(
         server,
-        (log) => new ServerProcess(root, ['-drain=1', '-wait-root=60', `-http=127.0.0.1:${port}`], { log }),
+        (log) => new ServerProcess(root, [...args, '-wait-root=60', `-http=127.0.0.1:${port}`], { log }),
       );
       await running.everybodyHears();
     }

@@ -31,6 +31,7 @@ export interface LoadOutcome {
 export class RestartLoad {
   readonly #server: UrlSource;
   readonly #load: Load;
+  readonly #token: string;
   readonly #errors: string[] = [];
   readonly #appended: Promise<string>[] = [];
   /** Of each appender. */
@@ -41,9 +42,11 @@ export class RestartLoad {
   #isStarted = false;
   #isOver = false;
 
-  constructor(server: UrlSource, load: Load) {
+  /** @param token with which all of them come */
+  constructor(server: UrlSource, load: Load, token: string) {
     this.#server = server;
     this.#load = load;
+    this.#token = token;
   }
 
   /** Resolves when everybody is at work. */
@@ -53,12 +56,12 @@ export class RestartLoad {
       Array.from({ length: appenders }, async (_, i) => {
         const url = this.#server.url(`/load/${i}`);
         await this.#append(url, i);
-        const followers = Array.from({ length: followersOfEach }, () => follow(url));
+        const followers = Array.from({ length: followersOfEach }, () => follow(url, { token: this.#token }));
         this.#followed[i] = followers.map((stream) => this.#read(stream));
         await Promise.all(followers.map((stream) => once(stream, 'open')));
       }),
     );
-    await fetch(this.#server.url('/asked'), { method: 'PUT', body: 'text' });
+    await fetch(this.#server.url('/asked'), { method: 'PUT', body: 'text', headers: this.#headers });
     this.#isStarted = true;
     for (const keepAlive of [false, true]) this.#asked.push(this.#ask(new http.Agent({ keepAlive })));
   }
@@ -83,8 +86,12 @@ export class RestartLoad {
     };
   }
 
+  get #headers(): { authorization: string } {
+    return { authorization: `Bearer ${this.#token}` };
+  }
+
   async #append(url: string, name: number): Promise<void> {
-    const stream = openAppend(url);
+    const stream = openAppend(url, { token: this.#token });
     stream.on('error', (error) => this.#errors.push(`append: ${error}`));
     await once(stream, 'open');
     const hash = createHash('sha256');
@@ -125,7 +132,7 @@ export class RestartLoad {
     let count = 0;
     while (!this.#isOver) {
       try {
-        const request = http.get(this.#server.url('/asked'), { agent });
+        const request = http.get(this.#server.url('/asked'), { agent, headers: this.#headers });
         const [response] = (await once(request, 'response')) as [http.IncomingMessage];
         if (response.statusCode !== 200) this.#errors.push(`status ${response.statusCode}`);
         await once(response.resume(), 'end');
