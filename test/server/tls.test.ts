@@ -8,17 +8,27 @@ import { buffer } from 'node:stream/consumers';
 import tls from 'node:tls';
 import { type Logger, pino } from 'pino';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { append, follow, openAppend } from '../../src/client/index.ts';
+import {
+  append,
+  ForbiddenRightError,
+  follow,
+  openAppend,
+  UnauthorizedError,
+} from '../../src/client/index.ts';
+import type { Access } from '../../src/rights/access.ts';
 import { ServerSockets } from '../../src/server/node/server-sockets.ts';
 import { TlsCertificates } from '../../src/server/node/tls-certificates.ts';
 import { createStandaloneServer } from '../../src/server/standalone.ts';
 import { type Certificate, canMakeCertificates, makeCertificate } from '../support/http/certificate.ts';
 import { openSocket, parseAnswer, readHead, readToEnd, writeHead } from '../support/http/raw.ts';
+import { send } from '../support/http/request.ts';
 import { bridgeToTls } from '../support/http/tls-bridge.ts';
 import { lendReserve } from '../support/server/reserves.ts';
+import { RuleAccess } from '../support/server/rule-access.ts';
 import { temporaryDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { Peer } from '../support/websocket/peer.ts';
+import { V2Peer } from '../support/websocket/v2-peer.ts';
 
 const MIB = 1024 * 1024;
 
@@ -49,7 +59,7 @@ class Files {
 }
 
 /** The standalone server with two certificates. Its logger keeps what it was told. */
-async function startSecure() {
+async function startSecure({ access }: { access?: Access } = {}) {
   const directory = await temporaryDirectory();
   const root = path.join(directory, 'root');
   await lendReserve(root);
@@ -59,7 +69,13 @@ async function startSecure() {
   await files[0].write(first);
   await files[1].write(other);
   const certificates = await TlsCertificates.load(files, logger);
-  const app = await createStandaloneServer({ root, logger, closeTimeoutMs: 200, certificates });
+  const app = await createStandaloneServer({
+    root,
+    logger,
+    closeTimeoutMs: 200,
+    certificates,
+    ...(access && { access }),
+  });
   await app.listen({ host: '127.0.0.1', port: 0 });
   onTestFinished(() => app.close());
   const { port } = app.server.address() as AddressInfo;
@@ -141,6 +157,34 @@ describe.runIf(canMakeCertificates)('over TLS', () => {
     ServerSockets.of(server.app.server).cut();
     const [error] = await once(socket, 'error');
     expect(error).toMatchObject({ code: 'ECONNRESET' });
+  });
+
+  test('who loses a right is told so, cut, or refused, as without', async () => {
+    const access = new RuleAccess({ t: { rules: { '/**': ['follow', 'append'] } } });
+    const server = await startSecure({ access });
+    const port = await bridgeToTls(server.port);
+    const headers = { authorization: 'Bearer t' };
+    const options = { ca: first.cert, token: 't' };
+    const appender = openAppend(server.url('/f'), options);
+    await once(appender, 'open');
+    appender.write('text');
+    const peer = await V2Peer.follow(`http://127.0.0.1:${port}/f`, {}, { headers });
+    await peer.until(() => peer.text === 'text', 'the bytes');
+    const reader = await openSocket(port);
+    writeHead(reader, 'GET /f?verb=FOLLOW HTTP/1.0', ['Authorization: Bearer t']);
+    await once(reader, 'data');
+    const cut = once(reader, 'error');
+    const waiting = send('GET', `http://127.0.0.1:${port}/missing?verb=FOLLOW&wait=60`, { headers });
+    const refused = once(appender, 'error');
+    // By then it waits.
+    await expect(append(server.url('/g'), 'text', options)).resolves.toBeDefined();
+    access.change({});
+    expect(await refused).toEqual([expect.any(ForbiddenRightError)]);
+    await peer.until(() => peer.closeCode !== undefined, 'the close');
+    expect([peer.end, peer.closeCode]).toEqual([undefined, 3003]);
+    expect(await cut).toMatchObject([{ code: 'ECONNRESET' }]);
+    expect((await waiting).status).toBe(401);
+    await expect(append(server.url('/f'), 'text', options)).rejects.toThrow(UnauthorizedError);
   });
 
   test('who says nothing, or no TLS, holds up no close', async () => {
