@@ -2,13 +2,13 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { pattern } from './support/pattern.ts';
-import { temporaryDirectory } from './support/server/server.ts';
+import { diskDirectory } from './support/server/server.ts';
 import { ServerProcess } from './support/server/server-process.ts';
 import { waitFor } from './support/wait-for.ts';
 import { Peer } from './support/websocket/peer.ts';
 
 test('a server that is killed in mid-append has lost nothing that a follower saw, and goes on at the end of the file', async () => {
-  const root = await temporaryDirectory();
+  const root = await diskDirectory();
   const contents = () => readFile(path.join(root, 'a.log'));
   let size = 0;
 

@@ -9,7 +9,7 @@ import { rejection } from './client/client-server.ts';
 import { send } from './support/http/request.ts';
 import { type Listener, nobody, serve, serveBytes } from './support/http/servers.ts';
 import { PATH, runProgram, startProgram } from './support/programs/program.ts';
-import { temporaryDirectory } from './support/server/server.ts';
+import { diskDirectory } from './support/server/server.ts';
 import { waitFor } from './support/wait-for.ts';
 
 const EXAMPLES = path.join(import.meta.dirname, '../examples');
@@ -38,7 +38,7 @@ test('every example is named in the docs', async () => {
 });
 
 test('the pipeline saves on one server what the other makes, and tells what memory it takes', async () => {
-  const directory = await temporaryDirectory();
+  const directory = await diskDirectory();
   const env = { PATH, TMPDIR: directory };
   const ended = await runProgram('node', programOf('pipeline/pipeline.mjs', ['20000']), { env });
   expect(ended.stderr).toBe('');
@@ -153,7 +153,7 @@ describe('the proxy', () => {
 
 describe('the output of a command', () => {
   test('is there line by line while the command runs', async () => {
-    const go = path.join(await temporaryDirectory(), 'go');
+    const go = path.join(await diskDirectory(), 'go');
     const command = `echo first; until [ -e '${go}' ]; do sleep 0.05; done; echo second`;
     const program = start('command-output.mjs', 'sh', '-c', command);
     await waitFor(() => program.stdout().toString() === 'first\n', 'the first line');
@@ -185,7 +185,7 @@ describe('the answer of a model', () => {
       finish = () => response.end();
       say(`${question} is `);
     });
-    const app = start('model-answer/app.mjs', model, await temporaryDirectory(), '0');
+    const app = start('model-answer/app.mjs', model, await diskDirectory(), '0');
     const own = client(await addressOf(app));
     const ask = (id: string, question: string) =>
       own.post('/ask/{id}').pathParam('id', id).form('question', question).send();
@@ -221,7 +221,7 @@ describe('the answer of a model', () => {
       response.write('words');
       breakOff = () => response.destroy();
     });
-    const app = start('model-answer/app.mjs', model, await temporaryDirectory(), '0');
+    const app = start('model-answer/app.mjs', model, await diskDirectory(), '0');
     const own = client(await addressOf(app));
     const follow = async (id: string) => {
       await own.post(`/ask/${id}`).form('question', 'this').send();
@@ -243,7 +243,7 @@ describe('the answer of a model', () => {
 
   test('is an error when only the end of its connection says that it is over', async () => {
     const model = await serveBytes('HTTP/1.1 200 OK\r\n\r\nwords', 'close');
-    const app = start('model-answer/app.mjs', model, await temporaryDirectory(), '0');
+    const app = start('model-answer/app.mjs', model, await diskDirectory(), '0');
     const own = client(await addressOf(app));
     await own.post('/ask/1').form('question', 'this').send();
     const answer = own.get('/answers/1').query('verb', 'FOLLOW').query('wait', 30).send();

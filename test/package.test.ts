@@ -5,7 +5,7 @@ import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { appendAndFollow } from './support/programs/append-and-follow.ts';
 import { loggedPort, PATH, runProgram, runSuccessfully, startProgram } from './support/programs/program.ts';
-import { startServer, temporaryDirectory } from './support/server/server.ts';
+import { diskDirectory, startServer } from './support/server/server.ts';
 
 const CHECKOUT = path.join(import.meta.dirname, '..');
 const COMMANDS = ['httpfstream-server', 'httpfstream-append', 'httpfstream-follow'];
@@ -120,7 +120,7 @@ describe('the package, packed and installed in an empty directory', () => {
   });
 
   test('has commands that serve, append and follow, and a server that stops in order', async () => {
-    const root = await temporaryDirectory();
+    const root = await diskDirectory();
     const server = startProgram(command('httpfstream-server'), ['-root', root, '-http', '127.0.0.1:0']);
     const bytes = await appendAndFollow(
       [command('httpfstream-append')],
@@ -169,7 +169,7 @@ describe('the package, packed and installed in an empty directory', () => {
   });
 
   test('has a plugin that an application can register', async () => {
-    const root = await temporaryDirectory();
+    const root = await diskDirectory();
     await writeFile(path.join(root, 'hello.txt'), 'hello');
     const output = await runScript(`
       import Fastify from 'fastify';

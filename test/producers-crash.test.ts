@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Random } from './support/random.ts';
-import { temporaryDirectory } from './support/server/server.ts';
+import { diskDirectory } from './support/server/server.ts';
 import { ServerProcess } from './support/server/server-process.ts';
 import { StreamPeer } from './support/streams/stream-peer.ts';
 import { flawIn, TirelessProducer } from './support/streams/tireless-producer.ts';
@@ -101,7 +101,7 @@ async function expectEachLineOnce(
 describe.each(DURABILITIES)('with the durability %s', (durability) => {
   test(`${KILLS} times kill -9 under ${PRODUCERS} producers: every line once, in order, and none that was acknowledged lost`, async () => {
     const random = Random.fromEnvironment();
-    const server = await ServerProcess.start(await temporaryDirectory(), ['-durability', durability]);
+    const server = await ServerProcess.start(await diskDirectory(), ['-durability', durability]);
     const producers = makeProducers(server, random);
     const context = () => `HTTPFSTREAM_SEED=${random.seed}`;
     await killUnderLoad(server, producers, random, async () => undefined);
@@ -116,7 +116,7 @@ describe.each(DURABILITIES)('with the durability %s', (durability) => {
 
   test(`${KILLS} times kill -9 and a torn journal under ${PRODUCERS} producers: what is left has no duplicate and no hole`, async () => {
     const random = Random.fromEnvironment();
-    const server = await ServerProcess.start(await temporaryDirectory(), ['-durability', durability]);
+    const server = await ServerProcess.start(await diskDirectory(), ['-durability', durability]);
     const producers = makeProducers(server, random);
     const torn: string[] = [];
     const damages = new Set<Damage>();

@@ -2,7 +2,7 @@ import { chmod, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promi
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { PATH, runProgram } from './support/programs/program.ts';
-import { temporaryDirectory } from './support/server/server.ts';
+import { diskDirectory } from './support/server/server.ts';
 
 const SETUP = path.join(import.meta.dirname, '../scripts/setup.mjs');
 const INSTALL = 'ci --include=dev';
@@ -21,7 +21,7 @@ esac
 
 /** Makes a checkout with the real script, and an npm that only pretends. */
 async function makeCheckout() {
-  const directory = await temporaryDirectory();
+  const directory = await diskDirectory();
   const at = (name: string) => path.join(directory, name);
   await mkdir(at('scripts'));
   await mkdir(at('tools'));

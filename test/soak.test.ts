@@ -8,7 +8,7 @@ import WebSocket from 'ws';
 import { openAppend } from '../src/client/append/open-append.ts';
 import { follow } from '../src/client/follow/follow.ts';
 import { pattern } from './support/pattern.ts';
-import { temporaryDirectory } from './support/server/server.ts';
+import { diskDirectory } from './support/server/server.ts';
 import { ServerProcess } from './support/server/server-process.ts';
 import { waitFor } from './support/wait-for.ts';
 import { Peer } from './support/websocket/peer.ts';
@@ -72,7 +72,7 @@ async function clientAppender(url: string): Promise<StreamAppender> {
 }
 
 test(`${appenders} appenders with ${followersOfEach} followers each lose nothing, and leave nothing behind`, async () => {
-  const root = await temporaryDirectory();
+  const root = await diskDirectory();
   const server = await ServerProcess.start(root);
   await waitFor(() => server.descriptorCount() > 0, 'the server');
   const descriptorsBefore = server.descriptorCount();

@@ -18,12 +18,13 @@ import {
   writeHead,
 } from '../support/http/raw.ts';
 import { send } from '../support/http/request.ts';
-import { lendReserve, quickDirectory } from '../support/server/reserves.ts';
+import { lendReserve } from '../support/server/reserves.ts';
 import {
   cutConnectionsAfterTest,
   startServer,
   startStandalone,
   type TestServer,
+  temporaryDirectory,
 } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { openAppender } from '../support/websocket/appends.ts';
@@ -34,7 +35,7 @@ const PROBLEM = 'application/problem+json';
 const HELLO_FRAME = Buffer.from([0x81, 0x85, 0, 0, 0, 0, ...Buffer.from('hello')]);
 
 async function startPlugin(): Promise<TestServer> {
-  const root = path.join(await quickDirectory(), 'root');
+  const root = path.join(await temporaryDirectory(), 'root');
   await lendReserve(root);
   const server = await startServer({ root });
   cutConnectionsAfterTest(server.app);

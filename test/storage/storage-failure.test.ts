@@ -4,7 +4,7 @@ import { Root } from '../../src/storage/root/root.ts';
 import { withoutStack } from '../../src/storage/storage-failure.ts';
 import { ResourceNotFoundError } from '../../src/wire/errors.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
-import { temporaryDirectory } from '../support/server/server.ts';
+import { diskDirectory } from '../support/server/server.ts';
 
 const isFrame = /^ {4}at /m;
 
@@ -33,7 +33,7 @@ describe('without a stack', () => {
 
 describe('a path at which nothing is', () => {
   it.each([['read'], ['append']])('costs no stack when it is opened to %s', async (how) => {
-    const root = await Root.open(path.join(await temporaryDirectory(), 'root'));
+    const root = await Root.open(path.join(await diskDirectory(), 'root'));
     const missing = ResourcePath.parse('/missing');
     const opened = how === 'read' ? root.openRead(missing) : root.openAppend(missing, { create: false });
     const error = await opened.catch((failure: Error) => failure);

@@ -5,14 +5,14 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Root } from '../../src/storage/root/root.ts';
 import { ResourcePath } from '../../src/wire/resource-path.ts';
 import { descriptorsBackTo, openDescriptors } from '../support/disk/descriptors.ts';
-import { temporaryDirectory } from '../support/server/server.ts';
+import { diskDirectory } from '../support/server/server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MiB = 1024 * 1024;
 
 /** An open file of a size, and how often something is closed in line from then on. */
 async function openFile(size: number) {
-  const directory = await temporaryDirectory();
+  const directory = await diskDirectory();
   const name = path.join(directory, 'f');
   await writeFile(name, Buffer.alloc(size, 'x'));
   const root = await Root.open(directory);
@@ -59,7 +59,7 @@ describe('an open file', () => {
   });
 
   it('that is small is not looked at again when it is closed at once', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     await writeFile(path.join(directory, 'f'), 'small');
     const root = await Root.open(directory);
     const looking = vi.spyOn(fs, 'fstatSync');

@@ -32,7 +32,7 @@ import { asOrdinaryUser, giveToOrdinaryUser } from '../../support/disk/ordinary-
 import { fingerprintOf } from '../../support/disk/restored-root.ts';
 import { run, runHere } from '../../support/programs/command.ts';
 import { librariesIn, tellLoaded } from '../../support/programs/loaded-libraries.ts';
-import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory, startServer, type TestServer } from '../../support/server/server.ts';
 import { ServerProcess } from '../../support/server/server-process.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { V2Peer } from '../../support/websocket/v2-peer.ts';
@@ -149,7 +149,7 @@ describe('httpfstream-server --check', () => {
   });
 
   test('makes no root that is not there', async () => {
-    const root = path.join(await temporaryDirectory(), 'missing');
+    const root = path.join(await diskDirectory(), 'missing');
     expect(await run('httpfstream-server', ['--check', '-root', root])).toMatchObject({
       exit: 1,
       stdout: '',
@@ -193,7 +193,7 @@ function producer(seq: number): Record<string, string> {
 
 describe('what a server has left that was killed', () => {
   test('is made good from its log', async () => {
-    const root = await temporaryDirectory();
+    const root = await diskDirectory();
     const server = await ServerProcess.start(root);
     const url = server.url('/s');
     await fetch(url, { method: 'PUT', headers: { 'content-type': 'text/plain' } });
@@ -216,7 +216,7 @@ describe('what a server has left that was killed', () => {
   });
 
   test('and whose log is torn: bytes of which no producer knows are set aside', async () => {
-    const root = await temporaryDirectory();
+    const root = await diskDirectory();
     const server = await ServerProcess.start(root);
     const url = server.url('/s');
     await fetch(url, { method: 'PUT', headers: { 'content-type': 'text/plain' } });
@@ -339,7 +339,7 @@ describe('what is remembered of a file', () => {
       await put(server, 'open', { 'stream-ttl': '9999' });
       offset = (await fetch(server.url('/open'))).headers.get('stream-next-offset') as string;
     });
-    const copy = path.join(await temporaryDirectory(), 'copy');
+    const copy = path.join(await diskDirectory(), 'copy');
     await cp(root, copy, { recursive: true, filter: (name) => !name.includes('lock') });
     expect((await check(copy)).exit).toBe(0);
     await isWell(copy);
@@ -356,7 +356,7 @@ describe('what is remembered of a file', () => {
     // The store has the record; the copy of the file has more than that knows.
     const redo = path.join(server.root, '.httpfstream', 'redo');
     await waitFor(async () => (await readdir(redo)).length === 0, 'a checkpoint');
-    const copy = path.join(await temporaryDirectory(), 'copy');
+    const copy = path.join(await diskDirectory(), 'copy');
     await cp(server.root, copy, { recursive: true, filter: (name) => !/lock$/i.test(name) });
     expect((await check(copy)).lines).toEqual([expect.stringMatching(/^broken: is a copy of the file/)]);
     const other = await startServer({ root: copy, graceMs: 100 });

@@ -13,7 +13,7 @@ import { killedRoot } from '../../support/core/crash-root.ts';
 import { recordsIn, recoverAfterKill, removalsIn, tombstonesIn } from '../../support/core/stored-records.ts';
 import { makeFork, makeStream, textOf } from '../../support/core/streams.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 
 async function start(directory: string, report?: Report) {
   const core = new Core(await Root.open(directory), {
@@ -47,7 +47,7 @@ function failToSync() {
 describe('a stream that is deleted when its directory cannot be synced', () => {
   /** With its file as it would be there again after a loss of power. */
   async function unsafelyDeleted() {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory);
     await makeStream(core, 'd/source', 'text');
     await makeFork(core, 'd/source', 'fork');

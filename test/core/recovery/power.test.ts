@@ -5,7 +5,7 @@ import { OPERATIONS, type Play, play, SECOND_OPERATIONS } from '../../support/co
 import { type Loss, PowerJournal } from '../../support/core/power-loss.ts';
 import { expectUsable, expectWhole } from '../../support/core/root-model.ts';
 import { Random } from '../../support/random.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 
 /** `HTTPFSTREAM_SOAK=1` takes every moment of every operation, and some after errors, `npm test` a few of some. */
 const IS_SOAK = process.env.HTTPFSTREAM_SOAK !== undefined;
@@ -43,7 +43,7 @@ const seed = Number(process.env.HTTPFSTREAM_SEED ?? 1);
 
 /** Has processes of their own do things to a root, one after the other, each of which is killed, and takes down what that does to the disk. */
 async function record(lives: readonly [operation: string, options: Play][]): Promise<PowerJournal> {
-  const directory = await temporaryDirectory();
+  const directory = await diskDirectory();
   const root = path.join(directory, 'root');
   const journal = path.join(directory, 'journal');
   for (const [operation, options] of lives) await play(root, operation, { ...options, journal });
@@ -58,7 +58,7 @@ async function expectKept(
   random: Random,
   look: (root: string) => Promise<void>,
 ): Promise<void> {
-  const directory = await temporaryDirectory();
+  const directory = await diskDirectory();
   const root = path.join(directory, 'root');
   const forget = (await journal.restore(moment, loss, random, root)).assume();
   try {

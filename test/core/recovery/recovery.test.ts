@@ -35,7 +35,7 @@ import {
 import { appendLine, makeStream, textOf } from '../../support/core/streams.ts';
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 
 interface Told {
   message: string;
@@ -75,7 +75,7 @@ function failToSave(code: string, isFailing: (path: string) => boolean) {
 describe('after a kill -9 while a stream was being deleted', () => {
   /** Its name is gone, and the journal has its appends, but not that it was deleted. */
   async function halfDeleted(durability: 'os' | 'disk') {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const { core } = await start(directory, durability);
     for (const name of ['stream', 'other']) {
       await makeStream(core, name, 'first\n');
@@ -188,7 +188,7 @@ describe('after a kill -9, a file that another program has moved', () => {
     ['that was only appended to', 'plain'],
     ['that was made as a stream', 'stream'],
   ])('%s is found in another directory, be it before anything was remembered of it', async (_what, kind) => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     await mkdir(path.join(directory, 'sub'));
     const first = await start(directory);
     if (kind === 'plain') await writeFile(path.join(directory, 'file'), '');
@@ -203,7 +203,7 @@ describe('after a kill -9, a file that another program has moved', () => {
   });
 
   test('and is nowhere is told before anything was remembered of it, too', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const first = await start(directory);
     await writeFile(path.join(directory, 'file'), '');
     await appendLine(first.core, 'file', 'acknowledged\n');
@@ -213,7 +213,7 @@ describe('after a kill -9, a file that another program has moved', () => {
   });
 
   test('is not missed when the server had deleted it before anything was remembered of it', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const first = await start(directory);
     await writeFile(path.join(directory, 'file'), '');
     await appendLine(first.core, 'file', 'acknowledged\n');
@@ -425,7 +425,7 @@ test.each([
     const saving = failToSave(code, (name) => name === 'two');
     const { core } = await start(root, 'disk');
     const file = path.join(root, 'two');
-    const outside = await temporaryDirectory();
+    const outside = await diskDirectory();
     const [spare, remembered] = [path.join(outside, 'spare'), path.join(outside, 'records')];
     await link(file, spare);
     await cp(storeOf(root), remembered, { recursive: true });
@@ -447,7 +447,7 @@ test.each([
 );
 
 test('what is cut off, because it was under way, stays so after a loss of power', async () => {
-  const directory = await temporaryDirectory();
+  const directory = await diskDirectory();
   await writeFile(path.join(directory, 'file'), `base\n${'x'.repeat(1000)}`);
   const { stat } = await (await Root.open(directory)).openRead(ResourcePath.parse('file'));
   const header = {
@@ -486,7 +486,7 @@ test('what is cut off, because it was under way, stays so after a loss of power'
 });
 
 test('what a session has brought is made good, although what makes an earlier one moot was written after it', async () => {
-  const directory = await temporaryDirectory();
+  const directory = await diskDirectory();
   // The disk has lost what the second session has brought.
   await writeFile(path.join(directory, 'file'), 'one');
   const { stat } = await (await Root.open(directory)).openRead(ResourcePath.parse('file'));

@@ -11,14 +11,14 @@ import {
 } from '../../support/core/crash-root.ts';
 import { expectWhole } from '../../support/core/root-model.ts';
 import { Random } from '../../support/random.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 
 /** `HTTPFSTREAM_SOAK=1` takes every step of every operation, `npm test` one of each. */
 const IS_SOAK = process.env.HTTPFSTREAM_SOAK !== undefined;
 
 /** One run on a root of its own. Returns how many steps it had; undefined if it was killed before the last. */
 async function run(operation: string, options: Play, isCheckedFirst: boolean): Promise<number | undefined> {
-  const directory = path.join(await temporaryDirectory(), 'root');
+  const directory = path.join(await diskDirectory(), 'root');
   const before =
     operation in SECOND_OPERATIONS
       ? await play(directory, 'be killed', { ...options, step: undefined, closes: false })

@@ -4,11 +4,11 @@ import { expect, onTestFinished, test } from 'vitest';
 import { StreamReplay } from '../../../src/core/recovery/stream-replay.ts';
 import { untypedState } from '../../../src/storage/records/stream-state.ts';
 import { Root } from '../../../src/storage/root/root.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 
 /** What becomes of a file when the log has two runs of a session. */
 async function replayed(left: string): Promise<string> {
-  const directory = await temporaryDirectory();
+  const directory = await diskDirectory();
   const name = path.join(directory, 'f');
   await writeFile(name, left);
   const file = await (await Root.open(directory)).openRepair('f');

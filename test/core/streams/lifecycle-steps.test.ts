@@ -16,7 +16,7 @@ import { recordsIn, recoverAfterKill, removalsIn, tombstonesIn } from '../../sup
 import { makeFork, makeStream, storeFile, textOf } from '../../support/core/streams.ts';
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 async function start(directory: string, durability: 'os' | 'disk' = 'os') {
@@ -49,7 +49,7 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
   );
 
   test('is free when another program has deleted the last fork', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory);
     await makeStream(core, 'source');
     await makeFork(core, 'source', 'fork');
@@ -60,7 +60,7 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
   });
 
   test('is free when another program has deleted the last fork of a fork, whichever name is asked for first', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory);
     await makeStream(core, 'source');
     await makeFork(core, 'source', 'fork');
@@ -71,7 +71,7 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
   });
 
   test('costs a bounded number of looks for lost forks, however many files there are', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory);
     await makeStream(core, 'source');
     for (const room of ['a', 'b']) {
@@ -88,7 +88,7 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
   });
 
   test('is taken while the fork lives, below whatever name, over restarts', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory);
     await makeStream(core, 'source');
     await makeFork(core, 'source', 'fork');
@@ -102,7 +102,7 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
   });
 
   test('is kept when the stream is deleted while an append is under way', async () => {
-    const core = await start(await temporaryDirectory(), 'disk');
+    const core = await start(await diskDirectory(), 'disk');
     await makeStream(core, 'source');
     await makeFork(core, 'source', 'fork');
     const owner = new RecordingOwner();
@@ -121,7 +121,7 @@ describe('a name that is kept for the forks of a stream that was deleted', () =>
   });
 
   test('is kept for a fork that is just being made', async () => {
-    const core = await start(await temporaryDirectory());
+    const core = await start(await diskDirectory());
     await makeStream(core, 'source');
     const { publish } = Root.prototype;
     const publishing = vi.spyOn(Root.prototype, 'publish');
@@ -155,7 +155,7 @@ describe('what has its name is made', () => {
   ];
 
   test.each(makings)('even if the server closes: %s', async (_kind, make) => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory, 'disk');
     await makeStream(core, 'source', 'text');
     let closed: Promise<void> | undefined;
@@ -168,7 +168,7 @@ describe('what has its name is made', () => {
   });
 
   test.each(makings)('even if no file can be opened any more: %s', async (_kind, make) => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory);
     await makeStream(core, 'source', 'text');
     const opening = vi.spyOn(Root.prototype, 'openRead');
@@ -181,7 +181,7 @@ describe('what has its name is made', () => {
 });
 
 test('what has lost its name is deleted, even if the server closes', async () => {
-  const directory = await temporaryDirectory();
+  const directory = await diskDirectory();
   const core = await start(directory, 'disk');
   await makeStream(core, 'source');
   await makeFork(core, 'source', 'fork');
@@ -205,7 +205,7 @@ describe('a file that another program renames to the name of a stream that is be
     ['deleted', {}, false],
     ['expired', { expiresAt: new Date(0).toISOString() }, true],
   ])('is not taken for it: %s', async (_how, more, isKept) => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory);
     await makeStream(core, 'stream', 'stream', more);
     const unlink = Root.prototype.remove;
@@ -234,7 +234,7 @@ describe('when the disk refuses on the way', () => {
     ['ENOSPC', 'HFS_STORAGE_FULL'],
     ['EIO', 'HFS_STORAGE_ERROR'],
   ])('%s of a sync is told as %s, and nothing is made', async (code, expected) => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory, 'disk');
     const syncing = vi.spyOn(AppendFile.prototype, 'sync');
     onTestFinished(() => syncing.mockRestore());
@@ -247,7 +247,7 @@ describe('when the disk refuses on the way', () => {
   });
 
   test('a stream whose name could not be synced is there, and that it may not stay is told', async () => {
-    const core = await start(await temporaryDirectory(), 'disk');
+    const core = await start(await diskDirectory(), 'disk');
     const failing = fail(Root.prototype, 'syncNames');
     await expect(makeStream(core, 'stream', 'text')).rejects.toMatchObject({
       code: 'HFS_OUTCOME_UNKNOWN',
@@ -257,7 +257,7 @@ describe('when the disk refuses on the way', () => {
   });
 
   test('a stream that is deleted leaves nothing in the way, even if that could not be synced, and nothing after a restart', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory, 'disk');
     await makeStream(core, 'source');
     await makeFork(core, 'source', 'fork');
@@ -275,7 +275,7 @@ describe('when the disk refuses on the way', () => {
   });
 
   test('a stream that is deleted is deleted, whatever of what was remembered of it stays', async () => {
-    const core = await start(await temporaryDirectory());
+    const core = await start(await diskDirectory());
     await makeStream(core, 'source');
     await makeFork(core, 'source', 'fork');
     await remove(core, 'source');
@@ -290,7 +290,7 @@ describe('when the disk refuses on the way', () => {
   });
 
   test('a stream that cannot be made leaves no file, and its own error', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     const core = await start(directory);
     fail(Records.prototype, 'write').mockRejectedValue(storageFailure(systemError('ENOSPC')));
     await expect(makeStream(core, 'stream')).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });

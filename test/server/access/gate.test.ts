@@ -6,14 +6,14 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import { HANDSHAKE, openSocket, parseAnswer, readHead } from '../../support/http/raw.ts';
-import { lendReserve, quickDirectory } from '../../support/server/reserves.ts';
-import { listen } from '../../support/server/server.ts';
+import { lendReserve } from '../../support/server/reserves.ts';
+import { listen, temporaryDirectory } from '../../support/server/server.ts';
 
 type Settings = Partial<HttpfstreamOptions> & { prefix?: string; fastify?: FastifyServerOptions };
 
 /** Starts a server with a file `f`. `ask` sends a head as it is and resolves with the head of the first answer. */
 async function start({ fastify = {}, ...options }: Settings = {}) {
-  const root = await quickDirectory();
+  const root = await temporaryDirectory();
   await lendReserve(root);
   await writeFile(path.join(root, 'f'), 'secret');
   const app = Fastify(fastify);
@@ -347,7 +347,7 @@ describe('behind a proxy', () => {
 
 describe('in an application', () => {
   it('only what is below the prefix is looked at', async () => {
-    const root = await quickDirectory();
+    const root = await temporaryDirectory();
     await mkdir(path.join(root, 'd'));
     const app = Fastify();
     app.put('/other', async () => 'taken');
@@ -364,7 +364,7 @@ describe('in an application', () => {
   });
 
   it('that has CORS of its own, that one answers', async () => {
-    const root = await quickDirectory();
+    const root = await temporaryDirectory();
     const app = Fastify();
     await app.register(cors, { origin: ['https://app.example'], exposedHeaders: ['etag'] });
     await app.register(httpfstream, { root, prefix: '/logs', corsOrigins: ['https://app.example'] });
@@ -383,7 +383,7 @@ describe('in an application', () => {
     for (const name of ['one', 'two']) {
       const origin = `https://${name}.example`;
       await app.register(httpfstream, {
-        root: await quickDirectory(),
+        root: await temporaryDirectory(),
         prefix: `/${name}`,
         corsOrigins: [origin],
       });

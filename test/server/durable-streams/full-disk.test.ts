@@ -6,7 +6,7 @@ import { recordsIn } from '../../support/core/stored-records.ts';
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { smallDisks } from '../../support/disk/small-disk.ts';
 import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -40,7 +40,7 @@ function expectLines(text: string, count: number, bytes: number): void {
 }
 
 test('a journal that cannot be written refuses appends as a whole, and they come in once it can', async () => {
-  const root = await temporaryDirectory();
+  const root = await diskDirectory();
   const server = await startOn(root);
   const stream = new StreamPeer(server, '/stream');
   await stream.create();

@@ -1,10 +1,10 @@
-import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { send } from '../../support/http/request.ts';
 import { pattern } from '../../support/pattern.ts';
+import { makeDirectory } from '../../support/server/reserves.ts';
 import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 import { ServerProcess } from '../../support/server/server-process.ts';
@@ -43,7 +43,7 @@ describe.each(WAYS)('a server that is %s', (_, make) => {
   let shared: SharedServer;
 
   beforeAll(async () => {
-    directory = await mkdtemp(path.join(os.tmpdir(), 'httpfstream-restart-'));
+    directory = await makeDirectory('quick');
     server = make(path.join(directory, 'root'));
     await server.start();
     shared = new SharedServer(server);

@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { Random } from '../../support/random.ts';
 import { InProcessServer, type RestartableServer } from '../../support/server/restartable-server.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 import { ServerProcess } from '../../support/server/server-process.ts';
 import { RootImage, recordEnds } from '../../support/streams/root-image.ts';
 import { StreamPeer } from '../../support/streams/stream-peer.ts';
@@ -179,7 +179,7 @@ function shortened(line: string): string {
 describe.each(Object.entries(SCENES))('after %s, kill -9 and a journal that is torn,', (_, play) => {
   test('producers that come back bring what is missing, and nothing twice: at once, or after one more start', async () => {
     const random = Random.fromEnvironment();
-    const killed = await ServerProcess.start(await temporaryDirectory());
+    const killed = await ServerProcess.start(await diskDirectory());
     const scene = await play(killed);
     await killed.stop();
     const image = await RootImage.take(killed.root);

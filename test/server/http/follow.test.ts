@@ -12,7 +12,6 @@ import { openSocket, parseAnswer, rawGet, readHead, readToEnd, writeHead } from 
 import { get, head, jsonOf, upload } from '../../support/http/request.ts';
 import { NEVER_MS } from '../../support/patience.ts';
 import { pattern } from '../../support/pattern.ts';
-import { quickDirectory } from '../../support/server/reserves.ts';
 import {
   cutConnectionsAfterTest,
   listen,
@@ -310,7 +309,7 @@ describe('a follower that waits', () => {
     const follower = Download.ask(server.url(`/later${FOLLOW}&wait=30&from=1`));
     await waitFor(() => follower.socket?.bytesWritten > 0, 'the request to be sent');
     // As a whole: else it may be found when it is made, and empty.
-    const unnamed = path.join(await quickDirectory(), 'unnamed');
+    const unnamed = path.join(await temporaryDirectory(), 'unnamed');
     await writeFile(unnamed, 'here');
     await rename(unnamed, path.join(server.root, 'later'));
     expect(await follower.untilEnd()).toBe('clean');

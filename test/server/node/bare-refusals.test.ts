@@ -1,12 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import net, { type AddressInfo } from 'node:net';
-import os from 'node:os';
-import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
 import { HANDSHAKE, openSocket, parseAnswer, readToEnd } from '../../support/http/raw.ts';
+import { makeDirectory } from '../../support/server/reserves.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 let app: FastifyInstance;
@@ -14,7 +13,7 @@ let root: string;
 let port: number;
 
 beforeAll(async () => {
-  root = await mkdtemp(path.join(os.tmpdir(), 'httpfstream-refusals-'));
+  root = await makeDirectory('quick');
   app = await createStandaloneServer({ root, logger: pino({ level: 'silent' }) });
   app.server.headersTimeout = 300;
   await app.listen({ host: '127.0.0.1', port: 0 });

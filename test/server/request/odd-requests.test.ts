@@ -1,6 +1,5 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import type http from 'node:http';
-import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -13,6 +12,7 @@ import {
   writeHead,
 } from '../../support/http/raw.ts';
 import { send } from '../../support/http/request.ts';
+import { makeDirectory } from '../../support/server/reserves.ts';
 import { InProcessServer } from '../../support/server/restartable-server.ts';
 
 const KIB = 1024;
@@ -20,7 +20,7 @@ const KIB = 1024;
 let server: InProcessServer;
 
 beforeAll(async () => {
-  server = new InProcessServer(await mkdtemp(path.join(os.tmpdir(), 'httpfstream-odd-')), {});
+  server = new InProcessServer(await makeDirectory('quick'), {});
   await server.start();
   await writeFile(path.join(server.root, 'f.txt'), 'content');
 });

@@ -5,15 +5,15 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { resourceNames } from '../../support/disk/root-files.ts';
 import { HANDSHAKE, rawGet, rawHandshake, rawRequest } from '../../support/http/raw.ts';
-import { lendReserve, quickDirectory } from '../../support/server/reserves.ts';
-import { startServer, type TestServer } from '../../support/server/server.ts';
+import { lendReserve } from '../../support/server/reserves.ts';
+import { startServer, type TestServer, temporaryDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { appendAll, fileText, openAppender } from '../../support/websocket/appends.ts';
 import { Peer } from '../../support/websocket/peer.ts';
 
 /** A root that has neighbours, with files whose contents are their names. */
 async function serve(...names: string[]): Promise<TestServer & { outside: string }> {
-  const base = await quickDirectory();
+  const base = await temporaryDirectory();
   const root = path.join(base, 'root');
   await lendReserve(root);
   const server = await startServer({ root });

@@ -1,9 +1,9 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HANDSHAKE, rawRequest } from '../../support/http/raw.ts';
 import { send } from '../../support/http/request.ts';
+import { makeDirectory } from '../../support/server/reserves.ts';
 import { InProcessServer } from '../../support/server/restartable-server.ts';
 
 const CONTENT = 'one\ntwo\nthree\n';
@@ -12,7 +12,7 @@ const SUBPROTOCOL = 'Sec-WebSocket-Protocol: httpfstream.v2';
 let server: InProcessServer;
 
 beforeAll(async () => {
-  server = new InProcessServer(await mkdtemp(path.join(os.tmpdir(), 'httpfstream-query-')), {});
+  server = new InProcessServer(await makeDirectory('quick'), {});
   await server.start();
   await writeFile(path.join(server.root, 'f.txt'), CONTENT);
 });

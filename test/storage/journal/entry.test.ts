@@ -3,7 +3,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeEntry, type FoundEntry, readEntries, VOID_MARK } from '../../../src/storage/journal/entry.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 
 interface Header {
   file: string;
@@ -18,7 +18,7 @@ describe('the entries of a journal', () => {
   );
 
   async function read(bytes: Buffer): Promise<{ numbers: number[]; read: number }> {
-    const name = path.join(await temporaryDirectory(), 'journal');
+    const name = path.join(await diskDirectory(), 'journal');
     await writeFile(name, bytes);
     const handle = await open(name);
     let read = 0;
@@ -96,7 +96,7 @@ describe('whatever the entries are', () => {
   }
 
   async function check(property: (read: (bytes: Buffer) => Promise<FoundEntry<Header>[]>) => Promise<void>) {
-    const name = path.join(await temporaryDirectory(), 'journal');
+    const name = path.join(await diskDirectory(), 'journal');
     await property(async (bytes) => {
       await writeFile(name, bytes);
       const handle = await open(name);

@@ -5,7 +5,7 @@ import type { Batch, JournalWriter } from '../../../src/storage/journal/batch.ts
 import type { JournalEntry } from '../../../src/storage/journal/entry.ts';
 import { Journal } from '../../../src/storage/journal/journal.ts';
 import { WriteTurns } from '../../../src/storage/write-turns.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 
 interface Header {
   file: string;
@@ -53,7 +53,7 @@ async function foundIn(directory: string): Promise<number[]> {
 }
 
 async function newDirectory(): Promise<string> {
-  return path.join(await temporaryDirectory(), '.httpfstream', 'redo');
+  return path.join(await diskDirectory(), '.httpfstream', 'redo');
 }
 
 describe('a journal', () => {
@@ -134,7 +134,7 @@ describe('a journal', () => {
   });
 
   test('that cannot be begun is sure to have nothing', async () => {
-    const directory = path.join(await temporaryDirectory(), 'redo');
+    const directory = path.join(await diskDirectory(), 'redo');
     const { log } = await openLog(directory);
     await rm(directory, { recursive: true, force: true });
     await writeFile(directory, '');

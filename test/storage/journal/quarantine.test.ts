@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { JournalEntry } from '../../../src/storage/journal/entry.ts';
 import { Quarantine } from '../../../src/storage/journal/quarantine.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 
 interface Header {
   file: string;
@@ -28,7 +28,7 @@ describe('a quarantine', () => {
   };
 
   test('keeps what a journal has of some files, and adds to it, over restarts', async () => {
-    const directory = path.join(await temporaryDirectory(), '.httpfstream', 'quarantine');
+    const directory = path.join(await diskDirectory(), '.httpfstream', 'quarantine');
     const first = await openQuarantine(directory);
     const [a, b, c] = ['a', 'b', 'c'].map((file) => ({ file, number: 0 })) as [Header, Header, Header];
     await first.add(new Set(['a', 'b']), entries(a, c, b, { ...a, number: 1 }));
@@ -42,7 +42,7 @@ describe('a quarantine', () => {
   });
 
   test('has let a file go after a loss of power, too', async () => {
-    const directory = path.join(await temporaryDirectory(), '.httpfstream', 'quarantine');
+    const directory = path.join(await diskDirectory(), '.httpfstream', 'quarantine');
     const quarantine = await openQuarantine(directory);
     await quarantine.add(new Set(['a']), entries({ file: 'a', number: 0 }));
     const opening = vi.spyOn(fs.promises, 'open');
@@ -53,7 +53,7 @@ describe('a quarantine', () => {
   });
 
   test('that cannot be filled stays as it was', async () => {
-    const directory = path.join(await temporaryDirectory(), '.httpfstream', 'quarantine');
+    const directory = path.join(await diskDirectory(), '.httpfstream', 'quarantine');
     const quarantine = await openQuarantine(directory);
     await quarantine.add(new Set(['a']), entries({ file: 'a', number: 0 }));
     const failing = async function* (): AsyncGenerator<JournalEntry<Header>> {

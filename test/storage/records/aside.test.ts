@@ -4,10 +4,10 @@ import { expect, onTestFinished, test } from 'vitest';
 import { setAside } from '../../../src/storage/records/aside.ts';
 import { Root } from '../../../src/storage/root/root.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 
 test('what is set aside again after a failure has one copy, and other bytes have another', async () => {
-  const directory = await temporaryDirectory();
+  const directory = await diskDirectory();
   const root = await Root.open(directory);
   const location = path.join(directory, 'f');
   const file = await root.openAppend(ResourcePath.parse('f'), { create: true });

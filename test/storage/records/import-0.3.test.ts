@@ -18,7 +18,7 @@ import { fingerprintOf, restoredRoot } from '../../support/disk/restored-root.ts
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
 import { Random } from '../../support/random.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 
 /** `HTTPFSTREAM_SOAK=1` takes every step, `npm test` some. */
 const IS_SOAK = process.env.HTTPFSTREAM_SOAK !== undefined;
@@ -168,7 +168,7 @@ describe('a root of version 0.3', () => {
 });
 
 test('what an earlier version has remembered since is imported again, and is what counts', async () => {
-  const root = await temporaryDirectory();
+  const root = await diskDirectory();
   await sidecar(root, '1-1', { path: 'a', append: { start: 0, state: 'open' } });
   await sidecar(root, '2-2', { path: 'b', append: { start: 0, state: 'open' } });
   expect((await importInto(root)).count).toBe(2);
@@ -181,7 +181,7 @@ test('what an earlier version has remembered since is imported again, and is wha
 describe('what an earlier version has remembered since, when it was started between', () => {
   /** A root of which the import has failed, at the `at`-th step of removing what is imported. */
   async function halfImported(at: number): Promise<string> {
-    const root = await temporaryDirectory();
+    const root = await diskDirectory();
     for (const name of ['1-1', '2-2', '3-3']) {
       await sidecar(root, name, { path: name, append: { start: 0, state: 'open' } });
     }
@@ -221,7 +221,7 @@ describe('what an earlier version has remembered since, when it was started betw
 });
 
 test('a deletion that came to no end is none: the tombstone was written, and the file is there', async () => {
-  const root = await temporaryDirectory();
+  const root = await diskDirectory();
   await writeFile(path.join(root, 'a'), 'text');
   await mkdir(own(root, 'gone'), { recursive: true });
   const forks = [{ path: 'f', fingerprint: '9-9' }];
@@ -235,7 +235,7 @@ test('a deletion that came to no end is none: the tombstone was written, and the
 });
 
 test('what is no file in the place of one is damaged, and in nobody’s way', async () => {
-  const root = await temporaryDirectory();
+  const root = await diskDirectory();
   await mkdir(own(root, 'meta/11/1-11.json/x'), { recursive: true });
   await sidecar(root, '2-2', 'rubbish');
   await importInto(root);
@@ -244,7 +244,7 @@ test('what is no file in the place of one is damaged, and in nobody’s way', as
 });
 
 test('many are written a part at a time, each safe before the next', async () => {
-  const root = await temporaryDirectory();
+  const root = await diskDirectory();
   const count = 700;
   for (let i = 0; i < count; i++) {
     const name = await sidecar(root, `${i}-${i}`, {

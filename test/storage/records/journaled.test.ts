@@ -9,7 +9,7 @@ import type { Records, RecordsEntry, WriteOptions } from '../../../src/storage/r
 import { OutcomeUnknownError, StorageFullError } from '../../../src/wire/errors.ts';
 import { journalOf, recordsOf, withStore } from '../../support/core/stored-records.ts';
 import { breakLog } from '../../support/disk/log-trouble.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 
 const JOURNALED = { durable: false, journaled: true };
 const NOT_DURABLE = { durable: false };
@@ -34,12 +34,12 @@ async function open(root: string, isDurable = false): Promise<Opened> {
 }
 
 async function openNew(isDurable = false): Promise<Opened> {
-  return open(await temporaryDirectory(), isDurable);
+  return open(await diskDirectory(), isDurable);
 }
 
 /** The root as it is after a kill in this moment. */
 async function killed({ root }: Opened): Promise<string> {
-  const copy = path.join(await temporaryDirectory(), 'root');
+  const copy = path.join(await diskDirectory(), 'root');
   await cp(root, copy, { recursive: true, filter: (name) => path.basename(name) !== 'LOCK' });
   return copy;
 }

@@ -10,7 +10,7 @@ import { dueIn, recordsOf, storedIn, storeOf, withStore } from '../../support/co
 import { RESERVED } from '../../support/disk/root-files.ts';
 import { type SmallDisk, smallDisks, systemError } from '../../support/disk/small-disk.ts';
 import { lendReserve } from '../../support/server/reserves.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const NOT_DURABLE = { durable: false };
@@ -23,7 +23,7 @@ const record = (start: number, more: Partial<FileRecord> = {}): FileRecord => ({
 
 /** The store of a root, open; it is closed after the test. */
 async function openRecords(root?: string) {
-  const directory = root ?? (await temporaryDirectory());
+  const directory = root ?? (await diskDirectory());
   if (root === undefined) await lendReserve(directory);
   const records = recordsOf(directory);
   const repair = await records.open();
@@ -619,7 +619,7 @@ describe('a store that is damaged', () => {
 
   test('because it was copied while it was written opens, with all that was there when the copy began', async () => {
     const { root, records } = await openRecords();
-    const copy = path.join(await temporaryDirectory(), 'copy');
+    const copy = path.join(await diskDirectory(), 'copy');
     let isCopied = false;
     const copied = (async () => {
       for (let i = 0; i < 3; i++) {

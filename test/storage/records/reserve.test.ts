@@ -3,7 +3,7 @@ import { readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Reserve } from '../../../src/storage/records/reserve.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
 
@@ -15,7 +15,7 @@ const nameIn = (directory: string) => path.join(directory, 'own/reserve');
 
 describe('room that is kept', () => {
   test('is there for the next server, and free when it is given up, once', async () => {
-    const name = nameIn(await temporaryDirectory());
+    const name = nameIn(await diskDirectory());
     const first = new Reserve(name);
     expect([first.isThere, await first.release()]).toEqual([false, false]);
     await first.make();
@@ -36,7 +36,7 @@ describe('room that is kept', () => {
   });
 
   test('is made by several at once as by one, and given up only when it is made', async () => {
-    const name = nameIn(await temporaryDirectory());
+    const name = nameIn(await diskDirectory());
     const reserve = new Reserve(name);
     const made = [reserve.make(), reserve.make()];
     expect(await reserve.release()).toBe(true);
@@ -55,7 +55,7 @@ describe('room that is kept', () => {
       },
     ],
   ])('is made anew when it %s', async (_what, change) => {
-    const name = nameIn(await temporaryDirectory());
+    const name = nameIn(await diskDirectory());
     await new Reserve(name).make();
     await change(name);
     const reserve = new Reserve(name);
@@ -66,7 +66,7 @@ describe('room that is kept', () => {
   });
 
   test('is none, and no error, where there can be none', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await diskDirectory();
     await writeFile(path.join(directory, 'own'), 'a file');
     const reserve = new Reserve(nameIn(directory));
     await reserve.find();

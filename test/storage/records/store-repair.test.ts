@@ -8,11 +8,11 @@ import { missingFile } from '../../../src/storage/records/store-repair.ts';
 import type { Report } from '../../../src/storage/report.ts';
 import { recordsIn, recordsOf, storeOf } from '../../support/core/stored-records.ts';
 import { RESERVED } from '../../support/disk/root-files.ts';
-import { startServer, temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory, startServer } from '../../support/server/server.ts';
 
 /** A root of which the store has a file of records, which takes several blocks. */
 async function filled(count: number): Promise<{ root: string; table: string }> {
-  const root = await temporaryDirectory();
+  const root = await diskDirectory();
   const records = recordsOf(root);
   await records.open();
   const record = (i: number): FileRecord => ({
@@ -205,7 +205,7 @@ test('a root that was copied while a server ran is checked, and then served, wit
       headers: { 'content-type': 'text/x-own', 'stream-closed': 'true' },
     });
   }
-  const copy = path.join(await temporaryDirectory(), 'copy');
+  const copy = path.join(await diskDirectory(), 'copy');
   await cp(server.root, copy, { recursive: true, filter: (name) => !name.includes('lock') });
   await checkDirectory(copy, () => {});
   expect(await checkDirectory(copy, () => {})).toBe(true);

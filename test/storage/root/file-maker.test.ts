@@ -3,12 +3,12 @@ import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FileMaker } from '../../../src/storage/root/file-maker.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 /** A maker of files, on a file system on which each takes so long, beside what it takes. */
 async function start() {
-  const directory = await temporaryDirectory();
+  const directory = await diskDirectory();
   const maker = new FileMaker();
   const disk = { slowMs: 0 };
   const { openSync } = fs;

@@ -5,13 +5,13 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import * as fileIo from '../../../src/storage/file-io.ts';
 import { DescriptorHolder, NameHolder, pathHolder } from '../../../src/storage/root/held-path.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 
 const isLinux = process.platform === 'linux';
 
 /** A directory with a file that is swapped for a symlink to another one. */
 async function makeDirectories() {
-  const base = await realpath(await temporaryDirectory());
+  const base = await realpath(await diskDirectory());
   const at = (...names: string[]) => path.join(base, ...names);
   await mkdir(at('d'));
   await mkdir(at('outside'));
@@ -26,7 +26,7 @@ async function makeDirectories() {
 
 describe('the holder for a machine', () => {
   it('holds descriptors where they are paths, too', async () => {
-    const holder = pathHolder(await realpath(await temporaryDirectory()));
+    const holder = pathHolder(await realpath(await diskDirectory()));
     expect(holder).toBeInstanceOf(isLinux ? DescriptorHolder : NameHolder);
   });
 });

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Change, NameWatches } from '../../../src/storage/root/name-watches.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 /** More than what a directory may change until that is too much. */
@@ -14,7 +14,7 @@ type At = (name: string) => string;
 
 /** A directory in which names are watched, some of them in `logs`. */
 async function watchedDirectory(maxDirectories = 10) {
-  const directory = await temporaryDirectory();
+  const directory = await diskDirectory();
   const at = (name: string) => path.join(directory, name);
   await mkdir(at('logs'));
   const watches = new NameWatches(directory, maxDirectories);

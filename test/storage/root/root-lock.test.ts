@@ -13,7 +13,7 @@ import { RootLock } from '../../../src/storage/root/root-lock.ts';
 import { RootInUseError } from '../../../src/wire/errors.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../../support/disk/ordinary-user.ts';
 import { run, runHere } from '../../support/programs/command.ts';
-import { startServer, temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory, startServer } from '../../support/server/server.ts';
 import { ServerProcess } from '../../support/server/server-process.ts';
 
 interface Told {
@@ -23,7 +23,7 @@ interface Told {
 
 /** A directory for locks, and what locking it has told. */
 async function lockable(directory?: string) {
-  const at = directory ?? path.join(await temporaryDirectory(), 'lock');
+  const at = directory ?? path.join(await diskDirectory(), 'lock');
   const told: Told[] = [];
   const acquire = async () => {
     const lock = await RootLock.acquire(at, {
@@ -77,7 +77,7 @@ describe('a root', () => {
   });
 
   test('is free after a start that failed', async () => {
-    const root = await temporaryDirectory();
+    const root = await diskDirectory();
     // No part of a log can be where a directory is.
     await mkdir(path.join(root, '.httpfstream/redo/0000000001.log'), { recursive: true });
     await expect(Fastify().register(httpfstream, { root })).rejects.toThrow();
@@ -103,7 +103,7 @@ describe('a root', () => {
 
   test('may have a path that is longer than what a socket takes', async () => {
     const { acquire, told } = await lockable(
-      path.join(await temporaryDirectory(), 'a'.repeat(100), 'b'.repeat(100)),
+      path.join(await diskDirectory(), 'a'.repeat(100), 'b'.repeat(100)),
     );
     const lock = await acquire();
     expect(told).toEqual([]);
@@ -126,7 +126,7 @@ describe('a root', () => {
   });
 
   test('that cannot be locked is used, and that is told', async () => {
-    const file = path.join(await temporaryDirectory(), 'file');
+    const file = path.join(await diskDirectory(), 'file');
     await writeFile(file, '');
     const { acquire, told } = await lockable(path.join(file, 'lock'));
     await (await acquire()).release();
@@ -142,7 +142,7 @@ describe('a root', () => {
 describe('httpfstream-server', () => {
   test('is not kept running by its lock', async () => {
     const module = fileURLToPath(new URL('../../../dist/src/storage/root/root-lock.js', import.meta.url));
-    const directory = path.join(await temporaryDirectory(), 'lock');
+    const directory = path.join(await diskDirectory(), 'lock');
     const script = `import { RootLock } from ${JSON.stringify(module)};
       await RootLock.acquire(${JSON.stringify(directory)}, { root: '', report: console.error });`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' });
@@ -155,7 +155,7 @@ describe('httpfstream-server', () => {
   });
 
   test('does not start where another one runs, paused ones too, and does where one was killed', async () => {
-    const root = await temporaryDirectory();
+    const root = await diskDirectory();
     const server = await ServerProcess.start(root);
     const refused = {
       exit: 1,

@@ -8,7 +8,7 @@ import { Root } from '../../../src/storage/root/root.ts';
 import type { StoredFile } from '../../../src/storage/stored-file.ts';
 import { HttpfstreamError } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 
 const SWAPPER = fileURLToPath(new URL('../../support/disk/swap-directory.mjs', import.meta.url));
 
@@ -20,7 +20,7 @@ const OUTSIDE = ['d', 'f', 'only-outside'];
 
 /** A root with a directory `d`, which another process swaps for a symlink out of the root all the time. */
 async function startSwapping() {
-  const base = await realpath(await temporaryDirectory());
+  const base = await realpath(await diskDirectory());
   const at = (...names: string[]) => path.join(base, ...names);
   await mkdir(at('root', 'd', 'd'), { recursive: true });
   await mkdir(at('outside', 'd'), { recursive: true });

@@ -28,11 +28,11 @@ import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { descriptorsBackTo, openDescriptors } from '../../support/disk/descriptors.ts';
 import { asOrdinaryUser, giveToOrdinaryUser } from '../../support/disk/ordinary-user.ts';
 import { systemError } from '../../support/disk/small-disk.ts';
-import { temporaryDirectory } from '../../support/server/server.ts';
+import { diskDirectory } from '../../support/server/server.ts';
 
 /** A root with a neighbour that nobody may get at. */
 async function makeRoot() {
-  const base = await realpath(await temporaryDirectory());
+  const base = await realpath(await diskDirectory());
   const directory = path.join(base, 'root');
   const outside = path.join(base, 'outside');
   await mkdir(outside);
@@ -73,7 +73,7 @@ const modeOf = async (file: string) => (await stat(file)).mode & 0o777;
 
 describe('opening a root', () => {
   it('makes the directory, and those that lead to it', async () => {
-    const directory = path.join(await temporaryDirectory(), 'a', 'b');
+    const directory = path.join(await diskDirectory(), 'a', 'b');
     await Root.open(directory);
     expect((await stat(directory)).isDirectory()).toBe(true);
   });
@@ -90,7 +90,7 @@ describe('opening a root', () => {
     ['has a file on its way', (directory: string) => writeFile(directory, ''), 'a/b'],
     ['is a dangling symlink', (directory: string) => symlink(`${directory}-gone`, directory), ''],
   ])('fails when it %s', async (_what, prepare, below) => {
-    const directory = path.join(await temporaryDirectory(), 'root');
+    const directory = path.join(await diskDirectory(), 'root');
     await prepare(directory);
     const failure = await Root.open(path.join(directory, below)).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(InvalidRootError);
@@ -98,7 +98,7 @@ describe('opening a root', () => {
   });
 
   it('says what to do where its user may not write', async () => {
-    const directory = path.join(await temporaryDirectory(), 'root');
+    const directory = path.join(await diskDirectory(), 'root');
     await chmod(path.dirname(directory), 0o555);
     await asOrdinaryUser(async () => {
       const remedy = `chown -R ${process.geteuid?.()} ${directory}`;

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runProgram } from '../programs/program.ts';
-import { temporaryDirectory } from '../server/server.ts';
+import { diskDirectory } from '../server/server.ts';
 import type { Fact } from './crash-model.ts';
 
 const CHILD = fileURLToPath(new URL('crash-child.mjs', import.meta.url));
@@ -90,7 +90,7 @@ export async function play(
 
 /** A root that a server has left when it was killed after an operation. */
 export async function killedRoot(operation = 'be killed', options: Play = {}): Promise<string> {
-  const root = path.join(await temporaryDirectory(), 'root');
+  const root = path.join(await diskDirectory(), 'root');
   await play(root, operation, options);
   return root;
 }

@@ -3,7 +3,7 @@ import { lstat, mkdir, readdir, readFile, rename, stat, unlink, utimes, writeFil
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { encodeEntry } from '../../../src/storage/journal/entry.ts';
-import { temporaryDirectory } from '../server/server.ts';
+import { diskDirectory } from '../server/server.ts';
 import { RESERVED } from './root-files.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures/', import.meta.url));
@@ -25,7 +25,7 @@ export async function fingerprintOf(name: string): Promise<string> {
  * @param fixture path of the tar file below `test/fixtures/`
  */
 export async function restoredRoot(fixture: string): Promise<string> {
-  const directory = await temporaryDirectory();
+  const directory = await diskDirectory();
   // Of what is dated in the future it tells, which some of it is.
   execFileSync('tar', ['-xzf', path.join(FIXTURES, fixture), '-C', directory], { stdio: 'ignore' });
   const root = path.join(directory, 'root');

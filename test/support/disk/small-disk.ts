@@ -6,7 +6,7 @@ import path from 'node:path';
 import { onTestFinished, vi } from 'vitest';
 import { Records } from '../../../src/storage/records/records.ts';
 import { storageFailure } from '../../../src/storage/storage-failure.ts';
-import { temporaryDirectory } from '../server/server.ts';
+import { diskDirectory } from '../server/server.ts';
 
 /** A directory on a disk that is soon full. It is gone after the test. */
 export interface SmallDisk {
@@ -75,7 +75,7 @@ function canMount(mount: (directory: string) => void): boolean {
 }
 
 async function realDisk(mount: (directory: string) => void): Promise<SmallDisk> {
-  const directory = path.join(await temporaryDirectory(), 'disk');
+  const directory = path.join(await diskDirectory(), 'disk');
   await mkdir(directory);
   mount(directory);
   // Lazily, should a failed test have left a file open.
@@ -145,7 +145,7 @@ async function failingDisk(): Promise<SmallDisk> {
     remembering.mockRestore();
   });
   return {
-    directory: await temporaryDirectory(),
+    directory: await diskDirectory(),
     fill: async (freeBytes) => {
       room = freeBytes;
     },

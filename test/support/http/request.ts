@@ -7,7 +7,7 @@ export interface Answer {
   headers: http.IncomingHttpHeaders;
   body: Buffer;
   /** The body, as text. */
-  text: string;
+  readonly text: string;
   /** `Stream-Next-Offset`; empty when there is none. */
   nextOffset: string;
   /** Of a problem document; undefined in anything else. */
@@ -94,7 +94,10 @@ function toAnswer({ statusCode = 0, headers }: http.IncomingMessage, body: Buffe
     status: statusCode,
     headers,
     body,
-    text: body.toString(),
+    // Few ask for it, and some bodies are long.
+    get text() {
+      return body.toString();
+    },
     nextOffset: String(headers['stream-next-offset'] ?? ''),
     code: isProblem && body.length > 0 ? (JSON.parse(body.toString()).code as string) : undefined,
   };

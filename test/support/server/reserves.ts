@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { inject, onTestFinished } from 'vitest';
 import type { TestProject } from 'vitest/node';
 import { RESERVED } from '../disk/root-files.ts';
+
+/** On the disk, or in memory, where that can be. */
+export type Place = 'disk' | 'quick';
 
 /** Where Linux has a file system in memory, … */
 const MEMORY = '/dev/shm';
@@ -21,10 +24,10 @@ declare module 'vitest' {
   }
 }
 
-/** Makes what {@link quickDirectory} and {@link lendReserve} use; it is gone after the last test. */
+/** Makes what {@link makeDirectory} and {@link lendReserve} use; it is gone after the last test. */
 export function setup(project: TestProject): () => void {
   const bases = { disk: os.tmpdir(), quick: hasRoom(MEMORY) ? MEMORY : os.tmpdir() };
-  const made = (['disk', 'quick'] as const).map((name) => {
+  const made = (['disk', 'quick'] satisfies Place[]).map((name) => {
     const directory = mkdtempSync(path.join(bases[name], 'httpfstream-tests-'));
     mkdirSync(path.join(directory, 'reserves'));
     // For those who are not this user, as some servers are for a while.
@@ -46,18 +49,13 @@ function hasRoom(directory: string): boolean {
   }
 }
 
-/**
- * Makes an empty directory that is gone after the test: in memory, where that can be. For those to whom the disk is no
- * matter, who are most; the tests of processes, of what is stored and of disks use disks.
- */
-export async function quickDirectory(): Promise<string> {
-  const directory = await mkdtemp(path.join(inject('quick'), 'root-'));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
-  return directory;
+/** Makes an empty directory, which is to be removed by the caller, or is gone after the last test. */
+export function makeDirectory(place: Place): Promise<string> {
+  return mkdtemp(path.join(inject(place), 'test-'));
 }
 
 /** Absolute names of the reserves that nobody has now, by the file system. */
-const idle: Record<'disk' | 'quick', string[]> = { disk: [], quick: [] };
+const idle: Record<Place, string[]> = { disk: [], quick: [] };
 
 /**
  * Gives a root, before it is served, the reserve that the server of another test has made, and takes it back after the

@@ -1,6 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { AddressInfo, Socket } from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { pino } from 'pino';
@@ -8,7 +7,7 @@ import { onTestFinished } from 'vitest';
 import { httpfstream } from '../../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
-import { lendReserve, quickDirectory } from './reserves.ts';
+import { lendReserve, makeDirectory, type Place } from './reserves.ts';
 
 /** Makes URLs; also of a server that listens somewhere else each time it is started. */
 export interface UrlSource {
@@ -23,9 +22,21 @@ export interface TestServer extends UrlSource {
   port: number;
 }
 
-/** Makes an empty directory that is gone after the test. */
-export async function temporaryDirectory(): Promise<string> {
-  const directory = await mkdtemp(path.join(os.tmpdir(), 'httpfstream-test-'));
+/**
+ * Makes an empty directory that is gone after the test: in memory, where that can be. There files are made at no cost,
+ * which on a disk from which many were deleted shortly before is half of what the system does for a test.
+ */
+export function temporaryDirectory(): Promise<string> {
+  return directoryOfTest('quick');
+}
+
+/** The same on the disk: for tests of what is stored and recovered, of disks, and of what must be a file that runs. */
+export function diskDirectory(): Promise<string> {
+  return directoryOfTest('disk');
+}
+
+async function directoryOfTest(place: Place): Promise<string> {
+  const directory = await makeDirectory(place);
   // What a test has left behind may still write there for a moment: a checkpoint, say.
   onTestFinished(() => rm(directory, { recursive: true, force: true, maxRetries: 10 }));
   return directory;
@@ -42,7 +53,7 @@ export async function listen(app: FastifyInstance): Promise<Omit<TestServer, 'ro
 export async function startServer(
   options: Partial<HttpfstreamOptions> & { prefix?: string } = {},
 ): Promise<TestServer> {
-  const root = options.root ?? (await quickDirectory());
+  const root = options.root ?? (await temporaryDirectory());
   if (options.root === undefined) await lendReserve(root);
   const app = Fastify();
   await app.register(httpfstream, { closeTimeoutMs: 200, ...options, root });
@@ -51,7 +62,7 @@ export async function startServer(
 
 /** Runs the standalone server on a free port, until the test is over. */
 export async function startStandalone(): Promise<TestServer> {
-  const root = path.join(await quickDirectory(), 'root');
+  const root = path.join(await temporaryDirectory(), 'root');
   await lendReserve(root);
   const app = await createStandaloneServer({ root, logger: pino({ level: 'silent' }) });
   const server = await listen(app);
