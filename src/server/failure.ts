@@ -34,20 +34,24 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_LENGTH_REQUIRED: 411,
   HFS_PRECONDITION_FAILED: 412,
   HFS_PAYLOAD_TOO_LARGE: 413,
+  HFS_RESOURCE_TOO_LARGE: 413,
   HFS_UNSUPPORTED_ENCODING: 415,
   HFS_RANGE_NOT_SATISFIABLE: 416,
   HFS_EXPECTATION_FAILED: 417,
   HFS_UNKNOWN_HOST: 421,
   HFS_REPEATED_REQUEST: 425,
   HFS_UPGRADE_REQUIRED: 426,
+  HFS_TOO_MANY_REQUESTS: 429,
   HFS_HEAD_TOO_LARGE: 431,
   HFS_UNSUPPORTED_TRANSFER: 501,
   HFS_UPSTREAM: 502,
   HFS_SERVER_CLOSING: 503,
   HFS_STORAGE_BUSY: 503,
+  HFS_SERVER_BUSY: 503,
   HFS_APPEND_BUSY: 503,
   HFS_UPSTREAM_TIMEOUT: 504,
   HFS_STORAGE_FULL: 507,
+  HFS_QUOTA_EXCEEDED: 507,
   HFS_RELAY_LOOP: 508,
 };
 
@@ -69,6 +73,12 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
   HFS_SERVER_CLOSING: { 'retry-after': '1' },
   HFS_APPEND_BUSY: { 'retry-after': '1' },
   HFS_STORAGE_BUSY: { 'retry-after': '1' },
+};
+
+/** After how many seconds to come back, and up to half as much again by chance: not all at the same time. */
+const RETRY_SECONDS_OF_CODE: Readonly<Record<string, number>> = {
+  HFS_SERVER_BUSY: 4,
+  HFS_TOO_MANY_REQUESTS: 4,
 };
 
 const JSON_TYPES = ['application/problem+json', 'application/json'] as const;
@@ -107,6 +117,9 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
     .code(status)
     .headers(HEADERS_OF_CODE[code] ?? {})
     .header('x-content-type-options', 'nosniff');
+  const retrySeconds = RETRY_SECONDS_OF_CODE[code];
+  if (retrySeconds !== undefined)
+    reply.header('retry-after', Math.round(retrySeconds * (1 + Math.random() / 2)));
   if (code === 'HFS_INVALID_REQUEST' && asksForWebSocket(request.raw)) {
     reply.header('sec-websocket-version', '13');
   }

@@ -7,6 +7,7 @@ import { descriptorLimit, liveResourcesWithin } from '../../server/node/descript
 import { ServerSockets } from '../../server/node/server-sockets.ts';
 import { createStandaloneServer } from '../../server/standalone.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
+import { limitsOf } from './limit-options.ts';
 import { assertCanListen, listen } from './listen.ts';
 import { formatListenAddress, isLoopback, localHost } from './listen-address.ts';
 import { openAccess } from './open-access.ts';
@@ -84,6 +85,7 @@ export async function serve(
       corsOrigins: options.cors,
       allowedHosts: options.allowHost,
       index: options.index,
+      ...limitsOf(options),
       upstreams: await upstreamsOf(options),
       upstreamMaxBytes: options.upstreamMaxBytes,
       upstreamKeepBytes: options.upstreamKeepBytes,

@@ -6,7 +6,7 @@ import type { Permit } from '../../core/permit.ts';
 import type { AppendRequest } from '../../core/request.ts';
 import type { Lease } from '../../core/sessions/lease.ts';
 import type { LeaseHolder } from '../../core/sessions/session.ts';
-import { FramingError, type HttpfstreamError } from '../../wire/errors.ts';
+import { FramingError, type HttpfstreamError, ResourceTooLargeError } from '../../wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason, typeOfMessage } from '../../wire/protocol.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
@@ -260,7 +260,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   #sendLoss(reason: EndReason, error: HttpfstreamError): void {
     const position = this.#lease?.safePosition ?? 0;
     this.#send({ type: 'end', position, reason, detail: error.message });
-    this.#websocket?.close(CloseCode.interrupted, error.message);
+    this.#websocket?.close(closeCodeOf(error), error.message);
     this.#websocket?.resume();
     ClientSocket.of(this.#socket).cutAfter(CUT_DELAY_MS);
   }
@@ -291,4 +291,8 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
       'append closed',
     );
   }
+}
+
+function closeCodeOf(error: HttpfstreamError): number {
+  return error instanceof ResourceTooLargeError ? CloseCode.messageTooBig : CloseCode.interrupted;
 }

@@ -8,9 +8,8 @@ import { httpfstream } from '../../../src/server/plugin.ts';
 import { takeToken } from '../../../src/server/rights/credential.ts';
 import { InvalidRequestError, UnauthorizedError } from '../../../src/wire/errors.ts';
 import { rawGet, rawHandshake, rawRequest } from '../../support/http/raw.ts';
-import { quickDirectory } from '../../support/server/reserves.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
-import { listen, startServer } from '../../support/server/server.ts';
+import { listen, startServer, temporaryDirectory } from '../../support/server/server.ts';
 
 const TOKEN = 'hfs_secret';
 const BEARER = `Authorization: Bearer ${TOKEN}`;
@@ -85,7 +84,7 @@ async function start(options: { prefix?: string; corsOrigins?: readonly string[]
   const app = Fastify({
     logger: { level: 'trace', stream: { write: (line: string) => void log.push(line) } },
   });
-  const root = await quickDirectory();
+  const root = await temporaryDirectory();
   const access = new RuleAccess(
     { [TOKEN]: { name: 't', rules: { '/**': ['follow', 'append', 'list', 'delete'] } } },
     { '/public/**': ['follow', 'list'] },

@@ -7,9 +7,8 @@ import { httpfstream } from '../../../src/server/plugin.ts';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import { HANDSHAKE } from '../../support/http/raw.ts';
 import { Random } from '../../support/random.ts';
-import { quickDirectory } from '../../support/server/reserves.ts';
 import { RuleAccess } from '../../support/server/rule-access.ts';
-import { cutConnectionsAfterTest, listen } from '../../support/server/server.ts';
+import { cutConnectionsAfterTest, listen, temporaryDirectory } from '../../support/server/server.ts';
 
 const FUZZ_MS = process.env.HTTPFSTREAM_SOAK === '1' ? 60_000 : 5000;
 
@@ -31,7 +30,7 @@ const HIDDEN = 'hidden-name';
 const ACCESS = () => new RuleAccess({}, { '/public/**': ['follow', 'append', 'list', 'delete'] });
 
 async function startServer(options: Partial<HttpfstreamOptions>, refuse?: (url: string) => boolean) {
-  const root = await quickDirectory();
+  const root = await temporaryDirectory();
   for (const [name, content] of [
     ['public/file', 'public'],
     ['secret/key', SECRET],

@@ -1,0 +1,125 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { mistakeInPattern } from '../../rights/path-pattern.ts';
+import type { HttpfstreamOptions } from '../../server/settings.ts';
+
+type QuotaRule = NonNullable<HttpfstreamOptions['quotas']>[number];
+
+/** The options of `httpfstream-server` that bound how much there may be of everything. */
+export interface LimitArguments {
+  /** In bytes. Default: what the plugin takes. */
+  minFree?: number;
+  minFreeFiles?: number;
+  quota: readonly QuotaRule[];
+  /** In bytes. */
+  maxResource: number;
+  maxLive: number;
+  maxFollowers: number;
+}
+
+/** Declares the options. Each can also be set in the environment. */
+export function addLimitOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--min-free <BYTES>',
+        'bytes of the disk that stay free: with less nothing new begins, with less than half of that appends end ' +
+          '(default: 256MiB, or a twentieth of the disk, if that is less)',
+      )
+        .env('HTTPFSTREAM_MIN_FREE')
+        .argParser(bytesOption),
+    )
+    .addOption(
+      new Option(
+        '--min-free-files <COUNT>',
+        'the same of files that can still be made (default: 1000, or a twentieth of all, if that is less)',
+      )
+        .env('HTTPFSTREAM_MIN_FREE_FILES')
+        .argParser(countOption),
+    )
+    .addOption(
+      new Option(
+        '--quota <PATTERN=BYTES>',
+        'how much may be stored at all paths that match: "/**=10GiB", "/builds/*/**=1GiB"; may be repeated, or a list ' +
+          'with commas',
+      )
+        .env('HTTPFSTREAM_QUOTA')
+        .argParser(quotasOption)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option('--max-resource <BYTES>', 'how long a resource may become')
+        .env('HTTPFSTREAM_MAX_RESOURCE')
+        .argParser(bytesOption)
+        .default(Number.MAX_SAFE_INTEGER, 'any length'),
+    )
+    .addOption(
+      new Option('--max-live <COUNT>', 'how many resources may be in use at the same time')
+        .env('HTTPFSTREAM_MAX_LIVE')
+        .argParser(positiveOption)
+        .default(10_000),
+    )
+    .addOption(
+      new Option('--max-followers <COUNT>', 'how many may follow a resource at the same time')
+        .env('HTTPFSTREAM_MAX_FOLLOWERS')
+        .argParser(positiveOption)
+        .default(10_000),
+    );
+}
+
+/** They as the plugin takes them. */
+export function limitsOf(options: LimitArguments): Partial<HttpfstreamOptions> {
+  const { minFree, minFreeFiles, quota, maxResource, maxLive, maxFollowers } = options;
+  return {
+    ...(minFree !== undefined && { minFreeBytes: minFree }),
+    ...(minFreeFiles !== undefined && { minFreeFiles }),
+    quotas: quota,
+    maxResourceBytes: maxResource,
+    maxLive,
+    maxFollowers,
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+};
+
+/** @returns how many bytes a text says: `1048576`, or `1MiB` */
+export function bytesOption(text: string): number {
+  const { digits = '', unit = '' } = /^(?<digits>\d+)(?<unit>[KMGT]iB)?$/.exec(text)?.groups ?? {};
+  const bytes = digits === '' ? Number.NaN : Number(digits) * (UNITS[unit] as number);
+  if (Number.isSafeInteger(bytes)) return bytes;
+  throw new InvalidArgumentError(
+    'It must be a whole number of bytes, or of KiB, MiB, GiB or TiB, as in 10GiB.',
+  );
+}
+
+function countOption(text: string): number {
+  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
+  throw new InvalidArgumentError('It must be a whole number.');
+}
+
+function positiveOption(text: string): number {
+  const count = countOption(text);
+  if (count > 0) return count;
+  throw new InvalidArgumentError('It must be 1 or more.');
+}
+
+/** @param others from earlier occurrences of the option */
+function quotasOption(text: string, others: readonly QuotaRule[]): readonly QuotaRule[] {
+  const items = text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+  return [...others, ...items.map(quotaOf)];
+}
+
+function quotaOf(text: string): QuotaRule {
+  const { pattern = '', size = '' } = /^(?<pattern>.+)=(?<size>[^=]+)$/.exec(text)?.groups ?? {};
+  const mistake = mistakeInPattern(pattern);
+  if (mistake !== undefined) throw new InvalidArgumentError(`The pattern ${mistake}.`);
+  return { pattern, bytes: bytesOption(size) };
+}
