@@ -321,7 +321,10 @@ export class LiveResources implements ResourceOwner {
     if (this.#entries.size < this.#limits.maxLive) return;
     const [idle] = this.#idle;
     if (idle === undefined) {
-      throw new ServerBusyError('as many resources are in use as the server takes on at the same time');
+      throw new ServerBusyError(
+        'as many resources are in use as the server takes on at the same time',
+        'live',
+      );
     }
     this.#drop(idle);
   }

@@ -1,7 +1,13 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { HttpfstreamError, UpstreamRefusalError } from '../wire/errors.ts';
+import {
+  HttpfstreamError,
+  ServerBusyError,
+  TooManyRequestsError,
+  UpstreamRefusalError,
+} from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
 import { type Problem, problemDocument } from './node/problem.ts';
+import { Refusals } from './node/refusals.ts';
 import { asksForWebSocket } from './node/request-head.ts';
 import { EarlyAnswer, isBodyUnderWay } from './node/rest-of-body.ts';
 import { preferredType } from './request/headers.ts';
@@ -81,6 +87,23 @@ const RETRY_SECONDS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_TOO_MANY_REQUESTS: 4,
 };
 
+/** What a refusal counts as. Any other one: `other`. */
+const REASON_OF_CODE: Readonly<Record<string, string>> = {
+  HFS_UNAUTHORIZED: 'credential',
+  HFS_FORBIDDEN_RIGHT: 'right',
+  HFS_FOREIGN_ORIGIN: 'origin',
+  HFS_UNKNOWN_HOST: 'host',
+  HFS_INVALID_PATH: 'path',
+  HFS_BODY_TIMEOUT: 'body_idle',
+  HFS_PAYLOAD_TOO_LARGE: 'body_size',
+  HFS_RESOURCE_TOO_LARGE: 'resource_size',
+  HFS_HEAD_TOO_LARGE: 'head',
+  HFS_QUOTA_EXCEEDED: 'quota',
+  HFS_STORAGE_FULL: 'storage_full',
+  HFS_STORAGE_BUSY: 'descriptors',
+  HFS_SERVER_CLOSING: 'closing',
+};
+
 const JSON_TYPES = ['application/problem+json', 'application/json'] as const;
 
 /** Not logged as errors: they are expected, and logged once elsewhere. */
@@ -111,6 +134,7 @@ export function problemOf(error: Error): Problem {
  */
 export function sendFailure(error: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = problemOf(error);
+  Refusals.of(request.server.server).count(refusalReasonOf(error, problem));
   logFailure(error, problem, request);
   const { status, code, detail } = problem;
   reply
@@ -132,6 +156,13 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
     return sendText(request, reply.type('text/plain; charset=utf-8'), `${detail}\n`);
   }
   return sendText(request, reply.type('application/problem+json'), problemDocument(problem));
+}
+
+/** The limit that was met, or else the code of the failure, which is one of few. */
+export function refusalReasonOf(error: Error, { code }: Pick<Problem, 'code'> = problemOf(error)): string {
+  if (error instanceof TooManyRequestsError || error instanceof ServerBusyError) return error.limit;
+  // What another server has said may be anything.
+  return error instanceof UpstreamRefusalError ? 'upstream' : (REASON_OF_CODE[code] ?? 'other');
 }
 
 /** What a browser asks for by itself, in its window or for what it shows there; `undefined`: who is none. */

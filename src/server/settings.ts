@@ -98,6 +98,16 @@ export interface HttpfstreamOptions {
   /** How many may follow a resource at the same time; then 503. Default 10,000. */
   maxFollowers?: number;
   /**
+   * How many requests a second each client may send: a subject, or else an address (of IPv6 a /64), but for this
+   * machine's own. Five times as many may come at a time; then 429. What goes on with an append or a follower that was
+   * cut does not count. Default 200; 0: any number.
+   */
+  rate?: number;
+  /** How many requests may wait for what is missing, or is to come (long-polls); then 429. Default 4,000. */
+  maxWaiting?: number;
+  /** The same of each client. Default 256. */
+  maxWaitingPerClient?: number;
+  /**
    * How long a closing server waits for its clients before it cuts them, in
    * milliseconds: once for appenders, once for followers. Default 2,000.
    */
@@ -154,6 +164,9 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     upstreamKeepBytes: options.upstreamKeepBytes ?? Number.MAX_SAFE_INTEGER,
     upstreamKeep: options.upstreamKeep ?? false,
     index: options.index ?? false,
+    rate: options.rate ?? 200,
+    maxWaiting: options.maxWaiting ?? 4000,
+    maxWaitingPerClient: options.maxWaitingPerClient ?? 256,
     access: options.access,
     authorize: options.authorize,
     closeTimeoutMs: options.closeTimeoutMs ?? 2000,
@@ -173,6 +186,9 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
   }
   const { keepAliveMs, closeTimeoutMs, graceMs, longPollMs, bodyIdleTimeoutMs } = settings;
   const { upstreamMaxBytes, upstreamKeepBytes } = settings;
+  for (const name of ['rate', 'maxWaiting', 'maxWaitingPerClient'] as const) {
+    assertInteger(name, settings[name], 0, Number.MAX_SAFE_INTEGER);
+  }
   assertInteger('upstreamMaxBytes', upstreamMaxBytes, 0, Number.MAX_SAFE_INTEGER);
   assertInteger('upstreamKeepBytes', upstreamKeepBytes, 0, Number.MAX_SAFE_INTEGER);
   assertInteger('keepAliveMs', keepAliveMs, 1, MAX_TIMER_MS);

@@ -7,6 +7,7 @@ import Fastify, {
 import { InvalidRequestError, MethodNotAllowedError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
 import { sendFailure } from './failure.ts';
+import { limitConnections } from './limits/address-connections.ts';
 import { answerClientError, refuseInWords } from './node/bare-refusals.ts';
 import { ServerSockets } from './node/server-sockets.ts';
 import { httpfstream } from './plugin.ts';
@@ -39,6 +40,13 @@ export interface StandaloneOptions extends HttpfstreamOptions {
    * networks as `10.0.0.0/8`, or `loopback`, `linklocal`, `uniquelocal`. Default none.
    */
   trustProxy?: readonly string[];
+  /** How many connections there may be; then 503. Default: half of the process's descriptors, less 256. */
+  maxConnections?: number;
+  /**
+   * How many connections an address may have (of IPv6 a /64), but for this machine's own; then 429. Of a proxy that is
+   * believed requests are counted, for the addresses that it says. Default 1,024.
+   */
+  maxConnectionsPerAddress?: number;
 }
 
 /** In the place of the compilers of schemas, which would take a sixth of the start to load. */
@@ -50,6 +58,8 @@ function noSchemas(): never {
 export async function createStandaloneServer({
   logger,
   trustProxy = [],
+  maxConnections,
+  maxConnectionsPerAddress = 1024,
   ...options
 }: StandaloneOptions): Promise<FastifyInstance> {
   const app = Fastify({
@@ -72,6 +82,7 @@ export async function createStandaloneServer({
   // Also for requests without a route, and those that are refused before routing.
   app.setErrorHandler(sendFailure);
   refuseInWords(app, METHODS);
+  limitConnections(app, { maxConnections, maxConnectionsPerAddress, trustProxy });
   // All requests are for the plugin.
   ServerSockets.of(app.server, app.log).allowHalfOpen(() => true);
   await app.register(async (scope) => {

@@ -233,11 +233,25 @@ export class ResourceTooLargeError extends HttpfstreamError {
 /** The server has as much of something to do at the same time as it takes on. */
 export class ServerBusyError extends HttpfstreamError {
   readonly code = 'HFS_SERVER_BUSY';
+  /** What there is too much of. */
+  readonly limit: 'live' | 'followers';
+
+  constructor(message: string, limit: ServerBusyError['limit']) {
+    super(message);
+    this.limit = limit;
+  }
 }
 
 /** The client asks too often, or for too much at the same time. */
 export class TooManyRequestsError extends HttpfstreamError {
   readonly code = 'HFS_TOO_MANY_REQUESTS';
+  /** What there is too much of. */
+  readonly limit: 'rate' | 'waiting' | 'credentials' | 'connections_per_address';
+
+  constructor(message: string, limit: TooManyRequestsError['limit']) {
+    super(message);
+    this.limit = limit;
+  }
 }
 
 /** The server has no file descriptors left at the moment. */

@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { mistakeInPattern } from '../../rights/path-pattern.ts';
-import type { HttpfstreamOptions } from '../../server/settings.ts';
+import type { StandaloneOptions } from '../../server/standalone.ts';
 
-type QuotaRule = NonNullable<HttpfstreamOptions['quotas']>[number];
+type QuotaRule = NonNullable<StandaloneOptions['quotas']>[number];
 
 /** The options of `httpfstream-server` that bound how much there may be of everything. */
 export interface LimitArguments {
@@ -14,6 +14,11 @@ export interface LimitArguments {
   maxResource: number;
   maxLive: number;
   maxFollowers: number;
+  maxWaiting: number;
+  maxWaitingPerClient: number;
+  rate: number;
+  maxConnections?: number;
+  maxConnectionsPerAddress: number;
 }
 
 /** Declares the options. Each can also be set in the environment. */
@@ -63,19 +68,59 @@ export function addLimitOptions(command: Command): Command {
         .env('HTTPFSTREAM_MAX_FOLLOWERS')
         .argParser(positiveOption)
         .default(10_000),
+    )
+    .addOption(
+      new Option('--max-waiting <COUNT>', 'how many requests may wait for what is missing, or is to come')
+        .env('HTTPFSTREAM_MAX_WAITING')
+        .argParser(countOption)
+        .default(4000),
+    )
+    .addOption(
+      new Option('--max-waiting-per-client <COUNT>', 'the same of each client: a token, or else an address')
+        .env('HTTPFSTREAM_MAX_WAITING_PER_CLIENT')
+        .argParser(countOption)
+        .default(256),
+    )
+    .addOption(
+      new Option(
+        '--rate <COUNT>',
+        'how many requests a second each client may send: a token, or else an address; 0 is any number',
+      )
+        .env('HTTPFSTREAM_RATE')
+        .argParser(countOption)
+        .default(200),
+    )
+    .addOption(
+      new Option(
+        '--max-connections <COUNT>',
+        'how many connections there may be (default: half of the descriptors, less 256)',
+      )
+        .env('HTTPFSTREAM_MAX_CONNECTIONS')
+        .argParser(positiveOption),
+    )
+    .addOption(
+      new Option('--max-connections-per-address <COUNT>', 'the same of each address, but for this machine')
+        .env('HTTPFSTREAM_MAX_CONNECTIONS_PER_ADDRESS')
+        .argParser(positiveOption)
+        .default(1024),
     );
 }
 
-/** They as the plugin takes them. */
-export function limitsOf(options: LimitArguments): Partial<HttpfstreamOptions> {
-  const { minFree, minFreeFiles, quota, maxResource, maxLive, maxFollowers } = options;
+/** They as the server takes them. */
+export function limitsOf(options: LimitArguments): Partial<StandaloneOptions> {
+  const { minFree, minFreeFiles, maxConnections } = options;
   return {
     ...(minFree !== undefined && { minFreeBytes: minFree }),
     ...(minFreeFiles !== undefined && { minFreeFiles }),
-    quotas: quota,
-    maxResourceBytes: maxResource,
-    maxLive,
-    maxFollowers,
+    ...(maxConnections !== undefined && { maxConnections }),
+    quotas: options.quota,
+    maxResourceBytes: options.maxResource,
+    maxLive: options.maxLive,
+    maxFollowers: options.maxFollowers,
+    maxWaiting: options.maxWaiting,
+    maxWaitingPerClient: options.maxWaitingPerClient,
+    rate: options.rate,
+    maxConnectionsPerAddress: options.maxConnectionsPerAddress,
   };
 }
 

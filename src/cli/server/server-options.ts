@@ -39,7 +39,7 @@ export interface ServerOptions extends UpstreamArguments, LimitArguments {
 
 /** Declares the options. Each can also be set in the environment. */
 export function addServerOptions(command: Command): Command {
-  return addLimitOptions(command)
+  command
     .addOption(
       new Option('--root <DIR>', 'directory that holds the files; made if it is missing')
         .env('HTTPFSTREAM_ROOT')
@@ -189,6 +189,7 @@ export function addServerOptions(command: Command): Command {
         .choices(['debug', 'info', 'warn', 'error', 'silent'])
         .default('info'),
     );
+  return addLimitOptions(command);
 }
 
 function listenAddressOption(text: string): ListenAddress {

@@ -156,7 +156,7 @@ export class Feed implements ReaderFeed {
     // Its file is closed, or about to be.
     if (this.#isIdle) throw new Error('nobody has the feed any more');
     if (this.#readers.size >= this.#owner.maxFollowers) {
-      throw new ServerBusyError('the resource has as many followers as the server lets it have');
+      throw new ServerBusyError('the resource has as many followers as the server lets it have', 'followers');
     }
     const window = this.window(sink.cutting);
     window.followers++;
