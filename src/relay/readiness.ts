@@ -9,6 +9,8 @@ export interface Asker {
   via: string | undefined;
   /** How long it waits for what is not there, in milliseconds. */
   waitMs: number;
+  /** How long after an end it may be back, in milliseconds. Default 0: it does not come back. */
+  holdMs?: number;
   /** Whether it follows: nothing is a part for it, since it gets what comes. */
   follows?: boolean;
   /** Whether it wants what was held against what is there. */

@@ -1,4 +1,5 @@
 import type { Core } from '../core/core.ts';
+import type { FollowRequest } from '../core/request.ts';
 import {
   ResourceNotFoundError,
   ServerClosingError,
@@ -10,11 +11,13 @@ import { abortable, within } from './abortable.ts';
 import { KeptAnswer } from './copies/kept-answer.ts';
 import { KeptCopies } from './copies/kept-copies.ts';
 import { type Copied, mayServeStale } from './copies/local-copy.ts';
+import { HeldPaths } from './held-paths.ts';
+import { type IdleOptions, IdlePulls, SWEEP_MS } from './idle-pulls.ts';
 import { KnownVerdicts } from './known-verdicts.ts';
 import { LivePaths } from './live-paths.ts';
 import { kindByAnswer } from './pull/asking.ts';
 import { assertUncrossed, isOfRelay } from './pull/crossed.ts';
-import { Fetching, isNearlyThere, type PullOptions } from './pull/fetching.ts';
+import { Fetching, type PullOptions } from './pull/fetching.ts';
 import { Pull } from './pull/pull.ts';
 import type { RelayLog } from './pull/pull-log.ts';
 import type { PullState } from './pull/pull-state.ts';
@@ -43,11 +46,8 @@ const LOOK_MS = 3000;
 /** How often something else may have become of a path while it is asked for. */
 const MAX_ATTEMPTS = 4;
 
-/** Time between two looks at pulls that nobody reads. */
-const SWEEP_MS = 1000;
-
 /** Options of {@link Relay}. */
-export interface RelayOptions {
+export interface RelayOptions extends IdleOptions {
   core: Core;
   log: RelayLog;
   /** Makes the connections for what is asked, which its owner closes. */
@@ -61,10 +61,6 @@ export interface RelayOptions {
   maxBytes: number;
   /** How much is kept, in bytes. */
   keptBytes: number;
-  /** How long a pull goes on that nobody reads, in milliseconds. */
-  idleMs: number;
-  /** Whether it goes on without an end. */
-  goesOnForNobody: boolean;
   /** How many pulls there are at a time. */
   maxPulls: number;
 }
@@ -76,13 +72,13 @@ export class Relay {
   /** Those with the longest prefixes first. */
   readonly #upstreams: readonly Upstream[];
   readonly #pulls = new Map<string, Pull>();
-  /** Since when nobody reads them. */
-  readonly #idleSince = new Map<Pull, number>();
   readonly #known = new KnownVerdicts();
   readonly #waiting = new WaitingPaths();
+  readonly #held = new HeldPaths();
   readonly #kept: KeptCopies;
   readonly #pullOptions: PullOptions;
   readonly #live = new LivePaths();
+  readonly #idle: IdlePulls;
   #sweep: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -92,7 +88,8 @@ export class Relay {
       .map((option) => new Upstream(option))
       .sort((a, b) => b.depth - a.depth);
     this.#kept = new KeptCopies(options.core, options.keptBytes);
-    this.#pullOptions = { ...options, copies: this.#kept };
+    this.#idle = new IdlePulls(options);
+    this.#pullOptions = { ...options, copies: this.#kept, held: this.#held };
   }
 
   /** Finds what a server before this one has kept, if that is to be known. Never rejects. */
@@ -126,12 +123,14 @@ export class Relay {
    * @throws the signal's reason when it aborts
    */
   async ready(path: ResourcePath, asker: Asker): Promise<Readiness> {
-    const { signal, waitMs } = asker;
+    const { signal, waitMs, holdMs = 0 } = asker;
     const via = this.viaOf(asker.via);
     signal.throwIfAborted();
     if (path.isRoot || path.trailingSlash) return undefined;
     await this.upstreamOf(path)?.recall(this.#kept);
     if (waitMs > 0) this.#wait(path, asker);
+    // What is known was asked for nobody who comes back.
+    if (holdMs > 0 && this.#held.hold(path, holdMs)) this.#known.delete(path);
     for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
       if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
       const dropping = this.#kept.dropping(path);
@@ -156,7 +155,7 @@ export class Relay {
     const running = this.#pulls.get(path.key);
     const pull = running ?? this.#begin(path, via, asker.revalidates === true);
     if (running !== undefined) await this.#join(running, asker);
-    this.#idleSince.delete(pull);
+    this.#idle.read(pull);
     const state = await this.#stateOf(pull, asker);
     if (state === undefined) return readinessOf(STALE);
     if (state.phase === 'waiting') {
@@ -248,11 +247,25 @@ export class Relay {
     return this.#live.add(path, this.viaOf(via));
   }
 
-  /** Whether a position is beyond what is here of a path. */
-  async isBeyond(path: ResourcePath, { committed }: Served, position: number): Promise<boolean> {
-    if (position <= 0 || committed !== Number.POSITIVE_INFINITY) return position > committed;
-    const copied = await this.#kept.at(path).look();
-    return typeof copied === 'object' && position > copied.size;
+  /**
+   * Whether one who comes back after each end can go on with what is here: it is the file that he has followed, and the
+   * server there keeps that for him. Else it is known there which files were there one after the other.
+   *
+   * @throws the signal's reason when it aborts
+   */
+  async isHeld(path: ResourcePath, request: FollowRequest, signal: AbortSignal): Promise<boolean> {
+    const pull = this.#pulls.get(path.key);
+    if (pull?.state.phase === 'storing' && !(await abortable(pull.hold(), signal))) return false;
+    return this.#held.isSame(path, await this.#kept.at(path).look(), request);
+  }
+
+  /** Whether what is here of a path has a position, of a file of this generation, if one is named. */
+  async has(path: ResourcePath, served: Served, position: number, named?: number): Promise<boolean> {
+    if (position <= 0) return true;
+    const isAll = served.committed === Number.POSITIVE_INFINITY;
+    const copied = isAll ? await this.#kept.at(path).look() : { ...served, size: served.committed };
+    if (typeof copied !== 'object') return true;
+    return position <= copied.size && (named === undefined || named === copied.generation);
   }
 
   /** Whether a path is being fetched. */
@@ -348,7 +361,7 @@ export class Relay {
     this.#pulls.delete(key);
     this.#kept.grown(path, pull.part.committed);
     this.#makeRoom();
-    this.#idleSince.delete(pull);
+    this.#idle.read(pull);
     if (pull.isRemembered) this.#known.add(path, verdict, via);
     if (!this.#waiting.letGo(path) && verdict.kind !== 'stored') this.#beginAnew(pull);
   }
@@ -396,27 +409,9 @@ export class Relay {
 
   /** Makes room, and stops what nobody has read for a while, unless little is missing. */
   #stopIdle(): void {
-    const now = performance.now();
     for (const { path, part } of this.#pulls.values()) this.#kept.grown(path, part.committed);
     this.#makeRoom();
-    for (const pull of this.#pulls.values()) {
-      if (pull.readerCount > 0) {
-        this.#idleSince.delete(pull);
-        continue;
-      }
-      const since = this.#idleSince.get(pull) ?? now;
-      this.#idleSince.set(pull, since);
-      if (!pull.isAwaited && this.#isTooIdle(pull, now - since)) {
-        void pull.stop(new ServerClosingError('nobody reads it'));
-      }
-    }
-  }
-
-  /** Whether a pull that nobody has read for so long is stopped. When there are too many, others need its place. */
-  #isTooIdle(pull: Pull, idleMs: number): boolean {
-    if (this.#isFull) return idleMs >= SWEEP_MS;
-    if (idleMs < this.#options.idleMs || isNearlyThere(pull.part)) return false;
-    return pull.state.phase === 'waiting' || !this.#options.goesOnForNobody;
+    this.#idle.stop(this.#pulls.values(), this.#isFull);
   }
 }
 

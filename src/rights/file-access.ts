@@ -86,6 +86,7 @@ export class FileAccess implements Access {
   /** What is known of the file since it was read last, be it broken or not. */
   #identity: string;
   #isCurrent = true;
+  #isLooking = false;
   /** The reading under way, or the last one: there is one at a time. */
   #reading: Promise<void> = Promise.resolve();
 
@@ -94,7 +95,7 @@ export class FileAccess implements Access {
     this.#log = log;
     this.#subjects = subjects;
     this.#identity = identity;
-    this.#timer = setInterval(() => void this.#oneByOne(() => this.#look()), lookMs).unref();
+    this.#timer = setInterval(() => void this.#look(), lookMs).unref();
   }
 
   /**
@@ -142,12 +143,22 @@ export class FileAccess implements Access {
   }
 
   #oneByOne(call: () => Promise<void>): Promise<void> {
-    this.#reading = this.#reading.then(call);
+    // What went wrong before is told to whom that was for.
+    this.#reading = this.#reading.then(call, call);
     return this.#reading;
   }
 
   async #look(): Promise<void> {
-    if ((await identityAt(this.#file)) !== this.#identity) await this.#read();
+    // A file system that does not answer gets no second question.
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    try {
+      await this.#oneByOne(async () => {
+        if ((await identityAt(this.#file)) !== this.#identity) await this.#read();
+      });
+    } finally {
+      this.#isLooking = false;
+    }
   }
 
   async #read(): Promise<void> {

@@ -1,7 +1,7 @@
 import type { CoreLimits } from '../core/limits/limits.ts';
 import type { QuotaRule } from '../core/limits/quotas.ts';
 import type { Durability } from '../core/log/local-log.ts';
-import { parseUpstream, type UpstreamOption, type UpstreamSettings } from '../relay/upstream-option.ts';
+import { parseUpstreams, type UpstreamOption, type UpstreamSettings } from '../relay/upstream-option.ts';
 import type { Access } from '../rights/access.ts';
 import { parsePattern } from '../rights/path-pattern.ts';
 import type { Authorize } from './rights/rights.ts';
@@ -145,7 +145,7 @@ export type Settings = Required<
 /**
  * Fills in the defaults.
  *
- * @throws {TypeError} for a number or a mode that makes no sense, an unknown durability, and a malformed upstream
+ * @throws {TypeError} for a number or a mode that makes no sense, an unknown durability, and upstreams that are malformed, or of the same paths
  */
 export function normaliseOptions(options: HttpfstreamOptions): Settings {
   const settings = {
@@ -159,7 +159,7 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     bodyIdleTimeoutMs: options.bodyIdleTimeoutMs ?? 30_000,
     corsOrigins: options.corsOrigins ?? [],
     allowedHosts: options.allowedHosts ?? [],
-    upstreams: (options.upstreams ?? []).map(parseUpstream),
+    upstreams: parseUpstreams(options.upstreams ?? []),
     upstreamMaxBytes: options.upstreamMaxBytes ?? Number.MAX_SAFE_INTEGER,
     upstreamKeepBytes: options.upstreamKeepBytes ?? Number.MAX_SAFE_INTEGER,
     upstreamKeep: options.upstreamKeep ?? false,

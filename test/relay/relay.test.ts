@@ -218,11 +218,11 @@ describe('a pull', () => {
     network.targetPort = Number(new URL(refusing.url).port);
     network.resetAll();
     await waitFor(() => !relay.isFetching(F), 'the pull to end');
+    origin.requests.length = 0;
     network.targetPort = origin.port;
     await fetch(origin.url('/f?verb=APPEND'), { method: 'PUT', body: 'here' });
-    const asked = origin.requests.length;
     // Nobody asks again: it is waited for.
-    await waitFor(() => origin.requests.length > asked, 'another pull');
+    await waitFor(() => origin.requests.some((line) => line.startsWith('GET')), 'another pull');
   });
 
   test('of what is waited for ends when nobody waits any more', async () => {
@@ -247,6 +247,7 @@ describe('a request that has come by way of', () => {
     const loop = { code: 'HFS_RELAY_LOOP' };
     expect(() => relay.viaOf(`1.1 a, ${relay.viaOf('1.1 b')}`)).toThrow(expect.objectContaining(loop));
     expect(() => relay.viaOf('1.1 a,'.repeat(40))).toThrow(expect.objectContaining(loop));
+    expect(() => relay.viaOf(`1.1 ${'a'.repeat(5000)}`)).toThrow(expect.objectContaining(loop));
   });
 });
 

@@ -48,8 +48,9 @@ export class KeptAnswer {
   }
 
   /** Takes an answer to a plain `GET`, or tells why it is not to be kept. */
-  static of(url: URL, { status, headers }: AnswerHead): KeptAnswer | string {
+  static of(url: URL, { status, headers: told }: AnswerHead): KeptAnswer | string {
     if (status !== 200) return `HTTP status ${status}`;
+    const headers = lowerCased(told);
     const { 'content-length': length, 'transfer-encoding': framing } = headers;
     const isFramed = framing === undefined ? length !== undefined : framing.toLowerCase() === 'chunked';
     if (!isFramed) return 'nobody will know whether it is whole';
@@ -79,7 +80,8 @@ export class KeptAnswer {
 
   /** Whether nobody has to be asked whether it still holds. */
   get isFresh(): boolean {
-    return this.#policy.satisfiesWithoutRevalidation(requestFor(this.#url));
+    // How old it is, a clock that was put back does not tell.
+    return this.#policy.age() >= 0 && this.#policy.satisfiesWithoutRevalidation(requestFor(this.#url));
   }
 
   /** For how long nobody looks at it again, at most a second: also of what does not say how long it is fresh. */
@@ -114,7 +116,8 @@ export class KeptAnswer {
 
   /** What those get who read it: with its age. */
   get headers(): Headers {
-    return this.#policy.responseHeaders() as Headers;
+    const headers = this.#policy.responseHeaders() as Headers;
+    return { ...headers, age: String(Math.max(0, Number(headers.age))) };
   }
 
   /** What a request says that asks whether it still holds. */
@@ -160,7 +163,7 @@ export class KeptAnswer {
         : opaqueTag(headers.etag) !== opaqueTag(etag);
     if (isOther) return undefined;
     const told = {
-      ...keptOf(headers),
+      ...keptOf(lowerCased(headers)),
       ...(etag !== undefined && { etag }),
       ...(lastModified !== undefined && { 'last-modified': lastModified }),
     };
@@ -171,7 +174,20 @@ export class KeptAnswer {
 }
 
 function keptOf(headers: Headers): Headers {
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !NOT_KEPT.includes(name)));
+  const { connection = '', age = '' } = headers;
+  const dropped = new Set([...NOT_KEPT, ...connection.toLowerCase().split(/[\s,]+/)]);
+  if (!/^\d+$/.test(age)) dropped.add('age');
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !dropped.has(name)));
+}
+
+/** With what is said to caches in lower case, as is looked for: it means the same (RFC 9111, section 5.2). */
+function lowerCased(headers: Headers): Headers {
+  const lowered = { ...headers };
+  for (const name of ['cache-control', 'pragma']) {
+    const value = headers[name];
+    if (value !== undefined) lowered[name] = value.toLowerCase();
+  }
+  return lowered;
 }
 
 /** As weak ones are compared (RFC 9110, section 8.8.3.2). */

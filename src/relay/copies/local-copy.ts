@@ -86,6 +86,22 @@ export class LocalCopy {
   }
 
   /**
+   * Reads its last bytes, so many at most.
+   *
+   * @param size how many bytes it has
+   * @throws what {@link Resources.open} throws
+   */
+  async tail(size: number, maxBytes: number): Promise<Buffer> {
+    const file = await this.#core.resources.open(Permit.own(this.#path));
+    const start = Math.max(0, size - maxBytes);
+    try {
+      return file.readInLine(start, size - start);
+    } finally {
+      await file.close();
+    }
+  }
+
+  /**
    * Makes an empty one.
    *
    * @throws what {@link Streams.create} throws
@@ -131,9 +147,10 @@ export class LocalCopy {
     if (typeof (await this.look()) === 'object') await this.drop();
   }
 
-  /** Deletes it: its readers get what they have not got, and are told. */
+  /** Deletes it, with the directories that were for it: its readers get what they have not got, and are told. */
   async drop(): Promise<void> {
     await this.#core.streams.delete(Permit.own(this.#path)).catch(ignoreMissing);
+    this.#core.root.pruneWayTo(this.#path);
     this.#ledger.dropped(this.#path);
   }
 }

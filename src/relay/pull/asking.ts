@@ -2,7 +2,7 @@ import type { ClientRequest } from 'node:http';
 import { UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import { VERB_HEADER } from '../../wire/protocol.ts';
 import { isOfOurs } from '../upstream/first-contact.ts';
-import { answerTo, type ForwardedAnswer } from '../upstream/forward.ts';
+import { answerTo, type ForwardedAnswer, isStale } from '../upstream/forward.ts';
 import { OpenAnswer } from '../upstream/open-answer.ts';
 import type { UpstreamKind } from '../upstream/upstream.ts';
 import type { Fetching } from './fetching.ts';
@@ -83,8 +83,7 @@ async function send(
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof UpstreamTimeoutError) throw error;
-    const wasClosed = outgoing.reusedSocket && (error as NodeJS.ErrnoException).code === 'ECONNRESET';
-    if (!wasClosed || isRepeated) throw fetching.unreachable(error);
+    if (isRepeated || !isStale(outgoing, error)) throw fetching.unreachable(error);
   } finally {
     clearTimeout(late);
     signal.removeEventListener('abort', abort);

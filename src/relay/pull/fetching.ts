@@ -9,6 +9,7 @@ import type { EndReason, Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { KeptCopies } from '../copies/kept-copies.ts';
 import type { Copied, LocalCopy, NewCopy } from '../copies/local-copy.ts';
+import type { HeldPaths } from '../held-paths.ts';
 import type { Forwarder } from '../upstream/forward.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -39,6 +40,7 @@ const SMALL_REST_BYTES = 64 * 1024 * 1024;
 export interface PullOptions {
   core: Core;
   copies: KeptCopies;
+  held: HeldPaths;
   log: RelayLog;
   forwarder: Forwarder;
   /** Longest time to the head of an answer, in milliseconds. */
@@ -85,6 +87,8 @@ export class Fetching implements LeaseHolder {
   readonly copy: LocalCopy;
   readonly log: PullLog;
   readonly progress = new PullProgress();
+  /** Whether the server there keeps the file for those who come back. */
+  isHeld = false;
   readonly #aborter = new AbortController();
   #source: Source | undefined;
   #lease: Lease | undefined;
@@ -214,6 +218,20 @@ export class Fetching implements LeaseHolder {
     this.progress.become({ ...state, isConnected });
   }
 
+  /**
+   * Notes that bytes may come again, and what there is by now: what was missed is still to come.
+   *
+   * @param size how many bytes; undefined when that is not known
+   * @param hasEnded whether nothing comes after them
+   */
+  reconnected(size: number | undefined, hasEnded: boolean): void {
+    if (size !== undefined && this.#lease !== undefined) {
+      this.found(size, hasEnded);
+      this.#lease.feed.expect(size, this.#isPart);
+    }
+    this.connected(true);
+  }
+
   /** Drops what is here, and notes why. */
   async drop(why: string): Promise<void> {
     this.log.unkept(why);
@@ -298,22 +316,26 @@ export class Fetching implements LeaseHolder {
   /**
    * Ends the append as the file there has ended.
    *
-   * @throws {UpstreamError} when that is in the middle of a value
+   * @throws {UpstreamError} when that is in the middle of a value, or before what was there already
    */
-  async end({ reason, status, closed }: Outcome): Promise<void> {
+  async end({ reason, status, closed, moved }: Outcome): Promise<void> {
     const lease = this.#lease as Lease;
     if (reason === 'finished' && this.#lineBytes > 0) {
       throw new UpstreamError(`${this.upstream.origin} has ended in the middle of a value`);
     }
+    if (reason === 'finished' && lease.received < (this.#size ?? 0)) {
+      throw new UpstreamError(`${this.upstream.origin} has ended before all came that it had`);
+    }
     await lease.ready();
     // What is here is not what is there.
-    const isInvalid = reason === 'deleted' || reason === 'truncated';
+    const isInvalid = reason === 'deleted' || reason === 'truncated' || moved === true;
+    if (reason === 'truncated') this.options.held.cut(this.path, this.#generation as number);
     if (isInvalid) this.conclude(UNKNOWN);
     // Those who ask from now on are told that what is here is a part.
     if (this.#isPart && reason !== 'finished') this.conclude(failed(this.broken(undefined)));
     // The end of the file is the end of the append.
     if (reason !== 'deleted') await lease.end(reason, status, closed);
-    if (isInvalid) await this.drop(reason);
+    if (isInvalid) await this.drop(moved === true ? 'replaced' : reason);
   }
 
   drained(): void {
@@ -337,7 +359,7 @@ export class Fetching implements LeaseHolder {
   /** What is told when the server there cannot be reached. */
   unreachable(cause: unknown): UpstreamError {
     this.upstream.reachability.failed();
-    return new UpstreamError(`${this.upstream.origin} cannot be reached`, { cause });
+    return this.upstream.unreachable(cause);
   }
 
   /** What is told when what it sends breaks off. */

@@ -20,7 +20,7 @@ import { FAILED_MS, failed, stored, UNKNOWN, unstored, type Verdict } from '../v
 import type { Waiters } from '../waiters.ts';
 import { fetchAnswer } from './answered.ts';
 import { Fetching, type Part, type PullOptions } from './fetching.ts';
-import { followFile } from './followed.ts';
+import { followFile, holdFile } from './followed.ts';
 import type { Overflow } from './overflow.ts';
 import type { PullState } from './pull-state.ts';
 import { followVerdict } from './refusal.ts';
@@ -59,6 +59,7 @@ export class Pull {
   readonly #revalidates: boolean;
   readonly #waiters: Waiters;
   readonly #askers = new Set<Pick<Asker, 'left'>>();
+  #held: Promise<boolean> | undefined;
   #isOutdated = false;
   #isInvalidated = false;
 
@@ -157,6 +158,21 @@ export class Pull {
     return this.#fetching.signal.reason;
   }
 
+  /**
+   * Has the server there keep what is being followed for those who come back, if it does not do so already. Never
+   * rejects.
+   *
+   * @returns whether it does
+   */
+  async hold(): Promise<boolean> {
+    const fetching = this.#fetching;
+    if (fetching.isHeld) return true;
+    this.#held ??= holdFile(fetching).finally(() => {
+      this.#held = undefined;
+    });
+    return this.#held;
+  }
+
   /** Notes that one more asks for it. */
   joined(): void {
     this.#fetching.log.joined();
@@ -198,6 +214,7 @@ export class Pull {
 
   async #pull(): Promise<Verdict> {
     const fetching = this.#fetching;
+    const { held } = fetching.options;
     for (let attempts = 1; ; ) {
       const here = await this.#look();
       if (here === 'own') return stored('hit');
@@ -213,6 +230,7 @@ export class Pull {
         const isOutdated = error instanceof ResourceGoneError || error instanceof RangeNotSatisfiableError;
         if (here !== undefined && isOutdated && attempts < MAX_ATTEMPTS) {
           attempts++;
+          held.cut(this.path, here.generation);
           await fetching.copy.drop();
         } else if (here === undefined && this.#mayCome(error)) {
           // A server that does not wait is not asked again and again.

@@ -1,4 +1,5 @@
-import { InvalidPathError } from '../../wire/errors.ts';
+import { whyUnreachable } from '../../client/connection/cannot-connect.ts';
+import { InvalidPathError, UpstreamError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import type { KeptCopies } from '../copies/kept-copies.ts';
 import type { UpstreamOption } from '../upstream-option.ts';
@@ -63,7 +64,19 @@ export class Upstream {
     this.#knownAtMs = performance.now();
   }
 
-  /** Whether it was one of ours before this process began, as far as that was recalled. */
+  /**
+   * What is told when something else has answered in the place of one of ours. Until that answers, nobody knows what it
+   * is.
+   */
+  notItself(cause?: unknown): UpstreamError {
+    if (this.#kind === 'ours') {
+      this.#kind = undefined;
+      this.#wasOurs = true;
+    }
+    return new UpstreamError(`${this.origin} has not answered itself`, { cause });
+  }
+
+  /** Whether it was one of ours, also before this process began, as far as that was recalled. */
   get wasOurs(): boolean {
     return this.#wasOurs;
   }
@@ -77,7 +90,7 @@ export class Upstream {
     this.#recalled ??= copies
       .hasFollowed((url) => this.localPathOf(url) !== undefined)
       .then((wasOurs) => {
-        this.#wasOurs = wasOurs;
+        this.#wasOurs ||= wasOurs;
       });
     await this.#recalled;
   }
@@ -85,6 +98,13 @@ export class Upstream {
   /** Scheme, host and port, for people. */
   get origin(): string {
     return this.#base.origin;
+  }
+
+  /** What is told when it cannot be reached. */
+  unreachable(cause: unknown): UpstreamError {
+    const why = whyUnreachable(cause, this.#base);
+    const message = `${this.origin} cannot be reached${why === undefined ? '' : `: ${why}`}`;
+    return new UpstreamError(message, { cause });
   }
 
   /** How many names its paths have in common. */

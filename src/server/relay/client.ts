@@ -3,7 +3,7 @@ import type { Asker } from '../../relay/readiness.ts';
 import { ClientSocket } from '../node/client-socket.ts';
 
 /** In `Cache-Control` of a reader who wants what is there by now (RFC 9111, section 5.2.1). */
-const REVALIDATES = /(?:^|[\s,])(?:no-cache|max-age=0)\b/;
+const REVALIDATES = /(?:^|[\s,])(?:no-cache|max-age=0)\b/i;
 
 /** Whether somebody is still there who has asked. */
 export class Client {

@@ -2,7 +2,7 @@ import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, Server, Serve
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Permit } from '../../core/permit.ts';
-import { answerTo, type Forwarder } from '../../relay/upstream/forward.ts';
+import { answerTo, type Forwarder, isStale } from '../../relay/upstream/forward.ts';
 import { Silence } from '../../relay/upstream/silence.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
 import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
@@ -16,8 +16,17 @@ import { ServerSockets } from '../node/server-sockets.ts';
 import { assertTransferCoding } from '../request/request-body.ts';
 import { isHandshake } from '../request/request-target.ts';
 import { parseTarget } from '../request/target.ts';
+import { breakOff } from '../response/break-off.ts';
 import { privacyOf } from '../rights/private-answers.ts';
-import { assertConnection, FOR_THE_NEXT, foreign, framingOf, passedOn } from './passed-on.ts';
+import {
+  assertConnection,
+  FOR_THE_NEXT,
+  foreign,
+  framingOf,
+  passedOn,
+  sandboxed,
+  varyOf,
+} from './passed-on.ts';
 import { referencesIn } from './references.ts';
 import { writtenPath } from './written-path.ts';
 
@@ -28,6 +37,7 @@ const FOR_US = [
   'forwarded',
   'host',
   'origin',
+  'proxy',
   'sec-fetch-dest',
   'sec-fetch-mode',
   'sec-fetch-site',
@@ -105,9 +115,15 @@ export class Tunnel {
   /**
    * Passes a request on. Resolves when its answer has begun.
    *
+   * @param isRepeated whether that was tried on a connection that the server had just closed
    * @throws {UpstreamError} {@link UpstreamTimeoutError} when there is none
    */
-  async pass(request: FastifyRequest, reply: FastifyReply, passage: Passage): Promise<void> {
+  async pass(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    passage: Passage,
+    isRepeated = false,
+  ): Promise<void> {
     const { raw } = request;
     const { upstream, path, headTimeoutMs } = passage;
     const url = upstream.urlAt(writtenPath(request, this.#prefix, path), parseTarget(raw.url).queryString);
@@ -134,13 +150,15 @@ export class Tunnel {
         socket.destroy();
         throw new UpstreamError(`${upstream.origin} has answered as nobody has asked`);
       }
+      return;
     } catch (error) {
       if (error instanceof HttpfstreamError) throw error;
-      throw new UpstreamError(`${upstream.origin} cannot be reached at ${path}`, { cause: error });
+      if (isRepeated || !mayRepeat(raw) || !isStale(outgoing, error)) throw upstream.unreachable(error);
     } finally {
       outgoing.off('finish', sent);
       clearTimeout(timer);
     }
+    return this.pass(request, reply, passage, true);
   }
 
   /**
@@ -199,20 +217,27 @@ export class Tunnel {
     const { socket } = request.raw;
     const { raw } = reply;
     assertPassable(response, upstream);
+    if (!isAcknowledged(request, response, upstream)) {
+      response.destroy();
+      throw upstream.notItself();
+    }
     const { 'transfer-encoding': coding, ...framing } = framingOf(response);
     const isChunked = coding !== undefined && request.raw.httpVersion !== '1.0';
     const headers = passedOn(response.headers, FOR_THE_NEXT);
     const isUntilClose =
       coding === undefined && framing['content-length'] === undefined && hasBody(request, response);
     const isLast = request.ws || isUntilClose || isBodyUnderWay(request.raw);
-    const answered = upstream.kind === 'ours' ? headers : foreign(headers, cacheStatus);
+    const answered = {
+      ...(upstream.kind === 'ours' ? sandboxed(headers) : foreign(headers, cacheStatus)),
+      ...varyOf(reply, response.headers),
+    };
     const all = {
       ...reply.getHeaders(),
       ...answered,
-      ...privacyOf(request, answered),
       ...referencesIn(response.headers, { request, upstream, url, prefix: this.#prefix }),
-      // Without chunks there are no trailers.
-      ...((coding === undefined || isChunked) && framing),
+      ...privacyOf(request, answered),
+      // Without chunks there are no trailers, and without a body there is no length.
+      ...((coding === undefined || isChunked) && response.statusCode !== 204 && framing),
       via,
       ...(isLast && { connection: 'close' }),
     };
@@ -230,7 +255,8 @@ export class Tunnel {
     raw.flushHeaders();
     raw.once('close', () => response.destroy());
     response.once('close', () => {
-      if (!response.readableEnded) raw.destroy();
+      if (response.readableEnded) return;
+      if (!breakOff(raw, framing['content-length'] !== undefined)) raw.destroy();
     });
     response.once('end', () => {
       if (isChunked) raw.addTrailers(response.trailers as Record<string, string>);
@@ -274,10 +300,20 @@ export class Tunnel {
   }
 }
 
+function isBodiless({ headers }: IncomingMessage): boolean {
+  const { 'transfer-encoding': coding, 'content-length': length } = headers;
+  return coding === undefined && !(Number(length) > 0);
+}
+
+/** Whether a request can be sent twice: it changes nothing, and there is nothing more of it. */
+function mayRepeat(raw: IncomingMessage): boolean {
+  return (raw.method === 'GET' || raw.method === 'HEAD') && isBodiless(raw);
+}
+
 /** Sends the body of a request, with its trailers. */
 function sendBody(raw: IncomingMessage, outgoing: ClientRequest): void {
-  const { 'transfer-encoding': coding, 'content-length': length } = raw.headers;
-  if (coding === undefined && !(Number(length) > 0)) {
+  const { 'transfer-encoding': coding } = raw.headers;
+  if (isBodiless(raw)) {
     outgoing.end();
     return;
   }
@@ -304,6 +340,19 @@ function assertPassable(response: IncomingMessage, { origin }: Upstream): void {
   if (coding === undefined || PASSABLE.includes(coding.trim().toLowerCase())) return;
   response.destroy();
   throw new UpstreamError(`${origin} has coded its answer for the way as ${coding}`);
+}
+
+/**
+ * Whether an answer of success to what was written is one of a server of ours, which all say how browsers are to take
+ * them: a page in front of it acknowledges nothing.
+ */
+function isAcknowledged(
+  { method }: FastifyRequest,
+  { statusCode = 0, headers }: IncomingMessage,
+  { kind }: Upstream,
+): boolean {
+  const isWritten = kind === 'ours' && method !== 'GET' && method !== 'HEAD';
+  return !isWritten || statusCode >= 300 || headers['x-content-type-options'] === 'nosniff';
 }
 
 /** Whether an answer may have a body. */

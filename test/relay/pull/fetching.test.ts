@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Core } from '../../../src/core/core.ts';
 import { KeptCopies } from '../../../src/relay/copies/kept-copies.ts';
+import { HeldPaths } from '../../../src/relay/held-paths.ts';
 import { Fetching, type Source } from '../../../src/relay/pull/fetching.ts';
 import { Forwarder } from '../../../src/relay/upstream/forward.ts';
 import { Upstream } from '../../../src/relay/upstream/upstream.ts';
@@ -28,6 +29,7 @@ async function start(contentType: string | undefined) {
     {
       core,
       copies: new KeptCopies(core, Number.MAX_SAFE_INTEGER),
+      held: new HeldPaths(),
       log,
       forwarder: new Forwarder(),
       headTimeoutMs: 1000,
@@ -79,4 +81,13 @@ test('a copy is called whole when it is on the disk, not sooner', async () => {
   await fetching.end({ reason: 'finished' });
   expect(outcomes).toEqual([undefined]);
   expect(await fetching.copy.look()).toMatchObject({ outcome: { reason: 'finished' }, size: 7 });
+});
+
+test('what ends before all has come that was there at the beginning has not finished', async () => {
+  const { fetching, lease } = await start(undefined);
+  fetching.found(10, true);
+  fetching.take(Buffer.from('some'));
+  await expect(fetching.end({ reason: 'finished' })).rejects.toMatchObject({ code: 'HFS_UPSTREAM' });
+  await lease.end('shutdown');
+  expect(await fetching.copy.look()).toMatchObject({ outcome: undefined, size: 4 });
 });

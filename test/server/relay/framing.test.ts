@@ -27,6 +27,7 @@ async function pair() {
     const line = `${request.method} ${request.url}`;
     seen.push({ line, body: Buffer.concat(chunks).toString(), trailers: request.trailers });
     if (request.headers['x-verb'] === 'FOLLOW') response.setHeader('stream-generation', 1);
+    response.setHeader('x-content-type-options', 'nosniff');
     response.end();
   });
   const relay = await startRelay(url);
@@ -106,6 +107,13 @@ describe('an answer that is passed on', () => {
   ])('is an error when it is %s', async (_what, bytes) => {
     const relay = await startRelay(await serveBytes(bytes, 'close'));
     expect(await get(relay.url('/x?q'))).toMatchObject({ status: 502, code: 'HFS_UPSTREAM' });
+  });
+
+  test('has no length when it has no body, whatever it says', async () => {
+    const relay = await startRelay(await serveBytes(headOf('204 No', { 'Content-Length': 5 }), 'close'));
+    const answer = await new Promise<IncomingMessage>((resolve) => http.get(relay.url('/x?q'), resolve));
+    await answer.resume().toArray();
+    expect([answer.statusCode, answer.headers['content-length']]).toEqual([204, undefined]);
   });
 
   test('has its trailers', async () => {

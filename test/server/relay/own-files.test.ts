@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { append, follow } from '../../../src/client/index.ts';
@@ -6,6 +6,7 @@ import { get, send } from '../../support/http/request.ts';
 import { startOrigin, startRelay } from '../../support/relay/origin.ts';
 import { headOf, ScriptedServer, say } from '../../support/relay/scripted.ts';
 import { startServer } from '../../support/server/server.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 const FRESH = { ETag: '"one"', 'Cache-Control': 'max-age=60' };
 
@@ -33,6 +34,30 @@ describe('what has no place here, since something else has it, is passed on', ()
     const asked = server.requests.length;
     for (const target of ['/file', '/dir/below/y']) await ask(target);
     expect(server.requests).toHaveLength(asked);
+  });
+
+  test('until what has it is gone, with the directories that were made for it', async () => {
+    const server = await ScriptedServer.start(({ line }, socket) => say(socket, '200 OK', FRESH, line));
+    const relay = await startRelay(server.url);
+    for (const target of ['/a/b/c', '/a/d', '/e/f/g']) {
+      expect(await get(relay.url(target))).toMatchObject({ text: `GET ${target}` });
+    }
+    for (const target of ['/a/b/c', '/e/f/g']) {
+      expect((await fetch(relay.url(target), { method: 'DELETE' })).status).toBe(204);
+    }
+    const isDirectory = (name: string) =>
+      stat(path.join(relay.root, name)).then(
+        (found) => found.isDirectory(),
+        () => false,
+      );
+    expect(await Promise.all(['a', 'a/b', 'e'].map(isDirectory))).toEqual([true, false, false]);
+    for (const target of ['/a/b', '/e']) {
+      expect(await get(relay.url(target))).toMatchObject({ text: `GET ${target}` });
+      await waitFor(
+        () => stat(path.join(relay.root, target)).then((found) => found.isFile()),
+        'it to be kept',
+      );
+    }
   });
 
   test('since its name is too long for a file, is passed on only if it comes from elsewhere', async () => {

@@ -84,7 +84,7 @@ test('what was written through a relay is there for who asks afterwards, whateve
     const { line, headers } = request;
     if (line.startsWith('PUT')) {
       isWritten = true;
-      socket.write(headOf('201 Created', { 'Content-Length': 0 }));
+      socket.write(headOf('201 Created', { 'Content-Length': 0, 'X-Content-Type-Options': 'nosniff' }));
     } else if (headers['x-verb'] === undefined && headers.upgrade === undefined && isWritten) {
       say(socket, '200 OK', { 'Stream-Generation': 1 }, 'written');
     } else if (line === 'GET /f' && !isLate) {
