@@ -1,13 +1,15 @@
 import { appendFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Core } from '../../../src/core/core.ts';
 import { NO_LIMITS } from '../../../src/core/limits/limits.ts';
 import type { QuotaRule } from '../../../src/core/limits/quotas.ts';
 import { Permit } from '../../../src/core/permit.ts';
-import { QuotaExceededError, ResourceTooLargeError } from '../../../src/wire/errors.ts';
+import { AppendFile } from '../../../src/storage/stored-file.ts';
+import { QuotaExceededError, ResourceTooLargeError, StorageFullError } from '../../../src/wire/errors.ts';
 import { ResourcePath } from '../../../src/wire/resource-path.ts';
 import { join, RecordingOwner, startCore } from '../../support/core/harness.ts';
+import { systemError } from '../../support/disk/small-disk.ts';
 import { temporaryDirectory } from '../../support/server/server.ts';
 
 const ALL: QuotaRule = { pattern: '/**', bytes: 1000 };
@@ -97,6 +99,24 @@ describe('what does not fit is refused as a whole', () => {
     }
     expect((await contents('f')).length).toBe(made);
     expect(used(core)).toEqual([[made, 0]]);
+  });
+
+  test('and what the disk refuses takes no room', async () => {
+    const { core, open } = await startWith([{ pattern: '/**', bytes: 10 }]);
+    await put(core, '/f', 1);
+    const failing = vi.spyOn(AppendFile.prototype, 'writeInLine').mockImplementation(() => {
+      throw systemError('ENOSPC');
+    });
+    onTestFinished(() => failing.mockRestore());
+    await expect(post(core, '/f', 9)).rejects.toThrow(StorageFullError);
+    const lease = await open('/g');
+    lease.append(Buffer.alloc(9));
+    await lease.end('finished');
+    expect(lease.failure).toBeInstanceOf(StorageFullError);
+    expect(used(core)).toEqual([[1, 0]]);
+    failing.mockRestore();
+    await post(core, '/f', 9);
+    expect(used(core)).toEqual([[10, 0]]);
   });
 
   test('of what is to be made', async () => {

@@ -136,6 +136,9 @@ async function refusalsOfNew(server: InProcessServer, producer: Producing) {
   const stream = await new StreamPeer(server, '/new-stream').create();
   return {
     open: (await refusalOf(server.url('/new'), 'APPEND'))[0],
+    // Nothing was made for it.
+    get: (await send('GET', server.url('/new'))).status,
+    openOld: (await refusalOf(server.url('/old'), 'APPEND'))[0],
     form: (await send('POST', server.url('/new?verb=APPEND'), { body: 'new' })).status,
     put: [put.status, put.code],
     create: stream.status,
@@ -158,6 +161,8 @@ describe.each(DISKS)('on %s that is nearly full', (_kind, makeDisk) => {
     const refused = await refusalsOfNew(server, first as Producing);
     expect(refused).toEqual({
       open: 507,
+      get: 404,
+      openOld: 507,
       form: 507,
       put: [507, 'HFS_STORAGE_FULL'],
       create: 507,
