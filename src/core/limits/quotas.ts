@@ -191,7 +191,8 @@ export class Quotas {
       const stat = statOrNothing(root, name);
       if (stat === undefined || !this.#see(stat.fingerprint)) continue;
       const live = counted(stat.fingerprint);
-      const quotas = live?.quotas ?? this.matching(name.location ?? name.name.toString());
+      // What has a name that is no text counts for patterns that match everything.
+      const quotas = live?.quotas ?? this.matching(name.location ?? '');
       for (const quota of quotas) quota.foundBytes += live?.countedBytes ?? stat.size;
     }
     this.#seen = undefined;

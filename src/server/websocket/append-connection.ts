@@ -10,7 +10,9 @@ import { FramingError, type HttpfstreamError, ResourceTooLargeError } from '../.
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason, typeOfMessage } from '../../wire/protocol.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
+import { refusalReasonOf } from '../failure.ts';
 import { allowIdle, ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';
+import { Refusals } from '../node/refusals.ts';
 import type { Withdrawal } from '../rights/admission.ts';
 import { type AppendEnd, type Dialect, toldType } from './dialects.ts';
 import { Liveness } from './liveness.ts';
@@ -35,6 +37,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   readonly #dialect: Dialect;
   readonly #socket: Socket;
   readonly #log: FastifyBaseLogger;
+  readonly #refusals: Refusals;
   /** Of a client that answers pings, once it has its WebSocket. */
   #liveness: Liveness | undefined;
   readonly #openedAt = performance.now();
@@ -54,7 +57,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     appends: ActiveConnections,
     permit: Permit<'append'>,
     dialect: Dialect,
-    { raw, log }: FastifyRequest,
+    { raw, log, server: { server } }: FastifyRequest,
   ) {
     this.#core = core;
     this.#appends = appends;
@@ -62,6 +65,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     this.#dialect = dialect;
     this.#socket = raw.socket;
     this.#log = log;
+    this.#refusals = Refusals.of(server);
   }
 
   /**
@@ -185,6 +189,8 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
       `append failed: ${error.message}`,
     );
     this.#loss = [reason, error];
+    // What happened to the file refuses nothing.
+    if (reason === 'interrupted') this.#refusals.count(refusalReasonOf(error));
     if (this.#websocket !== undefined) this.#sendLoss(reason, error);
   }
 

@@ -1,6 +1,12 @@
-import type { Socket } from 'node:net';
-import { expect, test } from 'vitest';
+import { once } from 'node:events';
+import http from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
 import { ConnectionCounts } from '../../../src/server/node/connection-counts.ts';
+import { Refusals } from '../../../src/server/node/refusals.ts';
+import { ServerSockets } from '../../../src/server/node/server-sockets.ts';
+import { get } from '../../support/http/request.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 const from = (remoteAddress: string) => ({ remoteAddress }) as Socket;
 
@@ -27,4 +33,33 @@ test('who is not told apart counts in all only', () => {
     undefined,
     'connections',
   ]);
+});
+
+test('as many as one address may make are in nobody else’s way, and their places are free when they are closed', async () => {
+  const server = http.createServer((_request, response) => void response.end('here'));
+  ServerSockets.of(server).limit({ max: 1000, maxPerClient: 100, clientOf: (address) => address });
+  onTestFinished(() => void server.close());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const sockets = Array.from({ length: 300 }, () => {
+    const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' });
+    return socket.on('error', () => undefined).resume();
+  });
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  await waitFor(() => Refusals.of(server).of('connections_per_address') === 200, 'all that are too many');
+  const url = `http://127.0.0.1:${port}/`;
+  expect((await get(url)).text).toBe('here');
+  for (const socket of sockets) socket.destroy();
+  const again = () =>
+    new Promise<number | undefined>((resolve) => {
+      const request = http.get(url, { localAddress: '127.0.0.2', agent: false }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode);
+      });
+      request.on('error', () => resolve(undefined));
+    });
+  await waitFor(async () => (await again()) === 200, 'a place for it');
 });
