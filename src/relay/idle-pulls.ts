@@ -1,4 +1,4 @@
-import { ServerClosingError } from '../wire/errors.ts';
+import { UnreadError } from '../wire/errors.ts';
 import { isNearlyThere } from './pull/fetching.ts';
 import type { Pull } from './pull/pull.ts';
 
@@ -43,7 +43,7 @@ export class IdlePulls {
       const since = this.#since.get(pull) ?? now;
       this.#since.set(pull, since);
       if (!pull.isAwaited && this.#isTooIdle(pull, now - since, isFull)) {
-        void pull.stop(new ServerClosingError('nobody reads it'));
+        void pull.stop(new UnreadError('nobody reads it'));
       }
     }
   }

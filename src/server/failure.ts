@@ -55,6 +55,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_STORAGE_BUSY: 503,
   HFS_SERVER_BUSY: 503,
   HFS_APPEND_BUSY: 503,
+  HFS_UNREAD: 503,
   HFS_UPSTREAM_TIMEOUT: 504,
   HFS_STORAGE_FULL: 507,
   HFS_QUOTA_EXCEEDED: 507,
@@ -79,6 +80,7 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
   HFS_SERVER_CLOSING: { 'retry-after': '1' },
   HFS_APPEND_BUSY: { 'retry-after': '1' },
   HFS_STORAGE_BUSY: { 'retry-after': '1' },
+  HFS_UNREAD: { 'retry-after': '1' },
 };
 
 /** After how many seconds to come back, and up to half as much again by chance: not all at the same time. */

@@ -103,6 +103,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
     await stopped;
     await closed;
   });
+  app.addHook('onClose', async () => relay?.disconnect());
   await registerWebSockets(app);
   app.websocketServer.on('connection', (_websocket, request) => sockets.release(request.socket));
   app.setErrorHandler(sendFailure);

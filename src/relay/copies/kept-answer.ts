@@ -13,6 +13,9 @@ const NOT_KEPT = ['set-cookie', 'content-length', 'transfer-encoding', 'trailer'
 /** With these it may be for all though it has a cookie for one. */
 const FOR_ALL = /(?:^|[\s,])(?:public|s-maxage)\b/;
 
+/** These say how long it is fresh, or that it is not to be served when that is over. */
+const TELLS_AGE = ['max-age', 's-maxage', 'proxy-revalidate'];
+
 /** With these it is not served once it is stale, come what may (RFC 9111, section 4.2.4). */
 const NEVER_STALE = /(?:^|[\s,])(?:no-cache|must-revalidate|proxy-revalidate|s-maxage)\b/;
 
@@ -86,10 +89,9 @@ export class KeptAnswer {
 
   /** For how long nobody looks at it again, at most a second: also of what does not say how long it is fresh. */
   get trustedMs(): number {
-    const { 'cache-control': control = '', pragma = '', expires } = this.#headers;
-    if (/no-cache/.test(control + pragma)) return 0;
-    const isTold =
-      expires !== undefined || control.includes('max-age') || control.includes('proxy-revalidate');
+    const { rescc: directives } = this.#policy.toObject();
+    if ('no-cache' in directives) return 0;
+    const isTold = 'expires' in this.#headers || TELLS_AGE.some((name) => name in directives);
     const leftMs = (this.#policy.maxAge() - this.#policy.age()) * 1000;
     return isTold ? Math.max(0, Math.min(CHECKED_MS, leftMs)) : CHECKED_MS;
   }

@@ -42,6 +42,7 @@ export interface PullOptions {
   copies: KeptCopies;
   held: HeldPaths;
   log: RelayLog;
+  /** Makes the connections for what is asked, which its owner closes. */
   forwarder: Forwarder;
   /** Longest time to the head of an answer, in milliseconds. */
   headTimeoutMs: number;
@@ -89,12 +90,16 @@ export class Fetching implements LeaseHolder {
   readonly progress = new PullProgress();
   /** Whether the server there keeps the file for those who come back. */
   isHeld = false;
+  /** Whether it is looked only whether what is here still holds: no bytes are fetched. */
+  looksOnly = false;
   readonly #aborter = new AbortController();
   #source: Source | undefined;
   #lease: Lease | undefined;
   #size: number | undefined;
   #hasEnded = false;
   #isPart = false;
+  #isConnected = true;
+  #isWaiting = false;
   #generation: number | undefined;
   /** Of JSON: what has come of a line that has no end yet. */
   #line: Buffer[] | undefined;
@@ -153,11 +158,6 @@ export class Fetching implements LeaseHolder {
     };
   }
 
-  /** Whether everything is here of what has ended there, and that is all but told. */
-  get isEnding(): boolean {
-    return this.#hasEnded && this.#size !== undefined && this.committed >= this.#size;
-  }
-
   /** The append to the copy, if it has begun. */
   get lease(): Lease | undefined {
     return this.#lease;
@@ -210,12 +210,24 @@ export class Fetching implements LeaseHolder {
     return this.#overflow;
   }
 
+  /** Has what is here counted, if anything was appended. */
+  count(): void {
+    if (this.#lease !== undefined) this.copy.grown(this.#lease.committed);
+  }
+
   /** Notes whether bytes may come. */
   connected(isConnected: boolean): void {
     const { state } = this.progress;
+    this.#isConnected = isConnected;
     if (state.phase !== 'storing') return;
     if (isConnected) this.log.resumed(this.#lease?.received ?? 0);
     this.progress.become({ ...state, isConnected });
+  }
+
+  /** Notes whether the appender there was lost, and may come back. */
+  waiting(isWaiting: boolean): void {
+    this.#isWaiting = isWaiting;
+    this.#lease?.feed.setWaiting(isWaiting);
   }
 
   /**
@@ -275,6 +287,9 @@ export class Fetching implements LeaseHolder {
     this.#lease = lease;
     this.#generation = made.generation;
     if (lease.received !== (here?.size ?? 0)) {
+      // Who asks gets it anew.
+      this.conclude(UNKNOWN);
+      await lease.end('interrupted');
       await this.drop('changed by another program');
       throw new UpstreamError('the copy was changed by another program');
     }
@@ -283,7 +298,9 @@ export class Fetching implements LeaseHolder {
     lease.feed.expect(this.#size ?? (made.isPart ? undefined : 0), made.isPart);
     if (isJsonType(lease.feed.type)) this.#line = [];
     this.log.opened(lease.received);
-    this.progress.become({ phase: 'storing', isReadable: false, isConnected: true });
+    // What was told while the file was opened.
+    lease.feed.setWaiting(this.#isWaiting);
+    this.progress.become({ phase: 'storing', isReadable: false, isConnected: this.#isConnected });
     this.#tellIfBegun();
     return lease;
   }
@@ -343,6 +360,7 @@ export class Fetching implements LeaseHolder {
   }
 
   safe(): void {
+    this.count();
     this.#tellIfBegun();
   }
 
@@ -356,22 +374,10 @@ export class Fetching implements LeaseHolder {
     this.#source?.stop();
   }
 
-  /** What is told when the server there cannot be reached. */
-  unreachable(cause: unknown): UpstreamError {
-    this.upstream.reachability.failed();
-    return this.upstream.unreachable(cause);
-  }
-
   /** What is told when what it sends breaks off. */
   broken(cause: unknown): UpstreamError | UpstreamTimeoutError {
     if (cause instanceof UpstreamError || cause instanceof UpstreamTimeoutError) return cause;
     return new UpstreamError(`${this.upstream.origin} has broken off`, { cause });
-  }
-
-  /** What is told when it does not answer. */
-  timedOut(): UpstreamTimeoutError {
-    this.upstream.reachability.failed();
-    return new UpstreamTimeoutError(`${this.upstream.origin} does not answer`);
   }
 
   /** Lets those who ask have it, when enough is here to say what it is. */

@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { type FollowOpening, type FollowStream, follow } from '../../client/index.ts';
-import type { Lease } from '../../core/sessions/lease.ts';
 import {
   ConnectionError,
   ProtocolError,
@@ -12,7 +11,7 @@ import {
 import type { Outcome } from '../../wire/protocol.ts';
 import type { Copied } from '../copies/local-copy.ts';
 import { outcomeOf } from '../upstream/upstream-end.ts';
-import { refused, stored, TOO_LONG, unstored, type Verdict } from '../verdict.ts';
+import { refused, stored, TOO_LONG, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
 import type { Fetching } from './fetching.ts';
 
 /**
@@ -110,16 +109,10 @@ class FollowedFile {
       if (here !== undefined) await fetching.copy.drop();
       return unstored(TOO_LONG);
     }
-    let feed: Lease['feed'] | undefined;
-    let isWaiting = false;
-    const setWaiting = (value: boolean) => {
-      isWaiting = value;
-      feed?.setWaiting(value);
-    };
-    stream.on('waiting', () => setWaiting(true)).on('live', () => setWaiting(false));
     if (here !== undefined && size !== undefined && size < here.size) throw isOther();
     if (tail !== undefined) await this.#assertSame(tail);
     const isNews = here === undefined || live === true || size !== here.size;
+    if (isNews && fetching.looksOnly) return UNKNOWN;
     if (!isNews) {
       stream.resume();
       const outcome = await ended;
@@ -133,11 +126,9 @@ class FollowedFile {
     };
     const made = { generation, contentType: isStream ? contentType : undefined, isPart: part === true };
     const lease = await fetching.append(here, made, source, isStream ? undefined : contentType);
-    feed = lease.feed;
     stream.on('type', (type) => lease.giveType(type));
     // It may have been told while that began.
     if (!isStream && stream.contentType !== undefined) lease.giveType(stream.contentType);
-    feed.setWaiting(isWaiting);
     stream.on('data', (bytes) => {
       if (!fetching.take(bytes)) stream.pause();
     });
@@ -153,7 +144,7 @@ class FollowedFile {
   async #assertSame(tail: Buffer): Promise<void> {
     const fetching = this.#fetching;
     const stream = this.#stream;
-    const timer = setTimeout(() => stream.destroy(fetching.timedOut()), fetching.options.headTimeoutMs);
+    const timer = this.#breakLater();
     try {
       if (await beginsWith(stream, tail)) return;
     } catch (error) {
@@ -164,12 +155,20 @@ class FollowedFile {
     throw isOther();
   }
 
+  /** Breaks it when the server there takes too long. */
+  #breakLater(): NodeJS.Timeout {
+    const { upstream, options } = this.#fetching;
+    return setTimeout(() => {
+      upstream.reachability.failed();
+      this.#stream.destroy(upstream.timedOut());
+    }, options.headTimeoutMs);
+  }
+
   async #opening(): Promise<FollowOpening> {
     const fetching = this.#fetching;
     const stream = this.#stream;
-    const { headTimeoutMs } = fetching.options;
-    const timer = setTimeout(() => stream.destroy(fetching.timedOut()), headTimeoutMs);
     const { upstream } = fetching;
+    const timer = this.#breakLater();
     const miss = () => {
       clearTimeout(timer);
       upstream.reachability.answered();
@@ -179,13 +178,19 @@ class FollowedFile {
     try {
       const opening = await new Promise<FollowOpening>((resolve, reject) => {
         // What comes with the opening is of the appender.
-        stream.once('open', () => stream.off('waiting', miss));
+        stream.once('open', () => {
+          stream.off('waiting', miss);
+          stream.on('waiting', () => fetching.waiting(true)).on('live', () => fetching.waiting(false));
+        });
         stream.once('open', resolve).once('error', reject).once('close', reject);
       });
       upstream.reachability.answered();
       return opening;
     } catch (error) {
-      if (error instanceof ConnectionError) throw fetching.unreachable(error);
+      if (error instanceof ConnectionError) {
+        upstream.reachability.failed();
+        throw upstream.unreachable(error);
+      }
       if (error instanceof ProtocolError) throw fetching.broken(error);
       if (!(error instanceof UnsupportedError)) throw error;
       throw upstream.notItself(error);

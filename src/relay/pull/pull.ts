@@ -5,18 +5,17 @@ import {
   ResourceGoneError,
   ResourceNotFoundError,
   ResourceTooLargeError,
-  ServerClosingError,
   StorageFullError,
-  UpstreamError,
-  UpstreamTimeoutError,
+  UnreadError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { abortable } from '../abortable.ts';
 import { type Copied, isNoPlace, mayServeStale } from '../copies/local-copy.ts';
 import type { Asker } from '../readiness.ts';
 import type { OpenAnswer } from '../upstream/open-answer.ts';
+import { isOfTheWay } from '../upstream/reachability.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { FAILED_MS, failed, stored, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
+import { FAILED_MS, failed, OWN, stored, UNKNOWN, unstored, type Verdict } from '../verdict.ts';
 import type { Waiters } from '../waiters.ts';
 import { fetchAnswer } from './answered.ts';
 import { Fetching, type Part, type PullOptions } from './fetching.ts';
@@ -42,6 +41,8 @@ export interface PullRequest {
   via: string;
   /** Whether what is fresh is looked at, too. */
   revalidates: boolean;
+  /** Whether it is looked only whether what is here still holds. */
+  looksOnly: boolean;
   waiters: Waiters;
 }
 
@@ -63,13 +64,15 @@ export class Pull {
   #isOutdated = false;
   #isInvalidated = false;
 
-  constructor({ path, upstream, via, revalidates, waiters }: PullRequest, options: PullOptions) {
+  constructor(request: PullRequest, options: PullOptions) {
+    const { path, upstream, via, revalidates, looksOnly, waiters } = request;
     this.path = path;
     this.upstream = upstream;
     this.via = via;
     this.#revalidates = revalidates;
     this.#waiters = waiters;
     this.#fetching = new Fetching(path, upstream, { via }, options);
+    this.#fetching.looksOnly = looksOnly;
     this.over = this.#run();
   }
 
@@ -89,7 +92,7 @@ export class Pull {
       this.#askers.delete(asker);
       const isAwaited = this.#askers.size > 0 || this.isAwaited;
       if (signal.aborted && this.state.phase === 'asking' && !isAwaited) {
-        this.#fetching.abort(new ServerClosingError('nobody asks any more'));
+        this.#fetching.abort(new UnreadError('nobody asks any more'));
       }
     }
   }
@@ -103,9 +106,14 @@ export class Pull {
     return this.#fetching.progress.verdict;
   }
 
-  /** Whether the path was changed since the server there was asked for it, and nothing has come of that. */
+  /** Whether the path was changed since the server there was asked for it: there is more, or something else. */
   get isOutdated(): boolean {
-    return this.#isOutdated && ['asking', 'waiting'].includes(this.state.phase);
+    return this.#isOutdated;
+  }
+
+  /** Whether anything was appended to the copy, or is. */
+  get hasBegun(): boolean {
+    return this.#fetching.lease !== undefined;
   }
 
   /** Whether what it has found out holds for those who ask next. */
@@ -115,7 +123,7 @@ export class Pull {
 
   /** Tells that the path was changed there. */
   changed(): void {
-    if (['asking', 'waiting'].includes(this.state.phase)) this.#isOutdated = true;
+    this.#isOutdated = true;
   }
 
   /** Has what is here deleted as soon as it is over: its readers get it. */
@@ -136,11 +144,6 @@ export class Pull {
   /** What is here. */
   get part(): Part {
     return this.#fetching.part;
-  }
-
-  /** Whether all is here of what has ended there. */
-  get isEnding(): boolean {
-    return this.#fetching.isEnding;
   }
 
   /** How many follow it here. */
@@ -193,6 +196,7 @@ export class Pull {
     if (verdict?.kind === 'bypass') await this.#fetching.overflow?.settled;
     // Whoever reads it comes back. Nothing happens if it has ended.
     await lease?.end('shutdown');
+    this.#fetching.count();
     if (verdict?.kind === 'bypass' && lease !== undefined) await this.#fetching.copy.drop().catch(ignore);
     const { aborted, reason } = this.#fetching.signal;
     const stopped = verdict?.kind === 'unknown' && aborted ? reason : undefined;
@@ -217,8 +221,9 @@ export class Pull {
     const { held } = fetching.options;
     for (let attempts = 1; ; ) {
       const here = await this.#look();
-      if (here === 'own') return stored('hit');
+      if (here === 'own') return OWN;
       if (here === 'occupied') return unstored(NO_PLACE);
+      if (fetching.looksOnly && here?.outcome === undefined) return UNKNOWN;
       try {
         return await this.#fetch(here);
       } catch (error) {
@@ -244,7 +249,9 @@ export class Pull {
   async #look(): Promise<Copied | 'own' | 'occupied' | undefined> {
     const { copy, url } = this.#fetching;
     const here = await copy.look();
-    if (typeof here !== 'object' || here.url === url.href) return here;
+    if (typeof here !== 'object') return here;
+    copy.counted(here.size);
+    if (here.url === url.href) return here;
     await this.#fetching.drop('it comes from another server');
     return undefined;
   }
@@ -273,8 +280,7 @@ export class Pull {
   /** What those who ask are told though it cannot be followed, if anything. */
   #verdictOf(error: unknown, here: Copied | undefined): Verdict | undefined {
     if (isNoPlace(error)) return unstored(NO_PLACE);
-    const isAway = error instanceof UpstreamError || error instanceof UpstreamTimeoutError;
-    if (isAway && mayServeStale(here, this.#fetching.url)) return stored('fwd=stale', FAILED_MS);
+    if (isOfTheWay(error) && mayServeStale(here, this.#fetching.url)) return stored('fwd=stale', FAILED_MS);
     return followVerdict(error, here);
   }
 }

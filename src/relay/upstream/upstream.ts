@@ -1,5 +1,5 @@
 import { whyUnreachable } from '../../client/connection/cannot-connect.ts';
-import { InvalidPathError, UpstreamError } from '../../wire/errors.ts';
+import { InvalidPathError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
 import { ResourcePath } from '../../wire/resource-path.ts';
 import type { KeptCopies } from '../copies/kept-copies.ts';
 import type { UpstreamOption } from '../upstream-option.ts';
@@ -83,15 +83,15 @@ export class Upstream {
 
   /**
    * Finds out, once, from what is here of it, what it was before this process began, unless it is known what it is.
-   * Never rejects.
+   *
+   * @throws {StorageError} and the like when that cannot be found out: it is tried again the next time
    */
   async recall(copies: KeptCopies): Promise<void> {
     if (this.#kind !== undefined) return;
-    this.#recalled ??= copies
-      .hasFollowed((url) => this.localPathOf(url) !== undefined)
-      .then((wasOurs) => {
-        this.#wasOurs ||= wasOurs;
-      });
+    this.#recalled ??= this.#recall(copies).catch((error) => {
+      this.#recalled = undefined;
+      throw error;
+    });
     await this.#recalled;
   }
 
@@ -105,6 +105,11 @@ export class Upstream {
     const why = whyUnreachable(cause, this.#base);
     const message = `${this.origin} cannot be reached${why === undefined ? '' : `: ${why}`}`;
     return new UpstreamError(message, { cause });
+  }
+
+  /** What is told when it does not answer. */
+  timedOut(): UpstreamTimeoutError {
+    return new UpstreamTimeoutError(`${this.origin} does not answer`);
   }
 
   /** How many names its paths have in common. */
@@ -167,6 +172,11 @@ export class Upstream {
     const rest = location.slice(base.length);
     if (!location.startsWith(base) || !/^(?:[/?#]|$)/.test(rest)) return undefined;
     return this.#names.map((name) => `/${encodeURIComponent(name)}`).join('') + rest || '/';
+  }
+
+  async #recall(copies: KeptCopies): Promise<void> {
+    const wasOurs = await copies.hasFollowed((url) => this.localPathOf(url) !== undefined);
+    this.#wasOurs ||= wasOurs;
   }
 }
 

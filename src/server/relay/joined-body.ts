@@ -35,6 +35,8 @@ export class JoinedBody extends Readable implements Sink {
     this.#missing = length;
     this.#skipped = skipped;
     this.#overflow = overflow;
+    // Nothing comes of which the end could be told.
+    if (length === 0) this.push(null);
   }
 
   /** Gives it what it reads. */

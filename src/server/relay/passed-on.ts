@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { FastifyReply } from 'fastify';
+import type { Served } from '../../relay/readiness.ts';
 import { InvalidRequestError } from '../../wire/errors.ts';
 import { VERB_HEADER } from '../../wire/protocol.ts';
 import { userContentHeaders } from '../response/headers.ts';
@@ -119,6 +120,15 @@ export function foreign(
     ...(policy !== undefined && { [POLICY]: [own[POLICY], policy].flat().filter(isText).join(', ') }),
     'cache-status': [caches, `httpfstream; ${cacheStatus}`].flat().filter(isText).join(', '),
   };
+}
+
+/**
+ * What is said of a copy of a file of a server of ours.
+ *
+ * @param via the servers through which the request has come, this one included
+ */
+export function asCopy({ cacheStatus }: Served, via: string): Record<string, string> {
+  return cacheStatus === '' ? {} : { via, 'cache-status': `httpfstream; ${cacheStatus}` };
 }
 
 /** On what an answer depends: on what it says itself, and on what was said here before (CORS). */

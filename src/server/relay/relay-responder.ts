@@ -30,6 +30,7 @@ import { ForkedFrom } from './forked-from.ts';
 import { type Joined, sendJoined, tagOf } from './joined-download.ts';
 import { partOfComing } from './joined-part.ts';
 import { type Kept, KeptResponder } from './kept-responder.ts';
+import { asCopy } from './passed-on.ts';
 import { type Passage, Tunnel } from './tunnel.ts';
 import { writtenPath } from './written-path.ts';
 
@@ -73,7 +74,7 @@ export interface RelayResponderOptions {
 /** How a request is served that is for what comes from another server. */
 type Found =
   /** By the protocols of this server: it is here. Who reads it live may stay for longer than it comes. */
-  | { way: 'here'; isLive?: boolean }
+  | { way: 'here'; isLive?: boolean; served?: Served }
   /** From the file while it still comes. */
   | ({ way: 'joined' } & Joined)
   /** As the other server has answered: it is here, or under way. */
@@ -149,8 +150,12 @@ export class RelayResponder {
   }
 
   /** Fetches nothing more. */
-  async close(): Promise<void> {
-    await this.#relay.close();
+  close(): Promise<void> {
+    return this.#relay.close();
+  }
+
+  /** Closes its connections, when all that is passed on has come to an end. */
+  disconnect(): void {
     this.#forwarder.close();
   }
 
@@ -171,8 +176,9 @@ export class RelayResponder {
       }
       const permit = permitToPass(request, path);
       const via = this.#relay.viaOf(viaOf(request));
-      const found = await this.#wayOf(request, path, upstream, client);
+      const found = await this.#wayOf(request, reply, path, upstream, client);
       if (found.way === 'here') {
+        if (found.served !== undefined) reply.headers(asCopy(found.served, via));
         if (found.isLive === true && !request.raw.socket.destroyed) {
           reply.raw.once('close', this.#relay.watch(path, viaOf(request)));
         }
@@ -181,6 +187,7 @@ export class RelayResponder {
       if (found.way === 'kept') {
         await this.#kept.send(request, reply, path, { ...found, via, upstream }, client.signal);
       } else if (found.way === 'joined') {
+        reply.headers(asCopy(found.served, via));
         await sendJoined(this.#core, request, reply, path, found, client.signal);
       } else if (found.way === 'given') {
         this.#tunnel.give(request, reply, found.answer.release(), {
@@ -214,16 +221,20 @@ export class RelayResponder {
   async #pass(
     request: FastifyRequest,
     reply: FastifyReply,
-    passage: Omit<Passage, 'headTimeoutMs' | 'silenceMs'>,
+    passage: Omit<Passage, 'headTimeoutMs' | 'waitMs' | 'silenceMs'>,
   ): Promise<void> {
     const { path } = passage;
     if (!isRead(request)) this.#relay.changed(path);
     await this.#tunnel.pass(request, reply, {
       ...passage,
-      headTimeoutMs: HEAD_TIMEOUT_MS + this.#waitOf(request),
+      headTimeoutMs: HEAD_TIMEOUT_MS,
+      waitMs: this.#waitOf(request),
       silenceMs: SILENCE_MS,
     });
-    if (!isRead(request)) this.#relay.changed(path);
+    if (isRead(request)) return;
+    this.#relay.changed(path);
+    // The connection is the append's own.
+    if (isHandshake(request)) request.raw.socket.once('close', () => this.#relay.changed(path));
   }
 
   /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
@@ -235,6 +246,7 @@ export class RelayResponder {
 
   async #wayOf(
     request: FastifyRequest,
+    reply: FastifyReply,
     path: ResourcePath,
     upstream: Upstream,
     client: Client,
@@ -245,14 +257,14 @@ export class RelayResponder {
     if ((isUsers || !isRead(request)) && (await this.#relay.isOwn(path))) return HERE;
     if (isUsers) {
       // What this user may see is decided there, and is for nobody else.
-      const kind = await this.#relay.kindOf(path, askerOf(request, 0, client));
-      if (kind !== 'foreign') return { way: 'there', authorization };
+      const kind = await this.#relay.kindOf(path, askerOf(request, 0, client), authorization);
+      if (kind === 'ours') return { way: 'there', authorization };
     }
     if (!isRead(request)) return this.#wayOfWrite(request, path, client);
     if (path.isRoot || path.trailingSlash) return THERE;
     if (upstream.kind !== 'ours' && !isCanonical(writtenPath(request, this.#prefix, path), path))
       return THERE;
-    if (isFollow(request)) return this.#wayOfFollow(request, path, upstream, client);
+    if (isFollow(request)) return this.#wayOfFollow(request, reply, path, upstream, client);
     if (parameterOf(request, StreamQuery.live) !== undefined) {
       const found = await this.#wayOfLive(request, path, upstream, client);
       return found.way === 'here' ? { ...found, isLive: upstream.kind === 'ours' } : found;
@@ -271,7 +283,7 @@ export class RelayResponder {
     // By now its kind is known.
     const kept = upstream.kind === 'ours' ? undefined : await this.#relay.keptAt(path);
     if (kept?.copied.outcome?.reason === 'finished') return { way: 'kept', ...kept, served };
-    if (kept === undefined && served.isCaughtUp) return HERE;
+    if (kept === undefined && served.isCaughtUp) return { way: 'here', served };
     const isPart = isGet && CONDITIONS.every((name) => PARTS.includes(name) || !(name in request.headers));
     const range = isPart
       ? partOfComing(request.headers, served, kept?.answer.strongTag ?? tagOf(served))
@@ -324,6 +336,7 @@ export class RelayResponder {
 
   async #wayOfFollow(
     request: FastifyRequest,
+    reply: FastifyReply,
     path: ResourcePath,
     upstream: Upstream,
     client: Client,
@@ -347,7 +360,8 @@ export class RelayResponder {
     if (served === undefined) return THERE;
     // It is made here as soon as it is there.
     if (served === 'missing') {
-      client.stay();
+      // The answer to a handshake ends with it.
+      client.stay(isHandshake(request) ? request.raw.socket : reply.raw);
       return HERE;
     }
     if (!isServed(served)) return { way: 'given', answer: served };
@@ -358,7 +372,7 @@ export class RelayResponder {
     // There is more than is here, or it is known there that there is not.
     if (upstream.kind === 'ours' && !(await this.#relay.has(path, served, from))) return THERE;
     const isHere = lines === undefined && from >= 0 && from <= served.committed;
-    return isHere || served.isCaughtUp ? HERE : THERE;
+    return isHere || served.isCaughtUp ? { way: 'here', served } : THERE;
   }
 
   async #wayOfLive(
@@ -370,7 +384,7 @@ export class RelayResponder {
     const served = await this.#relay.ready(path, { ...askerOf(request, 0, client), follows: true });
     if (!isServed(served) || !(await this.#hasOffset(request, path, upstream, served))) return THERE;
     const isFromBeginning = (parameterOf(request, StreamQuery.offset) ?? '-1') === '-1';
-    return served.isCaughtUp || isFromBeginning ? HERE : THERE;
+    return served.isCaughtUp || isFromBeginning ? { way: 'here', served } : THERE;
   }
 
   /** Whether the offset that is asked for is here. What is not may be there, or it is known there why it is not. */

@@ -5,7 +5,12 @@ import type { Permit } from '../../core/permit.ts';
 import { answerTo, type Forwarder, isStale } from '../../relay/upstream/forward.ts';
 import { Silence } from '../../relay/upstream/silence.ts';
 import type { Upstream } from '../../relay/upstream/upstream.ts';
-import { HttpfstreamError, UpstreamError, UpstreamTimeoutError } from '../../wire/errors.ts';
+import {
+  HttpfstreamError,
+  ServerClosingError,
+  UpstreamError,
+  UpstreamTimeoutError,
+} from '../../wire/errors.ts';
 import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
@@ -85,8 +90,13 @@ export interface Passage {
    * server.
    */
   headers: Readonly<Record<string, string>>;
-  /** Longest time to the head of the answer once the request has been sent, in milliseconds. */
+  /**
+   * Longest time to a connection, to the next byte of the request that is taken there, and to the head of the answer once
+   * all of it has been, in milliseconds.
+   */
   headTimeoutMs: number;
+  /** How long the other server waits before it answers, because it was asked to, in milliseconds. */
+  waitMs: number;
   /** Longest time without a byte of an answer of a server that is none of ours, in milliseconds. */
   silenceMs: number;
 }
@@ -101,7 +111,7 @@ export class Tunnel {
 
   /**
    * @param forwarder makes the connections
-   * @param appends which the server lets come to an end when it closes
+   * @param appends which the server lets come to an end when it closes; what is read is among them
    * @param prefix what stands before every resource's path in URLs; empty or `/…`
    */
   constructor(server: Server, forwarder: Forwarder, appends: ActiveConnections, prefix: string) {
@@ -125,7 +135,7 @@ export class Tunnel {
     isRepeated = false,
   ): Promise<void> {
     const { raw } = request;
-    const { upstream, path, headTimeoutMs } = passage;
+    const { upstream, path, headTimeoutMs, waitMs } = passage;
     const url = upstream.urlAt(writtenPath(request, this.#prefix, path), parseTarget(raw.url).queryString);
     const outgoing = this.#begin(request, url, passage);
     allowIdle(raw.socket);
@@ -134,11 +144,20 @@ export class Tunnel {
     outgoing.once('close', () => raw.socket.off('close', cut));
     if (raw.socket.destroyed) cut();
     const late = new UpstreamTimeoutError(`${upstream.origin} does not answer`);
+    const cutLate = () => void outgoing.destroy(late);
+    const unsent = new Silence(headTimeoutMs, () => isHeldUp(outgoing), cutLate);
     let timer: NodeJS.Timeout | undefined;
     const sent = () => {
-      timer = setTimeout(() => outgoing.destroy(late), headTimeoutMs);
+      unsent.stop();
+      timer = setTimeout(cutLate, headTimeoutMs + waitMs);
     };
-    outgoing.once('finish', sent);
+    const over = () => unsent.over();
+    outgoing.once('finish', sent).on('drain', over);
+    if (!isBodiless(raw)) raw.on('data', over);
+    const refuse = () => void outgoing.destroy(new ServerClosingError('the server is shutting down'));
+    const isWhole = () => raw.complete && waitMs === 0;
+    const connection = { shutDown: () => isWhole() || refuse(), terminate: refuse };
+    this.#appends.add(connection);
     try {
       const answered = answerTo(outgoing);
       outgoing.once('continue', () => this.#continues.send(raw, reply.raw));
@@ -155,8 +174,11 @@ export class Tunnel {
       if (error instanceof HttpfstreamError) throw error;
       if (isRepeated || !mayRepeat(raw) || !isStale(outgoing, error)) throw upstream.unreachable(error);
     } finally {
-      outgoing.off('finish', sent);
+      outgoing.off('finish', sent).off('drain', over);
+      raw.off('data', over);
+      unsent.stop();
       clearTimeout(timer);
+      this.#appends.delete(connection);
     }
     return this.pass(request, reply, passage, true);
   }
@@ -170,7 +192,7 @@ export class Tunnel {
     request: FastifyRequest,
     reply: FastifyReply,
     response: IncomingMessage,
-    passage: Omit<Passage, 'headers' | 'headTimeoutMs'>,
+    passage: Omit<Passage, 'headers' | 'headTimeoutMs' | 'waitMs'>,
   ): void {
     allowIdle(request.raw.socket);
     try {
@@ -227,10 +249,8 @@ export class Tunnel {
     const isUntilClose =
       coding === undefined && framing['content-length'] === undefined && hasBody(request, response);
     const isLast = request.ws || isUntilClose || isBodyUnderWay(request.raw);
-    const answered = {
-      ...(upstream.kind === 'ours' ? sandboxed(headers) : foreign(headers, cacheStatus)),
-      ...varyOf(reply, response.headers),
-    };
+    const given = upstream.kind === 'ours' ? sandboxed(headers) : foreign(headers, cacheStatus);
+    const answered = { ...given, ...varyOf(reply, response.headers) };
     const all = {
       ...reply.getHeaders(),
       ...answered,
@@ -253,7 +273,15 @@ export class Tunnel {
     }
     reply.hijack();
     raw.flushHeaders();
-    raw.once('close', () => response.destroy());
+    const cut = () => void raw.destroy();
+    const isEndless = mayBeSilent(response);
+    // What comes to an end may do so.
+    const connection = { shutDown: isEndless ? cut : ignore, terminate: cut };
+    this.#appends.add(connection);
+    raw.once('close', () => {
+      this.#appends.delete(connection);
+      response.destroy();
+    });
     response.once('close', () => {
       if (response.readableEnded) return;
       if (!breakOff(raw, framing['content-length'] !== undefined)) raw.destroy();
@@ -262,7 +290,7 @@ export class Tunnel {
       if (isChunked) raw.addTrailers(response.trailers as Record<string, string>);
       raw.end();
     });
-    if (upstream.kind !== 'ours' && !mayBeSilent(response)) breakWhenSilent(response, raw, silenceMs);
+    if (upstream.kind !== 'ours' && !isEndless) breakWhenSilent(response, raw, silenceMs);
     response.on('error', ignore).pipe(raw, { end: false });
   }
 
@@ -322,6 +350,11 @@ function sendBody(raw: IncomingMessage, outgoing: ClientRequest): void {
     outgoing.end();
   });
   raw.on('error', ignore).pipe(outgoing, { end: false });
+}
+
+/** Whether what there is of a request by now has not been taken. */
+function isHeldUp({ socket }: ClientRequest): boolean {
+  return socket === null || socket.connecting || socket.writableLength > 0;
 }
 
 function forOurs({ headers }: IncomingMessage): string[] {

@@ -73,6 +73,8 @@ describe('an answer', () => {
     expect((kept({ 'cache-control': 'Max-Age=60' }) as KeptAnswer).isFresh).toBe(true);
     expect((kept({ 'cache-control': 'max-age=60, No-Cache' }) as KeptAnswer).isFresh).toBe(false);
     expect((kept({ pragma: 'No-Cache' }) as KeptAnswer).trustedMs).toBe(0);
+    expect((kept({ 'cache-control': 's-maxage=0', etag: '"a"' }) as KeptAnswer).trustedMs).toBe(0);
+    expect((kept({ 'cache-control': 'public', etag: '"a"' }) as KeptAnswer).trustedMs).toBe(1000);
   });
 
   test('is not younger than new, whatever it says and however the clock is put', () => {

@@ -1,0 +1,7 @@
+import { buffer } from 'node:stream/consumers';
+import { expect, test } from 'vitest';
+import { JoinedBody } from '../../../src/server/relay/joined-body.ts';
+
+test('a body without any bytes ends', async () => {
+  expect(await buffer(new JoinedBody(() => true, 0))).toHaveLength(0);
+});
