@@ -1,5 +1,8 @@
-/** Of how many clients a budget is known: those that were seen longest ago are forgotten, which is for their good. */
-const MAX_CLIENTS = 50_000;
+/**
+ * Of how many clients a budget is known, and of as many that came before them: those that were not seen for longest are
+ * forgotten, all together, which is for their good.
+ */
+const MAX_CLIENTS = 25_000;
 
 interface Budget {
   left: number;
@@ -11,7 +14,9 @@ interface Budget {
 export class Budgets {
   readonly #perSecond: number;
   readonly #burst: number;
-  readonly #budgets = new Map<string, Budget>();
+  #recent = new Map<string, Budget>();
+  /** Those that came before. */
+  #older = new Map<string, Budget>();
 
   constructor({ perSecond, burst }: { perSecond: number; burst: number }) {
     this.#perSecond = perSecond;
@@ -20,25 +25,29 @@ export class Budgets {
 
   /** Whether a client may do it once more by now. */
   has(client: string): boolean {
-    const budget = this.#budgets.get(client);
+    const budget = this.#recent.get(client) ?? this.#older.get(client);
     return budget === undefined || this.#leftOf(budget) >= 1;
   }
 
   /** Notes that a client does it. @returns false when it may not, and nothing is noted */
   spend(client: string): boolean {
     const now = performance.now();
-    const budget = this.#budgets.get(client);
-    if (budget === undefined) {
-      if (this.#budgets.size >= MAX_CLIENTS)
-        this.#budgets.delete(this.#budgets.keys().next().value as string);
-      this.#budgets.set(client, { left: this.#burst - 1, atMs: now });
-      return true;
-    }
+    const budget = this.#recent.get(client) ?? this.#begin(client, now);
     const left = this.#leftOf(budget);
     if (left < 1) return false;
     budget.left = left - 1;
     budget.atMs = now;
     return true;
+  }
+
+  #begin(client: string, atMs: number): Budget {
+    if (this.#recent.size >= MAX_CLIENTS) {
+      this.#older = this.#recent;
+      this.#recent = new Map();
+    }
+    const budget = this.#older.get(client) ?? { left: this.#burst, atMs };
+    this.#recent.set(client, budget);
+    return budget;
   }
 
   #leftOf({ left, atMs }: Budget): number {
