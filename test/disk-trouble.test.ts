@@ -49,7 +49,12 @@ async function bystanders(server: TestServer) {
 describe.each(smallDisks())('on %s that is full', (_kind, makeDisk) => {
   async function start() {
     const disk = await makeDisk();
-    const server = await startServer({ root: disk.directory, graceMs: 5000 });
+    const server = await startServer({
+      root: disk.directory,
+      graceMs: 5000,
+      minFreeBytes: 0,
+      minFreeFiles: 0,
+    });
     return { disk, server };
   }
 

@@ -14,6 +14,7 @@ import { HttpfstreamError, PathConflictError, ResourceNotFoundError, StorageErro
 import { RESERVED_SEGMENT, type ResourcePath } from '../wire/resource-path.ts';
 import { Directories } from './directories.ts';
 import { FileFinder } from './file-finder.ts';
+import { type CoreLimits, Limits, NO_LIMITS } from './limits/limits.ts';
 import { LiveResources } from './live-resources.ts';
 import type { JournalHeader } from './log/file-entry.ts';
 import { type Durability, LocalLog } from './log/local-log.ts';
@@ -47,6 +48,8 @@ export interface CoreOptions {
   durability: Durability;
   /** How long a session waits for an appender that was lost, in milliseconds. */
   graceMs: number;
+  /** How much there may be of everything. Default: no limits. */
+  limits?: CoreLimits;
   /** Notified of what an operator should know. Default: nobody. */
   report?: Report;
 }
@@ -87,6 +90,8 @@ export class Core {
   readonly arrivals: Arrivals;
   /** What is in directories. */
   readonly directories: Directories;
+  /** What bounds what is stored, and how much of it is live. */
+  readonly limits: Limits;
   readonly #report: Report;
   readonly #log: LocalLog;
   readonly #live: LiveResources;
@@ -97,7 +102,7 @@ export class Core {
 
   /** Call {@link serve}, or {@link recover}, before anything else. */
   constructor(root: Root, options: CoreOptions) {
-    const { durability, graceMs, report = () => {} } = options;
+    const { durability, graceMs, limits = NO_LIMITS, report = () => {} } = options;
     const isDurable = durability === 'disk';
     const turns = new WriteTurns();
     const paths = new PathWatch(root, turns);
@@ -121,7 +126,13 @@ export class Core {
     const logging = { root, store, journal, records, quarantine, history, turns, syncer, durability, report };
     const log = new LocalLog(logging);
     this.#log = log;
-    this.#live = new LiveResources(log, store, quarantine);
+    this.limits = new Limits({
+      ...{ root, records, limits },
+      counted: (fingerprint) => this.#live.get(fingerprint)?.room,
+      exhausted: (error) => this.#exhausted(error),
+    });
+    const { space } = this.limits;
+    this.#live = new LiveResources(log, store, quarantine, this.limits);
     const forks = new ForkTree(root, records);
     const live = this.#live;
     const deleted = ({ identity, fingerprint }: FileStat) => {
@@ -135,11 +146,12 @@ export class Core {
       live.madeAt(path);
       this.arrivals.notify(path);
     };
-    const making = { root, records, store, live, resources, syncer, isDurable, made };
+    const making = { root, records, store, limits: this.limits, live, resources, syncer, isDurable, made };
     this.streams = new Streams(making, forks, remover);
     this.#feeds = new Feeds(this.#live, resources, watch);
     this.sessions = new SessionRegistry({
       root,
+      space,
       log,
       graceMs,
       live: this.#live,
@@ -202,6 +214,7 @@ export class Core {
     if (count > 0) {
       this.#report('the server before this one was killed: its journal was replayed', { files: count });
     }
+    await this.limits.quotas.start();
     this.#sweep.start();
   }
 
@@ -261,6 +274,7 @@ export class Core {
       await settled;
       await this.#feeds.closed();
       await this.#live.close();
+      await this.limits.close();
       await this.records.close();
       await this.#log.journal.close();
       this.#log.syncer.close();
@@ -268,6 +282,10 @@ export class Core {
     } finally {
       await this.#lock?.release();
     }
+  }
+
+  #exhausted(error: HttpfstreamError): void {
+    this.sessions.loseAll(error);
   }
 }
 

@@ -2,11 +2,13 @@ import { LoneEntry } from '../storage/journal/lone-entry.ts';
 import type { Quarantine } from '../storage/journal/quarantine.ts';
 import { KeyedLock } from '../storage/keyed-lock.ts';
 import type { StoredFile } from '../storage/stored-file.ts';
-import { type HttpfstreamError, ServerClosingError } from '../wire/errors.ts';
+import { type HttpfstreamError, ServerBusyError, ServerClosingError } from '../wire/errors.ts';
 import type { ResourcePath } from '../wire/resource-path.ts';
+import { isolationOf } from './isolation.ts';
+import type { Limits } from './limits/limits.ts';
 import type { JournalHeader } from './log/file-entry.ts';
 import type { LocalLog } from './log/local-log.ts';
-import { isolationOf, Resource, type ResourceOwner } from './resource.ts';
+import { Resource, type ResourceOwner } from './resource.ts';
 import { canExpire } from './streams/stream-expiry.ts';
 import type { StreamStore } from './streams/stream-store.ts';
 import { ahead, type LookedAt, lookAgain, type StreamView, viewOf } from './streams/stream-view.ts';
@@ -33,6 +35,7 @@ export class LiveResources implements ResourceOwner {
   readonly #log: LocalLog;
   readonly #store: StreamStore;
   readonly #quarantine: Quarantine<JournalHeader>;
+  readonly #limits: Limits;
   readonly #opening = new KeyedLock();
   readonly #entries = new Map<string, Entry>();
   /** Those that nobody uses, the most recently used ones last. */
@@ -45,10 +48,11 @@ export class LiveResources implements ResourceOwner {
   #isShutDown = false;
   #isClosed = false;
 
-  constructor(log: LocalLog, store: StreamStore, quarantine: Quarantine<JournalHeader>) {
+  constructor(log: LocalLog, store: StreamStore, quarantine: Quarantine<JournalHeader>, limits: Limits) {
     this.#log = log;
     this.#store = store;
     this.#quarantine = quarantine;
+    this.#limits = limits;
   }
 
   /** The live resource of a file, if there is one. */
@@ -71,9 +75,15 @@ export class LiveResources implements ResourceOwner {
    * The live resource of an open file, made if there is none, in use until {@link release}.
    *
    * @param path the name under which it was opened
-   * @param isThere false when it is not at that path any more
+   * @param options.isThere false when it is not at that path any more. Default: true
+   * @param options.isToGo whether it is to be deleted: that is always possible. Default: false
+   * @throws {ServerBusyError} when as many are live as may be
    */
-  async acquire(file: StoredFile, path: ResourcePath, isThere = true): Promise<Resource> {
+  async acquire(
+    file: StoredFile,
+    path: ResourcePath,
+    { isThere = true, isToGo = false }: { isThere?: boolean; isToGo?: boolean } = {},
+  ): Promise<Resource> {
     if (this.#isClosed) throw new ServerClosingError('the server is shutting down');
     const { fingerprint } = file.stat;
     const entry =
@@ -81,6 +91,7 @@ export class LiveResources implements ResourceOwner {
       (await this.#opening.run(fingerprint, async () => {
         const found = this.#entries.get(fingerprint);
         if (found !== undefined) return found;
+        if (!isToGo) this.#assertCapacity();
         const made = { resource: await this.#make(file), users: 0 };
         this.#entries.set(fingerprint, made);
         if (this.#isShutDown) made.resource.shutDown();
@@ -298,9 +309,24 @@ export class LiveResources implements ResourceOwner {
       location,
       generation,
       state,
+      room: this.#limits.roomOf(fingerprint, location, state.size),
+      maxFollowers: this.#limits.maxFollowers,
       isolation: this.#isolation(fingerprint),
       isDamaged,
     });
+  }
+
+  /** Evicts an idle one for one that is to come. */
+  #assertCapacity(): void {
+    if (this.#entries.size < this.#limits.maxLive) return;
+    const [idle] = this.#idle;
+    if (idle === undefined) {
+      throw new ServerBusyError(
+        'as many resources are in use as the server takes on at the same time',
+        'live',
+      );
+    }
+    this.#drop(idle);
   }
 
   /** Evicts a resource that is not needed any more, or keeps it as an idle one for a while. */

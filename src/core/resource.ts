@@ -7,9 +7,10 @@ import {
   ResourceGoneError,
   ServerClosingError,
   StorageError,
-  StorageFullError,
   StreamClosedError,
 } from '../wire/errors.ts';
+import { isolationOf } from './isolation.ts';
+import type { ResourceRoom } from './limits/room.ts';
 import type { StreamAppend } from './log/append-rules.ts';
 import { FileSync } from './log/file-sync.ts';
 import type { LocalLog, LogTarget } from './log/local-log.ts';
@@ -28,6 +29,10 @@ export interface ResourceOptions {
   /** Generation of the file. */
   generation: number;
   state: StreamState;
+  /** How much may be appended. */
+  room: ResourceRoom;
+  /** How many may follow it. */
+  maxFollowers: number;
   /** Why it takes no appends and cannot be read: what the journal has of it could not be replayed. */
   isolation: HttpfstreamError | undefined;
   /** Whether what was remembered is damaged, so that the state is a guess. */
@@ -71,6 +76,8 @@ export class Resource implements LogTarget, FeedOwner {
   readonly generation: number;
   /** What it was made as, if it was made as a stream of some content type. */
   readonly type: string | undefined;
+  readonly room: ResourceRoom;
+  readonly maxFollowers: number;
   #names: OffsetNames;
   #generationOfNames: number | undefined;
   readonly #appends: SingleAppends;
@@ -92,7 +99,7 @@ export class Resource implements LogTarget, FeedOwner {
   #keeper: FeedKeeper | undefined;
 
   constructor(log: LocalLog, owner: ResourceOwner, options: ResourceOptions) {
-    const { fingerprint, location, generation, state, isolation, isDamaged } = options;
+    const { fingerprint, location, generation, state, room, maxFollowers, isolation, isDamaged } = options;
     this.#owner = owner;
     this.#isDamaged = isDamaged;
     this.#isolation = isolation;
@@ -101,6 +108,8 @@ export class Resource implements LogTarget, FeedOwner {
     this.#location = location;
     this.generation = generation;
     this.type = state.contentType;
+    this.room = room;
+    this.maxFollowers = maxFollowers;
     this.sync = new FileSync(log.syncer);
     this.#names = namesOf(generation, state);
     this.#generationOfNames = state.generation;
@@ -363,6 +372,7 @@ export class Resource implements LogTarget, FeedOwner {
   /** Notes that the file was deleted. */
   async gone(): Promise<void> {
     this.#isGone = true;
+    this.room.count(0);
     this.#feed?.end({ reason: 'deleted' }, 'stream');
     // Nobody needs its bytes any more.
     await this.closeFile().catch(() => undefined);
@@ -407,6 +417,7 @@ export class Resource implements LogTarget, FeedOwner {
   }
 
   changed(): void {
+    if (!this.#isGone) this.room.count(this.state.size);
     if (this.state.generation !== this.#generationOfNames) {
       this.#generationOfNames = this.state.generation;
       this.#names = namesOf(this.generation, this.state);
@@ -417,16 +428,4 @@ export class Resource implements LogTarget, FeedOwner {
     if (this.state.closed === true && !this.#isClaimed)
       this.#feed?.end({ reason: 'finished', closed: true }, 'stream');
   }
-}
-
-/** What appends to a stream in quarantine get, and readers of one whose file may lack what was acknowledged. */
-export function isolationOf(cause?: HttpfstreamError): HttpfstreamError {
-  if (cause instanceof StorageFullError) {
-    return new StorageFullError('the disk was full when the server started: restart it when there is room', {
-      cause,
-    });
-  }
-  return new StorageError('the stream cannot be brought up to date: the log of the server says why', {
-    cause,
-  });
 }

@@ -134,8 +134,12 @@ export class PatternTree<T> {
    * @param matchesSelf whether `/a/**` is `/a`, too, as it is when a directory is meant
    * @param isWanted may be asked more than once
    */
-  some(path: ResourcePath, matchesSelf: boolean, isWanted: (value: T) => boolean): boolean {
-    const search = { names: path.segments, isWanted, matchesSelf, visit: ++this.#visits, steps: 0 };
+  some(
+    { segments: names }: Pick<ResourcePath, 'segments'>,
+    matchesSelf: boolean,
+    isWanted: (value: T) => boolean,
+  ): boolean {
+    const search = { names, isWanted, matchesSelf, visit: ++this.#visits, steps: 0 };
     return find(this.#root, 0, search);
   }
 }

@@ -1,7 +1,13 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { HttpfstreamError, UpstreamRefusalError } from '../wire/errors.ts';
+import {
+  HttpfstreamError,
+  ServerBusyError,
+  TooManyRequestsError,
+  UpstreamRefusalError,
+} from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
 import { type Problem, problemDocument } from './node/problem.ts';
+import { Refusals } from './node/refusals.ts';
 import { asksForWebSocket } from './node/request-head.ts';
 import { EarlyAnswer, isBodyUnderWay } from './node/rest-of-body.ts';
 import { preferredType } from './request/headers.ts';
@@ -34,21 +40,25 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   HFS_LENGTH_REQUIRED: 411,
   HFS_PRECONDITION_FAILED: 412,
   HFS_PAYLOAD_TOO_LARGE: 413,
+  HFS_RESOURCE_TOO_LARGE: 413,
   HFS_UNSUPPORTED_ENCODING: 415,
   HFS_RANGE_NOT_SATISFIABLE: 416,
   HFS_EXPECTATION_FAILED: 417,
   HFS_UNKNOWN_HOST: 421,
   HFS_REPEATED_REQUEST: 425,
   HFS_UPGRADE_REQUIRED: 426,
+  HFS_TOO_MANY_REQUESTS: 429,
   HFS_HEAD_TOO_LARGE: 431,
   HFS_UNSUPPORTED_TRANSFER: 501,
   HFS_UPSTREAM: 502,
   HFS_SERVER_CLOSING: 503,
   HFS_STORAGE_BUSY: 503,
+  HFS_SERVER_BUSY: 503,
   HFS_APPEND_BUSY: 503,
   HFS_UNREAD: 503,
   HFS_UPSTREAM_TIMEOUT: 504,
   HFS_STORAGE_FULL: 507,
+  HFS_QUOTA_EXCEEDED: 507,
   HFS_RELAY_LOOP: 508,
 };
 
@@ -71,6 +81,29 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
   HFS_APPEND_BUSY: { 'retry-after': '1' },
   HFS_STORAGE_BUSY: { 'retry-after': '1' },
   HFS_UNREAD: { 'retry-after': '1' },
+};
+
+/** After how many seconds to come back, and up to half as much again by chance: not all at the same time. */
+const RETRY_SECONDS_OF_CODE: Readonly<Record<string, number>> = {
+  HFS_SERVER_BUSY: 4,
+  HFS_TOO_MANY_REQUESTS: 4,
+};
+
+/** What a refusal counts as. Any other one: `other`. */
+const REASON_OF_CODE: Readonly<Record<string, string>> = {
+  HFS_UNAUTHORIZED: 'credential',
+  HFS_FORBIDDEN_RIGHT: 'right',
+  HFS_FOREIGN_ORIGIN: 'origin',
+  HFS_UNKNOWN_HOST: 'host',
+  HFS_INVALID_PATH: 'path',
+  HFS_BODY_TIMEOUT: 'body_idle',
+  HFS_PAYLOAD_TOO_LARGE: 'body_size',
+  HFS_RESOURCE_TOO_LARGE: 'resource_size',
+  HFS_HEAD_TOO_LARGE: 'head',
+  HFS_QUOTA_EXCEEDED: 'quota',
+  HFS_STORAGE_FULL: 'storage_full',
+  HFS_STORAGE_BUSY: 'descriptors',
+  HFS_SERVER_CLOSING: 'closing',
 };
 
 const JSON_TYPES = ['application/problem+json', 'application/json'] as const;
@@ -103,12 +136,16 @@ export function problemOf(error: Error): Problem {
  */
 export function sendFailure(error: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = problemOf(error);
+  Refusals.of(request.server.server).count(refusalReasonOf(error, problem));
   logFailure(error, problem, request);
   const { status, code, detail } = problem;
   reply
     .code(status)
     .headers(HEADERS_OF_CODE[code] ?? {})
     .header('x-content-type-options', 'nosniff');
+  const retrySeconds = RETRY_SECONDS_OF_CODE[code];
+  if (retrySeconds !== undefined)
+    reply.header('retry-after', Math.round(retrySeconds * (1 + Math.random() / 2)));
   if (code === 'HFS_INVALID_REQUEST' && asksForWebSocket(request.raw)) {
     reply.header('sec-websocket-version', '13');
   }
@@ -121,6 +158,13 @@ export function sendFailure(error: Error, request: FastifyRequest, reply: Fastif
     return sendText(request, reply.type('text/plain; charset=utf-8'), `${detail}\n`);
   }
   return sendText(request, reply.type('application/problem+json'), problemDocument(problem));
+}
+
+/** The limit that was met, or else the code of the failure, which is one of few. */
+export function refusalReasonOf(error: Error, { code }: Pick<Problem, 'code'> = problemOf(error)): string {
+  if (error instanceof TooManyRequestsError || error instanceof ServerBusyError) return error.limit;
+  // What another server has said may be anything.
+  return error instanceof UpstreamRefusalError ? 'upstream' : (REASON_OF_CODE[code] ?? 'other');
 }
 
 /** What a browser asks for by itself, in its window or for what it shows there; `undefined`: who is none. */

@@ -14,6 +14,7 @@ import { assertWriteConditions } from './files/file-response.ts';
 import { INDEX_NAME, ResourceResponder } from './files/resource-responder.ts';
 import { isHttpAppend } from './http/append-responder.ts';
 import { HttpResponder } from './http/http-responder.ts';
+import { ClientLimits } from './limits/client-limits.ts';
 import { Continues } from './node/continues.ts';
 import { RequestQueue } from './node/request-queue.ts';
 import { ServerSockets } from './node/server-sockets.ts';
@@ -67,6 +68,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   const continues = Continues.of(app.server);
   const sockets = ServerSockets.of(app.server, log);
   const pages = new PagePaths();
+  const limits = new ClientLimits(settings, log);
 
   const relay = await openRelay();
   const upgrades = new WebSocketUpgrades(core, appends, follows, log);
@@ -114,6 +116,7 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
           ...{ access, authorize, prefix },
           indexName: settings.index ? INDEX_NAME : undefined,
           isElsewhere: (path) => relay?.covers(path) === true,
+          limits,
         });
   app.addHook('onRequest', (request, reply, done) => {
     gate.check(request, reply);
@@ -125,13 +128,15 @@ export async function httpfstream(app: FastifyInstance, options: HttpfstreamOpti
   // After that: a page must be able to see why it was refused.
   app.addHook('onRequest', (request, reply, done) => {
     const letIn = () => {
+      // The health of the server is everybody's.
+      if ((request.params as { '*'?: string })['*'] !== undefined) limits.admit(request);
       // An append gets it when it has its lease.
       if (!isHttpAppend(request.raw, prefix)) continues.send(request.raw, reply.raw);
       done();
     };
     const deciding = rights?.check(request, reply);
     if (deciding === undefined) letIn();
-    else deciding.then(letIn, done);
+    else deciding.then(letIn).catch(done);
   });
   if (rights !== undefined) app.addHook('onSend', keepPrivate);
   continues.defer(

@@ -1,6 +1,9 @@
+import type { CoreLimits } from '../core/limits/limits.ts';
+import type { QuotaRule } from '../core/limits/quotas.ts';
 import type { Durability } from '../core/log/local-log.ts';
 import { parseUpstreams, type UpstreamOption, type UpstreamSettings } from '../relay/upstream-option.ts';
 import type { Access } from '../rights/access.ts';
+import { parsePattern } from '../rights/path-pattern.ts';
 import type { Authorize } from './rights/rights.ts';
 
 /** Options of the Fastify plugin, beside Fastify's own `prefix`. */
@@ -81,11 +84,49 @@ export interface HttpfstreamOptions {
    */
   waitRootMs?: number;
   /**
+   * How many bytes of the disk stay free. With less nothing new begins (507, `HFS_STORAGE_FULL`), and what lives goes on;
+   * with less than half of that appends that live end, too. `DELETE` always works. Default 256 MiB, or a twentieth of
+   * the disk, if that is less; 0: the disk may become full.
+   */
+  minFreeBytes?: number;
+  /** The same of the files that can still be made (inodes). Default 1,000, or a twentieth of all, if that is less. */
+  minFreeFiles?: number;
+  /**
+   * How many bytes may be stored at all paths together that a pattern matches: `/**` is everything. What does not fit is
+   * refused as a whole (507, `HFS_QUOTA_EXCEEDED`). Default none.
+   */
+  quotas?: readonly QuotaRule[];
+  /** How long a resource may become, in bytes; what does not fit is refused as a whole (413). Default: any length. */
+  maxResourceBytes?: number;
+  /** How many resources may be in use at the same time; then 503. Default 10,000. */
+  maxLive?: number;
+  /** How many may follow a resource at the same time; then 503. Default 10,000. */
+  maxFollowers?: number;
+  /**
+   * How many requests a second each client may send: a subject, or else an address (of IPv6 a /64), but for this
+   * machine's own. Five times as many may come at a time; then 429. What goes on with an append or a follower that was
+   * cut does not count. Default 200; 0: any number.
+   */
+  rate?: number;
+  /** How many requests may wait for what is missing, or is to come (long-polls); then 429. Default 4,000. */
+  maxWaiting?: number;
+  /** The same of each client. Default 256. */
+  maxWaitingPerClient?: number;
+  /**
    * How long a closing server waits for its clients before it cuts them, in
    * milliseconds: once for appenders, once for followers. Default 2,000.
    */
   closeTimeoutMs?: number;
 }
+
+/** Those that become limits of the core. */
+type LimitOptions =
+  | 'minFreeBytes'
+  | 'minFreeFiles'
+  | 'quotas'
+  | 'maxResourceBytes'
+  | 'maxLive'
+  | 'maxFollowers';
 
 /** More than a timer takes fires at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -97,7 +138,10 @@ const MODE_BITS = 0o777;
 const OWNER_BITS = 0o600;
 
 /** The options with every default filled in. */
-export type Settings = Required<Omit<HttpfstreamOptions, 'upstreams' | 'access' | 'authorize'>> & {
+export type Settings = Required<
+  Omit<HttpfstreamOptions, 'upstreams' | 'access' | 'authorize' | LimitOptions>
+> & {
+  limits: CoreLimits;
   upstreams: readonly UpstreamOption[];
   access: Access | undefined;
   authorize: Authorize | undefined;
@@ -111,6 +155,7 @@ export type Settings = Required<Omit<HttpfstreamOptions, 'upstreams' | 'access' 
 export function normaliseOptions(options: HttpfstreamOptions): Settings {
   const settings = {
     root: options.root,
+    limits: limitsOf(options),
     keepAliveMs: options.keepAliveMs ?? 10_000,
     graceMs: options.graceMs ?? 15_000,
     durability: options.durability ?? 'os',
@@ -124,6 +169,9 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
     upstreamKeepBytes: options.upstreamKeepBytes ?? Number.MAX_SAFE_INTEGER,
     upstreamKeep: options.upstreamKeep ?? false,
     index: options.index ?? false,
+    rate: options.rate ?? 200,
+    maxWaiting: options.maxWaiting ?? 4000,
+    maxWaitingPerClient: options.maxWaitingPerClient ?? 256,
     access: options.access,
     authorize: options.authorize,
     waitRootMs: options.waitRootMs ?? 0,
@@ -144,6 +192,9 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
   }
   const { keepAliveMs, closeTimeoutMs, graceMs, longPollMs, bodyIdleTimeoutMs, waitRootMs } = settings;
   const { upstreamMaxBytes, upstreamKeepBytes } = settings;
+  for (const name of ['rate', 'maxWaiting', 'maxWaitingPerClient'] as const) {
+    assertInteger(name, settings[name], 0, Number.MAX_SAFE_INTEGER);
+  }
   assertInteger('upstreamMaxBytes', upstreamMaxBytes, 0, Number.MAX_SAFE_INTEGER);
   assertInteger('upstreamKeepBytes', upstreamKeepBytes, 0, Number.MAX_SAFE_INTEGER);
   assertInteger('keepAliveMs', keepAliveMs, 1, MAX_TIMER_MS);
@@ -153,6 +204,30 @@ export function normaliseOptions(options: HttpfstreamOptions): Settings {
   assertInteger('longPollMs', longPollMs, 1, MAX_TIMER_MS);
   assertInteger('bodyIdleTimeoutMs', bodyIdleTimeoutMs, 1, MAX_TIMER_MS);
   return settings;
+}
+
+/** @throws {TypeError} when they make no sense */
+function limitsOf(options: HttpfstreamOptions): CoreLimits {
+  const { minFreeBytes, minFreeFiles, quotas = [], maxResourceBytes } = options;
+  const { maxLive = 10_000, maxFollowers = 10_000 } = options;
+  const sizes = { minFreeBytes, minFreeFiles, maxResourceBytes };
+  for (const [name, value] of Object.entries(sizes)) {
+    if (value !== undefined) assertInteger(name, value, 0, Number.MAX_SAFE_INTEGER);
+  }
+  for (const [name, value] of Object.entries({ maxLive, maxFollowers })) {
+    assertInteger(name, value, 1, Number.MAX_SAFE_INTEGER);
+  }
+  for (const { pattern, bytes } of quotas) {
+    parsePattern(pattern);
+    assertInteger('quotas', bytes, 0, Number.MAX_SAFE_INTEGER);
+  }
+  return {
+    minFree: { bytes: minFreeBytes, files: minFreeFiles },
+    quotas,
+    maxResourceBytes: maxResourceBytes ?? Number.MAX_SAFE_INTEGER,
+    maxLive,
+    maxFollowers,
+  };
 }
 
 function assertInteger(name: string, value: number, min: number, max: number): void {

@@ -8,6 +8,7 @@ import Fastify, {
 import { InvalidRequestError, MethodNotAllowedError, ServerClosingError } from '../wire/errors.ts';
 import { METHODS } from '../wire/protocol.ts';
 import { sendFailure } from './failure.ts';
+import { limitConnections } from './limits/address-connections.ts';
 import { answerClientError, refuseInWords } from './node/bare-refusals.ts';
 import { ServerSockets } from './node/server-sockets.ts';
 import type { TlsCertificates } from './node/tls-certificates.ts';
@@ -43,6 +44,13 @@ export interface StandaloneOptions extends HttpfstreamOptions {
   trustProxy?: readonly string[];
   /** Certificates, for a server that speaks TLS. Default: it does not. */
   certificates?: TlsCertificates;
+  /** How many connections there may be; then 503. Default: half of the process's descriptors, less 256. */
+  maxConnections?: number;
+  /**
+   * How many connections an address may have (of IPv6 a /64), but for this machine's own; then 429. Of a proxy that is
+   * believed requests are counted, for the addresses that it says. Default 1,024.
+   */
+  maxConnectionsPerAddress?: number;
 }
 
 /** In the place of the compilers of schemas, which would take a sixth of the start to load. */
@@ -55,6 +63,8 @@ export async function createStandaloneServer({
   logger,
   trustProxy = [],
   certificates,
+  maxConnections,
+  maxConnectionsPerAddress = 1024,
   ...options
 }: StandaloneOptions): Promise<FastifyInstance> {
   const protocol = {
@@ -84,6 +94,7 @@ export async function createStandaloneServer({
   // Also for requests without a route, and those that are refused before routing.
   app.setErrorHandler(sendFailure);
   refuseInWords(app, METHODS);
+  limitConnections(app, { maxConnections, maxConnectionsPerAddress, trustProxy });
   // All requests are for the plugin.
   ServerSockets.of(app.server, app.log).allowHalfOpen(() => true);
   await app.register(async (scope) => {

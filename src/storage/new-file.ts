@@ -8,10 +8,22 @@ import { AppendFile } from './stored-file.ts';
 
 const COPY_BLOCK_BYTES = 1024 * 1024;
 
+/** What bounds how much is written. */
+export interface WriteRoom {
+  /** To be called before so many bytes are written. @throws when there is no room for them */
+  take(bytes: number): void;
+  /** Notes that what was written has got its name. @param location its path below the root */
+  made(fingerprint: string, location: string, bytes: number): void;
+  /** Gives back what was taken for what is not to be. */
+  release(): void;
+}
+
 /** A file that is being filled and has no name in the root yet: all of it appears there at once, or nothing. */
 export class NewFile extends AppendFile {
   readonly #name: string;
   #size = 0;
+  /** What bounds it. Default: nothing. */
+  room: WriteRoom | undefined;
 
   /** @param name where it is until it is published, absolute */
   constructor(fd: number, stat: FileStat, name: string, blocks: BlockPool) {
@@ -25,12 +37,15 @@ export class NewFile extends AppendFile {
   }
 
   override async write(buffers: readonly Buffer[]): Promise<void> {
+    let bytes = 0;
+    for (const { length } of buffers) bytes += length;
+    this.room?.take(bytes);
     try {
       await super.write(buffers);
     } catch (error) {
       throw storageFailure(error);
     }
-    for (const { length } of buffers) this.#size += length;
+    this.#size += bytes;
   }
 
   /**
@@ -59,6 +74,7 @@ export class NewFile extends AppendFile {
 
   /** Throws it away, unless it was published. Never rejects. */
   async discard(): Promise<void> {
+    this.room?.release();
     await this.close().catch(() => undefined);
     await fs.promises.rm(this.#name, { force: true }).catch(() => undefined);
   }

@@ -215,9 +215,43 @@ export class HeadTooLargeError extends HttpfstreamError {
   readonly code = 'HFS_HEAD_TOO_LARGE';
 }
 
-/** The disk is full or the quota is used up. */
+/** The disk is full, or nearly, or a quota of the system is used up. */
 export class StorageFullError extends HttpfstreamError {
   readonly code = 'HFS_STORAGE_FULL';
+}
+
+/** What was to be stored is more than the server lets paths like this one have together. */
+export class QuotaExceededError extends HttpfstreamError {
+  readonly code = 'HFS_QUOTA_EXCEEDED';
+}
+
+/** The resource would become longer than the server lets one be. */
+export class ResourceTooLargeError extends HttpfstreamError {
+  readonly code = 'HFS_RESOURCE_TOO_LARGE';
+}
+
+/** The server has as much of something to do at the same time as it takes on. */
+export class ServerBusyError extends HttpfstreamError {
+  readonly code = 'HFS_SERVER_BUSY';
+  /** What there is too much of. */
+  readonly limit: 'live' | 'followers';
+
+  constructor(message: string, limit: ServerBusyError['limit']) {
+    super(message);
+    this.limit = limit;
+  }
+}
+
+/** The client asks too often, or for too much at the same time. */
+export class TooManyRequestsError extends HttpfstreamError {
+  readonly code = 'HFS_TOO_MANY_REQUESTS';
+  /** What there is too much of. */
+  readonly limit: 'rate' | 'waiting' | 'credentials' | 'connections_per_address';
+
+  constructor(message: string, limit: TooManyRequestsError['limit']) {
+    super(message);
+    this.limit = limit;
+  }
 }
 
 /** The server has no file descriptors left at the moment. */

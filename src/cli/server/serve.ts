@@ -10,6 +10,7 @@ import { createStandaloneServer } from '../../server/standalone.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
 import type { Entrances } from './entrances.ts';
 import { takeHeldSockets } from './held-sockets.ts';
+import { limitsOf } from './limit-options.ts';
 import { assertCanListen, listen, listenAtHeld } from './listen.ts';
 import { formatListenAddress, isLoopback, localHost, schemeOf } from './listen-address.ts';
 import { openAccess } from './open-access.ts';
@@ -120,6 +121,7 @@ export async function serve(
       corsOrigins: options.cors,
       allowedHosts: options.allowHost,
       index: options.index,
+      ...limitsOf(options),
       upstreams: await upstreamsOf(options),
       upstreamMaxBytes: options.upstreamMaxBytes,
       upstreamKeepBytes: options.upstreamKeepBytes,

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseUpstream, prefixOf } from '../../relay/upstream-option.ts';
 import type { HttpfstreamOptions } from '../../server/settings.ts';
 import { positiveSecondsOption, secondsOption } from '../parse-arguments.ts';
+import { addLimitOptions, bytesOption, type LimitArguments } from './limit-options.ts';
 import { type ListenAddress, parseListenAddress } from './listen-address.ts';
 import type { HeaderFile, UpstreamArguments } from './upstreams.ts';
 
@@ -14,7 +15,7 @@ const HOST_NAME = /^(?:\*\.)?[a-z\d_-]+(?:\.[a-z\d_-]+)*\.?$/;
 const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@,]+$/;
 
 /** The options of `httpfstream-server`, with defaults. */
-export interface ServerOptions extends UpstreamArguments {
+export interface ServerOptions extends UpstreamArguments, LimitArguments {
   root: string;
   http: ListenAddress;
   durability: NonNullable<HttpfstreamOptions['durability']>;
@@ -46,7 +47,7 @@ export interface ServerOptions extends UpstreamArguments {
 
 /** Declares the options. Each can also be set in the environment. */
 export function addServerOptions(command: Command): Command {
-  return command
+  command
     .addOption(
       new Option('--root <DIR>', 'directory that holds the files; made if it is missing')
         .env('HTTPFSTREAM_ROOT')
@@ -232,6 +233,7 @@ export function addServerOptions(command: Command): Command {
         .choices(['debug', 'info', 'warn', 'error', 'silent'])
         .default('info'),
     );
+  return addLimitOptions(command);
 }
 
 function listenAddressOption(text: string): ListenAddress {
@@ -329,11 +331,6 @@ function prefixOption(text: string): string {
     // As said below.
   }
   throw new InvalidArgumentError('It must be a path, or / for all paths.');
-}
-
-function bytesOption(text: string): number {
-  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
-  throw new InvalidArgumentError('It must be a whole number of bytes.');
 }
 
 function isUpstream(text: string): boolean {

@@ -49,5 +49,5 @@ function shown(value: unknown): string {
 }
 
 function byDefault({ defaultValue, defaultValueDescription }: Option): string {
-  return defaultValueDescription ?? shown(defaultValue);
+  return defaultValueDescription ?? (defaultValue === undefined ? 'none' : shown(defaultValue));
 }

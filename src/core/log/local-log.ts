@@ -8,6 +8,7 @@ import type { Root } from '../../storage/root/root.ts';
 import type { AppendFile } from '../../storage/stored-file.ts';
 import type { WriteTurns } from '../../storage/write-turns.ts';
 import { ResourceGoneError, ResourceNotFoundError } from '../../wire/errors.ts';
+import type { ResourceRoom } from '../limits/room.ts';
 import type { AppendHistory } from '../sessions/append-history.ts';
 import type { StreamStore } from '../streams/stream-store.ts';
 import { type Checkpointed, Checkpoints } from './checkpoints.ts';
@@ -23,6 +24,8 @@ export type Durability = 'os' | 'disk';
 
 /** A resource, as its log sees it. */
 export interface LogTarget extends Checkpointed {
+  /** How much may be appended. */
+  readonly room: ResourceRoom;
   /** Whether what was written to its file is safe there. */
   readonly sync: FileSync;
   /** The position below which bytes are in the file and count. */

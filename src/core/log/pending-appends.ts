@@ -1,4 +1,5 @@
 import type { StreamState } from '../../storage/records/stream-state.ts';
+import type { ResourceRoom } from '../limits/room.ts';
 import { judge, type StreamAppend } from './append-rules.ts';
 import { type ProducerRequest, Producers } from './producers.ts';
 
@@ -25,16 +26,21 @@ export class PendingAppends {
   #settled: StreamState;
   readonly #producers: Producers;
   readonly #type: string | undefined;
+  readonly #room: ResourceRoom;
   /** In order. */
   #pending: Pending[] = [];
   #last: Promise<void> = Promise.resolve();
 
-  /** @param type of the bytes that it takes; undefined takes all */
-  constructor(state: StreamState, type: string | undefined) {
+  /**
+   * @param type of the bytes that it takes; undefined takes all
+   * @param room that they need
+   */
+  constructor(state: StreamState, type: string | undefined, room: ResourceRoom) {
     this.#state = state;
     this.#settled = state;
     this.#producers = new Producers(state.producers);
     this.#type = type;
+    this.#room = room;
   }
 
   /** What is in the file, and counts; without the producers. */
@@ -56,13 +62,14 @@ export class PendingAppends {
    * Accepts an append, if the rules do.
    *
    * @returns undefined when it was made before
-   * @throws what {@link judge} throws
+   * @throws what {@link judge} and {@link ResourceRoom.takeForNew} throw
    */
   accept(append: StreamAppend): PendingAppend | undefined {
     const before = this.#state;
     const after = judge(before, this.#producers, this.#type, append);
     if (after === undefined) return undefined;
-    const { producer } = append;
+    const { producer, bytes } = append;
+    this.#room.takeForNew(bytes.length);
     const producerBefore = producer && this.#producers.get(producer.id);
     let resolve!: () => void;
     let reject!: (error: unknown) => void;
@@ -87,6 +94,7 @@ export class PendingAppends {
   settle(count: number): void {
     const settled = this.#pending.splice(0, count);
     this.#settled = (settled.at(-1) as Pending).after;
+    this.#giveBack(settled);
     for (const { resolve } of settled) resolve();
   }
 
@@ -101,6 +109,7 @@ export class PendingAppends {
       if (append.producer !== undefined) this.#producers.set(append.producer.id, producerBefore);
     }
     this.#state = refused[0]?.before ?? this.#state;
+    this.#giveBack(refused);
     return (error) => {
       for (const { reject } of refused) reject(error);
     };
@@ -133,5 +142,9 @@ export class PendingAppends {
   snapshot(hasProducers: boolean): StreamState {
     const { producers: _, ...state } = this.#settled;
     return hasProducers ? { ...state, producers: this.#producers.entries() } : state;
+  }
+
+  #giveBack(pending: readonly PendingAppend[]): void {
+    for (const { append } of pending) this.#room.giveBack(append.bytes.length);
   }
 }

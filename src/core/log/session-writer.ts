@@ -86,6 +86,14 @@ export class SessionWriter implements TurnWriter, JournalWriter {
    */
   append(bytes: Buffer): boolean {
     if (!this.#accepting || bytes.length === 0) return true;
+    try {
+      this.#target.room.take(bytes.length);
+    } catch (error) {
+      // What came before is written; what does not fit is refused as a whole.
+      this.#accepting = false;
+      this.#owner.failed(storageFailure(error));
+      return true;
+    }
     this.#pending.push(bytes);
     this.#received += bytes.length;
     if (!this.#isBusy) {
@@ -148,7 +156,10 @@ export class SessionWriter implements TurnWriter, JournalWriter {
       void written
         .then((failure) => {
           if (failure === undefined) this.#commit(start, parts);
-          else this.#fail(failure.cause);
+          else {
+            this.#target.room.giveBack(lengthOf(parts));
+            this.#fail(failure.cause);
+          }
         })
         .then(() => this.#goOn());
       return;
@@ -172,6 +183,7 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   #commit(start: number, parts: readonly Buffer[]): void {
     this.#target.sync.written(this.#file);
     this.#target.applied(start, parts);
+    this.#target.room.giveBack(lengthOf(parts));
     if (this.#log.durability === 'os') {
       this.#log.syncer.touch(this);
       this.#raiseSafe(this.#target.committed);
@@ -250,11 +262,17 @@ export class SessionWriter implements TurnWriter, JournalWriter {
   #fail(error: unknown): void {
     if (this.#failure !== undefined) return;
     this.#accepting = false;
-    this.#pending.take();
+    this.#target.room.giveBack(lengthOf(this.#pending.take()));
     this.#failure = storageFailure(error);
     this.#owner.failed(this.#failure);
     this.#notifySecured();
   }
+}
+
+function lengthOf(parts: readonly Buffer[]): number {
+  let bytes = 0;
+  for (const { length } of parts) bytes += length;
+  return bytes;
 }
 
 function ignore(): void {}

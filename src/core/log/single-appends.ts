@@ -37,7 +37,7 @@ export class SingleAppends implements JournalWriter {
   constructor(log: LocalLog, target: LogTarget, state: StreamState, type: string | undefined) {
     this.#log = log;
     this.#target = target;
-    this.#pending = new PendingAppends(state, type);
+    this.#pending = new PendingAppends(state, type, target.room);
     this.#hasProducers = state.producers !== undefined;
   }
 

@@ -1,4 +1,5 @@
 import type { StoredFile } from '../../storage/stored-file.ts';
+import { ServerBusyError } from '../../wire/errors.ts';
 import type { Outcome } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { chunksOf } from './chunk.ts';
@@ -12,6 +13,8 @@ export interface FeedOwner {
   readonly type?: string | undefined;
   /** Content type that was given to what was not made as a stream. */
   readonly fileType?: string | undefined;
+  /** How many may follow. */
+  readonly maxFollowers: number;
   /** Called when `committed` has grown. */
   feedGrew(committed: number): void;
   /** Called once, when nobody retains the feed or follows any more. */
@@ -147,10 +150,14 @@ export class Feed implements ReaderFeed {
    *
    * @param until what it stays for; or how it ends when it has what is committed by now
    * @param end position after the last byte that it gets then, if that is another one
+   * @throws {ServerBusyError} when as many follow as may
    */
   join(position: number, sink: Sink, until: Stay | Outcome, end = this.#committed): Reader {
     // Its file is closed, or about to be.
     if (this.#isIdle) throw new Error('nobody has the feed any more');
+    if (this.#readers.size >= this.#owner.maxFollowers) {
+      throw new ServerBusyError('the resource has as many followers as the server lets it have', 'followers');
+    }
     const window = this.window(sink.cutting);
     window.followers++;
     const reader = new Reader(this, window, position, sink);

@@ -194,7 +194,7 @@ export class Feeds implements FeedKeeper {
     isThere: boolean,
   ): Promise<Resource | undefined> {
     try {
-      return await this.#live.acquire(file, path, isThere);
+      return await this.#live.acquire(file, path, { isThere });
     } catch (error) {
       if (!isUnreadable(error)) throw error;
       // All is known of what is held: who follows it alone would not see what is appended.
@@ -258,6 +258,7 @@ export class Feeds implements FeedKeeper {
     const countOff = () => this.#countOff();
     this.#openCount++;
     return new Feed(file.share(), size, {
+      maxFollowers: Number.POSITIVE_INFINITY,
       feedGrew: () => undefined,
       feedIsIdle: (feed) => void feed.file.close().then(countOff, countOff),
     });

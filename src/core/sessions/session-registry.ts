@@ -5,11 +5,13 @@ import { storageFailure } from '../../storage/storage-failure.ts';
 import type { AppendFile, StoredFile } from '../../storage/stored-file.ts';
 import {
   AppendBusyError,
+  type HttpfstreamError,
   ResourceGoneError,
   ResourceNotFoundError,
   ServerClosingError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { FreeSpaceWatch } from '../limits/free-space.ts';
 import type { Permit } from '../permit.ts';
 import { asGone, assertGeneration, assertNewer, assertStart, conflict } from '../preconditions.ts';
 import type { AppendRequest } from '../request.ts';
@@ -37,6 +39,8 @@ interface Beginning {
 /** What sessions are opened with. */
 export interface SessionDependencies extends SessionContext {
   root: Root;
+  /** What bounds them. */
+  space: FreeSpaceWatch;
   /** Opens the files. */
   resources: Resources;
   /** Notified of what is appended to. */
@@ -52,6 +56,7 @@ export class SessionRegistry implements SessionHost {
   readonly #root: Root;
   readonly #resources: Resources;
   readonly #arrivals: Arrivals;
+  readonly #space: FreeSpaceWatch;
   readonly #context: SessionContext;
   /** Requests for the same path take turns, … */
   readonly #openings = new KeyedLock();
@@ -61,8 +66,9 @@ export class SessionRegistry implements SessionHost {
   readonly #returning = new Map<string, number>();
   #closing = false;
 
-  constructor({ root, resources, arrivals, ...context }: SessionDependencies) {
+  constructor({ root, space, resources, arrivals, ...context }: SessionDependencies) {
     this.#root = root;
+    this.#space = space;
     this.#resources = resources;
     this.#arrivals = arrivals;
     this.#context = context;
@@ -102,6 +108,7 @@ export class SessionRegistry implements SessionHost {
    * @throws {PositionMismatchError} when the session does not begin where it must
    * @throws {ResourceGoneError} when the file is missing or of another generation
    * @throws {ServerClosingError} after `close`
+   * @throws {StorageFullError} when too little is free of the disk for a session that begins
    * @throws what {@link Resources.openAppend} throws
    */
   async open(
@@ -191,6 +198,12 @@ export class SessionRegistry implements SessionHost {
     await this.#openings.allSettled();
   }
 
+  /** Ends all sessions, because of what happened to the disk. */
+  loseAll(error: HttpfstreamError): void {
+    for (const { claimant } of this.#context.live.all())
+      if (claimant instanceof Session) claimant.lose(error);
+  }
+
   /** Notes that a file was deleted by this server. */
   deleted(fingerprint: string): void {
     this.live(fingerprint)?.lose(new ResourceGoneError('the file was deleted'));
@@ -222,10 +235,12 @@ export class SessionRegistry implements SessionHost {
   /** A file is made only for a session that may begin at 0. */
   async #openFile(permit: Permit<'append'>, { expect = 0, generation }: AppendRequest): Promise<AppendFile> {
     let file: AppendFile;
+    const mayCreate = expect === 0 && generation === undefined;
+    const shortage = this.#space.shortage();
     try {
-      const create = expect === 0 && generation === undefined;
-      file = await this.#resources.openAppend(permit, { create });
+      file = await this.#resources.openAppend(permit, { create: mayCreate && shortage === undefined });
     } catch (error) {
+      if (error instanceof ResourceNotFoundError && mayCreate && shortage !== undefined) throw shortage;
       if (error instanceof ResourceNotFoundError && generation === undefined) assertStart(0, expect);
       throw asGone(error, generation);
     }
@@ -271,6 +286,8 @@ export class SessionRegistry implements SessionHost {
         resource.looked(known, size);
         const goesOn = last !== undefined && isContinuedBy(last, request.session, subject, size);
         if (!goesOn && this.history.isAwaited(last)) throw conflict();
+        // One that was left open by the server before this one lives.
+        if (!goesOn || last.state !== 'open') this.#space.assertForNew();
         if (goesOn) assertNewer(request.attempt, last.attempt);
         const start = goesOn ? last.start : size;
         assertStart(start, request.expect);

@@ -14,6 +14,7 @@ import {
   StreamGoneError,
 } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
+import type { Limits } from '../limits/limits.ts';
 import type { LiveResources } from '../live-resources.ts';
 import type { Syncer } from '../log/syncer.ts';
 import type { Resource } from '../resource.ts';
@@ -39,6 +40,7 @@ export interface MakerOptions {
   root: Root;
   records: Records;
   store: StreamStore;
+  limits: Limits;
   /** The live resources, … */
   live: LiveResources;
   /** … and look-ups. */
@@ -91,6 +93,19 @@ export class StreamMaker {
   }
 
   /**
+   * Makes a file that has no name yet, for a path.
+   *
+   * @throws what {@link Limits.roomFor} throws, and the disk does
+   */
+  async newFile(path: ResourcePath): Promise<NewFile> {
+    const { root, limits } = this.#options;
+    const room = limits.roomFor(path);
+    const file = await root.newFile();
+    file.room = room;
+    return file;
+  }
+
+  /**
    * Makes a stream. From when it has its name it is made, whatever becomes of the server: nothing that
    * could fail is asked of it any more, but that its name is safe.
    *
@@ -107,7 +122,7 @@ export class StreamMaker {
     const { root, records, store, resources, syncer, isDurable, made } = this.#options;
     const { contentType, fork, copyOf } = request;
     if (fork?.source.path.key === path.key) throw new ResourceNotFoundError('the source is not there');
-    const file = Buffer.isBuffer(content) ? await root.newFile() : content;
+    const file = Buffer.isBuffer(content) ? await this.newFile(path) : content;
     const { fingerprint, generation } = file.stat;
     let state: StreamState;
     let source: Resource | undefined;
@@ -143,6 +158,7 @@ export class StreamMaker {
       if (Buffer.isBuffer(content)) await file.discard();
     }
     if (location === undefined) return undefined;
+    file.room?.made(fingerprint, location, state.size);
     made(path);
     if (isDurable) await this.#syncNames(location);
     return { state, names: namesOf(generation, state) };

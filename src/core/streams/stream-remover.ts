@@ -60,7 +60,7 @@ export class StreamRemover {
     const link = { path: file.location, fingerprint };
     let resource: Resource | undefined;
     try {
-      resource = await live.acquire(file, path);
+      resource = await live.acquire(file, path, { isToGo: true });
       const lost = await this.#forks.lostForks(fingerprint);
       await this.#begin(link, lost);
       if (!(await this.#takeName(path, link, resource, removal))) return false;

@@ -37,9 +37,13 @@ export class Streams {
     this.#remover = remover;
   }
 
-  /** Makes a file that has no name yet, to be filled and then given to {@link create}, or discarded. */
-  newFile(): Promise<NewFile> {
-    return this.#options.root.newFile();
+  /**
+   * Makes a file that has no name yet, to be filled and then given to {@link create}, or discarded.
+   *
+   * @throws what {@link StreamMaker.newFile} throws
+   */
+  newFile({ path }: Permit<'append'>): Promise<NewFile> {
+    return this.#maker.newFile(path);
   }
 
   /**

@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
+  QuotaExceededError,
   RangeNotSatisfiableError,
   ResourceGoneError,
   ResourceNotFoundError,
+  ResourceTooLargeError,
   StorageFullError,
   UnreadError,
 } from '../../wire/errors.ts';
@@ -24,6 +26,9 @@ import { followVerdict } from './refusal.ts';
 
 /** Why what has no place here is not kept. */
 const NO_PLACE = 'something else has its place';
+
+/** What says that there is no room for a copy. */
+const OUT_OF_ROOM = [StorageFullError, QuotaExceededError, ResourceTooLargeError];
 
 /** How often what is here may turn out to be outdated while it is looked at. */
 const MAX_ATTEMPTS = 3;
@@ -197,7 +202,9 @@ export class Pull {
     const stopped = verdict?.kind === 'unknown' && aborted ? reason : undefined;
     const failure = verdict?.kind === 'failed' ? verdict.error : stopped;
     // Others need the room.
-    if (failure instanceof StorageFullError) await this.#fetching.drop('the disk is full').catch(ignore);
+    if (OUT_OF_ROOM.some((kind) => failure instanceof kind)) {
+      await this.#fetching.drop('there is no room for it').catch(ignore);
+    }
     if (this.#isInvalidated) await this.#fetching.copy.forget().catch(ignore);
     progress.become({ phase: 'over', verdict: verdict ?? UNKNOWN });
     log.closed(lease, failure);

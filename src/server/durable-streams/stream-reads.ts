@@ -11,6 +11,7 @@ import { ResourceGoneError, ResourceNotFoundError, ServerClosingError } from '..
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { ActiveConnections } from '../active-connections.ts';
 import { assertBetweenLines, type JsonForm, jsonFormOf, sendArray } from '../json/json-response.ts';
+import { enterWaiting } from '../limits/client-limits.ts';
 import { ClientSocket } from '../node/client-socket.ts';
 import { assertUnchanged, isFresh } from '../response/conditions.ts';
 import { contentTypeOf } from '../response/content-type.ts';
@@ -121,11 +122,12 @@ export class StreamReads {
     try {
       const { contentType, start } = beginningOf(live, permit, wanted);
       const form = jsonFormOf(request, resource.state);
+      const leave = enterWaiting(request);
       const { body, end, reason } = await firstBytes(live, start, form?.isArray === true, {
         client: ClientSocket.of(request.raw.socket),
         admission: admissionOf(request),
         timeoutMs: this.#longPollMs,
-      });
+      }).finally(leave);
       if (resource.isGone || reason === 'deleted') throw new ResourceNotFoundError('the stream was deleted');
       if (reason === 'truncated') throw new ResourceGoneError('the file was cut');
       if (resource.isClosing) throw new ServerClosingError('the server is shutting down');

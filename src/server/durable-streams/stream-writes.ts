@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Core } from '../../core/core.ts';
+import type { Permit } from '../../core/permit.ts';
 import type { Resource } from '../../core/resource.ts';
 import { isJsonType, isSameType } from '../../core/streams/stream-type.ts';
 import type { Created, NewFile } from '../../core/streams/streams.ts';
@@ -58,7 +59,9 @@ export class StreamWrites {
     const share = this.#bodies.share();
     let content: Buffer | NewFile | undefined;
     try {
-      content = await (isWhole || !hasBody(request) ? this.#collect(request, share) : this.#store(request));
+      content = await (isWhole || !hasBody(request)
+        ? this.#collect(request, share)
+        : this.#store(request, permit));
       if (content === undefined) return reply.hijack();
       const isJson = isJsonType(wanted.contentType) && Buffer.isBuffer(content) && content.length > 0;
       const bytes = isJson ? await linesOfJson(content as Buffer, turnsOf(request)) : content;
@@ -143,9 +146,9 @@ export class StreamWrites {
     return collectBody(request, { maxBytes: MAX_APPEND_BYTES, idleTimeoutMs, share });
   }
 
-  async #store(request: FastifyRequest): Promise<NewFile | undefined> {
+  async #store(request: FastifyRequest, permit: Permit<'append'>): Promise<NewFile | undefined> {
     const { bodyIdleTimeoutMs: idleTimeoutMs } = this.#options;
-    const file = await this.#core.streams.newFile();
+    const file = await this.#core.streams.newFile(permit);
     try {
       if (await storeBody(request, file, { idleTimeoutMs })) return file;
     } catch (error) {

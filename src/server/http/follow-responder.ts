@@ -10,6 +10,7 @@ import { GENERATION_HEADER } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { withoutKey } from '../access/page-paths.ts';
 import type { ActiveConnections } from '../active-connections.ts';
+import { enterWaiting } from '../limits/client-limits.ts';
 import { followRequestOf } from '../request/query-parameters.ts';
 import { contentTypeOf } from '../response/content-type.ts';
 import { statusHeaders, userContentHeaders } from '../response/headers.ts';
@@ -82,7 +83,7 @@ export class HttpFollowResponder {
     admissionOf(request).onWithdrawn(({ error }) => connection.withdraw(error));
     let reader: Reader | undefined;
     try {
-      reader = await this.#follow(connection, permit, wanted, waitMs);
+      reader = await this.#follow(request, connection, permit, { wanted, waitMs });
       const { feed, position } = reader;
       const { state } = await this.#core.resources.viewOrBytes(feed.file);
       const name = permit.path.segments.at(-1) ?? '';
@@ -110,10 +111,10 @@ export class HttpFollowResponder {
   }
 
   async #follow(
+    request: FastifyRequest,
     connection: HttpFollow,
     permit: Permit<'follow'>,
-    wanted: FollowRequest,
-    waitMs: number,
+    { wanted, waitMs }: { wanted: FollowRequest; waitMs: number },
   ): Promise<Reader> {
     const deadline = performance.now() + waitMs;
     for (;;) {
@@ -123,9 +124,10 @@ export class HttpFollowResponder {
         if (!(error instanceof ResourceNotFoundError)) throw error;
         const remainingMs = deadline - performance.now();
         if (remainingMs <= 0) throw error;
-        const hasCome = await connection.wait(() =>
-          this.#core.arrivals.wait(permit, remainingMs, connection.signal),
-        );
+        const leave = enterWaiting(request);
+        const hasCome = await connection
+          .wait(() => this.#core.arrivals.wait(permit, remainingMs, connection.signal))
+          .finally(leave);
         if (!hasCome) throw error;
       }
     }

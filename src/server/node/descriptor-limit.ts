@@ -23,6 +23,18 @@ export function firstReservedDescriptor(limit: number): number {
   return limit - Math.min(Math.max(Math.floor(limit / RESERVED_PART), MIN_RESERVED), MAX_RESERVED);
 }
 
+/** How many descriptors are kept for other things than connections. */
+const NO_CONNECTIONS = 256;
+
+/**
+ * How many connections are taken by default: half of the descriptors, since what is live needs one, too.
+ *
+ * @param limit how many the process may have
+ */
+export function connectionsWithin(limit: number): number {
+  return Math.max(Math.floor(limit / 2) - NO_CONNECTIONS, Math.floor(limit / RESERVED_PART));
+}
+
 /** What a live resource has open: its file, its appender, a follower. */
 const LIVE_RESOURCE = 3;
 

@@ -3,9 +3,11 @@ import { Socket } from 'node:net';
 import { TLSSocket, Server as TlsServer } from 'node:tls';
 import type { FastifyBaseLogger } from 'fastify';
 import { ClientSocket, connectionOf, type SocketOwner } from './client-socket.ts';
+import { ConnectionCounts, type ConnectionLimits, type ConnectionRefusal } from './connection-counts.ts';
 import { descriptorLimit, firstReservedDescriptor } from './descriptor-limit.ts';
 import { rawProblem } from './problem.ts';
 import { ReadPace } from './read-pace.ts';
+import { Refusals } from './refusals.ts';
 import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
 import { RequestQueue } from './request-queue.ts';
 import { keepWhole, linger } from './rest-of-body.ts';
@@ -31,11 +33,23 @@ const BUSY = rawProblem(
   [['Retry-After', '1']],
 );
 
+const TOO_MANY_OF_ADDRESS = rawProblem(
+  { status: 429, code: 'HFS_TOO_MANY_REQUESTS', detail: 'there are too many connections from this address' },
+  [['Retry-After', '5']],
+);
+
 const NOT_REPEATABLE = rawProblem({
   status: 400,
   code: 'HFS_INVALID_REQUEST',
   detail: 'this is not a request of HTTP/1.1',
 });
+
+/** Why connections are refused, for the log. */
+const REFUSED = {
+  descriptors: 'the process has hardly any descriptors left (ulimit -n)',
+  connections: 'there are as many as may be (-max-connections)',
+  connections_per_address: 'an address has as many as it may have (-max-connections-per-address)',
+};
 
 /** One for each server, however often the plugin is mounted on it. */
 const ofServer = new WeakMap<Server, ServerSockets>();
@@ -67,6 +81,7 @@ export class ServerSockets implements SocketOwner {
   /** Those of them without a time limit, and the timer that sets it. */
   #unlimited: Socket[] = [];
   #limiting: NodeJS.Timeout | undefined;
+  #counts: ConnectionCounts | undefined;
   readonly #halfOpenRules = new Set<(request: IncomingMessage) => boolean>();
   #lingeringCount = 0;
   #refusedCount = 0;
@@ -113,6 +128,12 @@ export class ServerSockets implements SocketOwner {
    */
   allowHalfOpen(isHeard: (request: IncomingMessage) => boolean): void {
     this.#halfOpenRules.add(isHeard);
+  }
+
+  /** Bounds how many connections there are, from the next one on. @returns how many there are */
+  limit(limits: ConnectionLimits): ConnectionCounts {
+    this.#counts = new ConnectionCounts(limits);
+    return this.#counts;
   }
 
   /** Hands over a connection that was upgraded. ws has lifted the time limit. */
@@ -219,18 +240,24 @@ export class ServerSockets implements SocketOwner {
       return true;
     }
     if (descriptorOf(socket) >= this.#firstReserved) {
-      this.#refuse(client, socket);
+      this.#refuse(client, socket, 'descriptors');
       return true;
     }
-    if (this.#server instanceof TlsServer) {
-      if (!(socket instanceof TLSSocket)) {
-        // From then on nothing is known of what goes on in it.
-        this.#handshaking.add(socket);
-        client.serverOwner = this;
-        return false;
-      }
+    const isSecured = this.#server instanceof TlsServer && socket instanceof TLSSocket;
+    // Of TLS the connection below it was counted.
+    const refusal = isSecured ? undefined : this.#counts?.add(socket);
+    if (refusal !== undefined) {
+      this.#refuse(client, socket, refusal);
+      return true;
+    }
+    if (isSecured) {
       const below = connectionOf(socket);
       if (below !== undefined) this.#handshaking.delete(below);
+    } else if (this.#server instanceof TlsServer) {
+      // From then on nothing is known of what goes on in it.
+      this.#handshaking.add(socket);
+      client.serverOwner = this;
+      return false;
     }
     this.#own(client, socket);
     return false;
@@ -252,6 +279,7 @@ export class ServerSockets implements SocketOwner {
     this.#detached.delete(socket);
     this.#sockets.delete(socket);
     this.#handshaking.delete(socket);
+    this.#counts?.delete(socket);
     if (this.#isEmpty) this.#onEmpty();
   }
 
@@ -345,16 +373,18 @@ export class ServerSockets implements SocketOwner {
   }
 
   /** Descriptors are needed for the files of the clients that are connected, and for the server itself. */
-  #refuse(client: ClientSocket, socket: Socket): void {
-    this.#report();
+  #refuse(client: ClientSocket, socket: Socket, reason: ConnectionRefusal | 'descriptors'): void {
+    const answer = reason === 'connections_per_address' ? TOO_MANY_OF_ADDRESS : BUSY;
+    Refusals.of(this.#server).count(reason);
+    this.#report(reason);
     if (this.#server instanceof TlsServer) {
       socket.destroy();
     } else if (this.#lingeringCount < MAX_LINGERING) {
       this.#lingeringCount++;
       socket.once('close', () => this.#lingeringCount--);
-      client.end(BUSY);
+      client.end(answer);
     } else {
-      socket.end(BUSY);
+      socket.end(answer);
       socket.destroySoon();
     }
   }
@@ -363,14 +393,11 @@ export class ServerSockets implements SocketOwner {
     this.#log?.error({ err: error }, 'a connection cannot be accepted');
   };
 
-  #report(): void {
+  #report(reason: keyof typeof REFUSED): void {
     this.#refusedCount++;
     const now = performance.now();
     if (now - this.#reportedAt < REPORT_INTERVAL_MS) return;
-    this.#log?.warn(
-      { refused: this.#refusedCount },
-      'connections are refused: the process has hardly any descriptors left (ulimit -n)',
-    );
+    this.#log?.warn({ refused: this.#refusedCount }, `connections are refused: ${REFUSED[reason]}`);
     this.#reportedAt = now;
     this.#refusedCount = 0;
   }

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ANYBODY, Permit, refusalOf } from '../../core/permit.ts';
 import type { Access, Right, Subject } from '../../rights/access.ts';
+import { UnauthorizedError } from '../../wire/errors.ts';
 import { METHODS } from '../../wire/protocol.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { resourceOf } from '../request/request-target.ts';
@@ -19,10 +20,20 @@ export type Authorize = (
   asked: { path: string; right: Right },
 ) => boolean | Promise<boolean>;
 
+/** Bounds how many credentials are tried. */
+export interface CredentialLimits {
+  /** @throws {TooManyRequestsError} when there were too many that do not count */
+  assertMayTry(request: FastifyRequest): void;
+  /** Notes that one does not count. */
+  failed(request: FastifyRequest): void;
+}
+
 /** Options of {@link Rights}. */
 export interface RightsOptions extends NeedsOptions {
   /** Who is who. Default: nobody is asked. */
   access: Access | undefined;
+  /** How many tokens an address may try. */
+  limits: CredentialLimits;
   /** The application's own decision. Default: it is not asked. */
   authorize: Authorize | undefined;
 }
@@ -53,7 +64,7 @@ export class Rights {
     const token = access && takeToken(request.raw);
     // The health of the server is everybody's.
     if ((request.params as { '*'?: string })['*'] === undefined) return undefined;
-    const subject: Subject = access?.subjectOf(token) ?? ANYBODY;
+    const subject: Subject = access === undefined ? ANYBODY : this.#subjectOf(request, access, token);
     const path = resourceOf(request, this.#options.isElsewhere);
     const needs = needsOf(request, path, this.#options);
     const authorizer = authorize && authorizerOf(request, authorize);
@@ -63,6 +74,19 @@ export class Rights {
       return askFor(needs, admission).then(() => letIn(request, admission, needs));
     letIn(request, admission, needs);
     return undefined;
+  }
+
+  /** @throws {TooManyRequestsError} when its address has brought too many tokens that do not count */
+  #subjectOf(request: FastifyRequest, access: Access, token: string | undefined): Subject {
+    if (token === undefined) return access.subjectOf(token);
+    const { limits } = this.#options;
+    limits.assertMayTry(request);
+    try {
+      return access.subjectOf(token);
+    } catch (error) {
+      if (error instanceof UnauthorizedError) limits.failed(request);
+      throw error;
+    }
   }
 
   /** Ends nothing any more. */

@@ -6,11 +6,13 @@ import type { Permit } from '../../core/permit.ts';
 import type { AppendRequest } from '../../core/request.ts';
 import type { Lease } from '../../core/sessions/lease.ts';
 import type { LeaseHolder } from '../../core/sessions/session.ts';
-import { FramingError, type HttpfstreamError } from '../../wire/errors.ts';
+import { FramingError, type HttpfstreamError, ResourceTooLargeError } from '../../wire/errors.ts';
 import { PayloadTap, type TapHandler } from '../../wire/payload-tap.ts';
 import { CloseCode, type ControlMessage, type EndReason, typeOfMessage } from '../../wire/protocol.ts';
 import type { ActiveConnection, ActiveConnections } from '../active-connections.ts';
+import { refusalReasonOf } from '../failure.ts';
 import { allowIdle, ClientSocket, CUT_DELAY_MS, type SocketOwner } from '../node/client-socket.ts';
+import { Refusals } from '../node/refusals.ts';
 import type { Withdrawal } from '../rights/admission.ts';
 import { type AppendEnd, type Dialect, toldType } from './dialects.ts';
 import { Liveness } from './liveness.ts';
@@ -35,6 +37,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   readonly #dialect: Dialect;
   readonly #socket: Socket;
   readonly #log: FastifyBaseLogger;
+  readonly #refusals: Refusals;
   /** Of a client that answers pings, once it has its WebSocket. */
   #liveness: Liveness | undefined;
   readonly #openedAt = performance.now();
@@ -54,7 +57,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     appends: ActiveConnections,
     permit: Permit<'append'>,
     dialect: Dialect,
-    { raw, log }: FastifyRequest,
+    { raw, log, server: { server } }: FastifyRequest,
   ) {
     this.#core = core;
     this.#appends = appends;
@@ -62,6 +65,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     this.#dialect = dialect;
     this.#socket = raw.socket;
     this.#log = log;
+    this.#refusals = Refusals.of(server);
   }
 
   /**
@@ -185,6 +189,8 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
       `append failed: ${error.message}`,
     );
     this.#loss = [reason, error];
+    // What happened to the file refuses nothing.
+    if (reason === 'interrupted') this.#refusals.count(refusalReasonOf(error));
     if (this.#websocket !== undefined) this.#sendLoss(reason, error);
   }
 
@@ -260,7 +266,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
   #sendLoss(reason: EndReason, error: HttpfstreamError): void {
     const position = this.#lease?.safePosition ?? 0;
     this.#send({ type: 'end', position, reason, detail: error.message });
-    this.#websocket?.close(CloseCode.interrupted, error.message);
+    this.#websocket?.close(closeCodeOf(error), error.message);
     this.#websocket?.resume();
     ClientSocket.of(this.#socket).cutAfter(CUT_DELAY_MS);
   }
@@ -291,4 +297,8 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
       'append closed',
     );
   }
+}
+
+function closeCodeOf(error: HttpfstreamError): number {
+  return error instanceof ResourceTooLargeError ? CloseCode.messageTooBig : CloseCode.interrupted;
 }

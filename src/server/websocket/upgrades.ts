@@ -9,6 +9,7 @@ import type { FollowRequest } from '../../core/request.ts';
 import { ResourceNotFoundError, UpgradeRequiredError } from '../../wire/errors.ts';
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import { type ActiveConnections, DRAIN_TIMEOUT_MS } from '../active-connections.ts';
+import { enterWaiting } from '../limits/client-limits.ts';
 import { allowIdle, ClientSocket } from '../node/client-socket.ts';
 import { appendRequestOf, followRequestOf } from '../request/query-parameters.ts';
 import { assertHandshake, isHandshake, verbOf } from '../request/request-target.ts';
@@ -137,7 +138,8 @@ export class WebSocketUpgrades {
       connection.follow(await this.#core.followers.follow(permit, wanted, connection, connection.signal));
     } catch (error) {
       if (!(error instanceof ResourceNotFoundError) || waitMs === 0) throw error;
-      void this.#followLater(connection, permit, wanted, waitMs);
+      const leave = enterWaiting(request);
+      void this.#followLater(connection, permit, wanted, waitMs).finally(leave);
     }
     request[CONNECTION] = connection;
   }

@@ -15,6 +15,7 @@ import {
   fileKey,
   JOURNALED_KEY,
   nameIn,
+  quotaKey,
   rangeDue,
   rangeOf,
   removalKey,
@@ -179,6 +180,15 @@ export class Records {
    */
   forks(source: StreamLink): readonly StreamLink[] {
     return new RecordDraft((key) => this.#valueOf(key)).forks(source);
+  }
+
+  /**
+   * How many bytes are stored at the paths that a pattern matches, as it was remembered last; undefined when it was not.
+   * Throws as {@link get}.
+   */
+  quotaBytes(pattern: string): number | undefined {
+    const bytes = Number(this.#valueOf(quotaKey(pattern)) ?? Number.NaN);
+    return Number.isSafeInteger(bytes) ? bytes : undefined;
   }
 
   /** Whether the removal of a file has begun, and not all is done that belongs to it. Throws as {@link get}. */

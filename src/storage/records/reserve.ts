@@ -109,11 +109,16 @@ export interface FreeSpace {
   bytes: number;
   /** How many files may still be made. */
   files: number;
+  /** Of how many bytes … */
+  totalBytes: number;
+  /** … and files. */
+  totalFiles: number;
 }
 
 /** The space on the file system of a directory. A quota is not seen. */
 export function freeSpace(directory: string): FreeSpace {
-  const { bavail, bsize, files, ffree } = fs.statfsSync(directory);
+  const { bavail, bsize, blocks, files, ffree } = fs.statfsSync(directory);
   // Some make inodes as they need them, and count none.
-  return { bytes: bavail * bsize, files: files === 0 ? Number.POSITIVE_INFINITY : ffree };
+  const [freeFiles, totalFiles] = files === 0 ? [Number.POSITIVE_INFINITY, 0] : [ffree, files];
+  return { bytes: bavail * bsize, files: freeFiles, totalBytes: blocks * bsize, totalFiles };
 }

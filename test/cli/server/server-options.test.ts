@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { limitsOf } from '../../../src/cli/server/limit-options.ts';
 import { addServerOptions, type ServerOptions } from '../../../src/cli/server/server-options.ts';
 
 afterEach(() => void vi.unstubAllEnvs());
@@ -163,5 +164,68 @@ describe('--upstream-max-bytes', () => {
 
   test.each(['1G', '-1', '', '1e3', '99999999999999999999'])('not "%s"', (text) => {
     expect(() => parse(`--upstream-max-bytes=${text}`)).toThrow('It must be a whole number of bytes');
+  });
+});
+
+describe('limits', () => {
+  test('are these by default; what stays free of the disk depends on that', () => {
+    const options = parse();
+    expect(options).toMatchObject({ quota: [], maxLive: 10_000, maxFollowers: 10_000, rate: 200 });
+    expect(options).toMatchObject({
+      maxWaiting: 4000,
+      maxWaitingPerClient: 256,
+      maxConnectionsPerAddress: 1024,
+    });
+    expect([options.minFree, options.minFreeFiles, options.maxConnections]).toEqual([null, null, null]);
+    expect(limitsOf(options)).not.toHaveProperty('minFreeBytes');
+  });
+
+  test.each([
+    ['0', 0],
+    ['1048576', 1_048_576],
+    ['1KiB', 1024],
+    ['10GiB', 10 * 2 ** 30],
+    ['2TiB', 2 * 2 ** 40],
+  ])('%s is a number of bytes', (text, bytes) => {
+    expect(limitsOf(parse('--min-free', text, '--max-resource', text))).toMatchObject({
+      minFreeBytes: bytes,
+      maxResourceBytes: bytes,
+    });
+  });
+
+  test.each(['', '-1', '1.5', '1k', '10GB', '1 GiB', '9007199254740992', '9000TiB'])(
+    '"%s" is none',
+    (text) => {
+      expect(() => parse('--min-free', text)).toThrow();
+    },
+  );
+
+  test.each([
+    [['--quota', '/**=10GiB', '--quota', '/builds/*/**=1'], ''],
+    [['--quota', '/**=10GiB,/builds/*/**=1'], ''],
+    [[], '/**=10GiB, /builds/*/**=1'],
+  ])('%j and "%s" in the environment are two quotas', (argv, environment) => {
+    vi.stubEnv('HTTPFSTREAM_QUOTA', environment);
+    expect(parse(...argv).quota).toEqual([
+      { pattern: '/**', bytes: 10 * 2 ** 30 },
+      { pattern: '/builds/*/**', bytes: 1 },
+    ]);
+  });
+
+  test.each(['/**', '/**=', 'a=1', '/a/=1', '/a**=1', '/**=1k', '=1'])('"%s" is no quota', (text) => {
+    expect(() => parse('--quota', text)).toThrow();
+  });
+
+  test.each(['--max-live', '--max-followers', '--max-connections', '--max-connections-per-address'])(
+    '%s is at least 1',
+    (option) => {
+      expect(() => parse(option, '0')).toThrow();
+      expect(() => parse(option, 'many')).toThrow();
+      expect(Object.values(limitsOf(parse(option, '7')))).toContain(7);
+    },
+  );
+
+  test('a rate of 0 is any', () => {
+    expect(limitsOf(parse('--rate', '0'))).toMatchObject({ rate: 0 });
   });
 });

@@ -21,6 +21,8 @@ import { waitFor } from '../../support/wait-for.ts';
 
 const MAX_BYTES = 64;
 
+const OWNER = { maxFollowers: Number.POSITIVE_INFINITY, feedGrew: () => {}, feedIsIdle: () => {} };
+
 const MIB = 1024 * 1024;
 
 /** One of lines, which are mostly short. */
@@ -100,7 +102,7 @@ test.each([
         writeFileSync(location, text());
         const root = await Root.open(directory);
         const file = await root.openRead(ResourcePath.parse('a'));
-        const feed = new Feed(file, size, { feedGrew: () => {}, feedIsIdle: () => {} });
+        const feed = new Feed(file, size, OWNER);
         feed.retain();
         const sinks = new Set<PieceSink>();
         for (const taken of steps) {
@@ -163,7 +165,7 @@ test('nothing is kept in memory for one to whom an append gave nothing', async (
   writeFileSync(location, '');
   const root = await Root.open(directory);
   const file = await root.openRead(ResourcePath.parse('a'));
-  const feed = new Feed(file, 0, { feedGrew: () => {}, feedIsIdle: () => {} });
+  const feed = new Feed(file, 0, OWNER);
   const sinks = [new CollectingSink(), new PieceSink(LINES)];
   for (const sink of sinks) {
     sink.follower = feed.join(0, sink, 'session');
@@ -184,7 +186,7 @@ test('a follower that is to end within what is in memory gets no more', async ()
   writeFileSync(path.join(directory, 'a'), '0123456789');
   const root = await Root.open(directory);
   const file = await root.openRead(ResourcePath.parse('a'));
-  const feed = new Feed(file, 0, { feedGrew: () => {}, feedIsIdle: () => {} });
+  const feed = new Feed(file, 0, OWNER);
   const stalled = new CollectingSink();
   stalled.follower = feed.join(0, stalled, 'session');
   feed.commit(0, [Buffer.from('0123456789')]);
@@ -204,7 +206,7 @@ test('what is withheld stays so for a follower that joins at the end, when nobod
   writeFileSync(location, 'a line\nhalf a');
   const root = await Root.open(directory);
   const file = await root.openRead(ResourcePath.parse('a'));
-  const feed = new Feed(file, 13, { feedGrew: () => {}, feedIsIdle: () => {} });
+  const feed = new Feed(file, 13, OWNER);
   feed.retain();
   const read = async (sink: PieceSink) => {
     sink.drain();
@@ -240,7 +242,7 @@ async function endlessLine(bytes: number) {
   const root = await Root.open(directory);
   const file = await root.openRead(ResourcePath.parse('a'));
   const reading = vi.spyOn(file, 'read');
-  const feed = new Feed(file, bytes, { feedGrew: () => {}, feedIsIdle: () => {} });
+  const feed = new Feed(file, bytes, OWNER);
   feed.retain();
   const join = () => {
     const sink = new PieceSink(LINES);

@@ -19,7 +19,7 @@ const REFUSALS = 30;
 const DISKS = smallDisks().filter(([kind]) => !kind.includes('made to fail'));
 
 async function startOn(directory: string): Promise<RestartableServer> {
-  const server = new InProcessServer(directory);
+  const server = new InProcessServer(directory, { minFreeBytes: 0, minFreeFiles: 0 });
   onTestFinished(() => server.stop());
   await server.start();
   return server;
@@ -216,7 +216,7 @@ describe.each(DISKS)('on %s that is full', (_kind, makeDisk) => {
     await play(disk.directory, 'be killed');
     await rm(path.join(disk.directory, RESERVED, 'reserve'), { recursive: true, force: true });
     await disk.fill(0);
-    const server = new InProcessServer(disk.directory);
+    const server = new InProcessServer(disk.directory, { minFreeBytes: 0, minFreeFiles: 0 });
     onTestFinished(() => server.stop());
     await expect(server.start()).rejects.toMatchObject({ code: 'HFS_STORAGE_FULL' });
     await disk.makeRoom();

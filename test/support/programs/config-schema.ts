@@ -21,9 +21,11 @@ export function configSchema(): unknown {
   };
 }
 
-function typeOf({ argChoices, defaultValue }: Option): object {
+const NUMBER = /<(?:BYTES|COUNT|SECONDS)>/;
+
+function typeOf({ argChoices, defaultValue, flags }: Option): object {
   if (argChoices !== undefined) return { enum: argChoices };
   if (Array.isArray(defaultValue)) return { oneOf: [TEXT, { type: 'array', items: TEXT }] };
   if (typeof defaultValue === 'boolean') return { type: 'boolean' };
-  return typeof defaultValue === 'number' ? { type: ['number', 'string'] } : TEXT;
+  return NUMBER.test(flags) ? { type: ['number', 'string'] } : TEXT;
 }

@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
+import { Refusals } from '../../../src/server/node/refusals.ts';
 import type { HttpfstreamOptions } from '../../../src/server/settings.ts';
 import { createStandaloneServer } from '../../../src/server/standalone.ts';
 import { lendReserve } from './reserves.ts';
@@ -42,6 +43,12 @@ export class InProcessServer implements RestartableServer {
   get port(): number {
     if (this.#running === undefined) throw new Error('the server does not run');
     return this.#running.port;
+  }
+
+  /** What it has refused since it was started. */
+  get refusals(): Refusals {
+    if (this.#running === undefined) throw new Error('the server does not run');
+    return Refusals.of(this.#running.app.server);
   }
 
   url(urlPath: string): string {

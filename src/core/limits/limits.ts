@@ -1,0 +1,78 @@
+import path from 'node:path';
+import type { Records } from '../../storage/records/records.ts';
+import type { Root } from '../../storage/root/root.ts';
+import type { StorageFullError } from '../../wire/errors.ts';
+import { FreeSpaceWatch, type MinFree } from './free-space.ts';
+import { type CountedFile, type QuotaRule, Quotas } from './quotas.ts';
+import { NewFileRoom, ResourceRoom, type RoomLimits } from './room.ts';
+
+/** How much there may be of everything. */
+export interface CoreLimits {
+  /** What is to stay free of the disk. */
+  minFree: MinFree;
+  quotas: readonly QuotaRule[];
+  /** How long a resource may be, in bytes. */
+  maxResourceBytes: number;
+  /** How many resources may be live. */
+  maxLive: number;
+  /** How many may follow a resource. */
+  maxFollowers: number;
+}
+
+/** Nothing is limited. */
+export const NO_LIMITS: CoreLimits = {
+  minFree: { bytes: 0, files: 0 },
+  quotas: [],
+  maxResourceBytes: Number.POSITIVE_INFINITY,
+  maxLive: Number.POSITIVE_INFINITY,
+  maxFollowers: Number.POSITIVE_INFINITY,
+};
+
+/** What limits are kept with. */
+export interface LimitsOptions {
+  root: Root;
+  records: Records;
+  limits: CoreLimits;
+  /** What is counted of the file with a fingerprint, if it is live. */
+  counted: (fingerprint: string) => CountedFile | undefined;
+  /** Called when the appends that live have to end. */
+  exhausted: (error: StorageFullError) => void;
+}
+
+/** What bounds what is stored, and how much of it is live. */
+export class Limits implements RoomLimits {
+  readonly space: FreeSpaceWatch;
+  readonly quotas: Quotas;
+  readonly maxBytes: number;
+  readonly maxLive: number;
+  readonly maxFollowers: number;
+
+  constructor({ root, records, limits, counted, exhausted }: LimitsOptions) {
+    const { minFree, quotas: rules, maxResourceBytes, maxLive, maxFollowers } = limits;
+    this.space = new FreeSpaceWatch({ directory: path.dirname(root.own('records')), minFree, exhausted });
+    this.quotas = new Quotas({ rules, root, records, counted });
+    this.maxBytes = maxResourceBytes;
+    this.maxLive = maxLive;
+    this.maxFollowers = maxFollowers;
+  }
+
+  /** Of a file that is there. */
+  roomOf(fingerprint: string, location: string, size: number): ResourceRoom {
+    return new ResourceRoom(this, fingerprint, this.quotas.matching(location), size);
+  }
+
+  /**
+   * Of a file that is about to be made.
+   *
+   * @throws {StorageFullError} when too little is free of the disk
+   */
+  roomFor(path: { key: string }): NewFileRoom {
+    this.space.assertForNew();
+    return new NewFileRoom(this, this.quotas.matching(path.key));
+  }
+
+  close(): Promise<void> {
+    this.space.close();
+    return this.quotas.close();
+  }
+}

@@ -1,0 +1,211 @@
+import { PatternTree } from '../../rights/path-pattern.ts';
+import { NOT_DURABLE, type Records } from '../../storage/records/records.ts';
+import type { Root } from '../../storage/root/root.ts';
+import { QuotaExceededError } from '../../wire/errors.ts';
+
+/** How long changes of the numbers wait to be remembered. */
+const SAVE_MS = 10_000;
+
+/** Time between two walks. */
+const WALK_INTERVAL_MS = 24 * 60 * 60 * 1000;
+
+/** How much may be stored at all paths together that a pattern matches. */
+export interface QuotaRule {
+  pattern: string;
+  bytes: number;
+}
+
+/** A rule, and what there is of what it is about. */
+export class Quota {
+  readonly pattern: string;
+  readonly limitBytes: number;
+  /** How many bytes are stored. */
+  usedBytes = 0;
+  /** How many are about to be. */
+  takenBytes = 0;
+  /** How many the walk has found that is under way. */
+  foundBytes = 0;
+
+  constructor({ pattern, bytes }: QuotaRule) {
+    this.pattern = pattern;
+    this.limitBytes = bytes;
+  }
+
+  /** @throws {QuotaExceededError} when so many bytes more do not fit */
+  assertFits(bytes: number): void {
+    if (this.usedBytes + this.takenBytes + bytes <= this.limitBytes) return;
+    throw new QuotaExceededError(`the quota of ${this.limitBytes} bytes for ${this.pattern} is used up`);
+  }
+}
+
+/** What the walk is told of a file. */
+export interface CountedFile {
+  /** How many of its bytes are counted, … */
+  readonly countedBytes: number;
+  /** … and by which. */
+  readonly quotas: readonly Quota[];
+}
+
+/** What quotas are counted with. */
+export interface QuotasOptions {
+  rules: readonly QuotaRule[];
+  root: Root;
+  records: Records;
+  /** What is counted of the file with a fingerprint, if it is live. */
+  counted: (fingerprint: string) => CountedFile | undefined;
+}
+
+/**
+ * What is stored by path, without a look at all of it: each change of a file adds to the numbers of the patterns that
+ * match. They are remembered, so that a start has them at once; a walk corrects them after that, and once a day.
+ */
+export class Quotas {
+  readonly #options: QuotasOptions;
+  readonly #quotas: readonly Quota[];
+  readonly #tree = new PatternTree<Quota>();
+  /** Fingerprints of the files that the walk has seen that is under way. */
+  #seen: Set<string> | undefined;
+  #walking: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #saving: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  /** @throws {TypeError} when a pattern is none */
+  constructor(options: QuotasOptions) {
+    this.#options = options;
+    this.#quotas = options.rules.map((rule) => new Quota(rule));
+    for (const quota of this.#quotas) this.#tree.add(quota.pattern, quota);
+  }
+
+  get all(): readonly Quota[] {
+    return this.#quotas;
+  }
+
+  /** Those that count a file. @param location its path below the root */
+  matching(location: string): readonly Quota[] {
+    if (this.#quotas.length === 0) return this.#quotas;
+    const found = new Set<Quota>();
+    this.#tree.some({ segments: location.split('/') }, false, (quota) => {
+      found.add(quota);
+      return false;
+    });
+    return [...found];
+  }
+
+  /**
+   * Counts a change of what is stored of a file.
+   *
+   * @param change in bytes
+   * @param size what it comes to
+   */
+  count(fingerprint: string, quotas: readonly Quota[], change: number, size: number): void {
+    if (quotas.length === 0) return;
+    // The names of what is made meanwhile a walk may not be given.
+    const found = this.#see(fingerprint) ? size : change;
+    for (const quota of quotas) {
+      quota.usedBytes += change;
+      quota.foundBytes += found;
+    }
+    this.#saveLater();
+  }
+
+  /** Counts a file that has got its name, with what is in it: a walk that has seen it has seen all of that. */
+  countMade(fingerprint: string, quotas: readonly Quota[], size: number): void {
+    if (quotas.length === 0) return;
+    const found = this.#see(fingerprint) ? size : 0;
+    for (const quota of quotas) {
+      quota.usedBytes += size;
+      quota.foundBytes += found;
+    }
+    this.#saveLater();
+  }
+
+  /**
+   * Takes up the numbers that are remembered; what is not is counted before this resolves. Then they are corrected.
+   *
+   * @throws what the disk does
+   */
+  async start(): Promise<void> {
+    if (this.#quotas.length === 0) return;
+    await this.#options.records.readable();
+    let areKnown = true;
+    for (const quota of this.#quotas) {
+      const bytes = this.#options.records.quotaBytes(quota.pattern);
+      quota.usedBytes = bytes ?? 0;
+      areKnown &&= bytes !== undefined;
+    }
+    const walking = this.#walkDaily();
+    if (!areKnown) await walking;
+  }
+
+  /** Resolves when the walk is over that is under way. */
+  async corrected(): Promise<void> {
+    await this.#walking;
+  }
+
+  /** Remembers the numbers as they are. Idempotent. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    await this.#walking;
+    await this.#save();
+  }
+
+  /** @returns whether a walk is under way, and sees it for the first time */
+  #see(fingerprint: string): boolean {
+    if (this.#seen === undefined || this.#seen.has(fingerprint)) return false;
+    this.#seen.add(fingerprint);
+    return true;
+  }
+
+  #saveLater(): void {
+    this.#saving ??= setTimeout(() => void this.#save(), SAVE_MS).unref();
+  }
+
+  /** Never rejects: what is not remembered is counted by the walk after the next start. */
+  async #save(): Promise<void> {
+    clearTimeout(this.#saving);
+    this.#saving = undefined;
+    if (this.#quotas.length === 0) return;
+    const saving = this.#options.records.write((draft) => {
+      for (const { pattern, usedBytes } of this.#quotas) draft.setQuotaBytes(pattern, usedBytes);
+    }, NOT_DURABLE);
+    await saving.catch(() => undefined);
+  }
+
+  #walkDaily(): Promise<void> {
+    this.#walking = this.#walk().finally(() => {
+      this.#walking = undefined;
+      if (!this.#isClosed) this.#timer = setTimeout(() => void this.#walkDaily(), WALK_INTERVAL_MS).unref();
+    });
+    return this.#walking;
+  }
+
+  /** Counts all that is there, while that changes. Never rejects: what cannot be read is not counted. */
+  async #walk(): Promise<void> {
+    const { root, counted } = this.#options;
+    for (const quota of this.#quotas) quota.foundBytes = 0;
+    this.#seen = new Set();
+    for await (const name of root.walk(() => {})) {
+      if (this.#isClosed) break;
+      const stat = statOrNothing(root, name);
+      if (stat === undefined || !this.#see(stat.fingerprint)) continue;
+      const live = counted(stat.fingerprint);
+      // What has a name that is no text counts for patterns that match everything.
+      const quotas = live?.quotas ?? this.matching(name.location ?? '');
+      for (const quota of quotas) quota.foundBytes += live?.countedBytes ?? stat.size;
+    }
+    this.#seen = undefined;
+    if (this.#isClosed) return;
+    for (const quota of this.#quotas) quota.usedBytes = quota.foundBytes;
+    this.#saveLater();
+  }
+}
+
+function statOrNothing(root: Root, name: Parameters<Root['statFound']>[0]): ReturnType<Root['statFound']> {
+  try {
+    return root.statFound(name);
+  } catch {
+    return undefined;
+  }
+}

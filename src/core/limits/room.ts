@@ -1,0 +1,124 @@
+import type { WriteRoom } from '../../storage/new-file.ts';
+import { ResourceTooLargeError } from '../../wire/errors.ts';
+import type { FreeSpaceWatch } from './free-space.ts';
+import type { CountedFile, Quota, Quotas } from './quotas.ts';
+
+/** What bounds all of them. */
+export interface RoomLimits {
+  readonly space: FreeSpaceWatch;
+  readonly quotas: Quotas;
+  /** How long a resource may be, in bytes. */
+  readonly maxBytes: number;
+}
+
+/**
+ * The room that a file has: how long it may be, and what its quotas leave. It is taken before bytes are written, and
+ * given back when they are counted, or were refused.
+ */
+abstract class Room {
+  protected readonly limits: RoomLimits;
+  protected taken = 0;
+
+  constructor(limits: RoomLimits) {
+    this.limits = limits;
+  }
+
+  abstract readonly quotas: readonly Quota[];
+  /** How many bytes of it are there. */
+  abstract readonly countedBytes: number;
+
+  /**
+   * Takes room for all of so many bytes, or for none.
+   *
+   * @throws {ResourceTooLargeError} {@link QuotaExceededError} when there is not as much
+   */
+  take(bytes: number): void {
+    const { maxBytes } = this.limits;
+    if (this.countedBytes + this.taken + bytes > maxBytes) {
+      throw new ResourceTooLargeError(`a resource may have ${maxBytes} bytes at most here`);
+    }
+    for (const quota of this.quotas) quota.assertFits(bytes);
+    this.#hold(bytes);
+  }
+
+  giveBack(bytes: number): void {
+    this.#hold(-bytes);
+  }
+
+  #hold(bytes: number): void {
+    this.taken += bytes;
+    for (const quota of this.quotas) quota.takenBytes += bytes;
+  }
+}
+
+/** That of a file that is there. */
+export class ResourceRoom extends Room implements CountedFile {
+  readonly quotas: readonly Quota[];
+  readonly #fingerprint: string;
+  #countedBytes: number;
+
+  constructor(limits: RoomLimits, fingerprint: string, quotas: readonly Quota[], size: number) {
+    super(limits);
+    this.#fingerprint = fingerprint;
+    this.quotas = quotas;
+    this.#countedBytes = size;
+  }
+
+  get countedBytes(): number {
+    return this.#countedBytes;
+  }
+
+  /**
+   * As {@link take}, for what begins anew.
+   *
+   * @throws {StorageFullError} when too little is free of the disk
+   */
+  takeForNew(bytes: number): void {
+    if (bytes === 0) return;
+    this.limits.space.assertForNew();
+    this.take(bytes);
+  }
+
+  /** Counts how many bytes are there by now. */
+  count(size: number): void {
+    const grown = size - this.#countedBytes;
+    if (grown === 0) return;
+    this.#countedBytes = size;
+    this.limits.quotas.count(this.#fingerprint, this.quotas, grown, size);
+    if (grown > 0) this.limits.space.written(grown);
+  }
+}
+
+/** That of a file that is being made. */
+export class NewFileRoom extends Room implements WriteRoom {
+  readonly quotas: readonly Quota[];
+  readonly countedBytes = 0;
+
+  constructor(limits: RoomLimits, quotas: readonly Quota[]) {
+    super(limits);
+    this.quotas = quotas;
+  }
+
+  /**
+   * As {@link Room.take}.
+   *
+   * @throws {StorageFullError} when the disk is nearly full
+   */
+  override take(bytes: number): void {
+    this.limits.space.assertForMore();
+    super.take(bytes);
+    this.limits.space.written(bytes);
+  }
+
+  /** Notes that it has got its name. @param location its path below the root */
+  made(fingerprint: string, location: string, bytes: number): void {
+    const { quotas } = this.limits;
+    this.release();
+    quotas.countMade(fingerprint, quotas.matching(location), bytes);
+  }
+
+  /** Gives back what it still has. */
+  release(): void {
+    this.giveBack(this.taken);
+  }
+}

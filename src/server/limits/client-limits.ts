@@ -1,0 +1,128 @@
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
+import { TooManyRequestsError } from '../../wire/errors.ts';
+import { QueryName } from '../../wire/protocol.ts';
+import { Budgets } from './budgets.ts';
+import { addressKeyOf, clientKeyOf } from './client-key.ts';
+
+/** So many seconds' worth of requests may come at the same time. */
+const BURST_SECONDS = 5;
+
+/** How many credentials that do not count an address may bring in a minute. */
+const FAILURES_PER_MINUTE = 20;
+
+/** What each client may ask for. */
+export interface ClientLimitOptions {
+  /** How many requests a second; 0: any number. */
+  rate: number;
+  /** How many requests may wait for what is missing, or is to come, of all clients, … */
+  maxWaiting: number;
+  /** … and of each. */
+  maxWaitingPerClient: number;
+}
+
+/** What a client may ask for, by its credential, or by its address if it has none. */
+export class ClientLimits {
+  readonly #options: ClientLimitOptions;
+  readonly #log: FastifyBaseLogger;
+  readonly #requests: Budgets | undefined;
+  readonly #failures = new Budgets({ perSecond: FAILURES_PER_MINUTE / 60, burst: FAILURES_PER_MINUTE });
+  /** How many wait, by client. */
+  readonly #waiting = new Map<string, number>();
+  #waitingCount = 0;
+  #hasWarned = false;
+
+  constructor(options: ClientLimitOptions, log: FastifyBaseLogger) {
+    this.#options = options;
+    this.#log = log;
+    const { rate } = options;
+    this.#requests = rate > 0 ? new Budgets({ perSecond: rate, burst: rate * BURST_SECONDS }) : undefined;
+  }
+
+  /**
+   * Counts a request, once it is known who has sent it; but for one that goes on with what was cut: a restart of the
+   * server brings all of them at the same time.
+   *
+   * @throws {TooManyRequestsError} when there are too many
+   */
+  admit(request: FastifyRequest): void {
+    (request as Limited)[LIMITS] = this;
+    this.#warnOfProxy(request);
+    if (this.#requests === undefined || isResuming(request)) return;
+    const client = clientKeyOf(request);
+    if (client === undefined || this.#requests.spend(client)) return;
+    throw new TooManyRequestsError('there are too many requests', 'rate');
+  }
+
+  /**
+   * To be called before a credential is looked at.
+   *
+   * @throws {TooManyRequestsError} when its address has brought too many that do not count
+   */
+  assertMayTry({ ip }: FastifyRequest): void {
+    const client = addressKeyOf(ip);
+    if (client === undefined || this.#failures.has(client)) return;
+    throw new TooManyRequestsError('there were too many credentials that do not count', 'credentials');
+  }
+
+  /** Notes that a credential does not count. */
+  failed({ ip }: FastifyRequest): void {
+    const client = addressKeyOf(ip);
+    if (client !== undefined) this.#failures.spend(client);
+  }
+
+  /**
+   * Counts one who waits.
+   *
+   * @returns to be called once, when that is over
+   * @throws {TooManyRequestsError} when too many do
+   */
+  wait(request: FastifyRequest): () => void {
+    const { maxWaiting, maxWaitingPerClient } = this.#options;
+    const client = clientKeyOf(request);
+    const own = client === undefined ? 0 : (this.#waiting.get(client) ?? 0);
+    if (this.#waitingCount >= maxWaiting || own >= maxWaitingPerClient) {
+      throw new TooManyRequestsError('there are too many requests that wait', 'waiting');
+    }
+    this.#waitingCount++;
+    if (client !== undefined) this.#waiting.set(client, own + 1);
+    return () => this.#over(client);
+  }
+
+  #over(client: string | undefined): void {
+    this.#waitingCount--;
+    if (client === undefined) return;
+    const left = (this.#waiting.get(client) as number) - 1;
+    if (left > 0) this.#waiting.set(client, left);
+    else this.#waiting.delete(client);
+  }
+
+  /** Once: what it says may be made up, and then its clients are one. */
+  #warnOfProxy({ headers, ips = [] }: FastifyRequest): void {
+    if (this.#hasWarned || headers['x-forwarded-for'] === undefined || ips.length > 1) return;
+    this.#hasWarned = true;
+    this.#log.warn(
+      'a proxy that is not trusted says for whom it asks (X-Forwarded-For): to the limits for each client all of its ' +
+        'clients are one (-trust-proxy names the proxies to be believed)',
+    );
+  }
+}
+
+const LIMITS = Symbol('limits');
+
+type Limited = FastifyRequest & { [LIMITS]?: ClientLimits };
+
+/**
+ * Counts a request as one that waits.
+ *
+ * @returns to be called once, when that is over
+ * @throws what {@link ClientLimits.wait} throws
+ */
+export function enterWaiting(request: FastifyRequest): () => void {
+  return ((request as Limited)[LIMITS] as ClientLimits).wait(request);
+}
+
+/** Whether a request goes on with an append, or a follower, that had begun. */
+function isResuming({ query }: FastifyRequest): boolean {
+  const names = query as Record<string, unknown>;
+  return QueryName.session in names || (QueryName.from in names && QueryName.generation in names);
+}
