@@ -14,10 +14,12 @@ import { HttpfstreamError, PathConflictError, ResourceNotFoundError, StorageErro
 import { RESERVED_SEGMENT, type ResourcePath } from '../wire/resource-path.ts';
 import { Directories } from './directories.ts';
 import { FileFinder } from './file-finder.ts';
+import { LiveOverview } from './live-overview.ts';
 import { LiveResources } from './live-resources.ts';
 import type { JournalHeader } from './log/file-entry.ts';
 import { type Durability, LocalLog } from './log/local-log.ts';
 import { Syncer } from './log/syncer.ts';
+import { Numbers } from './numbers.ts';
 import { Feeds } from './readers/feeds.ts';
 import { Followers } from './readers/followers.ts';
 import { finishRemovals, removeUnfinished } from './recovery/clean-up.ts';
@@ -85,6 +87,10 @@ export class Core {
   readonly arrivals: Arrivals;
   /** What is in directories. */
   readonly directories: Directories;
+  /** What is live, for an operator. */
+  readonly overview: LiveOverview;
+  /** What is counted. */
+  readonly numbers = new Numbers();
   readonly #report: Report;
   readonly #log: LocalLog;
   readonly #live: LiveResources;
@@ -100,10 +106,11 @@ export class Core {
     const turns = new WriteTurns();
     const paths = new PathWatch(root, turns);
     const watch = new FileWatch(root, turns, paths);
-    const syncer = new Syncer(SYNC_INTERVAL_MS);
+    const { numbers } = this;
+    const syncer = new Syncer(SYNC_INTERVAL_MS, numbers.syncs);
     this.root = root;
     this.#report = report;
-    const journal = new Journal<JournalHeader>(root.own('redo'), turns, isDurable);
+    const journal = new Journal<JournalHeader>(root.own('redo'), turns, isDurable, numbers.syncs);
     this.records = new Records({
       directory: root.own('records'),
       aside: root.own('aside'),
@@ -113,13 +120,26 @@ export class Core {
     });
     this.store = new StreamStore(this.records, isDurable);
     this.quarantine = new Quarantine(root.own('quarantine'));
-    this.arrivals = new Arrivals(root, paths);
+    this.arrivals = new Arrivals(root, paths, numbers);
     const { records, store, quarantine } = this;
     const history = new AppendHistory(records, { isDurable, graceMs });
-    const logging = { root, store, journal, records, quarantine, history, turns, syncer, durability, report };
+    const logging = {
+      root,
+      store,
+      journal,
+      records,
+      quarantine,
+      history,
+      turns,
+      syncer,
+      durability,
+      report,
+      numbers,
+    };
     const log = new LocalLog(logging);
     this.#log = log;
     this.#live = new LiveResources(log, store, quarantine);
+    this.overview = new LiveOverview(this.#live);
     const forks = new ForkTree(root, records);
     const live = this.#live;
     const deleted = ({ identity, fingerprint }: FileStat) => {
@@ -133,12 +153,13 @@ export class Core {
       live.madeAt(path);
       this.arrivals.notify(path);
     };
-    const making = { root, records, store, live, resources, syncer, isDurable, made };
+    const making = { root, records, store, live, resources, syncer, isDurable, made, numbers };
     this.streams = new Streams(making, forks, remover);
     this.#feeds = new Feeds(this.#live, resources, watch);
     this.sessions = new SessionRegistry({
       root,
       log,
+      numbers,
       graceMs,
       live: this.#live,
       feeds: this.#feeds,
@@ -237,6 +258,16 @@ export class Core {
     const count = await recovery.run();
     await finishRemovals({ root, records, isDurable, finder, report });
     return count;
+  }
+
+  /** How many bytes the journal holds. */
+  get journalBytes(): number {
+    return this.#log.journal.heldSize;
+  }
+
+  /** For how long what is remembered has been behind the journal, in milliseconds; 0 when it is not. */
+  get checkpointAgeMs(): number {
+    return this.#log.checkpoints.ageMs;
   }
 
   /**

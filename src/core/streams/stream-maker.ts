@@ -16,6 +16,7 @@ import {
 import type { ResourcePath } from '../../wire/resource-path.ts';
 import type { LiveResources } from '../live-resources.ts';
 import type { Syncer } from '../log/syncer.ts';
+import type { Numbers } from '../numbers.ts';
 import type { Resource } from '../resource.ts';
 import type { Resources } from '../resources.ts';
 import {
@@ -48,6 +49,7 @@ export interface MakerOptions {
   isDurable: boolean;
   /** Called when a file has got its name. */
   made: (path: ResourcePath) => void;
+  numbers: Numbers;
 }
 
 /** Makes streams, or finds that they are there. Whoever calls it takes turns at a path. */

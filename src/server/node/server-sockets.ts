@@ -9,6 +9,7 @@ import { ReadPace } from './read-pace.ts';
 import { asksForWebSocket, headWithoutUpgrade } from './request-head.ts';
 import { RequestQueue } from './request-queue.ts';
 import { linger } from './rest-of-body.ts';
+import { Traffic } from './traffic.ts';
 import { handOverAtHead } from './upgrade-heads.ts';
 
 /**
@@ -54,6 +55,8 @@ const ofServer = new WeakMap<Server, ServerSockets>();
  * with a request whose upgrade they ignore.)
  */
 export class ServerSockets implements SocketOwner {
+  /** What is counted of them. */
+  readonly traffic = new Traffic();
   readonly #server: Server;
   readonly #log: FastifyBaseLogger | undefined;
   readonly #emit: (event: string, ...args: unknown[]) => boolean;
@@ -180,6 +183,7 @@ export class ServerSockets implements SocketOwner {
     // Given back to Node.
     if (this.#sockets.has(socket)) return false;
     const client = ClientSocket.of(socket);
+    if (!(socket instanceof TLSSocket)) client.countIn(this.traffic);
     if (this.#isShut) {
       socket.destroy();
       return true;
@@ -230,6 +234,7 @@ export class ServerSockets implements SocketOwner {
     const client = ClientSocket.of(socket);
     // For one with `Expect` this is called twice.
     if (!client.begin(response)) return;
+    client.requested();
     if (hasBody(request) && this.#isHeard(request)) {
       keepWhole(request);
       ReadPace.keep(request, this.#server);
@@ -237,6 +242,7 @@ export class ServerSockets implements SocketOwner {
       response.prependOnceListener('finish', () => void linger(request));
     }
     response.once('close', () => {
+      if (response.headersSent) this.traffic.answered(request, response.statusCode);
       if (this.#isShut && client.answer === undefined) socket.destroySoon();
     });
   }
@@ -247,6 +253,7 @@ export class ServerSockets implements SocketOwner {
     if (!this.#sockets.has(socket)) this.#own(client, socket);
     this.#sockets.delete(socket);
     this.#detached.add(socket);
+    client.requested();
     let takeUp = () => this.#passOn(request, socket, head);
     if (!asksForWebSocket(request)) {
       const requestHead = headWithoutUpgrade(request);
@@ -269,7 +276,11 @@ export class ServerSockets implements SocketOwner {
     if (this.#refusesUpgrades) setImmediate(() => client.end(''));
     this.#emit('upgrade', request, socket, head);
     // A connection that was answered in place of an upgrade cannot be used again, and is not always closed.
-    client.answer?.once('finish', () => client.end(''));
+    const { answer } = client;
+    answer?.once('finish', () => {
+      this.traffic.answered(request, answer.statusCode);
+      client.end('');
+    });
   }
 
   /** Limits how long a connection may be quiet, once it has waited a while for its WebSocket. */
@@ -303,6 +314,7 @@ export class ServerSockets implements SocketOwner {
   /** Descriptors are needed for the files of the clients that are connected, and for the server itself. */
   #refuse(client: ClientSocket, socket: Socket): void {
     this.#report();
+    this.traffic.refused('descriptors');
     if (this.#server instanceof TlsServer) {
       socket.destroy();
     } else if (this.#lingeringCount < MAX_LINGERING) {

@@ -49,7 +49,7 @@ export async function joinPart(
   signal: AbortSignal,
 ): Promise<{ body: JoinedBody; reader: Reader }> {
   const from = Math.min(range.start, committed);
-  const body = new JoinedBody(range.end - range.start, range.start - from, overflow);
+  const body = new JoinedBody(core.numbers.reads.http, range.end - range.start, range.start - from, overflow);
   try {
     const reader = await core.followers.follow(permit, { from, generation }, body, signal);
     body.follow(reader);

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Core } from '../../core/core.ts';
+import type { AppendNumbers } from '../../core/numbers.ts';
 import type { Permit } from '../../core/permit.ts';
 import type { AppendRequest } from '../../core/request.ts';
 import type { Lease } from '../../core/sessions/lease.ts';
@@ -29,6 +30,7 @@ const ACK_INTERVAL_MS = 50;
  * discards its last bytes.
  */
 export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOwner, TapHandler {
+  readonly numbers: AppendNumbers;
   readonly #core: Core;
   readonly #appends: ActiveConnections;
   readonly #permit: Permit<'append'>;
@@ -56,6 +58,7 @@ export class AppendConnection implements ActiveConnection, LeaseHolder, SocketOw
     dialect: Dialect,
     { raw, log }: FastifyRequest,
   ) {
+    this.numbers = core.numbers.appends.websocket;
     this.#core = core;
     this.#appends = appends;
     this.#permit = permit;
