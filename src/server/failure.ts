@@ -4,6 +4,8 @@ import { METHODS } from '../wire/protocol.ts';
 import { type Problem, problemDocument } from './node/problem.ts';
 import { asksForWebSocket } from './node/request-head.ts';
 import { EarlyAnswer, isBodyUnderWay } from './node/rest-of-body.ts';
+import { ServerSockets } from './node/server-sockets.ts';
+import { noteRefusal } from './operations/access-log.ts';
 import { preferredType } from './request/headers.ts';
 import { parseTarget } from './request/target.ts';
 
@@ -71,6 +73,21 @@ const HEADERS_OF_CODE: Readonly<Record<string, Readonly<Record<string, string>>>
   HFS_STORAGE_BUSY: { 'retry-after': '1' },
 };
 
+/** Why the server does not let somebody in, or does not do what it could: what it is asked for is not wrong. */
+const REASON_OF_CODE: Readonly<Record<string, string>> = {
+  HFS_UNAUTHORIZED: 'credential',
+  HFS_FORBIDDEN_RIGHT: 'right',
+  HFS_FOREIGN_ORIGIN: 'origin',
+  HFS_UNKNOWN_HOST: 'host',
+  HFS_HEAD_TOO_LARGE: 'head_size',
+  HFS_BODY_TIMEOUT: 'body_idle',
+  HFS_PAYLOAD_TOO_LARGE: 'body_size',
+  HFS_STORAGE_FULL: 'disk_full',
+  HFS_STORAGE_BUSY: 'busy',
+  HFS_APPEND_BUSY: 'busy',
+  HFS_SERVER_CLOSING: 'closing',
+};
+
 const JSON_TYPES = ['application/problem+json', 'application/json'] as const;
 
 /** Not logged as errors: they are expected, and logged once elsewhere. */
@@ -102,6 +119,8 @@ export function problemOf(error: Error): Problem {
 export function sendFailure(error: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = problemOf(error);
   logFailure(error, problem, request);
+  const reason = REASON_OF_CODE[problem.code];
+  if (reason !== undefined) ServerSockets.of(request.server.server).traffic.refused(reason);
   const { status, code, detail } = problem;
   reply
     .code(status)
@@ -145,6 +164,7 @@ function logFailure(error: Error, { status, code, detail }: Problem, request: Fa
     error.name === 'AbortError' || ('code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE');
   const isAbandoned = isOfClient && request.raw.socket.destroyed;
   const level = status >= 500 && !EXPECTED.includes(status) && !isAbandoned ? 'error' : 'info';
+  if (level === 'info' && noteRefusal(request, code, detail)) return;
   request.log[level](
     {
       status,

@@ -5,7 +5,7 @@ import type { FileAccess } from '../../rights/file-access.ts';
 import { assertRootIsFree } from '../../server/check-directory.ts';
 import { descriptorLimit, liveResourcesWithin } from '../../server/node/descriptor-limit.ts';
 import { ServerSockets } from '../../server/node/server-sockets.ts';
-import { createStandaloneServer } from '../../server/standalone.ts';
+import { createServers } from '../../server/standalone.ts';
 import { type CommandIo, messageOf } from '../io/io.ts';
 import { assertCanListen, listen } from './listen.ts';
 import { formatListenAddress, isLoopback, localHost } from './listen-address.ts';
@@ -56,8 +56,8 @@ export async function serve(
     io.stderr.write(`httpfstream-server: ${message}\n`);
     return EXIT_FAILURE;
   };
-  const failToListen = (error: unknown) =>
-    fail(`cannot listen on ${formatListenAddress(http)}: ${listenFailure(error)}`);
+  const failToListen = (error: unknown, address = http) =>
+    fail(`cannot listen on ${formatListenAddress(address)}: ${listenFailure(error)}`);
   try {
     // Where both are in use, it is the root that matters.
     await assertRootIsFree(root);
@@ -70,11 +70,12 @@ export async function serve(
     return failToListen(error);
   }
   let app: FastifyInstance;
+  let admin: FastifyInstance;
   let access: FileAccess | undefined;
   const { logger, output } = await makeLogger(logLevel, io);
   try {
     if (auth !== undefined) access = await openAccess(auth, root, logger);
-    app = await createStandaloneServer({
+    const servers = await createServers({
       root,
       ...(access && { access }),
       durability: options.durability,
@@ -89,8 +90,11 @@ export async function serve(
       upstreamKeepBytes: options.upstreamKeepBytes,
       upstreamKeep: options.upstreamKeep,
       trustProxy: options.trustProxy,
+      accessLog: options.accessLog,
+      droppedLines: () => output.droppedTotal,
       logger,
     });
+    ({ app, admin } = servers);
     app.addHook('onClose', async () => access?.close());
   } catch (error) {
     access?.close();
@@ -133,13 +137,18 @@ export async function serve(
     });
   });
   endStart();
+  let address = http;
   try {
     await listen(app, http);
+    if (options.admin !== undefined) {
+      address = options.admin;
+      await listen(admin, address);
+    }
   } catch (error) {
     restoreSignals();
     await app.close();
     restoreUncaught();
-    return failToListen(error);
+    return failToListen(error, address);
   }
 
   const { port } = app.server.address() as AddressInfo;
